@@ -1,0 +1,197 @@
+//! Plays scripts on many connections against one process and says what that cost it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::task::JoinSet;
+
+use crate::control::Control;
+use crate::process::Process;
+use crate::script::{SayScript, Script, Tally, play};
+use crate::stopwatch::Stopwatch;
+
+/// How long the last answers of a run may take.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
+/// A run of a known size may take this long for each 100 requests, and a drain deadline more.
+const DEADLINE_PER_100: Duration = Duration::from_secs(1);
+/// Connections that fill a store: deep, so that the server commits large groups.
+const PRELOAD_CONNECTIONS: u64 = 256;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whose CPU time it costs.
+    pub process: Process,
+}
+
+/// What a run gave.
+#[derive(Clone, Debug)]
+pub struct Measurement {
+    /// Answers and latencies.
+    pub tally: Tally,
+    /// How long was measured.
+    pub elapsed: Duration,
+    /// CPU time of the subject meanwhile.
+    pub subject_cpu: Duration,
+    /// CPU time of this process meanwhile.
+    pub generator_cpu: Duration,
+}
+
+impl Measurement {
+    /// Expected answers a second.
+    #[must_use]
+    pub fn per_second(&self) -> f64 {
+        self.tally.completed as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// The subject's CPU time for each expected answer, in microseconds.
+    #[must_use]
+    pub fn subject_cpu_us(&self) -> f64 {
+        self.subject_cpu.as_secs_f64() * 1e6 / self.tally.completed as f64
+    }
+
+    /// This process's CPU time for each expected answer, in microseconds.
+    #[must_use]
+    pub fn generator_cpu_us(&self) -> f64 {
+        self.generator_cpu.as_secs_f64() * 1e6 / self.tally.completed as f64
+    }
+}
+
+/// Readings of the clock and of both processes' CPU time.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    stopwatch: Stopwatch,
+    process: Process,
+    subject_cpu: Duration,
+    generator_cpu: Duration,
+}
+
+impl Reading {
+    /// Reads all now.
+    ///
+    /// # Errors
+    /// When the subject is gone.
+    pub fn take(process: Process) -> Result<Self> {
+        let subject_cpu = process.cpu().context("the measured process is gone")?;
+        let generator_cpu = Process::current().cpu()?;
+        Ok(Self { stopwatch: Stopwatch::start(), process, subject_cpu, generator_cpu })
+    }
+
+    /// What happened since, with a tally yet to be filled in.
+    ///
+    /// # Errors
+    /// When the subject is gone.
+    pub fn until_now(self) -> Result<Measurement> {
+        let elapsed = self.stopwatch.elapsed();
+        let now = Self::take(self.process)?;
+        Ok(Measurement {
+            tally: Tally::default(),
+            elapsed,
+            subject_cpu: now.subject_cpu.saturating_sub(self.subject_cpu),
+            generator_cpu: now.generator_cpu.saturating_sub(self.generator_cpu),
+        })
+    }
+}
+
+/// The connections of a run, one script each.
+pub struct Run {
+    control: Arc<Control>,
+    connections: JoinSet<Tally>,
+}
+
+impl Run {
+    /// Opens the connections and begins.
+    #[must_use]
+    pub fn start<S: Script>(
+        address: SocketAddr,
+        control: Control,
+        stopwatch: Stopwatch,
+        scripts: Vec<S>,
+    ) -> Self {
+        let control = Arc::new(control);
+        let mut connections = JoinSet::new();
+        for script in scripts {
+            let control = Arc::clone(&control);
+            connections.spawn(async move { play(address, &control, stopwatch, script).await });
+        }
+        Self { control, connections }
+    }
+
+    /// The run's switch.
+    #[must_use]
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Waits until all connections have ended, and adds up what came of them.
+    ///
+    /// # Errors
+    /// When they have not ended by the deadline.
+    pub async fn join(self, deadline: Duration) -> Result<Tally> {
+        let Ok(tallies) = tokio::time::timeout(deadline, self.connections.join_all()).await else {
+            bail!("the server left requests unanswered for {deadline:?}");
+        };
+        let mut total = Tally::default();
+        tallies.into_iter().for_each(|tally| total.merge(tally));
+        Ok(total)
+    }
+}
+
+/// Measures for `duration`, after a warm-up that does not count.
+///
+/// # Errors
+/// When the subject is gone or leaves requests unanswered.
+pub async fn measure_for<S: Script>(
+    subject: Subject,
+    scripts: Vec<S>,
+    warm_up: Duration,
+    duration: Duration,
+) -> Result<Measurement> {
+    let run = Run::start(subject.address, Control::until_stopped(), Stopwatch::start(), scripts);
+    tokio::time::sleep(warm_up).await;
+    let before = Reading::take(subject.process)?;
+    run.control().measure();
+    tokio::time::sleep(duration).await;
+    run.control().stop();
+    let measurement = before.until_now()?;
+    let tally = run.join(DRAIN_DEADLINE).await?;
+    Ok(Measurement { tally, ..measurement })
+}
+
+/// Measures so many requests, from the first to the last.
+///
+/// # Errors
+/// When the subject is gone or leaves requests unanswered.
+pub async fn measure_requests<S: Script>(
+    subject: Subject,
+    scripts: Vec<S>,
+    count: u64,
+) -> Result<Measurement> {
+    let before = Reading::take(subject.process)?;
+    let run = Run::start(subject.address, Control::of_requests(count), Stopwatch::start(), scripts);
+    let tally = run.join(deadline_for(count)).await?;
+    Ok(Measurement { tally, ..before.until_now()? })
+}
+
+/// Fills the subject's log with says until it reaches `sequence` (or a few more).
+///
+/// # Errors
+/// When a say is refused or remains unanswered.
+pub async fn preload(subject: Subject, sequence: u64) -> Result<()> {
+    let scripts = SayScript::for_connections(PRELOAD_CONNECTIONS);
+    let control = Control::until_sequence(sequence);
+    let run = Run::start(subject.address, control, Stopwatch::start(), scripts);
+    let tally = run.join(deadline_for(sequence)).await?;
+    match tally.failure_sample {
+        Some(sample) => bail!("{} says refused while filling the log; the first: {sample}", tally.failed),
+        None => Ok(()),
+    }
+}
+
+fn deadline_for(requests: u64) -> Duration {
+    DRAIN_DEADLINE + DEADLINE_PER_100 * u32::try_from(requests / 100).unwrap_or(u32::MAX / 2)
+}

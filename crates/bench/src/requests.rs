@@ -1,0 +1,146 @@
+//! Requests as ready bytes, in which only what differs from one to the next is patched.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Characters of an idempotency key: a UUID's.
+const KEY_LENGTH: usize = 36;
+/// Where a UUID has its hyphens.
+const KEY_HYPHENS: [usize; 4] = [8, 13, 18, 23];
+
+/// The bytes of a GET request.
+#[must_use]
+pub fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: */*\r\n\r\n").into_bytes()
+}
+
+/// The bytes of one `POST /v1/commands/say`. Room, actor, text and key keep their lengths.
+#[derive(Clone, Debug)]
+pub struct SayRequest {
+    bytes: Vec<u8>,
+    key: Range<usize>,
+    room: Range<usize>,
+    actor: Range<usize>,
+    text: Range<usize>,
+}
+
+impl SayRequest {
+    /// A say of `actor` in `room`. None of the three may need escaping in JSON.
+    #[must_use]
+    pub fn new(room: &str, actor: &str, text: &str) -> Self {
+        let mut body = String::new();
+        let room = appended(&mut body, r#"{"tenantId":"default","roomId":""#, room);
+        let actor = appended(&mut body, r#"","actorId":""#, actor);
+        let text = appended(&mut body, r#"","text":""#, text);
+        body.push_str("\"}");
+
+        let mut head = String::from("POST /v1/commands/say HTTP/1.1\r\nhost: 127.0.0.1\r\n");
+        head.push_str("content-type: application/json\r\n");
+        let key = appended(&mut head, "idempotency-key: ", &"-".repeat(KEY_LENGTH));
+        head.push_str(&format!("\r\ncontent-length: {}\r\n\r\n", body.len()));
+        let in_body = |range: Range<usize>| range.start + head.len()..range.end + head.len();
+        let (room, actor, text) = (in_body(room), in_body(actor), in_body(text));
+        head.push_str(&body);
+        Self { bytes: head.into_bytes(), key, room, actor, text }
+    }
+
+    /// What goes over the wire.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Sets the idempotency key to the one that belongs to `number`; other numbers have other keys.
+    pub fn set_key(&mut self, number: u64) {
+        let scrambled = scramble(number);
+        let digits = (u128::from(scrambled) << 64) | u128::from(scramble(scrambled));
+        let mut shift = 128;
+        for (at, byte) in self.bytes[self.key.clone()].iter_mut().enumerate() {
+            if !KEY_HYPHENS.contains(&at) {
+                shift -= 4;
+                *byte = b"0123456789abcdef"[(digits >> shift) as usize & 15];
+            }
+        }
+    }
+
+    /// The room's bytes.
+    pub fn room_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.room.clone()]
+    }
+
+    /// The actor's bytes.
+    pub fn actor_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.actor.clone()]
+    }
+
+    /// The text's bytes.
+    pub fn text_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.text.clone()]
+    }
+}
+
+/// Appends both and gives the place of the second.
+fn appended(text: &mut String, before: &str, value: &str) -> Range<usize> {
+    text.push_str(before);
+    let start = text.len();
+    text.push_str(value);
+    start..text.len()
+}
+
+/// Fills `digits` with `value` in decimal, zeros in front; digits that do not fit are cut off.
+pub fn write_decimal(digits: &mut [u8], mut value: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+}
+
+/// Spreads numbers over all of `u64`, one to one (the finaliser of SplitMix64), so that keys come
+/// in no order, as they do from real clients.
+pub(crate) fn scramble(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
+
+/// Numbers that no other caller in this process gets: 2^32 from the returned one on.
+#[must_use]
+pub fn reserve_numbers() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed) << 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patched_say_is_well_formed() {
+        let mut request = SayRequest::new("room-00", "actor-000", "no. 000");
+        request.set_key(7);
+        write_decimal(&mut request.room_mut()[5..], 42);
+        write_decimal(&mut request.actor_mut()[6..], 7);
+        write_decimal(&mut request.text_mut()[4..], 99);
+        let text = String::from_utf8(request.as_bytes().to_vec()).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())));
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let expected = serde_json::json!(
+            {"tenantId": "default", "roomId": "room-42", "actorId": "actor-007", "text": "no. 099"}
+        );
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn keys_differ_and_look_like_uuids() {
+        let mut request = SayRequest::new("r", "a", "t");
+        let mut keys = std::collections::HashSet::new();
+        for number in 0..1000 {
+            request.set_key(number);
+            let key = std::str::from_utf8(&request.bytes[request.key.clone()]).unwrap().to_owned();
+            assert_eq!(key.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+            assert!(keys.insert(key));
+        }
+    }
+}

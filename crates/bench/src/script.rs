@@ -1,0 +1,257 @@
+//! What one connection asks, request after request, and what comes of it.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use crate::connection::Connection;
+use crate::control::Control;
+use crate::http::ProtocolError;
+use crate::latency::Latencies;
+use crate::requests::{SayRequest, get, reserve_numbers, scramble, write_decimal};
+use crate::stopwatch::Stopwatch;
+
+/// Actors of a load of says; actor `i` lives in room `i % ROOM_COUNT`.
+pub const ACTOR_COUNT: u64 = 500;
+/// Rooms of a load of says.
+pub const ROOM_COUNT: u64 = 50;
+/// Bytes of an answer kept to show what was refused.
+const SAMPLE_BYTES: usize = 300;
+/// What a say's text begins with; its number follows.
+const TEXT_PREFIX: &str = "a flat white for table four, ";
+/// What a timed say's text begins with; the time follows.
+pub const TIME_PREFIX: &str = "t=";
+/// Decimal digits of a timed say's microseconds.
+pub const TIME_DIGITS: usize = 13;
+
+/// The requests of one connection.
+pub trait Script: Send + 'static {
+    /// The status that a request is expected to be answered with.
+    const EXPECTED_STATUS: u16;
+
+    /// The next request's bytes; `now_us` is the time at which it is sent.
+    fn next_request(&mut self, now_us: u64) -> &[u8];
+}
+
+/// Says by all actors in turn, each in its own room.
+#[derive(Debug)]
+pub struct SayScript {
+    request: SayRequest,
+    next_number: u64,
+    next_actor: u64,
+    actor_step: u64,
+}
+
+impl SayScript {
+    /// One script for each of so many connections; together they use all actors.
+    #[must_use]
+    pub fn for_connections(count: u64) -> Vec<Self> {
+        let request = SayRequest::new("room-00", "actor-000", &format!("{TEXT_PREFIX}{:012}", 0));
+        let script = |connection| Self {
+            request: request.clone(),
+            next_number: reserve_numbers(),
+            next_actor: connection,
+            actor_step: count,
+        };
+        (0..count).map(script).collect()
+    }
+}
+
+impl Script for SayScript {
+    const EXPECTED_STATUS: u16 = 202;
+
+    fn next_request(&mut self, _now_us: u64) -> &[u8] {
+        let actor = self.next_actor % ACTOR_COUNT;
+        write_decimal(&mut self.request.room_mut()["room-".len()..], actor % ROOM_COUNT);
+        write_decimal(&mut self.request.actor_mut()["actor-".len()..], actor);
+        write_decimal(&mut self.request.text_mut()[TEXT_PREFIX.len()..], self.next_number);
+        self.request.set_key(self.next_number);
+        self.next_number += 1;
+        self.next_actor += self.actor_step;
+        self.request.as_bytes()
+    }
+}
+
+/// Says by one actor in one room, with the time of sending in the text.
+#[derive(Debug)]
+pub struct TimedSayScript {
+    request: SayRequest,
+    next_number: u64,
+}
+
+impl TimedSayScript {
+    /// The says of this actor in this room.
+    #[must_use]
+    pub fn new(room: &str, actor: &str) -> Self {
+        let text = format!("{TIME_PREFIX}{:0TIME_DIGITS$} is when I ordered it", 0);
+        Self { request: SayRequest::new(room, actor, &text), next_number: reserve_numbers() }
+    }
+}
+
+impl Script for TimedSayScript {
+    const EXPECTED_STATUS: u16 = 202;
+
+    fn next_request(&mut self, now_us: u64) -> &[u8] {
+        let time = TIME_PREFIX.len()..TIME_PREFIX.len() + TIME_DIGITS;
+        write_decimal(&mut self.request.text_mut()[time], now_us);
+        self.request.set_key(self.next_number);
+        self.next_number += 1;
+        self.request.as_bytes()
+    }
+}
+
+/// One GET over and over.
+#[derive(Clone, Debug)]
+pub struct GetScript {
+    request: Vec<u8>,
+}
+
+impl GetScript {
+    /// GETs of this path.
+    #[must_use]
+    pub fn new(path: &str) -> Self {
+        Self { request: get(path) }
+    }
+}
+
+impl Script for GetScript {
+    const EXPECTED_STATUS: u16 = 200;
+
+    fn next_request(&mut self, _now_us: u64) -> &[u8] {
+        &self.request
+    }
+}
+
+/// Pages from all over the log, in no order.
+#[derive(Clone, Debug)]
+pub struct PageScript {
+    request: Vec<u8>,
+    cursor: Range<usize>,
+    log_length: u64,
+    next_number: u64,
+}
+
+impl PageScript {
+    /// Pages of so many events, of a log with so many.
+    #[must_use]
+    pub fn new(limit: u64, log_length: u64) -> Self {
+        let before = format!("/v1/events?limit={limit}&cursor=");
+        let digits = log_length.to_string().len();
+        let start = "GET ".len() + before.len();
+        Self {
+            request: get(&format!("{before}{}", "0".repeat(digits))),
+            cursor: start..start + digits,
+            log_length: log_length.max(1),
+            next_number: reserve_numbers(),
+        }
+    }
+}
+
+impl Script for PageScript {
+    const EXPECTED_STATUS: u16 = 200;
+
+    fn next_request(&mut self, _now_us: u64) -> &[u8] {
+        write_decimal(&mut self.request[self.cursor.clone()], scramble(self.next_number) % self.log_length);
+        self.next_number += 1;
+        &self.request
+    }
+}
+
+/// What came of the requests of one connection, or of many.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Answers as expected, while measuring.
+    pub completed: u64,
+    /// Other answers and failed connections, at any time.
+    pub failed: u64,
+    /// What the first failure looked like.
+    pub failure_sample: Option<String>,
+    /// From before a request is sent until its answer is there, while measuring.
+    pub latencies: Latencies,
+}
+
+impl Tally {
+    /// Adds what came of another connection.
+    pub fn merge(&mut self, other: Self) {
+        self.completed += other.completed;
+        self.failed += other.failed;
+        self.failure_sample = self.failure_sample.take().or(other.failure_sample);
+        self.latencies.merge(&other.latencies);
+    }
+
+    fn fail(&mut self, sample: impl FnOnce() -> String) {
+        self.failed += 1;
+        self.failure_sample.get_or_insert_with(sample);
+    }
+}
+
+/// Opens a connection and plays the script on it, one request at a time, until `control` ends the
+/// run or the connection fails.
+pub async fn play<S: Script>(
+    address: SocketAddr,
+    control: &Control,
+    stopwatch: Stopwatch,
+    script: S,
+) -> Tally {
+    let mut tally = Tally::default();
+    if let Err(error) = play_into(&mut tally, address, control, stopwatch, script).await {
+        tally.fail(|| format!("connection: {error}"));
+    }
+    tally
+}
+
+async fn play_into<S: Script>(
+    tally: &mut Tally,
+    address: SocketAddr,
+    control: &Control,
+    stopwatch: Stopwatch,
+    mut script: S,
+) -> Result<(), ProtocolError> {
+    let mut connection = Connection::open(address).await?;
+    while control.take_turn() {
+        let sent_us = stopwatch.elapsed_us();
+        let response = connection.exchange(script.next_request(sent_us)).await?;
+        if response.status != S::EXPECTED_STATUS {
+            tally.fail(|| {
+                let body = &response.body[..response.body.len().min(SAMPLE_BYTES)];
+                format!("status {}: {}", response.status, String::from_utf8_lossy(body))
+            });
+            continue;
+        }
+        if control.is_measuring() {
+            tally.completed += 1;
+            tally.latencies.record_us(stopwatch.elapsed_us() - sent_us);
+        }
+        control.observe(response.body);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_share_all_actors_and_no_key() {
+        let mut actors = std::collections::HashSet::new();
+        let mut requests = std::collections::HashSet::new();
+        for mut script in SayScript::for_connections(64) {
+            for _ in 0..125 {
+                let request = String::from_utf8(script.next_request(0).to_vec()).unwrap();
+                let at = request.find("actor-").unwrap();
+                actors.insert(request[at..at + 9].to_owned());
+                assert!(requests.insert(request));
+            }
+        }
+        assert_eq!(actors.len() as u64, ACTOR_COUNT);
+    }
+
+    #[test]
+    fn pages_are_spread_over_the_log() {
+        let mut script = PageScript::new(100, 250_000);
+        let request = String::from_utf8(script.next_request(0).to_vec()).unwrap();
+        let (_, after) = request.split_once("GET /v1/events?limit=100&cursor=").unwrap();
+        let cursor: u64 = after.split(' ').next().unwrap().parse().unwrap();
+        assert!(cursor < 250_000);
+        assert_ne!(request.as_bytes(), script.next_request(0));
+    }
+}

@@ -1,0 +1,145 @@
+//! Starts and stops the processes that are measured.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use agentcafe_bench::connection::Connection;
+use agentcafe_bench::measure::Subject;
+use agentcafe_bench::process::Process;
+use agentcafe_bench::requests::get;
+use agentcafe_bench::stopwatch::Stopwatch;
+use anyhow::{Context, Result, bail};
+
+/// How long a server may take until it is ready.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a server may take to stop once asked to.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+/// Pause between two looks at a server that starts or stops.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// Characters of a failed server's log that are shown.
+const LOG_TAIL_CHARS: usize = 2000;
+
+/// Settings of the user's shell that would make it another server.
+const FOREIGN_SETTINGS: [&str; 6] = [
+    "API_AUTH_TOKEN",
+    "AGENTCAFE_RUNTIME_API_KEY",
+    "API_DB_REQUIRED",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "API_MAX_CHAT_MESSAGE_CHARS",
+];
+/// Settings that take away the limits meant for strangers.
+const UNLIMITED: [(&str, &str); 4] = [
+    ("API_RATE_LIMIT_PER_MIN", "0"),
+    ("MOD_MIN_ACTION_INTERVAL_MS", "0"),
+    ("MOD_MAX_ACTIONS_PER_WINDOW", "1000000000"),
+    ("MOD_MAX_REPEATED_TEXT_PER_WINDOW", "1000000000"),
+];
+
+/// A process of ours that answers HTTP on 127.0.0.1. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    log: PathBuf,
+    /// From just before it was started until it answered that it is ready.
+    pub(crate) ready_after: Duration,
+}
+
+impl Server {
+    /// Starts agentcafe on the store in `data_dir` (made if it does not exist) and waits until it is
+    /// ready. Its output goes to `<data_dir>.log`.
+    pub(crate) async fn start(binary: &Path, data_dir: &Path) -> Result<Self> {
+        std::fs::create_dir_all(data_dir)?;
+        let port = free_port()?;
+        let mut command = Command::new(binary);
+        FOREIGN_SETTINGS.iter().for_each(|name| {
+            command.env_remove(name);
+        });
+        command.env("API_HOST", "127.0.0.1").env("API_PORT", port.to_string());
+        command.env("AGENTCAFE_DATA_DIR", data_dir).envs(UNLIMITED);
+        Self::launch(command, port, data_dir.with_extension("log")).await
+    }
+
+    /// Starts this program's own bare server.
+    pub(crate) async fn start_bare(dir: &Path) -> Result<Self> {
+        let port = free_port()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["bare-http", "--port", &port.to_string()]);
+        Self::launch(command, port, dir.join("bare.log")).await
+    }
+
+    async fn launch(mut command: Command, port: u16, log: PathBuf) -> Result<Self> {
+        let output = File::create(&log)?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let stopwatch = Stopwatch::start();
+        let child = command.spawn().with_context(|| format!("cannot start {:?}", command.get_program()))?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut server = Self { child, address, log, ready_after: Duration::ZERO };
+        while !is_ready(address).await {
+            if let Some(status) = server.child.try_wait()? {
+                bail!("the server ended while starting, with {status}:\n{}", server.log_tail());
+            }
+            if stopwatch.elapsed() > START_DEADLINE {
+                bail!("the server is not ready after {START_DEADLINE:?}:\n{}", server.log_tail());
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        server.ready_after = stopwatch.elapsed();
+        Ok(server)
+    }
+
+    /// What to load and whose costs to read.
+    pub(crate) fn subject(&self) -> Subject {
+        Subject { address: self.address, process: Process::with_id(self.child.id()) }
+    }
+
+    /// Asks it to stop and waits until it has; a server that must be killed is an error.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("the server ended by itself, with {status}:\n{}", self.log_tail());
+        }
+        self.subject().process.terminate()?;
+        let stopwatch = Stopwatch::start();
+        while self.child.try_wait()?.is_none() {
+            if stopwatch.elapsed() > STOP_DEADLINE {
+                bail!("the server had to be killed {STOP_DEADLINE:?} after SIGTERM:\n{}", self.log_tail());
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    fn log_tail(&self) -> String {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let tail = &log[log.len().saturating_sub(LOG_TAIL_CHARS)..];
+        String::from_utf8_lossy(tail).into_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // Nothing can be done here if this fails; the process is then gone or not ours.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Whether `GET /readyz` is answered with 200.
+async fn is_ready(address: SocketAddr) -> bool {
+    let Ok(mut connection) = Connection::open(address).await else {
+        return false;
+    };
+    let answer = connection.exchange(&get("/readyz")).await;
+    answer.is_ok_and(|response| response.status == 200)
+}

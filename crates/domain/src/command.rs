@@ -1,0 +1,295 @@
+//! What a command is, and what it can see and do at the moment it is decided.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    actor::ActorInRoom,
+    event::{EmittedEvent, Payload, Place, StoredEvent},
+    ids::{CorrelationId, Sequence},
+    inbox::{self, InboxItem},
+    moderation::{Action, Allowed, Windows},
+    record::{Find, Key, Query, Record, StoredRecord, Table, Unreadable},
+    refusal::Refusal,
+    rules::Rules,
+    time::Timestamp,
+    trace::{Step, StepCode},
+};
+
+/// A mutation. Deciding it is pure: all that it reads, and all that it does, goes through the [`Moment`].
+pub trait Command: Send + Sync {
+    /// What it will surely read, so that a turn can load this for all its commands at once.
+    fn reads(&self) -> Vec<Query>;
+
+    /// Decides, from the beginning each time it is asked.
+    ///
+    /// # Errors
+    /// [`Halt::Refused`] is the answer; [`Halt::Needs`] asks for one more record and to be asked again.
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt>;
+}
+
+/// Why a command was not done.
+#[derive(Debug)]
+pub enum Halt {
+    /// A rule said no.
+    Refused(Box<Refusal>),
+    /// It must read this first.
+    Needs(Query),
+    /// The store holds something that cannot be read.
+    Damaged(Unreadable),
+}
+
+impl From<Refusal> for Halt {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
+
+impl From<Unreadable> for Halt {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Damaged(unreadable)
+    }
+}
+
+/// Which success it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Success {
+    /// Done; here is how things stand.
+    Ok,
+    /// Something new exists.
+    Created,
+    /// Accepted as an event.
+    Accepted,
+}
+
+/// The answer to a command that was done, rendered once and kept for replays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// Which success it was.
+    pub success: Success,
+    /// The `data` of the response as JSON.
+    pub data: Vec<u8>,
+}
+
+impl Reply {
+    /// Renders an answer.
+    pub fn new(success: Success, data: &impl Serialize) -> Self {
+        let data = serde_json::to_vec(data).expect("an answer has text keys and finite numbers");
+        Self { success, data }
+    }
+}
+
+/// Where fresh ids come from.
+pub trait IdSource: Send {
+    /// An id that was never given before; ids of one source grow with time, so that indexes grow at their end.
+    fn fresh(&mut self, now: Timestamp) -> Uuid;
+}
+
+/// What has been written, by key, on top of what a store holds. `None` stands for deleted.
+#[derive(Debug, Default)]
+pub struct Written(HashMap<&'static str, (&'static Table, HashMap<Key, Option<StoredRecord>>)>);
+
+impl Written {
+    /// Writes or deletes a record.
+    pub fn set(&mut self, table: &'static Table, key: Key, record: Option<StoredRecord>) {
+        self.0.entry(table.name).or_insert_with(|| (table, HashMap::new())).1.insert(key, record);
+    }
+
+    fn get(&self, table: &Table, key: &Key) -> Option<&Option<StoredRecord>> {
+        self.0.get(table.name)?.1.get(key)
+    }
+
+    /// Puts everything that `later` wrote on top.
+    pub fn absorb(&mut self, later: Self) {
+        for (name, (table, records)) in later.0 {
+            self.0.entry(name).or_insert_with(|| (table, HashMap::new())).1.extend(records);
+        }
+    }
+
+    /// All that was written, table by table.
+    pub fn tables(&self) -> impl Iterator<Item = (&'static Table, &HashMap<Key, Option<StoredRecord>>)> {
+        self.0.values().map(|(table, records)| (*table, records))
+    }
+
+    /// Puts what was written into the answer of a `find`.
+    fn merge(&self, find: &Find, found: &mut Vec<StoredRecord>) {
+        let Some((_, records)) = self.0.get(find.table.name) else { return };
+        found.retain(|record| !records.contains_key(&record.key));
+        found.extend(records.values().flatten().filter(|record| find.matches(record)).cloned());
+        found.sort_by(|left, right| find.compare(left, right));
+        found.truncate(find.limit);
+    }
+}
+
+/// What a turn has loaded from its store.
+pub type Loaded = HashMap<Query, Vec<StoredRecord>>;
+
+/// The next numbers that a turn will give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// The last event's sequence.
+    pub sequence: Sequence,
+    /// The last inbox item's sequence.
+    pub inbox: Sequence,
+}
+
+/// What deciding a command has done so far.
+#[derive(Debug)]
+pub struct Effects {
+    /// The events, in order.
+    pub events: Vec<StoredEvent>,
+    /// The records.
+    pub written: Written,
+    /// The trace's steps.
+    pub steps: Vec<Step>,
+    /// The action that moderation allowed.
+    pub allowed: Option<Allowed>,
+    /// The numbers given so far.
+    pub heads: Heads,
+}
+
+impl Effects {
+    /// Nothing done yet, with these numbers given.
+    pub fn none(heads: Heads) -> Self {
+        Self { events: Vec::new(), written: Written::default(), steps: Vec::new(), allowed: None, heads }
+    }
+}
+
+/// What a turn gives to every command it decides.
+pub struct Moment<'t> {
+    /// When the turn began.
+    pub now: Timestamp,
+    /// The settings.
+    pub rules: &'t Rules,
+    /// What events are stamped with: the request's correlation id, unless a sweep gives each its own.
+    pub correlation_id: CorrelationId,
+    /// What the store answered.
+    pub loaded: &'t Loaded,
+    /// What the turn's earlier commands wrote.
+    pub written: &'t Written,
+    /// Where ids come from.
+    pub ids: &'t mut dyn IdSource,
+    /// The recent past of all actors.
+    pub windows: &'t mut Windows,
+    /// What this command has done so far.
+    pub effects: Effects,
+}
+
+impl Moment<'_> {
+    /// The record with this key, as all earlier commands left it.
+    ///
+    /// # Errors
+    /// [`Halt::Needs`] if it was not loaded.
+    pub fn get<R: Record>(&self, key: Key) -> Result<Option<R>, Halt> {
+        let own = self.effects.written.get(R::TABLE, &key);
+        if let Some(record) = own.or_else(|| self.written.get(R::TABLE, &key)) {
+            return Ok(record.as_ref().map(StoredRecord::read).transpose()?);
+        }
+        let query = Query::One(R::TABLE, key);
+        match self.loaded.get(&query) {
+            Some(found) => Ok(found.first().map(StoredRecord::read).transpose()?),
+            None => Err(Halt::Needs(query)),
+        }
+    }
+
+    /// The records that `find` selects, as all earlier commands left them.
+    ///
+    /// # Errors
+    /// [`Halt::Needs`] if they were not loaded.
+    pub fn find<R: Record>(&self, find: Find) -> Result<Vec<R>, Halt> {
+        let query = Query::Many(find);
+        let Some(mut found) = self.loaded.get(&query).cloned() else { return Err(Halt::Needs(query)) };
+        if let Query::Many(find) = &query {
+            self.written.merge(find, &mut found);
+            self.effects.written.merge(find, &mut found);
+        }
+        Ok(found.iter().map(StoredRecord::read).collect::<Result<_, _>>()?)
+    }
+
+    /// Writes a record.
+    pub fn put<R: Record>(&mut self, record: &R) {
+        let stored = StoredRecord::of(record);
+        self.effects.written.set(R::TABLE, stored.key.clone(), Some(stored));
+    }
+
+    /// Deletes the record with this key, if there is one.
+    pub fn delete<R: Record>(&mut self, key: Key) {
+        self.effects.written.set(R::TABLE, key, None);
+    }
+
+    /// A fresh id.
+    pub fn fresh_id(&mut self) -> Uuid {
+        self.ids.fresh(self.now)
+    }
+
+    /// Appends an event by `actor`, caused by the event `cause`, and puts what it says into the inboxes it reaches.
+    ///
+    /// # Errors
+    /// [`Halt::Needs`] for an inbox's counter that was not loaded.
+    pub fn append<P: Payload>(
+        &mut self,
+        actor: &ActorInRoom,
+        payload: &P,
+        cause: Option<&str>,
+    ) -> Result<EmittedEvent, Halt> {
+        let sequence = self.effects.heads.sequence.next();
+        let event_id = self.fresh_id();
+        let place = Place {
+            sequence,
+            event_id,
+            tenant: &actor.tenant_id,
+            room: &actor.room_id,
+            actor: &actor.actor_id,
+            at: self.now,
+            correlation: &self.correlation_id.clone(),
+            cause,
+        };
+        let event = StoredEvent::render(&place, payload);
+        self.effects.heads.sequence = sequence;
+        for notice in payload.notices() {
+            let inbox_seq = self.effects.heads.inbox.next();
+            let item = InboxItem::project(inbox_seq, self.fresh_id(), &event, notice);
+            inbox::count(self, &item, 1)?;
+            self.put(&item);
+            self.effects.heads.inbox = inbox_seq;
+        }
+        self.effects.events.push(event);
+        Ok(EmittedEvent { event_id, sequence, event_type: P::TYPE })
+    }
+
+    /// Every event appended so far, as answers list them.
+    pub fn emitted(&self) -> Vec<EmittedEvent> {
+        let emitted = |event: &StoredEvent| EmittedEvent {
+            event_id: event.event_id,
+            sequence: event.sequence,
+            event_type: event.kind,
+        };
+        self.effects.events.iter().map(emitted).collect()
+    }
+
+    /// Asks moderation; the action counts once the command has succeeded.
+    ///
+    /// # Errors
+    /// `ERR_MODERATION_BLOCKED`.
+    pub fn moderate(&mut self, actor: &ActorInRoom, action: &Action<'_>) -> Result<(), Halt> {
+        let allowed = self.windows.check(actor, action, self.now, &self.rules.moderation)?;
+        self.effects.allowed = Some(allowed);
+        Ok(())
+    }
+
+    /// Adds a step to the request's trace.
+    pub fn step(&mut self, code: StepCode, details: Value) {
+        self.effects.steps.push(Step { ts: self.now, code, details });
+    }
+
+    /// The step of a command route's primary event.
+    pub fn step_appended(&mut self, event: &EmittedEvent) {
+        self.step(
+            StepCode::EventAppendOk,
+            json!({ "eventId": event.event_id, "sequence": event.sequence, "eventType": event.event_type }),
+        );
+    }
+}

@@ -1,0 +1,276 @@
+//! Messages, threads and mentions: what a say command means.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    actor::ActorInRoom,
+    act::{self, Act, Done},
+    command::{Command, Halt, Moment, Reply},
+    event::payload::{Bubble, ConversationMessagePosted, MentionCreated},
+    fields::Fields,
+    ids::ActorId,
+    inbox::UnreadCount,
+    moderation::{Action, Source},
+    policy::Capability,
+    record::{Query, Record},
+    refusal::{Code, Refusal},
+    rules::Rules,
+};
+
+/// The most actors that one message may mention.
+pub const MAX_MENTIONS: usize = 20;
+/// The longest a client-given message, thread or context id may be, in characters.
+pub const MAX_REFERENCE_CHARS: usize = 128;
+const BUBBLE_TTL_MS: std::ops::RangeInclusive<i64> = 2_000..=30_000;
+const STANDARD_BUBBLE_TTL_MS: i64 = 7_000;
+const STANDARD_CONTEXT_ITEMS: i64 = 20;
+const MAX_CONTEXT_ITEMS: i64 = 10_000;
+
+/// How much of the conversation a speaker had in mind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContextWindow {
+    /// The speaker's name for it.
+    pub id: Option<String>,
+    /// How many items it holds.
+    pub max_items: i64,
+}
+
+/// A message and its place in the conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Conversation {
+    /// The message.
+    pub message_id: String,
+    /// The thread it belongs to: its own id for the first of a thread.
+    pub thread_id: String,
+    /// The message above it in the thread.
+    pub parent_message_id: Option<String>,
+    /// The message it answers.
+    pub reply_to_message_id: Option<String>,
+    /// Who is mentioned, in order.
+    pub mentions: Vec<ActorId>,
+    /// What the speaker had in mind.
+    pub context_window: ContextWindow,
+    /// What is said.
+    pub text: String,
+    /// Whatever the speaker adds.
+    pub metadata: Map<String, Value>,
+}
+
+/// The actors that a text mentions: `@` at the start or after a character that is no part of a word, then letters,
+/// digits, `_` or `-`. Each once, in order.
+pub fn mentions_in(text: &str) -> Vec<ActorId> {
+    let mut mentioned: Vec<ActorId> = Vec::new();
+    let mut before = None;
+    for (at, character) in text.char_indices() {
+        let starts = character == '@' && !before.is_some_and(|c: char| c.is_alphanumeric() || c == '_');
+        before = Some(character);
+        if !starts {
+            continue;
+        }
+        let name = &text[at + 1..];
+        let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
+        let name = &name[..end.unwrap_or(name.len())];
+        if let Ok(actor) = ActorId::parse(name)
+            && !mentioned.contains(&actor)
+        {
+            mentioned.push(actor);
+        }
+    }
+    mentioned
+}
+
+/// What a body says, before ids are given to the message.
+#[derive(Clone, Debug)]
+struct Speech {
+    message_id: Option<String>,
+    thread_id: Option<String>,
+    parent_message_id: Option<String>,
+    reply_to_message_id: Option<String>,
+    mentions: Vec<ActorId>,
+    context_window: ContextWindow,
+    text: String,
+    metadata: Map<String, Value>,
+    bubble_ttl_ms: i64,
+    cause: Option<String>,
+}
+
+fn reference(fields: &Fields, name: &'static str) -> Result<Option<String>, Refusal> {
+    let text = fields.trimmed_text(name)?;
+    act::bounded_text(name, text, MAX_REFERENCE_CHARS)
+}
+
+fn read_mentions(fields: &Fields, text: &str) -> Result<Vec<ActorId>, Refusal> {
+    let mentions = match fields.texts("mentions", MAX_MENTIONS)? {
+        None => mentions_in(text),
+        Some(names) => names
+            .iter()
+            .map(|name| ActorId::parse(name).map_err(|why| Refusal::invalid("mentions", why.to_string())))
+            .collect::<Result<_, _>>()?,
+    };
+    if mentions.len() > MAX_MENTIONS {
+        return Err(Refusal::new(Code::OutOfBounds)
+            .saying(format!("a message mentions at most {MAX_MENTIONS} actors"))
+            .with("field", "mentions")
+            .with("max", MAX_MENTIONS)
+            .with("value", mentions.len()));
+    }
+    Ok(mentions)
+}
+
+impl Speech {
+    fn read(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
+        let text = fields.required_text("text")?;
+        let text = act::bounded_text("text", Some(text), rules.max_chat_message_chars)?.unwrap_or_default();
+        Ok(Self {
+            message_id: reference(fields, "messageId")?,
+            thread_id: reference(fields, "threadId")?,
+            parent_message_id: reference(fields, "parentMessageId")?,
+            reply_to_message_id: reference(fields, "replyToMessageId")?,
+            mentions: read_mentions(fields, &text)?,
+            context_window: ContextWindow {
+                id: reference(fields, "contextWindowId")?,
+                max_items: fields
+                    .clamped("contextWindowMaxItems", 0..=MAX_CONTEXT_ITEMS)?
+                    .unwrap_or(STANDARD_CONTEXT_ITEMS),
+            },
+            metadata: fields.object("metadata")?.unwrap_or_default(),
+            bubble_ttl_ms: fields.clamped("ttlMs", BUBBLE_TTL_MS)?.unwrap_or(STANDARD_BUBBLE_TTL_MS),
+            cause: act::causation(fields)?,
+            text,
+        })
+    }
+
+    fn conversation(&self, fresh_id: String) -> Conversation {
+        let message_id = self.message_id.clone().unwrap_or(fresh_id);
+        let thread_id = self.thread_id.as_ref().or(self.parent_message_id.as_ref()).unwrap_or(&message_id);
+        Conversation {
+            thread_id: thread_id.clone(),
+            parent_message_id: self.parent_message_id.clone(),
+            reply_to_message_id: self.reply_to_message_id.clone(),
+            mentions: self.mentions.clone(),
+            context_window: self.context_window.clone(),
+            text: self.text.clone(),
+            metadata: self.metadata.clone(),
+            message_id,
+        }
+    }
+}
+
+/// `POST /v1/commands/say` and `POST /v1/conversations/messages`: an actor says something.
+pub struct Say {
+    act: Act,
+    speech: Result<Speech, Refusal>,
+}
+
+impl Say {
+    /// Reads the body of a `say`.
+    ///
+    /// # Errors
+    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
+        let act = Act::read(fields, "say", Capability::Speak)?;
+        Ok(Self { act, speech: Speech::read(fields, rules) })
+    }
+
+    /// Reads the body of a conversation message.
+    ///
+    /// # Errors
+    /// As [`Say::read`].
+    pub fn read_message(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
+        let act = Act::read(fields, "conversation_message", Capability::Speak)?;
+        Ok(Self { act, speech: Speech::read(fields, rules) })
+    }
+
+    /// Who speaks.
+    pub fn actor(&self) -> &ActorInRoom {
+        &self.act.actor
+    }
+
+    /// Who is told: everybody mentioned but the speaker.
+    fn told<'s>(&'s self, mentions: &'s [ActorId]) -> impl Iterator<Item = &'s ActorId> {
+        mentions.iter().filter(|mentioned| **mentioned != self.act.actor.actor_id)
+    }
+}
+
+impl Command for Say {
+    fn reads(&self) -> Vec<Query> {
+        let mut reads = self.act.reads();
+        if let Ok(speech) = &self.speech {
+            let counter = |mentioned: &ActorId| {
+                let told = ActorInRoom { actor_id: mentioned.clone(), ..self.act.actor.clone() };
+                Query::One(UnreadCount::TABLE, told.key())
+            };
+            reads.extend(self.told(&speech.mentions).map(counter));
+        }
+        reads
+    }
+
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        self.act.permit(moment)?;
+        let speech = self.speech.as_ref().map_err(Clone::clone)?;
+        let action = Action { label: self.act.label, text: Some(&speech.text), source: Source::Api };
+        moment.moderate(&self.act.actor, &action)?;
+        let conversation = speech.conversation(moment.fresh_id().to_string());
+        let payload = ConversationMessagePosted {
+            bubble: Bubble { text: speech.text.clone(), ttl_ms: speech.bubble_ttl_ms },
+            conversation,
+            reaction: None,
+        };
+        let posted = moment.append(&self.act.actor, &payload, speech.cause.as_deref())?;
+        moment.step_appended(&posted);
+        for mentioned in self.told(&payload.conversation.mentions) {
+            let mention = MentionCreated {
+                mentioned_actor_id: mentioned.clone(),
+                source_message_id: payload.conversation.message_id.clone(),
+                thread_id: Some(payload.conversation.thread_id.clone()),
+            };
+            moment.append(&self.act.actor, &mention, Some(&posted.cause()))?;
+        }
+        self.act.finish(moment, posted, Done::Busy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CONTRACT 7.2 and RULINGS F2: who a text mentions.
+    #[test]
+    fn mentions_are_found_in_text() {
+        let cases: [(&str, &[&str]); 9] = [
+            ("hey @Kai", &["Kai"]),
+            ("@Kai @Kai and @Nova-2, ok?", &["Kai", "Nova-2"]),
+            ("mail a@b.c", &[]),
+            ("(@Kai)", &["Kai"]),
+            ("@", &[]),
+            ("@@Kai", &["Kai"]),
+            ("é@Kai", &[]),
+            ("@Kai_1's", &["Kai_1"]),
+            ("x_@Kai", &[]),
+        ];
+        for (text, want) in cases {
+            let got = mentions_in(text);
+            assert_eq!(got.iter().map(ActorId::as_str).collect::<Vec<_>>(), want, "{text}");
+        }
+    }
+
+    /// CONTRACT 7.2: a message belongs to its thread, else to its parent's, else it starts one.
+    #[test]
+    fn a_message_finds_its_thread() {
+        let cases = [
+            (None, None, "fresh"),
+            (None, Some("parent"), "parent"),
+            (Some("thread"), Some("parent"), "thread"),
+        ];
+        for (thread, parent, want) in cases {
+            let body = serde_json::json!({ "text": "hi", "threadId": thread, "parentMessageId": parent });
+            let fields = Fields::of_body(body.as_object().cloned().unwrap());
+            let speech = Speech::read(&fields, &Rules::default()).unwrap();
+            assert_eq!(speech.conversation("fresh".into()).thread_id, want);
+        }
+    }
+}

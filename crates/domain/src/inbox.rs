@@ -1,0 +1,433 @@
+//! The inbox: what waits for an actor, projected in the same turn as the event it comes from.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::{
+    actor::ActorInRoom,
+    command::{Command, Halt, Moment, Reply, Success},
+    event::{EventType, StoredEvent, payload},
+    fields::Fields,
+    ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
+    record::{Cell, Comparison, Find, Key, Query, Record, Table},
+    refusal::{Code, Refusal},
+    time::Timestamp,
+};
+
+/// The most items that one bulk acknowledgement takes; `unreadCount` in its answer says what is left.
+pub const MAX_ACKED_AT_ONCE: usize = 10_000;
+/// The most ids that one bulk acknowledgement may list.
+pub const MAX_LISTED_IDS: usize = 1_000;
+
+/// The most rooms that an unread count adds up.
+pub const MAX_COUNTED_ROOMS: usize = 10_000;
+
+/// What an event says to one recipient.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    recipient: ActorId,
+    topic: &'static str,
+    thread_id: Option<String>,
+    payload: Value,
+}
+
+impl Notice {
+    fn of_task(recipient: ActorId, payload: Value) -> Self {
+        Self { recipient, topic: "task", thread_id: None, payload }
+    }
+
+    /// To whom a mention speaks.
+    pub fn mention(event: &payload::MentionCreated) -> Self {
+        Self {
+            recipient: event.mentioned_actor_id.clone(),
+            topic: "mention",
+            thread_id: event.thread_id.clone(),
+            payload: json!({
+                "topic": "mention",
+                "mentionedActorId": event.mentioned_actor_id,
+                "sourceMessageId": event.source_message_id,
+                "threadId": event.thread_id,
+            }),
+        }
+    }
+
+    /// Who a task was given to.
+    pub fn task_assigned(event: &payload::TaskAssigned) -> Option<Self> {
+        let recipient = event.to_assignee_actor_id.clone()?;
+        let payload = json!({
+            "topic": "task",
+            "taskId": event.task_id,
+            "fromAssigneeActorId": event.from_assignee_actor_id,
+            "toAssigneeActorId": event.to_assignee_actor_id,
+            "assignedBy": event.assigned_by,
+        });
+        Some(Self::of_task(recipient, payload))
+    }
+
+    /// Who should know of a handoff, but for the one that hears of it by being assigned.
+    pub fn task_handoff(event: &payload::TaskHandoff) -> Vec<Self> {
+        let payload = json!({
+            "topic": "task",
+            "taskId": event.task_id,
+            "action": event.action,
+            "note": event.note,
+            "blockedReason": event.blocked_reason,
+            "initiatedBy": event.initiated_by,
+        });
+        let newly_assigned =
+            event.to_assignee_actor_id.as_ref().filter(|_| event.to_assignee_actor_id != event.from_assignee_actor_id);
+        let told = event.target_actor_ids.iter().filter(|target| Some(*target) != newly_assigned);
+        told.map(|target| Self::of_task(target.clone(), payload.clone())).collect()
+    }
+
+    /// Whom an operator acted on.
+    pub fn operator_override(event: &payload::OperatorOverrideApplied) -> Option<Self> {
+        Some(Self {
+            recipient: event.target_actor_id.clone()?,
+            topic: "operator",
+            thread_id: None,
+            payload: json!({
+                "topic": "operator",
+                "action": event.action,
+                "targetActorId": event.target_actor_id,
+                "reason": event.reason,
+            }),
+        })
+    }
+}
+
+/// Something that waits for an actor until it is acknowledged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InboxItem {
+    /// Its place among all inbox items; the cursor of inbox lists.
+    pub inbox_seq: Sequence,
+    /// Its id.
+    pub inbox_id: Uuid,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room of the event.
+    pub room_id: RoomId,
+    /// Whom it waits for.
+    pub actor_id: ActorId,
+    /// The event.
+    pub source_event_id: Uuid,
+    /// The event's place in the log.
+    pub source_event_sequence: Sequence,
+    /// The event's type.
+    pub source_event_type: EventType,
+    /// Who did it.
+    pub source_actor_id: Option<ActorId>,
+    /// When it happened.
+    pub source_event_at: Option<Timestamp>,
+    /// The thread it is about.
+    pub thread_id: Option<String>,
+    /// `mention`, `task` or `operator`.
+    pub topic: String,
+    /// What it says, by topic.
+    pub payload: Map<String, Value>,
+    /// When the event happened, too.
+    pub created_at: Timestamp,
+    /// When it was acknowledged.
+    pub acked_at: Option<Timestamp>,
+    /// By whom.
+    pub acked_by: Option<ActorId>,
+}
+
+impl InboxItem {
+    /// Makes the item of a notice.
+    pub(crate) fn project(inbox_seq: Sequence, inbox_id: Uuid, event: &StoredEvent, notice: Notice) -> Self {
+        let payload = match notice.payload {
+            Value::Object(payload) => payload,
+            _ => Map::new(),
+        };
+        Self {
+            inbox_seq,
+            inbox_id,
+            tenant_id: event.tenant_id.clone(),
+            room_id: event.room_id.clone(),
+            actor_id: notice.recipient,
+            source_event_id: event.event_id,
+            source_event_sequence: event.sequence,
+            source_event_type: event.kind,
+            source_actor_id: Some(event.actor_id.clone()),
+            source_event_at: Some(event.timestamp),
+            thread_id: notice.thread_id,
+            topic: notice.topic.to_owned(),
+            payload,
+            created_at: event.timestamp,
+            acked_at: None,
+            acked_by: None,
+        }
+    }
+
+    /// The key of an item.
+    pub fn key_of(inbox_id: Uuid) -> Key {
+        vec![inbox_id.to_string().as_str().into()]
+    }
+
+    fn owner(&self) -> ActorInRoom {
+        ActorInRoom {
+            tenant_id: self.tenant_id.clone(),
+            room_id: self.room_id.clone(),
+            actor_id: self.actor_id.clone(),
+        }
+    }
+}
+
+impl Record for InboxItem {
+    const TABLE: &'static Table = &Table {
+        name: "inbox_items",
+        key: &["inbox_id"],
+        columns: &["inbox_seq", "tenant_id", "actor_id", "room_id", "acked"],
+    };
+
+    fn key(&self) -> Key {
+        Self::key_of(self.inbox_id)
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        vec![
+            (self.inbox_seq.0 as i64).into(),
+            (&self.tenant_id).into(),
+            (&self.actor_id).into(),
+            (&self.room_id).into(),
+            self.acked_at.is_some().into(),
+        ]
+    }
+}
+
+/// How many unread items an actor has in a room, kept so that counting costs nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnreadCount {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// The actor.
+    pub actor_id: ActorId,
+    /// The unread items.
+    pub unread: u64,
+}
+
+impl Record for UnreadCount {
+    const TABLE: &'static Table =
+        &Table { name: "unread_counts", key: &["tenant_id", "room_id", "actor_id"], columns: &[] };
+
+    fn key(&self) -> Key {
+        vec![(&self.tenant_id).into(), (&self.room_id).into(), (&self.actor_id).into()]
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        Vec::new()
+    }
+}
+
+fn unread(moment: &Moment<'_>, owner: &ActorInRoom) -> Result<u64, Halt> {
+    Ok(moment.get::<UnreadCount>(owner.key())?.map_or(0, |count| count.unread))
+}
+
+/// Changes the unread counter of the item's owner in the item's room.
+pub(crate) fn count(moment: &mut Moment<'_>, item: &InboxItem, change: i64) -> Result<(), Halt> {
+    let owner = item.owner();
+    let unread = unread(moment, &owner)?.saturating_add_signed(change);
+    let ActorInRoom { tenant_id, room_id, actor_id } = owner;
+    moment.put(&UnreadCount { tenant_id, room_id, actor_id, unread });
+    Ok(())
+}
+
+fn acknowledge(moment: &mut Moment<'_>, mut item: InboxItem, by: &ActorId) -> InboxItem {
+    item.acked_at = Some(moment.now);
+    item.acked_by = Some(by.clone());
+    moment.put(&item);
+    item
+}
+
+/// `POST /v1/inbox/{inboxId}/ack`: an actor has dealt with one item.
+pub struct AckOne {
+    tenant_id: TenantId,
+    actor_id: ActorId,
+    room_id: Option<RoomId>,
+    inbox_id: Uuid,
+    acked_by: Result<Option<ActorId>, Refusal>,
+}
+
+/// The answer to an [`AckOne`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemAcked {
+    item: InboxItem,
+    changed: bool,
+    unread_count: u64,
+    correlation_id: CorrelationId,
+}
+
+impl AckOne {
+    /// Reads the path's id and the body; the tenant may also stand in the query.
+    ///
+    /// # Errors
+    /// What identifies the item and its owner does not hold.
+    pub fn read(inbox_id: &str, query: &Fields, fields: &Fields) -> Result<Self, Refusal> {
+        let tenant_id = match fields.tenant("tenantId")? {
+            Some(tenant) => tenant,
+            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+        };
+        let actor_id = fields.required_actor("actorId")?;
+        let inbox_id = Uuid::parse_str(inbox_id).map_err(|_| {
+            Refusal::invalid("inboxId", "inboxId must be a UUID").with("value", inbox_id)
+        })?;
+        let room_id = fields.room("roomId")?;
+        Ok(Self { tenant_id, actor_id, room_id, inbox_id, acked_by: fields.actor("ackedBy") })
+    }
+
+    /// Whose item it is.
+    pub fn owner(&self) -> (&TenantId, Option<&RoomId>, &ActorId) {
+        (&self.tenant_id, self.room_id.as_ref(), &self.actor_id)
+    }
+
+    /// The item.
+    pub fn inbox_id(&self) -> Uuid {
+        self.inbox_id
+    }
+}
+
+impl Command for AckOne {
+    fn reads(&self) -> Vec<Query> {
+        vec![Query::one::<InboxItem>(InboxItem::key_of(self.inbox_id))]
+    }
+
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        let acked_by = self.acked_by.as_ref().map_err(Clone::clone)?.as_ref().unwrap_or(&self.actor_id);
+        let item: Option<InboxItem> = moment.get(InboxItem::key_of(self.inbox_id))?;
+        let own = |item: &InboxItem| item.tenant_id == self.tenant_id && item.actor_id == self.actor_id;
+        let Some(item) = item.filter(own) else {
+            return Err(Refusal::new(Code::NotFound)
+                .with("tenantId", self.tenant_id.as_str())
+                .with("actorId", self.actor_id.as_str())
+                .with("inboxId", self.inbox_id.to_string())
+                .into());
+        };
+        let changed = item.acked_at.is_none();
+        let item = if changed { acknowledge(moment, item, acked_by) } else { item };
+        if changed {
+            count(moment, &item, -1)?;
+        }
+        let unread_count = unread(moment, &item.owner())?;
+        let correlation_id = moment.correlation_id.clone();
+        Ok(Reply::new(Success::Ok, &ItemAcked { item, changed, unread_count, correlation_id }))
+    }
+}
+
+/// `POST /v1/inbox/ack`: an actor has dealt with many items.
+pub struct AckMany {
+    tenant_id: TenantId,
+    actor_id: ActorId,
+    room_id: Option<RoomId>,
+    ids: Vec<Uuid>,
+    up_to: Option<Sequence>,
+    acked_by: Result<Option<ActorId>, Refusal>,
+}
+
+/// The answer to an [`AckMany`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemsAcked {
+    acked_count: usize,
+    acked_ids: Vec<Uuid>,
+    unread_count: u64,
+    correlation_id: CorrelationId,
+}
+
+impl AckMany {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// The first field that does not hold, in the contract's order.
+    pub fn read(fields: &Fields) -> Result<Self, Refusal> {
+        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::standard);
+        let actor_id = fields.required_actor("actorId")?;
+        let room_id = fields.room("roomId")?;
+        let ids = fields.uuids("ids", MAX_LISTED_IDS)?;
+        let up_to = fields.sequence("upToCursor")?;
+        if ids.is_empty() && up_to.is_none() && !fields.is_describing() {
+            return Err(Refusal::new(Code::Validation)
+                .saying("give ids, or upToCursor, or both")
+                .with("fields", json!(["ids", "upToCursor"])));
+        }
+        Ok(Self { tenant_id, actor_id, room_id, ids, up_to, acked_by: fields.actor("ackedBy") })
+    }
+
+    /// Whose items they are.
+    pub fn owner(&self) -> (&TenantId, Option<&RoomId>, &ActorId) {
+        (&self.tenant_id, self.room_id.as_ref(), &self.actor_id)
+    }
+
+    fn up_to(&self) -> Option<Find> {
+        let up_to = i64::try_from(self.up_to?.0).unwrap_or(i64::MAX);
+        let find = Find::all::<InboxItem>("inbox_seq", MAX_ACKED_AT_ONCE)
+            .is("tenant_id", &self.tenant_id)
+            .is("actor_id", &self.actor_id)
+            .is("acked", false)
+            .is_if_given("room_id", self.room_id.as_ref())
+            .only("inbox_seq", Comparison::AtMost, up_to);
+        Some(find)
+    }
+
+    fn counts(&self) -> Find {
+        unread_counts(&self.tenant_id, self.room_id.as_ref(), Some(&self.actor_id))
+    }
+}
+
+/// The counters that add up to a list's `unreadCount`.
+pub fn unread_counts(tenant: &TenantId, room: Option<&RoomId>, actor: Option<&ActorId>) -> Find {
+    Find::all::<UnreadCount>("room_id", MAX_COUNTED_ROOMS)
+        .is("tenant_id", tenant)
+        .is_if_given("room_id", room)
+        .is_if_given("actor_id", actor)
+}
+
+impl Command for AckMany {
+    fn reads(&self) -> Vec<Query> {
+        let listed = self.ids.iter().map(|id| Query::one::<InboxItem>(InboxItem::key_of(*id)));
+        let up_to = self.up_to().map(Query::Many);
+        listed.chain(up_to).chain([Query::Many(self.counts())]).collect()
+    }
+
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        let acked_by = self.acked_by.as_ref().map_err(Clone::clone)?.as_ref().unwrap_or(&self.actor_id);
+        let mut items: Vec<InboxItem> = match self.up_to() {
+            Some(find) => moment.find(find)?,
+            None => Vec::new(),
+        };
+        for id in &self.ids {
+            let listed: Option<InboxItem> = moment.get(InboxItem::key_of(*id))?;
+            items.extend(listed.filter(|item| {
+                let in_room = self.room_id.as_ref().is_none_or(|room| *room == item.room_id);
+                let own = item.tenant_id == self.tenant_id && item.actor_id == self.actor_id;
+                own && in_room && item.acked_at.is_none()
+            }));
+        }
+        items.sort_by_key(|item| item.inbox_seq);
+        items.dedup_by_key(|item| item.inbox_seq);
+        let mut counts: Vec<UnreadCount> = moment.find(self.counts())?;
+        let mut acked_ids = Vec::with_capacity(items.len());
+        for item in items {
+            let item = acknowledge(moment, item, acked_by);
+            if let Some(count) = counts.iter_mut().find(|count| count.room_id == item.room_id) {
+                count.unread = count.unread.saturating_sub(1);
+            }
+            acked_ids.push(item.inbox_id);
+        }
+        counts.iter().for_each(|count| moment.put(count));
+        let answer = ItemsAcked {
+            acked_count: acked_ids.len(),
+            acked_ids,
+            unread_count: counts.iter().map(|count| count.unread).sum(),
+            correlation_id: moment.correlation_id.clone(),
+        };
+        Ok(Reply::new(Success::Ok, &answer))
+    }
+}

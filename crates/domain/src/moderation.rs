@@ -1,0 +1,271 @@
+//! Keeps an actor from running away: how much it may do in a room, how fast, and how often the same words.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::{
+    actor::ActorInRoom,
+    refusal::{Code, Refusal},
+    rules::ModerationRules,
+    time::Timestamp,
+};
+
+/// Who acted, for the details of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A request.
+    Api,
+    /// A reaction.
+    Reaction,
+}
+
+impl Source {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Reaction => "reaction",
+        }
+    }
+}
+
+/// An action that moderation looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Action<'a> {
+    /// Its label, as refusals name it.
+    pub label: &'a str,
+    /// What is said, if it is speech.
+    pub text: Option<&'a str>,
+    /// Who acts.
+    pub source: Source,
+}
+
+/// The recent past of one actor in one room.
+#[derive(Debug, Default)]
+struct Window {
+    actions: VecDeque<Timestamp>,
+    texts: HashMap<String, VecDeque<Timestamp>>,
+    last_action_at: Option<Timestamp>,
+    cooldown_until: Option<Timestamp>,
+}
+
+/// The recent past of all actors. In memory: it is about seconds, and a restart forgives.
+#[derive(Debug, Default)]
+pub struct Windows {
+    by_actor: HashMap<ActorInRoom, Window>,
+    swept_at: Timestamp,
+}
+
+/// An allowed action, to be recorded once the command it belongs to has succeeded.
+#[derive(Debug)]
+pub struct Allowed {
+    actor: ActorInRoom,
+    text_key: Option<String>,
+}
+
+fn text_key(text: &str) -> String {
+    text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ")
+}
+
+fn drop_old(times: &mut VecDeque<Timestamp>, oldest: Timestamp) {
+    while times.front().is_some_and(|at| *at < oldest) {
+        times.pop_front();
+    }
+}
+
+impl Window {
+    fn is_idle(&self, now: Timestamp, rules: &ModerationRules) -> bool {
+        let remembered = rules.window_ms.max(rules.min_action_interval_ms);
+        let quiet = self.last_action_at.is_none_or(|at| at.plus_ms(remembered) < now);
+        quiet && self.cooldown_until.is_none_or(|until| until <= now)
+    }
+
+    /// How long until one of `most` remembered times is forgotten, at least the cooldown.
+    fn full(
+        &mut self,
+        times: impl Fn(&mut Self) -> Option<&mut VecDeque<Timestamp>>,
+        most: usize,
+        now: Timestamp,
+        rules: &ModerationRules,
+    ) -> Option<i64> {
+        if most == 0 || rules.window_ms == 0 {
+            return None;
+        }
+        let times = times(self)?;
+        drop_old(times, now.plus_ms(-rules.window_ms));
+        let first_to_go = times.len().checked_sub(most).and_then(|at| times.get(at))?;
+        let frees_in_ms = first_to_go.as_millis() + rules.window_ms + 1 - now.as_millis();
+        self.cooldown_until = Some(now.plus_ms(rules.cooldown_ms));
+        Some(frees_in_ms.max(rules.cooldown_ms))
+    }
+}
+
+impl Windows {
+    /// Whether the actor may act now. A refusal that starts a cooldown starts it at once; an allowed action is
+    /// recorded by [`Windows::record`] when its command has succeeded.
+    ///
+    /// # Errors
+    /// `ERR_MODERATION_BLOCKED {tenantId, roomId, actorId, action, reasonCode, source, retryAfterMs, …}`.
+    pub fn check(
+        &mut self,
+        actor: &ActorInRoom,
+        action: &Action<'_>,
+        now: Timestamp,
+        rules: &ModerationRules,
+    ) -> Result<Allowed, Refusal> {
+        let key = action.text.map(text_key).filter(|key| !key.is_empty());
+        let Some(window) = self.by_actor.get_mut(actor) else {
+            return Ok(Allowed { actor: actor.clone(), text_key: key });
+        };
+        let blocked = |reason: &str, retry_after_ms: i64| {
+            actor
+                .describe(Refusal::new(Code::ModerationBlocked))
+                .with("action", action.label)
+                .with("reasonCode", reason)
+                .with("source", action.source.as_str())
+                .with("retryAfterMs", retry_after_ms)
+        };
+        if let Some(until) = window.cooldown_until.filter(|until| now < *until) {
+            return Err(blocked("MOD_COOLDOWN", until.as_millis() - now.as_millis()));
+        }
+        let since = window.last_action_at.map(|at| now.as_millis() - at.as_millis());
+        if let Some(since) = since.filter(|since| *since < rules.min_action_interval_ms) {
+            return Err(blocked("MOD_MIN_INTERVAL", rules.min_action_interval_ms - since)
+                .with("minIntervalMs", rules.min_action_interval_ms));
+        }
+        let actions = window.full(|w| Some(&mut w.actions), rules.max_actions_per_window, now, rules);
+        if let Some(retry_after_ms) = actions {
+            return Err(blocked("MOD_RATE_LIMIT", retry_after_ms)
+                .with("windowMs", rules.window_ms)
+                .with("maxActionsPerWindow", rules.max_actions_per_window)
+                .with("cooldownMs", rules.cooldown_ms));
+        }
+        if let Some(key) = &key {
+            let most = rules.max_repeated_text_per_window;
+            if let Some(retry_after_ms) = window.full(|w| w.texts.get_mut(key), most, now, rules) {
+                return Err(blocked("MOD_REPEAT_TEXT", retry_after_ms)
+                    .with("windowMs", rules.window_ms)
+                    .with("maxRepeatedTextPerWindow", most));
+            }
+        }
+        Ok(Allowed { actor: actor.clone(), text_key: key })
+    }
+
+    /// Remembers an action that was done.
+    pub fn record(&mut self, allowed: Allowed, now: Timestamp, rules: &ModerationRules) {
+        if rules.window_ms == 0 && rules.min_action_interval_ms == 0 {
+            return;
+        }
+        self.sweep(now, rules);
+        let window = self.by_actor.entry(allowed.actor).or_default();
+        window.last_action_at = Some(now);
+        let oldest = now.plus_ms(-rules.window_ms);
+        if rules.max_actions_per_window > 0 {
+            drop_old(&mut window.actions, oldest);
+            window.actions.push_back(now);
+        }
+        if let Some(key) = allowed.text_key.filter(|_| rules.max_repeated_text_per_window > 0) {
+            window.texts.retain(|_, times| {
+                drop_old(times, oldest);
+                !times.is_empty()
+            });
+            window.texts.entry(key).or_default().push_back(now);
+        }
+    }
+
+    /// Forgets actors whose past no longer matters; at most once a window, so that it costs nothing per action.
+    fn sweep(&mut self, now: Timestamp, rules: &ModerationRules) {
+        if now.as_millis() - self.swept_at.as_millis() < rules.window_ms.max(1_000) {
+            return;
+        }
+        self.swept_at = now;
+        self.by_actor.retain(|_, window| !window.is_idle(now, rules));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: ModerationRules = ModerationRules {
+        window_ms: 60_000,
+        max_actions_per_window: 5,
+        max_repeated_text_per_window: 2,
+        min_action_interval_ms: 150,
+        cooldown_ms: 2_000,
+    };
+
+    /// One step: at a time, an action with a text, what comes of it.
+    type Step = (i64, &'static str, Option<&'static str>, Result<(), (&'static str, i64)>);
+
+    fn check(rules: &ModerationRules, steps: &[Step]) {
+        let actor = ActorInRoom::named("default", "main", "Nova");
+        let mut windows = Windows::default();
+        for (at_ms, label, text, want) in steps {
+            let now = Timestamp::from_millis(*at_ms);
+            let action = Action { label, text: *text, source: Source::Api };
+            let got = windows.check(&actor, &action, now, rules);
+            let reason = got.as_ref().err().map(|refusal| {
+                let text = |key: &str| refusal.details[key].as_str().unwrap().to_owned();
+                (text("reasonCode"), refusal.details["retryAfterMs"].as_i64().unwrap())
+            });
+            let want = want.err().map(|(reason, retry)| (reason.to_owned(), retry));
+            assert_eq!(reason, want, "at {at_ms} ms {label} {text:?}");
+            if let Ok(allowed) = got {
+                windows.record(allowed, now, rules);
+            }
+        }
+    }
+
+    /// CONTRACT 4.3 rules 1 to 5 in order, RULINGS H6: every refusal says when to come back.
+    #[test]
+    fn the_rules_apply_in_order() {
+        let base = 1_000_000;
+        check(&RULES, &[
+            (base, "enter", None, Ok(())),
+            (base + 149, "move", None, Err(("MOD_MIN_INTERVAL", 1))),
+            (base + 150, "say", Some("Hello  there"), Ok(())),
+            (base + 300, "conversation_message", Some(" hello THERE"), Ok(())),
+            (base + 450, "say", Some("hello there"), Err(("MOD_REPEAT_TEXT", 59_701))),
+            (base + 460, "say", Some("other"), Err(("MOD_COOLDOWN", 1_990))),
+            (base + 2_450, "say", Some("other"), Ok(())),
+            (base + 2_600, "order", None, Ok(())),
+            (base + 2_750, "move", None, Err(("MOD_RATE_LIMIT", 57_251))),
+            (base + 60_001, "move", None, Ok(())),
+            (base + 60_151, "say", Some("hello there"), Ok(())),
+        ]);
+    }
+
+    /// The issue: settings of 0 mean 0, here: the rule is off.
+    #[test]
+    fn zero_turns_a_rule_off() {
+        let off = ModerationRules {
+            window_ms: 0,
+            max_actions_per_window: 0,
+            max_repeated_text_per_window: 0,
+            min_action_interval_ms: 0,
+            cooldown_ms: 0,
+        };
+        let steps: Vec<Step> = (0..200).map(|_| (5, "say", Some("same"), Ok(()))).collect();
+        check(&off, &steps);
+        check(&ModerationRules { window_ms: 60_000, ..off }, &steps);
+    }
+
+    /// RULINGS H2: what was not done is not counted; H7: the past of quiet actors is forgotten.
+    #[test]
+    fn only_what_was_done_counts_and_is_forgotten() {
+        let mut windows = Windows::default();
+        let action = Action { label: "say", text: Some("hi"), source: Source::Api };
+        for number in 0..100 {
+            let actor = ActorInRoom::named("default", "main", &format!("a{number}"));
+            let now = Timestamp::from_millis(number);
+            let allowed = windows.check(&actor, &action, now, &RULES).unwrap();
+            assert!(windows.check(&actor, &action, now, &RULES).is_ok(), "nothing recorded yet");
+            windows.record(allowed, now, &RULES);
+        }
+        assert_eq!(windows.by_actor.len(), 100);
+        let late = Timestamp::from_millis(200_000);
+        let actor = ActorInRoom::named("default", "main", "late");
+        let allowed = windows.check(&actor, &action, late, &RULES).unwrap();
+        windows.record(allowed, late, &RULES);
+        assert_eq!(windows.by_actor.len(), 1);
+    }
+}

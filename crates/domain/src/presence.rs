@@ -1,0 +1,347 @@
+//! Who is there: heartbeats, statuses, leaving, and running out of time.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
+
+use crate::{
+    actor::ActorInRoom,
+    command::{Command, Halt, Moment, Reply, Success},
+    event::{EmittedEvent, payload},
+    fields::Fields,
+    ids::{ActorId, CorrelationId, RoomId, TenantId},
+    policy,
+    record::{Cell, Comparison, Find, Key, Query, Record, Table},
+    refusal::Refusal,
+    rules::Rules,
+    time::Timestamp,
+};
+
+/// The shortest and longest time that a heartbeat holds, in milliseconds.
+pub const TTL_MS: std::ops::RangeInclusive<i64> = 1_000..=600_000;
+
+/// What an actor is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Thinking.
+    Thinking,
+    /// There, not doing anything.
+    Idle,
+    /// Doing something.
+    Busy,
+    /// Not there.
+    Inactive,
+}
+
+impl Status {
+    /// The names of the statuses, in the contract's order.
+    pub const NAMES: [(&str, Self); 4] = [
+        ("thinking", Self::Thinking),
+        ("idle", Self::Idle),
+        ("busy", Self::Busy),
+        ("inactive", Self::Inactive),
+    ];
+}
+
+/// An actor's presence in a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Presence {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// The actor.
+    pub actor_id: ActorId,
+    /// What it is doing.
+    pub status: Status,
+    /// When it last showed that it is there.
+    pub last_heartbeat_at: Timestamp,
+    /// How long that holds, in milliseconds.
+    pub ttl_ms: i64,
+    /// When it runs out.
+    pub expires_at: Timestamp,
+    /// Whether it counts as there.
+    pub is_active: bool,
+    /// When it was first seen in this room.
+    pub created_at: Timestamp,
+    /// When this was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Record for Presence {
+    const TABLE: &'static Table = &Table {
+        name: "presence",
+        key: &["tenant_id", "room_id", "actor_id"],
+        columns: &["active_until", "is_active", "updated_at"],
+    };
+
+    fn key(&self) -> Key {
+        vec![(&self.tenant_id).into(), (&self.room_id).into(), (&self.actor_id).into()]
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        let active_until = self.is_active.then_some(self.expires_at);
+        vec![active_until.into(), self.is_active.into(), self.updated_at.into()]
+    }
+}
+
+/// Why a presence changed, for the events that say so.
+#[derive(Clone, Copy, Debug)]
+pub struct Reason<'a> {
+    /// The reason's name.
+    pub reason: &'a str,
+    /// `agent`, `operator` or `system`.
+    pub source: &'a str,
+    /// The operator who made it so.
+    pub operator: Option<&'a ActorId>,
+}
+
+impl<'a> Reason<'a> {
+    /// The actor's own doing.
+    pub const fn of_agent(reason: &'a str) -> Self {
+        Self { reason, source: "agent", operator: None }
+    }
+}
+
+/// What presence rules read.
+pub fn read(actor: &ActorInRoom) -> Query {
+    Query::one::<Presence>(actor.key())
+}
+
+impl Presence {
+    /// The presence after a heartbeat. One with status `inactive` is a goodbye: the actor no longer counts as there.
+    fn beat(previous: Option<&Self>, actor: &ActorInRoom, status: Status, ttl_ms: i64, now: Timestamp) -> Self {
+        let ttl_ms = ttl_ms.max(*TTL_MS.start());
+        Self {
+            tenant_id: actor.tenant_id.clone(),
+            room_id: actor.room_id.clone(),
+            actor_id: actor.actor_id.clone(),
+            status,
+            last_heartbeat_at: now,
+            ttl_ms,
+            expires_at: now.plus_ms(ttl_ms),
+            is_active: status != Status::Inactive,
+            created_at: previous.map_or(now, |previous| previous.created_at),
+            updated_at: now,
+        }
+    }
+
+    /// The presence once the actor is no longer there.
+    fn gone(&self, now: Timestamp) -> Self {
+        Self { status: Status::Inactive, is_active: false, updated_at: now, ..self.clone() }
+    }
+}
+
+/// The moments that the event of a change shows beside the change's own.
+struct Shown {
+    last_heartbeat_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+}
+
+/// The event of a change from `previous` to `current`, if the status is another.
+fn status_changed(
+    previous: &Presence,
+    current: &Presence,
+    why: Reason<'_>,
+    shown: Shown,
+) -> Option<payload::StatusChanged> {
+    (previous.status != current.status).then(|| payload::StatusChanged {
+        from_status: Some(previous.status),
+        to_status: current.status,
+        reason: why.reason.to_owned(),
+        source: why.source.to_owned(),
+        changed_at: current.updated_at,
+        last_heartbeat_at: shown.last_heartbeat_at,
+        expires_at: shown.expires_at,
+        operator_id: why.operator.cloned(),
+        metadata: Map::new(),
+        from: Some(previous.status),
+        to: current.status,
+    })
+}
+
+/// Records that the actor is there, with a `presence_heartbeat` caused by `cause`, and a `status_changed` if it is one.
+///
+/// # Errors
+/// [`Halt::Needs`] what [`read`] names.
+pub fn heartbeat(
+    moment: &mut Moment<'_>,
+    actor: &ActorInRoom,
+    (status, ttl_ms): (Status, i64),
+    why: Reason<'_>,
+    cause: Option<&str>,
+) -> Result<Presence, Halt> {
+    let previous: Option<Presence> = moment.get(actor.key())?;
+    let current = Presence::beat(previous.as_ref(), actor, status, ttl_ms, moment.now);
+    let beat = payload::PresenceHeartbeat {
+        status,
+        ttl_ms: current.ttl_ms,
+        last_heartbeat_at: current.last_heartbeat_at,
+        expires_at: current.expires_at,
+    };
+    let beat = moment.append(actor, &beat, cause)?;
+    let shown = Shown { last_heartbeat_at: Some(current.last_heartbeat_at), expires_at: None };
+    if let Some(previous) = previous
+        && let Some(change) = status_changed(&previous, &current, why, shown)
+    {
+        moment.append(actor, &change, Some(&beat.cause()))?;
+    }
+    moment.put(&current);
+    Ok(current)
+}
+
+/// Records that the actor is no longer there, with a `status_changed` caused by `cause` if it was.
+///
+/// # Errors
+/// [`Halt::Needs`] what [`read`] names.
+pub fn set_inactive(
+    moment: &mut Moment<'_>,
+    actor: &ActorInRoom,
+    why: Reason<'_>,
+    cause: Option<&str>,
+) -> Result<Option<Presence>, Halt> {
+    let Some(previous) = moment.get::<Presence>(actor.key())? else { return Ok(None) };
+    if previous.status == Status::Inactive && !previous.is_active {
+        return Ok(Some(previous));
+    }
+    let current = previous.gone(moment.now);
+    let shown = Shown {
+        last_heartbeat_at: Some(current.last_heartbeat_at),
+        expires_at: Some(current.expires_at),
+    };
+    if let Some(change) = status_changed(&previous, &current, why, shown) {
+        moment.append(actor, &change, cause)?;
+    }
+    moment.put(&current);
+    Ok(Some(current))
+}
+
+/// `POST /v1/presence/heartbeat`: an actor shows that it is there.
+pub struct Heartbeat {
+    actor: ActorInRoom,
+    status: Status,
+    ttl_ms: i64,
+}
+
+/// The answer to a [`Heartbeat`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeartbeatRecorded {
+    presence: Presence,
+    emitted_events: Vec<EmittedEvent>,
+    correlation_id: CorrelationId,
+}
+
+impl Heartbeat {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// The first field that does not hold, in the contract's order.
+    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
+        Ok(Self {
+            actor: ActorInRoom::read(fields)?,
+            status: fields.choice("status", &Status::NAMES)?.unwrap_or(Status::Idle),
+            ttl_ms: fields.clamped("ttlMs", TTL_MS)?.unwrap_or(rules.presence_default_ttl_ms),
+        })
+    }
+
+    /// Who is there.
+    pub fn actor(&self) -> &ActorInRoom {
+        &self.actor
+    }
+}
+
+impl Command for Heartbeat {
+    fn reads(&self) -> Vec<Query> {
+        policy::reads(&self.actor).into_iter().chain([read(&self.actor)]).collect()
+    }
+
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        policy::not_overridden(moment, &self.actor, "presence_heartbeat")?;
+        let why = Reason::of_agent("heartbeat_update");
+        let presence = heartbeat(moment, &self.actor, (self.status, self.ttl_ms), why, None)?;
+        let answer = HeartbeatRecorded {
+            presence,
+            emitted_events: moment.emitted(),
+            correlation_id: moment.correlation_id.clone(),
+        };
+        Ok(Reply::new(Success::Accepted, &answer))
+    }
+}
+
+/// A listener's liveness: refreshes its presence while it polls. Appends events only if the status changes.
+pub struct Listening {
+    /// Who listens.
+    pub actor: ActorInRoom,
+    /// The status it gives itself; else it keeps the one it has, or is idle.
+    pub status: Option<Status>,
+    /// How long it counts as present, in milliseconds; else as long as before.
+    pub ttl_ms: Option<i64>,
+}
+
+impl Command for Listening {
+    fn reads(&self) -> Vec<Query> {
+        policy::reads(&self.actor).into_iter().chain([read(&self.actor)]).collect()
+    }
+
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        policy::not_overridden(moment, &self.actor, "presence_heartbeat")?;
+        let previous: Option<Presence> = moment.get(self.actor.key())?;
+        let active = previous.as_ref().filter(|presence| presence.is_active);
+        let status = self.status.or(active.map(|presence| presence.status)).unwrap_or(Status::Idle);
+        let kept_ttl_ms = active.map_or(moment.rules.presence_default_ttl_ms, |presence| presence.ttl_ms);
+        let ttl_ms = self.ttl_ms.unwrap_or(kept_ttl_ms);
+        let presence = if active.is_some_and(|presence| presence.status == status) {
+            let current = Presence::beat(previous.as_ref(), &self.actor, status, ttl_ms, moment.now);
+            moment.put(&current);
+            current
+        } else {
+            let why = Reason::of_agent("heartbeat_update");
+            heartbeat(moment, &self.actor, (status, ttl_ms), why, None)?
+        };
+        Ok(Reply::new(Success::Ok, &presence))
+    }
+}
+
+/// Marks those whose time has run out, at most [`Expire::BATCH`] in one turn. Answers how many there were.
+pub struct Expire {
+    /// Whose presence expires at or before this moment.
+    pub now: Timestamp,
+}
+
+impl Expire {
+    /// The most presences that one turn marks; a sweep goes on until a turn marks fewer.
+    pub const BATCH: usize = 500;
+
+    fn due(&self) -> Find {
+        Find::all::<Presence>("active_until", Self::BATCH).only("active_until", Comparison::AtMost, self.now)
+    }
+}
+
+impl Command for Expire {
+    fn reads(&self) -> Vec<Query> {
+        vec![Query::Many(self.due())]
+    }
+
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        let due: Vec<Presence> = moment.find(self.due())?;
+        for presence in &due {
+            let actor = ActorInRoom {
+                tenant_id: presence.tenant_id.clone(),
+                room_id: presence.room_id.clone(),
+                actor_id: presence.actor_id.clone(),
+            };
+            let current = presence.gone(moment.now);
+            moment.put(&current);
+            let why = Reason { reason: "heartbeat_ttl_expired", source: "system", operator: None };
+            let shown = Shown { last_heartbeat_at: None, expires_at: Some(current.expires_at) };
+            if let Some(change) = status_changed(presence, &current, why, shown) {
+                moment.correlation_id = moment.fresh_id().into();
+                moment.append(&actor, &change, None)?;
+            }
+        }
+        Ok(Reply::new(Success::Ok, &due.len()))
+    }
+}

@@ -1,0 +1,52 @@
+//! The settings that decide what commands mean; read once at start, the same for every command.
+
+/// Settings of the rules. Times in milliseconds; 0 means 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// The longest message, in Unicode scalar values.
+    pub max_chat_message_chars: usize,
+    /// How long an actor counts as present after it acted, unless it says otherwise.
+    pub presence_default_ttl_ms: i64,
+    /// How long an idempotency key is kept.
+    pub idempotency_ttl_ms: i64,
+    /// What is too much from one actor in one room.
+    pub moderation: ModerationRules,
+}
+
+/// When an actor acts too much. A limit of 0 turns its rule off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModerationRules {
+    /// How long actions and texts are remembered.
+    pub window_ms: i64,
+    /// The most actions in the window.
+    pub max_actions_per_window: usize,
+    /// How often the same text may be said in the window.
+    pub max_repeated_text_per_window: usize,
+    /// The least time between two actions.
+    pub min_action_interval_ms: i64,
+    /// How long an actor must be quiet after it hit a limit.
+    pub cooldown_ms: i64,
+}
+
+impl Default for ModerationRules {
+    fn default() -> Self {
+        Self {
+            window_ms: 60_000,
+            max_actions_per_window: 40,
+            max_repeated_text_per_window: 4,
+            min_action_interval_ms: 150,
+            cooldown_ms: 2_000,
+        }
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            max_chat_message_chars: 120,
+            presence_default_ttl_ms: 60_000,
+            idempotency_ttl_ms: 86_400_000,
+            moderation: ModerationRules::default(),
+        }
+    }
+}
