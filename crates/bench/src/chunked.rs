@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_body_is_the_same_however_the_reads_split_it() {
-        let wire = b"5\r\nhello\r\n1;name=value\r\n \r\n0B\r\nworld\r\n\r\nend\r\n0\r\nchecksum: 1\r\n\r\n";
+        let wire = b"5\r\nhello\r\n1;name=value\r\n \r\n0C\r\nworld\r\n\r\nend\r\n0\r\nchecksum: 1\r\n\r\n";
         let expected = (b"hello world\r\n\r\nend".to_vec(), true);
         for at in 0..=wire.len() {
             let (before, after) = wire.split_at(at);

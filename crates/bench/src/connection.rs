@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::http::{ProtocolError, Response, ResponseReader};
+use crate::http::ProtocolError;
+use crate::response::{Response, ResponseReader};
 
 /// A keep-alive HTTP/1.1 connection, one request at a time.
 #[derive(Debug)]

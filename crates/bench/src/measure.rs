@@ -8,14 +8,15 @@ use anyhow::{Context, Result, bail};
 use tokio::task::JoinSet;
 
 use crate::control::Control;
+use crate::play::{Tally, play};
 use crate::process::Process;
-use crate::script::{SayScript, Script, Tally, play};
+use crate::script::{SayScript, Script};
 use crate::stopwatch::Stopwatch;
 
 /// How long the last answers of a run may take.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
-/// A run of a known size may take this long for each 100 requests, and a drain deadline more.
-const DEADLINE_PER_100: Duration = Duration::from_secs(1);
+/// A run of a known size may take this long for each 1,000 requests, and a drain deadline more.
+const DEADLINE_PER_1000: Duration = Duration::from_secs(1);
 /// Connections that fill a store: deep, so that the server commits large groups.
 const PRELOAD_CONNECTIONS: u64 = 256;
 
@@ -193,5 +194,5 @@ pub async fn preload(subject: Subject, sequence: u64) -> Result<()> {
 }
 
 fn deadline_for(requests: u64) -> Duration {
-    DRAIN_DEADLINE + DEADLINE_PER_100 * u32::try_from(requests / 100).unwrap_or(u32::MAX / 2)
+    DRAIN_DEADLINE + DEADLINE_PER_1000 * u32::try_from(requests / 1000).unwrap_or(u32::MAX)
 }

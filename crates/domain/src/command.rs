@@ -149,12 +149,14 @@ pub struct Effects {
     pub allowed: Option<Allowed>,
     /// The numbers given so far.
     pub heads: Heads,
+    /// How long each acknowledged inbox item had waited, in milliseconds.
+    pub acked_after_ms: Vec<i64>,
 }
 
 impl Effects {
     /// Nothing done yet, with these numbers given.
     pub fn none(heads: Heads) -> Self {
-        Self { events: Vec::new(), written: Written::default(), steps: Vec::new(), allowed: None, heads }
+        Self { events: Vec::new(), written: Written::default(), steps: Vec::new(), allowed: None, heads, acked_after_ms: Vec::new() }
     }
 }
 

@@ -11,6 +11,8 @@ use crate::{
     time::Timestamp,
 };
 
+#[cfg(test)]
+mod golden;
 pub mod payload;
 
 macro_rules! event_types {

@@ -52,6 +52,14 @@ impl Fields {
         Self(Source::Query(query))
     }
 
+    /// The object a client sent; none for query parameters.
+    pub fn body(&self) -> Option<&Map<String, Value>> {
+        match &self.0 {
+            Source::Body(body) => Some(body),
+            Source::Query(_) | Source::Describing(_) => None,
+        }
+    }
+
     /// Runs `reader` without a client, on values that are valid, and tells which fields it asked for.
     pub fn describe<T>(reader: impl FnOnce(&Self) -> T) -> Vec<Field> {
         let fields = Self(Source::Describing(Mutex::new(Vec::new())));

@@ -241,6 +241,7 @@ pub(crate) fn count(moment: &mut Moment<'_>, item: &InboxItem, change: i64) -> R
 
 fn acknowledge(moment: &mut Moment<'_>, mut item: InboxItem, by: &ActorId) -> InboxItem {
     item.acked_at = Some(moment.now);
+    moment.effects.acked_after_ms.push(moment.now.as_millis() - item.created_at.as_millis());
     item.acked_by = Some(by.clone());
     moment.put(&item);
     item

@@ -198,14 +198,25 @@ pub struct Find {
     pub order_by: &'static str,
     /// Whether the largest comes first.
     pub descending: bool,
+    /// Only records behind this place in the order.
+    pub after: Option<Position>,
     /// The most that are returned.
     pub limit: usize,
+}
+
+/// A record's place in the order of a [`Find`]: the value it is sorted by, and its key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The value of the column to sort by.
+    pub sorted_by: Cell,
+    /// The key.
+    pub key: Key,
 }
 
 impl Find {
     /// All records of a kind, smallest `order_by` first.
     pub fn all<R: Record>(order_by: &'static str, limit: usize) -> Self {
-        Self { table: R::TABLE, conditions: Vec::new(), order_by, descending: false, limit }
+        Self { table: R::TABLE, conditions: Vec::new(), order_by, descending: false, after: None, limit }
     }
 
     /// The same, largest first.
@@ -240,11 +251,31 @@ impl Find {
         }
     }
 
+    /// Goes on behind a place in this order.
+    #[must_use]
+    pub fn behind(mut self, place: Option<Position>) -> Self {
+        self.after = place;
+        self
+    }
+
+    /// A record's place in this order.
+    pub fn position(&self, record: &StoredRecord) -> Position {
+        let sorted_by = self.table.cell(record, self.order_by).cloned().unwrap_or(Cell::Null);
+        Position { sorted_by, key: record.key.clone() }
+    }
+
     /// Whether a record satisfies all conditions.
     pub fn matches(&self, record: &StoredRecord) -> bool {
-        self.conditions.iter().all(|condition| {
+        let holds = self.conditions.iter().all(|condition| {
             self.table.cell(record, condition.column).is_some_and(|cell| condition.holds(cell))
-        })
+        });
+        holds && self.after.as_ref().is_none_or(|place| self.is_behind(record, place))
+    }
+
+    fn is_behind(&self, record: &StoredRecord, place: &Position) -> bool {
+        let by_column = self.table.cell(record, self.order_by).cmp(&Some(&place.sorted_by));
+        let by_column = if self.descending { by_column.reverse() } else { by_column };
+        by_column.then_with(|| record.key.cmp(&place.key)).is_gt()
     }
 
     /// How two records stand to each other in this order.
@@ -288,6 +319,7 @@ mod tests {
             conditions: vec![Condition { column, comparison, value }],
             order_by: "id",
             descending: false,
+            after: None,
             limit: 10,
         };
         let cases = [
@@ -308,7 +340,8 @@ mod tests {
 
     #[test]
     fn order_is_total() {
-        let mut find = Find { table: &TABLE, conditions: vec![], order_by: "at", descending: true, limit: 10 };
+        let mut find =
+            Find { table: &TABLE, conditions: vec![], order_by: "at", descending: true, after: None, limit: 10 };
         let mut things = [thing(2, None, 1), thing(1, None, 1), thing(3, None, 9)];
         things.sort_by(|left, right| find.compare(left, right));
         assert_eq!(things.each_ref().map(|thing| thing.key[0].clone()), [3, 1, 2].map(Cell::Integer));

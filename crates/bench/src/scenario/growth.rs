@@ -67,7 +67,8 @@ async fn fill(setup: &Setup, section: &Section<'_>) -> Result<Stores> {
 async fn measure_says(setup: &Setup, section: &mut Section<'_>, store: &Path) -> Result<Measurement> {
     let server = Server::start(&setup.server_binary, store).await?;
     let scripts = || SayScript::for_connections(CONNECTIONS);
-    measure_requests(server.subject(), scripts(), WARM_UP_SAYS).await?;
+    let warm_up = measure_requests(server.subject(), scripts(), WARM_UP_SAYS).await?;
+    report_refusals(section, &warm_up);
     let says = measure_requests(server.subject(), scripts(), setup.settings.growth_says).await?;
     server.stop().await?;
     report_refusals(section, &says);

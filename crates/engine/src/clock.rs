@@ -1,0 +1,72 @@
+//! The real clock and the real randomness: the only place where either is taken from the machine.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use agentcafe_domain::{
+    command::IdSource,
+    time::{Clock, Timestamp},
+};
+use uuid::{Builder, Uuid};
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    started: Instant,
+}
+
+impl SystemClock {
+    /// The clock, with its stopwatch at zero.
+    #[expect(clippy::disallowed_methods, reason = "this is the stopwatch that all others read")]
+    pub fn start() -> Self {
+        Self { started: Instant::now() }
+    }
+}
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that all others read")]
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn stopwatch(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// How much randomness is fetched from the operating system at once, in bytes.
+const POOL_BYTES: usize = 1_024;
+/// How much of it one id takes: the 74 random bits of a version 7 UUID.
+const ID_BYTES: usize = 10;
+
+/// Version 7 UUIDs: time first, so that indexes grow at their end; the rest from the operating system's randomness.
+pub struct RandomIds {
+    pool: [u8; POOL_BYTES],
+    used: usize,
+}
+
+impl RandomIds {
+    /// A source with nothing fetched yet.
+    pub const fn new() -> Self {
+        Self { pool: [0; POOL_BYTES], used: POOL_BYTES }
+    }
+}
+
+impl Default for RandomIds {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl IdSource for RandomIds {
+    fn fresh(&mut self, now: Timestamp) -> Uuid {
+        if self.used + ID_BYTES > POOL_BYTES {
+            getrandom::fill(&mut self.pool).expect("the operating system gives randomness");
+            self.used = 0;
+        }
+        let mut random = [0; ID_BYTES];
+        random.copy_from_slice(&self.pool[self.used..self.used + ID_BYTES]);
+        self.used += ID_BYTES;
+        Builder::from_unix_timestamp_millis(now.as_millis().unsigned_abs(), &random).into_uuid()
+    }
+}

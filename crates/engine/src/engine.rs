@@ -1,0 +1,62 @@
+//! What every part above the store shares: the store, the settings, the clock, the metrics, the end.
+
+use std::sync::Arc;
+
+use agentcafe_domain::{
+    command::IdSource,
+    ids::CorrelationId,
+    rules::Rules,
+    time::{Clock, Timestamp},
+};
+use agentcafe_store::Store;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{fanout::Fanout, metrics::Metrics};
+
+/// The engine of one process.
+pub struct Engine {
+    /// The log and the records.
+    pub store: Arc<Store>,
+    /// The settings of the rules.
+    pub rules: Rules,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Frames that many followers share.
+    pub fanout: Fanout,
+    /// Cancelled when the process is asked to stop: streams end, long polls answer.
+    pub stopping: CancellationToken,
+    ids: Mutex<Box<dyn IdSource>>,
+}
+
+impl Engine {
+    /// An engine on a store.
+    pub fn new(
+        store: Arc<Store>,
+        rules: Rules,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        ids: Box<dyn IdSource>,
+    ) -> Self {
+        let stopping = CancellationToken::new();
+        Self { store, rules, clock, metrics, fanout: Fanout::default(), stopping, ids: Mutex::new(ids) }
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A fresh id.
+    pub fn fresh_id(&self) -> Uuid {
+        self.ids.lock().fresh(self.now())
+    }
+
+    /// A correlation id for work that nobody asked for.
+    pub fn fresh_correlation_id(&self) -> CorrelationId {
+        self.fresh_id().into()
+    }
+}

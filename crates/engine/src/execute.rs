@@ -1,0 +1,114 @@
+//! The one way from a request to the log: idempotency, trace, turn.
+
+use std::sync::Arc;
+
+use agentcafe_domain::{
+    command::{Command, Reply},
+    idempotency::IdempotencyKey,
+    ids::CorrelationId,
+    refusal::{Code, Refusal},
+    trace::{Step, StepCode},
+};
+use agentcafe_store::{Answer, Envelope, Failure, Origin, Request, TraceNote, refusal_step};
+
+use crate::engine::Engine;
+
+/// A mutation that was asked for, past its pre-checks.
+pub struct Mutation {
+    /// What is to be decided.
+    pub command: Box<dyn Command>,
+    /// Stamped on its events, and the key of its trace.
+    pub correlation_id: CorrelationId,
+    /// What its trace says of the request.
+    pub origin: Origin,
+    /// The key under which it takes effect once, or why there is none.
+    pub key: Result<IdempotencyKey, Refusal>,
+}
+
+/// A mutation that took effect, now or before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Executed {
+    /// The answer: for a replay, the first one.
+    pub reply: Reply,
+    /// The correlation id of the request that took effect.
+    pub correlation_id: CorrelationId,
+    /// For a replay, the correlation id of this attempt, if it is another.
+    pub replayed_as: Option<CorrelationId>,
+    /// Whether it took effect before.
+    pub replayed: bool,
+}
+
+/// A mutation that did not take effect.
+#[derive(Debug)]
+pub struct NotExecuted {
+    /// Why.
+    pub failure: Failure,
+    /// The correlation id that its trace is found by.
+    pub correlation_id: CorrelationId,
+}
+
+impl Engine {
+    /// Carries out a mutation: once, however often it is asked for under the same key.
+    ///
+    /// # Errors
+    /// [`NotExecuted`] says why it did not take effect; the refusal's details name the correlation id.
+    pub async fn execute(&self, mutation: Mutation) -> Result<Executed, NotExecuted> {
+        let Mutation { command, correlation_id, origin, key } = mutation;
+        let key = match key {
+            Ok(key) => key,
+            Err(refusal) => {
+                self.note(origin, &correlation_id, &refusal);
+                return Err(self.not_executed(Failure::Refused(refusal), correlation_id));
+            }
+        };
+        let request = Some(Request { origin: Arc::new(origin), key });
+        let envelope = Envelope { command, correlation_id: correlation_id.clone(), request };
+        match self.store.submit(envelope).await {
+            Ok(Answer::Done(reply)) => {
+                Ok(Executed { reply, correlation_id, replayed_as: None, replayed: false })
+            }
+            Ok(Answer::Replayed { reply, correlation_id: first }) => {
+                let replayed_as = (first != correlation_id).then_some(correlation_id);
+                Ok(Executed { reply, correlation_id: first, replayed_as, replayed: true })
+            }
+            Err(failure) => Err(self.not_executed(failure, correlation_id)),
+        }
+    }
+
+    /// Carries out work that no request asked for: no key, no trace.
+    ///
+    /// # Errors
+    /// As the store's turn.
+    pub async fn execute_in_background(&self, command: Box<dyn Command>) -> Result<Reply, Failure> {
+        let envelope = Envelope { command, correlation_id: self.fresh_correlation_id(), request: None };
+        match self.store.submit(envelope).await? {
+            Answer::Done(reply) | Answer::Replayed { reply, .. } => Ok(reply),
+        }
+    }
+
+    fn note(&self, origin: Origin, correlation_id: &CorrelationId, refusal: &Refusal) {
+        let ended_at = self.now();
+        let steps: Vec<Step> = vec![refusal_step(refusal, ended_at)];
+        let (origin, correlation_id) = (Arc::new(origin), correlation_id.clone());
+        self.store.note(TraceNote { origin, correlation_id, ended_at, succeeded: false, steps });
+    }
+
+    fn not_executed(&self, mut failure: Failure, correlation_id: CorrelationId) -> NotExecuted {
+        if let Failure::Refused(refusal) = &mut failure {
+            self.count_block(refusal);
+            refusal.details.insert("correlationId".to_owned(), correlation_id.as_str().into());
+        }
+        NotExecuted { failure, correlation_id }
+    }
+
+    fn count_block(&self, refusal: &Refusal) {
+        let blocks = match StepCode::of_refusal(refusal.code) {
+            StepCode::ModerationBlocked => &self.metrics.moderation_blocks,
+            StepCode::OperatorOverrideBlocked => &self.metrics.override_blocks,
+            _ => return,
+        };
+        debug_assert!(matches!(refusal.code, Code::ModerationBlocked | Code::OperatorOverrideBlocked));
+        let reason = refusal.details.get("reasonCode").and_then(|reason| reason.as_str()).unwrap_or_default();
+        blocks.get_or_create(&crate::metrics::ReasonLabel { reason: reason.to_owned() }).inc();
+    }
+}

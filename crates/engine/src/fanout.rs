@@ -1,0 +1,83 @@
+//! Fan-out: followers with the same filter that stand at the same place share one rendering of what comes next.
+
+use std::{collections::HashMap, sync::Arc};
+
+use agentcafe_domain::ids::Sequence;
+use agentcafe_store::{EventFilter, LoggedEvent, ReadError};
+use bytes::{BufMut, Bytes, BytesMut};
+use parking_lot::Mutex;
+
+use crate::follow::Follower;
+
+/// The most events in one batch of frames.
+const MAX_BATCH_EVENTS: usize = 256;
+/// How much is kept for sharing, in bytes: a few batches for each place near the head where followers stand.
+const MAX_SHARED_BYTES: usize = 4 << 20;
+
+/// Server-sent event frames of some events, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Frames {
+    /// The frames, as they go out.
+    pub bytes: Bytes,
+    /// How many events they hold.
+    pub count: usize,
+    /// Everything up to here has been looked at.
+    pub examined: Sequence,
+}
+
+/// The batches that were rendered last.
+#[derive(Default)]
+pub struct Fanout {
+    shared: Mutex<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    batches: HashMap<(Arc<EventFilter>, Sequence), Frames>,
+    bytes: usize,
+}
+
+fn render(events: &[LoggedEvent]) -> Bytes {
+    let size: usize = events.iter().map(|event| event.json.len() + 96).sum();
+    let mut bytes = BytesMut::with_capacity(size);
+    for event in events {
+        bytes.put_slice(b"id: ");
+        bytes.put_slice(event.sequence.0.to_string().as_bytes());
+        bytes.put_slice(b"\nevent: ");
+        bytes.put_slice(event.kind.as_str().as_bytes());
+        bytes.put_slice(b"\ndata: ");
+        bytes.put_slice(&event.json);
+        bytes.put_slice(b"\n\n");
+    }
+    bytes.freeze()
+}
+
+impl Fanout {
+    /// The frames of what comes after a follower's cursor, without waiting; at most `limit` events. The cursor moves
+    /// past them. Frames of full-size batches are shared with all who stand at the same place.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read; the cursor stays.
+    pub async fn frames(&self, follower: &mut Follower, limit: Option<usize>) -> Result<Frames, ReadError> {
+        let limit = limit.unwrap_or(MAX_BATCH_EVENTS).min(MAX_BATCH_EVENTS);
+        let place = (Arc::clone(follower.filter()), follower.examined());
+        if limit == MAX_BATCH_EVENTS
+            && let Some(frames) = self.shared.lock().batches.get(&place)
+        {
+            follower.advance_to(frames.examined);
+            return Ok(frames.clone());
+        }
+        let page = follower.read(limit).await?;
+        let frames =
+            Frames { bytes: render(&page.events), count: page.events.len(), examined: follower.examined() };
+        if limit == MAX_BATCH_EVENTS && frames.count > 0 {
+            let mut shared = self.shared.lock();
+            if shared.bytes + frames.bytes.len() > MAX_SHARED_BYTES {
+                *shared = Shared::default();
+            }
+            shared.bytes += frames.bytes.len();
+            shared.batches.insert(place, frames.clone());
+        }
+        Ok(frames)
+    }
+}

@@ -1,0 +1,87 @@
+//! Follow: the one primitive that reads the log as a stream. First what is stored after the cursor, then what comes,
+//! without a gap or a repeat at the seam, because both are the same reading from the same cursor.
+
+use std::sync::Arc;
+
+use agentcafe_domain::ids::Sequence;
+use agentcafe_store::{EventFilter, EventPage, EventQuery, ReadError, Store, tail::Mark};
+use tokio::sync::watch;
+
+/// A reader of the log with a cursor. It holds no events: one that is slow costs no memory, and one that falls far
+/// behind reads from the database instead of from memory.
+pub struct Follower {
+    store: Arc<Store>,
+    filter: Arc<EventFilter>,
+    examined: Sequence,
+    wake: watch::Receiver<Mark>,
+}
+
+impl Follower {
+    /// Follows the events that match `filter`, after `after`.
+    pub fn new(store: Arc<Store>, filter: EventFilter, after: Sequence) -> Self {
+        let wake = store.tail().wake(&filter);
+        Self { store, filter: Arc::new(filter), examined: after, wake }
+    }
+
+    /// The filter.
+    pub fn filter(&self) -> &Arc<EventFilter> {
+        &self.filter
+    }
+
+    /// Everything up to here has been looked at; to resume from here misses nothing and repeats nothing.
+    pub fn examined(&self) -> Sequence {
+        self.examined
+    }
+
+    /// Takes what a reading elsewhere has looked at as looked at.
+    pub fn advance_to(&mut self, examined: Sequence) {
+        self.examined = self.examined.max(examined);
+    }
+
+    /// Whether something after the cursor may match. While it is not so, the cursor moves along with the head.
+    pub fn has_more(&mut self) -> bool {
+        let head = self.store.tail().head();
+        let mark = *self.wake.borrow_and_update();
+        if mark.last > self.examined {
+            self.examined = mark.resume(self.examined);
+            return true;
+        }
+        self.examined = self.examined.max(head);
+        false
+    }
+
+    /// Waits until something after the cursor may match.
+    pub async fn more(&mut self) {
+        while !self.has_more() {
+            // The store outlives its followers, so that the sender is never gone while we wait.
+            if self.wake.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The matching events after the cursor, at most `limit`, without waiting; the cursor moves past them.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read; the cursor stays.
+    pub async fn read(&mut self, limit: usize) -> Result<EventPage, ReadError> {
+        let query = EventQuery::after(self.filter.as_ref().clone(), self.examined, limit);
+        let page = self.store.events(query).await?;
+        self.examined = self.examined.max(page.examined);
+        Ok(page)
+    }
+
+    /// The next matching events, at most `limit` and at least one; waits for them.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read; the cursor stays.
+    pub async fn next(&mut self, limit: usize) -> Result<EventPage, ReadError> {
+        loop {
+            self.more().await;
+            let page = self.read(limit).await?;
+            if !page.events.is_empty() {
+                return Ok(page);
+            }
+        }
+    }
+}

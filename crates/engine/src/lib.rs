@@ -1,0 +1,14 @@
+//! Carries commands to the log and events from it: execute, follow, and the work that goes on by itself.
+
+pub mod clock;
+pub mod engine;
+pub mod execute;
+pub mod fanout;
+pub mod follow;
+pub mod metrics;
+pub mod rate;
+pub mod sweeps;
+
+pub use engine::Engine;
+pub use execute::{Executed, Mutation, NotExecuted};
+pub use follow::Follower;

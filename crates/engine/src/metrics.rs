@@ -1,0 +1,153 @@
+//! What the process counts and measures, in Prometheus' terms.
+
+use std::sync::atomic::AtomicU64;
+
+use agentcafe_store::TurnReport;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+/// A request's labels.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The route's template, or `unmatched`.
+    pub route: &'static str,
+    /// The status code.
+    pub status: u16,
+}
+
+/// A refusal's label.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ReasonLabel {
+    /// The reason code.
+    pub reason: String,
+}
+
+type Reasons = Family<ReasonLabel, Counter>;
+
+/// All metrics of the process.
+pub struct Metrics {
+    registry: Registry,
+    /// Answered requests.
+    pub requests: Family<RequestLabels, Counter>,
+    /// How long requests took, streams excepted, in seconds.
+    pub request_seconds: Histogram,
+    /// How many commands turns held.
+    pub turn_commands: Histogram,
+    /// How long turns took, in seconds.
+    pub turn_seconds: Histogram,
+    /// Turns that could not be written.
+    pub failed_turns: Counter,
+    /// Events written.
+    pub events: Counter,
+    /// The log's head.
+    pub log_head: Gauge<u64, AtomicU64>,
+    /// Open event streams.
+    pub stream_clients: Gauge,
+    /// Events sent to streams.
+    pub stream_events: Counter,
+    /// Actions that moderation blocked.
+    pub moderation_blocks: Reasons,
+    /// Actions that operators' overrides blocked.
+    pub override_blocks: Reasons,
+    /// From a source event's time until its inbox items are committed, in seconds.
+    pub inbox_enqueue_seconds: Histogram,
+    /// From an inbox item's time until it was acknowledged, in seconds.
+    pub inbox_ack_seconds: Histogram,
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_25, 2.0, 18))
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("agentcafe");
+        let requests = Family::<RequestLabels, Counter>::default();
+        registry.register("http_requests", "Answered requests by route and status", requests.clone());
+        let request_seconds = seconds();
+        registry.register("http_request_seconds", "How long requests took, streams excepted", request_seconds.clone());
+        let turn_commands = Histogram::new(exponential_buckets(1.0, 2.0, 10));
+        registry.register("turn_commands", "Commands in a turn", turn_commands.clone());
+        let turn_seconds = seconds();
+        registry.register("turn_seconds", "How long turns took, commit included", turn_seconds.clone());
+        let failed_turns = Counter::default();
+        registry.register("turns_failed", "Turns that could not be written", failed_turns.clone());
+        let events = Counter::default();
+        registry.register("events_written", "Events written to the log", events.clone());
+        let log_head = Gauge::<u64, AtomicU64>::default();
+        registry.register("log_head", "The last event's sequence", log_head.clone());
+        let stream_clients = Gauge::default();
+        registry.register("stream_clients", "Open event streams", stream_clients.clone());
+        let stream_events = Counter::default();
+        registry.register("stream_events", "Events sent to streams", stream_events.clone());
+        let moderation_blocks = Reasons::default();
+        registry.register("moderation_blocks", "Actions blocked by moderation, by reason", moderation_blocks.clone());
+        let override_blocks = Reasons::default();
+        registry.register("override_blocks", "Actions blocked by operators, by reason", override_blocks.clone());
+        let inbox_enqueue_seconds = seconds();
+        registry.register(
+            "inbox_enqueue_seconds",
+            "From a request's arrival until the inbox items it caused are committed",
+            inbox_enqueue_seconds.clone(),
+        );
+        let inbox_ack_seconds = Histogram::new(exponential_buckets(0.01, 4.0, 12));
+        registry.register("inbox_ack_seconds", "How long inbox items waited for their ack", inbox_ack_seconds.clone());
+        Self {
+            registry,
+            requests,
+            request_seconds,
+            turn_commands,
+            turn_seconds,
+            failed_turns,
+            events,
+            log_head,
+            stream_clients,
+            stream_events,
+            moderation_blocks,
+            override_blocks,
+            inbox_enqueue_seconds,
+            inbox_ack_seconds,
+        }
+    }
+
+    /// The page that Prometheus reads.
+    pub fn page(&self) -> String {
+        let mut page = String::new();
+        encode(&mut page, &self.registry).expect("writing to memory does not fail");
+        page
+    }
+
+    /// Counts a turn.
+    pub fn count_turn(&self, report: &TurnReport) {
+        self.turn_commands.observe(report.commands as f64);
+        self.turn_seconds.observe(report.took.as_secs_f64());
+        self.events.inc_by(report.events as u64);
+        if !report.committed {
+            self.failed_turns.inc();
+        }
+        self.log_head.set(report.head.0);
+        for (waited_ms, histogram) in [
+            (&report.inbox_enqueued_ms, &self.inbox_enqueue_seconds),
+            (&report.inbox_acked_ms, &self.inbox_ack_seconds),
+        ] {
+            waited_ms.iter().for_each(|ms| histogram.observe(*ms as f64 / 1_000.0));
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,151 @@
+//! The request limit: a fixed window per client and route.
+
+use std::{collections::HashMap, net::IpAddr};
+
+use agentcafe_domain::time::Timestamp;
+use parking_lot::Mutex;
+
+/// How long a window is, in milliseconds.
+pub const WINDOW_MS: i64 = 60_000;
+/// The most windows that are kept; past it, further clients share one window per route.
+const MAX_WINDOWS: usize = 100_000;
+
+/// What a request counts against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Budget {
+    client: Option<IpAddr>,
+    method: &'static str,
+    route: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    ends_at: Timestamp,
+    used: u64,
+}
+
+#[derive(Default)]
+struct Windows {
+    open: HashMap<Budget, Window>,
+    swept_at: Timestamp,
+}
+
+/// How a request stands to its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether it is within the limit.
+    pub allowed: bool,
+    /// Requests per window.
+    pub limit: u64,
+    /// Requests left in this window.
+    pub remaining: u64,
+    /// When the window ends, in whole seconds since the epoch, rounded up.
+    pub reset_epoch_seconds: i64,
+    /// How long until then, in whole seconds, rounded up; at least 1.
+    pub retry_after_seconds: i64,
+}
+
+/// Counts requests. A limit of 0 counts nothing and allows everything.
+pub struct RateLimiter {
+    limit: u64,
+    windows: Mutex<Windows>,
+}
+
+impl RateLimiter {
+    /// Allows `limit` requests per client, method and route in a window.
+    pub fn new(limit: u64) -> Self {
+        Self { limit, windows: Mutex::default() }
+    }
+
+    /// Counts a request; none if there is no limit.
+    pub fn count(
+        &self,
+        client: IpAddr,
+        method: &'static str,
+        route: &'static str,
+        now: Timestamp,
+    ) -> Option<Standing> {
+        if self.limit == 0 {
+            return None;
+        }
+        let mut windows = self.windows.lock();
+        let window = windows.of(Budget { client: Some(client), method, route }, now);
+        window.used += 1;
+        let (used, ends_at_ms) = (window.used, window.ends_at.as_millis());
+        let ceil = |ms: i64| ms.div_euclid(1_000) + i64::from(ms.rem_euclid(1_000) > 0);
+        Some(Standing {
+            allowed: used <= self.limit,
+            limit: self.limit,
+            remaining: self.limit.saturating_sub(used),
+            reset_epoch_seconds: ceil(ends_at_ms),
+            retry_after_seconds: ceil(ends_at_ms - now.as_millis()).max(1),
+        })
+    }
+}
+
+impl Windows {
+    fn of(&mut self, budget: Budget, now: Timestamp) -> &mut Window {
+        let due = now.as_millis() - self.swept_at.as_millis() >= WINDOW_MS;
+        if due || self.open.len() >= MAX_WINDOWS && !self.open.contains_key(&budget) {
+            // When full, sweeping again at once would find little: once a second is enough.
+            if due || now.as_millis() - self.swept_at.as_millis() >= 1_000 {
+                self.open.retain(|_, window| window.ends_at > now);
+                self.swept_at = now;
+            }
+        }
+        let full = self.open.len() >= MAX_WINDOWS && !self.open.contains_key(&budget);
+        let budget = if full { Budget { client: None, ..budget } } else { budget };
+        let fresh = Window { ends_at: now.plus_ms(WINDOW_MS), used: 0 };
+        let window = self.open.entry(budget).or_insert(fresh);
+        if window.ends_at <= now {
+            *window = fresh;
+        }
+        window
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const NOVA: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
+    const KAI: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millis(ms)
+    }
+
+    /// CONTRACT 2.5, RULINGS C1 and C5: per client, method and route; reset is rounded up.
+    #[test]
+    fn a_window_allows_its_limit_and_then_refuses_until_it_ends() {
+        let limiter = RateLimiter::new(2);
+        let count = |client, route, ms| limiter.count(client, "GET", route, at(ms)).unwrap();
+        assert_eq!((count(NOVA, "/a", 500).allowed, count(NOVA, "/a", 500).remaining), (true, 0));
+        let refused = count(NOVA, "/a", 1_501);
+        assert_eq!((refused.allowed, refused.remaining), (false, 0));
+        assert_eq!((refused.reset_epoch_seconds, refused.retry_after_seconds), (61, 59));
+        assert!(count(KAI, "/a", 1_501).allowed, "another client");
+        assert!(count(NOVA, "/b", 1_501).allowed, "another route");
+        assert!(count(NOVA, "/a", 60_500).allowed, "the next window");
+    }
+
+    /// RULINGS C4: 0 turns the limit off.
+    #[test]
+    fn no_limit_counts_nothing() {
+        assert_eq!(RateLimiter::new(0).count(NOVA, "GET", "/a", at(0)), None);
+    }
+
+    /// RULINGS C3: what is kept is bounded, whatever addresses come.
+    #[test]
+    fn windows_are_bounded() {
+        let limiter = RateLimiter::new(1);
+        for number in 0..(MAX_WINDOWS as u32 + 1_000) {
+            limiter.count(Ipv4Addr::from(number).into(), "GET", "/a", at(0));
+        }
+        assert!(limiter.windows.lock().open.len() <= MAX_WINDOWS + 1);
+        limiter.count(NOVA, "GET", "/a", at(WINDOW_MS + 1));
+        assert_eq!(limiter.windows.lock().open.len(), 1);
+    }
+}

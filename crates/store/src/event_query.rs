@@ -1,0 +1,91 @@
+//! Questions to the log and their answers.
+
+use agentcafe_domain::{
+    event::{EventType, StoredEvent},
+    ids::{ActorId, RoomId, Sequence, TenantId},
+    time::Timestamp,
+};
+use bytes::Bytes;
+
+/// Which events one wants; what is not set matches all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct EventFilter {
+    /// Only of this tenant.
+    pub tenant: Option<TenantId>,
+    /// Only in this room.
+    pub room: Option<RoomId>,
+    /// Only by this actor.
+    pub actor: Option<ActorId>,
+    /// Only mentions of this actor.
+    pub mentioned: Option<ActorId>,
+    /// Only of these types; none means all. `Some` of nothing matches nothing.
+    pub types: Option<Vec<EventType>>,
+}
+
+impl EventFilter {
+    /// Whether the event passes.
+    pub fn matches(&self, event: &StoredEvent) -> bool {
+        self.tenant.as_ref().is_none_or(|tenant| *tenant == event.tenant_id)
+            && self.room.as_ref().is_none_or(|room| *room == event.room_id)
+            && self.actor.as_ref().is_none_or(|actor| *actor == event.actor_id)
+            && self.mentioned.as_ref().is_none_or(|actor| Some(actor) == event.mentioned.as_ref())
+            && self.types.as_ref().is_none_or(|types| types.contains(&event.kind))
+    }
+}
+
+/// A page of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventQuery {
+    /// Which events.
+    pub filter: EventFilter,
+    /// Only after this one.
+    pub after: Sequence,
+    /// Only before this one.
+    pub before: Option<Sequence>,
+    /// Only at or after this moment.
+    pub from: Option<Timestamp>,
+    /// Only at or before this moment.
+    pub to: Option<Timestamp>,
+    /// Whether the newest comes first.
+    pub descending: bool,
+    /// The most that are returned.
+    pub limit: usize,
+}
+
+impl EventQuery {
+    /// The events after a cursor, oldest first.
+    pub fn after(filter: EventFilter, after: Sequence, limit: usize) -> Self {
+        Self { filter, after, before: None, from: None, to: None, descending: false, limit }
+    }
+
+    /// The newest events first.
+    pub fn newest(filter: EventFilter, limit: usize) -> Self {
+        Self { descending: true, ..Self::after(filter, Sequence::START, limit) }
+    }
+}
+
+/// An event as it goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedEvent {
+    /// Its place in the log.
+    pub sequence: Sequence,
+    /// Its type.
+    pub kind: EventType,
+    /// The whole event as JSON on one line.
+    pub json: Bytes,
+}
+
+impl From<&StoredEvent> for LoggedEvent {
+    fn from(event: &StoredEvent) -> Self {
+        Self { sequence: event.sequence, kind: event.kind, json: event.json.clone() }
+    }
+}
+
+/// The answer to an [`EventQuery`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventPage {
+    /// What was found.
+    pub events: Vec<LoggedEvent>,
+    /// For ascending pages: everything up to here has been looked at, matching or not.
+    pub examined: Sequence,
+}

@@ -1,0 +1,15 @@
+//! The only SQL: the log, the records and the turns that write them.
+
+pub mod envelope;
+pub mod event_query;
+mod sqlite;
+pub mod store;
+pub mod tail;
+mod turn;
+
+pub use envelope::{Answer, Envelope, Failure, Origin, Request, TraceNote};
+pub use turn::refusal_step;
+pub use event_query::{EventFilter, EventPage, EventQuery, LoggedEvent};
+pub use sqlite::open::OpenError;
+pub use store::{Options, ReadError, Store};
+pub use sqlite::writer::TurnReport;

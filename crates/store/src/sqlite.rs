@@ -1,0 +1,10 @@
+//! The embedded store: one writer thread that works in turns, and connections that read beside it.
+
+pub(crate) mod events;
+pub(crate) mod keys;
+pub(crate) mod maintenance;
+pub(crate) mod migrations;
+pub(crate) mod open;
+pub(crate) mod records;
+pub(crate) mod traces;
+pub(crate) mod writer;

@@ -1,0 +1,141 @@
+//! The log's statements.
+
+use agentcafe_domain::{
+    event::{EventType, StoredEvent},
+    ids::Sequence,
+    time::Timestamp,
+};
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
+use uuid::Uuid;
+
+use crate::event_query::{EventPage, EventQuery, LoggedEvent};
+
+/// The last event's place and moment; the start of the log if there is none.
+pub(crate) fn head(connection: &Connection) -> rusqlite::Result<(Sequence, Timestamp)> {
+    let mut statement =
+        connection.prepare_cached("SELECT sequence, at_ms FROM events ORDER BY sequence DESC LIMIT 1")?;
+    let last = statement
+        .query_row([], |row| {
+            Ok((sequence(row.get(0)?), Timestamp::from_millis(row.get(1)?)))
+        })
+        .optional()?;
+    Ok(last.unwrap_or((Sequence::START, Timestamp::from_millis(0))))
+}
+
+fn sequence(number: i64) -> Sequence {
+    Sequence(number.unsigned_abs())
+}
+
+fn number(sequence: Sequence) -> i64 {
+    i64::try_from(sequence.0).unwrap_or(i64::MAX)
+}
+
+/// Appends an event.
+pub(crate) fn append(connection: &Connection, event: &StoredEvent) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO events (sequence, event_id, tenant_id, room_id, actor_id, type, at_ms, mentioned_actor_id, json)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    statement.execute(params![
+        number(event.sequence),
+        event.event_id.as_bytes(),
+        event.tenant_id.as_str(),
+        event.room_id.as_str(),
+        event.actor_id.as_str(),
+        event.kind.as_str(),
+        event.timestamp.as_millis(),
+        event.mentioned.as_ref().map(|actor| actor.as_str()),
+        event.json.as_ref(),
+    ])?;
+    Ok(())
+}
+
+/// The place of the event with this id.
+pub(crate) fn sequence_of(connection: &Connection, event_id: Uuid) -> rusqlite::Result<Option<Sequence>> {
+    connection
+        .prepare_cached("SELECT sequence FROM events WHERE event_id = ?1")?
+        .query_row([event_id.as_bytes()], |row| row.get(0).map(sequence))
+        .optional()
+}
+
+/// The last event before a moment. Timestamps never decrease along the log, so this is a binary search.
+fn last_before(connection: &Connection, head: Sequence, moment: Timestamp) -> rusqlite::Result<Sequence> {
+    let mut statement = connection.prepare_cached(
+        "SELECT sequence, at_ms FROM events WHERE sequence > ?1 ORDER BY sequence ASC LIMIT 1",
+    )?;
+    let (mut low, mut high) = (0, head.0);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let probe = params![number(Sequence(middle))];
+        let found: Option<(i64, i64)> =
+            statement.query_row(probe, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        match found {
+            Some((found, at_ms)) if at_ms < moment.as_millis() => low = found.unsigned_abs(),
+            _ => high = middle,
+        }
+    }
+    Ok(Sequence(low))
+}
+
+/// A page of the log, and how far was looked.
+pub(crate) fn read(connection: &Connection, query: &EventQuery) -> rusqlite::Result<EventPage> {
+    let transaction = connection.unchecked_transaction()?;
+    let (head, _) = head(&transaction)?;
+    let mut after = query.after;
+    if let Some(from) = query.from {
+        after = after.max(last_before(&transaction, head, from)?);
+    }
+    let mut last = query.before.map_or(head, |before| head.min(Sequence(before.0.saturating_sub(1))));
+    if let Some(to) = query.to {
+        last = last.min(last_before(&transaction, head, to.plus_ms(1))?);
+    }
+    let events = select(&transaction, query, after, last)?;
+    let full = events.len() == query.limit;
+    let examined = match events.last() {
+        Some(event) if full => event.sequence,
+        _ => last.max(after),
+    };
+    Ok(EventPage { events, examined })
+}
+
+fn select(
+    connection: &Connection,
+    query: &EventQuery,
+    after: Sequence,
+    last: Sequence,
+) -> rusqlite::Result<Vec<LoggedEvent>> {
+    let filter = &query.filter;
+    let mut sql = String::from("SELECT sequence, type, json FROM events WHERE sequence > ? AND sequence <= ?");
+    let mut values: Vec<Value> = vec![number(after).into(), number(last).into()];
+    let texts = [
+        ("tenant_id", filter.tenant.as_ref().map(|id| id.as_str())),
+        ("room_id", filter.room.as_ref().map(|id| id.as_str())),
+        ("actor_id", filter.actor.as_ref().map(|id| id.as_str())),
+        ("mentioned_actor_id", filter.mentioned.as_ref().map(|id| id.as_str())),
+    ];
+    for (column, text) in texts {
+        if let Some(text) = text {
+            sql.push_str(&format!(" AND {column} = ?"));
+            values.push(text.to_owned().into());
+        }
+    }
+    if let Some(types) = &filter.types {
+        let places = vec!["?"; types.len()].join(", ");
+        sql.push_str(&format!(" AND type IN ({places})"));
+        values.extend(types.iter().map(|kind| Value::from(kind.as_str().to_owned())));
+    }
+    sql.push_str(if query.descending { " ORDER BY sequence DESC" } else { " ORDER BY sequence ASC" });
+    sql.push_str(" LIMIT ?");
+    values.push(i64::try_from(query.limit).unwrap_or(i64::MAX).into());
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_map(params_from_iter(values), event)?.collect()
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<LoggedEvent> {
+    let name = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+    let kind = EventType::parse(name)
+        .ok_or_else(|| rusqlite::Error::InvalidColumnType(1, name.to_owned(), rusqlite::types::Type::Text))?;
+    let json = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+    Ok(LoggedEvent { sequence: sequence(row.get(0)?), kind, json: Bytes::copy_from_slice(json) })
+}

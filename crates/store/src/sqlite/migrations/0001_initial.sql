@@ -1,0 +1,146 @@
+-- The log. `json` is the whole event as it goes out; the other columns are what it is found by.
+CREATE TABLE events (
+    sequence INTEGER PRIMARY KEY,
+    event_id BLOB NOT NULL,
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    mentioned_actor_id TEXT,
+    json BLOB NOT NULL
+);
+CREATE UNIQUE INDEX events_by_id ON events (event_id);
+CREATE INDEX events_by_room ON events (tenant_id, room_id, sequence);
+CREATE INDEX events_by_mention ON events (mentioned_actor_id, sequence) WHERE mentioned_actor_id IS NOT NULL;
+
+-- First answers, in the order they were given; the key's identity is a hash.
+CREATE TABLE idempotency_keys (
+    id INTEGER PRIMARY KEY,
+    identity BLOB NOT NULL,
+    request BLOB NOT NULL,
+    expires_at_ms INTEGER NOT NULL,
+    correlation_id TEXT NOT NULL,
+    success INTEGER NOT NULL,
+    data BLOB NOT NULL
+);
+CREATE INDEX idempotency_keys_by_identity ON idempotency_keys (identity);
+
+-- What became of requests; the oldest are dropped.
+CREATE TABLE traces (
+    id INTEGER PRIMARY KEY,
+    trace_id BLOB NOT NULL,
+    correlation_id TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    route TEXT NOT NULL,
+    method TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    room_id TEXT,
+    actor_id TEXT,
+    started_at_ms INTEGER NOT NULL,
+    ended_at_ms INTEGER NOT NULL,
+    succeeded INTEGER NOT NULL,
+    steps BLOB NOT NULL
+);
+CREATE INDEX traces_by_correlation ON traces (correlation_id);
+
+-- Records: key columns, the columns that lists filter or sort by, and the body as JSON.
+CREATE TABLE presence (
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    active_until INTEGER,
+    is_active INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (tenant_id, room_id, actor_id)
+) WITHOUT ROWID;
+CREATE INDEX presence_by_end ON presence (active_until) WHERE active_until IS NOT NULL;
+
+CREATE TABLE positions (
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (tenant_id, room_id, actor_id)
+) WITHOUT ROWID;
+
+CREATE TABLE permissions (
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    updated_at INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (tenant_id, room_id, actor_id)
+) WITHOUT ROWID;
+
+CREATE TABLE room_overrides (
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    updated_at INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (tenant_id, room_id)
+) WITHOUT ROWID;
+
+CREATE TABLE rooms (
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    room_type TEXT NOT NULL,
+    owner_actor_id TEXT,
+    updated_at INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (tenant_id, room_id)
+) WITHOUT ROWID;
+CREATE INDEX rooms_by_update ON rooms (tenant_id, updated_at);
+
+CREATE TABLE pinned_contexts (
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    is_active INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (tenant_id, room_id, version)
+) WITHOUT ROWID;
+
+CREATE TABLE tasks (
+    task_id TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    assignee_actor_id TEXT,
+    created_by TEXT NOT NULL,
+    updated_at INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (task_id)
+) WITHOUT ROWID;
+CREATE INDEX tasks_by_room ON tasks (tenant_id, room_id, updated_at);
+CREATE INDEX tasks_by_assignee ON tasks (tenant_id, assignee_actor_id, updated_at);
+
+CREATE TABLE inbox_items (
+    inbox_id TEXT NOT NULL,
+    inbox_seq INTEGER NOT NULL,
+    tenant_id TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    acked INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (inbox_id)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX inbox_items_by_seq ON inbox_items (inbox_seq);
+CREATE INDEX inbox_items_by_actor ON inbox_items (tenant_id, actor_id, inbox_seq);
+CREATE INDEX inbox_items_unread ON inbox_items (tenant_id, actor_id, inbox_seq) WHERE acked = 0;
+
+CREATE TABLE unread_counts (
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (tenant_id, room_id, actor_id)
+) WITHOUT ROWID;
+CREATE INDEX unread_counts_by_actor ON unread_counts (tenant_id, actor_id);
+
+-- One row, written to see whether the store takes writes.
+CREATE TABLE write_probe (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    at_ms INTEGER NOT NULL
+);

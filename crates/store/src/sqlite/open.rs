@@ -1,0 +1,173 @@
+//! Opening a store: one process per directory, nothing overwritten that is not ours and whole.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::migrations;
+
+/// Marks the file as ours: "AgCf".
+pub(crate) const APPLICATION_ID: i64 = 0x4167_4366;
+/// The database's file in the data directory.
+pub(crate) const FILE_NAME: &str = "agentcafe.db";
+const LOCK_NAME: &str = "agentcafe.lock";
+const PAGE_BYTES: u32 = 8_192;
+/// A connection's page cache, in KiB.
+const WRITER_CACHE_KIB: i64 = 8_192;
+const READER_CACHE_KIB: i64 = 1_024;
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Why a store cannot be opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be made or used.
+    #[error("the data directory {0} cannot be used: {1}")]
+    Directory(PathBuf, io::Error),
+    /// Another process has it.
+    #[error(
+        "the data directory {0} is in use by another process; stop it, or give this one another AGENTCAFE_DATA_DIR"
+    )]
+    Locked(PathBuf),
+    /// The file is not a whole database of ours.
+    #[error("the store {0} is damaged or not ours ({1}); it was left untouched: restore it from a backup, or move it away to start anew")]
+    Damaged(PathBuf, String),
+    /// It can be read but not written.
+    #[error("the store {0} cannot be written: {1}")]
+    ReadOnly(PathBuf, String),
+    /// It was written by another version.
+    #[error("the store {0} does not fit this version: {1}")]
+    Version(PathBuf, String),
+}
+
+/// A data directory that is ours as long as this lives.
+pub(crate) struct Directory {
+    pub(crate) database: PathBuf,
+    _lock: File,
+}
+
+impl Directory {
+    /// Makes the directory if it is missing, and takes its lock.
+    pub(crate) fn claim(path: &Path) -> Result<Self, OpenError> {
+        let unusable = |error| OpenError::Directory(path.to_owned(), error);
+        fs::create_dir_all(path).map_err(unusable)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join(LOCK_NAME))
+            .map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { database: path.join(FILE_NAME), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
+            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        }
+    }
+}
+
+/// Opens the writer's connection, makes or migrates the schema.
+pub(crate) fn open_writer(database: &Path) -> Result<Connection, OpenError> {
+    let is_new = check_file(database)?;
+    let damaged = |error: rusqlite::Error| explain(database, &error);
+    let connection = Connection::open(database).map_err(damaged)?;
+    if is_new {
+        let layout = format!("PRAGMA page_size={PAGE_BYTES}; PRAGMA application_id={APPLICATION_ID};");
+        connection.execute_batch(&layout).map_err(damaged)?;
+    }
+    let application: i64 =
+        connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(damaged)?;
+    if application != APPLICATION_ID {
+        return Err(OpenError::Damaged(database.to_owned(), "it belongs to another application".to_owned()));
+    }
+    connection
+        .execute_batch(&format!(
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;
+             PRAGMA cache_size=-{WRITER_CACHE_KIB}; PRAGMA journal_size_limit=67108864;"
+        ))
+        .map_err(damaged)?;
+    connection.set_prepared_statement_cache_capacity(256);
+    migrations::apply(&connection, database)?;
+    check_content(&connection).map_err(damaged)?;
+    Ok(connection)
+}
+
+/// Opens a connection that only reads.
+pub(crate) fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database, flags)?;
+    connection.execute_batch(&format!(
+        "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-{READER_CACHE_KIB};"
+    ))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+/// Looks at the file before SQLite does, which would take an empty or cut one for new. Tells whether it is new.
+fn check_file(database: &Path) -> Result<bool, OpenError> {
+    let damaged = |why: &str| OpenError::Damaged(database.to_owned(), why.to_owned());
+    let unreadable = |error: io::Error| OpenError::Directory(database.to_owned(), error);
+    let wal_bytes = fs::metadata(database.with_extension("db-wal")).map_or(0, |wal| wal.len());
+    let mut file = match File::open(database) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && wal_bytes == 0 => return Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(damaged("its write-ahead log is there, but the database is missing"));
+        }
+        Err(error) => return Err(unreadable(error)),
+    };
+    let bytes = file.metadata().map_err(unreadable)?.len();
+    if bytes == 0 {
+        return if wal_bytes == 0 { Ok(true) } else { Err(damaged("the database file is empty")) };
+    }
+    let mut header = [0; 32];
+    if file.read_exact(&mut header).is_err() || &header[..16] != MAGIC {
+        return Err(damaged("the file is not a SQLite database"));
+    }
+    let page_bytes = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    let pages = u64::from(u32::from_be_bytes([header[28], header[29], header[30], header[31]]));
+    if bytes < pages * page_bytes {
+        return Err(damaged("the file was cut short"));
+    }
+    Ok(false)
+}
+
+/// Reads both ends of the log and one row of every index: quick at any size, and enough to notice a file whose
+/// pages are not what they should be.
+fn check_content(connection: &Connection) -> rusqlite::Result<()> {
+    for query in [
+        "SELECT json FROM events ORDER BY sequence ASC LIMIT 1",
+        "SELECT json FROM events ORDER BY sequence DESC LIMIT 1",
+        "SELECT event_id FROM events ORDER BY event_id DESC LIMIT 1",
+        "SELECT room_id FROM events ORDER BY tenant_id DESC, room_id DESC LIMIT 1",
+        "SELECT data FROM idempotency_keys ORDER BY id DESC LIMIT 1",
+        "SELECT identity FROM idempotency_keys ORDER BY identity DESC LIMIT 1",
+        "SELECT steps FROM traces ORDER BY id DESC LIMIT 1",
+        "SELECT json FROM inbox_items ORDER BY inbox_seq DESC LIMIT 1",
+    ] {
+        let mut statement = connection.prepare(query)?;
+        let mut rows = statement.query([])?;
+        if let Some(row) = rows.next()? {
+            row.get_ref(0)?;
+        }
+    }
+    Ok(())
+}
+
+/// What an error of SQLite at opening means to the operator.
+pub(crate) fn explain(database: &Path, error: &rusqlite::Error) -> OpenError {
+    use rusqlite::ErrorCode as Sqlite;
+    let path = database.to_owned();
+    match error.sqlite_error_code() {
+        Some(Sqlite::ReadOnly | Sqlite::CannotOpen | Sqlite::PermissionDenied | Sqlite::DiskFull) => {
+            OpenError::ReadOnly(path, error.to_string())
+        }
+        Some(Sqlite::DatabaseBusy | Sqlite::DatabaseLocked) => OpenError::Locked(path),
+        _ => OpenError::Damaged(path, error.to_string()),
+    }
+}

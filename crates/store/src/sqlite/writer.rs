@@ -1,0 +1,245 @@
+//! The writer thread: takes what waits, and makes a turn of it.
+
+use std::{sync::Arc, time::Duration};
+
+use agentcafe_domain::{
+    command::{Heads, Loaded},
+    ids::Sequence,
+    record::Query,
+    time::{Clock, Timestamp},
+};
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{events, maintenance, open::Directory, records, traces};
+use crate::{
+    envelope::TraceNote,
+    tail::Tail,
+    turn::{Context, Job, Needs, StoredKey, Turn, Writes},
+};
+
+/// The most commands in one turn: bounds how long a turn takes, and how much a failed one takes with it.
+pub(crate) const MAX_TURN_COMMANDS: usize = 256;
+
+/// What waits for a turn.
+pub(crate) enum Task {
+    /// A command.
+    Decide(Job),
+    /// A request that ended before its turn.
+    Note(TraceNote),
+    /// Find out whether the store takes writes.
+    Probe(oneshot::Sender<bool>),
+    /// Delete what is no longer needed; answers whether there may be more.
+    Purge(oneshot::Sender<bool>),
+}
+
+/// What a turn did, for metrics.
+#[derive(Clone, Debug, Default)]
+pub struct TurnReport {
+    /// The commands that were in it.
+    pub commands: usize,
+    /// The events it wrote.
+    pub events: usize,
+    /// Whether it was committed.
+    pub committed: bool,
+    /// How long it took, commit included.
+    pub took: Duration,
+    /// For each command that put something into an inbox: the time from its request's arrival until now, in milliseconds.
+    pub inbox_enqueued_ms: Vec<i64>,
+    /// How long each acknowledged inbox item had waited, in milliseconds.
+    pub inbox_acked_ms: Vec<i64>,
+    /// The log's head.
+    pub head: Sequence,
+}
+
+/// The one that writes.
+pub(crate) struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) directory: Directory,
+    pub(crate) context: Context,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tail: Arc<Tail>,
+    pub(crate) heads: Heads,
+    pub(crate) last_at: Timestamp,
+    pub(crate) on_turn: Box<dyn Fn(&TurnReport) + Send>,
+}
+
+/// The tasks of one turn, sorted by what they want.
+#[derive(Default)]
+struct Batch {
+    jobs: Vec<Job>,
+    notes: Vec<TraceNote>,
+    probes: Vec<oneshot::Sender<bool>>,
+    purges: Vec<oneshot::Sender<bool>>,
+}
+
+impl Batch {
+    fn add(&mut self, task: Task) {
+        match task {
+            Task::Decide(job) => self.jobs.push(job),
+            Task::Note(note) => self.notes.push(note),
+            Task::Probe(answer) => self.probes.push(answer),
+            Task::Purge(answer) => self.purges.push(answer),
+        }
+    }
+}
+
+impl Writer {
+    /// Works until nobody can send tasks any more and all of them are done.
+    pub(crate) fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
+        while let Some(first) = tasks.blocking_recv() {
+            let mut batch = Batch::default();
+            batch.add(first);
+            for _ in 1..MAX_TURN_COMMANDS {
+                let Ok(task) = tasks.try_recv() else { break };
+                batch.add(task);
+            }
+            self.turn(batch);
+        }
+        if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+            tracing::warn!(%error, "the write-ahead log was not folded in; the next start does it");
+        }
+        tracing::debug!(database = ?self.directory.database, "closed");
+    }
+
+    fn turn(&mut self, batch: Batch) {
+        let began = self.clock.stopwatch();
+        let now = self.clock.now().max(self.last_at);
+        let commands = batch.jobs.len();
+        let (mut turn, needs) = Turn::begin(&mut self.context, now, self.heads, batch.jobs);
+        let extra =
+            Extra { notes: &batch.notes, probing: !batch.probes.is_empty(), purging: !batch.purges.is_empty() };
+        let written = write_turn(&self.connection, &mut turn, needs, &extra, now);
+        let more = match written {
+            Ok(more) => more,
+            Err(error) => {
+                // The connection may still be inside the transaction; if it is not, there is nothing to undo.
+                let _ = self.connection.execute_batch("ROLLBACK");
+                tracing::error!(%error, commands, "a turn could not be written");
+                turn.fail("the store cannot be written right now");
+                tell(batch.probes.into_iter().chain(batch.purges), false);
+                let (took, head) = (self.clock.stopwatch() - began, self.heads.sequence);
+                (self.on_turn)(&TurnReport { commands, took, head, ..TurnReport::default() });
+                return;
+            }
+        };
+        self.heads = turn.heads();
+        self.last_at = now;
+        let (events, answers, inbox) = turn.commit();
+        let committed_at = self.clock.now();
+        let waited = |from: Timestamp| committed_at.as_millis() - from.as_millis();
+        let report = TurnReport {
+            commands,
+            events: events.len(),
+            committed: true,
+            took: self.clock.stopwatch() - began,
+            inbox_enqueued_ms: inbox.enqueued_by.into_iter().map(waited).collect(),
+            inbox_acked_ms: inbox.acked_after_ms,
+            head: self.heads.sequence,
+        };
+        self.tail.publish(events);
+        for (job, decided) in answers {
+            // Whoever asked may be gone; what was decided stands all the same.
+            let _ = job.answer.send(decided);
+        }
+        tell(batch.probes, true);
+        tell(batch.purges, more);
+        (self.on_turn)(&report);
+    }
+}
+
+/// Answers those who still wait.
+fn tell(waiting: impl IntoIterator<Item = oneshot::Sender<bool>>, answer: bool) {
+    for sender in waiting {
+        let _ = sender.send(answer);
+    }
+}
+
+/// What is done in a turn's transaction beside its commands.
+struct Extra<'b> {
+    notes: &'b [TraceNote],
+    probing: bool,
+    purging: bool,
+}
+
+/// Runs a turn in one transaction. Tells whether there is more to purge.
+fn write_turn(
+    connection: &Connection,
+    turn: &mut Turn<'_>,
+    mut needs: Needs,
+    extra: &Extra<'_>,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    loop {
+        let (loaded, keys) = load(connection, needs)?;
+        turn.supply(loaded, keys);
+        needs = turn.decide();
+        if needs.is_empty() {
+            break;
+        }
+    }
+    write(connection, turn.writes())?;
+    extra.notes.iter().try_for_each(|note| traces::append(connection, note))?;
+    if extra.probing {
+        probe(connection, now)?;
+    }
+    let more = extra.purging && maintenance::purge(connection, now)?;
+    connection.prepare_cached("COMMIT")?.execute([])?;
+    Ok(more)
+}
+
+/// Writes something, to see whether the store takes writes.
+fn probe(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO write_probe (id, at_ms) VALUES (1, ?1)")?
+        .execute([now.as_millis()])?;
+    Ok(())
+}
+
+fn load(connection: &Connection, needs: Needs) -> rusqlite::Result<(Loaded, Vec<StoredKey>)> {
+    let mut loaded = Loaded::with_capacity(needs.queries.len());
+    for query in needs.queries {
+        let found = match &query {
+            Query::One(table, key) => records::get(connection, table, key)?.into_iter().collect(),
+            Query::Many(find) => records::find(connection, find)?,
+        };
+        loaded.insert(query, found);
+    }
+    let mut keys = Vec::new();
+    for identity in needs.keys {
+        keys.extend(super::keys::get(connection, identity)?);
+    }
+    Ok((loaded, keys))
+}
+
+fn write(connection: &Connection, writes: &Writes) -> rusqlite::Result<()> {
+    for event in &writes.events {
+        events::append(connection, event)?;
+    }
+    for (table, written) in writes.records.tables() {
+        for (key, record) in written {
+            match record {
+                Some(record) => records::put(connection, table, record)?,
+                None => records::delete(connection, table, key)?,
+            }
+        }
+    }
+    for key in &writes.keys {
+        super::keys::append(connection, key)?;
+    }
+    for note in &writes.traces {
+        traces::append(connection, note)?;
+    }
+    Ok(())
+}
+
+/// The last inbox item's place.
+pub(crate) fn inbox_head(connection: &Connection) -> rusqlite::Result<Sequence> {
+    let last: Option<i64> = connection
+        .query_row("SELECT inbox_seq FROM inbox_items ORDER BY inbox_seq DESC LIMIT 1", params![], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    Ok(Sequence(last.unwrap_or_default().unsigned_abs()))
+}

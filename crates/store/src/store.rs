@@ -1,0 +1,227 @@
+//! The store as everything above sees it: one door to write through, and questions to ask.
+
+use std::{path::PathBuf, sync::Arc, thread::JoinHandle};
+
+use agentcafe_domain::{
+    command::{Heads, IdSource},
+    ids::{CorrelationId, Sequence, TenantId},
+    moderation::Windows,
+    record::{Find, Key, Record, StoredRecord},
+    rules::Rules,
+    time::Clock,
+    trace::Trace,
+};
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::{
+    envelope::{Answer, Envelope, Failure, TraceNote},
+    event_query::{EventPage, EventQuery},
+    sqlite::{
+        events,
+        open::{self, Directory, OpenError},
+        records, traces,
+        writer::{Task, TurnReport, Writer, inbox_head},
+    },
+    tail::Tail,
+    turn::{Context, Job},
+};
+
+/// The most commands that wait for a turn; past it a caller is told to come back.
+pub const MAX_WAITING_COMMANDS: usize = 4_096;
+/// How many connections read beside the writer.
+const READERS: usize = 4;
+
+/// What a store is opened with.
+pub struct Options {
+    /// The data directory; made if it is missing.
+    pub directory: PathBuf,
+    /// The settings of the rules.
+    pub rules: Rules,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub ids: Box<dyn IdSource>,
+    /// Told of every turn, on the writer's thread.
+    pub on_turn: Box<dyn Fn(&TurnReport) + Send>,
+}
+
+/// A question that the store could not answer; logged where it happened.
+#[derive(Debug, thiserror::Error)]
+#[error("the store cannot be read right now")]
+pub struct ReadError;
+
+struct Readers {
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+}
+
+/// The log and the records of a café.
+pub struct Store {
+    tail: Arc<Tail>,
+    tasks: mpsc::Sender<Task>,
+    readers: Arc<Readers>,
+}
+
+/// Waits for the writer to finish what it was given.
+pub struct Closing(JoinHandle<()>);
+
+impl Closing {
+    /// Blocks until all accepted commands are written and the files are closed. Drop every [`Store`] handle first.
+    pub fn wait(self) {
+        if self.0.join().is_err() {
+            tracing::error!("the writer ended with a panic");
+        }
+    }
+}
+
+impl Store {
+    /// Opens the store in a directory, or makes it.
+    ///
+    /// # Errors
+    /// [`OpenError`] says why not; nothing was changed then.
+    pub fn open(options: Options) -> Result<(Arc<Self>, Closing), OpenError> {
+        let directory = Directory::claim(&options.directory)?;
+        let database = directory.database.clone();
+        let connection = open::open_writer(&database)?;
+        let failed = |error: rusqlite::Error| open::explain(&database, &error);
+        let (sequence, last_at) = events::head(&connection).map_err(failed)?;
+        let heads = Heads { sequence, inbox: inbox_head(&connection).map_err(failed)? };
+        let idle = (0..READERS).map(|_| open::open_reader(&database)).collect::<Result<Vec<_>, _>>();
+        let readers = Readers { idle: Mutex::new(idle.map_err(failed)?), permits: Semaphore::new(READERS) };
+        let tail = Arc::new(Tail::new(sequence));
+        let (tasks, waiting) = mpsc::channel(MAX_WAITING_COMMANDS);
+        let writer = Writer {
+            connection,
+            directory,
+            context: Context { rules: options.rules, ids: options.ids, windows: Windows::default() },
+            clock: options.clock,
+            tail: Arc::clone(&tail),
+            heads,
+            last_at,
+            on_turn: options.on_turn,
+        };
+        let thread = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || writer.run(waiting))
+            .map_err(|error| OpenError::Directory(options.directory, error))?;
+        Ok((Arc::new(Self { tail, tasks, readers: Arc::new(readers) }), Closing(thread)))
+    }
+
+    /// The newest events, and who waits for more.
+    pub fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    /// Puts a command into a turn, and waits until the turn is committed.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] by a rule; [`Failure::Unavailable`] when the queue is full or the store cannot be written.
+    pub async fn submit(&self, envelope: Envelope) -> Result<Answer, Failure> {
+        let (answer, decided) = oneshot::channel();
+        self.tasks
+            .try_send(Task::Decide(Job { envelope, answer }))
+            .map_err(|_| Failure::Unavailable("too many commands are waiting"))?;
+        decided.await.unwrap_or(Err(Failure::Unavailable("the store is closing")))
+    }
+
+    /// Keeps the trace of a request that ended before its turn. Under pressure it is dropped: a trace is not worth a wait.
+    pub fn note(&self, note: TraceNote) {
+        if self.tasks.try_send(Task::Note(note)).is_err() {
+            tracing::debug!("a trace was dropped");
+        }
+    }
+
+    /// Whether the store takes writes: makes one.
+    pub async fn probe(&self) -> bool {
+        self.ask(Task::Probe).await
+    }
+
+    /// Deletes a batch of expired keys and old traces; whether there may be more.
+    pub async fn purge(&self) -> bool {
+        self.ask(Task::Purge).await
+    }
+
+    async fn ask(&self, task: impl FnOnce(oneshot::Sender<bool>) -> Task) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.tasks.try_send(task(answer)).is_ok() && answered.await.unwrap_or(false)
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let readers = Arc::clone(&self.readers);
+        let _permit = self.readers.permits.acquire().await.map_err(|_| ReadError)?;
+        let answered = tokio::task::spawn_blocking(move || {
+            let connection = readers.idle.lock().pop().ok_or(ReadError)?;
+            let answer = question(&connection);
+            readers.idle.lock().push(connection);
+            answer.map_err(|error| {
+                tracing::error!(%error, "a read failed");
+                ReadError
+            })
+        });
+        answered.await.map_err(|_| ReadError)?
+    }
+
+    /// A page of the log: from memory if all of it is there.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn events(&self, query: EventQuery) -> Result<EventPage, ReadError> {
+        let plain = !query.descending && query.before.is_none() && query.from.is_none() && query.to.is_none();
+        let page = plain.then(|| self.tail.read(&query.filter, query.after, query.limit)).flatten();
+        match page {
+            Some(page) => Ok(page),
+            None => self.read(move |connection| events::read(connection, &query)).await,
+        }
+    }
+
+    /// The place of the event with this id, if there is one.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn sequence_of(&self, event_id: Uuid) -> Result<Option<Sequence>, ReadError> {
+        self.read(move |connection| events::sequence_of(connection, event_id)).await
+    }
+
+    /// The record with this key.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn get<R: Record>(&self, key: Key) -> Result<Option<R>, ReadError> {
+        let stored = self.read(move |connection| records::get(connection, R::TABLE, &key)).await?;
+        stored.as_ref().map(readable).transpose()
+    }
+
+    /// The records that `find` selects.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn find<R: Record>(&self, find: Find) -> Result<Vec<R>, ReadError> {
+        let stored = self.read(move |connection| records::find(connection, &find)).await?;
+        stored.iter().map(readable).collect()
+    }
+
+    /// What became of the requests with this correlation id; of one tenant if given.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn trace(
+        &self,
+        correlation_id: CorrelationId,
+        tenant: Option<TenantId>,
+    ) -> Result<Option<Trace>, ReadError> {
+        self.read(move |connection| traces::read(connection, &correlation_id, tenant.as_ref())).await
+    }
+}
+
+fn readable<R: Record>(stored: &StoredRecord) -> Result<R, ReadError> {
+    stored.read().map_err(|unreadable| {
+        tracing::error!(%unreadable, "a read failed");
+        ReadError
+    })
+}

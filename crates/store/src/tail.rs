@@ -1,0 +1,156 @@
+//! The newest events in memory, and the wake-ups of those who wait for more.
+//!
+//! Followers near the head read from here and never touch the database. One that falls behind what is kept reads
+//! the log instead: slow readers cost no memory.
+
+use std::{collections::HashMap, collections::VecDeque, sync::Arc};
+
+use agentcafe_domain::{
+    event::StoredEvent,
+    ids::{RoomId, Sequence, TenantId},
+};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use crate::event_query::{EventFilter, EventPage, LoggedEvent};
+
+/// How much event JSON is kept in memory, in bytes.
+pub const MAX_TAIL_BYTES: usize = 8 << 20;
+/// The most events that one read of the tail looks at, so that none holds the others up.
+const MAX_EXAMINED: usize = 4_096;
+
+type RoomKey = (TenantId, RoomId);
+
+/// What a waiting follower is told when something was published that may concern it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The last event that may concern it.
+    pub last: Sequence,
+    /// The one before the newest publication. Whoever has examined this need not look before `base`.
+    previous: Sequence,
+    /// The head of the log before the newest publication.
+    base: Sequence,
+}
+
+impl Mark {
+    fn at(head: Sequence) -> Self {
+        Self { last: head, previous: head, base: head }
+    }
+
+    fn followed_by(self, last: Sequence, base: Sequence) -> Self {
+        Self { last, previous: self.last, base }
+    }
+
+    /// Where a follower that has examined everything up to `examined` can go on.
+    pub fn resume(&self, examined: Sequence) -> Sequence {
+        if examined >= self.previous { examined.max(self.base) } else { examined }
+    }
+}
+
+#[derive(Default)]
+struct Ring {
+    events: VecDeque<Arc<StoredEvent>>,
+    bytes: usize,
+    /// Everything after this and up to the head is here.
+    complete_after: Sequence,
+}
+
+/// The newest events, and who waits for the next ones.
+pub struct Tail {
+    ring: RwLock<Ring>,
+    head: watch::Sender<Mark>,
+    rooms: Mutex<Rooms>,
+}
+
+#[derive(Default)]
+struct Rooms {
+    waiting: HashMap<RoomKey, watch::Sender<Mark>>,
+    clean_at: usize,
+}
+
+impl Rooms {
+    /// Forgets rooms that nobody waits for any more, each time their number has doubled.
+    fn clean(&mut self) {
+        if self.waiting.len() >= self.clean_at {
+            self.waiting.retain(|_, sender| sender.receiver_count() > 0);
+            self.clean_at = (self.waiting.len() * 2).max(1_024);
+        }
+    }
+}
+
+impl Tail {
+    /// An empty tail behind `head`.
+    pub fn new(head: Sequence) -> Self {
+        Self {
+            ring: RwLock::new(Ring { complete_after: head, ..Ring::default() }),
+            head: watch::Sender::new(Mark::at(head)),
+            rooms: Mutex::default(),
+        }
+    }
+
+    /// The last committed event's place. Whatever it covers can be read, and every follower it concerns was told.
+    pub fn head(&self) -> Sequence {
+        self.head.borrow().last
+    }
+
+    /// Takes in what a turn has committed, in order, and wakes those who wait for it: rooms first, the head last.
+    pub fn publish(&self, events: Vec<StoredEvent>) {
+        let Some(last) = events.last().map(|event| event.sequence) else { return };
+        let mut touched: HashMap<RoomKey, Sequence> = HashMap::new();
+        {
+            let mut ring = self.ring.write();
+            for event in events {
+                touched.insert((event.tenant_id.clone(), event.room_id.clone()), event.sequence);
+                ring.bytes += event.json.len();
+                ring.events.push_back(Arc::new(event));
+            }
+            while ring.bytes > MAX_TAIL_BYTES
+                && let Some(oldest) = ring.events.pop_front()
+            {
+                ring.bytes -= oldest.json.len();
+                ring.complete_after = oldest.sequence;
+            }
+        }
+        let base = self.head();
+        let rooms = self.rooms.lock();
+        for (room, sequence) in touched {
+            if let Some(waiting) = rooms.waiting.get(&room) {
+                waiting.send_modify(|mark| *mark = mark.followed_by(sequence, base));
+            }
+        }
+        drop(rooms);
+        self.head.send_modify(|mark| *mark = mark.followed_by(last, base));
+    }
+
+    /// Tells when something may match the filter: whenever something happens in its room, or anywhere if it names none.
+    pub fn wake(&self, filter: &EventFilter) -> watch::Receiver<Mark> {
+        let (Some(tenant), Some(room)) = (&filter.tenant, &filter.room) else { return self.head.subscribe() };
+        let mut rooms = self.rooms.lock();
+        rooms.clean();
+        rooms
+            .waiting
+            .entry((tenant.clone(), room.clone()))
+            .or_insert_with(|| watch::Sender::new(Mark::at(self.head())))
+            .subscribe()
+    }
+
+    /// The matching events after a cursor, oldest first, if all of them are here.
+    pub fn read(&self, filter: &EventFilter, after: Sequence, limit: usize) -> Option<EventPage> {
+        let ring = self.ring.read();
+        if after < ring.complete_after {
+            return None;
+        }
+        let start = ring.events.partition_point(|event| event.sequence <= after);
+        let mut page = EventPage { events: Vec::new(), examined: after };
+        for event in ring.events.iter().skip(start).take(MAX_EXAMINED) {
+            if page.events.len() == limit {
+                break;
+            }
+            page.examined = event.sequence;
+            if filter.matches(event) {
+                page.events.push(LoggedEvent::from(event.as_ref()));
+            }
+        }
+        Some(page)
+    }
+}

@@ -1,0 +1,297 @@
+//! A turn (group commit): many commands, decided one after the other in memory, written in one transaction.
+//!
+//! This is the part that all databases share. A database loads what a turn asks for, writes what it made, commits,
+//! and lets it answer.
+
+use std::{
+    collections::{HashMap, HashSet},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use agentcafe_domain::{
+    command::{Effects, Halt, Heads, IdSource, Loaded, Moment, Reply, Written},
+    event::StoredEvent,
+    idempotency::Hash,
+    ids::CorrelationId,
+    moderation::Windows,
+    record::Query,
+    refusal::Refusal,
+    rules::Rules,
+    time::Timestamp,
+    trace::{Step, StepCode},
+};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::envelope::{Answer, Envelope, Failure, Request, TraceNote};
+
+/// How often a command may ask for more before it is given up as faulty.
+const MAX_READ_STAGES: usize = 4;
+
+/// A command in a turn, and who waits for its answer.
+pub(crate) struct Job {
+    pub(crate) envelope: Envelope,
+    pub(crate) answer: oneshot::Sender<Result<Answer, Failure>>,
+}
+
+/// An idempotency key as stores keep it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StoredKey {
+    pub(crate) identity: Hash,
+    pub(crate) request: Hash,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) correlation_id: CorrelationId,
+    pub(crate) reply: Reply,
+}
+
+/// What outlives a turn: settings, ids, and the recent past that moderation looks at.
+pub(crate) struct Context {
+    pub(crate) rules: Rules,
+    pub(crate) ids: Box<dyn IdSource>,
+    pub(crate) windows: Windows,
+}
+
+/// What a turn asks its database for.
+#[derive(Default)]
+pub(crate) struct Needs {
+    pub(crate) queries: HashSet<Query>,
+    pub(crate) keys: Vec<Hash>,
+}
+
+impl Needs {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queries.is_empty() && self.keys.is_empty()
+    }
+}
+
+/// All that a turn has made, to be written in one transaction.
+#[derive(Default)]
+pub(crate) struct Writes {
+    pub(crate) events: Vec<StoredEvent>,
+    pub(crate) records: Written,
+    pub(crate) keys: Vec<StoredKey>,
+    pub(crate) traces: Vec<TraceNote>,
+}
+
+type Decided = Result<Answer, Failure>;
+
+/// A turn under way.
+pub(crate) struct Turn<'c> {
+    context: &'c mut Context,
+    now: Timestamp,
+    heads: Heads,
+    jobs: Vec<Job>,
+    decided: Vec<Option<Decided>>,
+    loaded: Loaded,
+    known_keys: HashMap<Hash, StoredKey>,
+    writes: Writes,
+    inbox: InboxTimes,
+    stage: usize,
+}
+
+/// When inbox items came and went in a turn.
+#[derive(Default)]
+pub(crate) struct InboxTimes {
+    /// The arrivals of the requests whose commands put something into an inbox.
+    pub(crate) enqueued_by: Vec<Timestamp>,
+    /// How long each acknowledged item had waited, in milliseconds.
+    pub(crate) acked_after_ms: Vec<i64>,
+}
+
+impl<'c> Turn<'c> {
+    /// Begins a turn after `heads`, and tells what it needs first.
+    pub(crate) fn begin(context: &'c mut Context, now: Timestamp, heads: Heads, jobs: Vec<Job>) -> (Self, Needs) {
+        let mut needs = Needs::default();
+        for job in &jobs {
+            needs.queries.extend(job.envelope.command.reads());
+            needs.keys.extend(job.envelope.request.as_ref().map(|request| request.key.identity));
+        }
+        let decided = jobs.iter().map(|_| None).collect();
+        let turn = Self {
+            context,
+            now,
+            heads,
+            jobs,
+            decided,
+            loaded: Loaded::new(),
+            known_keys: HashMap::new(),
+            writes: Writes::default(),
+            inbox: InboxTimes::default(),
+            stage: 0,
+        };
+        (turn, needs)
+    }
+
+    /// Takes in what the database found.
+    pub(crate) fn supply(&mut self, loaded: Loaded, keys: impl IntoIterator<Item = StoredKey>) {
+        self.loaded.extend(loaded);
+        self.known_keys.extend(keys.into_iter().map(|key| (key.identity, key)));
+    }
+
+    /// Decides every command that can be decided, and tells what the others need.
+    pub(crate) fn decide(&mut self) -> Needs {
+        self.stage += 1;
+        let mut needs = Needs::default();
+        for at in 0..self.jobs.len() {
+            if self.decided[at].is_some() {
+                continue;
+            }
+            match self.decide_one(at) {
+                Ok(decided) => self.decided[at] = Some(decided),
+                Err(_) if self.stage >= MAX_READ_STAGES => {
+                    tracing::error!("a command asked for more than {MAX_READ_STAGES} read stages");
+                    self.decided[at] = Some(Err(Failure::Internal("the command asked for too much")));
+                }
+                Err(query) => {
+                    needs.queries.insert(query);
+                }
+            }
+        }
+        needs
+    }
+
+    fn decide_one(&mut self, at: usize) -> Result<Decided, Query> {
+        let envelope = &self.jobs[at].envelope;
+        if let Some(request) = &envelope.request
+            && let Some(known) = self.known_keys.get(&request.key.identity)
+            && known.expires_at > self.now
+        {
+            let (decided, step) = replay(known, request, self.now);
+            let note = note(request, &envelope.correlation_id, self.now, decided.is_ok(), step);
+            self.writes.traces.push(note);
+            return Ok(decided);
+        }
+        let mut moment = Moment {
+            now: self.now,
+            rules: &self.context.rules,
+            correlation_id: envelope.correlation_id.clone(),
+            loaded: &self.loaded,
+            written: &self.writes.records,
+            ids: self.context.ids.as_mut(),
+            windows: &mut self.context.windows,
+            effects: Effects::none(self.heads),
+        };
+        // A rule that panics is our fault: it costs its own command, not the writer and everybody's neighbours.
+        let decided = catch_unwind(AssertUnwindSafe(|| envelope.command.decide(&mut moment)));
+        let effects = moment.effects;
+        let Ok(decided) = decided else {
+            return Ok(Err(Failure::Internal("deciding the command failed")));
+        };
+        match decided {
+            Ok(reply) => Ok(Ok(self.keep(at, effects, reply))),
+            Err(Halt::Needs(query)) => Err(query),
+            Err(Halt::Refused(refusal)) => Ok(Err(self.refuse(at, *refusal))),
+            Err(Halt::Damaged(unreadable)) => {
+                tracing::error!(%unreadable, "the store holds something that cannot be read");
+                Ok(Err(Failure::Unavailable("a stored record cannot be read")))
+            }
+        }
+    }
+
+    fn keep(&mut self, at: usize, effects: Effects, reply: Reply) -> Answer {
+        let enqueued = effects.heads.inbox > self.heads.inbox;
+        self.heads = effects.heads;
+        self.inbox.acked_after_ms.extend(effects.acked_after_ms);
+        self.writes.events.extend(effects.events);
+        self.writes.records.absorb(effects.written);
+        if let Some(allowed) = effects.allowed {
+            self.context.windows.record(allowed, self.now, &self.context.rules.moderation);
+        }
+        let envelope = &self.jobs[at].envelope;
+        if let Some(request) = &envelope.request {
+            self.inbox.enqueued_by.extend(enqueued.then_some(request.origin.started_at));
+            let key = StoredKey {
+                identity: request.key.identity,
+                request: request.key.request,
+                expires_at: self.now.plus_ms(self.context.rules.idempotency_ttl_ms),
+                correlation_id: envelope.correlation_id.clone(),
+                reply: reply.clone(),
+            };
+            self.known_keys.insert(key.identity, key.clone());
+            self.writes.keys.push(key);
+            let mut steps = vec![idempotency_step(request, self.now, StepCode::IdempotencyNew)];
+            steps.extend(effects.steps);
+            let note = note(request, &envelope.correlation_id, self.now, true, steps);
+            self.writes.traces.push(note);
+        }
+        Answer::Done(reply)
+    }
+
+    fn refuse(&mut self, at: usize, refusal: Refusal) -> Failure {
+        let envelope = &self.jobs[at].envelope;
+        if let Some(request) = &envelope.request {
+            let steps = vec![
+                idempotency_step(request, self.now, StepCode::IdempotencyNew),
+                refusal_step(&refusal, self.now),
+            ];
+            let note = note(request, &envelope.correlation_id, self.now, false, steps);
+            self.writes.traces.push(note);
+        }
+        Failure::Refused(refusal)
+    }
+
+    /// What is to be written.
+    pub(crate) fn writes(&self) -> &Writes {
+        &self.writes
+    }
+
+    /// The numbers given when this turn is committed.
+    pub(crate) fn heads(&self) -> Heads {
+        self.heads
+    }
+
+    /// Hands over the committed events, the answers to be sent once they are published, and the inbox's times.
+    pub(crate) fn commit(self) -> (Vec<StoredEvent>, Vec<(Job, Decided)>, InboxTimes) {
+        let decided = self.decided.into_iter().map(|decided| {
+            decided.unwrap_or(Err(Failure::Internal("the command was not decided")))
+        });
+        (self.writes.events, self.jobs.into_iter().zip(decided).collect(), self.inbox)
+    }
+
+    /// Tells everybody whose command was in a turn that could not be written.
+    pub(crate) fn fail(self, reason: &'static str) {
+        for job in self.jobs {
+            let _ = job.answer.send(Err(Failure::Unavailable(reason)));
+        }
+    }
+}
+
+/// The answer under a known key: the first answer again, or a conflict.
+fn replay(known: &StoredKey, request: &Request, now: Timestamp) -> (Decided, Vec<Step>) {
+    if known.request != request.key.request {
+        let refusal = request.key.conflict();
+        let step = refusal_step(&refusal, now);
+        return (Err(Failure::Refused(refusal)), vec![step]);
+    }
+    let steps = vec![
+        idempotency_step(request, now, StepCode::IdempotencyReplay),
+        Step { ts: now, code: StepCode::EventAppendOk, details: json!({ "replay": true }) },
+    ];
+    let answer =
+        Answer::Replayed { reply: known.reply.clone(), correlation_id: known.correlation_id.clone() };
+    (Ok(answer), steps)
+}
+
+fn idempotency_step(request: &Request, ts: Timestamp, code: StepCode) -> Step {
+    Step { ts, code, details: json!({ "scope": request.key.scope }) }
+}
+
+/// The step of a refusal: its details, and what it says.
+pub fn refusal_step(refusal: &Refusal, ts: Timestamp) -> Step {
+    let mut details = refusal.details.clone();
+    details.insert("code".to_owned(), refusal.code.as_str().into());
+    details.insert("message".to_owned(), refusal.message.clone().into());
+    Step { ts, code: StepCode::of_refusal(refusal.code), details: Value::Object(details) }
+}
+
+fn note(
+    request: &Request,
+    correlation_id: &CorrelationId,
+    ended_at: Timestamp,
+    succeeded: bool,
+    steps: Vec<Step>,
+) -> TraceNote {
+    let (origin, correlation_id) = (Arc::clone(&request.origin), correlation_id.clone());
+    TraceNote { origin, correlation_id, ended_at, succeeded, steps }
+}
