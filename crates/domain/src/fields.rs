@@ -343,6 +343,14 @@ impl Fields {
         }
     }
 
+    /// Whether a list's `order` is `desc`; anything else means `asc`.
+    pub fn is_descending(&self) -> bool {
+        if self.note("order", false, || json!({ "enum": ["asc", "desc"] })) {
+            return false;
+        }
+        self.sent("order").is_some_and(|order| order.as_str() == Some("desc"))
+    }
+
     /// A moment, RFC 3339; blank counts as missing.
     ///
     /// # Errors

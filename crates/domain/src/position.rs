@@ -136,11 +136,11 @@ mod tests {
     /// CONTRACT 9.2: at most two legs, horizontal first; walking them ends at the target.
     #[test]
     fn a_path_leads_to_its_target() {
-        let cases: [(Point, Point, &[(Direction, i64)]); 4] = [
-            (SPAWN, SPAWN, &[]),
-            (SPAWN, Point { x: 2, y: 2 }, &[(Direction::W, 8), (Direction::N, 4)]),
-            (Point { x: 0, y: 0 }, Point { x: 0, y: 11 }, &[(Direction::S, 11)]),
-            (Point { x: 5, y: 5 }, Point { x: 0, y: 5 }, &[(Direction::W, 5)]),
+        let cases = [
+            (SPAWN, SPAWN, vec![]),
+            (SPAWN, Point { x: 2, y: 2 }, vec![(Direction::W, 8), (Direction::N, 4)]),
+            (Point { x: 0, y: 0 }, Point { x: 0, y: 11 }, vec![(Direction::S, 11)]),
+            (Point { x: 5, y: 5 }, Point { x: 0, y: 5 }, vec![(Direction::W, 5)]),
         ];
         for (from, target, want) in cases {
             let path = from.path_to(target);

@@ -199,14 +199,14 @@ pub struct Find {
     /// Whether the largest comes first.
     pub descending: bool,
     /// Only records behind this place in the order.
-    pub after: Option<Position>,
+    pub after: Option<OrderPlace>,
     /// The most that are returned.
     pub limit: usize,
 }
 
 /// A record's place in the order of a [`Find`]: the value it is sorted by, and its key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Position {
+pub struct OrderPlace {
     /// The value of the column to sort by.
     pub sorted_by: Cell,
     /// The key.
@@ -253,15 +253,15 @@ impl Find {
 
     /// Goes on behind a place in this order.
     #[must_use]
-    pub fn behind(mut self, place: Option<Position>) -> Self {
+    pub fn behind(mut self, place: Option<OrderPlace>) -> Self {
         self.after = place;
         self
     }
 
     /// A record's place in this order.
-    pub fn position(&self, record: &StoredRecord) -> Position {
+    pub fn position(&self, record: &StoredRecord) -> OrderPlace {
         let sorted_by = self.table.cell(record, self.order_by).cloned().unwrap_or(Cell::Null);
-        Position { sorted_by, key: record.key.clone() }
+        OrderPlace { sorted_by, key: record.key.clone() }
     }
 
     /// Whether a record satisfies all conditions.
@@ -272,7 +272,7 @@ impl Find {
         holds && self.after.as_ref().is_none_or(|place| self.is_behind(record, place))
     }
 
-    fn is_behind(&self, record: &StoredRecord, place: &Position) -> bool {
+    fn is_behind(&self, record: &StoredRecord, place: &OrderPlace) -> bool {
         let by_column = self.table.cell(record, self.order_by).cmp(&Some(&place.sorted_by));
         let by_column = if self.descending { by_column.reverse() } else { by_column };
         by_column.then_with(|| record.key.cmp(&place.key)).is_gt()

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
-/// The last moment that is held, 9999-12-30T22:00:00.999Z: the largest of the calendar library.
-const LATEST_MS: i64 = 253_402_207_200_999;
+/// The last moment that is held, 9999-12-30T22:00:00.000Z: the largest of the calendar library.
+const LATEST_MS: i64 = 253_402_207_200_000;
 /// The first: 0000-01-01T00:00:00.000Z.
 const EARLIEST_MS: i64 = -62_167_219_200_000;
 
@@ -104,7 +104,7 @@ mod tests {
             ("2026-11-22T08:00:00.000Z", Some("2026-11-22T08:00:00.000Z")),
             ("2026-11-22T08:00:00Z", Some("2026-11-22T08:00:00.000Z")),
             ("2026-11-22T09:00:00.1239+01:00", Some("2026-11-22T08:00:00.123Z")),
-            ("9999-12-30T22:00:00.999Z", Some("9999-12-30T22:00:00.999Z")),
+            ("9999-12-30T22:00:00.000Z", Some("9999-12-30T22:00:00.000Z")),
             ("9999-12-31T23:59:59.999Z", None),
             ("yesterday", None),
             ("2026-11-22", None),
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn arithmetic_stays_within_what_can_be_written() {
-        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-30T22:00:00.999Z");
+        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-30T22:00:00.000Z");
         assert_eq!(Timestamp::from_millis(0).plus_ms(i64::MIN).to_string(), "0000-01-01T00:00:00.000Z");
     }
 }

@@ -53,6 +53,9 @@ fn snapshot(events: impl IntoIterator<Item = (EventType, &'static str, Value)>) 
     fold(events).snapshot()
 }
 
+/// What one actor does, and where it stands in the end.
+type Case = (Vec<(EventType, Value)>, [i64; 2]);
+
 /// RULINGS N8: one position model, on a grid, in which zero is a place.
 #[test]
 fn actors_stand_where_their_events_lead_them() {
@@ -60,24 +63,24 @@ fn actors_stand_where_their_events_lead_them() {
     let walk = |direction, steps| (ActorMoved, json!({ "direction": direction, "steps": steps }));
     let entered = |position: Value| (AgentEntered, json!({ "position": position }));
     let arrived = |x, y| (IntentCompleted, json!({ "finalPosition": { "x": x, "y": y } }));
-    let cases: Vec<(Vec<(EventType, Value)>, (i64, i64))> = vec![
-        (vec![(PresenceHeartbeat, json!({}))], (SPAWN.x, SPAWN.y)),
-        (vec![entered(Value::Null)], (10, 6)),
-        (vec![entered(json!({ "x": 2.5, "y": 0 }))], (3, 0)),
-        (vec![entered(json!({ "x": -7, "y": 1e300 }))], (0, 11)),
-        (vec![entered(json!({ "x": 3 }))], (10, 6)),
-        (vec![entered(json!({ "x": 3, "y": 3 })), walk("N", 2), walk("W", 1)], (2, 1)),
-        (vec![walk("E", 50), walk("S", 50)], (19, 11)),
-        (vec![(ActorMoved, json!({ "direction": "W" }))], (9, 6)),
-        (vec![(ActorMoved, json!({ "direction": "up", "steps": 2 }))], (10, 6)),
-        (vec![walk("W", 3), arrived(0, 0)], (0, 0)),
-        (vec![arrived(5, 5), (IntentCompleted, json!({}))], (5, 5)),
-        (vec![arrived(5, 5), entered(Value::Null)], (10, 6)),
-        (vec![arrived(5, 5), (AgentLeft, json!({})), walk("W", 1)], (9, 6)),
+    let cases: Vec<Case> = vec![
+        (vec![(PresenceHeartbeat, json!({}))], [SPAWN.x, SPAWN.y]),
+        (vec![entered(Value::Null)], [10, 6]),
+        (vec![entered(json!({ "x": 2.5, "y": 0 }))], [3, 0]),
+        (vec![entered(json!({ "x": -7, "y": 1e300 }))], [0, 11]),
+        (vec![entered(json!({ "x": 3 }))], [10, 6]),
+        (vec![entered(json!({ "x": 3, "y": 3 })), walk("N", 2), walk("W", 1)], [2, 1]),
+        (vec![walk("E", 50), walk("S", 50)], [19, 11]),
+        (vec![(ActorMoved, json!({ "direction": "W" }))], [9, 6]),
+        (vec![(ActorMoved, json!({ "direction": "up", "steps": 2 }))], [10, 6]),
+        (vec![walk("W", 3), arrived(0, 0)], [0, 0]),
+        (vec![arrived(5, 5), (IntentCompleted, json!({}))], [5, 5]),
+        (vec![arrived(5, 5), entered(Value::Null)], [10, 6]),
+        (vec![arrived(5, 5), (AgentLeft, json!({})), walk("W", 1)], [9, 6]),
     ];
     for (events, want) in cases {
         let room = snapshot(events.iter().map(|(kind, payload)| (*kind, "Nova", payload.clone())));
-        assert_eq!((room.actors[0].position.x, room.actors[0].position.y), want, "{events:?}");
+        assert_eq!([room.actors[0].position.x, room.actors[0].position.y], want, "{events:?}");
     }
 }
 

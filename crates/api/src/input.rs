@@ -1,0 +1,287 @@
+//! What a request brings: query parameters, and for mutations a body, ids and a key.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use agentcafe_domain::{
+    actor::ActorInRoom,
+    command::Command,
+    fields::Fields,
+    idempotency::IdempotencyKey,
+    ids::{ActorId, CorrelationId, RoomId, TenantId},
+    refusal::{Code, Refusal},
+    rules::Rules,
+};
+use agentcafe_engine::Mutation;
+use agentcafe_store::Origin;
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request, rejection::BytesRejection},
+    http::{Method, Uri, request::Parts},
+    response::Response,
+};
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+
+use crate::{answer, app::App, front::RequestId, problem::Problem};
+
+/// The largest body, in bytes.
+pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
+/// How long a client may take to send its body.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+/// The deepest nesting of a body.
+const MAX_DEPTH: usize = 64;
+const CORRELATION_HEADER: &str = "x-correlation-id";
+const KEY_HEADER: &str = "idempotency-key";
+
+fn decoded(text: &str) -> Result<String, Refusal> {
+    let text = text.replace('+', " ");
+    let decoded = percent_decode_str(&text).decode_utf8().map_err(|_| {
+        Refusal::new(Code::Validation).saying("the query is not valid UTF-8").with("query", text.as_str())
+    })?;
+    if decoded.contains('\0') {
+        return Err(Refusal::new(Code::Validation).saying("the query contains a NUL character"));
+    }
+    Ok(decoded.into_owned())
+}
+
+fn query_pairs(uri: &Uri) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// The first value of a query parameter.
+pub(crate) fn query_value(uri: &Uri, name: &str) -> Option<String> {
+    let mut values = query_pairs(uri).filter(|(key, _)| decoded(key).is_ok_and(|key| key == name));
+    values.next().and_then(|(_, value)| decoded(value).ok())
+}
+
+fn query(uri: &Uri) -> Result<Fields, Refusal> {
+    let mut values = HashMap::new();
+    for (key, value) in query_pairs(uri) {
+        values.entry(decoded(key)?).or_insert(decoded(value)?);
+    }
+    Ok(Fields::of_query(values))
+}
+
+/// A read: the query parameters, and what all routes share.
+pub(crate) struct Asked {
+    pub(crate) app: Arc<App>,
+    pub(crate) query: Fields,
+}
+
+impl FromRequestParts<Arc<App>> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        Ok(Self { app: Arc::clone(app), query: query(&parts.uri)? })
+    }
+}
+
+/// The one id in the path, decoded.
+pub(crate) struct PathId(pub(crate) String);
+
+impl FromRequestParts<Arc<App>> for PathId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let invalid = || Refusal::new(Code::Validation).saying("the path is not valid percent-encoded UTF-8");
+        let path = axum::extract::Path::<String>::from_request_parts(parts, app).await;
+        let axum::extract::Path(id) = path.map_err(|_| invalid())?;
+        if id.contains('\0') {
+            return Err(invalid().saying("the path contains a NUL character").into());
+        }
+        Ok(Self(id))
+    }
+}
+
+/// A mutation: its body and what identifies it.
+pub(crate) struct Sent {
+    pub(crate) app: Arc<App>,
+    pub(crate) query: Fields,
+    pub(crate) body: Fields,
+    path: String,
+    method: &'static str,
+    request_id: String,
+    key: Option<String>,
+    correlation_header: Option<String>,
+}
+
+impl FromRequest<Arc<App>> for Sent {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        let key = header(&request, KEY_HEADER);
+        let correlation_header = header(&request, CORRELATION_HEADER);
+        let request_id = RequestId::of(request.extensions());
+        let (path, query) = (request.uri().path().to_owned(), query(request.uri())?);
+        let method = method_name(request.method());
+        let bytes = timeout(BODY_PATIENCE, Bytes::from_request(request, app)).await;
+        let bytes = bytes.map_err(|_| cut_off())?.map_err(unreadable)?;
+        let body = Fields::of_body(body(&bytes)?);
+        Ok(Self { app: Arc::clone(app), query, body, path, method, request_id, key, correlation_header })
+    }
+}
+
+/// A header's text, trimmed; none if blank.
+fn header(request: &Request, name: &str) -> Option<String> {
+    let value = request.headers().get(name)?.to_str().ok()?.trim();
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+const fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::PUT => "PUT",
+        _ => "POST",
+    }
+}
+
+fn unreadable(rejection: BytesRejection) -> Problem {
+    use axum::extract::rejection::FailedToBufferBody;
+    match rejection {
+        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+            Refusal::new(Code::PayloadTooLarge)
+                .saying(format!("a body has at most {MAX_BODY_BYTES} bytes"))
+                .with("maxBytes", MAX_BODY_BYTES)
+                .into()
+        }
+        _ => cut_off(),
+    }
+}
+
+fn cut_off() -> Problem {
+    Refusal::new(Code::Validation).saying("the body did not come whole").into()
+}
+
+/// Parses a body: empty counts as `{}`.
+fn body(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    let invalid = |message: String| Refusal::new(Code::Validation).saying(message);
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        invalid("the body is not valid JSON".to_owned()).with("cause", error.to_string())
+    })?;
+    if depth_exceeds(&value, MAX_DEPTH) {
+        return Err(invalid(format!("a body is nested at most {MAX_DEPTH} levels deep")).with("maxDepth", MAX_DEPTH));
+    }
+    // A NUL can only come in escaped, and few bodies have one: the text is searched before the tree.
+    let may_have_nul = bytes.windows(6).any(|window| window == b"\\u0000");
+    if may_have_nul && has_nul(&value) {
+        return Err(invalid("a string contains a NUL character".to_owned()));
+    }
+    match value {
+        Value::Object(members) => Ok(members),
+        _ => Err(invalid("the body must be a JSON object".to_owned())),
+    }
+}
+
+fn depth_exceeds(value: &Value, levels: usize) -> bool {
+    let deeper = |member: &Value| depth_exceeds(member, levels.saturating_sub(1));
+    match value {
+        Value::Object(members) => levels == 0 || members.values().any(deeper),
+        Value::Array(members) => levels == 0 || members.iter().any(deeper),
+        _ => false,
+    }
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.iter().any(|(key, member)| key.contains('\0') || has_nul(member)),
+        Value::Array(members) => members.iter().any(has_nul),
+        Value::String(text) => text.contains('\0'),
+        _ => false,
+    }
+}
+
+/// Whom a mutation is about, for its trace and its key.
+pub(crate) struct Subject<'a> {
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) room: Option<&'a RoomId>,
+    pub(crate) actor: Option<&'a ActorId>,
+}
+
+impl<'a> From<&'a ActorInRoom> for Subject<'a> {
+    fn from(actor: &'a ActorInRoom) -> Self {
+        Self { tenant: &actor.tenant_id, room: Some(&actor.room_id), actor: Some(&actor.actor_id) }
+    }
+}
+
+impl Sent {
+    /// The settings of the rules.
+    pub(crate) fn rules(&self) -> &Rules {
+        self.app.rules()
+    }
+
+    /// The request's path.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Carries the mutation out, once under its key in this scope, and renders the answer.
+    pub(crate) async fn execute(
+        &self,
+        subject: Subject<'_>,
+        scope: &[&str],
+        command: impl Command + 'static,
+    ) -> Result<Response, Problem> {
+        let correlation_id = self.correlation_id()?;
+        let no_body = Map::new();
+        let body = self.body.body().unwrap_or(&no_body);
+        let key = IdempotencyKey::new(self.key.as_deref(), subject.tenant, scope, self.method, body);
+        let origin = Origin {
+            trace_id: self.app.engine.fresh_id(),
+            request_id: self.request_id.clone(),
+            route: self.path.clone(),
+            method: self.method,
+            tenant_id: subject.tenant.clone(),
+            room_id: subject.room.cloned(),
+            actor_id: subject.actor.cloned(),
+            started_at: self.app.engine.now(),
+        };
+        let mutation = Mutation { command: Box::new(command), correlation_id, origin, key };
+        Ok(answer::executed(&self.app.engine.execute(mutation).await?))
+    }
+
+    /// The client's correlation id: the body's, else the header's, else a fresh one.
+    fn correlation_id(&self) -> Result<CorrelationId, Refusal> {
+        if let Some(given) = self.body.correlation("correlationId")? {
+            return Ok(given);
+        }
+        let given = self.correlation_header.as_deref().map(CorrelationId::parse).transpose();
+        let given = given.map_err(|why| Refusal::invalid(CORRELATION_HEADER, why.to_string()))?;
+        Ok(given.unwrap_or_else(|| self.app.engine.fresh_correlation_id()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RULINGS R3, B15 and text: what a body may not be.
+    #[test]
+    fn bodies_are_objects_of_bounded_depth_without_nul() {
+        let deep = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+        let cases: [(Vec<u8>, bool); 14] = [
+            (b"".to_vec(), true),
+            (b" \n".to_vec(), true),
+            (b"{}".to_vec(), true),
+            (b"null".to_vec(), false),
+            (b"[]".to_vec(), false),
+            (b"7".to_vec(), false),
+            (b"{".to_vec(), false),
+            (b"{\"a\":\"\xff\"}".to_vec(), false),
+            (br#"{"a":"\u0000"}"#.to_vec(), false),
+            (br#"{"\u0000":1}"#.to_vec(), false),
+            (br#"{"a":"\\u0000"}"#.to_vec(), true),
+            (br#"{"a":"\ud800"}"#.to_vec(), false),
+            (deep(MAX_DEPTH).into_bytes(), true),
+            (deep(MAX_DEPTH + 1).into_bytes(), false),
+        ];
+        for (bytes, want) in cases {
+            assert_eq!(body(&bytes).is_ok(), want, "{:?}", String::from_utf8_lossy(&bytes));
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! The OpenAPI document, made from the code: the readers tell which fields they look at, the answers what they hold.
+
+use std::fmt;
+
+use agentcafe_domain::{
+    event::Event,
+    fields::{Field, Fields},
+    refusal::Code,
+};
+use bytes::Bytes;
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use crate::{app::Settings, problem::status_of, router::Route};
+
+mod glossary;
+
+/// What a route reads and answers.
+pub(crate) struct Operation {
+    tag: &'static str,
+    summary: &'static str,
+    is_mutation: bool,
+    is_hidden: bool,
+    query: Vec<Field>,
+    body: Option<Vec<Field>>,
+    answer: Answer,
+}
+
+type Schema = fn(&mut SchemaGenerator) -> Value;
+
+enum Answer {
+    Data(u16, Schema),
+    Events(&'static str, Schema),
+    Bare(Schema),
+    Flag(&'static str),
+    Stream,
+    Text,
+    Any,
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operation").field("summary", &self.summary).finish_non_exhaustive()
+    }
+}
+
+fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
+    generator.subschema_for::<T>().to_value()
+}
+
+impl Operation {
+    fn new(tag: &'static str, summary: &'static str, is_mutation: bool) -> Self {
+        Self {
+            tag,
+            summary,
+            is_mutation,
+            is_hidden: false,
+            query: Vec::new(),
+            body: None,
+            answer: Answer::Any,
+        }
+    }
+
+    /// Something that changes nothing.
+    pub(crate) fn read(tag: &'static str, summary: &'static str) -> Self {
+        Self::new(tag, summary, false)
+    }
+
+    /// Something that takes effect once per idempotency key.
+    pub(crate) fn mutation(tag: &'static str, summary: &'static str) -> Self {
+        Self::new(tag, summary, true)
+    }
+
+    /// A route that the document does not show.
+    pub(crate) fn hidden() -> Self {
+        Self { is_hidden: true, ..Self::new("", "", false) }
+    }
+
+    /// Reads these query parameters.
+    pub(crate) fn query<T>(mut self, reader: impl FnOnce(&Fields) -> T) -> Self {
+        self.query = Fields::describe(reader);
+        self
+    }
+
+    /// Reads these members of the body.
+    pub(crate) fn body<T>(mut self, reader: impl FnOnce(&Fields) -> T) -> Self {
+        self.body = Some(Fields::describe(|fields| {
+            let read = reader(fields);
+            let _ = fields.correlation("correlationId");
+            read
+        }));
+        self
+    }
+
+    /// Answers `{"ok":true,"data":T}`.
+    pub(crate) fn answers<T: JsonSchema>(mut self, status: u16) -> Self {
+        self.answer = Answer::Data(status, schema_of::<T>);
+        self
+    }
+
+    /// Answers with events under `name`, and the members of `T` beside them.
+    pub(crate) fn lists_events<T: JsonSchema>(mut self, name: &'static str) -> Self {
+        self.answer = Answer::Events(name, schema_of::<T>);
+        self
+    }
+
+    /// Answers `T` without an envelope.
+    pub(crate) fn answers_bare<T: JsonSchema>(mut self) -> Self {
+        self.answer = Answer::Bare(schema_of::<T>);
+        self
+    }
+
+    /// Answers `{"ok":true,"data":{name:true}}`.
+    pub(crate) fn answers_with(mut self, name: &'static str) -> Self {
+        self.answer = Answer::Flag(name);
+        self
+    }
+
+    /// Answers with a stream of events.
+    pub(crate) fn streams(mut self) -> Self {
+        self.answer = Answer::Stream;
+        self
+    }
+
+    /// Answers with a text.
+    pub(crate) fn answers_text(mut self) -> Self {
+        self.answer = Answer::Text;
+        self
+    }
+
+    /// Answers with some JSON object.
+    pub(crate) fn answers_any(mut self) -> Self {
+        self.answer = Answer::Any;
+        self
+    }
+}
+
+/// Renders the document.
+pub(crate) fn document(settings: &Settings, routes: &[Route]) -> Bytes {
+    let mut generator = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .into_generator();
+    let mut paths = Map::new();
+    for route in routes.iter().filter(|route| !route.operation.is_hidden) {
+        let method = if route.operation.is_mutation { "post" } else { "get" };
+        let described = operation(&mut generator, route);
+        paths.entry(route.path).or_insert_with(|| json!({}))[method] = described;
+    }
+    let schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
+    let mut document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "AgentCafe",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Where AI agents meet: rooms, conversations, presence and inboxes on one durable log of events.",
+        },
+        "paths": paths,
+        "components": { "schemas": schemas },
+    });
+    document["components"]["schemas"]["Error"] = error_schema();
+    if settings.auth_token.is_some() {
+        document["components"]["securitySchemes"] = json!({
+            "apiKey": { "type": "apiKey", "in": "header", "name": "x-api-key" },
+            "bearer": { "type": "http", "scheme": "bearer" },
+        });
+        document["security"] = json!([{ "apiKey": [] }, { "bearer": [] }]);
+    }
+    document.to_string().into()
+}
+
+fn error_schema() -> Value {
+    let mut codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    json!({
+        "type": "object",
+        "required": ["ok", "error"],
+        "properties": {
+            "ok": { "const": false },
+            "error": {
+                "type": "object",
+                "required": ["code", "message", "details", "requestId"],
+                "properties": {
+                    "code": { "enum": codes },
+                    "message": { "type": "string" },
+                    "details": { "type": "object" },
+                    "requestId": { "type": "string" },
+                },
+            },
+        },
+    })
+}
+
+fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
+    let Operation { tag, summary, is_mutation, query, body, .. } = &route.operation;
+    let mut parameters: Vec<Value> = path_names(route.path)
+        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 },
+                            "description": glossary::of(name) }))
+        .collect();
+    parameters.extend(query.iter().map(|field| {
+        json!({ "name": field.name, "in": "query", "required": field.required, "schema": in_query(&field.schema),
+                "description": glossary::of(field.name) })
+    }));
+    if *is_mutation {
+        parameters.push(json!({ "name": "Idempotency-Key", "in": "header", "required": true,
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
+            "description": glossary::of("Idempotency-Key") }));
+    }
+    let mut described = json!({
+        "tags": [tag],
+        "summary": summary,
+        "operationId": operation_id(route),
+        "parameters": parameters,
+        "responses": responses(generator, &route.operation),
+    });
+    if let Some(fields) = body {
+        described["requestBody"] =
+            json!({ "required": true, "content": { "application/json": { "schema": body_schema(fields) } } });
+    }
+    described
+}
+
+fn operation_id(route: &Route) -> String {
+    let words = route.path.split(['/', '-', '.', '{', '}']).filter(|word| !word.is_empty() && *word != "v1");
+    let method = if route.operation.is_mutation { "post" } else { "get" };
+    [method].into_iter().chain(words).collect::<Vec<_>>().join("_")
+}
+
+fn path_names(path: &'static str) -> impl Iterator<Item = &'static str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+}
+
+/// In a query nothing is null: a parameter is there or it is not.
+fn in_query(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Some(types) = schema.get("type").and_then(Value::as_array) {
+        let types: Vec<_> = types.iter().filter(|kind| *kind != "null").cloned().collect();
+        schema["type"] = if types.len() == 1 { types[0].clone() } else { types.into() };
+    }
+    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+        schema["enum"] = values.iter().filter(|value| !value.is_null()).cloned().collect();
+    }
+    schema
+}
+
+fn body_schema(fields: &[Field]) -> Value {
+    let describe = |field: &Field| {
+        let mut schema = field.schema.clone();
+        schema["description"] = glossary::of(field.name).into();
+        (field.name.to_owned(), schema)
+    };
+    let properties: Map<String, Value> = fields.iter().map(describe).collect();
+    let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    json!({ "type": "object", "properties": properties, "required": required })
+}
+
+fn responses(generator: &mut SchemaGenerator, operation: &Operation) -> Value {
+    let enveloped = |data: Value| {
+        json!({ "type": "object", "required": ["ok", "data"], "properties": { "ok": { "const": true }, "data": data } })
+    };
+    let as_json = |schema: Value| json!({ "application/json": { "schema": schema } });
+    let (status, content) = match operation.answer {
+        Answer::Data(status, schema) => (status, as_json(enveloped(schema(generator)))),
+        Answer::Events(name, schema) => {
+            let event = schema_of::<Event>(generator);
+            let list = json!({ "type": "object", "required": [name],
+                               "properties": { name: { "type": "array", "items": event } } });
+            (200, as_json(enveloped(json!({ "allOf": [list, schema(generator)] }))))
+        }
+        Answer::Bare(schema) => (200, as_json(schema(generator))),
+        Answer::Flag(name) => {
+            let data = json!({ "type": "object", "required": [name], "properties": { name: { "const": true } } });
+            (200, as_json(enveloped(data)))
+        }
+        Answer::Stream => (200, json!({ "text/event-stream": { "schema": { "type": "string" } } })),
+        Answer::Text => (200, json!({ "application/openmetrics-text": { "schema": { "type": "string" } } })),
+        Answer::Any => (200, as_json(json!({ "type": "object" }))),
+    };
+    let mut responses = json!({ status.to_string(): { "description": operation.summary, "content": content } });
+    for (status, codes) in refusals(operation) {
+        responses[status.to_string()] = json!({
+            "description": codes.join(", "),
+            "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
+        });
+    }
+    responses
+}
+
+/// The codes that an operation may refuse with, by status.
+fn refusals(operation: &Operation) -> Vec<(u16, Vec<&'static str>)> {
+    let reads = [Code::Validation, Code::Unauthorized, Code::NotFound, Code::RateLimited, Code::Unavailable];
+    let mutations: Vec<Code> =
+        Code::ALL.iter().copied().filter(|code| !matches!(code, Code::Internal | Code::PaymentRequired)).collect();
+    let codes = if operation.is_mutation { &mutations[..] } else { &reads[..] };
+    let mut by_status: Vec<(u16, Vec<&'static str>)> = Vec::new();
+    for code in codes {
+        let status = status_of(*code).as_u16();
+        match by_status.iter_mut().find(|(known, _)| *known == status) {
+            Some((_, names)) if names.contains(&code.as_str()) => {}
+            Some((_, names)) => names.push(code.as_str()),
+            None => by_status.push((status, vec![code.as_str()])),
+        }
+    }
+    by_status
+}

@@ -1,0 +1,73 @@
+//! What each field means. A name means the same wherever it stands.
+
+/// The meaning of a field or parameter.
+pub(crate) fn of(name: &str) -> &'static str {
+    ENTRIES.iter().find(|(known, _)| *known == name).map_or("", |(_, meaning)| meaning)
+}
+
+const ENTRIES: &[(&str, &str)] = &[
+    ("Idempotency-Key", "Names this request: however often it is sent, it takes effect once and has one answer."),
+    ("ackedBy", "Who acknowledges; else the actor itself."),
+    ("active", "Only those who are there, or only those who are not."),
+    ("actorId", "The actor: who acts, or whose data is read. On /v1/events/poll: who listens."),
+    ("afterEventId", "Start behind this event."),
+    ("authorId", "Only events by this actor."),
+    ("causationId", "The event that made the actor act."),
+    ("contextWindowId", "The speaker's name for the context it had in mind."),
+    ("contextWindowMaxItems", "How many items that context holds."),
+    ("correlationId", "Ties together all events of this request, and finds its trace; else a fresh one is made."),
+    ("cursor", "Start behind this place: the nextCursor of the page before."),
+    ("direction", "N, S, E or W."),
+    ("fromTs", "Only at or after this moment."),
+    ("heartbeat", "Whether polling shows that the listener is there."),
+    ("ids", "The items to acknowledge."),
+    ("inboxId", "The item."),
+    ("includeBacklog", "Whether open tasks are listed."),
+    ("includeSystemActors", "Whether the actor named system is listed."),
+    ("intent", "What the actor wants: navigate_to or sit_at_table; for a move, what it is for."),
+    ("itemId", "What is ordered."),
+    ("limit", "The most that are returned."),
+    ("mentionedActorId", "Only mentions of this actor."),
+    ("mentions", "Who is mentioned; else whoever the text names with @."),
+    ("messageId", "The message's id; else a fresh one is made."),
+    ("metadata", "Whatever the sender wants to add."),
+    ("order", "asc, or desc for the newest first."),
+    ("parentMessageId", "The message above this one in its thread."),
+    ("payload", "More about it: the intent's parameters, or how one enters or leaves."),
+    ("replyToMessageId", "The message that this one answers."),
+    ("roomId", "The room."),
+    ("roomLimit", "The most rooms that are listed."),
+    ("scanLimit", "How many of the newest events are looked at."),
+    ("size", "In which size it is ordered."),
+    ("status", "What the actor is doing: thinking, idle, busy or inactive."),
+    ("steps", "How many steps."),
+    ("tableId", "The table to sit at."),
+    ("tenantId", "The tenant."),
+    ("text", "What is said."),
+    ("threadId", "The thread the message belongs to; else its parent's, else a new one."),
+    ("timeoutMs", "How long to wait for an event, in milliseconds."),
+    ("toTs", "Only at or before this moment."),
+    ("ttlMs", "How long it holds, in milliseconds."),
+    ("types", "Only events of these types, separated by commas."),
+    ("unreadOnly", "Only what is not acknowledged yet."),
+    ("upToCursor", "Acknowledge everything up to this place."),
+    ("x", "How far east, 0 to 19."),
+    ("y", "How far south, 0 to 11."),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::table;
+
+    /// The OpenAPI document describes every field of every route.
+    #[test]
+    fn every_field_has_a_meaning() {
+        for route in table() {
+            let fields = route.operation.query.iter().chain(route.operation.body.iter().flatten());
+            for field in fields {
+                assert_ne!(of(field.name), "", "{} of {} has no entry here", field.name, route.path);
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What is answered when something is not done: the only place that knows which status a code has.
+
+use agentcafe_domain::{
+    ids::CorrelationId,
+    refusal::{Code, Refusal},
+};
+use agentcafe_engine::NotExecuted;
+use agentcafe_store::{Failure, ReadError};
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+/// How long a client should wait when the store cannot do its work, in seconds.
+const RETRY_AFTER_SECONDS: i64 = 1;
+
+/// An answer that is no success. The front door renders it, because the body names the request id.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) refusal: Refusal,
+    pub(crate) correlation_id: Option<CorrelationId>,
+    pub(crate) retry_after_seconds: Option<i64>,
+}
+
+impl Problem {
+    /// The store, or a queue before it, cannot do its work right now.
+    pub(crate) fn unavailable(message: &str) -> Self {
+        let refusal = Refusal::new(Code::Unavailable).saying(message);
+        Self { refusal, correlation_id: None, retry_after_seconds: Some(RETRY_AFTER_SECONDS) }
+    }
+
+    /// A fault of ours. What it was stands in the log, not here.
+    pub(crate) fn internal() -> Self {
+        Refusal::new(Code::Internal).into()
+    }
+
+    /// The status of the refusal's code.
+    pub(crate) fn status(&self) -> StatusCode {
+        status_of(self.refusal.code)
+    }
+}
+
+/// The HTTP status of a code.
+pub(crate) const fn status_of(code: Code) -> StatusCode {
+    match code {
+        Code::Validation
+        | Code::MissingField
+        | Code::InvalidEnum
+        | Code::InvalidDirection
+        | Code::InvalidUrl
+        | Code::InvalidColor
+        | Code::UnknownTable
+        | Code::OutOfBounds
+        | Code::IdempotencyKeyRequired => StatusCode::BAD_REQUEST,
+        Code::Unauthorized => StatusCode::UNAUTHORIZED,
+        Code::PaymentRequired => StatusCode::PAYMENT_REQUIRED,
+        Code::Forbidden | Code::PlanFeatureDisabled => StatusCode::FORBIDDEN,
+        Code::NotFound | Code::UnsupportedAction => StatusCode::NOT_FOUND,
+        Code::IdempotencyKeyConflict | Code::Conflict => StatusCode::CONFLICT,
+        Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::OperatorOverrideBlocked => StatusCode::LOCKED,
+        Code::RateLimited | Code::ModerationBlocked => StatusCode::TOO_MANY_REQUESTS,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let retry_after_ms = refusal.details.get("retryAfterMs").and_then(serde_json::Value::as_i64);
+        let retry_after_seconds = retry_after_ms.map(|ms| ms.div_euclid(1_000) + 1);
+        Self { refusal, correlation_id: None, retry_after_seconds }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        Self::unavailable(&error.to_string())
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(refusal) => refusal.into(),
+            Failure::Internal(_) => Self::internal(),
+            Failure::Unavailable(message) => Self::unavailable(message),
+        }
+    }
+}
+
+impl From<NotExecuted> for Problem {
+    fn from(not_executed: NotExecuted) -> Self {
+        let correlation_id = Some(not_executed.correlation_id);
+        Self { correlation_id, ..not_executed.failure.into() }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.refusal.code == Code::Unauthorized {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,12 @@
+//! How each subject is reached: extract, build the command or the question, execute or ask, answer.
+
+pub(crate) mod bootstrap;
+pub(crate) mod commands;
+pub(crate) mod events;
+pub(crate) mod inbox;
+pub(crate) mod intents;
+pub(crate) mod operations;
+pub(crate) mod poll;
+pub(crate) mod presence;
+pub(crate) mod streams;
+pub(crate) mod traces;

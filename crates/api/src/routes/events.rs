@@ -1,0 +1,182 @@
+//! `GET /v1/events`, `/v1/timeline` and `/v1/mentions`: pages of the log.
+
+use agentcafe_domain::{
+    event::EventType,
+    fields::Fields,
+    ids::Sequence,
+    refusal::{Code, Refusal},
+    time::Timestamp,
+};
+use agentcafe_store::{EventFilter, EventPage, EventQuery, Store};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{answer, input::Asked, problem::Problem};
+
+pub(crate) const LIMIT: usize = 100;
+pub(crate) const MAX_LIMIT: usize = 5_000;
+
+/// The types that a `types` parameter names; a name that no event has matches nothing.
+pub(crate) fn types(query: &Fields) -> Option<Vec<EventType>> {
+    let names = query.names("types");
+    (!names.is_empty()).then(|| names.iter().filter_map(|name| EventType::parse(name)).collect())
+}
+
+/// Tenant, room, author and types; what is missing matches all.
+pub(crate) fn filter(query: &Fields, author: &'static str) -> Result<EventFilter, Refusal> {
+    Ok(EventFilter {
+        tenant: query.tenant("tenantId")?,
+        room: query.room("roomId")?,
+        actor: query.actor(author)?,
+        mentioned: None,
+        types: types(query),
+    })
+}
+
+/// The place of the event that `afterEventId` names; none if the parameter is missing.
+pub(crate) async fn place_of(store: &Store, id: Option<String>) -> Result<Option<Sequence>, Problem> {
+    let Some(id) = id else { return Ok(None) };
+    let found = match Uuid::parse_str(&id) {
+        Ok(event_id) => store.sequence_of(event_id).await?,
+        Err(_) => None,
+    };
+    match found {
+        Some(sequence) => Ok(Some(sequence)),
+        None => Err(Refusal::new(Code::NotFound).with("afterEventId", id).into()),
+    }
+}
+
+/// Where a page ends.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PageEnd {
+    count: usize,
+    next_cursor: Sequence,
+}
+
+/// A page of `/v1/events`.
+pub(crate) struct EventsAsked {
+    filter: EventFilter,
+    cursor: Option<Sequence>,
+    after_event_id: Option<String>,
+    limit: usize,
+}
+
+impl EventsAsked {
+    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+        Ok(Self {
+            filter: filter(query, "actorId")?,
+            cursor: query.sequence("cursor")?,
+            after_event_id: query.trimmed_text("afterEventId")?,
+            limit: query.limit(LIMIT, MAX_LIMIT)?,
+        })
+    }
+}
+
+pub(crate) async fn events(asked: Asked) -> Result<Response, Problem> {
+    let EventsAsked { filter, cursor, after_event_id, limit } = EventsAsked::read(&asked.query)?;
+    let store = &asked.app.engine.store;
+    let after = match cursor {
+        Some(cursor) => cursor,
+        None => place_of(store, after_event_id).await?.unwrap_or(Sequence::START),
+    };
+    let page = store.events(EventQuery::after(filter, after, limit)).await?;
+    let next_cursor = page.events.last().map_or(after, |event| event.sequence);
+    Ok(answer::events("events", &page.events, &PageEnd { count: page.events.len(), next_cursor }))
+}
+
+/// A page of `/v1/timeline`.
+pub(crate) struct TimelineAsked {
+    filter: EventFilter,
+    cursor: Option<Sequence>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    echo: (Option<String>, Option<String>),
+    descending: bool,
+    limit: usize,
+}
+
+impl TimelineAsked {
+    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+        Ok(Self {
+            filter: filter(query, "actorId")?,
+            cursor: query.sequence("cursor")?,
+            from: query.timestamp("fromTs")?,
+            to: query.timestamp("toTs")?,
+            echo: (query.text("fromTs")?, query.text("toTs")?),
+            descending: query.is_descending(),
+            limit: query.limit(LIMIT, MAX_LIMIT)?,
+        })
+    }
+
+    fn query(&self) -> EventQuery {
+        let (after, before) = match (self.descending, self.cursor) {
+            (true, before) => (Sequence::START, before),
+            (false, after) => (after.unwrap_or(Sequence::START), None),
+        };
+        EventQuery {
+            filter: self.filter.clone(),
+            after,
+            before,
+            from: self.from,
+            to: self.to,
+            descending: self.descending,
+            limit: self.limit,
+        }
+    }
+}
+
+/// Where a page of the timeline ends, and what it was asked for.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TimelineEnd {
+    count: usize,
+    order: &'static str,
+    next_cursor: Sequence,
+    from_ts: Option<String>,
+    to_ts: Option<String>,
+}
+
+pub(crate) async fn timeline(asked: Asked) -> Result<Response, Problem> {
+    let timeline = TimelineAsked::read(&asked.query)?;
+    let page = asked.app.engine.store.events(timeline.query()).await?;
+    let given = timeline.cursor.unwrap_or(Sequence::START);
+    let end = TimelineEnd {
+        count: page.events.len(),
+        order: if timeline.descending { "desc" } else { "asc" },
+        next_cursor: page.events.last().map_or(given, |event| event.sequence),
+        from_ts: timeline.echo.0,
+        to_ts: timeline.echo.1,
+    };
+    Ok(answer::events("events", &page.events, &end))
+}
+
+/// A page of `/v1/mentions`.
+pub(crate) struct MentionsAsked {
+    filter: EventFilter,
+    cursor: Option<Sequence>,
+    limit: usize,
+}
+
+impl MentionsAsked {
+    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+        let filter = EventFilter {
+            tenant: query.tenant("tenantId")?,
+            room: query.room("roomId")?,
+            actor: None,
+            mentioned: query.actor("mentionedActorId")?,
+            types: Some(vec![EventType::MentionCreated]),
+        };
+        Ok(Self { filter, cursor: query.sequence("cursor")?, limit: query.limit(LIMIT, MAX_LIMIT)? })
+    }
+}
+
+pub(crate) async fn mentions(asked: Asked) -> Result<Response, Problem> {
+    let MentionsAsked { filter, cursor, limit } = MentionsAsked::read(&asked.query)?;
+    let after = cursor.unwrap_or(Sequence::START);
+    let page = asked.app.engine.store.events(EventQuery::after(filter, after, limit)).await?;
+    let EventPage { events, examined } = page;
+    Ok(answer::events("mentions", &events, &PageEnd { count: events.len(), next_cursor: examined }))
+}

@@ -1,0 +1,124 @@
+//! `GET /v1/inbox` and the acknowledgements.
+
+use agentcafe_domain::{
+    fields::Fields,
+    ids::{ActorId, RoomId, Sequence, TenantId},
+    inbox::{AckMany, AckOne, InboxItem, UnreadCount, unread_counts},
+    record::{Comparison, Find},
+    refusal::Refusal,
+};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{
+    answer,
+    input::{Asked, PathId, Sent, Subject},
+    problem::Problem,
+};
+
+const LIMIT: usize = 100;
+const MAX_LIMIT: usize = 500;
+
+/// What a list of inbox items is asked for.
+pub(crate) struct InboxAsked {
+    tenant: TenantId,
+    room: Option<RoomId>,
+    actor: Option<ActorId>,
+    unread_only: bool,
+    cursor: Option<Sequence>,
+    limit: usize,
+    descending: bool,
+}
+
+impl InboxAsked {
+    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+        Ok(Self {
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            room: query.room("roomId")?,
+            actor: query.actor("actorId")?,
+            unread_only: query.flag("unreadOnly")?.unwrap_or(false),
+            cursor: query.sequence("cursor")?,
+            limit: query.limit(LIMIT, MAX_LIMIT)?,
+            descending: query.is_descending(),
+        })
+    }
+
+    fn items(&self) -> Find {
+        let mut find = Find::all::<InboxItem>("inbox_seq", self.limit)
+            .is("tenant_id", &self.tenant)
+            .is_if_given("actor_id", self.actor.as_ref())
+            .is_if_given("room_id", self.room.as_ref())
+            .is_if_given("acked", self.unread_only.then_some(false));
+        find.descending = self.descending;
+        let Some(cursor) = self.cursor else { return find };
+        let beyond = if self.descending { Comparison::Below } else { Comparison::Above };
+        find.only("inbox_seq", beyond, i64::try_from(cursor.0).unwrap_or(i64::MAX))
+    }
+}
+
+/// The unread items of an actor, newest first.
+pub(crate) fn newest_unread(tenant: &TenantId, actor: &ActorId, limit: usize) -> Find {
+    Find::all::<InboxItem>("inbox_seq", limit)
+        .newest_first()
+        .is("tenant_id", tenant)
+        .is("actor_id", actor)
+        .is("acked", false)
+}
+
+/// The answer to a list.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InboxFound {
+    tenant_id: TenantId,
+    room_id: Option<RoomId>,
+    actor_id: Option<ActorId>,
+    unread_only: bool,
+    order: &'static str,
+    count: usize,
+    next_cursor: Sequence,
+    unread_count: u64,
+    projected_unread_count: Option<u64>,
+    items: Vec<InboxItem>,
+}
+
+pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
+    let inbox = InboxAsked::read(&asked.query)?;
+    let store = &asked.app.engine.store;
+    let counts = unread_counts(&inbox.tenant, inbox.room.as_ref(), inbox.actor.as_ref());
+    let counts: Vec<UnreadCount> = store.find(counts).await?;
+    let items: Vec<InboxItem> = store.find(inbox.items()).await?;
+    let given = inbox.cursor.unwrap_or(Sequence::START);
+    Ok(answer::found(&InboxFound {
+        tenant_id: inbox.tenant,
+        room_id: inbox.room,
+        actor_id: inbox.actor,
+        unread_only: inbox.unread_only,
+        order: if inbox.descending { "desc" } else { "asc" },
+        count: items.len(),
+        next_cursor: items.last().map_or(given, |item| item.inbox_seq),
+        unread_count: counts.iter().map(|count| count.unread).sum(),
+        projected_unread_count: None,
+        items,
+    }))
+}
+
+pub(crate) async fn ack_one(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {
+    let command = AckOne::read(&id, &sent.query, &sent.body)?;
+    let (tenant, room, actor) = command.owner();
+    let (tenant, room, actor) = (tenant.clone(), room.cloned(), actor.clone());
+    let inbox_id = command.inbox_id().to_string();
+    let scope = [tenant.as_str(), actor.as_str(), "inbox", &inbox_id, "ack"];
+    let subject = Subject { tenant: &tenant, room: room.as_ref(), actor: Some(&actor) };
+    sent.execute(subject, &scope, command).await
+}
+
+pub(crate) async fn ack_many(sent: Sent) -> Result<Response, Problem> {
+    let command = AckMany::read(&sent.body)?;
+    let (tenant, room, actor) = command.owner();
+    let (tenant, room, actor) = (tenant.clone(), room.cloned(), actor.clone());
+    let scope_room = room.as_ref().map_or("all", RoomId::as_str);
+    let scope = [tenant.as_str(), actor.as_str(), "inbox", "ack", scope_room];
+    let subject = Subject { tenant: &tenant, room: room.as_ref(), actor: Some(&actor) };
+    sent.execute(subject, &scope, command).await
+}

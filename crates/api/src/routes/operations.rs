@@ -1,0 +1,145 @@
+//! Health, liveness, readiness, metrics and the OpenAPI document: what operators and their tools ask.
+
+use std::sync::Arc;
+
+use agentcafe_domain::{ids::Sequence, time::Timestamp};
+use axum::{
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{answer, app::App, problem::Problem};
+
+/// The health document.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Health {
+    ok: bool,
+    service: &'static str,
+    time: Timestamp,
+    storage: Storage,
+    inbox_projector: InboxProjector,
+    moderation: Moderation,
+    presence_sweep_ms: u64,
+}
+
+/// Where each kind of data is kept: always `sqlite`, the embedded database.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Storage {
+    event_store: &'static str,
+    permissions: &'static str,
+    operator_overrides: &'static str,
+    presence: &'static str,
+    rooms: &'static str,
+    tasks: &'static str,
+    room_context: &'static str,
+    inbox: &'static str,
+    idempotency: &'static str,
+    traces: &'static str,
+}
+
+/// How the inbox stands. It is projected in the same transaction as its events, so its cursor is the log's head.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct InboxProjector {
+    cursor: Sequence,
+    bootstrapped_at: Timestamp,
+    last_error: Option<String>,
+    counters: Counters,
+}
+
+/// The unread counters in Redis.
+#[derive(Serialize, JsonSchema)]
+struct Counters {
+    enabled: bool,
+    reason: Option<&'static str>,
+}
+
+/// The moderation settings in force.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Moderation {
+    window_ms: i64,
+    max_actions_per_window: usize,
+    max_repeated_text_per_window: usize,
+    min_action_interval_ms: i64,
+    cooldown_ms: i64,
+}
+
+/// `GET /healthz`: the one success without `data`.
+pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
+    const SQLITE: &str = "sqlite";
+    let rules = app.rules().moderation;
+    let health = Health {
+        ok: true,
+        service: "agentcafe-api",
+        time: app.engine.now(),
+        storage: Storage {
+            event_store: SQLITE,
+            permissions: SQLITE,
+            operator_overrides: SQLITE,
+            presence: SQLITE,
+            rooms: SQLITE,
+            tasks: SQLITE,
+            room_context: SQLITE,
+            inbox: SQLITE,
+            idempotency: SQLITE,
+            traces: SQLITE,
+        },
+        inbox_projector: InboxProjector {
+            cursor: app.engine.store.tail().head(),
+            bootstrapped_at: app.started_at,
+            last_error: None,
+            counters: Counters { enabled: false, reason: Some("REDIS_URL is not set") },
+        },
+        moderation: Moderation {
+            window_ms: rules.window_ms,
+            max_actions_per_window: rules.max_actions_per_window,
+            max_repeated_text_per_window: rules.max_repeated_text_per_window,
+            min_action_interval_ms: rules.min_action_interval_ms,
+            cooldown_ms: rules.cooldown_ms,
+        },
+        presence_sweep_ms: u64::try_from(app.settings.presence_sweep.as_millis()).unwrap_or(u64::MAX),
+    };
+    answer::json(StatusCode::OK, json!(health).to_string())
+}
+
+/// `GET /livez`: the process is up.
+pub(crate) async fn live() -> Response {
+    answer::enveloped(StatusCode::OK, br#"{"live":true}"#)
+}
+
+/// `GET /readyz`: the store takes a write.
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    let mut reasons = Vec::new();
+    if app.engine.stopping.is_cancelled() {
+        reasons.push("the server is stopping");
+    } else if !app.engine.store.probe().await {
+        reasons.push("the store cannot be written");
+    }
+    if reasons.is_empty() {
+        return Ok(answer::enveloped(StatusCode::OK, br#"{"ready":true}"#));
+    }
+    let mut problem = Problem::unavailable("not ready");
+    problem.refusal.details.insert("reasons".to_owned(), json!(reasons));
+    Err(problem)
+}
+
+/// `GET /metrics`: the page that Prometheus reads.
+pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    const TYPE: HeaderValue =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let mut response = app.engine.metrics.page().into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, TYPE);
+    response
+}
+
+/// `GET /openapi.json`: this API, described from its code.
+pub(crate) async fn openapi(State(app): State<Arc<App>>) -> Response {
+    answer::json(StatusCode::OK, app.openapi.clone())
+}

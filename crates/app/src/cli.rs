@@ -1,0 +1,59 @@
+//! The command line: subcommands, and the help that lists every setting.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config;
+
+/// The backend where AI agents meet: rooms, conversations, presence and inboxes on one durable log.
+///
+/// Without a subcommand, `serve`: everything in one process on an embedded database.
+#[derive(Debug, Parser)]
+#[command(name = "agentcafe", version, after_long_help = config::help(), after_help = "--help lists every setting.")]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What `agentcafe` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the API (the default). Settings come from the environment; see `agentcafe --help`.
+    #[command(after_long_help = config::help())]
+    Serve,
+    /// Follow a room in the terminal: who comes, who goes, who says what.
+    Tail(TailOptions),
+}
+
+/// What `agentcafe tail` follows, and where.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TailOptions {
+    /// The room to follow; all rooms if missing.
+    pub(crate) room: Option<String>,
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:3850")]
+    pub(crate) url: String,
+    /// The tenant; all tenants if missing.
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    /// Start behind this sequence instead of at the newest event; 0 shows everything from the beginning.
+    #[arg(long, value_name = "SEQUENCE")]
+    pub(crate) since: Option<u64>,
+    /// Show heartbeats and changes of status too.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// When to colour: in a terminal, always or never.
+    #[arg(long, value_enum, default_value_t = Colour::Auto)]
+    pub(crate) colour: Colour,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Colour {
+    /// In a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}

@@ -1,0 +1,256 @@
+//! The configuration: typed, from the environment. A bad value stops the start and names its variable.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use agentcafe_api::Settings;
+use agentcafe_domain::rules::{ModerationRules, Rules};
+use ipnet::IpNet;
+
+mod catalogue;
+
+pub(crate) use catalogue::help;
+
+/// The environment variables that are set and not blank.
+pub(crate) struct Environment(HashMap<String, String>);
+
+/// A variable whose value cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name}={value:?} cannot be used: {why}")]
+pub(crate) struct BadSetting {
+    name: &'static str,
+    value: String,
+    why: String,
+}
+
+impl Environment {
+    /// The environment of this process.
+    pub(crate) fn of_process() -> Self {
+        Self::of(std::env::vars())
+    }
+
+    fn of(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let set = variables.into_iter().filter(|(_, value)| !value.trim().is_empty());
+        Self(set.map(|(name, value)| (name, value.trim().to_owned())).collect())
+    }
+
+    /// The first of these variables that is set.
+    fn first(&self, names: &[&'static str]) -> Option<(&'static str, &str)> {
+        names.iter().find_map(|name| self.0.get(*name).map(|value| (*name, value.as_str())))
+    }
+
+    fn text(&self, names: &[&'static str]) -> Option<String> {
+        self.first(names).map(|(_, value)| value.to_owned())
+    }
+
+    /// A whole number. Below `least` it is raised to it, but 0 stays 0 where `zero_is_off`.
+    fn number(&self, names: &[&'static str], standard: u64, least: u64, zero_is_off: bool) -> Result<u64, BadSetting> {
+        let Some((name, value)) = self.first(names) else { return Ok(standard) };
+        let number: u64 = value.parse().map_err(|_| BadSetting {
+            name,
+            value: value.to_owned(),
+            why: "it must be a whole number, 0 or more".to_owned(),
+        })?;
+        if number > i64::MAX as u64 {
+            let why = "it is too large".to_owned();
+            return Err(BadSetting { name, value: value.to_owned(), why });
+        }
+        Ok(if number == 0 && zero_is_off { 0 } else { number.max(least) })
+    }
+
+    fn millis(&self, name: &'static str, standard: u64, least: u64) -> Result<Duration, BadSetting> {
+        Ok(Duration::from_millis(self.number(&[name], standard, least, false)?))
+    }
+
+    fn parsed<T: std::str::FromStr>(&self, names: &[&'static str], why: &str) -> Result<Option<T>, BadSetting> {
+        let Some((name, value)) = self.first(names) else { return Ok(None) };
+        let bad = |_| BadSetting { name, value: value.to_owned(), why: why.to_owned() };
+        value.parse().map(Some).map_err(bad)
+    }
+
+    /// Variables that look like settings of ours and are none: most likely misspelt.
+    fn unknown(&self) -> Vec<&str> {
+        let known = catalogue::names();
+        let mut unknown: Vec<&str> = self
+            .0
+            .keys()
+            .map(String::as_str)
+            .filter(|name| catalogue::PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+            .filter(|name| !known.contains(name))
+            .collect();
+        unknown.sort_unstable();
+        unknown
+    }
+}
+
+/// Everything `agentcafe serve` needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// Where the embedded database is kept.
+    pub(crate) data_directory: PathBuf,
+    /// The settings of the rules.
+    pub(crate) rules: Rules,
+    /// The settings of the API.
+    pub(crate) api: Settings,
+    /// What is written to the log of the process: a level, or directives.
+    pub(crate) log: String,
+    /// What the operator should be told at the start.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads and checks every setting.
+    ///
+    /// # Errors
+    /// [`BadSetting`] names the first variable that cannot be used.
+    pub(crate) fn read(environment: &Environment) -> Result<Self, BadSetting> {
+        let auth_token = environment.text(&["API_AUTH_TOKEN", "AGENTCAFE_RUNTIME_API_KEY"]);
+        let host: Option<IpAddr> = environment.parsed(&["API_HOST"], "it must be an IP address")?;
+        let port = environment.parsed(&["API_PORT", "PORT"], "it must be a port, 0 to 65535")?.unwrap_or(3850);
+        let standard_host = if auth_token.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        let listen = SocketAddr::new(host.unwrap_or(standard_host.into()), port);
+        let mut warnings: Vec<String> = environment
+            .unknown()
+            .into_iter()
+            .map(|name| format!("{name} is set, but is no setting of agentcafe; see agentcafe --help"))
+            .collect();
+        if auth_token.is_none() && !listen.ip().is_loopback() {
+            warnings.push(format!("{} can be reached from outside and API_AUTH_TOKEN is not set", listen.ip()));
+        }
+        Ok(Self {
+            listen,
+            data_directory: environment.text(&["AGENTCAFE_DATA_DIR"]).unwrap_or_else(|| "./data".to_owned()).into(),
+            rules: rules(environment)?,
+            api: settings(environment, auth_token)?,
+            log: environment.text(&["AGENTCAFE_LOG"]).unwrap_or_else(|| "info".to_owned()),
+            warnings,
+        })
+    }
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn rules(environment: &Environment) -> Result<Rules, BadSetting> {
+    let chars = ["API_MAX_CHAT_MESSAGE_CHARS", "AGENTCAFE_MAX_CHAT_MESSAGE_CHARS"];
+    let number = |name, standard, least, zero_is_off| environment.number(&[name], standard, least, zero_is_off);
+    let ms = |name, standard, least, zero_is_off| {
+        number(name, standard, least, zero_is_off).map(|ms| i64::try_from(ms).unwrap_or(i64::MAX))
+    };
+    Ok(Rules {
+        max_chat_message_chars: count(environment.number(&chars, 120, 1, false)?),
+        presence_default_ttl_ms: ms("PRESENCE_DEFAULT_TTL_MS", 60_000, 1_000, false)?.min(600_000),
+        idempotency_ttl_ms: ms("API_IDEMPOTENCY_TTL_MS", 86_400_000, 60_000, false)?,
+        moderation: ModerationRules {
+            window_ms: ms("MOD_WINDOW_MS", 60_000, 1_000, true)?,
+            max_actions_per_window: count(number("MOD_MAX_ACTIONS_PER_WINDOW", 40, 1, true)?),
+            max_repeated_text_per_window: count(number("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 4, 1, true)?),
+            min_action_interval_ms: ms("MOD_MIN_ACTION_INTERVAL_MS", 150, 0, true)?,
+            cooldown_ms: ms("MOD_COOLDOWN_MS", 2_000, 0, true)?,
+        },
+    })
+}
+
+fn settings(environment: &Environment, auth_token: Option<String>) -> Result<Settings, BadSetting> {
+    Ok(Settings {
+        auth_token,
+        auth_query_param: environment.text(&["API_AUTH_QUERY_PARAM"]).unwrap_or_else(|| "apiKey".to_owned()),
+        rate_limit_per_min: environment.number(&["API_RATE_LIMIT_PER_MIN"], 120, 0, true)?,
+        trusted_proxies: proxies(environment)?,
+        stream_heartbeat: environment.millis("API_STREAM_HEARTBEAT_MS", 15_000, 10)?,
+        stream_max_clients: count(environment.number(&["API_STREAM_MAX_CLIENTS"], 10_000, 0, true)?),
+        presence_sweep: environment.millis("PRESENCE_SWEEP_MS", 2_000, 500)?,
+    })
+}
+
+fn proxies(environment: &Environment) -> Result<Vec<IpNet>, BadSetting> {
+    const NAME: &str = "TRUSTED_PROXIES";
+    let list = environment.text(&[NAME]).unwrap_or_default();
+    let parse = |text: &str| {
+        let address = text.parse::<IpAddr>().map(IpNet::from);
+        address.or_else(|_| text.parse::<IpNet>()).map_err(|_| BadSetting {
+            name: NAME,
+            value: text.to_owned(),
+            why: "it must list IP addresses or networks (10.0.0.0/8), separated by commas".to_owned(),
+        })
+    };
+    list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, BadSetting> {
+        let owned = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::read(&Environment::of(owned))
+    }
+
+    /// RULINGS O6: a bad value stops the start, and the message names the variable.
+    #[test]
+    fn bad_values_are_named() {
+        for (name, value) in [
+            ("API_PORT", "http"),
+            ("API_PORT", "70000"),
+            ("API_HOST", "localhost:1"),
+            ("API_RATE_LIMIT_PER_MIN", "many"),
+            ("API_RATE_LIMIT_PER_MIN", "-1"),
+            ("MOD_WINDOW_MS", "1.5"),
+            ("PRESENCE_SWEEP_MS", "99999999999999999999"),
+            ("TRUSTED_PROXIES", "10.0.0.0/8,proxy"),
+        ] {
+            let error = read(&[(name, value)]).map(|_| ()).unwrap_err();
+            assert_eq!(error.name, name, "{error}");
+        }
+    }
+
+    /// RULINGS K2 and the issue: 0 means 0; CONTRACT 23: other values below the minimum are raised to it.
+    #[test]
+    fn zero_is_zero_and_minima_hold() {
+        let config = read(&[
+            ("API_RATE_LIMIT_PER_MIN", "0"),
+            ("MOD_MAX_ACTIONS_PER_WINDOW", "0"),
+            ("MOD_WINDOW_MS", "5"),
+            ("API_STREAM_MAX_CLIENTS", "0"),
+            ("PRESENCE_SWEEP_MS", "1"),
+            ("API_IDEMPOTENCY_TTL_MS", "0"),
+        ])
+        .unwrap();
+        assert_eq!(config.api.rate_limit_per_min, 0);
+        assert_eq!(config.rules.moderation.max_actions_per_window, 0);
+        assert_eq!(config.rules.moderation.window_ms, 1_000);
+        assert_eq!(config.api.stream_max_clients, 0);
+        assert_eq!(config.api.presence_sweep, Duration::from_millis(500));
+        assert_eq!(config.rules.idempotency_ttl_ms, 60_000);
+    }
+
+    /// RULINGS B14: without a token only this machine can reach the server, unless told otherwise, with a warning.
+    #[test]
+    fn the_bind_address_depends_on_the_token() {
+        let cases: [(&[(&str, &str)], &str, usize); 4] = [
+            (&[], "127.0.0.1:3850", 0),
+            (&[("API_AUTH_TOKEN", "t"), ("PORT", "80")], "0.0.0.0:80", 0),
+            (&[("API_HOST", "0.0.0.0"), ("API_PORT", "1"), ("PORT", "2")], "0.0.0.0:1", 1),
+            (&[("API_HOST", "::1"), ("API_AUTH_TOKEN", " ")], "[::1]:3850", 0),
+        ];
+        for (variables, want, warnings) in cases {
+            let config = read(variables).unwrap();
+            assert_eq!((config.listen.to_string().as_str(), config.warnings.len()), (want, warnings));
+        }
+    }
+
+    /// RULINGS O10: misspelt settings are told, foreign variables are not.
+    #[test]
+    fn unknown_settings_are_told() {
+        let config = read(&[("API_RATELIMIT", "1"), ("HOME", "/"), ("MOD_WINDOW_MS", "1000")]).unwrap();
+        assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+        assert!(config.warnings[0].contains("API_RATELIMIT"));
+    }
+}

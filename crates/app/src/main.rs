@@ -1,0 +1,30 @@
+//! The binary `agentcafe`: reads what it is asked to do, and does it.
+
+mod cli;
+mod config;
+mod serve;
+mod tail;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    cli::{Cli, Command},
+    config::{Config, Environment},
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => Config::read(&Environment::of_process()).map_err(Into::into).and_then(serve::run),
+        Command::Tail(options) => tail::run(options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("agentcafe: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

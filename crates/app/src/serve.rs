@@ -1,0 +1,96 @@
+//! `agentcafe serve`: everything in one process, until it is asked to stop.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use agentcafe_api::App;
+use agentcafe_engine::{
+    Engine,
+    clock::{RandomIds, SystemClock},
+    metrics::Metrics,
+    sweeps,
+};
+use agentcafe_store::{Options, Store};
+use anyhow::Context;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Config;
+
+/// Runs until SIGTERM or SIGINT, then finishes what was accepted.
+pub(crate) fn run(config: Config) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&config.log)
+        .with_context(|| format!("AGENTCAFE_LOG={:?} cannot be used", config.log))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let clock = Arc::new(SystemClock::start());
+    let metrics = Arc::new(Metrics::new());
+    let on_turn = {
+        let metrics = Arc::clone(&metrics);
+        Box::new(move |report: &agentcafe_store::TurnReport| metrics.count_turn(report))
+    };
+    let (store, closing) = Store::open(Options {
+        directory: config.data_directory.clone(),
+        rules: config.rules.clone(),
+        clock: clock.clone(),
+        ids: Box::new(RandomIds::new()),
+        on_turn,
+    })?;
+    metrics.log_head.set(store.tail().head().0);
+    let engine = Arc::new(Engine::new(store, config.rules.clone(), clock, metrics, Box::new(RandomIds::new())));
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {} (API_HOST, API_PORT)", config.listen))?;
+    let address = listener.local_addr()?;
+    let sweeps = [
+        tokio::spawn(sweeps::presence(Arc::clone(&engine), config.api.presence_sweep)),
+        tokio::spawn(sweeps::purge(Arc::clone(&engine))),
+    ];
+    let app = App::new(Arc::clone(&engine), config.api.clone());
+    greet(address, &config);
+    tokio::spawn(stop_on_signal(engine.stopping.clone())?);
+    agentcafe_api::serve(listener, agentcafe_api::router(app), engine.stopping.clone()).await;
+    for sweep in sweeps {
+        sweep.await?;
+    }
+    drop(engine);
+    tokio::task::spawn_blocking(move || closing.wait()).await?;
+    tracing::info!("stopped; everything accepted is on disk");
+    Ok(())
+}
+
+/// Tells a newcomer where the server is and what to try next.
+fn greet(address: SocketAddr, config: &Config) {
+    let reachable = if address.ip().is_unspecified() {
+        SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), address.port())
+    } else {
+        address
+    };
+    tracing::info!(data = %config.data_directory.display(), "listening on http://{address}");
+    let token = if config.api.auth_token.is_some() { " -H \"x-api-key: $API_AUTH_TOKEN\"" } else { "" };
+    tracing::info!("try: curl{token} 'http://{reachable}/v1/bootstrap?actorId=Nova'");
+    tracing::info!("or watch the room: agentcafe tail main --url http://{reachable}");
+}
+
+/// Cancels at the first SIGTERM or SIGINT.
+fn stop_on_signal(
+    stopping: tokio_util::sync::CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate()).context("no signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("no signals")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: streams end, open requests are answered");
+        stopping.cancel();
+    })
+}
