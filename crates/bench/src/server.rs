@@ -32,11 +32,12 @@ const FOREIGN_SETTINGS: [&str; 6] = [
     "API_MAX_CHAT_MESSAGE_CHARS",
 ];
 /// Settings that take away the limits meant for strangers.
-const UNLIMITED: [(&str, &str); 4] = [
+const UNLIMITED: [(&str, &str); 5] = [
     ("API_RATE_LIMIT_PER_MIN", "0"),
+    ("MOD_WINDOW_MS", "0"),
     ("MOD_MIN_ACTION_INTERVAL_MS", "0"),
-    ("MOD_MAX_ACTIONS_PER_WINDOW", "1000000000"),
-    ("MOD_MAX_REPEATED_TEXT_PER_WINDOW", "1000000000"),
+    ("MOD_MAX_ACTIONS_PER_WINDOW", "0"),
+    ("MOD_MAX_REPEATED_TEXT_PER_WINDOW", "0"),
 ];
 
 /// A process of ours that answers HTTP on 127.0.0.1. Dropping it kills it.

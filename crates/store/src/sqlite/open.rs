@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::migrations;
 
@@ -88,6 +88,7 @@ pub(crate) fn open_writer(database: &Path) -> Result<Connection, OpenError> {
              PRAGMA cache_size=-{WRITER_CACHE_KIB}; PRAGMA journal_size_limit=67108864;"
         ))
         .map_err(damaged)?;
+    keep_plans(&connection).map_err(damaged)?;
     connection.set_prepared_statement_cache_capacity(256);
     migrations::apply(&connection, database)?;
     check_content(&connection).map_err(damaged)?;
@@ -101,8 +102,15 @@ pub(crate) fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
     connection.execute_batch(&format!(
         "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-{READER_CACHE_KIB};"
     ))?;
+    keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
+}
+
+/// Plans a statement once, not anew for each value bound to it: the values would hardly change the plan, and planning
+/// costs more than running.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
 }
 
 /// Looks at the file before SQLite does, which would take an empty or cut one for new. Tells whether it is new.

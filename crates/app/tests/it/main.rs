@@ -1,0 +1,1 @@
+//! Black-box tests over real HTTP against the real binary.
