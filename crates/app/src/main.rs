@@ -14,6 +14,10 @@ use crate::{
     config::{Config, Environment},
 };
 
+/// A turn makes and frees thousands of small things, on another thread than the requests: this allocator is good at it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command.unwrap_or(Command::Serve) {

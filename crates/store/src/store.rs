@@ -21,6 +21,7 @@ use crate::{
     event_query::{EventPage, EventQuery},
     sqlite::{
         events,
+        keys::Keys,
         open::{self, Directory, OpenError},
         records, traces,
         writer::{Task, TurnReport, Writer, inbox_head},
@@ -89,6 +90,7 @@ impl Store {
         let failed = |error: rusqlite::Error| open::explain(&database, &error);
         let (sequence, last_at) = events::head(&connection).map_err(failed)?;
         let heads = Heads { sequence, inbox: inbox_head(&connection).map_err(failed)? };
+        let keys = Keys::load(&connection).map_err(failed)?;
         let idle = (0..READERS).map(|_| open::open_reader(&database)).collect::<Result<Vec<_>, _>>();
         let readers = Readers { idle: Mutex::new(idle.map_err(failed)?), permits: Semaphore::new(READERS) };
         let tail = Arc::new(Tail::new(sequence));
@@ -97,6 +99,7 @@ impl Store {
             connection,
             directory,
             context: Context { rules: options.rules, ids: options.ids, windows: Windows::default() },
+            keys,
             clock: options.clock,
             tail: Arc::clone(&tail),
             heads,

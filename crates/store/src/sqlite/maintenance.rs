@@ -3,6 +3,8 @@
 use agentcafe_domain::time::Timestamp;
 use rusqlite::{Connection, params};
 
+use super::keys;
+
 /// How many traces are kept; the newest.
 pub(crate) const KEPT_TRACES: i64 = 100_000;
 /// The most rows of a kind that one turn deletes, so that no turn becomes long.
@@ -10,13 +12,7 @@ const BATCH: i64 = 2_000;
 
 /// Deletes a batch of what is no longer needed. Tells whether there may be more.
 pub(crate) fn purge(connection: &Connection, now: Timestamp) -> rusqlite::Result<bool> {
-    let keys = connection
-        .prepare_cached(
-            "DELETE FROM idempotency_keys WHERE id IN
-                 (SELECT id FROM (SELECT id, expires_at_ms FROM idempotency_keys ORDER BY id LIMIT ?2)
-                  WHERE expires_at_ms <= ?1)",
-        )?
-        .execute(params![now.as_millis(), BATCH])?;
+    let keys = keys::purge(connection, now, BATCH)?;
     let traces = connection
         .prepare_cached(
             "DELETE FROM traces WHERE id IN

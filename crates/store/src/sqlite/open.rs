@@ -153,8 +153,9 @@ fn check_content(connection: &Connection) -> rusqlite::Result<()> {
         "SELECT json FROM events ORDER BY sequence DESC LIMIT 1",
         "SELECT event_id FROM events ORDER BY event_id DESC LIMIT 1",
         "SELECT room_id FROM events ORDER BY tenant_id DESC, room_id DESC LIMIT 1",
-        "SELECT data FROM idempotency_keys ORDER BY id DESC LIMIT 1",
-        "SELECT identity FROM idempotency_keys ORDER BY identity DESC LIMIT 1",
+        "SELECT identity FROM idempotency_keys ORDER BY id DESC LIMIT 1",
+        "SELECT data FROM idempotency_replies ORDER BY id DESC LIMIT 1",
+        "SELECT id FROM idempotency_index ORDER BY identity DESC LIMIT 1",
         "SELECT steps FROM traces ORDER BY id DESC LIMIT 1",
         "SELECT json FROM inbox_items ORDER BY inbox_seq DESC LIMIT 1",
     ] {

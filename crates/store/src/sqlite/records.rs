@@ -1,5 +1,7 @@
 //! Records of every kind through one set of statements, made from the kind's table.
 
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
+
 use agentcafe_domain::record::{Cell, Comparison, Condition, Find, Key, StoredRecord, Table};
 use rusqlite::{
     Connection, Row, ToSql, params_from_iter,
@@ -40,15 +42,39 @@ fn record(table: &Table, row: &Row<'_>) -> rusqlite::Result<StoredRecord> {
     })
 }
 
-fn all_columns(table: &Table) -> String {
-    let names: Vec<_> = table.key.iter().chain(table.columns).copied().collect();
-    format!("{}, json", names.join(", "))
+/// The statements that depend on nothing but the table.
+struct Statements {
+    columns: String,
+    get: String,
+    put: String,
+    delete: String,
 }
 
-fn key_is(table: &Table) -> String {
-    let conditions: Vec<_> =
-        table.key.iter().enumerate().map(|(at, name)| format!("{name} = ?{}", at + 1)).collect();
-    conditions.join(" AND ")
+impl Statements {
+    fn of(table: &Table) -> Self {
+        let name = table.name;
+        let names: Vec<_> = table.key.iter().chain(table.columns).copied().chain(["json"]).collect();
+        let parameters: Vec<_> = (1..=names.len()).map(|at| format!("?{at}")).collect();
+        let keys: Vec<_> = table.key.iter().enumerate().map(|(at, key)| format!("{key} = ?{}", at + 1)).collect();
+        let (columns, key) = (names.join(", "), keys.join(" AND "));
+        Self {
+            get: format!("SELECT {columns} FROM {name} WHERE {key}"),
+            put: format!("INSERT OR REPLACE INTO {name} ({columns}) VALUES ({})", parameters.join(", ")),
+            delete: format!("DELETE FROM {name} WHERE {key}"),
+            columns,
+        }
+    }
+
+    /// The statements of a table, made once per thread: making them costs as much as running them.
+    fn with<T>(table: &Table, run: impl FnOnce(&Self) -> T) -> T {
+        thread_local! {
+            static MADE: RefCell<HashMap<&'static str, Rc<Statements>>> = RefCell::default();
+        }
+        let statements = MADE.with_borrow_mut(|made| {
+            Rc::clone(made.entry(table.name).or_insert_with(|| Rc::new(Self::of(table))))
+        });
+        run(&statements)
+    }
 }
 
 /// The record with this key.
@@ -57,10 +83,11 @@ pub(crate) fn get(
     table: &Table,
     key: &Key,
 ) -> rusqlite::Result<Option<StoredRecord>> {
-    let sql = format!("SELECT {} FROM {} WHERE {}", all_columns(table), table.name, key_is(table));
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(key.iter().map(Bound)))?;
-    rows.next()?.map(|row| record(table, row)).transpose()
+    Statements::with(table, |statements| {
+        let mut statement = connection.prepare_cached(&statements.get)?;
+        let mut rows = statement.query(params_from_iter(key.iter().map(Bound)))?;
+        rows.next()?.map(|row| record(table, row)).transpose()
+    })
 }
 
 fn condition(condition: &Condition, parameter: usize) -> String {
@@ -98,7 +125,7 @@ pub(crate) fn find(connection: &Connection, find: &Find) -> rusqlite::Result<Vec
     let direction = if find.descending { "DESC" } else { "ASC" };
     let sql = format!(
         "SELECT {} FROM {} WHERE {} ORDER BY {} {direction}, {} LIMIT {}",
-        all_columns(table),
+        Statements::with(table, |statements| statements.columns.clone()),
         table.name,
         conditions.join(" AND "),
         find.order_by,
@@ -116,27 +143,22 @@ pub(crate) fn find(connection: &Connection, find: &Find) -> rusqlite::Result<Vec
 
 /// Writes a record over whatever was there.
 pub(crate) fn put(connection: &Connection, table: &Table, stored: &StoredRecord) -> rusqlite::Result<()> {
-    let count = table.key.len() + table.columns.len() + 1;
-    let parameters: Vec<_> = (1..=count).map(|at| format!("?{at}")).collect();
-    let sql = format!(
-        "INSERT OR REPLACE INTO {} ({}) VALUES ({})",
-        table.name,
-        all_columns(table),
-        parameters.join(", "),
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let json = stored.json.as_slice();
-    let cells = stored.key.iter().chain(&stored.columns);
-    for (at, cell) in cells.enumerate() {
-        statement.raw_bind_parameter(at + 1, Bound(cell))?;
-    }
-    statement.raw_bind_parameter(count, json)?;
-    statement.raw_execute().map(|_| ())
+    Statements::with(table, |statements| {
+        let mut statement = connection.prepare_cached(&statements.put)?;
+        let cells = stored.key.iter().chain(&stored.columns);
+        for (at, cell) in cells.enumerate() {
+            statement.raw_bind_parameter(at + 1, Bound(cell))?;
+        }
+        let json = table.key.len() + table.columns.len() + 1;
+        statement.raw_bind_parameter(json, stored.json.as_slice())?;
+        statement.raw_execute().map(|_| ())
+    })
 }
 
 /// Deletes the record with this key, if there is one.
 pub(crate) fn delete(connection: &Connection, table: &Table, key: &Key) -> rusqlite::Result<()> {
-    let sql = format!("DELETE FROM {} WHERE {}", table.name, key_is(table));
-    let mut statement = connection.prepare_cached(&sql)?;
-    statement.execute(params_from_iter(key.iter().map(Bound))).map(|_| ())
+    Statements::with(table, |statements| {
+        let mut statement = connection.prepare_cached(&statements.delete)?;
+        statement.execute(params_from_iter(key.iter().map(Bound))).map(|_| ())
+    })
 }

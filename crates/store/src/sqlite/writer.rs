@@ -11,7 +11,7 @@ use agentcafe_domain::{
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{events, maintenance, open::Directory, records, traces};
+use super::{events, keys::Keys, maintenance, open::Directory, records, traces};
 use crate::{
     envelope::TraceNote,
     tail::Tail,
@@ -57,6 +57,7 @@ pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) directory: Directory,
     pub(crate) context: Context,
+    pub(crate) keys: Keys,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tail: Arc<Tail>,
     pub(crate) heads: Heads,
@@ -109,12 +110,13 @@ impl Writer {
         let (mut turn, needs) = Turn::begin(&mut self.context, now, self.heads, batch.jobs);
         let extra =
             Extra { notes: &batch.notes, probing: !batch.probes.is_empty(), purging: !batch.purges.is_empty() };
-        let written = write_turn(&self.connection, &mut turn, needs, &extra, now);
+        let written = write_turn(&self.connection, &mut self.keys, &mut turn, needs, &extra, now);
         let more = match written {
             Ok(more) => more,
             Err(error) => {
                 // The connection may still be inside the transaction; if it is not, there is nothing to undo.
                 let _ = self.connection.execute_batch("ROLLBACK");
+                self.keys.forget_turn();
                 tracing::error!(%error, commands, "a turn could not be written");
                 turn.fail("the store cannot be written right now");
                 tell(batch.probes.into_iter().chain(batch.purges), false);
@@ -123,6 +125,7 @@ impl Writer {
                 return;
             }
         };
+        self.keys.keep_turn();
         self.heads = turn.heads();
         self.last_at = now;
         let (events, answers, inbox) = turn.commit();
@@ -165,6 +168,7 @@ struct Extra<'b> {
 /// Runs a turn in one transaction. Tells whether there is more to purge.
 fn write_turn(
     connection: &Connection,
+    keys: &mut Keys,
     turn: &mut Turn<'_>,
     mut needs: Needs,
     extra: &Extra<'_>,
@@ -172,14 +176,14 @@ fn write_turn(
 ) -> rusqlite::Result<bool> {
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     loop {
-        let (loaded, keys) = load(connection, needs)?;
-        turn.supply(loaded, keys);
+        let (loaded, known) = load(connection, keys, needs)?;
+        turn.supply(loaded, known);
         needs = turn.decide();
         if needs.is_empty() {
             break;
         }
     }
-    write(connection, turn.writes())?;
+    write(connection, keys, turn.writes())?;
     extra.notes.iter().try_for_each(|note| traces::append(connection, note))?;
     if extra.probing {
         probe(connection, now)?;
@@ -197,7 +201,7 @@ fn probe(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn load(connection: &Connection, needs: Needs) -> rusqlite::Result<(Loaded, Vec<StoredKey>)> {
+fn load(connection: &Connection, keys: &Keys, needs: Needs) -> rusqlite::Result<(Loaded, Vec<StoredKey>)> {
     let mut loaded = Loaded::with_capacity(needs.queries.len());
     for query in needs.queries {
         let found = match &query {
@@ -206,14 +210,14 @@ fn load(connection: &Connection, needs: Needs) -> rusqlite::Result<(Loaded, Vec<
         };
         loaded.insert(query, found);
     }
-    let mut keys = Vec::new();
+    let mut known = Vec::new();
     for identity in needs.keys {
-        keys.extend(super::keys::get(connection, identity)?);
+        known.extend(keys.get(connection, identity)?);
     }
-    Ok((loaded, keys))
+    Ok((loaded, known))
 }
 
-fn write(connection: &Connection, writes: &Writes) -> rusqlite::Result<()> {
+fn write(connection: &Connection, keys: &mut Keys, writes: &Writes) -> rusqlite::Result<()> {
     for event in &writes.events {
         events::append(connection, event)?;
     }
@@ -226,8 +230,9 @@ fn write(connection: &Connection, writes: &Writes) -> rusqlite::Result<()> {
         }
     }
     for key in &writes.keys {
-        super::keys::append(connection, key)?;
+        keys.append(connection, key)?;
     }
+    keys.merge(connection)?;
     for note in &writes.traces {
         traces::append(connection, note)?;
     }

@@ -21,10 +21,23 @@ CREATE TABLE idempotency_keys (
     request BLOB NOT NULL,
     expires_at_ms INTEGER NOT NULL,
     correlation_id TEXT NOT NULL,
-    success INTEGER NOT NULL,
+    success INTEGER NOT NULL
+);
+CREATE TABLE idempotency_replies (
+    id INTEGER PRIMARY KEY,
     data BLOB NOT NULL
 );
-CREATE INDEX idempotency_keys_by_identity ON idempotency_keys (identity);
+-- Keys by identity, up to `merged_id`; later ones are not in here yet (see sqlite/keys.rs).
+CREATE TABLE idempotency_index (
+    identity BLOB NOT NULL,
+    id INTEGER NOT NULL,
+    PRIMARY KEY (identity, id)
+) WITHOUT ROWID;
+CREATE TABLE idempotency_progress (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    merged_id INTEGER NOT NULL
+);
+INSERT INTO idempotency_progress (only, merged_id) VALUES (1, 0);
 
 -- What became of requests; the oldest are dropped.
 CREATE TABLE traces (
