@@ -16,7 +16,8 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::{answer, app::App, auth, problem::Problem, router};
 
@@ -70,7 +71,7 @@ pub(crate) async fn door(State(app): State<Arc<App>>, mut request: Request, next
     add_headers(response.headers_mut(), &request_id, standing);
     let labels = RequestLabels { method, route, status: response.status().as_u16() };
     app.engine.metrics.requests.get_or_create(&labels).inc();
-    if !router::is_stream(route) {
+    if !router::waits(route) {
         let took = app.engine.clock.stopwatch() - began;
         app.engine.metrics.request_seconds.observe(took.as_secs_f64());
     }
@@ -141,6 +142,21 @@ fn keeping_allow(refused: &Response, problem: Problem) -> Response {
     response
 }
 
+#[derive(Serialize)]
+struct ErrorEnvelope<'a> {
+    ok: bool,
+    error: ErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorBody<'a> {
+    code: &'a str,
+    message: &'a str,
+    details: &'a Map<String, Value>,
+    request_id: &'a str,
+}
+
 /// Renders the error envelope into a response that so far has only its status and headers.
 fn render(problem: &Problem, bare: Response, request_id: &RequestId) -> Response {
     let Refusal { code, message, details } = &problem.refusal;
@@ -148,11 +164,9 @@ fn render(problem: &Problem, bare: Response, request_id: &RequestId) -> Response
     if let Some(correlation_id) = &problem.correlation_id {
         details.insert("correlationId".to_owned(), correlation_id.as_str().into());
     }
-    let body = json!({
-        "ok": false,
-        "error": { "code": code.as_str(), "message": message, "details": details, "requestId": &*request_id.0 },
-    });
-    let mut response = answer::json(problem.status(), body.to_string());
+    let error = ErrorBody { code: code.as_str(), message, details: &details, request_id: &request_id.0 };
+    let body = serde_json::to_vec(&ErrorEnvelope { ok: false, error }).expect("details have text keys");
+    let mut response = answer::json(problem.status(), body);
     let headers = response.headers_mut();
     for (name, value) in bare.headers() {
         if name != header::CONTENT_LENGTH {

@@ -40,6 +40,7 @@ use crate::{
 
 const STREAM: &str = "/v1/streams/market-events";
 const STREAM_ALIAS: &str = "/v1/events/stream";
+const POLL: &str = "/v1/events/poll";
 /// Neither counted against the request limit nor, but for the last two, behind the token.
 const OPERATIONS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"];
 
@@ -115,7 +116,7 @@ pub(crate) fn table() -> Vec<Route> {
                 .lists_events::<PageEnd>("events"),
         },
         Route {
-            path: "/v1/events/poll",
+            path: POLL,
             handler: get(poll::poll),
             operation: Operation::read("Events", "The next events, as soon as there are any")
                 .query(|fields| PollAsked::read(fields))
@@ -258,7 +259,7 @@ pub(crate) fn is_public(path: &str) -> bool {
     OPERATIONS[..3].contains(&path)
 }
 
-/// Whether a route answers with a stream.
-pub(crate) fn is_stream(path: &str) -> bool {
-    path == STREAM || path == STREAM_ALIAS
+/// Whether a route takes long on purpose: streams and long polls.
+pub(crate) fn waits(path: &str) -> bool {
+    [STREAM, STREAM_ALIAS, POLL].contains(&path)
 }

@@ -27,25 +27,37 @@ pub(crate) enum Command {
 
 /// What `agentcafe tail` follows, and where.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = TAIL_HELP)]
 pub(crate) struct TailOptions {
     /// The room to follow; all rooms if missing.
     pub(crate) room: Option<String>,
-    /// The server.
-    #[arg(long, default_value = "http://127.0.0.1:3850")]
-    pub(crate) url: String,
+    /// The server [default: $AGENTCAFE_URL, or http://127.0.0.1:3850].
+    #[arg(long)]
+    pub(crate) url: Option<String>,
     /// The tenant; all tenants if missing.
     #[arg(long)]
     pub(crate) tenant: Option<String>,
     /// Start behind this sequence instead of at the newest event; 0 shows everything from the beginning.
     #[arg(long, value_name = "SEQUENCE")]
     pub(crate) since: Option<u64>,
+    /// How many of the events that have happened already are shown first.
+    #[arg(long, value_name = "COUNT", default_value_t = 10, conflicts_with = "since", value_parser = clap::value_parser!(u16).range(0..=5000))]
+    pub(crate) last: u16,
     /// Show heartbeats and changes of status too.
     #[arg(long)]
     pub(crate) all: bool,
     /// When to colour: in a terminal, always or never.
-    #[arg(long, value_enum, default_value_t = Colour::Auto)]
+    #[arg(long, visible_alias = "color", value_enum, default_value_t = Colour::Auto)]
     pub(crate) colour: Colour,
 }
+
+const TAIL_HELP: &str = "\
+Times are UTC. A lost connection is taken up again where it broke off; Ctrl-C ends.
+
+Environment:
+  AGENTCAFE_URL    the server, where --url is missing
+  AGENTCAFE_TOKEN  the server's API_AUTH_TOKEN, if it wants one
+  NO_COLOR         no colours, unless --colour always";
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

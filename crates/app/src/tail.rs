@@ -1,8 +1,61 @@
 //! `agentcafe tail`: a room in the terminal, readable by a person.
 
+use agentcafe_domain::ids::Sequence;
+use anyhow::Context;
+
 use crate::cli::TailOptions;
 
-/// Follows until interrupted.
-pub(crate) fn run(_options: TailOptions) -> anyhow::Result<()> {
-    Ok(())
+mod colour;
+mod event;
+mod frame;
+mod harmless;
+mod line;
+mod progress;
+mod server;
+mod stream;
+mod terminal;
+
+use line::Label;
+use server::Server;
+use stream::Stream;
+use terminal::{Terminal, reader_gone};
+
+/// Follows until interrupted, or until nobody reads on.
+///
+/// # Errors
+/// When the server cannot be reached at first, or refuses.
+pub(crate) fn run(options: TailOptions) -> anyhow::Result<()> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).enable_all().build().context("no runtime")?;
+    let outcome = runtime.block_on(async {
+        // A task of its own: while a pager keeps it from writing, Ctrl-C still ends the process.
+        let following = tokio::spawn(follow(options));
+        tokio::select! {
+            outcome = following => outcome.context("following broke off")?,
+            interrupted = tokio::signal::ctrl_c() => interrupted.context("no signals"),
+            () = reader_gone() => Ok(()),
+        }
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Shows events as they come.
+async fn follow(options: TailOptions) -> anyhow::Result<()> {
+    let terminal = Terminal::new(options.colour);
+    let label = Label { room: options.room.is_none(), tenant: options.tenant.is_none() };
+    let server = Server::of(&options)?;
+    let mut stream = Stream::new(server, options.since.map(Sequence), options.last);
+    loop {
+        let batch = stream.next().await?;
+        for notice in &batch.notices {
+            terminal.notice(notice);
+        }
+        let telling = batch.events.iter().filter(|event| options.all || event.is_telling());
+        let lines = telling.map(|event| line::of(event, label));
+        let is_read = tokio::task::block_in_place(|| terminal.show(lines));
+        if !is_read.context("cannot write to standard output")? {
+            return Ok(());
+        }
+    }
 }

@@ -39,7 +39,7 @@ pub struct Metrics {
     registry: Registry,
     /// Answered requests.
     pub requests: Family<RequestLabels, Counter>,
-    /// How long requests took, streams excepted, in seconds.
+    /// How long requests took, streams and long polls excepted, in seconds.
     pub request_seconds: Histogram,
     /// How many commands turns held.
     pub turn_commands: Histogram,
@@ -76,7 +76,7 @@ impl Metrics {
         let requests = Family::<RequestLabels, Counter>::default();
         registry.register("http_requests", "Answered requests by route and status", requests.clone());
         let request_seconds = seconds();
-        registry.register("http_request_seconds", "How long requests took, streams excepted", request_seconds.clone());
+        registry.register("http_request_seconds", "How long requests took, streams and long polls excepted", request_seconds.clone());
         let turn_commands = Histogram::new(exponential_buckets(1.0, 2.0, 10));
         registry.register("turn_commands", "Commands in a turn", turn_commands.clone());
         let turn_seconds = seconds();

@@ -1,8 +1,9 @@
 //! The embedded store: one writer thread that works in turns, and connections that read beside it.
 
+pub(crate) mod database;
 pub(crate) mod events;
+mod filter;
 pub(crate) mod keys;
-pub(crate) mod maintenance;
 pub(crate) mod migrations;
 pub(crate) mod open;
 pub(crate) mod records;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, thread::JoinHandle};
 
 use agentcafe_domain::{
-    command::{Heads, IdSource},
+    command::IdSource,
     ids::{CorrelationId, Sequence, TenantId},
     moderation::Windows,
     record::{Find, Key, Record, StoredRecord},
@@ -20,11 +20,11 @@ use crate::{
     envelope::{Answer, Envelope, Failure, TraceNote},
     event_query::{EventPage, EventQuery},
     sqlite::{
+        database::Database,
         events,
-        keys::Keys,
         open::{self, Directory, OpenError},
         records, traces,
-        writer::{Task, TurnReport, Writer, inbox_head},
+        writer::{Task, TurnReport, Writer},
     },
     tail::Tail,
     turn::{Context, Job},
@@ -88,18 +88,17 @@ impl Store {
         let database = directory.database.clone();
         let connection = open::open_writer(&database)?;
         let failed = |error: rusqlite::Error| open::explain(&database, &error);
-        let (sequence, last_at) = events::head(&connection).map_err(failed)?;
-        let heads = Heads { sequence, inbox: inbox_head(&connection).map_err(failed)? };
-        let keys = Keys::load(&connection).map_err(failed)?;
         let idle = (0..READERS).map(|_| open::open_reader(&database)).collect::<Result<Vec<_>, _>>();
-        let readers = Readers { idle: Mutex::new(idle.map_err(failed)?), permits: Semaphore::new(READERS) };
-        let tail = Arc::new(Tail::new(sequence));
+        let idle = idle.map_err(failed)?;
+        let writing = Database::load(connection, &idle[0]).map_err(failed)?;
+        let (heads, last_at) = writing.heads().map_err(failed)?;
+        let readers = Readers { idle: Mutex::new(idle), permits: Semaphore::new(READERS) };
+        let tail = Arc::new(Tail::new(heads.sequence));
         let (tasks, waiting) = mpsc::channel(MAX_WAITING_COMMANDS);
         let writer = Writer {
-            connection,
+            database: writing,
             directory,
             context: Context { rules: options.rules, ids: options.ids, windows: Windows::default() },
-            keys,
             clock: options.clock,
             tail: Arc::clone(&tail),
             heads,

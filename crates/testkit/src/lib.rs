@@ -1,1 +1,30 @@
-//! Starts real servers on free ports for tests, and talks to them over real HTTP.
+//! What the black-box tests stand on: a real server on a free port, and a client that speaks to it.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use agentcafe_testkit::{Launch, json};
+//!
+//! let server = Launch::new("target/debug/agentcafe").start().await;
+//! let client = server.client();
+//! let said = client.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey @Kai"})).await;
+//! assert_eq!(said.data()["eventType"], "conversation_message_posted");
+//! let mut stream = client.stream("/v1/events/stream").await;
+//! assert_eq!(stream.next().await.event, "ready");
+//! # }
+//! ```
+
+pub mod client;
+pub mod server;
+pub mod sse;
+pub mod wait;
+
+pub use bytes::Bytes;
+pub use reqwest::Method;
+pub use serde_json::{Value, json};
+
+pub use crate::{
+    client::{Answer, Client, Request, fresh_key},
+    server::{FailedStart, Launch, Server},
+    sse::{EventStream, Frame, Silence},
+    wait::eventually,
+};

@@ -1,1 +1,62 @@
 //! Black-box tests over real HTTP against the real binary.
+
+use agentcafe_testkit::{Client, Launch, Server, Value};
+
+mod auth;
+mod bodies;
+mod bootstrap;
+mod commands;
+mod envelope;
+mod events;
+mod examples;
+mod fields;
+mod hostile;
+mod idempotency;
+mod inbox;
+mod intents;
+mod last_seen;
+mod limits_connections;
+mod limits_patience;
+mod limits_requests;
+mod limits_zero;
+mod moderation;
+mod operations;
+mod poll;
+mod presence;
+mod promise_chance;
+mod promise_copies;
+mod promise_follower;
+mod promise_following;
+mod promise_kill;
+mod promise_large_events;
+mod promise_load;
+mod promise_raw;
+mod promise_stalled_reader;
+mod promise_stop;
+mod rate_limit;
+mod speech;
+mod start;
+mod store_disk;
+mod store_full;
+mod store_read_only;
+mod store_start;
+mod streams;
+mod traces;
+
+/// How the binary under test is started: without limits unless a test asks for them.
+fn launch() -> Launch {
+    Launch::new(env!("CARGO_BIN_EXE_agentcafe"))
+}
+
+/// A started server and a client of it.
+async fn cafe() -> (Server, Client) {
+    let server = launch().start().await;
+    let client = server.client();
+    (server, client)
+}
+
+/// All events of all tenants and rooms, up to the 5000th.
+async fn log(client: &Client) -> Vec<Value> {
+    let page = client.get("/v1/events?limit=5000").await;
+    page.data()["events"].as_array().cloned().unwrap_or_default()
+}

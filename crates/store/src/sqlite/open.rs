@@ -17,7 +17,7 @@ pub(crate) const FILE_NAME: &str = "agentcafe.db";
 const LOCK_NAME: &str = "agentcafe.lock";
 const PAGE_BYTES: u32 = 8_192;
 /// A connection's page cache, in KiB.
-const WRITER_CACHE_KIB: i64 = 8_192;
+const WRITER_CACHE_KIB: i64 = 32_768;
 const READER_CACHE_KIB: i64 = 1_024;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
@@ -155,8 +155,9 @@ fn check_content(connection: &Connection) -> rusqlite::Result<()> {
         "SELECT room_id FROM events ORDER BY tenant_id DESC, room_id DESC LIMIT 1",
         "SELECT identity FROM idempotency_keys ORDER BY id DESC LIMIT 1",
         "SELECT data FROM idempotency_replies ORDER BY id DESC LIMIT 1",
-        "SELECT id FROM idempotency_index ORDER BY identity DESC LIMIT 1",
-        "SELECT steps FROM traces ORDER BY id DESC LIMIT 1",
+        "SELECT id FROM idempotency_index ORDER BY prefix DESC LIMIT 1",
+        "SELECT steps FROM traces_even ORDER BY id DESC LIMIT 1",
+        "SELECT steps FROM traces_odd ORDER BY id DESC LIMIT 1",
         "SELECT json FROM inbox_items ORDER BY inbox_seq DESC LIMIT 1",
     ] {
         let mut statement = connection.prepare(query)?;

@@ -14,31 +14,80 @@ use crate::envelope::TraceNote;
 /// The most attempts that are put together into one trace.
 const MAX_ATTEMPTS: usize = 40;
 
-/// Keeps what became of an attempt.
-pub(crate) fn append(connection: &Connection, note: &TraceNote) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO traces (trace_id, correlation_id, request_id, route, method, tenant_id, room_id, actor_id,
-                             started_at_ms, ended_at_ms, succeeded, steps)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    )?;
-    let origin = &note.origin;
-    let steps = serde_json::to_vec(&note.steps).expect("a step has text keys and finite numbers");
-    statement.execute(params![
-        origin.trace_id.as_bytes(),
-        note.correlation_id.as_str(),
-        origin.request_id,
-        origin.route,
-        origin.method,
-        origin.tenant_id.as_str(),
-        origin.room_id.as_ref().map(RoomId::as_str),
-        origin.actor_id.as_ref().map(ActorId::as_str),
-        origin.started_at.as_millis(),
-        note.ended_at.as_millis(),
-        note.succeeded,
-        steps,
-    ])?;
-    Ok(())
+/// How many attempts one table takes. So many of the newest are always kept, and at most twice as many.
+const GENERATION: i64 = 20_000;
+
+/// Where the next attempt goes.
+pub(crate) struct Traces {
+    next_id: i64,
+    /// How many the turn under way has added; forgotten if it fails.
+    added: i64,
 }
+
+impl Traces {
+    /// Goes on behind the newest attempt.
+    pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let newest = |table: &str| -> rusqlite::Result<Option<i64>> {
+            connection.query_row(&format!("SELECT max(id) FROM {table}"), [], |row| row.get(0))
+        };
+        let newest = newest("traces_even")?.max(newest("traces_odd")?);
+        Ok(Self { next_id: newest.unwrap_or(0) + 1, added: 0 })
+    }
+
+    /// Keeps what became of an attempt. The first of a generation empties the table of the one before the last.
+    pub(crate) fn append(&mut self, connection: &Connection, note: &TraceNote) -> rusqlite::Result<()> {
+        let id = self.next_id + self.added;
+        let is_even = (id / GENERATION) % 2 == 0;
+        if id % GENERATION == 0 {
+            let empty = if is_even { "DELETE FROM traces_even" } else { "DELETE FROM traces_odd" };
+            connection.prepare_cached(empty)?.execute([])?;
+        }
+        let mut statement = connection.prepare_cached(if is_even { INSERT_EVEN } else { INSERT_ODD })?;
+        let origin = &note.origin;
+        let steps = serde_json::to_vec(&note.steps).expect("a step has text keys and finite numbers");
+        statement.execute(params![
+            id,
+            origin.trace_id.as_bytes(),
+            note.correlation_id.as_str(),
+            origin.request_id,
+            origin.route,
+            origin.method,
+            origin.tenant_id.as_str(),
+            origin.room_id.as_ref().map(RoomId::as_str),
+            origin.actor_id.as_ref().map(ActorId::as_str),
+            origin.started_at.as_millis(),
+            note.ended_at.as_millis(),
+            note.succeeded,
+            steps,
+        ])?;
+        self.added += 1;
+        Ok(())
+    }
+
+    /// The turn is committed: what it added counts.
+    pub(crate) fn keep_turn(&mut self) {
+        self.next_id += std::mem::take(&mut self.added);
+    }
+
+    /// The turn failed: nothing of it counts.
+    pub(crate) fn forget_turn(&mut self) {
+        self.added = 0;
+    }
+}
+
+macro_rules! insert_into {
+    ($table:literal) => {
+        concat!(
+            "INSERT INTO ",
+            $table,
+            " (id, trace_id, correlation_id, request_id, route, method, tenant_id, room_id, actor_id,
+               started_at_ms, ended_at_ms, succeeded, steps)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+        )
+    };
+}
+const INSERT_EVEN: &str = insert_into!("traces_even");
+const INSERT_ODD: &str = insert_into!("traces_odd");
 
 /// The newest attempt with this correlation id, with the steps of all its attempts before; of one tenant if given.
 pub(crate) fn read(
@@ -49,7 +98,9 @@ pub(crate) fn read(
     let mut statement = connection.prepare_cached(
         "SELECT trace_id, request_id, route, method, tenant_id, room_id, actor_id, started_at_ms, ended_at_ms,
                 succeeded, steps
-         FROM traces WHERE correlation_id = ?1 AND (?2 IS NULL OR tenant_id = ?2) ORDER BY id DESC LIMIT ?3",
+         FROM (SELECT * FROM traces_even WHERE correlation_id = ?1
+               UNION ALL SELECT * FROM traces_odd WHERE correlation_id = ?1)
+         WHERE ?2 IS NULL OR tenant_id = ?2 ORDER BY id DESC LIMIT ?3",
     )?;
     let parameters =
         params![correlation_id.as_str(), tenant.map(TenantId::as_str), i64::try_from(MAX_ATTEMPTS).unwrap_or(1)];

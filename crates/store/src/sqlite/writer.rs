@@ -3,19 +3,20 @@
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
-    command::{Heads, Loaded},
+    command::Heads,
     ids::Sequence,
-    record::Query,
     time::{Clock, Timestamp},
 };
-use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{events, keys::Keys, maintenance, open::Directory, records, traces};
+use super::{
+    database::{Database, Extra},
+    open::Directory,
+};
 use crate::{
     envelope::TraceNote,
     tail::Tail,
-    turn::{Context, Job, Needs, StoredKey, Turn, Writes},
+    turn::{Context, Job, Turn},
 };
 
 /// The most commands in one turn: bounds how long a turn takes, and how much a failed one takes with it.
@@ -54,10 +55,9 @@ pub struct TurnReport {
 
 /// The one that writes.
 pub(crate) struct Writer {
-    pub(crate) connection: Connection,
+    pub(crate) database: Database,
     pub(crate) directory: Directory,
     pub(crate) context: Context,
-    pub(crate) keys: Keys,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tail: Arc<Tail>,
     pub(crate) heads: Heads,
@@ -97,9 +97,7 @@ impl Writer {
             }
             self.turn(batch);
         }
-        if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
-            tracing::warn!(%error, "the write-ahead log was not folded in; the next start does it");
-        }
+        self.database.fold_in();
         tracing::debug!(database = ?self.directory.database, "closed");
     }
 
@@ -110,13 +108,9 @@ impl Writer {
         let (mut turn, needs) = Turn::begin(&mut self.context, now, self.heads, batch.jobs);
         let extra =
             Extra { notes: &batch.notes, probing: !batch.probes.is_empty(), purging: !batch.purges.is_empty() };
-        let written = write_turn(&self.connection, &mut self.keys, &mut turn, needs, &extra, now);
-        let more = match written {
+        let more = match self.database.write_turn(&mut turn, needs, &extra, now) {
             Ok(more) => more,
             Err(error) => {
-                // The connection may still be inside the transaction; if it is not, there is nothing to undo.
-                let _ = self.connection.execute_batch("ROLLBACK");
-                self.keys.forget_turn();
                 tracing::error!(%error, commands, "a turn could not be written");
                 turn.fail("the store cannot be written right now");
                 tell(batch.probes.into_iter().chain(batch.purges), false);
@@ -125,7 +119,6 @@ impl Writer {
                 return;
             }
         };
-        self.keys.keep_turn();
         self.heads = turn.heads();
         self.last_at = now;
         let (events, answers, inbox) = turn.commit();
@@ -156,95 +149,4 @@ fn tell(waiting: impl IntoIterator<Item = oneshot::Sender<bool>>, answer: bool) 
     for sender in waiting {
         let _ = sender.send(answer);
     }
-}
-
-/// What is done in a turn's transaction beside its commands.
-struct Extra<'b> {
-    notes: &'b [TraceNote],
-    probing: bool,
-    purging: bool,
-}
-
-/// Runs a turn in one transaction. Tells whether there is more to purge.
-fn write_turn(
-    connection: &Connection,
-    keys: &mut Keys,
-    turn: &mut Turn<'_>,
-    mut needs: Needs,
-    extra: &Extra<'_>,
-    now: Timestamp,
-) -> rusqlite::Result<bool> {
-    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    loop {
-        let (loaded, known) = load(connection, keys, needs)?;
-        turn.supply(loaded, known);
-        needs = turn.decide();
-        if needs.is_empty() {
-            break;
-        }
-    }
-    write(connection, keys, turn.writes())?;
-    extra.notes.iter().try_for_each(|note| traces::append(connection, note))?;
-    if extra.probing {
-        probe(connection, now)?;
-    }
-    let more = extra.purging && maintenance::purge(connection, now)?;
-    connection.prepare_cached("COMMIT")?.execute([])?;
-    Ok(more)
-}
-
-/// Writes something, to see whether the store takes writes.
-fn probe(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO write_probe (id, at_ms) VALUES (1, ?1)")?
-        .execute([now.as_millis()])?;
-    Ok(())
-}
-
-fn load(connection: &Connection, keys: &Keys, needs: Needs) -> rusqlite::Result<(Loaded, Vec<StoredKey>)> {
-    let mut loaded = Loaded::with_capacity(needs.queries.len());
-    for query in needs.queries {
-        let found = match &query {
-            Query::One(table, key) => records::get(connection, table, key)?.into_iter().collect(),
-            Query::Many(find) => records::find(connection, find)?,
-        };
-        loaded.insert(query, found);
-    }
-    let mut known = Vec::new();
-    for identity in needs.keys {
-        known.extend(keys.get(connection, identity)?);
-    }
-    Ok((loaded, known))
-}
-
-fn write(connection: &Connection, keys: &mut Keys, writes: &Writes) -> rusqlite::Result<()> {
-    for event in &writes.events {
-        events::append(connection, event)?;
-    }
-    for (table, written) in writes.records.tables() {
-        for (key, record) in written {
-            match record {
-                Some(record) => records::put(connection, table, record)?,
-                None => records::delete(connection, table, key)?,
-            }
-        }
-    }
-    for key in &writes.keys {
-        keys.append(connection, key)?;
-    }
-    keys.merge(connection)?;
-    for note in &writes.traces {
-        traces::append(connection, note)?;
-    }
-    Ok(())
-}
-
-/// The last inbox item's place.
-pub(crate) fn inbox_head(connection: &Connection) -> rusqlite::Result<Sequence> {
-    let last: Option<i64> = connection
-        .query_row("SELECT inbox_seq FROM inbox_items ORDER BY inbox_seq DESC LIMIT 1", params![], |row| {
-            row.get(0)
-        })
-        .optional()?;
-    Ok(Sequence(last.unwrap_or_default().unsigned_abs()))
 }

@@ -27,11 +27,15 @@ CREATE TABLE idempotency_replies (
     id INTEGER PRIMARY KEY,
     data BLOB NOT NULL
 );
--- Keys by identity, up to `merged_id`; later ones are not in here yet (see sqlite/keys.rs).
+-- Keys by the first 8 bytes of their identity, up to `merged_id`; later ones are not in here yet (see sqlite/keys.rs).
 CREATE TABLE idempotency_index (
-    identity BLOB NOT NULL,
-    id INTEGER NOT NULL,
-    PRIMARY KEY (identity, id)
+    prefix INTEGER PRIMARY KEY,
+    id INTEGER NOT NULL
+);
+-- Keys whose place in the index is taken by another with the same first 8 bytes.
+CREATE TABLE idempotency_clashes (
+    identity BLOB PRIMARY KEY,
+    id INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE idempotency_progress (
     only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -39,8 +43,8 @@ CREATE TABLE idempotency_progress (
 );
 INSERT INTO idempotency_progress (only, merged_id) VALUES (1, 0);
 
--- What became of requests; the oldest are dropped.
-CREATE TABLE traces (
+-- What became of requests. Two tables that take turns: when one is full, the other is emptied and filled anew.
+CREATE TABLE traces_even (
     id INTEGER PRIMARY KEY,
     trace_id BLOB NOT NULL,
     correlation_id TEXT NOT NULL,
@@ -55,7 +59,23 @@ CREATE TABLE traces (
     succeeded INTEGER NOT NULL,
     steps BLOB NOT NULL
 );
-CREATE INDEX traces_by_correlation ON traces (correlation_id);
+CREATE INDEX traces_even_by_correlation ON traces_even (correlation_id);
+CREATE TABLE traces_odd (
+    id INTEGER PRIMARY KEY,
+    trace_id BLOB NOT NULL,
+    correlation_id TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    route TEXT NOT NULL,
+    method TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    room_id TEXT,
+    actor_id TEXT,
+    started_at_ms INTEGER NOT NULL,
+    ended_at_ms INTEGER NOT NULL,
+    succeeded INTEGER NOT NULL,
+    steps BLOB NOT NULL
+);
+CREATE INDEX traces_odd_by_correlation ON traces_odd (correlation_id);
 
 -- Records: key columns, the columns that lists filter or sort by, and the body as JSON.
 CREATE TABLE presence (

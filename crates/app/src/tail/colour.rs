@@ -1,0 +1,136 @@
+//! Phrases and their colours: one stable colour per actor, dim for what matters less.
+
+use std::fmt::{Display, Write as _};
+
+use super::harmless::harmless;
+use crate::cli::Colour;
+
+const DIM: &str = "2";
+/// The foreground colours that can be read on dark and on light backgrounds, as ANSI codes.
+const ACTOR_COLOURS: [&str; 10] = ["36", "32", "33", "35", "31", "96", "92", "94", "95", "91"];
+
+/// A piece of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Plain(String),
+    Dim(String),
+    /// A name, which has a colour of its own.
+    Actor(String),
+}
+
+/// What a line says, piece by piece. It may hold anything that strangers wrote: painting makes it harmless.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Phrase(Vec<Piece>);
+
+impl Phrase {
+    /// A phrase about an actor.
+    pub(super) fn about(actor: impl Display) -> Self {
+        Self::default().actor(actor).plain("  ")
+    }
+
+    /// Goes on as it is.
+    pub(super) fn plain(self, text: impl Display) -> Self {
+        self.with(Piece::Plain(text.to_string()))
+    }
+
+    /// Goes on with something that matters less.
+    pub(super) fn dim(self, text: impl Display) -> Self {
+        self.with(Piece::Dim(text.to_string()))
+    }
+
+    /// Goes on with an actor's name.
+    pub(super) fn actor(self, name: impl Display) -> Self {
+        self.with(Piece::Actor(name.to_string()))
+    }
+
+    /// Goes on with another phrase.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    fn with(mut self, piece: Piece) -> Self {
+        self.0.push(piece);
+        self
+    }
+}
+
+/// Whether colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Palette {
+    coloured: bool,
+}
+
+impl Palette {
+    /// The palette for an output. `no_colour` is whether `NO_COLOR` is set.
+    pub(super) fn choose(wish: Colour, is_terminal: bool, no_colour: bool) -> Self {
+        let coloured = match wish {
+            Colour::Auto => is_terminal && !no_colour,
+            Colour::Always => true,
+            Colour::Never => false,
+        };
+        Self { coloured }
+    }
+
+    /// The phrase as one line without its end, safe to write to a terminal.
+    pub(super) fn paint(self, phrase: &Phrase) -> String {
+        let mut line = String::new();
+        for piece in &phrase.0 {
+            let (code, text) = match piece {
+                Piece::Plain(text) => ("", text),
+                Piece::Dim(text) => (DIM, text),
+                Piece::Actor(name) => (colour_of(name), name),
+            };
+            let text = harmless(text);
+            if self.coloured && !code.is_empty() {
+                // Writing to a string cannot fail.
+                let _ = write!(line, "\u{1b}[{code}m{text}\u{1b}[0m");
+            } else {
+                line.push_str(&text);
+            }
+        }
+        line
+    }
+}
+
+/// The colour of a name, the same in every run: picked by its FNV-1a hash.
+fn colour_of(name: &str) -> &'static str {
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    // The upper half, since its bits depend on every byte.
+    ACTOR_COLOURS[(hash >> 32) as usize % ACTOR_COLOURS.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_used_where_they_are_wanted() {
+        let cases = [
+            (Colour::Auto, true, false, true),
+            (Colour::Auto, true, true, false),
+            (Colour::Auto, false, false, false),
+            (Colour::Always, false, true, true),
+            (Colour::Never, true, false, false),
+        ];
+        for (wish, is_terminal, no_colour, want) in cases {
+            let got = Palette::choose(wish, is_terminal, no_colour).coloured;
+            assert_eq!(got, want, "{wish:?} {is_terminal} {no_colour}");
+        }
+    }
+
+    #[test]
+    fn a_name_keeps_its_colour_and_a_text_brings_none() {
+        let phrase = Phrase::about("Nova").plain("says: \u{1b}[31mred").dim(" (late)");
+        let cases = [
+            (false, "Nova  says: ␛[31mred (late)"),
+            (true, "\u{1b}[95mNova\u{1b}[0m  says: ␛[31mred\u{1b}[2m (late)\u{1b}[0m"),
+        ];
+        for (coloured, want) in cases {
+            assert_eq!(Palette { coloured }.paint(&phrase), want);
+        }
+        assert_ne!(colour_of("Nova"), colour_of("Kai"));
+    }
+}

@@ -1,0 +1,92 @@
+//! The token: where it may stand, what needs none, what is said to those without it.
+
+use agentcafe_testkit::{Method, json};
+
+use crate::launch;
+
+type Headers = &'static [(&'static str, &'static str)];
+
+/// CONTRACT 2.4: `x-api-key`, then Bearer, then the query parameter; a wrong `x-api-key` does not fall through.
+#[tokio::test]
+async fn the_token_is_taken_from_the_first_place_that_has_one() {
+    let server = launch().env("API_AUTH_TOKEN", " secret ").start().await;
+    let client = server.client();
+    let cases: [(Headers, &str, bool); 11] = [
+        (&[], "", false),
+        (&[("x-api-key", "secret")], "", true),
+        (&[("x-api-key", "  secret ")], "", true),
+        (&[("x-api-key", "Secret")], "", false),
+        (&[("authorization", "Bearer secret")], "", true),
+        (&[("authorization", "bEARER  secret ")], "", true),
+        (&[("authorization", "Basic secret")], "", false),
+        (&[], "?apiKey=secret", true),
+        (&[], "?apiKey=%20secret", true),
+        (&[("x-api-key", "wrong"), ("authorization", "Bearer secret")], "?apiKey=secret", false),
+        (&[("x-api-key", " "), ("authorization", "Bearer secret")], "?apiKey=wrong", true),
+    ];
+    for (headers, query, want) in cases {
+        let request = client.request(Method::GET, &format!("/v1/events{query}"));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        let status = request.send().await.status;
+        assert_eq!(status, if want { 200 } else { 401 }, "{headers:?} {query}");
+    }
+}
+
+/// CONTRACT 2.4 and 2.5, RULINGS B5: the refusal names where a token may stand, how to authenticate, and the limits.
+#[tokio::test]
+async fn without_the_token_one_is_told_how_to_bring_it() {
+    let server = launch()
+        .env("AGENTCAFE_RUNTIME_API_KEY", "secret")
+        .env("API_AUTH_QUERY_PARAM", "token")
+        .env("API_RATE_LIMIT_PER_MIN", 50)
+        .start()
+        .await;
+    let client = server.client();
+    let answer = client.act("/v1/commands/enter", json!({"actorId": "Nova"})).await;
+    assert_eq!(
+        answer.refusal(401, "ERR_FORBIDDEN")["auth"],
+        json!({"header": "x-api-key", "query": "token"})
+    );
+    assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer"));
+    assert_eq!(answer.header("x-ratelimit-limit"), Some("50"));
+    assert_eq!(client.get("/v1/events?token=secret").await.status, 200);
+    assert_eq!(client.get("/v1/events?apiKey=secret").await.status, 401);
+    let refused = client.request(Method::GET, "/v1/events/stream").stream().await.unwrap_err();
+    let _ = refused.refusal(401, "ERR_FORBIDDEN");
+    assert!(client.request(Method::GET, "/v1/events/stream?token=secret").stream().await.is_ok());
+}
+
+/// CONTRACT 2.4 and 25.7, RULINGS B7: only health, liveness and readiness need no token, HEAD included; 2.1: the token
+/// comes before the route.
+#[tokio::test]
+async fn only_the_probes_need_no_token() {
+    let server = launch().env("API_AUTH_TOKEN", "secret").start().await;
+    let client = server.client();
+    for (path, want) in [
+        ("/healthz", 200),
+        ("/livez", 200),
+        ("/readyz", 200),
+        ("/metrics", 401),
+        ("/openapi.json", 401),
+        ("/v1/bootstrap", 401),
+        ("/nowhere", 401),
+    ] {
+        assert_eq!(client.get(path).await.status, want, "{path}");
+        assert_eq!(client.request(Method::HEAD, path).send().await.status, want, "HEAD {path}");
+    }
+    let inside = client.with_header("x-api-key", "secret");
+    for (path, want) in [("/metrics", 200), ("/openapi.json", 200), ("/nowhere", 404)] {
+        assert_eq!(inside.get(path).await.status, want, "{path}");
+    }
+}
+
+/// RULINGS B5: a token in a query reaches no log, and no path that the server hands out.
+#[tokio::test]
+async fn the_token_is_not_repeated() {
+    let mut server = launch().env("API_AUTH_TOKEN", "s3cr3t").env("AGENTCAFE_LOG", "debug").start().await;
+    let answer = server.client().get("/v1/bootstrap?actorId=Nova&apiKey=s3cr3t").await;
+    assert_eq!(answer.status, 200);
+    assert!(!answer.text.contains("s3cr3t"), "{}", answer.text);
+    assert!(server.stop().await.success());
+    assert!(!server.log().contains("s3cr3t"), "{}", server.log());
+}

@@ -1,0 +1,147 @@
+//! Bootstrap: where an agent is, and what waits for it.
+
+use agentcafe_testkit::{Value, json};
+
+use crate::{cafe, log};
+
+/// CONTRACT 25.1: in an empty café: the paths to go on from, the two rooms, nobody, nothing, and the cursor 0.
+#[tokio::test]
+async fn an_empty_cafe_says_where_to_go() {
+    let (_server, client) = cafe().await;
+    let answer = client.get("/v1/bootstrap").await;
+    assert_eq!(client.get("/v1/agent/bootstrap").await.json, answer.json, "the alias");
+    let data = answer.data();
+    let discovery = &data["discovery"];
+    assert_eq!(discovery["canonicalApiVersion"], "v1");
+    assert_eq!(
+        (&discovery["defaultTenantId"], &discovery["defaultRoomId"]),
+        (&json!("default"), &json!("main"))
+    );
+    assert_eq!(discovery["resolvedRoomId"], "main");
+    let main = json!({"tenantId": "default", "roomId": "main", "roomType": "lobby", "displayName": null,
+        "ownerActorId": null, "metadata": {}, "createdAt": null, "updatedAt": null});
+    assert_eq!(discovery["rooms"], json!([main]));
+    assert_eq!(data["actor"], json!(null));
+    assert_eq!(
+        data["room"],
+        json!({"roomId": "main", "presence": [], "openOrActiveTasks": [], "pinnedContext": null})
+    );
+    assert_eq!(data["cursor"], 0);
+}
+
+/// CONTRACT 25.1: paths are relative, carry the ids, encoded, and work as they are.
+#[tokio::test]
+async fn the_paths_carry_the_ids_and_work() {
+    let (_server, client) = cafe().await;
+    let query = "?tenantId=a%26b&roomId=the%20attic&actorId=N%C3%B6va%3F&includeBacklog=no&roomLimit=5";
+    let data = client.get(&format!("/v1/bootstrap{query}")).await.data().clone();
+    let discovery = &data["discovery"];
+    let rooms: Vec<&Value> =
+        discovery["rooms"].as_array().unwrap().iter().map(|room| &room["roomId"]).collect();
+    assert!(rooms.contains(&&json!("main")) && rooms.contains(&&json!("the attic")), "{rooms:?}");
+    let ids = "tenantId=a%26b&roomId=the%20attic";
+    let paths = [
+        ("streamPath", "/v1/streams/market-events?", false),
+        ("pollPath", "/v1/events/poll?", true),
+        ("commandsPath", "/v1/commands?", true),
+        ("heartbeatPath", "/v1/presence/heartbeat?", true),
+        ("inboxPath", "/v1/inbox?", true),
+        ("timelinePath", "/v1/timeline?", false),
+    ];
+    for (name, start, with_actor) in paths {
+        let path = discovery[name].as_str().unwrap();
+        assert!(path.starts_with(&format!("{start}{ids}")), "{name}: {path}");
+        assert!(!with_actor || path.ends_with("&actorId=N%C3%B6va%3F"), "{name}: {path}");
+    }
+    for name in ["inboxPath", "timelinePath"] {
+        assert_eq!(client.get(discovery[name].as_str().unwrap()).await.status, 200, "{name}");
+    }
+    let poll = format!("{}&timeoutMs=0", discovery["pollPath"].as_str().unwrap());
+    assert_eq!(client.get(&poll).await.data()["presence"]["actorId"], "Növa?");
+    let mut stream = client.stream(discovery["streamPath"].as_str().unwrap()).await;
+    assert_eq!(stream.next().await.data["roomId"], "the attic");
+}
+
+/// CONTRACT 25.1: what waits for an actor: unread items newest first, its presence, the thread to go on in.
+#[tokio::test]
+async fn an_actor_sees_what_waits_for_it() {
+    let (_server, client) = cafe().await;
+    let say = async |actor: &str, text: &str, thread: &str| {
+        let body = json!({"actorId": actor, "text": text, "threadId": thread});
+        let _ = client.act("/v1/commands/say", body).await.data();
+    };
+    let view = async || client.get("/v1/bootstrap?actorId=Kai").await.data()["actor"].clone();
+    let nobody = json!({"actorId": "Kai", "unreadCount": 0, "suggestedThreadId": null, "presence": null, "inbox": [], "assignedTasks": []});
+    assert_eq!(view().await, nobody);
+    say("Kai", "hello", "own").await;
+    say("Kai", "hello again", "newest own").await;
+    let alone = view().await;
+    assert_eq!(
+        (&alone["suggestedThreadId"], &alone["presence"]["status"]),
+        (&json!("newest own"), &json!("busy"))
+    );
+    for n in 0..22 {
+        say("Nova", "hey @Kai", &format!("t{n}")).await;
+    }
+    let called = view().await;
+    assert_eq!((&called["unreadCount"], &called["suggestedThreadId"]), (&json!(22), &json!("t21")));
+    let threads: Vec<&str> =
+        called["inbox"].as_array().unwrap().iter().filter_map(|item| item["threadId"].as_str()).collect();
+    assert_eq!(threads, (2..22).rev().map(|n| format!("t{n}")).collect::<Vec<_>>());
+    let newest = called["inbox"][0]["inboxId"].clone();
+    let _ = client.act("/v1/inbox/ack", json!({"actorId": "Kai", "ids": [newest]})).await.data();
+    let acked = view().await;
+    assert_eq!((&acked["unreadCount"], &acked["suggestedThreadId"]), (&json!(21), &json!("t20")));
+}
+
+/// CONTRACT 25.1: who is active in the room, the newest first; others' rooms and tenants do not show.
+#[tokio::test]
+async fn a_room_shows_who_is_active() {
+    let (_server, client) = cafe().await;
+    let command = async |path: &str, actor: &str, room: &str, tenant: &str| {
+        let body = json!({"actorId": actor, "roomId": room, "tenantId": tenant});
+        let _ = client.act(&format!("/v1/commands/{path}"), body).await.data();
+    };
+    for (actor, room, tenant) in [
+        ("A", "main", "default"),
+        ("B", "main", "default"),
+        ("C", "attic", "default"),
+        ("D", "main", "acme"),
+        ("E", "main", "default"),
+    ] {
+        command("enter", actor, room, tenant).await;
+    }
+    command("leave", "B", "main", "default").await;
+    let data = client.get("/v1/bootstrap").await.data().clone();
+    let actors: Vec<&Value> =
+        data["room"]["presence"].as_array().unwrap().iter().map(|row| &row["actorId"]).collect();
+    assert_eq!(actors, ["E", "A"]);
+    let attic = client.get("/v1/bootstrap?roomId=attic").await;
+    assert_eq!(attic.data()["room"]["presence"][0]["actorId"], "C");
+}
+
+/// CONTRACT 25.1: the cursor is the log's head, so a poll from it hears what comes next and nothing before.
+#[tokio::test]
+async fn the_cursor_is_the_head_of_the_log() {
+    let (_server, client) = cafe().await;
+    let enter = json!({"actorId": "Nova"});
+    let _ = client.act("/v1/commands/enter", enter.clone()).await.data();
+    let cursor = client.get("/v1/bootstrap?roomId=attic").await.data()["cursor"].clone();
+    assert_eq!(cursor, log(&client).await.last().unwrap()["sequence"]);
+    let next = client.act("/v1/commands/enter", enter).await;
+    let heard = client.get(&format!("/v1/events/poll?cursor={cursor}&limit=1")).await;
+    assert_eq!(heard.data()["events"][0]["eventId"], next.data()["eventId"]);
+}
+
+/// RULINGS E9 and B8: bad parameters are refused, out of range limits clamped.
+#[tokio::test]
+async fn parameters_are_checked() {
+    let (_server, client) = cafe().await;
+    for bad in ["roomLimit=x", "roomLimit=1.5", "roomId=%01", "actorId=%01"] {
+        let answer = client.get(&format!("/v1/bootstrap?{bad}")).await;
+        assert_eq!(answer.refusal(400, "ERR_VALIDATION")["field"], bad.split_once('=').unwrap().0);
+    }
+    for fine in ["roomLimit=0", "roomLimit=9999", "includeBacklog=perhaps", "roomId=", "actorId="] {
+        assert_eq!(client.get(&format!("/v1/bootstrap?{fine}")).await.status, 200, "{fine}");
+    }
+}

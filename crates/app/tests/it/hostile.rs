@@ -1,0 +1,310 @@
+//! Hostile input: whatever stands in any field of any route, the answer is a success or a refusal of the catalogue,
+//! never a fault of ours, and the server goes on. The routes come from the OpenAPI document.
+
+use std::sync::Arc;
+
+use agentcafe_testkit::{Answer, Client, Method, Request, Value, fresh_key, json};
+use proptest::{
+    collection::{btree_map, vec},
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use self::values::{odd_values, valid_body};
+use crate::{cafe, log, operations::documented};
+
+mod values;
+
+/// Requests under way at once.
+const AT_ONCE: usize = 24;
+
+/// The error catalogue of CONTRACT 2.8 and 25, with what the rulings add; but for those that say it was our fault.
+const CATALOGUE: [&str; 20] = [
+    "ERR_VALIDATION",
+    "ERR_MISSING_FIELD",
+    "ERR_INVALID_ENUM",
+    "ERR_INVALID_DIRECTION",
+    "ERR_INVALID_URL",
+    "ERR_INVALID_COLOR",
+    "ERR_UNKNOWN_TABLE",
+    "ERR_OUT_OF_BOUNDS",
+    "ERR_IDEMPOTENCY_KEY_REQUIRED",
+    "ERR_PAYMENT_REQUIRED",
+    "ERR_FORBIDDEN",
+    "ERR_PLAN_FEATURE_DISABLED",
+    "ERR_NOT_FOUND",
+    "ERR_UNSUPPORTED_ACTION",
+    "ERR_IDEMPOTENCY_KEY_CONFLICT",
+    "ERR_CONFLICT",
+    "ERR_PAYLOAD_TOO_LARGE",
+    "ERR_OPERATOR_OVERRIDE_BLOCKED",
+    "ERR_RATE_LIMITED",
+    "ERR_MODERATION_BLOCKED",
+];
+
+/// Panics unless the answer is a success or a refusal of the catalogue, in its envelope. `what` says what was asked.
+fn sane(what: &str, answer: &Answer) {
+    let what: String = what.chars().take(400).collect();
+    let shown: String = answer.text.chars().take(600).collect();
+    assert!(answer.status < 500, "{what}: {} {shown}", answer.status);
+    let error = &answer.json["error"];
+    match answer.status {
+        200..300 => assert!(answer.json["ok"] == true, "{what}: {shown}"),
+        status => {
+            let code = error["code"].as_str().unwrap_or_default();
+            assert!(CATALOGUE.contains(&code), "{what}: {status} {shown}");
+            assert!(answer.json["ok"] == false && error["details"].is_object(), "{what}: {shown}");
+            assert_eq!(error["requestId"].as_str(), answer.header("x-request-id"), "{what}");
+        }
+    }
+}
+
+/// Sends all requests, some at once, and checks each answer. Those that open a stream only look at its beginning.
+async fn send_all(requests: Vec<(String, Request)>) {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut under_way = JoinSet::new();
+    for (what, request) in requests {
+        let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
+        under_way.spawn(async move {
+            if let Err(answer) = request.stream().await {
+                sane(&what, &answer);
+            }
+            drop(place);
+        });
+    }
+    while let Some(done) = under_way.join_next().await {
+        if let Err(panicked) = done {
+            std::panic::resume_unwind(panicked.into_panic());
+        }
+    }
+}
+
+/// The server is ready, has counted no fault, and what it has kept can be read, also after a restart.
+async fn unharmed(mut server: agentcafe_testkit::Server, client: Client) {
+    let metrics = client.get("/metrics").await.text;
+    let faults: Vec<&str> = metrics.lines().filter(|line| line.contains("status=\"5")).collect();
+    assert!(faults.is_empty(), "{faults:?}");
+    assert_eq!(client.get("/readyz").await.status, 200);
+    let kept = log(&client).await;
+    assert!(!server.log().contains("panicked"), "{}", server.log());
+    server.restart().await;
+    // Meanwhile presences may have run out, which is told behind what was there.
+    assert!(log(&server.client()).await.starts_with(&kept), "the log is another one after a restart");
+}
+
+/// Pointers to everything in a body.
+fn places_in(value: &Value, at: &str, places: &mut Vec<String>) {
+    let escaped = |name: &str| name.replace('~', "~0").replace('/', "~1");
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, member)| {
+            let place = format!("{at}/{}", escaped(name));
+            places_in(member, &place, places);
+            places.push(place);
+        }),
+        Value::Array(members) => members.iter().enumerate().for_each(|(index, member)| {
+            let place = format!("{at}/{index}");
+            places_in(member, &place, places);
+            places.push(place);
+        }),
+        _ => {}
+    }
+}
+
+/// Mutations of the document, as path and the fields that their bodies have.
+async fn mutations(client: &Client) -> Vec<(String, Vec<String>)> {
+    let operations = documented(client).await.into_iter().filter(|(method, ..)| method != "get");
+    let fields = |operation: &Value| {
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"]["properties"];
+        schema.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    };
+    operations.map(|(_, path, operation)| (path, fields(&operation))).collect()
+}
+
+fn post(client: &Client, path: &str) -> Request {
+    let path = path.replace("{inboxId}", "0190b5a0-0000-7000-8000-000000000000");
+    client.request(Method::POST, &path).key(&fresh_key())
+}
+
+/// Promise 7: every field of every mutation, and everything in it, replaced by every odd value in turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_value_of_any_body_field_is_a_fault() {
+    let (server, client) = cafe().await;
+    let mut requests = Vec::new();
+    for (path, fields) in mutations(&client).await {
+        let valid = valid_body(&path);
+        let answer = post(&client, &path).json(&valid).send().await;
+        assert!(matches!(answer.status, 200 | 202 | 404), "{path}: the body is not valid: {}", answer.text);
+        assert!(fields.iter().all(|name| name != "actorId" || valid.get("actorId").is_some()));
+        let mut places = Vec::new();
+        places_in(&valid, "", &mut places);
+        for name in fields.iter().filter(|name| valid.get(name).is_none()) {
+            places.push(format!("/{name}"));
+        }
+        for place in places {
+            for value in odd_values() {
+                let mut body = valid.clone();
+                if body.pointer(&place).is_none() {
+                    body[&place[1..]] = json!(null);
+                }
+                *body.pointer_mut(&place).expect("a place in the body") = value.clone();
+                requests.push((format!("{path} {place} = {value}"), post(&client, &path).json(&body)));
+            }
+            let mut body = valid.clone();
+            if let Some((parent, name)) = place.rsplit_once('/')
+                && let Some(Value::Object(members)) = body.pointer_mut(parent)
+            {
+                members.remove(name);
+            }
+            requests.push((format!("{path} without {place}"), post(&client, &path).json(&body)));
+        }
+    }
+    assert!(requests.len() > 2_000, "only {} requests", requests.len());
+    send_all(requests).await;
+    unharmed(server, client).await;
+}
+
+/// Requests with odd values of one parameter of the query or the path; none for headers.
+fn odd_requests(client: &Client, method: &str, path: &str, parameter: &Value) -> Vec<(String, Request)> {
+    let name = parameter["name"].as_str().unwrap_or_default();
+    let odd = odd_values().into_iter().map(|value| value.as_str().map_or(value.to_string(), str::to_owned));
+    let mut values: Vec<String> = odd.filter(|text| text.len() < 10_000).map(|text| encoded(&text)).collect();
+    values.extend(RAW.map(str::to_owned));
+    // With nothing to tell a poll would wait; what is asked of its timeout is told at once.
+    let patience = if path.ends_with("/poll") && name != "timeoutMs" { "timeoutMs=0&" } else { "" };
+    let place = |value: &str| match parameter["in"].as_str() {
+        Some("query") => Some(format!("{path}?{patience}{name}={value}")),
+        Some("path") => Some(path.replace(&format!("{{{name}}}"), value)),
+        _ => None,
+    };
+    let request = |target: String| {
+        let request = client.request(method.parse().expect("a method"), &target).key(&fresh_key());
+        let request = if method == "GET" { request } else { request.json(&json!({"actorId": "Nova"})) };
+        (format!("{method} {target}"), request)
+    };
+    values.iter().filter_map(|value| place(value)).map(request).collect()
+}
+
+/// What does not stand in a URL as it is, on the verge of encodings.
+const RAW: [&str; 9] = ["%ff", "%00", "%zz", "%", "%c3%28", "+", "a=b=c", "a&cursor=x", "%ed%a0%80"];
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
+/// Promise 7: every parameter of every read, in the query and in the path, replaced by every odd value in turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_value_of_any_parameter_is_a_fault() {
+    let (server, client) = cafe().await;
+    let _ = client.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey @Kai"})).await.data();
+    let mut requests = Vec::new();
+    for (method, path, operation) in documented(&client).await {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            requests.extend(odd_requests(&client, &method.to_uppercase(), &path, parameter));
+        }
+    }
+    assert!(requests.len() > 2_000, "only {} requests", requests.len());
+    send_all(requests).await;
+    unharmed(server, client).await;
+}
+
+/// Promise 7: bodies that are too large, too deep, not UTF-8, not JSON, no object, or cut short, for every mutation.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_body_of_any_mutation_is_a_fault() {
+    let (server, client) = cafe().await;
+    for (path, _) in mutations(&client).await {
+        let valid = valid_body(&path).to_string().into_bytes();
+        let bodies: [(Vec<u8>, u16, &str); 10] = [
+            (vec![b' '; (1 << 20) + 1], 413, "ERR_PAYLOAD_TOO_LARGE"),
+            ([valid.as_slice(), &vec![b' '; 1 << 20]].concat(), 413, "ERR_PAYLOAD_TOO_LARGE"),
+            ([b"[".repeat(100_000), b"]".repeat(100_000)].concat(), 400, "ERR_VALIDATION"),
+            ([b"{\"a\":".repeat(65), b"1".to_vec(), b"}".repeat(65)].concat(), 400, "ERR_VALIDATION"),
+            (b"{\"actorId\":\"\xc3\x28\"}".to_vec(), 400, "ERR_VALIDATION"),
+            (b"actorId=Nova".to_vec(), 400, "ERR_VALIDATION"),
+            (b"[]".to_vec(), 400, "ERR_VALIDATION"),
+            (b"null".to_vec(), 400, "ERR_VALIDATION"),
+            (valid[..valid.len() / 2].to_vec(), 400, "ERR_VALIDATION"),
+            (b"{}".to_vec(), 400, "ERR_MISSING_FIELD"),
+        ];
+        for (body, status, code) in bodies {
+            let _ = post(&client, &path).body(body).send().await.refusal(status, code);
+        }
+    }
+    unharmed(server, client).await;
+}
+
+/// Promise 7: headers that carry ids take any bytes that HTTP allows.
+#[tokio::test]
+async fn no_header_is_a_fault() {
+    let (server, client) = cafe().await;
+    let texts = ["", "ü", "😀", "a b", "\"'", "{}", "null", "-1", &"x".repeat(300), &"x".repeat(8_000)];
+    for name in [
+        "idempotency-key",
+        "x-request-id",
+        "x-correlation-id",
+        "x-forwarded-for",
+        "last-event-id",
+        "content-type",
+        "accept",
+        "authorization",
+    ] {
+        for text in texts {
+            let what = format!("{name}: {text}");
+            let say = post(&client, "/v1/commands/order")
+                .json(&valid_body("/v1/commands/order"))
+                .header(name, text);
+            sane(&what, &say.send().await);
+            if let Err(answer) =
+                client.request(Method::GET, "/v1/events/stream").header(name, text).stream().await
+            {
+                sane(&what, &answer);
+            }
+        }
+    }
+    unharmed(server, client).await;
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        prop::sample::select(odd_values()),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            btree_map(".{0,6}", inner, 0..4).prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// Promise 7: any values in any fields at once, and any bytes as a body; found by chance, shrunk to the least.
+#[test]
+fn no_combination_of_values_is_a_fault() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (server, client) = runtime.block_on(cafe());
+    let mutations = runtime.block_on(mutations(&client));
+    let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
+    let changes = vec((any::<prop::sample::Index>(), any_json()), 1..5);
+    let strategy =
+        (prop::sample::select(mutations), changes, prop::option::weighted(0.2, vec(any::<u8>(), 0..60)));
+    let outcome = TestRunner::new(config).run(&strategy, |((path, fields), changes, bytes)| {
+        let mut body = valid_body(&path);
+        for (field, value) in changes {
+            body[field.get(&fields)] = value;
+        }
+        let request = post(&client, &path);
+        let request = match bytes {
+            Some(bytes) => request.body(bytes),
+            None => request.json(&body),
+        };
+        let answer = runtime.block_on(request.send());
+        sane(&format!("{path} {body}"), &answer);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failed| panic!("{failed}"));
+    runtime.block_on(unharmed(server, client));
+}

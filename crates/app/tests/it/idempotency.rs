@@ -1,0 +1,186 @@
+//! Idempotency keys: one key, one effect, and every copy gets the first answer.
+
+use agentcafe_testkit::{Method, json};
+
+use crate::{cafe, log};
+
+/// CONTRACT 3.2 and 24: a replay answers with the stored status and body to the byte; RULINGS D7: its
+/// `x-correlation-id` is the first one's.
+#[tokio::test]
+async fn a_replay_is_the_first_answer_again() {
+    let (_server, client) = cafe().await;
+    let body = json!({"actorId": "Nova", "text": "hey @Kai", "correlationId": "c1"});
+    let first = client.post("/v1/commands/say", "k1", body.clone()).await;
+    assert_eq!(first.header("x-idempotent-replay"), None);
+    let events = log(&client).await;
+    for _ in 0..3 {
+        let again = client.post("/v1/commands/say", "k1", body.clone()).await;
+        assert_eq!((again.status, &again.text), (202, &first.text));
+        assert_eq!(again.header("x-idempotent-replay"), Some("true"));
+        assert_eq!(again.header("x-correlation-id"), Some("c1"));
+    }
+    assert_eq!(log(&client).await, events, "nothing was appended");
+}
+
+/// RULINGS D7: the attempt's own correlation id goes to `x-replay-correlation-id`, and its trace is found by it.
+#[tokio::test]
+async fn a_replay_has_a_trace_of_its_own() {
+    let (_server, client) = cafe().await;
+    let body = json!({"actorId": "Nova", "itemId": "latte"});
+    let first = client.post("/v1/commands/order", "k", body.clone()).await;
+    let again = client.request(Method::POST, "/v1/commands/order").key("k").json(&body);
+    let again = again.header("x-correlation-id", "second-try").send().await;
+    assert_eq!(again.header("x-correlation-id"), first.header("x-correlation-id"));
+    assert_eq!(again.header("x-replay-correlation-id"), Some("second-try"));
+    assert_eq!(client.get("/v1/traces/second-try").await.data()["trace"]["status"], "success");
+}
+
+/// RULINGS D8: the same JSON written in another way is the same request.
+#[tokio::test]
+async fn another_spelling_is_the_same_request() {
+    let (_server, client) = cafe().await;
+    let spellings = [
+        r#"{"actorId":"Nova","direction":"N","steps":2,"metadata":{"b":[1,2.5],"a":"ü"}}"#,
+        r#"{ "metadata": { "a": "\u00fc", "b": [1.0, 25e-1] }, "steps": 2.0, "direction": "N", "actorId": "Nova" }"#,
+    ];
+    let mut answers = Vec::new();
+    for body in spellings {
+        answers.push(client.request(Method::POST, "/v1/commands/move").key("k").body(body).send().await);
+    }
+    assert_eq!((answers[0].status, &answers[0].text), (answers[1].status, &answers[1].text));
+    assert_eq!(answers[1].header("x-idempotent-replay"), Some("true"));
+}
+
+/// CONTRACT 3.2 and 24: the same key with another payload is a conflict that names scope and key; the body's
+/// correlation id is part of the payload. The first answer stays.
+#[tokio::test]
+async fn another_payload_under_the_same_key_is_a_conflict() {
+    let (_server, client) = cafe().await;
+    let body = json!({"actorId": "Nova", "text": "hi"});
+    let first = client.post("/v1/commands/say", "k1", body.clone()).await;
+    let others = [
+        json!({"actorId": "Nova", "text": "hello"}),
+        json!({"actorId": "Nova", "text": "hi", "correlationId": "c"}),
+        json!({"actorId": "Nova", "text": "hi", "unknown": 1}),
+        json!({"actorId": "Nova", "text": ""}),
+    ];
+    for other in others {
+        let answer = client.post("/v1/commands/say", "k1", other).await;
+        let details = answer.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
+        assert_eq!(details["scope"], "main:Nova:/v1/commands/say");
+        assert_eq!(details["idempotencyKey"], "k1");
+        assert_eq!(details["correlationId"].as_str(), answer.header("x-correlation-id"));
+        assert!(details["correlationId"].is_string());
+    }
+    assert_eq!(client.post("/v1/commands/say", "k1", body).await.text, first.text);
+}
+
+/// CONTRACT 3.1: a mutation needs a key, asked for after the identity and before the payload; RULINGS D8: at most 255
+/// bytes. The key is trimmed.
+#[tokio::test]
+async fn a_key_is_required_in_its_turn() {
+    let (_server, client) = cafe().await;
+    let paths = [
+        ("/v1/commands/enter", json!({"actorId": "Nova"})),
+        ("/v1/commands/say", json!({"actorId": "Nova", "text": ""})),
+        ("/v1/intents/execute", json!({"actorId": "Nova", "intent": "dance"})),
+        ("/v1/presence/heartbeat", json!({"actorId": "Nova"})),
+        ("/v1/inbox/ack", json!({"actorId": "Nova", "upToCursor": 1})),
+    ];
+    for (path, body) in paths {
+        let without = client.request(Method::POST, path).json(&body).send().await;
+        let details = without.refusal(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
+        assert_eq!(details["correlationId"].as_str(), without.header("x-correlation-id"), "{path}");
+        let blank = client.request(Method::POST, path).key("  ").json(&body).send().await;
+        let _ = blank.refusal(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
+    }
+    let nobody = client.request(Method::POST, "/v1/commands/say").json(&json!({"text": "hi"})).send().await;
+    assert_eq!(nobody.refusal(400, "ERR_MISSING_FIELD")["field"], "actorId");
+    assert_eq!(nobody.header("x-correlation-id"), None, "no trace was started");
+    let body = json!({"actorId": "Nova", "itemId": "tea"});
+    let _ = client
+        .post("/v1/commands/order", &"k".repeat(256), body.clone())
+        .await
+        .refusal(400, "ERR_VALIDATION");
+    let longest = "k".repeat(255);
+    assert_eq!(client.post("/v1/commands/order", &longest, body.clone()).await.status, 202);
+    let again = client.post("/v1/commands/order", &format!(" {longest} "), body).await;
+    assert_eq!(again.header("x-idempotent-replay"), Some("true"));
+}
+
+/// CONTRACT 3.2: a failed request leaves its key free.
+#[tokio::test]
+async fn a_failed_request_leaves_its_key_free() {
+    let (_server, client) = cafe().await;
+    let too_long = json!({"actorId": "Nova", "text": "x".repeat(121)});
+    for _ in 0..2 {
+        let answer = client.post("/v1/commands/say", "k", too_long.clone()).await;
+        let _ = answer.refusal(400, "ERR_OUT_OF_BOUNDS");
+    }
+    let answer = client.post("/v1/commands/say", "k", json!({"actorId": "Nova", "text": "short"})).await;
+    assert_eq!((answer.status, answer.header("x-idempotent-replay")), (202, None));
+}
+
+/// CONTRACT 3.4: the key counts per tenant, room, actor, path and intent; RULINGS D10: ids with `:` do not meet.
+#[tokio::test]
+async fn a_key_counts_within_its_scope() {
+    let (_server, client) = cafe().await;
+    let say = "/v1/commands/say";
+    let requests = [
+        (say, json!({"actorId": "Nova", "text": "hi"})),
+        ("/v1/conversations/messages", json!({"actorId": "Nova", "text": "hi"})),
+        (say, json!({"actorId": "Kai", "text": "hi"})),
+        (say, json!({"actorId": "Nova", "text": "hi", "roomId": "attic"})),
+        (say, json!({"actorId": "Nova", "text": "hi", "tenantId": "acme"})),
+        (say, json!({"actorId": "b", "text": "hi", "roomId": "attic:a"})),
+        (say, json!({"actorId": "a:b", "text": "hi", "roomId": "attic"})),
+        ("/v1/presence/heartbeat", json!({"actorId": "Nova"})),
+        ("/v1/intents/execute", json!({"actorId": "Nova", "intent": "navigate_to", "x": 1, "y": 1})),
+        ("/v1/intents/execute", json!({"actorId": "Nova", "intent": "sit_at_table", "tableId": "table_1"})),
+        ("/v1/inbox/ack", json!({"actorId": "Nova", "upToCursor": 1})),
+        ("/v1/inbox/ack", json!({"actorId": "Nova", "upToCursor": 1, "roomId": "main"})),
+    ];
+    for (path, body) in &requests {
+        let answer = client.post(path, "same", body.clone()).await;
+        assert_eq!(answer.header("x-idempotent-replay"), None, "{path} {body}");
+        let _ = answer.data();
+    }
+    for (path, body) in &requests {
+        let answer = client.post(path, "same", body.clone()).await;
+        assert_eq!(answer.header("x-idempotent-replay"), Some("true"), "{path} {body}");
+    }
+}
+
+/// CONTRACT 3.4: the scope strings, as conflicts show them.
+#[tokio::test]
+async fn conflicts_name_the_scope_of_each_route() {
+    let (_server, client) = cafe().await;
+    let say = json!({"actorId": "Kai", "text": "hi @Nova", "roomId": "r"});
+    let _ = client.act("/v1/commands/say", say).await.data();
+    let inbox = client.get("/v1/inbox?actorId=Nova").await;
+    let id = inbox.data()["items"][0]["inboxId"].as_str().unwrap();
+    let cases = [
+        ("/v1/conversations/messages", json!({"text": "hi"}), "r:Nova:/v1/conversations/messages".to_owned()),
+        (
+            "/v1/intents/execute",
+            json!({"intent": "navigate_to", "x": 1, "y": 1}),
+            "r:Nova:/v1/intents/execute:navigate_to".to_owned(),
+        ),
+        ("/v1/presence/heartbeat", json!({}), "t:r:Nova:presence:heartbeat".to_owned()),
+        ("/v1/inbox/ack", json!({"upToCursor": 1}), "t:Nova:inbox:ack:r".to_owned()),
+    ];
+    for (path, mut body, scope) in cases {
+        for (name, value) in [("tenantId", "t"), ("roomId", "r"), ("actorId", "Nova")] {
+            body[name] = json!(value);
+        }
+        let _ = client.post(path, "k", body.clone()).await.data();
+        body["more"] = json!(true);
+        let answer = client.post(path, "k", body).await;
+        assert_eq!(answer.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"], scope);
+    }
+    let ack = format!("/v1/inbox/{id}/ack");
+    let _ = client.post(&ack, "k", json!({"actorId": "Nova"})).await.data();
+    let answer = client.post(&ack, "k", json!({"actorId": "Nova", "ackedBy": "Kai"})).await;
+    let scope = format!("default:Nova:inbox:{id}:ack");
+    assert_eq!(answer.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"], scope);
+}

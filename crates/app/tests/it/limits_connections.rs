@@ -1,0 +1,44 @@
+//! Promise 5: more connections than the process may have open make newcomers wait; nobody else is hurt.
+
+use std::time::Duration;
+
+use agentcafe_testkit::{Client, eventually, json};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+use crate::{launch, promise_raw::RawConnection};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The server may have few files open, and many connect: who is connected is served, streams go on, the store works, and
+/// when connections are free again, newcomers are served as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn running_out_of_files_hurts_nobody_who_is_connected() {
+    let server = launch().start().await;
+    let client = server.client();
+    let mut stream = client.stream("/v1/streams/market-events?cursor=latest").await;
+    assert_eq!(stream.next().await.event, "ready");
+    assert_eq!(client.get("/livez").await.status, 200);
+    let pid = Pid::from_raw(server.pid().cast_signed());
+    let few = Rlimit { current: Some(64), maximum: Some(64) };
+    prlimit(pid, Resource::Nofile, few).expect("the limit of a child can be set");
+    let mut idle = Vec::new();
+    for _ in 0..120 {
+        idle.push(RawConnection::open(server.address()).await);
+    }
+    let complained = async || server.log().contains("could not be accepted").then_some(());
+    eventually("the server runs out of files", DEADLINE, complained).await;
+    for number in 0..20 {
+        let said = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": format!("{number}") })).await;
+        assert_eq!(said.status, 202, "{}", said.text);
+        let heard = stream.next_of("conversation_message_posted").await;
+        assert_eq!(heard.data["eventId"], said.data()["eventId"]);
+    }
+    let complaints = server.log().matches("could not be accepted").count();
+    assert!(complaints < 2_000, "{complaints} lines in the log: it does not pause between attempts");
+    drop(idle);
+    let served = async || {
+        let answer = Client::new(server.address()).request(agentcafe_testkit::Method::GET, "/readyz").try_send().await;
+        answer.is_ok_and(|answer| answer.status == 200).then_some(())
+    };
+    eventually("newcomers are served again", DEADLINE, served).await;
+}

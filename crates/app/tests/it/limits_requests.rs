@@ -1,0 +1,127 @@
+//! Promise 5: heads, bodies and pages have limits; past them there is a clear answer, and memory stays bounded.
+
+use std::time::Duration;
+
+use agentcafe_testkit::{Client, json};
+
+use crate::{
+    launch,
+    promise_large_events::post_large_says,
+    promise_load::{everything, page_by_page},
+    promise_raw::{RawConnection, say_over_the_wire},
+};
+
+const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Sends some bytes and ends; what comes back.
+async fn exchange(address: std::net::SocketAddr, bytes: &[u8]) -> String {
+    let mut connection = RawConnection::open(address).await;
+    // The server may have answered, and closed, before it has read everything.
+    let _ = connection.try_send(bytes).await;
+    connection.rest(ANSWER_DEADLINE).await
+}
+
+/// A head that is too long, in its target or in its headers, is refused with the status that says so; no server error,
+/// and the server goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_are_bounded() {
+    let server = launch().start().await;
+    let long = "x".repeat(200_000);
+    let cases = [
+        (format!("GET /v1/events?types={long} HTTP/1.1\r\nhost: cafe\r\n\r\n"), "HTTP/1.1 4"),
+        (format!("GET /v1/events HTTP/1.1\r\nhost: cafe\r\nx-long: {long}\r\n\r\n"), "HTTP/1.1 431"),
+        (
+            format!("GET /v1/events HTTP/1.1\r\nhost: cafe\r\n{}\r\n", "x-many: 1\r\n".repeat(5_000)),
+            "HTTP/1.1 431",
+        ),
+        ("not http at all\r\n\r\n".to_owned(), "HTTP/1.1 400"),
+    ];
+    for (request, want) in cases {
+        let answer = exchange(server.address(), request.as_bytes()).await;
+        assert!(answer.starts_with(want), "{}: {answer}", &request[..40.min(request.len())]);
+    }
+    assert_eq!(server.client().get("/livez").await.status, 200);
+}
+
+/// A body without an announced end is cut off at the limit: 413 long before the client is through, and no memory for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn endless_bodies_are_cut_off() {
+    let server = launch().start().await;
+    let before = server.rss_kib();
+    let mut endless = Vec::new();
+    for number in 0..20 {
+        let address = server.address();
+        endless.push(tokio::spawn(async move {
+            let mut connection = RawConnection::open(address).await;
+            let head = format!(
+                "POST /v1/commands/say HTTP/1.1\r\nhost: cafe\r\nidempotency-key: endless-{number}\r\n\
+                 transfer-encoding: chunked\r\n\r\n"
+            );
+            connection.send(head.as_bytes()).await;
+            let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+            for _ in 0..1_000 {
+                if connection.try_send(chunk.as_bytes()).await.is_err() {
+                    break;
+                }
+            }
+            connection.rest(ANSWER_DEADLINE).await
+        }));
+    }
+    for answer in endless {
+        let answer = answer.await.expect("the endless are cut off");
+        // The answer may be lost with the connection, which is closed while the client still sends.
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
+    }
+    let grown = server.rss_kib().saturating_sub(before);
+    assert!(grown < 50 << 10, "20 endless bodies cost {grown} KiB");
+    assert_eq!(everything(&server.client()).await.len(), 0);
+}
+
+/// A body that breaks off, with the connection or with its sending half, announced or in chunks, has no effect.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_break_off_have_no_effect() {
+    let server = launch().start().await;
+    let (head, body) = say_over_the_wire("cut", &json!({ "actorId": "Nova", "text": "cut off" }));
+    let chunked = "POST /v1/commands/say HTTP/1.1\r\nhost: cafe\r\nidempotency-key: c\r\ntransfer-encoding: chunked\r\n\r\n";
+    let starts = [head.clone(), format!("{head}{}", &body[..20]), format!("{chunked}14\r\n{}", &body[..20]), {
+        format!("{chunked}{:x}\r\n{body}\r\n", body.len())
+    }];
+    for start in starts {
+        let mut connection = RawConnection::open(server.address()).await;
+        connection.send(start.as_bytes()).await;
+        drop(connection);
+        let mut connection = RawConnection::open(server.address()).await;
+        connection.send(start.as_bytes()).await;
+        connection.end_sending().await;
+        let answer = connection.rest(ANSWER_DEADLINE).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+    }
+    let client = server.client();
+    let said = client.post("/v1/commands/say", "cut", json!({ "actorId": "Nova", "text": "cut off" })).await;
+    assert_eq!(said.data()["sequence"], 1, "the key was free and nothing had happened");
+}
+
+/// A page of large events is bounded in bytes, however many events it may have: clients that ask for the largest pages of
+/// a log of 56 MB do not make the server hold it in memory, once for each of them; and they get all of it, by its cursors.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_large_events_are_bounded() {
+    const MAX_GROWTH_KIB: u64 = 120 << 10;
+    let server = launch().start().await;
+    post_large_says(&server).await;
+    let before = server.rss_kib();
+    let count = page_by_page(&server.client(), "", 20).await.len();
+    let mut most = 0;
+    let read = async || {
+        let client = Client::new(server.address());
+        assert_eq!(page_by_page(&client, "", 5_000).await.len(), count);
+    };
+    let mut reading = Box::pin(async { tokio::join!(read(), read(), read(), read()) });
+    loop {
+        tokio::select! {
+            _ = &mut reading => break,
+            () = tokio::time::sleep(Duration::from_millis(2)) => most = server.rss_kib().max(most),
+        }
+    }
+    let grown = most.saturating_sub(before);
+    assert!(grown < MAX_GROWTH_KIB, "four clients that read pages made {before} KiB grow by {grown} KiB");
+}

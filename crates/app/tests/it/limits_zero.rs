@@ -1,0 +1,68 @@
+//! RULINGS K2 and the issue: settings of 0 mean 0, each of them.
+
+use agentcafe_testkit::{Answer, Client, Launch, json};
+
+use crate::launch;
+
+/// Limits that block the second action, unless the setting under test turns them off.
+fn strict() -> Launch {
+    launch()
+        .env("MOD_WINDOW_MS", 60_000)
+        .env("MOD_MAX_ACTIONS_PER_WINDOW", 1)
+        .env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 1)
+        .env("MOD_MIN_ACTION_INTERVAL_MS", 60_000)
+        .env("MOD_COOLDOWN_MS", 60_000)
+}
+
+async fn say(client: &Client, text: &str) -> Answer {
+    client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": text })).await
+}
+
+async fn block(client: &Client, text: &str) -> String {
+    let blocked = say(client, text).await;
+    blocked.refusal(429, "ERR_MODERATION_BLOCKED")["reasonCode"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Each limit blocks where it is set, and not where it is 0; another one set to 0 does not matter to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_moderation_limit_of_zero_is_none() {
+    let rules = [
+        ("MOD_MIN_ACTION_INTERVAL_MS", "MOD_MIN_INTERVAL"),
+        ("MOD_MAX_ACTIONS_PER_WINDOW", "MOD_RATE_LIMIT"),
+        ("MOD_MAX_REPEATED_TEXT_PER_WINDOW", "MOD_REPEAT_TEXT"),
+    ];
+    for (kept, reason) in rules {
+        let off = rules.iter().filter(|(name, _)| *name != kept);
+        let server = off.fold(strict(), |launch, (name, _)| launch.env(name, 0)).start().await;
+        let client = server.client();
+        assert_eq!(say(&client, "hi").await.status, 202);
+        assert_eq!(block(&client, "hi").await, reason);
+        let health = client.get("/healthz").await.json;
+        let zeros = ["minActionIntervalMs", "maxActionsPerWindow", "maxRepeatedTextPerWindow"];
+        assert_eq!(zeros.iter().filter(|name| health["moderation"][**name] == 0).count(), 2, "{health}");
+    }
+    let server = rules.iter().fold(strict(), |launch, (name, _)| launch.env(name, 0)).start().await;
+    let client = server.client();
+    for _ in 0..60 {
+        assert_eq!(say(&client, "the same").await.status, 202);
+    }
+}
+
+/// A window of 0 remembers nothing, so that neither rate nor repetition is limited; a cooldown of 0 is none: after a block
+/// only the limit itself counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_window_or_a_cooldown_of_zero_is_none() {
+    let server = strict().env("MOD_WINDOW_MS", 0).env("MOD_MIN_ACTION_INTERVAL_MS", 0).start().await;
+    let client = server.client();
+    for _ in 0..60 {
+        assert_eq!(say(&client, "the same").await.status, 202);
+    }
+    let repeats_only = strict().env("MOD_MAX_ACTIONS_PER_WINDOW", 0).env("MOD_MIN_ACTION_INTERVAL_MS", 0);
+    for (cooldown_ms, later) in [(0, 202), (60_000, 429)] {
+        let server = repeats_only.clone().env("MOD_COOLDOWN_MS", cooldown_ms).start().await;
+        let client = server.client();
+        assert_eq!(say(&client, "hi").await.status, 202);
+        assert_eq!(block(&client, "hi").await, "MOD_REPEAT_TEXT");
+        assert_eq!(say(&client, "something else").await.status, later, "a cooldown of {cooldown_ms}");
+    }
+}

@@ -1,0 +1,169 @@
+//! Moderation: each reason, what its refusal says, and what is not moderated.
+
+use agentcafe_testkit::{Answer, Client, Launch, Value, json};
+
+use crate::{launch, log};
+
+async fn say(client: &Client, text: &str) -> Answer {
+    client.act("/v1/commands/say", json!({"actorId": "Nova", "text": text})).await
+}
+
+/// Checks that Nova's action was blocked for this reason, with these details and a `Retry-After` within `retry_ms`.
+fn blocked(
+    answer: &Answer,
+    action: &str,
+    reason: &str,
+    details: Value,
+    retry_ms: std::ops::RangeInclusive<i64>,
+) {
+    let got = answer.refusal(429, "ERR_MODERATION_BLOCKED");
+    let who = json!({"tenantId": "default", "roomId": "main", "actorId": "Nova", "source": "api"});
+    let what =
+        json!({"action": action, "reasonCode": reason, "correlationId": answer.header("x-correlation-id")});
+    for want in [who, what, details] {
+        for (name, want) in want.as_object().into_iter().flatten() {
+            assert_eq!(&got[name], want, "{name}: {got}");
+        }
+    }
+    let retry_after_ms = got["retryAfterMs"].as_i64().unwrap_or_else(|| panic!("no retryAfterMs: {got}"));
+    assert!(retry_ms.contains(&retry_after_ms), "{retry_after_ms} not in {retry_ms:?}");
+    let seconds: i64 = answer.header("retry-after").and_then(|text| text.parse().ok()).unwrap_or_default();
+    assert!(
+        seconds >= 1 && seconds * 1_000 >= retry_after_ms,
+        "Retry-After {seconds} for {retry_after_ms} ms"
+    );
+}
+
+fn cooling(ms: u64) -> Launch {
+    launch().env("MOD_COOLDOWN_MS", ms)
+}
+
+/// CONTRACT 4.3 rule 2, RULINGS H6: two actions of one actor in a room need time between them; others are not held up.
+#[tokio::test]
+async fn actions_need_time_between_them() {
+    let server = launch().env("MOD_MIN_ACTION_INTERVAL_MS", 60_000).start().await;
+    let client = server.client();
+    assert_eq!(say(&client, "one").await.status, 202);
+    let answer = say(&client, "two").await;
+    blocked(&answer, "say", "MOD_MIN_INTERVAL", json!({"minIntervalMs": 60_000}), 1..=60_000);
+    for other in [
+        json!({"actorId": "Kai"}),
+        json!({"actorId": "Nova", "roomId": "attic"}),
+        json!({"actorId": "Nova", "tenantId": "acme"}),
+    ] {
+        assert_eq!(client.act("/v1/commands/enter", other.clone()).await.status, 202, "{other}");
+    }
+    assert_eq!(
+        log(&client).await.iter().filter(|event| event["type"] == "conversation_message_posted").count(),
+        1
+    );
+}
+
+/// CONTRACT 4.3 rules 3 and 1: too many actions in a window start a cooldown, which then is the reason.
+#[tokio::test]
+async fn too_many_actions_start_a_cooldown() {
+    let server = cooling(40_000).env("MOD_MAX_ACTIONS_PER_WINDOW", 2).start().await;
+    let client = server.client();
+    assert_eq!(client.act("/v1/commands/enter", json!({"actorId": "Nova"})).await.status, 202);
+    assert_eq!(say(&client, "hi").await.status, 202);
+    let answer = client.act("/v1/commands/order", json!({"actorId": "Nova", "itemId": "tea"})).await;
+    let details = json!({"windowMs": 60_000, "maxActionsPerWindow": 2, "cooldownMs": 40_000});
+    blocked(&answer, "order", "MOD_RATE_LIMIT", details, 40_000..=60_001);
+    let answer = client.act("/v1/conversations/messages", json!({"actorId": "Nova", "text": "hi"})).await;
+    blocked(&answer, "conversation_message", "MOD_COOLDOWN", json!({}), 1..=40_000);
+    let body = json!({"actorId": "Nova", "intent": "navigate_to", "x": 1, "y": 1});
+    let answer = client.act("/v1/intents/execute", body).await;
+    blocked(&answer, "intent:navigate_to", "MOD_COOLDOWN", json!({}), 1..=40_000);
+}
+
+/// CONTRACT 4.3 rule 4 and RULINGS H1: the same text, however it is spaced and whichever way it is said.
+#[tokio::test]
+async fn repeated_texts_are_blocked() {
+    let server = cooling(0).env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 2).start().await;
+    let client = server.client();
+    assert_eq!(say(&client, "Hello  World").await.status, 202);
+    let message =
+        |text: &str| client.act("/v1/conversations/messages", json!({"actorId": "Nova", "text": text}));
+    assert_eq!(message(" hello\tworld ").await.status, 202);
+    let details = json!({"windowMs": 60_000, "maxRepeatedTextPerWindow": 2});
+    blocked(&say(&client, "HELLO WORLD").await, "say", "MOD_REPEAT_TEXT", details.clone(), 1..=60_001);
+    blocked(&message("hello world").await, "conversation_message", "MOD_REPEAT_TEXT", details, 1..=60_001);
+    assert_eq!(say(&client, "hello, world").await.status, 202, "another text; a cooldown of 0 is none");
+}
+
+/// RULINGS H3 and CONTRACT 4.3: one may always leave; presence, acknowledgements and reads are not moderated.
+#[tokio::test]
+async fn leaving_and_listening_are_not_moderated() {
+    let server =
+        launch().env("MOD_MIN_ACTION_INTERVAL_MS", 60_000).env("MOD_MAX_ACTIONS_PER_WINDOW", 1).start().await;
+    let client = server.client();
+    assert_eq!(client.act("/v1/commands/enter", json!({"actorId": "Nova"})).await.status, 202);
+    let _ = say(&client, "hi").await.refusal(429, "ERR_MODERATION_BLOCKED");
+    for _ in 0..3 {
+        assert_eq!(client.act("/v1/presence/heartbeat", json!({"actorId": "Nova"})).await.status, 202);
+        assert_eq!(
+            client.act("/v1/inbox/ack", json!({"actorId": "Nova", "upToCursor": 1})).await.status,
+            200
+        );
+        assert_eq!(client.act("/v1/commands/leave", json!({"actorId": "Nova"})).await.status, 202);
+    }
+}
+
+/// RULINGS H2: what was refused for another reason is not counted, nor is a replay.
+#[tokio::test]
+async fn only_what_was_done_is_counted() {
+    let server = launch().env("MOD_MAX_ACTIONS_PER_WINDOW", 2).start().await;
+    let client = server.client();
+    for _ in 0..3 {
+        let _ = say(&client, "").await.refusal(400, "ERR_MISSING_FIELD");
+        let body = json!({"actorId": "Nova", "text": "hi", "causationId": 5});
+        let _ = client.act("/v1/commands/say", body).await.refusal(400, "ERR_VALIDATION");
+        let body = json!({"actorId": "Nova", "intent": "dance"});
+        let _ = client.act("/v1/intents/execute", body).await.refusal(404, "ERR_UNSUPPORTED_ACTION");
+    }
+    for _ in 0..4 {
+        let body = json!({"actorId": "Nova", "text": "once"});
+        assert_eq!(client.post("/v1/commands/say", "k", body).await.status, 202);
+    }
+    assert_eq!(say(&client, "twice").await.status, 202);
+    let _ = say(&client, "thrice").await.refusal(429, "ERR_MODERATION_BLOCKED");
+}
+
+/// CONTRACT 3.2 and 4.3: a blocked action happens not at all, and its key stays free.
+#[tokio::test]
+async fn a_blocked_action_leaves_nothing_behind() {
+    let server = cooling(0).env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 1).start().await;
+    let client = server.client();
+    assert_eq!(say(&client, "same").await.status, 202);
+    let before = log(&client).await;
+    let blocked = client.post("/v1/commands/say", "k", json!({"actorId": "Nova", "text": "same"})).await;
+    let _ = blocked.refusal(429, "ERR_MODERATION_BLOCKED");
+    assert_eq!(log(&client).await, before);
+    let answer = client.post("/v1/commands/say", "k", json!({"actorId": "Nova", "text": "other"})).await;
+    assert_eq!((answer.status, answer.header("x-idempotent-replay")), (202, None));
+}
+
+/// RULINGS H8 and CONTRACT 23: the defaults, as health shows them and as they act.
+#[tokio::test]
+async fn the_defaults_hold() {
+    let names =
+        ["MOD_MIN_ACTION_INTERVAL_MS", "MOD_MAX_ACTIONS_PER_WINDOW", "MOD_MAX_REPEATED_TEXT_PER_WINDOW"];
+    let server = names.iter().fold(launch(), |launch, name| launch.without(name)).start().await;
+    let client = server.client();
+    let want = json!({"windowMs": 60_000, "maxActionsPerWindow": 40, "maxRepeatedTextPerWindow": 4,
+        "minActionIntervalMs": 150, "cooldownMs": 2_000});
+    assert_eq!(client.get("/healthz").await.json["moderation"], want);
+    let bursts = (0..5).map(|n| {
+        let client = client.clone();
+        tokio::spawn(async move { say(&client, &format!("burst {n}")).await })
+    });
+    let mut accepted = 0;
+    for answer in bursts.collect::<Vec<_>>() {
+        let answer = answer.await.unwrap();
+        match answer.status {
+            202 => accepted += 1,
+            _ => assert_eq!(answer.refusal(429, "ERR_MODERATION_BLOCKED")["reasonCode"], "MOD_MIN_INTERVAL"),
+        }
+    }
+    assert!(accepted >= 1);
+}

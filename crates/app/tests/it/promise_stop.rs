@@ -1,0 +1,139 @@
+//! RULINGS O7, the graceful stop: streams end cleanly, who waits is answered, nothing accepted is lost, and nobody can hold
+//! it up.
+
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
+
+use agentcafe_testkit::{Method, Server, Silence, eventually, json};
+use tokio::{task::JoinSet, time::Instant};
+
+use crate::{
+    launch,
+    promise_large_events::post_large_says,
+    promise_load::{assert_logged, everything, say_again, say_until_cut},
+    promise_raw::{RawConnection, say_over_the_wire},
+};
+
+/// How long a stop may take while every client is well-behaved.
+const PROMPT: Duration = Duration::from_secs(5);
+/// How long it may take while clients stall: the server's patience of 10 s, and then it is over.
+const PATIENT: Duration = Duration::from_secs(16);
+const END_DEADLINE: Duration = Duration::from_secs(20);
+
+async fn assert_stops(server: &mut Server, within: Duration) {
+    let asked = Instant::now();
+    let status = server.wait().await;
+    assert!(status.success(), "{status:?}, its log:\n{}", server.log());
+    assert!(asked.elapsed() < within, "it took {:?}, its log:\n{}", asked.elapsed(), server.log());
+}
+
+/// How far the log goes.
+async fn head_of_log(server: &Server) -> u64 {
+    let bootstrap = server.client().get("/v1/bootstrap").await;
+    bootstrap.data()["cursor"].as_u64().expect("a cursor")
+}
+
+/// Many are under way when SIGTERM comes: speakers, streams, a long poll. Streams end properly (a terminal chunk), the poll
+/// is answered, whoever was told that something was accepted finds it after the restart, and the exit code is 0.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_under_load_loses_nothing() {
+    let mut server = launch().start().await;
+    let client = server.client();
+    let mut streams = Vec::new();
+    for query in ["", "roomId=room-1", "roomId=nobody-is-here"] {
+        streams.push(client.stream(&format!("/v1/streams/market-events?{query}")).await);
+    }
+    let poll = client.request(Method::GET, "/v1/events/poll?roomId=nobody-is-here&timeoutMs=30000");
+    let poll = tokio::spawn(poll.try_send());
+    let (acknowledged, mut speakers) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+    for speaker in 0..16 {
+        let (address, acknowledged) = (server.address(), Arc::clone(&acknowledged));
+        speakers.spawn(async move { say_until_cut(address, speaker, "stop", acknowledged).await });
+    }
+    let enough = async || (acknowledged.load(std::sync::atomic::Ordering::SeqCst) > 200).then_some(());
+    eventually("the load is accepted", END_DEADLINE, enough).await;
+    server.terminate();
+    let mut told = 0;
+    for (mut stream, expects_events) in streams.into_iter().zip([true, true, false]) {
+        let (mut events, mut last) = (0, 0);
+        let end = loop {
+            match stream.next_within(END_DEADLINE).await {
+                Ok(frame) if frame.id.is_some() => (events, last) = (events + 1, frame.id.unwrap_or(0).max(last)),
+                Ok(_) => {}
+                Err(silence) => break silence,
+            }
+        };
+        assert_eq!(end, Silence::Ended, "a stream is not ended, but cut");
+        assert_eq!(events > 0, expects_events);
+        told = last.max(told);
+    }
+    let polled = poll.await.expect("no panic").expect("the poll is answered");
+    assert_eq!((polled.status, &polled.data()["count"]), (200, &json!(0)));
+    assert_stops(&mut server, PROMPT).await;
+    let said = speakers.join_all().await.into_iter().flatten().collect::<Vec<_>>();
+    server.restart().await;
+    let client = server.client();
+    assert_logged(&client, &said).await;
+    assert!(everything(&client).await.len() as u64 >= told, "a stream told what is not in the log");
+    assert_logged(&client, &say_again(&client, said).await).await;
+}
+
+/// A request that is half here when SIGTERM comes is still taken, done and answered, and it is there after the restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_under_way_is_answered() {
+    let mut server = launch().start().await;
+    let mut stream = server.client().stream("/v1/streams/market-events").await;
+    let (head, body) = say_over_the_wire("under-way", &json!({ "actorId": "Nova", "text": "just in time" }));
+    let mut connection = RawConnection::open(server.address()).await;
+    connection.send(head.as_bytes()).await;
+    connection.send(&body.as_bytes()[..5]).await;
+    // Another request's answer shows that the server goes on reading; the end of a stream, that it is stopping.
+    assert_eq!(server.client().get("/livez").await.status, 200);
+    server.terminate();
+    while stream.next_within(END_DEADLINE).await.is_ok() {}
+    connection.send(&body.as_bytes()[5..]).await;
+    let answer = connection.rest(END_DEADLINE).await;
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    assert_stops(&mut server, PROMPT).await;
+    server.restart().await;
+    let log = everything(&server.client()).await;
+    assert_eq!(log[0]["payload"]["conversation"]["text"], "just in time");
+}
+
+/// Clients that stall cannot hold the stop up: one that does not read its stream, one that sends half a body, one that
+/// sends half a head, one that says nothing. It ends within the server's patience, with exit code 0.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stalled_clients_do_not_hold_up_the_stop() {
+    let mut server = launch().start().await;
+    let mut stalled = vec![RawConnection::stream(server.address(), "cursor=0").await];
+    post_large_says(&server).await;
+    let (head, body) = say_over_the_wire("half", &json!({ "actorId": "Nova", "text": "half a body" }));
+    for half in [format!("{head}{}", &body[..7]), head[..30].to_owned(), String::new()] {
+        let mut connection = RawConnection::open(server.address()).await;
+        connection.send(half.as_bytes()).await;
+        stalled.push(connection);
+    }
+    assert_eq!(server.client().get("/livez").await.status, 200);
+    let before = head_of_log(&server).await;
+    server.terminate();
+    assert_stops(&mut server, PATIENT).await;
+    drop(stalled);
+    server.restart().await;
+    assert_eq!(head_of_log(&server).await, before);
+}
+
+/// A second SIGTERM while it stops is no reason to stop in another way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_changes_nothing() {
+    let mut server = launch().start().await;
+    let client = server.client();
+    let said = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hi" })).await;
+    server.terminate();
+    server.terminate();
+    assert_stops(&mut server, PROMPT).await;
+    server.restart().await;
+    let log = everything(&server.client()).await;
+    assert_eq!(log[0]["eventId"], said.data()["eventId"]);
+}

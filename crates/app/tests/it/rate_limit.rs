@@ -1,0 +1,125 @@
+//! The request limit: what it counts, what it says, and that it cannot be dodged.
+
+use agentcafe_testkit::{Answer, Client, Method, Server, json};
+
+use crate::launch;
+
+const LIMIT: usize = 3;
+
+async fn limited() -> (Server, Client) {
+    let server = launch().env("API_RATE_LIMIT_PER_MIN", LIMIT).start().await;
+    let client = server.client();
+    (server, client)
+}
+
+fn number(answer: &Answer, name: &str) -> u64 {
+    let value = answer.header(name).unwrap_or_else(|| panic!("no {name}: {:?}", answer.headers));
+    value.parse().unwrap_or_else(|_| panic!("{name}: {value} is no number"))
+}
+
+/// CONTRACT 2.5 and 25.6, RULINGS C5: every answer says where one stands; the refusal also says when to come back.
+#[tokio::test]
+async fn the_limit_is_told_and_then_enforced() {
+    let (_server, client) = limited().await;
+    for used in 1..=LIMIT as u64 {
+        let answer = client.get("/v1/events").await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(
+            (number(&answer, "x-ratelimit-limit"), number(&answer, "x-ratelimit-remaining")),
+            (3, 3 - used)
+        );
+        assert_eq!(answer.header("retry-after"), None);
+    }
+    let answer = client.get("/v1/events").await;
+    let details = answer.refusal(429, "ERR_RATE_LIMITED").clone();
+    let reset = number(&answer, "x-ratelimit-reset");
+    assert_eq!(details, json!({"limit": 3, "resetEpochSeconds": reset}));
+    assert_eq!(number(&answer, "x-ratelimit-remaining"), 0);
+    assert!((1..=60).contains(&number(&answer, "retry-after")));
+    assert_eq!(answer.header("ratelimit-policy"), Some("\"default\";q=3;w=60"));
+    assert!(answer.header("ratelimit").unwrap().starts_with("\"default\";r=0;t="));
+}
+
+/// CONTRACT 2.5 and RULINGS C1: a budget belongs to a method and a route; neither the query nor an id in the path
+/// gives another. Errors and unknown routes count too.
+#[tokio::test]
+async fn budgets_belong_to_routes() {
+    let (_server, client) = limited().await;
+    for path in ["/v1/events?x=", "/v1/traces/", "/v1/timeline?limit=x", "/nowhere/"] {
+        for n in 1..=LIMIT {
+            assert_ne!(client.get(&format!("{path}{n}")).await.status, 429, "{path}{n}");
+        }
+        let _ = client.get(&format!("{path}0")).await.refusal(429, "ERR_RATE_LIMITED");
+    }
+    assert_eq!(client.get("/v1/mentions").await.status, 200, "another route");
+    let say = json!({"actorId": "Nova", "text": "hi"});
+    assert_eq!(client.act("/v1/commands/say", say).await.status, 202, "another method");
+}
+
+/// RULINGS C2: an `x-forwarded-for` of just anybody is not believed.
+#[tokio::test]
+async fn a_forwarded_address_is_not_believed() {
+    let (_server, client) = limited().await;
+    let ask = |n: usize| {
+        let address = format!("10.0.0.{n}");
+        client.request(Method::GET, "/v1/events").header("x-forwarded-for", &address).send()
+    };
+    for n in 0..LIMIT {
+        assert_eq!(ask(n).await.status, 200);
+    }
+    let _ = ask(LIMIT).await.refusal(429, "ERR_RATE_LIMITED");
+}
+
+/// RULINGS C2: behind a trusted proxy the right-most address that is none of the proxies counts.
+#[tokio::test]
+async fn a_trusted_proxy_is_believed() {
+    let server = launch()
+        .env("API_RATE_LIMIT_PER_MIN", 1)
+        .env("TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8")
+        .start()
+        .await;
+    let client = server.client();
+    let cases = [
+        ("1.1.1.1", 200),
+        ("1.1.1.1", 429),
+        ("2.2.2.2", 200),
+        ("9.9.9.9, 2.2.2.2", 429),
+        ("3.3.3.3, 10.1.2.3", 200),
+        ("7.7.7.7, 3.3.3.3,10.1.2.3", 429),
+        ("not an address", 200),
+        ("127.0.0.1", 429),
+    ];
+    for (forwarded, want) in cases {
+        let answer =
+            client.request(Method::GET, "/v1/events").header("x-forwarded-for", forwarded).send().await;
+        assert_eq!(answer.status, want, "{forwarded}");
+    }
+}
+
+/// RULINGS B7, CONTRACT 25.7: operations are not counted; RULINGS C5: streams are, and say so.
+#[tokio::test]
+async fn operations_are_exempt_and_streams_are_not() {
+    let (_server, client) = limited().await;
+    for path in ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"] {
+        for _ in 0..=LIMIT {
+            assert_eq!(client.get(path).await.status, 200, "{path}");
+        }
+    }
+    for _ in 0..LIMIT {
+        let stream = client.stream("/v1/events/stream").await;
+        assert_eq!(stream.headers()["x-ratelimit-limit"], "3");
+        assert!(stream.headers().contains_key("x-ratelimit-reset"));
+    }
+    let refused = client.request(Method::GET, "/v1/events/stream").stream().await.unwrap_err();
+    let _ = refused.refusal(429, "ERR_RATE_LIMITED");
+}
+
+/// RULINGS C4 and the issue: a limit of 0 is no limit.
+#[tokio::test]
+async fn zero_is_no_limit() {
+    let server = launch().env("API_RATE_LIMIT_PER_MIN", 0).start().await;
+    let client = server.client();
+    for _ in 0..150 {
+        assert_eq!(client.get("/v1/traces/none").await.status, 404);
+    }
+}

@@ -1,0 +1,62 @@
+//! Starting and stopping: what is refused, what is told, and that stopping is clean.
+
+use agentcafe_testkit::json;
+
+use crate::{cafe, launch, log};
+
+/// RULINGS O6 and the issue, 6: a bad setting stops the start, and the message names the variable.
+#[tokio::test]
+async fn a_bad_setting_stops_the_start() {
+    let bad = [
+        ("API_PORT", "http"),
+        ("API_HOST", "nowhere"),
+        ("API_RATE_LIMIT_PER_MIN", "many"),
+        ("API_STREAM_HEARTBEAT_MS", "1.5"),
+        ("API_STREAM_MAX_CLIENTS", "-1"),
+        ("API_MAX_CHAT_MESSAGE_CHARS", "NaN"),
+        ("API_IDEMPOTENCY_TTL_MS", "1d"),
+        ("PRESENCE_DEFAULT_TTL_MS", "soon"),
+        ("PRESENCE_SWEEP_MS", "0x10"),
+        ("MOD_WINDOW_MS", "x"),
+        ("MOD_COOLDOWN_MS", "99999999999999999999"),
+        ("TRUSTED_PROXIES", "proxy"),
+        ("AGENTCAFE_LOG", "==="),
+    ];
+    for (name, value) in bad {
+        let failed = launch().env(name, value).try_start().await;
+        let failed = failed.err().unwrap_or_else(|| panic!("{name}={value} was taken"));
+        assert!(failed.status.is_some_and(|status| !status.success()), "{name}: {failed}");
+        assert!(failed.log.contains(name), "{name} is not named: {failed}");
+    }
+}
+
+/// The issue, 6: a start line that tells a newcomer what to try next; RULINGS O10: misspelt settings are told.
+#[tokio::test]
+async fn the_start_says_what_to_try_next() {
+    let server = launch().env("API_RATE_LIMIT", 1).start().await;
+    let log = server.log();
+    let tried = format!("curl 'http://{}/v1/bootstrap", server.address());
+    for part in ["listening on", tried.as_str(), "agentcafe tail", "API_RATE_LIMIT is set"] {
+        assert!(log.contains(part), "{part:?} is not in:\n{log}");
+    }
+}
+
+/// RULINGS O7: SIGTERM ends the server with success, and what was accepted is there after the next start.
+#[tokio::test]
+async fn a_stop_loses_nothing() {
+    let (mut server, client) = cafe().await;
+    for text in ["one", "two @Kai"] {
+        let _ = client.act("/v1/commands/say", json!({"actorId": "Nova", "text": text})).await.data();
+    }
+    let before = log(&client).await;
+    assert!(server.stop().await.success(), "{}", server.log());
+    server.restart().await;
+    let client = server.client();
+    assert_eq!(log(&client).await, before);
+    assert_eq!(client.get("/v1/inbox?actorId=Kai").await.data()["unreadCount"], 1);
+    let next = client.act("/v1/commands/enter", json!({"actorId": "Nova"})).await;
+    assert_eq!(
+        next.data()["sequence"].as_u64(),
+        before.last().unwrap()["sequence"].as_u64().map(|last| last + 1)
+    );
+}

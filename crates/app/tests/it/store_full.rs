@@ -1,0 +1,146 @@
+//! The issue, "a store that is full": 503 on writes, reads go on, and it recovers by itself without loss.
+
+use std::time::Duration;
+
+use agentcafe_testkit::{Answer, Client, Server, Value, eventually, json};
+
+use crate::{
+    launch,
+    promise_load::{matching, page_by_page},
+    store_disk::SmallDisk,
+};
+
+const RECOVERY_DEADLINE: Duration = Duration::from_secs(20);
+const FILLER_BYTES: usize = 60_000;
+
+/// A say that takes up some room, under its own key; the same request each time.
+async fn say(client: &Client, number: usize) -> Answer {
+    let body = json!({
+        "actorId": "Nova", "text": format!("number {number}"), "metadata": { "filler": "x".repeat(FILLER_BYTES) },
+    });
+    client.post("/v1/commands/say", &format!("key-{number}"), body).await
+}
+
+/// CONTRACT 25.6 and 25.7, RULINGS: a clear answer that says when to come back.
+#[track_caller]
+pub(crate) fn assert_unavailable(answer: &Answer) {
+    answer.refusal(503, "ERR_UNAVAILABLE");
+    let retry_after = answer.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
+    assert!(retry_after.is_some_and(|seconds| seconds >= 1), "no Retry-After: {:?}", answer.headers);
+}
+
+/// Not ready, and why.
+pub(crate) async fn assert_not_ready(client: &Client) {
+    let ready = client.get("/readyz").await;
+    assert_unavailable(&ready);
+    let reasons = ready.json["error"]["details"]["reasons"].as_array().cloned().unwrap_or_default();
+    assert!(!reasons.is_empty() && reasons.iter().all(Value::is_string), "no reasons: {}", ready.text);
+    assert_eq!(client.get("/livez").await.status, 200, "the process is up all the same");
+}
+
+/// Every accepted say is in the log, once, and its key gives the first answer.
+async fn assert_all_there(client: &Client, accepted: &[Answer]) {
+    let messages = page_by_page(client, "types=conversation_message_posted", 50).await;
+    assert_eq!(messages.len(), accepted.len());
+    for (number, (message, answer)) in messages.iter().zip(accepted).enumerate() {
+        assert_eq!(message["eventId"], answer.data()["eventId"], "number {number}");
+        assert_eq!(message["payload"]["conversation"]["text"], format!("number {number}"));
+    }
+}
+
+/// Says one thing after the other until the disk is full.
+async fn fill(client: &Client) -> Vec<Answer> {
+    let mut accepted = Vec::new();
+    loop {
+        let answer = say(client, accepted.len()).await;
+        if answer.status != 202 {
+            assert_unavailable(&answer);
+            return accepted;
+        }
+        accepted.push(answer);
+        assert!(accepted.len() < 2_000, "the disk is never full");
+    }
+}
+
+/// Reads of every kind go on while nothing can be written.
+async fn assert_reads_go_on(client: &Client, accepted: &[Answer]) {
+    assert_all_there(client, accepted).await;
+    for path in ["/v1/timeline?order=desc&limit=5", "/v1/bootstrap?actorId=Nova", "/v1/presence", "/healthz"] {
+        assert_eq!(client.get(path).await.status, 200, "{path}");
+    }
+    let poll = client.get("/v1/events/poll?cursor=0&limit=1").await;
+    assert_eq!(poll.data()["events"][0]["sequence"], 1);
+    let mut stream = client.stream("/v1/streams/market-events?types=conversation_message_posted").await;
+    for answer in accepted {
+        assert_eq!(stream.next_event().await.data["eventId"], answer.data()["eventId"]);
+    }
+}
+
+async fn assert_recovers(client: &Client, mut accepted: Vec<Answer>) -> Vec<Answer> {
+    let ready = async || (client.get("/readyz").await.status == 200).then_some(());
+    eventually("ready again", RECOVERY_DEADLINE, ready).await;
+    for _ in 0..20 {
+        let answer = say(client, accepted.len()).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        accepted.push(answer);
+    }
+    for (number, first) in accepted.iter().enumerate() {
+        let again = say(client, number).await;
+        assert_eq!((again.status, &again.text), (202, &first.text), "number {number}");
+    }
+    assert_all_there(client, &accepted).await;
+    accepted
+}
+
+async fn on(disk: &SmallDisk) -> Server {
+    launch().data_dir(disk.data()).start().await
+}
+
+/// A disk runs full under a server, is given room again, twice; then the server is killed. Nothing acknowledged is ever
+/// lost, nothing refused has an effect, and the server never has to be started anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_writes_and_recovers() {
+    let disk = SmallDisk::mount(48);
+    disk.put_ballast("first", 12);
+    disk.put_ballast("second", 12);
+    let mut server = on(&disk).await;
+    let mut accepted = Vec::new();
+    for ballast in ["first", "second"] {
+        let client = server.client();
+        if accepted.is_empty() {
+            accepted = fill(&client).await;
+            assert!(accepted.len() > 20, "only {} says fitted", accepted.len());
+        }
+        // What a say had no room for may still be enough for something smaller.
+        disk.put_ballast("rest", 48);
+        for _ in 0..5 {
+            assert_unavailable(&say(&client, accepted.len()).await);
+            assert_unavailable(&client.act("/v1/commands/enter", json!({ "actorId": "Kai" })).await);
+        }
+        assert_not_ready(&client).await;
+        assert_reads_go_on(&client, &accepted).await;
+        disk.remove_ballast("rest");
+        disk.remove_ballast(ballast);
+        accepted = assert_recovers(&client, accepted).await;
+    }
+    server.restart().await;
+    let client = server.client();
+    assert_all_there(&client, &accepted).await;
+    assert_eq!(matching(&client, "actorId=Kai").await.len(), 0, "what was refused had an effect");
+    server.kill();
+}
+
+/// A server that starts on a full disk says so and ends, or is not ready; it comes up when there is room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_told_at_the_start() {
+    let disk = SmallDisk::mount(8);
+    disk.put_ballast("all", 8);
+    let Err(failed) = launch().data_dir(disk.data()).try_start().await else { panic!("it is ready on a full disk") };
+    let status = failed.status.expect("it ends instead of waiting");
+    assert!(!status.success() && !failed.log.contains("panicked"), "{status:?}: {}", failed.log);
+    assert!(failed.log.contains(&disk.data().display().to_string()), "{}", failed.log);
+    disk.remove_ballast("all");
+    let mut server = on(&disk).await;
+    assert_eq!(say(&server.client(), 0).await.status, 202);
+    server.kill();
+}

@@ -1,0 +1,319 @@
+//! Event streams: ready, backlog, live, gaps, heartbeats, limits.
+
+use std::{collections::HashSet, time::Duration};
+
+use agentcafe_testkit::{Client, EventStream, Frame, Method, Silence, Value, eventually, json};
+
+use crate::{cafe, launch, log};
+
+const STREAM: &str = "/v1/streams/market-events";
+
+async fn order(client: &Client, actor: &str, room: &str) {
+    let body = json!({"actorId": actor, "roomId": room, "itemId": "tea"});
+    let _ = client.act("/v1/commands/order", body).await.data();
+}
+
+async fn ids(stream: &mut EventStream, count: usize) -> Vec<u64> {
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        ids.extend(stream.next_event().await.id);
+    }
+    ids
+}
+
+async fn opened(client: &Client, query: &str, last_event_id: Option<&str>) -> EventStream {
+    let request = client.request(Method::GET, &format!("{STREAM}?{query}"));
+    let request = last_event_id.into_iter().fold(request, |request, id| request.header("last-event-id", id));
+    request.stream().await.unwrap_or_else(|refused| panic!("{query}: {}", refused.text))
+}
+
+/// CONTRACT 10 and 25.4: headers, then `ready` with what was asked for and the log's head, without an id.
+#[tokio::test]
+async fn a_stream_begins_with_ready() {
+    let (_server, client) = cafe().await;
+    order(&client, "Nova", "main").await;
+    let mut stream =
+        client.stream(&format!("{STREAM}?roomId=main&cursor=5&types=order_changed,%20other")).await;
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    assert_eq!(stream.headers()["cache-control"], "no-cache");
+    assert!(stream.headers().contains_key("x-request-id"));
+    let data = json!({"tenantId": null, "roomId": "main", "actorId": null, "cursor": 5, "types": ["order_changed", "other"], "head": 2});
+    assert_eq!(stream.next().await, Frame { id: None, event: "ready".into(), data });
+    let mut alias = client.stream("/v1/events/stream?tenantId=t&actorId=a").await;
+    let data = json!({"tenantId": "t", "roomId": null, "actorId": "a", "cursor": 0, "types": [], "head": 2});
+    assert_eq!(alias.next().await.data, data);
+}
+
+/// CONTRACT 10 and RULINGS E2: without a cursor the whole log, then what comes; every event once, in order, as a frame
+/// with its sequence, its type and itself.
+#[tokio::test]
+async fn a_stream_is_the_whole_log_and_then_what_comes() {
+    let (_server, client) = cafe().await;
+    let writers: Vec<_> = (0..3)
+        .map(|writer| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                for _ in 0..100 {
+                    order(&client, &format!("a{writer}"), "main").await;
+                }
+            })
+        })
+        .collect();
+    let mut stream = client.stream(STREAM).await;
+    let mut frames = Vec::new();
+    while frames.len() < 300 * 2 {
+        frames.push(stream.next_event().await);
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let events = log(&client).await;
+    assert_eq!(frames.len(), events.len());
+    for (frame, event) in frames.iter().zip(&events) {
+        assert_eq!(
+            (frame.id, frame.event.as_str()),
+            (event["sequence"].as_u64(), event["type"].as_str().unwrap())
+        );
+        assert_eq!(&frame.data, event);
+    }
+    let mut late = client.stream(STREAM).await;
+    assert_eq!(ids(&mut late, 600).await, (1..=600).collect::<Vec<_>>(), "all of the backlog, by default");
+}
+
+/// CONTRACT 10, 25.4 and RULINGS E3: a stream begins after its cursor or after `Last-Event-ID`, whichever is later;
+/// `latest` begins live, and goes on where a browser that reconnects had got to.
+#[tokio::test]
+async fn a_stream_begins_where_it_is_told() {
+    let (_server, client) = cafe().await;
+    for _ in 0..4 {
+        order(&client, "Nova", "main").await;
+    }
+    let cases = [
+        ("", None, 0),
+        ("cursor=3", None, 3),
+        ("cursor=3", Some("5"), 5),
+        ("cursor=6", Some("5"), 6),
+        ("", Some(" 5 "), 5),
+        ("cursor=", Some(""), 0),
+        ("cursor=latest", None, 8),
+        ("cursor=latest", Some("6"), 6),
+        ("cursor=1000", None, 1_000),
+    ];
+    for (query, last_event_id, cursor) in cases {
+        let mut stream = opened(&client, query, last_event_id).await;
+        assert_eq!(stream.next().await.data["cursor"], cursor, "{query} {last_event_id:?}");
+        if cursor < 8 {
+            assert_eq!(ids(&mut stream, 1).await, [cursor + 1], "{query} {last_event_id:?}");
+        }
+    }
+    let mut live = client.stream(&format!("{STREAM}?cursor=latest")).await;
+    let _ = live.next().await;
+    order(&client, "Nova", "main").await;
+    assert_eq!(ids(&mut live, 2).await, [9, 10]);
+}
+
+/// RULINGS E9, "for streams too": what is no number is refused before a stream begins.
+#[tokio::test]
+async fn bad_parameters_are_refused() {
+    let (_server, client) = cafe().await;
+    for query in ["cursor=abc", "cursor=1.5", "limit=abc", "cursor=newest", "roomId=%01"] {
+        let refused = client.request(Method::GET, &format!("{STREAM}?{query}")).stream().await.unwrap_err();
+        let _ = refused.refusal(400, "ERR_VALIDATION");
+    }
+    let request = client.request(Method::GET, STREAM).header("last-event-id", "abc");
+    let _ = request.stream().await.unwrap_err().refusal(400, "ERR_VALIDATION");
+}
+
+/// CONTRACT 10 and RULINGS B3: exact filters, also live; absent ones mean all.
+#[tokio::test]
+async fn streams_are_filtered() {
+    let (_server, client) = cafe().await;
+    let queries = [
+        "",
+        "roomId=main",
+        "actorId=Kai",
+        "tenantId=acme",
+        "types=order_changed",
+        "roomId=main&actorId=Kai&types=order_changed,x",
+    ];
+    let fill = async || {
+        for (actor, room) in [("Nova", "main"), ("Kai", "main"), ("Kai", "attic")] {
+            order(&client, actor, room).await;
+        }
+        let _ = client
+            .act("/v1/commands/order", json!({"actorId": "Kai", "tenantId": "acme", "itemId": "tea"}))
+            .await
+            .data();
+    };
+    fill().await;
+    let mut streams = Vec::new();
+    for query in queries {
+        streams.push(client.stream(&format!("{STREAM}?{query}")).await);
+    }
+    fill().await;
+    let events = log(&client).await;
+    for (query, stream) in queries.iter().zip(&mut streams) {
+        let page = client.get(&format!("/v1/events?limit=5000&{query}")).await;
+        let want: Vec<u64> = page.data()["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|event| event["sequence"].as_u64())
+            .collect();
+        assert!(!want.is_empty() && want.len() <= events.len());
+        assert_eq!(ids(stream, want.len()).await, want, "{query}");
+    }
+}
+
+/// CONTRACT 25.4 and RULINGS E1: a client's `limit` cuts the backlog short, a `gap` says what was skipped, and live
+/// events follow; where nothing is skipped, there is no gap.
+#[tokio::test]
+async fn a_limit_leaves_a_gap_that_is_told() {
+    let server = launch().env("API_STREAM_HEARTBEAT_MS", 20).start().await;
+    let client = server.client();
+    for _ in 0..5 {
+        order(&client, "Nova", "main").await;
+    }
+    let cases = [
+        ("limit=3", vec![1, 2, 3], Some(3)),
+        ("limit=2&cursor=4", vec![5, 6], Some(6)),
+        ("limit=2&types=order_changed", vec![1, 3], Some(3)),
+        ("limit=0", vec![1], Some(1)),
+        ("limit=10", (1..=10).collect(), None),
+        ("limit=5&types=order_changed", vec![1, 3, 5, 7, 9], None),
+        ("limit=1&cursor=latest", vec![], None),
+    ];
+    for (query, want, gap_from) in cases {
+        let mut stream = client.stream(&format!("{STREAM}?{query}")).await;
+        assert_eq!(stream.next().await.event, "ready");
+        let (sent, gaps) = until_quiet(&mut stream, 10).await;
+        assert_eq!(sent, want, "{query}");
+        let gap = gap_from.map(|from| json!({"fromCursor": from, "toCursor": 10}));
+        assert_eq!(gaps, Vec::from_iter(gap), "{query}");
+    }
+    let mut stream = client.stream(&format!("{STREAM}?limit=1")).await;
+    assert_eq!(stream.next_of("gap").await.id, None);
+    order(&client, "Nova", "main").await;
+    assert_eq!(ids(&mut stream, 2).await, [11, 12], "live after the gap");
+}
+
+/// The events and the gaps that come before a heartbeat says that all up to `head` was looked at.
+async fn until_quiet(stream: &mut EventStream, head: u64) -> (Vec<u64>, Vec<Value>) {
+    let (mut sent, mut gaps) = (Vec::new(), Vec::new());
+    loop {
+        let frame = stream.next().await;
+        match frame.event.as_str() {
+            "heartbeat" if frame.data["cursor"] == head => return (sent, gaps),
+            "heartbeat" => {}
+            "gap" => gaps.push(frame.data),
+            _ => sent.extend(frame.id),
+        }
+    }
+}
+
+/// CONTRACT 10 and 25.4: heartbeats show the highest sequence examined, also when the filter lets nothing through; a
+/// client that comes back with it misses nothing.
+#[tokio::test]
+async fn heartbeats_carry_a_cursor_that_moves() {
+    let server = launch().env("API_STREAM_HEARTBEAT_MS", 50).start().await;
+    let client = server.client();
+    let mut stream = client.stream(&format!("{STREAM}?roomId=attic")).await;
+    let first = stream.next_of("heartbeat").await;
+    assert_eq!((first.id, &first.data["cursor"]), (None, &json!(0)));
+    assert!(first.data["ts"].as_i64().unwrap() > 1_700_000_000_000, "epoch milliseconds: {first:?}");
+    for _ in 0..3 {
+        order(&client, "Nova", "main").await;
+    }
+    let cursor = loop {
+        let beat = stream.next_of("heartbeat").await;
+        if beat.data["cursor"] == 6 {
+            break 6;
+        }
+    };
+    order(&client, "Nova", "attic").await;
+    assert_eq!(ids(&mut stream, 1).await, [cursor + 1]);
+    let mut resumed = client.stream(&format!("{STREAM}?roomId=attic&cursor={cursor}")).await;
+    assert_eq!(ids(&mut resumed, 1).await, [cursor + 1]);
+}
+
+/// Promise 3: whoever returns with its cursor sees each event once and in order, wherever it was cut off.
+#[tokio::test]
+async fn a_stream_that_returns_misses_nothing() {
+    let (_server, client) = cafe().await;
+    let writer = tokio::spawn({
+        let client = client.clone();
+        async move {
+            for n in 0..150 {
+                order(&client, "Nova", if n % 3 == 0 { "attic" } else { "main" }).await;
+            }
+        }
+    });
+    let (mut seen, mut cursor) = (Vec::new(), 0);
+    while seen.len() < 200 {
+        let mut stream = opened(&client, "roomId=main", Some(&format!("{cursor}"))).await;
+        for _ in 0..7.min(200 - seen.len()) {
+            cursor = stream.next_event().await.id.unwrap();
+            seen.push(cursor);
+        }
+    }
+    writer.await.unwrap();
+    let page = client.get("/v1/events?roomId=main&limit=5000").await;
+    let want: Vec<u64> = page.data()["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|event| event["sequence"].as_u64())
+        .collect();
+    assert_eq!(seen, want);
+    assert_eq!(seen.iter().collect::<HashSet<_>>().len(), seen.len());
+}
+
+/// RULINGS E5 and CONTRACT 25.6: past the most open streams there is 503 with `Retry-After`; a stream that ends gives
+/// its place free. Settings of 0 mean 0.
+#[tokio::test]
+async fn open_streams_are_bounded() {
+    let server = launch().env("API_STREAM_MAX_CLIENTS", 2).start().await;
+    let client = server.client();
+    let first = client.stream(STREAM).await;
+    let _second = client.stream("/v1/events/stream").await;
+    let refused = client.request(Method::GET, STREAM).stream().await.unwrap_err();
+    let _ = refused.refusal(503, "ERR_UNAVAILABLE");
+    assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+    assert_eq!(client.get("/v1/events").await.status, 200, "everything else goes on");
+    drop(first);
+    let _ = client.request(Method::HEAD, STREAM).send().await;
+    eventually("a place is free", Duration::from_secs(10), async || {
+        client.request(Method::GET, STREAM).stream().await.ok()
+    })
+    .await;
+    let none = launch().env("API_STREAM_MAX_CLIENTS", 0).start().await;
+    let refused = none.client().request(Method::GET, STREAM).stream().await.unwrap_err();
+    let _ = refused.refusal(503, "ERR_UNAVAILABLE");
+}
+
+/// RULINGS O7: when the server stops, streams end properly after what was committed, and polls are answered.
+#[tokio::test]
+async fn streams_and_polls_end_when_the_server_stops() {
+    let (mut server, client) = cafe().await;
+    order(&client, "Nova", "main").await;
+    let mut stream = client.stream(STREAM).await;
+    let _ = stream.next().await;
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        let path = "/v1/events/poll?tenantId=default&roomId=main&actorId=Kai&types=order_changed&cursor=2&timeoutMs=30000";
+        async move { client.get(path).await }
+    });
+    // The poll waits once its presence is told.
+    assert_eq!(stream.next_of("presence_heartbeat").await.id, Some(2));
+    assert_eq!(stream.next_of("presence_heartbeat").await.data["actorId"], "Kai");
+    assert!(server.stop().await.success(), "{}", server.log());
+    let end = loop {
+        match stream.next_within(Duration::from_secs(10)).await {
+            Ok(frame) => assert_eq!(frame.id, None, "nothing new is in the log"),
+            Err(silence) => break silence,
+        }
+    };
+    assert_eq!(end, Silence::Ended);
+    let answer = waiting.await.unwrap();
+    assert!(matches!(answer.status, 200 | 503), "{} {}", answer.status, answer.text);
+}

@@ -1,0 +1,155 @@
+//! The writer's side of the database: runs a turn in one transaction, all or nothing.
+
+use agentcafe_domain::{
+    command::{Heads, Loaded},
+    ids::Sequence,
+    record::Query,
+    time::Timestamp,
+};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{
+    events,
+    keys::{self, Keys},
+    records,
+    traces::Traces,
+};
+use crate::{
+    envelope::TraceNote,
+    turn::{Needs, StoredKey, Turn, Writes},
+};
+
+/// What is done in a turn's transaction beside its commands.
+pub(crate) struct Extra<'b> {
+    /// Traces of requests that ended before their turn.
+    pub(crate) notes: &'b [TraceNote],
+    /// Whether somebody wants to know if the store takes writes.
+    pub(crate) probing: bool,
+    /// Whether to delete what is no longer needed.
+    pub(crate) purging: bool,
+}
+
+/// The connection that writes, and what it keeps in memory beside it.
+pub(crate) struct Database {
+    connection: Connection,
+    keys: Keys,
+    traces: Traces,
+}
+
+impl Database {
+    /// Goes on where the store was left. What is read for that goes through `reader`, not through the writer's cache.
+    pub(crate) fn load(connection: Connection, reader: &Connection) -> rusqlite::Result<Self> {
+        let (keys, traces) = (Keys::load(reader)?, Traces::load(reader)?);
+        Ok(Self { connection, keys, traces })
+    }
+
+    /// The last numbers given, and the last event's moment.
+    pub(crate) fn heads(&self) -> rusqlite::Result<(Heads, Timestamp)> {
+        let (sequence, last_at) = events::head(&self.connection)?;
+        let last: Option<i64> = self
+            .connection
+            .query_row("SELECT inbox_seq FROM inbox_items ORDER BY inbox_seq DESC LIMIT 1", [], |row| row.get(0))
+            .optional()?;
+        Ok((Heads { sequence, inbox: Sequence(last.unwrap_or_default().unsigned_abs()) }, last_at))
+    }
+
+    /// Runs a turn in one transaction. Tells whether there is more to purge.
+    ///
+    /// # Errors
+    /// Nothing of the turn was written.
+    pub(crate) fn write_turn(
+        &mut self,
+        turn: &mut Turn<'_>,
+        needs: Needs,
+        extra: &Extra<'_>,
+        now: Timestamp,
+    ) -> rusqlite::Result<bool> {
+        let written = self.run(turn, needs, extra, now);
+        if written.is_ok() {
+            self.keys.keep_turn();
+            self.traces.keep_turn();
+        } else {
+            // The connection may still be inside the transaction; if it is not, there is nothing to undo.
+            let _ = self.connection.execute_batch("ROLLBACK");
+            self.keys.forget_turn();
+            self.traces.forget_turn();
+        }
+        written
+    }
+
+    fn run(
+        &mut self,
+        turn: &mut Turn<'_>,
+        mut needs: Needs,
+        extra: &Extra<'_>,
+        now: Timestamp,
+    ) -> rusqlite::Result<bool> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        loop {
+            let (loaded, known) = self.load_needs(needs)?;
+            turn.supply(loaded, known);
+            needs = turn.decide();
+            if needs.is_empty() {
+                break;
+            }
+        }
+        self.write(turn.writes())?;
+        extra.notes.iter().try_for_each(|note| self.traces.append(&self.connection, note))?;
+        if extra.probing {
+            self.probe(now)?;
+        }
+        let more = extra.purging && keys::purge(&self.connection, now)?;
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(more)
+    }
+
+    fn load_needs(&self, needs: Needs) -> rusqlite::Result<(Loaded, Vec<StoredKey>)> {
+        let mut loaded = Loaded::with_capacity(needs.queries.len());
+        for query in needs.queries {
+            let found = match &query {
+                Query::One(table, key) => records::get(&self.connection, table, key)?.into_iter().collect(),
+                Query::Many(find) => records::find(&self.connection, find)?,
+            };
+            loaded.insert(query, found);
+        }
+        let mut known = Vec::new();
+        for identity in needs.keys {
+            known.extend(self.keys.get(&self.connection, identity)?);
+        }
+        Ok((loaded, known))
+    }
+
+    fn write(&mut self, writes: &Writes) -> rusqlite::Result<()> {
+        for event in &writes.events {
+            events::append(&self.connection, event)?;
+        }
+        for (table, written) in writes.records.tables() {
+            for (key, record) in written {
+                match record {
+                    Some(record) => records::put(&self.connection, table, record)?,
+                    None => records::delete(&self.connection, table, key)?,
+                }
+            }
+        }
+        for key in &writes.keys {
+            self.keys.append(&self.connection, key)?;
+        }
+        self.keys.merge(&self.connection)?;
+        writes.traces.iter().try_for_each(|note| self.traces.append(&self.connection, note))
+    }
+
+    /// Writes something, to see whether the store takes writes.
+    fn probe(&self, now: Timestamp) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO write_probe (id, at_ms) VALUES (1, ?1)")?
+            .execute([now.as_millis()])?;
+        Ok(())
+    }
+
+    /// Folds the write-ahead log into the database file, at the end.
+    pub(crate) fn fold_in(&self) {
+        if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+            tracing::warn!(%error, "the write-ahead log was not folded in; the next start does it");
+        }
+    }
+}

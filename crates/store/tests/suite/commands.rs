@@ -1,0 +1,212 @@
+//! Commands made of closures, notes as events, and a way to put many commands into one turn.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{Arc, Mutex, mpsc},
+    task::Poll,
+};
+
+use agentcafe_domain::{
+    actor::ActorInRoom,
+    command::{Command, Halt, Moment, Reply, Success},
+    event::{EmittedEvent, EventType, Payload},
+    idempotency::IdempotencyKey,
+    ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
+    record::Query,
+};
+use agentcafe_store::{Answer, Envelope, Failure, Origin, Request, Store};
+use futures_util::future::join_all;
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::place::{BEGIN, Place};
+
+/// What a submitted command comes back with.
+pub(crate) type Decided = Result<Answer, Failure>;
+
+/// A command that does what a closure does.
+struct Does<F> {
+    reads: Vec<Query>,
+    decide: F,
+}
+
+impl<F> Command for Does<F>
+where
+    F: Fn(&mut Moment<'_>) -> Result<Reply, Halt> + Send + Sync,
+{
+    fn reads(&self) -> Vec<Query> {
+        self.reads.clone()
+    }
+
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        (self.decide)(moment)
+    }
+}
+
+/// A command in an envelope, without a request.
+pub(crate) fn envelope(command: impl Command + 'static) -> Envelope {
+    let correlation_id = CorrelationId::parse("background").unwrap();
+    Envelope { command: Box::new(command), correlation_id, request: None }
+}
+
+/// What a closure decides, without a request. What it reads, it must ask for.
+pub(crate) fn does<F>(decide: F) -> Envelope
+where
+    F: Fn(&mut Moment<'_>) -> Result<Reply, Halt> + Send + Sync + 'static,
+{
+    reads_and_does([], decide)
+}
+
+/// As [`does`], but says beforehand what it reads.
+pub(crate) fn reads_and_does<F>(reads: impl Into<Vec<Query>>, decide: F) -> Envelope
+where
+    F: Fn(&mut Moment<'_>) -> Result<Reply, Halt> + Send + Sync + 'static,
+{
+    envelope(Does { reads: reads.into(), decide })
+}
+
+/// The reply of a closure.
+pub(crate) fn reply(data: &impl Serialize) -> Result<Reply, Halt> {
+    Ok(Reply::new(Success::Ok, data))
+}
+
+/// The reply of a command that took effect now, as its closure made it.
+pub(crate) fn done<T: serde::de::DeserializeOwned>(decided: &Decided) -> T {
+    match decided {
+        Ok(Answer::Done(reply)) => serde_json::from_slice(&reply.data).unwrap(),
+        other => panic!("not done: {other:?}"),
+    }
+}
+
+/// An actor of the standard tenant.
+pub(crate) fn actor(room: &str, name: &str) -> ActorInRoom {
+    let (room_id, actor_id) = (RoomId::parse(room).unwrap(), ActorId::parse(name).unwrap());
+    ActorInRoom { tenant_id: TenantId::standard(), room_id, actor_id }
+}
+
+/// An event that says a text, of the type at this place in the list of types.
+#[derive(Serialize)]
+struct Note<'n, const TYPE: usize> {
+    text: &'n str,
+    #[serde(skip)]
+    mentioned: Option<ActorId>,
+}
+
+impl<const TYPE: usize> Payload for Note<'_, TYPE> {
+    const TYPE: EventType = EventType::ALL[TYPE];
+
+    fn mentioned(&self) -> Option<&ActorId> {
+        self.mentioned.as_ref()
+    }
+}
+
+/// The types that notes can have.
+pub(crate) const NOTE_TYPES: [EventType; 4] =
+    [EventType::ALL[0], EventType::ALL[1], EventType::ALL[5], EventType::ALL[26]];
+
+/// Appends a note of one of the [`NOTE_TYPES`].
+pub(crate) fn append_note(
+    moment: &mut Moment<'_>,
+    actor: &ActorInRoom,
+    kind: EventType,
+    text: &str,
+    mentioned: Option<ActorId>,
+) -> Result<EmittedEvent, Halt> {
+    match NOTE_TYPES.iter().position(|known| *known == kind) {
+        Some(0) => moment.append(actor, &Note::<0> { text, mentioned }, None),
+        Some(1) => moment.append(actor, &Note::<1> { text, mentioned }, None),
+        Some(2) => moment.append(actor, &Note::<5> { text, mentioned }, None),
+        Some(3) => moment.append(actor, &Note::<26> { text, mentioned }, None),
+        _ => panic!("{kind:?} is none of the note types"),
+    }
+}
+
+/// Appends a note for each text, and replies with their places in the log.
+pub(crate) fn says(actor: &ActorInRoom, texts: &[&str]) -> Envelope {
+    let (actor, texts) = (actor.clone(), texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+    does(move |moment| {
+        let note = |text: &String| append_note(moment, &actor, NOTE_TYPES[0], text, None).map(|event| event.sequence);
+        let places: Vec<Sequence> = texts.iter().map(note).collect::<Result<_, _>>()?;
+        reply(&places)
+    })
+}
+
+/// The same envelope, as a request of `actor` with a key and a body.
+pub(crate) fn keyed(envelope: Envelope, actor: &ActorInRoom, key: &str, body: &str) -> Envelope {
+    requested(envelope, actor, key, body, &format!("request-{key}-{body}"))
+}
+
+/// As [`keyed`], with a correlation id of its own.
+pub(crate) fn requested(
+    envelope: Envelope,
+    actor: &ActorInRoom,
+    key: &str,
+    body: &str,
+    correlation_id: &str,
+) -> Envelope {
+    let origin = Origin {
+        trace_id: Uuid::from_u128(u128::from(key.len() as u64) + 1),
+        request_id: format!("x-{key}"),
+        route: "/v1/test".to_owned(),
+        method: "POST",
+        tenant_id: actor.tenant_id.clone(),
+        room_id: Some(actor.room_id.clone()),
+        actor_id: Some(actor.actor_id.clone()),
+        started_at: BEGIN,
+    };
+    let body = json!({ "body": body }).as_object().cloned().unwrap();
+    let scope = [actor.room_id.as_str(), actor.actor_id.as_str(), "/v1/test"];
+    let key = IdempotencyKey::new(Some(key), &actor.tenant_id, &scope, "POST", &body).unwrap();
+    let correlation_id = CorrelationId::parse(correlation_id).unwrap();
+    Envelope { correlation_id, request: Some(Request { origin: Arc::new(origin), key }), ..envelope }
+}
+
+/// Holds the writer inside a turn, so that what is submitted meanwhile waits for the next one.
+pub(crate) struct Hold {
+    open: mpsc::Sender<()>,
+    turn: tokio::task::JoinHandle<Decided>,
+}
+
+impl Hold {
+    /// Comes back once the writer is held.
+    pub(crate) async fn the_writer(store: &Arc<Store>) -> Self {
+        let (entered, inside) = oneshot::channel();
+        let (open, opened) = mpsc::channel::<()>();
+        let held = Mutex::new((Some(entered), opened));
+        let gate = does(move |_| {
+            let mut held = held.lock().unwrap();
+            let _ = held.0.take().map(|entered| entered.send(()));
+            // The sender is gone if the test has failed: then there is nothing left to hold for.
+            let _ = held.1.recv();
+            reply(&())
+        });
+        let store = Arc::clone(store);
+        let turn = tokio::spawn(async move { store.submit(gate).await });
+        inside.await.unwrap();
+        Self { open, turn }
+    }
+
+    /// Lets the writer go on.
+    pub(crate) async fn release(self) {
+        drop(self.open);
+        self.turn.await.unwrap().unwrap();
+    }
+}
+
+/// Puts the envelopes into one turn, in this order, and comes back with their answers.
+pub(crate) async fn together(place: &Place, store: &Arc<Store>, envelopes: Vec<Envelope>) -> Vec<Decided> {
+    let (count, hold) = (envelopes.len(), Hold::the_writer(store).await);
+    let mut answers = pin!(join_all(envelopes.into_iter().map(|envelope| store.submit(envelope))));
+    // Polling once is what puts them into the queue.
+    let early = poll_fn(|context| Poll::Ready(answers.as_mut().poll(context).is_ready())).await;
+    assert!(!early, "answered while the writer was held");
+    hold.release().await;
+    let answers = answers.await;
+    // Answers are sent before the turn is reported; the next turn's answer comes after both.
+    assert!(store.probe().await);
+    assert!(place.turns().iter().any(|turn| turn.commands == count), "they were not in one turn");
+    answers
+}

@@ -1,0 +1,155 @@
+//! A log in memory, asked the plain way: what the store's pages are compared with.
+
+use agentcafe_domain::{
+    actor::ActorInRoom,
+    event::{Event, EventType},
+    ids::{ActorId, RoomId, Sequence, TenantId},
+    time::Timestamp,
+};
+use agentcafe_store::{Envelope, EventFilter, EventPage, EventQuery};
+use proptest::prelude::*;
+
+use crate::{
+    commands::{NOTE_TYPES, append_note, does, reply},
+    place::BEGIN,
+};
+
+const TENANTS: [&str; 2] = ["default", "other"];
+const ROOMS: [&str; 3] = ["main", "lounge", "a:b"];
+const ACTORS: [&str; 3] = ["Nova", "Kai", "Zoë"];
+/// How far apart two events can be at most, in milliseconds.
+const MAX_STEP_MS: i64 = 3;
+
+/// An event to be written, and how long after the one before it.
+#[derive(Clone, Debug)]
+pub(crate) struct Happening {
+    pub(crate) after_ms: i64,
+    actor: ActorInRoom,
+    kind: EventType,
+    mentioned: Option<ActorId>,
+}
+
+fn tenant() -> impl Strategy<Value = TenantId> {
+    prop::sample::select(&TENANTS).prop_map(|id| TenantId::parse(id).unwrap())
+}
+
+fn room() -> impl Strategy<Value = RoomId> {
+    prop::sample::select(&ROOMS).prop_map(|id| RoomId::parse(id).unwrap())
+}
+
+fn person() -> impl Strategy<Value = ActorId> {
+    prop::sample::select(&ACTORS).prop_map(|id| ActorId::parse(id).unwrap())
+}
+
+fn kind() -> impl Strategy<Value = EventType> {
+    prop::sample::select(&NOTE_TYPES)
+}
+
+/// A random event.
+pub(crate) fn happening() -> impl Strategy<Value = Happening> {
+    (0..=MAX_STEP_MS, tenant(), room(), person(), kind(), prop::option::of(person())).prop_map(
+        |(after_ms, tenant_id, room_id, actor_id, kind, mentioned)| Happening {
+            after_ms,
+            actor: ActorInRoom { tenant_id, room_id, actor_id },
+            kind,
+            mentioned,
+        },
+    )
+}
+
+/// A random filter.
+pub(crate) fn filter() -> impl Strategy<Value = EventFilter> {
+    let types = prop::option::of(prop::collection::vec(kind(), 0..3));
+    let ids = (prop::option::of(tenant()), prop::option::of(room()), prop::option::of(person()));
+    (ids, prop::option::of(person()), types).prop_map(|((tenant, room, actor), mentioned, types)| EventFilter {
+        tenant,
+        room,
+        actor,
+        mentioned,
+        types,
+    })
+}
+
+/// A random question about a log of at most `most` events.
+pub(crate) fn query(most: u64) -> impl Strategy<Value = EventQuery> {
+    let places = (0..most + 3, prop::option::of(0..most + 3));
+    let span = -2..(most as i64) * MAX_STEP_MS / 2 + 4;
+    let times = (prop::option::of(span.clone()), prop::option::of(span));
+    (filter(), places, times, any::<bool>(), 1..=most as usize).prop_map(
+        |(filter, (after, before), (from, to), descending, limit)| EventQuery {
+            filter,
+            after: Sequence(after),
+            before: before.map(Sequence),
+            from: from.map(|ms| BEGIN.plus_ms(ms)),
+            to: to.map(|ms| BEGIN.plus_ms(ms)),
+            descending,
+            limit,
+        },
+    )
+}
+
+impl Happening {
+    /// The command that makes it happen, with this much text.
+    pub(crate) fn envelope(&self, text: &str) -> Envelope {
+        let (happening, text) = (self.clone(), text.to_owned());
+        does(move |moment| {
+            let Happening { actor, kind, mentioned, .. } = &happening;
+            reply(&append_note(moment, actor, *kind, &text, mentioned.clone())?.sequence)
+        })
+    }
+}
+
+/// What happened, and when.
+pub(crate) struct Model(pub(crate) Vec<(Happening, Timestamp)>);
+
+impl Model {
+    fn passes(query: &EventQuery, sequence: Sequence, (happening, at): &(Happening, Timestamp)) -> bool {
+        let EventFilter { tenant, room, actor, mentioned, types } = &query.filter;
+        let Happening { actor: by, kind, mentioned: whom, .. } = happening;
+        tenant.as_ref().is_none_or(|tenant| *tenant == by.tenant_id)
+            && room.as_ref().is_none_or(|room| *room == by.room_id)
+            && actor.as_ref().is_none_or(|actor| *actor == by.actor_id)
+            && mentioned.as_ref().is_none_or(|mentioned| whom.as_ref() == Some(mentioned))
+            && types.as_ref().is_none_or(|types| types.contains(kind))
+            && sequence > query.after
+            && query.before.is_none_or(|before| sequence < before)
+            && query.from.is_none_or(|from| *at >= from)
+            && query.to.is_none_or(|to| *at <= to)
+    }
+
+    fn expected(&self, query: &EventQuery) -> Vec<Sequence> {
+        let places = (1..).map(Sequence).zip(&self.0);
+        let mut found: Vec<Sequence> = places
+            .filter(|(sequence, event)| Self::passes(query, *sequence, event))
+            .map(|(sequence, _)| sequence)
+            .collect();
+        if query.descending {
+            found.reverse();
+        }
+        found
+    }
+
+    /// Checks a page against the log: the right events, each the right one, and a place to go on from that skips none.
+    pub(crate) fn check(&self, query: &EventQuery, page: &EventPage) {
+        let expected = self.expected(query);
+        let found: Vec<Sequence> = page.events.iter().map(|event| event.sequence).collect();
+        assert!(found.len() <= query.limit, "{query:?}");
+        if query.descending {
+            assert_eq!(found, expected[..expected.len().min(query.limit)], "{query:?}");
+        } else {
+            let examined = expected.partition_point(|sequence| *sequence <= page.examined);
+            assert_eq!(found, expected[..examined], "examined {}: {query:?}", page.examined);
+            assert!(page.examined >= query.after, "{query:?}");
+            let whole = found.len() == query.limit || examined == expected.len();
+            let moves = page.examined > query.after;
+            assert!(whole || moves, "nothing more is looked at, although there is more: {query:?}");
+        }
+        for event in &page.events {
+            let (happening, at) = &self.0[event.sequence.0 as usize - 1];
+            let read: Event = serde_json::from_slice(&event.json).unwrap();
+            assert_eq!((read.sequence, read.kind, read.timestamp), (event.sequence, event.kind, *at));
+            assert_eq!((&read.actor_id, event.kind), (&happening.actor.actor_id, happening.kind));
+            assert_eq!((&read.tenant_id, &read.room_id), (&happening.actor.tenant_id, &happening.actor.room_id));
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Where a test's store is kept, and how it is opened: the only file of the suite that chooses a database.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use agentcafe_domain::{
+    command::IdSource,
+    rules::{ModerationRules, Rules},
+    time::{Clock, Timestamp},
+};
+use agentcafe_store::{Options, Store, TurnReport, store::Closing};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// When every test begins.
+pub(crate) const BEGIN: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+/// A clock that only tests move.
+pub(crate) struct HandClock(AtomicI64);
+
+impl HandClock {
+    pub(crate) fn set(&self, at: Timestamp) {
+        self.0.store(at.as_millis(), Ordering::SeqCst);
+    }
+
+    pub(crate) fn advance(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    fn stopwatch(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst).unsigned_abs())
+    }
+}
+
+/// Ids that count up, also over a restart.
+struct CountedIds(Arc<AtomicU64>);
+
+impl IdSource for CountedIds {
+    fn fresh(&mut self, _: Timestamp) -> Uuid {
+        let number = self.0.fetch_add(1, Ordering::SeqCst);
+        Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0000 + u128::from(number))
+    }
+}
+
+/// An empty place for a store, with the clock and the ids of one test.
+pub(crate) struct Place {
+    pub(crate) directory: TempDir,
+    pub(crate) clock: Arc<HandClock>,
+    pub(crate) rules: Rules,
+    ids: Arc<AtomicU64>,
+    turns: Arc<Mutex<Vec<TurnReport>>>,
+}
+
+/// An open store.
+pub(crate) struct Opened {
+    pub(crate) store: Arc<Store>,
+    closing: Closing,
+}
+
+impl Place {
+    /// A new place. Moderation is off: it is not what this suite is about.
+    pub(crate) fn new() -> Self {
+        let moderation = ModerationRules {
+            window_ms: 0,
+            max_actions_per_window: 0,
+            max_repeated_text_per_window: 0,
+            min_action_interval_ms: 0,
+            cooldown_ms: 0,
+        };
+        Self {
+            directory: TempDir::new().unwrap(),
+            clock: Arc::new(HandClock(AtomicI64::new(BEGIN.as_millis()))),
+            rules: Rules { moderation, ..Rules::default() },
+            ids: Arc::default(),
+            turns: Arc::default(),
+        }
+    }
+
+    /// How the store of this place is opened. A second database is added here.
+    pub(crate) fn options(&self) -> Options {
+        let turns = Arc::clone(&self.turns);
+        Options {
+            directory: self.directory.path().to_owned(),
+            rules: self.rules.clone(),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            ids: Box::new(CountedIds(Arc::clone(&self.ids))),
+            on_turn: Box::new(move |report| turns.lock().unwrap().push(report.clone())),
+        }
+    }
+
+    /// Opens the store, or opens it again.
+    pub(crate) fn open(&self) -> Opened {
+        let (store, closing) = Store::open(self.options()).unwrap();
+        Opened { store, closing }
+    }
+
+    /// What the turns so far reported.
+    pub(crate) fn turns(&self) -> Vec<TurnReport> {
+        self.turns.lock().unwrap().clone()
+    }
+}
+
+impl Opened {
+    /// Closes the store and waits until it is closed.
+    pub(crate) fn close(self) {
+        assert!(Arc::into_inner(self.store).is_some(), "somebody still holds the store");
+        self.closing.wait();
+    }
+}

@@ -1,0 +1,204 @@
+//! Records: what is put is got, and lists hold what their conditions say, in order, page by page.
+
+use agentcafe_domain::{
+    ids::{ActorId, RoomId, TenantId},
+    record::{Cell, Comparison, Find, Record, StoredRecord},
+    task::{Task, TaskState},
+    time::Timestamp,
+};
+use agentcafe_store::Store;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    commands::{does, reply},
+    place::Place,
+};
+
+/// A task of the standard tenant; the assignee may be missing, which makes a null.
+pub(crate) fn task(number: u128, room: &str, assignee: Option<&str>, updated_at: i64) -> Task {
+    Task {
+        task_id: Uuid::from_u128(number),
+        tenant_id: TenantId::standard(),
+        room_id: RoomId::parse(room).unwrap(),
+        title: format!("task {number}"),
+        description: None,
+        state: TaskState::Open,
+        created_by: ActorId::parse("Nova").unwrap(),
+        assignee_actor_id: assignee.map(|name| ActorId::parse(name).unwrap()),
+        progress: 0,
+        metadata: json!({ "nested": { "text": "\u{1f600}\"\\" } }).as_object().cloned().unwrap(),
+        created_at: Timestamp::from_millis(updated_at),
+        updated_at: Timestamp::from_millis(updated_at),
+        completed_at: None,
+        completed_by: None,
+    }
+}
+
+/// Puts tasks, all of them in one command.
+pub(crate) async fn put(store: &Store, tasks: Vec<Task>) {
+    let puts = does(move |moment| {
+        tasks.iter().for_each(|task| moment.put(task));
+        reply(&())
+    });
+    store.submit(puts).await.unwrap();
+}
+
+async fn delete(store: &Store, task: &Task) {
+    let key = task.key();
+    let deletes = does(move |moment| {
+        moment.delete::<Task>(key.clone());
+        reply(&())
+    });
+    store.submit(deletes).await.unwrap();
+}
+
+/// The numbers of the tasks that a list holds.
+pub(crate) async fn numbers(store: &Store, find: Find) -> Vec<u128> {
+    let found: Vec<Task> = store.find(find).await.unwrap();
+    found.iter().map(|task| task.task_id.as_u128()).collect()
+}
+
+/// A record is got as it was put; putting again replaces it, and deleting removes it.
+#[tokio::test]
+async fn what_is_put_is_got() {
+    let place = Place::new();
+    let opened = place.open();
+    let one = task(1, "main", Some("Kai"), 10);
+    assert_eq!(opened.store.get::<Task>(one.key()).await.unwrap(), None);
+    put(&opened.store, vec![one.clone(), task(2, "main", None, 10)]).await;
+    assert_eq!(opened.store.get::<Task>(one.key()).await.unwrap().as_ref(), Some(&one));
+    let changed = Task { assignee_actor_id: None, state: TaskState::Done, ..task(1, "lounge", None, 99) };
+    put(&opened.store, vec![changed.clone()]).await;
+    assert_eq!(opened.store.get::<Task>(one.key()).await.unwrap().as_ref(), Some(&changed));
+    assert_eq!(numbers(&opened.store, Find::all::<Task>("updated_at", 10).is("room_id", "main")).await, [2]);
+    delete(&opened.store, &one).await;
+    delete(&opened.store, &one).await;
+    assert_eq!(opened.store.get::<Task>(one.key()).await.unwrap(), None);
+    assert_eq!(numbers(&opened.store, Find::all::<Task>("updated_at", 10)).await, [2]);
+    opened.close();
+}
+
+/// Every comparison, on texts, numbers and nulls: null satisfies only `Is` with null, and differs from every value.
+#[tokio::test]
+async fn lists_hold_what_their_conditions_say() {
+    let place = Place::new();
+    let opened = place.open();
+    let assignees = [Some("Kai"), Some("Mira"), None, Some("kai"), Some("Zoë")];
+    let tasks = assignees.iter().zip(1..).map(|(name, number)| task(number, "main", *name, number as i64 * 10));
+    put(&opened.store, tasks.collect()).await;
+    let cases: [(&str, Comparison, Cell, &[u128]); 16] = [
+        ("assignee_actor_id", Comparison::Is, "Kai".into(), &[1]),
+        ("assignee_actor_id", Comparison::Is, "Zoë".into(), &[5]),
+        ("assignee_actor_id", Comparison::Is, Cell::Null, &[3]),
+        ("assignee_actor_id", Comparison::IsNot, "Kai".into(), &[2, 3, 4, 5]),
+        ("assignee_actor_id", Comparison::IsNot, Cell::Null, &[1, 2, 4, 5]),
+        ("assignee_actor_id", Comparison::Above, "Mira".into(), &[4, 5]),
+        ("assignee_actor_id", Comparison::Below, "Zoë".into(), &[1, 2]),
+        ("assignee_actor_id", Comparison::AtMost, "Kai".into(), &[1]),
+        ("assignee_actor_id", Comparison::AtMost, Cell::Null, &[]),
+        ("updated_at", Comparison::Is, 20.into(), &[2]),
+        ("updated_at", Comparison::IsNot, 20.into(), &[1, 3, 4, 5]),
+        ("updated_at", Comparison::AtMost, 20.into(), &[1, 2]),
+        ("updated_at", Comparison::Above, 20.into(), &[3, 4, 5]),
+        ("updated_at", Comparison::Below, 20.into(), &[1]),
+        ("updated_at", Comparison::Above, Cell::Null, &[]),
+        ("task_id", Comparison::Is, Uuid::from_u128(4).to_string().as_str().into(), &[4]),
+    ];
+    for (column, comparison, value, want) in cases {
+        let find = Find::all::<Task>("updated_at", 10).only(column, comparison, value.clone());
+        assert_eq!(numbers(&opened.store, find).await, want, "{column} {comparison:?} {value:?}");
+    }
+    let both = Find::all::<Task>("updated_at", 10)
+        .only("updated_at", Comparison::Above, 10)
+        .only("updated_at", Comparison::Below, 50)
+        .is_if_given::<&str>("room_id", None)
+        .only("assignee_actor_id", Comparison::IsNot, Cell::Null);
+    assert_eq!(numbers(&opened.store, both).await, [2, 4], "all conditions must hold");
+    opened.close();
+}
+
+/// Both directions; the key breaks ties, ascending in both; the limit holds.
+#[tokio::test]
+async fn lists_are_in_order() {
+    let place = Place::new();
+    let opened = place.open();
+    let updated = [30, 10, 20, 20, 20, -5];
+    put(&opened.store, updated.iter().zip(1..).map(|(at, number)| task(number, "main", None, *at)).collect()).await;
+    let all = Find::all::<Task>("updated_at", 10);
+    assert_eq!(numbers(&opened.store, all.clone()).await, [6, 2, 3, 4, 5, 1]);
+    assert_eq!(numbers(&opened.store, all.clone().newest_first()).await, [1, 3, 4, 5, 2, 6]);
+    for limit in 0..7 {
+        let found = numbers(&opened.store, Find { limit, ..all.clone() }).await;
+        assert_eq!(found, [6, 2, 3, 4, 5, 1][..limit.min(6)]);
+    }
+    opened.close();
+}
+
+/// All pages of a list, each behind the last record of the page before.
+async fn pages(store: &Store, first: &Find) -> Vec<u128> {
+    let mut all = Vec::new();
+    let mut next = first.clone();
+    loop {
+        let page: Vec<Task> = store.find(next.clone()).await.unwrap();
+        let Some(last) = page.last() else { return all };
+        next = first.clone().behind(Some(first.position(&StoredRecord::of(last))));
+        all.extend(page.iter().map(|task| task.task_id.as_u128()));
+        assert!(all.len() <= 100, "the pages never end");
+    }
+}
+
+/// Keyset paging: the pages of a list are the list, whatever their size, in both directions, over ties.
+#[tokio::test]
+async fn pages_make_the_whole_list() {
+    let place = Place::new();
+    let opened = place.open();
+    put(&opened.store, (0..25).map(|number| task(number, "main", None, number as i64 / 4)).collect()).await;
+    for limit in [1, 2, 3, 4, 7, 25] {
+        for descending in [false, true] {
+            let list = Find { descending, ..Find::all::<Task>("updated_at", limit) };
+            let whole = numbers(&opened.store, Find { limit: 100, ..list.clone() }).await;
+            assert_eq!(pages(&opened.store, &list).await, whole, "limit {limit}, descending {descending}");
+        }
+    }
+    opened.close();
+}
+
+/// The same over a column that may be null: a null stands before every value, and is not where paging ends.
+#[tokio::test]
+async fn pages_go_on_past_nulls() {
+    let place = Place::new();
+    let opened = place.open();
+    let assignees = [Some("Kai"), None, Some("Mira"), None, Some("Kai")];
+    put(&opened.store, assignees.iter().zip(1..).map(|(name, number)| task(number, "main", *name, 0)).collect()).await;
+    for descending in [false, true] {
+        let list = Find { descending, ..Find::all::<Task>("assignee_actor_id", 1) };
+        let whole = numbers(&opened.store, Find { limit: 100, ..list.clone() }).await;
+        assert_eq!(whole, if descending { [3, 1, 5, 2, 4] } else { [2, 4, 1, 5, 3] });
+        assert_eq!(pages(&opened.store, &list).await, whole, "descending {descending}");
+    }
+    opened.close();
+}
+
+/// An answer to a command is sent after its records can be read by everybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_answered_can_be_read() {
+    let place = Place::new();
+    let opened = place.open();
+    let writers: Vec<_> = (0..8_u128)
+        .map(|writer| {
+            let store = std::sync::Arc::clone(&opened.store);
+            tokio::spawn(async move {
+                for round in 0..25 {
+                    let task = task(writer, "main", None, round);
+                    put(&store, vec![task.clone()]).await;
+                    assert_eq!(store.get::<Task>(task.key()).await.unwrap(), Some(task));
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    opened.close();
+}

@@ -1,0 +1,118 @@
+//! Random records and random lists: the store, and a turn that has just written them, answer as a sorted list in memory.
+
+use std::collections::BTreeMap;
+
+use agentcafe_domain::{
+    record::{Cell, Comparison, Condition, Find, OrderPlace, Query, Record, StoredRecord},
+    task::Task,
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use crate::{
+    commands::{done, reads_and_does, reply, together},
+    place::Place,
+    records::{numbers, put, task},
+};
+
+const NAMES: [&str; 6] = ["Kai", "kai", "Zoë", "a:b", "a", "日本"];
+
+fn name() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(&NAMES)
+}
+
+fn random_task() -> impl Strategy<Value = Task> {
+    (0..30_u128, name(), prop::option::of(name()), -3..4_i64)
+        .prop_map(|(number, room, assignee, at)| task(number, room, assignee, at))
+}
+
+/// A column, and values that it can have.
+fn column() -> impl Strategy<Value = (&'static str, Cell)> {
+    prop_oneof![
+        name().prop_map(|name| ("room_id", name.into())),
+        prop::option::of(name()).prop_map(|name| ("assignee_actor_id", name.into())),
+        (-3..4_i64).prop_map(|at| ("updated_at", at.into())),
+        (0..30_u128).prop_map(|number| ("task_id", Uuid::from_u128(number).to_string().as_str().into())),
+    ]
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    use Comparison::{Above, AtMost, Below, Is, IsNot};
+    let comparison = prop::sample::select(vec![Is, IsNot, AtMost, Above, Below]);
+    (column(), comparison).prop_map(|((column, value), comparison)| Condition { column, comparison, value })
+}
+
+/// A list that is ordered by a column without nulls.
+fn list() -> impl Strategy<Value = Find> {
+    let conditions = prop::collection::vec(condition(), 0..3);
+    let order = prop::sample::select(vec!["updated_at", "room_id", "task_id"]);
+    (conditions, order, any::<bool>(), prop::option::of(random_task()), 0..12_usize).prop_map(
+        |(conditions, order_by, descending, behind, limit)| {
+            let find = Find { conditions, descending, ..Find::all::<Task>(order_by, limit) };
+            let after: Option<OrderPlace> = behind.map(|task| find.position(&StoredRecord::of(&task)));
+            find.behind(after)
+        },
+    )
+}
+
+/// What a list holds, the plain way.
+fn expected(stored: &BTreeMap<u128, Task>, find: &Find) -> Vec<u128> {
+    let mut found: Vec<StoredRecord> =
+        stored.values().map(StoredRecord::of).filter(|record| find.matches(record)).collect();
+    found.sort_by(|left, right| find.compare(left, right));
+    found.truncate(find.limit);
+    found.iter().map(|record| record.read::<Task>().unwrap().task_id.as_u128()).collect()
+}
+
+async fn check(before: Vec<Task>, within: Vec<Task>, deleted: Vec<u128>, lists: Vec<Find>) {
+    let place = Place::new();
+    let opened = place.open();
+    let mut model: BTreeMap<u128, Task> = BTreeMap::new();
+    model.extend(before.iter().map(|task| (task.task_id.as_u128(), task.clone())));
+    put(&opened.store, before).await;
+    model.extend(within.iter().map(|task| (task.task_id.as_u128(), task.clone())));
+    deleted.iter().for_each(|number| drop(model.remove(number)));
+    let writes = reads_and_does([], move |moment| {
+        within.iter().for_each(|task| moment.put(task));
+        for number in &deleted {
+            moment.delete::<Task>(vec![Uuid::from_u128(*number).to_string().as_str().into()]);
+        }
+        reply(&())
+    });
+    // Within the turn the limit is left out: what a limited list shows there has a test of its own.
+    let wide = |find: &Find| Find { limit: 1_000, ..find.clone() };
+    let looks = lists.iter().map(|find| {
+        let find = wide(find);
+        reads_and_does([Query::Many(find.clone())], move |moment| {
+            let found: Vec<Task> = moment.find(find.clone())?;
+            reply(&found.iter().map(|task| task.task_id.to_string()).collect::<Vec<_>>())
+        })
+    });
+    let answers = together(&place, &opened.store, std::iter::once(writes).chain(looks).collect()).await;
+    for (find, answer) in lists.iter().zip(&answers[1..]) {
+        let seen: Vec<Uuid> = done(answer);
+        let seen: Vec<u128> = seen.iter().map(Uuid::as_u128).collect();
+        assert_eq!(seen, expected(&model, &wide(find)), "in the turn: {find:?}");
+        assert_eq!(numbers(&opened.store, find.clone()).await, expected(&model, find), "in the store: {find:?}");
+    }
+    for (number, task) in &model {
+        assert_eq!(opened.store.get::<Task>(task.key()).await.unwrap().as_ref(), Some(task), "{number}");
+    }
+    opened.close();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// DESIGN 2 and `Find`: the same description selects in a database and among what a turn has written, so both agree.
+    #[test]
+    fn lists_agree_with_the_model(
+        before in prop::collection::vec(random_task(), 0..40),
+        within in prop::collection::vec(random_task(), 0..10),
+        deleted in prop::collection::vec(0..30_u128, 0..5),
+        lists in prop::collection::vec(list(), 1..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(check(before, within, deleted, lists));
+    }
+}

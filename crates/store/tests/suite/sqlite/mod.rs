@@ -1,0 +1,7 @@
+//! What only the embedded database can do wrong: its files.
+
+mod crash;
+mod files;
+mod many_keys;
+mod many_traces;
+mod open_errors;

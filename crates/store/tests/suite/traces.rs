@@ -1,0 +1,128 @@
+//! Traces: what became of a request, kept with it, found by its correlation id.
+
+use agentcafe_domain::{
+    actor::ActorInRoom,
+    ids::{CorrelationId, TenantId},
+    refusal::{Code, Refusal},
+    trace::{MAX_STEPS, Status, Step, StepCode, Trace},
+};
+use agentcafe_store::{Envelope, Store, TraceNote};
+use serde_json::json;
+
+use crate::{
+    commands::{actor, does, requested, says},
+    place::{BEGIN, Place},
+};
+
+fn id(text: &str) -> CorrelationId {
+    CorrelationId::parse(text).unwrap()
+}
+
+fn nova() -> ActorInRoom {
+    actor("main", "Nova")
+}
+
+fn say(key: &str, text: &str, correlation_id: &str) -> Envelope {
+    requested(says(&nova(), &[text]), &nova(), key, text, correlation_id)
+}
+
+async fn trace(store: &Store, correlation_id: &str) -> Trace {
+    store.trace(id(correlation_id), None).await.unwrap().unwrap()
+}
+
+fn codes(trace: &Trace) -> Vec<StepCode> {
+    trace.steps.iter().map(|step| step.code).collect()
+}
+
+/// CONTRACT 3.3: done, replayed, conflicting and refused requests each leave their steps, oldest first.
+#[tokio::test]
+async fn every_outcome_leaves_its_steps() {
+    use StepCode::{
+        EventAppendOk, Forbidden, IdempotencyConflict, IdempotencyNew, IdempotencyReplay, RequestReceived,
+    };
+    let place = Place::new();
+    let opened = place.open();
+    let store = &opened.store;
+    place.clock.advance(7);
+    store.submit(say("k", "hi", "c-done")).await.unwrap();
+    store.submit(say("k", "hi", "c-replay")).await.unwrap();
+    store.submit(say("k", "ho", "c-conflict")).await.unwrap_err();
+    let refuses = does(|_| Err(Refusal::new(Code::Forbidden).with("missing", "canSpeak").into()));
+    store.submit(requested(refuses, &nova(), "k2", "hi", "c-refused")).await.unwrap_err();
+
+    let done = trace(store, "c-done").await;
+    assert_eq!(codes(&done), [RequestReceived, IdempotencyNew]);
+    assert_eq!((done.status, done.started_at, done.ended_at), (Status::Success, BEGIN, Some(BEGIN.plus_ms(7))));
+    assert_eq!((done.route.as_str(), done.method.as_str(), done.request_id.as_str()), ("/v1/test", "POST", "x-k"));
+    assert_eq!((done.tenant_id, done.room_id, done.actor_id), (
+        Some(nova().tenant_id),
+        Some(nova().room_id),
+        Some(nova().actor_id)
+    ));
+    assert_eq!(done.steps[1].details, json!({ "scope": "main:Nova:/v1/test" }));
+    let replay = trace(store, "c-replay").await;
+    assert_eq!((codes(&replay), replay.status), (
+        vec![RequestReceived, IdempotencyReplay, EventAppendOk],
+        Status::Success
+    ));
+    assert_eq!(replay.steps[2].details, json!({ "replay": true }));
+    let conflict = trace(store, "c-conflict").await;
+    assert_eq!((codes(&conflict), conflict.status), (vec![RequestReceived, IdempotencyConflict], Status::Error));
+    let refused = trace(store, "c-refused").await;
+    assert_eq!((codes(&refused), refused.status), (
+        vec![RequestReceived, IdempotencyNew, Forbidden],
+        Status::Error
+    ));
+    assert_eq!(refused.steps[2].details["missing"], "canSpeak");
+    assert_eq!(store.trace(id("c-unknown"), None).await.unwrap(), None);
+    opened.close();
+}
+
+/// RULINGS P4 and B3: attempts under one correlation id are added up, not overwritten; a tenant sees its own.
+#[tokio::test]
+async fn attempts_add_up_within_their_tenant() {
+    let place = Place::new();
+    let opened = place.open();
+    let elsewhere = ActorInRoom { tenant_id: TenantId::parse("other").unwrap(), ..nova() };
+    opened.store.submit(say("k", "hi", "shared")).await.unwrap();
+    opened.store.submit(say("k", "hi", "shared")).await.unwrap();
+    opened.store.submit(requested(says(&elsewhere, &["ho"]), &elsewhere, "k", "ho", "shared")).await.unwrap();
+    let of = |tenant: Option<&ActorInRoom>| opened.store.trace(id("shared"), tenant.map(|who| who.tenant_id.clone()));
+    let (ours, theirs, all) = (of(Some(&nova())).await, of(Some(&elsewhere)).await, of(None).await);
+    assert_eq!(ours.unwrap().unwrap().steps.len(), 5);
+    assert_eq!(theirs.unwrap().unwrap().steps.len(), 2);
+    assert_eq!(all.unwrap().unwrap().steps.len(), 7);
+    let nobody = opened.store.trace(id("shared"), TenantId::parse("nobody").ok()).await.unwrap();
+    assert_eq!(nobody, None);
+    opened.close();
+}
+
+/// A request that ended before its turn, with that many steps.
+pub(crate) fn note(correlation_id: &str, steps: usize) -> TraceNote {
+    let request = say("k", "hi", correlation_id).request.unwrap();
+    let step = |number: usize| Step { ts: BEGIN, code: StepCode::ValidationError, details: json!({ "number": number }) };
+    TraceNote {
+        origin: request.origin,
+        correlation_id: id(correlation_id),
+        ended_at: BEGIN,
+        succeeded: false,
+        steps: (0..steps).map(step).collect(),
+    }
+}
+
+/// CONTRACT 3.3: a request that ended before its turn leaves a trace too; of many steps the newest are shown.
+#[tokio::test]
+async fn notes_are_kept_and_bounded() {
+    let place = Place::new();
+    let opened = place.open();
+    opened.store.note(note("early", 1));
+    opened.store.note(note("long", MAX_STEPS + 40));
+    assert!(opened.store.probe().await, "the probe's turn comes after the notes'");
+    assert_eq!(codes(&trace(&opened.store, "early").await), [StepCode::RequestReceived, StepCode::ValidationError]);
+    opened.close();
+    let opened = place.open();
+    let long = trace(&opened.store, "long").await;
+    assert_eq!(long.steps.len(), MAX_STEPS);
+    assert_eq!(long.steps[MAX_STEPS - 1].details["number"], MAX_STEPS + 39);
+    opened.close();
+}

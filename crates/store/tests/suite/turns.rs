@@ -1,0 +1,118 @@
+//! Turns: sequences without gaps in the order of commits, and neighbours that do not disturb each other.
+
+use std::sync::Arc;
+
+use agentcafe_domain::{
+    event::Event,
+    ids::Sequence,
+    refusal::{Code, Refusal},
+};
+use agentcafe_store::{EventFilter, EventQuery, Failure, Store};
+
+use crate::{
+    commands::{Decided, actor, append_note, does, done, says, together, NOTE_TYPES},
+    place::Place,
+};
+
+/// Every event of the log, parsed.
+pub(crate) async fn whole_log(store: &Store) -> Vec<Event> {
+    let (mut log, mut after) = (Vec::new(), Sequence::START);
+    while after < store.tail().head() {
+        let page = store.events(EventQuery::after(EventFilter::default(), after, 1_000)).await.unwrap();
+        log.extend(page.events.iter().map(|event| serde_json::from_slice(&event.json).unwrap()));
+        after = page.examined;
+    }
+    log
+}
+
+/// The `text` of every event of the log.
+pub(crate) async fn all_texts(store: &Store) -> Vec<String> {
+    let text = |event: Event| event.payload["text"].as_str().unwrap().to_owned();
+    whole_log(store).await.into_iter().map(text).collect()
+}
+
+/// A speaker's commands, one after the other, each with one to three events. Answers their texts by place.
+async fn speak(store: Arc<Store>, speaker: usize) -> Vec<(Sequence, String)> {
+    let nova = actor("main", &format!("speaker-{speaker}"));
+    let mut said: Vec<(Sequence, String)> = Vec::new();
+    for round in 0..10 {
+        let texts: Vec<String> = (0..=(speaker + round) % 3).map(|at| format!("{speaker}/{round}/{at}")).collect();
+        let words: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let places: Vec<Sequence> = done(&store.submit(says(&nova, &words)).await);
+        assert!(places.windows(2).all(|pair| pair[1] == pair[0].next()), "one command's events stand together");
+        assert!(said.last().is_none_or(|(last, _)| *last < places[0]), "a later command got an earlier place");
+        assert!(store.tail().head() >= places[places.len() - 1], "what is answered can be read");
+        said.extend(places.into_iter().zip(texts));
+    }
+    said
+}
+
+/// DESIGN 2: sequence order is commit order, without gaps, under hundreds of concurrent commands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sequences_have_no_gaps_and_follow_the_commits() {
+    let place = Place::new();
+    let opened = place.open();
+    let speakers: Vec<_> =
+        (0..300).map(|speaker| tokio::spawn(speak(Arc::clone(&opened.store), speaker))).collect();
+    let mut said = Vec::new();
+    for speaker in speakers {
+        said.extend(speaker.await.unwrap());
+    }
+    said.sort();
+    let places: Vec<u64> = said.iter().map(|(sequence, _)| sequence.0).collect();
+    assert!(places.iter().copied().eq(1..=said.len() as u64), "there are gaps");
+    for (event, (sequence, text)) in whole_log(&opened.store).await.iter().zip(&said) {
+        assert_eq!((event.sequence, event.payload["text"].as_str()), (*sequence, Some(text.as_str())));
+    }
+    assert_eq!(opened.store.tail().head(), Sequence(said.len() as u64));
+    let turns = place.turns();
+    assert!(turns.iter().all(|turn| turn.committed));
+    assert!(turns.len() < 3_000, "{} turns for 3000 commands: nothing was grouped", turns.len());
+    opened.close();
+}
+
+fn is_refused(decided: &Decided, code: Code) -> bool {
+    matches!(decided, Err(Failure::Refused(refusal)) if refusal.code == code)
+}
+
+/// DESIGN 2: a refusal of one command never disturbs its neighbours in the turn, and leaves nothing behind.
+#[tokio::test]
+async fn a_refusal_does_not_disturb_its_neighbours() {
+    let place = Place::new();
+    let opened = place.open();
+    let nova = actor("main", "Nova");
+    let late = nova.clone();
+    let refuses_at_once = does(|_| Err(Refusal::new(Code::Forbidden).into()));
+    let refuses_after_writing = does(move |moment| {
+        append_note(moment, &late, NOTE_TYPES[0], "never", None)?;
+        Err(Refusal::new(Code::Conflict).into())
+    });
+    let envelopes =
+        vec![says(&nova, &["a"]), refuses_at_once, says(&nova, &["b", "c"]), refuses_after_writing, says(&nova, &["d"])];
+    let answers = together(&place, &opened.store, envelopes).await;
+    assert_eq!(done::<Vec<u64>>(&answers[0]), [1]);
+    assert!(is_refused(&answers[1], Code::Forbidden), "{:?}", answers[1]);
+    assert_eq!(done::<Vec<u64>>(&answers[2]), [2, 3]);
+    assert!(is_refused(&answers[3], Code::Conflict), "{:?}", answers[3]);
+    assert_eq!(done::<Vec<u64>>(&answers[4]), [4]);
+    assert_eq!(all_texts(&opened.store).await, ["a", "b", "c", "d"]);
+    assert_eq!(opened.store.tail().head(), Sequence(4));
+    opened.close();
+}
+
+/// DESIGN 2: a turn takes what waits up to its limit, and the rest comes in order in the next turns.
+#[tokio::test]
+async fn more_than_a_turn_holds_goes_into_several() {
+    let place = Place::new();
+    let opened = place.open();
+    let nova = actor("main", "Nova");
+    let hold = crate::commands::Hold::the_writer(&opened.store).await;
+    let texts: Vec<String> = (0..1_000).map(|number| number.to_string()).collect();
+    let all = futures_util::future::join_all(texts.iter().map(|text| opened.store.submit(says(&nova, &[text]))));
+    let (answers, ()) = tokio::join!(all, hold.release());
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(all_texts(&opened.store).await, texts);
+    let largest = place.turns().iter().map(|turn| turn.commands).max();
+    assert!((2..1_000).contains(&largest.unwrap()), "the largest turn had {largest:?} commands");
+    opened.close();
+}

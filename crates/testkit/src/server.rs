@@ -1,0 +1,340 @@
+//! Starts the real binary on a free port and a directory of its own, and stops it, politely or not.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use crate::client::Client;
+
+/// How long a server may take until it is ready.
+const START_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a server may take to stop once asked to.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+/// Pause between two looks at a process.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+/// What stands in the log before the address.
+const LISTENING: &str = "listening on http://";
+/// What is kept of the environment of the tests.
+const KEPT: [&str; 5] = ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"];
+/// Limits are off unless a test asks for them.
+const UNLIMITED: [(&str, &str); 4] = [
+    ("API_RATE_LIMIT_PER_MIN", "0"),
+    ("MOD_MIN_ACTION_INTERVAL_MS", "0"),
+    ("MOD_MAX_ACTIONS_PER_WINDOW", "0"),
+    ("MOD_MAX_REPEATED_TEXT_PER_WINDOW", "0"),
+];
+
+/// How a server is to be started. Clones share the data directory.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    binary: PathBuf,
+    data: DataDirectory,
+    environment: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug)]
+enum DataDirectory {
+    /// Removed with the last that knows it.
+    Fresh(Arc<TempDir>),
+    Given(PathBuf),
+}
+
+impl Launch {
+    /// Starts `binary` (`env!("CARGO_BIN_EXE_agentcafe")`) on a free port of 127.0.0.1, on a fresh directory, with no
+    /// rate limit, no moderation limits, and nothing else in its environment.
+    ///
+    /// # Panics
+    /// If no temporary directory can be made.
+    #[must_use]
+    pub fn new(binary: impl Into<PathBuf>) -> Self {
+        let fresh = tempfile::Builder::new().prefix("agentcafe-test-").tempdir().expect("a temporary directory");
+        let kept = KEPT.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
+        let unlimited = UNLIMITED.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let launch = Self {
+            binary: binary.into(),
+            data: DataDirectory::Fresh(Arc::new(fresh)),
+            environment: kept.chain(unlimited).collect(),
+        };
+        launch.env("API_HOST", "127.0.0.1").env("API_PORT", 0).env("NO_COLOR", 1)
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.environment.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// Leaves an environment variable unset, so that the server's own default holds.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// Uses this directory, which stays when the server is gone.
+    #[must_use]
+    pub fn data_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.data = DataDirectory::Given(directory.into());
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it does not become ready; the message shows its log.
+    pub async fn start(self) -> Server {
+        self.try_start().await.unwrap_or_else(|failed| panic!("{failed}"))
+    }
+
+    /// Starts it and waits until it is ready, which is when `GET /readyz` is answered with 200.
+    ///
+    /// # Errors
+    /// When it ends before that, or is not ready within 30 s.
+    ///
+    /// # Panics
+    /// If the binary cannot be run at all.
+    pub async fn try_start(self) -> Result<Server, FailedStart> {
+        let mut process = Process::spawn(&self);
+        match tokio::time::timeout(START_DEADLINE, process.ready()).await {
+            Ok(Some(address)) => Ok(Server { launch: self, process, address }),
+            Ok(None) => Err(FailedStart { status: Some(process.wait().await), log: process.log() }),
+            Err(_) => Err(FailedStart { status: None, log: process.log() }),
+        }
+    }
+
+    fn directory(&self) -> &Path {
+        match &self.data {
+            DataDirectory::Fresh(fresh) => fresh.path(),
+            DataDirectory::Given(path) => path,
+        }
+    }
+}
+
+/// A server that did not become ready.
+#[derive(Debug)]
+pub struct FailedStart {
+    /// How it ended; none if it had to be killed.
+    pub status: Option<ExitStatus>,
+    /// What it wrote to stderr.
+    pub log: String,
+}
+
+impl fmt::Display for FailedStart {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "the server is not ready, its end: {:?}, its log:\n{}", self.status, self.log)
+    }
+}
+
+/// A server. Dropping it kills it.
+#[derive(Debug)]
+pub struct Server {
+    launch: Launch,
+    process: Process,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Where it listens. Another port after [`Server::restart`], unless the launch sets `API_PORT`.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://` and the address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A client with connections of its own.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// Where it keeps its data.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        self.launch.directory()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// What it has written to stderr so far; complete once it was stopped or killed.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Resident memory in KiB.
+    ///
+    /// # Panics
+    /// If the process is gone.
+    #[must_use]
+    pub fn rss_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        kib.unwrap_or_else(|| panic!("no VmRSS in {path}"))
+    }
+
+    /// Sends SIGTERM without waiting for what follows.
+    ///
+    /// # Panics
+    /// If the process is gone.
+    pub fn terminate(&self) {
+        let pid = Pid::from_child(&self.process.child);
+        kill_process(pid, Signal::TERM).expect("the server runs");
+    }
+
+    /// Asks it to stop (SIGTERM) and returns how it ended.
+    ///
+    /// # Panics
+    /// If it does not stop within 20 s.
+    pub async fn stop(&mut self) -> ExitStatus {
+        if !self.process.has_ended() {
+            self.terminate();
+        }
+        self.wait().await
+    }
+
+    /// Waits until it has ended by itself or by [`Server::terminate`], and returns how.
+    ///
+    /// # Panics
+    /// If it does not end within 20 s.
+    pub async fn wait(&mut self) -> ExitStatus {
+        let ended = tokio::time::timeout(STOP_DEADLINE, self.process.wait()).await;
+        ended.unwrap_or_else(|_| panic!("still running after {STOP_DEADLINE:?}, its log:\n{}", self.log()))
+    }
+
+    /// Kills it (SIGKILL); when this returns it is gone.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again with the same settings on the same data; kills it first if it still runs. Clients made before
+    /// still speak to the old address.
+    ///
+    /// # Panics
+    /// If it does not become ready.
+    pub async fn restart(&mut self) {
+        self.kill();
+        *self = self.launch.clone().start().await;
+    }
+}
+
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    log: watch::Receiver<String>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Process {
+    fn spawn(launch: &Launch) -> Self {
+        let mut command = Command::new(&launch.binary);
+        command.env_clear().envs(&launch.environment).env("AGENTCAFE_DATA_DIR", launch.directory());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = command.spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("cannot run {:?}: {error}", launch.binary));
+        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let (sender, log) = watch::channel(String::new());
+        let reader = std::thread::spawn(move || {
+            for line in stderr.split(b'\n').map_while(Result::ok) {
+                sender.send_modify(|log| {
+                    log.push_str(&String::from_utf8_lossy(&line));
+                    log.push('\n');
+                });
+            }
+        });
+        Self { child, log, reader: Some(reader) }
+    }
+
+    fn log(&self) -> String {
+        self.log.borrow().clone()
+    }
+
+    /// The address, once it is ready; none if it ended.
+    async fn ready(&mut self) -> Option<SocketAddr> {
+        let address = {
+            let log = self.log.wait_for(|log| address_in(log).is_some()).await.ok()?;
+            address_in(&log)?
+        };
+        let client = Client::new(address);
+        loop {
+            let answer = client.request(reqwest::Method::GET, "/readyz").try_send().await;
+            if answer.is_ok_and(|answer| answer.status == 200) {
+                return Some(address);
+            }
+            if self.has_ended() {
+                return None;
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.try_wait().is_some()
+    }
+
+    fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child of ours can be waited for")
+    }
+
+    async fn wait(&mut self) -> ExitStatus {
+        let status = loop {
+            match self.try_wait() {
+                Some(status) => break status,
+                None => tokio::time::sleep(LOOK_INTERVAL).await,
+            }
+        };
+        self.finish_log();
+        status
+    }
+
+    fn kill(&mut self) {
+        if !self.has_ended() {
+            // It fails only if the process has just ended by itself, which is as good.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        self.finish_log();
+    }
+
+    fn finish_log(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the reader of a log does not panic");
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The address that the server says it listens on.
+fn address_in(log: &str) -> Option<SocketAddr> {
+    let (_, rest) = log.split_once(LISTENING)?;
+    let (line, _) = rest.split_once('\n')?;
+    line.split_whitespace().next()?.parse().ok()
+}
