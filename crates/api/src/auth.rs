@@ -61,14 +61,19 @@ mod tests {
             (&[("authorization", "Basic secret")], "/v1/events", false),
             (&[], "/v1/events?apiKey=secret", true),
             (&[], "/v1/events?apikey=secret", false),
-            (&[("x-api-key", "wrong"), ("authorization", "Bearer secret")], "/v1/events?apiKey=secret", false),
+            (
+                &[("x-api-key", "wrong"), ("authorization", "Bearer secret")],
+                "/v1/events?apiKey=secret",
+                false,
+            ),
             (&[("x-api-key", " "), ("authorization", "Bearer secret")], "/v1/events", true),
             (&[("x-api-key", "secre")], "/v1/events", false),
         ];
         for (sent, uri, want) in cases {
             let mut headers = HeaderMap::new();
             for (name, value) in sent {
-                headers.insert(header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+                headers
+                    .insert(header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
             }
             let got = check(&settings(), &headers, &uri.parse().unwrap());
             assert_eq!(got.is_ok(), want, "{sent:?} {uri}");

@@ -161,11 +161,12 @@ fn body(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
         return Ok(Map::new());
     }
     let invalid = |message: String| Refusal::new(Code::Validation).saying(message);
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-        invalid("the body is not valid JSON".to_owned()).with("cause", error.to_string())
-    })?;
+    let value: Value = serde_json::from_slice(bytes)
+        .map_err(|error| invalid("the body is not valid JSON".to_owned()).with("cause", error.to_string()))?;
     if depth_exceeds(&value, MAX_DEPTH) {
-        return Err(invalid(format!("a body is nested at most {MAX_DEPTH} levels deep")).with("maxDepth", MAX_DEPTH));
+        return Err(
+            invalid(format!("a body is nested at most {MAX_DEPTH} levels deep")).with("maxDepth", MAX_DEPTH)
+        );
     }
     // A NUL can only come in escaped, and few bodies have one: the text is searched before the tree.
     let may_have_nul = bytes.windows(6).any(|window| window == b"\\u0000");

@@ -8,6 +8,7 @@ mod input;
 mod openapi;
 mod paging;
 mod problem;
+mod route;
 mod router;
 mod routes;
 mod serve;

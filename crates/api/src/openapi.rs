@@ -1,139 +1,17 @@
 //! The OpenAPI document, made from the code: the readers tell which fields they look at, the answers what they hold.
 
-use std::fmt;
-
-use agentcafe_domain::{
-    event::Event,
-    fields::{Field, Fields},
-    refusal::Code,
-};
+use agentcafe_domain::{event::Event, fields::Field, refusal::Code};
 use bytes::Bytes;
-use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use crate::{app::Settings, problem::status_of, router::Route};
+use crate::{
+    app::Settings,
+    problem::status_of,
+    route::{Answer, Route, schema_of},
+};
 
 mod glossary;
-
-/// What a route reads and answers.
-pub(crate) struct Operation {
-    tag: &'static str,
-    summary: &'static str,
-    is_mutation: bool,
-    is_hidden: bool,
-    query: Vec<Field>,
-    body: Option<Vec<Field>>,
-    answer: Answer,
-}
-
-type Schema = fn(&mut SchemaGenerator) -> Value;
-
-enum Answer {
-    Data(u16, Schema),
-    Events(&'static str, Schema),
-    Bare(Schema),
-    Flag(&'static str),
-    Stream,
-    Text,
-    Any,
-}
-
-impl fmt::Debug for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Operation").field("summary", &self.summary).finish_non_exhaustive()
-    }
-}
-
-fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
-    generator.subschema_for::<T>().to_value()
-}
-
-impl Operation {
-    fn new(tag: &'static str, summary: &'static str, is_mutation: bool) -> Self {
-        Self {
-            tag,
-            summary,
-            is_mutation,
-            is_hidden: false,
-            query: Vec::new(),
-            body: None,
-            answer: Answer::Any,
-        }
-    }
-
-    /// Something that changes nothing.
-    pub(crate) fn read(tag: &'static str, summary: &'static str) -> Self {
-        Self::new(tag, summary, false)
-    }
-
-    /// Something that takes effect once per idempotency key.
-    pub(crate) fn mutation(tag: &'static str, summary: &'static str) -> Self {
-        Self::new(tag, summary, true)
-    }
-
-    /// A route that the document does not show.
-    pub(crate) fn hidden() -> Self {
-        Self { is_hidden: true, ..Self::new("", "", false) }
-    }
-
-    /// Reads these query parameters.
-    pub(crate) fn query<T>(mut self, reader: impl FnOnce(&Fields) -> T) -> Self {
-        self.query = Fields::describe(reader);
-        self
-    }
-
-    /// Reads these members of the body.
-    pub(crate) fn body<T>(mut self, reader: impl FnOnce(&Fields) -> T) -> Self {
-        self.body = Some(Fields::describe(|fields| {
-            let read = reader(fields);
-            let _ = fields.correlation("correlationId");
-            read
-        }));
-        self
-    }
-
-    /// Answers `{"ok":true,"data":T}`.
-    pub(crate) fn answers<T: JsonSchema>(mut self, status: u16) -> Self {
-        self.answer = Answer::Data(status, schema_of::<T>);
-        self
-    }
-
-    /// Answers with events under `name`, and the members of `T` beside them.
-    pub(crate) fn lists_events<T: JsonSchema>(mut self, name: &'static str) -> Self {
-        self.answer = Answer::Events(name, schema_of::<T>);
-        self
-    }
-
-    /// Answers `T` without an envelope.
-    pub(crate) fn answers_bare<T: JsonSchema>(mut self) -> Self {
-        self.answer = Answer::Bare(schema_of::<T>);
-        self
-    }
-
-    /// Answers `{"ok":true,"data":{name:true}}`.
-    pub(crate) fn answers_with(mut self, name: &'static str) -> Self {
-        self.answer = Answer::Flag(name);
-        self
-    }
-
-    /// Answers with a stream of events.
-    pub(crate) fn streams(mut self) -> Self {
-        self.answer = Answer::Stream;
-        self
-    }
-
-    /// Answers with a text.
-    pub(crate) fn answers_text(mut self) -> Self {
-        self.answer = Answer::Text;
-        self
-    }
-
-    /// Answers with some JSON object.
-    pub(crate) fn answers_any(mut self) -> Self {
-        self.answer = Answer::Any;
-        self
-    }
-}
 
 /// Renders the document.
 pub(crate) fn document(settings: &Settings, routes: &[Route]) -> Bytes {
@@ -142,8 +20,8 @@ pub(crate) fn document(settings: &Settings, routes: &[Route]) -> Bytes {
         .with(|settings| settings.definitions_path = "/components/schemas".into())
         .into_generator();
     let mut paths = Map::new();
-    for route in routes.iter().filter(|route| !route.operation.is_hidden) {
-        let method = if route.operation.is_mutation { "post" } else { "get" };
+    for route in routes.iter().filter(|route| !route.is_hidden) {
+        let method = if route.is_mutation { "post" } else { "get" };
         let described = operation(&mut generator, route);
         paths.entry(route.path).or_insert_with(|| json!({}))[method] = described;
     }
@@ -193,7 +71,7 @@ fn error_schema() -> Value {
 }
 
 fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
-    let Operation { tag, summary, is_mutation, query, body, .. } = &route.operation;
+    let Route { tag, summary, is_mutation, query, body, .. } = route;
     let mut parameters: Vec<Value> = path_names(route.path)
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 },
                             "description": glossary::of(name) }))
@@ -212,7 +90,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
         "summary": summary,
         "operationId": operation_id(route),
         "parameters": parameters,
-        "responses": responses(generator, &route.operation),
+        "responses": responses(generator, route),
     });
     if let Some(fields) = body {
         described["requestBody"] =
@@ -223,7 +101,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
 
 fn operation_id(route: &Route) -> String {
     let words = route.path.split(['/', '-', '.', '{', '}']).filter(|word| !word.is_empty() && *word != "v1");
-    let method = if route.operation.is_mutation { "post" } else { "get" };
+    let method = if route.is_mutation { "post" } else { "get" };
     [method].into_iter().chain(words).collect::<Vec<_>>().join("_")
 }
 
@@ -255,12 +133,10 @@ fn body_schema(fields: &[Field]) -> Value {
     json!({ "type": "object", "properties": properties, "required": required })
 }
 
-fn responses(generator: &mut SchemaGenerator, operation: &Operation) -> Value {
-    let enveloped = |data: Value| {
-        json!({ "type": "object", "required": ["ok", "data"], "properties": { "ok": { "const": true }, "data": data } })
-    };
+fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
+    let enveloped = |data: Value| json!({ "type": "object", "required": ["ok", "data"], "properties": { "ok": { "const": true }, "data": data } });
     let as_json = |schema: Value| json!({ "application/json": { "schema": schema } });
-    let (status, content) = match operation.answer {
+    let (status, content) = match route.answer {
         Answer::Data(status, schema) => (status, as_json(enveloped(schema(generator)))),
         Answer::Events(name, schema) => {
             let event = schema_of::<Event>(generator);
@@ -270,15 +146,16 @@ fn responses(generator: &mut SchemaGenerator, operation: &Operation) -> Value {
         }
         Answer::Bare(schema) => (200, as_json(schema(generator))),
         Answer::Flag(name) => {
-            let data = json!({ "type": "object", "required": [name], "properties": { name: { "const": true } } });
+            let data =
+                json!({ "type": "object", "required": [name], "properties": { name: { "const": true } } });
             (200, as_json(enveloped(data)))
         }
         Answer::Stream => (200, json!({ "text/event-stream": { "schema": { "type": "string" } } })),
         Answer::Text => (200, json!({ "application/openmetrics-text": { "schema": { "type": "string" } } })),
         Answer::Any => (200, as_json(json!({ "type": "object" }))),
     };
-    let mut responses = json!({ status.to_string(): { "description": operation.summary, "content": content } });
-    for (status, codes) in refusals(operation) {
+    let mut responses = json!({ status.to_string(): { "description": route.summary, "content": content } });
+    for (status, codes) in refusals(route) {
         responses[status.to_string()] = json!({
             "description": codes.join(", "),
             "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
@@ -287,12 +164,15 @@ fn responses(generator: &mut SchemaGenerator, operation: &Operation) -> Value {
     responses
 }
 
-/// The codes that an operation may refuse with, by status.
-fn refusals(operation: &Operation) -> Vec<(u16, Vec<&'static str>)> {
+/// The codes that a route may refuse with, by status.
+fn refusals(route: &Route) -> Vec<(u16, Vec<&'static str>)> {
     let reads = [Code::Validation, Code::Unauthorized, Code::NotFound, Code::RateLimited, Code::Unavailable];
-    let mutations: Vec<Code> =
-        Code::ALL.iter().copied().filter(|code| !matches!(code, Code::Internal | Code::PaymentRequired)).collect();
-    let codes = if operation.is_mutation { &mutations[..] } else { &reads[..] };
+    let mutations: Vec<Code> = Code::ALL
+        .iter()
+        .copied()
+        .filter(|code| !matches!(code, Code::Internal | Code::PaymentRequired))
+        .collect();
+    let codes = if route.is_mutation { &mutations[..] } else { &reads[..] };
     let mut by_status: Vec<(u16, Vec<&'static str>)> = Vec::new();
     for code in codes {
         let status = status_of(*code).as_u16();

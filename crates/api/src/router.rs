@@ -16,14 +16,14 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    routing::{MethodRouter, get, post},
+    routing::{get, post},
 };
 
 use crate::{
     app::App,
     front,
     input::MAX_BODY_BYTES,
-    openapi::Operation,
+    route::{Answer, Route, schema_of},
     routes::{
         bootstrap::{self, Bootstrap, BootstrapAsked},
         commands,
@@ -44,198 +44,130 @@ const POLL: &str = "/v1/events/poll";
 /// Neither counted against the request limit nor, but for the last two, behind the token.
 const OPERATIONS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"];
 
-/// One way to reach something.
-pub(crate) struct Route {
-    pub(crate) path: &'static str,
-    pub(crate) handler: MethodRouter<Arc<App>>,
-    pub(crate) operation: Operation,
-}
-
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
-    let rules = Rules::default();
-    let act = |summary| Operation::mutation("Commands", summary).answers::<CommandAccepted>(202);
+    operations().into_iter().chain(agents()).chain(commands()).chain(listening()).collect()
+}
+
+fn operations() -> Vec<Route> {
+    let [health, live, ready, metrics, openapi] = OPERATIONS;
+    let read = |path, handler, summary| Route::read(path, handler, "Operations", summary);
     vec![
-        Route {
-            path: "/v1/bootstrap",
-            handler: get(bootstrap::bootstrap),
-            operation: Operation::read("Agents", "Where an agent is, and what waits for it")
-                .query(|fields| BootstrapAsked::read(fields))
-                .answers::<Bootstrap>(200),
-        },
-        Route {
-            path: "/v1/agent/bootstrap",
-            handler: get(bootstrap::bootstrap),
-            operation: Operation::read("Agents", "The same as /v1/bootstrap")
-                .query(|fields| BootstrapAsked::read(fields))
-                .answers::<Bootstrap>(200),
-        },
-        Route {
-            path: "/v1/commands/enter",
-            handler: post(commands::enter),
-            operation: act("Enter a room").body(|fields| Enter::read(fields)),
-        },
-        Route {
-            path: "/v1/commands/leave",
-            handler: post(commands::leave),
-            operation: act("Leave a room").body(|fields| Leave::read(fields)),
-        },
-        Route {
-            path: "/v1/commands/move",
-            handler: post(commands::walk),
-            operation: act("Take steps").body(|fields| Move::read(fields)),
-        },
-        Route {
-            path: "/v1/commands/say",
-            handler: post(commands::say),
-            operation: act("Say something").body(|fields| Say::read(fields, &rules)),
-        },
-        Route {
-            path: "/v1/conversations/messages",
-            handler: post(commands::message),
-            operation: act("Say something, as a message of a conversation")
-                .body(|fields| Say::read_message(fields, &rules)),
-        },
-        Route {
-            path: "/v1/commands/order",
-            handler: post(commands::order),
-            operation: act("Order something").body(|fields| Order::read(fields)),
-        },
-        Route {
-            path: "/v1/intents/execute",
-            handler: post(intents::execute),
-            operation: Operation::mutation("Commands", "Go somewhere, or sit at a table")
-                .body(|fields| Intent::describe(fields))
-                .answers::<IntentExecuted>(202),
-        },
-        Route {
-            path: "/v1/events",
-            handler: get(events::events),
-            operation: Operation::read("Events", "A page of the log")
-                .query(|fields| EventsAsked::read(fields))
-                .lists_events::<PageEnd>("events"),
-        },
-        Route {
-            path: POLL,
-            handler: get(poll::poll),
-            operation: Operation::read("Events", "The next events, as soon as there are any")
-                .query(|fields| PollAsked::read(fields))
-                .lists_events::<PollEnd>("events"),
-        },
-        Route {
-            path: "/v1/timeline",
-            handler: get(events::timeline),
-            operation: Operation::read("Events", "A page of the log, by time and in either order")
-                .query(|fields| TimelineAsked::read(fields))
-                .lists_events::<TimelineEnd>("events"),
-        },
-        Route {
-            path: "/v1/mentions",
-            handler: get(events::mentions),
-            operation: Operation::read("Events", "Who was mentioned")
-                .query(|fields| MentionsAsked::read(fields))
-                .lists_events::<PageEnd>("mentions"),
-        },
-        Route {
-            path: STREAM,
-            handler: get(streams::market_events),
-            operation: Operation::read("Events", "The log as server-sent events")
-                .query(|fields| StreamAsked::read(fields))
-                .streams(),
-        },
-        Route {
-            path: STREAM_ALIAS,
-            handler: get(streams::market_events),
-            operation: Operation::read("Events", "The same as /v1/streams/market-events")
-                .query(|fields| StreamAsked::read(fields))
-                .streams(),
-        },
-        Route {
-            path: "/v1/inbox",
-            handler: get(inbox::list),
-            operation: Operation::read("Inbox", "What waits for an actor")
-                .query(|fields| InboxAsked::read(fields))
-                .answers::<InboxFound>(200),
-        },
-        Route {
-            path: "/v1/inbox/{inboxId}/ack",
-            handler: post(inbox::ack_one),
-            operation: Operation::mutation("Inbox", "Acknowledge one item")
-                .body(|fields| AckOne::read("0190b5a0-0000-7000-8000-000000000000", fields, fields))
-                .answers::<ItemAcked>(200),
-        },
-        Route {
-            path: "/v1/inbox/ack",
-            handler: post(inbox::ack_many),
-            operation: Operation::mutation("Inbox", "Acknowledge many items")
-                .body(|fields| AckMany::read(fields))
-                .answers::<ItemsAcked>(200),
-        },
-        Route {
-            path: "/v1/presence",
-            handler: get(presence::list),
-            operation: Operation::read("Presence", "Who is there")
-                .query(|fields| PresenceAsked::read(fields))
-                .answers::<PresenceAnswer>(200),
-        },
-        Route {
-            path: "/v1/presence/last-seen",
-            handler: get(presence::last_seen),
-            operation: Operation::read("Presence", "When actors last did something")
-                .query(|fields| LastSeenAsked::read(fields))
-                .answers::<LastSeenAnswer>(200),
-        },
-        Route {
-            path: "/v1/presence/heartbeat",
-            handler: post(presence::heartbeat),
-            operation: Operation::mutation("Presence", "Show that one is there")
-                .body(|fields| Heartbeat::read(fields, &rules))
-                .answers::<HeartbeatRecorded>(202),
-        },
-        Route {
-            path: "/v1/traces/{correlationId}",
-            handler: get(traces::by_correlation),
-            operation: Operation::read("Traces", "What became of a request")
-                .query(|fields| traces::read(fields))
-                .answers::<TraceFound>(200),
-        },
-        Route {
-            path: "/v1/traces/",
-            handler: get(traces::without_id),
-            operation: Operation::hidden(),
-        },
-        Route {
-            path: OPERATIONS[0],
-            handler: get(operations::health),
-            operation: Operation::read("Operations", "The settings and the state of the process")
-                .answers_bare::<Health>(),
-        },
-        Route {
-            path: OPERATIONS[1],
-            handler: get(operations::live),
-            operation: Operation::read("Operations", "The process is up").answers_with("live"),
-        },
-        Route {
-            path: OPERATIONS[2],
-            handler: get(operations::ready),
-            operation: Operation::read("Operations", "The store takes writes").answers_with("ready"),
-        },
-        Route {
-            path: OPERATIONS[3],
-            handler: get(operations::metrics),
-            operation: Operation::read("Operations", "Metrics for Prometheus").answers_text(),
-        },
-        Route {
-            path: OPERATIONS[4],
-            handler: get(operations::openapi),
-            operation: Operation::read("Operations", "This document").answers_any(),
-        },
+        read(health, get(operations::health), "The settings and the state of the process")
+            .answers_with(Answer::Bare(schema_of::<Health>)),
+        read(live, get(operations::live), "The process is up").answers_with(Answer::Flag("live")),
+        read(ready, get(operations::ready), "The store takes writes").answers_with(Answer::Flag("ready")),
+        read(metrics, get(operations::metrics), "Metrics for Prometheus").answers_with(Answer::Text),
+        read(openapi, get(operations::openapi), "This document"),
+    ]
+}
+
+fn agents() -> Vec<Route> {
+    let rules = Rules::default();
+    let bootstrap = |path, summary| {
+        Route::read(path, get(bootstrap::bootstrap), "Agents", summary)
+            .query(BootstrapAsked::read)
+            .answers::<Bootstrap>(200)
+    };
+    vec![
+        bootstrap("/v1/bootstrap", "Where an agent is, and what waits for it"),
+        bootstrap("/v1/agent/bootstrap", "The same as /v1/bootstrap"),
+        Route::read("/v1/inbox", get(inbox::list), "Inbox", "What waits for an actor")
+            .query(InboxAsked::read)
+            .answers::<InboxFound>(200),
+        Route::mutation("/v1/inbox/{inboxId}/ack", post(inbox::ack_one), "Inbox", "Acknowledge one item")
+            .body(AckOne::describe)
+            .answers::<ItemAcked>(200),
+        Route::mutation("/v1/inbox/ack", post(inbox::ack_many), "Inbox", "Acknowledge many items")
+            .body(AckMany::read)
+            .answers::<ItemsAcked>(200),
+        Route::read("/v1/presence", get(presence::list), "Presence", "Who is there")
+            .query(PresenceAsked::read)
+            .answers::<PresenceAnswer>(200),
+        Route::read(
+            "/v1/presence/last-seen",
+            get(presence::last_seen),
+            "Presence",
+            "When actors last did something",
+        )
+        .query(LastSeenAsked::read)
+        .answers::<LastSeenAnswer>(200),
+        Route::mutation(
+            "/v1/presence/heartbeat",
+            post(presence::heartbeat),
+            "Presence",
+            "Show that one is there",
+        )
+        .body(|fields| Heartbeat::read(fields, &rules))
+        .answers::<HeartbeatRecorded>(202),
+        Route::read(
+            "/v1/traces/{correlationId}",
+            get(traces::by_correlation),
+            "Traces",
+            "What became of a request",
+        )
+        .query(traces::read)
+        .answers::<TraceFound>(200),
+        Route::hidden("/v1/traces/", get(traces::without_id)),
+    ]
+}
+
+fn commands() -> Vec<Route> {
+    let rules = Rules::default();
+    let act = |path, handler, summary| {
+        Route::mutation(path, handler, "Commands", summary).answers::<CommandAccepted>(202)
+    };
+    vec![
+        act("/v1/commands/enter", post(commands::enter), "Enter a room").body(Enter::read),
+        act("/v1/commands/leave", post(commands::leave), "Leave a room").body(Leave::read),
+        act("/v1/commands/move", post(commands::walk), "Take steps").body(Move::read),
+        act("/v1/commands/say", post(commands::say), "Say something")
+            .body(|fields| Say::read(fields, &rules)),
+        act(
+            "/v1/conversations/messages",
+            post(commands::message),
+            "Say something, as a message of a conversation",
+        )
+        .body(|fields| Say::read_message(fields, &rules)),
+        act("/v1/commands/order", post(commands::order), "Order something").body(Order::read),
+        Route::mutation(
+            "/v1/intents/execute",
+            post(intents::execute),
+            "Commands",
+            "Go somewhere, or sit at a table",
+        )
+        .body(Intent::describe)
+        .answers::<IntentExecuted>(202),
+    ]
+}
+
+fn listening() -> Vec<Route> {
+    let read = |path, handler, summary| Route::read(path, handler, "Events", summary);
+    let stream = |path, summary| {
+        read(path, get(streams::market_events), summary).query(StreamAsked::read).answers_with(Answer::Stream)
+    };
+    vec![
+        read("/v1/events", get(events::events), "A page of the log")
+            .query(EventsAsked::read)
+            .lists_events::<PageEnd>("events"),
+        read(POLL, get(poll::poll), "The next events, as soon as there are any")
+            .query(PollAsked::read)
+            .lists_events::<PollEnd>("events"),
+        read("/v1/timeline", get(events::timeline), "A page of the log, by time and in either order")
+            .query(TimelineAsked::read)
+            .lists_events::<TimelineEnd>("events"),
+        read("/v1/mentions", get(events::mentions), "Who was mentioned")
+            .query(MentionsAsked::read)
+            .lists_events::<PageEnd>("mentions"),
+        stream(STREAM, "The log as server-sent events"),
+        stream(STREAM_ALIAS, "The same as /v1/streams/market-events"),
     ]
 }
 
 /// The router of the API, with everything that is done around all routes.
 pub fn router(app: Arc<App>) -> Router {
-    let routes = table().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler));
+    let routes =
+        table().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler));
     routes
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), front::door))

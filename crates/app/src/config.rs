@@ -48,7 +48,13 @@ impl Environment {
     }
 
     /// A whole number. Below `least` it is raised to it, but 0 stays 0 where `zero_is_off`.
-    fn number(&self, names: &[&'static str], standard: u64, least: u64, zero_is_off: bool) -> Result<u64, BadSetting> {
+    fn number(
+        &self,
+        names: &[&'static str],
+        standard: u64,
+        least: u64,
+        zero_is_off: bool,
+    ) -> Result<u64, BadSetting> {
         let Some((name, value)) = self.first(names) else { return Ok(standard) };
         let number: u64 = value.parse().map_err(|_| BadSetting {
             name,
@@ -66,7 +72,11 @@ impl Environment {
         Ok(Duration::from_millis(self.number(&[name], standard, least, false)?))
     }
 
-    fn parsed<T: std::str::FromStr>(&self, names: &[&'static str], why: &str) -> Result<Option<T>, BadSetting> {
+    fn parsed<T: std::str::FromStr>(
+        &self,
+        names: &[&'static str],
+        why: &str,
+    ) -> Result<Option<T>, BadSetting> {
         let Some((name, value)) = self.first(names) else { return Ok(None) };
         let bad = |_| BadSetting { name, value: value.to_owned(), why: why.to_owned() };
         value.parse().map(Some).map_err(bad)
@@ -112,7 +122,8 @@ impl Config {
     pub(crate) fn read(environment: &Environment) -> Result<Self, BadSetting> {
         let auth_token = environment.text(&["API_AUTH_TOKEN", "AGENTCAFE_RUNTIME_API_KEY"]);
         let host: Option<IpAddr> = environment.parsed(&["API_HOST"], "it must be an IP address")?;
-        let port = environment.parsed(&["API_PORT", "PORT"], "it must be a port, 0 to 65535")?.unwrap_or(3850);
+        let port =
+            environment.parsed(&["API_PORT", "PORT"], "it must be a port, 0 to 65535")?.unwrap_or(3850);
         let standard_host = if auth_token.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let listen = SocketAddr::new(host.unwrap_or(standard_host.into()), port);
         let mut warnings: Vec<String> = environment
@@ -121,11 +132,15 @@ impl Config {
             .map(|name| format!("{name} is set, but is no setting of agentcafe; see agentcafe --help"))
             .collect();
         if auth_token.is_none() && !listen.ip().is_loopback() {
-            warnings.push(format!("{} can be reached from outside and API_AUTH_TOKEN is not set", listen.ip()));
+            warnings
+                .push(format!("{} can be reached from outside and API_AUTH_TOKEN is not set", listen.ip()));
         }
         Ok(Self {
             listen,
-            data_directory: environment.text(&["AGENTCAFE_DATA_DIR"]).unwrap_or_else(|| "./data".to_owned()).into(),
+            data_directory: environment
+                .text(&["AGENTCAFE_DATA_DIR"])
+                .unwrap_or_else(|| "./data".to_owned())
+                .into(),
             rules: rules(environment)?,
             api: settings(environment, auth_token)?,
             log: environment.text(&["AGENTCAFE_LOG"]).unwrap_or_else(|| "info".to_owned()),
@@ -140,7 +155,8 @@ fn count(number: u64) -> usize {
 
 fn rules(environment: &Environment) -> Result<Rules, BadSetting> {
     let chars = ["API_MAX_CHAT_MESSAGE_CHARS", "AGENTCAFE_MAX_CHAT_MESSAGE_CHARS"];
-    let number = |name, standard, least, zero_is_off| environment.number(&[name], standard, least, zero_is_off);
+    let number =
+        |name, standard, least, zero_is_off| environment.number(&[name], standard, least, zero_is_off);
     let ms = |name, standard, least, zero_is_off| {
         number(name, standard, least, zero_is_off).map(|ms| i64::try_from(ms).unwrap_or(i64::MAX))
     };

@@ -44,7 +44,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         on_turn,
     })?;
     metrics.log_head.set(store.tail().head().0);
-    let engine = Arc::new(Engine::new(store, config.rules.clone(), clock, metrics, Box::new(RandomIds::new())));
+    let engine =
+        Arc::new(Engine::new(store, config.rules.clone(), clock, metrics, Box::new(RandomIds::new())));
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {} (API_HOST, API_PORT)", config.listen))?;

@@ -156,7 +156,14 @@ pub struct Effects {
 impl Effects {
     /// Nothing done yet, with these numbers given.
     pub fn none(heads: Heads) -> Self {
-        Self { events: Vec::new(), written: Written::default(), steps: Vec::new(), allowed: None, heads, acked_after_ms: Vec::new() }
+        Self {
+            events: Vec::new(),
+            written: Written::default(),
+            steps: Vec::new(),
+            allowed: None,
+            heads,
+            acked_after_ms: Vec::new(),
+        }
     }
 }
 

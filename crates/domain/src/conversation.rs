@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    actor::ActorInRoom,
     act::{self, Act, Done},
+    actor::ActorInRoom,
     command::{Command, Halt, Moment, Reply},
     event::payload::{Bubble, ConversationMessagePosted, MentionCreated},
     fields::Fields,

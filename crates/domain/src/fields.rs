@@ -363,8 +363,10 @@ impl Fields {
             None => Ok(None),
             Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
             Some(Value::String(text)) if let Some(at) = Timestamp::parse(&text) => Ok(Some(at)),
-            Some(other) => Err(Refusal::invalid(name, format!("{name} must be an RFC 3339 date-time"))
-                .with("value", other)),
+            Some(other) => {
+                Err(Refusal::invalid(name, format!("{name} must be an RFC 3339 date-time"))
+                    .with("value", other))
+            }
         }
     }
 
@@ -372,13 +374,10 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}` if it is not a whole number.
-    pub fn integer(
-        &self,
-        name: &'static str,
-        range: RangeInclusive<i64>,
-    ) -> Result<Option<i64>, Refusal> {
+    pub fn integer(&self, name: &'static str, range: RangeInclusive<i64>) -> Result<Option<i64>, Refusal> {
         let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high })) {
+        if self.note(name, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high }))
+        {
             return Ok(None);
         }
         let Some(sent) = self.sent_number(name) else { return Ok(None) };
@@ -406,11 +405,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_OUT_OF_BOUNDS {field, min, max, value}`.
-    pub fn bounded(
-        &self,
-        name: &'static str,
-        range: RangeInclusive<i64>,
-    ) -> Result<Option<i64>, Refusal> {
+    pub fn bounded(&self, name: &'static str, range: RangeInclusive<i64>) -> Result<Option<i64>, Refusal> {
         let (low, high) = (*range.start(), *range.end());
         if self.note(name, false, || json!({ "type": ["number", "null"], "minimum": low, "maximum": high })) {
             return Ok(None);
@@ -445,11 +440,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_OUT_OF_BOUNDS {field, min, max, value}` if it is not a number.
-    pub fn clamped(
-        &self,
-        name: &'static str,
-        range: RangeInclusive<i64>,
-    ) -> Result<Option<i64>, Refusal> {
+    pub fn clamped(&self, name: &'static str, range: RangeInclusive<i64>) -> Result<Option<i64>, Refusal> {
         let (low, high) = (*range.start(), *range.end());
         if self.note(name, false, || json!({ "type": ["number", "null"] })) {
             return Ok(None);
@@ -509,7 +500,9 @@ impl Fields {
         }
         let parse = |member: Value| {
             let id = member.as_str().and_then(|text| Uuid::parse_str(text.trim()).ok());
-            id.ok_or_else(|| Refusal::invalid(name, format!("{name} must be an array of UUIDs")).with("value", member))
+            id.ok_or_else(|| {
+                Refusal::invalid(name, format!("{name} must be an array of UUIDs")).with("value", member)
+            })
         };
         members.into_iter().map(parse).collect()
     }
@@ -598,7 +591,10 @@ mod tests {
                 assert_eq!(refusal.details["value"], sent);
             }
         }
-        assert_eq!(query("limit", "1.5").limit(100, 500).map_err(|refusal| refusal.code), Err(Code::Validation));
+        assert_eq!(
+            query("limit", "1.5").limit(100, 500).map_err(|refusal| refusal.code),
+            Err(Code::Validation)
+        );
         assert_eq!(query("limit", "").limit(100, 500), Ok(100));
     }
 

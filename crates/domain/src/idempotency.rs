@@ -129,7 +129,8 @@ mod tests {
     use super::*;
 
     fn key(scope: &[&str], body: &Value) -> IdempotencyKey {
-        IdempotencyKey::new(Some("k"), &TenantId::standard(), scope, "POST", body.as_object().unwrap()).unwrap()
+        IdempotencyKey::new(Some("k"), &TenantId::standard(), scope, "POST", body.as_object().unwrap())
+            .unwrap()
     }
 
     /// RULINGS D8: key order and number formatting do not make another request; values do.

@@ -76,8 +76,10 @@ impl Notice {
             "blockedReason": event.blocked_reason,
             "initiatedBy": event.initiated_by,
         });
-        let newly_assigned =
-            event.to_assignee_actor_id.as_ref().filter(|_| event.to_assignee_actor_id != event.from_assignee_actor_id);
+        let newly_assigned = event
+            .to_assignee_actor_id
+            .as_ref()
+            .filter(|_| event.to_assignee_actor_id != event.from_assignee_actor_id);
         let told = event.target_actor_ids.iter().filter(|target| Some(*target) != newly_assigned);
         told.map(|target| Self::of_task(target.clone(), payload.clone())).collect()
     }
@@ -277,11 +279,15 @@ impl AckOne {
             None => query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
         };
         let actor_id = fields.required_actor("actorId")?;
-        let inbox_id = Uuid::parse_str(inbox_id).map_err(|_| {
-            Refusal::invalid("inboxId", "inboxId must be a UUID").with("value", inbox_id)
-        })?;
+        let inbox_id = Uuid::parse_str(inbox_id)
+            .map_err(|_| Refusal::invalid("inboxId", "inboxId must be a UUID").with("value", inbox_id))?;
         let room_id = fields.room("roomId")?;
         Ok(Self { tenant_id, actor_id, room_id, inbox_id, acked_by: fields.actor("ackedBy") })
+    }
+
+    /// Names the fields of the body.
+    pub fn describe(fields: &Fields) -> Result<(), Refusal> {
+        Self::read(&Uuid::nil().to_string(), fields, fields).map(|_| ())
     }
 
     /// Whose item it is.

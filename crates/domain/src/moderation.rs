@@ -219,19 +219,22 @@ mod tests {
     #[test]
     fn the_rules_apply_in_order() {
         let base = 1_000_000;
-        check(&RULES, &[
-            (base, "enter", None, Ok(())),
-            (base + 149, "move", None, Err(("MOD_MIN_INTERVAL", 1))),
-            (base + 150, "say", Some("Hello  there"), Ok(())),
-            (base + 300, "conversation_message", Some(" hello THERE"), Ok(())),
-            (base + 450, "say", Some("hello there"), Err(("MOD_REPEAT_TEXT", 59_701))),
-            (base + 460, "say", Some("other"), Err(("MOD_COOLDOWN", 1_990))),
-            (base + 2_450, "say", Some("other"), Ok(())),
-            (base + 2_600, "order", None, Ok(())),
-            (base + 2_750, "move", None, Err(("MOD_RATE_LIMIT", 57_251))),
-            (base + 60_001, "move", None, Ok(())),
-            (base + 60_151, "say", Some("hello there"), Ok(())),
-        ]);
+        check(
+            &RULES,
+            &[
+                (base, "enter", None, Ok(())),
+                (base + 149, "move", None, Err(("MOD_MIN_INTERVAL", 1))),
+                (base + 150, "say", Some("Hello  there"), Ok(())),
+                (base + 300, "conversation_message", Some(" hello THERE"), Ok(())),
+                (base + 450, "say", Some("hello there"), Err(("MOD_REPEAT_TEXT", 59_701))),
+                (base + 460, "say", Some("other"), Err(("MOD_COOLDOWN", 1_990))),
+                (base + 2_450, "say", Some("other"), Ok(())),
+                (base + 2_600, "order", None, Ok(())),
+                (base + 2_750, "move", None, Err(("MOD_RATE_LIMIT", 57_251))),
+                (base + 60_001, "move", None, Ok(())),
+                (base + 60_151, "say", Some("hello there"), Ok(())),
+            ],
+        );
     }
 
     /// The issue: settings of 0 mean 0, here: the rule is off.

@@ -36,8 +36,7 @@ struct Steps {
 
 impl Steps {
     fn read(fields: &Fields) -> Result<Self, Refusal> {
-        let direction =
-            fields.required_choice("direction", &Direction::NAMES, Code::InvalidDirection)?;
+        let direction = fields.required_choice("direction", &Direction::NAMES, Code::InvalidDirection)?;
         let steps = fields.bounded("steps", 1..=MAX_STEPS)?;
         Ok(Self {
             leg: Leg { direction, steps: steps.unwrap_or(1) },
@@ -251,13 +250,10 @@ impl Command for Intent {
         let ttl_ms = moment.rules.presence_default_ttl_ms;
         let why = Reason::of_agent("intent_activity");
         let cause = completed.cause();
-        let presence =
-            presence::heartbeat(moment, &self.actor, (Status::Busy, ttl_ms), why, Some(&cause))?;
+        let presence = presence::heartbeat(moment, &self.actor, (Status::Busy, ttl_ms), why, Some(&cause))?;
         let emitted = moment.emitted();
-        moment.step(
-            StepCode::IntentExecuted,
-            json!({ "intent": self.intent, "emittedEvents": emitted.len() }),
-        );
+        moment
+            .step(StepCode::IntentExecuted, json!({ "intent": self.intent, "emittedEvents": emitted.len() }));
         moment.step(StepCode::EventAppendOk, json!({ "replay": false }));
         let answer = IntentExecuted {
             accepted: true,

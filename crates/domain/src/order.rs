@@ -64,8 +64,7 @@ impl Command for Order {
         let wish = self.wish.as_ref().map_err(Clone::clone)?;
         let action = Action { label: self.act.label, text: None, source: Source::Api };
         moment.moderate(&self.act.actor, &action)?;
-        let payload =
-            OrderChanged { item_id: wish.item_id.clone(), size: wish.size.clone(), reaction: None };
+        let payload = OrderChanged { item_id: wish.item_id.clone(), size: wish.size.clone(), reaction: None };
         let ordered = moment.append(&self.act.actor, &payload, wish.cause.as_deref())?;
         moment.step_appended(&ordered);
         self.act.finish(moment, ordered, Done::Busy)

@@ -35,8 +35,11 @@ pub struct PinnedContext {
 }
 
 impl Record for PinnedContext {
-    const TABLE: &'static Table =
-        &Table { name: "pinned_contexts", key: &["tenant_id", "room_id", "version"], columns: &["is_active"] };
+    const TABLE: &'static Table = &Table {
+        name: "pinned_contexts",
+        key: &["tenant_id", "room_id", "version"],
+        columns: &["is_active"],
+    };
 
     fn key(&self) -> Key {
         vec![(&self.tenant_id).into(), (&self.room_id).into(), (self.version as i64).into()]

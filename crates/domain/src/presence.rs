@@ -112,7 +112,13 @@ pub fn read(actor: &ActorInRoom) -> Query {
 
 impl Presence {
     /// The presence after a heartbeat. One with status `inactive` is a goodbye: the actor no longer counts as there.
-    fn beat(previous: Option<&Self>, actor: &ActorInRoom, status: Status, ttl_ms: i64, now: Timestamp) -> Self {
+    fn beat(
+        previous: Option<&Self>,
+        actor: &ActorInRoom,
+        status: Status,
+        ttl_ms: i64,
+        now: Timestamp,
+    ) -> Self {
         let ttl_ms = ttl_ms.max(*TTL_MS.start());
         Self {
             tenant_id: actor.tenant_id.clone(),
@@ -207,10 +213,8 @@ pub fn set_inactive(
         return Ok(Some(previous));
     }
     let current = previous.gone(moment.now);
-    let shown = Shown {
-        last_heartbeat_at: Some(current.last_heartbeat_at),
-        expires_at: Some(current.expires_at),
-    };
+    let shown =
+        Shown { last_heartbeat_at: Some(current.last_heartbeat_at), expires_at: Some(current.expires_at) };
     if let Some(change) = status_changed(&previous, &current, why, shown) {
         moment.append(actor, &change, cause)?;
     }

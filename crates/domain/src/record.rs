@@ -340,8 +340,14 @@ mod tests {
 
     #[test]
     fn order_is_total() {
-        let mut find =
-            Find { table: &TABLE, conditions: vec![], order_by: "at", descending: true, after: None, limit: 10 };
+        let mut find = Find {
+            table: &TABLE,
+            conditions: vec![],
+            order_by: "at",
+            descending: true,
+            after: None,
+            limit: 10,
+        };
         let mut things = [thing(2, None, 1), thing(1, None, 1), thing(3, None, 9)];
         things.sort_by(|left, right| find.compare(left, right));
         assert_eq!(things.each_ref().map(|thing| thing.key[0].clone()), [3, 1, 2].map(Cell::Integer));

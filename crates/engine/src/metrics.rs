@@ -76,7 +76,11 @@ impl Metrics {
         let requests = Family::<RequestLabels, Counter>::default();
         registry.register("http_requests", "Answered requests by route and status", requests.clone());
         let request_seconds = seconds();
-        registry.register("http_request_seconds", "How long requests took, streams and long polls excepted", request_seconds.clone());
+        registry.register(
+            "http_request_seconds",
+            "How long requests took, streams and long polls excepted",
+            request_seconds.clone(),
+        );
         let turn_commands = Histogram::new(exponential_buckets(1.0, 2.0, 10));
         registry.register("turn_commands", "Commands in a turn", turn_commands.clone());
         let turn_seconds = seconds();
@@ -92,9 +96,17 @@ impl Metrics {
         let stream_events = Counter::default();
         registry.register("stream_events", "Events sent to streams", stream_events.clone());
         let moderation_blocks = Reasons::default();
-        registry.register("moderation_blocks", "Actions blocked by moderation, by reason", moderation_blocks.clone());
+        registry.register(
+            "moderation_blocks",
+            "Actions blocked by moderation, by reason",
+            moderation_blocks.clone(),
+        );
         let override_blocks = Reasons::default();
-        registry.register("override_blocks", "Actions blocked by operators, by reason", override_blocks.clone());
+        registry.register(
+            "override_blocks",
+            "Actions blocked by operators, by reason",
+            override_blocks.clone(),
+        );
         let inbox_enqueue_seconds = seconds();
         registry.register(
             "inbox_enqueue_seconds",
@@ -102,7 +114,11 @@ impl Metrics {
             inbox_enqueue_seconds.clone(),
         );
         let inbox_ack_seconds = Histogram::new(exponential_buckets(0.01, 4.0, 12));
-        registry.register("inbox_ack_seconds", "How long inbox items waited for their ack", inbox_ack_seconds.clone());
+        registry.register(
+            "inbox_ack_seconds",
+            "How long inbox items waited for their ack",
+            inbox_ack_seconds.clone(),
+        );
         Self {
             registry,
             requests,

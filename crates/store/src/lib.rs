@@ -8,8 +8,8 @@ pub mod tail;
 mod turn;
 
 pub use envelope::{Answer, Envelope, Failure, Origin, Request, TraceNote};
-pub use turn::refusal_step;
 pub use event_query::{EventFilter, EventPage, EventQuery, LoggedEvent};
 pub use sqlite::open::OpenError;
-pub use store::{Options, ReadError, Store};
 pub use sqlite::writer::TurnReport;
+pub use store::{Options, ReadError, Store};
+pub use turn::refusal_step;

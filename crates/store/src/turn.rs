@@ -101,7 +101,12 @@ pub(crate) struct InboxTimes {
 
 impl<'c> Turn<'c> {
     /// Begins a turn after `heads`, and tells what it needs first.
-    pub(crate) fn begin(context: &'c mut Context, now: Timestamp, heads: Heads, jobs: Vec<Job>) -> (Self, Needs) {
+    pub(crate) fn begin(
+        context: &'c mut Context,
+        now: Timestamp,
+        heads: Heads,
+        jobs: Vec<Job>,
+    ) -> (Self, Needs) {
         let mut needs = Needs::default();
         for job in &jobs {
             needs.queries.extend(job.envelope.command.reads());
@@ -243,9 +248,10 @@ impl<'c> Turn<'c> {
 
     /// Hands over the committed events, the answers to be sent once they are published, and the inbox's times.
     pub(crate) fn commit(self) -> (Vec<StoredEvent>, Vec<(Job, Decided)>, InboxTimes) {
-        let decided = self.decided.into_iter().map(|decided| {
-            decided.unwrap_or(Err(Failure::Internal("the command was not decided")))
-        });
+        let decided = self
+            .decided
+            .into_iter()
+            .map(|decided| decided.unwrap_or(Err(Failure::Internal("the command was not decided"))));
         (self.writes.events, self.jobs.into_iter().zip(decided).collect(), self.inbox)
     }
 

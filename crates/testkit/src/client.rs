@@ -158,8 +158,10 @@ impl Request {
     /// If there is no answer.
     pub async fn stream(self) -> Result<EventStream, Answer> {
         let what = format!("{} {}", self.method, self.url);
-        let opening = tokio::time::timeout(ANSWER_DEADLINE, self.build().header("accept", "text/event-stream").send());
-        let response = opening.await.unwrap_or_else(|_| panic!("{what}: no answer within {ANSWER_DEADLINE:?}"));
+        let opening =
+            tokio::time::timeout(ANSWER_DEADLINE, self.build().header("accept", "text/event-stream").send());
+        let response =
+            opening.await.unwrap_or_else(|_| panic!("{what}: no answer within {ANSWER_DEADLINE:?}"));
         let response = response.unwrap_or_else(|error| panic!("{what}: no answer: {error:?}"));
         let kind = response.headers().get("content-type").and_then(|value| value.to_str().ok());
         if kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
@@ -173,7 +175,8 @@ impl Request {
     /// # Errors
     /// When there is no answer, or it is no event stream: then what was answered instead.
     pub async fn try_stream(self) -> Result<EventStream, Option<Answer>> {
-        let opening = tokio::time::timeout(ANSWER_DEADLINE, self.build().header("accept", "text/event-stream").send());
+        let opening =
+            tokio::time::timeout(ANSWER_DEADLINE, self.build().header("accept", "text/event-stream").send());
         let Ok(Ok(response)) = opening.await else { return Err(None) };
         let kind = response.headers().get("content-type").and_then(|value| value.to_str().ok());
         if kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
@@ -225,7 +228,8 @@ impl Answer {
     #[track_caller]
     #[must_use]
     pub fn data(&self) -> &Value {
-        let success = (200..300).contains(&self.status) && self.json["ok"] == true && self.json["data"].is_object();
+        let success =
+            (200..300).contains(&self.status) && self.json["ok"] == true && self.json["data"].is_object();
         assert!(success, "no success: {} {}", self.status, self.text);
         &self.json["data"]
     }
@@ -251,5 +255,6 @@ fn header_name(name: &str) -> HeaderName {
 }
 
 fn header_value(value: &str) -> HeaderValue {
-    HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|error| panic!("{value:?} is no header value: {error}"))
+    HeaderValue::from_bytes(value.as_bytes())
+        .unwrap_or_else(|error| panic!("{value:?} is no header value: {error}"))
 }

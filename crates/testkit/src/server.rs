@@ -59,7 +59,8 @@ impl Launch {
     /// If no temporary directory can be made.
     #[must_use]
     pub fn new(binary: impl Into<PathBuf>) -> Self {
-        let fresh = tempfile::Builder::new().prefix("agentcafe-test-").tempdir().expect("a temporary directory");
+        let fresh =
+            tempfile::Builder::new().prefix("agentcafe-test-").tempdir().expect("a temporary directory");
         let kept = KEPT.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
         let unlimited = UNLIMITED.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let launch = Self {

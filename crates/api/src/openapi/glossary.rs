@@ -6,7 +6,10 @@ pub(crate) fn of(name: &str) -> &'static str {
 }
 
 const ENTRIES: &[(&str, &str)] = &[
-    ("Idempotency-Key", "Names this request: however often it is sent, it takes effect once and has one answer."),
+    (
+        "Idempotency-Key",
+        "Names this request: however often it is sent, it takes effect once and has one answer.",
+    ),
     ("ackedBy", "Who acknowledges; else the actor itself."),
     ("active", "Only those who are there, or only those who are not."),
     ("actorId", "The actor: who acts, or whose data is read. On /v1/events/poll: who listens."),
@@ -15,7 +18,10 @@ const ENTRIES: &[(&str, &str)] = &[
     ("causationId", "The event that made the actor act."),
     ("contextWindowId", "The speaker's name for the context it had in mind."),
     ("contextWindowMaxItems", "How many items that context holds."),
-    ("correlationId", "Ties together all events of this request, and finds its trace; else a fresh one is made."),
+    (
+        "correlationId",
+        "Ties together all events of this request, and finds its trace; else a fresh one is made.",
+    ),
     ("cursor", "Start behind this place: the nextCursor of the page before."),
     ("direction", "N, S, E or W."),
     ("fromTs", "Only at or after this moment."),
@@ -64,7 +70,7 @@ mod tests {
     #[test]
     fn every_field_has_a_meaning() {
         for route in table() {
-            let fields = route.operation.query.iter().chain(route.operation.body.iter().flatten());
+            let fields = route.query.iter().chain(route.body.iter().flatten());
             for field in fields {
                 assert_ne!(of(field.name), "", "{} of {} has no entry here", field.name, route.path);
             }

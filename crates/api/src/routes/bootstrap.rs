@@ -119,7 +119,10 @@ async fn discover(store: &Store, asked: &BootstrapAsked) -> Result<Discovery, Pr
     for wanted in [&RoomId::main(), &asked.room] {
         if rooms.iter().all(|room| room.room_id != *wanted) {
             let stored = store.get(vec![(&asked.tenant).into(), wanted.into()]).await?;
-            rooms.insert(0, stored.unwrap_or_else(|| Room::without_record(asked.tenant.clone(), wanted.clone())));
+            rooms.insert(
+                0,
+                stored.unwrap_or_else(|| Room::without_record(asked.tenant.clone(), wanted.clone())),
+            );
         }
     }
     let encode = |id: &str| utf8_percent_encode(id, NON_ALPHANUMERIC).to_string();
@@ -206,6 +209,7 @@ async fn thread_of_newest_message(
     };
     let newest = store.events(EventQuery::newest(filter, 1)).await?.events;
     let event = newest.first().and_then(|event| serde_json::from_slice::<Event>(&event.json).ok());
-    let thread = event.and_then(|event| event.payload["conversation"]["threadId"].as_str().map(str::to_owned));
+    let thread =
+        event.and_then(|event| event.payload["conversation"]["threadId"].as_str().map(str::to_owned));
     Ok(thread)
 }

@@ -55,7 +55,8 @@ fn listener(query: &Fields, filter: &EventFilter) -> Result<Option<Listening>, R
     let heartbeat = query.flag("heartbeat")?.unwrap_or(true);
     let status = query.choice("status", &Status::NAMES)?;
     let ttl_ms = query.clamped("ttlMs", TTL_MS)?;
-    let (Some(actor_id), Some(tenant_id), Some(room_id)) = (actor, filter.tenant.clone(), filter.room.clone())
+    let (Some(actor_id), Some(tenant_id), Some(room_id)) =
+        (actor, filter.tenant.clone(), filter.room.clone())
     else {
         return Ok(None);
     };
@@ -74,7 +75,8 @@ pub(crate) struct PollEnd {
 }
 
 pub(crate) async fn poll(asked: Asked) -> Result<Response, Problem> {
-    let PollAsked { filter, cursor, after_event_id, limit, timeout, listener } = PollAsked::read(&asked.query)?;
+    let PollAsked { filter, cursor, after_event_id, limit, timeout, listener } =
+        PollAsked::read(&asked.query)?;
     let engine = &asked.app.engine;
     let began = engine.clock.stopwatch();
     let after = match cursor {

@@ -65,6 +65,7 @@ pub(crate) async fn market_events(asked: Asked, headers: HeaderMap) -> Result<Re
 fn last_event_id(headers: &HeaderMap) -> Result<Option<Sequence>, Refusal> {
     let text = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::trim);
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let invalid = || Refusal::invalid("last-event-id", "Last-Event-ID must be a sequence").with("value", text);
+    let invalid =
+        || Refusal::invalid("last-event-id", "Last-Event-ID must be a sequence").with("value", text);
     text.parse().map(|sequence| Some(Sequence(sequence))).map_err(|_| invalid())
 }

@@ -18,8 +18,16 @@ pub(super) const PREFIXES: [&str; 4] = ["AGENTCAFE_", "API_", "MOD_", "PRESENCE_
 const SETTINGS: &[Setting] = &[
     setting(&["API_HOST"], "127.0.0.1, or 0.0.0.0 with a token", "The IP address to listen on"),
     setting(&["API_PORT", "PORT"], "3850", "The port to listen on; 0 takes a free one"),
-    setting(&["AGENTCAFE_DATA_DIR"], "./data", "Where the embedded database is kept; one process per directory"),
-    setting(&["AGENTCAFE_LOG"], "info", "What the process logs: error, warn, info, debug, or directives per part"),
+    setting(
+        &["AGENTCAFE_DATA_DIR"],
+        "./data",
+        "Where the embedded database is kept; one process per directory",
+    ),
+    setting(
+        &["AGENTCAFE_LOG"],
+        "info",
+        "What the process logs: error, warn, info, debug, or directives per part",
+    ),
     setting(
         &["API_AUTH_TOKEN", "AGENTCAFE_RUNTIME_API_KEY"],
         "none",
@@ -46,21 +54,34 @@ const SETTINGS: &[Setting] = &[
     setting(&["API_IDEMPOTENCY_TTL_MS"], "86400000", "How long an idempotency key is kept; at least 60000"),
     setting(&["PRESENCE_DEFAULT_TTL_MS"], "60000", "How long an actor counts as present; 1000 to 600000"),
     setting(&["PRESENCE_SWEEP_MS"], "2000", "How often presences that ran out are looked for; at least 500"),
-    setting(&["MOD_WINDOW_MS"], "60000", "How long moderation remembers actions; at least 1000; 0: not at all"),
+    setting(
+        &["MOD_WINDOW_MS"],
+        "60000",
+        "How long moderation remembers actions; at least 1000; 0: not at all",
+    ),
     setting(&["MOD_MAX_ACTIONS_PER_WINDOW"], "40", "Actions of an actor in a room per window; 0: no limit"),
     setting(&["MOD_MAX_REPEATED_TEXT_PER_WINDOW"], "4", "How often the same text per window; 0: no limit"),
     setting(&["MOD_MIN_ACTION_INTERVAL_MS"], "150", "The least time between two actions; 0: none"),
-    setting(&["MOD_COOLDOWN_MS"], "2000", "How long an actor must be quiet after it hit a limit; 0: not at all"),
+    setting(
+        &["MOD_COOLDOWN_MS"],
+        "2000",
+        "How long an actor must be quiet after it hit a limit; 0: not at all",
+    ),
 ];
 
 /// The names of all settings.
 pub(super) fn names() -> Vec<&'static str> {
-    SETTINGS.iter().flat_map(|setting| setting.names.iter().copied()).chain(["AGENTCAFE_URL", "AGENTCAFE_TOKEN"]).collect()
+    SETTINGS
+        .iter()
+        .flat_map(|setting| setting.names.iter().copied())
+        .chain(["AGENTCAFE_URL", "AGENTCAFE_TOKEN"])
+        .collect()
 }
 
 /// The part of `--help` that lists the settings.
 pub(crate) fn help() -> String {
-    let mut help = String::from("Settings, from the environment (times in milliseconds; blank counts as not set):\n");
+    let mut help =
+        String::from("Settings, from the environment (times in milliseconds; blank counts as not set):\n");
     for Setting { names, standard, meaning } in SETTINGS {
         help.push_str(&format!("\n  {}\n      {meaning} [default: {standard}]\n", names.join(", else ")));
     }

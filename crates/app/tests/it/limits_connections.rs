@@ -28,7 +28,8 @@ async fn running_out_of_files_hurts_nobody_who_is_connected() {
     let complained = async || server.log().contains("could not be accepted").then_some(());
     eventually("the server runs out of files", DEADLINE, complained).await;
     for number in 0..20 {
-        let said = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": format!("{number}") })).await;
+        let said =
+            client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": format!("{number}") })).await;
         assert_eq!(said.status, 202, "{}", said.text);
         let heard = stream.next_of("conversation_message_posted").await;
         assert_eq!(heard.data["eventId"], said.data()["eventId"]);
@@ -37,7 +38,8 @@ async fn running_out_of_files_hurts_nobody_who_is_connected() {
     assert!(complaints < 2_000, "{complaints} lines in the log: it does not pause between attempts");
     drop(idle);
     let served = async || {
-        let answer = Client::new(server.address()).request(agentcafe_testkit::Method::GET, "/readyz").try_send().await;
+        let answer =
+            Client::new(server.address()).request(agentcafe_testkit::Method::GET, "/readyz").try_send().await;
         answer.is_ok_and(|answer| answer.status == 200).then_some(())
     };
     eventually("newcomers are served again", DEADLINE, served).await;

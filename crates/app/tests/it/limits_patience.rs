@@ -28,11 +28,13 @@ async fn patience_with_slow_clients_ends() {
     half_head.send(&head.as_bytes()[..40]).await;
     half_body.send(format!("{head}{}", &body[..10]).as_bytes()).await;
     for number in 0..100 {
-        let said = client.act("/v1/commands/say", json!({ "actorId": "Kai", "text": format!("{number}") })).await;
+        let said =
+            client.act("/v1/commands/say", json!({ "actorId": "Kai", "text": format!("{number}") })).await;
         assert_eq!(said.status, 202, "{}", said.text);
     }
     let wait = async |connection: &mut RawConnection| (connection.rest(OVER).await, begun.elapsed());
-    let ((to_head, head_took), (to_body, body_took)) = tokio::join!(wait(&mut half_head), wait(&mut half_body));
+    let ((to_head, head_took), (to_body, body_took)) =
+        tokio::join!(wait(&mut half_head), wait(&mut half_body));
     assert!(to_head.is_empty() || to_head.starts_with("HTTP/1.1 408"), "{to_head}");
     assert!(to_body.starts_with("HTTP/1.1 400") && to_body.contains("ERR_VALIDATION"), "{to_body}");
     for took in [head_took, body_took] {

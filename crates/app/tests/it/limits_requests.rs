@@ -83,9 +83,10 @@ async fn bodies_that_break_off_have_no_effect() {
     let server = launch().start().await;
     let (head, body) = say_over_the_wire("cut", &json!({ "actorId": "Nova", "text": "cut off" }));
     let chunked = "POST /v1/commands/say HTTP/1.1\r\nhost: cafe\r\nidempotency-key: c\r\ntransfer-encoding: chunked\r\n\r\n";
-    let starts = [head.clone(), format!("{head}{}", &body[..20]), format!("{chunked}14\r\n{}", &body[..20]), {
-        format!("{chunked}{:x}\r\n{body}\r\n", body.len())
-    }];
+    let starts =
+        [head.clone(), format!("{head}{}", &body[..20]), format!("{chunked}14\r\n{}", &body[..20]), {
+            format!("{chunked}{:x}\r\n{body}\r\n", body.len())
+        }];
     for start in starts {
         let mut connection = RawConnection::open(server.address()).await;
         connection.send(start.as_bytes()).await;

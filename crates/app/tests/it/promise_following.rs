@@ -107,7 +107,8 @@ async fn followers_that_come_back_miss_nothing() {
         let Follower { manner, query, heard, visits, .. } = &follower;
         assert!(*visits > 3, "{manner:?} {query} was hardly cut off");
         let want = matching(&client, query).await;
-        let places = |events: &[Value]| events.iter().map(|event| event["sequence"].clone()).collect::<Vec<_>>();
+        let places =
+            |events: &[Value]| events.iter().map(|event| event["sequence"].clone()).collect::<Vec<_>>();
         assert_eq!(places(heard), places(&want), "{manner:?} {query}");
         assert_eq!(heard, &want, "{manner:?} {query}");
     }

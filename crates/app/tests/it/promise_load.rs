@@ -116,13 +116,20 @@ pub(crate) async fn assert_logged(client: &Client, all: &[Said]) {
         };
         assert_eq!(events.len(), 1, "{said:?}");
         let answer: Value = serde_json::from_str(answer).expect("an answer is JSON");
-        assert_eq!((&events[0]["eventId"], &events[0]["sequence"]), (&answer["data"]["eventId"], &answer["data"]["sequence"]));
+        assert_eq!(
+            (&events[0]["eventId"], &events[0]["sequence"]),
+            (&answer["data"]["eventId"], &answer["data"]["sequence"])
+        );
         let emitted = answer["data"]["emittedEvents"].as_array().expect("a list");
         assert!(emitted.len() >= 3, "a message, a mention and a heartbeat: {emitted:?}");
         for told in emitted {
             let place = told["sequence"].as_u64().expect("a sequence");
             let event = &log[usize::try_from(place).expect("a small number") - 1];
-            assert_eq!((&event["eventId"], &event["type"]), (&told["eventId"], &told["eventType"]), "{said:?}");
+            assert_eq!(
+                (&event["eventId"], &event["type"]),
+                (&told["eventId"], &told["eventType"]),
+                "{said:?}"
+            );
         }
     }
     let mentions = log.iter().filter(|event| event["type"] == "mention_created").count();

@@ -3,10 +3,7 @@
 use agentcafe_testkit::{Value, json};
 
 use crate::{
-    launch,
-    promise_large_events::post_large_says,
-    promise_load::page_by_page,
-    promise_raw::RawConnection,
+    launch, promise_large_events::post_large_says, promise_load::page_by_page, promise_raw::RawConnection,
 };
 
 /// How much the server may grow meanwhile: its memory of the newest events (8 MiB), shared frames (4 MiB), database caches
@@ -47,7 +44,8 @@ async fn stall(readers: usize) {
             assert!(read == *first, "two readers were told different things");
             continue;
         }
-        let parsed: Vec<Value> = read.iter().map(|data| serde_json::from_slice(data).expect("JSON")).collect();
+        let parsed: Vec<Value> =
+            read.iter().map(|data| serde_json::from_slice(data).expect("JSON")).collect();
         assert!(parsed == log, "the reader was not told what the log says");
         first_read = Some(read);
     }

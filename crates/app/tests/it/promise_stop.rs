@@ -60,7 +60,9 @@ async fn a_stop_under_load_loses_nothing() {
         let (mut events, mut last) = (0, 0);
         let end = loop {
             match stream.next_within(END_DEADLINE).await {
-                Ok(frame) if frame.id.is_some() => (events, last) = (events + 1, frame.id.unwrap_or(0).max(last)),
+                Ok(frame) if frame.id.is_some() => {
+                    (events, last) = (events + 1, frame.id.unwrap_or(0).max(last))
+                }
                 Ok(_) => {}
                 Err(silence) => break silence,
             }

@@ -13,9 +13,13 @@ use tempfile::TempDir;
 /// Runs a system command that the test cannot do without.
 fn run(command: &mut Command) {
     let output = command.output();
-    let output = output.unwrap_or_else(|error| panic!("{command:?} cannot be run, but this test needs it: {error}"));
+    let output =
+        output.unwrap_or_else(|error| panic!("{command:?} cannot be run, but this test needs it: {error}"));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?} is not permitted, but this test needs it (run it as root): {said}");
+    assert!(
+        output.status.success(),
+        "{command:?} is not permitted, but this test needs it (run it as root): {said}"
+    );
 }
 
 /// A disk in memory that is soon full. It is gone when this is dropped.

@@ -24,7 +24,7 @@ async fn say(client: &Client, number: usize) -> Answer {
 /// CONTRACT 25.6 and 25.7, RULINGS: a clear answer that says when to come back.
 #[track_caller]
 pub(crate) fn assert_unavailable(answer: &Answer) {
-    answer.refusal(503, "ERR_UNAVAILABLE");
+    let _ = answer.refusal(503, "ERR_UNAVAILABLE");
     let retry_after = answer.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
     assert!(retry_after.is_some_and(|seconds| seconds >= 1), "no Retry-After: {:?}", answer.headers);
 }
@@ -65,7 +65,8 @@ async fn fill(client: &Client) -> Vec<Answer> {
 /// Reads of every kind go on while nothing can be written.
 async fn assert_reads_go_on(client: &Client, accepted: &[Answer]) {
     assert_all_there(client, accepted).await;
-    for path in ["/v1/timeline?order=desc&limit=5", "/v1/bootstrap?actorId=Nova", "/v1/presence", "/healthz"] {
+    for path in ["/v1/timeline?order=desc&limit=5", "/v1/bootstrap?actorId=Nova", "/v1/presence", "/healthz"]
+    {
         assert_eq!(client.get(path).await.status, 200, "{path}");
     }
     let poll = client.get("/v1/events/poll?cursor=0&limit=1").await;
@@ -135,7 +136,9 @@ async fn a_full_disk_refuses_writes_and_recovers() {
 async fn a_full_disk_is_told_at_the_start() {
     let disk = SmallDisk::mount(8);
     disk.put_ballast("all", 8);
-    let Err(failed) = launch().data_dir(disk.data()).try_start().await else { panic!("it is ready on a full disk") };
+    let Err(failed) = launch().data_dir(disk.data()).try_start().await else {
+        panic!("it is ready on a full disk")
+    };
     let status = failed.status.expect("it ends instead of waiting");
     assert!(!status.success() && !failed.log.contains("panicked"), "{status:?}: {}", failed.log);
     assert!(failed.log.contains(&disk.data().display().to_string()), "{}", failed.log);

@@ -9,10 +9,13 @@ use crate::{launch, promise_load::everything};
 
 /// Every file in a directory but the lock, byte for byte.
 fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = fs::read_dir(directory).expect("the directory is there").map(|entry| entry.expect("an entry"));
+    let entries =
+        fs::read_dir(directory).expect("the directory is there").map(|entry| entry.expect("an entry"));
     let files = entries.filter(|entry| entry.path().extension().is_none_or(|extension| extension != "lock"));
     files
-        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path()).expect("a file")))
+        .map(|entry| {
+            (entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path()).expect("a file"))
+        })
         .collect()
 }
 
@@ -50,8 +53,13 @@ async fn a_directory_in_use_is_refused() {
     let path = directory.path().display().to_string();
     let mut first = launch().data_dir(directory.path()).start().await;
     for number in 1..4 {
-        fails(launch().data_dir(directory.path()), &[&path, "in use by another process", "AGENTCAFE_DATA_DIR"]).await;
-        let said = first.client().act("/v1/commands/order", json!({ "actorId": "Nova", "itemId": "tea" })).await;
+        fails(
+            launch().data_dir(directory.path()),
+            &[&path, "in use by another process", "AGENTCAFE_DATA_DIR"],
+        )
+        .await;
+        let said =
+            first.client().act("/v1/commands/order", json!({ "actorId": "Nova", "itemId": "tea" })).await;
         assert_eq!(said.status, 202, "after {number} attempts: {}", said.text);
     }
     first.kill();

@@ -19,7 +19,8 @@ const WAKE_DEADLINE: Duration = Duration::from_secs(20);
 /// Says things in three rooms by three actors, each text longer than the one before.
 async fn write(store: Arc<Store>, writer: usize) {
     for round in 0..ROUNDS {
-        let (room, name) = (format!("room-{}", (writer + round) % 3), format!("actor-{}", (writer * round) % 3));
+        let (room, name) =
+            (format!("room-{}", (writer + round) % 3), format!("actor-{}", (writer * round) % 3));
         say(&store, &room, &name, "x".repeat(TEXT_BYTES + round)).await;
     }
 }
@@ -56,7 +57,12 @@ struct Following {
     seen: JoinHandle<Vec<LoggedEvent>>,
 }
 
-fn begin(store: &Arc<Store>, after: Sequence, limit: usize, finished: &watch::Receiver<bool>) -> Vec<Following> {
+fn begin(
+    store: &Arc<Store>,
+    after: Sequence,
+    limit: usize,
+    finished: &watch::Receiver<bool>,
+) -> Vec<Following> {
     let begin = |filter: EventFilter| {
         let seen = tokio::spawn(follow(Arc::clone(store), filter.clone(), after, limit, finished.clone()));
         Following { filter, after, limit, seen }
@@ -74,7 +80,8 @@ async fn followers_see_every_event_once_in_order() {
     for limit in [1, 500] {
         following.extend(begin(&cafe.store, Sequence::START, limit, &finished));
     }
-    let writers: Vec<_> = (0..WRITERS).map(|writer| tokio::spawn(write(Arc::clone(&cafe.store), writer))).collect();
+    let writers: Vec<_> =
+        (0..WRITERS).map(|writer| tokio::spawn(write(Arc::clone(&cafe.store), writer))).collect();
     // More begin while it goes on: at the head of that moment, and from the start, which is out of memory by then.
     for share in 1..=4 {
         let reached = Sequence((WRITERS * ROUNDS * share / 5) as u64);
@@ -86,7 +93,10 @@ async fn followers_see_every_event_once_in_order() {
     for writer in writers {
         writer.await.unwrap();
     }
-    assert!(cafe.store.tail().read(&EventFilter::default(), Sequence::START, 1).is_none(), "memory has overflowed");
+    assert!(
+        cafe.store.tail().read(&EventFilter::default(), Sequence::START, 1).is_none(),
+        "memory has overflowed"
+    );
     finish.send(true).unwrap();
     for Following { filter, after, limit, seen } in following {
         let (seen, want) = (seen.await.unwrap(), logged(&cafe.store, &filter, after).await);
@@ -131,6 +141,10 @@ async fn a_room_wakes_its_followers() {
         let here = say(store, "room-1", "Mira", "xx".to_owned()).await;
         timeout(WAKE_DEADLINE, follower.more()).await.unwrap();
         let page = follower.read(10).await.unwrap();
-        assert_eq!(page.events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [here], "round {round}");
+        assert_eq!(
+            page.events.iter().map(|event| event.sequence).collect::<Vec<_>>(),
+            [here],
+            "round {round}"
+        );
     }
 }

@@ -48,7 +48,9 @@ impl Database {
         let (sequence, last_at) = events::head(&self.connection)?;
         let last: Option<i64> = self
             .connection
-            .query_row("SELECT inbox_seq FROM inbox_items ORDER BY inbox_seq DESC LIMIT 1", [], |row| row.get(0))
+            .query_row("SELECT inbox_seq FROM inbox_items ORDER BY inbox_seq DESC LIMIT 1", [], |row| {
+                row.get(0)
+            })
             .optional()?;
         Ok((Heads { sequence, inbox: Sequence(last.unwrap_or_default().unsigned_abs()) }, last_at))
     }

@@ -16,9 +16,7 @@ pub(crate) fn head(connection: &Connection) -> rusqlite::Result<(Sequence, Times
     let mut statement =
         connection.prepare_cached("SELECT sequence, at_ms FROM events ORDER BY sequence DESC LIMIT 1")?;
     let last = statement
-        .query_row([], |row| {
-            Ok((sequence(row.get(0)?), Timestamp::from_millis(row.get(1)?)))
-        })
+        .query_row([], |row| Ok((sequence(row.get(0)?), Timestamp::from_millis(row.get(1)?))))
         .optional()?;
     Ok(last.unwrap_or((Sequence::START, Timestamp::from_millis(0))))
 }
@@ -106,7 +104,8 @@ fn select(
     last: Sequence,
 ) -> rusqlite::Result<Vec<LoggedEvent>> {
     let filter = &query.filter;
-    let mut sql = String::from("SELECT sequence, type, json FROM events WHERE sequence > ? AND sequence <= ?");
+    let mut sql =
+        String::from("SELECT sequence, type, json FROM events WHERE sequence > ? AND sequence <= ?");
     let mut values: Vec<Value> = vec![number(after).into(), number(last).into()];
     let texts = [
         ("tenant_id", filter.tenant.as_ref().map(|id| id.as_str())),

@@ -221,7 +221,8 @@ pub(crate) fn purge(connection: &Connection, now: Timestamp) -> rusqlite::Result
     let expired: Vec<(Hash, Id)> = statement
         .query_map(params![now.as_millis(), most], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    let mut index = connection.prepare_cached("DELETE FROM idempotency_index WHERE prefix = ?1 AND id = ?2")?;
+    let mut index =
+        connection.prepare_cached("DELETE FROM idempotency_index WHERE prefix = ?1 AND id = ?2")?;
     let mut clashes =
         connection.prepare_cached("DELETE FROM idempotency_clashes WHERE identity = ?1 AND id = ?2")?;
     let mut keys = connection.prepare_cached("DELETE FROM idempotency_keys WHERE id = ?1")?;
@@ -354,7 +355,8 @@ mod tests {
         let more = (GENERATION..GENERATION * 2).map(|number| key(identity(spread(number), 1), 100));
         add(&mut keys, &connection, more);
         assert!(!purge(&connection, at(50)).unwrap());
-        let left: i64 = connection.query_row("SELECT count(*) FROM idempotency_keys", [], |row| row.get(0)).unwrap();
+        let left: i64 =
+            connection.query_row("SELECT count(*) FROM idempotency_keys", [], |row| row.get(0)).unwrap();
         assert_eq!(left, (GENERATION * 2 - 1_000) as i64);
         assert_eq!(keys.get(&connection, identity(spread(0), 1)).unwrap(), None);
         assert!(keys.get(&connection, identity(spread(1_000), 1)).unwrap().is_some());

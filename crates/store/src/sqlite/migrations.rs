@@ -7,8 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::open::{OpenError, explain};
 
-const MIGRATIONS: [(&str, &str); 1] =
-    [("0001_initial", include_str!("migrations/0001_initial.sql"))];
+const MIGRATIONS: [(&str, &str); 1] = [("0001_initial", include_str!("migrations/0001_initial.sql"))];
 
 fn checksum(sql: &str) -> String {
     Sha256::digest(sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -35,7 +34,11 @@ pub(crate) fn apply(connection: &Connection, database: &Path) -> Result<(), Open
             Some((known, _)) if known == name => {
                 return unfit(format!("migration {name} was applied with another content"));
             }
-            _ => return unfit(format!("migration {name} is unknown; the store was written by a newer version")),
+            _ => {
+                return unfit(format!(
+                    "migration {name} is unknown; the store was written by a newer version"
+                ));
+            }
         }
     }
     for (name, sql) in &MIGRATIONS[applied.len()..] {

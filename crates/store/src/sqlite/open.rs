@@ -33,7 +33,9 @@ pub enum OpenError {
     )]
     Locked(PathBuf),
     /// The file is not a whole database of ours.
-    #[error("the store {0} is damaged or not ours ({1}); it was left untouched: restore it from a backup, or move it away to start anew")]
+    #[error(
+        "the store {0} is damaged or not ours ({1}); it was left untouched: restore it from a backup, or move it away to start anew"
+    )]
     Damaged(PathBuf, String),
     /// It can be read but not written.
     #[error("the store {0} cannot be written: {1}")]

@@ -27,7 +27,11 @@ fn cell(row: &Row<'_>, at: usize) -> rusqlite::Result<Cell> {
         ValueRef::Integer(number) => Cell::Integer(number),
         ValueRef::Text(text) => Cell::from(String::from_utf8_lossy(text).as_ref()),
         other => {
-            return Err(rusqlite::Error::InvalidColumnType(at, "a key or column".to_owned(), other.data_type()));
+            return Err(rusqlite::Error::InvalidColumnType(
+                at,
+                "a key or column".to_owned(),
+                other.data_type(),
+            ));
         }
     })
 }
@@ -55,7 +59,8 @@ impl Statements {
         let name = table.name;
         let names: Vec<_> = table.key.iter().chain(table.columns).copied().chain(["json"]).collect();
         let parameters: Vec<_> = (1..=names.len()).map(|at| format!("?{at}")).collect();
-        let keys: Vec<_> = table.key.iter().enumerate().map(|(at, key)| format!("{key} = ?{}", at + 1)).collect();
+        let keys: Vec<_> =
+            table.key.iter().enumerate().map(|(at, key)| format!("{key} = ?{}", at + 1)).collect();
         let (columns, key) = (names.join(", "), keys.join(" AND "));
         Self {
             get: format!("SELECT {columns} FROM {name} WHERE {key}"),

@@ -102,8 +102,11 @@ pub(crate) fn read(
                UNION ALL SELECT * FROM traces_odd WHERE correlation_id = ?1)
          WHERE ?2 IS NULL OR tenant_id = ?2 ORDER BY id DESC LIMIT ?3",
     )?;
-    let parameters =
-        params![correlation_id.as_str(), tenant.map(TenantId::as_str), i64::try_from(MAX_ATTEMPTS).unwrap_or(1)];
+    let parameters = params![
+        correlation_id.as_str(),
+        tenant.map(TenantId::as_str),
+        i64::try_from(MAX_ATTEMPTS).unwrap_or(1)
+    ];
     let mut attempts = statement
         .query_map(parameters, |row| attempt(row, correlation_id))?
         .collect::<rusqlite::Result<Vec<_>>>()?;

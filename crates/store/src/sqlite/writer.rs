@@ -106,8 +106,11 @@ impl Writer {
         let now = self.clock.now().max(self.last_at);
         let commands = batch.jobs.len();
         let (mut turn, needs) = Turn::begin(&mut self.context, now, self.heads, batch.jobs);
-        let extra =
-            Extra { notes: &batch.notes, probing: !batch.probes.is_empty(), purging: !batch.purges.is_empty() };
+        let extra = Extra {
+            notes: &batch.notes,
+            probing: !batch.probes.is_empty(),
+            purging: !batch.purges.is_empty(),
+        };
         let more = match self.database.write_turn(&mut turn, needs, &extra, now) {
             Ok(more) => more,
             Err(error) => {

@@ -128,7 +128,9 @@ pub(crate) fn append_note(
 pub(crate) fn says(actor: &ActorInRoom, texts: &[&str]) -> Envelope {
     let (actor, texts) = (actor.clone(), texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
     does(move |moment| {
-        let note = |text: &String| append_note(moment, &actor, NOTE_TYPES[0], text, None).map(|event| event.sequence);
+        let note = |text: &String| {
+            append_note(moment, &actor, NOTE_TYPES[0], text, None).map(|event| event.sequence)
+        };
         let places: Vec<Sequence> = texts.iter().map(note).collect::<Result<_, _>>()?;
         reply(&places)
     })

@@ -23,7 +23,8 @@ use crate::{
 };
 
 fn seat(number: usize) -> UnreadCount {
-    let agentcafe_domain::actor::ActorInRoom { tenant_id, room_id, actor_id } = actor("main", &number.to_string());
+    let agentcafe_domain::actor::ActorInRoom { tenant_id, room_id, actor_id } =
+        actor("main", &number.to_string());
     UnreadCount { tenant_id, room_id, actor_id, unread: 1 }
 }
 

@@ -57,7 +57,8 @@ pub(crate) fn assert_conflict(decided: &Decided, key: &str) {
 
 /// One is done, and all others get its answer and its correlation id.
 fn assert_one_effect(answers: &[Decided]) {
-    let done: Vec<&Reply> = answers.iter().filter(|answer| matches!(answer, Ok(Answer::Done(_)))).map(first).collect();
+    let done: Vec<&Reply> =
+        answers.iter().filter(|answer| matches!(answer, Ok(Answer::Done(_)))).map(first).collect();
     assert_eq!(done.len(), 1);
     let copies = answers.iter().filter(|answer| !matches!(answer, Ok(Answer::Done(_)))).map(again);
     copies.for_each(|(reply, correlation_id)| assert_eq!((reply, correlation_id), (done[0], "request-k-hi")));
@@ -140,7 +141,8 @@ async fn a_refusal_leaves_its_key_free() {
     };
     let refused = opened.store.submit(refused_twice()).await;
     assert!(matches!(refused, Err(Failure::Refused(_))), "{refused:?}");
-    let answers = together(&place, &opened.store, vec![refused_twice(), refused_twice(), refused_twice()]).await;
+    let answers =
+        together(&place, &opened.store, vec![refused_twice(), refused_twice(), refused_twice()]).await;
     assert!(matches!(answers[0], Err(Failure::Refused(_))), "{:?}", answers[0]);
     assert_eq!(again(&answers[2]).0, first(&answers[1]));
     assert_eq!(all_texts(&opened.store).await, ["at last"]);
@@ -207,12 +209,15 @@ async fn a_replay_is_the_first_answer_byte_for_byte() {
     let place = Place::new();
     let opened = place.open();
     let odd = "\u{0}\u{1f600} \"quotes\" \\ \u{2028} 1.0 1e300 ".repeat(5_000);
-    for (key, success) in [("ok", Success::Ok), ("created", Success::Created), ("accepted", Success::Accepted)] {
+    for (key, success) in
+        [("ok", Success::Ok), ("created", Success::Created), ("accepted", Success::Accepted)]
+    {
         let text = odd.clone();
         let decide = move |_: &mut agentcafe_domain::command::Moment<'_>| Ok(Reply::new(success, &text));
         let done = opened.store.submit(requested(does(decide), &nova(), key, "odd", "c-1")).await;
         let text = odd.clone();
-        let decide = move |_: &mut agentcafe_domain::command::Moment<'_>| Ok(Reply::new(success, &text.len()));
+        let decide =
+            move |_: &mut agentcafe_domain::command::Moment<'_>| Ok(Reply::new(success, &text.len()));
         let copy = opened.store.submit(requested(does(decide), &nova(), key, "odd", "c-2")).await;
         assert_eq!(again(&copy), (first(&done), "c-1"));
         assert_eq!(first(&done).success, success);

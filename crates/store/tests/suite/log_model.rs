@@ -61,12 +61,8 @@ pub(crate) fn happening() -> impl Strategy<Value = Happening> {
 pub(crate) fn filter() -> impl Strategy<Value = EventFilter> {
     let types = prop::option::of(prop::collection::vec(kind(), 0..3));
     let ids = (prop::option::of(tenant()), prop::option::of(room()), prop::option::of(person()));
-    (ids, prop::option::of(person()), types).prop_map(|((tenant, room, actor), mentioned, types)| EventFilter {
-        tenant,
-        room,
-        actor,
-        mentioned,
-        types,
+    (ids, prop::option::of(person()), types).prop_map(|((tenant, room, actor), mentioned, types)| {
+        EventFilter { tenant, room, actor, mentioned, types }
     })
 }
 
@@ -149,7 +145,10 @@ impl Model {
             let read: Event = serde_json::from_slice(&event.json).unwrap();
             assert_eq!((read.sequence, read.kind, read.timestamp), (event.sequence, event.kind, *at));
             assert_eq!((&read.actor_id, event.kind), (&happening.actor.actor_id, happening.kind));
-            assert_eq!((&read.tenant_id, &read.room_id), (&happening.actor.tenant_id, &happening.actor.room_id));
+            assert_eq!(
+                (&read.tenant_id, &read.room_id),
+                (&happening.actor.tenant_id, &happening.actor.room_id)
+            );
         }
     }
 }

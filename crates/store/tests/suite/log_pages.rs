@@ -88,7 +88,8 @@ async fn page_after_page_is_the_whole_log() {
     let model = happen(&place, &opened.store, happenings, &text).await;
     for limit in [1, 2, 7, 50] {
         let filter = random(&mut runner, filter());
-        let whole = opened.store.events(EventQuery::after(filter.clone(), Sequence::START, EVENTS)).await.unwrap();
+        let whole =
+            opened.store.events(EventQuery::after(filter.clone(), Sequence::START, EVENTS)).await.unwrap();
         let (mut pages, mut after) = (Vec::new(), Sequence::START);
         while after < opened.store.tail().head() {
             let query = EventQuery::after(filter.clone(), after, limit);
@@ -112,7 +113,8 @@ async fn an_empty_page_moves_the_cursor_to_the_head() {
     let mut runner = TestRunner::deterministic();
     let happenings = random(&mut runner, prop::collection::vec(happening(), 30));
     happen(&place, &opened.store, happenings, "hi").await;
-    let nothing = EventQuery::after(EventFilter { types: Some(Vec::new()), ..EventFilter::default() }, Sequence(3), 5);
+    let nothing =
+        EventQuery::after(EventFilter { types: Some(Vec::new()), ..EventFilter::default() }, Sequence(3), 5);
     assert_eq!(opened.store.events(nothing.clone()).await.unwrap().examined, Sequence(30));
     opened.close();
     let reopened = place.open();

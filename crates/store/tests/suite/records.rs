@@ -85,7 +85,8 @@ async fn lists_hold_what_their_conditions_say() {
     let place = Place::new();
     let opened = place.open();
     let assignees = [Some("Kai"), Some("Mira"), None, Some("kai"), Some("Zoë")];
-    let tasks = assignees.iter().zip(1..).map(|(name, number)| task(number, "main", *name, number as i64 * 10));
+    let tasks =
+        assignees.iter().zip(1..).map(|(name, number)| task(number, "main", *name, number as i64 * 10));
     put(&opened.store, tasks.collect()).await;
     let cases: [(&str, Comparison, Cell, &[u128]); 16] = [
         ("assignee_actor_id", Comparison::Is, "Kai".into(), &[1]),
@@ -124,7 +125,8 @@ async fn lists_are_in_order() {
     let place = Place::new();
     let opened = place.open();
     let updated = [30, 10, 20, 20, 20, -5];
-    put(&opened.store, updated.iter().zip(1..).map(|(at, number)| task(number, "main", None, *at)).collect()).await;
+    put(&opened.store, updated.iter().zip(1..).map(|(at, number)| task(number, "main", None, *at)).collect())
+        .await;
     let all = Find::all::<Task>("updated_at", 10);
     assert_eq!(numbers(&opened.store, all.clone()).await, [6, 2, 3, 4, 5, 1]);
     assert_eq!(numbers(&opened.store, all.clone().newest_first()).await, [1, 3, 4, 5, 2, 6]);
@@ -170,7 +172,11 @@ async fn pages_go_on_past_nulls() {
     let place = Place::new();
     let opened = place.open();
     let assignees = [Some("Kai"), None, Some("Mira"), None, Some("Kai")];
-    put(&opened.store, assignees.iter().zip(1..).map(|(name, number)| task(number, "main", *name, 0)).collect()).await;
+    put(
+        &opened.store,
+        assignees.iter().zip(1..).map(|(name, number)| task(number, "main", *name, 0)).collect(),
+    )
+    .await;
     for descending in [false, true] {
         let list = Find { descending, ..Find::all::<Task>("assignee_actor_id", 1) };
         let whole = numbers(&opened.store, Find { limit: 100, ..list.clone() }).await;

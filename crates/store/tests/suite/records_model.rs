@@ -93,7 +93,11 @@ async fn check(before: Vec<Task>, within: Vec<Task>, deleted: Vec<u128>, lists: 
         let seen: Vec<Uuid> = done(answer);
         let seen: Vec<u128> = seen.iter().map(Uuid::as_u128).collect();
         assert_eq!(seen, expected(&model, &wide(find)), "in the turn: {find:?}");
-        assert_eq!(numbers(&opened.store, find.clone()).await, expected(&model, find), "in the store: {find:?}");
+        assert_eq!(
+            numbers(&opened.store, find.clone()).await,
+            expected(&model, find),
+            "in the store: {find:?}"
+        );
     }
     for (number, task) in &model {
         assert_eq!(opened.store.get::<Task>(task.key()).await.unwrap().as_ref(), Some(task), "{number}");

@@ -85,7 +85,8 @@ async fn closing_writes_what_was_accepted() {
     let nova = actor("main", "Nova");
     for number in 0..500 {
         let mut waiting = Box::pin(opened.store.submit(says(&nova, &[&number.to_string()])));
-        let poll = std::future::poll_fn(|context| std::task::Poll::Ready(waiting.as_mut().poll(context))).await;
+        let poll =
+            std::future::poll_fn(|context| std::task::Poll::Ready(waiting.as_mut().poll(context))).await;
         assert!(poll.is_pending());
     }
     hold.release().await;

@@ -44,7 +44,10 @@ fn of_room(number: u64) -> EventFilter {
 #[test]
 fn memory_is_bounded_and_knows_where_it_begins() {
     let tail = Tail::new(Sequence(7));
-    assert!(tail.read(&EventFilter::default(), Sequence(6), 10).is_none(), "it does not know what was before");
+    assert!(
+        tail.read(&EventFilter::default(), Sequence(6), 10).is_none(),
+        "it does not know what was before"
+    );
     let size = MAX_TAIL_BYTES / 4;
     for sequence in 8..=20 {
         tail.publish(vec![event(sequence, 1, size)]);
@@ -55,7 +58,10 @@ fn memory_is_bounded_and_knows_where_it_begins() {
     assert_eq!(page.events.iter().map(|event| event.sequence.0).collect::<Vec<_>>(), [17, 18, 19, 20]);
     assert!(tail.read(&EventFilter::default(), Sequence(15), 10).is_none());
     tail.publish(vec![event(21, 1, 2 * MAX_TAIL_BYTES)]);
-    assert!(tail.read(&EventFilter::default(), Sequence(20), 10).is_none(), "an event too large for it is not kept");
+    assert!(
+        tail.read(&EventFilter::default(), Sequence(20), 10).is_none(),
+        "an event too large for it is not kept"
+    );
     assert!(tail.read(&EventFilter::default(), Sequence(21), 10).unwrap().events.is_empty());
     assert_eq!(tail.head(), Sequence(21));
 }
@@ -64,7 +70,8 @@ fn memory_is_bounded_and_knows_where_it_begins() {
 #[test]
 fn a_room_wakes_only_those_who_wait_for_it() {
     let tail = Tail::new(Sequence::START);
-    let (here, there, everywhere) = (tail.wake(&of_room(1)), tail.wake(&of_room(2)), tail.wake(&EventFilter::default()));
+    let (here, there, everywhere) =
+        (tail.wake(&of_room(1)), tail.wake(&of_room(2)), tail.wake(&EventFilter::default()));
     tail.publish(vec![event(1, 1, 1)]);
     let woken = [&here, &there, &everywhere].map(|waiting| waiting.has_changed().unwrap());
     assert_eq!(woken, [true, false, true]);
@@ -117,5 +124,9 @@ fn beginning_to_wait_misses_nothing() {
         }
     }
     publisher.join().unwrap();
-    assert!(missed.is_empty(), "{} of {ROUNDS} followers are asleep before their event: {missed:?}", missed.len());
+    assert!(
+        missed.is_empty(),
+        "{} of {ROUNDS} followers are asleep before their event: {missed:?}",
+        missed.len()
+    );
 }

@@ -52,27 +52,35 @@ async fn every_outcome_leaves_its_steps() {
 
     let done = trace(store, "c-done").await;
     assert_eq!(codes(&done), [RequestReceived, IdempotencyNew]);
-    assert_eq!((done.status, done.started_at, done.ended_at), (Status::Success, BEGIN, Some(BEGIN.plus_ms(7))));
-    assert_eq!((done.route.as_str(), done.method.as_str(), done.request_id.as_str()), ("/v1/test", "POST", "x-k"));
-    assert_eq!((done.tenant_id, done.room_id, done.actor_id), (
-        Some(nova().tenant_id),
-        Some(nova().room_id),
-        Some(nova().actor_id)
-    ));
+    assert_eq!(
+        (done.status, done.started_at, done.ended_at),
+        (Status::Success, BEGIN, Some(BEGIN.plus_ms(7)))
+    );
+    assert_eq!(
+        (done.route.as_str(), done.method.as_str(), done.request_id.as_str()),
+        ("/v1/test", "POST", "x-k")
+    );
+    assert_eq!(
+        (done.tenant_id, done.room_id, done.actor_id),
+        (Some(nova().tenant_id), Some(nova().room_id), Some(nova().actor_id))
+    );
     assert_eq!(done.steps[1].details, json!({ "scope": "main:Nova:/v1/test" }));
     let replay = trace(store, "c-replay").await;
-    assert_eq!((codes(&replay), replay.status), (
-        vec![RequestReceived, IdempotencyReplay, EventAppendOk],
-        Status::Success
-    ));
+    assert_eq!(
+        (codes(&replay), replay.status),
+        (vec![RequestReceived, IdempotencyReplay, EventAppendOk], Status::Success)
+    );
     assert_eq!(replay.steps[2].details, json!({ "replay": true }));
     let conflict = trace(store, "c-conflict").await;
-    assert_eq!((codes(&conflict), conflict.status), (vec![RequestReceived, IdempotencyConflict], Status::Error));
+    assert_eq!(
+        (codes(&conflict), conflict.status),
+        (vec![RequestReceived, IdempotencyConflict], Status::Error)
+    );
     let refused = trace(store, "c-refused").await;
-    assert_eq!((codes(&refused), refused.status), (
-        vec![RequestReceived, IdempotencyNew, Forbidden],
-        Status::Error
-    ));
+    assert_eq!(
+        (codes(&refused), refused.status),
+        (vec![RequestReceived, IdempotencyNew, Forbidden], Status::Error)
+    );
     assert_eq!(refused.steps[2].details["missing"], "canSpeak");
     assert_eq!(store.trace(id("c-unknown"), None).await.unwrap(), None);
     opened.close();
@@ -87,7 +95,9 @@ async fn attempts_add_up_within_their_tenant() {
     opened.store.submit(say("k", "hi", "shared")).await.unwrap();
     opened.store.submit(say("k", "hi", "shared")).await.unwrap();
     opened.store.submit(requested(says(&elsewhere, &["ho"]), &elsewhere, "k", "ho", "shared")).await.unwrap();
-    let of = |tenant: Option<&ActorInRoom>| opened.store.trace(id("shared"), tenant.map(|who| who.tenant_id.clone()));
+    let of = |tenant: Option<&ActorInRoom>| {
+        opened.store.trace(id("shared"), tenant.map(|who| who.tenant_id.clone()))
+    };
     let (ours, theirs, all) = (of(Some(&nova())).await, of(Some(&elsewhere)).await, of(None).await);
     assert_eq!(ours.unwrap().unwrap().steps.len(), 5);
     assert_eq!(theirs.unwrap().unwrap().steps.len(), 2);
@@ -100,7 +110,11 @@ async fn attempts_add_up_within_their_tenant() {
 /// A request that ended before its turn, with that many steps.
 pub(crate) fn note(correlation_id: &str, steps: usize) -> TraceNote {
     let request = say("k", "hi", correlation_id).request.unwrap();
-    let step = |number: usize| Step { ts: BEGIN, code: StepCode::ValidationError, details: json!({ "number": number }) };
+    let step = |number: usize| Step {
+        ts: BEGIN,
+        code: StepCode::ValidationError,
+        details: json!({ "number": number }),
+    };
     TraceNote {
         origin: request.origin,
         correlation_id: id(correlation_id),
@@ -118,7 +132,10 @@ async fn notes_are_kept_and_bounded() {
     opened.store.note(note("early", 1));
     opened.store.note(note("long", MAX_STEPS + 40));
     assert!(opened.store.probe().await, "the probe's turn comes after the notes'");
-    assert_eq!(codes(&trace(&opened.store, "early").await), [StepCode::RequestReceived, StepCode::ValidationError]);
+    assert_eq!(
+        codes(&trace(&opened.store, "early").await),
+        [StepCode::RequestReceived, StepCode::ValidationError]
+    );
     opened.close();
     let opened = place.open();
     let long = trace(&opened.store, "long").await;

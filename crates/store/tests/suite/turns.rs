@@ -10,7 +10,7 @@ use agentcafe_domain::{
 use agentcafe_store::{EventFilter, EventQuery, Failure, Store};
 
 use crate::{
-    commands::{Decided, actor, append_note, does, done, says, together, NOTE_TYPES},
+    commands::{Decided, NOTE_TYPES, actor, append_note, does, done, says, together},
     place::Place,
 };
 
@@ -36,11 +36,18 @@ async fn speak(store: Arc<Store>, speaker: usize) -> Vec<(Sequence, String)> {
     let nova = actor("main", &format!("speaker-{speaker}"));
     let mut said: Vec<(Sequence, String)> = Vec::new();
     for round in 0..10 {
-        let texts: Vec<String> = (0..=(speaker + round) % 3).map(|at| format!("{speaker}/{round}/{at}")).collect();
+        let texts: Vec<String> =
+            (0..=(speaker + round) % 3).map(|at| format!("{speaker}/{round}/{at}")).collect();
         let words: Vec<&str> = texts.iter().map(String::as_str).collect();
         let places: Vec<Sequence> = done(&store.submit(says(&nova, &words)).await);
-        assert!(places.windows(2).all(|pair| pair[1] == pair[0].next()), "one command's events stand together");
-        assert!(said.last().is_none_or(|(last, _)| *last < places[0]), "a later command got an earlier place");
+        assert!(
+            places.windows(2).all(|pair| pair[1] == pair[0].next()),
+            "one command's events stand together"
+        );
+        assert!(
+            said.last().is_none_or(|(last, _)| *last < places[0]),
+            "a later command got an earlier place"
+        );
         assert!(store.tail().head() >= places[places.len() - 1], "what is answered can be read");
         said.extend(places.into_iter().zip(texts));
     }
@@ -87,8 +94,13 @@ async fn a_refusal_does_not_disturb_its_neighbours() {
         append_note(moment, &late, NOTE_TYPES[0], "never", None)?;
         Err(Refusal::new(Code::Conflict).into())
     });
-    let envelopes =
-        vec![says(&nova, &["a"]), refuses_at_once, says(&nova, &["b", "c"]), refuses_after_writing, says(&nova, &["d"])];
+    let envelopes = vec![
+        says(&nova, &["a"]),
+        refuses_at_once,
+        says(&nova, &["b", "c"]),
+        refuses_after_writing,
+        says(&nova, &["d"]),
+    ];
     let answers = together(&place, &opened.store, envelopes).await;
     assert_eq!(done::<Vec<u64>>(&answers[0]), [1]);
     assert!(is_refused(&answers[1], Code::Forbidden), "{:?}", answers[1]);
@@ -108,7 +120,8 @@ async fn more_than_a_turn_holds_goes_into_several() {
     let nova = actor("main", "Nova");
     let hold = crate::commands::Hold::the_writer(&opened.store).await;
     let texts: Vec<String> = (0..1_000).map(|number| number.to_string()).collect();
-    let all = futures_util::future::join_all(texts.iter().map(|text| opened.store.submit(says(&nova, &[text]))));
+    let all =
+        futures_util::future::join_all(texts.iter().map(|text| opened.store.submit(says(&nova, &[text]))));
     let (answers, ()) = tokio::join!(all, hold.release());
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(all_texts(&opened.store).await, texts);

@@ -51,7 +51,8 @@ pub(crate) async fn killed(count: usize, bytes: usize) -> Place {
 /// Every file in a directory but the lock, byte for byte.
 fn content(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let files = entries.filter(|path| path.is_file() && path.extension().is_none_or(|extension| extension != "lock"));
+    let files =
+        entries.filter(|path| path.is_file() && path.extension().is_none_or(|extension| extension != "lock"));
     files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 

@@ -41,7 +41,8 @@ async fn assert_known(store: &Store, numbers: std::ops::Range<usize>) {
 
 fn stored_keys(place: &Place) -> usize {
     let connection = Connection::open_with_flags(database(place), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let count: u32 = connection.query_row("SELECT count(*) FROM idempotency_keys", [], |row| row.get(0)).unwrap();
+    let count: u32 =
+        connection.query_row("SELECT count(*) FROM idempotency_keys", [], |row| row.get(0)).unwrap();
     count as usize
 }
 

@@ -99,7 +99,9 @@ fn what_is_no_directory_is_said_so() {
     let file = place.directory.path().join("file");
     fs::write(&file, "mine").unwrap();
     for directory in [file.clone(), file.join("below")] {
-        let Err(error) = Store::open(Options { directory, ..place.options() }) else { panic!("opened a file") };
+        let Err(error) = Store::open(Options { directory, ..place.options() }) else {
+            panic!("opened a file")
+        };
         assert!(matches!(error, OpenError::Directory(..)) && error.to_string().contains("file"), "{error}");
     }
     assert_eq!(fs::read_to_string(file).unwrap(), "mine");
