@@ -86,6 +86,9 @@ impl FromRequestParts<Arc<App>> for PathId {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let invalid = || Refusal::new(Code::Validation).saying("the path is not valid percent-encoded UTF-8");
+        if !escapes_are_whole(parts.uri.path()) {
+            return Err(invalid().into());
+        }
         let path = axum::extract::Path::<String>::from_request_parts(parts, app).await;
         let axum::extract::Path(id) = path.map_err(|_| invalid())?;
         if id.contains('\0') {
@@ -93,6 +96,12 @@ impl FromRequestParts<Arc<App>> for PathId {
         }
         Ok(Self(id))
     }
+}
+
+/// Whether every `%` stands before two hexadecimal digits.
+fn escapes_are_whole(path: &str) -> bool {
+    let escapes = path.split('%').skip(1);
+    escapes.map(str::as_bytes).all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit))
 }
 
 /// A mutation: its body and what identifies it.

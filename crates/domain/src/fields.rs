@@ -276,6 +276,22 @@ impl Fields {
         })
     }
 
+    /// As [`Fields::choice`], of a text: a blank one counts as missing.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field}` for another type, `ERR_INVALID_ENUM {field, allowed}`.
+    pub fn text_choice<T: Copy>(
+        &self,
+        name: &'static str,
+        allowed: &[(&str, T)],
+    ) -> Result<Option<T>, Refusal> {
+        match self.sent(name) {
+            Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+            Some(Value::String(_)) | None => self.choice(name, allowed),
+            Some(_) => Err(Refusal::invalid(name, format!("{name} must be a string"))),
+        }
+    }
+
     /// As [`Fields::choice`], and it must be there; `code` says what a missing or unknown one is called.
     ///
     /// # Errors

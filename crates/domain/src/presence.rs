@@ -246,7 +246,7 @@ impl Heartbeat {
     pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
         Ok(Self {
             actor: ActorInRoom::read(fields)?,
-            status: fields.choice("status", &Status::NAMES)?.unwrap_or(Status::Idle),
+            status: fields.text_choice("status", &Status::NAMES)?.unwrap_or(Status::Idle),
             ttl_ms: fields.clamped("ttlMs", TTL_MS)?.unwrap_or(rules.presence_default_ttl_ms),
         })
     }

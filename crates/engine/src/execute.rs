@@ -6,12 +6,12 @@ use agentcafe_domain::{
     command::{Command, Reply},
     idempotency::IdempotencyKey,
     ids::CorrelationId,
-    refusal::{Code, Refusal},
+    refusal::Refusal,
     trace::{Step, StepCode},
 };
 use agentcafe_store::{Answer, Envelope, Failure, Origin, Request, TraceNote, refusal_step};
 
-use crate::engine::Engine;
+use crate::{engine::Engine, metrics::ReasonLabel};
 
 /// A mutation that was asked for, past its pre-checks.
 pub struct Mutation {
@@ -107,8 +107,7 @@ impl Engine {
             StepCode::OperatorOverrideBlocked => &self.metrics.override_blocks,
             _ => return,
         };
-        debug_assert!(matches!(refusal.code, Code::ModerationBlocked | Code::OperatorOverrideBlocked));
         let reason = refusal.details.get("reasonCode").and_then(|reason| reason.as_str()).unwrap_or_default();
-        blocks.get_or_create(&crate::metrics::ReasonLabel { reason: reason.to_owned() }).inc();
+        blocks.get_or_create(&ReasonLabel::of(reason)).inc();
     }
 }

@@ -11,6 +11,8 @@ use crate::follow::Follower;
 
 /// The most events in one batch of frames.
 const MAX_BATCH_EVENTS: usize = 256;
+/// The most event JSON in one batch, in bytes (or one event): what a reader that does not read costs.
+const MAX_BATCH_BYTES: usize = 128 << 10;
 /// How much is kept for sharing, in bytes: a few batches for each place near the head where followers stand.
 const MAX_SHARED_BYTES: usize = 4 << 20;
 
@@ -67,7 +69,7 @@ impl Fanout {
             follower.advance_to(frames.examined);
             return Ok(frames.clone());
         }
-        let page = follower.read(limit).await?;
+        let page = follower.read_bytes(limit, MAX_BATCH_BYTES).await?;
         let frames =
             Frames { bytes: render(&page.events), count: page.events.len(), examined: follower.examined() };
         if limit == MAX_BATCH_EVENTS && frames.count > 0 {

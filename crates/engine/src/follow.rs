@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use agentcafe_domain::ids::Sequence;
-use agentcafe_store::{EventFilter, EventPage, EventQuery, ReadError, Store, tail::Mark};
+use agentcafe_store::{
+    EventFilter, EventPage, EventQuery, ReadError, Store, event_query::MAX_PAGE_BYTES, tail::Mark,
+};
 use tokio::sync::watch;
 
 /// A reader of the log with a cursor. It holds no events: one that is slow costs no memory, and one that falls far
@@ -65,7 +67,16 @@ impl Follower {
     /// # Errors
     /// [`ReadError`] when the store cannot be read; the cursor stays.
     pub async fn read(&mut self, limit: usize) -> Result<EventPage, ReadError> {
-        let query = EventQuery::after(self.filter.as_ref().clone(), self.examined, limit);
+        self.read_bytes(limit, MAX_PAGE_BYTES).await
+    }
+
+    /// As [`Follower::read`], with at most `max_bytes` of event JSON (or one event).
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read; the cursor stays.
+    pub async fn read_bytes(&mut self, limit: usize, max_bytes: usize) -> Result<EventPage, ReadError> {
+        let after = EventQuery::after(self.filter.as_ref().clone(), self.examined, limit);
+        let query = EventQuery { max_bytes, ..after };
         let page = self.store.events(query).await?;
         self.examined = self.examined.max(page.examined);
         Ok(page)

@@ -32,6 +32,13 @@ pub struct ReasonLabel {
     pub reason: String,
 }
 
+impl ReasonLabel {
+    /// The label of a reason.
+    pub fn of(reason: &str) -> Self {
+        Self { reason: reason.to_owned() }
+    }
+}
+
 type Reasons = Family<ReasonLabel, Counter>;
 
 /// All metrics of the process.
@@ -59,6 +66,8 @@ pub struct Metrics {
     pub moderation_blocks: Reasons,
     /// Actions that operators' overrides blocked.
     pub override_blocks: Reasons,
+    /// Inbox items written.
+    pub inbox_items: Counter,
     /// From a source event's time until its inbox items are committed, in seconds.
     pub inbox_enqueue_seconds: Histogram,
     /// From an inbox item's time until it was acknowledged, in seconds.
@@ -107,6 +116,14 @@ impl Metrics {
             "Actions blocked by operators, by reason",
             override_blocks.clone(),
         );
+        for reason in ["MOD_COOLDOWN", "MOD_MIN_INTERVAL", "MOD_RATE_LIMIT", "MOD_REPEAT_TEXT"] {
+            drop(moderation_blocks.get_or_create(&ReasonLabel::of(reason)));
+        }
+        for reason in ["ROOM_PAUSED", "ACTOR_MUTED"] {
+            drop(override_blocks.get_or_create(&ReasonLabel::of(reason)));
+        }
+        let inbox_items = Counter::default();
+        registry.register("inbox_items", "Inbox items written", inbox_items.clone());
         let inbox_enqueue_seconds = seconds();
         registry.register(
             "inbox_enqueue_seconds",
@@ -132,6 +149,7 @@ impl Metrics {
             stream_events,
             moderation_blocks,
             override_blocks,
+            inbox_items,
             inbox_enqueue_seconds,
             inbox_ack_seconds,
         }
@@ -149,6 +167,7 @@ impl Metrics {
         self.turn_commands.observe(report.commands as f64);
         self.turn_seconds.observe(report.took.as_secs_f64());
         self.events.inc_by(report.events as u64);
+        self.inbox_items.inc_by(report.inbox_items);
         if !report.committed {
             self.failed_turns.inc();
         }

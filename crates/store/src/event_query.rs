@@ -7,6 +7,9 @@ use agentcafe_domain::{
 };
 use bytes::Bytes;
 
+/// How much event JSON a page holds at most, in bytes; it always holds one event.
+pub const MAX_PAGE_BYTES: usize = 4 << 20;
+
 /// Which events one wants; what is not set matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EventFilter {
@@ -50,12 +53,23 @@ pub struct EventQuery {
     pub descending: bool,
     /// The most that are returned.
     pub limit: usize,
+    /// The most event JSON that is returned, in bytes; the first event is returned whatever its size.
+    pub max_bytes: usize,
 }
 
 impl EventQuery {
     /// The events after a cursor, oldest first.
     pub fn after(filter: EventFilter, after: Sequence, limit: usize) -> Self {
-        Self { filter, after, before: None, from: None, to: None, descending: false, limit }
+        Self {
+            filter,
+            after,
+            before: None,
+            from: None,
+            to: None,
+            descending: false,
+            limit,
+            max_bytes: MAX_PAGE_BYTES,
+        }
     }
 
     /// The newest events first.

@@ -66,13 +66,18 @@ pub struct Store {
     readers: Arc<Readers>,
 }
 
-/// Waits for the writer to finish what it was given.
-pub struct Closing(JoinHandle<()>);
+/// Closes the store.
+pub struct Closing {
+    tasks: mpsc::Sender<Task>,
+    writer: JoinHandle<()>,
+}
 
 impl Closing {
-    /// Blocks until all accepted commands are written and the files are closed. Drop every [`Store`] handle first.
+    /// Blocks until all accepted commands are written and the files are closed; later ones are refused.
     pub fn wait(self) {
-        if self.0.join().is_err() {
+        // If the writer is gone already, there is nobody to tell.
+        let _ = self.tasks.blocking_send(Task::Close);
+        if self.writer.join().is_err() {
             tracing::error!("the writer ended with a panic");
         }
     }
@@ -109,7 +114,8 @@ impl Store {
             .name("writer".to_owned())
             .spawn(move || writer.run(waiting))
             .map_err(|error| OpenError::Directory(options.directory, error))?;
-        Ok((Arc::new(Self { tail, tasks, readers: Arc::new(readers) }), Closing(thread)))
+        let closing = Closing { tasks: tasks.clone(), writer: thread };
+        Ok((Arc::new(Self { tail, tasks, readers: Arc::new(readers) }), closing))
     }
 
     /// The newest events, and who waits for more.
@@ -174,9 +180,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     pub async fn events(&self, query: EventQuery) -> Result<EventPage, ReadError> {
-        let plain = !query.descending && query.before.is_none() && query.from.is_none() && query.to.is_none();
-        let page = plain.then(|| self.tail.read(&query.filter, query.after, query.limit)).flatten();
-        match page {
+        match self.tail.read(&query) {
             Some(page) => Ok(page),
             None => self.read(move |connection| events::read(connection, &query)).await,
         }

@@ -8,11 +8,12 @@ use std::{collections::HashMap, collections::VecDeque, sync::Arc};
 use agentcafe_domain::{
     event::StoredEvent,
     ids::{RoomId, Sequence, TenantId},
+    time::Timestamp,
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::event_query::{EventFilter, EventPage, LoggedEvent};
+use crate::event_query::{EventFilter, EventPage, EventQuery, LoggedEvent};
 
 /// How much event JSON is kept in memory, in bytes.
 pub const MAX_TAIL_BYTES: usize = 8 << 20;
@@ -93,6 +94,11 @@ impl Tail {
         self.head.borrow().last
     }
 
+    /// When the newest event happened, if any happened since the store was opened.
+    pub fn newest_at(&self) -> Option<Timestamp> {
+        self.ring.read().events.back().map(|event| event.timestamp)
+    }
+
     /// Takes in what a turn has committed, in order, and wakes those who wait for it: rooms first, the head last.
     pub fn publish(&self, events: Vec<StoredEvent>) {
         let Some(last) = events.last().map(|event| event.sequence) else { return };
@@ -134,22 +140,29 @@ impl Tail {
             .subscribe()
     }
 
-    /// The matching events after a cursor, oldest first, if all of them are here.
-    pub fn read(&self, filter: &EventFilter, after: Sequence, limit: usize) -> Option<EventPage> {
+    /// The answer to a query, if all that it looks at is here: only for what comes after a cursor, oldest first.
+    pub fn read(&self, query: &EventQuery) -> Option<EventPage> {
+        let EventQuery { filter, after, limit, max_bytes, .. } = query;
+        let plain = !query.descending && query.before.is_none() && query.from.is_none() && query.to.is_none();
         let ring = self.ring.read();
-        if after < ring.complete_after {
+        if !plain || *after < ring.complete_after {
             return None;
         }
-        let start = ring.events.partition_point(|event| event.sequence <= after);
-        let mut page = EventPage { events: Vec::new(), examined: after };
+        let start = ring.events.partition_point(|event| event.sequence <= *after);
+        let mut page = EventPage { events: Vec::new(), examined: *after };
+        let mut bytes = 0;
         for event in ring.events.iter().skip(start).take(MAX_EXAMINED) {
-            if page.events.len() == limit {
+            if page.events.len() == *limit {
                 break;
             }
-            page.examined = event.sequence;
             if filter.matches(event) {
+                bytes += event.json.len();
+                if bytes > *max_bytes && !page.events.is_empty() {
+                    break;
+                }
                 page.events.push(LoggedEvent::from(event.as_ref()));
             }
+            page.examined = event.sequence;
         }
         Some(page)
     }

@@ -48,7 +48,11 @@ struct Storage {
 #[serde(rename_all = "camelCase")]
 struct InboxProjector {
     cursor: Sequence,
+    projected_events: u64,
+    inserted_items: u64,
+    rebuilt_counters: u64,
     bootstrapped_at: Timestamp,
+    last_projected_at: Option<Timestamp>,
     last_error: Option<String>,
     counters: Counters,
 }
@@ -93,7 +97,11 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
         },
         inbox_projector: InboxProjector {
             cursor: app.engine.store.tail().head(),
+            projected_events: app.engine.metrics.events.get(),
+            inserted_items: app.engine.metrics.inbox_items.get(),
+            rebuilt_counters: 0,
             bootstrapped_at: app.started_at,
+            last_projected_at: app.engine.store.tail().newest_at(),
             last_error: None,
             counters: Counters { enabled: false, reason: Some("REDIS_URL is not set") },
         },

@@ -53,7 +53,7 @@ impl PollAsked {
 fn listener(query: &Fields, filter: &EventFilter) -> Result<Option<Listening>, Refusal> {
     let actor = query.actor("actorId")?;
     let heartbeat = query.flag("heartbeat")?.unwrap_or(true);
-    let status = query.choice("status", &Status::NAMES)?;
+    let status = query.text_choice("status", &Status::NAMES)?;
     let ttl_ms = query.clamped("ttlMs", TTL_MS)?;
     let (Some(actor_id), Some(tenant_id), Some(room_id)) =
         (actor, filter.tenant.clone(), filter.room.clone())

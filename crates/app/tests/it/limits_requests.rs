@@ -9,6 +9,7 @@ use crate::{
     promise_large_events::post_large_says,
     promise_load::{everything, page_by_page},
     promise_raw::{RawConnection, say_over_the_wire},
+    promise_stalled_reader::peak_kib,
 };
 
 const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
@@ -111,18 +112,11 @@ async fn pages_of_large_events_are_bounded() {
     post_large_says(&server).await;
     let before = server.rss_kib();
     let count = page_by_page(&server.client(), "", 20).await.len();
-    let mut most = 0;
     let read = async || {
         let client = Client::new(server.address());
         assert_eq!(page_by_page(&client, "", 5_000).await.len(), count);
     };
-    let mut reading = Box::pin(async { tokio::join!(read(), read(), read(), read()) });
-    loop {
-        tokio::select! {
-            _ = &mut reading => break,
-            () = tokio::time::sleep(Duration::from_millis(2)) => most = server.rss_kib().max(most),
-        }
-    }
+    let (_, most) = peak_kib(&server, async { tokio::join!(read(), read(), read(), read()) }).await;
     let grown = most.saturating_sub(before);
     assert!(grown < MAX_GROWTH_KIB, "four clients that read pages made {before} KiB grow by {grown} KiB");
 }

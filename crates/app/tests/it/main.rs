@@ -34,6 +34,7 @@ mod promise_raw;
 mod promise_stalled_reader;
 mod promise_stop;
 mod rate_limit;
+mod readme;
 mod speech;
 mod start;
 mod store_disk;
@@ -42,6 +43,7 @@ mod store_read_only;
 mod store_start;
 mod streams;
 mod traces;
+mod workspace;
 
 /// How the binary under test is started: without limits unless a test asks for them.
 fn launch() -> Launch {

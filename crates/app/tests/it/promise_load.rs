@@ -71,6 +71,11 @@ pub(crate) async fn say_until_cut(
     }
 }
 
+/// How far the log goes.
+pub(crate) async fn head_of_log(client: &Client) -> u64 {
+    client.get("/v1/bootstrap").await.data()["cursor"].as_u64().expect("a cursor")
+}
+
 /// Every event of the log, in order.
 pub(crate) async fn everything(client: &Client) -> Vec<Value> {
     matching(client, "").await

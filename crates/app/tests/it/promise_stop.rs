@@ -12,7 +12,7 @@ use tokio::{task::JoinSet, time::Instant};
 use crate::{
     launch,
     promise_large_events::post_large_says,
-    promise_load::{assert_logged, everything, say_again, say_until_cut},
+    promise_load::{assert_logged, everything, head_of_log, say_again, say_until_cut},
     promise_raw::{RawConnection, say_over_the_wire},
 };
 
@@ -27,12 +27,6 @@ async fn assert_stops(server: &mut Server, within: Duration) {
     let status = server.wait().await;
     assert!(status.success(), "{status:?}, its log:\n{}", server.log());
     assert!(asked.elapsed() < within, "it took {:?}, its log:\n{}", asked.elapsed(), server.log());
-}
-
-/// How far the log goes.
-async fn head_of_log(server: &Server) -> u64 {
-    let bootstrap = server.client().get("/v1/bootstrap").await;
-    bootstrap.data()["cursor"].as_u64().expect("a cursor")
 }
 
 /// Many are under way when SIGTERM comes: speakers, streams, a long poll. Streams end properly (a terminal chunk), the poll
@@ -118,12 +112,12 @@ async fn stalled_clients_do_not_hold_up_the_stop() {
         stalled.push(connection);
     }
     assert_eq!(server.client().get("/livez").await.status, 200);
-    let before = head_of_log(&server).await;
+    let before = head_of_log(&server.client()).await;
     server.terminate();
     assert_stops(&mut server, PATIENT).await;
     drop(stalled);
     server.restart().await;
-    assert_eq!(head_of_log(&server).await, before);
+    assert_eq!(head_of_log(&server.client()).await, before);
 }
 
 /// A second SIGTERM while it stops is no reason to stop in another way.

@@ -88,21 +88,21 @@ pub(crate) fn read(connection: &Connection, query: &EventQuery) -> rusqlite::Res
     if let Some(to) = query.to {
         last = last.min(last_before(&transaction, head, to.plus_ms(1))?);
     }
-    let events = select(&transaction, query, after, last)?;
-    let full = events.len() == query.limit;
+    let (events, is_cut) = select(&transaction, query, after, last)?;
     let examined = match events.last() {
-        Some(event) if full => event.sequence,
+        Some(event) if is_cut => event.sequence,
         _ => last.max(after),
     };
     Ok(EventPage { events, examined })
 }
 
+/// The matching events, and whether a limit may have cut off more.
 fn select(
     connection: &Connection,
     query: &EventQuery,
     after: Sequence,
     last: Sequence,
-) -> rusqlite::Result<Vec<LoggedEvent>> {
+) -> rusqlite::Result<(Vec<LoggedEvent>, bool)> {
     let filter = &query.filter;
     let mut sql =
         String::from("SELECT sequence, type, json FROM events WHERE sequence > ? AND sequence <= ?");
@@ -128,7 +128,17 @@ fn select(
     sql.push_str(" LIMIT ?");
     values.push(i64::try_from(query.limit).unwrap_or(i64::MAX).into());
     let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_map(params_from_iter(values), event)?.collect()
+    let mut rows = statement.query(params_from_iter(values))?;
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        bytes += row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?.len();
+        if bytes > query.max_bytes && !events.is_empty() {
+            return Ok((events, true));
+        }
+        events.push(event(row)?);
+    }
+    let is_full = events.len() == query.limit;
+    Ok((events, is_full))
 }
 
 fn event(row: &Row<'_>) -> rusqlite::Result<LoggedEvent> {

@@ -32,6 +32,8 @@ pub(crate) enum Task {
     Probe(oneshot::Sender<bool>),
     /// Delete what is no longer needed; answers whether there may be more.
     Purge(oneshot::Sender<bool>),
+    /// Finish what was given before this, and end.
+    Close,
 }
 
 /// What a turn did, for metrics.
@@ -49,6 +51,8 @@ pub struct TurnReport {
     pub inbox_enqueued_ms: Vec<i64>,
     /// How long each acknowledged inbox item had waited, in milliseconds.
     pub inbox_acked_ms: Vec<i64>,
+    /// The inbox items it wrote.
+    pub inbox_items: u64,
     /// The log's head.
     pub head: Sequence,
 }
@@ -72,6 +76,7 @@ struct Batch {
     notes: Vec<TraceNote>,
     probes: Vec<oneshot::Sender<bool>>,
     purges: Vec<oneshot::Sender<bool>>,
+    closing: bool,
 }
 
 impl Batch {
@@ -81,19 +86,28 @@ impl Batch {
             Task::Note(note) => self.notes.push(note),
             Task::Probe(answer) => self.probes.push(answer),
             Task::Purge(answer) => self.purges.push(answer),
+            Task::Close => self.closing = true,
         }
     }
 }
 
 impl Writer {
-    /// Works until nobody can send tasks any more and all of them are done.
+    /// Works until it is told to close, or nobody is left to tell it.
     pub(crate) fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
-        while let Some(first) = tasks.blocking_recv() {
+        let mut closing = false;
+        while !closing && let Some(first) = tasks.blocking_recv() {
             let mut batch = Batch::default();
             batch.add(first);
             for _ in 1..MAX_TURN_COMMANDS {
                 let Ok(task) = tasks.try_recv() else { break };
                 batch.add(task);
+            }
+            closing = batch.closing;
+            if closing {
+                tasks.close();
+                while let Ok(task) = tasks.try_recv() {
+                    batch.add(task);
+                }
             }
             self.turn(batch);
         }
@@ -122,6 +136,7 @@ impl Writer {
                 return;
             }
         };
+        let inbox_items = turn.heads().inbox.0 - self.heads.inbox.0;
         self.heads = turn.heads();
         self.last_at = now;
         let (events, answers, inbox) = turn.commit();
@@ -134,6 +149,7 @@ impl Writer {
             took: self.clock.stopwatch() - began,
             inbox_enqueued_ms: inbox.enqueued_by.into_iter().map(waited).collect(),
             inbox_acked_ms: inbox.acked_after_ms,
+            inbox_items,
             head: self.heads.sequence,
         };
         self.tail.publish(events);
