@@ -69,8 +69,17 @@ async fn pages_agree_when_memory_has_overflowed() {
     let opened = place.open();
     let model = happen(&place, &opened.store, happenings, &text).await;
     let everything = EventFilter::default();
-    assert!(opened.store.tail().read(&everything, Sequence::START, 1).is_none(), "memory has not overflowed");
-    assert!(opened.store.tail().read(&everything, Sequence(EVENTS as u64 - 10), 1).is_some());
+    assert!(
+        opened.store.tail().read(&EventQuery::after(everything.clone(), Sequence::START, 1)).is_none(),
+        "memory has not overflowed"
+    );
+    assert!(
+        opened
+            .store
+            .tail()
+            .read(&EventQuery::after(everything.clone(), Sequence(EVENTS as u64 - 10), 1))
+            .is_some()
+    );
     check_all(&opened, &model, &queries).await;
     opened.close();
 }

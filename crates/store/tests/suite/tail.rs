@@ -10,7 +10,7 @@ use agentcafe_domain::{
     ids::{ActorId, RoomId, Sequence, TenantId},
 };
 use agentcafe_store::{
-    EventFilter,
+    EventFilter, EventQuery,
     tail::{MAX_TAIL_BYTES, Tail},
 };
 use bytes::Bytes;
@@ -45,24 +45,27 @@ fn of_room(number: u64) -> EventFilter {
 fn memory_is_bounded_and_knows_where_it_begins() {
     let tail = Tail::new(Sequence(7));
     assert!(
-        tail.read(&EventFilter::default(), Sequence(6), 10).is_none(),
+        tail.read(&EventQuery::after(EventFilter::default(), Sequence(6), 10)).is_none(),
         "it does not know what was before"
     );
     let size = MAX_TAIL_BYTES / 4;
     for sequence in 8..=20 {
         tail.publish(vec![event(sequence, 1, size)]);
-        let newest = tail.read(&EventFilter::default(), Sequence(sequence - 1), 10).unwrap();
+        let newest =
+            tail.read(&EventQuery::after(EventFilter::default(), Sequence(sequence - 1), 10)).unwrap();
         assert_eq!((newest.events.len(), newest.examined), (1, Sequence(sequence)));
     }
-    let page = tail.read(&EventFilter::default(), Sequence(16), 10).unwrap();
+    let page = tail.read(&EventQuery::after(EventFilter::default(), Sequence(16), 10)).unwrap();
     assert_eq!(page.events.iter().map(|event| event.sequence.0).collect::<Vec<_>>(), [17, 18, 19, 20]);
-    assert!(tail.read(&EventFilter::default(), Sequence(15), 10).is_none());
+    assert!(tail.read(&EventQuery::after(EventFilter::default(), Sequence(15), 10)).is_none());
     tail.publish(vec![event(21, 1, 2 * MAX_TAIL_BYTES)]);
     assert!(
-        tail.read(&EventFilter::default(), Sequence(20), 10).is_none(),
+        tail.read(&EventQuery::after(EventFilter::default(), Sequence(20), 10)).is_none(),
         "an event too large for it is not kept"
     );
-    assert!(tail.read(&EventFilter::default(), Sequence(21), 10).unwrap().events.is_empty());
+    assert!(
+        tail.read(&EventQuery::after(EventFilter::default(), Sequence(21), 10)).unwrap().events.is_empty()
+    );
     assert_eq!(tail.head(), Sequence(21));
 }
 
