@@ -117,13 +117,11 @@ impl TimelineAsked {
             (false, after) => (after.unwrap_or(Sequence::START), None),
         };
         EventQuery {
-            filter: self.filter.clone(),
-            after,
             before,
             from: self.from,
             to: self.to,
             descending: self.descending,
-            limit: self.limit,
+            ..EventQuery::after(self.filter.clone(), after, self.limit)
         }
     }
 }
