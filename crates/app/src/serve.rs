@@ -19,13 +19,21 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 
+/// The most threads that read from the database: as many as it has readers, and some for larger computations. More would
+/// only keep more memory.
+const MAX_BLOCKING_THREADS: usize = 8;
+
 /// Runs until SIGTERM or SIGINT, then finishes what was accepted.
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log)
         .with_context(|| format!("AGENTCAFE_LOG={:?} cannot be used", config.log))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
+        .build()
+        .context("no runtime")?;
     runtime.block_on(serve(config))
 }
 

@@ -10,10 +10,10 @@ const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
 
 /// The shell lines of a section, with the server's address instead of the usual one.
 fn shell_lines(section: &str, server: &Server) -> String {
-    let readme = std::fs::read_to_string(README).unwrap();
-    let start = readme.find(&format!("## {section}\n")).unwrap();
-    let section = readme[start + 3..].split("\n## ").next().unwrap();
-    let blocks = section.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let readme = std::fs::read_to_string(README).expect("the README");
+    let (_, section) = readme.split_once(&format!("## {section}\n")).expect("the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let blocks = section.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
     blocks.collect::<String>().replace("http://127.0.0.1:3850", &server.url())
 }
 
@@ -31,7 +31,7 @@ fn with_default_limits() -> Launch {
 async fn run(lines: String) -> String {
     let script = format!("set -euo pipefail\n{lines}");
     let output = tokio::task::spawn_blocking(move || Command::new("bash").arg("-c").arg(script).output());
-    let output = output.await.unwrap().unwrap();
+    let output = output.await.expect("it does not panic").expect("bash");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     said

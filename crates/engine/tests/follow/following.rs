@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::ids::Sequence;
 use agentcafe_engine::Follower;
-use agentcafe_store::{EventFilter, LoggedEvent, Store, tail::MAX_TAIL_BYTES};
+use agentcafe_store::{EventFilter, EventQuery, LoggedEvent, Store, tail::MAX_TAIL_BYTES};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::cafe::{Cafe, filters, logged, say};
@@ -94,7 +94,7 @@ async fn followers_see_every_event_once_in_order() {
         writer.await.unwrap();
     }
     assert!(
-        cafe.store.tail().read(&EventFilter::default(), Sequence::START, 1).is_none(),
+        cafe.store.tail().read(&EventQuery::after(EventFilter::default(), Sequence::START, 1)).is_none(),
         "memory has overflowed"
     );
     finish.send(true).unwrap();
