@@ -19,6 +19,10 @@ use crate::{
     trace::{Step, StepCode},
 };
 
+/// In steps of how many records a list is loaded beyond its limit, when a turn has written records of its kind: coarse, so
+/// that what the turn writes meanwhile seldom makes it ask again.
+const SPARE_RECORDS: usize = 1_024;
+
 /// A mutation. Deciding it is pure: all that it reads, and all that it does, goes through the [`Moment`].
 pub trait Command: Send + Sync {
     /// What it will surely read, so that a turn can load this for all its commands at once.
@@ -114,13 +118,17 @@ impl Written {
         self.0.values().map(|(table, records)| (*table, records))
     }
 
-    /// Puts what was written into the answer of a `find`.
+    /// How many records of a kind were written.
+    fn count(&self, table: &Table) -> usize {
+        self.0.get(table.name).map_or(0, |(_, records)| records.len())
+    }
+
+    /// Puts what was written into the answer of a `find`, whatever its limit.
     fn merge(&self, find: &Find, found: &mut Vec<StoredRecord>) {
         let Some((_, records)) = self.0.get(find.table.name) else { return };
         found.retain(|record| !records.contains_key(&record.key));
         found.extend(records.values().flatten().filter(|record| find.matches(record)).cloned());
         found.sort_by(|left, right| find.compare(left, right));
-        found.truncate(find.limit);
     }
 }
 
@@ -209,12 +217,19 @@ impl Moment<'_> {
     /// # Errors
     /// [`Halt::Needs`] if they were not loaded.
     pub fn find<R: Record>(&self, find: Find) -> Result<Vec<R>, Halt> {
-        let query = Query::Many(find);
-        let Some(mut found) = self.loaded.get(&query).cloned() else { return Err(Halt::Needs(query)) };
-        if let Query::Many(find) = &query {
-            self.written.merge(find, &mut found);
-            self.effects.written.merge(find, &mut found);
+        let written = self.written.count(find.table) + self.effects.written.count(find.table);
+        let mut query = Query::Many(find.clone());
+        let mut loaded = self.loaded.get(&query).ok_or_else(|| Halt::Needs(query.clone()))?;
+        if written > 0 && loaded.len() >= find.limit {
+            // What was written may take records out of a list that was cut at its limit: others behind them move up.
+            let limit = find.limit + written.next_multiple_of(SPARE_RECORDS);
+            query = Query::Many(Find { limit, ..find.clone() });
+            loaded = self.loaded.get(&query).ok_or_else(|| Halt::Needs(query.clone()))?;
         }
+        let mut found = loaded.clone();
+        self.written.merge(&find, &mut found);
+        self.effects.written.merge(&find, &mut found);
+        found.truncate(find.limit);
         Ok(found.iter().map(StoredRecord::read).collect::<Result<_, _>>()?)
     }
 

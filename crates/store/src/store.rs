@@ -75,8 +75,9 @@ pub struct Closing {
 impl Closing {
     /// Blocks until all accepted commands are written and the files are closed; later ones are refused.
     pub fn wait(self) {
-        // If the writer is gone already, there is nobody to tell.
-        let _ = self.tasks.blocking_send(Task::Close);
+        // Told from a thread of its own, which may wait for a place in the queue wherever this is called from. If the
+        // writer is gone already, there is nobody to tell.
+        let _ = std::thread::spawn(move || self.tasks.blocking_send(Task::Close).is_ok()).join();
         if self.writer.join().is_err() {
             tracing::error!("the writer ended with a panic");
         }

@@ -56,6 +56,12 @@ struct Ring {
     complete_after: Sequence,
 }
 
+impl Ring {
+    fn newest(&self) -> Sequence {
+        self.events.back().map_or(self.complete_after, |event| event.sequence)
+    }
+}
+
 /// The newest events, and who waits for the next ones.
 pub struct Tail {
     ring: RwLock<Ring>,
@@ -133,11 +139,10 @@ impl Tail {
         let (Some(tenant), Some(room)) = (&filter.tenant, &filter.room) else { return self.head.subscribe() };
         let mut rooms = self.rooms.lock();
         rooms.clean();
-        rooms
-            .waiting
-            .entry((tenant.clone(), room.clone()))
-            .or_insert_with(|| watch::Sender::new(Mark::at(self.head())))
-            .subscribe()
+        // Not the head, which is behind while events are published: what is in memory already was told to the rooms that
+        // had somebody waiting, and this one had nobody.
+        let begin = || watch::Sender::new(Mark::at(self.ring.read().newest()));
+        rooms.waiting.entry((tenant.clone(), room.clone())).or_insert_with(begin).subscribe()
     }
 
     /// The answer to a query, if all that it looks at is here: only for what comes after a cursor, oldest first.

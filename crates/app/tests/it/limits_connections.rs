@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use agentcafe_testkit::{Client, eventually, json};
+use agentcafe_testkit::{Client, Method, eventually, json};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::{launch, promise_raw::RawConnection};
+use crate::{
+    launch,
+    promise_raw::{RawConnection, say_over_the_wire},
+};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -14,10 +17,11 @@ const DEADLINE: Duration = Duration::from_secs(20);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn running_out_of_files_hurts_nobody_who_is_connected() {
     let server = launch().start().await;
-    let client = server.client();
-    let mut stream = client.stream("/v1/streams/market-events?cursor=latest").await;
+    let mut stream = server.client().stream("/v1/streams/market-events?cursor=latest").await;
     assert_eq!(stream.next().await.event, "ready");
-    assert_eq!(client.get("/livez").await.status, 200);
+    let mut connected = RawConnection::open(server.address()).await;
+    connected.send(b"GET /livez HTTP/1.1\r\nhost: cafe\r\n\r\n").await;
+    assert_eq!(connected.answer().await.0, "HTTP/1.1 200 OK");
     let pid = Pid::from_raw(server.pid().cast_signed());
     let few = Rlimit { current: Some(64), maximum: Some(64) };
     prlimit(pid, Resource::Nofile, few).expect("the limit of a child can be set");
@@ -28,18 +32,19 @@ async fn running_out_of_files_hurts_nobody_who_is_connected() {
     let complained = async || server.log().contains("could not be accepted").then_some(());
     eventually("the server runs out of files", DEADLINE, complained).await;
     for number in 0..20 {
-        let said =
-            client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": format!("{number}") })).await;
-        assert_eq!(said.status, 202, "{}", said.text);
+        let body = json!({ "actorId": "Nova", "text": format!("number {number}") });
+        let (head, body) = say_over_the_wire(&format!("key-{number}"), &body);
+        connected.send(format!("{head}{body}").as_bytes()).await;
+        let (status, answer) = connected.answer().await;
+        assert_eq!(status, "HTTP/1.1 202 Accepted", "{answer}");
         let heard = stream.next_of("conversation_message_posted").await;
-        assert_eq!(heard.data["eventId"], said.data()["eventId"]);
+        assert!(answer.contains(heard.data["eventId"].as_str().expect("an id")), "{answer}");
     }
     let complaints = server.log().matches("could not be accepted").count();
     assert!(complaints < 2_000, "{complaints} lines in the log: it does not pause between attempts");
     drop(idle);
     let served = async || {
-        let answer =
-            Client::new(server.address()).request(agentcafe_testkit::Method::GET, "/readyz").try_send().await;
+        let answer = Client::new(server.address()).request(Method::GET, "/readyz").try_send().await;
         answer.is_ok_and(|answer| answer.status == 200).then_some(())
     };
     eventually("newcomers are served again", DEADLINE, served).await;

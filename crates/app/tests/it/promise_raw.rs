@@ -63,6 +63,28 @@ impl RawConnection {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// One whole answer, after which the connection can be used again: its status line, and its body.
+    pub(crate) async fn answer(&mut self) -> (String, String) {
+        let (mut status, mut length) = (String::new(), 0);
+        loop {
+            let line = String::from_utf8(self.line().await.expect("an answer")).expect("a head is text");
+            let line = line.trim_end();
+            if line.is_empty() {
+                break;
+            }
+            if status.is_empty() {
+                line.clone_into(&mut status);
+            }
+            if let Some(bytes) = line.to_lowercase().strip_prefix("content-length:") {
+                length = bytes.trim().parse().expect("a number");
+            }
+        }
+        let mut body = vec![0; length];
+        let read = timeout(LINE_DEADLINE, self.0.read_exact(&mut body)).await;
+        read.expect("a body comes in time").expect("a whole body");
+        (status, String::from_utf8(body).expect("a body is text"))
+    }
+
     /// The next event of a stream: its `id:` and its `data:`. Control frames are skipped; none at the end.
     pub(crate) async fn event(&mut self) -> Option<(u64, Vec<u8>)> {
         loop {

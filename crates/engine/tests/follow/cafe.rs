@@ -112,7 +112,8 @@ pub(crate) async fn say(store: &Store, room: &str, name: &str, text: String) -> 
 /// Everything that matches and comes after a place, read from the database.
 pub(crate) async fn logged(store: &Store, filter: &EventFilter, after: Sequence) -> Vec<LoggedEvent> {
     let before = Some(store.tail().head().next());
-    let query = EventQuery { before, ..EventQuery::after(filter.clone(), after, 1_000_000) };
+    let whole = EventQuery::after(filter.clone(), after, 1_000_000);
+    let query = EventQuery { before, max_bytes: usize::MAX, ..whole };
     store.events(query).await.unwrap().events
 }
 

@@ -91,6 +91,7 @@ pub(crate) fn read(connection: &Connection, query: &EventQuery) -> rusqlite::Res
     let (events, is_cut) = select(&transaction, query, after, last)?;
     let examined = match events.last() {
         Some(event) if is_cut => event.sequence,
+        None if is_cut => after,
         _ => last.max(after),
     };
     Ok(EventPage { events, examined })

@@ -106,13 +106,17 @@ fn condition(condition: &Condition, parameter: usize) -> String {
     format!("{} {comparison} ?{parameter}", condition.column)
 }
 
-/// The condition of being behind a place in the order, whose values start at `first`.
+/// The condition of being behind a place in the order, whose values start at `first`. Null comes before every value.
 fn behind(find: &Find, first: usize) -> String {
     let column = find.order_by;
-    let further = if find.descending { "<" } else { ">" };
+    let further = if find.descending {
+        format!("({column} < ?{first} OR (?{first} IS NOT NULL AND {column} IS NULL))")
+    } else {
+        format!("({column} > ?{first} OR (?{first} IS NULL AND {column} IS NOT NULL))")
+    };
     let key = find.table.key.join(", ");
     let places: Vec<_> = (1..=find.table.key.len()).map(|at| format!("?{}", first + at)).collect();
-    format!("({column} {further} ?{first} OR ({column} = ?{first} AND ({key}) > ({})))", places.join(", "))
+    format!("({further} OR ({column} IS ?{first} AND ({key}) > ({})))", places.join(", "))
 }
 
 /// The records that `find` selects.

@@ -6,7 +6,7 @@ use agentcafe_domain::{
     ids::{ActorId, RoomId, Sequence, TenantId},
     time::Timestamp,
 };
-use agentcafe_store::{Envelope, EventFilter, EventPage, EventQuery, event_query::MAX_PAGE_BYTES};
+use agentcafe_store::{Envelope, EventFilter, EventPage, EventQuery};
 use proptest::prelude::*;
 
 use crate::{
@@ -80,7 +80,7 @@ pub(crate) fn query(most: u64) -> impl Strategy<Value = EventQuery> {
             to: to.map(|ms| BEGIN.plus_ms(ms)),
             descending,
             limit,
-            max_bytes: MAX_PAGE_BYTES,
+            max_bytes: usize::MAX,
         },
     )
 }

@@ -55,7 +55,9 @@ fn memory_is_bounded_and_knows_where_it_begins() {
             tail.read(&EventQuery::after(EventFilter::default(), Sequence(sequence - 1), 10)).unwrap();
         assert_eq!((newest.events.len(), newest.examined), (1, Sequence(sequence)));
     }
-    let page = tail.read(&EventQuery::after(EventFilter::default(), Sequence(16), 10)).unwrap();
+    let all =
+        EventQuery { max_bytes: usize::MAX, ..EventQuery::after(EventFilter::default(), Sequence(16), 10) };
+    let page = tail.read(&all).unwrap();
     assert_eq!(page.events.iter().map(|event| event.sequence.0).collect::<Vec<_>>(), [17, 18, 19, 20]);
     assert!(tail.read(&EventQuery::after(EventFilter::default(), Sequence(15), 10)).is_none());
     tail.publish(vec![event(21, 1, 2 * MAX_TAIL_BYTES)]);
