@@ -6,10 +6,11 @@ use serde_json::json;
 
 use crate::{
     actor::ActorInRoom,
-    command::{Halt, Moment, Reply, Success},
+    command::{Command, Halt, Moment, Reply, Success},
     event::{EmittedEvent, EventType},
     fields::Fields,
     ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
+    moderation::{Action, Source},
     policy::{self, Capability},
     presence::{self, Presence, Reason, Status},
     record::Query,
@@ -19,18 +20,42 @@ use crate::{
 
 const MAX_CAUSATION_CHARS: usize = 128;
 
-/// An agent's command: who acts, and under which label and capability.
+/// What sets one agent's command apart from another.
+pub trait Deed: Send + Sync {
+    /// What it does to the actor's presence.
+    const DONE: Done;
+    /// Whether moderation looks at it.
+    const IS_MODERATED: bool = true;
+
+    /// What is said, if it is speech.
+    fn text(&self) -> Option<&str> {
+        None
+    }
+
+    /// What it reads beside what every command of an agent reads.
+    fn reads(&self, _actor: &ActorInRoom) -> Vec<Query> {
+        Vec::new()
+    }
+
+    /// Does it. Answers its primary event, after which others may have been appended.
+    ///
+    /// # Errors
+    /// [`Halt::Needs`] what [`Deed::reads`] does not name.
+    fn perform(&self, actor: &ActorInRoom, moment: &mut Moment<'_>) -> Result<EmittedEvent, Halt>;
+}
+
+/// An agent's command: who acts, under which label and capability, and what it does.
 #[derive(Clone, Debug)]
-pub struct Act {
-    /// Who acts, where.
-    pub actor: ActorInRoom,
-    /// The action's label for overrides, moderation and the answer.
-    pub label: &'static str,
-    /// What the actor must be allowed to do.
-    pub capability: Capability,
+pub struct Act<D> {
+    actor: ActorInRoom,
+    label: &'static str,
+    capability: Capability,
+    /// What the body says, or why it is refused once the actor has turned out to be allowed to act.
+    deed: Result<D, Refusal>,
 }
 
 /// What acting did to the actor's presence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {
     /// It came in.
     Entered,
@@ -81,49 +106,60 @@ pub fn causation(fields: &Fields) -> Result<Option<String>, Refusal> {
     bounded_text("causationId", fields.trimmed_text("causationId")?, MAX_CAUSATION_CHARS)
 }
 
-impl Act {
-    /// Reads who acts.
+impl<D: Deed> Act<D> {
+    /// Reads who acts; `deed` is what the rest of the body says.
     ///
     /// # Errors
     /// As [`ActorInRoom::read`].
-    pub fn read(fields: &Fields, label: &'static str, capability: Capability) -> Result<Self, Refusal> {
-        Ok(Self { actor: ActorInRoom::read(fields)?, label, capability })
+    pub(crate) fn of(
+        fields: &Fields,
+        label: &'static str,
+        capability: Capability,
+        deed: impl FnOnce() -> Result<D, Refusal>,
+    ) -> Result<Self, Refusal> {
+        Ok(Self { actor: ActorInRoom::read(fields)?, label, capability, deed: deed() })
     }
 
-    /// What every such command reads.
-    pub fn reads(&self) -> Vec<Query> {
-        policy::reads(&self.actor).into_iter().chain([presence::read(&self.actor)]).collect()
+    /// Who acts.
+    pub fn actor(&self) -> &ActorInRoom {
+        &self.actor
     }
 
-    /// Checks the capability, then the operators' overrides.
-    ///
-    /// # Errors
-    /// `ERR_FORBIDDEN`, `ERR_OPERATOR_OVERRIDE_BLOCKED`.
-    pub fn permit(&self, moment: &Moment<'_>) -> Result<(), Halt> {
-        policy::require(moment, &self.actor, self.capability, self.label)?;
-        policy::not_overridden(moment, &self.actor, self.label)
-    }
-
-    /// Updates the actor's presence and renders the answer, naming `primary` as what was done.
-    ///
-    /// # Errors
-    /// [`Halt::Needs`] what [`Act::reads`] names.
-    pub fn finish(&self, moment: &mut Moment<'_>, primary: EmittedEvent, done: Done) -> Result<Reply, Halt> {
-        let cause = primary.cause();
-        let ttl_ms = moment.rules.presence_default_ttl_ms;
-        let why = Reason::of_agent("command_activity");
-        let presence = match done {
-            Done::Entered => {
-                Some(presence::heartbeat(moment, &self.actor, (Status::Idle, ttl_ms), why, Some(&cause))?)
-            }
-            Done::Busy => {
-                Some(presence::heartbeat(moment, &self.actor, (Status::Busy, ttl_ms), why, Some(&cause))?)
-            }
+    /// Updates the actor's presence, because of `primary`.
+    fn show(&self, moment: &mut Moment<'_>, primary: &EmittedEvent) -> Result<Option<Presence>, Halt> {
+        let (cause, ttl_ms) = (primary.cause(), moment.rules.presence_default_ttl_ms);
+        let status = match D::DONE {
+            Done::Entered => Status::Idle,
+            Done::Busy => Status::Busy,
             Done::Left => {
-                presence::set_inactive(moment, &self.actor, Reason::of_agent("agent_left"), Some(&cause))?
+                let why = Reason::of_agent("agent_left");
+                return presence::set_inactive(moment, &self.actor, why, Some(&cause));
             }
         };
+        let why = Reason::of_agent("command_activity");
+        presence::heartbeat(moment, &self.actor, (status, ttl_ms), why, Some(&cause)).map(Some)
+    }
+}
+
+impl<D: Deed> Command for Act<D> {
+    fn reads(&self) -> Vec<Query> {
+        let own = self.deed.iter().flat_map(|deed| deed.reads(&self.actor));
+        policy::reads(&self.actor).into_iter().chain([presence::read(&self.actor)]).chain(own).collect()
+    }
+
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        policy::require(moment, &self.actor, self.capability, self.label)?;
+        policy::not_overridden(moment, &self.actor, self.label)?;
+        let deed = self.deed.as_ref().map_err(Clone::clone)?;
+        if D::IS_MODERATED {
+            let action = Action { label: self.label, text: deed.text(), source: Source::Api };
+            moment.moderate(&self.actor, &action)?;
+        }
+        let primary = deed.perform(&self.actor, moment)?;
+        moment.step_appended(&primary);
+        let presence = self.show(moment, &primary)?;
         moment.step(StepCode::EventAppendOk, json!({ "replay": false }));
+        let ActorInRoom { tenant_id, room_id, actor_id } = self.actor.clone();
         let answer = CommandAccepted {
             accepted: true,
             action: self.label,
@@ -133,9 +169,9 @@ impl Act {
             event_type: primary.event_type,
             emitted_events: moment.emitted(),
             presence,
-            actor_id: self.actor.actor_id.clone(),
-            room_id: self.actor.room_id.clone(),
-            tenant_id: self.actor.tenant_id.clone(),
+            actor_id,
+            room_id,
+            tenant_id,
         };
         Ok(Reply::new(Success::Accepted, &answer))
     }

@@ -3,12 +3,14 @@
 use serde_json::Value;
 
 use crate::{
-    act::{self, Act, Done},
+    act::{self, Act, Deed, Done},
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply},
-    event::payload::{AgentEntered, AgentLeft, SentPosition},
+    command::{Halt, Moment},
+    event::{
+        EmittedEvent,
+        payload::{AgentEntered, AgentLeft, SentPosition},
+    },
     fields::Fields,
-    moderation::{Action, Source},
     policy::Capability,
     position::{Point, Position, SPAWN},
     record::Query,
@@ -51,10 +53,10 @@ impl Manner {
 }
 
 /// `POST /v1/commands/enter`: an actor comes into a room.
-pub struct Enter {
-    act: Act,
-    manner: Result<Manner, Refusal>,
-}
+pub type Enter = Act<Arrival>;
+
+/// How an actor comes in.
+pub struct Arrival(Manner);
 
 impl Enter {
     /// Reads the body.
@@ -62,28 +64,20 @@ impl Enter {
     /// # Errors
     /// What identifies the actor does not hold; other fields are refused when their turn comes.
     pub fn read(fields: &Fields) -> Result<Self, Refusal> {
-        let act = Act::read(fields, "enter", Capability::EnterLeave)?;
-        Ok(Self { act, manner: Manner::read(fields, "enteredAt") })
-    }
-
-    /// Who enters.
-    pub fn actor(&self) -> &ActorInRoom {
-        &self.act.actor
+        let arrival = || Manner::read(fields, "enteredAt").map(Arrival);
+        Self::of(fields, "enter", Capability::EnterLeave, arrival)
     }
 }
 
-impl Command for Enter {
-    fn reads(&self) -> Vec<Query> {
-        let mut reads = self.act.reads();
-        reads.push(Query::one::<Position>(self.act.actor.key()));
-        reads
+impl Deed for Arrival {
+    const DONE: Done = Done::Entered;
+
+    fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
+        vec![Query::one::<Position>(actor.key())]
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        self.act.permit(moment)?;
-        let manner = self.manner.as_ref().map_err(Clone::clone)?;
-        let action = Action { label: self.act.label, text: None, source: Source::Api };
-        moment.moderate(&self.act.actor, &action)?;
+    fn perform(&self, actor: &ActorInRoom, moment: &mut Moment<'_>) -> Result<EmittedEvent, Halt> {
+        let Self(manner) = self;
         let payload = AgentEntered {
             source: manner.source.clone().unwrap_or_else(|| "agent".to_owned()),
             reason: manner.reason.clone().unwrap_or_else(|| "manual_enter".to_owned()),
@@ -91,18 +85,17 @@ impl Command for Enter {
             position: manner.position,
             metadata: manner.metadata.clone(),
         };
-        let entered = moment.append(&self.act.actor, &payload, manner.cause.as_deref())?;
-        moment.step_appended(&entered);
-        stand(moment, &self.act.actor, manner.position.map_or(SPAWN, Point::nearest))?;
-        self.act.finish(moment, entered, Done::Entered)
+        let entered = moment.append(actor, &payload, manner.cause.as_deref())?;
+        stand(moment, actor, manner.position.map_or(SPAWN, Point::nearest))?;
+        Ok(entered)
     }
 }
 
 /// `POST /v1/commands/leave`: an actor goes. Never moderated, and possible in a paused room.
-pub struct Leave {
-    act: Act,
-    manner: Result<Manner, Refusal>,
-}
+pub type Leave = Act<Departure>;
+
+/// How an actor goes.
+pub struct Departure(Manner);
 
 impl Leave {
     /// Reads the body.
@@ -110,26 +103,21 @@ impl Leave {
     /// # Errors
     /// What identifies the actor does not hold; other fields are refused when their turn comes.
     pub fn read(fields: &Fields) -> Result<Self, Refusal> {
-        let act = Act::read(fields, "leave", Capability::EnterLeave)?;
-        Ok(Self { act, manner: Manner::read(fields, "leftAt") })
-    }
-
-    /// Who leaves.
-    pub fn actor(&self) -> &ActorInRoom {
-        &self.act.actor
+        let departure = || Manner::read(fields, "leftAt").map(Departure);
+        Self::of(fields, "leave", Capability::EnterLeave, departure)
     }
 }
 
-impl Command for Leave {
-    fn reads(&self) -> Vec<Query> {
-        let mut reads = self.act.reads();
-        reads.push(Query::one::<Position>(self.act.actor.key()));
-        reads
+impl Deed for Departure {
+    const DONE: Done = Done::Left;
+    const IS_MODERATED: bool = false;
+
+    fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
+        vec![Query::one::<Position>(actor.key())]
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        self.act.permit(moment)?;
-        let manner = self.manner.as_ref().map_err(Clone::clone)?;
+    fn perform(&self, actor: &ActorInRoom, moment: &mut Moment<'_>) -> Result<EmittedEvent, Halt> {
+        let Self(manner) = self;
         let payload = AgentLeft {
             source: manner.source.clone().unwrap_or_else(|| "agent".to_owned()),
             reason: manner.reason.clone().unwrap_or_else(|| "manual_leave".to_owned()),
@@ -138,10 +126,9 @@ impl Command for Leave {
             operator_id: None,
             metadata: manner.metadata.clone(),
         };
-        let left = moment.append(&self.act.actor, &payload, manner.cause.as_deref())?;
-        moment.step_appended(&left);
-        stand(moment, &self.act.actor, SPAWN)?;
-        self.act.finish(moment, left, Done::Left)
+        let left = moment.append(actor, &payload, manner.cause.as_deref())?;
+        stand(moment, actor, SPAWN)?;
+        Ok(left)
     }
 }
 

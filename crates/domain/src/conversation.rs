@@ -5,16 +5,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    act::{self, Act, Done},
+    act::{self, Act, Deed, Done},
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply},
-    event::payload::{Bubble, ConversationMessagePosted, MentionCreated},
+    command::{Halt, Moment},
+    event::{
+        EmittedEvent,
+        payload::{Bubble, ConversationMessagePosted, MentionCreated},
+    },
     fields::Fields,
     ids::ActorId,
     inbox::UnreadCount,
-    moderation::{Action, Source},
     policy::Capability,
-    record::{Query, Record},
+    record::Query,
     refusal::{Code, Refusal},
     rules::Rules,
 };
@@ -83,9 +85,12 @@ pub fn mentions_in(text: &str) -> Vec<ActorId> {
     mentioned
 }
 
+/// `POST /v1/commands/say` and `POST /v1/conversations/messages`: an actor says something.
+pub type Say = Act<Speech>;
+
 /// What a body says, before ids are given to the message.
 #[derive(Clone, Debug)]
-struct Speech {
+pub struct Speech {
     message_id: Option<String>,
     thread_id: Option<String>,
     parent_message_id: Option<String>,
@@ -122,7 +127,12 @@ fn read_mentions(fields: &Fields, text: &str) -> Result<Vec<ActorId>, Refusal> {
 }
 
 impl Speech {
-    fn read(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
+    /// Who is told: everybody mentioned but the speaker.
+    fn told<'s>(&'s self, speaker: &'s ActorInRoom) -> impl Iterator<Item = &'s ActorId> {
+        self.mentions.iter().filter(|mentioned| **mentioned != speaker.actor_id)
+    }
+
+    fn of_body(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
         let text = fields.required_text("text")?;
         let text = act::bounded_text("text", Some(text), rules.max_chat_message_chars)?.unwrap_or_default();
         Ok(Self {
@@ -160,20 +170,13 @@ impl Speech {
     }
 }
 
-/// `POST /v1/commands/say` and `POST /v1/conversations/messages`: an actor says something.
-pub struct Say {
-    act: Act,
-    speech: Result<Speech, Refusal>,
-}
-
 impl Say {
     /// Reads the body of a `say`.
     ///
     /// # Errors
     /// What identifies the actor does not hold; other fields are refused when their turn comes.
     pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
-        let act = Act::read(fields, "say", Capability::Speak)?;
-        Ok(Self { act, speech: Speech::read(fields, rules) })
+        Self::of(fields, "say", Capability::Speak, || Speech::of_body(fields, rules))
     }
 
     /// Reads the body of a conversation message.
@@ -181,56 +184,41 @@ impl Say {
     /// # Errors
     /// As [`Say::read`].
     pub fn read_message(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
-        let act = Act::read(fields, "conversation_message", Capability::Speak)?;
-        Ok(Self { act, speech: Speech::read(fields, rules) })
-    }
-
-    /// Who speaks.
-    pub fn actor(&self) -> &ActorInRoom {
-        &self.act.actor
-    }
-
-    /// Who is told: everybody mentioned but the speaker.
-    fn told<'s>(&'s self, mentions: &'s [ActorId]) -> impl Iterator<Item = &'s ActorId> {
-        mentions.iter().filter(|mentioned| **mentioned != self.act.actor.actor_id)
+        Self::of(fields, "conversation_message", Capability::Speak, || Speech::of_body(fields, rules))
     }
 }
 
-impl Command for Say {
-    fn reads(&self) -> Vec<Query> {
-        let mut reads = self.act.reads();
-        if let Ok(speech) = &self.speech {
-            let counter = |mentioned: &ActorId| {
-                let told = ActorInRoom { actor_id: mentioned.clone(), ..self.act.actor.clone() };
-                Query::One(UnreadCount::TABLE, told.key())
-            };
-            reads.extend(self.told(&speech.mentions).map(counter));
-        }
-        reads
+impl Deed for Speech {
+    const DONE: Done = Done::Busy;
+
+    fn text(&self) -> Option<&str> {
+        Some(&self.text)
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        self.act.permit(moment)?;
-        let speech = self.speech.as_ref().map_err(Clone::clone)?;
-        let action = Action { label: self.act.label, text: Some(&speech.text), source: Source::Api };
-        moment.moderate(&self.act.actor, &action)?;
-        let conversation = speech.conversation(moment.fresh_id().to_string());
+    fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
+        let counter = |mentioned: &ActorId| {
+            let told = ActorInRoom { actor_id: mentioned.clone(), ..actor.clone() };
+            Query::one::<UnreadCount>(told.key())
+        };
+        self.told(actor).map(counter).collect()
+    }
+
+    fn perform(&self, actor: &ActorInRoom, moment: &mut Moment<'_>) -> Result<EmittedEvent, Halt> {
         let payload = ConversationMessagePosted {
-            bubble: Bubble { text: speech.text.clone(), ttl_ms: speech.bubble_ttl_ms },
-            conversation,
+            bubble: Bubble { text: self.text.clone(), ttl_ms: self.bubble_ttl_ms },
+            conversation: self.conversation(moment.fresh_id().to_string()),
             reaction: None,
         };
-        let posted = moment.append(&self.act.actor, &payload, speech.cause.as_deref())?;
-        moment.step_appended(&posted);
-        for mentioned in self.told(&payload.conversation.mentions) {
+        let posted = moment.append(actor, &payload, self.cause.as_deref())?;
+        for mentioned in self.told(actor) {
             let mention = MentionCreated {
                 mentioned_actor_id: mentioned.clone(),
                 source_message_id: payload.conversation.message_id.clone(),
                 thread_id: Some(payload.conversation.thread_id.clone()),
             };
-            moment.append(&self.act.actor, &mention, Some(&posted.cause()))?;
+            moment.append(actor, &mention, Some(&posted.cause()))?;
         }
-        self.act.finish(moment, posted, Done::Busy)
+        Ok(posted)
     }
 }
 
@@ -269,7 +257,7 @@ mod tests {
         for (thread, parent, want) in cases {
             let body = serde_json::json!({ "text": "hi", "threadId": thread, "parentMessageId": parent });
             let fields = Fields::of_body(body.as_object().cloned().unwrap());
-            let speech = Speech::read(&fields, &Rules::default()).unwrap();
+            let speech = Speech::of_body(&fields, &Rules::default()).unwrap();
             assert_eq!(speech.conversation("fresh".into()).thread_id, want);
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    act::{self, Act, Done},
+    act::{self, Act, Deed, Done},
     actor::ActorInRoom,
     arrival::{stand, standing},
     command::{Command, Halt, Moment, Reply, Success},
@@ -27,15 +27,18 @@ use crate::{
 
 const MAX_INTENT_CHARS: usize = 64;
 
+/// `POST /v1/commands/move`: an actor takes steps. Walls stop it.
+pub type Move = Act<Steps>;
+
 /// What the body of a move says.
-struct Steps {
+pub struct Steps {
     leg: Leg,
     intent: Option<String>,
     cause: Option<String>,
 }
 
 impl Steps {
-    fn read(fields: &Fields) -> Result<Self, Refusal> {
+    fn of_body(fields: &Fields) -> Result<Self, Refusal> {
         let direction = fields.required_choice("direction", &Direction::NAMES, Code::InvalidDirection)?;
         let steps = fields.bounded("steps", 1..=MAX_STEPS)?;
         Ok(Self {
@@ -46,47 +49,30 @@ impl Steps {
     }
 }
 
-/// `POST /v1/commands/move`: an actor takes steps. Walls stop it.
-pub struct Move {
-    act: Act,
-    steps: Result<Steps, Refusal>,
-}
-
 impl Move {
     /// Reads the body.
     ///
     /// # Errors
     /// What identifies the actor does not hold; other fields are refused when their turn comes.
     pub fn read(fields: &Fields) -> Result<Self, Refusal> {
-        let act = Act::read(fields, "move", Capability::Move)?;
-        Ok(Self { act, steps: Steps::read(fields) })
-    }
-
-    /// Who moves.
-    pub fn actor(&self) -> &ActorInRoom {
-        &self.act.actor
+        Self::of(fields, "move", Capability::Move, || Steps::of_body(fields))
     }
 }
 
-impl Command for Move {
-    fn reads(&self) -> Vec<Query> {
-        let mut reads = self.act.reads();
-        reads.push(Query::one::<Position>(self.act.actor.key()));
-        reads
+impl Deed for Steps {
+    const DONE: Done = Done::Busy;
+
+    fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
+        vec![Query::one::<Position>(actor.key())]
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        self.act.permit(moment)?;
-        let steps = self.steps.as_ref().map_err(Clone::clone)?;
-        let action = Action { label: self.act.label, text: None, source: Source::Api };
-        moment.moderate(&self.act.actor, &action)?;
+    fn perform(&self, actor: &ActorInRoom, moment: &mut Moment<'_>) -> Result<EmittedEvent, Halt> {
         let payload =
-            ActorMoved { leg: steps.leg, intent: steps.intent.clone(), target_label: None, reaction: None };
-        let moved = moment.append(&self.act.actor, &payload, steps.cause.as_deref())?;
-        moment.step_appended(&moved);
-        let point = standing(moment, &self.act.actor)?.after(steps.leg);
-        stand(moment, &self.act.actor, point)?;
-        self.act.finish(moment, moved, Done::Busy)
+            ActorMoved { leg: self.leg, intent: self.intent.clone(), target_label: None, reaction: None };
+        let moved = moment.append(actor, &payload, self.cause.as_deref())?;
+        let point = standing(moment, actor)?.after(self.leg);
+        stand(moment, actor, point)?;
+        Ok(moved)
     }
 }
 

@@ -1,27 +1,29 @@
 //! Ordering something from the bar.
 
 use crate::{
-    act::{self, Act, Done},
+    act::{self, Act, Deed, Done},
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply},
-    event::payload::OrderChanged,
+    command::{Halt, Moment},
+    event::{EmittedEvent, payload::OrderChanged},
     fields::Fields,
-    moderation::{Action, Source},
     policy::Capability,
-    record::Query,
     refusal::Refusal,
 };
 
 const MAX_ITEM_CHARS: usize = 200;
 
-struct Wish {
+/// `POST /v1/commands/order`: an actor orders something.
+pub type Order = Act<Wish>;
+
+/// What the body of an order says.
+pub struct Wish {
     item_id: String,
     size: String,
     cause: Option<String>,
 }
 
 impl Wish {
-    fn read(fields: &Fields) -> Result<Self, Refusal> {
+    fn of_body(fields: &Fields) -> Result<Self, Refusal> {
         let item = fields.required_text("itemId")?;
         let size = fields.trimmed_text("size")?;
         Ok(Self {
@@ -32,41 +34,21 @@ impl Wish {
     }
 }
 
-/// `POST /v1/commands/order`: an actor orders something.
-pub struct Order {
-    act: Act,
-    wish: Result<Wish, Refusal>,
-}
-
 impl Order {
     /// Reads the body.
     ///
     /// # Errors
     /// What identifies the actor does not hold; other fields are refused when their turn comes.
     pub fn read(fields: &Fields) -> Result<Self, Refusal> {
-        let act = Act::read(fields, "order", Capability::Order)?;
-        Ok(Self { act, wish: Wish::read(fields) })
-    }
-
-    /// Who orders.
-    pub fn actor(&self) -> &ActorInRoom {
-        &self.act.actor
+        Self::of(fields, "order", Capability::Order, || Wish::of_body(fields))
     }
 }
 
-impl Command for Order {
-    fn reads(&self) -> Vec<Query> {
-        self.act.reads()
-    }
+impl Deed for Wish {
+    const DONE: Done = Done::Busy;
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        self.act.permit(moment)?;
-        let wish = self.wish.as_ref().map_err(Clone::clone)?;
-        let action = Action { label: self.act.label, text: None, source: Source::Api };
-        moment.moderate(&self.act.actor, &action)?;
-        let payload = OrderChanged { item_id: wish.item_id.clone(), size: wish.size.clone(), reaction: None };
-        let ordered = moment.append(&self.act.actor, &payload, wish.cause.as_deref())?;
-        moment.step_appended(&ordered);
-        self.act.finish(moment, ordered, Done::Busy)
+    fn perform(&self, actor: &ActorInRoom, moment: &mut Moment<'_>) -> Result<EmittedEvent, Halt> {
+        let payload = OrderChanged { item_id: self.item_id.clone(), size: self.size.clone(), reaction: None };
+        moment.append(actor, &payload, self.cause.as_deref())
     }
 }
