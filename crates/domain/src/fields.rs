@@ -1,7 +1,7 @@
 //! Reads what a client sent, field by field, with the contract's coercions and errors; and, asked
 //! without a client, tells which fields a reader looks at, from which the OpenAPI document is made.
 
-use std::{collections::HashMap, ops::RangeInclusive, sync::Mutex};
+use std::{collections::HashMap, sync::Mutex};
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -11,6 +11,9 @@ use crate::{
     refusal::{Code, Refusal},
     time::Timestamp,
 };
+
+mod choices;
+mod numbers;
 
 /// What a reader asked for: one property of a body or one query parameter.
 #[derive(Clone, Debug, PartialEq)]
@@ -251,94 +254,6 @@ impl Fields {
         Ok(Some(texts))
     }
 
-    /// One of `allowed`, compared without case; missing counts as the first.
-    ///
-    /// # Errors
-    /// `ERR_INVALID_ENUM {field, allowed}`.
-    pub fn choice<T: Copy>(&self, name: &'static str, allowed: &[(&str, T)]) -> Result<Option<T>, Refusal> {
-        let names = || allowed.iter().map(|(text, _)| (*text).into()).collect::<Vec<Value>>();
-        let schema = || {
-            let mut values = names();
-            values.push(Value::Null);
-            json!({ "enum": values })
-        };
-        if self.note(name, false, schema) {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent(name) else { return Ok(None) };
-        let wanted = sent.as_str().unwrap_or_default().trim();
-        let found = allowed.iter().find(|(text, _)| text.eq_ignore_ascii_case(wanted));
-        found.map(|(_, value)| Some(*value)).ok_or_else(|| {
-            Refusal::new(Code::InvalidEnum)
-                .saying(format!("{name} is not one of the allowed values"))
-                .with("field", name)
-                .with("allowed", names())
-        })
-    }
-
-    /// As [`Fields::choice`], of a text: a blank one counts as missing.
-    ///
-    /// # Errors
-    /// `ERR_VALIDATION {field}` for another type, `ERR_INVALID_ENUM {field, allowed}`.
-    pub fn text_choice<T: Copy>(
-        &self,
-        name: &'static str,
-        allowed: &[(&str, T)],
-    ) -> Result<Option<T>, Refusal> {
-        match self.sent(name) {
-            Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
-            Some(Value::String(_)) | None => self.choice(name, allowed),
-            Some(_) => Err(Refusal::invalid(name, format!("{name} must be a string"))),
-        }
-    }
-
-    /// As [`Fields::choice`], and it must be there; `code` says what a missing or unknown one is called.
-    ///
-    /// # Errors
-    /// `code {field, allowed}`; `ERR_MISSING_FIELD {field}` when missing.
-    pub fn required_choice<T: Copy>(
-        &self,
-        name: &'static str,
-        allowed: &[(&str, T)],
-        code: Code,
-    ) -> Result<T, Refusal> {
-        let names: Vec<Value> = allowed.iter().map(|(text, _)| (*text).into()).collect();
-        if self.note(name, true, || json!({ "enum": names }))
-            && let Some((_, value)) = allowed.first()
-        {
-            return Ok(*value);
-        }
-        let wanted = self.required_text(name)?;
-        let found = allowed.iter().find(|(text, _)| text.eq_ignore_ascii_case(&wanted));
-        found
-            .map(|(_, value)| *value)
-            .ok_or_else(|| Refusal::new(code).with("field", name).with("allowed", names))
-    }
-
-    /// One of `allowed`, to the letter; `unknown` makes the refusal of anything else.
-    ///
-    /// # Errors
-    /// `ERR_MISSING_FIELD {field}` when missing or blank; what `unknown` makes.
-    pub fn exact_choice<T: Copy>(
-        &self,
-        name: &'static str,
-        allowed: &[(&str, T)],
-        unknown: impl FnOnce(String) -> Refusal,
-    ) -> Result<T, Refusal> {
-        let names = || allowed.iter().map(|(text, _)| (*text).into()).collect::<Vec<Value>>();
-        if self.note(name, false, || json!({ "enum": names() }))
-            && let Some((_, value)) = allowed.first()
-        {
-            return Ok(*value);
-        }
-        let wanted = match self.sent(name) {
-            Some(Value::String(text)) if !text.trim().is_empty() => text,
-            _ => return Err(Refusal::missing(name)),
-        };
-        let found = allowed.iter().find(|(text, _)| *text == wanted);
-        found.map(|(_, value)| *value).ok_or_else(|| unknown(wanted))
-    }
-
     /// `true` or `false`: a JSON boolean in a body; `true/1/yes` or `false/0/no` in a query, where anything else counts as missing.
     ///
     /// # Errors
@@ -384,117 +299,6 @@ impl Fields {
                     .with("value", other))
             }
         }
-    }
-
-    /// A whole number, held within `range`.
-    ///
-    /// # Errors
-    /// `ERR_VALIDATION {field, value}` if it is not a whole number.
-    pub fn integer(&self, name: &'static str, range: RangeInclusive<i64>) -> Result<Option<i64>, Refusal> {
-        let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high }))
-        {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent_number(name) else { return Ok(None) };
-        let whole = match &sent {
-            Value::Number(number) => whole_number(number.as_i64(), number.as_f64()),
-            Value::String(text) => text.trim().parse().ok(),
-            _ => None,
-        };
-        whole.map(|number| Some(number.clamp(low, high))).ok_or_else(|| {
-            Refusal::invalid(name, format!("{name} must be a whole number")).with("value", sent)
-        })
-    }
-
-    /// A limit of a list: `standard` when missing, else within 1 and `most`.
-    ///
-    /// # Errors
-    /// `ERR_VALIDATION {field, value}` if it is not a whole number.
-    pub fn limit(&self, standard: usize, most: usize) -> Result<usize, Refusal> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let limit = self.integer("limit", 1..=most)?;
-        Ok(limit.map_or(standard, |limit| usize::try_from(limit).unwrap_or(standard)))
-    }
-
-    /// A number that is refused outside `range`, and rounded (halves up) within.
-    ///
-    /// # Errors
-    /// `ERR_OUT_OF_BOUNDS {field, min, max, value}`.
-    pub fn bounded(&self, name: &'static str, range: RangeInclusive<i64>) -> Result<Option<i64>, Refusal> {
-        let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": ["number", "null"], "minimum": low, "maximum": high })) {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent_number(name) else { return Ok(None) };
-        let refused = |value: Value| {
-            Refusal::new(Code::OutOfBounds)
-                .saying(format!("{name} must be between {low} and {high}"))
-                .with("field", name)
-                .with("min", low)
-                .with("max", high)
-                .with("value", value)
-        };
-        let Some(number) = number(&sent).map(round_half_up) else { return Err(refused(sent)) };
-        if (low as f64..=high as f64).contains(&number) {
-            Ok(Some(number as i64))
-        } else {
-            Err(refused(json!(number)))
-        }
-    }
-
-    /// A number that must be there, rounded (halves up); `None` if it is missing or not a number.
-    pub fn coordinate(&self, name: &'static str, range: RangeInclusive<i64>) -> Option<f64> {
-        let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": "number", "minimum": low, "maximum": high })) {
-            return Some(low as f64);
-        }
-        self.sent(name).as_ref().and_then(number).map(round_half_up)
-    }
-
-    /// A duration or count that is held within `range`; rounded.
-    ///
-    /// # Errors
-    /// `ERR_OUT_OF_BOUNDS {field, min, max, value}` if it is not a number.
-    pub fn clamped(&self, name: &'static str, range: RangeInclusive<i64>) -> Result<Option<i64>, Refusal> {
-        let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": ["number", "null"] })) {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent_number(name) else { return Ok(None) };
-        match number(&sent) {
-            Some(number) => Ok(Some((round_half_up(number) as i64).clamp(low, high))),
-            None => Err(Refusal::new(Code::OutOfBounds)
-                .saying(format!("{name} must be a number"))
-                .with("field", name)
-                .with("min", low)
-                .with("max", high)
-                .with("value", sent)),
-        }
-    }
-
-    /// A place in the log: a sequence, or `latest`.
-    ///
-    /// # Errors
-    /// `ERR_VALIDATION {field, value}`.
-    pub fn cursor(&self, name: &'static str) -> Result<Option<Cursor>, Refusal> {
-        let schema = || json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "const": "latest" }] });
-        if self.note(name, false, schema) {
-            return Ok(None);
-        }
-        if self.sent(name).is_some_and(|sent| sent == "latest") {
-            return Ok(Some(Cursor::Latest));
-        }
-        Ok(self.sequence(name)?.map(Cursor::After))
-    }
-
-    /// A sequence (of events, inbox items or audit entries).
-    ///
-    /// # Errors
-    /// `ERR_VALIDATION {field, value}`.
-    pub fn sequence(&self, name: &'static str) -> Result<Option<Sequence>, Refusal> {
-        let number = self.integer(name, 0..=i64::MAX)?;
-        Ok(number.map(|number| Sequence(number.unsigned_abs())))
     }
 
     /// A list of at most `most` UUIDs; missing counts as empty.
@@ -550,28 +354,6 @@ fn too_many(name: &str, most: usize, sent: usize) -> Refusal {
         .with("max", most)
         .with("value", sent)
 }
-
-fn whole_number(integer: Option<i64>, float: Option<f64>) -> Option<i64> {
-    integer.or_else(|| {
-        let float = float.filter(|float| float.fract() == 0.0 && float.abs() < 9e15)?;
-        Some(float as i64)
-    })
-}
-
-/// A JSON number, or a text that is one. Never infinite.
-fn number(sent: &Value) -> Option<f64> {
-    let number = match sent {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    };
-    number.filter(|number| number.is_finite())
-}
-
-fn round_half_up(number: f64) -> f64 {
-    (number + 0.5).floor()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -584,36 +366,6 @@ mod tests {
         Fields::of_query(HashMap::from([(name.to_owned(), value.to_owned())]))
     }
 
-    /// RULINGS E9: integers only, numeric strings count, out of range clamps, anything else is refused.
-    #[test]
-    fn integers_are_whole_and_clamped() {
-        let cases = [
-            (json!(7), Some(7)),
-            (json!("7"), Some(7)),
-            (json!(7.0), Some(7)),
-            (json!(0), Some(1)),
-            (json!(-1), Some(1)),
-            (json!(1e12), Some(500)),
-            (json!(1.5), None),
-            (json!("abc"), None),
-            (json!(true), None),
-            (json!([1]), None),
-        ];
-        for (sent, want) in cases {
-            let got = body(json!({ "limit": sent })).limit(100, 500);
-            assert_eq!(got.clone().ok(), want, "{sent}");
-            if let Err(refusal) = got {
-                assert_eq!(refusal.code, Code::Validation);
-                assert_eq!(refusal.details["value"], sent);
-            }
-        }
-        assert_eq!(
-            query("limit", "1.5").limit(100, 500).map_err(|refusal| refusal.code),
-            Err(Code::Validation)
-        );
-        assert_eq!(query("limit", "").limit(100, 500), Ok(100));
-    }
-
     /// CONTRACT 2.9 and RULINGS J11: booleans in bodies are booleans; a query knows a few words.
     #[test]
     fn flags_are_not_guessed() {
@@ -622,18 +374,6 @@ mod tests {
         assert!(body(json!({ "f": 1 })).flag("f").is_err());
         for (text, want) in [("YES", Some(true)), ("0", Some(false)), ("maybe", None)] {
             assert_eq!(query("f", text).flag("f"), Ok(want));
-        }
-    }
-
-    /// CONTRACT 9.1: steps are rounded, then refused outside 1 to 50 with the value that was meant.
-    #[test]
-    fn bounded_numbers_are_rounded_then_refused() {
-        for (sent, want) in [(json!(2.5), Some(3)), (json!("4"), Some(4)), (json!(50.4), Some(50))] {
-            assert_eq!(body(json!({ "steps": sent })).bounded("steps", 1..=50), Ok(want));
-        }
-        for (sent, value) in [(json!(0), json!(0.0)), (json!(51), json!(51.0)), (json!("x"), json!("x"))] {
-            let refusal = body(json!({ "steps": sent })).bounded("steps", 1..=50).unwrap_err();
-            assert_eq!((refusal.code, &refusal.details["value"]), (Code::OutOfBounds, &value));
         }
     }
 

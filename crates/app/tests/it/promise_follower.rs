@@ -91,7 +91,8 @@ impl Follower {
                     self.advance(id);
                     self.heard.push(frame.data);
                 }
-                (event, None) => panic!("an unknown frame {event}: {}", frame.data),
+                // `error` is for a store that cannot be read (RULINGS E4), which is not so here.
+                (event, None) => panic!("a frame that has no business here, {event}: {}", frame.data),
             }
         }
         true

@@ -9,6 +9,7 @@ mod log;
 mod log_model;
 mod log_pages;
 mod place;
+mod reads;
 mod records;
 mod records_model;
 mod reopen;
