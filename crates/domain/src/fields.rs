@@ -99,11 +99,6 @@ impl Fields {
         }
     }
 
-    /// As [`Fields::sent`], and a blank text counts as missing too.
-    fn sent_number(&self, name: &str) -> Option<Value> {
-        self.sent(name).filter(|sent| sent.as_str().is_none_or(|text| !text.trim().is_empty()))
-    }
-
     /// Whether the body has the key at all, be it null.
     pub fn has(&self, name: &str) -> bool {
         match &self.0 {

@@ -11,6 +11,11 @@ use crate::{
 };
 
 impl Fields {
+    /// As [`Fields::sent`], and a blank text counts as missing too.
+    fn sent_number(&self, name: &str) -> Option<Value> {
+        self.sent(name).filter(|sent| sent.as_str().is_none_or(|text| !text.trim().is_empty()))
+    }
+
     /// A whole number, held within `range`.
     ///
     /// # Errors
