@@ -152,6 +152,8 @@ impl Writer {
             inbox_items,
             head: self.heads.sequence,
         };
+        // Counted before it is answered: whoever asks for metrics after an answer finds its turn in them.
+        (self.on_turn)(&report);
         self.tail.publish(events);
         for (job, decided) in answers {
             // Whoever asked may be gone; what was decided stands all the same.
@@ -159,7 +161,6 @@ impl Writer {
         }
         tell(batch.probes, true);
         tell(batch.purges, more);
-        (self.on_turn)(&report);
     }
 }
 
