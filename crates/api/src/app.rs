@@ -6,7 +6,7 @@ use agentcafe_domain::{rules::Rules, time::Timestamp};
 use agentcafe_engine::{Engine, rate::RateLimiter};
 use bytes::Bytes;
 use ipnet::IpNet;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 /// The settings of the HTTP API.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct App {
     pub(crate) limiter: RateLimiter,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) openapi: Bytes,
+    /// When the store was last probed for writing, by the stopwatch, and what came of it.
+    pub(crate) probed: Mutex<Option<(Duration, bool)>>,
     pub(crate) started_at: Timestamp,
 }
 
@@ -45,6 +47,7 @@ impl App {
             streams: Arc::new(Semaphore::new(settings.stream_max_clients)),
             openapi: crate::openapi::document(&settings, &crate::router::table()),
             started_at: engine.now(),
+            probed: Mutex::new(None),
             engine,
             settings,
         })

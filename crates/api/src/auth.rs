@@ -25,12 +25,18 @@ pub(crate) fn check(settings: &Settings, headers: &HeaderMap, uri: &Uri) -> Resu
 }
 
 fn header_token(headers: &HeaderMap) -> Option<String> {
-    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty());
-    let bearer = || {
-        let (scheme, token) = text(header::AUTHORIZATION.as_str())?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+    // Bytes that are no text make a wrong token, not a missing one.
+    let text = |name: &str| {
+        let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).trim().to_owned();
+        Some(value).filter(|text| !text.is_empty())
     };
-    text(API_KEY).or_else(bearer).map(str::to_owned)
+    let bearer = || {
+        let value = text(header::AUTHORIZATION.as_str())?;
+        let (scheme, token) = value.split_once(' ')?;
+        let token = scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned());
+        token.filter(|token| !token.is_empty())
+    };
+    text(API_KEY).or_else(bearer)
 }
 
 #[cfg(test)]

@@ -29,7 +29,6 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// The longest `x-request-id` that is taken over, in bytes.
 const MAX_REQUEST_ID_BYTES: usize = 128;
-const UNMATCHED: &str = "unmatched";
 
 /// The id of a request, for its answer and its trace.
 #[derive(Clone)]
@@ -55,15 +54,16 @@ pub(crate) async fn door(State(app): State<Arc<App>>, mut request: Request, next
     let route = router::known_path(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let method = method_name(request.method());
     let standing = if router::is_unlimited(route) { None } else { count(&app, &request, method, route) };
-    let (path, no_route) = (request.uri().path().to_owned(), route == UNMATCHED);
+    let (path, no_route) = (request.uri().path().to_owned(), route == router::UNMATCHED);
+    let sent_method = request.method().clone();
     request.extensions_mut().insert(request_id.clone());
     let mut response = match admit(&app, &request, route, standing) {
         Err(problem) => problem.into_response(),
-        Ok(()) if no_route => unsupported(method, &path).into_response(),
+        Ok(()) if no_route => unsupported(sent_method.as_str(), &path).into_response(),
         Ok(()) => next.run(request).await,
     };
     if response.status() == axum::http::StatusCode::METHOD_NOT_ALLOWED {
-        response = keeping_allow(&response, unsupported(method, &path));
+        response = keeping_allow(&response, unsupported(sent_method.as_str(), &path));
     }
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = render(&problem, response, &request_id);
@@ -78,7 +78,7 @@ pub(crate) async fn door(State(app): State<Arc<App>>, mut request: Request, next
     response
 }
 
-const fn method_name(method: &Method) -> &'static str {
+pub(crate) const fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
@@ -107,7 +107,7 @@ fn admit(app: &App, request: &Request, route: &str, standing: Option<Standing>) 
 }
 
 fn count(app: &App, request: &Request, method: &'static str, route: &'static str) -> Option<Standing> {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0]));
     let client = client(app, peer, request.headers());
     app.limiter.count(client, method, route, app.engine.now())

@@ -16,14 +16,19 @@ use agentcafe_store::Origin;
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request, rejection::BytesRejection},
-    http::{Method, Uri, request::Parts},
+    http::{Uri, request::Parts},
     response::Response,
 };
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
-use crate::{answer, app::App, front::RequestId, problem::Problem};
+use crate::{
+    answer,
+    app::App,
+    front::{RequestId, method_name},
+    problem::Problem,
+};
 
 /// The largest body, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
@@ -120,8 +125,8 @@ impl FromRequest<Arc<App>> for Sent {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let key = header(&request, KEY_HEADER);
-        let correlation_header = header(&request, CORRELATION_HEADER);
+        let key = header(&request, KEY_HEADER)?;
+        let correlation_header = header(&request, CORRELATION_HEADER)?;
         let request_id = RequestId::of(request.extensions());
         let (path, query) = (request.uri().path().to_owned(), query(request.uri())?);
         let method = method_name(request.method());
@@ -133,18 +138,11 @@ impl FromRequest<Arc<App>> for Sent {
 }
 
 /// A header's text, trimmed; none if blank.
-fn header(request: &Request, name: &str) -> Option<String> {
-    let value = request.headers().get(name)?.to_str().ok()?.trim();
-    (!value.is_empty()).then(|| value.to_owned())
-}
-
-const fn method_name(method: &Method) -> &'static str {
-    match *method {
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::PUT => "PUT",
-        _ => "POST",
-    }
+fn header(request: &Request, name: &'static str) -> Result<Option<String>, Refusal> {
+    let Some(value) = request.headers().get(name) else { return Ok(None) };
+    let text =
+        value.to_str().map_err(|_| Refusal::invalid(name, format!("{name} must be plain ASCII text")))?;
+    Ok(Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
 fn unreadable(rejection: BytesRejection) -> Problem {

@@ -44,6 +44,9 @@ const POLL: &str = "/v1/events/poll";
 /// Neither counted against the request limit nor, but for the last two, behind the token.
 const OPERATIONS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"];
 
+/// Stands for the template of a request that no route matches.
+pub(crate) const UNMATCHED: &str = "unmatched";
+
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
     operations().into_iter().chain(agents()).chain(commands()).chain(listening()).collect()
@@ -174,11 +177,11 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// The template of a matched route, for as long as the process lives; `unmatched` for all others.
+/// The template of a matched route, for as long as the process lives; [`UNMATCHED`] for all others.
 pub(crate) fn known_path(matched: Option<&str>) -> &'static str {
     static KNOWN: LazyLock<HashMap<&'static str, &'static str>> =
         LazyLock::new(|| table().iter().map(|route| (route.path, route.path)).collect());
-    matched.and_then(|path| KNOWN.get(path).copied()).unwrap_or("unmatched")
+    matched.and_then(|path| KNOWN.get(path).copied()).unwrap_or(UNMATCHED)
 }
 
 /// Whether a route is not counted against the request limit.

@@ -82,6 +82,14 @@ impl Environment {
         value.parse().map(Some).map_err(bad)
     }
 
+    /// An operator who names a database must not end up with another one.
+    fn refuse_database(&self) -> Result<(), BadSetting> {
+        let Some((name, _)) = self.first(&["DATABASE_URL"]) else { return Ok(()) };
+        let why = "this version keeps everything in its embedded database; unset it".to_owned();
+        // A database's URL may hold a password.
+        Err(BadSetting { name, value: "…".to_owned(), why })
+    }
+
     /// Variables that look like settings of ours and are none: most likely misspelt.
     fn unknown(&self) -> Vec<&str> {
         let known = catalogue::names();
@@ -120,6 +128,7 @@ impl Config {
     /// # Errors
     /// [`BadSetting`] names the first variable that cannot be used.
     pub(crate) fn read(environment: &Environment) -> Result<Self, BadSetting> {
+        environment.refuse_database()?;
         let auth_token = environment.text(&["API_AUTH_TOKEN", "AGENTCAFE_RUNTIME_API_KEY"]);
         let host: Option<IpAddr> = environment.parsed(&["API_HOST"], "it must be an IP address")?;
         let port =
@@ -131,6 +140,9 @@ impl Config {
             .into_iter()
             .map(|name| format!("{name} is set, but is no setting of agentcafe; see agentcafe --help"))
             .collect();
+        if environment.first(&["REDIS_URL"]).is_some() {
+            warnings.push("REDIS_URL is set, but this version does not use Redis".to_owned());
+        }
         if auth_token.is_none() && !listen.ip().is_loopback() {
             warnings
                 .push(format!("{} can be reached from outside and API_AUTH_TOKEN is not set", listen.ip()));

@@ -67,7 +67,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     tokio::spawn(stop_on_signal(engine.stopping.clone())?);
     agentcafe_api::serve(listener, agentcafe_api::router(app), engine.stopping.clone()).await;
     for sweep in sweeps {
-        sweep.await?;
+        if let Err(error) = sweep.await {
+            tracing::error!(%error, "a sweep ended badly");
+        }
     }
     drop(engine);
     tokio::task::spawn_blocking(move || closing.wait()).await?;

@@ -31,7 +31,7 @@ struct Manner {
 }
 
 impl Manner {
-    /// Whatever of the payload is not of its type counts as not sent. Nobody but an operator speaks for one.
+    /// Whatever of the payload is not of its type counts as not sent. Nobody passes for an operator or for the system.
     fn read(fields: &Fields, at: &str) -> Result<Self, Refusal> {
         let payload = fields.object("payload")?.unwrap_or_default();
         let text = |key: &str| {
@@ -40,7 +40,7 @@ impl Manner {
         };
         let coordinate = |key: &str| payload.get("position")?.get(key)?.as_f64();
         let position = coordinate("x").zip(coordinate("y"));
-        let source = text("source").filter(|source| source != "operator");
+        let source = text("source").filter(|source| source != "operator" && source != "system");
         Ok(Self {
             source: act::bounded_text("payload.source", source, MAX_REASON_CHARS)?,
             reason: act::bounded_text("payload.reason", text("reason"), MAX_REASON_CHARS)?,

@@ -204,7 +204,7 @@ impl Fields {
         self.optional_id(name, CorrelationId::parse)
     }
 
-    /// A JSON object; missing counts as empty.
+    /// A JSON object; none if missing.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for another type.

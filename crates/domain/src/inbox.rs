@@ -1,5 +1,7 @@
 //! The inbox: what waits for an actor, projected in the same turn as the event it comes from.
 
+use std::collections::HashMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -237,8 +239,17 @@ pub(crate) fn count(moment: &mut Moment<'_>, item: &InboxItem, change: i64) -> R
     let owner = item.owner();
     let unread = unread(moment, &owner)?.saturating_add_signed(change);
     let ActorInRoom { tenant_id, room_id, actor_id } = owner;
-    moment.put(&UnreadCount { tenant_id, room_id, actor_id, unread });
+    keep(moment, &UnreadCount { tenant_id, room_id, actor_id, unread });
     Ok(())
+}
+
+/// Writes a counter; one at 0 goes, so that there are only as many as there are rooms where something waits.
+fn keep(moment: &mut Moment<'_>, count: &UnreadCount) {
+    if count.unread == 0 {
+        moment.delete::<UnreadCount>(count.key());
+    } else {
+        moment.put(count);
+    }
 }
 
 fn acknowledge(moment: &mut Moment<'_>, mut item: InboxItem, by: &ActorId) -> InboxItem {
@@ -419,20 +430,27 @@ impl Command for AckMany {
         }
         items.sort_by_key(|item| item.inbox_seq);
         items.dedup_by_key(|item| item.inbox_seq);
-        let mut counts: Vec<UnreadCount> = moment.find(self.counts())?;
+        let counts: Vec<UnreadCount> = moment.find(self.counts())?;
+        let mut unread_count: u64 = counts.iter().map(|count| count.unread).sum();
         let mut acked_ids = Vec::with_capacity(items.len());
+        let mut acked_in: HashMap<RoomId, u64> = HashMap::new();
         for item in items {
             let item = acknowledge(moment, item, acked_by);
-            if let Some(count) = counts.iter_mut().find(|count| count.room_id == item.room_id) {
-                count.unread = count.unread.saturating_sub(1);
-            }
             acked_ids.push(item.inbox_id);
+            *acked_in.entry(item.room_id).or_default() += 1;
         }
-        counts.iter().for_each(|count| moment.put(count));
+        for mut count in counts {
+            let acked = acked_in.get(&count.room_id).copied().unwrap_or(0).min(count.unread);
+            if acked > 0 {
+                count.unread -= acked;
+                unread_count -= acked;
+                keep(moment, &count);
+            }
+        }
         let answer = ItemsAcked {
             acked_count: acked_ids.len(),
             acked_ids,
-            unread_count: counts.iter().map(|count| count.unread).sum(),
+            unread_count,
             correlation_id: moment.correlation_id.clone(),
         };
         Ok(Reply::new(Success::Ok, &answer))

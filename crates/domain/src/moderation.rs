@@ -61,6 +61,14 @@ pub struct Allowed {
     text_key: Option<String>,
 }
 
+/// An action that was recorded, to be taken back if its command is not kept.
+#[derive(Debug)]
+pub struct Recorded {
+    actor: ActorInRoom,
+    text_key: Option<String>,
+    previous_action_at: Option<Timestamp>,
+}
+
 fn text_key(text: &str) -> String {
     text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ")
 }
@@ -149,25 +157,37 @@ impl Windows {
         Ok(Allowed { actor: actor.clone(), text_key: key })
     }
 
-    /// Remembers an action that was done.
-    pub fn record(&mut self, allowed: Allowed, now: Timestamp, rules: &ModerationRules) {
+    /// Remembers an action that was done; none if no rule asks for it.
+    pub fn record(&mut self, allowed: Allowed, now: Timestamp, rules: &ModerationRules) -> Option<Recorded> {
         if rules.window_ms == 0 && rules.min_action_interval_ms == 0 {
-            return;
+            return None;
         }
+        let Allowed { actor, text_key } = allowed;
         self.sweep(now, rules);
-        let window = self.by_actor.entry(allowed.actor).or_default();
-        window.last_action_at = Some(now);
+        let window = self.by_actor.entry(actor.clone()).or_default();
+        let previous_action_at = window.last_action_at.replace(now);
         let oldest = now.plus_ms(-rules.window_ms);
         if rules.max_actions_per_window > 0 {
             drop_old(&mut window.actions, oldest);
             window.actions.push_back(now);
         }
-        if let Some(key) = allowed.text_key.filter(|_| rules.max_repeated_text_per_window > 0) {
+        if let Some(key) = text_key.clone().filter(|_| rules.max_repeated_text_per_window > 0) {
             window.texts.retain(|_, times| {
                 drop_old(times, oldest);
                 !times.is_empty()
             });
             window.texts.entry(key).or_default().push_back(now);
+        }
+        Some(Recorded { actor, text_key, previous_action_at })
+    }
+
+    /// Takes back the newest action of an actor, which came to nothing after all.
+    pub fn take_back(&mut self, done: &Recorded) {
+        let Some(window) = self.by_actor.get_mut(&done.actor) else { return };
+        window.actions.pop_back();
+        window.last_action_at = done.previous_action_at;
+        if let Some(times) = done.text_key.as_ref().and_then(|key| window.texts.get_mut(key)) {
+            times.pop_back();
         }
     }
 

@@ -295,9 +295,12 @@ impl Command for Listening {
         let previous: Option<Presence> = moment.get(self.actor.key())?;
         let active = previous.as_ref().filter(|presence| presence.is_active);
         let status = self.status.or(active.map(|presence| presence.status)).unwrap_or(Status::Idle);
+        let stays = |presence: &Presence| {
+            presence.status == status && presence.is_active == (status != Status::Inactive)
+        };
         let kept_ttl_ms = active.map_or(moment.rules.presence_default_ttl_ms, |presence| presence.ttl_ms);
         let ttl_ms = self.ttl_ms.unwrap_or(kept_ttl_ms);
-        let presence = if active.is_some_and(|presence| presence.status == status) {
+        let presence = if previous.as_ref().is_some_and(stays) {
             let current = Presence::beat(previous.as_ref(), &self.actor, status, ttl_ms, moment.now);
             moment.put(&current);
             current

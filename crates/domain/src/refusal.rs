@@ -5,6 +5,9 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+/// How much of a value a detail repeats, in bytes.
+pub const MAX_DETAIL_BYTES: usize = 1_024;
+
 macro_rules! catalogue {
     ($($variant:ident $text:literal $message:literal;)*) => {
         /// Every error code a client can meet. Only `api` knows which HTTP status each one has.
@@ -83,7 +86,7 @@ impl Refusal {
     /// The same refusal with one more detail.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.details.insert(key.to_owned(), value.into());
+        self.details.insert(key.to_owned(), shortened(value.into()));
         self
     }
 
@@ -96,6 +99,20 @@ impl Refusal {
     pub fn missing(field: &str) -> Self {
         Self::new(Code::MissingField).saying(format!("{field} is required")).with("field", field)
     }
+}
+
+/// Details are kept in traces: a value that a client sent is not repeated at length.
+fn shortened(value: Value) -> Value {
+    let text = match &value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => return value,
+        Value::String(text) if text.len() <= MAX_DETAIL_BYTES => return value,
+        Value::String(text) => text.clone(),
+        Value::Array(_) | Value::Object(_) => value.to_string(),
+    };
+    if text.len() <= MAX_DETAIL_BYTES {
+        return value;
+    }
+    format!("{}…", &text[..text.floor_char_boundary(MAX_DETAIL_BYTES)]).into()
 }
 
 impl fmt::Display for Refusal {

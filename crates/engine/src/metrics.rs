@@ -68,7 +68,7 @@ pub struct Metrics {
     pub override_blocks: Reasons,
     /// Inbox items written.
     pub inbox_items: Counter,
-    /// From a source event's time until its inbox items are committed, in seconds.
+    /// From a request's arrival until the inbox items it caused are committed, in seconds.
     pub inbox_enqueue_seconds: Histogram,
     /// From an inbox item's time until it was acknowledged, in seconds.
     pub inbox_ack_seconds: Histogram,

@@ -1,4 +1,4 @@
-//! What goes on by itself: presences run out, and what is no longer needed is deleted.
+//! What goes on by itself: presences run out, and expired idempotency keys are deleted.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::engine::Engine;
 
-/// How often expired keys and old traces are looked for.
+/// How often expired keys are looked for.
 const PURGE_EVERY: Duration = Duration::from_secs(10);
 
 /// Marks those whose presence has run out, every `every`, until the engine stops. A tick never overlaps another.
@@ -34,7 +34,7 @@ async fn expire_batch(engine: &Engine) -> usize {
     }
 }
 
-/// Deletes expired idempotency keys and old traces, until the engine stops.
+/// Deletes expired idempotency keys, until the engine stops.
 pub async fn purge(engine: Arc<Engine>) {
     let mut ticks = interval(PURGE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -2,6 +2,7 @@
 
 pub(crate) mod database;
 pub(crate) mod events;
+mod file;
 mod filter;
 pub(crate) mod keys;
 pub(crate) mod migrations;

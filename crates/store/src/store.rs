@@ -13,7 +13,7 @@ use agentcafe_domain::{
 };
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, mpsc::error::TrySendError, oneshot};
 use uuid::Uuid;
 
 use crate::{
@@ -56,7 +56,20 @@ pub struct ReadError;
 
 struct Readers {
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
+}
+
+/// A reading connection on loan: it goes back however the reading ends, also when nobody waits for the answer any more.
+struct Loan {
+    readers: Arc<Readers>,
+    connection: Option<Connection>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.readers.idle.lock().extend(self.connection.take());
+    }
 }
 
 /// The log and the records of a café.
@@ -98,7 +111,7 @@ impl Store {
         let idle = idle.map_err(failed)?;
         let writing = Database::load(connection, &idle[0]).map_err(failed)?;
         let (heads, last_at) = writing.heads().map_err(failed)?;
-        let readers = Readers { idle: Mutex::new(idle), permits: Semaphore::new(READERS) };
+        let readers = Readers { idle: Mutex::new(idle), permits: Arc::new(Semaphore::new(READERS)) };
         let tail = Arc::new(Tail::new(heads.sequence));
         let (tasks, waiting) = mpsc::channel(MAX_WAITING_COMMANDS);
         let writer = Writer {
@@ -130,9 +143,10 @@ impl Store {
     /// [`Failure::Refused`] by a rule; [`Failure::Unavailable`] when the queue is full or the store cannot be written.
     pub async fn submit(&self, envelope: Envelope) -> Result<Answer, Failure> {
         let (answer, decided) = oneshot::channel();
-        self.tasks
-            .try_send(Task::Decide(Job { envelope, answer }))
-            .map_err(|_| Failure::Unavailable("too many commands are waiting"))?;
+        self.tasks.try_send(Task::Decide(Job { envelope, answer })).map_err(|refused| match refused {
+            TrySendError::Full(_) => Failure::Unavailable("too many commands are waiting"),
+            TrySendError::Closed(_) => Failure::Unavailable("the store is closing"),
+        })?;
         decided.await.unwrap_or(Err(Failure::Unavailable("the store is closing")))
     }
 
@@ -148,7 +162,7 @@ impl Store {
         self.ask(Task::Probe).await
     }
 
-    /// Deletes a batch of expired keys and old traces; whether there may be more.
+    /// Deletes a batch of expired keys; whether there may be more.
     pub async fn purge(&self) -> bool {
         self.ask(Task::Purge).await
     }
@@ -162,13 +176,12 @@ impl Store {
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, ReadError> {
-        let readers = Arc::clone(&self.readers);
-        let _permit = self.readers.permits.acquire().await.map_err(|_| ReadError)?;
+        let permit = Arc::clone(&self.readers.permits).acquire_owned().await.map_err(|_| ReadError)?;
+        let connection = self.readers.idle.lock().pop();
+        let loan = Loan { readers: Arc::clone(&self.readers), connection, _permit: permit };
         let answered = tokio::task::spawn_blocking(move || {
-            let connection = readers.idle.lock().pop().ok_or(ReadError)?;
-            let answer = question(&connection);
-            readers.idle.lock().push(connection);
-            answer.map_err(|error| {
+            let connection = loan.connection.as_ref().ok_or(ReadError)?;
+            question(connection).map_err(|error| {
                 tracing::error!(%error, "a read failed");
                 ReadError
             })

@@ -14,7 +14,7 @@ use agentcafe_domain::{
     event::StoredEvent,
     idempotency::Hash,
     ids::CorrelationId,
-    moderation::Windows,
+    moderation::{Recorded, Windows},
     record::Query,
     refusal::Refusal,
     rules::Rules,
@@ -87,6 +87,7 @@ pub(crate) struct Turn<'c> {
     known_keys: HashMap<Hash, StoredKey>,
     writes: Writes,
     inbox: InboxTimes,
+    recorded: Vec<Recorded>,
     stage: usize,
 }
 
@@ -123,6 +124,7 @@ impl<'c> Turn<'c> {
             known_keys: HashMap::new(),
             writes: Writes::default(),
             inbox: InboxTimes::default(),
+            recorded: Vec::new(),
             stage: 0,
         };
         (turn, needs)
@@ -146,7 +148,7 @@ impl<'c> Turn<'c> {
                 Ok(decided) => self.decided[at] = Some(decided),
                 Err(_) if self.stage >= MAX_READ_STAGES => {
                     tracing::error!("a command asked for more than {MAX_READ_STAGES} read stages");
-                    self.decided[at] = Some(Err(Failure::Internal("the command asked for too much")));
+                    self.decided[at] = Some(Err(self.fault(at, "the command asked for too much")));
                 }
                 Err(query) => {
                     needs.queries.insert(query);
@@ -181,7 +183,7 @@ impl<'c> Turn<'c> {
         let decided = catch_unwind(AssertUnwindSafe(|| envelope.command.decide(&mut moment)));
         let effects = moment.effects;
         let Ok(decided) = decided else {
-            return Ok(Err(Failure::Internal("deciding the command failed")));
+            return Ok(Err(self.fault(at, "deciding the command failed")));
         };
         match decided {
             Ok(reply) => Ok(Ok(self.keep(at, effects, reply))),
@@ -189,7 +191,7 @@ impl<'c> Turn<'c> {
             Err(Halt::Refused(refusal)) => Ok(Err(self.refuse(at, *refusal))),
             Err(Halt::Damaged(unreadable)) => {
                 tracing::error!(%unreadable, "the store holds something that cannot be read");
-                Ok(Err(Failure::Unavailable("a stored record cannot be read")))
+                Ok(Err(self.fault(at, "a stored record cannot be read")))
             }
         }
     }
@@ -201,7 +203,8 @@ impl<'c> Turn<'c> {
         self.writes.events.extend(effects.events);
         self.writes.records.absorb(effects.written);
         if let Some(allowed) = effects.allowed {
-            self.context.windows.record(allowed, self.now, &self.context.rules.moderation);
+            let rules = &self.context.rules.moderation;
+            self.recorded.extend(self.context.windows.record(allowed, self.now, rules));
         }
         let envelope = &self.jobs[at].envelope;
         if let Some(request) = &envelope.request {
@@ -236,6 +239,18 @@ impl<'c> Turn<'c> {
         Failure::Refused(refusal)
     }
 
+    /// A fault of ours: the trace says that there was one.
+    fn fault(&mut self, at: usize, what: &'static str) -> Failure {
+        let envelope = &self.jobs[at].envelope;
+        if let Some(request) = &envelope.request {
+            let step =
+                Step { ts: self.now, code: StepCode::InternalError, details: json!({ "message": what }) };
+            let note = note(request, &envelope.correlation_id, self.now, false, vec![step]);
+            self.writes.traces.push(note);
+        }
+        Failure::Internal(what)
+    }
+
     /// What is to be written.
     pub(crate) fn writes(&self) -> &Writes {
         &self.writes
@@ -257,6 +272,10 @@ impl<'c> Turn<'c> {
 
     /// Tells everybody whose command was in a turn that could not be written.
     pub(crate) fn fail(self, reason: &'static str) {
+        // The newest first: each takes back what is on top.
+        for done in self.recorded.iter().rev() {
+            self.context.windows.take_back(done);
+        }
         for job in self.jobs {
             let _ = job.answer.send(Err(Failure::Unavailable(reason)));
         }

@@ -27,6 +27,8 @@ const MAX_INBOX: usize = 20;
 const MAX_ASSIGNED_TASKS: usize = 20;
 const MAX_PRESENCE: usize = 100;
 const MAX_ROOM_TASKS: usize = 40;
+/// How far back the actor's newest message is looked for, in events of all rooms: what this costs does not grow.
+const MAX_LOOKED_BACK: u64 = 20_000;
 
 /// What a bootstrap is asked for.
 pub(crate) struct BootstrapAsked {
@@ -194,7 +196,7 @@ async fn view_actor(store: &Store, asked: &BootstrapAsked, actor_id: ActorId) ->
     })
 }
 
-/// The thread in which the actor spoke last in this room.
+/// The thread in which the actor spoke last in this room, if that is not long ago.
 async fn thread_of_newest_message(
     store: &Store,
     asked: &BootstrapAsked,
@@ -207,7 +209,8 @@ async fn thread_of_newest_message(
         types: Some(vec![EventType::ConversationMessagePosted]),
         ..EventFilter::default()
     };
-    let newest = store.events(EventQuery::newest(filter, 1)).await?.events;
+    let after = Sequence(store.tail().head().0.saturating_sub(MAX_LOOKED_BACK));
+    let newest = store.events(EventQuery { after, ..EventQuery::newest(filter, 1) }).await?.events;
     let event = newest.first().and_then(|event| serde_json::from_slice::<Event>(&event.json).ok());
     let thread =
         event.and_then(|event| event.payload["conversation"]["threadId"].as_str().map(str::to_owned));

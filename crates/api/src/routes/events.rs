@@ -21,7 +21,10 @@ pub(crate) const MAX_LIMIT: usize = 5_000;
 /// The types that a `types` parameter names; a name that no event has matches nothing.
 pub(crate) fn types(query: &Fields) -> Option<Vec<EventType>> {
     let names = query.names("types");
-    (!names.is_empty()).then(|| names.iter().filter_map(|name| EventType::parse(name)).collect())
+    let mut types: Vec<_> = names.iter().filter_map(|name| EventType::parse(name)).collect();
+    types.sort_unstable();
+    types.dedup();
+    (!names.is_empty()).then_some(types)
 }
 
 /// Tenant, room, author and types; what is missing matches all.

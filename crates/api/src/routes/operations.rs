@@ -1,6 +1,6 @@
 //! Health, liveness, readiness, metrics and the OpenAPI document: what operators and their tools ask.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{ids::Sequence, time::Timestamp};
 use axum::{
@@ -13,6 +13,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{answer, app::App, problem::Problem};
+
+/// How long the answer of a probe holds.
+const PROBED_FOR: Duration = Duration::from_millis(250);
 
 /// The health document.
 #[derive(Serialize, JsonSchema)]
@@ -103,7 +106,7 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
             bootstrapped_at: app.started_at,
             last_projected_at: app.engine.store.tail().newest_at(),
             last_error: None,
-            counters: Counters { enabled: false, reason: Some("REDIS_URL is not set") },
+            counters: Counters { enabled: false, reason: Some("this version does not use Redis") },
         },
         moderation: Moderation {
             window_ms: rules.window_ms,
@@ -127,7 +130,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Response, Probl
     let mut reasons = Vec::new();
     if app.engine.stopping.is_cancelled() {
         reasons.push("the server is stopping");
-    } else if !app.engine.store.probe().await {
+    } else if !takes_writes(&app).await {
         reasons.push("the store cannot be written");
     }
     if reasons.is_empty() {
@@ -136,6 +139,20 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Response, Probl
     let mut problem = Problem::unavailable("not ready");
     problem.refusal.details.insert("reasons".to_owned(), json!(reasons));
     Err(problem)
+}
+
+/// Whether the store takes writes. One probe at a time, and at most one in [`PROBED_FOR`]: who asks often costs nothing.
+async fn takes_writes(app: &App) -> bool {
+    let mut probed = app.probed.lock().await;
+    let now = app.engine.clock.stopwatch();
+    if let Some((at, answer)) = *probed
+        && now - at < PROBED_FOR
+    {
+        return answer;
+    }
+    let answer = app.engine.store.probe().await;
+    *probed = Some((app.engine.clock.stopwatch(), answer));
+    answer
 }
 
 /// `GET /metrics`: the page that Prometheus reads.

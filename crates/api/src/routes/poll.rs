@@ -97,13 +97,14 @@ pub(crate) async fn poll(asked: Asked) -> Result<Response, Problem> {
     Ok(answer::events("events", &page.events, &end))
 }
 
-/// Shows that the listener is there. An operator may keep it from being seen, but not from listening.
+/// Shows that the listener is there. An operator, or a store that takes no writes, may keep it from being seen, but not
+/// from listening.
 async fn refresh(app: &App, listener: Option<Listening>) -> Result<Option<Presence>, Problem> {
     let Some(listener) = listener else { return Ok(None) };
     match app.engine.execute_in_background(Box::new(listener)).await {
         Ok(reply) => serde_json::from_slice(&reply.data).map(Some).map_err(|_| Problem::internal()),
-        Err(Failure::Refused(_)) => Ok(None),
-        Err(failure) => Err(failure.into()),
+        Err(Failure::Refused(_) | Failure::Unavailable(_)) => Ok(None),
+        Err(failure @ Failure::Internal(_)) => Err(failure.into()),
     }
 }
 

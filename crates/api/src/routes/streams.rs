@@ -30,8 +30,8 @@ pub(crate) struct StreamAsked {
 
 impl StreamAsked {
     pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
-        let limited = query.has("limit");
         let limit = query.limit(MAX_BACKLOG, MAX_BACKLOG)?;
+        let limited = query.text("limit")?.is_some();
         Ok(Self {
             filter: filter(query, "actorId")?,
             cursor: query.cursor("cursor")?,

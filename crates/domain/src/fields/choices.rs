@@ -6,7 +6,7 @@ use super::Fields;
 use crate::refusal::{Code, Refusal};
 
 impl Fields {
-    /// One of `allowed`, compared without case; missing counts as the first.
+    /// One of `allowed`, compared without case; none if missing.
     ///
     /// # Errors
     /// `ERR_INVALID_ENUM {field, allowed}`.

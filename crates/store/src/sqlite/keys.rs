@@ -178,9 +178,9 @@ fn at_prefix(connection: &Connection, identity: Hash) -> rusqlite::Result<Option
 
 fn indexed_id(connection: &Connection, identity: Hash) -> rusqlite::Result<Option<Id>> {
     match at_prefix(connection, identity)? {
-        None => Ok(None),
         Some((id, Some(found))) if found == identity => Ok(Some(id)),
-        Some(_) => connection
+        // Also where the place is free again: the key that had it may have gone before this one.
+        _ => connection
             .prepare_cached("SELECT id FROM idempotency_clashes WHERE identity = ?1")?
             .query_row([identity], |row| row.get(0))
             .optional(),

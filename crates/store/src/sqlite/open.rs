@@ -2,13 +2,13 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
-use super::migrations;
+use super::{file, migrations};
 
 /// Marks the file as ours: "AgCf".
 pub(crate) const APPLICATION_ID: i64 = 0x4167_4366;
@@ -19,7 +19,6 @@ const PAGE_BYTES: u32 = 8_192;
 /// A connection's page cache, in KiB.
 const WRITER_CACHE_KIB: i64 = 32_768;
 const READER_CACHE_KIB: i64 = 1_024;
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Why a store cannot be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +71,7 @@ impl Directory {
 
 /// Opens the writer's connection, makes or migrates the schema.
 pub(crate) fn open_writer(database: &Path) -> Result<Connection, OpenError> {
-    let is_new = check_file(database)?;
+    let is_new = file::check(database)?;
     let damaged = |error: rusqlite::Error| explain(database, &error);
     let connection = Connection::open(database).map_err(damaged)?;
     if is_new {
@@ -113,39 +112,6 @@ pub(crate) fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
 /// costs more than running.
 fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
-}
-
-/// Looks at the file before SQLite does, which would take an empty or cut one for new. Tells whether it is new.
-fn check_file(database: &Path) -> Result<bool, OpenError> {
-    let damaged = |why: &str| OpenError::Damaged(database.to_owned(), why.to_owned());
-    let unreadable = |error: io::Error| OpenError::Directory(database.to_owned(), error);
-    let wal_bytes = fs::metadata(database.with_extension("db-wal")).map_or(0, |wal| wal.len());
-    let mut file = match File::open(database) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && wal_bytes == 0 => return Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(damaged("its write-ahead log is there, but the database is missing"));
-        }
-        Err(error) => return Err(unreadable(error)),
-    };
-    let bytes = file.metadata().map_err(unreadable)?.len();
-    if bytes == 0 {
-        return if wal_bytes == 0 { Ok(true) } else { Err(damaged("the database file is empty")) };
-    }
-    let mut header = [0; 32];
-    if file.read_exact(&mut header).is_err() || &header[..16] != MAGIC {
-        return Err(damaged("the file is not a SQLite database"));
-    }
-    let page_bytes = match u16::from_be_bytes([header[16], header[17]]) {
-        1 => 65_536,
-        size => u64::from(size),
-    };
-    let pages = u64::from(u32::from_be_bytes([header[28], header[29], header[30], header[31]]));
-    // While the write-ahead log is folded in, the header may be ahead of the file: then the log has what is missing.
-    if bytes < pages * page_bytes && wal_bytes == 0 {
-        return Err(damaged("the file was cut short"));
-    }
-    Ok(false)
 }
 
 /// Reads both ends of the log and one row of every index: quick at any size, and enough to notice a file whose

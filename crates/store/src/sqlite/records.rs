@@ -61,10 +61,18 @@ impl Statements {
         let parameters: Vec<_> = (1..=names.len()).map(|at| format!("?{at}")).collect();
         let keys: Vec<_> =
             table.key.iter().enumerate().map(|(at, key)| format!("{key} = ?{}", at + 1)).collect();
+        let beside = table.columns.iter().copied().chain(["json"]);
+        let updates: Vec<_> = beside.map(|column| format!("{column} = excluded.{column}")).collect();
         let (columns, key) = (names.join(", "), keys.join(" AND "));
         Self {
             get: format!("SELECT {columns} FROM {name} WHERE {key}"),
-            put: format!("INSERT OR REPLACE INTO {name} ({columns}) VALUES ({})", parameters.join(", ")),
+            // Not REPLACE, which would write every index anew: only those whose columns change are touched.
+            put: format!(
+                "INSERT INTO {name} ({columns}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}",
+                parameters.join(", "),
+                table.key.join(", "),
+                updates.join(", "),
+            ),
             delete: format!("DELETE FROM {name} WHERE {key}"),
             columns,
         }

@@ -94,20 +94,16 @@ impl Batch {
 impl Writer {
     /// Works until it is told to close, or nobody is left to tell it.
     pub(crate) fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
-        let mut closing = false;
-        while !closing && let Some(first) = tasks.blocking_recv() {
+        while let Some(first) = tasks.blocking_recv() {
             let mut batch = Batch::default();
             batch.add(first);
             for _ in 1..MAX_TURN_COMMANDS {
                 let Ok(task) = tasks.try_recv() else { break };
                 batch.add(task);
             }
-            closing = batch.closing;
-            if closing {
+            if batch.closing {
+                // What was sent before is still received; then this ends.
                 tasks.close();
-                while let Ok(task) = tasks.try_recv() {
-                    batch.add(task);
-                }
             }
             self.turn(batch);
         }

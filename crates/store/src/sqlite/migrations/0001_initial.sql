@@ -88,6 +88,7 @@ CREATE TABLE presence (
     json BLOB NOT NULL,
     PRIMARY KEY (tenant_id, room_id, actor_id)
 ) WITHOUT ROWID;
+CREATE INDEX presence_by_activity ON presence (tenant_id, room_id, is_active);
 CREATE INDEX presence_by_end ON presence (active_until) WHERE active_until IS NOT NULL;
 
 CREATE TABLE positions (
@@ -161,7 +162,7 @@ CREATE TABLE inbox_items (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX inbox_items_by_seq ON inbox_items (inbox_seq);
 CREATE INDEX inbox_items_by_actor ON inbox_items (tenant_id, actor_id, inbox_seq);
-CREATE INDEX inbox_items_unread ON inbox_items (tenant_id, actor_id, inbox_seq) WHERE acked = 0;
+CREATE INDEX inbox_items_unread ON inbox_items (tenant_id, actor_id, acked, inbox_seq);
 
 CREATE TABLE unread_counts (
     tenant_id TEXT NOT NULL,
@@ -170,7 +171,7 @@ CREATE TABLE unread_counts (
     json BLOB NOT NULL,
     PRIMARY KEY (tenant_id, room_id, actor_id)
 ) WITHOUT ROWID;
-CREATE INDEX unread_counts_by_actor ON unread_counts (tenant_id, actor_id);
+CREATE INDEX unread_counts_by_actor ON unread_counts (tenant_id, actor_id, room_id);
 
 -- One row, written to see whether the store takes writes.
 CREATE TABLE write_probe (

@@ -48,11 +48,14 @@ pub(crate) async fn killed(count: usize, bytes: usize) -> Place {
     killed
 }
 
-/// Every file in a directory but the lock, byte for byte.
+/// Every file in a directory that holds data, byte for byte: neither the lock nor the index of the write-ahead log, which
+/// is made anew from it each time.
 fn content(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let passing = |path: &PathBuf| {
+        path.to_string_lossy().ends_with(".lock") || path.to_string_lossy().ends_with("-shm")
+    };
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let files =
-        entries.filter(|path| path.is_file() && path.extension().is_none_or(|extension| extension != "lock"));
+    let files = entries.filter(|path| path.is_file() && !passing(path));
     files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 

@@ -54,6 +54,25 @@ async fn a_cut_database_is_not_opened() {
     }
 }
 
+/// A cut database beside a write-ahead log that holds newer pages, but not those that are missing.
+#[tokio::test]
+async fn a_log_does_not_make_up_for_a_cut_database() {
+    let running = written(1_000).await;
+    let opened = running.open();
+    opened.store.submit(says(&actor("main", "Nova"), &["newest"])).await.unwrap();
+    let whole = fs::read(database(&running)).unwrap();
+    assert!(whole.len() > 20 * 8_192, "{} bytes", whole.len());
+    let less = |pages: usize| whole.len() - pages * 8_192;
+    for keep in [8_192, 5 * 8_192, 9 * 8_192 + 100, less(10), less(2), less(1)] {
+        let place = Place::new();
+        fs::write(database(&place), &whole[..keep]).unwrap();
+        fs::copy(wal(&running), wal(&place)).unwrap();
+        let error = refused(&place);
+        assert!(matches!(error, OpenError::Damaged(..)), "{keep} bytes: {error}");
+    }
+    opened.close();
+}
+
 /// A database whose pages are overwritten, all but the first, as a failing disk or a wrong restore does.
 #[tokio::test]
 async fn overwritten_pages_are_noticed() {
