@@ -34,8 +34,8 @@ pub struct App {
     pub(crate) limiter: RateLimiter,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) openapi: Bytes,
-    /// When the store was last probed for writing, by the stopwatch, and what came of it.
-    pub(crate) probed: Mutex<Option<(Duration, bool)>>,
+    /// Held by whoever probes the store for writing.
+    pub(crate) probing: Mutex<()>,
     pub(crate) started_at: Timestamp,
 }
 
@@ -47,7 +47,7 @@ impl App {
             streams: Arc::new(Semaphore::new(settings.stream_max_clients)),
             openapi: crate::openapi::document(&settings, &crate::router::table()),
             started_at: engine.now(),
-            probed: Mutex::new(None),
+            probing: Mutex::new(()),
             engine,
             settings,
         })

@@ -1,6 +1,6 @@
 //! Health, liveness, readiness, metrics and the OpenAPI document: what operators and their tools ask.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use agentcafe_domain::{ids::Sequence, time::Timestamp};
 use axum::{
@@ -13,9 +13,6 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{answer, app::App, problem::Problem};
-
-/// How long the answer of a probe holds.
-const PROBED_FOR: Duration = Duration::from_millis(250);
 
 /// The health document.
 #[derive(Serialize, JsonSchema)]
@@ -141,18 +138,10 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Response, Probl
     Err(problem)
 }
 
-/// Whether the store takes writes. One probe at a time, and at most one in [`PROBED_FOR`]: who asks often costs nothing.
+/// Whether the store takes writes. One probe at a time: however many ask, commands have the queue to themselves.
 async fn takes_writes(app: &App) -> bool {
-    let mut probed = app.probed.lock().await;
-    let now = app.engine.clock.stopwatch();
-    if let Some((at, answer)) = *probed
-        && now - at < PROBED_FOR
-    {
-        return answer;
-    }
-    let answer = app.engine.store.probe().await;
-    *probed = Some((app.engine.clock.stopwatch(), answer));
-    answer
+    let _turn = app.probing.lock().await;
+    app.engine.store.probe().await
 }
 
 /// `GET /metrics`: the page that Prometheus reads.
