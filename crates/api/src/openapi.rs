@@ -80,6 +80,10 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
         json!({ "name": field.name, "in": "query", "required": field.required, "schema": in_query(&field.schema),
                 "description": glossary::of(field.name) })
     }));
+    if matches!(route.answer, Answer::Stream) {
+        parameters.push(json!({ "name": "Last-Event-ID", "in": "header", "required": false,
+            "schema": { "type": "string", "pattern": "^[0-9]+$" }, "description": glossary::of("Last-Event-ID") }));
+    }
     if *is_mutation {
         parameters.push(json!({ "name": "Idempotency-Key", "in": "header", "required": true,
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
@@ -166,12 +170,16 @@ fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
 
 /// The codes that a route may refuse with, by status.
 fn refusals(route: &Route) -> Vec<(u16, Vec<&'static str>)> {
-    let reads = [Code::Validation, Code::Unauthorized, Code::NotFound, Code::RateLimited, Code::Unavailable];
-    let mutations: Vec<Code> = Code::ALL
-        .iter()
-        .copied()
-        .filter(|code| !matches!(code, Code::Internal | Code::PaymentRequired))
-        .collect();
+    let reads = [
+        Code::Validation,
+        Code::Unauthorized,
+        Code::NotFound,
+        Code::RateLimited,
+        Code::Internal,
+        Code::Unavailable,
+    ];
+    let mutations: Vec<Code> =
+        Code::ALL.iter().copied().filter(|code| *code != Code::PaymentRequired).collect();
     let codes = if route.is_mutation { &mutations[..] } else { &reads[..] };
     let mut by_status: Vec<(u16, Vec<&'static str>)> = Vec::new();
     for code in codes {

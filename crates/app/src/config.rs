@@ -173,7 +173,10 @@ fn rules(environment: &Environment) -> Result<Rules, BadSetting> {
         number(name, standard, least, zero_is_off).map(|ms| i64::try_from(ms).unwrap_or(i64::MAX))
     };
     Ok(Rules {
-        max_chat_message_chars: count(environment.number(&chars, 120, 1, false)?),
+        max_chat_message_chars: match count(environment.number(&chars, 120, 1, true)?) {
+            0 => usize::MAX,
+            chars => chars,
+        },
         presence_default_ttl_ms: ms("PRESENCE_DEFAULT_TTL_MS", 60_000, 1_000, false)?.min(600_000),
         idempotency_ttl_ms: ms("API_IDEMPOTENCY_TTL_MS", 86_400_000, 60_000, false)?,
         moderation: ModerationRules {

@@ -1,6 +1,6 @@
 //! `agentcafe serve`: everything in one process, until it is asked to stop.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
 
 use agentcafe_api::App;
 use agentcafe_engine::{
@@ -27,7 +27,13 @@ const MAX_BLOCKING_THREADS: usize = 8;
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log)
         .with_context(|| format!("AGENTCAFE_LOG={:?} cannot be used", config.log))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(false)
+        .init();
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -87,7 +93,8 @@ fn greet(address: SocketAddr, config: &Config) {
     tracing::info!(data = %config.data_directory.display(), "listening on http://{address}");
     let token = if config.api.auth_token.is_some() { " -H \"x-api-key: $API_AUTH_TOKEN\"" } else { "" };
     tracing::info!("try: curl{token} 'http://{reachable}/v1/bootstrap?actorId=Nova'");
-    tracing::info!("or watch the room: agentcafe tail main --url http://{reachable}");
+    let token = if config.api.auth_token.is_some() { "AGENTCAFE_TOKEN=$API_AUTH_TOKEN " } else { "" };
+    tracing::info!("or watch the room: {token}agentcafe tail main --url http://{reachable}");
 }
 
 /// Cancels at the first SIGTERM or SIGINT.

@@ -69,6 +69,15 @@ pub struct Recorded {
     previous_action_at: Option<Timestamp>,
 }
 
+fn meaning(reason: &str) -> &'static str {
+    match reason {
+        "MOD_COOLDOWN" => "The actor hit a limit and must be quiet for a moment",
+        "MOD_MIN_INTERVAL" => "The actor acts too fast in this room",
+        "MOD_RATE_LIMIT" => "The actor acts too often in this room",
+        _ => "The actor says the same too often in this room",
+    }
+}
+
 fn text_key(text: &str) -> String {
     text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ")
 }
@@ -125,7 +134,7 @@ impl Windows {
         };
         let blocked = |reason: &str, retry_after_ms: i64| {
             actor
-                .describe(Refusal::new(Code::ModerationBlocked))
+                .describe(Refusal::new(Code::ModerationBlocked).saying(meaning(reason)))
                 .with("action", action.label)
                 .with("reasonCode", reason)
                 .with("source", action.source.as_str())

@@ -10,6 +10,7 @@ const ENTRIES: &[(&str, &str)] = &[
         "Idempotency-Key",
         "Names this request: however often it is sent, it takes effect once and has one answer.",
     ),
+    ("Last-Event-ID", "Where a client that reconnects was: the id of the last event it heard."),
     ("ackedBy", "Who acknowledges; else the actor itself."),
     ("active", "Only those who are there, or only those who are not."),
     ("actorId", "The actor: who acts, or whose data is read. On /v1/events/poll: who listens."),
@@ -56,7 +57,7 @@ const ENTRIES: &[(&str, &str)] = &[
     ("ttlMs", "How long it holds, in milliseconds."),
     ("types", "Only events of these types, separated by commas."),
     ("unreadOnly", "Only what is not acknowledged yet."),
-    ("upToCursor", "Acknowledge everything up to this place."),
+    ("upToCursor", "Acknowledge everything up to this inboxSeq, a place among inbox items."),
     ("x", "How far east, 0 to 19."),
     ("y", "How far south, 0 to 11."),
 ];

@@ -52,7 +52,10 @@ pub(crate) async fn market_events(asked: Asked, headers: HeaderMap) -> Result<Re
         None => last_event_id.unwrap_or(Sequence::START),
     };
     let place = Arc::clone(&asked.app.streams).try_acquire_owned();
-    let place = place.map_err(|_| Problem::unavailable("too many streams are open"))?;
+    let place = place.map_err(|_| {
+        let limit = asked.app.settings.stream_max_clients;
+        Problem::unavailable(&format!("all {limit} streams are taken (API_STREAM_MAX_CLIENTS)"))
+    })?;
     let ready = json!({
         "tenantId": filter.tenant, "roomId": filter.room, "actorId": filter.actor,
         "cursor": after, "types": types, "head": head,

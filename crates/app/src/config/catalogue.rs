@@ -44,12 +44,12 @@ const SETTINGS: &[Setting] = &[
         "none",
         "Addresses or networks, separated by commas, whose x-forwarded-for is believed",
     ),
-    setting(&["API_STREAM_HEARTBEAT_MS"], "15000", "How often a stream shows that it is alive"),
+    setting(&["API_STREAM_HEARTBEAT_MS"], "15000", "How often a stream shows that it is alive; at least 10"),
     setting(&["API_STREAM_MAX_CLIENTS"], "10000", "The most open streams; past it 503; 0: no streams"),
     setting(
         &["API_MAX_CHAT_MESSAGE_CHARS", "AGENTCAFE_MAX_CHAT_MESSAGE_CHARS"],
         "120",
-        "The longest message, in characters",
+        "The longest message, in characters; 0: no limit but the body's",
     ),
     setting(&["API_IDEMPOTENCY_TTL_MS"], "86400000", "How long an idempotency key is kept; at least 60000"),
     setting(&["PRESENCE_DEFAULT_TTL_MS"], "60000", "How long an actor counts as present; 1000 to 600000"),
@@ -80,8 +80,9 @@ pub(super) fn names() -> Vec<&'static str> {
 
 /// The part of `--help` that lists the settings.
 pub(crate) fn help() -> String {
-    let mut help =
-        String::from("Settings, from the environment (times in milliseconds; blank counts as not set):\n");
+    let mut help = String::from(
+        "Settings, from the environment (times in milliseconds; blank counts as not set; below the least means the least):\n",
+    );
     for Setting { names, standard, meaning } in SETTINGS {
         help.push_str(&format!("\n  {}\n      {meaning} [default: {standard}]\n", names.join(", else ")));
     }
