@@ -1,5 +1,5 @@
-//! A Bloom filter over the indexed idempotency keys: nearly every key that comes is new, and this says so without a
-//! look into the index.
+//! A Bloom filter over all idempotency keys: nearly every key that comes is new, and this says so without a look
+//! anywhere else.
 
 use rusqlite::Connection;
 

@@ -36,8 +36,8 @@ pub(crate) struct Keys {
     /// The generation that goes into the index, sorted; those before `merged` are in it.
     merging: Vec<(Hash, Id)>,
     merged: usize,
-    /// What may be in the index.
-    indexed: Filter,
+    /// What there may be, wherever it is: nearly every key that comes is new, and this says so at once.
+    known: Filter,
     /// What the turn under way has added and merged; forgotten if it fails.
     turn: TurnKeys,
 }
@@ -56,19 +56,21 @@ impl Keys {
         let last_id: Option<Id> =
             connection.query_row("SELECT max(id) FROM idempotency_keys", [], |row| row.get(0))?;
         let last_id = last_id.unwrap_or(0).max(merged_id);
+        let mut known = Filter::load(connection)?;
         let mut recent = HashMap::with_capacity(usize::try_from(last_id - merged_id).unwrap_or(0));
         let mut statement =
             connection.prepare("SELECT identity, id FROM idempotency_keys WHERE id > ?1 ORDER BY id")?;
         for key in statement.query_map([merged_id], |row| Ok((row.get(0)?, row.get(1)?)))? {
             let (identity, id): (Hash, Id) = key?;
             recent.insert(identity, id);
+            known.add(prefix(identity));
         }
         Ok(Self {
             next_id: last_id + 1,
             recent,
             merging: Vec::new(),
             merged: 0,
-            indexed: Filter::load(connection)?,
+            known,
             turn: TurnKeys::default(),
         })
     }
@@ -80,10 +82,12 @@ impl Keys {
 
     /// The newest use of a key.
     pub(crate) fn get(&self, connection: &Connection, identity: Hash) -> rusqlite::Result<Option<StoredKey>> {
+        if !self.known.may_have(prefix(identity)) {
+            return Ok(None);
+        }
         let id = match self.recent_id(identity) {
             Some(id) => Some(id),
-            None if self.indexed.may_have(prefix(identity)) => indexed_id(connection, identity)?,
-            None => None,
+            None => indexed_id(connection, identity)?,
         };
         let Some(id) = id else { return Ok(None) };
         connection
@@ -128,7 +132,6 @@ impl Keys {
         }
         for (identity, id) in slice {
             index(connection, *identity, *id)?;
-            self.indexed.add(prefix(*identity));
         }
         if slice.len() == left.len() {
             let merged_id = self.merging.iter().map(|(_, id)| *id).max().unwrap_or(0);
@@ -144,7 +147,10 @@ impl Keys {
     pub(crate) fn keep_turn(&mut self) {
         let turn = std::mem::take(&mut self.turn);
         self.next_id += Id::try_from(turn.added.len()).unwrap_or(0);
-        self.recent.extend(turn.added);
+        for (identity, id) in turn.added {
+            self.recent.insert(identity, id);
+            self.known.add(prefix(identity));
+        }
         self.merged += turn.merged;
         if self.merged == self.merging.len() && self.recent.len() >= GENERATION {
             self.merging = self.recent.drain().collect();
