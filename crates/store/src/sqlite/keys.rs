@@ -6,7 +6,7 @@
 //! holds the first 8 bytes as an integer, which SQLite finds several times faster than a blob; the key itself is
 //! compared whole.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use agentcafe_domain::{
     command::{Reply, Success},
@@ -14,7 +14,7 @@ use agentcafe_domain::{
     ids::CorrelationId,
     time::Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::filter::Filter;
 use crate::turn::StoredKey;
@@ -23,6 +23,8 @@ use crate::turn::StoredKey;
 const GENERATION: usize = 32_768;
 /// A turn puts an eighth more keys into the index than it brings: a generation is done before the next is full.
 const MERGED_BEYOND_NEW: usize = 8;
+/// How many keys go into the index with one statement.
+const SLICE: usize = 64;
 /// The most keys that one turn deletes, so that no turn becomes long.
 const PURGED_AT_ONCE: usize = 2_000;
 
@@ -36,6 +38,8 @@ pub(crate) struct Keys {
     /// The generation that goes into the index, sorted; those before `merged` are in it.
     merging: Vec<(Hash, Id)>,
     merged: usize,
+    /// How many keys are due to go into the index, but do not fill a slice yet.
+    owed: usize,
     /// What there may be, wherever it is: nearly every key that comes is new, and this says so at once.
     known: Filter,
     /// What the turn under way has added and merged; forgotten if it fails.
@@ -46,6 +50,7 @@ pub(crate) struct Keys {
 struct TurnKeys {
     added: Vec<(Hash, Id)>,
     merged: usize,
+    owed: usize,
 }
 
 impl Keys {
@@ -70,6 +75,7 @@ impl Keys {
             recent,
             merging: Vec::new(),
             merged: 0,
+            owed: 0,
             known,
             turn: TurnKeys::default(),
         })
@@ -122,24 +128,26 @@ impl Keys {
         Ok(())
     }
 
-    /// Puts the next slice of a full generation into the index.
+    /// Puts the next slices of a full generation into the index.
     pub(crate) fn merge(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let left = &self.merging[self.merged..];
-        let new = self.turn.added.len();
-        let slice = &left[..left.len().min(new + new.div_ceil(MERGED_BEYOND_NEW))];
-        if slice.is_empty() {
+        if left.is_empty() {
             return Ok(());
         }
-        for (identity, id) in slice {
-            index(connection, *identity, *id)?;
+        let new = self.turn.added.len();
+        let owed = self.owed + new + new.div_ceil(MERGED_BEYOND_NEW);
+        let due = if owed < left.len() { owed - owed % SLICE } else { left.len() };
+        for slice in left[..due].chunks(SLICE) {
+            index_slice(connection, slice)?;
         }
-        if slice.len() == left.len() {
+        if due == left.len() {
             let merged_id = self.merging.iter().map(|(_, id)| *id).max().unwrap_or(0);
             connection
                 .prepare_cached("UPDATE idempotency_progress SET merged_id = ?1")?
                 .execute([merged_id])?;
         }
-        self.turn.merged = slice.len();
+        self.turn.merged = due;
+        self.turn.owed = owed.saturating_sub(due);
         Ok(())
     }
 
@@ -152,6 +160,7 @@ impl Keys {
             self.known.add(prefix(identity));
         }
         self.merged += turn.merged;
+        self.owed = turn.owed;
         if self.merged == self.merging.len() && self.recent.len() >= GENERATION {
             self.merging = self.recent.drain().collect();
             self.merging.sort_unstable();
@@ -191,6 +200,20 @@ fn indexed_id(connection: &Connection, identity: Hash) -> rusqlite::Result<Optio
             .query_row([identity], |row| row.get(0))
             .optional(),
     }
+}
+
+/// Puts some keys into the index: all at once if every place is free, else one by one.
+fn index_slice(connection: &Connection, slice: &[(Hash, Id)]) -> rusqlite::Result<()> {
+    static INSERT_SLICE: LazyLock<String> = LazyLock::new(|| {
+        let places = vec!["(?, ?)"; SLICE].join(", ");
+        format!("INSERT OR IGNORE INTO idempotency_index (prefix, id) VALUES {places}")
+    });
+    let values = slice.iter().flat_map(|(identity, id)| [prefix(*identity), *id]);
+    let is_whole = slice.len() == SLICE;
+    if is_whole && connection.prepare_cached(&INSERT_SLICE)?.execute(params_from_iter(values))? == SLICE {
+        return Ok(());
+    }
+    slice.iter().try_for_each(|(identity, id)| index(connection, *identity, *id))
 }
 
 /// Puts a key into the index; an older use of the same key gives way, another key with the same prefix does not.
