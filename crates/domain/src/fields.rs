@@ -99,15 +99,6 @@ impl Fields {
         }
     }
 
-    /// Whether the body has the key at all, be it null.
-    pub fn has(&self, name: &str) -> bool {
-        match &self.0 {
-            Source::Body(body) => body.contains_key(name),
-            Source::Query(query) => query.contains_key(name),
-            Source::Describing(_) => true,
-        }
-    }
-
     /// A text that must be there: trimmed, not blank.
     ///
     /// # Errors
@@ -349,15 +340,16 @@ fn too_many(name: &str, most: usize, sent: usize) -> Refusal {
         .with("max", most)
         .with("value", sent)
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn body(value: Value) -> Fields {
+    pub(super) fn body(value: Value) -> Fields {
         Fields::of_body(value.as_object().cloned().unwrap())
     }
 
-    fn query(name: &str, value: &str) -> Fields {
+    pub(super) fn query(name: &str, value: &str) -> Fields {
         Fields::of_query(HashMap::from([(name.to_owned(), value.to_owned())]))
     }
 

@@ -148,19 +148,13 @@ fn number(sent: &Value) -> Option<f64> {
 fn round_half_up(number: f64) -> f64 {
     (number + 0.5).floor()
 }
+
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
-    use super::*;
-
-    fn body(value: Value) -> Fields {
-        Fields::of_body(value.as_object().cloned().unwrap())
-    }
-
-    fn query(name: &str, value: &str) -> Fields {
-        Fields::of_query(HashMap::from([(name.to_owned(), value.to_owned())]))
-    }
+    use super::{
+        super::tests::{body, query},
+        *,
+    };
 
     /// RULINGS E9: integers only, numeric strings count, out of range clamps, anything else is refused.
     #[test]
