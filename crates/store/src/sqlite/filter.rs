@@ -3,6 +3,8 @@
 
 use rusqlite::Connection;
 
+use super::keys::read_entries;
+
 /// Its size: 4 MiB. With a million keys it errs once in 300 times, with ten million every fourth; an error costs a look
 /// into the index and nothing else.
 const BITS: u32 = 25;
@@ -21,17 +23,18 @@ impl Filter {
     /// Reads what the index has.
     pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let keys: i64 = connection.query_row(
-            "SELECT (SELECT merged_id FROM idempotency_progress)
+            "SELECT coalesce((SELECT max(last_id) FROM idempotency_runs), 0)
                   - coalesce((SELECT min(id) FROM idempotency_keys), 0)",
             [],
             |row| row.get(0),
         )?;
         let mut filter = Self { words: Vec::new(), passes_all: keys > MAX_LOADED };
         if !filter.passes_all {
-            let mut statement = connection.prepare("SELECT prefix FROM idempotency_index")?;
+            let mut statement = connection.prepare("SELECT entries FROM idempotency_index")?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                filter.add(row.get(0)?);
+                let entries = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+                read_entries(entries).for_each(|(prefix, _)| filter.add(prefix));
             }
         }
         Ok(filter)

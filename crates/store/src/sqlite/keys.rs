@@ -2,11 +2,11 @@
 //!
 //! A hash has no order that writing could follow: kept in an index at once, every key would dirty a page of its own,
 //! and the more keys there are the more each costs. So the index is behind: the newest keys are found in memory, and
-//! once there is a generation of them they go into the index sorted, a slice with each turn, many to a page. The index
-//! holds the first 8 bytes as an integer, which SQLite finds several times faster than a blob; the key itself is
-//! compared whole.
+//! once there is a generation of them they go into the index as a run: sorted, cut into buckets by their first bits, one
+//! row for each bucket, some buckets with each turn. A run costs the same however many there are. To find a key is to
+//! look into its bucket of every run, newest first, which few keys need: a filter says of nearly all that they are new.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::collections::HashMap;
 
 use agentcafe_domain::{
     command::{Reply, Success},
@@ -14,17 +14,21 @@ use agentcafe_domain::{
     ids::CorrelationId,
     time::Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::filter::Filter;
 use crate::turn::StoredKey;
 
-/// How many keys go into the index together: enough that a page of a large index takes several of them.
+/// How many keys make a run: enough that a bucket of it has several of them.
 const GENERATION: usize = 32_768;
+/// Into how many buckets a run is cut, as a power of two.
+const BUCKET_BITS: u32 = 10;
+/// A bucket's place in the index is its number above this many bits of the run's number: a bucket's runs are neighbours.
+const RUN_BITS: u32 = 40;
 /// A turn puts an eighth more keys into the index than it brings: a generation is done before the next is full.
 const MERGED_BEYOND_NEW: usize = 8;
-/// How many keys go into the index with one statement.
-const SLICE: usize = 64;
+/// The size of an entry of a bucket: the first 8 bytes of the key's identity, and its id.
+const ENTRY_BYTES: usize = 16;
 /// The most keys that one turn deletes, so that no turn becomes long.
 const PURGED_AT_ONCE: usize = 2_000;
 
@@ -33,12 +37,14 @@ type Id = i64;
 /// Where the keys are that the index does not have yet.
 pub(crate) struct Keys {
     next_id: Id,
+    /// The number of the run that is written, or will be next.
+    run: i64,
     /// The newest keys.
     recent: HashMap<Hash, Id>,
     /// The generation that goes into the index, sorted; those before `merged` are in it.
     merging: Vec<(Hash, Id)>,
     merged: usize,
-    /// How many keys are due to go into the index, but do not fill a slice yet.
+    /// How many keys are due to go into the index, but do not make a bucket yet.
     owed: usize,
     /// What there may be, wherever it is: nearly every key that comes is new, and this says so at once.
     known: Filter,
@@ -56,8 +62,11 @@ struct TurnKeys {
 impl Keys {
     /// Reads the keys that the index does not have yet.
     pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let merged_id: Id =
-            connection.query_row("SELECT merged_id FROM idempotency_progress", [], |row| row.get(0))?;
+        let (merged_id, last_run): (Id, i64) = connection.query_row(
+            "SELECT coalesce(max(last_id), 0), coalesce(max(run), 0) FROM idempotency_runs",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
         let last_id: Option<Id> =
             connection.query_row("SELECT max(id) FROM idempotency_keys", [], |row| row.get(0))?;
         let last_id = last_id.unwrap_or(0).max(merged_id);
@@ -72,6 +81,7 @@ impl Keys {
         }
         Ok(Self {
             next_id: last_id + 1,
+            run: last_run + 1,
             recent,
             merging: Vec::new(),
             merged: 0,
@@ -93,7 +103,7 @@ impl Keys {
         }
         let id = match self.recent_id(identity) {
             Some(id) => Some(id),
-            None => indexed_id(connection, identity)?,
+            None => self.indexed_id(connection, identity)?,
         };
         let Some(id) = id else { return Ok(None) };
         connection
@@ -128,27 +138,72 @@ impl Keys {
         Ok(())
     }
 
-    /// Puts the next slices of a full generation into the index.
+    /// The newest use of a key in the runs.
+    fn indexed_id(&self, connection: &Connection, identity: Hash) -> rusqlite::Result<Option<Id>> {
+        let bucket = bucket(identity);
+        let mut buckets = connection.prepare_cached(
+            "SELECT entries FROM idempotency_index WHERE place BETWEEN ?1 AND ?2 ORDER BY place DESC",
+        )?;
+        let mut identities =
+            connection.prepare_cached("SELECT identity FROM idempotency_keys WHERE id = ?1")?;
+        let mut rows = buckets.query([place(bucket, 0), place(bucket, self.run)])?;
+        while let Some(row) = rows.next()? {
+            let entries = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+            for (_, id) in read_entries(entries).filter(|(first, _)| *first == prefix(identity)) {
+                let found: Option<Hash> = identities.query_row([id], |row| row.get(0)).optional()?;
+                if found == Some(identity) {
+                    return Ok(Some(id));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes the next buckets of a full generation.
     pub(crate) fn merge(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let left = &self.merging[self.merged..];
+        let mut left = &self.merging[self.merged..];
         if left.is_empty() {
             return Ok(());
         }
         let new = self.turn.added.len();
-        let owed = self.owed + new + new.div_ceil(MERGED_BEYOND_NEW);
-        let due = if owed < left.len() { owed - owed % SLICE } else { left.len() };
-        for slice in left[..due].chunks(SLICE) {
-            index_slice(connection, slice)?;
+        let mut owed = self.owed + new + new.div_ceil(MERGED_BEYOND_NEW);
+        while let Some((first, _)) = left.first() {
+            let bucket = bucket(*first);
+            let entries = left.partition_point(|(identity, _)| self::bucket(*identity) == bucket);
+            if entries > owed {
+                break;
+            }
+            self.write_bucket(connection, bucket, &left[..entries])?;
+            owed -= entries;
+            left = &left[entries..];
         }
-        if due == left.len() {
-            let merged_id = self.merging.iter().map(|(_, id)| *id).max().unwrap_or(0);
+        if left.is_empty() {
+            let last_id = self.merging.iter().map(|(_, id)| *id).max().unwrap_or(0);
             connection
-                .prepare_cached("UPDATE idempotency_progress SET merged_id = ?1")?
-                .execute([merged_id])?;
+                .prepare_cached("INSERT INTO idempotency_runs (run, last_id) VALUES (?1, ?2)")?
+                .execute([self.run, last_id])?;
         }
-        self.turn.merged = due;
-        self.turn.owed = owed.saturating_sub(due);
+        self.turn.merged = self.merging.len() - self.merged - left.len();
+        self.turn.owed = owed;
         Ok(())
+    }
+
+    /// Writes a bucket of the run. After a restart in the middle of a run it is written again, with more in it.
+    fn write_bucket(
+        &self,
+        connection: &Connection,
+        bucket: i64,
+        keys: &[(Hash, Id)],
+    ) -> rusqlite::Result<()> {
+        let mut entries = Vec::with_capacity(keys.len() * ENTRY_BYTES);
+        for (identity, id) in keys {
+            entries.extend(&identity[..8]);
+            entries.extend(id.to_be_bytes());
+        }
+        connection
+            .prepare_cached("INSERT OR REPLACE INTO idempotency_index (place, entries) VALUES (?1, ?2)")?
+            .execute(params![place(bucket, self.run), entries])
+            .map(|_| ())
     }
 
     /// The turn is committed: what it added and merged counts.
@@ -159,12 +214,15 @@ impl Keys {
             self.recent.insert(identity, id);
             self.known.add(prefix(identity));
         }
-        self.merged += turn.merged;
         self.owed = turn.owed;
+        if turn.merged > 0 {
+            self.merged += turn.merged;
+            self.run += i64::from(self.merged == self.merging.len());
+        }
         if self.merged == self.merging.len() && self.recent.len() >= GENERATION {
             self.merging = self.recent.drain().collect();
             self.merging.sort_unstable();
-            self.merged = 0;
+            (self.merged, self.owed) = (0, 0);
         }
     }
 
@@ -181,89 +239,66 @@ fn prefix(identity: Hash) -> i64 {
     i64::from_be_bytes(first)
 }
 
-/// The id at a prefix, and the identity of the key it belongs to (none if that key was deleted).
-fn at_prefix(connection: &Connection, identity: Hash) -> rusqlite::Result<Option<(Id, Option<Hash>)>> {
-    connection
-        .prepare_cached(
-            "SELECT id, identity FROM idempotency_index LEFT JOIN idempotency_keys USING (id) WHERE prefix = ?1",
-        )?
-        .query_row([prefix(identity)], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()
+/// The number of a key's bucket.
+fn bucket(identity: Hash) -> i64 {
+    i64::from(u16::from_be_bytes([identity[0], identity[1]]) >> (u16::BITS - BUCKET_BITS))
 }
 
-fn indexed_id(connection: &Connection, identity: Hash) -> rusqlite::Result<Option<Id>> {
-    match at_prefix(connection, identity)? {
-        Some((id, Some(found))) if found == identity => Ok(Some(id)),
-        // Also where the place is free again: the key that had it may have gone before this one.
-        _ => connection
-            .prepare_cached("SELECT id FROM idempotency_clashes WHERE identity = ?1")?
-            .query_row([identity], |row| row.get(0))
-            .optional(),
-    }
+/// A bucket's place in the index.
+const fn place(bucket: i64, run: i64) -> i64 {
+    bucket << RUN_BITS | run
 }
 
-/// Puts some keys into the index: all at once if every place is free, else one by one.
-fn index_slice(connection: &Connection, slice: &[(Hash, Id)]) -> rusqlite::Result<()> {
-    static INSERT_SLICE: LazyLock<String> = LazyLock::new(|| {
-        let places = vec!["(?, ?)"; SLICE].join(", ");
-        format!("INSERT OR IGNORE INTO idempotency_index (prefix, id) VALUES {places}")
-    });
-    let values = slice.iter().flat_map(|(identity, id)| [prefix(*identity), *id]);
-    let is_whole = slice.len() == SLICE;
-    if is_whole && connection.prepare_cached(&INSERT_SLICE)?.execute(params_from_iter(values))? == SLICE {
-        return Ok(());
-    }
-    slice.iter().try_for_each(|(identity, id)| index(connection, *identity, *id))
-}
-
-/// Puts a key into the index; an older use of the same key gives way, another key with the same prefix does not.
-fn index(connection: &Connection, identity: Hash, id: Id) -> rusqlite::Result<()> {
-    let inserted = connection
-        .prepare_cached("INSERT OR IGNORE INTO idempotency_index (prefix, id) VALUES (?1, ?2)")?
-        .execute(params![prefix(identity), id])?;
-    if inserted == 1 {
-        return Ok(());
-    }
-    let is_other = matches!(at_prefix(connection, identity)?, Some((_, Some(found))) if found != identity);
-    if is_other {
-        connection
-            .prepare_cached("INSERT OR REPLACE INTO idempotency_clashes (identity, id) VALUES (?1, ?2)")?
-            .execute(params![identity, id])?;
-    } else {
-        connection
-            .prepare_cached("UPDATE idempotency_index SET id = ?2 WHERE prefix = ?1")?
-            .execute(params![prefix(identity), id])?;
-    }
-    Ok(())
+/// The entries of a bucket: the first 8 bytes of an identity, and the id.
+pub(super) fn read_entries(entries: &[u8]) -> impl Iterator<Item = (i64, Id)> {
+    entries.as_chunks::<ENTRY_BYTES>().0.iter().map(|entry| {
+        let (mut first, mut id) = ([0; 8], [0; 8]);
+        first.copy_from_slice(&entry[..8]);
+        id.copy_from_slice(&entry[8..]);
+        (i64::from_be_bytes(first), Id::from_be_bytes(id))
+    })
 }
 
 /// Deletes a batch of expired keys that the index has, and tells whether there may be more. The newest generations,
-/// which it does not have, stay until it has them.
+/// which it does not have, stay until it has them; a run goes when the last of its keys has gone.
 pub(crate) fn purge(connection: &Connection, now: Timestamp) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached(
-        "SELECT identity, id FROM
-             (SELECT identity, id, expires_at_ms FROM idempotency_keys
-              WHERE id <= (SELECT merged_id FROM idempotency_progress) ORDER BY id LIMIT ?2)
-         WHERE expires_at_ms <= ?1 ORDER BY identity",
+        "SELECT id FROM
+             (SELECT id, expires_at_ms FROM idempotency_keys
+              WHERE id <= (SELECT max(last_id) FROM idempotency_runs) ORDER BY id LIMIT ?2)
+         WHERE expires_at_ms <= ?1",
     )?;
     let most = i64::try_from(PURGED_AT_ONCE).unwrap_or(1);
-    let expired: Vec<(Hash, Id)> = statement
-        .query_map(params![now.as_millis(), most], |row| Ok((row.get(0)?, row.get(1)?)))?
+    let expired: Vec<Id> = statement
+        .query_map(params![now.as_millis(), most], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    let mut index =
-        connection.prepare_cached("DELETE FROM idempotency_index WHERE prefix = ?1 AND id = ?2")?;
-    let mut clashes =
-        connection.prepare_cached("DELETE FROM idempotency_clashes WHERE identity = ?1 AND id = ?2")?;
     let mut keys = connection.prepare_cached("DELETE FROM idempotency_keys WHERE id = ?1")?;
     let mut replies = connection.prepare_cached("DELETE FROM idempotency_replies WHERE id = ?1")?;
-    for (identity, id) in &expired {
-        if index.execute(params![prefix(*identity), id])? == 0 {
-            clashes.execute(params![identity, id])?;
-        }
+    for id in &expired {
         keys.execute([id])?;
         replies.execute([id])?;
     }
+    if !expired.is_empty() {
+        purge_runs(connection)?;
+    }
     Ok(expired.len() == PURGED_AT_ONCE)
+}
+
+/// Deletes the oldest run if none of its keys is left. The newest stays, as it says up to where keys are indexed.
+fn purge_runs(connection: &Connection) -> rusqlite::Result<()> {
+    let gone: Option<i64> = connection
+        .prepare_cached(
+            "SELECT min(run) FROM idempotency_runs
+             WHERE last_id < (SELECT coalesce(min(id), 0) FROM idempotency_keys)
+               AND run < (SELECT max(run) FROM idempotency_runs)",
+        )?
+        .query_row([], |row| row.get(0))?;
+    let Some(run) = gone else { return Ok(()) };
+    let mut buckets = connection.prepare_cached("DELETE FROM idempotency_index WHERE place = ?1")?;
+    for bucket in 0..1 << BUCKET_BITS {
+        buckets.execute([place(bucket, run)])?;
+    }
+    connection.prepare_cached("DELETE FROM idempotency_runs WHERE run = ?1")?.execute([run]).map(|_| ())
 }
 
 const fn code_of(success: Success) -> i64 {
@@ -341,7 +376,7 @@ mod tests {
     fn a_key_is_found_wherever_it_is() {
         let connection = database();
         let mut keys = Keys::load(&connection).unwrap();
-        let all: Vec<Hash> = (0..GENERATION * 2 + 100).map(|number| identity(spread(number), 1)).collect();
+        let all: Vec<Hash> = (0..GENERATION * 5 / 2).map(|number| identity(spread(number), 1)).collect();
         for chunk in all.chunks(5_000) {
             add(&mut keys, &connection, chunk.iter().map(|hash| key(*hash, 10)));
             for keys in [&keys, &Keys::load(&connection).unwrap()] {
@@ -350,27 +385,29 @@ mod tests {
                 }
             }
         }
-        let indexed: i64 =
-            connection.query_row("SELECT count(*) FROM idempotency_index", [], |row| row.get(0)).unwrap();
-        assert!(indexed >= GENERATION as i64, "a generation went into the index, {indexed}");
+        let runs: i64 =
+            connection.query_row("SELECT count(*) FROM idempotency_runs", [], |row| row.get(0)).unwrap();
+        assert!(runs >= 1, "a generation went into the index");
         assert_eq!(keys.get(&connection, identity(5, 9)).unwrap(), None);
     }
 
     /// Two keys whose first 8 bytes are the same are still two keys; the newest use of a key counts.
     #[test]
-    fn clashing_prefixes_are_told_apart() {
+    fn keys_that_begin_alike_are_told_apart() {
         let connection = database();
         let mut keys = Keys::load(&connection).unwrap();
         let (one, two) = (identity(5, 1), identity(5, 2));
-        add(&mut keys, &connection, [key(one, 10), key(two, 20)]);
-        index(&connection, one, 1).unwrap();
-        index(&connection, two, 2).unwrap();
-        assert_eq!(indexed_id(&connection, one).unwrap(), Some(1));
-        assert_eq!(indexed_id(&connection, two).unwrap(), Some(2));
-        assert_eq!(indexed_id(&connection, identity(5, 3)).unwrap(), None);
-        add(&mut keys, &connection, [key(one, 30)]);
-        index(&connection, one, 3).unwrap();
-        assert_eq!(indexed_id(&connection, one).unwrap(), Some(3));
+        add(&mut keys, &connection, [key(one, 10), key(two, 20), key(one, 30)]);
+        let write = |run, entries: &[(Hash, Id)]| {
+            let keys = Keys { run, ..Keys::load(&connection).unwrap() };
+            keys.write_bucket(&connection, 0, entries).unwrap();
+        };
+        write(1, &[(one, 1), (two, 2)]);
+        write(2, &[(one, 3)]);
+        keys.run = 3;
+        for (hash, want) in [(one, Some(3)), (two, Some(2)), (identity(5, 3), None)] {
+            assert_eq!(keys.indexed_id(&connection, hash).unwrap(), want);
+        }
     }
 
     /// RULINGS D5: expired keys go, once the index has them; the others stay.

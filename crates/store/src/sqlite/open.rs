@@ -124,7 +124,7 @@ fn check_content(connection: &Connection) -> rusqlite::Result<()> {
         "SELECT room_id FROM events ORDER BY tenant_id DESC, room_id DESC LIMIT 1",
         "SELECT identity FROM idempotency_keys ORDER BY id DESC LIMIT 1",
         "SELECT data FROM idempotency_replies ORDER BY id DESC LIMIT 1",
-        "SELECT id FROM idempotency_index ORDER BY prefix DESC LIMIT 1",
+        "SELECT place FROM idempotency_index ORDER BY place DESC LIMIT 1",
         "SELECT steps FROM traces_even ORDER BY id DESC LIMIT 1",
         "SELECT steps FROM traces_odd ORDER BY id DESC LIMIT 1",
         "SELECT json FROM inbox_items ORDER BY inbox_seq DESC LIMIT 1",

@@ -27,21 +27,16 @@ CREATE TABLE idempotency_replies (
     id INTEGER PRIMARY KEY,
     data BLOB NOT NULL
 );
--- Keys by the first 8 bytes of their identity, up to `merged_id`; later ones are not in here yet (see sqlite/keys.rs).
+-- The keys of a run that begin with the same bits, as (first 8 bytes of the identity, id) in order (see sqlite/keys.rs).
 CREATE TABLE idempotency_index (
-    prefix INTEGER PRIMARY KEY,
-    id INTEGER NOT NULL
+    place INTEGER PRIMARY KEY,
+    entries BLOB NOT NULL
 );
--- Keys whose place in the index is taken by another with the same first 8 bytes.
-CREATE TABLE idempotency_clashes (
-    identity BLOB PRIMARY KEY,
-    id INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE idempotency_progress (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
-    merged_id INTEGER NOT NULL
+-- The runs that are in the index whole, and up to which id each has the keys.
+CREATE TABLE idempotency_runs (
+    run INTEGER PRIMARY KEY,
+    last_id INTEGER NOT NULL
 );
-INSERT INTO idempotency_progress (only, merged_id) VALUES (1, 0);
 
 -- What became of requests. Two tables that take turns: when one is full, the other is emptied and filled anew.
 CREATE TABLE traces_even (
