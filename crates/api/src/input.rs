@@ -16,7 +16,7 @@ use agentcafe_store::Origin;
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request, rejection::BytesRejection},
-    http::{Uri, request::Parts},
+    http::{Method, Uri, request::Parts},
     response::Response,
 };
 use percent_encoding::percent_decode_str;
@@ -130,11 +130,18 @@ impl FromRequest<Arc<App>> for Sent {
         let request_id = RequestId::of(request.extensions());
         let (path, query) = (request.uri().path().to_owned(), query(request.uri())?);
         let method = method_name(request.method());
-        let bytes = timeout(BODY_PATIENCE, Bytes::from_request(request, app)).await;
-        let bytes = bytes.map_err(|_| cut_off())?.map_err(unreadable)?;
-        let body = Fields::of_body(body(&bytes)?);
+        // What comes with a DELETE is not read.
+        let body =
+            if request.method() == Method::DELETE { Map::new() } else { read_body(request, app).await? };
+        let body = Fields::of_body(body);
         Ok(Self { app: Arc::clone(app), query, body, path, method, request_id, key, correlation_header })
     }
+}
+
+async fn read_body(request: Request, app: &Arc<App>) -> Result<Map<String, Value>, Problem> {
+    let bytes = timeout(BODY_PATIENCE, Bytes::from_request(request, app)).await;
+    let bytes = bytes.map_err(|_| cut_off())?.map_err(unreadable)?;
+    Ok(body(&bytes)?)
 }
 
 /// A header's text, trimmed; none if blank.
@@ -249,7 +256,7 @@ impl Sent {
             actor_id: subject.actor.cloned(),
             started_at: self.app.engine.now(),
         };
-        let mutation = Mutation { command: Box::new(command), correlation_id, origin, key };
+        let mutation = Mutation { command: Arc::new(command), correlation_id, origin, key };
         Ok(answer::executed(&self.app.engine.execute(mutation).await?))
     }
 

@@ -21,9 +21,8 @@ pub(crate) fn document(settings: &Settings, routes: &[Route]) -> Bytes {
         .into_generator();
     let mut paths = Map::new();
     for route in routes.iter().filter(|route| !route.is_hidden) {
-        let method = if route.is_mutation { "post" } else { "get" };
         let described = operation(&mut generator, route);
-        paths.entry(route.path).or_insert_with(|| json!({}))[method] = described;
+        paths.entry(route.path).or_insert_with(|| json!({}))[route.method.as_str()] = described;
     }
     let schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
     let mut document = json!({
@@ -71,7 +70,7 @@ fn error_schema() -> Value {
 }
 
 fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
-    let Route { tag, summary, is_mutation, query, body, .. } = route;
+    let Route { tag, summary, method, query, body, .. } = route;
     let mut parameters: Vec<Value> = path_names(route.path)
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 },
                             "description": glossary::of(name) }))
@@ -84,7 +83,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
         parameters.push(json!({ "name": "Last-Event-ID", "in": "header", "required": false,
             "schema": { "type": "string", "pattern": "^[0-9]+$" }, "description": glossary::of("Last-Event-ID") }));
     }
-    if *is_mutation {
+    if method.is_mutation() {
         parameters.push(json!({ "name": "Idempotency-Key", "in": "header", "required": true,
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
             "description": glossary::of("Idempotency-Key") }));
@@ -105,8 +104,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
 
 fn operation_id(route: &Route) -> String {
     let words = route.path.split(['/', '-', '.', '{', '}']).filter(|word| !word.is_empty() && *word != "v1");
-    let method = if route.is_mutation { "post" } else { "get" };
-    [method].into_iter().chain(words).collect::<Vec<_>>().join("_")
+    [route.method.as_str()].into_iter().chain(words).collect::<Vec<_>>().join("_")
 }
 
 fn path_names(path: &'static str) -> impl Iterator<Item = &'static str> {
@@ -178,9 +176,7 @@ fn refusals(route: &Route) -> Vec<(u16, Vec<&'static str>)> {
         Code::Internal,
         Code::Unavailable,
     ];
-    let mutations: Vec<Code> =
-        Code::ALL.iter().copied().filter(|code| *code != Code::PaymentRequired).collect();
-    let codes = if route.is_mutation { &mutations[..] } else { &reads[..] };
+    let codes = if route.method.is_mutation() { Code::ALL } else { &reads[..] };
     let mut by_status: Vec<(u16, Vec<&'static str>)> = Vec::new();
     for code in codes {
         let status = status_of(*code).as_u16();

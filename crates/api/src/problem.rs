@@ -83,7 +83,8 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(refusal) => refusal.into(),
-            Failure::Internal(_) => Self::internal(),
+            // An errand is run before anything is answered.
+            Failure::Internal(_) | Failure::Outside(_) => Self::internal(),
             Failure::Unavailable(message) => Self::unavailable(message),
         }
     }

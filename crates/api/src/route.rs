@@ -17,11 +17,37 @@ pub(crate) struct Route {
     pub(crate) handler: Handler,
     pub(crate) tag: &'static str,
     pub(crate) summary: &'static str,
-    pub(crate) is_mutation: bool,
+    pub(crate) method: Method,
     pub(crate) is_hidden: bool,
     pub(crate) query: Vec<Field>,
     pub(crate) body: Option<Vec<Field>>,
     pub(crate) answer: Answer,
+}
+
+/// What is done with what a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Post,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    /// The name in the document.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Post => "post",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// Whether it takes effect, once per idempotency key.
+    pub(crate) fn is_mutation(self) -> bool {
+        self != Self::Get
+    }
 }
 
 /// Makes the schema of a type, once the document is made.
@@ -57,7 +83,7 @@ impl Route {
             handler,
             tag,
             summary,
-            is_mutation: false,
+            method: Method::Get,
             is_hidden: false,
             query: Vec::new(),
             body: None,
@@ -82,7 +108,27 @@ impl Route {
         tag: &'static str,
         summary: &'static str,
     ) -> Self {
-        Self { is_mutation: true, ..Self::new(path, handler, tag, summary) }
+        Self { method: Method::Post, ..Self::new(path, handler, tag, summary) }
+    }
+
+    /// A mutation that changes something that exists.
+    pub(crate) fn change(
+        path: &'static str,
+        handler: Handler,
+        tag: &'static str,
+        summary: &'static str,
+    ) -> Self {
+        Self { method: Method::Patch, ..Self::new(path, handler, tag, summary) }
+    }
+
+    /// A mutation that deletes something. It has no body.
+    pub(crate) fn deletion(
+        path: &'static str,
+        handler: Handler,
+        tag: &'static str,
+        summary: &'static str,
+    ) -> Self {
+        Self { method: Method::Delete, ..Self::new(path, handler, tag, summary) }
     }
 
     /// A route that the document does not show.

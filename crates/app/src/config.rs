@@ -8,10 +8,12 @@ use std::{
 };
 
 use agentcafe_api::Settings;
+use agentcafe_dispatcher::outside::PaymentProvider;
 use agentcafe_domain::rules::{ModerationRules, Rules};
 use ipnet::IpNet;
 
 mod catalogue;
+mod private_tables;
 
 pub(crate) use catalogue::help;
 
@@ -82,6 +84,25 @@ impl Environment {
         value.parse().map(Some).map_err(bad)
     }
 
+    /// One of a few names, compared without case.
+    fn choice<T: Clone>(&self, name: &'static str, allowed: &[(&str, T)]) -> Result<Option<T>, BadSetting> {
+        let Some((name, value)) = self.first(&[name]) else { return Ok(None) };
+        let found = allowed.iter().find(|(text, _)| text.eq_ignore_ascii_case(value));
+        found.map(|(_, choice)| Some(choice.clone())).ok_or_else(|| {
+            let names: Vec<_> = allowed.iter().map(|(text, _)| *text).collect();
+            BadSetting {
+                name,
+                value: value.to_owned(),
+                why: format!("it must be one of {}", names.join(", ")),
+            }
+        })
+    }
+
+    /// `true` or `false`.
+    fn flag(&self, name: &'static str) -> Result<Option<bool>, BadSetting> {
+        self.choice(name, &[("true", true), ("false", false)])
+    }
+
     /// An operator who names a database must not end up with another one.
     fn refuse_database(&self) -> Result<(), BadSetting> {
         let Some((name, _)) = self.first(&["DATABASE_URL"]) else { return Ok(()) };
@@ -116,6 +137,10 @@ pub(crate) struct Config {
     pub(crate) rules: Rules,
     /// The settings of the API.
     pub(crate) api: Settings,
+    /// Where private tables are paid for.
+    pub(crate) payment_provider: PaymentProvider,
+    /// How often sessions that ran out are looked for.
+    pub(crate) table_session_sweep: Duration,
     /// What is written to the log of the process: a level, or directives.
     pub(crate) log: String,
     /// What the operator should be told at the start.
@@ -155,6 +180,8 @@ impl Config {
                 .into(),
             rules: rules(environment)?,
             api: settings(environment, auth_token)?,
+            payment_provider: private_tables::provider(environment)?,
+            table_session_sweep: private_tables::sweep(environment)?,
             log: environment.text(&["AGENTCAFE_LOG"]).unwrap_or_else(|| "info".to_owned()),
             warnings,
         })
@@ -186,6 +213,8 @@ fn rules(environment: &Environment) -> Result<Rules, BadSetting> {
             min_action_interval_ms: ms("MOD_MIN_ACTION_INTERVAL_MS", 150, 0, true)?,
             cooldown_ms: ms("MOD_COOLDOWN_MS", 2_000, 0, true)?,
         },
+        permissions_mode: private_tables::permissions_mode(environment)?,
+        private_tables: private_tables::rules(environment)?,
     })
 }
 
@@ -236,6 +265,14 @@ mod tests {
             ("MOD_WINDOW_MS", "1.5"),
             ("PRESENCE_SWEEP_MS", "99999999999999999999"),
             ("TRUSTED_PROXIES", "10.0.0.0/8,proxy"),
+            ("PERMISSIONS_MODE", "closed"),
+            ("PRIVATE_TABLE_PRICE_USD", "free"),
+            ("PRIVATE_TABLE_PRICE_USD", "-1"),
+            ("PRIVATE_TABLE_PAYMENT_MODE", "cash"),
+            ("PRIVATE_TABLE_PAYMENT_WEBHOOK_URL", "ftp://bank"),
+            ("PRIVATE_TABLE_READ_GATE", "on"),
+            ("TABLE_PLAN_CATALOG_JSON", "{}"),
+            ("TABLE_PLAN_DEFAULT_ID", "ristretto"),
         ] {
             let error = read(&[(name, value)]).map(|_| ()).unwrap_err();
             assert_eq!(error.name, name, "{error}");

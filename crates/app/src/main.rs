@@ -20,6 +20,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Only one part ever installs it: this one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let outcome = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => Config::read(&Environment::of_process()).map_err(Into::into).and_then(serve::run),
         Command::Tail(options) => tail::run(options),

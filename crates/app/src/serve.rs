@@ -3,6 +3,7 @@
 use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
 
 use agentcafe_api::App;
+use agentcafe_dispatcher::Outside;
 use agentcafe_engine::{
     Engine,
     clock::{RandomIds, SystemClock},
@@ -58,8 +59,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         on_turn,
     })?;
     metrics.log_head.set(store.tail().head().0);
-    let engine =
-        Arc::new(Engine::new(store, config.rules.clone(), clock, metrics, Box::new(RandomIds::new())));
+    let outside = Outside::new(config.payment_provider.clone()).context("no way out: TLS cannot be used")?;
+    let ids = Box::new(RandomIds::new());
+    let engine = Arc::new(Engine::new(store, config.rules.clone(), clock, metrics, ids, Arc::new(outside)));
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {} (API_HOST, API_PORT)", config.listen))?;

@@ -9,8 +9,10 @@ use crate::{
     command::{Command, Halt, Moment, Reply, Success},
     event::{EmittedEvent, EventType},
     fields::Fields,
+    gate::{self, Gate},
     ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
     moderation::{Action, Source},
+    plan::Feature,
     policy::{self, Capability},
     presence::{self, Presence, Reason, Status},
     record::Query,
@@ -24,8 +26,10 @@ const MAX_CAUSATION_CHARS: usize = 128;
 pub trait Deed: Send + Sync {
     /// What it does to the actor's presence.
     const DONE: Done;
-    /// Whether moderation looks at it.
-    const IS_MODERATED: bool = true;
+    /// Whether it is possible whatever the table and the moderation say: going always is.
+    const IS_FREE: bool = false;
+    /// What a private table's plan must include for it.
+    const FEATURE: Option<Feature> = None;
 
     /// What is said, if it is speech.
     fn text(&self) -> Option<&str> {
@@ -144,14 +148,22 @@ impl<D: Deed> Act<D> {
 impl<D: Deed> Command for Act<D> {
     fn reads(&self) -> Vec<Query> {
         let own = self.deed.iter().flat_map(|deed| deed.reads(&self.actor));
-        policy::reads(&self.actor).into_iter().chain([presence::read(&self.actor)]).chain(own).collect()
+        let common = [presence::read(&self.actor), gate::read(&self.actor)];
+        policy::reads(&self.actor).into_iter().chain(common).chain(own).collect()
     }
 
     fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        if !D::IS_FREE {
+            gate::pass(
+                moment,
+                &self.actor,
+                Gate { action: self.label, feature: D::FEATURE, takes_seat: true },
+            )?;
+        }
         policy::require(moment, &self.actor, self.capability, self.label)?;
         policy::not_overridden(moment, &self.actor, self.label)?;
         let deed = self.deed.as_ref().map_err(Clone::clone)?;
-        if D::IS_MODERATED {
+        if !D::IS_FREE {
             let action = Action { label: self.label, text: deed.text(), source: Source::Api };
             moment.moderate(&self.actor, &action)?;
         }

@@ -110,7 +110,7 @@ impl Leave {
 
 impl Deed for Departure {
     const DONE: Done = Done::Left;
-    const IS_MODERATED: bool = false;
+    const IS_FREE: bool = true;
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         vec![Query::one::<Position>(actor.key())]

@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     actor::ActorInRoom,
+    errand::{Errand, Outcome},
     event::{EmittedEvent, Payload, Place, StoredEvent},
+    idempotency::Hash,
     ids::{CorrelationId, Sequence},
     inbox::{self, InboxItem},
     moderation::{Action, Allowed, Windows},
@@ -40,6 +42,10 @@ pub trait Command: Send + Sync {
 pub enum Halt {
     /// A rule said no.
     Refused(Box<Refusal>),
+    /// A rule said no, and what the command wrote of that stays: an entry of the audit trail.
+    Denied(Box<Refusal>),
+    /// Something must be done outside first; then it is asked again.
+    Outside(Box<Errand>),
     /// It must read this first.
     Needs(Query),
     /// The store holds something that cannot be read.
@@ -142,6 +148,8 @@ pub struct Heads {
     pub sequence: Sequence,
     /// The last inbox item's sequence.
     pub inbox: Sequence,
+    /// The last audit entry's sequence.
+    pub audit: Sequence,
 }
 
 /// What deciding a command has done so far.
@@ -175,6 +183,15 @@ impl Effects {
     }
 }
 
+/// The request that a command came with.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestSeen<'t> {
+    /// The `x-request-id`.
+    pub id: &'t str,
+    /// The identity of its idempotency key.
+    pub key: Hash,
+}
+
 /// What a turn gives to every command it decides.
 pub struct Moment<'t> {
     /// When the turn began.
@@ -183,6 +200,10 @@ pub struct Moment<'t> {
     pub rules: &'t Rules,
     /// What events are stamped with: the request's correlation id, unless a sweep gives each its own.
     pub correlation_id: CorrelationId,
+    /// The request; none for background work.
+    pub request: Option<RequestSeen<'t>>,
+    /// What came of the errand that the command asked for.
+    pub outcome: Option<&'t Outcome>,
     /// What the store answered.
     pub loaded: &'t Loaded,
     /// What the turn's earlier commands wrote.

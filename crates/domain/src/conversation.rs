@@ -15,6 +15,7 @@ use crate::{
     fields::Fields,
     ids::ActorId,
     inbox::UnreadCount,
+    plan::Feature,
     policy::Capability,
     record::Query,
     refusal::{Code, Refusal},
@@ -190,6 +191,7 @@ impl Say {
 
 impl Deed for Speech {
     const DONE: Done = Done::Busy;
+    const FEATURE: Option<Feature> = Some(Feature::BasicThreadChat);
 
     fn text(&self) -> Option<&str> {
         Some(&self.text)

@@ -99,6 +99,15 @@ impl Fields {
         }
     }
 
+    /// Whether the client sent this member at all, be it null: what a change does not name stays as it is.
+    pub fn has(&self, name: &str) -> bool {
+        match &self.0 {
+            Source::Body(body) => body.contains_key(name),
+            Source::Query(query) => query.contains_key(name),
+            Source::Describing(_) => true,
+        }
+    }
+
     /// A text that must be there: trimmed, not blank.
     ///
     /// # Errors

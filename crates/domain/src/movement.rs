@@ -15,6 +15,7 @@ use crate::{
         payload::{ActorMoved, IntentCompleted, IntentPlanned},
     },
     fields::Fields,
+    gate::{self, Gate},
     ids::{CorrelationId, Sequence},
     moderation::{Action, Source},
     policy::{self, Capability},
@@ -220,11 +221,13 @@ impl Intent {
 
 impl Command for Intent {
     fn reads(&self) -> Vec<Query> {
-        let own = [presence::read(&self.actor), Query::one::<Position>(self.actor.key())];
+        let own =
+            [presence::read(&self.actor), gate::read(&self.actor), Query::one::<Position>(self.actor.key())];
         policy::reads(&self.actor).into_iter().chain(own).collect()
     }
 
     fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        gate::pass(moment, &self.actor, Gate { action: &self.label, feature: None, takes_seat: true })?;
         policy::require(moment, &self.actor, Capability::Move, &self.intent)?;
         policy::not_overridden(moment, &self.actor, &self.intent)?;
         let target = self.target.as_ref().map_err(Clone::clone)?;

@@ -9,6 +9,7 @@ use crate::{
     command::{Command, Halt, Moment, Reply, Success},
     event::{EmittedEvent, payload},
     fields::Fields,
+    gate::{self, Gate},
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     policy,
     record::{Cell, Comparison, Find, Key, Query, Record, Table},
@@ -19,6 +20,8 @@ use crate::{
 
 /// The shortest and longest time that a heartbeat holds, in milliseconds.
 pub const TTL_MS: std::ops::RangeInclusive<i64> = 1_000..=600_000;
+/// What policies call a heartbeat.
+const ACTION: &str = "presence_heartbeat";
 
 /// What an actor is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -222,6 +225,18 @@ pub fn set_inactive(
     Ok(Some(current))
 }
 
+/// Checks that the actor may show with this status that it is there.
+fn may_beat(moment: &Moment<'_>, actor: &ActorInRoom, status: Status) -> Result<(), Halt> {
+    let takes_seat = status != Status::Inactive;
+    gate::pass(moment, actor, Gate { action: ACTION, feature: None, takes_seat })?;
+    policy::not_overridden(moment, actor, ACTION)
+}
+
+/// What a heartbeat reads.
+fn beat_reads(actor: &ActorInRoom) -> Vec<Query> {
+    policy::reads(actor).into_iter().chain([read(actor), gate::read(actor)]).collect()
+}
+
 /// `POST /v1/presence/heartbeat`: an actor shows that it is there.
 pub struct Heartbeat {
     actor: ActorInRoom,
@@ -259,11 +274,11 @@ impl Heartbeat {
 
 impl Command for Heartbeat {
     fn reads(&self) -> Vec<Query> {
-        policy::reads(&self.actor).into_iter().chain([read(&self.actor)]).collect()
+        beat_reads(&self.actor)
     }
 
     fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        policy::not_overridden(moment, &self.actor, "presence_heartbeat")?;
+        may_beat(moment, &self.actor, self.status)?;
         let why = Reason::of_agent("heartbeat_update");
         let presence = heartbeat(moment, &self.actor, (self.status, self.ttl_ms), why, None)?;
         let answer = HeartbeatRecorded {
@@ -287,14 +302,14 @@ pub struct Listening {
 
 impl Command for Listening {
     fn reads(&self) -> Vec<Query> {
-        policy::reads(&self.actor).into_iter().chain([read(&self.actor)]).collect()
+        beat_reads(&self.actor)
     }
 
     fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        policy::not_overridden(moment, &self.actor, "presence_heartbeat")?;
         let previous: Option<Presence> = moment.get(self.actor.key())?;
         let active = previous.as_ref().filter(|presence| presence.is_active);
         let status = self.status.or(active.map(|presence| presence.status)).unwrap_or(Status::Idle);
+        may_beat(moment, &self.actor, status)?;
         let stays = |presence: &Presence| {
             presence.status == status && presence.is_active == (status != Status::Inactive)
         };

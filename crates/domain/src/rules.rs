@@ -1,5 +1,7 @@
 //! The settings that decide what commands mean; read once at start, the same for every command.
 
+use crate::{money::Usd, payment::PaymentMode, plan::Catalogue, secret::Secret};
+
 /// Settings of the rules. Times in milliseconds; 0 means 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
@@ -11,6 +13,32 @@ pub struct Rules {
     pub idempotency_ttl_ms: i64,
     /// What is too much from one actor in one room.
     pub moderation: ModerationRules,
+    /// Who may give permissions.
+    pub permissions_mode: PermissionsMode,
+    /// How private tables are sold.
+    pub private_tables: PrivateTableRules,
+}
+
+/// Who may give permissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PermissionsMode {
+    /// Whoever has the token.
+    Open,
+    /// Operators of the room; and anybody the first one in a room.
+    Strict,
+}
+
+/// How private tables are sold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrivateTableRules {
+    /// How they are paid for.
+    pub payment: PaymentMode,
+    /// What it costs to make a room private.
+    pub price: Usd,
+    /// The plans of sessions.
+    pub plans: Catalogue,
+    /// Whether only those at a private table may read what happens there.
+    pub gates_reads: bool,
 }
 
 /// When an actor acts too much. A limit of 0 turns its rule off.
@@ -47,6 +75,19 @@ impl Default for Rules {
             presence_default_ttl_ms: 60_000,
             idempotency_ttl_ms: 86_400_000,
             moderation: ModerationRules::default(),
+            permissions_mode: PermissionsMode::Open,
+            private_tables: PrivateTableRules::default(),
+        }
+    }
+}
+
+impl Default for PrivateTableRules {
+    fn default() -> Self {
+        Self {
+            payment: PaymentMode::Stub { proof: Secret::new("coffee_paid") },
+            price: Usd::from_cents(350),
+            plans: Catalogue::default(),
+            gates_reads: false,
         }
     }
 }

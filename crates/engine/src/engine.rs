@@ -13,7 +13,11 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{fanout::Fanout, metrics::Metrics};
+use crate::{
+    errands::{ErrandRunner, Errands},
+    fanout::Fanout,
+    metrics::Metrics,
+};
 
 /// The engine of one process.
 pub struct Engine {
@@ -29,6 +33,8 @@ pub struct Engine {
     pub fanout: Fanout,
     /// Cancelled when the process is asked to stop: streams end, long polls answer.
     pub stopping: CancellationToken,
+    /// What runs outside for commands that need it.
+    pub errands: Errands,
     ids: Mutex<Box<dyn IdSource>>,
 }
 
@@ -40,9 +46,11 @@ impl Engine {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         ids: Box<dyn IdSource>,
+        runner: Arc<dyn ErrandRunner>,
     ) -> Self {
         let stopping = CancellationToken::new();
-        Self { store, rules, clock, metrics, fanout: Fanout::default(), stopping, ids: Mutex::new(ids) }
+        let (errands, fanout) = (Errands::new(runner), Fanout::default());
+        Self { store, rules, clock, metrics, fanout, stopping, errands, ids: Mutex::new(ids) }
     }
 
     /// The present moment.

@@ -16,7 +16,7 @@ use crate::{engine::Engine, metrics::ReasonLabel};
 /// A mutation that was asked for, past its pre-checks.
 pub struct Mutation {
     /// What is to be decided.
-    pub command: Box<dyn Command>,
+    pub command: Arc<dyn Command>,
     /// Stamped on its events, and the key of its trace.
     pub correlation_id: CorrelationId,
     /// What its trace says of the request.
@@ -52,7 +52,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`NotExecuted`] says why it did not take effect; the refusal's details name the correlation id.
-    pub async fn execute(&self, mutation: Mutation) -> Result<Executed, NotExecuted> {
+    pub async fn execute(self: &Arc<Self>, mutation: Mutation) -> Result<Executed, NotExecuted> {
         let Mutation { command, correlation_id, origin, key } = mutation;
         let key = match key {
             Ok(key) => key,
@@ -62,8 +62,12 @@ impl Engine {
             }
         };
         let request = Some(Request { origin: Arc::new(origin), key });
-        let envelope = Envelope { command, correlation_id: correlation_id.clone(), request };
-        match self.store.submit(envelope).await {
+        let envelope = Envelope { command, correlation_id: correlation_id.clone(), request, outcome: None };
+        let mut answer = self.store.submit(envelope.clone()).await;
+        if let Err(Failure::Outside(_)) = answer {
+            answer = self.run_errands(envelope).await;
+        }
+        match answer {
             Ok(Answer::Done(reply)) => {
                 Ok(Executed { reply, correlation_id, replayed_as: None, replayed: false })
             }
@@ -79,8 +83,9 @@ impl Engine {
     ///
     /// # Errors
     /// As the store's turn.
-    pub async fn execute_in_background(&self, command: Box<dyn Command>) -> Result<Reply, Failure> {
-        let envelope = Envelope { command, correlation_id: self.fresh_correlation_id(), request: None };
+    pub async fn execute_in_background(&self, command: Arc<dyn Command>) -> Result<Reply, Failure> {
+        let correlation_id = self.fresh_correlation_id();
+        let envelope = Envelope { command, correlation_id, request: None, outcome: None };
         match self.store.submit(envelope).await? {
             Answer::Done(reply) | Answer::Replayed { reply, .. } => Ok(reply),
         }

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod engine;
+pub mod errands;
 pub mod execute;
 pub mod fanout;
 pub mod follow;

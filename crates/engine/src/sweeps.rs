@@ -25,7 +25,7 @@ pub async fn presence(engine: Arc<Engine>, every: Duration) {
 
 /// Marks a batch, and tells how many there were; none if it failed, so that the next tick tries again.
 async fn expire_batch(engine: &Engine) -> usize {
-    match engine.execute_in_background(Box::new(Expire { now: engine.now() })).await {
+    match engine.execute_in_background(Arc::new(Expire { now: engine.now() })).await {
         Ok(reply) => serde_json::from_slice(&reply.data).unwrap_or(0),
         Err(failure) => {
             tracing::warn!(%failure, "the presence sweep failed; it is tried again");

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use agentcafe_domain::{
-    command::{Command, Reply},
+    command::{Command, Reply, RequestSeen},
+    errand::{Errand, Outcome},
     idempotency::IdempotencyKey,
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     refusal::Refusal,
@@ -13,13 +14,16 @@ use agentcafe_domain::{
 use uuid::Uuid;
 
 /// A command on its way into a turn.
+#[derive(Clone)]
 pub struct Envelope {
     /// What is to be decided.
-    pub command: Box<dyn Command>,
+    pub command: Arc<dyn Command>,
     /// Stamped on the events.
     pub correlation_id: CorrelationId,
     /// The request it came with; none for background work, which leaves no trace.
     pub request: Option<Request>,
+    /// What came of the errand that the command asked for when it was submitted before.
+    pub outcome: Option<Outcome>,
 }
 
 /// The request that a command came with, and the key under which it takes effect once.
@@ -29,6 +33,13 @@ pub struct Request {
     pub origin: Arc<Origin>,
     /// What makes it the same request when it comes again.
     pub key: IdempotencyKey,
+}
+
+impl Request {
+    /// What the command may know of it.
+    pub(crate) fn seen(&self) -> RequestSeen<'_> {
+        RequestSeen { id: &self.origin.request_id, key: self.key.identity }
+    }
 }
 
 /// What a trace says of the request it is about.
@@ -87,6 +98,9 @@ pub enum Failure {
     /// A rule said no.
     #[error("{0}")]
     Refused(Refusal),
+    /// Something must be done outside first; submit the command again with its outcome.
+    #[error("something must be done outside first")]
+    Outside(Box<Errand>),
     /// A fault of ours: the command could not be decided.
     #[error("{0}")]
     Internal(&'static str),

@@ -173,6 +173,8 @@ impl<'c> Turn<'c> {
             now: self.now,
             rules: &self.context.rules,
             correlation_id: envelope.correlation_id.clone(),
+            request: envelope.request.as_ref().map(Request::seen),
+            outcome: envelope.outcome.as_ref(),
             loaded: &self.loaded,
             written: &self.writes.records,
             ids: self.context.ids.as_mut(),
@@ -189,6 +191,12 @@ impl<'c> Turn<'c> {
             Ok(reply) => Ok(Ok(self.keep(at, effects, reply))),
             Err(Halt::Needs(query)) => Err(query),
             Err(Halt::Refused(refusal)) => Ok(Err(self.refuse(at, *refusal))),
+            Err(Halt::Denied(refusal)) => {
+                self.keep_effects(effects);
+                Ok(Err(self.refuse(at, *refusal)))
+            }
+            // It is asked again: no trace yet.
+            Err(Halt::Outside(errand)) => Ok(Err(Failure::Outside(errand))),
             Err(Halt::Damaged(unreadable)) => {
                 tracing::error!(%unreadable, "the store holds something that cannot be read");
                 Ok(Err(self.fault(at, "a stored record cannot be read")))
@@ -198,14 +206,7 @@ impl<'c> Turn<'c> {
 
     fn keep(&mut self, at: usize, effects: Effects, reply: Reply) -> Answer {
         let enqueued = effects.heads.inbox > self.heads.inbox;
-        self.heads = effects.heads;
-        self.inbox.acked_after_ms.extend(effects.acked_after_ms);
-        self.writes.events.extend(effects.events);
-        self.writes.records.absorb(effects.written);
-        if let Some(allowed) = effects.allowed {
-            let rules = &self.context.rules.moderation;
-            self.recorded.extend(self.context.windows.record(allowed, self.now, rules));
-        }
+        let own_steps = self.keep_effects(effects);
         let envelope = &self.jobs[at].envelope;
         if let Some(request) = &envelope.request {
             self.inbox.enqueued_by.extend(enqueued.then_some(request.origin.started_at));
@@ -219,11 +220,24 @@ impl<'c> Turn<'c> {
             self.known_keys.insert(key.identity, key.clone());
             self.writes.keys.push(key);
             let mut steps = vec![idempotency_step(request, self.now, StepCode::IdempotencyNew)];
-            steps.extend(effects.steps);
+            steps.extend(own_steps);
             let note = note(request, &envelope.correlation_id, self.now, true, steps);
             self.writes.traces.push(note);
         }
         Answer::Done(reply)
+    }
+
+    /// Takes what a command has done into the turn, and hands back the steps of its trace.
+    fn keep_effects(&mut self, effects: Effects) -> Vec<Step> {
+        self.heads = effects.heads;
+        self.inbox.acked_after_ms.extend(effects.acked_after_ms);
+        self.writes.events.extend(effects.events);
+        self.writes.records.absorb(effects.written);
+        if let Some(allowed) = effects.allowed {
+            let rules = &self.context.rules.moderation;
+            self.recorded.extend(self.context.windows.record(allowed, self.now, rules));
+        }
+        effects.steps
     }
 
     fn refuse(&mut self, at: usize, refusal: Refusal) -> Failure {

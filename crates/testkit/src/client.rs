@@ -40,6 +40,8 @@ impl Client {
     /// If no HTTP client can be made on this machine.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
+        // Clients of a server under test speak plain HTTP, but none can be made without; it may be there already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().expect("a plain HTTP client can be built");
         let base = Url::parse(&format!("http://{address}")).expect("a socket address makes a URL");
         Self { http, base, headers: HeaderMap::new() }

@@ -1,6 +1,6 @@
 //! `GET /v1/events/poll`: the next events, as soon as there are any.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
     actor::ActorInRoom,
@@ -101,10 +101,10 @@ pub(crate) async fn poll(asked: Asked) -> Result<Response, Problem> {
 /// from listening.
 async fn refresh(app: &App, listener: Option<Listening>) -> Result<Option<Presence>, Problem> {
     let Some(listener) = listener else { return Ok(None) };
-    match app.engine.execute_in_background(Box::new(listener)).await {
+    match app.engine.execute_in_background(Arc::new(listener)).await {
         Ok(reply) => serde_json::from_slice(&reply.data).map(Some).map_err(|_| Problem::internal()),
         Err(Failure::Refused(_) | Failure::Unavailable(_)) => Ok(None),
-        Err(failure @ Failure::Internal(_)) => Err(failure.into()),
+        Err(failure @ (Failure::Internal(_) | Failure::Outside(_))) => Err(failure.into()),
     }
 }
 

@@ -13,7 +13,17 @@ const fn setting(names: &'static [&'static str], standard: &'static str, meaning
 }
 
 /// What a variable starts with that is meant for us.
-pub(super) const PREFIXES: [&str; 4] = ["AGENTCAFE_", "API_", "MOD_", "PRESENCE_"];
+pub(super) const PREFIXES: [&str; 9] = [
+    "AGENTCAFE_",
+    "API_",
+    "MOD_",
+    "PERMISSIONS_",
+    "PRESENCE_",
+    "PRIVATE_TABLE_",
+    "REACTION_",
+    "TABLE_",
+    "WEBHOOK_",
+];
 
 const SETTINGS: &[Setting] = &[
     setting(&["API_HOST"], "127.0.0.1, or 0.0.0.0 with a token", "The IP address to listen on"),
@@ -66,6 +76,49 @@ const SETTINGS: &[Setting] = &[
         &["MOD_COOLDOWN_MS"],
         "2000",
         "How long an actor must be quiet after it hit a limit; 0: not at all",
+    ),
+    setting(
+        &["PERMISSIONS_MODE"],
+        "open",
+        "Who may give permissions: open: whoever has the token; strict: operators of the room, and anybody the first one in a room",
+    ),
+    setting(
+        &["PRIVATE_TABLE_PAYMENT_MODE"],
+        "stub",
+        "How private tables are paid for: off: not at all; stub: by knowing the proof; webhook: a provider is asked",
+    ),
+    setting(&["PRIVATE_TABLE_PAYMENT_STUB_PROOF"], "coffee_paid", "The proof, in the mode stub"),
+    setting(&["PRIVATE_TABLE_PAYMENT_WEBHOOK_URL"], "none", "Where the payment provider is asked"),
+    setting(
+        &["PRIVATE_TABLE_PAYMENT_WEBHOOK_SECRET"],
+        "none",
+        "What requests to the provider are signed with (x-agentcafe-signature)",
+    ),
+    setting(
+        &["PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS"],
+        "4000",
+        "How long the provider may take to answer; at least 250",
+    ),
+    setting(&["PRIVATE_TABLE_PRICE_USD"], "3.5", "What it costs to make a room a private table, in dollars"),
+    setting(
+        &["PRIVATE_TABLE_READ_GATE"],
+        "off",
+        "Who may read what happens at a private table: off: everybody; members: those at the table, named by viewerActorId",
+    ),
+    setting(
+        &["TABLE_PLAN_CATALOG_JSON"],
+        "four built-in plans",
+        "The plans, instead of the built-in ones: {\"planId\": {\"maxAgents\", \"durationMinutes\", \"features\", \"price\"}}",
+    ),
+    setting(
+        &["TABLE_PLAN_DEFAULT_ID"],
+        "cappuccino",
+        "The plan that the health document names as the default",
+    ),
+    setting(
+        &["TABLE_SESSION_SWEEP_MS"],
+        "5000",
+        "How often sessions that ran out are looked for; at least 1000",
     ),
 ];
 

@@ -16,6 +16,8 @@ use crate::{cafe, log, operations::documented};
 
 mod values;
 
+/// An id that nothing has.
+const NOBODY: &str = "0190b5a0-0000-7000-8000-000000000000";
 /// Requests under way at once.
 const AT_ONCE: usize = 24;
 
@@ -111,19 +113,38 @@ fn places_in(value: &Value, at: &str, places: &mut Vec<String>) {
     }
 }
 
-/// Mutations of the document, as path and the fields that their bodies have.
-async fn mutations(client: &Client) -> Vec<(String, Vec<String>)> {
-    let operations = documented(client).await.into_iter().filter(|(method, ..)| method != "get");
+/// A mutation of the document, and the fields that its body has.
+#[derive(Clone, Debug)]
+struct Mutation {
+    method: Method,
+    path: String,
+    fields: Vec<String>,
+}
+
+impl Mutation {
+    fn valid_body(&self) -> Value {
+        valid_body(&self.method, &self.path)
+    }
+
+    fn request(&self, client: &Client) -> Request {
+        let path = self.path.split('/').map(|part| if part.starts_with('{') { NOBODY } else { part });
+        client.request(self.method.clone(), &path.collect::<Vec<_>>().join("/")).key(&fresh_key())
+    }
+}
+
+/// Mutations of the document that take a body.
+async fn mutations(client: &Client) -> Vec<Mutation> {
+    let operations =
+        documented(client).await.into_iter().filter(|(.., operation)| operation["requestBody"].is_object());
     let fields = |operation: &Value| {
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"]["properties"];
         schema.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
     };
-    operations.map(|(_, path, operation)| (path, fields(&operation))).collect()
-}
-
-fn post(client: &Client, path: &str) -> Request {
-    let path = path.replace("{inboxId}", "0190b5a0-0000-7000-8000-000000000000");
-    client.request(Method::POST, &path).key(&fresh_key())
+    let mutation = |(method, path, operation): (String, String, Value)| {
+        let method = method.to_uppercase().parse().expect("a method");
+        Mutation { method, path, fields: fields(&operation) }
+    };
+    operations.map(mutation).collect()
 }
 
 /// Promise 7: every field of every mutation, and everything in it, replaced by every odd value in turn.
@@ -131,10 +152,11 @@ fn post(client: &Client, path: &str) -> Request {
 async fn no_value_of_any_body_field_is_a_fault() {
     let (server, client) = cafe().await;
     let mut requests = Vec::new();
-    for (path, fields) in mutations(&client).await {
-        let valid = valid_body(&path);
-        let answer = post(&client, &path).json(&valid).send().await;
-        assert!(matches!(answer.status, 200 | 202 | 404), "{path}: the body is not valid: {}", answer.text);
+    for mutation in mutations(&client).await {
+        let (path, fields) = (&mutation.path, &mutation.fields);
+        let valid = mutation.valid_body();
+        let answer = mutation.request(&client).json(&valid).send().await;
+        assert!(matches!(answer.status, 200..=202 | 404), "{path}: the body is not valid: {}", answer.text);
         assert!(fields.iter().all(|name| name != "actorId" || valid.get("actorId").is_some()));
         let mut places = Vec::new();
         places_in(&valid, "", &mut places);
@@ -148,7 +170,7 @@ async fn no_value_of_any_body_field_is_a_fault() {
                     body[&place[1..]] = json!(null);
                 }
                 *body.pointer_mut(&place).expect("a place in the body") = value.clone();
-                requests.push((format!("{path} {place} = {value}"), post(&client, &path).json(&body)));
+                requests.push((format!("{path} {place} = {value}"), mutation.request(&client).json(&body)));
             }
             let mut body = valid.clone();
             if let Some((parent, name)) = place.rsplit_once('/')
@@ -156,7 +178,7 @@ async fn no_value_of_any_body_field_is_a_fault() {
             {
                 members.remove(name);
             }
-            requests.push((format!("{path} without {place}"), post(&client, &path).json(&body)));
+            requests.push((format!("{path} without {place}"), mutation.request(&client).json(&body)));
         }
     }
     assert!(requests.len() > 2_000, "only {} requests", requests.len());
@@ -212,8 +234,8 @@ async fn no_value_of_any_parameter_is_a_fault() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_body_of_any_mutation_is_a_fault() {
     let (server, client) = cafe().await;
-    for (path, _) in mutations(&client).await {
-        let valid = valid_body(&path).to_string().into_bytes();
+    for mutation in mutations(&client).await {
+        let valid = mutation.valid_body().to_string().into_bytes();
         let bodies: [(Vec<u8>, u16, &str); 10] = [
             (vec![b' '; (1 << 20) + 1], 413, "ERR_PAYLOAD_TOO_LARGE"),
             ([valid.as_slice(), &vec![b' '; 1 << 20]].concat(), 413, "ERR_PAYLOAD_TOO_LARGE"),
@@ -227,7 +249,7 @@ async fn no_body_of_any_mutation_is_a_fault() {
             (b"{}".to_vec(), 400, "ERR_MISSING_FIELD"),
         ];
         for (body, status, code) in bodies {
-            let _ = post(&client, &path).body(body).send().await.refusal(status, code);
+            let _ = mutation.request(&client).body(body).send().await.refusal(status, code);
         }
     }
     unharmed(server, client).await;
@@ -250,10 +272,12 @@ async fn no_header_is_a_fault() {
     ] {
         for text in texts {
             let what = format!("{name}: {text}");
-            let say = post(&client, "/v1/commands/order")
-                .json(&valid_body("/v1/commands/order"))
+            let order = client
+                .request(Method::POST, "/v1/commands/order")
+                .key(&fresh_key())
+                .json(&valid_body(&Method::POST, "/v1/commands/order"))
                 .header(name, text);
-            sane(&what, &say.send().await);
+            sane(&what, &order.send().await);
             if let Err(answer) =
                 client.request(Method::GET, "/v1/events/stream").header(name, text).stream().await
             {
@@ -291,18 +315,18 @@ fn no_combination_of_values_is_a_fault() {
     let changes = vec((any::<prop::sample::Index>(), any_json()), 1..5);
     let strategy =
         (prop::sample::select(mutations), changes, prop::option::weighted(0.2, vec(any::<u8>(), 0..60)));
-    let outcome = TestRunner::new(config).run(&strategy, |((path, fields), changes, bytes)| {
-        let mut body = valid_body(&path);
+    let outcome = TestRunner::new(config).run(&strategy, |(mutation, changes, bytes)| {
+        let mut body = mutation.valid_body();
         for (field, value) in changes {
-            body[field.get(&fields)] = value;
+            body[field.get(&mutation.fields)] = value;
         }
-        let request = post(&client, &path);
+        let request = mutation.request(&client);
         let request = match bytes {
             Some(bytes) => request.body(bytes),
             None => request.json(&body),
         };
         let answer = runtime.block_on(request.send());
-        sane(&format!("{path} {body}"), &answer);
+        sane(&format!("{} {body}", mutation.path), &answer);
         Ok(())
     });
     outcome.unwrap_or_else(|failed| panic!("{failed}"));

@@ -10,9 +10,17 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agentcafe-store", &["agentcafe-domain"]),
     ("agentcafe-engine", &["agentcafe-domain", "agentcafe-store"]),
     ("agentcafe-api", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
+    ("agentcafe-dispatcher", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
     (
         "agentcafe",
-        &["agentcafe-domain", "agentcafe-store", "agentcafe-engine", "agentcafe-api", "agentcafe-testkit"],
+        &[
+            "agentcafe-domain",
+            "agentcafe-store",
+            "agentcafe-engine",
+            "agentcafe-api",
+            "agentcafe-dispatcher",
+            "agentcafe-testkit",
+        ],
     ),
     ("agentcafe-testkit", &[]),
     ("agentcafe-bench", &[]),

@@ -103,7 +103,8 @@ pub(crate) async fn say(store: &Store, room: &str, name: &str, text: String) -> 
         actor_id: ActorId::parse(name).unwrap(),
     };
     let correlation_id = CorrelationId::parse("test").unwrap();
-    let envelope = Envelope { command: Box::new(Says { actor, text }), correlation_id, request: None };
+    let envelope =
+        Envelope { command: Arc::new(Says { actor, text }), correlation_id, request: None, outcome: None };
     match store.submit(envelope).await.unwrap() {
         Answer::Done(reply) | Answer::Replayed { reply, .. } => serde_json::from_slice(&reply.data).unwrap(),
     }

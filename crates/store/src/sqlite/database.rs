@@ -46,13 +46,16 @@ impl Database {
     /// The last numbers given, and the last event's moment.
     pub(crate) fn heads(&self) -> rusqlite::Result<(Heads, Timestamp)> {
         let (sequence, last_at) = events::head(&self.connection)?;
-        let last: Option<i64> = self
-            .connection
-            .query_row("SELECT inbox_seq FROM inbox_items ORDER BY inbox_seq DESC LIMIT 1", [], |row| {
-                row.get(0)
-            })
-            .optional()?;
-        Ok((Heads { sequence, inbox: Sequence(last.unwrap_or_default().unsigned_abs()) }, last_at))
+        let last = |query| -> rusqlite::Result<Sequence> {
+            let last: Option<i64> = self.connection.query_row(query, [], |row| row.get(0)).optional()?;
+            Ok(Sequence(last.unwrap_or_default().unsigned_abs()))
+        };
+        let heads = Heads {
+            sequence,
+            inbox: last("SELECT inbox_seq FROM inbox_items ORDER BY inbox_seq DESC LIMIT 1")?,
+            audit: last("SELECT audit_seq FROM audit_entries ORDER BY audit_seq DESC LIMIT 1")?,
+        };
+        Ok((heads, last_at))
     }
 
     /// Runs a turn in one transaction. Tells whether there is more to purge.

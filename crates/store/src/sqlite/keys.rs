@@ -269,9 +269,8 @@ pub(crate) fn purge(connection: &Connection, now: Timestamp) -> rusqlite::Result
          WHERE expires_at_ms <= ?1",
     )?;
     let most = i64::try_from(PURGED_AT_ONCE).unwrap_or(1);
-    let expired: Vec<Id> = statement
-        .query_map(params![now.as_millis(), most], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+    let expired: Vec<Id> =
+        statement.query_map(params![now.as_millis(), most], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut keys = connection.prepare_cached("DELETE FROM idempotency_keys WHERE id = ?1")?;
     let mut replies = connection.prepare_cached("DELETE FROM idempotency_replies WHERE id = ?1")?;
     for id in &expired {

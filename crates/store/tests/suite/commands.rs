@@ -49,7 +49,7 @@ where
 /// A command in an envelope, without a request.
 pub(crate) fn envelope(command: impl Command + 'static) -> Envelope {
     let correlation_id = CorrelationId::parse("background").unwrap();
-    Envelope { command: Box::new(command), correlation_id, request: None }
+    Envelope { command: Arc::new(command), correlation_id, request: None, outcome: None }
 }
 
 /// What a closure decides, without a request. What it reads, it must ask for.

@@ -1,9 +1,9 @@
 //! What hostile input is made of: valid bodies, and the values that are put into them.
 
-use agentcafe_testkit::{Value, json};
+use agentcafe_testkit::{Method, Value, json};
 
 /// A valid body of each mutation, with as many fields as it knows.
-pub(super) fn valid_body(path: &str) -> Value {
+pub(super) fn valid_body(method: &Method, path: &str) -> Value {
     let mut body = match path {
         "/v1/commands/enter" | "/v1/commands/leave" => {
             json!({"payload": {"source": "web", "reason": "why not", "enteredAt":
@@ -24,7 +24,7 @@ pub(super) fn valid_body(path: &str) -> Value {
         }
         "/v1/inbox/{inboxId}/ack" => json!({"ackedBy": "Kai"}),
         "/v1/presence/heartbeat" => json!({"status": "busy", "ttlMs": 5_000}),
-        _ => panic!("{path} is new: give it a valid body here"),
+        _ => panic!("{method} {path} is new: give it a valid body here"),
     };
     for (name, value) in [
         ("tenantId", "default"),

@@ -168,6 +168,40 @@ CREATE TABLE unread_counts (
 ) WITHOUT ROWID;
 CREATE INDEX unread_counts_by_actor ON unread_counts (tenant_id, actor_id, room_id);
 
+CREATE TABLE audit_entries (
+    audit_seq INTEGER NOT NULL,
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    operator_id TEXT NOT NULL,
+    action TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (audit_seq)
+) WITHOUT ROWID;
+CREATE INDEX audit_entries_by_room ON audit_entries (tenant_id, room_id, audit_seq);
+
+CREATE TABLE table_sessions (
+    session_id TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    owner_actor_id TEXT NOT NULL,
+    status TEXT NOT NULL,
+    active_until INTEGER,
+    updated_at INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (session_id)
+) WITHOUT ROWID;
+CREATE INDEX table_sessions_by_room ON table_sessions (tenant_id, room_id, status, updated_at);
+CREATE INDEX table_sessions_by_update ON table_sessions (tenant_id, updated_at);
+CREATE INDEX table_sessions_by_end ON table_sessions (active_until) WHERE active_until IS NOT NULL;
+
+CREATE TABLE payments (
+    payment_id TEXT NOT NULL,
+    paid_at INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (payment_id)
+) WITHOUT ROWID;
+
 -- One row, written to see whether the store takes writes.
 CREATE TABLE write_probe (
     id INTEGER PRIMARY KEY CHECK (id = 1),

@@ -1,0 +1,52 @@
+//! The way out: runs the errands of commands over HTTP.
+
+use std::{pin::Pin, time::Duration};
+
+use agentcafe_domain::{
+    errand::{Errand, Outcome},
+    secret::Secret,
+};
+use agentcafe_engine::errands::ErrandRunner;
+use reqwest::{Client, Url, redirect::Policy};
+
+use crate::payment;
+
+/// Where the payment provider is, and how it is asked.
+#[derive(Clone, Debug)]
+pub struct PaymentProvider {
+    /// Its address; none: every payment fails.
+    pub url: Option<Url>,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// What requests to it are signed with.
+    pub secret: Option<Secret>,
+}
+
+/// Runs errands.
+pub struct Outside {
+    client: Client,
+    provider: PaymentProvider,
+}
+
+impl Outside {
+    /// A way out.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made: TLS has no roots of trust.
+    pub fn new(provider: PaymentProvider) -> Result<Self, reqwest::Error> {
+        let client = Client::builder().redirect(Policy::none()).build()?;
+        Ok(Self { client, provider })
+    }
+}
+
+impl ErrandRunner for Outside {
+    fn run(&self, errand: Errand) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        Box::pin(async move {
+            match errand {
+                Errand::Charge(charge) => {
+                    Outcome::Charged(payment::charge(&self.client, &self.provider, &charge).await)
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,104 @@
+//! Asks the payment provider. The same payment id goes with every attempt of one request, so that nobody pays twice.
+
+use agentcafe_domain::{errand::Charge, money::Usd, payment::Charged, secret::Secret};
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::{Client, RequestBuilder, header};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::outside::PaymentProvider;
+
+/// The longest answer of a provider that is read, in bytes.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+/// The longest text of a provider that is kept or passed on, in characters.
+const MAX_TEXT_CHARS: usize = 256;
+
+/// Asks whether `charge` is paid.
+pub(crate) async fn charge(client: &Client, provider: &PaymentProvider, charge: &Charge) -> Charged {
+    let Some(url) = &provider.url else {
+        return Charged::Unreachable { cause: "no payment provider is configured".to_owned() };
+    };
+    let body = json!({
+        "paymentId": charge.payment_id,
+        "tenantId": charge.tenant_id,
+        "roomId": charge.room_id,
+        "ownerActorId": charge.owner_actor_id,
+        "paymentProof": charge.proof.as_ref().map(Secret::expose),
+        "paymentRef": charge.reference,
+        "amountUsd": charge.amount,
+    })
+    .to_string();
+    let request = client
+        .post(url.clone())
+        .timeout(provider.timeout)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header("x-request-id", &charge.request_id)
+        .header("idempotency-key", charge.payment_id.to_string());
+    match answer(signed(request, provider.secret.as_ref(), &body).body(body)).await {
+        Ok((status, answer)) => verdict(status, &answer),
+        Err(error) => {
+            tracing::warn!(error = %error.without_url(), "the payment provider could not be asked");
+            Charged::Unreachable { cause: "the payment provider could not be reached".to_owned() }
+        }
+    }
+}
+
+/// Adds the signature of the body, if there is a secret to sign with.
+fn signed(request: RequestBuilder, secret: Option<&Secret>, body: &str) -> RequestBuilder {
+    let Some(secret) = secret else { return request };
+    let mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).expect("any length makes a key");
+    let signature = mac.chain_update(body).finalize().into_bytes();
+    let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+    request.header("x-agentcafe-signature", signature)
+}
+
+async fn answer(request: RequestBuilder) -> Result<(u16, Value), reqwest::Error> {
+    let mut response = request.send().await?;
+    let status = response.status().as_u16();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
+            break;
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+}
+
+/// What an answer says: paid only if it says so, as a boolean.
+fn verdict(status: u16, answer: &Value) -> Charged {
+    let text = |name: &str| {
+        let text = answer.get(name).and_then(Value::as_str)?;
+        Some(text.chars().take(MAX_TEXT_CHARS).collect::<String>())
+    };
+    let paid = answer.get("paid").or_else(|| answer.get("ok")) == Some(&Value::Bool(true));
+    if (200..300).contains(&status) && paid {
+        let amount = answer.get("amountUsd").and_then(Value::as_f64).and_then(Usd::from_dollars);
+        return Charged::Paid { provider: text("provider"), reference: text("paymentRef"), amount };
+    }
+    Charged::Declined { status, message: text("message").or_else(|| text("error")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CONTRACT 5.3 and RULINGS A20: only a 2xx answer whose `paid` (or else `ok`) is `true` is a payment.
+    #[test]
+    fn only_true_is_paid() {
+        let cases = [
+            (200, json!({ "paid": true }), true),
+            (201, json!({ "ok": true }), true),
+            (200, json!({ "paid": "false" }), false),
+            (200, json!({ "paid": "true" }), false),
+            (200, json!({ "paid": false, "ok": true }), false),
+            (200, json!({ "paid": 1 }), false),
+            (200, json!(null), false),
+            (302, json!({ "paid": true }), false),
+            (500, json!({ "paid": true }), false),
+        ];
+        for (status, answer, want) in cases {
+            assert_eq!(matches!(verdict(status, &answer), Charged::Paid { .. }), want, "{status} {answer}");
+        }
+    }
+}

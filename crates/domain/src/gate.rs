@@ -1,0 +1,136 @@
+//! The gate of a private table: who may act in a room that is paid for, and with which features.
+
+use crate::{
+    actor::ActorInRoom,
+    command::{Halt, Moment},
+    ids::{ActorId, RoomId, TenantId},
+    plan::Feature,
+    presence::Presence,
+    record::{Find, Query},
+    refusal::{Code, Refusal},
+    room::{Room, RoomType},
+    session::{SessionStatus, TableSession},
+    time::Timestamp,
+};
+
+/// The most presences that are looked at to count taken seats: far more than a plan seats.
+const MAX_COUNTED_PRESENCES: usize = 1_000;
+
+/// What somebody wants to do in a room.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate<'a> {
+    /// The action's label.
+    pub action: &'a str,
+    /// What the plan must include.
+    pub feature: Option<Feature>,
+    /// Whether doing it makes the actor present.
+    pub takes_seat: bool,
+}
+
+/// What the gate surely reads; for a private table it asks for more.
+pub fn read(actor: &ActorInRoom) -> Query {
+    Query::one::<Room>(actor.room_key())
+}
+
+/// The active session of a room, if there is one.
+pub fn active_session(tenant: &TenantId, room: &RoomId) -> Find {
+    Find::all::<TableSession>("updated_at", 1)
+        .newest_first()
+        .is("tenant_id", tenant)
+        .is("room_id", room)
+        .is("status", SessionStatus::Active.as_str())
+}
+
+/// Those who are there in a room, as many as are counted.
+fn present(actor: &ActorInRoom) -> Find {
+    Find::all::<Presence>("updated_at", MAX_COUNTED_PRESENCES)
+        .newest_first()
+        .is("tenant_id", &actor.tenant_id)
+        .is("room_id", &actor.room_id)
+        .is("is_active", true)
+}
+
+/// Lets the actor pass, if the room is no private table or the actor sits, or may sit, at it.
+///
+/// # Errors
+/// `ERR_PAYMENT_REQUIRED`, `ERR_FORBIDDEN`, `ERR_PLAN_FEATURE_DISABLED`, `ERR_OUT_OF_BOUNDS {reason: "seat_capacity"}`.
+pub fn pass(moment: &Moment<'_>, actor: &ActorInRoom, gate: Gate<'_>) -> Result<(), Halt> {
+    let room: Option<Room> = moment.get(actor.room_key())?;
+    if room.is_none_or(|room| room.room_type != RoomType::PrivateTable) {
+        return Ok(());
+    }
+    let session = moment.find::<TableSession>(active_session(&actor.tenant_id, &actor.room_id))?.pop();
+    let session = admit(session.as_ref(), actor, gate.action, moment.now)?;
+    if let Some(feature) = gate.feature
+        && !session.has(feature)
+    {
+        return Err(about(Code::PlanFeatureDisabled, actor, gate.action)
+            .saying(format!("the plan {} does not include {}", session.plan_id, feature.as_str()))
+            .with("sessionId", session.session_id.to_string())
+            .with("planId", session.plan_id.as_str())
+            .with("requiredFeature", feature.as_str())
+            .with("enabledFeatures", session.features.clone())
+            .into());
+    }
+    if gate.takes_seat { take_seat(moment, session, actor, gate.action) } else { Ok(()) }
+}
+
+fn about(code: Code, actor: &ActorInRoom, action: &str) -> Refusal {
+    actor.describe(Refusal::new(code)).with("action", action)
+}
+
+/// The session, if the actor may be at its table now.
+///
+/// # Errors
+/// `ERR_PAYMENT_REQUIRED` without a session, `ERR_FORBIDDEN` if it has expired, has not begun, or is not the actor's.
+pub fn admit<'s>(
+    session: Option<&'s TableSession>,
+    actor: &ActorInRoom,
+    action: &str,
+    now: Timestamp,
+) -> Result<&'s TableSession, Refusal> {
+    let Some(session) = session else {
+        return Err(about(Code::PaymentRequired, actor, action)
+            .saying("this private table has no active session; POST /v1/table-sessions opens one"));
+    };
+    let forbidden = |message: &str| {
+        about(Code::Forbidden, actor, action)
+            .saying(message)
+            .with("sessionId", session.session_id.to_string())
+    };
+    if session.expires_at <= now {
+        let expired_at = session.expires_at.to_string();
+        return Err(forbidden("the session has expired").with("expiredAt", expired_at));
+    }
+    if session.started_at > now {
+        let starts_at = session.started_at.to_string();
+        return Err(forbidden("the session has not begun").with("startsAt", starts_at));
+    }
+    if !session.entitles(&actor.actor_id) {
+        return Err(forbidden("the actor neither owns the session nor is invited to it"));
+    }
+    Ok(session)
+}
+
+/// Lets the actor sit down, if it sits already or there is a free seat.
+fn take_seat(
+    moment: &Moment<'_>,
+    session: &TableSession,
+    actor: &ActorInRoom,
+    action: &str,
+) -> Result<(), Halt> {
+    let present: Vec<Presence> = moment.find(present(actor))?;
+    let sits = |id: &ActorId| session.entitles(id);
+    let taken = present.iter().filter(|presence| sits(&presence.actor_id)).count() as u64;
+    if present.iter().any(|presence| presence.actor_id == actor.actor_id) || taken < session.max_agents {
+        return Ok(());
+    }
+    Err(about(Code::OutOfBounds, actor, action)
+        .saying(format!("all {} seats are taken", session.max_agents))
+        .with("reason", "seat_capacity")
+        .with("sessionId", session.session_id.to_string())
+        .with("planId", session.plan_id.as_str())
+        .with("maxAgents", session.max_agents)
+        .with("activeAgents", taken)
+        .into())
+}

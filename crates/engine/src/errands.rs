@@ -1,0 +1,77 @@
+//! Errands: what a command needs from outside is fetched between two of its submissions, once per idempotency key.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, Weak},
+};
+
+use agentcafe_domain::{
+    errand::{Errand, Outcome},
+    idempotency::Hash,
+};
+use agentcafe_store::{Answer, Envelope, Failure};
+use parking_lot::Mutex;
+
+use crate::engine::Engine;
+
+/// How often one submission may send out: a payment that was made and then found too small, and once more.
+const MAX_ERRANDS: usize = 3;
+
+/// Where errands go: HTTP, behind an interface, because nothing here may know it.
+pub trait ErrandRunner: Send + Sync {
+    /// Does what is asked. Always comes to an end; a failure is an outcome too.
+    fn run(&self, errand: Errand) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>>;
+}
+
+/// The errands under way.
+pub struct Errands {
+    runner: Arc<dyn ErrandRunner>,
+    under_way: Mutex<HashMap<Hash, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+impl Errands {
+    /// No errands under way.
+    pub(crate) fn new(runner: Arc<dyn ErrandRunner>) -> Self {
+        Self { runner, under_way: Mutex::default() }
+    }
+
+    /// The lock that copies of one request share, so that one of them goes and the others wait for what comes of it.
+    fn lock_of(&self, key: Hash) -> Arc<tokio::sync::Mutex<()>> {
+        let mut under_way = self.under_way.lock();
+        under_way.retain(|_, lock| lock.strong_count() > 0);
+        if let Some(lock) = under_way.get(&key).and_then(Weak::upgrade) {
+            return lock;
+        }
+        let lock = Arc::default();
+        under_way.insert(key, Arc::downgrade(&lock));
+        lock
+    }
+}
+
+impl Engine {
+    /// Submits a command that needs something from outside: gets it, and submits the command again with it. What has been
+    /// begun is finished, also when the client does not wait for it.
+    pub(crate) async fn run_errands(self: &Arc<Self>, envelope: Envelope) -> Result<Answer, Failure> {
+        let engine = Arc::clone(self);
+        let finished = tokio::spawn(async move { engine.with_errands(envelope).await }).await;
+        finished.unwrap_or(Err(Failure::Internal("an errand ended badly")))
+    }
+
+    async fn with_errands(&self, mut envelope: Envelope) -> Result<Answer, Failure> {
+        let lock = envelope.request.as_ref().map(|request| self.errands.lock_of(request.key.identity));
+        let _turn = match &lock {
+            Some(lock) => Some(lock.lock().await),
+            None => None,
+        };
+        for _ in 0..MAX_ERRANDS {
+            match self.store.submit(envelope.clone()).await {
+                Err(Failure::Outside(errand)) => {
+                    envelope.outcome = Some(self.errands.runner.run(*errand).await);
+                }
+                settled => return settled,
+            }
+        }
+        Err(Failure::Internal("a command sends out again and again"))
+    }
+}
