@@ -25,6 +25,8 @@ pub struct Settings {
     pub stream_max_clients: usize,
     /// How often presences are looked through, for the health document.
     pub presence_sweep: Duration,
+    /// How often table sessions are looked through, for the health document.
+    pub table_session_sweep: Duration,
 }
 
 /// What all routes share.

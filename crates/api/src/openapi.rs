@@ -138,25 +138,31 @@ fn body_schema(fields: &[Field]) -> Value {
 fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
     let enveloped = |data: Value| json!({ "type": "object", "required": ["ok", "data"], "properties": { "ok": { "const": true }, "data": data } });
     let as_json = |schema: Value| json!({ "application/json": { "schema": schema } });
-    let (status, content) = match route.answer {
-        Answer::Data(status, schema) => (status, as_json(enveloped(schema(generator)))),
+    let (statuses, content) = match route.answer {
+        Answer::Data(status, schema) => (vec![status], as_json(enveloped(schema(generator)))),
+        Answer::Either(statuses, schema) => (statuses.to_vec(), as_json(enveloped(schema(generator)))),
         Answer::Events(name, schema) => {
             let event = schema_of::<Event>(generator);
             let list = json!({ "type": "object", "required": [name],
                                "properties": { name: { "type": "array", "items": event } } });
-            (200, as_json(enveloped(json!({ "allOf": [list, schema(generator)] }))))
+            (vec![200], as_json(enveloped(json!({ "allOf": [list, schema(generator)] }))))
         }
-        Answer::Bare(schema) => (200, as_json(schema(generator))),
+        Answer::Bare(schema) => (vec![200], as_json(schema(generator))),
         Answer::Flag(name) => {
             let data =
                 json!({ "type": "object", "required": [name], "properties": { name: { "const": true } } });
-            (200, as_json(enveloped(data)))
+            (vec![200], as_json(enveloped(data)))
         }
-        Answer::Stream => (200, json!({ "text/event-stream": { "schema": { "type": "string" } } })),
-        Answer::Text => (200, json!({ "application/openmetrics-text": { "schema": { "type": "string" } } })),
-        Answer::Any => (200, as_json(json!({ "type": "object" }))),
+        Answer::Stream => (vec![200], json!({ "text/event-stream": { "schema": { "type": "string" } } })),
+        Answer::Text => {
+            (vec![200], json!({ "application/openmetrics-text": { "schema": { "type": "string" } } }))
+        }
+        Answer::Any => (vec![200], as_json(json!({ "type": "object" }))),
     };
-    let mut responses = json!({ status.to_string(): { "description": route.summary, "content": content } });
+    let mut responses = json!({});
+    for status in statuses {
+        responses[status.to_string()] = json!({ "description": route.summary, "content": content });
+    }
     for (status, codes) in refusals(route) {
         responses[status.to_string()] = json!({
             "description": codes.join(", "),

@@ -57,6 +57,8 @@ pub(crate) type Schema = fn(&mut SchemaGenerator) -> Value;
 pub(crate) enum Answer {
     /// `{"ok":true,"data":…}` with this status.
     Data(u16, Schema),
+    /// The same with either status.
+    Either([u16; 2], Schema),
     /// Events under a name, and other members beside them.
     Events(&'static str, Schema),
     /// A document without an envelope.
@@ -155,6 +157,11 @@ impl Route {
     /// Answers `{"ok":true,"data":T}`.
     pub(crate) fn answers<T: JsonSchema>(self, status: u16) -> Self {
         Self { answer: Answer::Data(status, schema_of::<T>), ..self }
+    }
+
+    /// Answers `{"ok":true,"data":T}` with one of two statuses.
+    pub(crate) fn answers_either<T: JsonSchema>(self, one: u16, other: u16) -> Self {
+        Self { answer: Answer::Either([one, other], schema_of::<T>), ..self }
     }
 
     /// Answers with events under `name`, and the members of `T` beside them.

@@ -10,13 +10,15 @@ use agentcafe_domain::{
     movement::{Intent, IntentExecuted, Move},
     order::Order,
     presence::{Heartbeat, HeartbeatRecorded},
+    room::{RoomUpserted, UpsertRoom},
     rules::Rules,
+    session::{ChangeTable, OpenTable, TableChanged, TableOpened},
 };
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    routing::{get, post},
+    routing::{get, patch, post},
 };
 
 use crate::{
@@ -33,7 +35,9 @@ use crate::{
         operations::{self, Health},
         poll::{self, PollAsked, PollEnd},
         presence::{self, LastSeenAnswer, LastSeenAsked, PresenceAnswer, PresenceAsked},
+        rooms::{self, RoomAnswer, RoomFound, RoomsAsked},
         streams::{self, StreamAsked},
+        table_sessions::{self, SessionFound, SessionsAsked, SessionsFound},
         traces::{self, TraceFound},
     },
 };
@@ -49,7 +53,7 @@ pub(crate) const UNMATCHED: &str = "unmatched";
 
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
-    operations().into_iter().chain(agents()).chain(commands()).chain(listening()).collect()
+    operations().into_iter().chain(agents()).chain(commands()).chain(rooms()).chain(listening()).collect()
 }
 
 fn operations() -> Vec<Route> {
@@ -141,6 +145,36 @@ fn commands() -> Vec<Route> {
         )
         .body(Intent::describe)
         .answers::<IntentExecuted>(202),
+    ]
+}
+
+fn rooms() -> Vec<Route> {
+    let rules = Rules::default();
+    const ROOMS: &str = "/v1/rooms";
+    const SESSIONS: &str = "/v1/table-sessions";
+    const SESSION: &str = "/v1/table-sessions/{sessionId}";
+    vec![
+        Route::read(ROOMS, get(rooms::list), "Rooms", "Rooms that have a record")
+            .query(RoomsAsked::read)
+            .answers::<RoomAnswer>(200),
+        Route::mutation(ROOMS, post(rooms::upsert), "Rooms", "Give a room a record, or change it")
+            .body(UpsertRoom::read)
+            .answers_either::<RoomUpserted>(200, 201),
+        Route::read("/v1/rooms/{roomId}", get(rooms::by_id), "Rooms", "A room")
+            .query(rooms::read_tenant)
+            .answers::<RoomFound>(200),
+        Route::read(SESSIONS, get(table_sessions::list), "Private tables", "Sessions of private tables")
+            .query(SessionsAsked::read)
+            .answers::<SessionsFound>(200),
+        Route::mutation(SESSIONS, post(table_sessions::open), "Private tables", "Buy a session")
+            .body(|fields| OpenTable::read(fields, &rules))
+            .answers::<TableOpened>(201),
+        Route::read(SESSION, get(table_sessions::by_id), "Private tables", "A session")
+            .query(table_sessions::read_viewer)
+            .answers::<SessionFound>(200),
+        Route::change(SESSION, patch(table_sessions::change), "Private tables", "Invite, shorten or end")
+            .body(ChangeTable::describe)
+            .answers::<TableChanged>(200),
     ]
 }
 

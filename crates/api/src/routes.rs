@@ -8,5 +8,7 @@ pub(crate) mod intents;
 pub(crate) mod operations;
 pub(crate) mod poll;
 pub(crate) mod presence;
+pub(crate) mod rooms;
 pub(crate) mod streams;
+pub(crate) mod table_sessions;
 pub(crate) mod traces;

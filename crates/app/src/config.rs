@@ -139,8 +139,6 @@ pub(crate) struct Config {
     pub(crate) api: Settings,
     /// Where private tables are paid for.
     pub(crate) payment_provider: PaymentProvider,
-    /// How often sessions that ran out are looked for.
-    pub(crate) table_session_sweep: Duration,
     /// What is written to the log of the process: a level, or directives.
     pub(crate) log: String,
     /// What the operator should be told at the start.
@@ -181,7 +179,6 @@ impl Config {
             rules: rules(environment)?,
             api: settings(environment, auth_token)?,
             payment_provider: private_tables::provider(environment)?,
-            table_session_sweep: private_tables::sweep(environment)?,
             log: environment.text(&["AGENTCAFE_LOG"]).unwrap_or_else(|| "info".to_owned()),
             warnings,
         })
@@ -227,6 +224,7 @@ fn settings(environment: &Environment, auth_token: Option<String>) -> Result<Set
         stream_heartbeat: environment.millis("API_STREAM_HEARTBEAT_MS", 15_000, 10)?,
         stream_max_clients: count(environment.number(&["API_STREAM_MAX_CLIENTS"], 10_000, 0, true)?),
         presence_sweep: environment.millis("PRESENCE_SWEEP_MS", 2_000, 500)?,
+        table_session_sweep: private_tables::sweep(environment)?,
     })
 }
 

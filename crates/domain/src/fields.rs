@@ -15,6 +15,9 @@ use crate::{
 mod choices;
 mod numbers;
 
+/// The largest object that records keep as it is, in bytes of its JSON.
+pub const MAX_OBJECT_BYTES: usize = 64 << 10;
+
 /// What a reader asked for: one property of a body or one query parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
@@ -165,11 +168,25 @@ impl Fields {
     /// # Errors
     /// `ERR_MISSING_FIELD {field}` when missing, blank or of another type; `ERR_VALIDATION {field}` when not a valid id.
     pub fn required_actor(&self, name: &'static str) -> Result<ActorId, Refusal> {
-        if self.note(name, true, || json!({ "type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS })) {
-            return ActorId::parse("Nova").map_err(|why| Refusal::invalid(name, why.to_string()));
-        }
-        let text = self.required_text(name)?;
-        ActorId::parse(&text).map_err(|why| Refusal::invalid(name, why.to_string()))
+        self.required_id(name, ActorId::parse)
+    }
+
+    fn required_id<T>(
+        &self,
+        name: &'static str,
+        parse: fn(&str) -> Result<T, InvalidId>,
+    ) -> Result<T, Refusal> {
+        let schema = || json!({ "type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS });
+        let text = if self.note(name, true, schema) { "Nova".to_owned() } else { self.required_text(name)? };
+        parse(&text).map_err(|why| Refusal::invalid(name, why.to_string()))
+    }
+
+    /// A room that must be named.
+    ///
+    /// # Errors
+    /// As [`Fields::required_actor`].
+    pub fn required_room(&self, name: &'static str) -> Result<RoomId, Refusal> {
+        self.required_id(name, RoomId::parse)
     }
 
     /// An actor that may be named; blank counts as missing.
@@ -202,6 +219,23 @@ impl Fields {
     /// `ERR_VALIDATION {field}` when not a valid id.
     pub fn correlation(&self, name: &'static str) -> Result<Option<CorrelationId>, Refusal> {
         self.optional_id(name, CorrelationId::parse)
+    }
+
+    /// A JSON object of at most [`MAX_OBJECT_BYTES`] when written; none if missing.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field}` for another type, `ERR_OUT_OF_BOUNDS {field, max, value}` for a larger one.
+    pub fn small_object(&self, name: &'static str) -> Result<Option<Map<String, Value>>, Refusal> {
+        let Some(object) = self.object(name)? else { return Ok(None) };
+        let bytes = serde_json::to_vec(&object).map_or(usize::MAX, |json| json.len());
+        if bytes <= MAX_OBJECT_BYTES {
+            return Ok(Some(object));
+        }
+        Err(Refusal::new(Code::OutOfBounds)
+            .saying(format!("{name} has at most {MAX_OBJECT_BYTES} bytes"))
+            .with("field", name)
+            .with("max", MAX_OBJECT_BYTES)
+            .with("value", bytes))
     }
 
     /// A JSON object; none if missing.

@@ -10,6 +10,11 @@ use crate::{
     time::Timestamp,
 };
 
+mod upsert;
+
+pub(crate) use upsert::announce;
+pub use upsert::{MAX_NAME_CHARS, RoomUpserted, UpsertRoom};
+
 /// What kind of room it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -21,6 +26,9 @@ pub enum RoomType {
 }
 
 impl RoomType {
+    /// The names of the kinds.
+    pub const NAMES: [(&str, Self); 2] = [("lobby", Self::Lobby), ("private_table", Self::PrivateTable)];
+
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -6,12 +6,27 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
+    fields::Fields,
     ids::{ActorId, RoomId, TenantId},
     money::Usd,
     plan::Feature,
     record::{Cell, Key, Record, Table},
+    refusal::{Code, Refusal},
     time::Timestamp,
 };
+
+mod change;
+mod end;
+mod open;
+
+pub use change::{ChangeTable, TableChanged};
+pub use end::ExpireSessions;
+pub use open::{OpenTable, TableOpened};
+
+/// How many actors may be invited for each seat.
+const INVITED_PER_SEAT: u64 = 4;
+/// How many invitations are read at all: more than any plan allows.
+const MAX_LISTED: usize = 256;
 
 /// Whether a table is still open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -78,7 +93,95 @@ pub struct TableSession {
     pub updated_at: Timestamp,
 }
 
+/// A session as others than its owner see it: without its payment.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionWithoutPayment {
+    session_id: Uuid,
+    tenant_id: TenantId,
+    room_id: RoomId,
+    owner_actor_id: ActorId,
+    plan_id: String,
+    max_agents: u64,
+    features: Vec<String>,
+    invited_actor_ids: Vec<ActorId>,
+    status: SessionStatus,
+    started_at: Timestamp,
+    expires_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    metadata: Map<String, Value>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// A session as somebody sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SessionShown {
+    /// Its owner.
+    Whole(Box<TableSession>),
+    /// Anybody else.
+    WithoutPayment(Box<SessionWithoutPayment>),
+}
+
+/// Nobody has this session, as far as this tenant knows.
+pub fn not_found(tenant: &TenantId, session: &str) -> Refusal {
+    Refusal::new(Code::NotFound).with("tenantId", tenant.as_str()).with("sessionId", session)
+}
+
+/// Reads who is invited, each once; `None` if the client does not say.
+fn read_invited(fields: &Fields) -> Result<Option<Vec<ActorId>>, Refusal> {
+    let Some(names) = fields.texts("invitedActorIds", MAX_LISTED)? else { return Ok(None) };
+    let parse = |name: &String| {
+        ActorId::parse(name).map_err(|why| Refusal::invalid("invitedActorIds", why.to_string()))
+    };
+    names.iter().map(parse).collect::<Result<_, _>>().map(Some)
+}
+
+/// The guests of a table with so many seats. Its owner is none: it needs no invitation.
+fn guests(mut invited: Vec<ActorId>, owner: &ActorId, seats: u64) -> Result<Vec<ActorId>, Refusal> {
+    invited.retain(|actor| actor != owner);
+    let most = seats * INVITED_PER_SEAT;
+    if invited.len() as u64 <= most {
+        return Ok(invited);
+    }
+    Err(Refusal::new(Code::OutOfBounds)
+        .saying(format!("at most {INVITED_PER_SEAT} actors are invited for each seat"))
+        .with("field", "invitedActorIds")
+        .with("max", most)
+        .with("value", invited.len()))
+}
+
 impl TableSession {
+    /// The key of the session with this id.
+    pub fn key_of(session_id: Uuid) -> Key {
+        vec![session_id.to_string().as_str().into()]
+    }
+
+    /// The session as `viewer` sees it.
+    pub fn shown_to(self, viewer: Option<&ActorId>) -> SessionShown {
+        if viewer == Some(&self.owner_actor_id) {
+            return SessionShown::Whole(Box::new(self));
+        }
+        SessionShown::WithoutPayment(Box::new(SessionWithoutPayment {
+            session_id: self.session_id,
+            tenant_id: self.tenant_id,
+            room_id: self.room_id,
+            owner_actor_id: self.owner_actor_id,
+            plan_id: self.plan_id,
+            max_agents: self.max_agents,
+            features: self.features,
+            invited_actor_ids: self.invited_actor_ids,
+            status: self.status,
+            started_at: self.started_at,
+            expires_at: self.expires_at,
+            ended_at: self.ended_at,
+            metadata: self.metadata,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }))
+    }
+
     /// Whether an actor may sit at the table.
     pub fn entitles(&self, actor: &ActorId) -> bool {
         self.owner_actor_id == *actor || self.invited_actor_ids.contains(actor)
@@ -98,7 +201,7 @@ impl Record for TableSession {
     };
 
     fn key(&self) -> Key {
-        vec![self.session_id.to_string().as_str().into()]
+        Self::key_of(self.session_id)
     }
 
     fn columns(&self) -> Vec<Cell> {

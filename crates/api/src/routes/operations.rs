@@ -1,8 +1,10 @@
 //! Health, liveness, readiness, metrics and the OpenAPI document: what operators and their tools ask.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::{ids::Sequence, time::Timestamp};
+use agentcafe_domain::{
+    ids::Sequence, money::Usd, payment::PaymentMode, plan::Plan, rules::PrivateTableRules, time::Timestamp,
+};
 use axum::{
     extract::State,
     http::{HeaderValue, StatusCode, header},
@@ -12,7 +14,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{answer, app::App, problem::Problem};
+use crate::{
+    answer,
+    app::{App, Settings},
+    problem::Problem,
+};
 
 /// The health document.
 #[derive(Serialize, JsonSchema)]
@@ -25,6 +31,41 @@ pub(crate) struct Health {
     inbox_projector: InboxProjector,
     moderation: Moderation,
     presence_sweep_ms: u64,
+    private_tables: PrivateTables,
+}
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How private tables are sold.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct PrivateTables {
+    payment_mode: &'static str,
+    price_usd: Usd,
+    default_session_minutes: i64,
+    webhook_configured: bool,
+    session_sweep_ms: u64,
+    default_plan_id: String,
+    plans: Vec<Plan>,
+    read_gate: &'static str,
+}
+
+impl PrivateTables {
+    fn of(rules: &PrivateTableRules, settings: &Settings) -> Self {
+        let standard = rules.plans.standard();
+        Self {
+            payment_mode: rules.payment.as_str(),
+            price_usd: rules.price,
+            default_session_minutes: standard.duration_minutes,
+            webhook_configured: rules.payment == PaymentMode::Webhook { configured: true },
+            session_sweep_ms: whole_ms(settings.table_session_sweep),
+            default_plan_id: standard.plan_id.clone(),
+            plans: rules.plans.plans().to_vec(),
+            read_gate: if rules.gates_reads { "members" } else { "off" },
+        }
+    }
 }
 
 /// Where each kind of data is kept: always `sqlite`, the embedded database.
@@ -36,6 +77,7 @@ struct Storage {
     operator_overrides: &'static str,
     presence: &'static str,
     rooms: &'static str,
+    table_sessions: &'static str,
     tasks: &'static str,
     room_context: &'static str,
     inbox: &'static str,
@@ -89,6 +131,7 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
             operator_overrides: SQLITE,
             presence: SQLITE,
             rooms: SQLITE,
+            table_sessions: SQLITE,
             tasks: SQLITE,
             room_context: SQLITE,
             inbox: SQLITE,
@@ -112,7 +155,8 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
             min_action_interval_ms: rules.min_action_interval_ms,
             cooldown_ms: rules.cooldown_ms,
         },
-        presence_sweep_ms: u64::try_from(app.settings.presence_sweep.as_millis()).unwrap_or(u64::MAX),
+        presence_sweep_ms: whole_ms(app.settings.presence_sweep),
+        private_tables: PrivateTables::of(&app.rules().private_tables, &app.settings),
     };
     answer::json(StatusCode::OK, json!(health).to_string())
 }

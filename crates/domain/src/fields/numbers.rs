@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Cursor, Fields};
 use crate::{
     ids::Sequence,
+    money::Usd,
     refusal::{Code, Refusal},
 };
 
@@ -101,6 +102,28 @@ impl Fields {
                 .with("max", high)
                 .with("value", sent)),
         }
+    }
+
+    /// An amount in dollars, rounded to cents; blank counts as missing.
+    ///
+    /// # Errors
+    /// `ERR_OUT_OF_BOUNDS {field, min, value}` if it is no number, negative, or more than a million.
+    pub fn amount(&self, name: &'static str) -> Result<Option<Usd>, Refusal> {
+        if self.note(
+            name,
+            false,
+            || json!({ "type": ["number", "null"], "minimum": 0, "maximum": 1_000_000 }),
+        ) {
+            return Ok(None);
+        }
+        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        number(&sent).and_then(Usd::from_dollars).map(Some).ok_or_else(|| {
+            Refusal::new(Code::OutOfBounds)
+                .saying(format!("{name} must be an amount in dollars, 0 to 1000000"))
+                .with("field", name)
+                .with("min", 0)
+                .with("value", sent)
+        })
     }
 
     /// A place in the log: a sequence, or `latest`.

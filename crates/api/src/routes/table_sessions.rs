@@ -1,0 +1,116 @@
+//! `/v1/table-sessions`: private tables, bought for a while.
+
+use agentcafe_domain::{
+    fields::Fields,
+    ids::{ActorId, RoomId, TenantId},
+    record::{Find, OrderPlace},
+    refusal::Refusal,
+    session::{self, ChangeTable, OpenTable, SessionShown, SessionStatus, TableSession},
+};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    answer,
+    input::{Asked, PathId, Sent, Subject},
+    paging,
+    problem::Problem,
+};
+
+const LIMIT: usize = 200;
+const MAX_LIMIT: usize = 1_000;
+/// Stands in the scope of a key for a room that the client does not name.
+const FRESH_ROOM: &str = "auto";
+
+/// What a list of sessions is asked for.
+pub(crate) struct SessionsAsked {
+    tenant: TenantId,
+    room: Option<RoomId>,
+    owner: Option<ActorId>,
+    status: Option<SessionStatus>,
+    viewer: Option<ActorId>,
+    cursor: Option<OrderPlace>,
+    limit: usize,
+}
+
+impl SessionsAsked {
+    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+        Ok(Self {
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            room: query.room("roomId")?,
+            owner: query.actor("ownerActorId")?,
+            status: query.choice("status", &SessionStatus::NAMES)?,
+            viewer: query.actor("viewerActorId")?,
+            cursor: paging::cursor::<TableSession>(query)?,
+            limit: query.limit(LIMIT, MAX_LIMIT)?,
+        })
+    }
+}
+
+/// One session.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct SessionFound {
+    session: SessionShown,
+}
+
+/// Many.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SessionsFound {
+    sessions: Vec<SessionShown>,
+    count: usize,
+    next_cursor: Option<String>,
+}
+
+pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
+    let SessionsAsked { tenant, room, owner, status, viewer, cursor, limit } =
+        SessionsAsked::read(&asked.query)?;
+    let find = Find::all::<TableSession>("updated_at", limit)
+        .newest_first()
+        .is("tenant_id", &tenant)
+        .is_if_given("room_id", room.as_ref())
+        .is_if_given("owner_actor_id", owner.as_ref())
+        .is_if_given("status", status.map(SessionStatus::as_str))
+        .behind(cursor);
+    let sessions: Vec<TableSession> = asked.app.engine.store.find(find.clone()).await?;
+    let next_cursor = paging::next_cursor(&find, &sessions);
+    let sessions: Vec<_> = sessions.into_iter().map(|session| session.shown_to(viewer.as_ref())).collect();
+    Ok(answer::found(&SessionsFound { count: sessions.len(), sessions, next_cursor }))
+}
+
+/// What a session is asked for by its id: the tenant, and who looks.
+pub(crate) fn read_viewer(query: &Fields) -> Result<(TenantId, Option<ActorId>), Refusal> {
+    Ok((query.tenant("tenantId")?.unwrap_or_else(TenantId::standard), query.actor("viewerActorId")?))
+}
+
+pub(crate) async fn by_id(PathId(id): PathId, asked: Asked) -> Result<Response, Problem> {
+    let (tenant, viewer) = read_viewer(&asked.query)?;
+    let found: Option<TableSession> = match Uuid::parse_str(&id) {
+        Ok(id) => asked.app.engine.store.get(TableSession::key_of(id)).await?,
+        Err(_) => None,
+    };
+    let own = found.filter(|session| session.tenant_id == tenant);
+    let session = own.ok_or_else(|| session::not_found(&tenant, &id))?;
+    Ok(answer::found(&SessionFound { session: session.shown_to(viewer.as_ref()) }))
+}
+
+pub(crate) async fn open(sent: Sent) -> Result<Response, Problem> {
+    let command = OpenTable::read(&sent.body, sent.rules())?;
+    let (tenant, actor, owner, room) = command.subject();
+    let (tenant, actor, owner, room) = (tenant.clone(), actor.clone(), owner.clone(), room.cloned());
+    let scope_room = room.as_ref().map_or(FRESH_ROOM, RoomId::as_str);
+    let scope = [tenant.as_str(), "table-sessions", "create", scope_room, owner.as_str()];
+    let subject = Subject { tenant: &tenant, room: room.as_ref(), actor: Some(&actor) };
+    sent.execute(subject, &scope, command).await
+}
+
+pub(crate) async fn change(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {
+    let command = ChangeTable::read(&id, &sent.query, &sent.body)?;
+    let (tenant, actor, session) = command.subject();
+    let (tenant, actor, session) = (tenant.clone(), actor.clone(), session.to_string());
+    let scope = [tenant.as_str(), "table-sessions", &session, "patch"];
+    let subject = Subject { tenant: &tenant, room: None, actor: Some(&actor) };
+    sent.execute(subject, &scope, command).await
+}

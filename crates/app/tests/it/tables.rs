@@ -1,0 +1,47 @@
+//! Private tables for tests: opening one, and moments that are near.
+
+use std::time::Duration;
+
+use agentcafe_testkit::{Answer, Client, Value, json};
+use jiff::{SignedDuration, Timestamp};
+
+/// How long a test waits for what must come.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// The server's clock, so many milliseconds from now.
+pub(crate) async fn from_now(client: &Client, ms: i64) -> String {
+    let health = client.get("/healthz").await.json;
+    let now: Timestamp = health["time"].as_str().unwrap().parse().unwrap();
+    (now + SignedDuration::from_millis(ms)).to_string()
+}
+
+/// Whether a moment of the server has passed.
+pub(crate) async fn has_passed(client: &Client, moment: &str) -> bool {
+    let now: Timestamp = from_now(client, 0).await.parse().unwrap();
+    now >= moment.parse().unwrap()
+}
+
+/// Buys a plan for the room `den`, as Nova, paying with the proof.
+pub(crate) async fn try_open(client: &Client, plan: &str, fields: Value) -> Answer {
+    let mut body = json!({"actorId": "Nova", "planId": plan, "roomId": "den", "paymentProof": "coffee_paid"});
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        body[name] = value.clone();
+    }
+    client.act("/v1/table-sessions", body).await
+}
+
+/// The session that is bought.
+pub(crate) async fn open(client: &Client, plan: &str, fields: Value) -> Value {
+    let answer = try_open(client, plan, fields).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    answer.data()["session"].clone()
+}
+
+/// An actor does something in the room `den`.
+pub(crate) async fn act(client: &Client, actor: &str, path: &str, fields: Value) -> Answer {
+    let mut body = json!({"actorId": actor, "roomId": "den"});
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        body[name] = value.clone();
+    }
+    client.act(path, body).await
+}

@@ -1,0 +1,282 @@
+//! Opening a private table: buying a plan for a room, for a while.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{SessionStatus, TableSession, end, guests, read_invited};
+use crate::{
+    act,
+    actor::ActorInRoom,
+    command::{Command, Halt, Moment, Reply, Success},
+    event::{EmittedEvent, payload},
+    fields::Fields,
+    gate,
+    ids::{ActorId, CorrelationId, RoomId, TenantId},
+    money::Usd,
+    payment::{self, Offer},
+    plan::Plan,
+    policy,
+    record::Query,
+    refusal::{Code, Refusal},
+    room::{self, MAX_NAME_CHARS, Room, RoomType},
+    rules::Rules,
+    time::Timestamp,
+};
+
+const ACTION: &str = "table_session_create";
+/// How many characters of an id name a room that the client does not name.
+const ROOM_NAME_CHARS: usize = 8;
+
+/// `POST /v1/table-sessions`: somebody buys a plan for a room that is private, or becomes it.
+pub struct OpenTable {
+    tenant_id: TenantId,
+    actor_id: ActorId,
+    plan: Plan,
+    owner_actor_id: ActorId,
+    room_id: Option<RoomId>,
+    display_name: Option<String>,
+    invited_actor_ids: Vec<ActorId>,
+    metadata: Map<String, Value>,
+    offer: Offer,
+    amount: Usd,
+    started_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+}
+
+/// The answer to an [`OpenTable`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TableOpened {
+    room: Room,
+    session: TableSession,
+    emitted_events: Vec<EmittedEvent>,
+    correlation_id: CorrelationId,
+}
+
+/// Reads the plan that is to be bought.
+fn read_plan(fields: &Fields, rules: &Rules) -> Result<Plan, Refusal> {
+    let plans = &rules.private_tables.plans;
+    let id = fields.required_text("planId")?;
+    if fields.is_describing() {
+        return Ok(plans.standard().clone());
+    }
+    plans.find(&id).cloned().ok_or_else(|| {
+        Refusal::new(Code::InvalidEnum)
+            .saying("there is no such plan")
+            .with("field", "planId")
+            .with("value", id)
+            .with("allowed", plans.ids())
+    })
+}
+
+impl OpenTable {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// The first field that does not hold, in the contract's order.
+    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
+        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::standard);
+        let actor_id = fields.required_actor("actorId")?;
+        let plan = read_plan(fields, rules)?;
+        let owner_actor_id = fields.actor("ownerActorId")?.unwrap_or_else(|| actor_id.clone());
+        let room_id = fields.room("roomId")?;
+        let name = act::bounded_text("displayName", fields.trimmed_text("displayName")?, MAX_NAME_CHARS)?;
+        let invited = read_invited(fields)?.unwrap_or_default();
+        let invited_actor_ids = guests(invited, &owner_actor_id, plan.max_agents)?;
+        let metadata = fields.small_object("metadata")?.unwrap_or_default();
+        let offer = Offer::read(fields)?;
+        let amount =
+            offer.amount(plan.price).map_err(|refusal| refusal.with("planId", plan.plan_id.as_str()))?;
+        Ok(Self {
+            tenant_id,
+            actor_id,
+            owner_actor_id,
+            room_id,
+            display_name: name,
+            invited_actor_ids,
+            metadata,
+            offer,
+            amount,
+            started_at: fields.timestamp("startedAt")?,
+            expires_at: fields.timestamp("expiresAt")?,
+            plan,
+        })
+    }
+
+    /// In which tenant, who asks, who will own the session, and for which room, if one is named.
+    pub fn subject(&self) -> (&TenantId, &ActorId, &ActorId, Option<&RoomId>) {
+        (&self.tenant_id, &self.actor_id, &self.owner_actor_id, self.room_id.as_ref())
+    }
+
+    /// From when to when the table will be theirs.
+    fn span(&self, now: Timestamp) -> Result<(Timestamp, Timestamp), Refusal> {
+        let started_at = self.started_at.unwrap_or(now);
+        let latest = started_at.plus_ms(self.plan.duration_ms());
+        let expires_at = self.expires_at.unwrap_or(latest);
+        let earliest = started_at.max(now);
+        if expires_at > earliest && expires_at <= latest {
+            return Ok((started_at, expires_at));
+        }
+        Err(Refusal::new(Code::OutOfBounds)
+            .saying(
+                "a session ends after it starts and after now, at most the plan's duration after its start",
+            )
+            .with("field", "expiresAt")
+            .with("min", earliest.to_string())
+            .with("max", latest.to_string())
+            .with("value", expires_at.to_string()))
+    }
+
+    /// The room that the session is for: the one that is named, or one with a fresh name.
+    fn room_id(&self, moment: &mut Moment<'_>) -> Result<RoomId, Halt> {
+        if let Some(room) = &self.room_id {
+            return Ok(room.clone());
+        }
+        // The end of the id is random, its beginning is the time. An errand must not change it: it comes from the request.
+        let id = moment.request.map_or_else(|| moment.fresh_id(), |request| Uuid::from_bytes(request.key));
+        let id = id.simple().to_string();
+        let name = format!("private-{}", &id[id.len() - ROOM_NAME_CHARS..]);
+        RoomId::parse(&name).map_err(|why| Refusal::invalid("roomId", why.to_string()).into())
+    }
+
+    /// The room, if it may have a session: it is new, or private and nobody else's.
+    fn room_for(&self, moment: &Moment<'_>, actor: &ActorInRoom) -> Result<Option<Room>, Halt> {
+        let Some(room) = moment.get::<Room>(actor.room_key())? else { return Ok(None) };
+        if room.room_type != RoomType::PrivateTable {
+            return Err(Refusal::new(Code::Validation)
+                .saying("the room is no private table; POST /v1/rooms makes it one")
+                .with("tenantId", actor.tenant_id.as_str())
+                .with("roomId", actor.room_id.as_str())
+                .with("roomType", room.room_type.as_str())
+                .into());
+        }
+        if room.owner_actor_id.as_ref().is_some_and(|owner| *owner != actor.actor_id) {
+            let refusal = Refusal::new(Code::Forbidden).saying("the room belongs to somebody else");
+            return Err(actor.describe(refusal).with("action", ACTION).into());
+        }
+        Ok(Some(room))
+    }
+
+    /// Ends the room's session if its time has run out and nobody has said so yet.
+    fn make_way(moment: &mut Moment<'_>, actor: &ActorInRoom) -> Result<(), Halt> {
+        let find = gate::active_session(&actor.tenant_id, &actor.room_id);
+        let Some(session) = moment.find::<TableSession>(find)?.pop() else { return Ok(()) };
+        if session.expires_at <= moment.now {
+            return end::expire(moment, session);
+        }
+        Err(Refusal::new(Code::Validation)
+            .saying("the room has an active session; it must end first")
+            .with("field", "roomId")
+            .with("roomId", actor.room_id.as_str())
+            .with("sessionId", session.session_id.to_string())
+            .into())
+    }
+
+    fn open(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        let (started_at, expires_at) = self.span(moment.now)?;
+        let actor = ActorInRoom {
+            tenant_id: self.tenant_id.clone(),
+            room_id: self.room_id(moment)?,
+            actor_id: self.actor_id.clone(),
+        };
+        let existing = self.room_for(moment, &actor)?;
+        policy::not_overridden(moment, &actor, ACTION)?;
+        Self::make_way(moment, &actor)?;
+        let payer = ActorInRoom { actor_id: self.owner_actor_id.clone(), ..actor.clone() };
+        let paid = payment::settle(moment, &payer, &self.offer, self.amount)?;
+        let before = moment.effects.events.len();
+        let (room, announced) = self.furnish(moment, &actor, existing)?;
+        let session = TableSession {
+            session_id: moment.fresh_id(),
+            tenant_id: actor.tenant_id.clone(),
+            room_id: actor.room_id.clone(),
+            owner_actor_id: self.owner_actor_id.clone(),
+            plan_id: self.plan.plan_id.clone(),
+            max_agents: self.plan.max_agents,
+            features: self.plan.features.clone(),
+            invited_actor_ids: self.invited_actor_ids.clone(),
+            status: SessionStatus::Active,
+            started_at,
+            expires_at,
+            ended_at: None,
+            payment_ref: paid.reference,
+            payment_amount_usd: paid.amount_usd,
+            payment_provider: paid.provider,
+            metadata: self.metadata.clone(),
+            created_at: moment.now,
+            updated_at: moment.now,
+        };
+        moment.put(&session);
+        moment.append(&actor, &created(&session), announced.map(|event| event.cause()).as_deref())?;
+        let answer = TableOpened {
+            room,
+            session,
+            emitted_events: moment.emitted().split_off(before),
+            correlation_id: moment.correlation_id.clone(),
+        };
+        Ok(Reply::new(Success::Created, &answer))
+    }
+
+    /// Makes the room, or gives it what is new about it; answers the event that says so.
+    fn furnish(
+        &self,
+        moment: &mut Moment<'_>,
+        actor: &ActorInRoom,
+        existing: Option<Room>,
+    ) -> Result<(Room, Option<EmittedEvent>), Halt> {
+        let created = existing.is_none();
+        let before = existing.unwrap_or_else(|| Room {
+            room_type: RoomType::PrivateTable,
+            created_at: Some(moment.now),
+            ..Room::without_record(actor.tenant_id.clone(), actor.room_id.clone())
+        });
+        let room = Room {
+            owner_actor_id: Some(self.owner_actor_id.clone()),
+            display_name: self.display_name.clone().or_else(|| before.display_name.clone()),
+            ..before.clone()
+        };
+        if !created && room == before {
+            return Ok((room, None));
+        }
+        let room = Room { updated_at: Some(moment.now), ..room };
+        moment.put(&room);
+        let announced = room::announce(moment, actor, &room, None, created)?;
+        Ok((room, Some(announced)))
+    }
+}
+
+fn created(session: &TableSession) -> payload::TableSessionCreated {
+    payload::TableSessionCreated {
+        session_id: session.session_id,
+        room_id: session.room_id.clone(),
+        owner_actor_id: session.owner_actor_id.clone(),
+        plan_id: session.plan_id.clone(),
+        invited_actor_ids: session.invited_actor_ids.clone(),
+        status: session.status.as_str().to_owned(),
+        started_at: session.started_at,
+        expires_at: Some(session.expires_at),
+        payment_provider: session.payment_provider.clone(),
+        payment_ref: session.payment_ref.clone(),
+        payment_amount_usd: session.payment_amount_usd.dollars(),
+        metadata: session.metadata.clone(),
+    }
+}
+
+impl Command for OpenTable {
+    fn reads(&self) -> Vec<Query> {
+        let Some(room_id) = &self.room_id else { return Vec::new() };
+        let actor = ActorInRoom {
+            tenant_id: self.tenant_id.clone(),
+            room_id: room_id.clone(),
+            actor_id: self.actor_id.clone(),
+        };
+        let session = Query::Many(gate::active_session(&actor.tenant_id, &actor.room_id));
+        policy::reads(&actor).into_iter().chain([gate::read(&actor), session]).collect()
+    }
+
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        payment::keeping(moment, |moment| self.open(moment))
+    }
+}
