@@ -53,6 +53,7 @@ mod tests {
             trusted_proxies: Vec::new(),
             stream_heartbeat: Duration::from_secs(15),
             stream_max_clients: 1,
+            table_session_sweep: Duration::ZERO,
             presence_sweep: Duration::from_secs(2),
         }
     }
