@@ -6,10 +6,14 @@ use agentcafe_domain::{
     act::CommandAccepted,
     arrival::{Enter, Leave},
     conversation::Say,
+    grant::{Grant, Granted},
     inbox::{AckMany, AckOne, ItemAcked, ItemsAcked},
     movement::{Intent, IntentExecuted, Move},
+    operator::{Operate, Operated},
     order::Order,
+    pin::{Pin, Pinned},
     presence::{Heartbeat, HeartbeatRecorded},
+    profile::{ChangeProfile, ProfileDeleted, ProfileWritten, WriteProfile},
     room::{RoomUpserted, UpsertRoom},
     rules::Rules,
     session::{ChangeTable, OpenTable, TableChanged, TableOpened},
@@ -18,7 +22,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    routing::{get, patch, post},
+    routing::{delete, get, patch, post},
 };
 
 use crate::{
@@ -33,8 +37,12 @@ use crate::{
         inbox::{self, InboxAsked, InboxFound},
         intents,
         operations::{self, Health},
+        operators::{self, AuditAsked, AuditFound, OverridesAnswer, OverridesAsked},
+        permissions::{self, PermissionsAnswer, PermissionsAsked},
+        pins::{self, HistoryAsked, HistoryFound, PinAsked, PinFound},
         poll::{self, PollAsked, PollEnd},
         presence::{self, LastSeenAnswer, LastSeenAsked, PresenceAnswer, PresenceAsked},
+        profiles::{self, ProfileFound, ProfilesAnswer, ProfilesAsked},
         rooms::{self, RoomAnswer, RoomFound, RoomsAsked},
         streams::{self, StreamAsked},
         table_sessions::{self, SessionFound, SessionsAsked, SessionsFound},
@@ -53,7 +61,8 @@ pub(crate) const UNMATCHED: &str = "unmatched";
 
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
-    operations().into_iter().chain(agents()).chain(commands()).chain(rooms()).chain(listening()).collect()
+    let groups = [operations(), agents(), people(), pins(), commands(), rooms(), listening()];
+    groups.into_iter().flatten().collect()
 }
 
 fn operations() -> Vec<Route> {
@@ -116,6 +125,73 @@ fn agents() -> Vec<Route> {
         .query(traces::read)
         .answers::<TraceFound>(200),
         Route::hidden("/v1/traces/", get(traces::without_id)),
+    ]
+}
+
+fn people() -> Vec<Route> {
+    let profile = "/v1/profiles/{actorId}";
+    vec![
+        Route::read("/v1/profiles", get(profiles::list), "Profiles", "How actors are shown")
+            .query(ProfilesAsked::read)
+            .answers::<ProfilesAnswer>(200),
+        Route::mutation("/v1/profiles", post(profiles::write), "Profiles", "Write a profile whole")
+            .body(WriteProfile::read)
+            .answers::<ProfileWritten>(201),
+        Route::read(profile, get(profiles::by_actor), "Profiles", "How an actor is shown")
+            .query(|query| query.tenant("tenantId"))
+            .answers::<ProfileFound>(200),
+        Route::change(profile, patch(profiles::change), "Profiles", "Change some of a profile")
+            .query(|query| query.tenant("tenantId"))
+            .body(ChangeProfile::describe)
+            .answers::<ProfileWritten>(200),
+        Route::deletion(profile, delete(profiles::delete), "Profiles", "Delete a profile")
+            .query(|query| query.tenant("tenantId"))
+            .answers::<ProfileDeleted>(200),
+        Route::read("/v1/permissions", get(permissions::list), "Permissions", "Who may do what in a room")
+            .query(PermissionsAsked::read)
+            .answers::<PermissionsAnswer>(200),
+        Route::mutation(
+            "/v1/permissions",
+            post(permissions::grant),
+            "Permissions",
+            "Give capabilities, or take them",
+        )
+        .body(Grant::read)
+        .answers::<Granted>(200),
+        Route::read(
+            "/v1/operator/overrides",
+            get(operators::overrides),
+            "Operators",
+            "What operators have set for rooms",
+        )
+        .query(OverridesAsked::read)
+        .answers::<OverridesAnswer>(200),
+        Route::mutation(
+            "/v1/operator/overrides",
+            post(operators::operate),
+            "Operators",
+            "Pause a room, mute an actor, or send one away",
+        )
+        .body(Operate::read)
+        .answers::<Operated>(202),
+        Route::read("/v1/operator/audit", get(operators::audit), "Operators", "What operators did")
+            .query(AuditAsked::read)
+            .answers::<AuditFound>(200),
+    ]
+}
+
+fn pins() -> Vec<Route> {
+    let pin = "/v1/rooms/context/pin";
+    vec![
+        Route::read(pin, get(pins::pinned), "Rooms", "What is pinned in a room")
+            .query(PinAsked::read)
+            .answers::<PinFound>(200),
+        Route::mutation(pin, post(pins::pin), "Rooms", "Pin what everybody in a room should know")
+            .body(Pin::read)
+            .answers::<Pinned>(201),
+        Route::read("/v1/rooms/context/history", get(pins::history), "Rooms", "What was pinned in a room")
+            .query(HistoryAsked::read)
+            .answers::<HistoryFound>(200),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::{
     actor::ActorInRoom,
@@ -20,6 +20,8 @@ use crate::{
     trace::StepCode,
 };
 
+/// The most that a client may add as `metadata`, in bytes of JSON.
+const MAX_METADATA_BYTES: usize = 64 * 1_024;
 const MAX_CAUSATION_CHARS: usize = 128;
 
 /// What sets one agent's command apart from another.
@@ -100,6 +102,36 @@ pub fn bounded_text(field: &str, text: Option<String>, max: usize) -> Result<Opt
         .with("field", field)
         .with("max", max)
         .with("value", chars))
+}
+
+/// Refuses an object that takes more than `max` bytes as JSON.
+///
+/// # Errors
+/// `ERR_OUT_OF_BOUNDS {field, max, value}`.
+pub fn bounded_object(
+    field: &str,
+    object: Option<Map<String, Value>>,
+    max: usize,
+) -> Result<Map<String, Value>, Refusal> {
+    let object = object.unwrap_or_default();
+    let bytes = serde_json::to_vec(&object).map_or(usize::MAX, |json| json.len());
+    if bytes <= max {
+        return Ok(object);
+    }
+    Err(Refusal::new(Code::OutOfBounds)
+        .saying(format!("{field} has at most {max} bytes as JSON"))
+        .with("field", field)
+        .with("max", max)
+        .with("value", bytes))
+}
+
+/// Reads the `metadata` that a client adds; none if it sends none.
+///
+/// # Errors
+/// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
+pub fn metadata(fields: &Fields) -> Result<Option<Map<String, Value>>, Refusal> {
+    let sent = fields.object("metadata")?;
+    sent.map(|object| bounded_object("metadata", Some(object), MAX_METADATA_BYTES)).transpose()
 }
 
 /// Reads the id of the event that a client says caused its command.

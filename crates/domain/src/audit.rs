@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    command::Moment,
+    command::{Halt, Moment},
     ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
     record::{Cell, Key, Record, Table},
     time::Timestamp,
@@ -94,6 +94,20 @@ pub struct Deed<'a> {
     pub reason: Option<&'a str>,
     /// Whatever is added.
     pub metadata: &'a Map<String, Value>,
+}
+
+/// Goes on if a check let the operator pass; else the trail says that it was denied.
+///
+/// # Errors
+/// [`Halt::Denied`] instead of [`Halt::Refused`]: the entry stays.
+pub fn unless_denied(
+    moment: &mut Moment<'_>,
+    checked: Result<(), Halt>,
+    deed: &Deed<'_>,
+) -> Result<(), Halt> {
+    let Err(Halt::Refused(refusal)) = checked else { return checked };
+    enter(moment, deed, Verdict::Denied, None);
+    Err(Halt::Denied(refusal))
 }
 
 /// Adds an entry to the trail.

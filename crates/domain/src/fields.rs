@@ -15,9 +15,6 @@ use crate::{
 mod choices;
 mod numbers;
 
-/// The largest object that records keep as it is, in bytes of its JSON.
-pub const MAX_OBJECT_BYTES: usize = 64 << 10;
-
 /// What a reader asked for: one property of a body or one query parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
@@ -125,6 +122,17 @@ impl Fields {
         }
     }
 
+    /// As [`Fields::required_text`], but another type does not count as missing.
+    ///
+    /// # Errors
+    /// `ERR_MISSING_FIELD {field}` when missing or blank, `ERR_VALIDATION {field}` for another type.
+    pub fn required_string(&self, name: &'static str) -> Result<String, Refusal> {
+        match self.sent(name) {
+            None | Some(Value::String(_)) => self.required_text(name),
+            Some(_) => Err(Refusal::invalid(name, format!("{name} must be a string"))),
+        }
+    }
+
     /// A text that may be missing; kept as it is.
     ///
     /// # Errors
@@ -221,23 +229,6 @@ impl Fields {
         self.optional_id(name, CorrelationId::parse)
     }
 
-    /// A JSON object of at most [`MAX_OBJECT_BYTES`] when written; none if missing.
-    ///
-    /// # Errors
-    /// `ERR_VALIDATION {field}` for another type, `ERR_OUT_OF_BOUNDS {field, max, value}` for a larger one.
-    pub fn small_object(&self, name: &'static str) -> Result<Option<Map<String, Value>>, Refusal> {
-        let Some(object) = self.object(name)? else { return Ok(None) };
-        let bytes = serde_json::to_vec(&object).map_or(usize::MAX, |json| json.len());
-        if bytes <= MAX_OBJECT_BYTES {
-            return Ok(Some(object));
-        }
-        Err(Refusal::new(Code::OutOfBounds)
-            .saying(format!("{name} has at most {MAX_OBJECT_BYTES} bytes"))
-            .with("field", name)
-            .with("max", MAX_OBJECT_BYTES)
-            .with("value", bytes))
-    }
-
     /// A JSON object; none if missing.
     ///
     /// # Errors
@@ -309,6 +300,14 @@ impl Fields {
             return false;
         }
         self.sent("order").is_some_and(|order| order.as_str() == Some("desc"))
+    }
+
+    /// Whether the `order` of a list that shows the newest first is `asc`; anything else means `desc`.
+    pub fn is_ascending(&self) -> bool {
+        if self.note("order", false, || json!({ "enum": ["asc", "desc"], "default": "desc" })) {
+            return false;
+        }
+        self.sent("order").is_some_and(|order| order.as_str() == Some("asc"))
     }
 
     /// A moment, RFC 3339; blank counts as missing.

@@ -134,6 +134,13 @@ impl RoomId {
     }
 }
 
+impl ActorId {
+    /// Who stands for nobody: what a request does that names no actor.
+    pub fn system() -> Self {
+        Self("system".into())
+    }
+}
+
 impl From<uuid::Uuid> for CorrelationId {
     fn from(id: uuid::Uuid) -> Self {
         Self(id.to_string().into())

@@ -3,12 +3,26 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::{
-    ids::{ActorId, RoomId, TenantId},
-    record::{Cell, Key, Record, Table},
+    act,
+    actor::ActorInRoom,
+    command::{Command, Halt, Moment, Reply, Success},
+    event::payload::RoomContextPinned,
+    fields::Fields,
+    gate::{self, Gate},
+    ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
+    moderation::{Action, Source},
+    policy::{self, Capability},
+    record::{Cell, Find, Key, Query, Record, Table},
+    refusal::Refusal,
     time::Timestamp,
 };
+
+const MAX_CONTENT_CHARS: usize = 16 * 1_024;
+/// What policies call it.
+const ACTION: &str = "room_context_pin";
 
 /// A version of a room's pinned context. One of them is active.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +48,22 @@ pub struct PinnedContext {
     pub updated_at: Timestamp,
 }
 
+impl PinnedContext {
+    /// The key of a version.
+    fn key_of(tenant: &TenantId, room: &RoomId, version: u64) -> Key {
+        vec![tenant.into(), room.into(), (version as i64).into()]
+    }
+
+    /// The version that counts in a room.
+    pub fn active(tenant: &TenantId, room: &RoomId) -> Find {
+        Find::all::<Self>("version", 1)
+            .newest_first()
+            .is("tenant_id", tenant)
+            .is("room_id", room)
+            .is("is_active", true)
+    }
+}
+
 impl Record for PinnedContext {
     const TABLE: &'static Table = &Table {
         name: "pinned_contexts",
@@ -42,10 +72,124 @@ impl Record for PinnedContext {
     };
 
     fn key(&self) -> Key {
-        vec![(&self.tenant_id).into(), (&self.room_id).into(), (self.version as i64).into()]
+        Self::key_of(&self.tenant_id, &self.room_id, self.version)
     }
 
     fn columns(&self) -> Vec<Cell> {
         vec![self.is_active.into()]
+    }
+}
+
+/// Which version of a room's pinned context counts, so that pinning reads no more than that one, however long the history is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PinHead {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// The newest version.
+    pub version: u64,
+}
+
+impl Record for PinHead {
+    const TABLE: &'static Table = &Table { name: "pin_heads", key: &["tenant_id", "room_id"], columns: &[] };
+
+    fn key(&self) -> Key {
+        vec![(&self.tenant_id).into(), (&self.room_id).into()]
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        Vec::new()
+    }
+}
+
+/// `POST /v1/rooms/context/pin`: somebody pins what everybody in the room should know.
+pub struct Pin {
+    actor: ActorInRoom,
+    content: String,
+    metadata: Map<String, Value>,
+}
+
+/// The answer to a [`Pin`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pinned {
+    pinned_context: PinnedContext,
+    event_id: Uuid,
+    sequence: Sequence,
+    correlation_id: CorrelationId,
+}
+
+impl Pin {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// The first field that does not hold, in the contract's order.
+    pub fn read(fields: &Fields) -> Result<Self, Refusal> {
+        let actor = ActorInRoom::read(fields)?;
+        let content = fields.required_text("content")?;
+        let content = act::bounded_text("content", Some(content), MAX_CONTENT_CHARS)?.unwrap_or_default();
+        let metadata = act::metadata(fields)?.unwrap_or_default();
+        Ok(Self { actor, content, metadata })
+    }
+
+    /// Who pins, and where.
+    pub fn actor(&self) -> &ActorInRoom {
+        &self.actor
+    }
+
+    /// The version that counts now.
+    fn active(&self, moment: &Moment<'_>) -> Result<Option<PinnedContext>, Halt> {
+        let Some(head) = moment.get::<PinHead>(self.actor.room_key())? else { return Ok(None) };
+        moment.get(PinnedContext::key_of(&head.tenant_id, &head.room_id, head.version))
+    }
+}
+
+impl Command for Pin {
+    fn reads(&self) -> Vec<Query> {
+        let before = [gate::read(&self.actor), Query::one::<PinHead>(self.actor.room_key())];
+        policy::reads(&self.actor).into_iter().chain(before).collect()
+    }
+
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        gate::pass(moment, &self.actor, Gate { action: ACTION, feature: None, takes_seat: false })?;
+        policy::require(moment, &self.actor, Capability::Moderate, ACTION)?;
+        policy::not_overridden(moment, &self.actor, ACTION)?;
+        moment.moderate(&self.actor, &Action { label: ACTION, text: None, source: Source::Api })?;
+        let previous = self.active(moment)?;
+        let version = previous.as_ref().map_or(1, |previous| previous.version + 1);
+        if let Some(replaced) = previous {
+            moment.put(&PinnedContext { is_active: false, updated_at: moment.now, ..replaced });
+        }
+        let ActorInRoom { tenant_id, room_id, actor_id } = self.actor.clone();
+        let told = RoomContextPinned {
+            version,
+            content: self.content.clone(),
+            metadata: self.metadata.clone(),
+            pinned_by: actor_id.clone(),
+        };
+        let pinned_context = PinnedContext {
+            tenant_id,
+            room_id,
+            version,
+            content: told.content.clone(),
+            metadata: told.metadata.clone(),
+            pinned_by: actor_id,
+            is_active: true,
+            created_at: moment.now,
+            updated_at: moment.now,
+        };
+        moment.put(&pinned_context);
+        let PinnedContext { tenant_id, room_id, .. } = pinned_context.clone();
+        moment.put(&PinHead { tenant_id, room_id, version });
+        let event = moment.append(&self.actor, &told, None)?;
+        let answer = Pinned {
+            pinned_context,
+            event_id: event.event_id,
+            sequence: event.sequence,
+            correlation_id: moment.correlation_id.clone(),
+        };
+        Ok(Reply::new(Success::Created, &answer))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -30,6 +31,9 @@ pub enum Capability {
 }
 
 impl Capability {
+    /// All of them, in the contract's order.
+    pub const ALL: [Self; 5] = [Self::Move, Self::Speak, Self::Order, Self::EnterLeave, Self::Moderate];
+
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -69,6 +73,34 @@ pub struct Permission {
 }
 
 impl Permission {
+    /// What an actor may do to whom nobody gave anything.
+    pub fn standard(actor: &ActorInRoom, now: Timestamp) -> Self {
+        let ActorInRoom { tenant_id, room_id, actor_id } = actor.clone();
+        Self {
+            tenant_id,
+            room_id,
+            actor_id,
+            can_move: true,
+            can_speak: true,
+            can_order: true,
+            can_enter_leave: true,
+            can_moderate: false,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// Gives a capability, or takes it.
+    pub const fn set(&mut self, capability: Capability, may: bool) {
+        match capability {
+            Capability::Move => self.can_move = may,
+            Capability::Speak => self.can_speak = may,
+            Capability::Order => self.can_order = may,
+            Capability::EnterLeave => self.can_enter_leave = may,
+            Capability::Moderate => self.can_moderate = may,
+        }
+    }
+
     /// Whether the actor may.
     pub const fn allows(&self, capability: Capability) -> bool {
         match capability {
@@ -95,7 +127,7 @@ impl Record for Permission {
 }
 
 /// An actor that may not speak in a room.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Mute {
     /// Who.
@@ -165,12 +197,34 @@ pub fn require(
     action: &str,
 ) -> Result<(), Halt> {
     let permission: Option<Permission> = moment.get(actor.key())?;
-    let allowed = permission.map_or(capability != Capability::Moderate, |given| given.allows(capability));
-    if allowed {
+    Ok(granted(permission.as_ref(), actor, capability, action)?)
+}
+
+/// Checks that this permission gives the actor a capability.
+///
+/// # Errors
+/// As [`require`].
+pub fn granted(
+    permission: Option<&Permission>,
+    actor: &ActorInRoom,
+    capability: Capability,
+    action: &str,
+) -> Result<(), Refusal> {
+    if allows(permission, capability) {
         return Ok(());
     }
+    Err(not_granted(actor, capability, action))
+}
+
+/// Whether an actor with this permission has a capability. Without a record: everything but moderate.
+pub fn allows(permission: Option<&Permission>, capability: Capability) -> bool {
+    permission.map_or(capability != Capability::Moderate, |given| given.allows(capability))
+}
+
+/// The refusal of an action whose capability the actor does not have.
+pub fn not_granted(actor: &ActorInRoom, capability: Capability, action: &str) -> Refusal {
     let refusal = Refusal::new(Code::Forbidden).saying(format!("{} is not granted", capability.as_str()));
-    Err(actor.describe(refusal).with("capability", capability.as_str()).with("action", action).into())
+    actor.describe(refusal).with("capability", capability.as_str()).with("action", action)
 }
 
 /// Checks that no operator keeps the actor from this action.
@@ -183,6 +237,23 @@ pub fn not_overridden(moment: &Moment<'_>, actor: &ActorInRoom, action: &str) ->
 }
 
 impl RoomOverride {
+    /// The state of a room in which nobody has done anything yet.
+    pub fn none(tenant_id: TenantId, room_id: RoomId, now: Timestamp) -> Self {
+        Self {
+            tenant_id,
+            room_id,
+            room_paused: false,
+            paused_by: None,
+            pause_reason: None,
+            paused_at: None,
+            resumed_at: None,
+            muted_actors: BTreeMap::new(),
+            metadata: Map::new(),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
     fn permits(&self, actor: &ActorInRoom, action: &str) -> Result<(), Refusal> {
         let blocked = |reason: &str| {
             actor
@@ -219,17 +290,11 @@ mod tests {
         });
         let who = ActorInRoom::named("default", "main", "Op");
         RoomOverride {
-            tenant_id: who.tenant_id,
-            room_id: who.room_id,
             room_paused: paused,
             paused_by: paused.then_some(who.actor_id),
-            pause_reason: None,
             paused_at: paused.then_some(at),
-            resumed_at: None,
             muted_actors: mute.into_iter().collect(),
-            metadata: Map::new(),
-            created_at: at,
-            updated_at: at,
+            ..RoomOverride::none(who.tenant_id, who.room_id, at)
         }
     }
 

@@ -164,12 +164,7 @@ async fn view_room(store: &Store, asked: &BootstrapAsked) -> Result<RoomView, Pr
             .is("state", state.as_str());
         open_or_active_tasks.extend(store.find::<Task>(find).await?);
     }
-    let pinned = Find::all::<PinnedContext>("version", 1)
-        .newest_first()
-        .is("tenant_id", tenant)
-        .is("room_id", room)
-        .is("is_active", true);
-    let pinned_context = store.find(pinned).await?.pop();
+    let pinned_context = store.find(PinnedContext::active(tenant, room)).await?.pop();
     Ok(RoomView { room_id: room.clone(), presence, open_or_active_tasks, pinned_context })
 }
 

@@ -119,6 +119,7 @@ struct Mutation {
     method: Method,
     path: String,
     fields: Vec<String>,
+    required: Vec<String>,
 }
 
 impl Mutation {
@@ -132,6 +133,14 @@ impl Mutation {
     }
 }
 
+/// A server in whose main room Nova is an operator, and a client of it.
+async fn hosted() -> (agentcafe_testkit::Server, Client) {
+    let (server, client) = cafe().await;
+    let grant = json!({"roomId": "main", "actorId": "Nova", "canModerate": true});
+    let _ = client.act("/v1/permissions", grant).await.data();
+    (server, client)
+}
+
 /// Mutations of the document that take a body.
 async fn mutations(client: &Client) -> Vec<Mutation> {
     let operations =
@@ -140,9 +149,19 @@ async fn mutations(client: &Client) -> Vec<Mutation> {
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"]["properties"];
         schema.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
     };
+    let required = |operation: &Value| {
+        let names = &operation["requestBody"]["content"]["application/json"]["schema"]["required"];
+        names
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|name| Some(name.as_str()?.to_owned()))
+            .collect::<Vec<_>>()
+    };
     let mutation = |(method, path, operation): (String, String, Value)| {
         let method = method.to_uppercase().parse().expect("a method");
-        Mutation { method, path, fields: fields(&operation) }
+        let required = required(&operation);
+        Mutation { method, path, fields: fields(&operation), required }
     };
     operations.map(mutation).collect()
 }
@@ -150,7 +169,7 @@ async fn mutations(client: &Client) -> Vec<Mutation> {
 /// Promise 7: every field of every mutation, and everything in it, replaced by every odd value in turn.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_value_of_any_body_field_is_a_fault() {
-    let (server, client) = cafe().await;
+    let (server, client) = hosted().await;
     let mut requests = Vec::new();
     for mutation in mutations(&client).await {
         let (path, fields) = (&mutation.path, &mutation.fields);
@@ -248,6 +267,9 @@ async fn no_body_of_any_mutation_is_a_fault() {
             (valid[..valid.len() / 2].to_vec(), 400, "ERR_VALIDATION"),
             (b"{}".to_vec(), 400, "ERR_MISSING_FIELD"),
         ];
+        // A change of something that need not say who changes it: that there is no such thing comes first.
+        let may_be_empty = mutation.method == Method::PATCH && mutation.required.is_empty();
+        let bodies = bodies.into_iter().filter(|(body, ..)| !(may_be_empty && body == b"{}"));
         for (body, status, code) in bodies {
             let _ = mutation.request(&client).body(body).send().await.refusal(status, code);
         }
@@ -309,7 +331,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 #[test]
 fn no_combination_of_values_is_a_fault() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (server, client) = runtime.block_on(cafe());
+    let (server, client) = runtime.block_on(hosted());
     let mutations = runtime.block_on(mutations(&client));
     let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
     let changes = vec((any::<prop::sample::Index>(), any_json()), 1..5);

@@ -2,6 +2,7 @@
 
 use agentcafe_testkit::{Client, Launch, Server, Value};
 
+mod audit;
 mod auth;
 mod bodies;
 mod bootstrap;
@@ -21,9 +22,14 @@ mod limits_requests;
 mod limits_zero;
 mod moderation;
 mod operations;
+mod operators;
+mod order_of_checks;
+mod permissions;
+mod pins;
 mod poll;
 mod presence;
 mod private_tables;
+mod profiles;
 mod promise_chance;
 mod promise_copies;
 mod promise_follower;

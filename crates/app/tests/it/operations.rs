@@ -17,9 +17,18 @@ async fn health_tells_storage_and_settings() {
         (&json!(true), &json!("agentcafe-api"), None)
     );
     assert!(health["time"].as_str().unwrap().ends_with('Z'));
-    for store in
-        ["eventStore", "presence", "inbox", "idempotency", "traces", "permissions", "operatorOverrides"]
-    {
+    for store in [
+        "eventStore",
+        "presence",
+        "inbox",
+        "idempotency",
+        "traces",
+        "permissions",
+        "operatorOverrides",
+        "operatorAudit",
+        "profiles",
+        "roomContext",
+    ] {
         assert_eq!(health["storage"][store], "sqlite", "{store}");
     }
     let projector = &health["inboxProjector"];
@@ -104,7 +113,7 @@ async fn metrics_name_override_blocks() {
 }
 
 /// Every route of the contract that exists so far.
-const ROUTES: [(&str, &str); 26] = [
+const ROUTES: &[(&str, &str)] = &[
     ("get", "/healthz"),
     ("get", "/livez"),
     ("get", "/readyz"),
@@ -131,6 +140,19 @@ const ROUTES: [(&str, &str); 26] = [
     ("post", "/v1/presence/heartbeat"),
     ("get", "/v1/traces/{correlationId}"),
     ("get", "/v1/bootstrap"),
+    ("get", "/v1/profiles"),
+    ("post", "/v1/profiles"),
+    ("get", "/v1/profiles/{actorId}"),
+    ("patch", "/v1/profiles/{actorId}"),
+    ("delete", "/v1/profiles/{actorId}"),
+    ("get", "/v1/permissions"),
+    ("post", "/v1/permissions"),
+    ("get", "/v1/operator/overrides"),
+    ("post", "/v1/operator/overrides"),
+    ("get", "/v1/operator/audit"),
+    ("get", "/v1/rooms/context/pin"),
+    ("post", "/v1/rooms/context/pin"),
+    ("get", "/v1/rooms/context/history"),
 ];
 
 /// Method and path of every operation of the OpenAPI document.
@@ -153,7 +175,7 @@ async fn openapi_lists_every_route() {
     let listed: BTreeSet<(&str, &str)> =
         operations.iter().map(|(method, path, _)| (method.as_str(), path.as_str())).collect();
     for route in ROUTES {
-        assert!(listed.contains(&route), "{route:?} is not in the document");
+        assert!(listed.contains(route), "{route:?} is not in the document");
     }
     assert!(listed.contains(&("get", "/v1/agent/bootstrap")));
     for (method, path) in listed {

@@ -70,6 +70,28 @@ impl Fields {
             .ok_or_else(|| Refusal::new(code).with("field", name).with("allowed", names))
     }
 
+    /// One of `allowed`, trimmed but else to the letter; whatever is none of them, or missing, is refused in the same way.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ENUM {field, allowed}`.
+    pub fn one_of<T: Copy>(&self, name: &'static str, allowed: &[(&str, T)]) -> Result<T, Refusal> {
+        let names = || allowed.iter().map(|(text, _)| (*text).into()).collect::<Vec<Value>>();
+        if self.note(name, true, || json!({ "enum": names() }))
+            && let Some((_, value)) = allowed.first()
+        {
+            return Ok(*value);
+        }
+        let sent = self.sent(name);
+        let wanted = sent.as_ref().and_then(Value::as_str).unwrap_or_default().trim();
+        let found = allowed.iter().find(|(text, _)| *text == wanted);
+        found.map(|(_, value)| *value).ok_or_else(|| {
+            Refusal::new(Code::InvalidEnum)
+                .saying(format!("{name} is not one of the allowed values"))
+                .with("field", name)
+                .with("allowed", names())
+        })
+    }
+
     /// One of `allowed`, to the letter; `unknown` makes the refusal of anything else.
     ///
     /// # Errors

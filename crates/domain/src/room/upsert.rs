@@ -62,7 +62,7 @@ impl UpsertRoom {
             room_type,
             owner_actor_id,
             display_name: fields.has("displayName").then_some(name),
-            metadata: fields.small_object("metadata")?,
+            metadata: act::metadata(fields)?,
             offer: Offer::read(fields)?,
         })
     }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{SessionStatus, TableSession, end, guests, read_invited};
 use crate::{
+    act,
     actor::ActorInRoom,
     command::{Command, Halt, Moment, Reply, Success},
     event::EmittedEvent,
@@ -65,7 +66,7 @@ impl Change {
             started_at: body.timestamp("startedAt")?,
             expires_at: body.timestamp("expiresAt")?,
             ended_at: body.timestamp("endedAt")?,
-            metadata: body.small_object("metadata")?,
+            metadata: act::metadata(body)?,
             fields,
         })
     }

@@ -85,7 +85,7 @@ impl OpenTable {
         let name = act::bounded_text("displayName", fields.trimmed_text("displayName")?, MAX_NAME_CHARS)?;
         let invited = read_invited(fields)?.unwrap_or_default();
         let invited_actor_ids = guests(invited, &owner_actor_id, plan.max_agents)?;
-        let metadata = fields.small_object("metadata")?.unwrap_or_default();
+        let metadata = act::metadata(fields)?.unwrap_or_default();
         let offer = Offer::read(fields)?;
         let amount =
             offer.amount(plan.price).map_err(|refusal| refusal.with("planId", plan.plan_id.as_str()))?;

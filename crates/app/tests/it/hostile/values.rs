@@ -2,6 +2,8 @@
 
 use agentcafe_testkit::{Method, Value, json};
 
+use super::NOBODY;
+
 /// A valid body of each mutation, with as many fields as it knows.
 pub(super) fn valid_body(method: &Method, path: &str) -> Value {
     let mut body = match path {
@@ -33,6 +35,18 @@ pub(super) fn valid_body(method: &Method, path: &str) -> Value {
             json!({"invitedActorIds": ["Kai"], "status": "ended", "startedAt": null,
             "expiresAt": null, "endedAt": null, "metadata": {"a": 1}})
         }
+        "/v1/profiles" | "/v1/profiles/{actorId}" => {
+            json!({"actorId": NOBODY, "displayName": "Nova", "avatarUrl": "https://example.com/n.png", "bio": "hi",
+            "theme": {"bubbleColor": "#aabbcc", "textColor": null, "accentColor": "#AABBCCDD"}, "metadata": {"a": [1]}})
+        }
+        "/v1/permissions" => {
+            json!({"actorId": "Kai", "operatorId": "Nova", "canMove": true, "canSpeak": true, "canOrder": true,
+            "canEnterLeave": true, "canModerate": true})
+        }
+        "/v1/operator/overrides" => {
+            json!({"operatorId": "Nova", "action": "unmute_agent", "targetActorId": "Kai", "reason": "r", "metadata": {"a": 1}})
+        }
+        "/v1/rooms/context/pin" => json!({"content": "be kind", "metadata": {"a": 1}}),
         _ => panic!("{method} {path} is new: give it a valid body here"),
     };
     for (name, value) in [
@@ -42,7 +56,9 @@ pub(super) fn valid_body(method: &Method, path: &str) -> Value {
         ("correlationId", "c"),
         ("causationId", "e"),
     ] {
-        body[name] = json!(value);
+        if body.get(name).is_none() {
+            body[name] = json!(value);
+        }
     }
     body
 }

@@ -102,6 +102,7 @@ CREATE TABLE permissions (
     json BLOB NOT NULL,
     PRIMARY KEY (tenant_id, room_id, actor_id)
 ) WITHOUT ROWID;
+CREATE INDEX permissions_by_update ON permissions (tenant_id, updated_at);
 
 CREATE TABLE room_overrides (
     tenant_id TEXT NOT NULL,
@@ -110,6 +111,16 @@ CREATE TABLE room_overrides (
     json BLOB NOT NULL,
     PRIMARY KEY (tenant_id, room_id)
 ) WITHOUT ROWID;
+CREATE INDEX room_overrides_by_update ON room_overrides (tenant_id, updated_at);
+
+CREATE TABLE profiles (
+    tenant_id TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    updated_at INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (tenant_id, actor_id)
+) WITHOUT ROWID;
+CREATE INDEX profiles_by_update ON profiles (tenant_id, updated_at);
 
 CREATE TABLE rooms (
     tenant_id TEXT NOT NULL,
@@ -129,6 +140,13 @@ CREATE TABLE pinned_contexts (
     is_active INTEGER NOT NULL,
     json BLOB NOT NULL,
     PRIMARY KEY (tenant_id, room_id, version)
+) WITHOUT ROWID;
+
+CREATE TABLE pin_heads (
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (tenant_id, room_id)
 ) WITHOUT ROWID;
 
 CREATE TABLE tasks (
@@ -178,6 +196,7 @@ CREATE TABLE audit_entries (
     json BLOB NOT NULL,
     PRIMARY KEY (audit_seq)
 ) WITHOUT ROWID;
+CREATE INDEX audit_entries_by_tenant ON audit_entries (tenant_id, audit_seq);
 CREATE INDEX audit_entries_by_room ON audit_entries (tenant_id, room_id, audit_seq);
 
 CREATE TABLE table_sessions (
