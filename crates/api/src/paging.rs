@@ -5,6 +5,7 @@ use agentcafe_domain::{
     record::{Cell, Find, OrderPlace, Record, StoredRecord},
     refusal::Refusal,
 };
+use agentcafe_store::RecordPage;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 
@@ -31,6 +32,16 @@ fn place(text: &str) -> Option<OrderPlace> {
 /// The `nextCursor` behind the last record of a full page; none if there is nothing more.
 pub(crate) fn next_cursor<R: Record>(find: &Find, page: &[R]) -> Option<String> {
     let last = page.last().filter(|_| page.len() == find.limit)?;
+    Some(cursor_behind(find, last))
+}
+
+/// The `nextCursor` of a page that may have been cut off before its limit; none if there is nothing more.
+pub(crate) fn cursor_of<R: Record>(find: &Find, page: &RecordPage<R>) -> Option<String> {
+    let last = page.records.last().filter(|_| page.may_go_on)?;
+    Some(cursor_behind(find, last))
+}
+
+fn cursor_behind<R: Record>(find: &Find, last: &R) -> String {
     let OrderPlace { sorted_by, key } = find.position(&StoredRecord::of(last));
     let cells: Vec<Value> = std::iter::once(sorted_by)
         .chain(key)
@@ -40,5 +51,5 @@ pub(crate) fn next_cursor<R: Record>(find: &Find, page: &[R]) -> Option<String> 
             Cell::Text(text) => text.as_ref().into(),
         })
         .collect();
-    Some(URL_SAFE_NO_PAD.encode(Value::from(cells).to_string()))
+    URL_SAFE_NO_PAD.encode(Value::from(cells).to_string())
 }

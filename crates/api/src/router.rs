@@ -9,6 +9,7 @@ use agentcafe_domain::{
     grant::{Grant, Granted},
     inbox::{AckMany, AckOne, ItemAcked, ItemsAcked},
     movement::{Intent, IntentExecuted, Move},
+    object::{ObjectWritten, change::ChangeObject, create::CreateObject},
     operator::{Operate, Operated},
     order::Order,
     pin::{Pin, Pinned},
@@ -17,6 +18,12 @@ use agentcafe_domain::{
     room::{RoomUpserted, UpsertRoom},
     rules::Rules,
     session::{ChangeTable, OpenTable, TableChanged, TableOpened},
+    task::{
+        TaskWritten,
+        change::ChangeTask,
+        create::CreateTask,
+        handoff::{HandOver, HandedOver},
+    },
 };
 use axum::{
     Router,
@@ -36,6 +43,7 @@ use crate::{
         events::{self, EventsAsked, MentionsAsked, PageEnd, TimelineAsked, TimelineEnd},
         inbox::{self, InboxAsked, InboxFound},
         intents,
+        objects::{self, ObjectAsked, ObjectFound, ObjectsAsked, ObjectsFound},
         operations::{self, Health},
         operators::{self, AuditAsked, AuditFound, OverridesAnswer, OverridesAsked},
         permissions::{self, PermissionsAnswer, PermissionsAsked},
@@ -46,6 +54,7 @@ use crate::{
         rooms::{self, RoomAnswer, RoomFound, RoomsAsked},
         streams::{self, StreamAsked},
         table_sessions::{self, SessionFound, SessionsAsked, SessionsFound},
+        tasks::{self, HandoffsAsked, HandoffsEnd, TaskAsked, TaskFound, TasksAsked, TasksFound},
         traces::{self, TraceFound},
     },
 };
@@ -61,7 +70,7 @@ pub(crate) const UNMATCHED: &str = "unmatched";
 
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
-    let groups = [operations(), agents(), people(), pins(), commands(), rooms(), listening()];
+    let groups = [operations(), agents(), people(), pins(), commands(), rooms(), work(), listening()];
     groups.into_iter().flatten().collect()
 }
 
@@ -251,6 +260,44 @@ fn rooms() -> Vec<Route> {
         Route::change(SESSION, patch(table_sessions::change), "Private tables", "Invite, shorten or end")
             .body(ChangeTable::describe)
             .answers::<TableChanged>(200),
+    ]
+}
+
+fn work() -> Vec<Route> {
+    const TASK: &str = "/v1/tasks/{taskId}";
+    const HANDOFFS: &str = "/v1/tasks/{taskId}/handoffs";
+    const OBJECT: &str = "/v1/objects/{objectId}";
+    vec![
+        Route::read("/v1/tasks", get(tasks::list), "Tasks", "What is to be done")
+            .query(TasksAsked::read)
+            .answers::<TasksFound>(200),
+        Route::mutation("/v1/tasks", post(tasks::create), "Tasks", "Create a task")
+            .body(CreateTask::read)
+            .answers::<TaskWritten>(201),
+        Route::read(TASK, get(tasks::by_id), "Tasks", "One task")
+            .query(TaskAsked::read)
+            .answers::<TaskFound>(200),
+        Route::change(TASK, patch(tasks::change), "Tasks", "Change a task")
+            .body(ChangeTask::describe)
+            .answers::<TaskWritten>(200),
+        Route::read(HANDOFFS, get(tasks::handoffs), "Tasks", "How a task was handed over")
+            .query(HandoffsAsked::read)
+            .lists_events::<HandoffsEnd>("handoffs"),
+        Route::mutation(HANDOFFS, post(tasks::hand_over), "Tasks", "Hand a task over")
+            .body(HandOver::describe)
+            .answers::<HandedOver>(200),
+        Route::read("/v1/objects", get(objects::list), "Objects", "What lies in the rooms")
+            .query(ObjectsAsked::read)
+            .answers::<ObjectsFound>(200),
+        Route::mutation("/v1/objects", post(objects::create), "Objects", "Create a shared object")
+            .body(CreateObject::read)
+            .answers::<ObjectWritten>(201),
+        Route::read(OBJECT, get(objects::by_id), "Objects", "One shared object")
+            .query(ObjectAsked::read)
+            .answers::<ObjectFound>(200),
+        Route::change(OBJECT, patch(objects::change), "Objects", "Change a shared object")
+            .body(ChangeObject::describe)
+            .answers::<ObjectWritten>(200),
     ]
 }
 

@@ -20,8 +20,8 @@ use crate::{
     trace::StepCode,
 };
 
-/// The most that a client may add as `metadata`, in bytes of JSON.
-const MAX_METADATA_BYTES: usize = 64 * 1_024;
+/// The largest `metadata`, or other object of a client that records keep as it is, in bytes of JSON.
+pub const MAX_OBJECT_BYTES: usize = 64 * 1_024;
 const MAX_CAUSATION_CHARS: usize = 128;
 
 /// What sets one agent's command apart from another.
@@ -110,10 +110,9 @@ pub fn bounded_text(field: &str, text: Option<String>, max: usize) -> Result<Opt
 /// `ERR_OUT_OF_BOUNDS {field, max, value}`.
 pub fn bounded_object(
     field: &str,
-    object: Option<Map<String, Value>>,
+    object: Map<String, Value>,
     max: usize,
 ) -> Result<Map<String, Value>, Refusal> {
-    let object = object.unwrap_or_default();
     let bytes = serde_json::to_vec(&object).map_or(usize::MAX, |json| json.len());
     if bytes <= max {
         return Ok(object);
@@ -131,7 +130,7 @@ pub fn bounded_object(
 /// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
 pub fn metadata(fields: &Fields) -> Result<Option<Map<String, Value>>, Refusal> {
     let sent = fields.object("metadata")?;
-    sent.map(|object| bounded_object("metadata", Some(object), MAX_METADATA_BYTES)).transpose()
+    sent.map(|object| bounded_object("metadata", object, MAX_OBJECT_BYTES)).transpose()
 }
 
 /// Reads the id of the event that a client says caused its command.

@@ -234,6 +234,11 @@ fn unread(moment: &Moment<'_>, owner: &ActorInRoom) -> Result<u64, Halt> {
     Ok(moment.get::<UnreadCount>(owner.key())?.map_or(0, |count| count.unread))
 }
 
+/// The counter that an item for this actor changes.
+pub(crate) fn counter(owner: &ActorInRoom) -> Query {
+    Query::one::<UnreadCount>(owner.key())
+}
+
 /// Changes the unread counter of the item's owner in the item's room.
 pub(crate) fn count(moment: &mut Moment<'_>, item: &InboxItem, change: i64) -> Result<(), Halt> {
     let owner = item.owner();

@@ -6,10 +6,21 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    ids::{ActorId, RoomId, TenantId},
+    command::Moment,
+    event::EmittedEvent,
+    ids::{ActorId, CorrelationId, RoomId, TenantId},
     record::{Cell, Key, Record, Table},
     time::Timestamp,
 };
+
+pub mod change;
+pub mod create;
+pub mod handoff;
+#[cfg(test)]
+mod tests;
+
+/// How much of a task may be done, in percent.
+const PROGRESS: std::ops::RangeInclusive<i64> = 0..=100;
 
 /// How far a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +35,10 @@ pub enum TaskState {
 }
 
 impl TaskState {
+    /// The names of the states, in the contract's order.
+    pub const NAMES: [(&str, Self); 3] =
+        [("open", Self::Open), ("active", Self::Active), ("done", Self::Done)];
+
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -68,6 +83,50 @@ pub struct Task {
     pub completed_by: Option<ActorId>,
 }
 
+impl Task {
+    /// The key of a task.
+    pub fn key_of(task_id: Uuid) -> Key {
+        vec![task_id.to_string().as_str().into()]
+    }
+
+    /// Goes to a state: who finishes a task and when is kept for as long as it stays finished, and all of it is done then.
+    fn go(&mut self, state: TaskState, by: &ActorId, now: Timestamp) {
+        match (self.state, state) {
+            (TaskState::Done, TaskState::Done) => {}
+            (_, TaskState::Done) => {
+                self.completed_at = Some(now);
+                self.completed_by = Some(by.clone());
+            }
+            _ => {
+                self.completed_at = None;
+                self.completed_by = None;
+            }
+        }
+        self.state = state;
+        self.advance(self.progress);
+    }
+
+    /// Sets how much is done; of a finished task that is all of it.
+    fn advance(&mut self, progress: i64) {
+        self.progress = if self.state == TaskState::Done { *PROGRESS.end() } else { progress };
+    }
+}
+
+/// The answer to whoever created or changed a task.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskWritten {
+    task: Task,
+    emitted_events: Vec<EmittedEvent>,
+    correlation_id: CorrelationId,
+}
+
+impl TaskWritten {
+    fn of(moment: &Moment<'_>, task: Task) -> Self {
+        Self { task, emitted_events: moment.emitted(), correlation_id: moment.correlation_id.clone() }
+    }
+}
+
 impl Record for Task {
     const TABLE: &'static Table = &Table {
         name: "tasks",
@@ -76,7 +135,7 @@ impl Record for Task {
     };
 
     fn key(&self) -> Key {
-        vec![self.task_id.to_string().as_str().into()]
+        Self::key_of(self.task_id)
     }
 
     fn columns(&self) -> Vec<Cell> {

@@ -11,5 +11,5 @@ pub use envelope::{Answer, Envelope, Failure, Origin, Request, TraceNote};
 pub use event_query::{EventFilter, EventPage, EventQuery, LoggedEvent};
 pub use sqlite::open::OpenError;
 pub use sqlite::writer::TurnReport;
-pub use store::{Options, ReadError, Store};
+pub use store::{Options, ReadError, RecordPage, Store};
 pub use turn::refusal_step;

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     envelope::{Answer, Envelope, Failure, TraceNote},
-    event_query::{EventPage, EventQuery},
+    event_query::{EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES},
     sqlite::{
         database::Database,
         events,
@@ -53,6 +53,15 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 #[error("the store cannot be read right now")]
 pub struct ReadError;
+
+/// A page of records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordPage<R> {
+    /// What was found.
+    pub records: Vec<R>,
+    /// Whether there may be more behind the last.
+    pub may_go_on: bool,
+}
 
 struct Readers {
     idle: Mutex<Vec<Connection>>,
@@ -200,6 +209,14 @@ impl Store {
         }
     }
 
+    /// The events at these places, in this order: all of them, or as many as a page holds.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn events_at(&self, places: Vec<Sequence>) -> Result<Vec<LoggedEvent>, ReadError> {
+        self.read(move |connection| events::at(connection, &places, MAX_PAGE_BYTES)).await
+    }
+
     /// The place of the event with this id, if there is one.
     ///
     /// # Errors
@@ -224,6 +241,17 @@ impl Store {
     pub async fn find<R: Record>(&self, find: Find) -> Result<Vec<R>, ReadError> {
         let stored = self.read(move |connection| records::find(connection, &find)).await?;
         stored.iter().map(readable).collect()
+    }
+
+    /// A page of the records that `find` selects: all of them, or as many as a page holds.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn page<R: Record>(&self, find: Find) -> Result<RecordPage<R>, ReadError> {
+        let found = self.read(move |connection| records::find_within(connection, &find, MAX_PAGE_BYTES));
+        let (stored, may_go_on) = found.await?;
+        let records = stored.iter().map(readable).collect::<Result<_, _>>()?;
+        Ok(RecordPage { records, may_go_on })
     }
 
     /// What became of the requests with this correlation id; of one tenant if given.

@@ -2,7 +2,10 @@
 
 use agentcafe_testkit::{Value, json};
 
-use crate::{cafe, log};
+use crate::{
+    cafe, log,
+    tasks::{change, create, newest_first},
+};
 
 /// CONTRACT 25.1: in an empty café: the paths to go on from, the two rooms, nobody, nothing, and the cursor 0.
 #[tokio::test]
@@ -118,6 +121,47 @@ async fn a_room_shows_who_is_active() {
     assert_eq!(actors, ["E", "A"]);
     let attic = client.get("/v1/bootstrap?roomId=attic").await;
     assert_eq!(attic.data()["room"]["presence"][0]["actorId"], "C");
+}
+
+/// CONTRACT 25.1: a room's tasks, active before open and the newest change first; an actor's own in all rooms; none that is
+/// done.
+#[tokio::test]
+async fn tasks_wait_in_their_order() {
+    let (_server, client) = cafe().await;
+    let mut tasks = Vec::new();
+    for (title, room, assignee, state) in [
+        ("a", "main", Some("Kai"), None),
+        ("b", "main", None, None),
+        ("c", "main", None, Some("active")),
+        ("d", "attic", Some("Kai"), None),
+        ("e", "main", None, None),
+        ("f", "main", Some("Kai"), Some("open")),
+        ("g", "main", Some("Kai"), Some("done")),
+    ] {
+        let mut fields = json!({"title": title, "roomId": room, "assigneeActorId": assignee});
+        if let Some(state) = state {
+            fields["state"] = json!(state);
+        }
+        tasks.push(create(&client, fields).await);
+    }
+    let titles = |tasks: &Value| -> Vec<Value> {
+        tasks.as_array().unwrap().iter().map(|task| task["title"].clone()).collect()
+    };
+    let view =
+        async |query: &str| client.get(&format!("/v1/bootstrap?actorId=Kai{query}")).await.data().clone();
+    let check = |data: &Value, tasks: &[Value], active: &[&str], open: &[&str], own: &[&str]| {
+        let order = |wanted: &[&str]| newest_first(tasks, "taskId", wanted);
+        assert_eq!(titles(&data["room"]["openOrActiveTasks"]), [order(active), order(open)].concat());
+        assert_eq!(titles(&data["actor"]["assignedTasks"]), order(own));
+    };
+    check(&view("").await, &tasks, &["c", "a"], &["f", "e", "b"], &["f", "d", "a"]);
+    let path = format!("/v1/tasks/{}", tasks[2]["taskId"].as_str().unwrap());
+    let body = json!({"actorId": "Nova", "assigneeActorId": "Kai", "state": "open"});
+    tasks[2] = change(&client, &path, body).await.data()["task"].clone();
+    let data = view("").await;
+    check(&data, &tasks, &["a"], &["c", "f", "e", "b"], &["c", "f", "d", "a"]);
+    assert!(data["room"]["openOrActiveTasks"].as_array().unwrap().contains(&tasks[2]));
+    assert_eq!(view("&includeBacklog=false").await["room"]["openOrActiveTasks"], json!([]));
 }
 
 /// CONTRACT 25.1: the cursor is the log's head, so a poll from it hears what comes next and nothing before.

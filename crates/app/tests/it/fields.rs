@@ -60,6 +60,8 @@ async fn identities_are_checked_first() {
         "/v1/conversations/messages",
         "/v1/intents/execute",
         "/v1/presence/heartbeat",
+        "/v1/tasks",
+        "/v1/objects",
         "/v1/inbox/ack",
         "/v1/inbox/0190b5a0-0000-7000-8000-000000000000/ack",
     ] {

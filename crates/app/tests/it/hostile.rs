@@ -113,13 +113,24 @@ fn places_in(value: &Value, at: &str, places: &mut Vec<String>) {
     }
 }
 
-/// A mutation of the document, and the fields that its body has.
+/// A mutation of the document, the path it is sent to, and the fields that its body has.
 #[derive(Clone, Debug)]
 struct Mutation {
     method: Method,
     path: String,
+    target: String,
     fields: Vec<String>,
     required: Vec<String>,
+}
+
+/// Makes what some paths name, and tells its ids; other paths name what nothing has.
+async fn things(client: &Client) -> Vec<(String, String)> {
+    let mut ids = Vec::new();
+    for (path, thing, id) in [("/v1/tasks", "task", "taskId"), ("/v1/objects", "object", "objectId")] {
+        let made = client.act(path, json!({"actorId": "Nova", "title": "t"})).await;
+        ids.push((format!("{{{id}}}"), made.data()[thing][id].as_str().unwrap_or_default().to_owned()));
+    }
+    ids
 }
 
 impl Mutation {
@@ -128,8 +139,7 @@ impl Mutation {
     }
 
     fn request(&self, client: &Client) -> Request {
-        let path = self.path.split('/').map(|part| if part.starts_with('{') { NOBODY } else { part });
-        client.request(self.method.clone(), &path.collect::<Vec<_>>().join("/")).key(&fresh_key())
+        client.request(self.method.clone(), &self.target).key(&fresh_key())
     }
 }
 
@@ -158,10 +168,17 @@ async fn mutations(client: &Client) -> Vec<Mutation> {
             .filter_map(|name| Some(name.as_str()?.to_owned()))
             .collect::<Vec<_>>()
     };
+    let things = things(client).await;
+    let named = |part: &str| match things.iter().find(|(name, _)| name == part) {
+        Some((_, id)) => id.clone(),
+        None if part.starts_with('{') => NOBODY.to_owned(),
+        None => part.to_owned(),
+    };
     let mutation = |(method, path, operation): (String, String, Value)| {
         let method = method.to_uppercase().parse().expect("a method");
+        let target = path.split('/').map(named).collect::<Vec<_>>().join("/");
         let required = required(&operation);
-        Mutation { method, path, fields: fields(&operation), required }
+        Mutation { method, path, target, fields: fields(&operation), required }
     };
     operations.map(mutation).collect()
 }

@@ -153,6 +153,16 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/v1/rooms/context/pin"),
     ("post", "/v1/rooms/context/pin"),
     ("get", "/v1/rooms/context/history"),
+    ("get", "/v1/tasks"),
+    ("post", "/v1/tasks"),
+    ("get", "/v1/tasks/{taskId}"),
+    ("patch", "/v1/tasks/{taskId}"),
+    ("get", "/v1/tasks/{taskId}/handoffs"),
+    ("post", "/v1/tasks/{taskId}/handoffs"),
+    ("get", "/v1/objects"),
+    ("post", "/v1/objects"),
+    ("get", "/v1/objects/{objectId}"),
+    ("patch", "/v1/objects/{objectId}"),
 ];
 
 /// Method and path of every operation of the OpenAPI document.

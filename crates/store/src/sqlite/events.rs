@@ -76,6 +76,26 @@ fn last_before(connection: &Connection, head: Sequence, moment: Timestamp) -> ru
     Ok(Sequence(low))
 }
 
+/// The events at these places, in this order; after the first, only as many as `max_bytes` hold.
+pub(crate) fn at(
+    connection: &Connection,
+    places: &[Sequence],
+    max_bytes: usize,
+) -> rusqlite::Result<Vec<LoggedEvent>> {
+    let mut statement =
+        connection.prepare_cached("SELECT sequence, type, json FROM events WHERE sequence = ?1")?;
+    let (mut events, mut bytes) = (Vec::with_capacity(places.len()), 0);
+    for place in places {
+        let Some(found) = statement.query_row([number(*place)], event).optional()? else { continue };
+        bytes += found.json.len();
+        if bytes > max_bytes && !events.is_empty() {
+            break;
+        }
+        events.push(found);
+    }
+    Ok(events)
+}
+
 /// A page of the log, and how far was looked.
 pub(crate) fn read(connection: &Connection, query: &EventQuery) -> rusqlite::Result<EventPage> {
     let transaction = connection.unchecked_transaction()?;

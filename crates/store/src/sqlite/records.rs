@@ -129,6 +129,16 @@ fn behind(find: &Find, first: usize) -> String {
 
 /// The records that `find` selects.
 pub(crate) fn find(connection: &Connection, find: &Find) -> rusqlite::Result<Vec<StoredRecord>> {
+    find_within(connection, find, usize::MAX).map(|(found, _)| found)
+}
+
+/// The records that `find` selects: after the first, only as many as `max_bytes` of JSON hold. And whether a limit may have
+/// cut off more.
+pub(crate) fn find_within(
+    connection: &Connection,
+    find: &Find,
+    max_bytes: usize,
+) -> rusqlite::Result<(Vec<StoredRecord>, bool)> {
     let table = find.table;
     let mut conditions: Vec<_> =
         find.conditions.iter().enumerate().map(|(at, one)| condition(one, at + 1)).collect();
@@ -151,11 +161,17 @@ pub(crate) fn find(connection: &Connection, find: &Find) -> rusqlite::Result<Vec
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values.into_iter().map(Bound)))?;
-    let mut found = Vec::new();
+    let (mut found, mut bytes) = (Vec::new(), 0_usize);
     while let Some(row) = rows.next()? {
-        found.push(record(table, row)?);
+        let record = record(table, row)?;
+        bytes = bytes.saturating_add(record.json.len());
+        if bytes > max_bytes && !found.is_empty() {
+            return Ok((found, true));
+        }
+        found.push(record);
     }
-    Ok(found)
+    let is_full = found.len() == find.limit;
+    Ok((found, is_full))
 }
 
 /// Writes a record over whatever was there.

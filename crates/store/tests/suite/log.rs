@@ -1,7 +1,7 @@
 //! The log: events are found by their id, and read as they were written, byte for byte.
 
 use agentcafe_domain::{event::Event, ids::Sequence};
-use agentcafe_store::{EventFilter, EventQuery};
+use agentcafe_store::{EventFilter, EventQuery, event_query::MAX_PAGE_BYTES};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -29,6 +29,36 @@ async fn an_event_is_the_same_bytes_wherever_it_is_read() {
     opened.close();
     let opened = place.open();
     assert_eq!(opened.store.events(all()).await.unwrap().events, from_memory.events);
+    opened.close();
+}
+
+/// CONTRACT 25.3: the events at given places, in the order asked for, the same bytes as in a page; promise 5: a page of them
+/// holds what a page holds, and one event always.
+#[tokio::test]
+async fn events_are_read_at_their_places() {
+    let place = Place::new();
+    let opened = place.open();
+    let long = "x".repeat(MAX_PAGE_BYTES / 2);
+    for text in ["a", "b", long.as_str(), long.as_str(), "c"] {
+        opened.store.submit(says(&actor("main", "Nova"), &[text])).await.unwrap();
+    }
+    let all = EventQuery {
+        max_bytes: usize::MAX,
+        ..EventQuery::after(EventFilter::default(), Sequence::START, 10)
+    };
+    let log = opened.store.events(all).await.unwrap().events;
+    let cases: [(&[u64], &[usize]); 6] = [
+        (&[], &[]),
+        (&[2], &[1]),
+        (&[5, 1, 2], &[4, 0, 1]),
+        (&[1, 9, 2], &[0, 1]),
+        (&[1, 3, 4, 5], &[0, 2]),
+        (&[4], &[3]),
+    ];
+    for (asked, want) in cases {
+        let got = opened.store.events_at(asked.iter().map(|at| Sequence(*at)).collect()).await.unwrap();
+        assert_eq!(got, want.iter().map(|at| log[*at].clone()).collect::<Vec<_>>(), "{asked:?}");
+    }
     opened.close();
 }
 

@@ -47,6 +47,18 @@ pub(super) fn valid_body(method: &Method, path: &str) -> Value {
             json!({"operatorId": "Nova", "action": "unmute_agent", "targetActorId": "Kai", "reason": "r", "metadata": {"a": 1}})
         }
         "/v1/rooms/context/pin" => json!({"content": "be kind", "metadata": {"a": 1}}),
+        "/v1/tasks" | "/v1/tasks/{taskId}" => {
+            json!({"title": "t", "description": "d", "state": "active",
+            "assigneeActorId": "Kai", "progress": 5, "metadata": {"a": [1]}})
+        }
+        "/v1/tasks/{taskId}/handoffs" => {
+            json!({"action": "assign", "toAssigneeActorId": "Kai", "note": "n", "blockedReason": "b",
+            "threadId": "t", "replyToEventId": "e", "metadata": {"a": 1}})
+        }
+        "/v1/objects" | "/v1/objects/{objectId}" => {
+            json!({"objectType": "token", "objectKey": "k", "title": "t", "content": "c", "data": {"a": [1]},
+            "quantity": 3, "metadata": {"a": 1}})
+        }
         _ => panic!("{method} {path} is new: give it a valid body here"),
     };
     for (name, value) in [

@@ -160,8 +160,33 @@ CREATE TABLE tasks (
     json BLOB NOT NULL,
     PRIMARY KEY (task_id)
 ) WITHOUT ROWID;
+CREATE INDEX tasks_by_update ON tasks (tenant_id, updated_at);
 CREATE INDEX tasks_by_room ON tasks (tenant_id, room_id, updated_at);
+CREATE INDEX tasks_by_state ON tasks (tenant_id, room_id, state, updated_at);
 CREATE INDEX tasks_by_assignee ON tasks (tenant_id, assignee_actor_id, updated_at);
+
+CREATE TABLE task_handoffs (
+    task_id TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (task_id, sequence)
+) WITHOUT ROWID;
+
+CREATE TABLE shared_objects (
+    object_id TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    object_type TEXT NOT NULL,
+    object_key TEXT,
+    created_by TEXT NOT NULL,
+    updated_by TEXT NOT NULL,
+    updated_at INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (object_id)
+) WITHOUT ROWID;
+CREATE INDEX shared_objects_by_update ON shared_objects (tenant_id, updated_at);
+CREATE INDEX shared_objects_by_room ON shared_objects (tenant_id, room_id, updated_at);
+CREATE INDEX shared_objects_by_key ON shared_objects (tenant_id, object_key, updated_at);
 
 CREATE TABLE inbox_items (
     inbox_id TEXT NOT NULL,

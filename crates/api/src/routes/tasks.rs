@@ -1,0 +1,182 @@
+//! `/v1/tasks`: lists, one task, creating and changing it, and handing it over.
+
+use agentcafe_domain::{
+    fields::Fields,
+    ids::{ActorId, RoomId, Sequence, TenantId},
+    record::{Find, OrderPlace},
+    refusal::Refusal,
+    task::{
+        Task, TaskState,
+        change::ChangeTask,
+        create::CreateTask,
+        handoff::{HandOver, HandoffPlace},
+    },
+    work::{self, Changer},
+};
+use agentcafe_store::Store;
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    answer,
+    input::{Asked, PathId, Sent},
+    paging,
+    problem::Problem,
+};
+
+const LIMIT: usize = 200;
+const MAX_LIMIT: usize = 1_000;
+const HANDOFF_LIMIT: usize = 100;
+const MAX_HANDOFF_LIMIT: usize = 500;
+
+/// What a list of tasks is asked for.
+pub(crate) struct TasksAsked {
+    tenant: TenantId,
+    room: Option<RoomId>,
+    state: Option<TaskState>,
+    assignee: Option<ActorId>,
+    created_by: Option<ActorId>,
+    cursor: Option<OrderPlace>,
+    limit: usize,
+}
+
+impl TasksAsked {
+    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+        Ok(Self {
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            room: query.room("roomId")?,
+            state: query.choice("state", &TaskState::NAMES)?,
+            assignee: query.actor("assigneeActorId")?,
+            created_by: query.actor("createdBy")?,
+            cursor: paging::cursor::<Task>(query)?,
+            limit: query.limit(LIMIT, MAX_LIMIT)?,
+        })
+    }
+
+    fn find(self) -> Find {
+        Find::all::<Task>("updated_at", self.limit)
+            .newest_first()
+            .is("tenant_id", &self.tenant)
+            .is_if_given("room_id", self.room.as_ref())
+            .is_if_given("state", self.state.map(TaskState::as_str))
+            .is_if_given("assignee_actor_id", self.assignee.as_ref())
+            .is_if_given("created_by", self.created_by.as_ref())
+            .behind(self.cursor)
+    }
+}
+
+/// The answer to a list.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TasksFound {
+    tasks: Vec<Task>,
+    count: usize,
+    next_cursor: Option<String>,
+}
+
+pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
+    let find = TasksAsked::read(&asked.query)?.find();
+    let page = asked.app.engine.store.page::<Task>(find.clone()).await?;
+    let next_cursor = paging::cursor_of(&find, &page);
+    Ok(answer::found(&TasksFound { count: page.records.len(), tasks: page.records, next_cursor }))
+}
+
+/// Whose task is asked for.
+pub(crate) struct TaskAsked {
+    tenant: TenantId,
+}
+
+impl TaskAsked {
+    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+        Ok(Self { tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard) })
+    }
+}
+
+/// One task.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct TaskFound {
+    task: Task,
+}
+
+/// The task with this id in this tenant. Tasks neither vanish nor move.
+async fn find(store: &Store, tenant: &TenantId, id: &str) -> Result<Task, Problem> {
+    let task = match Uuid::parse_str(id) {
+        Ok(task_id) => store.get::<Task>(Task::key_of(task_id)).await?,
+        Err(_) => None,
+    };
+    let own = task.filter(|task| task.tenant_id == *tenant);
+    own.ok_or_else(|| work::not_found(tenant, "taskId", id).into())
+}
+
+pub(crate) async fn by_id(PathId(id): PathId, asked: Asked) -> Result<Response, Problem> {
+    let TaskAsked { tenant } = TaskAsked::read(&asked.query)?;
+    let task = find(&asked.app.engine.store, &tenant, &id).await?;
+    Ok(answer::found(&TaskFound { task }))
+}
+
+pub(crate) async fn create(sent: Sent) -> Result<Response, Problem> {
+    let command = CreateTask::read(&sent.body)?;
+    let actor = command.actor().clone();
+    let ids = [actor.tenant_id.as_str(), actor.room_id.as_str(), actor.actor_id.as_str()];
+    let scope = [ids[0], ids[1], "tasks", "create", ids[2]];
+    sent.execute((&actor).into(), &scope, command).await
+}
+
+pub(crate) async fn change(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {
+    let changer = Changer::read(&sent.query, &sent.body)?;
+    let task = find(&sent.app.engine.store, &changer.tenant_id, &id).await?;
+    let task_id = task.task_id.to_string();
+    let command = ChangeTask::read(&sent.body, changer, task);
+    let actor = command.actor().clone();
+    let scope = [actor.tenant_id.as_str(), actor.room_id.as_str(), "tasks", &task_id, "patch"];
+    sent.execute((&actor).into(), &scope, command).await
+}
+
+pub(crate) async fn hand_over(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {
+    let changer = Changer::read(&sent.query, &sent.body)?;
+    let task = find(&sent.app.engine.store, &changer.tenant_id, &id).await?;
+    let task_id = task.task_id.to_string();
+    let command = HandOver::read(&sent.body, changer, task);
+    let actor = command.actor().clone();
+    let scope = [actor.tenant_id.as_str(), actor.room_id.as_str(), "tasks", &task_id, "handoff"];
+    sent.execute((&actor).into(), &scope, command).await
+}
+
+/// What a list of handoffs is asked for.
+pub(crate) struct HandoffsAsked {
+    tenant: TenantId,
+    cursor: Sequence,
+    limit: usize,
+}
+
+impl HandoffsAsked {
+    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+        Ok(Self {
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            cursor: query.sequence("cursor")?.unwrap_or(Sequence::START),
+            limit: query.limit(HANDOFF_LIMIT, MAX_HANDOFF_LIMIT)?,
+        })
+    }
+}
+
+/// Where a page of handoffs ends.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HandoffsEnd {
+    task_id: Uuid,
+    count: usize,
+    next_cursor: Sequence,
+}
+
+pub(crate) async fn handoffs(PathId(id): PathId, asked: Asked) -> Result<Response, Problem> {
+    let HandoffsAsked { tenant, cursor, limit } = HandoffsAsked::read(&asked.query)?;
+    let store = &asked.app.engine.store;
+    let task_id = find(store, &tenant, &id).await?.task_id;
+    let places: Vec<HandoffPlace> = store.find(HandoffPlace::after(task_id, cursor, limit)).await?;
+    let events = store.events_at(places.iter().map(|place| place.sequence).collect()).await?;
+    let next_cursor = events.last().map_or(cursor, |event| event.sequence);
+    let end = HandoffsEnd { task_id, count: events.len(), next_cursor };
+    Ok(answer::events("handoffs", &events, &end))
+}

@@ -1,0 +1,297 @@
+//! Shared objects: creating, reading and changing them, as clients see it.
+
+use agentcafe_testkit::{Client, Method, Value, json};
+
+use crate::{
+    cafe, log,
+    tasks::{change, newest_first},
+};
+
+/// An id that no object has.
+const NOBODY: &str = "0190b5a0-0000-7000-8000-000000000000";
+
+/// Creates an object as Nova, unless the fields name another actor.
+async fn create(client: &Client, mut fields: Value) -> Value {
+    if fields.get("actorId").is_none() {
+        fields["actorId"] = json!("Nova");
+    }
+    let answer = client.act("/v1/objects", fields).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    answer.data()["object"].clone()
+}
+
+fn path_of(object: &Value) -> String {
+    format!("/v1/objects/{}", object["objectId"].as_str().expect("an id"))
+}
+
+/// The object's fields as its events show them.
+fn payload_of(object: &Value) -> Value {
+    let mut payload = object.clone();
+    for name in ["tenantId", "roomId"] {
+        payload.as_object_mut().expect("an object").remove(name);
+    }
+    payload
+}
+
+/// CONTRACT 9.21 and 7.8: an object that is created is answered whole, told whole, and found.
+#[tokio::test]
+async fn an_object_is_created_told_and_found() {
+    let (_server, client) = cafe().await;
+    let body = json!({"actorId": "Nova", "roomId": "attic", "objectType": " TOKEN ", "objectKey": "beans", "title": "Beans",
+        "content": "", "data": {"origin": "Kenya"}, "metadata": {"a": 1}, "correlationId": "c-1"});
+    let answer = client.act("/v1/objects", body).await;
+    assert_eq!(answer.status, 201);
+    let data = answer.data();
+    let object = &data["object"];
+    let want = json!({"objectId": object["objectId"], "tenantId": "default", "roomId": "attic", "objectType": "token",
+        "objectKey": "beans", "title": "Beans", "content": null, "data": {"origin": "Kenya"}, "quantity": 0,
+        "metadata": {"a": 1}, "version": 1, "createdBy": "Nova", "updatedBy": "Nova", "createdAt": object["createdAt"],
+        "updatedAt": object["createdAt"]});
+    assert_eq!(object, &want);
+    let [event] = log(&client).await.try_into().unwrap();
+    assert_eq!((&event["type"], &event["causationId"]), (&json!("shared_object_created"), &json!(null)));
+    assert_eq!((&event["payload"], &event["roomId"]), (&payload_of(object), &json!("attic")));
+    let told =
+        json!([{"eventId": event["eventId"], "sequence": event["sequence"], "eventType": event["type"]}]);
+    assert_eq!((&data["emittedEvents"], &data["correlationId"]), (&told, &json!("c-1")));
+    assert_eq!(client.get(&path_of(object)).await.data(), &json!({"object": want}));
+    let plain = create(&client, json!({})).await;
+    assert_eq!(
+        (&plain["objectType"], &plain["quantity"], &plain["roomId"]),
+        (&json!("note"), &json!(null), &json!("main"))
+    );
+}
+
+/// CONTRACT 9.21: what a patch names is changed, one version up, by whom; in the object's own room.
+#[tokio::test]
+async fn an_object_is_changed_in_its_room() {
+    let (_server, client) = cafe().await;
+    let object =
+        create(&client, json!({"roomId": "attic", "title": "t", "content": "c", "data": {"a": 1}})).await;
+    let body =
+        json!({"actorId": "Kai", "roomId": "cellar", "objectType": "token", "title": null, "data": {"b": 2}});
+    let answer = change(&client, &path_of(&object), body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let changed = &answer.data()["object"];
+    let mut want = object.clone();
+    for (name, value) in [
+        ("objectType", json!("token")),
+        ("title", json!(null)),
+        ("data", json!({"b": 2})),
+        ("quantity", json!(0)),
+        ("version", json!(2)),
+        ("updatedBy", json!("Kai")),
+        ("updatedAt", changed["updatedAt"].clone()),
+    ] {
+        want[name] = value;
+    }
+    assert_eq!(changed, &want);
+    let event = log(&client).await.pop().unwrap();
+    let mut payload = payload_of(&want);
+    payload["changedFields"] = json!(["objectType", "title", "data", "quantity"]);
+    assert_eq!((&event["type"], &event["payload"]), (&json!("shared_object_updated"), &payload));
+    assert_eq!((&event["roomId"], &event["actorId"]), (&json!("attic"), &json!("Kai")));
+    assert_eq!(answer.data()["emittedEvents"][0]["eventId"], event["eventId"]);
+}
+
+/// RULINGS J1 and J8: another version than the expected is a conflict; a type cannot be taken away; nothing happens then.
+#[tokio::test]
+async fn a_change_is_refused() {
+    let (_server, client) = cafe().await;
+    let object = create(&client, json!({})).await;
+    let path = path_of(&object);
+    let types = json!(["whiteboard", "note", "token"]);
+    let seven = json!(["objectType", "objectKey", "title", "content", "data", "quantity", "metadata"]);
+    let cases = [
+        (
+            json!({"title": "t", "expectedVersion": 2}),
+            409,
+            "ERR_CONFLICT",
+            json!({"tenantId": "default", "objectId": object["objectId"], "expectedVersion": 2, "version": 1}),
+        ),
+        (
+            json!({"title": "t", "expectedVersion": "one"}),
+            400,
+            "ERR_VALIDATION",
+            json!({"field": "expectedVersion", "value": "one"}),
+        ),
+        (
+            json!({"objectType": null}),
+            400,
+            "ERR_INVALID_ENUM",
+            json!({"field": "objectType", "allowed": types}),
+        ),
+        (json!({}), 400, "ERR_VALIDATION", json!({"fields": seven})),
+        (
+            json!({"quantity": -2}),
+            400,
+            "ERR_OUT_OF_BOUNDS",
+            json!({"field": "quantity", "min": 0, "max": 9_007_199_254_740_991_i64, "value": -2.0}),
+        ),
+        (
+            json!({"metadata": {"a": "x".repeat(70_000)}}),
+            400,
+            "ERR_OUT_OF_BOUNDS",
+            json!({"field": "metadata", "max": 65_536, "value": 70_008}),
+        ),
+    ];
+    for (mut body, status, code, mut details) in cases {
+        body["actorId"] = json!("Kai");
+        let answer = change(&client, &path, body).await;
+        details["correlationId"] = json!(answer.header("x-correlation-id"));
+        assert_eq!(answer.refusal(status, code), &details);
+    }
+    assert_eq!(client.get(&path).await.data()["object"], object);
+    assert_eq!(log(&client).await.len(), 1);
+}
+
+/// CONTRACT 9.21 and 11, RULINGS J5: newest change first, by every filter, page by page; other tenants' do not show.
+#[tokio::test]
+async fn objects_are_listed() {
+    let (_server, client) = cafe().await;
+    let mut objects = Vec::new();
+    for fields in [
+        json!({"title": "a", "objectKey": "k 1"}),
+        json!({"title": "b", "roomId": "attic", "objectType": "token"}),
+        json!({"title": "c", "actorId": "Zoe"}),
+        json!({"title": "d", "tenantId": "acme"}),
+    ] {
+        objects.push(create(&client, fields).await);
+    }
+    let later = change(&client, &path_of(&objects[0]), json!({"actorId": "Bo", "content": "c"})).await;
+    objects[0] = later.data()["object"].clone();
+    let cases = [
+        ("", vec!["a", "c", "b"]),
+        ("roomId=main", vec!["a", "c"]),
+        ("objectType=Token", vec!["b"]),
+        ("objectKey=k%201", vec!["a"]),
+        ("objectKey=k", vec![]),
+        ("createdBy=Nova", vec!["a", "b"]),
+        ("updatedBy=Bo", vec!["a"]),
+        ("createdBy=Zoe&roomId=attic", vec![]),
+        ("tenantId=acme", vec!["d"]),
+        ("limit=-5", vec!["a"]),
+    ];
+    for (query, want) in cases {
+        let data = client.get(&format!("/v1/objects?{query}")).await.data().clone();
+        let found = data["objects"].as_array().unwrap();
+        let titles: Vec<Value> = found.iter().map(|object| object["title"].clone()).collect();
+        assert_eq!(titles, newest_first(&objects, "objectId", &want), "{query}");
+        assert_eq!(data["count"], want.len(), "{query}");
+    }
+    let mut cursor = String::new();
+    for want in newest_first(&objects, "objectId", &["a", "b", "c"]) {
+        let page = client.get(&format!("/v1/objects?limit=1{cursor}")).await.data().clone();
+        assert_eq!(page["objects"][0]["title"], want);
+        cursor = format!("&cursor={}", page["nextCursor"].as_str().unwrap());
+    }
+    let end = client.get(&format!("/v1/objects?limit=1{cursor}")).await;
+    assert_eq!(end.data(), &json!({"objects": [], "count": 0, "nextCursor": null}));
+    for (query, code, field) in [
+        ("objectType=cup", "ERR_INVALID_ENUM", "objectType"),
+        ("limit=1.5", "ERR_VALIDATION", "limit"),
+        ("cursor=bm9uZQ", "ERR_VALIDATION", "cursor"),
+    ] {
+        let answer = client.get(&format!("/v1/objects?{query}")).await;
+        assert_eq!(answer.refusal(400, code)["field"], field);
+    }
+}
+
+/// Promise 5: a page holds 4 MiB; what does not fit comes with the next, each object once.
+#[tokio::test]
+async fn large_objects_come_page_by_page() {
+    const OBJECTS: usize = 40;
+    let (_server, client) = cafe().await;
+    let large = json!({"a": "x".repeat(65_000)});
+    for n in 0..OBJECTS {
+        let fields =
+            json!({"title": format!("{n}"), "data": large, "metadata": large, "content": "x".repeat(16_000)});
+        create(&client, fields).await;
+    }
+    let (mut titles, mut sizes, mut cursor) = (Vec::new(), Vec::new(), String::new());
+    loop {
+        let page = client.get(&format!("/v1/objects?limit=1000{cursor}")).await;
+        let found = page.data()["objects"].as_array().unwrap();
+        assert!(page.text.len() <= (4 << 20) + 1_000, "{} bytes", page.text.len());
+        sizes.push(found.len());
+        titles.extend(found.iter().map(|object| object["title"].as_str().unwrap().to_owned()));
+        let Some(next) = page.data()["nextCursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(sizes.len(), 2, "{sizes:?}");
+    titles.sort_by_key(|title| title.parse::<usize>().unwrap());
+    assert_eq!(titles, (0..OBJECTS).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+/// RULINGS J4 and B3, CONTRACT 3.4: unknown, malformed and other tenants' ids are 404, after who acts is known.
+#[tokio::test]
+async fn what_is_not_there_is_not_found() {
+    let (_server, client) = cafe().await;
+    let object = create(&client, json!({"tenantId": "acme"})).await;
+    let id = object["objectId"].as_str().unwrap();
+    for (id, tenant) in [(NOBODY, "default"), ("%20", "default"), (id, "default"), (NOBODY, "acme")] {
+        let path = format!("/v1/objects/{id}?tenantId={tenant}");
+        let id = id.replace("%20", " ");
+        for answer in
+            [client.get(&path).await, change(&client, &path, json!({"actorId": "Nova", "title": 5})).await]
+        {
+            assert_eq!(answer.refusal(404, "ERR_NOT_FOUND"), &json!({"tenantId": tenant, "objectId": id}));
+        }
+        let nobody = change(&client, &path, json!({"title": "t"})).await;
+        assert_eq!(nobody.refusal(400, "ERR_MISSING_FIELD")["field"], "actorId");
+    }
+    let path = format!("/v1/objects/{id}?tenantId=acme");
+    assert_eq!(
+        change(&client, &path, json!({"actorId": "Kai", "title": "t"})).await.data()["object"]["version"],
+        2
+    );
+}
+
+/// RULINGS J1, D1: of patches that arrive together each is a version of its own and none is lost; of those that
+/// expect the same version one wins; copies of one request are one change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn patches_that_arrive_together_are_all_kept() {
+    const AT_ONCE: usize = 40;
+    let (mut server, client) = cafe().await;
+    let object = create(&client, json!({"objectType": "token"})).await;
+    let send = |key: String, body: Value| {
+        let request = client.request(Method::PATCH, &path_of(&object)).key(&key).json(&body);
+        tokio::spawn(request.send())
+    };
+    let actor = |n: usize| json!(format!("Actor {n}"));
+    let patches: Vec<_> =
+        (0..AT_ONCE).map(|n| send(format!("a{n}"), json!({"actorId": actor(n), "quantity": n}))).collect();
+    let mut versions = Vec::new();
+    for patch in patches {
+        versions.push(patch.await.unwrap().data()["object"]["version"].as_u64().unwrap());
+    }
+    versions.sort_unstable();
+    assert_eq!(versions, (2..2 + AT_ONCE as u64).collect::<Vec<_>>());
+    let told: Vec<Value> =
+        log(&client).await.iter().map(|event| event["payload"]["version"].clone()).collect();
+    assert_eq!(told, (1..2 + AT_ONCE as u64).map(|version| json!(version)).collect::<Vec<_>>());
+    let seen = 1 + AT_ONCE;
+    let rivals: Vec<_> = (0..8)
+        .map(|n| {
+            send(format!("b{n}"), json!({"actorId": actor(n), "title": "mine", "expectedVersion": seen}))
+        })
+        .collect();
+    let mut statuses = Vec::new();
+    for rival in rivals {
+        statuses.push(rival.await.unwrap().status);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409, 409, 409, 409, 409, 409, 409]);
+    let copies: Vec<_> =
+        (0..8).map(|_| send("c".to_owned(), json!({"actorId": "Kai", "content": "once"}))).collect();
+    for copy in copies {
+        assert_eq!(copy.await.unwrap().data()["object"]["version"], seen + 2);
+    }
+    server.kill();
+    server.restart().await;
+    let kept = server.client().get(&path_of(&object)).await.data()["object"].clone();
+    assert_eq!(
+        (&kept["version"], &kept["title"], &kept["content"]),
+        (&json!(seen + 2), &json!("mine"), &json!("once"))
+    );
+}
