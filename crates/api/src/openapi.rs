@@ -176,7 +176,11 @@ fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
 fn refusals(route: &Route) -> Vec<(u16, Vec<&'static str>)> {
     let reads = [
         Code::Validation,
+        Code::MissingField,
         Code::Unauthorized,
+        Code::PaymentRequired,
+        Code::Forbidden,
+        Code::PlanFeatureDisabled,
         Code::NotFound,
         Code::RateLimited,
         Code::Internal,

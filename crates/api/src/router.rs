@@ -18,6 +18,7 @@ use agentcafe_domain::{
     room::{RoomUpserted, UpsertRoom},
     rules::Rules,
     session::{ChangeTable, OpenTable, TableChanged, TableOpened},
+    snapshot::{Save, Saved, Scope},
     task::{
         TaskWritten,
         change::ChangeTask,
@@ -43,6 +44,7 @@ use crate::{
         events::{self, EventsAsked, MentionsAsked, PageEnd, TimelineAsked, TimelineEnd},
         inbox::{self, InboxAsked, InboxFound},
         intents,
+        memory::{self, Memory, MemoryAsked},
         objects::{self, ObjectAsked, ObjectFound, ObjectsAsked, ObjectsFound},
         operations::{self, Health},
         operators::{self, AuditAsked, AuditFound, OverridesAnswer, OverridesAsked},
@@ -51,7 +53,10 @@ use crate::{
         poll::{self, PollAsked, PollEnd},
         presence::{self, LastSeenAnswer, LastSeenAsked, PresenceAnswer, PresenceAsked},
         profiles::{self, ProfileFound, ProfilesAnswer, ProfilesAsked},
+        replay::{self, ReplayAsked, Replayed},
         rooms::{self, RoomAnswer, RoomFound, RoomsAsked},
+        score::{self, ScoreAsked, Scored},
+        snapshots::{self, SnapshotAsked, SnapshotFound},
         streams::{self, StreamAsked},
         table_sessions::{self, SessionFound, SessionsAsked, SessionsFound},
         tasks::{self, HandoffsAsked, HandoffsEnd, TaskAsked, TaskFound, TasksAsked, TasksFound},
@@ -70,7 +75,8 @@ pub(crate) const UNMATCHED: &str = "unmatched";
 
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
-    let groups = [operations(), agents(), people(), pins(), commands(), rooms(), work(), listening()];
+    let groups =
+        [operations(), agents(), people(), pins(), commands(), rooms(), work(), looking_back(), listening()];
     groups.into_iter().flatten().collect()
 }
 
@@ -321,6 +327,34 @@ fn listening() -> Vec<Route> {
             .lists_events::<PageEnd>("mentions"),
         stream(STREAM, "The log as server-sent events"),
         stream(STREAM_ALIAS, "The same as /v1/streams/market-events"),
+    ]
+}
+
+fn looking_back() -> Vec<Route> {
+    let read = |path, handler, summary| Route::read(path, handler, "Looking back", summary);
+    let save = |path, handler, summary| Route::mutation(path, handler, "Looking back", summary);
+    vec![
+        read("/v1/replay", get(replay::replay), "What happened in a room, and what it looks like after it")
+            .query(ReplayAsked::read)
+            .lists_events::<Replayed>("events"),
+        read("/v1/memory/local", get(memory::local), "What to remember of a room")
+            .query(MemoryAsked::read)
+            .answers::<Memory>(200),
+        read("/v1/collaboration/score", get(score::score), "How much those in a room have done together")
+            .query(ScoreAsked::read)
+            .answers::<Scored>(200),
+        read("/v1/snapshots/room", get(snapshots::room), "What was saved of a room")
+            .query(|fields| SnapshotAsked::read(fields, Scope::Room))
+            .answers::<SnapshotFound>(200),
+        save("/v1/snapshots/room", post(snapshots::save_room), "Save a state of a room")
+            .body(|fields| Save::read(fields, Scope::Room))
+            .answers::<Saved>(201),
+        read("/v1/snapshots/agent", get(snapshots::agent), "What an actor saved of itself in a room")
+            .query(|fields| SnapshotAsked::read(fields, Scope::Agent))
+            .answers::<SnapshotFound>(200),
+        save("/v1/snapshots/agent", post(snapshots::save_agent), "Save a state of an actor in a room")
+            .body(|fields| Save::read(fields, Scope::Agent))
+            .answers::<Saved>(201),
     ]
 }
 

@@ -2,7 +2,10 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::{
+    ids::{ActorId, Sequence},
+    refusal::Code,
+};
 use agentcafe_engine::{Engine, Follower};
 use agentcafe_store::{EventFilter, EventQuery};
 use axum::{
@@ -18,10 +21,17 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
+use crate::readgate;
+
+/// How often it is looked whether the listener may still listen.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
 /// What a client wants to hear.
 pub(crate) struct Subscription {
     /// Which events.
     pub(crate) filter: EventFilter,
+    /// Who listens.
+    pub(crate) viewer: Option<ActorId>,
     /// After which one.
     pub(crate) after: Sequence,
     /// The most of what is stored already; none: all of it.
@@ -44,6 +54,9 @@ enum Phase {
 struct Session {
     engine: Arc<Engine>,
     follower: Follower,
+    viewer: Option<ActorId>,
+    /// When it was last seen that the listener may listen, on the engine's stopwatch.
+    admitted_at: Duration,
     phase: Phase,
     backlog_limit: Option<usize>,
     heartbeat: Interval,
@@ -75,8 +88,10 @@ pub(crate) fn response(
     ticks.reset();
     engine.metrics.stream_clients.inc();
     let session = Session {
+        admitted_at: engine.clock.stopwatch(),
         engine,
         follower,
+        viewer: subscription.viewer,
         phase: Phase::Ready(subscription.ready),
         backlog_limit: subscription.backlog_limit,
         heartbeat: ticks,
@@ -121,10 +136,13 @@ impl Session {
         if self.follower.examined() >= until {
             return None;
         }
+        if let Err(refused) = self.may_still_listen().await {
+            return Some(self.give_up(refused));
+        }
         if left > 0 {
             let frames = match self.engine.fanout.frames(&mut self.follower, Some(left)).await {
                 Ok(frames) => frames,
-                Err(_) => return Some(self.give_up()),
+                Err(_) => return Some(self.give_up(Code::Unavailable)),
             };
             self.engine.metrics.stream_events.inc_by(frames.count as u64);
             self.phase = Phase::LimitedBacklog { left: left - frames.count.min(left), until };
@@ -139,27 +157,46 @@ impl Session {
                 self.follower.advance_to(until);
                 Some(control("gap", &json!({ "fromCursor": from, "toCursor": until })))
             }
-            Err(_) => Some(self.give_up()),
+            Err(_) => Some(self.give_up(Code::Unavailable)),
         }
     }
 
     async fn live(&mut self) -> Option<Bytes> {
-        tokio::select! {
+        let has_more = tokio::select! {
             biased;
             () = self.engine.stopping.cancelled() => {
                 self.phase = Phase::Over;
-                Some(self.heartbeat_frame())
+                return Some(self.heartbeat_frame());
             }
-            () = self.follower.more() => match self.engine.fanout.frames(&mut self.follower, None).await {
-                Ok(frames) if frames.count == 0 => None,
-                Ok(frames) => {
-                    self.engine.metrics.stream_events.inc_by(frames.count as u64);
-                    Some(frames.bytes)
-                }
-                Err(_) => Some(self.give_up()),
-            },
-            _ = self.heartbeat.tick() => Some(self.heartbeat_frame()),
+            () = self.follower.more() => true,
+            _ = self.heartbeat.tick() => false,
+        };
+        if let Err(refused) = self.may_still_listen().await {
+            return Some(self.give_up(refused));
         }
+        if !has_more {
+            return Some(self.heartbeat_frame());
+        }
+        match self.engine.fanout.frames(&mut self.follower, None).await {
+            Ok(frames) if frames.count == 0 => None,
+            Ok(frames) => {
+                self.engine.metrics.stream_events.inc_by(frames.count as u64);
+                Some(frames.bytes)
+            }
+            Err(_) => Some(self.give_up(Code::Unavailable)),
+        }
+    }
+
+    /// Looks now and then whether the listener may still listen: tables close while streams are open.
+    async fn may_still_listen(&mut self) -> Result<(), Code> {
+        let now = self.engine.clock.stopwatch();
+        if now.saturating_sub(self.admitted_at) >= LOOK_AGAIN {
+            let mut filter = self.follower.filter().as_ref().clone();
+            let admitted = readgate::may_follow(&self.engine, &mut filter, self.viewer.as_ref()).await;
+            admitted.map_err(|problem| problem.refusal.code)?;
+            self.admitted_at = now;
+        }
+        Ok(())
     }
 
     fn heartbeat_frame(&self) -> Bytes {
@@ -167,10 +204,11 @@ impl Session {
         control("heartbeat", &data)
     }
 
-    /// Says that the log cannot be read, and ends: the client comes back with its cursor.
-    fn give_up(&mut self) -> Bytes {
+    /// Says why it ends before its time: the log cannot be read, and the client comes back with its cursor; or the client
+    /// may not listen any more.
+    fn give_up(&mut self, code: Code) -> Bytes {
         self.phase = Phase::Over;
-        let data = json!({ "code": "ERR_UNAVAILABLE", "cursor": self.follower.examined() });
+        let data = json!({ "code": code, "cursor": self.follower.examined() });
         control("error", &data)
     }
 }

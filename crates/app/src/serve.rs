@@ -70,6 +70,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tokio::spawn(sweeps::presence(Arc::clone(&engine), config.api.presence_sweep)),
         tokio::spawn(sweeps::table_sessions(Arc::clone(&engine), config.api.table_session_sweep)),
         tokio::spawn(sweeps::purge(Arc::clone(&engine))),
+        tokio::spawn(sweeps::snapshots(Arc::clone(&engine))),
     ];
     let app = App::new(Arc::clone(&engine), config.api.clone());
     greet(address, &config);

@@ -21,6 +21,7 @@ mod said;
 pub mod tasks;
 #[cfg(test)]
 mod tests;
+pub mod themed;
 
 use actors::{ActorEntry, Actors, ReducedActor};
 use conversations::{ChatEntry, Conversations, MessageEntry, ThreadEntry};

@@ -60,19 +60,30 @@ pub fn pass(moment: &Moment<'_>, actor: &ActorInRoom, gate: Gate<'_>) -> Result<
         return Ok(());
     }
     let session = moment.find::<TableSession>(active_session(&actor.tenant_id, &actor.room_id))?.pop();
-    let session = admit(session.as_ref(), actor, gate.action, moment.now)?;
-    if let Some(feature) = gate.feature
-        && !session.has(feature)
-    {
-        return Err(about(Code::PlanFeatureDisabled, actor, gate.action)
+    let session = allow(session.as_ref(), actor, gate, moment.now)?;
+    if gate.takes_seat { take_seat(moment, session, actor, gate.action) } else { Ok(()) }
+}
+
+/// The session, if the actor may do this at its table now, seats aside.
+///
+/// # Errors
+/// As [`admit`]; `ERR_PLAN_FEATURE_DISABLED`.
+pub fn allow<'s>(
+    session: Option<&'s TableSession>,
+    actor: &ActorInRoom,
+    gate: Gate<'_>,
+    now: Timestamp,
+) -> Result<&'s TableSession, Refusal> {
+    let session = admit(session, actor, gate.action, now)?;
+    match gate.feature {
+        Some(feature) if !session.has(feature) => Err(about(Code::PlanFeatureDisabled, actor, gate.action)
             .saying(format!("the plan {} does not include {}", session.plan_id, feature.as_str()))
             .with("sessionId", session.session_id.to_string())
             .with("planId", session.plan_id.as_str())
             .with("requiredFeature", feature.as_str())
-            .with("enabledFeatures", session.features.clone())
-            .into());
+            .with("enabledFeatures", session.features.clone())),
+        _ => Ok(session),
     }
-    if gate.takes_seat { take_seat(moment, session, actor, gate.action) } else { Ok(()) }
 }
 
 fn about(code: Code, actor: &ActorInRoom, action: &str) -> Refusal {
@@ -133,4 +144,87 @@ fn take_seat(
         .with("maxAgents", session.max_agents)
         .with("activeAgents", taken)
         .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::money::Usd;
+
+    /// A session of Nova's from 1,000 to 2,000, to which Kai is invited.
+    fn session(features: &[&str]) -> TableSession {
+        let nova = ActorInRoom::named("default", "den", "Nova");
+        TableSession {
+            session_id: Uuid::nil(),
+            tenant_id: nova.tenant_id,
+            room_id: nova.room_id,
+            owner_actor_id: nova.actor_id,
+            plan_id: "americano".to_owned(),
+            max_agents: 2,
+            features: features.iter().map(|feature| (*feature).to_owned()).collect(),
+            invited_actor_ids: vec![ActorId::parse("Kai").unwrap()],
+            status: SessionStatus::Active,
+            started_at: Timestamp::from_millis(1_000),
+            expires_at: Timestamp::from_millis(2_000),
+            ended_at: None,
+            payment_ref: None,
+            payment_amount_usd: Usd::from_cents(0),
+            payment_provider: "off".to_owned(),
+            metadata: Map::new(),
+            created_at: Timestamp::from_millis(0),
+            updated_at: Timestamp::from_millis(0),
+        }
+    }
+
+    /// CONTRACT 5.2, RULINGS A5 and A11: who may do something at a private table, commands and reads alike.
+    #[test]
+    fn a_table_is_open_to_those_at_it_while_it_lasts() {
+        let (with, without) = (session(&["replay"]), session(&["task_board"]));
+        let replay = Some(Feature::Replay);
+        let cases = [
+            (Some(&with), "Nova", replay, 1_000, None),
+            (Some(&with), "Kai", replay, 1_999, None),
+            (Some(&without), "Kai", None, 1_500, None),
+            (None, "Nova", None, 1_500, Some((Code::PaymentRequired, "roomId", json!("den")))),
+            (Some(&with), "Eve", None, 1_500, Some((Code::Forbidden, "actorId", json!("Eve")))),
+            (
+                Some(&with),
+                "Nova",
+                None,
+                2_000,
+                Some((Code::Forbidden, "expiredAt", json!("1970-01-01T00:00:02.000Z"))),
+            ),
+            (
+                Some(&with),
+                "Nova",
+                None,
+                999,
+                Some((Code::Forbidden, "startsAt", json!("1970-01-01T00:00:01.000Z"))),
+            ),
+            (
+                Some(&without),
+                "Nova",
+                replay,
+                1_500,
+                Some((Code::PlanFeatureDisabled, "requiredFeature", json!("replay"))),
+            ),
+            (Some(&without), "Eve", replay, 1_500, Some((Code::Forbidden, "action", json!("replay")))),
+        ];
+        for (session, name, feature, now, want) in cases {
+            let actor = ActorInRoom::named("default", "den", name);
+            let gate = Gate { action: "replay", feature, takes_seat: false };
+            let got = allow(session, &actor, gate, Timestamp::from_millis(now)).map(|_| ());
+            let got = got.map_err(|refusal| (refusal.code, refusal.details));
+            match want {
+                None => assert!(got.is_ok(), "{name} {now}: {got:?}"),
+                Some((code, key, value)) => {
+                    let (refused, details) = got.unwrap_err();
+                    assert_eq!((refused, details.get(key)), (code, Some(&value)), "{name} {now}");
+                }
+            }
+        }
+    }
 }

@@ -34,8 +34,10 @@ pub mod room;
 pub mod rules;
 #[cfg(test)]
 mod scene;
+pub mod score;
 pub mod secret;
 pub mod session;
+pub mod snapshot;
 pub mod task;
 pub mod theme;
 pub mod time;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, thread::JoinHandle};
 
 use agentcafe_domain::{
     command::IdSource,
-    ids::{CorrelationId, Sequence, TenantId},
+    ids::{CorrelationId, RoomId, Sequence, TenantId},
     moderation::Windows,
     record::{Find, Key, Record, StoredRecord},
     rules::Rules,
@@ -223,6 +223,21 @@ impl Store {
     /// [`ReadError`] when the store cannot be read.
     pub async fn sequence_of(&self, event_id: Uuid) -> Result<Option<Sequence>, ReadError> {
         self.read(move |connection| events::sequence_of(connection, event_id)).await
+    }
+
+    /// The place of the room's event before its newest `count`; the start of the log if it has not more. A reading that
+    /// begins behind it looks at no more than so many events of the room, whatever happens elsewhere.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn before_newest(
+        &self,
+        tenant: &TenantId,
+        room: &RoomId,
+        count: u32,
+    ) -> Result<Sequence, ReadError> {
+        let (tenant, room) = (tenant.clone(), room.clone());
+        self.read(move |connection| events::before_newest(connection, &tenant, &room, count)).await
     }
 
     /// The record with this key.

@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{inbox::newest_unread, presence::active_in};
-use crate::{answer, input::Asked, problem::Problem};
+use crate::{answer, input::Asked, problem::Problem, readgate};
 
 const ROOM_LIMIT: i64 = 20;
 const MAX_ROOM_LIMIT: i64 = 200;
@@ -35,6 +35,7 @@ pub(crate) struct BootstrapAsked {
     tenant: TenantId,
     room: RoomId,
     actor: Option<ActorId>,
+    viewer: Option<ActorId>,
     include_backlog: bool,
     room_limit: usize,
 }
@@ -42,10 +43,12 @@ pub(crate) struct BootstrapAsked {
 impl BootstrapAsked {
     pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
         let room_limit = query.integer("roomLimit", 1..=MAX_ROOM_LIMIT)?.unwrap_or(ROOM_LIMIT);
+        let actor = query.actor("actorId")?;
         Ok(Self {
             tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
             room: query.room("roomId")?.unwrap_or_else(RoomId::main),
-            actor: query.actor("actorId")?,
+            viewer: readgate::viewer(query)?.or_else(|| actor.clone()),
+            actor,
             include_backlog: query.flag("includeBacklog")?.unwrap_or(true),
             room_limit: usize::try_from(room_limit).unwrap_or(1),
         })
@@ -102,7 +105,9 @@ struct RoomView {
 
 pub(crate) async fn bootstrap(asked: Asked) -> Result<Response, Problem> {
     let bootstrap = BootstrapAsked::read(&asked.query)?;
-    let store = &asked.app.engine.store;
+    let engine = &asked.app.engine;
+    readgate::may_read(engine, &bootstrap.tenant, &bootstrap.room, bootstrap.viewer.as_ref()).await?;
+    let store = &engine.store;
     // Read first: whatever happens while the rest is read comes after this cursor.
     let cursor = store.tail().head();
     let discovery = discover(store, &bootstrap).await?;

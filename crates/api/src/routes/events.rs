@@ -3,7 +3,7 @@
 use agentcafe_domain::{
     event::EventType,
     fields::Fields,
-    ids::Sequence,
+    ids::{ActorId, Sequence},
     refusal::{Code, Refusal},
     time::Timestamp,
 };
@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{answer, input::Asked, problem::Problem};
+use crate::{answer, input::Asked, problem::Problem, readgate};
 
 pub(crate) const LIMIT: usize = 100;
 pub(crate) const MAX_LIMIT: usize = 5_000;
@@ -62,6 +62,7 @@ pub(crate) struct PageEnd {
 /// A page of `/v1/events`.
 pub(crate) struct EventsAsked {
     filter: EventFilter,
+    viewer: Option<ActorId>,
     cursor: Option<Sequence>,
     after_event_id: Option<String>,
     limit: usize,
@@ -71,6 +72,7 @@ impl EventsAsked {
     pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
         Ok(Self {
             filter: filter(query, "actorId")?,
+            viewer: readgate::viewer(query)?,
             cursor: query.sequence("cursor")?,
             after_event_id: query.trimmed_text("afterEventId")?,
             limit: query.limit(LIMIT, MAX_LIMIT)?,
@@ -79,7 +81,8 @@ impl EventsAsked {
 }
 
 pub(crate) async fn events(asked: Asked) -> Result<Response, Problem> {
-    let EventsAsked { filter, cursor, after_event_id, limit } = EventsAsked::read(&asked.query)?;
+    let EventsAsked { mut filter, viewer, cursor, after_event_id, limit } = EventsAsked::read(&asked.query)?;
+    readgate::may_follow(&asked.app.engine, &mut filter, viewer.as_ref()).await?;
     let store = &asked.app.engine.store;
     let after = match cursor {
         Some(cursor) => cursor,
@@ -93,6 +96,7 @@ pub(crate) async fn events(asked: Asked) -> Result<Response, Problem> {
 /// A page of `/v1/timeline`.
 pub(crate) struct TimelineAsked {
     filter: EventFilter,
+    viewer: Option<ActorId>,
     cursor: Option<Sequence>,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
@@ -105,6 +109,7 @@ impl TimelineAsked {
     pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
         Ok(Self {
             filter: filter(query, "actorId")?,
+            viewer: readgate::viewer(query)?,
             cursor: query.sequence("cursor")?,
             from: query.timestamp("fromTs")?,
             to: query.timestamp("toTs")?,
@@ -141,7 +146,8 @@ pub(crate) struct TimelineEnd {
 }
 
 pub(crate) async fn timeline(asked: Asked) -> Result<Response, Problem> {
-    let timeline = TimelineAsked::read(&asked.query)?;
+    let mut timeline = TimelineAsked::read(&asked.query)?;
+    readgate::may_follow(&asked.app.engine, &mut timeline.filter, timeline.viewer.as_ref()).await?;
     let page = asked.app.engine.store.events(timeline.query()).await?;
     let given = timeline.cursor.unwrap_or(Sequence::START);
     let end = TimelineEnd {
@@ -157,6 +163,7 @@ pub(crate) async fn timeline(asked: Asked) -> Result<Response, Problem> {
 /// A page of `/v1/mentions`.
 pub(crate) struct MentionsAsked {
     filter: EventFilter,
+    viewer: Option<ActorId>,
     cursor: Option<Sequence>,
     limit: usize,
 }
@@ -170,12 +177,14 @@ impl MentionsAsked {
             mentioned: query.actor("mentionedActorId")?,
             types: Some(vec![EventType::MentionCreated]),
         };
-        Ok(Self { filter, cursor: query.sequence("cursor")?, limit: query.limit(LIMIT, MAX_LIMIT)? })
+        let viewer = readgate::viewer(query)?;
+        Ok(Self { filter, viewer, cursor: query.sequence("cursor")?, limit: query.limit(LIMIT, MAX_LIMIT)? })
     }
 }
 
 pub(crate) async fn mentions(asked: Asked) -> Result<Response, Problem> {
-    let MentionsAsked { filter, cursor, limit } = MentionsAsked::read(&asked.query)?;
+    let MentionsAsked { mut filter, viewer, cursor, limit } = MentionsAsked::read(&asked.query)?;
+    readgate::may_follow(&asked.app.engine, &mut filter, viewer.as_ref()).await?;
     let after = cursor.unwrap_or(Sequence::START);
     let page = asked.app.engine.store.events(EventQuery::after(filter, after, limit)).await?;
     let EventPage { events, examined } = page;

@@ -84,6 +84,7 @@ struct Storage {
     room_context: &'static str,
     inbox: &'static str,
     idempotency: &'static str,
+    snapshots: &'static str,
     traces: &'static str,
 }
 
@@ -140,6 +141,7 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
             room_context: SQLITE,
             inbox: SQLITE,
             idempotency: SQLITE,
+            snapshots: SQLITE,
             traces: SQLITE,
         },
         inbox_projector: InboxProjector {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use agentcafe_domain::{
     actor::ActorInRoom,
     fields::{Cursor, Fields},
-    ids::Sequence,
+    ids::{ActorId, Sequence},
     presence::{Listening, Presence, Status, TTL_MS},
     refusal::Refusal,
 };
@@ -17,7 +17,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::events::{filter, place_of};
-use crate::{answer, app::App, input::Asked, problem::Problem};
+use crate::{answer, app::App, input::Asked, problem::Problem, readgate};
 
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
@@ -27,6 +27,7 @@ const MAX_TIMEOUT_MS: i64 = 30_000;
 /// What a poll asks for.
 pub(crate) struct PollAsked {
     filter: EventFilter,
+    viewer: Option<ActorId>,
     cursor: Option<Cursor>,
     after_event_id: Option<String>,
     limit: usize,
@@ -39,6 +40,7 @@ impl PollAsked {
         let filter = filter(query, "authorId")?;
         let timeout_ms = query.integer("timeoutMs", 0..=MAX_TIMEOUT_MS)?.unwrap_or(TIMEOUT_MS);
         Ok(Self {
+            viewer: readgate::viewer(query)?.or(query.actor("actorId")?),
             cursor: query.cursor("cursor")?,
             after_event_id: query.trimmed_text("afterEventId")?,
             limit: query.limit(LIMIT, MAX_LIMIT)?,
@@ -75,9 +77,10 @@ pub(crate) struct PollEnd {
 }
 
 pub(crate) async fn poll(asked: Asked) -> Result<Response, Problem> {
-    let PollAsked { filter, cursor, after_event_id, limit, timeout, listener } =
+    let PollAsked { mut filter, viewer, cursor, after_event_id, limit, timeout, listener } =
         PollAsked::read(&asked.query)?;
     let engine = &asked.app.engine;
+    readgate::may_follow(engine, &mut filter, viewer.as_ref()).await?;
     let began = engine.clock.stopwatch();
     let after = match cursor {
         Some(Cursor::Latest) => engine.store.tail().head(),
@@ -85,8 +88,10 @@ pub(crate) async fn poll(asked: Asked) -> Result<Response, Problem> {
         None => place_of(&engine.store, after_event_id).await?.unwrap_or(Sequence::START),
     };
     let presence = refresh(&asked.app, listener).await?;
-    let mut follower = Follower::new(engine.store.clone(), filter, after);
+    let mut follower = Follower::new(engine.store.clone(), filter.clone(), after);
     let page = wait(&asked.app, &mut follower, limit, timeout).await?;
+    // A table may have closed while the poll waited.
+    readgate::may_follow(engine, &mut filter, viewer.as_ref()).await?;
     let waited = engine.clock.stopwatch() - began;
     let end = PollEnd {
         count: page.events.len(),

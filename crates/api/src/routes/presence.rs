@@ -22,6 +22,7 @@ use crate::{
     input::{Asked, Sent},
     paging,
     problem::Problem,
+    readgate,
 };
 
 const LIMIT: usize = 200;
@@ -42,6 +43,7 @@ pub(crate) struct PresenceAsked {
     tenant: TenantId,
     room: Option<RoomId>,
     actor: Option<ActorId>,
+    viewer: Option<ActorId>,
     active: Option<bool>,
     cursor: Option<OrderPlace>,
     limit: usize,
@@ -53,6 +55,7 @@ impl PresenceAsked {
             tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
             room: query.room("roomId")?,
             actor: query.actor("actorId")?,
+            viewer: readgate::viewer(query)?,
             active: query.flag("active")?,
             cursor: paging::cursor::<Presence>(query)?,
             limit: query.limit(LIMIT, MAX_LIMIT)?,
@@ -85,7 +88,9 @@ pub(crate) enum PresenceAnswer {
 }
 
 pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
-    let PresenceAsked { tenant, room, actor, active, cursor, limit } = PresenceAsked::read(&asked.query)?;
+    let PresenceAsked { tenant, room, actor, viewer, active, cursor, limit } =
+        PresenceAsked::read(&asked.query)?;
+    readgate::may_list(&asked.app.engine, &tenant, room.as_ref(), viewer.as_ref()).await?;
     let store = &asked.app.engine.store;
     if let (Some(room), Some(actor)) = (&room, &actor) {
         let presence = store.get(vec![(&tenant).into(), room.into(), actor.into()]).await?;
@@ -117,6 +122,7 @@ pub(crate) struct LastSeenAsked {
     tenant: TenantId,
     room: Option<RoomId>,
     actor: Option<ActorId>,
+    viewer: Option<ActorId>,
     include_system: bool,
     limit: usize,
     scan_limit: usize,
@@ -132,6 +138,7 @@ impl LastSeenAsked {
             tenant,
             room: query.room("roomId")?,
             actor: query.actor("actorId")?,
+            viewer: readgate::viewer(query)?,
             include_system: query.flag("includeSystemActors")?.unwrap_or(false),
             limit,
             scan_limit: scan.min(MAX_SCANNED.unsigned_abs() as usize).max(limit),
@@ -193,6 +200,8 @@ pub(crate) enum LastSeenAnswer {
 
 pub(crate) async fn last_seen(asked: Asked) -> Result<Response, Problem> {
     let last_seen = LastSeenAsked::read(&asked.query)?;
+    let (tenant, room) = (&last_seen.tenant, last_seen.room.as_ref());
+    readgate::may_list(&asked.app.engine, tenant, room, last_seen.viewer.as_ref()).await?;
     let store = &asked.app.engine.store;
     let page = store.events(last_seen.query()).await?;
     let scanned = page.events.len();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agentcafe_domain::{
     fields::{Cursor, Fields},
-    ids::Sequence,
+    ids::{ActorId, Sequence},
     refusal::Refusal,
 };
 use agentcafe_store::EventFilter;
@@ -15,6 +15,7 @@ use super::events::filter;
 use crate::{
     input::Asked,
     problem::Problem,
+    readgate,
     sse::{self, Subscription},
 };
 
@@ -23,6 +24,7 @@ const MAX_BACKLOG: usize = 5_000;
 /// What a stream is asked for.
 pub(crate) struct StreamAsked {
     filter: EventFilter,
+    viewer: Option<ActorId>,
     cursor: Option<Cursor>,
     backlog_limit: Option<usize>,
     types: Vec<String>,
@@ -34,6 +36,7 @@ impl StreamAsked {
         let limited = query.text("limit")?.is_some();
         Ok(Self {
             filter: filter(query, "actorId")?,
+            viewer: readgate::viewer(query)?,
             cursor: query.cursor("cursor")?,
             backlog_limit: limited.then_some(limit),
             types: query.names("types"),
@@ -42,8 +45,9 @@ impl StreamAsked {
 }
 
 pub(crate) async fn market_events(asked: Asked, headers: HeaderMap) -> Result<Response, Problem> {
-    let StreamAsked { filter, cursor, backlog_limit, types } = StreamAsked::read(&asked.query)?;
+    let StreamAsked { mut filter, viewer, cursor, backlog_limit, types } = StreamAsked::read(&asked.query)?;
     let engine = &asked.app.engine;
+    readgate::may_follow(engine, &mut filter, viewer.as_ref()).await?;
     let head = engine.store.tail().head();
     let last_event_id = last_event_id(&headers)?;
     let after = match cursor {
@@ -60,7 +64,7 @@ pub(crate) async fn market_events(asked: Asked, headers: HeaderMap) -> Result<Re
         "tenantId": filter.tenant, "roomId": filter.room, "actorId": filter.actor,
         "cursor": after, "types": types, "head": head,
     });
-    let subscription = Subscription { filter, after, backlog_limit, ready };
+    let subscription = Subscription { filter, viewer, after, backlog_limit, ready };
     Ok(sse::response(Arc::clone(engine), subscription, asked.app.settings.stream_heartbeat, place))
 }
 

@@ -62,6 +62,7 @@ async fn identities_are_checked_first() {
         "/v1/presence/heartbeat",
         "/v1/tasks",
         "/v1/objects",
+        "/v1/snapshots/agent",
         "/v1/inbox/ack",
         "/v1/inbox/0190b5a0-0000-7000-8000-000000000000/ack",
     ] {
@@ -259,4 +260,27 @@ async fn a_status_is_a_string() {
         .map(|status| (json!({"status": status}), "ERR_VALIDATION", json!({"field": "status"})))
         .collect();
     check(&client, "/v1/presence/heartbeat", &cases).await;
+}
+
+/// CONTRACT 9.16, RULINGS J7: the fields of snapshots.
+#[tokio::test]
+async fn snapshots_are_checked_field_by_field() {
+    let (_server, client) = cafe().await;
+    let ttl = |value: Value| json!({"field": "ttlSeconds", "min": 1, "max": 31_536_000, "value": value});
+    let large = json!({"field": "state", "max": 262_144, "value": 262_145});
+    let cases: Vec<Case> = vec![
+        (json!({"state": []}), "ERR_VALIDATION", json!({"field": "state"})),
+        (json!({"state": "x"}), "ERR_VALIDATION", json!({"field": "state"})),
+        (json!({"state": {"a": "x".repeat(262_145 - 8)}}), "ERR_OUT_OF_BOUNDS", large),
+        (json!({"ttlSeconds": "soon"}), "ERR_OUT_OF_BOUNDS", ttl(json!("soon"))),
+        (json!({"ttlSeconds": true}), "ERR_OUT_OF_BOUNDS", ttl(json!(true))),
+        (json!({"ttlSeconds": 1.5}), "ERR_OUT_OF_BOUNDS", ttl(json!(1.5))),
+        (json!({"ttlSeconds": 0}), "ERR_OUT_OF_BOUNDS", ttl(json!(0.0))),
+        (json!({"ttlSeconds": -1}), "ERR_OUT_OF_BOUNDS", ttl(json!(-1.0))),
+        (json!({"ttlSeconds": 31_536_001}), "ERR_OUT_OF_BOUNDS", ttl(json!(31_536_001.0))),
+        (json!({"state": [], "ttlSeconds": 0}), "ERR_VALIDATION", json!({"field": "state"})),
+    ];
+    for path in ["/v1/snapshots/room", "/v1/snapshots/agent"] {
+        check(&client, path, &cases).await;
+    }
 }

@@ -28,6 +28,7 @@ async fn health_tells_storage_and_settings() {
         "operatorAudit",
         "profiles",
         "roomContext",
+        "snapshots",
     ] {
         assert_eq!(health["storage"][store], "sqlite", "{store}");
     }
@@ -163,6 +164,13 @@ const ROUTES: &[(&str, &str)] = &[
     ("post", "/v1/objects"),
     ("get", "/v1/objects/{objectId}"),
     ("patch", "/v1/objects/{objectId}"),
+    ("get", "/v1/replay"),
+    ("get", "/v1/memory/local"),
+    ("get", "/v1/collaboration/score"),
+    ("get", "/v1/snapshots/room"),
+    ("post", "/v1/snapshots/room"),
+    ("get", "/v1/snapshots/agent"),
+    ("post", "/v1/snapshots/agent"),
 ];
 
 /// Method and path of every operation of the OpenAPI document.

@@ -58,20 +58,40 @@ impl Fields {
             return Ok(None);
         }
         let Some(sent) = self.sent_number(name) else { return Ok(None) };
-        let refused = |value: Value| {
-            Refusal::new(Code::OutOfBounds)
-                .saying(format!("{name} must be between {low} and {high}"))
-                .with("field", name)
-                .with("min", low)
-                .with("max", high)
-                .with("value", value)
-        };
-        let Some(number) = number(&sent).map(round_half_up) else { return Err(refused(sent)) };
-        if (low as f64..=high as f64).contains(&number) {
-            Ok(Some(number as i64))
-        } else {
-            Err(refused(json!(number)))
+        within(name, range, sent, |number| Some(round_half_up(number)))
+    }
+
+    /// A whole number that is refused outside `range`.
+    ///
+    /// # Errors
+    /// `ERR_OUT_OF_BOUNDS {field, min, max, value}`, also for a fraction.
+    pub fn bounded_integer(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, Refusal> {
+        let (low, high) = (*range.start(), *range.end());
+        if self.note(name, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high }))
+        {
+            return Ok(None);
         }
+        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        within(name, range, sent, |number| (number.fract() == 0.0).then_some(number))
+    }
+
+    /// A number, held within `range`; fractions are kept.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field, value}` if it is not a number.
+    pub fn number(&self, name: &'static str, range: RangeInclusive<f64>) -> Result<Option<f64>, Refusal> {
+        let (low, high) = (*range.start(), *range.end());
+        if self.note(name, false, || json!({ "type": ["number", "null"], "minimum": low, "maximum": high })) {
+            return Ok(None);
+        }
+        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        number(&sent)
+            .map(|number| Some(number.clamp(low, high)))
+            .ok_or_else(|| Refusal::invalid(name, format!("{name} must be a number")).with("value", sent))
     }
 
     /// A number that must be there, rounded (halves up); `None` if it is missing or not a number.
@@ -151,6 +171,30 @@ impl Fields {
     }
 }
 
+/// The number, as `whole` makes it whole, if it is within `range`.
+fn within(
+    name: &str,
+    range: RangeInclusive<i64>,
+    sent: Value,
+    whole: impl FnOnce(f64) -> Option<f64>,
+) -> Result<Option<i64>, Refusal> {
+    let (low, high) = (*range.start(), *range.end());
+    let refused = |value: Value| {
+        Refusal::new(Code::OutOfBounds)
+            .saying(format!("{name} must be between {low} and {high}"))
+            .with("field", name)
+            .with("min", low)
+            .with("max", high)
+            .with("value", value)
+    };
+    let Some(number) = number(&sent).and_then(whole) else { return Err(refused(sent)) };
+    if (low as f64..=high as f64).contains(&number) {
+        Ok(Some(number as i64))
+    } else {
+        Err(refused(json!(number)))
+    }
+}
+
 fn whole_number(integer: Option<i64>, float: Option<f64>) -> Option<i64> {
     integer.or_else(|| {
         let float = float.filter(|float| float.fract() == 0.0 && float.abs() < 9e15)?;
@@ -218,6 +262,21 @@ mod tests {
         for (sent, value) in [(json!(0), json!(0.0)), (json!(51), json!(51.0)), (json!("x"), json!("x"))] {
             let refusal = body(json!({ "steps": sent })).bounded("steps", 1..=50).unwrap_err();
             assert_eq!((refusal.code, &refusal.details["value"]), (Code::OutOfBounds, &value));
+        }
+    }
+    /// CONTRACT 9.7: minutes may be fractions, are held within 1 and 120, and must be a number (RULINGS J12).
+    #[test]
+    fn numbers_are_clamped_and_keep_their_fractions() {
+        for (sent, want) in [
+            ("10", Some(10.0)),
+            ("1.5", Some(1.5)),
+            ("-3", Some(1.0)),
+            ("1e9", Some(120.0)),
+            ("abc", None),
+            ("inf", None),
+        ] {
+            let got = query("minutes", sent).number("minutes", 1.0..=120.0);
+            assert_eq!(got.map_err(|refusal| refusal.code), want.map(Some).ok_or(Code::Validation), "{sent}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use agentcafe_domain::{
     event::{EventType, StoredEvent},
-    ids::Sequence,
+    ids::{RoomId, Sequence, TenantId},
     time::Timestamp,
 };
 use bytes::Bytes;
@@ -55,6 +55,23 @@ pub(crate) fn sequence_of(connection: &Connection, event_id: Uuid) -> rusqlite::
         .prepare_cached("SELECT sequence FROM events WHERE event_id = ?1")?
         .query_row([event_id.as_bytes()], |row| row.get(0).map(sequence))
         .optional()
+}
+
+/// The room's event before its newest `count`; the start of the log if it has not more.
+pub(crate) fn before_newest(
+    connection: &Connection,
+    tenant: &TenantId,
+    room: &RoomId,
+    count: u32,
+) -> rusqlite::Result<Sequence> {
+    let found = connection
+        .prepare_cached(
+            "SELECT sequence FROM events WHERE tenant_id = ?1 AND room_id = ?2
+             ORDER BY sequence DESC LIMIT 1 OFFSET ?3",
+        )?
+        .query_row(params![tenant.as_str(), room.as_str(), count], |row| row.get(0).map(sequence))
+        .optional()?;
+    Ok(found.unwrap_or(Sequence::START))
 }
 
 /// The last event before a moment. Timestamps never decrease along the log, so this is a binary search.

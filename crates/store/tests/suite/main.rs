@@ -15,6 +15,7 @@ mod records_model;
 mod reopen;
 mod sight;
 mod sight_rules;
+mod snapshots;
 mod sqlite;
 mod tail;
 mod traces;

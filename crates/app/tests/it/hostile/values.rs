@@ -59,6 +59,7 @@ pub(super) fn valid_body(method: &Method, path: &str) -> Value {
             json!({"objectType": "token", "objectKey": "k", "title": "t", "content": "c", "data": {"a": [1]},
             "quantity": 3, "metadata": {"a": 1}})
         }
+        "/v1/snapshots/room" | "/v1/snapshots/agent" => json!({"state": {"a": [1]}, "ttlSeconds": 60}),
         _ => panic!("{method} {path} is new: give it a valid body here"),
     };
     for (name, value) in [

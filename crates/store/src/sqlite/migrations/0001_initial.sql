@@ -239,6 +239,28 @@ CREATE INDEX table_sessions_by_room ON table_sessions (tenant_id, room_id, statu
 CREATE INDEX table_sessions_by_update ON table_sessions (tenant_id, updated_at);
 CREATE INDEX table_sessions_by_end ON table_sessions (active_until) WHERE active_until IS NOT NULL;
 
+-- `expires_at` of those that never expire is the largest integer. The versions outlive the snapshots.
+CREATE TABLE snapshots (
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (tenant_id, room_id, scope, actor_id, version)
+) WITHOUT ROWID;
+CREATE INDEX snapshots_by_end ON snapshots (expires_at);
+
+CREATE TABLE snapshot_versions (
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (tenant_id, room_id, scope, actor_id)
+) WITHOUT ROWID;
+
 CREATE TABLE payments (
     payment_id TEXT NOT NULL,
     paid_at INTEGER NOT NULL,

@@ -1,0 +1,260 @@
+//! Who may read what happens at a private table, and replay it: `PRIVATE_TABLE_READ_GATE`, and the feature of plans.
+
+use std::sync::Arc;
+
+use agentcafe_domain::{
+    command::{Command, Halt, Moment, Reply, Success},
+    ids::{ActorId, RoomId, TenantId},
+    money::Usd,
+    record::Query,
+    room::{Room, RoomType},
+    session::{SessionStatus, TableSession},
+};
+use agentcafe_engine::clock::{RandomIds, SystemClock};
+use agentcafe_store::{Envelope, Options, Store};
+use agentcafe_testkit::{Client, Launch, Method, json};
+use serde_json::Map;
+use tempfile::TempDir;
+
+use crate::{cafe, launch};
+
+/// Puts a private table into a store: the room `den`, and a session of Nova's to which Kai is invited.
+struct Open {
+    features: Vec<String>,
+    for_ms: i64,
+}
+
+impl Command for Open {
+    fn reads(&self) -> Vec<Query> {
+        Vec::new()
+    }
+
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        let (tenant_id, room_id) = (TenantId::standard(), RoomId::parse("den").expect("an id"));
+        let (nova, kai) = (ActorId::parse("Nova").expect("an id"), ActorId::parse("Kai").expect("an id"));
+        moment.put(&Room {
+            room_type: RoomType::PrivateTable,
+            owner_actor_id: Some(nova.clone()),
+            updated_at: Some(moment.now),
+            ..Room::without_record(tenant_id.clone(), room_id.clone())
+        });
+        let session = TableSession {
+            session_id: moment.fresh_id(),
+            tenant_id,
+            room_id,
+            owner_actor_id: nova,
+            plan_id: "americano".to_owned(),
+            max_agents: 8,
+            features: self.features.clone(),
+            invited_actor_ids: vec![kai],
+            status: SessionStatus::Active,
+            started_at: moment.now,
+            expires_at: moment.now.plus_ms(self.for_ms),
+            ended_at: None,
+            payment_ref: None,
+            payment_amount_usd: Usd::from_cents(0),
+            payment_provider: "off".to_owned(),
+            metadata: Map::new(),
+            created_at: moment.now,
+            updated_at: moment.now,
+        };
+        moment.put(&session);
+        Ok(Reply::new(Success::Ok, &()))
+    }
+}
+
+/// A server of a café that has a private table, open for so long, with these features beside speech.
+async fn den(features: &[&str], for_ms: i64) -> (TempDir, Launch) {
+    let directory = TempDir::new().expect("a directory");
+    let (store, closing) = Store::open(Options {
+        directory: directory.path().to_owned(),
+        rules: agentcafe_domain::rules::Rules::default(),
+        clock: Arc::new(SystemClock::start()),
+        ids: Box::new(RandomIds::new()),
+        on_turn: Box::new(|_| ()),
+    })
+    .expect("a fresh store");
+    let features = ["basic_thread_chat"].iter().chain(features).map(|name| (*name).to_owned()).collect();
+    let correlation_id = agentcafe_domain::ids::CorrelationId::parse("test").expect("an id");
+    let command = Arc::new(Open { features, for_ms });
+    store.submit(Envelope { command, correlation_id, request: None, outcome: None }).await.expect("a turn");
+    drop(store);
+    tokio::task::spawn_blocking(move || closing.wait()).await.expect("a writer that ends");
+    let launch = launch().data_dir(directory.path());
+    (directory, launch)
+}
+
+/// What is read of the den.
+const OF_THE_DEN: [&str; 10] = [
+    "/v1/events?roomId=den",
+    "/v1/timeline?roomId=den",
+    "/v1/mentions?roomId=den",
+    "/v1/events/poll?timeoutMs=0&roomId=den&tenantId=default",
+    "/v1/presence?roomId=den",
+    "/v1/presence/last-seen?roomId=den",
+    "/v1/bootstrap?roomId=den",
+    "/v1/memory/local?roomId=den",
+    "/v1/collaboration/score?roomId=den",
+    "/v1/snapshots/room?roomId=den",
+];
+
+/// RULINGS A11: where reads are gated, only those at a private table read what happens there, as viewers; whose events
+/// they ask for does not matter.
+#[tokio::test]
+async fn only_members_read_a_gated_table() {
+    let (_directory, launch) = den(&[], 3_600_000).await;
+    let server = launch.env("PRIVATE_TABLE_READ_GATE", "members").start().await;
+    let client = server.client();
+    let _ = client.act("/v1/snapshots/room", json!({"roomId": "den", "actorId": "Nova"})).await.data();
+    for read in OF_THE_DEN {
+        for viewer in ["Nova", "Kai"] {
+            let answer = client.get(&format!("{read}&viewerActorId={viewer}")).await;
+            assert_eq!(answer.status, 200, "{read} {viewer}: {}", answer.text);
+        }
+        let answer = client.get(&format!("{read}&viewerActorId=Eve")).await;
+        let details = answer.refusal(403, "ERR_FORBIDDEN");
+        assert_eq!((&details["actorId"], &details["action"]), (&json!("Eve"), &json!("read")), "{read}");
+        let answer = client.get(&format!("{read}&viewerActorId=Eve&actorId=Nova")).await;
+        let _ = answer.refusal(403, "ERR_FORBIDDEN");
+        let answer = client.get(read).await;
+        let details = answer.refusal(400, "ERR_MISSING_FIELD");
+        assert_eq!(
+            (&details["field"], &details["roomId"]),
+            (&json!("viewerActorId"), &json!("den")),
+            "{read}"
+        );
+    }
+    for read in ["/v1/bootstrap?roomId=den", "/v1/events/poll?timeoutMs=0&roomId=den&tenantId=default"] {
+        assert_eq!(client.get(&format!("{read}&actorId=Kai")).await.status, 200, "{read}: the actor reads");
+        let _ = client.get(&format!("{read}&actorId=Eve")).await.refusal(403, "ERR_FORBIDDEN");
+    }
+    let stream = "/v1/streams/market-events?roomId=den";
+    let outsider = client.request(Method::GET, &format!("{stream}&viewerActorId=Eve")).stream().await;
+    let _ = outsider.unwrap_err().refusal(403, "ERR_FORBIDDEN");
+    let mut stream = client.stream(&format!("{stream}&viewerActorId=Kai")).await;
+    assert_eq!(stream.next_event().await.data["type"], "snapshot_created");
+}
+
+/// CONTRACT 9.7 and 5.2, RULINGS A11: a replay of a private table needs a seat and a plan with the feature, whether reads are
+/// gated or not; the viewer is who sits there, else the actor whose events are asked for.
+#[tokio::test]
+async fn a_replay_of_a_table_is_part_of_plans() {
+    let (_directory, launch) = den(&["replay"], 3_600_000).await;
+    let server = launch.start().await;
+    let client = server.client();
+    for actor in ["Nova", "Kai"] {
+        let body = json!({"roomId": "den", "actorId": actor, "itemId": "tea"});
+        let _ = client.act("/v1/commands/order", body).await.data();
+    }
+    let replay = async |query: &str| client.get(&format!("/v1/replay?roomId=den{query}")).await;
+    assert_eq!(replay("&viewerActorId=Nova").await.data()["count"], 4, "all that happened");
+    assert_eq!(replay("&actorId=Kai").await.data()["count"], 2, "what Kai did");
+    assert_eq!(replay("&viewerActorId=Nova&actorId=Kai").await.data()["count"], 2);
+    let _ = replay("&viewerActorId=Eve&actorId=Kai").await.refusal(403, "ERR_FORBIDDEN");
+    let details = replay("").await.refusal(400, "ERR_MISSING_FIELD").clone();
+    assert_eq!(details, json!({"field": "actorId", "roomId": "den", "action": "replay"}));
+    for read in OF_THE_DEN.iter().filter(|read| !read.contains("snapshots")) {
+        assert_eq!(client.get(read).await.status, 200, "{read}: not gated");
+    }
+
+    let (_directory, launch) = den(&["task_board"], 3_600_000).await;
+    let server = launch.start().await;
+    let refused = server.client().get("/v1/replay?roomId=den&viewerActorId=Nova").await;
+    let details = refused.refusal(403, "ERR_PLAN_FEATURE_DISABLED");
+    assert_eq!(
+        (&details["requiredFeature"], &details["planId"], &details["enabledFeatures"]),
+        (&json!("replay"), &json!("americano"), &json!(["basic_thread_chat", "task_board"]))
+    );
+}
+
+/// RULINGS A11: when a table closes, the streams of those who sat at it end, and say why.
+#[tokio::test]
+async fn a_stream_ends_with_its_table() {
+    let (_directory, launch) = den(&[], 8_000).await;
+    let launch = launch.env("PRIVATE_TABLE_READ_GATE", "members").env("API_STREAM_HEARTBEAT_MS", 50);
+    let server = launch.start().await;
+    let path = "/v1/streams/market-events?roomId=den&viewerActorId=Nova";
+    let mut stream = server.client().stream(path).await;
+    assert_eq!(stream.next().await.event, "ready");
+    let mut frame = stream.next().await;
+    while frame.event == "heartbeat" {
+        frame = stream.next().await;
+    }
+    assert_eq!((frame.event.as_str(), &frame.data["code"]), ("error", &json!("ERR_FORBIDDEN")));
+    assert_eq!(
+        stream.next_within(std::time::Duration::from_secs(5)).await,
+        Err(agentcafe_testkit::Silence::Ended)
+    );
+    let again = server.client().request(Method::GET, path).stream().await.unwrap_err();
+    assert!(again.refusal(403, "ERR_FORBIDDEN")["expiredAt"].is_string());
+}
+
+/// Every read of a room's data, without the room.
+const READS: [&str; 6] = [
+    "/v1/events?",
+    "/v1/timeline?",
+    "/v1/mentions?",
+    "/v1/events/poll?timeoutMs=0&",
+    "/v1/presence?",
+    "/v1/presence/last-seen?",
+];
+
+async fn order(client: &Client, tenant: &str, room: &str) {
+    let body = json!({"actorId": "Nova", "tenantId": tenant, "roomId": room, "itemId": "tea"});
+    let _ = client.act("/v1/commands/order", body).await.data();
+}
+
+/// RULINGS A11: where reads are gated, a room must be named, lest the reading spans private ones; the streams too.
+#[tokio::test]
+async fn a_gated_reading_names_a_room() {
+    let server = launch().env("PRIVATE_TABLE_READ_GATE", "members").start().await;
+    let client = server.client();
+    order(&client, "default", "main").await;
+    for read in READS {
+        let answer = client.get(read).await;
+        assert_eq!(answer.refusal(403, "ERR_FORBIDDEN")["field"], "roomId", "{read}");
+        assert_eq!(
+            client.get(&format!("{read}tenantId=default&viewerActorId=Nova")).await.status,
+            403,
+            "{read}"
+        );
+        assert_eq!(client.get(&format!("{read}roomId=main")).await.status, 200, "{read}");
+        assert_eq!(client.get(&format!("{read}roomId=main&viewerActorId=Eve")).await.status, 200, "{read}");
+    }
+    for stream in ["/v1/streams/market-events", "/v1/events/stream"] {
+        let refused = client.request(Method::GET, stream).stream().await.unwrap_err();
+        let _ = refused.refusal(403, "ERR_FORBIDDEN");
+        let mut stream = client.stream(&format!("{stream}?roomId=main")).await;
+        assert_eq!(stream.next_event().await.data["type"], "order_changed");
+    }
+    let of_rooms = ["/v1/bootstrap", "/v1/replay", "/v1/memory/local", "/v1/collaboration/score"];
+    for read in of_rooms {
+        assert_eq!(client.get(read).await.status, 200, "{read}: main is the room if none is named");
+    }
+    assert_eq!(client.get("/v1/inbox?actorId=Nova").await.status, 200, "an inbox is no room's");
+}
+
+/// RULINGS A11 and B3: where reads are gated, the tenant that counts is the one whose room was looked at.
+#[tokio::test]
+async fn a_gated_reading_is_of_one_tenant() {
+    let server = launch().env("PRIVATE_TABLE_READ_GATE", "members").start().await;
+    let client = server.client();
+    order(&client, "acme", "main").await;
+    for read in ["/v1/events?", "/v1/timeline?", "/v1/events/poll?timeoutMs=0&"] {
+        assert_eq!(client.get(&format!("{read}roomId=main")).await.data()["count"], 0, "{read}");
+        let named = client.get(&format!("{read}roomId=main&tenantId=acme")).await;
+        assert_ne!(named.data()["count"], 0, "{read}");
+    }
+}
+
+/// RULINGS A11: off by default; whoever reads may say so all the same, if it is an actor.
+#[tokio::test]
+async fn reads_are_open_by_default() {
+    let (_server, client) = cafe().await;
+    order(&client, "default", "main").await;
+    for read in READS {
+        assert_eq!(client.get(&format!("{read}viewerActorId=Eve")).await.status, 200, "{read}");
+        let invalid = client.get(&format!("{read}viewerActorId=a%07b")).await;
+        assert_eq!(invalid.refusal(400, "ERR_VALIDATION")["field"], "viewerActorId", "{read}");
+    }
+}

@@ -1,0 +1,161 @@
+//! Replay: what happened in a room in the last minutes, and what it looks like after it.
+
+use agentcafe_testkit::{Client, Value, json};
+
+use crate::{cafe, launch, log};
+
+async fn order(client: &Client, actor: &str, room: &str) {
+    let body = json!({"actorId": actor, "roomId": room, "itemId": "tea"});
+    let _ = client.act("/v1/commands/order", body).await.data();
+}
+
+async fn replay(client: &Client, query: &str) -> Value {
+    client.get(&format!("/v1/replay{query}")).await.data().clone()
+}
+
+/// CONTRACT 9.7: an empty room: no events, no cursors, and the snapshot of a room in which nothing happened.
+#[tokio::test]
+async fn an_empty_room_can_be_replayed() {
+    let (_server, client) = cafe().await;
+    let data = replay(&client, "?roomId=attic").await;
+    assert_eq!((&data["tenantId"], &data["roomId"]), (&json!("default"), &json!("attic")));
+    assert_eq!((&data["count"], &data["events"], &data["truncated"]), (&json!(0), &json!([]), &json!(false)));
+    let window = &data["window"];
+    assert_eq!(
+        (&window["minutes"], &window["startCursor"], &window["endCursor"]),
+        (&json!(10), &json!(null), &json!(null))
+    );
+    let snapshot = json!({
+        "tenantId": "default", "roomId": "attic", "actors": [], "pinnedContext": null, "chat": [], "localMemory": [],
+        "messages": [], "threads": [], "tasks": [], "sharedObjects": [], "orders": [], "lastEventAt": null,
+        "lastEventId": null, "conversationContext": {"actorThemes": {}},
+    });
+    assert_eq!(data["snapshot"], snapshot);
+}
+
+/// CONTRACT 9.7 and 16.3: the room's events, oldest first, as the log has them, and the room after them.
+#[tokio::test]
+async fn a_room_is_replayed_in_order() {
+    let (_server, client) = cafe().await;
+    let say = json!({"actorId": "Nova", "text": "hey @Kai"});
+    let _ = client.act("/v1/commands/say", say).await.data();
+    order(&client, "Eve", "attic").await;
+    order(&client, "Kai", "main").await;
+    let whole: Vec<Value> =
+        log(&client).await.into_iter().filter(|event| event["roomId"] == "main").collect();
+    let data = replay(&client, "").await;
+    assert_eq!((&data["events"], &data["count"]), (&json!(whole), &json!(whole.len())));
+    let window = &data["window"];
+    assert_eq!(
+        (&window["startCursor"], &window["endCursor"]),
+        (&json!(1), &whole.last().unwrap()["sequence"])
+    );
+    let snapshot = &data["snapshot"];
+    assert_eq!(snapshot["conversationContext"], json!({"actorThemes": {"Kai": null, "Nova": null}}));
+    for list in ["actors", "chat", "messages"] {
+        let entries = snapshot[list].as_array().unwrap();
+        assert!(!entries.is_empty() && entries.iter().all(|entry| entry.get("theme") == Some(&json!(null))));
+    }
+    assert_eq!(snapshot["chat"][0]["text"], "hey @Kai");
+    assert_eq!(snapshot["orders"][0]["actorId"], "Kai");
+    assert_eq!(snapshot["lastEventId"], whole.last().unwrap()["eventId"]);
+}
+
+/// CONTRACT 9.7: filters by actor and type; the snapshot reflects only what passed.
+#[tokio::test]
+async fn a_replay_can_be_filtered() {
+    let (_server, client) = cafe().await;
+    for actor in ["Nova", "Kai", "Nova"] {
+        order(&client, actor, "main").await;
+    }
+    let data = replay(&client, "?actorId=Nova&types=order_changed,agent_left").await;
+    let events = data["events"].as_array().unwrap();
+    assert!(events.iter().all(|event| event["actorId"] == "Nova" && event["type"] == "order_changed"));
+    assert_eq!((&data["count"], data["snapshot"]["orders"].as_array().unwrap().len()), (&json!(2), 2));
+    assert_eq!(data["snapshot"]["actors"][0]["actorId"], "Nova");
+    assert_eq!(replay(&client, "?types=nonsense").await["count"], 0);
+    assert_eq!(replay(&client, "?tenantId=acme").await["count"], 0);
+}
+
+/// CONTRACT 9.7, RULINGS J12: minutes may be fractions and are held within 1 and 120; what is no number is refused.
+#[tokio::test]
+async fn a_window_has_minutes() {
+    let (_server, client) = cafe().await;
+    let cases = [
+        ("", 10.0),
+        ("?minutes=", 10.0),
+        ("?minutes=1.5", 1.5),
+        ("?minutes=0", 1.0),
+        ("?minutes=-3", 1.0),
+        ("?minutes=500", 120.0),
+        ("?minutes=1e3", 120.0),
+    ];
+    for (query, minutes) in cases {
+        let window = replay(&client, query).await["window"].clone();
+        assert_eq!(window["minutes"].as_f64(), Some(minutes), "{query}");
+        let [from, to] = ["fromTs", "toTs"].map(|name| {
+            let at = agentcafe_domain::time::Timestamp::parse(window[name].as_str().unwrap());
+            at.unwrap().as_millis()
+        });
+        assert_eq!((to - from) as f64, minutes * 60_000.0, "{query}");
+    }
+    for minutes in ["abc", "NaN", "inf", "10m"] {
+        let answer = client.get(&format!("/v1/replay?minutes={minutes}")).await;
+        assert_eq!(answer.refusal(400, "ERR_VALIDATION"), &json!({"field": "minutes", "value": minutes}));
+    }
+}
+
+/// RULINGS J13: a busy window loses its oldest part, and says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_window_keeps_the_newest() {
+    const ORDERS: usize = 2_510;
+    const AT_ONCE: usize = 32;
+    let (_server, client) = cafe().await;
+    let acting: Vec<_> = (0..AT_ONCE)
+        .map(|actor| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                for _ in 0..ORDERS / AT_ONCE + 1 {
+                    order(&client, &format!("a{actor}"), "main").await;
+                }
+            })
+        })
+        .collect();
+    for one in acting {
+        one.await.unwrap();
+    }
+    let head = client.get("/v1/bootstrap").await.data()["cursor"].as_u64().unwrap();
+    assert!(head > 5_000, "{head}");
+    let data = replay(&client, "?minutes=120").await;
+    assert_eq!((&data["count"], &data["truncated"]), (&json!(5_000), &json!(true)));
+    assert_eq!(
+        (&data["window"]["startCursor"], &data["window"]["endCursor"]),
+        (&json!(head - 4_999), &json!(head))
+    );
+    let orders = replay(&client, "?minutes=120&types=order_changed").await;
+    assert_eq!(orders["truncated"], false);
+}
+
+/// Promise 5: what is read at once is bounded in bytes too: a replay keeps what is newest, memory and score read on in pages.
+#[tokio::test]
+async fn large_events_are_read_in_pages() {
+    const MESSAGES: usize = 12;
+    let server = launch().env("API_MAX_CHAT_MESSAGE_CHARS", 0).start().await;
+    let client = server.client();
+    for number in 0..MESSAGES {
+        let text = format!("{number} {}", "x".repeat(900_000));
+        let _ = client.act("/v1/commands/say", json!({"actorId": "Nova", "text": text})).await.data();
+    }
+    let data = replay(&client, "?types=conversation_message_posted").await;
+    let count = data["events"].as_array().unwrap().len();
+    assert!((8..MESSAGES).contains(&count), "{count}");
+    assert_eq!((&data["truncated"], &data["count"]), (&json!(true), &json!(count)));
+    let newest = data["snapshot"]["chat"][0]["text"].as_str().unwrap();
+    assert!(newest.starts_with("11 "), "the newest is kept");
+    let memory = client.get("/v1/memory/local").await.data()["memory"].clone();
+    let texts = memory.as_array().unwrap().iter().map(|entry| entry["text"].as_str().unwrap());
+    let numbers: Vec<&str> = texts.filter_map(|text| text.split(' ').next()).collect();
+    assert_eq!(numbers, ["11", "10", "9", "8", "7"]);
+    let score = client.get("/v1/collaboration/score").await.data().clone();
+    assert_eq!((&score["eventsConsidered"], &score["truncated"]), (&json!(MESSAGES), &json!(false)));
+}
