@@ -15,6 +15,7 @@ use agentcafe_domain::{
     pin::{Pin, Pinned},
     presence::{Heartbeat, HeartbeatRecorded},
     profile::{ChangeProfile, ProfileDeleted, ProfileWritten, WriteProfile},
+    reaction,
     room::{RoomUpserted, UpsertRoom},
     rules::Rules,
     session::{ChangeTable, OpenTable, TableChanged, TableOpened},
@@ -53,6 +54,7 @@ use crate::{
         poll::{self, PollAsked, PollEnd},
         presence::{self, LastSeenAnswer, LastSeenAsked, PresenceAnswer, PresenceAsked},
         profiles::{self, ProfileFound, ProfilesAnswer, ProfilesAsked},
+        reactions::{self, ReactionFound, ReactionsAsked, ReactionsFound},
         replay::{self, ReplayAsked, Replayed},
         rooms::{self, RoomAnswer, RoomFound, RoomsAsked},
         score::{self, ScoreAsked, Scored},
@@ -75,8 +77,18 @@ pub(crate) const UNMATCHED: &str = "unmatched";
 
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
-    let groups =
-        [operations(), agents(), people(), pins(), commands(), rooms(), work(), looking_back(), listening()];
+    let groups = [
+        operations(),
+        agents(),
+        people(),
+        pins(),
+        commands(),
+        rooms(),
+        work(),
+        looking_back(),
+        reactions(),
+        listening(),
+    ];
     groups.into_iter().flatten().collect()
 }
 
@@ -355,6 +367,29 @@ fn looking_back() -> Vec<Route> {
         save("/v1/snapshots/agent", post(snapshots::save_agent), "Save a state of an actor in a room")
             .body(|fields| Save::read(fields, Scope::Agent))
             .answers::<Saved>(201),
+    ]
+}
+
+fn reactions() -> Vec<Route> {
+    const ALL: &str = "/v1/reactions/subscriptions";
+    const ONE: &str = "/v1/reactions/subscriptions/{subscriptionId}";
+    let rules = Rules::default();
+    vec![
+        Route::read(ALL, get(reactions::list), "Reactions", "The rules by which actors react")
+            .query(ReactionsAsked::read)
+            .answers::<ReactionsFound>(200),
+        Route::read(ONE, get(reactions::by_id), "Reactions", "One rule")
+            .query(reactions::tenant)
+            .answers::<ReactionFound>(200),
+        Route::mutation(ALL, post(reactions::create), "Reactions", "Let an actor react to events")
+            .body(|fields| reaction::Create::read(fields, &rules))
+            .answers::<reaction::Changed>(201),
+        Route::change(ONE, patch(reactions::change), "Reactions", "Change a rule")
+            .body(reaction::Change::describe)
+            .answers::<reaction::Changed>(200),
+        Route::deletion(ONE, delete(reactions::delete), "Reactions", "Delete a rule")
+            .query(reactions::deletion)
+            .answers::<reaction::Deleted>(200),
     ]
 }
 

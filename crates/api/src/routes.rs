@@ -14,6 +14,7 @@ pub(crate) mod pins;
 pub(crate) mod poll;
 pub(crate) mod presence;
 pub(crate) mod profiles;
+pub(crate) mod reactions;
 pub(crate) mod replay;
 pub(crate) mod rooms;
 pub(crate) mod score;

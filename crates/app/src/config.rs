@@ -17,6 +17,9 @@ mod private_tables;
 
 pub(crate) use catalogue::help;
 
+/// The most events that reactions are in progress for, whatever is set: a fraction of the commands that may wait.
+const MAX_REACTION_CONCURRENCY: usize = 256;
+
 /// The environment variables that are set and not blank.
 pub(crate) struct Environment(HashMap<String, String>);
 
@@ -139,6 +142,8 @@ pub(crate) struct Config {
     pub(crate) api: Settings,
     /// Where private tables are paid for.
     pub(crate) payment_provider: PaymentProvider,
+    /// The most events that reactions are in progress for at once.
+    pub(crate) reaction_max_concurrency: usize,
     /// What is written to the log of the process: a level, or directives.
     pub(crate) log: String,
     /// What the operator should be told at the start.
@@ -179,6 +184,13 @@ impl Config {
             rules: rules(environment)?,
             api: settings(environment, auth_token)?,
             payment_provider: private_tables::provider(environment)?,
+            reaction_max_concurrency: count(environment.number(
+                &["REACTION_MAX_CONCURRENCY"],
+                4,
+                1,
+                false,
+            )?)
+            .min(MAX_REACTION_CONCURRENCY),
             log: environment.text(&["AGENTCAFE_LOG"]).unwrap_or_else(|| "info".to_owned()),
             warnings,
         })
@@ -262,6 +274,7 @@ mod tests {
             ("API_RATE_LIMIT_PER_MIN", "-1"),
             ("MOD_WINDOW_MS", "1.5"),
             ("PRESENCE_SWEEP_MS", "99999999999999999999"),
+            ("REACTION_MAX_CONCURRENCY", "all"),
             ("TRUSTED_PROXIES", "10.0.0.0/8,proxy"),
             ("PERMISSIONS_MODE", "closed"),
             ("PRIVATE_TABLE_PRICE_USD", "free"),
@@ -287,6 +300,7 @@ mod tests {
             ("API_STREAM_MAX_CLIENTS", "0"),
             ("PRESENCE_SWEEP_MS", "1"),
             ("API_IDEMPOTENCY_TTL_MS", "0"),
+            ("REACTION_MAX_CONCURRENCY", "0"),
         ])
         .unwrap();
         assert_eq!(config.api.rate_limit_per_min, 0);
@@ -295,6 +309,7 @@ mod tests {
         assert_eq!(config.api.stream_max_clients, 0);
         assert_eq!(config.api.presence_sweep, Duration::from_millis(500));
         assert_eq!(config.rules.idempotency_ttl_ms, 60_000);
+        assert_eq!(config.reaction_max_concurrency, 1);
     }
 
     /// RULINGS B14: without a token only this machine can reach the server, unless told otherwise, with a warning.

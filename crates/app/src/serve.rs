@@ -3,7 +3,7 @@
 use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
 
 use agentcafe_api::App;
-use agentcafe_dispatcher::Outside;
+use agentcafe_dispatcher::{Outside, reactions};
 use agentcafe_engine::{
     Engine,
     clock::{RandomIds, SystemClock},
@@ -71,6 +71,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tokio::spawn(sweeps::table_sessions(Arc::clone(&engine), config.api.table_session_sweep)),
         tokio::spawn(sweeps::purge(Arc::clone(&engine))),
         tokio::spawn(sweeps::snapshots(Arc::clone(&engine))),
+        tokio::spawn(reactions::run(Arc::clone(&engine), config.reaction_max_concurrency)),
     ];
     let app = App::new(Arc::clone(&engine), config.api.clone());
     greet(address, &config);

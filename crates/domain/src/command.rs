@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     actor::ActorInRoom,
     errand::{Errand, Outcome},
-    event::{EmittedEvent, Payload, Place, StoredEvent},
+    event::{EmittedEvent, Payload, Place, Reacted, StoredEvent, payload::Reaction},
     idempotency::Hash,
     ids::{CorrelationId, Sequence},
     inbox::{self, InboxItem},
@@ -163,6 +163,8 @@ pub struct Effects {
     pub steps: Vec<Step>,
     /// The action that moderation allowed.
     pub allowed: Option<Allowed>,
+    /// The reaction that is under way: every event that it makes says so, so that no other takes it for the actor's own doing.
+    pub reaction: Option<Reaction>,
     /// The numbers given so far.
     pub heads: Heads,
     /// How long each acknowledged inbox item had waited, in milliseconds.
@@ -177,6 +179,7 @@ impl Effects {
             written: Written::default(),
             steps: Vec::new(),
             allowed: None,
+            reaction: None,
             heads,
             acked_after_ms: Vec::new(),
         }
@@ -292,7 +295,10 @@ impl Moment<'_> {
             correlation: &self.correlation_id.clone(),
             cause,
         };
-        let event = StoredEvent::render(&place, payload);
+        let event = match &self.effects.reaction {
+            Some(reaction) => StoredEvent::render(&place, &Reacted { payload, reaction }),
+            None => StoredEvent::render(&place, payload),
+        };
         self.effects.heads.sequence = sequence;
         for notice in payload.notices() {
             let inbox_seq = self.effects.heads.inbox.next();

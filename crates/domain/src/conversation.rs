@@ -109,14 +109,27 @@ fn reference(fields: &Fields, name: &'static str) -> Result<Option<String>, Refu
     act::bounded_text(name, text, MAX_REFERENCE_CHARS)
 }
 
+/// How long the bubble of a message hangs, in milliseconds.
+///
+/// # Errors
+/// `ERR_OUT_OF_BOUNDS {field, min, max, value}` if it is not a number.
+pub(crate) fn bubble_ttl_ms(fields: &Fields) -> Result<i64, Refusal> {
+    Ok(fields.clamped("ttlMs", BUBBLE_TTL_MS)?.unwrap_or(STANDARD_BUBBLE_TTL_MS))
+}
+
+/// Who is mentioned, if the sender lists it.
+///
+/// # Errors
+/// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
+pub(crate) fn given_mentions(fields: &Fields) -> Result<Option<Vec<ActorId>>, Refusal> {
+    let parse =
+        |name: &String| ActorId::parse(name).map_err(|why| Refusal::invalid("mentions", why.to_string()));
+    let names = fields.texts("mentions", MAX_MENTIONS)?;
+    names.map(|names| names.iter().map(parse).collect()).transpose()
+}
+
 fn read_mentions(fields: &Fields, text: &str) -> Result<Vec<ActorId>, Refusal> {
-    let mentions = match fields.texts("mentions", MAX_MENTIONS)? {
-        None => mentions_in(text),
-        Some(names) => names
-            .iter()
-            .map(|name| ActorId::parse(name).map_err(|why| Refusal::invalid("mentions", why.to_string())))
-            .collect::<Result<_, _>>()?,
-    };
+    let mentions = given_mentions(fields)?.unwrap_or_else(|| mentions_in(text));
     if mentions.len() > MAX_MENTIONS {
         return Err(Refusal::new(Code::OutOfBounds)
             .saying(format!("a message mentions at most {MAX_MENTIONS} actors"))
@@ -127,7 +140,39 @@ fn read_mentions(fields: &Fields, text: &str) -> Result<Vec<ActorId>, Refusal> {
     Ok(mentions)
 }
 
+/// What is said in answer to something that happened.
+pub(crate) struct Reply {
+    pub(crate) text: String,
+    /// Who is mentioned; else whoever the text names.
+    pub(crate) mentions: Option<Vec<ActorId>>,
+    pub(crate) bubble_ttl_ms: i64,
+    /// The thread that is answered in.
+    pub(crate) thread_id: Option<String>,
+    /// The message that is answered.
+    pub(crate) message_id: Option<String>,
+    pub(crate) metadata: Map<String, Value>,
+    /// The event that is answered.
+    pub(crate) cause: String,
+}
+
 impl Speech {
+    /// An answer: below the message it answers, in its thread.
+    pub(crate) fn answering(reply: Reply) -> Self {
+        let named = |text: &str| mentions_in(text).into_iter().take(MAX_MENTIONS).collect();
+        Self {
+            message_id: None,
+            thread_id: reply.thread_id,
+            parent_message_id: reply.message_id.clone(),
+            reply_to_message_id: reply.message_id,
+            mentions: reply.mentions.unwrap_or_else(|| named(&reply.text)),
+            context_window: ContextWindow { id: None, max_items: STANDARD_CONTEXT_ITEMS },
+            text: reply.text,
+            metadata: reply.metadata,
+            bubble_ttl_ms: reply.bubble_ttl_ms,
+            cause: Some(reply.cause),
+        }
+    }
+
     /// Who is told: everybody mentioned but the speaker.
     fn told<'s>(&'s self, speaker: &'s ActorInRoom) -> impl Iterator<Item = &'s ActorId> {
         self.mentions.iter().filter(|mentioned| **mentioned != speaker.actor_id)
@@ -149,7 +194,7 @@ impl Speech {
                     .unwrap_or(STANDARD_CONTEXT_ITEMS),
             },
             metadata: fields.object("metadata")?.unwrap_or_default(),
-            bubble_ttl_ms: fields.clamped("ttlMs", BUBBLE_TTL_MS)?.unwrap_or(STANDARD_BUBBLE_TTL_MS),
+            bubble_ttl_ms: bubble_ttl_ms(fields)?,
             cause: act::causation(fields)?,
             text,
         })

@@ -88,6 +88,26 @@ pub trait Payload: Serialize {
     }
 }
 
+/// The payload of an event that a reaction made: whatever it says, and which reaction it was.
+#[derive(Serialize)]
+pub(crate) struct Reacted<'a, P> {
+    #[serde(flatten)]
+    pub(crate) payload: &'a P,
+    pub(crate) reaction: &'a payload::Reaction,
+}
+
+impl<P: Payload> Payload for Reacted<'_, P> {
+    const TYPE: EventType = P::TYPE;
+
+    fn mentioned(&self) -> Option<&ActorId> {
+        self.payload.mentioned()
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        self.payload.notices()
+    }
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -43,7 +43,10 @@ pub struct Action<'a> {
 struct Window {
     actions: VecDeque<Timestamp>,
     texts: HashMap<String, VecDeque<Timestamp>>,
+    /// When the actor last did something itself.
     last_action_at: Option<Timestamp>,
+    /// When it last reacted: no reason to keep it from acting itself.
+    last_reaction_at: Option<Timestamp>,
     cooldown_until: Option<Timestamp>,
 }
 
@@ -58,6 +61,7 @@ pub struct Windows {
 #[derive(Debug)]
 pub struct Allowed {
     actor: ActorInRoom,
+    source: Source,
     text_key: Option<String>,
 }
 
@@ -65,8 +69,9 @@ pub struct Allowed {
 #[derive(Debug)]
 pub struct Recorded {
     actor: ActorInRoom,
+    source: Source,
     text_key: Option<String>,
-    previous_action_at: Option<Timestamp>,
+    previous_at: Option<Timestamp>,
 }
 
 fn meaning(reason: &str) -> &'static str {
@@ -91,8 +96,17 @@ fn drop_old(times: &mut VecDeque<Timestamp>, oldest: Timestamp) {
 impl Window {
     fn is_idle(&self, now: Timestamp, rules: &ModerationRules) -> bool {
         let remembered = rules.window_ms.max(rules.min_action_interval_ms);
-        let quiet = self.last_action_at.is_none_or(|at| at.plus_ms(remembered) < now);
+        let last_at = self.last_action_at.max(self.last_reaction_at);
+        let quiet = last_at.is_none_or(|at| at.plus_ms(remembered) < now);
         quiet && self.cooldown_until.is_none_or(|until| until <= now)
+    }
+
+    /// When something of this kind was last done.
+    fn last_at(&mut self, source: Source) -> &mut Option<Timestamp> {
+        match source {
+            Source::Api => &mut self.last_action_at,
+            Source::Reaction => &mut self.last_reaction_at,
+        }
     }
 
     /// How long until one of `most` remembered times is forgotten, at least the cooldown.
@@ -130,7 +144,7 @@ impl Windows {
     ) -> Result<Allowed, Refusal> {
         let key = action.text.map(text_key).filter(|key| !key.is_empty());
         let Some(window) = self.by_actor.get_mut(actor) else {
-            return Ok(Allowed { actor: actor.clone(), text_key: key });
+            return Ok(Allowed { actor: actor.clone(), source: action.source, text_key: key });
         };
         let blocked = |reason: &str, retry_after_ms: i64| {
             actor
@@ -143,7 +157,9 @@ impl Windows {
         if let Some(until) = window.cooldown_until.filter(|until| now < *until) {
             return Err(blocked("MOD_COOLDOWN", until.as_millis() - now.as_millis()));
         }
-        let since = window.last_action_at.map(|at| now.as_millis() - at.as_millis());
+        // The interval is for those who act themselves: a reaction neither needs it nor uses it up.
+        let interactive = window.last_action_at.filter(|_| action.source == Source::Api);
+        let since = interactive.map(|at| now.as_millis() - at.as_millis());
         if let Some(since) = since.filter(|since| *since < rules.min_action_interval_ms) {
             return Err(blocked("MOD_MIN_INTERVAL", rules.min_action_interval_ms - since)
                 .with("minIntervalMs", rules.min_action_interval_ms));
@@ -163,7 +179,7 @@ impl Windows {
                     .with("maxRepeatedTextPerWindow", most));
             }
         }
-        Ok(Allowed { actor: actor.clone(), text_key: key })
+        Ok(Allowed { actor: actor.clone(), source: action.source, text_key: key })
     }
 
     /// Remembers an action that was done; none if no rule asks for it.
@@ -171,10 +187,10 @@ impl Windows {
         if rules.window_ms == 0 && rules.min_action_interval_ms == 0 {
             return None;
         }
-        let Allowed { actor, text_key } = allowed;
+        let Allowed { actor, source, text_key } = allowed;
         self.sweep(now, rules);
         let window = self.by_actor.entry(actor.clone()).or_default();
-        let previous_action_at = window.last_action_at.replace(now);
+        let previous_at = window.last_at(source).replace(now);
         let oldest = now.plus_ms(-rules.window_ms);
         if rules.max_actions_per_window > 0 {
             drop_old(&mut window.actions, oldest);
@@ -187,14 +203,14 @@ impl Windows {
             });
             window.texts.entry(key).or_default().push_back(now);
         }
-        Some(Recorded { actor, text_key, previous_action_at })
+        Some(Recorded { actor, source, text_key, previous_at })
     }
 
     /// Takes back the newest action of an actor, which came to nothing after all.
     pub fn take_back(&mut self, done: &Recorded) {
         let Some(window) = self.by_actor.get_mut(&done.actor) else { return };
         window.actions.pop_back();
-        window.last_action_at = done.previous_action_at;
+        *window.last_at(done.source) = done.previous_at;
         if let Some(times) = done.text_key.as_ref().and_then(|key| window.texts.get_mut(key)) {
             times.pop_back();
         }
@@ -264,6 +280,31 @@ mod tests {
                 (base + 60_151, "say", Some("hello there"), Ok(())),
             ],
         );
+    }
+
+    /// RULINGS H8: a reaction neither needs the interval between actions nor uses it up; H1: the other rules hold for it too.
+    #[test]
+    fn reactions_leave_the_interval_alone() {
+        let actor = ActorInRoom::named("default", "main", "Nova");
+        let mut windows = Windows::default();
+        let mut act = |at_ms: i64, source, text| {
+            let now = Timestamp::from_millis(1_000_000 + at_ms);
+            let allowed = windows.check(&actor, &Action { label: "x", text, source }, now, &RULES)?;
+            windows.record(allowed, now, &RULES);
+            Ok(())
+        };
+        let reason = |refused: Result<(), Refusal>| {
+            refused.err().map(|refusal| refusal.details["reasonCode"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(reason(act(0, Source::Api, Some("hi"))), None);
+        assert_eq!(reason(act(1, Source::Reaction, Some("hi"))), None);
+        assert_eq!(reason(act(149, Source::Api, None)).as_deref(), Some("MOD_MIN_INTERVAL"));
+        assert_eq!(reason(act(150, Source::Api, None)), None);
+        assert_eq!(reason(act(151, Source::Reaction, Some("HI"))).as_deref(), Some("MOD_REPEAT_TEXT"));
+        assert_eq!(reason(act(152, Source::Reaction, None)).as_deref(), Some("MOD_COOLDOWN"));
+        assert_eq!(reason(act(2_152, Source::Reaction, None)), None);
+        assert_eq!(reason(act(2_153, Source::Reaction, None)), None);
+        assert_eq!(reason(act(2_154, Source::Reaction, None)).as_deref(), Some("MOD_RATE_LIMIT"));
     }
 
     /// The issue: settings of 0 mean 0, here: the rule is off.

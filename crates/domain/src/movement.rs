@@ -39,6 +39,11 @@ pub struct Steps {
 }
 
 impl Steps {
+    /// Steps because of something that happened.
+    pub(crate) fn answering(leg: Leg, intent: &str, cause: String) -> Self {
+        Self { leg, intent: Some(intent.to_owned()), cause: Some(cause) }
+    }
+
     fn of_body(fields: &Fields) -> Result<Self, Refusal> {
         let direction = fields.required_choice("direction", &Direction::NAMES, Code::InvalidDirection)?;
         let steps = fields.bounded("steps", 1..=MAX_STEPS)?;

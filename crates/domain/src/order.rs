@@ -10,7 +10,8 @@ use crate::{
     refusal::Refusal,
 };
 
-const MAX_ITEM_CHARS: usize = 200;
+/// The longest name of an item or a size, in characters.
+pub(crate) const MAX_ITEM_CHARS: usize = 200;
 
 /// `POST /v1/commands/order`: an actor orders something.
 pub type Order = Act<Wish>;
@@ -23,6 +24,11 @@ pub struct Wish {
 }
 
 impl Wish {
+    /// A wish because of something that happened.
+    pub(crate) fn answering(item_id: String, size: String, cause: String) -> Self {
+        Self { item_id, size, cause: Some(cause) }
+    }
+
     fn of_body(fields: &Fields) -> Result<Self, Refusal> {
         let item = fields.required_text("itemId")?;
         let size = fields.trimmed_text("size")?;

@@ -16,7 +16,8 @@ use uuid::Uuid;
 use crate::{
     errands::{ErrandRunner, Errands},
     fanout::Fanout,
-    metrics::Metrics,
+    followers::Followers,
+    metrics::{FollowerLabel, Metrics},
 };
 
 /// The engine of one process.
@@ -35,6 +36,8 @@ pub struct Engine {
     pub stopping: CancellationToken,
     /// What runs outside for commands that need it.
     pub errands: Errands,
+    /// How those stand that follow the log on behalf of the café.
+    pub followers: Followers,
     ids: Mutex<Box<dyn IdSource>>,
 }
 
@@ -50,12 +53,21 @@ impl Engine {
     ) -> Self {
         let stopping = CancellationToken::new();
         let (errands, fanout) = (Errands::new(runner), Fanout::default());
-        Self { store, rules, clock, metrics, fanout, stopping, errands, ids: Mutex::new(ids) }
+        let (followers, ids) = (Followers::default(), Mutex::new(ids));
+        Self { store, rules, clock, metrics, fanout, stopping, errands, followers, ids }
     }
 
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The page that Prometheus reads.
+    pub fn metrics_page(&self) -> String {
+        for (name, lag) in self.followers.lags(self.store.tail().head()) {
+            self.metrics.follower_lag.get_or_create(&FollowerLabel { name }).set(lag);
+        }
+        self.metrics.page()
     }
 
     /// A fresh id.

@@ -6,6 +6,7 @@ pub mod errands;
 pub mod execute;
 pub mod fanout;
 pub mod follow;
+pub mod followers;
 pub mod metrics;
 pub mod rate;
 pub mod sweeps;

@@ -39,6 +39,61 @@ impl ReasonLabel {
     }
 }
 
+/// A follower's label.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct FollowerLabel {
+    /// Its name.
+    pub name: &'static str,
+}
+
+/// What came of a reaction.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct OutcomeLabel {
+    /// `triggered`, `skipped` or `failed`.
+    pub outcome: &'static str,
+}
+
+/// What the reaction engine does.
+pub struct ReactionMetrics {
+    /// Events that were held against the rules of their tenant.
+    pub processed: Counter,
+    /// Rules that met an event, by what came of it.
+    pub outcomes: Family<OutcomeLabel, Counter>,
+    /// Events in progress.
+    pub in_flight: Gauge,
+}
+
+impl ReactionMetrics {
+    /// The outcomes that there are.
+    const OUTCOMES: [&str; 3] = ["triggered", "skipped", "failed"];
+
+    fn register(registry: &mut Registry) -> Self {
+        let (processed, in_flight) = (Counter::default(), Gauge::default());
+        let outcomes = Family::<OutcomeLabel, Counter>::default();
+        registry.register("reaction_events", "Events held against reaction rules", processed.clone());
+        registry.register("reactions", "Reaction rules that met an event, by outcome", outcomes.clone());
+        registry.register(
+            "reactions_in_flight",
+            "Events that reactions are in progress for",
+            in_flight.clone(),
+        );
+        for outcome in Self::OUTCOMES {
+            drop(outcomes.get_or_create(&OutcomeLabel { outcome }));
+        }
+        Self { processed, outcomes, in_flight }
+    }
+
+    /// How often an outcome came of it.
+    pub fn of(&self, outcome: &'static str) -> u64 {
+        self.outcomes.get_or_create(&OutcomeLabel { outcome }).get()
+    }
+
+    /// Counts an outcome.
+    pub fn count(&self, outcome: &'static str) {
+        self.outcomes.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+}
+
 type Reasons = Family<ReasonLabel, Counter>;
 
 /// All metrics of the process.
@@ -72,6 +127,10 @@ pub struct Metrics {
     pub inbox_enqueue_seconds: Histogram,
     /// From an inbox item's time until it was acknowledged, in seconds.
     pub inbox_ack_seconds: Histogram,
+    /// What the reaction engine does.
+    pub reactions: ReactionMetrics,
+    /// How many events followers are behind, by name.
+    pub follower_lag: Family<FollowerLabel, Gauge<u64, AtomicU64>>,
 }
 
 fn seconds() -> Histogram {
@@ -136,6 +195,13 @@ impl Metrics {
             "How long inbox items waited for their ack",
             inbox_ack_seconds.clone(),
         );
+        let reactions = ReactionMetrics::register(&mut registry);
+        let follower_lag = Family::<FollowerLabel, Gauge<u64, AtomicU64>>::default();
+        registry.register(
+            "follower_lag",
+            "Events that a follower has not dealt with yet",
+            follower_lag.clone(),
+        );
         Self {
             registry,
             requests,
@@ -152,6 +218,8 @@ impl Metrics {
             inbox_items,
             inbox_enqueue_seconds,
             inbox_ack_seconds,
+            reactions,
+            follower_lag,
         }
     }
 

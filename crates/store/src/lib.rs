@@ -1,5 +1,6 @@
 //! The only SQL: the log, the records and the turns that write them.
 
+mod changes;
 pub mod envelope;
 pub mod event_query;
 mod sqlite;

@@ -13,10 +13,11 @@ use agentcafe_domain::{
 };
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, mpsc::error::TrySendError, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, mpsc::error::TrySendError, oneshot, watch};
 use uuid::Uuid;
 
 use crate::{
+    changes::Changes,
     envelope::{Answer, Envelope, Failure, TraceNote},
     event_query::{EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES},
     sqlite::{
@@ -84,6 +85,7 @@ impl Drop for Loan {
 /// The log and the records of a café.
 pub struct Store {
     tail: Arc<Tail>,
+    changes: Arc<Changes>,
     tasks: mpsc::Sender<Task>,
     readers: Arc<Readers>,
 }
@@ -122,6 +124,7 @@ impl Store {
         let (heads, last_at) = writing.heads().map_err(failed)?;
         let readers = Readers { idle: Mutex::new(idle), permits: Arc::new(Semaphore::new(READERS)) };
         let tail = Arc::new(Tail::new(heads.sequence));
+        let changes = Arc::new(Changes::default());
         let (tasks, waiting) = mpsc::channel(MAX_WAITING_COMMANDS);
         let writer = Writer {
             database: writing,
@@ -129,6 +132,7 @@ impl Store {
             context: Context { rules: options.rules, ids: options.ids, windows: Windows::default() },
             clock: options.clock,
             tail: Arc::clone(&tail),
+            changes: Arc::clone(&changes),
             heads,
             last_at,
             on_turn: options.on_turn,
@@ -138,12 +142,17 @@ impl Store {
             .spawn(move || writer.run(waiting))
             .map_err(|error| OpenError::Directory(options.directory, error))?;
         let closing = Closing { tasks: tasks.clone(), writer: thread };
-        Ok((Arc::new(Self { tail, tasks, readers: Arc::new(readers) }), closing))
+        Ok((Arc::new(Self { tail, changes, tasks, readers: Arc::new(readers) }), closing))
     }
 
     /// The newest events, and who waits for more.
     pub fn tail(&self) -> &Tail {
         &self.tail
+    }
+
+    /// Tells, from now on, when a turn has written to a table: after the commit, and before the turn's events can be seen.
+    pub fn changed(&self, table: &'static str) -> watch::Receiver<u64> {
+        self.changes.watch(table)
     }
 
     /// Puts a command into a turn, and waits until the turn is committed.

@@ -32,6 +32,7 @@ pub(crate) struct Health {
     moderation: Moderation,
     presence_sweep_ms: u64,
     private_tables: PrivateTables,
+    reactions: Reactions,
 }
 
 fn whole_ms(duration: Duration) -> u64 {
@@ -86,6 +87,7 @@ struct Storage {
     idempotency: &'static str,
     snapshots: &'static str,
     traces: &'static str,
+    reactions: &'static str,
 }
 
 /// How the inbox stands. It is projected in the same transaction as its events, so its cursor is the log's head.
@@ -120,6 +122,34 @@ struct Moderation {
     cooldown_ms: i64,
 }
 
+/// What the reaction engine has done since the process began, and what waits for it.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Reactions {
+    processed: u64,
+    triggered: u64,
+    skipped: u64,
+    failed: u64,
+    in_flight: u64,
+    queued: u64,
+}
+
+impl Reactions {
+    fn of(app: &App) -> Self {
+        let metrics = &app.engine.metrics.reactions;
+        let in_flight = u64::try_from(metrics.in_flight.get()).unwrap_or(0);
+        let lag = app.engine.followers.lag("reactions", app.engine.store.tail().head());
+        Self {
+            processed: metrics.processed.get(),
+            triggered: metrics.of("triggered"),
+            skipped: metrics.of("skipped"),
+            failed: metrics.of("failed"),
+            in_flight,
+            queued: lag.saturating_sub(in_flight),
+        }
+    }
+}
+
 /// `GET /healthz`: the one success without `data`.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
     const SQLITE: &str = "sqlite";
@@ -143,6 +173,7 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
             idempotency: SQLITE,
             snapshots: SQLITE,
             traces: SQLITE,
+            reactions: SQLITE,
         },
         inbox_projector: InboxProjector {
             cursor: app.engine.store.tail().head(),
@@ -163,6 +194,7 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
         },
         presence_sweep_ms: whole_ms(app.settings.presence_sweep),
         private_tables: PrivateTables::of(&app.rules().private_tables, &app.settings),
+        reactions: Reactions::of(&app),
     };
     answer::json(StatusCode::OK, json!(health).to_string())
 }
@@ -172,14 +204,15 @@ pub(crate) async fn live() -> Response {
     answer::enveloped(StatusCode::OK, br#"{"live":true}"#)
 }
 
-/// `GET /readyz`: the store takes a write.
+/// `GET /readyz`: the store takes a write, and no follower is stuck.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let mut reasons = Vec::new();
     if app.engine.stopping.is_cancelled() {
-        reasons.push("the server is stopping");
+        reasons.push("the server is stopping".to_owned());
     } else if !takes_writes(&app).await {
-        reasons.push("the store cannot be written");
+        reasons.push("the store cannot be written".to_owned());
     }
+    reasons.extend(app.engine.followers.stuck(app.engine.clock.stopwatch()));
     if reasons.is_empty() {
         return Ok(answer::enveloped(StatusCode::OK, br#"{"ready":true}"#));
     }
@@ -198,7 +231,7 @@ async fn takes_writes(app: &App) -> bool {
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
     const TYPE: HeaderValue =
         HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    let mut response = app.engine.metrics.page().into_response();
+    let mut response = app.engine.metrics_page().into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, TYPE);
     response
 }

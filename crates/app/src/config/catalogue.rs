@@ -116,6 +116,11 @@ const SETTINGS: &[Setting] = &[
         "The plan that the health document names as the default",
     ),
     setting(
+        &["REACTION_MAX_CONCURRENCY"],
+        "4",
+        "The most events that reactions are in progress for at once; 1 to 256",
+    ),
+    setting(
         &["TABLE_SESSION_SWEEP_MS"],
         "5000",
         "How often sessions that ran out are looked for; at least 1000",

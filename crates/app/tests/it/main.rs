@@ -44,6 +44,8 @@ mod promise_raw;
 mod promise_stalled_reader;
 mod promise_stop;
 mod rate_limit;
+mod reaction_engine;
+mod reactions;
 mod read_gate;
 mod readme;
 mod replay;

@@ -171,6 +171,11 @@ const ROUTES: &[(&str, &str)] = &[
     ("post", "/v1/snapshots/room"),
     ("get", "/v1/snapshots/agent"),
     ("post", "/v1/snapshots/agent"),
+    ("get", "/v1/reactions/subscriptions"),
+    ("post", "/v1/reactions/subscriptions"),
+    ("get", "/v1/reactions/subscriptions/{subscriptionId}"),
+    ("patch", "/v1/reactions/subscriptions/{subscriptionId}"),
+    ("delete", "/v1/reactions/subscriptions/{subscriptionId}"),
 ];
 
 /// Method and path of every operation of the OpenAPI document.

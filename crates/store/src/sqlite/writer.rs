@@ -14,6 +14,7 @@ use super::{
     open::Directory,
 };
 use crate::{
+    changes::Changes,
     envelope::TraceNote,
     tail::Tail,
     turn::{Context, Job, Turn},
@@ -64,6 +65,7 @@ pub(crate) struct Writer {
     pub(crate) context: Context,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tail: Arc<Tail>,
+    pub(crate) changes: Arc<Changes>,
     pub(crate) heads: Heads,
     pub(crate) last_at: Timestamp,
     pub(crate) on_turn: Box<dyn Fn(&TurnReport) + Send>,
@@ -135,6 +137,8 @@ impl Writer {
         let inbox_items = turn.heads().inbox.0 - self.heads.inbox.0;
         self.heads = turn.heads();
         self.last_at = now;
+        // Before its events can be seen: who sees one of them knows that its copies may be old.
+        self.changes.tell(turn.writes().records.tables().map(|(table, _)| table.name));
         let (events, answers, inbox) = turn.commit();
         let committed_at = self.clock.now();
         let waited = |from: Timestamp| committed_at.as_millis() - from.as_millis();

@@ -2,6 +2,7 @@
 //! the embedded database can do wrong (its files) is in `sqlite`.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
+mod changes;
 mod commands;
 mod faults;
 mod keys;

@@ -60,6 +60,11 @@ pub(super) fn valid_body(method: &Method, path: &str) -> Value {
             "quantity": 3, "metadata": {"a": 1}})
         }
         "/v1/snapshots/room" | "/v1/snapshots/agent" => json!({"state": {"a": [1]}, "ttlSeconds": 60}),
+        "/v1/reactions/subscriptions" | "/v1/reactions/subscriptions/{subscriptionId}" => {
+            json!({"sourceActorId": "Bo", "targetActorId": "Kai", "triggerEventTypes": ["order_changed"], "actionType": "say",
+            "actionPayload": {"text": "hi", "ttlMs": 3_000, "mentions": ["Bo"]}, "enabled": false, "cooldownMs": 5,
+            "ignoreSelf": true, "ignoreReactionEvents": true, "metadata": {"a": 1}, "createdBy": "Bo"})
+        }
         _ => panic!("{method} {path} is new: give it a valid body here"),
     };
     for (name, value) in [

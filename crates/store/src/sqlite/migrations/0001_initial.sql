@@ -268,6 +268,27 @@ CREATE TABLE payments (
     PRIMARY KEY (payment_id)
 ) WITHOUT ROWID;
 
+CREATE TABLE reaction_subscriptions (
+    subscription_id TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    room_id TEXT,
+    source_actor_id TEXT,
+    target_actor_id TEXT NOT NULL,
+    enabled INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (subscription_id)
+) WITHOUT ROWID;
+CREATE INDEX reaction_subscriptions_by_tenant ON reaction_subscriptions (tenant_id, created_at);
+CREATE INDEX reaction_subscriptions_at_work ON reaction_subscriptions (enabled, tenant_id, created_at);
+
+CREATE TABLE follower_cursors (
+    name TEXT NOT NULL,
+    updated_at INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (name)
+) WITHOUT ROWID;
+
 -- One row, written to see whether the store takes writes.
 CREATE TABLE write_probe (
     id INTEGER PRIMARY KEY CHECK (id = 1),

@@ -1,0 +1,448 @@
+//! The reaction engine: which events make whom do what, once each, and what is written down when somebody may not.
+
+use std::time::Duration;
+
+use agentcafe_testkit::{Answer, Client, Method, Server, Value, eventually, fresh_key, json};
+
+use crate::{cafe, launch, log};
+
+const PATH: &str = "/v1/reactions/subscriptions";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A rule by which Kai answers what is said, without a pause, with these members over it.
+async fn rule(client: &Client, over: Value) -> String {
+    let mut body = json!({"targetActorId": "Kai", "actionType": "say", "actionPayload": {"text": "hello"}, "cooldownMs": 0,
+        "triggerEventTypes": ["conversation_message_posted"]});
+    for (name, value) in over.as_object().into_iter().flatten() {
+        body[name] = value.clone();
+    }
+    let answer = client.act(PATH, body).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    answer.data()["subscription"]["id"].as_str().expect("an id").to_owned()
+}
+
+async fn shown(client: &Client, id: &str) -> Value {
+    client.get(&format!("{PATH}/{id}")).await.data()["subscription"].clone()
+}
+
+async fn say(client: &Client, over: Value) -> Answer {
+    let mut body = json!({"actorId": "Nova", "text": "hi"});
+    for (name, value) in over.as_object().into_iter().flatten() {
+        body[name] = value.clone();
+    }
+    let answer = client.act("/v1/commands/say", body).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    answer
+}
+
+/// Waits until the engine has dealt with everything that has happened.
+async fn settle(client: &Client) {
+    let idle = async || {
+        let reactions = client.get("/healthz").await.json["reactions"].clone();
+        (reactions["queued"] == 0 && reactions["inFlight"] == 0).then_some(())
+    };
+    eventually("all reactions are done", PATIENCE, idle).await;
+}
+
+/// What reactions did: the events of these types that say so.
+async fn reacted(client: &Client, kind: &str) -> Vec<Value> {
+    let is_one = |event: &Value| event["type"] == kind && event["payload"]["reaction"].is_object();
+    log(client).await.into_iter().filter(is_one).collect()
+}
+
+async fn patch(client: &Client, id: &str, body: Value) {
+    let path = format!("{PATH}/{id}");
+    let answer = client.request(Method::PATCH, &path).key(&fresh_key()).json(&body).send().await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+}
+
+/// CONTRACT 12: what a say looks like, and what is counted; RULINGS L8: presence, mentions, inbox and a trace, as for a command.
+#[tokio::test]
+async fn a_say_answers_the_message() {
+    let (_server, client) = cafe().await;
+    let payload = json!({"text": "hey @Bo", "ttlMs": 3_000, "mentions": ["Nova", "Kai"]});
+    let id = rule(&client, json!({"actionPayload": payload, "roomId": "main"})).await;
+    let said = say(&client, json!({"threadId": "t", "messageId": "m", "correlationId": "c"})).await;
+    settle(&client).await;
+    let all = log(&client).await;
+    let reaction = json!({"sourceSubscriptionId": id, "sourceEventId": said.data()["eventId"], "hops": 1});
+    let own: Vec<&Value> = all.iter().filter(|event| event["payload"]["reaction"] == reaction).collect();
+    let kinds: Vec<_> = own.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["conversation_message_posted", "mention_created", "presence_heartbeat"]);
+    let message = own[0];
+    assert_eq!((&message["actorId"], &message["roomId"]), (&json!("Kai"), &json!("main")));
+    assert_eq!((&message["correlationId"], &message["causationId"]), (&json!("c"), &said.data()["eventId"]));
+    let conversation = &message["payload"]["conversation"];
+    let want = json!({
+        "messageId": conversation["messageId"], "threadId": "t", "parentMessageId": "m", "replyToMessageId": "m",
+        "mentions": ["Nova", "Kai"], "contextWindow": {"id": null, "maxItems": 20}, "text": "hey @Bo",
+        "metadata": {"reaction": reaction},
+    });
+    assert_eq!(conversation, &want);
+    assert_eq!(message["payload"]["bubble"], json!({"text": "hey @Bo", "ttlMs": 3_000}));
+    assert_eq!(
+        (&own[1]["payload"]["mentionedActorId"], &own[1]["causationId"]),
+        (&json!("Nova"), &message["eventId"])
+    );
+    assert_eq!((&own[2]["payload"]["status"], &own[2]["causationId"]), (&json!("busy"), &message["eventId"]));
+    let inbox = client.get("/v1/inbox?actorId=Nova").await;
+    assert_eq!(inbox.data()["items"][0]["sourceEventId"], own[1]["eventId"]);
+    let presence = client.get("/v1/presence?actorId=Kai").await;
+    assert_eq!(
+        (&presence.data()["presence"][0]["status"], &presence.data()["count"]),
+        (&json!("busy"), &json!(1))
+    );
+    let rule = shown(&client, &id).await;
+    for (name, want) in [
+        ("triggerCount", json!(1)),
+        ("errorCount", json!(0)),
+        ("lastError", json!(null)),
+        ("lastSourceEventId", said.data()["eventId"].clone()),
+        ("lastTriggeredAt", message["timestamp"].clone()),
+        ("updatedAt", message["timestamp"].clone()),
+    ] {
+        assert_eq!(rule[name], want, "{name}");
+    }
+    let trace = client.get("/v1/traces/c").await;
+    let steps = trace.data()["trace"]["steps"].as_array().cloned().unwrap_or_default();
+    assert!(steps.iter().any(|step| step["details"]["eventId"] == message["eventId"]), "{}", trace.text);
+}
+
+/// CONTRACT 12: moves and orders; the mover ends up where the move leads.
+#[tokio::test]
+async fn moves_and_orders_are_done() {
+    let (_server, client) = cafe().await;
+    let step = json!({"direction": "w", "steps": 3});
+    rule(
+        &client,
+        json!({"actionType": "move", "actionPayload": step, "triggerEventTypes": ["order_changed"]}),
+    )
+    .await;
+    let tea = json!({"itemId": "tea"});
+    rule(&client, json!({"actionType": "order", "actionPayload": tea, "triggerEventTypes": ["actor_moved"]}))
+        .await;
+    let moved = client.act("/v1/commands/move", json!({"actorId": "Nova", "direction": "N"})).await;
+    let ordered = client.act("/v1/commands/order", json!({"actorId": "Nova", "itemId": "x"})).await;
+    settle(&client).await;
+    let (moves, orders) = (reacted(&client, "actor_moved").await, reacted(&client, "order_changed").await);
+    assert_eq!((moves.len(), orders.len()), (1, 1));
+    let payload = &moves[0]["payload"];
+    assert_eq!(
+        (&payload["direction"], &payload["steps"], &payload["intent"]),
+        (&json!("W"), &json!(3), &json!("reaction"))
+    );
+    assert_eq!(moves[0]["causationId"], ordered.data()["eventId"]);
+    assert_eq!(
+        (&orders[0]["payload"]["itemId"], &orders[0]["payload"]["size"]),
+        (&json!("tea"), &json!("regular"))
+    );
+    assert_eq!(orders[0]["causationId"], moved.data()["eventId"]);
+    let body = json!({"actorId": "Kai", "intent": "navigate_to", "x": 0, "y": 0});
+    let walked = client.act("/v1/intents/execute", body).await;
+    assert_eq!(walked.data()["from"], json!({"x": 7, "y": 6}), "three steps west of the spawn");
+}
+
+/// CONTRACT 12, check 1: whose events, of which types, in which rooms and tenants; RULINGS L1: no room is every room.
+#[tokio::test]
+async fn rules_answer_what_they_are_for() {
+    let (_server, client) = cafe().await;
+    let text = |text: &str| json!({"text": text});
+    for (name, over) in [
+        ("room", json!({"roomId": "main"})),
+        ("other room", json!({"roomId": "attic"})),
+        ("everywhere", json!({})),
+        ("other tenant", json!({"tenantId": "acme"})),
+        ("source", json!({"sourceActorId": "Nova"})),
+        ("other source", json!({"sourceActorId": "Bo"})),
+        ("other type", json!({"triggerEventTypes": ["order_changed"]})),
+        ("any type", json!({"triggerEventTypes": ["*"]})),
+        ("self", json!({"targetActorId": "Nova"})),
+        ("not even self", json!({"targetActorId": "Nova", "ignoreSelf": false})),
+        ("off", json!({"enabled": false})),
+    ] {
+        let mut over = over;
+        over["actionPayload"] = text(name);
+        rule(&client, over).await;
+    }
+    say(&client, json!({})).await;
+    settle(&client).await;
+    let texts = async |room: &str| {
+        let mut texts: Vec<String> = reacted(&client, "conversation_message_posted")
+            .await
+            .iter()
+            .filter(|event| event["roomId"] == room)
+            .map(|event| event["payload"]["conversation"]["text"].as_str().unwrap().to_owned())
+            .collect();
+        texts.sort();
+        texts
+    };
+    // The wildcard also answers the heartbeat of the say (RULINGS L10).
+    assert_eq!(
+        texts("main").await,
+        ["any type", "any type", "everywhere", "not even self", "room", "source"]
+    );
+    say(&client, json!({"roomId": "attic", "actorId": "Bo"})).await;
+    settle(&client).await;
+    assert_eq!(
+        texts("attic").await,
+        ["any type", "any type", "everywhere", "not even self", "other room", "other source", "self"]
+    );
+    let tenants: Vec<Value> = reacted(&client, "conversation_message_posted").await;
+    assert!(tenants.iter().all(|event| event["tenantId"] == "default"));
+    let health = client.get("/healthz").await.json["reactions"].clone();
+    assert_eq!(health["triggered"], 13);
+    assert_eq!(health["failed"], 0);
+    assert!(
+        health["skipped"].as_u64().unwrap() >= 2 && health["processed"].as_u64().unwrap() >= 4,
+        "{health}"
+    );
+}
+
+/// CONTRACT 12, check 1 (reaction events), RULINGS L5: a chain of reactions ends, and says why; nothing that a reaction brings
+/// with it (a mention, a heartbeat) starts another.
+#[tokio::test]
+async fn two_rules_do_not_chat_for_ever() {
+    let (_server, client) = cafe().await;
+    let chatty = |target: &str, types: Value| {
+        json!({"targetActorId": target, "ignoreReactionEvents": false, "roomId": "main", "triggerEventTypes": types,
+        "actionPayload": {"text": format!("{target} here"), "mentions": ["Bo"]}})
+    };
+    let kai = rule(&client, chatty("Kai", json!(["conversation_message_posted"]))).await;
+    let nova = rule(&client, chatty("Nova", json!(["conversation_message_posted"]))).await;
+    say(&client, json!({"actorId": "Bo"})).await;
+    settle(&client).await;
+    let hops: Vec<u64> = reacted(&client, "conversation_message_posted")
+        .await
+        .iter()
+        .map(|event| event["payload"]["reaction"]["hops"].as_u64().unwrap())
+        .collect();
+    // Both answer Bo, and then each other's answers, four deep.
+    assert_eq!(hops.iter().filter(|hops| **hops == 1).count(), 2);
+    assert_eq!((hops.len(), hops.iter().max()), (8, Some(&4)));
+    for id in [&kai, &nova] {
+        let rule = shown(&client, id).await;
+        assert_eq!(
+            (&rule["lastError"], &rule["errorCount"], &rule["triggerCount"]),
+            (&json!("hop_limit"), &json!(1), &json!(4))
+        );
+    }
+    let before = log(&client).await.len();
+    patch(&client, &kai, json!({"ignoreReactionEvents": true, "triggerEventTypes": ["*"]})).await;
+    patch(&client, &nova, json!({"ignoreReactionEvents": true, "triggerEventTypes": ["*"]})).await;
+    assert_eq!(client.act("/v1/presence/heartbeat", json!({"actorId": "Bo"})).await.status, 202);
+    settle(&client).await;
+    let after = log(&client).await;
+    let fresh = reacted(&client, "conversation_message_posted").await.len() - hops.len();
+    let beats = after[before..].iter().filter(|event| event["payload"]["reaction"].is_null()).count();
+    assert_eq!(fresh, 2 * beats, "each answers what Bo did, and nothing else: {:?}", &after[before..]);
+}
+
+/// RULINGS L3: however many events come at once, a rule that rests is triggered once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_rests_after_it_was_triggered() {
+    let server = launch().env("REACTION_MAX_CONCURRENCY", 16).start().await;
+    let client = server.client();
+    let id = rule(&client, json!({"cooldownMs": 86_400_000})).await;
+    let says = (0..60).map(|n| {
+        let client = client.clone();
+        tokio::spawn(async move { say(&client, json!({"actorId": format!("a{n}")})).await })
+    });
+    for said in says.collect::<Vec<_>>() {
+        said.await.unwrap();
+    }
+    settle(&client).await;
+    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), 1);
+    let rule = shown(&client, &id).await;
+    assert_eq!((&rule["triggerCount"], &rule["errorCount"]), (&json!(1), &json!(0)));
+}
+
+/// RULINGS K12 in spirit, CONTRACT 12: what is switched off or deleted does nothing from then on; what happened before a rule
+/// was made, or while it was off, is no business of it.
+#[tokio::test]
+async fn switching_off_and_deleting_hold_at_once() {
+    let (_server, client) = cafe().await;
+    say(&client, json!({})).await;
+    let id = rule(&client, json!({})).await;
+    settle(&client).await;
+    assert!(reacted(&client, "conversation_message_posted").await.is_empty());
+    say(&client, json!({})).await;
+    patch(&client, &id, json!({"enabled": false})).await;
+    settle(&client).await;
+    let before = reacted(&client, "conversation_message_posted").await.len();
+    assert!(before <= 1);
+    for _ in 0..3 {
+        say(&client, json!({})).await;
+    }
+    patch(&client, &id, json!({"enabled": true})).await;
+    settle(&client).await;
+    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), before);
+    say(&client, json!({})).await;
+    settle(&client).await;
+    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), before + 1);
+    let answer = client.request(Method::DELETE, &format!("{PATH}/{id}")).key("k").send().await;
+    assert_eq!(answer.status, 200);
+    say(&client, json!({})).await;
+    settle(&client).await;
+    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), before + 1);
+}
+
+/// CONTRACT 12, check 3, RULINGS H1: reactions are moderated, which is written down and counted, and refused to nobody.
+#[tokio::test]
+async fn what_moderation_blocks_is_written_down() {
+    let server = launch().env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 2).env("MOD_COOLDOWN_MS", 0).start().await;
+    let client = server.client();
+    let id = rule(&client, json!({})).await;
+    for name in ["a", "b", "c"] {
+        say(&client, json!({"actorId": name})).await;
+        settle(&client).await;
+    }
+    let rule = shown(&client, &id).await;
+    for (name, want) in [
+        ("triggerCount", json!(2)),
+        ("errorCount", json!(1)),
+        ("lastError", json!("moderated:MOD_REPEAT_TEXT")),
+    ] {
+        assert_eq!(rule[name], want, "{name}");
+    }
+    assert!(rule["lastSourceEventId"].is_string());
+    let metrics = client.get("/metrics").await.text;
+    for series in [
+        "agentcafe_moderation_blocks_total{reason=\"MOD_REPEAT_TEXT\"} 1",
+        "agentcafe_reactions_total{outcome=\"triggered\"} 2",
+        "agentcafe_reactions_total{outcome=\"failed\"} 0",
+        "agentcafe_follower_lag{name=\"reactions\"} 0",
+    ] {
+        assert!(metrics.contains(series), "no {series} in:\n{metrics}");
+    }
+    let health = client.get("/healthz").await.json;
+    assert_eq!(
+        (&health["reactions"]["triggered"], &health["storage"]["reactions"]),
+        (&json!(2), &json!("sqlite"))
+    );
+}
+
+/// RULINGS H8: a reaction does not use up the interval between actions: its target may act at once.
+#[tokio::test]
+async fn a_reaction_does_not_hold_up_its_target() {
+    let server = launch().env("MOD_MIN_ACTION_INTERVAL_MS", 60_000).start().await;
+    let client = server.client();
+    let id = rule(&client, json!({})).await;
+    say(&client, json!({"actorId": "Nova"})).await;
+    settle(&client).await;
+    say(&client, json!({"actorId": "Kai", "text": "I speak for myself"})).await;
+    say(&client, json!({"actorId": "Bo"})).await;
+    settle(&client).await;
+    assert_eq!(shown(&client, &id).await["triggerCount"], 2);
+}
+
+/// RULINGS L4: a text that became too long when the limit was lowered is not said, which is written down.
+#[tokio::test]
+async fn a_text_that_became_too_long_fails() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |chars: u32| launch().data_dir(directory.path()).env("API_MAX_CHAT_MESSAGE_CHARS", chars);
+    let mut server = at(120).start().await;
+    let id = rule(&server.client(), json!({"actionPayload": {"text": "x".repeat(50)}})).await;
+    server.stop().await;
+    let server = at(20).start().await;
+    let client = server.client();
+    say(&client, json!({})).await;
+    settle(&client).await;
+    let rule = shown(&client, &id).await;
+    assert_eq!((&rule["lastError"], &rule["errorCount"]), (&json!("reaction text is too long"), &json!(1)));
+    assert_eq!(client.get("/healthz").await.json["reactions"]["failed"], 1);
+}
+
+/// Says things from several actors at once until the server is gone; answers what was acknowledged.
+async fn say_until_gone(server: &mut Server, enough: usize) -> Vec<Value> {
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let speakers: Vec<_> = (0..8)
+        .map(|speaker| {
+            let (client, told) = (server.client(), told.clone());
+            tokio::spawn(async move {
+                loop {
+                    let body = json!({"actorId": format!("speaker-{speaker}"), "text": "hi"});
+                    let request =
+                        client.request(Method::POST, "/v1/commands/say").key(&fresh_key()).json(&body);
+                    let Ok(answer) = request.try_send().await else { return };
+                    assert_eq!(answer.status, 202, "{}", answer.text);
+                    if told.send(answer.data()["eventId"].clone()).is_err() {
+                        return;
+                    }
+                }
+            })
+        })
+        .collect();
+    drop(told);
+    let mut said = Vec::new();
+    while said.len() < enough {
+        said.push(heard.recv().await.expect("somebody speaks"));
+    }
+    server.kill();
+    while let Some(event) = heard.recv().await {
+        said.push(event);
+    }
+    for speaker in speakers {
+        speaker.await.expect("a speaker stops without a panic");
+    }
+    said
+}
+
+/// RULINGS L7 and DESIGN's follower: `kill -9` in the middle, several times: every message has exactly one answer of each rule.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_message_is_answered_once_across_kills() {
+    let (mut server, client) = cafe().await;
+    let rules = [
+        rule(&client, json!({})).await,
+        rule(&client, json!({"targetActorId": "Bo", "roomId": "main", "actionType": "order", "actionPayload": {"itemId": "tea"}})).await,
+    ];
+    let mut acknowledged = Vec::new();
+    for enough in [60, 5, 120] {
+        acknowledged.extend(say_until_gone(&mut server, enough).await);
+        server.restart().await;
+    }
+    let client = server.client();
+    settle(&client).await;
+    let all = log(&client).await;
+    assert!(all.len() < 5_000);
+    let said: Vec<&Value> = all
+        .iter()
+        .filter(|event| {
+            event["type"] == "conversation_message_posted" && event["payload"]["reaction"].is_null()
+        })
+        .map(|event| &event["eventId"])
+        .collect();
+    assert!(acknowledged.iter().all(|event| said.contains(&event)));
+    for (id, kind) in rules.iter().zip(["conversation_message_posted", "order_changed"]) {
+        let mut answered: Vec<&Value> = all
+            .iter()
+            .filter(|event| {
+                event["type"] == kind && event["payload"]["reaction"]["sourceSubscriptionId"] == json!(id)
+            })
+            .map(|event| &event["payload"]["reaction"]["sourceEventId"])
+            .collect();
+        assert_eq!(answered.len(), said.len(), "one answer each");
+        // In order for each rule.
+        assert_eq!(answered, said);
+        answered.dedup();
+        assert_eq!(answered.len(), said.len());
+        assert_eq!(shown(&client, id).await["triggerCount"], said.len());
+    }
+}
+
+/// DESIGN's follower: after a polite stop nothing is gone over again, and what happened meanwhile is answered.
+#[tokio::test]
+async fn a_restart_goes_on_where_it_was() {
+    let (mut server, client) = cafe().await;
+    rule(&client, json!({})).await;
+    say(&client, json!({})).await;
+    settle(&client).await;
+    server.stop().await;
+    server.restart().await;
+    let client = server.client();
+    settle(&client).await;
+    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), 1);
+    say(&client, json!({})).await;
+    settle(&client).await;
+    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), 2);
+    assert_eq!(client.get("/healthz").await.json["reactions"]["triggered"], 1, "counted since the start");
+}

@@ -1,0 +1,234 @@
+//! A café with a clock of its own, in which records are written and things happen without asking anybody.
+
+use std::{
+    path::Path,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use agentcafe_dispatcher::reactions;
+use agentcafe_domain::{
+    actor::ActorInRoom,
+    command::{Command, Halt, Moment, Reply, Success},
+    errand::{Errand, Outcome},
+    event::{Event, payload::OrderChanged},
+    fields::Fields,
+    ids::{ActorId, RoomId, TenantId},
+    reaction::{Create, ReactionSubscription, StoredReaction},
+    record::{Key, Query, Record, StoredRecord, Table},
+    rules::{ModerationRules, Rules},
+    time::{Clock, Timestamp},
+};
+use agentcafe_engine::{Engine, clock::RandomIds, errands::ErrandRunner, metrics::Metrics};
+use agentcafe_store::{EventFilter, EventQuery, Options, Store, store::Closing};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+
+/// A clock that stands still until it is moved.
+pub(crate) struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub(crate) fn advance(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    fn stopwatch(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst).unsigned_abs())
+    }
+}
+
+struct NoErrands;
+
+impl ErrandRunner for NoErrands {
+    fn run(&self, _: Errand) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Writes records as they are.
+struct Writes(Vec<(&'static Table, Key, StoredRecord)>);
+
+impl Command for Writes {
+    fn reads(&self) -> Vec<Query> {
+        Vec::new()
+    }
+
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        for (table, key, record) in &self.0 {
+            moment.effects.written.set(table, key.clone(), Some(record.clone()));
+        }
+        Ok(Reply::new(Success::Ok, &()))
+    }
+}
+
+/// Somebody orders something, whatever the rules of the room.
+struct Orders(ActorInRoom);
+
+impl Command for Orders {
+    fn reads(&self) -> Vec<Query> {
+        Vec::new()
+    }
+
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        let payload = OrderChanged { item_id: "tea".to_owned(), size: "regular".to_owned(), reaction: None };
+        let event = moment.append(&self.0, &payload, None)?;
+        Ok(Reply::new(Success::Ok, &event.event_id))
+    }
+}
+
+/// An open café with its reaction engine.
+pub(crate) struct Cafe {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) clock: Arc<TestClock>,
+    running: JoinHandle<()>,
+    closing: Closing,
+    directory: TempDir,
+}
+
+pub(crate) fn actor(name: &str) -> ActorInRoom {
+    ActorInRoom {
+        tenant_id: TenantId::standard(),
+        room_id: RoomId::main(),
+        actor_id: ActorId::parse(name).unwrap(),
+    }
+}
+
+/// Keys are kept for a minute, and nobody says the same too often.
+fn rules() -> Rules {
+    let standard = Rules::default();
+    let moderation = ModerationRules { max_repeated_text_per_window: 0, ..standard.moderation };
+    Rules { idempotency_ttl_ms: 60_000, moderation, ..standard }
+}
+
+fn engine(store: Arc<Store>, clock: &Arc<TestClock>) -> Arc<Engine> {
+    let (metrics, ids) = (Arc::new(Metrics::new()), Box::new(RandomIds::new()));
+    Arc::new(Engine::new(store, rules(), clock.clone(), metrics, ids, Arc::new(NoErrands)))
+}
+
+fn open(directory: &Path, clock: &Arc<TestClock>) -> (Arc<Store>, Closing) {
+    Store::open(Options {
+        directory: directory.to_owned(),
+        rules: rules(),
+        clock: clock.clone(),
+        ids: Box::new(RandomIds::new()),
+        on_turn: Box::new(|_| ()),
+    })
+    .unwrap()
+}
+
+impl Cafe {
+    /// A new one, whose reactions wait for events.
+    pub(crate) async fn open() -> Self {
+        let directory = TempDir::new().unwrap();
+        let clock = Arc::new(TestClock(AtomicI64::new(1_000_000)));
+        let (store, closing) = open(directory.path(), &clock);
+        let engine = engine(store, &clock);
+        let running = tokio::spawn(reactions::run(Arc::clone(&engine), 4));
+        let cafe = Self { engine, clock, running, closing, directory };
+        cafe.until("the reactions run", || !cafe.engine.followers.lags(cafe.head()).is_empty()).await;
+        cafe
+    }
+
+    /// Stops and starts again; in between, `meanwhile` happens on the closed store, opened for that alone.
+    pub(crate) async fn restart(self, meanwhile: impl AsyncFnOnce(&Engine, &TestClock)) -> Self {
+        let Self { engine: old, clock, running, closing, directory } = self;
+        old.stopping.cancel();
+        running.await.unwrap();
+        drop(old);
+        closing.wait();
+        let (store, closing) = open(directory.path(), &clock);
+        let engine = engine(store, &clock);
+        meanwhile(&engine, &clock).await;
+        let running = tokio::spawn(reactions::run(Arc::clone(&engine), 4));
+        let cafe = Self { engine, clock, running, closing, directory };
+        cafe.until("the reactions run", || !cafe.engine.followers.lags(cafe.head()).is_empty()).await;
+        cafe
+    }
+
+    fn head(&self) -> agentcafe_domain::ids::Sequence {
+        self.engine.store.tail().head()
+    }
+
+    /// Waits for a condition.
+    pub(crate) async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let looking = async {
+            while !holds() {
+                tokio::time::sleep(LOOK_INTERVAL).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+    }
+
+    /// Waits until everything that has happened is dealt with.
+    pub(crate) async fn settle(&self) {
+        let done = || self.engine.followers.lag("reactions", self.head()) == 0;
+        self.until("all reactions are done", done).await;
+    }
+
+    /// Writes a record.
+    pub(crate) async fn put<R: Record>(&self, record: &R) {
+        put(&self.engine, record).await;
+    }
+
+    /// Writes something that is no record into the place of a rule.
+    pub(crate) async fn damage(&self, id: Uuid) {
+        let stored: StoredReaction = self.stored(id).await;
+        let broken = StoredRecord { json: b"{}".to_vec(), ..StoredRecord::of(&stored) };
+        let writes = Writes(vec![(StoredReaction::TABLE, stored.key(), broken)]);
+        self.engine.execute_in_background(Arc::new(writes)).await.unwrap();
+    }
+
+    /// Somebody orders something.
+    pub(crate) async fn order(&self, name: &str) {
+        self.engine.execute_in_background(Arc::new(Orders(actor(name)))).await.unwrap();
+    }
+
+    /// A rule by which Kai answers orders in the room, with these members over it.
+    pub(crate) async fn rule(&self, over: Value) -> Uuid {
+        let mut body = json!({"targetActorId": "Kai", "actionType": "say", "actionPayload": {"text": "hello"}, "cooldownMs": 0,
+            "triggerEventTypes": ["order_changed"]});
+        body.as_object_mut().unwrap().extend(over.as_object().cloned().unwrap());
+        let fields = Fields::of_body(body.as_object().cloned().unwrap());
+        let command = Create::read(&fields, &self.engine.rules).unwrap();
+        let reply = self.engine.execute_in_background(Arc::new(command)).await.unwrap();
+        let made: Value = serde_json::from_slice(&reply.data).unwrap();
+        serde_json::from_value(made["subscription"]["id"].clone()).unwrap()
+    }
+
+    async fn stored(&self, id: Uuid) -> StoredReaction {
+        self.engine.store.get(StoredReaction::key_of(id)).await.unwrap().unwrap()
+    }
+
+    /// A rule as clients see it.
+    pub(crate) async fn shown(&self, id: Uuid) -> ReactionSubscription {
+        self.stored(id).await.subscription
+    }
+
+    /// Everything that happened.
+    pub(crate) async fn log(&self) -> Vec<Event> {
+        let query = EventQuery::after(EventFilter::default(), agentcafe_domain::ids::Sequence::START, 10_000);
+        let page = self.engine.store.events(query).await.unwrap();
+        page.events.iter().map(|event| serde_json::from_slice(&event.json).unwrap()).collect()
+    }
+}
+
+/// Writes a record.
+pub(crate) async fn put<R: Record>(engine: &Engine, record: &R) {
+    let writes = Writes(vec![(R::TABLE, record.key(), StoredRecord::of(record))]);
+    engine.execute_in_background(Arc::new(writes)).await.unwrap();
+}

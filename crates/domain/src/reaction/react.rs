@@ -1,0 +1,245 @@
+//! Reacting: a rule and an event that it answers are decided in a turn, like any command of the actor that reacts.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{MAX_HOPS, ReactionSubscription, Source, StoredReaction, action::Answering};
+use crate::{
+    actor::ActorInRoom,
+    command::{Command, Halt, Moment, Reply, Success},
+    event::payload::Reaction,
+    gate::{self, Gate},
+    ids::Sequence,
+    moderation::{self, Action},
+    plan::Feature,
+    policy,
+    presence::{self, Reason, Status},
+    record::Query,
+    refusal::{Code, Refusal},
+    trace::StepCode,
+};
+
+/// The longest account of an error that is kept, in bytes.
+const MAX_ERROR_BYTES: usize = 500;
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", content = "reason", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The target reacted.
+    Triggered,
+    /// Nothing was to be done: the rule is gone, rests, or has dealt with the event before.
+    Skipped,
+    /// The target was not allowed to; this is in the subscription.
+    Blocked(String),
+    /// The target could not; this is in the subscription.
+    Failed(String),
+}
+
+/// A rule answers an event. That the target may not do it is no refusal: it is recorded in the subscription, and nobody else
+/// hears of it.
+pub struct React {
+    rule: Arc<StoredReaction>,
+    source: Arc<Source>,
+}
+
+/// Why there was no reaction.
+enum Kept {
+    Halt(Halt),
+    Blocked(String, Refusal),
+    Failed(&'static str),
+}
+
+impl From<Halt> for Kept {
+    fn from(halt: Halt) -> Self {
+        Self::Halt(halt)
+    }
+}
+
+/// Takes a refusal for a reason not to react.
+fn unless_refused(allowed: Result<(), Halt>, why: impl FnOnce(&Refusal) -> String) -> Result<(), Kept> {
+    allowed.map_err(|halt| match halt {
+        Halt::Refused(refusal) => Kept::Blocked(why(&refusal), *refusal),
+        other => Kept::Halt(other),
+    })
+}
+
+/// The detail of a refusal that says which rule it was.
+fn reason<'r>(refusal: &'r Refusal, detail: &str) -> &'r str {
+    refusal.details.get(detail).and_then(Value::as_str).unwrap_or_default()
+}
+
+impl React {
+    /// The rule as it was when the event was held against it, and the event.
+    pub fn new(rule: Arc<StoredReaction>, source: Arc<Source>) -> Self {
+        Self { rule, source }
+    }
+
+    fn actor(&self) -> ActorInRoom {
+        ActorInRoom {
+            tenant_id: self.source.tenant_id.clone(),
+            room_id: self.source.room_id.clone(),
+            actor_id: self.rule.subscription.target_actor_id.clone(),
+        }
+    }
+
+    fn reaction(&self) -> Reaction {
+        Reaction {
+            source_subscription_id: self.rule.subscription.id,
+            source_event_id: self.source.event_id,
+            hops: self.source.hops.unwrap_or(0).saturating_add(1),
+        }
+    }
+
+    fn answering(&self) -> Answering {
+        self.rule.subscription.action.answering(&self.source, &self.reaction())
+    }
+
+    /// Whether the target may do it: as for a command of its own, with what only reactions need before that.
+    fn permit(&self, moment: &Moment<'_>, actor: &ActorInRoom) -> Result<(), Kept> {
+        let kind = self.rule.subscription.action.kind();
+        let pass = |feature, takes_seat| {
+            let passed = gate::pass(moment, actor, Gate { action: kind.label(), feature, takes_seat });
+            unless_refused(passed, |_| "forbidden:session".to_owned())
+        };
+        pass(Some(Feature::EventSubscriptions), false)?;
+        pass(kind.feature(), true)?;
+        let capable = policy::require(moment, actor, kind.capability(), kind.label());
+        unless_refused(capable, |_| format!("forbidden:{}", kind.capability().as_str()))?;
+        let free = policy::not_overridden(moment, actor, kind.as_str());
+        unless_refused(free, |refusal| format!("operator_override:{}", reason(refusal, "reasonCode")))
+    }
+
+    /// Lets the target act, if nothing speaks against it.
+    fn act(&self, moment: &mut Moment<'_>) -> Result<(), Kept> {
+        let (actor, answering, reaction) = (self.actor(), self.answering(), self.reaction());
+        if reaction.hops > MAX_HOPS {
+            let refusal = Refusal::new(Code::Conflict).saying("a chain of reactions has become too long");
+            return Err(Kept::Blocked("hop_limit".to_owned(), refusal));
+        }
+        self.permit(moment, &actor)?;
+        let action = &self.rule.subscription.action;
+        if let Some(fault) = action.fault(moment.rules) {
+            return Err(Kept::Failed(fault));
+        }
+        let moderated = Action {
+            label: action.kind().label(),
+            text: answering.text(),
+            source: moderation::Source::Reaction,
+        };
+        let allowed = moment.moderate(&actor, &moderated);
+        unless_refused(allowed, |refusal| format!("moderated:{}", reason(refusal, "reasonCode")))?;
+        moment.effects.reaction = Some(reaction);
+        let primary = answering.perform(&actor, moment)?;
+        moment.step_appended(&primary);
+        let why = Reason::of_agent("reaction_activity");
+        let ttl_ms = moment.rules.presence_default_ttl_ms;
+        presence::heartbeat(moment, &actor, (Status::Busy, ttl_ms), why, Some(&primary.cause()))?;
+        moment.effects.reaction = None;
+        Ok(())
+    }
+
+    fn outcome(&self, moment: &mut Moment<'_>) -> Result<Outcome, Halt> {
+        match self.act(moment) {
+            Ok(()) => Ok(Outcome::Triggered),
+            Err(Kept::Halt(halt)) => Err(halt),
+            Err(Kept::Failed(fault)) => {
+                moment.step(StepCode::ValidationError, json!({ "message": fault }));
+                Ok(Outcome::Failed(fault.to_owned()))
+            }
+            Err(Kept::Blocked(why, refusal)) => {
+                let mut details = refusal.details;
+                details.insert("message".to_owned(), refusal.message.into());
+                details.insert("lastError".to_owned(), why.as_str().into());
+                moment.step(StepCode::of_refusal(refusal.code), details.into());
+                Ok(Outcome::Blocked(why))
+            }
+        }
+    }
+}
+
+impl ReactionSubscription {
+    /// Writes down what came of an event.
+    fn record(&mut self, source: &Source, outcome: &Outcome, moment: &Moment<'_>) {
+        match outcome {
+            Outcome::Skipped => return,
+            Outcome::Triggered => {
+                self.trigger_count += 1;
+                self.last_triggered_at = Some(moment.now);
+                self.last_error = None;
+            }
+            Outcome::Blocked(why) | Outcome::Failed(why) => {
+                self.error_count += 1;
+                self.last_error = Some(why[..why.floor_char_boundary(MAX_ERROR_BYTES)].to_owned());
+            }
+        }
+        self.last_source_event_id = Some(source.event_id);
+        self.updated_at = moment.now;
+    }
+}
+
+/// The rule as it is now, if there is something left for it to do.
+fn current(
+    moment: &Moment<'_>,
+    rule: &StoredReaction,
+    source: &Source,
+) -> Result<Option<StoredReaction>, Halt> {
+    let stored: Option<StoredReaction> = moment.get(StoredReaction::key_of(rule.subscription.id))?;
+    let Some(stored) = stored else { return Ok(None) };
+    if stored.revision != rule.revision {
+        let changed = Refusal::new(Code::Conflict).saying("the subscription was changed meanwhile");
+        return Err(changed.with("subscriptionId", rule.subscription.id.to_string()).into());
+    }
+    Ok(Some(stored).filter(|stored| source.sequence > stored.since))
+}
+
+impl Command for React {
+    fn reads(&self) -> Vec<Query> {
+        let actor = self.actor();
+        let own = self.answering().reads(&actor);
+        let rule = Query::one::<StoredReaction>(StoredReaction::key_of(self.rule.subscription.id));
+        let common = [rule, presence::read(&actor), gate::read(&actor)];
+        policy::reads(&actor).into_iter().chain(common).chain(own).collect()
+    }
+
+    /// `ERR_CONFLICT` asks for the rule as it is now: it was changed since it was read.
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        let Some(mut stored) = current(moment, &self.rule, &self.source)? else {
+            return Ok(Reply::new(Success::Ok, &Outcome::Skipped));
+        };
+        let outcome = if stored.rests(moment.now) { Outcome::Skipped } else { self.outcome(moment)? };
+        stored.subscription.record(&self.source, &outcome, moment);
+        stored.since = self.source.sequence;
+        moment.put(&stored);
+        Ok(Reply::new(Success::Ok, &outcome))
+    }
+}
+
+/// Writes into a subscription that deciding a reaction went wrong by our fault, so that it is not tried for ever.
+pub struct NoteFailure {
+    /// The rule.
+    pub rule: Arc<StoredReaction>,
+    /// The event.
+    pub source: Arc<Source>,
+    /// What went wrong.
+    pub why: String,
+}
+
+impl Command for NoteFailure {
+    fn reads(&self) -> Vec<Query> {
+        vec![Query::one::<StoredReaction>(StoredReaction::key_of(self.rule.subscription.id))]
+    }
+
+    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        let stored: Option<StoredReaction> = moment.get(StoredReaction::key_of(self.rule.subscription.id))?;
+        if let Some(mut stored) = stored.filter(|stored| self.source.sequence > stored.since) {
+            let failed = Outcome::Failed(self.why.clone());
+            stored.subscription.record(&self.source, &failed, moment);
+            stored.since = self.source.sequence;
+            moment.put(&stored);
+        }
+        Ok(Reply::new(Success::Ok, &Sequence::START))
+    }
+}
