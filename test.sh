@@ -4,16 +4,34 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
+as_root() { [ "$(id -u)" = 0 ] || echo sudo; }
+
 missing=()
 for tool in cc curl jq python3; do
     command -v "$tool" > /dev/null || missing+=("$tool")
 done
 if [ "${#missing[@]}" -gt 0 ]; then
     packages=("${missing[@]/#cc/gcc libc6-dev}")
-    as_root=$([ "$(id -u)" = 0 ] || echo sudo)
-    $as_root apt-get update
+    $(as_root) apt-get update
     # shellcheck disable=SC2068  # one entry may name two packages
-    $as_root apt-get install --yes --no-install-recommends ${packages[@]}
+    $(as_root) apt-get install --yes --no-install-recommends ${packages[@]}
+fi
+
+# Schemathesis, which the tests let loose on the OpenAPI document, in a place of its own.
+schemathesis_version=4.32.5
+target=${CARGO_TARGET_DIR:-target}
+tools=$target/schemathesis
+if [ "$("$tools/bin/python" -m pip show schemathesis 2> /dev/null | sed -n 's/^Version: //p')" != "$schemathesis_version" ]; then
+    rm -rf "$tools"
+    mkdir -p "$target"
+    if ! python3 -m venv "$tools"; then
+        # Debian keeps what makes environments in a package of its own.
+        rm -rf "$tools"
+        $(as_root) apt-get update
+        $(as_root) apt-get install --yes --no-install-recommends python3-venv
+        python3 -m venv "$tools"
+    fi
+    "$tools/bin/python" -m pip install --quiet --disable-pip-version-check "schemathesis==$schemathesis_version"
 fi
 
 log=$(mktemp)

@@ -11,6 +11,8 @@ use crate::{
     route::{Answer, Route, schema_of},
 };
 
+mod answers;
+mod examples;
 mod glossary;
 
 /// Renders the document.
@@ -33,9 +35,15 @@ pub(crate) fn document(settings: &Settings, routes: &[Route]) -> Bytes {
             "description": "Where AI agents meet: rooms, conversations, presence and inboxes on one durable log of events.",
         },
         "paths": paths,
-        "components": { "schemas": schemas },
+        "components": { "schemas": schemas, "examples": examples::errors() },
     });
     document["components"]["schemas"]["Error"] = error_schema();
+    answers::describe(&mut document["components"]["schemas"]);
+    for path in document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        for operation in path.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            answers::describe(&mut operation["responses"]);
+        }
+    }
     if settings.auth_token.is_some() {
         document["components"]["securitySchemes"] = json!({
             "apiKey": { "type": "apiKey", "in": "header", "name": "x-api-key" },
@@ -52,6 +60,7 @@ fn error_schema() -> Value {
     codes.dedup();
     json!({
         "type": "object",
+        "description": "What is answered when something is not done.",
         "required": ["ok", "error"],
         "properties": {
             "ok": { "const": false },
@@ -73,20 +82,26 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
     let Route { tag, summary, method, query, body, .. } = route;
     let mut parameters: Vec<Value> = path_names(route.path)
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 },
-                            "description": glossary::of(name) }))
+                            "description": glossary::of(name), "example": examples::in_path(name) }))
         .collect();
     parameters.extend(query.iter().map(|field| {
-        json!({ "name": field.name, "in": "query", "required": field.required, "schema": in_query(&field.schema),
-                "description": glossary::of(field.name) })
+        let mut parameter = json!({ "name": field.name, "in": "query", "required": field.required,
+            "schema": in_query(&field.schema), "description": glossary::of(field.name) });
+        match examples::in_request(route.path, field) {
+            Some(example) => parameter["example"] = example,
+            None => parameter["schema"]["examples"] = json!([examples::of(field)]),
+        }
+        parameter
     }));
     if matches!(route.answer, Answer::Stream) {
         parameters.push(json!({ "name": "Last-Event-ID", "in": "header", "required": false,
-            "schema": { "type": "string", "pattern": "^[0-9]+$" }, "description": glossary::of("Last-Event-ID") }));
+            "schema": { "type": "string", "pattern": "^[0-9]+$" }, "example": "0",
+            "description": glossary::of("Last-Event-ID") }));
     }
     if method.is_mutation() {
         parameters.push(json!({ "name": "Idempotency-Key", "in": "header", "required": true,
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
-            "description": glossary::of("Idempotency-Key") }));
+            "example": "nova-0001", "description": glossary::of("Idempotency-Key") }));
     }
     let mut described = json!({
         "tags": [tag],
@@ -96,8 +111,9 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
         "responses": responses(generator, route),
     });
     if let Some(fields) = body {
-        described["requestBody"] =
-            json!({ "required": true, "content": { "application/json": { "schema": body_schema(fields) } } });
+        let example = json!({ "summary": summary, "value": examples::body(route, fields) });
+        described["requestBody"] = json!({ "required": true, "content": { "application/json": {
+            "schema": body_schema(fields), "examples": { "request": example } } } });
     }
     described
 }
@@ -128,6 +144,7 @@ fn body_schema(fields: &[Field]) -> Value {
     let describe = |field: &Field| {
         let mut schema = field.schema.clone();
         schema["description"] = glossary::of(field.name).into();
+        schema["examples"] = json!([examples::of(field)]);
         (field.name.to_owned(), schema)
     };
     let properties: Map<String, Value> = fields.iter().map(describe).collect();
@@ -164,16 +181,24 @@ fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
         responses[status.to_string()] = json!({ "description": route.summary, "content": content });
     }
     for (status, codes) in refusals(route) {
+        let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+        let example = |code: &Code| {
+            let name = examples::name_of(*code);
+            let reference = json!({ "$ref": format!("#/components/examples/{name}") });
+            (name, reference)
+        };
+        let examples: Map<String, Value> = codes.iter().map(example).collect();
         responses[status.to_string()] = json!({
-            "description": codes.join(", "),
-            "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
+            "description": names.join(", "),
+            "content": { "application/json": {
+                "schema": { "$ref": "#/components/schemas/Error" }, "examples": examples } },
         });
     }
     responses
 }
 
 /// The codes that a route may refuse with, by status.
-fn refusals(route: &Route) -> Vec<(u16, Vec<&'static str>)> {
+fn refusals(route: &Route) -> Vec<(u16, Vec<Code>)> {
     let reads = [
         Code::Validation,
         Code::MissingField,
@@ -187,13 +212,12 @@ fn refusals(route: &Route) -> Vec<(u16, Vec<&'static str>)> {
         Code::Unavailable,
     ];
     let codes = if route.method.is_mutation() { Code::ALL } else { &reads[..] };
-    let mut by_status: Vec<(u16, Vec<&'static str>)> = Vec::new();
+    let mut by_status: Vec<(u16, Vec<Code>)> = Vec::new();
     for code in codes {
         let status = status_of(*code).as_u16();
         match by_status.iter_mut().find(|(known, _)| *known == status) {
-            Some((_, names)) if names.contains(&code.as_str()) => {}
-            Some((_, names)) => names.push(code.as_str()),
-            None => by_status.push((status, vec![code.as_str()])),
+            Some((_, codes)) => codes.push(*code),
+            None => by_status.push((status, vec![*code])),
         }
     }
     by_status

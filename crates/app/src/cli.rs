@@ -1,5 +1,7 @@
 //! The command line: subcommands, and the help that lists every setting.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 use crate::config;
@@ -23,7 +25,49 @@ pub(crate) enum Command {
     Serve,
     /// Follow a room in the terminal: who comes, who goes, who says what.
     Tail(TailOptions),
+    /// Write what the store holds as JSON Lines, also while a server runs on it.
+    Export(ExportOptions),
+    /// Read an export into an empty store.
+    Import(ImportOptions),
 }
+
+/// What `agentcafe export` exports, and where to.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXPORT_HELP)]
+pub(crate) struct ExportOptions {
+    /// The store's directory [default: $AGENTCAFE_DATA_DIR, or ./data].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Only this tenant; everything if missing.
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    /// Only this room of the tenant.
+    #[arg(long, requires = "tenant")]
+    pub(crate) room: Option<String>,
+    /// The file to write; standard output if missing. It is there only once it is whole.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+const EXPORT_HELP: &str = "\
+Traces, payments and the secrets of webhooks are never exported; idempotency keys only
+with the whole café. The last line tells whether a file is whole.";
+
+/// What `agentcafe import` reads, and where to.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = IMPORT_HELP)]
+pub(crate) struct ImportOptions {
+    /// The file to read; standard input if missing or -.
+    pub(crate) file: Option<PathBuf>,
+    /// The store's directory [default: $AGENTCAFE_DATA_DIR, or ./data].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+const IMPORT_HELP: &str = "\
+The directory must be empty or missing, and no server may run on it. All of the file is
+imported or nothing. The same file again changes nothing. No webhook and no reaction hears of
+what was imported.";
 
 /// What `agentcafe tail` follows, and where.
 #[derive(Args, Clone, Debug)]

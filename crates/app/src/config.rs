@@ -106,8 +106,13 @@ impl Environment {
         self.choice(name, &[("true", true), ("false", false)])
     }
 
+    /// Where the embedded database is kept.
+    pub(crate) fn data_directory(&self) -> PathBuf {
+        self.text(&["AGENTCAFE_DATA_DIR"]).unwrap_or_else(|| "./data".to_owned()).into()
+    }
+
     /// An operator who names a database must not end up with another one.
-    fn refuse_database(&self) -> Result<(), BadSetting> {
+    pub(crate) fn refuse_database(&self) -> Result<(), BadSetting> {
         let Some((name, _)) = self.first(&["DATABASE_URL"]) else { return Ok(()) };
         let why = "this version keeps everything in its embedded database; unset it".to_owned();
         // A database's URL may hold a password.
@@ -177,10 +182,7 @@ impl Config {
         }
         Ok(Self {
             listen,
-            data_directory: environment
-                .text(&["AGENTCAFE_DATA_DIR"])
-                .unwrap_or_else(|| "./data".to_owned())
-                .into(),
+            data_directory: environment.data_directory(),
             rules: rules(environment)?,
             api: settings(environment, auth_token)?,
             payment_provider: private_tables::provider(environment)?,

@@ -2,6 +2,8 @@
 
 mod cli;
 mod config;
+mod export;
+mod import;
 mod serve;
 mod tail;
 
@@ -25,6 +27,8 @@ fn main() -> ExitCode {
     let outcome = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => Config::read(&Environment::of_process()).map_err(Into::into).and_then(serve::run),
         Command::Tail(options) => tail::run(options),
+        Command::Export(options) => export::run(options),
+        Command::Import(options) => import::run(options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -188,6 +188,22 @@ pub(crate) struct Place<'a> {
 }
 
 impl StoredEvent {
+    /// Reads an event from its JSON on one line, which stays as it is.
+    ///
+    /// # Errors
+    /// The JSON is no event.
+    pub fn restore(json: Bytes) -> Result<Self, serde_json::Error> {
+        let event: Event = serde_json::from_slice(&json)?;
+        let mentioned = if event.kind == EventType::MentionCreated {
+            let said: payload::MentionCreated = serde_json::from_value(Value::Object(event.payload))?;
+            Some(said.mentioned_actor_id)
+        } else {
+            None
+        };
+        let Event { sequence, event_id, tenant_id, room_id, actor_id, kind, timestamp, .. } = event;
+        Ok(Self { sequence, event_id, tenant_id, room_id, actor_id, kind, timestamp, mentioned, json })
+    }
+
     pub(crate) fn render<P: Payload>(place: &Place<'_>, payload: &P) -> Self {
         let rendering = Rendering {
             sequence: place.sequence,

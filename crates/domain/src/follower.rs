@@ -6,6 +6,7 @@ use crate::{
     command::{Command, Halt, Moment, Reply, Success},
     ids::Sequence,
     record::{Cell, Key, Query, Record, Table},
+    tables::Settling,
     time::Timestamp,
 };
 
@@ -38,6 +39,12 @@ impl Record for FollowerCursor {
 
     fn columns(&self) -> Vec<Cell> {
         vec![self.updated_at.into()]
+    }
+}
+
+impl Settling for FollowerCursor {
+    fn settle(&mut self, head: Sequence) {
+        self.cursor = head;
     }
 }
 

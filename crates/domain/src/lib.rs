@@ -40,6 +40,7 @@ pub mod score;
 pub mod secret;
 pub mod session;
 pub mod snapshot;
+pub mod tables;
 pub mod task;
 pub mod theme;
 pub mod time;

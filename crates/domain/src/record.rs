@@ -82,7 +82,13 @@ pub struct Table {
 }
 
 impl Table {
-    fn cell<'r>(&self, record: &'r StoredRecord, column: &str) -> Option<&'r Cell> {
+    /// Whether this is a column, in the key or beside it.
+    pub fn has(&self, column: &str) -> bool {
+        self.key.contains(&column) || self.columns.contains(&column)
+    }
+
+    /// A record's value in a column; none if there is no such column.
+    pub fn cell<'r>(&self, record: &'r StoredRecord, column: &str) -> Option<&'r Cell> {
         let in_key = self.key.iter().position(|name| *name == column);
         let beside = || self.columns.iter().position(|name| *name == column);
         in_key.map(|at| &record.key[at]).or_else(|| beside().map(|at| &record.columns[at]))

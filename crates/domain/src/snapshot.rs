@@ -98,7 +98,7 @@ impl Record for Snapshot {
 
 /// The last version that was given: it outlives the snapshots.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct LastVersion {
+pub struct LastVersion {
     #[serde(flatten)]
     of: SnapshotOf,
     version: u64,

@@ -73,20 +73,35 @@ impl PrivateTables {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Storage {
+    /// The log.
     event_store: &'static str,
+    /// What actors may do.
     permissions: &'static str,
+    /// What operators have imposed.
     operator_overrides: &'static str,
+    /// What operators did.
     operator_audit: &'static str,
+    /// Who is there.
     presence: &'static str,
+    /// What actors say about themselves.
     profiles: &'static str,
+    /// The rooms.
     rooms: &'static str,
+    /// Sessions of private tables.
     table_sessions: &'static str,
+    /// The tasks.
     tasks: &'static str,
+    /// What is pinned in rooms.
     room_context: &'static str,
+    /// The inboxes.
     inbox: &'static str,
+    /// Idempotency keys.
     idempotency: &'static str,
+    /// What was saved of rooms and agents.
     snapshots: &'static str,
+    /// What became of requests.
     traces: &'static str,
+    /// The rules by which actors react.
     reactions: &'static str,
 }
 
@@ -94,6 +109,7 @@ struct Storage {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct InboxProjector {
+    /// How far it has come: the head of the log.
     cursor: Sequence,
     projected_events: u64,
     inserted_items: u64,

@@ -40,6 +40,8 @@ impl Example {
             },
             payload,
         );
+        let restored = StoredEvent::restore(stored.json.clone()).unwrap();
+        assert_eq!(restored, stored, "an event that is read back is the same, in every column. {NEVER}");
         let dot = if variant.is_empty() { "" } else { "." };
         Self {
             name: format!("{}{dot}{variant}", P::TYPE.as_str()),

@@ -16,7 +16,7 @@ use crate::{
     conversation::MAX_REFERENCE_CHARS,
     event::{EmittedEvent, payload::TaskHandoff},
     fields::Fields,
-    ids::{ActorId, CorrelationId, Sequence},
+    ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
     inbox,
     record::{Cell, Comparison, Find, Key, Query, Record, Table},
     refusal::{Code, Refusal},
@@ -187,6 +187,10 @@ impl Handing {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HandoffPlace {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
     /// The task.
     pub task_id: Uuid,
     /// The place of its `task_handoff`.
@@ -210,14 +214,14 @@ impl HandoffPlace {
 
 impl Record for HandoffPlace {
     const TABLE: &'static Table =
-        &Table { name: "task_handoffs", key: &["task_id", "sequence"], columns: &[] };
+        &Table { name: "task_handoffs", key: &["task_id", "sequence"], columns: &["tenant_id", "room_id"] };
 
     fn key(&self) -> Key {
         vec![self.task_id.to_string().as_str().into(), cell_of(self.sequence)]
     }
 
     fn columns(&self) -> Vec<Cell> {
-        Vec::new()
+        vec![(&self.tenant_id).into(), (&self.room_id).into()]
     }
 }
 
@@ -298,7 +302,12 @@ impl Command for HandOver {
         let updated = tell(moment, &self.actor, (&before, &task), &changed)?;
         let handoff = handing.event(moment.fresh_id(), (&before, &task), by);
         let told = moment.append(&self.actor, &handoff, Some(&updated.cause()))?;
-        moment.put(&HandoffPlace { task_id: task.task_id, sequence: told.sequence });
+        moment.put(&HandoffPlace {
+            tenant_id: task.tenant_id.clone(),
+            room_id: task.room_id.clone(),
+            task_id: task.task_id,
+            sequence: told.sequence,
+        });
         moment.put(&task);
         let answer = HandedOver {
             task,

@@ -6,7 +6,7 @@ use agentcafe_domain::{
     record::Query,
     time::Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::{
     events,
@@ -29,6 +29,24 @@ pub(crate) struct Extra<'b> {
     pub(crate) purging: bool,
 }
 
+/// The last numbers given, and the last event's moment.
+pub(crate) fn heads(connection: &Connection) -> rusqlite::Result<(Heads, Timestamp)> {
+    let (sequence, last_at) = events::head(connection)?;
+    let last = |query| -> rusqlite::Result<Sequence> {
+        let last: Option<i64> = connection.query_row(query, [], |row| row.get(0))?;
+        Ok(Sequence(last.unwrap_or_default().unsigned_abs()))
+    };
+    // After an import the last number may have been given where the records came from.
+    let heads = Heads {
+        sequence,
+        inbox: last("SELECT max(inbox_seq) FROM inbox_items")?
+            .max(last("SELECT max(inbox_seq) FROM import_origin")?),
+        audit: last("SELECT max(audit_seq) FROM audit_entries")?
+            .max(last("SELECT max(audit_seq) FROM import_origin")?),
+    };
+    Ok((heads, last_at))
+}
+
 /// The connection that writes, and what it keeps in memory beside it.
 pub(crate) struct Database {
     connection: Connection,
@@ -45,17 +63,7 @@ impl Database {
 
     /// The last numbers given, and the last event's moment.
     pub(crate) fn heads(&self) -> rusqlite::Result<(Heads, Timestamp)> {
-        let (sequence, last_at) = events::head(&self.connection)?;
-        let last = |query| -> rusqlite::Result<Sequence> {
-            let last: Option<i64> = self.connection.query_row(query, [], |row| row.get(0)).optional()?;
-            Ok(Sequence(last.unwrap_or_default().unsigned_abs()))
-        };
-        let heads = Heads {
-            sequence,
-            inbox: last("SELECT inbox_seq FROM inbox_items ORDER BY inbox_seq DESC LIMIT 1")?,
-            audit: last("SELECT audit_seq FROM audit_entries ORDER BY audit_seq DESC LIMIT 1")?,
-        };
-        Ok((heads, last_at))
+        heads(&self.connection)
     }
 
     /// Runs a turn in one transaction. Tells whether there is more to purge.
@@ -153,8 +161,13 @@ impl Database {
 
     /// Folds the write-ahead log into the database file, at the end.
     pub(crate) fn fold_in(&self) {
-        if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
-            tracing::warn!(%error, "the write-ahead log was not folded in; the next start does it");
-        }
+        fold_in(&self.connection);
+    }
+}
+
+/// Folds the write-ahead log into the database file.
+pub(crate) fn fold_in(connection: &Connection) {
+    if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+        tracing::warn!(%error, "the write-ahead log was not folded in; the next start does it");
     }
 }

@@ -11,21 +11,24 @@ use uuid::Uuid;
 
 use crate::event_query::{EventPage, EventQuery, LoggedEvent};
 
-/// The last event's place and moment; the start of the log if there is none.
+/// The last place that was given and the last event's moment; the start of the log if there is none. After an import the last
+/// place may be one that no event here has: it was given where the events came from.
 pub(crate) fn head(connection: &Connection) -> rusqlite::Result<(Sequence, Timestamp)> {
-    let mut statement =
-        connection.prepare_cached("SELECT sequence, at_ms FROM events ORDER BY sequence DESC LIMIT 1")?;
-    let last = statement
-        .query_row([], |row| Ok((sequence(row.get(0)?), Timestamp::from_millis(row.get(1)?))))
-        .optional()?;
-    Ok(last.unwrap_or((Sequence::START, Timestamp::from_millis(0))))
+    let mut statement = connection.prepare_cached(
+        "SELECT coalesce((SELECT max(sequence) FROM events), 0), coalesce((SELECT sequence FROM import_origin), 0),
+                coalesce((SELECT at_ms FROM events ORDER BY sequence DESC LIMIT 1), 0)",
+    )?;
+    statement.query_row([], |row| {
+        let (here, elsewhere) = (sequence(row.get(0)?), sequence(row.get(1)?));
+        Ok((here.max(elsewhere), Timestamp::from_millis(row.get(2)?)))
+    })
 }
 
-fn sequence(number: i64) -> Sequence {
+pub(super) fn sequence(number: i64) -> Sequence {
     Sequence(number.unsigned_abs())
 }
 
-fn number(sequence: Sequence) -> i64 {
+pub(super) fn number(sequence: Sequence) -> i64 {
     i64::try_from(sequence.0).unwrap_or(i64::MAX)
 }
 

@@ -300,6 +300,22 @@ fn purge_runs(connection: &Connection) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM idempotency_runs WHERE run = ?1")?.execute([run]).map(|_| ())
 }
 
+/// Hands over every key that is kept, in the order they came.
+pub(crate) fn each<E: From<rusqlite::Error>>(
+    connection: &Connection,
+    mut take: impl FnMut(StoredKey) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut statement = connection.prepare(
+        "SELECT request, expires_at_ms, correlation_id, success, data, identity
+         FROM idempotency_keys JOIN idempotency_replies USING (id) ORDER BY id",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(stored_key(row, row.get(5)?)?)?;
+    }
+    Ok(())
+}
+
 const fn code_of(success: Success) -> i64 {
     match success {
         Success::Ok => 200,

@@ -78,11 +78,7 @@ pub(crate) fn open_writer(database: &Path) -> Result<Connection, OpenError> {
         let layout = format!("PRAGMA page_size={PAGE_BYTES}; PRAGMA application_id={APPLICATION_ID};");
         connection.execute_batch(&layout).map_err(damaged)?;
     }
-    let application: i64 =
-        connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(damaged)?;
-    if application != APPLICATION_ID {
-        return Err(OpenError::Damaged(database.to_owned(), "it belongs to another application".to_owned()));
-    }
+    check_owner(&connection, database)?;
     connection
         .execute_batch(&format!(
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;
@@ -94,6 +90,32 @@ pub(crate) fn open_writer(database: &Path) -> Result<Connection, OpenError> {
     migrations::apply(&connection, database)?;
     check_content(&connection).map_err(damaged)?;
     Ok(connection)
+}
+
+fn check_owner(connection: &Connection, database: &Path) -> Result<(), OpenError> {
+    let application: i64 = connection
+        .query_row("PRAGMA application_id", [], |row| row.get(0))
+        .map_err(|error| explain(database, &error))?;
+    if application == APPLICATION_ID {
+        Ok(())
+    } else {
+        Err(OpenError::Damaged(database.to_owned(), "it belongs to another application".to_owned()))
+    }
+}
+
+/// Opens a connection that only reads, to a store that a server may be writing; none if there is no store.
+///
+/// # Errors
+/// [`OpenError`] if it is not whole, not ours or not of this version.
+pub(crate) fn open_existing(database: &Path) -> Result<Option<Connection>, OpenError> {
+    // A server may be folding in its write-ahead log between two looks at the files: what is damaged is so a second time.
+    if file::check(database).or_else(|_| file::check(database))? {
+        return Ok(None);
+    }
+    let connection = open_reader(database).map_err(|error| explain(database, &error))?;
+    check_owner(&connection, database)?;
+    migrations::require(&connection, database)?;
+    Ok(Some(connection))
 }
 
 /// Opens a connection that only reads.

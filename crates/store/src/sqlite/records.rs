@@ -50,6 +50,7 @@ fn record(table: &Table, row: &Row<'_>) -> rusqlite::Result<StoredRecord> {
 struct Statements {
     columns: String,
     get: String,
+    insert: String,
     put: String,
     delete: String,
 }
@@ -64,15 +65,16 @@ impl Statements {
         let beside = table.columns.iter().copied().chain(["json"]);
         let updates: Vec<_> = beside.map(|column| format!("{column} = excluded.{column}")).collect();
         let (columns, key) = (names.join(", "), keys.join(" AND "));
+        let insert = format!("INSERT INTO {name} ({columns}) VALUES ({})", parameters.join(", "));
         Self {
             get: format!("SELECT {columns} FROM {name} WHERE {key}"),
             // Not REPLACE, which would write every index anew: only those whose columns change are touched.
             put: format!(
-                "INSERT INTO {name} ({columns}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}",
-                parameters.join(", "),
+                "{insert} ON CONFLICT ({}) DO UPDATE SET {}",
                 table.key.join(", "),
                 updates.join(", "),
             ),
+            insert,
             delete: format!("DELETE FROM {name} WHERE {key}"),
             columns,
         }
@@ -176,16 +178,23 @@ pub(crate) fn find_within(
 
 /// Writes a record over whatever was there.
 pub(crate) fn put(connection: &Connection, table: &Table, stored: &StoredRecord) -> rusqlite::Result<()> {
-    Statements::with(table, |statements| {
-        let mut statement = connection.prepare_cached(&statements.put)?;
-        let cells = stored.key.iter().chain(&stored.columns);
-        for (at, cell) in cells.enumerate() {
-            statement.raw_bind_parameter(at + 1, Bound(cell))?;
-        }
-        let json = table.key.len() + table.columns.len() + 1;
-        statement.raw_bind_parameter(json, stored.json.as_slice())?;
-        statement.raw_execute().map(|_| ())
-    })
+    Statements::with(table, |statements| write(connection, &statements.put, stored))
+}
+
+/// Writes a record where there is none; an error if there is one.
+pub(crate) fn insert(connection: &Connection, table: &Table, stored: &StoredRecord) -> rusqlite::Result<()> {
+    Statements::with(table, |statements| write(connection, &statements.insert, stored))
+}
+
+fn write(connection: &Connection, statement: &str, stored: &StoredRecord) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(statement)?;
+    let cells = stored.key.iter().chain(&stored.columns);
+    for (at, cell) in cells.enumerate() {
+        statement.raw_bind_parameter(at + 1, Bound(cell))?;
+    }
+    let json = stored.key.len() + stored.columns.len() + 1;
+    statement.raw_bind_parameter(json, stored.json.as_slice())?;
+    statement.raw_execute().map(|_| ())
 }
 
 /// Deletes the record with this key, if there is one.

@@ -168,6 +168,8 @@ CREATE INDEX tasks_by_assignee ON tasks (tenant_id, assignee_actor_id, updated_a
 CREATE TABLE task_handoffs (
     task_id TEXT NOT NULL,
     sequence INTEGER NOT NULL,
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
     json BLOB NOT NULL,
     PRIMARY KEY (task_id, sequence)
 ) WITHOUT ROWID;
@@ -288,6 +290,16 @@ CREATE TABLE follower_cursors (
     json BLOB NOT NULL,
     PRIMARY KEY (name)
 ) WITHOUT ROWID;
+
+-- At most one row: what was imported into this store, and the numbers that were given where it came from.
+CREATE TABLE import_origin (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    sha256 TEXT NOT NULL,
+    imported_at_ms INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    inbox_seq INTEGER NOT NULL,
+    audit_seq INTEGER NOT NULL
+);
 
 -- One row, written to see whether the store takes writes.
 CREATE TABLE write_probe (

@@ -4,4 +4,5 @@ mod crash;
 mod files;
 mod many_keys;
 mod many_traces;
+mod moves;
 mod open_errors;

@@ -1,0 +1,47 @@
+//! `agentcafe import`: an export into an empty store.
+
+use std::{
+    fs::File,
+    io::{self, BufReader},
+    path::Path,
+};
+
+use agentcafe_domain::time::Clock;
+use agentcafe_engine::clock::SystemClock;
+use agentcafe_store::{
+    Totals,
+    import::{Imported, import},
+};
+use anyhow::Context;
+
+use crate::{cli::ImportOptions, config::Environment};
+
+/// How much of the file is read at once, in bytes.
+const READ_BYTES: usize = 1 << 20;
+
+/// Imports, and says on standard error what was done.
+///
+/// # Errors
+/// The file is not whole or no export, or the store is in use or not empty; nothing was imported then.
+pub(crate) fn run(options: ImportOptions) -> anyhow::Result<()> {
+    let environment = Environment::of_process();
+    environment.refuse_database()?;
+    let directory = options.data_dir.unwrap_or_else(|| environment.data_directory());
+    let now = SystemClock::start().now();
+    let imported = match options.file.as_deref().filter(|file| *file != Path::new("-")) {
+        None => import(&directory, io::stdin().lock(), now)?,
+        Some(name) => {
+            let file = File::open(name).with_context(|| format!("{} cannot be read", name.display()))?;
+            import(&directory, BufReader::with_capacity(READ_BYTES, file), now)?
+        }
+    };
+    match imported {
+        Imported::Done(Totals { events, records, keys }) => {
+            eprintln!("agentcafe: imported {events} events, {records} records, {keys} idempotency keys");
+        }
+        Imported::Before(at) => {
+            eprintln!("agentcafe: nothing to do: the same was imported at {at}; nothing was changed");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! `agentcafe export` and `agentcafe import`: a café moves, whole or in parts, and nothing is lost, told twice or mixed up.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
+
+use std::{
+    io::Write,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use agentcafe_testkit::{Client, Launch, Server, Value, json};
+use tempfile::TempDir;
+
+use crate::{cafe, launch, promise_chance::Chance, promise_load::everything};
+
+mod broken;
+mod parts;
+mod running;
+
+/// The binary, about to work on the store in a directory.
+fn agentcafe(subcommand: &str, directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agentcafe"));
+    command.env_clear().arg(subcommand).arg("--data-dir").arg(directory).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// What a store holds, as its export says.
+fn export(directory: &Path, arguments: &[&str]) -> String {
+    let output = agentcafe("export", directory, arguments).output().expect("the binary runs");
+    assert!(output.status.success(), "{}", stderr(&output));
+    String::from_utf8(output.stdout).expect("an export is text")
+}
+
+fn start_import(directory: &Path) -> Child {
+    agentcafe("import", directory, &[]).stdin(Stdio::piped()).spawn().expect("the binary runs")
+}
+
+/// Imports a text into the store in a directory.
+fn import(directory: &Path, text: &str) -> Output {
+    let mut child = start_import(directory);
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let text = text.to_owned();
+    // An import that refuses does not read on.
+    let writing = std::thread::spawn(move || drop(stdin.write_all(text.as_bytes())));
+    let output = child.wait_with_output().expect("it ends");
+    writing.join().expect("it does not panic");
+    output
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Imports into a fresh directory.
+fn moved(text: &str) -> TempDir {
+    let directory = TempDir::new().expect("a temporary directory");
+    let output = import(directory.path(), text);
+    assert!(output.status.success() && stderr(&output).contains("imported"), "{}", stderr(&output));
+    directory
+}
+
+/// The lines of an export as JSON.
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
+/// An export without the moment it was made at.
+fn timeless(text: &str) -> String {
+    let (first, rest) = text.split_once('\n').expect("a first line");
+    let mut header: Value = serde_json::from_str(first).expect("a header");
+    header["exportedAt"].take();
+    format!("{header}\n{rest}")
+}
+
+/// One of the agents' commands, by chance; many are fine, some are refused.
+async fn act(client: &Client, chance: &mut Chance) {
+    let tenant = ["default", "acme", "a:b"][chance.below(3) as usize];
+    let room = ["main", "lounge", "b:c", "küche"][chance.below(4) as usize];
+    let actor = ["Nova", "Kai", "Bo"][chance.below(3) as usize];
+    let (path, mut body) = match chance.below(9) {
+        0 => ("/v1/commands/enter", json!({ "payload": { "metadata": { "z": 1, "a": [1.5, "ü"] } } })),
+        1 => ("/v1/commands/leave", json!({})),
+        2 => ("/v1/commands/move", json!({ "direction": "E", "steps": chance.below(6) })),
+        3 => ("/v1/commands/order", json!({ "itemId": "tea", "size": "large" })),
+        4 => ("/v1/presence/heartbeat", json!({ "status": "busy", "ttlMs": 600_000 })),
+        5 => ("/v1/intents/execute", json!({ "intent": "navigate_to", "payload": { "x": 3, "y": 4 } })),
+        6 => ("/v1/inbox/ack", json!({ "upToCursor": chance.below(40) })),
+        _ => {
+            let text = format!("\u{2028}{} for @Kai and @Nova \"\\", chance.below(1_000));
+            ("/v1/commands/say", json!({ "text": text, "metadata": { "deep": { "b": null } } }))
+        }
+    };
+    body["tenantId"] = json!(tenant);
+    body["roomId"] = json!(room);
+    body["actorId"] = json!(actor);
+    let answer = client.act(path, body).await;
+    assert!(answer.status < 500, "{path}: {} {}", answer.status, answer.text);
+}
+
+/// A café in which many things have happened by chance.
+async fn lively(seed: u64) -> (Server, Client) {
+    let (server, client) = cafe().await;
+    let mut chance = Chance::new(seed);
+    for _ in 0..120 {
+        act(&client, &mut chance).await;
+    }
+    (server, client)
+}
+
+/// On the data of another directory.
+fn launch_on(directory: &TempDir) -> Launch {
+    launch().data_dir(directory.path())
+}
+
+/// Exporting, importing and exporting again gives the same to the byte, but for the moment; whatever was done before. So does
+/// a third generation, and the import of what was imported changes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_moved_cafe_is_the_same_to_the_byte() {
+    for seed in 1..6 {
+        let (mut server, _client) = lively(seed).await;
+        let text = export(server.data_dir(), &[]);
+        server.kill();
+        let killed = export(server.data_dir(), &[]);
+        let copy = moved(&text);
+        let again = export(copy.path(), &[]);
+        assert!(timeless(&again) == timeless(&text), "seed {seed}:\n{text}\n{again}");
+        assert!(timeless(&killed) == timeless(&text), "seed {seed}: killed in between");
+        assert!(
+            timeless(&export(moved(&again).path(), &[])) == timeless(&text),
+            "seed {seed}: third generation"
+        );
+        let output = import(copy.path(), &text);
+        assert!(
+            output.status.success() && stderr(&output).contains("nothing was changed"),
+            "{}",
+            stderr(&output)
+        );
+        assert!(timeless(&export(copy.path(), &[])) == timeless(&text), "seed {seed}: imported twice");
+    }
+}
+
+/// Sequences, cursors, inbox places and idempotency keys go on where they were, on another machine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_go_on_in_the_new_place() {
+    let (server, client) = cafe().await;
+    let say = json!({ "actorId": "Nova", "text": "hey @Kai" });
+    let first = client.post("/v1/commands/say", "the-key", say.clone()).await;
+    let _ = client.act("/v1/commands/say", json!({ "actorId": "Bo", "text": "hey @Kai" })).await.data();
+    let mut stream = client.stream("/v1/events/stream?cursor=0").await;
+    let heard = stream.next_event().await.id.expect("an id");
+    let (events, inbox) = (everything(&client).await, client.get("/v1/inbox?actorId=Kai").await);
+    let text = export(server.data_dir(), &[]);
+    let copy = moved(&text);
+    drop(server);
+    let mut server = launch_on(&copy).start().await;
+    let client = server.client();
+    assert_eq!(everything(&client).await, events);
+    assert_eq!(client.get("/v1/inbox?actorId=Kai").await.data()["items"], inbox.data()["items"]);
+    let replayed = client.post("/v1/commands/say", "the-key", say).await;
+    assert_eq!((replayed.text, replayed.status), (first.text, first.status));
+    assert_eq!(replayed.headers["x-idempotent-replay"], "true");
+    let other = json!({ "actorId": "Nova", "text": "something else" });
+    let _ =
+        client.post("/v1/commands/say", "the-key", other).await.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
+    let mut stream = client.stream(&format!("/v1/events/stream?cursor={heard}")).await;
+    for event in events.iter().filter(|event| event["sequence"].as_u64() > Some(heard)) {
+        assert_eq!(stream.next_event().await.data, *event);
+    }
+    let next = client.act("/v1/commands/say", json!({ "actorId": "Bo", "text": "hey again @Kai" })).await;
+    assert_eq!(next.data()["sequence"], json!(events.len() + 1));
+    assert_eq!(stream.next_event().await.id, Some(events.len() as u64 + 1));
+    let items = client.get("/v1/inbox?actorId=Kai").await.data()["items"].clone();
+    let mut places: Vec<_> =
+        items.as_array().unwrap().iter().map(|item| item["inboxSeq"].as_u64().unwrap()).collect();
+    places.sort_unstable();
+    assert_eq!(places, [1, 2, 3]);
+    let output = import(copy.path(), &text);
+    assert!(!output.status.success() && stderr(&output).contains("in use"), "{}", stderr(&output));
+    drop(stream);
+    assert!(server.stop().await.success());
+    let output = import(copy.path(), &text);
+    assert!(
+        output.status.success() && stderr(&output).contains("nothing was changed"),
+        "{}",
+        stderr(&output)
+    );
+    let gone_on = export(copy.path(), &[]);
+    assert!(gone_on.contains("hey again"), "what happened since the import is still there");
+}
+
+/// The first line says what it is and how far it goes, the last how much there was; secrets and traces are not in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_says_what_it_is() {
+    let (server, client) = cafe().await;
+    let _ = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hey @Kai" })).await.data();
+    let file = server.data_dir().join("copy.jsonl");
+    let output =
+        agentcafe("export", server.data_dir(), &["--output", file.to_str().unwrap()]).output().unwrap();
+    assert!(output.status.success() && output.stdout.is_empty(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("exported 3 events"), "{}", stderr(&output));
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(timeless(&text) == timeless(&export(server.data_dir(), &[])), "the same on standard output");
+    let lines = lines(&text);
+    let header = &lines[0];
+    assert_eq!((&header["format"], &header["version"]), (&json!("agentcafe-export"), &json!(1)));
+    assert_eq!((&header["tenant"], &header["room"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&header["head"], &header["inboxHead"], &header["auditHead"]),
+        (&json!(3), &json!(1), &json!(0))
+    );
+    let count = |name: &str| lines.iter().filter(|line| line.get(name).is_some()).count();
+    let end = &lines[lines.len() - 1]["end"];
+    assert_eq!(end["events"], json!(count("event")));
+    assert_eq!((&end["records"], &end["keys"]), (&json!(count("record")), &json!(count("key"))));
+    assert_eq!((count("event"), count("key")), (3, 1));
+    let tables: Vec<_> = lines.iter().filter_map(|line| line["record"]["table"].as_str()).collect();
+    assert!(tables.contains(&"inbox_items") && !tables.contains(&"payments"), "{tables:?}");
+    assert!(!file.with_extension("jsonl.partial").exists());
+}

@@ -1,0 +1,122 @@
+//! What is not a whole export is refused with its line, and leaves the store as it was.
+
+use super::*;
+
+/// An export of a few things: the events of two messages and their mentions, an entrance before them.
+async fn sample() -> String {
+    let (server, client) = cafe().await;
+    for text in ["hey @Kai", "again @Kai"] {
+        let _ = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": text })).await.data();
+    }
+    export(server.data_dir(), &[])
+}
+
+/// An import that must fail with these words, and leave nothing.
+fn fails(directory: &Path, text: &str, words: &[&str]) {
+    let output = import(directory, text);
+    let said = stderr(&output);
+    assert!(!output.status.success() && !said.contains("panicked"), "{words:?}: {said}");
+    assert!(words.iter().all(|word| said.contains(word)), "expected {words:?} in: {said}");
+}
+
+/// A file that was cut off, at the end of any line or within one, is noticed, and nothing of it is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_file_is_noticed() {
+    let text = sample().await;
+    let directory = TempDir::new().unwrap();
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+    let (_, whole) = ends.split_last().unwrap();
+    fails(directory.path(), "", &["cut off"]);
+    for (number, end) in whole.iter().enumerate() {
+        fails(directory.path(), &text[..*end], &["cut off", &format!("after line {}", number + 1)]);
+        fails(directory.path(), &text[..*end + 9], &["cut off", &format!("after line {}", number + 1)]);
+    }
+    let first = export(directory.path(), &[]);
+    assert_eq!(first.lines().count(), 2, "nothing was imported: {first}");
+    // Without the very last line end it is whole.
+    let output = import(directory.path(), text.trim_end());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(timeless(&export(directory.path(), &[])) == timeless(&text));
+}
+
+/// Each malformed line is named with its number and what is wrong.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_malformed_line_is_named() {
+    let text = sample().await;
+    let all: Vec<&str> = text.lines().collect();
+    let line_of = |what: &str| all.iter().position(|line| line.contains(what)).unwrap();
+    let (record, key, end) = (line_of("{\"record\""), line_of("{\"key\""), all.len() - 1);
+    let directory = TempDir::new().unwrap();
+    // Which line, what it becomes, and what is said of it.
+    let cases: Vec<(usize, String, &str)> = vec![
+        (0, "{}".to_owned(), "no export"),
+        (0, "PK\u{3}\u{4}".to_owned(), "no export"),
+        (0, all[0].replace("\"version\":1", "\"version\":2"), "version 2"),
+        (0, all[0].replace("\"room\":null", "\"room\":\"main\""), "needs its tenant"),
+        (0, all[0].replace("\"tenant\":null", "\"tenant\":\"acme\""), "another tenant"),
+        (0, all[0].replace("\"head\":6", "\"head\":5"), "sequence 6"),
+        (0, all[0].replace("\"inboxHead\":2", "\"inboxHead\":1"), "was changed"),
+        (1, "{".to_owned(), "no line of an export"),
+        (1, String::new(), "no line of an export"),
+        (1, "[1]".to_owned(), "no line of an export"),
+        (1, "{\"thing\":{}}".to_owned(), "no line of an export"),
+        (1, "{\"event\":{}}".to_owned(), "no event"),
+        (1, all[1].replace("conversation_message_posted", "teapot_posted"), "no event"),
+        (2, all[1].to_owned(), "sequence 1"),
+        (2, all[2].replace("\"sequence\":2", "\"sequence\":99"), "sequence 99"),
+        (3, all[3].replace("\"timestamp\":\"20", "\"timestamp\":\"19"), "older"),
+        (record, all[record].replace("\"table\":\"", "\"table\":\"x"), "no table"),
+        (record, "{\"record\":{\"table\":\"payments\",\"json\":{}}}".to_owned(), "no table"),
+        (record, "{\"record\":{\"table\":\"presence\",\"json\":{}}}".to_owned(), "presence"),
+        (record + 1, all[record].to_owned(), "a line before it"),
+        (key, all[key].replace("\"status\":202", "\"status\":404"), "status"),
+        (key, all[key].replace("\"identity\":\"", "\"identity\":\"0"), "hexadecimal"),
+        (end, all[end].replace("\"events\":6", "\"events\":7"), "lines are missing"),
+        (end, all[end].replace("\"sha256\":\"", "\"sha256\":\"0"), "was changed"),
+        (end, format!("{}\n{}", all[end], all[end]), "nothing may follow"),
+    ];
+    for (at, line, why) in cases {
+        let mut broken = all.clone();
+        assert_ne!(broken[at], line, "{why}: the case changes nothing");
+        broken[at] = &line;
+        fails(directory.path(), &broken.join("\n"), &["line ", why, "nothing was imported"]);
+        // What only a later line shows is said of that one.
+        if ![0, 1].contains(&at)
+            || ["no export", "no line", "no event", "version"].iter().any(|known| why.contains(known))
+        {
+            let number = if why == "nothing may follow" { at + 2 } else { at + 1 };
+            fails(directory.path(), &broken.join("\n"), &[&format!("line {number}:")]);
+        }
+    }
+    fails(directory.path(), &text.replace(&format!("{}\n", all[record]), ""), &["lines are missing"]);
+    fails(directory.path(), &text.replace("hey", "hoi"), &["was changed"]);
+    assert_eq!(export(directory.path(), &[]).lines().count(), 2);
+    assert!(import(directory.path(), &text).status.success());
+}
+
+/// A store with something else in it is refused, and is as it was; so is a directory that is no directory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_with_other_content_is_refused() {
+    let text = sample().await;
+    let (mut server, client) = lively(3).await;
+    fails(server.data_dir(), &text, &["in use by another process"]);
+    drop(client);
+    assert!(server.stop().await.success());
+    let before = export(server.data_dir(), &[]);
+    fails(server.data_dir(), &text, &["not empty", &server.data_dir().display().to_string()]);
+    assert!(timeless(&export(server.data_dir(), &[])) == timeless(&before));
+    let copy = moved(&text);
+    fails(copy.path(), &before, &["not empty"]);
+    assert!(timeless(&export(copy.path(), &[])) == timeless(&text));
+    // A server that nobody has used yet leaves an empty store.
+    let mut server = launch().start().await;
+    assert!(server.stop().await.success());
+    assert!(import(server.data_dir(), &text).status.success());
+    fails(&copy.path().join("agentcafe.db"), &text, &["cannot be used"]);
+    let missing = copy.path().join("missing");
+    let output = agentcafe("export", &missing, &[]).output().unwrap();
+    assert!(!output.status.success() && stderr(&output).contains("there is no store"), "{}", stderr(&output));
+    assert!(!missing.exists(), "an export makes nothing");
+    let output = agentcafe("import", &missing, &["no-such-file"]).output().unwrap();
+    assert!(!output.status.success() && stderr(&output).contains("no-such-file"), "{}", stderr(&output));
+}

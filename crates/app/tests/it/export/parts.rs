@@ -1,0 +1,77 @@
+//! The export of a tenant or a room holds all that is theirs and nothing of others.
+
+use super::*;
+use crate::promise_load::head_of_log;
+
+/// What the export of a part holds is what that of the whole says of it.
+fn assert_is_part(whole: &str, part: &str, belongs: impl Fn(&Value) -> bool) {
+    let of_part = |line: &Value| {
+        let thing = if line["event"].is_object() { &line["event"] } else { &line["record"]["json"] };
+        thing.is_object() && belongs(thing)
+    };
+    let (whole, part) = (lines(whole), lines(part));
+    let want: Vec<_> = whole.iter().filter(|line| of_part(line)).collect();
+    let got: Vec<_> = part[1..part.len() - 1].iter().collect();
+    assert!(want.len() > 10, "something must belong to the part");
+    assert_eq!(got, want);
+}
+
+/// A tenant, a room: everything of theirs, in the order of the whole; no key, nothing of anybody else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_holds_what_is_its_own() {
+    let (server, _client) = lively(7).await;
+    let whole = export(server.data_dir(), &[]);
+    let tenant = export(server.data_dir(), &["--tenant", "acme"]);
+    assert_is_part(&whole, &tenant, |thing| thing["tenantId"] == "acme");
+    let room = export(server.data_dir(), &["--tenant", "a:b", "--room", "b:c"]);
+    assert_is_part(&whole, &room, |thing| thing["tenantId"] == "a:b" && thing["roomId"] == "b:c");
+    for part in [&tenant, &room] {
+        let copy = moved(part);
+        let header = &lines(part)[0];
+        let again: Vec<&str> = match header["room"].as_str() {
+            Some(room) => vec!["--tenant", "a:b", "--room", room],
+            None => vec!["--tenant", "acme"],
+        };
+        assert!(timeless(&export(copy.path(), &again)) == timeless(part), "moved, the part is the same");
+        let output = import(copy.path(), part);
+        assert!(
+            output.status.success() && stderr(&output).contains("nothing was changed"),
+            "{}",
+            stderr(&output)
+        );
+        let output = import(copy.path(), &whole);
+        assert!(!output.status.success() && stderr(&output).contains("not empty"), "{}", stderr(&output));
+    }
+    let nobody = export(server.data_dir(), &["--tenant", "nobody"]);
+    assert_eq!(nobody.lines().count(), 2);
+    let output = agentcafe("export", server.data_dir(), &["--room", "main"]).output().unwrap();
+    assert!(!output.status.success() && stderr(&output).contains("--tenant"), "{}", stderr(&output));
+}
+
+/// A cursor that a client has from the café where its tenant came from is still one behind which it misses nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_head_of_the_whole_cafe_moves_with_a_part() {
+    let (server, client) = cafe().await;
+    let say = |tenant: &str| json!({ "tenantId": tenant, "actorId": "Nova", "text": "hey @Kai" });
+    for tenant in ["acme", "default", "default", "default"] {
+        let _ = client.act("/v1/commands/say", say(tenant)).await.data();
+    }
+    let page = client.get("/v1/events?tenantId=acme").await;
+    let head = head_of_log(&client).await;
+    let part = export(server.data_dir(), &["--tenant", "acme"]);
+    let copy = moved(&part);
+    let server = launch_on(&copy).start().await;
+    let client = server.client();
+    assert_eq!(client.get("/v1/events?tenantId=acme").await.data()["events"], page.data()["events"]);
+    let mut stream = client.stream(&format!("/v1/events/stream?tenantId=acme&cursor={head}")).await;
+    let next = client.act("/v1/commands/say", say("acme")).await;
+    let heard = stream.next_event().await;
+    assert_eq!((heard.id, &heard.data["correlationId"]), (Some(head + 1), &next.data()["correlationId"]));
+    let items = client.get("/v1/inbox?actorId=Kai&tenantId=acme").await.data()["items"].clone();
+    let places: Vec<_> =
+        items.as_array().unwrap().iter().map(|item| item["inboxSeq"].as_u64().unwrap()).collect();
+    assert!(
+        places.contains(&1) && places.contains(&5),
+        "inbox places were given to others in between: {places:?}"
+    );
+}

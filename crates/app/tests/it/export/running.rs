@@ -1,0 +1,99 @@
+//! Exports beside a server that is written to, and imports that are killed.
+
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
+
+use agentcafe_testkit::eventually;
+
+use super::*;
+use crate::promise_load::say_until_cut;
+
+/// How long a condition may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Every event up to the head; for each message its mention, inbox item and key: one moment, whatever is written meanwhile.
+fn assert_is_one_moment(text: &str) -> usize {
+    let lines = lines(text);
+    let head = lines[0]["head"].as_u64().unwrap();
+    let events: Vec<_> = lines.iter().filter(|line| line["event"].is_object()).collect();
+    let sequences: Vec<_> = events.iter().map(|line| line["event"]["sequence"].as_u64().unwrap()).collect();
+    assert_eq!(sequences, (1..=head).collect::<Vec<_>>());
+    let of_type = |kind: &str| events.iter().filter(|line| line["event"]["type"] == kind).count();
+    let items = lines.iter().filter(|line| line["record"]["table"] == "inbox_items").count();
+    let keys = lines.iter().filter(|line| line["key"].is_object()).count();
+    assert_eq!(of_type("mention_created"), items);
+    assert_eq!(of_type("conversation_message_posted"), keys);
+    assert_eq!(lines[0]["inboxHead"], json!(items));
+    keys
+}
+
+/// While a server works, exports show one moment each, and each of them can be imported.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_under_load_shows_one_moment() {
+    let (mut server, _client) = cafe().await;
+    let acknowledged = Arc::new(AtomicUsize::new(0));
+    let address = server.address();
+    let speakers: Vec<_> = (0..6)
+        .map(|speaker| tokio::spawn(say_until_cut(address, speaker, "e", Arc::clone(&acknowledged))))
+        .collect();
+    let mut last = 0;
+    for round in 0..6 {
+        let said = || acknowledged.load(std::sync::atomic::Ordering::SeqCst);
+        eventually("more is said", PATIENCE, || async { (said() > last + 20).then_some(()) }).await;
+        let (before, directory) = (said(), server.data_dir().to_owned());
+        let text = tokio::task::spawn_blocking(move || export(&directory, &[])).await.unwrap();
+        last = assert_is_one_moment(&text);
+        assert!(last >= before, "round {round}: what was answered before is in it");
+        let copy = moved(&text);
+        assert!(timeless(&export(copy.path(), &[])) == timeless(&text), "round {round}");
+    }
+    server.kill();
+    for speaker in speakers {
+        assert!(!speaker.await.unwrap().is_empty());
+    }
+    assert!(assert_is_one_moment(&export(server.data_dir(), &[])) >= last);
+}
+
+/// The beginning of an export that goes on and on: its first event so many times, each with a sequence and an id of its own.
+fn endless(text: &str, count: u64) -> String {
+    let (first, event) = (text.lines().next().unwrap(), text.lines().nth(1).unwrap());
+    let mut header: Value = serde_json::from_str(first).unwrap();
+    header["head"] = json!(count + 1);
+    let id = event.split("\"eventId\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let numbered = |number: u64| {
+        let event = event.replace("\"sequence\":1,", &format!("\"sequence\":{number},"));
+        event.replace(id, &format!("01990000-0000-7000-8000-{number:012x}")) + "\n"
+    };
+    format!("{header}\n") + &(1..=count).map(numbered).collect::<String>()
+}
+
+/// Killed in the middle, an import leaves an empty store; after that the same import succeeds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_import_leaves_an_empty_store() {
+    let (server, client) = cafe().await;
+    let _ = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hey @Kai" })).await.data();
+    let whole = export(server.data_dir(), &[]);
+    let directory = TempDir::new().unwrap();
+    let mut child = start_import(directory.path());
+    let mut stdin = child.stdin.take().unwrap();
+    // All of it was taken out of the pipe but its last part: it is in the transaction, which waits for the rest.
+    stdin.write_all(endless(&whole, 100_000).as_bytes()).unwrap();
+    let wal = directory.path().join("agentcafe.db-wal");
+    eventually("it is on the disk", PATIENCE, || async {
+        let bytes = std::fs::metadata(&wal).map_or(0, |wal| wal.len());
+        (bytes > 0).then_some(())
+    })
+    .await;
+    let busy = import(directory.path(), &whole);
+    assert!(stderr(&busy).contains("in use"), "{}", stderr(&busy));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let left = export(directory.path(), &[]);
+    assert_eq!(left.lines().count(), 2, "something is left: {left}");
+    assert!(import(directory.path(), &whole).status.success());
+    assert!(timeless(&export(directory.path(), &[])) == timeless(&whole));
+    let mut server = launch_on(&directory).start().await;
+    assert!(server.stop().await.success());
+}

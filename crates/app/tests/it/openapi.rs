@@ -1,0 +1,150 @@
+//! The OpenAPI document describes every route, field, error and example, and what it says is what the server does: also when
+//! another's tool (Schemathesis) makes requests of it.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use agentcafe_testkit::{Method, Value};
+
+use crate::{cafe, launch, operations::documented};
+
+/// An operation's path with what its parameters hold in the example, and its query.
+fn example_path(path: &str, operation: &Value) -> String {
+    let (mut filled, mut query) = (path.to_owned(), Vec::new());
+    for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        let (name, example) = (parameter["name"].as_str().unwrap(), &parameter["example"]);
+        let text = example.as_str().map_or_else(|| example.to_string(), str::to_owned);
+        match parameter["in"].as_str() {
+            Some("path") => filled = filled.replace(&format!("{{{name}}}"), &text),
+            Some("query") if !example.is_null() => query.push(format!("{name}={text}")),
+            _ => {}
+        }
+    }
+    if query.is_empty() { filled } else { format!("{filled}?{}", query.join("&")) }
+}
+
+/// The issue: the document's examples are valid. Each is accepted, or what it names is only missing.
+#[tokio::test]
+async fn the_examples_of_requests_are_accepted() {
+    let (_server, client) = cafe().await;
+    for (method, path, operation) in documented(&client).await {
+        let what = format!("{method} {path}");
+        let filled = example_path(&path, &operation);
+        assert!(!filled.contains(['{', ' ']), "{what}: {filled}");
+        let is_stream = operation["responses"]["200"]["content"].get("text/event-stream").is_some();
+        if is_stream {
+            drop(client.stream(&filled).await);
+            continue;
+        }
+        let mut request = client.request(method.to_uppercase().parse::<Method>().unwrap(), &filled);
+        if method != "get" {
+            request = request.key(&format!("example of {what}"));
+        }
+        if operation["requestBody"].is_object() {
+            let example = &operation["requestBody"]["content"]["application/json"]["examples"]["request"];
+            assert!(example["value"].is_object(), "{what} has no example");
+            request = request.json(&example["value"]);
+        }
+        let answer = request.send().await;
+        let is_unknown = path.contains('{') && answer.status == 404;
+        assert!(
+            (200..300).contains(&answer.status) || is_unknown,
+            "{what}: {} {}",
+            answer.status,
+            answer.text
+        );
+    }
+}
+
+/// The issue: every error of every route has an example in the envelope, under a code that the response names.
+#[tokio::test]
+async fn every_error_has_an_example() {
+    let (_server, client) = cafe().await;
+    let document = client.get("/openapi.json").await.json;
+    for (method, path, operation) in documented(&client).await {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            if status.starts_with('2') {
+                continue;
+            }
+            let what = format!("{method} {path}: {status}");
+            let codes = response["description"].as_str().unwrap();
+            let examples = response["content"]["application/json"]["examples"].as_object().unwrap();
+            assert_eq!(examples.len(), codes.split(", ").count(), "{what}");
+            for example in examples.values() {
+                let pointer = example["$ref"].as_str().unwrap().strip_prefix('#').unwrap();
+                let error = &document.pointer(pointer).unwrap()["value"]["error"];
+                assert!(codes.contains(error["code"].as_str().unwrap()), "{what}: {error}");
+                assert!(error["message"].is_string() && error["details"].is_object(), "{what}: {error}");
+            }
+        }
+    }
+}
+
+/// Finds properties of schemas that say nothing of themselves.
+fn without_description(schema: &Value, place: &str, found: &mut Vec<String>) {
+    match schema {
+        Value::Object(members) => {
+            for (name, property) in members.get("properties").and_then(Value::as_object).into_iter().flatten()
+            {
+                if property.is_object() && property["description"].as_str().is_none_or(str::is_empty) {
+                    found.push(format!("{place}: {name}"));
+                }
+            }
+            members.values().for_each(|member| without_description(member, place, found));
+        }
+        Value::Array(members) => members.iter().for_each(|member| without_description(member, place, found)),
+        _ => {}
+    }
+}
+
+/// The issue: every field of requests and answers is described; what is missing belongs into a doc comment, the glossary or
+/// `openapi/answers.rs`.
+#[tokio::test]
+async fn every_field_is_described() {
+    let (_server, client) = cafe().await;
+    let document = client.get("/openapi.json").await.json;
+    let mut found = Vec::new();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        without_description(schema, name, &mut found);
+    }
+    for (method, path, operation) in documented(&client).await {
+        without_description(&operation, &format!("{method} {path}"), &mut found);
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            if parameter["description"].as_str().is_none_or(str::is_empty) {
+                found.push(format!("{method} {path}: {}", parameter["name"]));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Where `test.sh` installs it.
+fn schemathesis() -> PathBuf {
+    let target = Path::new(env!("CARGO_BIN_EXE_agentcafe")).ancestors().nth(2).unwrap();
+    target.join("schemathesis/bin/schemathesis")
+}
+
+/// Somebody else's reader of the document makes requests of it, valid and invalid, and finds nothing: no 500, no status, content
+/// type or body that the document does not have. A missing tool is a failure: `./test.sh` installs it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schemathesis_finds_nothing() {
+    let tool = schemathesis();
+    assert!(tool.exists(), "{} is missing; ./test.sh installs it", tool.display());
+    let server = launch().start().await;
+    let settings = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schemathesis.toml");
+    let mut command = Command::new(tool);
+    command.args(["--config-file", settings, "run", &format!("{}/openapi.json", server.url())]);
+    // It keeps what it finds where it is started.
+    command.current_dir(server.data_dir()).env("NO_COLOR", "1").env_remove("SCHEMATHESIS_HOOKS");
+    for proxy in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"] {
+        command.env_remove(proxy);
+    }
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{complaint}");
+    assert!(said.contains("passed") && !said.contains("0 generated"), "{said}");
+}

@@ -1,0 +1,180 @@
+//! Every kind of record there is, in one list: what a store holds, what may leave it, and how it comes into another one.
+
+use crate::{
+    audit::AuditEntry,
+    follower::FollowerCursor,
+    ids::Sequence,
+    inbox::{InboxItem, UnreadCount},
+    object::SharedObject,
+    payment::Payment,
+    pin::{PinHead, PinnedContext},
+    policy::{Permission, RoomOverride},
+    position::Position,
+    presence::Presence,
+    profile::Profile,
+    reaction::StoredReaction,
+    record::{Record, StoredRecord, Table, Unreadable},
+    room::Room,
+    session::TableSession,
+    snapshot::{LastVersion, Snapshot},
+    task::{Task, handoff::HandoffPlace},
+};
+
+/// Every kind of record, in the order in which an export lists them. A kind that durable followers keep their place in, or
+/// whose records must not act in another store as they did, is [`Kind::settling`].
+pub const ALL: &[Kind] = &[
+    Kind::of::<Presence>(),
+    Kind::of::<Position>(),
+    Kind::of::<Permission>(),
+    Kind::of::<RoomOverride>(),
+    Kind::of::<Room>(),
+    Kind::of::<PinnedContext>(),
+    Kind::of::<PinHead>(),
+    Kind::of::<Profile>(),
+    Kind::of::<Task>(),
+    Kind::of::<HandoffPlace>(),
+    Kind::of::<SharedObject>(),
+    Kind::of::<Snapshot>(),
+    Kind::of::<LastVersion>(),
+    Kind::of::<InboxItem>(),
+    Kind::of::<UnreadCount>(),
+    Kind::of::<AuditEntry>(),
+    Kind::of::<TableSession>(),
+    Kind::of::<Payment>(),
+    Kind::of::<StoredReaction>(),
+    Kind::settling::<FollowerCursor>(),
+];
+
+/// The tables that never leave a store: they hold secrets and money.
+pub const SECRET: &[&str] = &["payments", "webhook_secrets"];
+
+/// One kind of record.
+pub struct Kind {
+    /// Where records of this kind are kept.
+    pub table: &'static Table,
+    settle: fn(Vec<u8>, Sequence) -> Result<StoredRecord, Unreadable>,
+}
+
+/// A record that is not the same in a store it was moved to.
+pub trait Settling: Record {
+    /// Makes it fit for a store whose log ends at `head`: whoever follows the log durably stands there, so that nothing that
+    /// was told before the move is told again; what relies on a secret, which stayed behind, is switched off and says why.
+    fn settle(&mut self, head: Sequence);
+}
+
+impl Kind {
+    /// A kind whose records are the same wherever they are.
+    pub const fn of<R: Record>() -> Self {
+        Self { table: R::TABLE, settle: keep::<R> }
+    }
+
+    /// A kind whose records settle in.
+    pub const fn settling<R: Settling>() -> Self {
+        Self { table: R::TABLE, settle: settle::<R> }
+    }
+
+    /// The kind kept in this table.
+    pub fn named(table: &str) -> Option<&'static Self> {
+        ALL.iter().find(|kind| kind.table.name == table)
+    }
+
+    /// Whether records of this kind never leave a store.
+    pub fn is_secret(&self) -> bool {
+        SECRET.contains(&self.table.name)
+    }
+
+    /// Whether an export has records of this kind: of a part of a café, only those that say to which part they belong.
+    pub fn is_exported(&self, by_tenant: bool, by_room: bool) -> bool {
+        !self.is_secret()
+            && (!by_tenant || self.table.has("tenant_id"))
+            && (!by_room || self.table.has("room_id"))
+    }
+
+    /// The record with this JSON, as a store keeps it whose log ends at `head`.
+    ///
+    /// # Errors
+    /// The JSON is no record of this kind.
+    pub fn arrive(&self, json: Vec<u8>, head: Sequence) -> Result<StoredRecord, Unreadable> {
+        (self.settle)(json, head)
+    }
+}
+
+fn read<R: Record>(json: &[u8]) -> Result<R, Unreadable> {
+    serde_json::from_slice(json).map_err(|error| Unreadable { table: R::TABLE.name, why: error.to_string() })
+}
+
+/// Keeps the JSON as it is; key and columns are what the record says.
+fn keep<R: Record>(json: Vec<u8>, _: Sequence) -> Result<StoredRecord, Unreadable> {
+    let record: R = read(&json)?;
+    Ok(StoredRecord { key: record.key(), columns: record.columns(), json })
+}
+
+fn settle<R: Settling>(json: Vec<u8>, head: Sequence) -> Result<StoredRecord, Unreadable> {
+    let mut record: R = read(&json)?;
+    record.settle(head);
+    Ok(StoredRecord::of(&record))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::record::{Cell, Key};
+
+    /// A follower of another store, as one that webhooks or reactions keep.
+    #[derive(Serialize, Deserialize)]
+    struct Follower {
+        name: String,
+        cursor: u64,
+    }
+
+    impl Record for Follower {
+        const TABLE: &'static Table = &Table { name: "followers", key: &["name"], columns: &["cursor"] };
+
+        fn key(&self) -> Key {
+            vec![self.name.as_str().into()]
+        }
+
+        fn columns(&self) -> Vec<Cell> {
+            vec![(self.cursor as i64).into()]
+        }
+    }
+
+    impl Settling for Follower {
+        fn settle(&mut self, head: Sequence) {
+            self.cursor = head.0;
+        }
+    }
+
+    /// After a move every durable follower stands at the head: nothing is told twice.
+    #[test]
+    fn followers_settle_at_the_head() {
+        let json = br#"{"name":"reactions","cursor":3}"#.to_vec();
+        let kept = Kind::of::<Follower>().arrive(json.clone(), Sequence(9)).unwrap();
+        assert_eq!((kept.json.as_slice(), &kept.columns[0]), (json.as_slice(), &Cell::Integer(3)));
+        let settled = Kind::settling::<Follower>().arrive(json, Sequence(9)).unwrap();
+        assert_eq!(settled.json, br#"{"name":"reactions","cursor":9}"#);
+        assert_eq!(settled.columns, [Cell::Integer(9)]);
+        assert!(Kind::of::<Follower>().arrive(b"{}".to_vec(), Sequence(9)).is_err());
+    }
+
+    /// What says nothing of tenant or room is only in the export of a whole café; what is secret is in none.
+    #[test]
+    fn parts_of_a_cafe_hold_only_what_is_theirs() {
+        let parts = [(false, false), (true, false), (true, true)];
+        let exported = |kind: &Kind| parts.map(|(tenant, room)| kind.is_exported(tenant, room));
+        assert_eq!(exported(&Kind::of::<Follower>()), [true, false, false]);
+        assert_eq!(exported(&Kind::of::<Task>()), [true, true, true]);
+        assert_eq!(exported(&Kind::of::<Payment>()), [false, false, false]);
+    }
+
+    #[test]
+    fn no_kind_is_listed_twice() {
+        let names: HashSet<_> = ALL.iter().map(|kind| kind.table.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        assert!(Kind::named("tasks").is_some() && Kind::named("events").is_none());
+    }
+}

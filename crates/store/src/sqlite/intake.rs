@@ -1,0 +1,124 @@
+//! Fills an empty store in one transaction: all of it, or nothing.
+
+use std::path::Path;
+
+use agentcafe_domain::{
+    command::Heads,
+    event::StoredEvent,
+    record::{StoredRecord, Table},
+    tables,
+    time::Timestamp,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    database, events,
+    keys::Keys,
+    open::{self, Directory, OpenError},
+    records,
+};
+use crate::turn::StoredKey;
+
+/// How many keys go in before the index is given some of them.
+const KEYS_AT_ONCE: usize = 256;
+
+/// What was imported into a store before.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) sha256: String,
+    pub(crate) imported_at: Timestamp,
+}
+
+/// A store that nobody else has, being filled. Unless it is finished, it stays empty.
+pub(crate) struct Intake {
+    connection: Connection,
+    keys: Keys,
+    waiting_keys: usize,
+    _directory: Directory,
+}
+
+impl Intake {
+    /// Opens the store in a directory, or makes it.
+    pub(crate) fn open(directory: &Path) -> Result<Self, OpenError> {
+        let directory = Directory::claim(directory)?;
+        let connection = open::open_writer(&directory.database)?;
+        let failed = |error: rusqlite::Error| open::explain(&directory.database, &error);
+        let keys = Keys::load(&connection).map_err(failed)?;
+        Ok(Self { connection, keys, waiting_keys: 0, _directory: directory })
+    }
+
+    /// What was imported here before.
+    pub(crate) fn origin(&self) -> rusqlite::Result<Option<Origin>> {
+        let query = "SELECT sha256, imported_at_ms FROM import_origin";
+        let origin = |row: &rusqlite::Row<'_>| {
+            Ok(Origin { sha256: row.get(0)?, imported_at: Timestamp::from_millis(row.get(1)?) })
+        };
+        self.connection.query_row(query, [], origin).optional()
+    }
+
+    /// Whether there is nothing here that an import could meet.
+    pub(crate) fn is_empty(&self) -> rusqlite::Result<bool> {
+        let kinds = tables::ALL.iter().map(|kind| kind.table.name);
+        for table in ["events", "idempotency_keys", "import_origin"].into_iter().chain(kinds) {
+            let sql = format!("SELECT EXISTS (SELECT 1 FROM {table})");
+            if self.connection.query_row(&sql, [], |row| row.get(0))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Begins the transaction.
+    pub(crate) fn begin(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")
+    }
+
+    /// Adds an event behind those before it.
+    pub(crate) fn event(&self, event: &StoredEvent) -> rusqlite::Result<()> {
+        events::append(&self.connection, event)
+    }
+
+    /// Adds a record; an error if one with its key is there.
+    pub(crate) fn record(&self, table: &Table, record: &StoredRecord) -> rusqlite::Result<()> {
+        records::insert(&self.connection, table, record)
+    }
+
+    /// Adds an idempotency key behind those before it.
+    pub(crate) fn key(&mut self, key: &StoredKey) -> rusqlite::Result<()> {
+        self.keys.append(&self.connection, key)?;
+        self.waiting_keys += 1;
+        if self.waiting_keys >= KEYS_AT_ONCE { self.index_keys() } else { Ok(()) }
+    }
+
+    /// Counts as kept what is in the transaction; if that fails, this is dropped with it.
+    fn index_keys(&mut self) -> rusqlite::Result<()> {
+        self.waiting_keys = 0;
+        self.keys.merge(&self.connection)?;
+        self.keys.keep_turn();
+        Ok(())
+    }
+
+    /// The last numbers given by what is here.
+    pub(crate) fn heads(&self) -> rusqlite::Result<Heads> {
+        database::heads(&self.connection).map(|(heads, _)| heads)
+    }
+
+    /// Remembers what this was and which numbers were given, and commits.
+    pub(crate) fn finish(mut self, origin: &Origin, heads: Heads) -> rusqlite::Result<()> {
+        self.index_keys()?;
+        self.connection.execute(
+            "INSERT INTO import_origin (id, sha256, imported_at_ms, sequence, inbox_seq, audit_seq)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+            params![
+                origin.sha256,
+                origin.imported_at.as_millis(),
+                events::number(heads.sequence),
+                events::number(heads.inbox),
+                events::number(heads.audit),
+            ],
+        )?;
+        self.connection.execute_batch("COMMIT")?;
+        database::fold_in(&self.connection);
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! What an export looks like: JSON Lines, of which the first says what it is and the last that it is whole.
+//!
+//! Events and replies are the bytes that the store keeps. Nothing is said of traces, nor of anything in
+//! [`tables::SECRET`](agentcafe_domain::tables::SECRET).
+
+use agentcafe_domain::{
+    command::{Heads, Reply, Success},
+    idempotency::Hash,
+    ids::{CorrelationId, RoomId, Sequence, TenantId},
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use crate::turn::StoredKey;
+
+/// What the first line names the format.
+pub(crate) const FORMAT: &str = "agentcafe-export";
+/// The version of the format that is written, and the only one that is read.
+pub(crate) const VERSION: u32 = 1;
+/// The longest line that is read, in bytes: far more than what a request can put into one event or record.
+pub(crate) const MAX_LINE_BYTES: usize = 64 << 20;
+
+/// Which part of a café is exported.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Only this tenant; all if missing.
+    pub tenant: Option<TenantId>,
+    /// Only this room of the tenant; all if missing.
+    pub room: Option<RoomId>,
+}
+
+impl Part {
+    /// Whether this is the whole café.
+    pub fn is_whole(&self) -> bool {
+        self.tenant.is_none() && self.room.is_none()
+    }
+}
+
+/// The first line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Header {
+    pub(crate) format: String,
+    pub(crate) version: u32,
+    pub(crate) exported_at: Timestamp,
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) room: Option<RoomId>,
+    pub(crate) head: Sequence,
+    pub(crate) inbox_head: Sequence,
+    pub(crate) audit_head: Sequence,
+}
+
+impl Header {
+    pub(crate) fn new(part: &Part, heads: Heads, exported_at: Timestamp) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            exported_at,
+            tenant: part.tenant.clone(),
+            room: part.room.clone(),
+            head: heads.sequence,
+            inbox_head: heads.inbox,
+            audit_head: heads.audit,
+        }
+    }
+
+    pub(crate) fn part(&self) -> Part {
+        Part { tenant: self.tenant.clone(), room: self.room.clone() }
+    }
+
+    pub(crate) fn heads(&self) -> Heads {
+        Heads { sequence: self.head, inbox: self.inbox_head, audit: self.audit_head }
+    }
+}
+
+/// Every line but the first.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Line<'a> {
+    /// An event, as it goes out.
+    #[serde(borrow)]
+    Event(&'a RawValue),
+    /// A record.
+    Record(RecordLine<'a>),
+    /// An idempotency key and its first answer.
+    Key(KeyLine<'a>),
+    /// The last line: what there is before it.
+    End(End),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RecordLine<'a> {
+    pub(crate) table: &'a str,
+    #[serde(borrow)]
+    pub(crate) json: &'a RawValue,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct KeyLine<'a> {
+    identity: String,
+    request: String,
+    expires_at: Timestamp,
+    correlation_id: CorrelationId,
+    status: u16,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+/// How much an export holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Events.
+    pub events: u64,
+    /// Records.
+    pub records: u64,
+    /// Idempotency keys.
+    pub keys: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct End {
+    #[serde(flatten)]
+    pub(crate) totals: Totals,
+    pub(crate) sha256: String,
+}
+
+fn to_hex(hash: Hash) -> String {
+    format!("{:032x}", u128::from_be_bytes(hash))
+}
+
+fn from_hex(text: &str) -> Option<Hash> {
+    let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = u128::from_str_radix(text, 16).ok().filter(|_| is_hex);
+    number.map(u128::to_be_bytes)
+}
+
+impl<'a> KeyLine<'a> {
+    pub(crate) fn of(key: &'a StoredKey) -> serde_json::Result<Self> {
+        Ok(Self {
+            identity: to_hex(key.identity),
+            request: to_hex(key.request),
+            expires_at: key.expires_at,
+            correlation_id: key.correlation_id.clone(),
+            status: match key.reply.success {
+                Success::Ok => 200,
+                Success::Created => 201,
+                Success::Accepted => 202,
+            },
+            data: serde_json::from_slice(&key.reply.data)?,
+        })
+    }
+
+    /// The key as stores keep it.
+    ///
+    /// # Errors
+    /// What cannot be.
+    pub(crate) fn read(self) -> Result<StoredKey, &'static str> {
+        let success = match self.status {
+            200 => Success::Ok,
+            201 => Success::Created,
+            202 => Success::Accepted,
+            _ => return Err("the status of a key is 200, 201 or 202"),
+        };
+        let hash = |text: &str| from_hex(text).ok_or("a hash has 32 hexadecimal digits");
+        Ok(StoredKey {
+            identity: hash(&self.identity)?,
+            request: hash(&self.request)?,
+            expires_at: self.expires_at,
+            correlation_id: self.correlation_id,
+            reply: Reply { success, data: self.data.get().as_bytes().to_vec() },
+        })
+    }
+}
+
+/// Tells whether two exports hold the same: everything counts but when they were made.
+#[derive(Clone)]
+pub(crate) struct Digest(Sha256);
+
+impl Digest {
+    pub(crate) fn begin(header: &Header) -> Self {
+        let same = Header { exported_at: Timestamp::default(), ..header.clone() };
+        let mut digest = Self(Sha256::new());
+        digest.add(&serde_json::to_vec(&same).expect("a header has text keys"));
+        digest
+    }
+
+    /// Adds a line, without its end.
+    pub(crate) fn add(&mut self, line: &[u8]) {
+        self.0.update(line);
+        self.0.update(b"\n");
+    }
+
+    pub(crate) fn finish(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_written_in_full_and_read_back() {
+        for hash in [[0; 16], [255; 16], *b"0123456789abcdef"] {
+            assert_eq!(from_hex(&to_hex(hash)), Some(hash));
+        }
+        for wrong in ["", "+0000000000000000000000000000001", "12", "zz000000000000000000000000000000"] {
+            assert_eq!(from_hex(wrong), None, "{wrong}");
+        }
+    }
+}
