@@ -26,6 +26,11 @@ use agentcafe_domain::{
         create::CreateTask,
         handoff::{HandOver, HandedOver},
     },
+    webhook::{
+        change::{Change, SubscriptionDeleted},
+        replay::{Replay, ReplayDone},
+        subscribe::{Subscribe, SubscriptionSaved},
+    },
 };
 use axum::{
     Router,
@@ -60,6 +65,10 @@ use crate::{
         score::{self, ScoreAsked, Scored},
         snapshots::{self, SnapshotAsked, SnapshotFound},
         streams::{self, StreamAsked},
+        subscriptions::{
+            self, DeliveriesAsked, DeliveriesFound, DlqAsked, DlqFound, SubscriptionFound,
+            SubscriptionsAsked, SubscriptionsFound,
+        },
         table_sessions::{self, SessionFound, SessionsAsked, SessionsFound},
         tasks::{self, HandoffsAsked, HandoffsEnd, TaskAsked, TaskFound, TasksAsked, TasksFound},
         traces::{self, TraceFound},
@@ -87,6 +96,7 @@ pub(crate) fn table() -> Vec<Route> {
         work(),
         looking_back(),
         reactions(),
+        webhooks(),
         listening(),
     ];
     groups.into_iter().flatten().collect()
@@ -390,6 +400,49 @@ fn reactions() -> Vec<Route> {
         Route::deletion(ONE, delete(reactions::delete), "Reactions", "Delete a rule")
             .query(reactions::deletion)
             .answers::<reaction::Deleted>(200),
+    ]
+}
+
+fn webhooks() -> Vec<Route> {
+    const TAG: &str = "Webhooks";
+    const ALL: &str = "/v1/subscriptions";
+    const ONE: &str = "/v1/subscriptions/{subscriptionId}";
+    let rules = Rules::default();
+    let read = |path, handler, summary| Route::read(path, handler, TAG, summary);
+    vec![
+        Route::mutation(ALL, post(subscriptions::create), TAG, "Be told of events, by HTTP")
+            .body(|fields| Subscribe::read(fields, &rules, [0; 32]))
+            .answers::<SubscriptionSaved>(201),
+        read(ALL, get(subscriptions::list), "Who is told of events")
+            .query(SubscriptionsAsked::read)
+            .answers::<SubscriptionsFound>(200),
+        read(
+            "/v1/subscriptions/deliveries",
+            get(subscriptions::deliveries),
+            "Attempts to deliver, newest first",
+        )
+        .query(DeliveriesAsked::read)
+        .answers::<DeliveriesFound>(200),
+        read("/v1/subscriptions/dlq", get(subscriptions::dlq), "What could not be delivered, newest first")
+            .query(DlqAsked::read)
+            .answers::<DlqFound>(200),
+        Route::mutation(
+            "/v1/subscriptions/dlq/{dlqId}/replay",
+            post(subscriptions::replay),
+            TAG,
+            "Deliver once more what could not be delivered",
+        )
+        .body(Replay::describe)
+        .answers::<ReplayDone>(202),
+        read(ONE, get(subscriptions::by_id), "A subscription")
+            .query(subscriptions::read_tenant)
+            .answers::<SubscriptionFound>(200),
+        Route::change(ONE, patch(subscriptions::change), TAG, "Change a subscription")
+            .body(Change::describe)
+            .answers::<SubscriptionSaved>(200),
+        Route::deletion(ONE, delete(subscriptions::delete), TAG, "End a subscription")
+            .query(subscriptions::read_tenant)
+            .answers::<SubscriptionDeleted>(200),
     ]
 }
 

@@ -20,6 +20,7 @@ pub(crate) mod rooms;
 pub(crate) mod score;
 pub(crate) mod snapshots;
 pub(crate) mod streams;
+pub(crate) mod subscriptions;
 pub(crate) mod table_sessions;
 pub(crate) mod tasks;
 pub(crate) mod traces;

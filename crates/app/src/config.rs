@@ -14,11 +14,14 @@ use ipnet::IpNet;
 
 mod catalogue;
 mod private_tables;
+mod webhooks;
 
 pub(crate) use catalogue::help;
 
 /// The most events that reactions are in progress for, whatever is set: a fraction of the commands that may wait.
 const MAX_REACTION_CONCURRENCY: usize = 256;
+/// Where the token of the API stands.
+const AUTH_TOKEN: [&str; 2] = ["API_AUTH_TOKEN", "AGENTCAFE_RUNTIME_API_KEY"];
 
 /// The environment variables that are set and not blank.
 pub(crate) struct Environment(HashMap<String, String>);
@@ -149,6 +152,8 @@ pub(crate) struct Config {
     pub(crate) payment_provider: PaymentProvider,
     /// The most events that reactions are in progress for at once.
     pub(crate) reaction_max_concurrency: usize,
+    /// The most webhook deliveries that are sent at once.
+    pub(crate) webhook_max_concurrency: usize,
     /// What is written to the log of the process: a level, or directives.
     pub(crate) log: String,
     /// What the operator should be told at the start.
@@ -162,7 +167,7 @@ impl Config {
     /// [`BadSetting`] names the first variable that cannot be used.
     pub(crate) fn read(environment: &Environment) -> Result<Self, BadSetting> {
         environment.refuse_database()?;
-        let auth_token = environment.text(&["API_AUTH_TOKEN", "AGENTCAFE_RUNTIME_API_KEY"]);
+        let auth_token = environment.text(&AUTH_TOKEN);
         let host: Option<IpAddr> = environment.parsed(&["API_HOST"], "it must be an IP address")?;
         let port =
             environment.parsed(&["API_PORT", "PORT"], "it must be a port, 0 to 65535")?.unwrap_or(3850);
@@ -193,6 +198,7 @@ impl Config {
                 false,
             )?)
             .min(MAX_REACTION_CONCURRENCY),
+            webhook_max_concurrency: webhooks::max_concurrency(environment)?,
             log: environment.text(&["AGENTCAFE_LOG"]).unwrap_or_else(|| "info".to_owned()),
             warnings,
         })
@@ -226,6 +232,7 @@ fn rules(environment: &Environment) -> Result<Rules, BadSetting> {
         },
         permissions_mode: private_tables::permissions_mode(environment)?,
         private_tables: private_tables::rules(environment)?,
+        webhooks: webhooks::rules(environment)?,
     })
 }
 
@@ -286,6 +293,8 @@ mod tests {
             ("PRIVATE_TABLE_READ_GATE", "on"),
             ("TABLE_PLAN_CATALOG_JSON", "{}"),
             ("TABLE_PLAN_DEFAULT_ID", "ristretto"),
+            ("WEBHOOK_ALLOW_PRIVATE_TARGETS", "perhaps"),
+            ("WEBHOOK_MAX_CONCURRENCY", "-4"),
         ] {
             let error = read(&[(name, value)]).map(|_| ()).unwrap_err();
             assert_eq!(error.name, name, "{error}");
@@ -327,6 +336,22 @@ mod tests {
             let config = read(variables).unwrap();
             assert_eq!((config.listen.to_string().as_str(), config.warnings.len()), (want, warnings));
         }
+    }
+
+    /// RULINGS B14: whoever can reach the server without a token is on this machine, and may name targets there.
+    #[test]
+    fn private_targets_depend_on_the_token() {
+        const ALLOW: &str = "WEBHOOK_ALLOW_PRIVATE_TARGETS";
+        let cases: [(&[(&str, &str)], bool); 4] = [
+            (&[], true),
+            (&[("AGENTCAFE_RUNTIME_API_KEY", "t")], false),
+            (&[("API_AUTH_TOKEN", "t"), (ALLOW, "true")], true),
+            (&[(ALLOW, "false")], false),
+        ];
+        for (variables, want) in cases {
+            assert_eq!(read(variables).unwrap().rules.webhooks.allow_private_targets, want, "{variables:?}");
+        }
+        assert_eq!(read(&[("WEBHOOK_MAX_CONCURRENCY", "0")]).unwrap().webhook_max_concurrency, 1);
     }
 
     /// RULINGS O10: misspelt settings are told, foreign variables are not.

@@ -3,7 +3,7 @@
 use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
 
 use agentcafe_api::App;
-use agentcafe_dispatcher::{Outside, reactions};
+use agentcafe_dispatcher::{Courier, Outside, reactions, webhook};
 use agentcafe_engine::{
     Engine,
     clock::{RandomIds, SystemClock},
@@ -59,7 +59,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         on_turn,
     })?;
     metrics.log_head.set(store.tail().head().0);
-    let outside = Outside::new(config.payment_provider.clone()).context("no way out: TLS cannot be used")?;
+    let no_way_out = "no way out: TLS cannot be used";
+    let courier = Arc::new(Courier::new(config.rules.webhooks, clock.clone()).context(no_way_out)?);
+    let outside = Outside::new(config.payment_provider.clone(), Arc::clone(&courier)).context(no_way_out)?;
     let ids = Box::new(RandomIds::new());
     let engine = Arc::new(Engine::new(store, config.rules.clone(), clock, metrics, ids, Arc::new(outside)));
     let listener = TcpListener::bind(config.listen)
@@ -72,6 +74,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tokio::spawn(sweeps::purge(Arc::clone(&engine))),
         tokio::spawn(sweeps::snapshots(Arc::clone(&engine))),
         tokio::spawn(reactions::run(Arc::clone(&engine), config.reaction_max_concurrency)),
+        tokio::spawn(webhook::run(Arc::clone(&engine), courier, config.webhook_max_concurrency)),
     ];
     let app = App::new(Arc::clone(&engine), config.api.clone());
     greet(address, &config);

@@ -68,6 +68,8 @@ pub(crate) enum Scenario {
     Events,
     /// What a say costs on a short and on a long log; opening the long one
     Growth,
+    /// Many events to 20 webhooks
+    Webhooks,
 }
 
 /// How long and how much is measured.
@@ -87,6 +89,8 @@ pub(crate) struct Settings {
     pub(crate) growth_says: u64,
     /// Measurements of `growth` on either log.
     pub(crate) growth_rounds: usize,
+    /// Events of `webhooks`.
+    pub(crate) webhook_events: u64,
 }
 
 impl Settings {
@@ -100,6 +104,7 @@ impl Settings {
             long_log_events: 1_000_000,
             growth_says: 20_000,
             growth_rounds: 3,
+            webhook_events: 10_000,
         };
         let short = Self {
             warm_up_seconds: 1,
@@ -107,6 +112,7 @@ impl Settings {
             paged_log_events: 20_000,
             long_log_events: 100_000,
             growth_says: 10_000,
+            webhook_events: 2_000,
             ..full
         };
         if quick { short } else { full }

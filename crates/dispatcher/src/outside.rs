@@ -1,6 +1,6 @@
 //! The way out: runs the errands of commands over HTTP.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use agentcafe_domain::{
     errand::{Errand, Outcome},
@@ -9,7 +9,7 @@ use agentcafe_domain::{
 use agentcafe_engine::errands::ErrandRunner;
 use reqwest::{Client, Url, redirect::Policy};
 
-use crate::payment;
+use crate::{payment, webhook::courier::Courier};
 
 /// Where the payment provider is, and how it is asked.
 #[derive(Clone, Debug)]
@@ -26,6 +26,7 @@ pub struct PaymentProvider {
 pub struct Outside {
     client: Client,
     provider: PaymentProvider,
+    courier: Arc<Courier>,
 }
 
 impl Outside {
@@ -33,9 +34,9 @@ impl Outside {
     ///
     /// # Errors
     /// When no HTTP client can be made: TLS has no roots of trust.
-    pub fn new(provider: PaymentProvider) -> Result<Self, reqwest::Error> {
+    pub fn new(provider: PaymentProvider, courier: Arc<Courier>) -> Result<Self, reqwest::Error> {
         let client = Client::builder().redirect(Policy::none()).build()?;
-        Ok(Self { client, provider })
+        Ok(Self { client, provider, courier })
     }
 }
 
@@ -45,6 +46,9 @@ impl ErrandRunner for Outside {
             match errand {
                 Errand::Charge(charge) => {
                     Outcome::Charged(payment::charge(&self.client, &self.provider, &charge).await)
+                }
+                Errand::Redeliver(redelivery) => {
+                    Outcome::Redelivered(self.courier.redeliver(&redelivery).await)
                 }
             }
         })

@@ -82,14 +82,31 @@ pub struct Reply {
     pub success: Success,
     /// The `data` of the response as JSON.
     pub data: Vec<u8>,
+    /// What is kept for replays, if that is less than what is answered: a secret is shown once and never stored here.
+    pub kept: Option<Vec<u8>>,
 }
 
 impl Reply {
     /// Renders an answer.
     pub fn new(success: Success, data: &impl Serialize) -> Self {
-        let data = serde_json::to_vec(data).expect("an answer has text keys and finite numbers");
-        Self { success, data }
+        Self { success, data: rendered(data), kept: None }
     }
+
+    /// Renders an answer of which replays get only `kept`.
+    pub fn shown_once(success: Success, data: &impl Serialize, kept: &impl Serialize) -> Self {
+        Self { success, data: rendered(data), kept: Some(rendered(kept)) }
+    }
+
+    /// The answer as replays get it.
+    #[must_use]
+    pub fn to_keep(&self) -> Self {
+        let data = self.kept.as_ref().unwrap_or(&self.data).clone();
+        Self { success: self.success, data, kept: None }
+    }
+}
+
+fn rendered(data: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(data).expect("an answer has text keys and finite numbers")
 }
 
 /// Where fresh ids come from.

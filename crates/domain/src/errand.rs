@@ -7,6 +7,7 @@ use crate::{
     money::Usd,
     payment::Charged,
     secret::Secret,
+    webhook::{delivery::Attempted, replay::Redelivery},
 };
 
 /// Something to be done outside.
@@ -14,6 +15,8 @@ use crate::{
 pub enum Errand {
     /// Ask the payment provider.
     Charge(Charge),
+    /// Send a webhook once more.
+    Redeliver(Box<Redelivery>),
 }
 
 /// What came of an [`Errand`].
@@ -21,6 +24,8 @@ pub enum Errand {
 pub enum Outcome {
     /// What the payment provider said.
     Charged(Charged),
+    /// How the attempt went.
+    Redelivered(Attempted),
 }
 
 /// What the payment provider is asked.

@@ -17,6 +17,15 @@ pub struct Rules {
     pub permissions_mode: PermissionsMode,
     /// How private tables are sold.
     pub private_tables: PrivateTableRules,
+    /// Where webhooks may go.
+    pub webhooks: WebhookRules,
+}
+
+/// Where webhooks may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebhookRules {
+    /// Whether to this machine and to private networks too.
+    pub allow_private_targets: bool,
 }
 
 /// Who may give permissions.
@@ -77,6 +86,7 @@ impl Default for Rules {
             moderation: ModerationRules::default(),
             permissions_mode: PermissionsMode::Open,
             private_tables: PrivateTableRules::default(),
+            webhooks: WebhookRules { allow_private_targets: true },
         }
     }
 }

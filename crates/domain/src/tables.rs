@@ -18,6 +18,11 @@ use crate::{
     session::TableSession,
     snapshot::{LastVersion, Snapshot},
     task::{Task, handoff::HandoffPlace},
+    webhook::{
+        Progress, Subscription, WebhookSecret,
+        counter::Counter,
+        delivery::{Delivery, DlqEntry},
+    },
 };
 
 /// Every kind of record, in the order in which an export lists them. A kind that durable followers keep their place in, or
@@ -43,6 +48,12 @@ pub const ALL: &[Kind] = &[
     Kind::of::<Payment>(),
     Kind::of::<StoredReaction>(),
     Kind::settling::<FollowerCursor>(),
+    Kind::settling::<Subscription>(),
+    Kind::of::<WebhookSecret>(),
+    Kind::settling::<Progress>(),
+    Kind::of::<Counter>(),
+    Kind::of::<Delivery>(),
+    Kind::of::<DlqEntry>(),
 ];
 
 /// The tables that never leave a store: they hold secrets and money.

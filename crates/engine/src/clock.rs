@@ -34,6 +34,13 @@ impl Clock for SystemClock {
     }
 }
 
+/// 32 random bytes.
+pub(crate) fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+    bytes
+}
+
 /// How much randomness is fetched from the operating system at once, in bytes.
 const POOL_BYTES: usize = 1_024;
 /// How much of it one id takes: the 74 random bits of a version 7 UUID.

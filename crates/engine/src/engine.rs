@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    clock,
     errands::{ErrandRunner, Errands},
     fanout::Fanout,
     followers::Followers,
@@ -73,6 +74,11 @@ impl Engine {
     /// A fresh id.
     pub fn fresh_id(&self) -> Uuid {
         self.ids.lock().fresh(self.now())
+    }
+
+    /// 32 random bytes: a key, or a throw of dice.
+    pub fn random(&self) -> [u8; 32] {
+        clock::random()
     }
 
     /// A correlation id for work that nobody asked for.

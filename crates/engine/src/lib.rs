@@ -10,6 +10,7 @@ pub mod followers;
 pub mod metrics;
 pub mod rate;
 pub mod sweeps;
+pub mod webhook_metrics;
 
 pub use engine::Engine;
 pub use execute::{Executed, Mutation, NotExecuted};

@@ -14,6 +14,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::webhook_metrics::WebhookMetrics;
+
 /// A request's labels.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -131,6 +133,8 @@ pub struct Metrics {
     pub reactions: ReactionMetrics,
     /// How many events followers are behind, by name.
     pub follower_lag: Family<FollowerLabel, Gauge<u64, AtomicU64>>,
+    /// What is counted of webhooks.
+    pub webhooks: WebhookMetrics,
 }
 
 fn seconds() -> Histogram {
@@ -202,6 +206,7 @@ impl Metrics {
             "Events that a follower has not dealt with yet",
             follower_lag.clone(),
         );
+        let webhooks = WebhookMetrics::register(&mut registry);
         Self {
             registry,
             requests,
@@ -220,6 +225,7 @@ impl Metrics {
             inbox_ack_seconds,
             reactions,
             follower_lag,
+            webhooks,
         }
     }
 

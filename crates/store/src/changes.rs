@@ -1,26 +1,30 @@
-//! Tells those who keep copies of records when a table was written to.
+//! Tells those who keep a picture of some records in memory that a turn has written such records.
 
 use std::collections::HashMap;
 
+use agentcafe_domain::{command::Written, record::Table};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-/// The tables that somebody watches, and how often each was written to since.
+/// The kinds of records that somebody watches, each with a number that grows.
 #[derive(Default)]
 pub(crate) struct Changes(Mutex<HashMap<&'static str, watch::Sender<u64>>>);
 
 impl Changes {
-    /// Watches a table.
-    pub(crate) fn watch(&self, table: &'static str) -> watch::Receiver<u64> {
-        self.0.lock().entry(table).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    /// Watches a kind.
+    pub(crate) fn watch(&self, table: &'static Table) -> watch::Receiver<u64> {
+        self.0.lock().entry(table.name).or_insert_with(|| watch::Sender::new(0)).subscribe()
     }
 
-    /// Tells those who watch these tables.
-    pub(crate) fn tell(&self, tables: impl Iterator<Item = &'static str>) {
+    /// Tells that this was written.
+    pub(crate) fn tell(&self, written: &Written) {
         let watched = self.0.lock();
-        for table in tables {
-            if let Some(sender) = watched.get(table) {
-                sender.send_modify(|writes| *writes += 1);
+        if watched.is_empty() {
+            return;
+        }
+        for (table, _) in written.tables() {
+            if let Some(sender) = watched.get(table.name) {
+                sender.send_modify(|number| *number += 1);
             }
         }
     }

@@ -6,7 +6,7 @@ use agentcafe_domain::{
     command::IdSource,
     ids::{CorrelationId, RoomId, Sequence, TenantId},
     moderation::Windows,
-    record::{Find, Key, Record, StoredRecord},
+    record::{Find, Key, Record, StoredRecord, Table},
     rules::Rules,
     time::Clock,
     trace::Trace,
@@ -150,8 +150,9 @@ impl Store {
         &self.tail
     }
 
-    /// Tells, from now on, when a turn has written to a table: after the commit, and before the turn's events can be seen.
-    pub fn changed(&self, table: &'static str) -> watch::Receiver<u64> {
+    /// A number that grows with every turn that writes records of this kind: after the commit, and before the turn's events
+    /// can be seen.
+    pub fn changed(&self, table: &'static Table) -> watch::Receiver<u64> {
         self.changes.watch(table)
     }
 
@@ -256,6 +257,20 @@ impl Store {
     pub async fn get<R: Record>(&self, key: Key) -> Result<Option<R>, ReadError> {
         let stored = self.read(move |connection| records::get(connection, R::TABLE, &key)).await?;
         stored.as_ref().map(readable).transpose()
+    }
+
+    /// The records with these keys, in their order.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn get_all<R: Record>(&self, keys: Vec<Key>) -> Result<Vec<Option<R>>, ReadError> {
+        let get = move |connection: &Connection| {
+            keys.iter()
+                .map(|key| records::get(connection, R::TABLE, key))
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let stored = self.read(get).await?;
+        stored.iter().map(|found| found.as_ref().map(readable).transpose()).collect()
     }
 
     /// The records that `find` selects.

@@ -215,7 +215,7 @@ impl<'c> Turn<'c> {
                 request: request.key.request,
                 expires_at: self.now.plus_ms(self.context.rules.idempotency_ttl_ms),
                 correlation_id: envelope.correlation_id.clone(),
-                reply: reply.clone(),
+                reply: reply.to_keep(),
             };
             self.known_keys.insert(key.identity, key.clone());
             self.writes.keys.push(key);

@@ -14,6 +14,7 @@
 //! ```
 
 pub mod client;
+pub mod receiver;
 pub mod server;
 pub mod sse;
 pub mod wait;
@@ -24,6 +25,7 @@ pub use serde_json::{Value, json};
 
 pub use crate::{
     client::{Answer, Client, Request, fresh_key},
+    receiver::{Reaction, Received, Receiver},
     server::{FailedStart, Launch, Server},
     sse::{EventStream, Frame, Silence},
     wait::eventually,

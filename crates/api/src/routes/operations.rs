@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use agentcafe_domain::{
     ids::Sequence, money::Usd, payment::PaymentMode, plan::Plan, rules::PrivateTableRules, time::Timestamp,
 };
+use agentcafe_engine::webhook_metrics::{DELIVERED, FAILED, RETRIED, WebhookMetrics};
 use axum::{
     extract::State,
     http::{HeaderValue, StatusCode, header},
@@ -30,6 +31,7 @@ pub(crate) struct Health {
     storage: Storage,
     inbox_projector: InboxProjector,
     moderation: Moderation,
+    webhooks: Webhooks,
     presence_sweep_ms: u64,
     private_tables: PrivateTables,
     reactions: Reactions,
@@ -103,6 +105,8 @@ struct Storage {
     traces: &'static str,
     /// The rules by which actors react.
     reactions: &'static str,
+    /// Webhooks.
+    subscriptions: &'static str,
 }
 
 /// How the inbox stands. It is projected in the same transaction as its events, so its cursor is the log's head.
@@ -166,6 +170,34 @@ impl Reactions {
     }
 }
 
+/// What webhooks have done since the start.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Webhooks {
+    processed: u64,
+    delivered: u64,
+    failed: u64,
+    retried: u64,
+    dlq: u64,
+    in_flight: i64,
+    queued: i64,
+}
+
+impl Webhooks {
+    fn of(metrics: &WebhookMetrics) -> Self {
+        let (failed, in_flight) = (metrics.count(FAILED), metrics.in_flight.get());
+        Self {
+            processed: metrics.processed.get(),
+            delivered: metrics.count(DELIVERED),
+            failed,
+            retried: metrics.count(RETRIED),
+            dlq: failed,
+            in_flight,
+            queued: (metrics.queued.get() - in_flight).max(0),
+        }
+    }
+}
+
 /// `GET /healthz`: the one success without `data`.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
     const SQLITE: &str = "sqlite";
@@ -190,6 +222,7 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
             snapshots: SQLITE,
             traces: SQLITE,
             reactions: SQLITE,
+            subscriptions: SQLITE,
         },
         inbox_projector: InboxProjector {
             cursor: app.engine.store.tail().head(),
@@ -211,6 +244,7 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
         presence_sweep_ms: whole_ms(app.settings.presence_sweep),
         private_tables: PrivateTables::of(&app.rules().private_tables, &app.settings),
         reactions: Reactions::of(&app),
+        webhooks: Webhooks::of(&app.engine.metrics.webhooks),
     };
     answer::json(StatusCode::OK, json!(health).to_string())
 }

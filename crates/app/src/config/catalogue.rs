@@ -125,6 +125,16 @@ const SETTINGS: &[Setting] = &[
         "5000",
         "How often sessions that ran out are looked for; at least 1000",
     ),
+    setting(
+        &["WEBHOOK_ALLOW_PRIVATE_TARGETS"],
+        "true, or false with a token",
+        "Whether webhooks may go to this machine and to private networks; link-local and cloud metadata addresses never",
+    ),
+    setting(
+        &["WEBHOOK_MAX_CONCURRENCY"],
+        "4",
+        "The most webhook deliveries that are sent at once, those that wait for a slow target excepted; at least 1",
+    ),
 ];
 
 /// The names of all settings.

@@ -279,10 +279,14 @@ async fn no_body_of_any_mutation_is_a_fault() {
             (valid[..valid.len() / 2].to_vec(), 400, "ERR_VALIDATION"),
             (b"{}".to_vec(), nothing.0, nothing.1),
         ];
+        // That there is no such thing is told before what is missing of the body, which may be nothing.
+        let by_id = mutation.path.starts_with("/v1/subscriptions/");
         for (body, status, code) in bodies {
             if code == "ERR_MISSING_FIELD" && !mutation.needs_fields {
                 continue;
             }
+            let is_empty = by_id && code == "ERR_MISSING_FIELD";
+            let (status, code) = if is_empty { (404, "ERR_NOT_FOUND") } else { (status, code) };
             let _ = mutation.request(&client).body(body).send().await.refusal(status, code);
         }
     }

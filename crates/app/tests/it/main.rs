@@ -67,6 +67,13 @@ mod table_sessions;
 mod tables;
 mod tasks;
 mod traces;
+mod webhook_access;
+mod webhook_delivery;
+mod webhook_dlq;
+mod webhook_fields;
+mod webhook_kill;
+mod webhook_switch;
+mod webhook_targets;
 mod workspace;
 
 /// How the binary under test is started: without limits unless a test asks for them.

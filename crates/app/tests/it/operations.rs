@@ -176,6 +176,14 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/v1/reactions/subscriptions/{subscriptionId}"),
     ("patch", "/v1/reactions/subscriptions/{subscriptionId}"),
     ("delete", "/v1/reactions/subscriptions/{subscriptionId}"),
+    ("post", "/v1/subscriptions"),
+    ("get", "/v1/subscriptions"),
+    ("get", "/v1/subscriptions/deliveries"),
+    ("get", "/v1/subscriptions/dlq"),
+    ("post", "/v1/subscriptions/dlq/{dlqId}/replay"),
+    ("get", "/v1/subscriptions/{subscriptionId}"),
+    ("patch", "/v1/subscriptions/{subscriptionId}"),
+    ("delete", "/v1/subscriptions/{subscriptionId}"),
 ];
 
 /// Method and path of every operation of the OpenAPI document.

@@ -6,6 +6,7 @@ mod fanout;
 mod growth;
 mod log;
 mod says;
+mod webhooks;
 
 use agentcafe_bench::measure::Measurement;
 
@@ -23,6 +24,7 @@ pub(crate) async fn run(scenario: Scenario, setup: &Setup, report: &mut Report) 
         Scenario::Fanout => fanout::run(setup, &mut section).await,
         Scenario::Events => events::run(setup, &mut section).await,
         Scenario::Growth => growth::run(setup, &mut section).await,
+        Scenario::Webhooks => webhooks::run(setup, &mut section).await,
     };
     if let Err(error) = result {
         section.failure(format!("{error:#}"));
@@ -37,6 +39,7 @@ fn name(scenario: Scenario) -> &'static str {
         Scenario::Fanout => "fanout",
         Scenario::Events => "events",
         Scenario::Growth => "growth",
+        Scenario::Webhooks => "webhooks",
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Rules {
 impl Rules {
     /// No rules read yet.
     pub(super) fn new(engine: &Engine) -> Self {
-        let changed = engine.store.changed(StoredReaction::TABLE.name);
+        let changed = engine.store.changed(StoredReaction::TABLE);
         let store = Arc::clone(&engine.store);
         Self { store, changed, is_any: None, by_tenant: HashMap::new(), kept: 0 }
     }

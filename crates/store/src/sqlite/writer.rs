@@ -138,7 +138,7 @@ impl Writer {
         self.heads = turn.heads();
         self.last_at = now;
         // Before its events can be seen: who sees one of them knows that its copies may be old.
-        self.changes.tell(turn.writes().records.tables().map(|(table, _)| table.name));
+        self.changes.tell(&turn.writes().records);
         let (events, answers, inbox) = turn.commit();
         let committed_at = self.clock.now();
         let waited = |from: Timestamp| committed_at.as_millis() - from.as_millis();

@@ -1,10 +1,20 @@
-//! Who keeps copies of records learns that they may be old: of its table only, and before it can see what came of the change.
+//! Who keeps copies of records learns that they may be old: of its table only, and before it can see what came of the change;
+//! and what is kept of an answer.
 
-use agentcafe_domain::{ids::Sequence, record::Record, refusal::Refusal, task::Task};
+use agentcafe_domain::{
+    command::{Reply, Success},
+    ids::Sequence,
+    inbox::UnreadCount,
+    record::Record,
+    refusal::Refusal,
+    task::Task,
+};
 use agentcafe_store::Store;
+use serde_json::json;
 
 use crate::{
-    commands::{NOTE_TYPES, actor, append_note, does, reply, says},
+    commands::{NOTE_TYPES, actor, append_note, does, keyed, reply, says},
+    keys::{again, first},
     place::Place,
     records::{put, task},
 };
@@ -23,7 +33,7 @@ async fn watchers_are_told_of_their_table() {
     let place = Place::new();
     let opened = place.open();
     let store = &opened.store;
-    let (mut tasks, others) = (store.changed(Task::TABLE.name), store.changed("unread_counts"));
+    let (mut tasks, others) = (store.changed(Task::TABLE), store.changed(UnreadCount::TABLE));
     store.submit(says(&actor("main", "Nova"), &["hi"])).await.unwrap();
     refused(store).await;
     assert!(!tasks.has_changed().unwrap());
@@ -32,7 +42,7 @@ async fn watchers_are_told_of_their_table() {
         assert!(tasks.has_changed().unwrap());
         tasks.mark_unchanged();
     }
-    let late = store.changed(Task::TABLE.name);
+    let late = store.changed(Task::TABLE);
     assert!(!late.has_changed().unwrap() && !others.has_changed().unwrap());
     let deletes = does(|moment| {
         moment.delete::<Task>(task(1, "main", None, 0).key());
@@ -48,7 +58,7 @@ async fn watchers_are_told_of_their_table() {
 async fn watchers_are_told_before_events_are_seen() {
     let place = Place::new();
     let opened = place.open();
-    let mut changed = opened.store.changed(Task::TABLE.name);
+    let mut changed = opened.store.changed(Task::TABLE);
     for round in 1..=200 {
         changed.mark_unchanged();
         let both = does(|moment| {
@@ -64,5 +74,39 @@ async fn watchers_are_told_before_events_are_seen() {
         assert!(changed.has_changed().unwrap(), "in round {round}");
         writing.await.unwrap();
     }
+    opened.close();
+}
+
+/// Many records by their keys come in the order of the keys, with gaps where there is none.
+#[tokio::test]
+async fn many_are_got_at_once() {
+    let place = Place::new();
+    let opened = place.open();
+    put(&opened.store, vec![task(1, "main", None, 0), task(3, "main", None, 0)]).await;
+    let keys = [3, 2, 1].map(|number| task(number, "main", None, 0).key()).to_vec();
+    let found: Vec<Option<Task>> = opened.store.get_all(keys).await.unwrap();
+    let ids = found.iter().map(|task| task.as_ref().map(Record::key)).collect::<Vec<_>>();
+    let key = |number| Some(task(number, "main", None, 0).key());
+    assert_eq!(ids, [key(3), None, key(1)]);
+    opened.close();
+}
+
+/// RULINGS B4: what is shown once is answered, and not kept.
+#[tokio::test]
+async fn what_is_shown_once_is_not_kept() {
+    let place = Place::new();
+    let opened = place.open();
+    let nova = actor("main", "Nova");
+    let shows = || {
+        let shows =
+            does(|_| Ok(Reply::shown_once(Success::Created, &json!({"s": "secret"}), &json!({"s": null}))));
+        keyed(shows, &nova, "k", "body")
+    };
+    let data = |reply: &Reply| String::from_utf8(reply.data.clone()).unwrap();
+    assert_eq!(data(first(&opened.store.submit(shows()).await)), r#"{"s":"secret"}"#);
+    assert_eq!(data(again(&opened.store.submit(shows()).await).0), r#"{"s":null}"#);
+    opened.close();
+    let opened = place.open();
+    assert_eq!(data(again(&opened.store.submit(shows()).await).0), r#"{"s":null}"#);
     opened.close();
 }

@@ -21,3 +21,4 @@ mod sqlite;
 mod tail;
 mod traces;
 mod turns;
+mod webhook_rings;

@@ -65,6 +65,11 @@ pub(super) fn valid_body(method: &Method, path: &str) -> Value {
             "actionPayload": {"text": "hi", "ttlMs": 3_000, "mentions": ["Bo"]}, "enabled": false, "cooldownMs": 5,
             "ignoreSelf": true, "ignoreReactionEvents": true, "metadata": {"a": 1}, "createdBy": "Bo"})
         }
+        "/v1/subscriptions" | "/v1/subscriptions/{subscriptionId}" => {
+            json!({"targetUrl": "http://127.0.0.1:9/hook", "eventTypes": ["order_changed"], "secret": "whsec_AAEC", "enabled": false,
+            "maxRetries": 1, "backoffMs": 500, "timeoutMs": 900, "metadata": {"a": [1]}})
+        }
+        "/v1/subscriptions/dlq/{dlqId}/replay" => json!({"force": true}),
         _ => panic!("{method} {path} is new: give it a valid body here"),
     };
     for (name, value) in [

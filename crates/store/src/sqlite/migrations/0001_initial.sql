@@ -287,6 +287,60 @@ CREATE INDEX reaction_subscriptions_at_work ON reaction_subscriptions (enabled, 
 CREATE TABLE follower_cursors (
     name TEXT NOT NULL,
     updated_at INTEGER NOT NULL,
+
+-- Webhooks: who is to be told, with which secret, how far they have been told. Changes are found by their revision.
+CREATE TABLE webhook_subscriptions (
+    id TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    room_id TEXT,
+    enabled INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (id)
+) WITHOUT ROWID;
+CREATE INDEX webhook_subscriptions_by_revision ON webhook_subscriptions (revision);
+CREATE INDEX webhook_subscriptions_by_tenant ON webhook_subscriptions (tenant_id, deleted, created_at);
+
+CREATE TABLE webhook_secrets (
+    subscription_id TEXT NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (subscription_id)
+) WITHOUT ROWID;
+
+CREATE TABLE webhook_progress (
+    subscription_id TEXT NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (subscription_id)
+) WITHOUT ROWID;
+
+-- Two rings: a slot is written again when the numbers have come round.
+CREATE TABLE webhook_deliveries (
+    slot INTEGER PRIMARY KEY,
+    delivery_seq INTEGER NOT NULL,
+    subscription_id TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    success INTEGER NOT NULL,
+    json BLOB NOT NULL
+);
+CREATE INDEX webhook_deliveries_by_seq ON webhook_deliveries (delivery_seq);
+
+CREATE TABLE webhook_dlq (
+    slot INTEGER PRIMARY KEY,
+    dlq_seq INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    subscription_id TEXT NOT NULL,
+    status TEXT NOT NULL,
+    json BLOB NOT NULL
+);
+CREATE INDEX webhook_dlq_by_seq ON webhook_dlq (dlq_seq);
+CREATE INDEX webhook_dlq_by_id ON webhook_dlq (id);
+
+CREATE TABLE webhook_counters (
+    name TEXT NOT NULL,
     json BLOB NOT NULL,
     PRIMARY KEY (name)
 ) WITHOUT ROWID;
@@ -300,6 +354,7 @@ CREATE TABLE import_origin (
     inbox_seq INTEGER NOT NULL,
     audit_seq INTEGER NOT NULL
 );
+
 
 -- One row, written to see whether the store takes writes.
 CREATE TABLE write_probe (

@@ -1,0 +1,257 @@
+//! `/v1/subscriptions`: webhooks, what was delivered to them, and what could not be.
+
+use agentcafe_domain::{
+    command::Command,
+    fields::Fields,
+    ids::{RoomId, TenantId},
+    record::{Find, OrderPlace, Record},
+    refusal::Refusal,
+    webhook::{
+        ALL_TYPES, Progress, Subscription, WebhookSubscription,
+        change::{Change, Unsubscribe},
+        delivery::{Delivery, DlqEntry, DlqStatus},
+        not_found,
+        replay::Replay,
+        subscribe::Subscribe,
+    },
+};
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    answer,
+    app::App,
+    input::{Asked, PathId, Sent, Subject},
+    paging,
+    problem::Problem,
+};
+
+const LIMIT: usize = 1_000;
+const MAX_LIMIT: usize = 1_000;
+const DELIVERIES_LIMIT: usize = 200;
+const MAX_DELIVERIES_LIMIT: usize = 10_000;
+const DLQ_LIMIT: usize = 100;
+const MAX_DLQ_LIMIT: usize = 1_000;
+
+/// The subscription with an id of the path, deleted or not; of one tenant if the request names one.
+async fn stored(app: &App, id: &str, tenant: Option<&TenantId>) -> Result<Subscription, Problem> {
+    let missing = || Problem::from(not_found("subscriptionId", id));
+    let parsed = Uuid::parse_str(id).map_err(|_| missing())?;
+    let found: Option<Subscription> = app.engine.store.get(Subscription::key_of(parsed)).await?;
+    found.filter(|found| tenant.is_none_or(|tenant| found.tenant_id == *tenant)).ok_or_else(missing)
+}
+
+/// The tenant that a mutation by id names, in its body or else in its query.
+fn tenant_of(sent: &Sent) -> Result<Option<TenantId>, Refusal> {
+    match sent.body.tenant("tenantId")? {
+        Some(tenant) => Ok(Some(tenant)),
+        None => sent.query.tenant("tenantId"),
+    }
+}
+
+pub(crate) async fn create(sent: Sent) -> Result<Response, Problem> {
+    let command = Subscribe::read(&sent.body, sent.rules(), sent.app.engine.random())?;
+    let (tenant, room, actor) = command.subject();
+    let (tenant, room, actor) = (tenant.clone(), room.cloned(), actor.cloned());
+    let subject = Subject { tenant: &tenant, room: room.as_ref(), actor: actor.as_ref() };
+    sent.execute(subject, &[tenant.as_str(), "subscriptions", "create"], command).await
+}
+
+pub(crate) async fn change(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {
+    let stored = stored(&sent.app, &id, tenant_of(&sent)?.as_ref()).await?;
+    let command = Change::read(stored.clone(), &sent.body, sent.rules());
+    execute(&sent, &stored, "PATCH", command).await
+}
+
+pub(crate) async fn delete(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {
+    let stored = stored(&sent.app, &id, tenant_of(&sent)?.as_ref()).await?;
+    execute(&sent, &stored, "DELETE", Unsubscribe::new(stored.clone())).await
+}
+
+/// The scope of a mutation by id: the stored record says whose it is.
+async fn execute(
+    sent: &Sent,
+    stored: &Subscription,
+    method: &str,
+    command: impl Command + 'static,
+) -> Result<Response, Problem> {
+    let (room, actor) = (stored.room_id.as_ref(), stored.actor_id.as_ref());
+    let subject = Subject { tenant: &stored.tenant_id, room, actor };
+    let scope = [stored.tenant_id.as_str(), "subscriptions", method, &stored.id.to_string()];
+    sent.execute(subject, &scope, command).await
+}
+
+pub(crate) async fn replay(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {
+    let command = Replay::read(id.clone(), &sent.query, &sent.body)?;
+    let (tenant, room, actor) = command.subject();
+    let subject = Subject { tenant: &tenant, room: room.as_ref(), actor: actor.as_ref() };
+    sent.execute(subject, &[tenant.as_str(), "subscriptions", "dlq-replay", &id], command).await
+}
+
+/// The query of a read by id.
+pub(crate) fn read_tenant(query: &Fields) -> Result<Option<TenantId>, Refusal> {
+    query.tenant("tenantId")
+}
+
+/// One subscription.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct SubscriptionFound {
+    subscription: WebhookSubscription,
+}
+
+pub(crate) async fn by_id(PathId(id): PathId, asked: Asked) -> Result<Response, Problem> {
+    let stored = stored(&asked.app, &id, read_tenant(&asked.query)?.as_ref()).await?;
+    if stored.deleted {
+        return Err(not_found("subscriptionId", id).into());
+    }
+    let progress: Option<Progress> = asked.app.engine.store.get(stored.key()).await?;
+    let subscription = WebhookSubscription::of(stored, progress.as_ref());
+    Ok(answer::found(&SubscriptionFound { subscription }))
+}
+
+/// What a list of subscriptions is asked for.
+pub(crate) struct SubscriptionsAsked {
+    tenant: Option<TenantId>,
+    room: Option<RoomId>,
+    event_type: Option<String>,
+    enabled: Option<bool>,
+    cursor: Option<OrderPlace>,
+    limit: usize,
+}
+
+impl SubscriptionsAsked {
+    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+        Ok(Self {
+            tenant: query.tenant("tenantId")?,
+            room: query.room("roomId")?,
+            event_type: query.trimmed_text("eventType")?,
+            enabled: query.flag("enabled")?,
+            cursor: paging::cursor::<Subscription>(query)?,
+            limit: query.limit(LIMIT, MAX_LIMIT)?,
+        })
+    }
+
+    fn wants(&self, subscription: &Subscription) -> bool {
+        let matches = |name: &str| subscription.event_types.iter().any(|own| own == ALL_TYPES || own == name);
+        self.event_type.as_deref().is_none_or(matches)
+    }
+}
+
+/// Many.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SubscriptionsFound {
+    subscriptions: Vec<WebhookSubscription>,
+    count: usize,
+    next_cursor: Option<String>,
+}
+
+pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
+    let wanted = SubscriptionsAsked::read(&asked.query)?;
+    let store = &asked.app.engine.store;
+    let find = Find::all::<Subscription>("created_at", wanted.limit)
+        .newest_first()
+        .is("deleted", false)
+        .is_if_given("tenant_id", wanted.tenant.as_ref())
+        .is_if_given("room_id", wanted.room.as_ref())
+        .is_if_given("enabled", wanted.enabled)
+        .behind(wanted.cursor.clone());
+    let mut page: Vec<Subscription> = store.find(find.clone()).await?;
+    let next_cursor = paging::next_cursor(&find, &page);
+    page.retain(|subscription| wanted.wants(subscription));
+    let progress: Vec<Option<Progress>> = store.get_all(page.iter().map(Record::key).collect()).await?;
+    let subscriptions: Vec<_> = page
+        .into_iter()
+        .zip(progress)
+        .map(|(subscription, progress)| WebhookSubscription::of(subscription, progress.as_ref()))
+        .collect();
+    Ok(answer::found(&SubscriptionsFound { count: subscriptions.len(), subscriptions, next_cursor }))
+}
+
+/// What a list of deliveries is asked for.
+pub(crate) struct DeliveriesAsked {
+    tenant: Option<TenantId>,
+    subscription: Option<String>,
+    event: Option<String>,
+    success: Option<bool>,
+    cursor: Option<OrderPlace>,
+    limit: usize,
+}
+
+impl DeliveriesAsked {
+    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+        Ok(Self {
+            tenant: query.tenant("tenantId")?,
+            subscription: query.trimmed_text("subscriptionId")?,
+            event: query.trimmed_text("eventId")?,
+            success: query.flag("success")?,
+            cursor: paging::cursor::<Delivery>(query)?,
+            limit: query.limit(DELIVERIES_LIMIT, MAX_DELIVERIES_LIMIT)?,
+        })
+    }
+}
+
+/// Attempts, the newest first.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeliveriesFound {
+    deliveries: Vec<Delivery>,
+    count: usize,
+    next_cursor: Option<String>,
+}
+
+pub(crate) async fn deliveries(asked: Asked) -> Result<Response, Problem> {
+    let wanted = DeliveriesAsked::read(&asked.query)?;
+    let find = Find::all::<Delivery>("delivery_seq", wanted.limit)
+        .newest_first()
+        .is_if_given("tenant_id", wanted.tenant.as_ref())
+        .is_if_given("subscription_id", wanted.subscription.as_deref())
+        .is_if_given("event_id", wanted.event.as_deref())
+        .is_if_given("success", wanted.success)
+        .behind(wanted.cursor);
+    let deliveries: Vec<Delivery> = asked.app.engine.store.find(find.clone()).await?;
+    let next_cursor = paging::next_cursor(&find, &deliveries);
+    Ok(answer::found(&DeliveriesFound { count: deliveries.len(), deliveries, next_cursor }))
+}
+
+/// What a list of events that could not be delivered is asked for.
+pub(crate) struct DlqAsked {
+    tenant: Option<TenantId>,
+    status: Option<DlqStatus>,
+    cursor: Option<OrderPlace>,
+    limit: usize,
+}
+
+impl DlqAsked {
+    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+        Ok(Self {
+            tenant: query.tenant("tenantId")?,
+            status: query.text_choice("status", &DlqStatus::NAMES)?,
+            cursor: paging::cursor::<DlqEntry>(query)?,
+            limit: query.limit(DLQ_LIMIT, MAX_DLQ_LIMIT)?,
+        })
+    }
+}
+
+/// Events that could not be delivered, the newest first.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DlqFound {
+    dlq: Vec<DlqEntry>,
+    count: usize,
+    next_cursor: Option<String>,
+}
+
+pub(crate) async fn dlq(asked: Asked) -> Result<Response, Problem> {
+    let wanted = DlqAsked::read(&asked.query)?;
+    let find = Find::all::<DlqEntry>("dlq_seq", wanted.limit)
+        .newest_first()
+        .is_if_given("tenant_id", wanted.tenant.as_ref())
+        .is_if_given("status", wanted.status.map(DlqStatus::as_str))
+        .behind(wanted.cursor);
+    let dlq: Vec<DlqEntry> = asked.app.engine.store.find(find.clone()).await?;
+    let next_cursor = paging::next_cursor(&find, &dlq);
+    Ok(answer::found(&DlqFound { count: dlq.len(), dlq, next_cursor }))
+}

@@ -1,0 +1,276 @@
+//! Webhooks: what is sent, signed how, to whom, in which order, and how a failure of one target is nobody else's.
+
+use std::time::Duration;
+
+use agentcafe_testkit::{Client, Reaction, Received, Receiver, Value, eventually, json};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::{cafe, launch, log, store_disk::Unwritable, webhook_fields::subscribe};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) async fn say(client: &Client, room: &str, text: &str) {
+    let _ =
+        client.act("/v1/commands/say", json!({"actorId": "Nova", "roomId": room, "text": text})).await.data();
+}
+
+/// What was said, in the order in which it came.
+pub(crate) fn texts(received: &[Received]) -> Vec<String> {
+    let text =
+        |request: &Received| request.event()["payload"]["conversation"]["text"].as_str().map(str::to_owned);
+    received.iter().filter_map(text).collect()
+}
+
+/// Only what is said, so that counts are easy.
+pub(crate) fn talk(url: String) -> Value {
+    json!({"targetUrl": url, "eventTypes": ["conversation_message_posted"], "backoffMs": 100})
+}
+
+pub(crate) async fn deliveries(client: &Client, query: &str) -> Vec<Value> {
+    let answer = client.get(&format!("/v1/subscriptions/deliveries{query}")).await;
+    answer.data()["deliveries"].as_array().expect("a list").clone()
+}
+
+/// Waits until there are so many recorded deliveries, newest first.
+pub(crate) async fn recorded(client: &Client, query: &str, count: usize) -> Vec<Value> {
+    eventually("deliveries are recorded", DEADLINE, async || {
+        Some(deliveries(client, query).await).filter(|found| found.len() >= count)
+    })
+    .await
+}
+
+fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
+    Hmac::<Sha256>::new_from_slice(key)
+        .expect("any length makes a key")
+        .chain_update(message)
+        .finalize()
+        .into_bytes()
+        .to_vec()
+}
+
+fn assert_signed(request: &Received, secret: &str) {
+    let hex: String =
+        hmac(secret.as_bytes(), &request.body).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(request.header("x-agentcafe-signature"), hex);
+    let key = match secret.strip_prefix("whsec_") {
+        Some(encoded) => STANDARD.decode(encoded).expect("base64"),
+        None => secret.as_bytes().to_vec(),
+    };
+    let (id, time) = (request.header("webhook-id"), request.header("webhook-timestamp"));
+    let signed = [id.as_bytes(), b".", time.as_bytes(), b".", &request.body].concat();
+    assert_eq!(request.header("webhook-signature"), format!("v1,{}", STANDARD.encode(hmac(&key, &signed))));
+    assert!(time.parse::<u64>().is_ok() && !id.is_empty() && !id.contains('.'), "{id} {time}");
+}
+
+/// CONTRACT 13 and 25.5: the body is the stored event, with both signatures, for made and for given secrets, also when one is
+/// replaced.
+#[tokio::test]
+async fn deliveries_are_signed_both_ways() {
+    let (_server, client) = cafe().await;
+    let receiver = Receiver::start().await;
+    let made = subscribe(&client, talk(receiver.url("/made"))).await;
+    let mut given = talk(receiver.url("/given"));
+    given["secret"] = json!("correct horse battery staple");
+    let given = subscribe(&client, given).await;
+    say(&client, "main", "one").await;
+    for (path, subscription) in [("/made", &made), ("/given", &given)] {
+        let request = &receiver.wait(path, 1).await[0];
+        assert_signed(request, subscription["secret"].as_str().unwrap());
+        let event = &log(&client).await[0];
+        let body = String::from_utf8(request.body.to_vec()).unwrap();
+        assert_eq!(body, format!("{{\"event\":{}}}", text_of(&client).await));
+        for (name, want) in [
+            ("content-type", "application/json"),
+            ("x-agentcafe-event-id", event["eventId"].as_str().unwrap()),
+            ("x-agentcafe-event-type", "conversation_message_posted"),
+            ("x-agentcafe-subscription-id", subscription["id"].as_str().unwrap()),
+            ("x-agentcafe-delivery-source", "live"),
+        ] {
+            assert_eq!(request.header(name), want, "{name}");
+        }
+    }
+    assert_ne!(
+        receiver.received("/made")[0].header("webhook-id"),
+        receiver.received("/given")[0].header("webhook-id")
+    );
+    let _ = crate::webhook_fields::change(&client, &made, json!({"secret": "another"})).await.data();
+    say(&client, "main", "two").await;
+    assert_signed(&receiver.wait("/made", 2).await[1], "another");
+}
+
+/// The first event, byte for byte as the log keeps it.
+async fn text_of(client: &Client) -> String {
+    let page = client.get("/v1/events?limit=1&types=conversation_message_posted").await.text;
+    let (_, rest) = page.split_once("\"events\":[").expect("a list of events");
+    rest[..rest.rfind("],\"").expect("its end")].to_owned()
+}
+
+/// CONTRACT 13, RULINGS K1: tenant, room, type and actor select; without a room, all rooms of the tenant; only what happens
+/// from the subscription on.
+#[tokio::test]
+async fn subscriptions_select_events() {
+    let (_server, client) = cafe().await;
+    let receiver = Receiver::start().await;
+    say(&client, "main", "before").await;
+    for (path, more) in [
+        ("/all", json!({})),
+        ("/attic", json!({"roomId": "attic"})),
+        ("/kai", json!({"actorId": "Kai"})),
+        ("/acme", json!({"tenantId": "acme"})),
+        ("/mentions", json!({"eventTypes": ["mention_created", "no_such_type"]})),
+        ("/off", json!({"enabled": false})),
+    ] {
+        let mut body = talk(receiver.url(path));
+        more.as_object().unwrap().iter().for_each(|(name, value)| body[name] = value.clone());
+        subscribe(&client, body).await;
+    }
+    for (tenant, room, actor, text) in [
+        ("default", "main", "Nova", "hey @Bo"),
+        ("default", "attic", "Nova", "up here"),
+        ("acme", "attic", "Nova", "elsewhere"),
+        ("default", "cellar", "Kai", "down here"),
+        ("acme", "main", "Kai", "the end"),
+    ] {
+        let body = json!({"tenantId": tenant, "roomId": room, "actorId": actor, "text": text});
+        let _ = client.act("/v1/commands/say", body).await.data();
+    }
+    let wants: [(&str, &[&str]); 4] = [
+        ("/all", &["hey @Bo", "up here", "down here"]),
+        ("/attic", &["up here"]),
+        ("/kai", &["down here"]),
+        ("/acme", &["elsewhere", "the end"]),
+    ];
+    for (path, want) in wants {
+        assert_eq!(texts(&receiver.wait(path, want.len()).await), want, "{path}");
+    }
+    assert_eq!(receiver.wait("/mentions", 1).await[0].event()["payload"]["mentionedActorId"], "Bo");
+    for (path, want) in [("/mentions", 1), ("/off", 0), ("/all", 3), ("/attic", 1), ("/kai", 1), ("/acme", 2)]
+    {
+        assert_eq!(receiver.received(path).len(), want, "{path}");
+    }
+}
+
+/// CONTRACT 7.13 and 13, RULINGS K7, K9: every attempt is recorded with its status, every answer but 2xx is retried, redirects
+/// are not followed, and the subscription says how it went last.
+#[tokio::test]
+async fn attempts_are_recorded() {
+    let (_server, client) = cafe().await;
+    let receiver = Receiver::start().await;
+    let redirect = Reaction::status(307).header("location", &receiver.url("/elsewhere"));
+    receiver.next("/hook", [redirect, Reaction::status(404), Reaction::status(500)]);
+    let made = subscribe(&client, talk(receiver.url("/hook"))).await;
+    say(&client, "main", "one").await;
+    let attempts = recorded(&client, "", 4).await;
+    let event = &log(&client).await[0];
+    for (at, (attempt, status)) in attempts.iter().rev().zip([307, 404, 500, 204]).enumerate() {
+        let error = if status == 204 { json!(null) } else { json!(format!("HTTP {status}")) };
+        let want = json!({
+            "id": attempt["id"], "deliverySeq": at + 1, "subscriptionId": made["id"], "eventId": event["eventId"],
+            "eventType": "conversation_message_posted", "tenantId": "default", "roomId": "main", "actorId": "Nova",
+            "success": status == 204, "attempt": at + 1, "source": "live", "dlqId": null, "durationMs": attempt["durationMs"],
+            "statusCode": status, "error": error, "createdAt": attempt["createdAt"],
+        });
+        assert_eq!(attempt, &want);
+    }
+    let requests = receiver.received("/hook");
+    assert!(requests.iter().all(|request| request.header("webhook-id") == requests[0].header("webhook-id")));
+    assert!(receiver.received("/elsewhere").is_empty());
+    let path = format!("/v1/subscriptions/{}", made["id"].as_str().unwrap());
+    let found = client.get(&path).await.data()["subscription"].clone();
+    assert!(found["lastDeliveredAt"].is_string() && found["lastError"].is_null(), "{found}");
+    assert_eq!(found["updatedAt"], found["lastDeliveredAt"]);
+    for (query, want) in [
+        (format!("?subscriptionId={}", made["id"].as_str().unwrap()), 4),
+        (format!("?eventId={}", event["eventId"].as_str().unwrap()), 4),
+        ("?success=true".to_owned(), 1),
+        ("?success=no&limit=2".to_owned(), 2),
+        ("?tenantId=acme".to_owned(), 0),
+        ("?subscriptionId=nothing".to_owned(), 0),
+    ] {
+        assert_eq!(deliveries(&client, &query).await.len(), want, "{query}");
+    }
+    let health = client.get("/healthz").await.json;
+    let want = json!({"processed": 1, "delivered": 1, "failed": 0, "retried": 3, "dlq": 0, "inFlight": 0, "queued": 0});
+    assert_eq!((&health["webhooks"], &health["storage"]["subscriptions"]), (&want, &json!("sqlite")));
+    let metrics = client.get("/metrics").await.text;
+    assert!(metrics.contains("agentcafe_webhook_deliveries_total{result=\"retried\"} 3"), "{metrics}");
+    assert!(metrics.contains("agentcafe_follower_lag{follower=\"webhook\"}"), "{metrics}");
+}
+
+/// CONTRACT 13, RULINGS K4, K9: targets that hang, fail, are slow, or ask for patience keep only themselves waiting; each gets
+/// its events in order.
+#[tokio::test]
+async fn a_bad_target_is_nobody_elses_matter() {
+    let server = launch().env("WEBHOOK_MAX_CONCURRENCY", 1).start().await;
+    let client = server.client();
+    let receiver = Receiver::start().await;
+    receiver.always("/hang", Reaction::hang());
+    receiver.always("/fail", Reaction::status(500));
+    receiver.always("/slow", Reaction::status(200).after(Duration::from_millis(700)));
+    receiver.always("/later", Reaction::status(503).header("retry-after", "600"));
+    for path in ["/hang", "/hang", "/hang", "/fail", "/slow", "/later", "/good"] {
+        let mut body = talk(receiver.url(path));
+        body["timeoutMs"] = json!(30_000);
+        body["maxRetries"] = json!(10);
+        subscribe(&client, body).await;
+    }
+    let said: Vec<String> = (0..30).map(|n| format!("word {n}")).collect();
+    for text in &said {
+        say(&client, "main", text).await;
+    }
+    assert_eq!(texts(&receiver.wait("/good", 30).await), said);
+    assert_eq!(receiver.received("/hang").len(), 3, "one attempt of each is under way");
+    assert_eq!(receiver.received("/later").len(), 1, "Retry-After is honoured");
+    let slow = texts(&receiver.wait("/slow", 3).await);
+    assert_eq!(slow, said[..slow.len()]);
+    let fails = receiver.wait("/fail", 3).await;
+    assert!(texts(&fails).iter().all(|text| *text == said[0]), "the first comes first, however often");
+}
+
+/// CONTRACT 13: an attempt that takes too long is a failure, a target that is not there too.
+#[tokio::test]
+async fn what_went_wrong_is_told() {
+    let (_server, client) = cafe().await;
+    let receiver = Receiver::start().await;
+    receiver.always("/hang", Reaction::hang());
+    let mut hang = talk(receiver.url("/hang"));
+    (hang["timeoutMs"], hang["maxRetries"]) = (json!(500), json!(0));
+    let hang = subscribe(&client, hang).await;
+    let mut gone = talk("http://127.0.0.1:1/".to_owned());
+    gone["maxRetries"] = json!(0);
+    let gone = subscribe(&client, gone).await;
+    say(&client, "main", "one").await;
+    for (subscription, want) in [(hang, "timeout"), (gone, "the target cannot be reached")] {
+        let id = subscription["id"].as_str().unwrap();
+        let attempts = recorded(&client, &format!("?subscriptionId={id}"), 1).await;
+        assert_eq!((&attempts[0]["error"], &attempts[0]["statusCode"]), (&json!(want), &json!(null)));
+        let found = client.get(&format!("/v1/subscriptions/{id}")).await;
+        assert_eq!(found.data()["subscription"]["lastError"], want);
+    }
+}
+
+/// RULINGS K5: what has arrived and cannot be recorded is recorded when that is possible again, and not sent twice.
+#[tokio::test]
+async fn an_arrival_that_cannot_be_recorded_is_no_failure() {
+    let place = Unwritable::new();
+    let server = launch().data_dir(place.data()).start().await;
+    let client = server.client();
+    let receiver = Receiver::start().await;
+    receiver.always("/hook", Reaction::status(200).after(Duration::from_millis(500)));
+    subscribe(&client, talk(receiver.url("/hook"))).await;
+    say(&client, "main", "one").await;
+    receiver.wait("/hook", 1).await;
+    place.forbid_writing();
+    eventually("recording fails", DEADLINE, async || {
+        server.log().contains("deliveries are not recorded yet").then_some(())
+    })
+    .await;
+    place.allow_writing();
+    let attempts = recorded(&client, "", 1).await;
+    assert_eq!((&attempts[0]["attempt"], &attempts[0]["success"]), (&json!(1), &json!(true)));
+    say(&client, "main", "two").await;
+    assert_eq!(texts(&receiver.wait("/hook", 2).await), ["one", "two"]);
+    assert_eq!(recorded(&client, "", 2).await.len(), 2);
+}

@@ -1,0 +1,139 @@
+//! What could not be delivered: it is kept, and can be sent once more.
+
+use std::time::Duration;
+
+use agentcafe_testkit::{Client, Reaction, Receiver, Value, eventually, json};
+
+use crate::{
+    cafe, log,
+    webhook_delivery::{recorded, say, talk},
+    webhook_fields::{change, delete, subscribe},
+};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) async fn dlq(client: &Client, query: &str) -> Vec<Value> {
+    client.get(&format!("/v1/subscriptions/dlq{query}")).await.data()["dlq"]
+        .as_array()
+        .expect("a list")
+        .clone()
+}
+
+pub(crate) async fn dead(client: &Client, count: usize) -> Vec<Value> {
+    eventually("entries are there", DEADLINE, async || {
+        Some(dlq(client, "").await).filter(|found| found.len() >= count)
+    })
+    .await
+}
+
+fn replay_path(entry: &Value) -> String {
+    format!("/v1/subscriptions/dlq/{}/replay", entry["id"].as_str().expect("an id"))
+}
+
+/// CONTRACT 13 and 7.13, RULINGS K2: after the last attempt the event is kept, and the next one has its turn.
+#[tokio::test]
+async fn what_could_not_be_delivered_is_kept() {
+    let (mut server, client) = cafe().await;
+    let receiver = Receiver::start().await;
+    receiver.next("/hook", [500, 500, 204].map(Reaction::status));
+    let mut body = talk(receiver.url("/hook"));
+    body["maxRetries"] = json!(1);
+    let made = subscribe(&client, body).await;
+    say(&client, "main", "one").await;
+    say(&client, "main", "two").await;
+    let entry = dead(&client, 1).await.remove(0);
+    let event = &log(&client).await[0];
+    let want = json!({
+        "id": entry["id"], "dlqSeq": 1, "subscriptionId": made["id"], "eventId": event["eventId"],
+        "eventType": "conversation_message_posted", "tenantId": "default", "roomId": "main", "actorId": "Nova", "payload": event,
+        "error": "HTTP 500", "status": "open", "replayCount": 0, "replayedAt": null, "lastReplayError": null,
+        "createdAt": entry["createdAt"],
+    });
+    assert_eq!(entry, want);
+    let attempts = recorded(&client, "", 3).await;
+    assert_eq!(attempts.iter().map(|attempt| attempt["attempt"].clone()).collect::<Vec<_>>(), [1, 2, 1]);
+    server.restart().await;
+    let client = server.client();
+    assert_eq!(dlq(&client, "?status=open&tenantId=default").await, [want]);
+    for none in ["?status=resolved", "?tenantId=acme"] {
+        assert!(dlq(&client, none).await.is_empty(), "{none}");
+    }
+    let _ = client.get("/v1/subscriptions/dlq?status=lost").await.refusal(400, "ERR_INVALID_ENUM");
+    eventually("the depth is measured", DEADLINE, async || {
+        client.get("/metrics").await.text.contains("agentcafe_webhook_dlq_open 1").then_some(())
+    })
+    .await;
+}
+
+/// CONTRACT 9.23, RULINGS K6: one attempt, 202 whether it arrives or not, the same entry; what has arrived is sent again only
+/// by force; a replay of the request sends nothing.
+#[tokio::test]
+async fn an_entry_is_replayed() {
+    let (_server, client) = cafe().await;
+    let receiver = Receiver::start().await;
+    receiver.next("/hook", [500, 502].map(Reaction::status));
+    let mut body = talk(receiver.url("/hook"));
+    body["maxRetries"] = json!(0);
+    let made = subscribe(&client, body).await;
+    say(&client, "main", "one").await;
+    let entry = dead(&client, 1).await.remove(0);
+    let _ = change(&client, &made, json!({"enabled": false})).await.data();
+    let path = replay_path(&entry);
+    let failed = client.act(&path, json!({})).await;
+    let want = |ok: bool, error: Value| json!({"ok": ok, "dlqId": entry["id"], "eventId": entry["eventId"], "subscriptionId": made["id"], "error": error});
+    assert_eq!((failed.status, &failed.data()["replay"]), (202, &want(false, json!("HTTP 502"))));
+    let kept = dlq(&client, "").await;
+    assert_eq!(kept.len(), 1);
+    assert_eq!(
+        json!([kept[0]["status"], kept[0]["replayCount"], kept[0]["lastReplayError"]]),
+        json!(["open", 1, "HTTP 502"])
+    );
+    let arrived = client.post(&path, "the key", json!({})).await;
+    assert_eq!((arrived.status, &arrived.data()["replay"]), (202, &want(true, json!(null))));
+    let again = client.post(&path, "the key", json!({})).await;
+    assert_eq!((&again.text, again.header("x-idempotent-replay")), (&arrived.text, Some("true")));
+    let requests = receiver.received("/hook");
+    assert_eq!(requests.len(), 3);
+    let last = &requests[2];
+    assert_eq!(last.header("x-agentcafe-delivery-source"), "dlq_replay");
+    assert_eq!(last.header("webhook-id"), requests[0].header("webhook-id"));
+    assert_eq!(last.event(), requests[0].event());
+    let resolved = client.act(&path, json!({})).await;
+    assert_eq!(resolved.refusal(409, "ERR_CONFLICT")["dlqId"], entry["id"]);
+    let _ = client.act(&path, json!({"force": "yes"})).await.refusal(400, "ERR_VALIDATION");
+    assert_eq!(client.act(&path, json!({"force": true})).await.data()["replay"]["ok"], true);
+    let kept = dlq(&client, "?status=resolved").await.remove(0);
+    assert_eq!((&kept["replayCount"], &kept["lastReplayError"]), (&json!(3), &json!(null)));
+    assert!(kept["replayedAt"].is_string());
+    let attempts = recorded(&client, "", 4).await;
+    assert_eq!((&attempts[0]["source"], &attempts[0]["dlqId"]), (&json!("dlq_replay"), &entry["id"]));
+}
+
+/// CONTRACT 9.23, RULINGS B3, K10: an unknown entry, another tenant's, and one of a deleted subscription are not found; what
+/// was delivered to a deleted subscription is still told.
+#[tokio::test]
+async fn what_cannot_be_replayed_is_not_found() {
+    let (_server, client) = cafe().await;
+    let receiver = Receiver::start().await;
+    receiver.always("/hook", Reaction::status(500));
+    let mut body = talk(receiver.url("/hook"));
+    body["maxRetries"] = json!(0);
+    let made = subscribe(&client, body).await;
+    say(&client, "main", "one").await;
+    let entry = dead(&client, 1).await.remove(0);
+    let path = replay_path(&entry);
+    for (path, body) in [
+        (path.clone(), json!({"tenantId": "acme"})),
+        (format!("{path}?tenantId=acme"), json!({})),
+        ("/v1/subscriptions/dlq/nothing/replay".to_owned(), json!({})),
+        ("/v1/subscriptions/dlq/0190b5a0-0000-7000-8000-000000000000/replay".to_owned(), json!({})),
+    ] {
+        let answer = client.act(&path, body).await;
+        assert!(answer.refusal(404, "ERR_NOT_FOUND")["dlqId"].is_string(), "{path}");
+    }
+    let _ = delete(&client, &made).await.data();
+    let answer = client.act(&path, json!({})).await;
+    assert_eq!(answer.refusal(404, "ERR_NOT_FOUND")["dlqId"], entry["id"]);
+    assert_eq!((dlq(&client, "").await.len(), receiver.received("/hook").len()), (1, 1));
+    assert_eq!(recorded(&client, "", 1).await.len(), 1);
+}

@@ -1,0 +1,106 @@
+//! Promise 4: webhooks are delivered at least once, also across `kill -9`, and per subscription in order.
+
+use std::{collections::HashMap, time::Duration};
+
+use agentcafe_testkit::{Reaction, Received, Receiver, eventually, json};
+
+use crate::{
+    cafe,
+    webhook_delivery::{recorded, say, talk, texts},
+    webhook_fields::subscribe,
+};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What came, without the repeats of what came just before.
+fn in_order(received: &[Received]) -> Vec<String> {
+    let mut first = Vec::new();
+    for text in texts(received) {
+        if !first.contains(&text) {
+            first.push(text);
+        }
+    }
+    first
+}
+
+/// Promise 4, RULINGS K3: the server is killed several times while it delivers and retries; every event arrives, in order, and
+/// repeats are recognised by their `webhook-id`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_by_kill_nine() {
+    let (mut server, client) = cafe().await;
+    let receiver = Receiver::start().await;
+    for path in ["/good", "/moody"] {
+        let mut body = talk(receiver.url(path));
+        (body["maxRetries"], body["backoffMs"]) = (json!(10), json!(100));
+        subscribe(&client, body).await;
+    }
+    let mut said = Vec::new();
+    for round in 0..4 {
+        let client = server.client();
+        let before = receiver.received("/moody").len();
+        let moods = [500, 204, 503, 500, 204, 204, 500, 204];
+        receiver.next("/moody", moods.map(Reaction::status));
+        for n in 0..15 {
+            let text = format!("round {round} word {n}");
+            say(&client, "main", &text).await;
+            said.push(text);
+        }
+        receiver.wait("/moody", before + 2).await;
+        server.restart().await;
+    }
+    for path in ["/good", "/moody"] {
+        eventually("every event arrives", DEADLINE, async || {
+            (in_order(&receiver.received(path)).len() == said.len()).then_some(())
+        })
+        .await;
+        let received = receiver.received(path);
+        assert_eq!(in_order(&received), said, "{path}");
+        let mut ids: HashMap<String, String> = HashMap::new();
+        for request in &received {
+            let event = request.header("x-agentcafe-event-id").to_owned();
+            let id = request.header("webhook-id").to_owned();
+            assert_eq!(ids.entry(event).or_insert_with(|| id.clone()), &id);
+        }
+        assert_eq!(ids.len(), said.len());
+        let repeats = received.len() - said.len();
+        assert!(repeats <= 16 + 4 * 17, "{path}: {repeats} repeats");
+    }
+}
+
+/// RULINGS K3: a retry that was due in ten minutes is due in ten minutes after a restart, and the attempts are counted on.
+#[tokio::test]
+async fn a_schedule_survives_kill_nine() {
+    let (mut server, client) = cafe().await;
+    let receiver = Receiver::start().await;
+    receiver.next("/later", [Reaction::status(503).header("retry-after", "600")]);
+    receiver.next("/soon", [Reaction::status(503).header("retry-after", "1")]);
+    for path in ["/later", "/soon"] {
+        subscribe(&client, talk(receiver.url(path))).await;
+    }
+    say(&client, "main", "one").await;
+    recorded(&client, "", 2).await;
+    server.restart().await;
+    let client = server.client();
+    let attempts = recorded(&client, "", 3).await;
+    assert_eq!((&attempts[0]["attempt"], &attempts[0]["success"]), (&json!(2), &json!(true)));
+    assert_eq!((receiver.received("/soon").len(), receiver.received("/later").len()), (2, 1));
+}
+
+/// A server that is asked to stop records what it has delivered: nothing comes twice.
+#[tokio::test]
+async fn a_graceful_stop_repeats_nothing() {
+    let (mut server, client) = cafe().await;
+    let receiver = Receiver::start().await;
+    subscribe(&client, talk(receiver.url("/hook"))).await;
+    let said: Vec<String> = (0..40).map(|n| format!("word {n}")).collect();
+    for (n, text) in said.iter().enumerate() {
+        let client = server.client();
+        say(&client, "main", text).await;
+        if n % 10 == 9 {
+            assert!(server.stop().await.success());
+            server.restart().await;
+        }
+    }
+    receiver.wait("/hook", said.len()).await;
+    assert_eq!(texts(&receiver.received("/hook")), said);
+}

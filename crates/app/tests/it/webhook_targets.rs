@@ -1,0 +1,100 @@
+//! Where webhooks may go, as an operator sees it: what is refused when a subscription is made, and what is refused later.
+
+use agentcafe_testkit::{Receiver, json};
+
+use crate::{
+    launch,
+    webhook_delivery::{recorded, say, talk},
+    webhook_fields::{change, subscribe},
+};
+
+/// RULINGS B14: with a token, private targets are refused unless allowed; link-local and metadata addresses always are.
+#[tokio::test]
+async fn private_targets_are_a_setting() {
+    const ALLOW: &str = "WEBHOOK_ALLOW_PRIVATE_TARGETS";
+    let private = [
+        "http://127.0.0.1:9/",
+        "http://localhost/",
+        "http://[::1]/",
+        "http://10.0.0.1/",
+        "http://[::ffff:7f00:1]/",
+        "http://2130706433/",
+    ];
+    let never = [
+        "http://169.254.169.254/",
+        "http://[fe80::1]/",
+        "http://metadata.google.internal/",
+        "http://100.100.100.200/",
+        "http://[fd00:ec2::254]/",
+    ];
+    let servers = [
+        (launch(), true),
+        (launch().env("API_AUTH_TOKEN", "secret"), false),
+        (launch().env("API_AUTH_TOKEN", "secret").env(ALLOW, true), true),
+        (launch().env(ALLOW, false), false),
+    ];
+    for (launch, allows) in servers {
+        let server = launch.start().await;
+        let client = server.client().with_header("x-api-key", "secret");
+        let public =
+            subscribe(&client, json!({"targetUrl": "https://example.com/hook", "enabled": false})).await;
+        for (targets, allowed) in [(&private[..], allows), (&never[..], false)] {
+            for target in targets {
+                let body = json!({"targetUrl": target, "enabled": false});
+                let answers = [
+                    client.act("/v1/subscriptions", body.clone()).await,
+                    change(&client, &public, body).await,
+                ];
+                for answer in answers {
+                    if allowed {
+                        let _ = answer.data();
+                    } else {
+                        let details = answer.refusal(400, "ERR_INVALID_URL");
+                        assert_eq!(
+                            json!([details["field"], details["reason"]]),
+                            json!(["targetUrl", "address_not_allowed"])
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A name of this machine other than `localhost`, as its table of hosts has it.
+fn own_name() -> Option<String> {
+    let hosts = std::fs::read_to_string("/etc/hosts").ok()?;
+    let names = hosts.lines().filter(|line| !line.starts_with('#')).flat_map(|line| {
+        line.split_whitespace().skip(1).filter(|name| !name.starts_with("localhost")).collect::<Vec<_>>()
+    });
+    names.map(str::to_owned).next()
+}
+
+/// RULINGS B14: what a name stands for is checked when something is sent, and so are targets that were allowed once.
+#[tokio::test]
+async fn addresses_are_checked_again_when_something_is_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start().await;
+    let start = async |allow: bool| {
+        launch().data_dir(directory.path()).env("WEBHOOK_ALLOW_PRIVATE_TARGETS", allow).start().await
+    };
+    let mut server = start(true).await;
+    let mut allowed_once = talk(receiver.url("/hook"));
+    allowed_once["maxRetries"] = json!(0);
+    subscribe(&server.client(), allowed_once).await;
+    server.stop().await;
+    let server = start(false).await;
+    let client = server.client();
+    let mut count = 1;
+    if let Some(name) = own_name() {
+        let mut named = talk(format!("http://{name}:{}/named", receiver.address().port()));
+        named["maxRetries"] = json!(0);
+        subscribe(&client, named).await;
+        count = 2;
+    }
+    say(&client, "main", "one").await;
+    for attempt in recorded(&client, "", count).await {
+        assert_eq!(attempt["error"], "webhooks may not go to this address", "{attempt}");
+    }
+    assert!(receiver.received("/hook").is_empty() && receiver.received("/named").is_empty());
+}

@@ -1,0 +1,249 @@
+//! Webhooks: one durable follower for each subscription, and who starts and ends them as subscriptions come and go.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use agentcafe_domain::{
+    record::{Comparison, Find, Record},
+    secret::Secret,
+    webhook::{
+        Subscription, WebhookSecret,
+        counter::{Counted, Counter},
+    },
+};
+use agentcafe_engine::Engine;
+use agentcafe_store::ReadError;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval, sleep},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub mod courier;
+mod privacy;
+mod recorder;
+mod resolver;
+mod signature;
+mod slots;
+mod subscriber;
+
+use self::{
+    courier::Courier,
+    recorder::Filed,
+    slots::Slots,
+    subscriber::{CAUGHT_UP, Subscriber},
+};
+
+/// How many subscriptions are read at once.
+const PAGE: usize = 500;
+/// How often it is looked how far behind the followers are, and whether all of them still run.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The pause after the store could not be read.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What a subscription wants, with the secret it is signed with.
+pub(crate) struct Wanted {
+    subscription: Subscription,
+    secret: Secret,
+}
+
+/// What all followers of subscriptions share.
+struct Shared {
+    engine: Arc<Engine>,
+    courier: Arc<Courier>,
+    slots: Slots,
+    filed: mpsc::Sender<Filed>,
+    /// How many times subscriptions have changed, as the store counts.
+    changes: watch::Receiver<u64>,
+    /// Up to which of these changes followers have been told.
+    applied: watch::Sender<u64>,
+}
+
+/// A follower that runs.
+struct Running {
+    enabled_by: u64,
+    wanted: watch::Sender<Arc<Wanted>>,
+    ending: CancellationToken,
+    task: JoinHandle<()>,
+    place: Arc<AtomicU64>,
+}
+
+/// Starts and ends followers.
+struct Manager {
+    shared: Arc<Shared>,
+    running: HashMap<Uuid, Running>,
+    /// Those that were told to end; who comes after one of them waits for it.
+    ending: HashMap<Uuid, JoinHandle<()>>,
+    revision: u64,
+    counters: watch::Receiver<u64>,
+}
+
+/// Delivers webhooks until the engine stops; what was delivered is recorded then.
+pub async fn run(engine: Arc<Engine>, courier: Arc<Courier>, max_concurrency: usize) {
+    let (filed, waiting) = mpsc::channel(recorder::MAX_WAITING);
+    let recorder = tokio::spawn(recorder::run(Arc::clone(&engine), waiting));
+    let mut counters = engine.store.changed(Counter::TABLE);
+    counters.mark_changed();
+    let changes = engine.store.changed(Subscription::TABLE);
+    let shared = Shared {
+        slots: Slots::new(max_concurrency),
+        engine,
+        courier,
+        filed,
+        changes,
+        applied: watch::Sender::new(0),
+    };
+    let mut manager = Manager {
+        shared: Arc::new(shared),
+        running: HashMap::new(),
+        ending: HashMap::new(),
+        revision: 0,
+        counters,
+    };
+    manager.run().await;
+    manager.end().await;
+    drop(manager);
+    if let Err(error) = recorder.await {
+        tracing::error!(%error, "the recorder of deliveries ended badly");
+    }
+}
+
+impl Manager {
+    async fn run(&mut self) {
+        let engine = Arc::clone(&self.shared.engine);
+        let mut changes = self.shared.changes.clone();
+        changes.mark_changed();
+        let mut ticks = interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = engine.stopping.cancelled() => return,
+                _ = ticks.tick() => self.look().await,
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let number = *changes.borrow_and_update();
+                    while self.apply().await.is_err() && !engine.stopping.is_cancelled() {
+                        sleep(PAUSE).await;
+                    }
+                    self.shared.applied.send_replace(number);
+                }
+            }
+        }
+    }
+
+    /// Takes in every subscription that has changed since the last time.
+    async fn apply(&mut self) -> Result<(), ReadError> {
+        let store = Arc::clone(&self.shared.engine.store);
+        loop {
+            let after = i64::try_from(self.revision).unwrap_or(i64::MAX);
+            let find = Find::all::<Subscription>("revision", PAGE).only("revision", Comparison::Above, after);
+            let changed: Vec<Subscription> = store.find(find).await?;
+            let keys = changed.iter().map(Record::key).collect();
+            let secrets = store.get_all::<WebhookSecret>(keys).await?;
+            let is_last = changed.len() < PAGE;
+            for (subscription, secret) in changed.into_iter().zip(secrets) {
+                self.revision = subscription.revision;
+                self.set(subscription, secret.map(|secret| secret.secret));
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Starts, tells or ends the follower of a subscription.
+    fn set(&mut self, subscription: Subscription, secret: Option<Secret>) {
+        let id = subscription.id;
+        let secret = secret.filter(|_| subscription.is_active());
+        let enabled_by = subscription.enabled_by;
+        let is_same = |running: &&Running| running.enabled_by == enabled_by;
+        match secret {
+            Some(secret) => {
+                let wanted = Arc::new(Wanted { subscription, secret });
+                match self.running.get(&id).filter(is_same) {
+                    Some(running) => drop(running.wanted.send_replace(wanted)),
+                    None => {
+                        self.stop(id);
+                        self.start(wanted);
+                    }
+                }
+            }
+            None => self.stop(id),
+        }
+    }
+
+    fn stop(&mut self, id: Uuid) {
+        if let Some(running) = self.running.remove(&id) {
+            running.ending.cancel();
+            self.ending.insert(id, running.task);
+        }
+    }
+
+    fn start(&mut self, wanted: Arc<Wanted>) {
+        let (id, enabled_by) = (wanted.subscription.id, wanted.subscription.enabled_by);
+        let before = self.ending.remove(&id);
+        let (wanted, seen) = watch::channel(wanted);
+        let ending = self.shared.engine.stopping.child_token();
+        let place = Arc::new(AtomicU64::new(CAUGHT_UP));
+        let subscriber =
+            Subscriber::new(id, Arc::clone(&self.shared), seen, ending.clone(), Arc::clone(&place));
+        let task = tokio::spawn(async move {
+            if let Some(before) = before {
+                // However it ended: it does nothing any more.
+                let _ = before.await;
+            }
+            subscriber.run().await;
+        });
+        self.running.insert(id, Running { enabled_by, wanted, ending, task, place });
+    }
+
+    /// Measures, and starts again what should not have ended.
+    async fn look(&mut self) {
+        self.ending.retain(|_, task| !task.is_finished());
+        let broken: Vec<Uuid> = self
+            .running
+            .iter()
+            .filter(|(_, running)| running.task.is_finished() && !running.ending.is_cancelled())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in broken {
+            tracing::error!(subscription = %id, "the follower of a webhook ended badly; it is started again");
+            if let Some(running) = self.running.remove(&id) {
+                let wanted = Arc::clone(&running.wanted.borrow());
+                self.start(wanted);
+            }
+        }
+        let metrics = &self.shared.engine.metrics.webhooks;
+        let head = self.shared.engine.store.tail().head().0;
+        let place = |running: &Running| running.place.load(Ordering::Relaxed);
+        let last = self.running.values().map(place).min().unwrap_or(CAUGHT_UP);
+        metrics.lag.set(head.saturating_sub(last));
+        if self.counters.has_changed().unwrap_or(false) {
+            self.counters.mark_unchanged();
+            let key = Counter::key_of(Counted::DeadLetters);
+            if let Ok(counter) = self.shared.engine.store.get::<Counter>(key).await {
+                metrics.dlq_open.set(counter.map_or(0, |counter| counter.open));
+            }
+        }
+    }
+
+    /// Waits until all followers have ended and filed what they did.
+    async fn end(&mut self) {
+        let running = self.running.drain().map(|(_, running)| running.task);
+        for task in running.chain(self.ending.drain().map(|(_, task)| task)) {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the follower of a webhook ended badly");
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! How deliveries are signed: as the first version did, and as Standard Webhooks 1.0 says.
+
+use agentcafe_domain::{secret::Secret, webhook::signing};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+fn mac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length makes a key");
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// `x-agentcafe-signature`: the body's, in hexadecimal.
+pub(super) fn of_body(secret: &Secret, body: &[u8]) -> String {
+    mac(secret.expose().as_bytes(), &[body]).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `webhook-signature`: that of id, time and body.
+pub(super) fn standard(secret: &Secret, id: &str, unix_seconds: i64, body: &[u8]) -> String {
+    let time = unix_seconds.to_string();
+    let parts = [id.as_bytes(), b".", time.as_bytes(), b".", body];
+    format!("v1,{}", STANDARD.encode(mac(&signing::key_of(secret), &parts)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of the Standard Webhooks specification's libraries, and RFC 4231's second case.
+    #[test]
+    fn signatures_are_those_of_the_specifications() {
+        let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+        let signature =
+            standard(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert_eq!(
+            of_body(&Secret::new("Jefe"), b"what do ya want for nothing?"),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+    }
+}

@@ -1,0 +1,416 @@
+//! One subscription's follower: reads the log from its cursor, and delivers event after event, strictly in order.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use agentcafe_domain::{
+    event::Event,
+    ids::Sequence,
+    time::Timestamp,
+    webhook::{
+        Progress, Retrying, Subscription,
+        delivery::{Sent, Source},
+        record::{Attempt, Fate, Report},
+        schedule::{self, Next, Tried},
+    },
+};
+use agentcafe_engine::{
+    Follower,
+    webhook_metrics::{DELIVERED, FAILED, Gauge, RETRIED},
+};
+use agentcafe_store::{EventFilter, EventPage, LoggedEvent};
+use bytes::{BufMut, Bytes, BytesMut};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{Instant, sleep, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    Shared, Wanted,
+    courier::{Answered, Parcel},
+    privacy::Rooms,
+    recorder::Filed,
+};
+
+/// The place of a follower that has nothing to do.
+pub(super) const CAUGHT_UP: u64 = u64::MAX;
+/// How many events are read at once, and how much of their JSON, in bytes.
+const PAGE: usize = 64;
+const PAGE_BYTES: usize = 1 << 20;
+/// The most attempts of one subscription that are not recorded yet: what a crash repeats.
+const MAX_UNRECORDED: usize = 16;
+/// While nothing matches, the cursor is recorded after so many events, or so long.
+const CURSOR_EVENTS: u64 = 1_000;
+const CURSOR_EVERY: Duration = Duration::from_secs(60);
+/// The pause after the store could not be read.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Whose events seldom match does not look at each turn's: the pause grows with each look in vain, up to the second.
+const NAP: Duration = Duration::from_millis(5);
+const LONGEST_NAP: Duration = Duration::from_millis(100);
+/// How long an attempt under way may go on when the follower is to end.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Follows the log for one subscription.
+pub(super) struct Subscriber {
+    id: Uuid,
+    shared: Arc<Shared>,
+    wanted: watch::Receiver<Arc<Wanted>>,
+    ending: CancellationToken,
+    /// The event it works at, for those who measure.
+    place: Arc<AtomicU64>,
+    unrecorded: Arc<Semaphore>,
+    /// Whether its target was slow the last time.
+    is_slow: bool,
+    looks_in_vain: u32,
+}
+
+/// Ends the follower.
+struct Ended;
+
+/// Counts something for as long as it goes on, however it ends.
+struct Counted<'g>(&'g Gauge);
+
+impl<'g> Counted<'g> {
+    fn one(gauge: &'g Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Everything the loop carries along.
+struct Course {
+    progress: Progress,
+    /// Everything up to here has been dealt with.
+    dealt: Sequence,
+    /// Everything up to here has been recorded, or is about to be.
+    filed: Sequence,
+    file_cursor_at: Instant,
+}
+
+impl Subscriber {
+    pub(super) fn new(
+        id: Uuid,
+        shared: Arc<Shared>,
+        wanted: watch::Receiver<Arc<Wanted>>,
+        ending: CancellationToken,
+        place: Arc<AtomicU64>,
+    ) -> Self {
+        let unrecorded = Arc::new(Semaphore::new(MAX_UNRECORDED));
+        Self { id, shared, wanted, ending, place, unrecorded, is_slow: false, looks_in_vain: 0 }
+    }
+
+    /// Delivers until it is told to end.
+    pub(super) async fn run(mut self) {
+        let Some(progress) = self.load().await else { return };
+        let (dealt, filed) = (progress.cursor, progress.cursor);
+        let mut course = Course { progress, dealt, filed, file_cursor_at: later() };
+        let _: Result<(), Ended> = self.follow(&mut course).await;
+        self.place.store(CAUGHT_UP, Ordering::Relaxed);
+        if course.dealt > course.filed {
+            let place = Arc::clone(&self.unrecorded).acquire_owned().await.ok();
+            self.file(&mut course, None, place).await;
+        }
+        // Who follows after this one begins where it has ended, so that must be recorded first.
+        let _ = self.unrecorded.acquire_many(MAX_UNRECORDED as u32).await;
+    }
+
+    /// How far it had come; none if it was deleted, or is to end.
+    async fn load(&self) -> Option<Progress> {
+        loop {
+            match self.shared.engine.store.get(Subscription::key_of(self.id)).await {
+                Ok(progress) => return progress,
+                Err(_) if self.ending.is_cancelled() => return None,
+                Err(_) => sleep(PAUSE).await,
+            }
+        }
+    }
+
+    fn current(&self) -> Arc<Wanted> {
+        Arc::clone(&self.wanted.borrow())
+    }
+
+    async fn follow(&mut self, course: &mut Course) -> Result<(), Ended> {
+        loop {
+            self.wanted.mark_unchanged();
+            let filter = filter_of(&self.current().subscription);
+            let store = Arc::clone(&self.shared.engine.store);
+            let mut follower = Follower::new(store, filter.clone(), course.dealt);
+            while filter_of(&self.current().subscription) == filter {
+                let page = self.next_page(&mut follower, course).await?;
+                self.deal_with(&page, &filter, course).await?;
+            }
+        }
+    }
+
+    /// The next matching events; a page without any if the subscription was changed.
+    async fn next_page(&mut self, follower: &mut Follower, course: &mut Course) -> Result<EventPage, Ended> {
+        loop {
+            if self.ending.is_cancelled() {
+                return Err(Ended);
+            }
+            if follower.has_more() {
+                match follower.read_bytes(PAGE, PAGE_BYTES).await {
+                    Ok(page) if page.events.is_empty() => {
+                        self.looks_in_vain = self.looks_in_vain.saturating_add(1);
+                        self.unless_ending(sleep((NAP * self.looks_in_vain).min(LONGEST_NAP))).await?;
+                    }
+                    Ok(page) => {
+                        self.looks_in_vain = 0;
+                        return Ok(page);
+                    }
+                    Err(_) => self.unless_ending(sleep(PAUSE)).await?,
+                }
+            }
+            course.dealt = follower.examined();
+            let moved = self.file_now_and_then(course).await;
+            self.place.store(CAUGHT_UP, Ordering::Relaxed);
+            tokio::select! {
+                () = self.ending.cancelled() => return Err(Ended),
+                () = follower.more() => {}
+                _ = self.wanted.changed() => {
+                    return Ok(EventPage { events: Vec::new(), examined: course.dealt });
+                }
+                () = sleep_until(course.file_cursor_at), if moved => {}
+            }
+        }
+    }
+
+    /// Has the cursor recorded if it has moved far, or long ago. Whether it has moved and is not recorded.
+    async fn file_now_and_then(&self, course: &mut Course) -> bool {
+        let moved = course.dealt.0.saturating_sub(course.filed.0);
+        if moved >= CURSOR_EVENTS || (moved > 0 && course.file_cursor_at <= Instant::now()) {
+            self.file(course, None, None).await;
+            return false;
+        }
+        moved > 0
+    }
+
+    async fn unless_ending<T>(&self, work: impl Future<Output = T>) -> Result<T, Ended> {
+        tokio::select! {
+            () = self.ending.cancelled() => Err(Ended),
+            done = work => Ok(done),
+        }
+    }
+
+    /// Delivers a page, until its end or until the filter it was read with no longer holds.
+    async fn deal_with(
+        &mut self,
+        page: &EventPage,
+        filter: &EventFilter,
+        course: &mut Course,
+    ) -> Result<(), Ended> {
+        let mut rooms = Rooms::default();
+        for logged in &page.events {
+            if filter_of(&self.current().subscription) != *filter {
+                return Ok(());
+            }
+            self.place.store(logged.sequence.0, Ordering::Relaxed);
+            if !course.progress.is_skipped(logged.sequence)
+                && let Some(event) = parsed(logged)
+                && self.is_admitted(&mut rooms, &event).await?
+            {
+                let metrics = Arc::clone(&self.shared.engine.metrics);
+                let _queued = Counted::one(&metrics.webhooks.queued);
+                if !self.deliver(&event, &logged.json, filter, course).await? {
+                    return Ok(());
+                }
+                metrics.webhooks.processed.inc();
+            }
+            course.dealt = logged.sequence;
+            self.file_now_and_then(course).await;
+        }
+        course.dealt = page.examined;
+        Ok(())
+    }
+
+    async fn is_admitted(&self, rooms: &mut Rooms, event: &Event) -> Result<bool, Ended> {
+        loop {
+            let wanted = self.current();
+            match rooms.admit(&self.shared.engine, &wanted.subscription, event).await {
+                Ok(admitted) => return Ok(admitted),
+                Err(_) => self.unless_ending(sleep(PAUSE)).await?,
+            }
+        }
+    }
+
+    /// Attempts until the event has arrived or is given up; `false` if other events are wanted now.
+    async fn deliver(
+        &mut self,
+        event: &Event,
+        json: &Bytes,
+        filter: &EventFilter,
+        course: &mut Course,
+    ) -> Result<bool, Ended> {
+        let sent = Sent::from(event);
+        let body = body_of(json);
+        let before = course.progress.retrying.take().filter(|retrying| retrying.event_id == event.event_id);
+        let (mut number, mut due) = match before {
+            Some(Retrying { failed, next_attempt_at, .. }) => (failed + 1, Some(next_attempt_at)),
+            None => (1, None),
+        };
+        loop {
+            if let Some(at) = due {
+                self.wait_until(at).await?;
+            }
+            let place = self.place_to_record().await?;
+            self.know_all_changes().await?;
+            let wanted = self.current();
+            if filter_of(&wanted.subscription) != *filter {
+                return Ok(false);
+            }
+            let answered = self.attempt(&wanted, &sent, body.clone()).await?;
+            let fate = self.fate(&wanted.subscription, event, number, &answered);
+            due = match &fate {
+                Fate::Retried(retrying) => Some(retrying.next_attempt_at),
+                Fate::Delivered | Fate::GivenUp { .. } => None,
+            };
+            let is_gone = matches!(fate, Fate::GivenUp { is_gone: true, .. });
+            if due.is_none() {
+                course.dealt = event.sequence;
+            }
+            let attempted = answered.attempted;
+            let attempt = Attempt { sent: sent.clone(), number, attempted, fate };
+            self.file(course, Some(attempt), Some(place)).await;
+            if is_gone {
+                // Once that is recorded, the subscription is disabled; until then nothing more is sent.
+                self.ending.cancelled().await;
+                return Err(Ended);
+            }
+            if due.is_none() {
+                return Ok(true);
+            }
+            number += 1;
+        }
+    }
+
+    /// A change of the subscription ends the pause: what was wrong may be right now.
+    async fn wait_until(&mut self, at: Timestamp) -> Result<(), Ended> {
+        let ms = at.as_millis() - self.shared.engine.now().as_millis();
+        tokio::select! {
+            () = self.ending.cancelled() => Err(Ended),
+            _ = self.wanted.changed() => Ok(()),
+            () = sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0))) => Ok(()),
+        }
+    }
+
+    async fn place_to_record(&self) -> Result<OwnedSemaphorePermit, Ended> {
+        let place = Arc::clone(&self.unrecorded).acquire_owned();
+        self.unless_ending(place).await?.map_err(|_| Ended)
+    }
+
+    /// Makes sure that nobody has changed, disabled or deleted the subscription before what it is about to deliver happened.
+    async fn know_all_changes(&self) -> Result<(), Ended> {
+        let known = *self.shared.changes.borrow();
+        let mut applied = self.shared.applied.subscribe();
+        self.unless_ending(applied.wait_for(|number| *number >= known)).await?.map_err(|_| Ended)?;
+        if self.ending.is_cancelled() { Err(Ended) } else { Ok(()) }
+    }
+
+    async fn attempt(&mut self, wanted: &Wanted, sent: &Sent, body: Bytes) -> Result<Answered, Ended> {
+        let shared = Arc::clone(&self.shared);
+        let parcel = Parcel {
+            subscription_id: self.id,
+            target_url: &wanted.subscription.target_url,
+            secret: &wanted.secret,
+            timeout: Duration::from_millis(wanted.subscription.timeout_ms),
+            sent,
+            body,
+            source: Source::Live,
+        };
+        let in_flight = &shared.engine.metrics.webhooks.in_flight;
+        let sending = shared.slots.attempt(self.is_slow, async {
+            let _in_flight = Counted::one(in_flight);
+            shared.courier.deliver(&parcel).await
+        });
+        let ended = async {
+            self.ending.cancelled().await;
+            sleep(GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            (answered, is_slow) = sending => {
+                self.is_slow = is_slow;
+                Ok(answered)
+            }
+            () = ended => Err(Ended),
+        }
+    }
+
+    /// Decides what comes of an attempt, and counts it.
+    fn fate(&self, subscription: &Subscription, event: &Event, number: u32, answered: &Answered) -> Fate {
+        let engine = &self.shared.engine;
+        let tried =
+            Tried { status: answered.attempted.status_code, retry_after_ms: answered.retry_after_ms, number };
+        let [a, b, c, d, e, f, g, h, ..] = engine.random();
+        let dice = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let next = schedule::next(tried, subscription.max_retries, subscription.backoff_ms, dice);
+        let (result, fate) = match next {
+            Next::Done => (DELIVERED, Fate::Delivered),
+            Next::RetryAfter(ms) => {
+                let next_attempt_at = engine.now().plus_ms(i64::try_from(ms).unwrap_or(i64::MAX));
+                let retrying = Retrying { event_id: event.event_id, failed: number, next_attempt_at };
+                (RETRIED, Fate::Retried(retrying))
+            }
+            Next::GiveUp | Next::Disable => {
+                (FAILED, Fate::GivenUp { event: Box::new(event.clone()), is_gone: next == Next::Disable })
+            }
+        };
+        engine.metrics.webhooks.deliveries.get_or_create(&result).inc();
+        fate
+    }
+
+    /// Has it recorded how far this has come.
+    async fn file(&self, course: &mut Course, attempt: Option<Attempt>, place: Option<OwnedSemaphorePermit>) {
+        course.filed = course.dealt;
+        course.file_cursor_at = later();
+        let report = Report { subscription_id: self.id, cursor: course.dealt, attempt };
+        if self.shared.filed.send(Filed { report, place }).await.is_err() {
+            tracing::error!("nobody records deliveries");
+        }
+    }
+}
+
+fn later() -> Instant {
+    Instant::now() + CURSOR_EVERY
+}
+
+/// Which events a subscription wants.
+fn filter_of(subscription: &Subscription) -> EventFilter {
+    EventFilter {
+        tenant: Some(subscription.tenant_id.clone()),
+        room: subscription.room_id.clone(),
+        actor: subscription.actor_id.clone(),
+        mentioned: None,
+        types: subscription.types(),
+    }
+}
+
+/// What is sent: the bytes of the log, in an envelope.
+fn body_of(json: &Bytes) -> Bytes {
+    let mut body = BytesMut::with_capacity(json.len() + 10);
+    body.put_slice(br#"{"event":"#);
+    body.put_slice(json);
+    body.put_u8(b'}');
+    body.freeze()
+}
+
+fn parsed(logged: &LoggedEvent) -> Option<Event> {
+    let event = serde_json::from_slice(&logged.json);
+    if let Err(error) = &event {
+        tracing::error!(%error, sequence = %logged.sequence, "a stored event cannot be read; it is not delivered");
+    }
+    event.ok()
+}

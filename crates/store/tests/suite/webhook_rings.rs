@@ -1,0 +1,78 @@
+//! The rings of webhooks: the newest are kept, the oldest make room, and what is open is counted right.
+
+use agentcafe_domain::{
+    command::{Reply, Success},
+    event::Event,
+    ids::Sequence,
+    record::{Find, Record},
+    webhook::{
+        Progress, Subscription,
+        counter::{Counted, Counter},
+        delivery::{Attempted, Delivery, DlqEntry, DlqStatus, RING_SLOTS, Sent},
+        record::{Attempt, Fate, RecordDeliveries, Report},
+    },
+};
+use agentcafe_store::{EventFilter, EventQuery, Store};
+use uuid::Uuid;
+
+use crate::{
+    commands::{actor, does, envelope, says},
+    place::Place,
+};
+
+/// A report that an event was given up.
+fn given_up(event: &Event) -> Report {
+    let attempted = Attempted { status_code: Some(500), error: Some("HTTP 500".to_owned()), duration_ms: 1 };
+    let fate = Fate::GivenUp { event: Box::new(event.clone()), is_gone: false };
+    let attempt = Attempt { sent: Sent::from(event), number: 4, attempted, fate };
+    Report { subscription_id: Uuid::nil(), cursor: event.sequence, attempt: Some(attempt) }
+}
+
+async fn open_entries(store: &Store) -> u64 {
+    let counter: Option<Counter> = store.get(Counter::key_of(Counted::DeadLetters)).await.unwrap();
+    counter.unwrap().open
+}
+
+async fn kept<R: Record>(store: &Store, order_by: &'static str) -> Vec<R> {
+    store.find(Find::all::<R>(order_by, RING_SLOTS as usize + 1)).await.unwrap()
+}
+
+/// RULINGS, retention: 10,000 of each; the depth counts open entries only, also when resolved ones are displaced.
+#[tokio::test]
+async fn rings_keep_the_newest() {
+    let place = Place::new();
+    let opened = place.open();
+    let store = &opened.store;
+    let begun = does(|moment| {
+        moment.put(&Progress::at(Uuid::nil(), Sequence(0), true));
+        Ok(Reply::new(Success::Ok, &()))
+    });
+    store.submit(begun).await.unwrap();
+    store.submit(says(&actor("main", "Nova"), &["hi"])).await.unwrap();
+    let page = store.events(EventQuery::after(EventFilter::default(), Sequence::START, 1)).await.unwrap();
+    let event: Event = serde_json::from_slice(&page.events[0].json).unwrap();
+    let mut left = RING_SLOTS as usize - 1;
+    while left > 0 {
+        let batch = left.min(RecordDeliveries::BATCH);
+        store.submit(envelope(RecordDeliveries::new(vec![given_up(&event); batch]))).await.unwrap();
+        left -= batch;
+    }
+    assert_eq!(open_entries(store).await, RING_SLOTS - 1);
+    let mut oldest: DlqEntry = store.get(DlqEntry::key_of(2)).await.unwrap().unwrap();
+    oldest.status = DlqStatus::Resolved;
+    let resolve = does(move |moment| {
+        moment.put(&oldest);
+        Ok(Reply::new(Success::Ok, &()))
+    });
+    store.submit(resolve).await.unwrap();
+    // Of five new ones the first fills the last free slot; four take the places of three that are open and a resolved one.
+    store.submit(envelope(RecordDeliveries::new(vec![given_up(&event); 5]))).await.unwrap();
+    assert_eq!(open_entries(store).await, RING_SLOTS - 1 + 5 - 3);
+    let (entries, deliveries) =
+        (kept::<DlqEntry>(store, "dlq_seq").await, kept::<Delivery>(store, "delivery_seq").await);
+    assert_eq!((entries.len() as u64, deliveries.len() as u64), (RING_SLOTS, RING_SLOTS));
+    assert_eq!((entries[0].dlq_seq, deliveries[0].delivery_seq), (Sequence(5), Sequence(5)));
+    let progress: Progress = store.get(Subscription::key_of(Uuid::nil())).await.unwrap().unwrap();
+    assert_eq!((progress.cursor, progress.last_error.as_deref()), (event.sequence, Some("HTTP 500")));
+    opened.close();
+}
