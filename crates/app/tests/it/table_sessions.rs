@@ -4,11 +4,11 @@ use agentcafe_testkit::{Client, Method, Value, eventually, fresh_key, json};
 
 use crate::{
     cafe, launch, log,
-    tables::{SOON, from_now, has_passed, open, try_open},
+    tables::{SOON, from_now, has_passed, open, text, try_open},
 };
 
 async fn change(client: &Client, session: &Value, actor: &str, fields: Value) -> agentcafe_testkit::Answer {
-    let path = format!("/v1/table-sessions/{}", session["sessionId"].as_str().unwrap());
+    let path = format!("/v1/table-sessions/{}", text(&session["sessionId"]));
     let mut body = json!({"actorId": actor});
     for (name, value) in fields.as_object().into_iter().flatten() {
         body[name] = value.clone();
@@ -17,7 +17,7 @@ async fn change(client: &Client, session: &Value, actor: &str, fields: Value) ->
 }
 
 fn types(events: &[Value]) -> Vec<&str> {
-    events.iter().map(|event| event["type"].as_str().unwrap()).collect()
+    events.iter().map(|event| text(&event["type"])).collect()
 }
 
 /// CONTRACT 9.15 and 5.4, RULINGS A19: a session makes its room; the events tell both, in order, the second caused by the first.

@@ -8,17 +8,24 @@ use jiff::{SignedDuration, Timestamp};
 /// How long a test waits for what must come.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
+/// A text in an answer.
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
+fn moment(text: &str) -> Timestamp {
+    text.parse().expect("a moment")
+}
+
 /// The server's clock, so many milliseconds from now.
 pub(crate) async fn from_now(client: &Client, ms: i64) -> String {
     let health = client.get("/healthz").await.json;
-    let now: Timestamp = health["time"].as_str().unwrap().parse().unwrap();
-    (now + SignedDuration::from_millis(ms)).to_string()
+    (moment(text(&health["time"])) + SignedDuration::from_millis(ms)).to_string()
 }
 
 /// Whether a moment of the server has passed.
-pub(crate) async fn has_passed(client: &Client, moment: &str) -> bool {
-    let now: Timestamp = from_now(client, 0).await.parse().unwrap();
-    now >= moment.parse().unwrap()
+pub(crate) async fn has_passed(client: &Client, at: &str) -> bool {
+    moment(&from_now(client, 0).await) >= moment(at)
 }
 
 /// Buys a plan for the room `den`, as Nova, paying with the proof.
