@@ -287,6 +287,9 @@ CREATE INDEX reaction_subscriptions_at_work ON reaction_subscriptions (enabled, 
 CREATE TABLE follower_cursors (
     name TEXT NOT NULL,
     updated_at INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (name)
+) WITHOUT ROWID;
 
 -- Webhooks: who is to be told, with which secret, how far they have been told. Changes are found by their revision.
 CREATE TABLE webhook_subscriptions (
@@ -354,7 +357,6 @@ CREATE TABLE import_origin (
     inbox_seq INTEGER NOT NULL,
     audit_seq INTEGER NOT NULL
 );
-
 
 -- One row, written to see whether the store takes writes.
 CREATE TABLE write_probe (
