@@ -1,5 +1,7 @@
 //! Every kind of record there is, in one list: what a store holds, what may leave it, and how it comes into another one.
 
+use std::borrow::Cow;
+
 use crate::{
     audit::AuditEntry,
     follower::FollowerCursor,
@@ -64,6 +66,7 @@ pub struct Kind {
     /// Where records of this kind are kept.
     pub table: &'static Table,
     settle: fn(Vec<u8>, Sequence) -> Result<StoredRecord, Unreadable>,
+    settles: bool,
 }
 
 /// A record that is not the same in a store it was moved to.
@@ -76,12 +79,12 @@ pub trait Settling: Record {
 impl Kind {
     /// A kind whose records are the same wherever they are.
     pub const fn of<R: Record>() -> Self {
-        Self { table: R::TABLE, settle: keep::<R> }
+        Self { table: R::TABLE, settle: keep::<R>, settles: false }
     }
 
     /// A kind whose records settle in.
     pub const fn settling<R: Settling>() -> Self {
-        Self { table: R::TABLE, settle: settle::<R> }
+        Self { table: R::TABLE, settle: settle::<R>, settles: true }
     }
 
     /// The kind kept in this table.
@@ -99,6 +102,17 @@ impl Kind {
         !self.is_secret()
             && (!by_tenant || self.table.has("tenant_id"))
             && (!by_room || self.table.has("room_id"))
+    }
+
+    /// The JSON with which a record leaves a store whose log ends at `head`: already as it will be where it comes to.
+    ///
+    /// # Errors
+    /// The JSON is no record of this kind.
+    pub fn leave<'j>(&self, json: &'j [u8], head: Sequence) -> Result<Cow<'j, [u8]>, Unreadable> {
+        if !self.settles {
+            return Ok(Cow::Borrowed(json));
+        }
+        Ok(Cow::Owned((self.settle)(json.to_vec(), head)?.json))
     }
 
     /// The record with this JSON, as a store keeps it whose log ends at `head`.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use agentcafe_domain::{tables, time::Timestamp};
+use agentcafe_domain::{record::Unreadable, tables, time::Timestamp};
 
 use crate::{
     sqlite::{
@@ -30,6 +30,9 @@ pub enum ExportError {
     /// The store holds something that is no JSON.
     #[error("the store holds something that cannot be read: {0}")]
     Damaged(#[from] serde_json::Error),
+    /// The store holds a record that cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// What was exported cannot be written.
     #[error("the export cannot be written: {0}")]
     Write(#[from] io::Error),
@@ -49,7 +52,8 @@ pub fn export(
     let connection =
         open::open_existing(&database)?.ok_or_else(|| ExportError::Missing(directory.to_owned()))?;
     let snapshot = Snapshot::take(connection, part.clone())?;
-    let header = Header::new(part, snapshot.heads()?, exported_at);
+    let heads = snapshot.heads()?;
+    let header = Header::new(part, heads, exported_at);
     let mut sink = Sink {
         out: io::BufWriter::new(out),
         digest: Digest::begin(&header),
@@ -61,7 +65,9 @@ pub fn export(
     snapshot.each_event(|json| sink.event(json))?;
     let (by_tenant, by_room) = (part.tenant.is_some(), part.room.is_some());
     for kind in tables::ALL.iter().filter(|kind| kind.is_exported(by_tenant, by_room)) {
-        snapshot.each_record(kind.table, |json| sink.record(kind.table.name, json))?;
+        snapshot.each_record(kind.table, |json| {
+            sink.record(kind.table.name, &kind.leave(json, heads.sequence)?)
+        })?;
     }
     if part.is_whole() {
         snapshot.each_key(|key| sink.add(&Line::Key(KeyLine::of(&key)?)).map(|()| sink.totals.keys += 1))?;

@@ -171,7 +171,11 @@ async fn a_replay_of_a_table_is_part_of_plans() {
 #[tokio::test]
 async fn a_stream_ends_with_its_table() {
     let (_directory, launch) = den(&[], 8_000).await;
-    let launch = launch.env("PRIVATE_TABLE_READ_GATE", "members").env("API_STREAM_HEARTBEAT_MS", 50);
+    // Nobody ends the session: its time just runs out.
+    let launch = launch
+        .env("PRIVATE_TABLE_READ_GATE", "members")
+        .env("API_STREAM_HEARTBEAT_MS", 50)
+        .env("TABLE_SESSION_SWEEP_MS", 600_000);
     let server = launch.start().await;
     let path = "/v1/streams/market-events?roomId=den&viewerActorId=Nova";
     let mut stream = server.client().stream(path).await;

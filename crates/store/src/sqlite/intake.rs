@@ -5,7 +5,8 @@ use std::path::Path;
 use agentcafe_domain::{
     command::Heads,
     event::StoredEvent,
-    record::{StoredRecord, Table},
+    follower::FollowerCursor,
+    record::{Record, StoredRecord, Table},
     tables,
     time::Timestamp,
 };
@@ -56,9 +57,11 @@ impl Intake {
         self.connection.query_row(query, [], origin).optional()
     }
 
-    /// Whether there is nothing here that an import could meet.
+    /// Whether there is nothing here that an import could meet. A server that nobody has used leaves the cursors of its
+    /// followers, at the start of the log: these give way.
     pub(crate) fn is_empty(&self) -> rusqlite::Result<bool> {
         let kinds = tables::ALL.iter().map(|kind| kind.table.name);
+        let kinds = kinds.filter(|table| *table != FollowerCursor::TABLE.name);
         for table in ["events", "idempotency_keys", "import_origin"].into_iter().chain(kinds) {
             let sql = format!("SELECT EXISTS (SELECT 1 FROM {table})");
             if self.connection.query_row(&sql, [], |row| row.get(0))? {
@@ -70,7 +73,7 @@ impl Intake {
 
     /// Begins the transaction.
     pub(crate) fn begin(&self) -> rusqlite::Result<()> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")
+        self.connection.execute_batch(&format!("BEGIN IMMEDIATE; DELETE FROM {}", FollowerCursor::TABLE.name))
     }
 
     /// Adds an event behind those before it.

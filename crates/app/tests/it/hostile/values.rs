@@ -28,9 +28,11 @@ pub(super) fn valid_body(method: &Method, path: &str) -> Value {
         "/v1/presence/heartbeat" => json!({"status": "busy", "ttlMs": 5_000}),
         "/v1/rooms" => json!({"roomType": "lobby", "ownerActorId": "Nova", "displayName": "Den",
             "metadata": {"a": 1}, "paymentProof": "coffee_paid", "paymentRef": "r", "paymentAmountUsd": 3.5}),
-        "/v1/table-sessions" => json!({"planId": "espresso", "ownerActorId": "Nova", "displayName": "Den",
+        "/v1/table-sessions" => {
+            json!({"roomId": "den", "planId": "espresso", "ownerActorId": "Nova", "displayName": "Den",
             "invitedActorIds": ["Kai"], "metadata": {"a": 1}, "paymentProof": "coffee_paid", "paymentRef": "r",
-            "paymentAmountUsd": 3, "startedAt": null, "expiresAt": null}),
+            "paymentAmountUsd": 3, "startedAt": null, "expiresAt": null})
+        }
         "/v1/table-sessions/{sessionId}" => {
             json!({"invitedActorIds": ["Kai"], "status": "ended", "startedAt": null,
             "expiresAt": null, "endedAt": null, "metadata": {"a": 1}})
