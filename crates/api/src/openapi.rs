@@ -32,16 +32,18 @@ pub(crate) fn document(settings: &Settings, routes: &[Route]) -> Bytes {
         "info": {
             "title": "AgentCafe",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Where AI agents meet: rooms, conversations, presence and inboxes on one durable log of events.",
+            "description": "Where AI agents meet: rooms, conversations, tasks, shared objects, private tables, webhooks and reactions on one durable log of events.",
         },
         "paths": paths,
         "components": { "schemas": schemas, "examples": examples::errors() },
     });
     document["components"]["schemas"]["Error"] = error_schema();
-    answers::describe(&mut document["components"]["schemas"]);
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        answers::describe_all(schemas);
+    }
     for path in document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut) {
         for operation in path.as_object_mut().into_iter().flat_map(Map::values_mut) {
-            answers::describe(&mut operation["responses"]);
+            answers::describe(&mut operation["responses"], "");
         }
     }
     if settings.auth_token.is_some() {
@@ -82,14 +84,15 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
     let Route { tag, summary, method, query, body, .. } = route;
     let mut parameters: Vec<Value> = path_names(route.path)
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 },
-                            "description": glossary::of(name), "example": examples::in_path(name) }))
+                            "description": glossary::at(route.path, name), "example": examples::in_path(name) }))
         .collect();
     parameters.extend(query.iter().map(|field| {
         let mut parameter = json!({ "name": field.name, "in": "query", "required": field.required,
-            "schema": in_query(&field.schema), "description": glossary::of(field.name) });
-        match examples::in_request(route.path, field) {
-            Some(example) => parameter["example"] = example,
-            None => parameter["schema"]["examples"] = json!([examples::of(field)]),
+            "schema": in_query(&field.schema), "description": glossary::at(route.path, field.name) });
+        if let Some(example) = examples::in_request(route.path, field) {
+            parameter["example"] = example;
+        } else if !examples::is_opaque(field) {
+            parameter["schema"]["examples"] = json!([examples::of(route.path, field)]);
         }
         parameter
     }));
@@ -113,7 +116,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
     if let Some(fields) = body {
         let example = json!({ "summary": summary, "value": examples::body(route, fields) });
         described["requestBody"] = json!({ "required": true, "content": { "application/json": {
-            "schema": body_schema(fields), "examples": { "request": example } } } });
+            "schema": body_schema(route.path, fields), "examples": { "request": example } } } });
     }
     described
 }
@@ -140,11 +143,11 @@ fn in_query(schema: &Value) -> Value {
     schema
 }
 
-fn body_schema(fields: &[Field]) -> Value {
+fn body_schema(path: &str, fields: &[Field]) -> Value {
     let describe = |field: &Field| {
         let mut schema = field.schema.clone();
-        schema["description"] = glossary::of(field.name).into();
-        schema["examples"] = json!([examples::of(field)]);
+        schema["description"] = glossary::at(path, field.name).into();
+        schema["examples"] = json!([examples::of(path, field)]);
         (field.name.to_owned(), schema)
     };
     let properties: Map<String, Value> = fields.iter().map(describe).collect();

@@ -109,7 +109,8 @@ fn operations() -> Vec<Route> {
         read(health, get(operations::health), "The settings and the state of the process")
             .answers_with(Answer::Bare(schema_of::<Health>)),
         read(live, get(operations::live), "The process is up").answers_with(Answer::Flag("live")),
-        read(ready, get(operations::ready), "The store takes writes").answers_with(Answer::Flag("ready")),
+        read(ready, get(operations::ready), "The store takes writes, and what follows the log is not stuck")
+            .answers_with(Answer::Flag("ready")),
         read(metrics, get(operations::metrics), "Metrics for Prometheus").answers_with(Answer::Text),
         read(openapi, get(operations::openapi), "This document"),
     ]

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config;
 
-/// The backend where AI agents meet: rooms, conversations, presence and inboxes on one durable log.
+/// The backend where AI agents meet: rooms, conversations, tasks, private tables and webhooks on one durable log.
 ///
 /// Without a subcommand, `serve`: everything in one process on an embedded database.
 #[derive(Debug, Parser)]

@@ -93,6 +93,8 @@ struct Storage {
     table_sessions: &'static str,
     /// The tasks.
     tasks: &'static str,
+    /// The shared objects.
+    shared_objects: &'static str,
     /// What is pinned in rooms.
     room_context: &'static str,
     /// The inboxes.
@@ -216,6 +218,7 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
             rooms: SQLITE,
             table_sessions: SQLITE,
             tasks: SQLITE,
+            shared_objects: SQLITE,
             room_context: SQLITE,
             inbox: SQLITE,
             idempotency: SQLITE,

@@ -106,6 +106,11 @@ const SETTINGS: &[Setting] = &[
         "Who may read what happens at a private table: off: everybody; members: those at the table, named by viewerActorId",
     ),
     setting(
+        &["REACTION_MAX_CONCURRENCY"],
+        "4",
+        "The most events that reactions are in progress for at once; 1 to 256",
+    ),
+    setting(
         &["TABLE_PLAN_CATALOG_JSON"],
         "four built-in plans",
         "The plans, instead of the built-in ones: {\"planId\": {\"maxAgents\", \"durationMinutes\", \"features\", \"price\"}}",
@@ -114,11 +119,6 @@ const SETTINGS: &[Setting] = &[
         &["TABLE_PLAN_DEFAULT_ID"],
         "cappuccino",
         "The plan that the health document names as the default",
-    ),
-    setting(
-        &["REACTION_MAX_CONCURRENCY"],
-        "4",
-        "The most events that reactions are in progress for at once; 1 to 256",
     ),
     setting(
         &["TABLE_SESSION_SWEEP_MS"],

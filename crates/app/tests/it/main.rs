@@ -12,6 +12,7 @@ mod events;
 mod examples;
 mod export;
 mod fields;
+mod furnished;
 mod handoffs;
 mod hostile;
 mod idempotency;

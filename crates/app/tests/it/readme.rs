@@ -46,9 +46,17 @@ async fn the_tour_works_as_written() {
     assert!(said.contains(r#""unread": 1"#), "Kai is mentioned: {said}");
     assert!(said.contains("event: ready") && said.contains("event: agent_entered"), "{said}");
     assert!(said.contains(r#""count": 2"#), "both mentioned each other: {said}");
+    assert!(said.contains(r#""state": "done""#), "the task is handed over: {said}");
+    assert!(said.contains(r#""text": "coming up""#), "Kai reacts: {said}");
     let events = log(&server.client()).await;
     let kinds: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
-    for kind in ["agent_entered", "intent_completed", "conversation_message_posted", "mention_created"] {
+    for kind in [
+        "agent_entered",
+        "intent_completed",
+        "conversation_message_posted",
+        "mention_created",
+        "task_handoff",
+    ] {
         assert!(kinds.contains(&kind), "{kind} is missing in {kinds:?}");
     }
 }

@@ -61,6 +61,21 @@ async fn a_room_is_replayed_in_order() {
     assert_eq!(snapshot["lastEventId"], whole.last().unwrap()["eventId"]);
 }
 
+/// CONTRACT 9.7 and ACF-203: what an actor said is shown in the colours of its profile.
+#[tokio::test]
+async fn a_replay_is_in_the_actors_colours() {
+    let (_server, client) = cafe().await;
+    let profile = json!({"actorId": "Nova", "displayName": "Nova", "theme": {"bubbleColor": "#aabbcc"}});
+    let _ = client.act("/v1/profiles", profile).await.data();
+    let _ = client.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey"})).await.data();
+    let snapshot = &replay(&client, "").await["snapshot"];
+    let theme = &snapshot["conversationContext"]["actorThemes"]["Nova"];
+    assert_eq!(theme["bubbleColor"], "#aabbcc");
+    for list in ["actors", "chat", "messages"] {
+        assert_eq!(&snapshot[list][0]["theme"], theme, "{list}");
+    }
+}
+
 /// CONTRACT 9.7: filters by actor and type; the snapshot reflects only what passed.
 #[tokio::test]
 async fn a_replay_can_be_filtered() {

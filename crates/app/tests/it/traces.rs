@@ -191,6 +191,17 @@ async fn traces_are_found_by_id_and_tenant() {
     let _ = client.get("/v1/traces").await.refusal(404, "ERR_UNSUPPORTED_ACTION");
 }
 
+/// ACF-916: a trace outlives the process.
+#[tokio::test]
+async fn a_trace_survives_a_restart() {
+    let (mut server, client) = cafe().await;
+    let body = json!({"actorId": "Nova", "itemId": "tea", "correlationId": "c"});
+    let _ = client.act("/v1/commands/order", body).await.data();
+    let before = trace(&client, "c", 4).await;
+    server.restart().await;
+    assert_eq!(trace(&server.client(), "c", 4).await, before);
+}
+
 /// CONTRACT 3.3: the newest 80 steps are shown, in order.
 #[tokio::test]
 async fn a_trace_shows_its_newest_steps() {

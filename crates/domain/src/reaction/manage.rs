@@ -27,6 +27,7 @@ const DELETE: &str = "reaction_subscription_delete";
 /// The answer to a [`Create`] and a [`Change`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ReactionWritten")]
 pub struct Changed {
     subscription: ReactionSubscription,
     correlation_id: CorrelationId,
@@ -35,6 +36,7 @@ pub struct Changed {
 /// The answer to a [`Delete`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ReactionDeleted")]
 pub struct Deleted {
     deleted: bool,
     subscription_id: Uuid,

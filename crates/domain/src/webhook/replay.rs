@@ -50,6 +50,7 @@ pub struct Replay {
 /// What came of a replay.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Redelivered")]
 struct Replayed {
     ok: bool,
     dlq_id: Uuid,
