@@ -1,5 +1,7 @@
 //! Who may read what happens at a private table: everybody, unless `PRIVATE_TABLE_READ_GATE=members`; and who may replay it.
 
+use std::collections::HashMap;
+
 use agentcafe_domain::{
     actor::ActorInRoom,
     fields::Fields,
@@ -67,6 +69,59 @@ pub(crate) async fn may_follow(
     may_list(engine, tenant, filter.room.as_ref(), viewer).await
 }
 
+/// Lets the viewer read a session, also one that has ended, if it is its owner or its guest.
+pub(crate) fn may_see_session(
+    engine: &Engine,
+    session: &TableSession,
+    viewer: Option<&ActorId>,
+) -> Result<(), Refusal> {
+    if !engine.rules.private_tables.gates_reads || viewer.is_some_and(|viewer| session.entitles(viewer)) {
+        return Ok(());
+    }
+    let Some(viewer) = viewer else { return Err(nobody(&session.room_id, READ, VIEWER)) };
+    Err(Refusal::new(Code::Forbidden)
+        .saying("the viewer neither owns the session nor is invited to it")
+        .with("tenantId", session.tenant_id.as_str())
+        .with("roomId", session.room_id.as_str())
+        .with("actorId", viewer.as_str())
+        .with("action", READ.action)
+        .with("sessionId", session.session_id.to_string()))
+}
+
+/// The rooms that the entries of a list are about, which may be many: what is of rooms that the viewer may not read is left out.
+pub(crate) struct Rooms<'a> {
+    engine: &'a Engine,
+    viewer: Option<&'a ActorId>,
+    known: HashMap<(TenantId, RoomId), bool>,
+}
+
+impl<'a> Rooms<'a> {
+    /// No room is known yet.
+    pub(crate) fn seen_by(engine: &'a Engine, viewer: Option<&'a ActorId>) -> Self {
+        Self { engine, viewer, known: HashMap::new() }
+    }
+
+    /// Leaves the entries that the viewer may read; `place` says where each belongs.
+    pub(crate) async fn retain<T>(
+        &mut self,
+        entries: &mut Vec<T>,
+        place: impl Fn(&T) -> (TenantId, RoomId),
+    ) -> Result<(), Problem> {
+        if !self.engine.rules.private_tables.gates_reads {
+            return Ok(());
+        }
+        for entry in &*entries {
+            let (tenant, room) = place(entry);
+            if !self.known.contains_key(&(tenant.clone(), room.clone())) {
+                let held = hold(self.engine, &tenant, &room, self.viewer, READ, VIEWER).await?;
+                self.known.insert((tenant, room), held.is_ok());
+            }
+        }
+        entries.retain(|entry| self.known.get(&place(entry)).copied().unwrap_or(false));
+        Ok(())
+    }
+}
+
 /// Lets the viewer replay a room: at a private table that is part of a plan, whether reading is gated or not.
 pub(crate) async fn may_replay(
     engine: &Engine,
@@ -85,17 +140,31 @@ async fn pass(
     gate: Gate<'_>,
     field: &str,
 ) -> Result<(), Problem> {
+    Ok(hold(engine, tenant, room, viewer, gate, field).await??)
+}
+
+/// Holds a reading against the room: what it is refused with, if it is.
+async fn hold(
+    engine: &Engine,
+    tenant: &TenantId,
+    room: &RoomId,
+    viewer: Option<&ActorId>,
+    gate: Gate<'_>,
+    field: &str,
+) -> Result<Result<(), Refusal>, Problem> {
     let record: Option<Room> = engine.store.get(vec![tenant.into(), room.into()]).await?;
     if record.is_none_or(|room| room.room_type != RoomType::PrivateTable) {
-        return Ok(());
+        return Ok(Ok(()));
     }
-    let Some(viewer) = viewer else {
-        let refusal = Refusal::missing(field).saying(format!("{VIEWER} must say who wants to read"));
-        return Err(refusal.with("roomId", room.as_str()).with("action", gate.action).into());
-    };
+    let Some(viewer) = viewer else { return Ok(Err(nobody(room, gate, field))) };
     let session = engine.store.find::<TableSession>(gate::active_session(tenant, room)).await?.pop();
     let (tenant_id, room_id, actor_id) = (tenant.clone(), room.clone(), viewer.clone());
     let actor = ActorInRoom { tenant_id, room_id, actor_id };
-    gate::allow(session.as_ref(), &actor, gate, engine.now())?;
-    Ok(())
+    Ok(gate::allow(session.as_ref(), &actor, gate, engine.now()).map(|_| ()))
+}
+
+/// Nobody says who wants to read.
+fn nobody(room: &RoomId, gate: Gate<'_>, field: &str) -> Refusal {
+    let refusal = Refusal::missing(field).saying(format!("{VIEWER} must say who wants to read"));
+    refusal.with("roomId", room.as_str()).with("action", gate.action)
 }

@@ -35,7 +35,7 @@ pub(crate) async fn charge(client: &Client, provider: &PaymentProvider, charge: 
         .header("x-request-id", &charge.request_id)
         .header("idempotency-key", charge.payment_id.to_string());
     match answer(signed(request, provider.secret.as_ref(), &body).body(body)).await {
-        Ok((status, answer)) => verdict(status, &answer),
+        Ok((status, answer)) => verdict(status, &answer, charge.amount),
         Err(error) => {
             tracing::warn!(error = %error.without_url(), "the payment provider could not be asked");
             Charged::Unreachable { cause: "the payment provider could not be reached".to_owned() }
@@ -65,15 +65,28 @@ async fn answer(request: RequestBuilder) -> Result<(u16, Value), reqwest::Error>
     Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
 }
 
-/// What an answer says: paid only if it says so, as a boolean.
-fn verdict(status: u16, answer: &Value) -> Charged {
+/// How much was taken: what was asked for, unless the answer says something else. `None` if that is no amount.
+fn taken(answer: &Value, asked: Usd) -> Option<Usd> {
+    match answer.get("amountUsd") {
+        None | Some(Value::Null) => Some(asked),
+        Some(Value::String(text)) => text.trim().parse().ok().and_then(Usd::from_dollars),
+        Some(said) => said.as_f64().and_then(Usd::from_dollars),
+    }
+}
+
+/// What an answer to a charge of `asked` says: paid only if it says so, as a boolean.
+fn verdict(status: u16, answer: &Value, asked: Usd) -> Charged {
     let text = |name: &str| {
         let text = answer.get(name).and_then(Value::as_str)?;
         Some(text.chars().take(MAX_TEXT_CHARS).collect::<String>())
     };
     let paid = answer.get("paid").or_else(|| answer.get("ok")) == Some(&Value::Bool(true));
     if (200..300).contains(&status) && paid {
-        let amount = answer.get("amountUsd").and_then(Value::as_f64).and_then(Usd::from_dollars);
+        let Some(amount) = taken(answer, asked) else {
+            return Charged::Unreachable {
+                cause: "the payment provider's amountUsd is no amount".to_owned(),
+            };
+        };
         return Charged::Paid { provider: text("provider"), reference: text("paymentRef"), amount };
     }
     Charged::Declined { status, message: text("message").or_else(|| text("error")) }
@@ -98,7 +111,33 @@ mod tests {
             (500, json!({ "paid": true }), false),
         ];
         for (status, answer, want) in cases {
-            assert_eq!(matches!(verdict(status, &answer), Charged::Paid { .. }), want, "{status} {answer}");
+            let verdict = verdict(status, &answer, Usd::from_cents(300));
+            assert_eq!(matches!(verdict, Charged::Paid { .. }), want, "{status} {answer}");
+        }
+    }
+
+    /// RULINGS A7: what the provider says that it took counts; if it says nothing, it took what it was asked for.
+    #[test]
+    fn the_amount_that_was_taken_counts() {
+        let cases = [
+            (json!({}), Some(300)),
+            (json!({ "amountUsd": null }), Some(300)),
+            (json!({ "amountUsd": 2.5 }), Some(250)),
+            (json!({ "amountUsd": 0 }), Some(0)),
+            (json!({ "amountUsd": " 7 " }), Some(700)),
+            (json!({ "amountUsd": "" }), None),
+            (json!({ "amountUsd": "NaN" }), None),
+            (json!({ "amountUsd": -3 }), None),
+            (json!({ "amountUsd": true }), None),
+            (json!({ "amountUsd": [3] }), None),
+        ];
+        for (mut answer, want) in cases {
+            answer["paid"] = json!(true);
+            let got = match verdict(200, &answer, Usd::from_cents(300)) {
+                Charged::Paid { amount, .. } => Some(amount),
+                _ => None,
+            };
+            assert_eq!(got, want.map(Usd::from_cents), "{answer}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     fields::Fields,
     idempotency::Hash,
     money::Usd,
-    record::{Cell, Key, Query, Record, Table},
+    record::{Cell, Key, Record, Table},
     refusal::{Code, Refusal},
     secret::Secret,
     time::Timestamp,
@@ -55,8 +55,8 @@ pub enum Charged {
         provider: Option<String>,
         /// What it calls the payment.
         reference: Option<String>,
-        /// How much it took, if it says so.
-        amount: Option<Usd>,
+        /// How much it took.
+        amount: Usd,
     },
     /// It is not paid.
     Declined {
@@ -72,18 +72,23 @@ pub enum Charged {
     },
 }
 
-/// A payment that was made, kept before what it pays for is created: whatever happens then, it is not asked for again.
+/// The newest payment of a request, kept before what it pays for is created: whatever happens then, it is not asked for
+/// again. It buys once; when its idempotency key is forgotten, the same request is another payment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
-    /// The payment.
+    /// The first payment of the request.
     pub payment_id: Uuid,
+    /// How many payments of the same request have bought something before this one.
+    pub spent_before: u32,
+    /// Whether this one has.
+    pub is_spent: bool,
     /// Who took it.
     pub provider: String,
     /// What it is called.
     pub reference: Option<String>,
-    /// How much, if the provider said so.
-    pub amount: Option<Usd>,
+    /// How much was taken: what else the same request asks for later is not paid with less.
+    pub amount: Usd,
     /// When it was recorded.
     pub paid_at: Timestamp,
 }
@@ -125,13 +130,26 @@ pub struct Paid {
     pub amount_usd: Usd,
 }
 
-/// The payment of a request: the same id however often the request comes.
-fn payment_id(key: Hash) -> Uuid {
+/// The payment of a request that has paid for so much before: the same id however often the request comes meanwhile.
+fn payment_id(mut key: Hash, spent_before: u32) -> Uuid {
+    for (byte, number) in key.iter_mut().rev().zip(spent_before.to_le_bytes()) {
+        *byte ^= number;
+    }
     Builder::from_custom_bytes(key).into_uuid()
 }
 
 fn key_of(moment: &Moment<'_>) -> Option<Key> {
-    moment.request.map(|request| vec![payment_id(request.key).to_string().as_str().into()])
+    moment.request.map(|request| vec![payment_id(request.key, 0).to_string().as_str().into()])
+}
+
+/// The newest payment of the request, if one was taken.
+fn newest(moment: &Moment<'_>) -> Result<Option<Payment>, Halt> {
+    key_of(moment).map_or(Ok(None), |key| moment.get(key))
+}
+
+/// How many payments of a request have bought something already.
+fn spent(newest: Option<&Payment>) -> u32 {
+    newest.map_or(0, |payment| payment.spent_before + u32::from(payment.is_spent))
 }
 
 impl Offer {
@@ -169,6 +187,17 @@ impl Offer {
     }
 }
 
+/// What the request buys: the same id until it has been paid and bought; none for background work.
+///
+/// # Errors
+/// [`Halt::Needs`] for what was paid under the same key.
+pub fn purchase(moment: &Moment<'_>) -> Result<Option<Uuid>, Halt> {
+    let Some(request) = moment.request else { return Ok(None) };
+    let asks = moment.rules.private_tables.payment == PaymentMode::Webhook { configured: true };
+    let spent_before = if asks { spent(newest(moment)?.as_ref()) } else { 0 };
+    Ok(Some(payment_id(request.key, spent_before)))
+}
+
 /// Keeps a payment that the provider has just taken. If the command is refused after all, the record of it stays, so that
 /// the same request never pays twice: the refusal becomes one that keeps what was written.
 ///
@@ -181,7 +210,9 @@ pub fn keeping<T>(
     let taken = match (moment.outcome, moment.request) {
         (Some(Outcome::Charged(Charged::Paid { provider, reference, amount })), Some(request)) => {
             Some(Payment {
-                payment_id: payment_id(request.key),
+                payment_id: payment_id(request.key, 0),
+                spent_before: spent(newest(moment)?.as_ref()),
+                is_spent: false,
                 provider: provider.clone().unwrap_or_else(|| "webhook".to_owned()),
                 reference: reference.clone(),
                 amount: *amount,
@@ -193,15 +224,14 @@ pub fn keeping<T>(
     if let Some(payment) = &taken {
         moment.put(payment);
     }
-    match decide(moment) {
-        Err(Halt::Refused(refusal)) if taken.is_some() => Err(Halt::Denied(refusal)),
-        decided => decided,
+    match (decide(moment), taken) {
+        (Err(Halt::Refused(refusal)), Some(payment)) => {
+            // Whatever was done with it before the refusal: it has bought nothing.
+            moment.put(&payment);
+            Err(Halt::Denied(refusal))
+        }
+        (decided, _) => decided,
     }
-}
-
-/// What [`settle`] reads of the store.
-pub fn read(moment: &Moment<'_>) -> Option<Query> {
-    key_of(moment).map(Query::one::<Payment>)
 }
 
 /// Settles what `payer` owes for its room.
@@ -261,12 +291,10 @@ fn charged(
     let Some(request) = moment.request else {
         return Err(unpaid("a payment needs a request").into());
     };
-    let recorded = match key_of(moment) {
-        Some(key) => moment.get::<Payment>(key)?,
-        None => None,
-    };
-    if let Some(payment) = recorded {
-        let taken = payment.amount.unwrap_or(amount);
+    let newest = newest(moment)?;
+    let spent_before = spent(newest.as_ref());
+    if let Some(payment) = newest.filter(|payment| !payment.is_spent) {
+        let taken = payment.amount;
         if taken < amount {
             return Err(unpaid("the provider took less than this costs")
                 .with("reason", "amount")
@@ -274,6 +302,7 @@ fn charged(
                 .with("min", amount.dollars())
                 .into());
         }
+        moment.put(&Payment { is_spent: true, ..payment.clone() });
         return Ok((payment.provider, payment.reference.or_else(|| offer.own_reference()), taken));
     }
     match moment.outcome {
@@ -287,7 +316,7 @@ fn charged(
             Err(unpaid("the payment provider could not be asked").with("cause", cause.as_str()).into())
         }
         _ => Err(Halt::Outside(Box::new(Errand::Charge(Charge {
-            payment_id: payment_id(request.key),
+            payment_id: payment_id(request.key, spent_before),
             tenant_id: payer.tenant_id.clone(),
             room_id: payer.room_id.clone(),
             owner_actor_id: payer.actor_id.clone(),
@@ -296,5 +325,113 @@ fn charged(
             amount,
             request_id: request.id.to_owned(),
         })))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        command::{Effects, Heads, IdSource, Loaded, RequestSeen, Written},
+        ids::{CorrelationId, Sequence},
+        moderation::Windows,
+        record::{Query, StoredRecord},
+        rules::Rules,
+    };
+
+    struct NoIds;
+
+    impl IdSource for NoIds {
+        fn fresh(&mut self, _now: Timestamp) -> Uuid {
+            Uuid::nil()
+        }
+    }
+
+    const THREE: Usd = Usd::from_cents(300);
+    const KEY: Hash = [7; 16];
+
+    fn paid(amount: Usd) -> Option<Charged> {
+        Some(Charged::Paid { provider: None, reference: None, amount })
+    }
+
+    /// Asks a buyer for so much, under one key; `refused` is what keeps it from buying, once it has paid.
+    fn buy(
+        stored: &mut Option<Payment>,
+        price: Usd,
+        outcome: Option<Charged>,
+        refused: Option<Code>,
+    ) -> Result<Usd, Halt> {
+        let mut rules = Rules::default();
+        rules.private_tables.payment = PaymentMode::Webhook { configured: true };
+        let outcome = outcome.map(Outcome::Charged);
+        let key: Key = vec![payment_id(KEY, 0).to_string().as_str().into()];
+        let found: Vec<StoredRecord> = stored.iter().map(StoredRecord::of).collect();
+        let start = Sequence::START;
+        let mut moment = Moment {
+            now: Timestamp::from_millis(1_000),
+            rules: &rules,
+            correlation_id: CorrelationId::parse("c").unwrap(),
+            request: Some(RequestSeen { id: "r", key: KEY }),
+            outcome: outcome.as_ref(),
+            loaded: &Loaded::from([(Query::one::<Payment>(key.clone()), found)]),
+            written: &Written::default(),
+            ids: &mut NoIds,
+            windows: &mut Windows::default(),
+            effects: Effects::none(Heads { sequence: start, inbox: start, audit: start }),
+        };
+        let offer = Offer { proof: None, reference: None, amount: None };
+        let payer = ActorInRoom::named("default", "den", "Nova");
+        let decided = keeping(&mut moment, |moment| {
+            let paid = settle(moment, &payer, &offer, price)?;
+            refused.map_or(Ok(paid.amount_usd), |code| Err(Refusal::new(code).into()))
+        });
+        if matches!(decided, Ok(_) | Err(Halt::Denied(_))) {
+            *stored = moment.get(key).unwrap();
+        }
+        decided
+    }
+
+    fn asked(decided: Result<Usd, Halt>) -> Uuid {
+        match decided {
+            Err(Halt::Outside(errand)) => match *errand {
+                Errand::Charge(charge) => charge.payment_id,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// RULINGS A9: what was paid buys once, also if its request was refused at first; a request whose key was forgotten since
+    /// is another payment, and so is the one after that.
+    #[test]
+    fn a_payment_buys_once() {
+        let mut stored = None;
+        let first = asked(buy(&mut stored, THREE, None, None));
+        let denied = buy(&mut stored, THREE, paid(THREE), Some(Code::Validation));
+        assert!(matches!(denied, Err(Halt::Denied(_))), "{denied:?}");
+        assert!(matches!(buy(&mut stored, THREE, None, None), Ok(THREE)), "it is not asked for again");
+        let second = asked(buy(&mut stored, THREE, None, None));
+        assert!(matches!(buy(&mut stored, THREE, paid(THREE), None), Ok(THREE)));
+        let third = asked(buy(&mut stored, THREE, None, None));
+        assert!(first != second && second != third && third != first, "{first} {second} {third}");
+        assert_eq!(asked(buy(&mut stored, THREE, None, None)), third, "until it is paid");
+    }
+
+    /// RULINGS A7: what was taken for less does not pay for more under the same key.
+    #[test]
+    fn a_payment_does_not_grow() {
+        let mut stored = None;
+        let denied = buy(&mut stored, THREE, paid(THREE), Some(Code::Validation));
+        assert!(matches!(denied, Err(Halt::Denied(_))), "{denied:?}");
+        match buy(&mut stored, Usd::from_cents(1_000), None, None) {
+            Err(Halt::Refused(refusal)) => {
+                let details = &refusal.details;
+                assert_eq!((&details["reason"], &details["value"]), (&json!("amount"), &json!(3.0)));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(buy(&mut stored, THREE, None, None), Ok(THREE)));
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    sync::Notify,
     time::{Instant, sleep},
 };
 
@@ -25,7 +26,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub struct Reaction {
     status: u16,
     headers: Vec<(String, String)>,
+    body: String,
     delay: Option<Duration>,
+    held: Option<Arc<Notify>>,
     hangs: bool,
 }
 
@@ -33,7 +36,13 @@ impl Reaction {
     /// At once, with this status.
     #[must_use]
     pub fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), delay: None, hangs: false }
+        Self { status, headers: Vec::new(), body: String::new(), delay: None, held: None, hangs: false }
+    }
+
+    /// At once, with this status and this body.
+    #[must_use]
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self { body: body.to_string(), ..Self::status(status) }
     }
 
     /// Never.
@@ -47,6 +56,12 @@ impl Reaction {
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The same, when it is let go.
+    #[must_use]
+    pub fn held(self, let_go: &Arc<Notify>) -> Self {
+        Self { held: Some(Arc::clone(let_go)), ..self }
     }
 
     /// The same, later.
@@ -178,17 +193,21 @@ async fn serve(stream: TcpStream, script: Arc<Mutex<Script>>) {
         if reaction.hangs {
             std::future::pending::<()>().await;
         }
+        if let Some(let_go) = reaction.held {
+            let_go.notified().await;
+        }
         if let Some(delay) = reaction.delay {
             sleep(delay).await;
         }
         let mut head = format!("HTTP/1.1 {} Scripted\r\n", reaction.status);
         if reaction.status != 204 {
-            head.push_str("content-length: 0\r\n");
+            head.push_str(&format!("content-length: {}\r\n", reaction.body.len()));
         }
         for (name, value) in reaction.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
+        head.push_str(&reaction.body);
         if stream.write_all(head.as_bytes()).await.is_err() {
             return;
         }

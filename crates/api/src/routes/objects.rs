@@ -19,6 +19,7 @@ use crate::{
     input::{Asked, PathId, Sent},
     paging,
     problem::Problem,
+    readgate,
 };
 
 const LIMIT: usize = 200;
@@ -32,6 +33,7 @@ pub(crate) struct ObjectsAsked {
     object_key: Option<String>,
     created_by: Option<ActorId>,
     updated_by: Option<ActorId>,
+    viewer: Option<ActorId>,
     cursor: Option<OrderPlace>,
     limit: usize,
 }
@@ -45,6 +47,7 @@ impl ObjectsAsked {
             object_key: query.text("objectKey")?,
             created_by: query.actor("createdBy")?,
             updated_by: query.actor("updatedBy")?,
+            viewer: readgate::viewer(query)?,
             cursor: paging::cursor::<SharedObject>(query)?,
             limit: query.limit(LIMIT, MAX_LIMIT)?,
         })
@@ -73,7 +76,10 @@ pub(crate) struct ObjectsFound {
 }
 
 pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
-    let find = ObjectsAsked::read(&asked.query)?.find();
+    let wanted = ObjectsAsked::read(&asked.query)?;
+    let (room, viewer) = (wanted.room.as_ref(), wanted.viewer.as_ref());
+    readgate::may_list(&asked.app.engine, &wanted.tenant, room, viewer).await?;
+    let find = wanted.find();
     let page = asked.app.engine.store.page::<SharedObject>(find.clone()).await?;
     let next_cursor = paging::cursor_of(&find, &page);
     Ok(answer::found(&ObjectsFound { count: page.records.len(), objects: page.records, next_cursor }))
@@ -82,11 +88,15 @@ pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
 /// Whose object is asked for.
 pub(crate) struct ObjectAsked {
     tenant: TenantId,
+    viewer: Option<ActorId>,
 }
 
 impl ObjectAsked {
     pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
-        Ok(Self { tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard) })
+        Ok(Self {
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            viewer: readgate::viewer(query)?,
+        })
     }
 }
 
@@ -107,8 +117,10 @@ async fn find(store: &Store, tenant: &TenantId, id: &str) -> Result<SharedObject
 }
 
 pub(crate) async fn by_id(PathId(id): PathId, asked: Asked) -> Result<Response, Problem> {
-    let ObjectAsked { tenant } = ObjectAsked::read(&asked.query)?;
-    let object = find(&asked.app.engine.store, &tenant, &id).await?;
+    let ObjectAsked { tenant, viewer } = ObjectAsked::read(&asked.query)?;
+    let engine = &asked.app.engine;
+    let object = find(&engine.store, &tenant, &id).await?;
+    readgate::may_read(engine, &tenant, &object.room_id, viewer.as_ref()).await?;
     Ok(answer::found(&ObjectFound { object }))
 }
 

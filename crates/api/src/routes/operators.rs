@@ -22,6 +22,7 @@ use crate::{
     input::{Asked, Sent, Subject},
     paging,
     problem::Problem,
+    readgate,
 };
 
 const LIMIT: usize = 200;
@@ -46,12 +47,18 @@ struct Viewer<'a> {
 }
 
 impl Viewer<'_> {
-    /// In strict mode, only operators of a room read what was done there.
+    /// In strict mode, only operators of a room read what was done there; where reads are gated, those at its table too.
     async fn may_see(&self, app: &App, action: &str) -> Result<(), Problem> {
-        if app.rules().permissions_mode == PermissionsMode::Open {
+        let is_open = app.rules().permissions_mode == PermissionsMode::Open;
+        if is_open && !app.rules().private_tables.gates_reads {
             return Ok(());
         }
-        let Some(room) = self.room else { return Err(Refusal::missing("roomId").into()) };
+        let Some(room) = self.room else {
+            if is_open {
+                return readgate::may_list(&app.engine, self.tenant, None, self.actor).await;
+            }
+            return Err(Refusal::missing("roomId").into());
+        };
         let viewer = ActorInRoom {
             tenant_id: self.tenant.clone(),
             room_id: room.clone(),
@@ -61,7 +68,10 @@ impl Viewer<'_> {
             Some(_) => app.engine.store.get(viewer.key()).await?,
             None => None,
         };
-        Ok(policy::granted(permission.as_ref(), &viewer, Capability::Moderate, action)?)
+        match policy::granted(permission.as_ref(), &viewer, Capability::Moderate, action) {
+            Err(_) if is_open => readgate::may_read(&app.engine, self.tenant, room, self.actor).await,
+            granted => Ok(granted?),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use agentcafe_domain::{
     fields::Fields,
-    ids::{RoomId, TenantId},
+    ids::{ActorId, RoomId, TenantId},
     pin::{Pin, PinnedContext},
     record::{Find, OrderPlace},
     refusal::Refusal,
@@ -16,6 +16,7 @@ use crate::{
     input::{Asked, Sent},
     paging,
     problem::Problem,
+    readgate,
 };
 
 const LIMIT: usize = 50;
@@ -32,6 +33,7 @@ pub(crate) async fn pin(sent: Sent) -> Result<Response, Problem> {
 pub(crate) struct PinAsked {
     tenant: TenantId,
     room: RoomId,
+    viewer: Option<ActorId>,
 }
 
 impl PinAsked {
@@ -39,6 +41,7 @@ impl PinAsked {
         Ok(Self {
             tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
             room: query.room("roomId")?.unwrap_or_else(RoomId::main),
+            viewer: readgate::viewer(query)?,
         })
     }
 }
@@ -54,7 +57,8 @@ pub(crate) struct PinFound {
 }
 
 pub(crate) async fn pinned(asked: Asked) -> Result<Response, Problem> {
-    let PinAsked { tenant, room } = PinAsked::read(&asked.query)?;
+    let PinAsked { tenant, room, viewer } = PinAsked::read(&asked.query)?;
+    readgate::may_read(&asked.app.engine, &tenant, &room, viewer.as_ref()).await?;
     let active: Vec<PinnedContext> =
         asked.app.engine.store.find(PinnedContext::active(&tenant, &room)).await?;
     let pinned_context = active.into_iter().next();
@@ -95,7 +99,9 @@ pub(crate) struct HistoryFound {
 }
 
 pub(crate) async fn history(asked: Asked) -> Result<Response, Problem> {
-    let HistoryAsked { room: PinAsked { tenant, room }, cursor, limit } = HistoryAsked::read(&asked.query)?;
+    let HistoryAsked { room: PinAsked { tenant, room, viewer }, cursor, limit } =
+        HistoryAsked::read(&asked.query)?;
+    readgate::may_read(&asked.app.engine, &tenant, &room, viewer.as_ref()).await?;
     let find = Find::all::<PinnedContext>("version", limit)
         .newest_first()
         .is("tenant_id", &tenant)

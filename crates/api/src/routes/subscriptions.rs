@@ -3,7 +3,7 @@
 use agentcafe_domain::{
     command::Command,
     fields::Fields,
-    ids::{RoomId, TenantId},
+    ids::{ActorId, RoomId, TenantId},
     record::{Find, OrderPlace, Record},
     refusal::Refusal,
     webhook::{
@@ -26,6 +26,7 @@ use crate::{
     input::{Asked, PathId, Sent, Subject},
     paging,
     problem::Problem,
+    readgate,
 };
 
 const LIMIT: usize = 1_000;
@@ -176,6 +177,7 @@ pub(crate) struct DeliveriesAsked {
     subscription: Option<String>,
     event: Option<String>,
     success: Option<bool>,
+    viewer: Option<ActorId>,
     cursor: Option<OrderPlace>,
     limit: usize,
 }
@@ -187,6 +189,7 @@ impl DeliveriesAsked {
             subscription: query.trimmed_text("subscriptionId")?,
             event: query.trimmed_text("eventId")?,
             success: query.flag("success")?,
+            viewer: readgate::viewer(query)?,
             cursor: paging::cursor::<Delivery>(query)?,
             limit: query.limit(DELIVERIES_LIMIT, MAX_DELIVERIES_LIMIT)?,
         })
@@ -211,8 +214,11 @@ pub(crate) async fn deliveries(asked: Asked) -> Result<Response, Problem> {
         .is_if_given("event_id", wanted.event.as_deref())
         .is_if_given("success", wanted.success)
         .behind(wanted.cursor);
-    let deliveries: Vec<Delivery> = asked.app.engine.store.find(find.clone()).await?;
+    let engine = &asked.app.engine;
+    let mut deliveries: Vec<Delivery> = engine.store.find(find.clone()).await?;
     let next_cursor = paging::next_cursor(&find, &deliveries);
+    let place = |delivery: &Delivery| (delivery.tenant_id.clone(), delivery.room_id.clone());
+    readgate::Rooms::seen_by(engine, wanted.viewer.as_ref()).retain(&mut deliveries, place).await?;
     Ok(answer::found(&DeliveriesFound { count: deliveries.len(), deliveries, next_cursor }))
 }
 
@@ -220,6 +226,7 @@ pub(crate) async fn deliveries(asked: Asked) -> Result<Response, Problem> {
 pub(crate) struct DlqAsked {
     tenant: Option<TenantId>,
     status: Option<DlqStatus>,
+    viewer: Option<ActorId>,
     cursor: Option<OrderPlace>,
     limit: usize,
 }
@@ -229,6 +236,7 @@ impl DlqAsked {
         Ok(Self {
             tenant: query.tenant("tenantId")?,
             status: query.text_choice("status", &DlqStatus::NAMES)?,
+            viewer: readgate::viewer(query)?,
             cursor: paging::cursor::<DlqEntry>(query)?,
             limit: query.limit(DLQ_LIMIT, MAX_DLQ_LIMIT)?,
         })
@@ -251,7 +259,10 @@ pub(crate) async fn dlq(asked: Asked) -> Result<Response, Problem> {
         .is_if_given("tenant_id", wanted.tenant.as_ref())
         .is_if_given("status", wanted.status.map(DlqStatus::as_str))
         .behind(wanted.cursor);
-    let dlq: Vec<DlqEntry> = asked.app.engine.store.find(find.clone()).await?;
+    let engine = &asked.app.engine;
+    let mut dlq: Vec<DlqEntry> = engine.store.find(find.clone()).await?;
     let next_cursor = paging::next_cursor(&find, &dlq);
+    let place = |entry: &DlqEntry| (entry.tenant_id.clone(), entry.room_id.clone());
+    readgate::Rooms::seen_by(engine, wanted.viewer.as_ref()).retain(&mut dlq, place).await?;
     Ok(answer::found(&DlqFound { count: dlq.len(), dlq, next_cursor }))
 }

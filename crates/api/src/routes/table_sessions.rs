@@ -17,6 +17,7 @@ use crate::{
     input::{Asked, PathId, Sent, Subject},
     paging,
     problem::Problem,
+    readgate,
 };
 
 const LIMIT: usize = 200;
@@ -42,7 +43,7 @@ impl SessionsAsked {
             room: query.room("roomId")?,
             owner: query.actor("ownerActorId")?,
             status: query.choice("status", &SessionStatus::NAMES)?,
-            viewer: query.actor("viewerActorId")?,
+            viewer: readgate::viewer(query)?,
             cursor: paging::cursor::<TableSession>(query)?,
             limit: query.limit(LIMIT, MAX_LIMIT)?,
         })
@@ -74,15 +75,17 @@ pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
         .is_if_given("owner_actor_id", owner.as_ref())
         .is_if_given("status", status.map(SessionStatus::as_str))
         .behind(cursor);
-    let sessions: Vec<TableSession> = asked.app.engine.store.find(find.clone()).await?;
+    let engine = &asked.app.engine;
+    let mut sessions: Vec<TableSession> = engine.store.find(find.clone()).await?;
     let next_cursor = paging::next_cursor(&find, &sessions);
+    sessions.retain(|session| readgate::may_see_session(engine, session, viewer.as_ref()).is_ok());
     let sessions: Vec<_> = sessions.into_iter().map(|session| session.shown_to(viewer.as_ref())).collect();
     Ok(answer::found(&SessionsFound { count: sessions.len(), sessions, next_cursor }))
 }
 
 /// What a session is asked for by its id: the tenant, and who looks.
 pub(crate) fn read_viewer(query: &Fields) -> Result<(TenantId, Option<ActorId>), Refusal> {
-    Ok((query.tenant("tenantId")?.unwrap_or_else(TenantId::standard), query.actor("viewerActorId")?))
+    Ok((query.tenant("tenantId")?.unwrap_or_else(TenantId::standard), readgate::viewer(query)?))
 }
 
 pub(crate) async fn by_id(PathId(id): PathId, asked: Asked) -> Result<Response, Problem> {
@@ -93,6 +96,7 @@ pub(crate) async fn by_id(PathId(id): PathId, asked: Asked) -> Result<Response, 
     };
     let own = found.filter(|session| session.tenant_id == tenant);
     let session = own.ok_or_else(|| session::not_found(&tenant, &id))?;
+    readgate::may_see_session(&asked.app.engine, &session, viewer.as_ref())?;
     Ok(answer::found(&SessionFound { session: session.shown_to(viewer.as_ref()) }))
 }
 

@@ -24,6 +24,7 @@ use crate::{
     input::{Asked, PathId, Sent},
     paging,
     problem::Problem,
+    readgate,
 };
 
 const LIMIT: usize = 200;
@@ -38,6 +39,7 @@ pub(crate) struct TasksAsked {
     state: Option<TaskState>,
     assignee: Option<ActorId>,
     created_by: Option<ActorId>,
+    viewer: Option<ActorId>,
     cursor: Option<OrderPlace>,
     limit: usize,
 }
@@ -50,6 +52,7 @@ impl TasksAsked {
             state: query.choice("state", &TaskState::NAMES)?,
             assignee: query.actor("assigneeActorId")?,
             created_by: query.actor("createdBy")?,
+            viewer: readgate::viewer(query)?,
             cursor: paging::cursor::<Task>(query)?,
             limit: query.limit(LIMIT, MAX_LIMIT)?,
         })
@@ -77,7 +80,10 @@ pub(crate) struct TasksFound {
 }
 
 pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
-    let find = TasksAsked::read(&asked.query)?.find();
+    let wanted = TasksAsked::read(&asked.query)?;
+    let (room, viewer) = (wanted.room.as_ref(), wanted.viewer.as_ref());
+    readgate::may_list(&asked.app.engine, &wanted.tenant, room, viewer).await?;
+    let find = wanted.find();
     let page = asked.app.engine.store.page::<Task>(find.clone()).await?;
     let next_cursor = paging::cursor_of(&find, &page);
     Ok(answer::found(&TasksFound { count: page.records.len(), tasks: page.records, next_cursor }))
@@ -86,11 +92,15 @@ pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
 /// Whose task is asked for.
 pub(crate) struct TaskAsked {
     tenant: TenantId,
+    viewer: Option<ActorId>,
 }
 
 impl TaskAsked {
     pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
-        Ok(Self { tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard) })
+        Ok(Self {
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            viewer: readgate::viewer(query)?,
+        })
     }
 }
 
@@ -111,8 +121,10 @@ async fn find(store: &Store, tenant: &TenantId, id: &str) -> Result<Task, Proble
 }
 
 pub(crate) async fn by_id(PathId(id): PathId, asked: Asked) -> Result<Response, Problem> {
-    let TaskAsked { tenant } = TaskAsked::read(&asked.query)?;
-    let task = find(&asked.app.engine.store, &tenant, &id).await?;
+    let TaskAsked { tenant, viewer } = TaskAsked::read(&asked.query)?;
+    let engine = &asked.app.engine;
+    let task = find(&engine.store, &tenant, &id).await?;
+    readgate::may_read(engine, &tenant, &task.room_id, viewer.as_ref()).await?;
     Ok(answer::found(&TaskFound { task }))
 }
 
@@ -146,7 +158,7 @@ pub(crate) async fn hand_over(PathId(id): PathId, sent: Sent) -> Result<Response
 
 /// What a list of handoffs is asked for.
 pub(crate) struct HandoffsAsked {
-    tenant: TenantId,
+    task: TaskAsked,
     cursor: Sequence,
     limit: usize,
 }
@@ -154,7 +166,7 @@ pub(crate) struct HandoffsAsked {
 impl HandoffsAsked {
     pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
         Ok(Self {
-            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            task: TaskAsked::read(query)?,
             cursor: query.sequence("cursor")?.unwrap_or(Sequence::START),
             limit: query.limit(HANDOFF_LIMIT, MAX_HANDOFF_LIMIT)?,
         })
@@ -171,9 +183,12 @@ pub(crate) struct HandoffsEnd {
 }
 
 pub(crate) async fn handoffs(PathId(id): PathId, asked: Asked) -> Result<Response, Problem> {
-    let HandoffsAsked { tenant, cursor, limit } = HandoffsAsked::read(&asked.query)?;
-    let store = &asked.app.engine.store;
-    let task_id = find(store, &tenant, &id).await?.task_id;
+    let HandoffsAsked { task: TaskAsked { tenant, viewer }, cursor, limit } =
+        HandoffsAsked::read(&asked.query)?;
+    let engine = &asked.app.engine;
+    let store = &engine.store;
+    let Task { task_id, room_id, .. } = find(store, &tenant, &id).await?;
+    readgate::may_read(engine, &tenant, &room_id, viewer.as_ref()).await?;
     let places: Vec<HandoffPlace> = store.find(HandoffPlace::after(task_id, cursor, limit)).await?;
     let events = store.events_at(places.iter().map(|place| place.sequence).collect()).await?;
     let next_cursor = events.last().map_or(cursor, |event| event.sequence);

@@ -16,7 +16,7 @@ fn say(client: &Client, key: Option<&str>, actor: &str, text: Value) -> Request 
 }
 
 /// CONTRACT 3.1 and 3.4 row 1: everything is wrong with a command; each time the first thing is mended, the next is told.
-/// (That the gate of private tables comes before all of these is told where sessions are.)
+/// (At a private table its gate comes before these: `order_at_tables`.)
 #[tokio::test]
 async fn the_first_that_is_wrong_is_told() {
     let server = launch().env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 1).env("MOD_COOLDOWN_MS", 0).start().await;

@@ -12,11 +12,14 @@ use agentcafe_domain::{
 };
 use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_store::{Envelope, Options, Store};
-use agentcafe_testkit::{Client, Launch, Method, json};
+use agentcafe_testkit::{Client, Launch, Method, Reaction, Receiver, eventually, json};
 use serde_json::Map;
 use tempfile::TempDir;
 
-use crate::{cafe, launch};
+use crate::{
+    cafe, launch,
+    tables::{SOON, act, text},
+};
 
 /// Puts a private table into a store: the room `den`, and a session of Nova's to which Kai is invited.
 struct Open {
@@ -85,7 +88,7 @@ async fn den(features: &[&str], for_ms: i64) -> (TempDir, Launch) {
 }
 
 /// What is read of the den.
-const OF_THE_DEN: [&str; 10] = [
+const OF_THE_DEN: [&str; 16] = [
     "/v1/events?roomId=den",
     "/v1/timeline?roomId=den",
     "/v1/mentions?roomId=den",
@@ -96,6 +99,12 @@ const OF_THE_DEN: [&str; 10] = [
     "/v1/memory/local?roomId=den",
     "/v1/collaboration/score?roomId=den",
     "/v1/snapshots/room?roomId=den",
+    "/v1/tasks?roomId=den",
+    "/v1/objects?roomId=den",
+    "/v1/rooms/context/pin?roomId=den",
+    "/v1/rooms/context/history?roomId=den",
+    "/v1/operator/overrides?roomId=den",
+    "/v1/operator/audit?roomId=den",
 ];
 
 /// RULINGS A11: where reads are gated, only those at a private table read what happens there, as viewers; whose events
@@ -133,6 +142,104 @@ async fn only_members_read_a_gated_table() {
     let _ = outsider.unwrap_err().refusal(403, "ERR_FORBIDDEN");
     let mut stream = client.stream(&format!("{stream}&viewerActorId=Kai")).await;
     assert_eq!(stream.next_event().await.data["type"], "snapshot_created");
+}
+
+/// RULINGS A11: where reads are gated, what is read by its id is read by those at the table it belongs to; a session by its owner and
+/// its guests.
+#[tokio::test]
+async fn only_members_read_a_thing_of_a_gated_table() {
+    let (_directory, launch) = den(&["task_board", "shared_objects"], 3_600_000).await;
+    let server = launch.env("PRIVATE_TABLE_READ_GATE", "members").start().await;
+    let client = server.client();
+    let task = act(&client, "Nova", "/v1/tasks", json!({"title": "Sweep"})).await.data()["task"].clone();
+    let object = act(&client, "Nova", "/v1/objects", json!({"content": "x"})).await.data()["object"].clone();
+    let sessions = async |viewer: &str| {
+        client.get(&format!("/v1/table-sessions?roomId=den{viewer}")).await.data().clone()
+    };
+    let session = sessions("&viewerActorId=Nova").await["sessions"][0].clone();
+    assert!(session["paymentProvider"].is_string(), "the owner sees the payment: {session}");
+    let things = [
+        format!("/v1/tasks/{}", text(&task["taskId"])),
+        format!("/v1/tasks/{}/handoffs", text(&task["taskId"])),
+        format!("/v1/objects/{}", text(&object["objectId"])),
+        format!("/v1/table-sessions/{}", text(&session["sessionId"])),
+    ];
+    for thing in things {
+        for viewer in ["Nova", "Kai"] {
+            assert_eq!(client.get(&format!("{thing}?viewerActorId={viewer}")).await.status, 200, "{thing}");
+        }
+        let answer = client.get(&format!("{thing}?viewerActorId=Eve")).await;
+        let details = answer.refusal(403, "ERR_FORBIDDEN");
+        assert_eq!(
+            (&details["action"], &details["roomId"], &details["sessionId"]),
+            (&json!("read"), &json!("den"), &session["sessionId"]),
+            "{thing}"
+        );
+        assert_eq!(
+            client.get(&thing).await.refusal(400, "ERR_MISSING_FIELD")["field"],
+            "viewerActorId",
+            "{thing}"
+        );
+        let foreign = client.get(&format!("{thing}?viewerActorId=Nova&tenantId=acme")).await;
+        let _ = foreign.refusal(404, "ERR_NOT_FOUND");
+    }
+    for (viewer, count) in [("&viewerActorId=Kai", 1), ("&viewerActorId=Eve", 0), ("", 0)] {
+        assert_eq!(sessions(viewer).await["count"], count, "{viewer}");
+    }
+}
+
+/// RULINGS A11, B16: who moderates a gated table reads what operators did there, though it does not sit there; nothing else.
+#[tokio::test]
+async fn operators_read_what_operators_did() {
+    let (_directory, launch) = den(&[], 3_600_000).await;
+    let server = launch.env("PRIVATE_TABLE_READ_GATE", "members").start().await;
+    let client = server.client();
+    let _ = act(&client, "Op", "/v1/permissions", json!({"canModerate": true})).await.data();
+    for (read, status) in [
+        ("/v1/operator/overrides?roomId=den&viewerActorId=Op", 200),
+        ("/v1/operator/overrides?roomId=den&operatorId=Op", 200),
+        ("/v1/operator/audit?roomId=den&viewerActorId=Op", 200),
+        ("/v1/operator/audit?roomId=den&viewerActorId=Eve", 403),
+        ("/v1/tasks?roomId=den&viewerActorId=Op", 403),
+        ("/v1/events?roomId=den&viewerActorId=Op", 403),
+    ] {
+        assert_eq!(client.get(read).await.status, status, "{read}");
+    }
+}
+
+/// RULINGS A11: what was sent to webhooks, and what could not be, tells of a gated table to those at it only.
+#[tokio::test]
+async fn only_members_read_what_was_sent_of_a_gated_table() {
+    let (_directory, launch) = den(&["event_subscriptions"], 3_600_000).await;
+    let server = launch.env("PRIVATE_TABLE_READ_GATE", "members").start().await;
+    let client = server.client();
+    let receiver = Receiver::start().await;
+    receiver.always("/hook", Reaction::status(500));
+    for room in ["den", "main"] {
+        let body = json!({"roomId": room, "actorId": "Nova", "targetUrl": receiver.url("/hook"), "maxRetries": 0,
+            "eventTypes": ["order_changed"]});
+        let _ = client.act("/v1/subscriptions", body).await.data();
+        order(&client, "default", room).await;
+    }
+    for (path, list) in [("/v1/subscriptions/dlq", "dlq"), ("/v1/subscriptions/deliveries", "deliveries")] {
+        let rooms = async |viewer: &str| {
+            let page = client.get(&format!("{path}{viewer}")).await.data().clone();
+            let entries = page[list].as_array().expect("a list").clone();
+            assert_eq!(page["count"], entries.len());
+            let mut rooms: Vec<String> =
+                entries.iter().map(|entry| text(&entry["roomId"]).to_owned()).collect();
+            rooms.sort_unstable();
+            rooms
+        };
+        eventually("both rooms are told of", SOON, async || {
+            (rooms("?viewerActorId=Nova").await == ["den", "main"]).then_some(())
+        })
+        .await;
+        assert_eq!(rooms("?viewerActorId=Kai").await, ["den", "main"], "{path}");
+        for outsider in ["?viewerActorId=Eve", ""] {
+            assert_eq!(rooms(outsider).await, ["main"], "{path} {outsider}");
+        }
+    }
 }
 
 /// CONTRACT 9.7 and 5.2, RULINGS A11: a replay of a private table needs a seat and a plan with the feature, whether reads are
@@ -194,13 +301,17 @@ async fn a_stream_ends_with_its_table() {
 }
 
 /// Every read of a room's data, without the room.
-const READS: [&str; 6] = [
+const READS: [&str; 10] = [
     "/v1/events?",
     "/v1/timeline?",
     "/v1/mentions?",
     "/v1/events/poll?timeoutMs=0&",
     "/v1/presence?",
     "/v1/presence/last-seen?",
+    "/v1/tasks?",
+    "/v1/objects?",
+    "/v1/operator/overrides?",
+    "/v1/operator/audit?",
 ];
 
 async fn order(client: &Client, tenant: &str, room: &str) {
@@ -231,7 +342,14 @@ async fn a_gated_reading_names_a_room() {
         let mut stream = client.stream(&format!("{stream}?roomId=main")).await;
         assert_eq!(stream.next_event().await.data["type"], "order_changed");
     }
-    let of_rooms = ["/v1/bootstrap", "/v1/replay", "/v1/memory/local", "/v1/collaboration/score"];
+    let of_rooms = [
+        "/v1/bootstrap",
+        "/v1/replay",
+        "/v1/memory/local",
+        "/v1/collaboration/score",
+        "/v1/rooms/context/pin",
+        "/v1/rooms/context/history",
+    ];
     for read in of_rooms {
         assert_eq!(client.get(read).await.status, 200, "{read}: main is the room if none is named");
     }

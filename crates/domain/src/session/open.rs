@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use super::{SessionStatus, TableSession, end, guests, read_invited};
 use crate::{
@@ -135,28 +134,29 @@ impl OpenTable {
             return Ok(room.clone());
         }
         // The end of the id is random, its beginning is the time. An errand must not change it: it comes from the request.
-        let id = moment.request.map_or_else(|| moment.fresh_id(), |request| Uuid::from_bytes(request.key));
-        let id = id.simple().to_string();
+        let id = payment::purchase(moment)?.unwrap_or_else(|| moment.fresh_id()).simple().to_string();
         let name = format!("private-{}", &id[id.len() - ROOM_NAME_CHARS..]);
         RoomId::parse(&name).map_err(|why| Refusal::invalid("roomId", why.to_string()).into())
     }
 
-    /// The room, if it may have a session: it is new, or private and nobody else's.
-    fn room_for(&self, moment: &Moment<'_>, actor: &ActorInRoom) -> Result<Option<Room>, Halt> {
-        let Some(room) = moment.get::<Room>(actor.room_key())? else { return Ok(None) };
-        if room.room_type != RoomType::PrivateTable {
-            return Err(Refusal::new(Code::Validation)
+    /// The room, if it may have a session: it is new, or nobody else's, not paused, and private.
+    fn room_for(moment: &Moment<'_>, actor: &ActorInRoom) -> Result<Option<Room>, Halt> {
+        let room = moment.get::<Room>(actor.room_key())?;
+        let owner = room.as_ref().and_then(|room| room.owner_actor_id.as_ref());
+        if owner.is_some_and(|owner| *owner != actor.actor_id) {
+            let refusal = Refusal::new(Code::Forbidden).saying("the room belongs to somebody else");
+            return Err(actor.describe(refusal).with("action", ACTION).into());
+        }
+        policy::not_overridden(moment, actor, ACTION)?;
+        match room {
+            Some(room) if room.room_type != RoomType::PrivateTable => Err(Refusal::new(Code::Validation)
                 .saying("the room is no private table; POST /v1/rooms makes it one")
                 .with("tenantId", actor.tenant_id.as_str())
                 .with("roomId", actor.room_id.as_str())
                 .with("roomType", room.room_type.as_str())
-                .into());
+                .into()),
+            room => Ok(room),
         }
-        if room.owner_actor_id.as_ref().is_some_and(|owner| *owner != actor.actor_id) {
-            let refusal = Refusal::new(Code::Forbidden).saying("the room belongs to somebody else");
-            return Err(actor.describe(refusal).with("action", ACTION).into());
-        }
-        Ok(Some(room))
     }
 
     /// Ends the room's session if its time has run out and nobody has said so yet.
@@ -181,9 +181,10 @@ impl OpenTable {
             room_id: self.room_id(moment)?,
             actor_id: self.actor_id.clone(),
         };
-        let existing = self.room_for(moment, &actor)?;
-        policy::not_overridden(moment, &actor, ACTION)?;
-        Self::make_way(moment, &actor)?;
+        let existing = Self::room_for(moment, &actor)?;
+        if existing.is_some() {
+            Self::make_way(moment, &actor)?;
+        }
         let payer = ActorInRoom { actor_id: self.owner_actor_id.clone(), ..actor.clone() };
         let paid = payment::settle(moment, &payer, &self.offer, self.amount)?;
         let before = moment.effects.events.len();

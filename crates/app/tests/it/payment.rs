@@ -1,0 +1,343 @@
+//! Paying for private tables: what a payment provider is asked, what its answers mean, and that nobody pays twice.
+
+use std::{net::TcpListener, sync::Arc};
+
+use agentcafe_testkit::{Answer, Client, Launch, Method, Reaction, Receiver, Value, fresh_key, json};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use tokio::{sync::Notify, task::JoinSet};
+
+use crate::{launch, log, tables::text};
+
+const PAY: &str = "/pay";
+const SESSIONS: &str = "/v1/table-sessions";
+
+/// A server whose payment provider is this receiver.
+fn paying(provider: &Receiver) -> Launch {
+    launch()
+        .env("PRIVATE_TABLE_PAYMENT_MODE", "webhook")
+        .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_URL", provider.url(PAY))
+        .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS", 30_000)
+}
+
+/// A provider that answers the next requests so, and a server that asks it.
+async fn till(answers: impl IntoIterator<Item = Value>) -> (Receiver, agentcafe_testkit::Server, Client) {
+    let provider = Receiver::start().await;
+    provider.next(PAY, answers.into_iter().map(|answer| Reaction::json(200, &answer)));
+    let server = paying(&provider).start().await;
+    let client = server.client();
+    (provider, server, client)
+}
+
+/// Nova's order of a plan for the room `den`, with these fields beside.
+fn order(plan: &str, fields: Value) -> Value {
+    let mut body = json!({"actorId": "Nova", "planId": plan, "roomId": "den"});
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+async fn buy(client: &Client, key: &str, plan: &str) -> Answer {
+    client.post(SESSIONS, key, order(plan, json!({}))).await
+}
+
+/// The payment ids of the charges that have come.
+fn charges(provider: &Receiver) -> Vec<String> {
+    let received = provider.received(PAY);
+    let ids = received.iter().map(|request| {
+        let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+        assert_eq!(text(&body["paymentId"]), request.header("idempotency-key"), "the same in both places");
+        text(&body["paymentId"]).to_owned()
+    });
+    ids.collect()
+}
+
+async fn end(client: &Client, session: &Value) {
+    let path = format!("{SESSIONS}/{}", text(&session["sessionId"]));
+    let body = json!({"actorId": "Nova", "status": "ended"});
+    let ended = client.request(Method::PATCH, &path).key(&fresh_key()).json(&body).send().await;
+    let _ = ended.data();
+}
+
+/// CONTRACT 5.3, RULINGS A8 and A9: what the provider is asked, and what its answer becomes; the proof goes to it alone.
+#[tokio::test]
+async fn the_provider_is_asked() {
+    let told = json!({"paid": true, "provider": "till", "paymentRef": "till-1", "amountUsd": 5});
+    let (provider, _server, client) = till([told, json!({"ok": true})]).await;
+    let body = order(
+        "espresso",
+        json!({"ownerActorId": "Kai", "paymentProof": "card 4711", "paymentRef": "bill-7"}),
+    );
+    let request = client.request(Method::POST, SESSIONS).header("x-request-id", "req-1");
+    let answer = request.key("k").json(&body).send().await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let received = provider.received(PAY);
+    let asked: Value = serde_json::from_slice(&received[0].body).expect("JSON");
+    let want = json!({
+        "paymentId": received[0].header("idempotency-key"), "tenantId": "default", "roomId": "den",
+        "ownerActorId": "Kai", "paymentProof": "card 4711", "paymentRef": "bill-7", "amountUsd": 3
+    });
+    assert_eq!(asked, want);
+    assert_eq!(
+        (received[0].header("content-type"), received[0].header("x-request-id")),
+        ("application/json", "req-1")
+    );
+    assert_eq!(received[0].header("x-agentcafe-signature"), "", "there is no secret to sign with");
+    let session = &answer.data()["session"];
+    assert_eq!(
+        (&session["paymentProvider"], &session["paymentRef"], &session["paymentAmountUsd"]),
+        (&json!("till"), &json!("till-1"), &json!(5))
+    );
+    let events = log(&client).await;
+    assert!(!answer.text.contains("4711") && !json!(events).to_string().contains("4711"));
+
+    let room = json!({"actorId": "Nova", "roomId": "attic", "roomType": "private_table", "paymentRef": "b"});
+    let made = client.act("/v1/rooms", room.clone()).await;
+    let paid = json!({"verified": true, "provider": "webhook", "ref": "b", "amountUsd": 3.5});
+    assert_eq!(made.data()["payment"], paid, "what the provider does not say");
+    assert_eq!(client.act("/v1/rooms", room).await.data()["payment"], json!(null), "it is private already");
+    assert_eq!(charges(&provider).len(), 2);
+}
+
+/// CONTRACT 5.3, RULINGS A10: a room without a name gets one before the provider is asked, and keeps it.
+#[tokio::test]
+async fn a_room_without_a_name_is_paid_for() {
+    let (provider, _server, client) = till([json!({"paid": true})]).await;
+    let body = json!({"actorId": "Nova", "planId": "espresso"});
+    let answer = client.post(SESSIONS, "k", body).await;
+    let asked: Value = serde_json::from_slice(&provider.received(PAY)[0].body).expect("JSON");
+    assert_eq!(answer.data()["room"]["roomId"], asked["roomId"]);
+}
+
+/// CONTRACT 5.3, RULINGS A20, B14: only a 2xx with a true `paid`, or else `ok`, is a payment; redirects are not followed. The key
+/// stays free, and all attempts under it are the same payment.
+#[tokio::test]
+async fn only_what_is_paid_counts() {
+    let (provider, _server, client) = till([]).await;
+    let cases = [
+        (Reaction::json(200, &json!({"paid": "true"})), 200, json!(null)),
+        (Reaction::json(200, &json!({"paid": 1, "ok": true})), 200, json!(null)),
+        (Reaction::json(200, &json!({"paid": false, "message": "no funds"})), 200, json!("no funds")),
+        (Reaction::json(402, &json!({"paid": true, "error": "expired"})), 402, json!("expired")),
+        (Reaction::json(500, &json!({"paid": true})), 500, json!(null)),
+        (Reaction::json(200, &json!([true])), 200, json!(null)),
+        (Reaction::status(200), 200, json!(null)),
+        (Reaction::status(307).header("location", &provider.url("/elsewhere")), 307, json!(null)),
+    ];
+    let count = cases.len();
+    for (reaction, status, message) in cases {
+        provider.next(PAY, [reaction]);
+        let refused = buy(&client, "k", "espresso").await;
+        let mut details = refused.refusal(402, "ERR_PAYMENT_REQUIRED").clone();
+        assert!(details["correlationId"].take().is_string());
+        let want =
+            json!({"mode": "webhook", "status": status, "providerMessage": message, "correlationId": null});
+        assert_eq!(details, want);
+    }
+    assert!(provider.received("/elsewhere").is_empty());
+    assert!(log(&client).await.is_empty(), "nothing was written");
+    provider.next(PAY, [Reaction::json(200, &json!({"paid": true}))]);
+    assert_eq!(buy(&client, "k", "espresso").await.status, 201);
+    let ids = charges(&provider);
+    assert_eq!((ids.len(), ids.iter().all(|id| *id == ids[0])), (count + 1, true), "{ids:?}");
+}
+
+/// CONTRACT 5.3: a provider that says nothing, is not there, or is not set.
+#[tokio::test]
+async fn a_provider_that_cannot_be_asked() {
+    let provider = Receiver::start().await;
+    provider.always(PAY, Reaction::hang());
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let silent = paying(&provider).env("PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS", 250);
+    let absent =
+        paying(&provider).env("PRIVATE_TABLE_PAYMENT_WEBHOOK_URL", format!("http://{nobody}/secret"));
+    let unset = launch().env("PRIVATE_TABLE_PAYMENT_MODE", "webhook");
+    for (launch, field) in [(silent, "cause"), (absent, "cause"), (unset, "reason")] {
+        let server = launch.start().await;
+        let refused = buy(&server.client(), "k", "espresso").await;
+        let details = refused.refusal(402, "ERR_PAYMENT_REQUIRED");
+        assert_eq!(details["mode"], "webhook");
+        assert!(details[field].is_string() && !refused.text.contains("secret"), "{}", refused.text);
+    }
+}
+
+/// RULINGS A7: the amount is what the provider took. Less than the price is refused, and not asked for again; an amount that is
+/// none is no payment.
+#[tokio::test]
+async fn what_the_provider_took_must_be_enough() {
+    let (provider, _server, client) = till([
+        json!({"paid": true, "amountUsd": 2.5}),
+        json!({"paid": true, "amountUsd": "a lot"}),
+        json!({"paid": true, "amountUsd": "3.00"}),
+    ])
+    .await;
+    for _ in 0..2 {
+        let refused = buy(&client, "k", "espresso").await;
+        let details = refused.refusal(402, "ERR_PAYMENT_REQUIRED");
+        assert_eq!(
+            (&details["reason"], &details["value"], &details["min"]),
+            (&json!("amount"), &json!(2.5), &json!(3.0))
+        );
+        assert_eq!(charges(&provider).len(), 1, "charged once");
+    }
+    let senseless = buy(&client, "l", "espresso").await;
+    assert!(senseless.refusal(402, "ERR_PAYMENT_REQUIRED")["cause"].is_string());
+    let session = buy(&client, "l", "espresso").await.data()["session"].clone();
+    assert_eq!(session["paymentAmountUsd"], 3);
+    let ids = charges(&provider);
+    assert!(ids[0] != ids[1] && ids[1] == ids[2], "{ids:?}");
+}
+
+/// CONTRACT 9.15: what is refused anyway is refused before anybody pays.
+#[tokio::test]
+async fn nobody_pays_for_what_is_refused() {
+    let (provider, _server, client) = till([]).await;
+    let _ = client.act("/v1/rooms", json!({"actorId": "Nova", "roomId": "lobby"})).await.data();
+    let grant = json!({"roomId": "paused", "actorId": "Op", "canModerate": true});
+    let _ = client.act("/v1/permissions", grant).await.data();
+    let pause = json!({"roomId": "paused", "operatorId": "Op", "action": "pause_room"});
+    let _ = client.act("/v1/operator/overrides", pause).await.data();
+    let cases = [
+        (json!({"roomId": "lobby"}), 400, "ERR_VALIDATION"),
+        (json!({"roomId": "paused"}), 423, "ERR_OPERATOR_OVERRIDE_BLOCKED"),
+        (json!({"paymentAmountUsd": 2.99}), 402, "ERR_PAYMENT_REQUIRED"),
+        (json!({"expiresAt": "2020-01-01T00:00:00Z"}), 400, "ERR_OUT_OF_BOUNDS"),
+    ];
+    for (fields, status, code) in cases {
+        let _ = client.act(SESSIONS, order("espresso", fields)).await.refusal(status, code);
+    }
+    let private = json!({"actorId": "Nova", "roomId": "lobby", "roomType": "private_table"});
+    for (name, value, status, code) in [
+        ("paymentAmountUsd", json!(3.49), 402, "ERR_PAYMENT_REQUIRED"),
+        ("actorId", json!("Kai"), 403, "ERR_FORBIDDEN"),
+    ] {
+        let mut body = private.clone();
+        body[name] = value;
+        let _ = client.act("/v1/rooms", body).await.refusal(status, code);
+    }
+    assert!(charges(&provider).is_empty());
+}
+
+/// RULINGS A20: with a secret, what the provider is asked is signed: the HMAC of the very bytes.
+#[tokio::test]
+async fn the_question_is_signed() {
+    let provider = Receiver::start().await;
+    provider.next(PAY, [Reaction::json(200, &json!({"paid": true}))]);
+    let server = paying(&provider).env("PRIVATE_TABLE_PAYMENT_WEBHOOK_SECRET", "hush").start().await;
+    assert_eq!(buy(&server.client(), "k", "espresso").await.status, 201);
+    let received = provider.received(PAY).remove(0);
+    let mac = Hmac::<Sha256>::new_from_slice(b"hush").expect("any length").chain_update(&received.body);
+    let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(received.header("x-agentcafe-signature"), hex);
+}
+
+/// RULINGS A9, D1: copies at once are one payment and one session, and all get the same answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_at_once_pay_once() {
+    let provider = Receiver::start().await;
+    let let_go = Arc::new(Notify::new());
+    provider.next(PAY, [Reaction::json(200, &json!({"paid": true, "paymentRef": "one"})).held(&let_go)]);
+    let server = paying(&provider).start().await;
+    let client = server.client();
+    let mut copies = JoinSet::new();
+    for _ in 0..20 {
+        let client = client.clone();
+        copies.spawn(async move { buy(&client, "k", "espresso").await });
+    }
+    provider.wait(PAY, 1).await;
+    let_go.notify_one();
+    let answers = copies.join_all().await;
+    for answer in &answers {
+        assert_eq!((answer.status, &answer.text), (201, &answers[0].text));
+    }
+    let replays = answers.iter().filter(|answer| answer.header("x-idempotent-replay") == Some("true"));
+    assert_eq!((replays.count(), charges(&provider).len(), log(&client).await.len()), (19, 1, 2));
+}
+
+/// RULINGS A9: the server dies while the provider takes the money; the same request, sent again, is the same payment.
+#[tokio::test]
+async fn a_payment_survives_the_server() {
+    let provider = Receiver::start().await;
+    provider.next(PAY, [Reaction::hang(), Reaction::json(200, &json!({"paid": true}))]);
+    let mut server = paying(&provider).start().await;
+    let request = server.client().request(Method::POST, SESSIONS).key("k");
+    let request = request.json(&order("espresso", json!({})));
+    let lost = tokio::spawn(request.try_send());
+    provider.wait(PAY, 1).await;
+    server.kill();
+    assert!(lost.await.expect("a task").is_err(), "no answer");
+    server.restart().await;
+    let client = server.client();
+    assert!(log(&client).await.is_empty(), "nothing has happened yet");
+    let answer = buy(&client, "k", "espresso").await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    assert_eq!(buy(&client, "k", "espresso").await.text, answer.text);
+    let ids = charges(&provider);
+    assert_eq!((ids.len(), &ids[0]), (2, &ids[1]));
+    assert_eq!(log(&client).await.len(), 2, "one room, one session");
+}
+
+/// RULINGS A9: who has paid for a table that was taken meanwhile has paid: the payment is recorded, whatever becomes of the server,
+/// and opens the table later; but not one that costs more.
+#[tokio::test]
+async fn a_payment_outlives_its_refusal() {
+    let provider = Receiver::start().await;
+    let let_go = Arc::new(Notify::new());
+    let held = Reaction::json(200, &json!({"paid": true, "paymentRef": "mine"})).held(&let_go);
+    provider.next(PAY, [held, Reaction::json(200, &json!({"paid": true, "paymentRef": "other"}))]);
+    let mut server = paying(&provider).start().await;
+    let slow = server.client();
+    let slow = tokio::spawn(async move { buy(&slow, "slow", "espresso").await });
+    provider.wait(PAY, 1).await;
+    let quick = buy(&server.client(), "quick", "espresso").await.data()["session"].clone();
+    let_go.notify_one();
+    let refused = slow.await.expect("a task");
+    assert_eq!(refused.refusal(400, "ERR_VALIDATION")["sessionId"], quick["sessionId"]);
+    server.kill();
+    server.restart().await;
+    let client = server.client();
+    assert_eq!(buy(&client, "slow", "espresso").await.status, 400, "the table is still taken");
+    end(&client, &quick).await;
+    let dearer = buy(&client, "slow", "americano").await;
+    let details = dearer.refusal(402, "ERR_PAYMENT_REQUIRED");
+    assert_eq!((&details["value"], &details["min"]), (&json!(3.0), &json!(10.0)));
+    let opened = buy(&client, "slow", "espresso").await;
+    assert_eq!(opened.data()["session"]["paymentRef"], "mine");
+    assert_eq!(charges(&provider).len(), 2, "nobody was charged twice");
+}
+
+/// What was begun is finished, also if the client does not wait for it.
+#[tokio::test]
+async fn a_payment_does_not_need_its_client() {
+    let provider = Receiver::start().await;
+    let let_go = Arc::new(Notify::new());
+    provider.next(PAY, [Reaction::json(200, &json!({"paid": true})).held(&let_go)]);
+    let server = paying(&provider).start().await;
+    let gone = server.client();
+    let gone = tokio::spawn(async move { buy(&gone, "k", "espresso").await });
+    provider.wait(PAY, 1).await;
+    gone.abort();
+    let_go.notify_one();
+    let client = server.client();
+    let again = buy(&client, "k", "espresso").await;
+    assert_eq!((again.status, charges(&provider).len()), (201, 1), "{}", again.text);
+    assert_eq!(log(&client).await.len(), 2);
+}
+
+/// CONTRACT 5.3: where nothing is asked for, nothing is; what the client calls its payment is kept.
+#[tokio::test]
+async fn tables_may_be_free() {
+    let provider = Receiver::start().await;
+    let server = paying(&provider).env("PRIVATE_TABLE_PAYMENT_MODE", "off").start().await;
+    let client = server.client();
+    let session = buy(&client, "k", "espresso").await.data()["session"].clone();
+    assert_eq!(
+        (&session["paymentProvider"], &session["paymentRef"], &session["paymentAmountUsd"]),
+        (&json!("off"), &json!(null), &json!(3))
+    );
+    let room = json!({"actorId": "Nova", "roomId": "attic", "roomType": "private_table", "paymentRef": "b"});
+    let paid = json!({"verified": true, "provider": "off", "ref": "b", "amountUsd": 3.5});
+    assert_eq!(client.act("/v1/rooms", room).await.data()["payment"], paid);
+    assert!(charges(&provider).is_empty());
+}
