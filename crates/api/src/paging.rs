@@ -5,7 +5,7 @@ use agentcafe_domain::{
     record::{Cell, Find, OrderPlace, Record, StoredRecord},
     refusal::Refusal,
 };
-use agentcafe_store::RecordPage;
+use agentcafe_store::{ReadError, Store};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 
@@ -29,19 +29,22 @@ fn place(text: &str) -> Option<OrderPlace> {
     Some(OrderPlace { sorted_by: cells.next()??, key: cells.collect::<Option<_>>()? })
 }
 
-/// The `nextCursor` behind the last record of a full page; none if there is nothing more.
-pub(crate) fn next_cursor<R: Record>(find: &Find, page: &[R]) -> Option<String> {
-    let last = page.last().filter(|_| page.len() == find.limit)?;
-    Some(cursor_behind(find, last))
+/// The records that `find` selects, as many as a page holds, and the `nextCursor` behind them; none if there is nothing more.
+///
+/// # Errors
+/// The store cannot be read.
+pub(crate) async fn page<R: Record>(
+    store: &Store,
+    find: Find,
+) -> Result<(Vec<R>, Option<String>), ReadError> {
+    let page = store.page::<R>(find.clone()).await?;
+    let last = page.records.last().filter(|_| page.may_go_on);
+    let next_cursor = last.map(|last| cursor_behind(&find, last));
+    Ok((page.records, next_cursor))
 }
 
-/// The `nextCursor` of a page that may have been cut off before its limit; none if there is nothing more.
-pub(crate) fn cursor_of<R: Record>(find: &Find, page: &RecordPage<R>) -> Option<String> {
-    let last = page.records.last().filter(|_| page.may_go_on)?;
-    Some(cursor_behind(find, last))
-}
-
-fn cursor_behind<R: Record>(find: &Find, last: &R) -> String {
+/// The `nextCursor` behind a record.
+pub(crate) fn cursor_behind<R: Record>(find: &Find, last: &R) -> String {
     let OrderPlace { sorted_by, key } = find.position(&StoredRecord::of(last));
     let cells: Vec<Value> = std::iter::once(sorted_by)
         .chain(key)

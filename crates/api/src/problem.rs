@@ -111,3 +111,18 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RULINGS B11: a fault of ours is 500 `ERR_INTERNAL` with a general message and no details; what it was stands in the log. That a
+    /// panic in a rule becomes such a fault, and costs nobody else anything, the suite of the store proves (`faults`).
+    #[test]
+    fn a_fault_of_ours_says_nothing_of_itself() {
+        let problem = Problem::from(Failure::Internal("no such table: secrets at /var/lib/agentcafe"));
+        assert_eq!((problem.status().as_u16(), problem.refusal.code.as_str()), (500, "ERR_INTERNAL"));
+        assert_eq!(problem.refusal.message, Code::Internal.message());
+        assert!(problem.refusal.details.is_empty() && problem.retry_after_seconds.is_none());
+    }
+}

@@ -299,6 +299,10 @@ mod tests {
             let error = read(&[(name, value)]).map(|_| ()).unwrap_err();
             assert_eq!(error.name, name, "{error}");
         }
+        for value in ["ftp://bank/?key=s3cr3t", "//user:s3cr3t@bank"] {
+            let error = read(&[("PRIVATE_TABLE_PAYMENT_WEBHOOK_URL", value)]).map(|_| ()).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error}");
+        }
     }
 
     /// RULINGS K2 and the issue: 0 means 0; CONTRACT 23: other values below the minimum are raised to it.

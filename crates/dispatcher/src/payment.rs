@@ -35,7 +35,11 @@ pub(crate) async fn charge(client: &Client, provider: &PaymentProvider, charge: 
         .header("x-request-id", &charge.request_id)
         .header("idempotency-key", charge.payment_id.to_string());
     match answer(signed(request, provider.secret.as_ref(), &body).body(body)).await {
-        Ok((status, answer)) => verdict(status, &answer, charge.amount),
+        Ok((status, answer)) => {
+            let secrets = [charge.proof.as_ref(), provider.secret.as_ref()];
+            let secrets: Vec<&Secret> = secrets.into_iter().flatten().collect();
+            verdict(status, &answer, charge.amount, &secrets)
+        }
         Err(error) => {
             tracing::warn!(error = %error.without_url(), "the payment provider could not be asked");
             Charged::Unreachable { cause: "the payment provider could not be reached".to_owned() }
@@ -74,10 +78,15 @@ fn taken(answer: &Value, asked: Usd) -> Option<Usd> {
     }
 }
 
-/// What an answer to a charge of `asked` says: paid only if it says so, as a boolean.
-fn verdict(status: u16, answer: &Value, asked: Usd) -> Charged {
+/// What an answer to a charge of `asked` says: paid only if it says so, as a boolean. A text that repeats a secret is not taken
+/// over.
+fn verdict(status: u16, answer: &Value, asked: Usd, secrets: &[&Secret]) -> Charged {
     let text = |name: &str| {
         let text = answer.get(name).and_then(Value::as_str)?;
+        let tells = secrets.iter().any(|secret| secret.is_told_by(text));
+        if tells {
+            return None;
+        }
         Some(text.chars().take(MAX_TEXT_CHARS).collect::<String>())
     };
     let paid = answer.get("paid").or_else(|| answer.get("ok")) == Some(&Value::Bool(true));
@@ -111,7 +120,7 @@ mod tests {
             (500, json!({ "paid": true }), false),
         ];
         for (status, answer, want) in cases {
-            let verdict = verdict(status, &answer, Usd::from_cents(300));
+            let verdict = verdict(status, &answer, Usd::from_cents(300), &[]);
             assert_eq!(matches!(verdict, Charged::Paid { .. }), want, "{status} {answer}");
         }
     }
@@ -133,11 +142,26 @@ mod tests {
         ];
         for (mut answer, want) in cases {
             answer["paid"] = json!(true);
-            let got = match verdict(200, &answer, Usd::from_cents(300)) {
+            let got = match verdict(200, &answer, Usd::from_cents(300), &[]) {
                 Charged::Paid { amount, .. } => Some(amount),
                 _ => None,
             };
             assert_eq!(got, want.map(Usd::from_cents), "{answer}");
+        }
+    }
+
+    /// RULINGS A8 and A20: what a provider says is passed on, but not the proof, nor what it was signed with.
+    #[test]
+    fn a_provider_cannot_tell_a_secret() {
+        let secrets = [Secret::new("coffee_paid"), Secret::new("signing-key")];
+        let secrets: Vec<&Secret> = secrets.iter().collect();
+        let paid = json!({ "paid": true, "provider": "signing-key", "paymentRef": "ref coffee_paid" });
+        let asked = Usd::from_cents(300);
+        let nothing = Charged::Paid { provider: None, reference: None, amount: asked };
+        assert_eq!(verdict(200, &paid, asked, &secrets), nothing);
+        for (message, want) in [("no coffee_paid", None), ("no coffee", Some("no coffee".to_owned()))] {
+            let declined = Charged::Declined { status: 402, message: want };
+            assert_eq!(verdict(402, &json!({ "message": message }), asked, &secrets), declined);
         }
     }
 }

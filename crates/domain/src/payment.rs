@@ -181,9 +181,8 @@ impl Offer {
 
     /// What the client calls its payment; never what it proves it with.
     fn own_reference(&self) -> Option<String> {
-        let is_proof =
-            |text: &String| self.proof.as_ref().is_some_and(|proof| proof.expose() == text.as_str());
-        self.reference.clone().filter(|text| !is_proof(text))
+        let is_told = |text: &String| self.proof.as_ref().is_some_and(|proof| proof.is_told_by(text));
+        self.reference.clone().filter(|text| !is_told(text))
     }
 }
 
@@ -258,7 +257,7 @@ pub fn settle(
         PaymentMode::Stub { proof } => {
             let given = offer.proof.as_ref().map(|given| given.expose().trim());
             if given == Some(proof.expose().trim()) {
-                let reference = offer.own_reference().filter(|text| text != proof.expose());
+                let reference = offer.own_reference().filter(|text| !proof.is_told_by(text));
                 let reference = reference.unwrap_or_else(|| format!("stub_{}", moment.fresh_id()));
                 return Ok(paid("stub", Some(reference)));
             }

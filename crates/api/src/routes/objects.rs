@@ -77,12 +77,10 @@ pub(crate) struct ObjectsFound {
 
 pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
     let wanted = ObjectsAsked::read(&asked.query)?;
-    let (room, viewer) = (wanted.room.as_ref(), wanted.viewer.as_ref());
-    readgate::may_list(&asked.app.engine, &wanted.tenant, room, viewer).await?;
-    let find = wanted.find();
-    let page = asked.app.engine.store.page::<SharedObject>(find.clone()).await?;
-    let next_cursor = paging::cursor_of(&find, &page);
-    Ok(answer::found(&ObjectsFound { count: page.records.len(), objects: page.records, next_cursor }))
+    let (engine, room, viewer) = (&asked.app.engine, wanted.room.as_ref(), wanted.viewer.as_ref());
+    readgate::may_list(engine, &wanted.tenant, room, viewer).await?;
+    let (objects, next_cursor): (Vec<SharedObject>, _) = paging::page(&engine.store, wanted.find()).await?;
+    Ok(answer::found(&ObjectsFound { count: objects.len(), objects, next_cursor }))
 }
 
 /// Whose object is asked for.

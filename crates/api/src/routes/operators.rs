@@ -134,8 +134,7 @@ pub(crate) async fn overrides(asked: Asked) -> Result<Response, Problem> {
     }
     let find =
         Find::all::<RoomOverride>("updated_at", limit).newest_first().is("tenant_id", &tenant).behind(cursor);
-    let set: Vec<RoomOverride> = store.find(find.clone()).await?;
-    let next_cursor = paging::next_cursor(&find, &set);
+    let (set, next_cursor): (Vec<RoomOverride>, _) = paging::page(store, find).await?;
     let overrides: Vec<OverrideState> = set.into_iter().map(Into::into).collect();
     Ok(answer::found(&OverridesFound { count: overrides.len(), overrides, next_cursor }))
 }
@@ -204,7 +203,7 @@ pub(crate) async fn audit(asked: Asked) -> Result<Response, Problem> {
     let actor = audit.viewer.as_ref().or(audit.operator.as_ref());
     let viewer = Viewer { tenant: &audit.tenant, room: audit.room.as_ref(), actor };
     viewer.may_see(&asked.app, "operator_audit_read").await?;
-    let entries: Vec<AuditEntry> = asked.app.engine.store.find(audit.entries()).await?;
+    let (entries, _) = paging::page::<AuditEntry>(&asked.app.engine.store, audit.entries()).await?;
     let given = audit.cursor.unwrap_or(Sequence::START);
     Ok(answer::found(&AuditFound {
         count: entries.len(),

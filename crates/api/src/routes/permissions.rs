@@ -90,8 +90,7 @@ pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
         .is_if_given("room_id", room.as_ref())
         .is_if_given("actor_id", actor.as_ref())
         .behind(cursor);
-    let given: Vec<Permission> = store.find(find.clone()).await?;
-    let next_cursor = paging::next_cursor(&find, &given);
+    let (given, next_cursor): (Vec<Permission>, _) = paging::page(store, find).await?;
     let permissions: Vec<EffectivePermission> = given.into_iter().map(Into::into).collect();
     Ok(answer::found(&PermissionsFound { count: permissions.len(), permissions, next_cursor }))
 }

@@ -107,8 +107,7 @@ pub(crate) async fn history(asked: Asked) -> Result<Response, Problem> {
         .is("tenant_id", &tenant)
         .is("room_id", &room)
         .behind(cursor);
-    let history: Vec<PinnedContext> = asked.app.engine.store.find(find.clone()).await?;
-    let next_cursor = paging::next_cursor(&find, &history);
+    let (history, next_cursor): (Vec<PinnedContext>, _) = paging::page(&asked.app.engine.store, find).await?;
     let count = history.len();
     Ok(answer::found(&HistoryFound { tenant_id: tenant, room_id: room, history, count, next_cursor }))
 }

@@ -103,8 +103,7 @@ pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
         .is_if_given("actor_id", actor.as_ref())
         .is_if_given("is_active", active)
         .behind(cursor);
-    let presence: Vec<Presence> = store.find(find.clone()).await?;
-    let next_cursor = paging::next_cursor(&find, &presence);
+    let (presence, next_cursor): (Vec<Presence>, _) = paging::page(store, find).await?;
     Ok(answer::found(&PresencesFound { count: presence.len(), presence, next_cursor }))
 }
 

@@ -71,8 +71,7 @@ pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
     }
     let find =
         Find::all::<Profile>("updated_at", limit).newest_first().is("tenant_id", &tenant).behind(cursor);
-    let profiles: Vec<Profile> = asked.app.engine.store.find(find.clone()).await?;
-    let next_cursor = paging::next_cursor(&find, &profiles);
+    let (profiles, next_cursor): (Vec<Profile>, _) = paging::page(&asked.app.engine.store, find).await?;
     Ok(answer::found(&ProfilesFound { count: profiles.len(), profiles, next_cursor }))
 }
 

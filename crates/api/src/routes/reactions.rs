@@ -85,7 +85,8 @@ pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
     found.retain(|rule| reactions.is_pulled_by_type(rule));
     let is_cut = found.len() > reactions.limit;
     found.truncate(reactions.limit);
-    let next_cursor = if is_cut { paging::next_cursor(&find, &found) } else { None };
+    let last = found.last().filter(|_| is_cut);
+    let next_cursor = last.map(|last| paging::cursor_behind(&find, last));
     let subscriptions: Vec<_> = found.into_iter().map(|rule| rule.subscription).collect();
     Ok(answer::found(&ReactionsFound { count: subscriptions.len(), subscriptions, next_cursor }))
 }

@@ -80,8 +80,7 @@ pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
         .is_if_given("room_type", room_type.map(RoomType::as_str))
         .is_if_given("owner_actor_id", owner.as_ref())
         .behind(cursor);
-    let rooms: Vec<Room> = asked.app.engine.store.find(find.clone()).await?;
-    let next_cursor = paging::next_cursor(&find, &rooms);
+    let (rooms, next_cursor): (Vec<Room>, _) = paging::page(&asked.app.engine.store, find).await?;
     Ok(answer::found(&RoomsFound { count: rooms.len(), rooms, next_cursor }))
 }
 

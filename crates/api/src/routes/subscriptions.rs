@@ -159,8 +159,7 @@ pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
         .is_if_given("room_id", wanted.room.as_ref())
         .is_if_given("enabled", wanted.enabled)
         .behind(wanted.cursor.clone());
-    let mut page: Vec<Subscription> = store.find(find.clone()).await?;
-    let next_cursor = paging::next_cursor(&find, &page);
+    let (mut page, next_cursor): (Vec<Subscription>, _) = paging::page(store, find).await?;
     page.retain(|subscription| wanted.wants(subscription));
     let progress: Vec<Option<Progress>> = store.get_all(page.iter().map(Record::key).collect()).await?;
     let subscriptions: Vec<_> = page
@@ -215,8 +214,7 @@ pub(crate) async fn deliveries(asked: Asked) -> Result<Response, Problem> {
         .is_if_given("success", wanted.success)
         .behind(wanted.cursor);
     let engine = &asked.app.engine;
-    let mut deliveries: Vec<Delivery> = engine.store.find(find.clone()).await?;
-    let next_cursor = paging::next_cursor(&find, &deliveries);
+    let (mut deliveries, next_cursor): (Vec<Delivery>, _) = paging::page(&engine.store, find).await?;
     let place = |delivery: &Delivery| (delivery.tenant_id.clone(), delivery.room_id.clone());
     readgate::Rooms::seen_by(engine, wanted.viewer.as_ref()).retain(&mut deliveries, place).await?;
     Ok(answer::found(&DeliveriesFound { count: deliveries.len(), deliveries, next_cursor }))
@@ -260,8 +258,7 @@ pub(crate) async fn dlq(asked: Asked) -> Result<Response, Problem> {
         .is_if_given("status", wanted.status.map(DlqStatus::as_str))
         .behind(wanted.cursor);
     let engine = &asked.app.engine;
-    let mut dlq: Vec<DlqEntry> = engine.store.find(find.clone()).await?;
-    let next_cursor = paging::next_cursor(&find, &dlq);
+    let (mut dlq, next_cursor): (Vec<DlqEntry>, _) = paging::page(&engine.store, find).await?;
     let place = |entry: &DlqEntry| (entry.tenant_id.clone(), entry.room_id.clone());
     readgate::Rooms::seen_by(engine, wanted.viewer.as_ref()).retain(&mut dlq, place).await?;
     Ok(answer::found(&DlqFound { count: dlq.len(), dlq, next_cursor }))

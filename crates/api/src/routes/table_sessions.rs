@@ -76,8 +76,7 @@ pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
         .is_if_given("status", status.map(SessionStatus::as_str))
         .behind(cursor);
     let engine = &asked.app.engine;
-    let mut sessions: Vec<TableSession> = engine.store.find(find.clone()).await?;
-    let next_cursor = paging::next_cursor(&find, &sessions);
+    let (mut sessions, next_cursor): (Vec<TableSession>, _) = paging::page(&engine.store, find).await?;
     sessions.retain(|session| readgate::may_see_session(engine, session, viewer.as_ref()).is_ok());
     let sessions: Vec<_> = sessions.into_iter().map(|session| session.shown_to(viewer.as_ref())).collect();
     Ok(answer::found(&SessionsFound { count: sessions.len(), sessions, next_cursor }))

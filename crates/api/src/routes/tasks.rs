@@ -81,12 +81,10 @@ pub(crate) struct TasksFound {
 
 pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
     let wanted = TasksAsked::read(&asked.query)?;
-    let (room, viewer) = (wanted.room.as_ref(), wanted.viewer.as_ref());
-    readgate::may_list(&asked.app.engine, &wanted.tenant, room, viewer).await?;
-    let find = wanted.find();
-    let page = asked.app.engine.store.page::<Task>(find.clone()).await?;
-    let next_cursor = paging::cursor_of(&find, &page);
-    Ok(answer::found(&TasksFound { count: page.records.len(), tasks: page.records, next_cursor }))
+    let (engine, room, viewer) = (&asked.app.engine, wanted.room.as_ref(), wanted.viewer.as_ref());
+    readgate::may_list(engine, &wanted.tenant, room, viewer).await?;
+    let (tasks, next_cursor): (Vec<Task>, _) = paging::page(&engine.store, wanted.find()).await?;
+    Ok(answer::found(&TasksFound { count: tasks.len(), tasks, next_cursor }))
 }
 
 /// Whose task is asked for.

@@ -57,9 +57,11 @@ fn payment(environment: &Environment) -> Result<PaymentMode, BadSetting> {
 
 pub(super) fn provider(environment: &Environment) -> Result<PaymentProvider, BadSetting> {
     let (name, why) = (URL, "it must be an absolute http or https URL");
-    let url: Option<reqwest::Url> = environment.parsed(&[name], why)?;
-    if let Some(url) = url.as_ref().filter(|url| !matches!(url.scheme(), "http" | "https")) {
-        return Err(BadSetting { name, value: url.to_string(), why: why.to_owned() });
+    // The URL may hold a key.
+    let bad = || BadSetting { name, value: "…".to_owned(), why: why.to_owned() };
+    let url: Option<reqwest::Url> = environment.parsed(&[name], why).map_err(|_| bad())?;
+    if url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
+        return Err(bad());
     }
     Ok(PaymentProvider {
         url,

@@ -25,7 +25,7 @@ fn agentcafe(subcommand: &str, directory: &Path, arguments: &[&str]) -> Command 
 }
 
 /// What a store holds, as its export says.
-fn export(directory: &Path, arguments: &[&str]) -> String {
+pub(crate) fn export(directory: &Path, arguments: &[&str]) -> String {
     let output = agentcafe("export", directory, arguments).output().expect("the binary runs");
     assert!(output.status.success(), "{}", stderr(&output));
     String::from_utf8(output.stdout).expect("an export is text")

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// An operation's path with what its parameters hold in the example, or what is there, and its query.
-fn example_path(path: &str, operation: &Value, names: &Names) -> String {
+pub(crate) fn example_path(path: &str, operation: &Value, names: &Names) -> String {
     let (mut filled, mut query) = (path.to_owned(), Vec::new());
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         let (name, example) = (parameter["name"].as_str().unwrap(), &parameter["example"]);

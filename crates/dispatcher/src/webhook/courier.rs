@@ -114,7 +114,7 @@ impl Courier {
         let request = self.signed(self.client.post(url), parcel);
         match timeout(parcel.timeout, request.send()).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(explain(&error)),
+            Ok(Err(error)) => Err(explain(error.without_url())),
             Err(_) => Err("timeout".to_owned()),
         }
     }
@@ -148,9 +148,9 @@ async fn drain(mut response: Response) {
     }
 }
 
-/// What went wrong, in terms that say nothing about our network.
-fn explain(error: &reqwest::Error) -> String {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+/// What went wrong, in terms that say nothing about our network. The error is without its URL, which may hold a key.
+fn explain(error: reqwest::Error) -> String {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(inner) = cause {
         if let Some(refused) = inner.downcast_ref::<Refused>() {
             return refused.to_string();

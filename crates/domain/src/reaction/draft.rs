@@ -15,6 +15,8 @@ use crate::{
 pub(super) const MAX_TRIGGERS: usize = 50;
 /// The longest name of a trigger, in characters.
 const MAX_TRIGGER_CHARS: usize = 64;
+/// The largest metadata, in bytes of JSON: all rules of a tenant are looked at together.
+const MAX_METADATA_BYTES: usize = 4 << 10;
 /// The longest a subscription may rest, in milliseconds.
 const MAX_COOLDOWN_MS: i64 = 86_400_000;
 const STANDARD_COOLDOWN_MS: i64 = 1_000;
@@ -91,6 +93,11 @@ impl Reader<'_> {
     }
 }
 
+fn metadata(fields: &Fields) -> Result<Option<Map<String, Value>>, Refusal> {
+    let bounded = |object| act::bounded_object("metadata", object, MAX_METADATA_BYTES);
+    fields.object("metadata")?.map(bounded).transpose()
+}
+
 fn triggers(fields: &Fields, name: &'static str) -> Result<Vec<String>, Refusal> {
     let names = fields.texts(name, MAX_TRIGGERS)?.unwrap_or_default();
     if let Some(long) = names.iter().map(|name| name.chars().count()).find(|chars| *chars > MAX_TRIGGER_CHARS)
@@ -130,8 +137,7 @@ impl Draft {
         draft.cooldown_ms = body.named("cooldownMs", |fields, name| {
             Ok(fields.bounded(name, 0..=MAX_COOLDOWN_MS)?.unwrap_or(STANDARD_COOLDOWN_MS))
         })?;
-        draft.metadata =
-            body.named("metadata", |fields, _| Ok(act::metadata(fields)?.unwrap_or_default()))?;
+        draft.metadata = body.named("metadata", |fields, _| Ok(metadata(fields)?.unwrap_or_default()))?;
         Ok(draft)
     }
 

@@ -17,8 +17,6 @@ use crate::{
 const MAX_TYPES: usize = 64;
 /// The longest name of a type, in characters.
 const MAX_TYPE_CHARS: usize = 128;
-/// The largest metadata, in bytes of JSON.
-const MAX_METADATA_BYTES: usize = 64 << 10;
 
 /// The fields that a change may name.
 const NAMES: [&str; 10] = [
@@ -58,7 +56,7 @@ impl Settings {
             max_retries: max_retries(fields)?,
             backoff_ms: backoff_ms(fields)?,
             timeout_ms: timeout_ms(fields)?,
-            metadata: metadata(fields)?,
+            metadata: act::metadata(fields)?,
         })
     }
 
@@ -92,7 +90,7 @@ impl Settings {
         changed.backoff_ms = named("backoffMs").then(|| backoff_ms.unwrap_or(defaults.backoff_ms));
         let timeout_ms = timeout_ms(fields)?;
         changed.timeout_ms = named("timeoutMs").then(|| timeout_ms.unwrap_or(defaults.timeout_ms));
-        let metadata = metadata(fields)?;
+        let metadata = act::metadata(fields)?;
         changed.metadata = named("metadata").then(|| metadata.unwrap_or_default());
         Ok(changed)
     }
@@ -155,17 +153,4 @@ fn backoff_ms(fields: &Fields) -> Result<Option<u64>, Refusal> {
 
 fn timeout_ms(fields: &Fields) -> Result<Option<u64>, Refusal> {
     Ok(fields.bounded("timeoutMs", 500..=30_000)?.map(i64::unsigned_abs))
-}
-
-fn metadata(fields: &Fields) -> Result<Option<Map<String, Value>>, Refusal> {
-    let Some(metadata) = fields.object("metadata")? else { return Ok(None) };
-    let bytes = serde_json::to_vec(&metadata).map_or(usize::MAX, |json| json.len());
-    if bytes > MAX_METADATA_BYTES {
-        return Err(Refusal::new(Code::OutOfBounds)
-            .saying(format!("metadata has at most {MAX_METADATA_BYTES} bytes of JSON"))
-            .with("field", "metadata")
-            .with("max", MAX_METADATA_BYTES)
-            .with("value", bytes));
-    }
-    Ok(Some(metadata))
 }

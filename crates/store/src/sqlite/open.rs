@@ -79,9 +79,10 @@ pub(crate) fn open_writer(database: &Path) -> Result<Connection, OpenError> {
         connection.execute_batch(&layout).map_err(damaged)?;
     }
     check_owner(&connection, database)?;
+    // What is deleted may be a secret: its bytes are wiped, where that writes no page more.
     connection
         .execute_batch(&format!(
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;
+            "PRAGMA secure_delete=FAST; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;
              PRAGMA cache_size=-{WRITER_CACHE_KIB}; PRAGMA journal_size_limit=67108864;"
         ))
         .map_err(damaged)?;

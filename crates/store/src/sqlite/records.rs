@@ -134,13 +134,8 @@ pub(crate) fn find(connection: &Connection, find: &Find) -> rusqlite::Result<Vec
     find_within(connection, find, usize::MAX).map(|(found, _)| found)
 }
 
-/// The records that `find` selects: after the first, only as many as `max_bytes` of JSON hold. And whether a limit may have
-/// cut off more.
-pub(crate) fn find_within(
-    connection: &Connection,
-    find: &Find,
-    max_bytes: usize,
-) -> rusqlite::Result<(Vec<StoredRecord>, bool)> {
+/// The statement that selects what `find` does, and what is bound to it.
+fn selection(find: &Find) -> (String, Vec<&Cell>) {
     let table = find.table;
     let mut conditions: Vec<_> =
         find.conditions.iter().enumerate().map(|(at, one)| condition(one, at + 1)).collect();
@@ -161,6 +156,18 @@ pub(crate) fn find_within(
         table.key.join(", "),
         find.limit,
     );
+    (sql, values)
+}
+
+/// The records that `find` selects: after the first, only as many as `max_bytes` of JSON hold. And whether a limit may have
+/// cut off more.
+pub(crate) fn find_within(
+    connection: &Connection,
+    find: &Find,
+    max_bytes: usize,
+) -> rusqlite::Result<(Vec<StoredRecord>, bool)> {
+    let table = find.table;
+    let (sql, values) = selection(find);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values.into_iter().map(Bound)))?;
     let (mut found, mut bytes) = (Vec::new(), 0_usize);
@@ -203,4 +210,89 @@ pub(crate) fn delete(connection: &Connection, table: &Table, key: &Key) -> rusql
         let mut statement = connection.prepare_cached(&statements.delete)?;
         statement.execute(params_from_iter(key.iter().map(Bound))).map(|_| ())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use agentcafe_domain::{
+        actor::ActorInRoom,
+        command::Command,
+        fields::Fields,
+        gate,
+        inbox::AckMany,
+        pin::PinnedContext,
+        presence::{Expire, Presence},
+        reaction::StoredReaction,
+        record::Query,
+        rules::Rules,
+        session::{ExpireSessions, OpenTable},
+        snapshot::{Forget, Save, Scope},
+        time::Timestamp,
+        webhook::{Subscription, admission, delivery::DlqEntry},
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// How the database finds what is asked for.
+    fn plan(connection: &Connection, find: &Find) -> String {
+        let (sql, values) = selection(find);
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps =
+            statement.query_map(params_from_iter(values.into_iter().map(Bound)), |row| row.get(3)).unwrap();
+        steps.collect::<Result<Vec<String>, _>>().unwrap().join("; ")
+    }
+
+    fn body(value: Value) -> Fields {
+        Fields::of_body(value.as_object().cloned().unwrap())
+    }
+
+    /// The lists that commands surely read.
+    fn lists_of(command: &dyn Command) -> Vec<Find> {
+        let many = |query| if let Query::Many(find) = query { Some(find) } else { None };
+        command.reads().into_iter().filter_map(many).collect()
+    }
+
+    /// A turn never scans a table: what commands look for in lists is found by a key or an index, from the first to the last.
+    #[test]
+    fn what_turns_look_for_has_an_index() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("migrations/0001_initial.sql")).unwrap();
+        let (at, rules) = (ActorInRoom::read(&body(json!({"actorId": "Nova"}))).unwrap(), Rules::default());
+        let (tenant, room, now) = (&at.tenant_id, &at.room_id, Timestamp::from_millis(9));
+        let ack = |value| AckMany::read(&body(value)).unwrap();
+        let session = json!({"actorId": "Nova", "roomId": "den", "planId": "espresso"});
+        let snapshot = json!({"actorId": "Nova", "state": {}});
+        let commands: [Box<dyn Command>; 6] = [
+            Box::new(ack(json!({"actorId": "Nova", "upToCursor": 9}))),
+            Box::new(ack(json!({"actorId": "Nova", "roomId": "den", "upToCursor": 9}))),
+            Box::new(OpenTable::read(&body(session), &rules).unwrap()),
+            Box::new(Save::read(&body(snapshot), Scope::Agent).unwrap()),
+            Box::new(Expire { now }),
+            Box::new(ExpireSessions { now }),
+        ];
+        let mut finds: Vec<Find> = commands.iter().flat_map(|command| lists_of(command.as_ref())).collect();
+        finds.extend([
+            Forget::due(now),
+            gate::active_session(tenant, room),
+            admission::sessions_of(tenant, room),
+            PinnedContext::active(tenant, room),
+            StoredReaction::at_work(tenant),
+            StoredReaction::any_at_work(),
+            DlqEntry::with_id(uuid::Uuid::nil()),
+            Find::all::<DlqEntry>("dlq_seq", 9)
+                .only("dlq_seq", Comparison::AtMost, 9_i64)
+                .is("status", "open"),
+            Find::all::<Subscription>("revision", 9).only("revision", Comparison::Above, 9_i64),
+            Find::all::<Presence>("updated_at", 9)
+                .is("tenant_id", tenant)
+                .is("room_id", room)
+                .is("is_active", true),
+        ]);
+        assert!(finds.len() >= 15, "{} lists", finds.len());
+        for find in finds {
+            let plan = plan(&connection, &find);
+            assert!(plan.starts_with("SEARCH") && !plan.contains("SCAN"), "{}: {plan}", find.table.name);
+        }
+    }
 }
