@@ -167,6 +167,7 @@ impl Command for Unsubscribe {
         let mut subscription = existing(moment, self.stored.id)?;
         Subject::of(&subscription).pass(moment, "event_subscription_delete")?;
         subscription.deleted = true;
+        counter::count_one_less(moment)?;
         put_changed(moment, &mut subscription)?;
         moment.delete::<Progress>(Subscription::key_of(subscription.id));
         moment.delete::<WebhookSecret>(Subscription::key_of(subscription.id));

@@ -5,7 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     command::{Halt, Moment},
     record::{Cell, Key, Query, Record, Table},
+    refusal::{Code, Refusal},
 };
+
+/// The most subscriptions of a café: each has a follower of its own.
+pub const MAX_SUBSCRIPTIONS: u64 = 5_000;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +38,7 @@ pub struct Counter {
     name: String,
     /// The last number given.
     pub last: u64,
-    /// Of what could not be delivered: how many are not resolved.
+    /// How many are open: of what could not be delivered, those that are not resolved; of changes, the subscriptions there are.
     pub open: u64,
 }
 
@@ -76,6 +80,36 @@ pub(super) fn next_revision(moment: &mut Moment<'_>) -> Result<u64, Halt> {
     Ok(revision)
 }
 
+/// Counts a subscription that is made.
+///
+/// # Errors
+/// `ERR_OUT_OF_BOUNDS {field, max, value}` if there are too many; [`Halt::Needs`] if the counter was not loaded.
+pub(super) fn count_one_more(moment: &mut Moment<'_>) -> Result<(), Halt> {
+    let mut counter = Counter::load(moment, Counted::Revisions)?;
+    if counter.open >= MAX_SUBSCRIPTIONS {
+        return Err(Refusal::new(Code::OutOfBounds)
+            .saying(format!("a café has at most {MAX_SUBSCRIPTIONS} webhook subscriptions; delete some"))
+            .with("field", "subscriptions")
+            .with("max", MAX_SUBSCRIPTIONS)
+            .with("value", counter.open)
+            .into());
+    }
+    counter.open += 1;
+    moment.put(&counter);
+    Ok(())
+}
+
+/// Counts a subscription that is deleted.
+///
+/// # Errors
+/// [`Halt::Needs`] if the counter was not loaded.
+pub(super) fn count_one_less(moment: &mut Moment<'_>) -> Result<(), Halt> {
+    let mut counter = Counter::load(moment, Counted::Revisions)?;
+    counter.open = counter.open.saturating_sub(1);
+    moment.put(&counter);
+    Ok(())
+}
+
 impl Record for Counter {
     const TABLE: &'static Table = &Table { name: "webhook_counters", key: &["name"], columns: &[] };
 
@@ -85,5 +119,35 @@ impl Record for Counter {
 
     fn columns(&self) -> Vec<Cell> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        rules::Rules,
+        scene::{Scene, body},
+        webhook::{Subscription, change::Unsubscribe, subscribe::Subscribe},
+    };
+
+    /// DESIGN 5, promise 5: there are so many subscriptions and no more, and a deleted one makes room.
+    #[test]
+    fn subscriptions_are_bounded() {
+        let mut scene = Scene::new();
+        let counter = |open| Counter { name: Counted::Revisions.as_str().to_owned(), last: 9, open };
+        scene.put(&counter(MAX_SUBSCRIPTIONS - 1));
+        let subscribe = || {
+            let wanted = body(&json!({ "targetUrl": "https://example.com/hook" }));
+            Subscribe::read(&wanted, &Rules::default(), [7; 32]).unwrap()
+        };
+        assert!(scene.decide(&subscribe()).is_ok());
+        let refusal = scene.decide(&subscribe()).unwrap_err();
+        assert_eq!((refusal.code, &refusal.details["max"]), (Code::OutOfBounds, &json!(MAX_SUBSCRIPTIONS)));
+        let made = scene.all::<Subscription>().remove(0);
+        assert!(scene.decide(&Unsubscribe::new(made)).is_ok());
+        assert!(scene.decide(&subscribe()).is_ok());
     }
 }

@@ -96,6 +96,7 @@ impl Command for Subscribe {
         let settings = self.settings.clone()?;
         self.about().pass(moment, ACTION)?;
         let defaults = Defaults::STANDARD;
+        counter::count_one_more(moment)?;
         let revision = counter::next_revision(moment)?;
         let subscription = Subscription {
             id: moment.fresh_id(),
