@@ -1,6 +1,9 @@
 //! What all routes share.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use agentcafe_domain::{rules::Rules, time::Timestamp};
 use agentcafe_engine::{Engine, rate::RateLimiter};
@@ -35,7 +38,8 @@ pub struct App {
     pub(crate) settings: Settings,
     pub(crate) limiter: RateLimiter,
     pub(crate) streams: Arc<Semaphore>,
-    pub(crate) openapi: Bytes,
+    /// The document that describes the API, once somebody has asked for it: making it takes more memory than serving does.
+    pub(crate) openapi: OnceLock<Bytes>,
     /// Held by whoever probes the store for writing.
     pub(crate) probing: Mutex<()>,
     pub(crate) started_at: Timestamp,
@@ -47,7 +51,7 @@ impl App {
         Arc::new(Self {
             limiter: RateLimiter::new(settings.rate_limit_per_min),
             streams: Arc::new(Semaphore::new(settings.stream_max_clients)),
-            openapi: crate::openapi::document(&settings, &crate::router::table()),
+            openapi: OnceLock::new(),
             started_at: engine.now(),
             probing: Mutex::new(()),
             engine,

@@ -9,7 +9,10 @@ use std::{
 
 use agentcafe_api::Settings;
 use agentcafe_dispatcher::outside::PaymentProvider;
-use agentcafe_domain::rules::{ModerationRules, Rules};
+use agentcafe_domain::{
+    payment::PaymentMode,
+    rules::{ModerationRules, Rules},
+};
 use ipnet::IpNet;
 
 mod catalogue;
@@ -181,6 +184,12 @@ impl Config {
         if environment.first(&["REDIS_URL"]).is_some() {
             warnings.push("REDIS_URL is set, but this version does not use Redis".to_owned());
         }
+        let rules = rules(environment)?;
+        if rules.private_tables.payment == (PaymentMode::Webhook { configured: false }) {
+            warnings.push(
+                "PRIVATE_TABLE_PAYMENT_WEBHOOK_URL is not set: no private table can be paid for".to_owned(),
+            );
+        }
         if auth_token.is_none() && !listen.ip().is_loopback() {
             warnings
                 .push(format!("{} can be reached from outside and API_AUTH_TOKEN is not set", listen.ip()));
@@ -188,7 +197,7 @@ impl Config {
         Ok(Self {
             listen,
             data_directory: environment.data_directory(),
-            rules: rules(environment)?,
+            rules,
             api: settings(environment, auth_token)?,
             payment_provider: private_tables::provider(environment)?,
             reaction_max_concurrency: count(environment.number(

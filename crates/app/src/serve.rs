@@ -34,6 +34,8 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(colour)
         .with_target(false)
+        // Whoever read the log may be gone: that is nothing to end for.
+        .log_internal_errors(false)
         .init();
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -77,8 +79,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tokio::spawn(webhook::run(Arc::clone(&engine), courier, config.webhook_max_concurrency)),
     ];
     let app = App::new(Arc::clone(&engine), config.api.clone());
-    greet(address, &config);
+    // Before anybody is told that the server is up: who is told may ask it to stop.
     tokio::spawn(stop_on_signal(engine.stopping.clone())?);
+    greet(address, &config);
     agentcafe_api::serve(listener, agentcafe_api::router(app), engine.stopping.clone()).await;
     for sweep in sweeps {
         if let Err(error) = sweep.await {
@@ -116,7 +119,8 @@ fn stop_on_signal(
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("stopping: streams end, open requests are answered");
+        // First, because nobody may be left who reads what is logged.
         stopping.cancel();
+        tracing::info!("stopping: streams end, open requests are answered");
     })
 }

@@ -161,6 +161,9 @@ fn read_plan(plan_id: &str, entry: &Value) -> Result<Plan, String> {
     if plan_id.is_empty() {
         return Err("its id is blank".to_owned());
     }
+    if !entry.is_object() {
+        return Err("it must be an object with maxAgents, durationMinutes, features and price".to_owned());
+    }
     let number = |name: &str, standard: f64| match entry.get(name) {
         None | Some(Value::Null) => Ok(standard),
         Some(value) => value.as_f64().ok_or_else(|| format!("{name} must be a number")),
@@ -251,6 +254,8 @@ mod tests {
             (r#"{"a": {"features": "all"}}"#, None),
             (r#"{"a b": {}, "a-b": {}}"#, None),
             (r#"{" ": {}}"#, None),
+            (r#"{"a": 1}"#, None),
+            (r#"{"a": null}"#, None),
             (r#"{"a": {}}"#, Some("b")),
         ];
         for (json, standard) in cases {

@@ -290,6 +290,10 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
 }
 
 /// `GET /openapi.json`: this API, described from its code.
-pub(crate) async fn openapi(State(app): State<Arc<App>>) -> Response {
-    answer::json(StatusCode::OK, app.openapi.clone())
+pub(crate) async fn openapi(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    let made = tokio::task::spawn_blocking(move || {
+        let make = || crate::openapi::document(&app.settings, &crate::router::table());
+        app.openapi.get_or_init(make).clone()
+    });
+    Ok(answer::json(StatusCode::OK, made.await.map_err(|_| Problem::internal())?))
 }

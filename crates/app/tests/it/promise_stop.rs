@@ -133,3 +133,32 @@ async fn a_second_signal_changes_nothing() {
     let log = everything(&server.client()).await;
     assert_eq!(log[0]["eventId"], said.data()["eventId"]);
 }
+
+/// A server stops when it is asked to, also when nobody reads its log any more.
+#[tokio::test]
+async fn a_server_stops_though_its_log_is_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_agentcafe"))
+        .env("AGENTCAFE_DATA_DIR", directory.path())
+        .env("API_PORT", "0")
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = std::io::BufReader::new(process.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("listening on") {
+        line.clear();
+        assert_ne!(
+            std::io::BufRead::read_line(&mut log, &mut line).unwrap(),
+            0,
+            "it ended before it listened"
+        );
+    }
+    drop(log);
+    let id = rustix::process::Pid::from_child(&process);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    let status =
+        eventually("the server has stopped", Duration::from_secs(20), async || process.try_wait().unwrap())
+            .await;
+    assert!(status.success(), "{status}");
+}

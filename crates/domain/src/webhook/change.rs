@@ -27,7 +27,8 @@ fn reads(id: Uuid, subject: &Subject<'_>) -> Vec<Query> {
     let key = Subscription::key_of(id);
     let own = [
         Query::one::<Subscription>(key.clone()),
-        Query::one::<Progress>(key),
+        Query::one::<Progress>(key.clone()),
+        Query::one::<WebhookSecret>(key),
         Counter::read(Counted::Revisions),
     ];
     own.into_iter().chain(subject.reads()).collect()
@@ -130,6 +131,12 @@ impl Command for Change {
         let secret: Option<Secret> = settings.secret.clone();
         if let Some(secret) = &secret {
             moment.put(&WebhookSecret { subscription_id: subscription.id, secret: secret.clone() });
+        }
+        if subscription.enabled
+            && moment.get::<WebhookSecret>(Subscription::key_of(subscription.id))?.is_none()
+        {
+            let why = "the subscription was moved here without its secret: give it a new one to enable it";
+            return Err(Refusal::invalid("secret", why).into());
         }
         let progress = put_changed(moment, &mut subscription)?;
         let shown = WebhookSubscription::of(subscription, progress.as_ref());
