@@ -61,9 +61,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         on_turn,
     })?;
     metrics.log_head.set(store.tail().head().0);
-    let no_way_out = "no way out: TLS cannot be used";
-    let courier = Arc::new(Courier::new(config.rules.webhooks, clock.clone()).context(no_way_out)?);
-    let outside = Outside::new(config.payment_provider.clone(), Arc::clone(&courier)).context(no_way_out)?;
+    let courier = Arc::new(Courier::new(config.rules.webhooks, clock.clone()));
+    let outside = Outside::new(config.payment_provider.clone(), Arc::clone(&courier))
+        .context("no way to the payment provider: TLS cannot be used")?;
     let ids = Box::new(RandomIds::new());
     let engine = Arc::new(Engine::new(store, config.rules.clone(), clock, metrics, ids, Arc::new(outside)));
     let listener = TcpListener::bind(config.listen)

@@ -14,8 +14,8 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 const MAX_TEXT_CHARS: usize = 256;
 
 /// Asks whether `charge` is paid.
-pub(crate) async fn charge(client: &Client, provider: &PaymentProvider, charge: &Charge) -> Charged {
-    let Some(url) = &provider.url else {
+pub(crate) async fn charge(client: Option<&Client>, provider: &PaymentProvider, charge: &Charge) -> Charged {
+    let (Some(client), Some(url)) = (client, &provider.url) else {
         return Charged::Unreachable { cause: "no payment provider is configured".to_owned() };
     };
     let body = json!({

@@ -1,6 +1,10 @@
 //! Carries one event to one target: signs it, sends it, and says how that went.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use agentcafe_domain::{
     rules::WebhookRules,
@@ -50,26 +54,35 @@ pub(super) struct Answered {
 
 /// Delivers webhooks.
 pub struct Courier {
-    client: Client,
+    /// Made for the first delivery: a café without webhooks does not pay for the roots of trust.
+    client: OnceLock<Client>,
     rules: WebhookRules,
     clock: Arc<dyn Clock>,
 }
 
 impl Courier {
     /// A courier that goes where `rules` allow.
+    pub fn new(rules: WebhookRules, clock: Arc<dyn Clock>) -> Self {
+        Self { client: OnceLock::new(), rules, clock }
+    }
+
+    /// The client that all deliveries share.
     ///
     /// # Errors
-    /// When no HTTP client can be made: TLS has no roots of trust.
-    pub fn new(rules: WebhookRules, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
+    /// When none can be made: TLS has no roots of trust.
+    fn client(&self) -> Result<&Client, reqwest::Error> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let made = Client::builder()
             .redirect(Policy::none())
             .no_proxy()
-            .dns_resolver(Arc::new(Resolver::new(rules)))
+            .dns_resolver(Arc::new(Resolver::new(self.rules)))
             .pool_idle_timeout(KEEP_IDLE)
             .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
             .user_agent(concat!("agentcafe/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client, rules, clock })
+        Ok(self.client.get_or_init(|| made))
     }
 
     /// Sends once more what could not be delivered.
@@ -111,7 +124,8 @@ impl Courier {
     async fn send(&self, parcel: &Parcel<'_>) -> Result<Response, String> {
         // The rules may be stricter than when the subscription was made.
         let url = target::check(parcel.target_url, self.rules).map_err(|refused| refused.to_string())?;
-        let request = self.signed(self.client.post(url), parcel);
+        let client = self.client().map_err(explain)?;
+        let request = self.signed(client.post(url), parcel);
         match timeout(parcel.timeout, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(explain(error.without_url())),
