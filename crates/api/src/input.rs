@@ -79,7 +79,10 @@ impl FromRequestParts<Arc<App>> for Asked {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        Ok(Self { app: Arc::clone(app), query: query(&parts.uri)? })
+        let query = query(&parts.uri)?;
+        // What this client has just done, perhaps on another node, it must see.
+        app.engine.store.catch_up().await?;
+        Ok(Self { app: Arc::clone(app), query })
     }
 }
 

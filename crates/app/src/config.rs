@@ -13,9 +13,11 @@ use agentcafe_domain::{
     payment::PaymentMode,
     rules::{ModerationRules, Rules},
 };
+use agentcafe_store::Place;
 use ipnet::IpNet;
 
 mod catalogue;
+mod database;
 mod private_tables;
 mod webhooks;
 
@@ -117,10 +119,10 @@ impl Environment {
         self.text(&["AGENTCAFE_DATA_DIR"]).unwrap_or_else(|| "./data".to_owned()).into()
     }
 
-    /// An operator who names a database must not end up with another one.
+    /// What moves the embedded database moves no other; an operator who names one must not end up with this.
     pub(crate) fn refuse_database(&self) -> Result<(), BadSetting> {
         let Some((name, _)) = self.first(&["DATABASE_URL"]) else { return Ok(()) };
-        let why = "this version keeps everything in its embedded database; unset it".to_owned();
+        let why = "this moves the embedded database only; unset it".to_owned();
         // A database's URL may hold a password.
         Err(BadSetting { name, value: "…".to_owned(), why })
     }
@@ -145,8 +147,8 @@ impl Environment {
 pub(crate) struct Config {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
-    /// Where the embedded database is kept.
-    pub(crate) data_directory: PathBuf,
+    /// Where the data is kept.
+    pub(crate) place: Place,
     /// The settings of the rules.
     pub(crate) rules: Rules,
     /// The settings of the API.
@@ -169,7 +171,6 @@ impl Config {
     /// # Errors
     /// [`BadSetting`] names the first variable that cannot be used.
     pub(crate) fn read(environment: &Environment) -> Result<Self, BadSetting> {
-        environment.refuse_database()?;
         let auth_token = environment.text(&AUTH_TOKEN);
         let host: Option<IpAddr> = environment.parsed(&["API_HOST"], "it must be an IP address")?;
         let port =
@@ -196,7 +197,7 @@ impl Config {
         }
         Ok(Self {
             listen,
-            data_directory: environment.data_directory(),
+            place: database::place(environment)?,
             rules,
             api: settings(environment, auth_token)?,
             payment_provider: private_tables::provider(environment)?,

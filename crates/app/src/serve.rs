@@ -10,7 +10,7 @@ use agentcafe_engine::{
     metrics::Metrics,
     sweeps,
 };
-use agentcafe_store::{Options, Store};
+use agentcafe_store::{Options, Place, Store};
 use anyhow::Context;
 use tokio::{
     net::TcpListener,
@@ -54,7 +54,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         Box::new(move |report: &agentcafe_store::TurnReport| metrics.count_turn(report))
     };
     let (store, closing) = Store::open(Options {
-        directory: config.data_directory.clone(),
+        place: config.place.clone(),
         rules: config.rules.clone(),
         clock: clock.clone(),
         ids: Box::new(RandomIds::new()),
@@ -101,7 +101,11 @@ fn greet(address: SocketAddr, config: &Config) {
     } else {
         address
     };
-    tracing::info!(data = %config.data_directory.display(), "listening on http://{address}");
+    let data = match &config.place {
+        Place::Directory(directory) => directory.display().to_string(),
+        Place::Postgres(_) => "PostgreSQL".to_owned(),
+    };
+    tracing::info!(data, "listening on http://{address}");
     let token = if config.api.auth_token.is_some() { " -H \"x-api-key: $API_AUTH_TOKEN\"" } else { "" };
     tracing::info!("try: curl{token} 'http://{reachable}/v1/bootstrap?actorId=Nova'");
     let token = if config.api.auth_token.is_some() { "AGENTCAFE_TOKEN=$API_AUTH_TOKEN " } else { "" };

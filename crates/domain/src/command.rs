@@ -159,7 +159,7 @@ impl Written {
 pub type Loaded = HashMap<Query, Vec<StoredRecord>>;
 
 /// The next numbers that a turn will give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Heads {
     /// The last event's sequence.
     pub sequence: Sequence,

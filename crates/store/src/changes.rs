@@ -16,6 +16,19 @@ impl Changes {
         self.0.lock().entry(table.name).or_insert_with(|| watch::Sender::new(0)).subscribe()
     }
 
+    /// Tells that something may have been written to these tables, by another node.
+    pub(crate) fn tell_of<'n>(&self, names: impl Iterator<Item = &'n str>) {
+        let watched = self.0.lock();
+        for sender in names.filter_map(|name| watched.get(name)) {
+            sender.send_modify(|number| *number += 1);
+        }
+    }
+
+    /// Tells everybody: nobody knows what was missed.
+    pub(crate) fn tell_all(&self) {
+        self.0.lock().values().for_each(|sender| sender.send_modify(|number| *number += 1));
+    }
+
     /// Tells that this was written.
     pub(crate) fn tell(&self, written: &Written) {
         let watched = self.0.lock();

@@ -1,20 +1,24 @@
 //! The only SQL: the log, the records and the turns that write them.
 
+mod attempts;
+mod batch;
 mod changes;
 pub mod envelope;
 pub mod event_query;
 pub mod export;
 pub mod import;
+mod postgres;
 mod sqlite;
 pub mod store;
 pub mod tail;
 pub mod transfer;
 mod turn;
 
+pub use batch::TurnReport;
 pub use envelope::{Answer, Envelope, Failure, Origin, Request, TraceNote};
 pub use event_query::{EventFilter, EventPage, EventQuery, LoggedEvent};
+pub use postgres::{database::TimeSource, open::PostgresOptions};
 pub use sqlite::open::OpenError;
-pub use sqlite::writer::TurnReport;
-pub use store::{Options, ReadError, RecordPage, Store};
+pub use store::{Options, Place, ReadError, RecordPage, Store};
 pub use transfer::{Part, Totals};
 pub use turn::refusal_step;

@@ -8,6 +8,7 @@ pub(crate) mod intake;
 pub(crate) mod keys;
 pub(crate) mod migrations;
 pub(crate) mod open;
+pub(crate) mod readers;
 pub(crate) mod records;
 pub(crate) mod snapshot;
 pub(crate) mod traces;

@@ -11,21 +11,22 @@ use agentcafe_domain::{
     time::Clock,
     trace::Trace,
 };
-use parking_lot::Mutex;
-use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, mpsc::error::TrySendError, oneshot, watch};
+use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
 use uuid::Uuid;
 
 use crate::{
+    batch::{Task, TurnReport},
     changes::Changes,
     envelope::{Answer, Envelope, Failure, TraceNote},
     event_query::{EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES},
+    postgres::{self, open::PostgresOptions, reads::PostgresReads},
     sqlite::{
         database::Database,
         events,
         open::{self, Directory, OpenError},
+        readers::Readers,
         records, traces,
-        writer::{Task, TurnReport, Writer},
+        writer::Writer,
     },
     tail::Tail,
     turn::{Context, Job},
@@ -33,13 +34,20 @@ use crate::{
 
 /// The most commands that wait for a turn; past it a caller is told to come back.
 pub const MAX_WAITING_COMMANDS: usize = 4_096;
-/// How many connections read beside the writer.
-const READERS: usize = 4;
+
+/// Where a store keeps its data.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In the embedded database in this directory; made if it is missing.
+    Directory(PathBuf),
+    /// In PostgreSQL.
+    Postgres(PostgresOptions),
+}
 
 /// What a store is opened with.
 pub struct Options {
-    /// The data directory; made if it is missing.
-    pub directory: PathBuf,
+    /// Where its data is kept.
+    pub place: Place,
     /// The settings of the rules.
     pub rules: Rules,
     /// Where time comes from.
@@ -64,22 +72,10 @@ pub struct RecordPage<R> {
     pub may_go_on: bool,
 }
 
-struct Readers {
-    idle: Mutex<Vec<Connection>>,
-    permits: Arc<Semaphore>,
-}
-
-/// A reading connection on loan: it goes back however the reading ends, also when nobody waits for the answer any more.
-struct Loan {
-    readers: Arc<Readers>,
-    connection: Option<Connection>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Loan {
-    fn drop(&mut self) {
-        self.readers.idle.lock().extend(self.connection.take());
-    }
+/// Who answers questions.
+enum Reads {
+    Sqlite(Arc<Readers>),
+    Postgres(PostgresReads),
 }
 
 /// The log and the records of a café.
@@ -87,7 +83,7 @@ pub struct Store {
     tail: Arc<Tail>,
     changes: Arc<Changes>,
     tasks: mpsc::Sender<Task>,
-    readers: Arc<Readers>,
+    reads: Reads,
 }
 
 /// Closes the store.
@@ -109,40 +105,33 @@ impl Closing {
 }
 
 impl Store {
-    /// Opens the store in a directory, or makes it.
+    /// Opens the store, or makes it.
     ///
     /// # Errors
     /// [`OpenError`] says why not; nothing was changed then.
     pub fn open(options: Options) -> Result<(Arc<Self>, Closing), OpenError> {
-        let directory = Directory::claim(&options.directory)?;
-        let database = directory.database.clone();
-        let connection = open::open_writer(&database)?;
-        let failed = |error: rusqlite::Error| open::explain(&database, &error);
-        let idle = (0..READERS).map(|_| open::open_reader(&database)).collect::<Result<Vec<_>, _>>();
-        let idle = idle.map_err(failed)?;
-        let writing = Database::load(connection, &idle[0]).map_err(failed)?;
-        let (heads, last_at) = writing.heads().map_err(failed)?;
-        let readers = Readers { idle: Mutex::new(idle), permits: Arc::new(Semaphore::new(READERS)) };
-        let tail = Arc::new(Tail::new(heads.sequence));
-        let changes = Arc::new(Changes::default());
         let (tasks, waiting) = mpsc::channel(MAX_WAITING_COMMANDS);
-        let writer = Writer {
-            database: writing,
-            directory,
-            context: Context { rules: options.rules, ids: options.ids, windows: Windows::default() },
-            clock: options.clock,
-            tail: Arc::clone(&tail),
-            changes: Arc::clone(&changes),
-            heads,
-            last_at,
-            on_turn: options.on_turn,
+        let Options { place, rules, clock, ids, on_turn } = options;
+        let context = Context { rules, ids, windows: Windows::default() };
+        let changes = Arc::new(Changes::default());
+        let telling = Arc::clone(&changes);
+        let (tail, reads, writer) = match place {
+            Place::Directory(directory) => open_sqlite(directory, context, telling, clock, on_turn, waiting)?,
+            Place::Postgres(options) => {
+                let opened = postgres::start::start(options, context, telling, clock, on_turn, waiting)?;
+                (opened.tail, Reads::Postgres(opened.reads), opened.writer)
+            }
         };
-        let thread = std::thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || writer.run(waiting))
-            .map_err(|error| OpenError::Directory(options.directory, error))?;
-        let closing = Closing { tasks: tasks.clone(), writer: thread };
-        Ok((Arc::new(Self { tail, changes, tasks, readers: Arc::new(readers) }), closing))
+        let closing = Closing { tasks: tasks.clone(), writer };
+        Ok((Arc::new(Self { tail, changes, tasks, reads }), closing))
+    }
+
+    /// Which database it is: `sqlite` or `postgres`.
+    pub fn kind(&self) -> &'static str {
+        match self.reads {
+            Reads::Sqlite(_) => "sqlite",
+            Reads::Postgres(_) => "postgres",
+        }
     }
 
     /// The newest events, and who waits for more.
@@ -191,21 +180,15 @@ impl Store {
         self.tasks.try_send(task(answer)).is_ok() && answered.await.unwrap_or(false)
     }
 
-    async fn read<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, ReadError> {
-        let permit = Arc::clone(&self.readers.permits).acquire_owned().await.map_err(|_| ReadError)?;
-        let connection = self.readers.idle.lock().pop();
-        let loan = Loan { readers: Arc::clone(&self.readers), connection, _permit: permit };
-        let answered = tokio::task::spawn_blocking(move || {
-            let connection = loan.connection.as_ref().ok_or(ReadError)?;
-            question(connection).map_err(|error| {
-                tracing::error!(%error, "a read failed");
-                ReadError
-            })
-        });
-        answered.await.map_err(|_| ReadError)?
+    /// Waits until the tail has what any node had committed when this was called. A store of one process always has.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn catch_up(&self) -> Result<(), ReadError> {
+        match &self.reads {
+            Reads::Sqlite(_) => Ok(()),
+            Reads::Postgres(reads) => reads.catch_up().await,
+        }
     }
 
     /// A page of the log: from memory if all of it is there.
@@ -215,16 +198,13 @@ impl Store {
     pub async fn events(&self, query: EventQuery) -> Result<EventPage, ReadError> {
         match self.tail.read(&query) {
             Some(page) => Ok(page),
-            None => self.read(move |connection| events::read(connection, &query)).await,
+            None => match &self.reads {
+                Reads::Sqlite(readers) => {
+                    readers.read(move |connection| events::read(connection, &query)).await
+                }
+                Reads::Postgres(reads) => reads.events(&query).await,
+            },
         }
-    }
-
-    /// The events at these places, in this order: all of them, or as many as a page holds.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
-    pub async fn events_at(&self, places: Vec<Sequence>) -> Result<Vec<LoggedEvent>, ReadError> {
-        self.read(move |connection| events::at(connection, &places, MAX_PAGE_BYTES)).await
     }
 
     /// The place of the event with this id, if there is one.
@@ -232,7 +212,12 @@ impl Store {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     pub async fn sequence_of(&self, event_id: Uuid) -> Result<Option<Sequence>, ReadError> {
-        self.read(move |connection| events::sequence_of(connection, event_id)).await
+        match &self.reads {
+            Reads::Sqlite(readers) => {
+                readers.read(move |connection| events::sequence_of(connection, event_id)).await
+            }
+            Reads::Postgres(reads) => reads.sequence_of(event_id).await,
+        }
     }
 
     /// The place of the room's event before its newest `count`; the start of the log if it has not more. A reading that
@@ -247,7 +232,25 @@ impl Store {
         count: u32,
     ) -> Result<Sequence, ReadError> {
         let (tenant, room) = (tenant.clone(), room.clone());
-        self.read(move |connection| events::before_newest(connection, &tenant, &room, count)).await
+        match &self.reads {
+            Reads::Sqlite(readers) => {
+                readers.read(move |connection| events::before_newest(connection, &tenant, &room, count)).await
+            }
+            Reads::Postgres(reads) => reads.before_newest(&tenant, &room, count).await,
+        }
+    }
+
+    /// The events at these places, in this order: all of them, or as many as a page holds.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn events_at(&self, places: Vec<Sequence>) -> Result<Vec<LoggedEvent>, ReadError> {
+        match &self.reads {
+            Reads::Sqlite(readers) => {
+                readers.read(move |connection| events::at(connection, &places, MAX_PAGE_BYTES)).await
+            }
+            Reads::Postgres(reads) => reads.events_at(&places, MAX_PAGE_BYTES).await,
+        }
     }
 
     /// The record with this key.
@@ -255,22 +258,13 @@ impl Store {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     pub async fn get<R: Record>(&self, key: Key) -> Result<Option<R>, ReadError> {
-        let stored = self.read(move |connection| records::get(connection, R::TABLE, &key)).await?;
-        stored.as_ref().map(readable).transpose()
-    }
-
-    /// The records with these keys, in their order.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
-    pub async fn get_all<R: Record>(&self, keys: Vec<Key>) -> Result<Vec<Option<R>>, ReadError> {
-        let get = move |connection: &Connection| {
-            keys.iter()
-                .map(|key| records::get(connection, R::TABLE, key))
-                .collect::<rusqlite::Result<Vec<_>>>()
+        let stored = match &self.reads {
+            Reads::Sqlite(readers) => {
+                readers.read(move |connection| records::get(connection, R::TABLE, &key)).await?
+            }
+            Reads::Postgres(reads) => reads.get(R::TABLE, key).await?,
         };
-        let stored = self.read(get).await?;
-        stored.iter().map(|found| found.as_ref().map(readable).transpose()).collect()
+        stored.as_ref().map(readable).transpose()
     }
 
     /// The records that `find` selects.
@@ -278,8 +272,30 @@ impl Store {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     pub async fn find<R: Record>(&self, find: Find) -> Result<Vec<R>, ReadError> {
-        let stored = self.read(move |connection| records::find(connection, &find)).await?;
+        let stored = match &self.reads {
+            Reads::Sqlite(readers) => {
+                readers.read(move |connection| records::find(connection, &find)).await?
+            }
+            Reads::Postgres(reads) => reads.find(&find).await?,
+        };
         stored.iter().map(readable).collect()
+    }
+
+    /// The records with these keys, in their order.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn get_all<R: Record>(&self, keys: Vec<Key>) -> Result<Vec<Option<R>>, ReadError> {
+        let stored = match &self.reads {
+            Reads::Sqlite(readers) => {
+                let get = move |connection: &rusqlite::Connection| {
+                    keys.iter().map(|key| records::get(connection, R::TABLE, key)).collect()
+                };
+                readers.read::<Vec<_>>(get).await?
+            }
+            Reads::Postgres(reads) => reads.get_all(R::TABLE, keys).await?,
+        };
+        stored.iter().map(|found| found.as_ref().map(readable).transpose()).collect()
     }
 
     /// A page of the records that `find` selects: all of them, or as many as a page holds.
@@ -287,8 +303,14 @@ impl Store {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     pub async fn page<R: Record>(&self, find: Find) -> Result<RecordPage<R>, ReadError> {
-        let found = self.read(move |connection| records::find_within(connection, &find, MAX_PAGE_BYTES));
-        let (stored, may_go_on) = found.await?;
+        let (stored, may_go_on) = match &self.reads {
+            Reads::Sqlite(readers) => {
+                readers
+                    .read(move |connection| records::find_within(connection, &find, MAX_PAGE_BYTES))
+                    .await?
+            }
+            Reads::Postgres(reads) => reads.find_within(&find, MAX_PAGE_BYTES).await?,
+        };
         let records = stored.iter().map(readable).collect::<Result<_, _>>()?;
         Ok(RecordPage { records, may_go_on })
     }
@@ -302,7 +324,14 @@ impl Store {
         correlation_id: CorrelationId,
         tenant: Option<TenantId>,
     ) -> Result<Option<Trace>, ReadError> {
-        self.read(move |connection| traces::read(connection, &correlation_id, tenant.as_ref())).await
+        match &self.reads {
+            Reads::Sqlite(readers) => {
+                readers
+                    .read(move |connection| traces::read(connection, &correlation_id, tenant.as_ref()))
+                    .await
+            }
+            Reads::Postgres(reads) => reads.trace(&correlation_id, tenant.as_ref()).await,
+        }
     }
 }
 
@@ -311,4 +340,40 @@ fn readable<R: Record>(stored: &StoredRecord) -> Result<R, ReadError> {
         tracing::error!(%unreadable, "a read failed");
         ReadError
     })
+}
+
+/// Opens the embedded database, and starts the thread that writes to it.
+fn open_sqlite(
+    path: PathBuf,
+    context: Context,
+    changes: Arc<Changes>,
+    clock: Arc<dyn Clock>,
+    on_turn: Box<dyn Fn(&TurnReport) + Send>,
+    waiting: mpsc::Receiver<Task>,
+) -> Result<(Arc<Tail>, Reads, JoinHandle<()>), OpenError> {
+    let directory = Directory::claim(&path)?;
+    let database = directory.database.clone();
+    let connection = open::open_writer(&database)?;
+    let failed = |error: rusqlite::Error| open::explain(&database, &error);
+    let readers = Arc::new(Readers::open(&database).map_err(failed)?);
+    let writing = readers.first(|reader| Database::load(connection, reader));
+    let writing = writing.transpose().map_err(failed)?.expect("there are readers");
+    let (heads, last_at) = writing.heads().map_err(failed)?;
+    let tail = Arc::new(Tail::new(heads.sequence));
+    let writer = Writer {
+        database: writing,
+        directory,
+        context,
+        clock,
+        tail: Arc::clone(&tail),
+        changes,
+        heads,
+        last_at,
+        on_turn,
+    };
+    let thread = std::thread::Builder::new()
+        .name("writer".to_owned())
+        .spawn(move || writer.run(waiting))
+        .map_err(|error| OpenError::Directory(path, error))?;
+    Ok((tail, Reads::Sqlite(readers), thread))
 }

@@ -67,6 +67,8 @@ pub struct Tail {
     ring: RwLock<Ring>,
     head: watch::Sender<Mark>,
     rooms: Mutex<Rooms>,
+    /// Held while something is published: rooms and head are told of one publication before the next.
+    publishing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -92,6 +94,7 @@ impl Tail {
             ring: RwLock::new(Ring { complete_after: head, ..Ring::default() }),
             head: watch::Sender::new(Mark::at(head)),
             rooms: Mutex::default(),
+            publishing: Mutex::default(),
         }
     }
 
@@ -105,9 +108,32 @@ impl Tail {
         self.ring.read().events.back().map(|event| event.timestamp)
     }
 
-    /// Takes in what a turn has committed, in order, and wakes those who wait for it: rooms first, the head last.
-    pub fn publish(&self, events: Vec<StoredEvent>) {
-        let Some(last) = events.last().map(|event| event.sequence) else { return };
+    /// The newest event that is here.
+    pub(crate) fn newest(&self) -> Sequence {
+        self.ring.read().newest()
+    }
+
+    /// Gives up what is here and begins anew behind `head`: everybody who waits looks into the log.
+    pub(crate) fn skip_to(&self, head: Sequence) {
+        let _publishing = self.publishing.lock();
+        *self.ring.write() = Ring { complete_after: head, ..Ring::default() };
+        let mark = Mark { last: head, previous: Sequence::START, base: Sequence::START };
+        self.rooms.lock().waiting.values().for_each(|waiting| {
+            waiting.send_replace(mark);
+        });
+        self.head.send_replace(mark);
+    }
+
+    /// Takes in what was committed, in order, and wakes those who wait for it: rooms first, the head last. What is here
+    /// already is left out. `false`, and nothing is taken in, if something is missing in between.
+    pub fn publish(&self, mut events: Vec<StoredEvent>) -> bool {
+        let _publishing = self.publishing.lock();
+        let newest = self.newest();
+        events.retain(|event| event.sequence > newest);
+        let Some(last) = events.last().map(|event| event.sequence) else { return true };
+        if events[0].sequence != newest.next() {
+            return false;
+        }
         let mut touched: HashMap<RoomKey, Sequence> = HashMap::new();
         {
             let mut ring = self.ring.write();
@@ -132,6 +158,7 @@ impl Tail {
         }
         drop(rooms);
         self.head.send_modify(|mark| *mark = mark.followed_by(last, base));
+        true
     }
 
     /// Tells when something may match the filter: whenever something happens in its room, or anywhere if it names none.

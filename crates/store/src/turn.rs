@@ -101,13 +101,8 @@ pub(crate) struct InboxTimes {
 }
 
 impl<'c> Turn<'c> {
-    /// Begins a turn after `heads`, and tells what it needs first.
-    pub(crate) fn begin(
-        context: &'c mut Context,
-        now: Timestamp,
-        heads: Heads,
-        jobs: Vec<Job>,
-    ) -> (Self, Needs) {
+    /// Begins a turn, and tells what it needs first.
+    pub(crate) fn collect(context: &'c mut Context, jobs: Vec<Job>) -> (Self, Needs) {
         let mut needs = Needs::default();
         for job in &jobs {
             needs.queries.extend(job.envelope.command.reads());
@@ -116,8 +111,8 @@ impl<'c> Turn<'c> {
         let decided = jobs.iter().map(|_| None).collect();
         let turn = Self {
             context,
-            now,
-            heads,
+            now: Timestamp::default(),
+            heads: Heads::default(),
             jobs,
             decided,
             loaded: Loaded::new(),
@@ -128,6 +123,11 @@ impl<'c> Turn<'c> {
             stage: 0,
         };
         (turn, needs)
+    }
+
+    /// Says when it happens, and after which numbers.
+    pub(crate) fn start(&mut self, now: Timestamp, heads: Heads) {
+        (self.now, self.heads) = (now, heads);
     }
 
     /// Takes in what the database found.

@@ -14,6 +14,7 @@
 //! ```
 
 pub mod client;
+pub mod postgres;
 pub mod receiver;
 pub mod server;
 pub mod sse;
@@ -25,8 +26,9 @@ pub use serde_json::{Value, json};
 
 pub use crate::{
     client::{Answer, Client, Request, fresh_key},
+    postgres::Postgres,
     receiver::{Reaction, Received, Receiver},
-    server::{FailedStart, Launch, Server},
+    server::{FailedStart, Launch, Server, store_under_test},
     sse::{EventStream, Frame, Silence},
     wait::eventually,
 };

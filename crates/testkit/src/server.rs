@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::client::Client;
+use crate::postgres::Postgres;
 
 /// How long a server may take until it is ready.
 const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -49,6 +50,15 @@ enum DataDirectory {
     /// Removed with the last that knows it.
     Fresh(Arc<TempDir>),
     Given(PathBuf),
+}
+
+/// Where servers keep their data: `postgres`, or else the embedded database.
+const STORE_VARIABLE: &str = "AGENTCAFE_TEST_STORE";
+
+/// The database that servers run on in this run: `postgres` or `sqlite`, as health documents name it.
+#[must_use]
+pub fn store_under_test() -> &'static str {
+    if std::env::var(STORE_VARIABLE).is_ok_and(|store| store == "postgres") { "postgres" } else { "sqlite" }
 }
 
 impl Launch {
@@ -107,7 +117,11 @@ impl Launch {
     ///
     /// # Panics
     /// If the binary cannot be run at all.
-    pub async fn try_start(self) -> Result<Server, FailedStart> {
+    pub async fn try_start(mut self) -> Result<Server, FailedStart> {
+        if store_under_test() == "postgres" {
+            let url = Postgres::shared().database_for(self.directory());
+            self.environment.entry("DATABASE_URL".to_owned()).or_insert(url);
+        }
         let mut process = Process::spawn(&self);
         match tokio::time::timeout(START_DEADLINE, process.ready()).await {
             Ok(Some(address)) => Ok(Server { launch: self, process, address }),

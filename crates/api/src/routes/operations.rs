@@ -71,7 +71,7 @@ impl PrivateTables {
     }
 }
 
-/// Where each kind of data is kept: always `sqlite`, the embedded database.
+/// Where each kind of data is kept: `sqlite`, the embedded database, or `postgres`.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Storage {
@@ -202,30 +202,30 @@ impl Webhooks {
 
 /// `GET /healthz`: the one success without `data`.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
-    const SQLITE: &str = "sqlite";
+    let store = app.engine.store.kind();
     let rules = app.rules().moderation;
     let health = Health {
         ok: true,
         service: "agentcafe-api",
         time: app.engine.now(),
         storage: Storage {
-            event_store: SQLITE,
-            permissions: SQLITE,
-            operator_overrides: SQLITE,
-            operator_audit: SQLITE,
-            presence: SQLITE,
-            profiles: SQLITE,
-            rooms: SQLITE,
-            table_sessions: SQLITE,
-            tasks: SQLITE,
-            shared_objects: SQLITE,
-            room_context: SQLITE,
-            inbox: SQLITE,
-            idempotency: SQLITE,
-            snapshots: SQLITE,
-            traces: SQLITE,
-            reactions: SQLITE,
-            subscriptions: SQLITE,
+            event_store: store,
+            permissions: store,
+            operator_overrides: store,
+            operator_audit: store,
+            presence: store,
+            profiles: store,
+            rooms: store,
+            table_sessions: store,
+            tasks: store,
+            shared_objects: store,
+            room_context: store,
+            inbox: store,
+            idempotency: store,
+            snapshots: store,
+            traces: store,
+            reactions: store,
+            subscriptions: store,
         },
         inbox_projector: InboxProjector {
             cursor: app.engine.store.tail().head(),

@@ -34,6 +34,24 @@ const SETTINGS: &[Setting] = &[
         "Where the embedded database is kept; one process per directory",
     ),
     setting(
+        &["DATABASE_URL"],
+        "none: the embedded database",
+        "The PostgreSQL database to keep everything in: postgres://user:password@host/name?sslmode=…",
+    ),
+    setting(&["API_DB_REQUIRED"], "false", "Whether not to start without DATABASE_URL"),
+    setting(
+        &["API_DB_AUTO_MIGRATE"],
+        "true",
+        "Whether the schema in PostgreSQL is brought to this version at the start",
+    ),
+    setting(&["API_DB_MIGRATION_LOCK_KEY"], "942516431", "The advisory lock under which that happens"),
+    setting(&["PG_POOL_MAX"], "10", "The most connections that read from PostgreSQL; at least 1"),
+    setting(
+        &["PG_IDLE_TIMEOUT_MS"],
+        "30000",
+        "How long a connection that nobody needs is kept; at least 1000",
+    ),
+    setting(
         &["AGENTCAFE_LOG"],
         "info",
         "What the process logs: error, warn, info, debug, or directives per part",

@@ -1,6 +1,10 @@
 //! Black-box tests over real HTTP against the real binary.
 
-use agentcafe_testkit::{Client, Launch, Server, Value};
+use std::{path::Path, time::Duration};
+
+use agentcafe_domain::secret::Secret;
+use agentcafe_store::{Place, PostgresOptions, TimeSource};
+use agentcafe_testkit::{Client, Launch, Postgres, Server, Value, store_under_test};
 
 mod audit;
 mod auth;
@@ -82,6 +86,21 @@ mod webhook_kill;
 mod webhook_switch;
 mod webhook_targets;
 mod workspace;
+
+/// The store of a server with this data directory, for tests that write to it before the server starts.
+fn place_of(directory: &Path) -> Place {
+    if store_under_test() == "sqlite" {
+        return Place::Directory(directory.to_owned());
+    }
+    Place::Postgres(PostgresOptions {
+        url: Secret::new(Postgres::shared().database_for(directory)),
+        pool_max: 2,
+        idle_timeout: Duration::from_secs(30),
+        auto_migrate: true,
+        migration_lock_key: 942_516_431,
+        time: TimeSource::Database,
+    })
+}
 
 /// How the binary under test is started: without limits unless a test asks for them.
 fn launch() -> Launch {

@@ -41,7 +41,11 @@ async fn health_tells_storage_and_settings() {
     let stores: BTreeSet<&str> = health["storage"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(stores, BTreeSet::from(STORES));
     assert!(
-        health["storage"].as_object().unwrap().values().all(|kind| kind == "sqlite"),
+        health["storage"]
+            .as_object()
+            .unwrap()
+            .values()
+            .all(|kind| kind == agentcafe_testkit::store_under_test()),
         "{}",
         health["storage"]
     );

@@ -70,7 +70,7 @@ impl Command for Open {
 async fn den(features: &[&str], for_ms: i64) -> (TempDir, Launch) {
     let directory = TempDir::new().expect("a directory");
     let (store, closing) = Store::open(Options {
-        directory: directory.path().to_owned(),
+        place: crate::place_of(directory.path()),
         rules: agentcafe_domain::rules::Rules::default(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),

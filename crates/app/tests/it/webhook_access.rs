@@ -87,7 +87,7 @@ impl Command for Furnish {
 
 async fn furnish(directory: &Path, rooms: Vec<Furnish>) {
     let (store, closing) = Store::open(Options {
-        directory: directory.to_owned(),
+        place: crate::place_of(directory),
         rules: Rules::default(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),

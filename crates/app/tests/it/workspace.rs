@@ -7,7 +7,7 @@ use agentcafe_testkit::Value;
 /// Each crate, and which of ours it may depend on (for development too).
 const EDGES: &[(&str, &[&str])] = &[
     ("agentcafe-domain", &[]),
-    ("agentcafe-store", &["agentcafe-domain"]),
+    ("agentcafe-store", &["agentcafe-domain", "agentcafe-testkit"]),
     ("agentcafe-engine", &["agentcafe-domain", "agentcafe-store"]),
     ("agentcafe-api", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
     ("agentcafe-dispatcher", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),

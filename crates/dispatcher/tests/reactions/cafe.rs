@@ -122,7 +122,7 @@ fn engine(store: Arc<Store>, clock: &Arc<TestClock>) -> Arc<Engine> {
 
 fn open(directory: &Path, clock: &Arc<TestClock>) -> (Arc<Store>, Closing) {
     Store::open(Options {
-        directory: directory.to_owned(),
+        place: agentcafe_store::Place::Directory(directory.to_owned()),
         rules: rules(),
         clock: clock.clone(),
         ids: Box::new(RandomIds::new()),

@@ -77,7 +77,7 @@ impl Cafe {
 
     fn open_in(directory: TempDir) -> Self {
         let (store, closing) = Store::open(Options {
-            directory: directory.path().to_owned(),
+            place: agentcafe_store::Place::Directory(directory.path().to_owned()),
             rules: Rules::default(),
             clock: Arc::new(SystemClock::start()),
             ids: Box::new(RandomIds::new()),

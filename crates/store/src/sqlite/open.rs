@@ -39,6 +39,9 @@ pub enum OpenError {
     /// It can be read but not written.
     #[error("the store {0} cannot be written: {1}")]
     ReadOnly(PathBuf, String),
+    /// PostgreSQL cannot be reached, or its schema does not fit this version.
+    #[error("the database of DATABASE_URL cannot be used: {0}")]
+    Database(String),
     /// It was written by another version.
     #[error("the store {0} does not fit this version: {1}")]
     Version(PathBuf, String),

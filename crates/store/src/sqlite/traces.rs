@@ -3,16 +3,15 @@
 use agentcafe_domain::{
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     time::Timestamp,
-    trace::{MAX_STEPS, Status, Step, StepCode, Trace},
+    trace::Trace,
 };
 use rusqlite::{Connection, Row, params};
-use serde_json::json;
 use uuid::Uuid;
 
-use crate::envelope::TraceNote;
-
-/// The most attempts that are put together into one trace.
-const MAX_ATTEMPTS: usize = 40;
+use crate::{
+    attempts::{self, Attempt, MAX_ATTEMPTS},
+    envelope::TraceNote,
+};
 
 /// How many attempts one table takes. So many of the newest are always kept, and at most twice as many.
 const GENERATION: i64 = 20_000;
@@ -102,20 +101,9 @@ pub(crate) fn read(
                UNION ALL SELECT * FROM traces_odd WHERE correlation_id = ?1)
          WHERE ?2 IS NULL OR tenant_id = ?2 ORDER BY id DESC LIMIT ?3",
     )?;
-    let parameters = params![
-        correlation_id.as_str(),
-        tenant.map(TenantId::as_str),
-        i64::try_from(MAX_ATTEMPTS).unwrap_or(1)
-    ];
-    let mut attempts = statement
-        .query_map(parameters, |row| attempt(row, correlation_id))?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    attempts.reverse();
-    let Some(mut newest) = attempts.pop() else { return Ok(None) };
-    let mut steps: Vec<Step> = attempts.into_iter().flat_map(|attempt| attempt.steps).collect();
-    steps.append(&mut newest.steps);
-    newest.steps = steps.split_off(steps.len().saturating_sub(MAX_STEPS));
-    Ok(Some(newest))
+    let parameters = params![correlation_id.as_str(), tenant.map(TenantId::as_str), MAX_ATTEMPTS];
+    let kept = statement.query_map(parameters, attempt)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(attempts::together(kept, correlation_id))
 }
 
 fn id<T, E: std::error::Error + Send + Sync + 'static>(
@@ -127,35 +115,19 @@ fn id<T, E: std::error::Error + Send + Sync + 'static>(
     })
 }
 
-fn attempt(row: &Row<'_>, correlation_id: &CorrelationId) -> rusqlite::Result<Trace> {
-    let trace_id = id(0, Uuid::from_slice(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?))?;
-    let tenant: String = row.get(4)?;
-    let room: Option<String> = row.get(5)?;
-    let actor: Option<String> = row.get(6)?;
-    let (route, method): (String, String) = (row.get(2)?, row.get(3)?);
-    let started_at = Timestamp::from_millis(row.get(7)?);
-    let received = Step {
-        ts: started_at,
-        code: StepCode::RequestReceived,
-        details: json!({
-            "route": route, "method": method, "actorId": actor, "roomId": room, "tenantId": tenant,
-            "traceId": trace_id,
-        }),
-    };
-    let later: Vec<Step> =
-        id(10, serde_json::from_slice(row.get_ref(10)?.as_blob().map_err(rusqlite::Error::from)?))?;
-    Ok(Trace {
-        trace_id,
-        correlation_id: correlation_id.clone(),
+fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    let steps = row.get_ref(10)?.as_blob().map_err(rusqlite::Error::from)?;
+    Ok(Attempt {
+        trace_id: id(0, Uuid::from_slice(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?))?,
         request_id: row.get(1)?,
-        route,
-        method,
-        actor_id: actor.and_then(|text| ActorId::parse(&text).ok()),
-        tenant_id: TenantId::parse(&tenant).ok(),
-        room_id: room.and_then(|text| RoomId::parse(&text).ok()),
-        status: if row.get(9)? { Status::Success } else { Status::Error },
-        started_at,
-        ended_at: Some(Timestamp::from_millis(row.get(8)?)),
-        steps: [received].into_iter().chain(later).collect(),
+        route: row.get(2)?,
+        method: row.get(3)?,
+        tenant: row.get(4)?,
+        room: row.get(5)?,
+        actor: row.get(6)?,
+        started_at: Timestamp::from_millis(row.get(7)?),
+        ended_at: Timestamp::from_millis(row.get(8)?),
+        succeeded: row.get(9)?,
+        steps: id(10, serde_json::from_slice(steps))?,
     })
 }

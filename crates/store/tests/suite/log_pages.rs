@@ -48,7 +48,7 @@ proptest! {
         happenings in prop::collection::vec(happening(), 0..MOST as usize),
         queries in prop::collection::vec(query(MOST), 1..150),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(check(happenings, queries));
     }
 }

@@ -11,14 +11,33 @@ use std::{
 use agentcafe_domain::{
     command::IdSource,
     rules::{ModerationRules, Rules},
+    secret::Secret,
     time::{Clock, Timestamp},
 };
-use agentcafe_store::{Options, Store, TurnReport, store::Closing};
+use agentcafe_store::{
+    Options, Place as Kept, PostgresOptions, Store, TimeSource, TurnReport, store::Closing,
+};
+use agentcafe_testkit::Postgres;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 /// When every test begins.
 pub(crate) const BEGIN: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+/// The suite is built once for each database: its name says for which.
+const IS_POSTGRES: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"postgres");
+
+/// A database of its own, on the server of this process.
+fn postgres() -> Kept {
+    Kept::Postgres(PostgresOptions {
+        url: Secret::new(Postgres::shared().database()),
+        pool_max: 4,
+        idle_timeout: Duration::from_secs(30),
+        auto_migrate: true,
+        migration_lock_key: 942_516_431,
+        time: TimeSource::Node,
+    })
+}
 
 /// A clock that only tests move.
 pub(crate) struct HandClock(AtomicI64);
@@ -60,6 +79,7 @@ pub(crate) struct Place {
     pub(crate) rules: Rules,
     ids: Arc<AtomicU64>,
     turns: Arc<Mutex<Vec<TurnReport>>>,
+    postgres: Option<Kept>,
 }
 
 /// An open store.
@@ -80,6 +100,7 @@ impl Place {
         };
         Self {
             directory: TempDir::new().unwrap(),
+            postgres: IS_POSTGRES.then(postgres),
             clock: Arc::new(HandClock(AtomicI64::new(BEGIN.as_millis()))),
             rules: Rules { moderation, ..Rules::default() },
             ids: Arc::default(),
@@ -87,11 +108,11 @@ impl Place {
         }
     }
 
-    /// How the store of this place is opened. A second database is added here.
+    /// How the store of this place is opened.
     pub(crate) fn options(&self) -> Options {
         let turns = Arc::clone(&self.turns);
         Options {
-            directory: self.directory.path().to_owned(),
+            place: self.postgres.clone().unwrap_or_else(|| Kept::Directory(self.directory.path().to_owned())),
             rules: self.rules.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             ids: Box::new(CountedIds(Arc::clone(&self.ids))),

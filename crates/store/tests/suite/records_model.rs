@@ -116,7 +116,7 @@ proptest! {
         deleted in prop::collection::vec(0..30_u128, 0..5),
         lists in prop::collection::vec(list(), 1..40),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(check(before, within, deleted, lists));
     }
 }

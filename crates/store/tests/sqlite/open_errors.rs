@@ -3,7 +3,7 @@
 use std::{fs, io::Write};
 
 use agentcafe_domain::ids::Sequence;
-use agentcafe_store::{OpenError, Options, Store};
+use agentcafe_store::{OpenError, Options, Place as Kept, Store};
 use rusqlite::Connection;
 
 use super::files::{database, killed, refused, wal, written};
@@ -118,7 +118,7 @@ fn what_is_no_directory_is_said_so() {
     let file = place.directory.path().join("file");
     fs::write(&file, "mine").unwrap();
     for directory in [file.clone(), file.join("below")] {
-        let Err(error) = Store::open(Options { directory, ..place.options() }) else {
+        let Err(error) = Store::open(Options { place: Kept::Directory(directory), ..place.options() }) else {
             panic!("opened a file")
         };
         assert!(matches!(error, OpenError::Directory(..)) && error.to_string().contains("file"), "{error}");
@@ -154,7 +154,8 @@ async fn what_is_new_is_made() {
     assert_eq!(opened.store.tail().head(), Sequence::START);
     opened.close();
     let directory = place.directory.path().join("a/b/c");
-    let (store, closing) = Store::open(Options { directory: directory.clone(), ..place.options() }).unwrap();
+    let (store, closing) =
+        Store::open(Options { place: Kept::Directory(directory.clone()), ..place.options() }).unwrap();
     drop(store);
     closing.wait();
     assert!(directory.is_dir());

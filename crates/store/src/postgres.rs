@@ -1,0 +1,16 @@
+//! The PostgreSQL store: turns behind the one row that holds the heads, so that many nodes share one log.
+
+mod connection;
+pub(crate) mod database;
+mod events;
+mod in_order;
+mod keys;
+mod listen;
+mod migrations;
+pub(crate) mod open;
+pub(crate) mod reads;
+mod records;
+mod schema;
+pub(crate) mod start;
+mod traces;
+mod writer;

@@ -1,0 +1,249 @@
+//! The writer's side of the database: runs a turn in one transaction behind the row of the heads, all or nothing, in as
+//! many round trips as it has read stages, and one more.
+
+use std::sync::Arc;
+
+use agentcafe_domain::{
+    command::{Heads, Loaded},
+    ids::Sequence,
+    record::{Key, Query, Table},
+    time::Timestamp,
+};
+use deadpool_postgres::{Object, Pool};
+use tokio_postgres::Row;
+
+use super::{
+    connection::Connection,
+    events,
+    in_order::{self, Order},
+    keys,
+    open::Unreadable,
+    records::{self, Get, Selection},
+    schema::Schema,
+    traces,
+};
+use crate::{
+    envelope::TraceNote,
+    turn::{Needs, StoredKey, Turn, Writes},
+};
+
+/// Locks the row that serialises the turns of all nodes, and reads it.
+const LOCK_HEADS: &str =
+    "SELECT sequence, inbox, audit, at_ms, (extract(epoch from clock_timestamp()) * 1000)::bigint
+     FROM log_head FOR UPDATE";
+const MOVE_HEADS: &str = "UPDATE log_head SET sequence = $1, inbox = $2, audit = $3, at_ms = $4";
+/// Wakes the other nodes, and names the tables that were written to. A hint: the log is the truth.
+const NOTIFY: &str = "SELECT pg_notify('agentcafe_log', $1)";
+
+/// What is done in a turn's transaction beside its commands.
+pub(super) struct Extra<'b> {
+    /// Traces of requests that ended before their turn.
+    pub(super) notes: &'b [TraceNote],
+    /// Whether to delete what is no longer needed.
+    pub(super) purging: bool,
+}
+
+/// When a turn happens: by the clock of the node, or by that of the database, which all nodes share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeSource {
+    /// The node's own: for tests, which move it.
+    Node,
+    /// The database's.
+    Database,
+}
+
+/// The connection that writes.
+pub(super) struct Database {
+    pool: Pool,
+    schema: Arc<Schema>,
+    time: TimeSource,
+    /// What this node's notifications begin with.
+    node: String,
+}
+
+/// A turn that is in the log.
+pub(super) struct Committed {
+    /// The heads before it.
+    pub(super) before: Heads,
+    /// Whether there is more to purge.
+    pub(super) more: bool,
+}
+
+impl Database {
+    pub(super) fn new(pool: Pool, schema: Arc<Schema>, time: TimeSource, node: String) -> Self {
+        Self { pool, schema, time, node }
+    }
+
+    /// Runs a turn in one transaction.
+    ///
+    /// # Errors
+    /// Nothing of the turn was written; or, if the connection was lost while it was committed, all of it: then its
+    /// idempotency keys know.
+    pub(super) async fn write_turn(
+        &self,
+        turn: &mut Turn<'_>,
+        needs: Needs,
+        extra: &Extra<'_>,
+        node_now: Timestamp,
+    ) -> Result<Committed, Unreadable> {
+        let connection = Connection::of(&self.pool, &self.schema).await?;
+        let written = self.run(&connection, turn, needs, extra, node_now).await;
+        if written.is_err() {
+            // Its transaction may still be open: with the connection it ends.
+            drop(Object::take(connection.client));
+        }
+        written
+    }
+
+    async fn run(
+        &self,
+        connection: &Connection,
+        turn: &mut Turn<'_>,
+        needs: Needs,
+        extra: &Extra<'_>,
+        node_now: Timestamp,
+    ) -> Result<Committed, Unreadable> {
+        let mut stage = Stage::of(&self.schema, needs);
+        let mut rows = in_order::run(connection, &stage.orders(true)).await?;
+        let head = Head::read(rows.remove(1).first())?;
+        rows.remove(0);
+        let present = if self.time == TimeSource::Node { node_now } else { head.database_now };
+        let now = present.max(head.last_at);
+        turn.start(now, head.heads);
+        loop {
+            let (loaded, known) = stage.found(&self.schema, rows)?;
+            turn.supply(loaded, known);
+            let needs = turn.decide();
+            if needs.is_empty() {
+                break;
+            }
+            stage = Stage::of(&self.schema, needs);
+            rows = in_order::run(connection, &stage.orders(false)).await?;
+        }
+        let more = extra.purging && (keys::purge(connection, now).await? | traces::purge(connection).await?);
+        write(connection, &self.node, turn.writes(), turn.heads(), now, extra).await?;
+        Ok(Committed { before: head.heads, more })
+    }
+}
+
+/// The row of the heads, locked.
+struct Head {
+    heads: Heads,
+    last_at: Timestamp,
+    database_now: Timestamp,
+}
+
+impl Head {
+    fn read(row: Option<&Row>) -> Result<Self, Unreadable> {
+        let row = row.ok_or_else(|| Unreadable::Content("no row of heads".to_owned()))?;
+        let heads = Heads {
+            sequence: events::sequence(row.try_get(0)?),
+            inbox: events::sequence(row.try_get(1)?),
+            audit: events::sequence(row.try_get(2)?),
+        };
+        let last_at = Timestamp::from_millis(row.try_get(3)?);
+        Ok(Self { heads, last_at, database_now: Timestamp::from_millis(row.try_get(4)?) })
+    }
+}
+
+/// What is read in one round trip.
+struct Stage {
+    lists: Vec<(Query, Selection)>,
+    gets: Vec<(&'static Table, Vec<Key>, Get)>,
+    keys: Option<Vec<Vec<u8>>>,
+}
+
+impl Stage {
+    fn of(schema: &Schema, needs: Needs) -> Self {
+        let mut by_table: Vec<(&'static Table, Vec<Key>)> = Vec::new();
+        let mut lists = Vec::new();
+        for query in needs.queries {
+            match query {
+                Query::One(table, key) => match by_table.iter_mut().find(|(known, _)| *known == table) {
+                    Some((_, keys)) => keys.push(key),
+                    None => by_table.push((table, vec![key])),
+                },
+                Query::Many(find) => {
+                    let selection = Selection::of(schema, &find);
+                    lists.push((Query::Many(find), selection));
+                }
+            }
+        }
+        let get = |(table, keys): (&'static Table, Vec<Key>)| {
+            let get = Get::of(schema, table, &keys);
+            (table, keys, get)
+        };
+        let keys: Vec<Vec<u8>> = needs.keys.iter().map(|identity| identity.to_vec()).collect();
+        let gets = by_table.into_iter().map(get).collect();
+        Self { lists, gets, keys: (!keys.is_empty()).then_some(keys) }
+    }
+
+    fn orders(&self, opening: bool) -> Vec<Order<'_>> {
+        let begin = [Order::new("BEGIN", &[]), Order::new(LOCK_HEADS, &[])];
+        let begin = begin.into_iter().filter(|_| opening);
+        let lists = self.lists.iter().map(|(_, selection)| selection.order());
+        let gets = self.gets.iter().map(|(.., get)| get.order());
+        let keys = self.keys.iter().map(|identities| Order::new(keys::READ, &[identities]));
+        begin.chain(lists).chain(gets).chain(keys).collect()
+    }
+
+    fn found(self, schema: &Schema, rows: Vec<Vec<Row>>) -> Result<(Loaded, Vec<StoredKey>), Unreadable> {
+        let mut rows = rows.into_iter();
+        let mut next = || rows.next().unwrap_or_default();
+        let mut loaded = Loaded::new();
+        for (query, selection) in self.lists {
+            loaded.insert(query, selection.found(schema, &next())?);
+        }
+        for (table, keys, get) in self.gets {
+            let mut records = get.found(schema, &next())?;
+            for key in keys {
+                let record = records.remove(&key);
+                loaded.insert(Query::One(table, key), record.into_iter().collect());
+            }
+        }
+        let known = if self.keys.is_some() { keys::read(&next())? } else { Vec::new() };
+        Ok((loaded, known))
+    }
+}
+
+/// Writes all that the turn made, and commits: one round trip.
+async fn write(
+    connection: &Connection,
+    node: &str,
+    writes: &Writes,
+    heads: Heads,
+    now: Timestamp,
+    extra: &Extra<'_>,
+) -> Result<(), Unreadable> {
+    let log = events::Columns::of(&writes.events);
+    let known = keys::Columns::of(&writes.keys);
+    let notes: Vec<&TraceNote> = writes.traces.iter().chain(extra.notes).collect();
+    let traces = traces::Columns::of(&notes);
+    let [sequence, inbox, audit] =
+        [heads.sequence, heads.inbox, heads.audit].map(|head: Sequence| events::number(head));
+    let at_ms = now.as_millis();
+    let written: Vec<&str> = writes.records.tables().map(|(table, _)| table.name).collect();
+    let payload = format!("{node} {}", written.join(","));
+    let records: Vec<_> = writes
+        .records
+        .tables()
+        .flat_map(|(table, written)| records::writes(&connection.schema, table, written))
+        .collect();
+    let mut orders: Vec<Order<'_>> = records.iter().map(records::Write::order).collect();
+    if !writes.events.is_empty() {
+        orders.push(Order::new(events::APPEND, &log.parameters()));
+    }
+    if !writes.events.is_empty() || !written.is_empty() {
+        orders.push(Order::new(NOTIFY, &[&payload]));
+    }
+    if !writes.keys.is_empty() {
+        orders.push(Order::new(keys::WRITE, &known.parameters()));
+    }
+    if !notes.is_empty() {
+        orders.push(Order::new(traces::APPEND, &traces.parameters()));
+    }
+    orders.push(Order::new(MOVE_HEADS, &[&sequence, &inbox, &audit, &at_ms]));
+    orders.push(Order::new("COMMIT", &[]));
+    in_order::run(connection, &orders).await?;
+    Ok(())
+}

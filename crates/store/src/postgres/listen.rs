@@ -1,0 +1,238 @@
+//! What other nodes write: a notification says that there is something, and the log says what.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use agentcafe_domain::{
+    event::{EventType, StoredEvent},
+    ids::{ActorId, InvalidId, RoomId, TenantId},
+    time::Timestamp,
+};
+use bytes::Bytes;
+use deadpool_postgres::Pool;
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
+use tokio_postgres::{AsyncMessage, Client, Error, Row};
+
+use super::{
+    connection::Connection,
+    events,
+    open::{Address, Messages, Unreadable},
+    schema::Schema,
+};
+use crate::{changes::Changes, tail::Tail};
+
+/// The advisory lock of the one process that works on a database.
+const NODE_LOCK: i64 = 942_516_432;
+/// How long a notification may fail to come before one looks all the same.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long is waited before listening is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The most events that are taken over at once, and their size.
+const MAX_EVENTS: i64 = 2_000;
+const MAX_BYTES: usize = 4 << 20;
+/// How far behind the log a tail may be to be filled event by event; else it begins anew at the head.
+const MAX_BEHIND: u64 = 50_000;
+
+/// Takes what others have written into the tail.
+#[derive(Clone)]
+pub(super) struct Filler {
+    pool: Pool,
+    schema: Arc<Schema>,
+    tail: Arc<Tail>,
+    filling: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Filler {
+    pub(super) fn new(pool: Pool, schema: Arc<Schema>, tail: Arc<Tail>) -> Self {
+        Self { pool, schema, tail, filling: Arc::default() }
+    }
+
+    /// Fills the tail up to the head of the log. What fails is logged, and tried again at the next occasion.
+    pub(super) async fn fill(&self) {
+        if let Err(error) = self.try_fill().await {
+            tracing::warn!(%error, "what other nodes wrote cannot be read right now");
+        }
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// The tail is as far as it came.
+    pub(super) async fn try_fill(&self) -> Result<(), Unreadable> {
+        let _one_at_a_time = self.filling.lock().await;
+        let connection = Connection::of(&self.pool, &self.schema).await?;
+        let head = events::head(&connection).await?;
+        if head.0.saturating_sub(self.tail.newest().0) > MAX_BEHIND {
+            self.tail.skip_to(head);
+            return Ok(());
+        }
+        while self.tail.newest() < head {
+            let after = events::number(self.tail.newest());
+            let rows = connection
+                .query(
+                    "SELECT sequence, event_id, tenant_id, room_id, actor_id, type, at_ms, mentioned_actor_id, json
+                     FROM events WHERE sequence > $1 ORDER BY sequence LIMIT $2",
+                    &[&after, &MAX_EVENTS],
+                )
+                .await?;
+            let mut bytes = 0;
+            let mut batch = Vec::new();
+            for row in &rows {
+                let event = stored_event(row)?;
+                bytes += event.json.len();
+                batch.push(event);
+                if bytes > MAX_BYTES {
+                    break;
+                }
+            }
+            if batch.is_empty() {
+                return Ok(());
+            }
+            self.tail.publish(batch);
+        }
+        Ok(())
+    }
+}
+
+fn stored_event(row: &Row) -> Result<StoredEvent, Unreadable> {
+    let invalid = |why: InvalidId| Unreadable::Content(why.to_string());
+    let text = |at: usize| row.try_get::<_, &str>(at);
+    let kind = text(5)?;
+    let mentioned: Option<&str> = row.try_get(7)?;
+    Ok(StoredEvent {
+        sequence: events::sequence(row.try_get(0)?),
+        event_id: row.try_get(1)?,
+        tenant_id: TenantId::parse(text(2)?).map_err(invalid)?,
+        room_id: RoomId::parse(text(3)?).map_err(invalid)?,
+        actor_id: ActorId::parse(text(4)?).map_err(invalid)?,
+        kind: EventType::parse(kind)
+            .ok_or_else(|| Unreadable::Content(format!("an event of type {kind:?}")))?,
+        timestamp: Timestamp::from_millis(row.try_get(6)?),
+        mentioned: mentioned.map(ActorId::parse).transpose().map_err(invalid)?,
+        json: Bytes::copy_from_slice(text(8)?.as_bytes()),
+    })
+}
+
+/// A connection that listens, and that holds the lock which says that this process, and no other, works on the database.
+pub(super) struct Ears {
+    client: Client,
+    messages: Messages,
+}
+
+/// Waits for an answer while nobody else drives the connection yet.
+async fn driven<T>(
+    messages: &mut Messages,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::pin!(answer);
+    loop {
+        tokio::select! {
+            answered = &mut answer => return answered,
+            message = std::future::poll_fn(|context| messages.poll_message(context)) => {
+                message.transpose()?;
+            }
+        }
+    }
+}
+
+impl Ears {
+    /// Begins to listen: what is notified from now on is heard. None if another process works on the database.
+    pub(super) async fn open(address: &Address) -> Result<Option<Self>, Unreadable> {
+        let (client, mut messages) = address.connect().await?;
+        let lock = client.query_one("SELECT pg_try_advisory_lock($1)", &[&NODE_LOCK]);
+        let is_ours: bool = driven(&mut messages, lock).await?.try_get(0)?;
+        if !is_ours {
+            return Ok(None);
+        }
+        driven(&mut messages, client.batch_execute("LISTEN agentcafe_log")).await?;
+        Ok(Some(Self { client, messages }))
+    }
+}
+
+/// Whom a notification is for, and what it says.
+pub(super) struct Listener {
+    pub(super) address: Address,
+    pub(super) filler: Filler,
+    pub(super) changes: Arc<Changes>,
+    /// What this node's own notifications begin with.
+    pub(super) node: String,
+    /// Whether this process is known to be the only one that works on the database.
+    pub(super) is_alone: Arc<AtomicBool>,
+    /// The connections that read, and how long one is kept that nobody needs.
+    pub(super) reading: Pool,
+    pub(super) idle_timeout: Duration,
+}
+
+impl Listener {
+    /// Listens until the store is closed, and fills the tail whenever there is something, or may be.
+    pub(super) async fn run(self, first: Ears, closed: Arc<Notify>) {
+        let listening = async {
+            let mut ears = Some(first);
+            loop {
+                let listened = match ears.take() {
+                    Some(ears) => self.listen(ears).await,
+                    None => match Ears::open(&self.address).await {
+                        Ok(Some(ears)) => {
+                            // Nobody knows what was not heard meanwhile.
+                            self.changes.tell_all();
+                            self.is_alone.store(true, Ordering::SeqCst);
+                            self.listen(ears).await
+                        }
+                        Ok(None) => Err(Unreadable::Unreachable(
+                            "another process has taken the database over".to_owned(),
+                        )),
+                        Err(error) => Err(error),
+                    },
+                };
+                self.is_alone.store(false, Ordering::SeqCst);
+                if let Err(error) = listened {
+                    tracing::warn!(%error, "listening to PostgreSQL was interrupted; trying again");
+                }
+                sleep(PAUSE).await;
+            }
+        };
+        tokio::select! {
+            () = closed.notified() => {}
+            () = listening => {}
+        }
+    }
+
+    async fn listen(&self, ears: Ears) -> Result<(), Unreadable> {
+        let Ears { client, mut messages } = ears;
+        let heard = Notify::new();
+        let receiving = async {
+            while let Some(message) = std::future::poll_fn(|context| messages.poll_message(context)).await {
+                if let AsyncMessage::Notification(notification) = message? {
+                    let own = notification.payload().split_once(' ');
+                    if let Some((_, tables)) = own.filter(|(node, _)| *node != self.node) {
+                        // The tables come first: who sees an event knows that its copies may be old.
+                        self.changes.tell_of(tables.split(','));
+                        heard.notify_one();
+                    }
+                }
+            }
+            Err(Unreadable::Unreachable("the connection has ended".to_owned()))
+        };
+        let filling = async {
+            loop {
+                let _ = timeout(LOOK_EVERY, heard.notified()).await;
+                self.filler.fill().await;
+                self.reading.retain(|_, metrics| metrics.last_used() < self.idle_timeout);
+            }
+        };
+        let ended = tokio::select! {
+            ended = receiving => ended,
+            () = filling => Ok(()),
+        };
+        drop(client);
+        ended
+    }
+}

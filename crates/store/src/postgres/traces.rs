@@ -1,0 +1,133 @@
+//! The statements of traces.
+
+use agentcafe_domain::{
+    ids::{ActorId, CorrelationId, RoomId, TenantId},
+    time::Timestamp,
+    trace::Trace,
+};
+use tokio_postgres::{Error, Row, types::ToSql};
+use uuid::Uuid;
+
+use super::{connection::Connection, open::Unreadable};
+use crate::{
+    attempts::{self, Attempt, MAX_ATTEMPTS},
+    envelope::TraceNote,
+};
+
+/// How many of the newest attempts are always kept.
+const KEPT: i64 = 20_000;
+/// The most attempts that one turn deletes, so that no turn becomes long.
+pub(super) const PURGED_AT_ONCE: i64 = 5_000;
+
+/// Keeps what became of the attempts of a turn.
+pub(super) const APPEND: &str =
+    "INSERT INTO traces (trace_id, correlation_id, request_id, route, method, tenant_id, room_id, actor_id,
+                         started_at_ms, ended_at_ms, succeeded, steps)
+     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                          $8::text[], $9::bigint[], $10::bigint[], $11::boolean[], $12::text[])";
+
+/// The columns of the attempts of a turn.
+pub(super) struct Columns<'n> {
+    ids: Vec<Uuid>,
+    correlations: Vec<&'n str>,
+    requests: Vec<&'n str>,
+    routes: Vec<&'n str>,
+    methods: Vec<&'n str>,
+    tenants: Vec<&'n str>,
+    rooms: Vec<Option<&'n str>>,
+    actors: Vec<Option<&'n str>>,
+    started: Vec<i64>,
+    ended: Vec<i64>,
+    succeeded: Vec<bool>,
+    steps: Vec<String>,
+}
+
+impl<'n> Columns<'n> {
+    pub(super) fn of(notes: &[&'n TraceNote]) -> Self {
+        Self {
+            ids: notes.iter().map(|note| note.origin.trace_id).collect(),
+            correlations: notes.iter().map(|note| note.correlation_id.as_str()).collect(),
+            requests: notes.iter().map(|note| note.origin.request_id.as_str()).collect(),
+            routes: notes.iter().map(|note| note.origin.route.as_str()).collect(),
+            methods: notes.iter().map(|note| note.origin.method).collect(),
+            tenants: notes.iter().map(|note| note.origin.tenant_id.as_str()).collect(),
+            rooms: notes.iter().map(|note| note.origin.room_id.as_ref().map(RoomId::as_str)).collect(),
+            actors: notes.iter().map(|note| note.origin.actor_id.as_ref().map(ActorId::as_str)).collect(),
+            started: notes.iter().map(|note| note.origin.started_at.as_millis()).collect(),
+            ended: notes.iter().map(|note| note.ended_at.as_millis()).collect(),
+            succeeded: notes.iter().map(|note| note.succeeded).collect(),
+            steps: notes
+                .iter()
+                .map(|note| {
+                    serde_json::to_string(&note.steps).expect("a step has text keys and finite numbers")
+                })
+                .collect(),
+        }
+    }
+
+    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 12] {
+        [
+            &self.ids,
+            &self.correlations,
+            &self.requests,
+            &self.routes,
+            &self.methods,
+            &self.tenants,
+            &self.rooms,
+            &self.actors,
+            &self.started,
+            &self.ended,
+            &self.succeeded,
+            &self.steps,
+        ]
+    }
+}
+
+/// Deletes a batch of the oldest attempts, and tells whether there may be more.
+pub(super) async fn purge(connection: &Connection) -> Result<bool, Error> {
+    let deleted = connection
+        .execute(
+            "DELETE FROM traces WHERE id IN
+                 (SELECT id FROM traces WHERE id <= (SELECT max(id) FROM traces) - $1 ORDER BY id LIMIT $2)",
+            &[&KEPT, &PURGED_AT_ONCE],
+        )
+        .await?;
+    Ok(deleted == PURGED_AT_ONCE.unsigned_abs())
+}
+
+/// The newest attempt with this correlation id, with the steps of all its attempts before; of one tenant if given.
+pub(super) async fn read(
+    connection: &Connection,
+    correlation_id: &CorrelationId,
+    tenant: Option<&TenantId>,
+) -> Result<Option<Trace>, Unreadable> {
+    let (correlation, tenant) = (correlation_id.as_str(), tenant.map(TenantId::as_str));
+    let rows = connection
+        .query(
+            "SELECT trace_id, request_id, route, method, tenant_id, room_id, actor_id, started_at_ms, ended_at_ms,
+                    succeeded, steps
+             FROM traces WHERE correlation_id = $1 AND ($2::text IS NULL OR tenant_id = $2)
+             ORDER BY id DESC LIMIT $3",
+            &[&correlation, &tenant, &MAX_ATTEMPTS],
+        )
+        .await?;
+    let kept = rows.iter().map(attempt).collect::<Result<Vec<_>, _>>()?;
+    Ok(attempts::together(kept, correlation_id))
+}
+
+fn attempt(row: &Row) -> Result<Attempt, Unreadable> {
+    let steps: &str = row.try_get(10)?;
+    Ok(Attempt {
+        trace_id: row.try_get(0)?,
+        request_id: row.try_get(1)?,
+        route: row.try_get(2)?,
+        method: row.try_get(3)?,
+        tenant: row.try_get(4)?,
+        room: row.try_get(5)?,
+        actor: row.try_get(6)?,
+        started_at: Timestamp::from_millis(row.try_get(7)?),
+        ended_at: Timestamp::from_millis(row.try_get(8)?),
+        succeeded: row.try_get(9)?,
+        steps: serde_json::from_str(steps).map_err(|error| Unreadable::Content(error.to_string()))?,
+    })
+}

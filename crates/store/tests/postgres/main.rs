@@ -1,0 +1,41 @@
+//! The suite that every database must pass, on PostgreSQL: a server of its own, a database for each test.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
+
+#[path = "../suite/changes.rs"]
+mod changes;
+#[path = "../suite/commands.rs"]
+mod commands;
+#[path = "../suite/faults.rs"]
+mod faults;
+#[path = "../suite/keys.rs"]
+mod keys;
+#[path = "../suite/log.rs"]
+mod log;
+#[path = "../suite/log_model.rs"]
+mod log_model;
+#[path = "../suite/log_pages.rs"]
+mod log_pages;
+#[path = "../suite/place.rs"]
+mod place;
+#[path = "../suite/reads.rs"]
+mod reads;
+#[path = "../suite/records.rs"]
+mod records;
+#[path = "../suite/records_model.rs"]
+mod records_model;
+#[path = "../suite/reopen.rs"]
+mod reopen;
+#[path = "../suite/sight.rs"]
+mod sight;
+#[path = "../suite/sight_rules.rs"]
+mod sight_rules;
+#[path = "../suite/snapshots.rs"]
+mod snapshots;
+#[path = "../suite/tail.rs"]
+mod tail;
+#[path = "../suite/traces.rs"]
+mod traces;
+#[path = "../suite/turns.rs"]
+mod turns;
+#[path = "../suite/webhook_rings.rs"]
+mod webhook_rings;

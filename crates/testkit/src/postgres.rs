@@ -1,0 +1,141 @@
+//! A PostgreSQL server of its own for a test process, with a fresh database for whoever asks.
+
+use std::{
+    collections::HashMap,
+    fs,
+    io::Read as _,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+/// Where Debian keeps the programs of each version.
+const PROGRAMS: &str = "/usr/lib/postgresql";
+/// Who runs the server if the test is run by root, whom PostgreSQL refuses.
+const USER: &str = "postgres";
+/// Starts the server, and ends it when its input ends: however the test process ends, the server goes with it.
+const KEEPER: &str = r#"
+"$BIN/initdb" -D "$DATA" -U postgres -A trust -E UTF8 --locale=C -N >"$DATA.log" 2>&1 || { cat "$DATA.log"; exit 1; }
+"$BIN/postgres" -D "$DATA" -k "$DATA" -p "$PORT" -c listen_addresses=127.0.0.1 -c max_connections=300 \
+    -c fsync="$FSYNC" -c full_page_writes="$FSYNC" -c shared_preload_libraries= >>"$DATA.log" 2>&1 &
+until "$BIN/pg_isready" -q -h 127.0.0.1 -p "$PORT"; do
+    kill -0 $! 2>/dev/null || { cat "$DATA.log"; exit 1; }
+    sleep 0.05
+done
+echo ready
+read -r _
+kill -QUIT $!
+wait
+rm -rf "$DATA" "$DATA.log"
+"#;
+
+/// A running PostgreSQL server.
+pub struct Postgres {
+    port: u16,
+    made: AtomicU32,
+    databases: Mutex<HashMap<PathBuf, String>>,
+    _keeper: Child,
+}
+
+/// The newest installed version's programs.
+fn programs() -> PathBuf {
+    let mut versions: Vec<PathBuf> = fs::read_dir(PROGRAMS)
+        .unwrap_or_else(|error| {
+            panic!("PostgreSQL is not installed ({PROGRAMS}: {error}); ./test.sh installs it")
+        })
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .filter(|programs| programs.join("postgres").exists())
+        .collect();
+    versions.sort();
+    versions.pop().expect("PostgreSQL's server is not installed; ./test.sh installs it")
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("this machine has a free port");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
+impl Postgres {
+    /// The server that all tests of this process share. It does not sync: none of them cuts its power.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(false))
+    }
+
+    /// Starts a server that lives as long as this does.
+    ///
+    /// # Panics
+    /// If PostgreSQL is not installed, or does not start.
+    #[must_use]
+    pub fn start(syncs: bool) -> Self {
+        let port = free_port();
+        let data = PathBuf::from(format!("/tmp/agentcafe-postgres-{}-{port}", std::process::id()));
+        let mut command = as_server_user();
+        command
+            .args(["sh", "-c", KEEPER])
+            .env("BIN", programs())
+            .env("DATA", &data)
+            .env("PORT", port.to_string())
+            .env("FSYNC", if syncs { "on" } else { "off" })
+            .current_dir("/tmp")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut keeper = command.spawn().expect("a shell can be started");
+        let mut said = [0; 6];
+        let output = keeper.stdout.as_mut().expect("its output is piped");
+        let heard = output.read_exact(&mut said);
+        assert!(heard.is_ok() && &said == b"ready\n", "PostgreSQL did not start: {}", {
+            let mut rest = String::from_utf8_lossy(&said).into_owned();
+            let _ = output.read_to_string(&mut rest);
+            rest
+        });
+        Self { port, made: AtomicU32::new(0), databases: Mutex::default(), _keeper: keeper }
+    }
+
+    /// The URL of a database of this server.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
+    /// The URL of the database that stands for a data directory; made if it is missing.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn database_for(&self, directory: &Path) -> String {
+        let mut databases = self.databases.lock().expect("nobody panics while holding it");
+        databases.entry(directory.to_owned()).or_insert_with(|| self.database()).clone()
+    }
+
+    /// Makes an empty database, and answers its URL.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn database(&self) -> String {
+        let name = format!("cafe_{}", self.made.fetch_add(1, Ordering::Relaxed));
+        let made = Command::new(programs().join("createdb"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", &name])
+            .output()
+            .expect("createdb can be started");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        self.url(&name)
+    }
+}
+
+/// A command that runs as a user whom PostgreSQL accepts.
+fn as_server_user() -> Command {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    let mut command = Command::new("env");
+    if is_root {
+        command = Command::new("setpriv");
+        command.args([&format!("--reuid={USER}"), &format!("--regid={USER}"), "--clear-groups"]);
+    }
+    command
+}
