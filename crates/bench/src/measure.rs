@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::task::JoinSet;
 
-use crate::control::Control;
-use crate::play::{Tally, play};
 use crate::process::Process;
-use crate::script::{SayScript, Script};
-use crate::stopwatch::Stopwatch;
+use agentcafe_load::control::Control;
+use agentcafe_load::play::{Tally, play};
+use agentcafe_load::script::{SayScript, Script};
+use agentcafe_load::stopwatch::Stopwatch;
 
 /// How long the last answers of a run may take.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(30);

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use agentcafe_bench::connection::Connection;
 use agentcafe_bench::measure::Subject;
 use agentcafe_bench::process::Process;
-use agentcafe_bench::requests::get;
-use agentcafe_bench::stopwatch::Stopwatch;
+use agentcafe_load::connection::Connection;
+use agentcafe_load::requests::get;
+use agentcafe_load::stopwatch::Stopwatch;
 use anyhow::{Context, Result, bail};
 
 /// How long a server may take until it is ready.

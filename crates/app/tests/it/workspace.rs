@@ -23,7 +23,8 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("agentcafe-testkit", &[]),
-    ("agentcafe-bench", &[]),
+    ("agentcafe-load", &[]),
+    ("agentcafe-bench", &["agentcafe-load"]),
 ];
 
 /// DESIGN 4: a test checks the edges from `cargo metadata`.

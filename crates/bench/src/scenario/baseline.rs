@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agentcafe_bench::measure::measure_for;
-use agentcafe_bench::script::SayScript;
+use agentcafe_load::script::SayScript;
 use anyhow::Result;
 
 use super::report_refusals;

@@ -1,8 +1,8 @@
 //! `events`: how fast pages of a long log are read.
 
-use agentcafe_bench::connection::Connection;
 use agentcafe_bench::measure::{Measurement, measure_for, preload};
 use agentcafe_bench::script::{GetScript, PageScript};
+use agentcafe_load::connection::Connection;
 use anyhow::{Result, ensure};
 
 use super::{log, report_refusals};

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use agentcafe_bench::control::Control;
-use agentcafe_bench::latency::Latencies;
 use agentcafe_bench::measure::{Measurement, Reading, Run, Subject};
-use agentcafe_bench::script::TimedSayScript;
-use agentcafe_bench::stopwatch::Stopwatch;
-use agentcafe_bench::subscriber::{IdSet, Received, SendWindow, subscribe};
+use agentcafe_load::control::Control;
+use agentcafe_load::latency::Latencies;
+use agentcafe_load::script::TimedSayScript;
+use agentcafe_load::stopwatch::Stopwatch;
+use agentcafe_load::subscriber::{IdSet, Received, SendWindow, subscribe};
 use anyhow::{Result, bail, ensure};
 use tokio::task::JoinSet;
 

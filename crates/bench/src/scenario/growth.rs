@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agentcafe_bench::measure::{Measurement, measure_requests, preload};
-use agentcafe_bench::script::SayScript;
+use agentcafe_load::script::SayScript;
 use anyhow::Result;
 use tempfile::TempDir;
 

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use agentcafe_bench::connection::Connection;
-use agentcafe_bench::requests::get;
+use agentcafe_load::connection::Connection;
+use agentcafe_load::requests::get;
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 

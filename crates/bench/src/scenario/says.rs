@@ -1,7 +1,7 @@
 //! `says`, `says256`: how many says a second, how fast, and at what cost.
 
 use agentcafe_bench::measure::measure_for;
-use agentcafe_bench::script::SayScript;
+use agentcafe_load::script::SayScript;
 use anyhow::Result;
 
 use super::report_refusals;

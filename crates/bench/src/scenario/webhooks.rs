@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use agentcafe_bench::connection::Connection;
 use agentcafe_bench::measure::{Measurement, Reading, measure_requests};
-use agentcafe_bench::script::SayScript;
-use agentcafe_bench::stopwatch::Stopwatch;
+use agentcafe_load::connection::Connection;
+use agentcafe_load::script::SayScript;
+use agentcafe_load::stopwatch::Stopwatch;
 use anyhow::{Result, ensure};
 use axum::Router;
 use axum::http::{StatusCode, Uri};

@@ -97,7 +97,8 @@ pub fn write_decimal(digits: &mut [u8], mut value: u64) {
 
 /// Spreads numbers over all of `u64`, one to one (the finaliser of SplitMix64), so that keys come
 /// in no order, as they do from real clients.
-pub(crate) fn scramble(number: u64) -> u64 {
+#[must_use]
+pub fn scramble(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
