@@ -1,83 +1,183 @@
 //! Plays a script on one connection and keeps the tally of what comes of it.
 
-use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::connection::Connection;
-use crate::control::Control;
-use crate::http::ProtocolError;
-use crate::latency::Latencies;
+use crate::control::{Control, sequence_in};
+use crate::http::{Head, ProtocolError};
 use crate::script::Script;
 use crate::stopwatch::Stopwatch;
+use crate::tally::Tally;
+use crate::target::Target;
 
-/// Bytes of an answer kept to show what was refused.
-const SAMPLE_BYTES: usize = 300;
+/// Pause after a connection that failed: a server that is away is not to be asked as fast as it refuses.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 
-/// What came of the requests of one connection, or of many.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Answers as expected, while measuring.
-    pub completed: u64,
-    /// Other answers and failed connections, at any time.
-    pub failed: u64,
-    /// What the first failure looked like.
-    pub failure_sample: Option<String>,
-    /// From before a request is sent until its answer is there, while measuring.
-    pub latencies: Latencies,
+/// How a script is played.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// How long an answer may take, the connection included where there is none.
+    pub request_timeout: Duration,
+    /// Whether to go on with another connection when one failed.
+    pub reconnects: bool,
+    /// What a latency ends with.
+    pub latency_ends: LatencyEnds,
+    /// Whether to keep the sequences that accepted commands were given.
+    pub collects_sequences: bool,
 }
 
-impl Tally {
-    /// Adds what came of another connection.
-    pub fn merge(&mut self, other: Self) {
-        self.completed += other.completed;
-        self.failed += other.failed;
-        self.failure_sample = self.failure_sample.take().or(other.failure_sample);
-        self.latencies.merge(&other.latencies);
-    }
+/// What a latency ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LatencyEnds {
+    /// The head of the answer.
+    WithHead,
+    /// All of the answer.
+    WithBody,
+}
 
-    fn fail(&mut self, sample: impl FnOnce() -> String) {
-        self.failed += 1;
-        self.failure_sample.get_or_insert_with(sample);
+impl Default for Manner {
+    /// Patient with answers, but not with connections.
+    fn default() -> Self {
+        Self {
+            request_timeout: Duration::from_secs(30),
+            reconnects: false,
+            latency_ends: LatencyEnds::WithBody,
+            collects_sequences: false,
+        }
     }
 }
 
-/// Opens a connection and plays the script on it, one request at a time, until `control` ends the
-/// run or the connection fails.
+/// Opens a connection and plays the script on it, one request at a time, until `control` ends the run or, if that is
+/// the manner, the connection fails.
 pub async fn play<S: Script>(
-    address: SocketAddr,
+    target: &Target,
     control: &Control,
     stopwatch: Stopwatch,
-    script: S,
+    manner: Manner,
+    mut script: S,
 ) -> Tally {
     let mut tally = Tally::default();
-    if let Err(error) = play_into(&mut tally, address, control, stopwatch, script).await {
-        tally.fail(|| format!("connection: {error}"));
+    let mut player = Player { target, stopwatch, manner, kept: None };
+    let begun_us = stopwatch.elapsed_us();
+    // Opened before the first request, whose latency it is not a part of.
+    if let Err(error) = player.connect().await {
+        tally.lose(&error, stopwatch.elapsed_us() - begun_us);
+        if !player.goes_on(control).await {
+            return tally;
+        }
+    }
+    while let Some(turn) = control.turn().await {
+        let sent_us = stopwatch.elapsed_us();
+        let since_us = turn.due_us.unwrap_or(sent_us);
+        match player.ask(script.next_request(sent_us)).await {
+            Ok(answer) if answer.head.is_success() => {
+                if control.is_measuring() {
+                    tally.completed += 1;
+                    tally.latencies.record_us(answer.at_us - since_us);
+                }
+                if manner.collects_sequences {
+                    tally.sequences.extend(sequence_in(player.body()));
+                }
+                control.observe(player.body());
+            }
+            Ok(answer) => {
+                tally.refuse(answer.head, player.body(), answer.at_us - since_us);
+                control.observe_failure();
+            }
+            Err(error) => {
+                tally.lose(&error, stopwatch.elapsed_us() - since_us);
+                if !player.goes_on(control).await {
+                    return tally;
+                }
+            }
+        }
     }
     tally
 }
 
-async fn play_into<S: Script>(
-    tally: &mut Tally,
-    address: SocketAddr,
-    control: &Control,
+/// One connection at a time to a server.
+struct Player<'run> {
+    target: &'run Target,
     stopwatch: Stopwatch,
-    mut script: S,
-) -> Result<(), ProtocolError> {
-    let mut connection = Connection::open(address).await?;
-    while control.take_turn() {
-        let sent_us = stopwatch.elapsed_us();
-        let response = connection.exchange(script.next_request(sent_us)).await?;
-        if response.status != S::EXPECTED_STATUS {
-            tally.fail(|| {
-                let body = &response.body[..response.body.len().min(SAMPLE_BYTES)];
-                format!("status {}: {}", response.status, String::from_utf8_lossy(body))
-            });
-            continue;
-        }
-        if control.is_measuring() {
-            tally.completed += 1;
-            tally.latencies.record_us(stopwatch.elapsed_us() - sent_us);
-        }
-        control.observe(response.body);
+    manner: Manner,
+    /// The connection, if it was not lost.
+    kept: Option<Connection>,
+}
+
+struct Answer {
+    head: Head,
+    at_us: u64,
+}
+
+impl Player<'_> {
+    async fn connect(&mut self) -> Result<(), ProtocolError> {
+        self.kept = Some(self.in_time(Connection::open(self.target)).await?);
+        Ok(())
     }
-    Ok(())
+
+    /// Asks on the connection there is, or on a new one if there is none or the server has closed it meanwhile. An
+    /// answer's rest stays in the connection.
+    async fn ask(&mut self, request: &[u8]) -> Result<Answer, ProtocolError> {
+        let kept = self.kept.take();
+        let (connection, answer) = self.in_time(self.exchange(kept, request)).await?;
+        self.kept = Some(connection);
+        Ok(answer)
+    }
+
+    async fn exchange(
+        &self,
+        kept: Option<Connection>,
+        request: &[u8],
+    ) -> Result<(Connection, Answer), ProtocolError> {
+        if let Some(mut connection) = kept {
+            let was_used = !connection.is_unanswered();
+            if !was_used || connection.stays() {
+                match connection.begin(request).await {
+                    // Asking twice does no harm: says carry a key.
+                    Err(ProtocolError::Closed | ProtocolError::Transport(_))
+                        if was_used && connection.is_unanswered() => {}
+                    begun => return self.finish(connection, begun?).await,
+                }
+            }
+        }
+        let mut connection = Connection::open(self.target).await?;
+        let head = connection.begin(request).await?;
+        self.finish(connection, head).await
+    }
+
+    async fn finish(
+        &self,
+        mut connection: Connection,
+        head: Head,
+    ) -> Result<(Connection, Answer), ProtocolError> {
+        let head_us = self.stopwatch.elapsed_us();
+        connection.finish().await?;
+        let at_us = match self.manner.latency_ends {
+            LatencyEnds::WithHead => head_us,
+            LatencyEnds::WithBody => self.stopwatch.elapsed_us(),
+        };
+        Ok((connection, Answer { head, at_us }))
+    }
+
+    /// Whether to go on after a connection failed; waits a little before.
+    async fn goes_on(&self, control: &Control) -> bool {
+        control.observe_failure();
+        if self.manner.reconnects {
+            control.pause(RECONNECT_PAUSE).await;
+        }
+        self.manner.reconnects
+    }
+
+    /// The body of the last answer.
+    fn body(&self) -> &[u8] {
+        self.kept.as_ref().map_or(b"", |connection| connection.response().body)
+    }
+
+    async fn in_time<T>(
+        &self,
+        future: impl Future<Output = Result<T, ProtocolError>>,
+    ) -> Result<T, ProtocolError> {
+        let outcome = tokio::time::timeout(self.manner.request_timeout, future).await;
+        outcome.unwrap_or(Err(ProtocolError::TimedOut))
+    }
 }
