@@ -123,6 +123,12 @@ impl Audience {
         }
     }
 
+    /// How many subscribers `condition` holds for.
+    #[must_use]
+    pub fn count(&self, condition: impl Fn(&Received) -> bool) -> u64 {
+        self.receipts().filter(|received| condition(received)).count() as u64
+    }
+
     /// How many streams have ended, why, and what the first of them gives as the reason.
     #[must_use]
     pub fn ended(&self) -> (u64, Failures, Option<String>) {

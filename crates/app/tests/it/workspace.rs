@@ -19,6 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "agentcafe-engine",
             "agentcafe-api",
             "agentcafe-dispatcher",
+            "agentcafe-load",
             "agentcafe-testkit",
         ],
     ),
