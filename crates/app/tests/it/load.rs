@@ -1,7 +1,7 @@
 //! `agentcafe load`: the gate, run as an operator runs it, against real servers.
 
 use std::{
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use tokio::{
 
 use crate::{cafe, launch};
 
+mod encrypted;
 mod fanout;
 mod screen;
 mod write;
@@ -35,33 +36,60 @@ pub(crate) struct Ran {
 
 impl Ran {
     fn of(output: &Output) -> Self {
-        let said = String::from_utf8(output.stderr.clone()).unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(matches!(output.status.code(), Some(0 | 1)), "{:?}: {said}", output.status);
         let report = match output.stdout.is_empty() {
             true => Value::Null,
-            false => serde_json::from_slice(&output.stdout).unwrap(),
+            false => serde_json::from_slice(&output.stdout).expect("a report is JSON"),
         };
         Self { passed: output.status.success(), report, said }
     }
 
     fn failed_checks(&self) -> Vec<&str> {
-        let checks = self.report["gate"]["checks"].as_array().unwrap().iter();
-        checks.filter(|check| check["pass"] == false).map(|check| check["name"].as_str().unwrap()).collect()
+        failed_among(&self.report["gate"]["checks"])
     }
 }
 
+/// The names of the checks that do not hold.
+pub(crate) fn failed_among(checks: &Value) -> Vec<&str> {
+    let checks = checks.as_array().map_or(&[] as &[_], Vec::as_slice).iter();
+    checks.filter(|check| check["pass"] == false).filter_map(|check| check["name"].as_str()).collect()
+}
+
 /// `agentcafe` with nothing in its environment but these variables.
-pub(crate) fn agentcafe(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+fn agentcafe(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agentcafe"));
-    command.args(arguments).env_clear().envs(variables.iter().copied()).stdin(Stdio::null());
+    command.args(arguments).env_clear().envs(variables.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// Starts it.
+fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Child {
+    agentcafe(arguments, variables).spawn().expect("the binary can be run")
+}
+
+/// Waits for its end.
+async fn end_of(child: Child) -> Ran {
+    let ended = tokio::task::spawn_blocking(move || child.wait_with_output()).await;
+    Ran::of(&ended.expect("waiting does not panic").expect("a child of ours can be waited for"))
 }
 
 /// Runs it to its end.
 pub(crate) async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
-    let mut command = agentcafe(arguments, variables);
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
-    Ran::of(&output.unwrap())
+    end_of(start(arguments, variables)).await
+}
+
+/// Listens on a free port.
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("it has an address"));
+    (listener, url)
+}
+
+/// Where nobody listens.
+pub(crate) async fn nowhere() -> String {
+    listen().await.1
 }
 
 /// The gate against this server, shortly.
@@ -83,8 +111,8 @@ async fn pages(client: &Client) -> u64 {
 async fn a_sound_server_passes() {
     let (server, _client) = cafe().await;
     let url = server.url();
-    let mut command = agentcafe(&["load", "--url", &url, "--duration-ms", "300"], &[]);
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let child = start(&["load", "--url", &url, "--duration-ms", "300"], &[]);
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     let mut rest = text.as_str();
     for name in [
@@ -207,8 +235,7 @@ async fn the_rate_limit_is_told_from_the_server() {
 /// CONTRACT 21: without a server there is no report, but a clear word.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_away_is_an_error() {
-    let away = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let url = format!("http://{away}");
+    let url = nowhere().await;
     for mode in [&["load"] as &[&str], &["load", "gate"], &["load", "write"], &["load", "fanout"]] {
         let ran = run(&[mode, &["--url", &url]].concat(), &[]).await;
         assert!(!ran.passed && ran.report.is_null(), "{mode:?}: {}", ran.report);
@@ -256,13 +283,11 @@ async fn the_key_opens_a_protected_api() {
 async fn a_server_killed_meanwhile_fails_the_gate() {
     let (mut server, client) = cafe().await;
     let url = server.url();
-    let mut command = agentcafe(&["load", "--url", &url, "--duration-ms", "3000"], &[]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = start(&["load", "--url", &url, "--duration-ms", "3000"], &[]);
     let asked = async || (pages(&client).await > 20).then_some(());
     eventually("the gate asks", PATIENCE, asked).await;
     server.kill();
-    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap();
-    let ran = Ran::of(&output.unwrap());
+    let ran = end_of(child).await;
     let (api, stream) = (&ran.report["api"], &ran.report["stream"]);
     assert!(!ran.passed && api["count"].as_u64() > Some(20), "{}", ran.report);
     assert_eq!(api["transportErrors"], api["errors"]);
@@ -277,14 +302,12 @@ async fn a_server_that_hangs_is_timed_out() {
     let (server, client) = cafe().await;
     let (url, pid) = (server.url(), Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap());
     let variables = [("LOAD_REQUEST_TIMEOUT_MS", "300"), ("LOAD_STREAM_TIMEOUT_MS", "300")];
-    let mut command = agentcafe(&["load", "--url", &url, "--duration-ms", "2000"], &variables);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = start(&["load", "--url", &url, "--duration-ms", "2000"], &variables);
     let asked = async || (pages(&client).await > 20).then_some(());
     eventually("the gate asks", PATIENCE, asked).await;
     kill_process(pid, Signal::STOP).unwrap();
-    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap();
+    let ran = end_of(child).await;
     kill_process(pid, Signal::CONT).unwrap();
-    let ran = Ran::of(&output.unwrap());
     let (api, stream) = (&ran.report["api"], &ran.report["stream"]);
     assert!(!ran.passed && api["timeouts"].as_u64() >= Some(20), "{api}");
     assert_eq!(stream["timeouts"], 40, "{stream}");
@@ -294,8 +317,7 @@ async fn a_server_that_hangs_is_timed_out() {
 
 /// A server of streams that begins each of them with these bytes and says no more.
 async fn silent_streams(beginning: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (listener, url) = listen().await;
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             tokio::spawn(async move {

@@ -51,8 +51,7 @@ type Fault = fn(Vec<Frame>) -> Vec<Frame>;
 
 /// A service that passes on the streams of `client`'s server, with a fault in the first events of each.
 async fn faulty(client: Client, fault: Fault) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (listener, url) = listen().await;
     let client = Arc::new(client);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -65,11 +64,11 @@ async fn faulty(client: Client, fault: Fault) -> String {
 /// Ends when the reader has gone.
 async fn pass_on(mut reader: TcpStream, client: Arc<Client>, fault: Fault) {
     let mut request = vec![0; 4096];
-    let length = reader.read(&mut request).await.unwrap();
-    let request = String::from_utf8(request[..length].to_vec()).unwrap();
-    let mut stream = client.stream(request.split(' ').nth(1).unwrap()).await;
+    let length = reader.read(&mut request).await.expect("a request");
+    let request = String::from_utf8_lossy(&request[..length]).into_owned();
+    let mut stream = client.stream(request.split(' ').nth(1).expect("a path")).await;
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
-    reader.write_all(head.as_bytes()).await.unwrap();
+    reader.write_all(head.as_bytes()).await.expect("the reader waits");
     let mut held = Vec::new();
     let mut is_done = false;
     while let Ok(frame) = stream.next_within(PATIENCE).await {
@@ -147,13 +146,11 @@ async fn a_server_killed_meanwhile_ends_the_streams() {
     let (mut server, client) = cafe().await;
     let url = server.url();
     let arguments = ["load", "fanout", "--url", &url, "--duration-ms", "3000", "--subscribers", "5"];
-    let mut command = agentcafe(&arguments, &[]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = start(&arguments, &[]);
     let spoken = async || (crate::log(&client).await.len() > 20).then_some(());
     eventually("somebody speaks", PATIENCE, spoken).await;
     server.kill();
-    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap();
-    let ran = Ran::of(&output.unwrap());
+    let ran = end_of(child).await;
     let fanout = &ran.report["fanout"];
     assert!(!ran.passed);
     assert_eq!((&fanout["ready"], &fanout["ended"]), (&5.into(), &5.into()), "{fanout}");
