@@ -127,6 +127,20 @@ impl Postgres {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         self.url(&name)
     }
+
+    /// What a statement answers, a line for each row, with `|` between the columns.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[must_use]
+    pub fn query(url: &str, sql: &str) -> String {
+        let mut psql = Command::new(programs().join("psql"));
+        let asked =
+            psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]).output();
+        let asked = asked.expect("psql can be started");
+        assert!(asked.status.success(), "{sql}: {}", String::from_utf8_lossy(&asked.stderr));
+        String::from_utf8(asked.stdout).expect("the database is in UTF-8")
+    }
 }
 
 /// A command that runs as a user whom PostgreSQL accepts.

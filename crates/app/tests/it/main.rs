@@ -78,6 +78,7 @@ mod table_sessions;
 mod tables;
 mod tasks;
 mod traces;
+mod unwritable;
 mod webhook_access;
 mod webhook_delivery;
 mod webhook_dlq;

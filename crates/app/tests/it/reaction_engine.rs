@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use agentcafe_testkit::{Answer, Client, Method, Server, Value, eventually, fresh_key, json};
+use agentcafe_testkit::{
+    Answer, Client, Method, Server, Value, eventually, fresh_key, json, store_under_test,
+};
 
 use crate::{cafe, launch, log};
 
@@ -317,7 +319,7 @@ async fn what_moderation_blocks_is_written_down() {
     let health = client.get("/healthz").await.json;
     assert_eq!(
         (&health["reactions"]["triggered"], &health["storage"]["reactions"]),
-        (&json!(2), &json!("sqlite"))
+        (&json!(2), &json!(store_under_test()))
     );
 }
 
