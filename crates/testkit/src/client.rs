@@ -84,6 +84,16 @@ impl Client {
         self.request(Method::GET, path).send().await
     }
 
+    /// `GET path`, of each node.
+    pub(crate) async fn everywhere(&self, path: &str) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        for base in self.bases.iter() {
+            let one = Self { bases: Arc::new([base.clone()]), ..self.clone() };
+            answers.push(one.get(path).await);
+        }
+        answers
+    }
+
     /// `POST path` with this idempotency key and this body.
     pub async fn post(&self, path: &str, key: &str, body: Value) -> Answer {
         self.request(Method::POST, path).key(key).json(&body).send().await

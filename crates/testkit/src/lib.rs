@@ -14,6 +14,7 @@
 //! ```
 
 pub mod client;
+pub mod everywhere;
 pub mod postgres;
 pub mod receiver;
 pub mod server;

@@ -191,13 +191,13 @@ async fn attempts_are_recorded() {
     ] {
         assert_eq!(deliveries(&client, &query).await.len(), want, "{query}");
     }
-    let health = client.get("/healthz").await.json;
+    let health = client.health().await;
     let want = json!({"processed": 1, "delivered": 1, "failed": 0, "retried": 3, "dlq": 0, "inFlight": 0, "queued": 0});
     assert_eq!(
         (&health["webhooks"], &health["storage"]["subscriptions"]),
         (&want, &json!(store_under_test()))
     );
-    let metrics = client.get("/metrics").await.text;
+    let metrics = client.metrics().await;
     assert!(metrics.contains("agentcafe_webhook_deliveries_total{result=\"retried\"} 3"), "{metrics}");
     assert!(metrics.contains("agentcafe_follower_lag{follower=\"webhook\"}"), "{metrics}");
 }
