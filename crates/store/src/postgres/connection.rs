@@ -3,9 +3,16 @@
 use std::sync::Arc;
 
 use deadpool_postgres::{Object, Pool, PoolError};
+use tokio::time::timeout;
 use tokio_postgres::{Error, Row, types::ToSql};
 
-use super::{open::Unreadable, schema::Schema};
+use super::{
+    open::{PATIENCE, Unreadable, with_causes},
+    schema::Schema,
+};
+
+/// The most statements that a connection remembers; some are made for what a client asks.
+const MAX_STATEMENTS: usize = 400;
 
 /// A connection on loan from a pool. What it has prepared it remembers: the texts are few, and made from tables.
 pub(super) struct Connection {
@@ -16,11 +23,34 @@ pub(super) struct Connection {
 impl Connection {
     /// Takes a connection out of a pool.
     pub(super) async fn of(pool: &Pool, schema: &Arc<Schema>) -> Result<Self, Unreadable> {
-        let client = pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => Unreadable::Database(error),
-            other => Unreadable::Unreachable(other.to_string()),
-        })?;
+        let client =
+            pool.get().await.map_err(|error: PoolError| Unreadable::Unreachable(with_causes(&error)))?;
+        if client.statement_cache.size() > MAX_STATEMENTS {
+            client.statement_cache.clear();
+        }
         Ok(Self { client, schema: Arc::clone(schema) })
+    }
+
+    /// Waits for what is done on this connection, but not for ever: a database that was stopped says nothing at all.
+    pub(super) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, Unreadable>>,
+    ) -> Result<T, Unreadable> {
+        let silent = |_| Err(Unreadable::Unreachable(format!("no answer in {PATIENCE:?}")));
+        timeout(PATIENCE, work).await.unwrap_or_else(silent)
+    }
+
+    /// Gives it back with what was done on it; if that was lost, the connection is not used again.
+    pub(super) fn settle<T>(self, done: Result<T, Unreadable>) -> Result<T, Unreadable> {
+        if done.as_ref().is_err_and(Unreadable::is_lost) {
+            self.discard();
+        }
+        done
+    }
+
+    /// Closes it, and with it ends whatever transaction is open.
+    pub(super) fn discard(self) {
+        drop(Object::take(self.client));
     }
 
     /// The rows that a statement answers.

@@ -15,7 +15,7 @@ use super::{
     events::Standing,
     listen::{Filler, Listener, Shared},
     migrations::{self, MigrationError},
-    open::{self, Address, PostgresOptions},
+    open::{self, Address, PostgresOptions, with_causes},
     reads::PostgresReads,
     schema::Schema,
     writer::Writer,
@@ -47,15 +47,8 @@ struct Ready {
     shared: Arc<Shared>,
 }
 
-/// The error and what caused it: that of the driver alone says little.
 fn unfit(error: impl std::error::Error) -> OpenError {
-    let mut why = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        why = format!("{why}: {error}");
-        cause = error.source();
-    }
-    OpenError::Database(why)
+    OpenError::Database(with_causes(&error))
 }
 
 /// Connects, checks or makes the schema, and reads the head of the log.
