@@ -1,10 +1,13 @@
 //! A connection with its prepared statements, and what the columns of the tables are.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 use deadpool_postgres::{Object, Pool, PoolError};
 use tokio::time::timeout;
-use tokio_postgres::{Error, Row, types::ToSql};
+use tokio_postgres::{Error, Row, Statement, types::ToSql};
 
 use super::{
     open::{PATIENCE, Unreadable, with_causes},
@@ -18,9 +21,15 @@ const MAX_STATEMENTS: usize = 400;
 pub(super) struct Connection {
     pub(super) client: Object,
     pub(super) schema: Arc<Schema>,
+    /// How often the database was waited for.
+    round_trips: AtomicU32,
 }
 
 impl Connection {
+    pub(super) fn new(client: Object, schema: Arc<Schema>) -> Self {
+        Self { client, schema, round_trips: AtomicU32::new(0) }
+    }
+
     /// Takes a connection out of a pool.
     pub(super) async fn of(pool: &Pool, schema: &Arc<Schema>) -> Result<Self, Unreadable> {
         let client =
@@ -28,7 +37,7 @@ impl Connection {
         if client.statement_cache.size() > MAX_STATEMENTS {
             client.statement_cache.clear();
         }
-        Ok(Self { client, schema: Arc::clone(schema) })
+        Ok(Self::new(client, Arc::clone(schema)))
     }
 
     /// Waits for what is done on this connection, but not for ever: a database that was stopped says nothing at all.
@@ -53,19 +62,42 @@ impl Connection {
         drop(Object::take(self.client));
     }
 
+    /// A statement, as this connection has prepared it.
+    pub(super) async fn prepared(&self, sql: &str) -> Result<Statement, Error> {
+        let cache = &self.client.statement_cache;
+        let known = cache.size();
+        let statement = self.client.prepare_cached(sql).await?;
+        if cache.size() > known {
+            self.count_round_trip();
+        }
+        Ok(statement)
+    }
+
+    /// Says that the database is waited for once more.
+    pub(super) fn count_round_trip(&self) {
+        self.round_trips.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the database was waited for, since this connection was taken out of its pool.
+    pub(super) fn round_trips(&self) -> u32 {
+        self.round_trips.load(Ordering::Relaxed)
+    }
+
     /// The rows that a statement answers.
     pub(super) async fn query(
         &self,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
-        let statement = self.client.prepare_cached(sql).await?;
+        let statement = self.prepared(sql).await?;
+        self.count_round_trip();
         self.client.query(&statement, parameters).await
     }
 
     /// Runs a statement, and tells how many rows it touched.
     pub(super) async fn execute(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
-        let statement = self.client.prepare_cached(sql).await?;
+        let statement = self.prepared(sql).await?;
+        self.count_round_trip();
         self.client.execute(&statement, parameters).await
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct Committed {
     pub(super) numbers: Numbers,
     /// Whether there is more to purge.
     pub(super) more: bool,
+    /// How often the database was waited for.
+    pub(super) round_trips: u32,
 }
 
 impl Database {
@@ -141,7 +143,7 @@ impl Database {
         let more = extra.purging && (keys::purge(connection, now).await? | traces::purge(connection).await?);
         let numbers = changes::counted(head.numbers, &turn.writes().records);
         write(connection, &self.node, turn.writes(), (turn.heads(), &numbers, now), extra).await?;
-        Ok(Committed { before: head.heads, numbers, more })
+        Ok(Committed { before: head.heads, numbers, more, round_trips: connection.round_trips() })
     }
 }
 

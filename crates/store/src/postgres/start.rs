@@ -63,7 +63,7 @@ async fn prepare(
     let migrated = migrations::apply(&client, options.migration_lock_key, options.auto_migrate).await;
     migrated.map_err(|error: MigrationError| unfit(error))?;
     let schema = Arc::new(Schema::read(&client).await.map_err(unfit)?);
-    let connection = Connection { client, schema: Arc::clone(&schema) };
+    let connection = Connection::new(client, Arc::clone(&schema));
     let Standing { head, numbers, now } = Standing::read(&connection).await.map_err(unfit)?;
     clock.learn(now);
     changes.learn(&numbers);

@@ -68,7 +68,10 @@ impl Writer {
         // Before its events can be seen: who sees one of them knows that its copies may be old.
         changes.learn(&committed.numbers);
         let (events, answers, inbox) = turn.commit();
-        let report = TurnReport::of(clock.as_ref(), began, commands, events.len(), inbox, heads);
+        let report = TurnReport {
+            round_trips: committed.round_trips,
+            ..TurnReport::of(clock.as_ref(), began, commands, events.len(), inbox, heads)
+        };
         // Counted before it is answered: whoever asks for metrics after an answer finds its turn in them.
         (self.on_turn)(&report);
         if !tail.publish(events) {
