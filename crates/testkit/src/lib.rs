@@ -27,7 +27,7 @@ pub use serde_json::{Value, json};
 
 pub use crate::{
     client::{Answer, Client, Request, fresh_key},
-    postgres::Postgres,
+    postgres::{End, Postgres},
     receiver::{Reaction, Received, Receiver},
     server::{FailedStart, Launch, Server, store_under_test},
     sse::{EventStream, Frame, Silence},

@@ -41,6 +41,7 @@ mod payment;
 mod permissions;
 mod pins;
 mod poll;
+mod postgres_faults;
 mod presence;
 mod private_tables;
 mod private_work;

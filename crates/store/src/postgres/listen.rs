@@ -76,8 +76,13 @@ impl Filler {
     pub(super) async fn try_fill(&self) -> Result<(), Unreadable> {
         let _one_at_a_time = self.filling.lock().await;
         let connection = Connection::of(&self.pool, &self.schema).await?;
+        let filled = connection.in_time(self.fill_from(&connection)).await;
+        connection.settle(filled)
+    }
+
+    async fn fill_from(&self, connection: &Connection) -> Result<(), Unreadable> {
         let Shared { tail, changes, clock } = self.shared.as_ref();
-        let Standing { head, numbers, now } = Standing::read(&connection).await?;
+        let Standing { head, numbers, now } = Standing::read(connection).await?;
         clock.learn(now);
         // Before the events can be seen: who sees one of them knows that its copies may be old.
         changes.learn(&numbers);
