@@ -20,6 +20,7 @@ pub mod receiver;
 pub mod server;
 pub mod sse;
 pub mod wait;
+pub mod wire;
 
 pub use bytes::Bytes;
 pub use reqwest::Method;
@@ -32,4 +33,5 @@ pub use crate::{
     server::{FailedStart, Launch, Server, store_under_test},
     sse::{EventStream, Frame, Silence},
     wait::eventually,
+    wire::Wire,
 };

@@ -12,7 +12,7 @@ const PATH: &str = "/v1/reactions/subscriptions";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A rule by which Kai answers what is said, without a pause, with these members over it.
-async fn rule(client: &Client, over: Value) -> String {
+pub(crate) async fn rule(client: &Client, over: Value) -> String {
     let mut body = json!({"targetActorId": "Kai", "actionType": "say", "actionPayload": {"text": "hello"}, "cooldownMs": 0,
         "triggerEventTypes": ["conversation_message_posted"]});
     for (name, value) in over.as_object().into_iter().flatten() {
@@ -38,7 +38,7 @@ async fn say(client: &Client, over: Value) -> Answer {
 }
 
 /// Waits until the engine, on whichever node it works, has dealt with everything that has happened.
-async fn settle(client: &Client) {
+pub(crate) async fn settle(client: &Client) {
     let head = client.get("/v1/bootstrap?actorId=Nova").await.data()["cursor"].as_u64().unwrap();
     let idle = async || {
         let health = client.health().await;
