@@ -18,10 +18,12 @@ use ipnet::IpNet;
 
 mod catalogue;
 mod database;
+mod load;
 mod private_tables;
 mod webhooks;
 
-pub(crate) use catalogue::help;
+pub(crate) use catalogue::{drill_help, help, load_help};
+pub(crate) use load::{DrillSettings, LoadSettings};
 
 /// The most events that reactions are in progress for, whatever is set: a fraction of the commands that may wait.
 const MAX_REACTION_CONCURRENCY: usize = 256;

@@ -19,11 +19,13 @@ const EDGES: &[(&str, &[&str])] = &[
             "agentcafe-engine",
             "agentcafe-api",
             "agentcafe-dispatcher",
+            "agentcafe-load",
             "agentcafe-testkit",
         ],
     ),
     ("agentcafe-testkit", &[]),
-    ("agentcafe-bench", &[]),
+    ("agentcafe-load", &[]),
+    ("agentcafe-bench", &["agentcafe-load"]),
 ];
 
 /// DESIGN 4: a test checks the edges from `cargo metadata`.
