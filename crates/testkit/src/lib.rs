@@ -14,11 +14,13 @@
 //! ```
 
 pub mod client;
+pub mod everywhere;
 pub mod postgres;
 pub mod receiver;
 pub mod server;
 pub mod sse;
 pub mod wait;
+pub mod wire;
 
 pub use bytes::Bytes;
 pub use reqwest::Method;
@@ -26,9 +28,10 @@ pub use serde_json::{Value, json};
 
 pub use crate::{
     client::{Answer, Client, Request, fresh_key},
-    postgres::Postgres,
+    postgres::{End, Postgres},
     receiver::{Reaction, Received, Receiver},
     server::{FailedStart, Launch, Server, store_under_test},
     sse::{EventStream, Frame, Silence},
     wait::eventually,
+    wire::Wire,
 };

@@ -15,6 +15,7 @@ mod log;
 mod log_model;
 #[path = "../suite/log_pages.rs"]
 mod log_pages;
+mod nodes;
 #[path = "../suite/place.rs"]
 mod place;
 #[path = "../suite/reads.rs"]
@@ -25,6 +26,7 @@ mod records;
 mod records_model;
 #[path = "../suite/reopen.rs"]
 mod reopen;
+mod round_trips;
 #[path = "../suite/sight.rs"]
 mod sight;
 #[path = "../suite/sight_rules.rs"]
