@@ -67,6 +67,7 @@ mod rooms;
 mod score;
 mod secrets;
 mod snapshots;
+mod source;
 mod speech;
 mod start;
 mod store_disk;

@@ -11,6 +11,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agentcafe-engine", &["agentcafe-domain", "agentcafe-store"]),
     ("agentcafe-api", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
     ("agentcafe-dispatcher", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
+    ("agentcafe-source", &["agentcafe-domain"]),
     (
         "agentcafe",
         &[
@@ -19,6 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "agentcafe-engine",
             "agentcafe-api",
             "agentcafe-dispatcher",
+            "agentcafe-source",
             "agentcafe-testkit",
         ],
     ),
