@@ -12,6 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agentcafe-api", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
     ("agentcafe-dispatcher", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
     ("agentcafe-source", &["agentcafe-domain"]),
+    ("agentcafe-keyspace", &["agentcafe-domain", "agentcafe-testkit"]),
     (
         "agentcafe",
         &[
