@@ -137,7 +137,8 @@ impl Link {
     /// [`Away`] if there is none.
     pub fn session(&self) -> Result<Session<'_>, Away> {
         let current = self.current.borrow().clone();
-        let (number, connection) = current.ok_or_else(|| Away("there is no connection to Redis".to_owned()))?;
+        let (number, connection) =
+            current.ok_or_else(|| Away("there is no connection to Redis".to_owned()))?;
         Ok(Session { link: self, number, connection })
     }
 

@@ -101,17 +101,21 @@ impl Projection {
         Ok(cursor.filter(|_| shape.as_ref() == Some(&self.shape)).map(Sequence))
     }
 
-    /// Removes everything that a projector wrote here. Broken off, it can be begun again: the cursor goes first.
+    /// Removes everything that a projector wrote here, as long as one has the right to write. Broken off, it can be begun
+    /// again: the cursor goes first.
     ///
     /// # Errors
-    /// [`Away`] if Redis cannot be asked.
-    pub async fn clear(&self) -> Result<(), Away> {
+    /// [`Away`] if Redis cannot be asked, or another projector has taken over.
+    pub async fn clear(&self, who: &str, time: Duration) -> Result<(), Away> {
         let mut pipe = redis::pipe();
         pipe.cmd("DEL").arg(&[self.keys.cursor(), self.keys.shape()]).ignore();
         pipe.cmd("DEL").arg(&[self.keys.rooms(), self.keys.present()]).ignore();
         self.link.query::<()>(&pipe).await?;
         let mut place = "0".to_owned();
         loop {
+            if !self.hold(who, time).await? {
+                return Err(Away("another projector has taken over".to_owned()));
+            }
             let mut pipe = redis::pipe();
             pipe.cmd("SCAN").arg(&place).arg("MATCH").arg(self.keys.rooms_pattern());
             pipe.arg("COUNT").arg(KEYS_AT_ONCE);

@@ -76,6 +76,7 @@ pub async fn state(link: &Link, keys: &Keys, room: &RoomName) -> Result<Option<R
 fn entry(value: Value) -> Option<Kept> {
     let (id, fields): (String, Vec<String>) = from_redis_value(value).ok()?;
     let sequence = Sequence(id.strip_suffix("-0")?.parse().ok()?);
-    let (_, json) = fields.chunks_exact(2).find_map(|pair| Some((pair[0] == "event").then_some(())?).zip(pair.get(1)))?;
+    let (_, json) =
+        fields.chunks_exact(2).find_map(|pair| Some((pair[0] == "event").then_some(())?).zip(pair.get(1)))?;
     Some(Kept { sequence, json: json.clone() })
 }

@@ -13,6 +13,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agentcafe-dispatcher", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
     ("agentcafe-source", &["agentcafe-domain"]),
     ("agentcafe-keyspace", &["agentcafe-domain", "agentcafe-testkit"]),
+    ("agentcafe-projector", &["agentcafe-domain", "agentcafe-keyspace", "agentcafe-source"]),
     (
         "agentcafe",
         &[
@@ -21,6 +22,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "agentcafe-engine",
             "agentcafe-api",
             "agentcafe-dispatcher",
+            "agentcafe-keyspace",
+            "agentcafe-projector",
             "agentcafe-source",
             "agentcafe-testkit",
         ],
