@@ -18,7 +18,7 @@ const CAPABILITIES: [&str; 39] = [
 const TO_COME: [&str; 4] = ["003", "204", "903", "904"];
 
 /// Where the tests of a kind are.
-const PLACES: [(&str, &str); 8] = [
+const PLACES: [(&str, &str); 10] = [
     ("it", "crates/app/tests/it"),
     ("app", "crates/app/src"),
     ("api", "crates/api/src"),
@@ -27,6 +27,8 @@ const PLACES: [(&str, &str); 8] = [
     ("follow", "crates/engine/tests/follow"),
     ("store", "crates/store/src"),
     ("suite", "crates/store/tests/suite"),
+    ("sqlite", "crates/store/tests/sqlite"),
+    ("postgres", "crates/store/tests/postgres"),
 ];
 
 fn document() -> String {
