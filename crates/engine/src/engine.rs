@@ -32,7 +32,7 @@ pub struct Engine {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Frames that many followers share.
-    pub fanout: Fanout,
+    pub fanout: Arc<Fanout>,
     /// Cancelled when the process is asked to stop: streams end, long polls answer.
     pub stopping: CancellationToken,
     /// What runs outside for commands that need it.
@@ -53,7 +53,7 @@ impl Engine {
         runner: Arc<dyn ErrandRunner>,
     ) -> Self {
         let stopping = CancellationToken::new();
-        let (errands, fanout) = (Errands::new(runner), Fanout::default());
+        let (errands, fanout) = (Errands::new(runner), Arc::default());
         let (followers, ids) = (Followers::default(), Mutex::new(ids));
         Self { store, rules, clock, metrics, fanout, stopping, errands, followers, ids }
     }

@@ -9,7 +9,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agentcafe-domain", &[]),
     ("agentcafe-store", &["agentcafe-domain", "agentcafe-testkit"]),
     ("agentcafe-engine", &["agentcafe-domain", "agentcafe-store"]),
-    ("agentcafe-api", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
+    ("agentcafe-http", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
+    ("agentcafe-api", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine", "agentcafe-http"]),
     ("agentcafe-dispatcher", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
     (
         "agentcafe",
@@ -17,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "agentcafe-domain",
             "agentcafe-store",
             "agentcafe-engine",
+            "agentcafe-http",
             "agentcafe-api",
             "agentcafe-dispatcher",
             "agentcafe-testkit",
