@@ -47,7 +47,6 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let clock = Arc::new(SystemClock::start());
     let metrics = Arc::new(Metrics::new());
     let on_turn = {
         let metrics = Arc::clone(&metrics);
@@ -56,25 +55,26 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let (store, closing) = Store::open(Options {
         place: config.place.clone(),
         rules: config.rules.clone(),
-        clock: clock.clone(),
+        clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),
         on_turn,
     })?;
     metrics.log_head.set(store.tail().head().0);
-    let courier = Arc::new(Courier::new(config.rules.webhooks, clock.clone()));
+    let courier = Arc::new(Courier::new(config.rules.webhooks, store.clock()));
     let outside = Outside::new(config.payment_provider.clone(), Arc::clone(&courier))
         .context("no way to the payment provider: TLS cannot be used")?;
     let ids = Box::new(RandomIds::new());
-    let engine = Arc::new(Engine::new(store, config.rules.clone(), clock, metrics, ids, Arc::new(outside)));
+    let engine = Arc::new(Engine::new(store, config.rules.clone(), metrics, ids, Arc::new(outside)));
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {} (API_HOST, API_PORT)", config.listen))?;
     let address = listener.local_addr()?;
-    let sweeps = [
-        tokio::spawn(sweeps::presence(Arc::clone(&engine), config.api.presence_sweep)),
-        tokio::spawn(sweeps::table_sessions(Arc::clone(&engine), config.api.table_session_sweep)),
-        tokio::spawn(sweeps::purge(Arc::clone(&engine))),
-        tokio::spawn(sweeps::snapshots(Arc::clone(&engine))),
+    let rhythm = sweeps::Rhythm {
+        presence: config.api.presence_sweep,
+        table_sessions: config.api.table_session_sweep,
+    };
+    let background = [
+        tokio::spawn(sweeps::run(Arc::clone(&engine), rhythm)),
         tokio::spawn(reactions::run(Arc::clone(&engine), config.reaction_max_concurrency)),
         tokio::spawn(webhook::run(Arc::clone(&engine), courier, config.webhook_max_concurrency)),
     ];
@@ -82,10 +82,17 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anybody is told that the server is up: who is told may ask it to stop.
     tokio::spawn(stop_on_signal(engine.stopping.clone())?);
     greet(address, &config);
+<<<<<<< HEAD
     agentcafe_http::serve(listener, agentcafe_api::router(app), engine.stopping.clone()).await;
     for sweep in sweeps {
         if let Err(error) = sweep.await {
             tracing::error!(%error, "a sweep ended badly");
+=======
+    agentcafe_api::serve(listener, agentcafe_api::router(app), engine.stopping.clone()).await;
+    for work in background {
+        if let Err(error) = work.await {
+            tracing::error!(%error, "work in the background ended badly");
+>>>>>>> main
         }
     }
     drop(engine);

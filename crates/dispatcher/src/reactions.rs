@@ -11,9 +11,14 @@ use agentcafe_domain::{
     ids::Sequence,
     reaction::{Source, StoredReaction, Verdict},
 };
-use agentcafe_engine::{Engine, Follower, followers::Progress};
+use agentcafe_engine::{
+    Engine, Follower,
+    followers::Progress,
+    lease::{Tenure, while_held},
+};
 use agentcafe_store::{EventFilter, EventPage, Failure, ReadError};
 use tokio::{sync::oneshot, task::JoinSet, time::sleep};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::{answer::Answering, rules::Rules};
@@ -21,7 +26,7 @@ use self::{answer::Answering, rules::Rules};
 mod answer;
 mod rules;
 
-/// The name of the follower.
+/// The name of the follower, and of its lease.
 pub const FOLLOWER: &str = "reactions";
 /// The most events in one batch.
 const MAX_BATCH_EVENTS: usize = 256;
@@ -52,14 +57,20 @@ struct Batch {
     examined: Sequence,
 }
 
-/// Lets actors react to events, at most `concurrency` events at a time, until the engine stops.
+/// Lets actors react to events, at most `concurrency` events at a time, on one node at a time, until the engine stops.
 pub async fn run(engine: Arc<Engine>, concurrency: usize) {
-    let Some(mut progress) = resume(&engine).await else { return };
+    let react = |tenure: Tenure| react(Arc::clone(&engine), tenure.ending, concurrency);
+    while_held(Arc::clone(&engine), FOLLOWER, react).await;
+}
+
+async fn react(engine: Arc<Engine>, ending: CancellationToken, concurrency: usize) {
+    let Some(mut progress) = resume(&engine, &ending).await else { return };
     let mut follower = follow(&engine, &progress);
-    let mut reactions = Reactions { rules: Rules::new(&engine), engine, concurrency: concurrency.max(1) };
+    let rules = Rules::new(&engine);
+    let mut reactions = Reactions { rules, engine, ending, concurrency: concurrency.max(1) };
     loop {
         tokio::select! {
-            () = reactions.engine.stopping.cancelled() => break,
+            () = reactions.ending.cancelled() => break,
             () = follower.more() => {}
         }
         progress.begin();
@@ -81,18 +92,18 @@ fn follow(engine: &Engine, progress: &Progress) -> Follower {
     Follower::new(Arc::clone(&engine.store), EventFilter::default(), progress.cursor())
 }
 
-/// Finds out where to go on; none if the engine stops meanwhile.
-async fn resume(engine: &Arc<Engine>) -> Option<Progress> {
+/// Finds out where to go on; none if it is time to end meanwhile.
+async fn resume(engine: &Arc<Engine>, ending: &CancellationToken) -> Option<Progress> {
     let mut is_told = false;
     loop {
-        match Progress::resume(engine, FOLLOWER).await {
+        match Progress::resume(engine, FOLLOWER, ending).await {
             Ok(progress) => return Some(progress),
             Err(_) if is_told => {}
             Err(failure) => tracing::warn!(%failure, "reactions cannot begin yet; they try again"),
         }
         is_told = true;
         tokio::select! {
-            () = engine.stopping.cancelled() => return None,
+            () = ending.cancelled() => return None,
             () = sleep(RETRY_AFTER) => {}
         }
     }
@@ -102,13 +113,14 @@ async fn resume(engine: &Arc<Engine>) -> Option<Progress> {
 struct Reactions {
     engine: Arc<Engine>,
     rules: Rules,
+    ending: CancellationToken,
     concurrency: usize,
 }
 
 impl Reactions {
     async fn pause(&self) {
         tokio::select! {
-            () = self.engine.stopping.cancelled() => {}
+            () = self.ending.cancelled() => {}
             () = sleep(RETRY_AFTER) => {}
         }
     }
@@ -183,17 +195,17 @@ impl Reactions {
             while under_way.len() < self.concurrency
                 && let Some(job) = waiting.next()
             {
-                if self.engine.stopping.is_cancelled() {
+                if self.ending.is_cancelled() {
                     settled = settled.min(Sequence(job.source.sequence.0 - 1));
                     break;
                 }
-                let answering = Answering::new(&self.engine, Arc::clone(&job.source));
+                let answering = Answering::new(&self.engine, &self.ending, Arc::clone(&job.source));
                 under_way.spawn(carry_out(answering, job));
             }
             let Some(ended) = under_way.join_next().await else { return settled };
             match ended {
                 Ok(Ok(())) => {}
-                // The engine stops: this event, and what comes after it, is for the next start.
+                // It is time to end: this event, and what comes after it, is for who goes on.
                 Ok(Err(unsettled)) => settled = settled.min(Sequence(unsettled.0 - 1)),
                 Err(error) => tracing::error!(%error, "a reaction ended badly"),
             }

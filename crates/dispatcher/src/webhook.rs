@@ -17,7 +17,10 @@ use agentcafe_domain::{
         counter::{Counted, Counter},
     },
 };
-use agentcafe_engine::Engine;
+use agentcafe_engine::{
+    Engine,
+    lease::{Tenure, while_held},
+};
 use agentcafe_store::ReadError;
 use tokio::{
     sync::{mpsc, watch},
@@ -37,7 +40,7 @@ mod subscriber;
 
 use self::{
     courier::Courier,
-    recorder::Filed,
+    recorder::{Filed, Recorder},
     slots::Slots,
     subscriber::{CAUGHT_UP, Subscriber},
 };
@@ -61,6 +64,7 @@ struct Shared {
     courier: Arc<Courier>,
     slots: Slots,
     filed: mpsc::Sender<Filed>,
+    ending: CancellationToken,
     /// How many times subscriptions have changed, as the store counts.
     changes: watch::Receiver<u64>,
     /// Up to which of these changes followers have been told.
@@ -86,10 +90,21 @@ struct Manager {
     counters: watch::Receiver<u64>,
 }
 
-/// Delivers webhooks until the engine stops; what was delivered is recorded then.
+/// The lease of who delivers.
+const LEASE: &str = "webhooks";
+
+/// Delivers webhooks, on one node at a time, until the engine stops.
 pub async fn run(engine: Arc<Engine>, courier: Arc<Courier>, max_concurrency: usize) {
+    let deliver =
+        |tenure: Tenure| deliver(Arc::clone(&engine), Arc::clone(&courier), tenure, max_concurrency);
+    while_held(Arc::clone(&engine), LEASE, deliver).await;
+}
+
+/// Delivers webhooks until the tenure ends; what was delivered is recorded then.
+async fn deliver(engine: Arc<Engine>, courier: Arc<Courier>, tenure: Tenure, max_concurrency: usize) {
     let (filed, waiting) = mpsc::channel(recorder::MAX_WAITING);
-    let recorder = tokio::spawn(recorder::run(Arc::clone(&engine), waiting));
+    let recorder = Recorder { engine: Arc::clone(&engine), tenure: tenure.clone() };
+    let recorder = tokio::spawn(recorder.run(waiting));
     let mut counters = engine.store.changed(Counter::TABLE);
     counters.mark_changed();
     let changes = engine.store.changed(Subscription::TABLE);
@@ -98,6 +113,7 @@ pub async fn run(engine: Arc<Engine>, courier: Arc<Courier>, max_concurrency: us
         engine,
         courier,
         filed,
+        ending: tenure.ending,
         changes,
         applied: watch::Sender::new(0),
     };
@@ -118,21 +134,21 @@ pub async fn run(engine: Arc<Engine>, courier: Arc<Courier>, max_concurrency: us
 
 impl Manager {
     async fn run(&mut self) {
-        let engine = Arc::clone(&self.shared.engine);
+        let shared = Arc::clone(&self.shared);
         let mut changes = self.shared.changes.clone();
         changes.mark_changed();
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = engine.stopping.cancelled() => return,
+                () = shared.ending.cancelled() => return,
                 _ = ticks.tick() => self.look().await,
                 changed = changes.changed() => {
                     if changed.is_err() {
                         return;
                     }
                     let number = *changes.borrow_and_update();
-                    while self.apply().await.is_err() && !engine.stopping.is_cancelled() {
+                    while self.apply().await.is_err() && !shared.ending.is_cancelled() {
                         sleep(PAUSE).await;
                     }
                     self.shared.applied.send_replace(number);
@@ -193,7 +209,7 @@ impl Manager {
         let (id, enabled_by) = (wanted.subscription.id, wanted.subscription.enabled_by);
         let before = self.ending.remove(&id);
         let (wanted, seen) = watch::channel(wanted);
-        let ending = self.shared.engine.stopping.child_token();
+        let ending = self.shared.ending.child_token();
         let place = Arc::new(AtomicU64::new(CAUGHT_UP));
         let subscriber =
             Subscriber::new(id, Arc::clone(&self.shared), seen, ending.clone(), Arc::clone(&place));
@@ -245,5 +261,7 @@ impl Manager {
                 tracing::error!(%error, "the follower of a webhook ended badly");
             }
         }
+        // Who delivers from now on says how far behind it is.
+        self.shared.engine.metrics.webhooks.lag.set(0);
     }
 }

@@ -16,6 +16,7 @@ pub mod grant;
 pub mod idempotency;
 pub mod ids;
 pub mod inbox;
+pub mod lease;
 pub mod moderation;
 pub mod money;
 pub mod movement;

@@ -7,6 +7,7 @@ use crate::{
     follower::FollowerCursor,
     ids::Sequence,
     inbox::{InboxItem, UnreadCount},
+    lease::Lease,
     object::SharedObject,
     payment::Payment,
     pin::{PinHead, PinnedContext},
@@ -50,6 +51,7 @@ pub const ALL: &[Kind] = &[
     Kind::of::<Payment>(),
     Kind::of::<StoredReaction>(),
     Kind::settling::<FollowerCursor>(),
+    Kind::of::<Lease>(),
     Kind::settling::<Subscription>(),
     Kind::of::<WebhookSecret>(),
     Kind::settling::<Progress>(),
@@ -58,8 +60,12 @@ pub const ALL: &[Kind] = &[
     Kind::of::<DlqEntry>(),
 ];
 
-/// The tables that never leave a store: they hold secrets and money.
-pub const SECRET: &[&str] = &["payments", "webhook_secrets"];
+/// The tables that never leave a store: they hold secrets and money, or say which of its nodes does what.
+pub const STAYING: &[&str] = &["payments", "webhook_secrets", "leases"];
+
+/// The tables of which nodes keep a picture in memory: they learn of what other nodes write to them before they see a later
+/// event.
+pub const WATCHED: [&Table; 3] = [Subscription::TABLE, StoredReaction::TABLE, Counter::TABLE];
 
 /// One kind of record.
 pub struct Kind {
@@ -93,13 +99,13 @@ impl Kind {
     }
 
     /// Whether records of this kind never leave a store.
-    pub fn is_secret(&self) -> bool {
-        SECRET.contains(&self.table.name)
+    pub fn stays(&self) -> bool {
+        STAYING.contains(&self.table.name)
     }
 
     /// Whether an export has records of this kind: of a part of a café, only those that say to which part they belong.
     pub fn is_exported(&self, by_tenant: bool, by_room: bool) -> bool {
-        !self.is_secret()
+        !self.stays()
             && (!by_tenant || self.table.has("tenant_id"))
             && (!by_room || self.table.has("room_id"))
     }

@@ -23,6 +23,8 @@ use crate::{
 
 /// The engine of one process.
 pub struct Engine {
+    /// Which of the nodes that share a database this is; another one after each start.
+    pub node: Uuid,
     /// The log and the records.
     pub store: Arc<Store>,
     /// The settings of the rules.
@@ -47,15 +49,15 @@ impl Engine {
     pub fn new(
         store: Arc<Store>,
         rules: Rules,
-        clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        ids: Box<dyn IdSource>,
+        mut ids: Box<dyn IdSource>,
         runner: Arc<dyn ErrandRunner>,
     ) -> Self {
-        let stopping = CancellationToken::new();
+let (stopping, clock) = (CancellationToken::new(), store.clock());
+        let node = ids.fresh(clock.now());
         let (errands, fanout) = (Errands::new(runner), Arc::default());
         let (followers, ids) = (Followers::default(), Mutex::new(ids));
-        Self { store, rules, clock, metrics, fanout, stopping, errands, followers, ids }
+        Self { node, store, rules, clock, metrics, fanout, stopping, errands, followers, ids }
     }
 
     /// The present moment.

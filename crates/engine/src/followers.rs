@@ -8,6 +8,7 @@ use agentcafe_domain::{
 };
 use agentcafe_store::Failure;
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 
@@ -73,14 +74,20 @@ pub struct Progress {
     name: &'static str,
     cursor: Sequence,
     kept: Sequence,
+    ending: CancellationToken,
 }
 
 impl Progress {
     /// Where the follower of this name goes on: behind its cursor; the first time at the head of the log, which it keeps at once.
+    /// That it ends is as it should be only once `ending` is cancelled.
     ///
     /// # Errors
     /// The store cannot be read or written right now.
-    pub async fn resume(engine: &Arc<Engine>, name: &'static str) -> Result<Self, Failure> {
+    pub async fn resume(
+        engine: &Arc<Engine>,
+        name: &'static str,
+        ending: &CancellationToken,
+    ) -> Result<Self, Failure> {
         let unread = |_| Failure::Unavailable("the store cannot be read right now");
         let kept: Option<FollowerCursor> =
             engine.store.get(FollowerCursor::key_of(name)).await.map_err(unread)?;
@@ -94,7 +101,7 @@ impl Progress {
         };
         let standing = Standing { cursor, working_since: None, last_error: None, has_ended: false };
         engine.followers.0.lock().insert(name, standing);
-        Ok(Self { engine: Arc::clone(engine), name, cursor, kept: cursor })
+        Ok(Self { engine: Arc::clone(engine), name, cursor, kept: cursor, ending: ending.clone() })
     }
 
     /// It is done with everything up to here.
@@ -155,7 +162,10 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if !self.engine.stopping.is_cancelled() {
+        if self.ending.is_cancelled() {
+            // Another node may go on: how it stands is said there.
+            self.engine.followers.0.lock().remove(self.name);
+        } else {
             self.engine.followers.set(self.name, |standing| standing.has_ended = true);
         }
     }

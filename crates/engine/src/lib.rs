@@ -7,6 +7,7 @@ pub mod execute;
 pub mod fanout;
 pub mod follow;
 pub mod followers;
+pub mod lease;
 pub mod metrics;
 pub mod rate;
 pub mod sweeps;

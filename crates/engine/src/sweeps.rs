@@ -9,61 +9,94 @@ use agentcafe_domain::{
     snapshot::{Forget, Snapshot},
 };
 use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
-use crate::engine::Engine;
+use crate::{
+    engine::Engine,
+    lease::{Tenure, while_held},
+};
 
 /// How often expired keys and snapshots are looked for. Nobody sees them any more, so that there is no hurry.
 const PURGE_EVERY: Duration = Duration::from_secs(10);
 
-/// Marks those whose presence has run out, every `every`, until the engine stops.
-pub async fn presence(engine: Arc<Engine>, every: Duration) {
-    let mut ticks = Ticks::new(&engine, every);
+/// The lease of who sweeps.
+const LEASE: &str = "sweeps";
+
+/// How often each of the sweeps looks that can be set.
+#[derive(Clone, Copy, Debug)]
+pub struct Rhythm {
+    /// For presences that have run out.
+    pub presence: Duration,
+    /// For table sessions that have.
+    pub table_sessions: Duration,
+}
+
+/// Sweeps, on one node at a time, until the engine stops.
+pub async fn run(engine: Arc<Engine>, rhythm: Rhythm) {
+    let sweeper = Arc::clone(&engine);
+    let sweep = |tenure: Tenure| {
+        let (engine, ending) = (Arc::clone(&sweeper), tenure.ending);
+        async move {
+            tokio::join!(
+                presence(&engine, rhythm.presence, &ending),
+                table_sessions(&engine, rhythm.table_sessions, &ending),
+                purge(&engine, &ending),
+                snapshots(&engine, &ending),
+            );
+        }
+    };
+    while_held(engine, LEASE, sweep).await;
+}
+
+/// Marks those whose presence has run out.
+async fn presence(engine: &Engine, every: Duration, ending: &CancellationToken) {
+    let mut ticks = Ticks::new(ending, every);
     while ticks.goes_on().await {
-        while sweep(&engine, Arc::new(Expire { now: engine.now() })).await == Expire::BATCH {}
+        while sweep(engine, Arc::new(Expire { now: engine.now() })).await == Expire::BATCH {}
     }
 }
 
-/// Ends table sessions whose time has run out, every `every`, until the engine stops.
-pub async fn table_sessions(engine: Arc<Engine>, every: Duration) {
-    let mut ticks = Ticks::new(&engine, every);
+/// Ends table sessions whose time has run out.
+async fn table_sessions(engine: &Engine, every: Duration, ending: &CancellationToken) {
+    let mut ticks = Ticks::new(ending, every);
     while ticks.goes_on().await {
-        while sweep(&engine, Arc::new(ExpireSessions { now: engine.now() })).await == ExpireSessions::BATCH {}
+        while sweep(engine, Arc::new(ExpireSessions { now: engine.now() })).await == ExpireSessions::BATCH {}
     }
 }
 
-/// Deletes expired idempotency keys, until the engine stops.
-pub async fn purge(engine: Arc<Engine>) {
-    let mut ticks = Ticks::new(&engine, PURGE_EVERY);
+/// Deletes expired idempotency keys.
+async fn purge(engine: &Engine, ending: &CancellationToken) {
+    let mut ticks = Ticks::new(ending, PURGE_EVERY);
     while ticks.goes_on().await {
         while engine.store.purge().await {}
     }
 }
 
-/// Deletes expired snapshots, until the engine stops.
-pub async fn snapshots(engine: Arc<Engine>) {
-    let mut ticks = Ticks::new(&engine, PURGE_EVERY);
+/// Deletes expired snapshots.
+async fn snapshots(engine: &Engine, ending: &CancellationToken) {
+    let mut ticks = Ticks::new(ending, PURGE_EVERY);
     while ticks.goes_on().await {
-        while forget_batch(&engine).await == Forget::BATCH {}
+        while forget_batch(engine).await == Forget::BATCH {}
     }
 }
 
 /// When a sweep works. A tick never overlaps another.
 struct Ticks<'e> {
-    engine: &'e Engine,
+    ending: &'e CancellationToken,
     interval: Interval,
 }
 
 impl<'e> Ticks<'e> {
-    fn new(engine: &'e Engine, every: Duration) -> Self {
+    fn new(ending: &'e CancellationToken, every: Duration) -> Self {
         let mut interval = interval(every);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { engine, interval }
+        Self { ending, interval }
     }
 
-    /// Waits for the next tick; `false` once the engine stops.
+    /// Waits for the next tick; `false` once it is time to end.
     async fn goes_on(&mut self) -> bool {
         tokio::select! {
-            () = self.engine.stopping.cancelled() => false,
+            () = self.ending.cancelled() => false,
             _ = self.interval.tick() => true,
         }
     }

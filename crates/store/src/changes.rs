@@ -2,43 +2,62 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::{command::Written, record::Table};
+use agentcafe_domain::{command::Written, record::Table, tables::WATCHED};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+/// How often each of the tables in [`WATCHED`] has been written to, by any node.
+pub(crate) type Numbers = [i64; WATCHED.len()];
+
 /// The kinds of records that somebody watches, each with a number that grows.
 #[derive(Default)]
-pub(crate) struct Changes(Mutex<HashMap<&'static str, watch::Sender<u64>>>);
+pub(crate) struct Changes(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    watched: HashMap<&'static str, watch::Sender<u64>>,
+    numbers: Numbers,
+}
+
+impl Known {
+    fn tell(&self, table: &Table) {
+        if let Some(sender) = self.watched.get(table.name) {
+            sender.send_modify(|number| *number += 1);
+        }
+    }
+}
 
 impl Changes {
     /// Watches a kind.
     pub(crate) fn watch(&self, table: &'static Table) -> watch::Receiver<u64> {
-        self.0.lock().entry(table.name).or_insert_with(|| watch::Sender::new(0)).subscribe()
-    }
-
-    /// Tells that something may have been written to these tables, by another node.
-    pub(crate) fn tell_of<'n>(&self, names: impl Iterator<Item = &'n str>) {
-        let watched = self.0.lock();
-        for sender in names.filter_map(|name| watched.get(name)) {
-            sender.send_modify(|number| *number += 1);
-        }
-    }
-
-    /// Tells everybody: nobody knows what was missed.
-    pub(crate) fn tell_all(&self) {
-        self.0.lock().values().for_each(|sender| sender.send_modify(|number| *number += 1));
+        debug_assert!(WATCHED.contains(&table), "{} can be written to unnoticed", table.name);
+        self.0.lock().watched.entry(table.name).or_insert_with(|| watch::Sender::new(0)).subscribe()
     }
 
     /// Tells that this was written.
     pub(crate) fn tell(&self, written: &Written) {
-        let watched = self.0.lock();
-        if watched.is_empty() {
-            return;
-        }
-        for (table, _) in written.tables() {
-            if let Some(sender) = watched.get(table.name) {
-                sender.send_modify(|number| *number += 1);
+        let known = self.0.lock();
+        written.tables().for_each(|(table, _)| known.tell(table));
+    }
+
+    /// Tells of the tables that were written to, by whichever node, since the last time.
+    pub(crate) fn learn(&self, numbers: &Numbers) {
+        let mut known = self.0.lock();
+        for (at, table) in WATCHED.iter().enumerate() {
+            if numbers[at] > known.numbers[at] {
+                known.numbers[at] = numbers[at];
+                known.tell(table);
             }
         }
     }
+}
+
+/// What the numbers are once this was written, too.
+pub(crate) fn counted(mut numbers: Numbers, written: &Written) -> Numbers {
+    for (table, _) in written.tables() {
+        if let Some(at) = WATCHED.iter().position(|watched| *watched == table) {
+            numbers[at] += 1;
+        }
+    }
+    numbers
 }

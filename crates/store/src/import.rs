@@ -286,7 +286,7 @@ impl Reading {
     }
 
     fn record(&self, line: &RecordLine<'_>) -> Result<(&'static Table, StoredRecord), Wrong> {
-        let kind = Kind::named(line.table).filter(|kind| !kind.is_secret());
+        let kind = Kind::named(line.table).filter(|kind| !kind.stays());
         let kind = kind.ok_or_else(|| format!("there is no table {:?} that is imported", line.table))?;
         let json = line.json.get().as_bytes().to_vec();
         let record = kind.arrive(json, self.heads.sequence).map_err(|error| error.to_string())?;

@@ -1,7 +1,8 @@
 //! The PostgreSQL store: turns behind the one row that holds the heads, so that many nodes share one log.
 
+pub(crate) mod clock;
 mod connection;
-pub(crate) mod database;
+mod database;
 mod events;
 mod in_order;
 mod keys;

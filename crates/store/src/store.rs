@@ -82,6 +82,7 @@ enum Reads {
 pub struct Store {
     tail: Arc<Tail>,
     changes: Arc<Changes>,
+    clock: Arc<dyn Clock>,
     tasks: mpsc::Sender<Task>,
     reads: Reads,
 }
@@ -115,15 +116,19 @@ impl Store {
         let context = Context { rules, ids, windows: Windows::default() };
         let changes = Arc::new(Changes::default());
         let telling = Arc::clone(&changes);
-        let (tail, reads, writer) = match place {
-            Place::Directory(directory) => open_sqlite(directory, context, telling, clock, on_turn, waiting)?,
+        let (tail, clock, reads, writer) = match place {
+            Place::Directory(directory) => {
+                let own = Arc::clone(&clock);
+                let (tail, reads, writer) = open_sqlite(directory, context, telling, own, on_turn, waiting)?;
+                (tail, clock, reads, writer)
+            }
             Place::Postgres(options) => {
                 let opened = postgres::start::start(options, context, telling, clock, on_turn, waiting)?;
-                (opened.tail, Reads::Postgres(opened.reads), opened.writer)
+                (opened.tail, opened.clock, Reads::Postgres(opened.reads), opened.writer)
             }
         };
         let closing = Closing { tasks: tasks.clone(), writer };
-        Ok((Arc::new(Self { tail, changes, tasks, reads }), closing))
+        Ok((Arc::new(Self { tail, changes, clock, tasks, reads }), closing))
     }
 
     /// Which database it is: `sqlite` or `postgres`.
@@ -134,13 +139,23 @@ impl Store {
         }
     }
 
+    /// Whether other nodes may work on the same log.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.reads, Reads::Postgres(_))
+    }
+
+    /// The time that all nodes share.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     /// The newest events, and who waits for more.
     pub fn tail(&self) -> &Tail {
         &self.tail
     }
 
-    /// A number that grows with every turn that writes records of this kind: after the commit, and before the turn's events
-    /// can be seen.
+    /// A number that grows with every turn, of whichever node, that writes records of this kind, which is one of
+    /// [`WATCHED`](agentcafe_domain::tables::WATCHED): after the commit, and before the turn's events can be seen here.
     pub fn changed(&self, table: &'static Table) -> watch::Receiver<u64> {
         self.changes.watch(table)
     }

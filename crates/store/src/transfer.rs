@@ -1,7 +1,7 @@
 //! What an export looks like: JSON Lines, of which the first says what it is and the last that it is whole.
 //!
 //! Events and replies are the bytes that the store keeps. Nothing is said of traces, nor of anything in
-//! [`tables::SECRET`](agentcafe_domain::tables::SECRET).
+//! [`tables::STAYING`](agentcafe_domain::tables::STAYING).
 
 use agentcafe_domain::{
     command::{Heads, Reply, Success},

@@ -18,7 +18,11 @@ const CAPABILITIES: [&str; 39] = [
 const TO_COME: [&str; 4] = ["003", "204", "903", "904"];
 
 /// Where the tests of a kind are.
+<<<<<<< HEAD
 const PLACES: [(&str, &str); 9] = [
+=======
+const PLACES: [(&str, &str); 10] = [
+>>>>>>> main
     ("it", "crates/app/tests/it"),
     ("app", "crates/app/src"),
     ("api", "crates/api/src"),
@@ -28,6 +32,8 @@ const PLACES: [(&str, &str); 9] = [
     ("follow", "crates/engine/tests/follow"),
     ("store", "crates/store/src"),
     ("suite", "crates/store/tests/suite"),
+    ("sqlite", "crates/store/tests/sqlite"),
+    ("postgres", "crates/store/tests/postgres"),
 ];
 
 fn document() -> String {

@@ -12,6 +12,7 @@ use agentcafe_engine::{Engine, Mutation, metrics::ReasonLabel};
 use agentcafe_store::{Failure, Origin};
 use serde_json::Map;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::RETRY_AFTER;
 
@@ -23,6 +24,7 @@ const METHOD: &str = "REACT";
 /// An event on its way through the rules that answer it. Counts as in progress for as long as it lives.
 pub(super) struct Answering {
     engine: Arc<Engine>,
+    ending: CancellationToken,
     source: Arc<Source>,
     correlation_id: CorrelationId,
 }
@@ -40,14 +42,14 @@ enum Attempt {
 }
 
 impl Answering {
-    pub(super) fn new(engine: &Arc<Engine>, source: Arc<Source>) -> Self {
+    pub(super) fn new(engine: &Arc<Engine>, ending: &CancellationToken, source: Arc<Source>) -> Self {
         engine.metrics.reactions.in_flight.inc();
         let fresh = || engine.fresh_correlation_id();
         let correlation_id = source.correlation_id.clone().unwrap_or_else(fresh);
-        Self { engine: Arc::clone(engine), source, correlation_id }
+        Self { engine: Arc::clone(engine), ending: ending.clone(), source, correlation_id }
     }
 
-    /// Lets a rule answer the event. Tells whether that is settled; it is not if the engine stops first.
+    /// Lets a rule answer the event. Tells whether that is settled; it is not if it is time to end first.
     pub(super) async fn answer(&self, mut rule: Arc<StoredReaction>) -> bool {
         loop {
             match self.attempt(&rule).await {
@@ -75,7 +77,7 @@ impl Answering {
                 }
             }
             tokio::select! {
-                () = self.engine.stopping.cancelled() => return false,
+                () = self.ending.cancelled() => return false,
                 () = sleep(RETRY_AFTER) => {}
             }
         }

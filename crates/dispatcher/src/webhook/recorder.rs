@@ -2,8 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::webhook::record::{RecordDeliveries, Report};
-use agentcafe_engine::Engine;
+use agentcafe_domain::{
+    refusal::Code,
+    webhook::record::{RecordDeliveries, Report},
+};
+use agentcafe_engine::{Engine, lease::Tenure};
 use agentcafe_store::Failure;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
@@ -14,8 +17,8 @@ use tokio::{
 pub(super) const MAX_WAITING: usize = 1_024;
 /// The pause before recording is tried again, at first and at most.
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(2)];
-/// How often recording is tried while the process stops.
-const TRIES_WHEN_STOPPING: u32 = 6;
+/// How often recording is tried once the tenure has ended.
+const TRIES_WHEN_ENDING: u32 = 6;
 
 /// A report, and the place it takes among what its subscription has not recorded yet.
 pub(super) struct Filed {
@@ -23,43 +26,56 @@ pub(super) struct Filed {
     pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
-/// Records all that is filed, until nobody files any more.
-pub(super) async fn run(engine: Arc<Engine>, mut filed: mpsc::Receiver<Filed>) {
-    let mut waiting = Vec::with_capacity(RecordDeliveries::BATCH);
-    while filed.recv_many(&mut waiting, RecordDeliveries::BATCH).await > 0 {
-        let (reports, places): (Vec<_>, Vec<_>) =
-            waiting.drain(..).map(|Filed { report, place }| (report, place)).unzip();
-        record(&engine, reports).await;
-        drop(places);
-    }
+/// Records on behalf of a tenure.
+pub(super) struct Recorder {
+    pub(super) engine: Arc<Engine>,
+    pub(super) tenure: Tenure,
 }
 
-/// Records until it is done: what arrived has arrived, and is not sent again because the disk is full.
-async fn record(engine: &Engine, reports: Vec<Report>) {
-    let mut tries = 0;
-    loop {
-        let command = Arc::new(RecordDeliveries::new(reports.clone()));
-        let failure = match engine.execute_in_background(command).await {
-            Ok(_) => return,
-            Err(failure) => failure,
-        };
-        tries += 1;
-        if matches!(failure, Failure::Unavailable(_)) {
-            tracing::warn!(%failure, reports = reports.len(), "deliveries are not recorded yet");
-        } else if reports.len() > 1 {
-            // One of them cannot be recorded: it must not keep the others from it.
-            for report in reports {
-                Box::pin(record(engine, vec![report])).await;
+impl Recorder {
+    /// Records all that is filed, until nobody files any more.
+    pub(super) async fn run(self, mut filed: mpsc::Receiver<Filed>) {
+        let mut waiting = Vec::with_capacity(RecordDeliveries::BATCH);
+        while filed.recv_many(&mut waiting, RecordDeliveries::BATCH).await > 0 {
+            let (reports, places): (Vec<_>, Vec<_>) =
+                waiting.drain(..).map(|Filed { report, place }| (report, place)).unzip();
+            self.record(reports).await;
+            drop(places);
+        }
+    }
+
+    /// Records until it is done: what arrived has arrived, and is not sent again because the disk is full.
+    async fn record(&self, reports: Vec<Report>) {
+        let mut tries = 0;
+        loop {
+            let command = Arc::new(RecordDeliveries::new(self.tenure.hold, reports.clone()));
+            let failure = match self.engine.execute_in_background(command).await {
+                Ok(_) => return,
+                Err(failure) => failure,
+            };
+            tries += 1;
+            if matches!(&failure, Failure::Refused(refusal) if refusal.code == Code::Conflict) {
+                let reports = reports.len();
+                return tracing::warn!(
+                    reports,
+                    "another node delivers now, and repeats what was not recorded"
+                );
+            } else if matches!(failure, Failure::Unavailable(_)) {
+                tracing::warn!(%failure, reports = reports.len(), "deliveries are not recorded yet");
+            } else if reports.len() > 1 {
+                // One of them cannot be recorded: it must not keep the others from it.
+                for report in reports {
+                    Box::pin(self.record(vec![report])).await;
+                }
+                return;
+            } else {
+                return tracing::error!(%failure, ?reports, "a delivery cannot be recorded");
             }
-            return;
-        } else {
-            tracing::error!(%failure, ?reports, "a delivery cannot be recorded");
-            return;
+            if self.tenure.ending.is_cancelled() && tries >= TRIES_WHEN_ENDING {
+                let reports = reports.len();
+                return tracing::error!(reports, "deliveries were not recorded; they are repeated");
+            }
+            sleep((PAUSES[0] * 2_u32.saturating_pow(tries.min(10))).min(PAUSES[1])).await;
         }
-        if engine.stopping.is_cancelled() && tries >= TRIES_WHEN_STOPPING {
-            tracing::error!(reports = reports.len(), "deliveries were not recorded; they are repeated");
-            return;
-        }
-        sleep((PAUSES[0] * 2_u32.saturating_pow(tries.min(10))).min(PAUSES[1])).await;
     }
 }

@@ -115,9 +115,9 @@ fn rules() -> Rules {
     Rules { idempotency_ttl_ms: 60_000, moderation, ..standard }
 }
 
-fn engine(store: Arc<Store>, clock: &Arc<TestClock>) -> Arc<Engine> {
+fn engine(store: Arc<Store>) -> Arc<Engine> {
     let (metrics, ids) = (Arc::new(Metrics::new()), Box::new(RandomIds::new()));
-    Arc::new(Engine::new(store, rules(), clock.clone(), metrics, ids, Arc::new(NoErrands)))
+    Arc::new(Engine::new(store, rules(), metrics, ids, Arc::new(NoErrands)))
 }
 
 fn open(directory: &Path, clock: &Arc<TestClock>) -> (Arc<Store>, Closing) {
@@ -137,7 +137,7 @@ impl Cafe {
         let directory = TempDir::new().unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(1_000_000)));
         let (store, closing) = open(directory.path(), &clock);
-        let engine = engine(store, &clock);
+        let engine = engine(store);
         let running = tokio::spawn(reactions::run(Arc::clone(&engine), 4));
         let cafe = Self { engine, clock, running, closing, directory };
         cafe.until("the reactions run", || !cafe.engine.followers.lags(cafe.head()).is_empty()).await;
@@ -152,7 +152,7 @@ impl Cafe {
         drop(old);
         closing.wait();
         let (store, closing) = open(directory.path(), &clock);
-        let engine = engine(store, &clock);
+        let engine = engine(store);
         meanwhile(&engine, &clock).await;
         let running = tokio::spawn(reactions::run(Arc::clone(&engine), 4));
         let cafe = Self { engine, clock, running, closing, directory };

@@ -13,6 +13,7 @@ use crate::{
     command::{Command, Halt, Moment, Reply, Success},
     event::Event,
     ids::Sequence,
+    lease::Hold,
     record::{Comparison, Find, Query},
 };
 
@@ -58,6 +59,7 @@ pub struct Report {
 
 /// Records what was delivered.
 pub struct RecordDeliveries {
+    hold: Option<Hold>,
     reports: Vec<Report>,
 }
 
@@ -65,9 +67,9 @@ impl RecordDeliveries {
     /// The most reports of one command.
     pub const BATCH: usize = 256;
 
-    /// Records these, in order.
-    pub fn new(reports: Vec<Report>) -> Self {
-        Self { reports }
+    /// Records these, in order, unless another node has taken the lease over from who holds it as `hold` says.
+    pub fn new(hold: Option<Hold>, reports: Vec<Report>) -> Self {
+        Self { hold, reports }
     }
 
     /// The event that a report gives up, and whether its subscription is disabled with it.
@@ -192,10 +194,14 @@ impl Command for RecordDeliveries {
         let gone = self.reports.iter().filter(|report| Self::is_gone(report));
         let gone =
             gone.map(|report| Query::one::<Subscription>(Subscription::key_of(report.subscription_id)));
-        self.reports.iter().map(progress).chain(gone).chain(counted).collect()
+        let hold = self.hold.map(Hold::read);
+        self.reports.iter().map(progress).chain(gone).chain(counted).chain(hold).collect()
     }
 
     fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+        if let Some(hold) = self.hold {
+            hold.check(moment)?;
+        }
         let mut deliveries = Counter::load(moment, Counted::Deliveries)?;
         let mut dead = Counter::load(moment, Counted::DeadLetters)?;
         let dying = self.reports.iter().filter(|report| Self::given_up(report).is_some()).count();

@@ -13,6 +13,7 @@ use deadpool_postgres::{Object, Pool};
 use tokio_postgres::Row;
 
 use super::{
+    clock::SharedClock,
     connection::Connection,
     events,
     in_order::{self, Order},
@@ -23,16 +24,18 @@ use super::{
     traces,
 };
 use crate::{
+    changes::{self, Numbers},
     envelope::TraceNote,
     turn::{Needs, StoredKey, Turn, Writes},
 };
 
 /// Locks the row that serialises the turns of all nodes, and reads it.
 const LOCK_HEADS: &str =
-    "SELECT sequence, inbox, audit, at_ms, (extract(epoch from clock_timestamp()) * 1000)::bigint
+    "SELECT sequence, watched, (extract(epoch from clock_timestamp()) * 1000)::bigint, inbox, audit, at_ms
      FROM log_head FOR UPDATE";
-const MOVE_HEADS: &str = "UPDATE log_head SET sequence = $1, inbox = $2, audit = $3, at_ms = $4";
-/// Wakes the other nodes, and names the tables that were written to. A hint: the log is the truth.
+const MOVE_HEADS: &str =
+    "UPDATE log_head SET sequence = $1, watched = $2, inbox = $3, audit = $4, at_ms = $5";
+/// Wakes the other nodes, and says who does. A hint: the log is the truth.
 const NOTIFY: &str = "SELECT pg_notify('agentcafe_log', $1)";
 
 /// What is done in a turn's transaction beside its commands.
@@ -43,21 +46,12 @@ pub(super) struct Extra<'b> {
     pub(super) purging: bool,
 }
 
-/// When a turn happens: by the clock of the node, or by that of the database, which all nodes share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimeSource {
-    /// The node's own: for tests, which move it.
-    Node,
-    /// The database's.
-    Database,
-}
-
 /// The connection that writes.
 pub(super) struct Database {
     pool: Pool,
     schema: Arc<Schema>,
-    time: TimeSource,
-    /// What this node's notifications begin with.
+    clock: Arc<SharedClock>,
+    /// What this node's notifications say.
     node: String,
 }
 
@@ -65,13 +59,15 @@ pub(super) struct Database {
 pub(super) struct Committed {
     /// The heads before it.
     pub(super) before: Heads,
+    /// How often the tables that are watched have been written to, by this turn and all before.
+    pub(super) numbers: Numbers,
     /// Whether there is more to purge.
     pub(super) more: bool,
 }
 
 impl Database {
-    pub(super) fn new(pool: Pool, schema: Arc<Schema>, time: TimeSource, node: String) -> Self {
-        Self { pool, schema, time, node }
+    pub(super) fn new(pool: Pool, schema: Arc<Schema>, clock: Arc<SharedClock>, node: String) -> Self {
+        Self { pool, schema, clock, node }
     }
 
     /// Runs a turn in one transaction.
@@ -84,10 +80,9 @@ impl Database {
         turn: &mut Turn<'_>,
         needs: Needs,
         extra: &Extra<'_>,
-        node_now: Timestamp,
     ) -> Result<Committed, Unreadable> {
         let connection = Connection::of(&self.pool, &self.schema).await?;
-        let written = self.run(&connection, turn, needs, extra, node_now).await;
+        let written = self.run(&connection, turn, needs, extra).await;
         if written.is_err() {
             // Its transaction may still be open: with the connection it ends.
             drop(Object::take(connection.client));
@@ -101,14 +96,12 @@ impl Database {
         turn: &mut Turn<'_>,
         needs: Needs,
         extra: &Extra<'_>,
-        node_now: Timestamp,
     ) -> Result<Committed, Unreadable> {
         let mut stage = Stage::of(&self.schema, needs);
         let mut rows = in_order::run(connection, &stage.orders(true)).await?;
         let head = Head::read(rows.remove(1).first())?;
         rows.remove(0);
-        let present = if self.time == TimeSource::Node { node_now } else { head.database_now };
-        let now = present.max(head.last_at);
+        let now = self.clock.learn(head.database_now).max(head.last_at);
         turn.start(now, head.heads);
         loop {
             let (loaded, known) = stage.found(&self.schema, rows)?;
@@ -121,14 +114,16 @@ impl Database {
             rows = in_order::run(connection, &stage.orders(false)).await?;
         }
         let more = extra.purging && (keys::purge(connection, now).await? | traces::purge(connection).await?);
-        write(connection, &self.node, turn.writes(), turn.heads(), now, extra).await?;
-        Ok(Committed { before: head.heads, more })
+        let numbers = changes::counted(head.numbers, &turn.writes().records);
+        write(connection, &self.node, turn.writes(), (turn.heads(), &numbers, now), extra).await?;
+        Ok(Committed { before: head.heads, numbers, more })
     }
 }
 
 /// The row of the heads, locked.
 struct Head {
     heads: Heads,
+    numbers: Numbers,
     last_at: Timestamp,
     database_now: Timestamp,
 }
@@ -138,11 +133,15 @@ impl Head {
         let row = row.ok_or_else(|| Unreadable::Content("no row of heads".to_owned()))?;
         let heads = Heads {
             sequence: events::sequence(row.try_get(0)?),
-            inbox: events::sequence(row.try_get(1)?),
-            audit: events::sequence(row.try_get(2)?),
+            inbox: events::sequence(row.try_get(3)?),
+            audit: events::sequence(row.try_get(4)?),
         };
-        let last_at = Timestamp::from_millis(row.try_get(3)?);
-        Ok(Self { heads, last_at, database_now: Timestamp::from_millis(row.try_get(4)?) })
+        Ok(Self {
+            heads,
+            numbers: events::numbers(row.try_get(1)?),
+            database_now: Timestamp::from_millis(row.try_get(2)?),
+            last_at: Timestamp::from_millis(row.try_get(5)?),
+        })
     }
 }
 
@@ -211,8 +210,7 @@ async fn write(
     connection: &Connection,
     node: &str,
     writes: &Writes,
-    heads: Heads,
-    now: Timestamp,
+    (heads, numbers, now): (Heads, &Numbers, Timestamp),
     extra: &Extra<'_>,
 ) -> Result<(), Unreadable> {
     let log = events::Columns::of(&writes.events);
@@ -221,9 +219,7 @@ async fn write(
     let traces = traces::Columns::of(&notes);
     let [sequence, inbox, audit] =
         [heads.sequence, heads.inbox, heads.audit].map(|head: Sequence| events::number(head));
-    let at_ms = now.as_millis();
-    let written: Vec<&str> = writes.records.tables().map(|(table, _)| table.name).collect();
-    let payload = format!("{node} {}", written.join(","));
+    let (watched, at_ms) = (numbers.as_slice(), now.as_millis());
     let records: Vec<_> = writes
         .records
         .tables()
@@ -233,8 +229,8 @@ async fn write(
     if !writes.events.is_empty() {
         orders.push(Order::new(events::APPEND, &log.parameters()));
     }
-    if !writes.events.is_empty() || !written.is_empty() {
-        orders.push(Order::new(NOTIFY, &[&payload]));
+    if !writes.events.is_empty() || !records.is_empty() {
+        orders.push(Order::new(NOTIFY, &[&node]));
     }
     if !writes.keys.is_empty() {
         orders.push(Order::new(keys::WRITE, &known.parameters()));
@@ -242,7 +238,7 @@ async fn write(
     if !notes.is_empty() {
         orders.push(Order::new(traces::APPEND, &traces.parameters()));
     }
-    orders.push(Order::new(MOVE_HEADS, &[&sequence, &inbox, &audit, &at_ms]));
+    orders.push(Order::new(MOVE_HEADS, &[&sequence, &watched, &inbox, &audit, &at_ms]));
     orders.push(Order::new("COMMIT", &[]));
     in_order::run(connection, &orders).await?;
     Ok(())

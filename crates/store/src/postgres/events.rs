@@ -10,7 +10,10 @@ use tokio_postgres::{Error, Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{connection::Connection, open::Unreadable};
-use crate::event_query::{EventPage, EventQuery, LoggedEvent};
+use crate::{
+    changes::Numbers,
+    event_query::{EventPage, EventQuery, LoggedEvent},
+};
 
 /// Appends the events of a turn.
 pub(super) const APPEND: &str =
@@ -72,10 +75,34 @@ pub(super) fn sequence(number: i64) -> Sequence {
     Sequence(number.unsigned_abs())
 }
 
-/// The last event's place.
-pub(super) async fn head(connection: &Connection) -> Result<Sequence, Error> {
-    let rows = connection.query("SELECT sequence FROM log_head", &[]).await?;
-    Ok(rows.first().map(|row| row.try_get(0)).transpose()?.map_or(Sequence::START, sequence))
+/// What [`crate::changes::Changes`] counts, as it is stored; a table that was never written to may be missing.
+pub(super) fn numbers(stored: Vec<i64>) -> Numbers {
+    let mut stored = stored.into_iter();
+    std::array::from_fn(|_| stored.next().unwrap_or_default())
+}
+
+/// How things stand in the database at one moment.
+pub(super) struct Standing {
+    /// The last event's place.
+    pub(super) head: Sequence,
+    /// How often the tables that are watched have been written to.
+    pub(super) numbers: Numbers,
+    /// What time it is.
+    pub(super) now: Timestamp,
+}
+
+impl Standing {
+    pub(super) async fn read(connection: &Connection) -> Result<Self, Unreadable> {
+        let sql =
+            "SELECT sequence, watched, (extract(epoch from clock_timestamp()) * 1000)::bigint FROM log_head";
+        let rows = connection.query(sql, &[]).await?;
+        let row = rows.first().ok_or_else(|| Unreadable::Content("no row of heads".to_owned()))?;
+        Ok(Self {
+            head: sequence(row.try_get(0)?),
+            numbers: numbers(row.try_get(1)?),
+            now: Timestamp::from_millis(row.try_get(2)?),
+        })
+    }
 }
 
 /// The place of the event with this id.
@@ -127,7 +154,7 @@ async fn last_before(connection: &Connection, moment: Timestamp) -> Result<Seque
 
 /// A page of the log, and how far was looked.
 pub(super) async fn read(connection: &Connection, query: &EventQuery) -> Result<EventPage, Unreadable> {
-    let head = head(connection).await?;
+    let head = Standing::read(connection).await?.head;
     let mut after = query.after;
     if let Some(from) = query.from {
         after = after.max(last_before(connection, from).await?);

@@ -1,12 +1,6 @@
 //! What other nodes write: a notification says that there is something, and the log says what.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
     event::{EventType, StoredEvent},
@@ -22,15 +16,14 @@ use tokio::{
 use tokio_postgres::{AsyncMessage, Client, Error, Row};
 
 use super::{
+    clock::SharedClock,
     connection::Connection,
-    events,
+    events::{self, Standing},
     open::{Address, Messages, Unreadable},
     schema::Schema,
 };
 use crate::{changes::Changes, tail::Tail};
 
-/// The advisory lock of the one process that works on a database.
-const NODE_LOCK: i64 = 942_516_432;
 /// How long a notification may fail to come before one looks all the same.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long is waited before listening is tried again.
@@ -46,13 +39,20 @@ const MAX_BEHIND: u64 = 50_000;
 pub(super) struct Filler {
     pool: Pool,
     schema: Arc<Schema>,
-    tail: Arc<Tail>,
+    shared: Arc<Shared>,
     filling: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// What a node knows of the others.
+pub(super) struct Shared {
+    pub(super) tail: Arc<Tail>,
+    pub(super) changes: Arc<Changes>,
+    pub(super) clock: Arc<SharedClock>,
+}
+
 impl Filler {
-    pub(super) fn new(pool: Pool, schema: Arc<Schema>, tail: Arc<Tail>) -> Self {
-        Self { pool, schema, tail, filling: Arc::default() }
+    pub(super) fn new(pool: Pool, schema: Arc<Schema>, shared: Arc<Shared>) -> Self {
+        Self { pool, schema, shared, filling: Arc::default() }
     }
 
     /// Fills the tail up to the head of the log. What fails is logged, and tried again at the next occasion.
@@ -69,18 +69,22 @@ impl Filler {
     pub(super) async fn try_fill(&self) -> Result<(), Unreadable> {
         let _one_at_a_time = self.filling.lock().await;
         let connection = Connection::of(&self.pool, &self.schema).await?;
-        let head = events::head(&connection).await?;
-        if head.0.saturating_sub(self.tail.newest().0) > MAX_BEHIND {
-            self.tail.skip_to(head);
+        let Shared { tail, changes, clock } = self.shared.as_ref();
+        let Standing { head, numbers, now } = Standing::read(&connection).await?;
+        clock.learn(now);
+        // Before the events can be seen: who sees one of them knows that its copies may be old.
+        changes.learn(&numbers);
+        if head.0.saturating_sub(tail.newest().0) > MAX_BEHIND {
+            tail.skip_to(head);
             return Ok(());
         }
-        while self.tail.newest() < head {
-            let after = events::number(self.tail.newest());
+        while tail.newest() < head {
+            let (after, up_to) = (events::number(tail.newest()), events::number(head));
             let rows = connection
                 .query(
                     "SELECT sequence, event_id, tenant_id, room_id, actor_id, type, at_ms, mentioned_actor_id, json
-                     FROM events WHERE sequence > $1 ORDER BY sequence LIMIT $2",
-                    &[&after, &MAX_EVENTS],
+                     FROM events WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence LIMIT $3",
+                    &[&after, &up_to, &MAX_EVENTS],
                 )
                 .await?;
             let mut bytes = 0;
@@ -96,7 +100,7 @@ impl Filler {
             if batch.is_empty() {
                 return Ok(());
             }
-            self.tail.publish(batch);
+            tail.publish(batch);
         }
         Ok(())
     }
@@ -121,7 +125,7 @@ fn stored_event(row: &Row) -> Result<StoredEvent, Unreadable> {
     })
 }
 
-/// A connection that listens, and that holds the lock which says that this process, and no other, works on the database.
+/// A connection that listens.
 pub(super) struct Ears {
     client: Client,
     messages: Messages,
@@ -144,28 +148,20 @@ async fn driven<T>(
 }
 
 impl Ears {
-    /// Begins to listen: what is notified from now on is heard. None if another process works on the database.
-    pub(super) async fn open(address: &Address) -> Result<Option<Self>, Unreadable> {
+    /// Begins to listen: what is notified from now on is heard.
+    async fn open(address: &Address) -> Result<Self, Unreadable> {
         let (client, mut messages) = address.connect().await?;
-        let lock = client.query_one("SELECT pg_try_advisory_lock($1)", &[&NODE_LOCK]);
-        let is_ours: bool = driven(&mut messages, lock).await?.try_get(0)?;
-        if !is_ours {
-            return Ok(None);
-        }
         driven(&mut messages, client.batch_execute("LISTEN agentcafe_log")).await?;
-        Ok(Some(Self { client, messages }))
+        Ok(Self { client, messages })
     }
 }
 
-/// Whom a notification is for, and what it says.
+/// Keeps a node up with the others.
 pub(super) struct Listener {
     pub(super) address: Address,
     pub(super) filler: Filler,
-    pub(super) changes: Arc<Changes>,
-    /// What this node's own notifications begin with.
+    /// What this node's own notifications say.
     pub(super) node: String,
-    /// Whether this process is known to be the only one that works on the database.
-    pub(super) is_alone: Arc<AtomicBool>,
     /// The connections that read, and how long one is kept that nobody needs.
     pub(super) reading: Pool,
     pub(super) idle_timeout: Duration,
@@ -173,26 +169,13 @@ pub(super) struct Listener {
 
 impl Listener {
     /// Listens until the store is closed, and fills the tail whenever there is something, or may be.
-    pub(super) async fn run(self, first: Ears, closed: Arc<Notify>) {
+    pub(super) async fn run(self, closed: Arc<Notify>) {
         let listening = async {
-            let mut ears = Some(first);
             loop {
-                let listened = match ears.take() {
-                    Some(ears) => self.listen(ears).await,
-                    None => match Ears::open(&self.address).await {
-                        Ok(Some(ears)) => {
-                            // Nobody knows what was not heard meanwhile.
-                            self.changes.tell_all();
-                            self.is_alone.store(true, Ordering::SeqCst);
-                            self.listen(ears).await
-                        }
-                        Ok(None) => Err(Unreadable::Unreachable(
-                            "another process has taken the database over".to_owned(),
-                        )),
-                        Err(error) => Err(error),
-                    },
+                let listened = match Ears::open(&self.address).await {
+                    Ok(ears) => self.listen(ears).await,
+                    Err(error) => Err(error),
                 };
-                self.is_alone.store(false, Ordering::SeqCst);
                 if let Err(error) = listened {
                     tracing::warn!(%error, "listening to PostgreSQL was interrupted; trying again");
                 }
@@ -208,15 +191,14 @@ impl Listener {
     async fn listen(&self, ears: Ears) -> Result<(), Unreadable> {
         let Ears { client, mut messages } = ears;
         let heard = Notify::new();
+        // Nobody knows what was not heard before.
+        heard.notify_one();
         let receiving = async {
             while let Some(message) = std::future::poll_fn(|context| messages.poll_message(context)).await {
-                if let AsyncMessage::Notification(notification) = message? {
-                    let own = notification.payload().split_once(' ');
-                    if let Some((_, tables)) = own.filter(|(node, _)| *node != self.node) {
-                        // The tables come first: who sees an event knows that its copies may be old.
-                        self.changes.tell_of(tables.split(','));
-                        heard.notify_one();
-                    }
+                if let AsyncMessage::Notification(notification) = message?
+                    && notification.payload() != self.node
+                {
+                    heard.notify_one();
                 }
             }
             Err(Unreadable::Unreachable("the connection has ended".to_owned()))

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use tokio_postgres::{Client, Config, Error, Socket, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::database::TimeSource;
+use super::clock::TimeSource;
 
 /// How often connecting is tried at the start and after a failure, and how long is waited in between.
 const ATTEMPTS: usize = 5;

@@ -1,24 +1,21 @@
 //! Opening: connects, brings the schema to this version, and starts the thread that writes and listens.
 
 use std::{
-    sync::{Arc, atomic::AtomicBool, mpsc as plain},
+    sync::{Arc, mpsc as plain},
     thread::JoinHandle,
-    time::Duration,
 };
 
 use agentcafe_domain::time::Clock;
-use tokio::{
-    sync::{Notify, mpsc},
-    time::sleep,
-};
+use tokio::sync::{Notify, mpsc};
 
 use super::{
+    clock::SharedClock,
     connection::Connection,
     database::Database,
-    events,
-    listen::{Ears, Filler, Listener},
+    events::Standing,
+    listen::{Filler, Listener, Shared},
     migrations::{self, MigrationError},
-    open::{self, Address, PostgresOptions, Unreadable},
+    open::{self, Address, PostgresOptions},
     reads::PostgresReads,
     schema::Schema,
     writer::Writer,
@@ -31,15 +28,14 @@ use crate::{
     turn::Context,
 };
 
-/// How often, and with which pause, one waits for another process to let go of the database.
-const TAKE_ATTEMPTS: usize = 25;
-const TAKE_PAUSE: Duration = Duration::from_millis(200);
 /// Connections for filling the tail: one for the listener, one for the writer, one for who reads.
 const FILLERS: usize = 3;
 
 /// An open store.
 pub(crate) struct Started {
     pub(crate) tail: Arc<Tail>,
+    /// The time of all nodes.
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) reads: PostgresReads,
     pub(crate) writer: JoinHandle<()>,
 }
@@ -48,7 +44,7 @@ pub(crate) struct Started {
 struct Ready {
     address: Address,
     schema: Arc<Schema>,
-    tail: Arc<Tail>,
+    shared: Arc<Shared>,
 }
 
 /// The error and what caused it: that of the driver alone says little.
@@ -63,7 +59,11 @@ fn unfit(error: impl std::error::Error) -> OpenError {
 }
 
 /// Connects, checks or makes the schema, and reads the head of the log.
-async fn prepare(options: &PostgresOptions) -> Result<Ready, OpenError> {
+async fn prepare(
+    options: &PostgresOptions,
+    changes: Arc<Changes>,
+    clock: Arc<SharedClock>,
+) -> Result<Ready, OpenError> {
     let address = Address::read(options.url.expose()).map_err(OpenError::Database)?;
     let pool = address.pool(1);
     let client = open::patiently(&pool).await.map_err(unfit)?;
@@ -71,19 +71,11 @@ async fn prepare(options: &PostgresOptions) -> Result<Ready, OpenError> {
     migrated.map_err(|error: MigrationError| unfit(error))?;
     let schema = Arc::new(Schema::read(&client).await.map_err(unfit)?);
     let connection = Connection { client, schema: Arc::clone(&schema) };
-    let head = events::head(&connection).await.map_err(|error| unfit(Unreadable::from(error)))?;
-    Ok(Ready { address, schema, tail: Arc::new(Tail::new(head)) })
-}
-
-/// Takes the database for this process. One that was just killed lets go of it in a moment.
-async fn alone(address: &Address) -> Result<Ears, OpenError> {
-    for _ in 0..TAKE_ATTEMPTS {
-        if let Some(ears) = Ears::open(address).await.map_err(unfit)? {
-            return Ok(ears);
-        }
-        sleep(TAKE_PAUSE).await;
-    }
-    Err(OpenError::Database("another agentcafe works on it; this version runs one at a time".to_owned()))
+    let Standing { head, numbers, now } = Standing::read(&connection).await.map_err(unfit)?;
+    clock.learn(now);
+    changes.learn(&numbers);
+    let shared = Shared { tail: Arc::new(Tail::new(head)), changes, clock };
+    Ok(Ready { address, schema, shared: Arc::new(shared) })
 }
 
 /// Opens the store. Blocks until it is open, or it is clear that it cannot be.
@@ -99,42 +91,41 @@ pub(crate) fn start(
     waiting: mpsc::Receiver<Task>,
 ) -> Result<Started, OpenError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unfit)?;
-    let (pool_max, idle_timeout, time) = (options.pool_max, options.idle_timeout, options.time);
+    let (pool_max, idle_timeout) = (options.pool_max, options.idle_timeout);
     let mut context = context;
     let node = context.ids.fresh(clock.now()).to_string();
+    let clock = Arc::new(SharedClock::new(clock, options.time));
+    let shared_clock = Arc::clone(&clock);
     let (tell, told) = plain::channel();
     let writing = move || {
         runtime.block_on(async move {
-            let ready = match prepare(&options).await {
+            let ready = match prepare(&options, changes, clock).await {
                 Ok(ready) => ready,
                 Err(error) => return drop(tell.send(Err(error))),
             };
-            let Ready { address, schema, tail } = ready;
-            let filler = Filler::new(address.pool(FILLERS), Arc::clone(&schema), Arc::clone(&tail));
-            let ears = match alone(&address).await {
-                Ok(ears) => ears,
-                Err(error) => return drop(tell.send(Err(error))),
-            };
-            let is_alone = Arc::new(AtomicBool::new(true));
+            let Ready { address, schema, shared } = ready;
+            let filler = Filler::new(address.pool(FILLERS), Arc::clone(&schema), Arc::clone(&shared));
             let writer = Writer {
-                database: Database::new(address.pool(1), Arc::clone(&schema), time, node.clone()),
+                database: Database::new(
+                    address.pool(1),
+                    Arc::clone(&schema),
+                    Arc::clone(&shared.clock),
+                    node.clone(),
+                ),
                 filler: filler.clone(),
                 context,
-                clock,
-                head: tail.head(),
-                tail: Arc::clone(&tail),
-                changes: Arc::clone(&changes),
-                is_alone: Arc::clone(&is_alone),
+                head: shared.tail.head(),
+                shared: Arc::clone(&shared),
                 on_turn,
             };
             let reading = address.pool(pool_max);
             let fillers = address.pool(1);
-            if tell.send(Ok((reading.clone(), fillers, schema, tail))).is_err() {
+            if tell.send(Ok((reading.clone(), fillers, schema, shared))).is_err() {
                 return;
             }
             let closed = Arc::new(Notify::new());
-            let listener = Listener { address, filler, changes, node, is_alone, reading, idle_timeout };
-            let listening = tokio::spawn(listener.run(ears, Arc::clone(&closed)));
+            let listener = Listener { address, filler, node, reading, idle_timeout };
+            let listening = tokio::spawn(listener.run(Arc::clone(&closed)));
             writer.run(waiting).await;
             closed.notify_one();
             if let Err(error) = listening.await {
@@ -145,8 +136,9 @@ pub(crate) fn start(
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(writing).map_err(unfit)?;
     let ended = |_| OpenError::Database("the writer ended before the store was open".to_owned());
     let opened = told.recv().map_err(ended)?;
-    let (pool, fillers, schema, tail) = opened?;
-    let filler = Filler::new(fillers, Arc::clone(&schema), Arc::clone(&tail));
+    let (pool, fillers, schema, shared) = opened?;
+    let tail = Arc::clone(&shared.tail);
+    let filler = Filler::new(fillers, Arc::clone(&schema), shared);
     let reads = PostgresReads { pool, schema, filler };
-    Ok(Started { tail, reads, writer })
+    Ok(Started { tail, clock: shared_clock, reads, writer })
 }

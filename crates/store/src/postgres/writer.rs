@@ -1,22 +1,16 @@
 //! The writer: takes what waits, and makes a turn of it, behind the turns of all other nodes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use agentcafe_domain::{ids::Sequence, time::Clock};
 use tokio::sync::mpsc;
 
 use super::{
     database::{Database, Extra},
-    listen::Filler,
-    open::Unreadable,
+    listen::{Filler, Shared},
 };
 use crate::{
     batch::{Batch, Task, TurnReport, tell},
-    changes::Changes,
-    tail::Tail,
     turn::{Context, Turn},
 };
 
@@ -25,13 +19,9 @@ pub(crate) struct Writer {
     pub(super) database: Database,
     pub(super) filler: Filler,
     pub(super) context: Context,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) tail: Arc<Tail>,
-    pub(super) changes: Arc<Changes>,
+    pub(super) shared: Arc<Shared>,
     pub(super) on_turn: Box<dyn Fn(&TurnReport) + Send>,
     pub(super) head: Sequence,
-    /// Whether this process is known to be the only one that works on the database.
-    pub(super) is_alone: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -44,23 +34,18 @@ impl Writer {
     }
 
     async fn turn(&mut self, batch: Batch) {
-        let began = self.clock.stopwatch();
+        let Shared { tail, changes, clock } = self.shared.as_ref();
+        let began = clock.stopwatch();
         let commands = batch.jobs.len();
         let (mut turn, needs) = Turn::collect(&mut self.context, batch.jobs);
         let extra = Extra { notes: &batch.notes, purging: !batch.purges.is_empty() };
-        let written = match self.is_alone.load(Ordering::SeqCst) {
-            true => self.database.write_turn(&mut turn, needs, &extra, self.clock.now()).await,
-            false => {
-                Err(Unreadable::Unreachable("it is not known whether another process works on it".to_owned()))
-            }
-        };
-        let committed = match written {
+        let committed = match self.database.write_turn(&mut turn, needs, &extra).await {
             Ok(committed) => committed,
             Err(error) => {
                 tracing::error!(%error, commands, "a turn could not be written");
                 turn.fail("the store cannot be written right now");
                 tell(batch.probes.into_iter().chain(batch.purges), false);
-                let took = self.clock.stopwatch() - began;
+                let took = clock.stopwatch() - began;
                 (self.on_turn)(&TurnReport { commands, took, head: self.head, ..TurnReport::default() });
                 return;
             }
@@ -68,12 +53,12 @@ impl Writer {
         let heads = (committed.before, turn.heads());
         self.head = heads.1.sequence;
         // Before its events can be seen: who sees one of them knows that its copies may be old.
-        self.changes.tell(&turn.writes().records);
+        changes.learn(&committed.numbers);
         let (events, answers, inbox) = turn.commit();
-        let report = TurnReport::of(self.clock.as_ref(), began, commands, events.len(), inbox, heads);
+        let report = TurnReport::of(clock.as_ref(), began, commands, events.len(), inbox, heads);
         // Counted before it is answered: whoever asks for metrics after an answer finds its turn in them.
         (self.on_turn)(&report);
-        if !self.tail.publish(events) {
+        if !tail.publish(events) {
             // Other nodes have written meanwhile: what they wrote comes first.
             self.filler.fill().await;
         }

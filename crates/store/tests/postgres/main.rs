@@ -15,6 +15,7 @@ mod log;
 mod log_model;
 #[path = "../suite/log_pages.rs"]
 mod log_pages;
+mod nodes;
 #[path = "../suite/place.rs"]
 mod place;
 #[path = "../suite/reads.rs"]

@@ -54,7 +54,7 @@ async fn rings_keep_the_newest() {
     let mut left = RING_SLOTS as usize - 1;
     while left > 0 {
         let batch = left.min(RecordDeliveries::BATCH);
-        store.submit(envelope(RecordDeliveries::new(vec![given_up(&event); batch]))).await.unwrap();
+        store.submit(envelope(RecordDeliveries::new(None, vec![given_up(&event); batch]))).await.unwrap();
         left -= batch;
     }
     assert_eq!(open_entries(store).await, RING_SLOTS - 1);
@@ -66,7 +66,7 @@ async fn rings_keep_the_newest() {
     });
     store.submit(resolve).await.unwrap();
     // Of five new ones the first fills the last free slot; four take the places of three that are open and a resolved one.
-    store.submit(envelope(RecordDeliveries::new(vec![given_up(&event); 5]))).await.unwrap();
+    store.submit(envelope(RecordDeliveries::new(None, vec![given_up(&event); 5]))).await.unwrap();
     assert_eq!(open_entries(store).await, RING_SLOTS - 1 + 5 - 3);
     let (entries, deliveries) =
         (kept::<DlqEntry>(store, "dlq_seq").await, kept::<Delivery>(store, "delivery_seq").await);

@@ -1,12 +1,14 @@
--- The one row that serialises the turns of all nodes: the last numbers given, and when the last turn was.
+-- The one row that serialises the turns of all nodes: the last numbers given, when the last turn was, and how often
+-- those tables were written to that nodes keep a picture of.
 CREATE TABLE log_head (
     id boolean PRIMARY KEY DEFAULT true CHECK (id),
     sequence bigint NOT NULL,
     inbox bigint NOT NULL,
     audit bigint NOT NULL,
-    at_ms bigint NOT NULL
+    at_ms bigint NOT NULL,
+    watched bigint[] NOT NULL
 ) WITH (fillfactor = 10);
-INSERT INTO log_head (sequence, inbox, audit, at_ms) VALUES (0, 0, 0, 0);
+INSERT INTO log_head (sequence, inbox, audit, at_ms, watched) VALUES (0, 0, 0, 0, '{}');
 
 -- The log. `json` is the whole event as it goes out; the other columns are what it is found by.
 CREATE TABLE events (
@@ -286,6 +288,14 @@ CREATE INDEX reaction_subscriptions_at_work ON reaction_subscriptions (enabled, 
 CREATE TABLE follower_cursors (
     name text COLLATE "C" NOT NULL,
     updated_at bigint NOT NULL,
+    json text NOT NULL,
+    PRIMARY KEY (name)
+);
+
+-- Of the nodes that share a database, which one does what must not be done twice at once.
+CREATE TABLE leases (
+    name text COLLATE "C" NOT NULL,
+    until bigint NOT NULL,
     json text NOT NULL,
     PRIMARY KEY (name)
 );

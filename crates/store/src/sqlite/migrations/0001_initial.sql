@@ -291,6 +291,14 @@ CREATE TABLE follower_cursors (
     PRIMARY KEY (name)
 ) WITHOUT ROWID;
 
+-- Of the nodes that share a database, which one does what must not be done twice at once.
+CREATE TABLE leases (
+    name TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (name)
+) WITHOUT ROWID;
+
 -- Webhooks: who is to be told, with which secret, how far they have been told. Changes are found by their revision.
 CREATE TABLE webhook_subscriptions (
     id TEXT NOT NULL,

@@ -1,0 +1,58 @@
+//! The time of all nodes: that of the database, which each node's own clock is corrected by.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use agentcafe_domain::time::{Clock, Timestamp};
+
+/// Smaller differences are taken for the time that an answer takes.
+const MIN_OFFSET_MS: i64 = 100;
+
+/// When a turn happens: by the clock of the node, or by that of the database, which all nodes share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeSource {
+    /// The node's own: for tests, which move it.
+    Node,
+    /// The database's.
+    Database,
+}
+
+/// A node's clock, corrected by what the database said last.
+pub(crate) struct SharedClock {
+    own: Arc<dyn Clock>,
+    source: TimeSource,
+    /// By how much the database is ahead, in milliseconds.
+    offset_ms: AtomicI64,
+}
+
+impl SharedClock {
+    pub(super) fn new(own: Arc<dyn Clock>, source: TimeSource) -> Self {
+        Self { own, source, offset_ms: AtomicI64::new(0) }
+    }
+
+    /// Takes in what time it is in the database, and answers what time it is.
+    pub(super) fn learn(&self, database_now: Timestamp) -> Timestamp {
+        if self.source == TimeSource::Node {
+            return self.own.now();
+        }
+        let measured = database_now.as_millis() - self.own.now().as_millis();
+        let offset = if measured.abs() < MIN_OFFSET_MS { 0 } else { measured };
+        self.offset_ms.store(offset, Ordering::Relaxed);
+        database_now
+    }
+}
+
+impl Clock for SharedClock {
+    fn now(&self) -> Timestamp {
+        self.own.now().plus_ms(self.offset_ms.load(Ordering::Relaxed))
+    }
+
+    fn stopwatch(&self) -> Duration {
+        self.own.stopwatch()
+    }
+}
