@@ -16,6 +16,7 @@
 pub mod client;
 pub mod postgres;
 pub mod receiver;
+pub mod redis;
 pub mod server;
 pub mod sse;
 pub mod wait;
@@ -28,6 +29,7 @@ pub use crate::{
     client::{Answer, Client, Request, fresh_key},
     postgres::Postgres,
     receiver::{Reaction, Received, Receiver},
+    redis::Redis,
     server::{FailedStart, Launch, Server, store_under_test},
     sse::{EventStream, Frame, Silence},
     wait::eventually,

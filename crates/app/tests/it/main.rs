@@ -68,6 +68,7 @@ mod score;
 mod secrets;
 mod snapshots;
 mod socket;
+mod source;
 mod speech;
 mod start;
 mod store_disk;

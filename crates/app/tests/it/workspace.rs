@@ -12,6 +12,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agentcafe-http", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
     ("agentcafe-api", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine", "agentcafe-http"]),
     ("agentcafe-dispatcher", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
+    ("agentcafe-source", &["agentcafe-domain"]),
+    ("agentcafe-keyspace", &["agentcafe-domain", "agentcafe-testkit"]),
+    ("agentcafe-projector", &["agentcafe-domain", "agentcafe-keyspace", "agentcafe-source"]),
     (
         "agentcafe",
         &[
@@ -21,6 +24,9 @@ const EDGES: &[(&str, &[&str])] = &[
             "agentcafe-http",
             "agentcafe-api",
             "agentcafe-dispatcher",
+            "agentcafe-keyspace",
+            "agentcafe-projector",
+            "agentcafe-source",
             "agentcafe-testkit",
         ],
     ),
