@@ -82,17 +82,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anybody is told that the server is up: who is told may ask it to stop.
     tokio::spawn(stop_on_signal(engine.stopping.clone())?);
     greet(address, &config);
-<<<<<<< HEAD
     agentcafe_http::serve(listener, agentcafe_api::router(app), engine.stopping.clone()).await;
-    for sweep in sweeps {
-        if let Err(error) = sweep.await {
-            tracing::error!(%error, "a sweep ended badly");
-=======
-    agentcafe_api::serve(listener, agentcafe_api::router(app), engine.stopping.clone()).await;
     for work in background {
         if let Err(error) = work.await {
             tracing::error!(%error, "work in the background ended badly");
->>>>>>> main
         }
     }
     drop(engine);

@@ -53,7 +53,7 @@ impl Engine {
         mut ids: Box<dyn IdSource>,
         runner: Arc<dyn ErrandRunner>,
     ) -> Self {
-let (stopping, clock) = (CancellationToken::new(), store.clock());
+        let (stopping, clock) = (CancellationToken::new(), store.clock());
         let node = ids.fresh(clock.now());
         let (errands, fanout) = (Errands::new(runner), Arc::default());
         let (followers, ids) = (Followers::default(), Mutex::new(ids));
