@@ -19,9 +19,12 @@ use ipnet::IpNet;
 mod catalogue;
 mod database;
 mod private_tables;
+mod projector;
+mod redis;
 mod webhooks;
 
 pub(crate) use catalogue::help;
+pub(crate) use projector::ProjectorConfig;
 
 /// The most events that reactions are in progress for, whatever is set: a fraction of the commands that may wait.
 const MAX_REACTION_CONCURRENCY: usize = 256;
@@ -127,6 +130,12 @@ impl Environment {
         Err(BadSetting { name, value: "…".to_owned(), why })
     }
 
+    /// What the operator should be told about settings that are none.
+    fn warnings(&self) -> Vec<String> {
+        let told = |name| format!("{name} is set, but is no setting of agentcafe; see agentcafe --help");
+        self.unknown().into_iter().map(told).collect()
+    }
+
     /// Variables that look like settings of ours and are none: most likely misspelt.
     fn unknown(&self) -> Vec<&str> {
         let known = catalogue::names();
@@ -177,11 +186,7 @@ impl Config {
             environment.parsed(&["API_PORT", "PORT"], "it must be a port, 0 to 65535")?.unwrap_or(3850);
         let standard_host = if auth_token.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let listen = SocketAddr::new(host.unwrap_or(standard_host.into()), port);
-        let mut warnings: Vec<String> = environment
-            .unknown()
-            .into_iter()
-            .map(|name| format!("{name} is set, but is no setting of agentcafe; see agentcafe --help"))
-            .collect();
+        let mut warnings = environment.warnings();
         if environment.first(&["REDIS_URL"]).is_some() {
             warnings.push("REDIS_URL is set, but this version does not use Redis".to_owned());
         }

@@ -1,6 +1,6 @@
 //! `agentcafe serve`: everything in one process, until it is asked to stop.
 
-use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use agentcafe_api::App;
 use agentcafe_dispatcher::{Courier, Outside, reactions, webhook};
@@ -12,38 +12,17 @@ use agentcafe_engine::{
 };
 use agentcafe_store::{Options, Place, Store};
 use anyhow::Context;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
+use tokio::net::TcpListener;
+
+use crate::{
+    config::Config,
+    process::{runtime, start_logging, stop_on_signal},
 };
-use tracing_subscriber::EnvFilter;
-
-use crate::config::Config;
-
-/// The most threads that read from the database: as many as it has readers, and some for larger computations. More would
-/// only keep more memory.
-const MAX_BLOCKING_THREADS: usize = 8;
 
 /// Runs until SIGTERM or SIGINT, then finishes what was accepted.
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log)
-        .with_context(|| format!("AGENTCAFE_LOG={:?} cannot be used", config.log))?;
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .with_target(false)
-        // Whoever read the log may be gone: that is nothing to end for.
-        .log_internal_errors(false)
-        .init();
-    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(MAX_BLOCKING_THREADS)
-        .build()
-        .context("no runtime")?;
-    runtime.block_on(serve(config))
+    start_logging(&config.log, &config.warnings)?;
+    runtime()?.block_on(serve(config))
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
@@ -110,21 +89,4 @@ fn greet(address: SocketAddr, config: &Config) {
     tracing::info!("try: curl{token} 'http://{reachable}/v1/bootstrap?actorId=Nova'");
     let token = if config.api.auth_token.is_some() { "AGENTCAFE_TOKEN=$API_AUTH_TOKEN " } else { "" };
     tracing::info!("or watch the room: {token}agentcafe tail main --url http://{reachable}");
-}
-
-/// Cancels at the first SIGTERM or SIGINT.
-fn stop_on_signal(
-    stopping: tokio_util::sync::CancellationToken,
-) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-    let mut terminate = signal(SignalKind::terminate()).context("no signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("no signals")?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        // First, because nobody may be left who reads what is logged.
-        stopping.cancel();
-        tracing::info!("stopping: streams end, open requests are answered");
-    })
 }

@@ -56,6 +56,14 @@ pub struct Link {
 }
 
 impl Link {
+    /// Whether a text is the URL of a Redis server.
+    ///
+    /// # Errors
+    /// [`BadUrl`] if it is none.
+    pub fn check(url: &Secret) -> Result<(), BadUrl> {
+        Client::open(url.expose()).map(|_| ()).map_err(|_| BadUrl)
+    }
+
     /// A link that is not connected before [`Link::keep`] runs. An answer may take `patience`; then the connection counts
     /// as lost.
     ///

@@ -13,13 +13,15 @@ const fn setting(names: &'static [&'static str], standard: &'static str, meaning
 }
 
 /// What a variable starts with that is meant for us.
-pub(super) const PREFIXES: [&str; 9] = [
+pub(super) const PREFIXES: [&str; 11] = [
     "AGENTCAFE_",
     "API_",
+    "INBOX_",
     "MOD_",
     "PERMISSIONS_",
     "PRESENCE_",
     "PRIVATE_TABLE_",
+    "PROJECTOR_",
     "REACTION_",
     "TABLE_",
     "WEBHOOK_",
@@ -50,6 +52,16 @@ const SETTINGS: &[Setting] = &[
         &["PG_IDLE_TIMEOUT_MS"],
         "30000",
         "How long a connection that nobody needs is kept; at least 1000",
+    ),
+    setting(
+        &["REDIS_URL"],
+        "none",
+        "The Redis server: redis://user:password@host/database, or rediss:// with TLS",
+    ),
+    setting(
+        &["AGENTCAFE_SOURCE_SILENCE_MS"],
+        "45000",
+        "projector, realtime: a connection to the API that is silent for so long counts as dead; at least 1000",
     ),
     setting(
         &["AGENTCAFE_LOG"],
@@ -123,6 +135,49 @@ const SETTINGS: &[Setting] = &[
         "off",
         "Who may read what happens at a private table: off: everybody; members: those at the table, named by viewerActorId",
     ),
+    setting(
+        &["PROJECTOR_EVENT_SOURCE_URL"],
+        "http://127.0.0.1:3850",
+        "projector: the API whose log is followed; API_AUTH_TOKEN is sent along",
+    ),
+    setting(
+        &["PROJECTOR_EVENT_STREAM_URL"],
+        "the event stream of PROJECTOR_EVENT_SOURCE_URL",
+        "projector: the event stream itself, where it has another address",
+    ),
+    setting(
+        &["PROJECTOR_TENANT_ID"],
+        "all",
+        "projector: the tenants whose rooms are projected, separated by commas",
+    ),
+    setting(&["PROJECTOR_ROOM_ID"], "all", "projector: the rooms that are projected, separated by commas"),
+    setting(
+        &["PROJECTOR_START_CURSOR"],
+        "0",
+        "projector: the sequence behind which a first projection begins",
+    ),
+    setting(
+        &["PROJECTOR_STREAM_RECONNECT_MS"],
+        "2000",
+        "projector: the longest pause before connecting to the API again; at least 100",
+    ),
+    setting(&["PROJECTOR_REDIS_PREFIX"], "acf", "projector: what the names of its keys begin with"),
+    setting(
+        &["PROJECTOR_REDIS_STREAM_MAXLEN"],
+        "2000",
+        "projector: how many events the stream of a room keeps; at least 100",
+    ),
+    setting(
+        &["PROJECTOR_REDIS_PRESENCE_TTL_SECONDS"],
+        "60",
+        "projector: how long presence stays known when nobody renews it; at least 10; 0 or less: for ever",
+    ),
+    setting(
+        &["PROJECTOR_HEALTH_PORT"],
+        "none",
+        "projector: the port of /healthz, /readyz and /livez; 0 takes a free one",
+    ),
+    setting(&["PROJECTOR_HEALTH_HOST"], "127.0.0.1", "projector: the IP address of that port"),
     setting(
         &["REACTION_MAX_CONCURRENCY"],
         "4",
