@@ -13,6 +13,7 @@ pub(crate) async fn run(service: Arc<Service>) {
     let following = Following {
         // The contract has one pause between all attempts; the first comes sooner, because most interruptions are short.
         pauses: Pauses { first: pause.min(Duration::from_millis(100)), longest: pause },
+        silence: service.settings.source_silence,
         ..Following::all(Start::After(Sequence::START))
     };
     let mut stream = Stream::new(service.settings.source.clone(), following);

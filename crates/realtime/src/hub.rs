@@ -7,16 +7,18 @@ use std::sync::{
 
 use agentcafe_domain::{event::StoredEvent, fold::RoomFold, ids::Sequence, time::Timestamp};
 use agentcafe_engine::{Log, fanout::Fanout, follow::Reading};
-use agentcafe_source::{Api, Arrived};
+use agentcafe_source::Arrived;
 use agentcafe_store::{EventFilter, EventPage, EventQuery, ReadError, tail::Tail};
 use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    archive::Archive,
     backlog::Backlog,
     room::Beginning,
     rooms::{Known, RoomKey, Rooms, State},
+    service::Settings,
 };
 
 /// How many events of a room are read at once to find out what it looks like.
@@ -27,6 +29,7 @@ pub(crate) struct Hub {
     tail: Tail,
     rooms: Rooms,
     backlog: Backlog,
+    archive: Option<Archive>,
     /// Held by whoever reads a room's state again.
     reading: Mutex<()>,
     is_caught_up: watch::Sender<bool>,
@@ -53,11 +56,12 @@ fn key(filter: &EventFilter) -> Option<RoomKey> {
 
 impl Hub {
     /// Nothing was heard of the log yet.
-    pub(crate) fn new(api: Api, history_limit: usize, ended: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(settings: &Settings, ended: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             tail: Tail::new(Sequence::START),
-            rooms: Rooms::new(history_limit),
-            backlog: Backlog::new(api),
+            rooms: Rooms::new(settings.room_history_limit),
+            backlog: Backlog::new(settings.source.clone()),
+            archive: settings.archive.clone(),
             reading: Mutex::default(),
             is_caught_up: watch::Sender::new(false),
             has_unreadable: AtomicBool::new(false),
@@ -182,9 +186,14 @@ impl Hub {
         let Some(room) = key(&query.filter) else { return Err(ReadError) };
         // Taken first: rooms know of everything before the tail does.
         let head = self.head();
-        match self.rooms.read(&room, &query, head) {
-            Known::This(page) => Ok(page),
-            Known::NotKept => self.backlog.events(&query, head).await,
+        if let Known::This(page) = self.rooms.read(&room, &query, head) {
+            return Ok(page);
         }
+        if let Some(archive) = &self.archive
+            && let Ok(Some(page)) = archive.events(&room, &query).await
+        {
+            return Ok(page);
+        }
+        self.backlog.events(&query, head).await
     }
 }

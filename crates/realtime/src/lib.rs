@@ -2,6 +2,7 @@
 //!
 //! What it knows, the API can say again: it keeps nothing of its own, and any number of it may run.
 
+mod archive;
 mod backlog;
 mod feed;
 mod hub;
@@ -13,5 +14,6 @@ mod service;
 mod standing;
 
 pub use agentcafe_source::{Api, BadAddress};
+pub use archive::Archive;
 pub use routes::router;
 pub use service::{Service, Settings};

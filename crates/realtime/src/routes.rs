@@ -223,7 +223,18 @@ struct Health {
 #[derive(Serialize)]
 struct ReplayStore {
     enabled: bool,
-    reason: Option<&'static str>,
+    reason: Option<String>,
+}
+
+impl ReplayStore {
+    fn of(service: &Service) -> Self {
+        let Some(archive) = &service.settings.archive else {
+            return Self { enabled: false, reason: Some("REDIS_URL is not set".to_owned()) };
+        };
+        let status = archive.status();
+        let reason = || status.last_error.unwrap_or_else(|| "Redis is not connected".to_owned());
+        Self { enabled: status.connected, reason: (!status.connected).then(reason) }
+    }
 }
 
 #[derive(Serialize)]
@@ -259,7 +270,7 @@ async fn health(State(service): State<Arc<Service>>) -> Response {
         degraded: !troubles(&service).is_empty(),
         rooms: service.listeners.rooms(),
         clients: service.clients(),
-        replay_store: ReplayStore { enabled: false, reason: Some("REDIS_URL is not set") },
+        replay_store: ReplayStore::of(&service),
         source: Source {
             connected: standing.is_connected(),
             reconnects: standing.reconnects(),

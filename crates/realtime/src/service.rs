@@ -15,15 +15,17 @@ use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry:
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{feed, hub::Hub, listening::Listeners, routes, standing::Standing};
+use crate::{archive::Archive, feed, hub::Hub, listening::Listeners, routes, standing::Standing};
 
 /// The settings of the service.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// The API that is followed.
     pub source: Api,
     /// The longest pause before the source is connected again.
     pub source_reconnect: Duration,
+    /// How long the source may be silent before its connection counts as dead.
+    pub source_silence: Duration,
     /// The token that requests must carry.
     pub token: Token,
     /// How often a client is shown that the service is alive.
@@ -34,6 +36,8 @@ pub struct Settings {
     pub default_tenant: TenantId,
     /// The most clients.
     pub max_clients: usize,
+    /// What the projector keeps, if there is one.
+    pub archive: Option<Archive>,
 }
 
 /// The service as a whole.
@@ -84,7 +88,7 @@ impl Service {
             fresh_id: Box::new(move || ids.lock().fresh(now.now())),
             metrics: metrics.http.clone(),
         };
-        let hub = Hub::new(settings.source.clone(), settings.room_history_limit, stopping.child_token());
+        let hub = Hub::new(&settings, stopping.child_token());
         let service = Arc::new(Self {
             standing: Standing::default(),
             places: Arc::new(Semaphore::new(settings.max_clients)),
@@ -107,8 +111,7 @@ impl Service {
 
     /// Begins anew with another log; who listens is sent away, and comes back to the new one.
     pub(crate) fn start_over(&self) {
-        let Settings { source, room_history_limit, .. } = &self.settings;
-        let fresh = Hub::new(source.clone(), *room_history_limit, self.stopping.child_token());
+        let fresh = Hub::new(&self.settings, self.stopping.child_token());
         let before = std::mem::replace(&mut *self.hub.write(), fresh);
         before.ended.cancel();
     }

@@ -14,6 +14,17 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agentcafe-dispatcher", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
     ("agentcafe-source", &["agentcafe-domain"]),
     ("agentcafe-keyspace", &["agentcafe-domain", "agentcafe-testkit"]),
+    (
+        "agentcafe-realtime",
+        &[
+            "agentcafe-domain",
+            "agentcafe-store",
+            "agentcafe-engine",
+            "agentcafe-http",
+            "agentcafe-keyspace",
+            "agentcafe-source",
+        ],
+    ),
     ("agentcafe-projector", &["agentcafe-domain", "agentcafe-keyspace", "agentcafe-source"]),
     (
         "agentcafe",
@@ -26,6 +37,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "agentcafe-dispatcher",
             "agentcafe-keyspace",
             "agentcafe-projector",
+            "agentcafe-realtime",
             "agentcafe-source",
             "agentcafe-testkit",
         ],
