@@ -13,6 +13,7 @@ use agentcafe_domain::{
     payment::PaymentMode,
     rules::{ModerationRules, Rules},
 };
+use agentcafe_http::Token;
 use agentcafe_store::Place;
 use ipnet::IpNet;
 
@@ -20,11 +21,13 @@ mod catalogue;
 mod database;
 mod private_tables;
 mod projector;
+mod realtime;
 mod redis;
 mod webhooks;
 
 pub(crate) use catalogue::help;
 pub(crate) use projector::ProjectorConfig;
+pub(crate) use realtime::RealtimeConfig;
 
 /// The most events that reactions are in progress for, whatever is set: a fraction of the commands that may wait.
 const MAX_REACTION_CONCURRENCY: usize = 256;
@@ -117,6 +120,12 @@ impl Environment {
         self.choice(name, &[("true", true), ("false", false)])
     }
 
+    /// The token that requests must carry, and where it may stand.
+    fn token(&self) -> Token {
+        let query_param = self.text(&["API_AUTH_QUERY_PARAM"]).unwrap_or_else(|| "apiKey".to_owned());
+        Token { wanted: self.text(&AUTH_TOKEN), query_param }
+    }
+
     /// Where the embedded database is kept.
     pub(crate) fn data_directory(&self) -> PathBuf {
         self.text(&["AGENTCAFE_DATA_DIR"]).unwrap_or_else(|| "./data".to_owned()).into()
@@ -168,6 +177,8 @@ pub(crate) struct Config {
     pub(crate) reaction_max_concurrency: usize,
     /// The most webhook deliveries that are sent at once.
     pub(crate) webhook_max_concurrency: usize,
+    /// The realtime service inside, if it is asked for.
+    pub(crate) realtime: Option<RealtimeConfig>,
     /// What is written to the log of the process: a level, or directives.
     pub(crate) log: String,
     /// What the operator should be told at the start.
@@ -200,6 +211,13 @@ impl Config {
             warnings
                 .push(format!("{} can be reached from outside and API_AUTH_TOKEN is not set", listen.ip()));
         }
+        let realtime = RealtimeConfig::inside(environment)?;
+        if realtime.is_some() && rules.private_tables.gates_reads {
+            warnings.push(
+                "PRIVATE_TABLE_READ_GATE is members: realtime cannot follow the log, and tells nobody anything"
+                    .to_owned(),
+            );
+        }
         Ok(Self {
             listen,
             place: database::place(environment)?,
@@ -214,6 +232,7 @@ impl Config {
             )?)
             .min(MAX_REACTION_CONCURRENCY),
             webhook_max_concurrency: webhooks::max_concurrency(environment)?,
+            realtime,
             log: environment.text(&["AGENTCAFE_LOG"]).unwrap_or_else(|| "info".to_owned()),
             warnings,
         })

@@ -6,6 +6,7 @@ mod export;
 mod import;
 mod process;
 mod projector;
+mod realtime;
 mod serve;
 mod tail;
 
@@ -15,7 +16,7 @@ use clap::Parser;
 
 use crate::{
     cli::{Cli, Command},
-    config::{Config, Environment, ProjectorConfig},
+    config::{Config, Environment, ProjectorConfig, RealtimeConfig},
 };
 
 /// A turn makes and frees thousands of small things, on another thread than the requests: this allocator is good at it.
@@ -30,6 +31,9 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let outcome = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => Config::read(&Environment::of_process()).map_err(Into::into).and_then(serve::run),
+        Command::Realtime => {
+            RealtimeConfig::read(&Environment::of_process()).map_err(Into::into).and_then(realtime::run)
+        }
         Command::Projector => {
             ProjectorConfig::read(&Environment::of_process()).map_err(Into::into).and_then(projector::run)
         }

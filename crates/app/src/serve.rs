@@ -12,11 +12,13 @@ use agentcafe_engine::{
 };
 use agentcafe_store::{Options, Place, Store};
 use anyhow::Context;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::Config,
+    config::{Config, RealtimeConfig},
     process::{runtime, start_logging, stop_on_signal},
+    realtime,
 };
 
 /// Runs until SIGTERM or SIGINT, then finishes what was accepted.
@@ -48,6 +50,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {} (API_HOST, API_PORT)", config.listen))?;
     let address = listener.local_addr()?;
+    let beside = match &config.realtime {
+        Some(config) => Some((config.clone(), realtime::listen(config).await?)),
+        None => None,
+    };
     let rhythm = sweeps::Rhythm {
         presence: config.api.presence_sweep,
         table_sessions: config.api.table_session_sweep,
@@ -60,9 +66,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let app = App::new(Arc::clone(&engine), config.api.clone());
     // Before anybody is told that the server is up: who is told may ask it to stop.
     tokio::spawn(stop_on_signal(engine.stopping.clone())?);
+    let beside = match beside {
+        Some((config, listener)) => Some(beside_the_api(config, listener, address, engine.stopping.clone())?),
+        None => None,
+    };
     greet(address, &config);
-    agentcafe_api::serve(listener, agentcafe_api::router(app), engine.stopping.clone()).await;
-    for work in background {
+    agentcafe_http::serve(listener, agentcafe_api::router(app), engine.stopping.clone()).await;
+    for work in background.into_iter().chain(beside) {
         if let Err(error) = work.await {
             tracing::error!(%error, "work in the background ended badly");
         }
@@ -73,13 +83,33 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The realtime service in the same process, which follows the API like one of its own would.
+fn beside_the_api(
+    config: RealtimeConfig,
+    listener: TcpListener,
+    api: SocketAddr,
+    stopping: CancellationToken,
+) -> anyhow::Result<JoinHandle<()>> {
+    tracing::info!("realtime at http://{}", listener.local_addr()?);
+    Ok(tokio::spawn(async move {
+        let served = realtime::serve(&config, listener, Some(reachable(api)), stopping).await;
+        if let Err(error) = served {
+            tracing::error!(error = format!("{error:#}"), "realtime does not run");
+        }
+    }))
+}
+
+/// Where this machine reaches what listens at an address.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), address.port())
+}
+
 /// Tells a newcomer where the server is and what to try next.
 fn greet(address: SocketAddr, config: &Config) {
-    let reachable = if address.ip().is_unspecified() {
-        SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), address.port())
-    } else {
-        address
-    };
+    let reachable = reachable(address);
     let data = match &config.place {
         Place::Directory(directory) => directory.display().to_string(),
         Place::Postgres(_) => "PostgreSQL".to_owned(),

@@ -13,7 +13,7 @@ const fn setting(names: &'static [&'static str], standard: &'static str, meaning
 }
 
 /// What a variable starts with that is meant for us.
-pub(super) const PREFIXES: [&str; 11] = [
+pub(super) const PREFIXES: [&str; 12] = [
     "AGENTCAFE_",
     "API_",
     "INBOX_",
@@ -23,6 +23,7 @@ pub(super) const PREFIXES: [&str; 11] = [
     "PRIVATE_TABLE_",
     "PROJECTOR_",
     "REACTION_",
+    "REALTIME_",
     "TABLE_",
     "WEBHOOK_",
 ];
@@ -178,6 +179,43 @@ const SETTINGS: &[Setting] = &[
         "projector: the port of /healthz, /readyz and /livez; 0 takes a free one",
     ),
     setting(&["PROJECTOR_HEALTH_HOST"], "127.0.0.1", "projector: the IP address of that port"),
+    setting(
+        &["REALTIME_PORT", "PORT"],
+        "3851",
+        "realtime: the port to listen on; 0 takes a free one. serve: where realtime listens; not set: it does not run",
+    ),
+    setting(
+        &["REALTIME_HOST"],
+        "127.0.0.1, or 0.0.0.0 with a token",
+        "realtime: the IP address to listen on",
+    ),
+    setting(
+        &["REALTIME_EVENT_SOURCE_URL"],
+        "http://127.0.0.1:3850/v1/streams/market-events; in serve its own",
+        "realtime: the event stream that is followed; API_AUTH_TOKEN is sent along",
+    ),
+    setting(
+        &["REALTIME_SOURCE_RECONNECT_MS"],
+        "2000",
+        "realtime: the longest pause before connecting to the API again; at least 100",
+    ),
+    setting(
+        &["REALTIME_HEARTBEAT_MS"],
+        "15000",
+        "realtime: how often a client is shown that the service is alive; at least 10",
+    ),
+    setting(
+        &["REALTIME_ROOM_HISTORY_LIMIT"],
+        "500",
+        "realtime: how many events of a room are kept in memory; at least 1; older ones are asked of Redis or the API",
+    ),
+    setting(&["REALTIME_DEFAULT_TENANT_ID"], "default", "realtime: the tenant of clients that name none"),
+    setting(&["REALTIME_MAX_CLIENTS"], "10000", "realtime: the most clients; past it 503; 0: no clients"),
+    setting(
+        &["REALTIME_REDIS_PREFIX"],
+        "acf",
+        "realtime: what the names of the projector's keys begin with, where REDIS_URL is set",
+    ),
     setting(
         &["REACTION_MAX_CONCURRENCY"],
         "4",
