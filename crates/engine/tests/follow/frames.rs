@@ -3,10 +3,18 @@
 use std::sync::Arc;
 
 use agentcafe_domain::ids::Sequence;
-use agentcafe_engine::{Follower, fanout::Fanout};
+use agentcafe_engine::{
+    Follower,
+    fanout::{Fanout, Form},
+};
 use agentcafe_store::{EventFilter, LoggedEvent, Store};
 
 use crate::cafe::{Cafe, filters, logged, say};
+
+const FORM: Form = Form {
+    name: "test",
+    put: |event, bytes| bytes.extend_from_slice(rendered(std::slice::from_ref(event)).as_bytes()),
+};
 
 /// CONTRACT 10: an event's frame.
 fn rendered(events: &[LoggedEvent]) -> String {
@@ -35,7 +43,7 @@ impl Listener {
     async fn listen(&mut self, fanout: &Fanout) {
         while self.follower.has_more() {
             let before = self.follower.examined();
-            let frames = fanout.frames(&mut self.follower, self.limit).await.unwrap();
+            let frames = fanout.frames(&mut self.follower, FORM, self.limit).await.unwrap();
             assert!(frames.count <= self.limit.unwrap_or(usize::MAX));
             assert_eq!(frames.examined, self.follower.examined());
             assert!(frames.examined > before, "the cursor stands still");
