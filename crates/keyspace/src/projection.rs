@@ -136,6 +136,9 @@ impl Projection {
     /// # Errors
     /// [`Away`] if Redis cannot be asked.
     pub async fn known(&self, rooms: &[RoomName]) -> Result<Vec<Known>, Away> {
+        if rooms.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut pipe = redis::pipe();
         for room in rooms {
             pipe.cmd("SISMEMBER").arg(self.keys.rooms()).arg(room.as_str());

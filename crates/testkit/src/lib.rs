@@ -14,6 +14,7 @@
 //! ```
 
 pub mod client;
+pub mod port;
 pub mod postgres;
 pub mod receiver;
 pub mod redis;
@@ -27,6 +28,7 @@ pub use serde_json::{Value, json};
 
 pub use crate::{
     client::{Answer, Client, Request, fresh_key},
+    port::steady_port,
     postgres::Postgres,
     receiver::{Reaction, Received, Receiver},
     redis::Redis,

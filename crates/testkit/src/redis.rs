@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpStream},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -13,6 +13,8 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::port::steady_port;
 
 /// How long a server may take to answer a test.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
@@ -54,9 +56,7 @@ impl Redis {
     /// If Redis is not installed, or does not start.
     #[must_use]
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("this machine has a free port");
-        let port = listener.local_addr().expect("a bound socket has an address").port();
-        drop(listener);
+        let port = steady_port();
         let data = tempfile::Builder::new().prefix("agentcafe-redis-").tempdir();
         let mut redis = Self { port, data: data.expect("a temporary directory"), running: None };
         redis.restart();
@@ -185,6 +185,12 @@ impl Redis {
         let content = match kind.as_str().unwrap_or_default() {
             "string" => self.ask(&["GET", key]),
             "list" => self.ask(&["LRANGE", key, "0", "-1"]),
+            "set" => {
+                let mut members: Vec<Value> =
+                    self.ask(&["SMEMBERS", key]).as_array().cloned().unwrap_or_default();
+                members.sort_unstable_by_key(Value::to_string);
+                members.into()
+            }
             "stream" => self.ask(&["XRANGE", key, "-", "+"]),
             "hash" => {
                 let flat = self.ask(&["HGETALL", key]);

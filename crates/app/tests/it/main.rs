@@ -45,6 +45,7 @@ mod presence;
 mod private_tables;
 mod private_work;
 mod profiles;
+mod projector;
 mod promise_chance;
 mod promise_copies;
 mod promise_follower;

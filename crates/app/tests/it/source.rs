@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agentcafe_domain::ids::Sequence;
 use agentcafe_source::{Api, Failure, Following, News, Pauses, Start, Stream};
-use agentcafe_testkit::{Server, json};
+use agentcafe_testkit::{Server, json, steady_port};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{launch, log};
@@ -59,7 +59,7 @@ async fn head(server: &Server) -> u64 {
 /// DESIGN promise 3, issue 4: the backlog comes whole, and a server that is killed and comes back leaves no gap.
 #[tokio::test]
 async fn a_killed_server_leaves_no_gap() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = steady_port();
     let mut server = launch().env("API_PORT", port).start().await;
     say(&server, 300).await;
     let mut stream = follow(&server, Following::all(Start::After(Sequence::START)));
@@ -125,7 +125,7 @@ async fn a_silent_server_counts_as_gone() {
 /// RULINGS M6: another log, which begins lower, is followed from its beginning.
 #[tokio::test]
 async fn another_log_is_noticed_and_followed_anew() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = steady_port();
     let first = launch().env("API_PORT", port).start().await;
     say(&first, 10).await;
     let mut stream = follow(&first, Following::all(Start::After(Sequence::START)));
