@@ -5,6 +5,7 @@ use agentcafe_testkit::{Reaction, Receiver, Value, json};
 use crate::{
     cafe, launch,
     load::{Ran, failed_among, nowhere, run},
+    realtime::beside,
 };
 
 const PROBES: [&str; 4] =
@@ -65,8 +66,9 @@ async fn a_dry_run_lists_the_steps() {
 async fn a_healthy_cafe_passes_its_probes() {
     let (server, _client) = cafe().await;
     let (_world, world_url) = world(Reaction::json(200, &json!({"ok": true}))).await;
+    let realtime = beside(&server).start().await;
     let url = server.url();
-    let ran = probe(&world_url, &url, &url, &[]).await;
+    let ran = probe(&world_url, &url, &realtime.url(), &[]).await;
     assert!(ran.passed && ran.said.is_empty(), "{}", ran.said);
     let names: Vec<_> = ran.report["checks"].as_array().unwrap().iter().map(|check| &check["name"]).collect();
     assert_eq!(names, PROBES);
