@@ -126,13 +126,25 @@ impl Launch {
     ///
     /// # Panics
     /// If the binary cannot be run at all.
-    pub async fn try_start(mut self) -> Result<Server, FailedStart> {
+    pub async fn try_start(self) -> Result<Server, FailedStart> {
+        self.begin(true).await
+    }
+
+    /// Starts it and waits until it listens, ready or not.
+    ///
+    /// # Panics
+    /// If it does not listen; the message shows its log.
+    pub async fn start_listening(self) -> Server {
+        self.begin(false).await.unwrap_or_else(|failed| panic!("{failed}"))
+    }
+
+    async fn begin(mut self, is_to_be_ready: bool) -> Result<Server, FailedStart> {
         if store_under_test() == "postgres" {
             let url = Postgres::shared().database_for(self.directory());
             self.environment.entry("DATABASE_URL".to_owned()).or_insert(url);
         }
         let mut process = Process::spawn(&self);
-        match tokio::time::timeout(START_DEADLINE, process.ready()).await {
+        match tokio::time::timeout(START_DEADLINE, process.ready(is_to_be_ready)).await {
             Ok(Some(address)) => Ok(Server { launch: self, process, address }),
             Ok(None) => Err(FailedStart { status: Some(process.wait().await), log: process.log() }),
             Err(_) => Err(FailedStart { status: None, log: process.log() }),
@@ -297,12 +309,15 @@ impl Process {
         self.log.borrow().clone()
     }
 
-    /// The address, once it is ready; none if it ended.
-    async fn ready(&mut self) -> Option<SocketAddr> {
+    /// The address, once it is ready, if that is asked for; none if it ended.
+    async fn ready(&mut self, is_to_be_ready: bool) -> Option<SocketAddr> {
         let address = {
             let log = self.log.wait_for(|log| address_in(log).is_some()).await.ok()?;
             address_in(&log)?
         };
+        if !is_to_be_ready {
+            return Some(address);
+        }
         let client = Client::new(address);
         loop {
             let answer = client.request(reqwest::Method::GET, "/readyz").try_send().await;
