@@ -169,6 +169,7 @@ fn without_themes(mut value: Value) -> Value {
     match &mut value {
         Value::Object(members) => {
             members.remove("theme");
+            members.remove("conversationContext");
             members.values_mut().for_each(|member| *member = without_themes(member.take()));
         }
         Value::Array(members) => {
