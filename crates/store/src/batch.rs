@@ -50,6 +50,8 @@ pub struct TurnReport {
     pub inbox_items: u64,
     /// The log's head.
     pub head: Sequence,
+    /// How often it waited for a database that is not in this process.
+    pub round_trips: u32,
 }
 
 impl TurnReport {
@@ -73,6 +75,7 @@ impl TurnReport {
             inbox_acked_ms: inbox.acked_after_ms,
             inbox_items: after.inbox.0 - before.inbox.0,
             head: after.sequence,
+            round_trips: 0,
         }
     }
 }
