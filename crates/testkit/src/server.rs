@@ -97,9 +97,11 @@ impl Launch {
         launch.env("API_HOST", "127.0.0.1").env("API_PORT", 0).env("NO_COLOR", 1)
     }
 
-    /// Starts another service than the API. It must say where it listens, and answer `GET /readyz`.
+    /// Starts another service than the API, of which there is one, without a database. It must say where it listens, and
+    /// answer `GET /readyz`.
     #[must_use]
     pub fn subcommand(mut self, subcommand: &'static str) -> Self {
+        (self.is_on_postgres, self.nodes) = (false, 1);
         self.subcommand = Some(subcommand);
         self
     }
@@ -165,7 +167,10 @@ impl Launch {
             let url = Postgres::shared().database_for(self.directory());
             self.environment.entry("DATABASE_URL".to_owned()).or_insert(url);
         }
-        let spawned: Vec<_> = (0..self.nodes).map(|_| Process::spawn(&self)).collect();
+        // A port that is given is one node's.
+        let has_free_port = self.environment.get("API_PORT").is_some_and(|port| port == "0");
+        let nodes = if has_free_port { self.nodes } else { 1 };
+        let spawned: Vec<_> = (0..nodes).map(|_| Process::spawn(&self)).collect();
         let mut nodes = Vec::new();
         for mut process in spawned {
             let address = match tokio::time::timeout(START_DEADLINE, process.ready(is_to_be_ready)).await {

@@ -440,14 +440,16 @@ async fn rooms_are_replayed_from_redis() {
 /// Inside `serve`, where it is asked for by its port: it follows the API that it is beside, with its token.
 #[tokio::test]
 async fn it_also_runs_inside_serve() {
-    let port = steady_port();
     let mut api = launch()
-        .env("REALTIME_PORT", port)
+        .env("REALTIME_PORT", 0)
         .env("REALTIME_HOST", "127.0.0.1")
         .env("API_AUTH_TOKEN", "t")
         .start()
         .await;
-    let realtime = Client::new(([127, 0, 0, 1], port).into()).with_header("x-api-key", "t");
+    let log = api.log();
+    let (_, address) = log.split_once("realtime at http://").expect("it says where it listens");
+    let address = address.split_whitespace().next().unwrap().parse().unwrap();
+    let realtime = Client::new(address).with_header("x-api-key", "t");
     let client = api.client().with_header("x-api-key", "t");
     order(&client, "Nova", "main").await;
     let mut stream = realtime.stream("/v1/stream?cursor=1").await;
