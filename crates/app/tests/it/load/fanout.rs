@@ -23,7 +23,7 @@ async fn a_sound_stream_loses_nothing() {
     assert!(ran.passed && ran.said.is_empty(), "{}", ran.said);
     let (write, fanout) = (&ran.report["write"], &ran.report["fanout"]);
     let (said, logged) = (write["count"].as_u64().unwrap(), fanout["logged"].as_u64().unwrap());
-    assert!(said >= 20 && logged >= said, "{}", ran.report);
+    assert!(said >= 10 && logged >= said, "{}", ran.report);
     assert_eq!(fanout["delivered"].as_u64(), Some(5 * logged));
     assert_eq!(fanout["count"].as_u64(), Some(5 * said), "each delivery of a say is timed");
     assert_eq!((&fanout["ready"], &fanout["ended"]), (&5.into(), &0.into()));
@@ -44,7 +44,7 @@ async fn a_realtime_service_loses_nothing() {
     let ran = run(&[arguments(&url), there].concat(), &[]).await;
     assert!(ran.passed && ran.said.is_empty(), "{} {}", ran.said, ran.report);
     let fanout = &ran.report["fanout"];
-    assert!(fanout["logged"].as_u64() >= Some(20), "{fanout}");
+    assert!(fanout["logged"].as_u64() >= Some(10), "{fanout}");
     assert_eq!(fanout["delivered"].as_u64(), fanout["logged"].as_u64().map(|logged| 5 * logged));
 }
 
