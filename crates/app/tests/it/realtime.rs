@@ -238,6 +238,44 @@ async fn a_backlog_is_whole_or_says_what_it_leaves_out() {
     }
 }
 
+/// RULINGS M5: rooms in memory are bounded; one that was forgotten is read again, and is what it would be. Names that clients
+/// invent cost nothing.
+#[tokio::test]
+async fn forgotten_rooms_are_read_again() {
+    let api = launch().start().await;
+    let client = api.client();
+    let realtime =
+        beside(&api).env("REALTIME_MAX_ROOMS", 3).env("REALTIME_ROOM_HISTORY_LIMIT", 8).start().await;
+    for round in 0..4 {
+        for room in 0..12 {
+            order(&client, &format!("actor-{round}"), &format!("room-{room}")).await;
+        }
+    }
+    level(&realtime, &client).await;
+    for room in [0, 5, 11, 0, 3] {
+        let path = format!("/v1/stream?roomId=room-{room}&limit=5");
+        let mut stream = realtime.client().stream(&path).await;
+        let (snapshot, gap, events, _) = introduced(&mut stream).await;
+        let all = of_room(&client, &format!("roomId=room-{room}")).await;
+        let ordered = all.iter().filter(|event| event["type"] == "order_changed").count();
+        let shown = snapshot["state"]["orders"].as_array().unwrap();
+        assert_eq!(
+            (shown.len(), &snapshot["state"]["lastEventId"]),
+            (ordered, &all[all.len() - 1]["eventId"]),
+            "{room}"
+        );
+        assert_eq!((sequences(&events), gap.is_some()), (sequences(&all[all.len() - 5..]), true), "{room}");
+        for room in [room, 7, 8, 9, 10] {
+            order(&client, "late", &format!("room-{room}")).await;
+        }
+        assert_eq!(stream.next_event().await.data["actorId"], "late");
+        level(&realtime, &client).await;
+    }
+    let (snapshot, _, events, _) =
+        introduced(&mut realtime.client().stream("/v1/stream?roomId=nowhere").await).await;
+    assert_eq!((&snapshot["state"]["actors"], events.len()), (&json!([]), 0));
+}
+
 /// RULINGS B6, CONTRACT 2.4 and 17: the token holds as at the API, and is sent to it; probes need none. Unknown paths, wrong
 /// parameters and too many clients are refused as the catalogue says.
 #[tokio::test]
