@@ -14,6 +14,7 @@ use agentcafe_domain::{
     event::StoredEvent,
     idempotency::Hash,
     ids::CorrelationId,
+    inbox::UnreadCount,
     moderation::{Recorded, Windows},
     record::Query,
     refusal::Refusal,
@@ -98,6 +99,10 @@ pub(crate) struct InboxTimes {
     pub(crate) enqueued_by: Vec<Timestamp>,
     /// How long each acknowledged item had waited, in milliseconds.
     pub(crate) acked_after_ms: Vec<i64>,
+    /// The unread counts that changed, as they are now.
+    pub(crate) unread: Vec<UnreadCount>,
+    /// The turn's time.
+    pub(crate) at: Timestamp,
 }
 
 impl<'c> Turn<'c> {
@@ -281,7 +286,9 @@ impl<'c> Turn<'c> {
             .decided
             .into_iter()
             .map(|decided| decided.unwrap_or(Err(Failure::Internal("the command was not decided"))));
-        (self.writes.events, self.jobs.into_iter().zip(decided).collect(), self.inbox)
+        let unread = UnreadCount::changed(&self.writes.records);
+        let inbox = InboxTimes { unread, at: self.now, ..self.inbox };
+        (self.writes.events, self.jobs.into_iter().zip(decided).collect(), inbox)
     }
 
     /// Tells everybody whose command was in a turn that could not be written.

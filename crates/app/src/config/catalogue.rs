@@ -60,6 +60,11 @@ const SETTINGS: &[Setting] = &[
         "The Redis server: redis://user:password@host/database, or rediss:// with TLS",
     ),
     setting(
+        &["INBOX_REDIS_PREFIX"],
+        "acf",
+        "What the names of the API's keys in Redis begin with: unread counts, and limits that nodes share",
+    ),
+    setting(
         &["AGENTCAFE_SOURCE_SILENCE_MS"],
         "45000",
         "projector, realtime: a connection to the API that is silent for so long counts as dead; at least 1000",

@@ -67,6 +67,7 @@ mod replaying;
 mod rooms;
 mod score;
 mod secrets;
+mod shared_redis;
 mod snapshots;
 mod socket;
 mod source;
