@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config;
 
+pub(crate) mod load;
+
 /// The backend where AI agents meet: rooms, conversations, tasks, private tables and webhooks on one durable log.
 ///
 /// Without a subcommand, `serve`: everything in one process on an embedded database.
@@ -35,6 +37,10 @@ pub(crate) enum Command {
     Export(ExportOptions),
     /// Read an export into an empty store.
     Import(ImportOptions),
+    /// Load a running server: is it fast and sound enough, how much does it bear?
+    Load(load::LoadOptions),
+    /// Rehearse taking a release back: the steps, or probes of what runs.
+    Drill(DrillOptions),
 }
 
 /// What `agentcafe export` exports, and where to.
@@ -108,6 +114,15 @@ Environment:
   AGENTCAFE_URL    the server, where --url is missing
   AGENTCAFE_TOKEN  the server's API_AUTH_TOKEN, if it wants one
   NO_COLOR         no colours, unless --colour always";
+
+/// How `agentcafe drill` rehearses.
+#[derive(Args, Clone, Debug)]
+#[command(after_long_help = config::drill_help(), after_help = "--help lists every setting.")]
+pub(crate) struct DrillOptions {
+    /// dry-run prints the steps, probe asks what runs [default: $ROLLBACK_DRILL_MODE, or dry-run].
+    #[arg(long)]
+    pub(crate) mode: Option<String>,
+}
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -21,13 +21,15 @@ use ipnet::IpNet;
 
 mod catalogue;
 mod database;
+mod load;
 mod private_tables;
 mod projector;
 mod realtime;
 mod redis;
 mod webhooks;
 
-pub(crate) use catalogue::help;
+pub(crate) use catalogue::{drill_help, help, load_help};
+pub(crate) use load::{DrillSettings, LoadSettings};
 pub(crate) use projector::ProjectorConfig;
 pub(crate) use realtime::RealtimeConfig;
 

@@ -2,8 +2,10 @@
 
 mod cli;
 mod config;
+mod drill;
 mod export;
 mod import;
+mod load;
 mod process;
 mod projector;
 mod realtime;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         Command::Tail(options) => tail::run(options),
         Command::Export(options) => export::run(options),
         Command::Import(options) => import::run(options),
+        Command::Load(options) => load::run(options),
+        Command::Drill(options) => drill::run(options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ mod setup;
 use std::path::Path;
 use std::process::ExitCode;
 
-use agentcafe_bench::process::raise_open_files;
+use agentcafe_load::open_files::raise_open_files;
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 

@@ -1,17 +1,18 @@
 //! Plays scripts on many connections against one process and says what that cost it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
+use agentcafe_load::control::Control;
+use agentcafe_load::play::Manner;
+use agentcafe_load::run::Run;
+use agentcafe_load::script::{Crowd, SayScript, Script};
+use agentcafe_load::stopwatch::Stopwatch;
+use agentcafe_load::tally::Tally;
+use agentcafe_load::target::Target;
 use anyhow::{Context, Result, bail};
-use tokio::task::JoinSet;
 
-use crate::control::Control;
-use crate::play::{Tally, play};
 use crate::process::Process;
-use crate::script::{SayScript, Script};
-use crate::stopwatch::Stopwatch;
 
 /// How long the last answers of a run may take.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
@@ -27,6 +28,26 @@ pub struct Subject {
     pub address: SocketAddr,
     /// Whose CPU time it costs.
     pub process: Process,
+}
+
+impl Subject {
+    /// How requests reach it.
+    #[must_use]
+    pub fn target(self) -> Target {
+        Target::from(self.address)
+    }
+
+    /// Says to it on so many connections.
+    #[must_use]
+    pub fn says(self, connections: u64) -> Vec<SayScript> {
+        SayScript::for_connections(&self.target(), &Crowd::default(), connections)
+    }
+
+    /// Loads it, one connection for each script.
+    #[must_use]
+    pub fn load<S: Script>(self, control: Control, scripts: Vec<S>) -> Run {
+        Run::start(&self.target(), control, Stopwatch::start(), Manner::default(), scripts)
+    }
 }
 
 /// What a run gave.
@@ -98,50 +119,6 @@ impl Reading {
     }
 }
 
-/// The connections of a run, one script each.
-pub struct Run {
-    control: Arc<Control>,
-    connections: JoinSet<Tally>,
-}
-
-impl Run {
-    /// Opens the connections and begins.
-    #[must_use]
-    pub fn start<S: Script>(
-        address: SocketAddr,
-        control: Control,
-        stopwatch: Stopwatch,
-        scripts: Vec<S>,
-    ) -> Self {
-        let control = Arc::new(control);
-        let mut connections = JoinSet::new();
-        for script in scripts {
-            let control = Arc::clone(&control);
-            connections.spawn(async move { play(address, &control, stopwatch, script).await });
-        }
-        Self { control, connections }
-    }
-
-    /// The run's switch.
-    #[must_use]
-    pub fn control(&self) -> &Control {
-        &self.control
-    }
-
-    /// Waits until all connections have ended, and adds up what came of them.
-    ///
-    /// # Errors
-    /// When they have not ended by the deadline.
-    pub async fn join(self, deadline: Duration) -> Result<Tally> {
-        let Ok(tallies) = tokio::time::timeout(deadline, self.connections.join_all()).await else {
-            bail!("the server left requests unanswered for {deadline:?}");
-        };
-        let mut total = Tally::default();
-        tallies.into_iter().for_each(|tally| total.merge(tally));
-        Ok(total)
-    }
-}
-
 /// Measures for `duration`, after a warm-up that does not count.
 ///
 /// # Errors
@@ -152,7 +129,7 @@ pub async fn measure_for<S: Script>(
     warm_up: Duration,
     duration: Duration,
 ) -> Result<Measurement> {
-    let run = Run::start(subject.address, Control::until_stopped(), Stopwatch::start(), scripts);
+    let run = subject.load(Control::until_stopped(), scripts);
     tokio::time::sleep(warm_up).await;
     let before = Reading::take(subject.process)?;
     run.control().measure();
@@ -173,7 +150,7 @@ pub async fn measure_requests<S: Script>(
     count: u64,
 ) -> Result<Measurement> {
     let before = Reading::take(subject.process)?;
-    let run = Run::start(subject.address, Control::of_requests(count), Stopwatch::start(), scripts);
+    let run = subject.load(Control::of_requests(count), scripts);
     let tally = run.join(deadline_for(count)).await?;
     Ok(Measurement { tally, ..before.until_now()? })
 }
@@ -183,9 +160,8 @@ pub async fn measure_requests<S: Script>(
 /// # Errors
 /// When a say is refused or remains unanswered.
 pub async fn preload(subject: Subject, sequence: u64) -> Result<()> {
-    let scripts = SayScript::for_connections(PRELOAD_CONNECTIONS);
-    let control = Control::until_sequence(sequence);
-    let run = Run::start(subject.address, control, Stopwatch::start(), scripts);
+    let scripts = subject.says(PRELOAD_CONNECTIONS);
+    let run = subject.load(Control::until_sequence(sequence), scripts);
     let tally = run.join(deadline_for(sequence)).await?;
     match tally.failure_sample {
         Some(sample) => bail!("{} says refused while filling the log; the first: {sample}", tally.failed),

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use rustix::param::clock_ticks_per_second;
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A running process, by its id.
 #[derive(Clone, Copy, Debug)]
@@ -53,17 +53,6 @@ impl Process {
         let id = i32::try_from(self.id).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
         Ok(kill_process(id, Signal::TERM)?)
     }
-}
-
-/// Raises this process's limit of open files, and so that of its children, to what the system
-/// allows; gives the new limit.
-///
-/// # Errors
-/// When the system refuses.
-pub fn raise_open_files() -> io::Result<u64> {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
-    Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
 /// The number behind `name` in a file such as `/proc/meminfo`.

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use agentcafe_bench::connection::Connection;
 use agentcafe_bench::measure::Subject;
 use agentcafe_bench::process::Process;
-use agentcafe_bench::requests::get;
-use agentcafe_bench::stopwatch::Stopwatch;
+use agentcafe_load::connection::Connection;
+use agentcafe_load::stopwatch::Stopwatch;
+use agentcafe_load::target::Target;
 use anyhow::{Context, Result, bail};
 
 /// How long a server may take until it is ready.
@@ -138,9 +138,10 @@ fn free_port() -> Result<u16> {
 
 /// Whether `GET /readyz` is answered with 200.
 async fn is_ready(address: SocketAddr) -> bool {
-    let Ok(mut connection) = Connection::open(address).await else {
+    let target = Target::from(address);
+    let Ok(mut connection) = Connection::open(&target).await else {
         return false;
     };
-    let answer = connection.exchange(&get("/readyz")).await;
+    let answer = connection.exchange(&target.get("/readyz")).await;
     answer.is_ok_and(|response| response.status == 200)
 }

@@ -76,6 +76,8 @@ impl Engine {
 
     /// The page that Prometheus reads.
     pub fn metrics_page(&self) -> String {
+        // One that another node has taken over is not here any more.
+        self.metrics.follower_lag.clear();
         for (name, lag) in self.followers.lags(self.store.tail().head()) {
             self.metrics.follower_lag.get_or_create(&FollowerLabel { name }).set(lag);
         }

@@ -19,10 +19,10 @@ const EVENTS: &str = "/v1/events";
 const TIMELINE: &str = "/v1/timeline";
 /// The most events that are asked for at once: far more than a client is told at once, because the API counts requests.
 const PAGE_EVENTS: usize = 2_000;
-/// How many pages are kept for those who come by soon.
-const MAX_PAGES: usize = 16;
+/// How many pages, of up to 4 MiB, are kept for those who come by soon.
+const MAX_PAGES: usize = 4;
 /// The most requests that are under way at once.
-const MAX_REQUESTS: usize = 4;
+const MAX_REQUESTS: usize = 2;
 /// How long a page may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -6,6 +6,7 @@ mod archive;
 mod backlog;
 mod feed;
 mod hub;
+mod introduction;
 mod listening;
 mod room;
 mod rooms;

@@ -1,35 +1,20 @@
 //! One client of a room: what the room looks like, what happened last, what happens.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, Weak},
 };
 
-use agentcafe_domain::{ids::Sequence, refusal::Code};
+use agentcafe_domain::refusal::Code;
 use agentcafe_http::{Session, Telling, Woken};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::{room::Beginning, rooms::RoomKey};
-
-/// What a client is told before everything that comes.
-pub(crate) struct Introduction {
-    /// The `snapshot` frame, in pieces.
-    pub(crate) snapshot: VecDeque<Bytes>,
-    /// Where the client was.
-    pub(crate) cursor: Sequence,
-    /// Where what it is told begins.
-    pub(crate) beginning: Beginning,
-    /// Up to where it is told what happened before it came.
-    pub(crate) until: Sequence,
-    /// The id of its request.
-    pub(crate) request_id: String,
-}
+use crate::{introduction::Introduction, rooms::RoomKey};
 
 enum Phase {
-    Snapshot,
-    Gap,
+    Introduction,
     Replay,
     Live,
     Over,
@@ -40,14 +25,27 @@ pub(crate) struct Listening {
     telling: Telling,
     introduction: Introduction,
     replayed: usize,
+    request_id: String,
     phase: Phase,
     in_room: InRoom,
 }
 
 impl Listening {
     /// Tells a client, whose follower stands where the introduction says that it begins.
-    pub(crate) fn new(telling: Telling, introduction: Introduction, in_room: InRoom) -> Self {
-        Self { telling, introduction, replayed: 0, phase: Phase::Snapshot, in_room }
+    pub(crate) fn new(
+        telling: Telling,
+        introduction: Introduction,
+        in_room: InRoom,
+        request_id: String,
+    ) -> Self {
+        Self {
+            replayed: introduction.replayed,
+            request_id,
+            telling,
+            introduction,
+            phase: Phase::Introduction,
+            in_room,
+        }
     }
 
     /// What happened before the client came, batch by batch; then `ready`.
@@ -56,7 +54,7 @@ impl Listening {
             let (tenant, room) = &self.in_room.room;
             let data = json!({
                 "tenantId": tenant, "roomId": room,
-                "replayed": self.replayed, "requestId": self.introduction.request_id,
+                "replayed": self.replayed, "requestId": self.request_id,
             });
             return Some(self.telling.control("ready", &data));
         }
@@ -107,16 +105,10 @@ impl Session for Listening {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             let sent = match std::mem::replace(&mut self.phase, Phase::Live) {
-                Phase::Snapshot => {
-                    let piece = self.introduction.snapshot.pop_front();
-                    self.phase = if piece.is_some() { Phase::Snapshot } else { Phase::Gap };
+                Phase::Introduction => {
+                    let piece = self.introduction.pieces.pop_front();
+                    self.phase = if piece.is_some() { Phase::Introduction } else { Phase::Replay };
                     piece
-                }
-                Phase::Gap => {
-                    self.phase = Phase::Replay;
-                    let Introduction { cursor, beginning, .. } = &self.introduction;
-                    let data = json!({ "fromCursor": cursor, "toCursor": beginning.after });
-                    beginning.leaves_out.then(|| self.telling.control("gap", &data))
                 }
                 Phase::Replay => self.replay().await,
                 Phase::Live => self.live().await,

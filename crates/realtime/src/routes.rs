@@ -1,17 +1,10 @@
 //! The routes of the service, and what they answer.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use agentcafe_domain::{
-    event::EventType,
-    fields::{Cursor, Fields},
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    refusal::Refusal,
-    time::Timestamp,
-};
+use agentcafe_domain::{ids::Sequence, time::Timestamp};
 use agentcafe_engine::Follower;
 use agentcafe_http::{Problem, RequestId, RouteTraits, Wire, answer, door, query, sse, websocket::Upgrade};
-use agentcafe_store::EventFilter;
 use axum::{
     Router,
     extract::State,
@@ -20,25 +13,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
-use tokio::time::timeout;
 
 use crate::{
-    hub::Hub,
-    listening::{Introduction, Listening},
-    room::Beginning,
-    rooms::RoomKey,
+    introduction::{Asked, introduce},
+    listening::Listening,
     service::Service,
 };
-
-/// How many events of a room are replayed to a client that does not say where it was.
-const REPLAY: usize = 300;
-/// The most that a client can ask for.
-const MAX_REPLAY: usize = 1_000;
-/// How long a client waits while the service takes in the log after its start.
-const CATCH_UP_PATIENCE: Duration = Duration::from_secs(5);
 
 const HEALTH: &str = "/healthz";
 const LIVE: &str = "/livez";
@@ -71,49 +53,6 @@ pub(crate) fn traits(matched: Option<&str>) -> RouteTraits {
         is_public: [HEALTH, LIVE, READY].contains(&template),
         waits: [STREAM, SOCKET].contains(&template),
     })
-}
-
-/// What a client asks for.
-struct Asked {
-    room: RoomKey,
-    actor: Option<ActorId>,
-    types: Vec<String>,
-    cursor: Option<Cursor>,
-    limit: Option<usize>,
-}
-
-impl Asked {
-    fn read(query: &Fields, default_tenant: &TenantId) -> Result<Self, Refusal> {
-        let limit = query.limit(REPLAY, MAX_REPLAY)?;
-        let tenant = query.tenant("tenantId")?.unwrap_or_else(|| default_tenant.clone());
-        Ok(Self {
-            room: (tenant, query.room("roomId")?.unwrap_or_else(RoomId::main)),
-            actor: query.actor("actorId")?,
-            types: query.names("types"),
-            cursor: query.cursor("cursor")?,
-            limit: query.text("limit")?.is_some().then_some(limit),
-        })
-    }
-
-    fn filter(&self) -> EventFilter {
-        let types: Vec<EventType> = self.types.iter().filter_map(|name| EventType::parse(name)).collect();
-        EventFilter {
-            tenant: Some(self.room.0.clone()),
-            room: Some(self.room.1.clone()),
-            actor: self.actor.clone(),
-            mentioned: None,
-            types: (!self.types.is_empty()).then_some(types),
-        }
-    }
-
-    /// Where the client was; none if it comes for the first time.
-    fn place(&self, last_event_id: Option<Sequence>) -> Option<Sequence> {
-        let cursor = match self.cursor {
-            Some(Cursor::After(cursor)) => Some(cursor),
-            Some(Cursor::Latest) | None => None,
-        };
-        cursor.max(last_event_id).filter(|place| *place > Sequence::START)
-    }
 }
 
 /// `GET /v1/stream`.
@@ -153,56 +92,11 @@ async fn listen(
         Problem::unavailable(&format!("all {limit} places are taken (REALTIME_MAX_CLIENTS)"))
     })?;
     let hub = service.hub();
-    let introduction = introduce(service, &hub, &asked, place, wire, RequestId::of(extensions)).await?;
-    let after = introduction.beginning.after;
-    let follower = Follower::new(Arc::clone(&hub), asked.filter(), after);
+    let introduction = introduce(service, &hub, &asked, place, wire).await?;
+    let follower = Follower::new(Arc::clone(&hub), asked.filter(), introduction.after);
     let telling = service.teller(&hub).begin(follower, wire, seat);
-    Ok(Listening::new(telling, introduction, service.listeners.enter(asked.room)))
-}
-
-/// Finds out what a client is told first. One that was here before is told what comes behind its place, also while the
-/// log is not known yet; others have to wait until it is.
-async fn introduce(
-    service: &Service,
-    hub: &Arc<Hub>,
-    asked: &Asked,
-    place: Option<Sequence>,
-    wire: Wire,
-    request_id: String,
-) -> Result<Introduction, Problem> {
-    let mut catching_up = hub.watch_catching_up();
-    let is_caught_up = timeout(CATCH_UP_PATIENCE, catching_up.wait_for(|caught_up| *caught_up)).await.is_ok();
-    if !is_caught_up && place.is_none() {
-        return Err(Problem::unavailable(
-            "the log is not known yet: the source is not connected, or still read",
-        ));
-    }
-    let state = if is_caught_up { Some(hub.state(&asked.room).await?) } else { None };
-    let until = state.as_ref().map_or_else(|| hub.head(), |(_, at)| *at);
-    let beginning = match (asked.cursor, place, asked.limit) {
-        (Some(Cursor::Latest), None, _) => Beginning { after: until, leaves_out: false },
-        // Whoever says where it was and not how much it wants is told everything.
-        (_, Some(place), None) => Beginning { after: place, leaves_out: false },
-        (_, place, limit) => {
-            let after = place.unwrap_or(Sequence::START);
-            hub.newest(&asked.filter(), after, limit.unwrap_or(REPLAY)).await
-        }
-    };
-    let snapshot = json!({
-        "tenantId": asked.room.0, "roomId": asked.room.1, "actorId": asked.actor, "types": asked.types,
-        "lastCursor": until, "sourceConnected": service.standing.is_connected(),
-    });
-    let state = state.map_or(Bytes::from_static(b"null"), |(state, _)| state);
-    let cursor = place.unwrap_or(Sequence::START);
-    let snapshot = in_pieces(wire, &snapshot.to_string(), state);
-    Ok(Introduction { snapshot, cursor, beginning, until, request_id })
-}
-
-/// The `snapshot` frame: its data with the room's state as a last member, which all who ask for it share.
-fn in_pieces(wire: Wire, data: &str, state: Bytes) -> VecDeque<Bytes> {
-    let before = format!(r#"{},"state":"#, data.trim_end_matches('}'));
-    let [head, foot] = wire.around("snapshot", before.as_bytes(), state.len(), b"}");
-    VecDeque::from([head, state, foot])
+    let in_room = service.listeners.enter(asked.room);
+    Ok(Listening::new(telling, introduction, in_room, RequestId::of(extensions)))
 }
 
 /// The health document.

@@ -55,6 +55,8 @@ pub struct TurnReport {
     pub unread: Vec<UnreadCount>,
     /// The turn's time: not before that of any turn before it.
     pub at: Timestamp,
+    /// How often it waited for a database that is not in this process.
+    pub round_trips: u32,
 }
 
 impl TurnReport {
@@ -80,6 +82,7 @@ impl TurnReport {
             head: after.sequence,
             unread: inbox.unread,
             at: inbox.at,
+            round_trips: 0,
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,11 +28,12 @@ pub fn fresh_key() -> String {
     format!("test-key-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Speaks to one server. Clones share their connections.
+/// Speaks to one server, or to the nodes of one in turn. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    base: Url,
+    bases: Arc<[Url]>,
+    next: Arc<AtomicUsize>,
     headers: HeaderMap,
 }
 
@@ -40,11 +44,21 @@ impl Client {
     /// If no HTTP client can be made on this machine.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
+        Self::of_nodes([address])
+    }
+
+    /// A client of the server whose nodes are at these addresses, with connections of its own.
+    ///
+    /// # Panics
+    /// If no HTTP client can be made on this machine.
+    #[must_use]
+    pub fn of_nodes(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         // Clients of a server under test speak plain HTTP, but none can be made without; it may be there already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().expect("a plain HTTP client can be built");
-        let base = Url::parse(&format!("http://{address}")).expect("a socket address makes a URL");
-        Self { http, base, headers: HeaderMap::new() }
+        let base = |address| Url::parse(&format!("http://{address}")).expect("a socket address makes a URL");
+        let bases = addresses.into_iter().map(base).collect();
+        Self { http, bases, next: Arc::default(), headers: HeaderMap::new() }
     }
 
     /// The same client, which sends this header with every request.
@@ -60,13 +74,24 @@ impl Client {
     /// If `path` makes no URL.
     #[must_use]
     pub fn request(&self, method: Method, path: &str) -> Request {
-        let url = self.base.join(path).unwrap_or_else(|error| panic!("{path:?} makes no URL: {error}"));
+        let base = &self.bases[self.next.fetch_add(1, Ordering::Relaxed) % self.bases.len()];
+        let url = base.join(path).unwrap_or_else(|error| panic!("{path:?} makes no URL: {error}"));
         Request { http: self.http.clone(), method, url, headers: self.headers.clone(), body: None }
     }
 
     /// `GET path`.
     pub async fn get(&self, path: &str) -> Answer {
         self.request(Method::GET, path).send().await
+    }
+
+    /// `GET path`, of each node.
+    pub(crate) async fn everywhere(&self, path: &str) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        for base in self.bases.iter() {
+            let one = Self { bases: Arc::new([base.clone()]), ..self.clone() };
+            answers.push(one.get(path).await);
+        }
+        answers
     }
 
     /// `POST path` with this idempotency key and this body.

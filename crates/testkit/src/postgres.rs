@@ -3,8 +3,8 @@
 use std::{
     collections::HashMap,
     fs,
-    io::Read as _,
-    net::TcpListener,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -17,28 +17,60 @@ use std::{
 const PROGRAMS: &str = "/usr/lib/postgresql";
 /// Who runs the server if the test is run by root, whom PostgreSQL refuses.
 const USER: &str = "postgres";
-/// Starts the server, and ends it when its input ends: however the test process ends, the server goes with it.
+/// Starts the server, does with it what it is told, and ends it when its input ends: however the test process ends, the
+/// server goes with it.
 const KEEPER: &str = r#"
+children() { cat "/proc/$server/task/$server/children"; }
+begin() {
+    "$BIN/postgres" -D "$DATA" -k "$DATA" -p "$PORT" -c listen_addresses=127.0.0.1 -c max_connections=300 \
+        -c fsync="$FSYNC" -c full_page_writes="$FSYNC" -c shared_preload_libraries= >>"$DATA.log" 2>&1 &
+    server=$!
+    until "$BIN/pg_isready" -q -h 127.0.0.1 -p "$PORT"; do
+        kill -0 $server 2>/dev/null || { cat "$DATA.log"; exit 1; }
+        sleep 0.05
+    done
+}
+finish() { kill "$1" $server; wait $server; }
 "$BIN/initdb" -D "$DATA" -U postgres -A trust -E UTF8 --locale=C -N >"$DATA.log" 2>&1 || { cat "$DATA.log"; exit 1; }
-"$BIN/postgres" -D "$DATA" -k "$DATA" -p "$PORT" -c listen_addresses=127.0.0.1 -c max_connections=300 \
-    -c fsync="$FSYNC" -c full_page_writes="$FSYNC" -c shared_preload_libraries= >>"$DATA.log" 2>&1 &
-until "$BIN/pg_isready" -q -h 127.0.0.1 -p "$PORT"; do
-    kill -0 $! 2>/dev/null || { cat "$DATA.log"; exit 1; }
-    sleep 0.05
-done
+begin
 echo ready
-read -r _
-kill -QUIT $!
-wait
+while read -r order; do
+    case $order in
+        begin) begin ;;
+        fast) finish -INT ;;
+        immediate) finish -QUIT ;;
+        kill)
+            all=$(children)
+            finish -KILL
+            kill -KILL $all
+            for one in $all; do while [ -e "/proc/$one" ]; do sleep 0.01; done; done ;;
+        freeze) kill -STOP $server; kill -STOP $(children) ;;
+        thaw) kill -CONT $(children); kill -CONT $server ;;
+    esac
+    echo ready
+done
+kill -CONT $(children) $server 2>/dev/null
+finish -QUIT
 rm -rf "$DATA" "$DATA.log"
 "#;
+
+/// How a server is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// As `pg_ctl stop -m fast` does it: sessions are ended, all is written.
+    Fast,
+    /// As `pg_ctl stop -m immediate` does it: everybody drops everything.
+    Immediate,
+    /// All its processes are killed.
+    Kill,
+}
 
 /// A running PostgreSQL server.
 pub struct Postgres {
     port: u16,
     made: AtomicU32,
     databases: Mutex<HashMap<PathBuf, String>>,
-    _keeper: Child,
+    keeper: Mutex<Child>,
 }
 
 /// The newest installed version's programs.
@@ -86,21 +118,51 @@ impl Postgres {
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         let mut keeper = command.spawn().expect("a shell can be started");
-        let mut said = [0; 6];
-        let output = keeper.stdout.as_mut().expect("its output is piped");
-        let heard = output.read_exact(&mut said);
-        assert!(heard.is_ok() && &said == b"ready\n", "PostgreSQL did not start: {}", {
-            let mut rest = String::from_utf8_lossy(&said).into_owned();
-            let _ = output.read_to_string(&mut rest);
-            rest
+        ready(&mut keeper);
+        Self { port, made: AtomicU32::new(0), databases: Mutex::default(), keeper: Mutex::new(keeper) }
+    }
+
+    fn tell(&self, order: &str) {
+        let mut keeper = self.keeper.lock().expect("nobody panics while holding it");
+        let input = keeper.stdin.as_mut().expect("its input is piped");
+        writeln!(input, "{order}").expect("the keeper lives as long as this");
+        ready(&mut keeper);
+    }
+
+    /// Ends the server. When this returns, it is gone.
+    pub fn end(&self, how: End) {
+        self.tell(match how {
+            End::Fast => "fast",
+            End::Immediate => "immediate",
+            End::Kill => "kill",
         });
-        Self { port, made: AtomicU32::new(0), databases: Mutex::default(), _keeper: keeper }
+    }
+
+    /// Starts it again on the same data. When this returns, it accepts connections.
+    pub fn begin(&self) {
+        self.tell("begin");
+    }
+
+    /// Stops all its processes where they are: connections stay, and nobody answers.
+    pub fn freeze(&self) {
+        self.tell("freeze");
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) {
+        self.tell("thaw");
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
     /// The URL of a database of this server.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+        format!("postgres://postgres@{}/{database}?sslmode=disable", self.address())
     }
 
     /// The URL of the database that stands for a data directory; made if it is missing.
@@ -127,6 +189,32 @@ impl Postgres {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         self.url(&name)
     }
+
+    /// What a statement answers, a line for each row, with `|` between the columns.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[must_use]
+    pub fn query(url: &str, sql: &str) -> String {
+        let mut psql = Command::new(programs().join("psql"));
+        let asked =
+            psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql]).output();
+        let asked = asked.expect("psql can be started");
+        assert!(asked.status.success(), "{sql}: {}", String::from_utf8_lossy(&asked.stderr));
+        String::from_utf8(asked.stdout).expect("the database is in UTF-8")
+    }
+}
+
+/// Waits until the keeper says that what it was told is done.
+fn ready(keeper: &mut Child) {
+    let mut said = [0; 6];
+    let output = keeper.stdout.as_mut().expect("its output is piped");
+    let heard = output.read_exact(&mut said);
+    assert!(heard.is_ok() && &said == b"ready\n", "PostgreSQL did not start: {}", {
+        let mut rest = String::from_utf8_lossy(&said).into_owned();
+        let _ = output.read_to_string(&mut rest);
+        rest
+    });
 }
 
 /// A command that runs as a user whom PostgreSQL accepts.

@@ -44,6 +44,8 @@ pub struct Launch {
     subcommand: Option<&'static str>,
     data: DataDirectory,
     environment: BTreeMap<String, String>,
+    is_on_postgres: bool,
+    nodes: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -60,6 +62,16 @@ const STORE_VARIABLE: &str = "AGENTCAFE_TEST_STORE";
 #[must_use]
 pub fn store_under_test() -> &'static str {
     if std::env::var(STORE_VARIABLE).is_ok_and(|store| store == "postgres") { "postgres" } else { "sqlite" }
+}
+
+/// How many nodes a server has in this run that keeps its data in PostgreSQL.
+const NODES_VARIABLE: &str = "AGENTCAFE_TEST_NODES";
+
+fn nodes_under_test() -> usize {
+    let nodes = std::env::var(NODES_VARIABLE).ok();
+    nodes.map_or(1, |nodes| {
+        nodes.parse().unwrap_or_else(|_| panic!("{NODES_VARIABLE}={nodes:?} is no number"))
+    })
 }
 
 impl Launch {
@@ -79,6 +91,8 @@ impl Launch {
             subcommand: None,
             data: DataDirectory::Fresh(Arc::new(fresh)),
             environment: kept.chain(unlimited).collect(),
+            is_on_postgres: store_under_test() == "postgres",
+            nodes: if store_under_test() == "postgres" { nodes_under_test() } else { 1 },
         };
         launch.env("API_HOST", "127.0.0.1").env("API_PORT", 0).env("NO_COLOR", 1)
     }
@@ -111,6 +125,14 @@ impl Launch {
         self
     }
 
+    /// Keeps its data in a PostgreSQL database that belongs to the data directory, whatever this run is about, on so many
+    /// nodes, among which clients take turns.
+    #[must_use]
+    pub fn on_postgres(mut self, nodes: usize) -> Self {
+        (self.is_on_postgres, self.nodes) = (true, nodes);
+        self
+    }
+
     /// Starts it and waits until it is ready.
     ///
     /// # Panics
@@ -127,16 +149,23 @@ impl Launch {
     /// # Panics
     /// If the binary cannot be run at all.
     pub async fn try_start(mut self) -> Result<Server, FailedStart> {
-        if store_under_test() == "postgres" {
+        if self.is_on_postgres {
             let url = Postgres::shared().database_for(self.directory());
             self.environment.entry("DATABASE_URL".to_owned()).or_insert(url);
         }
-        let mut process = Process::spawn(&self);
-        match tokio::time::timeout(START_DEADLINE, process.ready()).await {
-            Ok(Some(address)) => Ok(Server { launch: self, process, address }),
-            Ok(None) => Err(FailedStart { status: Some(process.wait().await), log: process.log() }),
-            Err(_) => Err(FailedStart { status: None, log: process.log() }),
+        let spawned: Vec<_> = (0..self.nodes).map(|_| Process::spawn(&self)).collect();
+        let mut nodes = Vec::new();
+        for mut process in spawned {
+            let address = match tokio::time::timeout(START_DEADLINE, process.ready()).await {
+                Ok(Some(address)) => address,
+                Ok(None) => {
+                    return Err(FailedStart { status: Some(process.wait().await), log: process.log() });
+                }
+                Err(_) => return Err(FailedStart { status: None, log: process.log() }),
+            };
+            nodes.push(Node { process, address });
         }
+        Ok(Server { launch: self, nodes })
     }
 
     fn directory(&self) -> &Path {
@@ -162,31 +191,36 @@ impl fmt::Display for FailedStart {
     }
 }
 
-/// A server. Dropping it kills it.
+/// A server, of one node unless it was launched with more. Dropping it kills it.
 #[derive(Debug)]
 pub struct Server {
     launch: Launch,
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug)]
+struct Node {
     process: Process,
     address: SocketAddr,
 }
 
 impl Server {
-    /// Where it listens. Another port after [`Server::restart`], unless the launch sets `API_PORT`.
+    /// Where its first node listens. Another port after [`Server::restart`], unless the launch sets `API_PORT`.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.nodes[0].address
     }
 
     /// `http://` and the address.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
-    /// A client with connections of its own.
+    /// A client with connections of its own, whose requests go to the nodes in turn.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::new(self.address)
+        Client::of_nodes(self.nodes.iter().map(|node| node.address))
     }
 
     /// Where it keeps its data.
@@ -195,19 +229,19 @@ impl Server {
         self.launch.directory()
     }
 
-    /// Its process id.
+    /// The process id of its first node.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.process.child.id()
+        self.nodes[0].process.child.id()
     }
 
-    /// What it has written to stderr so far; complete once it was stopped or killed.
+    /// What its nodes have written to stderr so far, one after the other; complete once it was stopped or killed.
     #[must_use]
     pub fn log(&self) -> String {
-        self.process.log()
+        self.nodes.iter().map(|node| node.process.log()).collect()
     }
 
-    /// Resident memory in KiB.
+    /// Resident memory of its first node in KiB.
     ///
     /// # Panics
     /// If the process is gone.
@@ -223,10 +257,11 @@ impl Server {
     /// Sends SIGTERM without waiting for what follows.
     ///
     /// # Panics
-    /// If the process is gone.
+    /// If a process is gone.
     pub fn terminate(&self) {
-        let pid = Pid::from_child(&self.process.child);
-        kill_process(pid, Signal::TERM).expect("the server runs");
+        for node in &self.nodes {
+            kill_process(Pid::from_child(&node.process.child), Signal::TERM).expect("the server runs");
+        }
     }
 
     /// Asks it to stop (SIGTERM) and returns how it ended.
@@ -234,24 +269,33 @@ impl Server {
     /// # Panics
     /// If it does not stop within 20 s.
     pub async fn stop(&mut self) -> ExitStatus {
-        if !self.process.has_ended() {
+        if self.nodes.iter_mut().all(|node| !node.process.has_ended()) {
             self.terminate();
         }
         self.wait().await
     }
 
-    /// Waits until it has ended by itself or by [`Server::terminate`], and returns how.
+    /// Waits until it has ended by itself or by [`Server::terminate`], and returns how: if its nodes ended in several ways,
+    /// one that failed.
     ///
     /// # Panics
     /// If it does not end within 20 s.
     pub async fn wait(&mut self) -> ExitStatus {
-        let ended = tokio::time::timeout(STOP_DEADLINE, self.process.wait()).await;
+        let ending = async {
+            let mut statuses = Vec::new();
+            for node in &mut self.nodes {
+                statuses.push(node.process.wait().await);
+            }
+            let failed = statuses.iter().find(|status| !status.success());
+            *failed.unwrap_or(&statuses[0])
+        };
+        let ended = tokio::time::timeout(STOP_DEADLINE, ending).await;
         ended.unwrap_or_else(|_| panic!("still running after {STOP_DEADLINE:?}, its log:\n{}", self.log()))
     }
 
     /// Kills it (SIGKILL); when this returns it is gone.
     pub fn kill(&mut self) {
-        self.process.kill();
+        self.nodes.iter_mut().for_each(|node| node.process.kill());
     }
 
     /// Starts it again with the same settings on the same data; kills it first if it still runs. Clients made before

@@ -17,12 +17,16 @@ use axum::{
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::{
     answer,
     app::{App, Settings},
     problem::Problem,
 };
+
+/// How long a write of the store's may take until it is called not ready.
+const PROBE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The health document.
 #[derive(Serialize, JsonSchema)]
@@ -316,8 +320,11 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Response, Probl
 
 /// Whether the store takes writes. One probe at a time: however many ask, commands have the queue to themselves.
 async fn takes_writes(app: &App) -> bool {
-    let _turn = app.probing.lock().await;
-    app.engine.store.probe().await
+    let probing = async {
+        let _turn = app.probing.lock().await;
+        app.engine.store.probe().await
+    };
+    timeout(PROBE_PATIENCE, probing).await.unwrap_or(false)
 }
 
 /// `GET /metrics`: the page that Prometheus reads.

@@ -13,10 +13,11 @@ const fn setting(names: &'static [&'static str], standard: &'static str, meaning
 }
 
 /// What a variable starts with that is meant for us.
-pub(super) const PREFIXES: [&str; 12] = [
+pub(super) const PREFIXES: [&str; 15] = [
     "AGENTCAFE_",
     "API_",
     "INBOX_",
+    "LOAD_",
     "MOD_",
     "PERMISSIONS_",
     "PRESENCE_",
@@ -24,6 +25,8 @@ pub(super) const PREFIXES: [&str; 12] = [
     "PROJECTOR_",
     "REACTION_",
     "REALTIME_",
+    "ROLLBACK_",
+    "SLO_",
     "TABLE_",
     "WEBHOOK_",
 ];
@@ -253,13 +256,58 @@ const SETTINGS: &[Setting] = &[
     ),
 ];
 
+const API_KEY: &str = "The API key that requests carry, as x-api-key";
+
+/// The settings of `agentcafe load`.
+const LOAD: &[Setting] = &[
+    setting(&["LOAD_TARGET_URL", "AGENTCAFE_URL"], "http://127.0.0.1:3850", "The server that is loaded"),
+    setting(&["LOAD_STREAM_URL"], "the server", "Where the streams are"),
+    setting(
+        &["LOAD_API_KEY", "API_AUTH_TOKEN", "AGENTCAFE_RUNTIME_API_KEY", "AGENTCAFE_TOKEN"],
+        "none",
+        API_KEY,
+    ),
+    setting(&["LOAD_API_PATH"], "/healthz", "What the gate asks first"),
+    setting(&["LOAD_API_PATH_ALT"], "/v1/events?limit=5", "What it asks in turn with it"),
+    setting(&["LOAD_STREAM_PATH"], "/v1/streams/market-events", "The stream that is opened"),
+    setting(&["LOAD_DURATION_MS"], "15000", "How long requests are sent"),
+    setting(&["LOAD_CONCURRENCY"], "20", "How many requests the gate has under way; at least 1"),
+    setting(&["LOAD_WARMUP_REQUESTS"], "10", "How many it sends before, one after the other"),
+    setting(&["LOAD_REQUEST_TIMEOUT_MS"], "5000", "How long an answer may take"),
+    setting(&["LOAD_STREAM_FANOUT"], "40", "How many streams the gate opens at once; at least 1"),
+    setting(&["LOAD_STREAM_TIMEOUT_MS"], "6000", "How long a stream may take until it is ready"),
+    setting(&["SLO_API_P95_MS"], "200", "What 95 % of the gate's requests may take"),
+    setting(&["SLO_API_P99_MS"], "500", "What 99 % of them may take"),
+    setting(&["SLO_API_ERROR_RATE_MAX"], "0.01", "The share of requests that may fail"),
+    setting(
+        &["SLO_STREAM_READY_P95_MS"],
+        "1200",
+        "What 95 % of the gate's streams may take until they are ready",
+    ),
+    setting(&["SLO_STREAM_SUCCESS_RATE_MIN"], "0.98", "The share of streams that must be ready"),
+];
+
+/// The settings of `agentcafe drill`.
+const DRILL: &[Setting] = &[
+    setting(&["ROLLBACK_DRILL_MODE"], "dry-run", "dry-run: print the steps; probe: ask what runs"),
+    setting(&["ROLLBACK_DRILL_TIMEOUT_MS"], "4000", "How long each probe may take; at least 500"),
+    setting(
+        &["ROLLBACK_WORLD_URL"],
+        "http://127.0.0.1:3846",
+        "The public face of the café (its /api/healthz); none: there is none",
+    ),
+    setting(&["ROLLBACK_API_URL"], "http://127.0.0.1:3850", "The API"),
+    setting(&["ROLLBACK_REALTIME_URL"], "http://127.0.0.1:3851", "The realtime service; none: there is none"),
+    setting(
+        &["ROLLBACK_API_KEY", "API_AUTH_TOKEN", "AGENTCAFE_RUNTIME_API_KEY", "AGENTCAFE_TOKEN"],
+        "none",
+        API_KEY,
+    ),
+];
+
 /// The names of all settings.
 pub(super) fn names() -> Vec<&'static str> {
-    SETTINGS
-        .iter()
-        .flat_map(|setting| setting.names.iter().copied())
-        .chain(["AGENTCAFE_URL", "AGENTCAFE_TOKEN"])
-        .collect()
+    [SETTINGS, LOAD, DRILL].into_iter().flatten().flat_map(|setting| setting.names.iter().copied()).collect()
 }
 
 /// The part of `--help` that lists the settings.
@@ -271,4 +319,38 @@ pub(crate) fn help() -> String {
         help.push_str(&format!("\n  {}\n      {meaning} [default: {standard}]\n", names.join(", else ")));
     }
     help
+}
+
+/// The part of `load --help` that lists its settings.
+pub(crate) fn load_help() -> String {
+    let mut help = String::from(
+        "\
+The report goes to standard output as JSON; the exit code is 0 if it is good enough, else 1.
+The server's rate limit counts: raise API_RATE_LIMIT_PER_MIN there (0: no limit) for the test.
+
+Settings, from the environment (times in milliseconds):
+",
+    );
+    list(&mut help, LOAD);
+    help
+}
+
+/// The part of `drill --help` that lists its settings.
+pub(crate) fn drill_help() -> String {
+    let mut help = String::from(
+        "\
+The report goes to standard output as JSON; the exit code is 0 if all is well, else 1.
+
+Settings, from the environment (times in milliseconds):
+",
+    );
+    list(&mut help, DRILL);
+    help
+}
+
+/// A line each.
+fn list(help: &mut String, settings: &[Setting]) {
+    for Setting { names, standard, meaning } in settings {
+        help.push_str(&format!("  {}\n      {meaning} [default: {standard}]\n", names.join(", else ")));
+    }
 }

@@ -84,7 +84,7 @@ async fn send_all(requests: Vec<(String, Request)>) {
 
 /// The server is ready, has counted no fault, and what it has kept can be read, also after a restart.
 async fn unharmed(mut server: agentcafe_testkit::Server, client: Client) {
-    let metrics = client.get("/metrics").await.text;
+    let metrics = client.metrics().await;
     let faults: Vec<&str> = metrics.lines().filter(|line| line.contains("status=\"5")).collect();
     assert!(faults.is_empty(), "{faults:?}");
     assert_eq!(client.get("/readyz").await.status, 200);

@@ -30,9 +30,10 @@ const STORES: [&str; 17] = [
 /// CONTRACT 20 and RULINGS "health": the document that monitors read.
 #[tokio::test]
 async fn health_tells_storage_and_settings() {
-    let (_server, client) = cafe().await;
+    let server = launch().start().await;
+    let client = Client::new(server.address());
     let _ = client.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey @Kai"})).await.data();
-    let health = client.get("/healthz").await.json;
+    let health = client.health().await;
     assert_eq!(
         (&health["ok"], &health["service"], health.get("data")),
         (&json!(true), &json!("agentcafe-api"), None)
@@ -58,10 +59,11 @@ async fn health_tells_storage_and_settings() {
 /// CONTRACT 20: what the inbox projector has done.
 #[tokio::test]
 async fn health_tells_what_the_inbox_projector_did() {
-    let (_server, client) = cafe().await;
+    let server = launch().start().await;
+    let client = Client::new(server.address());
     let _ =
         client.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey @Kai and @Bo"})).await.data();
-    let health = client.get("/healthz").await.json;
+    let health = client.health().await;
     let projector = &health["inboxProjector"];
     for name in ["projectedEvents", "insertedItems", "rebuiltCounters"] {
         assert!(projector[name].is_u64(), "inboxProjector.{name}: {projector}");
@@ -84,7 +86,7 @@ async fn the_server_is_live_and_ready() {
 #[tokio::test]
 async fn metrics_count_what_happens() {
     let server = launch().env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 1).start().await;
-    let client = server.client();
+    let client = Client::new(server.address());
     let say = json!({"actorId": "Nova", "text": "hey @Kai"});
     let _ = client.act("/v1/commands/say", say.clone()).await.data();
     let _ = client.act("/v1/commands/say", say).await.refusal(429, "ERR_MODERATION_BLOCKED");
@@ -123,7 +125,7 @@ async fn metrics_count_what_happens() {
 #[tokio::test]
 async fn metrics_name_override_blocks() {
     let (_server, client) = cafe().await;
-    let page = client.get("/metrics").await.text;
+    let page = client.metrics().await;
     for reason in ["ROOM_PAUSED", "ACTOR_MUTED"] {
         let series = format!("agentcafe_override_blocks_total{{reason=\"{reason}\"}} 0");
         assert!(page.contains(&series), "no {series}");

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use agentcafe_testkit::{Answer, Client, Method, Server, Value, eventually, fresh_key, json};
+use agentcafe_testkit::{
+    Answer, Client, Method, Server, Value, eventually, fresh_key, json, store_under_test,
+};
 
-use crate::{cafe, launch, log};
+use crate::{cafe, launch, log, promise_load::head_of_log};
 
 const PATH: &str = "/v1/reactions/subscriptions";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A rule by which Kai answers what is said, without a pause, with these members over it.
-async fn rule(client: &Client, over: Value) -> String {
+pub(crate) async fn rule(client: &Client, over: Value) -> String {
     let mut body = json!({"targetActorId": "Kai", "actionType": "say", "actionPayload": {"text": "hello"}, "cooldownMs": 0,
         "triggerEventTypes": ["conversation_message_posted"]});
     for (name, value) in over.as_object().into_iter().flatten() {
@@ -35,11 +37,15 @@ async fn say(client: &Client, over: Value) -> Answer {
     answer
 }
 
-/// Waits until the engine has dealt with everything that has happened.
-async fn settle(client: &Client) {
+/// Waits until the engine, on whichever node it works, has dealt with everything that has happened.
+pub(crate) async fn settle(client: &Client) {
+    let head = head_of_log(client).await;
     let idle = async || {
-        let reactions = client.get("/healthz").await.json["reactions"].clone();
-        (reactions["queued"] == 0 && reactions["inFlight"] == 0).then_some(())
+        let health = client.health().await;
+        let knows_all = health["inboxProjector"]["cursor"].as_u64() >= Some(head);
+        let is_done = knows_all && health["reactions"]["inFlight"] == 0;
+        let no_lag = "agentcafe_follower_lag{name=\"reactions\"} 0\n";
+        (is_done && client.metrics().await.contains(no_lag)).then_some(())
     };
     eventually("all reactions are done", PATIENCE, idle).await;
 }
@@ -189,7 +195,7 @@ async fn rules_answer_what_they_are_for() {
     );
     let tenants: Vec<Value> = reacted(&client, "conversation_message_posted").await;
     assert!(tenants.iter().all(|event| event["tenantId"] == "default"));
-    let health = client.get("/healthz").await.json["reactions"].clone();
+    let health = client.health().await["reactions"].clone();
     assert_eq!(health["triggered"], 13);
     assert_eq!(health["failed"], 0);
     assert!(
@@ -305,7 +311,7 @@ async fn what_moderation_blocks_is_written_down() {
         assert_eq!(rule[name], want, "{name}");
     }
     assert!(rule["lastSourceEventId"].is_string());
-    let metrics = client.get("/metrics").await.text;
+    let metrics = client.metrics().await;
     for series in [
         "agentcafe_moderation_blocks_total{reason=\"MOD_REPEAT_TEXT\"} 1",
         "agentcafe_reactions_total{outcome=\"triggered\"} 2",
@@ -314,10 +320,10 @@ async fn what_moderation_blocks_is_written_down() {
     ] {
         assert!(metrics.contains(series), "no {series} in:\n{metrics}");
     }
-    let health = client.get("/healthz").await.json;
+    let health = client.health().await;
     assert_eq!(
         (&health["reactions"]["triggered"], &health["storage"]["reactions"]),
-        (&json!(2), &json!("sqlite"))
+        (&json!(2), &json!(store_under_test()))
     );
 }
 
@@ -349,7 +355,7 @@ async fn a_text_that_became_too_long_fails() {
     settle(&client).await;
     let rule = shown(&client, &id).await;
     assert_eq!((&rule["lastError"], &rule["errorCount"]), (&json!("reaction text is too long"), &json!(1)));
-    assert_eq!(client.get("/healthz").await.json["reactions"]["failed"], 1);
+    assert_eq!(client.health().await["reactions"]["failed"], 1);
 }
 
 /// Says things from several actors at once until the server is gone; answers what was acknowledged.
@@ -444,5 +450,5 @@ async fn a_restart_goes_on_where_it_was() {
     say(&client, json!({})).await;
     settle(&client).await;
     assert_eq!(reacted(&client, "conversation_message_posted").await.len(), 2);
-    assert_eq!(client.get("/healthz").await.json["reactions"]["triggered"], 1, "counted since the start");
+    assert_eq!(client.health().await["reactions"]["triggered"], 1, "counted since the start");
 }

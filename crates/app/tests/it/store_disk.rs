@@ -1,17 +1,16 @@
-//! Small disks of our own, and files that cannot be written: what a real disk does only on bad days.
+//! Small disks of our own: what a real disk does only on bad days.
 
 use std::{
-    ffi::OsStr,
     fs::{self, File},
     io::Write,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
 };
 
 use tempfile::TempDir;
 
 /// Runs a system command that the test cannot do without.
-fn run(command: &mut Command) {
+pub(crate) fn run(command: &mut Command) {
     let output = command.output();
     let output =
         output.unwrap_or_else(|error| panic!("{command:?} cannot be run, but this test needs it: {error}"));
@@ -63,42 +62,5 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         // A server that still runs is killed after this: detach now, and let the disk go with its last file.
         let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).output();
-    }
-}
-
-/// A data directory on a real disk whose database can be made unwritable while it is open. Writable again when dropped.
-pub(crate) struct Unwritable(TempDir);
-
-impl Unwritable {
-    /// Beside the test binaries, where files can be made immutable; they cannot on a disk in memory.
-    pub(crate) fn new() -> Self {
-        let beside = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        fs::create_dir_all(beside).expect("cargo's own directory");
-        Self(TempDir::new_in(beside).expect("a temporary directory"))
-    }
-
-    pub(crate) fn data(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn database_files(&self) -> Vec<PathBuf> {
-        let names = ["agentcafe.db", "agentcafe.db-wal"].map(|name| self.0.path().join(name));
-        names.into_iter().filter(|file| file.exists()).collect()
-    }
-
-    /// From now on no write to the database succeeds, although its files are open.
-    pub(crate) fn forbid_writing(&self) {
-        run(Command::new("chattr").arg("+i").args(self.database_files()));
-    }
-
-    pub(crate) fn allow_writing(&self) {
-        run(Command::new("chattr").arg("-i").args(self.database_files()));
-    }
-}
-
-impl Drop for Unwritable {
-    fn drop(&mut self) {
-        let files = self.database_files();
-        let _ = Command::new("chattr").arg("-i").args(files.iter().map(AsRef::<OsStr>::as_ref)).output();
     }
 }

@@ -273,7 +273,7 @@ async fn a_stream_that_returns_misses_nothing() {
 #[tokio::test]
 async fn open_streams_are_bounded() {
     let server = launch().env("API_STREAM_MAX_CLIENTS", 2).start().await;
-    let client = server.client();
+    let client = Client::new(server.address());
     let first = client.stream(STREAM).await;
     let _second = client.stream("/v1/events/stream").await;
     let refused = client.request(Method::GET, STREAM).stream().await.unwrap_err();

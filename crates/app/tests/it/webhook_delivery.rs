@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use agentcafe_testkit::{Client, Reaction, Received, Receiver, Value, eventually, json};
+use agentcafe_testkit::{Client, Reaction, Received, Receiver, Value, eventually, json, store_under_test};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::{cafe, launch, log, store_disk::Unwritable, webhook_fields::subscribe};
+use crate::{cafe, launch, log, unwritable::Unwritable, webhook_fields::subscribe};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -191,10 +191,13 @@ async fn attempts_are_recorded() {
     ] {
         assert_eq!(deliveries(&client, &query).await.len(), want, "{query}");
     }
-    let health = client.get("/healthz").await.json;
+    let health = client.health().await;
     let want = json!({"processed": 1, "delivered": 1, "failed": 0, "retried": 3, "dlq": 0, "inFlight": 0, "queued": 0});
-    assert_eq!((&health["webhooks"], &health["storage"]["subscriptions"]), (&want, &json!("sqlite")));
-    let metrics = client.get("/metrics").await.text;
+    assert_eq!(
+        (&health["webhooks"], &health["storage"]["subscriptions"]),
+        (&want, &json!(store_under_test()))
+    );
+    let metrics = client.metrics().await;
     assert!(metrics.contains("agentcafe_webhook_deliveries_total{result=\"retried\"} 3"), "{metrics}");
     assert!(metrics.contains("agentcafe_follower_lag{follower=\"webhook\"}"), "{metrics}");
 }

@@ -60,7 +60,7 @@ async fn what_could_not_be_delivered_is_kept() {
     }
     let _ = client.get("/v1/subscriptions/dlq?status=lost").await.refusal(400, "ERR_INVALID_ENUM");
     eventually("the depth is measured", DEADLINE, async || {
-        client.get("/metrics").await.text.contains("agentcafe_webhook_dlq_open 1").then_some(())
+        client.metrics().await.contains("agentcafe_webhook_dlq_open 1").then_some(())
     })
     .await;
 }

@@ -35,6 +35,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "agentcafe-http",
             "agentcafe-api",
             "agentcafe-dispatcher",
+            "agentcafe-load",
             "agentcafe-keyspace",
             "agentcafe-projector",
             "agentcafe-realtime",
@@ -43,7 +44,8 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("agentcafe-testkit", &[]),
-    ("agentcafe-bench", &[]),
+    ("agentcafe-load", &[]),
+    ("agentcafe-bench", &["agentcafe-load"]),
 ];
 
 /// DESIGN 4: a test checks the edges from `cargo metadata`.

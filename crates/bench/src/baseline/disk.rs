@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use agentcafe_bench::latency::Latencies;
-use agentcafe_bench::stopwatch::Stopwatch;
+use agentcafe_load::latency::Latencies;
+use agentcafe_load::stopwatch::Stopwatch;
 use anyhow::Result;
 use rusqlite::{Connection, params};
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use agentcafe_bench::measure::measure_for;
-use agentcafe_bench::script::SayScript;
 use anyhow::Result;
 
 use super::report_refusals;
@@ -22,7 +21,7 @@ pub(crate) async fn run(setup: &Setup, section: &mut Section<'_>) -> Result<()> 
     let dir = setup.temporary_dir()?;
     section.progress("a bare HTTP handler");
     let server = Server::start_bare(dir.path()).await?;
-    let scripts = SayScript::for_connections(CONNECTIONS);
+    let scripts = server.subject().says(CONNECTIONS);
     let (warm_up, duration) = (setup.settings.warm_up(), setup.settings.measured());
     let bare = measure_for(server.subject(), scripts, warm_up, duration).await?;
     server.stop().await?;

@@ -1,53 +1,54 @@
 //! `fanout`: one busy room's events to many subscribers, none of whom may miss one.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use agentcafe_bench::control::Control;
-use agentcafe_bench::latency::Latencies;
-use agentcafe_bench::measure::{Measurement, Reading, Run, Subject};
-use agentcafe_bench::script::TimedSayScript;
-use agentcafe_bench::stopwatch::Stopwatch;
-use agentcafe_bench::subscriber::{IdSet, Received, SendWindow, subscribe};
+use agentcafe_bench::measure::{Measurement, Reading, Subject};
+use agentcafe_load::audience::{Audience, Differences, Seats, Waited, differences};
+use agentcafe_load::control::Control;
+use agentcafe_load::play::Manner;
+use agentcafe_load::progress::Nobody;
+use agentcafe_load::room_log::read_from;
+use agentcafe_load::run::Run;
+use agentcafe_load::script::TimedSayScript;
+use agentcafe_load::stopwatch::Stopwatch;
+use agentcafe_load::subscriber::Received;
 use anyhow::{Result, bail, ensure};
-use tokio::task::JoinSet;
 
-use super::{log, report_refusals};
+use super::report_refusals;
 use crate::report::{Section, Target};
 use crate::server::Server;
 use crate::setup::Setup;
 
-/// Subscribers of the room.
-const SUBSCRIBERS: usize = 1000;
-/// Every so many subscribers one times what it receives.
-const TIMED_EVERY: usize = 16;
+/// Subscribers of the room; some of them time what they receive.
+const SEATS: Seats = Seats { count: 1000, timed_every: 16 };
 /// Connections that say as fast as they can, each as its own actor.
-const SPEAKERS: usize = 8;
+const SPEAKERS: u64 = 8;
 /// The room.
 const ROOM: &str = "plaza";
 /// How long subscribing may take, and how long receiving may go on after the last say.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
-/// Pause between two looks at what has been received.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Measures delivery.
 pub(crate) async fn run(setup: &Setup, section: &mut Section<'_>) -> Result<()> {
     let dir = setup.temporary_dir()?;
     let server = Server::start(&setup.server_binary, &dir.path().join("store")).await?;
     let subject = server.subject();
-    section.progress(&format!("subscribing {SUBSCRIBERS} times"));
-    let audience = Audience::assemble(subject.address).await?;
+    section.progress(&format!("subscribing {} times", SEATS.count));
+    let stopwatch = Stopwatch::start();
+    let path = format!("/v1/streams/market-events?roomId={ROOM}&cursor=latest");
+    let audience = Audience::subscribe(&subject.target(), &path, SEATS, stopwatch);
+    let is_ready = settle(&audience, "subscribing", |received| received.is_ready).await?;
+    ensure!(is_ready, "not all streams were ready after {SETTLE_DEADLINE:?}");
     section.progress(&format!("{SPEAKERS} connections say as fast as they can"));
-    let (warm_up, duration) = (setup.settings.warm_up(), setup.settings.measured());
-    let (delivered, says) = audience.measure(subject, warm_up, duration).await?;
+    let (delivered, says) = speak(setup, subject, &audience, stopwatch).await?;
 
     section.progress("comparing what was received with the log");
-    let mut sequences = log::read_room(subject.address, ROOM, 0).await?;
+    let of_room = format!("roomId={ROOM}");
+    let mut sequences = read_from(&subject.target(), &of_room, 0).await?;
     let last = sequences.last().copied().unwrap_or(0);
-    audience.wait_until("receiving the last event", |received| received.ids.last >= last).await?;
+    settle(&audience, "receiving the last event", |received| received.ids.last >= last).await?;
     let (receipts, latencies) = audience.dismiss();
-    sequences.extend(log::read_room(subject.address, ROOM, last).await?);
+    sequences.extend(read_from(&subject.target(), &of_room, last).await?);
     server.stop().await?;
 
     let delivered_cpu_us = says.subject_cpu.as_secs_f64() * 1e6 / delivered;
@@ -63,135 +64,59 @@ pub(crate) async fn run(setup: &Setup, section: &mut Section<'_>) -> Result<()> 
     if latencies.count() == 0 {
         section.failure("no event with a time in its text was received".to_owned());
     }
-    report_differences(section, &receipts, &sequences, last);
+    report_differences(section, differences(&receipts, &sequences, last));
     Ok(())
 }
 
-/// All subscribers.
-struct Audience {
+/// Has the speakers speak; gives the events delivered while measuring, and the rest.
+async fn speak(
+    setup: &Setup,
+    subject: Subject,
+    audience: &Audience,
     stopwatch: Stopwatch,
-    window: Arc<SendWindow>,
-    receipts: Vec<Arc<Mutex<Received>>>,
-    /// Their tasks; dropping them closes the streams.
-    _streams: JoinSet<()>,
+) -> Result<(f64, Measurement)> {
+    let target = subject.target();
+    let scripts = TimedSayScript::for_actors(&target, "default", ROOM, 0, SPEAKERS);
+    let run = Run::start(&target, Control::until_stopped(), stopwatch, Manner::default(), scripts);
+    tokio::time::sleep(setup.settings.warm_up()).await;
+    let (before, delivered_before) = (Reading::take(subject.process)?, audience.delivered());
+    audience.open_window();
+    run.control().measure();
+    tokio::time::sleep(setup.settings.measured()).await;
+    run.control().stop();
+    audience.close_window();
+    let (measurement, delivered) = (before.until_now()?, audience.delivered() - delivered_before);
+    let tally = run.join(SETTLE_DEADLINE).await?;
+    Ok((delivered as f64, Measurement { tally, ..measurement }))
 }
 
-impl Audience {
-    /// Subscribes all and waits until the server has told each that it is ready.
-    async fn assemble(address: SocketAddr) -> Result<Self> {
-        let stopwatch = Stopwatch::start();
-        let window = Arc::new(SendWindow::default());
-        let mut streams = JoinSet::new();
-        let mut receipts = Vec::new();
-        for number in 0..SUBSCRIBERS {
-            let received = Received::nothing(number.is_multiple_of(TIMED_EVERY));
-            let received = Arc::new(Mutex::new(received));
-            receipts.push(Arc::clone(&received));
-            let window = Arc::clone(&window);
-            streams.spawn(async move {
-                let path = format!("/v1/streams/market-events?roomId={ROOM}&cursor=latest");
-                subscribe(address, &path, stopwatch, &window, &received).await;
-            });
+/// Waits for all subscribers; a stream that ended is an error.
+async fn settle(
+    audience: &Audience,
+    what: &'static str,
+    condition: impl Fn(&Received) -> bool,
+) -> Result<bool> {
+    match audience.wait_until(what, SETTLE_DEADLINE, &Nobody, condition).await {
+        Waited::All => Ok(true),
+        Waited::TooLong => Ok(false),
+        Waited::Ended => {
+            let (count, _, sample) = audience.ended();
+            bail!("{count} streams ended while {what}; the first: {}", sample.unwrap_or_default());
         }
-        let audience = Self { stopwatch, window, receipts, _streams: streams };
-        let is_ready = audience.wait_until("subscribing", |received| received.is_ready).await?;
-        ensure!(is_ready, "not all streams were ready after {SETTLE_DEADLINE:?}");
-        Ok(audience)
-    }
-
-    /// Has the speakers speak; gives the events delivered while measuring, and the rest.
-    async fn measure(
-        &self,
-        subject: Subject,
-        warm_up: Duration,
-        duration: Duration,
-    ) -> Result<(f64, Measurement)> {
-        let scripts =
-            (0..SPEAKERS).map(|number| TimedSayScript::new(ROOM, &format!("actor-{number:03}"))).collect();
-        let run = Run::start(subject.address, Control::until_stopped(), self.stopwatch, scripts);
-        tokio::time::sleep(warm_up).await;
-        let (before, delivered_before) = (Reading::take(subject.process)?, self.delivered());
-        self.window.open(self.stopwatch.elapsed_us());
-        run.control().measure();
-        tokio::time::sleep(duration).await;
-        run.control().stop();
-        self.window.close(self.stopwatch.elapsed_us());
-        let (measurement, delivered) = (before.until_now()?, self.delivered() - delivered_before);
-        let tally = run.join(SETTLE_DEADLINE).await?;
-        Ok((delivered as f64, Measurement { tally, ..measurement }))
-    }
-
-    fn delivered(&self) -> u64 {
-        self.receipts().map(|received| received.ids.count).sum()
-    }
-
-    fn receipts(&self) -> impl Iterator<Item = MutexGuard<'_, Received>> {
-        self.receipts.iter().map(|received| received.lock().expect("no holder panics"))
-    }
-
-    /// Waits until `condition` holds for every subscriber; false if that takes too long. A stream
-    /// that ended is an error.
-    async fn wait_until(&self, what: &str, condition: impl Fn(&Received) -> bool) -> Result<bool> {
-        let stopwatch = Stopwatch::start();
-        loop {
-            if let Some(failure) = self.receipts().find_map(|received| received.failure.clone()) {
-                let count = self.receipts().filter(|received| received.failure.is_some()).count();
-                bail!("{count} streams ended while {what}; the first: {failure}");
-            }
-            if self.receipts().all(|received| condition(&received)) {
-                return Ok(true);
-            }
-            if stopwatch.elapsed() > SETTLE_DEADLINE {
-                return Ok(false);
-            }
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
-    }
-
-    /// Closes the streams and gives what each received, and all latencies together.
-    fn dismiss(self) -> (Vec<Received>, Latencies) {
-        let mut latencies = Latencies::default();
-        let receipts = self.receipts().map(|mut received| std::mem::take(&mut *received)).collect::<Vec<_>>();
-        receipts.iter().filter_map(|received| received.latencies.as_ref()).for_each(|timed| {
-            latencies.merge(timed);
-        });
-        (receipts, latencies)
     }
 }
 
-/// Compares what each subscriber received with the log: with all of it up to `last`, the last event
-/// when the speakers had stopped, and for a subscriber that received later ones, up to those.
-fn report_differences(section: &mut Section<'_>, receipts: &[Received], sequences: &[u64], last: u64) {
-    let prefixes = id_sets(sequences);
-    let (mut lost, mut repeated, mut out_of_order, mut differing) = (0, 0, 0, 0);
-    for received in receipts {
-        let last = last.max(received.ids.last);
-        let length = prefixes.partition_point(|prefix| prefix.last <= last);
-        let expected = length.checked_sub(1).map_or_else(IdSet::default, |at| prefixes[at]);
-        lost += expected.count.saturating_sub(received.ids.count);
-        repeated += received.repeated;
-        out_of_order += received.out_of_order;
-        differing += u64::from(received.ids != expected);
-    }
+fn report_differences(section: &mut Section<'_>, found: Differences) {
     let differences = [
-        ("events lost", lost),
-        ("events repeated", repeated),
-        ("events out of order", out_of_order),
-        ("subscribers who saw another log", differing),
+        ("events lost", found.lost),
+        ("events repeated", found.repeated),
+        ("events out of order", found.out_of_order),
+        ("subscribers who saw another log", found.subscribers),
     ];
     for (name, count) in differences {
         section.aimed(name, count as f64, "", Target::AtMost(0.0));
     }
-    if differences.iter().any(|(_, count)| *count > 0) {
+    if found != Differences::default() {
         section.failure("not every subscriber received exactly the log, in order".to_owned());
     }
-}
-
-/// The set of the first id, of the first two, and so on.
-fn id_sets(sequences: &[u64]) -> Vec<IdSet> {
-    let grow = |ids: &mut IdSet, sequence: &u64| {
-        ids.add(*sequence);
-        Some(*ids)
-    };
-    sequences.iter().scan(IdSet::default(), grow).collect()
 }

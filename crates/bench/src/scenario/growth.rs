@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agentcafe_bench::measure::{Measurement, measure_requests, preload};
-use agentcafe_bench::script::SayScript;
 use anyhow::Result;
 use tempfile::TempDir;
 
@@ -66,7 +65,7 @@ async fn fill(setup: &Setup, section: &Section<'_>) -> Result<Stores> {
 /// Measures says on a freshly started server.
 async fn measure_says(setup: &Setup, section: &mut Section<'_>, store: &Path) -> Result<Measurement> {
     let server = Server::start(&setup.server_binary, store).await?;
-    let scripts = || SayScript::for_connections(CONNECTIONS);
+    let scripts = || server.subject().says(CONNECTIONS);
     let warm_up = measure_requests(server.subject(), scripts(), WARM_UP_SAYS).await?;
     report_refusals(section, &warm_up);
     let says = measure_requests(server.subject(), scripts(), setup.settings.growth_says).await?;

@@ -4,7 +4,6 @@ mod baseline;
 mod events;
 mod fanout;
 mod growth;
-mod log;
 mod says;
 mod webhooks;
 

@@ -1,7 +1,6 @@
 //! `says`, `says256`: how many says a second, how fast, and at what cost.
 
 use agentcafe_bench::measure::measure_for;
-use agentcafe_bench::script::SayScript;
 use anyhow::Result;
 
 use super::report_refusals;
@@ -17,7 +16,7 @@ pub(crate) async fn run(setup: &Setup, section: &mut Section<'_>, connections: u
     let dir = setup.temporary_dir()?;
     let server = Server::start(&setup.server_binary, &dir.path().join("store")).await?;
     section.progress(&format!("says on {connections} connections"));
-    let scripts = SayScript::for_connections(connections);
+    let scripts = server.subject().says(connections);
     let (warm_up, duration) = (setup.settings.warm_up(), setup.settings.measured());
     let says = measure_for(server.subject(), scripts, warm_up, duration).await?;
     let resident_bytes = server.subject().process.resident_bytes()?;

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use agentcafe_bench::connection::Connection;
 use agentcafe_bench::measure::{Measurement, Reading, measure_requests};
-use agentcafe_bench::script::SayScript;
-use agentcafe_bench::stopwatch::Stopwatch;
+use agentcafe_load::connection::Connection;
+use agentcafe_load::stopwatch::Stopwatch;
 use anyhow::{Result, ensure};
 use axum::Router;
 use axum::http::{StatusCode, Uri};
@@ -40,7 +39,7 @@ pub(crate) async fn run(setup: &Setup, section: &mut Section<'_>) -> Result<()> 
     let events = setup.settings.webhook_events;
     section.progress(&format!("{events} events to {SUBSCRIPTIONS} subscriptions"));
     let before = Reading::take(server.subject().process)?;
-    let says = measure_requests(server.subject(), SayScript::for_connections(CONNECTIONS), events).await?;
+    let says = measure_requests(server.subject(), server.subject().says(CONNECTIONS), events).await?;
     receiver.wait_for(events).await?;
     let drained = before.until_now()?;
     server.stop().await?;
@@ -72,7 +71,7 @@ async fn subscribe(server: SocketAddr, url: &str) -> Result<()> {
          idempotency-key: {url}\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    let mut connection = Connection::open(server).await?;
+    let mut connection = Connection::open(&server.into()).await?;
     let answer = connection.exchange((head + &body).as_bytes()).await?;
     ensure!(answer.status == 201, "a subscription was refused: {}", String::from_utf8_lossy(answer.body));
     Ok(())

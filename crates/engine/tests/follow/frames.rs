@@ -139,8 +139,8 @@ async fn those_at_the_same_place_share_the_bytes() {
     talk(&cafe.store, 0..20, 99).await;
     for filter in filters() {
         let mut two = [(), ()].map(|()| Follower::new(Arc::clone(&cafe.store), filter.clone(), Sequence(3)));
-        let first = fanout.frames(&mut two[0], None).await.unwrap();
-        let second = fanout.frames(&mut two[1], None).await.unwrap();
+        let first = fanout.frames(&mut two[0], FORM, None).await.unwrap();
+        let second = fanout.frames(&mut two[1], FORM, None).await.unwrap();
         assert!(first.count > 0, "{filter:?}");
         assert_eq!(first.bytes.as_ptr(), second.bytes.as_ptr(), "{filter:?}");
         assert_eq!(two[0].examined(), two[1].examined());

@@ -9,7 +9,7 @@ use agentcafe_domain::{
     record::{Key, Query, Table},
     time::Timestamp,
 };
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Pool;
 use tokio_postgres::Row;
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     events,
     in_order::{self, Order},
     keys,
-    open::Unreadable,
+    open::{Attempts, Unreadable},
     records::{self, Get, Selection},
     schema::Schema,
     traces,
@@ -63,6 +63,8 @@ pub(super) struct Committed {
     pub(super) numbers: Numbers,
     /// Whether there is more to purge.
     pub(super) more: bool,
+    /// How often the database was waited for.
+    pub(super) round_trips: u32,
 }
 
 impl Database {
@@ -70,35 +72,60 @@ impl Database {
         Self { pool, schema, clock, node }
     }
 
-    /// Runs a turn in one transaction.
+    /// Runs a turn in one transaction. What is lost with its connection before anything was decided is tried again; later it
+    /// is not known whether it was committed.
     ///
     /// # Errors
     /// Nothing of the turn was written; or, if the connection was lost while it was committed, all of it: then its
-    /// idempotency keys know.
+    /// idempotency keys know. [`Unreadable::Unreachable`] if there is no database to write to.
     pub(super) async fn write_turn(
         &self,
         turn: &mut Turn<'_>,
         needs: Needs,
         extra: &Extra<'_>,
     ) -> Result<Committed, Unreadable> {
-        let connection = Connection::of(&self.pool, &self.schema).await?;
-        let written = self.run(&connection, turn, needs, extra).await;
+        let stage = Stage::of(&self.schema, needs);
+        let (connection, rows) = self.open(&stage).await?;
+        let written = connection.in_time(self.run(&connection, turn, (stage, rows), extra)).await;
         if written.is_err() {
             // Its transaction may still be open: with the connection it ends.
-            drop(Object::take(connection.client));
+            connection.discard();
         }
         written
+    }
+
+    /// Begins the transaction, and reads what is needed first.
+    async fn open(&self, stage: &Stage) -> Result<(Connection, Vec<Vec<Row>>), Unreadable> {
+        let mut attempts = Attempts::default();
+        loop {
+            let error = match Connection::of(&self.pool, &self.schema).await {
+                Err(error) => error,
+                Ok(connection) => {
+                    let orders = stage.orders(true);
+                    let reading = async { Ok(in_order::run(&connection, &orders).await?) };
+                    match connection.in_time(reading).await {
+                        Ok(rows) => return Ok((connection, rows)),
+                        Err(error) => {
+                            connection.discard();
+                            error
+                        }
+                    }
+                }
+            };
+            if !attempts.goes_on(&error).await {
+                let is_lost = error.is_lost();
+                return Err(if is_lost { Unreadable::Unreachable(error.to_string()) } else { error });
+            }
+        }
     }
 
     async fn run(
         &self,
         connection: &Connection,
         turn: &mut Turn<'_>,
-        needs: Needs,
+        (mut stage, mut rows): (Stage, Vec<Vec<Row>>),
         extra: &Extra<'_>,
     ) -> Result<Committed, Unreadable> {
-        let mut stage = Stage::of(&self.schema, needs);
-        let mut rows = in_order::run(connection, &stage.orders(true)).await?;
         let head = Head::read(rows.remove(1).first())?;
         rows.remove(0);
         let now = self.clock.learn(head.database_now).max(head.last_at);
@@ -116,7 +143,7 @@ impl Database {
         let more = extra.purging && (keys::purge(connection, now).await? | traces::purge(connection).await?);
         let numbers = changes::counted(head.numbers, &turn.writes().records);
         write(connection, &self.node, turn.writes(), (turn.heads(), &numbers, now), extra).await?;
-        Ok(Committed { before: head.heads, numbers, more })
+        Ok(Committed { before: head.heads, numbers, more, round_trips: connection.round_trips() })
     }
 }
 

@@ -60,8 +60,9 @@ pub(super) async fn run(connection: &Connection, orders: &[Order<'_>]) -> Result
     // All are prepared before the first is sent: one that still has to be would be overtaken.
     let mut statements = Vec::with_capacity(orders.len());
     for order in orders {
-        statements.push(connection.client.prepare_cached(&order.sql).await?);
+        statements.push(connection.prepared(&order.sql).await?);
     }
+    connection.count_round_trip();
     let send = |(order, statement)| -> Option<Sending<'_>> {
         let (order, statement): (&Order<'_>, &tokio_postgres::Statement) = (order, statement);
         Some(Box::pin(connection.client.query(statement, &order.parameters)))

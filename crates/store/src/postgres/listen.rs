@@ -30,7 +30,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(500);
 /// The most events that are taken over at once, and their size.
 const MAX_EVENTS: i64 = 2_000;
-const MAX_BYTES: usize = 4 << 20;
+const MAX_BYTES: i64 = 4 << 20;
+/// What comes behind a place: as many events as fit, and the first in any case.
+const NEXT: &str =
+    "SELECT sequence, event_id, tenant_id, room_id, actor_id, type, at_ms, mentioned_actor_id, json
+     FROM (SELECT *, sum(octet_length(json)) OVER (ORDER BY sequence) AS bytes
+           FROM (SELECT * FROM events WHERE sequence > $1 AND sequence <= $2
+                 ORDER BY sequence LIMIT $3) AS page) AS summed
+     WHERE bytes <= $4 OR bytes = octet_length(json) ORDER BY sequence";
 /// How far behind the log a tail may be to be filled event by event; else it begins anew at the head.
 const MAX_BEHIND: u64 = 50_000;
 
@@ -69,8 +76,13 @@ impl Filler {
     pub(super) async fn try_fill(&self) -> Result<(), Unreadable> {
         let _one_at_a_time = self.filling.lock().await;
         let connection = Connection::of(&self.pool, &self.schema).await?;
+        let filled = connection.in_time(self.fill_from(&connection)).await;
+        connection.settle(filled)
+    }
+
+    async fn fill_from(&self, connection: &Connection) -> Result<(), Unreadable> {
         let Shared { tail, changes, clock } = self.shared.as_ref();
-        let Standing { head, numbers, now } = Standing::read(&connection).await?;
+        let Standing { head, numbers, now } = Standing::read(connection).await?;
         clock.learn(now);
         // Before the events can be seen: who sees one of them knows that its copies may be old.
         changes.learn(&numbers);
@@ -80,23 +92,8 @@ impl Filler {
         }
         while tail.newest() < head {
             let (after, up_to) = (events::number(tail.newest()), events::number(head));
-            let rows = connection
-                .query(
-                    "SELECT sequence, event_id, tenant_id, room_id, actor_id, type, at_ms, mentioned_actor_id, json
-                     FROM events WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence LIMIT $3",
-                    &[&after, &up_to, &MAX_EVENTS],
-                )
-                .await?;
-            let mut bytes = 0;
-            let mut batch = Vec::new();
-            for row in &rows {
-                let event = stored_event(row)?;
-                bytes += event.json.len();
-                batch.push(event);
-                if bytes > MAX_BYTES {
-                    break;
-                }
-            }
+            let rows = connection.query(NEXT, &[&after, &up_to, &MAX_EVENTS, &MAX_BYTES]).await?;
+            let batch = rows.iter().map(stored_event).collect::<Result<Vec<_>, _>>()?;
             if batch.is_empty() {
                 return Ok(());
             }

@@ -22,6 +22,8 @@ fn checksum(sql: &str) -> String {
 
 /// Brings the schema to this version, or, if it must not, checks that it is there.
 pub(super) async fn apply(client: &Client, lock_key: i64, may_change: bool) -> Result<(), MigrationError> {
+    // It takes as long as it takes, the wait for another node included.
+    client.batch_execute("SET statement_timeout = 0").await?;
     client.query("SELECT pg_advisory_lock($1)", &[&lock_key]).await?;
     let applied = apply_locked(client, may_change).await;
     client.query("SELECT pg_advisory_unlock($1)", &[&lock_key]).await?;

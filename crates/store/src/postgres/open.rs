@@ -1,6 +1,6 @@
 //! Connecting to PostgreSQL: by its URL, with or without TLS, patiently at the start and after a failure.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error as _, io, sync::Arc, time::Duration};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use rustls::{
@@ -9,7 +9,7 @@ use rustls::{
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_postgres::{Client, Config, Error, Socket, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -20,11 +20,15 @@ const ATTEMPTS: usize = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// How long a transaction that nobody works on may hold its locks: a node that was cut off must not stop the others.
 const IDLE_IN_TRANSACTION_MS: u64 = 5_000;
-/// How long a statement may take.
-const STATEMENT_MS: u64 = 30_000;
-const STATEMENT_TIMEOUT: Duration = Duration::from_millis(STATEMENT_MS);
+/// How long one waits for a connection, and for what is done on it; longer than another node's transaction may stand still.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The pauses before what was lost with its connection is tried again; and for how long one goes on trying. A restart of the
+/// database takes about as long.
+const PAUSES: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(500)];
+const TRYING: Duration = Duration::from_secs(1);
 
 /// What comes on a connection unasked.
 pub(super) type Messages =
@@ -50,8 +54,8 @@ pub struct PostgresOptions {
 /// What could not be read, or was not understood.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
-    /// The database did not answer.
-    #[error(transparent)]
+    /// The database did not do it.
+    #[error("{}", with_causes(.0))]
     Database(#[from] Error),
     /// There was no connection to ask on.
     #[error("PostgreSQL cannot be reached: {0}")]
@@ -59,6 +63,59 @@ pub(super) enum Unreadable {
     /// The answer is nothing that any version wrote.
     #[error("the store holds {0}")]
     Content(String),
+}
+
+impl Unreadable {
+    /// Whether another connection may do better: this one is gone, or leads to a database that goes down, comes up, or is a
+    /// standby that may be written to no more, or not yet.
+    pub(super) fn is_lost(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Content(_) => false,
+            Self::Database(error) => match error.code() {
+                Some(code) => {
+                    let code = code.code();
+                    code.starts_with("08") || code.starts_with("57P") || code == "25006"
+                }
+                None => error.is_closed() || error.source().is_some_and(|cause| cause.is::<io::Error>()),
+            },
+        }
+    }
+}
+
+/// Attempts at what can be tried again, a bounded number of them.
+pub(super) struct Attempts {
+    began: Instant,
+    pauses: std::array::IntoIter<Duration, 3>,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self { began: Instant::now(), pauses: PAUSES.into_iter() }
+    }
+}
+
+impl Attempts {
+    /// Whether to try again after this error; after a pause.
+    pub(super) async fn goes_on(&mut self, error: &Unreadable) -> bool {
+        if !error.is_lost() || self.began.elapsed() > TRYING {
+            return false;
+        }
+        let Some(pause) = self.pauses.next() else { return false };
+        sleep(pause).await;
+        true
+    }
+}
+
+/// The error and what caused it: that of the driver alone says little.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut why = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        why = format!("{why}: {error}");
+        cause = error.source();
+    }
+    why
 }
 
 /// Where the database is.
@@ -90,7 +147,8 @@ impl Address {
             .tcp_user_timeout(CONNECT_TIMEOUT * 2)
             .keepalives_idle(CONNECT_TIMEOUT * 2)
             .options(format!(
-                "-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS} -c statement_timeout={STATEMENT_MS}"
+                "-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS} -c statement_timeout={}",
+                PATIENCE.as_millis()
             ));
         Ok(Self { config, tls: MakeRustlsConnect::new(tls(verifies)?) })
     }
@@ -102,7 +160,7 @@ impl Address {
         Pool::builder(manager)
             .max_size(most)
             .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(STATEMENT_TIMEOUT))
+            .wait_timeout(Some(PATIENCE))
             .create_timeout(Some(CONNECT_TIMEOUT))
             .build()
             .expect("a pool with timeouts has a runtime")

@@ -11,7 +11,13 @@ use deadpool_postgres::Pool;
 use uuid::Uuid;
 
 use super::{
-    connection::Connection, events, listen::Filler, open::Unreadable, records, schema::Schema, traces,
+    connection::Connection,
+    events,
+    listen::Filler,
+    open::{Attempts, Unreadable},
+    records,
+    schema::Schema,
+    traces,
 };
 use crate::{
     event_query::{EventPage, EventQuery, LoggedEvent},
@@ -26,26 +32,44 @@ pub(crate) struct PostgresReads {
 }
 
 /// The reason goes to the process's log.
-fn logged(error: impl Into<Unreadable>) -> ReadError {
-    tracing::error!(error = %error.into(), "a read failed");
+fn logged(error: Unreadable) -> ReadError {
+    tracing::error!(%error, "a read failed");
     ReadError
 }
 
-impl PostgresReads {
-    async fn connection(&self) -> Result<Connection, ReadError> {
-        Connection::of(&self.pool, &self.schema).await.map_err(logged)
-    }
+/// Asks a question; again if the answer was lost with its connection, as all are when the database restarts. (A function that
+/// takes the question would make futures that cannot be sent.)
+macro_rules! ask {
+    ($reads:expr, |$connection:ident| $question:expr) => {{
+        let mut attempts = Attempts::default();
+        loop {
+            let answered = match Connection::of(&$reads.pool, &$reads.schema).await {
+                Err(error) => Err(error),
+                Ok(held) => {
+                    let $connection = &held;
+                    let answered = held.in_time(async { Ok($question?) }).await;
+                    held.settle(answered)
+                }
+            };
+            match answered {
+                Err(error) if attempts.goes_on(&error).await => {}
+                answered => break answered.map_err(logged),
+            }
+        }
+    }};
+}
 
+impl PostgresReads {
     pub(crate) async fn catch_up(&self) -> Result<(), ReadError> {
         self.filler.try_fill().await.map_err(logged)
     }
 
     pub(crate) async fn events(&self, query: &EventQuery) -> Result<EventPage, ReadError> {
-        events::read(&self.connection().await?, query).await.map_err(logged)
+        ask!(self, |connection| events::read(connection, query).await)
     }
 
     pub(crate) async fn sequence_of(&self, event_id: Uuid) -> Result<Option<Sequence>, ReadError> {
-        events::sequence_of(&self.connection().await?, event_id).await.map_err(logged)
+        ask!(self, |connection| events::sequence_of(connection, event_id).await)
     }
 
     pub(crate) async fn before_newest(
@@ -54,7 +78,7 @@ impl PostgresReads {
         room: &RoomId,
         count: u32,
     ) -> Result<Sequence, ReadError> {
-        events::before_newest(&self.connection().await?, tenant, room, count).await.map_err(logged)
+        ask!(self, |connection| events::before_newest(connection, tenant, room, count).await)
     }
 
     pub(crate) async fn events_at(
@@ -62,7 +86,7 @@ impl PostgresReads {
         places: &[Sequence],
         max_bytes: usize,
     ) -> Result<Vec<LoggedEvent>, ReadError> {
-        events::at(&self.connection().await?, places, max_bytes).await.map_err(logged)
+        ask!(self, |connection| events::at(connection, places, max_bytes).await)
     }
 
     pub(crate) async fn get_all(
@@ -70,7 +94,7 @@ impl PostgresReads {
         table: &'static Table,
         keys: Vec<Key>,
     ) -> Result<Vec<Option<StoredRecord>>, ReadError> {
-        records::get_all(&self.connection().await?, table, &keys).await.map_err(logged)
+        ask!(self, |connection| records::get_all(connection, table, &keys).await)
     }
 
     pub(crate) async fn find_within(
@@ -78,7 +102,7 @@ impl PostgresReads {
         find: &Find,
         max_bytes: usize,
     ) -> Result<(Vec<StoredRecord>, bool), ReadError> {
-        records::find_within(&self.connection().await?, find, max_bytes).await.map_err(logged)
+        ask!(self, |connection| records::find_within(connection, find, max_bytes).await)
     }
 
     pub(crate) async fn get(
@@ -86,11 +110,11 @@ impl PostgresReads {
         table: &'static Table,
         key: Key,
     ) -> Result<Option<StoredRecord>, ReadError> {
-        records::get(&self.connection().await?, table, key).await.map_err(logged)
+        ask!(self, |connection| records::get(connection, table, key.clone()).await)
     }
 
     pub(crate) async fn find(&self, find: &Find) -> Result<Vec<StoredRecord>, ReadError> {
-        records::find(&self.connection().await?, find).await.map_err(logged)
+        ask!(self, |connection| records::find(connection, find).await)
     }
 
     pub(crate) async fn trace(
@@ -98,6 +122,6 @@ impl PostgresReads {
         correlation_id: &CorrelationId,
         tenant: Option<&TenantId>,
     ) -> Result<Option<Trace>, ReadError> {
-        traces::read(&self.connection().await?, correlation_id, tenant).await.map_err(logged)
+        ask!(self, |connection| traces::read(connection, correlation_id, tenant).await)
     }
 }

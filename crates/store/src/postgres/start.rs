@@ -15,7 +15,7 @@ use super::{
     events::Standing,
     listen::{Filler, Listener, Shared},
     migrations::{self, MigrationError},
-    open::{self, Address, PostgresOptions},
+    open::{self, Address, PostgresOptions, with_causes},
     reads::PostgresReads,
     schema::Schema,
     writer::Writer,
@@ -47,15 +47,8 @@ struct Ready {
     shared: Arc<Shared>,
 }
 
-/// The error and what caused it: that of the driver alone says little.
 fn unfit(error: impl std::error::Error) -> OpenError {
-    let mut why = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        why = format!("{why}: {error}");
-        cause = error.source();
-    }
-    OpenError::Database(why)
+    OpenError::Database(with_causes(&error))
 }
 
 /// Connects, checks or makes the schema, and reads the head of the log.
@@ -70,7 +63,7 @@ async fn prepare(
     let migrated = migrations::apply(&client, options.migration_lock_key, options.auto_migrate).await;
     migrated.map_err(|error: MigrationError| unfit(error))?;
     let schema = Arc::new(Schema::read(&client).await.map_err(unfit)?);
-    let connection = Connection { client, schema: Arc::clone(&schema) };
+    let connection = Connection::new(client, Arc::clone(&schema));
     let Standing { head, numbers, now } = Standing::read(&connection).await.map_err(unfit)?;
     clock.learn(now);
     changes.learn(&numbers);

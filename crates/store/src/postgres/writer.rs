@@ -8,11 +8,15 @@ use tokio::sync::mpsc;
 use super::{
     database::{Database, Extra},
     listen::{Filler, Shared},
+    open::Unreadable,
 };
 use crate::{
     batch::{Batch, Task, TurnReport, tell},
     turn::{Context, Turn},
 };
+
+/// What those are told whose turn was not written.
+const UNAVAILABLE: &str = "the store cannot be written right now";
 
 /// The one that writes on this node.
 pub(crate) struct Writer {
@@ -29,11 +33,20 @@ impl Writer {
     pub(super) async fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
         while let Some(first) = tasks.recv().await {
             let batch = Batch::collect(first, &mut tasks);
-            self.turn(batch).await;
+            if self.turn(batch).await {
+                continue;
+            }
+            // There is no database to write to. Who came meanwhile has waited for the same; who comes now finds out anew.
+            while let Ok(task) = tasks.try_recv() {
+                let late = Batch::collect(task, &mut tasks);
+                Turn::collect(&mut self.context, late.jobs).0.fail(UNAVAILABLE);
+                tell(late.probes.into_iter().chain(late.purges), false);
+            }
         }
     }
 
-    async fn turn(&mut self, batch: Batch) {
+    /// Writes a turn, and answers those who wait. False if there is no database to write it to.
+    async fn turn(&mut self, batch: Batch) -> bool {
         let Shared { tail, changes, clock } = self.shared.as_ref();
         let began = clock.stopwatch();
         let commands = batch.jobs.len();
@@ -43,11 +56,11 @@ impl Writer {
             Ok(committed) => committed,
             Err(error) => {
                 tracing::error!(%error, commands, "a turn could not be written");
-                turn.fail("the store cannot be written right now");
+                turn.fail(UNAVAILABLE);
                 tell(batch.probes.into_iter().chain(batch.purges), false);
                 let took = clock.stopwatch() - began;
                 (self.on_turn)(&TurnReport { commands, took, head: self.head, ..TurnReport::default() });
-                return;
+                return !matches!(error, Unreadable::Unreachable(_));
             }
         };
         let heads = (committed.before, turn.heads());
@@ -55,7 +68,10 @@ impl Writer {
         // Before its events can be seen: who sees one of them knows that its copies may be old.
         changes.learn(&committed.numbers);
         let (events, answers, inbox) = turn.commit();
-        let report = TurnReport::of(clock.as_ref(), began, commands, events.len(), inbox, heads);
+        let report = TurnReport {
+            round_trips: committed.round_trips,
+            ..TurnReport::of(clock.as_ref(), began, commands, events.len(), inbox, heads)
+        };
         // Counted before it is answered: whoever asks for metrics after an answer finds its turn in them.
         (self.on_turn)(&report);
         if !tail.publish(events) {
@@ -68,5 +84,6 @@ impl Writer {
         }
         tell(batch.probes, true);
         tell(batch.purges, committed.more);
+        true
     }
 }

@@ -26,6 +26,7 @@ mod records;
 mod records_model;
 #[path = "../suite/reopen.rs"]
 mod reopen;
+mod round_trips;
 #[path = "../suite/sight.rs"]
 mod sight;
 #[path = "../suite/sight_rules.rs"]

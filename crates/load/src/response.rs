@@ -28,6 +28,7 @@ pub struct ResponseReader {
     chunks: ChunkedDecoder,
     chunks_read_to: usize,
     chunked_body: Vec<u8>,
+    is_complete: bool,
 }
 
 impl Default for ResponseReader {
@@ -39,6 +40,7 @@ impl Default for ResponseReader {
             chunks: ChunkedDecoder::default(),
             chunks_read_to: 0,
             chunked_body: Vec::new(),
+            is_complete: false,
         }
     }
 }
@@ -51,6 +53,25 @@ impl ResponseReader {
         self.chunks = ChunkedDecoder::default();
         self.chunks_read_to = 0;
         self.chunked_body.clear();
+        self.is_complete = false;
+    }
+
+    /// The response's head, once it is there.
+    #[must_use]
+    pub fn head(&self) -> Option<Head> {
+        self.head
+    }
+
+    /// Whether nothing of a response has come yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    /// Whether the response is all there.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
     }
 
     /// The room to read into; never empty.
@@ -61,11 +82,11 @@ impl ResponseReader {
         &mut self.buffer[self.filled..]
     }
 
-    /// Takes note that `count` bytes were read into [`Self::room`]; true when the response is complete.
+    /// Takes note that `count` bytes were read into [`Self::room`].
     ///
     /// # Errors
     /// A [`ProtocolError`] when the bytes are not the one response that was asked for.
-    pub fn advance(&mut self, count: usize) -> Result<bool, ProtocolError> {
+    pub fn advance(&mut self, count: usize) -> Result<(), ProtocolError> {
         self.filled += count;
         if self.filled > MAX_RESPONSE_BYTES {
             return Err(ProtocolError::TooLong);
@@ -75,15 +96,24 @@ impl ResponseReader {
             self.chunks_read_to = self.head.map_or(0, |head| head.length);
         }
         let Some(head) = self.head else {
-            return Ok(false);
+            return Ok(());
         };
         let end = match head.framing {
             Framing::Length(length) => head.length + length,
             Framing::Chunked if self.advance_chunks()? => self.chunks_read_to,
-            Framing::Chunked => return Ok(false),
-            Framing::UntilClose => return Err(ProtocolError::Unframed),
+            Framing::Chunked | Framing::UntilClose => return Ok(()),
         };
-        if self.filled > end { Err(ProtocolError::Surplus) } else { Ok(self.filled == end) }
+        self.is_complete = self.filled == end;
+        if self.filled > end { Err(ProtocolError::Surplus) } else { Ok(()) }
+    }
+
+    /// Takes note that the server closed the connection, which ends some responses.
+    ///
+    /// # Errors
+    /// [`ProtocolError::Closed`] when this one is cut off by it.
+    pub fn close(&mut self) -> Result<(), ProtocolError> {
+        self.is_complete |= self.head.is_some_and(|head| head.framing == Framing::UntilClose);
+        if self.is_complete { Ok(()) } else { Err(ProtocolError::Closed) }
     }
 
     /// Decodes what is there of a chunked body; true at its end.
@@ -96,16 +126,17 @@ impl ResponseReader {
         Ok(self.chunks.is_done())
     }
 
-    /// The response that [`Self::advance`] found complete.
+    /// The response, once it is complete.
     ///
     /// # Panics
-    /// When no response is complete.
+    /// When it has no head yet.
     #[must_use]
     pub fn response(&self) -> Response<'_> {
         let head = self.head.expect("a complete response has a head");
         let body = match head.framing {
             Framing::Length(length) => &self.buffer[head.length..head.length + length],
-            Framing::Chunked | Framing::UntilClose => &self.chunked_body,
+            Framing::Chunked => &self.chunked_body,
+            Framing::UntilClose => &self.buffer[head.length..self.filled],
         };
         Response { status: head.status, body }
     }
@@ -121,7 +152,8 @@ mod tests {
         reader.restart();
         for (number, read) in reads.iter().enumerate() {
             reader.room()[..read.len()].copy_from_slice(read);
-            assert_eq!(reader.advance(read.len())?, number + 1 == reads.len());
+            reader.advance(read.len())?;
+            assert_eq!(reader.is_complete(), number + 1 == reads.len());
         }
         let response = reader.response();
         Ok((response.status, response.body.to_vec()))
@@ -168,13 +200,29 @@ mod tests {
     }
 
     #[test]
+    fn only_a_response_without_framing_ends_with_the_connection() {
+        let cases = [
+            ("HTTP/1.1 200 OK\r\n\r\nuntil close", Some("until close")),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\ncut", None),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\ncut\r\n", None),
+            ("HTTP/1.1 200", None),
+        ];
+        for (wire, body) in cases {
+            let mut reader = ResponseReader::default();
+            reader.room()[..wire.len()].copy_from_slice(wire.as_bytes());
+            reader.advance(wire.len()).unwrap();
+            let whole = reader.close().is_ok().then(|| reader.response().body);
+            assert_eq!(whole, body.map(str::as_bytes), "{wire:?}");
+        }
+    }
+
+    #[test]
     fn what_is_not_one_response_is_refused() {
         let cases = [
             "SSH-2.0-OpenSSH\r\n\r\n",
             "HTTP/1.1 2xx OK\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n",
-            "HTTP/1.1 200 OK\r\n\r\nuntil close",
             "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nab",
         ];
         for wire in cases {

@@ -3,45 +3,56 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::target::Target;
+
 /// Characters of an idempotency key: a UUID's.
 const KEY_LENGTH: usize = 36;
 /// Where a UUID has its hyphens.
 const KEY_HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
-/// The bytes of a GET request.
-#[must_use]
-pub fn get(path: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: */*\r\n\r\n").into_bytes()
-}
-
 /// The bytes of one `POST /v1/commands/say`. Room, actor, text and key keep their lengths.
 #[derive(Clone, Debug)]
 pub struct SayRequest {
     bytes: Vec<u8>,
+    seed: u64,
     key: Range<usize>,
     room: Range<usize>,
     actor: Range<usize>,
     text: Range<usize>,
 }
 
+/// Who says what, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Say<'a> {
+    /// The tenant.
+    pub tenant: &'a str,
+    /// The room.
+    pub room: &'a str,
+    /// Who says it.
+    pub actor: &'a str,
+    /// What.
+    pub text: &'a str,
+}
+
 impl SayRequest {
-    /// A say of `actor` in `room`. None of the three may need escaping in JSON.
+    /// This say, to this server. Requests with other seeds have other keys.
     #[must_use]
-    pub fn new(room: &str, actor: &str, text: &str) -> Self {
+    pub fn new(target: &Target, say: Say<'_>, seed: u64) -> Self {
         let mut body = String::new();
-        let room = appended(&mut body, r#"{"tenantId":"default","roomId":""#, room);
-        let actor = appended(&mut body, r#"","actorId":""#, actor);
-        let text = appended(&mut body, r#"","text":""#, text);
+        let _ = appended(&mut body, r#"{"tenantId":""#, &in_json(say.tenant));
+        let room = appended(&mut body, r#"","roomId":""#, &in_json(say.room));
+        let actor = appended(&mut body, r#"","actorId":""#, &in_json(say.actor));
+        let text = appended(&mut body, r#"","text":""#, &in_json(say.text));
         body.push_str("\"}");
 
-        let mut head = String::from("POST /v1/commands/say HTTP/1.1\r\nhost: 127.0.0.1\r\n");
+        let mut head = target.request_head("POST", "/v1/commands/say");
         head.push_str("content-type: application/json\r\n");
         let key = appended(&mut head, "idempotency-key: ", &"-".repeat(KEY_LENGTH));
         head.push_str(&format!("\r\ncontent-length: {}\r\n\r\n", body.len()));
         let in_body = |range: Range<usize>| range.start + head.len()..range.end + head.len();
         let (room, actor, text) = (in_body(room), in_body(actor), in_body(text));
         head.push_str(&body);
-        Self { bytes: head.into_bytes(), key, room, actor, text }
+        Self { bytes: head.into_bytes(), seed, key, room, actor, text }
     }
 
     /// What goes over the wire.
@@ -53,7 +64,7 @@ impl SayRequest {
     /// Sets the idempotency key to the one that belongs to `number`; other numbers have other keys.
     pub fn set_key(&mut self, number: u64) {
         let scrambled = scramble(number);
-        let digits = (u128::from(scrambled) << 64) | u128::from(scramble(scrambled));
+        let digits = (u128::from(scrambled) << 64) | u128::from(scramble(scrambled ^ self.seed));
         let mut shift = 128;
         for (at, byte) in self.bytes[self.key.clone()].iter_mut().enumerate() {
             if !KEY_HYPHENS.contains(&at) {
@@ -79,6 +90,12 @@ impl SayRequest {
     }
 }
 
+/// A text as it stands between the quotes of a JSON string.
+fn in_json(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
 /// Appends both and gives the place of the second.
 fn appended(text: &mut String, before: &str, value: &str) -> Range<usize> {
     text.push_str(before);
@@ -97,7 +114,8 @@ pub fn write_decimal(digits: &mut [u8], mut value: u64) {
 
 /// Spreads numbers over all of `u64`, one to one (the finaliser of SplitMix64), so that keys come
 /// in no order, as they do from real clients.
-pub(crate) fn scramble(number: u64) -> u64 {
+#[must_use]
+pub fn scramble(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -115,9 +133,15 @@ pub fn reserve_numbers() -> u64 {
 mod tests {
     use super::*;
 
+    fn request(seed: u64) -> SayRequest {
+        let target = Target::parse("http://cafe").unwrap();
+        let say = Say { tenant: "a \"b\"", room: "room-00", actor: "actor-000", text: "no. 000" };
+        SayRequest::new(&target, say, seed)
+    }
+
     #[test]
     fn a_patched_say_is_well_formed() {
-        let mut request = SayRequest::new("room-00", "actor-000", "no. 000");
+        let mut request = request(0);
         request.set_key(7);
         write_decimal(&mut request.room_mut()[5..], 42);
         write_decimal(&mut request.actor_mut()[6..], 7);
@@ -127,20 +151,21 @@ mod tests {
         assert!(head.contains(&format!("content-length: {}", body.len())));
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         let expected = serde_json::json!(
-            {"tenantId": "default", "roomId": "room-42", "actorId": "actor-007", "text": "no. 099"}
+            {"tenantId": "a \"b\"", "roomId": "room-42", "actorId": "actor-007", "text": "no. 099"}
         );
         assert_eq!(body, expected);
     }
 
     #[test]
     fn keys_differ_and_look_like_uuids() {
-        let mut request = SayRequest::new("r", "a", "t");
         let mut keys = std::collections::HashSet::new();
-        for number in 0..1000 {
-            request.set_key(number);
-            let key = std::str::from_utf8(&request.bytes[request.key.clone()]).unwrap().to_owned();
-            assert_eq!(key.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
-            assert!(keys.insert(key));
+        for mut request in [request(0), request(1)] {
+            for number in 0..1000 {
+                request.set_key(number);
+                let key = std::str::from_utf8(&request.bytes[request.key.clone()]).unwrap().to_owned();
+                assert_eq!(key.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+                assert!(keys.insert(key));
+            }
         }
     }
 }

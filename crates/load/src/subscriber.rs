@@ -3,25 +3,26 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, ready};
 
 use memchr::memmem;
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 use crate::http::{ProtocolError, parse_decimal};
 use crate::latency::Latencies;
-use crate::requests::get;
 use crate::script::TIME_DIGITS;
 use crate::sse::{Field, SseReader};
 use crate::stopwatch::Stopwatch;
+use crate::target::Target;
+use crate::transport::Transport;
 
 /// Bytes of one read. All subscribers of a thread share the buffer, so it stays in the CPU's cache.
 const READ_BYTES: usize = 128 * 1024;
+/// Bytes of one read while a stream begins.
+const BEGIN_BYTES: usize = 8 * 1024;
 /// Where a timed say's event has its time.
 const TIME_MARK: &[u8] = b"\"text\":\"t=";
 
@@ -94,18 +95,18 @@ pub struct Received {
     pub repeated: u64,
     /// Events whose id was smaller than that of the one before.
     pub out_of_order: u64,
-    /// From before a say was sent until its event was read; `None` if this subscriber does not time.
-    pub latencies: Option<Latencies>,
     /// Why the stream ended.
-    pub failure: Option<String>,
+    pub failure: Option<ProtocolError>,
+    /// From before a say was sent until its event was read; `None` if this subscriber does not time.
+    latencies: Option<Arc<Mutex<Latencies>>>,
     frame_id: Option<u64>,
 }
 
 impl Received {
-    /// Nothing yet, for a subscriber that times what it receives or does not.
+    /// Nothing yet, for a subscriber that adds how long each event took to these latencies, or does not.
     #[must_use]
-    pub fn nothing(is_timing: bool) -> Self {
-        Self { latencies: is_timing.then(Latencies::default), ..Self::default() }
+    pub fn nothing(latencies: Option<Arc<Mutex<Latencies>>>) -> Self {
+        Self { latencies, ..Self::default() }
     }
 
     fn take(&mut self, field: Field<'_>, now_us: u64, window: &SendWindow) {
@@ -113,10 +114,11 @@ impl Received {
             Field::Id(id) => self.frame_id = Some(id),
             Field::Event(name) => self.is_ready |= name == b"ready",
             Field::Data(data) => {
-                if let Some(latencies) = &mut self.latencies
+                if let Some(latencies) = &self.latencies
                     && let Some(sent_us) = sending_time_us(data)
                     && window.contains(sent_us)
                 {
+                    let mut latencies = latencies.lock().expect("no holder panics");
                     latencies.record_us(now_us.saturating_sub(sent_us));
                 }
             }
@@ -141,25 +143,50 @@ fn sending_time_us(data: &[u8]) -> Option<u64> {
 /// Subscribes to the stream at `path` and keeps `received` up to date until the stream ends, which
 /// it should not.
 pub async fn subscribe(
-    address: SocketAddr,
+    target: &Target,
     path: &str,
     stopwatch: Stopwatch,
     window: &SendWindow,
     received: &Mutex<Received>,
 ) {
-    let Err(error) = read_stream(address, path, stopwatch, window, received).await;
-    received.lock().expect("no holder panics").failure = Some(error.to_string());
+    let Err(error) = read_stream(target, path, stopwatch, window, received).await;
+    received.lock().expect("no holder panics").failure = Some(error);
+}
+
+/// Subscribes to the stream at `path`, and leaves as soon as the server has told that it is ready.
+///
+/// # Errors
+/// When the stream is refused, or ends before that.
+pub async fn wait_until_ready(target: &Target, path: &str) -> Result<(), ProtocolError> {
+    let mut stream = open(target, path).await?;
+    let mut reader = SseReader::default();
+    let mut buffer = vec![0; BEGIN_BYTES];
+    let mut is_ready = false;
+    while !is_ready {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            return Err(ProtocolError::Closed);
+        }
+        reader.feed(&buffer[..count], |field| is_ready |= field == Field::Event(b"ready"))?;
+    }
+    Ok(())
+}
+
+async fn open(target: &Target, path: &str) -> Result<Transport, ProtocolError> {
+    let mut stream = target.connect().await?;
+    let request = target.request_head("GET", path) + "accept: text/event-stream\r\n\r\n";
+    stream.write_all(request.as_bytes()).await?;
+    Ok(stream)
 }
 
 async fn read_stream(
-    address: SocketAddr,
+    target: &Target,
     path: &str,
     stopwatch: Stopwatch,
     window: &SendWindow,
     received: &Mutex<Received>,
 ) -> Result<Infallible, ProtocolError> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(&get(path)).await?;
+    let mut stream = open(target, path).await?;
     let mut reader = SseReader::default();
     loop {
         poll_fn(|context| {
@@ -201,11 +228,12 @@ mod tests {
     #[test]
     fn only_says_sent_in_the_window_are_timed() {
         let window = SendWindow::default();
-        let mut received = Received::nothing(true);
+        let latencies = Arc::new(Mutex::new(Latencies::default()));
+        let mut received = Received::nothing(Some(Arc::clone(&latencies)));
         let deliver = |received: &mut Received, text: &str, window: &SendWindow| {
             let data = format!(r#"{{"payload":{{"text":"{text}"}}}}"#);
             received.take(Field::Data(data.as_bytes()), 900, window);
-            received.latencies.as_ref().unwrap().count()
+            latencies.lock().unwrap().count()
         };
         assert_eq!(deliver(&mut received, "t=0000000000500 x", &window), 0);
         window.open(400);

@@ -62,13 +62,13 @@ impl SseReader {
                 return Ok(());
             };
             if head.status != 200 {
-                return Err(ProtocolError::NoStream(head.status));
+                return Err(ProtocolError::StreamRefused(head));
             }
             wire = &wire[head.length - before..];
             self.progress = match head.framing {
                 Framing::Chunked => Progress::Chunked(ChunkedDecoder::default()),
                 Framing::UntilClose => Progress::Plain,
-                Framing::Length(_) => return Err(ProtocolError::Unframed),
+                Framing::Length(_) => return Err(ProtocolError::NoStream),
             };
         }
         let Progress::Chunked(chunks) = &mut self.progress else {

@@ -20,12 +20,12 @@ pub enum ProtocolError {
     /// Head, body or line is longer than any that is expected.
     #[error("response too long")]
     TooLong,
-    /// The response says neither its length nor that it is chunked.
-    #[error("response without framing")]
-    Unframed,
+    /// A stream was answered with a body of a known length.
+    #[error("no stream: the response has a length")]
+    NoStream,
     /// A stream was answered with a status other than 200.
-    #[error("status {0} where a stream was expected")]
-    NoStream(u16),
+    #[error("status {} where a stream was expected", .0.status)]
+    StreamRefused(Head),
     /// An event's id is not a sequence.
     #[error("malformed event id")]
     EventId,
@@ -35,6 +35,9 @@ pub enum ProtocolError {
     /// The peer closed the connection.
     #[error("connection closed by the server")]
     Closed,
+    /// The answer did not come in time.
+    #[error("no answer in time")]
+    TimedOut,
     /// The transport failed.
     #[error(transparent)]
     Transport(#[from] std::io::Error),
@@ -60,6 +63,18 @@ pub struct Head {
     pub length: usize,
     /// How the body ends.
     pub framing: Framing,
+    /// The server closes the connection behind the response.
+    pub closes: bool,
+    /// How many requests the server allows in its window, if it says so (`x-ratelimit-limit`).
+    pub rate_limit: Option<u64>,
+}
+
+impl Head {
+    /// Whether the request succeeded.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
 }
 
 /// Parses a response's head off the front of `wire`; `None` if it is not all there yet.
@@ -71,7 +86,9 @@ pub fn parse_head(wire: &[u8]) -> Result<Option<Head>, ProtocolError> {
         return if wire.len() > MAX_HEAD_BYTES { Err(ProtocolError::TooLong) } else { Ok(None) };
     };
     let status = parse_status(wire)?;
-    let mut framing = Framing::UntilClose;
+    let mut framing = if matches!(status, 204 | 304) { Framing::Length(0) } else { Framing::UntilClose };
+    let mut closes = wire.starts_with(b"HTTP/1.0");
+    let mut rate_limit = None;
     let mut rest = &wire[..end + 2];
     while let Some(line_end) = memchr(b'\n', rest) {
         let line = &rest[..line_end];
@@ -83,9 +100,14 @@ pub fn parse_head(wire: &[u8]) -> Result<Option<Head>, ProtocolError> {
                 return Err(ProtocolError::Header);
             }
             framing = Framing::Chunked;
+        } else if let Some(value) = header_value(line, b"connection") {
+            closes = value.eq_ignore_ascii_case(b"close");
+        } else if let Some(value) = header_value(line, b"x-ratelimit-limit") {
+            rate_limit = parse_decimal(value).map(|limit| limit as u64);
         }
     }
-    Ok(Some(Head { status, length: end + 4, framing }))
+    closes |= framing == Framing::UntilClose;
+    Ok(Some(Head { status, length: end + 4, framing, closes, rate_limit }))
 }
 
 /// The status code of a line such as `HTTP/1.1 202 Accepted`.
@@ -133,7 +155,25 @@ mod tests {
         for (header, framing) in cases {
             let wire = format!("HTTP/1.1 200 OK\r\na: b\r\n{header}\r\n\r\nbody");
             let head = parse_head(wire.as_bytes()).unwrap().unwrap();
-            assert_eq!(head, Head { status: 200, length: wire.len() - 4, framing }, "{header}");
+            let closes = framing == Framing::UntilClose;
+            let expected = Head { status: 200, length: wire.len() - 4, framing, closes, rate_limit: None };
+            assert_eq!(head, expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_head_says_whether_the_connection_stays_and_how_many_requests_are_allowed() {
+        let cases = [
+            ("HTTP/1.1 429 Slow\r\nX-RateLimit-Limit: 120\r\ncontent-length: 0", false, Some(120)),
+            ("HTTP/1.1 200 OK\r\nConnection: Close\r\ncontent-length: 0", true, None),
+            ("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0", false, None),
+            ("HTTP/1.0 200 OK\r\ncontent-length: 0", true, None),
+            ("HTTP/1.1 204 Nothing", false, None),
+            ("HTTP/1.1 200 OK", true, None),
+        ];
+        for (wire, closes, rate_limit) in cases {
+            let head = parse_head(format!("{wire}\r\n\r\n").as_bytes()).unwrap().unwrap();
+            assert_eq!((head.closes, head.rate_limit), (closes, rate_limit), "{wire}");
         }
     }
 }

@@ -11,7 +11,10 @@ pub struct Stopwatch {
 impl Stopwatch {
     /// Starts at zero.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "a benchmark measures wall time; it has no engine clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what is measured is wall time; there is no engine clock here"
+    )]
     pub fn start() -> Self {
         Self { started: Instant::now() }
     }

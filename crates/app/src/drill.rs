@@ -1,0 +1,203 @@
+//! `agentcafe drill`: what to do when a release must be taken back, rehearsed on paper or against what runs.
+
+use std::{io::Write, time::Duration};
+
+use agentcafe_domain::time::{Clock, Timestamp};
+use agentcafe_engine::clock::SystemClock;
+use agentcafe_load::{
+    connection::Connection, http::ProtocolError, subscriber::wait_until_ready, target::Target,
+};
+use anyhow::{Context, anyhow, bail};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    cli::DrillOptions,
+    config::{DrillSettings, Environment},
+};
+
+/// The stream that must begin; nothing of the log is asked for.
+const STREAM: &str = "/v1/streams/market-events?cursor=latest";
+
+/// What is done before, during and after taking a release back, in this order.
+const STEPS: [(&str, &str); 4] = [
+    (
+        "capture_incident_context",
+        "Write down what is wrong since when, the versions that run, the newest sequence of the log (GET /v1/bootstrap: \
+         cursor), and save /healthz and /metrics of each process.",
+    ),
+    (
+        "prepare_write_safety",
+        "Pause what writes by itself: automations and agents, then webhook and reaction subscriptions that must not act \
+         meanwhile. Make a backup (agentcafe export) before any schema is changed back.",
+    ),
+    (
+        "rollback_order",
+        "Take back the public path first, then the API and the projector, and the automations last.",
+    ),
+    (
+        "post_rollback_validation",
+        "Validate health and the stream (agentcafe drill with ROLLBACK_DRILL_MODE=probe), then that the log goes on behind \
+         the sequence that was written down, then resume what was paused.",
+    ),
+];
+
+#[derive(Serialize)]
+struct Report<Check: Serialize> {
+    ok: bool,
+    mode: &'static str,
+    #[serde(rename = "executedAt")]
+    executed_at: Timestamp,
+    summary: String,
+    checks: Vec<Check>,
+    targets: Targets,
+}
+
+#[derive(Serialize)]
+struct Mistake {
+    ok: bool,
+    #[serde(rename = "executedAt")]
+    executed_at: Timestamp,
+    error: String,
+}
+
+#[derive(Serialize)]
+struct Targets {
+    world: Option<String>,
+    api: Option<String>,
+    realtime: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Step {
+    name: &'static str,
+    pass: bool,
+    notes: &'static str,
+}
+
+#[derive(Serialize)]
+struct Probe {
+    name: &'static str,
+    pass: bool,
+    status: Option<u16>,
+    error: Option<String>,
+}
+
+/// Rehearses, and prints what came of it.
+///
+/// # Errors
+/// When a setting cannot be used, or a probe fails.
+pub(crate) fn run(options: DrillOptions) -> anyhow::Result<()> {
+    let mut settings = DrillSettings::read(&Environment::of_process())?;
+    if let Some(mode) = options.mode {
+        settings.mode = mode.trim().to_lowercase();
+    }
+    let executed_at = SystemClock::start().now();
+    match settings.mode.as_str() {
+        "dry-run" => print(&dry_run(&settings, executed_at)),
+        "probe" => probe(&settings, executed_at),
+        other => {
+            let error = format!("{other:?} is no mode of the drill: it must be dry-run or probe");
+            print(&Mistake { ok: false, executed_at, error: error.clone() })?;
+            Err(anyhow!(error))
+        }
+    }
+}
+
+fn dry_run(settings: &DrillSettings, executed_at: Timestamp) -> Report<Step> {
+    let checks: Vec<_> = STEPS.map(|(name, notes)| Step { name, pass: true, notes }).into();
+    let summary = format!("{} steps to go through; nothing was contacted", checks.len());
+    Report { ok: true, mode: "dry-run", executed_at, summary, checks, targets: Targets::of(settings) }
+}
+
+fn probe(settings: &DrillSettings, executed_at: Timestamp) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let checks = runtime.block_on(probes(settings));
+    let passed = checks.iter().filter(|check| check.pass).count();
+    let ok = passed == checks.len() && !checks.is_empty();
+    let failed: Vec<_> = checks.iter().filter(|check| !check.pass).map(|check| check.name).collect();
+    let summary = if checks.is_empty() {
+        "there is nothing to probe".to_owned()
+    } else if failed.is_empty() {
+        format!("{passed} of {} probes pass", checks.len())
+    } else {
+        format!("{passed} of {} probes pass; not {}", checks.len(), failed.join(", "))
+    };
+    let targets = Targets::of(settings);
+    print(&Report { ok, mode: "probe", executed_at, summary: summary.clone(), checks, targets })?;
+    if ok { Ok(()) } else { bail!(summary) }
+}
+
+/// All probes, at the same time.
+async fn probes(settings: &DrillSettings) -> Vec<Probe> {
+    let DrillSettings { world, api, realtime, timeout, .. } = settings;
+    let (world, api_health, realtime, stream) = tokio::join!(
+        health("world_healthz", world.as_ref(), "/api/healthz", *timeout),
+        health("runtime_api_healthz", api.as_ref(), "/healthz", *timeout),
+        health("runtime_realtime_healthz", realtime.as_ref(), "/healthz", *timeout),
+        stream_ready("runtime_stream_ready", api.as_ref(), *timeout),
+    );
+    [world, api_health, realtime, stream].into_iter().flatten().collect()
+}
+
+/// 2xx, and if there is JSON, its `ok` is not false.
+async fn health(name: &'static str, target: Option<&Target>, path: &str, timeout: Duration) -> Option<Probe> {
+    let target = target?;
+    let answered = tokio::time::timeout(timeout, async {
+        let mut connection = Connection::open(target).await?;
+        connection.exchange(&target.get(path)).await?;
+        Ok::<_, ProtocolError>(connection)
+    });
+    Some(match answered.await.unwrap_or(Err(ProtocolError::TimedOut)) {
+        Err(error) => Probe { name, pass: false, status: None, error: Some(error.to_string()) },
+        Ok(connection) => {
+            let response = connection.response();
+            let says_not_ok =
+                serde_json::from_slice::<Value>(response.body).is_ok_and(|body| body["ok"] == false);
+            let error = match response.status {
+                200..300 if says_not_ok => Some("it says that it is not ok".to_owned()),
+                200..300 => None,
+                status => Some(explained(status, target)),
+            };
+            Probe { name, pass: error.is_none(), status: Some(response.status), error }
+        }
+    })
+}
+
+/// A stream begins: its `ready` comes.
+async fn stream_ready(name: &'static str, target: Option<&Target>, timeout: Duration) -> Option<Probe> {
+    let target = target?;
+    let ready = tokio::time::timeout(timeout, wait_until_ready(target, STREAM)).await;
+    Some(match ready.unwrap_or(Err(ProtocolError::TimedOut)) {
+        Ok(()) => Probe { name, pass: true, status: Some(200), error: None },
+        Err(ProtocolError::StreamRefused(head)) => Probe {
+            name,
+            pass: false,
+            status: Some(head.status),
+            error: Some(explained(head.status, target)),
+        },
+        Err(error) => Probe { name, pass: false, status: None, error: Some(error.to_string()) },
+    })
+}
+
+fn explained(status: u16, target: &Target) -> String {
+    match status {
+        401 if target.has_key() => "status 401: the key in ROLLBACK_API_KEY is not the server's".to_owned(),
+        401 => "status 401: set ROLLBACK_API_KEY".to_owned(),
+        429 => "status 429: refused by the server's rate limit, not by a fault".to_owned(),
+        _ => format!("status {status}"),
+    }
+}
+
+impl Targets {
+    fn of(settings: &DrillSettings) -> Self {
+        let shown = |target: &Option<Target>| target.as_ref().map(ToString::to_string);
+        Self { world: shown(&settings.world), api: shown(&settings.api), realtime: shown(&settings.realtime) }
+    }
+}
+
+fn print(report: &impl Serialize) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(report).context("the report cannot be written")? + "\n";
+    let mut output = std::io::stdout().lock();
+    output.write_all(json.as_bytes()).and_then(|()| output.flush()).context("the report cannot be written")
+}

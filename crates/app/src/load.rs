@@ -1,0 +1,242 @@
+//! `agentcafe load`: is a server fast and sound enough, and what does it bear?
+
+use std::{io::Write, time::Duration};
+
+use agentcafe_domain::{
+    command::IdSource,
+    ids::{RoomId, TenantId},
+    time::Clock,
+};
+use agentcafe_engine::clock::{RandomIds, SystemClock};
+use agentcafe_load::{
+    fanout::{Fanout, FanoutObjectives},
+    gate::Gate,
+    open_files::raise_open_files,
+    report::Verdict,
+    script::Crowd,
+    target::{Target, checked_path},
+    write::{WriteObjectives, Writes},
+};
+use anyhow::{Context, bail, ensure};
+use serde::Serialize;
+
+use crate::{
+    cli::load::{FanoutOptions, LoadMode, LoadOptions, WriteOptions},
+    config::{Environment, LoadSettings},
+};
+
+mod digest;
+mod screen;
+
+use screen::Screen;
+
+/// Files that are open beside the connections.
+const OTHER_FILES: u64 = 32;
+
+/// Loads, prints the report, and fails if what came of it is not good enough.
+///
+/// # Errors
+/// When a setting cannot be used, there is no server, or the gate does not pass.
+pub(crate) fn run(options: LoadOptions) -> anyhow::Result<()> {
+    let settings = LoadSettings::read(&Environment::of_process())?;
+    let load = Load::new(&options, settings)?;
+    let screen = Screen::new();
+    for name in &load.settings.unknown {
+        screen.note(&format!("{name} is set, but is no setting of agentcafe; see agentcafe load --help"));
+    }
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime =
+        runtime.worker_threads(usize::from(options.threads)).enable_all().build().context("no runtime")?;
+    runtime.block_on(load.run(options.mode.unwrap_or(LoadMode::Gate), &screen))
+}
+
+/// What is loaded, whatever the mode.
+struct Load {
+    settings: LoadSettings,
+    target: Target,
+    stream_target: Target,
+    threads: usize,
+}
+
+impl Load {
+    fn new(options: &LoadOptions, mut settings: LoadSettings) -> anyhow::Result<Self> {
+        if let Some(path) = &options.stream_path {
+            settings.stream_path = checked_path(path).context("--stream-path")?;
+        }
+        if let Some(duration_ms) = options.duration_ms {
+            settings.duration = Duration::from_millis(duration_ms);
+        }
+        let target_url = options.url.as_ref().unwrap_or(&settings.target_url);
+        let stream_url = options.stream_url.as_ref().or(settings.stream_url.as_ref());
+        let target = address(target_url, &settings, options).context("the server's address (--url)")?;
+        let stream_target = stream_url.map(|url| address(url, &settings, options)).transpose();
+        let stream_target = stream_target.context("the streams' address (--stream-url)")?;
+        let stream_target = stream_target.unwrap_or_else(|| target.clone());
+        Ok(Self { target, stream_target, threads: usize::from(options.threads), settings })
+    }
+
+    async fn run(self, mode: LoadMode, screen: &Screen) -> anyhow::Result<()> {
+        match mode {
+            LoadMode::Gate => self.gate(screen).await,
+            LoadMode::Write(options) => self.write(options, screen).await,
+            LoadMode::Fanout(options) => self.fanout(options, screen).await,
+        }
+    }
+
+    async fn gate(self, screen: &Screen) -> anyhow::Result<()> {
+        let Self { settings, target, stream_target, threads } = self;
+        allow_connections(settings.concurrency.max(settings.stream_fanout) as u64)?;
+        let gate = Gate {
+            target,
+            stream_target,
+            api_path: settings.api_path,
+            api_path_alt: settings.api_path_alt,
+            stream_path: settings.stream_path,
+            duration: settings.duration,
+            concurrency: settings.concurrency,
+            warmup_requests: settings.warmup_requests,
+            request_timeout: settings.request_timeout,
+            stream_fanout: settings.stream_fanout,
+            stream_timeout: settings.stream_timeout,
+            objectives: settings.objectives,
+            threads,
+        };
+        let report = gate.run(screen).await?;
+        screen.show_digest(&digest::of_gate(&report));
+        conclude(&report, &report.gate, &report.notes, screen)
+    }
+
+    async fn write(self, options: WriteOptions, screen: &Screen) -> anyhow::Result<()> {
+        allow_connections(options.connections)?;
+        let run = Run::begin();
+        let writes = Writes {
+            target: self.target,
+            crowd: Crowd {
+                tenant: tenant(&options.speech.tenant)?,
+                room: run.room,
+                rooms: options.rooms,
+                actors: options.actors,
+                seed: run.seed,
+            },
+            connections: options.connections,
+            rate: wished(options.rate),
+            duration: self.settings.duration,
+            request_timeout: timeout(options.speech.timeout_ms, &self.settings),
+            objectives: WriteObjectives {
+                error_rate_max: options
+                    .speech
+                    .max_error_rate
+                    .unwrap_or(self.settings.objectives.api_error_rate_max),
+                p99_ms: options.max_p99_ms,
+                per_second: options.min_per_second,
+            },
+            threads: self.threads,
+        };
+        let report = writes.run(screen).await?;
+        screen.show_digest(&digest::of_write(&report));
+        conclude(&report, &report.gate, &report.notes, screen)
+    }
+
+    async fn fanout(self, options: FanoutOptions, screen: &Screen) -> anyhow::Result<()> {
+        allow_connections(options.subscribers.saturating_add(options.connections))?;
+        let run = Run::begin();
+        let room = options.room.as_deref().map(RoomId::parse).transpose().map_err(anyhow::Error::msg)?;
+        let fanout = Fanout {
+            target: self.target,
+            stream_target: self.stream_target,
+            stream_path: self.settings.stream_path.clone(),
+            tenant: tenant(&options.speech.tenant)?,
+            room: room.map_or(run.room, |room| room.to_string()),
+            seed: run.seed,
+            subscribers: usize::try_from(options.subscribers).unwrap_or(usize::MAX),
+            connections: options.connections,
+            rate: wished(options.rate),
+            duration: self.settings.duration,
+            request_timeout: timeout(options.speech.timeout_ms, &self.settings),
+            settle_timeout: Duration::from_millis(options.settle_timeout_ms),
+            objectives: FanoutObjectives {
+                error_rate_max: options
+                    .speech
+                    .max_error_rate
+                    .unwrap_or(self.settings.objectives.api_error_rate_max),
+                p99_ms: options.max_p99_ms,
+                per_second: options.min_per_second,
+            },
+            threads: self.threads,
+        };
+        let report = fanout.run(screen).await?;
+        screen.show_digest(&digest::of_fanout(&report));
+        conclude(&report, &report.gate, &report.notes, screen)
+    }
+}
+
+/// What tells this run from others.
+struct Run {
+    room: String,
+    seed: u64,
+}
+
+impl Run {
+    fn begin() -> Self {
+        let id = RandomIds::new().fresh(SystemClock::start().now()).as_u128();
+        // The end of such an id is random.
+        Self { room: format!("load-{:08x}", id & 0xffff_ffff), seed: id as u64 }
+    }
+}
+
+fn address(url: &str, settings: &LoadSettings, options: &LoadOptions) -> anyhow::Result<Target> {
+    let mut target = Target::parse(url)?;
+    if let Some(key) = &settings.key {
+        target = target.with_key(key).context("the API key (LOAD_API_KEY)")?;
+    }
+    for header in &options.headers {
+        let (name, value) = header.split_once(':').context("--header must be like `name: value`")?;
+        target = target.with_header(name, value).context("--header")?;
+    }
+    Ok(target)
+}
+
+fn tenant(text: &str) -> anyhow::Result<String> {
+    TenantId::parse(text).map(|tenant| tenant.to_string()).map_err(anyhow::Error::msg)
+}
+
+fn timeout(wish_ms: Option<u64>, settings: &LoadSettings) -> Duration {
+    wish_ms.map_or(settings.request_timeout, Duration::from_millis)
+}
+
+/// 0 wishes for nothing.
+fn wished(rate: f64) -> Option<f64> {
+    (rate > 0.0).then_some(rate)
+}
+
+/// Makes sure that so many connections can be open at once.
+fn allow_connections(count: u64) -> anyhow::Result<()> {
+    let limit = raise_open_files().context("the limit of open files cannot be raised")?;
+    ensure!(
+        count.saturating_add(OTHER_FILES) <= limit,
+        "{count} connections are more than this process may have: it may open {limit} files (ulimit -n)"
+    );
+    Ok(())
+}
+
+/// Prints the report, and says what came of it.
+fn conclude(
+    report: &impl Serialize,
+    gate: &Verdict,
+    notes: &[String],
+    screen: &Screen,
+) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(report).context("the report cannot be written")? + "\n";
+    let mut output = std::io::stdout().lock();
+    output
+        .write_all(json.as_bytes())
+        .and_then(|()| output.flush())
+        .context("the report cannot be written")?;
+    for note in notes {
+        screen.note(note);
+    }
+    if gate.pass {
+        return Ok(());
+    }
+    bail!("not good enough: {}", gate.failed().join(", "))
+}

@@ -1,0 +1,159 @@
+//! The issue, "restart PostgreSQL under load": 503 meanwhile, nothing acknowledged is lost or doubled, keys replay, and it goes
+//! on by itself.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use agentcafe_testkit::{Client, End, Postgres, Server, eventually, json};
+use tokio::task::JoinSet;
+
+use crate::{
+    launch,
+    promise_load::{Said, assert_logged, head_of_log, say_again},
+    store_full::{assert_not_ready, assert_unavailable},
+    unwritable::say,
+};
+
+const SPEAKERS: usize = 16;
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Those who talk all the time, and what they have reached.
+struct Load {
+    speakers: JoinSet<Vec<Said>>,
+    acknowledged: Arc<AtomicUsize>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Load {
+    fn start(address: SocketAddr) -> Self {
+        let mut load = Self { speakers: JoinSet::new(), acknowledged: Arc::default(), ended: Arc::default() };
+        for speaker in 0..SPEAKERS {
+            let counts = (Arc::clone(&load.acknowledged), Arc::clone(&load.ended));
+            load.speakers.spawn(speak(address, speaker, counts));
+        }
+        load
+    }
+
+    /// Waits until so many more were accepted.
+    async fn goes_on(&self, more: usize) {
+        let enough = self.acknowledged.load(Ordering::SeqCst) + more;
+        let reached = async || (self.acknowledged.load(Ordering::SeqCst) >= enough).then_some(());
+        eventually("the load is accepted", DEADLINE, reached).await;
+    }
+
+    async fn end(self) -> Vec<Said> {
+        self.ended.store(true, Ordering::SeqCst);
+        self.speakers.join_all().await.into_iter().flatten().collect()
+    }
+}
+
+/// Says one thing after the other; what is refused with 503 once more at the end only, so that its key tells what became of it.
+async fn speak(
+    address: SocketAddr,
+    speaker: usize,
+    (acknowledged, ended): (Arc<AtomicUsize>, Arc<AtomicBool>),
+) -> Vec<Said> {
+    let client = Client::new(address);
+    let mut all = Vec::new();
+    while !ended.load(Ordering::SeqCst) {
+        let mut said = Said::new(speaker, &format!("{speaker}-{}", all.len()));
+        let answer = said.say(&client).await.expect("the server answers, whatever its database does");
+        all.push(said);
+        if answer.status == 202 {
+            acknowledged.fetch_add(1, Ordering::SeqCst);
+        } else {
+            assert_unavailable(&answer);
+        }
+    }
+    all
+}
+
+async fn on(postgres: &Postgres) -> Server {
+    launch().env("DATABASE_URL", postgres.database()).start().await
+}
+
+/// `pg_ctl restart`, fast and immediate, and `kill -9` of the whole server, several times under load: every answer is an
+/// acceptance or a 503 that says when to come back; the log holds each acceptance once, at the place it was given, and a
+/// stream that was open all the time tells every event once and in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarts_under_load_lose_and_double_nothing() {
+    let postgres = Postgres::start(true);
+    let server = on(&postgres).await;
+    let client = server.client();
+    let mut stream = client.stream("/v1/events/stream?cursor=0").await;
+    let load = Load::start(server.address());
+    for how in [End::Fast, End::Immediate, End::Kill, End::Fast, End::Kill, End::Immediate] {
+        load.goes_on(150).await;
+        postgres.end(how);
+        postgres.begin();
+    }
+    load.goes_on(150).await;
+    let all = load.end().await;
+    let ready = async || (client.get("/readyz").await.status == 200).then_some(());
+    eventually("ready again", DEADLINE, ready).await;
+    assert_logged(&client, &all).await;
+    for place in 1..=head_of_log(&client).await {
+        assert_eq!(
+            stream.next_event().await.id,
+            Some(place),
+            "the stream leaves an event out, or tells one twice"
+        );
+    }
+    let mut again = Vec::new();
+    for mut said in all {
+        if said.answer.is_none() {
+            assert_eq!(said.say(&client).await.expect("the server runs").status, 202);
+        }
+        again.push(said);
+    }
+    let again = say_again(&client, again).await;
+    assert_logged(&client, &again).await;
+}
+
+/// A database that is gone, and one that is there and says nothing: writes and reads are refused with 503, the server is not
+/// ready and says why, and alive all the same; when the database is back, so is the café, and what was refused has its effect
+/// once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_database_the_cafe_says_so() {
+    let postgres = Postgres::start(true);
+    let server = on(&postgres).await;
+    let client = server.client();
+    let stop: [(&str, fn(&Postgres), fn(&Postgres)); 3] = [
+        ("gone", |postgres| postgres.end(End::Fast), Postgres::begin),
+        ("frozen", Postgres::freeze, Postgres::thaw),
+        ("killed", |postgres| postgres.end(End::Kill), Postgres::begin),
+    ];
+    let mut texts = Vec::new();
+    for (name, stop, go_on) in stop {
+        let before = say(&client, &format!("before {name}")).await;
+        assert_eq!(before.status, 202, "{}", before.text);
+        stop(&postgres);
+        let asked: Vec<_> = (0..20).map(|_| format!("while {name}")).collect();
+        let mut asking = JoinSet::new();
+        for text in asked {
+            let client = client.clone();
+            asking.spawn(async move { assert_unavailable(&say(&client, &text).await) });
+        }
+        asking.join_all().await;
+        assert_not_ready(&client).await;
+        let read = client.get("/v1/inbox?actorId=Nova").await;
+        assert_unavailable(&read);
+        go_on(&postgres);
+        let ready = async || (client.get("/readyz").await.status == 200).then_some(());
+        eventually("ready again", DEADLINE, ready).await;
+        let after = say(&client, &format!("while {name}")).await;
+        assert_eq!(after.status, 202, "{}", after.text);
+        assert_eq!(say(&client, &format!("while {name}")).await.text, after.text);
+        texts.extend([json!(format!("before {name}")), json!(format!("while {name}"))]);
+    }
+    let log = client.get("/v1/events?types=conversation_message_posted&limit=100").await;
+    let said = log.data()["events"].as_array().expect("a list").clone();
+    let said: Vec<_> = said.iter().map(|event| event["payload"]["conversation"]["text"].clone()).collect();
+    assert_eq!(said, texts);
+}

@@ -1,0 +1,286 @@
+//! The server that is loaded: where it is, and what every request to it carries.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use url::{Host, Url};
+
+use crate::transport::Transport;
+
+/// The header that carries a key.
+const KEY_HEADER: &str = "x-api-key";
+
+/// Why a server cannot be spoken to as asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadTarget {
+    /// The address is not one.
+    #[error("the address must be like http://host:port or https://host")]
+    Address,
+    /// Credentials in an address would end up in reports and logs.
+    #[error("the address must not hold a user or a password")]
+    Credentials,
+    /// A header cannot be sent as it is.
+    #[error("a header must be one line of visible ASCII, as in `name: value`")]
+    Header,
+    /// A path cannot be requested as it is.
+    #[error("a path must begin with / and be visible ASCII, percent-encoded where needed")]
+    Path,
+    /// Encryption cannot be set up.
+    #[error("TLS cannot be used: {0}")]
+    Tls(String),
+}
+
+/// A server. Clones are cheap enough to give each connection one.
+#[derive(Clone)]
+pub struct Target {
+    shown: String,
+    host: String,
+    port: u16,
+    /// What stands before every path.
+    base: String,
+    /// The header lines that every request carries, each with its line end.
+    headers: String,
+    has_key: bool,
+    tls: Option<Tls>,
+}
+
+#[derive(Clone)]
+struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl fmt::Debug for Target {
+    /// Without the headers, which may hold a key.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Target({})", self.shown)
+    }
+}
+
+impl From<SocketAddr> for Target {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            shown: format!("http://{address}"),
+            host: address.ip().to_string(),
+            port: address.port(),
+            base: String::new(),
+            headers: format!("host: {address}\r\n"),
+            has_key: false,
+            tls: None,
+        }
+    }
+}
+
+impl Target {
+    /// The server at an address such as `http://127.0.0.1:3850` or `https://cafe.example/runtime`.
+    ///
+    /// # Errors
+    /// [`BadTarget`] says why the address cannot be used.
+    pub fn parse(address: &str) -> Result<Self, BadTarget> {
+        let url = Url::parse(address.trim()).map_err(|_| BadTarget::Address)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(BadTarget::Credentials);
+        }
+        let is_encrypted = match url.scheme() {
+            "http" => false,
+            "https" => true,
+            _ => return Err(BadTarget::Address),
+        };
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+            return Err(BadTarget::Address);
+        };
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(BadTarget::Address);
+        }
+        let authority = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_string(),
+        };
+        let base = url.path().trim_end_matches('/').to_owned();
+        let host = match host {
+            Host::Ipv6(address) => address.to_string(),
+            other => other.to_string(),
+        };
+        Ok(Self {
+            shown: format!("{}://{authority}{base}", url.scheme()),
+            tls: is_encrypted.then(|| Tls::for_host(&host)).transpose()?,
+            host,
+            port,
+            base,
+            headers: format!("host: {authority}\r\n"),
+            has_key: false,
+        })
+    }
+
+    /// Has every request carry this key, as the API asks for it.
+    ///
+    /// # Errors
+    /// [`BadTarget::Header`] if it cannot stand in a header.
+    pub fn with_key(mut self, key: &str) -> Result<Self, BadTarget> {
+        self = self.with_header(KEY_HEADER, key)?;
+        self.has_key = true;
+        Ok(self)
+    }
+
+    /// Has every request carry this header.
+    ///
+    /// # Errors
+    /// [`BadTarget::Header`] if it is none.
+    pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, BadTarget> {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let is_visible = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+        let (name, value) = (name.trim(), value.trim());
+        if name.is_empty() || !name.bytes().all(is_token) || !value.bytes().all(is_visible) {
+            return Err(BadTarget::Header);
+        }
+        self.headers.push_str(&format!("{name}: {value}\r\n"));
+        Ok(self)
+    }
+
+    /// Whether requests carry a key.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        self.has_key
+    }
+
+    /// What a request begins with: its first line, and the lines that every request carries.
+    #[must_use]
+    pub fn request_head(&self, method: &str, path: &str) -> String {
+        format!("{method} {}{path} HTTP/1.1\r\n{}", self.base, self.headers)
+    }
+
+    /// The bytes of a GET request.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Vec<u8> {
+        (self.request_head("GET", path) + "accept: */*\r\n\r\n").into_bytes()
+    }
+
+    /// Connects, with Nagle's algorithm off.
+    ///
+    /// # Errors
+    /// When the server does not take the connection, or is not who it should be.
+    pub async fn connect(&self) -> io::Result<Transport> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        stream.set_nodelay(true)?;
+        let Some(Tls { connector, name }) = &self.tls else {
+            return Ok(Transport::Plain(stream));
+        };
+        Ok(Transport::Encrypted(Box::new(connector.connect(name.clone(), stream).await?)))
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.shown)
+    }
+}
+
+impl Tls {
+    /// Encryption that believes whom this machine believes.
+    fn for_host(host: &str) -> Result<Self, BadTarget> {
+        let bad = |error: &dyn fmt::Display| BadTarget::Tls(error.to_string());
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| bad(&error))?;
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| bad(&error))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+    }
+}
+
+/// A path with its query, as it can be requested.
+///
+/// # Errors
+/// [`BadTarget::Path`] if it cannot.
+pub fn checked_path(path: &str) -> Result<String, BadTarget> {
+    let is_sound = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if is_sound { Ok(path.to_owned()) } else { Err(BadTarget::Path) }
+}
+
+/// A path as it may stand in a report: what looks like a credential in its query is left out.
+#[must_use]
+pub fn shown_path(path: &str) -> String {
+    let Some((path, query)) = path.split_once('?') else {
+        return path.to_owned();
+    };
+    let shown = query.split('&').map(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        let lower = name.to_ascii_lowercase();
+        let is_secret = ["key", "token", "secret", "password"].iter().any(|word| lower.contains(word));
+        if is_secret { format!("{name}=…") } else { pair.to_owned() }
+    });
+    format!("{path}?{}", shown.collect::<Vec<_>>().join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_say_what_the_address_says() {
+        let cases = [
+            ("http://127.0.0.1:3850", "GET /a?b=c HTTP/1.1", "host: 127.0.0.1:3850", "127.0.0.1", 3850),
+            ("http://cafe.example/", "GET /a?b=c HTTP/1.1", "host: cafe.example", "cafe.example", 80),
+            ("https://cafe.example/x/", "GET /x/a?b=c HTTP/1.1", "host: cafe.example", "cafe.example", 443),
+            (" http://[::1]:9 ", "GET /a?b=c HTTP/1.1", "host: [::1]:9", "::1", 9),
+        ];
+        for (address, first, host, name, port) in cases {
+            let target = Target::parse(address).unwrap();
+            let request = String::from_utf8(target.get("/a?b=c")).unwrap();
+            assert!(request.starts_with(&format!("{first}\r\n{host}\r\n")), "{request}");
+            assert!(request.ends_with("\r\n\r\n"), "{request}");
+            assert_eq!((target.host.as_str(), target.port), (name, port));
+        }
+    }
+
+    #[test]
+    fn addresses_that_are_none_are_refused() {
+        for address in ["", "cafe", "localhost:3850", "ftp://cafe", "http://", "http://cafe/?a=b"] {
+            assert_eq!(Target::parse(address).unwrap_err(), BadTarget::Address, "{address}");
+        }
+        assert_eq!(Target::parse("http://me:secret@cafe").unwrap_err(), BadTarget::Credentials);
+    }
+
+    #[test]
+    fn a_key_is_sent_and_never_shown() {
+        let target = Target::parse("http://cafe").unwrap().with_key(" s3cr3t\n").unwrap();
+        assert!(String::from_utf8(target.get("/")).unwrap().contains("\r\nx-api-key: s3cr3t\r\n"));
+        assert!(!format!("{target:?} {target}").contains("s3cr3t"));
+        for (name, value) in [("a b", "c"), ("", "c"), ("a", "b\r\nc: d"), ("a", "ü")] {
+            assert_eq!(target.clone().with_header(name, value).unwrap_err(), BadTarget::Header, "{name}");
+        }
+    }
+
+    #[test]
+    fn paths_are_what_can_be_sent() {
+        for path in ["/", "/v1/events?limit=5"] {
+            assert_eq!(checked_path(path).as_deref(), Ok(path));
+        }
+        for path in ["", "v1", "/a b", "/a\r\nb", "/ü", "/a#b"] {
+            assert_eq!(checked_path(path), Err(BadTarget::Path), "{path}");
+        }
+    }
+
+    #[test]
+    fn keys_in_paths_are_not_shown() {
+        let cases = [
+            ("/a", "/a"),
+            ("/a?limit=5", "/a?limit=5"),
+            ("/a?apiKey=s3cr3t&limit=5", "/a?apiKey=…&limit=5"),
+            ("/a?x=1&access_token=s3cr3t", "/a?x=1&access_token=…"),
+        ];
+        for (path, shown) in cases {
+            assert_eq!(shown_path(path), shown);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! A turn waits for its database as often with one command as with many.
+
+use agentcafe_domain::{conversation::Say, fields::Fields};
+use agentcafe_store::{Envelope, Failure};
+use serde_json::json;
+
+use crate::{
+    commands::{actor, envelope, keyed, together},
+    place::Place,
+};
+
+/// Somebody says something to two others, in one of the rooms, under a key.
+fn say(place: &Place, number: usize) -> Envelope {
+    let (room, speaker) = (format!("room-{}", number % 7), format!("speaker-{number}"));
+    let text = format!("{number} for @listener-{} and @Kai", number % 50);
+    let body = json!({ "roomId": room, "actorId": speaker, "text": text });
+    let fields = Fields::of_body(body.as_object().cloned().unwrap());
+    let say = Say::read(&fields, &place.rules).unwrap();
+    keyed(envelope(say), &actor(&room, &speaker), &format!("key-{number}"), &text)
+}
+
+/// The issue: "round trips per turn are constant". A say, as the API makes it, with what it reads, its events, its records, its
+/// inbox items, its key and its trace: 1 or 200 of them in a turn, for the first time or again, take two round trips, one that
+/// begins and reads and one that writes and commits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_takes_as_many_round_trips_with_many_commands() {
+    let place = Place::new();
+    let opened = place.open();
+    // Statements are prepared when a connection meets them first.
+    let both: Vec<Envelope> = [0, 1, 0].map(|number| say(&place, number)).into();
+    together(&place, &opened.store, both).await;
+    let mut next = 2;
+    for count in [1, 20, 200, 1, 200] {
+        let envelopes: Vec<Envelope> = (next..next + count).map(|number| say(&place, number)).collect();
+        // The next ones know the keys of half of these.
+        next += count.div_ceil(2);
+        let answers = together(&place, &opened.store, envelopes).await;
+        assert!(answers.iter().all(|answer| !matches!(answer, Err(Failure::Internal(_)))), "{answers:?}");
+        let turn = place.turns().into_iter().rfind(|turn| turn.commands == count && turn.events > 0);
+        let turn = turn.expect("a turn that wrote");
+        assert!(turn.committed && turn.events >= count / 2, "{turn:?}");
+        assert_eq!(turn.round_trips, 2, "{count} commands");
+    }
+    opened.close();
+}

@@ -1,0 +1,51 @@
+//! What the nodes of a server have counted, taken together as an operator's dashboard does.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::client::Client;
+
+/// The parts of the health document in which each node counts what it has done itself.
+const COUNTED: [&str; 3] = ["/reactions", "/webhooks", "/inboxProjector"];
+
+impl Client {
+    /// The health document: of several nodes that of one, with what all of them have counted.
+    pub async fn health(&self) -> Value {
+        let mut documents = self.everywhere("/healthz").await.into_iter().map(|answer| answer.json);
+        let mut together = documents.next().expect("there is a node");
+        for document in documents {
+            for part in COUNTED {
+                let (sum, more) = (together.pointer_mut(part), document.pointer(part));
+                add(sum.expect("a part of it"), more.expect("a part of it"));
+            }
+        }
+        together
+    }
+
+    /// The page of metrics: of several nodes, the sum of each sample.
+    pub async fn metrics(&self) -> String {
+        let mut pages = self.everywhere("/metrics").await.into_iter().map(|answer| answer.text).peekable();
+        let first = pages.next().expect("there is a node");
+        if pages.peek().is_none() {
+            return first;
+        }
+        let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+        for page in pages.chain([first]) {
+            for line in page.lines().filter(|line| !line.starts_with('#')) {
+                let (sample, value) = line.rsplit_once(' ').expect("a sample and its value");
+                *sums.entry(sample.to_owned()).or_default() += value.parse::<f64>().expect("a number");
+            }
+        }
+        sums.into_iter().map(|(sample, value)| format!("{sample} {value}\n")).collect()
+    }
+}
+
+/// Adds the numbers of an object to those of another. A position is no count: the earlier one stands.
+fn add(sum: &mut Value, more: &Value) {
+    let (Some(sum), Some(more)) = (sum.as_object_mut(), more.as_object()) else { return };
+    for (name, value) in sum {
+        let (Some(one), Some(other)) = (value.as_u64(), more[name].as_u64()) else { continue };
+        *value = if name == "cursor" { one.min(other) } else { one + other }.into();
+    }
+}
