@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use agentcafe_api::App;
 use agentcafe_dispatcher::{Courier, Outside, reactions, webhook};
+use agentcafe_domain::{command::IdSource, time::Clock};
 use agentcafe_engine::{
     Engine,
     clock::{RandomIds, SystemClock},
@@ -12,7 +13,7 @@ use agentcafe_engine::{
     sweeps, unread,
 };
 use agentcafe_keyspace::Link;
-use agentcafe_store::{Options, Place, Store};
+use agentcafe_store::{Options, Place, SharedWindows, Store};
 use anyhow::Context;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -35,13 +36,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new());
-    let redis = match &config.redis {
-        Some((url, keys)) => {
-            let link = Link::new(url, REDIS_PATIENCE).context("REDIS_URL")?;
-            Some(Redis::new(link, keys.clone(), metrics.redis.clone()))
-        }
-        None => None,
-    };
+    let redis = redis(&config, &metrics)?;
     let on_turn = {
         let (metrics, redis) = (Arc::clone(&metrics), redis.clone());
         Box::new(move |report: &agentcafe_store::TurnReport| {
@@ -51,13 +46,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             }
         })
     };
-    let (store, closing) = Store::open(Options {
+    let shared = redis.clone().map(|redis| redis as Arc<dyn SharedWindows>);
+    let options = Options {
         place: config.place.clone(),
         rules: config.rules.clone(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),
         on_turn,
-    })?;
+    };
+    let (store, closing) = Store::open_sharing(options, shared)?;
     metrics.log_head.set(store.tail().head().0);
     let courier = Arc::new(Courier::new(config.rules.webhooks, store.clock()));
     let outside = Outside::new(config.payment_provider.clone(), Arc::clone(&courier))
@@ -104,6 +101,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(move || closing.wait()).await?;
     tracing::info!("stopped; everything accepted is on disk");
     Ok(())
+}
+
+/// Redis, if it is to be used.
+fn redis(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Arc<Redis>>> {
+    let Some((url, keys)) = &config.redis else { return Ok(None) };
+    let link = Link::new(url, REDIS_PATIENCE).context("REDIS_URL")?;
+    let name = RandomIds::new().fresh(SystemClock::start().now()).to_string();
+    let (counted, rules) = (metrics.redis.clone(), &config.rules.moderation);
+    Ok(Some(Redis::new(link, keys.clone(), counted, rules, name)))
 }
 
 /// The realtime service in the same process, which follows the API like one of its own would.

@@ -1,10 +1,22 @@
 //! What nodes share through Redis, and how that stands.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use agentcafe_domain::ids::{ActorId, RoomId, TenantId};
+use agentcafe_domain::{
+    actor::ActorInRoom,
+    ids::{ActorId, RoomId, TenantId},
+    moderation::Past,
+    rules::ModerationRules,
+};
 pub use agentcafe_keyspace::LinkStatus;
-use agentcafe_keyspace::{Keys, Link, RoomName, unread};
+use agentcafe_keyspace::{Keys, Link, RoomName, unread, windows};
+use agentcafe_store::shared_windows::{Later, SharedWindows};
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
@@ -22,6 +34,11 @@ pub struct Redis {
     pub unread: UnreadCopies,
     /// What is counted.
     pub metrics: RedisMetrics,
+    /// How long what moderation remembers is kept.
+    remembered: Duration,
+    /// Tells what this node wrote from what others did.
+    name: String,
+    written: AtomicU64,
 }
 
 /// What is counted of Redis; zero where there is none.
@@ -53,9 +70,17 @@ impl RedisMetrics {
 }
 
 impl Redis {
-    /// Redis behind a link.
-    pub fn new(link: Arc<Link>, keys: Keys, metrics: RedisMetrics) -> Arc<Self> {
-        Arc::new(Self { link, keys, unread: UnreadCopies::default(), metrics })
+    /// Redis behind a link. Nodes that share it have different names.
+    pub fn new(
+        link: Arc<Link>,
+        keys: Keys,
+        metrics: RedisMetrics,
+        rules: &ModerationRules,
+        name: String,
+    ) -> Arc<Self> {
+        let remembered = Duration::from_millis(rules.remembered_ms().unsigned_abs());
+        let unread = UnreadCopies::default();
+        Arc::new(Self { link, keys, unread, metrics, remembered, name, written: AtomicU64::new(0) })
     }
 
     /// The copy of an actor's unread count in a room; none if Redis is away.
@@ -69,10 +94,37 @@ impl Redis {
         self.link.status()
     }
 
+    fn fresh_name(&self) -> String {
+        format!("{}-{}", self.name, self.written.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Brings the gauges up to date.
     pub(crate) fn measure(&self) {
         let status = self.link.status();
         self.metrics.connected.set(i64::from(status.connected));
         self.metrics.failures.set(i64::try_from(status.failures).unwrap_or(i64::MAX));
+    }
+}
+
+/// While Redis is away, what each node knows is what holds for it.
+impl SharedWindows for Redis {
+    fn load<'a>(&'a self, actors: &'a [ActorInRoom]) -> Later<'a, Option<Vec<Vec<Past>>>> {
+        Box::pin(async move {
+            let loaded = windows::load(&self.link, &self.keys, actors).await.ok();
+            if loaded.is_none() {
+                self.metrics.own_limits.inc();
+            }
+            loaded
+        })
+    }
+
+    fn save(&self, past: Vec<(ActorInRoom, Past)>) -> Later<'_, ()> {
+        Box::pin(async move {
+            let saved =
+                windows::save(&self.link, &self.keys, &past, self.remembered, || self.fresh_name()).await;
+            if let Err(away) = saved {
+                tracing::debug!(%away, "other nodes were not told what moderation remembers");
+            }
+        })
     }
 }

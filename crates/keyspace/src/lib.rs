@@ -9,6 +9,7 @@ pub mod projection;
 pub mod rate;
 pub mod stream;
 pub mod unread;
+pub mod windows;
 
 pub use keys::{Keys, RoomName};
 pub use link::{Away, BadUrl, Link, LinkStatus};

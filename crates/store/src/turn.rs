@@ -10,12 +10,13 @@ use std::{
 };
 
 use agentcafe_domain::{
+    actor::ActorInRoom,
     command::{Effects, Halt, Heads, IdSource, Loaded, Moment, Reply, Written},
     event::StoredEvent,
     idempotency::Hash,
     ids::CorrelationId,
     inbox::UnreadCount,
-    moderation::{Recorded, Windows},
+    moderation::{Past, Recorded, Windows},
     record::Query,
     refusal::Refusal,
     rules::Rules,
@@ -25,7 +26,10 @@ use agentcafe_domain::{
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::envelope::{Answer, Envelope, Failure, Request, TraceNote};
+use crate::{
+    envelope::{Answer, Envelope, Failure, Request, TraceNote},
+    shared_windows::SharedWindows,
+};
 
 /// How often a command may ask for more before it is given up as faulty.
 const MAX_READ_STAGES: usize = 4;
@@ -51,6 +55,8 @@ pub(crate) struct Context {
     pub(crate) rules: Rules,
     pub(crate) ids: Box<dyn IdSource>,
     pub(crate) windows: Windows,
+    /// Where other nodes are told of that past, if there are any.
+    pub(crate) shared: Option<Arc<dyn SharedWindows>>,
 }
 
 /// What a turn asks its database for.
@@ -278,6 +284,15 @@ impl<'c> Turn<'c> {
     /// The numbers given when this turn is committed.
     pub(crate) fn heads(&self) -> Heads {
         self.heads
+    }
+
+    /// What other nodes are to be told once this turn is committed.
+    pub(crate) fn remembered(&mut self) -> Vec<(ActorInRoom, Past)> {
+        if self.context.shared.is_none() || !self.context.rules.moderation.is_on() {
+            return Vec::new();
+        }
+        let done = self.recorded.iter().map(|recorded| recorded.told(self.now));
+        done.chain(self.context.windows.take_begun()).collect()
     }
 
     /// Hands over the committed events, the answers to be sent once they are published, and the inbox's times.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentcafe_testkit::{Client, Launch, Redis, Server, Value, eventually, json};
+use agentcafe_testkit::{Client, Launch, Postgres, Redis, Server, Value, eventually, json};
 
 use crate::launch;
 
@@ -173,4 +173,88 @@ async fn without_redis_a_node_has_limits_of_its_own() {
 async fn a_bad_url_stops_the_start() {
     let failed = launch().env("REDIS_URL", "s3cret@nowhere").try_start().await.unwrap_err();
     assert!(failed.log.contains("REDIS_URL") && !failed.log.contains("s3cret"), "{}", failed.log);
+}
+
+/// Two nodes of one café.
+async fn two_nodes(launch: &Launch) -> [Server; 2] {
+    let launch = launch.clone().env("DATABASE_URL", Postgres::shared().database());
+    [launch.clone().start().await, launch.start().await]
+}
+
+/// What becomes of a message on a node: nothing, or why not.
+async fn said(node: &Server, text: &str) -> Option<String> {
+    let body = json!({ "actorId": "Nova", "text": text });
+    let answer = node.client().act("/v1/commands/say", body).await;
+    answer.json["error"]["details"]["reasonCode"].as_str().map(str::to_owned)
+}
+
+/// RULINGS H4, issue 4: an actor has one past, whichever node it speaks to; a node that is new knows it too.
+#[tokio::test]
+async fn moderation_holds_for_all_nodes_together() {
+    let redis = Redis::start();
+    let limited = with(&redis)
+        .env("MOD_MAX_ACTIONS_PER_WINDOW", 6)
+        .env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 2)
+        .env("MOD_COOLDOWN_MS", 0);
+    let mut nodes = two_nodes(&limited).await;
+    for node in &nodes {
+        until_connected(node, true).await;
+    }
+    let [first, second] = &nodes;
+    assert_eq!(said(first, "same words").await, None);
+    assert_eq!(said(second, "Same  WORDS").await, None);
+    assert_eq!(said(first, "same words").await.as_deref(), Some("MOD_REPEAT_TEXT"));
+    assert_eq!(said(second, "same words").await.as_deref(), Some("MOD_REPEAT_TEXT"));
+    for number in 0..4 {
+        assert_eq!(said(&nodes[number % 2], &format!("word {number}")).await, None);
+    }
+    for node in &nodes {
+        assert_eq!(said(node, "one more").await.as_deref(), Some("MOD_RATE_LIMIT"));
+    }
+    nodes[1].restart().await;
+    until_connected(&nodes[1], true).await;
+    assert_eq!(said(&nodes[1], "one more").await.as_deref(), Some("MOD_RATE_LIMIT"), "after a restart");
+}
+
+/// CONTRACT 4.3: the interval and the cooldown, too.
+#[tokio::test]
+async fn intervals_and_cooldowns_hold_for_all_nodes_together() {
+    let redis = Redis::start();
+    let hasty = with(&redis).env("MOD_MIN_ACTION_INTERVAL_MS", 600_000);
+    let [first, second] = two_nodes(&hasty).await;
+    let sent = with(&redis)
+        .env("INBOX_REDIS_PREFIX", "quiet")
+        .env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 1)
+        .env("MOD_COOLDOWN_MS", 600_000);
+    let quiet = two_nodes(&sent).await;
+    for node in [&first, &second, &quiet[0], &quiet[1]] {
+        until_connected(node, true).await;
+    }
+    assert_eq!(said(&first, "a").await, None);
+    assert_eq!(said(&second, "b").await.as_deref(), Some("MOD_MIN_INTERVAL"));
+    assert_eq!(said(&quiet[0], "a").await, None);
+    assert_eq!(said(&quiet[1], "a").await.as_deref(), Some("MOD_REPEAT_TEXT"));
+    assert_eq!(said(&quiet[0], "b").await.as_deref(), Some("MOD_COOLDOWN"));
+}
+
+/// Issue 4: while Redis is away or hangs, each node goes on with what it knows, and loses none of it.
+#[tokio::test]
+async fn without_redis_moderation_goes_on() {
+    let mut redis = Redis::start();
+    let nodes = two_nodes(&with(&redis).env("MOD_MAX_ACTIONS_PER_WINDOW", 4)).await;
+    for node in &nodes {
+        until_connected(node, true).await;
+    }
+    assert_eq!(said(&nodes[0], "1").await, None);
+    assert_eq!(said(&nodes[1], "2").await, None);
+    redis.freeze();
+    assert_eq!(said(&nodes[0], "3").await, None, "which knows of 1");
+    assert_eq!(said(&nodes[1], "3").await, None, "which knows of 1 and 2");
+    redis.thaw();
+    redis.wipe();
+    for node in &nodes {
+        until_connected(node, true).await;
+    }
+    assert_eq!(said(&nodes[1], "4").await, None);
+    assert_eq!(said(&nodes[1], "5").await.as_deref(), Some("MOD_RATE_LIMIT"), "1, 2, 3 and 4");
 }
