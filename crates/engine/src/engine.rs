@@ -78,7 +78,8 @@ impl Engine {
     pub fn metrics_page(&self) -> String {
         // One that another node has taken over is not here any more.
         self.metrics.follower_lag.clear();
-        for (name, lag) in self.followers.lags(self.store.tail().head()) {
+        let webhooks = self.metrics.webhooks.lag.lock().map(|lag| ("webhooks", lag));
+        for (name, lag) in self.followers.lags(self.store.tail().head()).into_iter().chain(webhooks) {
             self.metrics.follower_lag.get_or_create(&FollowerLabel { name }).set(lag);
         }
         if let Some(redis) = &self.redis {
