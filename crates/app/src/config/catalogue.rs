@@ -217,6 +217,11 @@ const SETTINGS: &[Setting] = &[
         "500",
         "realtime: how many events of a room are kept in memory; at least 1; older ones are asked of Redis or the API",
     ),
+    setting(
+        &["REALTIME_MAX_ROOMS"],
+        "2000",
+        "realtime: how many rooms are kept in memory, those that were of use last; others are read again when they are asked for; at least 1",
+    ),
     setting(&["REALTIME_DEFAULT_TENANT_ID"], "default", "realtime: the tenant of clients that name none"),
     setting(&["REALTIME_MAX_CLIENTS"], "10000", "realtime: the most clients; past it 503; 0: no clients"),
     setting(

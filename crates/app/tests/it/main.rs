@@ -67,6 +67,8 @@ mod reaction_engine;
 mod reactions;
 mod read_gate;
 mod readme;
+mod realtime;
+mod realtime_promises;
 mod replay;
 mod replaying;
 mod rooms;
