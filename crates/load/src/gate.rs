@@ -20,9 +20,6 @@ use crate::subscriber::wait_until_ready;
 use crate::tally::Tally;
 use crate::target::{Target, shown_path};
 
-/// How long the last answers may take beyond the deadline that each of them has.
-const GRACE: Duration = Duration::from_secs(5);
-
 /// What is asked, of whom, and what is good enough.
 #[derive(Clone, Debug)]
 pub struct Gate {
@@ -184,8 +181,7 @@ impl Gate {
         let scripts = vec![script; self.concurrency];
         let run = Run::start(&self.target, control, Stopwatch::start(), manner, scripts);
         run.watch("asking the API", self.duration, onlooker).await;
-        run.control().finish();
-        run.join(self.request_timeout + GRACE).await
+        run.drain(self.request_timeout).await
     }
 
     async fn open_streams(&self, onlooker: &dyn Onlooker) -> Tally {

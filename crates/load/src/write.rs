@@ -15,9 +15,6 @@ use crate::script::{Crowd, SayScript};
 use crate::stopwatch::Stopwatch;
 use crate::target::Target;
 
-/// How long the last answers may take beyond the deadline that each of them has.
-const GRACE: Duration = Duration::from_secs(5);
-
 /// Who says what to whom, and what is good enough.
 #[derive(Clone, Debug)]
 pub struct Writes {
@@ -119,7 +116,7 @@ impl Writes {
         run.watch("saying", self.duration, onlooker).await;
         run.control().finish();
         let elapsed = stopwatch.elapsed();
-        let tally = run.join(self.request_timeout + GRACE).await?;
+        let tally = run.drain(self.request_timeout).await?;
         let generator = effort.so_far();
         let mut notes = Notes::default();
         notes.explain("commands", &tally.failures, self.target.has_key());
