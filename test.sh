@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 as_root() { [ "$(id -u)" = 0 ] || echo sudo; }
 
 missing=()
-for tool in cc curl jq python3; do
+for tool in cc curl jq openssl python3; do
     command -v "$tool" > /dev/null || missing+=("$tool")
 done
 if [ "${#missing[@]}" -gt 0 ]; then

@@ -23,6 +23,7 @@ mod private_tables;
 mod webhooks;
 
 pub(crate) use catalogue::{drill_help, help, load_help};
+pub(crate) use database::place;
 pub(crate) use load::{DrillSettings, LoadSettings};
 
 /// The most events that reactions are in progress for, whatever is set: a fraction of the commands that may wait.

@@ -42,6 +42,8 @@ mod permissions;
 mod pins;
 mod poll;
 mod postgres_faults;
+mod postgres_migrate;
+mod postgres_tls;
 mod presence;
 mod private_tables;
 mod private_work;

@@ -147,7 +147,7 @@ async fn driven<T>(
 impl Ears {
     /// Begins to listen: what is notified from now on is heard.
     async fn open(address: &Address) -> Result<Self, Unreadable> {
-        let (client, mut messages) = address.connect().await?;
+        let (client, mut messages) = address.connect("listens").await?;
         driven(&mut messages, client.batch_execute("LISTEN agentcafe_log")).await?;
         Ok(Self { client, messages })
     }
