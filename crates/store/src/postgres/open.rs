@@ -134,7 +134,7 @@ impl Address {
     pub(super) fn read(url: &str) -> Result<Self, String> {
         let (url, trust) = Trust::split_off(url)?;
         let mut config: Config =
-            url.parse().map_err(|error: Error| format!("the URL cannot be read: {error}"))?;
+            url.parse().map_err(|error: Error| format!("the URL cannot be read: {}", with_causes(&error)))?;
         config
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_user_timeout(CONNECT_TIMEOUT * 2)
