@@ -23,6 +23,18 @@ if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' > /dev/null; then
     $(as_root) apt-get install --yes --no-install-recommends postgresql
 fi
 
+# A Redis server, likewise.
+if ! command -v redis-server > /dev/null || ! command -v redis-cli > /dev/null; then
+    $(as_root) apt-get update
+    $(as_root) apt-get install --yes --no-install-recommends redis-server
+fi
+
+# A library that gives a process another time than the machine's.
+if ! compgen -G '/usr/lib/*/faketime/libfaketime.so.1' > /dev/null; then
+    $(as_root) apt-get update
+    $(as_root) apt-get install --yes --no-install-recommends libfaketime
+fi
+
 # Schemathesis, which the tests let loose on the OpenAPI document, in a place of its own.
 schemathesis_version=4.32.5
 target=${CARGO_TARGET_DIR:-target}

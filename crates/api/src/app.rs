@@ -7,9 +7,12 @@ use std::{
 
 use agentcafe_domain::{rules::Rules, time::Timestamp};
 use agentcafe_engine::{Engine, rate::RateLimiter};
+use agentcafe_http::{Door, Teller, Token};
 use bytes::Bytes;
 use ipnet::IpNet;
 use tokio::sync::{Mutex, Semaphore};
+
+use crate::router;
 
 /// The settings of the HTTP API.
 #[derive(Clone, Debug)]
@@ -36,8 +39,9 @@ pub struct Settings {
 pub struct App {
     pub(crate) engine: Arc<Engine>,
     pub(crate) settings: Settings,
-    pub(crate) limiter: RateLimiter,
+    pub(crate) door: Arc<Door>,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) teller: Teller,
     /// The document that describes the API, once somebody has asked for it: making it takes more memory than serving does.
     pub(crate) openapi: OnceLock<Bytes>,
     /// Held by whoever probes the store for writing.
@@ -49,8 +53,9 @@ impl App {
     /// The API on an engine.
     pub fn new(engine: Arc<Engine>, settings: Settings) -> Arc<Self> {
         Arc::new(Self {
-            limiter: RateLimiter::new(settings.rate_limit_per_min),
+            door: Arc::new(door(&engine, &settings)),
             streams: Arc::new(Semaphore::new(settings.stream_max_clients)),
+            teller: teller(&engine, &settings),
             openapi: OnceLock::new(),
             started_at: engine.now(),
             probing: Mutex::new(()),
@@ -62,5 +67,28 @@ impl App {
     /// The settings of the rules.
     pub(crate) fn rules(&self) -> &Rules {
         &self.engine.rules
+    }
+}
+
+fn teller(engine: &Engine, settings: &Settings) -> Teller {
+    Teller {
+        fanout: Arc::clone(&engine.fanout),
+        clock: Arc::clone(&engine.clock),
+        metrics: engine.metrics.http.clone(),
+        heartbeat: settings.stream_heartbeat,
+        stopping: engine.stopping.clone(),
+    }
+}
+
+fn door(engine: &Arc<Engine>, settings: &Settings) -> Door {
+    let ids = Arc::clone(engine);
+    Door {
+        routes: router::traits,
+        token: Token { wanted: settings.auth_token.clone(), query_param: settings.auth_query_param.clone() },
+        limiter: RateLimiter::new(settings.rate_limit_per_min),
+        trusted_proxies: settings.trusted_proxies.clone(),
+        clock: Arc::clone(&engine.clock),
+        fresh_id: Box::new(move || ids.fresh_id()),
+        metrics: engine.metrics.http.clone(),
     }
 }

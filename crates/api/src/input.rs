@@ -1,6 +1,6 @@
 //! What a request brings: query parameters, and for mutations a body, ids and a key.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
     actor::ActorInRoom,
@@ -12,23 +12,18 @@ use agentcafe_domain::{
     rules::Rules,
 };
 use agentcafe_engine::Mutation;
+use agentcafe_http::{RequestId, door::method_name, query};
 use agentcafe_store::Origin;
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request, rejection::BytesRejection},
-    http::{Method, Uri, request::Parts},
+    http::{Method, request::Parts},
     response::Response,
 };
-use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
-use crate::{
-    answer,
-    app::App,
-    front::{RequestId, method_name},
-    problem::Problem,
-};
+use crate::{answer, app::App, problem::Problem};
 
 /// The largest body, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
@@ -38,36 +33,6 @@ const BODY_PATIENCE: Duration = Duration::from_secs(30);
 const MAX_DEPTH: usize = 64;
 const CORRELATION_HEADER: &str = "x-correlation-id";
 const KEY_HEADER: &str = "idempotency-key";
-
-fn decoded(text: &str) -> Result<String, Refusal> {
-    let text = text.replace('+', " ");
-    let decoded = percent_decode_str(&text).decode_utf8().map_err(|_| {
-        Refusal::new(Code::Validation).saying("the query is not valid UTF-8").with("query", text.as_str())
-    })?;
-    if decoded.contains('\0') {
-        return Err(Refusal::new(Code::Validation).saying("the query contains a NUL character"));
-    }
-    Ok(decoded.into_owned())
-}
-
-fn query_pairs(uri: &Uri) -> impl Iterator<Item = (&str, &str)> {
-    let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-}
-
-/// The first value of a query parameter.
-pub(crate) fn query_value(uri: &Uri, name: &str) -> Option<String> {
-    let mut values = query_pairs(uri).filter(|(key, _)| decoded(key).is_ok_and(|key| key == name));
-    values.next().and_then(|(_, value)| decoded(value).ok())
-}
-
-fn query(uri: &Uri) -> Result<Fields, Refusal> {
-    let mut values = HashMap::new();
-    for (key, value) in query_pairs(uri) {
-        values.entry(decoded(key)?).or_insert(decoded(value)?);
-    }
-    Ok(Fields::of_query(values))
-}
 
 /// A read: the query parameters, and what all routes share.
 pub(crate) struct Asked {
@@ -79,7 +44,7 @@ impl FromRequestParts<Arc<App>> for Asked {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let query = query(&parts.uri)?;
+        let query = query::fields(&parts.uri)?;
         // What this client has just done, perhaps on another node, it must see.
         app.engine.store.catch_up().await?;
         Ok(Self { app: Arc::clone(app), query })
@@ -131,7 +96,7 @@ impl FromRequest<Arc<App>> for Sent {
         let key = header(&request, KEY_HEADER)?;
         let correlation_header = header(&request, CORRELATION_HEADER)?;
         let request_id = RequestId::of(request.extensions());
-        let (path, query) = (request.uri().path().to_owned(), query(request.uri())?);
+        let (path, query) = (request.uri().path().to_owned(), query::fields(request.uri())?);
         let method = method_name(request.method());
         // What comes with a DELETE is not read.
         let body =

@@ -2,20 +2,17 @@
 
 mod answer;
 mod app;
-mod auth;
-mod front;
+mod following;
 mod input;
 mod newest;
 mod openapi;
 mod paging;
-mod problem;
 mod readgate;
 mod route;
 mod router;
 mod routes;
-mod serve;
-mod sse;
 
 pub use app::{App, Settings};
 pub use router::router;
-pub use serve::serve;
+
+use agentcafe_http::problem;

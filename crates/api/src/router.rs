@@ -32,6 +32,7 @@ use agentcafe_domain::{
         subscribe::{Subscribe, SubscriptionSaved},
     },
 };
+use agentcafe_http::{RouteTraits, door};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -41,7 +42,6 @@ use axum::{
 
 use crate::{
     app::App,
-    front,
     input::MAX_BODY_BYTES,
     route::{Answer, Route, schema_of},
     routes::{
@@ -77,12 +77,10 @@ use crate::{
 
 const STREAM: &str = "/v1/streams/market-events";
 const STREAM_ALIAS: &str = "/v1/events/stream";
+const SOCKET: &str = "/v1/ws";
 const POLL: &str = "/v1/events/poll";
 /// Neither counted against the request limit nor, but for the last two, behind the token.
 const OPERATIONS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"];
-
-/// Stands for the template of a request that no route matches.
-pub(crate) const UNMATCHED: &str = "unmatched";
 
 /// Every route.
 pub(crate) fn table() -> Vec<Route> {
@@ -350,6 +348,9 @@ fn listening() -> Vec<Route> {
             .lists_events::<PageEnd>("mentions"),
         stream(STREAM, "The log as server-sent events"),
         stream(STREAM_ALIAS, "The same as /v1/streams/market-events"),
+        read(SOCKET, get(streams::socket), "The same over a WebSocket")
+            .query(StreamAsked::read)
+            .answers_with(Answer::Socket),
     ]
 }
 
@@ -453,28 +454,25 @@ pub fn router(app: Arc<App>) -> Router {
         table().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler));
     routes
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), front::door))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app.door), door::pass))
         .with_state(app)
 }
 
-/// The template of a matched route, for as long as the process lives; [`UNMATCHED`] for all others.
-pub(crate) fn known_path(matched: Option<&str>) -> &'static str {
-    static KNOWN: LazyLock<HashMap<&'static str, &'static str>> =
-        LazyLock::new(|| table().iter().map(|route| (route.path, route.path)).collect());
-    matched.and_then(|path| KNOWN.get(path).copied()).unwrap_or(UNMATCHED)
+/// What the door must know of a route: only probes are neither counted nor behind the token, streams and long polls take
+/// long on purpose.
+pub(crate) fn traits(matched: Option<&str>) -> RouteTraits {
+    static KNOWN: LazyLock<HashMap<&'static str, RouteTraits>> = LazyLock::new(|| {
+        let known = table().into_iter().map(|route| (route.path, of(route.path)));
+        known.collect()
+    });
+    matched.and_then(|path| KNOWN.get(path).copied()).unwrap_or(RouteTraits::UNMATCHED)
 }
 
-/// Whether a route is not counted against the request limit.
-pub(crate) fn is_unlimited(path: &str) -> bool {
-    OPERATIONS.contains(&path)
-}
-
-/// Whether a route needs no token.
-pub(crate) fn is_public(path: &str) -> bool {
-    OPERATIONS[..3].contains(&path)
-}
-
-/// Whether a route takes long on purpose: streams and long polls.
-pub(crate) fn waits(path: &str) -> bool {
-    [STREAM, STREAM_ALIAS, POLL].contains(&path)
+fn of(template: &'static str) -> RouteTraits {
+    RouteTraits {
+        template,
+        is_limited: !OPERATIONS.contains(&template),
+        is_public: OPERATIONS[..3].contains(&template),
+        waits: [STREAM, STREAM_ALIAS, SOCKET, POLL].contains(&template),
+    }
 }

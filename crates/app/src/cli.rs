@@ -25,6 +25,12 @@ pub(crate) enum Command {
     /// Serve the API (the default). Settings come from the environment; see `agentcafe --help`.
     #[command(after_long_help = config::help())]
     Serve,
+    /// Tell many clients of rooms, from memory. Settings come from the environment (REALTIME_…).
+    #[command(after_long_help = config::help())]
+    Realtime,
+    /// Keep read models of the rooms, and their newest events, in Redis. Settings come from the environment (PROJECTOR_…).
+    #[command(after_long_help = config::help())]
+    Projector,
     /// Follow a room in the terminal: who comes, who goes, who says what.
     Tail(TailOptions),
     /// Write what the store holds as JSON Lines, also while a server runs on it.

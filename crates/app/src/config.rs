@@ -13,6 +13,7 @@ use agentcafe_domain::{
     payment::PaymentMode,
     rules::{ModerationRules, Rules},
 };
+use agentcafe_http::Token;
 use agentcafe_store::Place;
 use ipnet::IpNet;
 
@@ -20,11 +21,16 @@ mod catalogue;
 mod database;
 mod load;
 mod private_tables;
+mod projector;
+mod realtime;
+mod redis;
 mod webhooks;
 
 pub(crate) use catalogue::{drill_help, help, load_help};
 pub(crate) use database::place;
 pub(crate) use load::{DrillSettings, LoadSettings};
+pub(crate) use projector::ProjectorConfig;
+pub(crate) use realtime::RealtimeConfig;
 
 /// The most events that reactions are in progress for, whatever is set: a fraction of the commands that may wait.
 const MAX_REACTION_CONCURRENCY: usize = 256;
@@ -117,6 +123,12 @@ impl Environment {
         self.choice(name, &[("true", true), ("false", false)])
     }
 
+    /// The token that requests must carry, and where it may stand.
+    fn token(&self) -> Token {
+        let query_param = self.text(&["API_AUTH_QUERY_PARAM"]).unwrap_or_else(|| "apiKey".to_owned());
+        Token { wanted: self.text(&AUTH_TOKEN), query_param }
+    }
+
     /// Where the embedded database is kept.
     pub(crate) fn data_directory(&self) -> PathBuf {
         self.text(&["AGENTCAFE_DATA_DIR"]).unwrap_or_else(|| "./data".to_owned()).into()
@@ -128,6 +140,12 @@ impl Environment {
         let why = "this moves the embedded database only; unset it".to_owned();
         // A database's URL may hold a password.
         Err(BadSetting { name, value: "…".to_owned(), why })
+    }
+
+    /// What the operator should be told about settings that are none.
+    fn warnings(&self) -> Vec<String> {
+        let told = |name| format!("{name} is set, but is no setting of agentcafe; see agentcafe --help");
+        self.unknown().into_iter().map(told).collect()
     }
 
     /// Variables that look like settings of ours and are none: most likely misspelt.
@@ -162,6 +180,8 @@ pub(crate) struct Config {
     pub(crate) reaction_max_concurrency: usize,
     /// The most webhook deliveries that are sent at once.
     pub(crate) webhook_max_concurrency: usize,
+    /// The realtime service inside, if it is asked for.
+    pub(crate) realtime: Option<RealtimeConfig>,
     /// What is written to the log of the process: a level, or directives.
     pub(crate) log: String,
     /// What the operator should be told at the start.
@@ -180,11 +200,7 @@ impl Config {
             environment.parsed(&["API_PORT", "PORT"], "it must be a port, 0 to 65535")?.unwrap_or(3850);
         let standard_host = if auth_token.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let listen = SocketAddr::new(host.unwrap_or(standard_host.into()), port);
-        let mut warnings: Vec<String> = environment
-            .unknown()
-            .into_iter()
-            .map(|name| format!("{name} is set, but is no setting of agentcafe; see agentcafe --help"))
-            .collect();
+        let mut warnings = environment.warnings();
         if environment.first(&["REDIS_URL"]).is_some() {
             warnings.push("REDIS_URL is set, but this version does not use Redis".to_owned());
         }
@@ -197,6 +213,13 @@ impl Config {
         if auth_token.is_none() && !listen.ip().is_loopback() {
             warnings
                 .push(format!("{} can be reached from outside and API_AUTH_TOKEN is not set", listen.ip()));
+        }
+        let realtime = RealtimeConfig::inside(environment)?;
+        if realtime.is_some() && rules.private_tables.gates_reads {
+            warnings.push(
+                "PRIVATE_TABLE_READ_GATE is members: realtime cannot follow the log, and tells nobody anything"
+                    .to_owned(),
+            );
         }
         Ok(Self {
             listen,
@@ -212,6 +235,7 @@ impl Config {
             )?)
             .min(MAX_REACTION_CONCURRENCY),
             webhook_max_concurrency: webhooks::max_concurrency(environment)?,
+            realtime,
             log: environment.text(&["AGENTCAFE_LOG"]).unwrap_or_else(|| "info".to_owned()),
             warnings,
         })

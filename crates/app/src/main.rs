@@ -7,6 +7,9 @@ mod export;
 mod import;
 mod load;
 mod migrate;
+mod process;
+mod projector;
+mod realtime;
 mod serve;
 mod tail;
 
@@ -16,7 +19,7 @@ use clap::Parser;
 
 use crate::{
     cli::{Cli, Command},
-    config::{Config, Environment},
+    config::{Config, Environment, ProjectorConfig, RealtimeConfig},
 };
 
 /// A turn makes and frees thousands of small things, on another thread than the requests: this allocator is good at it.
@@ -31,6 +34,12 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let outcome = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => Config::read(&Environment::of_process()).map_err(Into::into).and_then(serve::run),
+        Command::Realtime => {
+            RealtimeConfig::read(&Environment::of_process()).map_err(Into::into).and_then(realtime::run)
+        }
+        Command::Projector => {
+            ProjectorConfig::read(&Environment::of_process()).map_err(Into::into).and_then(projector::run)
+        }
         Command::Tail(options) => tail::run(options),
         Command::Export(options) => export::run(options),
         Command::Import(options) => import::run(options),

@@ -1,6 +1,6 @@
 //! `agentcafe serve`: everything in one process, until it is asked to stop.
 
-use std::{io::IsTerminal, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use agentcafe_api::App;
 use agentcafe_dispatcher::{Courier, Outside, reactions, webhook};
@@ -12,38 +12,19 @@ use agentcafe_engine::{
 };
 use agentcafe_store::{Options, Place, Store};
 use anyhow::Context;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, RealtimeConfig},
+    process::{runtime, start_logging, stop_on_signal},
+    realtime,
 };
-use tracing_subscriber::EnvFilter;
-
-use crate::config::Config;
-
-/// The most threads that read from the database: as many as it has readers, and some for larger computations. More would
-/// only keep more memory.
-const MAX_BLOCKING_THREADS: usize = 8;
 
 /// Runs until SIGTERM or SIGINT, then finishes what was accepted.
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log)
-        .with_context(|| format!("AGENTCAFE_LOG={:?} cannot be used", config.log))?;
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .with_target(false)
-        // Whoever read the log may be gone: that is nothing to end for.
-        .log_internal_errors(false)
-        .init();
-    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(MAX_BLOCKING_THREADS)
-        .build()
-        .context("no runtime")?;
-    runtime.block_on(serve(config))
+    start_logging(&config.log, &config.warnings)?;
+    runtime()?.block_on(serve(config))
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
@@ -69,6 +50,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {} (API_HOST, API_PORT)", config.listen))?;
     let address = listener.local_addr()?;
+    let beside = match &config.realtime {
+        Some(config) => Some((config.clone(), realtime::listen(config).await?)),
+        None => None,
+    };
     let rhythm = sweeps::Rhythm {
         presence: config.api.presence_sweep,
         table_sessions: config.api.table_session_sweep,
@@ -81,9 +66,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let app = App::new(Arc::clone(&engine), config.api.clone());
     // Before anybody is told that the server is up: who is told may ask it to stop.
     tokio::spawn(stop_on_signal(engine.stopping.clone())?);
+    let beside = match beside {
+        Some((config, listener)) => Some(beside_the_api(config, listener, address, engine.stopping.clone())?),
+        None => None,
+    };
     greet(address, &config);
-    agentcafe_api::serve(listener, agentcafe_api::router(app), engine.stopping.clone()).await;
-    for work in background {
+    agentcafe_http::serve(listener, agentcafe_api::router(app), engine.stopping.clone()).await;
+    for work in background.into_iter().chain(beside) {
         if let Err(error) = work.await {
             tracing::error!(%error, "work in the background ended badly");
         }
@@ -94,13 +83,33 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The realtime service in the same process, which follows the API like one of its own would.
+fn beside_the_api(
+    config: RealtimeConfig,
+    listener: TcpListener,
+    api: SocketAddr,
+    stopping: CancellationToken,
+) -> anyhow::Result<JoinHandle<()>> {
+    tracing::info!("realtime at http://{}", listener.local_addr()?);
+    Ok(tokio::spawn(async move {
+        let served = realtime::serve(&config, listener, Some(reachable(api)), stopping).await;
+        if let Err(error) = served {
+            tracing::error!(error = format!("{error:#}"), "realtime does not run");
+        }
+    }))
+}
+
+/// Where this machine reaches what listens at an address.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), address.port())
+}
+
 /// Tells a newcomer where the server is and what to try next.
 fn greet(address: SocketAddr, config: &Config) {
-    let reachable = if address.ip().is_unspecified() {
-        SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), address.port())
-    } else {
-        address
-    };
+    let reachable = reachable(address);
     let data = match &config.place {
         Place::Directory(directory) => directory.display().to_string(),
         Place::Postgres(_) => "PostgreSQL".to_owned(),
@@ -110,21 +119,4 @@ fn greet(address: SocketAddr, config: &Config) {
     tracing::info!("try: curl{token} 'http://{reachable}/v1/bootstrap?actorId=Nova'");
     let token = if config.api.auth_token.is_some() { "AGENTCAFE_TOKEN=$API_AUTH_TOKEN " } else { "" };
     tracing::info!("or watch the room: {token}agentcafe tail main --url http://{reachable}");
-}
-
-/// Cancels at the first SIGTERM or SIGINT.
-fn stop_on_signal(
-    stopping: tokio_util::sync::CancellationToken,
-) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-    let mut terminate = signal(SignalKind::terminate()).context("no signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("no signals")?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        // First, because nobody may be left who reads what is logged.
-        stopping.cancel();
-        tracing::info!("stopping: streams end, open requests are answered");
-    })
 }

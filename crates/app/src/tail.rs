@@ -1,23 +1,18 @@
 //! `agentcafe tail`: a room in the terminal, readable by a person.
 
-use agentcafe_domain::ids::Sequence;
 use anyhow::Context;
 
 use crate::cli::TailOptions;
 
 mod colour;
 mod event;
-mod frame;
+mod feed;
 mod harmless;
 mod line;
-mod progress;
-mod server;
-mod stream;
 mod terminal;
 
+use feed::Feed;
 use line::Label;
-use server::Server;
-use stream::Stream;
 use terminal::{Terminal, reader_gone};
 
 /// Follows until interrupted, or until nobody reads on.
@@ -44,10 +39,9 @@ pub(crate) fn run(options: TailOptions) -> anyhow::Result<()> {
 async fn follow(options: TailOptions) -> anyhow::Result<()> {
     let terminal = Terminal::new(options.colour);
     let label = Label { room: options.room.is_none(), tenant: options.tenant.is_none() };
-    let server = Server::of(&options)?;
-    let mut stream = Stream::new(server, options.since.map(Sequence), options.last);
+    let mut feed = Feed::of(&options)?;
     loop {
-        let batch = stream.next().await?;
+        let batch = feed.next().await?;
         for notice in &batch.notices {
             terminal.notice(notice);
         }

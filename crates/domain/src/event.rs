@@ -193,15 +193,29 @@ impl StoredEvent {
     /// # Errors
     /// The JSON is no event.
     pub fn restore(json: Bytes) -> Result<Self, serde_json::Error> {
-        let event: Event = serde_json::from_slice(&json)?;
+        let mut event: Event = serde_json::from_slice(&json)?;
         let mentioned = if event.kind == EventType::MentionCreated {
-            let said: payload::MentionCreated = serde_json::from_value(Value::Object(event.payload))?;
-            Some(said.mentioned_actor_id)
+            let payload = Value::Object(std::mem::take(&mut event.payload));
+            Some(serde_json::from_value::<payload::MentionCreated>(payload)?.mentioned_actor_id)
         } else {
             None
         };
-        let Event { sequence, event_id, tenant_id, room_id, actor_id, kind, timestamp, .. } = event;
-        Ok(Self { sequence, event_id, tenant_id, room_id, actor_id, kind, timestamp, mentioned, json })
+        Ok(Self { mentioned, ..Self::of(&event, json) })
+    }
+
+    /// An event and the JSON that it was read from; whom it mentions is left out.
+    pub fn of(event: &Event, json: Bytes) -> Self {
+        Self {
+            sequence: event.sequence,
+            event_id: event.event_id,
+            tenant_id: event.tenant_id.clone(),
+            room_id: event.room_id.clone(),
+            actor_id: event.actor_id.clone(),
+            kind: event.kind,
+            timestamp: event.timestamp,
+            mentioned: None,
+            json,
+        }
     }
 
     pub(crate) fn render<P: Payload>(place: &Place<'_>, payload: &P) -> Self {

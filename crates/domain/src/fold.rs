@@ -1,7 +1,7 @@
 //! What a room looks like after its events: the one read model behind replay, the projector and the realtime service.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
 
 pub mod actors;
 pub mod conversations;
+mod kept;
 pub mod memory;
 pub mod objects;
 pub mod orders;
@@ -32,9 +33,13 @@ use pinned::PinnedEntry;
 use recent::Newest;
 use tasks::{TaskEntry, Tasks};
 
+/// Which fold this is: counted up when the same events give another room, or when what is put aside looks different.
+pub const FOLD_VERSION: u32 = 1;
+
 /// A room, taken in event by event, in the order of the log. The same events give the same room, byte for byte;
-/// every list in it is bounded, so it stops growing however long the log is.
-#[derive(Clone, Debug)]
+/// every list in it is bounded, so it stops growing however long the log is. Serialised, it can be put aside and taken up
+/// again by the same version ([`FOLD_VERSION`]), as if it had never stopped.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RoomFold {
     tenant_id: TenantId,
     room_id: RoomId,
@@ -44,6 +49,7 @@ pub struct RoomFold {
     tasks: Tasks,
     objects: Objects,
     pinned_context: Option<PinnedEntry>,
+    #[serde(with = "kept")]
     memory: Newest<MemoryEntry, MAX_MEMORY>,
     last_event: Option<(Timestamp, Uuid)>,
 }

@@ -34,7 +34,7 @@ pub struct Engine {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Frames that many followers share.
-    pub fanout: Fanout,
+    pub fanout: Arc<Fanout>,
     /// Cancelled when the process is asked to stop: streams end, long polls answer.
     pub stopping: CancellationToken,
     /// What runs outside for commands that need it.
@@ -55,7 +55,7 @@ impl Engine {
     ) -> Self {
         let (stopping, clock) = (CancellationToken::new(), store.clock());
         let node = ids.fresh(clock.now());
-        let (errands, fanout) = (Errands::new(runner), Fanout::default());
+        let (errands, fanout) = (Errands::new(runner), Arc::default());
         let (followers, ids) = (Followers::default(), Mutex::new(ids));
         Self { node, store, rules, clock, metrics, fanout, stopping, errands, followers, ids }
     }

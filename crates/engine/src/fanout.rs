@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use agentcafe_domain::ids::Sequence;
 use agentcafe_store::{EventFilter, LoggedEvent, ReadError};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 
 use crate::follow::Follower;
@@ -16,7 +16,16 @@ const MAX_BATCH_BYTES: usize = 128 << 10;
 /// How much is kept for sharing, in bytes: a few batches for each place near the head where followers stand.
 const MAX_SHARED_BYTES: usize = 4 << 20;
 
-/// Server-sent event frames of some events, in order.
+/// How an event goes out in one kind of stream. Its name tells it from the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// The name.
+    pub name: &'static str,
+    /// Adds the frame of an event.
+    pub put: fn(&LoggedEvent, &mut BytesMut),
+}
+
+/// Frames of some events, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Frames {
     /// The frames, as they go out.
@@ -35,34 +44,31 @@ pub struct Fanout {
 
 #[derive(Default)]
 struct Shared {
-    batches: HashMap<(Arc<EventFilter>, Sequence), Frames>,
+    batches: HashMap<(&'static str, Arc<EventFilter>, Sequence), Frames>,
     bytes: usize,
 }
 
-fn render(events: &[LoggedEvent]) -> Bytes {
+fn render(form: Form, events: &[LoggedEvent]) -> Bytes {
     let size: usize = events.iter().map(|event| event.json.len() + 96).sum();
     let mut bytes = BytesMut::with_capacity(size);
-    for event in events {
-        bytes.put_slice(b"id: ");
-        bytes.put_slice(event.sequence.0.to_string().as_bytes());
-        bytes.put_slice(b"\nevent: ");
-        bytes.put_slice(event.kind.as_str().as_bytes());
-        bytes.put_slice(b"\ndata: ");
-        bytes.put_slice(&event.json);
-        bytes.put_slice(b"\n\n");
-    }
+    events.iter().for_each(|event| (form.put)(event, &mut bytes));
     bytes.freeze()
 }
 
 impl Fanout {
     /// The frames of what comes after a follower's cursor, without waiting; at most `limit` events. The cursor moves
-    /// past them. Frames of full-size batches are shared with all who stand at the same place.
+    /// past them. Frames of full-size batches are shared with all who stand at the same place and want the same form.
     ///
     /// # Errors
     /// [`ReadError`] when the store cannot be read; the cursor stays.
-    pub async fn frames(&self, follower: &mut Follower, limit: Option<usize>) -> Result<Frames, ReadError> {
+    pub async fn frames(
+        &self,
+        follower: &mut Follower,
+        form: Form,
+        limit: Option<usize>,
+    ) -> Result<Frames, ReadError> {
         let limit = limit.unwrap_or(MAX_BATCH_EVENTS).min(MAX_BATCH_EVENTS);
-        let place = (Arc::clone(follower.filter()), follower.examined());
+        let place = (form.name, Arc::clone(follower.filter()), follower.examined());
         if limit == MAX_BATCH_EVENTS
             && let Some(frames) = self.shared.lock().batches.get(&place)
         {
@@ -70,8 +76,11 @@ impl Fanout {
             return Ok(frames.clone());
         }
         let page = follower.read_bytes(limit, MAX_BATCH_BYTES).await?;
-        let frames =
-            Frames { bytes: render(&page.events), count: page.events.len(), examined: follower.examined() };
+        let frames = Frames {
+            bytes: render(form, &page.events),
+            count: page.events.len(),
+            examined: follower.examined(),
+        };
         if limit == MAX_BATCH_EVENTS && frames.count > 0 {
             let mut shared = self.shared.lock();
             if shared.bytes + frames.bytes.len() > MAX_SHARED_BYTES {

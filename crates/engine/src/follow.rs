@@ -1,18 +1,42 @@
 //! Follow: the one primitive that reads the log as a stream. First what is stored after the cursor, then what comes,
 //! without a gap or a repeat at the seam, because both are the same reading from the same cursor.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use agentcafe_domain::ids::Sequence;
 use agentcafe_store::{
-    EventFilter, EventPage, EventQuery, ReadError, Store, event_query::MAX_PAGE_BYTES, tail::Mark,
+    EventFilter, EventPage, EventQuery, ReadError, Store,
+    event_query::MAX_PAGE_BYTES,
+    tail::{Mark, Tail},
 };
 use tokio::sync::watch;
+
+/// A page that is being read.
+pub type Reading<'a> = Pin<Box<dyn Future<Output = Result<EventPage, ReadError>> + Send + 'a>>;
+
+/// A log that can be followed: its newest events in memory, and a way to the others.
+pub trait Log: Send + Sync + 'static {
+    /// The newest events, and who waits for more.
+    fn tail(&self) -> &Tail;
+
+    /// Reads what the tail does not have.
+    fn older(&self, query: EventQuery) -> Reading<'_>;
+}
+
+impl Log for Store {
+    fn tail(&self) -> &Tail {
+        self.tail()
+    }
+
+    fn older(&self, query: EventQuery) -> Reading<'_> {
+        Box::pin(self.events(query))
+    }
+}
 
 /// A reader of the log with a cursor. It holds no events: one that is slow costs no memory, and one that falls far
 /// behind reads from the database instead of from memory.
 pub struct Follower {
-    store: Arc<Store>,
+    log: Arc<dyn Log>,
     filter: Arc<EventFilter>,
     examined: Sequence,
     wake: watch::Receiver<Mark>,
@@ -20,9 +44,9 @@ pub struct Follower {
 
 impl Follower {
     /// Follows the events that match `filter`, after `after`.
-    pub fn new(store: Arc<Store>, filter: EventFilter, after: Sequence) -> Self {
-        let wake = store.tail().wake(&filter);
-        Self { store, filter: Arc::new(filter), examined: after, wake }
+    pub fn new(log: Arc<impl Log>, filter: EventFilter, after: Sequence) -> Self {
+        let wake = log.tail().wake(&filter);
+        Self { log, filter: Arc::new(filter), examined: after, wake }
     }
 
     /// The filter.
@@ -42,7 +66,7 @@ impl Follower {
 
     /// Whether something after the cursor may match. While it is not so, the cursor moves along with the head.
     pub fn has_more(&mut self) -> bool {
-        let head = self.store.tail().head();
+        let head = self.log.tail().head();
         let mark = *self.wake.borrow_and_update();
         if mark.last > self.examined {
             self.examined = mark.resume(self.examined);
@@ -55,7 +79,7 @@ impl Follower {
     /// Waits until something after the cursor may match.
     pub async fn more(&mut self) {
         while !self.has_more() {
-            // The store outlives its followers, so that the sender is never gone while we wait.
+            // The log outlives its followers, so that the sender is never gone while we wait.
             if self.wake.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -77,7 +101,10 @@ impl Follower {
     pub async fn read_bytes(&mut self, limit: usize, max_bytes: usize) -> Result<EventPage, ReadError> {
         let after = EventQuery::after(self.filter.as_ref().clone(), self.examined, limit);
         let query = EventQuery { max_bytes, ..after };
-        let page = self.store.events(query).await?;
+        let page = match self.log.tail().read(&query) {
+            Some(page) => page,
+            None => self.log.older(query).await?,
+        };
         self.examined = self.examined.max(page.examined);
         Ok(page)
     }

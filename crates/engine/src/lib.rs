@@ -15,4 +15,4 @@ pub mod webhook_metrics;
 
 pub use engine::Engine;
 pub use execute::{Executed, Mutation, NotExecuted};
-pub use follow::Follower;
+pub use follow::{Follower, Log};

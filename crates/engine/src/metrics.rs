@@ -98,13 +98,43 @@ impl ReactionMetrics {
 
 type Reasons = Family<ReasonLabel, Counter>;
 
-/// All metrics of the process.
-pub struct Metrics {
-    registry: Registry,
+/// What is counted of requests and streams, whichever server answers them.
+#[derive(Clone)]
+pub struct HttpMetrics {
     /// Answered requests.
     pub requests: Family<RequestLabels, Counter>,
     /// How long requests took, streams and long polls excepted, in seconds.
     pub request_seconds: Histogram,
+    /// Open event streams.
+    pub stream_clients: Gauge,
+    /// Events sent to streams.
+    pub stream_events: Counter,
+}
+
+impl HttpMetrics {
+    /// All at zero, on this page.
+    pub fn register(registry: &mut Registry) -> Self {
+        let requests = Family::<RequestLabels, Counter>::default();
+        registry.register("http_requests", "Answered requests by route and status", requests.clone());
+        let request_seconds = seconds();
+        registry.register(
+            "http_request_seconds",
+            "How long requests took, streams and long polls excepted",
+            request_seconds.clone(),
+        );
+        let stream_clients = Gauge::default();
+        registry.register("stream_clients", "Open event streams", stream_clients.clone());
+        let stream_events = Counter::default();
+        registry.register("stream_events", "Events sent to streams", stream_events.clone());
+        Self { requests, request_seconds, stream_clients, stream_events }
+    }
+}
+
+/// All metrics of the process.
+pub struct Metrics {
+    registry: Registry,
+    /// What is counted of requests and streams.
+    pub http: HttpMetrics,
     /// How many commands turns held.
     pub turn_commands: Histogram,
     /// How long turns took, in seconds.
@@ -115,10 +145,6 @@ pub struct Metrics {
     pub events: Counter,
     /// The log's head.
     pub log_head: Gauge<u64, AtomicU64>,
-    /// Open event streams.
-    pub stream_clients: Gauge,
-    /// Events sent to streams.
-    pub stream_events: Counter,
     /// Actions that moderation blocked.
     pub moderation_blocks: Reasons,
     /// Actions that operators' overrides blocked.
@@ -145,14 +171,7 @@ impl Metrics {
     /// All metrics at zero.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("agentcafe");
-        let requests = Family::<RequestLabels, Counter>::default();
-        registry.register("http_requests", "Answered requests by route and status", requests.clone());
-        let request_seconds = seconds();
-        registry.register(
-            "http_request_seconds",
-            "How long requests took, streams and long polls excepted",
-            request_seconds.clone(),
-        );
+        let http = HttpMetrics::register(&mut registry);
         let turn_commands = Histogram::new(exponential_buckets(1.0, 2.0, 10));
         registry.register("turn_commands", "Commands in a turn", turn_commands.clone());
         let turn_seconds = seconds();
@@ -163,10 +182,6 @@ impl Metrics {
         registry.register("events_written", "Events written to the log", events.clone());
         let log_head = Gauge::<u64, AtomicU64>::default();
         registry.register("log_head", "The last event's sequence", log_head.clone());
-        let stream_clients = Gauge::default();
-        registry.register("stream_clients", "Open event streams", stream_clients.clone());
-        let stream_events = Counter::default();
-        registry.register("stream_events", "Events sent to streams", stream_events.clone());
         let moderation_blocks = Reasons::default();
         registry.register(
             "moderation_blocks",
@@ -209,15 +224,12 @@ impl Metrics {
         let webhooks = WebhookMetrics::register(&mut registry);
         Self {
             registry,
-            requests,
-            request_seconds,
+            http,
             turn_commands,
             turn_seconds,
             failed_turns,
             events,
             log_head,
-            stream_clients,
-            stream_events,
             moderation_blocks,
             override_blocks,
             inbox_items,

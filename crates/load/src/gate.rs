@@ -143,14 +143,11 @@ impl Gate {
         notes.explain("streams", &streams.failures, self.stream_target.has_key());
         notes.explain_effort(generator);
         let (api, stream) = (Requests::of(&api), Streams::of(&streams));
-        Ok(GateReport {
-            config: self.config(),
-            gate: self.objectives.judge(&api, &stream),
-            api,
-            stream,
-            generator,
-            notes: notes.into_sentences(),
-        })
+        let gate = self.objectives.judge(&api, &stream);
+        if !gate.pass && api.kinds.rate_limited + stream.kinds.rate_limited > 0 {
+            notes.add(self.objectives.judge_but_for_the_rate_limit(&api, &stream));
+        }
+        Ok(GateReport { config: self.config(), gate, api, stream, generator, notes: notes.into_sentences() })
     }
 
     async fn warm_up(&self, onlooker: &dyn Onlooker) -> Result<(), ProtocolError> {
@@ -273,6 +270,24 @@ impl Objectives {
             Check::at_least("stream_success_rate", Some(stream.success_rate), self.stream_success_rate_min),
         ])
     }
+
+    /// What the verdict would be without what the rate limit refused, in words.
+    fn judge_but_for_the_rate_limit(&self, api: &Requests, stream: &Streams) -> String {
+        let (mut api, mut stream) = (api.clone(), stream.clone());
+        api.errors -= api.kinds.rate_limited;
+        api.error_rate = share(api.errors, api.total - api.kinds.rate_limited, 1.0);
+        stream.errors -= stream.kinds.rate_limited;
+        let total = stream.total - stream.kinds.rate_limited;
+        stream.success_rate = share(total - stream.errors, total, 0.0);
+        let verdict = self.judge(&api, &stream);
+        if verdict.pass {
+            return "but for its rate limit, the server is good enough".to_owned();
+        }
+        format!(
+            "but for its rate limit, the server is not good enough either: {}",
+            verdict.failed().join(", ")
+        )
+    }
 }
 
 #[cfg(test)]
@@ -292,6 +307,27 @@ mod tests {
         latencies_ms.iter().for_each(|ms| tally.latencies.record_us(ms * 1000));
         (0..failed).for_each(|_| tally.lose(&ProtocolError::TimedOut, 5_000_000));
         tally
+    }
+
+    #[test]
+    fn the_rate_limit_is_told_from_the_server() {
+        let limited = |mut tally: Tally| {
+            let wire = b"HTTP/1.1 429 Slow\r\ncontent-length: 0\r\n\r\n";
+            let head = crate::http::parse_head(wire).unwrap().unwrap();
+            (0..50).for_each(|_| tally.refuse(head, b"", 1));
+            tally
+        };
+        let cases = [
+            (limited(tally(&[10; 100], 1)), limited(tally(&[10; 50], 1)), "the server is good enough"),
+            (limited(tally(&[10; 9], 1)), tally(&[10; 50], 0), "not good enough either: api_error_rate"),
+            (limited(tally(&[], 0)), tally(&[10; 50], 0), "either: api_p95, api_p99, api_error_rate"),
+        ];
+        for (api, stream, expected) in cases {
+            let (api, stream) = (Requests::of(&api), Streams::of(&stream));
+            assert!(!OBJECTIVES.judge(&api, &stream).pass);
+            let note = OBJECTIVES.judge_but_for_the_rate_limit(&api, &stream);
+            assert!(note.ends_with(expected), "{note}");
+        }
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Tail {
     }
 
     /// Gives up what is here and begins anew behind `head`: everybody who waits looks into the log.
-    pub(crate) fn skip_to(&self, head: Sequence) {
+    pub fn skip_to(&self, head: Sequence) {
         let _publishing = self.publishing.lock();
         *self.ring.write() = Ring { complete_after: head, ..Ring::default() };
         let mark = Mark { last: head, previous: Sequence::START, base: Sequence::START };

@@ -15,11 +15,14 @@
 
 pub mod client;
 pub mod everywhere;
+pub mod port;
 pub mod postgres;
 pub mod receiver;
+pub mod redis;
 pub mod server;
 pub mod sse;
 pub mod wait;
+pub mod wire;
 
 pub use bytes::Bytes;
 pub use reqwest::Method;
@@ -27,9 +30,12 @@ pub use serde_json::{Value, json};
 
 pub use crate::{
     client::{Answer, Client, Request, fresh_key},
+    port::steady_port,
     postgres::{End, Postgres},
     receiver::{Reaction, Received, Receiver},
+    redis::Redis,
     server::{FailedStart, Launch, Server, store_under_test},
     sse::{EventStream, Frame, Silence},
     wait::eventually,
+    wire::Wire,
 };

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs,
     io::{Read as _, Write as _},
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -199,10 +199,16 @@ impl Postgres {
         self.data.join("ca.crt")
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
     /// The URL of a database of this server.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+        format!("postgres://postgres@{}/{database}?sslmode=disable", self.address())
     }
 
     /// The URL of the database that stands for a data directory; made if it is missing.

@@ -41,6 +41,7 @@ const UNLIMITED: [(&str, &str); 4] = [
 #[derive(Clone, Debug)]
 pub struct Launch {
     binary: PathBuf,
+    subcommand: Option<&'static str>,
     data: DataDirectory,
     environment: BTreeMap<String, String>,
     is_on_postgres: bool,
@@ -87,12 +88,20 @@ impl Launch {
         let unlimited = UNLIMITED.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let launch = Self {
             binary: binary.into(),
+            subcommand: None,
             data: DataDirectory::Fresh(Arc::new(fresh)),
             environment: kept.chain(unlimited).collect(),
             is_on_postgres: store_under_test() == "postgres",
             nodes: if store_under_test() == "postgres" { nodes_under_test() } else { 1 },
         };
         launch.env("API_HOST", "127.0.0.1").env("API_PORT", 0).env("NO_COLOR", 1)
+    }
+
+    /// Starts another service than the API. It must say where it listens, and answer `GET /readyz`.
+    #[must_use]
+    pub fn subcommand(mut self, subcommand: &'static str) -> Self {
+        self.subcommand = Some(subcommand);
+        self
     }
 
     /// Sets an environment variable.
@@ -310,6 +319,7 @@ struct Process {
 impl Process {
     fn spawn(launch: &Launch) -> Self {
         let mut command = Command::new(&launch.binary);
+        command.args(launch.subcommand);
         command.env_clear().envs(&launch.environment).env("AGENTCAFE_DATA_DIR", launch.directory());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn();

@@ -1,4 +1,4 @@
-//! `GET /v1/streams/market-events`: the log as server-sent events.
+//! `GET /v1/streams/market-events` and `GET /v1/ws`: the log as server-sent events, and over a WebSocket.
 
 use std::sync::Arc;
 
@@ -7,17 +7,14 @@ use agentcafe_domain::{
     ids::{ActorId, Sequence},
     refusal::Refusal,
 };
+use agentcafe_engine::Follower;
+use agentcafe_http::{Wire, sse, websocket::Upgrade};
 use agentcafe_store::EventFilter;
 use axum::{http::HeaderMap, response::Response};
 use serde_json::json;
 
 use super::events::filter;
-use crate::{
-    input::Asked,
-    problem::Problem,
-    readgate,
-    sse::{self, Subscription},
-};
+use crate::{following::Following, input::Asked, problem::Problem, readgate};
 
 const MAX_BACKLOG: usize = 5_000;
 
@@ -44,12 +41,24 @@ impl StreamAsked {
     }
 }
 
+/// The log as server-sent events.
 pub(crate) async fn market_events(asked: Asked, headers: HeaderMap) -> Result<Response, Problem> {
+    Ok(sse::response(follow(&asked, &headers, Wire::EventStream).await?))
+}
+
+/// The same over a WebSocket.
+pub(crate) async fn socket(asked: Asked, headers: HeaderMap, upgrade: Upgrade) -> Result<Response, Problem> {
+    upgrade.admit(&asked.app.door.token)?;
+    let following = follow(&asked, &headers, Wire::WebSocket).await?;
+    Ok(upgrade.response(following, asked.app.settings.stream_heartbeat))
+}
+
+async fn follow(asked: &Asked, headers: &HeaderMap, wire: Wire) -> Result<Following, Problem> {
     let StreamAsked { mut filter, viewer, cursor, backlog_limit, types } = StreamAsked::read(&asked.query)?;
     let engine = &asked.app.engine;
     readgate::may_follow(engine, &mut filter, viewer.as_ref()).await?;
     let head = engine.store.tail().head();
-    let last_event_id = last_event_id(&headers)?;
+    let last_event_id = sse::last_event_id(headers)?;
     let after = match cursor {
         Some(Cursor::Latest) => last_event_id.unwrap_or(head),
         Some(Cursor::After(cursor)) => cursor.max(last_event_id.unwrap_or(cursor)),
@@ -64,15 +73,7 @@ pub(crate) async fn market_events(asked: Asked, headers: HeaderMap) -> Result<Re
         "tenantId": filter.tenant, "roomId": filter.room, "actorId": filter.actor,
         "cursor": after, "types": types, "head": head,
     });
-    let subscription = Subscription { filter, viewer, after, backlog_limit, ready };
-    Ok(sse::response(Arc::clone(engine), subscription, asked.app.settings.stream_heartbeat, place))
-}
-
-/// Where a browser that reconnects by itself was.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<Sequence>, Refusal> {
-    let text = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::trim);
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let invalid =
-        || Refusal::invalid("last-event-id", "Last-Event-ID must be a sequence").with("value", text);
-    text.parse().map(|sequence| Some(Sequence(sequence))).map_err(|_| invalid())
+    let follower = Follower::new(Arc::clone(&engine.store), filter, after);
+    let telling = asked.app.teller.begin(follower, wire, place);
+    Ok(Following::new(Arc::clone(engine), telling, viewer, backlog_limit, ready))
 }

@@ -13,15 +13,18 @@ const fn setting(names: &'static [&'static str], standard: &'static str, meaning
 }
 
 /// What a variable starts with that is meant for us.
-pub(super) const PREFIXES: [&str; 12] = [
+pub(super) const PREFIXES: [&str; 15] = [
     "AGENTCAFE_",
     "API_",
+    "INBOX_",
     "LOAD_",
     "MOD_",
     "PERMISSIONS_",
     "PRESENCE_",
     "PRIVATE_TABLE_",
+    "PROJECTOR_",
     "REACTION_",
+    "REALTIME_",
     "ROLLBACK_",
     "SLO_",
     "TABLE_",
@@ -53,6 +56,16 @@ const SETTINGS: &[Setting] = &[
         &["PG_IDLE_TIMEOUT_MS"],
         "30000",
         "How long a connection that nobody needs is kept; at least 1000",
+    ),
+    setting(
+        &["REDIS_URL"],
+        "none",
+        "The Redis server: redis://user:password@host/database, or rediss:// with TLS",
+    ),
+    setting(
+        &["AGENTCAFE_SOURCE_SILENCE_MS"],
+        "45000",
+        "projector, realtime: a connection to the API that is silent for so long counts as dead; at least 1000",
     ),
     setting(
         &["AGENTCAFE_LOG"],
@@ -125,6 +138,86 @@ const SETTINGS: &[Setting] = &[
         &["PRIVATE_TABLE_READ_GATE"],
         "off",
         "Who may read what happens at a private table: off: everybody; members: those at the table, named by viewerActorId",
+    ),
+    setting(
+        &["PROJECTOR_EVENT_SOURCE_URL"],
+        "http://127.0.0.1:3850",
+        "projector: the API whose log is followed; API_AUTH_TOKEN is sent along",
+    ),
+    setting(
+        &["PROJECTOR_EVENT_STREAM_URL"],
+        "the event stream of PROJECTOR_EVENT_SOURCE_URL",
+        "projector: the event stream itself, where it has another address",
+    ),
+    setting(
+        &["PROJECTOR_TENANT_ID"],
+        "all",
+        "projector: the tenants whose rooms are projected, separated by commas",
+    ),
+    setting(&["PROJECTOR_ROOM_ID"], "all", "projector: the rooms that are projected, separated by commas"),
+    setting(
+        &["PROJECTOR_START_CURSOR"],
+        "0",
+        "projector: the sequence behind which a first projection begins",
+    ),
+    setting(
+        &["PROJECTOR_STREAM_RECONNECT_MS"],
+        "2000",
+        "projector: the longest pause before connecting to the API again; at least 100",
+    ),
+    setting(&["PROJECTOR_REDIS_PREFIX"], "acf", "projector: what the names of its keys begin with"),
+    setting(
+        &["PROJECTOR_REDIS_STREAM_MAXLEN"],
+        "2000",
+        "projector: how many events the stream of a room keeps; at least 100",
+    ),
+    setting(
+        &["PROJECTOR_REDIS_PRESENCE_TTL_SECONDS"],
+        "60",
+        "projector: how long presence stays known when nobody renews it; at least 10; 0 or less: for ever",
+    ),
+    setting(
+        &["PROJECTOR_HEALTH_PORT"],
+        "none",
+        "projector: the port of /healthz, /readyz and /livez; 0 takes a free one",
+    ),
+    setting(&["PROJECTOR_HEALTH_HOST"], "127.0.0.1", "projector: the IP address of that port"),
+    setting(
+        &["REALTIME_PORT", "PORT"],
+        "3851",
+        "realtime: the port to listen on; 0 takes a free one. serve: where realtime listens; not set: it does not run",
+    ),
+    setting(
+        &["REALTIME_HOST"],
+        "127.0.0.1, or 0.0.0.0 with a token",
+        "realtime: the IP address to listen on",
+    ),
+    setting(
+        &["REALTIME_EVENT_SOURCE_URL"],
+        "http://127.0.0.1:3850/v1/streams/market-events; in serve its own",
+        "realtime: the event stream that is followed; API_AUTH_TOKEN is sent along",
+    ),
+    setting(
+        &["REALTIME_SOURCE_RECONNECT_MS"],
+        "2000",
+        "realtime: the longest pause before connecting to the API again; at least 100",
+    ),
+    setting(
+        &["REALTIME_HEARTBEAT_MS"],
+        "15000",
+        "realtime: how often a client is shown that the service is alive; at least 10",
+    ),
+    setting(
+        &["REALTIME_ROOM_HISTORY_LIMIT"],
+        "500",
+        "realtime: how many events of a room are kept in memory; at least 1; older ones are asked of Redis or the API",
+    ),
+    setting(&["REALTIME_DEFAULT_TENANT_ID"], "default", "realtime: the tenant of clients that name none"),
+    setting(&["REALTIME_MAX_CLIENTS"], "10000", "realtime: the most clients; past it 503; 0: no clients"),
+    setting(
+        &["REALTIME_REDIS_PREFIX"],
+        "acf",
+        "realtime: what the names of the projector's keys begin with, where REDIS_URL is set",
     ),
     setting(
         &["REACTION_MAX_CONCURRENCY"],

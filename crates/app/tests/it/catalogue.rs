@@ -12,7 +12,7 @@ const SOME: &str = "(something)";
 /// What no request of a client can bring about by itself, and the test that proves it: its rule panics inside a turn, which costs its own
 /// command and nobody else's; `api::problem` shows the failure without its cause.
 const PROVEN_ELSEWHERE: [(&str, &str); 1] = [("ERR_INTERNAL", "fn a_fault_of_ours_says_nothing_of_itself")];
-const PROBLEM: &str = include_str!("../../../api/src/problem.rs");
+const PROBLEM: &str = include_str!("../../../http/src/problem.rs");
 
 /// A refusal: its code and status, the request that gets it, and the details that it must have.
 struct Row {

@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use agentcafe_testkit::{Client, Method, Silence, Value, json};
+use agentcafe_testkit::{Client, Frame, Method, Silence, Value, json};
 use tokio::{sync::watch, time::timeout};
 
-use crate::promise_chance::Chance;
+use crate::{promise_chance::Chance, socket::Socket};
 
 /// How long a follower without a server waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -19,6 +19,8 @@ pub(crate) enum Manner {
     StreamFromCursor,
     /// A stream that is opened as a browser does: always the same URL, and `Last-Event-ID`.
     StreamFromLastEventId,
+    /// A WebSocket; the cursor is in the query.
+    Socket,
     /// Long polls.
     Poll,
 }
@@ -52,6 +54,10 @@ impl Follower {
             let client = Client::new(*course.address.borrow_and_update());
             let was_there = match self.manner {
                 Manner::Poll => self.poll(&client).await,
+                Manner::Socket => {
+                    let address = *course.address.borrow();
+                    self.socket(address).await
+                }
                 Manner::StreamFromCursor | Manner::StreamFromLastEventId => self.stream(&client).await,
             };
             self.visits += usize::from(was_there);
@@ -82,20 +88,35 @@ impl Follower {
                 Err(Silence::TimedOut) => panic!("nothing for {SILENCE:?}, not even a heartbeat"),
                 Err(Silence::Ended | Silence::Broken(_)) => break,
             };
-            match (frame.event.as_str(), frame.id) {
-                ("ready", None) => assert_eq!(frame.data["cursor"], self.cursor, "{}", frame.data),
-                ("heartbeat", None) => self.advance(frame.data["cursor"].as_u64().expect("a cursor")),
-                (event, Some(id)) => {
-                    assert_eq!((&frame.data["sequence"], &frame.data["type"]), (&json!(id), &json!(event)));
-                    assert!(id > self.cursor, "{id} came after {} was told", self.cursor);
-                    self.advance(id);
-                    self.heard.push(frame.data);
-                }
-                // `error` is for a store that cannot be read (RULINGS E4), which is not so here.
-                (event, None) => panic!("a frame that has no business here, {event}: {}", frame.data),
-            }
+            self.take(frame);
         }
         true
+    }
+
+    /// The same over a WebSocket.
+    async fn socket(&mut self, address: SocketAddr) -> bool {
+        let path = format!("/v1/ws?cursor={}&{}", self.cursor, self.query);
+        let Ok(mut socket) = Socket::open(address, &path, &[]).await else { return false };
+        for _ in 0..self.chance.below(40) {
+            let Ok(frame) = socket.try_next().await else { break };
+            self.take(frame);
+        }
+        true
+    }
+
+    fn take(&mut self, frame: Frame) {
+        match (frame.event.as_str(), frame.id) {
+            ("ready", None) => assert_eq!(frame.data["cursor"], self.cursor, "{}", frame.data),
+            ("heartbeat", None) => self.advance(frame.data["cursor"].as_u64().expect("a cursor")),
+            (event, Some(id)) => {
+                assert_eq!((&frame.data["sequence"], &frame.data["type"]), (&json!(id), &json!(event)));
+                assert!(id > self.cursor, "{id} came after {} was told", self.cursor);
+                self.advance(id);
+                self.heard.push(frame.data);
+            }
+            // `error` is for a store that cannot be read (RULINGS E4), which is not so here.
+            (event, None) => panic!("a frame that has no business here, {event}: {}", frame.data),
+        }
     }
 
     /// Polls once. Tells whether there was a server.

@@ -66,12 +66,12 @@ async fn write(writer: u64, mut address: watch::Receiver<SocketAddr>, done: Arc<
 }
 
 fn followers() -> impl Iterator<Item = Follower> {
-    let manners = [Manner::StreamFromCursor, Manner::StreamFromLastEventId, Manner::Poll];
+    let manners = [Manner::StreamFromCursor, Manner::StreamFromLastEventId, Manner::Socket, Manner::Poll];
     let all = manners.into_iter().flat_map(|manner| QUERIES.map(|query| (manner, query)));
     all.zip(1..).map(|((manner, query), seed)| Follower::new(manner, query, seed))
 }
 
-/// Streams and long polls, filtered and not, that connect, leave at any moment and come back with their cursor, as `cursor=`
+/// Streams, WebSockets and long polls, filtered and not, that connect, leave at any moment and come back with their cursor, as `cursor=`
 /// and as `Last-Event-ID`, while eight connections write, the server stops and starts, is killed and starts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followers_that_come_back_miss_nothing() {

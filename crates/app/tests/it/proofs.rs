@@ -18,11 +18,13 @@ const CAPABILITIES: [&str; 39] = [
 const TO_COME: [&str; 4] = ["003", "204", "903", "904"];
 
 /// Where the tests of a kind are.
-const PLACES: [(&str, &str); 10] = [
+const PLACES: [(&str, &str); 12] = [
     ("it", "crates/app/tests/it"),
     ("app", "crates/app/src"),
     ("api", "crates/api/src"),
     ("domain", "crates/domain/src"),
+    ("http", "crates/http/src"),
+    ("realtime", "crates/realtime/src"),
     ("engine", "crates/engine/src"),
     ("follow", "crates/engine/tests/follow"),
     ("store", "crates/store/src"),

@@ -6,13 +6,13 @@ use agentcafe_testkit::{
     Answer, Client, Method, Server, Value, eventually, fresh_key, json, store_under_test,
 };
 
-use crate::{cafe, launch, log};
+use crate::{cafe, launch, log, promise_load::head_of_log};
 
 const PATH: &str = "/v1/reactions/subscriptions";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A rule by which Kai answers what is said, without a pause, with these members over it.
-async fn rule(client: &Client, over: Value) -> String {
+pub(crate) async fn rule(client: &Client, over: Value) -> String {
     let mut body = json!({"targetActorId": "Kai", "actionType": "say", "actionPayload": {"text": "hello"}, "cooldownMs": 0,
         "triggerEventTypes": ["conversation_message_posted"]});
     for (name, value) in over.as_object().into_iter().flatten() {
@@ -38,11 +38,11 @@ async fn say(client: &Client, over: Value) -> Answer {
 }
 
 /// Waits until the engine, on whichever node it works, has dealt with everything that has happened.
-async fn settle(client: &Client) {
-    let head = client.get("/v1/bootstrap?actorId=Nova").await.data()["cursor"].as_u64().unwrap();
+pub(crate) async fn settle(client: &Client) {
+    let head = head_of_log(client).await;
     let idle = async || {
         let health = client.health().await;
-        let knows_all = health["inboxProjector"]["cursor"].as_u64().unwrap() >= head;
+        let knows_all = health["inboxProjector"]["cursor"].as_u64() >= Some(head);
         let is_done = knows_all && health["reactions"]["inFlight"] == 0;
         let no_lag = "agentcafe_follower_lag{name=\"reactions\"} 0\n";
         (is_done && client.metrics().await.contains(no_lag)).then_some(())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::said::Said;
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 pub const MAX_ACTORS: usize = 5_000;
 
 /// An actor in the room.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActorEntry {
     /// The actor.
@@ -41,7 +41,7 @@ pub struct ActorEntry {
 }
 
 /// What an actor ordered last.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastOrder {
     /// What.
@@ -53,7 +53,7 @@ pub struct LastOrder {
 }
 
 /// How long an actor counts as there.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActorPresence {
     /// When it last showed that it is there.
@@ -204,7 +204,7 @@ fn shows_actor_in_room(event: &Event) -> bool {
 }
 
 /// The actors in a room.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Actors {
     /// With the number of each one's appearance, which orders them.
     by_id: BTreeMap<ActorId, (u64, ActorEntry)>,

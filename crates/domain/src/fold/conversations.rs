@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ pub const MAX_THREAD_MESSAGES: usize = 200;
 pub const MAX_THREAD_PARTICIPANTS: usize = 200;
 
 /// Something that was said.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChatEntry {
     /// Who said it.
@@ -44,7 +44,7 @@ pub struct ChatEntry {
 }
 
 /// A message and its place in the conversation.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageEntry {
     /// The message.
@@ -70,7 +70,7 @@ pub struct MessageEntry {
 }
 
 /// A thread of messages.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadEntry {
     /// The thread.
@@ -137,7 +137,7 @@ fn append_within<T>(list: &mut VecDeque<T>, member: T, most: usize) {
 }
 
 /// What was said in a room.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Conversations {
     pub(super) chat: Newest<ChatEntry, MAX_CHAT>,
     pub(super) messages: Newest<MessageEntry, MAX_MESSAGES>,

@@ -1,7 +1,7 @@
 //! The shared objects of the room: whiteboards, notes and tokens.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
@@ -14,7 +14,7 @@ use crate::{event::Event, ids::ActorId, time::Timestamp};
 pub const MAX_OBJECTS: usize = 200;
 
 /// A shared object.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectEntry {
     /// The object.

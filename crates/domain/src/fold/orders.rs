@@ -1,7 +1,7 @@
 //! What was ordered in the room.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{recent::Newest, said::Said};
@@ -11,7 +11,7 @@ use crate::{event::Event, ids::ActorId, time::Timestamp};
 pub const MAX_ORDERS: usize = 50;
 
 /// An order.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderEntry {
     /// Who ordered.

@@ -1,7 +1,7 @@
 //! The context that is pinned to the room.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ use super::said::Said;
 use crate::{event::Event, ids::ActorId, time::Timestamp};
 
 /// The context that was pinned last.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PinnedEntry {
     /// Its version, from 1.

@@ -2,10 +2,13 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Timestamp;
 
 /// The newest `MOST` of what happened, newest first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(super) struct Newest<T, const MOST: usize>(VecDeque<T>);
 
 impl<T, const MOST: usize> Default for Newest<T, MOST> {
@@ -34,7 +37,8 @@ pub(super) trait Changing: Clone {
 }
 
 /// The `MOST` things that changed last, newest change first; of equally new ones, the one put last comes first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(super) struct LastChanged<T, const MOST: usize>(Vec<T>);
 
 impl<T, const MOST: usize> Default for LastChanged<T, MOST> {

@@ -1,7 +1,7 @@
 //! The tasks of the room, as far as its events tell.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     recent::{Changing, LastChanged},
@@ -19,7 +19,7 @@ pub const MAX_TASKS: usize = 100;
 const DONE: &str = "done";
 
 /// A task.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskEntry {
     /// The task.

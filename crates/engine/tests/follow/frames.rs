@@ -3,10 +3,18 @@
 use std::sync::Arc;
 
 use agentcafe_domain::ids::Sequence;
-use agentcafe_engine::{Follower, fanout::Fanout};
+use agentcafe_engine::{
+    Follower,
+    fanout::{Fanout, Form},
+};
 use agentcafe_store::{EventFilter, LoggedEvent, Store};
 
 use crate::cafe::{Cafe, filters, logged, say};
+
+const FORM: Form = Form {
+    name: "test",
+    put: |event, bytes| bytes.extend_from_slice(rendered(std::slice::from_ref(event)).as_bytes()),
+};
 
 /// CONTRACT 10: an event's frame.
 fn rendered(events: &[LoggedEvent]) -> String {
@@ -35,7 +43,7 @@ impl Listener {
     async fn listen(&mut self, fanout: &Fanout) {
         while self.follower.has_more() {
             let before = self.follower.examined();
-            let frames = fanout.frames(&mut self.follower, self.limit).await.unwrap();
+            let frames = fanout.frames(&mut self.follower, FORM, self.limit).await.unwrap();
             assert!(frames.count <= self.limit.unwrap_or(usize::MAX));
             assert_eq!(frames.examined, self.follower.examined());
             assert!(frames.examined > before, "the cursor stands still");
@@ -131,8 +139,8 @@ async fn those_at_the_same_place_share_the_bytes() {
     talk(&cafe.store, 0..20, 99).await;
     for filter in filters() {
         let mut two = [(), ()].map(|()| Follower::new(Arc::clone(&cafe.store), filter.clone(), Sequence(3)));
-        let first = fanout.frames(&mut two[0], None).await.unwrap();
-        let second = fanout.frames(&mut two[1], None).await.unwrap();
+        let first = fanout.frames(&mut two[0], FORM, None).await.unwrap();
+        let second = fanout.frames(&mut two[1], FORM, None).await.unwrap();
         assert!(first.count > 0, "{filter:?}");
         assert_eq!(first.bytes.as_ptr(), second.bytes.as_ptr(), "{filter:?}");
         assert_eq!(two[0].examined(), two[1].examined());

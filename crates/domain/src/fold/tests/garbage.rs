@@ -113,4 +113,15 @@ proptest! {
         // Redelivery after a crash is dull, but must not be fatal.
         events.iter().for_each(|event| fold.apply(event));
     }
+
+    /// Issue 4: a fold that was put aside and taken up again goes on as if it had never stopped.
+    #[test]
+    fn a_fold_that_was_put_aside_goes_on(events in events(), stop in 0..40_usize) {
+        let (before, after) = events.split_at(stop.min(events.len()));
+        let aside = serde_json::to_vec(&fold_of(before)).unwrap();
+        let mut fold: RoomFold = serde_json::from_slice(&aside).unwrap();
+        prop_assert_eq!(serde_json::to_vec(&fold).unwrap(), aside);
+        after.iter().for_each(|event| fold.apply(event));
+        prop_assert_eq!(bytes(&fold), bytes(&fold_of(&events)));
+    }
 }

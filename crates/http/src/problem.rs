@@ -16,32 +16,35 @@ const RETRY_AFTER_SECONDS: i64 = 1;
 
 /// An answer that is no success. The front door renders it, because the body names the request id.
 #[derive(Clone, Debug)]
-pub(crate) struct Problem {
-    pub(crate) refusal: Refusal,
-    pub(crate) correlation_id: Option<CorrelationId>,
-    pub(crate) retry_after_seconds: Option<i64>,
+pub struct Problem {
+    /// What is refused, and why.
+    pub refusal: Refusal,
+    /// Ties it to what else the request caused.
+    pub correlation_id: Option<CorrelationId>,
+    /// When it may help to come back.
+    pub retry_after_seconds: Option<i64>,
 }
 
 impl Problem {
     /// The store, or a queue before it, cannot do its work right now.
-    pub(crate) fn unavailable(message: &str) -> Self {
+    pub fn unavailable(message: &str) -> Self {
         let refusal = Refusal::new(Code::Unavailable).saying(message);
         Self { refusal, correlation_id: None, retry_after_seconds: Some(RETRY_AFTER_SECONDS) }
     }
 
     /// A fault of ours. What it was stands in the log, not here.
-    pub(crate) fn internal() -> Self {
+    pub fn internal() -> Self {
         Refusal::new(Code::Internal).into()
     }
 
     /// The status of the refusal's code.
-    pub(crate) fn status(&self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         status_of(self.refusal.code)
     }
 }
 
 /// The HTTP status of a code.
-pub(crate) const fn status_of(code: Code) -> StatusCode {
+pub const fn status_of(code: Code) -> StatusCode {
     match code {
         Code::Validation
         | Code::MissingField

@@ -5,22 +5,34 @@ use axum::http::{HeaderMap, Uri, header};
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
-use crate::{app::Settings, input::query_value, problem::Problem};
+use crate::{problem::Problem, query};
 
 const API_KEY: &str = "x-api-key";
 
+/// The token that requests must carry, and where it may stand.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// The token; none: everybody may.
+    pub wanted: Option<String>,
+    /// The query parameter that may carry it.
+    pub query_param: String,
+}
+
 /// Checks the token of a request. The first place that holds one counts: `x-api-key`, `Authorization: Bearer`, the
 /// query parameter. Comparing takes the same time wherever a wrong token differs.
-pub(crate) fn check(settings: &Settings, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
-    let Some(wanted) = &settings.auth_token else { return Ok(()) };
+///
+/// # Errors
+/// The problem that it is missing or wrong.
+pub fn check(token: &Token, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+    let Some(wanted) = &token.wanted else { return Ok(()) };
     let given = header_token(headers)
-        .or_else(|| query_value(uri, &settings.auth_query_param).filter(|token| !token.trim().is_empty()));
+        .or_else(|| query::value(uri, &token.query_param).filter(|token| !token.trim().is_empty()));
     let matches = given.is_some_and(|given| given.trim().as_bytes().ct_eq(wanted.as_bytes()).into());
     if matches {
         return Ok(());
     }
     Err(Refusal::new(Code::Unauthorized)
-        .with("auth", json!({ "header": API_KEY, "query": settings.auth_query_param }))
+        .with("auth", json!({ "header": API_KEY, "query": token.query_param }))
         .into())
 }
 
@@ -41,22 +53,7 @@ fn header_token(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-
-    fn settings() -> Settings {
-        Settings {
-            auth_token: Some("secret".to_owned()),
-            auth_query_param: "apiKey".to_owned(),
-            rate_limit_per_min: 0,
-            trusted_proxies: Vec::new(),
-            stream_heartbeat: Duration::from_secs(15),
-            stream_max_clients: 1,
-            table_session_sweep: Duration::ZERO,
-            presence_sweep: Duration::from_secs(2),
-        }
-    }
 
     /// CONTRACT 2.4: where the token may stand, and that a wrong `x-api-key` does not fall through.
     #[test]
@@ -76,13 +73,14 @@ mod tests {
             (&[("x-api-key", " "), ("authorization", "Bearer secret")], "/v1/events", true),
             (&[("x-api-key", "secre")], "/v1/events", false),
         ];
+        let token = Token { wanted: Some("secret".to_owned()), query_param: "apiKey".to_owned() };
         for (sent, uri, want) in cases {
             let mut headers = HeaderMap::new();
             for (name, value) in sent {
                 headers
                     .insert(header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
             }
-            let got = check(&settings(), &headers, &uri.parse().unwrap());
+            let got = check(&token, &headers, &uri.parse().unwrap());
             assert_eq!(got.is_ok(), want, "{sent:?} {uri}");
         }
     }

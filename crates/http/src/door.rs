@@ -8,18 +8,28 @@ use std::{
 use agentcafe_domain::{
     ids::CorrelationId,
     refusal::{Code, Refusal},
+    time::Clock,
 };
-use agentcafe_engine::{metrics::RequestLabels, rate::Standing};
+use agentcafe_engine::{
+    metrics::{HttpMetrics, RequestLabels},
+    rate::{RateLimiter, Standing},
+};
 use axum::{
     extract::{ConnectInfo, MatchedPath, Request, State},
     http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
-use crate::{answer, app::App, auth, problem::Problem, router};
+use crate::{
+    answer,
+    auth::{self, Token},
+    problem::Problem,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -30,36 +40,76 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// The longest `x-request-id` that is taken over, in bytes.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
-/// The id of a request, for its answer and its trace.
-#[derive(Clone)]
-pub(crate) struct RequestId(Arc<str>);
+/// What the door must know of a route.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteTraits {
+    /// Its path as the routes name it.
+    pub template: &'static str,
+    /// Whether requests count against the limit.
+    pub is_limited: bool,
+    /// Whether it needs no token.
+    pub is_public: bool,
+    /// Whether it takes long on purpose.
+    pub waits: bool,
+}
 
-impl RequestId {
-    /// The id that the front door gave.
-    pub(crate) fn of(extensions: &Extensions) -> String {
-        extensions.get::<Self>().map_or_else(String::new, |id| id.0.to_string())
-    }
+impl RouteTraits {
+    /// What no route matches.
+    pub const UNMATCHED: Self =
+        Self { template: "unmatched", is_limited: true, is_public: false, waits: false };
 
-    fn choose(app: &App, headers: &HeaderMap) -> Self {
-        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).map(str::trim);
-        let given = given.filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES);
-        Self(given.map_or_else(|| app.engine.fresh_id().to_string().into(), Into::into))
+    fn is_unmatched(&self) -> bool {
+        self.template == Self::UNMATCHED.template
     }
 }
 
 /// The door that every request comes in and every answer goes out through.
-pub(crate) async fn door(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let began = app.engine.clock.stopwatch();
-    let request_id = RequestId::choose(&app, request.headers());
-    let route = router::known_path(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
+pub struct Door {
+    /// What is known of the route that a request matches.
+    pub routes: fn(Option<&str>) -> RouteTraits,
+    /// The token that requests must carry.
+    pub token: Token,
+    /// Counts requests.
+    pub limiter: RateLimiter,
+    /// Whose `x-forwarded-for` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where request ids come from.
+    pub fresh_id: Box<dyn Fn() -> Uuid + Send + Sync>,
+    /// Where requests are counted.
+    pub metrics: HttpMetrics,
+}
+
+/// The id of a request, for its answer and its trace.
+#[derive(Clone)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// The id that the door gave.
+    pub fn of(extensions: &Extensions) -> String {
+        extensions.get::<Self>().map_or_else(String::new, |id| id.0.to_string())
+    }
+
+    fn choose(door: &Door, headers: &HeaderMap) -> Self {
+        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).map(str::trim);
+        let given = given.filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES);
+        Self(given.map_or_else(|| (door.fresh_id)().to_string().into(), Into::into))
+    }
+}
+
+/// Lets a request in, and its answer out.
+pub async fn pass(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
+    let began = door.clock.stopwatch();
+    let request_id = RequestId::choose(&door, request.headers());
+    let route = (door.routes)(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let method = method_name(request.method());
-    let standing = if router::is_unlimited(route) { None } else { count(&app, &request, method, route) };
-    let (path, no_route) = (request.uri().path().to_owned(), route == router::UNMATCHED);
-    let sent_method = request.method().clone();
+    let standing = if route.is_limited { door.count(&request, method, route.template) } else { None };
+    let (path, sent_method) = (request.uri().path().to_owned(), request.method().clone());
     request.extensions_mut().insert(request_id.clone());
-    let mut response = match admit(&app, &request, route, standing) {
+    let mut response = match door.admit(&request, route, standing) {
         Err(problem) => problem.into_response(),
-        Ok(()) if no_route => unsupported(sent_method.as_str(), &path).into_response(),
+        Ok(()) if route.is_unmatched() => unsupported(sent_method.as_str(), &path).into_response(),
         Ok(()) => next.run(request).await,
     };
     if response.status() == axum::http::StatusCode::METHOD_NOT_ALLOWED {
@@ -69,16 +119,17 @@ pub(crate) async fn door(State(app): State<Arc<App>>, mut request: Request, next
         response = render(&problem, response, &request_id);
     }
     add_headers(response.headers_mut(), &request_id, standing);
-    let labels = RequestLabels { method, route, status: response.status().as_u16() };
-    app.engine.metrics.requests.get_or_create(&labels).inc();
-    if !router::waits(route) {
-        let took = app.engine.clock.stopwatch() - began;
-        app.engine.metrics.request_seconds.observe(took.as_secs_f64());
+    let labels = RequestLabels { method, route: route.template, status: response.status().as_u16() };
+    door.metrics.requests.get_or_create(&labels).inc();
+    if !route.waits {
+        let took = door.clock.stopwatch() - began;
+        door.metrics.request_seconds.observe(took.as_secs_f64());
     }
     response
 }
 
-pub(crate) const fn method_name(method: &Method) -> &'static str {
+/// The name of a method, for counting.
+pub const fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
@@ -91,37 +142,44 @@ pub(crate) const fn method_name(method: &Method) -> &'static str {
     }
 }
 
-/// The limit first, then the token.
-fn admit(app: &App, request: &Request, route: &str, standing: Option<Standing>) -> Result<(), Problem> {
-    if let Some(standing) = standing.filter(|standing| !standing.allowed) {
-        let refusal = Refusal::new(Code::RateLimited)
-            .with("limit", standing.limit)
-            .with("resetEpochSeconds", standing.reset_epoch_seconds);
-        let retry_after_seconds = Some(standing.retry_after_seconds);
-        return Err(Problem { retry_after_seconds, ..refusal.into() });
+impl Door {
+    /// The limit first, then the token.
+    fn admit(
+        &self,
+        request: &Request,
+        route: RouteTraits,
+        standing: Option<Standing>,
+    ) -> Result<(), Problem> {
+        if let Some(standing) = standing.filter(|standing| !standing.allowed) {
+            let refusal = Refusal::new(Code::RateLimited)
+                .with("limit", standing.limit)
+                .with("resetEpochSeconds", standing.reset_epoch_seconds);
+            let retry_after_seconds = Some(standing.retry_after_seconds);
+            return Err(Problem { retry_after_seconds, ..refusal.into() });
+        }
+        if route.is_public {
+            return Ok(());
+        }
+        auth::check(&self.token, request.headers(), request.uri())
     }
-    if router::is_public(route) {
-        return Ok(());
-    }
-    auth::check(&app.settings, request.headers(), request.uri())
-}
 
-fn count(app: &App, request: &Request, method: &'static str, route: &'static str) -> Option<Standing> {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
-    let peer = peer.unwrap_or(IpAddr::from([0, 0, 0, 0]));
-    let client = client(app, peer, request.headers());
-    app.limiter.count(client, method, route, app.engine.now())
-}
-
-/// Who asks: the peer; behind trusted proxies, the last address in `x-forwarded-for` that is not one of them.
-fn client(app: &App, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-    let trusted = |address: &IpAddr| app.settings.trusted_proxies.iter().any(|net| net.contains(address));
-    if !trusted(&peer) {
-        return peer;
+    fn count(&self, request: &Request, method: &'static str, route: &'static str) -> Option<Standing> {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip().to_canonical());
+        let client = self.client(peer, request.headers());
+        self.limiter.count(client, method, route, self.clock.now())
     }
-    let hops = headers.get_all("x-forwarded-for").iter().rev().filter_map(|value| value.to_str().ok());
-    let mut addresses = hops.flat_map(|hops| hops.rsplit(',')).map_while(|hop| hop.trim().parse().ok());
-    addresses.find(|address| !trusted(address)).unwrap_or(peer)
+
+    /// Who asks: the peer; behind trusted proxies, the last address in `x-forwarded-for` that is not one of them.
+    fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let trusted = |address: &IpAddr| self.trusted_proxies.iter().any(|net| net.contains(address));
+        if !trusted(&peer) {
+            return peer;
+        }
+        let hops = headers.get_all("x-forwarded-for").iter().rev().filter_map(|value| value.to_str().ok());
+        let mut addresses = hops.flat_map(|hops| hops.rsplit(',')).map_while(|hop| hop.trim().parse().ok());
+        addresses.find(|address| !trusted(address)).unwrap_or(peer)
+    }
 }
 
 fn unsupported(method: &str, path: &str) -> Problem {

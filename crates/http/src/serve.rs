@@ -1,20 +1,19 @@
 //! The server that listens: one task per connection, bounded in number and in patience.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
+
+use crate::websocket::Connection;
 
 /// The most open connections; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -30,33 +29,49 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Serves until `stopping`, then lets open requests end.
 pub async fn serve(listener: TcpListener, router: Router, stopping: CancellationToken) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let graceful = GracefulShutdown::new();
+    // Connections, those that were taken over included.
+    let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = stopping.cancelled() => break,
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        let service = service_fn({
-            let router = router.clone();
-            move |request| answer(router.clone(), request, peer)
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_PATIENCE)
-            .max_buf_size(MAX_BUFFER_BYTES)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, %peer, "a connection ended");
-            }
-            drop(place);
-        });
+        let taken_over = Connection { open: open.clone(), place: Arc::new(place) };
+        open.spawn(attend(stream, peer, router.clone(), taken_over, stopping.clone()));
     }
     drop(listener);
-    if timeout(STOP_PATIENCE, graceful.shutdown()).await.is_err() {
+    open.close();
+    if timeout(STOP_PATIENCE, open.wait()).await.is_err() {
         tracing::warn!("some connections were still open and are cut");
+    }
+}
+
+/// Serves one connection until it ends; once the server stops, no further request is taken.
+async fn attend(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    taken_over: Connection,
+    stopping: CancellationToken,
+) {
+    let service = service_fn(|request| answer(router.clone(), request, peer, taken_over.clone()));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_buf_size(MAX_BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopping.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, %peer, "a connection ended");
     }
 }
 
@@ -82,8 +97,10 @@ async fn answer(
     router: Router,
     request: Request<Incoming>,
     peer: SocketAddr,
+    connection: Connection,
 ) -> Result<axum::response::Response, Infallible> {
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));
+    request.extensions_mut().insert(connection);
     router.oneshot(request).await
 }

@@ -1,36 +1,48 @@
 //! Frames of server-sent events, whatever way reads happen to split them.
 
+/// The longest line that is taken, and the longest frame: several times the largest event.
+pub(crate) const MAX_FRAME_BYTES: usize = 16 * 1_024 * 1_024;
+
 /// One frame.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     /// The sequence it carries: events have one, control frames have none.
-    pub(super) id: Option<u64>,
+    pub(crate) id: Option<u64>,
     /// Its name.
-    pub(super) event: String,
+    pub(crate) event: String,
     /// Its data, the lines joined.
-    pub(super) data: String,
+    pub(crate) data: String,
 }
 
 /// Puts frames together.
 #[derive(Debug, Default)]
-pub(super) struct Frames {
+pub(crate) struct Frames {
     line: Vec<u8>,
     begun: Frame,
 }
 
+/// More than [`MAX_FRAME_BYTES`] without an end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooLong;
+
 impl Frames {
     /// Takes the bytes of one read and gives the frames that they complete.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<Frame> {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Frame>, TooLong> {
         let mut complete = Vec::new();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if self.line.len() + self.begun.data.len() + part.len() > MAX_FRAME_BYTES {
+                return Err(TooLong);
+            }
             self.line.extend_from_slice(part);
             if !part.ends_with(b"\n") {
                 break;
             }
             let line = std::mem::take(&mut self.line);
             complete.extend(self.take(&String::from_utf8_lossy(&line)));
+            self.line = line;
+            self.line.clear();
         }
-        complete
+        Ok(complete)
     }
 
     /// Takes a line; the empty one completes a frame, if there is anything in it.
@@ -82,8 +94,21 @@ mod tests {
             for size in 1..=bytes.len() {
                 let mut frames = Frames::default();
                 let got: Vec<Frame> =
-                    bytes.as_bytes().chunks(size).flat_map(|part| frames.feed(part)).collect();
+                    bytes.as_bytes().chunks(size).flat_map(|part| frames.feed(part).unwrap()).collect();
                 assert_eq!(got, want, "{bytes:?} in pieces of {size}");
+            }
+        }
+    }
+
+    /// DESIGN 5.5: what is kept of a frame without an end is bounded.
+    #[test]
+    fn a_frame_without_an_end_is_given_up() {
+        for part in ["data: no end".repeat(1_000), format!("data: {}\n", "line".repeat(1_000))] {
+            let mut frames = Frames::default();
+            let mut fed = 0;
+            while frames.feed(part.as_bytes()) == Ok(Vec::new()) {
+                fed += part.len();
+                assert!(fed <= 2 * MAX_FRAME_BYTES, "still taken after {fed} bytes");
             }
         }
     }

@@ -1,0 +1,54 @@
+//! What every long-running subcommand does around its work: a log, a runtime, an end when it is asked for.
+
+use std::io::IsTerminal;
+
+use anyhow::Context;
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// The most threads that read from the database: as many as it has readers, and some for larger computations. More would
+/// only keep more memory.
+const MAX_BLOCKING_THREADS: usize = 8;
+
+/// Starts the process's log, and tells the operator what should be told at the start.
+pub(crate) fn start_logging(log: &str, warnings: &[String]) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(log).with_context(|| format!("AGENTCAFE_LOG={log:?} cannot be used"))?;
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(false)
+        // Whoever read the log may be gone: that is nothing to end for.
+        .log_internal_errors(false)
+        .init();
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(())
+}
+
+/// The runtime of a service.
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().max_blocking_threads(MAX_BLOCKING_THREADS).build().context("no runtime")
+}
+
+/// Cancels at the first SIGTERM or SIGINT.
+pub(crate) fn stop_on_signal(
+    stopping: CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate()).context("no signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("no signals")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        // First, because nobody may be left who reads what is logged.
+        stopping.cancel();
+        tracing::info!("stopping");
+    })
+}

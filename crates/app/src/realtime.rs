@@ -1,0 +1,54 @@
+//! `agentcafe realtime`: rooms for many clients, until it is asked to stop; and the same inside `serve`.
+
+use std::{net::SocketAddr, time::Duration};
+
+use agentcafe_keyspace::Link;
+use agentcafe_realtime::Service;
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::RealtimeConfig,
+    process::{runtime, start_logging, stop_on_signal},
+};
+
+/// How long Redis may take for what is replayed from it.
+const REDIS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Runs until SIGTERM or SIGINT, then sends clients away.
+pub(crate) fn run(config: RealtimeConfig) -> anyhow::Result<()> {
+    start_logging(&config.log, &config.warnings)?;
+    runtime()?.block_on(async {
+        let stopping = CancellationToken::new();
+        let listener = listen(&config).await?;
+        tokio::spawn(stop_on_signal(stopping.clone())?);
+        tracing::info!("listening on http://{}", listener.local_addr()?);
+        serve(&config, listener, None, stopping).await?;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+/// Takes the port.
+pub(crate) async fn listen(config: &RealtimeConfig) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(config.listen).await;
+    listener.with_context(|| format!("cannot listen on {} (REALTIME_HOST, REALTIME_PORT)", config.listen))
+}
+
+/// Serves until `stopping`. Unless a source is set, the API at `near` is followed.
+pub(crate) async fn serve(
+    config: &RealtimeConfig,
+    listener: TcpListener,
+    near: Option<SocketAddr>,
+    stopping: CancellationToken,
+) -> anyhow::Result<()> {
+    let link = config.redis.as_ref().map(|url| Link::new(url, REDIS_PATIENCE));
+    let link = link.transpose().context("REDIS_URL")?;
+    if let Some(link) = link.clone() {
+        tokio::spawn(link.keep(stopping.clone()));
+    }
+    let service = Service::start(config.settings(near, link)?, stopping.clone());
+    agentcafe_http::serve(listener, agentcafe_realtime::router(service), stopping).await;
+    Ok(())
+}

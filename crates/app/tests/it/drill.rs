@@ -1,0 +1,158 @@
+//! `agentcafe drill`: the steps of taking a release back, and probes of what runs.
+
+use agentcafe_testkit::{Reaction, Receiver, Value, json};
+
+use crate::{
+    cafe, launch,
+    load::{Ran, failed_among, nowhere, run},
+};
+
+const PROBES: [&str; 4] =
+    ["world_healthz", "runtime_api_healthz", "runtime_realtime_healthz", "runtime_stream_ready"];
+
+/// Probes these three; each is also what must be shown as a target.
+async fn probe(world: &str, api: &str, realtime: &str, more: &[(&str, &str)]) -> Ran {
+    let targets = [
+        ("ROLLBACK_WORLD_URL", world),
+        ("ROLLBACK_API_URL", api),
+        ("ROLLBACK_REALTIME_URL", realtime),
+        ("ROLLBACK_DRILL_MODE", " Probe "),
+        ("ROLLBACK_DRILL_TIMEOUT_MS", "500"),
+    ];
+    let ran = run(&["drill"], &[&targets, more].concat()).await;
+    assert_eq!(ran.report["mode"], "probe", "{}", ran.said);
+    assert_eq!(ran.report["ok"], ran.passed);
+    assert!(ran.report["executedAt"].is_string() && ran.report["summary"].is_string());
+    ran
+}
+
+fn failed(ran: &Ran) -> Vec<&str> {
+    failed_among(&ran.report["checks"])
+}
+
+fn check<'a>(ran: &'a Ran, name: &str) -> &'a Value {
+    let mut checks = ran.report["checks"].as_array().map_or(&[] as &[_], Vec::as_slice).iter();
+    checks.find(|check| check["name"] == name).unwrap_or_else(|| panic!("{name}: {}", ran.report))
+}
+
+/// A world that answers its health with this.
+async fn world(reaction: Reaction) -> (Receiver, String) {
+    let world = Receiver::start().await;
+    world.always("/api/healthz", reaction);
+    let url = format!("http://{}", world.address());
+    (world, url)
+}
+
+/// CONTRACT 22: the dry run is a list of steps, and contacts nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_lists_the_steps() {
+    let (receiver, url) = world(Reaction::status(200)).await;
+    let ran = run(&["drill"], &[("ROLLBACK_WORLD_URL", &url)]).await;
+    assert!(ran.passed && ran.said.is_empty(), "{}", ran.said);
+    assert_eq!((&ran.report["ok"], &ran.report["mode"]), (&true.into(), &"dry-run".into()));
+    let steps: Vec<_> = ran.report["checks"].as_array().unwrap().iter().map(|step| &step["name"]).collect();
+    let names =
+        ["capture_incident_context", "prepare_write_safety", "rollback_order", "post_rollback_validation"];
+    assert_eq!(steps, names);
+    assert!(ran.report["checks"].as_array().unwrap().iter().all(|step| step["pass"] == true));
+    let targets = json!({"world": url, "api": "http://127.0.0.1:3850", "realtime": "http://127.0.0.1:3851"});
+    assert_eq!(ran.report["targets"], targets);
+    assert!(receiver.received("/api/healthz").is_empty());
+}
+
+/// CONTRACT 22: all is well when the three are healthy; RULINGS Q5: and when a stream begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_healthy_cafe_passes_its_probes() {
+    let (server, _client) = cafe().await;
+    let (_world, world_url) = world(Reaction::json(200, &json!({"ok": true}))).await;
+    let url = server.url();
+    let ran = probe(&world_url, &url, &url, &[]).await;
+    assert!(ran.passed && ran.said.is_empty(), "{}", ran.said);
+    let names: Vec<_> = ran.report["checks"].as_array().unwrap().iter().map(|check| &check["name"]).collect();
+    assert_eq!(names, PROBES);
+    for name in PROBES {
+        let expected = json!({"name": name, "pass": true, "status": 200, "error": null});
+        assert_eq!(check(&ran, name), &expected);
+    }
+    // RULINGS Q5: who has no world and no realtime service leaves them out.
+    let ran = probe("none", &url, "none", &[]).await;
+    assert!(ran.passed, "{}", ran.said);
+    assert_eq!(ran.report["targets"], json!({"world": null, "api": url, "realtime": null}));
+    assert_eq!(ran.report["checks"].as_array().unwrap().len(), 2);
+}
+
+/// CONTRACT 22: a service passes with 2xx and, if there is JSON, an `ok` that is not false; all else fails the drill.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_well_is_named() {
+    let (server, _client) = cafe().await;
+    let url = server.url();
+    let cases = [
+        (Reaction::status(204), true),
+        (Reaction::json(200, &json!({"service": "world"})), true),
+        (Reaction::json(200, &json!({"ok": false})), false),
+        (Reaction::json(503, &json!({"ok": true})), false),
+        (Reaction::hang(), false),
+    ];
+    for (reaction, passes) in cases {
+        let (_world, world_url) = world(reaction).await;
+        let ran = probe(&world_url, &url, &url, &[]).await;
+        assert_eq!(failed(&ran), if passes { vec![] } else { vec!["world_healthz"] });
+        assert_eq!(ran.said.contains("world_healthz"), !passes, "{}", ran.said);
+    }
+    let ran = probe("none", &url, &nowhere().await, &[]).await;
+    assert_eq!(failed(&ran), ["runtime_realtime_healthz"]);
+    let realtime = check(&ran, "runtime_realtime_healthz");
+    assert!(
+        realtime["status"].is_null() && realtime["error"].as_str().unwrap().contains("refused"),
+        "{realtime}"
+    );
+}
+
+/// RULINGS Q5: a café whose health is fine, but whose streams do not begin, does not pass.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_must_begin() {
+    let server = launch().env("API_STREAM_MAX_CLIENTS", 0).start().await;
+    let url = server.url();
+    let ran = probe("none", &url, "none", &[]).await;
+    assert_eq!(failed(&ran), ["runtime_stream_ready"]);
+    assert_eq!(check(&ran, "runtime_stream_ready")["status"], 503);
+}
+
+/// RULINGS Q5: a protected café is probed with its key, which the world does not get.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_is_for_the_runtime_only() {
+    const KEY: &str = "k3y-0f-th3-c4f3";
+    let server = launch().env("API_AUTH_TOKEN", KEY).start().await;
+    let (receiver, world_url) = world(Reaction::status(200)).await;
+    let url = server.url();
+    for variable in ["ROLLBACK_API_KEY", "API_AUTH_TOKEN"] {
+        let ran = probe(&world_url, &url, &url, &[(variable, KEY)]).await;
+        assert!(ran.passed, "{}", ran.said);
+        assert!(!ran.report.to_string().contains(KEY));
+    }
+    let asked = receiver.received("/api/healthz");
+    assert!(asked.len() == 2 && asked.iter().all(|request| request.header("x-api-key").is_empty()));
+    for (variables, hint) in
+        [(&[] as &[_], "set ROLLBACK_API_KEY"), (&[("ROLLBACK_API_KEY", "x")], "is not the server's")]
+    {
+        let ran = probe(&world_url, &url, &url, variables).await;
+        assert_eq!(failed(&ran), ["runtime_stream_ready"], "health needs no key");
+        let error = check(&ran, "runtime_stream_ready")["error"].as_str().unwrap();
+        assert!(error.contains("401") && error.contains(hint), "{error}");
+    }
+}
+
+/// CONTRACT 22: any other mode is an error, as JSON.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_mode_is_an_error() {
+    for ran in [
+        run(&["drill"], &[("ROLLBACK_DRILL_MODE", "full")]).await,
+        run(&["drill", "--mode", "full"], &[("ROLLBACK_DRILL_MODE", "probe")]).await,
+    ] {
+        assert!(!ran.passed);
+        assert_eq!(ran.report["ok"], false);
+        assert!(
+            ran.report["executedAt"].is_string() && ran.report["error"].as_str().unwrap().contains("full")
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! Many nodes on one database are one café: commands that arrive on any of them make one log, which all of them tell.
+
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+
+use agentcafe_testkit::{Client, EventStream, Server, Value, eventually, json};
+use tokio::task::JoinSet;
+
+use crate::{
+    launch,
+    promise_load::{Said, assert_logged, everything, head_of_log, say_again},
+};
+
+const SPEAKERS: usize = 50;
+const EACH: usize = 40;
+
+/// Two nodes on one database. The first has the leases: it was there when nobody else was.
+pub(crate) async fn two_nodes() -> [Server; 2] {
+    let launch = launch().on_postgres(1);
+    let first = launch.clone().start().await;
+    [first, launch.start().await]
+}
+
+/// Says so many things one after the other, now on this node and then on that, each until it is accepted: a node that does
+/// not answer is left for the next.
+pub(crate) async fn say_everywhere(nodes: [SocketAddr; 2], speaker: usize, count: usize) -> Vec<Said> {
+    let clients = nodes.map(Client::new);
+    let (mut all, mut turn) = (Vec::new(), speaker);
+    for n in 0..count {
+        let mut said = Said::new(speaker, &format!("{speaker}-{n}"));
+        while said.answer.is_none() {
+            turn += 1;
+            match said.say(&clients[turn % 2]).await {
+                Some(answer) if answer.status == 202 || answer.status == 503 => {}
+                Some(answer) => panic!("{} {}", answer.status, answer.text),
+                None => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+        all.push(said);
+    }
+    all
+}
+
+/// Reads a stream up to this place; each place comes once, in order.
+pub(crate) async fn assert_tells_all(stream: &mut EventStream, from: u64, head: u64) {
+    for place in from..=head {
+        assert_eq!(stream.next_event().await.id, Some(place), "left out, or told twice");
+    }
+}
+
+/// The issue: 2,000 commands at once on two nodes, in one room and in many: sequences without gap or repeat, keys that give
+/// the first answer on either node, and every stream on both nodes tells every event once and in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_are_one_cafe() {
+    for rooms in [1, 5] {
+        let servers = two_nodes().await;
+        let addresses = [servers[0].address(), servers[1].address()];
+        let clients = addresses.map(Client::new);
+        let mut streams = Vec::new();
+        for client in &clients {
+            for _ in 0..3 {
+                streams.push(client.stream("/v1/events/stream?cursor=0").await);
+            }
+        }
+        let mut speakers = JoinSet::new();
+        for speaker in 0..SPEAKERS {
+            // A speaker's room is its number modulo five.
+            let speaker = if rooms == 1 { 5 * speaker } else { speaker };
+            speakers.spawn(say_everywhere(addresses, speaker, EACH));
+        }
+        let all: Vec<Said> = speakers.join_all().await.into_iter().flatten().collect();
+        assert_eq!(all.len(), SPEAKERS * EACH);
+        assert_logged(&clients[0], &all).await;
+        assert_eq!(everything(&clients[0]).await, everything(&clients[1]).await);
+        let head = head_of_log(&clients[1]).await;
+        for stream in &mut streams {
+            assert_tells_all(stream, 1, head).await;
+        }
+        let both = Client::of_nodes(addresses);
+        let all = say_again(&both, all).await;
+        assert_eq!(head_of_log(&both).await, head);
+        assert_logged(&both, &all).await;
+    }
+}
+
+/// What was done on one node is seen by whoever asks the other next, in every kind of read.
+#[tokio::test]
+async fn what_was_done_is_seen_on_every_node() {
+    let [here, there] = two_nodes().await;
+    let (here, there) = (here.client(), there.client());
+    for round in 1..=50_u64 {
+        let said = here.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey @Kai"})).await;
+        let sequence = said.data()["sequence"].as_u64().expect("a place");
+        let after = sequence - 1;
+        let page = there.get(&format!("/v1/events?cursor={after}&limit=1")).await;
+        assert_eq!(page.data()["events"][0]["eventId"], said.data()["eventId"]);
+        assert!(head_of_log(&there).await >= sequence);
+        let inbox = there.get("/v1/inbox?actorId=Kai").await;
+        assert_eq!(inbox.data()["unreadCount"], round);
+        let polled = there.get(&format!("/v1/events/poll?cursor={after}&timeoutMs=0")).await;
+        assert_eq!(polled.data()["events"][0]["eventId"], said.data()["eventId"], "{}", polled.text);
+    }
+}
+
+/// One node does what must not be done twice; the others do it when it stops. Nothing is done twice in between, and nothing is
+/// left out.
+#[tokio::test]
+async fn a_node_that_stops_hands_its_work_over() {
+    let [mut here, there] = two_nodes().await;
+    let client = there.client();
+    let held = |log: String| -> BTreeSet<String> {
+        let held = log
+            .lines()
+            .filter(|line| line.contains("this node does it now"))
+            .map(|line| line.rsplit_once("lease=\"").expect("a name").1.trim_end_matches('"').to_owned());
+        held.collect()
+    };
+    let all = BTreeSet::from(["reactions", "sweeps", "webhooks"].map(str::to_owned));
+    let patience = Duration::from_secs(10);
+    eventually("the first has all leases", patience, async || (held(here.log()) == all).then_some(())).await;
+    assert_eq!(held(there.log()), BTreeSet::new());
+    let began = std::time::Duration::from_secs(3);
+    assert!(here.stop().await.success());
+    eventually("the second has all leases", began, async || (held(there.log()) == all).then_some(())).await;
+    let beat = json!({"actorId": "Nova", "ttlMs": 5_000});
+    let _ = client.act("/v1/presence/heartbeat", beat).await.data();
+    eventually("a presence runs out on the second", patience, async || {
+        let presence: Value = client.get("/v1/presence?actorId=Nova").await.data()["presence"].clone();
+        (presence[0]["status"] == "inactive").then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,169 @@
+//! Many nodes on one database, when one of them dies, is cut off, or has the wrong time: the others go on, and nothing is lost
+//! or done twice.
+
+use std::{collections::HashSet, path::PathBuf, time::Duration};
+
+use agentcafe_domain::time::Timestamp;
+use agentcafe_testkit::{Client, Postgres, Receiver, Server, Wire, eventually, json};
+use tokio::task::JoinSet;
+
+use crate::{
+    launch,
+    postgres_nodes::{assert_tells_all, say_everywhere, two_nodes},
+    promise_load::{Said, assert_logged, everything, head_of_log, say_again},
+    reaction_engine::rule,
+    store_full::assert_unavailable,
+    webhook_delivery::{say, talk, texts},
+    webhook_fields::subscribe,
+};
+
+const SPEAKERS: usize = 16;
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The issue: `kill -9` of the node that has all leases, under load. Clients go to the other node with their keys; what was
+/// acknowledged is in the log once; every message is delivered by webhook, in order, and answered by the rule exactly once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_node_is_replaced() {
+    let [mut here, there] = two_nodes().await;
+    let (addresses, client) = ([here.address(), there.address()], there.client());
+    let receiver = Receiver::start().await;
+    subscribe(&client, talk(receiver.url("/all"))).await;
+    let id = rule(&client, json!({"actionType": "order", "actionPayload": {"itemId": "tea"}})).await;
+    let mut stream = client.stream("/v1/events/stream?cursor=0").await;
+    let mut speakers = JoinSet::new();
+    for speaker in 0..SPEAKERS {
+        speakers.spawn(say_everywhere(addresses, speaker, 40));
+    }
+    receiver.wait("/all", 40).await;
+    here.kill();
+    let all: Vec<Said> = speakers.join_all().await.into_iter().flatten().collect();
+    let answered = async || {
+        let orders = client.get("/v1/events?types=order_changed&limit=5000").await;
+        let sources = orders.data()["events"].as_array().expect("a list").clone();
+        (sources.len() >= all.len()).then_some(sources)
+    };
+    let orders = eventually("the rule answers everything", DEADLINE, answered).await;
+    let sources: HashSet<String> =
+        orders.iter().map(|order| order["payload"]["reaction"]["sourceEventId"].to_string()).collect();
+    assert_eq!((orders.len(), sources.len()), (all.len(), all.len()), "one answer of {id} each");
+    let in_order = || {
+        let mut seen = HashSet::new();
+        let mut texts = texts(&receiver.received("/all"));
+        texts.retain(|text| seen.insert(text.clone()));
+        texts
+    };
+    eventually("every message arrives", DEADLINE, async || (in_order().len() == all.len()).then_some(()))
+        .await;
+    let log = everything(&client).await;
+    let said: Vec<&str> =
+        log.iter().filter_map(|event| event["payload"]["conversation"]["text"].as_str()).collect();
+    assert_eq!(in_order(), said);
+    assert_tells_all(&mut stream, 1, log.len() as u64).await;
+    assert_logged(&client, &all).await;
+    say_again(&client, all).await;
+    assert_eq!(head_of_log(&client).await, log.len() as u64);
+}
+
+/// The issue: a node that is cut off from PostgreSQL says so with 503, is not ready, and loses its leases to one that is not;
+/// once it is back it tells what happened meanwhile without a gap.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_cut_off_steps_back() {
+    let postgres = Postgres::start(false);
+    let wire = Wire::to(postgres.address()).await;
+    let url = postgres.database();
+    let through = url.replace(&postgres.address().to_string(), &wire.address().to_string());
+    let far = launch().env("DATABASE_URL", through).start().await;
+    let near = launch().env("DATABASE_URL", url).start().await;
+    let (far, near) = (far.client(), near.client());
+    let receiver = Receiver::start().await;
+    subscribe(&near, talk(receiver.url("/all"))).await;
+    let mut stream = far.stream("/v1/events/stream?cursor=0").await;
+    say(&far, "main", "before").await;
+    receiver.wait("/all", 1).await;
+    wire.cut();
+    let refused = far.act("/v1/commands/say", json!({"actorId": "Nova", "text": "cut off"})).await;
+    assert_unavailable(&refused);
+    let unready = async || (far.get("/readyz").await.status == 503).then_some(());
+    eventually("the node that is cut off is not ready", DEADLINE, unready).await;
+    for n in 0..20 {
+        say(&near, "main", &format!("meanwhile {n}")).await;
+    }
+    eventually("the other node delivers", DEADLINE, async || {
+        texts(&receiver.received("/all")).contains(&"meanwhile 19".to_owned()).then_some(())
+    })
+    .await;
+    wire.mend();
+    let ready = async || (far.get("/readyz").await.status == 200).then_some(());
+    eventually("the node is back", DEADLINE, ready).await;
+    say(&far, "main", "after").await;
+    receiver.wait("/all", 22).await;
+    let head = head_of_log(&near).await;
+    assert_tells_all(&mut stream, 1, head).await;
+    assert_eq!(everything(&far).await, everything(&near).await);
+    let mut once = texts(&receiver.received("/all"));
+    once.dedup();
+    assert_eq!(once.len(), 22, "in order, whoever delivers: {once:?}");
+}
+
+/// Where Debian keeps the library that gives a process another time.
+fn fake_time() -> PathBuf {
+    let found = std::fs::read_dir("/usr/lib").expect("there is /usr/lib").filter_map(|entry| {
+        let library = entry.ok()?.path().join("faketime/libfaketime.so.1");
+        library.exists().then_some(library)
+    });
+    found.last().expect("libfaketime is not installed; ./test.sh installs it")
+}
+
+/// The issue: a node whose clock is a minute off, before or after, and that has the leases: nothing runs out too early or too
+/// late, and the log's times are those of the database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_wrong_does_not_matter() {
+    for offset in ["+60s", "-60s"] {
+        let launch = launch().on_postgres(1).env("PRESENCE_SWEEP_MS", 500);
+        let wrong = launch.clone();
+        let wrong = wrong.env("LD_PRELOAD", fake_time().display()).env("FAKETIME", offset);
+        let wrong = wrong.env("FAKETIME_DONT_FAKE_MONOTONIC", 1).start().await;
+        let right = launch.start().await;
+        assert_one_time(&wrong, &right).await;
+        let (wrong, right) = (wrong.client(), right.client());
+        for (client, name) in [(&wrong, "Nova"), (&right, "Kai")] {
+            let beat = json!({"actorId": name, "ttlMs": 30_000});
+            let _ = client.act("/v1/presence/heartbeat", beat).await.data();
+            let short = json!({"actorId": format!("{name}-short"), "ttlMs": 5_000});
+            let _ = client.act("/v1/presence/heartbeat", short).await.data();
+        }
+        let count = async |query: &str| {
+            right.get(&format!("/v1/presence?{query}")).await.data()["count"].as_u64().expect("a number")
+        };
+        let run_out = async || (count("active=0").await >= 2).then_some(());
+        eventually("what is short runs out", DEADLINE, run_out).await;
+        assert_eq!((count("active=0").await, count("active=1").await), (2, 2), "{offset}");
+        for client in [&wrong, &right] {
+            say(client, "main", "what time is it?").await;
+        }
+        let log = everything(&right).await;
+        let times: Vec<&str> = log.iter().filter_map(|event| event["timestamp"].as_str()).collect();
+        assert!(times.is_sorted(), "{offset}: {times:?}");
+    }
+}
+
+/// When a node began to listen, by its own clock, which is what its log shows.
+fn began(server: &Server) -> i64 {
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains("listening on")).expect("it listens");
+    let time = line.split_whitespace().next().and_then(Timestamp::parse);
+    time.expect("a line begins with its time").as_millis()
+}
+
+/// The clocks are apart, and yet both nodes tell the same time.
+async fn assert_one_time(wrong: &Server, right: &Server) {
+    let apart = began(wrong).abs_diff(began(right));
+    assert!((45_000..75_000).contains(&apart), "the clocks are {apart} ms apart");
+    let [wrong, right] = [wrong, right].map(Server::client);
+    let time = async |client: &Client| {
+        let health = client.get("/healthz").await.json;
+        Timestamp::parse(health["time"].as_str().expect("a time")).expect("a time").as_millis()
+    };
+    let differ = time(&wrong).await.abs_diff(time(&right).await);
+    assert!(differ < 5_000, "they tell times that are {differ} ms apart");
+}

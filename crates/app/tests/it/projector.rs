@@ -1,0 +1,364 @@
+//! The projector: read models in Redis that are those of the log, whatever is killed, wiped or cut off.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use agentcafe_domain::{event::Event, fold::RoomFold, ids::RoomId, ids::TenantId};
+use agentcafe_testkit::{Launch, Redis, Server, Value, eventually, json, steady_port};
+
+use crate::{launch, log};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+const CURSOR: &str = "acf:projector:cursor";
+
+/// How a projector of this café is started.
+fn projecting(server: &Server, redis: &Redis) -> Launch {
+    launch()
+        .subcommand("projector")
+        .env("PROJECTOR_EVENT_SOURCE_URL", server.url())
+        .env("PROJECTOR_STREAM_RECONNECT_MS", 100)
+        .env("PROJECTOR_HEALTH_PORT", 0)
+        .env("REDIS_URL", redis.url())
+}
+
+/// A café on a port that stays the same when it starts again.
+async fn steady_cafe() -> Server {
+    launch().env("API_PORT", steady_port()).start().await
+}
+
+/// Something of every kind that read models show, in a few rooms.
+async fn happen(server: &Server, rounds: usize) {
+    let client = server.client();
+    for round in 0..rounds {
+        for (room, actor) in [("main", "Nova"), ("main", "Kai"), ("the:attic", "Nova")] {
+            let who = |more: Value| {
+                let mut body = json!({ "roomId": room, "actorId": actor });
+                body.as_object_mut()
+                    .expect("an object")
+                    .extend(more.as_object().cloned().unwrap_or_default());
+                body
+            };
+            client.act("/v1/commands/say", who(json!({ "text": format!("{round}: hey @Kai ☕") }))).await;
+            client.act("/v1/commands/move", who(json!({ "direction": "N", "steps": 1 }))).await;
+            client.act("/v1/commands/order", who(json!({ "itemId": "mocha", "size": "small" }))).await;
+            client.act("/v1/tasks", who(json!({ "title": format!("task {round}") }))).await;
+        }
+    }
+}
+
+/// Waits until everything that happened is projected, and gives all that Redis holds, but for who does it.
+async fn settled(server: &Server, redis: &Redis) -> BTreeMap<String, Value> {
+    eventually("the log is projected", DEADLINE, async || {
+        let head = log(&server.client()).await.len().to_string();
+        (redis.ask(&["GET", CURSOR]) == head).then_some(())
+    })
+    .await;
+    let mut contents = redis.contents();
+    contents.remove("acf:projector:lock");
+    contents
+}
+
+/// What a projector that has seen nothing before makes of the log.
+async fn projected_afresh(server: &Server) -> BTreeMap<String, Value> {
+    let redis = Redis::start();
+    let _projector = projecting(server, &redis).start().await;
+    settled(server, &redis).await
+}
+
+/// Both are the same, byte for byte.
+fn same(one: &BTreeMap<String, Value>, other: &BTreeMap<String, Value>, what: &str) {
+    let differing: Vec<&String> =
+        one.keys().chain(other.keys()).filter(|key| one.get(*key) != other.get(*key)).collect();
+    assert!(differing.is_empty(), "{what}: {differing:?}");
+}
+
+fn content<'a>(contents: &'a BTreeMap<String, Value>, key: &str) -> &'a Value {
+    &contents.get(key).unwrap_or_else(|| panic!("no {key} in {:?}", contents.keys()))["content"]
+}
+
+/// CONTRACT 18, RULINGS N1, N4, B9: every room has its keys, which hold the fold of its events; its stream has their
+/// sequences.
+#[tokio::test]
+async fn read_models_are_the_fold_of_the_log() {
+    let (server, redis) = (launch().start().await, Redis::start());
+    let projector = projecting(&server, &redis).start().await;
+    happen(&server, 5).await;
+    let contents = settled(&server, &redis).await;
+    let events = log(&server.client()).await;
+    for (room, key) in [("main", "acf:room:default:main"), ("the:attic", "acf:room:default:the%3Aattic")] {
+        let of_room: Vec<&Value> = events.iter().filter(|event| event["roomId"] == room).collect();
+        let mut fold = RoomFold::new(TenantId::standard(), RoomId::parse(room).unwrap());
+        for event in &of_room {
+            fold.apply(&serde_json::from_value::<Event>((*event).clone()).unwrap());
+        }
+        let text = |part: &str| content(&contents, &format!("{key}:{part}")).clone();
+        assert_eq!(text("state"), serde_json::to_string(&fold.state()).unwrap());
+        assert_eq!(text("state:snapshot"), serde_json::to_string(&fold.reduced()).unwrap());
+        let lines = |entries: Vec<String>| json!(entries);
+        assert_eq!(
+            text("chat"),
+            lines(fold.chat().iter().map(|said| serde_json::to_string(said).unwrap()).collect())
+        );
+        assert_eq!(
+            text("orders"),
+            lines(fold.orders().iter().map(|order| serde_json::to_string(order).unwrap()).collect())
+        );
+        let present: serde_json::Map<String, Value> = fold
+            .active_actors()
+            .iter()
+            .map(|actor| (actor.actor_id.to_string(), serde_json::to_string(actor).unwrap().into()))
+            .collect();
+        assert_eq!(text("presence"), Value::Object(present));
+        assert_eq!(contents[&format!("{key}:presence")]["expires"], true, "RULINGS N5");
+        let stream = text("stream");
+        let stream = stream.as_array().unwrap();
+        assert_eq!(stream.len(), of_room.len());
+        for (entry, event) in stream.iter().zip(of_room) {
+            assert_eq!(entry[0], format!("{}-0", event["sequence"]));
+            let fields: Vec<&str> =
+                entry[1].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+            let names: Vec<&str> = fields.iter().copied().step_by(2).collect();
+            let want = "eventId sequence tenantId roomId actorId type timestamp payload event";
+            assert_eq!(names.join(" "), want);
+            assert_eq!(fields[11], event["type"].as_str().unwrap());
+            assert_eq!(serde_json::from_str::<Value>(fields[15]).unwrap(), event["payload"]);
+            assert_eq!(serde_json::from_str::<Value>(fields[17]).unwrap(), *event);
+        }
+    }
+    let health = projector.client().get("/healthz").await.json;
+    assert_eq!(health["ok"], true);
+    assert_eq!((&health["service"], &health["rooms"]), (&json!("agentcafe-projector"), &json!(2)));
+    assert_eq!(health["cursor"], events.len());
+    assert_eq!((&health["redis"]["connected"], &health["source"]["connected"]), (&json!(true), &json!(true)));
+}
+
+/// RULINGS N2: what happens in a quiet room is there within 250 ms.
+#[tokio::test]
+async fn a_quiet_room_is_fresh() {
+    let (server, redis) = (launch().start().await, Redis::start());
+    let _projector = projecting(&server, &redis).start().await;
+    happen(&server, 1).await;
+    settled(&server, &redis).await;
+    let mut fastest = Duration::MAX;
+    for number in 0..5 {
+        let text = format!("is {number} fresh?");
+        server.client().act("/v1/commands/say", json!({ "actorId": "Nova", "text": text })).await;
+        let said = tokio::time::Instant::now();
+        eventually("it is in the chat", DEADLINE, async || {
+            let newest = redis.ask(&["LINDEX", "acf:room:default:main:chat", "0"]);
+            newest.as_str().unwrap().contains(&text).then_some(())
+        })
+        .await;
+        fastest = fastest.min(said.elapsed());
+    }
+    assert!(fastest < Duration::from_millis(250), "{fastest:?}");
+}
+
+/// RULINGS N3 and N6, issue 4: whoever is stopped, killed or wiped, the read models become the same bytes again.
+#[tokio::test]
+async fn what_is_killed_or_wiped_becomes_the_same_again() {
+    let (server, mut redis) = (steady_cafe().await, Redis::start());
+    let mut projector = projecting(&server, &redis).start().await;
+    happen(&server, 3).await;
+    let before = settled(&server, &redis).await;
+    assert!(projector.stop().await.success());
+    projector.restart().await;
+    same(&settled(&server, &redis).await, &before, "stopped");
+    happen(&server, 2).await;
+    projector.kill();
+    happen(&server, 2).await;
+    projector.restart().await;
+    let after = settled(&server, &redis).await;
+    assert_ne!(after, before);
+    same(&projected_afresh(&server).await, &after, "killed");
+    redis.wipe();
+    same(&settled(&server, &redis).await, &after, "wiped while the projector runs");
+    projector.kill();
+    redis.wipe();
+    projector.restart().await;
+    same(&settled(&server, &redis).await, &after, "wiped while it did not");
+    let _ = redis.ask(&["DEL", CURSOR]);
+    same(&settled(&server, &redis).await, &after, "the cursor was lost, and only that");
+    let _ = redis.ask(&["DEL", "acf:room:default:main:fold"]);
+    projector.restart().await;
+    eventually("a read model that was lost is made again", DEADLINE, async || {
+        (redis.ask(&["EXISTS", "acf:room:default:main:fold"]) == 1).then_some(())
+    })
+    .await;
+    same(&settled(&server, &redis).await, &after, "a read model was lost");
+}
+
+/// Issue 4: Redis that is gone for a while, or hangs, costs nothing but the time.
+#[tokio::test]
+async fn redis_may_be_gone_for_a_while() {
+    let (server, mut redis) = (launch().start().await, Redis::start());
+    redis.stop();
+    let starting = tokio::spawn(projecting(&server, &redis).start());
+    happen(&server, 2).await;
+    redis.restart();
+    let projector = starting.await.unwrap();
+    settled(&server, &redis).await;
+    redis.kill();
+    happen(&server, 2).await;
+    eventually("it says that Redis is away", DEADLINE, async || {
+        let health = projector.client().get("/healthz").await.json;
+        (health["ok"] == false && health["redis"]["lastError"].is_string()).then_some(())
+    })
+    .await;
+    assert_eq!(projector.client().get("/readyz").await.status, 503);
+    redis.restart();
+    settled(&server, &redis).await;
+    redis.freeze();
+    happen(&server, 2).await;
+    redis.thaw();
+    let contents = settled(&server, &redis).await;
+    same(&projected_afresh(&server).await, &contents, "projected afresh");
+}
+
+/// Issue 4: an API that is gone for a while is followed again without a gap.
+#[tokio::test]
+async fn the_api_may_be_gone_for_a_while() {
+    let (mut server, redis) = (steady_cafe().await, Redis::start());
+    let projector = projecting(&server, &redis).start().await;
+    for _ in 0..3 {
+        happen(&server, 1).await;
+        server.kill();
+        eventually("it says that the API is away", DEADLINE, async || {
+            let health = projector.client().get("/healthz").await.json;
+            (health["ok"] == false && health["source"]["connected"] == false).then_some(())
+        })
+        .await;
+        server.restart().await;
+    }
+    happen(&server, 1).await;
+    let contents = settled(&server, &redis).await;
+    same(&projected_afresh(&server).await, &contents, "projected afresh");
+}
+
+/// RULINGS M6: another log on the same address is projected anew, and nothing is left of the first.
+#[tokio::test]
+async fn another_log_is_projected_anew() {
+    let (mut first, redis) = (steady_cafe().await, Redis::start());
+    let _projector = projecting(&first, &redis).start().await;
+    happen(&first, 3).await;
+    settled(&first, &redis).await;
+    first.kill();
+    let second = launch().env("API_PORT", first.address().port()).start().await;
+    second
+        .client()
+        .act("/v1/commands/say", json!({ "actorId": "Zoe", "roomId": "cellar", "text": "hi" }))
+        .await;
+    let contents = settled(&second, &redis).await;
+    assert!(
+        contents.keys().all(|key| !key.contains("main") && !key.contains("attic")),
+        "{:?}",
+        contents.keys()
+    );
+    same(&projected_afresh(&second).await, &contents, "projected afresh");
+}
+
+/// RULINGS N5: who is present goes by itself, with or without the API, with or without the projector.
+#[tokio::test]
+async fn presence_runs_out_by_itself() {
+    let (mut server, redis) = (launch().start().await, Redis::start());
+    let mut projector =
+        projecting(&server, &redis).env("PROJECTOR_REDIS_PRESENCE_TTL_SECONDS", 10).start().await;
+    let client = server.client();
+    let beat = async |actor: &str, ttl_ms: u64| {
+        client
+            .act("/v1/presence/heartbeat", json!({ "actorId": actor, "status": "idle", "ttlMs": ttl_ms }))
+            .await;
+    };
+    beat("Nova", 600_000).await;
+    beat("Kai", 3_000).await;
+    settled(&server, &redis).await;
+    let key = "acf:room:default:main:presence";
+    let who = || redis.ask(&["HKEYS", key]);
+    assert_eq!(who(), json!(["Nova", "Kai"]));
+    server.kill();
+    eventually("Kai is gone, though nobody says so", DEADLINE, async || {
+        (who() == json!(["Nova"])).then_some(())
+    })
+    .await;
+    let left = || redis.ask(&["PTTL", key]).as_i64().unwrap();
+    let before = left();
+    assert!((1..=10_000).contains(&before), "{before}");
+    eventually("it is renewed", DEADLINE, async || (left() > 8_000).then_some(())).await;
+    projector.kill();
+    assert!((1..=10_000).contains(&left()), "nobody renews it now");
+}
+
+/// RULINGS N1: an allow-list restricts what is projected; when it changes, so does what is there.
+#[tokio::test]
+async fn a_list_restricts_the_rooms() {
+    let (server, redis) = (launch().start().await, Redis::start());
+    let attic = projecting(&server, &redis).env("PROJECTOR_ROOM_ID", "the:attic");
+    happen(&server, 1).await;
+    let mut projector = attic.clone().start().await;
+    let rooms = async |want: &[&str]| {
+        eventually("the rooms are those of the list", DEADLINE, async || {
+            let mut names = redis.ask(&["SMEMBERS", "acf:projector:rooms"]);
+            names.as_array_mut().unwrap().sort_by_key(Value::to_string);
+            (names == json!(want)).then_some(())
+        })
+        .await;
+    };
+    rooms(&["default:the%3Aattic"]).await;
+    projector.kill();
+    projector = projecting(&server, &redis).start().await;
+    rooms(&["default:main", "default:the%3Aattic"]).await;
+    projector.kill();
+    let _projector = attic.start().await;
+    rooms(&["default:the%3Aattic"]).await;
+    assert_eq!(redis.ask(&["EXISTS", "acf:room:default:main:state"]), 0);
+}
+
+/// CONTRACT 18: no more events are kept than are asked for, and always the newest.
+#[tokio::test]
+async fn streams_are_trimmed() {
+    let (server, redis) = (launch().start().await, Redis::start());
+    let projector = projecting(&server, &redis).env("PROJECTOR_REDIS_STREAM_MAXLEN", 100);
+    happen(&server, 20).await;
+    let _projector = projector.start().await;
+    settled(&server, &redis).await;
+    let stream = redis.ask(&["XRANGE", "acf:room:default:main:stream", "-", "+"]);
+    let ids: Vec<&Value> = stream.as_array().unwrap().iter().map(|entry| &entry[0]).collect();
+    let events = log(&server.client()).await;
+    let main = events.iter().filter(|event| event["roomId"] == "main");
+    let want: Vec<String> = main.map(|event| format!("{}-0", event["sequence"])).collect();
+    assert_eq!(ids, want[want.len() - 100..].iter().collect::<Vec<_>>());
+}
+
+/// DESIGN 2: one projector is at work at a time; when it dies, the other goes on where it was.
+#[tokio::test]
+async fn a_second_projector_takes_over() {
+    let (server, redis) = (launch().start().await, Redis::start());
+    let mut first = projecting(&server, &redis).start().await;
+    happen(&server, 1).await;
+    settled(&server, &redis).await;
+    let second = projecting(&server, &redis).start().await;
+    eventually("the second stands by", DEADLINE, async || {
+        (second.client().get("/healthz").await.json["standby"] == true).then_some(())
+    })
+    .await;
+    happen(&server, 1).await;
+    settled(&server, &redis).await;
+    first.kill();
+    happen(&server, 1).await;
+    let contents = settled(&server, &redis).await;
+    assert_eq!(second.client().get("/healthz").await.json["standby"], false);
+    same(&projected_afresh(&server).await, &contents, "projected afresh");
+}
+
+/// RULINGS B6: the projector of a protected café sends its token.
+#[tokio::test]
+async fn a_protected_cafe_is_projected() {
+    let (server, redis) = (launch().env("API_AUTH_TOKEN", "s3cret").start().await, Redis::start());
+    let client = server.client().with_header("x-api-key", "s3cret");
+    let projector = projecting(&server, &redis).env("API_AUTH_TOKEN", "s3cret").start().await;
+    client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hi" })).await;
+    eventually("it is projected", DEADLINE, async || {
+        (redis.ask(&["LLEN", "acf:room:default:main:chat"]) == 1).then_some(())
+    })
+    .await;
+    assert!(!projector.log().contains("s3cret"));
+}

@@ -1,0 +1,436 @@
+//! `agentcafe realtime`: what clients are told of a room, who may ask, and what operators see.
+
+use std::time::Duration;
+
+use agentcafe_domain::{
+    event::Event,
+    fold::RoomFold,
+    ids::{RoomId, TenantId},
+};
+use agentcafe_testkit::{
+    Client, EventStream, Frame, Launch, Method, Redis, Server, Silence, Value, eventually, json,
+};
+use tokio::task::JoinSet;
+
+use crate::{launch, log, realtime_sources::free_port, socket::Socket};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A realtime service that follows this API.
+pub(crate) fn beside(api: &Server) -> Launch {
+    let source = format!("{}/v1/streams/market-events", api.url());
+    launch()
+        .subcommand("realtime")
+        .env("REALTIME_HOST", "127.0.0.1")
+        .env("REALTIME_PORT", 0)
+        .env("REALTIME_SOURCE_RECONNECT_MS", 100)
+        .env("REALTIME_EVENT_SOURCE_URL", source)
+}
+
+pub(crate) async fn say(api: &Client, room: &str, text: &str) {
+    let body = json!({"actorId": "Nova", "roomId": room, "text": text});
+    let _ = api.act("/v1/commands/say", body).await.data();
+}
+
+pub(crate) async fn order(api: &Client, actor: &str, room: &str) {
+    let body = json!({"actorId": actor, "roomId": room, "itemId": "tea"});
+    let _ = api.act("/v1/commands/order", body).await.data();
+}
+
+/// Waits until the service has heard of everything that the API has.
+pub(crate) async fn level(realtime: &Server, api: &Client) {
+    let head = log(api).await.last().and_then(|event| event["sequence"].as_u64()).unwrap_or(0);
+    let client = realtime.client();
+    eventually("realtime has heard of everything", DEADLINE, async || {
+        let health = client.get("/healthz").await;
+        (health.json["source"]["lastCursor"].as_u64() >= Some(head)).then_some(())
+    })
+    .await;
+}
+
+/// What a client is told until `ready`: the snapshot, the gap if there is one, the events, and `ready`.
+async fn introduced(stream: &mut EventStream) -> (Value, Option<Value>, Vec<Value>, Value) {
+    let first = stream.next().await;
+    assert_eq!((first.event.as_str(), first.id), ("snapshot", None));
+    let (mut gap, mut events) = (None, Vec::new());
+    loop {
+        let Frame { id, event, data } = stream.next().await;
+        match (event.as_str(), id) {
+            ("gap", None) => gap = Some(data),
+            ("ready", None) => return (first.data, gap, events, data),
+            (kind, Some(id)) => {
+                assert_eq!((&data["sequence"], &data["type"]), (&json!(id), &json!(kind)));
+                events.push(data);
+            }
+            (other, None) => panic!("{other} has no business here: {data}"),
+        }
+    }
+}
+
+fn sequences(events: &[Value]) -> Vec<u64> {
+    events.iter().filter_map(|event| event["sequence"].as_u64()).collect()
+}
+
+async fn of_room(api: &Client, query: &str) -> Vec<Value> {
+    let page = api.get(&format!("/v1/events?limit=5000&{query}")).await;
+    page.data()["events"].as_array().cloned().unwrap_or_default()
+}
+
+/// The room that a list of events makes.
+fn folded(events: &[Value]) -> Value {
+    let mut fold = RoomFold::new(TenantId::standard(), RoomId::main());
+    for event in events {
+        let event: Event = serde_json::from_value(event.clone()).unwrap();
+        fold.apply(&event);
+    }
+    json!(fold.snapshot())
+}
+
+/// CONTRACT 17, RULINGS M10: the snapshot with the room's state, what happened last, `ready`, what happens, heartbeats.
+#[tokio::test]
+async fn a_client_is_told_of_a_room_and_then_what_happens() {
+    let api = launch().start().await;
+    let client = api.client();
+    for (actor, room) in [("Nova", "main"), ("Kai", "attic"), ("Kai", "main")] {
+        order(&client, actor, room).await;
+    }
+    let realtime = beside(&api).env("REALTIME_HEARTBEAT_MS", 40).start().await;
+    level(&realtime, &client).await;
+    let request = realtime.client().request(Method::GET, "/v1/stream?actorId=%20&types=");
+    let mut stream = request.header("x-request-id", "r1").stream().await.unwrap();
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    assert_eq!(stream.headers()["cache-control"], "no-cache");
+    assert_eq!(stream.headers()["x-request-id"], "r1");
+    let (mut snapshot, gap, events, ready) = introduced(&mut stream).await;
+    let main = of_room(&client, "tenantId=default&roomId=main").await;
+    assert_eq!(snapshot["state"].take(), folded(&main));
+    let want = json!({"tenantId": "default", "roomId": "main", "actorId": null, "types": [], "lastCursor": 6, "sourceConnected": true, "state": null});
+    assert_eq!(snapshot, want);
+    assert_eq!((gap, &events), (None, &main), "byte for byte what the API has");
+    assert_eq!(ready, json!({"tenantId": "default", "roomId": "main", "replayed": 4, "requestId": "r1"}));
+    let beat = stream.next_of("heartbeat").await;
+    assert_eq!((beat.id, &beat.data["cursor"]), (None, &json!(6)));
+    order(&client, "Kai", "attic").await;
+    order(&client, "Kai", "main").await;
+    assert_eq!([stream.next_event().await.id, stream.next_event().await.id], [Some(9), Some(10)]);
+    let (snapshot, _, events, _) = introduced(&mut realtime.client().stream("/v1/stream?roomId=nowhere").await).await;
+    assert_eq!((snapshot["state"]["actors"].clone(), events.len()), (json!([]), 0));
+}
+
+/// RULINGS M10 and promise 8: the state, and the events that come after it, are together the room that the API shows.
+#[tokio::test]
+async fn a_state_and_what_follows_make_the_room_of_the_api() {
+    let api = launch().start().await;
+    let client = api.client();
+    let realtime = beside(&api).start().await;
+    let speaking = tokio::spawn({
+        let client = client.clone();
+        async move {
+            for number in 0..120 {
+                say(&client, "main", &format!("number {number} for @Kai")).await;
+            }
+        }
+    });
+    let enough = async || (of_room(&client, "roomId=main").await.len() > 40).then_some(());
+    eventually("something was said", DEADLINE, enough).await;
+    let mut listening = JoinSet::new();
+    for _ in 0..4 {
+        let realtime = realtime.client();
+        listening.spawn(async move {
+            let mut stream = realtime.stream("/v1/stream?cursor=latest").await;
+            let (snapshot, gap, replayed, _) = introduced(&mut stream).await;
+            assert_eq!((gap, replayed.len()), (None, 0));
+            let mut deltas = Vec::new();
+            while deltas.last().is_none_or(|event: &Value| !event.to_string().contains("number 119 ")) {
+                deltas.push(stream.next_event().await.data);
+            }
+            (snapshot, deltas)
+        });
+    }
+    let heard = listening.join_all().await;
+    speaking.await.unwrap();
+    let all = of_room(&client, "roomId=main").await;
+    for (snapshot, deltas) in heard {
+        let cursor = snapshot["lastCursor"].as_u64().unwrap();
+        let (before, after): (Vec<_>, Vec<_>) =
+            all.iter().cloned().partition(|event| event["sequence"].as_u64().unwrap() <= cursor);
+        assert_eq!(snapshot["state"], folded(&before));
+        assert_eq!(deltas[..], after[..deltas.len()]);
+    }
+    level(&realtime, &client).await;
+    let (snapshot, ..) = introduced(&mut realtime.client().stream("/v1/stream").await).await;
+    let replay = client.get("/v1/replay?minutes=120").await;
+    assert_eq!(snapshot["state"], without_themes(replay.data()["snapshot"].clone()));
+}
+
+/// A replay shows what actors look like, too.
+fn without_themes(mut value: Value) -> Value {
+    match &mut value {
+        Value::Object(members) => {
+            members.remove("theme");
+            members.values_mut().for_each(|member| *member = without_themes(member.take()));
+        }
+        Value::Array(members) => members.iter_mut().for_each(|member| *member = without_themes(member.take())),
+        _ => {}
+    }
+    value
+}
+
+/// CONTRACT 17 and 11, RULINGS M8 and M11: filters, the newest `limit` with a gap before it, everything behind a cursor or
+/// `Last-Event-ID`; whether it is all in memory, or has to be asked of the API.
+#[tokio::test]
+async fn a_backlog_is_whole_or_says_what_it_leaves_out() {
+    let api = launch().start().await;
+    let client = api.client();
+    for number in 0..200 {
+        order(&client, if number % 4 == 0 { "Kai" } else { "Nova" }, if number % 5 == 0 { "attic" } else { "main" })
+            .await;
+    }
+    for history in [500, 3] {
+        let realtime = beside(&api).env("REALTIME_ROOM_HISTORY_LIMIT", history).start().await;
+        level(&realtime, &client).await;
+        for (query, last_event_id, newest) in [
+            ("", None, 300),
+            ("limit=7", None, 7),
+            ("limit=2000", None, 1_000),
+            ("actorId=Kai", None, 300),
+            ("actorId=Kai&limit=5&types=order_changed", None, 5),
+            ("types=unheard-of", None, 300),
+            ("roomId=attic&limit=2", None, 2),
+            ("cursor=3", None, usize::MAX),
+            ("cursor=0", None, 300),
+            ("cursor=3&limit=4", None, 4),
+            ("roomId=attic", Some("5"), usize::MAX),
+            ("cursor=390", Some("395"), usize::MAX),
+            ("cursor=5000", None, usize::MAX),
+            ("tenantId=acme", None, 300),
+        ] {
+            let request = realtime.client().request(Method::GET, &format!("/v1/stream?{query}"));
+            let request = last_event_id.into_iter().fold(request, |request, id| request.header("last-event-id", id));
+            let mut stream = request.stream().await.unwrap();
+            let (_, gap, events, ready) = introduced(&mut stream).await;
+            let filters: Vec<&str> = query
+                .split('&')
+                .filter(|part| !part.starts_with("limit") && !part.starts_with("cursor"))
+                .collect();
+            let room = if query.contains("roomId") { "" } else { "&roomId=main" };
+            let cursor = query.split('&').find_map(|part| part.strip_prefix("cursor=")).unwrap_or("0");
+            let cursor = cursor.parse::<u64>().unwrap().max(last_event_id.map_or(0, |id| id.parse().unwrap()));
+            let mut want = of_room(&client, &format!("cursor={cursor}&{}{room}", filters.join("&"))).await;
+            let left_out = want.len().saturating_sub(newest);
+            let skipped = want.drain(..left_out).next_back();
+            assert_eq!(sequences(&events), sequences(&want), "{history}: {query} {last_event_id:?}");
+            assert_eq!(events, want, "{history}: {query} {last_event_id:?}");
+            assert_eq!(ready["replayed"], want.len(), "{history}: {query}");
+            let want = skipped.map(|event| json!({"fromCursor": cursor, "toCursor": event["sequence"]}));
+            assert_eq!(gap, want, "{history}: {query}");
+        }
+    }
+}
+
+/// RULINGS B6, CONTRACT 2.4 and 17: the token holds as at the API, and is sent to it; probes need none. Unknown paths, wrong
+/// parameters and too many clients are refused as the catalogue says.
+#[tokio::test]
+async fn clients_are_admitted_as_by_the_api() {
+    let api = launch().env("API_AUTH_TOKEN", "secret").start().await;
+    let realtime =
+        beside(&api).env("API_AUTH_TOKEN", "secret").env("REALTIME_MAX_CLIENTS", 1).start().await;
+    let outside = realtime.client();
+    for (path, want) in [("/healthz", 200), ("/livez", 200), ("/readyz", 200), ("/metrics", 401), ("/nowhere", 401)] {
+        assert_eq!(outside.get(path).await.status, want, "{path}");
+    }
+    let refused = outside.request(Method::GET, "/v1/stream").stream().await.unwrap_err();
+    assert_eq!(refused.refusal(401, "ERR_FORBIDDEN")["auth"], json!({"header": "x-api-key", "query": "apiKey"}));
+    assert_eq!(Socket::open(realtime.address(), "/v1/ws?apiKey=no", &[]).await.map(drop), Err(Some(401)));
+    let inside = outside.with_header("authorization", "Bearer secret");
+    let details = inside.get("/v1/events").await;
+    assert_eq!(details.refusal(404, "ERR_UNSUPPORTED_ACTION"), &json!({"method": "GET", "path": "/v1/events"}));
+    let posted = inside.act("/v1/stream", json!({})).await;
+    let _ = posted.refusal(404, "ERR_UNSUPPORTED_ACTION");
+    assert!(inside.get("/metrics").await.text.contains("agentcafe_realtime_source_connected 1"));
+    for query in ["cursor=abc", "limit=1.5", "roomId=%01"] {
+        let refused = inside.request(Method::GET, &format!("/v1/stream?{query}")).stream().await.unwrap_err();
+        let _ = refused.refusal(400, "ERR_VALIDATION");
+    }
+    let first = realtime.client().stream("/v1/stream?apiKey=secret").await;
+    let refused = inside.request(Method::GET, "/v1/stream").stream().await.unwrap_err();
+    let _ = refused.refusal(503, "ERR_UNAVAILABLE");
+    assert!(refused.header("retry-after").is_some());
+    let health = inside.get("/healthz").await.json;
+    assert_eq!((&health["rooms"], &health["clients"]), (&json!(1), &json!(1)));
+    drop(first);
+    eventually("the place is free", DEADLINE, async || {
+        Socket::open(realtime.address(), "/v1/ws?apiKey=secret", &[]).await.ok()
+    })
+    .await;
+}
+
+/// CONTRACT 17 over a WebSocket: the same frames.
+#[tokio::test]
+async fn a_socket_says_what_a_stream_says() {
+    let api = launch().start().await;
+    let realtime = beside(&api).start().await;
+    let client = api.client();
+    for _ in 0..3 {
+        say(&client, "main", "hello").await;
+    }
+    level(&realtime, &client).await;
+    for query in ["", "limit=2", "cursor=2&types=conversation_message_posted"] {
+        let mut stream = realtime.client().stream(&format!("/v1/stream?{query}")).await;
+        let path = format!("/v1/ws?{query}");
+        let mut socket = Socket::open(realtime.address(), &path, &[]).await.expect("it opens");
+        loop {
+            let (mut want, mut said) = (stream.next().await, socket.next().await);
+            if want.event == "ready" {
+                assert_ne!(want.data["requestId"].take(), said.data["requestId"].take());
+                assert_eq!(said, want);
+                break;
+            }
+            assert_eq!(said, want, "{query}");
+        }
+    }
+}
+
+/// CONTRACT 20, RULINGS M7 and M9: health says whether the source is there, for how long it was, and why not; it is `ok` all
+/// the same, and not ready.
+#[tokio::test]
+async fn health_says_when_the_source_is_down() {
+    let port = free_port();
+    let mut api = launch().env("API_PORT", port).start().await;
+    order(&api.client(), "Nova", "main").await;
+    let realtime = beside(&api).start().await;
+    let client = realtime.client();
+    level(&realtime, &api.client()).await;
+    let mut health = client.get("/healthz").await.json;
+    let at = health["source"]["lastEventAt"].take();
+    assert_eq!(at, log(&api.client()).await[1]["timestamp"]);
+    assert!(health["time"].is_string());
+    health["time"] = json!(null);
+    let want = json!({
+        "ok": true, "service": "agentcafe-realtime", "time": null, "degraded": false, "rooms": 0, "clients": 0,
+        "replayStore": {"enabled": false, "reason": "REDIS_URL is not set"},
+        "source": {"connected": true, "reconnects": 0, "lastCursor": 2, "lastEventAt": null, "lastError": null},
+    });
+    assert_eq!(health, want);
+    api.kill();
+    let down = eventually("it is noticed", DEADLINE, async || {
+        let health = client.get("/healthz").await.json;
+        (health["degraded"] == true).then_some(health)
+    })
+    .await;
+    assert_eq!((&down["ok"], &down["source"]["connected"]), (&json!(true), &json!(false)));
+    assert!(down["source"]["lastError"].is_string(), "{down}");
+    let not_ready = client.get("/readyz").await;
+    assert!(not_ready.refusal(503, "ERR_UNAVAILABLE")["reasons"][0].as_str().unwrap().contains("source"));
+    let (snapshot, _, events, _) = introduced(&mut client.stream("/v1/stream").await).await;
+    assert_eq!((&snapshot["sourceConnected"], events.len()), (&json!(false), 2), "what is known is told");
+    api.restart().await;
+    eventually("it is ready again", DEADLINE, async || {
+        (client.get("/readyz").await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(client.get("/healthz").await.json["source"]["reconnects"], 1);
+}
+
+/// Without a source nothing is known: whoever comes for the first time is told to come back; whoever was here is kept, and
+/// told what comes behind its place once the source is there.
+#[tokio::test]
+async fn before_the_source_is_there() {
+    let port = free_port();
+    let api = launch().env("API_PORT", port);
+    let mut first = api.clone().start().await;
+    for _ in 0..3 {
+        order(&first.client(), "Nova", "main").await;
+    }
+    let stopped = beside(&first);
+    first.kill();
+    let realtime = stopped.start_unready().await;
+    let client = realtime.client();
+    let (fresh, resumed) = tokio::join!(
+        client.request(Method::GET, "/v1/stream").stream(),
+        client.request(Method::GET, "/v1/stream").header("last-event-id", "4").stream()
+    );
+    let _ = fresh.unwrap_err().refusal(503, "ERR_UNAVAILABLE");
+    let mut resumed = resumed.unwrap();
+    let (snapshot, gap, events, _) = introduced(&mut resumed).await;
+    assert_eq!((&snapshot["state"], &snapshot["sourceConnected"]), (&json!(null), &json!(false)));
+    assert_eq!((gap, events), (None, Vec::new()));
+    first.restart().await;
+    assert_eq!([resumed.next_event().await.id, resumed.next_event().await.id], [Some(5), Some(6)]);
+}
+
+/// CONTRACT 17 with Redis, RULINGS M2: what memory does not have is replayed from what the projector keeps, also while the
+/// API is away; without Redis, memory has to do.
+#[tokio::test]
+async fn rooms_are_replayed_from_redis() {
+    let port = free_port();
+    let mut api = launch().env("API_PORT", port).start().await;
+    let client = api.client();
+    for number in 0..60 {
+        order(&client, "Nova", if number % 3 == 0 { "attic" } else { "main" }).await;
+    }
+    let mut redis = Redis::start();
+    let projector = launch()
+        .subcommand("projector")
+        .env("PROJECTOR_EVENT_SOURCE_URL", api.url())
+        .env("PROJECTOR_HEALTH_PORT", 0)
+        .env("REDIS_URL", redis.url())
+        .start()
+        .await;
+    let all = of_room(&client, "roomId=main").await;
+    let realtime =
+        beside(&api).env("REDIS_URL", redis.url()).env("REALTIME_ROOM_HISTORY_LIMIT", 4).start().await;
+    level(&realtime, &client).await;
+    eventually("everything is projected", DEADLINE, async || {
+        (projector.client().get("/healthz").await.json["cursor"].as_u64() >= Some(120)).then_some(())
+    })
+    .await;
+    assert_eq!(realtime.client().get("/healthz").await.json["replayStore"], json!({"enabled": true, "reason": null}));
+    api.kill();
+    let (_, _, events, _) = introduced(&mut realtime.client().stream("/v1/stream?cursor=5").await).await;
+    let behind: Vec<Value> = all.iter().filter(|event| event["sequence"].as_u64() > Some(5)).cloned().collect();
+    assert_eq!(events, behind, "read while the API is away");
+
+    let fresh = beside(&api).env("REDIS_URL", redis.url()).start_unready().await;
+    let (_, gap, events, ready) = introduced(&mut fresh.client().stream("/v1/stream?limit=6").await).await;
+    assert_eq!((sequences(&events), &ready["replayed"]), (sequences(&all[all.len() - 6..]), &json!(6)));
+    assert_eq!(gap.unwrap()["toCursor"].as_u64(), all[all.len() - 6]["sequence"].as_u64().map(|place| place - 1));
+    let mut stream = fresh.client().stream("/v1/stream?cursor=7").await;
+    let (snapshot, gap, events, _) = introduced(&mut stream).await;
+    assert_eq!(snapshot["state"]["actors"][0]["actorId"], "Nova");
+    let behind = sequences(&all).into_iter().filter(|sequence| *sequence > 7).collect::<Vec<_>>();
+    assert_eq!((gap, sequences(&events)), (None, behind));
+    api.restart().await;
+    order(&api.client(), "Kai", "main").await;
+    assert_eq!([stream.next_event().await.id, stream.next_event().await.id], [Some(121), Some(122)]);
+    redis.kill();
+    eventually("Redis is missed", DEADLINE, async || {
+        (realtime.client().get("/healthz").await.json["replayStore"]["enabled"] == false).then_some(())
+    })
+    .await;
+    level(&realtime, &api.client()).await;
+    let (_, _, events, _) = introduced(&mut realtime.client().stream("/v1/stream?cursor=5").await).await;
+    assert_eq!(events.len(), of_room(&api.client(), "roomId=main&cursor=5").await.len());
+}
+
+/// Inside `serve`, where it is asked for by its port: it follows the API that it is beside, with its token.
+#[tokio::test]
+async fn it_also_runs_inside_serve() {
+    let port = free_port();
+    let mut api =
+        launch().env("REALTIME_PORT", port).env("REALTIME_HOST", "127.0.0.1").env("API_AUTH_TOKEN", "t").start().await;
+    let realtime = Client::new(([127, 0, 0, 1], port).into()).with_header("x-api-key", "t");
+    let client = api.client().with_header("x-api-key", "t");
+    order(&client, "Nova", "main").await;
+    let mut stream = realtime.stream("/v1/stream?cursor=1").await;
+    assert_eq!(stream.next_event().await.id, Some(2));
+    order(&client, "Nova", "main").await;
+    assert_eq!(stream.next_event().await.id, Some(3));
+    assert!(api.stop().await.success(), "{}", api.log());
+    let end = loop {
+        if let Err(end) = stream.next_within(DEADLINE).await {
+            break end;
+        }
+    };
+    assert_eq!(end, Silence::Ended);
+}

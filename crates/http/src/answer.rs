@@ -1,0 +1,46 @@
+//! What is answered when something is done: the success envelope, around data that is rendered already.
+
+use agentcafe_domain::ids::CorrelationId;
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::Serialize;
+
+/// The header that carries a correlation id.
+pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// A JSON response.
+pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
+    let mut response = (status, Body::from(body.into())).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// `{"ok":true,"data":…}` around rendered data.
+pub fn enveloped(status: StatusCode, data: &[u8]) -> Response {
+    const BEFORE: &[u8] = br#"{"ok":true,"data":"#;
+    let mut body = BytesMut::with_capacity(BEFORE.len() + data.len() + 1);
+    body.put_slice(BEFORE);
+    body.put_slice(data);
+    body.put_u8(b'}');
+    json(status, body.freeze())
+}
+
+/// A read's answer.
+pub fn found(data: &impl Serialize) -> Response {
+    let data = serde_json::to_vec(data).expect("an answer has text keys and finite numbers");
+    enveloped(StatusCode::OK, &data)
+}
+
+/// Adds an id to the headers, if there is one and a header can carry it.
+pub fn insert_id(headers: &mut HeaderMap, name: HeaderName, id: Option<&CorrelationId>) {
+    if let Some(value) = id.and_then(|id| HeaderValue::from_str(id.as_str()).ok()) {
+        headers.insert(name, value);
+    }
+}

@@ -1,0 +1,44 @@
+//! Query strings, percent-decoded.
+
+use std::collections::HashMap;
+
+use agentcafe_domain::{
+    fields::Fields,
+    refusal::{Code, Refusal},
+};
+use axum::http::Uri;
+use percent_encoding::percent_decode_str;
+
+fn decoded(text: &str) -> Result<String, Refusal> {
+    let text = text.replace('+', " ");
+    let decoded = percent_decode_str(&text).decode_utf8().map_err(|_| {
+        Refusal::new(Code::Validation).saying("the query is not valid UTF-8").with("query", text.as_str())
+    })?;
+    if decoded.contains('\0') {
+        return Err(Refusal::new(Code::Validation).saying("the query contains a NUL character"));
+    }
+    Ok(decoded.into_owned())
+}
+
+fn pairs(uri: &Uri) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// The first value of a query parameter.
+pub fn value(uri: &Uri, name: &str) -> Option<String> {
+    let mut values = pairs(uri).filter(|(key, _)| decoded(key).is_ok_and(|key| key == name));
+    values.next().and_then(|(_, value)| decoded(value).ok())
+}
+
+/// The query parameters; the first of each name counts.
+///
+/// # Errors
+/// Something in it is no UTF-8, or a NUL.
+pub fn fields(uri: &Uri) -> Result<Fields, Refusal> {
+    let mut values = HashMap::new();
+    for (key, value) in pairs(uri) {
+        values.entry(decoded(key)?).or_insert(decoded(value)?);
+    }
+    Ok(Fields::of_query(values))
+}

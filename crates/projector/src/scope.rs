@@ -1,0 +1,72 @@
+//! Which rooms are projected: all, or those of a list.
+
+use agentcafe_domain::ids::{RoomId, TenantId};
+use agentcafe_source::Query;
+
+/// Which rooms are projected; an empty list stands for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Of which tenants.
+    pub tenants: Vec<TenantId>,
+    /// With which ids.
+    pub rooms: Vec<RoomId>,
+}
+
+impl Scope {
+    /// Whether a room is in it.
+    #[must_use]
+    pub fn holds(&self, tenant: &TenantId, room: &RoomId) -> bool {
+        (self.tenants.is_empty() || self.tenants.contains(tenant))
+            && (self.rooms.is_empty() || self.rooms.contains(room))
+    }
+
+    /// What the API is asked for: never less than what is in it.
+    pub(crate) fn query(&self) -> Query {
+        let mut query = Query::new();
+        if let [tenant] = &self.tenants[..] {
+            query.push(("tenantId", tenant.to_string()));
+        }
+        if let [room] = &self.rooms[..] {
+            query.push(("roomId", room.to_string()));
+        }
+        query
+    }
+
+    /// Its name: the same for the same rooms.
+    pub(crate) fn name(&self) -> String {
+        fn sorted<T: Ord + ToString>(ids: &[T]) -> Vec<String> {
+            let mut names: Vec<String> = ids.iter().map(T::to_string).collect();
+            names.sort_unstable();
+            names
+        }
+        format!("tenants {:?}, rooms {:?}", sorted(&self.tenants), sorted(&self.rooms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RULINGS N1: all rooms, or a list of them, which the API need not know whole.
+    #[test]
+    fn a_list_restricts_and_no_list_does_not() {
+        let tenants = |names: &[&str]| names.iter().map(|name| TenantId::parse(name).unwrap()).collect();
+        let rooms = |names: &[&str]| names.iter().map(|name| RoomId::parse(name).unwrap()).collect();
+        let cases: [(&[&str], &[&str], bool, usize); 6] = [
+            (&[], &[], true, 0),
+            (&["default"], &[], true, 1),
+            (&["default"], &["main"], true, 2),
+            (&["other"], &["main"], false, 2),
+            (&[], &["attic", "main"], true, 0),
+            (&["default"], &["attic", "cellar"], false, 1),
+        ];
+        for (of_tenants, of_rooms, holds, asked) in cases {
+            let scope = Scope { tenants: tenants(of_tenants), rooms: rooms(of_rooms) };
+            assert_eq!(scope.holds(&TenantId::standard(), &RoomId::main()), holds, "{scope:?}");
+            assert_eq!(scope.query().len(), asked, "{scope:?}");
+        }
+        let (one, other) = (rooms(&["a", "b"]), rooms(&["b", "a"]));
+        let name = |rooms| Scope { rooms, ..Scope::default() }.name();
+        assert_eq!(name(one), name(other));
+    }
+}

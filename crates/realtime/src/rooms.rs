@@ -1,0 +1,184 @@
+//! The rooms in memory: those in which something happened, as many as there is room for.
+
+use std::{collections::HashMap, sync::Arc};
+
+use agentcafe_domain::{
+    event::{Event, StoredEvent},
+    fold::RoomFold,
+    ids::{RoomId, Sequence, TenantId},
+};
+use agentcafe_store::{EventFilter, EventPage, EventQuery};
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::room::{Beginning, Room, rendered};
+
+/// The most rooms that are kept.
+const MAX_ROOMS: usize = 2_000;
+/// The most event JSON that is kept of all rooms, in bytes.
+const MAX_BYTES: usize = 128 << 20;
+
+pub(crate) type RoomKey = (TenantId, RoomId);
+
+/// What is known of a room's state.
+pub(crate) enum State {
+    /// The state as JSON, and the last event of the room that is in it.
+    Known(Bytes, Sequence),
+    /// It was forgotten, and must be read again.
+    Forgotten,
+}
+
+/// What is known of something else about a room.
+pub(crate) enum Known<T> {
+    /// This.
+    This(T),
+    /// Not enough is kept.
+    NotKept,
+}
+
+/// The rooms in memory.
+pub(crate) struct Rooms {
+    history_limit: usize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    rooms: HashMap<RoomKey, Room>,
+    bytes: usize,
+    uses: u64,
+    /// How often rooms were forgotten. While it is 0, a room that is not here is one in which nothing happened.
+    forgotten: u64,
+}
+
+impl Rooms {
+    pub(crate) fn new(history_limit: usize) -> Self {
+        Self { history_limit, kept: Mutex::default() }
+    }
+
+    /// Takes in an event.
+    pub(crate) fn take(&self, event: &Event, stored: Arc<StoredEvent>) {
+        let mut kept = self.kept.lock();
+        kept.uses += 1;
+        let Kept { uses, forgotten, rooms, bytes } = &mut *kept;
+        let key = (event.tenant_id.clone(), event.room_id.clone());
+        let room = rooms.entry(key).or_insert_with_key(|(tenant, room)| {
+            if *forgotten == 0 {
+                Room::new(Some(RoomFold::new(tenant.clone(), room.clone())), Sequence::START)
+            } else {
+                Room::new(None, Sequence(event.sequence.0.saturating_sub(1)))
+            }
+        });
+        let before = room.bytes;
+        room.take(event, stored, self.history_limit);
+        room.used_at = *uses;
+        *bytes = *bytes + room.bytes - before;
+        kept.forget();
+    }
+
+    /// What a room looks like.
+    pub(crate) fn state(&self, key: &RoomKey) -> State {
+        let mut kept = self.kept.lock();
+        kept.uses += 1;
+        let (uses, forgotten) = (kept.uses, kept.forgotten);
+        match kept.rooms.get_mut(key) {
+            Some(room) => {
+                room.used_at = uses;
+                let last = room.last();
+                room.state().map_or(State::Forgotten, |state| State::Known(state, last))
+            }
+            None if forgotten == 0 => {
+                State::Known(rendered(&RoomFold::new(key.0.clone(), key.1.clone())), Sequence::START)
+            }
+            None => State::Forgotten,
+        }
+    }
+
+    /// How often rooms were forgotten so far.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.kept.lock().forgotten
+    }
+
+    /// Takes over a state that was read again: everything up to `last` is in it. `false` if something may be missing: rooms
+    /// were forgotten since `forgotten` was asked for, or more has happened than is kept.
+    pub(crate) fn adopt(&self, key: &RoomKey, fold: RoomFold, last: Sequence, forgotten: u64) -> bool {
+        let mut kept = self.kept.lock();
+        if kept.forgotten != forgotten {
+            return false;
+        }
+        kept.uses += 1;
+        let uses = kept.uses;
+        match kept.rooms.get_mut(key) {
+            Some(room) => {
+                room.used_at = uses;
+                room.adopt(fold, last)
+            }
+            None => {
+                let mut room = Room::new(Some(fold), last);
+                room.used_at = uses;
+                kept.rooms.insert(key.clone(), room);
+                kept.forget();
+                true
+            }
+        }
+    }
+
+    /// The answer to a query about a room. `head`: everything up to there was taken in before this is called.
+    pub(crate) fn read(&self, key: &RoomKey, query: &EventQuery, head: Sequence) -> Known<EventPage> {
+        let kept = self.kept.lock();
+        let page = match kept.rooms.get(key) {
+            Some(room) => room.read(query, head),
+            None if kept.forgotten == 0 => {
+                Some(EventPage { events: Vec::new(), examined: head.max(query.after) })
+            }
+            None => None,
+        };
+        page.map_or(Known::NotKept, Known::This)
+    }
+
+    /// Where the newest `count` events of a room begin, of those that match and come after `after`.
+    pub(crate) fn newest(
+        &self,
+        key: &RoomKey,
+        filter: &EventFilter,
+        after: Sequence,
+        count: usize,
+    ) -> Known<Beginning> {
+        let kept = self.kept.lock();
+        let beginning = match kept.rooms.get(key) {
+            Some(room) => room.newest(filter, after, count),
+            None => (kept.forgotten == 0).then_some(Beginning { after, leaves_out: false }),
+        };
+        beginning.map_or(Known::NotKept, Known::This)
+    }
+}
+
+impl Rooms {
+    /// Behind which place all that happened in a room is kept, if it is kept at all.
+    pub(crate) fn complete_after(&self, key: &RoomKey) -> Option<Sequence> {
+        self.kept.lock().rooms.get(key).map(Room::complete_after)
+    }
+}
+
+impl Kept {
+    /// If there is too much, forgets what was not of use for longest: more than needed, so that it is seldom done.
+    fn forget(&mut self) {
+        if self.rooms.len() <= MAX_ROOMS && self.bytes <= MAX_BYTES {
+            return;
+        }
+        let mut by_use: Vec<(u64, RoomKey)> =
+            self.rooms.iter().map(|(key, room)| (room.used_at, key.clone())).collect();
+        by_use.sort_unstable_by_key(|(used_at, _)| *used_at);
+        // The newest stays, whatever its size.
+        by_use.pop();
+        for (_, key) in by_use {
+            if self.rooms.len() <= MAX_ROOMS * 9 / 10 && self.bytes <= MAX_BYTES * 9 / 10 {
+                break;
+            }
+            if let Some(room) = self.rooms.remove(&key) {
+                self.bytes -= room.bytes;
+            }
+        }
+        self.forgotten += 1;
+    }
+}
