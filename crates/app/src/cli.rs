@@ -49,7 +49,8 @@ pub(crate) enum Command {
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXPORT_HELP)]
 pub(crate) struct ExportOptions {
-    /// The store's directory [default: $AGENTCAFE_DATA_DIR, or ./data].
+    /// The directory of the embedded database [default: the database in $`DATABASE_URL`, or else $`AGENTCAFE_DATA_DIR`,
+    /// or ./data].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Only this tenant; everything if missing.
@@ -73,13 +74,14 @@ with the whole café. The last line tells whether a file is whole.";
 pub(crate) struct ImportOptions {
     /// The file to read; standard input if missing or -.
     pub(crate) file: Option<PathBuf>,
-    /// The store's directory [default: $AGENTCAFE_DATA_DIR, or ./data].
+    /// The directory of the embedded database [default: the database in $`DATABASE_URL`, or else $`AGENTCAFE_DATA_DIR`,
+    /// or ./data].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
 const IMPORT_HELP: &str = "\
-The directory must be empty or missing, and no server may run on it. All of the file is
+The directory or database must be empty or missing, and no server may run on it. All of the file is
 imported or nothing. The same file again changes nothing. No webhook and no reaction hears of
 what was imported.";
 

@@ -45,6 +45,7 @@ mod pins;
 mod poll;
 mod postgres_faults;
 mod postgres_migrate;
+mod postgres_move;
 mod postgres_nodes;
 mod postgres_nodes_faults;
 mod postgres_tls;

@@ -47,7 +47,7 @@ pub struct PostgresOptions {
 
 /// What could not be read, or was not understood.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
+pub(crate) enum Unreadable {
     /// The database did not do it.
     #[error("{}", with_causes(.0))]
     Database(#[from] Error),

@@ -14,7 +14,7 @@ use super::{
     connection::Connection,
     database::Database,
     events::Standing,
-    listen::{Filler, Listener, Shared},
+    listen::{AT_WORK, Filler, Listener, Shared},
     migrations::{self, MayChange, Migrated},
     open::{self, Address, PostgresOptions, with_causes},
     reads::PostgresReads,
@@ -48,7 +48,7 @@ struct Ready {
     shared: Arc<Shared>,
 }
 
-fn unfit(error: impl std::error::Error) -> OpenError {
+pub(super) fn unfit(error: impl std::error::Error) -> OpenError {
     OpenError::Database(with_causes(&error))
 }
 
@@ -86,6 +86,10 @@ async fn prepare(
 ) -> Result<Ready, OpenError> {
     let address = Address::read(options.url.expose()).map_err(OpenError::Database)?;
     let client = ready(&address, options).await?;
+    let shared = client.query_one("SELECT pg_try_advisory_lock_shared($1)", &[&AT_WORK]).await;
+    if !shared.and_then(|row| row.try_get(0)).map_err(unfit)? {
+        return Err(OpenError::Database("an import is filling it".to_owned()));
+    }
     let schema = Arc::new(Schema::read(&client).await.map_err(unfit)?);
     let connection = Connection::new(client, Arc::clone(&schema));
     let Standing { head, numbers, now } = Standing::read(&connection).await.map_err(unfit)?;
