@@ -23,15 +23,28 @@ const KEEPER: &str = r#"
 children() { cat "/proc/$server/task/$server/children"; }
 begin() {
     "$BIN/postgres" -D "$DATA" -k "$DATA" -p "$PORT" -c listen_addresses=127.0.0.1 -c max_connections=300 \
-        -c fsync="$FSYNC" -c full_page_writes="$FSYNC" -c shared_preload_libraries= >>"$DATA.log" 2>&1 &
+        -c fsync="$FSYNC" -c full_page_writes="$FSYNC" -c shared_preload_libraries= $TLS >>"$DATA.log" 2>&1 &
     server=$!
     until "$BIN/pg_isready" -q -h 127.0.0.1 -p "$PORT"; do
         kill -0 $server 2>/dev/null || { cat "$DATA.log"; exit 1; }
         sleep 0.05
     done
 }
+# An authority that nobody knows, and a certificate of it for this server, by the name of localhost alone.
+certify() {
+    cd "$DATA" || return
+    printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign' >ca.ext
+    printf 'subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE' >server.ext
+    for name in ca server; do
+        openssl req -newkey rsa:2048 -nodes -subj "/CN=$name" -keyout $name.key -out $name.csr || return
+    done
+    openssl x509 -req -in ca.csr -signkey ca.key -days 2 -extfile ca.ext -out ca.crt || return
+    openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile server.ext \
+        -out server.crt
+}
 finish() { kill "$1" $server; wait $server; }
 "$BIN/initdb" -D "$DATA" -U postgres -A trust -E UTF8 --locale=C -N >"$DATA.log" 2>&1 || { cat "$DATA.log"; exit 1; }
+[ -z "$TLS" ] || certify >>"$DATA.log" 2>&1 || { cat "$DATA.log"; exit 1; }
 begin
 echo ready
 while read -r order; do
@@ -68,6 +81,7 @@ pub enum End {
 /// A running PostgreSQL server.
 pub struct Postgres {
     port: u16,
+    data: PathBuf,
     made: AtomicU32,
     databases: Mutex<HashMap<PathBuf, String>>,
     keeper: Mutex<Child>,
@@ -115,6 +129,20 @@ impl Postgres {
     /// If PostgreSQL is not installed, or does not start.
     #[must_use]
     pub fn start(syncs: bool) -> Self {
+        Self::run(syncs, "")
+    }
+
+    /// Starts a server that speaks TLS, with a certificate for the name `localhost`, by the authority in
+    /// [`Postgres::authority`].
+    ///
+    /// # Panics
+    /// As [`Postgres::start`]; and if there is no `openssl`.
+    #[must_use]
+    pub fn start_with_tls() -> Self {
+        Self::run(false, "-c ssl=on -c ssl_cert_file=server.crt -c ssl_key_file=server.key")
+    }
+
+    fn run(syncs: bool, tls: &str) -> Self {
         let port = free_port();
         let data = PathBuf::from(format!(
             "{}/agentcafe-postgres-{}-{port}",
@@ -127,6 +155,7 @@ impl Postgres {
             .env("BIN", programs())
             .env("DATA", &data)
             .env("PORT", port.to_string())
+            .env("TLS", tls)
             .env("FSYNC", if syncs { "on" } else { "off" })
             .current_dir("/tmp")
             .stdin(Stdio::piped())
@@ -134,7 +163,7 @@ impl Postgres {
             .stderr(Stdio::null());
         let mut keeper = command.spawn().expect("a shell can be started");
         ready(&mut keeper);
-        Self { port, made: AtomicU32::new(0), databases: Mutex::default(), keeper: Mutex::new(keeper) }
+        Self { port, data, made: AtomicU32::new(0), databases: Mutex::default(), keeper: Mutex::new(keeper) }
     }
 
     /// One of PostgreSQL's programs, which speaks to this server.
@@ -149,6 +178,17 @@ impl Postgres {
         let input = keeper.stdin.as_mut().expect("its input is piped");
         writeln!(input, "{order}").expect("the keeper lives as long as this");
         ready(&mut keeper);
+    }
+
+    /// The id of the server's first process, whose children all others are.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        let file = self.data.join("postmaster.pid");
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        text.lines().next().and_then(|line| line.parse().ok()).expect("its first line is the id")
     }
 
     /// Ends the server. When this returns, it is gone.
@@ -173,6 +213,12 @@ impl Postgres {
     /// Lets them go on.
     pub fn thaw(&self) {
         self.tell("thaw");
+    }
+
+    /// The certificate of the authority that vouches for a server with TLS.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.data.join("ca.crt")
     }
 
     /// Where it listens.
