@@ -12,8 +12,10 @@ use agentcafe_dispatcher::outside::PaymentProvider;
 use agentcafe_domain::{
     payment::PaymentMode,
     rules::{ModerationRules, Rules},
+    secret::Secret,
 };
 use agentcafe_http::Token;
+use agentcafe_keyspace::Keys;
 use agentcafe_store::Place;
 use ipnet::IpNet;
 
@@ -27,6 +29,7 @@ mod redis;
 mod webhooks;
 
 pub(crate) use catalogue::{drill_help, help, load_help};
+pub(crate) use database::place;
 pub(crate) use load::{DrillSettings, LoadSettings};
 pub(crate) use projector::ProjectorConfig;
 pub(crate) use realtime::RealtimeConfig;
@@ -133,12 +136,10 @@ impl Environment {
         self.text(&["AGENTCAFE_DATA_DIR"]).unwrap_or_else(|| "./data".to_owned()).into()
     }
 
-    /// What moves the embedded database moves no other; an operator who names one must not end up with this.
-    pub(crate) fn refuse_database(&self) -> Result<(), BadSetting> {
-        let Some((name, _)) = self.first(&["DATABASE_URL"]) else { return Ok(()) };
-        let why = "this moves the embedded database only; unset it".to_owned();
-        // A database's URL may hold a password.
-        Err(BadSetting { name, value: "…".to_owned(), why })
+    /// The store that is exported or imported into: the embedded database in this directory, if one is named, else the one
+    /// that a server would have.
+    pub(crate) fn store(&self, directory: Option<PathBuf>) -> Result<Place, BadSetting> {
+        directory.map_or_else(|| place(self), |directory| Ok(Place::Directory(directory)))
     }
 
     /// What the operator should be told about settings that are none.
@@ -179,6 +180,8 @@ pub(crate) struct Config {
     pub(crate) reaction_max_concurrency: usize,
     /// The most webhook deliveries that are sent at once.
     pub(crate) webhook_max_concurrency: usize,
+    /// Where Redis is, and what our keys are called there.
+    pub(crate) redis: Option<(Secret, Keys)>,
     /// The realtime service inside, if it is asked for.
     pub(crate) realtime: Option<RealtimeConfig>,
     /// What is written to the log of the process: a level, or directives.
@@ -200,9 +203,6 @@ impl Config {
         let standard_host = if auth_token.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let listen = SocketAddr::new(host.unwrap_or(standard_host.into()), port);
         let mut warnings = environment.warnings();
-        if environment.first(&["REDIS_URL"]).is_some() {
-            warnings.push("REDIS_URL is set, but this version does not use Redis".to_owned());
-        }
         let rules = rules(environment)?;
         if rules.private_tables.payment == (PaymentMode::Webhook { configured: false }) {
             warnings.push(
@@ -234,6 +234,7 @@ impl Config {
             )?)
             .min(MAX_REACTION_CONCURRENCY),
             webhook_max_concurrency: webhooks::max_concurrency(environment)?,
+            redis: redis::url(environment)?.map(|url| (url, redis::keys(environment, "INBOX_REDIS_PREFIX"))),
             realtime,
             log: environment.text(&["AGENTCAFE_LOG"]).unwrap_or_else(|| "info".to_owned()),
             warnings,

@@ -8,6 +8,7 @@ pub mod event_query;
 pub mod export;
 pub mod import;
 mod postgres;
+pub mod shared_windows;
 mod sqlite;
 pub mod store;
 pub mod tail;
@@ -17,7 +18,13 @@ mod turn;
 pub use batch::TurnReport;
 pub use envelope::{Answer, Envelope, Failure, Origin, Request, TraceNote};
 pub use event_query::{EventFilter, EventPage, EventQuery, LoggedEvent};
-pub use postgres::{clock::TimeSource, open::PostgresOptions};
+pub use postgres::{
+    clock::TimeSource,
+    migrations::{MayChange, Migrated},
+    open::PostgresOptions,
+    start::migrate,
+};
+pub use shared_windows::SharedWindows;
 pub use sqlite::open::OpenError;
 pub use store::{Options, Place, ReadError, RecordPage, Store};
 pub use transfer::{Part, Totals};

@@ -42,7 +42,7 @@ const SETTINGS: &[Setting] = &[
     setting(
         &["DATABASE_URL"],
         "none: the embedded database",
-        "The PostgreSQL database to keep everything in: postgres://user:password@host/name?sslmode=…",
+        "The PostgreSQL database to keep everything in: postgres://user:password@host/name?sslmode=…&sslrootcert=…",
     ),
     setting(&["API_DB_REQUIRED"], "false", "Whether not to start without DATABASE_URL"),
     setting(
@@ -61,6 +61,11 @@ const SETTINGS: &[Setting] = &[
         &["REDIS_URL"],
         "none",
         "The Redis server: redis://user:password@host/database, or rediss:// with TLS",
+    ),
+    setting(
+        &["INBOX_REDIS_PREFIX"],
+        "acf",
+        "What the names of the API's keys in Redis begin with: unread counts, and limits that nodes share",
     ),
     setting(
         &["AGENTCAFE_SOURCE_SILENCE_MS"],

@@ -6,7 +6,7 @@ use agentcafe_testkit::{
     Answer, Client, Method, Server, Value, eventually, fresh_key, json, store_under_test,
 };
 
-use crate::{cafe, launch, log};
+use crate::{cafe, launch, log, promise_load::head_of_log};
 
 const PATH: &str = "/v1/reactions/subscriptions";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,10 +39,10 @@ async fn say(client: &Client, over: Value) -> Answer {
 
 /// Waits until the engine, on whichever node it works, has dealt with everything that has happened.
 pub(crate) async fn settle(client: &Client) {
-    let head = client.get("/v1/bootstrap?actorId=Nova").await.data()["cursor"].as_u64().unwrap();
+    let head = head_of_log(client).await;
     let idle = async || {
         let health = client.health().await;
-        let knows_all = health["inboxProjector"]["cursor"].as_u64().unwrap() >= head;
+        let knows_all = health["inboxProjector"]["cursor"].as_u64() >= Some(head);
         let is_done = knows_all && health["reactions"]["inFlight"] == 0;
         let no_lag = "agentcafe_follower_lag{name=\"reactions\"} 0\n";
         (is_done && client.metrics().await.contains(no_lag)).then_some(())
