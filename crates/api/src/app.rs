@@ -85,7 +85,7 @@ fn door(engine: &Arc<Engine>, settings: &Settings) -> Door {
     Door {
         routes: router::traits,
         token: Token { wanted: settings.auth_token.clone(), query_param: settings.auth_query_param.clone() },
-        limiter: RateLimiter::new(settings.rate_limit_per_min),
+        limiter: RateLimiter::sharing(settings.rate_limit_per_min, engine.redis.clone()),
         trusted_proxies: settings.trusted_proxies.clone(),
         clock: Arc::clone(&engine.clock),
         fresh_id: Box::new(move || ids.fresh_id()),

@@ -96,7 +96,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
         }
         parameter
     }));
-    if matches!(route.answer, Answer::Stream | Answer::Socket) {
+    if matches!(route.answer, Answer::Stream) {
         parameters.push(json!({ "name": "Last-Event-ID", "in": "header", "required": false,
             "schema": { "type": "string", "pattern": "^[0-9]+$" }, "example": "0",
             "description": glossary::of("Last-Event-ID") }));
@@ -174,7 +174,6 @@ fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
             (vec![200], as_json(enveloped(data)))
         }
         Answer::Stream => (vec![200], json!({ "text/event-stream": { "schema": { "type": "string" } } })),
-        Answer::Socket => (vec![101], json!({})),
         Answer::Text => {
             (vec![200], json!({ "application/openmetrics-text": { "schema": { "type": "string" } } }))
         }

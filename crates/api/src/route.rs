@@ -67,8 +67,6 @@ pub(crate) enum Answer {
     Flag(&'static str),
     /// Server-sent events.
     Stream,
-    /// A WebSocket.
-    Socket,
     /// A text.
     Text,
     /// Some JSON object.

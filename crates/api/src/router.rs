@@ -348,9 +348,8 @@ fn listening() -> Vec<Route> {
             .lists_events::<PageEnd>("mentions"),
         stream(STREAM, "The log as server-sent events"),
         stream(STREAM_ALIAS, "The same as /v1/streams/market-events"),
-        read(SOCKET, get(streams::socket), "The same over a WebSocket")
-            .query(StreamAsked::read)
-            .answers_with(Answer::Socket),
+        // What OpenAPI has no words for: docs/api.md has them.
+        Route::hidden(SOCKET, get(streams::socket)),
     ]
 }
 

@@ -12,8 +12,10 @@ use agentcafe_dispatcher::outside::PaymentProvider;
 use agentcafe_domain::{
     payment::PaymentMode,
     rules::{ModerationRules, Rules},
+    secret::Secret,
 };
 use agentcafe_http::Token;
+use agentcafe_keyspace::Keys;
 use agentcafe_store::Place;
 use ipnet::IpNet;
 
@@ -178,6 +180,8 @@ pub(crate) struct Config {
     pub(crate) reaction_max_concurrency: usize,
     /// The most webhook deliveries that are sent at once.
     pub(crate) webhook_max_concurrency: usize,
+    /// Where Redis is, and what our keys are called there.
+    pub(crate) redis: Option<(Secret, Keys)>,
     /// The realtime service inside, if it is asked for.
     pub(crate) realtime: Option<RealtimeConfig>,
     /// What is written to the log of the process: a level, or directives.
@@ -199,9 +203,6 @@ impl Config {
         let standard_host = if auth_token.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let listen = SocketAddr::new(host.unwrap_or(standard_host.into()), port);
         let mut warnings = environment.warnings();
-        if environment.first(&["REDIS_URL"]).is_some() {
-            warnings.push("REDIS_URL is set, but this version does not use Redis".to_owned());
-        }
         let rules = rules(environment)?;
         if rules.private_tables.payment == (PaymentMode::Webhook { configured: false }) {
             warnings.push(
@@ -233,6 +234,7 @@ impl Config {
             )?)
             .min(MAX_REACTION_CONCURRENCY),
             webhook_max_concurrency: webhooks::max_concurrency(environment)?,
+            redis: redis::url(environment)?.map(|url| (url, redis::keys(environment, "INBOX_REDIS_PREFIX"))),
             realtime,
             log: environment.text(&["AGENTCAFE_LOG"]).unwrap_or_else(|| "info".to_owned()),
             warnings,

@@ -1,16 +1,19 @@
 //! `agentcafe serve`: everything in one process, until it is asked to stop.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use agentcafe_api::App;
 use agentcafe_dispatcher::{Courier, Outside, reactions, webhook};
+use agentcafe_domain::{command::IdSource, time::Clock};
 use agentcafe_engine::{
     Engine,
     clock::{RandomIds, SystemClock},
     metrics::Metrics,
-    sweeps,
+    redis::Redis,
+    sweeps, unread,
 };
-use agentcafe_store::{Options, Place, Store};
+use agentcafe_keyspace::Link;
+use agentcafe_store::{Options, Place, SharedWindows, Store};
 use anyhow::Context;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +24,10 @@ use crate::{
     realtime,
 };
 
+/// How long Redis may take to answer: requests wait for it. A connection that takes longer counts as lost, and while there is
+/// none, nobody waits.
+const REDIS_PATIENCE: Duration = Duration::from_millis(250);
+
 /// Runs until SIGTERM or SIGINT, then finishes what was accepted.
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     start_logging(&config.log, &config.warnings)?;
@@ -29,23 +36,32 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new());
+    let redis = redis(&config, &metrics)?;
     let on_turn = {
-        let metrics = Arc::clone(&metrics);
-        Box::new(move |report: &agentcafe_store::TurnReport| metrics.count_turn(report))
+        let (metrics, redis) = (Arc::clone(&metrics), redis.clone());
+        Box::new(move |report: &agentcafe_store::TurnReport| {
+            metrics.count_turn(report);
+            if let Some(redis) = &redis {
+                redis.unread.learn(report);
+            }
+        })
     };
-    let (store, closing) = Store::open(Options {
+    let shared = redis.clone().map(|redis| redis as Arc<dyn SharedWindows>);
+    let options = Options {
         place: config.place.clone(),
         rules: config.rules.clone(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),
         on_turn,
-    })?;
+    };
+    let (store, closing) = Store::open_sharing(options, shared)?;
     metrics.log_head.set(store.tail().head().0);
     let courier = Arc::new(Courier::new(config.rules.webhooks, store.clock()));
     let outside = Outside::new(config.payment_provider.clone(), Arc::clone(&courier))
         .context("no way to the payment provider: TLS cannot be used")?;
     let ids = Box::new(RandomIds::new());
-    let engine = Arc::new(Engine::new(store, config.rules.clone(), metrics, ids, Arc::new(outside)));
+    let engine = Engine::new(store, config.rules.clone(), metrics, ids, Arc::new(outside));
+    let engine = Arc::new(engine.with_redis(redis));
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {} (API_HOST, API_PORT)", config.listen))?;
@@ -62,7 +78,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tokio::spawn(sweeps::run(Arc::clone(&engine), rhythm)),
         tokio::spawn(reactions::run(Arc::clone(&engine), config.reaction_max_concurrency)),
         tokio::spawn(webhook::run(Arc::clone(&engine), courier, config.webhook_max_concurrency)),
+        tokio::spawn(unread::run(Arc::clone(&engine))),
     ];
+    if let Some(redis) = &engine.redis {
+        tokio::spawn(Arc::clone(&redis.link).keep(engine.stopping.clone()));
+    }
     let app = App::new(Arc::clone(&engine), config.api.clone());
     // Before anybody is told that the server is up: who is told may ask it to stop.
     tokio::spawn(stop_on_signal(engine.stopping.clone())?);
@@ -81,6 +101,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(move || closing.wait()).await?;
     tracing::info!("stopped; everything accepted is on disk");
     Ok(())
+}
+
+/// Redis, if it is to be used.
+fn redis(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Arc<Redis>>> {
+    let Some((url, keys)) = &config.redis else { return Ok(None) };
+    let link = Link::new(url, REDIS_PATIENCE).context("REDIS_URL")?;
+    let name = RandomIds::new().fresh(SystemClock::start().now()).to_string();
+    let (counted, rules) = (metrics.redis.clone(), &config.rules.moderation);
+    Ok(Some(Redis::new(link, keys.clone(), counted, rules, name)))
 }
 
 /// The realtime service in the same process, which follows the API like one of its own would.

@@ -243,7 +243,7 @@ impl Manager {
         let head = self.shared.engine.store.tail().head().0;
         let place = |running: &Running| running.place.load(Ordering::Relaxed);
         let last = self.running.values().map(place).min().unwrap_or(CAUGHT_UP);
-        metrics.lag.set(head.saturating_sub(last));
+        *metrics.lag.lock() = Some(head.saturating_sub(last));
         if self.counters.has_changed().unwrap_or(false) {
             self.counters.mark_unchanged();
             let key = Counter::key_of(Counted::DeadLetters);
@@ -262,6 +262,6 @@ impl Manager {
             }
         }
         // Who delivers from now on says how far behind it is.
-        self.shared.engine.metrics.webhooks.lag.set(0);
+        self.shared.engine.metrics.webhooks.lag.lock().take();
     }
 }

@@ -183,6 +183,10 @@ impl<D: Deed> Command for Act<D> {
         policy::reads(&self.actor).into_iter().chain(common).chain(own).collect()
     }
 
+    fn moderated(&self) -> Option<ActorInRoom> {
+        (!D::IS_FREE).then(|| self.actor.clone())
+    }
+
     fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
         if !D::IS_FREE {
             gate::pass(

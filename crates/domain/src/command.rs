@@ -30,6 +30,11 @@ pub trait Command: Send + Sync {
     /// What it will surely read, so that a turn can load this for all its commands at once.
     fn reads(&self) -> Vec<Query>;
 
+    /// Whom moderation will be asked about, if it will be.
+    fn moderated(&self) -> Option<ActorInRoom> {
+        None
+    }
+
     /// Decides, from the beginning each time it is asked.
     ///
     /// # Errors

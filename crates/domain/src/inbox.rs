@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use crate::{
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
+    command::{Command, Halt, Moment, Reply, Success, Written},
     event::{EventType, StoredEvent, payload},
     fields::Fields,
     ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
-    record::{Cell, Comparison, Find, Key, Query, Record, Table},
+    record::{Cell, Comparison, Find, Key, Query, Record, StoredRecord, Table},
     refusal::{Code, Refusal},
     time::Timestamp,
 };
@@ -227,6 +227,29 @@ impl Record for UnreadCount {
 
     fn columns(&self) -> Vec<Cell> {
         Vec::new()
+    }
+}
+
+impl UnreadCount {
+    /// The counts that were written, as they are now; those that went are 0.
+    pub fn changed(written: &Written) -> Vec<Self> {
+        let mut tables = written.tables().filter(|(table, _)| *table == Self::TABLE);
+        let records = tables.next().map(|(_, records)| records).into_iter().flatten();
+        let read = |(key, record): (&Key, &Option<StoredRecord>)| match record {
+            Some(record) => record.read().ok(),
+            None => Self::none(key),
+        };
+        records.filter_map(read).collect()
+    }
+
+    fn none(key: &Key) -> Option<Self> {
+        let [Cell::Text(tenant), Cell::Text(room), Cell::Text(actor)] = &key[..] else { return None };
+        Some(Self {
+            tenant_id: TenantId::parse(tenant).ok()?,
+            room_id: RoomId::parse(room).ok()?,
+            actor_id: ActorId::parse(actor).ok()?,
+            unread: 0,
+        })
     }
 }
 

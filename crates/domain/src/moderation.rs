@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use sha2::{Digest, Sha256};
+
 use crate::{
     actor::ActorInRoom,
     refusal::{Code, Refusal},
@@ -50,11 +52,29 @@ struct Window {
     cooldown_until: Option<Timestamp>,
 }
 
-/// The recent past of all actors. In memory: it is about seconds, and a restart forgives.
+/// The recent past of all actors. In memory: it is about seconds, and a restart forgives. Nodes may tell each other of it.
 #[derive(Debug, Default)]
 pub struct Windows {
     by_actor: HashMap<ActorInRoom, Window>,
     swept_at: Timestamp,
+    /// Cooldowns that began and that others do not know of; none if nobody is to know.
+    begun: Option<Vec<(ActorInRoom, Past)>>,
+}
+
+/// Something that is remembered of an actor in a room, as nodes tell it each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Past {
+    /// It did something.
+    Acted {
+        /// When.
+        at: Timestamp,
+        /// Whether by itself.
+        source: Source,
+        /// What it said, if it spoke: the same for the same words.
+        text_key: Option<String>,
+    },
+    /// It must be quiet until then.
+    QuietUntil(Timestamp),
 }
 
 /// An allowed action, to be recorded once the command it belongs to has succeeded.
@@ -83,8 +103,17 @@ fn meaning(reason: &str) -> &'static str {
     }
 }
 
-fn text_key(text: &str) -> String {
-    text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ")
+/// The same for the same words, however they are spaced and capitalised; none for no words. Short, whatever was said.
+fn text_key(text: &str) -> Option<String> {
+    let mut hash = Sha256::new();
+    let mut spoke = false;
+    for word in text.split_whitespace() {
+        hash.update(word.to_lowercase());
+        hash.update([0]);
+        spoke = true;
+    }
+    let half = hash.finalize().iter().take(16).fold(0, |sum: u128, byte| sum << 8 | u128::from(*byte));
+    spoke.then(|| format!("{half:032x}"))
 }
 
 fn drop_old(times: &mut VecDeque<Timestamp>, oldest: Timestamp) {
@@ -129,7 +158,95 @@ impl Window {
     }
 }
 
+/// Remembers a cooldown that began, for others.
+fn begin(begun: &mut Option<Vec<(ActorInRoom, Past)>>, actor: &ActorInRoom, window: &Window) {
+    if let (Some(begun), Some(until)) = (begun, window.cooldown_until) {
+        begun.push((actor.clone(), Past::QuietUntil(until)));
+    }
+}
+
+/// All times that stand in either list, which are sorted; what stands in both is the same.
+fn union(own: &VecDeque<Timestamp>, told: &VecDeque<Timestamp>) -> VecDeque<Timestamp> {
+    let (mut own, mut told) = (own.iter().peekable(), told.iter().peekable());
+    let mut both = VecDeque::new();
+    while let Some(next) = own.peek().into_iter().chain(told.peek()).min() {
+        let next = **next;
+        both.push_back(next);
+        own.next_if(|at| **at == next);
+        told.next_if(|at| **at == next);
+    }
+    both
+}
+
+impl Window {
+    fn of(mut past: Vec<Past>) -> Self {
+        let mut window = Self::default();
+        past.sort_by_key(|past| match past {
+            Past::Acted { at, .. } | Past::QuietUntil(at) => *at,
+        });
+        for past in past {
+            match past {
+                Past::Acted { at, source, text_key } => {
+                    *window.last_at(source) = Some(at);
+                    window.actions.push_back(at);
+                    if let Some(key) = text_key {
+                        window.texts.entry(key).or_default().push_back(at);
+                    }
+                }
+                Past::QuietUntil(until) => window.cooldown_until = Some(until),
+            }
+        }
+        window
+    }
+
+    /// Takes in what others know.
+    fn join(&mut self, told: Self) {
+        self.actions = union(&self.actions, &told.actions);
+        for (key, times) in told.texts {
+            let own = self.texts.entry(key).or_default();
+            *own = union(own, &times);
+        }
+        self.last_action_at = self.last_action_at.max(told.last_action_at);
+        self.last_reaction_at = self.last_reaction_at.max(told.last_reaction_at);
+        self.cooldown_until = self.cooldown_until.max(told.cooldown_until);
+    }
+}
+
+impl Recorded {
+    /// The action, as others are told of it.
+    pub fn told(&self, at: Timestamp) -> (ActorInRoom, Past) {
+        let (source, text_key) = (self.source, self.text_key.clone());
+        (self.actor.clone(), Past::Acted { at, source, text_key })
+    }
+}
+
 impl Windows {
+    /// Windows whose past is told to others.
+    pub fn told() -> Self {
+        Self { begun: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// Takes in what others know of an actor, beside what is known here.
+    pub fn learn(&mut self, actor: &ActorInRoom, past: Vec<Past>, rules: &ModerationRules) {
+        if past.is_empty() {
+            return;
+        }
+        let mut told = Window::of(past);
+        // What no rule asks for is not remembered, as when it happens here.
+        if rules.max_actions_per_window == 0 {
+            told.actions.clear();
+        }
+        if rules.max_repeated_text_per_window == 0 {
+            told.texts.clear();
+        }
+        self.by_actor.entry(actor.clone()).or_default().join(told);
+    }
+
+    /// The cooldowns that began since this was asked last.
+    pub fn take_begun(&mut self) -> Vec<(ActorInRoom, Past)> {
+        self.begun.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// Whether the actor may act now. A refusal that starts a cooldown starts it at once; an allowed action is
     /// recorded by [`Windows::record`] when its command has succeeded.
     ///
@@ -142,7 +259,7 @@ impl Windows {
         now: Timestamp,
         rules: &ModerationRules,
     ) -> Result<Allowed, Refusal> {
-        let key = action.text.map(text_key).filter(|key| !key.is_empty());
+        let key = action.text.and_then(text_key);
         let Some(window) = self.by_actor.get_mut(actor) else {
             return Ok(Allowed { actor: actor.clone(), source: action.source, text_key: key });
         };
@@ -166,6 +283,7 @@ impl Windows {
         }
         let actions = window.full(|w| Some(&mut w.actions), rules.max_actions_per_window, now, rules);
         if let Some(retry_after_ms) = actions {
+            begin(&mut self.begun, actor, window);
             return Err(blocked("MOD_RATE_LIMIT", retry_after_ms)
                 .with("windowMs", rules.window_ms)
                 .with("maxActionsPerWindow", rules.max_actions_per_window)
@@ -174,6 +292,7 @@ impl Windows {
         if let Some(key) = &key {
             let most = rules.max_repeated_text_per_window;
             if let Some(retry_after_ms) = window.full(|w| w.texts.get_mut(key), most, now, rules) {
+                begin(&mut self.begun, actor, window);
                 return Err(blocked("MOD_REPEAT_TEXT", retry_after_ms)
                     .with("windowMs", rules.window_ms)
                     .with("maxRepeatedTextPerWindow", most));
@@ -320,6 +439,36 @@ mod tests {
         let steps: Vec<Step> = (0..200).map(|_| (5, "say", Some("same"), Ok(()))).collect();
         check(&off, &steps);
         check(&ModerationRules { window_ms: 60_000, ..off }, &steps);
+    }
+
+    /// RULINGS H4: what one node remembers holds on another that is told of it, once, however often it is told.
+    #[test]
+    fn nodes_tell_each_other() {
+        let actor = ActorInRoom::named("default", "main", "Nova");
+        let mut nodes = [Windows::told(), Windows::told()];
+        let mut told: Vec<Past> = Vec::new();
+        let mut act = |node: usize, at_ms: i64, text: &str| {
+            let now = Timestamp::from_millis(1_000_000 + at_ms);
+            let windows = &mut nodes[node];
+            windows.learn(&actor, told.clone(), &RULES);
+            let action = Action { label: "say", text: Some(text), source: Source::Api };
+            let checked = windows.check(&actor, &action, now, &RULES);
+            let reason = checked.as_ref().err().map(|refusal| refusal.details["reasonCode"].clone());
+            let recorded = checked.ok().and_then(|allowed| windows.record(allowed, now, &RULES));
+            told.extend(recorded.map(|recorded| recorded.told(now).1));
+            told.extend(windows.take_begun().into_iter().map(|(_, past)| past));
+            reason.map(|reason| reason.as_str().unwrap().to_owned())
+        };
+        assert_eq!(act(0, 0, "hi"), None);
+        assert_eq!(act(1, 149, "there").as_deref(), Some("MOD_MIN_INTERVAL"));
+        assert_eq!(act(1, 150, "Hi"), None);
+        assert_eq!(act(0, 300, "HI").as_deref(), Some("MOD_REPEAT_TEXT"));
+        assert_eq!(act(1, 450, "there").as_deref(), Some("MOD_COOLDOWN"), "which the other node began");
+        for (node, at_ms) in [(1, 2_300), (0, 2_450), (1, 2_600)] {
+            assert_eq!(act(node, at_ms, &format!("word {at_ms}")), None);
+        }
+        assert_eq!(act(0, 2_750, "sixth").as_deref(), Some("MOD_RATE_LIMIT"));
+        assert_eq!(act(1, 60_151, "hi"), None, "the first two are forgotten");
     }
 
     /// RULINGS H2: what was not done is not counted; H7: the past of quiet actors is forgotten.

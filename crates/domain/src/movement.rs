@@ -231,6 +231,10 @@ impl Command for Intent {
         policy::reads(&self.actor).into_iter().chain(own).collect()
     }
 
+    fn moderated(&self) -> Option<ActorInRoom> {
+        Some(self.actor.clone())
+    }
+
     fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
         gate::pass(moment, &self.actor, Gate { action: &self.label, feature: None, takes_seat: true })?;
         policy::require(moment, &self.actor, Capability::Move, &self.intent)?;

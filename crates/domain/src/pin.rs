@@ -152,6 +152,10 @@ impl Command for Pin {
         policy::reads(&self.actor).into_iter().chain(before).collect()
     }
 
+    fn moderated(&self) -> Option<ActorInRoom> {
+        Some(self.actor.clone())
+    }
+
     fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
         gate::pass(moment, &self.actor, Gate { action: ACTION, feature: None, takes_seat: false })?;
         policy::require(moment, &self.actor, Capability::Moderate, ACTION)?;

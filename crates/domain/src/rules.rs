@@ -65,6 +65,19 @@ pub struct ModerationRules {
     pub cooldown_ms: i64,
 }
 
+impl ModerationRules {
+    /// Whether any of the rules that remember something is on.
+    pub const fn is_on(&self) -> bool {
+        let limits = self.max_actions_per_window > 0 || self.max_repeated_text_per_window > 0;
+        self.min_action_interval_ms > 0 || (limits && self.window_ms > 0)
+    }
+
+    /// How long anything is remembered, in milliseconds.
+    pub fn remembered_ms(&self) -> i64 {
+        self.window_ms.max(self.min_action_interval_ms).max(self.cooldown_ms)
+    }
+}
+
 impl Default for ModerationRules {
     fn default() -> Self {
         Self {

@@ -19,6 +19,7 @@ use crate::{
     fanout::Fanout,
     followers::Followers,
     metrics::{FollowerLabel, Metrics},
+    redis::Redis,
 };
 
 /// The engine of one process.
@@ -41,6 +42,8 @@ pub struct Engine {
     pub errands: Errands,
     /// How those stand that follow the log on behalf of the café.
     pub followers: Followers,
+    /// What nodes share beside the store, if they do.
+    pub redis: Option<Arc<Redis>>,
     ids: Mutex<Box<dyn IdSource>>,
 }
 
@@ -57,7 +60,13 @@ impl Engine {
         let node = ids.fresh(clock.now());
         let (errands, fanout) = (Errands::new(runner), Arc::default());
         let (followers, ids) = (Followers::default(), Mutex::new(ids));
-        Self { node, store, rules, clock, metrics, fanout, stopping, errands, followers, ids }
+        Self { node, store, rules, clock, metrics, fanout, stopping, errands, followers, redis: None, ids }
+    }
+
+    /// The same, with Redis.
+    #[must_use]
+    pub fn with_redis(self, redis: Option<Arc<Redis>>) -> Self {
+        Self { redis, ..self }
     }
 
     /// The present moment.
@@ -69,8 +78,12 @@ impl Engine {
     pub fn metrics_page(&self) -> String {
         // One that another node has taken over is not here any more.
         self.metrics.follower_lag.clear();
-        for (name, lag) in self.followers.lags(self.store.tail().head()) {
+        let webhooks = self.metrics.webhooks.lag.lock().map(|lag| ("webhooks", lag));
+        for (name, lag) in self.followers.lags(self.store.tail().head()).into_iter().chain(webhooks) {
             self.metrics.follower_lag.get_or_create(&FollowerLabel { name }).set(lag);
+        }
+        if let Some(redis) = &self.redis {
+            redis.measure();
         }
         self.metrics.page()
     }

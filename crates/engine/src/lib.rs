@@ -10,7 +10,9 @@ pub mod followers;
 pub mod lease;
 pub mod metrics;
 pub mod rate;
+pub mod redis;
 pub mod sweeps;
+pub mod unread;
 pub mod webhook_metrics;
 
 pub use engine::Engine;

@@ -14,7 +14,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::webhook_metrics::WebhookMetrics;
+use crate::{redis::RedisMetrics, webhook_metrics::WebhookMetrics};
 
 /// A request's labels.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -161,6 +161,8 @@ pub struct Metrics {
     pub follower_lag: Family<FollowerLabel, Gauge<u64, AtomicU64>>,
     /// What is counted of webhooks.
     pub webhooks: WebhookMetrics,
+    /// What is counted of Redis.
+    pub redis: RedisMetrics,
 }
 
 fn seconds() -> Histogram {
@@ -222,6 +224,7 @@ impl Metrics {
             follower_lag.clone(),
         );
         let webhooks = WebhookMetrics::register(&mut registry);
+        let redis = RedisMetrics::register(&mut registry);
         Self {
             registry,
             http,
@@ -238,6 +241,7 @@ impl Metrics {
             reactions,
             follower_lag,
             webhooks,
+            redis,
         }
     }
 

@@ -1,9 +1,12 @@
-//! The request limit: a fixed window per client and route.
+//! The request limit: a fixed window per client and route, on this node alone or shared by all through Redis.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use agentcafe_domain::time::Timestamp;
+use agentcafe_keyspace::rate::{self, Used};
 use parking_lot::Mutex;
+
+use crate::redis::Redis;
 
 /// How long a window is, in milliseconds.
 pub const WINDOW_MS: i64 = 60_000;
@@ -49,16 +52,47 @@ pub struct Standing {
 pub struct RateLimiter {
     limit: u64,
     windows: Mutex<Windows>,
+    shared: Option<Arc<Redis>>,
 }
 
 impl RateLimiter {
-    /// Allows `limit` requests per client, method and route in a window.
+    /// Allows `limit` requests per client, method and route in a window, on this node.
     pub fn new(limit: u64) -> Self {
-        Self { limit, windows: Mutex::default() }
+        Self::sharing(limit, None)
+    }
+
+    /// The same on all nodes together that share a Redis. While it is away, each node counts by itself.
+    pub fn sharing(limit: u64, shared: Option<Arc<Redis>>) -> Self {
+        Self { limit, windows: Mutex::default(), shared }
     }
 
     /// Counts a request; none if there is no limit.
-    pub fn count(
+    pub async fn count(
+        &self,
+        client: IpAddr,
+        method: &'static str,
+        route: &'static str,
+        now: Timestamp,
+    ) -> Option<Standing> {
+        // Here in any case: what was used up stays so when Redis goes away.
+        let own = self.count_here(client, method, route, now)?;
+        let Some(shared) = &self.shared else { return Some(own) };
+        let client = client.to_string();
+        let budget = rate::Budget { client: &client, method, route };
+        let window = Duration::from_millis(WINDOW_MS.unsigned_abs());
+        match rate::count(&shared.link, &shared.keys, budget, window).await {
+            Ok(Used { requests, ends_in }) => {
+                let left_ms = i64::try_from(ends_in.as_millis()).unwrap_or(WINDOW_MS);
+                Some(self.standing(requests, now.plus_ms(left_ms), now))
+            }
+            Err(_) => {
+                shared.metrics.own_limits.inc();
+                Some(own)
+            }
+        }
+    }
+
+    fn count_here(
         &self,
         client: IpAddr,
         method: &'static str,
@@ -71,15 +105,20 @@ impl RateLimiter {
         let mut windows = self.windows.lock();
         let window = windows.of(Budget { client: Some(client), method, route }, now);
         window.used += 1;
-        let (used, ends_at_ms) = (window.used, window.ends_at.as_millis());
+        let (used, ends_at) = (window.used, window.ends_at);
+        Some(self.standing(used, ends_at, now))
+    }
+
+    fn standing(&self, used: u64, ends_at: Timestamp, now: Timestamp) -> Standing {
+        let ends_at_ms = ends_at.as_millis();
         let ceil = |ms: i64| ms.div_euclid(1_000) + i64::from(ms.rem_euclid(1_000) > 0);
-        Some(Standing {
+        Standing {
             allowed: used <= self.limit,
             limit: self.limit,
             remaining: self.limit.saturating_sub(used),
             reset_epoch_seconds: ceil(ends_at_ms),
             retry_after_seconds: ceil(ends_at_ms - now.as_millis()).max(1),
-        })
+        }
     }
 }
 
@@ -121,7 +160,7 @@ mod tests {
     #[test]
     fn a_window_allows_its_limit_and_then_refuses_until_it_ends() {
         let limiter = RateLimiter::new(2);
-        let count = |client, route, ms| limiter.count(client, "GET", route, at(ms)).unwrap();
+        let count = |client, route, ms| limiter.count_here(client, "GET", route, at(ms)).unwrap();
         assert_eq!((count(NOVA, "/a", 500).allowed, count(NOVA, "/a", 500).remaining), (true, 0));
         let refused = count(NOVA, "/a", 1_501);
         assert_eq!((refused.allowed, refused.remaining), (false, 0));
@@ -134,7 +173,7 @@ mod tests {
     /// RULINGS C4: 0 turns the limit off.
     #[test]
     fn no_limit_counts_nothing() {
-        assert_eq!(RateLimiter::new(0).count(NOVA, "GET", "/a", at(0)), None);
+        assert_eq!(RateLimiter::new(0).count_here(NOVA, "GET", "/a", at(0)), None);
     }
 
     /// RULINGS C3: what is kept is bounded, whatever addresses come.
@@ -142,10 +181,10 @@ mod tests {
     fn windows_are_bounded() {
         let limiter = RateLimiter::new(1);
         for number in 0..(MAX_WINDOWS as u32 + 1_000) {
-            limiter.count(Ipv4Addr::from(number).into(), "GET", "/a", at(0));
+            limiter.count_here(Ipv4Addr::from(number).into(), "GET", "/a", at(0));
         }
         assert!(limiter.windows.lock().open.len() <= MAX_WINDOWS + 1);
-        limiter.count(NOVA, "GET", "/a", at(WINDOW_MS + 1));
+        limiter.count_here(NOVA, "GET", "/a", at(WINDOW_MS + 1));
         assert_eq!(limiter.windows.lock().open.len(), 1);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use parking_lot::Mutex;
 pub use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -35,8 +36,8 @@ pub struct WebhookMetrics {
     pub queued: Gauge,
     /// Events that could not be delivered and are not resolved.
     pub dlq_open: Gauge<u64, AtomicU64>,
-    /// How far the last subscription that has something to do is behind the log's head.
-    pub lag: Gauge<u64, AtomicU64>,
+    /// How far the last subscription that has something to do is behind the log's head; none while another node delivers.
+    pub lag: Mutex<Option<u64>>,
 }
 
 impl WebhookMetrics {
@@ -48,7 +49,7 @@ impl WebhookMetrics {
             in_flight: Gauge::default(),
             queued: Gauge::default(),
             dlq_open: Gauge::default(),
-            lag: Gauge::default(),
+            lag: Mutex::default(),
         };
         for result in [DELIVERED, RETRIED, FAILED] {
             drop(metrics.deliveries.get_or_create(&result));
@@ -66,8 +67,6 @@ impl WebhookMetrics {
             "Events that could not be delivered and are not resolved",
             metrics.dlq_open.clone(),
         );
-        let labelled = registry.sub_registry_with_label(("follower".into(), "webhook".into()));
-        labelled.register("follower_lag", "How many events a follower is behind", metrics.lag.clone());
         metrics
     }
 

@@ -104,7 +104,7 @@ pub async fn pass(State(door): State<Arc<Door>>, mut request: Request, next: Nex
     let request_id = RequestId::choose(&door, request.headers());
     let route = (door.routes)(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let method = method_name(request.method());
-    let standing = if route.is_limited { door.count(&request, method, route.template) } else { None };
+    let standing = if route.is_limited { door.count(&request, method, route.template).await } else { None };
     let (path, sent_method) = (request.uri().path().to_owned(), request.method().clone());
     request.extensions_mut().insert(request_id.clone());
     let mut response = match door.admit(&request, route, standing) {
@@ -163,7 +163,12 @@ impl Door {
         auth::check(&self.token, request.headers(), request.uri())
     }
 
-    fn count(&self, request: &Request, method: &'static str, route: &'static str) -> Option<Standing> {
+    fn count(
+        &self,
+        request: &Request,
+        method: &'static str,
+        route: &'static str,
+    ) -> impl Future<Output = Option<Standing>> {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
         let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip().to_canonical());
         let client = self.client(peer, request.headers());

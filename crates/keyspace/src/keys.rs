@@ -19,7 +19,7 @@ pub(crate) const ROOM_PARTS: [&str; 7] =
     ["state", "state:snapshot", "presence", "chat", "orders", "stream", "fold"];
 
 /// A part of a key, in which the separator is not the separator. Plain ids stay as they are.
-fn escaped(id: &str) -> Cow<'_, str> {
+pub(crate) fn escaped(id: &str) -> Cow<'_, str> {
     if id.contains([':', '%']) {
         Cow::Owned(id.replace('%', "%25").replace(':', "%3A"))
     } else {
@@ -105,6 +105,11 @@ impl Keys {
         format!("{}:projector:lock", self.prefix)
     }
 
+    /// How many requests a client made of a route in this window.
+    pub(crate) fn rate(&self, method: &str, route: &str, client: &str) -> String {
+        format!("{}:rate:{method}:{route}:{client}", self.prefix)
+    }
+
     /// Every key of a room, as a pattern.
     pub(crate) fn rooms_pattern(&self) -> String {
         let mut pattern = String::new();
@@ -115,6 +120,13 @@ impl Keys {
             pattern.push(character);
         }
         pattern + ":room:*"
+    }
+
+    /// The room of which a key holds this part.
+    pub(crate) fn room_of(&self, key: &str, part: &str) -> Option<RoomName> {
+        let rest = key.strip_prefix(&self.prefix)?.strip_prefix(":room:")?;
+        let name = rest.strip_suffix(part)?.strip_suffix(':')?;
+        Some(RoomName(name.to_owned()))
     }
 
     /// Whether a key is one of those that the projector writes for a room.

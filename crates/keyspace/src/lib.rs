@@ -6,7 +6,10 @@
 pub mod keys;
 pub mod link;
 pub mod projection;
+pub mod rate;
 pub mod stream;
+pub mod unread;
+pub mod windows;
 
 pub use keys::{Keys, RoomName};
 pub use link::{Away, BadUrl, Link, LinkStatus};

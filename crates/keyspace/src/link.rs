@@ -123,6 +123,12 @@ impl Link {
         let _ = changes.wait_for(Option::is_some).await;
     }
 
+    /// Waits until there is no connection.
+    pub async fn lost(&self) {
+        let mut changes = self.current.subscribe();
+        let _ = changes.wait_for(Option::is_none).await;
+    }
+
     /// How the connection stands.
     #[must_use]
     pub fn status(&self) -> LinkStatus {

@@ -24,6 +24,7 @@ pub struct Control {
 #[derive(Debug)]
 struct Pace {
     stopwatch: Stopwatch,
+    begins_us: u64,
     per_second: f64,
     taken: AtomicU64,
 }
@@ -64,12 +65,12 @@ impl Control {
         Self { stop_at_sequence: Some(sequence), ..Self::until_stopped() }
     }
 
-    /// Sends so many requests a second from the stopwatch's start on, instead of as many as are answered. What is late
-    /// is sent as soon as possible.
+    /// Sends so many requests a second from now on, instead of as many as are answered. What is late is sent as soon as
+    /// possible. The stopwatch is that of the run.
     #[must_use]
     pub fn paced(self, per_second: f64, stopwatch: Stopwatch) -> Self {
-        let taken = AtomicU64::new(0);
-        Self { pace: Some(Pace { stopwatch, per_second, taken }), ..self }
+        let (begins_us, taken) = (stopwatch.elapsed_us(), AtomicU64::new(0));
+        Self { pace: Some(Pace { stopwatch, begins_us, per_second, taken }), ..self }
     }
 
     /// From now on answers are measured.
@@ -150,7 +151,8 @@ impl Control {
 impl Pace {
     /// Takes the next place in the row, and gives when it is due.
     fn take_us(&self) -> u64 {
-        (self.taken.fetch_add(1, Ordering::Relaxed) as f64 / self.per_second * 1e6) as u64
+        let before = self.taken.fetch_add(1, Ordering::Relaxed);
+        self.begins_us + (before as f64 / self.per_second * 1e6) as u64
     }
 }
 
@@ -188,12 +190,16 @@ mod tests {
 
     #[tokio::test]
     async fn requests_are_due_one_after_the_other() {
-        let control = Control::until_stopped().paced(50.0, Stopwatch::start());
         let stopwatch = Stopwatch::start();
-        assert_eq!(control.turn().await, Some(Turn { due_us: Some(0) }));
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        let begins_us = stopwatch.elapsed_us();
+        let control = Control::until_stopped().paced(50.0, stopwatch);
+        let first = control.turn().await.and_then(|turn| turn.due_us);
+        assert!(first.is_some_and(|due_us| due_us >= begins_us), "{first:?}");
         assert_eq!(control.turn().await, FREE);
         assert_eq!(control.turn().await, FREE);
-        assert!(stopwatch.elapsed() >= Duration::from_millis(39), "{:?}", stopwatch.elapsed());
+        let took_us = stopwatch.elapsed_us() - begins_us;
+        assert!(took_us >= 39_000, "{took_us}");
     }
 
     #[tokio::test]

@@ -24,9 +24,6 @@ mod report;
 use report::{Comparison, Outcome};
 pub use report::{Deliveries, FanoutConfig, FanoutReport};
 
-/// How long the last answers may take beyond the deadline that each of them has.
-const GRACE: Duration = Duration::from_secs(5);
-
 /// Who says what to whom, who listens where, and what is good enough.
 #[derive(Clone, Debug)]
 pub struct Fanout {
@@ -133,7 +130,7 @@ impl Fanout {
         run.control().finish();
         outcome.delivered_meanwhile = audience.delivered();
         outcome.spoke = speaking.elapsed();
-        outcome.says = run.join(self.request_timeout + GRACE).await?;
+        outcome.says = run.drain(self.request_timeout).await?;
         Ok(())
     }
 

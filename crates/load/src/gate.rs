@@ -10,18 +10,16 @@ use crate::connection::Connection;
 use crate::control::Control;
 use crate::http::ProtocolError;
 use crate::latency::Summary;
+use crate::notes::{Notes, STREAMS};
 use crate::play::{LatencyEnds, Manner};
 use crate::progress::{Onlooker, Progress};
-use crate::report::{Check, Effort, Generator, Kinds, Notes, Requests, Verdict, share, whole_ms};
+use crate::report::{Check, Effort, Generator, Kinds, Requests, Verdict, share, whole_ms};
 use crate::run::Run;
 use crate::script::AlternatingScript;
 use crate::stopwatch::Stopwatch;
 use crate::subscriber::wait_until_ready;
 use crate::tally::Tally;
 use crate::target::{Target, shown_path};
-
-/// How long the last answers may take beyond the deadline that each of them has.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// What is asked, of whom, and what is good enough.
 #[derive(Clone, Debug)]
@@ -140,7 +138,7 @@ impl Gate {
         let generator = effort.so_far();
         let mut notes = Notes::default();
         notes.explain("requests", &api.failures, self.target.has_key());
-        notes.explain("streams", &streams.failures, self.stream_target.has_key());
+        notes.explain(STREAMS, &streams.failures, self.stream_target.has_key());
         notes.explain_effort(generator);
         let (api, stream) = (Requests::of(&api), Streams::of(&streams));
         let gate = self.objectives.judge(&api, &stream);
@@ -184,8 +182,7 @@ impl Gate {
         let scripts = vec![script; self.concurrency];
         let run = Run::start(&self.target, control, Stopwatch::start(), manner, scripts);
         run.watch("asking the API", self.duration, onlooker).await;
-        run.control().finish();
-        run.join(self.request_timeout + GRACE).await
+        run.drain(self.request_timeout).await
     }
 
     async fn open_streams(&self, onlooker: &dyn Onlooker) -> Tally {

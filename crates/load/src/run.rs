@@ -16,6 +16,8 @@ use crate::target::Target;
 
 /// How often somebody who watches is shown something new.
 const SHOW_INTERVAL: Duration = Duration::from_millis(250);
+/// How long the last answers may take beyond the deadline that each of them has.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// The connections of a run, one script each.
 pub struct Run {
@@ -61,6 +63,15 @@ impl Run {
             };
             tokio::time::sleep(left.min(SHOW_INTERVAL)).await;
         }
+    }
+
+    /// Sends no more, waits for the last answers, which have so long, and adds up what came of all.
+    ///
+    /// # Errors
+    /// When an answer is awaited for much longer than it may.
+    pub async fn drain(self, request_timeout: Duration) -> Result<Tally> {
+        self.control.finish();
+        self.join(request_timeout + GRACE).await
     }
 
     /// Waits until all connections have ended, and adds up what came of them.

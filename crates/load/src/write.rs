@@ -7,16 +7,14 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::control::Control;
+use crate::notes::Notes;
 use crate::play::{LatencyEnds, Manner};
 use crate::progress::Onlooker;
-use crate::report::{Check, Effort, Generator, Notes, Requests, Verdict, per_second, whole_ms};
+use crate::report::{Check, Effort, Generator, Requests, Verdict, per_second, whole_ms};
 use crate::run::Run;
 use crate::script::{Crowd, SayScript};
 use crate::stopwatch::Stopwatch;
 use crate::target::Target;
-
-/// How long the last answers may take beyond the deadline that each of them has.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Who says what to whom, and what is good enough.
 #[derive(Clone, Debug)]
@@ -119,7 +117,7 @@ impl Writes {
         run.watch("saying", self.duration, onlooker).await;
         run.control().finish();
         let elapsed = stopwatch.elapsed();
-        let tally = run.join(self.request_timeout + GRACE).await?;
+        let tally = run.drain(self.request_timeout).await?;
         let generator = effort.so_far();
         let mut notes = Notes::default();
         notes.explain("commands", &tally.failures, self.target.has_key());

@@ -113,7 +113,7 @@ impl Backlog {
         Ok(match (left_out, events.last()) {
             (Some(left_out), _) => Beginning { after: left_out, leaves_out: true },
             // A page that is cut because of its size is not whole: it begins behind its last event.
-            (None, Some(last)) if events.len() < count && last.sequence > after => {
+            (None, Some(last)) if events.len() <= count && last.sequence > after => {
                 self.before_cut(filter, after, last.sequence).await?
             }
             _ => Beginning { after, leaves_out: false },

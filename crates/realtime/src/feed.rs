@@ -17,8 +17,8 @@ pub(crate) async fn run(service: Arc<Service>) {
         ..Following::all(Start::After(Sequence::START))
     };
     let mut stream = Stream::new(service.settings.source.clone(), following);
-    // What there was when the connection was made.
-    let mut target = None;
+    // What there was when the connection was made, and how far it has been taken in.
+    let (mut target, mut taken) = (None, Sequence::START);
     loop {
         let news = tokio::select! {
             () = service.stopping.cancelled() => return,
@@ -33,25 +33,29 @@ pub(crate) async fn run(service: Arc<Service>) {
             }
             News::Events(events) => {
                 let many = events.len() > 64;
+                taken = events.last().map_or(taken, |event| event.sequence);
                 hub.take(events);
                 if many {
                     // Others have a turn too while a long log is taken in.
                     tokio::task::yield_now().await;
                 }
             }
-            News::Examined(_) => {}
-            News::Gap(from, to) => tracing::error!(%from, %to, "the source left events out"),
+            News::Examined(examined) => taken = taken.max(examined),
+            News::Gap(from, to) => {
+                tracing::error!(%from, %to, "the source left events out");
+                taken = to;
+            }
             News::OtherLog { head } => {
                 tracing::warn!(%head, "the source has another log than before: everything is forgotten");
                 service.start_over();
-                target = None;
+                (target, taken) = (None, Sequence::START);
             }
             News::Lost(failure) => {
                 service.standing.lost(failure.to_string());
                 target = None;
             }
         }
-        if target.is_some_and(|target| stream.cursor().is_some_and(|cursor| cursor >= target)) {
+        if target.is_some_and(|target| taken >= target) {
             service.hub().caught_up();
         }
     }

@@ -59,7 +59,7 @@ impl Hub {
     pub(crate) fn new(settings: &Settings, ended: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             tail: Tail::new(Sequence::START),
-            rooms: Rooms::new(settings.room_history_limit),
+            rooms: Rooms::new(settings.max_rooms, settings.room_history_limit),
             backlog: Backlog::new(settings.source.clone()),
             archive: settings.archive.clone(),
             reading: Mutex::default(),
@@ -149,8 +149,9 @@ impl Hub {
         };
         let mut fold = RoomFold::new(room.0.clone(), room.1.clone());
         let (mut after, mut last) = (Sequence::START, Sequence::START);
+        let _kept = self.rooms.begin_reading(room);
         loop {
-            let (forgotten, head) = (self.rooms.forgotten(), self.head());
+            let head = self.head();
             let query = EventQuery::after(filter.clone(), after, STATE_PAGE_EVENTS);
             let page = self.backlog.events(&query, head).await?;
             for event in &page.events {
@@ -160,7 +161,7 @@ impl Hub {
                 last = event.sequence;
             }
             after = page.examined;
-            if page.events.is_empty() && self.rooms.adopt(room, fold.clone(), last, forgotten) {
+            if page.events.is_empty() && self.rooms.adopt(room, fold.clone(), last, after) {
                 return Ok(());
             }
         }

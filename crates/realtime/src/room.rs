@@ -28,6 +28,8 @@ pub(crate) struct Room {
     rendered: Option<Bytes>,
     /// When it was last of use, in the order of use.
     pub(crate) used_at: u64,
+    /// Whether its older events are being read.
+    pub(crate) is_read: bool,
 }
 
 /// Where a client that wants the newest events of a room begins.
@@ -50,6 +52,7 @@ impl Room {
             bytes: 0,
             rendered: None,
             used_at: 0,
+            is_read: false,
         }
     }
 
@@ -71,9 +74,10 @@ impl Room {
         }
     }
 
-    /// Takes over what was folded elsewhere up to `last`; `false` if events in between are missing.
-    pub(crate) fn adopt(&mut self, mut fold: RoomFold, last: Sequence) -> bool {
-        if self.complete_after > last {
+    /// Takes over what was folded elsewhere, of the log up to `examined`, where the room's last event is `last`; `false` if
+    /// events in between are missing.
+    pub(crate) fn adopt(&mut self, mut fold: RoomFold, last: Sequence, examined: Sequence) -> bool {
+        if self.complete_after > examined {
             return false;
         }
         for event in self.history.iter().filter(|event| event.sequence > last) {
@@ -227,8 +231,8 @@ mod tests {
             }
             fold
         };
-        assert!(!partial.adopt(folded(5), Sequence(5)), "6 is missing");
-        assert!(partial.adopt(folded(8), Sequence(8)));
+        assert!(!partial.adopt(folded(5), Sequence(5), Sequence(5)), "6 is missing");
+        assert!(partial.adopt(folded(8), Sequence(8), Sequence(8)));
         assert_eq!(partial.state().unwrap(), whole);
     }
 }

@@ -13,8 +13,6 @@ use parking_lot::Mutex;
 
 use crate::room::{Beginning, Room, rendered};
 
-/// The most rooms that are kept.
-const MAX_ROOMS: usize = 2_000;
 /// The most event JSON that is kept of all rooms, in bytes.
 const MAX_BYTES: usize = 128 << 20;
 
@@ -42,25 +40,48 @@ pub(crate) struct Rooms {
     kept: Mutex<Kept>,
 }
 
-#[derive(Default)]
 struct Kept {
+    /// The most rooms.
+    limit: usize,
     rooms: HashMap<RoomKey, Room>,
     bytes: usize,
     uses: u64,
+    /// Everything up to here was taken in.
+    last: Sequence,
     /// How often rooms were forgotten. While it is 0, a room that is not here is one in which nothing happened.
     forgotten: u64,
 }
 
+/// A room that is not forgotten, because it is read.
+pub(crate) struct Reading<'a> {
+    rooms: &'a Rooms,
+    key: RoomKey,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        let mut kept = self.rooms.kept.lock();
+        if let Some(room) = kept.rooms.get_mut(&self.key) {
+            room.is_read = false;
+        }
+        kept.forget();
+    }
+}
+
 impl Rooms {
-    pub(crate) fn new(history_limit: usize) -> Self {
-        Self { history_limit, kept: Mutex::default() }
+    /// No rooms yet: at most `limit` of them, with at most `history_limit` events each.
+    pub(crate) fn new(limit: usize, history_limit: usize) -> Self {
+        let kept =
+            Kept { limit, rooms: HashMap::new(), bytes: 0, uses: 0, last: Sequence::START, forgotten: 0 };
+        Self { history_limit, kept: Mutex::new(kept) }
     }
 
     /// Takes in an event.
     pub(crate) fn take(&self, event: &Event, stored: Arc<StoredEvent>) {
         let mut kept = self.kept.lock();
         kept.uses += 1;
-        let Kept { uses, forgotten, rooms, bytes } = &mut *kept;
+        kept.last = event.sequence;
+        let Kept { uses, forgotten, rooms, bytes, .. } = &mut *kept;
         let key = (event.tenant_id.clone(), event.room_id.clone());
         let room = rooms.entry(key).or_insert_with_key(|(tenant, room)| {
             if *forgotten == 0 {
@@ -94,33 +115,24 @@ impl Rooms {
         }
     }
 
-    /// How often rooms were forgotten so far.
-    pub(crate) fn forgotten(&self) -> u64 {
-        self.kept.lock().forgotten
+    /// Keeps what happens in a room from now on, until its state is [adopted](Rooms::adopt) or the reading given up.
+    pub(crate) fn begin_reading(&self, key: &RoomKey) -> Reading<'_> {
+        let mut kept = self.kept.lock();
+        let last = kept.last;
+        let room = kept.rooms.entry(key.clone()).or_insert_with(|| Room::new(None, last));
+        room.is_read = true;
+        Reading { rooms: self, key: key.clone() }
     }
 
-    /// Takes over a state that was read again: everything up to `last` is in it. `false` if something may be missing: rooms
-    /// were forgotten since `forgotten` was asked for, or more has happened than is kept.
-    pub(crate) fn adopt(&self, key: &RoomKey, fold: RoomFold, last: Sequence, forgotten: u64) -> bool {
+    /// Takes over a state that was read: it ends with the room's event `last`, and the log was read up to `examined`. `false` if
+    /// more has happened since than is kept.
+    pub(crate) fn adopt(&self, key: &RoomKey, fold: RoomFold, last: Sequence, examined: Sequence) -> bool {
         let mut kept = self.kept.lock();
-        if kept.forgotten != forgotten {
-            return false;
-        }
         kept.uses += 1;
         let uses = kept.uses;
-        match kept.rooms.get_mut(key) {
-            Some(room) => {
-                room.used_at = uses;
-                room.adopt(fold, last)
-            }
-            None => {
-                let mut room = Room::new(Some(fold), last);
-                room.used_at = uses;
-                kept.rooms.insert(key.clone(), room);
-                kept.forget();
-                true
-            }
-        }
+        let Some(room) = kept.rooms.get_mut(key) else { return false };
+        room.used_at = uses;
+        room.adopt(fold, last, examined)
     }
 
     /// The answer to a query about a room. `head`: everything up to there was taken in before this is called.
@@ -163,16 +175,20 @@ impl Rooms {
 impl Kept {
     /// If there is too much, forgets what was not of use for longest: more than needed, so that it is seldom done.
     fn forget(&mut self) {
-        if self.rooms.len() <= MAX_ROOMS && self.bytes <= MAX_BYTES {
+        if self.rooms.len() <= self.limit && self.bytes <= MAX_BYTES {
             return;
         }
-        let mut by_use: Vec<(u64, RoomKey)> =
-            self.rooms.iter().map(|(key, room)| (room.used_at, key.clone())).collect();
+        let mut by_use: Vec<(u64, RoomKey)> = self
+            .rooms
+            .iter()
+            .filter(|(_, room)| !room.is_read)
+            .map(|(key, room)| (room.used_at, key.clone()))
+            .collect();
         by_use.sort_unstable_by_key(|(used_at, _)| *used_at);
         // The newest stays, whatever its size.
         by_use.pop();
         for (_, key) in by_use {
-            if self.rooms.len() <= MAX_ROOMS * 9 / 10 && self.bytes <= MAX_BYTES * 9 / 10 {
+            if self.rooms.len() <= self.limit * 9 / 10 && self.bytes <= MAX_BYTES * 9 / 10 {
                 break;
             }
             if let Some(room) = self.rooms.remove(&key) {

@@ -32,6 +32,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// How many events of a room are kept in memory.
     pub room_history_limit: usize,
+    /// How many rooms are kept in memory.
+    pub max_rooms: usize,
     /// The tenant of requests that name none.
     pub default_tenant: TenantId,
     /// The most clients.

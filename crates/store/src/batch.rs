@@ -5,6 +5,7 @@ use std::time::Duration;
 use agentcafe_domain::{
     command::Heads,
     ids::Sequence,
+    inbox::UnreadCount,
     time::{Clock, Timestamp},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -50,6 +51,10 @@ pub struct TurnReport {
     pub inbox_items: u64,
     /// The log's head.
     pub head: Sequence,
+    /// The unread counts that it changed, as they are now.
+    pub unread: Vec<UnreadCount>,
+    /// The turn's time: not before that of any turn before it.
+    pub at: Timestamp,
     /// How often it waited for a database that is not in this process.
     pub round_trips: u32,
 }
@@ -75,6 +80,8 @@ impl TurnReport {
             inbox_acked_ms: inbox.acked_after_ms,
             inbox_items: after.inbox.0 - before.inbox.0,
             head: after.sequence,
+            unread: inbox.unread,
+            at: inbox.at,
             round_trips: 0,
         }
     }

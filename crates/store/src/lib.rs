@@ -8,6 +8,7 @@ pub mod event_query;
 pub mod export;
 pub mod import;
 mod postgres;
+pub mod shared_windows;
 mod sqlite;
 pub mod store;
 pub mod tail;
@@ -23,6 +24,7 @@ pub use postgres::{
     open::PostgresOptions,
     start::migrate,
 };
+pub use shared_windows::SharedWindows;
 pub use sqlite::open::OpenError;
 pub use store::{Options, Place, ReadError, RecordPage, Store};
 pub use transfer::{Part, Totals};

@@ -20,6 +20,7 @@ use crate::{
     envelope::{Answer, Envelope, Failure, TraceNote},
     event_query::{EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES},
     postgres::{self, open::PostgresOptions, reads::PostgresReads},
+    shared_windows::SharedWindows,
     sqlite::{
         database::Database,
         events,
@@ -121,9 +122,22 @@ impl Store {
     /// # Errors
     /// [`OpenError`] says why not; nothing was changed then.
     pub fn open(options: Options) -> Result<(Arc<Self>, Closing), OpenError> {
+        Self::open_sharing(options, None)
+    }
+
+    /// The same; nodes of one database tell each other what moderation remembers. (An embedded database has one node.)
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_sharing(
+        options: Options,
+        shared: Option<Arc<dyn SharedWindows>>,
+    ) -> Result<(Arc<Self>, Closing), OpenError> {
         let (tasks, waiting) = mpsc::channel(MAX_WAITING_COMMANDS);
         let Options { place, rules, clock, ids, on_turn } = options;
-        let context = Context { rules, ids, windows: Windows::default() };
+        let shared = shared.filter(|_| matches!(place, Place::Postgres(_)));
+        let windows = if shared.is_some() { Windows::told() } else { Windows::default() };
+        let context = Context { rules, ids, windows, shared };
         let changes = Arc::new(Changes::default());
         let telling = Arc::clone(&changes);
         let (tail, clock, reads, writer) = match place {

@@ -10,11 +10,13 @@ use std::{
 };
 
 use agentcafe_domain::{
+    actor::ActorInRoom,
     command::{Effects, Halt, Heads, IdSource, Loaded, Moment, Reply, Written},
     event::StoredEvent,
     idempotency::Hash,
     ids::CorrelationId,
-    moderation::{Recorded, Windows},
+    inbox::UnreadCount,
+    moderation::{Past, Recorded, Windows},
     record::Query,
     refusal::Refusal,
     rules::Rules,
@@ -24,7 +26,10 @@ use agentcafe_domain::{
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::envelope::{Answer, Envelope, Failure, Request, TraceNote};
+use crate::{
+    envelope::{Answer, Envelope, Failure, Request, TraceNote},
+    shared_windows::SharedWindows,
+};
 
 /// How often a command may ask for more before it is given up as faulty.
 const MAX_READ_STAGES: usize = 4;
@@ -50,6 +55,8 @@ pub(crate) struct Context {
     pub(crate) rules: Rules,
     pub(crate) ids: Box<dyn IdSource>,
     pub(crate) windows: Windows,
+    /// Where other nodes are told of that past, if there are any.
+    pub(crate) shared: Option<Arc<dyn SharedWindows>>,
 }
 
 /// What a turn asks its database for.
@@ -98,6 +105,10 @@ pub(crate) struct InboxTimes {
     pub(crate) enqueued_by: Vec<Timestamp>,
     /// How long each acknowledged item had waited, in milliseconds.
     pub(crate) acked_after_ms: Vec<i64>,
+    /// The unread counts that changed, as they are now.
+    pub(crate) unread: Vec<UnreadCount>,
+    /// The turn's time.
+    pub(crate) at: Timestamp,
 }
 
 impl<'c> Turn<'c> {
@@ -275,13 +286,24 @@ impl<'c> Turn<'c> {
         self.heads
     }
 
+    /// What other nodes are to be told once this turn is committed.
+    pub(crate) fn remembered(&mut self) -> Vec<(ActorInRoom, Past)> {
+        if self.context.shared.is_none() || !self.context.rules.moderation.is_on() {
+            return Vec::new();
+        }
+        let done = self.recorded.iter().map(|recorded| recorded.told(self.now));
+        done.chain(self.context.windows.take_begun()).collect()
+    }
+
     /// Hands over the committed events, the answers to be sent once they are published, and the inbox's times.
     pub(crate) fn commit(self) -> (Vec<StoredEvent>, Vec<(Job, Decided)>, InboxTimes) {
         let decided = self
             .decided
             .into_iter()
             .map(|decided| decided.unwrap_or(Err(Failure::Internal("the command was not decided"))));
-        (self.writes.events, self.jobs.into_iter().zip(decided).collect(), self.inbox)
+        let unread = UnreadCount::changed(&self.writes.records);
+        let inbox = InboxTimes { unread, at: self.now, ..self.inbox };
+        (self.writes.events, self.jobs.into_iter().zip(decided).collect(), inbox)
     }
 
     /// Tells everybody whose command was in a turn that could not be written.

@@ -87,6 +87,18 @@ pub struct Postgres {
     keeper: Mutex<Child>,
 }
 
+static SHARED: OnceLock<Postgres> = OnceLock::new();
+
+/// Where a server that does not sync keeps its data if there is room: many small databases come and go.
+const MEMORY: &str = "/dev/shm";
+/// How much room that is, in bytes.
+const ENOUGH_MEMORY: u64 = 4 << 30;
+
+fn place_of_data(syncs: bool) -> &'static str {
+    let has_room = |free: rustix::fs::StatVfs| free.f_bavail * free.f_frsize >= ENOUGH_MEMORY;
+    if !syncs && rustix::fs::statvfs(MEMORY).is_ok_and(has_room) { MEMORY } else { "/tmp" }
+}
+
 /// The newest installed version's programs.
 fn programs() -> PathBuf {
     let mut versions: Vec<PathBuf> = fs::read_dir(PROGRAMS)
@@ -108,7 +120,6 @@ fn free_port() -> u16 {
 impl Postgres {
     /// The server that all tests of this process share. It does not sync: none of them cuts its power.
     pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<Postgres> = OnceLock::new();
         SHARED.get_or_init(|| Self::start(false))
     }
 
@@ -133,7 +144,11 @@ impl Postgres {
 
     fn run(syncs: bool, tls: &str) -> Self {
         let port = free_port();
-        let data = PathBuf::from(format!("/tmp/agentcafe-postgres-{}-{port}", std::process::id()));
+        let data = PathBuf::from(format!(
+            "{}/agentcafe-postgres-{}-{port}",
+            place_of_data(syncs),
+            std::process::id()
+        ));
         let mut command = as_server_user();
         command
             .args(["sh", "-c", KEEPER])
@@ -149,6 +164,13 @@ impl Postgres {
         let mut keeper = command.spawn().expect("a shell can be started");
         ready(&mut keeper);
         Self { port, data, made: AtomicU32::new(0), databases: Mutex::default(), keeper: Mutex::new(keeper) }
+    }
+
+    /// One of PostgreSQL's programs, which speaks to this server.
+    fn program(&self, name: &str) -> Command {
+        let mut program = Command::new(programs().join(name));
+        program.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres"]);
+        program
     }
 
     fn tell(&self, order: &str) {
@@ -221,6 +243,16 @@ impl Postgres {
         databases.entry(directory.to_owned()).or_insert_with(|| self.database()).clone()
     }
 
+    /// Drops the database that stands for a data directory, if there is one.
+    pub(crate) fn forget(directory: &Path) {
+        let Some(shared) = SHARED.get() else { return };
+        let known = shared.databases.lock().ok().and_then(|mut databases| databases.remove(directory));
+        if let Some(name) = known.as_ref().and_then(|url| url.split(['/', '?']).nth(3)) {
+            // What is left behind goes with the server.
+            let _ = shared.program("dropdb").args(["--force", name]).output();
+        }
+    }
+
     /// Makes an empty database, and answers its URL.
     ///
     /// # Panics
@@ -228,10 +260,7 @@ impl Postgres {
     #[must_use]
     pub fn database(&self) -> String {
         let name = format!("cafe_{}", self.made.fetch_add(1, Ordering::Relaxed));
-        let made = Command::new(programs().join("createdb"))
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", &name])
-            .output()
-            .expect("createdb can be started");
+        let made = self.program("createdb").arg(&name).output().expect("createdb can be started");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         self.url(&name)
     }

@@ -177,10 +177,11 @@ impl Redis {
     pub fn contents(&self) -> BTreeMap<String, Value> {
         let keys = self.ask(&["KEYS", "*"]);
         let keys = keys.as_array().expect("a list of keys").iter().filter_map(Value::as_str);
-        keys.map(|key| (key.to_owned(), self.content(key))).collect()
+        keys.filter_map(|key| Some((key.to_owned(), self.content(key)?))).collect()
     }
 
-    fn content(&self, key: &str) -> Value {
+    /// None if it is gone again.
+    fn content(&self, key: &str) -> Option<Value> {
         let kind = self.ask(&["TYPE", key]);
         let content = match kind.as_str().unwrap_or_default() {
             "string" => self.ask(&["GET", key]),
@@ -200,9 +201,11 @@ impl Redis {
                     .collect::<serde_json::Map<_, _>>()
                     .into()
             }
+            "none" => return None,
             other => panic!("{key} is a {other}"),
         };
-        serde_json::json!({ "type": kind, "content": content, "expires": self.ask(&["TTL", key]) != -1 })
+        let expires = self.ask(&["TTL", key]) != -1;
+        Some(serde_json::json!({ "type": kind, "content": content, "expires": expires }))
     }
 }
 

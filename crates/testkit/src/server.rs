@@ -51,8 +51,18 @@ pub struct Launch {
 #[derive(Clone, Debug)]
 enum DataDirectory {
     /// Removed with the last that knows it.
-    Fresh(Arc<TempDir>),
+    Fresh(Arc<Fresh>),
     Given(PathBuf),
+}
+
+/// A directory that is removed, and the database that stands for it with it.
+#[derive(Debug)]
+struct Fresh(TempDir);
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        Postgres::forget(self.0.path());
+    }
 }
 
 /// Where servers keep their data: `postgres`, or else the embedded database.
@@ -89,7 +99,7 @@ impl Launch {
         let launch = Self {
             binary: binary.into(),
             subcommand: None,
-            data: DataDirectory::Fresh(Arc::new(fresh)),
+            data: DataDirectory::Fresh(Arc::new(Fresh(fresh))),
             environment: kept.chain(unlimited).collect(),
             is_on_postgres: store_under_test() == "postgres",
             nodes: if store_under_test() == "postgres" { nodes_under_test() } else { 1 },
@@ -97,9 +107,11 @@ impl Launch {
         launch.env("API_HOST", "127.0.0.1").env("API_PORT", 0).env("NO_COLOR", 1)
     }
 
-    /// Starts another service than the API. It must say where it listens, and answer `GET /readyz`.
+    /// Starts another service than the API, of which there is one, without a database. It must say where it listens, and
+    /// answer `GET /readyz`.
     #[must_use]
     pub fn subcommand(mut self, subcommand: &'static str) -> Self {
+        (self.is_on_postgres, self.nodes) = (false, 1);
         self.subcommand = Some(subcommand);
         self
     }
@@ -148,15 +160,30 @@ impl Launch {
     ///
     /// # Panics
     /// If the binary cannot be run at all.
-    pub async fn try_start(mut self) -> Result<Server, FailedStart> {
+    pub async fn try_start(self) -> Result<Server, FailedStart> {
+        self.begin(true).await
+    }
+
+    /// Starts it and waits until it listens, ready or not.
+    ///
+    /// # Panics
+    /// If it does not listen; the message shows its log.
+    pub async fn start_listening(self) -> Server {
+        self.begin(false).await.unwrap_or_else(|failed| panic!("{failed}"))
+    }
+
+    async fn begin(mut self, is_to_be_ready: bool) -> Result<Server, FailedStart> {
         if self.is_on_postgres {
             let url = Postgres::shared().database_for(self.directory());
             self.environment.entry("DATABASE_URL".to_owned()).or_insert(url);
         }
-        let spawned: Vec<_> = (0..self.nodes).map(|_| Process::spawn(&self)).collect();
+        // A port that is given is one node's.
+        let has_free_port = self.environment.get("API_PORT").is_some_and(|port| port == "0");
+        let nodes = if has_free_port { self.nodes } else { 1 };
+        let spawned: Vec<_> = (0..nodes).map(|_| Process::spawn(&self)).collect();
         let mut nodes = Vec::new();
         for mut process in spawned {
-            let address = match tokio::time::timeout(START_DEADLINE, process.ready()).await {
+            let address = match tokio::time::timeout(START_DEADLINE, process.ready(is_to_be_ready)).await {
                 Ok(Some(address)) => address,
                 Ok(None) => {
                     return Err(FailedStart { status: Some(process.wait().await), log: process.log() });
@@ -170,7 +197,7 @@ impl Launch {
 
     fn directory(&self) -> &Path {
         match &self.data {
-            DataDirectory::Fresh(fresh) => fresh.path(),
+            DataDirectory::Fresh(fresh) => fresh.0.path(),
             DataDirectory::Given(path) => path,
         }
     }
@@ -194,8 +221,9 @@ impl fmt::Display for FailedStart {
 /// A server, of one node unless it was launched with more. Dropping it kills it.
 #[derive(Debug)]
 pub struct Server {
-    launch: Launch,
     nodes: Vec<Node>,
+    /// After the nodes, so that they are gone before what they keep.
+    launch: Launch,
 }
 
 #[derive(Debug)]
@@ -341,12 +369,15 @@ impl Process {
         self.log.borrow().clone()
     }
 
-    /// The address, once it is ready; none if it ended.
-    async fn ready(&mut self) -> Option<SocketAddr> {
+    /// The address, once it is ready, if that is asked for; none if it ended.
+    async fn ready(&mut self, is_to_be_ready: bool) -> Option<SocketAddr> {
         let address = {
             let log = self.log.wait_for(|log| address_in(log).is_some()).await.ok()?;
             address_in(&log)?
         };
+        if !is_to_be_ready {
+            return Some(address);
+        }
         let client = Client::new(address);
         loop {
             let answer = client.request(reqwest::Method::GET, "/readyz").try_send().await;

@@ -208,6 +208,7 @@ const ENTRIES: &[(&str, &str)] = &[
     ("ready", "That the store takes writes."),
     ("reason", "Why."),
     ("rebuiltCounters", "How many counters were made anew."),
+    ("redis", "Redis, which nodes share; nothing depends on it."),
     ("requestId", "The request's id, also in x-request-id."),
     ("resolvedRoomId", "The room that this answer is about."),
     ("resumedAt", "When the room was last resumed; null: never."),

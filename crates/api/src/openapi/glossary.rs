@@ -197,12 +197,6 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "tenantId",
         "Only events of this tenant; else of all, unless PRIVATE_TABLE_READ_GATE is members.",
     ),
-    ("/v1/ws", "actorId", "Only events by this actor."),
-    (
-        "/v1/ws",
-        "tenantId",
-        "Only events of this tenant; else of all, unless PRIVATE_TABLE_READ_GATE is members.",
-    ),
 ];
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::{
     answer,
+    app::App,
     input::{Asked, PathId, Sent, Subject},
     problem::Problem,
 };
@@ -89,6 +90,7 @@ pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
     let counts: Vec<UnreadCount> = store.find(counts).await?;
     let items: Vec<InboxItem> = store.find(inbox.items()).await?;
     let given = inbox.cursor.unwrap_or(Sequence::START);
+    let projected_unread_count = projected(&asked.app, &inbox).await;
     Ok(answer::found(&InboxFound {
         tenant_id: inbox.tenant,
         room_id: inbox.room,
@@ -98,9 +100,15 @@ pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
         count: items.len(),
         next_cursor: items.last().map_or(given, |item| item.inbox_seq),
         unread_count: counts.iter().map(|count| count.unread).sum(),
-        projected_unread_count: None,
+        projected_unread_count,
         items,
     }))
+}
+
+/// The copy of the count that Redis has, for an actor in a room; none if Redis is away.
+async fn projected(app: &App, inbox: &InboxAsked) -> Option<u64> {
+    let redis = app.engine.redis.as_ref()?;
+    redis.unread_count(&inbox.tenant, inbox.room.as_ref()?, inbox.actor.as_ref()?).await
 }
 
 pub(crate) async fn ack_one(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use agentcafe_domain::{
     ids::Sequence, money::Usd, payment::PaymentMode, plan::Plan, rules::PrivateTableRules, time::Timestamp,
 };
-use agentcafe_engine::webhook_metrics::{DELIVERED, FAILED, RETRIED, WebhookMetrics};
+use agentcafe_engine::{
+    redis::{LinkStatus, Redis},
+    webhook_metrics::{DELIVERED, FAILED, RETRIED, WebhookMetrics},
+};
 use axum::{
     extract::State,
     http::{HeaderValue, StatusCode, header},
@@ -39,6 +42,7 @@ pub(crate) struct Health {
     presence_sweep_ms: u64,
     private_tables: PrivateTables,
     reactions: Reactions,
+    redis: RedisHealth,
 }
 
 fn whole_ms(duration: Duration) -> u64 {
@@ -134,7 +138,41 @@ struct InboxProjector {
 #[derive(Serialize, JsonSchema)]
 struct Counters {
     enabled: bool,
-    reason: Option<&'static str>,
+    reason: Option<String>,
+}
+
+impl Counters {
+    fn of(redis: Option<&Redis>) -> Self {
+        let Some(status) = redis.map(Redis::status) else {
+            return Self { enabled: false, reason: Some("REDIS_URL is not set".to_owned()) };
+        };
+        let reason = status.last_error.unwrap_or_else(|| "there is no connection to Redis yet".to_owned());
+        Self { enabled: status.connected, reason: (!status.connected).then_some(reason) }
+    }
+}
+
+/// Redis, which nodes share; `ok` does not depend on it.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct RedisHealth {
+    /// Whether `REDIS_URL` is set.
+    enabled: bool,
+    /// Whether there is a connection.
+    connected: bool,
+    /// What limits hold for: `shared`, all nodes together; `own`, each node by itself.
+    limits: &'static str,
+    /// How often a connection was lost, or could not be made, since the start.
+    failures: u64,
+    /// Why, the last time.
+    last_error: Option<String>,
+}
+
+impl RedisHealth {
+    fn of(redis: Option<&Redis>) -> Self {
+        let LinkStatus { connected, failures, last_error } = redis.map(Redis::status).unwrap_or_default();
+        let limits = if connected { "shared" } else { "own" };
+        Self { enabled: redis.is_some(), connected, limits, failures, last_error }
+    }
 }
 
 /// The moderation settings in force.
@@ -208,7 +246,9 @@ impl Webhooks {
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
     let store = app.engine.store.kind();
     let rules = app.rules().moderation;
+    let redis = app.engine.redis.as_deref();
     let health = Health {
+        redis: RedisHealth::of(redis),
         ok: true,
         service: "agentcafe-api",
         time: app.engine.now(),
@@ -235,11 +275,11 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
             cursor: app.engine.store.tail().head(),
             projected_events: app.engine.metrics.events.get(),
             inserted_items: app.engine.metrics.inbox_items.get(),
-            rebuilt_counters: 0,
+            rebuilt_counters: redis.map_or(0, |redis| redis.unread.rebuilt.get()),
             bootstrapped_at: app.started_at,
             last_projected_at: app.engine.store.tail().newest_at(),
             last_error: None,
-            counters: Counters { enabled: false, reason: Some("this version does not use Redis") },
+            counters: Counters::of(redis),
         },
         moderation: Moderation {
             window_ms: rules.window_ms,

@@ -63,6 +63,11 @@ const SETTINGS: &[Setting] = &[
         "The Redis server: redis://user:password@host/database, or rediss:// with TLS",
     ),
     setting(
+        &["INBOX_REDIS_PREFIX"],
+        "acf",
+        "What the names of the API's keys in Redis begin with: unread counts, and limits that nodes share",
+    ),
+    setting(
         &["AGENTCAFE_SOURCE_SILENCE_MS"],
         "45000",
         "projector, realtime: a connection to the API that is silent for so long counts as dead; at least 1000",
@@ -211,6 +216,11 @@ const SETTINGS: &[Setting] = &[
         &["REALTIME_ROOM_HISTORY_LIMIT"],
         "500",
         "realtime: how many events of a room are kept in memory; at least 1; older ones are asked of Redis or the API",
+    ),
+    setting(
+        &["REALTIME_MAX_ROOMS"],
+        "2000",
+        "realtime: how many rooms are kept in memory, those that were of use last; others are read again when they are asked for; at least 1",
     ),
     setting(&["REALTIME_DEFAULT_TENANT_ID"], "default", "realtime: the tenant of clients that name none"),
     setting(&["REALTIME_MAX_CLIENTS"], "10000", "realtime: the most clients; past it 503; 0: no clients"),

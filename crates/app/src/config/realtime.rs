@@ -33,6 +33,7 @@ pub(crate) struct RealtimeConfig {
     token: Token,
     heartbeat: Duration,
     room_history_limit: usize,
+    max_rooms: usize,
     default_tenant: TenantId,
     max_clients: usize,
     /// Where Redis is.
@@ -92,6 +93,7 @@ impl RealtimeConfig {
             token: environment.token(),
             heartbeat: environment.millis("REALTIME_HEARTBEAT_MS", 15_000, 10)?,
             room_history_limit: count(environment.number(&["REALTIME_ROOM_HISTORY_LIMIT"], 500, 1, false)?),
+            max_rooms: count(environment.number(&["REALTIME_MAX_ROOMS"], 2_000, 1, false)?),
             default_tenant: default_tenant.transpose()?.unwrap_or_else(TenantId::standard),
             max_clients: count(environment.number(&["REALTIME_MAX_CLIENTS"], 10_000, 0, true)?),
             redis: redis::url(environment)?,
@@ -124,6 +126,7 @@ impl RealtimeConfig {
             token: self.token.clone(),
             heartbeat: self.heartbeat,
             room_history_limit: self.room_history_limit,
+            max_rooms: self.max_rooms,
             default_tenant: self.default_tenant.clone(),
             max_clients: self.max_clients,
             archive: link.map(|link| Archive::new(link, self.keys.clone())),

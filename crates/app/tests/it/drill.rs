@@ -5,6 +5,7 @@ use agentcafe_testkit::{Reaction, Receiver, Value, json};
 use crate::{
     cafe, launch,
     load::{Ran, failed_among, nowhere, run},
+    realtime::beside,
 };
 
 const PROBES: [&str; 4] =
@@ -17,7 +18,7 @@ async fn probe(world: &str, api: &str, realtime: &str, more: &[(&str, &str)]) ->
         ("ROLLBACK_API_URL", api),
         ("ROLLBACK_REALTIME_URL", realtime),
         ("ROLLBACK_DRILL_MODE", " Probe "),
-        ("ROLLBACK_DRILL_TIMEOUT_MS", "500"),
+        ("ROLLBACK_DRILL_TIMEOUT_MS", "6000"),
     ];
     let ran = run(&["drill"], &[&targets, more].concat()).await;
     assert_eq!(ran.report["mode"], "probe", "{}", ran.said);
@@ -65,8 +66,9 @@ async fn a_dry_run_lists_the_steps() {
 async fn a_healthy_cafe_passes_its_probes() {
     let (server, _client) = cafe().await;
     let (_world, world_url) = world(Reaction::json(200, &json!({"ok": true}))).await;
+    let realtime = beside(&server).start().await;
     let url = server.url();
-    let ran = probe(&world_url, &url, &url, &[]).await;
+    let ran = probe(&world_url, &url, &realtime.url(), &[]).await;
     assert!(ran.passed && ran.said.is_empty(), "{}", ran.said);
     let names: Vec<_> = ran.report["checks"].as_array().unwrap().iter().map(|check| &check["name"]).collect();
     assert_eq!(names, PROBES);
@@ -94,8 +96,9 @@ async fn what_is_not_well_is_named() {
         (Reaction::hang(), false),
     ];
     for (reaction, passes) in cases {
+        let impatient: &[_] = &[("ROLLBACK_DRILL_TIMEOUT_MS", "1500")];
         let (_world, world_url) = world(reaction).await;
-        let ran = probe(&world_url, &url, &url, &[]).await;
+        let ran = probe(&world_url, &url, &url, impatient).await;
         assert_eq!(failed(&ran), if passes { vec![] } else { vec!["world_healthz"] });
         assert_eq!(ran.said.contains("world_healthz"), !passes, "{}", ran.said);
     }

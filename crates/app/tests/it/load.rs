@@ -21,6 +21,9 @@ mod write;
 
 /// How long a condition may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Objectives that a server which shares a busy machine with many others still meets.
+const LENIENT: [(&str, &str); 3] =
+    [("SLO_API_P95_MS", "5000"), ("SLO_API_P99_MS", "5000"), ("SLO_STREAM_READY_P95_MS", "6000")];
 /// A key that must be shown nowhere.
 const KEY: &str = "k3y-0f-th3-c4f3";
 
@@ -96,7 +99,7 @@ pub(crate) async fn nowhere() -> String {
 async fn gate(server: &Server, variables: &[(&str, &str)]) -> Ran {
     let url = server.url();
     let short = [("LOAD_TARGET_URL", url.as_str()), ("LOAD_DURATION_MS", "300"), ("LOAD_CONCURRENCY", "4")];
-    run(&["load"], &[&short, variables].concat()).await
+    run(&["load"], &[&short, &LENIENT as &[_], variables].concat()).await
 }
 
 /// How many pages of the log the server has answered so far.
@@ -111,7 +114,7 @@ async fn pages(client: &Client) -> u64 {
 async fn a_sound_server_passes() {
     let (server, _client) = cafe().await;
     let url = server.url();
-    let child = start(&["load", "--url", &url, "--duration-ms", "300"], &[]);
+    let child = start(&["load", "--url", &url, "--duration-ms", "300"], &LENIENT);
     let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     let mut rest = text.as_str();
@@ -221,7 +224,7 @@ async fn a_missed_threshold_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rate_limit_is_told_from_the_server() {
     let server = launch().without("API_RATE_LIMIT_PER_MIN").start().await;
-    let ran = gate(&server, &[("SLO_API_P95_MS", "5000"), ("SLO_API_P99_MS", "5000")]).await;
+    let ran = gate(&server, &[]).await;
     let api = &ran.report["api"];
     assert!(!ran.passed && api["rateLimited"].as_u64() > Some(0), "{}", ran.report);
     assert_eq!(api["rateLimited"], api["errors"], "/healthz is exempt");
@@ -252,7 +255,8 @@ async fn the_key_opens_a_protected_api() {
         assert!(ran.passed, "{variable}: {}", ran.said);
     }
     let bearer = format!("Authorization: Bearer {KEY}");
-    let ran = run(&["load", "--url", &server.url(), "--duration-ms", "200", "--header", &bearer], &[]).await;
+    let ran =
+        run(&["load", "--url", &server.url(), "--duration-ms", "200", "--header", &bearer], &LENIENT).await;
     assert!(ran.passed, "{}", ran.said);
     let (page, stream) =
         (format!("/v1/events?limit=5&apiKey={KEY}"), format!("/v1/streams/market-events?apiKey={KEY}"));
@@ -302,7 +306,7 @@ async fn a_server_that_hangs_is_timed_out() {
     let (server, client) = cafe().await;
     let (url, pid) = (server.url(), Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap());
     let variables = [("LOAD_REQUEST_TIMEOUT_MS", "300"), ("LOAD_STREAM_TIMEOUT_MS", "300")];
-    let child = start(&["load", "--url", &url, "--duration-ms", "2000"], &variables);
+    let child = start(&["load", "--url", &url, "--duration-ms", "3000"], &variables);
     let asked = async || (pages(&client).await > 20).then_some(());
     eventually("the gate asks", PATIENCE, asked).await;
     kill_process(pid, Signal::STOP).unwrap();

@@ -150,7 +150,6 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/v1/events/poll"),
     ("get", "/v1/events/stream"),
     ("get", "/v1/streams/market-events"),
-    ("get", "/v1/ws"),
     ("get", "/v1/timeline"),
     ("get", "/v1/mentions"),
     ("get", "/v1/inbox"),

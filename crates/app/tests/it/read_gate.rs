@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use crate::{
     cafe, launch,
+    socket::Socket,
     tables::{SOON, act, text},
 };
 
@@ -342,6 +343,9 @@ async fn a_gated_reading_names_a_room() {
         let mut stream = client.stream(&format!("{stream}?roomId=main")).await;
         assert_eq!(stream.next_event().await.data["type"], "order_changed");
     }
+    assert_eq!(Socket::open(server.address(), "/v1/ws", &[]).await.map(drop), Err(Some(403)));
+    let mut socket = Socket::open(server.address(), "/v1/ws?roomId=main", &[]).await.expect("it opens");
+    assert_eq!(socket.next_event().await.data["type"], "order_changed");
     let of_rooms = [
         "/v1/bootstrap",
         "/v1/replay",

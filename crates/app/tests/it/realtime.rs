@@ -8,11 +8,11 @@ use agentcafe_domain::{
     ids::{RoomId, TenantId},
 };
 use agentcafe_testkit::{
-    Client, EventStream, Frame, Launch, Method, Redis, Server, Silence, Value, eventually, json,
+    Client, EventStream, Frame, Launch, Method, Redis, Server, Silence, Value, eventually, json, steady_port,
 };
 use tokio::task::JoinSet;
 
-use crate::{launch, log, realtime_sources::free_port, socket::Socket};
+use crate::{launch, log, socket::Socket};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -113,7 +113,8 @@ async fn a_client_is_told_of_a_room_and_then_what_happens() {
     order(&client, "Kai", "attic").await;
     order(&client, "Kai", "main").await;
     assert_eq!([stream.next_event().await.id, stream.next_event().await.id], [Some(9), Some(10)]);
-    let (snapshot, _, events, _) = introduced(&mut realtime.client().stream("/v1/stream?roomId=nowhere").await).await;
+    let (snapshot, _, events, _) =
+        introduced(&mut realtime.client().stream("/v1/stream?roomId=nowhere").await).await;
     assert_eq!((snapshot["state"]["actors"].clone(), events.len()), (json!([]), 0));
 }
 
@@ -168,9 +169,12 @@ fn without_themes(mut value: Value) -> Value {
     match &mut value {
         Value::Object(members) => {
             members.remove("theme");
+            members.remove("conversationContext");
             members.values_mut().for_each(|member| *member = without_themes(member.take()));
         }
-        Value::Array(members) => members.iter_mut().for_each(|member| *member = without_themes(member.take())),
+        Value::Array(members) => {
+            members.iter_mut().for_each(|member| *member = without_themes(member.take()))
+        }
         _ => {}
     }
     value
@@ -183,8 +187,12 @@ async fn a_backlog_is_whole_or_says_what_it_leaves_out() {
     let api = launch().start().await;
     let client = api.client();
     for number in 0..200 {
-        order(&client, if number % 4 == 0 { "Kai" } else { "Nova" }, if number % 5 == 0 { "attic" } else { "main" })
-            .await;
+        order(
+            &client,
+            if number % 4 == 0 { "Kai" } else { "Nova" },
+            if number % 5 == 0 { "attic" } else { "main" },
+        )
+        .await;
     }
     for history in [500, 3] {
         let realtime = beside(&api).env("REALTIME_ROOM_HISTORY_LIMIT", history).start().await;
@@ -206,7 +214,8 @@ async fn a_backlog_is_whole_or_says_what_it_leaves_out() {
             ("tenantId=acme", None, 300),
         ] {
             let request = realtime.client().request(Method::GET, &format!("/v1/stream?{query}"));
-            let request = last_event_id.into_iter().fold(request, |request, id| request.header("last-event-id", id));
+            let request =
+                last_event_id.into_iter().fold(request, |request, id| request.header("last-event-id", id));
             let mut stream = request.stream().await.unwrap();
             let (_, gap, events, ready) = introduced(&mut stream).await;
             let filters: Vec<&str> = query
@@ -215,7 +224,8 @@ async fn a_backlog_is_whole_or_says_what_it_leaves_out() {
                 .collect();
             let room = if query.contains("roomId") { "" } else { "&roomId=main" };
             let cursor = query.split('&').find_map(|part| part.strip_prefix("cursor=")).unwrap_or("0");
-            let cursor = cursor.parse::<u64>().unwrap().max(last_event_id.map_or(0, |id| id.parse().unwrap()));
+            let cursor =
+                cursor.parse::<u64>().unwrap().max(last_event_id.map_or(0, |id| id.parse().unwrap()));
             let mut want = of_room(&client, &format!("cursor={cursor}&{}{room}", filters.join("&"))).await;
             let left_out = want.len().saturating_sub(newest);
             let skipped = want.drain(..left_out).next_back();
@@ -228,23 +238,68 @@ async fn a_backlog_is_whole_or_says_what_it_leaves_out() {
     }
 }
 
+/// RULINGS M5: rooms in memory are bounded; one that was forgotten is read again, and is what it would be. Names that clients
+/// invent cost nothing.
+#[tokio::test]
+async fn forgotten_rooms_are_read_again() {
+    let api = launch().start().await;
+    let client = api.client();
+    let realtime =
+        beside(&api).env("REALTIME_MAX_ROOMS", 3).env("REALTIME_ROOM_HISTORY_LIMIT", 8).start().await;
+    for round in 0..4 {
+        for room in 0..12 {
+            order(&client, &format!("actor-{round}"), &format!("room-{room}")).await;
+        }
+    }
+    level(&realtime, &client).await;
+    for room in [0, 5, 11, 0, 3] {
+        let path = format!("/v1/stream?roomId=room-{room}&limit=5");
+        let mut stream = realtime.client().stream(&path).await;
+        let (snapshot, gap, events, _) = introduced(&mut stream).await;
+        let all = of_room(&client, &format!("roomId=room-{room}")).await;
+        let ordered = all.iter().filter(|event| event["type"] == "order_changed").count();
+        let shown = snapshot["state"]["orders"].as_array().unwrap();
+        assert_eq!(
+            (shown.len(), &snapshot["state"]["lastEventId"]),
+            (ordered, &all[all.len() - 1]["eventId"]),
+            "{room}"
+        );
+        assert_eq!((sequences(&events), gap.is_some()), (sequences(&all[all.len() - 5..]), true), "{room}");
+        for room in [room, 7, 8, 9, 10] {
+            order(&client, "late", &format!("room-{room}")).await;
+        }
+        assert_eq!(stream.next_event().await.data["actorId"], "late");
+        level(&realtime, &client).await;
+    }
+    let (snapshot, _, events, _) =
+        introduced(&mut realtime.client().stream("/v1/stream?roomId=nowhere").await).await;
+    assert_eq!((&snapshot["state"]["actors"], events.len()), (&json!([]), 0));
+}
+
 /// RULINGS B6, CONTRACT 2.4 and 17: the token holds as at the API, and is sent to it; probes need none. Unknown paths, wrong
 /// parameters and too many clients are refused as the catalogue says.
 #[tokio::test]
 async fn clients_are_admitted_as_by_the_api() {
     let api = launch().env("API_AUTH_TOKEN", "secret").start().await;
-    let realtime =
-        beside(&api).env("API_AUTH_TOKEN", "secret").env("REALTIME_MAX_CLIENTS", 1).start().await;
+    let realtime = beside(&api).env("API_AUTH_TOKEN", "secret").env("REALTIME_MAX_CLIENTS", 1).start().await;
     let outside = realtime.client();
-    for (path, want) in [("/healthz", 200), ("/livez", 200), ("/readyz", 200), ("/metrics", 401), ("/nowhere", 401)] {
+    for (path, want) in
+        [("/healthz", 200), ("/livez", 200), ("/readyz", 200), ("/metrics", 401), ("/nowhere", 401)]
+    {
         assert_eq!(outside.get(path).await.status, want, "{path}");
     }
     let refused = outside.request(Method::GET, "/v1/stream").stream().await.unwrap_err();
-    assert_eq!(refused.refusal(401, "ERR_FORBIDDEN")["auth"], json!({"header": "x-api-key", "query": "apiKey"}));
+    assert_eq!(
+        refused.refusal(401, "ERR_FORBIDDEN")["auth"],
+        json!({"header": "x-api-key", "query": "apiKey"})
+    );
     assert_eq!(Socket::open(realtime.address(), "/v1/ws?apiKey=no", &[]).await.map(drop), Err(Some(401)));
     let inside = outside.with_header("authorization", "Bearer secret");
     let details = inside.get("/v1/events").await;
-    assert_eq!(details.refusal(404, "ERR_UNSUPPORTED_ACTION"), &json!({"method": "GET", "path": "/v1/events"}));
+    assert_eq!(
+        details.refusal(404, "ERR_UNSUPPORTED_ACTION"),
+        &json!({"method": "GET", "path": "/v1/events"})
+    );
     let posted = inside.act("/v1/stream", json!({})).await;
     let _ = posted.refusal(404, "ERR_UNSUPPORTED_ACTION");
     assert!(inside.get("/metrics").await.text.contains("agentcafe_realtime_source_connected 1"));
@@ -295,7 +350,7 @@ async fn a_socket_says_what_a_stream_says() {
 /// the same, and not ready.
 #[tokio::test]
 async fn health_says_when_the_source_is_down() {
-    let port = free_port();
+    let port = steady_port();
     let mut api = launch().env("API_PORT", port).start().await;
     order(&api.client(), "Nova", "main").await;
     let realtime = beside(&api).start().await;
@@ -336,7 +391,7 @@ async fn health_says_when_the_source_is_down() {
 /// told what comes behind its place once the source is there.
 #[tokio::test]
 async fn before_the_source_is_there() {
-    let port = free_port();
+    let port = steady_port();
     let api = launch().env("API_PORT", port);
     let mut first = api.clone().start().await;
     for _ in 0..3 {
@@ -344,7 +399,7 @@ async fn before_the_source_is_there() {
     }
     let stopped = beside(&first);
     first.kill();
-    let realtime = stopped.start_unready().await;
+    let realtime = stopped.start_listening().await;
     let client = realtime.client();
     let (fresh, resumed) = tokio::join!(
         client.request(Method::GET, "/v1/stream").stream(),
@@ -363,7 +418,7 @@ async fn before_the_source_is_there() {
 /// API is away; without Redis, memory has to do.
 #[tokio::test]
 async fn rooms_are_replayed_from_redis() {
-    let port = free_port();
+    let port = steady_port();
     let mut api = launch().env("API_PORT", port).start().await;
     let client = api.client();
     for number in 0..60 {
@@ -385,16 +440,23 @@ async fn rooms_are_replayed_from_redis() {
         (projector.client().get("/healthz").await.json["cursor"].as_u64() >= Some(120)).then_some(())
     })
     .await;
-    assert_eq!(realtime.client().get("/healthz").await.json["replayStore"], json!({"enabled": true, "reason": null}));
+    assert_eq!(
+        realtime.client().get("/healthz").await.json["replayStore"],
+        json!({"enabled": true, "reason": null})
+    );
     api.kill();
     let (_, _, events, _) = introduced(&mut realtime.client().stream("/v1/stream?cursor=5").await).await;
-    let behind: Vec<Value> = all.iter().filter(|event| event["sequence"].as_u64() > Some(5)).cloned().collect();
+    let behind: Vec<Value> =
+        all.iter().filter(|event| event["sequence"].as_u64() > Some(5)).cloned().collect();
     assert_eq!(events, behind, "read while the API is away");
 
-    let fresh = beside(&api).env("REDIS_URL", redis.url()).start_unready().await;
+    let fresh = beside(&api).env("REDIS_URL", redis.url()).start_listening().await;
     let (_, gap, events, ready) = introduced(&mut fresh.client().stream("/v1/stream?limit=6").await).await;
     assert_eq!((sequences(&events), &ready["replayed"]), (sequences(&all[all.len() - 6..]), &json!(6)));
-    assert_eq!(gap.unwrap()["toCursor"].as_u64(), all[all.len() - 6]["sequence"].as_u64().map(|place| place - 1));
+    assert_eq!(
+        gap.unwrap()["toCursor"].as_u64(),
+        all[all.len() - 6]["sequence"].as_u64().map(|place| place - 1)
+    );
     let mut stream = fresh.client().stream("/v1/stream?cursor=7").await;
     let (snapshot, gap, events, _) = introduced(&mut stream).await;
     assert_eq!(snapshot["state"]["actors"][0]["actorId"], "Nova");
@@ -416,10 +478,16 @@ async fn rooms_are_replayed_from_redis() {
 /// Inside `serve`, where it is asked for by its port: it follows the API that it is beside, with its token.
 #[tokio::test]
 async fn it_also_runs_inside_serve() {
-    let port = free_port();
-    let mut api =
-        launch().env("REALTIME_PORT", port).env("REALTIME_HOST", "127.0.0.1").env("API_AUTH_TOKEN", "t").start().await;
-    let realtime = Client::new(([127, 0, 0, 1], port).into()).with_header("x-api-key", "t");
+    let mut api = launch()
+        .env("REALTIME_PORT", 0)
+        .env("REALTIME_HOST", "127.0.0.1")
+        .env("API_AUTH_TOKEN", "t")
+        .start()
+        .await;
+    let log = api.log();
+    let (_, address) = log.split_once("realtime at http://").expect("it says where it listens");
+    let address = address.split_whitespace().next().unwrap().parse().unwrap();
+    let realtime = Client::new(address).with_header("x-api-key", "t");
     let client = api.client().with_header("x-api-key", "t");
     order(&client, "Nova", "main").await;
     let mut stream = realtime.stream("/v1/stream?cursor=1").await;

@@ -199,7 +199,7 @@ async fn attempts_are_recorded() {
     );
     let metrics = client.metrics().await;
     assert!(metrics.contains("agentcafe_webhook_deliveries_total{result=\"retried\"} 3"), "{metrics}");
-    assert!(metrics.contains("agentcafe_follower_lag{follower=\"webhook\"}"), "{metrics}");
+    assert!(metrics.contains("agentcafe_follower_lag{name=\"webhooks\"}"), "{metrics}");
 }
 
 /// CONTRACT 13, RULINGS K4, K9: targets that hang, fail, are slow, or ask for patience keep only themselves waiting; each gets

@@ -8,7 +8,7 @@ use agentcafe_testkit::Value;
 const EDGES: &[(&str, &[&str])] = &[
     ("agentcafe-domain", &[]),
     ("agentcafe-store", &["agentcafe-domain", "agentcafe-testkit"]),
-    ("agentcafe-engine", &["agentcafe-domain", "agentcafe-store"]),
+    ("agentcafe-engine", &["agentcafe-domain", "agentcafe-keyspace", "agentcafe-store"]),
     ("agentcafe-http", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
     ("agentcafe-api", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine", "agentcafe-http"]),
     ("agentcafe-dispatcher", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),

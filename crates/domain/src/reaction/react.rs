@@ -205,6 +205,10 @@ impl Command for React {
     }
 
     /// `ERR_CONFLICT` asks for the rule as it is now: it was changed since it was read.
+    fn moderated(&self) -> Option<ActorInRoom> {
+        Some(self.actor())
+    }
+
     fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
         let Some(mut stored) = current(moment, &self.rule, &self.source)? else {
             return Ok(Reply::new(Success::Ok, &Outcome::Skipped));

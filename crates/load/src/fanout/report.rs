@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::{Fanout, FanoutObjectives};
 use crate::audience::Differences;
 use crate::latency::{Latencies, Summary};
-use crate::report::{Check, Generator, Kinds, Notes, Requests, Verdict, per_second, whole_ms};
+use crate::notes::{Notes, STREAMS};
+use crate::report::{Check, Generator, Kinds, Requests, Verdict, per_second, whole_ms};
 use crate::tally::{Failures, Tally};
 use crate::target::shown_path;
 use crate::write::Commands;
@@ -107,7 +108,7 @@ impl FanoutReport {
         let (ended, failures, first_failure) = &outcome.ended;
         let mut notes = Notes::default();
         notes.explain("says", &outcome.says.failures, fanout.target.has_key());
-        notes.explain("streams", failures, fanout.stream_target.has_key());
+        notes.explain(STREAMS, failures, fanout.stream_target.has_key());
         notes.explain_effort(generator);
         if let Some(Err(error)) = &outcome.comparison {
             notes.add(format!("what was delivered could not be compared with the log: {error:#}"));
@@ -186,5 +187,59 @@ impl FanoutObjectives {
             checks.push(Check::at_least("deliveries_per_second", Some(deliveries.per_second), wanted));
         }
         Verdict::of(checks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OBJECTIVES: FanoutObjectives =
+        FanoutObjectives { error_rate_max: 0.01, p99_ms: Some(50.0), per_second: Some(900.0) };
+
+    fn commands(completed: u64) -> Commands {
+        let tally = Tally { completed, ..Tally::default() };
+        Commands { requests: Requests::of(&tally), per_second: 10.0 }
+    }
+
+    fn sound() -> Deliveries {
+        let mut latencies = Latencies::default();
+        latencies.record_us(40_000);
+        Deliveries {
+            latencies: latencies.summary(),
+            ready: 100,
+            ended: 0,
+            kinds: Kinds::of(&Failures::default(), None),
+            delivered: 1000,
+            per_second: 1000.0,
+            logged: Some(10),
+            lost: Some(0),
+            repeated: Some(0),
+            out_of_order: Some(0),
+            subscribers_with_another_log: Some(0),
+            accepted_but_not_logged: Some(0),
+        }
+    }
+
+    #[test]
+    fn one_thing_wrong_is_enough_and_what_is_unknown_is_wrong() {
+        let cases: [(Deliveries, u64, &[&str]); 9] = [
+            (sound(), 10, &[]),
+            (sound(), 0, &["write_error_rate"]),
+            (Deliveries { ready: 99, ..sound() }, 10, &["subscribers_ready"]),
+            (Deliveries { ended: 1, ..sound() }, 10, &["streams_ended"]),
+            (Deliveries { lost: Some(1), ..sound() }, 10, &["events_lost"]),
+            (Deliveries { repeated: None, ..sound() }, 10, &["events_repeated"]),
+            (Deliveries { accepted_but_not_logged: Some(1), ..sound() }, 10, &["accepted_but_not_logged"]),
+            (Deliveries { latencies: Summary::default(), ..sound() }, 10, &["delivery_p99"]),
+            (Deliveries { per_second: 899.0, ..sound() }, 10, &["deliveries_per_second"]),
+        ];
+        for (deliveries, said, failed) in cases {
+            let verdict = OBJECTIVES.judge(100, &commands(said), &deliveries);
+            assert_eq!(verdict.failed(), failed);
+        }
+        let lenient = FanoutObjectives { p99_ms: None, per_second: None, ..OBJECTIVES };
+        let slow = Deliveries { latencies: Summary::default(), per_second: 0.0, ..sound() };
+        assert!(lenient.judge(100, &commands(10), &slow).pass);
     }
 }

@@ -50,6 +50,8 @@ impl Writer {
         let Shared { tail, changes, clock } = self.shared.as_ref();
         let began = clock.stopwatch();
         let commands = batch.jobs.len();
+        // Before the turn holds up those of other nodes: it need not be the very last word.
+        self.context.learn(&batch.jobs).await;
         let (mut turn, needs) = Turn::collect(&mut self.context, batch.jobs);
         let extra = Extra { notes: &batch.notes, purging: !batch.purges.is_empty() };
         let committed = match self.database.write_turn(&mut turn, needs, &extra).await {
@@ -67,6 +69,7 @@ impl Writer {
         self.head = heads.1.sequence;
         // Before its events can be seen: who sees one of them knows that its copies may be old.
         changes.learn(&committed.numbers);
+        let remembered = turn.remembered();
         let (events, answers, inbox) = turn.commit();
         let report = TurnReport {
             round_trips: committed.round_trips,
@@ -78,6 +81,8 @@ impl Writer {
             // Other nodes have written meanwhile: what they wrote comes first.
             self.filler.fill().await;
         }
+        // Before it is answered: who has an answer may ask another node next.
+        self.context.tell(remembered).await;
         for (job, decided) in answers {
             // Whoever asked may be gone; what was decided stands all the same.
             let _ = job.answer.send(decided);

@@ -1,0 +1,19 @@
+# One image for every part of the café: `agentcafe` serves the API, `agentcafe realtime` and `agentcafe projector` are its
+# other processes.
+FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+WORKDIR /source
+COPY . .
+RUN cargo build --release --locked --package agentcafe
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates curl \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --create-home --home-dir /data agentcafe
+COPY --from=build /source/target/release/agentcafe /usr/local/bin/agentcafe
+USER agentcafe
+ENV AGENTCAFE_DATA_DIR=/data API_HOST=0.0.0.0
+VOLUME /data
+EXPOSE 3850 3851
+ENTRYPOINT ["agentcafe"]

@@ -1,0 +1,260 @@
+//! What API nodes keep in Redis: copies of unread counts, and limits for all nodes together. Without it, they go on.
+
+use std::time::Duration;
+
+use agentcafe_testkit::{Client, Launch, Postgres, Redis, Server, Value, eventually, json};
+
+use crate::launch;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn with(redis: &Redis) -> Launch {
+    launch().env("REDIS_URL", redis.url())
+}
+
+async fn until_connected(server: &Server, connected: bool) {
+    eventually("the connection to Redis is as it should be", DEADLINE, async || {
+        let health = server.client().get("/healthz").await.json;
+        (health["redis"]["connected"] == connected).then_some(())
+    })
+    .await;
+}
+
+async fn mention(client: &Client, room: &str, who: &str) {
+    let body = json!({ "actorId": "Nova", "roomId": room, "text": format!("hey @{who}") });
+    client.act("/v1/commands/say", body).await;
+}
+
+async fn copied(redis: &Redis, key: &str, want: Value) {
+    let mut seen = Value::Null;
+    let found = tokio::time::timeout(DEADLINE, async {
+        loop {
+            seen = redis.contents().get(key).map_or(json!({}), |entry| entry["content"].clone());
+            if seen == want {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(found.await.is_ok(), "{key} is {seen}, not {want}");
+}
+
+/// CONTRACT 14, RULINGS F5 and B9: the copies are the counts, zero has no field, and ids with a colon are kept apart.
+#[tokio::test]
+async fn unread_counts_are_copied() {
+    let redis = Redis::start();
+    let server = with(&redis).start().await;
+    let client = server.client();
+    until_connected(&server, true).await;
+    for _ in 0..3 {
+        mention(&client, "main", "Kai").await;
+    }
+    mention(&client, "the:attic", "Kai").await;
+    mention(&client, "main", "Zoe").await;
+    let main = "acf:room:default:main:inbox:unread";
+    copied(&redis, main, json!({ "Kai": "3", "Zoe": "1" })).await;
+    copied(&redis, "acf:room:default:the%3Aattic:inbox:unread", json!({ "Kai": "1" })).await;
+    let asked = client.get("/v1/inbox?roomId=main&actorId=Kai").await;
+    assert_eq!((&asked.data()["unreadCount"], &asked.data()["projectedUnreadCount"]), (&json!(3), &json!(3)));
+    for query in ["actorId=Kai", "roomId=main", "roomId=main&actorId=Nobody"] {
+        let asked = client.get(&format!("/v1/inbox?{query}")).await;
+        let want = if query.contains("Nobody") { json!(0) } else { Value::Null };
+        assert_eq!(asked.data()["projectedUnreadCount"], want, "{query}");
+    }
+    let id = asked.data()["items"][0]["inboxId"].as_str().unwrap().to_owned();
+    client.act(&format!("/v1/inbox/{id}/ack"), json!({ "actorId": "Kai" })).await;
+    copied(&redis, main, json!({ "Kai": "2", "Zoe": "1" })).await;
+    client.act("/v1/inbox/ack", json!({ "actorId": "Kai", "upToCursor": 1_000 })).await;
+    copied(&redis, main, json!({ "Zoe": "1" })).await;
+}
+
+/// RULINGS F5: what is lost, or wrong, in Redis is made right again: when the node starts, and when Redis comes back.
+#[tokio::test]
+async fn copies_that_were_lost_are_made_again() {
+    let mut redis = Redis::start();
+    let mut server = with(&redis).start().await;
+    until_connected(&server, true).await;
+    for number in 0..20 {
+        mention(&server.client(), "main", &format!("a{number}")).await;
+    }
+    mention(&server.client(), "main", "Kai").await;
+    let key = "acf:room:default:main:inbox:unread";
+    let all: Value = (0..20)
+        .map(|number| (format!("a{number}"), "1".into()))
+        .chain([("Kai".to_owned(), "1".into())])
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    copied(&redis, key, all.clone()).await;
+    redis.wipe();
+    copied(&redis, key, all.clone()).await;
+    redis.kill();
+    until_connected(&server, false).await;
+    let projected = async |server: &Server| {
+        server.client().get("/v1/inbox?roomId=main&actorId=Kai").await.data()["projectedUnreadCount"].clone()
+    };
+    assert_eq!(projected(&server).await, Value::Null, "the count itself is there: it is a copy that is not");
+    mention(&server.client(), "main", "Kai").await;
+    redis.restart();
+    let mut more = all.clone();
+    more["Kai"] = "2".into();
+    copied(&redis, key, more.clone()).await;
+    server.kill();
+    let _ = redis.ask(&["HSET", key, "Kai", "99", "Ghost", "7"]);
+    let _ = redis.ask(&["HDEL", key, "a3"]);
+    let _ = redis.ask(&["DEL", "acf:room:default:main:inbox:unread:at"]);
+    server.restart().await;
+    copied(&redis, key, more).await;
+    let health = server.client().get("/healthz").await.json;
+    assert_eq!(health["inboxProjector"]["counters"], json!({ "enabled": true, "reason": null }));
+}
+
+/// RULINGS C6: nodes that share a Redis share a client's budget; each of them says how much of it is left.
+#[tokio::test]
+async fn the_request_limit_holds_for_all_nodes_together() {
+    let redis = Redis::start();
+    let node = || with(&redis).env("API_RATE_LIMIT_PER_MIN", 20).start();
+    let nodes = [node().await, node().await, node().await];
+    for node in &nodes {
+        until_connected(node, true).await;
+    }
+    let clients: Vec<Client> = nodes.iter().map(Server::client).collect();
+    let mut allowed = 0;
+    let mut remaining = Vec::new();
+    for number in 0..30 {
+        let answer = clients[number % clients.len()].get("/v1/presence").await;
+        allowed += usize::from(answer.status == 200);
+        remaining.push(answer.header("x-ratelimit-remaining").unwrap_or_default().to_owned());
+        let reset: u64 = answer.header("retry-after").map_or(1, |after| after.parse().unwrap());
+        assert!((1..=60).contains(&reset));
+    }
+    assert_eq!(allowed, 20);
+    let want: Vec<String> = (0..30_usize).map(|number| 19_usize.saturating_sub(number).to_string()).collect();
+    assert_eq!(remaining, want);
+    assert_eq!(clients[0].get("/v1/rooms").await.status, 200, "another route");
+    let key = "acf:rate:GET:/v1/presence:127.0.0.1";
+    assert!((1..=60_000).contains(&redis.ask(&["PTTL", key]).as_i64().unwrap()));
+}
+
+/// RULINGS O5, issue 4: a node starts without Redis, goes on when Redis dies or hangs, with limits of its own, and says so.
+#[tokio::test]
+async fn without_redis_a_node_has_limits_of_its_own() {
+    let mut redis = Redis::start();
+    redis.kill();
+    let server = with(&redis).env("API_RATE_LIMIT_PER_MIN", 10).start().await;
+    let client = server.client();
+    let limits = async || client.get("/healthz").await.json["redis"]["limits"].clone();
+    assert_eq!(limits().await, "own");
+    let mut statuses = Vec::new();
+    for _ in 0..12 {
+        statuses.push(client.get("/v1/presence").await.status);
+    }
+    assert_eq!(statuses, [[200; 10].as_slice(), &[429; 2]].concat());
+    redis.restart();
+    until_connected(&server, true).await;
+    assert_eq!(limits().await, "shared");
+    assert_eq!(client.get("/v1/rooms").await.status, 200);
+    redis.freeze();
+    let began = tokio::time::Instant::now();
+    for _ in 0..9 {
+        assert_eq!(client.get("/v1/rooms").await.status, 200);
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(client.get("/v1/rooms").await.status, 429, "what was used up before counts");
+    redis.thaw();
+    until_connected(&server, true).await;
+    let page = client.get("/metrics").await.text;
+    let own = page.lines().find_map(|line| line.strip_prefix("agentcafe_redis_own_limits_total "));
+    assert!(own.and_then(|count| count.parse::<u64>().ok()) >= Some(12), "{own:?}");
+    assert!(page.contains("agentcafe_redis_connected 1"), "{page}");
+}
+
+/// RULINGS O6 and B5: a URL that is none stops the start, and is not shown: it may hold a password.
+#[tokio::test]
+async fn a_bad_url_stops_the_start() {
+    let failed = launch().env("REDIS_URL", "s3cret@nowhere").try_start().await.unwrap_err();
+    assert!(failed.log.contains("REDIS_URL") && !failed.log.contains("s3cret"), "{}", failed.log);
+}
+
+/// Two nodes of one café.
+async fn two_nodes(launch: &Launch) -> [Server; 2] {
+    let launch = launch.clone().env("DATABASE_URL", Postgres::shared().database());
+    [launch.clone().start().await, launch.start().await]
+}
+
+/// What becomes of a message on a node: nothing, or why not.
+async fn said(node: &Server, text: &str) -> Option<String> {
+    let body = json!({ "actorId": "Nova", "text": text });
+    let answer = node.client().act("/v1/commands/say", body).await;
+    answer.json["error"]["details"]["reasonCode"].as_str().map(str::to_owned)
+}
+
+/// RULINGS H4, issue 4: an actor has one past, whichever node it speaks to; a node that is new knows it too.
+#[tokio::test]
+async fn moderation_holds_for_all_nodes_together() {
+    let redis = Redis::start();
+    let limited = with(&redis)
+        .env("MOD_MAX_ACTIONS_PER_WINDOW", 6)
+        .env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 2)
+        .env("MOD_COOLDOWN_MS", 0);
+    let mut nodes = two_nodes(&limited).await;
+    for node in &nodes {
+        until_connected(node, true).await;
+    }
+    let [first, second] = &nodes;
+    assert_eq!(said(first, "same words").await, None);
+    assert_eq!(said(second, "Same  WORDS").await, None);
+    assert_eq!(said(first, "same words").await.as_deref(), Some("MOD_REPEAT_TEXT"));
+    assert_eq!(said(second, "same words").await.as_deref(), Some("MOD_REPEAT_TEXT"));
+    for number in 0..4 {
+        assert_eq!(said(&nodes[number % 2], &format!("word {number}")).await, None);
+    }
+    for node in &nodes {
+        assert_eq!(said(node, "one more").await.as_deref(), Some("MOD_RATE_LIMIT"));
+    }
+    nodes[1].restart().await;
+    until_connected(&nodes[1], true).await;
+    assert_eq!(said(&nodes[1], "one more").await.as_deref(), Some("MOD_RATE_LIMIT"), "after a restart");
+}
+
+/// CONTRACT 4.3: the interval and the cooldown, too.
+#[tokio::test]
+async fn intervals_and_cooldowns_hold_for_all_nodes_together() {
+    let redis = Redis::start();
+    let hasty = with(&redis).env("MOD_MIN_ACTION_INTERVAL_MS", 600_000);
+    let [first, second] = two_nodes(&hasty).await;
+    let sent = with(&redis)
+        .env("INBOX_REDIS_PREFIX", "quiet")
+        .env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 1)
+        .env("MOD_COOLDOWN_MS", 600_000);
+    let quiet = two_nodes(&sent).await;
+    for node in [&first, &second, &quiet[0], &quiet[1]] {
+        until_connected(node, true).await;
+    }
+    assert_eq!(said(&first, "a").await, None);
+    assert_eq!(said(&second, "b").await.as_deref(), Some("MOD_MIN_INTERVAL"));
+    assert_eq!(said(&quiet[0], "a").await, None);
+    assert_eq!(said(&quiet[1], "a").await.as_deref(), Some("MOD_REPEAT_TEXT"));
+    assert_eq!(said(&quiet[0], "b").await.as_deref(), Some("MOD_COOLDOWN"));
+}
+
+/// Issue 4: while Redis is away or hangs, each node goes on with what it knows, and loses none of it.
+#[tokio::test]
+async fn without_redis_moderation_goes_on() {
+    let mut redis = Redis::start();
+    let nodes = two_nodes(&with(&redis).env("MOD_MAX_ACTIONS_PER_WINDOW", 4)).await;
+    for node in &nodes {
+        until_connected(node, true).await;
+    }
+    assert_eq!(said(&nodes[0], "1").await, None);
+    assert_eq!(said(&nodes[1], "2").await, None);
+    redis.freeze();
+    assert_eq!(said(&nodes[0], "3").await, None, "which knows of 1");
+    assert_eq!(said(&nodes[1], "3").await, None, "which knows of 1 and 2");
+    redis.thaw();
+    redis.wipe();
+    for node in &nodes {
+        until_connected(node, true).await;
+    }
+    assert_eq!(said(&nodes[1], "4").await, None);
+    assert_eq!(said(&nodes[1], "5").await.as_deref(), Some("MOD_RATE_LIMIT"), "1, 2, 3 and 4");
+}
