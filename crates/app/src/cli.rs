@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Export(ExportOptions),
     /// Read an export into an empty store.
     Import(ImportOptions),
+    /// Bring the schema of the PostgreSQL database in `DATABASE_URL` to this version.
+    Migrate(MigrateOptions),
     /// Load a running server: is it fast and sound enough, how much does it bear?
     Load(load::LoadOptions),
     /// Rehearse taking a release back: the steps, or probes of what runs.
@@ -47,7 +49,8 @@ pub(crate) enum Command {
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXPORT_HELP)]
 pub(crate) struct ExportOptions {
-    /// The store's directory [default: $AGENTCAFE_DATA_DIR, or ./data].
+    /// The directory of the embedded database [default: the database in $`DATABASE_URL`, or else $`AGENTCAFE_DATA_DIR`,
+    /// or ./data].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Only this tenant; everything if missing.
@@ -71,15 +74,33 @@ with the whole café. The last line tells whether a file is whole.";
 pub(crate) struct ImportOptions {
     /// The file to read; standard input if missing or -.
     pub(crate) file: Option<PathBuf>,
-    /// The store's directory [default: $AGENTCAFE_DATA_DIR, or ./data].
+    /// The directory of the embedded database [default: the database in $`DATABASE_URL`, or else $`AGENTCAFE_DATA_DIR`,
+    /// or ./data].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
 const IMPORT_HELP: &str = "\
-The directory must be empty or missing, and no server may run on it. All of the file is
+The directory or database must be empty or missing, and no server may run on it. All of the file is
 imported or nothing. The same file again changes nothing. No webhook and no reaction hears of
 what was imported.";
+
+/// How `agentcafe migrate` migrates.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = MIGRATE_HELP)]
+pub(crate) struct MigrateOptions {
+    /// Change nothing: tell what is missing, and fail if something is.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+const MIGRATE_HELP: &str = "\
+Servers do this when they start, unless API_DB_AUTO_MIGRATE is false. However many do it at
+once, it is done once. What was applied is checked by its SHA-256.
+
+Environment:
+  DATABASE_URL               the database
+  API_DB_MIGRATION_LOCK_KEY  the advisory lock under which it happens";
 
 /// What `agentcafe tail` follows, and where.
 #[derive(Args, Clone, Debug)]

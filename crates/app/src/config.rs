@@ -29,6 +29,7 @@ mod redis;
 mod webhooks;
 
 pub(crate) use catalogue::{drill_help, help, load_help};
+pub(crate) use database::place;
 pub(crate) use load::{DrillSettings, LoadSettings};
 pub(crate) use projector::ProjectorConfig;
 pub(crate) use realtime::RealtimeConfig;
@@ -135,12 +136,10 @@ impl Environment {
         self.text(&["AGENTCAFE_DATA_DIR"]).unwrap_or_else(|| "./data".to_owned()).into()
     }
 
-    /// What moves the embedded database moves no other; an operator who names one must not end up with this.
-    pub(crate) fn refuse_database(&self) -> Result<(), BadSetting> {
-        let Some((name, _)) = self.first(&["DATABASE_URL"]) else { return Ok(()) };
-        let why = "this moves the embedded database only; unset it".to_owned();
-        // A database's URL may hold a password.
-        Err(BadSetting { name, value: "…".to_owned(), why })
+    /// The store that is exported or imported into: the embedded database in this directory, if one is named, else the one
+    /// that a server would have.
+    pub(crate) fn store(&self, directory: Option<PathBuf>) -> Result<Place, BadSetting> {
+        directory.map_or_else(|| place(self), |directory| Ok(Place::Directory(directory)))
     }
 
     /// What the operator should be told about settings that are none.

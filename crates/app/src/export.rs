@@ -14,7 +14,7 @@ use agentcafe_domain::{
 };
 use agentcafe_engine::clock::SystemClock;
 use agentcafe_store::{
-    Part, Totals,
+    Part, Place, Totals,
     export::{ExportError, export},
 };
 use anyhow::Context;
@@ -27,16 +27,15 @@ use crate::{cli::ExportOptions, config::Environment};
 /// There is no store, it cannot be read, or the export cannot be written.
 pub(crate) fn run(options: ExportOptions) -> anyhow::Result<()> {
     let environment = Environment::of_process();
-    environment.refuse_database()?;
-    let directory = options.data_dir.unwrap_or_else(|| environment.data_directory());
+    let store = environment.store(options.data_dir)?;
     let part = Part {
         tenant: options.tenant.as_deref().map(TenantId::parse).transpose().map_err(anyhow::Error::msg)?,
         room: options.room.as_deref().map(RoomId::parse).transpose().map_err(anyhow::Error::msg)?,
     };
     let now = SystemClock::start().now();
     let totals = match &options.output {
-        None => export(&directory, &part, now, io::stdout().lock())?,
-        Some(file) => to_file(&directory, &part, now, file)?,
+        None => export(&store, &part, now, io::stdout().lock())?,
+        Some(file) => to_file(&store, &part, now, file)?,
     };
     let Totals { events, records, keys } = totals;
     eprintln!("agentcafe: exported {events} events, {records} records, {keys} idempotency keys");
@@ -44,18 +43,18 @@ pub(crate) fn run(options: ExportOptions) -> anyhow::Result<()> {
 }
 
 /// Writes beside the file first, so that what has its name is whole.
-fn to_file(directory: &Path, part: &Part, now: Timestamp, file: &Path) -> anyhow::Result<Totals> {
+fn to_file(store: &Place, part: &Part, now: Timestamp, file: &Path) -> anyhow::Result<Totals> {
     let cannot = || format!("{} cannot be written", file.display());
     if fs::metadata(file).is_ok_and(|known| !known.is_file()) {
         // A device or a pipe: nothing can take its place.
         let out = File::options().write(true).open(file).with_context(cannot)?;
-        return Ok(export(directory, part, now, out)?);
+        return Ok(export(store, part, now, out)?);
     }
     let partial = beside(file);
     // Only the owner may read it: it holds what everybody said.
     let out = File::options().write(true).create(true).truncate(true).mode(0o600).open(&partial);
     let out = out.with_context(cannot)?;
-    let written = export(directory, part, now, &out)
+    let written = export(store, part, now, &out)
         .and_then(|totals| out.sync_all().map(|()| totals).map_err(ExportError::from));
     let moved = written.map_err(anyhow::Error::from).and_then(|totals| {
         fs::rename(&partial, file).with_context(cannot)?;

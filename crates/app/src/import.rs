@@ -25,14 +25,13 @@ const READ_BYTES: usize = 1 << 20;
 /// The file is not whole or no export, or the store is in use or not empty; nothing was imported then.
 pub(crate) fn run(options: ImportOptions) -> anyhow::Result<()> {
     let environment = Environment::of_process();
-    environment.refuse_database()?;
-    let directory = options.data_dir.unwrap_or_else(|| environment.data_directory());
+    let store = environment.store(options.data_dir)?;
     let now = SystemClock::start().now();
     let imported = match options.file.as_deref().filter(|file| *file != Path::new("-")) {
-        None => import(&directory, io::stdin().lock(), now)?,
+        None => import(&store, io::stdin().lock(), now)?,
         Some(name) => {
             let file = File::open(name).with_context(|| format!("{} cannot be read", name.display()))?;
-            import(&directory, BufReader::with_capacity(READ_BYTES, file), now)?
+            import(&store, BufReader::with_capacity(READ_BYTES, file), now)?
         }
     };
     match imported {

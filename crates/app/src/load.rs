@@ -47,7 +47,9 @@ pub(crate) fn run(options: LoadOptions) -> anyhow::Result<()> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime =
         runtime.worker_threads(usize::from(options.threads)).enable_all().build().context("no runtime")?;
-    runtime.block_on(load.run(options.mode.unwrap_or(LoadMode::Gate), &screen))
+    let outcome = runtime.block_on(load.run(options.mode.unwrap_or(LoadMode::Gate), &screen));
+    screen.clear();
+    outcome
 }
 
 /// What is loaded, whatever the mode.

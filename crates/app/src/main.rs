@@ -6,6 +6,7 @@ mod drill;
 mod export;
 mod import;
 mod load;
+mod migrate;
 mod process;
 mod projector;
 mod realtime;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Tail(options) => tail::run(options),
         Command::Export(options) => export::run(options),
         Command::Import(options) => import::run(options),
+        Command::Migrate(options) => migrate::run(options),
         Command::Load(options) => load::run(options),
         Command::Drill(options) => drill::run(options),
     };

@@ -70,6 +70,8 @@ pub(crate) enum Scenario {
     Growth,
     /// Many events to 20 webhooks
     Webhooks,
+    /// Says on 64 connections, kept in PostgreSQL on the same machine
+    Postgres,
 }
 
 /// How long and how much is measured.

@@ -28,6 +28,8 @@ pub struct Subject {
     pub address: SocketAddr,
     /// Whose CPU time it costs.
     pub process: Process,
+    /// The database server whose CPU time it costs too, that of its children included.
+    pub database: Option<Process>,
 }
 
 impl Subject {
@@ -59,6 +61,8 @@ pub struct Measurement {
     pub elapsed: Duration,
     /// CPU time of the subject meanwhile.
     pub subject_cpu: Duration,
+    /// CPU time of its database server meanwhile.
+    pub database_cpu: Duration,
     /// CPU time of this process meanwhile.
     pub generator_cpu: Duration,
 }
@@ -76,6 +80,12 @@ impl Measurement {
         self.subject_cpu.as_secs_f64() * 1e6 / self.tally.completed as f64
     }
 
+    /// The CPU time of the subject's database server for each expected answer, in microseconds.
+    #[must_use]
+    pub fn database_cpu_us(&self) -> f64 {
+        self.database_cpu.as_secs_f64() * 1e6 / self.tally.completed as f64
+    }
+
     /// This process's CPU time for each expected answer, in microseconds.
     #[must_use]
     pub fn generator_cpu_us(&self) -> f64 {
@@ -83,12 +93,13 @@ impl Measurement {
     }
 }
 
-/// Readings of the clock and of both processes' CPU time.
+/// Readings of the clock and of all processes' CPU time.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     stopwatch: Stopwatch,
-    process: Process,
+    subject: Subject,
     subject_cpu: Duration,
+    database_cpu: Duration,
     generator_cpu: Duration,
 }
 
@@ -97,10 +108,14 @@ impl Reading {
     ///
     /// # Errors
     /// When the subject is gone.
-    pub fn take(process: Process) -> Result<Self> {
-        let subject_cpu = process.cpu().context("the measured process is gone")?;
+    pub fn take(subject: Subject) -> Result<Self> {
+        let subject_cpu = subject.process.cpu().context("the measured process is gone")?;
+        let database_cpu = match subject.database {
+            Some(database) => database.cpu_of_family().context("the database server is gone")?,
+            None => Duration::ZERO,
+        };
         let generator_cpu = Process::current().cpu()?;
-        Ok(Self { stopwatch: Stopwatch::start(), process, subject_cpu, generator_cpu })
+        Ok(Self { stopwatch: Stopwatch::start(), subject, subject_cpu, database_cpu, generator_cpu })
     }
 
     /// What happened since, with a tally yet to be filled in.
@@ -109,11 +124,12 @@ impl Reading {
     /// When the subject is gone.
     pub fn until_now(self) -> Result<Measurement> {
         let elapsed = self.stopwatch.elapsed();
-        let now = Self::take(self.process)?;
+        let now = Self::take(self.subject)?;
         Ok(Measurement {
             tally: Tally::default(),
             elapsed,
             subject_cpu: now.subject_cpu.saturating_sub(self.subject_cpu),
+            database_cpu: now.database_cpu.saturating_sub(self.database_cpu),
             generator_cpu: now.generator_cpu.saturating_sub(self.generator_cpu),
         })
     }
@@ -131,7 +147,7 @@ pub async fn measure_for<S: Script>(
 ) -> Result<Measurement> {
     let run = subject.load(Control::until_stopped(), scripts);
     tokio::time::sleep(warm_up).await;
-    let before = Reading::take(subject.process)?;
+    let before = Reading::take(subject)?;
     run.control().measure();
     tokio::time::sleep(duration).await;
     run.control().stop();
@@ -149,7 +165,7 @@ pub async fn measure_requests<S: Script>(
     scripts: Vec<S>,
     count: u64,
 ) -> Result<Measurement> {
-    let before = Reading::take(subject.process)?;
+    let before = Reading::take(subject)?;
     let run = subject.load(Control::of_requests(count), scripts);
     let tally = run.join(deadline_for(count)).await?;
     Ok(Measurement { tally, ..before.until_now()? })

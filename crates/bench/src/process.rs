@@ -35,6 +35,20 @@ impl Process {
         Ok(Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64))
     }
 
+    /// CPU time used so far by this process, its children, and those it has had.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn cpu_of_family(self) -> io::Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id))?;
+        let gone = gone_children_ticks(&stat).ok_or(io::ErrorKind::InvalidData)?;
+        let gone = Duration::from_secs_f64(gone as f64 / clock_ticks_per_second() as f64);
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.id))?;
+        // One that ends meanwhile is counted among those that are gone the next time.
+        let alive = children.split_whitespace().filter_map(|id| Self::with_id(id.parse().ok()?).cpu().ok());
+        Ok(self.cpu()? + gone + alive.sum::<Duration>())
+    }
+
     /// Resident memory, in bytes.
     ///
     /// # Errors
@@ -62,14 +76,23 @@ pub fn number_after(text: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// User plus system ticks of a `/proc/<id>/stat` line: fields 14 and 15, of which field 2, the
-/// name in parentheses, may itself hold spaces.
+/// User plus system ticks of a `/proc/<id>/stat` line: fields 14 and 15.
 fn cpu_ticks(stat: &str) -> Option<u64> {
+    sum_of_fields(stat, 14)
+}
+
+/// The same of the children that have ended and were waited for: fields 16 and 17.
+fn gone_children_ticks(stat: &str) -> Option<u64> {
+    sum_of_fields(stat, 16)
+}
+
+/// The sum of a field and the next. Field 2, the name in parentheses, may itself hold spaces.
+fn sum_of_fields(stat: &str, number: usize) -> Option<u64> {
     let (_, from_third) = stat.rsplit_once(')')?;
-    let mut fields = from_third.split_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
+    let mut fields = from_third.split_whitespace().skip(number - 3);
+    let first: u64 = fields.next()?.parse().ok()?;
+    let second: u64 = fields.next()?.parse().ok()?;
+    Some(first + second)
 }
 
 #[cfg(test)]
@@ -78,8 +101,8 @@ mod tests {
 
     #[test]
     fn ticks_are_found_behind_a_name_with_spaces() {
-        let stat = "17 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 250 40 0 0 20 0";
-        assert_eq!(cpu_ticks(stat), Some(290));
+        let stat = "17 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 250 40 3 4 20 0";
+        assert_eq!((cpu_ticks(stat), gone_children_ticks(stat)), (Some(290), Some(7)));
     }
 
     #[test]

@@ -54,6 +54,15 @@ impl Server {
     /// Starts agentcafe on the store in `data_dir` (made if it does not exist) and waits until it is
     /// ready. Its output goes to `<data_dir>.log`.
     pub(crate) async fn start(binary: &Path, data_dir: &Path) -> Result<Self> {
+        Self::start_with(binary, data_dir, &[]).await
+    }
+
+    /// The same with some settings.
+    pub(crate) async fn start_with(
+        binary: &Path,
+        data_dir: &Path,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         std::fs::create_dir_all(data_dir)?;
         let port = free_port()?;
         let mut command = Command::new(binary);
@@ -61,7 +70,7 @@ impl Server {
             command.env_remove(name);
         });
         command.env("API_HOST", "127.0.0.1").env("API_PORT", port.to_string());
-        command.env("AGENTCAFE_DATA_DIR", data_dir).envs(UNLIMITED);
+        command.env("AGENTCAFE_DATA_DIR", data_dir).envs(UNLIMITED).envs(settings.iter().copied());
         Self::launch(command, port, data_dir.with_extension("log")).await
     }
 
@@ -95,7 +104,7 @@ impl Server {
 
     /// What to load and whose costs to read.
     pub(crate) fn subject(&self) -> Subject {
-        Subject { address: self.address, process: Process::with_id(self.child.id()) }
+        Subject { address: self.address, process: Process::with_id(self.child.id()), database: None }
     }
 
     /// Asks it to stop and waits until it has; a server that must be killed is an error.

@@ -8,6 +8,7 @@ pub mod fanout;
 pub mod gate;
 pub mod http;
 pub mod latency;
+pub mod notes;
 pub mod open_files;
 pub mod play;
 pub mod progress;

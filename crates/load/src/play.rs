@@ -181,3 +181,50 @@ impl Player<'_> {
         outcome.unwrap_or(Err(ProtocolError::TimedOut))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::script::AlternatingScript;
+
+    /// Answers so many requests on each connection, then closes it without having said so.
+    async fn forgetful(answers: usize) -> Target {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = Target::from(listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 1024];
+                for _ in 0..answers {
+                    if stream.read(&mut request).await.unwrap() == 0 {
+                        break;
+                    }
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+                }
+            }
+        });
+        target
+    }
+
+    async fn played(target: &Target, reconnects: bool) -> Tally {
+        let script = AlternatingScript::of_gets(target, &["/"]);
+        let manner = Manner { reconnects, ..Manner::default() };
+        play(target, &Control::of_requests(7), Stopwatch::start(), manner, script).await
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_while_idle_is_no_failure() {
+        let tally = played(&forgetful(2).await, false).await;
+        assert_eq!((tally.completed, tally.failed), (7, 0), "{:?}", tally.failure_sample);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_never_answers_is_one() {
+        let target = forgetful(0).await;
+        let (once, always) = (played(&target, false).await, played(&target, true).await);
+        assert_eq!((once.completed, once.failures.transport), (0, 1));
+        assert_eq!((always.completed, always.failures.transport), (0, 7));
+    }
+}

@@ -7,9 +7,10 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::control::Control;
+use crate::notes::Notes;
 use crate::play::{LatencyEnds, Manner};
 use crate::progress::Onlooker;
-use crate::report::{Check, Effort, Generator, Notes, Requests, Verdict, per_second, whole_ms};
+use crate::report::{Check, Effort, Generator, Requests, Verdict, per_second, whole_ms};
 use crate::run::Run;
 use crate::script::{Crowd, SayScript};
 use crate::stopwatch::Stopwatch;

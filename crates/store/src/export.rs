@@ -1,18 +1,23 @@
 //! Writes a café, or a part of it, as JSON Lines: what one transaction sees, a row at a time, also beside a running server.
 
-use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
+use std::io::{self, Write};
+
+use agentcafe_domain::{
+    command::Heads,
+    record::{Table, Unreadable},
+    tables,
+    time::Timestamp,
 };
 
-use agentcafe_domain::{record::Unreadable, tables, time::Timestamp};
-
 use crate::{
+    postgres,
     sqlite::{
         open::{self, OpenError},
         snapshot::Snapshot,
     },
+    store::Place,
     transfer::{Digest, End, Header, KeyLine, Line, Part, RecordLine, Totals},
+    turn::StoredKey,
 };
 
 /// Why there is no whole export.
@@ -20,13 +25,13 @@ use crate::{
 pub enum ExportError {
     /// Nothing to export.
     #[error("there is no store in {0}")]
-    Missing(PathBuf),
+    Missing(Place),
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The store cannot be read to the end.
     #[error("the store cannot be read: {0}")]
-    Read(#[from] rusqlite::Error),
+    Read(String),
     /// The store holds something that is no JSON.
     #[error("the store holds something that cannot be read: {0}")]
     Damaged(#[from] serde_json::Error),
@@ -38,20 +43,67 @@ pub enum ExportError {
     Write(#[from] io::Error),
 }
 
-/// Exports what the store in `directory` holds of a part of the café. A server may run on it.
+impl From<rusqlite::Error> for ExportError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Read(error.to_string())
+    }
+}
+
+impl From<postgres::open::Unreadable> for ExportError {
+    fn from(error: postgres::open::Unreadable) -> Self {
+        Self::Read(error.to_string())
+    }
+}
+
+/// A store at one moment, whichever database it is in.
+pub(crate) trait Source {
+    /// The last numbers given.
+    fn heads(&self) -> Result<Heads, ExportError>;
+
+    /// Hands over every event's JSON, in the order of the log.
+    fn each_event(&self, take: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>) -> Result<(), ExportError>;
+
+    /// Hands over the JSON of every record of a table, in the order of their keys.
+    fn each_record(
+        &self,
+        table: &Table,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>,
+    ) -> Result<(), ExportError>;
+
+    /// Hands over every idempotency key, in the order in which they came.
+    fn each_key(&self, take: &mut dyn FnMut(StoredKey) -> Result<(), ExportError>)
+    -> Result<(), ExportError>;
+}
+
+/// Exports what a store holds of a part of the café. Servers may run on it.
 ///
 /// # Errors
 /// [`ExportError`]; what was written until then has no last line.
 pub fn export(
-    directory: &Path,
+    place: &Place,
     part: &Part,
     exported_at: Timestamp,
     out: impl Write,
 ) -> Result<Totals, ExportError> {
-    let database = directory.join(open::FILE_NAME);
-    let connection =
-        open::open_existing(&database)?.ok_or_else(|| ExportError::Missing(directory.to_owned()))?;
-    let snapshot = Snapshot::take(connection, part.clone())?;
+    let missing = || ExportError::Missing(place.clone());
+    match place {
+        Place::Directory(directory) => {
+            let connection = open::open_existing(&directory.join(open::FILE_NAME))?.ok_or_else(missing)?;
+            write(&Snapshot::take(connection, part.clone())?, part, exported_at, out)
+        }
+        Place::Postgres(options) => {
+            let snapshot = postgres::snapshot::Snapshot::take(options, part.clone())?.ok_or_else(missing)?;
+            write(&snapshot, part, exported_at, out)
+        }
+    }
+}
+
+fn write(
+    snapshot: &impl Source,
+    part: &Part,
+    exported_at: Timestamp,
+    out: impl Write,
+) -> Result<Totals, ExportError> {
     let heads = snapshot.heads()?;
     let header = Header::new(part, heads, exported_at);
     let mut sink = Sink {
@@ -62,15 +114,18 @@ pub fn export(
     };
     serde_json::to_writer(&mut sink.line, &header)?;
     sink.end_line()?;
-    snapshot.each_event(|json| sink.event(json))?;
+    snapshot.each_event(&mut |json| sink.event(json))?;
     let (by_tenant, by_room) = (part.tenant.is_some(), part.room.is_some());
     for kind in tables::ALL.iter().filter(|kind| kind.is_exported(by_tenant, by_room)) {
-        snapshot.each_record(kind.table, |json| {
+        snapshot.each_record(kind.table, &mut |json| {
             sink.record(kind.table.name, &kind.leave(json, heads.sequence)?)
         })?;
     }
     if part.is_whole() {
-        snapshot.each_key(|key| sink.add(&Line::Key(KeyLine::of(&key)?)).map(|()| sink.totals.keys += 1))?;
+        snapshot.each_key(&mut |key| {
+            sink.totals.keys += 1;
+            sink.add(&Line::Key(KeyLine::of(&key)?))
+        })?;
     }
     sink.finish()
 }

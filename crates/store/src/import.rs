@@ -1,9 +1,6 @@
 //! Reads an export into an empty store: whole or not at all. Nothing follows it: no webhook, no reaction hears of it.
 
-use std::{
-    io::{self, BufRead, Read},
-    path::{Path, PathBuf},
-};
+use std::io::{self, BufRead, Read};
 
 use agentcafe_domain::{
     command::Heads,
@@ -15,11 +12,11 @@ use agentcafe_domain::{
 };
 
 use crate::{
-    sqlite::{
-        intake::{Intake, Origin},
-        open::OpenError,
-    },
+    postgres::{self, open::Unreadable},
+    sqlite::{intake::Intake, open::OpenError},
+    store::Place,
     transfer::{Digest, End, FORMAT, Header, Line, MAX_LINE_BYTES, Part, RecordLine, Totals, VERSION},
+    turn::StoredKey,
 };
 
 /// Why nothing was imported.
@@ -44,12 +41,60 @@ pub enum ImportError {
     Open(#[from] OpenError),
     /// The store has something in it.
     #[error(
-        "the store in {0} is not empty, and holds something else; nothing was imported: an import needs an empty directory"
+        "the store in {0} is not empty, and holds something else; nothing was imported: an import needs an empty place"
     )]
-    NotEmpty(PathBuf),
+    NotEmpty(Place),
     /// The store cannot be written.
     #[error("the store cannot be written: {0}; nothing was imported")]
-    Write(#[from] rusqlite::Error),
+    Write(String),
+}
+
+impl From<rusqlite::Error> for ImportError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Write(error.to_string())
+    }
+}
+
+impl From<Unreadable> for ImportError {
+    fn from(error: Unreadable) -> Self {
+        Self::Write(error.to_string())
+    }
+}
+
+/// What was imported into a store before.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) sha256: String,
+    pub(crate) imported_at: Timestamp,
+}
+
+/// A store that nobody else has, being filled, whichever database it is in. Unless it is finished, it stays empty. Lines are
+/// told by their numbers.
+pub(crate) trait Filled {
+    /// What was imported here before.
+    fn origin(&self) -> Result<Option<Origin>, ImportError>;
+
+    /// Whether there is nothing here that an import could meet. A server that nobody has used leaves the cursors of its
+    /// followers, at the start of the log: these give way.
+    fn is_empty(&self) -> Result<bool, ImportError>;
+
+    /// Begins the transaction.
+    fn begin(&mut self) -> Result<(), ImportError>;
+
+    /// Adds an event behind those before it.
+    fn event(&mut self, line: u64, event: StoredEvent) -> Result<(), Wrong>;
+
+    /// Adds a record; an error if one with its key is there.
+    fn record(&mut self, line: u64, table: &'static Table, record: StoredRecord) -> Result<(), Wrong>;
+
+    /// Adds an idempotency key behind those before it.
+    fn key(&mut self, line: u64, key: StoredKey) -> Result<(), Wrong>;
+
+    /// Nothing more comes. Tells the last numbers given by what is here.
+    fn settle(&mut self) -> Result<Heads, Wrong>;
+
+    /// Remembers what this was and which numbers were given, and commits.
+    fn finish(self, origin: &Origin, heads: Heads) -> Result<(), ImportError>;
 }
 
 /// What an import did.
@@ -61,17 +106,29 @@ pub enum Imported {
     Before(Timestamp),
 }
 
-/// Imports what `input` has into the store in `directory`, which must be empty or not there.
+/// Imports what `input` has into a store, which must be empty or not there.
 ///
 /// # Errors
 /// [`ImportError`]; the store is then as it was.
-pub fn import(directory: &Path, input: impl BufRead, now: Timestamp) -> Result<Imported, ImportError> {
+pub fn import(place: &Place, input: impl BufRead, now: Timestamp) -> Result<Imported, ImportError> {
     let mut lines = Lines { input, line: Vec::new(), number: 0, is_cut: false };
     let header = lines.header()?;
-    let mut intake = Intake::open(directory)?;
+    match place {
+        Place::Directory(directory) => fill(Intake::open(directory)?, place, lines, header, now),
+        Place::Postgres(options) => fill(postgres::intake::Intake::open(options)?, place, lines, header, now),
+    }
+}
+
+fn fill(
+    mut intake: impl Filled,
+    place: &Place,
+    mut lines: Lines<impl BufRead>,
+    header: Header,
+    now: Timestamp,
+) -> Result<Imported, ImportError> {
     let origin = intake.origin()?;
     if origin.is_none() && !intake.is_empty()? {
-        return Err(ImportError::NotEmpty(directory.to_owned()));
+        return Err(ImportError::NotEmpty(place.clone()));
     }
     let mut reading = Reading::new(header);
     if origin.is_none() {
@@ -81,7 +138,7 @@ pub fn import(directory: &Path, input: impl BufRead, now: Timestamp) -> Result<I
         let number = lines.number;
         let line = lines.next()?.ok_or(ImportError::CutOff(number))?;
         let intake = origin.is_none().then_some(&mut intake);
-        match reading.take(line, intake) {
+        match reading.take(line, number + 1, intake) {
             Ok(None) => {}
             Ok(Some(end)) => break end,
             Err(Wrong::Syntax(_)) if lines.is_cut => return Err(ImportError::CutOff(number)),
@@ -93,9 +150,10 @@ pub fn import(directory: &Path, input: impl BufRead, now: Timestamp) -> Result<I
     }
     match origin {
         Some(origin) if origin.sha256 == end.sha256 => Ok(Imported::Before(origin.imported_at)),
-        Some(_) => Err(ImportError::NotEmpty(directory.to_owned())),
+        Some(_) => Err(ImportError::NotEmpty(place.clone())),
         None => {
-            if !is_within(intake.heads()?, reading.heads) {
+            let found = intake.settle().map_err(|wrong| wrong.at(lines.number))?;
+            if !is_within(found, reading.heads) {
                 return Err(
                     lines.wrong("an inbox item or audit entry has a larger number than the first line says")
                 );
@@ -174,18 +232,24 @@ fn plain(error: &serde_json::Error) -> String {
     error.to_string().replace(" at line 1 column ", ", at byte ")
 }
 
+/// What is said of a line that does not go in beside those before it.
+pub(crate) const TAKEN: &str = "it has an id, key or number that a line before it has";
+
 /// What is wrong with a line, or with the store while it was written.
-enum Wrong {
+pub(crate) enum Wrong {
     Syntax(String),
     Line(String),
-    Store(rusqlite::Error),
+    /// A line that was read before.
+    Earlier(u64, String),
+    Store(String),
 }
 
 impl Wrong {
     fn at(self, number: u64) -> ImportError {
         match self {
             Self::Syntax(why) | Self::Line(why) => ImportError::Line { number, why },
-            Self::Store(error) => ImportError::Write(error),
+            Self::Earlier(number, why) => ImportError::Line { number, why },
+            Self::Store(why) => ImportError::Write(why),
         }
     }
 }
@@ -193,11 +257,15 @@ impl Wrong {
 impl From<rusqlite::Error> for Wrong {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::ConstraintViolation) => {
-                Self::Line("it has an id, key or number that a line before it has".to_owned())
-            }
-            _ => Self::Store(error),
+            Some(rusqlite::ErrorCode::ConstraintViolation) => Self::Line(TAKEN.to_owned()),
+            _ => Self::Store(error.to_string()),
         }
+    }
+}
+
+impl From<Unreadable> for Wrong {
+    fn from(error: Unreadable) -> Self {
+        Self::Store(error.to_string())
     }
 }
 
@@ -234,7 +302,12 @@ impl Reading {
     }
 
     /// Checks a line, and puts what it has into the store, if there is one. Hands back the last line.
-    fn take(&mut self, bytes: &[u8], intake: Option<&mut Intake>) -> Result<Option<End>, Wrong> {
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        number: u64,
+        intake: Option<&mut impl Filled>,
+    ) -> Result<Option<End>, Wrong> {
         let line: Line<'_> = serde_json::from_slice(bytes)
             .map_err(|error| Wrong::Syntax(format!("it is no line of an export: {}", plain(&error))))?;
         if let Line::End(end) = line {
@@ -245,12 +318,12 @@ impl Reading {
             Line::Event(json) => {
                 self.totals.events += 1;
                 let event = self.event(json.get())?;
-                intake.map(|intake| intake.event(&event)).transpose()?;
+                intake.map(|intake| intake.event(number, event)).transpose()?;
             }
             Line::Record(line) => {
                 self.totals.records += 1;
                 let (table, record) = self.record(&line)?;
-                intake.map(|intake| intake.record(table, &record)).transpose()?;
+                intake.map(|intake| intake.record(number, table, record)).transpose()?;
             }
             Line::Key(line) => {
                 self.totals.keys += 1;
@@ -258,7 +331,7 @@ impl Reading {
                     return Err("the export of a part of a café has no idempotency keys".into());
                 }
                 let key = line.read()?;
-                intake.map(|intake| intake.key(&key)).transpose()?;
+                intake.map(|intake| intake.key(number, key)).transpose()?;
             }
             Line::End(_) => {}
         }

@@ -18,7 +18,12 @@ mod turn;
 pub use batch::TurnReport;
 pub use envelope::{Answer, Envelope, Failure, Origin, Request, TraceNote};
 pub use event_query::{EventFilter, EventPage, EventQuery, LoggedEvent};
-pub use postgres::{clock::TimeSource, open::PostgresOptions};
+pub use postgres::{
+    clock::TimeSource,
+    migrations::{MayChange, Migrated},
+    open::PostgresOptions,
+    start::migrate,
+};
 pub use shared_windows::SharedWindows;
 pub use sqlite::open::OpenError;
 pub use store::{Options, Place, ReadError, RecordPage, Store};

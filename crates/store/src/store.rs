@@ -1,6 +1,6 @@
 //! The store as everything above sees it: one door to write through, and questions to ask.
 
-use std::{path::PathBuf, sync::Arc, thread::JoinHandle};
+use std::{fmt, path::PathBuf, sync::Arc, thread::JoinHandle};
 
 use agentcafe_domain::{
     command::IdSource,
@@ -43,6 +43,16 @@ pub enum Place {
     Directory(PathBuf),
     /// In PostgreSQL.
     Postgres(PostgresOptions),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(directory) => write!(out, "{}", directory.display()),
+            // Its URL may hold a password.
+            Self::Postgres(_) => out.write_str("the database of DATABASE_URL"),
+        }
+    }
 }
 
 /// What a store is opened with.

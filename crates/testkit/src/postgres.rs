@@ -23,15 +23,28 @@ const KEEPER: &str = r#"
 children() { cat "/proc/$server/task/$server/children"; }
 begin() {
     "$BIN/postgres" -D "$DATA" -k "$DATA" -p "$PORT" -c listen_addresses=127.0.0.1 -c max_connections=300 \
-        -c fsync="$FSYNC" -c full_page_writes="$FSYNC" -c shared_preload_libraries= >>"$DATA.log" 2>&1 &
+        -c fsync="$FSYNC" -c full_page_writes="$FSYNC" -c shared_preload_libraries= $TLS >>"$DATA.log" 2>&1 &
     server=$!
     until "$BIN/pg_isready" -q -h 127.0.0.1 -p "$PORT"; do
         kill -0 $server 2>/dev/null || { cat "$DATA.log"; exit 1; }
         sleep 0.05
     done
 }
+# An authority that nobody knows, and a certificate of it for this server, by the name of localhost alone.
+certify() {
+    cd "$DATA" || return
+    printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign' >ca.ext
+    printf 'subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE' >server.ext
+    for name in ca server; do
+        openssl req -newkey rsa:2048 -nodes -subj "/CN=$name" -keyout $name.key -out $name.csr || return
+    done
+    openssl x509 -req -in ca.csr -signkey ca.key -days 2 -extfile ca.ext -out ca.crt || return
+    openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile server.ext \
+        -out server.crt
+}
 finish() { kill "$1" $server; wait $server; }
 "$BIN/initdb" -D "$DATA" -U postgres -A trust -E UTF8 --locale=C -N >"$DATA.log" 2>&1 || { cat "$DATA.log"; exit 1; }
+[ -z "$TLS" ] || certify >>"$DATA.log" 2>&1 || { cat "$DATA.log"; exit 1; }
 begin
 echo ready
 while read -r order; do
@@ -68,9 +81,22 @@ pub enum End {
 /// A running PostgreSQL server.
 pub struct Postgres {
     port: u16,
+    data: PathBuf,
     made: AtomicU32,
     databases: Mutex<HashMap<PathBuf, String>>,
     keeper: Mutex<Child>,
+}
+
+static SHARED: OnceLock<Postgres> = OnceLock::new();
+
+/// Where a server that does not sync keeps its data if there is room: many small databases come and go.
+const MEMORY: &str = "/dev/shm";
+/// How much room that is, in bytes.
+const ENOUGH_MEMORY: u64 = 4 << 30;
+
+fn place_of_data(syncs: bool) -> &'static str {
+    let has_room = |free: rustix::fs::StatVfs| free.f_bavail * free.f_frsize >= ENOUGH_MEMORY;
+    if !syncs && rustix::fs::statvfs(MEMORY).is_ok_and(has_room) { MEMORY } else { "/tmp" }
 }
 
 /// The newest installed version's programs.
@@ -94,7 +120,6 @@ fn free_port() -> u16 {
 impl Postgres {
     /// The server that all tests of this process share. It does not sync: none of them cuts its power.
     pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<Postgres> = OnceLock::new();
         SHARED.get_or_init(|| Self::start(false))
     }
 
@@ -104,14 +129,33 @@ impl Postgres {
     /// If PostgreSQL is not installed, or does not start.
     #[must_use]
     pub fn start(syncs: bool) -> Self {
+        Self::run(syncs, "")
+    }
+
+    /// Starts a server that speaks TLS, with a certificate for the name `localhost`, by the authority in
+    /// [`Postgres::authority`].
+    ///
+    /// # Panics
+    /// As [`Postgres::start`]; and if there is no `openssl`.
+    #[must_use]
+    pub fn start_with_tls() -> Self {
+        Self::run(false, "-c ssl=on -c ssl_cert_file=server.crt -c ssl_key_file=server.key")
+    }
+
+    fn run(syncs: bool, tls: &str) -> Self {
         let port = free_port();
-        let data = PathBuf::from(format!("/tmp/agentcafe-postgres-{}-{port}", std::process::id()));
+        let data = PathBuf::from(format!(
+            "{}/agentcafe-postgres-{}-{port}",
+            place_of_data(syncs),
+            std::process::id()
+        ));
         let mut command = as_server_user();
         command
             .args(["sh", "-c", KEEPER])
             .env("BIN", programs())
             .env("DATA", &data)
             .env("PORT", port.to_string())
+            .env("TLS", tls)
             .env("FSYNC", if syncs { "on" } else { "off" })
             .current_dir("/tmp")
             .stdin(Stdio::piped())
@@ -119,7 +163,14 @@ impl Postgres {
             .stderr(Stdio::null());
         let mut keeper = command.spawn().expect("a shell can be started");
         ready(&mut keeper);
-        Self { port, made: AtomicU32::new(0), databases: Mutex::default(), keeper: Mutex::new(keeper) }
+        Self { port, data, made: AtomicU32::new(0), databases: Mutex::default(), keeper: Mutex::new(keeper) }
+    }
+
+    /// One of PostgreSQL's programs, which speaks to this server.
+    fn program(&self, name: &str) -> Command {
+        let mut program = Command::new(programs().join(name));
+        program.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres"]);
+        program
     }
 
     fn tell(&self, order: &str) {
@@ -127,6 +178,17 @@ impl Postgres {
         let input = keeper.stdin.as_mut().expect("its input is piped");
         writeln!(input, "{order}").expect("the keeper lives as long as this");
         ready(&mut keeper);
+    }
+
+    /// The id of the server's first process, whose children all others are.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        let file = self.data.join("postmaster.pid");
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        text.lines().next().and_then(|line| line.parse().ok()).expect("its first line is the id")
     }
 
     /// Ends the server. When this returns, it is gone.
@@ -153,6 +215,12 @@ impl Postgres {
         self.tell("thaw");
     }
 
+    /// The certificate of the authority that vouches for a server with TLS.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.data.join("ca.crt")
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -175,6 +243,16 @@ impl Postgres {
         databases.entry(directory.to_owned()).or_insert_with(|| self.database()).clone()
     }
 
+    /// Drops the database that stands for a data directory, if there is one.
+    pub(crate) fn forget(directory: &Path) {
+        let Some(shared) = SHARED.get() else { return };
+        let known = shared.databases.lock().ok().and_then(|mut databases| databases.remove(directory));
+        if let Some(name) = known.as_ref().and_then(|url| url.split(['/', '?']).nth(3)) {
+            // What is left behind goes with the server.
+            let _ = shared.program("dropdb").args(["--force", name]).output();
+        }
+    }
+
     /// Makes an empty database, and answers its URL.
     ///
     /// # Panics
@@ -182,10 +260,7 @@ impl Postgres {
     #[must_use]
     pub fn database(&self) -> String {
         let name = format!("cafe_{}", self.made.fetch_add(1, Ordering::Relaxed));
-        let made = Command::new(programs().join("createdb"))
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", &name])
-            .output()
-            .expect("createdb can be started");
+        let made = self.program("createdb").arg(&name).output().expect("createdb can be started");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         self.url(&name)
     }

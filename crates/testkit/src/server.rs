@@ -51,8 +51,18 @@ pub struct Launch {
 #[derive(Clone, Debug)]
 enum DataDirectory {
     /// Removed with the last that knows it.
-    Fresh(Arc<TempDir>),
+    Fresh(Arc<Fresh>),
     Given(PathBuf),
+}
+
+/// A directory that is removed, and the database that stands for it with it.
+#[derive(Debug)]
+struct Fresh(TempDir);
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        Postgres::forget(self.0.path());
+    }
 }
 
 /// Where servers keep their data: `postgres`, or else the embedded database.
@@ -89,7 +99,7 @@ impl Launch {
         let launch = Self {
             binary: binary.into(),
             subcommand: None,
-            data: DataDirectory::Fresh(Arc::new(fresh)),
+            data: DataDirectory::Fresh(Arc::new(Fresh(fresh))),
             environment: kept.chain(unlimited).collect(),
             is_on_postgres: store_under_test() == "postgres",
             nodes: if store_under_test() == "postgres" { nodes_under_test() } else { 1 },
@@ -187,7 +197,7 @@ impl Launch {
 
     fn directory(&self) -> &Path {
         match &self.data {
-            DataDirectory::Fresh(fresh) => fresh.path(),
+            DataDirectory::Fresh(fresh) => fresh.0.path(),
             DataDirectory::Given(path) => path,
         }
     }
@@ -211,8 +221,9 @@ impl fmt::Display for FailedStart {
 /// A server, of one node unless it was launched with more. Dropping it kills it.
 #[derive(Debug)]
 pub struct Server {
-    launch: Launch,
     nodes: Vec<Node>,
+    /// After the nodes, so that they are gone before what they keep.
+    launch: Launch,
 }
 
 #[derive(Debug)]

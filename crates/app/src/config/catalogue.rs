@@ -42,7 +42,7 @@ const SETTINGS: &[Setting] = &[
     setting(
         &["DATABASE_URL"],
         "none: the embedded database",
-        "The PostgreSQL database to keep everything in: postgres://user:password@host/name?sslmode=…",
+        "The PostgreSQL database to keep everything in: postgres://user:password@host/name?sslmode=…&sslrootcert=…",
     ),
     setting(&["API_DB_REQUIRED"], "false", "Whether not to start without DATABASE_URL"),
     setting(

@@ -8,7 +8,8 @@ use super::{BadSetting, Environment, count};
 const URL: &str = "DATABASE_URL";
 const REQUIRED: &str = "API_DB_REQUIRED";
 
-pub(super) fn place(environment: &Environment) -> Result<Place, BadSetting> {
+/// Where the settings say that the data is kept.
+pub(crate) fn place(environment: &Environment) -> Result<Place, BadSetting> {
     let required = environment.flag(REQUIRED)?.unwrap_or(false);
     let pool_max = environment.number(&["PG_POOL_MAX"], 10, 1, false)?;
     let idle_timeout = environment.millis("PG_IDLE_TIMEOUT_MS", 30_000, 1_000)?;

@@ -37,6 +37,13 @@ impl Screen {
         }
     }
 
+    /// Takes away the line that was kept up to date.
+    pub(super) fn clear(&self) {
+        if self.is_watched {
+            self.put(EMPTY_LINE);
+        }
+    }
+
     fn put(&self, text: &str) {
         // Nobody may be listening; then it need not be said.
         let _ = stderr().lock().write_all(text.as_bytes());

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use agentcafe_testkit::{Client, Launch, Server, Value, json};
+use agentcafe_testkit::{Client, Launch, Postgres, Server, Value, json, store_under_test};
 use tempfile::TempDir;
 
 use crate::{cafe, launch, promise_chance::Chance, promise_load::everything};
@@ -16,11 +16,35 @@ mod broken;
 mod parts;
 mod running;
 
-/// The binary, about to work on the store in a directory.
-fn agentcafe(subcommand: &str, directory: &Path, arguments: &[&str]) -> Command {
+/// The binary, about to do something, with nothing in its environment.
+fn binary(subcommand: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agentcafe"));
-    command.env_clear().arg(subcommand).arg("--data-dir").arg(directory).args(arguments);
+    command.env_clear().arg(subcommand);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// The binary, about to work on the embedded database in a directory.
+pub(crate) fn on_embedded(subcommand: &str, directory: &Path) -> Command {
+    let mut command = binary(subcommand);
+    command.arg("--data-dir").arg(directory);
+    command
+}
+
+/// The binary, about to work on a database in PostgreSQL.
+pub(crate) fn on_postgres(subcommand: &str, url: &str) -> Command {
+    let mut command = binary(subcommand);
+    command.env("DATABASE_URL", url);
+    command
+}
+
+/// The binary, about to work on the store of servers with this data directory.
+fn agentcafe(subcommand: &str, directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = match store_under_test() {
+        "sqlite" => on_embedded(subcommand, directory),
+        _ => on_postgres(subcommand, &Postgres::shared().database_for(directory)),
+    };
+    command.args(arguments);
     command
 }
 
@@ -35,9 +59,13 @@ fn start_import(directory: &Path) -> Child {
     agentcafe("import", directory, &[]).stdin(Stdio::piped()).spawn().expect("the binary runs")
 }
 
-/// Imports a text into the store in a directory.
+/// Imports a text into the store of servers with this data directory.
 fn import(directory: &Path, text: &str) -> Output {
-    let mut child = start_import(directory);
+    feed(start_import(directory), text)
+}
+
+/// Gives a process a text to read, and waits for its end.
+pub(crate) fn feed(mut child: Child, text: &str) -> Output {
     let mut stdin = child.stdin.take().expect("it is piped");
     let text = text.to_owned();
     // An import that refuses does not read on.
@@ -47,7 +75,7 @@ fn import(directory: &Path, text: &str) -> Output {
     output
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -65,7 +93,7 @@ fn lines(text: &str) -> Vec<Value> {
 }
 
 /// An export without the moment it was made at.
-fn timeless(text: &str) -> String {
+pub(crate) fn timeless(text: &str) -> String {
     let (first, rest) = text.split_once('\n').expect("a first line");
     let mut header: Value = serde_json::from_str(first).expect("a header");
     header["exportedAt"].take();
@@ -73,7 +101,7 @@ fn timeless(text: &str) -> String {
 }
 
 /// One of the agents' commands, by chance; many are fine, some are refused.
-async fn act(client: &Client, chance: &mut Chance) {
+pub(crate) async fn act(client: &Client, chance: &mut Chance) {
     let tenant = ["default", "acme", "a:b"][chance.below(3) as usize];
     let room = ["main", "lounge", "b:c", "küche"][chance.below(4) as usize];
     let actor = ["Nova", "Kai", "Bo"][chance.below(3) as usize];
@@ -98,7 +126,7 @@ async fn act(client: &Client, chance: &mut Chance) {
 }
 
 /// A café in which many things have happened by chance.
-async fn lively(seed: u64) -> (Server, Client) {
+pub(crate) async fn lively(seed: u64) -> (Server, Client) {
     let (server, client) = cafe().await;
     let mut chance = Chance::new(seed);
     for _ in 0..120 {

@@ -4,7 +4,10 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use agentcafe_testkit::{Answer, Client, Launch, Method, Reaction, Receiver, Server, Value, fresh_key, json};
+use agentcafe_testkit::{
+    Answer, Client, Launch, Method, Postgres, Reaction, Receiver, Server, Value, fresh_key, json,
+    store_under_test,
+};
 use rusqlite::{Connection, types::ValueRef};
 
 use crate::{
@@ -317,19 +320,50 @@ fn rows(connection: &Connection, table: &str) -> Vec<u8> {
     bytes
 }
 
+/// Every table of the embedded database, and what it holds.
+fn embedded_tables(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let connection = Connection::open(directory.join("agentcafe.db")).unwrap();
+    let held = |name: String| (name.clone(), rows(&connection, &name));
+    table_names(&connection).into_iter().map(held).collect()
+}
+
+/// The same of the database in PostgreSQL.
+fn postgres_tables(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let url = Postgres::shared().database_for(directory);
+    let columns = Postgres::query(
+        &url,
+        "SELECT table_name, string_agg(CASE data_type WHEN 'bytea' THEN format('encode(%I, ''escape'')', column_name)
+                                       ELSE format('%I::text', column_name) END, ', ')
+         FROM information_schema.columns WHERE table_schema = 'public' GROUP BY table_name",
+    );
+    let held = |line: &str| {
+        let (name, columns) = line.split_once('|').unwrap();
+        (name.to_owned(), Postgres::query(&url, &format!("SELECT {columns} FROM {name}")).into_bytes())
+    };
+    columns.lines().map(held).collect()
+}
+
 /// What a stopped server has left: no secret is in any table but one, none but those of webhooks in any file.
 fn search_the_store(search: &mut Search, directory: &Path) {
-    let connection = Connection::open(directory.join("agentcafe.db")).unwrap();
-    let names = table_names(&connection);
-    assert!(
-        names.iter().any(|name| name == KEEPER) && names.iter().any(|name| name == "idempotency_replies")
-    );
-    for name in names.iter().filter(|name| *name != KEEPER) {
-        search.check(name, &rows(&connection, name));
+    let (tables, keys) = match store_under_test() {
+        "sqlite" => (embedded_tables(directory), "idempotency_replies"),
+        _ => (postgres_tables(directory), "idempotency_keys"),
+    };
+    for (name, kept) in &tables {
+        if name != KEEPER {
+            search.check(name, kept);
+        }
     }
-    let kept = String::from_utf8(rows(&connection, KEEPER)).unwrap();
-    assert!(kept.contains(ROTATED_SECRET) && !kept.contains(GIVEN_SECRET), "{kept}");
-    drop(connection);
+    let kept = |table: &str| {
+        let (_, kept) = tables.iter().find(|(name, _)| name == table).expect("the table is there");
+        String::from_utf8_lossy(kept).into_owned()
+    };
+    assert!(
+        kept(KEEPER).contains(ROTATED_SECRET) && !kept(KEEPER).contains(GIVEN_SECRET),
+        "{}",
+        kept(KEEPER)
+    );
+    assert!(kept(keys).contains("conversation_message_posted"), "replies are searched as they are read");
     let current: Vec<String> = search.needles.drain(..).collect();
     let nowhere = [TOKEN, PROOF, OTHER_PROOF, PROVIDER_SECRET, PROVIDER_KEY, GIVEN_SECRET, DELETED_SECRET];
     search.needles = nowhere.map(str::to_owned).to_vec();

@@ -45,7 +45,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("agentcafe-testkit", &[]),
     ("agentcafe-load", &[]),
-    ("agentcafe-bench", &["agentcafe-load"]),
+    ("agentcafe-bench", &["agentcafe-load", "agentcafe-testkit"]),
 ];
 
 /// DESIGN 4: a test checks the edges from `cargo metadata`.

@@ -4,6 +4,7 @@ mod baseline;
 mod events;
 mod fanout;
 mod growth;
+mod postgres;
 mod says;
 mod webhooks;
 
@@ -24,6 +25,7 @@ pub(crate) async fn run(scenario: Scenario, setup: &Setup, report: &mut Report) 
         Scenario::Events => events::run(setup, &mut section).await,
         Scenario::Growth => growth::run(setup, &mut section).await,
         Scenario::Webhooks => webhooks::run(setup, &mut section).await,
+        Scenario::Postgres => postgres::run(setup, &mut section).await,
     };
     if let Err(error) = result {
         section.failure(format!("{error:#}"));
@@ -39,6 +41,7 @@ fn name(scenario: Scenario) -> &'static str {
         Scenario::Events => "events",
         Scenario::Growth => "growth",
         Scenario::Webhooks => "webhooks",
+        Scenario::Postgres => "postgres",
     }
 }
 

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::{Fanout, FanoutObjectives};
 use crate::audience::Differences;
 use crate::latency::{Latencies, Summary};
-use crate::report::{Check, Generator, Kinds, Notes, Requests, Verdict, per_second, whole_ms};
+use crate::notes::{Notes, STREAMS};
+use crate::report::{Check, Generator, Kinds, Requests, Verdict, per_second, whole_ms};
 use crate::tally::{Failures, Tally};
 use crate::target::shown_path;
 use crate::write::Commands;
@@ -107,7 +108,7 @@ impl FanoutReport {
         let (ended, failures, first_failure) = &outcome.ended;
         let mut notes = Notes::default();
         notes.explain("says", &outcome.says.failures, fanout.target.has_key());
-        notes.explain("streams", failures, fanout.stream_target.has_key());
+        notes.explain(STREAMS, failures, fanout.stream_target.has_key());
         notes.explain_effort(generator);
         if let Some(Err(error)) = &outcome.comparison {
             notes.add(format!("what was delivered could not be compared with the log: {error:#}"));

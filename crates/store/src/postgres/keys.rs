@@ -14,11 +14,16 @@ use crate::turn::StoredKey;
 /// The most keys that one turn deletes, so that no turn becomes long.
 pub(super) const PURGED_AT_ONCE: i64 = 2_000;
 
+/// Adds keys that are not there.
+pub(super) const INSERT: &str =
+    "INSERT INTO idempotency_keys (identity, request, expires_at_ms, correlation_id, success, reply)
+     SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::text[], $5::bigint[], $6::bytea[])";
+
 /// Writes the keys of a turn; one that has expired gives way.
 pub(super) const WRITE: &str =
     "INSERT INTO idempotency_keys (identity, request, expires_at_ms, correlation_id, success, reply)
      SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::text[], $5::bigint[], $6::bytea[])
-     ON CONFLICT (identity) DO UPDATE SET request = excluded.request, expires_at_ms = excluded.expires_at_ms,
+     ON CONFLICT (identity) DO UPDATE SET id = DEFAULT, request = excluded.request, expires_at_ms = excluded.expires_at_ms,
          correlation_id = excluded.correlation_id, success = excluded.success, reply = excluded.reply";
 
 /// The columns of the keys of a turn.
@@ -52,6 +57,9 @@ impl<'k> Columns<'k> {
 pub(super) const READ: &str = "SELECT identity, request, expires_at_ms, correlation_id, success, reply
                                FROM idempotency_keys WHERE identity = ANY($1::bytea[])";
 
+/// Reads all of them, in the order in which they came.
+pub(super) const READ_ALL: &str = "SELECT identity, request, expires_at_ms, correlation_id, success, reply FROM idempotency_keys ORDER BY id";
+
 /// The keys in the answer to [`READ`].
 pub(super) fn read(rows: &[Row]) -> Result<Vec<StoredKey>, Unreadable> {
     rows.iter().map(stored_key).collect()
@@ -81,7 +89,7 @@ fn hash(bytes: &[u8]) -> Result<Hash, Unreadable> {
     bytes.try_into().map_err(|_| Unreadable::Content("an idempotency key of another length".to_owned()))
 }
 
-fn stored_key(row: &Row) -> Result<StoredKey, Unreadable> {
+pub(super) fn stored_key(row: &Row) -> Result<StoredKey, Unreadable> {
     let success = match row.try_get::<_, i64>(4)? {
         200 => Success::Ok,
         201 => Success::Created,

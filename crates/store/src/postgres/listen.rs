@@ -24,6 +24,8 @@ use super::{
 };
 use crate::{changes::Changes, tail::Tail};
 
+/// The advisory lock that those share who work on a database, and that an import has alone.
+pub(super) const AT_WORK: i64 = 942_516_432;
 /// How long a notification may fail to come before one looks all the same.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long is waited before listening is tried again.
@@ -147,7 +149,10 @@ async fn driven<T>(
 impl Ears {
     /// Begins to listen: what is notified from now on is heard.
     async fn open(address: &Address) -> Result<Self, Unreadable> {
-        let (client, mut messages) = address.connect().await?;
+        let (client, mut messages) = address.connect("listens").await?;
+        // Says that somebody works on the database; an import wants it for itself.
+        let at_work = client.query("SELECT pg_advisory_lock_shared($1)", &[&AT_WORK]);
+        driven(&mut messages, at_work).await?;
         driven(&mut messages, client.batch_execute("LISTEN agentcafe_log")).await?;
         Ok(Self { client, messages })
     }

@@ -1,19 +1,13 @@
 //! Connecting to PostgreSQL: by its URL, with or without TLS, patiently at the start and after a failure.
 
-use std::{error::Error as _, io, sync::Arc, time::Duration};
+use std::{error::Error as _, io, time::Duration};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
-use rustls::{
-    ClientConfig, DigitallySignedStruct, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, ServerName, UnixTime},
-};
 use tokio::time::{Instant, sleep};
-use tokio_postgres::{Client, Config, Error, Socket, tls::MakeTlsConnect};
+use tokio_postgres::{Client, Config, Error, Socket, error::SqlState, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::clock::TimeSource;
+use super::{clock::TimeSource, tls::Trust};
 
 /// How often connecting is tried at the start and after a failure, and how long is waited in between.
 const ATTEMPTS: usize = 5;
@@ -53,7 +47,7 @@ pub struct PostgresOptions {
 
 /// What could not be read, or was not understood.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
+pub(crate) enum Unreadable {
     /// The database did not do it.
     #[error("{}", with_causes(.0))]
     Database(#[from] Error),
@@ -72,15 +66,22 @@ impl Unreadable {
         match self {
             Self::Unreachable(_) => true,
             Self::Content(_) => false,
-            Self::Database(error) => match error.code() {
-                Some(code) => {
-                    let code = code.code();
-                    code.starts_with("08") || code.starts_with("57P") || code == "25006"
-                }
-                None => error.is_closed() || error.source().is_some_and(|cause| cause.is::<io::Error>()),
-            },
+            Self::Database(error) => is_passing(error),
         }
     }
+}
+
+/// Whether the next attempt may do better.
+fn is_passing(error: &Error) -> bool {
+    match error.code().map(SqlState::code) {
+        Some(code) => code.starts_with("08") || code.starts_with("57P") || code == "25006",
+        None => error.is_closed() || error.source().is_some_and(is_of_the_network),
+    }
+}
+
+/// A certificate that is refused is no better the next time; it comes as data that is not valid.
+fn is_of_the_network(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.downcast_ref().is_some_and(|error: &io::Error| error.kind() != io::ErrorKind::InvalidData)
 }
 
 /// Attempts at what can be tried again, a bounded number of them.
@@ -125,24 +126,16 @@ pub(super) struct Address {
     tls: MakeRustlsConnect,
 }
 
-/// Whether certificates are verified: `sslmode=verify-ca` and `verify-full` say so, as in libpq.
-fn split_verification(url: &str) -> (String, bool) {
-    let verified = ["sslmode=verify-full", "sslmode=verify-ca"];
-    let asked = verified.iter().any(|mode| url.contains(mode));
-    (verified.iter().fold(url.to_owned(), |url, mode| url.replace(mode, "sslmode=require")), asked)
-}
-
 impl Address {
     /// The address in a URL.
     ///
     /// # Errors
     /// What is wrong with the URL, without what stands in it.
     pub(super) fn read(url: &str) -> Result<Self, String> {
-        let (url, verifies) = split_verification(url);
+        let (url, trust) = Trust::split_off(url)?;
         let mut config: Config =
-            url.parse().map_err(|error: Error| format!("the URL cannot be read: {error}"))?;
+            url.parse().map_err(|error: Error| format!("the URL cannot be read: {}", with_causes(&error)))?;
         config
-            .application_name("agentcafe")
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_user_timeout(CONNECT_TIMEOUT * 2)
             .keepalives_idle(CONNECT_TIMEOUT * 2)
@@ -150,13 +143,20 @@ impl Address {
                 "-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS} -c statement_timeout={}",
                 PATIENCE.as_millis()
             ));
-        Ok(Self { config, tls: MakeRustlsConnect::new(tls(verifies)?) })
+        Ok(Self { config, tls: MakeRustlsConnect::new(trust.client()?) })
+    }
+
+    /// The same for connections that do one thing, as PostgreSQL names it.
+    fn named(&self, what: &str) -> Config {
+        let mut config = self.config.clone();
+        config.application_name(format!("agentcafe {what}"));
+        config
     }
 
     /// A pool of at most so many connections. None is made yet.
-    pub(super) fn pool(&self, most: usize) -> Pool {
+    pub(super) fn pool(&self, what: &str, most: usize) -> Pool {
         let fast = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(self.config.clone(), self.tls.clone(), fast);
+        let manager = Manager::from_config(self.named(what), self.tls.clone(), fast);
         Pool::builder(manager)
             .max_size(most)
             .runtime(Runtime::Tokio1)
@@ -167,8 +167,8 @@ impl Address {
     }
 
     /// A connection, and the messages that come on it unasked.
-    pub(super) async fn connect(&self) -> Result<(Client, Messages), Error> {
-        self.config.connect(self.tls.clone()).await
+    pub(super) async fn connect(&self, what: &str) -> Result<(Client, Messages), Error> {
+        self.named(what).connect(self.tls.clone()).await
     }
 }
 
@@ -178,76 +178,17 @@ pub(super) async fn patiently(pool: &Pool) -> Result<Object, PoolError> {
     for attempt in 1..ATTEMPTS {
         match pool.get().await {
             Ok(client) => return Ok(client),
+            Err(PoolError::Backend(error)) if !is_passing(&error) => return Err(PoolError::Backend(error)),
             Err(error) => {
-                tracing::warn!(%error, attempt, "PostgreSQL cannot be reached; trying again");
+                tracing::warn!(
+                    error = with_causes(&error),
+                    attempt,
+                    "PostgreSQL cannot be reached; trying again"
+                );
                 sleep(pause).await;
                 pause *= 2;
             }
         }
     }
     pool.get().await
-}
-
-fn tls(verifies: bool) -> Result<ClientConfig, String> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be used: {error}"))?;
-    if !verifies {
-        let verifier = Arc::new(Unverified(provider));
-        return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
-    }
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// Encryption without authentication: what `sslmode=require` means.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -250,16 +250,22 @@ pub(super) fn writes(
 }
 
 fn upsert(schema: &Schema, table: &'static Table, records: &[&StoredRecord]) -> Write {
-    let names: Vec<&'static str> = table.key.iter().chain(table.columns).copied().chain(["json"]).collect();
+    let mut write = insert(schema, table, records);
     let updates: Vec<String> =
-        names[table.key.len()..].iter().map(|name| format!("{name} = excluded.{name}")).collect();
+        table.columns.iter().chain(&["json"]).map(|name| format!("{name} = excluded.{name}")).collect();
+    let instead = format!(" ON CONFLICT ({}) DO UPDATE SET {}", table.key.join(", "), updates.join(", "));
+    write.sql.push_str(&instead);
+    write
+}
+
+/// Adds records that are not there.
+pub(super) fn insert(schema: &Schema, table: &'static Table, records: &[&StoredRecord]) -> Write {
+    let names: Vec<&'static str> = table.key.iter().chain(table.columns).copied().chain(["json"]).collect();
     let sql = format!(
-        "INSERT INTO {} ({}) SELECT * FROM {} ON CONFLICT ({}) DO UPDATE SET {}",
+        "INSERT INTO {} ({}) SELECT * FROM {}",
         table.name,
         names.join(", "),
         unnest(table, schema, &names),
-        table.key.join(", "),
-        updates.join(", "),
     );
     let keys = table.key.len();
     let column = |(at, name): (usize, &&'static str)| {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use agentcafe_domain::time::Clock;
+use deadpool_postgres::Object;
 use tokio::sync::{Notify, mpsc};
 
 use super::{
@@ -13,8 +14,8 @@ use super::{
     connection::Connection,
     database::Database,
     events::Standing,
-    listen::{Filler, Listener, Shared},
-    migrations::{self, MigrationError},
+    listen::{AT_WORK, Filler, Listener, Shared},
+    migrations::{self, MayChange, Migrated},
     open::{self, Address, PostgresOptions, with_causes},
     reads::PostgresReads,
     schema::Schema,
@@ -47,8 +48,34 @@ struct Ready {
     shared: Arc<Shared>,
 }
 
-fn unfit(error: impl std::error::Error) -> OpenError {
+pub(super) fn unfit(error: impl std::error::Error) -> OpenError {
     OpenError::Database(with_causes(&error))
+}
+
+/// A connection to a database that has the schema of this version.
+pub(super) async fn ready(address: &Address, options: &PostgresOptions) -> Result<Object, OpenError> {
+    let client = open::patiently(&address.pool("starts", 1)).await.map_err(unfit)?;
+    let may_change = if options.auto_migrate { MayChange::Yes } else { MayChange::No };
+    let migrated = migrations::apply(&client, options.migration_lock_key, may_change).await.map_err(unfit)?;
+    match migrated.applied.first().filter(|_| !options.auto_migrate) {
+        None => Ok(client),
+        Some(name) => Err(OpenError::Database(format!(
+            "migration {name} is missing, and API_DB_AUTO_MIGRATE is false; run agentcafe migrate"
+        ))),
+    }
+}
+
+/// Brings the schema of a database to this version, or tells what is missing. Blocks until that is done.
+///
+/// # Errors
+/// [`OpenError::Database`] says why not.
+pub fn migrate(options: &PostgresOptions, may_change: MayChange) -> Result<Migrated, OpenError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unfit)?;
+    runtime.block_on(async {
+        let address = Address::read(options.url.expose()).map_err(OpenError::Database)?;
+        let client = open::patiently(&address.pool("migrates", 1)).await.map_err(unfit)?;
+        migrations::apply(&client, options.migration_lock_key, may_change).await.map_err(unfit)
+    })
 }
 
 /// Connects, checks or makes the schema, and reads the head of the log.
@@ -58,10 +85,11 @@ async fn prepare(
     clock: Arc<SharedClock>,
 ) -> Result<Ready, OpenError> {
     let address = Address::read(options.url.expose()).map_err(OpenError::Database)?;
-    let pool = address.pool(1);
-    let client = open::patiently(&pool).await.map_err(unfit)?;
-    let migrated = migrations::apply(&client, options.migration_lock_key, options.auto_migrate).await;
-    migrated.map_err(|error: MigrationError| unfit(error))?;
+    let client = ready(&address, options).await?;
+    let shared = client.query_one("SELECT pg_try_advisory_lock_shared($1)", &[&AT_WORK]).await;
+    if !shared.and_then(|row| row.try_get(0)).map_err(unfit)? {
+        return Err(OpenError::Database("an import is filling it".to_owned()));
+    }
     let schema = Arc::new(Schema::read(&client).await.map_err(unfit)?);
     let connection = Connection::new(client, Arc::clone(&schema));
     let Standing { head, numbers, now } = Standing::read(&connection).await.map_err(unfit)?;
@@ -97,10 +125,11 @@ pub(crate) fn start(
                 Err(error) => return drop(tell.send(Err(error))),
             };
             let Ready { address, schema, shared } = ready;
-            let filler = Filler::new(address.pool(FILLERS), Arc::clone(&schema), Arc::clone(&shared));
+            let filler =
+                Filler::new(address.pool("follows", FILLERS), Arc::clone(&schema), Arc::clone(&shared));
             let writer = Writer {
                 database: Database::new(
-                    address.pool(1),
+                    address.pool("writes", 1),
                     Arc::clone(&schema),
                     Arc::clone(&shared.clock),
                     node.clone(),
@@ -111,8 +140,8 @@ pub(crate) fn start(
                 shared: Arc::clone(&shared),
                 on_turn,
             };
-            let reading = address.pool(pool_max);
-            let fillers = address.pool(1);
+            let reading = address.pool("reads", pool_max);
+            let fillers = address.pool("follows", 1);
             if tell.send(Ok((reading.clone(), fillers, schema, shared))).is_err() {
                 return;
             }

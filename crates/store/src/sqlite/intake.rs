@@ -18,17 +18,13 @@ use super::{
     open::{self, Directory, OpenError},
     records,
 };
-use crate::turn::StoredKey;
+use crate::{
+    import::{Filled, ImportError, Origin, Wrong},
+    turn::StoredKey,
+};
 
 /// How many keys go in before the index is given some of them.
 const KEYS_AT_ONCE: usize = 256;
-
-/// What was imported into a store before.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
-    pub(crate) sha256: String,
-    pub(crate) imported_at: Timestamp,
-}
 
 /// A store that nobody else has, being filled. Unless it is finished, it stays empty.
 pub(crate) struct Intake {
@@ -48,18 +44,25 @@ impl Intake {
         Ok(Self { connection, keys, waiting_keys: 0, _directory: directory })
     }
 
-    /// What was imported here before.
-    pub(crate) fn origin(&self) -> rusqlite::Result<Option<Origin>> {
+    /// Counts as kept what is in the transaction; if that fails, this is dropped with it.
+    fn index_keys(&mut self) -> rusqlite::Result<()> {
+        self.waiting_keys = 0;
+        self.keys.merge(&self.connection)?;
+        self.keys.keep_turn();
+        Ok(())
+    }
+}
+
+impl Filled for Intake {
+    fn origin(&self) -> Result<Option<Origin>, ImportError> {
         let query = "SELECT sha256, imported_at_ms FROM import_origin";
         let origin = |row: &rusqlite::Row<'_>| {
             Ok(Origin { sha256: row.get(0)?, imported_at: Timestamp::from_millis(row.get(1)?) })
         };
-        self.connection.query_row(query, [], origin).optional()
+        Ok(self.connection.query_row(query, [], origin).optional()?)
     }
 
-    /// Whether there is nothing here that an import could meet. A server that nobody has used leaves the cursors of its
-    /// followers, at the start of the log: these give way.
-    pub(crate) fn is_empty(&self) -> rusqlite::Result<bool> {
+    fn is_empty(&self) -> Result<bool, ImportError> {
         let kinds = tables::ALL.iter().map(|kind| kind.table.name);
         let kinds = kinds.filter(|table| *table != FollowerCursor::TABLE.name);
         for table in ["events", "idempotency_keys", "import_origin"].into_iter().chain(kinds) {
@@ -71,44 +74,34 @@ impl Intake {
         Ok(true)
     }
 
-    /// Begins the transaction.
-    pub(crate) fn begin(&self) -> rusqlite::Result<()> {
-        self.connection.execute_batch(&format!("BEGIN IMMEDIATE; DELETE FROM {}", FollowerCursor::TABLE.name))
+    fn begin(&mut self) -> Result<(), ImportError> {
+        let sql = format!("BEGIN IMMEDIATE; DELETE FROM {}", FollowerCursor::TABLE.name);
+        Ok(self.connection.execute_batch(&sql)?)
     }
 
-    /// Adds an event behind those before it.
-    pub(crate) fn event(&self, event: &StoredEvent) -> rusqlite::Result<()> {
-        events::append(&self.connection, event)
+    fn event(&mut self, _: u64, event: StoredEvent) -> Result<(), Wrong> {
+        Ok(events::append(&self.connection, &event)?)
     }
 
-    /// Adds a record; an error if one with its key is there.
-    pub(crate) fn record(&self, table: &Table, record: &StoredRecord) -> rusqlite::Result<()> {
-        records::insert(&self.connection, table, record)
+    fn record(&mut self, _: u64, table: &'static Table, record: StoredRecord) -> Result<(), Wrong> {
+        Ok(records::insert(&self.connection, table, &record)?)
     }
 
-    /// Adds an idempotency key behind those before it.
-    pub(crate) fn key(&mut self, key: &StoredKey) -> rusqlite::Result<()> {
-        self.keys.append(&self.connection, key)?;
+    fn key(&mut self, _: u64, key: StoredKey) -> Result<(), Wrong> {
+        self.keys.append(&self.connection, &key)?;
         self.waiting_keys += 1;
-        if self.waiting_keys >= KEYS_AT_ONCE { self.index_keys() } else { Ok(()) }
-    }
-
-    /// Counts as kept what is in the transaction; if that fails, this is dropped with it.
-    fn index_keys(&mut self) -> rusqlite::Result<()> {
-        self.waiting_keys = 0;
-        self.keys.merge(&self.connection)?;
-        self.keys.keep_turn();
+        if self.waiting_keys >= KEYS_AT_ONCE {
+            self.index_keys()?;
+        }
         Ok(())
     }
 
-    /// The last numbers given by what is here.
-    pub(crate) fn heads(&self) -> rusqlite::Result<Heads> {
-        database::heads(&self.connection).map(|(heads, _)| heads)
+    fn settle(&mut self) -> Result<Heads, Wrong> {
+        self.index_keys()?;
+        Ok(database::heads(&self.connection).map(|(heads, _)| heads)?)
     }
 
-    /// Remembers what this was and which numbers were given, and commits.
-    pub(crate) fn finish(mut self, origin: &Origin, heads: Heads) -> rusqlite::Result<()> {
-        self.index_keys()?;
+    fn finish(self, origin: &Origin, heads: Heads) -> Result<(), ImportError> {
         self.connection.execute(
             "INSERT INTO import_origin (id, sha256, imported_at_ms, sequence, inbox_seq, audit_seq)
              VALUES (1, ?1, ?2, ?3, ?4, ?5)",

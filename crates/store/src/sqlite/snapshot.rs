@@ -4,7 +4,11 @@ use agentcafe_domain::{command::Heads, record::Table};
 use rusqlite::{Connection, params_from_iter};
 
 use super::{database, keys};
-use crate::{transfer::Part, turn::StoredKey};
+use crate::{
+    export::{ExportError, Source},
+    transfer::Part,
+    turn::StoredKey,
+};
 
 /// A store, or a part of it, at one moment.
 pub(crate) struct Snapshot {
@@ -17,11 +21,6 @@ impl Snapshot {
     pub(crate) fn take(connection: Connection, part: Part) -> rusqlite::Result<Self> {
         connection.execute_batch("BEGIN")?;
         Ok(Self { connection, part })
-    }
-
-    /// The last numbers given.
-    pub(crate) fn heads(&self) -> rusqlite::Result<Heads> {
-        database::heads(&self.connection).map(|(heads, _)| heads)
     }
 
     /// The part's conditions, and what they compare to. Without `by_index` they choose no index: rows then come in the order
@@ -43,12 +42,12 @@ impl Snapshot {
         (conditions, values)
     }
 
-    fn each<E: From<rusqlite::Error>>(
+    fn each(
         &self,
         sql: &str,
         values: &[&str],
-        mut take: impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+        take: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>,
+    ) -> Result<(), ExportError> {
         let mut statement = self.connection.prepare(sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
         while let Some(row) = rows.next()? {
@@ -56,32 +55,32 @@ impl Snapshot {
         }
         Ok(())
     }
+}
 
-    /// Every event's JSON, in the order of the log.
-    pub(crate) fn each_event<E: From<rusqlite::Error>>(
-        &self,
-        take: impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+impl Source for Snapshot {
+    fn heads(&self) -> Result<Heads, ExportError> {
+        Ok(database::heads(&self.connection).map(|(heads, _)| heads)?)
+    }
+
+    fn each_event(&self, take: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>) -> Result<(), ExportError> {
         let (conditions, values) = self.conditions(self.part.room.is_some());
         self.each(&format!("SELECT json FROM events WHERE {conditions} ORDER BY sequence"), &values, take)
     }
 
-    /// The JSON of every record of a table, in the order of their keys.
-    pub(crate) fn each_record<E: From<rusqlite::Error>>(
+    fn each_record(
         &self,
         table: &Table,
-        take: impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+        take: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>,
+    ) -> Result<(), ExportError> {
         let (conditions, values) = self.conditions(false);
         let (name, key) = (table.name, table.key.join(", "));
         self.each(&format!("SELECT json FROM {name} WHERE {conditions} ORDER BY {key}"), &values, take)
     }
 
-    /// Every idempotency key, in the order they came.
-    pub(crate) fn each_key<E: From<rusqlite::Error>>(
+    fn each_key(
         &self,
-        take: impl FnMut(StoredKey) -> Result<(), E>,
-    ) -> Result<(), E> {
+        take: &mut dyn FnMut(StoredKey) -> Result<(), ExportError>,
+    ) -> Result<(), ExportError> {
         keys::each(&self.connection, take)
     }
 }

@@ -43,7 +43,7 @@ async fn talkative() -> Place {
 
 fn exported(place: &Place, part: &Part, at: Timestamp) -> Vec<u8> {
     let mut text = Vec::new();
-    export(place.directory.path(), part, at, &mut text).unwrap();
+    export(&place.options().place, part, at, &mut text).unwrap();
     text
 }
 
@@ -54,7 +54,7 @@ async fn every_row_moves() {
     let first = talkative().await;
     let text = exported(&first, &Part::default(), BEGIN);
     let second = Place::new();
-    let done = import(second.directory.path(), text.as_slice(), BEGIN).unwrap();
+    let done = import(&second.options().place, text.as_slice(), BEGIN).unwrap();
     let Imported::Done(totals) = done else { panic!("{done:?}") };
     let records = tables::ALL.iter().map(|kind| kind.table.name);
     for table in ["events", "idempotency_keys", "idempotency_replies"].into_iter().chain(records) {
@@ -84,7 +84,7 @@ async fn a_part_takes_the_heads_along() {
     let room = actor("lounge", "Nova").room_id;
     let part = Part { tenant: Some(TenantId::standard()), room: Some(room) };
     let second = Place::new();
-    import(second.directory.path(), exported(&first, &part, BEGIN).as_slice(), BEGIN).unwrap();
+    import(&second.options().place, exported(&first, &part, BEGIN).as_slice(), BEGIN).unwrap();
     let opened = second.open();
     assert_eq!(opened.store.tail().head(), head);
     opened.store.submit(envelope(say(&second, "lounge", "again @Kai"))).await.unwrap();
@@ -100,9 +100,9 @@ async fn the_same_again_changes_nothing() {
     let first = talkative().await;
     let second = Place::new();
     let at = |ms| BEGIN.plus_ms(ms);
-    import(second.directory.path(), exported(&first, &Part::default(), at(1)).as_slice(), at(5)).unwrap();
+    import(&second.options().place, exported(&first, &Part::default(), at(1)).as_slice(), at(5)).unwrap();
     let before = rows(&second, "import_origin");
-    let again = import(second.directory.path(), exported(&first, &Part::default(), at(2)).as_slice(), at(9));
+    let again = import(&second.options().place, exported(&first, &Part::default(), at(2)).as_slice(), at(9));
     assert_eq!(again.unwrap(), Imported::Before(at(5)));
     assert!(rows(&second, "import_origin") == before);
 }

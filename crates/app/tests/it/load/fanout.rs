@@ -180,7 +180,7 @@ async fn a_server_killed_meanwhile_ends_the_streams() {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_that_are_refused_are_told() {
     let cases = [
-        ("API_STREAM_MAX_CLIENTS", 3, "API_STREAM_MAX_CLIENTS for streams"),
+        ("API_STREAM_MAX_CLIENTS", 3, "(API_STREAM_MAX_CLIENTS)"),
         ("API_RATE_LIMIT_PER_MIN", 4, "rate limit of 4 a minute"),
     ];
     for (setting, value, reason) in cases {

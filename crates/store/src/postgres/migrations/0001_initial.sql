@@ -46,6 +46,8 @@ END $$;
 
 -- First answers; the key's identity is a hash.
 CREATE TABLE idempotency_keys (
+    -- The order in which they came.
+    id bigint GENERATED ALWAYS AS IDENTITY,
     identity bytea PRIMARY KEY,
     request bytea NOT NULL,
     expires_at_ms bigint NOT NULL,
@@ -54,6 +56,13 @@ CREATE TABLE idempotency_keys (
     reply bytea NOT NULL
 );
 CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at_ms);
+
+-- What was imported into this database when it was empty.
+CREATE TABLE import_origin (
+    id boolean PRIMARY KEY DEFAULT true CHECK (id),
+    sha256 text NOT NULL,
+    imported_at_ms bigint NOT NULL
+);
 
 -- What became of requests.
 CREATE TABLE traces (

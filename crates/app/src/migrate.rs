@@ -1,0 +1,29 @@
+//! `agentcafe migrate`: the schema of a PostgreSQL database, brought to this version by hand.
+
+use agentcafe_store::{MayChange, Migrated, Place, migrate};
+use anyhow::bail;
+
+use crate::{
+    cli::MigrateOptions,
+    config::{Environment, place},
+};
+
+/// Migrates, and says on standard error what was done.
+///
+/// # Errors
+/// There is no such database, it has another history, or, with `--check`, something is missing.
+pub(crate) fn run(options: MigrateOptions) -> anyhow::Result<()> {
+    let Place::Postgres(database) = place(&Environment::of_process())? else {
+        bail!("DATABASE_URL is not set; the embedded database looks after its schema by itself");
+    };
+    let may_change = if options.check { MayChange::No } else { MayChange::Yes };
+    let Migrated { before, applied } = migrate(&database, may_change)?;
+    match (applied.join(", "), options.check) {
+        (names, _) if names.is_empty() => {
+            eprintln!("agentcafe: the schema is up to date ({before} migrations)")
+        }
+        (names, false) => eprintln!("agentcafe: applied {names}"),
+        (names, true) => bail!("missing: {names}; run agentcafe migrate"),
+    }
+    Ok(())
+}
