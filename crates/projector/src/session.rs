@@ -18,8 +18,13 @@ use crate::{
 
 /// What happened is written so long after the first of it came, at the latest: well within 250 ms of being committed.
 const FLUSH_AFTER: Duration = Duration::from_millis(100);
+/// The same while so many events are still to come that nobody waits for these: writing a room costs the same for one event
+/// as for many.
+const FLUSH_AFTER_BEHIND: Duration = Duration::from_secs(1);
+/// So many.
+const FAR_BEHIND: u64 = 1_000;
 /// So much, in bytes, is written at once.
-const FLUSH_BYTES: usize = 4 * 1_024 * 1_024;
+const FLUSH_BYTES: usize = 8 * 1_024 * 1_024;
 /// How often it is looked whether Redis still holds what was written, and who is still present.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -52,6 +57,8 @@ pub(crate) struct Session<'a> {
     stored: Option<Sequence>,
     /// Up to where events were taken in.
     taken: Sequence,
+    /// The longest that the log is known to have been.
+    head: Sequence,
     flush_at: Option<Instant>,
 }
 
@@ -86,7 +93,7 @@ impl<'a> Session<'a> {
             state.cursor = taken;
             state.rooms = count;
         });
-        Ok(Self { projector, projection, stream, rooms, stored, taken, flush_at: None })
+        Ok(Self { projector, projection, stream, rooms, stored, taken, head: taken, flush_at: None })
     }
 
     /// Projects until something is not as it was.
@@ -125,10 +132,13 @@ impl<'a> Session<'a> {
     async fn take(&mut self, news: News) -> Result<(), End> {
         let status = &self.projector.status;
         match news {
-            News::Connected { head, .. } => status.change(|state| {
-                state.source_connected = true;
-                state.head = head;
-            }),
+            News::Connected { head, .. } => {
+                self.head = self.head.max(head);
+                status.change(|state| {
+                    state.source_connected = true;
+                    state.head = head;
+                });
+            }
             News::Events(events) => return self.take_events(events).await,
             News::Examined(sequence) => {
                 self.taken = self.taken.max(sequence);
@@ -213,7 +223,9 @@ impl<'a> Session<'a> {
     }
 
     fn flush_soon(&mut self) {
-        self.flush_at.get_or_insert_with(|| Instant::now() + FLUSH_AFTER);
+        let is_far_behind = self.head.0 > self.taken.0.saturating_add(FAR_BEHIND);
+        let wait = if is_far_behind { FLUSH_AFTER_BEHIND } else { FLUSH_AFTER };
+        self.flush_at.get_or_insert_with(|| Instant::now() + wait);
     }
 
     /// Writes everything that came.

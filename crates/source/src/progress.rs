@@ -1,17 +1,22 @@
 //! How far the log has been followed: nothing is missed and nothing comes twice, however often connections break.
 
+use std::time::Duration;
+
 use agentcafe_domain::ids::Sequence;
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::{
     frame::Frame,
     stream::{Arrived, Start},
 };
 
-/// So many connections in a row must find the log shorter than it was before it counts as another one: a node of the same
-/// café may be behind others for a moment.
+/// So many connections in a row, over so long a time, must find the log shorter than it was before it counts as another one:
+/// a node of the same café may be behind others for a moment.
 const DOUBTS: u32 = 3;
+/// That time.
+const DOUBT_TIME: Duration = Duration::from_secs(5);
 
 /// The place in the log behind which the next connection starts.
 #[derive(Debug)]
@@ -19,8 +24,8 @@ pub(crate) struct Progress {
     after: Option<Sequence>,
     /// The longest that the log is known to have been.
     head: Sequence,
-    /// How many connections in a row found it shorter.
-    doubts: u32,
+    /// How many connections in a row found it shorter, and since when.
+    doubts: Option<(u32, Instant)>,
 }
 
 /// What a frame means.
@@ -58,7 +63,7 @@ pub(crate) enum Meaning {
 impl Progress {
     /// Starts at a place in a log that was at least so long when it was last seen.
     pub(crate) fn starting(start: Start, known_head: Sequence) -> Self {
-        Self { after: start.after(), head: known_head, doubts: 0 }
+        Self { after: start.after(), head: known_head, doubts: None }
     }
 
     /// Where to start; none: at the newest event.
@@ -67,14 +72,14 @@ impl Progress {
     }
 
     /// Takes the next frame of a connection.
-    pub(crate) fn take(&mut self, frame: Frame) -> Meaning {
+    pub(crate) fn take(&mut self, frame: Frame, now: Instant) -> Meaning {
         if let Some(id) = frame.id {
             return self.happened(Sequence(id), frame.data);
         }
         let data: Value = serde_json::from_str(&frame.data).unwrap_or_default();
         let sequence = |name: &str| data[name].as_u64().map(Sequence);
         match frame.event.as_str() {
-            "ready" => self.ready(sequence("cursor"), sequence("head")),
+            "ready" => self.ready(sequence("cursor"), sequence("head"), now),
             "heartbeat" => self.examined(sequence("cursor")),
             "gap" => self.gap(sequence("fromCursor"), sequence("toCursor")),
             "error" => Meaning::GivesUp(data["code"].as_str().unwrap_or("an error").to_owned()),
@@ -82,13 +87,15 @@ impl Progress {
         }
     }
 
-    fn ready(&mut self, cursor: Option<Sequence>, head: Option<Sequence>) -> Meaning {
+    fn ready(&mut self, cursor: Option<Sequence>, head: Option<Sequence>, now: Instant) -> Meaning {
         let head = head.unwrap_or(self.head);
         if head < self.head {
-            self.doubts += 1;
-            return if self.doubts < DOUBTS { Meaning::Behind { head } } else { Meaning::OtherLog { head } };
+            let (count, since) = self.doubts.map_or((1, now), |(count, since)| (count + 1, since));
+            self.doubts = Some((count, since));
+            let is_other = count >= DOUBTS && now - since >= DOUBT_TIME;
+            return if is_other { Meaning::OtherLog { head } } else { Meaning::Behind { head } };
         }
-        self.doubts = 0;
+        self.doubts = None;
         self.head = head;
         let after = *self.after.get_or_insert(cursor.unwrap_or(head));
         Meaning::Stands { after, head }
@@ -170,7 +177,7 @@ mod tests {
         ];
         for (after, frame, want, want_after) in cases {
             let mut progress = starting(after);
-            assert_eq!(progress.take(frame.clone()), want, "{after:?} {frame:?}");
+            assert_eq!(progress.take(frame.clone(), Instant::now()), want, "{after:?} {frame:?}");
             assert_eq!(progress.after(), want_after.map(Sequence), "{after:?} {frame:?}");
         }
     }
@@ -178,19 +185,21 @@ mod tests {
     /// RULINGS M6: a log that became shorter is another one; but a node that is behind for a moment is not.
     #[test]
     fn a_log_that_stays_shorter_is_another_one() {
+        let begin = Instant::now();
         let mut progress = starting(Some(0));
-        assert_eq!(progress.take(ready(50)), stands(0, 50));
-        progress.take(event(60));
+        assert_eq!(progress.take(ready(50), begin), stands(0, 50));
+        progress.take(event(60), begin);
         for shorter in [59, 50, 60] {
             let behind = Meaning::Behind { head: Sequence(shorter) };
             let want = if shorter < 60 { behind } else { stands(60, 60) };
-            assert_eq!(progress.take(ready(shorter)), want);
+            assert_eq!(progress.take(ready(shorter), begin), want);
         }
-        let meanings: Vec<Meaning> = (0..3).map(|_| progress.take(ready(5))).collect();
+        let at = |ms| begin + Duration::from_millis(ms);
+        let meanings = [0, 100, 300, 4_999, 5_000].map(|ms| progress.take(ready(5), at(ms)));
         let (behind, other) =
             (Meaning::Behind { head: Sequence(5) }, Meaning::OtherLog { head: Sequence(5) });
-        assert_eq!(meanings, [behind.clone(), behind, other]);
+        assert_eq!(meanings, [behind.clone(), behind.clone(), behind.clone(), behind, other]);
         let mut known = Progress::starting(Start::After(Sequence(9)), Sequence(9));
-        assert_eq!(known.take(ready(8)), Meaning::Behind { head: Sequence(8) }, "known from before");
+        assert_eq!(known.take(ready(8), begin), Meaning::Behind { head: Sequence(8) }, "known from before");
     }
 }

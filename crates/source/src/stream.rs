@@ -221,7 +221,7 @@ impl Stream {
                 let frames = frames.feed(&bytes);
                 let frames = frames.map_err(|_| Failure::Unavailable("a frame without an end".to_owned()))?;
                 for frame in frames {
-                    let meaning = self.progress.take(frame);
+                    let meaning = self.progress.take(frame, Instant::now());
                     let starts_over = matches!(meaning, Meaning::OtherLog { .. });
                     self.take(meaning)?;
                     if starts_over {

@@ -108,6 +108,33 @@ async fn copies_that_were_lost_are_made_again() {
     assert_eq!(health["inboxProjector"]["counters"], json!({ "enabled": true, "reason": null }));
 }
 
+/// RULINGS F5: counts that two nodes change at the same time are copied as they are in the end.
+#[tokio::test]
+async fn copies_of_two_nodes_do_not_drift() {
+    let redis = Redis::start();
+    let nodes = two_nodes(&with(&redis)).await;
+    for node in &nodes {
+        until_connected(node, true).await;
+    }
+    let work = |worker: usize| {
+        let client = nodes[worker % 2].client();
+        async move {
+            for round in 0..15 {
+                mention(&client, "main", "Kai").await;
+                if round % 5 == worker % 5 {
+                    let up_to = json!({ "actorId": "Kai", "upToCursor": 1_000_000 });
+                    client.act("/v1/inbox/ack", up_to).await;
+                }
+            }
+        }
+    };
+    tokio::join!(work(0), work(1), work(2), work(3));
+    let inbox = nodes[0].client().get("/v1/inbox?roomId=main&actorId=Kai").await;
+    let unread = inbox.data()["unreadCount"].as_u64().unwrap();
+    let want = if unread == 0 { json!({}) } else { json!({ "Kai": unread.to_string() }) };
+    copied(&redis, "acf:room:default:main:inbox:unread", want).await;
+}
+
 /// RULINGS C6: nodes that share a Redis share a client's budget; each of them says how much of it is left.
 #[tokio::test]
 async fn the_request_limit_holds_for_all_nodes_together() {
