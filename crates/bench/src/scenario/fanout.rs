@@ -79,7 +79,7 @@ async fn speak(
     let scripts = TimedSayScript::for_actors(&target, "default", ROOM, 0, SPEAKERS);
     let run = Run::start(&target, Control::until_stopped(), stopwatch, Manner::default(), scripts);
     tokio::time::sleep(setup.settings.warm_up()).await;
-    let (before, delivered_before) = (Reading::take(subject.process)?, audience.delivered());
+    let (before, delivered_before) = (Reading::take(subject)?, audience.delivered());
     audience.open_window();
     run.control().measure();
     tokio::time::sleep(setup.settings.measured()).await;

@@ -38,7 +38,7 @@ pub(crate) async fn run(setup: &Setup, section: &mut Section<'_>) -> Result<()> 
     }
     let events = setup.settings.webhook_events;
     section.progress(&format!("{events} events to {SUBSCRIPTIONS} subscriptions"));
-    let before = Reading::take(server.subject().process)?;
+    let before = Reading::take(server.subject())?;
     let says = measure_requests(server.subject(), server.subject().says(CONNECTIONS), events).await?;
     receiver.wait_for(events).await?;
     let drained = before.until_now()?;
