@@ -5,9 +5,11 @@ use std::io::{self, BufRead, Read};
 use agentcafe_domain::{
     command::Heads,
     event::StoredEvent,
+    follower::FollowerCursor,
     ids::Sequence,
-    record::{Cell, StoredRecord, Table},
-    tables::Kind,
+    lease::Lease,
+    record::{Cell, Record, StoredRecord, Table},
+    tables::{self, Kind},
     time::Timestamp,
 };
 
@@ -61,6 +63,16 @@ impl From<Unreadable> for ImportError {
     }
 }
 
+/// What a server leaves that nobody has used: the cursors of its followers, at the start of the log, and what its nodes had
+/// taken on themselves. It gives way to an import.
+pub(crate) const GIVING_WAY: [&Table; 2] = [FollowerCursor::TABLE, Lease::TABLE];
+
+/// The tables that must be empty when an import begins.
+pub(crate) fn must_be_empty() -> impl Iterator<Item = &'static str> {
+    let kinds = tables::ALL.iter().map(|kind| kind.table).filter(|table| !GIVING_WAY.contains(table));
+    ["events", "idempotency_keys", "import_origin"].into_iter().chain(kinds.map(|table| table.name))
+}
+
 /// What was imported into a store before.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
@@ -74,11 +86,10 @@ pub(crate) trait Filled {
     /// What was imported here before.
     fn origin(&self) -> Result<Option<Origin>, ImportError>;
 
-    /// Whether there is nothing here that an import could meet. A server that nobody has used leaves the cursors of its
-    /// followers, at the start of the log: these give way.
+    /// Whether there is nothing here that an import could meet: nothing in [`must_be_empty`].
     fn is_empty(&self) -> Result<bool, ImportError>;
 
-    /// Begins the transaction.
+    /// Begins the transaction; what is in [`GIVING_WAY`] goes.
     fn begin(&mut self) -> Result<(), ImportError>;
 
     /// Adds an event behind those before it.

@@ -5,9 +5,7 @@ use std::time::Duration;
 use agentcafe_domain::{
     command::Heads,
     event::StoredEvent,
-    follower::FollowerCursor,
-    record::{Record, StoredRecord, Table},
-    tables,
+    record::{StoredRecord, Table},
     time::Timestamp,
 };
 use tokio::{runtime::Runtime, time::sleep};
@@ -25,7 +23,7 @@ use super::{
     start::{ready, unfit},
 };
 use crate::{
-    import::{Filled, ImportError, Origin, TAKEN, Wrong},
+    import::{Filled, GIVING_WAY, ImportError, Origin, TAKEN, Wrong, must_be_empty},
     sqlite::open::OpenError,
     turn::StoredKey,
 };
@@ -60,7 +58,7 @@ impl Intake {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unfit)?;
         let connection = runtime.block_on(async {
             let address = Address::read(options.url.expose()).map_err(OpenError::Database)?;
-            let client = ready(&address, options).await?;
+            let client = ready(&address, "imports", options).await?;
             // What is read may come slowly.
             let patience = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
             client.batch_execute(patience).await.map_err(unfit)?;
@@ -169,9 +167,7 @@ impl Filled for Intake {
     }
 
     fn is_empty(&self) -> Result<bool, ImportError> {
-        let kinds = tables::ALL.iter().map(|kind| kind.table.name);
-        let kinds = kinds.filter(|table| *table != FollowerCursor::TABLE.name);
-        for table in ["events", "idempotency_keys", "import_origin"].into_iter().chain(kinds) {
+        for table in must_be_empty() {
             if self.number(&format!("SELECT count(*) FROM (SELECT FROM {table} LIMIT 1) AS one"))? > 0 {
                 return Ok(false);
             }
@@ -180,8 +176,8 @@ impl Filled for Intake {
     }
 
     fn begin(&mut self) -> Result<(), ImportError> {
-        let cursors = FollowerCursor::TABLE.name;
-        Ok(self.run(&format!("BEGIN; SELECT FROM log_head FOR UPDATE; DELETE FROM {cursors}"))?)
+        let leave = GIVING_WAY.map(|table| format!("DELETE FROM {}", table.name)).join("; ");
+        Ok(self.run(&format!("BEGIN; SELECT FROM log_head FOR UPDATE; {leave}"))?)
     }
 
     fn event(&mut self, line: u64, event: StoredEvent) -> Result<(), Wrong> {

@@ -53,8 +53,12 @@ pub(super) fn unfit(error: impl std::error::Error) -> OpenError {
 }
 
 /// A connection to a database that has the schema of this version.
-pub(super) async fn ready(address: &Address, options: &PostgresOptions) -> Result<Object, OpenError> {
-    let client = open::patiently(&address.pool("starts", 1)).await.map_err(unfit)?;
+pub(super) async fn ready(
+    address: &Address,
+    what: &str,
+    options: &PostgresOptions,
+) -> Result<Object, OpenError> {
+    let client = open::patiently(&address.pool(what, 1)).await.map_err(unfit)?;
     let may_change = if options.auto_migrate { MayChange::Yes } else { MayChange::No };
     let migrated = migrations::apply(&client, options.migration_lock_key, may_change).await.map_err(unfit)?;
     match migrated.applied.first().filter(|_| !options.auto_migrate) {
@@ -85,7 +89,7 @@ async fn prepare(
     clock: Arc<SharedClock>,
 ) -> Result<Ready, OpenError> {
     let address = Address::read(options.url.expose()).map_err(OpenError::Database)?;
-    let client = ready(&address, options).await?;
+    let client = ready(&address, "starts", options).await?;
     let shared = client.query_one("SELECT pg_try_advisory_lock_shared($1)", &[&AT_WORK]).await;
     if !shared.and_then(|row| row.try_get(0)).map_err(unfit)? {
         return Err(OpenError::Database("an import is filling it".to_owned()));

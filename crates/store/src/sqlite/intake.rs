@@ -5,9 +5,7 @@ use std::path::Path;
 use agentcafe_domain::{
     command::Heads,
     event::StoredEvent,
-    follower::FollowerCursor,
-    record::{Record, StoredRecord, Table},
-    tables,
+    record::{StoredRecord, Table},
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -19,7 +17,7 @@ use super::{
     records,
 };
 use crate::{
-    import::{Filled, ImportError, Origin, Wrong},
+    import::{Filled, GIVING_WAY, ImportError, Origin, Wrong, must_be_empty},
     turn::StoredKey,
 };
 
@@ -63,9 +61,7 @@ impl Filled for Intake {
     }
 
     fn is_empty(&self) -> Result<bool, ImportError> {
-        let kinds = tables::ALL.iter().map(|kind| kind.table.name);
-        let kinds = kinds.filter(|table| *table != FollowerCursor::TABLE.name);
-        for table in ["events", "idempotency_keys", "import_origin"].into_iter().chain(kinds) {
+        for table in must_be_empty() {
             let sql = format!("SELECT EXISTS (SELECT 1 FROM {table})");
             if self.connection.query_row(&sql, [], |row| row.get(0))? {
                 return Ok(false);
@@ -75,8 +71,8 @@ impl Filled for Intake {
     }
 
     fn begin(&mut self) -> Result<(), ImportError> {
-        let sql = format!("BEGIN IMMEDIATE; DELETE FROM {}", FollowerCursor::TABLE.name);
-        Ok(self.connection.execute_batch(&sql)?)
+        let leave = GIVING_WAY.map(|table| format!("DELETE FROM {}", table.name)).join("; ");
+        Ok(self.connection.execute_batch(&format!("BEGIN IMMEDIATE; {leave}"))?)
     }
 
     fn event(&mut self, _: u64, event: StoredEvent) -> Result<(), Wrong> {

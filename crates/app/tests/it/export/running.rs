@@ -81,11 +81,15 @@ async fn a_killed_import_leaves_an_empty_store() {
     // All of it was taken out of the pipe but its last part: it is in the transaction, which waits for the rest.
     stdin.write_all(endless(&whole, 100_000).as_bytes()).unwrap();
     let wal = directory.path().join("agentcafe.db-wal");
-    eventually("it is on the disk", PATIENCE, || async {
-        let bytes = std::fs::metadata(&wal).map_or(0, |wal| wal.len());
-        (bytes > 0).then_some(())
-    })
-    .await;
+    let is_under_way = || match store_under_test() {
+        "sqlite" => std::fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0),
+        _ => {
+            let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'agentcafe imports'
+                       AND datname = current_database() AND backend_xid IS NOT NULL";
+            Postgres::query(&Postgres::shared().database_for(directory.path()), sql).trim() == "1"
+        }
+    };
+    eventually("it is in the database", PATIENCE, async || is_under_way().then_some(())).await;
     let busy = import(directory.path(), &whole);
     assert!(stderr(&busy).contains("in use"), "{}", stderr(&busy));
     child.kill().unwrap();
