@@ -35,6 +35,7 @@ mod moderation;
 mod objects;
 mod openapi;
 mod operations;
+mod operations_guide;
 mod operators;
 mod order_at_tables;
 mod order_of_checks;
