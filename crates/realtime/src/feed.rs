@@ -21,6 +21,7 @@ pub(crate) async fn run(service: Arc<Service>) {
     let (mut target, mut taken) = (None, Sequence::START);
     loop {
         let news = tokio::select! {
+            biased;
             () = service.stopping.cancelled() => return,
             news = stream.next() => news,
         };

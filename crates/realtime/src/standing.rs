@@ -31,10 +31,11 @@ impl Standing {
         self.is_connected.store(true, Ordering::Relaxed);
     }
 
+    /// The reason is known before it is known that the connection is lost.
     pub(crate) fn lost(&self, why: String) {
-        if self.is_connected.swap(false, Ordering::Relaxed) || self.last_error.lock().as_ref() != Some(&why) {
+        let is_news = self.last_error.lock().replace(why.clone()).as_ref() != Some(&why);
+        if self.is_connected.swap(false, Ordering::Relaxed) || is_news {
             tracing::warn!(why, "the source is not connected");
         }
-        *self.last_error.lock() = Some(why);
     }
 }
