@@ -55,10 +55,11 @@ fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 cargo test --workspace "$@" 2>&1 | tee "$log"
-# The black-box tests once more, on PostgreSQL. What concerns the embedded database alone, its files and its disk, is in
-# modules whose names begin with store_; what concerns PostgreSQL alone, in those that begin with postgres_, has run already.
+# The black-box tests once more, on PostgreSQL and Redis, each server on two nodes that take turns. What concerns the
+# embedded database alone, its files and its disk, is in modules whose names begin with store_; what concerns PostgreSQL
+# alone, in those that begin with postgres_, has run already.
 one_database=(--skip store_ --skip postgres_)
-AGENTCAFE_TEST_STORE=postgres cargo test -p agentcafe --test it -- "${one_database[@]}" 2>&1 | tee --append "$log"
+AGENTCAFE_TEST_STORE=postgres AGENTCAFE_TEST_NODES=2 cargo test -p agentcafe --test it -- "${one_database[@]}" 2>&1 | tee --append "$log"
 if grep -E '^test result: .* [1-9][0-9]* ignored' "$log" > /dev/null; then
     echo 'test.sh: some tests were ignored' >&2
     exit 1

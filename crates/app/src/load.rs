@@ -9,19 +9,20 @@ use agentcafe_domain::{
 };
 use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_load::{
-    fanout::{Fanout, FanoutObjectives},
+    fanout::Fanout,
     gate::Gate,
     open_files::raise_open_files,
     report::Verdict,
     script::Crowd,
+    speech::{Speech, Wishes},
     target::{Target, checked_path},
-    write::{WriteObjectives, Writes},
+    write::Writes,
 };
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 
 use crate::{
-    cli::load::{FanoutOptions, LoadMode, LoadOptions, WriteOptions},
+    cli::load::{self as cli, FanoutOptions, LoadMode, LoadOptions, WriteOptions},
     config::{Environment, LoadSettings},
 };
 
@@ -85,6 +86,26 @@ impl Load {
         }
     }
 
+    /// How says are sent; a rate of 0 is none.
+    fn speech(&self, connections: u64, rate: f64, options: &cli::Speech) -> Speech {
+        Speech {
+            target: self.target.clone(),
+            connections,
+            rate: (rate > 0.0).then_some(rate),
+            duration: self.settings.duration,
+            request_timeout: options.timeout_ms.map_or(self.settings.request_timeout, Duration::from_millis),
+            threads: self.threads,
+        }
+    }
+
+    fn wishes(&self, options: &cli::Speech) -> Wishes {
+        Wishes {
+            error_rate_max: options.max_error_rate.unwrap_or(self.settings.objectives.api_error_rate_max),
+            p99_ms: options.max_p99_ms,
+            per_second: options.min_per_second,
+        }
+    }
+
     async fn gate(self, screen: &Screen) -> anyhow::Result<()> {
         let Self { settings, target, stream_target, threads } = self;
         allow_connections(settings.concurrency.max(settings.stream_fanout) as u64)?;
@@ -112,7 +133,6 @@ impl Load {
         allow_connections(options.connections)?;
         let run = Run::begin();
         let writes = Writes {
-            target: self.target,
             crowd: Crowd {
                 tenant: tenant(&options.speech.tenant)?,
                 room: run.room,
@@ -120,19 +140,8 @@ impl Load {
                 actors: options.actors,
                 seed: run.seed,
             },
-            connections: options.connections,
-            rate: wished(options.rate),
-            duration: self.settings.duration,
-            request_timeout: timeout(options.speech.timeout_ms, &self.settings),
-            objectives: WriteObjectives {
-                error_rate_max: options
-                    .speech
-                    .max_error_rate
-                    .unwrap_or(self.settings.objectives.api_error_rate_max),
-                p99_ms: options.max_p99_ms,
-                per_second: options.min_per_second,
-            },
-            threads: self.threads,
+            wishes: self.wishes(&options.speech),
+            speech: self.speech(options.connections, options.rate, &options.speech),
         };
         let report = writes.run(screen).await?;
         screen.show_digest(&digest::of_write(&report));
@@ -144,27 +153,15 @@ impl Load {
         let run = Run::begin();
         let room = options.room.as_deref().map(RoomId::parse).transpose().map_err(anyhow::Error::msg)?;
         let fanout = Fanout {
-            target: self.target,
+            wishes: self.wishes(&options.speech),
+            speech: self.speech(options.connections, options.rate, &options.speech),
             stream_target: self.stream_target,
-            stream_path: self.settings.stream_path.clone(),
+            stream_path: self.settings.stream_path,
             tenant: tenant(&options.speech.tenant)?,
             room: room.map_or(run.room, |room| room.to_string()),
             seed: run.seed,
             subscribers: usize::try_from(options.subscribers).unwrap_or(usize::MAX),
-            connections: options.connections,
-            rate: wished(options.rate),
-            duration: self.settings.duration,
-            request_timeout: timeout(options.speech.timeout_ms, &self.settings),
             settle_timeout: Duration::from_millis(options.settle_timeout_ms),
-            objectives: FanoutObjectives {
-                error_rate_max: options
-                    .speech
-                    .max_error_rate
-                    .unwrap_or(self.settings.objectives.api_error_rate_max),
-                p99_ms: options.max_p99_ms,
-                per_second: options.min_per_second,
-            },
-            threads: self.threads,
         };
         let report = fanout.run(screen).await?;
         screen.show_digest(&digest::of_fanout(&report));
@@ -200,15 +197,6 @@ fn address(url: &str, settings: &LoadSettings, options: &LoadOptions) -> anyhow:
 
 fn tenant(text: &str) -> anyhow::Result<String> {
     TenantId::parse(text).map(|tenant| tenant.to_string()).map_err(anyhow::Error::msg)
-}
-
-fn timeout(wish_ms: Option<u64>, settings: &LoadSettings) -> Duration {
-    wish_ms.map_or(settings.request_timeout, Duration::from_millis)
-}
-
-/// 0 wishes for nothing.
-fn wished(rate: f64) -> Option<f64> {
-    (rate > 0.0).then_some(rate)
 }
 
 /// Makes sure that so many connections can be open at once.

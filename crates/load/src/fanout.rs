@@ -8,14 +8,12 @@ use url::form_urlencoded;
 
 use crate::audience::{Audience, Seats, Waited, differences};
 use crate::connection::Connection;
-use crate::control::Control;
 use crate::http::ProtocolError;
-use crate::play::{LatencyEnds, Manner};
 use crate::progress::Onlooker;
 use crate::report::Effort;
 use crate::room_log::read_from;
-use crate::run::Run;
 use crate::script::TimedSayScript;
+use crate::speech::{Speech, Wishes};
 use crate::stopwatch::Stopwatch;
 use crate::target::Target;
 
@@ -27,8 +25,8 @@ pub use report::{Deliveries, FanoutConfig, FanoutReport};
 /// Who says what to whom, who listens where, and what is good enough.
 #[derive(Clone, Debug)]
 pub struct Fanout {
-    /// The API.
-    pub target: Target,
+    /// How says are sent, each connection as an actor of its own.
+    pub speech: Speech,
     /// Where the streams are: the API or a realtime service.
     pub stream_target: Target,
     /// The stream there; tenant, room and cursor are added.
@@ -41,31 +39,11 @@ pub struct Fanout {
     pub seed: u64,
     /// How many listen.
     pub subscribers: usize,
-    /// How many speak.
-    pub connections: u64,
-    /// How many says a second, all together; as many as are answered if missing.
-    pub rate: Option<f64>,
-    /// For how long.
-    pub duration: Duration,
-    /// How long an answer may take.
-    pub request_timeout: Duration,
-    /// How long it may take until all streams are ready, and until all have received the last event.
+    /// How long it may take until all streams are ready, until all have received the last event, and until the log
+    /// is read.
     pub settle_timeout: Duration,
-    /// What is good enough.
-    pub objectives: FanoutObjectives,
-    /// The threads this process loads with.
-    pub threads: usize,
-}
-
-/// What is good enough, beside that nothing may be lost, repeated or out of order.
-#[derive(Clone, Copy, Debug)]
-pub struct FanoutObjectives {
-    /// The share of says that may fail.
-    pub error_rate_max: f64,
-    /// 99 % of deliveries, in milliseconds, if that is asked.
-    pub p99_ms: Option<f64>,
-    /// Deliveries a second, if that is asked.
-    pub per_second: Option<f64>,
+    /// What is good enough, beside that nothing may be lost, repeated or out of order.
+    pub wishes: Wishes,
 }
 
 #[derive(Deserialize)]
@@ -84,8 +62,8 @@ impl Fanout {
     /// # Errors
     /// When there is no server, or it refuses to tell where its log stands.
     pub async fn run(&self, onlooker: &dyn Onlooker) -> Result<FanoutReport> {
-        let head = self.head().await.with_context(|| format!("{} cannot be used", self.target))?;
-        let effort = Effort::start(self.threads);
+        let head = self.head().await.with_context(|| format!("{} cannot be used", self.speech.target))?;
+        let effort = Effort::start(self.speech.threads);
         let stopwatch = Stopwatch::start();
         let seats = Seats { count: self.subscribers, timed_every: 1 };
         let path = self.path_from(head);
@@ -111,32 +89,21 @@ impl Fanout {
         outcome: &mut Outcome,
     ) -> Result<()> {
         let speaking = Stopwatch::start();
-        let mut control = Control::until_stopped();
-        if let Some(rate) = self.rate {
-            control = control.paced(rate, stopwatch);
-        }
-        control.measure();
-        let manner = Manner {
-            request_timeout: self.request_timeout,
-            reconnects: true,
-            latency_ends: LatencyEnds::WithBody,
-            collects_sequences: true,
-        };
-        let scripts =
-            TimedSayScript::for_actors(&self.target, &self.tenant, &self.room, self.seed, self.connections);
+        let Speech { target, connections, duration, request_timeout, .. } = &self.speech;
+        let scripts = TimedSayScript::for_actors(target, &self.tenant, &self.room, self.seed, *connections);
         audience.open_window();
-        let run = Run::start(&self.target, control, stopwatch, manner, scripts);
-        run.watch("saying", self.duration, onlooker).await;
+        let run = self.speech.begin(scripts, stopwatch, true);
+        run.watch("saying", *duration, onlooker).await;
         run.control().finish();
         outcome.delivered_meanwhile = audience.delivered();
         outcome.spoke = speaking.elapsed();
-        outcome.says = run.drain(self.request_timeout).await?;
+        outcome.says = run.drain(*request_timeout).await?;
         Ok(())
     }
 
     /// Waits until everybody has received what was said, and compares what they received with the log.
     async fn compare(&self, audience: Audience, head: u64, onlooker: &dyn Onlooker, outcome: &mut Outcome) {
-        let log = read_from(&self.target, &self.query(), head).await;
+        let log = self.log_from(head).await;
         let last = log.as_ref().ok().and_then(|log| log.last().copied()).unwrap_or(0);
         audience
             .wait_until("receiving the last events", self.settle_timeout, onlooker, |each| {
@@ -148,7 +115,7 @@ impl Fanout {
         let (receipts, latencies) = audience.dismiss();
         outcome.latencies = latencies;
         let whole = match log {
-            Ok(mut log) => read_from(&self.target, &self.query(), last.max(head)).await.map(|more| {
+            Ok(mut log) => self.log_from(last.max(head)).await.map(|more| {
                 log.extend(more);
                 log
             }),
@@ -162,6 +129,13 @@ impl Fanout {
                 accepted_but_not_logged: outcome.says.sequences.iter().filter(is_missing).count() as u64,
             }
         }));
+    }
+
+    /// The room's events behind this one.
+    async fn log_from(&self, cursor: u64) -> Result<Vec<u64>> {
+        let query = self.query();
+        let reading = read_from(&self.speech.target, &query, cursor);
+        tokio::time::timeout(self.settle_timeout, reading).await.context("the log cannot be read in time")?
     }
 
     /// Tenant and room, as they stand in queries.
@@ -178,16 +152,16 @@ impl Fanout {
 
     /// Where the log stands, of which only what comes now counts.
     async fn head(&self) -> Result<u64> {
-        let request = self.target.get(&format!("/v1/bootstrap?{}", self.query()));
-        let answered = tokio::time::timeout(self.request_timeout, async {
-            let mut connection = Connection::open(&self.target).await?;
+        let request = self.speech.target.get(&format!("/v1/bootstrap?{}", self.query()));
+        let answered = tokio::time::timeout(self.speech.request_timeout, async {
+            let mut connection = Connection::open(&self.speech.target).await?;
             connection.exchange(&request).await?;
             Ok::<_, ProtocolError>(connection)
         });
         let connection = answered.await.unwrap_or(Err(ProtocolError::TimedOut))?;
         let response = connection.response();
         let hint = match response.status {
-            401 if self.target.has_key() => ": the key in LOAD_API_KEY is not the server's",
+            401 if self.speech.target.has_key() => ": the key in LOAD_API_KEY is not the server's",
             401 => ": set LOAD_API_KEY",
             429 => ": its rate limit (API_RATE_LIMIT_PER_MIN) does not let this in",
             _ => "",

@@ -18,6 +18,7 @@ pub mod response;
 pub mod room_log;
 pub mod run;
 pub mod script;
+pub mod speech;
 pub mod sse;
 pub mod stopwatch;
 pub mod subscriber;

@@ -198,3 +198,62 @@ impl Kept {
         self.forgotten += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(room: &str) -> RoomKey {
+        (TenantId::standard(), RoomId::parse(room).unwrap())
+    }
+
+    fn happen(rooms: &Rooms, sequence: u64, room: &str) -> Event {
+        let json = format!(
+            r#"{{"sequence":{sequence},"eventId":"0196a000-0000-7000-8000-{sequence:012}","tenantId":"default","roomId":"{room}","actorId":"Nova","type":"agent_entered","timestamp":"2026-01-02T03:04:05.678Z","payload":{{}},"correlationId":null,"causationId":null}}"#
+        );
+        let event: Event = serde_json::from_str(&json).unwrap();
+        rooms.take(&event, Arc::new(StoredEvent::of(&event, json.into())));
+        event
+    }
+
+    fn is_known(rooms: &Rooms, room: &str) -> bool {
+        matches!(rooms.state(&key(room)), State::Known(..))
+    }
+
+    /// RULINGS M5: what was not of use for longest is forgotten, and known to be; names that clients invent are not kept.
+    #[test]
+    fn what_was_not_of_use_is_forgotten() {
+        let rooms = Rooms::new(3, 10);
+        assert!(is_known(&rooms, "invented") && rooms.kept.lock().rooms.is_empty());
+        for (sequence, room) in [(1, "a"), (2, "b"), (3, "c")] {
+            happen(&rooms, sequence, room);
+        }
+        assert!(is_known(&rooms, "a"));
+        happen(&rooms, 4, "d");
+        let known = ["a", "b", "c", "d", "invented"].map(|room| is_known(&rooms, room));
+        assert_eq!(known, [true, false, false, true, false]);
+    }
+
+    /// A room that is read again is not forgotten meanwhile, and has what happened in it since the reading began.
+    #[test]
+    fn a_reading_misses_nothing() {
+        let rooms = Rooms::new(2, 10);
+        let mut fold = RoomFold::new(key("a").0, key("a").1);
+        fold.apply(&happen(&rooms, 1, "a"));
+        for (sequence, room) in [(2, "b"), (3, "c"), (4, "d")] {
+            happen(&rooms, sequence, room);
+        }
+        assert!(!is_known(&rooms, "a"));
+        let reading = rooms.begin_reading(&key("a"));
+        fold.apply(&happen(&rooms, 5, "a"));
+        for (sequence, room) in [(6, "b"), (7, "c"), (8, "d"), (9, "a")] {
+            happen(&rooms, sequence, room);
+        }
+        assert!(rooms.adopt(&key("a"), fold, Sequence(5), Sequence(5)));
+        drop(reading);
+        let State::Known(state, last) = rooms.state(&key("a")) else { panic!("it is known now") };
+        let state = String::from_utf8(state.to_vec()).unwrap();
+        assert!(state.contains(r#""lastEventId":"0196a000-0000-7000-8000-000000000009""#), "{state}");
+        assert_eq!(last, Sequence(9));
+    }
+}

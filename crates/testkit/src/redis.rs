@@ -7,6 +7,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::{Ipv4Addr, TcpStream},
     process::{Child, Command, Stdio},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -20,7 +21,7 @@ use crate::port::steady_port;
 const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 /// Starts the server, and ends it when its input ends: however the test process ends, the server goes with it.
 const KEEPER: &str = r#"
-redis-server --bind 127.0.0.1 --port "$PORT" --dir "$DATA" --save '' --appendonly yes --appendfsync always \
+redis-server --bind 127.0.0.1 --port "$PORT" --dir "$DATA" --save '' --appendonly "$KEEPS" --appendfsync always \
     --daemonize no >>"$DATA/log" 2>&1 &
 server=$!
 until redis-cli -h 127.0.0.1 -p "$PORT" ping 2>/dev/null | grep -q PONG; do
@@ -40,6 +41,8 @@ wait
 pub struct Redis {
     port: u16,
     data: TempDir,
+    /// Whether what it was told is on its disk before it answers.
+    keeps: bool,
     running: Option<Running>,
 }
 
@@ -56,9 +59,19 @@ impl Redis {
     /// If Redis is not installed, or does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::started(true)
+    }
+
+    /// The server that all tests of this process share which do not care for it. It keeps nothing on disk.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Redis> = OnceLock::new();
+        SHARED.get_or_init(|| Self::started(false))
+    }
+
+    fn started(keeps: bool) -> Self {
         let port = steady_port();
         let data = tempfile::Builder::new().prefix("agentcafe-redis-").tempdir();
-        let mut redis = Self { port, data: data.expect("a temporary directory"), running: None };
+        let mut redis = Self { port, data: data.expect("a temporary directory"), keeps, running: None };
         redis.restart();
         redis
     }
@@ -89,6 +102,7 @@ impl Redis {
             .args(["-c", KEEPER])
             .env("PORT", self.port.to_string())
             .env("DATA", self.data.path())
+            .env("KEEPS", if self.keeps { "yes" } else { "no" })
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::client::Client;
-use crate::postgres::Postgres;
+use crate::{postgres::Postgres, redis::Redis};
 
 /// How long a server may take until it is ready.
 const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -74,7 +74,7 @@ pub fn store_under_test() -> &'static str {
     if std::env::var(STORE_VARIABLE).is_ok_and(|store| store == "postgres") { "postgres" } else { "sqlite" }
 }
 
-/// How many nodes a server has in this run that keeps its data in PostgreSQL.
+/// How many nodes a server has in this run that keeps its data in PostgreSQL; they share their limits through Redis.
 const NODES_VARIABLE: &str = "AGENTCAFE_TEST_NODES";
 
 fn nodes_under_test() -> usize {
@@ -176,6 +176,12 @@ impl Launch {
         if self.is_on_postgres {
             let url = Postgres::shared().database_for(self.directory());
             self.environment.entry("DATABASE_URL".to_owned()).or_insert(url);
+        }
+        if self.nodes > 1 {
+            // Their limits hold for all of them together.
+            let prefix = self.directory().display().to_string();
+            self.environment.entry("REDIS_URL".to_owned()).or_insert_with(|| Redis::shared().url());
+            self.environment.entry("INBOX_REDIS_PREFIX".to_owned()).or_insert(prefix);
         }
         // A port that is given is one node's.
         let has_free_port = self.environment.get("API_PORT").is_some_and(|port| port == "0");

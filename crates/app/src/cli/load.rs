@@ -53,6 +53,12 @@ pub(crate) struct Speech {
     /// The share of commands that may fail [default: $SLO_API_ERROR_RATE_MAX, or 0.01].
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) max_error_rate: Option<f64>,
+    /// Fail if more than one in a hundred commands (fanout: deliveries) takes longer, in milliseconds.
+    #[arg(long, value_name = "MS", value_parser = rate)]
+    pub(crate) max_p99_ms: Option<f64>,
+    /// Fail if fewer commands are accepted (fanout: deliveries made) a second.
+    #[arg(long, value_name = "PER SECOND", value_parser = rate)]
+    pub(crate) min_per_second: Option<f64>,
 }
 
 /// What `agentcafe load write` does.
@@ -70,12 +76,6 @@ pub(crate) struct WriteOptions {
     /// Actors that speak, each in one of the rooms.
     #[arg(long, value_name = "COUNT", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) actors: u64,
-    /// Fail if more than one in a hundred commands takes longer, in milliseconds.
-    #[arg(long, value_name = "MS", value_parser = rate)]
-    pub(crate) max_p99_ms: Option<f64>,
-    /// Fail if fewer commands a second are accepted.
-    #[arg(long, value_name = "PER SECOND", value_parser = rate)]
-    pub(crate) min_per_second: Option<f64>,
     #[command(flatten)]
     pub(crate) speech: Speech,
 }
@@ -98,12 +98,6 @@ pub(crate) struct FanoutOptions {
     /// How long it may take until all streams are ready, and until all have received the last event.
     #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) settle_timeout_ms: u64,
-    /// Fail if more than one in a hundred deliveries takes longer, in milliseconds.
-    #[arg(long, value_name = "MS", value_parser = rate)]
-    pub(crate) max_p99_ms: Option<f64>,
-    /// Fail if fewer deliveries a second are made.
-    #[arg(long, value_name = "PER SECOND", value_parser = rate)]
-    pub(crate) min_per_second: Option<f64>,
     #[command(flatten)]
     pub(crate) speech: Speech,
 }

@@ -1,4 +1,5 @@
 //! `agentcafe realtime`: what clients are told of a room, who may ask, and what operators see.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 use std::time::Duration;
 

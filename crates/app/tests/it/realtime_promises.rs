@@ -54,7 +54,10 @@ async fn listen(
     let (mut heard, mut cursor, mut visits) = (Vec::new(), 0, 0);
     while last.borrow().is_none_or(|last| cursor < last) {
         let mut connection = if over_socket {
-            Socket::open(address, &format!("/v1/ws?cursor={cursor}"), &[]).await.ok().map(Connection::Socket)
+            Socket::open(address, &format!("/v1/ws?cursor={cursor}"), &[])
+                .await
+                .ok()
+                .map(|socket| Connection::Socket(Box::new(socket)))
         } else {
             let request = Client::new(address).request(Method::GET, "/v1/stream");
             let stream = request.header("last-event-id", &cursor.to_string()).try_stream().await;
@@ -82,7 +85,7 @@ async fn listen(
 
 enum Connection {
     Stream(Box<agentcafe_testkit::EventStream>),
-    Socket(Socket),
+    Socket(Box<Socket>),
 }
 
 impl Connection {

@@ -5,11 +5,12 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{Fanout, FanoutObjectives};
+use super::Fanout;
 use crate::audience::Differences;
 use crate::latency::{Latencies, Summary};
 use crate::notes::{Notes, STREAMS};
 use crate::report::{Check, Generator, Kinds, Requests, Verdict, per_second, whole_ms};
+use crate::speech::Wishes;
 use crate::tally::{Failures, Tally};
 use crate::target::shown_path;
 use crate::write::Commands;
@@ -107,7 +108,7 @@ impl FanoutReport {
     pub(super) fn of(fanout: &Fanout, outcome: Outcome, generator: Generator) -> Self {
         let (ended, failures, first_failure) = &outcome.ended;
         let mut notes = Notes::default();
-        notes.explain("says", &outcome.says.failures, fanout.target.has_key());
+        notes.explain("says", &outcome.says.failures, fanout.speech.target.has_key());
         notes.explain(STREAMS, failures, fanout.stream_target.has_key());
         notes.explain_effort(generator);
         if let Some(Err(error)) = &outcome.comparison {
@@ -133,7 +134,7 @@ impl FanoutReport {
             subscribers_with_another_log: differences.map(|differences| differences.subscribers),
             accepted_but_not_logged: comparison.map(|comparison| comparison.accepted_but_not_logged),
         };
-        let gate = fanout.objectives.judge(fanout.subscribers, &write, &deliveries);
+        let gate = fanout.wishes.judge_deliveries(fanout.subscribers, &write, &deliveries);
         Self {
             config: FanoutConfig::of(fanout),
             write,
@@ -148,25 +149,25 @@ impl FanoutReport {
 impl FanoutConfig {
     fn of(fanout: &Fanout) -> Self {
         Self {
-            target_url: fanout.target.to_string(),
+            target_url: fanout.speech.target.to_string(),
             stream_url: fanout.stream_target.to_string(),
             stream_path: shown_path(&fanout.stream_path),
             tenant_id: fanout.tenant.clone(),
             room_id: fanout.room.clone(),
             subscribers: fanout.subscribers,
-            connections: fanout.connections,
-            rate: fanout.rate,
-            duration_ms: whole_ms(fanout.duration),
-            timeout_ms: whole_ms(fanout.request_timeout),
+            connections: fanout.speech.connections,
+            rate: fanout.speech.rate,
+            duration_ms: whole_ms(fanout.speech.duration),
+            timeout_ms: whole_ms(fanout.speech.request_timeout),
             settle_timeout_ms: whole_ms(fanout.settle_timeout),
         }
     }
 }
 
-impl FanoutObjectives {
-    /// Whether what was seen is good enough.
+impl Wishes {
+    /// Whether what was delivered is good enough.
     #[must_use]
-    pub fn judge(&self, subscribers: usize, write: &Commands, deliveries: &Deliveries) -> Verdict {
+    pub fn judge_deliveries(&self, subscribers: usize, write: &Commands, deliveries: &Deliveries) -> Verdict {
         let none = |name, count: Option<u64>| Check::at_most(name, count.map(|count| count as f64), 0.0);
         let requests = &write.requests;
         let error_rate = (requests.total > 0).then_some(requests.error_rate);
@@ -194,8 +195,7 @@ impl FanoutObjectives {
 mod tests {
     use super::*;
 
-    const OBJECTIVES: FanoutObjectives =
-        FanoutObjectives { error_rate_max: 0.01, p99_ms: Some(50.0), per_second: Some(900.0) };
+    const WISHES: Wishes = Wishes { error_rate_max: 0.01, p99_ms: Some(50.0), per_second: Some(900.0) };
 
     fn commands(completed: u64) -> Commands {
         let tally = Tally { completed, ..Tally::default() };
@@ -235,11 +235,11 @@ mod tests {
             (Deliveries { per_second: 899.0, ..sound() }, 10, &["deliveries_per_second"]),
         ];
         for (deliveries, said, failed) in cases {
-            let verdict = OBJECTIVES.judge(100, &commands(said), &deliveries);
+            let verdict = WISHES.judge_deliveries(100, &commands(said), &deliveries);
             assert_eq!(verdict.failed(), failed);
         }
-        let lenient = FanoutObjectives { p99_ms: None, per_second: None, ..OBJECTIVES };
+        let lenient = Wishes { p99_ms: None, per_second: None, ..WISHES };
         let slow = Deliveries { latencies: Summary::default(), per_second: 0.0, ..sound() };
-        assert!(lenient.judge(100, &commands(10), &slow).pass);
+        assert!(lenient.judge_deliveries(100, &commands(10), &slow).pass);
     }
 }
