@@ -27,6 +27,7 @@ mod records_model;
 #[path = "../suite/reopen.rs"]
 mod reopen;
 mod round_trips;
+mod schema;
 #[path = "../suite/sight.rs"]
 mod sight;
 #[path = "../suite/sight_rules.rs"]
