@@ -49,6 +49,12 @@ impl Errands {
     }
 }
 
+/// What all nodes call a key.
+fn name_of(key: Hash) -> i64 {
+    let [a, b, c, d, e, f, g, h, ..] = key;
+    i64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
 impl Engine {
     /// Submits a command that needs something from outside: gets it, and submits the command again with it. What has been
     /// begun is finished, also when the client does not wait for it.
@@ -62,6 +68,12 @@ impl Engine {
         let lock = envelope.request.as_ref().map(|request| self.errands.lock_of(request.key.identity));
         let _turn = match &lock {
             Some(lock) => Some(lock.lock().await),
+            None => None,
+        };
+        let unheld = |_| Failure::Unavailable("another node is at it");
+        // Copies may have come to other nodes, too.
+        let _alone = match &envelope.request {
+            Some(request) => Some(self.store.hold(name_of(request.key.identity)).await.map_err(unheld)?),
             None => None,
         };
         for _ in 0..MAX_ERRANDS {

@@ -4,6 +4,7 @@ pub(crate) mod clock;
 mod connection;
 mod database;
 mod events;
+pub(crate) mod exclusive;
 mod in_order;
 pub(crate) mod intake;
 mod keys;

@@ -19,7 +19,7 @@ use crate::{
     changes::Changes,
     envelope::{Answer, Envelope, Failure, TraceNote},
     event_query::{EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES},
-    postgres::{self, open::PostgresOptions, reads::PostgresReads},
+    postgres::{self, exclusive, open::PostgresOptions, reads::PostgresReads},
     shared_windows::SharedWindows,
     sqlite::{
         database::Database,
@@ -82,6 +82,9 @@ pub struct RecordPage<R> {
     /// Whether there may be more behind the last.
     pub may_go_on: bool,
 }
+
+/// A name that nobody else holds.
+pub struct Held(#[expect(dead_code, reason = "it is held, not looked at")] Option<exclusive::Held>);
 
 /// Who answers questions.
 enum Reads {
@@ -227,6 +230,18 @@ impl Store {
         match &self.reads {
             Reads::Sqlite(_) => Ok(()),
             Reads::Postgres(reads) => reads.catch_up().await,
+        }
+    }
+
+    /// Waits until nobody else on any node holds this name, and holds it until what is answered is dropped. On one node alone,
+    /// nobody asks the database.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be asked, or somebody holds it for too long.
+    pub async fn hold(&self, name: i64) -> Result<Held, ReadError> {
+        match &self.reads {
+            Reads::Sqlite(_) => Ok(Held(None)),
+            Reads::Postgres(reads) => reads.hold(name).await.map(|held| Held(Some(held))),
         }
     }
 

@@ -180,8 +180,9 @@ impl Launch {
         if self.nodes > 1 {
             // Their limits hold for all of them together.
             let prefix = self.directory().display().to_string();
-            self.environment.entry("REDIS_URL".to_owned()).or_insert_with(|| Redis::shared().url());
-            self.environment.entry("INBOX_REDIS_PREFIX".to_owned()).or_insert(prefix);
+            if !self.environment.contains_key("REDIS_URL") {
+                self = self.env("REDIS_URL", Redis::shared().url()).env("INBOX_REDIS_PREFIX", prefix);
+            }
         }
         // A port that is given is one node's.
         let has_free_port = self.environment.get("API_PORT").is_some_and(|port| port == "0");

@@ -168,7 +168,7 @@ async fn without_redis_a_node_has_limits_of_its_own() {
     let mut redis = Redis::start();
     redis.kill();
     let server = with(&redis).env("API_RATE_LIMIT_PER_MIN", 10).start().await;
-    let client = server.client();
+    let client = Client::new(server.address());
     let limits = async || client.get("/healthz").await.json["redis"]["limits"].clone();
     assert_eq!(limits().await, "own");
     let mut statuses = Vec::new();

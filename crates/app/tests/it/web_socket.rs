@@ -88,7 +88,7 @@ async fn a_socket_is_opened_as_a_stream_is() {
     assert_eq!(open("", &[]).await, Err(Some(401)));
     assert_eq!(open("apiKey=wrong", &[]).await, Err(Some(401)));
     assert_eq!(open("cursor=abc", &[("x-api-key", "secret")]).await, Err(Some(400)));
-    let inside = server.client().with_header("x-api-key", "secret");
+    let inside = Client::new(server.address()).with_header("x-api-key", "secret");
     let refused = inside.get(SOCKET).await;
     assert_eq!(refused.refusal(400, "ERR_VALIDATION")["field"], "upgrade");
     let first =

@@ -27,12 +27,14 @@ use crate::{
 /// The connections that read, and who keeps the tail up to date.
 pub(crate) struct PostgresReads {
     pub(super) pool: Pool,
+    /// Those that hold what only one node may have at a time.
+    pub(super) locks: Pool,
     pub(super) schema: Arc<Schema>,
     pub(super) filler: Filler,
 }
 
 /// The reason goes to the process's log.
-fn logged(error: Unreadable) -> ReadError {
+pub(super) fn logged(error: Unreadable) -> ReadError {
     tracing::error!(%error, "a read failed");
     ReadError
 }

@@ -31,6 +31,8 @@ use crate::{
 
 /// Connections for filling the tail: one for the listener, one for the writer, one for who reads.
 const FILLERS: usize = 3;
+/// Connections that hold names, one each: how many errands go on at once.
+const LOCKS: usize = 8;
 
 /// An open store.
 pub(crate) struct Started {
@@ -145,8 +147,8 @@ pub(crate) fn start(
                 on_turn,
             };
             let reading = address.pool("reads", pool_max);
-            let fillers = address.pool("follows", 1);
-            if tell.send(Ok((reading.clone(), fillers, schema, shared))).is_err() {
+            let (fillers, locks) = (address.pool("follows", 1), address.pool("holds", LOCKS));
+            if tell.send(Ok((reading.clone(), fillers, locks, schema, shared))).is_err() {
                 return;
             }
             let closed = Arc::new(Notify::new());
@@ -162,9 +164,9 @@ pub(crate) fn start(
     let writer = std::thread::Builder::new().name("writer".to_owned()).spawn(writing).map_err(unfit)?;
     let ended = |_| OpenError::Database("the writer ended before the store was open".to_owned());
     let opened = told.recv().map_err(ended)?;
-    let (pool, fillers, schema, shared) = opened?;
+    let (pool, fillers, locks, schema, shared) = opened?;
     let tail = Arc::clone(&shared.tail);
     let filler = Filler::new(fillers, Arc::clone(&schema), shared);
-    let reads = PostgresReads { pool, schema, filler };
+    let reads = PostgresReads { pool, locks, schema, filler };
     Ok(Started { tail, clock: shared_clock, reads, writer })
 }
