@@ -1,6 +1,12 @@
 //! What other nodes write: a notification says that there is something, and the log says what.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use agentcafe_domain::{
     event::{EventType, StoredEvent},
@@ -49,7 +55,10 @@ pub(super) struct Filler {
     pool: Pool,
     schema: Arc<Schema>,
     shared: Arc<Shared>,
-    filling: Arc<tokio::sync::Mutex<()>>,
+    /// How many fillings have begun.
+    begun: Arc<AtomicU64>,
+    /// The last of them that succeeded; held while one goes on.
+    done: Arc<tokio::sync::Mutex<u64>>,
 }
 
 /// What a node knows of the others.
@@ -61,7 +70,7 @@ pub(super) struct Shared {
 
 impl Filler {
     pub(super) fn new(pool: Pool, schema: Arc<Schema>, shared: Arc<Shared>) -> Self {
-        Self { pool, schema, shared, filling: Arc::default() }
+        Self { pool, schema, shared, begun: Arc::default(), done: Arc::default() }
     }
 
     /// Fills the tail up to the head of the log. What fails is logged, and tried again at the next occasion.
@@ -71,15 +80,23 @@ impl Filler {
         }
     }
 
-    /// The same.
+    /// The same. All who wait for their turn share the filling that begins next.
     ///
     /// # Errors
     /// The tail is as far as it came.
     pub(super) async fn try_fill(&self) -> Result<(), Unreadable> {
-        let _one_at_a_time = self.filling.lock().await;
+        let before = self.begun.load(Ordering::SeqCst);
+        let mut done = self.done.lock().await;
+        if *done > before {
+            // It has looked at the head after this was called.
+            return Ok(());
+        }
+        let this = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let connection = Connection::of(&self.pool, &self.schema).await?;
         let filled = connection.in_time(self.fill_from(&connection)).await;
-        connection.settle(filled)
+        connection.settle(filled)?;
+        *done = this;
+        Ok(())
     }
 
     async fn fill_from(&self, connection: &Connection) -> Result<(), Unreadable> {
