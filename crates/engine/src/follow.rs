@@ -29,7 +29,7 @@ impl Log for Store {
     }
 
     fn older(&self, query: EventQuery) -> Reading<'_> {
-        Box::pin(self.events(query))
+        Box::pin(self.older_events(query))
     }
 }
 

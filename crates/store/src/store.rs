@@ -252,12 +252,21 @@ impl Store {
     pub async fn events(&self, query: EventQuery) -> Result<EventPage, ReadError> {
         match self.tail.read(&query) {
             Some(page) => Ok(page),
-            None => match &self.reads {
-                Reads::Sqlite(readers) => {
-                    readers.read(move |connection| events::read(connection, &query)).await
-                }
-                Reads::Postgres(reads) => reads.events(&query).await,
-            },
+            None => self.older_events(query).await,
+        }
+    }
+
+    /// A page of the log from the database: no further than the tail, because who sees an event must have been told of all
+    /// changes before it ([`Store::changed`]), and what the tail does not have yet was perhaps only just committed.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn older_events(&self, mut query: EventQuery) -> Result<EventPage, ReadError> {
+        let beyond = self.tail.newest().next();
+        query.before = Some(query.before.map_or(beyond, |before| before.min(beyond)));
+        match &self.reads {
+            Reads::Sqlite(readers) => readers.read(move |connection| events::read(connection, &query)).await,
+            Reads::Postgres(reads) => reads.events(&query).await,
         }
     }
 

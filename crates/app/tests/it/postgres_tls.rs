@@ -81,10 +81,7 @@ async fn the_pool_is_bounded_and_gives_back() {
     assert!(reading.join_all().await.into_iter().all(|status| status == 200));
     assert!((1..=2).contains(&count("reads")), "{}", count("reads"));
     assert_eq!((count("writes"), count("listens")), (1, 1));
-    let closed = async || {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        (count("reads") == 0).then_some(())
-    };
+    let closed = async || (count("reads") == 0).then_some(());
     eventually("connections that nobody needs are closed", LOAD_DEADLINE, closed).await;
     assert_eq!(server.client().get("/v1/inbox?actorId=Nova").await.status, 200);
 }

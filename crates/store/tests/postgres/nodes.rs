@@ -47,6 +47,33 @@ async fn two_nodes_write_one_log() {
     nodes.into_iter().for_each(super::place::Opened::close);
 }
 
+/// The same for who reads the log behind what is in memory: nothing is read there that the node does not know of yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_reads_nothing_that_it_was_not_told_of() {
+    let place = Place::new();
+    let there = place.open();
+    there.store.submit(says(&actor("main", "Nova"), &["before"])).await.unwrap();
+    let here = place.open();
+    let mut changed = here.store.changed(Counter::TABLE);
+    for head in 2..=100 {
+        changed.mark_unchanged();
+        let both = does(|moment| {
+            count(moment)?;
+            append_note(moment, &actor("main", "Nova"), NOTE_TYPES[0], "hi", None)?;
+            reply(&())
+        });
+        there.store.submit(both).await.unwrap();
+        let all = EventQuery::after(EventFilter::default(), Sequence::START, 1_000);
+        assert!(here.store.tail().read(&all).is_none(), "the log begins before what is in memory");
+        let page = here.store.events(all.clone()).await.unwrap();
+        assert!(page.examined < Sequence(head) || changed.has_changed().unwrap(), "at {head}");
+        reaches(&here.store, Sequence(head)).await;
+        assert_eq!(here.store.events(all).await.unwrap().events.len() as u64, head);
+    }
+    here.close();
+    there.close();
+}
+
 /// Who sees an event has been told of what was written before it, by whichever node, with an event or without.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_is_told_before_it_sees_events_of_another() {
