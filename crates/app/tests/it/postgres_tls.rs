@@ -1,7 +1,5 @@
 //! TLS to PostgreSQL as the URL's `sslmode` says, and what the pool of connections keeps to.
 
-use std::time::Duration;
-
 use agentcafe_testkit::{Postgres, eventually};
 use tokio::task::JoinSet;
 
