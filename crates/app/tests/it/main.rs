@@ -73,6 +73,7 @@ mod read_gate;
 mod readme;
 mod realtime;
 mod realtime_promises;
+mod realtime_redis;
 mod replay;
 mod replaying;
 mod rooms;

@@ -9,13 +9,13 @@ use agentcafe_domain::{
     ids::{RoomId, TenantId},
 };
 use agentcafe_testkit::{
-    Client, EventStream, Frame, Launch, Method, Redis, Server, Silence, Value, eventually, json, steady_port,
+    Client, EventStream, Frame, Launch, Method, Server, Silence, Value, eventually, json, steady_port,
 };
 use tokio::task::JoinSet;
 
 use crate::{launch, log, socket::Socket};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A realtime service that follows this API.
 pub(crate) fn beside(api: &Server) -> Launch {
@@ -50,7 +50,7 @@ pub(crate) async fn level(realtime: &Server, api: &Client) {
 }
 
 /// What a client is told until `ready`: the snapshot, the gap if there is one, the events, and `ready`.
-async fn introduced(stream: &mut EventStream) -> (Value, Option<Value>, Vec<Value>, Value) {
+pub(crate) async fn introduced(stream: &mut EventStream) -> (Value, Option<Value>, Vec<Value>, Value) {
     let first = stream.next().await;
     assert_eq!((first.event.as_str(), first.id), ("snapshot", None));
     let (mut gap, mut events) = (None, Vec::new());
@@ -68,11 +68,11 @@ async fn introduced(stream: &mut EventStream) -> (Value, Option<Value>, Vec<Valu
     }
 }
 
-fn sequences(events: &[Value]) -> Vec<u64> {
+pub(crate) fn sequences(events: &[Value]) -> Vec<u64> {
     events.iter().filter_map(|event| event["sequence"].as_u64()).collect()
 }
 
-async fn of_room(api: &Client, query: &str) -> Vec<Value> {
+pub(crate) async fn of_room(api: &Client, query: &str) -> Vec<Value> {
     let page = api.get(&format!("/v1/events?limit=5000&{query}")).await;
     page.data()["events"].as_array().cloned().unwrap_or_default()
 }
@@ -413,67 +413,6 @@ async fn before_the_source_is_there() {
     assert_eq!((gap, events), (None, Vec::new()));
     first.restart().await;
     assert_eq!([resumed.next_event().await.id, resumed.next_event().await.id], [Some(5), Some(6)]);
-}
-
-/// CONTRACT 17 with Redis, RULINGS M2: what memory does not have is replayed from what the projector keeps, also while the
-/// API is away; without Redis, memory has to do.
-#[tokio::test]
-async fn rooms_are_replayed_from_redis() {
-    let port = steady_port();
-    let mut api = launch().env("API_PORT", port).start().await;
-    let client = api.client();
-    for number in 0..60 {
-        order(&client, "Nova", if number % 3 == 0 { "attic" } else { "main" }).await;
-    }
-    let mut redis = Redis::start();
-    let projector = launch()
-        .subcommand("projector")
-        .env("PROJECTOR_EVENT_SOURCE_URL", api.url())
-        .env("PROJECTOR_HEALTH_PORT", 0)
-        .env("REDIS_URL", redis.url())
-        .start()
-        .await;
-    let all = of_room(&client, "roomId=main").await;
-    let realtime =
-        beside(&api).env("REDIS_URL", redis.url()).env("REALTIME_ROOM_HISTORY_LIMIT", 4).start().await;
-    level(&realtime, &client).await;
-    eventually("everything is projected", DEADLINE, async || {
-        (projector.client().get("/healthz").await.json["cursor"].as_u64() >= Some(120)).then_some(())
-    })
-    .await;
-    assert_eq!(
-        realtime.client().get("/healthz").await.json["replayStore"],
-        json!({"enabled": true, "reason": null})
-    );
-    api.kill();
-    let (_, _, events, _) = introduced(&mut realtime.client().stream("/v1/stream?cursor=5").await).await;
-    let behind: Vec<Value> =
-        all.iter().filter(|event| event["sequence"].as_u64() > Some(5)).cloned().collect();
-    assert_eq!(events, behind, "read while the API is away");
-
-    let fresh = beside(&api).env("REDIS_URL", redis.url()).start_listening().await;
-    let (_, gap, events, ready) = introduced(&mut fresh.client().stream("/v1/stream?limit=6").await).await;
-    assert_eq!((sequences(&events), &ready["replayed"]), (sequences(&all[all.len() - 6..]), &json!(6)));
-    assert_eq!(
-        gap.unwrap()["toCursor"].as_u64(),
-        all[all.len() - 6]["sequence"].as_u64().map(|place| place - 1)
-    );
-    let mut stream = fresh.client().stream("/v1/stream?cursor=7").await;
-    let (snapshot, gap, events, _) = introduced(&mut stream).await;
-    assert_eq!(snapshot["state"]["actors"][0]["actorId"], "Nova");
-    let behind = sequences(&all).into_iter().filter(|sequence| *sequence > 7).collect::<Vec<_>>();
-    assert_eq!((gap, sequences(&events)), (None, behind));
-    api.restart().await;
-    order(&api.client(), "Kai", "main").await;
-    assert_eq!([stream.next_event().await.id, stream.next_event().await.id], [Some(121), Some(122)]);
-    redis.kill();
-    eventually("Redis is missed", DEADLINE, async || {
-        (realtime.client().get("/healthz").await.json["replayStore"]["enabled"] == false).then_some(())
-    })
-    .await;
-    level(&realtime, &api.client()).await;
-    let (_, _, events, _) = introduced(&mut realtime.client().stream("/v1/stream?cursor=5").await).await;
-    assert_eq!(events.len(), of_room(&api.client(), "roomId=main&cursor=5").await.len());
 }
 
 /// Inside `serve`, where it is asked for by its port: it follows the API that it is beside, with its token.
