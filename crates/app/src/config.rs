@@ -8,15 +8,15 @@ use std::{
 };
 
 use agentcafe_api::Settings;
-use agentcafe_dispatcher::outside::PaymentProvider;
+use agentcafe_dispatcher::external_client::PaymentProvider;
 use agentcafe_domain::{
     payment::PaymentMode,
     rules::{ModerationRules, Rules},
     secret::Secret,
 };
 use agentcafe_http::Token;
-use agentcafe_keyspace::Keys;
-use agentcafe_store::Place;
+use agentcafe_redis::Keys;
+use agentcafe_store::StoreLocation;
 use ipnet::IpNet;
 
 mod catalogue;
@@ -138,8 +138,8 @@ impl Environment {
 
     /// The store that is exported or imported into: the embedded database in this directory, if one is named, else the one
     /// that a server would have.
-    pub(crate) fn store(&self, directory: Option<PathBuf>) -> Result<Place, BadSetting> {
-        directory.map_or_else(|| place(self), |directory| Ok(Place::Directory(directory)))
+    pub(crate) fn store(&self, directory: Option<PathBuf>) -> Result<StoreLocation, BadSetting> {
+        directory.map_or_else(|| place(self), |directory| Ok(StoreLocation::Directory(directory)))
     }
 
     /// What the operator should be told about settings that are none.
@@ -169,7 +169,7 @@ pub(crate) struct Config {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
     /// Where the data is kept.
-    pub(crate) place: Place,
+    pub(crate) place: StoreLocation,
     /// The settings of the rules.
     pub(crate) rules: Rules,
     /// The settings of the API.
@@ -200,8 +200,8 @@ impl Config {
         let host: Option<IpAddr> = environment.parsed(&["API_HOST"], "it must be an IP address")?;
         let port =
             environment.parsed(&["API_PORT", "PORT"], "it must be a port, 0 to 65535")?.unwrap_or(3850);
-        let standard_host = if auth_token.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
-        let listen = SocketAddr::new(host.unwrap_or(standard_host.into()), port);
+        let default_host = if auth_token.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        let listen = SocketAddr::new(host.unwrap_or(default_host.into()), port);
         let mut warnings = environment.warnings();
         let rules = rules(environment)?;
         if rules.private_tables.payment == (PaymentMode::Webhook { configured: false }) {

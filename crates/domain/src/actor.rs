@@ -1,10 +1,10 @@
 //! Who acts, and where: the identity that almost every command and rule starts from.
 
 use crate::{
+    error::DomainError,
     fields::Fields,
     ids::{ActorId, RoomId, TenantId},
     record::Key,
-    refusal::Refusal,
 };
 
 /// An actor in a room of a tenant.
@@ -23,9 +23,9 @@ impl ActorInRoom {
     ///
     /// # Errors
     /// `ERR_MISSING_FIELD` for the actor, `ERR_VALIDATION` for an id that is not valid.
-    pub fn read(fields: &Fields) -> Result<Self, Refusal> {
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room_id: fields.room("roomId")?.unwrap_or_else(RoomId::main),
             actor_id: fields.required_actor("actorId")?,
         })
@@ -43,8 +43,8 @@ impl ActorInRoom {
 
     /// The refusal, saying who was refused.
     #[must_use]
-    pub fn describe(&self, refusal: Refusal) -> Refusal {
-        refusal
+    pub fn describe(&self, error: DomainError) -> DomainError {
+        error
             .with("tenantId", self.tenant_id.as_str())
             .with("roomId", self.room_id.as_str())
             .with("actorId", self.actor_id.as_str())

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    command::{Halt, Moment},
+    command::{CommandContext, CommandError},
     ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
     record::{Cell, Key, Record, Table},
     time::Timestamp,
@@ -15,7 +15,7 @@ use crate::{
 /// What came of an operator's action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum AuditVerdict {
     /// It took effect.
     Applied,
     /// The operator was not allowed to.
@@ -49,7 +49,7 @@ pub struct AuditEntry {
     /// The request it came with.
     pub request_id: Option<String>,
     /// Whether it took effect.
-    pub outcome: Verdict,
+    pub outcome: AuditVerdict,
     /// The event that tells of it.
     pub event_id: Option<Uuid>,
     /// When.
@@ -79,7 +79,7 @@ impl Record for AuditEntry {
 }
 
 /// What an entry says beside what the moment knows.
-pub struct Deed<'a> {
+pub struct AuditInput<'a> {
     /// The tenant.
     pub tenant_id: &'a TenantId,
     /// The room.
@@ -99,28 +99,28 @@ pub struct Deed<'a> {
 /// Goes on if a check let the operator pass; else the trail says that it was denied.
 ///
 /// # Errors
-/// [`Halt::Denied`] instead of [`Halt::Refused`]: the entry stays.
+/// [`CommandError::DeniedAudited`] instead of [`CommandError::Refused`]: the entry stays.
 pub fn unless_denied(
-    moment: &mut Moment<'_>,
-    checked: Result<(), Halt>,
-    deed: &Deed<'_>,
-) -> Result<(), Halt> {
-    let Err(Halt::Refused(refusal)) = checked else { return checked };
-    enter(moment, deed, Verdict::Denied, None);
-    Err(Halt::Denied(refusal))
+    ctx: &mut CommandContext<'_>,
+    checked: Result<(), CommandError>,
+    deed: &AuditInput<'_>,
+) -> Result<(), CommandError> {
+    let Err(CommandError::Refused(error)) = checked else { return checked };
+    enter(ctx, deed, AuditVerdict::Denied, None);
+    Err(CommandError::DeniedAudited(error))
 }
 
 /// Adds an entry to the trail.
 pub fn enter(
-    moment: &mut Moment<'_>,
-    deed: &Deed<'_>,
-    outcome: Verdict,
+    ctx: &mut CommandContext<'_>,
+    deed: &AuditInput<'_>,
+    outcome: AuditVerdict,
     event_id: Option<Uuid>,
 ) -> AuditEntry {
-    let audit_seq = moment.effects.heads.audit.next();
-    moment.effects.heads.audit = audit_seq;
+    let audit_seq = ctx.effects.heads.audit.next();
+    ctx.effects.heads.audit = audit_seq;
     let entry = AuditEntry {
-        id: moment.fresh_id(),
+        id: ctx.fresh_id(),
         audit_seq,
         tenant_id: deed.tenant_id.clone(),
         room_id: deed.room_id.clone(),
@@ -129,12 +129,12 @@ pub fn enter(
         target_actor_id: deed.target_actor_id.cloned(),
         reason: deed.reason.map(str::to_owned),
         metadata: deed.metadata.clone(),
-        correlation_id: Some(moment.correlation_id.clone()),
-        request_id: moment.request.map(|request| request.id.to_owned()),
+        correlation_id: Some(ctx.correlation_id.clone()),
+        request_id: ctx.request.map(|request| request.id.to_owned()),
         outcome,
         event_id,
-        created_at: moment.now,
+        created_at: ctx.now,
     };
-    moment.put(&entry);
+    ctx.put(&entry);
     entry
 }

@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use crate::{
     actor::ActorInRoom,
-    errand::{Errand, Outcome},
-    event::{EmittedEvent, Payload, Place, Reacted, StoredEvent, payload::Reaction},
+    error::DomainError,
+    event::{EmittedEvent, EventHeader, Payload, StoredEvent, WithReaction, payload::ReactionRef},
+    external_call::{CallResult, ExternalCall},
     idempotency::Hash,
     ids::{CorrelationId, Sequence},
     inbox::{self, InboxItem},
-    moderation::{Action, Allowed, Windows},
-    record::{Find, Key, Query, Record, StoredRecord, Table, Unreadable},
-    refusal::Refusal,
+    moderation::{Allowed, ModeratedAction, RateWindows},
+    record::{CorruptRecord, Key, Query, Record, RecordQuery, StoredRecord, Table},
     rules::Rules,
     time::Timestamp,
     trace::{Step, StepCode},
@@ -25,7 +25,7 @@ use crate::{
 /// that what the turn writes meanwhile seldom makes it ask again.
 const SPARE_RECORDS: usize = 1_024;
 
-/// A mutation. Deciding it is pure: all that it reads, and all that it does, goes through the [`Moment`].
+/// A mutation. Deciding it is pure: all that it reads, and all that it does, goes through the [`CommandContext`].
 pub trait Command: Send + Sync {
     /// What it will surely read, so that a turn can load this for all its commands at once.
     fn reads(&self) -> Vec<Query>;
@@ -38,34 +38,34 @@ pub trait Command: Send + Sync {
     /// Decides, from the beginning each time it is asked.
     ///
     /// # Errors
-    /// [`Halt::Refused`] is the answer; [`Halt::Needs`] asks for one more record and to be asked again.
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt>;
+    /// [`CommandError::Refused`] is the answer; [`CommandError::Load`] asks for one more record and to be asked again.
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError>;
 }
 
 /// Why a command was not done.
 #[derive(Debug)]
-pub enum Halt {
+pub enum CommandError {
     /// A rule said no.
-    Refused(Box<Refusal>),
+    Refused(Box<DomainError>),
     /// A rule said no, and what the command wrote of that stays: an entry of the audit trail.
-    Denied(Box<Refusal>),
+    DeniedAudited(Box<DomainError>),
     /// Something must be done outside first; then it is asked again.
-    Outside(Box<Errand>),
+    External(Box<ExternalCall>),
     /// It must read this first.
-    Needs(Query),
+    Load(Query),
     /// The store holds something that cannot be read.
-    Damaged(Unreadable),
+    Corrupt(CorruptRecord),
 }
 
-impl From<Refusal> for Halt {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(Box::new(refusal))
+impl From<DomainError> for CommandError {
+    fn from(error: DomainError) -> Self {
+        Self::Refused(Box::new(error))
     }
 }
 
-impl From<Unreadable> for Halt {
-    fn from(unreadable: Unreadable) -> Self {
-        Self::Damaged(unreadable)
+impl From<CorruptRecord> for CommandError {
+    fn from(corrupt: CorruptRecord) -> Self {
+        Self::Corrupt(corrupt)
     }
 }
 
@@ -122,9 +122,9 @@ pub trait IdSource: Send {
 
 /// What has been written, by key, on top of what a store holds. `None` stands for deleted.
 #[derive(Debug, Default)]
-pub struct Written(HashMap<&'static str, (&'static Table, HashMap<Key, Option<StoredRecord>>)>);
+pub struct WriteSet(HashMap<&'static str, (&'static Table, HashMap<Key, Option<StoredRecord>>)>);
 
-impl Written {
+impl WriteSet {
     /// Writes or deletes a record.
     pub fn set(&mut self, table: &'static Table, key: Key, record: Option<StoredRecord>) {
         self.0.entry(table.name).or_insert_with(|| (table, HashMap::new())).1.insert(key, record);
@@ -152,7 +152,7 @@ impl Written {
     }
 
     /// Puts what was written into the answer of a `find`, whatever its limit.
-    fn merge(&self, find: &Find, found: &mut Vec<StoredRecord>) {
+    fn merge(&self, find: &RecordQuery, found: &mut Vec<StoredRecord>) {
         let Some((_, records)) = self.0.get(find.table.name) else { return };
         found.retain(|record| !records.contains_key(&record.key));
         found.extend(records.values().flatten().filter(|record| find.matches(record)).cloned());
@@ -180,13 +180,13 @@ pub struct Effects {
     /// The events, in order.
     pub events: Vec<StoredEvent>,
     /// The records.
-    pub written: Written,
+    pub written: WriteSet,
     /// The trace's steps.
     pub steps: Vec<Step>,
     /// The action that moderation allowed.
     pub allowed: Option<Allowed>,
     /// The reaction that is under way: every event that it makes says so, so that no other takes it for the actor's own doing.
-    pub reaction: Option<Reaction>,
+    pub reaction: Option<ReactionRef>,
     /// The numbers given so far.
     pub heads: Heads,
     /// How long each acknowledged inbox item had waited, in milliseconds.
@@ -198,7 +198,7 @@ impl Effects {
     pub fn none(heads: Heads) -> Self {
         Self {
             events: Vec::new(),
-            written: Written::default(),
+            written: WriteSet::default(),
             steps: Vec::new(),
             allowed: None,
             reaction: None,
@@ -218,7 +218,7 @@ pub struct RequestSeen<'t> {
 }
 
 /// What a turn gives to every command it decides.
-pub struct Moment<'t> {
+pub struct CommandContext<'t> {
     /// When the turn began.
     pub now: Timestamp,
     /// The settings.
@@ -228,25 +228,25 @@ pub struct Moment<'t> {
     /// The request; none for background work.
     pub request: Option<RequestSeen<'t>>,
     /// What came of the errand that the command asked for.
-    pub outcome: Option<&'t Outcome>,
+    pub outcome: Option<&'t CallResult>,
     /// What the store answered.
     pub loaded: &'t Loaded,
     /// What the turn's earlier commands wrote.
-    pub written: &'t Written,
+    pub written: &'t WriteSet,
     /// Where ids come from.
     pub ids: &'t mut dyn IdSource,
     /// The recent past of all actors.
-    pub windows: &'t mut Windows,
+    pub windows: &'t mut RateWindows,
     /// What this command has done so far.
     pub effects: Effects,
 }
 
-impl Moment<'_> {
+impl CommandContext<'_> {
     /// The record with this key, as all earlier commands left it.
     ///
     /// # Errors
-    /// [`Halt::Needs`] if it was not loaded.
-    pub fn get<R: Record>(&self, key: Key) -> Result<Option<R>, Halt> {
+    /// [`CommandError::Load`] if it was not loaded.
+    pub fn get<R: Record>(&self, key: Key) -> Result<Option<R>, CommandError> {
         let own = self.effects.written.get(R::TABLE, &key);
         if let Some(record) = own.or_else(|| self.written.get(R::TABLE, &key)) {
             return Ok(record.as_ref().map(StoredRecord::read).transpose()?);
@@ -254,23 +254,23 @@ impl Moment<'_> {
         let query = Query::One(R::TABLE, key);
         match self.loaded.get(&query) {
             Some(found) => Ok(found.first().map(StoredRecord::read).transpose()?),
-            None => Err(Halt::Needs(query)),
+            None => Err(CommandError::Load(query)),
         }
     }
 
     /// The records that `find` selects, as all earlier commands left them.
     ///
     /// # Errors
-    /// [`Halt::Needs`] if they were not loaded.
-    pub fn find<R: Record>(&self, find: Find) -> Result<Vec<R>, Halt> {
+    /// [`CommandError::Load`] if they were not loaded.
+    pub fn find<R: Record>(&self, find: RecordQuery) -> Result<Vec<R>, CommandError> {
         let written = self.written.count(find.table) + self.effects.written.count(find.table);
         let mut query = Query::Many(find.clone());
-        let mut loaded = self.loaded.get(&query).ok_or_else(|| Halt::Needs(query.clone()))?;
+        let mut loaded = self.loaded.get(&query).ok_or_else(|| CommandError::Load(query.clone()))?;
         if written > 0 && loaded.len() >= find.limit {
             // What was written may take records out of a list that was cut at its limit: others behind them move up.
             let limit = find.limit + written.next_multiple_of(SPARE_RECORDS);
-            query = Query::Many(Find { limit, ..find.clone() });
-            loaded = self.loaded.get(&query).ok_or_else(|| Halt::Needs(query.clone()))?;
+            query = Query::Many(RecordQuery { limit, ..find.clone() });
+            loaded = self.loaded.get(&query).ok_or_else(|| CommandError::Load(query.clone()))?;
         }
         let mut found = loaded.clone();
         self.written.merge(&find, &mut found);
@@ -298,16 +298,16 @@ impl Moment<'_> {
     /// Appends an event by `actor`, caused by the event `cause`, and puts what it says into the inboxes it reaches.
     ///
     /// # Errors
-    /// [`Halt::Needs`] for an inbox's counter that was not loaded.
+    /// [`CommandError::Load`] for an inbox's counter that was not loaded.
     pub fn append<P: Payload>(
         &mut self,
         actor: &ActorInRoom,
         payload: &P,
         cause: Option<&str>,
-    ) -> Result<EmittedEvent, Halt> {
+    ) -> Result<EmittedEvent, CommandError> {
         let sequence = self.effects.heads.sequence.next();
         let event_id = self.fresh_id();
-        let place = Place {
+        let place = EventHeader {
             sequence,
             event_id,
             tenant: &actor.tenant_id,
@@ -318,7 +318,7 @@ impl Moment<'_> {
             cause,
         };
         let event = match &self.effects.reaction {
-            Some(reaction) => StoredEvent::render(&place, &Reacted { payload, reaction }),
+            Some(reaction) => StoredEvent::render(&place, &WithReaction { payload, reaction }),
             None => StoredEvent::render(&place, payload),
         };
         self.effects.heads.sequence = sequence;
@@ -347,7 +347,11 @@ impl Moment<'_> {
     ///
     /// # Errors
     /// `ERR_MODERATION_BLOCKED`.
-    pub fn moderate(&mut self, actor: &ActorInRoom, action: &Action<'_>) -> Result<(), Halt> {
+    pub fn moderate(
+        &mut self,
+        actor: &ActorInRoom,
+        action: &ModeratedAction<'_>,
+    ) -> Result<(), CommandError> {
         let allowed = self.windows.check(actor, action, self.now, &self.rules.moderation)?;
         self.effects.allowed = Some(allowed);
         Ok(())

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
-    inbox::Notice,
+    inbox::InboxNotice,
     time::Timestamp,
 };
 
@@ -83,27 +83,27 @@ pub trait Payload: Serialize {
     }
 
     /// Whose inboxes the event reaches.
-    fn notices(&self) -> Vec<Notice> {
+    fn notices(&self) -> Vec<InboxNotice> {
         Vec::new()
     }
 }
 
 /// The payload of an event that a reaction made: whatever it says, and which reaction it was.
 #[derive(Serialize)]
-pub(crate) struct Reacted<'a, P> {
+pub(crate) struct WithReaction<'a, P> {
     #[serde(flatten)]
     pub(crate) payload: &'a P,
-    pub(crate) reaction: &'a payload::Reaction,
+    pub(crate) reaction: &'a payload::ReactionRef,
 }
 
-impl<P: Payload> Payload for Reacted<'_, P> {
+impl<P: Payload> Payload for WithReaction<'_, P> {
     const TYPE: EventType = P::TYPE;
 
     fn mentioned(&self) -> Option<&ActorId> {
         self.payload.mentioned()
     }
 
-    fn notices(&self) -> Vec<Notice> {
+    fn notices(&self) -> Vec<InboxNotice> {
         self.payload.notices()
     }
 }
@@ -176,7 +176,7 @@ pub struct StoredEvent {
 }
 
 /// Where an event stands: all that is known of it before it is rendered.
-pub(crate) struct Place<'a> {
+pub(crate) struct EventHeader<'a> {
     pub(crate) sequence: Sequence,
     pub(crate) event_id: uuid::Uuid,
     pub(crate) tenant: &'a TenantId,
@@ -218,7 +218,7 @@ impl StoredEvent {
         }
     }
 
-    pub(crate) fn render<P: Payload>(place: &Place<'_>, payload: &P) -> Self {
+    pub(crate) fn render<P: Payload>(place: &EventHeader<'_>, payload: &P) -> Self {
         let rendering = Rendering {
             sequence: place.sequence,
             event_id: place.event_id,

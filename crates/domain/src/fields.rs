@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
+    error::{Code, DomainError},
     ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RoomId, Sequence, TenantId},
-    refusal::{Code, Refusal},
     time::Timestamp,
 };
 
@@ -112,13 +112,13 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_MISSING_FIELD {field}`, also for another type.
-    pub fn required_text(&self, name: &'static str) -> Result<String, Refusal> {
+    pub fn required_text(&self, name: &'static str) -> Result<String, DomainError> {
         if self.note(name, true, || json!({ "type": "string", "minLength": 1 })) {
             return Ok("example".to_owned());
         }
         match self.sent(name) {
             Some(Value::String(text)) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
-            _ => Err(Refusal::missing(name)),
+            _ => Err(DomainError::missing(name)),
         }
     }
 
@@ -126,10 +126,10 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_MISSING_FIELD {field}` when missing or blank, `ERR_VALIDATION {field}` for another type.
-    pub fn required_string(&self, name: &'static str) -> Result<String, Refusal> {
+    pub fn required_string(&self, name: &'static str) -> Result<String, DomainError> {
         match self.sent(name) {
             None | Some(Value::String(_)) => self.required_text(name),
-            Some(_) => Err(Refusal::invalid(name, format!("{name} must be a string"))),
+            Some(_) => Err(DomainError::invalid(name, format!("{name} must be a string"))),
         }
     }
 
@@ -137,14 +137,14 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for another type.
-    pub fn text(&self, name: &'static str) -> Result<Option<String>, Refusal> {
+    pub fn text(&self, name: &'static str) -> Result<Option<String>, DomainError> {
         if self.note(name, false, || json!({ "type": ["string", "null"] })) {
             return Ok(None);
         }
         match self.sent(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(Refusal::invalid(name, format!("{name} must be a string"))),
+            Some(_) => Err(DomainError::invalid(name, format!("{name} must be a string"))),
         }
     }
 
@@ -152,7 +152,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for another type.
-    pub fn trimmed_text(&self, name: &'static str) -> Result<Option<String>, Refusal> {
+    pub fn trimmed_text(&self, name: &'static str) -> Result<Option<String>, DomainError> {
         let text = self.text(name)?.map(|text| text.trim().to_owned());
         Ok(text.filter(|text| !text.is_empty()))
     }
@@ -161,13 +161,13 @@ impl Fields {
         &self,
         name: &'static str,
         parse: fn(&str) -> Result<T, InvalidId>,
-    ) -> Result<Option<T>, Refusal> {
+    ) -> Result<Option<T>, DomainError> {
         if self.note(name, false, || json!({ "type": ["string", "null"], "maxLength": MAX_ID_CHARS })) {
             return Ok(None);
         }
         match self.trimmed_text(name)? {
             None => Ok(None),
-            Some(text) => parse(&text).map(Some).map_err(|why| Refusal::invalid(name, why.to_string())),
+            Some(text) => parse(&text).map(Some).map_err(|why| DomainError::invalid(name, why.to_string())),
         }
     }
 
@@ -175,7 +175,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_MISSING_FIELD {field}` when missing, blank or of another type; `ERR_VALIDATION {field}` when not a valid id.
-    pub fn required_actor(&self, name: &'static str) -> Result<ActorId, Refusal> {
+    pub fn required_actor(&self, name: &'static str) -> Result<ActorId, DomainError> {
         self.required_id(name, ActorId::parse)
     }
 
@@ -183,17 +183,17 @@ impl Fields {
         &self,
         name: &'static str,
         parse: fn(&str) -> Result<T, InvalidId>,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, DomainError> {
         let schema = || json!({ "type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS });
         let text = if self.note(name, true, schema) { "Nova".to_owned() } else { self.required_text(name)? };
-        parse(&text).map_err(|why| Refusal::invalid(name, why.to_string()))
+        parse(&text).map_err(|why| DomainError::invalid(name, why.to_string()))
     }
 
     /// A room that must be named.
     ///
     /// # Errors
     /// As [`Fields::required_actor`].
-    pub fn required_room(&self, name: &'static str) -> Result<RoomId, Refusal> {
+    pub fn required_room(&self, name: &'static str) -> Result<RoomId, DomainError> {
         self.required_id(name, RoomId::parse)
     }
 
@@ -201,7 +201,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` when not a valid id.
-    pub fn actor(&self, name: &'static str) -> Result<Option<ActorId>, Refusal> {
+    pub fn actor(&self, name: &'static str) -> Result<Option<ActorId>, DomainError> {
         self.optional_id(name, ActorId::parse)
     }
 
@@ -209,7 +209,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` when not a valid id.
-    pub fn room(&self, name: &'static str) -> Result<Option<RoomId>, Refusal> {
+    pub fn room(&self, name: &'static str) -> Result<Option<RoomId>, DomainError> {
         self.optional_id(name, RoomId::parse)
     }
 
@@ -217,7 +217,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` when not a valid id.
-    pub fn tenant(&self, name: &'static str) -> Result<Option<TenantId>, Refusal> {
+    pub fn tenant(&self, name: &'static str) -> Result<Option<TenantId>, DomainError> {
         self.optional_id(name, TenantId::parse)
     }
 
@@ -225,7 +225,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` when not a valid id.
-    pub fn correlation(&self, name: &'static str) -> Result<Option<CorrelationId>, Refusal> {
+    pub fn correlation(&self, name: &'static str) -> Result<Option<CorrelationId>, DomainError> {
         self.optional_id(name, CorrelationId::parse)
     }
 
@@ -233,43 +233,43 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for another type.
-    pub fn object(&self, name: &'static str) -> Result<Option<Map<String, Value>>, Refusal> {
+    pub fn object(&self, name: &'static str) -> Result<Option<Map<String, Value>>, DomainError> {
         if self.note(name, false, || json!({ "type": ["object", "null"] })) {
             return Ok(None);
         }
         match self.sent(name) {
             None => Ok(None),
             Some(Value::Object(object)) => Ok(Some(object)),
-            Some(_) => Err(Refusal::invalid(name, format!("{name} must be an object"))),
+            Some(_) => Err(DomainError::invalid(name, format!("{name} must be an object"))),
         }
     }
 
-    /// A list of texts: each trimmed, blanks dropped, the first of equals kept; at most `most` of them.
+    /// A list of texts: each trimmed, blanks dropped, the first of equals kept; at most `max` of them.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for another type or another type of member; `ERR_OUT_OF_BOUNDS {field, max, value}`.
-    pub fn texts(&self, name: &'static str, most: usize) -> Result<Option<Vec<String>>, Refusal> {
-        let schema = || json!({ "type": ["array", "null"], "items": { "type": "string" }, "maxItems": most });
+    pub fn texts(&self, name: &'static str, max: usize) -> Result<Option<Vec<String>>, DomainError> {
+        let schema = || json!({ "type": ["array", "null"], "items": { "type": "string" }, "maxItems": max });
         if self.note(name, false, schema) {
             return Ok(None);
         }
         let members = match self.sent(name) {
             None => return Ok(None),
             Some(Value::Array(members)) => members,
-            Some(_) => return Err(Refusal::invalid(name, format!("{name} must be an array of strings"))),
+            Some(_) => return Err(DomainError::invalid(name, format!("{name} must be an array of strings"))),
         };
         let mut texts: Vec<String> = Vec::new();
-        for member in members.iter().take(most.saturating_mul(4)) {
+        for member in members.iter().take(max.saturating_mul(4)) {
             let Value::String(text) = member else {
-                return Err(Refusal::invalid(name, format!("{name} must be an array of strings")));
+                return Err(DomainError::invalid(name, format!("{name} must be an array of strings")));
             };
             let text = text.trim();
             if !text.is_empty() && !texts.iter().any(|known| known == text) {
                 texts.push(text.to_owned());
             }
         }
-        if texts.len() > most || members.len() > most.saturating_mul(4) {
-            return Err(too_many(name, most, members.len()));
+        if texts.len() > max || members.len() > max.saturating_mul(4) {
+            return Err(too_many(name, max, members.len()));
         }
         Ok(Some(texts))
     }
@@ -278,7 +278,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for anything but a boolean in a body.
-    pub fn flag(&self, name: &'static str) -> Result<Option<bool>, Refusal> {
+    pub fn flag(&self, name: &'static str) -> Result<Option<bool>, DomainError> {
         if self.note(name, false, || json!({ "type": ["boolean", "null"] })) {
             return Ok(None);
         }
@@ -290,7 +290,7 @@ impl Fields {
                 _ => None,
             }),
             (_, Some(Value::Bool(flag))) => Ok(Some(flag)),
-            (_, Some(_)) => Err(Refusal::invalid(name, format!("{name} must be true or false"))),
+            (_, Some(_)) => Err(DomainError::invalid(name, format!("{name} must be true or false"))),
         }
     }
 
@@ -314,7 +314,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}`.
-    pub fn timestamp(&self, name: &'static str) -> Result<Option<Timestamp>, Refusal> {
+    pub fn timestamp(&self, name: &'static str) -> Result<Option<Timestamp>, DomainError> {
         if self.note(name, false, || json!({ "type": ["string", "null"], "format": "date-time" })) {
             return Ok(None);
         }
@@ -322,34 +322,32 @@ impl Fields {
             None => Ok(None),
             Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
             Some(Value::String(text)) if let Some(at) = Timestamp::parse(&text) => Ok(Some(at)),
-            Some(other) => {
-                Err(Refusal::invalid(name, format!("{name} must be an RFC 3339 date-time"))
-                    .with("value", other))
-            }
+            Some(other) => Err(DomainError::invalid(name, format!("{name} must be an RFC 3339 date-time"))
+                .with("value", other)),
         }
     }
 
-    /// A list of at most `most` UUIDs; missing counts as empty.
+    /// A list of at most `max` UUIDs; missing counts as empty.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}` for a member that is none, `ERR_OUT_OF_BOUNDS {field, max, value}` for too many.
-    pub fn uuids(&self, name: &'static str, most: usize) -> Result<Vec<Uuid>, Refusal> {
-        let schema = || json!({ "type": ["array", "null"], "items": { "type": "string", "format": "uuid" }, "maxItems": most });
+    pub fn uuids(&self, name: &'static str, max: usize) -> Result<Vec<Uuid>, DomainError> {
+        let schema = || json!({ "type": ["array", "null"], "items": { "type": "string", "format": "uuid" }, "maxItems": max });
         if self.note(name, false, schema) {
             return Ok(Vec::new());
         }
         let members = match self.sent(name) {
             None => return Ok(Vec::new()),
             Some(Value::Array(members)) => members,
-            Some(_) => return Err(Refusal::invalid(name, format!("{name} must be an array of UUIDs"))),
+            Some(_) => return Err(DomainError::invalid(name, format!("{name} must be an array of UUIDs"))),
         };
-        if members.len() > most {
-            return Err(too_many(name, most, members.len()));
+        if members.len() > max {
+            return Err(too_many(name, max, members.len()));
         }
         let parse = |member: Value| {
             let id = member.as_str().and_then(|text| Uuid::parse_str(text.trim()).ok());
             id.ok_or_else(|| {
-                Refusal::invalid(name, format!("{name} must be an array of UUIDs")).with("value", member)
+                DomainError::invalid(name, format!("{name} must be an array of UUIDs")).with("value", member)
             })
         };
         members.into_iter().map(parse).collect()
@@ -369,17 +367,17 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for another type.
-    pub fn nested_or_self(&self, name: &'static str) -> Result<Option<Self>, Refusal> {
+    pub fn nested_or_self(&self, name: &'static str) -> Result<Option<Self>, DomainError> {
         let nested = self.object(name)?;
         if self.is_describing() { Ok(None) } else { Ok(nested.map(Self::of_body)) }
     }
 }
 
-fn too_many(name: &str, most: usize, sent: usize) -> Refusal {
-    Refusal::new(Code::OutOfBounds)
-        .saying(format!("{name} has at most {most} members"))
+fn too_many(name: &str, max: usize, sent: usize) -> DomainError {
+    DomainError::new(Code::OutOfBounds)
+        .saying(format!("{name} has at most {max} members"))
         .with("field", name)
-        .with("max", most)
+        .with("max", max)
         .with("value", sent)
 }
 

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    command::{Command, Halt, Moment, Reply, Success},
+    command::{Command, CommandContext, CommandError, Reply, Success},
     ids::Sequence,
     record::{Cell, Key, Query, Record, Table},
-    tables::Settling,
+    tables::Portable,
     time::Timestamp,
 };
 
@@ -42,8 +42,8 @@ impl Record for FollowerCursor {
     }
 }
 
-impl Settling for FollowerCursor {
-    fn settle(&mut self, head: Sequence) {
+impl Portable for FollowerCursor {
+    fn adapt(&mut self, head: Sequence) {
         self.cursor = head;
     }
 }
@@ -61,11 +61,11 @@ impl Command for KeepCursor {
         vec![Query::one::<FollowerCursor>(FollowerCursor::key_of(self.name))]
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let kept: Option<FollowerCursor> = moment.get(FollowerCursor::key_of(self.name))?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let kept: Option<FollowerCursor> = ctx.get(FollowerCursor::key_of(self.name))?;
         if kept.is_none_or(|kept| kept.cursor < self.cursor) {
-            let updated_at = moment.now;
-            moment.put(&FollowerCursor { name: self.name.to_owned(), cursor: self.cursor, updated_at });
+            let updated_at = ctx.now;
+            ctx.put(&FollowerCursor { name: self.name.to_owned(), cursor: self.cursor, updated_at });
         }
         Ok(Reply::new(Success::Ok, &self.cursor))
     }

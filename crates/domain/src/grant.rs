@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     actor::ActorInRoom,
-    audit::{self, AuditEntry, Deed, Verdict},
-    command::{Command, Halt, Moment, Reply, Success},
+    audit::{self, AuditEntry, AuditInput, AuditVerdict},
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::{Code, DomainError},
     fields::Fields,
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     policy::{self, Capability, Permission},
-    record::{Find, Query},
-    refusal::{Code, Refusal},
+    record::{Query, RecordQuery},
     rules::PermissionsMode,
     time::Timestamp,
 };
@@ -78,7 +78,7 @@ pub struct Grant {
     actor: ActorInRoom,
     operator: Option<ActorId>,
     /// What the body sets, or why it is refused once the operator has turned out to be allowed to.
-    given: Result<Vec<(Capability, bool)>, Refusal>,
+    given: Result<Vec<(Capability, bool)>, DomainError>,
 }
 
 /// The answer to a [`Grant`].
@@ -91,11 +91,11 @@ pub struct Granted {
 }
 
 /// A capability's value: `true` or `false`, and nothing that resembles them.
-fn value(fields: &Fields, name: &'static str) -> Result<bool, Refusal> {
+fn value(fields: &Fields, name: &'static str) -> Result<bool, DomainError> {
     match fields.flag(name)? {
         Some(may) => Ok(may),
         None if fields.is_describing() => Ok(false),
-        None => Err(Refusal::invalid(name, format!("{name} must be true or false"))),
+        None => Err(DomainError::invalid(name, format!("{name} must be true or false"))),
     }
 }
 
@@ -104,16 +104,16 @@ impl Grant {
     ///
     /// # Errors
     /// What identifies the actors does not hold, or no capability is named.
-    pub fn read(fields: &Fields) -> Result<Self, Refusal> {
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let actor = ActorInRoom {
-            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room_id: fields.required_room("roomId")?,
             actor_id: fields.required_actor("actorId")?,
         };
         let operator = fields.actor("operatorId")?;
         let names = Capability::ALL.map(Capability::as_str);
         if !names.iter().any(|name| fields.has(name)) {
-            return Err(Refusal::new(Code::Validation)
+            return Err(DomainError::new(Code::Validation)
                 .saying("name at least one capability")
                 .with("fields", json!(names)));
         }
@@ -128,29 +128,29 @@ impl Grant {
     }
 
     /// The first grant of a room.
-    fn first(&self) -> Find {
-        Find::all::<Permission>("actor_id", 1)
+    fn first(&self) -> RecordQuery {
+        RecordQuery::all::<Permission>("actor_id", 1)
             .is("tenant_id", &self.actor.tenant_id)
             .is("room_id", &self.actor.room_id)
     }
 
     /// Checks that the operator may give: in open mode anybody may; in strict mode operators of the room, and anybody as
     /// long as nobody was given anything there.
-    fn may_give(&self, moment: &Moment<'_>, operator: &ActorInRoom) -> Result<(), Halt> {
-        if moment.rules.permissions_mode == PermissionsMode::Open {
+    fn may_give(&self, ctx: &CommandContext<'_>, operator: &ActorInRoom) -> Result<(), CommandError> {
+        if ctx.rules.permissions_mode == PermissionsMode::Open {
             return Ok(());
         }
         if self.operator.is_some() {
-            let permission: Option<Permission> = moment.get(operator.key())?;
+            let permission: Option<Permission> = ctx.get(operator.key())?;
             if policy::allows(permission.as_ref(), Capability::Moderate) {
                 return Ok(());
             }
         }
-        if moment.find::<Permission>(self.first())?.is_empty() {
+        if ctx.find::<Permission>(self.first())?.is_empty() {
             return Ok(());
         }
-        let refusal = policy::not_granted(operator, Capability::Moderate, ACTION);
-        Err(refusal.saying("operatorId must be an actor with canModerate in this room").into())
+        let error = policy::not_granted(operator, Capability::Moderate, ACTION);
+        Err(error.saying("operatorId must be an actor with canModerate in this room").into())
     }
 }
 
@@ -159,7 +159,7 @@ impl Command for Grant {
         vec![Query::one::<Permission>(self.actor.key())]
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let operator = ActorInRoom {
             actor_id: self.operator.clone().unwrap_or_else(ActorId::system),
             ..self.actor.clone()
@@ -167,7 +167,7 @@ impl Command for Grant {
         let set = self.given.iter().flatten();
         let metadata: Map<String, Value> =
             set.map(|(capability, may)| (capability.as_str().to_owned(), (*may).into())).collect();
-        let deed = Deed {
+        let deed = AuditInput {
             tenant_id: &self.actor.tenant_id,
             room_id: &self.actor.room_id,
             operator_id: &operator.actor_id,
@@ -176,16 +176,16 @@ impl Command for Grant {
             reason: None,
             metadata: &metadata,
         };
-        let checked = self.may_give(moment, &operator);
-        audit::unless_denied(moment, checked, &deed)?;
+        let checked = self.may_give(ctx, &operator);
+        audit::unless_denied(ctx, checked, &deed)?;
         let given = self.given.as_ref().map_err(Clone::clone)?;
-        let previous: Option<Permission> = moment.get(self.actor.key())?;
-        let mut permission = previous.unwrap_or_else(|| Permission::standard(&self.actor, moment.now));
+        let previous: Option<Permission> = ctx.get(self.actor.key())?;
+        let mut permission = previous.unwrap_or_else(|| Permission::standard(&self.actor, ctx.now));
         given.iter().for_each(|(capability, may)| permission.set(*capability, *may));
-        permission.updated_at = moment.now;
-        moment.put(&permission);
-        let audit = audit::enter(moment, &deed, Verdict::Applied, None);
-        let correlation_id = moment.correlation_id.clone();
+        permission.updated_at = ctx.now;
+        ctx.put(&permission);
+        let audit = audit::enter(ctx, &deed, AuditVerdict::Applied, None);
+        let correlation_id = ctx.correlation_id.clone();
         Ok(Reply::new(Success::Ok, &Granted { permission: permission.into(), audit, correlation_id }))
     }
 }

@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    error::{Code, DomainError},
     ids::TenantId,
-    refusal::{Code, Refusal},
 };
 
 /// The longest `Idempotency-Key`, in bytes.
@@ -39,12 +39,12 @@ impl IdempotencyKey {
         scope: &[&str],
         method: &str,
         body: &Map<String, Value>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, DomainError> {
         let key = key.map(str::trim).filter(|key| !key.is_empty());
-        let key = key.ok_or_else(|| Refusal::new(Code::IdempotencyKeyRequired))?;
+        let key = key.ok_or_else(|| DomainError::new(Code::IdempotencyKeyRequired))?;
         if key.len() > MAX_KEY_BYTES {
             let message = format!("an Idempotency-Key has at most {MAX_KEY_BYTES} bytes");
-            return Err(Refusal::invalid("idempotency-key", message).with("max", MAX_KEY_BYTES));
+            return Err(DomainError::invalid("idempotency-key", message).with("max", MAX_KEY_BYTES));
         }
         let mut identity = Sha256::new();
         let parts = [tenant.as_str(), key].into_iter().chain(scope.iter().copied());
@@ -63,8 +63,8 @@ impl IdempotencyKey {
     }
 
     /// The refusal of another request under the same key.
-    pub fn conflict(&self) -> Refusal {
-        Refusal::new(Code::IdempotencyKeyConflict)
+    pub fn conflict(&self) -> DomainError {
+        DomainError::new(Code::IdempotencyKeyConflict)
             .with("scope", self.scope.as_str())
             .with("idempotencyKey", self.key.as_str())
     }
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     fn key(scope: &[&str], body: &Value) -> IdempotencyKey {
-        IdempotencyKey::new(Some("k"), &TenantId::standard(), scope, "POST", body.as_object().unwrap())
+        IdempotencyKey::new(Some("k"), &TenantId::default(), scope, "POST", body.as_object().unwrap())
             .unwrap()
     }
 
@@ -161,8 +161,8 @@ mod tests {
             (Some(long.as_str()), Code::Validation),
         ];
         for (sent, want) in cases {
-            let got = IdempotencyKey::new(sent, &TenantId::standard(), &["s"], "POST", &Map::new());
-            assert_eq!(got.map_err(|refusal| refusal.code), Err(want));
+            let got = IdempotencyKey::new(sent, &TenantId::default(), &["s"], "POST", &Map::new());
+            assert_eq!(got.map_err(|error| error.code), Err(want));
         }
     }
 }

@@ -120,9 +120,9 @@ text_id! {
     CorrelationId
 }
 
-impl TenantId {
-    /// The tenant of requests that name none.
-    pub fn standard() -> Self {
+/// The tenant of requests that name none: `default`.
+impl Default for TenantId {
+    fn default() -> Self {
         Self("default".into())
     }
 }

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    command::{Command, Halt, Moment, Reply, Success},
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::{Code, DomainError},
     record::{Cell, Key, Query, Record, Table},
-    refusal::{Code, Refusal},
     time::Timestamp,
 };
 
@@ -48,15 +48,15 @@ impl Record for Lease {
 
 /// A node's hold on a lease, as what it writes shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hold {
+pub struct LeaseToken {
     /// The lease.
     pub name: &'static str,
     /// The node.
     pub holder: Uuid,
 }
 
-impl Hold {
-    /// What [`Hold::check`] needs to know.
+impl LeaseToken {
+    /// What [`LeaseToken::check`] needs to know.
     pub fn read(self) -> Query {
         Query::one::<Lease>(Lease::key_of(self.name))
     }
@@ -65,8 +65,8 @@ impl Hold {
     ///
     /// # Errors
     /// Another node holds the lease.
-    pub fn check(self, moment: &Moment<'_>) -> Result<(), Halt> {
-        let lease: Option<Lease> = moment.get(Lease::key_of(self.name))?;
+    pub fn check(self, ctx: &CommandContext<'_>) -> Result<(), CommandError> {
+        let lease: Option<Lease> = ctx.get(Lease::key_of(self.name))?;
         match lease.and_then(|lease| lease.holder) {
             Some(holder) if holder != self.holder => Err(lost(self.name).into()),
             _ => Ok(()),
@@ -74,14 +74,14 @@ impl Hold {
     }
 }
 
-fn lost(name: &str) -> Refusal {
-    Refusal::new(Code::Conflict).saying(format!("another node holds the lease {name}"))
+fn lost(name: &str) -> DomainError {
+    DomainError::new(Code::Conflict).saying(format!("another node holds the lease {name}"))
 }
 
 /// Takes a lease if it is free, or renews it. Answers whether it is held now.
 pub struct Claim {
     /// The lease, and who wants it.
-    pub hold: Hold,
+    pub hold: LeaseToken,
     /// For how long, in milliseconds.
     pub ttl_ms: i64,
 }
@@ -91,13 +91,13 @@ impl Command for Claim {
         vec![self.hold.read()]
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let Hold { name, holder } = self.hold;
-        let lease: Option<Lease> = moment.get(Lease::key_of(name))?;
-        let is_free = lease.is_none_or(|lease| lease.is_free(holder, moment.now));
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let LeaseToken { name, holder } = self.hold;
+        let lease: Option<Lease> = ctx.get(Lease::key_of(name))?;
+        let is_free = lease.is_none_or(|lease| lease.is_free(holder, ctx.now));
         if is_free {
-            let until = moment.now.plus_ms(self.ttl_ms);
-            moment.put(&Lease { name: name.to_owned(), holder: Some(holder), until });
+            let until = ctx.now.plus_ms(self.ttl_ms);
+            ctx.put(&Lease { name: name.to_owned(), holder: Some(holder), until });
         }
         Ok(Reply::new(Success::Ok, &is_free))
     }
@@ -106,7 +106,7 @@ impl Command for Claim {
 /// Gives a lease back, so that another node need not wait until it runs out.
 pub struct GiveBack {
     /// The lease, and who held it.
-    pub hold: Hold,
+    pub hold: LeaseToken,
 }
 
 impl Command for GiveBack {
@@ -114,12 +114,12 @@ impl Command for GiveBack {
         vec![self.hold.read()]
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let Hold { name, holder } = self.hold;
-        let lease: Option<Lease> = moment.get(Lease::key_of(name))?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let LeaseToken { name, holder } = self.hold;
+        let lease: Option<Lease> = ctx.get(Lease::key_of(name))?;
         let is_own = lease.is_some_and(|lease| lease.holder == Some(holder));
         if is_own {
-            moment.put(&Lease { name: name.to_owned(), holder: None, until: moment.now });
+            ctx.put(&Lease { name: name.to_owned(), holder: None, until: ctx.now });
         }
         Ok(Reply::new(Success::Ok, &is_own))
     }

@@ -1,17 +1,16 @@
-//! What commands mean. Pure: no I/O, no async, no clock, no randomness; all of these come in through [`command::Moment`].
+//! What commands mean. Pure: no I/O, no async, no clock, no randomness; all of these come in through [`command::CommandContext`].
 
-pub mod act;
 pub mod actor;
+pub mod actor_command;
 pub mod arrival;
 pub mod audit;
 pub mod command;
 pub mod conversation;
-pub mod errand;
+pub mod error;
 pub mod event;
+pub mod external_call;
 pub mod fields;
-pub mod fold;
 pub mod follower;
-pub mod gate;
 pub mod grant;
 pub mod idempotency;
 pub mod ids;
@@ -30,9 +29,9 @@ pub mod policy;
 pub mod position;
 pub mod presence;
 pub mod profile;
+pub mod projection;
 pub mod reaction;
 pub mod record;
-pub mod refusal;
 pub mod room;
 pub mod rules;
 #[cfg(test)]
@@ -41,6 +40,7 @@ pub mod score;
 pub mod secret;
 pub mod session;
 pub mod snapshot;
+pub mod table_access;
 pub mod tables;
 pub mod target;
 pub mod task;

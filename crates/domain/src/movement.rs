@@ -6,30 +6,30 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    act::{self, Act, Deed, Done},
     actor::ActorInRoom,
+    actor_command::{self, Action, ActorCommand, PresenceEffect},
     arrival::{stand, standing},
-    command::{Command, Halt, Moment, Reply, Success},
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::{Code, DomainError},
     event::{
         EmittedEvent,
         payload::{ActorMoved, IntentCompleted, IntentPlanned},
     },
     fields::Fields,
-    gate::{self, Gate},
     ids::{CorrelationId, Sequence},
-    moderation::{Action, Source},
+    moderation::{ActionSource, ModeratedAction},
     policy::{self, Capability},
     position::{Direction, Leg, MAX_STEPS, MAX_X, MAX_Y, Point, Position, TABLES},
     presence::{self, Presence, Reason, Status},
     record::Query,
-    refusal::{Code, Refusal},
+    table_access::{self, AccessRequirement},
     trace::StepCode,
 };
 
 const MAX_INTENT_CHARS: usize = 64;
 
 /// `POST /v1/commands/move`: an actor takes steps. Walls stop it.
-pub type Move = Act<Steps>;
+pub type Move = ActorCommand<Steps>;
 
 /// What the body of a move says.
 pub struct Steps {
@@ -44,13 +44,13 @@ impl Steps {
         Self { leg, intent: Some(intent.to_owned()), cause: Some(cause) }
     }
 
-    fn of_body(fields: &Fields) -> Result<Self, Refusal> {
+    fn of_body(fields: &Fields) -> Result<Self, DomainError> {
         let direction = fields.required_choice("direction", &Direction::NAMES, Code::InvalidDirection)?;
         let steps = fields.bounded("steps", 1..=MAX_STEPS)?;
         Ok(Self {
             leg: Leg { direction, steps: steps.unwrap_or(1) },
-            intent: act::bounded_text("intent", fields.text("intent")?, MAX_INTENT_CHARS)?,
-            cause: act::causation(fields)?,
+            intent: actor_command::bounded_text("intent", fields.text("intent")?, MAX_INTENT_CHARS)?,
+            cause: actor_command::causation(fields)?,
         })
     }
 }
@@ -60,24 +60,28 @@ impl Move {
     ///
     /// # Errors
     /// What identifies the actor does not hold; other fields are refused when their turn comes.
-    pub fn read(fields: &Fields) -> Result<Self, Refusal> {
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         Self::of(fields, "move", Capability::Move, || Steps::of_body(fields))
     }
 }
 
-impl Deed for Steps {
-    const DONE: Done = Done::Busy;
+impl Action for Steps {
+    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         vec![Query::one::<Position>(actor.key())]
     }
 
-    fn perform(&self, actor: &ActorInRoom, moment: &mut Moment<'_>) -> Result<EmittedEvent, Halt> {
+    fn perform(
+        &self,
+        actor: &ActorInRoom,
+        ctx: &mut CommandContext<'_>,
+    ) -> Result<EmittedEvent, CommandError> {
         let payload =
             ActorMoved { leg: self.leg, intent: self.intent.clone(), target_label: None, reaction: None };
-        let moved = moment.append(actor, &payload, self.cause.as_deref())?;
-        let point = standing(moment, actor)?.after(self.leg);
-        stand(moment, actor, point)?;
+        let moved = ctx.append(actor, &payload, self.cause.as_deref())?;
+        let point = standing(ctx, actor)?.after(self.leg);
+        stand(ctx, actor, point)?;
         Ok(moved)
     }
 }
@@ -91,20 +95,20 @@ struct Target {
 }
 
 impl Target {
-    fn read(intent: &str, fields: &Fields) -> Result<Self, Refusal> {
+    fn read(intent: &str, fields: &Fields) -> Result<Self, DomainError> {
         match intent {
             "navigate_to" => Self::read_point(fields),
             "sit_at_table" => Self::read_table(fields),
-            _ => Err(Refusal::new(Code::UnsupportedAction)
+            _ => Err(DomainError::new(Code::UnsupportedAction)
                 .saying("intents are navigate_to and sit_at_table")
                 .with("intent", intent)),
         }
     }
 
-    fn read_point(fields: &Fields) -> Result<Self, Refusal> {
+    fn read_point(fields: &Fields) -> Result<Self, DomainError> {
         let sent = (fields.coordinate("x", 0..=MAX_X), fields.coordinate("y", 0..=MAX_Y));
         let refused = |x: Option<f64>, y: Option<f64>| {
-            Refusal::new(Code::OutOfBounds)
+            DomainError::new(Code::OutOfBounds)
                 .saying(format!("x must be between 0 and {MAX_X}, y between 0 and {MAX_Y}"))
                 .with("field", "x,y")
                 .with("x", x)
@@ -119,11 +123,11 @@ impl Target {
         Ok(Self { point, label: format!("({}, {})", point.x, point.y), outcome: "arrived" })
     }
 
-    fn read_table(fields: &Fields) -> Result<Self, Refusal> {
+    fn read_table(fields: &Fields) -> Result<Self, DomainError> {
         let known = TABLES.map(|(name, point)| (name, (name, point)));
         let unknown = |table: String| {
             let allowed: Vec<Value> = TABLES.iter().map(|(name, _)| (*name).into()).collect();
-            Refusal::new(Code::UnknownTable)
+            DomainError::new(Code::UnknownTable)
                 .with("field", "tableId")
                 .with("tableId", table)
                 .with("allowed", allowed)
@@ -138,7 +142,7 @@ pub struct Intent {
     actor: ActorInRoom,
     intent: String,
     label: String,
-    target: Result<Target, Refusal>,
+    target: Result<Target, DomainError>,
 }
 
 /// The answer to an [`Intent`].
@@ -163,17 +167,18 @@ impl Intent {
     ///
     /// # Errors
     /// What identifies the actor and the intent does not hold; other fields are refused when their turn comes.
-    pub fn read(fields: &Fields) -> Result<Self, Refusal> {
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let actor = ActorInRoom::read(fields)?;
         let intent = fields.required_text("intent")?;
-        let intent = act::bounded_text("intent", Some(intent), MAX_INTENT_CHARS)?.unwrap_or_default();
+        let intent =
+            actor_command::bounded_text("intent", Some(intent), MAX_INTENT_CHARS)?.unwrap_or_default();
         let nested = fields.nested_or_self("payload")?;
         let target = Target::read(&intent, nested.as_ref().unwrap_or(fields));
         Ok(Self { actor, label: format!("intent:{intent}"), intent, target })
     }
 
     /// Names the fields that the intents' parameters may have.
-    pub fn describe(fields: &Fields) -> Result<(), Refusal> {
+    pub fn describe(fields: &Fields) -> Result<(), DomainError> {
         Self::read(fields)?;
         Target::read_point(fields)?;
         Target::read_table(fields)?;
@@ -191,7 +196,12 @@ impl Intent {
     }
 
     /// Walks the legs and completes the intent. Answers the completion.
-    fn walk(&self, moment: &mut Moment<'_>, target: &Target, from: Point) -> Result<EmittedEvent, Halt> {
+    fn walk(
+        &self,
+        ctx: &mut CommandContext<'_>,
+        target: &Target,
+        from: Point,
+    ) -> Result<EmittedEvent, CommandError> {
         let planned = IntentPlanned {
             intent: self.intent.clone(),
             target: target.point,
@@ -199,8 +209,8 @@ impl Intent {
             from,
             path: from.path_to(target.point),
         };
-        let plan = moment.append(&self.actor, &planned, None)?;
-        moment.step(
+        let plan = ctx.append(&self.actor, &planned, None)?;
+        ctx.step(
             StepCode::IntentPlanned,
             json!({ "intent": self.intent, "from": from, "target": target.point, "path": planned.path }),
         );
@@ -211,7 +221,7 @@ impl Intent {
                 target_label: Some(target.label.clone()),
                 reaction: None,
             };
-            moment.append(&self.actor, &moved, Some(&plan.cause()))?;
+            ctx.append(&self.actor, &moved, Some(&plan.cause()))?;
         }
         let completed = IntentCompleted {
             intent: self.intent.clone(),
@@ -220,14 +230,17 @@ impl Intent {
             final_position: target.point,
             outcome: target.outcome.to_owned(),
         };
-        moment.append(&self.actor, &completed, Some(&plan.cause()))
+        ctx.append(&self.actor, &completed, Some(&plan.cause()))
     }
 }
 
 impl Command for Intent {
     fn reads(&self) -> Vec<Query> {
-        let own =
-            [presence::read(&self.actor), gate::read(&self.actor), Query::one::<Position>(self.actor.key())];
+        let own = [
+            presence::read(&self.actor),
+            table_access::read(&self.actor),
+            Query::one::<Position>(self.actor.key()),
+        ];
         policy::reads(&self.actor).into_iter().chain(own).collect()
     }
 
@@ -235,24 +248,27 @@ impl Command for Intent {
         Some(self.actor.clone())
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        gate::pass(moment, &self.actor, Gate { action: &self.label, feature: None, takes_seat: true })?;
-        policy::require(moment, &self.actor, Capability::Move, &self.intent)?;
-        policy::not_overridden(moment, &self.actor, &self.intent)?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        table_access::pass(
+            ctx,
+            &self.actor,
+            AccessRequirement { action: &self.label, feature: None, takes_seat: true },
+        )?;
+        policy::require(ctx, &self.actor, Capability::Move, &self.intent)?;
+        policy::not_overridden(ctx, &self.actor, &self.intent)?;
         let target = self.target.as_ref().map_err(Clone::clone)?;
-        let action = Action { label: &self.label, text: None, source: Source::Api };
-        moment.moderate(&self.actor, &action)?;
-        let from = standing(moment, &self.actor)?;
-        let completed = self.walk(moment, target, from)?;
-        stand(moment, &self.actor, target.point)?;
-        let ttl_ms = moment.rules.presence_default_ttl_ms;
+        let action = ModeratedAction { label: &self.label, text: None, source: ActionSource::Api };
+        ctx.moderate(&self.actor, &action)?;
+        let from = standing(ctx, &self.actor)?;
+        let completed = self.walk(ctx, target, from)?;
+        stand(ctx, &self.actor, target.point)?;
+        let ttl_ms = ctx.rules.presence_default_ttl_ms;
         let why = Reason::of_agent("intent_activity");
         let cause = completed.cause();
-        let presence = presence::heartbeat(moment, &self.actor, (Status::Busy, ttl_ms), why, Some(&cause))?;
-        let emitted = moment.emitted();
-        moment
-            .step(StepCode::IntentExecuted, json!({ "intent": self.intent, "emittedEvents": emitted.len() }));
-        moment.step(StepCode::EventAppendOk, json!({ "replay": false }));
+        let presence = presence::heartbeat(ctx, &self.actor, (Status::Busy, ttl_ms), why, Some(&cause))?;
+        let emitted = ctx.emitted();
+        ctx.step(StepCode::IntentExecuted, json!({ "intent": self.intent, "emittedEvents": emitted.len() }));
+        ctx.step(StepCode::EventAppendOk, json!({ "replay": false }));
         let answer = IntentExecuted {
             accepted: true,
             intent: self.intent.clone(),
@@ -260,7 +276,7 @@ impl Command for Intent {
             from,
             target: target.point,
             path: from.path_to(target.point),
-            correlation_id: moment.correlation_id.clone(),
+            correlation_id: ctx.correlation_id.clone(),
             event_ids: emitted.iter().map(|event| event.event_id).collect(),
             final_event_id: completed.event_id,
             final_sequence: completed.sequence,
@@ -274,7 +290,7 @@ impl Command for Intent {
 mod tests {
     use super::*;
 
-    fn target(intent: &str, body: Value) -> Result<Target, Refusal> {
+    fn target(intent: &str, body: Value) -> Result<Target, DomainError> {
         Target::read(intent, &Fields::of_body(body.as_object().cloned().unwrap()))
     }
 
@@ -295,7 +311,7 @@ mod tests {
             ("dance", json!({}), Err(Code::UnsupportedAction)),
         ];
         for (intent, body, want) in cases {
-            let got = target(intent, body.clone()).map(|target| target.label).map_err(|refusal| refusal.code);
+            let got = target(intent, body.clone()).map(|target| target.label).map_err(|error| error.code);
             assert_eq!(got, want.map(str::to_owned), "{intent} {body}");
         }
     }

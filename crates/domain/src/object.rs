@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    command::Moment,
+    command::CommandContext,
     event::EmittedEvent,
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     record::{Cell, Key, Record, Table},
@@ -138,7 +138,7 @@ pub struct ObjectWritten {
 }
 
 impl ObjectWritten {
-    fn of(moment: &Moment<'_>, object: SharedObject) -> Self {
-        Self { object, emitted_events: moment.emitted(), correlation_id: moment.correlation_id.clone() }
+    fn of(ctx: &CommandContext<'_>, object: SharedObject) -> Self {
+        Self { object, emitted_events: ctx.emitted(), correlation_id: ctx.correlation_id.clone() }
     }
 }

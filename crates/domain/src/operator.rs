@@ -7,11 +7,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    act,
     actor::ActorInRoom,
-    arrival,
-    audit::{self, AuditEntry, Deed, Verdict},
-    command::{Command, Halt, Moment, Reply, Success},
+    actor_command, arrival,
+    audit::{self, AuditEntry, AuditInput, AuditVerdict},
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::{Code, DomainError},
     event::{EmittedEvent, payload},
     fields::Fields,
     ids::{ActorId, CorrelationId, RoomId, TenantId},
@@ -20,7 +20,6 @@ use crate::{
     position::{Position, SPAWN},
     presence::{self, Reason},
     record::Query,
-    refusal::{Code, Refusal},
     time::Timestamp,
 };
 
@@ -33,7 +32,7 @@ const FORCED: &str = "operator_force_leave";
 /// What an operator does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Action {
+pub enum OperatorAction {
     /// Nobody may act in the room.
     PauseRoom,
     /// They may again.
@@ -46,7 +45,7 @@ pub enum Action {
     ForceLeave,
 }
 
-impl Action {
+impl OperatorAction {
     /// The names of the actions, in the contract's order.
     pub const NAMES: [(&str, Self); 5] = [
         ("pause_room", Self::PauseRoom),
@@ -121,7 +120,7 @@ impl OverrideState {
 /// `POST /v1/operator/overrides`: an operator acts on a room, or on somebody in it.
 pub struct Operate {
     operator: ActorInRoom,
-    action: Action,
+    action: OperatorAction,
     target: Option<ActorId>,
     reason: Option<String>,
     metadata: Map<String, Value>,
@@ -131,7 +130,7 @@ pub struct Operate {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionTaken {
-    action: Action,
+    action: OperatorAction,
     operator_id: ActorId,
     target_actor_id: Option<ActorId>,
     reason: Option<String>,
@@ -156,23 +155,23 @@ impl Operate {
     ///
     /// # Errors
     /// The first field that does not hold, in the contract's order.
-    pub fn read(fields: &Fields) -> Result<Self, Refusal> {
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let operator = ActorInRoom {
-            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room_id: fields.required_room("roomId")?,
             actor_id: fields.required_actor("operatorId")?,
         };
-        let action = fields.one_of("action", &Action::NAMES)?;
+        let action = fields.one_of("action", &OperatorAction::NAMES)?;
         let target = fields.actor("targetActorId")?;
         if action.needs_target() && target.is_none() {
-            return Err(Refusal::missing("targetActorId"));
+            return Err(DomainError::missing("targetActorId"));
         }
         Ok(Self {
             operator,
             action,
             target,
-            reason: act::bounded_text("reason", fields.trimmed_text("reason")?, MAX_REASON_CHARS)?,
-            metadata: act::metadata(fields)?.unwrap_or_default(),
+            reason: actor_command::bounded_text("reason", fields.trimmed_text("reason")?, MAX_REASON_CHARS)?,
+            metadata: actor_command::metadata(fields)?.unwrap_or_default(),
         })
     }
 
@@ -182,7 +181,7 @@ impl Operate {
     }
 
     /// What it does.
-    pub fn action(&self) -> Action {
+    pub fn action(&self) -> OperatorAction {
         self.action
     }
 
@@ -196,8 +195,8 @@ impl Operate {
         Some(ActorInRoom { actor_id, ..self.operator.clone() })
     }
 
-    fn deed(&self) -> Deed<'_> {
-        Deed {
+    fn deed(&self) -> AuditInput<'_> {
+        AuditInput {
             tenant_id: &self.operator.tenant_id,
             room_id: &self.operator.room_id,
             operator_id: &self.operator.actor_id,
@@ -209,22 +208,22 @@ impl Operate {
     }
 
     /// The room's overrides after this action. What a pause said goes when the room is resumed; the audit trail keeps it.
-    fn apply(&self, mut state: RoomOverride, now: Timestamp) -> Result<RoomOverride, Refusal> {
+    fn apply(&self, mut state: RoomOverride, now: Timestamp) -> Result<RoomOverride, DomainError> {
         let operator = &self.operator.actor_id;
         match (self.action, &self.target) {
-            (Action::PauseRoom, _) => {
+            (OperatorAction::PauseRoom, _) => {
                 state.room_paused = true;
                 state.paused_by = Some(operator.clone());
                 state.pause_reason = self.reason.clone();
                 state.paused_at = Some(now);
                 state.resumed_at = None;
             }
-            (Action::ResumeRoom, _) => {
+            (OperatorAction::ResumeRoom, _) => {
                 state.room_paused = false;
                 (state.paused_by, state.pause_reason, state.paused_at) = (None, None, None);
                 state.resumed_at = Some(now);
             }
-            (Action::MuteAgent, Some(target)) => {
+            (OperatorAction::MuteAgent, Some(target)) => {
                 let mute = Mute {
                     actor_id: target.clone(),
                     muted_by: operator.clone(),
@@ -233,13 +232,13 @@ impl Operate {
                 };
                 state.muted_actors.insert(target.clone(), mute);
             }
-            (Action::UnmuteAgent, Some(target)) => {
+            (OperatorAction::UnmuteAgent, Some(target)) => {
                 state.muted_actors.remove(target);
             }
             _ => {}
         }
         if state.muted_actors.len() > MAX_MUTED {
-            return Err(Refusal::new(Code::OutOfBounds)
+            return Err(DomainError::new(Code::OutOfBounds)
                 .saying(format!("at most {MAX_MUTED} actors are muted in a room"))
                 .with("field", "mutedActors")
                 .with("max", MAX_MUTED)
@@ -267,23 +266,23 @@ impl Operate {
     /// Sends the target out of the room, because of `applied`, whether it is there or not.
     fn send_away(
         &self,
-        moment: &mut Moment<'_>,
+        ctx: &mut CommandContext<'_>,
         target: &ActorInRoom,
         applied: &EmittedEvent,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), CommandError> {
         let operator = &self.operator.actor_id;
         let left = payload::AgentLeft {
             source: "operator".to_owned(),
             reason: self.reason.clone().unwrap_or_else(|| FORCED.to_owned()),
-            left_at: moment.now,
+            left_at: ctx.now,
             forced: true,
             operator_id: Some(operator.clone()),
             metadata: Map::new(),
         };
-        let left = moment.append(target, &left, Some(&applied.cause()))?;
+        let left = ctx.append(target, &left, Some(&applied.cause()))?;
         let why = Reason { reason: FORCED, source: "operator", operator: Some(operator) };
-        presence::set_inactive(moment, target, why, Some(&left.cause()))?;
-        arrival::stand(moment, target, SPAWN)
+        presence::set_inactive(ctx, target, why, Some(&left.cause()))?;
+        arrival::stand(ctx, target, SPAWN)
     }
 }
 
@@ -292,27 +291,27 @@ impl Command for Operate {
         let own = policy::reads(&self.operator);
         let target = self.target_in_room();
         let told = target.iter().map(|target| Query::one::<UnreadCount>(target.key()));
-        let sent_away = target.iter().filter(|_| self.action == Action::ForceLeave);
+        let sent_away = target.iter().filter(|_| self.action == OperatorAction::ForceLeave);
         let sent_away =
             sent_away.flat_map(|target| [presence::read(target), Query::one::<Position>(target.key())]);
         own.into_iter().chain(told).chain(sent_away).collect()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let label = self.action.as_str();
-        let checked = policy::require(moment, &self.operator, Capability::Moderate, label);
-        audit::unless_denied(moment, checked, &self.deed())?;
+        let checked = policy::require(ctx, &self.operator, Capability::Moderate, label);
+        audit::unless_denied(ctx, checked, &self.deed())?;
         let ActorInRoom { tenant_id, room_id, .. } = self.operator.clone();
-        let previous: Option<RoomOverride> = moment.get(self.operator.room_key())?;
-        let state = previous.unwrap_or_else(|| RoomOverride::none(tenant_id, room_id, moment.now));
-        let state = self.apply(state, moment.now)?;
-        moment.put(&state);
-        let applied = moment.append(&self.operator, &self.told(&state), None)?;
-        let audit = audit::enter(moment, &self.deed(), Verdict::Applied, Some(applied.event_id));
-        if self.action == Action::ForceLeave
+        let previous: Option<RoomOverride> = ctx.get(self.operator.room_key())?;
+        let state = previous.unwrap_or_else(|| RoomOverride::none(tenant_id, room_id, ctx.now));
+        let state = self.apply(state, ctx.now)?;
+        ctx.put(&state);
+        let applied = ctx.append(&self.operator, &self.told(&state), None)?;
+        let audit = audit::enter(ctx, &self.deed(), AuditVerdict::Applied, Some(applied.event_id));
+        if self.action == OperatorAction::ForceLeave
             && let Some(target) = self.target_in_room()
         {
-            self.send_away(moment, &target, &applied)?;
+            self.send_away(ctx, &target, &applied)?;
         }
         let answer = Operated {
             state: state.into(),
@@ -322,11 +321,11 @@ impl Command for Operate {
                 target_actor_id: self.target.clone(),
                 reason: self.reason.clone(),
                 metadata: self.metadata.clone(),
-                at: moment.now,
+                at: ctx.now,
             },
             audit,
-            emitted_events: moment.emitted(),
-            correlation_id: moment.correlation_id.clone(),
+            emitted_events: ctx.emitted(),
+            correlation_id: ctx.correlation_id.clone(),
         };
         Ok(Reply::new(Success::Accepted, &answer))
     }
@@ -348,7 +347,7 @@ mod tests {
     #[test]
     fn actions_change_the_state() {
         let at = Timestamp::from_millis;
-        let mut state = RoomOverride::none(TenantId::standard(), RoomId::main(), at(0));
+        let mut state = RoomOverride::none(TenantId::default(), RoomId::main(), at(0));
         let cases = [
             ("pause_room", None, Some("fire"), json!([true, "Op", "fire", at(1), null, []])),
             ("pause_room ", None, None, json!([true, "Op", null, at(2), null, []])),
@@ -389,12 +388,12 @@ mod tests {
     #[test]
     fn muted_actors_are_bounded() {
         let at = Timestamp::from_millis(0);
-        let mut state = RoomOverride::none(TenantId::standard(), RoomId::main(), at);
+        let mut state = RoomOverride::none(TenantId::default(), RoomId::main(), at);
         for n in 0..MAX_MUTED {
             state = operate("mute_agent", Some(&format!("a{n}")), None).apply(state, at).unwrap();
         }
-        let refusal = operate("mute_agent", Some("one more"), None).apply(state.clone(), at).unwrap_err();
-        assert_eq!((refusal.code, &refusal.details["max"]), (Code::OutOfBounds, &json!(MAX_MUTED)));
+        let error = operate("mute_agent", Some("one more"), None).apply(state.clone(), at).unwrap_err();
+        assert_eq!((error.code, &error.details["max"]), (Code::OutOfBounds, &json!(MAX_MUTED)));
         for (action, target) in [("mute_agent", "a0"), ("unmute_agent", "a1"), ("force_leave", "one more")] {
             assert!(operate(action, Some(target), None).apply(state.clone(), at).is_ok(), "{action}");
         }

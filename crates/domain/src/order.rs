@@ -1,20 +1,20 @@
 //! Ordering something from the bar.
 
 use crate::{
-    act::{self, Act, Deed, Done},
     actor::ActorInRoom,
-    command::{Halt, Moment},
+    actor_command::{self, Action, ActorCommand, PresenceEffect},
+    command::{CommandContext, CommandError},
+    error::DomainError,
     event::{EmittedEvent, payload::OrderChanged},
     fields::Fields,
     policy::Capability,
-    refusal::Refusal,
 };
 
 /// The longest name of an item or a size, in characters.
 pub(crate) const MAX_ITEM_CHARS: usize = 200;
 
 /// `POST /v1/commands/order`: an actor orders something.
-pub type Order = Act<Wish>;
+pub type Order = ActorCommand<Wish>;
 
 /// What the body of an order says.
 pub struct Wish {
@@ -29,13 +29,14 @@ impl Wish {
         Self { item_id, size, cause: Some(cause) }
     }
 
-    fn of_body(fields: &Fields) -> Result<Self, Refusal> {
+    fn of_body(fields: &Fields) -> Result<Self, DomainError> {
         let item = fields.required_text("itemId")?;
         let size = fields.trimmed_text("size")?;
         Ok(Self {
-            item_id: act::bounded_text("itemId", Some(item), MAX_ITEM_CHARS)?.unwrap_or_default(),
-            size: act::bounded_text("size", size, MAX_ITEM_CHARS)?.unwrap_or_else(|| "regular".to_owned()),
-            cause: act::causation(fields)?,
+            item_id: actor_command::bounded_text("itemId", Some(item), MAX_ITEM_CHARS)?.unwrap_or_default(),
+            size: actor_command::bounded_text("size", size, MAX_ITEM_CHARS)?
+                .unwrap_or_else(|| "regular".to_owned()),
+            cause: actor_command::causation(fields)?,
         })
     }
 }
@@ -45,16 +46,20 @@ impl Order {
     ///
     /// # Errors
     /// What identifies the actor does not hold; other fields are refused when their turn comes.
-    pub fn read(fields: &Fields) -> Result<Self, Refusal> {
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         Self::of(fields, "order", Capability::Order, || Wish::of_body(fields))
     }
 }
 
-impl Deed for Wish {
-    const DONE: Done = Done::Busy;
+impl Action for Wish {
+    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
 
-    fn perform(&self, actor: &ActorInRoom, moment: &mut Moment<'_>) -> Result<EmittedEvent, Halt> {
+    fn perform(
+        &self,
+        actor: &ActorInRoom,
+        ctx: &mut CommandContext<'_>,
+    ) -> Result<EmittedEvent, CommandError> {
         let payload = OrderChanged { item_id: self.item_id.clone(), size: self.size.clone(), reaction: None };
-        moment.append(actor, &payload, self.cause.as_deref())
+        ctx.append(actor, &payload, self.cause.as_deref())
     }
 }

@@ -5,15 +5,15 @@ use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use crate::{
-    act,
     actor::ActorInRoom,
-    command::{Halt, Moment},
-    errand::{Charge, Errand, Outcome},
+    actor_command,
+    command::{CommandContext, CommandError},
+    error::{Code, DomainError},
+    external_call::{CallResult, Charge, ExternalCall},
     fields::Fields,
     idempotency::Hash,
     money::Usd,
     record::{Cell, Key, Record, Table},
-    refusal::{Code, Refusal},
     secret::Secret,
     time::Timestamp,
 };
@@ -138,13 +138,13 @@ fn payment_id(mut key: Hash, spent_before: u32) -> Uuid {
     Builder::from_custom_bytes(key).into_uuid()
 }
 
-fn key_of(moment: &Moment<'_>) -> Option<Key> {
-    moment.request.map(|request| vec![payment_id(request.key, 0).to_string().as_str().into()])
+fn key_of(ctx: &CommandContext<'_>) -> Option<Key> {
+    ctx.request.map(|request| vec![payment_id(request.key, 0).to_string().as_str().into()])
 }
 
 /// The newest payment of the request, if one was taken.
-fn newest(moment: &Moment<'_>) -> Result<Option<Payment>, Halt> {
-    key_of(moment).map_or(Ok(None), |key| moment.get(key))
+fn newest(ctx: &CommandContext<'_>) -> Result<Option<Payment>, CommandError> {
+    key_of(ctx).map_or(Ok(None), |key| ctx.get(key))
 }
 
 /// How many payments of a request have bought something already.
@@ -157,8 +157,8 @@ impl Offer {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, …}`.
-    pub fn read(fields: &Fields) -> Result<Self, Refusal> {
-        let text = |name| act::bounded_text(name, fields.trimmed_text(name)?, MAX_TEXT_CHARS);
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let text = |name| actor_command::bounded_text(name, fields.trimmed_text(name)?, MAX_TEXT_CHARS);
         let proof = text("paymentProof")?.map(Secret::new);
         Ok(Self { proof, reference: text("paymentRef")?, amount: fields.amount("paymentAmountUsd")? })
     }
@@ -167,12 +167,12 @@ impl Offer {
     ///
     /// # Errors
     /// `ERR_PAYMENT_REQUIRED {field, value, min}`.
-    pub fn amount(&self, price: Usd) -> Result<Usd, Refusal> {
+    pub fn amount(&self, price: Usd) -> Result<Usd, DomainError> {
         let amount = self.amount.unwrap_or(price);
         if amount >= price {
             return Ok(amount);
         }
-        Err(Refusal::new(Code::PaymentRequired)
+        Err(DomainError::new(Code::PaymentRequired)
             .saying(format!("this costs at least {price}"))
             .with("field", "paymentAmountUsd")
             .with("value", amount.dollars())
@@ -189,11 +189,11 @@ impl Offer {
 /// What the request buys: the same id until it has been paid and bought; none for background work.
 ///
 /// # Errors
-/// [`Halt::Needs`] for what was paid under the same key.
-pub fn purchase(moment: &Moment<'_>) -> Result<Option<Uuid>, Halt> {
-    let Some(request) = moment.request else { return Ok(None) };
-    let asks = moment.rules.private_tables.payment == PaymentMode::Webhook { configured: true };
-    let spent_before = if asks { spent(newest(moment)?.as_ref()) } else { 0 };
+/// [`CommandError::Load`] for what was paid under the same key.
+pub fn purchase(ctx: &CommandContext<'_>) -> Result<Option<Uuid>, CommandError> {
+    let Some(request) = ctx.request else { return Ok(None) };
+    let asks = ctx.rules.private_tables.payment == PaymentMode::Webhook { configured: true };
+    let spent_before = if asks { spent(newest(ctx)?.as_ref()) } else { 0 };
     Ok(Some(payment_id(request.key, spent_before)))
 }
 
@@ -203,31 +203,31 @@ pub fn purchase(moment: &Moment<'_>) -> Result<Option<Uuid>, Halt> {
 /// # Errors
 /// What `decide` refuses.
 pub fn keeping<T>(
-    moment: &mut Moment<'_>,
-    decide: impl FnOnce(&mut Moment<'_>) -> Result<T, Halt>,
-) -> Result<T, Halt> {
-    let taken = match (moment.outcome, moment.request) {
-        (Some(Outcome::Charged(Charged::Paid { provider, reference, amount })), Some(request)) => {
+    ctx: &mut CommandContext<'_>,
+    decide: impl FnOnce(&mut CommandContext<'_>) -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
+    let taken = match (ctx.outcome, ctx.request) {
+        (Some(CallResult::Charged(Charged::Paid { provider, reference, amount })), Some(request)) => {
             Some(Payment {
                 payment_id: payment_id(request.key, 0),
-                spent_before: spent(newest(moment)?.as_ref()),
+                spent_before: spent(newest(ctx)?.as_ref()),
                 is_spent: false,
                 provider: provider.clone().unwrap_or_else(|| "webhook".to_owned()),
                 reference: reference.clone(),
                 amount: *amount,
-                paid_at: moment.now,
+                paid_at: ctx.now,
             })
         }
         _ => None,
     };
     if let Some(payment) = &taken {
-        moment.put(payment);
+        ctx.put(payment);
     }
-    match (decide(moment), taken) {
-        (Err(Halt::Refused(refusal)), Some(payment)) => {
+    match (decide(ctx), taken) {
+        (Err(CommandError::Refused(error)), Some(payment)) => {
             // Whatever was done with it before the refusal: it has bought nothing.
-            moment.put(&payment);
-            Err(Halt::Denied(refusal))
+            ctx.put(&payment);
+            Err(CommandError::DeniedAudited(error))
         }
         (decided, _) => decided,
     }
@@ -236,29 +236,29 @@ pub fn keeping<T>(
 /// Settles what `payer` owes for its room.
 ///
 /// # Errors
-/// `ERR_PAYMENT_REQUIRED`; [`Halt::Outside`] to ask the provider.
-pub fn settle(
-    moment: &mut Moment<'_>,
+/// `ERR_PAYMENT_REQUIRED`; [`CommandError::External`] to ask the provider.
+pub fn adapt(
+    ctx: &mut CommandContext<'_>,
     payer: &ActorInRoom,
     offer: &Offer,
     amount: Usd,
-) -> Result<Paid, Halt> {
+) -> Result<Paid, CommandError> {
     let paid = |provider: &str, reference| Paid {
         verified: true,
         provider: provider.to_owned(),
         reference,
         amount_usd: amount,
     };
-    let mode = moment.rules.private_tables.payment.clone();
+    let mode = ctx.rules.private_tables.payment.clone();
     let unpaid =
-        |message: &str| Refusal::new(Code::PaymentRequired).saying(message).with("mode", mode.as_str());
+        |message: &str| DomainError::new(Code::PaymentRequired).saying(message).with("mode", mode.as_str());
     match &mode {
         PaymentMode::Off => Ok(paid("off", offer.own_reference())),
         PaymentMode::Stub { proof } => {
             let given = offer.proof.as_ref().map(|given| given.expose().trim());
             if given == Some(proof.expose().trim()) {
                 let reference = offer.own_reference().filter(|text| !proof.is_told_by(text));
-                let reference = reference.unwrap_or_else(|| format!("stub_{}", moment.fresh_id()));
+                let reference = reference.unwrap_or_else(|| format!("stub_{}", ctx.fresh_id()));
                 return Ok(paid("stub", Some(reference)));
             }
             Err(unpaid("paymentProof is missing or not the one that is asked for")
@@ -273,7 +273,7 @@ pub fn settle(
             .with("reason", "PRIVATE_TABLE_PAYMENT_WEBHOOK_URL is not set")
             .into()),
         PaymentMode::Webhook { configured: true } => {
-            let (provider, reference, taken) = charged(moment, payer, offer, amount, &unpaid)?;
+            let (provider, reference, taken) = charged(ctx, payer, offer, amount, &unpaid)?;
             Ok(Paid { amount_usd: taken, ..paid(&provider, reference) })
         }
     }
@@ -281,16 +281,16 @@ pub fn settle(
 
 /// What the provider has taken: recorded before, or asked for now.
 fn charged(
-    moment: &mut Moment<'_>,
+    ctx: &mut CommandContext<'_>,
     payer: &ActorInRoom,
     offer: &Offer,
     amount: Usd,
-    unpaid: &impl Fn(&str) -> Refusal,
-) -> Result<(String, Option<String>, Usd), Halt> {
-    let Some(request) = moment.request else {
+    unpaid: &impl Fn(&str) -> DomainError,
+) -> Result<(String, Option<String>, Usd), CommandError> {
+    let Some(request) = ctx.request else {
         return Err(unpaid("a payment needs a request").into());
     };
-    let newest = newest(moment)?;
+    let newest = newest(ctx)?;
     let spent_before = spent(newest.as_ref());
     if let Some(payment) = newest.filter(|payment| !payment.is_spent) {
         let taken = payment.amount;
@@ -301,20 +301,20 @@ fn charged(
                 .with("min", amount.dollars())
                 .into());
         }
-        moment.put(&Payment { is_spent: true, ..payment.clone() });
+        ctx.put(&Payment { is_spent: true, ..payment.clone() });
         return Ok((payment.provider, payment.reference.or_else(|| offer.own_reference()), taken));
     }
-    match moment.outcome {
-        Some(Outcome::Charged(Charged::Declined { status, message })) => {
+    match ctx.outcome {
+        Some(CallResult::Charged(Charged::Declined { status, message })) => {
             Err(unpaid("the payment was declined")
                 .with("status", *status)
                 .with("providerMessage", message.clone())
                 .into())
         }
-        Some(Outcome::Charged(Charged::Unreachable { cause })) => {
+        Some(CallResult::Charged(Charged::Unreachable { cause })) => {
             Err(unpaid("the payment provider could not be asked").with("cause", cause.as_str()).into())
         }
-        _ => Err(Halt::Outside(Box::new(Errand::Charge(Charge {
+        _ => Err(CommandError::External(Box::new(ExternalCall::Charge(Charge {
             payment_id: payment_id(request.key, spent_before),
             tenant_id: payer.tenant_id.clone(),
             room_id: payer.room_id.clone(),
@@ -333,9 +333,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        command::{Effects, Heads, IdSource, Loaded, RequestSeen, Written},
+        command::{Effects, Heads, IdSource, Loaded, RequestSeen, WriteSet},
         ids::{CorrelationId, Sequence},
-        moderation::Windows,
+        moderation::RateWindows,
         record::{Query, StoredRecord},
         rules::Rules,
     };
@@ -361,41 +361,41 @@ mod tests {
         price: Usd,
         outcome: Option<Charged>,
         refused: Option<Code>,
-    ) -> Result<Usd, Halt> {
+    ) -> Result<Usd, CommandError> {
         let mut rules = Rules::default();
         rules.private_tables.payment = PaymentMode::Webhook { configured: true };
-        let outcome = outcome.map(Outcome::Charged);
+        let outcome = outcome.map(CallResult::Charged);
         let key: Key = vec![payment_id(KEY, 0).to_string().as_str().into()];
         let found: Vec<StoredRecord> = stored.iter().map(StoredRecord::of).collect();
         let start = Sequence::START;
-        let mut moment = Moment {
+        let mut ctx = CommandContext {
             now: Timestamp::from_millis(1_000),
             rules: &rules,
             correlation_id: CorrelationId::parse("c").unwrap(),
             request: Some(RequestSeen { id: "r", key: KEY }),
             outcome: outcome.as_ref(),
             loaded: &Loaded::from([(Query::one::<Payment>(key.clone()), found)]),
-            written: &Written::default(),
+            written: &WriteSet::default(),
             ids: &mut NoIds,
-            windows: &mut Windows::default(),
+            windows: &mut RateWindows::default(),
             effects: Effects::none(Heads { sequence: start, inbox: start, audit: start }),
         };
         let offer = Offer { proof: None, reference: None, amount: None };
         let payer = ActorInRoom::named("default", "den", "Nova");
-        let decided = keeping(&mut moment, |moment| {
-            let paid = settle(moment, &payer, &offer, price)?;
-            refused.map_or(Ok(paid.amount_usd), |code| Err(Refusal::new(code).into()))
+        let decided = keeping(&mut ctx, |ctx| {
+            let paid = adapt(ctx, &payer, &offer, price)?;
+            refused.map_or(Ok(paid.amount_usd), |code| Err(DomainError::new(code).into()))
         });
-        if matches!(decided, Ok(_) | Err(Halt::Denied(_))) {
-            *stored = moment.get(key).unwrap();
+        if matches!(decided, Ok(_) | Err(CommandError::DeniedAudited(_))) {
+            *stored = ctx.get(key).unwrap();
         }
         decided
     }
 
-    fn asked(decided: Result<Usd, Halt>) -> Uuid {
+    fn asked(decided: Result<Usd, CommandError>) -> Uuid {
         match decided {
-            Err(Halt::Outside(errand)) => match *errand {
-                Errand::Charge(charge) => charge.payment_id,
+            Err(CommandError::External(external_call)) => match *external_call {
+                ExternalCall::Charge(charge) => charge.payment_id,
                 other => panic!("{other:?}"),
             },
             other => panic!("{other:?}"),
@@ -409,7 +409,7 @@ mod tests {
         let mut stored = None;
         let first = asked(buy(&mut stored, THREE, None, None));
         let denied = buy(&mut stored, THREE, paid(THREE), Some(Code::Validation));
-        assert!(matches!(denied, Err(Halt::Denied(_))), "{denied:?}");
+        assert!(matches!(denied, Err(CommandError::DeniedAudited(_))), "{denied:?}");
         assert!(matches!(buy(&mut stored, THREE, None, None), Ok(THREE)), "it is not asked for again");
         let second = asked(buy(&mut stored, THREE, None, None));
         assert!(matches!(buy(&mut stored, THREE, paid(THREE), None), Ok(THREE)));
@@ -423,10 +423,10 @@ mod tests {
     fn a_payment_does_not_grow() {
         let mut stored = None;
         let denied = buy(&mut stored, THREE, paid(THREE), Some(Code::Validation));
-        assert!(matches!(denied, Err(Halt::Denied(_))), "{denied:?}");
+        assert!(matches!(denied, Err(CommandError::DeniedAudited(_))), "{denied:?}");
         match buy(&mut stored, Usd::from_cents(1_000), None, None) {
-            Err(Halt::Refused(refusal)) => {
-                let details = &refusal.details;
+            Err(CommandError::Refused(error)) => {
+                let details = &error.details;
                 assert_eq!((&details["reason"], &details["value"]), (&json!("amount"), &json!(3.0)));
             }
             other => panic!("{other:?}"),

@@ -6,17 +6,17 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    act,
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
+    actor_command,
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::DomainError,
     event::payload::RoomContextPinned,
     fields::Fields,
-    gate::{self, Gate},
     ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
-    moderation::{Action, Source},
+    moderation::{ActionSource, ModeratedAction},
     policy::{self, Capability},
-    record::{Cell, Find, Key, Query, Record, Table},
-    refusal::Refusal,
+    record::{Cell, Key, Query, Record, RecordQuery, Table},
+    table_access::{self, AccessRequirement},
     time::Timestamp,
 };
 
@@ -55,8 +55,8 @@ impl PinnedContext {
     }
 
     /// The version that counts in a room.
-    pub fn active(tenant: &TenantId, room: &RoomId) -> Find {
-        Find::all::<Self>("version", 1)
+    pub fn active(tenant: &TenantId, room: &RoomId) -> RecordQuery {
+        RecordQuery::all::<Self>("version", 1)
             .newest_first()
             .is("tenant_id", tenant)
             .is("room_id", room)
@@ -126,11 +126,12 @@ impl Pin {
     ///
     /// # Errors
     /// The first field that does not hold, in the contract's order.
-    pub fn read(fields: &Fields) -> Result<Self, Refusal> {
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let actor = ActorInRoom::read(fields)?;
         let content = fields.required_text("content")?;
-        let content = act::bounded_text("content", Some(content), MAX_CONTENT_CHARS)?.unwrap_or_default();
-        let metadata = act::metadata(fields)?.unwrap_or_default();
+        let content =
+            actor_command::bounded_text("content", Some(content), MAX_CONTENT_CHARS)?.unwrap_or_default();
+        let metadata = actor_command::metadata(fields)?.unwrap_or_default();
         Ok(Self { actor, content, metadata })
     }
 
@@ -140,15 +141,15 @@ impl Pin {
     }
 
     /// The version that counts now.
-    fn active(&self, moment: &Moment<'_>) -> Result<Option<PinnedContext>, Halt> {
-        let Some(head) = moment.get::<PinHead>(self.actor.room_key())? else { return Ok(None) };
-        moment.get(PinnedContext::key_of(&head.tenant_id, &head.room_id, head.version))
+    fn active(&self, ctx: &CommandContext<'_>) -> Result<Option<PinnedContext>, CommandError> {
+        let Some(head) = ctx.get::<PinHead>(self.actor.room_key())? else { return Ok(None) };
+        ctx.get(PinnedContext::key_of(&head.tenant_id, &head.room_id, head.version))
     }
 }
 
 impl Command for Pin {
     fn reads(&self) -> Vec<Query> {
-        let before = [gate::read(&self.actor), Query::one::<PinHead>(self.actor.room_key())];
+        let before = [table_access::read(&self.actor), Query::one::<PinHead>(self.actor.room_key())];
         policy::reads(&self.actor).into_iter().chain(before).collect()
     }
 
@@ -156,15 +157,19 @@ impl Command for Pin {
         Some(self.actor.clone())
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        gate::pass(moment, &self.actor, Gate { action: ACTION, feature: None, takes_seat: false })?;
-        policy::require(moment, &self.actor, Capability::Moderate, ACTION)?;
-        policy::not_overridden(moment, &self.actor, ACTION)?;
-        moment.moderate(&self.actor, &Action { label: ACTION, text: None, source: Source::Api })?;
-        let previous = self.active(moment)?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        table_access::pass(
+            ctx,
+            &self.actor,
+            AccessRequirement { action: ACTION, feature: None, takes_seat: false },
+        )?;
+        policy::require(ctx, &self.actor, Capability::Moderate, ACTION)?;
+        policy::not_overridden(ctx, &self.actor, ACTION)?;
+        ctx.moderate(&self.actor, &ModeratedAction { label: ACTION, text: None, source: ActionSource::Api })?;
+        let previous = self.active(ctx)?;
         let version = previous.as_ref().map_or(1, |previous| previous.version + 1);
         if let Some(replaced) = previous {
-            moment.put(&PinnedContext { is_active: false, updated_at: moment.now, ..replaced });
+            ctx.put(&PinnedContext { is_active: false, updated_at: ctx.now, ..replaced });
         }
         let ActorInRoom { tenant_id, room_id, actor_id } = self.actor.clone();
         let told = RoomContextPinned {
@@ -181,18 +186,18 @@ impl Command for Pin {
             metadata: told.metadata.clone(),
             pinned_by: actor_id,
             is_active: true,
-            created_at: moment.now,
-            updated_at: moment.now,
+            created_at: ctx.now,
+            updated_at: ctx.now,
         };
-        moment.put(&pinned_context);
+        ctx.put(&pinned_context);
         let PinnedContext { tenant_id, room_id, .. } = pinned_context.clone();
-        moment.put(&PinHead { tenant_id, room_id, version });
-        let event = moment.append(&self.actor, &told, None)?;
+        ctx.put(&PinHead { tenant_id, room_id, version });
+        let event = ctx.append(&self.actor, &told, None)?;
         let answer = Pinned {
             pinned_context,
             event_id: event.event_id,
             sequence: event.sequence,
-            correlation_id: moment.correlation_id.clone(),
+            correlation_id: ctx.correlation_id.clone(),
         };
         Ok(Reply::new(Success::Created, &answer))
     }

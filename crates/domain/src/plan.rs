@@ -11,7 +11,7 @@ const MAX_SEATS: i64 = 32;
 /// How long a plan may last, in minutes.
 const MINUTES: std::ops::RangeInclusive<i64> = 5..=1_440;
 /// The plan that counts as standard if none is named.
-const STANDARD_PLAN: &str = "cappuccino";
+const DEFAULT_PLAN: &str = "cappuccino";
 
 /// What a plan may let those at a table do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl Default for Catalogue {
         };
         let plans = vec![
             plan("espresso", 2, 30, 300, chat),
-            plan(STANDARD_PLAN, 4, 90, 600, work),
+            plan(DEFAULT_PLAN, 4, 90, 600, work),
             plan("americano", 8, 240, 1_000, all),
             plan("decaf_night_shift", 8, 720, 1_500, all),
         ];
@@ -105,15 +105,15 @@ impl Catalogue {
     ///
     /// # Errors
     /// What is wrong with it, for the operator who wrote it.
-    pub fn read(json: Option<&str>, standard_id: Option<&str>) -> Result<Self, String> {
+    pub fn read(json: Option<&str>, default_id: Option<&str>) -> Result<Self, String> {
         let mut catalogue = match json {
             None => Self::default(),
             Some(json) => Self { plans: read_plans(json)?, standard: 0 },
         };
         let place = |id: &str| catalogue.plans.iter().position(|plan| plan.plan_id == id);
-        catalogue.standard = match standard_id {
+        catalogue.standard = match default_id {
             Some(id) => place(&normal_id(id)).ok_or_else(|| format!("there is no plan {id:?}"))?,
-            None => place(STANDARD_PLAN).unwrap_or(0),
+            None => place(DEFAULT_PLAN).unwrap_or(0),
         };
         Ok(catalogue)
     }

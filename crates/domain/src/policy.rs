@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     actor::ActorInRoom,
-    command::{Halt, Moment},
+    command::{CommandContext, CommandError},
+    error::{Code, DomainError},
     ids::{ActorId, RoomId, TenantId},
     record::{Cell, Key, Query, Record, Table},
-    refusal::{Code, Refusal},
     time::Timestamp,
 };
 
@@ -191,12 +191,12 @@ pub fn reads(actor: &ActorInRoom) -> [Query; 2] {
 /// # Errors
 /// `ERR_FORBIDDEN {tenantId, roomId, actorId, capability, action}`.
 pub fn require(
-    moment: &Moment<'_>,
+    ctx: &CommandContext<'_>,
     actor: &ActorInRoom,
     capability: Capability,
     action: &str,
-) -> Result<(), Halt> {
-    let permission: Option<Permission> = moment.get(actor.key())?;
+) -> Result<(), CommandError> {
+    let permission: Option<Permission> = ctx.get(actor.key())?;
     Ok(granted(permission.as_ref(), actor, capability, action)?)
 }
 
@@ -209,7 +209,7 @@ pub fn granted(
     actor: &ActorInRoom,
     capability: Capability,
     action: &str,
-) -> Result<(), Refusal> {
+) -> Result<(), DomainError> {
     if allows(permission, capability) {
         return Ok(());
     }
@@ -222,17 +222,21 @@ pub fn allows(permission: Option<&Permission>, capability: Capability) -> bool {
 }
 
 /// The refusal of an action whose capability the actor does not have.
-pub fn not_granted(actor: &ActorInRoom, capability: Capability, action: &str) -> Refusal {
-    let refusal = Refusal::new(Code::Forbidden).saying(format!("{} is not granted", capability.as_str()));
-    actor.describe(refusal).with("capability", capability.as_str()).with("action", action)
+pub fn not_granted(actor: &ActorInRoom, capability: Capability, action: &str) -> DomainError {
+    let error = DomainError::new(Code::Forbidden).saying(format!("{} is not granted", capability.as_str()));
+    actor.describe(error).with("capability", capability.as_str()).with("action", action)
 }
 
 /// Checks that no operator keeps the actor from this action.
 ///
 /// # Errors
 /// `ERR_OPERATOR_OVERRIDE_BLOCKED {tenantId, roomId, actorId, action, reasonCode, …}`.
-pub fn not_overridden(moment: &Moment<'_>, actor: &ActorInRoom, action: &str) -> Result<(), Halt> {
-    let Some(state) = moment.get::<RoomOverride>(actor.room_key())? else { return Ok(()) };
+pub fn not_overridden(
+    ctx: &CommandContext<'_>,
+    actor: &ActorInRoom,
+    action: &str,
+) -> Result<(), CommandError> {
+    let Some(state) = ctx.get::<RoomOverride>(actor.room_key())? else { return Ok(()) };
     Ok(state.permits(actor, action)?)
 }
 
@@ -254,10 +258,10 @@ impl RoomOverride {
         }
     }
 
-    fn permits(&self, actor: &ActorInRoom, action: &str) -> Result<(), Refusal> {
+    fn permits(&self, actor: &ActorInRoom, action: &str) -> Result<(), DomainError> {
         let blocked = |reason: &str| {
             actor
-                .describe(Refusal::new(Code::OperatorOverrideBlocked))
+                .describe(DomainError::new(Code::OperatorOverrideBlocked))
                 .with("action", action)
                 .with("reasonCode", reason)
         };
@@ -315,7 +319,7 @@ mod tests {
         for (paused, muted, name, action, want) in cases {
             let actor = ActorInRoom::named("default", "main", name);
             let got = room(paused, muted).permits(&actor, action);
-            let reason = got.err().map(|refusal| refusal.details["reasonCode"].as_str().unwrap().to_owned());
+            let reason = got.err().map(|error| error.details["reasonCode"].as_str().unwrap().to_owned());
             assert_eq!(reason.as_deref(), want, "{paused} {muted:?} {name} {action}");
         }
     }

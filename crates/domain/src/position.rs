@@ -74,7 +74,7 @@ impl Point {
 
     /// The nearest place on the grid to what a client sent.
     pub fn nearest(sent: SentPosition) -> Self {
-        let coordinate = |sent: f64, most: i64| (sent.round() as i64).clamp(0, most);
+        let coordinate = |sent: f64, max: i64| (sent.round() as i64).clamp(0, max);
         Self { x: coordinate(sent.x, MAX_X), y: coordinate(sent.y, MAX_Y) }
     }
 

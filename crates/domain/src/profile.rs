@@ -6,12 +6,12 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::{
-    act,
-    command::{Command, Halt, Moment, Reply, Success},
+    actor_command,
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::{Code, DomainError},
     fields::Fields,
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     record::{Cell, Key, Query, Record, Table},
-    refusal::{Code, Refusal},
     theme::Theme,
     time::Timestamp,
 };
@@ -73,10 +73,10 @@ impl Whose {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for the tenant, `ERR_NOT_FOUND` for an id that no actor can have.
-    pub fn read(actor_id: &str, query: &Fields, fields: &Fields) -> Result<Self, Refusal> {
+    pub fn read(actor_id: &str, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
         let tenant_id = match fields.tenant("tenantId")? {
             Some(tenant) => tenant,
-            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
         };
         let unknown = |_| not_found(&tenant_id, actor_id);
         let actor_id = ActorId::parse(actor_id).map_err(unknown)?;
@@ -89,21 +89,21 @@ impl Whose {
     }
 
     /// The refusal where there is no profile.
-    pub fn unknown(&self) -> Refusal {
+    pub fn unknown(&self) -> DomainError {
         not_found(&self.tenant_id, self.actor_id.as_str())
     }
 
-    fn find(&self, moment: &Moment<'_>) -> Result<Profile, Halt> {
-        Ok(moment.get::<Profile>(self.key())?.ok_or_else(|| self.unknown())?)
+    fn find(&self, ctx: &CommandContext<'_>) -> Result<Profile, CommandError> {
+        Ok(ctx.get::<Profile>(self.key())?.ok_or_else(|| self.unknown())?)
     }
 }
 
-fn not_found(tenant_id: &TenantId, actor_id: &str) -> Refusal {
-    Refusal::new(Code::NotFound).with("tenantId", tenant_id.as_str()).with("actorId", actor_id)
+fn not_found(tenant_id: &TenantId, actor_id: &str) -> DomainError {
+    DomainError::new(Code::NotFound).with("tenantId", tenant_id.as_str()).with("actorId", actor_id)
 }
 
 /// An absolute `http` or `https` URL with a host, kept as it was written.
-fn web_address(field: &str, text: String) -> Result<String, Refusal> {
+fn web_address(field: &str, text: String) -> Result<String, DomainError> {
     let is_plain = !text.contains(|c: char| c.is_whitespace() || c.is_control());
     let is_absolute = Url::parse(&text).is_ok_and(|url| {
         let prefix = format!("{}://", url.scheme());
@@ -114,7 +114,7 @@ fn web_address(field: &str, text: String) -> Result<String, Refusal> {
     if is_plain && is_absolute {
         return Ok(text);
     }
-    Err(Refusal::new(Code::InvalidUrl)
+    Err(DomainError::new(Code::InvalidUrl)
         .saying(format!("{field} must be an absolute http or https URL"))
         .with("field", field)
         .with("value", text))
@@ -130,26 +130,26 @@ struct Changes {
     metadata: Option<Map<String, Value>>,
 }
 
-fn display_name(fields: &Fields) -> Result<String, Refusal> {
+fn display_name(fields: &Fields) -> Result<String, DomainError> {
     let name = fields.required_string("displayName")?;
-    Ok(act::bounded_text("displayName", Some(name), MAX_NAME_CHARS)?.unwrap_or_default())
+    Ok(actor_command::bounded_text("displayName", Some(name), MAX_NAME_CHARS)?.unwrap_or_default())
 }
 
-fn avatar_url(fields: &Fields) -> Result<Option<String>, Refusal> {
-    let text = act::bounded_text("avatarUrl", fields.trimmed_text("avatarUrl")?, MAX_URL_CHARS)?;
+fn avatar_url(fields: &Fields) -> Result<Option<String>, DomainError> {
+    let text = actor_command::bounded_text("avatarUrl", fields.trimmed_text("avatarUrl")?, MAX_URL_CHARS)?;
     text.map(|text| web_address("avatarUrl", text)).transpose()
 }
 
-fn theme(fields: &Fields) -> Result<Option<Theme>, Refusal> {
+fn theme(fields: &Fields) -> Result<Option<Theme>, DomainError> {
     let sent = fields.object("theme")?;
     sent.as_ref().map_or(Ok(None), Theme::read)
 }
 
 impl Changes {
     /// Reads the fields that are `named`.
-    fn read(fields: &Fields, named: impl Fn(&str) -> bool) -> Result<Self, Refusal> {
-        let bio = || act::bounded_text("bio", fields.trimmed_text("bio")?, MAX_BIO_CHARS);
-        let metadata = || Ok(act::metadata(fields)?.unwrap_or_default());
+    fn read(fields: &Fields, named: impl Fn(&str) -> bool) -> Result<Self, DomainError> {
+        let bio = || actor_command::bounded_text("bio", fields.trimmed_text("bio")?, MAX_BIO_CHARS);
+        let metadata = || Ok(actor_command::metadata(fields)?.unwrap_or_default());
         let [name, url, about, colors, more] = NAMES.map(named);
         Ok(Self {
             display_name: name.then(|| display_name(fields)).transpose()?,
@@ -161,14 +161,14 @@ impl Changes {
     }
 
     /// All fields: what is missing is written as nothing.
-    fn whole(fields: &Fields) -> Result<Self, Refusal> {
+    fn whole(fields: &Fields) -> Result<Self, DomainError> {
         Self::read(fields, |_| true)
     }
 
     /// The fields that the client sent, at least one.
-    fn partial(fields: &Fields) -> Result<Self, Refusal> {
+    fn partial(fields: &Fields) -> Result<Self, DomainError> {
         if !NAMES.iter().any(|name| fields.has(name)) {
-            return Err(Refusal::new(Code::Validation)
+            return Err(DomainError::new(Code::Validation)
                 .saying("name at least one field to change")
                 .with("fields", json!(NAMES)));
         }
@@ -195,16 +195,16 @@ pub struct ProfileWritten {
     correlation_id: CorrelationId,
 }
 
-fn write(moment: &mut Moment<'_>, profile: Profile, success: Success) -> Reply {
-    moment.put(&profile);
-    Reply::new(success, &ProfileWritten { profile, correlation_id: moment.correlation_id.clone() })
+fn write(ctx: &mut CommandContext<'_>, profile: Profile, success: Success) -> Reply {
+    ctx.put(&profile);
+    Reply::new(success, &ProfileWritten { profile, correlation_id: ctx.correlation_id.clone() })
 }
 
 /// `POST /v1/profiles`: an actor's profile is written whole, whether there was one or not.
 pub struct WriteProfile {
     whose: Whose,
     room_id: Option<RoomId>,
-    changes: Result<Changes, Refusal>,
+    changes: Result<Changes, DomainError>,
 }
 
 impl WriteProfile {
@@ -212,8 +212,8 @@ impl WriteProfile {
     ///
     /// # Errors
     /// What identifies the actor does not hold; other fields are refused when their turn comes.
-    pub fn read(fields: &Fields) -> Result<Self, Refusal> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::standard);
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
         let actor_id = fields.required_actor("actorId")?;
         let room_id = fields.room("roomId")?;
         Ok(Self { whose: Whose { tenant_id, actor_id }, room_id, changes: Changes::whole(fields) })
@@ -235,9 +235,9 @@ impl Command for WriteProfile {
         vec![Query::one::<Profile>(self.whose.key())]
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let changes = self.changes.as_ref().map_err(Clone::clone)?;
-        let previous: Option<Profile> = moment.get(self.whose.key())?;
+        let previous: Option<Profile> = ctx.get(self.whose.key())?;
         let Whose { tenant_id, actor_id } = self.whose.clone();
         let blank = Profile {
             tenant_id,
@@ -247,18 +247,18 @@ impl Command for WriteProfile {
             bio: None,
             theme: None,
             metadata: Map::new(),
-            created_at: previous.map_or(moment.now, |previous| previous.created_at),
-            updated_at: moment.now,
+            created_at: previous.map_or(ctx.now, |previous| previous.created_at),
+            updated_at: ctx.now,
         };
-        let profile = changes.apply(blank, moment.now);
-        Ok(write(moment, profile, Success::Created))
+        let profile = changes.apply(blank, ctx.now);
+        Ok(write(ctx, profile, Success::Created))
     }
 }
 
 /// `PATCH /v1/profiles/{actorId}`: some of a profile is changed.
 pub struct ChangeProfile {
     whose: Whose,
-    changes: Result<Changes, Refusal>,
+    changes: Result<Changes, DomainError>,
 }
 
 impl ChangeProfile {
@@ -280,11 +280,11 @@ impl Command for ChangeProfile {
         vec![Query::one::<Profile>(self.whose.key())]
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let profile = self.whose.find(moment)?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let profile = self.whose.find(ctx)?;
         let changes = self.changes.as_ref().map_err(Clone::clone)?;
-        let profile = changes.apply(profile, moment.now);
-        Ok(write(moment, profile, Success::Ok))
+        let profile = changes.apply(profile, ctx.now);
+        Ok(write(ctx, profile, Success::Ok))
     }
 }
 
@@ -308,10 +308,10 @@ impl Command for DeleteProfile {
         vec![Query::one::<Profile>(self.whose.key())]
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let Profile { actor_id, .. } = self.whose.find(moment)?;
-        moment.delete::<Profile>(self.whose.key());
-        let correlation_id = moment.correlation_id.clone();
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let Profile { actor_id, .. } = self.whose.find(ctx)?;
+        ctx.delete::<Profile>(self.whose.key());
+        let correlation_id = ctx.correlation_id.clone();
         Ok(Reply::new(Success::Ok, &ProfileDeleted { deleted: true, actor_id, correlation_id }))
     }
 }
@@ -357,7 +357,7 @@ mod tests {
             "metadata": {"theme": "mine"}});
         let fields = |value: &Value| Fields::of_body(value.as_object().cloned().unwrap());
         let blank = Profile {
-            tenant_id: TenantId::standard(),
+            tenant_id: TenantId::default(),
             actor_id: ActorId::parse("Nova").unwrap(),
             display_name: String::new(),
             avatar_url: None,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     ids::{ActorId, RoomId, Sequence, TenantId},
-    record::{Cell, Find, Key, Record, Table},
+    record::{Cell, Key, Record, RecordQuery, Table},
     time::Timestamp,
 };
 
@@ -20,7 +20,7 @@ pub mod react;
 pub use action::ReactionAction;
 pub use manage::{Change, Changed, Create, Delete, Deleted};
 pub use matching::{Source, Verdict};
-pub use react::{NoteFailure, Outcome, React};
+pub use react::{NoteFailure, React, ReactionOutcome};
 
 /// The trigger that every type of event pulls.
 pub const ANY_EVENT: &str = "*";
@@ -96,13 +96,13 @@ impl StoredReaction {
     }
 
     /// The rules at work in a tenant, the oldest first.
-    pub fn at_work(tenant: &TenantId) -> Find {
-        Find::all::<Self>("created_at", MAX_SUBSCRIPTIONS).is("enabled", true).is("tenant_id", tenant)
+    pub fn at_work(tenant: &TenantId) -> RecordQuery {
+        RecordQuery::all::<Self>("created_at", MAX_SUBSCRIPTIONS).is("enabled", true).is("tenant_id", tenant)
     }
 
     /// One rule at work anywhere, if there is one.
-    pub fn any_at_work() -> Find {
-        Find::all::<Self>("tenant_id", 1).is("enabled", true)
+    pub fn any_at_work() -> RecordQuery {
+        RecordQuery::all::<Self>("tenant_id", 1).is("enabled", true)
     }
 }
 

@@ -129,28 +129,28 @@ impl StoredRecord {
     ///
     /// # Errors
     /// When the stored JSON is not a record of this kind: the store holds something that no version wrote.
-    pub fn read<R: Record>(&self) -> Result<R, Unreadable> {
+    pub fn read<R: Record>(&self) -> Result<R, CorruptRecord> {
         serde_json::from_slice(&self.json)
-            .map_err(|error| Unreadable { table: R::TABLE.name, why: error.to_string() })
+            .map_err(|error| CorruptRecord { table: R::TABLE.name, why: error.to_string() })
     }
 }
 
 /// A stored record that cannot be read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
+pub struct CorruptRecord {
     /// The table it came from.
     pub table: &'static str,
     /// What the reader stumbled over.
     pub why: String,
 }
 
-impl std::fmt::Display for Unreadable {
+impl std::fmt::Display for CorruptRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "a record in {} cannot be read: {}", self.table, self.why)
     }
 }
 
-impl std::error::Error for Unreadable {}
+impl std::error::Error for CorruptRecord {}
 
 /// How a column compares to a value. Null satisfies only [`Comparison::Is`] with null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -195,7 +195,7 @@ impl Condition {
 ///
 /// The same description selects in a database and among what a turn has written, so both agree.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Find {
+pub struct RecordQuery {
     /// The kind of record.
     pub table: &'static Table,
     /// All must hold.
@@ -205,21 +205,21 @@ pub struct Find {
     /// Whether the largest comes first.
     pub descending: bool,
     /// Only records behind this place in the order.
-    pub after: Option<OrderPlace>,
+    pub after: Option<SortKey>,
     /// The most that are returned.
     pub limit: usize,
 }
 
-/// A record's place in the order of a [`Find`]: the value it is sorted by, and its key.
+/// A record's place in the order of a [`RecordQuery`]: the value it is sorted by, and its key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct OrderPlace {
+pub struct SortKey {
     /// The value of the column to sort by.
     pub sorted_by: Cell,
     /// The key.
     pub key: Key,
 }
 
-impl Find {
+impl RecordQuery {
     /// All records of a kind, smallest `order_by` first.
     pub fn all<R: Record>(order_by: &'static str, limit: usize) -> Self {
         Self { table: R::TABLE, conditions: Vec::new(), order_by, descending: false, after: None, limit }
@@ -245,7 +245,7 @@ impl Find {
         self.only(column, Comparison::Is, value)
     }
 
-    /// As [`Find::is`] if there is a value; else every record passes.
+    /// As [`RecordQuery::is`] if there is a value; else every record passes.
     #[must_use]
     pub fn is_if_given<T>(self, column: &'static str, value: Option<T>) -> Self
     where
@@ -259,15 +259,15 @@ impl Find {
 
     /// Goes on behind a place in this order.
     #[must_use]
-    pub fn behind(mut self, place: Option<OrderPlace>) -> Self {
+    pub fn behind(mut self, place: Option<SortKey>) -> Self {
         self.after = place;
         self
     }
 
     /// A record's place in this order.
-    pub fn position(&self, record: &StoredRecord) -> OrderPlace {
+    pub fn position(&self, record: &StoredRecord) -> SortKey {
         let sorted_by = self.table.cell(record, self.order_by).cloned().unwrap_or(Cell::Null);
-        OrderPlace { sorted_by, key: record.key.clone() }
+        SortKey { sorted_by, key: record.key.clone() }
     }
 
     /// Whether a record satisfies all conditions.
@@ -278,7 +278,7 @@ impl Find {
         holds && self.after.as_ref().is_none_or(|place| self.is_behind(record, place))
     }
 
-    fn is_behind(&self, record: &StoredRecord, place: &OrderPlace) -> bool {
+    fn is_behind(&self, record: &StoredRecord, place: &SortKey) -> bool {
         let by_column = self.table.cell(record, self.order_by).cmp(&Some(&place.sorted_by));
         let by_column = if self.descending { by_column.reverse() } else { by_column };
         by_column.then_with(|| record.key.cmp(&place.key)).is_gt()
@@ -297,8 +297,8 @@ impl Find {
 pub enum Query {
     /// The record with this key.
     One(&'static Table, Key),
-    /// The records that a [`Find`] selects.
-    Many(Find),
+    /// The records that a [`RecordQuery`] selects.
+    Many(RecordQuery),
 }
 
 impl Query {
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn conditions_hold_for_columns_and_keys_and_never_for_null() {
-        let find = |column, comparison, value: Cell| Find {
+        let find = |column, comparison, value: Cell| RecordQuery {
             table: &TABLE,
             conditions: vec![Condition { column, comparison, value }],
             order_by: "id",
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn order_is_total() {
-        let mut find = Find {
+        let mut find = RecordQuery {
             table: &TABLE,
             conditions: vec![],
             order_by: "at",

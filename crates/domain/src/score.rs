@@ -17,7 +17,7 @@ pub const COUNTED: [EventType; 5] = [
 ];
 
 /// Turns of a conversation beyond this many add nothing.
-const MOST_TURNS: u64 = 40;
+const MAX_TURNS: u64 = 40;
 const BEST: f64 = 100.0;
 
 /// Counts events, in any order.
@@ -95,7 +95,7 @@ impl Metrics {
         let raw = 30.0 * self.tasks_completed as f64
             + 10.0 * self.coordination_actions as f64
             + 3.0 * self.object_edits as f64
-            + 0.5 * self.conversation_turns.min(MOST_TURNS) as f64
+            + 0.5 * self.conversation_turns.min(MAX_TURNS) as f64
             + 4.0 * self.contributors.saturating_sub(1) as f64;
         (raw.min(BEST) * 100.0).round() / 100.0
     }

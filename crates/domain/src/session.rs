@@ -6,12 +6,12 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
+    error::{Code, DomainError},
     fields::Fields,
     ids::{ActorId, RoomId, TenantId},
     money::Usd,
     plan::Feature,
     record::{Cell, Key, Record, Table},
-    refusal::{Code, Refusal},
     time::Timestamp,
 };
 
@@ -125,30 +125,30 @@ pub enum SessionShown {
 }
 
 /// Nobody has this session, as far as this tenant knows.
-pub fn not_found(tenant: &TenantId, session: &str) -> Refusal {
-    Refusal::new(Code::NotFound).with("tenantId", tenant.as_str()).with("sessionId", session)
+pub fn not_found(tenant: &TenantId, session: &str) -> DomainError {
+    DomainError::new(Code::NotFound).with("tenantId", tenant.as_str()).with("sessionId", session)
 }
 
 /// Reads who is invited, each once; `None` if the client does not say.
-fn read_invited(fields: &Fields) -> Result<Option<Vec<ActorId>>, Refusal> {
+fn read_invited(fields: &Fields) -> Result<Option<Vec<ActorId>>, DomainError> {
     let Some(names) = fields.texts("invitedActorIds", MAX_LISTED)? else { return Ok(None) };
     let parse = |name: &String| {
-        ActorId::parse(name).map_err(|why| Refusal::invalid("invitedActorIds", why.to_string()))
+        ActorId::parse(name).map_err(|why| DomainError::invalid("invitedActorIds", why.to_string()))
     };
     names.iter().map(parse).collect::<Result<_, _>>().map(Some)
 }
 
 /// The guests of a table with so many seats. Its owner is none: it needs no invitation.
-fn guests(mut invited: Vec<ActorId>, owner: &ActorId, seats: u64) -> Result<Vec<ActorId>, Refusal> {
+fn guests(mut invited: Vec<ActorId>, owner: &ActorId, seats: u64) -> Result<Vec<ActorId>, DomainError> {
     invited.retain(|actor| actor != owner);
-    let most = seats * INVITED_PER_SEAT;
-    if invited.len() as u64 <= most {
+    let max = seats * INVITED_PER_SEAT;
+    if invited.len() as u64 <= max {
         return Ok(invited);
     }
-    Err(Refusal::new(Code::OutOfBounds)
+    Err(DomainError::new(Code::OutOfBounds)
         .saying(format!("at most {INVITED_PER_SEAT} actors are invited for each seat"))
         .with("field", "invitedActorIds")
-        .with("max", most)
+        .with("max", max)
         .with("value", invited.len()))
 }
 

@@ -6,14 +6,14 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::{Code, DomainError},
     event::payload,
     fields::Fields,
-    gate::{self, Gate},
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     policy,
-    record::{Cell, Comparison, Find, Key, Query, Record, Table},
-    refusal::{Code, Refusal},
+    record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
+    table_access::{self, AccessRequirement},
     time::Timestamp,
     trace::StepCode,
 };
@@ -23,7 +23,7 @@ pub const MAX_STATE_BYTES: usize = 256 << 10;
 /// How long a snapshot may be kept, in seconds: up to a year.
 const TTL_SECONDS: std::ops::RangeInclusive<i64> = 1..=31_536_000;
 /// How long it is kept if nothing is said.
-const STANDARD_TTL_SECONDS: i64 = 3_600;
+const DEFAULT_TTL_SECONDS: i64 = 3_600;
 /// What policies call it.
 const ACTION: &str = "snapshot_create";
 /// Who saves a room if nobody is named.
@@ -150,10 +150,10 @@ impl SnapshotOf {
     }
 
     /// The newest snapshot that is still there at this moment, or the one with this version.
-    pub fn newest(&self, version: Option<u64>, now: Timestamp) -> Find {
+    pub fn newest(&self, version: Option<u64>, now: Timestamp) -> RecordQuery {
         let [tenant, room, scope, actor]: [Cell; 4] =
             self.key().try_into().expect("the key has four columns");
-        Find::all::<Snapshot>("version", 1)
+        RecordQuery::all::<Snapshot>("version", 1)
             .newest_first()
             .is("tenant_id", tenant)
             .is("room_id", room)
@@ -169,7 +169,7 @@ pub struct Save {
     actor: ActorInRoom,
     of: SnapshotOf,
     /// What is saved and for how many seconds, or why it is refused once the actor has turned out to be allowed to.
-    what: Result<(Map<String, Value>, Option<i64>), Refusal>,
+    what: Result<(Map<String, Value>, Option<i64>), DomainError>,
 }
 
 /// The answer to a [`Save`].
@@ -185,8 +185,8 @@ impl Save {
     ///
     /// # Errors
     /// What identifies the actor does not hold, or the state is no object; the rest is refused when its turn comes.
-    pub fn read(fields: &Fields, scope: Scope) -> Result<Self, Refusal> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::standard);
+    pub fn read(fields: &Fields, scope: Scope) -> Result<Self, DomainError> {
+        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
         let room_id = fields.room("roomId")?.unwrap_or_else(RoomId::main);
         let system = || ActorId::parse(SYSTEM).expect("a valid id");
         let (actor_id, subject) = match scope {
@@ -218,19 +218,19 @@ impl Save {
 }
 
 /// How long it is kept; null means for good.
-fn ttl_seconds(fields: &Fields) -> Result<Option<i64>, Refusal> {
+fn ttl_seconds(fields: &Fields) -> Result<Option<i64>, DomainError> {
     const NAME: &str = "ttlSeconds";
     let given = fields.bounded_integer(NAME, TTL_SECONDS)?;
     let for_good = fields.body().and_then(|body| body.get(NAME)).is_some_and(Value::is_null);
-    Ok(if for_good { None } else { given.or(Some(STANDARD_TTL_SECONDS)) })
+    Ok(if for_good { None } else { given.or(Some(DEFAULT_TTL_SECONDS)) })
 }
 
-fn bounded(state: Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
+fn bounded(state: Map<String, Value>) -> Result<Map<String, Value>, DomainError> {
     let bytes = json!(state).to_string().len();
     if bytes <= MAX_STATE_BYTES {
         return Ok(state);
     }
-    Err(Refusal::new(Code::OutOfBounds)
+    Err(DomainError::new(Code::OutOfBounds)
         .saying(format!("state has at most {MAX_STATE_BYTES} bytes of JSON"))
         .with("field", "state")
         .with("max", MAX_STATE_BYTES)
@@ -239,32 +239,36 @@ fn bounded(state: Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
 
 impl Command for Save {
     fn reads(&self) -> Vec<Query> {
-        let own = [gate::read(&self.actor), Query::one::<LastVersion>(self.of.key())];
+        let own = [table_access::read(&self.actor), Query::one::<LastVersion>(self.of.key())];
         policy::reads(&self.actor).into_iter().chain(own).collect()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        gate::pass(moment, &self.actor, Gate { action: ACTION, feature: None, takes_seat: false })?;
-        policy::not_overridden(moment, &self.actor, ACTION)?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        table_access::pass(
+            ctx,
+            &self.actor,
+            AccessRequirement { action: ACTION, feature: None, takes_seat: false },
+        )?;
+        policy::not_overridden(ctx, &self.actor, ACTION)?;
         let (state, ttl_seconds) = self.what.clone()?;
-        let last: Option<LastVersion> = moment.get(self.of.key())?;
+        let last: Option<LastVersion> = ctx.get(self.of.key())?;
         let version = last.map_or(0, |last| last.version) + 1;
         let SnapshotOf { tenant_id, room_id, scope, actor_id } = self.of.clone();
-        let expires_at = ttl_seconds.map(|seconds| moment.now.plus_ms(seconds * 1_000));
+        let expires_at = ttl_seconds.map(|seconds| ctx.now.plus_ms(seconds * 1_000));
         let event = payload::SnapshotCreated {
             scope: scope.as_str().to_owned(),
             version,
             expires_at,
             snapshot_ref: payload::SnapshotRef { room_id: room_id.clone(), actor_id: actor_id.clone() },
         };
-        moment.append(&self.actor, &event, None)?;
-        let created_at = moment.now;
+        ctx.append(&self.actor, &event, None)?;
+        let created_at = ctx.now;
         let snapshot =
             Snapshot { scope, tenant_id, room_id, actor_id, version, state, created_at, expires_at };
-        moment.put(&snapshot);
-        moment.put(&LastVersion { of: self.of.clone(), version });
-        moment.step(StepCode::SnapshotCreated, json!({ "scope": scope.as_str(), "version": version }));
-        let correlation_id = moment.correlation_id.clone();
+        ctx.put(&snapshot);
+        ctx.put(&LastVersion { of: self.of.clone(), version });
+        ctx.step(StepCode::SnapshotCreated, json!({ "scope": scope.as_str(), "version": version }));
+        let correlation_id = ctx.correlation_id.clone();
         Ok(Reply::new(Success::Created, &Saved { snapshot, correlation_id }))
     }
 }
@@ -280,8 +284,8 @@ impl Forget {
     pub const BATCH: usize = 50;
 
     /// What has expired at this moment.
-    pub fn due(now: Timestamp) -> Find {
-        Find::all::<Snapshot>("expires_at", Self::BATCH).only("expires_at", Comparison::AtMost, now)
+    pub fn due(now: Timestamp) -> RecordQuery {
+        RecordQuery::all::<Snapshot>("expires_at", Self::BATCH).only("expires_at", Comparison::AtMost, now)
     }
 }
 
@@ -290,9 +294,9 @@ impl Command for Forget {
         Vec::new()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         for snapshot in &self.expired {
-            moment.delete::<Snapshot>(snapshot.key());
+            ctx.delete::<Snapshot>(snapshot.key());
         }
         Ok(Reply::new(Success::Ok, &self.expired.len()))
     }
@@ -302,7 +306,7 @@ impl Command for Forget {
 mod tests {
     use super::*;
 
-    fn save(body: Value) -> Result<Save, Refusal> {
+    fn save(body: Value) -> Result<Save, DomainError> {
         Save::read(&Fields::of_body(body.as_object().cloned().unwrap()), Scope::Agent)
     }
 
@@ -327,7 +331,7 @@ mod tests {
         ];
         for (mut body, want) in cases {
             body["actorId"] = json!("Nova");
-            let got = save(body.clone()).unwrap().what.map(|(_, ttl)| ttl).map_err(|refusal| refusal.code);
+            let got = save(body.clone()).unwrap().what.map(|(_, ttl)| ttl).map_err(|error| error.code);
             assert_eq!(got, want, "{body}");
         }
     }
@@ -337,13 +341,10 @@ mod tests {
     fn a_state_is_an_object_of_bounded_size() {
         let sized = |bytes: usize| json!({ "actorId": "Nova", "state": { "a": "x".repeat(bytes - 8) } });
         assert!(save(sized(MAX_STATE_BYTES)).unwrap().what.is_ok());
-        let refusal = save(sized(MAX_STATE_BYTES + 1)).unwrap().what.unwrap_err();
-        assert_eq!(
-            (refusal.code, &refusal.details["value"]),
-            (Code::OutOfBounds, &json!(MAX_STATE_BYTES + 1))
-        );
-        let refusal = save(json!({ "actorId": "Nova", "state": [] })).map(|_| ()).unwrap_err();
-        assert_eq!((refusal.code, &refusal.details["field"]), (Code::Validation, &json!("state")));
+        let error = save(sized(MAX_STATE_BYTES + 1)).unwrap().what.unwrap_err();
+        assert_eq!((error.code, &error.details["value"]), (Code::OutOfBounds, &json!(MAX_STATE_BYTES + 1)));
+        let error = save(json!({ "actorId": "Nova", "state": [] })).map(|_| ()).unwrap_err();
+        assert_eq!((error.code, &error.details["field"]), (Code::Validation, &json!("state")));
     }
 
     /// An actor may be called as the keys of rooms call nobody.
@@ -351,7 +352,7 @@ mod tests {
     fn keys_of_rooms_and_actors_do_not_meet() {
         let of = |scope, actor: Option<&str>| {
             let actor_id = actor.map(|name| ActorId::parse(name).unwrap());
-            SnapshotOf { tenant_id: TenantId::standard(), room_id: RoomId::main(), scope, actor_id }.key()
+            SnapshotOf { tenant_id: TenantId::default(), room_id: RoomId::main(), scope, actor_id }.key()
         };
         assert_ne!(of(Scope::Room, None), of(Scope::Agent, Some(NO_ACTOR)));
     }

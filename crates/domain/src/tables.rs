@@ -16,7 +16,7 @@ use crate::{
     presence::Presence,
     profile::Profile,
     reaction::StoredReaction,
-    record::{Record, StoredRecord, Table, Unreadable},
+    record::{CorruptRecord, Record, StoredRecord, Table},
     room::Room,
     session::TableSession,
     snapshot::{LastVersion, Snapshot},
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Every kind of record, in the order in which an export lists them. A kind that durable followers keep their place in, or
-/// whose records must not act in another store as they did, is [`Kind::settling`].
+/// whose records must not act in another store as they did, is [`Kind::portable`].
 pub const ALL: &[Kind] = &[
     Kind::of::<Presence>(),
     Kind::of::<Position>(),
@@ -50,47 +50,47 @@ pub const ALL: &[Kind] = &[
     Kind::of::<TableSession>(),
     Kind::of::<Payment>(),
     Kind::of::<StoredReaction>(),
-    Kind::settling::<FollowerCursor>(),
+    Kind::portable::<FollowerCursor>(),
     Kind::of::<Lease>(),
-    Kind::settling::<Subscription>(),
+    Kind::portable::<Subscription>(),
     Kind::of::<WebhookSecret>(),
-    Kind::settling::<Progress>(),
+    Kind::portable::<Progress>(),
     Kind::of::<Counter>(),
     Kind::of::<Delivery>(),
     Kind::of::<DlqEntry>(),
 ];
 
 /// The tables that never leave a store: they hold secrets and money, or say which of its nodes does what.
-pub const STAYING: &[&str] = &["payments", "webhook_secrets", "leases"];
+pub const NOT_EXPORTED: &[&str] = &["payments", "webhook_secrets", "leases"];
 
 /// The tables of which nodes keep a picture in memory: they learn of what other nodes write to them before they see a later
 /// event.
-pub const WATCHED: [&Table; 3] = [Subscription::TABLE, StoredReaction::TABLE, Counter::TABLE];
+pub const CACHED_IN_MEMORY: [&Table; 3] = [Subscription::TABLE, StoredReaction::TABLE, Counter::TABLE];
 
 /// One kind of record.
 pub struct Kind {
     /// Where records of this kind are kept.
     pub table: &'static Table,
-    settle: fn(Vec<u8>, Sequence) -> Result<StoredRecord, Unreadable>,
-    settles: bool,
+    adapt: fn(Vec<u8>, Sequence) -> Result<StoredRecord, CorruptRecord>,
+    adapts: bool,
 }
 
 /// A record that is not the same in a store it was moved to.
-pub trait Settling: Record {
+pub trait Portable: Record {
     /// Makes it fit for a store whose log ends at `head`: whoever follows the log durably stands there, so that nothing that
     /// was told before the move is told again; what relies on a secret, which stayed behind, is switched off and says why.
-    fn settle(&mut self, head: Sequence);
+    fn adapt(&mut self, head: Sequence);
 }
 
 impl Kind {
     /// A kind whose records are the same wherever they are.
     pub const fn of<R: Record>() -> Self {
-        Self { table: R::TABLE, settle: keep::<R>, settles: false }
+        Self { table: R::TABLE, adapt: keep::<R>, adapts: false }
     }
 
     /// A kind whose records settle in.
-    pub const fn settling<R: Settling>() -> Self {
-        Self { table: R::TABLE, settle: settle::<R>, settles: true }
+    pub const fn portable<R: Portable>() -> Self {
+        Self { table: R::TABLE, adapt: adapt::<R>, adapts: true }
     }
 
     /// The kind kept in this table.
@@ -100,7 +100,7 @@ impl Kind {
 
     /// Whether records of this kind never leave a store.
     pub fn stays(&self) -> bool {
-        STAYING.contains(&self.table.name)
+        NOT_EXPORTED.contains(&self.table.name)
     }
 
     /// Whether an export has records of this kind: of a part of a café, only those that say to which part they belong.
@@ -114,35 +114,36 @@ impl Kind {
     ///
     /// # Errors
     /// The JSON is no record of this kind.
-    pub fn leave<'j>(&self, json: &'j [u8], head: Sequence) -> Result<Cow<'j, [u8]>, Unreadable> {
-        if !self.settles {
+    pub fn leave<'j>(&self, json: &'j [u8], head: Sequence) -> Result<Cow<'j, [u8]>, CorruptRecord> {
+        if !self.adapts {
             return Ok(Cow::Borrowed(json));
         }
-        Ok(Cow::Owned((self.settle)(json.to_vec(), head)?.json))
+        Ok(Cow::Owned((self.adapt)(json.to_vec(), head)?.json))
     }
 
     /// The record with this JSON, as a store keeps it whose log ends at `head`.
     ///
     /// # Errors
     /// The JSON is no record of this kind.
-    pub fn arrive(&self, json: Vec<u8>, head: Sequence) -> Result<StoredRecord, Unreadable> {
-        (self.settle)(json, head)
+    pub fn arrive(&self, json: Vec<u8>, head: Sequence) -> Result<StoredRecord, CorruptRecord> {
+        (self.adapt)(json, head)
     }
 }
 
-fn read<R: Record>(json: &[u8]) -> Result<R, Unreadable> {
-    serde_json::from_slice(json).map_err(|error| Unreadable { table: R::TABLE.name, why: error.to_string() })
+fn read<R: Record>(json: &[u8]) -> Result<R, CorruptRecord> {
+    serde_json::from_slice(json)
+        .map_err(|error| CorruptRecord { table: R::TABLE.name, why: error.to_string() })
 }
 
 /// Keeps the JSON as it is; key and columns are what the record says.
-fn keep<R: Record>(json: Vec<u8>, _: Sequence) -> Result<StoredRecord, Unreadable> {
+fn keep<R: Record>(json: Vec<u8>, _: Sequence) -> Result<StoredRecord, CorruptRecord> {
     let record: R = read(&json)?;
     Ok(StoredRecord { key: record.key(), columns: record.columns(), json })
 }
 
-fn settle<R: Settling>(json: Vec<u8>, head: Sequence) -> Result<StoredRecord, Unreadable> {
+fn adapt<R: Portable>(json: Vec<u8>, head: Sequence) -> Result<StoredRecord, CorruptRecord> {
     let mut record: R = read(&json)?;
-    record.settle(head);
+    record.adapt(head);
     Ok(StoredRecord::of(&record))
 }
 
@@ -174,19 +175,19 @@ mod tests {
         }
     }
 
-    impl Settling for Follower {
-        fn settle(&mut self, head: Sequence) {
+    impl Portable for Follower {
+        fn adapt(&mut self, head: Sequence) {
             self.cursor = head.0;
         }
     }
 
     /// After a move every durable follower stands at the head: nothing is told twice.
     #[test]
-    fn followers_settle_at_the_head() {
+    fn followers_adapt_at_the_head() {
         let json = br#"{"name":"reactions","cursor":3}"#.to_vec();
         let kept = Kind::of::<Follower>().arrive(json.clone(), Sequence(9)).unwrap();
         assert_eq!((kept.json.as_slice(), &kept.columns[0]), (json.as_slice(), &Cell::Integer(3)));
-        let settled = Kind::settling::<Follower>().arrive(json, Sequence(9)).unwrap();
+        let settled = Kind::portable::<Follower>().arrive(json, Sequence(9)).unwrap();
         assert_eq!(settled.json, br#"{"name":"reactions","cursor":9}"#);
         assert_eq!(settled.columns, [Cell::Integer(9)]);
         assert!(Kind::of::<Follower>().arrive(b"{}".to_vec(), Sequence(9)).is_err());

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use url::{Host, Url};
 
 use crate::{
-    act,
-    refusal::{Code, Refusal},
+    actor_command,
+    error::{Code, DomainError},
     rules::WebhookRules,
 };
 
@@ -148,11 +148,11 @@ fn embedded_v4(address: Ipv6Addr) -> Option<(Ipv4Addr, Reach)> {
 ///
 /// # Errors
 /// `ERR_INVALID_URL {field, value, reason}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
-pub fn read(field: &str, text: String, rules: WebhookRules) -> Result<String, Refusal> {
-    let text = act::bounded_text(field, Some(text), MAX_TARGET_CHARS)?.unwrap_or_default();
+pub fn read(field: &str, text: String, rules: WebhookRules) -> Result<String, DomainError> {
+    let text = actor_command::bounded_text(field, Some(text), MAX_TARGET_CHARS)?.unwrap_or_default();
     match check(&text, rules) {
         Ok(_) => Ok(text),
-        Err(reason) => Err(Refusal::new(Code::InvalidUrl)
+        Err(reason) => Err(DomainError::new(Code::InvalidUrl)
             .saying(reason.to_string())
             .with("field", field)
             .with("value", text)

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    command::Moment,
+    command::CommandContext,
     event::EmittedEvent,
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     record::{Cell, Key, Record, Table},
@@ -122,8 +122,8 @@ pub struct TaskWritten {
 }
 
 impl TaskWritten {
-    fn of(moment: &Moment<'_>, task: Task) -> Self {
-        Self { task, emitted_events: moment.emitted(), correlation_id: moment.correlation_id.clone() }
+    fn of(ctx: &CommandContext<'_>, task: Task) -> Self {
+        Self { task, emitted_events: ctx.emitted(), correlation_id: ctx.correlation_id.clone() }
     }
 }
 

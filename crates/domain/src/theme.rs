@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::refusal::{Code, Refusal};
+use crate::error::{Code, DomainError};
 
 /// What of an actor's appearance has a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -66,7 +66,7 @@ impl Theme {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for a colour that is no text, `ERR_INVALID_COLOR {field, value}`.
-    pub fn read(sent: &Map<String, Value>) -> Result<Option<Self>, Refusal> {
+    pub fn read(sent: &Map<String, Value>) -> Result<Option<Self>, DomainError> {
         let mut colors = BTreeMap::new();
         for (part, name, field) in Part::ALL {
             let color = match sent.get(name) {
@@ -74,12 +74,12 @@ impl Theme {
                 Some(Value::Null) => None,
                 Some(Value::String(text)) if text.trim().is_empty() => None,
                 Some(Value::String(text)) => Some(Color::parse(text).ok_or_else(|| {
-                    Refusal::new(Code::InvalidColor)
+                    DomainError::new(Code::InvalidColor)
                         .saying(format!("{field} must be #rrggbb or #rrggbbaa"))
                         .with("field", field)
                         .with("value", text.as_str())
                 })?),
-                Some(_) => return Err(Refusal::invalid(name, format!("{field} must be a string"))),
+                Some(_) => return Err(DomainError::invalid(name, format!("{field} must be a string"))),
             };
             colors.insert(part, color);
         }
@@ -117,8 +117,7 @@ mod tests {
         for (sent, want) in cases {
             let read = Theme::read(sent.as_object().unwrap());
             let got = read.as_ref().map(|theme| json!(theme));
-            let got =
-                got.map_err(|refusal| (refusal.code.as_str(), refusal.details["field"].as_str().unwrap()));
+            let got = got.map_err(|error| (error.code.as_str(), error.details["field"].as_str().unwrap()));
             assert_eq!(got, want, "{sent}");
         }
         let theme = Theme::read(json!({"textColor": null, "accentColor": "#000000"}).as_object().unwrap());

@@ -8,8 +8,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
+    error::Code,
     ids::{ActorId, CorrelationId, RoomId, TenantId},
-    refusal::Code,
     time::Timestamp,
 };
 
@@ -59,7 +59,7 @@ step_codes! {
 
 impl StepCode {
     /// The step that a refusal leaves in the trace.
-    pub const fn of_refusal(code: Code) -> Self {
+    pub const fn of_error(code: Code) -> Self {
         match code {
             Code::OperatorOverrideBlocked => Self::OperatorOverrideBlocked,
             Code::ModerationBlocked => Self::ModerationBlocked,

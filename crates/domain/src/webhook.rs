@@ -8,12 +8,12 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
+    error::{Code, DomainError},
     event::EventType,
     ids::{ActorId, RoomId, Sequence, TenantId},
     record::{Cell, Key, Record, Table},
-    refusal::{Code, Refusal},
     secret::Secret,
-    tables::Settling,
+    tables::Portable,
     time::Timestamp,
 };
 
@@ -180,15 +180,15 @@ pub struct Progress {
     pub updated_at: Option<Timestamp>,
 }
 
-impl Settling for Progress {
-    fn settle(&mut self, head: Sequence) {
+impl Portable for Progress {
+    fn adapt(&mut self, head: Sequence) {
         let error = "its secret stayed where it was moved from: give it a new one".to_owned();
         *self = Self { last_error: Some(error), ..Self::at(self.subscription_id, head, false) };
     }
 }
 
-impl Settling for Subscription {
-    fn settle(&mut self, _: Sequence) {
+impl Portable for Subscription {
+    fn adapt(&mut self, _: Sequence) {
         self.enabled = false;
     }
 }
@@ -306,8 +306,8 @@ impl WebhookSubscription {
 }
 
 /// There is no such thing, or it belongs to another tenant.
-pub fn not_found(field: &str, id: impl Display) -> Refusal {
-    Refusal::new(Code::NotFound).with(field, id.to_string())
+pub fn not_found(field: &str, id: impl Display) -> DomainError {
+    DomainError::new(Code::NotFound).with(field, id.to_string())
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use super::{AUTH_TOKEN, BadSetting, Environment};
 
 /// Where the server is that is loaded.
 const TARGET: [&str; 2] = ["LOAD_TARGET_URL", "AGENTCAFE_URL"];
-const STANDARD_API: &str = "http://127.0.0.1:3850";
-const STANDARD_REALTIME: &str = "http://127.0.0.1:3851";
-const STANDARD_WORLD: &str = "http://127.0.0.1:3846";
+const DEFAULT_API: &str = "http://127.0.0.1:3850";
+const DEFAULT_REALTIME: &str = "http://127.0.0.1:3851";
+const DEFAULT_WORLD: &str = "http://127.0.0.1:3846";
 /// What stands for a service that there is not.
 const ABSENT: &str = "none";
 
@@ -74,7 +74,7 @@ impl LoadSettings {
         let text = |name, standard: &str| environment.text(&[name]).unwrap_or_else(|| standard.to_owned());
         let count = |name, standard, least| environment.number(&[name], standard, least, false);
         Ok(Self {
-            target_url: environment.text(&TARGET).unwrap_or_else(|| STANDARD_API.to_owned()),
+            target_url: environment.text(&TARGET).unwrap_or_else(|| DEFAULT_API.to_owned()),
             stream_url: environment.text(&["LOAD_STREAM_URL"]),
             key: environment.key("LOAD_API_KEY"),
             api_path: environment.path("LOAD_API_PATH", text("LOAD_API_PATH", "/healthz"))?,
@@ -111,9 +111,9 @@ impl DrillSettings {
         Ok(Self {
             mode: mode.to_lowercase(),
             timeout: environment.millis("ROLLBACK_DRILL_TIMEOUT_MS", 4_000, 500)?,
-            world: environment.service("ROLLBACK_WORLD_URL", STANDARD_WORLD, None)?,
-            api: environment.service("ROLLBACK_API_URL", STANDARD_API, key.as_deref())?,
-            realtime: environment.service("ROLLBACK_REALTIME_URL", STANDARD_REALTIME, key.as_deref())?,
+            world: environment.service("ROLLBACK_WORLD_URL", DEFAULT_WORLD, None)?,
+            api: environment.service("ROLLBACK_API_URL", DEFAULT_API, key.as_deref())?,
+            realtime: environment.service("ROLLBACK_REALTIME_URL", DEFAULT_REALTIME, key.as_deref())?,
         })
     }
 }
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(settings.mode, "probe");
         let shown =
             [settings.world, settings.api, settings.realtime].map(|target| target.unwrap().to_string());
-        assert_eq!(shown, [STANDARD_WORLD, STANDARD_API, STANDARD_REALTIME]);
+        assert_eq!(shown, [DEFAULT_WORLD, DEFAULT_API, DEFAULT_REALTIME]);
         let absent = [("ROLLBACK_WORLD_URL", "none"), ("ROLLBACK_DRILL_TIMEOUT_MS", "1")];
         let settings = DrillSettings::read(&environment(&absent)).unwrap();
         assert!(settings.world.is_none() && settings.api.is_some());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentcafe_dispatcher::outside::PaymentProvider;
+use agentcafe_dispatcher::external_client::PaymentProvider;
 use agentcafe_domain::{
     money::Usd,
     payment::PaymentMode,
@@ -17,14 +17,14 @@ const URL: &str = "PRIVATE_TABLE_PAYMENT_WEBHOOK_URL";
 const MODE: &str = "PRIVATE_TABLE_PAYMENT_MODE";
 const PRICE: &str = "PRIVATE_TABLE_PRICE_USD";
 const CATALOGUE: &str = "TABLE_PLAN_CATALOG_JSON";
-const STANDARD_PLAN: &str = "TABLE_PLAN_DEFAULT_ID";
+const DEFAULT_PLAN: &str = "TABLE_PLAN_DEFAULT_ID";
 
 pub(super) fn rules(environment: &Environment) -> Result<PrivateTableRules, BadSetting> {
     let catalogue = environment.first(&[CATALOGUE]).map(|(_, json)| json);
-    let standard = environment.first(&[STANDARD_PLAN]).map(|(_, id)| id);
+    let standard = environment.first(&[DEFAULT_PLAN]).map(|(_, id)| id);
     let plans = Catalogue::read(catalogue, standard).map_err(|why| {
         let is_id = why.starts_with("there is no plan");
-        let (name, value) = if is_id { (STANDARD_PLAN, standard) } else { (CATALOGUE, catalogue) };
+        let (name, value) = if is_id { (DEFAULT_PLAN, standard) } else { (CATALOGUE, catalogue) };
         BadSetting { name, value: value.unwrap_or_default().to_owned(), why }
     })?;
     let price: Option<f64> = environment.parsed(&[PRICE], "it must be an amount in dollars, 0 or more")?;

@@ -5,12 +5,12 @@ use std::{
     time::Duration,
 };
 
+use agentcafe_client::{Api, BadAddress, Pauses};
 use agentcafe_domain::{
     ids::{RoomId, Sequence, TenantId},
     secret::Secret,
 };
 use agentcafe_projector::{Scope, Settings};
-use agentcafe_source::{Api, BadAddress, Pauses};
 
 use super::{AUTH_TOKEN, BadSetting, Environment, redis};
 
@@ -18,7 +18,7 @@ const SOURCE_URL: &str = "PROJECTOR_EVENT_SOURCE_URL";
 const STREAM_URL: &str = "PROJECTOR_EVENT_STREAM_URL";
 const PRESENCE_TTL: &str = "PROJECTOR_REDIS_PRESENCE_TTL_SECONDS";
 /// The shortest time to live of presence, in seconds.
-const LEAST_PRESENCE_TTL: u64 = 10;
+const MIN_PRESENCE_TTL: u64 = 10;
 /// The pause after a first failure to connect to the API.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -92,7 +92,7 @@ fn api(environment: &Environment) -> Result<Api, BadSetting> {
 fn presence_ttl(environment: &Environment) -> Result<Option<Duration>, BadSetting> {
     let seconds: Option<i64> = environment.parsed(&[PRESENCE_TTL], "it must be a whole number")?;
     let seconds = u64::try_from(seconds.unwrap_or(60)).ok().filter(|&seconds| seconds > 0);
-    Ok(seconds.map(|seconds| Duration::from_secs(seconds.max(LEAST_PRESENCE_TTL))))
+    Ok(seconds.map(|seconds| Duration::from_secs(seconds.max(MIN_PRESENCE_TTL))))
 }
 
 impl Environment {

@@ -8,16 +8,16 @@ use std::{
 
 use agentcafe_domain::{ids::TenantId, secret::Secret};
 use agentcafe_http::Token;
-use agentcafe_keyspace::{Keys, Link};
 use agentcafe_realtime::{Api, Archive, BadAddress, Settings};
+use agentcafe_redis::{Keys, RedisConnection};
 
 use super::{AUTH_TOKEN, BadSetting, Environment, count, redis};
 
 const HOST: &str = "REALTIME_HOST";
 const PORT: &str = "REALTIME_PORT";
 const SOURCE_URL: &str = "REALTIME_EVENT_SOURCE_URL";
-const STANDARD_SOURCE: &str = "http://127.0.0.1:3850/v1/streams/market-events";
-const STANDARD_PORT: u16 = 3851;
+const DEFAULT_SOURCE: &str = "http://127.0.0.1:3850/v1/streams/market-events";
+const DEFAULT_PORT: u16 = 3851;
 const PORT_RULE: &str = "it must be a port, 0 to 65535";
 
 /// Everything that the realtime service needs to know.
@@ -51,7 +51,7 @@ impl RealtimeConfig {
     /// # Errors
     /// [`BadSetting`] names the first variable that cannot be used.
     pub(crate) fn read(environment: &Environment) -> Result<Self, BadSetting> {
-        let port = environment.parsed(&[PORT, "PORT"], PORT_RULE)?.unwrap_or(STANDARD_PORT);
+        let port = environment.parsed(&[PORT, "PORT"], PORT_RULE)?.unwrap_or(DEFAULT_PORT);
         let config = Self::on_port(environment, port)?;
         let mut warnings = environment.warnings();
         if config.token.wanted.is_none() && !config.listen.ip().is_loopback() {
@@ -94,7 +94,7 @@ impl RealtimeConfig {
             heartbeat: environment.millis("REALTIME_HEARTBEAT_MS", 15_000, 10)?,
             room_history_limit: count(environment.number(&["REALTIME_ROOM_HISTORY_LIMIT"], 500, 1, false)?),
             max_rooms: count(environment.number(&["REALTIME_MAX_ROOMS"], 2_000, 1, false)?),
-            default_tenant: default_tenant.transpose()?.unwrap_or_else(TenantId::standard),
+            default_tenant: default_tenant.transpose()?.unwrap_or_else(TenantId::default),
             max_clients: count(environment.number(&["REALTIME_MAX_CLIENTS"], 10_000, 0, true)?),
             redis: redis::url(environment)?,
             keys: redis::keys(environment, "REALTIME_REDIS_PREFIX"),
@@ -110,14 +110,14 @@ impl RealtimeConfig {
     pub(crate) fn settings(
         &self,
         near: Option<SocketAddr>,
-        link: Option<Arc<Link>>,
+        link: Option<Arc<RedisConnection>>,
     ) -> Result<Settings, BadSetting> {
         let source = match (&self.source, near) {
             (Some(source), _) => source.clone(),
             (None, Some(near)) => {
                 api(&format!("http://{near}/v1/streams/market-events"), self.source_token.as_deref())?
             }
-            (None, None) => api(STANDARD_SOURCE, self.source_token.as_deref())?,
+            (None, None) => api(DEFAULT_SOURCE, self.source_token.as_deref())?,
         };
         Ok(Settings {
             source,

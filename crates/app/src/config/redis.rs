@@ -1,7 +1,7 @@
 //! The settings of Redis.
 
 use agentcafe_domain::secret::Secret;
-use agentcafe_keyspace::{Keys, Link};
+use agentcafe_redis::{Keys, RedisConnection};
 
 use super::{BadSetting, Environment};
 
@@ -11,12 +11,11 @@ const URL: &str = "REDIS_URL";
 pub(super) fn url(environment: &Environment) -> Result<Option<Secret>, BadSetting> {
     let Some(url) = environment.text(&[URL]).map(Secret::new) else { return Ok(None) };
     // Its URL may hold a password.
-    let bad = |why: agentcafe_keyspace::BadUrl| BadSetting {
-        name: URL,
-        value: "…".to_owned(),
-        why: why.to_string(),
-    };
-    Link::check(&url).map_err(bad)?;
+    let bad =
+        |why: agentcafe_redis::BadUrl| BadSetting {
+            name: URL, value: "…".to_owned(), why: why.to_string()
+        };
+    RedisConnection::check(&url).map_err(bad)?;
     Ok(Some(url))
 }
 

@@ -1,7 +1,7 @@
 //! What a person is shown of a stream: events, and news about the connection when it changes.
 
+use agentcafe_client::{Api, Arrived, BadAddress, EventStream, Failure, News, Query, Start, Stream};
 use agentcafe_domain::ids::Sequence;
-use agentcafe_source::{Api, Arrived, BadAddress, Failure, Following, News, Query, Start, Stream};
 use anyhow::{anyhow, bail};
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::cli::TailOptions;
 
-const STANDARD_URL: &str = "http://127.0.0.1:3850";
+const DEFAULT_URL: &str = "http://127.0.0.1:3850";
 const TIMELINE: &str = "/v1/timeline";
 
 /// What came in at once: news about the connection, then events in order.
@@ -43,11 +43,11 @@ impl Feed {
     /// When the address or the token cannot be used.
     pub(super) fn of(options: &TailOptions) -> anyhow::Result<Self> {
         let url = options.url.clone().or_else(|| variable("AGENTCAFE_URL"));
-        let url = url.as_deref().unwrap_or(STANDARD_URL);
+        let url = url.as_deref().unwrap_or(DEFAULT_URL);
         let token = variable("AGENTCAFE_TOKEN");
         let api = Api::new(url, token.as_deref()).map_err(|error| match error {
             BadAddress::NoServer => {
-                anyhow!("the server's address must look like {STANDARD_URL}, not {:?}", harmless(url))
+                anyhow!("the server's address must look like {DEFAULT_URL}, not {:?}", harmless(url))
             }
             BadAddress::Token => anyhow!("AGENTCAFE_TOKEN cannot be sent"),
             other => anyhow!(other),
@@ -55,7 +55,7 @@ impl Feed {
         let scope = [("tenantId", &options.tenant), ("roomId", &options.room)];
         let scope: Query = scope.into_iter().filter_map(|(name, id)| Some((name, id.clone()?))).collect();
         let start = options.since.map_or(Start::Latest, |since| Start::After(Sequence(since)));
-        let following = Following { scope: scope.clone(), anew: Start::Latest, ..Following::all(start) };
+        let following = EventStream { scope: scope.clone(), anew: Start::Latest, ..EventStream::all(start) };
         let last = if options.since.is_some() { 0 } else { options.last };
         let stream = Stream::new(api, following);
         let (all_types, has_token) = (options.all, token.is_some());
@@ -71,7 +71,7 @@ impl Feed {
             let mut batch = Batch::default();
             match self.stream.next().await {
                 News::Events(events) => batch.take(&events),
-                News::Examined(_) => {}
+                News::ScannedTo(_) => {}
                 News::Connected { after, .. } => self.connected(after, &mut batch).await?,
                 News::Gap(from, to) => {
                     batch.notices.push(format!("the server left out what happened between {from} and {to}"))

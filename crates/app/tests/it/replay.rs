@@ -116,7 +116,7 @@ async fn a_window_has_minutes() {
     }
     for minutes in ["abc", "NaN", "inf", "10m"] {
         let answer = client.get(&format!("/v1/replay?minutes={minutes}")).await;
-        assert_eq!(answer.refusal(400, "ERR_VALIDATION"), &json!({"field": "minutes", "value": minutes}));
+        assert_eq!(answer.error(400, "ERR_VALIDATION"), &json!({"field": "minutes", "value": minutes}));
     }
 }
 

@@ -104,7 +104,7 @@ fn present(now: Timestamp, name: &str) -> Presence {
 async fn check(cafe: &Cafe, rule: Uuid, want: Option<&str>, what: &str) {
     let (before, events) = (cafe.shown(rule).await, cafe.log().await.len());
     cafe.order("Nova").await;
-    cafe.settle().await;
+    cafe.adapt().await;
     let after = cafe.shown(rule).await;
     let log = cafe.log().await;
     assert_eq!(after.last_error.as_deref(), want, "{what}");
@@ -210,7 +210,7 @@ async fn one_rule_does_not_stop_the_others() {
     let second = cafe.rule(json!({"targetActorId": "Bo", "actionPayload": {"text": "second"}})).await;
     cafe.put(&overridden(false, &["Mute"])).await;
     cafe.order("Nova").await;
-    cafe.settle().await;
+    cafe.adapt().await;
     let mut texts: Vec<Value> = cafe
         .log()
         .await

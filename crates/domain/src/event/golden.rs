@@ -28,10 +28,10 @@ impl Example {
     fn of<P: Payload + DeserializeOwned>(variant: &str, payload: &P) -> Self {
         let id = |text: &str| uuid::Uuid::parse_str(text).unwrap();
         let stored = StoredEvent::render(
-            &Place {
+            &EventHeader {
                 sequence: Sequence(42),
                 event_id: id("01990000-0000-7000-8000-000000000042"),
-                tenant: &TenantId::standard(),
+                tenant: &TenantId::default(),
                 room: &RoomId::main(),
                 actor: &ActorId::parse("Nova").unwrap(),
                 at: Timestamp::parse("2026-01-02T03:04:05.678Z").unwrap(),

@@ -7,7 +7,7 @@ use super::{EventType, Payload};
 use crate::{
     conversation::Conversation,
     ids::{ActorId, RoomId},
-    inbox::Notice,
+    inbox::InboxNotice,
     position::{Leg, Point},
     presence::Status,
     time::Timestamp,
@@ -36,7 +36,7 @@ macro_rules! plain {
 /// Which reaction made an actor act.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Reaction {
+pub struct ReactionRef {
     /// The subscription that fired.
     pub source_subscription_id: uuid::Uuid,
     /// The event that made it fire.
@@ -189,7 +189,7 @@ pub struct ActorMoved {
     pub target_label: Option<String>,
     /// Which reaction moved the actor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reaction: Option<Reaction>,
+    pub reaction: Option<ReactionRef>,
 }
 
 /// An actor said something.
@@ -202,7 +202,7 @@ pub struct ConversationMessagePosted {
     pub bubble: Bubble,
     /// Which reaction made the actor speak.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reaction: Option<Reaction>,
+    pub reaction: Option<ReactionRef>,
 }
 
 /// An actor ordered something.
@@ -215,7 +215,7 @@ pub struct OrderChanged {
     pub size: String,
     /// Which reaction ordered it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reaction: Option<Reaction>,
+    pub reaction: Option<ReactionRef>,
 }
 
 /// A private table was closed.
@@ -254,31 +254,31 @@ impl Payload for MentionCreated {
         Some(&self.mentioned_actor_id)
     }
 
-    fn notices(&self) -> Vec<Notice> {
-        vec![Notice::mention(self)]
+    fn notices(&self) -> Vec<InboxNotice> {
+        vec![InboxNotice::mention(self)]
     }
 }
 
 impl Payload for TaskAssigned {
     const TYPE: EventType = EventType::TaskAssigned;
 
-    fn notices(&self) -> Vec<Notice> {
-        Notice::task_assigned(self).into_iter().collect()
+    fn notices(&self) -> Vec<InboxNotice> {
+        InboxNotice::task_assigned(self).into_iter().collect()
     }
 }
 
 impl Payload for TaskHandoff {
     const TYPE: EventType = EventType::TaskHandoff;
 
-    fn notices(&self) -> Vec<Notice> {
-        Notice::task_handoff(self)
+    fn notices(&self) -> Vec<InboxNotice> {
+        InboxNotice::task_handoff(self)
     }
 }
 
 impl Payload for OperatorOverrideApplied {
     const TYPE: EventType = EventType::OperatorOverrideApplied;
 
-    fn notices(&self) -> Vec<Notice> {
-        Notice::operator_override(self).into_iter().collect()
+    fn notices(&self) -> Vec<InboxNotice> {
+        InboxNotice::operator_override(self).into_iter().collect()
     }
 }

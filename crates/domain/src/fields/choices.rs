@@ -3,14 +3,18 @@
 use serde_json::{Value, json};
 
 use super::Fields;
-use crate::refusal::{Code, Refusal};
+use crate::error::{Code, DomainError};
 
 impl Fields {
     /// One of `allowed`, compared without case; none if missing.
     ///
     /// # Errors
     /// `ERR_INVALID_ENUM {field, allowed}`.
-    pub fn choice<T: Copy>(&self, name: &'static str, allowed: &[(&str, T)]) -> Result<Option<T>, Refusal> {
+    pub fn choice<T: Copy>(
+        &self,
+        name: &'static str,
+        allowed: &[(&str, T)],
+    ) -> Result<Option<T>, DomainError> {
         let names = || allowed.iter().map(|(text, _)| (*text).into()).collect::<Vec<Value>>();
         let schema = || {
             let mut values = names();
@@ -24,7 +28,7 @@ impl Fields {
         let wanted = sent.as_str().unwrap_or_default().trim();
         let found = allowed.iter().find(|(text, _)| text.eq_ignore_ascii_case(wanted));
         found.map(|(_, value)| Some(*value)).ok_or_else(|| {
-            Refusal::new(Code::InvalidEnum)
+            DomainError::new(Code::InvalidEnum)
                 .saying(format!("{name} is not one of the allowed values"))
                 .with("field", name)
                 .with("allowed", names())
@@ -39,11 +43,11 @@ impl Fields {
         &self,
         name: &'static str,
         allowed: &[(&str, T)],
-    ) -> Result<Option<T>, Refusal> {
+    ) -> Result<Option<T>, DomainError> {
         match self.sent(name) {
             Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
             Some(Value::String(_)) | None => self.choice(name, allowed),
-            Some(_) => Err(Refusal::invalid(name, format!("{name} must be a string"))),
+            Some(_) => Err(DomainError::invalid(name, format!("{name} must be a string"))),
         }
     }
 
@@ -56,7 +60,7 @@ impl Fields {
         name: &'static str,
         allowed: &[(&str, T)],
         code: Code,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, DomainError> {
         let names: Vec<Value> = allowed.iter().map(|(text, _)| (*text).into()).collect();
         if self.note(name, true, || json!({ "enum": names }))
             && let Some((_, value)) = allowed.first()
@@ -67,14 +71,14 @@ impl Fields {
         let found = allowed.iter().find(|(text, _)| text.eq_ignore_ascii_case(&wanted));
         found
             .map(|(_, value)| *value)
-            .ok_or_else(|| Refusal::new(code).with("field", name).with("allowed", names))
+            .ok_or_else(|| DomainError::new(code).with("field", name).with("allowed", names))
     }
 
     /// One of `allowed`, trimmed but else to the letter; whatever is none of them, or missing, is refused in the same way.
     ///
     /// # Errors
     /// `ERR_INVALID_ENUM {field, allowed}`.
-    pub fn one_of<T: Copy>(&self, name: &'static str, allowed: &[(&str, T)]) -> Result<T, Refusal> {
+    pub fn one_of<T: Copy>(&self, name: &'static str, allowed: &[(&str, T)]) -> Result<T, DomainError> {
         let names = || allowed.iter().map(|(text, _)| (*text).into()).collect::<Vec<Value>>();
         if self.note(name, true, || json!({ "enum": names() }))
             && let Some((_, value)) = allowed.first()
@@ -85,7 +89,7 @@ impl Fields {
         let wanted = sent.as_ref().and_then(Value::as_str).unwrap_or_default().trim();
         let found = allowed.iter().find(|(text, _)| *text == wanted);
         found.map(|(_, value)| *value).ok_or_else(|| {
-            Refusal::new(Code::InvalidEnum)
+            DomainError::new(Code::InvalidEnum)
                 .saying(format!("{name} is not one of the allowed values"))
                 .with("field", name)
                 .with("allowed", names())
@@ -100,8 +104,8 @@ impl Fields {
         &self,
         name: &'static str,
         allowed: &[(&str, T)],
-        unknown: impl FnOnce(String) -> Refusal,
-    ) -> Result<T, Refusal> {
+        unknown: impl FnOnce(String) -> DomainError,
+    ) -> Result<T, DomainError> {
         let names = || allowed.iter().map(|(text, _)| (*text).into()).collect::<Vec<Value>>();
         if self.note(name, false, || json!({ "enum": names() }))
             && let Some((_, value)) = allowed.first()
@@ -110,7 +114,7 @@ impl Fields {
         }
         let wanted = match self.sent(name) {
             Some(Value::String(text)) if !text.trim().is_empty() => text,
-            _ => return Err(Refusal::missing(name)),
+            _ => return Err(DomainError::missing(name)),
         };
         let found = allowed.iter().find(|(text, _)| *text == wanted);
         found.map(|(_, value)| *value).ok_or_else(|| unknown(wanted))

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::{Cursor, Fields};
 use crate::{
+    error::{Code, DomainError},
     ids::Sequence,
     money::Usd,
-    refusal::{Code, Refusal},
 };
 
 impl Fields {
@@ -21,7 +21,11 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}` if it is not a whole number.
-    pub fn integer(&self, name: &'static str, range: RangeInclusive<i64>) -> Result<Option<i64>, Refusal> {
+    pub fn integer(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, DomainError> {
         let (low, high) = (*range.start(), *range.end());
         if self.note(name, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high }))
         {
@@ -34,17 +38,17 @@ impl Fields {
             _ => None,
         };
         whole.map(|number| Some(number.clamp(low, high))).ok_or_else(|| {
-            Refusal::invalid(name, format!("{name} must be a whole number")).with("value", sent)
+            DomainError::invalid(name, format!("{name} must be a whole number")).with("value", sent)
         })
     }
 
-    /// A limit of a list: `standard` when missing, else within 1 and `most`.
+    /// A limit of a list: `standard` when missing, else within 1 and `max`.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}` if it is not a whole number.
-    pub fn limit(&self, standard: usize, most: usize) -> Result<usize, Refusal> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let limit = self.integer("limit", 1..=most)?;
+    pub fn limit(&self, standard: usize, max: usize) -> Result<usize, DomainError> {
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        let limit = self.integer("limit", 1..=max)?;
         Ok(limit.map_or(standard, |limit| usize::try_from(limit).unwrap_or(standard)))
     }
 
@@ -52,7 +56,11 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_OUT_OF_BOUNDS {field, min, max, value}`.
-    pub fn bounded(&self, name: &'static str, range: RangeInclusive<i64>) -> Result<Option<i64>, Refusal> {
+    pub fn bounded(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, DomainError> {
         let (low, high) = (*range.start(), *range.end());
         if self.note(name, false, || json!({ "type": ["number", "null"], "minimum": low, "maximum": high })) {
             return Ok(None);
@@ -69,7 +77,7 @@ impl Fields {
         &self,
         name: &'static str,
         range: RangeInclusive<i64>,
-    ) -> Result<Option<i64>, Refusal> {
+    ) -> Result<Option<i64>, DomainError> {
         let (low, high) = (*range.start(), *range.end());
         if self.note(name, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high }))
         {
@@ -83,7 +91,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}` if it is not a number.
-    pub fn number(&self, name: &'static str, range: RangeInclusive<f64>) -> Result<Option<f64>, Refusal> {
+    pub fn number(&self, name: &'static str, range: RangeInclusive<f64>) -> Result<Option<f64>, DomainError> {
         let (low, high) = (*range.start(), *range.end());
         if self.note(name, false, || json!({ "type": ["number", "null"], "minimum": low, "maximum": high })) {
             return Ok(None);
@@ -91,7 +99,7 @@ impl Fields {
         let Some(sent) = self.sent_number(name) else { return Ok(None) };
         number(&sent)
             .map(|number| Some(number.clamp(low, high)))
-            .ok_or_else(|| Refusal::invalid(name, format!("{name} must be a number")).with("value", sent))
+            .ok_or_else(|| DomainError::invalid(name, format!("{name} must be a number")).with("value", sent))
     }
 
     /// A number that must be there, rounded (halves up); `None` if it is missing or not a number.
@@ -107,7 +115,11 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_OUT_OF_BOUNDS {field, min, max, value}` if it is not a number.
-    pub fn clamped(&self, name: &'static str, range: RangeInclusive<i64>) -> Result<Option<i64>, Refusal> {
+    pub fn clamped(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, DomainError> {
         let (low, high) = (*range.start(), *range.end());
         if self.note(name, false, || json!({ "type": ["number", "null"] })) {
             return Ok(None);
@@ -115,7 +127,7 @@ impl Fields {
         let Some(sent) = self.sent_number(name) else { return Ok(None) };
         match number(&sent) {
             Some(number) => Ok(Some((round_half_up(number) as i64).clamp(low, high))),
-            None => Err(Refusal::new(Code::OutOfBounds)
+            None => Err(DomainError::new(Code::OutOfBounds)
                 .saying(format!("{name} must be a number"))
                 .with("field", name)
                 .with("min", low)
@@ -128,7 +140,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_OUT_OF_BOUNDS {field, min, value}` if it is no number, negative, or more than a million.
-    pub fn amount(&self, name: &'static str) -> Result<Option<Usd>, Refusal> {
+    pub fn amount(&self, name: &'static str) -> Result<Option<Usd>, DomainError> {
         if self.note(
             name,
             false,
@@ -138,7 +150,7 @@ impl Fields {
         }
         let Some(sent) = self.sent_number(name) else { return Ok(None) };
         number(&sent).and_then(Usd::from_dollars).map(Some).ok_or_else(|| {
-            Refusal::new(Code::OutOfBounds)
+            DomainError::new(Code::OutOfBounds)
                 .saying(format!("{name} must be an amount in dollars, 0 to 1000000"))
                 .with("field", name)
                 .with("min", 0)
@@ -150,7 +162,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}`.
-    pub fn cursor(&self, name: &'static str) -> Result<Option<Cursor>, Refusal> {
+    pub fn cursor(&self, name: &'static str) -> Result<Option<Cursor>, DomainError> {
         let schema = || json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "const": "latest" }] });
         if self.note(name, false, schema) {
             return Ok(None);
@@ -165,7 +177,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}`.
-    pub fn sequence(&self, name: &'static str) -> Result<Option<Sequence>, Refusal> {
+    pub fn sequence(&self, name: &'static str) -> Result<Option<Sequence>, DomainError> {
         let number = self.integer(name, 0..=i64::MAX)?;
         Ok(number.map(|number| Sequence(number.unsigned_abs())))
     }
@@ -177,10 +189,10 @@ fn within(
     range: RangeInclusive<i64>,
     sent: Value,
     whole: impl FnOnce(f64) -> Option<f64>,
-) -> Result<Option<i64>, Refusal> {
+) -> Result<Option<i64>, DomainError> {
     let (low, high) = (*range.start(), *range.end());
     let refused = |value: Value| {
-        Refusal::new(Code::OutOfBounds)
+        DomainError::new(Code::OutOfBounds)
             .saying(format!("{name} must be between {low} and {high}"))
             .with("field", name)
             .with("min", low)
@@ -241,15 +253,12 @@ mod tests {
         for (sent, want) in cases {
             let got = body(json!({ "limit": sent })).limit(100, 500);
             assert_eq!(got.clone().ok(), want, "{sent}");
-            if let Err(refusal) = got {
-                assert_eq!(refusal.code, Code::Validation);
-                assert_eq!(refusal.details["value"], sent);
+            if let Err(error) = got {
+                assert_eq!(error.code, Code::Validation);
+                assert_eq!(error.details["value"], sent);
             }
         }
-        assert_eq!(
-            query("limit", "1.5").limit(100, 500).map_err(|refusal| refusal.code),
-            Err(Code::Validation)
-        );
+        assert_eq!(query("limit", "1.5").limit(100, 500).map_err(|error| error.code), Err(Code::Validation));
         assert_eq!(query("limit", "").limit(100, 500), Ok(100));
     }
 
@@ -260,8 +269,8 @@ mod tests {
             assert_eq!(body(json!({ "steps": sent })).bounded("steps", 1..=50), Ok(want));
         }
         for (sent, value) in [(json!(0), json!(0.0)), (json!(51), json!(51.0)), (json!("x"), json!("x"))] {
-            let refusal = body(json!({ "steps": sent })).bounded("steps", 1..=50).unwrap_err();
-            assert_eq!((refusal.code, &refusal.details["value"]), (Code::OutOfBounds, &value));
+            let error = body(json!({ "steps": sent })).bounded("steps", 1..=50).unwrap_err();
+            assert_eq!((error.code, &error.details["value"]), (Code::OutOfBounds, &value));
         }
     }
     /// CONTRACT 9.7: minutes may be fractions, are held within 1 and 120, and must be a number (RULINGS J12).
@@ -276,7 +285,7 @@ mod tests {
             ("inf", None),
         ] {
             let got = query("minutes", sent).number("minutes", 1.0..=120.0);
-            assert_eq!(got.map_err(|refusal| refusal.code), want.map(Some).ok_or(Code::Validation), "{sent}");
+            assert_eq!(got.map_err(|error| error.code), want.map(Some).ok_or(Code::Validation), "{sent}");
         }
     }
 }

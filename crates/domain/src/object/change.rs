@@ -5,13 +5,13 @@ use serde_json::{Map, Value};
 use super::{MAX_QUANTITY, ObjectType, ObjectWritten, SharedObject};
 use crate::{
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::{Code, DomainError},
     event::payload::SharedObjectUpdated,
     fields::Fields,
     ids::ActorId,
     plan::Feature,
     record::Query,
-    refusal::{Code, Refusal},
     time::Timestamp,
     work::{self, Changer, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
 };
@@ -25,7 +25,7 @@ const CHANGEABLE: [&str; 7] = ["objectType", "objectKey", "title", "content", "d
 pub struct ChangeObject {
     actor: ActorInRoom,
     object: SharedObject,
-    patch: Result<Patch, Refusal>,
+    patch: Result<Patch, DomainError>,
 }
 
 /// What the body names.
@@ -43,7 +43,7 @@ pub(super) struct Patch {
 }
 
 impl Patch {
-    pub(super) fn read(fields: &Fields) -> Result<Self, Refusal> {
+    pub(super) fn read(fields: &Fields) -> Result<Self, DomainError> {
         if CHANGEABLE.iter().all(|name| !fields.has(name)) {
             return Err(work::names_nothing(&CHANGEABLE));
         }
@@ -99,14 +99,16 @@ impl Patch {
     }
 
     /// Refuses to change another version than the one the sender has seen.
-    fn check(&self, object: &SharedObject) -> Result<(), Refusal> {
+    fn check(&self, object: &SharedObject) -> Result<(), DomainError> {
         match self.expected_version {
-            Some(expected) if expected.unsigned_abs() != object.version => Err(Refusal::new(Code::Conflict)
-                .saying("the object has been changed")
-                .with("tenantId", object.tenant_id.as_str())
-                .with("objectId", object.object_id.to_string())
-                .with("expectedVersion", expected)
-                .with("version", object.version)),
+            Some(expected) if expected.unsigned_abs() != object.version => {
+                Err(DomainError::new(Code::Conflict)
+                    .saying("the object has been changed")
+                    .with("tenantId", object.tenant_id.as_str())
+                    .with("objectId", object.object_id.to_string())
+                    .with("expectedVersion", expected)
+                    .with("version", object.version))
+            }
             _ => Ok(()),
         }
     }
@@ -155,16 +157,16 @@ impl Command for ChangeObject {
         work::reads(&self.actor).into_iter().chain([object]).collect()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        UPDATE.allow(moment, &self.actor)?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        UPDATE.allow(ctx, &self.actor)?;
         let patch = self.patch.as_ref().map_err(Clone::clone)?;
         let (tenant, id) = (&self.object.tenant_id, self.object.object_id);
-        let before: Option<SharedObject> = moment.get(SharedObject::key_of(id))?;
+        let before: Option<SharedObject> = ctx.get(SharedObject::key_of(id))?;
         let before = before.ok_or_else(|| work::not_found(tenant, "objectId", &id.to_string()))?;
         patch.check(&before)?;
-        let (object, changed) = patch.apply(&before, &self.actor.actor_id, moment.now);
-        moment.append(&self.actor, &updated(&object, &changed), None)?;
-        moment.put(&object);
-        Ok(Reply::new(Success::Ok, &ObjectWritten::of(moment, object)))
+        let (object, changed) = patch.apply(&before, &self.actor.actor_id, ctx.now);
+        ctx.append(&self.actor, &updated(&object, &changed), None)?;
+        ctx.put(&object);
+        Ok(Reply::new(Success::Ok, &ObjectWritten::of(ctx, object)))
     }
 }

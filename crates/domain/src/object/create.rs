@@ -6,12 +6,12 @@ use uuid::Uuid;
 use super::{MAX_QUANTITY, ObjectType, ObjectWritten, SharedObject};
 use crate::{
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::DomainError,
     event::payload::SharedObjectCreated,
     fields::Fields,
     plan::Feature,
     record::Query,
-    refusal::Refusal,
     time::Timestamp,
     work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
 };
@@ -21,7 +21,7 @@ const CREATE: Work = Work { action: "object_create", feature: Feature::SharedObj
 /// `POST /v1/objects`: an actor lays something down in a room.
 pub struct CreateObject {
     actor: ActorInRoom,
-    draft: Result<Draft, Refusal>,
+    draft: Result<Draft, DomainError>,
 }
 
 /// What the body says of the object.
@@ -36,7 +36,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn read(fields: &Fields) -> Result<Self, Refusal> {
+    fn read(fields: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
             object_type: fields.choice("objectType", &ObjectType::NAMES)?.unwrap_or(ObjectType::Note),
             object_key: work::text(fields, "objectKey", MAX_TITLE_CHARS)?,
@@ -92,7 +92,7 @@ impl CreateObject {
     ///
     /// # Errors
     /// What identifies the actor does not hold; other fields are refused when their turn comes.
-    pub fn read(fields: &Fields) -> Result<Self, Refusal> {
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         Ok(Self { actor: ActorInRoom::read(fields)?, draft: Draft::read(fields) })
     }
 
@@ -107,12 +107,12 @@ impl Command for CreateObject {
         work::reads(&self.actor)
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        CREATE.allow(moment, &self.actor)?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        CREATE.allow(ctx, &self.actor)?;
         let draft = self.draft.as_ref().map_err(Clone::clone)?;
-        let object = draft.object(moment.fresh_id(), &self.actor, moment.now);
-        moment.append(&self.actor, &created(&object), None)?;
-        moment.put(&object);
-        Ok(Reply::new(Success::Created, &ObjectWritten::of(moment, object)))
+        let object = draft.object(ctx.fresh_id(), &self.actor, ctx.now);
+        ctx.append(&self.actor, &created(&object), None)?;
+        ctx.put(&object);
+        Ok(Reply::new(Success::Created, &ObjectWritten::of(ctx, object)))
     }
 }

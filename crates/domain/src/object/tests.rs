@@ -4,18 +4,18 @@ use serde_json::{Value, json};
 
 use super::{SharedObject, change::ChangeObject, create::CreateObject};
 use crate::{
-    refusal::{Code, Refusal},
+    error::{Code, DomainError},
     scene::{Scene, body},
     work::Changer,
 };
 
-fn create(scene: &mut Scene, mut fields: Value) -> Result<SharedObject, Refusal> {
+fn create(scene: &mut Scene, mut fields: Value) -> Result<SharedObject, DomainError> {
     fields["actorId"] = json!("Nova");
     let (_, mut data) = scene.decide(&CreateObject::read(&body(&fields)).unwrap())?;
     Ok(serde_json::from_value(data["object"].take()).unwrap())
 }
 
-fn change(scene: &mut Scene, object: &SharedObject, mut fields: Value) -> Result<SharedObject, Refusal> {
+fn change(scene: &mut Scene, object: &SharedObject, mut fields: Value) -> Result<SharedObject, DomainError> {
     fields["actorId"] = json!("Kai");
     let fields = body(&fields);
     let changer = Changer::read(&fields, &fields).unwrap();
@@ -117,10 +117,10 @@ fn fields_are_checked_in_order() {
             create(&mut scene, fields.clone()).unwrap_err(),
             change(&mut scene, &object, fields.clone()).unwrap_err(),
         ];
-        for refusal in refusals {
-            assert_eq!(refusal.code, code, "{fields}");
+        for error in refusals {
+            assert_eq!(error.code, code, "{fields}");
             for (name, want) in details.as_object().unwrap() {
-                assert_eq!(&refusal.details[name], want, "{fields}");
+                assert_eq!(&error.details[name], want, "{fields}");
             }
         }
     }
@@ -141,10 +141,10 @@ fn another_version_than_the_expected_is_left_alone() {
     assert_eq!(change(&mut scene, &object, patch(json!("1"))).unwrap().version, 2);
     assert_eq!(change(&mut scene, &object, patch(json!(null))).unwrap().version, 3);
     for expected in [0, 1, 2, 4, i64::MAX] {
-        let refusal = change(&mut scene, &object, patch(json!(expected))).unwrap_err();
+        let error = change(&mut scene, &object, patch(json!(expected))).unwrap_err();
         let want = json!({"tenantId": "default", "objectId": object.object_id, "expectedVersion": expected, "version": 3});
-        assert_eq!((refusal.code, Value::Object(refusal.details)), (Code::Conflict, want));
+        assert_eq!((error.code, Value::Object(error.details)), (Code::Conflict, want));
     }
-    let refusal = change(&mut scene, &object, patch(json!(1.5))).unwrap_err();
-    assert_eq!((refusal.code, &refusal.details["field"]), (Code::Validation, &json!("expectedVersion")));
+    let error = change(&mut scene, &object, patch(json!(1.5))).unwrap_err();
+    assert_eq!((error.code, &error.details["field"]), (Code::Validation, &json!("expectedVersion")));
 }

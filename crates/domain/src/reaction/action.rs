@@ -6,11 +6,12 @@ use serde_json::{Map, Value};
 
 use super::matching::Source;
 use crate::{
-    act::{self, Deed},
     actor::ActorInRoom,
-    command::{Halt, Moment},
+    actor_command::{self, Action},
+    command::{CommandContext, CommandError},
     conversation::{self, Reply, Speech},
-    event::{EmittedEvent, payload::Reaction},
+    error::{Code, DomainError},
+    event::{EmittedEvent, payload::ReactionRef},
     fields::Fields,
     ids::ActorId,
     movement::Steps,
@@ -19,7 +20,6 @@ use crate::{
     policy::Capability,
     position::{Direction, Leg, MAX_STEPS},
     record::Query,
-    refusal::{Code, Refusal},
     rules::Rules,
 };
 
@@ -114,25 +114,25 @@ pub enum ReactionAction {
 }
 
 /// The refusal of something inside the payload.
-fn inside(mut refusal: Refusal) -> Refusal {
-    if let Some(Value::String(field)) = refusal.details.get_mut("field") {
+fn inside(mut error: DomainError) -> DomainError {
+    if let Some(Value::String(field)) = error.details.get_mut("field") {
         *field = format!("{PAYLOAD}.{field}");
     }
-    refusal
+    error
 }
 
 /// A text that must be there and has at most `max` characters.
-fn text(payload: &Fields, name: &'static str, max: usize) -> Result<String, Refusal> {
-    let text = act::bounded_text(name, payload.trimmed_text(name)?, max)?;
-    text.ok_or_else(|| Refusal::invalid(name, format!("{name} must not be blank")))
+fn text(payload: &Fields, name: &'static str, max: usize) -> Result<String, DomainError> {
+    let text = actor_command::bounded_text(name, payload.trimmed_text(name)?, max)?;
+    text.ok_or_else(|| DomainError::invalid(name, format!("{name} must not be blank")))
 }
 
-fn direction(payload: &Fields) -> Result<Direction, Refusal> {
+fn direction(payload: &Fields) -> Result<Direction, DomainError> {
     let sent = payload.trimmed_text("direction").ok().flatten().unwrap_or_default();
     let known = Direction::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&sent));
     known.map(|(_, direction)| *direction).ok_or_else(|| {
         let names: Vec<Value> = Direction::NAMES.iter().map(|(name, _)| (*name).into()).collect();
-        Refusal::new(Code::InvalidDirection).with("field", "direction").with("allowed", names)
+        DomainError::new(Code::InvalidDirection).with("field", "direction").with("allowed", names)
     })
 }
 
@@ -141,11 +141,11 @@ impl ReactionAction {
     ///
     /// # Errors
     /// The first field that does not hold, named `actionPayload.…`.
-    pub fn read(kind: Kind, payload: Map<String, Value>, rules: &Rules) -> Result<Self, Refusal> {
+    pub fn read(kind: Kind, payload: Map<String, Value>, rules: &Rules) -> Result<Self, DomainError> {
         Self::of_kind(kind, &Fields::of_body(payload), rules).map_err(inside)
     }
 
-    fn of_kind(kind: Kind, payload: &Fields, rules: &Rules) -> Result<Self, Refusal> {
+    fn of_kind(kind: Kind, payload: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         Ok(match kind {
             Kind::Say => Self::Say {
                 text: text(payload, "text", rules.max_chat_message_chars)?,
@@ -158,7 +158,7 @@ impl ReactionAction {
             },
             Kind::Order => Self::Order {
                 item_id: text(payload, "itemId", MAX_ITEM_CHARS)?,
-                size: act::bounded_text("size", payload.trimmed_text("size")?, MAX_ITEM_CHARS)?
+                size: actor_command::bounded_text("size", payload.trimmed_text("size")?, MAX_ITEM_CHARS)?
                     .unwrap_or_else(|| "regular".to_owned()),
             },
         })
@@ -197,7 +197,7 @@ impl ReactionAction {
     }
 
     /// The actor's deed, as an answer to `source`.
-    pub(crate) fn answering(&self, source: &Source, reaction: &Reaction) -> Answering {
+    pub(crate) fn answering(&self, source: &Source, reaction: &ReactionRef) -> Answering {
         let cause = source.event_id.to_string();
         match self {
             Self::Say { text, ttl_ms, mentions } => Answering::Say(Speech::answering(Reply {
@@ -220,7 +220,7 @@ impl ReactionAction {
     }
 }
 
-fn reaction_metadata(reaction: &Reaction) -> Map<String, Value> {
+fn reaction_metadata(reaction: &ReactionRef) -> Map<String, Value> {
     let reaction = serde_json::to_value(reaction).unwrap_or_default();
     Map::from_iter([("reaction".to_owned(), reaction)])
 }
@@ -236,7 +236,7 @@ pub(crate) enum Answering {
 }
 
 impl Answering {
-    /// As [`Deed::reads`].
+    /// As [`Action::reads`].
     pub(crate) fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         match self {
             Self::Say(speech) => speech.reads(actor),
@@ -245,7 +245,7 @@ impl Answering {
         }
     }
 
-    /// As [`Deed::text`].
+    /// As [`Action::text`].
     pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Say(speech) => speech.text(),
@@ -254,12 +254,16 @@ impl Answering {
         }
     }
 
-    /// As [`Deed::perform`].
-    pub(crate) fn perform(&self, actor: &ActorInRoom, moment: &mut Moment<'_>) -> Result<EmittedEvent, Halt> {
+    /// As [`Action::perform`].
+    pub(crate) fn perform(
+        &self,
+        actor: &ActorInRoom,
+        ctx: &mut CommandContext<'_>,
+    ) -> Result<EmittedEvent, CommandError> {
         match self {
-            Self::Say(speech) => speech.perform(actor, moment),
-            Self::Move(steps) => steps.perform(actor, moment),
-            Self::Order(wish) => wish.perform(actor, moment),
+            Self::Say(speech) => speech.perform(actor, ctx),
+            Self::Move(steps) => steps.perform(actor, ctx),
+            Self::Order(wish) => wish.perform(actor, ctx),
         }
     }
 }
@@ -273,7 +277,7 @@ mod tests {
     fn read(kind: Kind, payload: Value) -> Result<Value, (Code, Value)> {
         let read = ReactionAction::read(kind, payload.as_object().cloned().unwrap(), &Rules::default());
         read.map(|action| action.payload().into())
-            .map_err(|refusal| (refusal.code, refusal.details["field"].clone()))
+            .map_err(|error| (error.code, error.details["field"].clone()))
     }
 
     /// CONTRACT 9.22, RULINGS L2 and L4: payloads are checked by kind, named in full, and reduced.

@@ -4,10 +4,10 @@ use serde_json::{Map, Value};
 
 use super::{ANY_EVENT, ReactionAction, ReactionSubscription, action::Kind};
 use crate::{
-    act,
+    actor_command,
+    error::{Code, DomainError},
     fields::Fields,
     ids::{ActorId, RoomId},
-    refusal::{Code, Refusal},
     rules::Rules,
 };
 
@@ -19,7 +19,7 @@ const MAX_TRIGGER_CHARS: usize = 64;
 const MAX_METADATA_BYTES: usize = 4 << 10;
 /// The longest a subscription may rest, in milliseconds.
 const MAX_COOLDOWN_MS: i64 = 86_400_000;
-const STANDARD_COOLDOWN_MS: i64 = 1_000;
+const DEFAULT_COOLDOWN_MS: i64 = 1_000;
 
 /// What a body names; what it does not name is `None`.
 #[derive(Clone, Debug)]
@@ -44,8 +44,8 @@ struct Reader<'f> {
     is_whole: bool,
 }
 
-fn out_of_bounds(field: &str, max: usize, value: usize) -> Refusal {
-    Refusal::new(Code::OutOfBounds)
+fn out_of_bounds(field: &str, max: usize, value: usize) -> DomainError {
+    DomainError::new(Code::OutOfBounds)
         .saying(format!("{field} is larger than {max}"))
         .with("field", field)
         .with("max", max)
@@ -56,16 +56,16 @@ impl Reader<'_> {
     fn named<T>(
         &self,
         name: &'static str,
-        read: impl FnOnce(&Fields, &'static str) -> Result<T, Refusal>,
-    ) -> Result<Option<T>, Refusal> {
+        read: impl FnOnce(&Fields, &'static str) -> Result<T, DomainError>,
+    ) -> Result<Option<T>, DomainError> {
         if self.is_whole || self.fields.has(name) { read(self.fields, name).map(Some) } else { Ok(None) }
     }
 
-    fn flag(&self, name: &'static str) -> Result<Option<bool>, Refusal> {
+    fn flag(&self, name: &'static str) -> Result<Option<bool>, DomainError> {
         self.named(name, |fields, name| Ok(fields.flag(name)?.unwrap_or(true)))
     }
 
-    fn target(&self) -> Result<Option<ActorId>, Refusal> {
+    fn target(&self) -> Result<Option<ActorId>, DomainError> {
         const NAME: &str = "targetActorId";
         if self.is_whole {
             return self.fields.required_actor(NAME).map(Some);
@@ -74,12 +74,12 @@ impl Reader<'_> {
         let asked = self.fields.is_describing() || self.fields.has(NAME);
         let target = if asked { self.fields.actor(NAME)? } else { return Ok(None) };
         if target.is_none() && !self.fields.is_describing() {
-            return Err(Refusal::missing(NAME));
+            return Err(DomainError::missing(NAME));
         }
         Ok(target)
     }
 
-    fn kind(&self) -> Result<Option<Kind>, Refusal> {
+    fn kind(&self) -> Result<Option<Kind>, DomainError> {
         const NAME: &str = "actionType";
         if self.fields.is_describing() && self.is_whole {
             return self.fields.required_choice(NAME, &Kind::NAMES, Code::InvalidEnum).map(Some);
@@ -87,18 +87,18 @@ impl Reader<'_> {
         let kind = self.named(NAME, |fields, name| fields.choice(name, &Kind::NAMES))?;
         if kind == Some(None) && !self.fields.is_describing() {
             let names: Vec<Value> = Kind::NAMES.iter().map(|(name, _)| (*name).into()).collect();
-            return Err(Refusal::new(Code::InvalidEnum).with("field", NAME).with("allowed", names));
+            return Err(DomainError::new(Code::InvalidEnum).with("field", NAME).with("allowed", names));
         }
         Ok(kind.flatten())
     }
 }
 
-fn metadata(fields: &Fields) -> Result<Option<Map<String, Value>>, Refusal> {
-    let bounded = |object| act::bounded_object("metadata", object, MAX_METADATA_BYTES);
+fn metadata(fields: &Fields) -> Result<Option<Map<String, Value>>, DomainError> {
+    let bounded = |object| actor_command::bounded_object("metadata", object, MAX_METADATA_BYTES);
     fields.object("metadata")?.map(bounded).transpose()
 }
 
-fn triggers(fields: &Fields, name: &'static str) -> Result<Vec<String>, Refusal> {
+fn triggers(fields: &Fields, name: &'static str) -> Result<Vec<String>, DomainError> {
     let names = fields.texts(name, MAX_TRIGGERS)?.unwrap_or_default();
     if let Some(long) = names.iter().map(|name| name.chars().count()).find(|chars| *chars > MAX_TRIGGER_CHARS)
     {
@@ -112,7 +112,7 @@ impl Draft {
     ///
     /// # Errors
     /// The first field that does not hold, in the contract's order.
-    pub(super) fn read(fields: &Fields, is_whole: bool, rules: &Rules) -> Result<Self, Refusal> {
+    pub(super) fn read(fields: &Fields, is_whole: bool, rules: &Rules) -> Result<Self, DomainError> {
         let body = Reader { fields, is_whole };
         let mut draft = Self {
             room_id: body.named("roomId", Fields::room)?,
@@ -135,7 +135,7 @@ impl Draft {
         draft.ignore_self = body.flag("ignoreSelf")?;
         draft.ignore_reaction_events = body.flag("ignoreReactionEvents")?;
         draft.cooldown_ms = body.named("cooldownMs", |fields, name| {
-            Ok(fields.bounded(name, 0..=MAX_COOLDOWN_MS)?.unwrap_or(STANDARD_COOLDOWN_MS))
+            Ok(fields.bounded(name, 0..=MAX_COOLDOWN_MS)?.unwrap_or(DEFAULT_COOLDOWN_MS))
         })?;
         draft.metadata = body.named("metadata", |fields, _| Ok(metadata(fields)?.unwrap_or_default()))?;
         Ok(draft)
@@ -170,9 +170,9 @@ impl Draft {
         &self,
         stored: Option<&ReactionAction>,
         rules: &Rules,
-    ) -> Result<ReactionAction, Refusal> {
+    ) -> Result<ReactionAction, DomainError> {
         let kind = self.kind.or(stored.map(ReactionAction::kind));
-        let kind = kind.ok_or_else(|| Refusal::missing("actionType"))?;
+        let kind = kind.ok_or_else(|| DomainError::missing("actionType"))?;
         let payload = self.payload.clone().or(stored.map(ReactionAction::payload)).unwrap_or_default();
         ReactionAction::read(kind, payload, rules)
     }
@@ -181,7 +181,7 @@ impl Draft {
     ///
     /// # Errors
     /// As [`Draft::action`].
-    pub(super) fn apply(&self, to: &mut ReactionSubscription, rules: &Rules) -> Result<(), Refusal> {
+    pub(super) fn apply(&self, to: &mut ReactionSubscription, rules: &Rules) -> Result<(), DomainError> {
         if self.kind.is_some() || self.payload.is_some() {
             to.action = self.action(Some(&to.action), rules)?;
         }
@@ -215,7 +215,7 @@ mod tests {
 
     use super::{super::tests::rule, *};
 
-    fn draft(body: &Value, is_whole: bool) -> Result<Draft, Refusal> {
+    fn draft(body: &Value, is_whole: bool) -> Result<Draft, DomainError> {
         Draft::read(&Fields::of_body(body.as_object().cloned().unwrap()), is_whole, &Rules::default())
     }
 

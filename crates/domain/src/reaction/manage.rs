@@ -9,15 +9,15 @@ use uuid::Uuid;
 use super::{MAX_SUBSCRIPTIONS, ReactionAction, ReactionSubscription, StoredReaction, draft::Draft};
 use crate::{
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::{Code, DomainError},
     fields::Fields,
-    gate::{self, Gate},
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     plan::Feature,
     policy::{self, Capability},
-    record::{Find, Query},
-    refusal::{Code, Refusal},
+    record::{Query, RecordQuery},
     rules::{PermissionsMode, Rules},
+    table_access::{self, AccessRequirement},
 };
 
 const CREATE: &str = "reaction_subscription_create";
@@ -69,33 +69,43 @@ impl<'s> Scene<'s> {
         let Some(target) = self.actor(self.target_actor_id) else { return Vec::new() };
         let requester = requester.and_then(|requester| self.actor(requester));
         let permissions = requester.into_iter().flat_map(|requester| policy::reads(&requester));
-        permissions.chain(policy::reads(&target)).chain([gate::read(&target)]).collect()
+        permissions.chain(policy::reads(&target)).chain([table_access::read(&target)]).collect()
     }
 
     /// Whether a subscription here may be made, changed or deleted by `requester`. Without a room there is nothing to ask
     /// but who asks: what the rule does in a room is held against that room when it is done.
-    fn permit(self, moment: &Moment<'_>, requester: Option<&ActorId>, label: &str) -> Result<(), Halt> {
+    fn permit(
+        self,
+        ctx: &CommandContext<'_>,
+        requester: Option<&ActorId>,
+        label: &str,
+    ) -> Result<(), CommandError> {
         let target = self.actor(self.target_actor_id);
         if let Some(target) = &target {
             let feature = Some(Feature::EventSubscriptions);
-            gate::pass(moment, target, Gate { action: label, feature, takes_seat: false })?;
+            table_access::pass(ctx, target, AccessRequirement { action: label, feature, takes_seat: false })?;
         }
-        self.vouch(moment, requester, label)?;
-        target.map_or(Ok(()), |target| policy::not_overridden(moment, &target, label))
+        self.vouch(ctx, requester, label)?;
+        target.map_or(Ok(()), |target| policy::not_overridden(ctx, &target, label))
     }
 
     /// In strict mode somebody else's reactions are for operators of the room.
-    fn vouch(self, moment: &Moment<'_>, requester: Option<&ActorId>, label: &str) -> Result<(), Halt> {
-        if moment.rules.permissions_mode == PermissionsMode::Open || requester == Some(self.target_actor_id) {
+    fn vouch(
+        self,
+        ctx: &CommandContext<'_>,
+        requester: Option<&ActorId>,
+        label: &str,
+    ) -> Result<(), CommandError> {
+        if ctx.rules.permissions_mode == PermissionsMode::Open || requester == Some(self.target_actor_id) {
             return Ok(());
         }
         let Some(requester) = requester else {
             let field = if label == CREATE { "createdBy" } else { "actorId" };
-            return Err(Refusal::missing(field).into());
+            return Err(DomainError::missing(field).into());
         };
         match self.actor(requester) {
-            Some(requester) => policy::require(moment, &requester, Capability::Moderate, label),
-            None => Err(Refusal::new(Code::Forbidden)
+            Some(requester) => policy::require(ctx, &requester, Capability::Moderate, label),
+            None => Err(DomainError::new(Code::Forbidden)
                 .saying("a reaction of another actor must name its room")
                 .with("tenantId", self.tenant_id.as_str())
                 .with("actorId", requester.as_str())
@@ -110,7 +120,7 @@ impl<'s> Scene<'s> {
 pub struct Create {
     tenant_id: TenantId,
     room_id: Option<RoomId>,
-    wanted: Result<Wanted, Refusal>,
+    wanted: Result<Wanted, DomainError>,
 }
 
 /// What the body of a [`Create`] says.
@@ -122,11 +132,11 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
+    fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         let draft = Draft::read(fields, true, rules)?;
         let created_by = fields.actor("createdBy")?;
         let target_actor_id =
-            draft.target_actor_id.clone().ok_or_else(|| Refusal::missing("targetActorId"))?;
+            draft.target_actor_id.clone().ok_or_else(|| DomainError::missing("targetActorId"))?;
         Ok(Self { action: draft.action(None, rules)?, target_actor_id, created_by, draft })
     }
 }
@@ -136,8 +146,8 @@ impl Create {
     ///
     /// # Errors
     /// The tenant, the room or the target is not even a text; other fields are refused when their turn comes.
-    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::standard);
+    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
+        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
         let room_id = fields.room("roomId")?;
         if !fields.is_describing() {
             fields.text("targetActorId")?;
@@ -159,14 +169,14 @@ impl Create {
         }
     }
 
-    fn others(&self) -> Find {
-        Find::all::<StoredReaction>("created_at", MAX_SUBSCRIPTIONS).is("tenant_id", &self.tenant_id)
+    fn others(&self) -> RecordQuery {
+        RecordQuery::all::<StoredReaction>("created_at", MAX_SUBSCRIPTIONS).is("tenant_id", &self.tenant_id)
     }
 
     /// The new subscription. What happened before it is no business of it.
-    fn make(&self, wanted: &Wanted, moment: &mut Moment<'_>) -> Result<StoredReaction, Halt> {
+    fn make(&self, wanted: &Wanted, ctx: &mut CommandContext<'_>) -> Result<StoredReaction, CommandError> {
         let mut subscription = ReactionSubscription {
-            id: moment.fresh_id(),
+            id: ctx.fresh_id(),
             tenant_id: self.tenant_id.clone(),
             room_id: None,
             source_actor_id: None,
@@ -184,11 +194,11 @@ impl Create {
             last_source_event_id: None,
             last_error: None,
             created_by: wanted.created_by.clone(),
-            created_at: moment.now,
-            updated_at: moment.now,
+            created_at: ctx.now,
+            updated_at: ctx.now,
         };
-        wanted.draft.apply(&mut subscription, moment.rules)?;
-        Ok(StoredReaction { subscription, revision: 0, since: moment.effects.heads.sequence })
+        wanted.draft.apply(&mut subscription, ctx.rules)?;
+        Ok(StoredReaction { subscription, revision: 0, since: ctx.effects.heads.sequence })
     }
 }
 
@@ -200,21 +210,21 @@ impl Command for Create {
         reads
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let wanted = self.wanted.as_ref().map_err(Clone::clone)?;
-        self.scene(wanted).permit(moment, wanted.created_by.as_ref(), CREATE)?;
-        let others = moment.find::<StoredReaction>(self.others())?.len();
+        self.scene(wanted).permit(ctx, wanted.created_by.as_ref(), CREATE)?;
+        let others = ctx.find::<StoredReaction>(self.others())?.len();
         if others >= MAX_SUBSCRIPTIONS {
-            return Err(Refusal::new(Code::OutOfBounds)
+            return Err(DomainError::new(Code::OutOfBounds)
                 .saying(format!("a tenant has at most {MAX_SUBSCRIPTIONS} reaction subscriptions"))
                 .with("field", "subscriptions")
                 .with("max", MAX_SUBSCRIPTIONS)
                 .with("value", others + 1)
                 .into());
         }
-        let made = self.make(wanted, moment)?;
-        moment.put(&made);
-        let correlation_id = moment.correlation_id.clone();
+        let made = self.make(wanted, ctx)?;
+        ctx.put(&made);
+        let correlation_id = ctx.correlation_id.clone();
         Ok(Reply::new(Success::Created, &Changed { subscription: made.subscription, correlation_id }))
     }
 }
@@ -232,7 +242,7 @@ struct Named {
 }
 
 impl Named {
-    fn read(id: &str, query: &Fields, fields: &Fields) -> Result<Self, Refusal> {
+    fn read(id: &str, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
         let tenant_id = match fields.tenant("tenantId")? {
             Some(tenant) => Some(tenant),
             None => query.tenant("tenantId")?,
@@ -252,9 +262,9 @@ impl Named {
         own.into_iter().chain(scene.into_iter().flatten()).collect()
     }
 
-    fn find(&self, moment: &Moment<'_>) -> Result<StoredReaction, Halt> {
+    fn find(&self, ctx: &CommandContext<'_>) -> Result<StoredReaction, CommandError> {
         let stored: Option<StoredReaction> = match self.id {
-            Some(id) => moment.get(StoredReaction::key_of(id))?,
+            Some(id) => ctx.get(StoredReaction::key_of(id))?,
             None => None,
         };
         let visible = |stored: &StoredReaction| {
@@ -265,8 +275,8 @@ impl Named {
 }
 
 /// The refusal of an id that nothing has.
-pub fn unknown(id: &str) -> Refusal {
-    Refusal::new(Code::NotFound).saying("there is no such subscription").with("subscriptionId", id)
+pub fn unknown(id: &str) -> DomainError {
+    DomainError::new(Code::NotFound).saying("there is no such subscription").with("subscriptionId", id)
 }
 
 /// What changes and deletions have in common for those who bring them.
@@ -280,7 +290,7 @@ macro_rules! named {
 
             /// The tenant that the client says it is in, or `default`, and who asks.
             pub fn subject(&self) -> (TenantId, Option<&ActorId>) {
-                let tenant = self.named.tenant_id.clone().unwrap_or_else(TenantId::standard);
+                let tenant = self.named.tenant_id.clone().unwrap_or_else(TenantId::default);
                 (tenant, self.named.requester.as_ref())
             }
 
@@ -297,7 +307,7 @@ macro_rules! named {
 /// `PATCH /v1/reactions/subscriptions/{subscriptionId}`.
 pub struct Change {
     named: Named,
-    draft: Result<Draft, Refusal>,
+    draft: Result<Draft, DomainError>,
 }
 
 named!(Change);
@@ -307,7 +317,7 @@ impl Change {
     ///
     /// # Errors
     /// The tenant or who asks is not valid; other fields are refused when their turn comes.
-    pub fn read(id: &str, query: &Fields, fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
+    pub fn read(id: &str, query: &Fields, fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         let named = Named::read(id, query, fields)?;
         Ok(Self { named, draft: Draft::read(fields, false, rules) })
     }
@@ -316,7 +326,7 @@ impl Change {
     ///
     /// # Errors
     /// None: it reads nothing that a client sent.
-    pub fn describe(fields: &Fields) -> Result<(), Refusal> {
+    pub fn describe(fields: &Fields) -> Result<(), DomainError> {
         Self::read("", fields, fields, &Rules::default()).map(|_| ())
     }
 
@@ -339,25 +349,27 @@ impl Command for Change {
         reads
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let mut stored = self.named.find(moment)?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let mut stored = self.named.find(ctx)?;
         let requester = self.named.requester.as_ref();
-        Scene::of(&stored.subscription).permit(moment, requester, UPDATE)?;
+        Scene::of(&stored.subscription).permit(ctx, requester, UPDATE)?;
         let draft = self.draft.as_ref().map_err(Clone::clone)?;
         if draft.is_empty() {
-            return Err(Refusal::new(Code::Validation).saying("the change names nothing to change").into());
+            return Err(DomainError::new(Code::Validation)
+                .saying("the change names nothing to change")
+                .into());
         }
         let was_enabled = stored.subscription.enabled;
-        draft.apply(&mut stored.subscription, moment.rules)?;
-        Scene::of(&stored.subscription).permit(moment, requester, UPDATE)?;
+        draft.apply(&mut stored.subscription, ctx.rules)?;
+        Scene::of(&stored.subscription).permit(ctx, requester, UPDATE)?;
         if stored.subscription.enabled && !was_enabled {
             // What happened while it was off is no business of it.
-            stored.since = stored.since.max(moment.effects.heads.sequence);
+            stored.since = stored.since.max(ctx.effects.heads.sequence);
         }
         stored.revision += 1;
-        stored.subscription.updated_at = moment.now;
-        moment.put(&stored);
-        let correlation_id = moment.correlation_id.clone();
+        stored.subscription.updated_at = ctx.now;
+        ctx.put(&stored);
+        let correlation_id = ctx.correlation_id.clone();
         Ok(Reply::new(Success::Ok, &Changed { subscription: stored.subscription, correlation_id }))
     }
 }
@@ -374,7 +386,7 @@ impl Delete {
     ///
     /// # Errors
     /// The tenant or who asks is not valid.
-    pub fn read(id: &str, query: &Fields) -> Result<Self, Refusal> {
+    pub fn read(id: &str, query: &Fields) -> Result<Self, DomainError> {
         Ok(Self { named: Named::read(id, query, query)? })
     }
 }
@@ -384,11 +396,11 @@ impl Command for Delete {
         self.named.reads()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let StoredReaction { subscription, .. } = self.named.find(moment)?;
-        Scene::of(&subscription).permit(moment, self.named.requester.as_ref(), DELETE)?;
-        moment.delete::<StoredReaction>(StoredReaction::key_of(subscription.id));
-        let correlation_id = moment.correlation_id.clone();
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let StoredReaction { subscription, .. } = self.named.find(ctx)?;
+        Scene::of(&subscription).permit(ctx, self.named.requester.as_ref(), DELETE)?;
+        ctx.delete::<StoredReaction>(StoredReaction::key_of(subscription.id));
+        let correlation_id = ctx.correlation_id.clone();
         Ok(Reply::new(
             Success::Ok,
             &Deleted { deleted: true, subscription_id: subscription.id, correlation_id },

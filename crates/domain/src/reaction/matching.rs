@@ -156,7 +156,7 @@ mod tests {
         type Adjust = fn(&mut StoredReaction, &mut Source);
         let cases: [(Adjust, Verdict); 18] = [
             (|_, _| (), Verdict::Answers),
-            (|_, source| source.tenant_id = TenantId::standard(), Verdict::Unconcerned),
+            (|_, source| source.tenant_id = TenantId::default(), Verdict::Unconcerned),
             (|_, source| source.room_id = RoomId::parse("attic").unwrap(), Verdict::Unconcerned),
             (
                 |stored, source| {

@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 use super::{MAX_HOPS, ReactionSubscription, Source, StoredReaction, action::Answering};
 use crate::{
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
-    event::payload::Reaction,
-    gate::{self, Gate},
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::{Code, DomainError},
+    event::payload::ReactionRef,
     ids::Sequence,
-    moderation::{self, Action},
+    moderation::{self, ModeratedAction},
     plan::Feature,
     policy,
     presence::{self, Reason, Status},
     record::Query,
-    refusal::{Code, Refusal},
+    table_access::{self, AccessRequirement},
     trace::StepCode,
 };
 
@@ -27,7 +27,7 @@ const MAX_ERROR_BYTES: usize = 500;
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", content = "reason", rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ReactionOutcome {
     /// The target reacted.
     Triggered,
     /// Nothing was to be done: the rule is gone, rests, or has dealt with the event before.
@@ -47,28 +47,31 @@ pub struct React {
 
 /// Why there was no reaction.
 enum Kept {
-    Halt(Halt),
-    Blocked(String, Refusal),
+    CommandError(CommandError),
+    Blocked(String, DomainError),
     Failed(&'static str),
 }
 
-impl From<Halt> for Kept {
-    fn from(halt: Halt) -> Self {
-        Self::Halt(halt)
+impl From<CommandError> for Kept {
+    fn from(error: CommandError) -> Self {
+        Self::CommandError(error)
     }
 }
 
 /// Takes a refusal for a reason not to react.
-fn unless_refused(allowed: Result<(), Halt>, why: impl FnOnce(&Refusal) -> String) -> Result<(), Kept> {
-    allowed.map_err(|halt| match halt {
-        Halt::Refused(refusal) => Kept::Blocked(why(&refusal), *refusal),
-        other => Kept::Halt(other),
+fn unless_refused(
+    allowed: Result<(), CommandError>,
+    why: impl FnOnce(&DomainError) -> String,
+) -> Result<(), Kept> {
+    allowed.map_err(|error| match error {
+        CommandError::Refused(error) => Kept::Blocked(why(&error), *error),
+        other => Kept::CommandError(other),
     })
 }
 
 /// The detail of a refusal that says which rule it was.
-fn reason<'r>(refusal: &'r Refusal, detail: &str) -> &'r str {
-    refusal.details.get(detail).and_then(Value::as_str).unwrap_or_default()
+fn reason<'r>(error: &'r DomainError, detail: &str) -> &'r str {
+    error.details.get(detail).and_then(Value::as_str).unwrap_or_default()
 }
 
 impl React {
@@ -85,8 +88,8 @@ impl React {
         }
     }
 
-    fn reaction(&self) -> Reaction {
-        Reaction {
+    fn reaction(&self) -> ReactionRef {
+        ReactionRef {
             source_subscription_id: self.rule.subscription.id,
             source_event_id: self.source.event_id,
             hops: self.source.hops.unwrap_or(0).saturating_add(1),
@@ -98,63 +101,67 @@ impl React {
     }
 
     /// Whether the target may do it: as for a command of its own, with what only reactions need before that.
-    fn permit(&self, moment: &Moment<'_>, actor: &ActorInRoom) -> Result<(), Kept> {
+    fn permit(&self, ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<(), Kept> {
         let kind = self.rule.subscription.action.kind();
         let pass = |feature, takes_seat| {
-            let passed = gate::pass(moment, actor, Gate { action: kind.label(), feature, takes_seat });
+            let passed = table_access::pass(
+                ctx,
+                actor,
+                AccessRequirement { action: kind.label(), feature, takes_seat },
+            );
             unless_refused(passed, |_| "forbidden:session".to_owned())
         };
         pass(Some(Feature::EventSubscriptions), false)?;
         pass(kind.feature(), true)?;
-        let capable = policy::require(moment, actor, kind.capability(), kind.label());
+        let capable = policy::require(ctx, actor, kind.capability(), kind.label());
         unless_refused(capable, |_| format!("forbidden:{}", kind.capability().as_str()))?;
-        let free = policy::not_overridden(moment, actor, kind.as_str());
-        unless_refused(free, |refusal| format!("operator_override:{}", reason(refusal, "reasonCode")))
+        let free = policy::not_overridden(ctx, actor, kind.as_str());
+        unless_refused(free, |error| format!("operator_override:{}", reason(error, "reasonCode")))
     }
 
     /// Lets the target act, if nothing speaks against it.
-    fn act(&self, moment: &mut Moment<'_>) -> Result<(), Kept> {
+    fn actor_command(&self, ctx: &mut CommandContext<'_>) -> Result<(), Kept> {
         let (actor, answering, reaction) = (self.actor(), self.answering(), self.reaction());
         if reaction.hops > MAX_HOPS {
-            let refusal = Refusal::new(Code::Conflict).saying("a chain of reactions has become too long");
-            return Err(Kept::Blocked("hop_limit".to_owned(), refusal));
+            let error = DomainError::new(Code::Conflict).saying("a chain of reactions has become too long");
+            return Err(Kept::Blocked("hop_limit".to_owned(), error));
         }
-        self.permit(moment, &actor)?;
+        self.permit(ctx, &actor)?;
         let action = &self.rule.subscription.action;
-        if let Some(fault) = action.fault(moment.rules) {
+        if let Some(fault) = action.fault(ctx.rules) {
             return Err(Kept::Failed(fault));
         }
-        let moderated = Action {
+        let moderated = ModeratedAction {
             label: action.kind().label(),
             text: answering.text(),
-            source: moderation::Source::Reaction,
+            source: moderation::ActionSource::Reaction,
         };
-        let allowed = moment.moderate(&actor, &moderated);
-        unless_refused(allowed, |refusal| format!("moderated:{}", reason(refusal, "reasonCode")))?;
-        moment.effects.reaction = Some(reaction);
-        let primary = answering.perform(&actor, moment)?;
-        moment.step_appended(&primary);
+        let allowed = ctx.moderate(&actor, &moderated);
+        unless_refused(allowed, |error| format!("moderated:{}", reason(error, "reasonCode")))?;
+        ctx.effects.reaction = Some(reaction);
+        let primary = answering.perform(&actor, ctx)?;
+        ctx.step_appended(&primary);
         let why = Reason::of_agent("reaction_activity");
-        let ttl_ms = moment.rules.presence_default_ttl_ms;
-        presence::heartbeat(moment, &actor, (Status::Busy, ttl_ms), why, Some(&primary.cause()))?;
-        moment.effects.reaction = None;
+        let ttl_ms = ctx.rules.presence_default_ttl_ms;
+        presence::heartbeat(ctx, &actor, (Status::Busy, ttl_ms), why, Some(&primary.cause()))?;
+        ctx.effects.reaction = None;
         Ok(())
     }
 
-    fn outcome(&self, moment: &mut Moment<'_>) -> Result<Outcome, Halt> {
-        match self.act(moment) {
-            Ok(()) => Ok(Outcome::Triggered),
-            Err(Kept::Halt(halt)) => Err(halt),
+    fn outcome(&self, ctx: &mut CommandContext<'_>) -> Result<ReactionOutcome, CommandError> {
+        match self.actor_command(ctx) {
+            Ok(()) => Ok(ReactionOutcome::Triggered),
+            Err(Kept::CommandError(error)) => Err(error),
             Err(Kept::Failed(fault)) => {
-                moment.step(StepCode::ValidationError, json!({ "message": fault }));
-                Ok(Outcome::Failed(fault.to_owned()))
+                ctx.step(StepCode::ValidationError, json!({ "message": fault }));
+                Ok(ReactionOutcome::Failed(fault.to_owned()))
             }
-            Err(Kept::Blocked(why, refusal)) => {
-                let mut details = refusal.details;
-                details.insert("message".to_owned(), refusal.message.into());
+            Err(Kept::Blocked(why, error)) => {
+                let mut details = error.details;
+                details.insert("message".to_owned(), error.message.into());
                 details.insert("lastError".to_owned(), why.as_str().into());
-                moment.step(StepCode::of_refusal(refusal.code), details.into());
-                Ok(Outcome::Blocked(why))
+                ctx.step(StepCode::of_error(error.code), details.into());
+                Ok(ReactionOutcome::Blocked(why))
             }
         }
     }
@@ -162,34 +169,34 @@ impl React {
 
 impl ReactionSubscription {
     /// Writes down what came of an event.
-    fn record(&mut self, source: &Source, outcome: &Outcome, moment: &Moment<'_>) {
+    fn record(&mut self, source: &Source, outcome: &ReactionOutcome, ctx: &CommandContext<'_>) {
         match outcome {
-            Outcome::Skipped => return,
-            Outcome::Triggered => {
+            ReactionOutcome::Skipped => return,
+            ReactionOutcome::Triggered => {
                 self.trigger_count += 1;
-                self.last_triggered_at = Some(moment.now);
+                self.last_triggered_at = Some(ctx.now);
                 self.last_error = None;
             }
-            Outcome::Blocked(why) | Outcome::Failed(why) => {
+            ReactionOutcome::Blocked(why) | ReactionOutcome::Failed(why) => {
                 self.error_count += 1;
                 self.last_error = Some(why[..why.floor_char_boundary(MAX_ERROR_BYTES)].to_owned());
             }
         }
         self.last_source_event_id = Some(source.event_id);
-        self.updated_at = moment.now;
+        self.updated_at = ctx.now;
     }
 }
 
 /// The rule as it is now, if there is something left for it to do.
 fn current(
-    moment: &Moment<'_>,
+    ctx: &CommandContext<'_>,
     rule: &StoredReaction,
     source: &Source,
-) -> Result<Option<StoredReaction>, Halt> {
-    let stored: Option<StoredReaction> = moment.get(StoredReaction::key_of(rule.subscription.id))?;
+) -> Result<Option<StoredReaction>, CommandError> {
+    let stored: Option<StoredReaction> = ctx.get(StoredReaction::key_of(rule.subscription.id))?;
     let Some(stored) = stored else { return Ok(None) };
     if stored.revision != rule.revision {
-        let changed = Refusal::new(Code::Conflict).saying("the subscription was changed meanwhile");
+        let changed = DomainError::new(Code::Conflict).saying("the subscription was changed meanwhile");
         return Err(changed.with("subscriptionId", rule.subscription.id.to_string()).into());
     }
     Ok(Some(stored).filter(|stored| source.sequence > stored.since))
@@ -200,7 +207,7 @@ impl Command for React {
         let actor = self.actor();
         let own = self.answering().reads(&actor);
         let rule = Query::one::<StoredReaction>(StoredReaction::key_of(self.rule.subscription.id));
-        let common = [rule, presence::read(&actor), gate::read(&actor)];
+        let common = [rule, presence::read(&actor), table_access::read(&actor)];
         policy::reads(&actor).into_iter().chain(common).chain(own).collect()
     }
 
@@ -209,14 +216,14 @@ impl Command for React {
         Some(self.actor())
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let Some(mut stored) = current(moment, &self.rule, &self.source)? else {
-            return Ok(Reply::new(Success::Ok, &Outcome::Skipped));
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let Some(mut stored) = current(ctx, &self.rule, &self.source)? else {
+            return Ok(Reply::new(Success::Ok, &ReactionOutcome::Skipped));
         };
-        let outcome = if stored.rests(moment.now) { Outcome::Skipped } else { self.outcome(moment)? };
-        stored.subscription.record(&self.source, &outcome, moment);
+        let outcome = if stored.rests(ctx.now) { ReactionOutcome::Skipped } else { self.outcome(ctx)? };
+        stored.subscription.record(&self.source, &outcome, ctx);
         stored.since = self.source.sequence;
-        moment.put(&stored);
+        ctx.put(&stored);
         Ok(Reply::new(Success::Ok, &outcome))
     }
 }
@@ -236,13 +243,13 @@ impl Command for NoteFailure {
         vec![Query::one::<StoredReaction>(StoredReaction::key_of(self.rule.subscription.id))]
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let stored: Option<StoredReaction> = moment.get(StoredReaction::key_of(self.rule.subscription.id))?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let stored: Option<StoredReaction> = ctx.get(StoredReaction::key_of(self.rule.subscription.id))?;
         if let Some(mut stored) = stored.filter(|stored| self.source.sequence > stored.since) {
-            let failed = Outcome::Failed(self.why.clone());
-            stored.subscription.record(&self.source, &failed, moment);
+            let failed = ReactionOutcome::Failed(self.why.clone());
+            stored.subscription.record(&self.source, &failed, ctx);
             stored.since = self.source.sequence;
-            moment.put(&stored);
+            ctx.put(&stored);
         }
         Ok(Reply::new(Success::Ok, &Sequence::START))
     }

@@ -6,18 +6,18 @@ use serde_json::{Map, Value};
 
 use super::{Room, RoomType};
 use crate::{
-    act,
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
+    actor_command,
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::{Code, DomainError},
     event::{EmittedEvent, payload},
     fields::Fields,
-    gate,
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     payment::{self, Offer, Paid},
     policy::{self, Capability},
     record::Query,
-    refusal::{Code, Refusal},
     session::TableSession,
+    table_access,
 };
 
 /// The longest name of a room, in characters.
@@ -50,19 +50,20 @@ impl UpsertRoom {
     ///
     /// # Errors
     /// The first field that does not hold, in the contract's order.
-    pub fn read(fields: &Fields) -> Result<Self, Refusal> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::standard);
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
         let room_id = fields.required_room("roomId")?;
         let actor_id = fields.required_actor("actorId")?;
         let room_type = fields.choice("roomType", &RoomType::NAMES)?;
         let owner_actor_id = fields.actor("ownerActorId")?;
-        let name = act::bounded_text("displayName", fields.trimmed_text("displayName")?, MAX_NAME_CHARS)?;
+        let name =
+            actor_command::bounded_text("displayName", fields.trimmed_text("displayName")?, MAX_NAME_CHARS)?;
         Ok(Self {
             actor: ActorInRoom { tenant_id, room_id, actor_id },
             room_type,
             owner_actor_id,
             display_name: fields.has("displayName").then_some(name),
-            metadata: act::metadata(fields)?,
+            metadata: actor_command::metadata(fields)?,
             offer: Offer::read(fields)?,
         })
     }
@@ -73,11 +74,11 @@ impl UpsertRoom {
     }
 
     /// The room as it will be.
-    fn wanted(&self, existing: Option<&Room>, moment: &Moment<'_>) -> Room {
+    fn wanted(&self, existing: Option<&Room>, ctx: &CommandContext<'_>) -> Room {
         let ActorInRoom { tenant_id, room_id, actor_id } = &self.actor;
         let fresh = Room {
             owner_actor_id: Some(actor_id.clone()),
-            created_at: Some(moment.now),
+            created_at: Some(ctx.now),
             ..Room::without_record(tenant_id.clone(), room_id.clone())
         };
         let before = existing.cloned().unwrap_or(fresh);
@@ -86,28 +87,28 @@ impl UpsertRoom {
             owner_actor_id: self.owner_actor_id.clone().or(before.owner_actor_id),
             display_name: self.display_name.clone().unwrap_or(before.display_name),
             metadata: self.metadata.clone().unwrap_or(before.metadata),
-            updated_at: Some(moment.now),
+            updated_at: Some(ctx.now),
             ..before
         }
     }
 
     /// Lets only the owner, or who moderates the room, change it; and only the owner give it away or open it to all.
-    fn may_change(&self, moment: &Moment<'_>, before: &Room, wanted: &Room) -> Result<(), Halt> {
+    fn may_change(&self, ctx: &CommandContext<'_>, before: &Room, wanted: &Room) -> Result<(), CommandError> {
         let owner = before.owner_actor_id.as_ref();
         let is_owner = owner.is_none_or(|owner| *owner == self.actor.actor_id);
         if !is_owner {
-            policy::require(moment, &self.actor, Capability::Moderate, ACTION)?;
+            policy::require(ctx, &self.actor, Capability::Moderate, ACTION)?;
         }
         let forbidden = |message: &str| {
-            self.actor.describe(Refusal::new(Code::Forbidden).saying(message)).with("action", ACTION)
+            self.actor.describe(DomainError::new(Code::Forbidden).saying(message)).with("action", ACTION)
         };
         if !is_owner && owner != wanted.owner_actor_id.as_ref() {
             return Err(forbidden("only its owner gives a room away").into());
         }
         if before.room_type == RoomType::PrivateTable && wanted.room_type == RoomType::Lobby {
-            let session = gate::active_session(&self.actor.tenant_id, &self.actor.room_id);
-            let session = moment.find::<TableSession>(session)?.pop();
-            if let Some(session) = session.filter(|session| session.expires_at > moment.now) {
+            let session = table_access::active_session(&self.actor.tenant_id, &self.actor.room_id);
+            let session = ctx.find::<TableSession>(session)?.pop();
+            if let Some(session) = session.filter(|session| session.expires_at > ctx.now) {
                 return Err(forbidden("the private table has an active session")
                     .with("sessionId", session.session_id.to_string())
                     .into());
@@ -119,31 +120,31 @@ impl UpsertRoom {
         Ok(())
     }
 
-    fn upsert(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let existing: Option<Room> = moment.get(self.actor.room_key())?;
-        let room = self.wanted(existing.as_ref(), moment);
+    fn upsert(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let existing: Option<Room> = ctx.get(self.actor.room_key())?;
+        let room = self.wanted(existing.as_ref(), ctx);
         if let Some(before) = &existing {
-            self.may_change(moment, before, &room)?;
+            self.may_change(ctx, before, &room)?;
         }
-        policy::not_overridden(moment, &self.actor, ACTION)?;
+        policy::not_overridden(ctx, &self.actor, ACTION)?;
         let was_private = existing.as_ref().is_some_and(|before| before.room_type == RoomType::PrivateTable);
         let paid = if room.room_type == RoomType::PrivateTable && !was_private {
-            let amount = self.offer.amount(moment.rules.private_tables.price)?;
+            let amount = self.offer.amount(ctx.rules.private_tables.price)?;
             let owner = room.owner_actor_id.clone().unwrap_or_else(|| self.actor.actor_id.clone());
             let payer = ActorInRoom { actor_id: owner, ..self.actor.clone() };
-            Some(payment::settle(moment, &payer, &self.offer, amount)?)
+            Some(payment::adapt(ctx, &payer, &self.offer, amount)?)
         } else {
             None
         };
-        moment.put(&room);
+        ctx.put(&room);
         let created = existing.is_none();
-        announce(moment, &self.actor, &room, paid.as_ref(), created)?;
+        announce(ctx, &self.actor, &room, paid.as_ref(), created)?;
         let answer = RoomUpserted {
             room,
             created,
             payment: paid,
-            emitted_events: moment.emitted(),
-            correlation_id: moment.correlation_id.clone(),
+            emitted_events: ctx.emitted(),
+            correlation_id: ctx.correlation_id.clone(),
         };
         Ok(Reply::new(if created { Success::Created } else { Success::Ok }, &answer))
     }
@@ -154,12 +155,12 @@ impl UpsertRoom {
 /// # Errors
 /// Never asks for more: nobody's inbox is reached.
 pub(crate) fn announce(
-    moment: &mut Moment<'_>,
+    ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
     room: &Room,
     paid: Option<&Paid>,
     created: bool,
-) -> Result<EmittedEvent, Halt> {
+) -> Result<EmittedEvent, CommandError> {
     let room = room.clone();
     let payment_provider = paid.map(|paid| paid.provider.clone());
     let payment_ref = paid.and_then(|paid| paid.reference.clone());
@@ -177,7 +178,7 @@ pub(crate) fn announce(
             payment_ref,
             payment_amount_usd,
         };
-        return moment.append(actor, &payload, None);
+        return ctx.append(actor, &payload, None);
     }
     let payload = payload::RoomUpdated {
         room_id,
@@ -189,15 +190,15 @@ pub(crate) fn announce(
         payment_ref,
         payment_amount_usd,
     };
-    moment.append(actor, &payload, None)
+    ctx.append(actor, &payload, None)
 }
 
 impl Command for UpsertRoom {
     fn reads(&self) -> Vec<Query> {
-        policy::reads(&self.actor).into_iter().chain([gate::read(&self.actor)]).collect()
+        policy::reads(&self.actor).into_iter().chain([table_access::read(&self.actor)]).collect()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        payment::keeping(moment, |moment| self.upsert(moment))
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        payment::keeping(ctx, |ctx| self.upsert(ctx))
     }
 }

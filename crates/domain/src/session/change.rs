@@ -7,15 +7,15 @@ use uuid::Uuid;
 
 use super::{SessionStatus, TableSession, end, guests, read_invited};
 use crate::{
-    act,
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
+    actor_command,
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::{Code, DomainError},
     event::EmittedEvent,
     fields::Fields,
     ids::{ActorId, CorrelationId, TenantId},
     policy::{self, Capability},
     record::Query,
-    refusal::{Code, Refusal},
     time::Timestamp,
 };
 
@@ -28,7 +28,7 @@ pub struct ChangeTable {
     tenant_id: TenantId,
     actor_id: ActorId,
     session_id: Uuid,
-    change: Result<Change, Refusal>,
+    change: Result<Change, DomainError>,
 }
 
 /// What the body says.
@@ -52,11 +52,11 @@ pub struct TableChanged {
 }
 
 impl Change {
-    fn read(body: &Fields) -> Result<Self, Refusal> {
+    fn read(body: &Fields) -> Result<Self, DomainError> {
         let fields: Vec<String> =
             FIELDS.into_iter().filter(|name| body.has(name)).map(str::to_owned).collect();
         if fields.is_empty() {
-            return Err(Refusal::new(Code::Validation)
+            return Err(DomainError::new(Code::Validation)
                 .saying("there is nothing to change")
                 .with("fields", json!(FIELDS)));
         }
@@ -66,13 +66,13 @@ impl Change {
             started_at: body.timestamp("startedAt")?,
             expires_at: body.timestamp("expiresAt")?,
             ended_at: body.timestamp("endedAt")?,
-            metadata: act::metadata(body)?,
+            metadata: actor_command::metadata(body)?,
             fields,
         })
     }
 
     /// The session after the change.
-    fn apply(&self, before: &TableSession, now: Timestamp) -> Result<TableSession, Refusal> {
+    fn apply(&self, before: &TableSession, now: Timestamp) -> Result<TableSession, DomainError> {
         let named = |name: &str| self.fields.iter().any(|field| field == name);
         let mut session = TableSession { updated_at: now, ..before.clone() };
         if named("invitedActorIds") {
@@ -80,7 +80,7 @@ impl Change {
                 guests(self.invited.clone(), &before.owner_actor_id, before.max_agents)?;
         }
         if before.status == SessionStatus::Ended && self.status == Some(SessionStatus::Active) {
-            return Err(Refusal::invalid("status", "a session that has ended stays so; open another")
+            return Err(DomainError::invalid("status", "a session that has ended stays so; open another")
                 .with("sessionId", before.session_id.to_string()));
         }
         session.status = self.status.unwrap_or(before.status);
@@ -99,11 +99,11 @@ impl Change {
 }
 
 /// Refuses a moment outside of what was paid for.
-fn within(field: &str, value: Timestamp, min: Timestamp, max: Timestamp) -> Result<(), Refusal> {
+fn within(field: &str, value: Timestamp, min: Timestamp, max: Timestamp) -> Result<(), DomainError> {
     if (min..=max).contains(&value) {
         return Ok(());
     }
-    Err(Refusal::new(Code::OutOfBounds)
+    Err(DomainError::new(Code::OutOfBounds)
         .saying("a session can only be shortened; another one is another payment")
         .with("field", field)
         .with("min", min.to_string())
@@ -116,10 +116,10 @@ impl ChangeTable {
     ///
     /// # Errors
     /// Who asks does not hold; other fields are refused when their turn comes.
-    pub fn read(session_id: &str, query: &Fields, body: &Fields) -> Result<Self, Refusal> {
+    pub fn read(session_id: &str, query: &Fields, body: &Fields) -> Result<Self, DomainError> {
         let tenant_id = match body.tenant("tenantId")? {
             Some(tenant) => tenant,
-            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
         };
         let actor_id = body.required_actor("actorId")?;
         let change = Change::read(body);
@@ -128,7 +128,7 @@ impl ChangeTable {
     }
 
     /// Names the fields of the body.
-    pub fn describe(fields: &Fields) -> Result<(), Refusal> {
+    pub fn describe(fields: &Fields) -> Result<(), DomainError> {
         Self::read(&Uuid::nil().to_string(), fields, fields).map(|_| ())
     }
 
@@ -143,8 +143,8 @@ impl Command for ChangeTable {
         vec![Query::one::<TableSession>(TableSession::key_of(self.session_id))]
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let stored: Option<TableSession> = moment.get(TableSession::key_of(self.session_id))?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let stored: Option<TableSession> = ctx.get(TableSession::key_of(self.session_id))?;
         let Some(before) = stored.filter(|session| session.tenant_id == self.tenant_id) else {
             return Err(super::not_found(&self.tenant_id, &self.session_id.to_string()).into());
         };
@@ -154,18 +154,18 @@ impl Command for ChangeTable {
             actor_id: self.actor_id.clone(),
         };
         if before.owner_actor_id != self.actor_id {
-            policy::require(moment, &actor, Capability::Moderate, ACTION)?;
+            policy::require(ctx, &actor, Capability::Moderate, ACTION)?;
         }
-        policy::not_overridden(moment, &actor, ACTION)?;
+        policy::not_overridden(ctx, &actor, ACTION)?;
         let change = self.change.as_ref().map_err(Clone::clone)?;
-        let session = change.apply(&before, moment.now)?;
-        moment.put(&session);
+        let session = change.apply(&before, ctx.now)?;
+        ctx.put(&session);
         let has_ended = session.status == SessionStatus::Ended && before.status == SessionStatus::Active;
-        end::announce(moment, &actor, &session, change.fields.clone(), has_ended.then_some(None))?;
+        end::announce(ctx, &actor, &session, change.fields.clone(), has_ended.then_some(None))?;
         let answer = TableChanged {
             session: session.shown_to(Some(&self.actor_id)),
-            emitted_events: moment.emitted(),
-            correlation_id: moment.correlation_id.clone(),
+            emitted_events: ctx.emitted(),
+            correlation_id: ctx.correlation_id.clone(),
         };
         Ok(Reply::new(Success::Ok, &answer))
     }

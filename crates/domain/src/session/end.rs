@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::{SessionStatus, TableSession};
 use crate::{
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
+    command::{Command, CommandContext, CommandError, Reply, Success},
     event::{EmittedEvent, payload},
-    record::{Comparison, Find, Query},
+    record::{Comparison, Query, RecordQuery},
     time::Timestamp,
 };
 
@@ -16,12 +16,12 @@ use crate::{
 /// # Errors
 /// Never asks for more: nobody's inbox is reached.
 pub(super) fn announce(
-    moment: &mut Moment<'_>,
+    ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
     session: &TableSession,
     changed_fields: Vec<String>,
     ended: Option<Option<&str>>,
-) -> Result<EmittedEvent, Halt> {
+) -> Result<EmittedEvent, CommandError> {
     let updated = payload::TableSessionUpdated {
         session_id: session.session_id,
         status: session.status.as_str().to_owned(),
@@ -33,39 +33,39 @@ pub(super) fn announce(
         metadata: session.metadata.clone(),
         changed_fields,
     };
-    let updated = moment.append(actor, &updated, None)?;
+    let updated = ctx.append(actor, &updated, None)?;
     let Some(reason) = ended else { return Ok(updated) };
     let payload = payload::TableSessionEnded {
         session_id: session.session_id,
-        ended_at: session.ended_at.unwrap_or(moment.now),
+        ended_at: session.ended_at.unwrap_or(ctx.now),
         owner_actor_id: session.owner_actor_id.clone(),
         reason: reason.map(str::to_owned),
     };
-    moment.append(actor, &payload, Some(&updated.cause()))
+    ctx.append(actor, &payload, Some(&updated.cause()))
 }
 
 /// Ends a session whose time has run out. Its two events have a correlation id of their own.
 ///
 /// # Errors
 /// As [`announce`].
-pub(super) fn expire(moment: &mut Moment<'_>, session: TableSession) -> Result<(), Halt> {
-    let own = moment.fresh_id().into();
-    let requests = std::mem::replace(&mut moment.correlation_id, own);
+pub(super) fn expire(ctx: &mut CommandContext<'_>, session: TableSession) -> Result<(), CommandError> {
+    let own = ctx.fresh_id().into();
+    let requests = std::mem::replace(&mut ctx.correlation_id, own);
     let session = TableSession {
         status: SessionStatus::Ended,
-        ended_at: Some(moment.now),
-        updated_at: moment.now,
+        ended_at: Some(ctx.now),
+        updated_at: ctx.now,
         ..session
     };
-    moment.put(&session);
+    ctx.put(&session);
     let owner = ActorInRoom {
         tenant_id: session.tenant_id.clone(),
         room_id: session.room_id.clone(),
         actor_id: session.owner_actor_id.clone(),
     };
     let changed = vec!["status".to_owned(), "endedAt".to_owned()];
-    announce(moment, &owner, &session, changed, Some(Some("expired")))?;
-    moment.correlation_id = requests;
+    announce(ctx, &owner, &session, changed, Some(Some("expired")))?;
+    ctx.correlation_id = requests;
     Ok(())
 }
 
@@ -79,8 +79,8 @@ impl ExpireSessions {
     /// The most sessions that one turn ends; a sweep goes on until a turn ends fewer.
     pub const BATCH: usize = 200;
 
-    fn due(&self) -> Find {
-        Find::all::<TableSession>("active_until", Self::BATCH).only(
+    fn due(&self) -> RecordQuery {
+        RecordQuery::all::<TableSession>("active_until", Self::BATCH).only(
             "active_until",
             Comparison::AtMost,
             self.now,
@@ -93,10 +93,10 @@ impl Command for ExpireSessions {
         vec![Query::Many(self.due())]
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let due: Vec<TableSession> = moment.find(self.due())?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let due: Vec<TableSession> = ctx.find(self.due())?;
         let count = due.len();
-        due.into_iter().try_for_each(|session| expire(moment, session))?;
+        due.into_iter().try_for_each(|session| expire(ctx, session))?;
         Ok(Reply::new(Success::Ok, &Value::from(count)))
     }
 }

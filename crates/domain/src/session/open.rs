@@ -6,21 +6,21 @@ use serde_json::{Map, Value};
 
 use super::{SessionStatus, TableSession, end, guests, read_invited};
 use crate::{
-    act,
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
+    actor_command,
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::{Code, DomainError},
     event::{EmittedEvent, payload},
     fields::Fields,
-    gate,
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     money::Usd,
     payment::{self, Offer},
     plan::Plan,
     policy,
     record::Query,
-    refusal::{Code, Refusal},
     room::{self, MAX_NAME_CHARS, Room, RoomType},
     rules::Rules,
+    table_access,
     time::Timestamp,
 };
 
@@ -55,14 +55,14 @@ pub struct TableOpened {
 }
 
 /// Reads the plan that is to be bought.
-fn read_plan(fields: &Fields, rules: &Rules) -> Result<Plan, Refusal> {
+fn read_plan(fields: &Fields, rules: &Rules) -> Result<Plan, DomainError> {
     let plans = &rules.private_tables.plans;
     let id = fields.required_text("planId")?;
     if fields.is_describing() {
         return Ok(plans.standard().clone());
     }
     plans.find(&id).cloned().ok_or_else(|| {
-        Refusal::new(Code::InvalidEnum)
+        DomainError::new(Code::InvalidEnum)
             .saying("there is no such plan")
             .with("field", "planId")
             .with("value", id)
@@ -75,19 +75,19 @@ impl OpenTable {
     ///
     /// # Errors
     /// The first field that does not hold, in the contract's order.
-    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::standard);
+    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
+        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
         let actor_id = fields.required_actor("actorId")?;
         let plan = read_plan(fields, rules)?;
         let owner_actor_id = fields.actor("ownerActorId")?.unwrap_or_else(|| actor_id.clone());
         let room_id = fields.room("roomId")?;
-        let name = act::bounded_text("displayName", fields.trimmed_text("displayName")?, MAX_NAME_CHARS)?;
+        let name =
+            actor_command::bounded_text("displayName", fields.trimmed_text("displayName")?, MAX_NAME_CHARS)?;
         let invited = read_invited(fields)?.unwrap_or_default();
         let invited_actor_ids = guests(invited, &owner_actor_id, plan.max_agents)?;
-        let metadata = act::metadata(fields)?.unwrap_or_default();
+        let metadata = actor_command::metadata(fields)?.unwrap_or_default();
         let offer = Offer::read(fields)?;
-        let amount =
-            offer.amount(plan.price).map_err(|refusal| refusal.with("planId", plan.plan_id.as_str()))?;
+        let amount = offer.amount(plan.price).map_err(|error| error.with("planId", plan.plan_id.as_str()))?;
         Ok(Self {
             tenant_id,
             actor_id,
@@ -110,7 +110,7 @@ impl OpenTable {
     }
 
     /// From when to when the table will be theirs.
-    fn span(&self, now: Timestamp) -> Result<(Timestamp, Timestamp), Refusal> {
+    fn span(&self, now: Timestamp) -> Result<(Timestamp, Timestamp), DomainError> {
         let started_at = self.started_at.unwrap_or(now);
         let latest = started_at.plus_ms(self.plan.duration_ms());
         let expires_at = self.expires_at.unwrap_or(latest);
@@ -118,7 +118,7 @@ impl OpenTable {
         if expires_at > earliest && expires_at <= latest {
             return Ok((started_at, expires_at));
         }
-        Err(Refusal::new(Code::OutOfBounds)
+        Err(DomainError::new(Code::OutOfBounds)
             .saying(
                 "a session ends after it starts and after now, at most the plan's duration after its start",
             )
@@ -129,27 +129,27 @@ impl OpenTable {
     }
 
     /// The room that the session is for: the one that is named, or one with a fresh name.
-    fn room_id(&self, moment: &mut Moment<'_>) -> Result<RoomId, Halt> {
+    fn room_id(&self, ctx: &mut CommandContext<'_>) -> Result<RoomId, CommandError> {
         if let Some(room) = &self.room_id {
             return Ok(room.clone());
         }
         // The end of the id is random, its beginning is the time. An errand must not change it: it comes from the request.
-        let id = payment::purchase(moment)?.unwrap_or_else(|| moment.fresh_id()).simple().to_string();
+        let id = payment::purchase(ctx)?.unwrap_or_else(|| ctx.fresh_id()).simple().to_string();
         let name = format!("private-{}", &id[id.len() - ROOM_NAME_CHARS..]);
-        RoomId::parse(&name).map_err(|why| Refusal::invalid("roomId", why.to_string()).into())
+        RoomId::parse(&name).map_err(|why| DomainError::invalid("roomId", why.to_string()).into())
     }
 
     /// The room, if it may have a session: it is new, or nobody else's, not paused, and private.
-    fn room_for(moment: &Moment<'_>, actor: &ActorInRoom) -> Result<Option<Room>, Halt> {
-        let room = moment.get::<Room>(actor.room_key())?;
+    fn room_for(ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<Option<Room>, CommandError> {
+        let room = ctx.get::<Room>(actor.room_key())?;
         let owner = room.as_ref().and_then(|room| room.owner_actor_id.as_ref());
         if owner.is_some_and(|owner| *owner != actor.actor_id) {
-            let refusal = Refusal::new(Code::Forbidden).saying("the room belongs to somebody else");
-            return Err(actor.describe(refusal).with("action", ACTION).into());
+            let error = DomainError::new(Code::Forbidden).saying("the room belongs to somebody else");
+            return Err(actor.describe(error).with("action", ACTION).into());
         }
-        policy::not_overridden(moment, actor, ACTION)?;
+        policy::not_overridden(ctx, actor, ACTION)?;
         match room {
-            Some(room) if room.room_type != RoomType::PrivateTable => Err(Refusal::new(Code::Validation)
+            Some(room) if room.room_type != RoomType::PrivateTable => Err(DomainError::new(Code::Validation)
                 .saying("the room is no private table; POST /v1/rooms makes it one")
                 .with("tenantId", actor.tenant_id.as_str())
                 .with("roomId", actor.room_id.as_str())
@@ -160,13 +160,13 @@ impl OpenTable {
     }
 
     /// Ends the room's session if its time has run out and nobody has said so yet.
-    fn make_way(moment: &mut Moment<'_>, actor: &ActorInRoom) -> Result<(), Halt> {
-        let find = gate::active_session(&actor.tenant_id, &actor.room_id);
-        let Some(session) = moment.find::<TableSession>(find)?.pop() else { return Ok(()) };
-        if session.expires_at <= moment.now {
-            return end::expire(moment, session);
+    fn make_way(ctx: &mut CommandContext<'_>, actor: &ActorInRoom) -> Result<(), CommandError> {
+        let find = table_access::active_session(&actor.tenant_id, &actor.room_id);
+        let Some(session) = ctx.find::<TableSession>(find)?.pop() else { return Ok(()) };
+        if session.expires_at <= ctx.now {
+            return end::expire(ctx, session);
         }
-        Err(Refusal::new(Code::Validation)
+        Err(DomainError::new(Code::Validation)
             .saying("the room has an active session; it must end first")
             .with("field", "roomId")
             .with("roomId", actor.room_id.as_str())
@@ -174,23 +174,23 @@ impl OpenTable {
             .into())
     }
 
-    fn open(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let (started_at, expires_at) = self.span(moment.now)?;
+    fn open(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let (started_at, expires_at) = self.span(ctx.now)?;
         let actor = ActorInRoom {
             tenant_id: self.tenant_id.clone(),
-            room_id: self.room_id(moment)?,
+            room_id: self.room_id(ctx)?,
             actor_id: self.actor_id.clone(),
         };
-        let existing = Self::room_for(moment, &actor)?;
+        let existing = Self::room_for(ctx, &actor)?;
         if existing.is_some() {
-            Self::make_way(moment, &actor)?;
+            Self::make_way(ctx, &actor)?;
         }
         let payer = ActorInRoom { actor_id: self.owner_actor_id.clone(), ..actor.clone() };
-        let paid = payment::settle(moment, &payer, &self.offer, self.amount)?;
-        let before = moment.effects.events.len();
-        let (room, announced) = self.furnish(moment, &actor, existing)?;
+        let paid = payment::adapt(ctx, &payer, &self.offer, self.amount)?;
+        let before = ctx.effects.events.len();
+        let (room, announced) = self.furnish(ctx, &actor, existing)?;
         let session = TableSession {
-            session_id: moment.fresh_id(),
+            session_id: ctx.fresh_id(),
             tenant_id: actor.tenant_id.clone(),
             room_id: actor.room_id.clone(),
             owner_actor_id: self.owner_actor_id.clone(),
@@ -206,16 +206,16 @@ impl OpenTable {
             payment_amount_usd: paid.amount_usd,
             payment_provider: paid.provider,
             metadata: self.metadata.clone(),
-            created_at: moment.now,
-            updated_at: moment.now,
+            created_at: ctx.now,
+            updated_at: ctx.now,
         };
-        moment.put(&session);
-        moment.append(&actor, &created(&session), announced.map(|event| event.cause()).as_deref())?;
+        ctx.put(&session);
+        ctx.append(&actor, &created(&session), announced.map(|event| event.cause()).as_deref())?;
         let answer = TableOpened {
             room,
             session,
-            emitted_events: moment.emitted().split_off(before),
-            correlation_id: moment.correlation_id.clone(),
+            emitted_events: ctx.emitted().split_off(before),
+            correlation_id: ctx.correlation_id.clone(),
         };
         Ok(Reply::new(Success::Created, &answer))
     }
@@ -223,14 +223,14 @@ impl OpenTable {
     /// Makes the room, or gives it what is new about it; answers the event that says so.
     fn furnish(
         &self,
-        moment: &mut Moment<'_>,
+        ctx: &mut CommandContext<'_>,
         actor: &ActorInRoom,
         existing: Option<Room>,
-    ) -> Result<(Room, Option<EmittedEvent>), Halt> {
+    ) -> Result<(Room, Option<EmittedEvent>), CommandError> {
         let created = existing.is_none();
         let before = existing.unwrap_or_else(|| Room {
             room_type: RoomType::PrivateTable,
-            created_at: Some(moment.now),
+            created_at: Some(ctx.now),
             ..Room::without_record(actor.tenant_id.clone(), actor.room_id.clone())
         });
         let room = Room {
@@ -241,9 +241,9 @@ impl OpenTable {
         if !created && room == before {
             return Ok((room, None));
         }
-        let room = Room { updated_at: Some(moment.now), ..room };
-        moment.put(&room);
-        let announced = room::announce(moment, actor, &room, None, created)?;
+        let room = Room { updated_at: Some(ctx.now), ..room };
+        ctx.put(&room);
+        let announced = room::announce(ctx, actor, &room, None, created)?;
         Ok((room, Some(announced)))
     }
 }
@@ -273,11 +273,11 @@ impl Command for OpenTable {
             room_id: room_id.clone(),
             actor_id: self.actor_id.clone(),
         };
-        let session = Query::Many(gate::active_session(&actor.tenant_id, &actor.room_id));
-        policy::reads(&actor).into_iter().chain([gate::read(&actor), session]).collect()
+        let session = Query::Many(table_access::active_session(&actor.tenant_id, &actor.room_id));
+        policy::reads(&actor).into_iter().chain([table_access::read(&actor), session]).collect()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        payment::keeping(moment, |moment| self.open(moment))
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        payment::keeping(ctx, |ctx| self.open(ctx))
     }
 }

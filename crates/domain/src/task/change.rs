@@ -4,9 +4,10 @@ use serde_json::{Map, Value};
 
 use super::{PROGRESS, Task, TaskState, TaskWritten};
 use crate::{
-    act,
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
+    actor_command,
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::DomainError,
     event::{
         EmittedEvent,
         payload::{TaskAssigned, TaskCompleted, TaskProgressUpdated, TaskUpdated},
@@ -16,7 +17,6 @@ use crate::{
     inbox,
     plan::Feature,
     record::Query,
-    refusal::Refusal,
     time::Timestamp,
     work::{self, Changer, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
 };
@@ -31,7 +31,7 @@ const CHANGEABLE: [&str; 6] = ["title", "description", "state", "assigneeActorId
 pub struct ChangeTask {
     actor: ActorInRoom,
     task: Task,
-    patch: Result<Patch, Refusal>,
+    patch: Result<Patch, DomainError>,
 }
 
 /// What the body names.
@@ -46,7 +46,7 @@ pub(super) struct Patch {
 }
 
 impl Patch {
-    pub(super) fn read(fields: &Fields) -> Result<Self, Refusal> {
+    pub(super) fn read(fields: &Fields) -> Result<Self, DomainError> {
         if CHANGEABLE.iter().all(|name| !fields.has(name)) {
             return Err(work::names_nothing(&CHANGEABLE));
         }
@@ -105,21 +105,21 @@ impl Patch {
 }
 
 /// The title, if the patch names it: it cannot be taken away.
-fn title(fields: &Fields) -> Result<Option<String>, Refusal> {
+fn title(fields: &Fields) -> Result<Option<String>, DomainError> {
     match fields.trimmed_text("title") {
         Ok(None) if fields.is_describing() || !fields.has("title") => Ok(None),
-        Ok(Some(title)) => act::bounded_text("title", Some(title), MAX_TITLE_CHARS),
-        Ok(None) | Err(_) => Err(Refusal::missing("title")),
+        Ok(Some(title)) => actor_command::bounded_text("title", Some(title), MAX_TITLE_CHARS),
+        Ok(None) | Err(_) => Err(DomainError::missing("title")),
     }
 }
 
 /// Appends what there is to tell of a task that was changed. Answers the `task_updated`, which caused the others.
 pub(super) fn tell(
-    moment: &mut Moment<'_>,
+    ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
     (before, after): (&Task, &Task),
     changed: &[&str],
-) -> Result<EmittedEvent, Halt> {
+) -> Result<EmittedEvent, CommandError> {
     let updated = TaskUpdated {
         task_id: after.task_id,
         changed_fields: changed.iter().map(|name| (*name).to_owned()).collect(),
@@ -127,7 +127,7 @@ pub(super) fn tell(
         assignee_actor_id: after.assignee_actor_id.clone(),
         progress: after.progress,
     };
-    let updated = moment.append(actor, &updated, None)?;
+    let updated = ctx.append(actor, &updated, None)?;
     let cause = updated.cause();
     if before.assignee_actor_id != after.assignee_actor_id {
         let assigned = TaskAssigned {
@@ -136,21 +136,21 @@ pub(super) fn tell(
             to_assignee_actor_id: after.assignee_actor_id.clone(),
             assigned_by: actor.actor_id.clone(),
         };
-        moment.append(actor, &assigned, Some(&cause))?;
+        ctx.append(actor, &assigned, Some(&cause))?;
     }
     if before.progress != after.progress {
         let (from_progress, to_progress) = (before.progress, after.progress);
         let progressed = TaskProgressUpdated { task_id: after.task_id, from_progress, to_progress };
-        moment.append(actor, &progressed, Some(&cause))?;
+        ctx.append(actor, &progressed, Some(&cause))?;
     }
     if before.state != TaskState::Done && after.state == TaskState::Done {
         let completed = TaskCompleted {
             task_id: after.task_id,
             completed_by: actor.actor_id.clone(),
-            completed_at: moment.now,
+            completed_at: ctx.now,
             progress: after.progress,
         };
-        moment.append(actor, &completed, Some(&cause))?;
+        ctx.append(actor, &completed, Some(&cause))?;
     }
     Ok(updated)
 }
@@ -181,19 +181,19 @@ impl Command for ChangeTask {
         work::reads(&self.actor).into_iter().chain([task]).chain(told).collect()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        UPDATE.allow(moment, &self.actor)?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        UPDATE.allow(ctx, &self.actor)?;
         let patch = self.patch.as_ref().map_err(Clone::clone)?;
-        let before = current(moment, &self.task)?;
-        let (task, changed) = patch.apply(&before, &self.actor.actor_id, moment.now);
-        tell(moment, &self.actor, (&before, &task), &changed)?;
-        moment.put(&task);
-        Ok(Reply::new(Success::Ok, &TaskWritten::of(moment, task)))
+        let before = current(ctx, &self.task)?;
+        let (task, changed) = patch.apply(&before, &self.actor.actor_id, ctx.now);
+        tell(ctx, &self.actor, (&before, &task), &changed)?;
+        ctx.put(&task);
+        Ok(Reply::new(Success::Ok, &TaskWritten::of(ctx, task)))
     }
 }
 
 /// The task as it is now; it was `seen` before the command came to its turn.
-pub(super) fn current(moment: &Moment<'_>, seen: &Task) -> Result<Task, Halt> {
+pub(super) fn current(ctx: &CommandContext<'_>, seen: &Task) -> Result<Task, CommandError> {
     let missing = || work::not_found(&seen.tenant_id, "taskId", &seen.task_id.to_string());
-    Ok(moment.get::<Task>(Task::key_of(seen.task_id))?.ok_or_else(missing)?)
+    Ok(ctx.get::<Task>(Task::key_of(seen.task_id))?.ok_or_else(missing)?)
 }

@@ -5,16 +5,16 @@ use uuid::Uuid;
 
 use super::{PROGRESS, Task, TaskState, TaskWritten};
 use crate::{
-    act,
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
+    actor_command,
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::DomainError,
     event::payload::{TaskAssigned, TaskCompleted, TaskCreated},
     fields::Fields,
     ids::ActorId,
     inbox,
     plan::Feature,
     record::Query,
-    refusal::Refusal,
     time::Timestamp,
     work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
 };
@@ -24,7 +24,7 @@ const CREATE: Work = Work { action: "task_create", feature: Feature::TaskBoard }
 /// `POST /v1/tasks`: an actor says what is to be done.
 pub struct CreateTask {
     actor: ActorInRoom,
-    draft: Result<Draft, Refusal>,
+    draft: Result<Draft, DomainError>,
 }
 
 /// What the body says of the task.
@@ -38,9 +38,9 @@ struct Draft {
 }
 
 impl Draft {
-    fn read(fields: &Fields) -> Result<Self, Refusal> {
+    fn read(fields: &Fields) -> Result<Self, DomainError> {
         let title = fields.required_text("title")?;
-        let title = act::bounded_text("title", Some(title), MAX_TITLE_CHARS)?.unwrap_or_default();
+        let title = actor_command::bounded_text("title", Some(title), MAX_TITLE_CHARS)?.unwrap_or_default();
         let description = work::text(fields, "description", MAX_CONTENT_CHARS)?;
         let state = fields.choice("state", &TaskState::NAMES)?;
         let assignee = fields.actor("assigneeActorId")?;
@@ -84,7 +84,7 @@ impl CreateTask {
     ///
     /// # Errors
     /// What identifies the actor does not hold; other fields are refused when their turn comes.
-    pub fn read(fields: &Fields) -> Result<Self, Refusal> {
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         Ok(Self { actor: ActorInRoom::read(fields)?, draft: Draft::read(fields) })
     }
 
@@ -101,10 +101,10 @@ impl Command for CreateTask {
         work::reads(&self.actor).into_iter().chain(told).collect()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        CREATE.allow(moment, &self.actor)?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        CREATE.allow(ctx, &self.actor)?;
         let draft = self.draft.as_ref().map_err(Clone::clone)?;
-        let task = draft.task(moment.fresh_id(), &self.actor, moment.now);
+        let task = draft.task(ctx.fresh_id(), &self.actor, ctx.now);
         let created = TaskCreated {
             task_id: task.task_id,
             title: task.title.clone(),
@@ -113,7 +113,7 @@ impl Command for CreateTask {
             progress: task.progress,
             created_by: task.created_by.clone(),
         };
-        let cause = moment.append(&self.actor, &created, None)?.cause();
+        let cause = ctx.append(&self.actor, &created, None)?.cause();
         if task.assignee_actor_id.is_some() {
             let assigned = TaskAssigned {
                 task_id: task.task_id,
@@ -121,18 +121,18 @@ impl Command for CreateTask {
                 to_assignee_actor_id: task.assignee_actor_id.clone(),
                 assigned_by: self.actor.actor_id.clone(),
             };
-            moment.append(&self.actor, &assigned, Some(&cause))?;
+            ctx.append(&self.actor, &assigned, Some(&cause))?;
         }
         if task.state == TaskState::Done {
             let completed = TaskCompleted {
                 task_id: task.task_id,
                 completed_by: self.actor.actor_id.clone(),
-                completed_at: moment.now,
+                completed_at: ctx.now,
                 progress: task.progress,
             };
-            moment.append(&self.actor, &completed, Some(&cause))?;
+            ctx.append(&self.actor, &completed, Some(&cause))?;
         }
-        moment.put(&task);
-        Ok(Reply::new(Success::Created, &TaskWritten::of(moment, task)))
+        ctx.put(&task);
+        Ok(Reply::new(Success::Created, &TaskWritten::of(ctx, task)))
     }
 }

@@ -10,16 +10,16 @@ use super::{
     change::{UPDATE, current, tell},
 };
 use crate::{
-    act,
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
+    actor_command,
+    command::{Command, CommandContext, CommandError, Reply, Success},
     conversation::MAX_REFERENCE_CHARS,
+    error::{Code, DomainError},
     event::{EmittedEvent, payload::TaskHandoff},
     fields::Fields,
     ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
     inbox,
-    record::{Cell, Comparison, Find, Key, Query, Record, Table},
-    refusal::{Code, Refusal},
+    record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
     time::Timestamp,
     work::{self, Changer},
 };
@@ -29,14 +29,14 @@ pub const MAX_NOTE_CHARS: usize = 4_000;
 
 /// What is done with the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
+enum HandoffAction {
     Assign,
     Accept,
     Blocked,
     Done,
 }
 
-impl Action {
+impl HandoffAction {
     const NAMES: [(&str, Self); 4] = [
         ("assign", Self::Assign),
         ("accept", Self::Accept),
@@ -68,7 +68,7 @@ impl Action {
 
 /// What the body says.
 struct Handing {
-    action: Action,
+    action: HandoffAction,
     to: Option<ActorId>,
     note: Option<String>,
     blocked_reason: Option<String>,
@@ -78,10 +78,11 @@ struct Handing {
 }
 
 impl Handing {
-    fn read(fields: &Fields) -> Result<Self, Refusal> {
-        let reference = |name| act::bounded_text(name, fields.trimmed_text(name)?, MAX_REFERENCE_CHARS);
+    fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let reference =
+            |name| actor_command::bounded_text(name, fields.trimmed_text(name)?, MAX_REFERENCE_CHARS);
         let handing = Self {
-            action: fields.required_choice("action", &Action::NAMES, Code::InvalidEnum)?,
+            action: fields.required_choice("action", &HandoffAction::NAMES, Code::InvalidEnum)?,
             to: fields.actor("toAssigneeActorId")?,
             note: work::text(fields, "note", MAX_NOTE_CHARS)?,
             blocked_reason: work::text(fields, "blockedReason", MAX_NOTE_CHARS)?,
@@ -90,9 +91,9 @@ impl Handing {
             metadata: work::object(fields, "metadata")?,
         };
         match handing.action {
-            Action::Assign if handing.to.is_none() => Err(Refusal::missing("toAssigneeActorId")),
-            Action::Blocked if handing.blocked_reason.is_none() && handing.note.is_none() => {
-                Err(Refusal::new(Code::Validation)
+            HandoffAction::Assign if handing.to.is_none() => Err(DomainError::missing("toAssigneeActorId")),
+            HandoffAction::Blocked if handing.blocked_reason.is_none() && handing.note.is_none() => {
+                Err(DomainError::new(Code::Validation)
                     .saying("say what is in the way: blockedReason or note")
                     .with("fields", vec!["blockedReason", "note"]))
             }
@@ -103,10 +104,10 @@ impl Handing {
     /// Who has the task afterwards.
     fn next_assignee(&self, task: &Task, by: &ActorId) -> Option<ActorId> {
         match self.action {
-            Action::Assign => self.to.clone(),
-            Action::Accept => Some(by.clone()),
-            Action::Blocked => task.assignee_actor_id.clone(),
-            Action::Done => task.assignee_actor_id.clone().or_else(|| Some(by.clone())),
+            HandoffAction::Assign => self.to.clone(),
+            HandoffAction::Accept => Some(by.clone()),
+            HandoffAction::Blocked => task.assignee_actor_id.clone(),
+            HandoffAction::Done => task.assignee_actor_id.clone().or_else(|| Some(by.clone())),
         }
     }
 
@@ -115,11 +116,11 @@ impl Handing {
         let mut task = Task { updated_at: now, ..before.clone() };
         task.assignee_actor_id = self.next_assignee(before, by);
         match self.action {
-            Action::Assign | Action::Accept if before.state == TaskState::Open => {
+            HandoffAction::Assign | HandoffAction::Accept if before.state == TaskState::Open => {
                 task.go(TaskState::Active, by, now);
             }
-            Action::Done => task.go(TaskState::Done, by, now),
-            Action::Assign | Action::Accept | Action::Blocked => {}
+            HandoffAction::Done => task.go(TaskState::Done, by, now),
+            HandoffAction::Assign | HandoffAction::Accept | HandoffAction::Blocked => {}
         }
         let record = json!({
             "action": self.action.as_str(),
@@ -146,9 +147,9 @@ impl Handing {
     fn targets(&self, before: &Task, after: &Task, by: &ActorId) -> Vec<ActorId> {
         let (had, has) = (before.assignee_actor_id.as_ref(), after.assignee_actor_id.as_ref());
         let concerned = match self.action {
-            Action::Assign => [had, has],
-            Action::Accept => [had, None],
-            Action::Blocked | Action::Done => [None, has],
+            HandoffAction::Assign => [had, has],
+            HandoffAction::Accept => [had, None],
+            HandoffAction::Blocked | HandoffAction::Done => [None, has],
         };
         let mut targets: Vec<ActorId> = Vec::new();
         for actor in std::iter::once(&after.created_by).chain(concerned.into_iter().flatten()) {
@@ -203,8 +204,8 @@ fn cell_of(sequence: Sequence) -> Cell {
 
 impl HandoffPlace {
     /// The handoffs of a task after a place in the log, oldest first.
-    pub fn after(task_id: Uuid, cursor: Sequence, limit: usize) -> Find {
-        Find::all::<Self>("sequence", limit).is("task_id", task_id.to_string().as_str()).only(
+    pub fn after(task_id: Uuid, cursor: Sequence, limit: usize) -> RecordQuery {
+        RecordQuery::all::<Self>("sequence", limit).is("task_id", task_id.to_string().as_str()).only(
             "sequence",
             Comparison::Above,
             cell_of(cursor),
@@ -229,7 +230,7 @@ impl Record for HandoffPlace {
 pub struct HandOver {
     actor: ActorInRoom,
     task: Task,
-    handing: Result<Handing, Refusal>,
+    handing: Result<Handing, DomainError>,
 }
 
 /// The answer to a [`HandOver`].
@@ -261,10 +262,10 @@ impl HandOver {
     }
 
     /// Checks that this can be done with the task, and by this actor.
-    fn check(&self, handing: &Handing, task: &Task) -> Result<(), Refusal> {
+    fn check(&self, handing: &Handing, task: &Task) -> Result<(), DomainError> {
         let task_id = task.task_id.to_string();
         if task.state == TaskState::Done {
-            return Err(Refusal::new(Code::Conflict)
+            return Err(DomainError::new(Code::Conflict)
                 .saying("the task is done")
                 .with("tenantId", task.tenant_id.as_str())
                 .with("taskId", task_id)
@@ -273,7 +274,7 @@ impl HandOver {
         if !handing.action.is_open_to(task, &self.actor.actor_id) {
             return Err(self
                 .actor
-                .describe(Refusal::new(Code::Forbidden))
+                .describe(DomainError::new(Code::Forbidden))
                 .saying("the task is in other hands")
                 .with("taskId", task_id)
                 .with("action", handing.action.as_str()));
@@ -292,28 +293,28 @@ impl Command for HandOver {
         work::reads(&self.actor).into_iter().chain([task]).chain(told).collect()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        UPDATE.allow(moment, &self.actor)?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        UPDATE.allow(ctx, &self.actor)?;
         let handing = self.handing.as_ref().map_err(Clone::clone)?;
-        let before = current(moment, &self.task)?;
+        let before = current(ctx, &self.task)?;
         self.check(handing, &before)?;
         let by = &self.actor.actor_id;
-        let (task, changed) = handing.apply(&before, by, moment.now);
-        let updated = tell(moment, &self.actor, (&before, &task), &changed)?;
-        let handoff = handing.event(moment.fresh_id(), (&before, &task), by);
-        let told = moment.append(&self.actor, &handoff, Some(&updated.cause()))?;
-        moment.put(&HandoffPlace {
+        let (task, changed) = handing.apply(&before, by, ctx.now);
+        let updated = tell(ctx, &self.actor, (&before, &task), &changed)?;
+        let handoff = handing.event(ctx.fresh_id(), (&before, &task), by);
+        let told = ctx.append(&self.actor, &handoff, Some(&updated.cause()))?;
+        ctx.put(&HandoffPlace {
             tenant_id: task.tenant_id.clone(),
             room_id: task.room_id.clone(),
             task_id: task.task_id,
             sequence: told.sequence,
         });
-        moment.put(&task);
+        ctx.put(&task);
         let answer = HandedOver {
             task,
             handoff,
-            emitted_events: moment.emitted(),
-            correlation_id: moment.correlation_id.clone(),
+            emitted_events: ctx.emitted(),
+            correlation_id: ctx.correlation_id.clone(),
         };
         Ok(Reply::new(Success::Ok, &answer))
     }

@@ -9,10 +9,10 @@ use super::{
     handoff::HandOver,
 };
 use crate::{
-    act::MAX_OBJECT_BYTES,
+    actor_command::MAX_OBJECT_BYTES,
     command::Success,
+    error::{Code, DomainError},
     ids::ActorId,
-    refusal::{Code, Refusal},
     scene::{Scene, body},
     time::Timestamp,
     work::{Changer, MAX_CONTENT_CHARS},
@@ -23,13 +23,13 @@ fn by(actor: &str, mut fields: Value) -> Value {
     fields
 }
 
-fn create(scene: &mut Scene, fields: Value) -> Result<Task, Refusal> {
+fn create(scene: &mut Scene, fields: Value) -> Result<Task, DomainError> {
     let (success, mut data) = scene.decide(&CreateTask::read(&body(&by("Nova", fields))).unwrap())?;
     assert_eq!(success, Success::Created);
     Ok(serde_json::from_value(data["task"].take()).unwrap())
 }
 
-fn change(scene: &mut Scene, task: &Task, actor: &str, fields: Value) -> Result<Task, Refusal> {
+fn change(scene: &mut Scene, task: &Task, actor: &str, fields: Value) -> Result<Task, DomainError> {
     let fields = body(&by(actor, fields));
     let changer = Changer::read(&fields, &fields).unwrap();
     let (success, mut data) = scene.decide(&ChangeTask::read(&fields, changer, task.clone()))?;
@@ -37,7 +37,7 @@ fn change(scene: &mut Scene, task: &Task, actor: &str, fields: Value) -> Result<
     Ok(serde_json::from_value(data["task"].take()).unwrap())
 }
 
-fn hand_over(scene: &mut Scene, task: &Task, actor: &str, fields: Value) -> Result<Value, Refusal> {
+fn hand_over(scene: &mut Scene, task: &Task, actor: &str, fields: Value) -> Result<Value, DomainError> {
     let fields = body(&by(actor, fields));
     let changer = Changer::read(&fields, &fields).unwrap();
     scene.decide(&HandOver::read(&fields, changer, task.clone())).map(|(_, data)| data)
@@ -139,24 +139,24 @@ fn fields_are_checked_in_order() {
     ];
     for (fields, code, details) in cases {
         let mut scene = Scene::new();
-        let refusal = create(&mut scene, fields.clone()).unwrap_err();
+        let error = create(&mut scene, fields.clone()).unwrap_err();
         let task = create(&mut scene, json!({"title": "Sweep"})).unwrap();
-        let mut refusals = vec![refusal];
+        let mut refusals = vec![error];
         if fields != json!({}) {
             refusals.push(change(&mut scene, &task, "Kai", fields.clone()).unwrap_err());
         }
-        for refusal in refusals {
-            assert_eq!(refusal.code, code, "{fields}");
+        for error in refusals {
+            assert_eq!(error.code, code, "{fields}");
             for (name, want) in details.as_object().unwrap() {
-                assert_eq!(&refusal.details[name], want, "{fields}");
+                assert_eq!(&error.details[name], want, "{fields}");
             }
         }
     }
     let mut scene = Scene::new();
     let task = create(&mut scene, json!({"title": "Sweep"})).unwrap();
-    let refusal = change(&mut scene, &task, "Kai", json!({"reason": "none"})).unwrap_err();
+    let error = change(&mut scene, &task, "Kai", json!({"reason": "none"})).unwrap_err();
     let six = json!(["title", "description", "state", "assigneeActorId", "progress", "metadata"]);
-    assert_eq!((refusal.code, &refusal.details["fields"]), (Code::Validation, &six));
+    assert_eq!((error.code, &error.details["fields"]), (Code::Validation, &six));
     for (name, code) in [("title", Code::MissingField), ("state", Code::InvalidEnum)] {
         assert_eq!(change(&mut scene, &task, "Kai", json!({name: null})).unwrap_err().code, code, "{name}");
     }
@@ -283,10 +283,10 @@ fn handoffs_are_open_to_those_concerned() {
             let fields = json!({"action": action, "toAssigneeActorId": "Bo", "note": "n"});
             let got = hand_over(&mut scene, &task, actor, fields);
             assert_eq!(got.is_ok(), allowed.contains(&actor), "{action} {is_given} {actor}");
-            let Err(refusal) = got else { continue };
-            assert_eq!(refusal.code, Code::Forbidden);
+            let Err(error) = got else { continue };
+            assert_eq!(error.code, Code::Forbidden);
             assert_eq!(
-                Value::Object(refusal.details),
+                Value::Object(error.details),
                 json!({"tenantId": "default", "roomId": "main", "actorId": actor, "taskId": task.task_id, "action": action})
             );
         }
@@ -444,17 +444,17 @@ fn a_handoff_is_refused_for_what_it_says() {
         (json!({"action": "done", "metadata": 1}), Code::Validation, json!({"field": "metadata"})),
     ];
     for (fields, code, details) in cases {
-        let refusal = hand_over(&mut scene, &task, "Nova", fields.clone()).unwrap_err();
-        assert_eq!(refusal.code, code, "{fields}");
+        let error = hand_over(&mut scene, &task, "Nova", fields.clone()).unwrap_err();
+        assert_eq!(error.code, code, "{fields}");
         for (name, want) in details.as_object().unwrap() {
-            assert_eq!(&refusal.details[name], want, "{fields}");
+            assert_eq!(&error.details[name], want, "{fields}");
         }
     }
     hand_over(&mut scene, &task, "Nova", json!({"action": "done"})).unwrap();
     // A stranger learns the same: that it is done comes before who may.
     for actor in ["Nova", "Zoe"] {
-        let refusal = hand_over(&mut scene, &task, actor, json!({"action": "done"})).unwrap_err();
+        let error = hand_over(&mut scene, &task, actor, json!({"action": "done"})).unwrap_err();
         let want = json!({"tenantId": "default", "taskId": task.task_id, "state": "done"});
-        assert_eq!((refusal.code, Value::Object(refusal.details)), (Code::Conflict, want));
+        assert_eq!((error.code, Value::Object(error.details)), (Code::Conflict, want));
     }
 }

@@ -5,15 +5,15 @@ use uuid::Uuid;
 use super::Subscription;
 use crate::{
     actor::ActorInRoom,
-    command::{Halt, Moment},
-    gate::{self, Gate},
+    command::{CommandContext, CommandError},
+    error::DomainError,
     ids::{ActorId, RoomId, TenantId},
     plan::Feature,
     policy,
-    record::{Find, Query},
-    refusal::Refusal,
+    record::{Query, RecordQuery},
     room::{Room, RoomType},
     session::TableSession,
+    table_access::{self, AccessRequirement},
     time::Timestamp,
 };
 
@@ -47,7 +47,7 @@ impl<'a> Subject<'a> {
     /// What [`Subject::pass`] surely reads.
     pub(super) fn reads(&self) -> Vec<Query> {
         match self.actor() {
-            Some(actor) => policy::reads(&actor).into_iter().chain([gate::read(&actor)]).collect(),
+            Some(actor) => policy::reads(&actor).into_iter().chain([table_access::read(&actor)]).collect(),
             None => Vec::new(),
         }
     }
@@ -55,25 +55,26 @@ impl<'a> Subject<'a> {
     /// Lets a mutation of the subscription pass: the gate of a private table, then the overrides of its operators.
     ///
     /// # Errors
-    /// As [`gate::pass`] and [`policy::not_overridden`]; `ERR_MISSING_FIELD {field: "actorId"}` at a private table.
-    pub(super) fn pass(&self, moment: &Moment<'_>, action: &'static str) -> Result<(), Halt> {
+    /// As [`table_access::pass`] and [`policy::not_overridden`]; `ERR_MISSING_FIELD {field: "actorId"}` at a private table.
+    pub(super) fn pass(&self, ctx: &CommandContext<'_>, action: &'static str) -> Result<(), CommandError> {
         let Some(room_id) = self.room_id else { return Ok(()) };
         let Some(actor) = self.actor() else {
-            let room: Option<Room> = moment.get(vec![self.tenant_id.into(), room_id.into()])?;
+            let room: Option<Room> = ctx.get(vec![self.tenant_id.into(), room_id.into()])?;
             let is_private = room.is_some_and(|room| room.room_type == RoomType::PrivateTable);
             let missing =
-                || Refusal::missing("actorId").with("roomId", room_id.as_str()).with("action", action);
+                || DomainError::missing("actorId").with("roomId", room_id.as_str()).with("action", action);
             return if is_private { Err(missing().into()) } else { Ok(()) };
         };
-        let gate = Gate { action, feature: Some(Feature::EventSubscriptions), takes_seat: false };
-        gate::pass(moment, &actor, gate)?;
-        policy::not_overridden(moment, &actor, action)
+        let table_access =
+            AccessRequirement { action, feature: Some(Feature::EventSubscriptions), takes_seat: false };
+        table_access::pass(ctx, &actor, table_access)?;
+        policy::not_overridden(ctx, &actor, action)
     }
 }
 
 /// The newest sessions of a private table.
-pub fn sessions_of(tenant: &TenantId, room: &RoomId) -> Find {
-    Find::all::<TableSession>("updated_at", MAX_SESSIONS)
+pub fn sessions_of(tenant: &TenantId, room: &RoomId) -> RecordQuery {
+    RecordQuery::all::<TableSession>("updated_at", MAX_SESSIONS)
         .newest_first()
         .is("tenant_id", tenant)
         .is("room_id", room)

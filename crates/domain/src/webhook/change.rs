@@ -13,11 +13,11 @@ use super::{
     subscribe::SubscriptionSaved,
 };
 use crate::{
-    command::{Command, Halt, Moment, Reply, Success},
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::DomainError,
     fields::Fields,
     ids::CorrelationId,
     record::Query,
-    refusal::Refusal,
     rules::Rules,
     secret::Secret,
 };
@@ -35,32 +35,32 @@ fn reads(id: Uuid, subject: &Subject<'_>) -> Vec<Query> {
 }
 
 /// The subscription, if it was not deleted.
-fn existing(moment: &Moment<'_>, id: Uuid) -> Result<Subscription, Halt> {
-    let found: Option<Subscription> = moment.get(Subscription::key_of(id))?;
+fn existing(ctx: &CommandContext<'_>, id: Uuid) -> Result<Subscription, CommandError> {
+    let found: Option<Subscription> = ctx.get(Subscription::key_of(id))?;
     Ok(found.filter(|found| !found.deleted).ok_or_else(|| not_found("subscriptionId", id))?)
 }
 
 /// Notes whether a subscription is enabled from now on, and that it was changed.
 ///
 /// # Errors
-/// [`Halt::Needs`] for its progress and the counter of revisions.
+/// [`CommandError::Load`] for its progress and the counter of revisions.
 pub(super) fn put_changed(
-    moment: &mut Moment<'_>,
+    ctx: &mut CommandContext<'_>,
     subscription: &mut Subscription,
-) -> Result<Option<Progress>, Halt> {
-    subscription.updated_at = moment.now;
-    subscription.revision = counter::next_revision(moment)?;
-    let stored: Option<Progress> = moment.get(Subscription::key_of(subscription.id))?;
+) -> Result<Option<Progress>, CommandError> {
+    subscription.updated_at = ctx.now;
+    subscription.revision = counter::next_revision(ctx)?;
+    let stored: Option<Progress> = ctx.get(Subscription::key_of(subscription.id))?;
     // What was moved here with a part of a café has no progress yet: it begins here.
-    let here = || Progress::at(subscription.id, moment.effects.heads.sequence, false);
+    let here = || Progress::at(subscription.id, ctx.effects.heads.sequence, false);
     let mut progress = Some(stored.unwrap_or_else(here));
     if subscription.enabled && progress.as_ref().is_some_and(|progress| progress.disabled_after.is_some()) {
         subscription.enabled_by = subscription.revision;
     }
-    moment.put(subscription);
+    ctx.put(subscription);
     if let Some(progress) = &mut progress {
-        progress.set_enabled(subscription.enabled, moment.effects.heads.sequence);
-        moment.put(progress);
+        progress.set_enabled(subscription.enabled, ctx.effects.heads.sequence);
+        ctx.put(progress);
     }
     Ok(progress)
 }
@@ -68,8 +68,8 @@ pub(super) fn put_changed(
 /// `PATCH /v1/subscriptions/{id}`.
 pub struct Change {
     stored: Subscription,
-    about: Result<About, Refusal>,
-    settings: Result<Settings, Refusal>,
+    about: Result<About, DomainError>,
+    settings: Result<Settings, DomainError>,
 }
 
 impl Change {
@@ -121,26 +121,25 @@ impl Command for Change {
         reads(self.stored.id, &Subject::of(&moved(self.stored.clone(), &about)))
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let found = existing(moment, self.stored.id)?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let found = existing(ctx, self.stored.id)?;
         let about = self.about.as_ref().map_err(Clone::clone)?;
         let mut subscription = moved(found, about);
-        Subject::of(&subscription).pass(moment, "event_subscription_update")?;
+        Subject::of(&subscription).pass(ctx, "event_subscription_update")?;
         let settings = self.settings.as_ref().map_err(Clone::clone)?;
         apply(&mut subscription, settings);
         let secret: Option<Secret> = settings.secret.clone();
         if let Some(secret) = &secret {
-            moment.put(&WebhookSecret { subscription_id: subscription.id, secret: secret.clone() });
+            ctx.put(&WebhookSecret { subscription_id: subscription.id, secret: secret.clone() });
         }
-        if subscription.enabled
-            && moment.get::<WebhookSecret>(Subscription::key_of(subscription.id))?.is_none()
+        if subscription.enabled && ctx.get::<WebhookSecret>(Subscription::key_of(subscription.id))?.is_none()
         {
             let why = "the subscription was moved here without its secret: give it a new one to enable it";
-            return Err(Refusal::invalid("secret", why).into());
+            return Err(DomainError::invalid("secret", why).into());
         }
-        let progress = put_changed(moment, &mut subscription)?;
+        let progress = put_changed(ctx, &mut subscription)?;
         let shown = WebhookSubscription::of(subscription, progress.as_ref());
-        Ok(SubscriptionSaved::reply(moment, Success::Ok, shown, secret))
+        Ok(SubscriptionSaved::reply(ctx, Success::Ok, shown, secret))
     }
 }
 
@@ -170,18 +169,18 @@ impl Command for Unsubscribe {
         reads(self.stored.id, &Subject::of(&self.stored))
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let mut subscription = existing(moment, self.stored.id)?;
-        Subject::of(&subscription).pass(moment, "event_subscription_delete")?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let mut subscription = existing(ctx, self.stored.id)?;
+        Subject::of(&subscription).pass(ctx, "event_subscription_delete")?;
         subscription.deleted = true;
-        counter::count_one_less(moment)?;
-        put_changed(moment, &mut subscription)?;
-        moment.delete::<Progress>(Subscription::key_of(subscription.id));
-        moment.delete::<WebhookSecret>(Subscription::key_of(subscription.id));
+        counter::count_one_less(ctx)?;
+        put_changed(ctx, &mut subscription)?;
+        ctx.delete::<Progress>(Subscription::key_of(subscription.id));
+        ctx.delete::<WebhookSecret>(Subscription::key_of(subscription.id));
         let answer = SubscriptionDeleted {
             deleted: true,
             subscription_id: subscription.id,
-            correlation_id: moment.correlation_id.clone(),
+            correlation_id: ctx.correlation_id.clone(),
         };
         Ok(Reply::new(Success::Ok, &answer))
     }

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    command::{Halt, Moment},
+    command::{CommandContext, CommandError},
+    error::{Code, DomainError},
     record::{Cell, Key, Query, Record, Table},
-    refusal::{Code, Refusal},
 };
 
 /// The most subscriptions of a café: each has a follower of its own.
@@ -56,9 +56,9 @@ impl Counter {
     /// The counter as it stands; at 0 if nothing was counted yet.
     ///
     /// # Errors
-    /// [`Halt::Needs`] if it was not loaded.
-    pub fn load(moment: &Moment<'_>, counted: Counted) -> Result<Self, Halt> {
-        let found = moment.get(Self::key_of(counted))?;
+    /// [`CommandError::Load`] if it was not loaded.
+    pub fn load(ctx: &CommandContext<'_>, counted: Counted) -> Result<Self, CommandError> {
+        let found = ctx.get(Self::key_of(counted))?;
         Ok(found.unwrap_or_else(|| Self { name: counted.as_str().to_owned(), last: 0, open: 0 }))
     }
 
@@ -72,22 +72,22 @@ impl Counter {
 /// The number of the next change of a subscription.
 ///
 /// # Errors
-/// [`Halt::Needs`] if the counter was not loaded.
-pub(super) fn next_revision(moment: &mut Moment<'_>) -> Result<u64, Halt> {
-    let mut counter = Counter::load(moment, Counted::Revisions)?;
+/// [`CommandError::Load`] if the counter was not loaded.
+pub(super) fn next_revision(ctx: &mut CommandContext<'_>) -> Result<u64, CommandError> {
+    let mut counter = Counter::load(ctx, Counted::Revisions)?;
     let revision = counter.advance();
-    moment.put(&counter);
+    ctx.put(&counter);
     Ok(revision)
 }
 
 /// Counts a subscription that is made.
 ///
 /// # Errors
-/// `ERR_OUT_OF_BOUNDS {field, max, value}` if there are too many; [`Halt::Needs`] if the counter was not loaded.
-pub(super) fn count_one_more(moment: &mut Moment<'_>) -> Result<(), Halt> {
-    let mut counter = Counter::load(moment, Counted::Revisions)?;
+/// `ERR_OUT_OF_BOUNDS {field, max, value}` if there are too many; [`CommandError::Load`] if the counter was not loaded.
+pub(super) fn count_one_more(ctx: &mut CommandContext<'_>) -> Result<(), CommandError> {
+    let mut counter = Counter::load(ctx, Counted::Revisions)?;
     if counter.open >= MAX_SUBSCRIPTIONS {
-        return Err(Refusal::new(Code::OutOfBounds)
+        return Err(DomainError::new(Code::OutOfBounds)
             .saying(format!("a café has at most {MAX_SUBSCRIPTIONS} webhook subscriptions; delete some"))
             .with("field", "subscriptions")
             .with("max", MAX_SUBSCRIPTIONS)
@@ -95,18 +95,18 @@ pub(super) fn count_one_more(moment: &mut Moment<'_>) -> Result<(), Halt> {
             .into());
     }
     counter.open += 1;
-    moment.put(&counter);
+    ctx.put(&counter);
     Ok(())
 }
 
 /// Counts a subscription that is deleted.
 ///
 /// # Errors
-/// [`Halt::Needs`] if the counter was not loaded.
-pub(super) fn count_one_less(moment: &mut Moment<'_>) -> Result<(), Halt> {
-    let mut counter = Counter::load(moment, Counted::Revisions)?;
+/// [`CommandError::Load`] if the counter was not loaded.
+pub(super) fn count_one_less(ctx: &mut CommandContext<'_>) -> Result<(), CommandError> {
+    let mut counter = Counter::load(ctx, Counted::Revisions)?;
     counter.open = counter.open.saturating_sub(1);
-    moment.put(&counter);
+    ctx.put(&counter);
     Ok(())
 }
 
@@ -144,8 +144,8 @@ mod tests {
             Subscribe::read(&wanted, &Rules::default(), [7; 32]).unwrap()
         };
         assert!(scene.decide(&subscribe()).is_ok());
-        let refusal = scene.decide(&subscribe()).unwrap_err();
-        assert_eq!((refusal.code, &refusal.details["max"]), (Code::OutOfBounds, &json!(MAX_SUBSCRIPTIONS)));
+        let error = scene.decide(&subscribe()).unwrap_err();
+        assert_eq!((error.code, &error.details["max"]), (Code::OutOfBounds, &json!(MAX_SUBSCRIPTIONS)));
         let made = scene.all::<Subscription>().remove(0);
         assert!(scene.decide(&Unsubscribe::new(made)).is_ok());
         assert!(scene.decide(&subscribe()).is_ok());

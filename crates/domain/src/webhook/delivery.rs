@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     event::{Event, EventType},
     ids::{ActorId, RoomId, Sequence, TenantId},
-    record::{Cell, Find, Key, Record, Table},
+    record::{Cell, Key, Record, RecordQuery, Table},
     time::Timestamp,
 };
 
@@ -201,8 +201,8 @@ pub struct DlqEntry {
 
 impl DlqEntry {
     /// Finds an entry by its id.
-    pub fn with_id(id: Uuid) -> Find {
-        Find::all::<Self>("dlq_seq", 1).is("id", id.to_string().as_str())
+    pub fn with_id(id: Uuid) -> RecordQuery {
+        RecordQuery::all::<Self>("dlq_seq", 1).is("id", id.to_string().as_str())
     }
 
     /// The key of the entry with this place, which is also that of the one that makes room for it.

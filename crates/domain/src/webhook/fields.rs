@@ -4,10 +4,10 @@ use serde_json::{Map, Value};
 
 use super::{ALL_TYPES, signing};
 use crate::{
-    act,
+    actor_command,
+    error::{Code, DomainError},
     fields::Fields,
     ids::{ActorId, RoomId},
-    refusal::{Code, Refusal},
     rules::WebhookRules,
     secret::Secret,
     target,
@@ -47,7 +47,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Reads all of them, in the contract's order; a missing one is left to its default.
-    pub(super) fn of_new(fields: &Fields, rules: WebhookRules) -> Result<Self, Refusal> {
+    pub(super) fn of_new(fields: &Fields, rules: WebhookRules) -> Result<Self, DomainError> {
         Ok(Self {
             target_url: Some(target(fields, rules)?),
             event_types: Some(event_types(fields)?),
@@ -56,7 +56,7 @@ impl Settings {
             max_retries: max_retries(fields)?,
             backoff_ms: backoff_ms(fields)?,
             timeout_ms: timeout_ms(fields)?,
-            metadata: act::metadata(fields)?,
+            metadata: actor_command::metadata(fields)?,
         })
     }
 
@@ -64,14 +64,14 @@ impl Settings {
     ///
     /// # Errors
     /// `ERR_VALIDATION {fields}` if it names none.
-    pub(super) fn of_change(fields: &Fields, rules: WebhookRules) -> Result<Self, Refusal> {
+    pub(super) fn of_change(fields: &Fields, rules: WebhookRules) -> Result<Self, DomainError> {
         if !NAMES.iter().any(|name| fields.has(name)) {
             let names: Vec<Value> = NAMES.iter().map(|name| (*name).into()).collect();
-            return Err(Refusal::new(Code::Validation)
+            return Err(DomainError::new(Code::Validation)
                 .saying("a change names at least one field")
                 .with("fields", names));
         }
-        let defaults = Defaults::STANDARD;
+        let defaults = Defaults::DEFAULT;
         let named = |name: &str| fields.has(name) && !fields.is_describing();
         let mut changed = Self::default();
         if fields.has("targetUrl") {
@@ -90,7 +90,7 @@ impl Settings {
         changed.backoff_ms = named("backoffMs").then(|| backoff_ms.unwrap_or(defaults.backoff_ms));
         let timeout_ms = timeout_ms(fields)?;
         changed.timeout_ms = named("timeoutMs").then(|| timeout_ms.unwrap_or(defaults.timeout_ms));
-        let metadata = act::metadata(fields)?;
+        let metadata = actor_command::metadata(fields)?;
         changed.metadata = named("metadata").then(|| metadata.unwrap_or_default());
         Ok(changed)
     }
@@ -104,7 +104,7 @@ pub(super) struct Defaults {
 }
 
 impl Defaults {
-    pub(super) const STANDARD: Self = Self { max_retries: 3, backoff_ms: 1_000, timeout_ms: 5_000 };
+    pub(super) const DEFAULT: Self = Self { max_retries: 3, backoff_ms: 1_000, timeout_ms: 5_000 };
 }
 
 /// Which room and which actor a change sets, if it names them.
@@ -115,7 +115,7 @@ pub(super) struct About {
 }
 
 impl About {
-    pub(super) fn of_change(fields: &Fields) -> Result<Self, Refusal> {
+    pub(super) fn of_change(fields: &Fields) -> Result<Self, DomainError> {
         let (room, actor) = (fields.room("roomId")?, fields.actor("actorId")?);
         Ok(Self {
             room_id: fields.has("roomId").then_some(room),
@@ -124,33 +124,33 @@ impl About {
     }
 }
 
-fn target(fields: &Fields, rules: WebhookRules) -> Result<String, Refusal> {
+fn target(fields: &Fields, rules: WebhookRules) -> Result<String, DomainError> {
     let text = fields.required_text("targetUrl")?;
     if fields.is_describing() { Ok(text) } else { target::read("targetUrl", text, rules) }
 }
 
-fn event_types(fields: &Fields) -> Result<Vec<String>, Refusal> {
+fn event_types(fields: &Fields) -> Result<Vec<String>, DomainError> {
     let names = fields.texts("eventTypes", MAX_TYPES)?.unwrap_or_default();
     for name in &names {
-        act::bounded_text("eventTypes", Some(name.clone()), MAX_TYPE_CHARS)?;
+        actor_command::bounded_text("eventTypes", Some(name.clone()), MAX_TYPE_CHARS)?;
     }
     Ok(if names.is_empty() { vec![ALL_TYPES.to_owned()] } else { names })
 }
 
-fn secret(fields: &Fields) -> Result<Option<Secret>, Refusal> {
+fn secret(fields: &Fields) -> Result<Option<Secret>, DomainError> {
     let given = fields.text("secret")?.filter(|text| !text.is_empty());
     given.map(signing::read).transpose()
 }
 
-fn max_retries(fields: &Fields) -> Result<Option<u32>, Refusal> {
+fn max_retries(fields: &Fields) -> Result<Option<u32>, DomainError> {
     let number = fields.bounded("maxRetries", 0..=10)?;
     Ok(number.and_then(|number| u32::try_from(number).ok()))
 }
 
-fn backoff_ms(fields: &Fields) -> Result<Option<u64>, Refusal> {
+fn backoff_ms(fields: &Fields) -> Result<Option<u64>, DomainError> {
     Ok(fields.bounded("backoffMs", 100..=60_000)?.map(i64::unsigned_abs))
 }
 
-fn timeout_ms(fields: &Fields) -> Result<Option<u64>, Refusal> {
+fn timeout_ms(fields: &Fields) -> Result<Option<u64>, DomainError> {
     Ok(fields.bounded("timeoutMs", 500..=30_000)?.map(i64::unsigned_abs))
 }

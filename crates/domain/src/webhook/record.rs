@@ -10,16 +10,16 @@ use super::{
     delivery::{Attempted, Delivery, DlqEntry, DlqStatus, RING_SLOTS, Sent, Source},
 };
 use crate::{
-    command::{Command, Halt, Moment, Reply, Success},
+    command::{Command, CommandContext, CommandError, Reply, Success},
     event::Event,
     ids::Sequence,
-    lease::Hold,
-    record::{Comparison, Find, Query},
+    lease::LeaseToken,
+    record::{Comparison, Query, RecordQuery},
 };
 
 /// What came of an attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Fate {
+pub enum DeliveryOutcome {
     /// The event arrived.
     Delivered,
     /// It is tried again.
@@ -43,7 +43,7 @@ pub struct Attempt {
     /// How it went.
     pub attempted: Attempted,
     /// What came of it.
-    pub fate: Fate,
+    pub outcome: DeliveryOutcome,
 }
 
 /// How far a subscription has come.
@@ -59,7 +59,7 @@ pub struct Report {
 
 /// Records what was delivered.
 pub struct RecordDeliveries {
-    hold: Option<Hold>,
+    hold: Option<LeaseToken>,
     reports: Vec<Report>,
 }
 
@@ -68,15 +68,15 @@ impl RecordDeliveries {
     pub const BATCH: usize = 256;
 
     /// Records these, in order, unless another node has taken the lease over from who holds it as `hold` says.
-    pub fn new(hold: Option<Hold>, reports: Vec<Report>) -> Self {
+    pub fn new(hold: Option<LeaseToken>, reports: Vec<Report>) -> Self {
         Self { hold, reports }
     }
 
     /// The event that a report gives up, and whether its subscription is disabled with it.
     fn given_up(report: &Report) -> Option<(&Event, bool)> {
-        match &report.attempt.as_ref()?.fate {
-            Fate::GivenUp { event, is_gone } => Some((event, *is_gone)),
-            Fate::Delivered | Fate::Retried(_) => None,
+        match &report.attempt.as_ref()?.outcome {
+            DeliveryOutcome::GivenUp { event, is_gone } => Some((event, *is_gone)),
+            DeliveryOutcome::Delivered | DeliveryOutcome::Retried(_) => None,
         }
     }
 
@@ -87,7 +87,7 @@ impl RecordDeliveries {
 
 /// Writes an attempt into the ring of deliveries.
 pub(super) fn put_delivery(
-    moment: &mut Moment<'_>,
+    ctx: &mut CommandContext<'_>,
     counter: &mut Counter,
     subscription_id: Uuid,
     (sent, attempted): (&Sent, &Attempted),
@@ -95,7 +95,7 @@ pub(super) fn put_delivery(
 ) {
     let sent = sent.clone();
     let delivery = Delivery {
-        id: moment.fresh_id(),
+        id: ctx.fresh_id(),
         delivery_seq: Sequence(counter.advance()),
         subscription_id,
         event_id: sent.event_id,
@@ -110,26 +110,26 @@ pub(super) fn put_delivery(
         duration_ms: attempted.duration_ms,
         status_code: attempted.status_code,
         error: attempted.error.clone(),
-        created_at: moment.now,
+        created_at: ctx.now,
     };
-    moment.put(&delivery);
+    ctx.put(&delivery);
 }
 
 /// How many of the entries that make room for `dying` new ones were still open.
-fn displaced(moment: &Moment<'_>, counter: &Counter, dying: usize) -> Result<u64, Halt> {
+fn displaced(ctx: &CommandContext<'_>, counter: &Counter, dying: usize) -> Result<u64, CommandError> {
     let last = (counter.last + dying as u64).saturating_sub(RING_SLOTS);
     if last == 0 || dying == 0 {
         return Ok(0);
     }
-    let oldest = Find::all::<DlqEntry>("dlq_seq", dying)
+    let oldest = RecordQuery::all::<DlqEntry>("dlq_seq", dying)
         .only("dlq_seq", Comparison::AtMost, i64::try_from(last).unwrap_or(i64::MAX))
         .is("status", DlqStatus::Open.as_str());
-    Ok(moment.find::<DlqEntry>(oldest)?.len() as u64)
+    Ok(ctx.find::<DlqEntry>(oldest)?.len() as u64)
 }
 
 /// Writes an event that could not be delivered into its ring, in place of the oldest if the ring is full.
 fn put_dead(
-    moment: &mut Moment<'_>,
+    ctx: &mut CommandContext<'_>,
     counter: &mut Counter,
     subscription_id: Uuid,
     event: &Event,
@@ -139,7 +139,7 @@ fn put_dead(
     counter.open += 1;
     let sent = Sent::from(event);
     let entry = DlqEntry {
-        id: moment.fresh_id(),
+        id: ctx.fresh_id(),
         dlq_seq,
         subscription_id,
         event_id: sent.event_id,
@@ -153,36 +153,36 @@ fn put_dead(
         replay_count: 0,
         replayed_at: None,
         last_replay_error: None,
-        created_at: moment.now,
+        created_at: ctx.now,
     };
-    moment.put(&entry);
+    ctx.put(&entry);
 }
 
 /// Disables a subscription whose receiver is gone.
-pub(super) fn disable(moment: &mut Moment<'_>, id: Uuid) -> Result<(), Halt> {
-    let found: Option<Subscription> = moment.get(Subscription::key_of(id))?;
+pub(super) fn disable(ctx: &mut CommandContext<'_>, id: Uuid) -> Result<(), CommandError> {
+    let found: Option<Subscription> = ctx.get(Subscription::key_of(id))?;
     if let Some(mut subscription) = found.filter(Subscription::is_active) {
         subscription.enabled = false;
-        change::put_changed(moment, &mut subscription)?;
+        change::put_changed(ctx, &mut subscription)?;
     }
     Ok(())
 }
 
 /// Takes a report into a subscription's progress.
-fn advance(progress: &mut Progress, report: &Report, moment: &Moment<'_>) {
+fn advance(progress: &mut Progress, report: &Report, ctx: &CommandContext<'_>) {
     progress.advance(report.cursor);
     let Some(attempt) = &report.attempt else { return };
     progress.retrying = None;
-    match &attempt.fate {
-        Fate::Delivered => {
-            progress.last_delivered_at = Some(moment.now);
+    match &attempt.outcome {
+        DeliveryOutcome::Delivered => {
+            progress.last_delivered_at = Some(ctx.now);
             progress.last_error = None;
-            progress.updated_at = Some(moment.now);
+            progress.updated_at = Some(ctx.now);
         }
-        Fate::Retried(retrying) => progress.retrying = Some(retrying.clone()),
-        Fate::GivenUp { .. } => {
+        DeliveryOutcome::Retried(retrying) => progress.retrying = Some(retrying.clone()),
+        DeliveryOutcome::GivenUp { .. } => {
             progress.last_error.clone_from(&attempt.attempted.error);
-            progress.updated_at = Some(moment.now);
+            progress.updated_at = Some(ctx.now);
         }
     }
 }
@@ -194,40 +194,40 @@ impl Command for RecordDeliveries {
         let gone = self.reports.iter().filter(|report| Self::is_gone(report));
         let gone =
             gone.map(|report| Query::one::<Subscription>(Subscription::key_of(report.subscription_id)));
-        let hold = self.hold.map(Hold::read);
+        let hold = self.hold.map(LeaseToken::read);
         self.reports.iter().map(progress).chain(gone).chain(counted).chain(hold).collect()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         if let Some(hold) = self.hold {
-            hold.check(moment)?;
+            hold.check(ctx)?;
         }
-        let mut deliveries = Counter::load(moment, Counted::Deliveries)?;
-        let mut dead = Counter::load(moment, Counted::DeadLetters)?;
+        let mut deliveries = Counter::load(ctx, Counted::Deliveries)?;
+        let mut dead = Counter::load(ctx, Counted::DeadLetters)?;
         let dying = self.reports.iter().filter(|report| Self::given_up(report).is_some()).count();
-        dead.open = dead.open.saturating_sub(displaced(moment, &dead, dying)?);
+        dead.open = dead.open.saturating_sub(displaced(ctx, &dead, dying)?);
         let mut known: BTreeMap<Uuid, Option<Progress>> = BTreeMap::new();
         for report in &self.reports {
             let id = report.subscription_id;
             if let std::collections::btree_map::Entry::Vacant(place) = known.entry(id) {
-                place.insert(moment.get(Subscription::key_of(id))?);
+                place.insert(ctx.get(Subscription::key_of(id))?);
             }
             if let Some(progress) = known.get_mut(&id).and_then(Option::as_mut) {
-                advance(progress, report, moment);
+                advance(progress, report, ctx);
             }
             let Some(attempt) = &report.attempt else { continue };
             let how = (attempt.number, Source::Live, None);
-            put_delivery(moment, &mut deliveries, id, (&attempt.sent, &attempt.attempted), how);
+            put_delivery(ctx, &mut deliveries, id, (&attempt.sent, &attempt.attempted), how);
             if let Some((event, _)) = Self::given_up(report) {
                 let error = attempt.attempted.error.clone().unwrap_or_default();
-                put_dead(moment, &mut dead, id, event, error);
+                put_dead(ctx, &mut dead, id, event, error);
             }
         }
-        known.values().flatten().for_each(|progress| moment.put(progress));
-        moment.put(&deliveries);
-        moment.put(&dead);
+        known.values().flatten().for_each(|progress| ctx.put(progress));
+        ctx.put(&deliveries);
+        ctx.put(&dead);
         for gone in self.reports.iter().filter(|report| Self::is_gone(report)) {
-            disable(moment, gone.subscription_id)?;
+            disable(ctx, gone.subscription_id)?;
         }
         Ok(Reply::new(Success::Ok, &dead.open))
     }

@@ -12,12 +12,12 @@ use super::{
     not_found, record,
 };
 use crate::{
-    command::{Command, Halt, Moment, Reply, Success},
-    errand::{Errand, Outcome},
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::{Code, DomainError},
+    external_call::{CallResult, ExternalCall},
     fields::Fields,
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     record::Query,
-    refusal::{Code, Refusal},
     secret::Secret,
 };
 
@@ -44,7 +44,7 @@ pub struct Replay {
     tenant_id: Option<TenantId>,
     room_id: Option<RoomId>,
     actor_id: Option<ActorId>,
-    force: Result<bool, Refusal>,
+    force: Result<bool, DomainError>,
 }
 
 /// What came of a replay.
@@ -72,7 +72,7 @@ impl Replay {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for an id in the body that is not valid.
-    pub fn read(dlq_id: String, query: &Fields, fields: &Fields) -> Result<Self, Refusal> {
+    pub fn read(dlq_id: String, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
         let tenant_id = match fields.tenant("tenantId")? {
             Some(tenant) => Some(tenant),
             None => query.tenant("tenantId")?,
@@ -93,27 +93,27 @@ impl Replay {
 
     /// What the request says whom it is about.
     pub fn subject(&self) -> (TenantId, Option<RoomId>, Option<ActorId>) {
-        let tenant = self.tenant_id.clone().unwrap_or_else(TenantId::standard);
+        let tenant = self.tenant_id.clone().unwrap_or_default();
         (tenant, self.room_id.clone(), self.actor_id.clone())
     }
 
-    fn not_found(&self) -> Refusal {
+    fn not_found(&self) -> DomainError {
         not_found("dlqId", &self.dlq_id)
     }
 
-    fn entry(&self, moment: &Moment<'_>) -> Result<DlqEntry, Halt> {
+    fn entry(&self, ctx: &CommandContext<'_>) -> Result<DlqEntry, CommandError> {
         let id = Uuid::parse_str(&self.dlq_id).map_err(|_| self.not_found())?;
-        let found = moment.find::<DlqEntry>(DlqEntry::with_id(id))?.pop();
+        let found = ctx.find::<DlqEntry>(DlqEntry::with_id(id))?.pop();
         let own = |entry: &DlqEntry| self.tenant_id.as_ref().is_none_or(|own| *own == entry.tenant_id);
         Ok(found.filter(own).ok_or_else(|| self.not_found())?)
     }
 
     /// What is to be sent; the subscription may be disabled, but not deleted.
-    fn redelivery(&self, moment: &Moment<'_>, entry: &DlqEntry) -> Result<Redelivery, Halt> {
+    fn redelivery(&self, ctx: &CommandContext<'_>, entry: &DlqEntry) -> Result<Redelivery, CommandError> {
         let key = Subscription::key_of(entry.subscription_id);
-        let subscription: Option<Subscription> = moment.get(key.clone())?;
+        let subscription: Option<Subscription> = ctx.get(key.clone())?;
         let subscription = subscription.filter(|found| !found.deleted).ok_or_else(|| self.not_found())?;
-        let secret: Option<WebhookSecret> = moment.get(key)?;
+        let secret: Option<WebhookSecret> = ctx.get(key)?;
         let secret = secret.ok_or_else(|| self.not_found())?.secret;
         Ok(Redelivery {
             subscription_id: subscription.id,
@@ -127,10 +127,14 @@ impl Replay {
 }
 
 /// Notes in the entry, in the ring of deliveries and in the subscription's progress what came of a replay.
-fn keep(moment: &mut Moment<'_>, mut entry: DlqEntry, attempted: &Attempted) -> Result<(), Halt> {
-    let mut dead = Counter::load(moment, Counted::DeadLetters)?;
-    let mut deliveries = Counter::load(moment, Counted::Deliveries)?;
-    let (was, now) = (entry.status, moment.now);
+fn keep(
+    ctx: &mut CommandContext<'_>,
+    mut entry: DlqEntry,
+    attempted: &Attempted,
+) -> Result<(), CommandError> {
+    let mut dead = Counter::load(ctx, Counted::DeadLetters)?;
+    let mut deliveries = Counter::load(ctx, Counted::Deliveries)?;
+    let (was, now) = (entry.status, ctx.now);
     let is = if attempted.error.is_none() { DlqStatus::Resolved } else { DlqStatus::Open };
     match (was, is) {
         (DlqStatus::Open, DlqStatus::Resolved) => dead.open = dead.open.saturating_sub(1),
@@ -139,26 +143,26 @@ fn keep(moment: &mut Moment<'_>, mut entry: DlqEntry, attempted: &Attempted) -> 
     }
     let how = (1, Source::DlqReplay, Some(entry.id));
     let what = Sent::from(&entry.payload);
-    record::put_delivery(moment, &mut deliveries, entry.subscription_id, (&what, attempted), how);
-    moment.put(&dead);
-    moment.put(&deliveries);
+    record::put_delivery(ctx, &mut deliveries, entry.subscription_id, (&what, attempted), how);
+    ctx.put(&dead);
+    ctx.put(&deliveries);
     if attempted.status_code == Some(410) {
-        record::disable(moment, entry.subscription_id)?;
+        record::disable(ctx, entry.subscription_id)?;
     }
-    let progress: Option<Progress> = moment.get(Subscription::key_of(entry.subscription_id))?;
+    let progress: Option<Progress> = ctx.get(Subscription::key_of(entry.subscription_id))?;
     if let Some(mut progress) = progress {
         match &attempted.error {
             None => (progress.last_delivered_at, progress.last_error) = (Some(now), None),
             Some(error) => progress.last_error = Some(error.clone()),
         }
         progress.updated_at = Some(now);
-        moment.put(&progress);
+        ctx.put(&progress);
     }
     entry.status = is;
     entry.replay_count += 1;
     entry.replayed_at = Some(now);
     entry.last_replay_error.clone_from(&attempted.error);
-    moment.put(&entry);
+    ctx.put(&entry);
     Ok(())
 }
 
@@ -169,19 +173,19 @@ impl Command for Replay {
         entry.into_iter().chain(counted).collect()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let entry = self.entry(moment)?;
-        let redelivery = self.redelivery(moment, &entry)?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let entry = self.entry(ctx)?;
+        let redelivery = self.redelivery(ctx, &entry)?;
         let force = self.force.clone()?;
         if entry.status == DlqStatus::Resolved && !force {
-            return Err(Refusal::new(Code::Conflict)
+            return Err(DomainError::new(Code::Conflict)
                 .saying("it has arrived; force sends it once more")
                 .with("dlqId", self.dlq_id.as_str())
                 .with("status", entry.status.as_str())
                 .into());
         }
-        let Some(Outcome::Redelivered(attempted)) = moment.outcome else {
-            return Err(Halt::Outside(Box::new(Errand::Redeliver(Box::new(redelivery)))));
+        let Some(CallResult::Redelivered(attempted)) = ctx.outcome else {
+            return Err(CommandError::External(Box::new(ExternalCall::Redeliver(Box::new(redelivery)))));
         };
         let replay = Replayed {
             ok: attempted.error.is_none(),
@@ -190,8 +194,8 @@ impl Command for Replay {
             subscription_id: entry.subscription_id,
             error: attempted.error.clone(),
         };
-        keep(moment, entry, attempted)?;
-        let correlation_id = moment.correlation_id.clone();
+        keep(ctx, entry, attempted)?;
+        let correlation_id = ctx.correlation_id.clone();
         Ok(Reply::new(Success::Accepted, &ReplayDone { replay, correlation_id }))
     }
 }

@@ -9,7 +9,7 @@ pub const MAX_PAUSE_MS: u64 = 15 * 60_000;
 
 /// What follows an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum RetryDecision {
     /// It arrived.
     Done,
     /// Try again after this many milliseconds.
@@ -22,7 +22,7 @@ pub enum Next {
 
 /// How an attempt went, as far as the schedule is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tried {
+pub struct AttemptResult {
     /// The status of the answer; none without an answer.
     pub status: Option<u16>,
     /// What the answer's `Retry-After` says, in milliseconds.
@@ -31,21 +31,21 @@ pub struct Tried {
     pub number: u32,
 }
 
-/// Decides what follows an attempt. The pause is anything up to the backoff, doubled with each attempt (`dice` says
+/// Decides what follows an attempt. The pause is anything up to the backoff, doubled with each attempt (`jitter` says
 /// where in between), so that those who failed together do not come back together; and at least what the receiver asks for.
-pub fn next(tried: Tried, max_retries: u32, backoff_ms: u64, dice: u64) -> Next {
-    match tried.status {
-        Some(200..300) => return Next::Done,
-        Some(410) => return Next::Disable,
+pub fn next(result: AttemptResult, max_retries: u32, backoff_ms: u64, jitter: u64) -> RetryDecision {
+    match result.status {
+        Some(200..300) => return RetryDecision::Done,
+        Some(410) => return RetryDecision::Disable,
         _ => {}
     }
-    if tried.number > max_retries {
-        return Next::GiveUp;
+    if result.number > max_retries {
+        return RetryDecision::GiveUp;
     }
-    let doubled = 1_u64.checked_shl(tried.number.saturating_sub(1)).unwrap_or(u64::MAX);
+    let doubled = 1_u64.checked_shl(result.number.saturating_sub(1)).unwrap_or(u64::MAX);
     let ceiling = backoff_ms.saturating_mul(doubled).min(MAX_PAUSE_MS);
-    let asked = tried.retry_after_ms.unwrap_or(0).min(MAX_PAUSE_MS);
-    Next::RetryAfter((dice % (ceiling + 1)).max(asked))
+    let asked = result.retry_after_ms.unwrap_or(0).min(MAX_PAUSE_MS);
+    RetryDecision::RetryAfter((jitter % (ceiling + 1)).max(asked))
 }
 
 /// Reads a `Retry-After`: seconds, or a date. Milliseconds from `now`; none if it is neither.
@@ -70,30 +70,30 @@ mod tests {
         const HIGH: u64 = u64::MAX;
         let cases = [
             // Status, Retry-After, attempt, retries, backoff, dice; then what follows.
-            (Some(200), None, 1, 3, 1_000, 0, Next::Done),
-            (Some(204), None, 9, 3, 1_000, 0, Next::Done),
-            (Some(299), Some(9), 1, 0, 1_000, 0, Next::Done),
-            (Some(410), None, 1, 3, 1_000, 0, Next::Disable),
-            (Some(410), None, 4, 3, 1_000, 0, Next::Disable),
-            (None, None, 1, 0, 1_000, 0, Next::GiveUp),
-            (Some(500), None, 4, 3, 1_000, 0, Next::GiveUp),
-            (None, None, 1, 3, 1_000, 0, Next::RetryAfter(0)),
-            (None, None, 1, 3, 1_000, 1_000, Next::RetryAfter(1_000)),
-            (None, None, 1, 3, 1_000, 1_001, Next::RetryAfter(0)),
-            (Some(500), None, 2, 3, 1_000, 2_000, Next::RetryAfter(2_000)),
-            (Some(301), None, 3, 3, 1_000, 4_000, Next::RetryAfter(4_000)),
-            (Some(404), None, 1, 1, 100, 100, Next::RetryAfter(100)),
-            (Some(100), None, 1, 1, 100, 50, Next::RetryAfter(50)),
-            (Some(503), Some(30_000), 1, 3, 1_000, 7, Next::RetryAfter(30_000)),
-            (Some(429), Some(1), 1, 3, 1_000, 7, Next::RetryAfter(7)),
-            (Some(429), Some(HIGH), 1, 3, 1_000, 7, Next::RetryAfter(MAX_PAUSE_MS)),
-            (None, None, 10, 10, 60_000, MAX_PAUSE_MS, Next::RetryAfter(MAX_PAUSE_MS)),
-            (None, None, 10, 10, 60_000, MAX_PAUSE_MS + 1, Next::RetryAfter(0)),
-            (None, None, 99, 200, 60_000, 5, Next::RetryAfter(5)),
+            (Some(200), None, 1, 3, 1_000, 0, RetryDecision::Done),
+            (Some(204), None, 9, 3, 1_000, 0, RetryDecision::Done),
+            (Some(299), Some(9), 1, 0, 1_000, 0, RetryDecision::Done),
+            (Some(410), None, 1, 3, 1_000, 0, RetryDecision::Disable),
+            (Some(410), None, 4, 3, 1_000, 0, RetryDecision::Disable),
+            (None, None, 1, 0, 1_000, 0, RetryDecision::GiveUp),
+            (Some(500), None, 4, 3, 1_000, 0, RetryDecision::GiveUp),
+            (None, None, 1, 3, 1_000, 0, RetryDecision::RetryAfter(0)),
+            (None, None, 1, 3, 1_000, 1_000, RetryDecision::RetryAfter(1_000)),
+            (None, None, 1, 3, 1_000, 1_001, RetryDecision::RetryAfter(0)),
+            (Some(500), None, 2, 3, 1_000, 2_000, RetryDecision::RetryAfter(2_000)),
+            (Some(301), None, 3, 3, 1_000, 4_000, RetryDecision::RetryAfter(4_000)),
+            (Some(404), None, 1, 1, 100, 100, RetryDecision::RetryAfter(100)),
+            (Some(100), None, 1, 1, 100, 50, RetryDecision::RetryAfter(50)),
+            (Some(503), Some(30_000), 1, 3, 1_000, 7, RetryDecision::RetryAfter(30_000)),
+            (Some(429), Some(1), 1, 3, 1_000, 7, RetryDecision::RetryAfter(7)),
+            (Some(429), Some(HIGH), 1, 3, 1_000, 7, RetryDecision::RetryAfter(MAX_PAUSE_MS)),
+            (None, None, 10, 10, 60_000, MAX_PAUSE_MS, RetryDecision::RetryAfter(MAX_PAUSE_MS)),
+            (None, None, 10, 10, 60_000, MAX_PAUSE_MS + 1, RetryDecision::RetryAfter(0)),
+            (None, None, 99, 200, 60_000, 5, RetryDecision::RetryAfter(5)),
         ];
-        for (status, retry_after_ms, number, retries, backoff, dice, want) in cases {
-            let got = next(Tried { status, retry_after_ms, number }, retries, backoff, dice);
-            assert_eq!(got, want, "{status:?} {retry_after_ms:?} {number} {retries} {backoff} {dice}");
+        for (status, retry_after_ms, number, retries, backoff, jitter, want) in cases {
+            let got = next(AttemptResult { status, retry_after_ms, number }, retries, backoff, jitter);
+            assert_eq!(got, want, "{status:?} {retry_after_ms:?} {number} {retries} {backoff} {jitter}");
         }
     }
 

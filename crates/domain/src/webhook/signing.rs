@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use crate::{act, refusal::Refusal, secret::Secret};
+use crate::{actor_command, error::DomainError, secret::Secret};
 
 /// What a secret starts with whose rest is the key in base64.
 const PREFIX: &str = "whsec_";
@@ -18,12 +18,12 @@ pub fn secret_of(random: [u8; 32]) -> Secret {
 ///
 /// # Errors
 /// `ERR_OUT_OF_BOUNDS {field, max, value}`; `ERR_VALIDATION {field}` if it starts like one of ours, but has no key in it.
-pub fn read(text: String) -> Result<Secret, Refusal> {
-    let text = act::bounded_text("secret", Some(text), MAX_SECRET_CHARS)?.unwrap_or_default();
+pub fn read(text: String) -> Result<Secret, DomainError> {
+    let text = actor_command::bounded_text("secret", Some(text), MAX_SECRET_CHARS)?.unwrap_or_default();
     if let Some(encoded) = text.strip_prefix(PREFIX)
         && !STANDARD.decode(encoded).is_ok_and(|key| !key.is_empty())
     {
-        return Err(Refusal::invalid("secret", "what stands behind whsec_ must be base64"));
+        return Err(DomainError::invalid("secret", "what stands behind whsec_ must be base64"));
     }
     Ok(Secret::new(text))
 }

@@ -11,11 +11,11 @@ use super::{
     signing,
 };
 use crate::{
-    command::{Command, Halt, Moment, Reply, Success},
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::DomainError,
     fields::Fields,
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     record::Query,
-    refusal::Refusal,
     rules::Rules,
     secret::Secret,
 };
@@ -27,7 +27,7 @@ pub struct Subscribe {
     tenant_id: TenantId,
     room_id: Option<RoomId>,
     actor_id: Option<ActorId>,
-    settings: Result<Settings, Refusal>,
+    settings: Result<Settings, DomainError>,
     /// What a secret is made of, if the body brings none.
     random: [u8; 32],
 }
@@ -43,12 +43,12 @@ pub struct SubscriptionSaved {
 impl SubscriptionSaved {
     /// The reply, which shows a secret that was just set, but does not when it is repeated.
     pub(super) fn reply(
-        moment: &Moment<'_>,
+        ctx: &CommandContext<'_>,
         success: Success,
         subscription: WebhookSubscription,
         secret: Option<Secret>,
     ) -> Reply {
-        let correlation_id = moment.correlation_id.clone();
+        let correlation_id = ctx.correlation_id.clone();
         let kept = Self { subscription, correlation_id };
         let Some(secret) = secret else { return Reply::new(success, &kept) };
         let shown = Self {
@@ -64,9 +64,9 @@ impl Subscribe {
     ///
     /// # Errors
     /// What says whose subscription it is does not hold.
-    pub fn read(fields: &Fields, rules: &Rules, random: [u8; 32]) -> Result<Self, Refusal> {
+    pub fn read(fields: &Fields, rules: &Rules, random: [u8; 32]) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room_id: fields.room("roomId")?,
             actor_id: fields.actor("actorId")?,
             settings: Settings::of_new(fields, rules.webhooks),
@@ -92,14 +92,14 @@ impl Command for Subscribe {
         reads
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let settings = self.settings.clone()?;
-        self.about().pass(moment, ACTION)?;
-        let defaults = Defaults::STANDARD;
-        counter::count_one_more(moment)?;
-        let revision = counter::next_revision(moment)?;
+        self.about().pass(ctx, ACTION)?;
+        let defaults = Defaults::DEFAULT;
+        counter::count_one_more(ctx)?;
+        let revision = counter::next_revision(ctx)?;
         let subscription = Subscription {
-            id: moment.fresh_id(),
+            id: ctx.fresh_id(),
             tenant_id: self.tenant_id.clone(),
             room_id: self.room_id.clone(),
             actor_id: self.actor_id.clone(),
@@ -110,18 +110,18 @@ impl Command for Subscribe {
             backoff_ms: settings.backoff_ms.unwrap_or(defaults.backoff_ms),
             timeout_ms: settings.timeout_ms.unwrap_or(defaults.timeout_ms),
             metadata: settings.metadata.unwrap_or_default(),
-            created_at: moment.now,
-            updated_at: moment.now,
+            created_at: ctx.now,
+            updated_at: ctx.now,
             deleted: false,
             revision,
             enabled_by: revision,
         };
         let secret = settings.secret.unwrap_or_else(|| signing::secret_of(self.random));
-        let progress = Progress::at(subscription.id, moment.effects.heads.sequence, subscription.enabled);
-        moment.put(&subscription);
-        moment.put(&progress);
-        moment.put(&WebhookSecret { subscription_id: subscription.id, secret: secret.clone() });
+        let progress = Progress::at(subscription.id, ctx.effects.heads.sequence, subscription.enabled);
+        ctx.put(&subscription);
+        ctx.put(&progress);
+        ctx.put(&WebhookSecret { subscription_id: subscription.id, secret: secret.clone() });
         let shown = WebhookSubscription::of(subscription, Some(&progress));
-        Ok(SubscriptionSaved::reply(moment, Success::Created, shown, Some(secret)))
+        Ok(SubscriptionSaved::reply(ctx, Success::Created, shown, Some(secret)))
     }
 }

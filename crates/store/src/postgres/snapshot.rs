@@ -13,10 +13,10 @@ use super::{
     start::unfit,
 };
 use crate::{
+    commit::StoredKey,
     export::{ExportError, Source},
     sqlite::open::OpenError,
     transfer::Part,
-    turn::StoredKey,
 };
 
 /// A café in PostgreSQL, or a part of it, at one moment.

@@ -5,9 +5,9 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::{database, keys};
 use crate::{
+    commit::StoredKey,
     export::{ExportError, Source},
     transfer::Part,
-    turn::StoredKey,
 };
 
 /// A store, or a part of it, at one moment.

@@ -3,7 +3,7 @@
 use agentcafe_domain::{
     event::payload::{
         ActorMoved, AgentEntered, AgentLeft, BubblePosted, ConversationMessagePosted, IntentCompleted,
-        IntentPlanned, MentionCreated, OrderChanged, PresenceHeartbeat, Reaction, StatusChanged,
+        IntentPlanned, MentionCreated, OrderChanged, PresenceHeartbeat, ReactionRef, StatusChanged,
     },
     position::{Direction, Leg},
     presence::Status,
@@ -67,7 +67,7 @@ fn arrow(leg: &Leg) -> String {
     format!("{arrow} {}", leg.steps)
 }
 
-fn because(reaction: Option<&Reaction>) -> Phrase {
+fn because(reaction: Option<&ReactionRef>) -> Phrase {
     let phrase = Phrase::default();
     if reaction.is_some() { phrase.dim(" (as a reaction)") } else { phrase }
 }

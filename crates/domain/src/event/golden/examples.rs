@@ -45,8 +45,8 @@ fn metadata() -> Map<String, Value> {
     json!({ "mood": "calm", "tags": ["a", "b"] }).as_object().cloned().unwrap()
 }
 
-fn reaction() -> Option<Reaction> {
-    Some(Reaction { source_subscription_id: id(0xb0), source_event_id: id(0xb1), hops: 1 })
+fn reaction() -> Option<ReactionRef> {
+    Some(ReactionRef { source_subscription_id: id(0xb0), source_event_id: id(0xb1), hops: 1 })
 }
 
 fn presence() -> Vec<Example> {
