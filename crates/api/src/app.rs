@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use agentcafe_domain::{rules::Rules, time::Timestamp};
+use agentcafe_domain::kernel::{rules::Rules, time::Timestamp};
 use agentcafe_engine::{Engine, rate::RateLimiter};
 use agentcafe_http::{Door, StreamHub, Token};
 use bytes::Bytes;

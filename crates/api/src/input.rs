@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     actor::ActorInRoom,
     command::Command,
     error::{Code, DomainError},

@@ -1,6 +1,6 @@
 //! The newest events of a room, newest first, in pages; and whether older ones were left out.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     ids::{RoomId, Sequence, TenantId},
     time::Timestamp,
 };

@@ -1,6 +1,6 @@
 //! The OpenAPI document, made from the code: the readers tell which fields they look at, the answers what they hold.
 
-use agentcafe_domain::{error::Code, event::Event, fields::Field};
+use agentcafe_domain::kernel::{error::Code, event::Event, fields::Field};
 use bytes::Bytes;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};

@@ -1,6 +1,6 @@
 //! Cursors of record lists: opaque to clients, a place in the list's order to us.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     error::DomainError,
     fields::Fields,
     record::{Cell, Record, RecordQuery, SortKey, StoredRecord},

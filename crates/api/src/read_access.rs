@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
-    error::{Code, DomainError},
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    plan::Feature,
-    room::{Room, RoomType},
-    session::TableSession,
-    table_access::{self, AccessRequirement},
+    kernel::{
+        actor::ActorInRoom,
+        error::{Code, DomainError},
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+    },
+    rooms::{Room, RoomType},
+    tables::{
+        TableSession,
+        access::{self, AccessRequirement},
+        plan::Feature,
+    },
 };
 use agentcafe_engine::Engine;
 use agentcafe_store::EventFilter;
@@ -158,10 +162,10 @@ async fn hold(
         return Ok(Ok(()));
     }
     let Some(viewer) = viewer else { return Ok(Err(nobody(room, table_access, field))) };
-    let session = engine.store.find::<TableSession>(table_access::active_session(tenant, room)).await?.pop();
+    let session = engine.store.find::<TableSession>(access::active_session(tenant, room)).await?.pop();
     let (tenant_id, room_id, actor_id) = (tenant.clone(), room.clone(), viewer.clone());
     let actor = ActorInRoom { tenant_id, room_id, actor_id };
-    Ok(table_access::allow(session.as_ref(), &actor, table_access, engine.now()).map(|_| ()))
+    Ok(access::allow(session.as_ref(), &actor, table_access, engine.now()).map(|_| ()))
 }
 
 /// Nobody says who wants to read.

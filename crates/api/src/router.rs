@@ -4,29 +4,33 @@ use std::{collections::HashMap, sync::Arc, sync::LazyLock};
 
 use agentcafe_domain::{
     actor_command::CommandAccepted,
-    arrival::{Enter, Leave},
     conversation::Say,
-    grant::{Grant, Granted},
     inbox::{AckMany, AckOne, ItemAcked, ItemsAcked},
-    movement::{Intent, IntentExecuted, Move},
-    object::{ObjectWritten, change::ChangeObject, create::CreateObject},
-    operator::{Operate, Operated},
-    order::Order,
-    pin::{Pin, Pinned},
-    presence::{Heartbeat, HeartbeatRecorded},
-    profile::{ChangeProfile, ProfileDeleted, ProfileWritten, WriteProfile},
-    reaction,
-    room::{RoomUpserted, UpsertRoom},
-    rules::Rules,
-    session::{ChangeTable, OpenTable, TableChanged, TableOpened},
-    snapshot::{Save, Saved, Scope},
-    task::{
+    kernel::rules::Rules,
+    objects::{ObjectWritten, change::ChangeObject, create::CreateObject},
+    operators::{Operate, Operated},
+    orders::Order,
+    permissions::grant::{Grant, Granted},
+    presence::{
+        Heartbeat, HeartbeatRecorded,
+        arrival::{Enter, Leave},
+        movement::{Intent, IntentExecuted, Move},
+    },
+    profiles::{ChangeProfile, ProfileDeleted, ProfileWritten, WriteProfile},
+    reactions as reaction_rules,
+    rooms::{
+        RoomUpserted, UpsertRoom,
+        pin::{Pin, Pinned},
+    },
+    snapshots::{Save, Saved, Scope},
+    tables::{ChangeTable, OpenTable, TableChanged, TableOpened},
+    tasks::{
         TaskWritten,
         change::ChangeTask,
         create::CreateTask,
         handoff::{HandOver, HandedOver},
     },
-    webhook::{
+    webhooks::{
         change::{Change, SubscriptionDeleted},
         replay::{Replay, ReplayDone},
         subscribe::{Subscribe, SubscriptionSaved},
@@ -393,14 +397,14 @@ fn reactions() -> Vec<Route> {
             .query(reactions::tenant)
             .answers::<ReactionResponse>(200),
         Route::mutation(ALL, post(reactions::create), "Reactions", "Let an actor react to events")
-            .body(|fields| reaction::Create::read(fields, &rules))
-            .answers::<reaction::Changed>(201),
+            .body(|fields| reaction_rules::Create::read(fields, &rules))
+            .answers::<reaction_rules::Changed>(201),
         Route::change(ONE, patch(reactions::change), "Reactions", "Change a rule")
-            .body(reaction::Change::describe)
-            .answers::<reaction::Changed>(200),
+            .body(reaction_rules::Change::describe)
+            .answers::<reaction_rules::Changed>(200),
         Route::deletion(ONE, delete(reactions::delete), "Reactions", "Delete a rule")
             .query(reactions::deletion)
-            .answers::<reaction::Deleted>(200),
+            .answers::<reaction_rules::Deleted>(200),
     ]
 }
 

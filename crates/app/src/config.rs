@@ -10,9 +10,11 @@ use std::{
 use agentcafe_api::Settings;
 use agentcafe_dispatcher::external_client::PaymentProvider;
 use agentcafe_domain::{
-    payment::PaymentMode,
-    rules::{ModerationRules, Rules},
-    secret::Secret,
+    kernel::{
+        rules::{ModerationRules, Rules},
+        secret::Secret,
+    },
+    tables::payment::PaymentMode,
 };
 use agentcafe_http::Token;
 use agentcafe_redis::Keys;

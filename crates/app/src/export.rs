@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     ids::{RoomId, TenantId},
     time::{Clock, Timestamp},
 };

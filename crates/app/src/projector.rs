@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::{command::IdSource, time::Clock};
+use agentcafe_domain::kernel::{command::IdSource, time::Clock};
 use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_projector::{Projector, health};
 use agentcafe_redis::RedisConnection;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use agentcafe_api::App;
 use agentcafe_dispatcher::{ExternalClient, WebhookSender, reactions, webhook};
-use agentcafe_domain::{command::IdSource, time::Clock};
+use agentcafe_domain::kernel::{command::IdSource, time::Clock};
 use agentcafe_engine::{
     Engine,
     clock::{RandomIds, SystemClock},

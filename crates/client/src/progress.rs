@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::Instant;

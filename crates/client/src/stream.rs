@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, pin::Pin, time::Duration};
 
-use agentcafe_domain::{event::Event, ids::Sequence};
+use agentcafe_domain::kernel::{event::Event, ids::Sequence};
 use bytes::Bytes;
 use reqwest::Response;
 use tokio::time::{Instant, sleep_until, timeout_at};

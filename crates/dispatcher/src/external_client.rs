@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     external_call::{CallResult, ExternalCall},
     secret::Secret,
 };

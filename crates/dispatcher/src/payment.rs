@@ -1,6 +1,9 @@
 //! Asks the payment provider. The same payment id goes with every attempt of one request, so that nobody pays twice.
 
-use agentcafe_domain::{external_call::Charge, money::Usd, payment::Charged, secret::Secret};
+use agentcafe_domain::{
+    kernel::{external_call::Charge, money::Usd, secret::Secret},
+    tables::payment::Charged,
+};
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{Client, RequestBuilder, header};
 use serde_json::{Value, json};

@@ -8,8 +8,8 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use agentcafe_domain::{
-    ids::Sequence,
-    reaction::{Source, StoredReaction, Verdict},
+    kernel::ids::Sequence,
+    reactions::{Source, StoredReaction, Verdict},
 };
 use agentcafe_engine::{
     Engine, Follower,

@@ -10,9 +10,11 @@ use std::{
 };
 
 use agentcafe_domain::{
-    record::{Comparison, Record, RecordQuery},
-    secret::Secret,
-    webhook::{
+    kernel::{
+        record::{Comparison, Record, RecordQuery},
+        secret::Secret,
+    },
+    webhooks::{
         Subscription, WebhookSecret,
         counter::{Counted, Counter},
     },

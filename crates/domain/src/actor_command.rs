@@ -5,19 +5,23 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    actor::ActorInRoom,
-    command::{Command, CommandContext, CommandError, Reply, Success},
-    error::{Code, DomainError},
-    event::{EmittedEvent, EventType},
-    fields::Fields,
-    ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::{Code, DomainError},
+        event::{EmittedEvent, EventType},
+        fields::Fields,
+        ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
+        record::Query,
+        trace::StepCode,
+    },
     moderation::{ActionSource, ModeratedAction},
-    plan::Feature,
-    policy::{self, Capability},
+    permissions::{self, Capability},
     presence::{self, Presence, Reason, Status},
-    record::Query,
-    table_access::{self, AccessRequirement},
-    trace::StepCode,
+    tables::{
+        access::{self, AccessRequirement},
+        plan::Feature,
+    },
 };
 
 /// The largest `metadata`, or other object of a client that records keep as it is, in bytes of JSON.
@@ -187,8 +191,8 @@ impl<D: Action> ActorCommand<D> {
 impl<D: Action> Command for ActorCommand<D> {
     fn reads(&self) -> Vec<Query> {
         let own = self.action.iter().flat_map(|action| action.reads(&self.actor));
-        let common = [presence::read(&self.actor), table_access::read(&self.actor)];
-        policy::reads(&self.actor).into_iter().chain(common).chain(own).collect()
+        let common = [presence::read(&self.actor), access::read(&self.actor)];
+        permissions::reads(&self.actor).into_iter().chain(common).chain(own).collect()
     }
 
     fn moderated(&self) -> Option<ActorInRoom> {
@@ -197,14 +201,14 @@ impl<D: Action> Command for ActorCommand<D> {
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         if !D::IS_FREE {
-            table_access::pass(
+            access::pass(
                 ctx,
                 &self.actor,
                 AccessRequirement { action: self.label, feature: D::FEATURE, takes_seat: true },
             )?;
         }
-        policy::require(ctx, &self.actor, self.capability, self.label)?;
-        policy::not_overridden(ctx, &self.actor, self.label)?;
+        permissions::require(ctx, &self.actor, self.capability, self.label)?;
+        permissions::not_overridden(ctx, &self.actor, self.label)?;
         let action = self.action.as_ref().map_err(Clone::clone)?;
         if !D::IS_FREE {
             let action =

@@ -5,21 +5,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    actor::ActorInRoom,
     actor_command::{self, Action, ActorCommand, PresenceEffect},
-    command::{CommandContext, CommandError},
-    error::{Code, DomainError},
-    event::{
-        EmittedEvent,
-        payload::{Bubble, ConversationMessagePosted, MentionCreated},
-    },
-    fields::Fields,
-    ids::ActorId,
     inbox::UnreadCount,
-    plan::Feature,
-    policy::Capability,
-    record::Query,
-    rules::Rules,
+    kernel::{
+        actor::ActorInRoom,
+        command::{CommandContext, CommandError},
+        error::{Code, DomainError},
+        event::{
+            EmittedEvent,
+            payload::{Bubble, ConversationMessagePosted, MentionCreated},
+        },
+        fields::Fields,
+        ids::ActorId,
+        record::Query,
+        rules::Rules,
+    },
+    permissions::Capability,
+    tables::plan::Feature,
 };
 
 /// The most actors that one message may mention.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::{
+use crate::kernel::{
     actor::ActorInRoom,
     command::{Command, CommandContext, CommandError, Reply, Success, WriteSet},
     error::{Code, DomainError},

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use sha2::{Digest, Sha256};
 
-use crate::{
+use crate::kernel::{
     actor::ActorInRoom,
     error::{Code, DomainError},
     rules::ModerationRules,

@@ -1,21 +1,27 @@
 //! Who is there: heartbeats, statuses, leaving, and running out of time.
 
+pub mod arrival;
+pub mod movement;
+pub mod position;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use crate::{
-    actor::ActorInRoom,
-    command::{Command, CommandContext, CommandError, Reply, Success},
-    error::DomainError,
-    event::{EmittedEvent, payload},
-    fields::Fields,
-    ids::{ActorId, CorrelationId, RoomId, TenantId},
-    policy,
-    record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
-    rules::Rules,
-    table_access::{self, AccessRequirement},
-    time::Timestamp,
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::DomainError,
+        event::{EmittedEvent, payload},
+        fields::Fields,
+        ids::{ActorId, CorrelationId, RoomId, TenantId},
+        record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
+        rules::Rules,
+        time::Timestamp,
+    },
+    permissions,
+    tables::access::{self, AccessRequirement},
 };
 
 /// The shortest and longest time that a heartbeat holds, in milliseconds.
@@ -228,13 +234,13 @@ pub fn set_inactive(
 /// Checks that the actor may show with this status that it is there.
 fn may_beat(ctx: &CommandContext<'_>, actor: &ActorInRoom, status: Status) -> Result<(), CommandError> {
     let takes_seat = status != Status::Inactive;
-    table_access::pass(ctx, actor, AccessRequirement { action: ACTION, feature: None, takes_seat })?;
-    policy::not_overridden(ctx, actor, ACTION)
+    access::pass(ctx, actor, AccessRequirement { action: ACTION, feature: None, takes_seat })?;
+    permissions::not_overridden(ctx, actor, ACTION)
 }
 
 /// What a heartbeat reads.
 fn beat_reads(actor: &ActorInRoom) -> Vec<Query> {
-    policy::reads(actor).into_iter().chain([read(actor), table_access::read(actor)]).collect()
+    permissions::reads(actor).into_iter().chain([read(actor), access::read(actor)]).collect()
 }
 
 /// `POST /v1/presence/heartbeat`: an actor shows that it is there.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{
+use crate::kernel::{
     event::{Event, EventType},
     ids::{RoomId, TenantId},
     time::Timestamp,

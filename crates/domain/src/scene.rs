@@ -6,16 +6,20 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    command::{Command, CommandContext, CommandError, Effects, Heads, IdSource, Loaded, Success, WriteSet},
-    error::DomainError,
-    event::Event,
-    fields::Fields,
-    ids::{CorrelationId, Sequence},
     inbox::InboxItem,
+    kernel::{
+        command::{
+            Command, CommandContext, CommandError, Effects, Heads, IdSource, Loaded, Success, WriteSet,
+        },
+        error::DomainError,
+        event::Event,
+        fields::Fields,
+        ids::{CorrelationId, Sequence},
+        record::{Key, Query, Record, StoredRecord},
+        rules::Rules,
+        time::Timestamp,
+    },
     moderation::RateWindows,
-    record::{Key, Query, Record, StoredRecord},
-    rules::Rules,
-    time::Timestamp,
 };
 
 /// How often a turn decides a command at most.

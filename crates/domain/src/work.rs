@@ -3,16 +3,20 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    actor::ActorInRoom,
     actor_command,
-    command::{CommandContext, CommandError},
-    error::{Code, DomainError},
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    plan::Feature,
-    policy::{self, RoomOverride},
-    record::Query,
-    table_access::{self, AccessRequirement},
+    kernel::{
+        actor::ActorInRoom,
+        command::{CommandContext, CommandError},
+        error::{Code, DomainError},
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        record::Query,
+    },
+    permissions::{self, RoomOverride},
+    tables::{
+        access::{self, AccessRequirement},
+        plan::Feature,
+    },
 };
 
 /// The longest title, and the longest key of an object, in characters.
@@ -37,14 +41,14 @@ impl Work {
     pub(crate) fn allow(self, ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<(), CommandError> {
         let table_access =
             AccessRequirement { action: self.action, feature: Some(self.feature), takes_seat: false };
-        table_access::pass(ctx, actor, table_access)?;
-        policy::not_overridden(ctx, actor, self.action)
+        access::pass(ctx, actor, table_access)?;
+        permissions::not_overridden(ctx, actor, self.action)
     }
 }
 
 /// What [`Work::allow`] surely reads.
 pub(crate) fn reads(actor: &ActorInRoom) -> Vec<Query> {
-    vec![table_access::read(actor), Query::one::<RoomOverride>(actor.room_key())]
+    vec![access::read(actor), Query::one::<RoomOverride>(actor.room_key())]
 }
 
 /// Who changes something that a path names. The room is the thing's own.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::{Command, Reply},
     error::DomainError,
     idempotency::IdempotencyKey,

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     external_call::{CallResult, ExternalCall},
     idempotency::Hash,
 };

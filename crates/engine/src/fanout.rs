@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use agentcafe_store::{EventFilter, LoggedEvent, ReadError};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;

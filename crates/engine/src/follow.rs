@@ -3,7 +3,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use agentcafe_store::{
     EventFilter, EventPage, EventQuery, ReadError, Store,
     event_query::MAX_PAGE_BYTES,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     follower::{FollowerCursor, KeepCursor},
     ids::Sequence,
 };

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::lease::{Claim, GiveBack, Lease, LeaseToken};
+use agentcafe_domain::kernel::lease::{Claim, GiveBack, Lease, LeaseToken};
 use agentcafe_store::Failure;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;

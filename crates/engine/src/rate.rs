@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
-use agentcafe_domain::time::Timestamp;
+use agentcafe_domain::kernel::time::Timestamp;
 use agentcafe_redis::rate::{self, Used};
 use parking_lot::Mutex;
 

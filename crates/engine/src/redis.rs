@@ -9,10 +9,12 @@ use std::{
 };
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
-    ids::{ActorId, RoomId, TenantId},
+    kernel::{
+        actor::ActorInRoom,
+        ids::{ActorId, RoomId, TenantId},
+        rules::ModerationRules,
+    },
     moderation::RecentActivity,
-    rules::ModerationRules,
 };
 pub use agentcafe_redis::ConnectionStatus;
 use agentcafe_redis::{Keys, RedisConnection, RoomName, unread, windows};

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
-    command::Command,
+    kernel::command::Command,
     presence::Expire,
-    session::ExpireSessions,
-    snapshot::{Forget, Snapshot},
+    snapshots::{Forget, Snapshot},
+    tables::ExpireSessions,
 };
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;

@@ -3,10 +3,12 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
     inbox::UnreadCount,
-    record::{Record, RecordQuery, SortKey},
-    time::Timestamp,
+    kernel::{
+        actor::ActorInRoom,
+        record::{Record, RecordQuery, SortKey},
+        time::Timestamp,
+    },
 };
 use agentcafe_redis::{Away, unread};
 use agentcafe_store::{CommitReport, ReadError};

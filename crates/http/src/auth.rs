@@ -1,6 +1,6 @@
 //! Who may use the API: whoever carries the token, if one is set.
 
-use agentcafe_domain::error::{Code, DomainError};
+use agentcafe_domain::kernel::error::{Code, DomainError};
 use axum::http::{HeaderMap, Uri, header};
 use serde_json::json;
 use subtle::ConstantTimeEq;

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     error::{Code, DomainError},
     ids::CorrelationId,
     time::Clock,

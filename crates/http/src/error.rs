@@ -1,6 +1,6 @@
 //! What is answered when something is not done: the only place that knows which status a code has.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     error::{Code, DomainError},
     ids::CorrelationId,
 };

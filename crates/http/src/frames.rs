@@ -1,6 +1,6 @@
 //! What goes over the wire to those who listen: server-sent events, or messages of a WebSocket that say the same.
 
-use agentcafe_domain::error::Code;
+use agentcafe_domain::kernel::error::Code;
 use agentcafe_engine::fanout::FrameEncoder;
 use agentcafe_store::LoggedEvent;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -156,7 +156,7 @@ fn put_head(length: usize, bytes: &mut BytesMut) {
 
 #[cfg(test)]
 mod tests {
-    use agentcafe_domain::{event::EventType, ids::Sequence};
+    use agentcafe_domain::kernel::{event::EventType, ids::Sequence};
     use serde_json::json;
 
     use super::*;

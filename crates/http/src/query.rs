@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     error::{Code, DomainError},
     fields::Fields,
 };

@@ -9,7 +9,7 @@ use axum::{
 };
 use futures_util::StreamExt;
 
-use agentcafe_domain::{error::DomainError, ids::Sequence};
+use agentcafe_domain::kernel::{error::DomainError, ids::Sequence};
 
 use crate::stream::{FrameSource, pieces};
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::{error::Code, time::Clock};
+use agentcafe_domain::kernel::{error::Code, time::Clock};
 use agentcafe_engine::{
     Follower,
     fanout::{Fanout, Frames},

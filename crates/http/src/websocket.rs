@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::error::{Code, DomainError};
+use agentcafe_domain::kernel::error::{Code, DomainError};
 use axum::{
     body::Body,
     extract::FromRequestParts,

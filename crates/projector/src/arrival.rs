@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use agentcafe_client::Arrived;
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::Event,
     ids::{RoomId, TenantId},
 };

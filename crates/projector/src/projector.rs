@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_client::{Api, EventStream, News, Pauses, Start, Stream};
-use agentcafe_domain::{ids::Sequence, time::Clock};
+use agentcafe_domain::kernel::{ids::Sequence, time::Clock};
 use agentcafe_redis::{
     Keys, RedisConnection,
     read_models::{ReadModelLimits, ReadModels},

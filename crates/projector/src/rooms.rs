@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::{projection::RoomProjection, time::Timestamp};
+use agentcafe_domain::{kernel::time::Timestamp, projection::RoomProjection};
 use agentcafe_redis::{
     RoomName,
     read_models::{RoomWrite, StreamEntry, present},

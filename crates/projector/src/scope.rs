@@ -1,7 +1,7 @@
 //! Which rooms are projected: all, or those of a list.
 
 use agentcafe_client::Query;
-use agentcafe_domain::ids::{RoomId, TenantId};
+use agentcafe_domain::kernel::ids::{RoomId, TenantId};
 
 /// Which rooms are projected; an empty list stands for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,10 @@
 use std::{convert::Infallible, time::Duration};
 
 use agentcafe_client::{Arrived, EventStream, News, Start, Stream};
-use agentcafe_domain::{ids::Sequence, projection::RoomProjection, time::Timestamp};
+use agentcafe_domain::{
+    kernel::{ids::Sequence, time::Timestamp},
+    projection::RoomProjection,
+};
 use agentcafe_redis::{
     Away,
     read_models::{Known, ReadModels, Written},

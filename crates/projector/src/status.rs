@@ -1,6 +1,6 @@
 //! How the projector stands: what its health document tells.
 
-use agentcafe_domain::{ids::Sequence, time::Timestamp};
+use agentcafe_domain::kernel::{ids::Sequence, time::Timestamp};
 use agentcafe_redis::ConnectionStatus;
 use parking_lot::Mutex;
 use serde::Serialize;

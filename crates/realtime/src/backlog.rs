@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_client::{Api, Query};
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::EventType,
     ids::{ActorId, RoomId, Sequence, TenantId},
 };

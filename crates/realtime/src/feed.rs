@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_client::{EventStream, News, Pauses, Start, Stream};
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 
 use crate::service::Service;
 

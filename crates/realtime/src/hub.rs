@@ -6,7 +6,10 @@ use std::sync::{
 };
 
 use agentcafe_client::Arrived;
-use agentcafe_domain::{event::StoredEvent, ids::Sequence, projection::RoomProjection, time::Timestamp};
+use agentcafe_domain::{
+    kernel::{event::StoredEvent, ids::Sequence, time::Timestamp},
+    projection::RoomProjection,
+};
 use agentcafe_engine::{Log, fanout::Fanout, follow::Reading};
 use agentcafe_store::{EventFilter, EventPage, EventQuery, ReadError, recent_events::RecentEvents};
 use bytes::Bytes;

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     error::DomainError,
     event::EventType,
     fields::{Cursor, Fields},

@@ -3,8 +3,10 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use agentcafe_domain::{
-    event::{Event, StoredEvent},
-    ids::Sequence,
+    kernel::{
+        event::{Event, StoredEvent},
+        ids::Sequence,
+    },
     projection::RoomProjection,
 };
 use agentcafe_store::{EventFilter, EventPage, EventQuery, LoggedEvent};
@@ -147,7 +149,7 @@ pub(crate) fn rendered(projection: &RoomProjection) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use agentcafe_domain::ids::{RoomId, TenantId};
+    use agentcafe_domain::kernel::ids::{RoomId, TenantId};
 
     use super::*;
 
@@ -198,7 +200,7 @@ mod tests {
     fn the_newest_events_are_found_from_behind() {
         let room = room(1..=10, 6);
         let of = |name: &str| EventFilter {
-            actor: Some(agentcafe_domain::ids::ActorId::parse(name).unwrap()),
+            actor: Some(agentcafe_domain::kernel::ids::ActorId::parse(name).unwrap()),
             ..EventFilter::default()
         };
         let all = EventFilter::default();

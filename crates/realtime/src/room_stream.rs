@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use agentcafe_domain::error::Code;
+use agentcafe_domain::kernel::error::Code;
 use agentcafe_http::{FrameSource, StreamSession, Wakeup};
 use bytes::Bytes;
 use parking_lot::Mutex;

@@ -3,8 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use agentcafe_domain::{
-    event::{Event, StoredEvent},
-    ids::{RoomId, Sequence, TenantId},
+    kernel::{
+        event::{Event, StoredEvent},
+        ids::{RoomId, Sequence, TenantId},
+    },
     projection::RoomProjection,
 };
 use agentcafe_store::{EventFilter, EventPage, EventQuery};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{ids::Sequence, time::Timestamp};
+use agentcafe_domain::kernel::{ids::Sequence, time::Timestamp};
 use agentcafe_engine::Follower;
 use agentcafe_http::{
     ApiError, RequestId, RouteTraits, StreamProtocol, answer, door, query, sse, websocket::Upgrade,

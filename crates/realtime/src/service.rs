@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_client::Api;
-use agentcafe_domain::{command::IdSource, ids::TenantId, time::Clock};
+use agentcafe_domain::kernel::{command::IdSource, ids::TenantId, time::Clock};
 use agentcafe_engine::{
     clock::{RandomIds, SystemClock},
     metrics::HttpMetrics,

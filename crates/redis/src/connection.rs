@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::secret::Secret;
+use agentcafe_domain::kernel::secret::Secret;
 use parking_lot::Mutex;
 use redis::{
     AsyncConnectionConfig, Client, FromRedisValue, Pipeline, RedisError, aio::MultiplexedConnection,

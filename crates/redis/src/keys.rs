@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use agentcafe_domain::ids::{RoomId, TenantId};
+use agentcafe_domain::kernel::ids::{RoomId, TenantId};
 
 /// The names of the café's keys behind one prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
-    ids::Sequence,
+    kernel::{ids::Sequence, time::Timestamp},
     projection::{PROJECTION_VERSION, RoomProjection, actors::ReducedActor},
-    time::Timestamp,
 };
 use redis::Pipeline;
 use serde::Serialize;

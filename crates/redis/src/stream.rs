@@ -1,6 +1,6 @@
 //! The newest events of a room, as the projector keeps them: what realtime nodes replay.
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use redis::{Value, from_redis_value};
 
 use crate::{

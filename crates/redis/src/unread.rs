@@ -1,7 +1,10 @@
 //! Copies of the unread counts of inboxes. The store has the truth; a copy says when it was true, so that an older one never
 //! takes the place of a newer one, whichever node comes first.
 
-use agentcafe_domain::{ids::ActorId, inbox::UnreadCount, time::Timestamp};
+use agentcafe_domain::{
+    inbox::UnreadCount,
+    kernel::{ids::ActorId, time::Timestamp},
+};
 use redis::Pipeline;
 
 use crate::{

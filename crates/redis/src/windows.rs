@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
+    kernel::{actor::ActorInRoom, time::Timestamp},
     moderation::{ActionSource, RecentActivity},
-    time::Timestamp,
 };
 
 use crate::{

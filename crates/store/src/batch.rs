@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use agentcafe_domain::{
-    command::Heads,
-    ids::Sequence,
     inbox::UnreadCount,
-    time::{Clock, Timestamp},
+    kernel::{
+        command::Heads,
+        ids::Sequence,
+        time::{Clock, Timestamp},
+    },
 };
 use tokio::sync::{mpsc, oneshot};
 

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::{command::WriteSet, record::Table, tables::CACHED_IN_MEMORY};
+use agentcafe_domain::{
+    kernel::{command::WriteSet, record::Table},
+    record_kinds::CACHED_IN_MEMORY,
+};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 

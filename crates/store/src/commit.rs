@@ -10,18 +10,20 @@ use std::{
 };
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
-    command::{CommandContext, CommandError, Effects, Heads, IdSource, Loaded, Reply, WriteSet},
-    error::DomainError,
-    event::StoredEvent,
-    idempotency::Hash,
-    ids::CorrelationId,
     inbox::UnreadCount,
+    kernel::{
+        actor::ActorInRoom,
+        command::{CommandContext, CommandError, Effects, Heads, IdSource, Loaded, Reply, WriteSet},
+        error::DomainError,
+        event::StoredEvent,
+        idempotency::Hash,
+        ids::CorrelationId,
+        record::Query,
+        rules::Rules,
+        time::Timestamp,
+        trace::{Step, StepCode},
+    },
     moderation::{RateWindows, RecentActivity, Recorded},
-    record::Query,
-    rules::Rules,
-    time::Timestamp,
-    trace::{Step, StepCode},
 };
 use serde_json::{Value, json};
 use tokio::sync::oneshot;

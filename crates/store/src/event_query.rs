@@ -1,6 +1,6 @@
 //! Questions to the log and their answers.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::{EventType, StoredEvent},
     ids::{ActorId, RoomId, Sequence, TenantId},
     time::Timestamp,

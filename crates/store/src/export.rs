@@ -3,10 +3,12 @@
 use std::io::{self, Write};
 
 use agentcafe_domain::{
-    command::Heads,
-    record::{CorruptRecord, Table},
-    tables,
-    time::Timestamp,
+    kernel::{
+        command::Heads,
+        record::{CorruptRecord, Table},
+        time::Timestamp,
+    },
+    record_kinds,
 };
 
 use crate::{
@@ -116,7 +118,7 @@ fn write(
     sink.end_line()?;
     snapshot.each_event(&mut |json| sink.event(json))?;
     let (by_tenant, by_room) = (part.tenant.is_some(), part.room.is_some());
-    for kind in tables::ALL.iter().filter(|kind| kind.is_exported(by_tenant, by_room)) {
+    for kind in record_kinds::ALL.iter().filter(|kind| kind.is_exported(by_tenant, by_room)) {
         snapshot.each_record(kind.table, &mut |json| {
             sink.record(kind.table.name, &kind.leave(json, heads.sequence)?)
         })?;

@@ -3,14 +3,16 @@
 use std::io::{self, BufRead, Read};
 
 use agentcafe_domain::{
-    command::Heads,
-    event::StoredEvent,
-    follower::FollowerCursor,
-    ids::Sequence,
-    lease::Lease,
-    record::{Cell, Record, StoredRecord, Table},
-    tables::{self, Kind},
-    time::Timestamp,
+    kernel::{
+        command::Heads,
+        event::StoredEvent,
+        follower::FollowerCursor,
+        ids::Sequence,
+        lease::Lease,
+        record::{Cell, Record, StoredRecord, Table},
+        time::Timestamp,
+    },
+    record_kinds::{self, Kind},
 };
 
 use crate::{
@@ -69,7 +71,7 @@ pub(crate) const GIVING_WAY: [&Table; 2] = [FollowerCursor::TABLE, Lease::TABLE]
 
 /// The tables that must be empty when an import begins.
 pub(crate) fn must_be_empty() -> impl Iterator<Item = &'static str> {
-    let kinds = tables::ALL.iter().map(|kind| kind.table).filter(|table| !GIVING_WAY.contains(table));
+    let kinds = record_kinds::ALL.iter().map(|kind| kind.table).filter(|table| !GIVING_WAY.contains(table));
     ["events", "idempotency_keys", "import_origin"].into_iter().chain(kinds.map(|table| table.name))
 }
 

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, collections::VecDeque, sync::Arc};
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::StoredEvent,
     ids::{RoomId, Sequence, TenantId},
     time::Timestamp,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, pin::Pin};
 
-use agentcafe_domain::{actor::ActorInRoom, moderation::RecentActivity};
+use agentcafe_domain::{kernel::actor::ActorInRoom, moderation::RecentActivity};
 
 use crate::commit::{Context, Job};
 

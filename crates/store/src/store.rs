@@ -3,13 +3,15 @@
 use std::{fmt, path::PathBuf, sync::Arc, thread::JoinHandle};
 
 use agentcafe_domain::{
-    command::IdSource,
-    ids::{CorrelationId, RoomId, Sequence, TenantId},
+    kernel::{
+        command::IdSource,
+        ids::{CorrelationId, RoomId, Sequence, TenantId},
+        record::{Key, Record, RecordQuery, StoredRecord, Table},
+        rules::Rules,
+        time::Clock,
+        trace::Trace,
+    },
     moderation::RateWindows,
-    record::{Key, Record, RecordQuery, StoredRecord, Table},
-    rules::Rules,
-    time::Clock,
-    trace::Trace,
 };
 use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
 use uuid::Uuid;
@@ -183,7 +185,7 @@ impl Store {
     }
 
     /// A number that grows with every turn, of whichever node, that writes records of this kind, which is one of
-    /// [`CACHED_IN_MEMORY`](agentcafe_domain::tables::WATCHED): after the commit, and before the turn's events can be seen here.
+    /// [`CACHED_IN_MEMORY`](agentcafe_domain::record_kinds::WATCHED): after the commit, and before the turn's events can be seen here.
     pub fn changed(&self, table: &'static Table) -> watch::Receiver<u64> {
         self.changes.watch(table)
     }

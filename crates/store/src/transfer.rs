@@ -1,9 +1,9 @@
 //! What an export looks like: JSON Lines, of which the first says what it is and the last that it is whole.
 //!
 //! Events and replies are the bytes that the store keeps. Nothing is said of traces, nor of anything in
-//! [`tables::NOT_EXPORTED`](agentcafe_domain::tables::STAYING).
+//! [`tables::NOT_EXPORTED`](agentcafe_domain::record_kinds::STAYING).
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::{Heads, Reply, Success},
     idempotency::Hash,
     ids::{CorrelationId, RoomId, Sequence, TenantId},

@@ -1,6 +1,6 @@
 //! Examples: of what a field may hold, of whole requests, and of every error.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     error::{Code, DomainError},
     fields::Field,
 };

@@ -1,16 +1,17 @@
 //! `GET /v1/bootstrap`: where an agent is, and what waits for it, in one call.
 
 use agentcafe_domain::{
-    error::DomainError,
-    event::{Event, EventType},
-    fields::Fields,
-    ids::{ActorId, RoomId, Sequence, TenantId},
     inbox::{InboxItem, UnreadCount, unread_counts},
-    pin::PinnedContext,
+    kernel::{
+        error::DomainError,
+        event::{Event, EventType},
+        fields::Fields,
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        record::{Comparison, RecordQuery},
+    },
     presence::Presence,
-    record::{Comparison, RecordQuery},
-    room::Room,
-    task::{Task, TaskState},
+    rooms::{Room, pin::PinnedContext},
+    tasks::{Task, TaskState},
 };
 use agentcafe_store::{EventFilter, EventQuery, Store};
 use axum::response::Response;

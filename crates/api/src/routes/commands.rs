@@ -1,12 +1,13 @@
 //! `POST /v1/commands/…` and `POST /v1/conversations/messages`.
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
-    arrival::{Enter, Leave},
-    command::Command,
     conversation::Say,
-    movement::Move,
-    order::Order,
+    kernel::{actor::ActorInRoom, command::Command},
+    orders::Order,
+    presence::{
+        arrival::{Enter, Leave},
+        movement::Move,
+    },
 };
 use axum::response::Response;
 

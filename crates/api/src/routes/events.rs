@@ -1,6 +1,6 @@
 //! `GET /v1/events`, `/v1/timeline` and `/v1/mentions`: pages of the log.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     error::{Code, DomainError},
     event::EventType,
     fields::Fields,

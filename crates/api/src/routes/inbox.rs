@@ -1,11 +1,13 @@
 //! `GET /v1/inbox` and the acknowledgements.
 
 use agentcafe_domain::{
-    error::DomainError,
-    fields::Fields,
-    ids::{ActorId, RoomId, Sequence, TenantId},
     inbox::{AckMany, AckOne, InboxItem, UnreadCount, unread_counts},
-    record::{Comparison, RecordQuery},
+    kernel::{
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        record::{Comparison, RecordQuery},
+    },
 };
 use axum::response::Response;
 use schemars::JsonSchema;

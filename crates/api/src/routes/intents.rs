@@ -1,6 +1,6 @@
 //! `POST /v1/intents/execute`.
 
-use agentcafe_domain::movement::Intent;
+use agentcafe_domain::presence::movement::Intent;
 use axum::response::Response;
 
 use crate::{error::ApiError, input::WriteRequest};

@@ -1,10 +1,12 @@
 //! `GET /v1/memory/local`: what an agent should remember of a room.
 
 use agentcafe_domain::{
-    error::DomainError,
-    event::Event,
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
+    kernel::{
+        error::DomainError,
+        event::Event,
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+    },
     projection::memory::{MAX_MEMORY, MemoryEntry, REMEMBERED, memory_entry},
 };
 use agentcafe_store::EventFilter;

@@ -1,11 +1,13 @@
 //! `/v1/objects`: lists, one shared object, creating and changing it.
 
 use agentcafe_domain::{
-    error::DomainError,
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    object::{ObjectType, SharedObject, change::ChangeObject, create::CreateObject},
-    record::{RecordQuery, SortKey},
+    kernel::{
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        record::{RecordQuery, SortKey},
+    },
+    objects::{ObjectType, SharedObject, change::ChangeObject, create::CreateObject},
     work::{self, Changer},
 };
 use agentcafe_store::Store;

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
-    ids::Sequence, money::Usd, payment::PaymentMode, plan::Plan, rules::PrivateTableRules, time::Timestamp,
+    kernel::{ids::Sequence, money::Usd, rules::PrivateTableRules, time::Timestamp},
+    tables::{payment::PaymentMode, plan::Plan},
 };
 use agentcafe_engine::{
     redis::{ConnectionStatus, Redis},

@@ -1,16 +1,17 @@
 //! `/v1/operator/overrides` and `/v1/operator/audit`.
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
-    audit::AuditEntry,
-    error::DomainError,
-    fields::Fields,
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    operator::{Operate, OverrideState},
-    policy::{self, Capability, Permission, RoomOverride},
-    record::{Comparison, RecordQuery, SortKey},
-    rules::PermissionsMode,
-    time::Timestamp,
+    kernel::{
+        actor::ActorInRoom,
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        record::{Comparison, RecordQuery, SortKey},
+        rules::PermissionsMode,
+        time::Timestamp,
+    },
+    operators::{Operate, OverrideState, audit::AuditEntry},
+    permissions::{self, Capability, Permission, RoomOverride},
 };
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -67,7 +68,7 @@ impl Viewer<'_> {
             Some(_) => app.engine.store.get(viewer.key()).await?,
             None => None,
         };
-        match policy::granted(permission.as_ref(), &viewer, Capability::Moderate, action) {
+        match permissions::granted(permission.as_ref(), &viewer, Capability::Moderate, action) {
             Err(_) if is_open => read_access::may_read(&app.engine, self.tenant, room, self.actor).await,
             granted => Ok(granted?),
         }

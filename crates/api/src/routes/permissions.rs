@@ -1,13 +1,17 @@
 //! `/v1/permissions`: who may do what in a room.
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
-    error::DomainError,
-    fields::Fields,
-    grant::{EffectivePermission, Grant},
-    ids::{ActorId, RoomId, TenantId},
-    policy::Permission,
-    record::{RecordQuery, SortKey},
+    kernel::{
+        actor::ActorInRoom,
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        record::{RecordQuery, SortKey},
+    },
+    permissions::{
+        Permission,
+        grant::{EffectivePermission, Grant},
+    },
 };
 use axum::response::Response;
 use schemars::JsonSchema;

@@ -1,11 +1,13 @@
 //! `/v1/rooms/context/…`: the pinned context of a room, and its history.
 
 use agentcafe_domain::{
-    error::DomainError,
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    pin::{Pin, PinnedContext},
-    record::{RecordQuery, SortKey},
+    kernel::{
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        record::{RecordQuery, SortKey},
+    },
+    rooms::pin::{Pin, PinnedContext},
 };
 use axum::response::Response;
 use schemars::JsonSchema;

@@ -3,10 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
-    error::DomainError,
-    fields::{Cursor, Fields},
-    ids::{ActorId, Sequence},
+    kernel::{
+        actor::ActorInRoom,
+        error::DomainError,
+        fields::{Cursor, Fields},
+        ids::{ActorId, Sequence},
+    },
     presence::{Listening, Presence, Status, TTL_MS},
 };
 use agentcafe_engine::Follower;

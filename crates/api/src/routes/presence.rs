@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 
 use agentcafe_domain::{
-    error::DomainError,
-    event::{Event, EventType},
-    fields::Fields,
-    ids::{ActorId, RoomId, Sequence, TenantId},
+    kernel::{
+        error::DomainError,
+        event::{Event, EventType},
+        fields::Fields,
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        record::{RecordQuery, SortKey},
+        time::Timestamp,
+    },
     presence::{Heartbeat, Presence, Status},
-    record::{RecordQuery, SortKey},
-    time::Timestamp,
 };
 use agentcafe_store::{EventFilter, EventQuery, LoggedEvent};
 use axum::response::Response;

@@ -1,11 +1,13 @@
 //! `/v1/profiles`: how actors are shown.
 
 use agentcafe_domain::{
-    error::DomainError,
-    fields::Fields,
-    ids::{ActorId, TenantId},
-    profile::{ChangeProfile, DeleteProfile, Profile, Whose, WriteProfile},
-    record::{RecordQuery, SortKey},
+    kernel::{
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, TenantId},
+        record::{RecordQuery, SortKey},
+    },
+    profiles::{ChangeProfile, DeleteProfile, Profile, Whose, WriteProfile},
 };
 use axum::response::Response;
 use schemars::JsonSchema;

@@ -1,14 +1,16 @@
 //! `/v1/reactions/subscriptions`: the rules by which actors react.
 
 use agentcafe_domain::{
-    error::DomainError,
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    reaction::{
+    kernel::{
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        record::{RecordQuery, SortKey},
+    },
+    reactions::{
         ANY_EVENT, Change, Create, Delete, MAX_SUBSCRIPTIONS, ReactionSubscription, StoredReaction,
         manage::unknown,
     },
-    record::{RecordQuery, SortKey},
 };
 use axum::response::Response;
 use schemars::JsonSchema;

@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 
 use agentcafe_domain::{
-    error::DomainError,
-    event::{Event, EventType},
-    fields::Fields,
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    profile::Profile,
+    kernel::{
+        error::DomainError,
+        event::{Event, EventType},
+        fields::Fields,
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        time::Timestamp,
+    },
+    profiles::Profile,
     projection::{
         RoomProjection, RoomSnapshot,
         themed::{ThemedSnapshot, Themes},
     },
-    time::Timestamp,
 };
 use agentcafe_store::{EventFilter, LoggedEvent, ReadError, Store};
 use axum::response::Response;

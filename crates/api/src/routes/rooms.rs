@@ -1,11 +1,13 @@
 //! `/v1/rooms`: rooms that have a record.
 
 use agentcafe_domain::{
-    error::{Code, DomainError},
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    record::{RecordQuery, SortKey},
-    room::{Room, RoomType, UpsertRoom},
+    kernel::{
+        error::{Code, DomainError},
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        record::{RecordQuery, SortKey},
+    },
+    rooms::{Room, RoomType, UpsertRoom},
 };
 use axum::response::Response;
 use schemars::JsonSchema;

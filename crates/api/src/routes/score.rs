@@ -1,11 +1,13 @@
 //! `GET /v1/collaboration/score`: how much those in a room have done together.
 
 use agentcafe_domain::{
-    error::DomainError,
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    score::{COUNTED, Collaboration, Tally},
-    time::Timestamp,
+    collaboration::{COUNTED, Collaboration, Tally},
+    kernel::{
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        time::Timestamp,
+    },
 };
 use agentcafe_store::{EventFilter, LoggedEvent};
 use axum::response::Response;

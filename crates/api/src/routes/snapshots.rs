@@ -1,10 +1,12 @@
 //! `POST` and `GET /v1/snapshots/room` and `/v1/snapshots/agent`.
 
 use agentcafe_domain::{
-    error::{Code, DomainError},
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    snapshot::{Save, Scope, Snapshot, SnapshotOf},
+    kernel::{
+        error::{Code, DomainError},
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+    },
+    snapshots::{Save, Scope, Snapshot, SnapshotOf},
 };
 use axum::response::Response;
 use schemars::JsonSchema;

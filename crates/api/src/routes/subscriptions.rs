@@ -1,12 +1,14 @@
 //! `/v1/subscriptions`: webhooks, what was delivered to them, and what could not be.
 
 use agentcafe_domain::{
-    command::Command,
-    error::DomainError,
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    record::{Record, RecordQuery, SortKey},
-    webhook::{
+    kernel::{
+        command::Command,
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        record::{Record, RecordQuery, SortKey},
+    },
+    webhooks::{
         ALL_TYPES, Progress, Subscription, WebhookSubscription,
         change::{Change, Unsubscribe},
         delivery::{Delivery, DlqEntry, DlqStatus},

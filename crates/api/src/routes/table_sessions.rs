@@ -1,11 +1,13 @@
 //! `/v1/table-sessions`: private tables, bought for a while.
 
 use agentcafe_domain::{
-    error::DomainError,
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    record::{RecordQuery, SortKey},
-    session::{self, ChangeTable, OpenTable, SessionShown, SessionStatus, TableSession},
+    kernel::{
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        record::{RecordQuery, SortKey},
+    },
+    tables::{self, ChangeTable, OpenTable, SessionShown, SessionStatus, TableSession},
 };
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -93,7 +95,7 @@ pub(crate) async fn by_id(PathId(id): PathId, request: ReadRequest) -> Result<Re
         Err(_) => None,
     };
     let own = found.filter(|session| session.tenant_id == tenant);
-    let session = own.ok_or_else(|| session::not_found(&tenant, &id))?;
+    let session = own.ok_or_else(|| tables::not_found(&tenant, &id))?;
     read_access::may_see_session(&request.app.engine, &session, viewer.as_ref())?;
     Ok(answer::found(&SessionResponse { session: session.shown_to(viewer.as_ref()) }))
 }

@@ -1,11 +1,13 @@
 //! `/v1/tasks`: lists, one task, creating and changing it, and handing it over.
 
 use agentcafe_domain::{
-    error::DomainError,
-    fields::Fields,
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    record::{RecordQuery, SortKey},
-    task::{
+    kernel::{
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        record::{RecordQuery, SortKey},
+    },
+    tasks::{
         Task, TaskState,
         change::ChangeTask,
         create::CreateTask,

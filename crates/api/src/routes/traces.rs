@@ -1,6 +1,6 @@
 //! `GET /v1/traces/{correlationId}`.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     error::{Code, DomainError},
     fields::Fields,
     ids::{CorrelationId, TenantId},

@@ -1,6 +1,6 @@
 //! Where the data is kept: in the embedded database, or in PostgreSQL.
 
-use agentcafe_domain::secret::Secret;
+use agentcafe_domain::kernel::secret::Secret;
 use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 
 use super::{BadSetting, Environment, count};

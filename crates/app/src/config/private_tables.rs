@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use agentcafe_dispatcher::external_client::PaymentProvider;
 use agentcafe_domain::{
-    money::Usd,
-    payment::PaymentMode,
-    plan::Catalogue,
-    rules::{PermissionsMode, PrivateTableRules},
-    secret::Secret,
+    kernel::{
+        money::Usd,
+        rules::{PermissionsMode, PrivateTableRules},
+        secret::Secret,
+    },
+    tables::{payment::PaymentMode, plan::Catalogue},
 };
 
 use super::{BadSetting, Environment};

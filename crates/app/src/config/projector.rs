@@ -6,7 +6,7 @@ use std::{
 };
 
 use agentcafe_client::{Api, BadAddress, Pauses};
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     ids::{RoomId, Sequence, TenantId},
     secret::Secret,
 };

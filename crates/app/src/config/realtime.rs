@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use agentcafe_domain::{ids::TenantId, secret::Secret};
+use agentcafe_domain::kernel::{ids::TenantId, secret::Secret};
 use agentcafe_http::Token;
 use agentcafe_realtime::{Api, Archive, BadAddress, Settings};
 use agentcafe_redis::{Keys, RedisConnection};
@@ -76,7 +76,7 @@ impl RealtimeConfig {
         let standard = if token.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let default_tenant = environment.text(&["REALTIME_DEFAULT_TENANT_ID"]);
         let default_tenant = default_tenant.map(|id| {
-            let bad = |why: agentcafe_domain::ids::InvalidId| BadSetting {
+            let bad = |why: agentcafe_domain::kernel::ids::InvalidId| BadSetting {
                 name: "REALTIME_DEFAULT_TENANT_ID",
                 value: id.clone(),
                 why: why.to_string(),

@@ -1,6 +1,6 @@
 //! The settings of Redis.
 
-use agentcafe_domain::secret::Secret;
+use agentcafe_domain::kernel::secret::Secret;
 use agentcafe_redis::{Keys, RedisConnection};
 
 use super::{BadSetting, Environment};

@@ -1,7 +1,7 @@
 //! What a person is shown of a stream: events, and news about the connection when it changes.
 
 use agentcafe_client::{Api, Arrived, BadAddress, EventStream, Failure, News, Query, Start, Stream};
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use anyhow::{anyhow, bail};
 
 use super::{

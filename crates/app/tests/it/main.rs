@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use agentcafe_domain::secret::Secret;
+use agentcafe_domain::kernel::secret::Secret;
 use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 use agentcafe_testkit::{Client, Launch, Postgres, Server, Value, store_under_test};
 

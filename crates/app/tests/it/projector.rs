@@ -2,7 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use agentcafe_domain::{event::Event, ids::RoomId, ids::TenantId, projection::RoomProjection};
+use agentcafe_domain::{
+    kernel::{
+        event::Event,
+        ids::{RoomId, TenantId},
+    },
+    projection::RoomProjection,
+};
 use agentcafe_testkit::{Launch, Redis, Server, Value, eventually, json, steady_port};
 
 use crate::{launch, log};

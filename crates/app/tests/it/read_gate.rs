@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use agentcafe_domain::{
-    command::{Command, CommandContext, CommandError, Reply, Success},
-    ids::{ActorId, RoomId, TenantId},
-    money::Usd,
-    record::Query,
-    room::{Room, RoomType},
-    session::{SessionStatus, TableSession},
+    kernel::{
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        ids::{ActorId, RoomId, TenantId},
+        money::Usd,
+        record::Query,
+    },
+    rooms::{Room, RoomType},
+    tables::{SessionStatus, TableSession},
 };
 use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_store::{Envelope, Options, Store};
@@ -72,14 +74,14 @@ async fn den(features: &[&str], for_ms: i64) -> (TempDir, Launch) {
     let directory = TempDir::new().expect("a directory");
     let (store, closing) = Store::open(Options {
         place: crate::place_of(directory.path()),
-        rules: agentcafe_domain::rules::Rules::default(),
+        rules: agentcafe_domain::kernel::rules::Rules::default(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),
         on_commit: Box::new(|_| ()),
     })
     .expect("a fresh store");
     let features = ["basic_thread_chat"].iter().chain(features).map(|name| (*name).to_owned()).collect();
-    let correlation_id = agentcafe_domain::ids::CorrelationId::parse("test").expect("an id");
+    let correlation_id = agentcafe_domain::kernel::ids::CorrelationId::parse("test").expect("an id");
     let command = Arc::new(Open { features, for_ms });
     store.submit(Envelope { command, correlation_id, request: None, outcome: None }).await.expect("a turn");
     drop(store);

@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use agentcafe_domain::{
-    event::Event,
-    ids::{RoomId, TenantId},
+    kernel::{
+        event::Event,
+        ids::{RoomId, TenantId},
+    },
     projection::RoomProjection,
 };
 use agentcafe_testkit::{

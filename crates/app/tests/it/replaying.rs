@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use agentcafe_domain::{
-    event::Event,
-    ids::{RoomId, TenantId},
+    kernel::{
+        event::Event,
+        ids::{RoomId, TenantId},
+    },
     projection::{RoomProjection, themed::Themes},
 };
 use agentcafe_testkit::{Answer, Client, Method, Server, Silence, Value, fresh_key, json};

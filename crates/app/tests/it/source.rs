@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agentcafe_client::{Api, EventStream, Failure, News, Pauses, Start, Stream};
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use agentcafe_testkit::{Server, json, steady_port};
 use rustix::process::{Pid, Signal, kill_process};
 

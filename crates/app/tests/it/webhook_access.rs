@@ -3,15 +3,17 @@
 use std::{path::Path, sync::Arc};
 
 use agentcafe_domain::{
-    command::{Command, CommandContext, CommandError, Reply, Success},
-    ids::{ActorId, CorrelationId, RoomId, TenantId},
-    money::Usd,
-    policy::RoomOverride,
-    record::Query,
-    room::{Room, RoomType},
-    rules::Rules,
-    session::{SessionStatus, TableSession},
-    time::Timestamp,
+    kernel::{
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        ids::{ActorId, CorrelationId, RoomId, TenantId},
+        money::Usd,
+        record::Query,
+        rules::Rules,
+        time::Timestamp,
+    },
+    permissions::RoomOverride,
+    rooms::{Room, RoomType},
+    tables::{SessionStatus, TableSession},
 };
 use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_store::{Envelope, Options, Store};

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use agentcafe_domain::{
-    error::Code,
-    idempotency::IdempotencyKey,
-    ids::CorrelationId,
-    reaction::{NoteFailure, React, ReactionOutcome, Source, StoredReaction, Verdict},
+    kernel::{error::Code, idempotency::IdempotencyKey, ids::CorrelationId},
+    reactions::{NoteFailure, React, ReactionOutcome, Source, StoredReaction, Verdict},
 };
 use agentcafe_engine::{Engine, Mutation, metrics::ReasonLabel};
 use agentcafe_store::{Failure, Origin};

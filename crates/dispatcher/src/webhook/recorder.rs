@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
-    error::Code,
-    webhook::record::{RecordDeliveries, Report},
+    kernel::error::Code,
+    webhooks::record::{RecordDeliveries, Report},
 };
 use agentcafe_engine::{Engine, lease::LeaseGuard};
 use agentcafe_store::Failure;

@@ -7,15 +7,13 @@ use std::{
 };
 
 use agentcafe_domain::{
-    rules::WebhookRules,
-    secret::Secret,
-    target::{self, Refused},
-    time::Clock,
-    webhook::{
+    kernel::{rules::WebhookRules, secret::Secret, time::Clock},
+    webhooks::{
         admission::delivery_id,
         delivery::{Attempted, Sent, Source},
         replay::Redelivery,
         schedule,
+        target::{self, Refused},
     },
 };
 use bytes::Bytes;

@@ -9,10 +9,8 @@ use std::{
 };
 
 use agentcafe_domain::{
-    event::Event,
-    ids::Sequence,
-    time::Timestamp,
-    webhook::{
+    kernel::{event::Event, ids::Sequence, time::Timestamp},
+    webhooks::{
         Progress, Retrying, Subscription,
         delivery::{Sent, Source},
         record::{Attempt, DeliveryOutcome, Report},

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use agentcafe_domain::{
-    ids::ActorId,
-    money::Usd,
-    policy::{Mute, Permission, RoomOverride},
+    kernel::{
+        ids::ActorId,
+        money::Usd,
+        time::{Clock, Timestamp},
+    },
+    permissions::{Mute, Permission, RoomOverride},
     presence::{Presence, Status},
-    room::{Room, RoomType},
-    session::{SessionStatus, TableSession},
-    time::{Clock, Timestamp},
+    rooms::{Room, RoomType},
+    tables::{SessionStatus, TableSession},
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;

@@ -12,16 +12,18 @@ use std::{
 
 use agentcafe_dispatcher::reactions;
 use agentcafe_domain::{
-    actor::ActorInRoom,
-    command::{Command, CommandContext, CommandError, Reply, Success},
-    event::{Event, payload::OrderChanged},
-    external_call::{CallResult, ExternalCall},
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    reaction::{Create, ReactionSubscription, StoredReaction},
-    record::{Key, Query, Record, StoredRecord, Table},
-    rules::{ModerationRules, Rules},
-    time::{Clock, Timestamp},
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        event::{Event, payload::OrderChanged},
+        external_call::{CallResult, ExternalCall},
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        record::{Key, Query, Record, StoredRecord, Table},
+        rules::{ModerationRules, Rules},
+        time::{Clock, Timestamp},
+    },
+    reactions::{Create, ReactionSubscription, StoredReaction},
 };
 use agentcafe_engine::{Engine, clock::RandomIds, external_calls::ExternalCallRunner, metrics::Metrics};
 use agentcafe_store::{EventFilter, EventQuery, Options, Store, store::Closing};
@@ -160,7 +162,7 @@ impl Cafe {
         cafe
     }
 
-    fn head(&self) -> agentcafe_domain::ids::Sequence {
+    fn head(&self) -> agentcafe_domain::kernel::ids::Sequence {
         self.engine.store.recent_events().head()
     }
 
@@ -221,7 +223,8 @@ impl Cafe {
 
     /// Everything that happened.
     pub(crate) async fn log(&self) -> Vec<Event> {
-        let query = EventQuery::after(EventFilter::default(), agentcafe_domain::ids::Sequence::START, 10_000);
+        let query =
+            EventQuery::after(EventFilter::default(), agentcafe_domain::kernel::ids::Sequence::START, 10_000);
         let page = self.engine.store.events(query).await.unwrap();
         page.events.iter().map(|event| serde_json::from_slice(&event.json).unwrap()).collect()
     }

@@ -1,6 +1,6 @@
 //! The follower behind reactions: cooldowns to the millisecond, old cursors, damage, and standing still.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::EventType,
     follower::FollowerCursor,
     ids::Sequence,
@@ -80,7 +80,7 @@ async fn reactions_begin_at_the_head() {
 async fn standing_still_is_told() {
     let cafe = Cafe::open().await;
     let rule = cafe.rule(json!({})).await;
-    let whole = agentcafe_domain::reaction::StoredReaction {
+    let whole = agentcafe_domain::reactions::StoredReaction {
         subscription: cafe.shown(rule).await,
         revision: 0,
         since: Sequence::START,

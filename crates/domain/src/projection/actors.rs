@@ -7,11 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::payload_view::PayloadView;
 use crate::{
-    event::{Event, EventType},
-    ids::ActorId,
-    position::{Leg, Point, SPAWN},
-    presence::Status,
-    time::Timestamp,
+    kernel::{
+        event::{Event, EventType},
+        ids::ActorId,
+        time::Timestamp,
+    },
+    presence::{
+        Status,
+        position::{Leg, Point, SPAWN},
+    },
 };
 
 /// The most actors that a room remembers. One more, and an inactive one goes, else the one unseen for longest.

@@ -13,9 +13,11 @@ use super::{
 };
 use crate::{
     conversation::ContextWindow,
-    event::Event,
-    ids::{ActorId, Sequence},
-    time::Timestamp,
+    kernel::{
+        event::Event,
+        ids::{ActorId, Sequence},
+        time::Timestamp,
+    },
 };
 
 /// The most chat entries that a room shows.

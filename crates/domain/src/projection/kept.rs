@@ -7,7 +7,7 @@ use super::{
     memory::{MAX_MEMORY, MemoryDetails, MemoryEntry},
     recent::Newest,
 };
-use crate::{
+use crate::kernel::{
     event::EventType,
     ids::{ActorId, Sequence},
     time::Timestamp,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{conversations::text_of, payload_view::PayloadView};
-use crate::{
+use crate::kernel::{
     event::{Event, EventType},
     ids::{ActorId, Sequence},
     time::Timestamp,

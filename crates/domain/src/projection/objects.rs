@@ -8,7 +8,7 @@ use super::{
     payload_view::PayloadView,
     recent::{Changing, LastChanged},
 };
-use crate::{event::Event, ids::ActorId, time::Timestamp};
+use crate::kernel::{event::Event, ids::ActorId, time::Timestamp};
 
 /// The most shared objects that a room shows; the one that changed longest ago goes first.
 pub const MAX_OBJECTS: usize = 200;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{payload_view::PayloadView, recent::Newest};
-use crate::{event::Event, ids::ActorId, time::Timestamp};
+use crate::kernel::{event::Event, ids::ActorId, time::Timestamp};
 
 /// The most orders that a room shows.
 pub const MAX_ORDERS: usize = 50;

@@ -3,11 +3,15 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    event::{Event, payload::SentPosition},
-    ids::ActorId,
-    position::{Direction, Leg, Point},
-    presence::Status,
-    time::Timestamp,
+    kernel::{
+        event::{Event, payload::SentPosition},
+        ids::ActorId,
+        time::Timestamp,
+    },
+    presence::{
+        Status,
+        position::{Direction, Leg, Point},
+    },
 };
 
 /// An event's payload, or an object within it. Whatever is missing, or not what it should be, reads as `None`.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::Timestamp;
+use crate::kernel::time::Timestamp;
 
 /// The newest `MOST` of what happened, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use super::{
     payload_view::PayloadView,
     recent::{Changing, LastChanged},
 };
-use crate::{
+use crate::kernel::{
     event::{Event, EventType},
     ids::ActorId,
     time::Timestamp,

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    ids::{ActorId, CorrelationId, Sequence},
-    position::SPAWN,
+    kernel::ids::{ActorId, CorrelationId, Sequence},
+    presence::position::SPAWN,
 };
 
 mod garbage;

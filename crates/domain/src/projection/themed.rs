@@ -17,9 +17,11 @@ use super::{
     tasks::TaskEntry,
 };
 use crate::{
-    ids::{ActorId, RoomId, TenantId},
-    theme::Theme,
-    time::Timestamp,
+    kernel::{
+        ids::{ActorId, RoomId, TenantId},
+        time::Timestamp,
+    },
+    rooms::theme::Theme,
 };
 
 /// What actors look like, as their profiles say.
@@ -124,7 +126,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::EventType,
+        kernel::event::EventType,
         projection::{RoomProjection, tests::event},
     };
 

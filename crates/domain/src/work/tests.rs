@@ -5,18 +5,20 @@ use uuid::Uuid;
 
 use super::{Changer, Feature};
 use crate::{
-    actor::ActorInRoom,
-    command::Command,
-    error::{Code, DomainError},
-    money::Usd,
-    object::{SharedObject, change::ChangeObject, create::CreateObject},
-    policy::RoomOverride,
+    kernel::{
+        actor::ActorInRoom,
+        command::Command,
+        error::{Code, DomainError},
+        money::Usd,
+        time::Timestamp,
+    },
+    objects::{SharedObject, change::ChangeObject, create::CreateObject},
+    permissions::RoomOverride,
     presence::Presence,
-    room::{Room, RoomType},
+    rooms::{Room, RoomType},
     scene::{Scene, body},
-    session::{SessionStatus, TableSession},
-    task::{Task, change::ChangeTask, create::CreateTask, handoff::HandOver},
-    time::Timestamp,
+    tables::{SessionStatus, TableSession},
+    tasks::{Task, change::ChangeTask, create::CreateTask, handoff::HandOver},
 };
 
 /// A scene with a task and an object in it, before the room is made private or paused.

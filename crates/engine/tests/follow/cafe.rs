@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     actor::ActorInRoom,
     command::{Command, CommandContext, CommandError, Reply, Success},
     event::{EventType, Payload},

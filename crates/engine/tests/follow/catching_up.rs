@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use agentcafe_engine::Follower;
 use agentcafe_store::LoggedEvent;
 use tokio::time::timeout;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use agentcafe_engine::Follower;
 use agentcafe_store::{EventFilter, EventQuery, LoggedEvent, Store, recent_events::MAX_RECENT_BYTES};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use agentcafe_engine::{
     Follower,
     fanout::{Fanout, FrameEncoder},

@@ -4,10 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
-    ids::{RoomId, Sequence, TenantId},
+    kernel::{
+        ids::{RoomId, Sequence, TenantId},
+        secret::Secret,
+        time::Timestamp,
+    },
     projection::RoomProjection,
-    secret::Secret,
-    time::Timestamp,
 };
 use agentcafe_redis::{
     Keys, RedisConnection, RoomName,

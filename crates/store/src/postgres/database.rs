@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::{Heads, Loaded},
     ids::Sequence,
     record::{Key, Query, Table},

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::Heads,
     event::StoredEvent,
     record::{StoredRecord, Table},

@@ -1,6 +1,6 @@
 //! Idempotency keys: found by their hash.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::{Reply, Success},
     idempotency::Hash,
     ids::CorrelationId,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::{EventType, StoredEvent},
     ids::{ActorId, InvalidId, RoomId, TenantId},
     time::Timestamp,

@@ -32,7 +32,7 @@ pub(super) type Messages =
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
     /// `postgres://user:password@host:port/database?sslmode=…`.
-    pub url: agentcafe_domain::secret::Secret,
+    pub url: agentcafe_domain::kernel::secret::Secret,
     /// The most connections that read.
     pub pool_max: usize,
     /// How long a connection that nobody needs is kept.

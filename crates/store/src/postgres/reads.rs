@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     ids::{CorrelationId, RoomId, Sequence, TenantId},
     record::{Key, RecordQuery, StoredRecord, Table},
     trace::Trace,

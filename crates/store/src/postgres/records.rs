@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::record::{Cell, Comparison, Key, RecordQuery, StoredRecord, Table};
+use agentcafe_domain::kernel::record::{Cell, Comparison, Key, RecordQuery, StoredRecord, Table};
 use tokio_postgres::{Error, Row};
 
 use super::{
@@ -152,7 +152,7 @@ impl Selection {
         &mut self,
         schema: &Schema,
         table: &Table,
-        condition: &agentcafe_domain::record::Condition,
+        condition: &agentcafe_domain::kernel::record::Condition,
     ) -> String {
         let column = condition.column;
         let is_null = condition.value == Cell::Null;

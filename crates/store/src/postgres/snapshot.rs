@@ -1,6 +1,6 @@
 //! What a database holds at one moment, read a row at a time: one transaction that lasts as long as this does.
 
-use agentcafe_domain::{command::Heads, record::Table};
+use agentcafe_domain::kernel::{command::Heads, record::Table};
 use futures_util::TryStreamExt;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Row, types::ToSql};

@@ -5,7 +5,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use agentcafe_domain::time::Clock;
+use agentcafe_domain::kernel::time::Clock;
 use deadpool_postgres::Object;
 use tokio::sync::{Notify, mpsc};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{ids::Sequence, time::Clock};
+use agentcafe_domain::kernel::{ids::Sequence, time::Clock};
 use tokio::sync::mpsc;
 
 use super::{

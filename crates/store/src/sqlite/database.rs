@@ -1,6 +1,6 @@
 //! The writer's side of the database: runs a turn in one transaction, all or nothing.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::{Heads, Loaded},
     ids::Sequence,
     record::Query,

@@ -1,6 +1,6 @@
 //! The log's statements.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::{EventType, StoredEvent},
     ids::{RoomId, Sequence, TenantId},
     time::Timestamp,

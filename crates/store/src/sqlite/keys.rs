@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::{Reply, Success},
     idempotency::Hash,
     ids::CorrelationId,

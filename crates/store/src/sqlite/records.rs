@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
-use agentcafe_domain::record::{Cell, Comparison, Condition, Key, RecordQuery, StoredRecord, Table};
+use agentcafe_domain::kernel::record::{Cell, Comparison, Condition, Key, RecordQuery, StoredRecord, Table};
 use rusqlite::{
     Connection, Row, ToSql, params_from_iter,
     types::{ToSqlOutput, Value, ValueRef},
@@ -215,20 +215,17 @@ pub(crate) fn delete(connection: &Connection, table: &Table, key: &Key) -> rusql
 #[cfg(test)]
 mod tests {
     use agentcafe_domain::{
-        actor::ActorInRoom,
-        command::Command,
-        fields::Fields,
         inbox::AckMany,
-        pin::PinnedContext,
+        kernel::{
+            actor::ActorInRoom, command::Command, fields::Fields, record::Query, rules::Rules,
+            time::Timestamp,
+        },
         presence::{Expire, Presence},
-        reaction::StoredReaction,
-        record::Query,
-        rules::Rules,
-        session::{ExpireSessions, OpenTable},
-        snapshot::{Forget, Save, Scope},
-        table_access,
-        time::Timestamp,
-        webhook::{Subscription, admission, delivery::DlqEntry},
+        reactions::StoredReaction,
+        rooms::pin::PinnedContext,
+        snapshots::{Forget, Save, Scope},
+        tables::{ExpireSessions, OpenTable, access},
+        webhooks::{Subscription, admission, delivery::DlqEntry},
     };
     use serde_json::{Value, json};
 
@@ -275,7 +272,7 @@ mod tests {
             commands.iter().flat_map(|command| lists_of(command.as_ref())).collect();
         finds.extend([
             Forget::due(now),
-            table_access::active_session(tenant, room),
+            access::active_session(tenant, room),
             admission::sessions_of(tenant, room),
             PinnedContext::active(tenant, room),
             StoredReaction::at_work(tenant),

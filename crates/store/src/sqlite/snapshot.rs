@@ -1,6 +1,6 @@
 //! What a store holds at one moment, read a row at a time: one transaction that lasts as long as this does.
 
-use agentcafe_domain::{command::Heads, record::Table};
+use agentcafe_domain::kernel::{command::Heads, record::Table};
 use rusqlite::{Connection, params_from_iter};
 
 use super::{database, keys};

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::{ids::Sequence, record::Record, webhook::counter::Counter};
+use agentcafe_domain::{
+    kernel::{ids::Sequence, record::Record},
+    webhooks::counter::Counter,
+};
 use agentcafe_store::{EventFilter, EventQuery, Store};
 use futures_util::future::join_all;
 

@@ -1,6 +1,6 @@
 //! A turn waits for its database as often with one command as with many.
 
-use agentcafe_domain::{conversation::Say, fields::Fields};
+use agentcafe_domain::{conversation::Say, kernel::fields::Fields};
 use agentcafe_store::{Envelope, Failure};
 use serde_json::json;
 

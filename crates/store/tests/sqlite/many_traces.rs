@@ -1,6 +1,6 @@
 //! So many traces that the oldest must go.
 
-use agentcafe_domain::ids::CorrelationId;
+use agentcafe_domain::kernel::ids::CorrelationId;
 use agentcafe_store::Store;
 
 use crate::{place::StoreLocation, traces::note};

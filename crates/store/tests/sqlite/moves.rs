@@ -1,6 +1,10 @@
 //! A store that was exported and imported holds, row by row, what the first one held.
 
-use agentcafe_domain::{conversation::Say, fields::Fields, ids::TenantId, tables, time::Timestamp};
+use agentcafe_domain::{
+    conversation::Say,
+    kernel::{fields::Fields, ids::TenantId, time::Timestamp},
+    record_kinds,
+};
 use agentcafe_store::{
     Answer, Part,
     export::export,
@@ -56,7 +60,7 @@ async fn every_row_moves() {
     let second = StoreLocation::new();
     let done = import(&second.options().place, text.as_slice(), BEGIN).unwrap();
     let Imported::Done(totals) = done else { panic!("{done:?}") };
-    let records = tables::ALL.iter().map(|kind| kind.table.name);
+    let records = record_kinds::ALL.iter().map(|kind| kind.table.name);
     for table in ["events", "idempotency_keys", "idempotency_replies"].into_iter().chain(records) {
         let (before, after) = (rows(&first, table), rows(&second, table));
         assert!(before == after, "{table}: {} rows before, {} after", before.len(), after.len());

@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write};
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use agentcafe_store::{OpenError, Options, Store, StoreLocation as Kept};
 use rusqlite::Connection;
 

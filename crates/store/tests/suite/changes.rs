@@ -2,13 +2,15 @@
 //! and what is kept of an answer.
 
 use agentcafe_domain::{
-    command::{CommandContext, CommandError, Reply, Success},
-    error::DomainError,
-    ids::Sequence,
-    reaction::StoredReaction,
-    record::Record,
-    task::Task,
-    webhook::counter::{Counted, Counter},
+    kernel::{
+        command::{CommandContext, CommandError, Reply, Success},
+        error::DomainError,
+        ids::Sequence,
+        record::Record,
+    },
+    reactions::StoredReaction,
+    tasks::Task,
+    webhooks::counter::{Counted, Counter},
 };
 use agentcafe_store::{Envelope, Store};
 use serde_json::json;

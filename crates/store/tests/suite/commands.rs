@@ -7,7 +7,7 @@ use std::{
     task::Poll,
 };
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     actor::ActorInRoom,
     command::{Command, CommandContext, CommandError, Reply, Success},
     event::{EmittedEvent, EventType, Payload},

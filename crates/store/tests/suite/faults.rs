@@ -7,10 +7,12 @@ use std::{
 };
 
 use agentcafe_domain::{
-    command::CommandError,
-    ids::Sequence,
     inbox::UnreadCount,
-    record::{Query, Record},
+    kernel::{
+        command::CommandError,
+        ids::Sequence,
+        record::{Query, Record},
+    },
 };
 use agentcafe_store::{Answer, Envelope, Failure, Store, store::MAX_WAITING_COMMANDS};
 use futures_util::future::join_all;
@@ -23,7 +25,7 @@ use crate::{
 };
 
 fn seat(number: usize) -> UnreadCount {
-    let agentcafe_domain::actor::ActorInRoom { tenant_id, room_id, actor_id } =
+    let agentcafe_domain::kernel::actor::ActorInRoom { tenant_id, room_id, actor_id } =
         actor("main", &number.to_string());
     UnreadCount { tenant_id, room_id, actor_id, unread: 1 }
 }
@@ -79,7 +81,7 @@ async fn a_command_that_asks_for_ever_more_is_given_up() {
     let opened = place.open();
     let endless = does(|ctx| {
         let asked = Query::one::<UnreadCount>(seat(ctx.loaded.len()).key());
-        Err::<agentcafe_domain::command::Reply, _>(CommandError::Load(asked))
+        Err::<agentcafe_domain::kernel::command::Reply, _>(CommandError::Load(asked))
     });
     let batch = vec![endless, reads_one_after_the_other(3), says(&actor("main", "Nova"), &["hi"])];
     let answers = together(&place, &opened.store, batch).await;

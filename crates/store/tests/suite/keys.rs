@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     actor::ActorInRoom,
     command::Reply,
     error::{Code, DomainError},
@@ -131,7 +131,7 @@ async fn an_error_leaves_its_key_free() {
     let attempts = Arc::new(AtomicUsize::new(0));
     let refused_twice = || {
         let attempts = Arc::clone(&attempts);
-        let decide = move |ctx: &mut agentcafe_domain::command::CommandContext<'_>| {
+        let decide = move |ctx: &mut agentcafe_domain::kernel::command::CommandContext<'_>| {
             if attempts.fetch_add(1, Ordering::SeqCst) < 2 {
                 return Err(DomainError::new(Code::Forbidden).into());
             }
@@ -205,7 +205,7 @@ async fn purging_spares_what_has_not_expired() {
 /// Promise 2: the first answer is kept byte for byte, whatever it holds, with its kind of success.
 #[tokio::test]
 async fn a_replay_is_the_first_answer_byte_for_byte() {
-    use agentcafe_domain::command::Success;
+    use agentcafe_domain::kernel::command::Success;
     let place = StoreLocation::new();
     let opened = place.open();
     let odd = "\u{0}\u{1f600} \"quotes\" \\ \u{2028} 1.0 1e300 ".repeat(5_000);
@@ -213,12 +213,14 @@ async fn a_replay_is_the_first_answer_byte_for_byte() {
         [("ok", Success::Ok), ("created", Success::Created), ("accepted", Success::Accepted)]
     {
         let text = odd.clone();
-        let decide =
-            move |_: &mut agentcafe_domain::command::CommandContext<'_>| Ok(Reply::new(success, &text));
+        let decide = move |_: &mut agentcafe_domain::kernel::command::CommandContext<'_>| {
+            Ok(Reply::new(success, &text))
+        };
         let done = opened.store.submit(requested(does(decide), &nova(), key, "odd", "c-1")).await;
         let text = odd.clone();
-        let decide =
-            move |_: &mut agentcafe_domain::command::CommandContext<'_>| Ok(Reply::new(success, &text.len()));
+        let decide = move |_: &mut agentcafe_domain::kernel::command::CommandContext<'_>| {
+            Ok(Reply::new(success, &text.len()))
+        };
         let copy = opened.store.submit(requested(does(decide), &nova(), key, "odd", "c-2")).await;
         assert_eq!(again(&copy), (first(&done), "c-1"));
         assert_eq!(first(&done).success, success);

@@ -1,6 +1,6 @@
 //! The log: events are found by their id, and read as they were written, byte for byte.
 
-use agentcafe_domain::{event::Event, ids::Sequence};
+use agentcafe_domain::kernel::{event::Event, ids::Sequence};
 use agentcafe_store::{EventFilter, EventQuery, event_query::MAX_PAGE_BYTES};
 use serde_json::Value;
 use uuid::Uuid;

@@ -1,6 +1,6 @@
 //! A log in memory, asked the plain way: what the store's pages are compared with.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     actor::ActorInRoom,
     event::{Event, EventType},
     ids::{ActorId, RoomId, Sequence, TenantId},

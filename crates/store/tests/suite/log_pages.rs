@@ -1,6 +1,6 @@
 //! Pages of the log: every filter, both directions, by place and by time, from memory and from the database.
 
-use agentcafe_domain::{ids::Sequence, time::Clock};
+use agentcafe_domain::kernel::{ids::Sequence, time::Clock};
 use agentcafe_store::{EventFilter, EventQuery, Store, recent_events::MAX_RECENT_BYTES};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::IdSource,
     rules::{ModerationRules, Rules},
     secret::Secret,

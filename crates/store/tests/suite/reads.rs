@@ -7,7 +7,7 @@ use std::{
     task::Poll,
 };
 
-use agentcafe_domain::{record::Record, task::Task};
+use agentcafe_domain::{kernel::record::Record, tasks::Task};
 use agentcafe_store::{EventFilter, EventQuery};
 
 use crate::{

@@ -1,10 +1,12 @@
 //! Records: what is put is got, and lists hold what their conditions say, in order, page by page.
 
 use agentcafe_domain::{
-    ids::{ActorId, RoomId, TenantId},
-    record::{Cell, Comparison, Record, RecordQuery, StoredRecord},
-    task::{Task, TaskState},
-    time::Timestamp,
+    kernel::{
+        ids::{ActorId, RoomId, TenantId},
+        record::{Cell, Comparison, Record, RecordQuery, StoredRecord},
+        time::Timestamp,
+    },
+    tasks::{Task, TaskState},
 };
 use agentcafe_store::Store;
 use serde_json::json;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use agentcafe_domain::{
-    record::{Cell, Comparison, Condition, Query, Record, RecordQuery, SortKey, StoredRecord},
-    task::Task,
+    kernel::record::{Cell, Comparison, Condition, Query, Record, RecordQuery, SortKey, StoredRecord},
+    tasks::Task,
 };
 use proptest::prelude::*;
 use uuid::Uuid;

@@ -1,6 +1,6 @@
 //! What a store knows after it was closed and opened again: everything.
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use agentcafe_store::Answer;
 
 use crate::{
@@ -39,7 +39,11 @@ async fn a_reopened_store_goes_on_where_it_was() {
 /// DESIGN 2: the places of inbox items go on as well.
 #[tokio::test]
 async fn inbox_places_go_on_after_a_restart() {
-    use agentcafe_domain::{conversation::Say, fields::Fields, inbox::InboxItem, record::RecordQuery};
+    use agentcafe_domain::{
+        conversation::Say,
+        inbox::InboxItem,
+        kernel::{fields::Fields, record::RecordQuery},
+    };
     let place = StoreLocation::new();
     for round in 1..4 {
         let opened = place.open();

@@ -1,13 +1,15 @@
 //! Commands of one turn see each other's writes, through keys and through lists.
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
-    command::{CommandContext, CommandError},
-    ids::Sequence,
     inbox::UnreadCount,
+    kernel::{
+        actor::ActorInRoom,
+        command::{CommandContext, CommandError},
+        ids::Sequence,
+        record::{Comparison, Query, Record, RecordQuery},
+        time::Timestamp,
+    },
     presence::{Presence, Status},
-    record::{Comparison, Query, Record, RecordQuery},
-    time::Timestamp,
 };
 use agentcafe_store::{Envelope, Store};
 

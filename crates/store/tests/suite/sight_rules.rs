@@ -1,15 +1,13 @@
 //! The café's own commands in one turn: presence that runs out beside a say, acknowledgements beside mentions.
 
 use agentcafe_domain::{
-    command::CommandContext,
     conversation::Say,
-    event::EventType,
-    fields::Fields,
-    ids::Sequence,
     inbox::{AckMany, InboxItem, UnreadCount, unread_counts},
+    kernel::{
+        command::CommandContext, event::EventType, fields::Fields, ids::Sequence, record::RecordQuery,
+        time::Clock,
+    },
     presence::{Expire, Presence, Status},
-    record::RecordQuery,
-    time::Clock,
 };
 use agentcafe_store::{Envelope, Store};
 use serde_json::{Value, json};

@@ -1,13 +1,10 @@
 //! Snapshots over time, on a clock that only the test moves: what is still there, what is deleted, and which versions are given.
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
-    error::Code,
-    fields::Fields,
-    policy::RoomOverride,
-    room::{Room, RoomType},
-    snapshot::{Forget, Save, Scope, Snapshot, SnapshotOf},
-    time::Clock,
+    kernel::{actor::ActorInRoom, error::Code, fields::Fields, time::Clock},
+    permissions::RoomOverride,
+    rooms::{Room, RoomType},
+    snapshots::{Forget, Save, Scope, Snapshot, SnapshotOf},
 };
 use agentcafe_store::{Failure, Store};
 use serde_json::{Value, json};

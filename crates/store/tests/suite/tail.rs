@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::{EventType, StoredEvent},
     ids::{ActorId, RoomId, Sequence, TenantId},
 };

@@ -1,6 +1,6 @@
 //! Traces: what became of a request, kept with it, found by its correlation id.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     actor::ActorInRoom,
     error::{Code, DomainError},
     ids::{CorrelationId, TenantId},

@@ -1,11 +1,13 @@
 //! The rings of webhooks: the newest are kept, the oldest make room, and what is open is counted right.
 
 use agentcafe_domain::{
-    command::{Reply, Success},
-    event::Event,
-    ids::Sequence,
-    record::{Record, RecordQuery},
-    webhook::{
+    kernel::{
+        command::{Reply, Success},
+        event::Event,
+        ids::Sequence,
+        record::{Record, RecordQuery},
+    },
+    webhooks::{
         Progress, Subscription,
         counter::{Counted, Counter},
         delivery::{Attempted, Delivery, DlqEntry, DlqStatus, RING_SLOTS, Sent},

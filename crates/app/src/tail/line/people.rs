@@ -1,12 +1,14 @@
 //! Sentences about people: who is there, who goes where, who says what.
 
 use agentcafe_domain::{
-    event::payload::{
+    kernel::event::payload::{
         ActorMoved, AgentEntered, AgentLeft, BubblePosted, ConversationMessagePosted, IntentCompleted,
         IntentPlanned, MentionCreated, OrderChanged, PresenceHeartbeat, ReactionRef, StatusChanged,
     },
-    position::{Direction, Leg},
-    presence::Status,
+    presence::{
+        Status,
+        position::{Direction, Leg},
+    },
 };
 
 use super::Phrase;
