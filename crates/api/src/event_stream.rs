@@ -129,7 +129,7 @@ impl EventStream {
         if now.saturating_sub(self.admitted_at) >= LOOK_AGAIN {
             let mut filter = self.session.follower.filter().as_ref().clone();
             let admitted = read_access::may_follow(&self.engine, &mut filter, self.viewer.as_ref()).await;
-            admitted.map_err(|error| error.error.code)?;
+            admitted.map_err(|error| error.0.error.code)?;
             self.admitted_at = now;
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
     command::{Command, Reply},
-    error::DomainError,
+    error::{DomainError, OperationError},
     idempotency::IdempotencyKey,
     ids::CorrelationId,
     trace::{Step, StepCode},
@@ -45,6 +45,13 @@ pub struct NotExecuted {
     pub failure: Failure,
     /// The correlation id that its trace is found by.
     pub correlation_id: CorrelationId,
+}
+
+impl From<NotExecuted> for OperationError {
+    fn from(not_executed: NotExecuted) -> Self {
+        let correlation_id = Some(not_executed.correlation_id);
+        Self { correlation_id, ..not_executed.failure.into() }
+    }
 }
 
 impl Engine {

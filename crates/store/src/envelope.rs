@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
     command::{Command, Reply, RequestSeen},
-    error::DomainError,
+    error::{DomainError, OperationError},
     external_call::{CallResult, ExternalCall},
     idempotency::IdempotencyKey,
     ids::{ActorId, CorrelationId, RoomId, TenantId},
@@ -107,4 +107,33 @@ pub enum Failure {
     /// The queue is full, or the store could not write; nothing was done, and trying again later may help.
     #[error("{0}")]
     Unavailable(&'static str),
+}
+
+/// The cause of an internal failure is left out.
+impl From<Failure> for OperationError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(error) => error.into(),
+            // The engine runs external calls before it answers.
+            Failure::Internal(_) | Failure::External(_) => Self::internal(),
+            Failure::Unavailable(message) => Self::unavailable(message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agentcafe_domain::kernel::error::Code;
+
+    use super::*;
+
+    /// That a panic in a rule becomes such a failure is a test of the store's suite (`faults`).
+    #[test]
+    fn err_internal_shows_no_cause() {
+        let failure = Failure::Internal("no such table: secrets at /var/lib/agentcafe");
+        assert_eq!(OperationError::from(failure), OperationError::internal());
+        let OperationError { error, retry_after_seconds, .. } = OperationError::internal();
+        assert_eq!((error.code.as_str(), error.message.as_str()), ("ERR_INTERNAL", Code::Internal.message()));
+        assert!(error.details.is_empty() && retry_after_seconds.is_none());
+    }
 }

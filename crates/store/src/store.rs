@@ -5,6 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc, thread::JoinHandle};
 use agentcafe_domain::{
     kernel::{
         command::IdSource,
+        error::OperationError,
         ids::{CorrelationId, RoomId, Sequence, TenantId},
         record::{Key, Record, RecordQuery, StoredRecord, Table},
         rules::Rules,
@@ -75,6 +76,12 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 #[error("the store cannot be read right now")]
 pub struct ReadError;
+
+impl From<ReadError> for OperationError {
+    fn from(error: ReadError) -> Self {
+        Self::unavailable(&error.to_string())
+    }
+}
 
 /// A page of records.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -316,7 +316,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Response, ApiEr
         return Ok(answer::enveloped(StatusCode::OK, br#"{"ready":true}"#));
     }
     let mut error = ApiError::unavailable("not ready");
-    error.error.details.insert("reasons".to_owned(), json!(reasons));
+    error.0.error.details.insert("reasons".to_owned(), json!(reasons));
     Err(error)
 }
 
