@@ -1,13 +1,13 @@
 //! The OpenAPI document, made from the code: the readers tell which fields they look at, the answers what they hold.
 
 use agentcafe_domain::kernel::{error::Code, event::Event, fields::Field};
+use agentcafe_http::error::status_of;
 use bytes::Bytes;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
     app::Settings,
-    error::status_of,
     route::{Answer, Route, schema_of},
 };
 
@@ -81,7 +81,7 @@ fn error_schema() -> Value {
 }
 
 fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
-    let Route { tag, summary, method, query, body, .. } = route;
+    let Route { tag, summary, method, parameters: query, body, .. } = route;
     let mut parameters: Vec<Value> = path_names(route.path)
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 },
                             "description": glossary::at(route.path, name), "example": examples::in_path(name) }))
@@ -159,8 +159,7 @@ fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
     let enveloped = |data: Value| json!({ "type": "object", "required": ["ok", "data"], "properties": { "ok": { "const": true }, "data": data } });
     let as_json = |schema: Value| json!({ "application/json": { "schema": schema } });
     let (statuses, content) = match route.answer {
-        Answer::Data(status, schema) => (vec![status], as_json(enveloped(schema(generator)))),
-        Answer::Either(statuses, schema) => (statuses.to_vec(), as_json(enveloped(schema(generator)))),
+        Answer::Data(statuses, schema) => (statuses.to_vec(), as_json(enveloped(schema(generator)))),
         Answer::Events(name, schema) => {
             let event = schema_of::<Event>(generator);
             let list = json!({ "type": "object", "required": [name],

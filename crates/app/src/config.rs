@@ -18,6 +18,7 @@ use agentcafe_domain::{
 };
 use agentcafe_http::Token;
 use agentcafe_redis::Keys;
+use agentcafe_service::ServiceSettings;
 use agentcafe_store::StoreLocation;
 use ipnet::IpNet;
 
@@ -282,9 +283,11 @@ fn settings(environment: &Environment, auth_token: Option<String>) -> Result<Set
         rate_limit_per_min: environment.number(&["API_RATE_LIMIT_PER_MIN"], 120, 0, true)?,
         trusted_proxies: proxies(environment)?,
         stream_heartbeat: environment.millis("API_STREAM_HEARTBEAT_MS", 15_000, 10)?,
-        stream_max_clients: count(environment.number(&["API_STREAM_MAX_CLIENTS"], 10_000, 0, true)?),
-        presence_sweep: environment.millis("PRESENCE_SWEEP_MS", 2_000, 500)?,
-        table_session_sweep: private_tables::sweep(environment)?,
+        service: ServiceSettings {
+            max_streams: count(environment.number(&["API_STREAM_MAX_CLIENTS"], 10_000, 0, true)?),
+            presence_sweep: environment.millis("PRESENCE_SWEEP_MS", 2_000, 500)?,
+            table_session_sweep: private_tables::sweep(environment)?,
+        },
     })
 }
 
@@ -360,8 +363,8 @@ mod tests {
         assert_eq!(config.api.rate_limit_per_min, 0);
         assert_eq!(config.rules.moderation.max_actions_per_window, 0);
         assert_eq!(config.rules.moderation.window_ms, 1_000);
-        assert_eq!(config.api.stream_max_clients, 0);
-        assert_eq!(config.api.presence_sweep, Duration::from_millis(500));
+        assert_eq!(config.api.service.max_streams, 0);
+        assert_eq!(config.api.service.presence_sweep, Duration::from_millis(500));
         assert_eq!(config.rules.idempotency_ttl_ms, 60_000);
         assert_eq!(config.reaction_max_concurrency, 1);
     }

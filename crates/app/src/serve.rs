@@ -71,8 +71,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         None => None,
     };
     let intervals = sweeps::SweepIntervals {
-        presence: config.api.presence_sweep,
-        table_sessions: config.api.table_session_sweep,
+        presence: config.api.service.presence_sweep,
+        table_sessions: config.api.service.table_session_sweep,
     };
     let background = [
         tokio::spawn(sweeps::run(Arc::clone(&engine), intervals)),

@@ -1,10 +1,6 @@
 //! Who calls an operation, and how the call came in.
 
-use agentcafe_domain::kernel::{
-    error::DomainError,
-    fields::Fields,
-    ids::CorrelationId,
-};
+use agentcafe_domain::kernel::{error::DomainError, fields::Fields, ids::CorrelationId};
 use agentcafe_engine::Engine;
 
 /// The member and the header that carry a client's correlation id.
@@ -48,7 +44,11 @@ impl Caller {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for one that is no id.
-    pub(crate) fn correlation_id(&self, body: &Fields, engine: &Engine) -> Result<CorrelationId, DomainError> {
+    pub(crate) fn correlation_id(
+        &self,
+        body: &Fields,
+        engine: &Engine,
+    ) -> Result<CorrelationId, DomainError> {
         if let Some(given) = body.correlation(CORRELATION_FIELD)? {
             return Ok(given);
         }

@@ -4,15 +4,15 @@
 //! [`Service::call`], and renders the plain type that it gets back.
 
 pub mod caller;
+mod newest_events;
 pub mod operation;
 mod paging;
 mod read_access;
-mod recent_page;
 pub mod service;
 
 pub mod actions;
-pub mod agents;
 pub mod events;
+pub mod history;
 pub mod inbox;
 pub mod objects;
 pub mod operators;
@@ -20,7 +20,6 @@ pub mod permissions;
 pub mod presence;
 pub mod profiles;
 pub mod reactions;
-pub mod replay;
 pub mod rooms;
 pub mod snapshots;
 pub mod system;
@@ -30,5 +29,5 @@ pub mod traces;
 pub mod webhooks;
 
 pub use caller::{Caller, Identity, Transport};
-pub use operation::{EventList, Input, Mutation, Operation, Outcome};
+pub use operation::{Call, EventList, Input, Mutation, Operation};
 pub use service::{Service, ServiceSettings};

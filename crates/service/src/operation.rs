@@ -1,11 +1,13 @@
 //! What an operation is: its input, what it answers, and for mutations the scope of their idempotency keys.
 
+use std::sync::Arc;
+
 use agentcafe_domain::kernel::{
     actor::ActorInRoom,
     command::Command,
     error::{DomainError, OperationError},
     fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
+    ids::{ActorId, RoomId, Sequence, TenantId},
     rules::Rules,
 };
 use agentcafe_engine::Executed;
@@ -21,11 +23,13 @@ pub struct Input {
     pub parameters: Fields,
     /// The members of the body; empty for reads.
     pub body: Fields,
+    /// The last event that a client which reconnects to a stream has received.
+    pub last_event_id: Option<Sequence>,
 }
 
 /// One call of an operation: what it works on, who calls, and with what.
 pub struct Call<'a> {
-    pub(crate) service: &'a Service,
+    pub(crate) service: &'a Arc<Service>,
     pub(crate) caller: &'a Caller,
     pub(crate) input: &'a Input,
 }
@@ -172,4 +176,11 @@ impl<M: Mutation> Operation for M {
     fn describe(input: &Input, rules: &Rules) {
         M::describe(input, rules);
     }
+}
+
+/// Does work that takes long, such as parsing thousands of events, on a thread that answers no other calls.
+pub(crate) async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, OperationError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| OperationError::internal())
 }

@@ -1,13 +1,14 @@
-//! Cursors of record lists: opaque to clients, a place in the list's order to us.
+//! Pages of record lists, and their cursors: opaque to clients, a sort key to us.
 
 use agentcafe_domain::kernel::{
-    error::DomainError,
+    error::{DomainError, OperationError},
     fields::Fields,
     record::{Cell, Record, RecordQuery, SortKey, StoredRecord},
 };
-use agentcafe_store::{ReadError, Store};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
+
+use crate::service::Service;
 
 /// Reads the `cursor` of a list of records of kind `R`.
 pub(crate) fn cursor<R: Record>(query: &Fields) -> Result<Option<SortKey>, DomainError> {
@@ -30,19 +31,42 @@ fn place(text: &str) -> Option<SortKey> {
     Some(SortKey { sorted_by: cells.next()??, key: cells.collect::<Option<_>>()? })
 }
 
-/// The records that `find` selects, as many as a page holds, and the `nextCursor` behind them; none if there is nothing more.
-///
-/// # Errors
-/// The store cannot be read.
-pub(crate) async fn page<R: Record>(
-    store: &Store,
-    find: RecordQuery,
-) -> Result<(Vec<R>, Option<String>), ReadError> {
-    let page = store.page::<R>(find.clone()).await?;
-    let last = page.records.last().filter(|_| page.may_go_on);
-    let next_cursor = last.map(|last| cursor_behind(&find, last));
-    Ok((page.records, next_cursor))
+impl Service {
+    /// The records that `query` selects, as many as a page holds, and the `nextCursor` behind them; none if there are no more.
+    pub(crate) async fn page<R: Record>(
+        &self,
+        query: RecordQuery,
+    ) -> Result<(Vec<R>, Option<String>), OperationError> {
+        let page = self.store().page::<R>(query.clone()).await?;
+        let last = page.records.last().filter(|_| page.may_go_on);
+        let next_cursor = last.map(|last| cursor_behind(&query, last));
+        Ok((page.records, next_cursor))
+    }
 }
+
+/// Declares the answer of a record list: a page under a name of its own, its length, and the cursor of the next page.
+macro_rules! record_list {
+    ($(#[$doc:meta])* $name:ident { $member:ident: $record:ty }) => {
+        $(#[$doc])*
+        #[derive(serde::Serialize, schemars::JsonSchema)]
+        #[serde(rename_all = "camelCase")]
+        pub struct $name {
+            /// The page.
+            $member: Vec<$record>,
+            /// How many records the page holds.
+            count: usize,
+            /// The cursor of the next page; null when there are no more records.
+            next_cursor: Option<String>,
+        }
+
+        impl From<(Vec<$record>, Option<String>)> for $name {
+            fn from(($member, next_cursor): (Vec<$record>, Option<String>)) -> Self {
+                Self { count: $member.len(), $member, next_cursor }
+            }
+        }
+    };
+}
+pub(crate) use record_list;
 
 /// The `nextCursor` behind a record.
 pub(crate) fn cursor_behind<R: Record>(find: &RecordQuery, last: &R) -> String {

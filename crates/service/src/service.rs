@@ -58,7 +58,11 @@ impl Service {
     ///
     /// # Errors
     /// What is wrong with the input, a refusal, or that the store is not available.
-    pub async fn call<O: Operation>(&self, caller: &Caller, input: &Input) -> Result<O::Output, OperationError> {
+    pub async fn call<O: Operation>(
+        self: &Arc<Self>,
+        caller: &Caller,
+        input: &Input,
+    ) -> Result<O::Output, OperationError> {
         if O::READS_OWN_WRITES {
             self.store().catch_up().await?;
         }
@@ -91,7 +95,10 @@ impl Service {
 
 impl Call<'_> {
     /// Executes the command of a mutation, once under its key.
-    pub(crate) async fn execute<C: Command + 'static>(&self, prepared: Prepared<C>) -> Result<Executed, OperationError> {
+    pub(crate) async fn execute<C: Command + 'static>(
+        &self,
+        prepared: Prepared<C>,
+    ) -> Result<Executed, OperationError> {
         let Prepared { command, subject, scope } = prepared;
         let (engine, caller) = (&self.service.engine, self.caller);
         let correlation_id = caller.correlation_id(&self.input.body, engine)?;

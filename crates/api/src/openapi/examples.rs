@@ -6,7 +6,9 @@ use agentcafe_domain::kernel::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{error::status_of, route::Route};
+use agentcafe_http::error::status_of;
+
+use crate::route::Route;
 
 /// What a field holds in the example of a request.
 const ESSENTIAL: &[(&str, &str)] = &[

@@ -63,12 +63,15 @@ impl Fields {
         }
     }
 
-    /// Runs `reader` without a client, on values that are valid, and tells which fields it asked for.
-    pub fn describe<T>(reader: impl FnOnce(&Self) -> T) -> Vec<Field> {
-        let fields = Self(Source::Describing(Mutex::new(Vec::new())));
-        reader(&fields);
-        match fields.0 {
-            Source::Describing(asked) => asked.into_inner().unwrap_or_default(),
+    /// Fields without a client: a reader gets values that are valid, and which fields it reads is noted.
+    pub fn describing() -> Self {
+        Self(Source::Describing(Mutex::default()))
+    }
+
+    /// The fields that were read while [describing](Fields::describing), in this order.
+    pub fn described(self) -> Vec<Field> {
+        match self.0 {
+            Source::Describing(noted) => noted.into_inner().unwrap_or_default(),
             Source::Body(_) | Source::Query(_) => Vec::new(),
         }
     }
@@ -406,11 +409,10 @@ mod tests {
 
     #[test]
     fn a_reader_describes_itself() {
-        let asked = Fields::describe(|fields| {
-            let _ = fields.required_actor("actorId");
-            let _ = fields.text("note");
-        });
-        let names: Vec<_> = asked.iter().map(|field| (field.name, field.required)).collect();
+        let fields = Fields::describing();
+        let _ = fields.required_actor("actorId");
+        let _ = fields.text("note");
+        let names: Vec<_> = fields.described().iter().map(|field| (field.name, field.required)).collect();
         assert_eq!(names, [("actorId", true), ("note", false)]);
     }
 }

@@ -1,0 +1,64 @@
+//! Bootstrap as the API shows it: what the service answers, and the paths to go on with.
+
+use agentcafe_domain::{
+    kernel::ids::{RoomId, Sequence, TenantId},
+    rooms::Room,
+};
+use agentcafe_service::rooms::{ActorView, Bootstrap, RoomView};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// What an agent needs to begin.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Bootstrap")]
+pub(crate) struct BootstrapAnswer {
+    discovery: Discovery,
+    actor: Option<ActorView>,
+    room: RoomView,
+    cursor: Sequence,
+}
+
+/// Where to go from here. Paths are relative and carry the ids, never a credential.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Discovery {
+    canonical_api_version: &'static str,
+    default_tenant_id: TenantId,
+    default_room_id: RoomId,
+    resolved_room_id: RoomId,
+    rooms: Vec<Room>,
+    stream_path: String,
+    poll_path: String,
+    commands_path: String,
+    heartbeat_path: String,
+    inbox_path: String,
+    timeline_path: String,
+}
+
+impl From<Bootstrap> for BootstrapAnswer {
+    fn from(bootstrap: Bootstrap) -> Self {
+        let Bootstrap { tenant, room, actor, rooms, actor_view, room_view, cursor } = bootstrap;
+        let encode = |id: &str| utf8_percent_encode(id, NON_ALPHANUMERIC).to_string();
+        let place = format!("tenantId={}&roomId={}", encode(tenant.as_str()), encode(room.as_str()));
+        let ids = match &actor {
+            Some(actor) => format!("{place}&actorId={}", encode(actor.as_str())),
+            None => place.clone(),
+        };
+        let discovery = Discovery {
+            canonical_api_version: "v1",
+            default_tenant_id: TenantId::default(),
+            default_room_id: RoomId::main(),
+            resolved_room_id: room,
+            rooms,
+            // On these two, `actorId` would filter by author: an agent wants what others say.
+            stream_path: format!("/v1/streams/market-events?{place}"),
+            timeline_path: format!("/v1/timeline?{place}"),
+            poll_path: format!("/v1/events/poll?{ids}"),
+            commands_path: format!("/v1/commands?{ids}"),
+            heartbeat_path: format!("/v1/presence/heartbeat?{ids}"),
+            inbox_path: format!("/v1/inbox?{ids}"),
+        };
+        Self { discovery, actor: actor_view, room: room_view, cursor }
+    }
+}
