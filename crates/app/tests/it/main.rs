@@ -13,6 +13,7 @@ mod bootstrap;
 mod catalogue;
 mod commands;
 mod drill;
+mod earlier_version;
 mod envelope;
 mod events;
 mod examples;
