@@ -1,6 +1,8 @@
 //! The part of HTTP/1.1 that a load generator reads: response heads, lines and chunked bodies.
 
-use httparse::Status;
+use std::mem::MaybeUninit;
+
+use httparse::{ParserConfig, Response, Status};
 use memchr::memchr;
 
 /// Longest response head accepted.
@@ -87,9 +89,11 @@ impl ResponseHead {
 /// # Errors
 /// [`ProtocolError`] when the bytes are not an HTTP/1.x head or exceed its limits.
 pub fn parse_head(wire: &[u8]) -> Result<Option<ResponseHead>, ProtocolError> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut headers);
-    let length = match response.parse(wire).map_err(ProtocolError::Head)? {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut response = Response::new(&mut []);
+    let parsed =
+        ParserConfig::default().parse_response_with_uninit_headers(&mut response, wire, &mut headers);
+    let length = match parsed.map_err(ProtocolError::Head)? {
         Status::Complete(length) => length,
         Status::Partial if wire.len() > MAX_HEAD_BYTES => return Err(ProtocolError::TooLong),
         Status::Partial => return Ok(None),

@@ -166,7 +166,7 @@ pub struct CpuMeter {
 }
 
 impl CpuMeter {
-    /// Starts measuring, for so many worker threads.
+    /// Starts measuring a process with this many worker threads.
     #[must_use]
     pub fn start(threads: usize) -> Self {
         Self { threads, stopwatch: Stopwatch::start(), cpu: cpu_time() }

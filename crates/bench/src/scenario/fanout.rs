@@ -114,7 +114,7 @@ fn report_differences(section: &mut Section<'_>, differences: Differences) {
         ("events lost", differences.lost),
         ("events repeated", differences.repeated),
         ("events out of order", differences.out_of_order),
-        ("subscribers who saw another log", differences.subscribers),
+        ("subscribers with another log", differences.subscribers),
     ];
     for (name, count) in counts {
         section.figure_with_goal(name, count as f64, "", Goal::AtMost(0.0));

@@ -58,7 +58,7 @@ fn report(section: &mut Section<'_>, receiver: &WebhookReceiver, says: &Measurem
     section.figure("deliveries", delivered / drained.elapsed.as_secs_f64(), "/s");
     section.figure("server CPU per delivery, says included", each_us(drained.server_cpu), "µs");
     section.figure("generator CPU per delivery", each_us(drained.generator_cpu), "µs");
-    section.figure("says meanwhile", says.per_second(), "/s");
+    section.figure("says accepted", says.per_second(), "/s");
     section.figure("last delivery after", drained.elapsed.as_secs_f64(), "s");
     report_failures(section, says);
 }
