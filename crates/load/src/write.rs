@@ -135,6 +135,7 @@ impl WriteTest {
         let scripts = SayScript::for_connections(target, &self.actors, *connections);
         let workers = self.load.start(scripts, stopwatch, false);
         workers.watch("sending says", *duration, observer).await;
+        workers.control().finish();
         let elapsed = stopwatch.elapsed();
         let stats = workers.drain(*request_timeout).await?;
         let generator = cpu.usage();

@@ -38,8 +38,8 @@ async fn load_write_keeps_its_rate_and_checks_thresholds() {
     let result =
         run(&[&paced as &[&str], &["--min-per-second", "20", "--max-p99-ms", "30000"]].concat(), &[]).await;
     assert!(result.passed, "{}", result.stderr);
-    let count = result.report["write"]["count"].as_u64().unwrap();
-    assert!((20..=41).contains(&count), "{count}");
+    let per_second = result.report["write"]["perSecond"].as_f64().unwrap();
+    assert!((20.0..=41.0).contains(&per_second), "{per_second}");
     let result =
         run(&[&paced as &[&str], &["--min-per-second", "50", "--max-p99-ms", "0"]].concat(), &[]).await;
     assert!(!result.passed);
