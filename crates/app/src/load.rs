@@ -1,4 +1,4 @@
-//! `agentcafe load`: is a server fast and sound enough, and what does it bear?
+//! `agentcafe load`: load-tests a server, prints a JSON report, and fails if the results miss the thresholds.
 
 use std::{io::Write, time::Duration};
 
@@ -9,51 +9,49 @@ use agentcafe_domain::kernel::{
 };
 use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_load::{
-    fanout::Fanout,
-    gate::Gate,
-    open_files::raise_open_files,
-    report::Verdict,
-    script::Crowd,
-    speech::{Speech, Wishes},
+    connection::raise_open_files,
+    fanout::FanoutTest,
+    gate::GateTest,
+    report::GateResult,
+    script::SayActors,
     target::{Target, checked_path},
-    write::Writes,
+    write::{SayLoad, Thresholds, WriteTest},
 };
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 
 use crate::{
-    cli::load::{self as cli, FanoutOptions, LoadMode, LoadOptions, WriteOptions},
+    cli::load::{FanoutOptions, LoadMode, LoadOptions, SayOptions, WriteOptions},
     config::{Environment, LoadSettings},
 };
 
-mod digest;
-mod screen;
+mod terminal;
 
-use screen::Screen;
+use terminal::Terminal;
 
-/// Files that are open beside the connections.
+/// Open files besides the connections.
 const OTHER_FILES: u64 = 32;
 
-/// Loads, prints the report, and fails if what came of it is not good enough.
+/// Runs the test, prints its report, and fails if a check fails.
 ///
 /// # Errors
-/// When a setting cannot be used, there is no server, or the gate does not pass.
+/// When a setting is invalid, the server cannot be reached, or a check fails.
 pub(crate) fn run(options: LoadOptions) -> anyhow::Result<()> {
     let settings = LoadSettings::read(&Environment::of_process())?;
     let load = Load::new(&options, settings)?;
-    let screen = Screen::new();
+    let terminal = Terminal::new();
     for name in &load.settings.unknown {
-        screen.note(&format!("{name} is set, but is no setting of agentcafe; see agentcafe load --help"));
+        terminal.note(&format!("{name} is set, but is no setting of agentcafe; see agentcafe load --help"));
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime =
         runtime.worker_threads(usize::from(options.threads)).enable_all().build().context("no runtime")?;
-    let outcome = runtime.block_on(load.run(options.mode.unwrap_or(LoadMode::Gate), &screen));
-    screen.clear();
+    let outcome = runtime.block_on(load.run(options.mode.unwrap_or(LoadMode::Gate), &terminal));
+    terminal.clear();
     outcome
 }
 
-/// What is loaded, whatever the mode.
+/// What all modes share.
 struct Load {
     settings: LoadSettings,
     target: Target,
@@ -78,17 +76,17 @@ impl Load {
         Ok(Self { target, stream_target, threads: usize::from(options.threads), settings })
     }
 
-    async fn run(self, mode: LoadMode, screen: &Screen) -> anyhow::Result<()> {
+    async fn run(self, mode: LoadMode, terminal: &Terminal) -> anyhow::Result<()> {
         match mode {
-            LoadMode::Gate => self.gate(screen).await,
-            LoadMode::Write(options) => self.write(options, screen).await,
-            LoadMode::Fanout(options) => self.fanout(options, screen).await,
+            LoadMode::Gate => self.gate(terminal).await,
+            LoadMode::Write(options) => self.write(options, terminal).await,
+            LoadMode::Fanout(options) => self.fanout(options, terminal).await,
         }
     }
 
-    /// How says are sent; a rate of 0 is none.
-    fn speech(&self, connections: u64, rate: f64, options: &cli::Speech) -> Speech {
-        Speech {
+    /// How to send says; a rate of 0 is unlimited.
+    fn say_load(&self, connections: u64, rate: f64, options: &SayOptions) -> SayLoad {
+        SayLoad {
             target: self.target.clone(),
             connections,
             rate: (rate > 0.0).then_some(rate),
@@ -98,18 +96,18 @@ impl Load {
         }
     }
 
-    fn wishes(&self, options: &cli::Speech) -> Wishes {
-        Wishes {
+    fn thresholds(&self, options: &SayOptions) -> Thresholds {
+        Thresholds {
             error_rate_max: options.max_error_rate.unwrap_or(self.settings.objectives.api_error_rate_max),
             p99_ms: options.max_p99_ms,
             per_second: options.min_per_second,
         }
     }
 
-    async fn gate(self, screen: &Screen) -> anyhow::Result<()> {
+    async fn gate(self, terminal: &Terminal) -> anyhow::Result<()> {
         let Self { settings, target, stream_target, threads } = self;
         allow_connections(settings.concurrency.max(settings.stream_fanout) as u64)?;
-        let gate = Gate {
+        let test = GateTest {
             target,
             stream_target,
             api_path: settings.api_path,
@@ -124,61 +122,61 @@ impl Load {
             objectives: settings.objectives,
             threads,
         };
-        let report = gate.run(screen).await?;
-        screen.show_digest(&digest::of_gate(&report));
-        conclude(&report, &report.gate, &report.notes, screen)
+        let report = test.run(terminal).await?;
+        terminal.show_summary(&terminal::summarize_gate(&report));
+        finish(&report, &report.gate, &report.notes, terminal)
     }
 
-    async fn write(self, options: WriteOptions, screen: &Screen) -> anyhow::Result<()> {
+    async fn write(self, options: WriteOptions, terminal: &Terminal) -> anyhow::Result<()> {
         allow_connections(options.connections)?;
-        let run = Run::begin();
-        let writes = Writes {
-            crowd: Crowd {
-                tenant: tenant(&options.speech.tenant)?,
-                room: run.room,
+        let run = RunIdentity::new();
+        let test = WriteTest {
+            actors: SayActors {
+                tenant: tenant(&options.say.tenant)?,
+                room_prefix: run.room,
                 rooms: options.rooms,
                 actors: options.actors,
                 seed: run.seed,
             },
-            wishes: self.wishes(&options.speech),
-            speech: self.speech(options.connections, options.rate, &options.speech),
+            thresholds: self.thresholds(&options.say),
+            load: self.say_load(options.connections, options.rate, &options.say),
         };
-        let report = writes.run(screen).await?;
-        screen.show_digest(&digest::of_write(&report));
-        conclude(&report, &report.gate, &report.notes, screen)
+        let report = test.run(terminal).await?;
+        terminal.show_summary(&terminal::summarize_write(&report));
+        finish(&report, &report.gate, &report.notes, terminal)
     }
 
-    async fn fanout(self, options: FanoutOptions, screen: &Screen) -> anyhow::Result<()> {
+    async fn fanout(self, options: FanoutOptions, terminal: &Terminal) -> anyhow::Result<()> {
         allow_connections(options.subscribers.saturating_add(options.connections))?;
-        let run = Run::begin();
+        let run = RunIdentity::new();
         let room = options.room.as_deref().map(RoomId::parse).transpose().map_err(anyhow::Error::msg)?;
-        let fanout = Fanout {
-            wishes: self.wishes(&options.speech),
-            speech: self.speech(options.connections, options.rate, &options.speech),
+        let test = FanoutTest {
+            thresholds: self.thresholds(&options.say),
+            load: self.say_load(options.connections, options.rate, &options.say),
             stream_target: self.stream_target,
             stream_path: self.settings.stream_path,
-            tenant: tenant(&options.speech.tenant)?,
+            tenant: tenant(&options.say.tenant)?,
             room: room.map_or(run.room, |room| room.to_string()),
             seed: run.seed,
             subscribers: usize::try_from(options.subscribers).unwrap_or(usize::MAX),
             settle_timeout: Duration::from_millis(options.settle_timeout_ms),
         };
-        let report = fanout.run(screen).await?;
-        screen.show_digest(&digest::of_fanout(&report));
-        conclude(&report, &report.gate, &report.notes, screen)
+        let report = test.run(terminal).await?;
+        terminal.show_summary(&terminal::summarize_fanout(&report));
+        finish(&report, &report.gate, &report.notes, terminal)
     }
 }
 
-/// What tells this run from others.
-struct Run {
+/// The names that make this run distinct from others.
+struct RunIdentity {
     room: String,
     seed: u64,
 }
 
-impl Run {
-    fn begin() -> Self {
+impl RunIdentity {
+    fn new() -> Self {
         let id = RandomIds::new().fresh(SystemClock::start().now()).as_u128();
-        // The end of such an id is random.
+        // The last 64 bits of the id are random.
         Self { room: format!("load-{:08x}", id & 0xffff_ffff), seed: id as u64 }
     }
 }
@@ -199,22 +197,22 @@ fn tenant(text: &str) -> anyhow::Result<String> {
     TenantId::parse(text).map(|tenant| tenant.to_string()).map_err(anyhow::Error::msg)
 }
 
-/// Makes sure that so many connections can be open at once.
+/// Raises the limit of open files, and checks that it allows this many connections.
 fn allow_connections(count: u64) -> anyhow::Result<()> {
     let limit = raise_open_files().context("the limit of open files cannot be raised")?;
     ensure!(
         count.saturating_add(OTHER_FILES) <= limit,
-        "{count} connections are more than this process may have: it may open {limit} files (ulimit -n)"
+        "{count} connections exceed the limit of {limit} open files: raise it (ulimit -Hn) or use fewer"
     );
     Ok(())
 }
 
-/// Prints the report, and says what came of it.
-fn conclude(
+/// Prints the report and its notes, and fails if a check failed.
+fn finish(
     report: &impl Serialize,
-    gate: &Verdict,
+    gate: &GateResult,
     notes: &[String],
-    screen: &Screen,
+    terminal: &Terminal,
 ) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(report).context("the report cannot be written")? + "\n";
     let mut output = std::io::stdout().lock();
@@ -223,10 +221,10 @@ fn conclude(
         .and_then(|()| output.flush())
         .context("the report cannot be written")?;
     for note in notes {
-        screen.note(note);
+        terminal.note(note);
     }
     if gate.pass {
         return Ok(());
     }
-    bail!("not good enough: {}", gate.failed().join(", "))
+    bail!("gate failed: {}", gate.failed().join(", "))
 }
