@@ -23,7 +23,7 @@ use serde::Serialize;
 
 use crate::{
     cli::load::{self as cli, FanoutOptions, LoadMode, LoadOptions, WriteOptions},
-    config::{Environment, LoadSettings},
+    config::{self, LOAD_API_KEY, Sources},
 };
 
 mod digest;
@@ -38,13 +38,10 @@ const OTHER_FILES: u64 = 32;
 ///
 /// # Errors
 /// When a setting cannot be used, there is no server, or the gate does not pass.
-pub(crate) fn run(options: LoadOptions) -> anyhow::Result<()> {
-    let settings = LoadSettings::read(&Environment::of_process())?;
-    let load = Load::new(&options, settings)?;
+pub(crate) fn run(options: LoadOptions, sources: &Sources) -> anyhow::Result<()> {
+    let load = Load::new(&options, sources)?;
     let screen = Screen::new();
-    for name in &load.settings.unknown {
-        screen.note(&format!("{name} is set, but is no setting of agentcafe; see agentcafe load --help"));
-    }
+    sources.warnings().iter().for_each(|warning| screen.note(warning));
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime =
         runtime.worker_threads(usize::from(options.threads)).enable_all().build().context("no runtime")?;
@@ -55,27 +52,29 @@ pub(crate) fn run(options: LoadOptions) -> anyhow::Result<()> {
 
 /// What is loaded, whatever the mode.
 struct Load {
-    settings: LoadSettings,
-    target: Target,
-    stream_target: Target,
-    threads: usize,
+    /// The gate. The other modes have its targets and times.
+    gate: Gate,
 }
 
 impl Load {
-    fn new(options: &LoadOptions, mut settings: LoadSettings) -> anyhow::Result<Self> {
+    fn new(options: &LoadOptions, sources: &Sources) -> anyhow::Result<Self> {
+        let target = options.url.as_deref().map(Target::parse).transpose();
+        let target = target.context("the server's address (--url)")?;
+        let stream_target = options.stream_url.as_deref().map(Target::parse).transpose();
+        let stream_target = stream_target.context("the streams' address (--stream-url)")?;
+        let mut gate = config::gate(sources, target, stream_target)?;
+        gate.threads = usize::from(options.threads);
         if let Some(path) = &options.stream_path {
-            settings.stream_path = checked_path(path).context("--stream-path")?;
+            gate.stream_path = checked_path(path).context("--stream-path")?;
         }
         if let Some(duration_ms) = options.duration_ms {
-            settings.duration = Duration::from_millis(duration_ms);
+            gate.duration = Duration::from_millis(duration_ms);
         }
-        let target_url = options.url.as_ref().unwrap_or(&settings.target_url);
-        let stream_url = options.stream_url.as_ref().or(settings.stream_url.as_ref());
-        let target = address(target_url, &settings, options).context("the server's address (--url)")?;
-        let stream_target = stream_url.map(|url| address(url, &settings, options)).transpose();
-        let stream_target = stream_target.context("the streams' address (--stream-url)")?;
-        let stream_target = stream_target.unwrap_or_else(|| target.clone());
-        Ok(Self { target, stream_target, threads: usize::from(options.threads), settings })
+        let key = sources.optional(&LOAD_API_KEY)?;
+        for target in [&mut gate.target, &mut gate.stream_target] {
+            *target = with_headers(target.clone(), key.as_deref(), options)?;
+        }
+        Ok(Self { gate })
     }
 
     async fn run(self, mode: LoadMode, screen: &Screen) -> anyhow::Result<()> {
@@ -89,41 +88,26 @@ impl Load {
     /// How says are sent; a rate of 0 is none.
     fn speech(&self, connections: u64, rate: f64, options: &cli::Speech) -> Speech {
         Speech {
-            target: self.target.clone(),
+            target: self.gate.target.clone(),
             connections,
             rate: (rate > 0.0).then_some(rate),
-            duration: self.settings.duration,
-            request_timeout: options.timeout_ms.map_or(self.settings.request_timeout, Duration::from_millis),
-            threads: self.threads,
+            duration: self.gate.duration,
+            request_timeout: options.timeout_ms.map_or(self.gate.request_timeout, Duration::from_millis),
+            threads: self.gate.threads,
         }
     }
 
     fn wishes(&self, options: &cli::Speech) -> Wishes {
         Wishes {
-            error_rate_max: options.max_error_rate.unwrap_or(self.settings.objectives.api_error_rate_max),
+            error_rate_max: options.max_error_rate.unwrap_or(self.gate.objectives.api_error_rate_max),
             p99_ms: options.max_p99_ms,
             per_second: options.min_per_second,
         }
     }
 
     async fn gate(self, screen: &Screen) -> anyhow::Result<()> {
-        let Self { settings, target, stream_target, threads } = self;
-        allow_connections(settings.concurrency.max(settings.stream_fanout) as u64)?;
-        let gate = Gate {
-            target,
-            stream_target,
-            api_path: settings.api_path,
-            api_path_alt: settings.api_path_alt,
-            stream_path: settings.stream_path,
-            duration: settings.duration,
-            concurrency: settings.concurrency,
-            warmup_requests: settings.warmup_requests,
-            request_timeout: settings.request_timeout,
-            stream_fanout: settings.stream_fanout,
-            stream_timeout: settings.stream_timeout,
-            objectives: settings.objectives,
-            threads,
-        };
+        let gate = self.gate;
+        allow_connections(gate.concurrency.max(gate.stream_fanout) as u64)?;
         let report = gate.run(screen).await?;
         screen.show_digest(&digest::of_gate(&report));
         conclude(&report, &report.gate, &report.notes, screen)
@@ -155,8 +139,8 @@ impl Load {
         let fanout = Fanout {
             wishes: self.wishes(&options.speech),
             speech: self.speech(options.connections, options.rate, &options.speech),
-            stream_target: self.stream_target,
-            stream_path: self.settings.stream_path,
+            stream_target: self.gate.stream_target,
+            stream_path: self.gate.stream_path,
             tenant: tenant(&options.speech.tenant)?,
             room: room.map_or(run.room, |room| room.to_string()),
             seed: run.seed,
@@ -183,9 +167,9 @@ impl Run {
     }
 }
 
-fn address(url: &str, settings: &LoadSettings, options: &LoadOptions) -> anyhow::Result<Target> {
-    let mut target = Target::parse(url)?;
-    if let Some(key) = &settings.key {
+/// A server whose requests carry the API key and the headers of the command line.
+fn with_headers(mut target: Target, key: Option<&str>, options: &LoadOptions) -> anyhow::Result<Target> {
+    if let Some(key) = key {
         target = target.with_key(key).context("the API key (LOAD_API_KEY)")?;
     }
     for header in &options.headers {

@@ -48,7 +48,7 @@ pub(crate) async fn serve(
     if let Some(link) = link.clone() {
         tokio::spawn(link.keep(stopping.clone()));
     }
-    let service = Service::start(config.settings(near, link)?, stopping.clone());
+    let service = Service::start(config.settings(near, link).context("API_AUTH_TOKEN")?, stopping.clone());
     agentcafe_http::serve(listener, agentcafe_realtime::router(service), stopping).await;
     Ok(())
 }

@@ -1,6 +1,11 @@
 //! The settings that decide what commands mean; read once at start, the same for every command.
 
-use crate::{money::Usd, payment::PaymentMode, plan::Catalogue, secret::Secret};
+use crate::{
+    money::Usd,
+    payment::{DEFAULT_STUB_PROOF, PaymentMode},
+    plan::Catalogue,
+    secret::Secret,
+};
 
 /// Settings of the rules. Times in milliseconds; 0 means 0.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +112,7 @@ impl Default for Rules {
 impl Default for PrivateTableRules {
     fn default() -> Self {
         Self {
-            payment: PaymentMode::Stub { proof: Secret::new("coffee_paid") },
+            payment: PaymentMode::Stub { proof: Secret::new(DEFAULT_STUB_PROOF) },
             price: Usd::from_cents(350),
             plans: Catalogue::default(),
             gates_reads: false,

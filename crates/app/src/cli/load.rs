@@ -2,26 +2,30 @@
 
 use clap::{Args, Subcommand};
 
-/// What `agentcafe load` asks, and whom.
+const REPORT_HELP: &str = "\
+The report goes to standard output as JSON; the exit code is 0 if it is good enough, else 1.
+The server's rate limit counts: raise API_RATE_LIMIT_PER_MIN there (0: no limit) for the test.";
+
+/// What `agentcafe load` requests, and where.
 #[derive(Args, Clone, Debug)]
-#[command(after_long_help = crate::config::load_help(), after_help = "--help lists every setting.")]
+#[command(after_long_help = super::with_settings(REPORT_HELP, "load"), after_help = super::SETTINGS_HINT)]
 pub(crate) struct LoadOptions {
     /// How to load; the gate if missing.
     #[command(subcommand)]
     pub(crate) mode: Option<LoadMode>,
-    /// The server [default: $LOAD_TARGET_URL, $AGENTCAFE_URL, or http://127.0.0.1:3850].
+    /// The server [default: LOAD_TARGET_URL].
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// Where the streams are, if not there: a realtime service, for example [default: $LOAD_STREAM_URL, or the server].
+    /// Where the streams are, if not there: a realtime service, for example [default: LOAD_STREAM_URL].
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) stream_url: Option<String>,
-    /// The stream there; /v1/stream at a realtime service [default: $LOAD_STREAM_PATH, or /v1/streams/market-events].
+    /// The stream there; /v1/stream at a realtime service [default: LOAD_STREAM_PATH].
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) stream_path: Option<String>,
     /// A header that every request carries beside the API key; may be given more than once.
     #[arg(long = "header", global = true, value_name = "NAME: VALUE")]
     pub(crate) headers: Vec<String>,
-    /// How long to load, in milliseconds [default: $LOAD_DURATION_MS, or 15000].
+    /// How long to load, in milliseconds [default: LOAD_DURATION_MS].
     #[arg(long, global = true, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) duration_ms: Option<u64>,
     /// Threads that load; one costs a server on the same machine the least.
@@ -47,10 +51,10 @@ pub(crate) struct Speech {
     /// The tenant to write to.
     #[arg(long, default_value = "load")]
     pub(crate) tenant: String,
-    /// How long an answer may take, in milliseconds [default: $LOAD_REQUEST_TIMEOUT_MS, or 5000].
+    /// How long an answer may take, in milliseconds [default: LOAD_REQUEST_TIMEOUT_MS].
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout_ms: Option<u64>,
-    /// The share of commands that may fail [default: $SLO_API_ERROR_RATE_MAX, or 0.01].
+    /// The share of commands that may fail [default: SLO_API_ERROR_RATE_MAX].
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) max_error_rate: Option<f64>,
     /// Fail if more than one in a hundred commands (fanout: deliveries) takes longer, in milliseconds.

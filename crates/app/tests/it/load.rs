@@ -371,7 +371,7 @@ async fn bad_settings_are_named() {
     }
     assert_eq!(pages(&client).await, 0);
     let ran = gate(&server, &[("LOAD_CONCURENCY", "4")]).await;
-    assert!(ran.passed && ran.said.contains("LOAD_CONCURENCY is set, but is no setting"), "{}", ran.said);
+    assert!(ran.passed && ran.said.contains("LOAD_CONCURENCY is not a setting"), "{}", ran.said);
 }
 
 /// The issue: `--help` lists every setting that the contract has.

@@ -36,7 +36,12 @@ async fn the_start_says_what_to_try_next() {
     let server = launch().env("API_RATE_LIMIT", 1).start().await;
     let log = server.log();
     let tried = format!("curl 'http://{}/v1/bootstrap", server.address());
-    for part in ["listening on", tried.as_str(), "agentcafe tail", "API_RATE_LIMIT is set"] {
+    for part in [
+        "listening on",
+        tried.as_str(),
+        "agentcafe tail",
+        "API_RATE_LIMIT is not a setting of agentcafe. Did you mean API_RATE_LIMIT_PER_MIN?",
+    ] {
         assert!(log.contains(part), "{part:?} is not in:\n{log}");
     }
 }
