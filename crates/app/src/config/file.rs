@@ -1,11 +1,11 @@
 //! The configuration file: settings by their names, in TOML.
 
-use std::{collections::HashMap, fs, io, path::Path};
+use std::{collections::HashMap, fs, path::Path};
 
 use anyhow::{Context, anyhow, bail};
 use toml::{Table, Value};
 
-use super::{catalogue::AGENTCAFE_DATA_DIR, unknown};
+use super::unknown;
 
 /// What the file is called in the data directory.
 const FILE_NAME: &str = "agentcafe.toml";
@@ -17,28 +17,16 @@ pub(super) struct ConfigFile {
     pub(super) values: HashMap<String, String>,
 }
 
-/// The file in a data directory, if there is one.
-///
-/// # Errors
-/// When it cannot be read, or sets what it cannot set.
-pub(super) fn in_directory(directory: &Path) -> anyhow::Result<Option<ConfigFile>> {
-    let path = directory.join(FILE_NAME);
-    if let Err(error) = fs::metadata(&path)
-        && matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-    {
-        return Ok(None);
-    }
-    let ConfigFile { path, values } = ConfigFile::read(&path)?;
-    let name = AGENTCAFE_DATA_DIR.description.names[0];
-    if values.contains_key(name) {
-        bail!(
-            "{path} sets {name}, by which it was found: set it in the environment, or name the file with --config"
-        );
-    }
-    Ok(Some(ConfigFile { path, values }))
-}
-
 impl ConfigFile {
+    /// The file in a data directory, if there is one.
+    ///
+    /// # Errors
+    /// As those of [`ConfigFile::read`].
+    pub(super) fn find(directory: &Path) -> anyhow::Result<Option<Self>> {
+        let path = directory.join(FILE_NAME);
+        if path.try_exists().unwrap_or(true) { Self::read(&path).map(Some) } else { Ok(None) }
+    }
+
     /// Reads a file. Blank counts as not set.
     ///
     /// # Errors

@@ -123,25 +123,3 @@ fn problems(sources: &Sources) -> Vec<String> {
 fn print(text: &str) -> anyhow::Result<()> {
     std::io::stdout().write_all(text.as_bytes()).context("standard output cannot be written")
 }
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-    use crate::{cli::Cli, config::setting::DefaultValue};
-
-    #[test]
-    fn declared_settings_have_usable_defaults_and_known_subcommands() {
-        let subcommands: Vec<_> =
-            Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
-        for setting in SETTINGS {
-            let description = setting.description();
-            let known = |name: &&str| subcommands.iter().any(|subcommand| subcommand == name);
-            assert!(description.subcommands.iter().all(known), "{:?}", description.names);
-            if let DefaultValue::Value(text) = description.default {
-                assert_eq!(setting.effective(&text()), Ok(text()), "{:?}", description.names);
-            }
-        }
-    }
-}

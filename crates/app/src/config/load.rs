@@ -83,24 +83,3 @@ impl DrillConfig {
         })
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn drill(variables: &[(&str, &str)]) -> Result<DrillConfig, SettingError> {
-        DrillConfig::read(&Sources::of("drill", variables.iter().copied()))
-    }
-
-    #[test]
-    fn drill_config_may_lack_services() {
-        let config = drill(&[("ROLLBACK_DRILL_MODE", " Probe ")]).unwrap();
-        assert_eq!(config.mode, Ok(Mode::Probe));
-        let shown = [config.world, config.api, config.realtime].map(|target| target.unwrap().to_string());
-        assert_eq!(shown, ["http://127.0.0.1:3846", "http://127.0.0.1:3850", "http://127.0.0.1:3851"]);
-        let absent = [("ROLLBACK_WORLD_URL", "none"), ("ROLLBACK_DRILL_TIMEOUT_MS", "1")];
-        let config = drill(&absent).unwrap();
-        assert!(config.world.is_none() && config.api.is_some());
-        assert_eq!(config.timeout, Duration::from_millis(500));
-    }
-}

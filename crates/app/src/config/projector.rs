@@ -88,27 +88,13 @@ pub(super) fn event_source(
 mod tests {
     use super::*;
 
-    const PRESENCE_TTL: &str = "PROJECTOR_REDIS_PRESENCE_TTL_SECONDS";
-
-    fn read(variables: &[(&str, &str)]) -> Result<ProjectorConfig, SettingError> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        ProjectorConfig::read(&Sources::of("projector", variables.iter().copied()))
-    }
-
     #[test]
-    fn projector_config_reads_lists_and_bounds() {
-        let config = read(&[
-            ("PROJECTOR_ROOM_ID", "main, attic"),
-            ("PROJECTOR_REDIS_STREAM_MAXLEN", "5"),
-            (PRESENCE_TTL, "-1"),
-            ("REDIS_URL", "redis://127.0.0.1:1"),
-        ])
-        .unwrap();
-        assert_eq!((config.settings.scope.rooms.len(), config.settings.scope.tenants.len()), (2, 0));
-        assert_eq!((config.settings.stream_maxlen, config.settings.presence_ttl), (100, None));
-        assert!(config.warnings.is_empty() && config.health.is_none());
-        let low = read(&[(PRESENCE_TTL, "1")]).unwrap();
-        assert_eq!(low.settings.presence_ttl, Some(Duration::from_secs(10)));
-        assert_eq!(low.warnings.len(), 1, "nothing is kept");
+    fn projector_config_presence_ttl_is_unlimited_at_zero_and_below() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        for (text, want) in [("-1", None), ("0", None), ("1", Some(10)), ("11", Some(11))] {
+            let variables = [("PROJECTOR_REDIS_PRESENCE_TTL_SECONDS", text)];
+            let config = ProjectorConfig::read(&Sources::of("projector", variables)).unwrap();
+            assert_eq!(config.settings.presence_ttl, want.map(Duration::from_secs), "{text}");
+        }
     }
 }

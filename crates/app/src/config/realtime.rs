@@ -1,10 +1,10 @@
 //! The settings of the realtime service, on its own or embedded in `serve`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use agentcafe_domain::secret::Secret;
-use agentcafe_keyspace::{Keys, Link};
-use agentcafe_realtime::{Api, Archive, BadAddress, Settings};
+use agentcafe_keyspace::Keys;
+use agentcafe_realtime::{Api, Settings};
 
 use super::{
     catalogue::*,
@@ -24,10 +24,12 @@ pub(crate) struct RealtimeConfig {
     pub(crate) log: String,
     /// What the operator should know at the start.
     pub(crate) warnings: Vec<String>,
-    settings: Settings,
-    /// Whether the event stream to follow is set.
-    has_source: bool,
-    keys: Keys,
+    /// The settings of the service, which follows the API on this machine unless another event stream is set.
+    pub(crate) settings: Settings,
+    /// Whether another event stream is set.
+    pub(crate) has_source: bool,
+    /// What the keys of the projector are called in Redis.
+    pub(crate) keys: Keys,
 }
 
 impl RealtimeConfig {
@@ -75,42 +77,5 @@ impl RealtimeConfig {
             has_source: url.is_some(),
             keys: Keys::new(sources.value(&REALTIME_REDIS_PREFIX)?),
         })
-    }
-
-    /// The settings of the service, which follows the API at `near` unless another event stream is set.
-    ///
-    /// # Errors
-    /// When that API cannot be requested.
-    pub(crate) fn settings(
-        &self,
-        near: Option<SocketAddr>,
-        link: Option<Arc<Link>>,
-    ) -> Result<Settings, BadAddress> {
-        let mut settings = self.settings.clone();
-        if let (Some(near), false) = (near, self.has_source) {
-            settings.source = Api::new(&format!("http://{near}"), settings.token.wanted.as_deref())?;
-        }
-        settings.archive = link.map(|link| Archive::new(link, self.keys.clone()));
-        Ok(settings)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(variables: &[(&str, &str)]) -> Result<RealtimeConfig, SettingError> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        RealtimeConfig::read(&Sources::of("realtime", variables.iter().copied()))
-    }
-
-    #[test]
-    fn realtime_config_listens_on_loopback_without_a_token() {
-        assert_eq!(read(&[]).unwrap().listen.to_string(), "127.0.0.1:3851");
-        let open =
-            read(&[("API_AUTH_TOKEN", "t"), ("PORT", "80"), ("REALTIME_ROOM_HISTORY_LIMIT", "0")]).unwrap();
-        assert_eq!((open.listen.to_string().as_str(), open.settings.room_history_limit), ("0.0.0.0:80", 1));
-        let exposed = read(&[("REALTIME_HOST", "0.0.0.0"), ("REALTIME_PORT", "1"), ("PORT", "2")]).unwrap();
-        assert_eq!((exposed.listen.to_string().as_str(), exposed.warnings.len()), ("0.0.0.0:1", 1));
     }
 }

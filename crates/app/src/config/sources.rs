@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::PathBuf};
 
 use super::{
     catalogue::AGENTCAFE_DATA_DIR,
-    file::{self, ConfigFile},
+    file::ConfigFile,
     setting::{AnySetting, DefaultValue, Description, Secrecy, Setting, why},
     unknown,
 };
@@ -47,7 +47,7 @@ impl Sources {
         let mut sources = Self::of(subcommand, variables);
         sources.file = match config_file {
             Some(path) => Some(ConfigFile::read(&path)?),
-            None => file::in_directory(&sources.value(&AGENTCAFE_DATA_DIR)?)?,
+            None => ConfigFile::find(&sources.value(&AGENTCAFE_DATA_DIR)?)?,
         };
         Ok(sources)
     }

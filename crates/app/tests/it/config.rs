@@ -46,17 +46,11 @@ fn config_prints_each_value_and_its_source() {
                 TRUSTED_PROXIES = ['10.0.0.0/8', '::1']\nREALTIME_HOST = ' '\n";
     fs::create_dir(directory.path().join("data")).unwrap();
     fs::write(directory.path().join("data/agentcafe.toml"), file).unwrap();
-    let variables = [
-        ("PORT", "9090"),
-        ("MOD_WINDOW_MS", " 5 "),
-        ("REACTION_MAX_CONCURRENCY", "999"),
-        ("MOD_COOLDOWN_MS", ""),
-    ];
+    let variables = [("PORT", "9090"), ("MOD_COOLDOWN_MS", ""), ("REALTIME_MAX_CLIENTS", "3")];
     let ran = agentcafe(directory.path(), &["config"], &variables);
     for (name, want) in [
         ("API_PORT", "9090 environment, as PORT"),
-        ("MOD_WINDOW_MS", "1000 environment"),
-        ("REACTION_MAX_CONCURRENCY", "256 environment"),
+        ("REALTIME_MAX_CLIENTS", "3 environment"),
         ("MOD_COOLDOWN_MS", "7 ./data/agentcafe.toml"),
         ("PRIVATE_TABLE_PRICE_USD", "4.25 ./data/agentcafe.toml"),
         ("API_DB_REQUIRED", "false ./data/agentcafe.toml"),
@@ -73,6 +67,30 @@ fn config_prints_each_value_and_its_source() {
     let ran = agentcafe(directory.path(), &["config", "--config", "other.toml"], &[]);
     assert_eq!(shown(&ran, "API_PORT"), "7070 other.toml");
     assert_eq!(shown(&ran, "MOD_COOLDOWN_MS"), "2000 default");
+}
+
+/// 0 is 0 where it switches something off; else numbers are raised to their minimum, and lowered to their maximum.
+#[test]
+fn config_prints_numbers_within_their_bounds() {
+    let cases = [
+        ("API_RATE_LIMIT_PER_MIN", "0", "0"),
+        ("MOD_MAX_ACTIONS_PER_WINDOW", "0", "0"),
+        ("MOD_WINDOW_MS", " 5 ", "1000"),
+        ("API_STREAM_MAX_CLIENTS", "0", "0"),
+        ("PRESENCE_SWEEP_MS", "1", "500"),
+        ("API_IDEMPOTENCY_TTL_MS", "0", "60000"),
+        ("PRESENCE_DEFAULT_TTL_MS", "9999999", "600000"),
+        ("REACTION_MAX_CONCURRENCY", "999", "256"),
+        ("WEBHOOK_MAX_CONCURRENCY", "0", "1"),
+        ("PROJECTOR_REDIS_STREAM_MAXLEN", "5", "100"),
+        ("REALTIME_ROOM_HISTORY_LIMIT", "0", "1"),
+        ("ROLLBACK_DRILL_TIMEOUT_MS", "1", "500"),
+        ("ROLLBACK_DRILL_MODE", "Probe", "probe"),
+    ];
+    let ran = config(&[], &cases.map(|(name, value, _)| (name, value)));
+    for (name, _, want) in cases {
+        assert_eq!(shown(&ran, name), format!("{want} environment"), "{name}");
+    }
 }
 
 #[test]
@@ -92,6 +110,7 @@ fn config_masks_secrets() {
     for (name, _, want) in SECRETS {
         assert_eq!(shown(&ran, name), format!("{want} environment"), "{name}");
     }
+    assert_eq!(shown(&ran, "LOAD_API_KEY"), "******** environment, as API_AUTH_TOKEN");
     let check = config(&["--check"], &usable);
     assert!(check.passed, "{}", check.errors);
     let unusable = [
@@ -148,7 +167,7 @@ fn config_check_names_every_setting_that_cannot_be_used() {
         // Alone, each of these could be used.
         &[("API_DB_REQUIRED", "true")],
         &[("TABLE_PLAN_DEFAULT_ID", "ristretto")],
-        &[("AGENTCAFE_RUNTIME_API_KEY", "a\u{7}b")],
+        &[("AGENTCAFE_RUNTIME_API_KEY", "a\u{7}b"), ("ROLLBACK_API_KEY", "a\u{7}b")],
     ];
     for variables in runs {
         let ran = config(&["--check"], variables);
@@ -256,7 +275,6 @@ fn config_file_errors_name_the_file_and_the_setting() {
         ("[server]\nAPI_PORT = 1", "server is not a setting"),
         ("API_PORT = {}", "API_PORT must be a text, a number, true, false, or a list of those."),
         ("PORT = 1\nAPI_AUTH_TOKEN = s3cr3t", "agentcafe.toml is not TOML: line 2: "),
-        ("AGENTCAFE_DATA_DIR = '/srv'", "agentcafe.toml sets AGENTCAFE_DATA_DIR, by which it was found"),
         ("API_PORT = 'http'", "API_PORT=\"http\" (./agentcafe.toml) cannot be used. It must be a port"),
     ] {
         fs::write(&path, content).unwrap();
@@ -268,10 +286,6 @@ fn config_file_errors_name_the_file_and_the_setting() {
     }
     let ran = agentcafe(directory.path(), &["serve", "--config", "none.toml"], &[]);
     assert!(!ran.passed && ran.errors.contains("none.toml cannot be read"), "{}", ran.errors);
-    // There, the directory may be set.
-    fs::write(directory.path().join("other.toml"), "AGENTCAFE_DATA_DIR = '/srv'").unwrap();
-    let ran = agentcafe(directory.path(), &["config", "--config", "other.toml"], &[]);
-    assert_eq!(shown(&ran, "AGENTCAFE_DATA_DIR"), "/srv other.toml");
 }
 
 /// Each setting is in the help of a subcommand that reads it, and not in those that do not.
