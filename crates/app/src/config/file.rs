@@ -24,7 +24,7 @@ impl ConfigFile {
     /// As those of [`ConfigFile::read`].
     pub(super) fn find(directory: &Path) -> anyhow::Result<Option<Self>> {
         let path = directory.join(FILE_NAME);
-        if path.try_exists().unwrap_or(true) { Self::read(&path).map(Some) } else { Ok(None) }
+        path.exists().then(|| Self::read(&path)).transpose()
     }
 
     /// Reads a file. Blank counts as not set.

@@ -47,7 +47,7 @@ async fn every_metric_is_in_the_guide() {
 
 /// What the compose file gives to our processes are settings of theirs.
 #[test]
-fn the_compose_file_sets_settings() {
+fn compose_file_sets_only_settings() {
     let settings = settings();
     let compose = read("compose.yaml");
     let set = compose.lines().map(str::trim).filter_map(|line| line.split_once(": ").map(|(name, _)| name));
