@@ -1,6 +1,6 @@
 //! What the API answers when something is done: pages of the log, and what mutations came to.
 
-use agentcafe_domain::command::Success;
+use agentcafe_domain::kernel::command::Success;
 use agentcafe_engine::Executed;
 use agentcafe_http::answer::{CORRELATION_ID, insert_id};
 use agentcafe_store::LoggedEvent;

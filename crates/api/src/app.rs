@@ -5,9 +5,9 @@ use std::{
     time::Duration,
 };
 
-use agentcafe_domain::{rules::Rules, time::Timestamp};
+use agentcafe_domain::kernel::{rules::Rules, time::Timestamp};
 use agentcafe_engine::{Engine, rate::RateLimiter};
-use agentcafe_http::{Door, Teller, Token};
+use agentcafe_http::{Door, StreamHub, Token};
 use bytes::Bytes;
 use ipnet::IpNet;
 use tokio::sync::{Mutex, Semaphore};
@@ -41,7 +41,7 @@ pub struct App {
     pub(crate) settings: Settings,
     pub(crate) door: Arc<Door>,
     pub(crate) streams: Arc<Semaphore>,
-    pub(crate) teller: Teller,
+    pub(crate) stream_hub: StreamHub,
     /// The document that describes the API, once somebody has asked for it: making it takes more memory than serving does.
     pub(crate) openapi: OnceLock<Bytes>,
     /// Held by whoever probes the store for writing.
@@ -55,7 +55,7 @@ impl App {
         Arc::new(Self {
             door: Arc::new(door(&engine, &settings)),
             streams: Arc::new(Semaphore::new(settings.stream_max_clients)),
-            teller: teller(&engine, &settings),
+            stream_hub: stream_hub(&engine, &settings),
             openapi: OnceLock::new(),
             started_at: engine.now(),
             probing: Mutex::new(()),
@@ -70,8 +70,8 @@ impl App {
     }
 }
 
-fn teller(engine: &Engine, settings: &Settings) -> Teller {
-    Teller {
+fn stream_hub(engine: &Engine, settings: &Settings) -> StreamHub {
+    StreamHub {
         fanout: Arc::clone(&engine.fanout),
         clock: Arc::clone(&engine.clock),
         metrics: engine.metrics.http.clone(),

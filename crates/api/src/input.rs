@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     actor::ActorInRoom,
     command::Command,
+    error::{Code, DomainError},
     fields::Fields,
     idempotency::IdempotencyKey,
     ids::{ActorId, CorrelationId, RoomId, TenantId},
-    refusal::{Code, Refusal},
     rules::Rules,
 };
 use agentcafe_engine::Mutation;
@@ -23,27 +23,27 @@ use axum::{
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
-use crate::{answer, app::App, problem::Problem};
+use crate::{answer, app::App, error::ApiError};
 
 /// The largest body, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
 /// How long a client may take to send its body.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The deepest nesting of a body.
 const MAX_DEPTH: usize = 64;
 const CORRELATION_HEADER: &str = "x-correlation-id";
 const KEY_HEADER: &str = "idempotency-key";
 
 /// A read: the query parameters, and what all routes share.
-pub(crate) struct Asked {
+pub(crate) struct ReadRequest {
     pub(crate) app: Arc<App>,
     pub(crate) query: Fields,
 }
 
-impl FromRequestParts<Arc<App>> for Asked {
-    type Rejection = Problem;
+impl FromRequestParts<Arc<App>> for ReadRequest {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let query = query::fields(&parts.uri)?;
         // What this client has just done, perhaps on another node, it must see.
         app.engine.store.catch_up().await?;
@@ -55,10 +55,11 @@ impl FromRequestParts<Arc<App>> for Asked {
 pub(crate) struct PathId(pub(crate) String);
 
 impl FromRequestParts<Arc<App>> for PathId {
-    type Rejection = Problem;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let invalid = || Refusal::new(Code::Validation).saying("the path is not valid percent-encoded UTF-8");
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let invalid =
+            || DomainError::new(Code::Validation).saying("the path is not valid percent-encoded UTF-8");
         if !escapes_are_whole(parts.uri.path()) {
             return Err(invalid().into());
         }
@@ -78,7 +79,7 @@ fn escapes_are_whole(path: &str) -> bool {
 }
 
 /// A mutation: its body and what identifies it.
-pub(crate) struct Sent {
+pub(crate) struct WriteRequest {
     pub(crate) app: Arc<App>,
     pub(crate) query: Fields,
     pub(crate) body: Fields,
@@ -89,10 +90,10 @@ pub(crate) struct Sent {
     correlation_header: Option<String>,
 }
 
-impl FromRequest<Arc<App>> for Sent {
-    type Rejection = Problem;
+impl FromRequest<Arc<App>> for WriteRequest {
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         let key = header(&request, KEY_HEADER)?;
         let correlation_header = header(&request, CORRELATION_HEADER)?;
         let request_id = RequestId::of(request.extensions());
@@ -106,25 +107,25 @@ impl FromRequest<Arc<App>> for Sent {
     }
 }
 
-async fn read_body(request: Request, app: &Arc<App>) -> Result<Map<String, Value>, Problem> {
-    let bytes = timeout(BODY_PATIENCE, Bytes::from_request(request, app)).await;
+async fn read_body(request: Request, app: &Arc<App>) -> Result<Map<String, Value>, ApiError> {
+    let bytes = timeout(BODY_TIMEOUT, Bytes::from_request(request, app)).await;
     let bytes = bytes.map_err(|_| cut_off())?.map_err(unreadable)?;
     Ok(body(&bytes)?)
 }
 
 /// A header's text, trimmed; none if blank.
-fn header(request: &Request, name: &'static str) -> Result<Option<String>, Refusal> {
+fn header(request: &Request, name: &'static str) -> Result<Option<String>, DomainError> {
     let Some(value) = request.headers().get(name) else { return Ok(None) };
     let text =
-        value.to_str().map_err(|_| Refusal::invalid(name, format!("{name} must be plain ASCII text")))?;
+        value.to_str().map_err(|_| DomainError::invalid(name, format!("{name} must be plain ASCII text")))?;
     Ok(Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
-fn unreadable(rejection: BytesRejection) -> Problem {
+fn unreadable(rejection: BytesRejection) -> ApiError {
     use axum::extract::rejection::FailedToBufferBody;
     match rejection {
         BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
-            Refusal::new(Code::PayloadTooLarge)
+            DomainError::new(Code::PayloadTooLarge)
                 .saying(format!("a body has at most {MAX_BODY_BYTES} bytes"))
                 .with("maxBytes", MAX_BODY_BYTES)
                 .into()
@@ -133,16 +134,16 @@ fn unreadable(rejection: BytesRejection) -> Problem {
     }
 }
 
-fn cut_off() -> Problem {
-    Refusal::new(Code::Validation).saying("the body did not come whole").into()
+fn cut_off() -> ApiError {
+    DomainError::new(Code::Validation).saying("the body did not come whole").into()
 }
 
 /// Parses a body: empty counts as `{}`.
-fn body(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
+fn body(bytes: &[u8]) -> Result<Map<String, Value>, DomainError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }
-    let invalid = |message: String| Refusal::new(Code::Validation).saying(message);
+    let invalid = |message: String| DomainError::new(Code::Validation).saying(message);
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| invalid("the body is not valid JSON".to_owned()).with("cause", error.to_string()))?;
     if depth_exceeds(&value, MAX_DEPTH) {
@@ -192,7 +193,7 @@ impl<'a> From<&'a ActorInRoom> for Subject<'a> {
     }
 }
 
-impl Sent {
+impl WriteRequest {
     /// The settings of the rules.
     pub(crate) fn rules(&self) -> &Rules {
         self.app.rules()
@@ -209,7 +210,7 @@ impl Sent {
         subject: Subject<'_>,
         scope: &[&str],
         command: impl Command + 'static,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, ApiError> {
         let correlation_id = self.correlation_id()?;
         let no_body = Map::new();
         let body = self.body.body().unwrap_or(&no_body);
@@ -229,12 +230,12 @@ impl Sent {
     }
 
     /// The client's correlation id: the body's, else the header's, else a fresh one.
-    fn correlation_id(&self) -> Result<CorrelationId, Refusal> {
+    fn correlation_id(&self) -> Result<CorrelationId, DomainError> {
         if let Some(given) = self.body.correlation("correlationId")? {
             return Ok(given);
         }
         let given = self.correlation_header.as_deref().map(CorrelationId::parse).transpose();
-        let given = given.map_err(|why| Refusal::invalid(CORRELATION_HEADER, why.to_string()))?;
+        let given = given.map_err(|why| DomainError::invalid(CORRELATION_HEADER, why.to_string()))?;
         Ok(given.unwrap_or_else(|| self.app.engine.fresh_correlation_id()))
     }
 }

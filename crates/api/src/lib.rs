@@ -2,12 +2,12 @@
 
 mod answer;
 mod app;
-mod following;
+mod event_stream;
 mod input;
 mod newest;
 mod openapi;
 mod paging;
-mod readgate;
+mod read_access;
 mod route;
 mod router;
 mod routes;
@@ -15,4 +15,4 @@ mod routes;
 pub use app::{App, Settings};
 pub use router::router;
 
-use agentcafe_http::problem;
+use agentcafe_http::error;

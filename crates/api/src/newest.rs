@@ -1,6 +1,6 @@
 //! The newest events of a room, newest first, in pages; and whether older ones were left out.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     ids::{RoomId, Sequence, TenantId},
     time::Timestamp,
 };
@@ -62,7 +62,7 @@ impl<'s> Newest<'s> {
         let page = self.store.events(self.query(self.wanted.limit)).await?;
         let last = page.events.last().map(|event| event.sequence);
         // A page that ends at the last place that was looked at was cut off there.
-        self.is_exhausted = last != Some(page.examined);
+        self.is_exhausted = last != Some(page.scanned_to);
         self.before = last.or(self.before);
         self.wanted.limit -= page.events.len();
         let bytes: usize = page.events.iter().map(|event| event.json.len()).sum();

@@ -1,13 +1,13 @@
 //! The OpenAPI document, made from the code: the readers tell which fields they look at, the answers what they hold.
 
-use agentcafe_domain::{event::Event, fields::Field, refusal::Code};
+use agentcafe_domain::kernel::{error::Code, event::Event, fields::Field};
 use bytes::Bytes;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
     app::Settings,
-    problem::status_of,
+    error::status_of,
     route::{Answer, Route, schema_of},
 };
 

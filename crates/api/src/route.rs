@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::fields::{Field, Fields};
+use agentcafe_domain::kernel::fields::{Field, Fields};
 use axum::routing::MethodRouter;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;

@@ -3,30 +3,34 @@
 use std::{collections::HashMap, sync::Arc, sync::LazyLock};
 
 use agentcafe_domain::{
-    act::CommandAccepted,
-    arrival::{Enter, Leave},
+    actor_command::CommandAccepted,
     conversation::Say,
-    grant::{Grant, Granted},
     inbox::{AckMany, AckOne, ItemAcked, ItemsAcked},
-    movement::{Intent, IntentExecuted, Move},
-    object::{ObjectWritten, change::ChangeObject, create::CreateObject},
-    operator::{Operate, Operated},
-    order::Order,
-    pin::{Pin, Pinned},
-    presence::{Heartbeat, HeartbeatRecorded},
-    profile::{ChangeProfile, ProfileDeleted, ProfileWritten, WriteProfile},
-    reaction,
-    room::{RoomUpserted, UpsertRoom},
-    rules::Rules,
-    session::{ChangeTable, OpenTable, TableChanged, TableOpened},
-    snapshot::{Save, Saved, Scope},
-    task::{
+    kernel::rules::Rules,
+    objects::{ObjectWritten, change::ChangeObject, create::CreateObject},
+    operators::{Operate, Operated},
+    orders::Order,
+    permissions::grant::{Grant, Granted},
+    presence::{
+        Heartbeat, HeartbeatRecorded,
+        arrival::{Enter, Leave},
+        movement::{Intent, IntentExecuted, Move},
+    },
+    profiles::{ChangeProfile, ProfileDeleted, ProfileWritten, WriteProfile},
+    reactions as reaction_rules,
+    rooms::{
+        RoomUpserted, UpsertRoom,
+        pin::{Pin, Pinned},
+    },
+    snapshots::{Save, Saved, Scope},
+    tables::{ChangeTable, OpenTable, TableChanged, TableOpened},
+    tasks::{
         TaskWritten,
         change::ChangeTask,
         create::CreateTask,
         handoff::{HandOver, HandedOver},
     },
-    webhook::{
+    webhooks::{
         change::{Change, SubscriptionDeleted},
         replay::{Replay, ReplayDone},
         subscribe::{Subscribe, SubscriptionSaved},
@@ -45,33 +49,33 @@ use crate::{
     input::MAX_BODY_BYTES,
     route::{Answer, Route, schema_of},
     routes::{
-        bootstrap::{self, Bootstrap, BootstrapAsked},
+        bootstrap::{self, Bootstrap, BootstrapQuery},
         commands,
-        events::{self, EventsAsked, MentionsAsked, PageEnd, TimelineAsked, TimelineEnd},
-        inbox::{self, InboxAsked, InboxFound},
+        events::{self, EventsQuery, MentionsQuery, PageEnd, TimelineEnd, TimelineQuery},
+        inbox::{self, InboxQuery, InboxResponse},
         intents,
-        memory::{self, Memory, MemoryAsked},
-        objects::{self, ObjectAsked, ObjectFound, ObjectsAsked, ObjectsFound},
+        memory::{self, Memory, MemoryQuery},
+        objects::{self, ObjectQuery, ObjectResponse, ObjectsQuery, ObjectsResponse},
         operations::{self, Health},
-        operators::{self, AuditAsked, AuditFound, OverridesAnswer, OverridesAsked},
-        permissions::{self, PermissionsAnswer, PermissionsAsked},
-        pins::{self, HistoryAsked, HistoryFound, PinAsked, PinFound},
-        poll::{self, PollAsked, PollEnd},
-        presence::{self, LastSeenAnswer, LastSeenAsked, PresenceAnswer, PresenceAsked},
-        profiles::{self, ProfileFound, ProfilesAnswer, ProfilesAsked},
-        reactions::{self, ReactionFound, ReactionsAsked, ReactionsFound},
-        replay::{self, ReplayAsked, Replayed},
-        rooms::{self, RoomAnswer, RoomFound, RoomsAsked},
-        score::{self, ScoreAsked, Scored},
-        snapshots::{self, SnapshotAsked, SnapshotFound},
-        streams::{self, StreamAsked},
+        operators::{self, AuditQuery, AuditResponse, OverridesAnswer, OverridesQuery},
+        permissions::{self, PermissionsAnswer, PermissionsQuery},
+        pins::{self, HistoryQuery, HistoryResponse, PinQuery, PinResponse},
+        poll::{self, PollEnd, PollQuery},
+        presence::{self, LastSeenAnswer, LastSeenQuery, PresenceAnswer, PresenceQuery},
+        profiles::{self, ProfileResponse, ProfilesAnswer, ProfilesQuery},
+        reactions::{self, ReactionResponse, ReactionsQuery, ReactionsResponse},
+        replay::{self, ReplayQuery, Replayed},
+        rooms::{self, RoomAnswer, RoomResponse, RoomsQuery},
+        score::{self, ScoreQuery, Scored},
+        snapshots::{self, SnapshotQuery, SnapshotResponse},
+        streams::{self, StreamQuery},
         subscriptions::{
-            self, DeliveriesAsked, DeliveriesFound, DlqAsked, DlqFound, SubscriptionFound,
-            SubscriptionsAsked, SubscriptionsFound,
+            self, DeliveriesQuery, DeliveriesResponse, DlqQuery, DlqResponse, SubscriptionResponse,
+            SubscriptionsQuery, SubscriptionsResponse,
         },
-        table_sessions::{self, SessionFound, SessionsAsked, SessionsFound},
-        tasks::{self, HandoffsAsked, HandoffsEnd, TaskAsked, TaskFound, TasksAsked, TasksFound},
-        traces::{self, TraceFound},
+        table_sessions::{self, SessionResponse, SessionsQuery, SessionsResponse},
+        tasks::{self, HandoffsEnd, HandoffsQuery, TaskQuery, TaskResponse, TasksQuery, TasksResponse},
+        traces::{self, TraceResponse},
     },
 };
 
@@ -118,15 +122,15 @@ fn agents() -> Vec<Route> {
     let rules = Rules::default();
     let bootstrap = |path, summary| {
         Route::read(path, get(bootstrap::bootstrap), "Agents", summary)
-            .query(BootstrapAsked::read)
+            .query(BootstrapQuery::read)
             .answers::<Bootstrap>(200)
     };
     vec![
         bootstrap("/v1/bootstrap", "Where an agent is, and what waits for it"),
         bootstrap("/v1/agent/bootstrap", "The same as /v1/bootstrap"),
         Route::read("/v1/inbox", get(inbox::list), "Inbox", "What waits for an actor")
-            .query(InboxAsked::read)
-            .answers::<InboxFound>(200),
+            .query(InboxQuery::read)
+            .answers::<InboxResponse>(200),
         Route::mutation("/v1/inbox/{inboxId}/ack", post(inbox::ack_one), "Inbox", "Acknowledge one item")
             .body(AckOne::describe)
             .answers::<ItemAcked>(200),
@@ -134,7 +138,7 @@ fn agents() -> Vec<Route> {
             .body(AckMany::read)
             .answers::<ItemsAcked>(200),
         Route::read("/v1/presence", get(presence::list), "Presence", "Who is there")
-            .query(PresenceAsked::read)
+            .query(PresenceQuery::read)
             .answers::<PresenceAnswer>(200),
         Route::read(
             "/v1/presence/last-seen",
@@ -142,7 +146,7 @@ fn agents() -> Vec<Route> {
             "Presence",
             "When actors last did something",
         )
-        .query(LastSeenAsked::read)
+        .query(LastSeenQuery::read)
         .answers::<LastSeenAnswer>(200),
         Route::mutation(
             "/v1/presence/heartbeat",
@@ -159,7 +163,7 @@ fn agents() -> Vec<Route> {
             "What became of a request",
         )
         .query(traces::read)
-        .answers::<TraceFound>(200),
+        .answers::<TraceResponse>(200),
         Route::hidden("/v1/traces/", get(traces::without_id)),
     ]
 }
@@ -168,14 +172,14 @@ fn people() -> Vec<Route> {
     let profile = "/v1/profiles/{actorId}";
     vec![
         Route::read("/v1/profiles", get(profiles::list), "Profiles", "How actors are shown")
-            .query(ProfilesAsked::read)
+            .query(ProfilesQuery::read)
             .answers::<ProfilesAnswer>(200),
         Route::mutation("/v1/profiles", post(profiles::write), "Profiles", "Write a profile whole")
             .body(WriteProfile::read)
             .answers::<ProfileWritten>(201),
         Route::read(profile, get(profiles::by_actor), "Profiles", "How an actor is shown")
             .query(|query| query.tenant("tenantId"))
-            .answers::<ProfileFound>(200),
+            .answers::<ProfileResponse>(200),
         Route::change(profile, patch(profiles::change), "Profiles", "Change some of a profile")
             .query(|query| query.tenant("tenantId"))
             .body(ChangeProfile::describe)
@@ -184,7 +188,7 @@ fn people() -> Vec<Route> {
             .query(|query| query.tenant("tenantId"))
             .answers::<ProfileDeleted>(200),
         Route::read("/v1/permissions", get(permissions::list), "Permissions", "Who may do what in a room")
-            .query(PermissionsAsked::read)
+            .query(PermissionsQuery::read)
             .answers::<PermissionsAnswer>(200),
         Route::mutation(
             "/v1/permissions",
@@ -200,7 +204,7 @@ fn people() -> Vec<Route> {
             "Operators",
             "What operators have set for rooms",
         )
-        .query(OverridesAsked::read)
+        .query(OverridesQuery::read)
         .answers::<OverridesAnswer>(200),
         Route::mutation(
             "/v1/operator/overrides",
@@ -211,8 +215,8 @@ fn people() -> Vec<Route> {
         .body(Operate::read)
         .answers::<Operated>(202),
         Route::read("/v1/operator/audit", get(operators::audit), "Operators", "What operators did")
-            .query(AuditAsked::read)
-            .answers::<AuditFound>(200),
+            .query(AuditQuery::read)
+            .answers::<AuditResponse>(200),
     ]
 }
 
@@ -220,14 +224,14 @@ fn pins() -> Vec<Route> {
     let pin = "/v1/rooms/context/pin";
     vec![
         Route::read(pin, get(pins::pinned), "Rooms", "What is pinned in a room")
-            .query(PinAsked::read)
-            .answers::<PinFound>(200),
+            .query(PinQuery::read)
+            .answers::<PinResponse>(200),
         Route::mutation(pin, post(pins::pin), "Rooms", "Pin what everybody in a room should know")
             .body(Pin::read)
             .answers::<Pinned>(201),
         Route::read("/v1/rooms/context/history", get(pins::history), "Rooms", "What was pinned in a room")
-            .query(HistoryAsked::read)
-            .answers::<HistoryFound>(200),
+            .query(HistoryQuery::read)
+            .answers::<HistoryResponse>(200),
     ]
 }
 
@@ -267,23 +271,23 @@ fn rooms() -> Vec<Route> {
     const SESSION: &str = "/v1/table-sessions/{sessionId}";
     vec![
         Route::read(ROOMS, get(rooms::list), "Rooms", "Rooms that have a record")
-            .query(RoomsAsked::read)
+            .query(RoomsQuery::read)
             .answers::<RoomAnswer>(200),
         Route::mutation(ROOMS, post(rooms::upsert), "Rooms", "Give a room a record, or change it")
             .body(UpsertRoom::read)
             .answers_either::<RoomUpserted>(200, 201),
         Route::read("/v1/rooms/{roomId}", get(rooms::by_id), "Rooms", "A room")
             .query(rooms::read_tenant)
-            .answers::<RoomFound>(200),
+            .answers::<RoomResponse>(200),
         Route::read(SESSIONS, get(table_sessions::list), "Private tables", "Sessions of private tables")
-            .query(SessionsAsked::read)
-            .answers::<SessionsFound>(200),
+            .query(SessionsQuery::read)
+            .answers::<SessionsResponse>(200),
         Route::mutation(SESSIONS, post(table_sessions::open), "Private tables", "Buy a session")
             .body(|fields| OpenTable::read(fields, &rules))
             .answers::<TableOpened>(201),
         Route::read(SESSION, get(table_sessions::by_id), "Private tables", "A session")
             .query(table_sessions::read_viewer)
-            .answers::<SessionFound>(200),
+            .answers::<SessionResponse>(200),
         Route::change(SESSION, patch(table_sessions::change), "Private tables", "Invite, shorten or end")
             .body(ChangeTable::describe)
             .answers::<TableChanged>(200),
@@ -296,32 +300,32 @@ fn work() -> Vec<Route> {
     const OBJECT: &str = "/v1/objects/{objectId}";
     vec![
         Route::read("/v1/tasks", get(tasks::list), "Tasks", "What is to be done")
-            .query(TasksAsked::read)
-            .answers::<TasksFound>(200),
+            .query(TasksQuery::read)
+            .answers::<TasksResponse>(200),
         Route::mutation("/v1/tasks", post(tasks::create), "Tasks", "Create a task")
             .body(CreateTask::read)
             .answers::<TaskWritten>(201),
         Route::read(TASK, get(tasks::by_id), "Tasks", "One task")
-            .query(TaskAsked::read)
-            .answers::<TaskFound>(200),
+            .query(TaskQuery::read)
+            .answers::<TaskResponse>(200),
         Route::change(TASK, patch(tasks::change), "Tasks", "Change a task")
             .body(ChangeTask::describe)
             .answers::<TaskWritten>(200),
         Route::read(HANDOFFS, get(tasks::handoffs), "Tasks", "How a task was handed over")
-            .query(HandoffsAsked::read)
+            .query(HandoffsQuery::read)
             .lists_events::<HandoffsEnd>("handoffs"),
         Route::mutation(HANDOFFS, post(tasks::hand_over), "Tasks", "Hand a task over")
             .body(HandOver::describe)
             .answers::<HandedOver>(200),
         Route::read("/v1/objects", get(objects::list), "Objects", "What lies in the rooms")
-            .query(ObjectsAsked::read)
-            .answers::<ObjectsFound>(200),
+            .query(ObjectsQuery::read)
+            .answers::<ObjectsResponse>(200),
         Route::mutation("/v1/objects", post(objects::create), "Objects", "Create a shared object")
             .body(CreateObject::read)
             .answers::<ObjectWritten>(201),
         Route::read(OBJECT, get(objects::by_id), "Objects", "One shared object")
-            .query(ObjectAsked::read)
-            .answers::<ObjectFound>(200),
+            .query(ObjectQuery::read)
+            .answers::<ObjectResponse>(200),
         Route::change(OBJECT, patch(objects::change), "Objects", "Change a shared object")
             .body(ChangeObject::describe)
             .answers::<ObjectWritten>(200),
@@ -331,20 +335,20 @@ fn work() -> Vec<Route> {
 fn listening() -> Vec<Route> {
     let read = |path, handler, summary| Route::read(path, handler, "Events", summary);
     let stream = |path, summary| {
-        read(path, get(streams::market_events), summary).query(StreamAsked::read).answers_with(Answer::Stream)
+        read(path, get(streams::market_events), summary).query(StreamQuery::read).answers_with(Answer::Stream)
     };
     vec![
         read("/v1/events", get(events::events), "A page of the log")
-            .query(EventsAsked::read)
+            .query(EventsQuery::read)
             .lists_events::<PageEnd>("events"),
         read(POLL, get(poll::poll), "The next events, as soon as there are any")
-            .query(PollAsked::read)
+            .query(PollQuery::read)
             .lists_events::<PollEnd>("events"),
         read("/v1/timeline", get(events::timeline), "A page of the log, by time and in either order")
-            .query(TimelineAsked::read)
+            .query(TimelineQuery::read)
             .lists_events::<TimelineEnd>("events"),
         read("/v1/mentions", get(events::mentions), "Who was mentioned")
-            .query(MentionsAsked::read)
+            .query(MentionsQuery::read)
             .lists_events::<PageEnd>("mentions"),
         stream(STREAM, "The log as server-sent events"),
         stream(STREAM_ALIAS, "The same as /v1/streams/market-events"),
@@ -358,23 +362,23 @@ fn looking_back() -> Vec<Route> {
     let save = |path, handler, summary| Route::mutation(path, handler, "Looking back", summary);
     vec![
         read("/v1/replay", get(replay::replay), "What happened in a room, and what it looks like after it")
-            .query(ReplayAsked::read)
+            .query(ReplayQuery::read)
             .lists_events::<Replayed>("events"),
         read("/v1/memory/local", get(memory::local), "What to remember of a room")
-            .query(MemoryAsked::read)
+            .query(MemoryQuery::read)
             .answers::<Memory>(200),
         read("/v1/collaboration/score", get(score::score), "How much those in a room have done together")
-            .query(ScoreAsked::read)
+            .query(ScoreQuery::read)
             .answers::<Scored>(200),
         read("/v1/snapshots/room", get(snapshots::room), "What was saved of a room")
-            .query(|fields| SnapshotAsked::read(fields, Scope::Room))
-            .answers::<SnapshotFound>(200),
+            .query(|fields| SnapshotQuery::read(fields, Scope::Room))
+            .answers::<SnapshotResponse>(200),
         save("/v1/snapshots/room", post(snapshots::save_room), "Save a state of a room")
             .body(|fields| Save::read(fields, Scope::Room))
             .answers::<Saved>(201),
         read("/v1/snapshots/agent", get(snapshots::agent), "What an actor saved of itself in a room")
-            .query(|fields| SnapshotAsked::read(fields, Scope::Agent))
-            .answers::<SnapshotFound>(200),
+            .query(|fields| SnapshotQuery::read(fields, Scope::Agent))
+            .answers::<SnapshotResponse>(200),
         save("/v1/snapshots/agent", post(snapshots::save_agent), "Save a state of an actor in a room")
             .body(|fields| Save::read(fields, Scope::Agent))
             .answers::<Saved>(201),
@@ -387,20 +391,20 @@ fn reactions() -> Vec<Route> {
     let rules = Rules::default();
     vec![
         Route::read(ALL, get(reactions::list), "Reactions", "The rules by which actors react")
-            .query(ReactionsAsked::read)
-            .answers::<ReactionsFound>(200),
+            .query(ReactionsQuery::read)
+            .answers::<ReactionsResponse>(200),
         Route::read(ONE, get(reactions::by_id), "Reactions", "One rule")
             .query(reactions::tenant)
-            .answers::<ReactionFound>(200),
+            .answers::<ReactionResponse>(200),
         Route::mutation(ALL, post(reactions::create), "Reactions", "Let an actor react to events")
-            .body(|fields| reaction::Create::read(fields, &rules))
-            .answers::<reaction::Changed>(201),
+            .body(|fields| reaction_rules::Create::read(fields, &rules))
+            .answers::<reaction_rules::Changed>(201),
         Route::change(ONE, patch(reactions::change), "Reactions", "Change a rule")
-            .body(reaction::Change::describe)
-            .answers::<reaction::Changed>(200),
+            .body(reaction_rules::Change::describe)
+            .answers::<reaction_rules::Changed>(200),
         Route::deletion(ONE, delete(reactions::delete), "Reactions", "Delete a rule")
             .query(reactions::deletion)
-            .answers::<reaction::Deleted>(200),
+            .answers::<reaction_rules::Deleted>(200),
     ]
 }
 
@@ -415,18 +419,18 @@ fn webhooks() -> Vec<Route> {
             .body(|fields| Subscribe::read(fields, &rules, [0; 32]))
             .answers::<SubscriptionSaved>(201),
         read(ALL, get(subscriptions::list), "Who is told of events")
-            .query(SubscriptionsAsked::read)
-            .answers::<SubscriptionsFound>(200),
+            .query(SubscriptionsQuery::read)
+            .answers::<SubscriptionsResponse>(200),
         read(
             "/v1/subscriptions/deliveries",
             get(subscriptions::deliveries),
             "Attempts to deliver, newest first",
         )
-        .query(DeliveriesAsked::read)
-        .answers::<DeliveriesFound>(200),
+        .query(DeliveriesQuery::read)
+        .answers::<DeliveriesResponse>(200),
         read("/v1/subscriptions/dlq", get(subscriptions::dlq), "What could not be delivered, newest first")
-            .query(DlqAsked::read)
-            .answers::<DlqFound>(200),
+            .query(DlqQuery::read)
+            .answers::<DlqResponse>(200),
         Route::mutation(
             "/v1/subscriptions/dlq/{dlqId}/replay",
             post(subscriptions::replay),
@@ -437,7 +441,7 @@ fn webhooks() -> Vec<Route> {
         .answers::<ReplayDone>(202),
         read(ONE, get(subscriptions::by_id), "A subscription")
             .query(subscriptions::read_tenant)
-            .answers::<SubscriptionFound>(200),
+            .answers::<SubscriptionResponse>(200),
         Route::change(ONE, patch(subscriptions::change), TAG, "Change a subscription")
             .body(Change::describe)
             .answers::<SubscriptionSaved>(200),

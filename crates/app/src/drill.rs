@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use agentcafe_domain::time::{Clock, Timestamp};
+use agentcafe_domain::kernel::time::{Clock, Timestamp};
 use agentcafe_engine::clock::SystemClock;
 use agentcafe_load::{
     connection::Connection, http::ProtocolError, subscriber::wait_until_ready, target::Target,

@@ -8,13 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     ids::{RoomId, TenantId},
     time::{Clock, Timestamp},
 };
 use agentcafe_engine::clock::SystemClock;
 use agentcafe_store::{
-    Part, Place, Totals,
+    Part, StoreLocation, Totals,
     export::{ExportError, export},
 };
 use anyhow::Context;
@@ -45,7 +45,7 @@ pub(crate) fn run(options: ExportOptions, sources: &Sources) -> anyhow::Result<(
 }
 
 /// Writes beside the file first, so that what has its name is whole.
-fn to_file(store: &Place, part: &Part, now: Timestamp, file: &Path) -> anyhow::Result<Totals> {
+fn to_file(store: &StoreLocation, part: &Part, now: Timestamp, file: &Path) -> anyhow::Result<Totals> {
     let cannot = || format!("{} cannot be written", file.display());
     if fs::metadata(file).is_ok_and(|known| !known.is_file()) {
         // A device or a pipe: nothing can take its place.

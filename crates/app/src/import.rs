@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use agentcafe_domain::time::Clock;
+use agentcafe_domain::kernel::time::Clock;
 use agentcafe_engine::clock::SystemClock;
 use agentcafe_store::{
     Totals,

@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::IdSource,
     ids::{RoomId, TenantId},
     time::Clock,

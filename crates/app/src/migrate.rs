@@ -1,6 +1,6 @@
 //! `agentcafe migrate`: the schema of a PostgreSQL database, brought to this version by hand.
 
-use agentcafe_store::{MayChange, Migrated, Place, migrate};
+use agentcafe_store::{MayChange, Migrated, StoreLocation, migrate};
 use anyhow::bail;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 /// # Errors
 /// There is no such database, it has another history, or, with `--check`, something is missing.
 pub(crate) fn run(options: MigrateOptions, sources: &Sources) -> anyhow::Result<()> {
-    let Place::Postgres(database) = storage(sources)? else {
+    let StoreLocation::Postgres(database) = storage(sources)? else {
         bail!("DATABASE_URL is not set; the embedded database looks after its schema by itself");
     };
     let may_change = if options.check { MayChange::No } else { MayChange::Yes };

@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::{command::IdSource, time::Clock};
+use agentcafe_domain::kernel::{command::IdSource, time::Clock};
 use agentcafe_engine::clock::{RandomIds, SystemClock};
-use agentcafe_keyspace::Link;
 use agentcafe_projector::{Projector, health};
+use agentcafe_redis::RedisConnection;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long Redis may take for what the projector asks of it, which may be many megabytes.
-const REDIS_PATIENCE: Duration = Duration::from_secs(10);
+const REDIS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs until SIGTERM or SIGINT, then writes what has come.
 pub(crate) fn run(config: ProjectorConfig) -> anyhow::Result<()> {
@@ -27,7 +27,7 @@ pub(crate) fn run(config: ProjectorConfig) -> anyhow::Result<()> {
 async fn project(config: ProjectorConfig) -> anyhow::Result<()> {
     let ProjectorConfig { settings, redis, health, .. } = config;
     let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());
-    let link = redis.map(|url| Link::new(&url, REDIS_PATIENCE)).transpose().context("REDIS_URL")?;
+    let link = redis.map(|url| RedisConnection::new(&url, REDIS_TIMEOUT)).transpose().context("REDIS_URL")?;
     let keeping = link.clone().map(|link| tokio::spawn(link.keep(stopped.clone())));
     let clock = Arc::new(SystemClock::start());
     let name = RandomIds::new().fresh(clock.now()).to_string();

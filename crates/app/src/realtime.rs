@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use agentcafe_keyspace::Link;
 use agentcafe_realtime::{Api, Archive, Service};
+use agentcafe_redis::RedisConnection;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long Redis may take for what is replayed from it.
-const REDIS_PATIENCE: Duration = Duration::from_secs(2);
+const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs until SIGTERM or SIGINT, then sends clients away.
 pub(crate) fn run(config: RealtimeConfig) -> anyhow::Result<()> {
@@ -43,7 +43,7 @@ pub(crate) async fn serve(
     near: Option<SocketAddr>,
     stopping: CancellationToken,
 ) -> anyhow::Result<()> {
-    let link = config.redis.as_ref().map(|url| Link::new(url, REDIS_PATIENCE));
+    let link = config.redis.as_ref().map(|url| RedisConnection::new(url, REDIS_TIMEOUT));
     let link = link.transpose().context("REDIS_URL")?;
     if let Some(link) = link.clone() {
         tokio::spawn(link.keep(stopping.clone()));

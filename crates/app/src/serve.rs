@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use agentcafe_api::App;
-use agentcafe_dispatcher::{Courier, Outside, reactions, webhook};
-use agentcafe_domain::{command::IdSource, time::Clock};
+use agentcafe_dispatcher::{ExternalClient, WebhookSender, reactions, webhook};
+use agentcafe_domain::kernel::{command::IdSource, time::Clock};
 use agentcafe_engine::{
     Engine,
     clock::{RandomIds, SystemClock},
@@ -12,8 +12,8 @@ use agentcafe_engine::{
     redis::Redis,
     sweeps, unread,
 };
-use agentcafe_keyspace::Link;
-use agentcafe_store::{Options, Place, SharedWindows, Store};
+use agentcafe_redis::RedisConnection;
+use agentcafe_store::{Options, SharedRateWindows, Store, StoreLocation};
 use anyhow::Context;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ use crate::{
 
 /// How long Redis may take to answer: requests wait for it. A connection that takes longer counts as lost, and while there is
 /// none, nobody waits.
-const REDIS_PATIENCE: Duration = Duration::from_millis(250);
+const REDIS_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Runs until SIGTERM or SIGINT, then finishes what was accepted.
 pub(crate) fn run(config: ServeConfig) -> anyhow::Result<()> {
@@ -37,27 +37,27 @@ pub(crate) fn run(config: ServeConfig) -> anyhow::Result<()> {
 async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new());
     let redis = redis(&config, &metrics)?;
-    let on_turn = {
+    let on_commit = {
         let (metrics, redis) = (Arc::clone(&metrics), redis.clone());
-        Box::new(move |report: &agentcafe_store::TurnReport| {
-            metrics.count_turn(report);
+        Box::new(move |report: &agentcafe_store::CommitReport| {
+            metrics.count_batch(report);
             if let Some(redis) = &redis {
                 redis.unread.learn(report);
             }
         })
     };
-    let shared = redis.clone().map(|redis| redis as Arc<dyn SharedWindows>);
+    let shared = redis.clone().map(|redis| redis as Arc<dyn SharedRateWindows>);
     let options = Options {
         place: config.storage.clone(),
         rules: config.rules.clone(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),
-        on_turn,
+        on_commit,
     };
     let (store, closing) = Store::open_sharing(options, shared)?;
-    metrics.log_head.set(store.tail().head().0);
-    let courier = Arc::new(Courier::new(config.rules.webhooks, store.clock()));
-    let outside = Outside::new(config.payment_provider.clone(), Arc::clone(&courier))
+    metrics.log_head.set(store.recent_events().head().0);
+    let courier = Arc::new(WebhookSender::new(config.rules.webhooks, store.clock()));
+    let outside = ExternalClient::new(config.payment_provider.clone(), Arc::clone(&courier))
         .context("no way to the payment provider: TLS cannot be used")?;
     let ids = Box::new(RandomIds::new());
     let engine = Engine::new(store, config.rules.clone(), metrics, ids, Arc::new(outside));
@@ -66,33 +66,33 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {} (API_HOST, API_PORT)", config.listen))?;
     let address = listener.local_addr()?;
-    let beside = match &config.realtime {
+    let embedded_realtime = match &config.realtime {
         Some(config) => Some((config.clone(), realtime::listen(config).await?)),
         None => None,
     };
-    let rhythm = sweeps::Rhythm {
+    let intervals = sweeps::SweepIntervals {
         presence: config.api.presence_sweep,
         table_sessions: config.api.table_session_sweep,
     };
     let background = [
-        tokio::spawn(sweeps::run(Arc::clone(&engine), rhythm)),
+        tokio::spawn(sweeps::run(Arc::clone(&engine), intervals)),
         tokio::spawn(reactions::run(Arc::clone(&engine), config.reaction_max_concurrency)),
         tokio::spawn(webhook::run(Arc::clone(&engine), courier, config.webhook_max_concurrency)),
         tokio::spawn(unread::run(Arc::clone(&engine))),
     ];
     if let Some(redis) = &engine.redis {
-        tokio::spawn(Arc::clone(&redis.link).keep(engine.stopping.clone()));
+        tokio::spawn(Arc::clone(&redis.connection).keep(engine.stopping.clone()));
     }
     let app = App::new(Arc::clone(&engine), config.api.clone());
     // Before anybody is told that the server is up: who is told may ask it to stop.
     tokio::spawn(stop_on_signal(engine.stopping.clone())?);
-    let beside = match beside {
+    let embedded_realtime = match embedded_realtime {
         Some((config, listener)) => Some(beside_the_api(config, listener, address, engine.stopping.clone())?),
         None => None,
     };
-    greet(address, &config);
+    log_startup(address, &config);
     agentcafe_http::serve(listener, agentcafe_api::router(app), engine.stopping.clone()).await;
-    for work in background.into_iter().chain(beside) {
+    for work in background.into_iter().chain(embedded_realtime) {
         if let Err(error) = work.await {
             tracing::error!(%error, "work in the background ended badly");
         }
@@ -106,7 +106,7 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
 /// Redis, if it is to be used.
 fn redis(config: &ServeConfig, metrics: &Metrics) -> anyhow::Result<Option<Arc<Redis>>> {
     let Some((url, keys)) = &config.redis else { return Ok(None) };
-    let link = Link::new(url, REDIS_PATIENCE).context("REDIS_URL")?;
+    let link = RedisConnection::new(url, REDIS_TIMEOUT).context("REDIS_URL")?;
     let name = RandomIds::new().fresh(SystemClock::start().now()).to_string();
     let (counted, rules) = (metrics.redis.clone(), &config.rules.moderation);
     Ok(Some(Redis::new(link, keys.clone(), counted, rules, name)))
@@ -137,11 +137,11 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Tells a newcomer where the server is and what to try next.
-fn greet(address: SocketAddr, config: &ServeConfig) {
+fn log_startup(address: SocketAddr, config: &ServeConfig) {
     let reachable = reachable(address);
     let data = match &config.storage {
-        Place::Directory(directory) => directory.display().to_string(),
-        Place::Postgres(_) => "PostgreSQL".to_owned(),
+        StoreLocation::Directory(directory) => directory.display().to_string(),
+        StoreLocation::Postgres(_) => "PostgreSQL".to_owned(),
     };
     tracing::info!(data, "listening on http://{address}");
     let token = if config.api.auth_token.is_some() { " -H \"x-api-key: $API_AUTH_TOKEN\"" } else { "" };

@@ -1,12 +1,15 @@
 //! Asks the payment provider. The same payment id goes with every attempt of one request, so that nobody pays twice.
 
-use agentcafe_domain::{errand::Charge, money::Usd, payment::Charged, secret::Secret};
+use agentcafe_domain::{
+    kernel::{external_call::Charge, money::Usd, secret::Secret},
+    tables::payment::Charged,
+};
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{Client, RequestBuilder, header};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::outside::PaymentProvider;
+use crate::external_client::PaymentProvider;
 
 /// The longest answer of a provider that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 << 10;

@@ -8,13 +8,13 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use agentcafe_domain::{
-    ids::Sequence,
-    reaction::{Source, StoredReaction, Verdict},
+    kernel::ids::Sequence,
+    reactions::{Source, StoredReaction, Verdict},
 };
 use agentcafe_engine::{
     Engine, Follower,
     followers::Progress,
-    lease::{Tenure, while_held},
+    lease::{LeaseGuard, while_held},
 };
 use agentcafe_store::{EventFilter, EventPage, Failure, ReadError};
 use tokio::{sync::oneshot, task::JoinSet, time::sleep};
@@ -54,12 +54,12 @@ struct Job {
 struct Batch {
     jobs: Vec<Job>,
     /// Up to where the page was looked at.
-    examined: Sequence,
+    scanned_to: Sequence,
 }
 
 /// Lets actors react to events, at most `concurrency` events at a time, on one node at a time, until the engine stops.
 pub async fn run(engine: Arc<Engine>, concurrency: usize) {
-    let react = |tenure: Tenure| react(Arc::clone(&engine), tenure.ending, concurrency);
+    let react = |lease: LeaseGuard| react(Arc::clone(&engine), lease.ending, concurrency);
     while_held(Arc::clone(&engine), FOLLOWER, react).await;
 }
 
@@ -78,7 +78,7 @@ async fn react(engine: Arc<Engine>, ending: CancellationToken, concurrency: usiz
             progress.fail(&error.to_string());
             reactions.pause().await;
         }
-        if follower.examined() > progress.cursor() {
+        if follower.scanned_to() > progress.cursor() {
             follower = follow(&reactions.engine, &progress);
         }
     }
@@ -132,7 +132,7 @@ impl Reactions {
             Failure::Unavailable("the store cannot be read right now")
         };
         // In this order: a rule that is older than an event has been told of before the event can be seen.
-        let head = self.engine.store.tail().head();
+        let head = self.engine.store.recent_events().head();
         if !self.rules.is_any_at_work().await.map_err(unread)? {
             self.engine.metrics.reactions.processed.inc_by(head.0.saturating_sub(progress.cursor().0));
             follower.advance_to(head);
@@ -181,16 +181,16 @@ impl Reactions {
                 jobs.push(Job { source, parts });
             }
             if answers >= FULL_BATCH_ANSWERS {
-                return Ok(Batch { jobs, examined: event.sequence });
+                return Ok(Batch { jobs, scanned_to: event.sequence });
             }
         }
-        Ok(Batch { jobs, examined: page.examined })
+        Ok(Batch { jobs, scanned_to: page.scanned_to })
     }
 
     /// Carries out the jobs of a page, some at once, begun in order. Answers up to where everything is settled.
     async fn carry_out(&self, batch: Batch) -> Sequence {
         let (mut waiting, mut under_way) = (batch.jobs.into_iter(), JoinSet::new());
-        let mut settled = batch.examined;
+        let mut settled = batch.scanned_to;
         loop {
             while under_way.len() < self.concurrency
                 && let Some(job) = waiting.next()

@@ -10,16 +10,18 @@ use std::{
 };
 
 use agentcafe_domain::{
-    record::{Comparison, Find, Record},
-    secret::Secret,
-    webhook::{
+    kernel::{
+        record::{Comparison, Record, RecordQuery},
+        secret::Secret,
+    },
+    webhooks::{
         Subscription, WebhookSecret,
         counter::{Counted, Counter},
     },
 };
 use agentcafe_engine::{
     Engine,
-    lease::{Tenure, while_held},
+    lease::{LeaseGuard, while_held},
 };
 use agentcafe_store::ReadError;
 use tokio::{
@@ -30,18 +32,18 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub mod courier;
+mod limiter;
 mod privacy;
 mod recorder;
 mod resolver;
+pub mod sender;
 mod signature;
-mod slots;
 mod subscriber;
 
 use self::{
-    courier::Courier,
-    recorder::{Filed, Recorder},
-    slots::Slots,
+    limiter::ConcurrencyLimiter,
+    recorder::{DeliveryRecorder, QueuedReport},
+    sender::WebhookSender,
     subscriber::{CAUGHT_UP, Subscriber},
 };
 
@@ -61,9 +63,9 @@ pub(crate) struct Wanted {
 /// What all followers of subscriptions share.
 struct Shared {
     engine: Arc<Engine>,
-    courier: Arc<Courier>,
-    slots: Slots,
-    filed: mpsc::Sender<Filed>,
+    sender: Arc<WebhookSender>,
+    limiter: ConcurrencyLimiter,
+    queued: mpsc::Sender<QueuedReport>,
     ending: CancellationToken,
     /// How many times subscriptions have changed, as the store counts.
     changes: watch::Receiver<u64>,
@@ -94,26 +96,26 @@ struct Manager {
 const LEASE: &str = "webhooks";
 
 /// Delivers webhooks, on one node at a time, until the engine stops.
-pub async fn run(engine: Arc<Engine>, courier: Arc<Courier>, max_concurrency: usize) {
+pub async fn run(engine: Arc<Engine>, sender: Arc<WebhookSender>, max_concurrency: usize) {
     let deliver =
-        |tenure: Tenure| deliver(Arc::clone(&engine), Arc::clone(&courier), tenure, max_concurrency);
+        |lease: LeaseGuard| deliver(Arc::clone(&engine), Arc::clone(&sender), lease, max_concurrency);
     while_held(Arc::clone(&engine), LEASE, deliver).await;
 }
 
 /// Delivers webhooks until the tenure ends; what was delivered is recorded then.
-async fn deliver(engine: Arc<Engine>, courier: Arc<Courier>, tenure: Tenure, max_concurrency: usize) {
-    let (filed, waiting) = mpsc::channel(recorder::MAX_WAITING);
-    let recorder = Recorder { engine: Arc::clone(&engine), tenure: tenure.clone() };
+async fn deliver(engine: Arc<Engine>, sender: Arc<WebhookSender>, lease: LeaseGuard, max_concurrency: usize) {
+    let (queued, waiting) = mpsc::channel(recorder::MAX_WAITING);
+    let recorder = DeliveryRecorder { engine: Arc::clone(&engine), lease: lease.clone() };
     let recorder = tokio::spawn(recorder.run(waiting));
     let mut counters = engine.store.changed(Counter::TABLE);
     counters.mark_changed();
     let changes = engine.store.changed(Subscription::TABLE);
     let shared = Shared {
-        slots: Slots::new(max_concurrency),
+        limiter: ConcurrencyLimiter::new(max_concurrency),
         engine,
-        courier,
-        filed,
-        ending: tenure.ending,
+        sender,
+        queued,
+        ending: lease.ending,
         changes,
         applied: watch::Sender::new(0),
     };
@@ -162,7 +164,8 @@ impl Manager {
         let store = Arc::clone(&self.shared.engine.store);
         loop {
             let after = i64::try_from(self.revision).unwrap_or(i64::MAX);
-            let find = Find::all::<Subscription>("revision", PAGE).only("revision", Comparison::Above, after);
+            let find =
+                RecordQuery::all::<Subscription>("revision", PAGE).only("revision", Comparison::Above, after);
             let changed: Vec<Subscription> = store.find(find).await?;
             let keys = changed.iter().map(Record::key).collect();
             let secrets = store.get_all::<WebhookSecret>(keys).await?;
@@ -240,7 +243,7 @@ impl Manager {
             }
         }
         let metrics = &self.shared.engine.metrics.webhooks;
-        let head = self.shared.engine.store.tail().head().0;
+        let head = self.shared.engine.store.recent_events().head().0;
         let place = |running: &Running| running.place.load(Ordering::Relaxed);
         let last = self.running.values().map(place).min().unwrap_or(CAUGHT_UP);
         *metrics.lag.lock() = Some(head.saturating_sub(last));

@@ -5,21 +5,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    act::{self, Act, Deed, Done},
-    actor::ActorInRoom,
-    command::{Halt, Moment},
-    event::{
-        EmittedEvent,
-        payload::{Bubble, ConversationMessagePosted, MentionCreated},
-    },
-    fields::Fields,
-    ids::ActorId,
+    actor_command::{self, Action, ActorCommand, PresenceEffect},
     inbox::UnreadCount,
-    plan::Feature,
-    policy::Capability,
-    record::Query,
-    refusal::{Code, Refusal},
-    rules::Rules,
+    kernel::{
+        actor::ActorInRoom,
+        command::{CommandContext, CommandError},
+        error::{Code, DomainError},
+        event::{
+            EmittedEvent,
+            payload::{Bubble, ConversationMessagePosted, MentionCreated},
+        },
+        fields::Fields,
+        ids::ActorId,
+        record::Query,
+        rules::Rules,
+    },
+    permissions::Capability,
+    tables::plan::Feature,
 };
 
 /// The most actors that one message may mention.
@@ -27,8 +29,8 @@ pub const MAX_MENTIONS: usize = 20;
 /// The longest a client-given message, thread or context id may be, in characters.
 pub const MAX_REFERENCE_CHARS: usize = 128;
 const BUBBLE_TTL_MS: std::ops::RangeInclusive<i64> = 2_000..=30_000;
-const STANDARD_BUBBLE_TTL_MS: i64 = 7_000;
-const STANDARD_CONTEXT_ITEMS: i64 = 20;
+const DEFAULT_BUBBLE_TTL_MS: i64 = 7_000;
+const DEFAULT_CONTEXT_ITEMS: i64 = 20;
 const MAX_CONTEXT_ITEMS: i64 = 10_000;
 
 /// How much of the conversation a speaker had in mind.
@@ -87,7 +89,7 @@ pub fn mentions_in(text: &str) -> Vec<ActorId> {
 }
 
 /// `POST /v1/commands/say` and `POST /v1/conversations/messages`: an actor says something.
-pub type Say = Act<Speech>;
+pub type Say = ActorCommand<Speech>;
 
 /// What a body says, before ids are given to the message.
 #[derive(Clone, Debug)]
@@ -104,34 +106,34 @@ pub struct Speech {
     cause: Option<String>,
 }
 
-fn reference(fields: &Fields, name: &'static str) -> Result<Option<String>, Refusal> {
+fn reference(fields: &Fields, name: &'static str) -> Result<Option<String>, DomainError> {
     let text = fields.trimmed_text(name)?;
-    act::bounded_text(name, text, MAX_REFERENCE_CHARS)
+    actor_command::bounded_text(name, text, MAX_REFERENCE_CHARS)
 }
 
 /// How long the bubble of a message hangs, in milliseconds.
 ///
 /// # Errors
 /// `ERR_OUT_OF_BOUNDS {field, min, max, value}` if it is not a number.
-pub(crate) fn bubble_ttl_ms(fields: &Fields) -> Result<i64, Refusal> {
-    Ok(fields.clamped("ttlMs", BUBBLE_TTL_MS)?.unwrap_or(STANDARD_BUBBLE_TTL_MS))
+pub(crate) fn bubble_ttl_ms(fields: &Fields) -> Result<i64, DomainError> {
+    Ok(fields.clamped("ttlMs", BUBBLE_TTL_MS)?.unwrap_or(DEFAULT_BUBBLE_TTL_MS))
 }
 
 /// Who is mentioned, if the sender lists it.
 ///
 /// # Errors
 /// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
-pub(crate) fn given_mentions(fields: &Fields) -> Result<Option<Vec<ActorId>>, Refusal> {
+pub(crate) fn given_mentions(fields: &Fields) -> Result<Option<Vec<ActorId>>, DomainError> {
     let parse =
-        |name: &String| ActorId::parse(name).map_err(|why| Refusal::invalid("mentions", why.to_string()));
+        |name: &String| ActorId::parse(name).map_err(|why| DomainError::invalid("mentions", why.to_string()));
     let names = fields.texts("mentions", MAX_MENTIONS)?;
     names.map(|names| names.iter().map(parse).collect()).transpose()
 }
 
-fn read_mentions(fields: &Fields, text: &str) -> Result<Vec<ActorId>, Refusal> {
+fn read_mentions(fields: &Fields, text: &str) -> Result<Vec<ActorId>, DomainError> {
     let mentions = given_mentions(fields)?.unwrap_or_else(|| mentions_in(text));
     if mentions.len() > MAX_MENTIONS {
-        return Err(Refusal::new(Code::OutOfBounds)
+        return Err(DomainError::new(Code::OutOfBounds)
             .saying(format!("a message mentions at most {MAX_MENTIONS} actors"))
             .with("field", "mentions")
             .with("max", MAX_MENTIONS)
@@ -165,7 +167,7 @@ impl Speech {
             parent_message_id: reply.message_id.clone(),
             reply_to_message_id: reply.message_id,
             mentions: reply.mentions.unwrap_or_else(|| named(&reply.text)),
-            context_window: ContextWindow { id: None, max_items: STANDARD_CONTEXT_ITEMS },
+            context_window: ContextWindow { id: None, max_items: DEFAULT_CONTEXT_ITEMS },
             text: reply.text,
             metadata: reply.metadata,
             bubble_ttl_ms: reply.bubble_ttl_ms,
@@ -178,9 +180,10 @@ impl Speech {
         self.mentions.iter().filter(|mentioned| **mentioned != speaker.actor_id)
     }
 
-    fn of_body(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
+    fn of_body(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         let text = fields.required_text("text")?;
-        let text = act::bounded_text("text", Some(text), rules.max_chat_message_chars)?.unwrap_or_default();
+        let text = actor_command::bounded_text("text", Some(text), rules.max_chat_message_chars)?
+            .unwrap_or_default();
         Ok(Self {
             message_id: reference(fields, "messageId")?,
             thread_id: reference(fields, "threadId")?,
@@ -191,11 +194,11 @@ impl Speech {
                 id: reference(fields, "contextWindowId")?,
                 max_items: fields
                     .clamped("contextWindowMaxItems", 0..=MAX_CONTEXT_ITEMS)?
-                    .unwrap_or(STANDARD_CONTEXT_ITEMS),
+                    .unwrap_or(DEFAULT_CONTEXT_ITEMS),
             },
             metadata: fields.object("metadata")?.unwrap_or_default(),
             bubble_ttl_ms: bubble_ttl_ms(fields)?,
-            cause: act::causation(fields)?,
+            cause: actor_command::causation(fields)?,
             text,
         })
     }
@@ -221,7 +224,7 @@ impl Say {
     ///
     /// # Errors
     /// What identifies the actor does not hold; other fields are refused when their turn comes.
-    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
+    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         Self::of(fields, "say", Capability::Speak, || Speech::of_body(fields, rules))
     }
 
@@ -229,13 +232,13 @@ impl Say {
     ///
     /// # Errors
     /// As [`Say::read`].
-    pub fn read_message(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
+    pub fn read_message(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         Self::of(fields, "conversation_message", Capability::Speak, || Speech::of_body(fields, rules))
     }
 }
 
-impl Deed for Speech {
-    const DONE: Done = Done::Busy;
+impl Action for Speech {
+    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
     const FEATURE: Option<Feature> = Some(Feature::BasicThreadChat);
 
     fn text(&self) -> Option<&str> {
@@ -250,20 +253,24 @@ impl Deed for Speech {
         self.told(actor).map(counter).collect()
     }
 
-    fn perform(&self, actor: &ActorInRoom, moment: &mut Moment<'_>) -> Result<EmittedEvent, Halt> {
+    fn perform(
+        &self,
+        actor: &ActorInRoom,
+        ctx: &mut CommandContext<'_>,
+    ) -> Result<EmittedEvent, CommandError> {
         let payload = ConversationMessagePosted {
             bubble: Bubble { text: self.text.clone(), ttl_ms: self.bubble_ttl_ms },
-            conversation: self.conversation(moment.fresh_id().to_string()),
+            conversation: self.conversation(ctx.fresh_id().to_string()),
             reaction: None,
         };
-        let posted = moment.append(actor, &payload, self.cause.as_deref())?;
+        let posted = ctx.append(actor, &payload, self.cause.as_deref())?;
         for mentioned in self.told(actor) {
             let mention = MentionCreated {
                 mentioned_actor_id: mentioned.clone(),
                 source_message_id: payload.conversation.message_id.clone(),
                 thread_id: Some(payload.conversation.thread_id.clone()),
             };
-            moment.append(actor, &mention, Some(&posted.cause()))?;
+            ctx.append(actor, &mention, Some(&posted.cause()))?;
         }
         Ok(posted)
     }

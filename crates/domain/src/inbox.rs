@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::{
+use crate::kernel::{
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success, Written},
+    command::{Command, CommandContext, CommandError, Reply, Success, WriteSet},
+    error::{Code, DomainError},
     event::{EventType, StoredEvent, payload},
     fields::Fields,
     ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
-    record::{Cell, Comparison, Find, Key, Query, Record, StoredRecord, Table},
-    refusal::{Code, Refusal},
+    record::{Cell, Comparison, Key, Query, Record, RecordQuery, StoredRecord, Table},
     time::Timestamp,
 };
 
@@ -28,14 +28,14 @@ pub const MAX_COUNTED_ROOMS: usize = 10_000;
 
 /// What an event says to one recipient.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Notice {
+pub struct InboxNotice {
     recipient: ActorId,
     topic: &'static str,
     thread_id: Option<String>,
     payload: Value,
 }
 
-impl Notice {
+impl InboxNotice {
     fn of_task(recipient: ActorId, payload: Value) -> Self {
         Self { recipient, topic: "task", thread_id: None, payload }
     }
@@ -142,7 +142,12 @@ pub struct InboxItem {
 
 impl InboxItem {
     /// Makes the item of a notice.
-    pub(crate) fn project(inbox_seq: Sequence, inbox_id: Uuid, event: &StoredEvent, notice: Notice) -> Self {
+    pub(crate) fn project(
+        inbox_seq: Sequence,
+        inbox_id: Uuid,
+        event: &StoredEvent,
+        notice: InboxNotice,
+    ) -> Self {
         let payload = match notice.payload {
             Value::Object(payload) => payload,
             _ => Map::new(),
@@ -232,7 +237,7 @@ impl Record for UnreadCount {
 
 impl UnreadCount {
     /// The counts that were written, as they are now; those that went are 0.
-    pub fn changed(written: &Written) -> Vec<Self> {
+    pub fn changed(written: &WriteSet) -> Vec<Self> {
         let mut tables = written.tables().filter(|(table, _)| *table == Self::TABLE);
         let records = tables.next().map(|(_, records)| records).into_iter().flatten();
         let read = |(key, record): (&Key, &Option<StoredRecord>)| match record {
@@ -253,8 +258,8 @@ impl UnreadCount {
     }
 }
 
-fn unread(moment: &Moment<'_>, owner: &ActorInRoom) -> Result<u64, Halt> {
-    Ok(moment.get::<UnreadCount>(owner.key())?.map_or(0, |count| count.unread))
+fn unread(ctx: &CommandContext<'_>, owner: &ActorInRoom) -> Result<u64, CommandError> {
+    Ok(ctx.get::<UnreadCount>(owner.key())?.map_or(0, |count| count.unread))
 }
 
 /// The counter that an item for this actor changes.
@@ -263,28 +268,28 @@ pub(crate) fn counter(owner: &ActorInRoom) -> Query {
 }
 
 /// Changes the unread counter of the item's owner in the item's room.
-pub(crate) fn count(moment: &mut Moment<'_>, item: &InboxItem, change: i64) -> Result<(), Halt> {
+pub(crate) fn count(ctx: &mut CommandContext<'_>, item: &InboxItem, change: i64) -> Result<(), CommandError> {
     let owner = item.owner();
-    let unread = unread(moment, &owner)?.saturating_add_signed(change);
+    let unread = unread(ctx, &owner)?.saturating_add_signed(change);
     let ActorInRoom { tenant_id, room_id, actor_id } = owner;
-    keep(moment, &UnreadCount { tenant_id, room_id, actor_id, unread });
+    keep(ctx, &UnreadCount { tenant_id, room_id, actor_id, unread });
     Ok(())
 }
 
 /// Writes a counter; one at 0 goes, so that there are only as many as there are rooms where something waits.
-fn keep(moment: &mut Moment<'_>, count: &UnreadCount) {
+fn keep(ctx: &mut CommandContext<'_>, count: &UnreadCount) {
     if count.unread == 0 {
-        moment.delete::<UnreadCount>(count.key());
+        ctx.delete::<UnreadCount>(count.key());
     } else {
-        moment.put(count);
+        ctx.put(count);
     }
 }
 
-fn acknowledge(moment: &mut Moment<'_>, mut item: InboxItem, by: &ActorId) -> InboxItem {
-    item.acked_at = Some(moment.now);
-    moment.effects.acked_after_ms.push(moment.now.as_millis() - item.created_at.as_millis());
+fn acknowledge(ctx: &mut CommandContext<'_>, mut item: InboxItem, by: &ActorId) -> InboxItem {
+    item.acked_at = Some(ctx.now);
+    ctx.effects.acked_after_ms.push(ctx.now.as_millis() - item.created_at.as_millis());
     item.acked_by = Some(by.clone());
-    moment.put(&item);
+    ctx.put(&item);
     item
 }
 
@@ -294,7 +299,7 @@ pub struct AckOne {
     actor_id: ActorId,
     room_id: Option<RoomId>,
     inbox_id: Uuid,
-    acked_by: Result<Option<ActorId>, Refusal>,
+    acked_by: Result<Option<ActorId>, DomainError>,
 }
 
 /// The answer to an [`AckOne`].
@@ -312,20 +317,20 @@ impl AckOne {
     ///
     /// # Errors
     /// What identifies the item and its owner does not hold.
-    pub fn read(inbox_id: &str, query: &Fields, fields: &Fields) -> Result<Self, Refusal> {
+    pub fn read(inbox_id: &str, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
         let tenant_id = match fields.tenant("tenantId")? {
             Some(tenant) => tenant,
-            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
         };
         let actor_id = fields.required_actor("actorId")?;
         let inbox_id = Uuid::parse_str(inbox_id)
-            .map_err(|_| Refusal::invalid("inboxId", "inboxId must be a UUID").with("value", inbox_id))?;
+            .map_err(|_| DomainError::invalid("inboxId", "inboxId must be a UUID").with("value", inbox_id))?;
         let room_id = fields.room("roomId")?;
         Ok(Self { tenant_id, actor_id, room_id, inbox_id, acked_by: fields.actor("ackedBy") })
     }
 
     /// Names the fields of the body.
-    pub fn describe(fields: &Fields) -> Result<(), Refusal> {
+    pub fn describe(fields: &Fields) -> Result<(), DomainError> {
         Self::read(&Uuid::nil().to_string(), fields, fields).map(|_| ())
     }
 
@@ -345,24 +350,24 @@ impl Command for AckOne {
         vec![Query::one::<InboxItem>(InboxItem::key_of(self.inbox_id))]
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let acked_by = self.acked_by.as_ref().map_err(Clone::clone)?.as_ref().unwrap_or(&self.actor_id);
-        let item: Option<InboxItem> = moment.get(InboxItem::key_of(self.inbox_id))?;
+        let item: Option<InboxItem> = ctx.get(InboxItem::key_of(self.inbox_id))?;
         let own = |item: &InboxItem| item.tenant_id == self.tenant_id && item.actor_id == self.actor_id;
         let Some(item) = item.filter(own) else {
-            return Err(Refusal::new(Code::NotFound)
+            return Err(DomainError::new(Code::NotFound)
                 .with("tenantId", self.tenant_id.as_str())
                 .with("actorId", self.actor_id.as_str())
                 .with("inboxId", self.inbox_id.to_string())
                 .into());
         };
         let changed = item.acked_at.is_none();
-        let item = if changed { acknowledge(moment, item, acked_by) } else { item };
+        let item = if changed { acknowledge(ctx, item, acked_by) } else { item };
         if changed {
-            count(moment, &item, -1)?;
+            count(ctx, &item, -1)?;
         }
-        let unread_count = unread(moment, &item.owner())?;
-        let correlation_id = moment.correlation_id.clone();
+        let unread_count = unread(ctx, &item.owner())?;
+        let correlation_id = ctx.correlation_id.clone();
         Ok(Reply::new(Success::Ok, &ItemAcked { item, changed, unread_count, correlation_id }))
     }
 }
@@ -374,7 +379,7 @@ pub struct AckMany {
     room_id: Option<RoomId>,
     ids: Vec<Uuid>,
     up_to: Option<Sequence>,
-    acked_by: Result<Option<ActorId>, Refusal>,
+    acked_by: Result<Option<ActorId>, DomainError>,
 }
 
 /// The answer to an [`AckMany`].
@@ -392,14 +397,14 @@ impl AckMany {
     ///
     /// # Errors
     /// The first field that does not hold, in the contract's order.
-    pub fn read(fields: &Fields) -> Result<Self, Refusal> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::standard);
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
         let actor_id = fields.required_actor("actorId")?;
         let room_id = fields.room("roomId")?;
         let ids = fields.uuids("ids", MAX_LISTED_IDS)?;
         let up_to = fields.sequence("upToCursor")?;
         if ids.is_empty() && up_to.is_none() && !fields.is_describing() {
-            return Err(Refusal::new(Code::Validation)
+            return Err(DomainError::new(Code::Validation)
                 .saying("give ids, or upToCursor, or both")
                 .with("fields", json!(["ids", "upToCursor"])));
         }
@@ -411,9 +416,9 @@ impl AckMany {
         (&self.tenant_id, self.room_id.as_ref(), &self.actor_id)
     }
 
-    fn up_to(&self) -> Option<Find> {
+    fn up_to(&self) -> Option<RecordQuery> {
         let up_to = i64::try_from(self.up_to?.0).unwrap_or(i64::MAX);
-        let find = Find::all::<InboxItem>("inbox_seq", MAX_ACKED_AT_ONCE)
+        let find = RecordQuery::all::<InboxItem>("inbox_seq", MAX_ACKED_AT_ONCE)
             .is("tenant_id", &self.tenant_id)
             .is("actor_id", &self.actor_id)
             .is("acked", false)
@@ -422,14 +427,14 @@ impl AckMany {
         Some(find)
     }
 
-    fn counts(&self) -> Find {
+    fn counts(&self) -> RecordQuery {
         unread_counts(&self.tenant_id, self.room_id.as_ref(), Some(&self.actor_id))
     }
 }
 
 /// The counters that add up to a list's `unreadCount`.
-pub fn unread_counts(tenant: &TenantId, room: Option<&RoomId>, actor: Option<&ActorId>) -> Find {
-    Find::all::<UnreadCount>("room_id", MAX_COUNTED_ROOMS)
+pub fn unread_counts(tenant: &TenantId, room: Option<&RoomId>, actor: Option<&ActorId>) -> RecordQuery {
+    RecordQuery::all::<UnreadCount>("room_id", MAX_COUNTED_ROOMS)
         .is("tenant_id", tenant)
         .is_if_given("room_id", room)
         .is_if_given("actor_id", actor)
@@ -442,14 +447,14 @@ impl Command for AckMany {
         listed.chain(up_to).chain([Query::Many(self.counts())]).collect()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let acked_by = self.acked_by.as_ref().map_err(Clone::clone)?.as_ref().unwrap_or(&self.actor_id);
         let mut items: Vec<InboxItem> = match self.up_to() {
-            Some(find) => moment.find(find)?,
+            Some(find) => ctx.find(find)?,
             None => Vec::new(),
         };
         for id in &self.ids {
-            let listed: Option<InboxItem> = moment.get(InboxItem::key_of(*id))?;
+            let listed: Option<InboxItem> = ctx.get(InboxItem::key_of(*id))?;
             items.extend(listed.filter(|item| {
                 let in_room = self.room_id.as_ref().is_none_or(|room| *room == item.room_id);
                 let own = item.tenant_id == self.tenant_id && item.actor_id == self.actor_id;
@@ -458,12 +463,12 @@ impl Command for AckMany {
         }
         items.sort_by_key(|item| item.inbox_seq);
         items.dedup_by_key(|item| item.inbox_seq);
-        let counts: Vec<UnreadCount> = moment.find(self.counts())?;
+        let counts: Vec<UnreadCount> = ctx.find(self.counts())?;
         let mut unread_count: u64 = counts.iter().map(|count| count.unread).sum();
         let mut acked_ids = Vec::with_capacity(items.len());
         let mut acked_in: HashMap<RoomId, u64> = HashMap::new();
         for item in items {
-            let item = acknowledge(moment, item, acked_by);
+            let item = acknowledge(ctx, item, acked_by);
             acked_ids.push(item.inbox_id);
             *acked_in.entry(item.room_id).or_default() += 1;
         }
@@ -472,14 +477,14 @@ impl Command for AckMany {
             if acked > 0 {
                 count.unread -= acked;
                 unread_count -= acked;
-                keep(moment, &count);
+                keep(ctx, &count);
             }
         }
         let answer = ItemsAcked {
             acked_count: acked_ids.len(),
             acked_ids,
             unread_count,
-            correlation_id: moment.correlation_id.clone(),
+            correlation_id: ctx.correlation_id.clone(),
         };
         Ok(Reply::new(Success::Ok, &answer))
     }

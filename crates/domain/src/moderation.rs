@@ -4,23 +4,23 @@ use std::collections::{HashMap, VecDeque};
 
 use sha2::{Digest, Sha256};
 
-use crate::{
+use crate::kernel::{
     actor::ActorInRoom,
-    refusal::{Code, Refusal},
+    error::{Code, DomainError},
     rules::ModerationRules,
     time::Timestamp,
 };
 
 /// Who acted, for the details of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum ActionSource {
     /// A request.
     Api,
     /// A reaction.
     Reaction,
 }
 
-impl Source {
+impl ActionSource {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Api => "api",
@@ -31,13 +31,13 @@ impl Source {
 
 /// An action that moderation looks at.
 #[derive(Clone, Copy, Debug)]
-pub struct Action<'a> {
+pub struct ModeratedAction<'a> {
     /// Its label, as refusals name it.
     pub label: &'a str,
     /// What is said, if it is speech.
     pub text: Option<&'a str>,
     /// Who acts.
-    pub source: Source,
+    pub source: ActionSource,
 }
 
 /// The recent past of one actor in one room.
@@ -54,22 +54,22 @@ struct Window {
 
 /// The recent past of all actors. In memory: it is about seconds, and a restart forgives. Nodes may tell each other of it.
 #[derive(Debug, Default)]
-pub struct Windows {
+pub struct RateWindows {
     by_actor: HashMap<ActorInRoom, Window>,
     swept_at: Timestamp,
     /// Cooldowns that began and that others do not know of; none if nobody is to know.
-    begun: Option<Vec<(ActorInRoom, Past)>>,
+    begun: Option<Vec<(ActorInRoom, RecentActivity)>>,
 }
 
 /// Something that is remembered of an actor in a room, as nodes tell it each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Past {
+pub enum RecentActivity {
     /// It did something.
     Acted {
         /// When.
         at: Timestamp,
         /// Whether by itself.
-        source: Source,
+        source: ActionSource,
         /// What it said, if it spoke: the same for the same words.
         text_key: Option<String>,
     },
@@ -81,7 +81,7 @@ pub enum Past {
 #[derive(Debug)]
 pub struct Allowed {
     actor: ActorInRoom,
-    source: Source,
+    source: ActionSource,
     text_key: Option<String>,
 }
 
@@ -89,7 +89,7 @@ pub struct Allowed {
 #[derive(Debug)]
 pub struct Recorded {
     actor: ActorInRoom,
-    source: Source,
+    source: ActionSource,
     text_key: Option<String>,
     previous_at: Option<Timestamp>,
 }
@@ -131,27 +131,27 @@ impl Window {
     }
 
     /// When something of this kind was last done.
-    fn last_at(&mut self, source: Source) -> &mut Option<Timestamp> {
+    fn last_at(&mut self, source: ActionSource) -> &mut Option<Timestamp> {
         match source {
-            Source::Api => &mut self.last_action_at,
-            Source::Reaction => &mut self.last_reaction_at,
+            ActionSource::Api => &mut self.last_action_at,
+            ActionSource::Reaction => &mut self.last_reaction_at,
         }
     }
 
-    /// How long until one of `most` remembered times is forgotten, at least the cooldown.
+    /// How long until one of `max` remembered times is forgotten, at least the cooldown.
     fn full(
         &mut self,
         times: impl Fn(&mut Self) -> Option<&mut VecDeque<Timestamp>>,
-        most: usize,
+        max: usize,
         now: Timestamp,
         rules: &ModerationRules,
     ) -> Option<i64> {
-        if most == 0 || rules.window_ms == 0 {
+        if max == 0 || rules.window_ms == 0 {
             return None;
         }
         let times = times(self)?;
         drop_old(times, now.plus_ms(-rules.window_ms));
-        let first_to_go = times.len().checked_sub(most).and_then(|at| times.get(at))?;
+        let first_to_go = times.len().checked_sub(max).and_then(|at| times.get(at))?;
         let frees_in_ms = first_to_go.as_millis() + rules.window_ms + 1 - now.as_millis();
         self.cooldown_until = Some(now.plus_ms(rules.cooldown_ms));
         Some(frees_in_ms.max(rules.cooldown_ms))
@@ -159,9 +159,9 @@ impl Window {
 }
 
 /// Remembers a cooldown that began, for others.
-fn begin(begun: &mut Option<Vec<(ActorInRoom, Past)>>, actor: &ActorInRoom, window: &Window) {
+fn begin(begun: &mut Option<Vec<(ActorInRoom, RecentActivity)>>, actor: &ActorInRoom, window: &Window) {
     if let (Some(begun), Some(until)) = (begun, window.cooldown_until) {
-        begun.push((actor.clone(), Past::QuietUntil(until)));
+        begun.push((actor.clone(), RecentActivity::QuietUntil(until)));
     }
 }
 
@@ -179,21 +179,21 @@ fn union(own: &VecDeque<Timestamp>, told: &VecDeque<Timestamp>) -> VecDeque<Time
 }
 
 impl Window {
-    fn of(mut past: Vec<Past>) -> Self {
+    fn of(mut activity: Vec<RecentActivity>) -> Self {
         let mut window = Self::default();
-        past.sort_by_key(|past| match past {
-            Past::Acted { at, .. } | Past::QuietUntil(at) => *at,
+        activity.sort_by_key(|activity| match activity {
+            RecentActivity::Acted { at, .. } | RecentActivity::QuietUntil(at) => *at,
         });
-        for past in past {
-            match past {
-                Past::Acted { at, source, text_key } => {
+        for activity in activity {
+            match activity {
+                RecentActivity::Acted { at, source, text_key } => {
                     *window.last_at(source) = Some(at);
                     window.actions.push_back(at);
                     if let Some(key) = text_key {
                         window.texts.entry(key).or_default().push_back(at);
                     }
                 }
-                Past::QuietUntil(until) => window.cooldown_until = Some(until),
+                RecentActivity::QuietUntil(until) => window.cooldown_until = Some(until),
             }
         }
         window
@@ -214,24 +214,24 @@ impl Window {
 
 impl Recorded {
     /// The action, as others are told of it.
-    pub fn told(&self, at: Timestamp) -> (ActorInRoom, Past) {
+    pub fn told(&self, at: Timestamp) -> (ActorInRoom, RecentActivity) {
         let (source, text_key) = (self.source, self.text_key.clone());
-        (self.actor.clone(), Past::Acted { at, source, text_key })
+        (self.actor.clone(), RecentActivity::Acted { at, source, text_key })
     }
 }
 
-impl Windows {
+impl RateWindows {
     /// Windows whose past is told to others.
     pub fn told() -> Self {
         Self { begun: Some(Vec::new()), ..Self::default() }
     }
 
     /// Takes in what others know of an actor, beside what is known here.
-    pub fn learn(&mut self, actor: &ActorInRoom, past: Vec<Past>, rules: &ModerationRules) {
-        if past.is_empty() {
+    pub fn learn(&mut self, actor: &ActorInRoom, activity: Vec<RecentActivity>, rules: &ModerationRules) {
+        if activity.is_empty() {
             return;
         }
-        let mut told = Window::of(past);
+        let mut told = Window::of(activity);
         // What no rule asks for is not remembered, as when it happens here.
         if rules.max_actions_per_window == 0 {
             told.actions.clear();
@@ -243,29 +243,29 @@ impl Windows {
     }
 
     /// The cooldowns that began since this was asked last.
-    pub fn take_begun(&mut self) -> Vec<(ActorInRoom, Past)> {
+    pub fn take_begun(&mut self) -> Vec<(ActorInRoom, RecentActivity)> {
         self.begun.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Whether the actor may act now. A refusal that starts a cooldown starts it at once; an allowed action is
-    /// recorded by [`Windows::record`] when its command has succeeded.
+    /// recorded by [`RateWindows::record`] when its command has succeeded.
     ///
     /// # Errors
     /// `ERR_MODERATION_BLOCKED {tenantId, roomId, actorId, action, reasonCode, source, retryAfterMs, …}`.
     pub fn check(
         &mut self,
         actor: &ActorInRoom,
-        action: &Action<'_>,
+        action: &ModeratedAction<'_>,
         now: Timestamp,
         rules: &ModerationRules,
-    ) -> Result<Allowed, Refusal> {
+    ) -> Result<Allowed, DomainError> {
         let key = action.text.and_then(text_key);
         let Some(window) = self.by_actor.get_mut(actor) else {
             return Ok(Allowed { actor: actor.clone(), source: action.source, text_key: key });
         };
         let blocked = |reason: &str, retry_after_ms: i64| {
             actor
-                .describe(Refusal::new(Code::ModerationBlocked).saying(meaning(reason)))
+                .describe(DomainError::new(Code::ModerationBlocked).saying(meaning(reason)))
                 .with("action", action.label)
                 .with("reasonCode", reason)
                 .with("source", action.source.as_str())
@@ -275,7 +275,7 @@ impl Windows {
             return Err(blocked("MOD_COOLDOWN", until.as_millis() - now.as_millis()));
         }
         // The interval is for those who act themselves: a reaction neither needs it nor uses it up.
-        let interactive = window.last_action_at.filter(|_| action.source == Source::Api);
+        let interactive = window.last_action_at.filter(|_| action.source == ActionSource::Api);
         let since = interactive.map(|at| now.as_millis() - at.as_millis());
         if let Some(since) = since.filter(|since| *since < rules.min_action_interval_ms) {
             return Err(blocked("MOD_MIN_INTERVAL", rules.min_action_interval_ms - since)
@@ -290,12 +290,12 @@ impl Windows {
                 .with("cooldownMs", rules.cooldown_ms));
         }
         if let Some(key) = &key {
-            let most = rules.max_repeated_text_per_window;
-            if let Some(retry_after_ms) = window.full(|w| w.texts.get_mut(key), most, now, rules) {
+            let max = rules.max_repeated_text_per_window;
+            if let Some(retry_after_ms) = window.full(|w| w.texts.get_mut(key), max, now, rules) {
                 begin(&mut self.begun, actor, window);
                 return Err(blocked("MOD_REPEAT_TEXT", retry_after_ms)
                     .with("windowMs", rules.window_ms)
-                    .with("maxRepeatedTextPerWindow", most));
+                    .with("maxRepeatedTextPerWindow", max));
             }
         }
         Ok(Allowed { actor: actor.clone(), source: action.source, text_key: key })
@@ -362,14 +362,14 @@ mod tests {
 
     fn check(rules: &ModerationRules, steps: &[Step]) {
         let actor = ActorInRoom::named("default", "main", "Nova");
-        let mut windows = Windows::default();
+        let mut windows = RateWindows::default();
         for (at_ms, label, text, want) in steps {
             let now = Timestamp::from_millis(*at_ms);
-            let action = Action { label, text: *text, source: Source::Api };
+            let action = ModeratedAction { label, text: *text, source: ActionSource::Api };
             let got = windows.check(&actor, &action, now, rules);
-            let reason = got.as_ref().err().map(|refusal| {
-                let text = |key: &str| refusal.details[key].as_str().unwrap().to_owned();
-                (text("reasonCode"), refusal.details["retryAfterMs"].as_i64().unwrap())
+            let reason = got.as_ref().err().map(|error| {
+                let text = |key: &str| error.details[key].as_str().unwrap().to_owned();
+                (text("reasonCode"), error.details["retryAfterMs"].as_i64().unwrap())
             });
             let want = want.err().map(|(reason, retry)| (reason.to_owned(), retry));
             assert_eq!(reason, want, "at {at_ms} ms {label} {text:?}");
@@ -405,25 +405,32 @@ mod tests {
     #[test]
     fn reactions_leave_the_interval_alone() {
         let actor = ActorInRoom::named("default", "main", "Nova");
-        let mut windows = Windows::default();
-        let mut act = |at_ms: i64, source, text| {
+        let mut windows = RateWindows::default();
+        let mut actor_command = |at_ms: i64, source, text| {
             let now = Timestamp::from_millis(1_000_000 + at_ms);
-            let allowed = windows.check(&actor, &Action { label: "x", text, source }, now, &RULES)?;
+            let allowed =
+                windows.check(&actor, &ModeratedAction { label: "x", text, source }, now, &RULES)?;
             windows.record(allowed, now, &RULES);
             Ok(())
         };
-        let reason = |refused: Result<(), Refusal>| {
-            refused.err().map(|refusal| refusal.details["reasonCode"].as_str().unwrap().to_owned())
+        let reason = |refused: Result<(), DomainError>| {
+            refused.err().map(|error| error.details["reasonCode"].as_str().unwrap().to_owned())
         };
-        assert_eq!(reason(act(0, Source::Api, Some("hi"))), None);
-        assert_eq!(reason(act(1, Source::Reaction, Some("hi"))), None);
-        assert_eq!(reason(act(149, Source::Api, None)).as_deref(), Some("MOD_MIN_INTERVAL"));
-        assert_eq!(reason(act(150, Source::Api, None)), None);
-        assert_eq!(reason(act(151, Source::Reaction, Some("HI"))).as_deref(), Some("MOD_REPEAT_TEXT"));
-        assert_eq!(reason(act(152, Source::Reaction, None)).as_deref(), Some("MOD_COOLDOWN"));
-        assert_eq!(reason(act(2_152, Source::Reaction, None)), None);
-        assert_eq!(reason(act(2_153, Source::Reaction, None)), None);
-        assert_eq!(reason(act(2_154, Source::Reaction, None)).as_deref(), Some("MOD_RATE_LIMIT"));
+        assert_eq!(reason(actor_command(0, ActionSource::Api, Some("hi"))), None);
+        assert_eq!(reason(actor_command(1, ActionSource::Reaction, Some("hi"))), None);
+        assert_eq!(reason(actor_command(149, ActionSource::Api, None)).as_deref(), Some("MOD_MIN_INTERVAL"));
+        assert_eq!(reason(actor_command(150, ActionSource::Api, None)), None);
+        assert_eq!(
+            reason(actor_command(151, ActionSource::Reaction, Some("HI"))).as_deref(),
+            Some("MOD_REPEAT_TEXT")
+        );
+        assert_eq!(reason(actor_command(152, ActionSource::Reaction, None)).as_deref(), Some("MOD_COOLDOWN"));
+        assert_eq!(reason(actor_command(2_152, ActionSource::Reaction, None)), None);
+        assert_eq!(reason(actor_command(2_153, ActionSource::Reaction, None)), None);
+        assert_eq!(
+            reason(actor_command(2_154, ActionSource::Reaction, None)).as_deref(),
+            Some("MOD_RATE_LIMIT")
+        );
     }
 
     /// The issue: settings of 0 mean 0, here: the rule is off.
@@ -445,37 +452,41 @@ mod tests {
     #[test]
     fn nodes_tell_each_other() {
         let actor = ActorInRoom::named("default", "main", "Nova");
-        let mut nodes = [Windows::told(), Windows::told()];
-        let mut told: Vec<Past> = Vec::new();
-        let mut act = |node: usize, at_ms: i64, text: &str| {
+        let mut nodes = [RateWindows::told(), RateWindows::told()];
+        let mut told: Vec<RecentActivity> = Vec::new();
+        let mut actor_command = |node: usize, at_ms: i64, text: &str| {
             let now = Timestamp::from_millis(1_000_000 + at_ms);
             let windows = &mut nodes[node];
             windows.learn(&actor, told.clone(), &RULES);
-            let action = Action { label: "say", text: Some(text), source: Source::Api };
+            let action = ModeratedAction { label: "say", text: Some(text), source: ActionSource::Api };
             let checked = windows.check(&actor, &action, now, &RULES);
-            let reason = checked.as_ref().err().map(|refusal| refusal.details["reasonCode"].clone());
+            let reason = checked.as_ref().err().map(|error| error.details["reasonCode"].clone());
             let recorded = checked.ok().and_then(|allowed| windows.record(allowed, now, &RULES));
             told.extend(recorded.map(|recorded| recorded.told(now).1));
-            told.extend(windows.take_begun().into_iter().map(|(_, past)| past));
+            told.extend(windows.take_begun().into_iter().map(|(_, activity)| activity));
             reason.map(|reason| reason.as_str().unwrap().to_owned())
         };
-        assert_eq!(act(0, 0, "hi"), None);
-        assert_eq!(act(1, 149, "there").as_deref(), Some("MOD_MIN_INTERVAL"));
-        assert_eq!(act(1, 150, "Hi"), None);
-        assert_eq!(act(0, 300, "HI").as_deref(), Some("MOD_REPEAT_TEXT"));
-        assert_eq!(act(1, 450, "there").as_deref(), Some("MOD_COOLDOWN"), "which the other node began");
+        assert_eq!(actor_command(0, 0, "hi"), None);
+        assert_eq!(actor_command(1, 149, "there").as_deref(), Some("MOD_MIN_INTERVAL"));
+        assert_eq!(actor_command(1, 150, "Hi"), None);
+        assert_eq!(actor_command(0, 300, "HI").as_deref(), Some("MOD_REPEAT_TEXT"));
+        assert_eq!(
+            actor_command(1, 450, "there").as_deref(),
+            Some("MOD_COOLDOWN"),
+            "which the other node began"
+        );
         for (node, at_ms) in [(1, 2_300), (0, 2_450), (1, 2_600)] {
-            assert_eq!(act(node, at_ms, &format!("word {at_ms}")), None);
+            assert_eq!(actor_command(node, at_ms, &format!("word {at_ms}")), None);
         }
-        assert_eq!(act(0, 2_750, "sixth").as_deref(), Some("MOD_RATE_LIMIT"));
-        assert_eq!(act(1, 60_151, "hi"), None, "the first two are forgotten");
+        assert_eq!(actor_command(0, 2_750, "sixth").as_deref(), Some("MOD_RATE_LIMIT"));
+        assert_eq!(actor_command(1, 60_151, "hi"), None, "the first two are forgotten");
     }
 
     /// RULINGS H2: what was not done is not counted; H7: the past of quiet actors is forgotten.
     #[test]
     fn only_what_was_done_counts_and_is_forgotten() {
-        let mut windows = Windows::default();
-        let action = Action { label: "say", text: Some("hi"), source: Source::Api };
+        let mut windows = RateWindows::default();
+        let action = ModeratedAction { label: "say", text: Some("hi"), source: ActionSource::Api };
         for number in 0..100 {
             let actor = ActorInRoom::named("default", "main", &format!("a{number}"));
             let now = Timestamp::from_millis(number);

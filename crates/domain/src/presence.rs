@@ -1,21 +1,27 @@
 //! Who is there: heartbeats, statuses, leaving, and running out of time.
 
+pub mod arrival;
+pub mod movement;
+pub mod position;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use crate::{
-    actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
-    event::{EmittedEvent, payload},
-    fields::Fields,
-    gate::{self, Gate},
-    ids::{ActorId, CorrelationId, RoomId, TenantId},
-    policy,
-    record::{Cell, Comparison, Find, Key, Query, Record, Table},
-    refusal::Refusal,
-    rules::Rules,
-    time::Timestamp,
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::DomainError,
+        event::{EmittedEvent, payload},
+        fields::Fields,
+        ids::{ActorId, CorrelationId, RoomId, TenantId},
+        record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
+        rules::Rules,
+        time::Timestamp,
+    },
+    permissions,
+    tables::access::{self, AccessRequirement},
 };
 
 /// The shortest and longest time that a heartbeat holds, in milliseconds.
@@ -174,67 +180,67 @@ fn status_changed(
 /// Records that the actor is there, with a `presence_heartbeat` caused by `cause`, and a `status_changed` if it is one.
 ///
 /// # Errors
-/// [`Halt::Needs`] what [`read`] names.
+/// [`CommandError::Load`] what [`read`] names.
 pub fn heartbeat(
-    moment: &mut Moment<'_>,
+    ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
     (status, ttl_ms): (Status, i64),
     why: Reason<'_>,
     cause: Option<&str>,
-) -> Result<Presence, Halt> {
-    let previous: Option<Presence> = moment.get(actor.key())?;
-    let current = Presence::beat(previous.as_ref(), actor, status, ttl_ms, moment.now);
+) -> Result<Presence, CommandError> {
+    let previous: Option<Presence> = ctx.get(actor.key())?;
+    let current = Presence::beat(previous.as_ref(), actor, status, ttl_ms, ctx.now);
     let beat = payload::PresenceHeartbeat {
         status,
         ttl_ms: current.ttl_ms,
         last_heartbeat_at: current.last_heartbeat_at,
         expires_at: current.expires_at,
     };
-    let beat = moment.append(actor, &beat, cause)?;
+    let beat = ctx.append(actor, &beat, cause)?;
     let shown = Shown { last_heartbeat_at: Some(current.last_heartbeat_at), expires_at: None };
     if let Some(previous) = previous
         && let Some(change) = status_changed(&previous, &current, why, shown)
     {
-        moment.append(actor, &change, Some(&beat.cause()))?;
+        ctx.append(actor, &change, Some(&beat.cause()))?;
     }
-    moment.put(&current);
+    ctx.put(&current);
     Ok(current)
 }
 
 /// Records that the actor is no longer there, with a `status_changed` caused by `cause` if it was.
 ///
 /// # Errors
-/// [`Halt::Needs`] what [`read`] names.
+/// [`CommandError::Load`] what [`read`] names.
 pub fn set_inactive(
-    moment: &mut Moment<'_>,
+    ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
     why: Reason<'_>,
     cause: Option<&str>,
-) -> Result<Option<Presence>, Halt> {
-    let Some(previous) = moment.get::<Presence>(actor.key())? else { return Ok(None) };
+) -> Result<Option<Presence>, CommandError> {
+    let Some(previous) = ctx.get::<Presence>(actor.key())? else { return Ok(None) };
     if previous.status == Status::Inactive && !previous.is_active {
         return Ok(Some(previous));
     }
-    let current = previous.gone(moment.now);
+    let current = previous.gone(ctx.now);
     let shown =
         Shown { last_heartbeat_at: Some(current.last_heartbeat_at), expires_at: Some(current.expires_at) };
     if let Some(change) = status_changed(&previous, &current, why, shown) {
-        moment.append(actor, &change, cause)?;
+        ctx.append(actor, &change, cause)?;
     }
-    moment.put(&current);
+    ctx.put(&current);
     Ok(Some(current))
 }
 
 /// Checks that the actor may show with this status that it is there.
-fn may_beat(moment: &Moment<'_>, actor: &ActorInRoom, status: Status) -> Result<(), Halt> {
+fn may_beat(ctx: &CommandContext<'_>, actor: &ActorInRoom, status: Status) -> Result<(), CommandError> {
     let takes_seat = status != Status::Inactive;
-    gate::pass(moment, actor, Gate { action: ACTION, feature: None, takes_seat })?;
-    policy::not_overridden(moment, actor, ACTION)
+    access::pass(ctx, actor, AccessRequirement { action: ACTION, feature: None, takes_seat })?;
+    permissions::not_overridden(ctx, actor, ACTION)
 }
 
 /// What a heartbeat reads.
 fn beat_reads(actor: &ActorInRoom) -> Vec<Query> {
-    policy::reads(actor).into_iter().chain([read(actor), gate::read(actor)]).collect()
+    permissions::reads(actor).into_iter().chain([read(actor), access::read(actor)]).collect()
 }
 
 /// `POST /v1/presence/heartbeat`: an actor shows that it is there.
@@ -258,7 +264,7 @@ impl Heartbeat {
     ///
     /// # Errors
     /// The first field that does not hold, in the contract's order.
-    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, Refusal> {
+    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         Ok(Self {
             actor: ActorInRoom::read(fields)?,
             status: fields.text_choice("status", &Status::NAMES)?.unwrap_or(Status::Idle),
@@ -277,14 +283,14 @@ impl Command for Heartbeat {
         beat_reads(&self.actor)
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        may_beat(moment, &self.actor, self.status)?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        may_beat(ctx, &self.actor, self.status)?;
         let why = Reason::of_agent("heartbeat_update");
-        let presence = heartbeat(moment, &self.actor, (self.status, self.ttl_ms), why, None)?;
+        let presence = heartbeat(ctx, &self.actor, (self.status, self.ttl_ms), why, None)?;
         let answer = HeartbeatRecorded {
             presence,
-            emitted_events: moment.emitted(),
-            correlation_id: moment.correlation_id.clone(),
+            emitted_events: ctx.emitted(),
+            correlation_id: ctx.correlation_id.clone(),
         };
         Ok(Reply::new(Success::Accepted, &answer))
     }
@@ -305,23 +311,23 @@ impl Command for Listening {
         beat_reads(&self.actor)
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let previous: Option<Presence> = moment.get(self.actor.key())?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let previous: Option<Presence> = ctx.get(self.actor.key())?;
         let active = previous.as_ref().filter(|presence| presence.is_active);
         let status = self.status.or(active.map(|presence| presence.status)).unwrap_or(Status::Idle);
-        may_beat(moment, &self.actor, status)?;
+        may_beat(ctx, &self.actor, status)?;
         let stays = |presence: &Presence| {
             presence.status == status && presence.is_active == (status != Status::Inactive)
         };
-        let kept_ttl_ms = active.map_or(moment.rules.presence_default_ttl_ms, |presence| presence.ttl_ms);
+        let kept_ttl_ms = active.map_or(ctx.rules.presence_default_ttl_ms, |presence| presence.ttl_ms);
         let ttl_ms = self.ttl_ms.unwrap_or(kept_ttl_ms);
         let presence = if previous.as_ref().is_some_and(stays) {
-            let current = Presence::beat(previous.as_ref(), &self.actor, status, ttl_ms, moment.now);
-            moment.put(&current);
+            let current = Presence::beat(previous.as_ref(), &self.actor, status, ttl_ms, ctx.now);
+            ctx.put(&current);
             current
         } else {
             let why = Reason::of_agent("heartbeat_update");
-            heartbeat(moment, &self.actor, (status, ttl_ms), why, None)?
+            heartbeat(ctx, &self.actor, (status, ttl_ms), why, None)?
         };
         Ok(Reply::new(Success::Ok, &presence))
     }
@@ -337,8 +343,12 @@ impl Expire {
     /// The most presences that one turn marks; a sweep goes on until a turn marks fewer.
     pub const BATCH: usize = 500;
 
-    fn due(&self) -> Find {
-        Find::all::<Presence>("active_until", Self::BATCH).only("active_until", Comparison::AtMost, self.now)
+    fn due(&self) -> RecordQuery {
+        RecordQuery::all::<Presence>("active_until", Self::BATCH).only(
+            "active_until",
+            Comparison::AtMost,
+            self.now,
+        )
     }
 }
 
@@ -347,21 +357,21 @@ impl Command for Expire {
         vec![Query::Many(self.due())]
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let due: Vec<Presence> = moment.find(self.due())?;
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let due: Vec<Presence> = ctx.find(self.due())?;
         for presence in &due {
             let actor = ActorInRoom {
                 tenant_id: presence.tenant_id.clone(),
                 room_id: presence.room_id.clone(),
                 actor_id: presence.actor_id.clone(),
             };
-            let current = presence.gone(moment.now);
-            moment.put(&current);
+            let current = presence.gone(ctx.now);
+            ctx.put(&current);
             let why = Reason { reason: "heartbeat_ttl_expired", source: "system", operator: None };
             let shown = Shown { last_heartbeat_at: None, expires_at: Some(current.expires_at) };
             if let Some(change) = status_changed(presence, &current, why, shown) {
-                moment.correlation_id = moment.fresh_id().into();
-                moment.append(&actor, &change, None)?;
+                ctx.correlation_id = ctx.fresh_id().into();
+                ctx.append(&actor, &change, None)?;
             }
         }
         Ok(Reply::new(Success::Ok, &due.len()))

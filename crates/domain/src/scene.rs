@@ -6,16 +6,20 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    command::{Command, Effects, Halt, Heads, IdSource, Loaded, Moment, Success, Written},
-    event::Event,
-    fields::Fields,
-    ids::{CorrelationId, Sequence},
     inbox::InboxItem,
-    moderation::Windows,
-    record::{Key, Query, Record, StoredRecord},
-    refusal::Refusal,
-    rules::Rules,
-    time::Timestamp,
+    kernel::{
+        command::{
+            Command, CommandContext, CommandError, Effects, Heads, IdSource, Loaded, Success, WriteSet,
+        },
+        error::DomainError,
+        event::Event,
+        fields::Fields,
+        ids::{CorrelationId, Sequence},
+        record::{Key, Query, Record, StoredRecord},
+        rules::Rules,
+        time::Timestamp,
+    },
+    moderation::RateWindows,
 };
 
 /// How often a turn decides a command at most.
@@ -40,7 +44,7 @@ pub(crate) struct Scene {
     rules: Rules,
     heads: Heads,
     ids: Counting,
-    windows: Windows,
+    windows: RateWindows,
 }
 
 impl Scene {
@@ -54,7 +58,7 @@ impl Scene {
             rules: Rules::default(),
             heads: Heads { sequence: start, inbox: start, audit: start },
             ids: Counting(0),
-            windows: Windows::default(),
+            windows: RateWindows::default(),
         }
     }
 
@@ -99,37 +103,40 @@ impl Scene {
     }
 
     /// Decides a command in a turn of its own. Answers which success it was, with what data.
-    pub(crate) fn decide(&mut self, command: &(impl Command + ?Sized)) -> Result<(Success, Value), Refusal> {
+    pub(crate) fn decide(
+        &mut self,
+        command: &(impl Command + ?Sized),
+    ) -> Result<(Success, Value), DomainError> {
         let mut loaded = Loaded::new();
         for query in command.reads() {
             let found = self.answer(&query);
             loaded.insert(query, found);
         }
         for _ in 0..MAX_READ_STAGES {
-            let mut moment = Moment {
+            let mut ctx = CommandContext {
                 now: self.now,
                 rules: &self.rules,
                 correlation_id: CorrelationId::parse("c").unwrap(),
                 request: None,
                 outcome: None,
                 loaded: &loaded,
-                written: &Written::default(),
+                written: &WriteSet::default(),
                 ids: &mut self.ids,
                 windows: &mut self.windows,
                 effects: Effects::none(self.heads),
             };
-            let decided = command.decide(&mut moment);
-            let effects = moment.effects;
+            let decided = command.decide(&mut ctx);
+            let effects = ctx.effects;
             match decided {
                 Ok(reply) => {
                     self.keep(effects);
                     return Ok((reply.success, serde_json::from_slice(&reply.data).unwrap()));
                 }
-                Err(Halt::Needs(query)) => {
+                Err(CommandError::Load(query)) => {
                     let found = self.answer(&query);
                     loaded.insert(query, found);
                 }
-                Err(Halt::Refused(refusal)) => return Err(*refusal),
+                Err(CommandError::Refused(error)) => return Err(*error),
                 Err(other) => panic!("{other:?}"),
             }
         }

@@ -1,211 +1,224 @@
-//! Every kind of record there is, in one list: what a store holds, what may leave it, and how it comes into another one.
+//! Table sessions: a private table, paid for by somebody, for a while, with a plan.
 
-use std::borrow::Cow;
+pub mod access;
+pub mod payment;
+pub mod plan;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::{
-    audit::AuditEntry,
-    follower::FollowerCursor,
-    ids::Sequence,
-    inbox::{InboxItem, UnreadCount},
-    lease::Lease,
-    object::SharedObject,
-    payment::Payment,
-    pin::{PinHead, PinnedContext},
-    policy::{Permission, RoomOverride},
-    position::Position,
-    presence::Presence,
-    profile::Profile,
-    reaction::StoredReaction,
-    record::{Record, StoredRecord, Table, Unreadable},
-    room::Room,
-    session::TableSession,
-    snapshot::{LastVersion, Snapshot},
-    task::{Task, handoff::HandoffPlace},
-    webhook::{
-        Progress, Subscription, WebhookSecret,
-        counter::Counter,
-        delivery::{Delivery, DlqEntry},
+    kernel::{
+        error::{Code, DomainError},
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        money::Usd,
+        record::{Cell, Key, Record, Table},
+        time::Timestamp,
     },
+    tables::plan::Feature,
 };
 
-/// Every kind of record, in the order in which an export lists them. A kind that durable followers keep their place in, or
-/// whose records must not act in another store as they did, is [`Kind::settling`].
-pub const ALL: &[Kind] = &[
-    Kind::of::<Presence>(),
-    Kind::of::<Position>(),
-    Kind::of::<Permission>(),
-    Kind::of::<RoomOverride>(),
-    Kind::of::<Room>(),
-    Kind::of::<PinnedContext>(),
-    Kind::of::<PinHead>(),
-    Kind::of::<Profile>(),
-    Kind::of::<Task>(),
-    Kind::of::<HandoffPlace>(),
-    Kind::of::<SharedObject>(),
-    Kind::of::<Snapshot>(),
-    Kind::of::<LastVersion>(),
-    Kind::of::<InboxItem>(),
-    Kind::of::<UnreadCount>(),
-    Kind::of::<AuditEntry>(),
-    Kind::of::<TableSession>(),
-    Kind::of::<Payment>(),
-    Kind::of::<StoredReaction>(),
-    Kind::settling::<FollowerCursor>(),
-    Kind::of::<Lease>(),
-    Kind::settling::<Subscription>(),
-    Kind::of::<WebhookSecret>(),
-    Kind::settling::<Progress>(),
-    Kind::of::<Counter>(),
-    Kind::of::<Delivery>(),
-    Kind::of::<DlqEntry>(),
-];
+mod change;
+mod end;
+mod open;
 
-/// The tables that never leave a store: they hold secrets and money, or say which of its nodes does what.
-pub const STAYING: &[&str] = &["payments", "webhook_secrets", "leases"];
+pub use change::{ChangeTable, TableChanged};
+pub use end::ExpireSessions;
+pub use open::{OpenTable, TableOpened};
 
-/// The tables of which nodes keep a picture in memory: they learn of what other nodes write to them before they see a later
-/// event.
-pub const WATCHED: [&Table; 3] = [Subscription::TABLE, StoredReaction::TABLE, Counter::TABLE];
+/// How many actors may be invited for each seat.
+const INVITED_PER_SEAT: u64 = 4;
+/// How many invitations are read at all: more than any plan allows.
+const MAX_LISTED: usize = 256;
 
-/// One kind of record.
-pub struct Kind {
-    /// Where records of this kind are kept.
-    pub table: &'static Table,
-    settle: fn(Vec<u8>, Sequence) -> Result<StoredRecord, Unreadable>,
-    settles: bool,
+/// Whether a table is still open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionStatus {
+    /// It is.
+    Active,
+    /// It was ended, or its time ran out. It stays so.
+    Ended,
 }
 
-/// A record that is not the same in a store it was moved to.
-pub trait Settling: Record {
-    /// Makes it fit for a store whose log ends at `head`: whoever follows the log durably stands there, so that nothing that
-    /// was told before the move is told again; what relies on a secret, which stayed behind, is switched off and says why.
-    fn settle(&mut self, head: Sequence);
-}
+impl SessionStatus {
+    /// The names of the statuses.
+    pub const NAMES: [(&str, Self); 2] = [("active", Self::Active), ("ended", Self::Ended)];
 
-impl Kind {
-    /// A kind whose records are the same wherever they are.
-    pub const fn of<R: Record>() -> Self {
-        Self { table: R::TABLE, settle: keep::<R>, settles: false }
-    }
-
-    /// A kind whose records settle in.
-    pub const fn settling<R: Settling>() -> Self {
-        Self { table: R::TABLE, settle: settle::<R>, settles: true }
-    }
-
-    /// The kind kept in this table.
-    pub fn named(table: &str) -> Option<&'static Self> {
-        ALL.iter().find(|kind| kind.table.name == table)
-    }
-
-    /// Whether records of this kind never leave a store.
-    pub fn stays(&self) -> bool {
-        STAYING.contains(&self.table.name)
-    }
-
-    /// Whether an export has records of this kind: of a part of a café, only those that say to which part they belong.
-    pub fn is_exported(&self, by_tenant: bool, by_room: bool) -> bool {
-        !self.stays()
-            && (!by_tenant || self.table.has("tenant_id"))
-            && (!by_room || self.table.has("room_id"))
-    }
-
-    /// The JSON with which a record leaves a store whose log ends at `head`: already as it will be where it comes to.
-    ///
-    /// # Errors
-    /// The JSON is no record of this kind.
-    pub fn leave<'j>(&self, json: &'j [u8], head: Sequence) -> Result<Cow<'j, [u8]>, Unreadable> {
-        if !self.settles {
-            return Ok(Cow::Borrowed(json));
-        }
-        Ok(Cow::Owned((self.settle)(json.to_vec(), head)?.json))
-    }
-
-    /// The record with this JSON, as a store keeps it whose log ends at `head`.
-    ///
-    /// # Errors
-    /// The JSON is no record of this kind.
-    pub fn arrive(&self, json: Vec<u8>, head: Sequence) -> Result<StoredRecord, Unreadable> {
-        (self.settle)(json, head)
-    }
-}
-
-fn read<R: Record>(json: &[u8]) -> Result<R, Unreadable> {
-    serde_json::from_slice(json).map_err(|error| Unreadable { table: R::TABLE.name, why: error.to_string() })
-}
-
-/// Keeps the JSON as it is; key and columns are what the record says.
-fn keep<R: Record>(json: Vec<u8>, _: Sequence) -> Result<StoredRecord, Unreadable> {
-    let record: R = read(&json)?;
-    Ok(StoredRecord { key: record.key(), columns: record.columns(), json })
-}
-
-fn settle<R: Settling>(json: Vec<u8>, head: Sequence) -> Result<StoredRecord, Unreadable> {
-    let mut record: R = read(&json)?;
-    record.settle(head);
-    Ok(StoredRecord::of(&record))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use serde::{Deserialize, Serialize};
-
-    use super::*;
-    use crate::record::{Cell, Key};
-
-    /// A follower of another store, as one that webhooks or reactions keep.
-    #[derive(Serialize, Deserialize)]
-    struct Follower {
-        name: String,
-        cursor: u64,
-    }
-
-    impl Record for Follower {
-        const TABLE: &'static Table = &Table { name: "followers", key: &["name"], columns: &["cursor"] };
-
-        fn key(&self) -> Key {
-            vec![self.name.as_str().into()]
-        }
-
-        fn columns(&self) -> Vec<Cell> {
-            vec![(self.cursor as i64).into()]
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Ended => "ended",
         }
     }
+}
 
-    impl Settling for Follower {
-        fn settle(&mut self, head: Sequence) {
-            self.cursor = head.0;
+/// A session. What its plan allows is written into it when it is bought, whatever becomes of the plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TableSession {
+    /// The session.
+    pub session_id: Uuid,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// Who bought it.
+    pub owner_actor_id: ActorId,
+    /// The plan.
+    pub plan_id: String,
+    /// How many may sit at the table at once.
+    pub max_agents: u64,
+    /// What they can do there.
+    pub features: Vec<String>,
+    /// Who may sit at the table beside the owner.
+    pub invited_actor_ids: Vec<ActorId>,
+    /// Whether it is still open.
+    pub status: SessionStatus,
+    /// From when on it holds.
+    pub started_at: Timestamp,
+    /// Until when.
+    pub expires_at: Timestamp,
+    /// When it was ended.
+    pub ended_at: Option<Timestamp>,
+    /// What the payment is called.
+    pub payment_ref: Option<String>,
+    /// How much was paid, in USD.
+    pub payment_amount_usd: Usd,
+    /// Who took the payment.
+    pub payment_provider: String,
+    /// Whatever the owner adds.
+    pub metadata: Map<String, Value>,
+    /// When it was bought.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A session as others than its owner see it: without its payment.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionWithoutPayment {
+    session_id: Uuid,
+    tenant_id: TenantId,
+    room_id: RoomId,
+    owner_actor_id: ActorId,
+    plan_id: String,
+    max_agents: u64,
+    features: Vec<String>,
+    invited_actor_ids: Vec<ActorId>,
+    status: SessionStatus,
+    started_at: Timestamp,
+    expires_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    metadata: Map<String, Value>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// A session as somebody sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SessionShown {
+    /// Its owner.
+    Whole(Box<TableSession>),
+    /// Anybody else.
+    WithoutPayment(Box<SessionWithoutPayment>),
+}
+
+/// Nobody has this session, as far as this tenant knows.
+pub fn not_found(tenant: &TenantId, session: &str) -> DomainError {
+    DomainError::new(Code::NotFound).with("tenantId", tenant.as_str()).with("sessionId", session)
+}
+
+/// Reads who is invited, each once; `None` if the client does not say.
+fn read_invited(fields: &Fields) -> Result<Option<Vec<ActorId>>, DomainError> {
+    let Some(names) = fields.texts("invitedActorIds", MAX_LISTED)? else { return Ok(None) };
+    let parse = |name: &String| {
+        ActorId::parse(name).map_err(|why| DomainError::invalid("invitedActorIds", why.to_string()))
+    };
+    names.iter().map(parse).collect::<Result<_, _>>().map(Some)
+}
+
+/// The guests of a table with so many seats. Its owner is none: it needs no invitation.
+fn guests(mut invited: Vec<ActorId>, owner: &ActorId, seats: u64) -> Result<Vec<ActorId>, DomainError> {
+    invited.retain(|actor| actor != owner);
+    let max = seats * INVITED_PER_SEAT;
+    if invited.len() as u64 <= max {
+        return Ok(invited);
+    }
+    Err(DomainError::new(Code::OutOfBounds)
+        .saying(format!("at most {INVITED_PER_SEAT} actors are invited for each seat"))
+        .with("field", "invitedActorIds")
+        .with("max", max)
+        .with("value", invited.len()))
+}
+
+impl TableSession {
+    /// The key of the session with this id.
+    pub fn key_of(session_id: Uuid) -> Key {
+        vec![session_id.to_string().as_str().into()]
+    }
+
+    /// The session as `viewer` sees it.
+    pub fn shown_to(self, viewer: Option<&ActorId>) -> SessionShown {
+        if viewer == Some(&self.owner_actor_id) {
+            return SessionShown::Whole(Box::new(self));
         }
+        SessionShown::WithoutPayment(Box::new(SessionWithoutPayment {
+            session_id: self.session_id,
+            tenant_id: self.tenant_id,
+            room_id: self.room_id,
+            owner_actor_id: self.owner_actor_id,
+            plan_id: self.plan_id,
+            max_agents: self.max_agents,
+            features: self.features,
+            invited_actor_ids: self.invited_actor_ids,
+            status: self.status,
+            started_at: self.started_at,
+            expires_at: self.expires_at,
+            ended_at: self.ended_at,
+            metadata: self.metadata,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }))
     }
 
-    /// After a move every durable follower stands at the head: nothing is told twice.
-    #[test]
-    fn followers_settle_at_the_head() {
-        let json = br#"{"name":"reactions","cursor":3}"#.to_vec();
-        let kept = Kind::of::<Follower>().arrive(json.clone(), Sequence(9)).unwrap();
-        assert_eq!((kept.json.as_slice(), &kept.columns[0]), (json.as_slice(), &Cell::Integer(3)));
-        let settled = Kind::settling::<Follower>().arrive(json, Sequence(9)).unwrap();
-        assert_eq!(settled.json, br#"{"name":"reactions","cursor":9}"#);
-        assert_eq!(settled.columns, [Cell::Integer(9)]);
-        assert!(Kind::of::<Follower>().arrive(b"{}".to_vec(), Sequence(9)).is_err());
+    /// Whether an actor may sit at the table.
+    pub fn entitles(&self, actor: &ActorId) -> bool {
+        self.owner_actor_id == *actor || self.invited_actor_ids.contains(actor)
     }
 
-    /// What says nothing of tenant or room is only in the export of a whole café; what is secret is in none.
-    #[test]
-    fn parts_of_a_cafe_hold_only_what_is_theirs() {
-        let parts = [(false, false), (true, false), (true, true)];
-        let exported = |kind: &Kind| parts.map(|(tenant, room)| kind.is_exported(tenant, room));
-        assert_eq!(exported(&Kind::of::<Follower>()), [true, false, false]);
-        assert_eq!(exported(&Kind::of::<Task>()), [true, true, true]);
-        assert_eq!(exported(&Kind::of::<Payment>()), [false, false, false]);
+    /// Whether its plan includes a feature.
+    pub fn has(&self, feature: Feature) -> bool {
+        self.features.iter().any(|name| name == feature.as_str())
+    }
+}
+
+impl Record for TableSession {
+    const TABLE: &'static Table = &Table {
+        name: "table_sessions",
+        key: &["session_id"],
+        columns: &["tenant_id", "room_id", "owner_actor_id", "status", "active_until", "updated_at"],
+    };
+
+    fn key(&self) -> Key {
+        Self::key_of(self.session_id)
     }
 
-    #[test]
-    fn no_kind_is_listed_twice() {
-        let names: HashSet<_> = ALL.iter().map(|kind| kind.table.name).collect();
-        assert_eq!(names.len(), ALL.len());
-        assert!(Kind::named("tasks").is_some() && Kind::named("events").is_none());
+    fn columns(&self) -> Vec<Cell> {
+        let active_until = (self.status == SessionStatus::Active).then_some(self.expires_at);
+        vec![
+            (&self.tenant_id).into(),
+            (&self.room_id).into(),
+            (&self.owner_actor_id).into(),
+            self.status.as_str().into(),
+            active_until.into(),
+            self.updated_at.into(),
+        ]
     }
 }

@@ -3,16 +3,20 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    act,
-    actor::ActorInRoom,
-    command::{Halt, Moment},
-    fields::Fields,
-    gate::{self, Gate},
-    ids::{ActorId, RoomId, TenantId},
-    plan::Feature,
-    policy::{self, RoomOverride},
-    record::Query,
-    refusal::{Code, Refusal},
+    actor_command,
+    kernel::{
+        actor::ActorInRoom,
+        command::{CommandContext, CommandError},
+        error::{Code, DomainError},
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        record::Query,
+    },
+    permissions::{self, RoomOverride},
+    tables::{
+        access::{self, AccessRequirement},
+        plan::Feature,
+    },
 };
 
 /// The longest title, and the longest key of an object, in characters.
@@ -34,16 +38,17 @@ impl Work {
     ///
     /// # Errors
     /// As the table's gate, then as the operators' overrides.
-    pub(crate) fn allow(self, moment: &Moment<'_>, actor: &ActorInRoom) -> Result<(), Halt> {
-        let gate = Gate { action: self.action, feature: Some(self.feature), takes_seat: false };
-        gate::pass(moment, actor, gate)?;
-        policy::not_overridden(moment, actor, self.action)
+    pub(crate) fn allow(self, ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<(), CommandError> {
+        let table_access =
+            AccessRequirement { action: self.action, feature: Some(self.feature), takes_seat: false };
+        access::pass(ctx, actor, table_access)?;
+        permissions::not_overridden(ctx, actor, self.action)
     }
 }
 
 /// What [`Work::allow`] surely reads.
 pub(crate) fn reads(actor: &ActorInRoom) -> Vec<Query> {
-    vec![gate::read(actor), Query::one::<RoomOverride>(actor.room_key())]
+    vec![access::read(actor), Query::one::<RoomOverride>(actor.room_key())]
 }
 
 /// Who changes something that a path names. The room is the thing's own.
@@ -60,10 +65,10 @@ impl Changer {
     ///
     /// # Errors
     /// As [`ActorInRoom::read`].
-    pub fn read(query: &Fields, fields: &Fields) -> Result<Self, Refusal> {
+    pub fn read(query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
         let tenant_id = match fields.tenant("tenantId")? {
             Some(tenant) => tenant,
-            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
         };
         Ok(Self { tenant_id, actor_id: fields.required_actor("actorId")? })
     }
@@ -74,22 +79,26 @@ impl Changer {
 }
 
 /// A text that may be missing: kept as it is, but a blank one counts as missing.
-pub(crate) fn text(fields: &Fields, name: &'static str, max: usize) -> Result<Option<String>, Refusal> {
+pub(crate) fn text(fields: &Fields, name: &'static str, max: usize) -> Result<Option<String>, DomainError> {
     let text = fields.text(name)?.filter(|text| !text.trim().is_empty());
-    act::bounded_text(name, text, max)
+    actor_command::bounded_text(name, text, max)
 }
 
 /// An object of free members; empty if missing.
-pub(crate) fn object(fields: &Fields, name: &'static str) -> Result<Map<String, Value>, Refusal> {
-    act::bounded_object(name, fields.object(name)?.unwrap_or_default(), act::MAX_OBJECT_BYTES)
+pub(crate) fn object(fields: &Fields, name: &'static str) -> Result<Map<String, Value>, DomainError> {
+    actor_command::bounded_object(
+        name,
+        fields.object(name)?.unwrap_or_default(),
+        actor_command::MAX_OBJECT_BYTES,
+    )
 }
 
 /// What a change says of a field, if it names it.
 pub(crate) fn named<T>(
     fields: &Fields,
     name: &'static str,
-    read: impl FnOnce(&Fields) -> Result<T, Refusal>,
-) -> Result<Option<T>, Refusal> {
+    read: impl FnOnce(&Fields) -> Result<T, DomainError>,
+) -> Result<Option<T>, DomainError> {
     fields.has(name).then(|| read(fields)).transpose()
 }
 
@@ -101,28 +110,28 @@ pub(crate) fn named_choice<T: Copy>(
     fields: &Fields,
     name: &'static str,
     allowed: &[(&str, T)],
-) -> Result<Option<T>, Refusal> {
+) -> Result<Option<T>, DomainError> {
     let choice = fields.choice(name, allowed)?;
     if choice.is_some() || !fields.has(name) || fields.is_describing() {
         return Ok(choice);
     }
     let names: Vec<Value> = allowed.iter().map(|(text, _)| (*text).into()).collect();
-    Err(Refusal::new(Code::InvalidEnum)
+    Err(DomainError::new(Code::InvalidEnum)
         .saying(format!("{name} cannot be null"))
         .with("field", name)
         .with("allowed", names))
 }
 
 /// A change that names nothing that can be changed.
-pub(crate) fn names_nothing(changeable: &[&str]) -> Refusal {
-    Refusal::new(Code::Validation)
+pub(crate) fn names_nothing(changeable: &[&str]) -> DomainError {
+    DomainError::new(Code::Validation)
         .saying("name at least one field to change")
         .with("fields", changeable.iter().map(|name| Value::from(*name)).collect::<Vec<_>>())
 }
 
 /// Something that is not there, or belongs to another tenant.
-pub fn not_found(tenant: &TenantId, id_name: &str, id: &str) -> Refusal {
-    Refusal::new(Code::NotFound).with("tenantId", tenant.as_str()).with(id_name, id)
+pub fn not_found(tenant: &TenantId, id_name: &str, id: &str) -> DomainError {
+    DomainError::new(Code::NotFound).with("tenantId", tenant.as_str()).with(id_name, id)
 }
 
 #[cfg(test)]

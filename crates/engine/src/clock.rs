@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::IdSource,
     time::{Clock, Timestamp},
 };

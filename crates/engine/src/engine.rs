@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::IdSource,
     ids::CorrelationId,
     rules::Rules,
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     clock,
-    errands::{ErrandRunner, Errands},
+    external_calls::{ExternalCallRunner, ExternalCalls},
     fanout::Fanout,
     followers::Followers,
     metrics::{FollowerLabel, Metrics},
@@ -39,7 +39,7 @@ pub struct Engine {
     /// Cancelled when the process is asked to stop: streams end, long polls answer.
     pub stopping: CancellationToken,
     /// What runs outside for commands that need it.
-    pub errands: Errands,
+    pub external_calls: ExternalCalls,
     /// How those stand that follow the log on behalf of the café.
     pub followers: Followers,
     /// What nodes share beside the store, if they do.
@@ -54,13 +54,25 @@ impl Engine {
         rules: Rules,
         metrics: Arc<Metrics>,
         mut ids: Box<dyn IdSource>,
-        runner: Arc<dyn ErrandRunner>,
+        runner: Arc<dyn ExternalCallRunner>,
     ) -> Self {
         let (stopping, clock) = (CancellationToken::new(), store.clock());
         let node = ids.fresh(clock.now());
-        let (errands, fanout) = (Errands::new(runner), Arc::default());
+        let (external_calls, fanout) = (ExternalCalls::new(runner), Arc::default());
         let (followers, ids) = (Followers::default(), Mutex::new(ids));
-        Self { node, store, rules, clock, metrics, fanout, stopping, errands, followers, redis: None, ids }
+        Self {
+            node,
+            store,
+            rules,
+            clock,
+            metrics,
+            fanout,
+            stopping,
+            external_calls,
+            followers,
+            redis: None,
+            ids,
+        }
     }
 
     /// The same, with Redis.
@@ -79,7 +91,8 @@ impl Engine {
         // One that another node has taken over is not here any more.
         self.metrics.follower_lag.clear();
         let webhooks = self.metrics.webhooks.lag.lock().map(|lag| ("webhooks", lag));
-        for (name, lag) in self.followers.lags(self.store.tail().head()).into_iter().chain(webhooks) {
+        for (name, lag) in self.followers.lags(self.store.recent_events().head()).into_iter().chain(webhooks)
+        {
             self.metrics.follower_lag.get_or_create(&FollowerLabel { name }).set(lag);
         }
         if let Some(redis) = &self.redis {

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::{Command, Reply},
+    error::DomainError,
     idempotency::IdempotencyKey,
     ids::CorrelationId,
-    refusal::Refusal,
     trace::{Step, StepCode},
 };
-use agentcafe_store::{Answer, Envelope, Failure, Origin, Request, TraceNote, refusal_step};
+use agentcafe_store::{Answer, Envelope, Failure, Origin, Request, TraceNote, error_step};
 
 use crate::{engine::Engine, metrics::ReasonLabel};
 
@@ -22,7 +22,7 @@ pub struct Mutation {
     /// What its trace says of the request.
     pub origin: Origin,
     /// The key under which it takes effect once, or why there is none.
-    pub key: Result<IdempotencyKey, Refusal>,
+    pub key: Result<IdempotencyKey, DomainError>,
 }
 
 /// A mutation that took effect, now or before.
@@ -56,16 +56,16 @@ impl Engine {
         let Mutation { command, correlation_id, origin, key } = mutation;
         let key = match key {
             Ok(key) => key,
-            Err(refusal) => {
-                self.note(origin, &correlation_id, &refusal);
-                return Err(self.not_executed(Failure::Refused(refusal), correlation_id));
+            Err(error) => {
+                self.note(origin, &correlation_id, &error);
+                return Err(self.not_executed(Failure::Refused(error), correlation_id));
             }
         };
         let request = Some(Request { origin: Arc::new(origin), key });
         let envelope = Envelope { command, correlation_id: correlation_id.clone(), request, outcome: None };
         let mut answer = self.store.submit(envelope.clone()).await;
-        if let Err(Failure::Outside(_)) = answer {
-            answer = self.run_errands(envelope).await;
+        if let Err(Failure::External(_)) = answer {
+            answer = self.run_external_calls(envelope).await;
         }
         match answer {
             Ok(Answer::Done(reply)) => {
@@ -91,28 +91,28 @@ impl Engine {
         }
     }
 
-    fn note(&self, origin: Origin, correlation_id: &CorrelationId, refusal: &Refusal) {
+    fn note(&self, origin: Origin, correlation_id: &CorrelationId, error: &DomainError) {
         let ended_at = self.now();
-        let steps: Vec<Step> = vec![refusal_step(refusal, ended_at)];
+        let steps: Vec<Step> = vec![error_step(error, ended_at)];
         let (origin, correlation_id) = (Arc::new(origin), correlation_id.clone());
         self.store.note(TraceNote { origin, correlation_id, ended_at, succeeded: false, steps });
     }
 
     fn not_executed(&self, mut failure: Failure, correlation_id: CorrelationId) -> NotExecuted {
-        if let Failure::Refused(refusal) = &mut failure {
-            self.count_block(refusal);
-            refusal.details.insert("correlationId".to_owned(), correlation_id.as_str().into());
+        if let Failure::Refused(error) = &mut failure {
+            self.count_block(error);
+            error.details.insert("correlationId".to_owned(), correlation_id.as_str().into());
         }
         NotExecuted { failure, correlation_id }
     }
 
-    fn count_block(&self, refusal: &Refusal) {
-        let blocks = match StepCode::of_refusal(refusal.code) {
+    fn count_block(&self, error: &DomainError) {
+        let blocks = match StepCode::of_error(error.code) {
             StepCode::ModerationBlocked => &self.metrics.moderation_blocks,
             StepCode::OperatorOverrideBlocked => &self.metrics.override_blocks,
             _ => return,
         };
-        let reason = refusal.details.get("reasonCode").and_then(|reason| reason.as_str()).unwrap_or_default();
+        let reason = error.details.get("reasonCode").and_then(|reason| reason.as_str()).unwrap_or_default();
         blocks.get_or_create(&ReasonLabel::of(reason)).inc();
     }
 }

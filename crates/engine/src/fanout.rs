@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use agentcafe_store::{EventFilter, LoggedEvent, ReadError};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ const MAX_SHARED_BYTES: usize = 4 << 20;
 
 /// How an event goes out in one kind of stream. Its name tells it from the others.
 #[derive(Clone, Copy, Debug)]
-pub struct Form {
+pub struct FrameEncoder {
     /// The name.
     pub name: &'static str,
     /// Adds the frame of an event.
@@ -33,7 +33,7 @@ pub struct Frames {
     /// How many events they hold.
     pub count: usize,
     /// Everything up to here has been looked at.
-    pub examined: Sequence,
+    pub scanned_to: Sequence,
 }
 
 /// The batches that were rendered last.
@@ -48,10 +48,10 @@ struct Shared {
     bytes: usize,
 }
 
-fn render(form: Form, events: &[LoggedEvent]) -> Bytes {
+fn render(encoder: FrameEncoder, events: &[LoggedEvent]) -> Bytes {
     let size: usize = events.iter().map(|event| event.json.len() + 96).sum();
     let mut bytes = BytesMut::with_capacity(size);
-    events.iter().for_each(|event| (form.put)(event, &mut bytes));
+    events.iter().for_each(|event| (encoder.put)(event, &mut bytes));
     bytes.freeze()
 }
 
@@ -64,22 +64,22 @@ impl Fanout {
     pub async fn frames(
         &self,
         follower: &mut Follower,
-        form: Form,
+        encoder: FrameEncoder,
         limit: Option<usize>,
     ) -> Result<Frames, ReadError> {
         let limit = limit.unwrap_or(MAX_BATCH_EVENTS).min(MAX_BATCH_EVENTS);
-        let place = (form.name, Arc::clone(follower.filter()), follower.examined());
+        let place = (encoder.name, Arc::clone(follower.filter()), follower.scanned_to());
         if limit == MAX_BATCH_EVENTS
             && let Some(frames) = self.shared.lock().batches.get(&place)
         {
-            follower.advance_to(frames.examined);
+            follower.advance_to(frames.scanned_to);
             return Ok(frames.clone());
         }
         let page = follower.read_bytes(limit, MAX_BATCH_BYTES).await?;
         let frames = Frames {
-            bytes: render(form, &page.events),
+            bytes: render(encoder, &page.events),
             count: page.events.len(),
-            examined: follower.examined(),
+            scanned_to: follower.scanned_to(),
         };
         if limit == MAX_BATCH_EVENTS && frames.count > 0 {
             let mut shared = self.shared.lock();

@@ -3,11 +3,11 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use agentcafe_store::{
     EventFilter, EventPage, EventQuery, ReadError, Store,
     event_query::MAX_PAGE_BYTES,
-    tail::{Mark, Tail},
+    recent_events::{RecentEvents, Watermark},
 };
 use tokio::sync::watch;
 
@@ -17,15 +17,15 @@ pub type Reading<'a> = Pin<Box<dyn Future<Output = Result<EventPage, ReadError>>
 /// A log that can be followed: its newest events in memory, and a way to the others.
 pub trait Log: Send + Sync + 'static {
     /// The newest events, and who waits for more.
-    fn tail(&self) -> &Tail;
+    fn recent_events(&self) -> &RecentEvents;
 
     /// Reads what the tail does not have.
     fn older(&self, query: EventQuery) -> Reading<'_>;
 }
 
 impl Log for Store {
-    fn tail(&self) -> &Tail {
-        self.tail()
+    fn recent_events(&self) -> &RecentEvents {
+        self.recent_events()
     }
 
     fn older(&self, query: EventQuery) -> Reading<'_> {
@@ -38,15 +38,15 @@ impl Log for Store {
 pub struct Follower {
     log: Arc<dyn Log>,
     filter: Arc<EventFilter>,
-    examined: Sequence,
-    wake: watch::Receiver<Mark>,
+    scanned_to: Sequence,
+    wake: watch::Receiver<Watermark>,
 }
 
 impl Follower {
     /// Follows the events that match `filter`, after `after`.
     pub fn new(log: Arc<impl Log>, filter: EventFilter, after: Sequence) -> Self {
-        let wake = log.tail().wake(&filter);
-        Self { log, filter: Arc::new(filter), examined: after, wake }
+        let wake = log.recent_events().wake(&filter);
+        Self { log, filter: Arc::new(filter), scanned_to: after, wake }
     }
 
     /// The filter.
@@ -55,24 +55,24 @@ impl Follower {
     }
 
     /// Everything up to here has been looked at; to resume from here misses nothing and repeats nothing.
-    pub fn examined(&self) -> Sequence {
-        self.examined
+    pub fn scanned_to(&self) -> Sequence {
+        self.scanned_to
     }
 
     /// Takes what a reading elsewhere has looked at as looked at.
-    pub fn advance_to(&mut self, examined: Sequence) {
-        self.examined = self.examined.max(examined);
+    pub fn advance_to(&mut self, scanned_to: Sequence) {
+        self.scanned_to = self.scanned_to.max(scanned_to);
     }
 
     /// Whether something after the cursor may match. While it is not so, the cursor moves along with the head.
     pub fn has_more(&mut self) -> bool {
-        let head = self.log.tail().head();
-        let mark = *self.wake.borrow_and_update();
-        if mark.last > self.examined {
-            self.examined = mark.resume(self.examined);
+        let head = self.log.recent_events().head();
+        let watermark = *self.wake.borrow_and_update();
+        if watermark.last > self.scanned_to {
+            self.scanned_to = watermark.resume(self.scanned_to);
             return true;
         }
-        self.examined = self.examined.max(head);
+        self.scanned_to = self.scanned_to.max(head);
         false
     }
 
@@ -99,13 +99,13 @@ impl Follower {
     /// # Errors
     /// [`ReadError`] when the store cannot be read; the cursor stays.
     pub async fn read_bytes(&mut self, limit: usize, max_bytes: usize) -> Result<EventPage, ReadError> {
-        let after = EventQuery::after(self.filter.as_ref().clone(), self.examined, limit);
+        let after = EventQuery::after(self.filter.as_ref().clone(), self.scanned_to, limit);
         let query = EventQuery { max_bytes, ..after };
-        let page = match self.log.tail().read(&query) {
+        let page = match self.log.recent_events().read(&query) {
             Some(page) => page,
             None => self.log.older(query).await?,
         };
-        self.examined = self.examined.max(page.examined);
+        self.scanned_to = self.scanned_to.max(page.scanned_to);
         Ok(page)
     }
 

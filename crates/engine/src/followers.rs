@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     follower::{FollowerCursor, KeepCursor},
     ids::Sequence,
 };
@@ -19,7 +19,7 @@ const KEEP_EVERY: u64 = 1_000;
 
 /// How a follower stands.
 #[derive(Clone, Debug)]
-struct Standing {
+struct FollowerStatus {
     cursor: Sequence,
     /// Since when it works without having got any further, by the stopwatch; none while it waits for events.
     working_since: Option<Duration>,
@@ -29,34 +29,34 @@ struct Standing {
 
 /// All followers, by name.
 #[derive(Default)]
-pub struct Followers(Mutex<BTreeMap<&'static str, Standing>>);
+pub struct Followers(Mutex<BTreeMap<&'static str, FollowerStatus>>);
 
 impl Followers {
     /// How far each is behind the head of the log.
     pub fn lags(&self, head: Sequence) -> Vec<(&'static str, u64)> {
         let followers = self.0.lock();
-        followers.iter().map(|(name, standing)| (*name, head.0.saturating_sub(standing.cursor.0))).collect()
+        followers.iter().map(|(name, status)| (*name, head.0.saturating_sub(status.cursor.0))).collect()
     }
 
     /// How far one is behind the head of the log; 0 if there is none of this name.
     pub fn lag(&self, name: &str, head: Sequence) -> u64 {
-        self.0.lock().get(name).map_or(0, |standing| head.0.saturating_sub(standing.cursor.0))
+        self.0.lock().get(name).map_or(0, |status| head.0.saturating_sub(status.cursor.0))
     }
 
     /// Those that do not get any further, each in a sentence.
     pub fn stuck(&self, now: Duration) -> Vec<String> {
         let followers = self.0.lock();
-        followers.iter().filter_map(|(name, standing)| standing.trouble(name, now)).collect()
+        followers.iter().filter_map(|(name, status)| status.trouble(name, now)).collect()
     }
 
-    fn set(&self, name: &'static str, change: impl FnOnce(&mut Standing)) {
-        if let Some(standing) = self.0.lock().get_mut(name) {
-            change(standing);
+    fn set(&self, name: &'static str, change: impl FnOnce(&mut FollowerStatus)) {
+        if let Some(status) = self.0.lock().get_mut(name) {
+            change(status);
         }
     }
 }
 
-impl Standing {
+impl FollowerStatus {
     fn trouble(&self, name: &str, now: Duration) -> Option<String> {
         let because = self.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         if self.has_ended {
@@ -94,13 +94,13 @@ impl Progress {
         let cursor = match kept {
             Some(kept) => kept.cursor,
             None => {
-                let cursor = engine.store.tail().head();
+                let cursor = engine.store.recent_events().head();
                 engine.execute_in_background(Arc::new(KeepCursor { name, cursor })).await?;
                 cursor
             }
         };
-        let standing = Standing { cursor, working_since: None, last_error: None, has_ended: false };
-        engine.followers.0.lock().insert(name, standing);
+        let status = FollowerStatus { cursor, working_since: None, last_error: None, has_ended: false };
+        engine.followers.0.lock().insert(name, status);
         Ok(Self { engine: Arc::clone(engine), name, cursor, kept: cursor, ending: ending.clone() })
     }
 
@@ -112,8 +112,8 @@ impl Progress {
     /// It has begun to work on what comes next.
     pub fn begin(&self) {
         let now = self.engine.clock.stopwatch();
-        self.engine.followers.set(self.name, |standing| {
-            standing.working_since.get_or_insert(now);
+        self.engine.followers.set(self.name, |status| {
+            status.working_since.get_or_insert(now);
         });
     }
 
@@ -121,17 +121,17 @@ impl Progress {
     pub fn reach(&mut self, cursor: Sequence) {
         self.cursor = self.cursor.max(cursor);
         let cursor = self.cursor;
-        self.engine.followers.set(self.name, |standing| {
-            standing.cursor = cursor;
-            standing.working_since = None;
-            standing.last_error = None;
+        self.engine.followers.set(self.name, |status| {
+            status.cursor = cursor;
+            status.working_since = None;
+            status.last_error = None;
         });
     }
 
     /// It could not go on, for now.
     pub fn fail(&self, error: &str) {
-        self.engine.followers.set(self.name, |standing| {
-            let known = standing.last_error.replace(error.to_owned());
+        self.engine.followers.set(self.name, |status| {
+            let known = status.last_error.replace(error.to_owned());
             if known.as_deref() != Some(error) {
                 tracing::warn!(follower = self.name, error, "a follower could not go on; it tries again");
             }
@@ -166,7 +166,7 @@ impl Drop for Progress {
             // Another node may go on: how it stands is said there.
             self.engine.followers.0.lock().remove(self.name);
         } else {
-            self.engine.followers.set(self.name, |standing| standing.has_ended = true);
+            self.engine.followers.set(self.name, |status| status.has_ended = true);
         }
     }
 }
@@ -186,13 +186,13 @@ mod tests {
             (None, true, 0, true),
         ];
         for (working_since, has_ended, now, want) in cases {
-            let standing = Standing {
+            let status = FollowerStatus {
                 cursor: Sequence(7),
                 working_since: working_since.map(second),
                 last_error: Some("why".to_owned()),
                 has_ended,
             };
-            let followers = Followers(Mutex::new(BTreeMap::from([("test", standing)])));
+            let followers = Followers(Mutex::new(BTreeMap::from([("test", status)])));
             let stuck = followers.stuck(second(now));
             assert_eq!(!stuck.is_empty(), want, "{working_since:?} {has_ended} {now}: {stuck:?}");
             assert!(stuck.iter().all(|sentence| sentence.contains("test") && sentence.ends_with(": why")));

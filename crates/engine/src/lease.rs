@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::lease::{Claim, GiveBack, Hold, Lease};
+use agentcafe_domain::kernel::lease::{Claim, GiveBack, Lease, LeaseToken};
 use agentcafe_store::Failure;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -21,9 +21,9 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// The time in which a node holds a lease.
 #[derive(Clone, Debug)]
-pub struct Tenure {
+pub struct LeaseGuard {
     /// What writes of this time show; none on a node that has its database to itself.
-    pub hold: Option<Hold>,
+    pub hold: Option<LeaseToken>,
     /// Cancelled when the lease is lost, or the engine stops.
     pub ending: CancellationToken,
 }
@@ -33,18 +33,18 @@ pub struct Tenure {
 pub async fn while_held<Working: Future<Output = ()>>(
     engine: Arc<Engine>,
     name: &'static str,
-    work: impl Fn(Tenure) -> Working,
+    work: impl Fn(LeaseGuard) -> Working,
 ) {
     if !engine.store.is_shared() {
-        return work(Tenure { hold: None, ending: engine.stopping.clone() }).await;
+        return work(LeaseGuard { hold: None, ending: engine.stopping.clone() }).await;
     }
-    let contender = Contender { engine: &engine, hold: Hold { name, holder: engine.node } };
+    let contender = Contender { engine: &engine, hold: LeaseToken { name, holder: engine.node } };
     while let Some(held_since) = contender.claim().await {
         tracing::info!(lease = name, "this node does it now");
         let ending = engine.stopping.child_token();
-        let tenure = Tenure { hold: Some(contender.hold), ending: ending.clone() };
+        let lease = LeaseGuard { hold: Some(contender.hold), ending: ending.clone() };
         let working = async {
-            work(tenure).await;
+            work(lease).await;
             ending.cancel();
         };
         tokio::join!(working, contender.renew(held_since, &ending));
@@ -55,7 +55,7 @@ pub async fn while_held<Working: Future<Output = ()>>(
 /// A node that wants a lease, or holds it.
 struct Contender<'e> {
     engine: &'e Engine,
-    hold: Hold,
+    hold: LeaseToken,
 }
 
 impl Contender<'_> {

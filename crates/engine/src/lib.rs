@@ -2,8 +2,8 @@
 
 pub mod clock;
 pub mod engine;
-pub mod errands;
 pub mod execute;
+pub mod external_calls;
 pub mod fanout;
 pub mod follow;
 pub mod followers;

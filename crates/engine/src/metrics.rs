@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use agentcafe_store::TurnReport;
+use agentcafe_store::CommitReport;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -136,11 +136,11 @@ pub struct Metrics {
     /// What is counted of requests and streams.
     pub http: HttpMetrics,
     /// How many commands turns held.
-    pub turn_commands: Histogram,
+    pub batch_commands: Histogram,
     /// How long turns took, in seconds.
-    pub turn_seconds: Histogram,
+    pub batch_seconds: Histogram,
     /// Turns that could not be written.
-    pub failed_turns: Counter,
+    pub failed_batches: Counter,
     /// Events written.
     pub events: Counter,
     /// The log's head.
@@ -174,12 +174,12 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("agentcafe");
         let http = HttpMetrics::register(&mut registry);
-        let turn_commands = Histogram::new(exponential_buckets(1.0, 2.0, 10));
-        registry.register("turn_commands", "Commands in a turn", turn_commands.clone());
-        let turn_seconds = seconds();
-        registry.register("turn_seconds", "How long turns took, commit included", turn_seconds.clone());
-        let failed_turns = Counter::default();
-        registry.register("turns_failed", "Turns that could not be written", failed_turns.clone());
+        let batch_commands = Histogram::new(exponential_buckets(1.0, 2.0, 10));
+        registry.register("turn_commands", "Commands in a turn", batch_commands.clone());
+        let batch_seconds = seconds();
+        registry.register("turn_seconds", "How long turns took, commit included", batch_seconds.clone());
+        let failed_batches = Counter::default();
+        registry.register("turns_failed", "Turns that could not be written", failed_batches.clone());
         let events = Counter::default();
         registry.register("events_written", "Events written to the log", events.clone());
         let log_head = Gauge::<u64, AtomicU64>::default();
@@ -228,9 +228,9 @@ impl Metrics {
         Self {
             registry,
             http,
-            turn_commands,
-            turn_seconds,
-            failed_turns,
+            batch_commands,
+            batch_seconds,
+            failed_batches,
             events,
             log_head,
             moderation_blocks,
@@ -253,13 +253,13 @@ impl Metrics {
     }
 
     /// Counts a turn.
-    pub fn count_turn(&self, report: &TurnReport) {
-        self.turn_commands.observe(report.commands as f64);
-        self.turn_seconds.observe(report.took.as_secs_f64());
+    pub fn count_batch(&self, report: &CommitReport) {
+        self.batch_commands.observe(report.commands as f64);
+        self.batch_seconds.observe(report.took.as_secs_f64());
         self.events.inc_by(report.events as u64);
         self.inbox_items.inc_by(report.inbox_items);
         if !report.committed {
-            self.failed_turns.inc();
+            self.failed_batches.inc();
         }
         self.log_head.set(report.head.0);
         for (waited_ms, histogram) in [

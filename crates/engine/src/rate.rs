@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
-use agentcafe_domain::time::Timestamp;
-use agentcafe_keyspace::rate::{self, Used};
+use agentcafe_domain::kernel::time::Timestamp;
+use agentcafe_redis::rate::{self, Used};
 use parking_lot::Mutex;
 
 use crate::redis::Redis;
@@ -35,7 +35,7 @@ struct Windows {
 
 /// How a request stands to its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct RateLimitStatus {
     /// Whether it is within the limit.
     pub allowed: bool,
     /// Requests per window.
@@ -73,17 +73,17 @@ impl RateLimiter {
         method: &'static str,
         route: &'static str,
         now: Timestamp,
-    ) -> Option<Standing> {
+    ) -> Option<RateLimitStatus> {
         // Here in any case: what was used up stays so when Redis goes away.
         let own = self.count_here(client, method, route, now)?;
         let Some(shared) = &self.shared else { return Some(own) };
         let client = client.to_string();
         let budget = rate::Budget { client: &client, method, route };
         let window = Duration::from_millis(WINDOW_MS.unsigned_abs());
-        match rate::count(&shared.link, &shared.keys, budget, window).await {
+        match rate::count(&shared.connection, &shared.keys, budget, window).await {
             Ok(Used { requests, ends_in }) => {
                 let left_ms = i64::try_from(ends_in.as_millis()).unwrap_or(WINDOW_MS);
-                Some(self.standing(requests, now.plus_ms(left_ms), now))
+                Some(self.status(requests, now.plus_ms(left_ms), now))
             }
             Err(_) => {
                 shared.metrics.own_limits.inc();
@@ -98,7 +98,7 @@ impl RateLimiter {
         method: &'static str,
         route: &'static str,
         now: Timestamp,
-    ) -> Option<Standing> {
+    ) -> Option<RateLimitStatus> {
         if self.limit == 0 {
             return None;
         }
@@ -106,13 +106,13 @@ impl RateLimiter {
         let window = windows.of(Budget { client: Some(client), method, route }, now);
         window.used += 1;
         let (used, ends_at) = (window.used, window.ends_at);
-        Some(self.standing(used, ends_at, now))
+        Some(self.status(used, ends_at, now))
     }
 
-    fn standing(&self, used: u64, ends_at: Timestamp, now: Timestamp) -> Standing {
+    fn status(&self, used: u64, ends_at: Timestamp, now: Timestamp) -> RateLimitStatus {
         let ends_at_ms = ends_at.as_millis();
         let ceil = |ms: i64| ms.div_euclid(1_000) + i64::from(ms.rem_euclid(1_000) > 0);
-        Standing {
+        RateLimitStatus {
             allowed: used <= self.limit,
             limit: self.limit,
             remaining: self.limit.saturating_sub(used),

@@ -9,14 +9,16 @@ use std::{
 };
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
-    ids::{ActorId, RoomId, TenantId},
-    moderation::Past,
-    rules::ModerationRules,
+    kernel::{
+        actor::ActorInRoom,
+        ids::{ActorId, RoomId, TenantId},
+        rules::ModerationRules,
+    },
+    moderation::RecentActivity,
 };
-pub use agentcafe_keyspace::LinkStatus;
-use agentcafe_keyspace::{Keys, Link, RoomName, unread, windows};
-use agentcafe_store::shared_windows::{Later, SharedWindows};
+pub use agentcafe_redis::ConnectionStatus;
+use agentcafe_redis::{Keys, RedisConnection, RoomName, unread, windows};
+use agentcafe_store::shared_rate_windows::{Later, SharedRateWindows};
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
@@ -27,7 +29,7 @@ use crate::unread::UnreadCopies;
 /// Redis, as the engine uses it: for limits that nodes share, and for copies of counts. Nothing depends on it.
 pub struct Redis {
     /// The connection.
-    pub link: Arc<Link>,
+    pub connection: Arc<RedisConnection>,
     /// The names of keys.
     pub keys: Keys,
     /// Copies of unread counts.
@@ -72,7 +74,7 @@ impl RedisMetrics {
 impl Redis {
     /// Redis behind a link. Nodes that share it have different names.
     pub fn new(
-        link: Arc<Link>,
+        connection: Arc<RedisConnection>,
         keys: Keys,
         metrics: RedisMetrics,
         rules: &ModerationRules,
@@ -80,18 +82,18 @@ impl Redis {
     ) -> Arc<Self> {
         let remembered = Duration::from_millis(rules.remembered_ms().unsigned_abs());
         let unread = UnreadCopies::default();
-        Arc::new(Self { link, keys, unread, metrics, remembered, name, written: AtomicU64::new(0) })
+        Arc::new(Self { connection, keys, unread, metrics, remembered, name, written: AtomicU64::new(0) })
     }
 
     /// The copy of an actor's unread count in a room; none if Redis is away.
     pub async fn unread_count(&self, tenant: &TenantId, room: &RoomId, actor: &ActorId) -> Option<u64> {
         let room = RoomName::of(tenant, room);
-        unread::get(&self.link, &self.keys, &room, actor).await.ok()
+        unread::get(&self.connection, &self.keys, &room, actor).await.ok()
     }
 
     /// How the connection stands.
-    pub fn status(&self) -> LinkStatus {
-        self.link.status()
+    pub fn status(&self) -> ConnectionStatus {
+        self.connection.status()
     }
 
     fn fresh_name(&self) -> String {
@@ -100,17 +102,17 @@ impl Redis {
 
     /// Brings the gauges up to date.
     pub(crate) fn measure(&self) {
-        let status = self.link.status();
+        let status = self.connection.status();
         self.metrics.connected.set(i64::from(status.connected));
         self.metrics.failures.set(i64::try_from(status.failures).unwrap_or(i64::MAX));
     }
 }
 
 /// While Redis is away, what each node knows is what holds for it.
-impl SharedWindows for Redis {
-    fn load<'a>(&'a self, actors: &'a [ActorInRoom]) -> Later<'a, Option<Vec<Vec<Past>>>> {
+impl SharedRateWindows for Redis {
+    fn load<'a>(&'a self, actors: &'a [ActorInRoom]) -> Later<'a, Option<Vec<Vec<RecentActivity>>>> {
         Box::pin(async move {
-            let loaded = windows::load(&self.link, &self.keys, actors).await.ok();
+            let loaded = windows::load(&self.connection, &self.keys, actors).await.ok();
             if loaded.is_none() {
                 self.metrics.own_limits.inc();
             }
@@ -118,10 +120,11 @@ impl SharedWindows for Redis {
         })
     }
 
-    fn save(&self, past: Vec<(ActorInRoom, Past)>) -> Later<'_, ()> {
+    fn save(&self, past: Vec<(ActorInRoom, RecentActivity)>) -> Later<'_, ()> {
         Box::pin(async move {
             let saved =
-                windows::save(&self.link, &self.keys, &past, self.remembered, || self.fresh_name()).await;
+                windows::save(&self.connection, &self.keys, &past, self.remembered, || self.fresh_name())
+                    .await;
             if let Err(away) = saved {
                 tracing::debug!(%away, "other nodes were not told what moderation remembers");
             }

@@ -3,17 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
-    command::Command,
+    kernel::command::Command,
     presence::Expire,
-    session::ExpireSessions,
-    snapshot::{Forget, Snapshot},
+    snapshots::{Forget, Snapshot},
+    tables::ExpireSessions,
 };
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     engine::Engine,
-    lease::{Tenure, while_held},
+    lease::{LeaseGuard, while_held},
 };
 
 /// How often expired keys and snapshots are looked for. Nobody sees them any more, so that there is no hurry.
@@ -24,7 +24,7 @@ const LEASE: &str = "sweeps";
 
 /// How often each of the sweeps looks that can be set.
 #[derive(Clone, Copy, Debug)]
-pub struct Rhythm {
+pub struct SweepIntervals {
     /// For presences that have run out.
     pub presence: Duration,
     /// For table sessions that have.
@@ -32,14 +32,14 @@ pub struct Rhythm {
 }
 
 /// Sweeps, on one node at a time, until the engine stops.
-pub async fn run(engine: Arc<Engine>, rhythm: Rhythm) {
+pub async fn run(engine: Arc<Engine>, intervals: SweepIntervals) {
     let sweeper = Arc::clone(&engine);
-    let sweep = |tenure: Tenure| {
-        let (engine, ending) = (Arc::clone(&sweeper), tenure.ending);
+    let sweep = |lease: LeaseGuard| {
+        let (engine, ending) = (Arc::clone(&sweeper), lease.ending);
         async move {
             tokio::join!(
-                presence(&engine, rhythm.presence, &ending),
-                table_sessions(&engine, rhythm.table_sessions, &ending),
+                presence(&engine, intervals.presence, &ending),
+                table_sessions(&engine, intervals.table_sessions, &ending),
                 purge(&engine, &ending),
                 snapshots(&engine, &ending),
             );

@@ -3,13 +3,15 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
     inbox::UnreadCount,
-    record::{Find, OrderPlace, Record},
-    time::Timestamp,
+    kernel::{
+        actor::ActorInRoom,
+        record::{Record, RecordQuery, SortKey},
+        time::Timestamp,
+    },
 };
-use agentcafe_keyspace::{Away, unread};
-use agentcafe_store::{ReadError, TurnReport};
+use agentcafe_redis::{Away, unread};
+use agentcafe_store::{CommitReport, ReadError};
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::{sync::Notify, time::sleep};
@@ -56,7 +58,7 @@ impl From<ReadError> for NotCopied {
 
 impl UnreadCopies {
     /// Takes what a turn changed.
-    pub fn learn(&self, report: &TurnReport) {
+    pub fn learn(&self, report: &CommitReport) {
         if report.unread.is_empty() {
             return;
         }
@@ -85,14 +87,14 @@ impl UnreadCopies {
 
     async fn write(&self, redis: &Redis) {
         loop {
-            redis.link.connected().await;
+            redis.connection.connected().await;
             let counts = self.take();
             if counts.is_empty() {
                 self.changed.notified().await;
                 continue;
             }
             let copies = counts.iter().map(|(count, at)| (count, *at));
-            if unread::put(&redis.link, &redis.keys, copies).await.is_err() {
+            if unread::put(&redis.connection, &redis.keys, copies).await.is_err() {
                 self.put_back(counts);
                 sleep(PAUSE).await;
             }
@@ -112,10 +114,10 @@ fn owner(count: &UnreadCount) -> ActorInRoom {
 pub async fn run(engine: Arc<Engine>) {
     let Some(redis) = engine.redis.clone() else { return };
     let writing = engine.stopping.run_until_cancelled(redis.unread.write(&redis));
-    let comparing = while_held(Arc::clone(&engine), "unread-copies", |tenure| {
+    let comparing = while_held(Arc::clone(&engine), "unread-copies", |lease| {
         let (engine, redis) = (Arc::clone(&engine), Arc::clone(&redis));
         async move {
-            tenure.ending.run_until_cancelled(compare(&engine, &redis)).await;
+            lease.ending.run_until_cancelled(compare(&engine, &redis)).await;
         }
     });
     tokio::join!(writing, comparing);
@@ -124,12 +126,12 @@ pub async fn run(engine: Arc<Engine>) {
 /// Compares now, each time Redis comes back, and now and then.
 async fn compare(engine: &Engine, redis: &Redis) {
     loop {
-        redis.link.connected().await;
+        redis.connection.connected().await;
         match compare_once(engine, redis).await {
             Ok(count) => {
                 redis.unread.rebuilt.inc_by(count);
                 tokio::select! {
-                    () = redis.link.lost() => {}
+                    () = redis.connection.lost() => {}
                     () = sleep(COMPARE_EVERY) => {}
                 }
             }
@@ -145,7 +147,7 @@ async fn compare(engine: &Engine, redis: &Redis) {
 async fn compare_once(engine: &Engine, redis: &Redis) -> Result<u64, NotCopied> {
     let mut written = 0;
     // First what is there and should not be, then what should be there.
-    let copies = unread::all(&redis.link, &redis.keys).await?;
+    let copies = unread::all(&redis.connection, &redis.keys).await?;
     for some in copies.chunks(AT_ONCE) {
         let at = before(engine);
         let kept = engine.store.get_all::<UnreadCount>(some.iter().map(Record::key).collect()).await?;
@@ -156,20 +158,20 @@ async fn compare_once(engine: &Engine, redis: &Redis) -> Result<u64, NotCopied> 
             .map(|(copy, kept)| kept.unwrap_or_else(|| UnreadCount { unread: 0, ..copy.clone() }))
             .collect();
         written += wrong.len() as u64;
-        unread::put(&redis.link, &redis.keys, wrong.iter().map(|count| (count, at))).await?;
+        unread::put(&redis.connection, &redis.keys, wrong.iter().map(|count| (count, at))).await?;
     }
     let known: HashMap<ActorInRoom, u64> = copies.iter().map(|copy| (owner(copy), copy.unread)).collect();
     let mut place = None;
     loop {
         let at = before(engine);
-        let find = Find::all::<UnreadCount>("tenant_id", AT_ONCE).behind(place);
+        let find = RecordQuery::all::<UnreadCount>("tenant_id", AT_ONCE).behind(place);
         let counts: Vec<UnreadCount> = engine.store.find(find).await?;
         let missing: Vec<&UnreadCount> =
             counts.iter().filter(|count| !known.contains_key(&owner(count))).collect();
         written += missing.len() as u64;
-        unread::put(&redis.link, &redis.keys, missing.into_iter().map(|count| (count, at))).await?;
+        unread::put(&redis.connection, &redis.keys, missing.into_iter().map(|count| (count, at))).await?;
         let Some(last) = counts.last().filter(|_| counts.len() == AT_ONCE) else { return Ok(written) };
-        place = Some(OrderPlace { sorted_by: (&last.tenant_id).into(), key: last.key() });
+        place = Some(SortKey { sorted_by: (&last.tenant_id).into(), key: last.key() });
     }
 }
 

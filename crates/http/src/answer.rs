@@ -1,6 +1,6 @@
 //! What is answered when something is done: the success envelope, around data that is rendered already.
 
-use agentcafe_domain::ids::CorrelationId;
+use agentcafe_domain::kernel::ids::CorrelationId;
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},

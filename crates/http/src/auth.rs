@@ -1,11 +1,11 @@
 //! Who may use the API: whoever carries the token, if one is set.
 
-use agentcafe_domain::refusal::{Code, Refusal};
+use agentcafe_domain::kernel::error::{Code, DomainError};
 use axum::http::{HeaderMap, Uri, header};
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
-use crate::{problem::Problem, query};
+use crate::{error::ApiError, query};
 
 const API_KEY: &str = "x-api-key";
 
@@ -23,7 +23,7 @@ pub struct Token {
 ///
 /// # Errors
 /// The problem that it is missing or wrong.
-pub fn check(token: &Token, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+pub fn check(token: &Token, headers: &HeaderMap, uri: &Uri) -> Result<(), ApiError> {
     let Some(wanted) = &token.wanted else { return Ok(()) };
     let given = header_token(headers)
         .or_else(|| query::value(uri, &token.query_param).filter(|token| !token.trim().is_empty()));
@@ -31,7 +31,7 @@ pub fn check(token: &Token, headers: &HeaderMap, uri: &Uri) -> Result<(), Proble
     if matches {
         return Ok(());
     }
-    Err(Refusal::new(Code::Unauthorized)
+    Err(DomainError::new(Code::Unauthorized)
         .with("auth", json!({ "header": API_KEY, "query": token.query_param }))
         .into())
 }

@@ -5,14 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
+    error::{Code, DomainError},
     ids::CorrelationId,
-    refusal::{Code, Refusal},
     time::Clock,
 };
 use agentcafe_engine::{
     metrics::{HttpMetrics, RequestLabels},
-    rate::{RateLimiter, Standing},
+    rate::{RateLimitStatus, RateLimiter},
 };
 use axum::{
     extract::{ConnectInfo, MatchedPath, Request, State},
@@ -28,7 +28,7 @@ use uuid::Uuid;
 use crate::{
     answer,
     auth::{self, Token},
-    problem::Problem,
+    error::ApiError,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -104,21 +104,21 @@ pub async fn pass(State(door): State<Arc<Door>>, mut request: Request, next: Nex
     let request_id = RequestId::choose(&door, request.headers());
     let route = (door.routes)(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let method = method_name(request.method());
-    let standing = if route.is_limited { door.count(&request, method, route.template).await } else { None };
+    let status = if route.is_limited { door.count(&request, method, route.template).await } else { None };
     let (path, sent_method) = (request.uri().path().to_owned(), request.method().clone());
     request.extensions_mut().insert(request_id.clone());
-    let mut response = match door.admit(&request, route, standing) {
-        Err(problem) => problem.into_response(),
+    let mut response = match door.admit(&request, route, status) {
+        Err(error) => error.into_response(),
         Ok(()) if route.is_unmatched() => unsupported(sent_method.as_str(), &path).into_response(),
         Ok(()) => next.run(request).await,
     };
     if response.status() == axum::http::StatusCode::METHOD_NOT_ALLOWED {
         response = keeping_allow(&response, unsupported(sent_method.as_str(), &path));
     }
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        response = render(&problem, response, &request_id);
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        response = render(&error, response, &request_id);
     }
-    add_headers(response.headers_mut(), &request_id, standing);
+    add_headers(response.headers_mut(), &request_id, status);
     let labels = RequestLabels { method, route: route.template, status: response.status().as_u16() };
     door.metrics.requests.get_or_create(&labels).inc();
     if !route.waits {
@@ -148,14 +148,14 @@ impl Door {
         &self,
         request: &Request,
         route: RouteTraits,
-        standing: Option<Standing>,
-    ) -> Result<(), Problem> {
-        if let Some(standing) = standing.filter(|standing| !standing.allowed) {
-            let refusal = Refusal::new(Code::RateLimited)
-                .with("limit", standing.limit)
-                .with("resetEpochSeconds", standing.reset_epoch_seconds);
-            let retry_after_seconds = Some(standing.retry_after_seconds);
-            return Err(Problem { retry_after_seconds, ..refusal.into() });
+        status: Option<RateLimitStatus>,
+    ) -> Result<(), ApiError> {
+        if let Some(status) = status.filter(|status| !status.allowed) {
+            let error = DomainError::new(Code::RateLimited)
+                .with("limit", status.limit)
+                .with("resetEpochSeconds", status.reset_epoch_seconds);
+            let retry_after_seconds = Some(status.retry_after_seconds);
+            return Err(ApiError { retry_after_seconds, ..error.into() });
         }
         if route.is_public {
             return Ok(());
@@ -168,7 +168,7 @@ impl Door {
         request: &Request,
         method: &'static str,
         route: &'static str,
-    ) -> impl Future<Output = Option<Standing>> {
+    ) -> impl Future<Output = Option<RateLimitStatus>> {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
         let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip().to_canonical());
         let client = self.client(peer, request.headers());
@@ -187,8 +187,8 @@ impl Door {
     }
 }
 
-fn unsupported(method: &str, path: &str) -> Problem {
-    Refusal::new(Code::UnsupportedAction)
+fn unsupported(method: &str, path: &str) -> ApiError {
+    DomainError::new(Code::UnsupportedAction)
         .saying(format!("{method} {path} is not part of this API"))
         .with("method", method)
         .with("path", path)
@@ -196,9 +196,9 @@ fn unsupported(method: &str, path: &str) -> Problem {
 }
 
 /// A wrong method is an unsupported action; which methods there are stays in `Allow`.
-fn keeping_allow(refused: &Response, problem: Problem) -> Response {
+fn keeping_allow(refused: &Response, error: ApiError) -> Response {
     let allow = refused.headers().get(header::ALLOW).cloned();
-    let mut response = problem.into_response();
+    let mut response = error.into_response();
     if let Some(allow) = allow {
         response.headers_mut().insert(header::ALLOW, allow);
     }
@@ -221,36 +221,36 @@ struct ErrorBody<'a> {
 }
 
 /// Renders the error envelope into a response that so far has only its status and headers.
-fn render(problem: &Problem, bare: Response, request_id: &RequestId) -> Response {
-    let Refusal { code, message, details } = &problem.refusal;
+fn render(error: &ApiError, bare: Response, request_id: &RequestId) -> Response {
+    let DomainError { code, message, details } = &error.error;
     let mut details = details.clone();
-    if let Some(correlation_id) = &problem.correlation_id {
+    if let Some(correlation_id) = &error.correlation_id {
         details.insert("correlationId".to_owned(), correlation_id.as_str().into());
     }
-    let error = ErrorBody { code: code.as_str(), message, details: &details, request_id: &request_id.0 };
-    let body = serde_json::to_vec(&ErrorEnvelope { ok: false, error }).expect("details have text keys");
-    let mut response = answer::json(problem.status(), body);
+    let body = ErrorBody { code: code.as_str(), message, details: &details, request_id: &request_id.0 };
+    let body = serde_json::to_vec(&ErrorEnvelope { ok: false, error: body }).expect("details have text keys");
+    let mut response = answer::json(error.status(), body);
     let headers = response.headers_mut();
     for (name, value) in bare.headers() {
         if name != header::CONTENT_LENGTH {
             headers.insert(name, value.clone());
         }
     }
-    answer::insert_id(headers, answer::CORRELATION_ID, correlation_of(problem).as_ref());
+    answer::insert_id(headers, answer::CORRELATION_ID, correlation_of(error).as_ref());
     response
 }
 
-fn correlation_of(problem: &Problem) -> Option<CorrelationId> {
-    let in_details = || problem.refusal.details.get("correlationId")?.as_str().map(str::to_owned);
-    problem.correlation_id.clone().or_else(|| CorrelationId::parse(&in_details()?).ok())
+fn correlation_of(error: &ApiError) -> Option<CorrelationId> {
+    let in_details = || error.error.details.get("correlationId")?.as_str().map(str::to_owned);
+    error.correlation_id.clone().or_else(|| CorrelationId::parse(&in_details()?).ok())
 }
 
-fn add_headers(headers: &mut HeaderMap, request_id: &RequestId, standing: Option<Standing>) {
+fn add_headers(headers: &mut HeaderMap, request_id: &RequestId, status: Option<RateLimitStatus>) {
     if let Ok(value) = HeaderValue::from_str(&request_id.0) {
         headers.insert(REQUEST_ID, value);
     }
-    let Some(standing) = standing else { return };
-    let Standing { limit, remaining, reset_epoch_seconds, retry_after_seconds, .. } = standing;
+    let Some(status) = status else { return };
+    let RateLimitStatus { limit, remaining, reset_epoch_seconds, retry_after_seconds, .. } = status;
     headers.insert(LIMIT, limit.into());
     headers.insert(REMAINING, remaining.into());
     headers.insert(RESET, reset_epoch_seconds.into());

@@ -1,14 +1,14 @@
 //! What goes over the wire to those who listen: server-sent events, or messages of a WebSocket that say the same.
 
-use agentcafe_domain::refusal::Code;
-use agentcafe_engine::fanout::Form;
+use agentcafe_domain::kernel::error::Code;
+use agentcafe_engine::fanout::FrameEncoder;
 use agentcafe_store::LoggedEvent;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
 
 /// The ways to listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wire {
+pub enum StreamProtocol {
     /// Server-sent events: `id:`, `event:` and `data:` lines.
     EventStream,
     /// A WebSocket: one text message for each frame, `{"id":…,"event":…,"data":…}`; frames without an id have none.
@@ -35,12 +35,12 @@ pub enum Close {
 const FINAL_TEXT: u8 = 0x81;
 const FINAL_CLOSE: u8 = 0x88;
 
-impl Wire {
+impl StreamProtocol {
     /// How events are rendered.
-    pub const fn form(self) -> Form {
+    pub const fn encoder(self) -> FrameEncoder {
         match self {
-            Self::EventStream => Form { name: "event-stream", put: put_event_stream },
-            Self::WebSocket => Form { name: "web-socket", put: put_web_socket },
+            Self::EventStream => FrameEncoder { name: "event-stream", put: put_event_stream },
+            Self::WebSocket => FrameEncoder { name: "web-socket", put: put_web_socket },
         }
     }
 
@@ -67,7 +67,7 @@ impl Wire {
         bytes.freeze()
     }
 
-    /// As [`Wire::control_of`], for data too large to be copied for everybody: what goes before and after `middle` bytes, which
+    /// As [`StreamProtocol::control_of`], for data too large to be copied for everybody: what goes before and after `middle` bytes, which
     /// stand between two parts of the data.
     pub fn around(self, event: &str, before: &[u8], middle: usize, after: &[u8]) -> [Bytes; 2] {
         let (mut head, mut foot) = (BytesMut::with_capacity(before.len() + 64), BytesMut::new());
@@ -156,7 +156,7 @@ fn put_head(length: usize, bytes: &mut BytesMut) {
 
 #[cfg(test)]
 mod tests {
-    use agentcafe_domain::{event::EventType, ids::Sequence};
+    use agentcafe_domain::kernel::{event::EventType, ids::Sequence};
     use serde_json::json;
 
     use super::*;
@@ -171,14 +171,14 @@ mod tests {
                 kind: EventType::OrderChanged,
                 json: data.clone().into(),
             };
-            let rendered = |wire: Wire| {
+            let rendered = |protocol: StreamProtocol| {
                 let mut bytes = BytesMut::new();
-                (wire.form().put)(&event, &mut bytes);
+                (protocol.encoder().put)(&event, &mut bytes);
                 bytes.freeze()
             };
             let lines = format!("id: 41\nevent: order_changed\ndata: {data}\n\n");
-            assert_eq!(rendered(Wire::EventStream), lines);
-            let message = rendered(Wire::WebSocket);
+            assert_eq!(rendered(StreamProtocol::EventStream), lines);
+            let message = rendered(StreamProtocol::WebSocket);
             let said: Value = serde_json::from_slice(&message[header..]).unwrap();
             let data: Value = serde_json::from_str(&data).unwrap();
             assert_eq!(said, json!({ "id": 41, "event": "order_changed", "data": data }), "{size}");
@@ -189,13 +189,13 @@ mod tests {
             };
             assert_eq!((message[0], length), (FINAL_TEXT, (message.len() - header) as u64));
         }
-        for wire in [Wire::EventStream, Wire::WebSocket] {
-            let [before, after] = wire.around("snapshot", br#"{"state":"#, 7, b"}");
-            let want = wire.control_of("snapshot", br#"{"state":[1,2,3]}"#);
+        for protocol in [StreamProtocol::EventStream, StreamProtocol::WebSocket] {
+            let [before, after] = protocol.around("snapshot", br#"{"state":"#, 7, b"}");
+            let want = protocol.control_of("snapshot", br#"{"state":[1,2,3]}"#);
             assert_eq!([&before[..], b"[1,2,3]", &after[..]].concat(), want);
         }
-        let ready = Wire::WebSocket.control("ready", &json!({ "cursor": 5 }));
+        let ready = StreamProtocol::WebSocket.control("ready", &json!({ "cursor": 5 }));
         assert_eq!(&ready[2..], br#"{"event":"ready","data":{"cursor":5}}"#);
-        assert_eq!(Wire::EventStream.control("ready", &json!(5)), "event: ready\ndata: 5\n\n");
+        assert_eq!(StreamProtocol::EventStream.control("ready", &json!(5)), "event: ready\ndata: 5\n\n");
     }
 }

@@ -3,17 +3,17 @@
 pub mod answer;
 pub mod auth;
 pub mod door;
+pub mod error;
 pub mod frames;
-pub mod problem;
 pub mod query;
 mod serve;
 pub mod sse;
-pub mod telling;
+pub mod stream;
 pub mod websocket;
 
 pub use auth::Token;
 pub use door::{Door, RequestId, RouteTraits};
-pub use frames::Wire;
-pub use problem::Problem;
+pub use error::ApiError;
+pub use frames::StreamProtocol;
 pub use serve::serve;
-pub use telling::{Session, Teller, Telling, Woken};
+pub use stream::{FrameSource, StreamHub, StreamSession, Wakeup};

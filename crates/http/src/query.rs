@@ -2,20 +2,20 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
+    error::{Code, DomainError},
     fields::Fields,
-    refusal::{Code, Refusal},
 };
 use axum::http::Uri;
 use percent_encoding::percent_decode_str;
 
-fn decoded(text: &str) -> Result<String, Refusal> {
+fn decoded(text: &str) -> Result<String, DomainError> {
     let text = text.replace('+', " ");
     let decoded = percent_decode_str(&text).decode_utf8().map_err(|_| {
-        Refusal::new(Code::Validation).saying("the query is not valid UTF-8").with("query", text.as_str())
+        DomainError::new(Code::Validation).saying("the query is not valid UTF-8").with("query", text.as_str())
     })?;
     if decoded.contains('\0') {
-        return Err(Refusal::new(Code::Validation).saying("the query contains a NUL character"));
+        return Err(DomainError::new(Code::Validation).saying("the query contains a NUL character"));
     }
     Ok(decoded.into_owned())
 }
@@ -35,7 +35,7 @@ pub fn value(uri: &Uri, name: &str) -> Option<String> {
 ///
 /// # Errors
 /// Something in it is no UTF-8, or a NUL.
-pub fn fields(uri: &Uri) -> Result<Fields, Refusal> {
+pub fn fields(uri: &Uri) -> Result<Fields, DomainError> {
     let mut values = HashMap::new();
     for (key, value) in pairs(uri) {
         values.entry(decoded(key)?).or_insert(decoded(value)?);

@@ -18,11 +18,11 @@ use crate::websocket::Connection;
 /// The most open connections; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 16_384;
 /// How long a client may take to send its request's head.
-const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much a connection may hold in its buffers, in bytes.
 const MAX_BUFFER_BYTES: usize = 64 << 10;
 /// How long open requests may take to end once the server stops.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait after a connection could not be accepted (too many open files, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -42,7 +42,7 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Cancellation
     }
     drop(listener);
     open.close();
-    if timeout(STOP_PATIENCE, open.wait()).await.is_err() {
+    if timeout(STOP_TIMEOUT, open.wait()).await.is_err() {
         tracing::warn!("some connections were still open and are cut");
     }
 }
@@ -58,7 +58,7 @@ async fn attend(
     let service = service_fn(|request| answer(router.clone(), request, peer, taken_over.clone()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();

@@ -9,12 +9,12 @@ use axum::{
 };
 use futures_util::StreamExt;
 
-use agentcafe_domain::{ids::Sequence, refusal::Refusal};
+use agentcafe_domain::kernel::{error::DomainError, ids::Sequence};
 
-use crate::telling::{Session, pieces};
+use crate::stream::{FrameSource, pieces};
 
 /// The response that streams what a session says until it ends, or the client goes.
-pub fn response(session: impl Session) -> Response {
+pub fn response(session: impl FrameSource) -> Response {
     let body = Body::from_stream(pieces(session).map(Ok::<_, Infallible>));
     let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
@@ -29,10 +29,10 @@ pub fn response(session: impl Session) -> Response {
 ///
 /// # Errors
 /// What it says is no sequence.
-pub fn last_event_id(headers: &HeaderMap) -> Result<Option<Sequence>, Refusal> {
+pub fn last_event_id(headers: &HeaderMap) -> Result<Option<Sequence>, DomainError> {
     let text = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::trim);
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     let invalid =
-        || Refusal::invalid("last-event-id", "Last-Event-ID must be a sequence").with("value", text);
+        || DomainError::invalid("last-event-id", "Last-Event-ID must be a sequence").with("value", text);
     text.parse().map(|sequence| Some(Sequence(sequence))).map_err(|_| invalid())
 }

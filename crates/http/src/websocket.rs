@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::refusal::{Code, Refusal};
+use agentcafe_domain::kernel::error::{Code, DomainError};
 use axum::{
     body::Body,
     extract::FromRequestParts,
@@ -25,9 +25,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     auth::Token,
+    error::ApiError,
     frames::close_frame,
-    problem::Problem,
-    telling::{Session, pieces},
+    stream::{FrameSource, pieces},
 };
 
 mod reader;
@@ -39,9 +39,9 @@ const ANSWER_SALT: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// How many pings may go unanswered.
 const UNANSWERED_PINGS: u32 = 3;
 /// The shortest silence after which a client that does not answer pings counts as gone.
-const LEAST_SILENCE: Duration = Duration::from_secs(5);
+const MIN_SILENCE: Duration = Duration::from_secs(5);
 /// How long a client may take to close its side.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const PING: [u8; 2] = [0x89, 0];
 const FINAL_PONG: u8 = 0x8a;
 
@@ -61,9 +61,9 @@ pub struct Upgrade {
 }
 
 impl<S: Sync> FromRequestParts<S> for Upgrade {
-    type Rejection = Problem;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let headers = &parts.headers;
         let wants = parts.method == Method::GET
             && names(headers, header::CONNECTION, "upgrade")
@@ -79,7 +79,7 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
             return Err(not_a_handshake("sec-websocket-key", "sec-websocket-key must be 16 bytes in base64"));
         }
         let answer = STANDARD.encode(Sha1::new().chain_update(key).chain_update(ANSWER_SALT).finalize());
-        let answer = HeaderValue::from_str(&answer).map_err(|_| Problem::internal())?;
+        let answer = HeaderValue::from_str(&answer).map_err(|_| ApiError::internal())?;
         let is_from_elsewhere = is_from_elsewhere(headers);
         let upgraded = parts.extensions.remove::<OnUpgrade>();
         let connection = parts.extensions.get::<Connection>().cloned();
@@ -90,8 +90,8 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
     }
 }
 
-fn not_a_handshake(field: &str, message: &str) -> Problem {
-    Refusal::invalid(field, message).into()
+fn not_a_handshake(field: &str, message: &str) -> ApiError {
+    DomainError::invalid(field, message).into()
 }
 
 /// Whether a header's list has this word in it.
@@ -115,19 +115,19 @@ impl Upgrade {
     ///
     /// # Errors
     /// The problem that it comes from elsewhere.
-    pub fn admit(&self, token: &Token) -> Result<(), Problem> {
+    pub fn admit(&self, token: &Token) -> Result<(), ApiError> {
         if token.wanted.is_some() || !self.is_from_elsewhere {
             return Ok(());
         }
-        let refusal = Refusal::new(Code::Forbidden);
-        Err(refusal
+        let error = DomainError::new(Code::Forbidden);
+        Err(error
             .saying("without a token, no page of another origin may listen")
             .with("field", "origin")
             .into())
     }
 
     /// The answer to the handshake; after it the client is told what the session says, and pinged.
-    pub fn response(self, session: impl Session, ping: Duration) -> Response {
+    pub fn response(self, session: impl FrameSource, ping: Duration) -> Response {
         let Self { connection, upgraded, answer, .. } = self;
         let Connection { open, place } = connection;
         open.spawn(async move {
@@ -147,10 +147,10 @@ impl Upgrade {
 }
 
 /// Tells the client piece by piece. One that does not read is told nothing more, and holds the piece on its way.
-async fn run(socket: impl AsyncRead + AsyncWrite, session: impl Session, ping: Duration) {
+async fn run(socket: impl AsyncRead + AsyncWrite, session: impl FrameSource, ping: Duration) {
     let (reading, mut writing) = split(socket);
     let (mut reader, mut told) = (Reader::new(reading), Box::pin(pieces(session)));
-    let silence = (ping * UNANSWERED_PINGS).max(LEAST_SILENCE);
+    let silence = (ping * UNANSWERED_PINGS).max(MIN_SILENCE);
     let (mut pings, mut heard_at) = (interval(ping), Instant::now());
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pings.reset();
@@ -162,12 +162,12 @@ async fn run(socket: impl AsyncRead + AsyncWrite, session: impl Session, ping: D
                     Heard::Ping(payload) => writing.write_all(&pong(&payload)).await,
                     Heard::Something => Ok(()),
                     Heard::Close(code) => {
-                        let _ = timeout(CLOSE_PATIENCE, writing.write_all(&close_frame(code))).await;
+                        let _ = timeout(CLOSE_TIMEOUT, writing.write_all(&close_frame(code))).await;
                         break;
                     }
                     Heard::Gone => return,
                     Heard::Violation(close) => {
-                        let _ = timeout(CLOSE_PATIENCE, writing.write_all(&close_frame(close as u16))).await;
+                        let _ = timeout(CLOSE_TIMEOUT, writing.write_all(&close_frame(close as u16))).await;
                         break;
                     }
                 }
@@ -182,7 +182,7 @@ async fn run(socket: impl AsyncRead + AsyncWrite, session: impl Session, ping: D
                 }
                 None => {
                     drop(told);
-                    let _ = timeout(CLOSE_PATIENCE, reader.closed()).await;
+                    let _ = timeout(CLOSE_TIMEOUT, reader.closed()).await;
                     break;
                 }
             },

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use agentcafe_domain::{
+use agentcafe_client::Arrived;
+use agentcafe_domain::kernel::{
     event::Event,
     ids::{RoomId, TenantId},
 };
-use agentcafe_keyspace::{RoomName, projection::StreamEntry};
-use agentcafe_source::Arrived;
+use agentcafe_redis::{RoomName, read_models::StreamEntry};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

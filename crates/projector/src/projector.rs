@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::{ids::Sequence, time::Clock};
-use agentcafe_keyspace::{
-    Keys, Link,
-    projection::{Projection, ProjectionLimits},
+use agentcafe_client::{Api, EventStream, News, Pauses, Start, Stream};
+use agentcafe_domain::kernel::{ids::Sequence, time::Clock};
+use agentcafe_redis::{
+    Keys, RedisConnection,
+    read_models::{ReadModelLimits, ReadModels},
 };
-use agentcafe_source::{Api, Following, News, Pauses, Start, Stream};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +52,7 @@ pub struct Projector {
     pub(crate) stopping: CancellationToken,
     /// Tells it from others.
     pub(crate) name: String,
-    projection: Option<Projection>,
+    projection: Option<ReadModels>,
 }
 
 impl Projector {
@@ -60,23 +60,24 @@ impl Projector {
     #[must_use]
     pub fn new(
         settings: Settings,
-        link: Option<Arc<Link>>,
+        connection: Option<Arc<RedisConnection>>,
         clock: Arc<dyn Clock>,
         name: String,
         stopping: CancellationToken,
     ) -> Self {
         let limits =
-            ProjectionLimits { stream_maxlen: settings.stream_maxlen, presence_ttl: settings.presence_ttl };
+            ReadModelLimits { stream_maxlen: settings.stream_maxlen, presence_ttl: settings.presence_ttl };
         let scope = settings.scope.name();
-        let projection = link.map(|link| Projection::new(link, settings.keys.clone(), &scope, limits));
+        let projection =
+            connection.map(|connection| ReadModels::new(connection, settings.keys.clone(), &scope, limits));
         Self { settings, status: Status::default(), clock, stopping, name, projection }
     }
 
     /// How it stands.
     #[must_use]
     pub fn report(&self) -> Report {
-        let link = self.projection.as_ref().map(|projection| projection.link().status());
-        self.status.report(link, self.settings.api.name(), self.clock.now())
+        let connection = self.projection.as_ref().map(|projection| projection.connection().status());
+        self.status.report(connection, self.settings.api.name(), self.clock.now())
     }
 
     /// Projects until the process stops.
@@ -90,10 +91,10 @@ impl Projector {
         }
     }
 
-    async fn sessions(&self, projection: &Projection) {
+    async fn sessions(&self, projection: &ReadModels) {
         while !self.stopping.is_cancelled() {
             let ready = async {
-                projection.link().connected().await;
+                projection.connection().connected().await;
                 self.take_turn(projection).await
             };
             let Some(mine) = self.stopping.run_until_cancelled(ready).await else { return };
@@ -124,7 +125,7 @@ impl Projector {
     }
 
     /// Takes the right to write; false if another projector has it.
-    async fn take_turn(&self, projection: &Projection) -> bool {
+    async fn take_turn(&self, projection: &ReadModels) -> bool {
         let held = projection.hold(&self.name, HOLD).await;
         let stands_by = matches!(held, Ok(false));
         self.status.change(|state| {
@@ -142,13 +143,13 @@ impl Projector {
 
     /// Follows the log and tells what came of it, without Redis.
     async fn follow(&self) {
-        let following = Following {
+        let stream = EventStream {
             scope: self.settings.scope.query(),
             pauses: self.settings.pauses,
             silence: self.settings.silence,
-            ..Following::all(Start::After(self.settings.start_cursor))
+            ..EventStream::all(Start::After(self.settings.start_cursor))
         };
-        let mut stream = Stream::new(self.settings.api.clone(), following);
+        let mut stream = Stream::new(self.settings.api.clone(), stream);
         while let Some(news) = self.stopping.run_until_cancelled(stream.next()).await {
             self.status.change(|state| match news {
                 News::Events(events) => {
@@ -156,7 +157,7 @@ impl Projector {
                     state.cursor = events.last().map_or(state.cursor, |event| event.sequence);
                     tracing::debug!(cursor = %state.cursor, "followed, and kept nothing: REDIS_URL is not set");
                 }
-                News::Examined(sequence) => state.cursor = sequence,
+                News::ScannedTo(sequence) => state.cursor = sequence,
                 News::Connected { head, .. } => {
                     state.source_connected = true;
                     state.head = head;

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::{fold::RoomFold, time::Timestamp};
-use agentcafe_keyspace::{
+use agentcafe_domain::{kernel::time::Timestamp, projection::RoomProjection};
+use agentcafe_redis::{
     RoomName,
-    projection::{RoomWrite, StreamEntry, present},
+    read_models::{RoomWrite, StreamEntry, present},
 };
 
 use crate::arrival::Arrival;
@@ -23,7 +23,7 @@ pub(crate) struct Rooms {
 }
 
 struct Open {
-    fold: RoomFold,
+    projection: RoomProjection,
     used: u64,
     pending: Vec<StreamEntry>,
     /// When who is present was written last, if anybody is, and when the first of them goes.
@@ -35,10 +35,10 @@ impl Rooms {
         self.open.contains_key(name)
     }
 
-    pub(crate) fn open(&mut self, name: RoomName, fold: RoomFold, now: Timestamp) {
+    pub(crate) fn open(&mut self, name: RoomName, projection: RoomProjection, now: Timestamp) {
         self.uses += 1;
-        let watched = watch(&fold, now);
-        self.open.insert(name, Open { fold, used: self.uses, pending: Vec::new(), watched });
+        let watched = watch(&projection, now);
+        self.open.insert(name, Open { projection, used: self.uses, pending: Vec::new(), watched });
     }
 
     /// Takes an event into its room, which is open.
@@ -47,7 +47,7 @@ impl Rooms {
         let Some(open) = self.open.get_mut(&arrival.name) else { return };
         open.used = self.uses;
         if let Some(event) = &arrival.event {
-            open.fold.apply(event);
+            open.projection.apply(event);
         }
         self.pending_bytes += arrival.entry.fields.iter().map(|(_, value)| value.len()).sum::<usize>();
         open.pending.push(arrival.entry);
@@ -64,21 +64,25 @@ impl Rooms {
         let mut writes: Vec<RoomWrite<'_>> = Vec::new();
         for (room, open) in self.open.iter_mut().filter(|(_, open)| !open.pending.is_empty()) {
             let entries = std::mem::take(&mut open.pending);
-            open.watched = watch(&open.fold, now);
-            writes.push(RoomWrite { room, fold: &open.fold, entries });
+            open.watched = watch(&open.projection, now);
+            writes.push(RoomWrite { room, projection: &open.projection, entries });
         }
         writes.sort_unstable_by_key(|write| write.room);
         writes
     }
 
     /// The rooms whose presence is to be written again: somebody's time ran out, or it was not written since `renew_before`.
-    pub(crate) fn due(&mut self, now: Timestamp, renew_before: Timestamp) -> Vec<(&RoomName, &RoomFold)> {
+    pub(crate) fn due(
+        &mut self,
+        now: Timestamp,
+        renew_before: Timestamp,
+    ) -> Vec<(&RoomName, &RoomProjection)> {
         let mut due = Vec::new();
         for (name, open) in &mut self.open {
             let Some((written_at, first_ends_at)) = open.watched else { continue };
             if written_at <= renew_before || first_ends_at.is_some_and(|ends_at| ends_at <= now) {
-                open.watched = watch(&open.fold, now);
-                due.push((name, &open.fold));
+                open.watched = watch(&open.projection, now);
+                due.push((name, &open.projection));
             }
         }
         due
@@ -98,8 +102,8 @@ impl Rooms {
     }
 }
 
-fn watch(fold: &RoomFold, now: Timestamp) -> Option<(Timestamp, Option<Timestamp>)> {
-    let present = present(fold, now);
+fn watch(projection: &RoomProjection, now: Timestamp) -> Option<(Timestamp, Option<Timestamp>)> {
+    let present = present(projection, now);
     let ends = present.iter().filter_map(|actor| actor.presence.as_ref()?.expires_at);
     let first_ends_at = ends.min();
     (!present.is_empty()).then_some((now, first_ends_at))

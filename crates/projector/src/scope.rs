@@ -1,7 +1,7 @@
 //! Which rooms are projected: all, or those of a list.
 
-use agentcafe_domain::ids::{RoomId, TenantId};
-use agentcafe_source::Query;
+use agentcafe_client::Query;
+use agentcafe_domain::kernel::ids::{RoomId, TenantId};
 
 /// Which rooms are projected; an empty list stands for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +62,7 @@ mod tests {
         ];
         for (of_tenants, of_rooms, holds, asked) in cases {
             let scope = Scope { tenants: tenants(of_tenants), rooms: rooms(of_rooms) };
-            assert_eq!(scope.holds(&TenantId::standard(), &RoomId::main()), holds, "{scope:?}");
+            assert_eq!(scope.holds(&TenantId::default(), &RoomId::main()), holds, "{scope:?}");
             assert_eq!(scope.query().len(), asked, "{scope:?}");
         }
         let (one, other) = (rooms(&["a", "b"]), rooms(&["b", "a"]));

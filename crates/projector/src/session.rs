@@ -2,12 +2,15 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use agentcafe_domain::{fold::RoomFold, ids::Sequence, time::Timestamp};
-use agentcafe_keyspace::{
-    Away,
-    projection::{Known, Projection, Written},
+use agentcafe_client::{Arrived, EventStream, News, Start, Stream};
+use agentcafe_domain::{
+    kernel::{ids::Sequence, time::Timestamp},
+    projection::RoomProjection,
 };
-use agentcafe_source::{Arrived, Following, News, Start, Stream};
+use agentcafe_redis::{
+    Away,
+    read_models::{Known, ReadModels, Written},
+};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::{
@@ -50,7 +53,7 @@ impl From<Away> for End {
 /// One session: as long as Redis holds what this projector wrote.
 pub(crate) struct Session<'a> {
     projector: &'a Projector,
-    projection: &'a Projection,
+    projection: &'a ReadModels,
     stream: Stream,
     rooms: Rooms,
     /// What Redis holds; none before the first write.
@@ -64,27 +67,27 @@ pub(crate) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Takes up what Redis holds.
-    pub(crate) async fn begin(projector: &'a Projector, projection: &'a Projection) -> Result<Self, End> {
+    pub(crate) async fn begin(projector: &'a Projector, projection: &'a ReadModels) -> Result<Self, End> {
         let stored = projection.cursor().await?;
         if stored.is_none() {
             projection.clear(&projector.name, HOLD).await?;
             projector.status.change(|state| state.rebuilds += 1);
         }
         let taken = stored.unwrap_or(projector.settings.start_cursor);
-        let following = Following {
+        let stream = EventStream {
             scope: projector.settings.scope.query(),
             known_head: taken,
             pauses: projector.settings.pauses,
             silence: projector.settings.silence,
-            ..Following::all(Start::After(taken))
+            ..EventStream::all(Start::After(taken))
         };
-        let stream = Stream::new(projector.settings.api.clone(), following);
+        let stream = Stream::new(projector.settings.api.clone(), stream);
         let mut rooms = Rooms::default();
         let present = projection.present().await?;
         let now = projector.clock.now();
         for (name, known) in present.iter().zip(projection.known(&present).await?) {
             match known {
-                Known::Aside(fold) => rooms.open(name.clone(), *fold, now),
+                Known::Aside(projection) => rooms.open(name.clone(), *projection, now),
                 Known::New | Known::Missing => return Err(End::Anew("a read model is missing")),
             }
         }
@@ -140,7 +143,7 @@ impl<'a> Session<'a> {
                 });
             }
             News::Events(events) => return self.take_events(events).await,
-            News::Examined(sequence) => {
+            News::ScannedTo(sequence) => {
                 self.taken = self.taken.max(sequence);
                 status.change(|state| state.head = state.head.max(sequence));
                 self.flush_soon();
@@ -209,15 +212,15 @@ impl<'a> Session<'a> {
         let names: Vec<_> = closed.iter().map(|arrival| arrival.name.clone()).collect();
         let now = self.projector.clock.now();
         for (arrival, known) in closed.into_iter().zip(self.projection.known(&names).await?) {
-            let fold = match known {
-                Known::Aside(fold) => *fold,
+            let projection = match known {
+                Known::Aside(projection) => *projection,
                 Known::New => {
                     self.projector.status.change(|state| state.rooms += 1);
-                    RoomFold::new(arrival.tenant.clone(), arrival.room.clone())
+                    RoomProjection::new(arrival.tenant.clone(), arrival.room.clone())
                 }
                 Known::Missing => return Err(End::Anew("a read model is missing")),
             };
-            self.rooms.open(arrival.name.clone(), fold, now);
+            self.rooms.open(arrival.name.clone(), projection, now);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! How the projector stands: what its health document tells.
 
-use agentcafe_domain::{ids::Sequence, time::Timestamp};
-use agentcafe_keyspace::LinkStatus;
+use agentcafe_domain::kernel::{ids::Sequence, time::Timestamp};
+use agentcafe_redis::ConnectionStatus;
 use parking_lot::Mutex;
 use serde::Serialize;
 
@@ -73,10 +73,10 @@ impl Status {
         change(&mut self.0.lock());
     }
 
-    pub(crate) fn report(&self, redis: Option<LinkStatus>, source: &str, time: Timestamp) -> Report {
+    pub(crate) fn report(&self, redis: Option<ConnectionStatus>, source: &str, time: Timestamp) -> Report {
         let state = self.0.lock().clone();
         let enabled = redis.is_some();
-        let LinkStatus { connected, failures, last_error } = redis.unwrap_or_default();
+        let ConnectionStatus { connected, failures, last_error } = redis.unwrap_or_default();
         let is_fed = state.source_connected || state.is_standby;
         Report {
             ok: is_fed && (connected || !enabled),

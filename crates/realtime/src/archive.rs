@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::EventType,
     ids::{ActorId, Sequence},
 };
-use agentcafe_keyspace::{
-    Away, Keys, Link, LinkStatus, RoomName,
+use agentcafe_redis::{
+    Away, ConnectionStatus, Keys, RedisConnection, RoomName,
     stream::{self, Kept},
 };
 use agentcafe_store::{EventFilter, EventPage, EventQuery, LoggedEvent};
@@ -22,7 +22,7 @@ const MAX_EVENTS: usize = 1_000;
 /// The rooms that the projector keeps.
 #[derive(Clone)]
 pub struct Archive {
-    link: Arc<Link>,
+    connection: Arc<RedisConnection>,
     keys: Keys,
 }
 
@@ -49,22 +49,22 @@ struct Head {
 
 impl Archive {
     /// What is kept behind a link, under these names.
-    pub fn new(link: Arc<Link>, keys: Keys) -> Self {
-        Self { link, keys }
+    pub fn new(connection: Arc<RedisConnection>, keys: Keys) -> Self {
+        Self { connection, keys }
     }
 
     /// How the link stands.
-    pub(crate) fn status(&self) -> LinkStatus {
-        self.link.status()
+    pub(crate) fn status(&self) -> ConnectionStatus {
+        self.connection.status()
     }
 
     /// The answer to a query for what comes after a cursor; none if not all of it is kept.
     pub(crate) async fn events(&self, room: &RoomKey, query: &EventQuery) -> Result<Option<EventPage>, Away> {
         let name = RoomName::of(&room.0, &room.1);
-        let most = query.limit.min(MAX_EVENTS);
-        let kept = stream::after(&self.link, &self.keys, &name, query.after, most).await?;
+        let max = query.limit.min(MAX_EVENTS);
+        let kept = stream::after(&self.connection, &self.keys, &name, query.after, max).await?;
         // Asked for second: what is kept is only ever cut off at its beginning.
-        let oldest = stream::after(&self.link, &self.keys, &name, Sequence::START, 1).await?;
+        let oldest = stream::after(&self.connection, &self.keys, &name, Sequence::START, 1).await?;
         let Some(last) = kept.last().map(|event| event.sequence) else { return Ok(None) };
         if oldest.first().is_none_or(|oldest| oldest.sequence > query.after) {
             return Ok(None);
@@ -73,12 +73,12 @@ impl Archive {
         for event in kept.into_iter().filter_map(|event| logged(event, &query.filter)) {
             bytes += event.json.len();
             if bytes > query.max_bytes && !events.is_empty() {
-                let examined = events.last().map_or(query.after, |event: &LoggedEvent| event.sequence);
-                return Ok(Some(EventPage { events, examined }));
+                let scanned_to = events.last().map_or(query.after, |event: &LoggedEvent| event.sequence);
+                return Ok(Some(EventPage { events, scanned_to }));
             }
             events.push(event);
         }
-        Ok(Some(EventPage { events, examined: last }))
+        Ok(Some(EventPage { events, scanned_to: last }))
     }
 
     /// A room as the projector left it, with the newest `count` events that match and come after `after`; none if it keeps
@@ -91,8 +91,8 @@ impl Archive {
         count: usize,
     ) -> Result<Option<Left>, Away> {
         let name = RoomName::of(&room.0, &room.1);
-        let Some(state) = stream::state(&self.link, &self.keys, &name).await? else { return Ok(None) };
-        let kept = stream::newest(&self.link, &self.keys, &name, MAX_EVENTS).await?;
+        let Some(state) = stream::state(&self.connection, &self.keys, &name).await? else { return Ok(None) };
+        let kept = stream::newest(&self.connection, &self.keys, &name, MAX_EVENTS).await?;
         let reaches_back = kept.first().is_some_and(|oldest| oldest.sequence <= after);
         let wanted =
             kept.into_iter().filter(|event| event.sequence > after && event.sequence <= state.sequence);

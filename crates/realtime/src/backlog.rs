@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::{
+use agentcafe_client::{Api, Query};
+use agentcafe_domain::kernel::{
     event::EventType,
     ids::{ActorId, RoomId, Sequence, TenantId},
 };
-use agentcafe_source::{Api, Query};
 use agentcafe_store::{EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -24,7 +24,7 @@ const MAX_PAGES: usize = 4;
 /// The most requests that are under way at once.
 const MAX_REQUESTS: usize = 2;
 /// How long a page may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Asks the API.
 pub(crate) struct Backlog {
@@ -38,7 +38,7 @@ struct Page {
     after: Sequence,
     events: Vec<LoggedEvent>,
     /// Everything after `after` and up to here was looked at.
-    examined: Sequence,
+    scanned_to: Sequence,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +83,7 @@ impl Backlog {
             filter: query.filter.clone(),
             after: query.after,
             events,
-            examined: last.unwrap_or(head.max(query.after)),
+            scanned_to: last.unwrap_or(head.max(query.after)),
         };
         let page = Arc::new(page);
         let mut pages = self.pages.lock();
@@ -142,13 +142,13 @@ impl Backlog {
     fn kept(&self, query: &EventQuery) -> Option<Arc<Page>> {
         let pages = self.pages.lock();
         let covers = |page: &&Arc<Page>| {
-            page.filter == query.filter && page.after <= query.after && query.after < page.examined
+            page.filter == query.filter && page.after <= query.after && query.after < page.scanned_to
         };
         pages.iter().find(covers).cloned()
     }
 
     async fn ask(&self, path: &str, query: &Query) -> Result<Vec<LoggedEvent>, ReadError> {
-        let bytes = timeout(PATIENCE, async {
+        let bytes = timeout(TIMEOUT, async {
             let response = self.api.get(path, query).await.map_err(|failure| failure.to_string())?;
             response.bytes().await.map_err(|error| error.to_string())
         });
@@ -200,7 +200,7 @@ impl Page {
             .collect();
         let is_rest = start + events.len() == self.events.len();
         let last = events.last().map(|event| event.sequence);
-        let examined = if is_rest { self.examined } else { last.unwrap_or(query.after) };
-        EventPage { events, examined: examined.max(query.after) }
+        let scanned_to = if is_rest { self.scanned_to } else { last.unwrap_or(query.after) };
+        EventPage { events, scanned_to: scanned_to.max(query.after) }
     }
 }

@@ -2,21 +2,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::ids::Sequence;
-use agentcafe_source::{Following, News, Pauses, Start, Stream};
+use agentcafe_client::{EventStream, News, Pauses, Start, Stream};
+use agentcafe_domain::kernel::ids::Sequence;
 
 use crate::service::Service;
 
 /// Follows the source until the service stops.
 pub(crate) async fn run(service: Arc<Service>) {
     let pause = service.settings.source_reconnect;
-    let following = Following {
+    let stream = EventStream {
         // The contract has one pause between all attempts; the first comes sooner, because most interruptions are short.
         pauses: Pauses { first: pause.min(Duration::from_millis(100)), longest: pause },
         silence: service.settings.source_silence,
-        ..Following::all(Start::After(Sequence::START))
+        ..EventStream::all(Start::After(Sequence::START))
     };
-    let mut stream = Stream::new(service.settings.source.clone(), following);
+    let mut stream = Stream::new(service.settings.source.clone(), stream);
     // What there was when the connection was made, and how far it has been taken in.
     let (mut target, mut taken) = (None, Sequence::START);
     loop {
@@ -41,7 +41,7 @@ pub(crate) async fn run(service: Arc<Service>) {
                     tokio::task::yield_now().await;
                 }
             }
-            News::Examined(examined) => taken = taken.max(examined),
+            News::ScannedTo(scanned_to) => taken = taken.max(scanned_to),
             News::Gap(from, to) => {
                 tracing::error!(%from, %to, "the source left events out");
                 taken = to;

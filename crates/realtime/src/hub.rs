@@ -5,10 +5,13 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use agentcafe_domain::{event::StoredEvent, fold::RoomFold, ids::Sequence, time::Timestamp};
+use agentcafe_client::Arrived;
+use agentcafe_domain::{
+    kernel::{event::StoredEvent, ids::Sequence, time::Timestamp},
+    projection::RoomProjection,
+};
 use agentcafe_engine::{Log, fanout::Fanout, follow::Reading};
-use agentcafe_source::Arrived;
-use agentcafe_store::{EventFilter, EventPage, EventQuery, ReadError, tail::Tail};
+use agentcafe_store::{EventFilter, EventPage, EventQuery, ReadError, recent_events::RecentEvents};
 use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +29,7 @@ const STATE_PAGE_EVENTS: usize = 2_000;
 
 /// One log as far as it was heard of. There is another hub for another log.
 pub(crate) struct Hub {
-    tail: Tail,
+    recent_events: RecentEvents,
     rooms: Rooms,
     backlog: Backlog,
     archive: Option<Archive>,
@@ -41,8 +44,8 @@ pub(crate) struct Hub {
 }
 
 impl Log for Hub {
-    fn tail(&self) -> &Tail {
-        &self.tail
+    fn recent_events(&self) -> &RecentEvents {
+        &self.recent_events
     }
 
     fn older(&self, query: EventQuery) -> Reading<'_> {
@@ -58,7 +61,7 @@ impl Hub {
     /// Nothing was heard of the log yet.
     pub(crate) fn new(settings: &Settings, ended: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
-            tail: Tail::new(Sequence::START),
+            recent_events: RecentEvents::new(Sequence::START),
             rooms: Rooms::new(settings.max_rooms, settings.room_history_limit),
             backlog: Backlog::new(settings.source.clone()),
             archive: settings.archive.clone(),
@@ -72,12 +75,12 @@ impl Hub {
 
     /// Everything up to here was taken in.
     pub(crate) fn head(&self) -> Sequence {
-        self.tail.head()
+        self.recent_events.head()
     }
 
     /// When the newest event happened.
     pub(crate) fn newest_at(&self) -> Option<Timestamp> {
-        self.tail.newest_at()
+        self.recent_events.newest_at()
     }
 
     /// Takes in what arrived, in order: the rooms first, so that whoever is woken finds it there.
@@ -102,9 +105,9 @@ impl Hub {
         while let Some(first) = rest.first() {
             let whole = rest.windows(2).position(|pair| pair[1].sequence != pair[0].sequence.next());
             let (run, others) = rest.split_at(whole.map_or(rest.len(), |at| at + 1));
-            if !self.tail.publish(run.to_vec()) {
-                self.tail.skip_to(Sequence(first.sequence.0.saturating_sub(1)));
-                self.tail.publish(run.to_vec());
+            if !self.recent_events.publish(run.to_vec()) {
+                self.recent_events.skip_to(Sequence(first.sequence.0.saturating_sub(1)));
+                self.recent_events.publish(run.to_vec());
             }
             rest = others;
         }
@@ -147,7 +150,7 @@ impl Hub {
             room: Some(room.1.clone()),
             ..EventFilter::default()
         };
-        let mut fold = RoomFold::new(room.0.clone(), room.1.clone());
+        let mut projection = RoomProjection::new(room.0.clone(), room.1.clone());
         let (mut after, mut last) = (Sequence::START, Sequence::START);
         let _kept = self.rooms.begin_reading(room);
         loop {
@@ -156,12 +159,12 @@ impl Hub {
             let page = self.backlog.events(&query, head).await?;
             for event in &page.events {
                 if let Ok(event) = serde_json::from_slice(&event.json) {
-                    fold.apply(&event);
+                    projection.apply(&event);
                 }
                 last = event.sequence;
             }
-            after = page.examined;
-            if page.events.is_empty() && self.rooms.adopt(room, fold.clone(), last, after) {
+            after = page.scanned_to;
+            if page.events.is_empty() && self.rooms.adopt(room, projection.clone(), last, after) {
                 return Ok(());
             }
         }

@@ -2,13 +2,13 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
+    error::DomainError,
     event::EventType,
     fields::{Cursor, Fields},
     ids::{ActorId, RoomId, Sequence, TenantId},
-    refusal::Refusal,
 };
-use agentcafe_http::{Problem, Wire};
+use agentcafe_http::{ApiError, StreamProtocol};
 use agentcafe_store::EventFilter;
 use bytes::{Bytes, BytesMut};
 use serde_json::json;
@@ -21,10 +21,10 @@ const REPLAY: usize = 300;
 /// The most that a client can ask for.
 const MAX_REPLAY: usize = 1_000;
 /// How long a client waits while the service takes in the log after its start.
-const CATCH_UP_PATIENCE: Duration = Duration::from_secs(5);
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a client asks for.
-pub(crate) struct Asked {
+pub(crate) struct StreamQuery {
     pub(crate) room: RoomKey,
     actor: Option<ActorId>,
     types: Vec<String>,
@@ -32,8 +32,8 @@ pub(crate) struct Asked {
     limit: Option<usize>,
 }
 
-impl Asked {
-    pub(crate) fn read(query: &Fields, default_tenant: &TenantId) -> Result<Self, Refusal> {
+impl StreamQuery {
+    pub(crate) fn read(query: &Fields, default_tenant: &TenantId) -> Result<Self, DomainError> {
         let limit = query.limit(REPLAY, MAX_REPLAY)?;
         let tenant = query.tenant("tenantId")?.unwrap_or_else(|| default_tenant.clone());
         Ok(Self {
@@ -85,13 +85,13 @@ pub(crate) struct Introduction {
 pub(crate) async fn introduce(
     service: &Service,
     hub: &Arc<Hub>,
-    asked: &Asked,
+    asked: &StreamQuery,
     place: Option<Sequence>,
-    wire: Wire,
-) -> Result<Introduction, Problem> {
-    let opening = Opening { service, asked, wire };
+    protocol: StreamProtocol,
+) -> Result<Introduction, ApiError> {
+    let opening = Opening { service, asked, protocol };
     let mut catching_up = hub.watch_catching_up();
-    if timeout(CATCH_UP_PATIENCE, catching_up.wait_for(|caught_up| *caught_up)).await.is_err() {
+    if timeout(CATCH_UP_TIMEOUT, catching_up.wait_for(|caught_up| *caught_up)).await.is_err() {
         return opening.without_log(place).await;
     }
     let (state, until) = hub.state(&asked.room).await?;
@@ -113,14 +113,14 @@ pub(crate) async fn introduce(
 
 struct Opening<'a> {
     service: &'a Service,
-    asked: &'a Asked,
-    wire: Wire,
+    asked: &'a StreamQuery,
+    protocol: StreamProtocol,
 }
 
 impl Opening<'_> {
     /// Before the log is known there is what the projector left. Without that, one that was here before is told what comes
     /// behind its place, and others come back later.
-    async fn without_log(&self, place: Option<Sequence>) -> Result<Introduction, Problem> {
+    async fn without_log(&self, place: Option<Sequence>) -> Result<Introduction, ApiError> {
         let left = self.left(place).await;
         let (left, after) = match (left, place) {
             (Some(left), None) => (left, Sequence::START),
@@ -131,7 +131,7 @@ impl Opening<'_> {
             }
             (None, None) => {
                 let why = "the log is not known yet: the source is not connected, or still read";
-                return Err(Problem::unavailable(why));
+                return Err(ApiError::unavailable(why));
             }
         };
         let mut pieces = self.snapshot(left.state, left.at);
@@ -139,8 +139,8 @@ impl Opening<'_> {
             let up_to = left.events.first().map_or(left.at, |event| Sequence(event.sequence.0 - 1));
             pieces.push_back(self.gap(Some(after), up_to));
         }
-        let (form, mut frames) = (self.wire.form(), BytesMut::new());
-        left.events.iter().for_each(|event| (form.put)(event, &mut frames));
+        let (encoder, mut frames) = (self.protocol.encoder(), BytesMut::new());
+        left.events.iter().for_each(|event| (encoder.put)(event, &mut frames));
         if !frames.is_empty() {
             pieces.push_back(frames.freeze());
         }
@@ -160,19 +160,19 @@ impl Opening<'_> {
 
     /// The `snapshot` frame: its data, with the room's state as a last member, which all who ask for it share.
     fn snapshot(&self, state: Bytes, at: Sequence) -> VecDeque<Bytes> {
-        let Asked { room: (tenant, room), actor, types, .. } = self.asked;
+        let StreamQuery { room: (tenant, room), actor, types, .. } = self.asked;
         let data = json!({
             "tenantId": tenant, "roomId": room, "actorId": actor, "types": types,
             "lastCursor": at, "sourceConnected": self.service.standing.is_connected(),
         });
         let data = data.to_string();
         let before = format!(r#"{},"state":"#, data.strip_suffix('}').unwrap_or_default());
-        let [head, foot] = self.wire.around("snapshot", before.as_bytes(), state.len(), b"}");
+        let [head, foot] = self.protocol.around("snapshot", before.as_bytes(), state.len(), b"}");
         VecDeque::from([head, state, foot])
     }
 
     fn gap(&self, from: Option<Sequence>, to: Sequence) -> Bytes {
         let from = from.unwrap_or(Sequence::START);
-        self.wire.control("gap", &json!({ "fromCursor": from, "toCursor": to }))
+        self.protocol.control("gap", &json!({ "fromCursor": from, "toCursor": to }))
     }
 }

@@ -7,14 +7,14 @@ mod backlog;
 mod feed;
 mod hub;
 mod introduction;
-mod listening;
 mod room;
+mod room_stream;
 mod rooms;
 mod routes;
 mod service;
 mod standing;
 
-pub use agentcafe_source::{Api, BadAddress};
+pub use agentcafe_client::{Api, BadAddress};
 pub use archive::Archive;
 pub use routes::router;
 pub use service::{Service, Settings};

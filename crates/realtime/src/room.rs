@@ -3,9 +3,11 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use agentcafe_domain::{
-    event::{Event, StoredEvent},
-    fold::RoomFold,
-    ids::Sequence,
+    kernel::{
+        event::{Event, StoredEvent},
+        ids::Sequence,
+    },
+    projection::RoomProjection,
 };
 use agentcafe_store::{EventFilter, EventPage, EventQuery, LoggedEvent};
 use bytes::Bytes;
@@ -16,7 +18,7 @@ const MAX_ROOM_BYTES: usize = 4 << 20;
 /// A room in memory.
 pub(crate) struct Room {
     /// What it looks like; none if its older events were never read.
-    fold: Option<RoomFold>,
+    projection: Option<RoomProjection>,
     /// The newest events; every event of the room after `complete_after` is here.
     history: VecDeque<Arc<StoredEvent>>,
     complete_after: Sequence,
@@ -42,10 +44,10 @@ pub(crate) struct Beginning {
 }
 
 impl Room {
-    /// A room of which everything up to `last` is in `fold`; without one, of which nothing is known up to `last`.
-    pub(crate) fn new(fold: Option<RoomFold>, last: Sequence) -> Self {
+    /// A room of which everything up to `last` is in `projection`; without one, of which nothing is known up to `last`.
+    pub(crate) fn new(projection: Option<RoomProjection>, last: Sequence) -> Self {
         Self {
-            fold,
+            projection,
             history: VecDeque::new(),
             complete_after: last,
             last,
@@ -61,8 +63,8 @@ impl Room {
         if stored.sequence <= self.last {
             return;
         }
-        if let Some(fold) = &mut self.fold {
-            fold.apply(event);
+        if let Some(projection) = &mut self.projection {
+            projection.apply(event);
         }
         (self.last, self.rendered) = (stored.sequence, None);
         self.bytes += stored.json.len();
@@ -74,19 +76,24 @@ impl Room {
         }
     }
 
-    /// Takes over what was folded elsewhere, of the log up to `examined`, where the room's last event is `last`; `false` if
+    /// Takes over what was folded elsewhere, of the log up to `scanned_to`, where the room's last event is `last`; `false` if
     /// events in between are missing.
-    pub(crate) fn adopt(&mut self, mut fold: RoomFold, last: Sequence, examined: Sequence) -> bool {
-        if self.complete_after > examined {
+    pub(crate) fn adopt(
+        &mut self,
+        mut projection: RoomProjection,
+        last: Sequence,
+        scanned_to: Sequence,
+    ) -> bool {
+        if self.complete_after > scanned_to {
             return false;
         }
         for event in self.history.iter().filter(|event| event.sequence > last) {
             // Only what could be read got in.
             if let Ok(event) = serde_json::from_slice(&event.json) {
-                fold.apply(&event);
+                projection.apply(&event);
             }
         }
-        (self.fold, self.rendered) = (Some(fold), None);
+        (self.projection, self.rendered) = (Some(projection), None);
         self.last = self.last.max(last);
         true
     }
@@ -103,8 +110,8 @@ impl Room {
 
     /// The state as JSON, if it is known.
     pub(crate) fn state(&mut self) -> Option<Bytes> {
-        let fold = self.fold.as_ref()?;
-        Some(self.rendered.get_or_insert_with(|| rendered(fold)).clone())
+        let projection = self.projection.as_ref()?;
+        Some(self.rendered.get_or_insert_with(|| rendered(projection)).clone())
     }
 
     /// The answer to a query, if all that it looks at is here. `head`: everything up to there was taken in.
@@ -117,12 +124,12 @@ impl Room {
         for event in self.history.iter().skip(start).filter(|event| query.filter.matches(event)) {
             bytes += event.json.len();
             if events.len() == query.limit || (bytes > query.max_bytes && !events.is_empty()) {
-                let examined = events.last().map_or(query.after, |event: &LoggedEvent| event.sequence);
-                return Some(EventPage { events, examined });
+                let scanned_to = events.last().map_or(query.after, |event: &LoggedEvent| event.sequence);
+                return Some(EventPage { events, scanned_to });
             }
             events.push(LoggedEvent::from(event.as_ref()));
         }
-        Some(EventPage { events, examined: head.max(self.last).max(query.after) })
+        Some(EventPage { events, scanned_to: head.max(self.last).max(query.after) })
     }
 
     /// Where the newest `count` events begin, of those that match and come after `after`; none if not all of them are here.
@@ -136,13 +143,13 @@ impl Room {
 }
 
 /// A room's state as it goes out.
-pub(crate) fn rendered(fold: &RoomFold) -> Bytes {
-    serde_json::to_vec(&fold.snapshot()).expect("a state has text keys and finite numbers").into()
+pub(crate) fn rendered(projection: &RoomProjection) -> Bytes {
+    serde_json::to_vec(&projection.snapshot()).expect("a state has text keys and finite numbers").into()
 }
 
 #[cfg(test)]
 mod tests {
-    use agentcafe_domain::ids::{RoomId, TenantId};
+    use agentcafe_domain::kernel::ids::{RoomId, TenantId};
 
     use super::*;
 
@@ -155,8 +162,8 @@ mod tests {
         (event, Arc::new(stored))
     }
 
-    fn empty() -> RoomFold {
-        RoomFold::new(TenantId::standard(), RoomId::main())
+    fn empty() -> RoomProjection {
+        RoomProjection::new(TenantId::default(), RoomId::main())
     }
 
     fn room(sequences: impl IntoIterator<Item = u64>, limit: usize) -> Room {
@@ -169,7 +176,7 @@ mod tests {
     }
 
     fn found(page: EventPage) -> (Vec<u64>, u64) {
-        (page.events.iter().map(|event| event.sequence.0).collect(), page.examined.0)
+        (page.events.iter().map(|event| event.sequence.0).collect(), page.scanned_to.0)
     }
 
     /// CONTRACT 17 and RULINGS M8: the newest events are kept, and it is known when older ones are asked for.
@@ -193,7 +200,7 @@ mod tests {
     fn the_newest_events_are_found_from_behind() {
         let room = room(1..=10, 6);
         let of = |name: &str| EventFilter {
-            actor: Some(agentcafe_domain::ids::ActorId::parse(name).unwrap()),
+            actor: Some(agentcafe_domain::kernel::ids::ActorId::parse(name).unwrap()),
             ..EventFilter::default()
         };
         let all = EventFilter::default();
@@ -225,11 +232,11 @@ mod tests {
         }
         assert_eq!(partial.state(), None);
         let folded = |last: u64| {
-            let mut fold = empty();
+            let mut projection = empty();
             for sequence in 1..=last {
-                fold.apply(&event(sequence, if sequence % 2 == 0 { "Kai" } else { "Nova" }).0);
+                projection.apply(&event(sequence, if sequence % 2 == 0 { "Kai" } else { "Nova" }).0);
             }
-            fold
+            projection
         };
         assert!(!partial.adopt(folded(5), Sequence(5), Sequence(5)), "6 is missing");
         assert!(partial.adopt(folded(8), Sequence(8), Sequence(8)));

@@ -3,9 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use agentcafe_domain::{
-    event::{Event, StoredEvent},
-    fold::RoomFold,
-    ids::{RoomId, Sequence, TenantId},
+    kernel::{
+        event::{Event, StoredEvent},
+        ids::{RoomId, Sequence, TenantId},
+    },
+    projection::RoomProjection,
 };
 use agentcafe_store::{EventFilter, EventPage, EventQuery};
 use bytes::Bytes;
@@ -85,7 +87,7 @@ impl Rooms {
         let key = (event.tenant_id.clone(), event.room_id.clone());
         let room = rooms.entry(key).or_insert_with_key(|(tenant, room)| {
             if *forgotten == 0 {
-                Room::new(Some(RoomFold::new(tenant.clone(), room.clone())), Sequence::START)
+                Room::new(Some(RoomProjection::new(tenant.clone(), room.clone())), Sequence::START)
             } else {
                 Room::new(None, Sequence(event.sequence.0.saturating_sub(1)))
             }
@@ -109,7 +111,7 @@ impl Rooms {
                 room.state().map_or(State::Forgotten, |state| State::Known(state, last))
             }
             None if forgotten == 0 => {
-                State::Known(rendered(&RoomFold::new(key.0.clone(), key.1.clone())), Sequence::START)
+                State::Known(rendered(&RoomProjection::new(key.0.clone(), key.1.clone())), Sequence::START)
             }
             None => State::Forgotten,
         }
@@ -124,15 +126,21 @@ impl Rooms {
         Reading { rooms: self, key: key.clone() }
     }
 
-    /// Takes over a state that was read: it ends with the room's event `last`, and the log was read up to `examined`. `false` if
+    /// Takes over a state that was read: it ends with the room's event `last`, and the log was read up to `scanned_to`. `false` if
     /// more has happened since than is kept.
-    pub(crate) fn adopt(&self, key: &RoomKey, fold: RoomFold, last: Sequence, examined: Sequence) -> bool {
+    pub(crate) fn adopt(
+        &self,
+        key: &RoomKey,
+        projection: RoomProjection,
+        last: Sequence,
+        scanned_to: Sequence,
+    ) -> bool {
         let mut kept = self.kept.lock();
         kept.uses += 1;
         let uses = kept.uses;
         let Some(room) = kept.rooms.get_mut(key) else { return false };
         room.used_at = uses;
-        room.adopt(fold, last, examined)
+        room.adopt(projection, last, scanned_to)
     }
 
     /// The answer to a query about a room. `head`: everything up to there was taken in before this is called.
@@ -141,7 +149,7 @@ impl Rooms {
         let page = match kept.rooms.get(key) {
             Some(room) => room.read(query, head),
             None if kept.forgotten == 0 => {
-                Some(EventPage { events: Vec::new(), examined: head.max(query.after) })
+                Some(EventPage { events: Vec::new(), scanned_to: head.max(query.after) })
             }
             None => None,
         };
@@ -204,7 +212,7 @@ mod tests {
     use super::*;
 
     fn key(room: &str) -> RoomKey {
-        (TenantId::standard(), RoomId::parse(room).unwrap())
+        (TenantId::default(), RoomId::parse(room).unwrap())
     }
 
     fn happen(rooms: &Rooms, sequence: u64, room: &str) -> Event {
@@ -238,18 +246,18 @@ mod tests {
     #[test]
     fn a_reading_misses_nothing() {
         let rooms = Rooms::new(2, 10);
-        let mut fold = RoomFold::new(key("a").0, key("a").1);
-        fold.apply(&happen(&rooms, 1, "a"));
+        let mut projection = RoomProjection::new(key("a").0, key("a").1);
+        projection.apply(&happen(&rooms, 1, "a"));
         for (sequence, room) in [(2, "b"), (3, "c"), (4, "d")] {
             happen(&rooms, sequence, room);
         }
         assert!(!is_known(&rooms, "a"));
         let reading = rooms.begin_reading(&key("a"));
-        fold.apply(&happen(&rooms, 5, "a"));
+        projection.apply(&happen(&rooms, 5, "a"));
         for (sequence, room) in [(6, "b"), (7, "c"), (8, "d"), (9, "a")] {
             happen(&rooms, sequence, room);
         }
-        assert!(rooms.adopt(&key("a"), fold, Sequence(5), Sequence(5)));
+        assert!(rooms.adopt(&key("a"), projection, Sequence(5), Sequence(5)));
         drop(reading);
         let State::Known(state, last) = rooms.state(&key("a")) else { panic!("it is known now") };
         let state = String::from_utf8(state.to_vec()).unwrap();

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{ids::Sequence, time::Timestamp};
+use agentcafe_domain::kernel::{ids::Sequence, time::Timestamp};
 use agentcafe_engine::Follower;
-use agentcafe_http::{Problem, RequestId, RouteTraits, Wire, answer, door, query, sse, websocket::Upgrade};
+use agentcafe_http::{
+    ApiError, RequestId, RouteTraits, StreamProtocol, answer, door, query, sse, websocket::Upgrade,
+};
 use axum::{
     Router,
     extract::State,
@@ -17,8 +19,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    introduction::{Asked, introduce},
-    listening::Listening,
+    introduction::{StreamQuery, introduce},
+    room_stream::RoomStream,
     service::Service,
 };
 
@@ -61,8 +63,8 @@ async fn stream(
     uri: Uri,
     headers: HeaderMap,
     extensions: Extensions,
-) -> Result<Response, Problem> {
-    Ok(sse::response(listen(&service, &uri, &headers, &extensions, Wire::EventStream).await?))
+) -> Result<Response, ApiError> {
+    Ok(sse::response(listen(&service, &uri, &headers, &extensions, StreamProtocol::EventStream).await?))
 }
 
 /// `GET /v1/ws`: the same over a WebSocket.
@@ -72,9 +74,9 @@ async fn socket(
     headers: HeaderMap,
     upgrade: Upgrade,
     extensions: Extensions,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiError> {
     upgrade.admit(&service.settings.token)?;
-    let listening = listen(&service, &uri, &headers, &extensions, Wire::WebSocket).await?;
+    let listening = listen(&service, &uri, &headers, &extensions, StreamProtocol::WebSocket).await?;
     Ok(upgrade.response(listening, service.settings.heartbeat))
 }
 
@@ -83,20 +85,20 @@ async fn listen(
     uri: &Uri,
     headers: &HeaderMap,
     extensions: &Extensions,
-    wire: Wire,
-) -> Result<Listening, Problem> {
-    let asked = Asked::read(&query::fields(uri)?, &service.settings.default_tenant)?;
+    protocol: StreamProtocol,
+) -> Result<RoomStream, ApiError> {
+    let asked = StreamQuery::read(&query::fields(uri)?, &service.settings.default_tenant)?;
     let place = asked.place(sse::last_event_id(headers)?);
     let seat = Arc::clone(&service.places).try_acquire_owned().map_err(|_| {
         let limit = service.settings.max_clients;
-        Problem::unavailable(&format!("all {limit} places are taken (REALTIME_MAX_CLIENTS)"))
+        ApiError::unavailable(&format!("all {limit} places are taken (REALTIME_MAX_CLIENTS)"))
     })?;
     let hub = service.hub();
-    let introduction = introduce(service, &hub, &asked, place, wire).await?;
+    let introduction = introduce(service, &hub, &asked, place, protocol).await?;
     let follower = Follower::new(Arc::clone(&hub), asked.filter(), introduction.after);
-    let telling = service.teller(&hub).begin(follower, wire, seat);
+    let session = service.stream_hub(&hub).begin(follower, protocol, seat);
     let in_room = service.listeners.enter(asked.room);
-    Ok(Listening::new(telling, introduction, in_room, RequestId::of(extensions)))
+    Ok(RoomStream::new(session, introduction, in_room, RequestId::of(extensions)))
 }
 
 /// The health document.
@@ -182,7 +184,7 @@ async fn live() -> Response {
 }
 
 /// `GET /readyz`: the source is connected, and its log is known.
-async fn ready(State(service): State<Arc<Service>>) -> Result<Response, Problem> {
+async fn ready(State(service): State<Arc<Service>>) -> Result<Response, ApiError> {
     let mut reasons = troubles(&service);
     if service.stopping.is_cancelled() {
         reasons.insert(0, "the service is stopping".to_owned());
@@ -190,9 +192,9 @@ async fn ready(State(service): State<Arc<Service>>) -> Result<Response, Problem>
     if reasons.is_empty() {
         return Ok(answer::enveloped(StatusCode::OK, br#"{"ready":true}"#));
     }
-    let mut problem = Problem::unavailable("not ready");
-    problem.refusal.details.insert("reasons".to_owned(), json!(reasons));
-    Err(problem)
+    let mut error = ApiError::unavailable("not ready");
+    error.error.details.insert("reasons".to_owned(), json!(reasons));
+    Err(error)
 }
 
 /// `GET /metrics`: the page that Prometheus reads.

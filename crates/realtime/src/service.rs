@@ -2,20 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::{command::IdSource, ids::TenantId, time::Clock};
+use agentcafe_client::Api;
+use agentcafe_domain::kernel::{command::IdSource, ids::TenantId, time::Clock};
 use agentcafe_engine::{
     clock::{RandomIds, SystemClock},
     metrics::HttpMetrics,
     rate::RateLimiter,
 };
-use agentcafe_http::{Door, Teller, Token};
-use agentcafe_source::Api;
+use agentcafe_http::{Door, StreamHub, Token};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{archive::Archive, feed, hub::Hub, listening::Listeners, routes, standing::Standing};
+use crate::{archive::Archive, feed, hub::Hub, room_stream::Listeners, routes, standing::Standing};
 
 /// The settings of the service.
 #[derive(Clone)]
@@ -119,8 +119,8 @@ impl Service {
     }
 
     /// What those who listen to a log share.
-    pub(crate) fn teller(&self, hub: &Hub) -> Teller {
-        Teller {
+    pub(crate) fn stream_hub(&self, hub: &Hub) -> StreamHub {
+        StreamHub {
             fanout: Arc::clone(&hub.fanout),
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.http.clone(),

@@ -1,6 +1,6 @@
 //! How a trace is put together from the attempts that share a correlation id, whatever database they were kept in.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     time::Timestamp,
     trace::{MAX_STEPS, Status, Step, StepCode, Trace},

@@ -3,23 +3,25 @@
 use std::time::Duration;
 
 use agentcafe_domain::{
-    command::Heads,
-    ids::Sequence,
     inbox::UnreadCount,
-    time::{Clock, Timestamp},
+    kernel::{
+        command::Heads,
+        ids::Sequence,
+        time::{Clock, Timestamp},
+    },
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    commit::{InboxTimes, Job},
     envelope::TraceNote,
-    turn::{InboxTimes, Job},
 };
 
 /// The most commands in one turn: bounds how long a turn takes, and how much a failed one takes with it.
-pub(crate) const MAX_TURN_COMMANDS: usize = 256;
+pub(crate) const MAX_BATCH_COMMANDS: usize = 256;
 
 /// What waits for a turn.
-pub(crate) enum Task {
+pub(crate) enum WriterTask {
     /// A command.
     Decide(Job),
     /// A request that ended before its turn.
@@ -34,7 +36,7 @@ pub(crate) enum Task {
 
 /// What a turn did, for metrics.
 #[derive(Clone, Debug, Default)]
-pub struct TurnReport {
+pub struct CommitReport {
     /// The commands that were in it.
     pub commands: usize,
     /// The events it wrote.
@@ -59,7 +61,7 @@ pub struct TurnReport {
     pub round_trips: u32,
 }
 
-impl TurnReport {
+impl CommitReport {
     /// What a committed turn did.
     pub(crate) fn of(
         clock: &dyn Clock,
@@ -89,20 +91,20 @@ impl TurnReport {
 
 /// The tasks of one turn, sorted by what they want.
 #[derive(Default)]
-pub(crate) struct Batch {
+pub(crate) struct TaskBatch {
     pub(crate) jobs: Vec<Job>,
     pub(crate) notes: Vec<TraceNote>,
     pub(crate) probes: Vec<oneshot::Sender<bool>>,
     pub(crate) purges: Vec<oneshot::Sender<bool>>,
 }
 
-impl Batch {
+impl TaskBatch {
     /// What waits behind `first`, as much as a turn takes. Once told to close, the queue takes nothing more; what was sent
     /// before is still received.
-    pub(crate) fn collect(first: Task, tasks: &mut mpsc::Receiver<Task>) -> Self {
+    pub(crate) fn collect(first: WriterTask, tasks: &mut mpsc::Receiver<WriterTask>) -> Self {
         let mut batch = Self::default();
         let mut closing = batch.add(first);
-        for _ in 1..MAX_TURN_COMMANDS {
+        for _ in 1..MAX_BATCH_COMMANDS {
             let Ok(task) = tasks.try_recv() else { break };
             closing |= batch.add(task);
         }
@@ -113,13 +115,13 @@ impl Batch {
     }
 
     /// Adds a task; whether it says to close.
-    fn add(&mut self, task: Task) -> bool {
+    fn add(&mut self, task: WriterTask) -> bool {
         match task {
-            Task::Decide(job) => self.jobs.push(job),
-            Task::Note(note) => self.notes.push(note),
-            Task::Probe(answer) => self.probes.push(answer),
-            Task::Purge(answer) => self.purges.push(answer),
-            Task::Close => return true,
+            WriterTask::Decide(job) => self.jobs.push(job),
+            WriterTask::Note(note) => self.notes.push(note),
+            WriterTask::Probe(answer) => self.probes.push(answer),
+            WriterTask::Purge(answer) => self.purges.push(answer),
+            WriterTask::Close => return true,
         }
         false
     }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::{Command, Reply, RequestSeen},
-    errand::{Errand, Outcome},
+    error::DomainError,
+    external_call::{CallResult, ExternalCall},
     idempotency::IdempotencyKey,
     ids::{ActorId, CorrelationId, RoomId, TenantId},
-    refusal::Refusal,
     time::Timestamp,
     trace::Step,
 };
@@ -23,7 +23,7 @@ pub struct Envelope {
     /// The request it came with; none for background work, which leaves no trace.
     pub request: Option<Request>,
     /// What came of the errand that the command asked for when it was submitted before.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<CallResult>,
 }
 
 /// The request that a command came with, and the key under which it takes effect once.
@@ -97,10 +97,10 @@ pub enum Answer {
 pub enum Failure {
     /// A rule said no.
     #[error("{0}")]
-    Refused(Refusal),
+    Refused(DomainError),
     /// Something must be done outside first; submit the command again with its outcome.
     #[error("something must be done outside first")]
-    Outside(Box<Errand>),
+    External(Box<ExternalCall>),
     /// A fault of ours: the command could not be decided.
     #[error("{0}")]
     Internal(&'static str),

@@ -1,6 +1,6 @@
 //! Questions to the log and their answers.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::{EventType, StoredEvent},
     ids::{ActorId, RoomId, Sequence, TenantId},
     time::Timestamp,
@@ -101,5 +101,5 @@ pub struct EventPage {
     /// What was found.
     pub events: Vec<LoggedEvent>,
     /// For ascending pages: everything up to here has been looked at, matching or not.
-    pub examined: Sequence,
+    pub scanned_to: Sequence,
 }

@@ -3,21 +3,23 @@
 use std::io::{self, Write};
 
 use agentcafe_domain::{
-    command::Heads,
-    record::{Table, Unreadable},
-    tables,
-    time::Timestamp,
+    kernel::{
+        command::Heads,
+        record::{CorruptRecord, Table},
+        time::Timestamp,
+    },
+    record_kinds,
 };
 
 use crate::{
+    commit::StoredKey,
     postgres,
     sqlite::{
         open::{self, OpenError},
         snapshot::Snapshot,
     },
-    store::Place,
+    store::StoreLocation,
     transfer::{Digest, End, Header, KeyLine, Line, Part, RecordLine, Totals},
-    turn::StoredKey,
 };
 
 /// Why there is no whole export.
@@ -25,7 +27,7 @@ use crate::{
 pub enum ExportError {
     /// Nothing to export.
     #[error("there is no store in {0}")]
-    Missing(Place),
+    Missing(StoreLocation),
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -37,7 +39,7 @@ pub enum ExportError {
     Damaged(#[from] serde_json::Error),
     /// The store holds a record that cannot be read.
     #[error(transparent)]
-    Unreadable(#[from] Unreadable),
+    CorruptRecord(#[from] CorruptRecord),
     /// What was exported cannot be written.
     #[error("the export cannot be written: {0}")]
     Write(#[from] io::Error),
@@ -80,18 +82,18 @@ pub(crate) trait Source {
 /// # Errors
 /// [`ExportError`]; what was written until then has no last line.
 pub fn export(
-    place: &Place,
+    place: &StoreLocation,
     part: &Part,
     exported_at: Timestamp,
     out: impl Write,
 ) -> Result<Totals, ExportError> {
     let missing = || ExportError::Missing(place.clone());
     match place {
-        Place::Directory(directory) => {
+        StoreLocation::Directory(directory) => {
             let connection = open::open_existing(&directory.join(open::FILE_NAME))?.ok_or_else(missing)?;
             write(&Snapshot::take(connection, part.clone())?, part, exported_at, out)
         }
-        Place::Postgres(options) => {
+        StoreLocation::Postgres(options) => {
             let snapshot = postgres::snapshot::Snapshot::take(options, part.clone())?.ok_or_else(missing)?;
             write(&snapshot, part, exported_at, out)
         }
@@ -116,7 +118,7 @@ fn write(
     sink.end_line()?;
     snapshot.each_event(&mut |json| sink.event(json))?;
     let (by_tenant, by_room) = (part.tenant.is_some(), part.room.is_some());
-    for kind in tables::ALL.iter().filter(|kind| kind.is_exported(by_tenant, by_room)) {
+    for kind in record_kinds::ALL.iter().filter(|kind| kind.is_exported(by_tenant, by_room)) {
         snapshot.each_record(kind.table, &mut |json| {
             sink.record(kind.table.name, &kind.leave(json, heads.sequence)?)
         })?;

@@ -3,22 +3,24 @@
 use std::io::{self, BufRead, Read};
 
 use agentcafe_domain::{
-    command::Heads,
-    event::StoredEvent,
-    follower::FollowerCursor,
-    ids::Sequence,
-    lease::Lease,
-    record::{Cell, Record, StoredRecord, Table},
-    tables::{self, Kind},
-    time::Timestamp,
+    kernel::{
+        command::Heads,
+        event::StoredEvent,
+        follower::FollowerCursor,
+        ids::Sequence,
+        lease::Lease,
+        record::{Cell, Record, StoredRecord, Table},
+        time::Timestamp,
+    },
+    record_kinds::{self, Kind},
 };
 
 use crate::{
+    commit::StoredKey,
     postgres::{self, open::Unreadable},
-    sqlite::{intake::Intake, open::OpenError},
-    store::Place,
+    sqlite::{import_writer::ImportWriter, open::OpenError},
+    store::StoreLocation,
     transfer::{Digest, End, FORMAT, Header, Line, MAX_LINE_BYTES, Part, RecordLine, Totals, VERSION},
-    turn::StoredKey,
 };
 
 /// Why nothing was imported.
@@ -45,7 +47,7 @@ pub enum ImportError {
     #[error(
         "the store in {0} is not empty, and holds something else; nothing was imported: an import needs an empty place"
     )]
-    NotEmpty(Place),
+    NotEmpty(StoreLocation),
     /// The store cannot be written.
     #[error("the store cannot be written: {0}; nothing was imported")]
     Write(String),
@@ -69,7 +71,7 @@ pub(crate) const GIVING_WAY: [&Table; 2] = [FollowerCursor::TABLE, Lease::TABLE]
 
 /// The tables that must be empty when an import begins.
 pub(crate) fn must_be_empty() -> impl Iterator<Item = &'static str> {
-    let kinds = tables::ALL.iter().map(|kind| kind.table).filter(|table| !GIVING_WAY.contains(table));
+    let kinds = record_kinds::ALL.iter().map(|kind| kind.table).filter(|table| !GIVING_WAY.contains(table));
     ["events", "idempotency_keys", "import_origin"].into_iter().chain(kinds.map(|table| table.name))
 }
 
@@ -102,7 +104,7 @@ pub(crate) trait Filled {
     fn key(&mut self, line: u64, key: StoredKey) -> Result<(), Wrong>;
 
     /// Nothing more comes. Tells the last numbers given by what is here.
-    fn settle(&mut self) -> Result<Heads, Wrong>;
+    fn adapt(&mut self) -> Result<Heads, Wrong>;
 
     /// Remembers what this was and which numbers were given, and commits.
     fn finish(self, origin: &Origin, heads: Heads) -> Result<(), ImportError>;
@@ -121,35 +123,39 @@ pub enum Imported {
 ///
 /// # Errors
 /// [`ImportError`]; the store is then as it was.
-pub fn import(place: &Place, input: impl BufRead, now: Timestamp) -> Result<Imported, ImportError> {
+pub fn import(place: &StoreLocation, input: impl BufRead, now: Timestamp) -> Result<Imported, ImportError> {
     let mut lines = Lines { input, line: Vec::new(), number: 0, is_cut: false };
     let header = lines.header()?;
     match place {
-        Place::Directory(directory) => fill(Intake::open(directory)?, place, lines, header, now),
-        Place::Postgres(options) => fill(postgres::intake::Intake::open(options)?, place, lines, header, now),
+        StoreLocation::Directory(directory) => {
+            fill(ImportWriter::open(directory)?, place, lines, header, now)
+        }
+        StoreLocation::Postgres(options) => {
+            fill(postgres::import_writer::ImportWriter::open(options)?, place, lines, header, now)
+        }
     }
 }
 
 fn fill(
-    mut intake: impl Filled,
-    place: &Place,
+    mut import_writer: impl Filled,
+    place: &StoreLocation,
     mut lines: Lines<impl BufRead>,
     header: Header,
     now: Timestamp,
 ) -> Result<Imported, ImportError> {
-    let origin = intake.origin()?;
-    if origin.is_none() && !intake.is_empty()? {
+    let origin = import_writer.origin()?;
+    if origin.is_none() && !import_writer.is_empty()? {
         return Err(ImportError::NotEmpty(place.clone()));
     }
     let mut reading = Reading::new(header);
     if origin.is_none() {
-        intake.begin()?;
+        import_writer.begin()?;
     }
     let end = loop {
         let number = lines.number;
         let line = lines.next()?.ok_or(ImportError::CutOff(number))?;
-        let intake = origin.is_none().then_some(&mut intake);
-        match reading.take(line, number + 1, intake) {
+        let import_writer = origin.is_none().then_some(&mut import_writer);
+        match reading.take(line, number + 1, import_writer) {
             Ok(None) => {}
             Ok(Some(end)) => break end,
             Err(Wrong::Syntax(_)) if lines.is_cut => return Err(ImportError::CutOff(number)),
@@ -163,13 +169,13 @@ fn fill(
         Some(origin) if origin.sha256 == end.sha256 => Ok(Imported::Before(origin.imported_at)),
         Some(_) => Err(ImportError::NotEmpty(place.clone())),
         None => {
-            let found = intake.settle().map_err(|wrong| wrong.at(lines.number))?;
+            let found = import_writer.adapt().map_err(|wrong| wrong.at(lines.number))?;
             if !is_within(found, reading.heads) {
                 return Err(
                     lines.wrong("an inbox item or audit entry has a larger number than the first line says")
                 );
             }
-            intake.finish(&Origin { sha256: end.sha256, imported_at: now }, reading.heads)?;
+            import_writer.finish(&Origin { sha256: end.sha256, imported_at: now }, reading.heads)?;
             Ok(Imported::Done(end.totals))
         }
     }
@@ -192,8 +198,8 @@ impl<R: BufRead> Lines<R> {
     /// The next line without its end; none after the last.
     fn next(&mut self) -> Result<Option<&[u8]>, ImportError> {
         self.line.clear();
-        let most = MAX_LINE_BYTES as u64 + 1;
-        let bytes = self.input.by_ref().take(most).read_until(b'\n', &mut self.line)?;
+        let max = MAX_LINE_BYTES as u64 + 1;
+        let bytes = self.input.by_ref().take(max).read_until(b'\n', &mut self.line)?;
         if bytes == 0 {
             return Ok(None);
         }
@@ -317,7 +323,7 @@ impl Reading {
         &mut self,
         bytes: &[u8],
         number: u64,
-        intake: Option<&mut impl Filled>,
+        import_writer: Option<&mut impl Filled>,
     ) -> Result<Option<End>, Wrong> {
         let line: Line<'_> = serde_json::from_slice(bytes)
             .map_err(|error| Wrong::Syntax(format!("it is no line of an export: {}", plain(&error))))?;
@@ -329,12 +335,12 @@ impl Reading {
             Line::Event(json) => {
                 self.totals.events += 1;
                 let event = self.event(json.get())?;
-                intake.map(|intake| intake.event(number, event)).transpose()?;
+                import_writer.map(|import_writer| import_writer.event(number, event)).transpose()?;
             }
             Line::Record(line) => {
                 self.totals.records += 1;
                 let (table, record) = self.record(&line)?;
-                intake.map(|intake| intake.record(number, table, record)).transpose()?;
+                import_writer.map(|import_writer| import_writer.record(number, table, record)).transpose()?;
             }
             Line::Key(line) => {
                 self.totals.keys += 1;
@@ -342,7 +348,7 @@ impl Reading {
                     return Err("the export of a part of a café has no idempotency keys".into());
                 }
                 let key = line.read()?;
-                intake.map(|intake| intake.key(number, key)).transpose()?;
+                import_writer.map(|import_writer| import_writer.key(number, key)).transpose()?;
             }
             Line::End(_) => {}
         }

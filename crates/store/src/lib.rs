@@ -3,19 +3,20 @@
 mod attempts;
 mod batch;
 mod changes;
+mod commit;
 pub mod envelope;
 pub mod event_query;
 pub mod export;
 pub mod import;
 mod postgres;
-pub mod shared_windows;
+pub mod recent_events;
+pub mod shared_rate_windows;
 mod sqlite;
 pub mod store;
-pub mod tail;
 pub mod transfer;
-mod turn;
 
-pub use batch::TurnReport;
+pub use batch::CommitReport;
+pub use commit::error_step;
 pub use envelope::{Answer, Envelope, Failure, Origin, Request, TraceNote};
 pub use event_query::{EventFilter, EventPage, EventQuery, LoggedEvent};
 pub use postgres::{
@@ -24,8 +25,7 @@ pub use postgres::{
     open::PostgresOptions,
     start::migrate,
 };
-pub use shared_windows::SharedWindows;
+pub use shared_rate_windows::SharedRateWindows;
 pub use sqlite::open::OpenError;
-pub use store::{Options, Place, ReadError, RecordPage, Store};
+pub use store::{Options, ReadError, RecordPage, Store, StoreLocation};
 pub use transfer::{Part, Totals};
-pub use turn::refusal_step;

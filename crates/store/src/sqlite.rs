@@ -4,7 +4,7 @@ pub(crate) mod database;
 pub(crate) mod events;
 mod file;
 mod filter;
-pub(crate) mod intake;
+pub(crate) mod import_writer;
 pub(crate) mod keys;
 pub(crate) mod migrations;
 pub(crate) mod open;

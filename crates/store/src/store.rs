@@ -3,24 +3,28 @@
 use std::{fmt, path::PathBuf, sync::Arc, thread::JoinHandle};
 
 use agentcafe_domain::{
-    command::IdSource,
-    ids::{CorrelationId, RoomId, Sequence, TenantId},
-    moderation::Windows,
-    record::{Find, Key, Record, StoredRecord, Table},
-    rules::Rules,
-    time::Clock,
-    trace::Trace,
+    kernel::{
+        command::IdSource,
+        ids::{CorrelationId, RoomId, Sequence, TenantId},
+        record::{Key, Record, RecordQuery, StoredRecord, Table},
+        rules::Rules,
+        time::Clock,
+        trace::Trace,
+    },
+    moderation::RateWindows,
 };
 use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
 use uuid::Uuid;
 
 use crate::{
-    batch::{Task, TurnReport},
+    batch::{CommitReport, WriterTask},
     changes::Changes,
+    commit::{Context, Job},
     envelope::{Answer, Envelope, Failure, TraceNote},
     event_query::{EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES},
     postgres::{self, exclusive, open::PostgresOptions, reads::PostgresReads},
-    shared_windows::SharedWindows,
+    recent_events::RecentEvents,
+    shared_rate_windows::SharedRateWindows,
     sqlite::{
         database::Database,
         events,
@@ -29,8 +33,6 @@ use crate::{
         records, traces,
         writer::Writer,
     },
-    tail::Tail,
-    turn::{Context, Job},
 };
 
 /// The most commands that wait for a turn; past it a caller is told to come back.
@@ -38,14 +40,14 @@ pub const MAX_WAITING_COMMANDS: usize = 4_096;
 
 /// Where a store keeps its data.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum StoreLocation {
     /// In the embedded database in this directory; made if it is missing.
     Directory(PathBuf),
     /// In PostgreSQL.
     Postgres(PostgresOptions),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for StoreLocation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(directory) => write!(out, "{}", directory.display()),
@@ -58,7 +60,7 @@ impl fmt::Display for Place {
 /// What a store is opened with.
 pub struct Options {
     /// Where its data is kept.
-    pub place: Place,
+    pub place: StoreLocation,
     /// The settings of the rules.
     pub rules: Rules,
     /// Where time comes from.
@@ -66,7 +68,7 @@ pub struct Options {
     /// Where ids come from.
     pub ids: Box<dyn IdSource>,
     /// Told of every turn, on the writer's thread.
-    pub on_turn: Box<dyn Fn(&TurnReport) + Send>,
+    pub on_commit: Box<dyn Fn(&CommitReport) + Send>,
 }
 
 /// A question that the store could not answer; logged where it happened.
@@ -94,16 +96,16 @@ enum Reads {
 
 /// The log and the records of a café.
 pub struct Store {
-    tail: Arc<Tail>,
+    recent_events: Arc<RecentEvents>,
     changes: Arc<Changes>,
     clock: Arc<dyn Clock>,
-    tasks: mpsc::Sender<Task>,
+    tasks: mpsc::Sender<WriterTask>,
     reads: Reads,
 }
 
 /// Closes the store.
 pub struct Closing {
-    tasks: mpsc::Sender<Task>,
+    tasks: mpsc::Sender<WriterTask>,
     writer: JoinHandle<()>,
 }
 
@@ -112,7 +114,7 @@ impl Closing {
     pub fn wait(self) {
         // Told from a thread of its own, which may wait for a place in the queue wherever this is called from. If the
         // writer is gone already, there is nobody to tell.
-        let _ = std::thread::spawn(move || self.tasks.blocking_send(Task::Close).is_ok()).join();
+        let _ = std::thread::spawn(move || self.tasks.blocking_send(WriterTask::Close).is_ok()).join();
         if self.writer.join().is_err() {
             tracing::error!("the writer ended with a panic");
         }
@@ -134,28 +136,29 @@ impl Store {
     /// As [`Store::open`].
     pub fn open_sharing(
         options: Options,
-        shared: Option<Arc<dyn SharedWindows>>,
+        shared: Option<Arc<dyn SharedRateWindows>>,
     ) -> Result<(Arc<Self>, Closing), OpenError> {
         let (tasks, waiting) = mpsc::channel(MAX_WAITING_COMMANDS);
-        let Options { place, rules, clock, ids, on_turn } = options;
-        let shared = shared.filter(|_| matches!(place, Place::Postgres(_)));
-        let windows = if shared.is_some() { Windows::told() } else { Windows::default() };
+        let Options { place, rules, clock, ids, on_commit } = options;
+        let shared = shared.filter(|_| matches!(place, StoreLocation::Postgres(_)));
+        let windows = if shared.is_some() { RateWindows::told() } else { RateWindows::default() };
         let context = Context { rules, ids, windows, shared };
         let changes = Arc::new(Changes::default());
         let telling = Arc::clone(&changes);
-        let (tail, clock, reads, writer) = match place {
-            Place::Directory(directory) => {
+        let (recent_events, clock, reads, writer) = match place {
+            StoreLocation::Directory(directory) => {
                 let own = Arc::clone(&clock);
-                let (tail, reads, writer) = open_sqlite(directory, context, telling, own, on_turn, waiting)?;
-                (tail, clock, reads, writer)
+                let (recent_events, reads, writer) =
+                    open_sqlite(directory, context, telling, own, on_commit, waiting)?;
+                (recent_events, clock, reads, writer)
             }
-            Place::Postgres(options) => {
-                let opened = postgres::start::start(options, context, telling, clock, on_turn, waiting)?;
-                (opened.tail, opened.clock, Reads::Postgres(opened.reads), opened.writer)
+            StoreLocation::Postgres(options) => {
+                let opened = postgres::start::start(options, context, telling, clock, on_commit, waiting)?;
+                (opened.recent_events, opened.clock, Reads::Postgres(opened.reads), opened.writer)
             }
         };
         let closing = Closing { tasks: tasks.clone(), writer };
-        Ok((Arc::new(Self { tail, changes, clock, tasks, reads }), closing))
+        Ok((Arc::new(Self { recent_events, changes, clock, tasks, reads }), closing))
     }
 
     /// Which database it is: `sqlite` or `postgres`.
@@ -177,12 +180,12 @@ impl Store {
     }
 
     /// The newest events, and who waits for more.
-    pub fn tail(&self) -> &Tail {
-        &self.tail
+    pub fn recent_events(&self) -> &RecentEvents {
+        &self.recent_events
     }
 
     /// A number that grows with every turn, of whichever node, that writes records of this kind, which is one of
-    /// [`WATCHED`](agentcafe_domain::tables::WATCHED): after the commit, and before the turn's events can be seen here.
+    /// [`CACHED_IN_MEMORY`](agentcafe_domain::record_kinds::WATCHED): after the commit, and before the turn's events can be seen here.
     pub fn changed(&self, table: &'static Table) -> watch::Receiver<u64> {
         self.changes.watch(table)
     }
@@ -193,31 +196,33 @@ impl Store {
     /// [`Failure::Refused`] by a rule; [`Failure::Unavailable`] when the queue is full or the store cannot be written.
     pub async fn submit(&self, envelope: Envelope) -> Result<Answer, Failure> {
         let (answer, decided) = oneshot::channel();
-        self.tasks.try_send(Task::Decide(Job { envelope, answer })).map_err(|refused| match refused {
-            TrySendError::Full(_) => Failure::Unavailable("too many commands are waiting"),
-            TrySendError::Closed(_) => Failure::Unavailable("the store is closing"),
-        })?;
+        self.tasks.try_send(WriterTask::Decide(Job { envelope, answer })).map_err(
+            |refused| match refused {
+                TrySendError::Full(_) => Failure::Unavailable("too many commands are waiting"),
+                TrySendError::Closed(_) => Failure::Unavailable("the store is closing"),
+            },
+        )?;
         decided.await.unwrap_or(Err(Failure::Unavailable("the store is closing")))
     }
 
     /// Keeps the trace of a request that ended before its turn. Under pressure it is dropped: a trace is not worth a wait.
     pub fn note(&self, note: TraceNote) {
-        if self.tasks.try_send(Task::Note(note)).is_err() {
+        if self.tasks.try_send(WriterTask::Note(note)).is_err() {
             tracing::debug!("a trace was dropped");
         }
     }
 
     /// Whether the store takes writes: makes one.
     pub async fn probe(&self) -> bool {
-        self.ask(Task::Probe).await
+        self.ask(WriterTask::Probe).await
     }
 
     /// Deletes a batch of expired keys; whether there may be more.
     pub async fn purge(&self) -> bool {
-        self.ask(Task::Purge).await
+        self.ask(WriterTask::Purge).await
     }
 
-    async fn ask(&self, task: impl FnOnce(oneshot::Sender<bool>) -> Task) -> bool {
+    async fn ask(&self, task: impl FnOnce(oneshot::Sender<bool>) -> WriterTask) -> bool {
         let (answer, answered) = oneshot::channel();
         self.tasks.try_send(task(answer)).is_ok() && answered.await.unwrap_or(false)
     }
@@ -250,7 +255,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     pub async fn events(&self, query: EventQuery) -> Result<EventPage, ReadError> {
-        match self.tail.read(&query) {
+        match self.recent_events.read(&query) {
             Some(page) => Ok(page),
             None => self.older_events(query).await,
         }
@@ -262,7 +267,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     pub async fn older_events(&self, mut query: EventQuery) -> Result<EventPage, ReadError> {
-        let beyond = self.tail.newest().next();
+        let beyond = self.recent_events.newest().next();
         query.before = Some(query.before.map_or(beyond, |before| before.min(beyond)));
         match &self.reads {
             Reads::Sqlite(readers) => readers.read(move |connection| events::read(connection, &query)).await,
@@ -334,7 +339,7 @@ impl Store {
     ///
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
-    pub async fn find<R: Record>(&self, find: Find) -> Result<Vec<R>, ReadError> {
+    pub async fn find<R: Record>(&self, find: RecordQuery) -> Result<Vec<R>, ReadError> {
         let stored = match &self.reads {
             Reads::Sqlite(readers) => {
                 readers.read(move |connection| records::find(connection, &find)).await?
@@ -365,7 +370,7 @@ impl Store {
     ///
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
-    pub async fn page<R: Record>(&self, find: Find) -> Result<RecordPage<R>, ReadError> {
+    pub async fn page<R: Record>(&self, find: RecordQuery) -> Result<RecordPage<R>, ReadError> {
         let (stored, may_go_on) = match &self.reads {
             Reads::Sqlite(readers) => {
                 readers
@@ -399,8 +404,8 @@ impl Store {
 }
 
 fn readable<R: Record>(stored: &StoredRecord) -> Result<R, ReadError> {
-    stored.read().map_err(|unreadable| {
-        tracing::error!(%unreadable, "a read failed");
+    stored.read().map_err(|corrupt| {
+        tracing::error!(%corrupt, "a read failed");
         ReadError
     })
 }
@@ -411,9 +416,9 @@ fn open_sqlite(
     context: Context,
     changes: Arc<Changes>,
     clock: Arc<dyn Clock>,
-    on_turn: Box<dyn Fn(&TurnReport) + Send>,
-    waiting: mpsc::Receiver<Task>,
-) -> Result<(Arc<Tail>, Reads, JoinHandle<()>), OpenError> {
+    on_commit: Box<dyn Fn(&CommitReport) + Send>,
+    waiting: mpsc::Receiver<WriterTask>,
+) -> Result<(Arc<RecentEvents>, Reads, JoinHandle<()>), OpenError> {
     let directory = Directory::claim(&path)?;
     let database = directory.database.clone();
     let connection = open::open_writer(&database)?;
@@ -422,21 +427,21 @@ fn open_sqlite(
     let writing = readers.first(|reader| Database::load(connection, reader));
     let writing = writing.transpose().map_err(failed)?.expect("there are readers");
     let (heads, last_at) = writing.heads().map_err(failed)?;
-    let tail = Arc::new(Tail::new(heads.sequence));
+    let recent_events = Arc::new(RecentEvents::new(heads.sequence));
     let writer = Writer {
         database: writing,
         directory,
         context,
         clock,
-        tail: Arc::clone(&tail),
+        recent_events: Arc::clone(&recent_events),
         changes,
         heads,
         last_at,
-        on_turn,
+        on_commit,
     };
     let thread = std::thread::Builder::new()
         .name("writer".to_owned())
         .spawn(move || writer.run(waiting))
         .map_err(|error| OpenError::Directory(path, error))?;
-    Ok((tail, Reads::Sqlite(readers), thread))
+    Ok((recent_events, Reads::Sqlite(readers), thread))
 }

@@ -1,9 +1,9 @@
 //! What an export looks like: JSON Lines, of which the first says what it is and the last that it is whole.
 //!
 //! Events and replies are the bytes that the store keeps. Nothing is said of traces, nor of anything in
-//! [`tables::STAYING`](agentcafe_domain::tables::STAYING).
+//! [`tables::NOT_EXPORTED`](agentcafe_domain::record_kinds::STAYING).
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::{Heads, Reply, Success},
     idempotency::Hash,
     ids::{CorrelationId, RoomId, Sequence, TenantId},
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use crate::turn::StoredKey;
+use crate::commit::StoredKey;
 
 /// What the first line names the format.
 pub(crate) const FORMAT: &str = "agentcafe-export";

@@ -267,7 +267,7 @@ impl Answer {
     /// If the answer is another one, or not in the envelope of the contract.
     #[track_caller]
     #[must_use]
-    pub fn refusal(&self, status: u16, code: &str) -> &Value {
+    pub fn error(&self, status: u16, code: &str) -> &Value {
         let error = &self.json["error"];
         assert_eq!((self.status, error["code"].as_str()), (status, Some(code)), "{}", self.text);
         assert!(self.json["ok"] == false && error["message"].is_string(), "no error envelope: {}", self.text);

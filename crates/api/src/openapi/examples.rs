@@ -1,12 +1,12 @@
 //! Examples: of what a field may hold, of whole requests, and of every error.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
+    error::{Code, DomainError},
     fields::Field,
-    refusal::{Code, Refusal},
 };
 use serde_json::{Map, Value, json};
 
-use crate::{problem::status_of, route::Route};
+use crate::{error::status_of, route::Route};
 
 /// What a field holds in the example of a request.
 const ESSENTIAL: &[(&str, &str)] = &[
@@ -236,26 +236,26 @@ pub(super) fn errors() -> Map<String, Value> {
 }
 
 fn error(code: Code) -> Value {
-    let refusal = refusal(code);
+    let error = sample(code);
     json!({
         "summary": code.message(),
         "value": {
             "ok": false,
             "error": {
                 "code": code.as_str(),
-                "message": refusal.message,
-                "details": refusal.details,
+                "message": error.message,
+                "details": error.details,
                 "requestId": "0190b5a0-0000-7000-8000-00000000000a",
             },
         },
     })
 }
 
-fn refusal(code: Code) -> Refusal {
-    let bare = Refusal::new(code);
+fn sample(code: Code) -> DomainError {
+    let bare = DomainError::new(code);
     match code {
-        Code::Validation => Refusal::invalid("metadata", "metadata must be an object"),
-        Code::MissingField => Refusal::missing("actorId"),
+        Code::Validation => DomainError::invalid("metadata", "metadata must be an object"),
+        Code::MissingField => DomainError::missing("actorId"),
         Code::InvalidEnum => {
             bare.with("field", "status").with("allowed", json!(["thinking", "idle", "busy", "inactive"]))
         }
@@ -282,8 +282,8 @@ fn refusal(code: Code) -> Refusal {
     }
 }
 
-fn about_nova(refusal: Refusal) -> Refusal {
-    refusal.with("tenantId", "default").with("roomId", "main").with("actorId", "Nova").with("action", "say")
+fn about_nova(error: DomainError) -> DomainError {
+    error.with("tenantId", "default").with("roomId", "main").with("actorId", "Nova").with("action", "say")
 }
 
 #[cfg(test)]

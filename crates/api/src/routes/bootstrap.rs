@@ -1,16 +1,17 @@
 //! `GET /v1/bootstrap`: where an agent is, and what waits for it, in one call.
 
 use agentcafe_domain::{
-    event::{Event, EventType},
-    fields::Fields,
-    ids::{ActorId, RoomId, Sequence, TenantId},
     inbox::{InboxItem, UnreadCount, unread_counts},
-    pin::PinnedContext,
+    kernel::{
+        error::DomainError,
+        event::{Event, EventType},
+        fields::Fields,
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        record::{Comparison, RecordQuery},
+    },
     presence::Presence,
-    record::{Comparison, Find},
-    refusal::Refusal,
-    room::Room,
-    task::{Task, TaskState},
+    rooms::{Room, pin::PinnedContext},
+    tasks::{Task, TaskState},
 };
 use agentcafe_store::{EventFilter, EventQuery, Store};
 use axum::response::Response;
@@ -19,7 +20,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{inbox::newest_unread, presence::active_in};
-use crate::{answer, input::Asked, problem::Problem, readgate};
+use crate::{answer, error::ApiError, input::ReadRequest, read_access};
 
 const ROOM_LIMIT: i64 = 20;
 const MAX_ROOM_LIMIT: i64 = 200;
@@ -31,7 +32,7 @@ const MAX_ROOM_TASKS: usize = 40;
 const MAX_LOOKED_BACK: u64 = 20_000;
 
 /// What a bootstrap is asked for.
-pub(crate) struct BootstrapAsked {
+pub(crate) struct BootstrapQuery {
     tenant: TenantId,
     room: RoomId,
     actor: Option<ActorId>,
@@ -40,14 +41,14 @@ pub(crate) struct BootstrapAsked {
     room_limit: usize,
 }
 
-impl BootstrapAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl BootstrapQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         let room_limit = query.integer("roomLimit", 1..=MAX_ROOM_LIMIT)?.unwrap_or(ROOM_LIMIT);
         let actor = query.actor("actorId")?;
         Ok(Self {
-            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room: query.room("roomId")?.unwrap_or_else(RoomId::main),
-            viewer: readgate::viewer(query)?.or_else(|| actor.clone()),
+            viewer: read_access::viewer(query)?.or_else(|| actor.clone()),
             actor,
             include_backlog: query.flag("includeBacklog")?.unwrap_or(true),
             room_limit: usize::try_from(room_limit).unwrap_or(1),
@@ -103,13 +104,13 @@ struct RoomView {
     pinned_context: Option<PinnedContext>,
 }
 
-pub(crate) async fn bootstrap(asked: Asked) -> Result<Response, Problem> {
-    let bootstrap = BootstrapAsked::read(&asked.query)?;
-    let engine = &asked.app.engine;
-    readgate::may_read(engine, &bootstrap.tenant, &bootstrap.room, bootstrap.viewer.as_ref()).await?;
+pub(crate) async fn bootstrap(request: ReadRequest) -> Result<Response, ApiError> {
+    let bootstrap = BootstrapQuery::read(&request.query)?;
+    let engine = &request.app.engine;
+    read_access::may_read(engine, &bootstrap.tenant, &bootstrap.room, bootstrap.viewer.as_ref()).await?;
     let store = &engine.store;
     // Read first: whatever happens while the rest is read comes after this cursor.
-    let cursor = store.tail().head();
+    let cursor = store.recent_events().head();
     let discovery = discover(store, &bootstrap).await?;
     let room = view_room(store, &bootstrap).await?;
     let actor = match &bootstrap.actor {
@@ -119,31 +120,32 @@ pub(crate) async fn bootstrap(asked: Asked) -> Result<Response, Problem> {
     Ok(answer::found(&Bootstrap { discovery, actor, room, cursor }))
 }
 
-async fn discover(store: &Store, asked: &BootstrapAsked) -> Result<Discovery, Problem> {
-    let find =
-        Find::all::<Room>("updated_at", asked.room_limit).newest_first().is("tenant_id", &asked.tenant);
+async fn discover(store: &Store, request: &BootstrapQuery) -> Result<Discovery, ApiError> {
+    let find = RecordQuery::all::<Room>("updated_at", request.room_limit)
+        .newest_first()
+        .is("tenant_id", &request.tenant);
     let mut rooms: Vec<Room> = store.find(find).await?;
-    for wanted in [&RoomId::main(), &asked.room] {
+    for wanted in [&RoomId::main(), &request.room] {
         if rooms.iter().all(|room| room.room_id != *wanted) {
-            let stored = store.get(vec![(&asked.tenant).into(), wanted.into()]).await?;
+            let stored = store.get(vec![(&request.tenant).into(), wanted.into()]).await?;
             rooms.insert(
                 0,
-                stored.unwrap_or_else(|| Room::without_record(asked.tenant.clone(), wanted.clone())),
+                stored.unwrap_or_else(|| Room::without_record(request.tenant.clone(), wanted.clone())),
             );
         }
     }
     let encode = |id: &str| utf8_percent_encode(id, NON_ALPHANUMERIC).to_string();
     let mut ids =
-        format!("tenantId={}&roomId={}", encode(asked.tenant.as_str()), encode(asked.room.as_str()));
+        format!("tenantId={}&roomId={}", encode(request.tenant.as_str()), encode(request.room.as_str()));
     let without_actor = ids.clone();
-    if let Some(actor) = &asked.actor {
+    if let Some(actor) = &request.actor {
         ids.push_str(&format!("&actorId={}", encode(actor.as_str())));
     }
     Ok(Discovery {
         canonical_api_version: "v1",
-        default_tenant_id: TenantId::standard(),
+        default_tenant_id: TenantId::default(),
         default_room_id: RoomId::main(),
-        resolved_room_id: asked.room.clone(),
+        resolved_room_id: request.room.clone(),
         rooms,
         // On these two, `actorId` would filter by author: an agent wants to hear the others.
         stream_path: format!("/v1/streams/market-events?{without_actor}"),
@@ -155,14 +157,14 @@ async fn discover(store: &Store, asked: &BootstrapAsked) -> Result<Discovery, Pr
     })
 }
 
-async fn view_room(store: &Store, asked: &BootstrapAsked) -> Result<RoomView, Problem> {
-    let (tenant, room) = (&asked.tenant, &asked.room);
+async fn view_room(store: &Store, request: &BootstrapQuery) -> Result<RoomView, ApiError> {
+    let (tenant, room) = (&request.tenant, &request.room);
     let presence = store.find(active_in(tenant, room, MAX_PRESENCE)).await?;
     let mut open_or_active_tasks: Vec<Task> = Vec::new();
-    let states = if asked.include_backlog { &[TaskState::Active, TaskState::Open][..] } else { &[] };
+    let states = if request.include_backlog { &[TaskState::Active, TaskState::Open][..] } else { &[] };
     for state in states {
         let left = MAX_ROOM_TASKS - open_or_active_tasks.len();
-        let find = Find::all::<Task>("updated_at", left)
+        let find = RecordQuery::all::<Task>("updated_at", left)
             .newest_first()
             .is("tenant_id", tenant)
             .is("room_id", room)
@@ -173,23 +175,27 @@ async fn view_room(store: &Store, asked: &BootstrapAsked) -> Result<RoomView, Pr
     Ok(RoomView { room_id: room.clone(), presence, open_or_active_tasks, pinned_context })
 }
 
-async fn view_actor(store: &Store, asked: &BootstrapAsked, actor_id: ActorId) -> Result<ActorView, Problem> {
-    let tenant = &asked.tenant;
+async fn view_actor(
+    store: &Store,
+    request: &BootstrapQuery,
+    actor_id: ActorId,
+) -> Result<ActorView, ApiError> {
+    let tenant = &request.tenant;
     let counts: Vec<UnreadCount> = store.find(unread_counts(tenant, None, Some(&actor_id))).await?;
     let inbox: Vec<InboxItem> = store.find(newest_unread(tenant, &actor_id, MAX_INBOX)).await?;
-    let assigned = Find::all::<Task>("updated_at", MAX_ASSIGNED_TASKS)
+    let assigned = RecordQuery::all::<Task>("updated_at", MAX_ASSIGNED_TASKS)
         .newest_first()
         .is("tenant_id", tenant)
         .is("assignee_actor_id", &actor_id)
         .only("state", Comparison::IsNot, TaskState::Done.as_str());
     let suggested_thread_id = match inbox.iter().find_map(|item| item.thread_id.clone()) {
         Some(thread) => Some(thread),
-        None => thread_of_newest_message(store, asked, &actor_id).await?,
+        None => thread_of_newest_message(store, request, &actor_id).await?,
     };
     Ok(ActorView {
         unread_count: counts.iter().map(|count| count.unread).sum(),
         suggested_thread_id,
-        presence: store.get(vec![tenant.into(), (&asked.room).into(), (&actor_id).into()]).await?,
+        presence: store.get(vec![tenant.into(), (&request.room).into(), (&actor_id).into()]).await?,
         inbox,
         assigned_tasks: store.find(assigned).await?,
         actor_id,
@@ -199,17 +205,17 @@ async fn view_actor(store: &Store, asked: &BootstrapAsked, actor_id: ActorId) ->
 /// The thread in which the actor spoke last in this room, if that is not long ago.
 async fn thread_of_newest_message(
     store: &Store,
-    asked: &BootstrapAsked,
+    request: &BootstrapQuery,
     actor: &ActorId,
-) -> Result<Option<String>, Problem> {
+) -> Result<Option<String>, ApiError> {
     let filter = EventFilter {
-        tenant: Some(asked.tenant.clone()),
-        room: Some(asked.room.clone()),
+        tenant: Some(request.tenant.clone()),
+        room: Some(request.room.clone()),
         actor: Some(actor.clone()),
         types: Some(vec![EventType::ConversationMessagePosted]),
         ..EventFilter::default()
     };
-    let after = Sequence(store.tail().head().0.saturating_sub(MAX_LOOKED_BACK));
+    let after = Sequence(store.recent_events().head().0.saturating_sub(MAX_LOOKED_BACK));
     let newest = store.events(EventQuery { after, ..EventQuery::newest(filter, 1) }).await?.events;
     let event = newest.first().and_then(|event| serde_json::from_slice::<Event>(&event.json).ok());
     let thread =

@@ -1,10 +1,10 @@
 //! `GET /v1/events`, `/v1/timeline` and `/v1/mentions`: pages of the log.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
+    error::{Code, DomainError},
     event::EventType,
     fields::Fields,
     ids::{ActorId, Sequence},
-    refusal::{Code, Refusal},
     time::Timestamp,
 };
 use agentcafe_store::{EventFilter, EventPage, EventQuery, Store};
@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{answer, input::Asked, problem::Problem, readgate};
+use crate::{answer, error::ApiError, input::ReadRequest, read_access};
 
 pub(crate) const LIMIT: usize = 100;
 pub(crate) const MAX_LIMIT: usize = 5_000;
@@ -28,7 +28,7 @@ pub(crate) fn types(query: &Fields) -> Option<Vec<EventType>> {
 }
 
 /// Tenant, room, author and types; what is missing matches all.
-pub(crate) fn filter(query: &Fields, author: &'static str) -> Result<EventFilter, Refusal> {
+pub(crate) fn filter(query: &Fields, author: &'static str) -> Result<EventFilter, DomainError> {
     Ok(EventFilter {
         tenant: query.tenant("tenantId")?,
         room: query.room("roomId")?,
@@ -39,7 +39,7 @@ pub(crate) fn filter(query: &Fields, author: &'static str) -> Result<EventFilter
 }
 
 /// The place of the event that `afterEventId` names; none if the parameter is missing.
-pub(crate) async fn place_of(store: &Store, id: Option<String>) -> Result<Option<Sequence>, Problem> {
+pub(crate) async fn place_of(store: &Store, id: Option<String>) -> Result<Option<Sequence>, ApiError> {
     let Some(id) = id else { return Ok(None) };
     let found = match Uuid::parse_str(&id) {
         Ok(event_id) => store.sequence_of(event_id).await?,
@@ -47,7 +47,7 @@ pub(crate) async fn place_of(store: &Store, id: Option<String>) -> Result<Option
     };
     match found {
         Some(sequence) => Ok(Some(sequence)),
-        None => Err(Refusal::new(Code::NotFound).with("afterEventId", id).into()),
+        None => Err(DomainError::new(Code::NotFound).with("afterEventId", id).into()),
     }
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct PageEnd {
 }
 
 /// A page of `/v1/events`.
-pub(crate) struct EventsAsked {
+pub(crate) struct EventsQuery {
     filter: EventFilter,
     viewer: Option<ActorId>,
     cursor: Option<Sequence>,
@@ -68,11 +68,11 @@ pub(crate) struct EventsAsked {
     limit: usize,
 }
 
-impl EventsAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl EventsQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
             filter: filter(query, "actorId")?,
-            viewer: readgate::viewer(query)?,
+            viewer: read_access::viewer(query)?,
             cursor: query.sequence("cursor")?,
             after_event_id: query.trimmed_text("afterEventId")?,
             limit: query.limit(LIMIT, MAX_LIMIT)?,
@@ -80,10 +80,11 @@ impl EventsAsked {
     }
 }
 
-pub(crate) async fn events(asked: Asked) -> Result<Response, Problem> {
-    let EventsAsked { mut filter, viewer, cursor, after_event_id, limit } = EventsAsked::read(&asked.query)?;
-    readgate::may_follow(&asked.app.engine, &mut filter, viewer.as_ref()).await?;
-    let store = &asked.app.engine.store;
+pub(crate) async fn events(request: ReadRequest) -> Result<Response, ApiError> {
+    let EventsQuery { mut filter, viewer, cursor, after_event_id, limit } =
+        EventsQuery::read(&request.query)?;
+    read_access::may_follow(&request.app.engine, &mut filter, viewer.as_ref()).await?;
+    let store = &request.app.engine.store;
     let after = match cursor {
         Some(cursor) => cursor,
         None => place_of(store, after_event_id).await?.unwrap_or(Sequence::START),
@@ -94,7 +95,7 @@ pub(crate) async fn events(asked: Asked) -> Result<Response, Problem> {
 }
 
 /// A page of `/v1/timeline`.
-pub(crate) struct TimelineAsked {
+pub(crate) struct TimelineQuery {
     filter: EventFilter,
     viewer: Option<ActorId>,
     cursor: Option<Sequence>,
@@ -105,11 +106,11 @@ pub(crate) struct TimelineAsked {
     limit: usize,
 }
 
-impl TimelineAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl TimelineQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
             filter: filter(query, "actorId")?,
-            viewer: readgate::viewer(query)?,
+            viewer: read_access::viewer(query)?,
             cursor: query.sequence("cursor")?,
             from: query.timestamp("fromTs")?,
             to: query.timestamp("toTs")?,
@@ -145,10 +146,10 @@ pub(crate) struct TimelineEnd {
     to_ts: Option<String>,
 }
 
-pub(crate) async fn timeline(asked: Asked) -> Result<Response, Problem> {
-    let mut timeline = TimelineAsked::read(&asked.query)?;
-    readgate::may_follow(&asked.app.engine, &mut timeline.filter, timeline.viewer.as_ref()).await?;
-    let page = asked.app.engine.store.events(timeline.query()).await?;
+pub(crate) async fn timeline(request: ReadRequest) -> Result<Response, ApiError> {
+    let mut timeline = TimelineQuery::read(&request.query)?;
+    read_access::may_follow(&request.app.engine, &mut timeline.filter, timeline.viewer.as_ref()).await?;
+    let page = request.app.engine.store.events(timeline.query()).await?;
     let given = timeline.cursor.unwrap_or(Sequence::START);
     let end = TimelineEnd {
         count: page.events.len(),
@@ -161,15 +162,15 @@ pub(crate) async fn timeline(asked: Asked) -> Result<Response, Problem> {
 }
 
 /// A page of `/v1/mentions`.
-pub(crate) struct MentionsAsked {
+pub(crate) struct MentionsQuery {
     filter: EventFilter,
     viewer: Option<ActorId>,
     cursor: Option<Sequence>,
     limit: usize,
 }
 
-impl MentionsAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl MentionsQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         let filter = EventFilter {
             tenant: query.tenant("tenantId")?,
             room: query.room("roomId")?,
@@ -177,16 +178,16 @@ impl MentionsAsked {
             mentioned: query.actor("mentionedActorId")?,
             types: Some(vec![EventType::MentionCreated]),
         };
-        let viewer = readgate::viewer(query)?;
+        let viewer = read_access::viewer(query)?;
         Ok(Self { filter, viewer, cursor: query.sequence("cursor")?, limit: query.limit(LIMIT, MAX_LIMIT)? })
     }
 }
 
-pub(crate) async fn mentions(asked: Asked) -> Result<Response, Problem> {
-    let MentionsAsked { mut filter, viewer, cursor, limit } = MentionsAsked::read(&asked.query)?;
-    readgate::may_follow(&asked.app.engine, &mut filter, viewer.as_ref()).await?;
+pub(crate) async fn mentions(request: ReadRequest) -> Result<Response, ApiError> {
+    let MentionsQuery { mut filter, viewer, cursor, limit } = MentionsQuery::read(&request.query)?;
+    read_access::may_follow(&request.app.engine, &mut filter, viewer.as_ref()).await?;
     let after = cursor.unwrap_or(Sequence::START);
-    let page = asked.app.engine.store.events(EventQuery::after(filter, after, limit)).await?;
-    let EventPage { events, examined } = page;
-    Ok(answer::events("mentions", &events, &PageEnd { count: events.len(), next_cursor: examined }))
+    let page = request.app.engine.store.events(EventQuery::after(filter, after, limit)).await?;
+    let EventPage { events, scanned_to } = page;
+    Ok(answer::events("mentions", &events, &PageEnd { count: events.len(), next_cursor: scanned_to }))
 }

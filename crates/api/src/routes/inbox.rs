@@ -1,11 +1,13 @@
 //! `GET /v1/inbox` and the acknowledgements.
 
 use agentcafe_domain::{
-    fields::Fields,
-    ids::{ActorId, RoomId, Sequence, TenantId},
     inbox::{AckMany, AckOne, InboxItem, UnreadCount, unread_counts},
-    record::{Comparison, Find},
-    refusal::Refusal,
+    kernel::{
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        record::{Comparison, RecordQuery},
+    },
 };
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -14,15 +16,15 @@ use serde::Serialize;
 use crate::{
     answer,
     app::App,
-    input::{Asked, PathId, Sent, Subject},
-    problem::Problem,
+    error::ApiError,
+    input::{PathId, ReadRequest, Subject, WriteRequest},
 };
 
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
 
 /// What a list of inbox items is asked for.
-pub(crate) struct InboxAsked {
+pub(crate) struct InboxQuery {
     tenant: TenantId,
     room: Option<RoomId>,
     actor: Option<ActorId>,
@@ -32,10 +34,10 @@ pub(crate) struct InboxAsked {
     descending: bool,
 }
 
-impl InboxAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl InboxQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room: query.room("roomId")?,
             actor: query.actor("actorId")?,
             unread_only: query.flag("unreadOnly")?.unwrap_or(false),
@@ -45,8 +47,8 @@ impl InboxAsked {
         })
     }
 
-    fn items(&self) -> Find {
-        let mut find = Find::all::<InboxItem>("inbox_seq", self.limit)
+    fn items(&self) -> RecordQuery {
+        let mut find = RecordQuery::all::<InboxItem>("inbox_seq", self.limit)
             .is("tenant_id", &self.tenant)
             .is_if_given("actor_id", self.actor.as_ref())
             .is_if_given("room_id", self.room.as_ref())
@@ -59,8 +61,8 @@ impl InboxAsked {
 }
 
 /// The unread items of an actor, newest first.
-pub(crate) fn newest_unread(tenant: &TenantId, actor: &ActorId, limit: usize) -> Find {
-    Find::all::<InboxItem>("inbox_seq", limit)
+pub(crate) fn newest_unread(tenant: &TenantId, actor: &ActorId, limit: usize) -> RecordQuery {
+    RecordQuery::all::<InboxItem>("inbox_seq", limit)
         .newest_first()
         .is("tenant_id", tenant)
         .is("actor_id", actor)
@@ -70,7 +72,7 @@ pub(crate) fn newest_unread(tenant: &TenantId, actor: &ActorId, limit: usize) ->
 /// The answer to a list.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct InboxFound {
+pub(crate) struct InboxResponse {
     tenant_id: TenantId,
     room_id: Option<RoomId>,
     actor_id: Option<ActorId>,
@@ -83,15 +85,15 @@ pub(crate) struct InboxFound {
     items: Vec<InboxItem>,
 }
 
-pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
-    let inbox = InboxAsked::read(&asked.query)?;
-    let store = &asked.app.engine.store;
+pub(crate) async fn list(request: ReadRequest) -> Result<Response, ApiError> {
+    let inbox = InboxQuery::read(&request.query)?;
+    let store = &request.app.engine.store;
     let counts = unread_counts(&inbox.tenant, inbox.room.as_ref(), inbox.actor.as_ref());
     let counts: Vec<UnreadCount> = store.find(counts).await?;
     let items: Vec<InboxItem> = store.find(inbox.items()).await?;
     let given = inbox.cursor.unwrap_or(Sequence::START);
-    let projected_unread_count = projected(&asked.app, &inbox).await;
-    Ok(answer::found(&InboxFound {
+    let projected_unread_count = projected(&request.app, &inbox).await;
+    Ok(answer::found(&InboxResponse {
         tenant_id: inbox.tenant,
         room_id: inbox.room,
         actor_id: inbox.actor,
@@ -106,27 +108,27 @@ pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
 }
 
 /// The copy of the count that Redis has, for an actor in a room; none if Redis is away.
-async fn projected(app: &App, inbox: &InboxAsked) -> Option<u64> {
+async fn projected(app: &App, inbox: &InboxQuery) -> Option<u64> {
     let redis = app.engine.redis.as_ref()?;
     redis.unread_count(&inbox.tenant, inbox.room.as_ref()?, inbox.actor.as_ref()?).await
 }
 
-pub(crate) async fn ack_one(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {
-    let command = AckOne::read(&id, &sent.query, &sent.body)?;
+pub(crate) async fn ack_one(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
+    let command = AckOne::read(&id, &request.query, &request.body)?;
     let (tenant, room, actor) = command.owner();
     let (tenant, room, actor) = (tenant.clone(), room.cloned(), actor.clone());
     let inbox_id = command.inbox_id().to_string();
     let scope = [tenant.as_str(), actor.as_str(), "inbox", &inbox_id, "ack"];
     let subject = Subject { tenant: &tenant, room: room.as_ref(), actor: Some(&actor) };
-    sent.execute(subject, &scope, command).await
+    request.execute(subject, &scope, command).await
 }
 
-pub(crate) async fn ack_many(sent: Sent) -> Result<Response, Problem> {
-    let command = AckMany::read(&sent.body)?;
+pub(crate) async fn ack_many(request: WriteRequest) -> Result<Response, ApiError> {
+    let command = AckMany::read(&request.body)?;
     let (tenant, room, actor) = command.owner();
     let (tenant, room, actor) = (tenant.clone(), room.cloned(), actor.clone());
     let scope_room = room.as_ref().map_or("all", RoomId::as_str);
     let scope = [tenant.as_str(), actor.as_str(), "inbox", "ack", scope_room];
     let subject = Subject { tenant: &tenant, room: room.as_ref(), actor: Some(&actor) };
-    sent.execute(subject, &scope, command).await
+    request.execute(subject, &scope, command).await
 }

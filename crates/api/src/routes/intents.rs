@@ -1,13 +1,13 @@
 //! `POST /v1/intents/execute`.
 
-use agentcafe_domain::movement::Intent;
+use agentcafe_domain::presence::movement::Intent;
 use axum::response::Response;
 
-use crate::{input::Sent, problem::Problem};
+use crate::{error::ApiError, input::WriteRequest};
 
-pub(crate) async fn execute(sent: Sent) -> Result<Response, Problem> {
-    let command = Intent::read(&sent.body)?;
+pub(crate) async fn execute(request: WriteRequest) -> Result<Response, ApiError> {
+    let command = Intent::read(&request.body)?;
     let (actor, intent) = (command.actor().clone(), command.intent().to_owned());
-    let scope = [actor.room_id.as_str(), actor.actor_id.as_str(), sent.path(), &intent];
-    sent.execute((&actor).into(), &scope, command).await
+    let scope = [actor.room_id.as_str(), actor.actor_id.as_str(), request.path(), &intent];
+    request.execute((&actor).into(), &scope, command).await
 }

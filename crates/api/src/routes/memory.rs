@@ -1,11 +1,13 @@
 //! `GET /v1/memory/local`: what an agent should remember of a room.
 
 use agentcafe_domain::{
-    event::Event,
-    fields::Fields,
-    fold::memory::{MAX_MEMORY, MemoryEntry, REMEMBERED, memory_entry},
-    ids::{ActorId, RoomId, TenantId},
-    refusal::Refusal,
+    kernel::{
+        error::DomainError,
+        event::Event,
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+    },
+    projection::memory::{MAX_MEMORY, MemoryEntry, REMEMBERED, memory_entry},
 };
 use agentcafe_store::EventFilter;
 use axum::response::Response;
@@ -14,17 +16,17 @@ use serde::Serialize;
 
 use crate::{
     answer,
-    input::Asked,
+    error::ApiError,
+    input::ReadRequest,
     newest::{Newest, Wanted},
-    problem::Problem,
-    readgate,
+    read_access,
 };
 
 /// How many of the room's newest events are looked at.
 const LOOK_BACK: u32 = 10_000;
 
 /// What is asked to be remembered.
-pub(crate) struct MemoryAsked {
+pub(crate) struct MemoryQuery {
     tenant: TenantId,
     room: RoomId,
     actor: Option<ActorId>,
@@ -32,13 +34,13 @@ pub(crate) struct MemoryAsked {
     limit: usize,
 }
 
-impl MemoryAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl MemoryQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room: query.room("roomId")?.unwrap_or_else(RoomId::main),
             actor: query.actor("actorId")?,
-            viewer: readgate::viewer(query)?,
+            viewer: read_access::viewer(query)?,
             limit: query.limit(MAX_MEMORY, MAX_MEMORY)?,
         })
     }
@@ -69,16 +71,16 @@ pub(crate) struct Memory {
     count: usize,
 }
 
-pub(crate) async fn local(asked: Asked) -> Result<Response, Problem> {
-    let remembered = MemoryAsked::read(&asked.query)?;
-    let engine = &asked.app.engine;
-    readgate::may_read(engine, &remembered.tenant, &remembered.room, remembered.viewer.as_ref()).await?;
+pub(crate) async fn local(request: ReadRequest) -> Result<Response, ApiError> {
+    let remembered = MemoryQuery::read(&request.query)?;
+    let engine = &request.app.engine;
+    read_access::may_read(engine, &remembered.tenant, &remembered.room, remembered.viewer.as_ref()).await?;
     let mut newest = Newest::begin(&engine.store, remembered.wanted()).await?;
     let mut memory = Vec::new();
     while let Some(page) = newest.page().await? {
         let events = page.iter().filter_map(|event| serde_json::from_slice::<Event>(&event.json).ok());
         memory.extend(events.filter_map(|event| memory_entry(&event)));
     }
-    let MemoryAsked { tenant: tenant_id, room: room_id, actor: actor_id, .. } = remembered;
+    let MemoryQuery { tenant: tenant_id, room: room_id, actor: actor_id, .. } = remembered;
     Ok(answer::found(&Memory { tenant_id, room_id, actor_id, count: memory.len(), memory }))
 }

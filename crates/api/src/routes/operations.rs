@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
-    ids::Sequence, money::Usd, payment::PaymentMode, plan::Plan, rules::PrivateTableRules, time::Timestamp,
+    kernel::{ids::Sequence, money::Usd, rules::PrivateTableRules, time::Timestamp},
+    tables::{payment::PaymentMode, plan::Plan},
 };
 use agentcafe_engine::{
-    redis::{LinkStatus, Redis},
+    redis::{ConnectionStatus, Redis},
     webhook_metrics::{DELIVERED, FAILED, RETRIED, WebhookMetrics},
 };
 use axum::{
@@ -22,11 +23,11 @@ use tokio::time::timeout;
 use crate::{
     answer,
     app::{App, Settings},
-    problem::Problem,
+    error::ApiError,
 };
 
 /// How long a write of the store's may take until it is called not ready.
-const PROBE_PATIENCE: Duration = Duration::from_secs(3);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The health document.
 #[derive(Serialize, JsonSchema)]
@@ -169,7 +170,8 @@ struct RedisHealth {
 
 impl RedisHealth {
     fn of(redis: Option<&Redis>) -> Self {
-        let LinkStatus { connected, failures, last_error } = redis.map(Redis::status).unwrap_or_default();
+        let ConnectionStatus { connected, failures, last_error } =
+            redis.map(Redis::status).unwrap_or_default();
         let limits = if connected { "shared" } else { "own" };
         Self { enabled: redis.is_some(), connected, limits, failures, last_error }
     }
@@ -202,7 +204,7 @@ impl Reactions {
     fn of(app: &App) -> Self {
         let metrics = &app.engine.metrics.reactions;
         let in_flight = u64::try_from(metrics.in_flight.get()).unwrap_or(0);
-        let lag = app.engine.followers.lag("reactions", app.engine.store.tail().head());
+        let lag = app.engine.followers.lag("reactions", app.engine.store.recent_events().head());
         Self {
             processed: metrics.processed.get(),
             triggered: metrics.of("triggered"),
@@ -272,12 +274,12 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
             subscriptions: store,
         },
         inbox_projector: InboxProjector {
-            cursor: app.engine.store.tail().head(),
+            cursor: app.engine.store.recent_events().head(),
             projected_events: app.engine.metrics.events.get(),
             inserted_items: app.engine.metrics.inbox_items.get(),
             rebuilt_counters: redis.map_or(0, |redis| redis.unread.rebuilt.get()),
             bootstrapped_at: app.started_at,
-            last_projected_at: app.engine.store.tail().newest_at(),
+            last_projected_at: app.engine.store.recent_events().newest_at(),
             last_error: None,
             counters: Counters::of(redis),
         },
@@ -302,7 +304,7 @@ pub(crate) async fn live() -> Response {
 }
 
 /// `GET /readyz`: the store takes a write, and no follower is stuck.
-pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let mut reasons = Vec::new();
     if app.engine.stopping.is_cancelled() {
         reasons.push("the server is stopping".to_owned());
@@ -313,9 +315,9 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Response, Probl
     if reasons.is_empty() {
         return Ok(answer::enveloped(StatusCode::OK, br#"{"ready":true}"#));
     }
-    let mut problem = Problem::unavailable("not ready");
-    problem.refusal.details.insert("reasons".to_owned(), json!(reasons));
-    Err(problem)
+    let mut error = ApiError::unavailable("not ready");
+    error.error.details.insert("reasons".to_owned(), json!(reasons));
+    Err(error)
 }
 
 /// Whether the store takes writes. One probe at a time: however many ask, commands have the queue to themselves.
@@ -324,7 +326,7 @@ async fn takes_writes(app: &App) -> bool {
         let _turn = app.probing.lock().await;
         app.engine.store.probe().await
     };
-    timeout(PROBE_PATIENCE, probing).await.unwrap_or(false)
+    timeout(PROBE_TIMEOUT, probing).await.unwrap_or(false)
 }
 
 /// `GET /metrics`: the page that Prometheus reads.
@@ -337,10 +339,10 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
 }
 
 /// `GET /openapi.json`: this API, described from its code.
-pub(crate) async fn openapi(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+pub(crate) async fn openapi(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let made = tokio::task::spawn_blocking(move || {
         let make = || crate::openapi::document(&app.settings, &crate::router::table());
         app.openapi.get_or_init(make).clone()
     });
-    Ok(answer::json(StatusCode::OK, made.await.map_err(|_| Problem::internal())?))
+    Ok(answer::json(StatusCode::OK, made.await.map_err(|_| ApiError::internal())?))
 }

@@ -1,16 +1,17 @@
 //! `/v1/operator/overrides` and `/v1/operator/audit`.
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
-    audit::AuditEntry,
-    fields::Fields,
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    operator::{Operate, OverrideState},
-    policy::{self, Capability, Permission, RoomOverride},
-    record::{Comparison, Find, OrderPlace},
-    refusal::Refusal,
-    rules::PermissionsMode,
-    time::Timestamp,
+    kernel::{
+        actor::ActorInRoom,
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        record::{Comparison, RecordQuery, SortKey},
+        rules::PermissionsMode,
+        time::Timestamp,
+    },
+    operators::{Operate, OverrideState, audit::AuditEntry},
+    permissions::{self, Capability, Permission, RoomOverride},
 };
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -19,24 +20,23 @@ use serde::Serialize;
 use crate::{
     answer,
     app::App,
-    input::{Asked, Sent, Subject},
-    paging,
-    problem::Problem,
-    readgate,
+    error::ApiError,
+    input::{ReadRequest, Subject, WriteRequest},
+    paging, read_access,
 };
 
 const LIMIT: usize = 200;
 const AUDIT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
 
-pub(crate) async fn operate(sent: Sent) -> Result<Response, Problem> {
-    let command = Operate::read(&sent.body)?;
+pub(crate) async fn operate(request: WriteRequest) -> Result<Response, ApiError> {
+    let command = Operate::read(&request.body)?;
     let (operator, action) = (command.operator().clone(), command.action().as_str());
     let target = command.target().cloned();
     let (tenant, room) = (operator.tenant_id.as_str(), operator.room_id.as_str());
     let target = target.as_ref().map_or("-", ActorId::as_str);
     let scope = [tenant, room, "operator-overrides", action, target];
-    sent.execute(Subject::from(&operator), &scope, command).await
+    request.execute(Subject::from(&operator), &scope, command).await
 }
 
 /// Who reads what operators did, and of which room.
@@ -48,16 +48,16 @@ struct Viewer<'a> {
 
 impl Viewer<'_> {
     /// In strict mode, only operators of a room read what was done there; where reads are gated, those at its table too.
-    async fn may_see(&self, app: &App, action: &str) -> Result<(), Problem> {
+    async fn may_see(&self, app: &App, action: &str) -> Result<(), ApiError> {
         let is_open = app.rules().permissions_mode == PermissionsMode::Open;
         if is_open && !app.rules().private_tables.gates_reads {
             return Ok(());
         }
         let Some(room) = self.room else {
             if is_open {
-                return readgate::may_list(&app.engine, self.tenant, None, self.actor).await;
+                return read_access::may_list(&app.engine, self.tenant, None, self.actor).await;
             }
-            return Err(Refusal::missing("roomId").into());
+            return Err(DomainError::missing("roomId").into());
         };
         let viewer = ActorInRoom {
             tenant_id: self.tenant.clone(),
@@ -68,27 +68,27 @@ impl Viewer<'_> {
             Some(_) => app.engine.store.get(viewer.key()).await?,
             None => None,
         };
-        match policy::granted(permission.as_ref(), &viewer, Capability::Moderate, action) {
-            Err(_) if is_open => readgate::may_read(&app.engine, self.tenant, room, self.actor).await,
+        match permissions::granted(permission.as_ref(), &viewer, Capability::Moderate, action) {
+            Err(_) if is_open => read_access::may_read(&app.engine, self.tenant, room, self.actor).await,
             granted => Ok(granted?),
         }
     }
 }
 
 /// What a list of overrides is asked for.
-pub(crate) struct OverridesAsked {
+pub(crate) struct OverridesQuery {
     tenant: TenantId,
     room: Option<RoomId>,
     viewer: Option<ActorId>,
-    cursor: Option<OrderPlace>,
+    cursor: Option<SortKey>,
     limit: usize,
 }
 
-impl OverridesAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl OverridesQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         let operator = query.actor("operatorId")?;
         Ok(Self {
-            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room: query.room("roomId")?,
             viewer: query.actor("viewerActorId")?.or(operator),
             cursor: paging::cursor::<RoomOverride>(query)?,
@@ -99,7 +99,7 @@ impl OverridesAsked {
 
 /// The overrides of one room.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct OverrideFound {
+pub(crate) struct OverrideResponse {
     #[serde(rename = "override")]
     state: OverrideState,
 }
@@ -107,7 +107,7 @@ pub(crate) struct OverrideFound {
 /// Of many.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct OverridesFound {
+pub(crate) struct OverridesResponse {
     overrides: Vec<OverrideState>,
     count: usize,
     next_cursor: Option<String>,
@@ -118,29 +118,31 @@ pub(crate) struct OverridesFound {
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(crate) enum OverridesAnswer {
-    One(OverrideFound),
-    Many(OverridesFound),
+    One(OverrideResponse),
+    Many(OverridesResponse),
 }
 
-pub(crate) async fn overrides(asked: Asked) -> Result<Response, Problem> {
-    let OverridesAsked { tenant, room, viewer, cursor, limit } = OverridesAsked::read(&asked.query)?;
+pub(crate) async fn overrides(request: ReadRequest) -> Result<Response, ApiError> {
+    let OverridesQuery { tenant, room, viewer, cursor, limit } = OverridesQuery::read(&request.query)?;
     let viewer = Viewer { tenant: &tenant, room: room.as_ref(), actor: viewer.as_ref() };
-    viewer.may_see(&asked.app, "operator_overrides_read").await?;
-    let store = &asked.app.engine.store;
+    viewer.may_see(&request.app, "operator_overrides_read").await?;
+    let store = &request.app.engine.store;
     if let Some(room) = room {
         let set: Option<RoomOverride> = store.get(vec![(&tenant).into(), (&room).into()]).await?;
         let state = set.map_or_else(|| OverrideState::none(tenant, room), Into::into);
-        return Ok(answer::found(&OverrideFound { state }));
+        return Ok(answer::found(&OverrideResponse { state }));
     }
-    let find =
-        Find::all::<RoomOverride>("updated_at", limit).newest_first().is("tenant_id", &tenant).behind(cursor);
+    let find = RecordQuery::all::<RoomOverride>("updated_at", limit)
+        .newest_first()
+        .is("tenant_id", &tenant)
+        .behind(cursor);
     let (set, next_cursor): (Vec<RoomOverride>, _) = paging::page(store, find).await?;
     let overrides: Vec<OverrideState> = set.into_iter().map(Into::into).collect();
-    Ok(answer::found(&OverridesFound { count: overrides.len(), overrides, next_cursor }))
+    Ok(answer::found(&OverridesResponse { count: overrides.len(), overrides, next_cursor }))
 }
 
 /// What the audit trail is asked for.
-pub(crate) struct AuditAsked {
+pub(crate) struct AuditQuery {
     tenant: TenantId,
     room: Option<RoomId>,
     operator: Option<ActorId>,
@@ -153,10 +155,10 @@ pub(crate) struct AuditAsked {
     ascending: bool,
 }
 
-impl AuditAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl AuditQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room: query.room("roomId")?,
             operator: query.actor("operatorId")?,
             viewer: query.actor("viewerActorId")?,
@@ -169,8 +171,8 @@ impl AuditAsked {
         })
     }
 
-    fn entries(&self) -> Find {
-        let mut find = Find::all::<AuditEntry>("audit_seq", self.limit)
+    fn entries(&self) -> RecordQuery {
+        let mut find = RecordQuery::all::<AuditEntry>("audit_seq", self.limit)
             .is("tenant_id", &self.tenant)
             .is_if_given("room_id", self.room.as_ref())
             .is_if_given("operator_id", self.operator.as_ref())
@@ -191,21 +193,21 @@ impl AuditAsked {
 /// A page of the audit trail.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct AuditFound {
+pub(crate) struct AuditResponse {
     entries: Vec<AuditEntry>,
     count: usize,
     next_cursor: Sequence,
     order: &'static str,
 }
 
-pub(crate) async fn audit(asked: Asked) -> Result<Response, Problem> {
-    let audit = AuditAsked::read(&asked.query)?;
+pub(crate) async fn audit(request: ReadRequest) -> Result<Response, ApiError> {
+    let audit = AuditQuery::read(&request.query)?;
     let actor = audit.viewer.as_ref().or(audit.operator.as_ref());
     let viewer = Viewer { tenant: &audit.tenant, room: audit.room.as_ref(), actor };
-    viewer.may_see(&asked.app, "operator_audit_read").await?;
-    let (entries, _) = paging::page::<AuditEntry>(&asked.app.engine.store, audit.entries()).await?;
+    viewer.may_see(&request.app, "operator_audit_read").await?;
+    let (entries, _) = paging::page::<AuditEntry>(&request.app.engine.store, audit.entries()).await?;
     let given = audit.cursor.unwrap_or(Sequence::START);
-    Ok(answer::found(&AuditFound {
+    Ok(answer::found(&AuditResponse {
         count: entries.len(),
         next_cursor: entries.last().map_or(given, |entry| entry.audit_seq),
         entries,

@@ -1,11 +1,13 @@
 //! `/v1/rooms/context/…`: the pinned context of a room, and its history.
 
 use agentcafe_domain::{
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    pin::{Pin, PinnedContext},
-    record::{Find, OrderPlace},
-    refusal::Refusal,
+    kernel::{
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        record::{RecordQuery, SortKey},
+    },
+    rooms::pin::{Pin, PinnedContext},
 };
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -13,35 +15,34 @@ use serde::Serialize;
 
 use crate::{
     answer,
-    input::{Asked, Sent},
-    paging,
-    problem::Problem,
-    readgate,
+    error::ApiError,
+    input::{ReadRequest, WriteRequest},
+    paging, read_access,
 };
 
 const LIMIT: usize = 50;
 const MAX_LIMIT: usize = 500;
 
-pub(crate) async fn pin(sent: Sent) -> Result<Response, Problem> {
-    let command = Pin::read(&sent.body)?;
+pub(crate) async fn pin(request: WriteRequest) -> Result<Response, ApiError> {
+    let command = Pin::read(&request.body)?;
     let actor = command.actor().clone();
     let scope = [actor.tenant_id.as_str(), actor.room_id.as_str(), "room-context", "pin"];
-    sent.execute((&actor).into(), &scope, command).await
+    request.execute((&actor).into(), &scope, command).await
 }
 
 /// Which room's pinned context is asked for.
-pub(crate) struct PinAsked {
+pub(crate) struct PinQuery {
     tenant: TenantId,
     room: RoomId,
     viewer: Option<ActorId>,
 }
 
-impl PinAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl PinQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room: query.room("roomId")?.unwrap_or_else(RoomId::main),
-            viewer: readgate::viewer(query)?,
+            viewer: read_access::viewer(query)?,
         })
     }
 }
@@ -49,20 +50,20 @@ impl PinAsked {
 /// What is pinned in a room.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct PinFound {
+pub(crate) struct PinResponse {
     tenant_id: TenantId,
     room_id: RoomId,
     pinned_context: Option<PinnedContext>,
     is_pinned: bool,
 }
 
-pub(crate) async fn pinned(asked: Asked) -> Result<Response, Problem> {
-    let PinAsked { tenant, room, viewer } = PinAsked::read(&asked.query)?;
-    readgate::may_read(&asked.app.engine, &tenant, &room, viewer.as_ref()).await?;
+pub(crate) async fn pinned(request: ReadRequest) -> Result<Response, ApiError> {
+    let PinQuery { tenant, room, viewer } = PinQuery::read(&request.query)?;
+    read_access::may_read(&request.app.engine, &tenant, &room, viewer.as_ref()).await?;
     let active: Vec<PinnedContext> =
-        asked.app.engine.store.find(PinnedContext::active(&tenant, &room)).await?;
+        request.app.engine.store.find(PinnedContext::active(&tenant, &room)).await?;
     let pinned_context = active.into_iter().next();
-    Ok(answer::found(&PinFound {
+    Ok(answer::found(&PinResponse {
         tenant_id: tenant,
         room_id: room,
         is_pinned: pinned_context.is_some(),
@@ -71,16 +72,16 @@ pub(crate) async fn pinned(asked: Asked) -> Result<Response, Problem> {
 }
 
 /// What a history of pinned contexts is asked for.
-pub(crate) struct HistoryAsked {
-    room: PinAsked,
-    cursor: Option<OrderPlace>,
+pub(crate) struct HistoryQuery {
+    room: PinQuery,
+    cursor: Option<SortKey>,
     limit: usize,
 }
 
-impl HistoryAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl HistoryQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            room: PinAsked::read(query)?,
+            room: PinQuery::read(query)?,
             cursor: paging::cursor::<PinnedContext>(query)?,
             limit: query.limit(LIMIT, MAX_LIMIT)?,
         })
@@ -90,7 +91,7 @@ impl HistoryAsked {
 /// What was pinned in a room, the newest first.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct HistoryFound {
+pub(crate) struct HistoryResponse {
     tenant_id: TenantId,
     room_id: RoomId,
     history: Vec<PinnedContext>,
@@ -98,16 +99,17 @@ pub(crate) struct HistoryFound {
     next_cursor: Option<String>,
 }
 
-pub(crate) async fn history(asked: Asked) -> Result<Response, Problem> {
-    let HistoryAsked { room: PinAsked { tenant, room, viewer }, cursor, limit } =
-        HistoryAsked::read(&asked.query)?;
-    readgate::may_read(&asked.app.engine, &tenant, &room, viewer.as_ref()).await?;
-    let find = Find::all::<PinnedContext>("version", limit)
+pub(crate) async fn history(request: ReadRequest) -> Result<Response, ApiError> {
+    let HistoryQuery { room: PinQuery { tenant, room, viewer }, cursor, limit } =
+        HistoryQuery::read(&request.query)?;
+    read_access::may_read(&request.app.engine, &tenant, &room, viewer.as_ref()).await?;
+    let find = RecordQuery::all::<PinnedContext>("version", limit)
         .newest_first()
         .is("tenant_id", &tenant)
         .is("room_id", &room)
         .behind(cursor);
-    let (history, next_cursor): (Vec<PinnedContext>, _) = paging::page(&asked.app.engine.store, find).await?;
+    let (history, next_cursor): (Vec<PinnedContext>, _) =
+        paging::page(&request.app.engine.store, find).await?;
     let count = history.len();
-    Ok(answer::found(&HistoryFound { tenant_id: tenant, room_id: room, history, count, next_cursor }))
+    Ok(answer::found(&HistoryResponse { tenant_id: tenant, room_id: room, history, count, next_cursor }))
 }

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 
 use agentcafe_domain::{
-    event::{Event, EventType},
-    fields::Fields,
-    ids::{ActorId, RoomId, Sequence, TenantId},
+    kernel::{
+        error::DomainError,
+        event::{Event, EventType},
+        fields::Fields,
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        record::{RecordQuery, SortKey},
+        time::Timestamp,
+    },
     presence::{Heartbeat, Presence, Status},
-    record::{Find, OrderPlace},
-    refusal::Refusal,
-    time::Timestamp,
 };
 use agentcafe_store::{EventFilter, EventQuery, LoggedEvent};
 use axum::response::Response;
@@ -19,10 +21,9 @@ use uuid::Uuid;
 
 use crate::{
     answer,
-    input::{Asked, Sent},
-    paging,
-    problem::Problem,
-    readgate,
+    error::ApiError,
+    input::{ReadRequest, WriteRequest},
+    paging, read_access,
 };
 
 const LIMIT: usize = 200;
@@ -30,32 +31,32 @@ const MAX_LIMIT: usize = 1_000;
 const LAST_SEEN_LIMIT: usize = 100;
 const MAX_SCANNED: i64 = 5_000;
 
-pub(crate) async fn heartbeat(sent: Sent) -> Result<Response, Problem> {
-    let command = Heartbeat::read(&sent.body, sent.rules())?;
+pub(crate) async fn heartbeat(request: WriteRequest) -> Result<Response, ApiError> {
+    let command = Heartbeat::read(&request.body, request.rules())?;
     let actor = command.actor().clone();
     let ids = [actor.tenant_id.as_str(), actor.room_id.as_str(), actor.actor_id.as_str()];
     let scope = [ids[0], ids[1], ids[2], "presence", "heartbeat"];
-    sent.execute((&actor).into(), &scope, command).await
+    request.execute((&actor).into(), &scope, command).await
 }
 
 /// What a list of presences is asked for.
-pub(crate) struct PresenceAsked {
+pub(crate) struct PresenceQuery {
     tenant: TenantId,
     room: Option<RoomId>,
     actor: Option<ActorId>,
     viewer: Option<ActorId>,
     active: Option<bool>,
-    cursor: Option<OrderPlace>,
+    cursor: Option<SortKey>,
     limit: usize,
 }
 
-impl PresenceAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl PresenceQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room: query.room("roomId")?,
             actor: query.actor("actorId")?,
-            viewer: readgate::viewer(query)?,
+            viewer: read_access::viewer(query)?,
             active: query.flag("active")?,
             cursor: paging::cursor::<Presence>(query)?,
             limit: query.limit(LIMIT, MAX_LIMIT)?,
@@ -65,14 +66,14 @@ impl PresenceAsked {
 
 /// One presence.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct PresenceFound {
+pub(crate) struct PresenceResponse {
     presence: Option<Presence>,
 }
 
 /// Many.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct PresencesFound {
+pub(crate) struct PresencesResponse {
     presence: Vec<Presence>,
     count: usize,
     next_cursor: Option<String>,
@@ -83,20 +84,20 @@ pub(crate) struct PresencesFound {
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(crate) enum PresenceAnswer {
-    One(PresenceFound),
-    Many(PresencesFound),
+    One(PresenceResponse),
+    Many(PresencesResponse),
 }
 
-pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
-    let PresenceAsked { tenant, room, actor, viewer, active, cursor, limit } =
-        PresenceAsked::read(&asked.query)?;
-    readgate::may_list(&asked.app.engine, &tenant, room.as_ref(), viewer.as_ref()).await?;
-    let store = &asked.app.engine.store;
+pub(crate) async fn list(request: ReadRequest) -> Result<Response, ApiError> {
+    let PresenceQuery { tenant, room, actor, viewer, active, cursor, limit } =
+        PresenceQuery::read(&request.query)?;
+    read_access::may_list(&request.app.engine, &tenant, room.as_ref(), viewer.as_ref()).await?;
+    let store = &request.app.engine.store;
     if let (Some(room), Some(actor)) = (&room, &actor) {
         let presence = store.get(vec![(&tenant).into(), room.into(), actor.into()]).await?;
-        return Ok(answer::found(&PresenceFound { presence }));
+        return Ok(answer::found(&PresenceResponse { presence }));
     }
-    let find = Find::all::<Presence>("updated_at", limit)
+    let find = RecordQuery::all::<Presence>("updated_at", limit)
         .newest_first()
         .is("tenant_id", &tenant)
         .is_if_given("room_id", room.as_ref())
@@ -104,12 +105,12 @@ pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
         .is_if_given("is_active", active)
         .behind(cursor);
     let (presence, next_cursor): (Vec<Presence>, _) = paging::page(store, find).await?;
-    Ok(answer::found(&PresencesFound { count: presence.len(), presence, next_cursor }))
+    Ok(answer::found(&PresencesResponse { count: presence.len(), presence, next_cursor }))
 }
 
 /// Those who are active in a room, the newest first.
-pub(crate) fn active_in(tenant: &TenantId, room: &RoomId, limit: usize) -> Find {
-    Find::all::<Presence>("updated_at", limit)
+pub(crate) fn active_in(tenant: &TenantId, room: &RoomId, limit: usize) -> RecordQuery {
+    RecordQuery::all::<Presence>("updated_at", limit)
         .newest_first()
         .is("tenant_id", tenant)
         .is("room_id", room)
@@ -117,7 +118,7 @@ pub(crate) fn active_in(tenant: &TenantId, room: &RoomId, limit: usize) -> Find 
 }
 
 /// What last-seen is asked for.
-pub(crate) struct LastSeenAsked {
+pub(crate) struct LastSeenQuery {
     tenant: TenantId,
     room: Option<RoomId>,
     actor: Option<ActorId>,
@@ -127,9 +128,9 @@ pub(crate) struct LastSeenAsked {
     scan_limit: usize,
 }
 
-impl LastSeenAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
-        let tenant = query.tenant("tenantId")?.unwrap_or_else(TenantId::standard);
+impl LastSeenQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
+        let tenant = query.tenant("tenantId")?.unwrap_or_else(TenantId::default);
         let limit = query.limit(LAST_SEEN_LIMIT, MAX_LIMIT)?;
         let scan = query.integer("scanLimit", 1..=MAX_SCANNED)?;
         let scan = scan.map_or(limit * 20, |scan| usize::try_from(scan).unwrap_or(limit));
@@ -137,7 +138,7 @@ impl LastSeenAsked {
             tenant,
             room: query.room("roomId")?,
             actor: query.actor("actorId")?,
-            viewer: readgate::viewer(query)?,
+            viewer: read_access::viewer(query)?,
             include_system: query.flag("includeSystemActors")?.unwrap_or(false),
             limit,
             scan_limit: scan.min(MAX_SCANNED.unsigned_abs() as usize).max(limit),
@@ -172,7 +173,7 @@ pub(crate) struct LastSeen {
 /// One actor.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct LastSeenFound {
+pub(crate) struct LastSeenResponse {
     actor_id: ActorId,
     last_seen: Option<LastSeen>,
 }
@@ -193,23 +194,23 @@ pub(crate) struct LastSeenListed {
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(crate) enum LastSeenAnswer {
-    One(LastSeenFound),
+    One(LastSeenResponse),
     Many(LastSeenListed),
 }
 
-pub(crate) async fn last_seen(asked: Asked) -> Result<Response, Problem> {
-    let last_seen = LastSeenAsked::read(&asked.query)?;
+pub(crate) async fn last_seen(request: ReadRequest) -> Result<Response, ApiError> {
+    let last_seen = LastSeenQuery::read(&request.query)?;
     let (tenant, room) = (&last_seen.tenant, last_seen.room.as_ref());
-    readgate::may_list(&asked.app.engine, tenant, room, last_seen.viewer.as_ref()).await?;
-    let store = &asked.app.engine.store;
+    read_access::may_list(&request.app.engine, tenant, room, last_seen.viewer.as_ref()).await?;
+    let store = &request.app.engine.store;
     let page = store.events(last_seen.query()).await?;
     let scanned = page.events.len();
     let (include_system, limit) = (last_seen.include_system, last_seen.limit);
     // Thousands of events are parsed: not on a thread that answers others.
     let newest = tokio::task::spawn_blocking(move || newest_by_actor(&page.events, include_system, limit));
-    let mut actors = newest.await.map_err(|_| Problem::internal())?;
+    let mut actors = newest.await.map_err(|_| ApiError::internal())?;
     if let Some(room) = &last_seen.room {
-        let present = Find::all::<Presence>("updated_at", MAX_LIMIT)
+        let present = RecordQuery::all::<Presence>("updated_at", MAX_LIMIT)
             .newest_first()
             .is("tenant_id", &last_seen.tenant)
             .is("room_id", room)
@@ -217,7 +218,7 @@ pub(crate) async fn last_seen(asked: Asked) -> Result<Response, Problem> {
         join(&mut actors, store.find(present).await?);
     }
     if let Some(actor_id) = last_seen.actor {
-        return Ok(answer::found(&LastSeenFound { actor_id, last_seen: actors.pop() }));
+        return Ok(answer::found(&LastSeenResponse { actor_id, last_seen: actors.pop() }));
     }
     Ok(answer::found(&LastSeenListed {
         tenant_id: last_seen.tenant,

@@ -1,11 +1,13 @@
 //! `/v1/profiles`: how actors are shown.
 
 use agentcafe_domain::{
-    fields::Fields,
-    ids::{ActorId, TenantId},
-    profile::{ChangeProfile, DeleteProfile, Profile, Whose, WriteProfile},
-    record::{Find, OrderPlace},
-    refusal::Refusal,
+    kernel::{
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, TenantId},
+        record::{RecordQuery, SortKey},
+    },
+    profiles::{ChangeProfile, DeleteProfile, Profile, Whose, WriteProfile},
 };
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -13,26 +15,26 @@ use serde::Serialize;
 
 use crate::{
     answer,
-    input::{Asked, PathId, Sent, Subject},
+    error::ApiError,
+    input::{PathId, ReadRequest, Subject, WriteRequest},
     paging,
-    problem::Problem,
 };
 
 const LIMIT: usize = 200;
 const MAX_LIMIT: usize = 1_000;
 
 /// What a list of profiles is asked for.
-pub(crate) struct ProfilesAsked {
+pub(crate) struct ProfilesQuery {
     tenant: TenantId,
     actor: Option<ActorId>,
-    cursor: Option<OrderPlace>,
+    cursor: Option<SortKey>,
     limit: usize,
 }
 
-impl ProfilesAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl ProfilesQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             actor: query.actor("actorId")?,
             cursor: paging::cursor::<Profile>(query)?,
             limit: query.limit(LIMIT, MAX_LIMIT)?,
@@ -42,14 +44,14 @@ impl ProfilesAsked {
 
 /// One profile.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct ProfileFound {
+pub(crate) struct ProfileResponse {
     profile: Profile,
 }
 
 /// Many.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ProfilesFound {
+pub(crate) struct ProfilesResponse {
     profiles: Vec<Profile>,
     count: usize,
     next_cursor: Option<String>,
@@ -60,51 +62,53 @@ pub(crate) struct ProfilesFound {
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(crate) enum ProfilesAnswer {
-    One(ProfileFound),
-    Many(ProfilesFound),
+    One(ProfileResponse),
+    Many(ProfilesResponse),
 }
 
-pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
-    let ProfilesAsked { tenant, actor, cursor, limit } = ProfilesAsked::read(&asked.query)?;
+pub(crate) async fn list(request: ReadRequest) -> Result<Response, ApiError> {
+    let ProfilesQuery { tenant, actor, cursor, limit } = ProfilesQuery::read(&request.query)?;
     if let Some(actor_id) = actor {
-        return one(&asked, &Whose { tenant_id: tenant, actor_id }).await;
+        return one(&request, &Whose { tenant_id: tenant, actor_id }).await;
     }
-    let find =
-        Find::all::<Profile>("updated_at", limit).newest_first().is("tenant_id", &tenant).behind(cursor);
-    let (profiles, next_cursor): (Vec<Profile>, _) = paging::page(&asked.app.engine.store, find).await?;
-    Ok(answer::found(&ProfilesFound { count: profiles.len(), profiles, next_cursor }))
+    let find = RecordQuery::all::<Profile>("updated_at", limit)
+        .newest_first()
+        .is("tenant_id", &tenant)
+        .behind(cursor);
+    let (profiles, next_cursor): (Vec<Profile>, _) = paging::page(&request.app.engine.store, find).await?;
+    Ok(answer::found(&ProfilesResponse { count: profiles.len(), profiles, next_cursor }))
 }
 
-async fn one(asked: &Asked, whose: &Whose) -> Result<Response, Problem> {
-    let profile: Option<Profile> = asked.app.engine.store.get(whose.key()).await?;
-    Ok(answer::found(&ProfileFound { profile: profile.ok_or_else(|| whose.unknown())? }))
+async fn one(request: &ReadRequest, whose: &Whose) -> Result<Response, ApiError> {
+    let profile: Option<Profile> = request.app.engine.store.get(whose.key()).await?;
+    Ok(answer::found(&ProfileResponse { profile: profile.ok_or_else(|| whose.unknown())? }))
 }
 
-pub(crate) async fn by_actor(PathId(id): PathId, asked: Asked) -> Result<Response, Problem> {
-    let whose = Whose::read(&id, &asked.query, &asked.query)?;
-    one(&asked, &whose).await
+pub(crate) async fn by_actor(PathId(id): PathId, request: ReadRequest) -> Result<Response, ApiError> {
+    let whose = Whose::read(&id, &request.query, &request.query)?;
+    one(&request, &whose).await
 }
 
-pub(crate) async fn write(sent: Sent) -> Result<Response, Problem> {
-    let command = WriteProfile::read(&sent.body)?;
+pub(crate) async fn write(request: WriteRequest) -> Result<Response, ApiError> {
+    let command = WriteProfile::read(&request.body)?;
     let (whose, room) = (command.whose().clone(), command.room_id().cloned());
     let scope = [whose.tenant_id.as_str(), "profiles", whose.actor_id.as_str(), "upsert"];
     let subject = Subject { tenant: &whose.tenant_id, room: room.as_ref(), actor: Some(&whose.actor_id) };
-    sent.execute(subject, &scope, command).await
+    request.execute(subject, &scope, command).await
 }
 
-pub(crate) async fn change(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {
-    let whose = Whose::read(&id, &sent.query, &sent.body)?;
-    let command = ChangeProfile::read(whose.clone(), &sent.body);
+pub(crate) async fn change(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
+    let whose = Whose::read(&id, &request.query, &request.body)?;
+    let command = ChangeProfile::read(whose.clone(), &request.body);
     let scope = [whose.tenant_id.as_str(), "profiles", whose.actor_id.as_str(), "PATCH"];
-    sent.execute(subject(&whose), &scope, command).await
+    request.execute(subject(&whose), &scope, command).await
 }
 
-pub(crate) async fn delete(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {
-    let whose = Whose::read(&id, &sent.query, &sent.body)?;
+pub(crate) async fn delete(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
+    let whose = Whose::read(&id, &request.query, &request.body)?;
     let command = DeleteProfile { whose: whose.clone() };
     let scope = [whose.tenant_id.as_str(), "profiles", whose.actor_id.as_str(), "DELETE"];
-    sent.execute(subject(&whose), &scope, command).await
+    request.execute(subject(&whose), &scope, command).await
 }
 
 fn subject(whose: &Whose) -> Subject<'_> {

@@ -1,14 +1,16 @@
 //! `/v1/reactions/subscriptions`: the rules by which actors react.
 
 use agentcafe_domain::{
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    reaction::{
+    kernel::{
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        record::{RecordQuery, SortKey},
+    },
+    reactions::{
         ANY_EVENT, Change, Create, Delete, MAX_SUBSCRIPTIONS, ReactionSubscription, StoredReaction,
         manage::unknown,
     },
-    record::{Find, OrderPlace},
-    refusal::Refusal,
 };
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -18,27 +20,27 @@ use uuid::Uuid;
 use crate::{
     answer,
     app::App,
-    input::{Asked, PathId, Sent, Subject},
+    error::ApiError,
+    input::{PathId, ReadRequest, Subject, WriteRequest},
     paging,
-    problem::Problem,
 };
 
 /// What a list of reaction subscriptions is asked for.
-pub(crate) struct ReactionsAsked {
+pub(crate) struct ReactionsQuery {
     tenant: TenantId,
     room: Option<RoomId>,
     source_actor: Option<ActorId>,
     target_actor: Option<ActorId>,
     event_type: Option<String>,
     enabled: Option<bool>,
-    cursor: Option<OrderPlace>,
+    cursor: Option<SortKey>,
     limit: usize,
 }
 
-impl ReactionsAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl ReactionsQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room: query.room("roomId")?,
             source_actor: query.actor("sourceActorId")?,
             target_actor: query.actor("targetActorId")?,
@@ -49,8 +51,8 @@ impl ReactionsAsked {
         })
     }
 
-    fn find(&self) -> Find {
-        Find::all::<StoredReaction>("created_at", self.limit)
+    fn find(&self) -> RecordQuery {
+        RecordQuery::all::<StoredReaction>("created_at", self.limit)
             .newest_first()
             .is("tenant_id", &self.tenant)
             .is_if_given("room_id", self.room.as_ref())
@@ -70,84 +72,84 @@ impl ReactionsAsked {
 /// The answer to a list.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ReactionsFound {
+pub(crate) struct ReactionsResponse {
     subscriptions: Vec<ReactionSubscription>,
     count: usize,
     next_cursor: Option<String>,
 }
 
-pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
-    let reactions = ReactionsAsked::read(&asked.query)?;
+pub(crate) async fn list(request: ReadRequest) -> Result<Response, ApiError> {
+    let reactions = ReactionsQuery::read(&request.query)?;
     let find = reactions.find();
     // No column tells the types: all that a tenant can have are read, and cut to the page afterwards.
-    let all = Find { limit: MAX_SUBSCRIPTIONS, ..find.clone() };
-    let mut found: Vec<StoredReaction> = asked.app.engine.store.find(all).await?;
+    let all = RecordQuery { limit: MAX_SUBSCRIPTIONS, ..find.clone() };
+    let mut found: Vec<StoredReaction> = request.app.engine.store.find(all).await?;
     found.retain(|rule| reactions.is_pulled_by_type(rule));
     let is_cut = found.len() > reactions.limit;
     found.truncate(reactions.limit);
     let last = found.last().filter(|_| is_cut);
     let next_cursor = last.map(|last| paging::cursor_behind(&find, last));
     let subscriptions: Vec<_> = found.into_iter().map(|rule| rule.subscription).collect();
-    Ok(answer::found(&ReactionsFound { count: subscriptions.len(), subscriptions, next_cursor }))
+    Ok(answer::found(&ReactionsResponse { count: subscriptions.len(), subscriptions, next_cursor }))
 }
 
 /// The answer to a question for one.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct ReactionFound {
+pub(crate) struct ReactionResponse {
     subscription: ReactionSubscription,
 }
 
 /// The tenant whose subscription it must be; any if none is given.
-pub(crate) fn tenant(query: &Fields) -> Result<Option<TenantId>, Refusal> {
+pub(crate) fn tenant(query: &Fields) -> Result<Option<TenantId>, DomainError> {
     query.tenant("tenantId")
 }
 
 /// Who deletes, and in which tenant.
-pub(crate) fn deletion(query: &Fields) -> Result<(), Refusal> {
+pub(crate) fn deletion(query: &Fields) -> Result<(), DomainError> {
     Delete::read("", query).map(|_| ())
 }
 
-async fn stored(app: &App, id: Option<Uuid>) -> Result<Option<StoredReaction>, Problem> {
+async fn stored(app: &App, id: Option<Uuid>) -> Result<Option<StoredReaction>, ApiError> {
     match id {
         Some(id) => Ok(app.engine.store.get(StoredReaction::key_of(id)).await?),
         None => Ok(None),
     }
 }
 
-pub(crate) async fn by_id(PathId(id): PathId, asked: Asked) -> Result<Response, Problem> {
-    let tenant = tenant(&asked.query)?;
-    let found = stored(&asked.app, Uuid::parse_str(&id).ok()).await?.map(|rule| rule.subscription);
+pub(crate) async fn by_id(PathId(id): PathId, request: ReadRequest) -> Result<Response, ApiError> {
+    let tenant = tenant(&request.query)?;
+    let found = stored(&request.app, Uuid::parse_str(&id).ok()).await?.map(|rule| rule.subscription);
     let visible = |rule: &ReactionSubscription| tenant.is_none_or(|tenant| tenant == rule.tenant_id);
     let subscription = found.filter(visible).ok_or_else(|| unknown(&id))?;
-    Ok(answer::found(&ReactionFound { subscription }))
+    Ok(answer::found(&ReactionResponse { subscription }))
 }
 
-pub(crate) async fn create(sent: Sent) -> Result<Response, Problem> {
-    let command = Create::read(&sent.body, sent.rules())?;
+pub(crate) async fn create(request: WriteRequest) -> Result<Response, ApiError> {
+    let command = Create::read(&request.body, request.rules())?;
     let (tenant, room, actor) = command.subject();
     let (tenant, room, actor) = (tenant.clone(), room.cloned(), actor.cloned());
     let subject = Subject { tenant: &tenant, room: room.as_ref(), actor: actor.as_ref() };
-    sent.execute(subject, &[tenant.as_str(), "reactions", "create"], command).await
+    request.execute(subject, &[tenant.as_str(), "reactions", "create"], command).await
 }
 
-pub(crate) async fn change(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {
-    let command = Change::read(&id, &sent.query, &sent.body, sent.rules())?;
-    let known = stored(&sent.app, command.id()).await?;
+pub(crate) async fn change(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
+    let command = Change::read(&id, &request.query, &request.body, request.rules())?;
+    let known = stored(&request.app, command.id()).await?;
     let (tenant, requester) = command.subject();
     let (room, actor) = about(known.as_ref(), requester);
     let subject = Subject { tenant: &tenant, room: room.as_ref(), actor: actor.as_ref() };
     let scope = [tenant.as_str(), "reactions", "PATCH", &id];
-    sent.execute(subject, &scope, command.expecting(known)).await
+    request.execute(subject, &scope, command.expecting(known)).await
 }
 
-pub(crate) async fn delete(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {
-    let command = Delete::read(&id, &sent.query)?;
-    let known = stored(&sent.app, command.id()).await?;
+pub(crate) async fn delete(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
+    let command = Delete::read(&id, &request.query)?;
+    let known = stored(&request.app, command.id()).await?;
     let (tenant, requester) = command.subject();
     let (room, actor) = about(known.as_ref(), requester);
     let subject = Subject { tenant: &tenant, room: room.as_ref(), actor: actor.as_ref() };
     let scope = [tenant.as_str(), "reactions", "DELETE", &id];
-    sent.execute(subject, &scope, command.expecting(known)).await
+    request.execute(subject, &scope, command.expecting(known)).await
 }
 
 /// The room and the actor that a trace names: those of the subscription, unless somebody says who asks.

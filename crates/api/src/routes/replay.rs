@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 
 use agentcafe_domain::{
-    event::{Event, EventType},
-    fields::Fields,
-    fold::{
-        RoomFold, RoomSnapshot,
+    kernel::{
+        error::DomainError,
+        event::{Event, EventType},
+        fields::Fields,
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        time::Timestamp,
+    },
+    profiles::Profile,
+    projection::{
+        RoomProjection, RoomSnapshot,
         themed::{ThemedSnapshot, Themes},
     },
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    profile::Profile,
-    refusal::Refusal,
-    time::Timestamp,
 };
 use agentcafe_store::{EventFilter, LoggedEvent, ReadError, Store};
 use axum::response::Response;
@@ -23,15 +25,15 @@ use serde_json::Number;
 use super::events::types;
 use crate::{
     answer,
-    input::Asked,
+    error::ApiError,
+    input::ReadRequest,
     newest::{Newest, Wanted},
-    problem::Problem,
-    readgate,
+    read_access,
 };
 
 /// How far back a replay goes, in minutes.
 const MINUTES: std::ops::RangeInclusive<f64> = 1.0..=120.0;
-const STANDARD_MINUTES: f64 = 10.0;
+const DEFAULT_MINUTES: f64 = 10.0;
 const MINUTE_MS: f64 = 60_000.0;
 /// The most events of a replay; the newest are kept.
 const MAX_EVENTS: usize = 5_000;
@@ -41,7 +43,7 @@ const MAX_BYTES: usize = 16 << 20;
 const LOOK_BACK: u32 = 50_000;
 
 /// What is to be replayed.
-pub(crate) struct ReplayAsked {
+pub(crate) struct ReplayQuery {
     tenant: TenantId,
     room: RoomId,
     actor: Option<ActorId>,
@@ -50,16 +52,16 @@ pub(crate) struct ReplayAsked {
     minutes: f64,
 }
 
-impl ReplayAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl ReplayQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         let actor = query.actor("actorId")?;
         Ok(Self {
-            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room: query.room("roomId")?.unwrap_or_else(RoomId::main),
-            viewer: readgate::viewer(query)?.or_else(|| actor.clone()),
+            viewer: read_access::viewer(query)?.or_else(|| actor.clone()),
             actor,
             types: types(query),
-            minutes: query.number("minutes", MINUTES)?.unwrap_or(STANDARD_MINUTES),
+            minutes: query.number("minutes", MINUTES)?.unwrap_or(DEFAULT_MINUTES),
         })
     }
 
@@ -102,11 +104,11 @@ pub(crate) struct Replayed {
     snapshot: ThemedSnapshot,
 }
 
-pub(crate) async fn replay(asked: Asked) -> Result<Response, Problem> {
-    let replay = ReplayAsked::read(&asked.query)?;
-    let engine = &asked.app.engine;
+pub(crate) async fn replay(request: ReadRequest) -> Result<Response, ApiError> {
+    let replay = ReplayQuery::read(&request.query)?;
+    let engine = &request.app.engine;
     let (tenant, room) = (replay.tenant.clone(), replay.room.clone());
-    readgate::may_replay(engine, &tenant, &room, replay.viewer.as_ref()).await?;
+    read_access::may_replay(engine, &tenant, &room, replay.viewer.as_ref()).await?;
     let to_ts = engine.now();
     let from_ts = to_ts.plus_ms(-(replay.minutes * MINUTE_MS).round() as i64);
     let mut newest = Newest::begin(&engine.store, replay.wanted(from_ts, to_ts)).await?;
@@ -117,8 +119,8 @@ pub(crate) async fn replay(asked: Asked) -> Result<Response, Problem> {
     events.reverse();
     let truncated = newest.is_truncated().await?;
     // Thousands of events are parsed and rendered: not on a thread that answers others.
-    let folded = tokio::task::spawn_blocking(move || (fold(tenant, room, &events), events)).await;
-    let (snapshot, events) = folded.map_err(|_| Problem::internal())?;
+    let folded = tokio::task::spawn_blocking(move || (projection(tenant, room, &events), events)).await;
+    let (snapshot, events) = folded.map_err(|_| ApiError::internal())?;
     let themes = themes(&engine.store, &replay.tenant, snapshot.shown_actors()).await?;
     let place = |event: Option<&LoggedEvent>| event.map(|event| event.sequence);
     let window = Window {
@@ -134,15 +136,15 @@ pub(crate) async fn replay(asked: Asked) -> Result<Response, Problem> {
         let rest = Replayed { tenant_id, room_id, window, count, truncated, snapshot };
         answer::events("events", &events, &rest)
     });
-    rendered.await.map_err(|_| Problem::internal())
+    rendered.await.map_err(|_| ApiError::internal())
 }
 
-fn fold(tenant: TenantId, room: RoomId, events: &[LoggedEvent]) -> RoomSnapshot {
-    let mut fold = RoomFold::new(tenant, room);
+fn projection(tenant: TenantId, room: RoomId, events: &[LoggedEvent]) -> RoomSnapshot {
+    let mut projection = RoomProjection::new(tenant, room);
     for event in events.iter().filter_map(|event| serde_json::from_slice::<Event>(&event.json).ok()) {
-        fold.apply(&event);
+        projection.apply(&event);
     }
-    fold.snapshot()
+    projection.snapshot()
 }
 
 /// The themes of these actors, from their profiles.

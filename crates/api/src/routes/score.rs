@@ -1,11 +1,13 @@
 //! `GET /v1/collaboration/score`: how much those in a room have done together.
 
 use agentcafe_domain::{
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    refusal::Refusal,
-    score::{COUNTED, Collaboration, Tally},
-    time::Timestamp,
+    collaboration::{COUNTED, Collaboration, Tally},
+    kernel::{
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        time::Timestamp,
+    },
 };
 use agentcafe_store::{EventFilter, LoggedEvent};
 use axum::response::Response;
@@ -14,10 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     answer,
-    input::Asked,
+    error::ApiError,
+    input::ReadRequest,
     newest::{Newest, Wanted},
-    problem::Problem,
-    readgate,
+    read_access,
 };
 
 const LIMIT: usize = 5_000;
@@ -26,7 +28,7 @@ const MAX_LIMIT: usize = 10_000;
 const LOOK_BACK: u32 = 50_000;
 
 /// Of what the score is asked for.
-pub(crate) struct ScoreAsked {
+pub(crate) struct ScoreQuery {
     tenant: TenantId,
     room: RoomId,
     viewer: Option<ActorId>,
@@ -42,12 +44,12 @@ struct Window {
     to_ts: Option<Timestamp>,
 }
 
-impl ScoreAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl ScoreQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room: query.room("roomId")?.unwrap_or_else(RoomId::main),
-            viewer: readgate::viewer(query)?,
+            viewer: read_access::viewer(query)?,
             window: Window { from_ts: query.timestamp("fromTs")?, to_ts: query.timestamp("toTs")? },
             limit: query.limit(LIMIT, MAX_LIMIT)?,
         })
@@ -79,17 +81,17 @@ pub(crate) struct Scored {
     collaboration: Collaboration,
 }
 
-pub(crate) async fn score(asked: Asked) -> Result<Response, Problem> {
-    let scored = ScoreAsked::read(&asked.query)?;
-    let engine = &asked.app.engine;
-    readgate::may_read(engine, &scored.tenant, &scored.room, scored.viewer.as_ref()).await?;
+pub(crate) async fn score(request: ReadRequest) -> Result<Response, ApiError> {
+    let scored = ScoreQuery::read(&request.query)?;
+    let engine = &request.app.engine;
+    read_access::may_read(engine, &scored.tenant, &scored.room, scored.viewer.as_ref()).await?;
     let mut newest = Newest::begin(&engine.store, scored.wanted()).await?;
     let (mut tally, mut events_considered) = (Tally::default(), 0);
     while let Some(page) = newest.page().await? {
         events_considered += page.len();
         // Thousands of events are parsed: not on a thread that answers others.
         let counted = tokio::task::spawn_blocking(move || count(tally, &page)).await;
-        tally = counted.map_err(|_| Problem::internal())?;
+        tally = counted.map_err(|_| ApiError::internal())?;
     }
     Ok(answer::found(&Scored {
         truncated: newest.is_truncated().await?,

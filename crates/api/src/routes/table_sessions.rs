@@ -1,11 +1,13 @@
 //! `/v1/table-sessions`: private tables, bought for a while.
 
 use agentcafe_domain::{
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    record::{Find, OrderPlace},
-    refusal::Refusal,
-    session::{self, ChangeTable, OpenTable, SessionShown, SessionStatus, TableSession},
+    kernel::{
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        record::{RecordQuery, SortKey},
+    },
+    tables::{self, ChangeTable, OpenTable, SessionShown, SessionStatus, TableSession},
 };
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -14,10 +16,9 @@ use uuid::Uuid;
 
 use crate::{
     answer,
-    input::{Asked, PathId, Sent, Subject},
-    paging,
-    problem::Problem,
-    readgate,
+    error::ApiError,
+    input::{PathId, ReadRequest, Subject, WriteRequest},
+    paging, read_access,
 };
 
 const LIMIT: usize = 200;
@@ -26,24 +27,24 @@ const MAX_LIMIT: usize = 1_000;
 const FRESH_ROOM: &str = "auto";
 
 /// What a list of sessions is asked for.
-pub(crate) struct SessionsAsked {
+pub(crate) struct SessionsQuery {
     tenant: TenantId,
     room: Option<RoomId>,
     owner: Option<ActorId>,
     status: Option<SessionStatus>,
     viewer: Option<ActorId>,
-    cursor: Option<OrderPlace>,
+    cursor: Option<SortKey>,
     limit: usize,
 }
 
-impl SessionsAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl SessionsQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room: query.room("roomId")?,
             owner: query.actor("ownerActorId")?,
             status: query.choice("status", &SessionStatus::NAMES)?,
-            viewer: readgate::viewer(query)?,
+            viewer: read_access::viewer(query)?,
             cursor: paging::cursor::<TableSession>(query)?,
             limit: query.limit(LIMIT, MAX_LIMIT)?,
         })
@@ -52,68 +53,68 @@ impl SessionsAsked {
 
 /// One session.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct SessionFound {
+pub(crate) struct SessionResponse {
     session: SessionShown,
 }
 
 /// Many.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct SessionsFound {
+pub(crate) struct SessionsResponse {
     sessions: Vec<SessionShown>,
     count: usize,
     next_cursor: Option<String>,
 }
 
-pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
-    let SessionsAsked { tenant, room, owner, status, viewer, cursor, limit } =
-        SessionsAsked::read(&asked.query)?;
-    let find = Find::all::<TableSession>("updated_at", limit)
+pub(crate) async fn list(request: ReadRequest) -> Result<Response, ApiError> {
+    let SessionsQuery { tenant, room, owner, status, viewer, cursor, limit } =
+        SessionsQuery::read(&request.query)?;
+    let find = RecordQuery::all::<TableSession>("updated_at", limit)
         .newest_first()
         .is("tenant_id", &tenant)
         .is_if_given("room_id", room.as_ref())
         .is_if_given("owner_actor_id", owner.as_ref())
         .is_if_given("status", status.map(SessionStatus::as_str))
         .behind(cursor);
-    let engine = &asked.app.engine;
+    let engine = &request.app.engine;
     let (mut sessions, next_cursor): (Vec<TableSession>, _) = paging::page(&engine.store, find).await?;
-    sessions.retain(|session| readgate::may_see_session(engine, session, viewer.as_ref()).is_ok());
+    sessions.retain(|session| read_access::may_see_session(engine, session, viewer.as_ref()).is_ok());
     let sessions: Vec<_> = sessions.into_iter().map(|session| session.shown_to(viewer.as_ref())).collect();
-    Ok(answer::found(&SessionsFound { count: sessions.len(), sessions, next_cursor }))
+    Ok(answer::found(&SessionsResponse { count: sessions.len(), sessions, next_cursor }))
 }
 
 /// What a session is asked for by its id: the tenant, and who looks.
-pub(crate) fn read_viewer(query: &Fields) -> Result<(TenantId, Option<ActorId>), Refusal> {
-    Ok((query.tenant("tenantId")?.unwrap_or_else(TenantId::standard), readgate::viewer(query)?))
+pub(crate) fn read_viewer(query: &Fields) -> Result<(TenantId, Option<ActorId>), DomainError> {
+    Ok((query.tenant("tenantId")?.unwrap_or_else(TenantId::default), read_access::viewer(query)?))
 }
 
-pub(crate) async fn by_id(PathId(id): PathId, asked: Asked) -> Result<Response, Problem> {
-    let (tenant, viewer) = read_viewer(&asked.query)?;
+pub(crate) async fn by_id(PathId(id): PathId, request: ReadRequest) -> Result<Response, ApiError> {
+    let (tenant, viewer) = read_viewer(&request.query)?;
     let found: Option<TableSession> = match Uuid::parse_str(&id) {
-        Ok(id) => asked.app.engine.store.get(TableSession::key_of(id)).await?,
+        Ok(id) => request.app.engine.store.get(TableSession::key_of(id)).await?,
         Err(_) => None,
     };
     let own = found.filter(|session| session.tenant_id == tenant);
-    let session = own.ok_or_else(|| session::not_found(&tenant, &id))?;
-    readgate::may_see_session(&asked.app.engine, &session, viewer.as_ref())?;
-    Ok(answer::found(&SessionFound { session: session.shown_to(viewer.as_ref()) }))
+    let session = own.ok_or_else(|| tables::not_found(&tenant, &id))?;
+    read_access::may_see_session(&request.app.engine, &session, viewer.as_ref())?;
+    Ok(answer::found(&SessionResponse { session: session.shown_to(viewer.as_ref()) }))
 }
 
-pub(crate) async fn open(sent: Sent) -> Result<Response, Problem> {
-    let command = OpenTable::read(&sent.body, sent.rules())?;
+pub(crate) async fn open(request: WriteRequest) -> Result<Response, ApiError> {
+    let command = OpenTable::read(&request.body, request.rules())?;
     let (tenant, actor, owner, room) = command.subject();
     let (tenant, actor, owner, room) = (tenant.clone(), actor.clone(), owner.clone(), room.cloned());
     let scope_room = room.as_ref().map_or(FRESH_ROOM, RoomId::as_str);
     let scope = [tenant.as_str(), "table-sessions", "create", scope_room, owner.as_str()];
     let subject = Subject { tenant: &tenant, room: room.as_ref(), actor: Some(&actor) };
-    sent.execute(subject, &scope, command).await
+    request.execute(subject, &scope, command).await
 }
 
-pub(crate) async fn change(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {
-    let command = ChangeTable::read(&id, &sent.query, &sent.body)?;
+pub(crate) async fn change(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
+    let command = ChangeTable::read(&id, &request.query, &request.body)?;
     let (tenant, actor, session) = command.subject();
     let (tenant, actor, session) = (tenant.clone(), actor.clone(), session.to_string());
     let scope = [tenant.as_str(), "table-sessions", &session, "patch"];
     let subject = Subject { tenant: &tenant, room: None, actor: Some(&actor) };
-    sent.execute(subject, &scope, command).await
+    request.execute(subject, &scope, command).await
 }

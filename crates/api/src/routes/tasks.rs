@@ -1,11 +1,13 @@
 //! `/v1/tasks`: lists, one task, creating and changing it, and handing it over.
 
 use agentcafe_domain::{
-    fields::Fields,
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    record::{Find, OrderPlace},
-    refusal::Refusal,
-    task::{
+    kernel::{
+        error::DomainError,
+        fields::Fields,
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        record::{RecordQuery, SortKey},
+    },
+    tasks::{
         Task, TaskState,
         change::ChangeTask,
         create::CreateTask,
@@ -21,10 +23,9 @@ use uuid::Uuid;
 
 use crate::{
     answer,
-    input::{Asked, PathId, Sent},
-    paging,
-    problem::Problem,
-    readgate,
+    error::ApiError,
+    input::{PathId, ReadRequest, WriteRequest},
+    paging, read_access,
 };
 
 const LIMIT: usize = 200;
@@ -33,33 +34,33 @@ const HANDOFF_LIMIT: usize = 100;
 const MAX_HANDOFF_LIMIT: usize = 500;
 
 /// What a list of tasks is asked for.
-pub(crate) struct TasksAsked {
+pub(crate) struct TasksQuery {
     tenant: TenantId,
     room: Option<RoomId>,
     state: Option<TaskState>,
     assignee: Option<ActorId>,
     created_by: Option<ActorId>,
     viewer: Option<ActorId>,
-    cursor: Option<OrderPlace>,
+    cursor: Option<SortKey>,
     limit: usize,
 }
 
-impl TasksAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl TasksQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room: query.room("roomId")?,
             state: query.choice("state", &TaskState::NAMES)?,
             assignee: query.actor("assigneeActorId")?,
             created_by: query.actor("createdBy")?,
-            viewer: readgate::viewer(query)?,
+            viewer: read_access::viewer(query)?,
             cursor: paging::cursor::<Task>(query)?,
             limit: query.limit(LIMIT, MAX_LIMIT)?,
         })
     }
 
-    fn find(self) -> Find {
-        Find::all::<Task>("updated_at", self.limit)
+    fn find(self) -> RecordQuery {
+        RecordQuery::all::<Task>("updated_at", self.limit)
             .newest_first()
             .is("tenant_id", &self.tenant)
             .is_if_given("room_id", self.room.as_ref())
@@ -73,43 +74,43 @@ impl TasksAsked {
 /// The answer to a list.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct TasksFound {
+pub(crate) struct TasksResponse {
     tasks: Vec<Task>,
     count: usize,
     next_cursor: Option<String>,
 }
 
-pub(crate) async fn list(asked: Asked) -> Result<Response, Problem> {
-    let wanted = TasksAsked::read(&asked.query)?;
-    let (engine, room, viewer) = (&asked.app.engine, wanted.room.as_ref(), wanted.viewer.as_ref());
-    readgate::may_list(engine, &wanted.tenant, room, viewer).await?;
+pub(crate) async fn list(request: ReadRequest) -> Result<Response, ApiError> {
+    let wanted = TasksQuery::read(&request.query)?;
+    let (engine, room, viewer) = (&request.app.engine, wanted.room.as_ref(), wanted.viewer.as_ref());
+    read_access::may_list(engine, &wanted.tenant, room, viewer).await?;
     let (tasks, next_cursor): (Vec<Task>, _) = paging::page(&engine.store, wanted.find()).await?;
-    Ok(answer::found(&TasksFound { count: tasks.len(), tasks, next_cursor }))
+    Ok(answer::found(&TasksResponse { count: tasks.len(), tasks, next_cursor }))
 }
 
 /// Whose task is asked for.
-pub(crate) struct TaskAsked {
+pub(crate) struct TaskQuery {
     tenant: TenantId,
     viewer: Option<ActorId>,
 }
 
-impl TaskAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl TaskQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::standard),
-            viewer: readgate::viewer(query)?,
+            tenant: query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
+            viewer: read_access::viewer(query)?,
         })
     }
 }
 
 /// One task.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct TaskFound {
+pub(crate) struct TaskResponse {
     task: Task,
 }
 
 /// The task with this id in this tenant. Tasks neither vanish nor move.
-async fn find(store: &Store, tenant: &TenantId, id: &str) -> Result<Task, Problem> {
+async fn find(store: &Store, tenant: &TenantId, id: &str) -> Result<Task, ApiError> {
     let task = match Uuid::parse_str(id) {
         Ok(task_id) => store.get::<Task>(Task::key_of(task_id)).await?,
         Err(_) => None,
@@ -118,53 +119,53 @@ async fn find(store: &Store, tenant: &TenantId, id: &str) -> Result<Task, Proble
     own.ok_or_else(|| work::not_found(tenant, "taskId", id).into())
 }
 
-pub(crate) async fn by_id(PathId(id): PathId, asked: Asked) -> Result<Response, Problem> {
-    let TaskAsked { tenant, viewer } = TaskAsked::read(&asked.query)?;
-    let engine = &asked.app.engine;
+pub(crate) async fn by_id(PathId(id): PathId, request: ReadRequest) -> Result<Response, ApiError> {
+    let TaskQuery { tenant, viewer } = TaskQuery::read(&request.query)?;
+    let engine = &request.app.engine;
     let task = find(&engine.store, &tenant, &id).await?;
-    readgate::may_read(engine, &tenant, &task.room_id, viewer.as_ref()).await?;
-    Ok(answer::found(&TaskFound { task }))
+    read_access::may_read(engine, &tenant, &task.room_id, viewer.as_ref()).await?;
+    Ok(answer::found(&TaskResponse { task }))
 }
 
-pub(crate) async fn create(sent: Sent) -> Result<Response, Problem> {
-    let command = CreateTask::read(&sent.body)?;
+pub(crate) async fn create(request: WriteRequest) -> Result<Response, ApiError> {
+    let command = CreateTask::read(&request.body)?;
     let actor = command.actor().clone();
     let ids = [actor.tenant_id.as_str(), actor.room_id.as_str(), actor.actor_id.as_str()];
     let scope = [ids[0], ids[1], "tasks", "create", ids[2]];
-    sent.execute((&actor).into(), &scope, command).await
+    request.execute((&actor).into(), &scope, command).await
 }
 
-pub(crate) async fn change(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {
-    let changer = Changer::read(&sent.query, &sent.body)?;
-    let task = find(&sent.app.engine.store, &changer.tenant_id, &id).await?;
+pub(crate) async fn change(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
+    let changer = Changer::read(&request.query, &request.body)?;
+    let task = find(&request.app.engine.store, &changer.tenant_id, &id).await?;
     let task_id = task.task_id.to_string();
-    let command = ChangeTask::read(&sent.body, changer, task);
+    let command = ChangeTask::read(&request.body, changer, task);
     let actor = command.actor().clone();
     let scope = [actor.tenant_id.as_str(), actor.room_id.as_str(), "tasks", &task_id, "patch"];
-    sent.execute((&actor).into(), &scope, command).await
+    request.execute((&actor).into(), &scope, command).await
 }
 
-pub(crate) async fn hand_over(PathId(id): PathId, sent: Sent) -> Result<Response, Problem> {
-    let changer = Changer::read(&sent.query, &sent.body)?;
-    let task = find(&sent.app.engine.store, &changer.tenant_id, &id).await?;
+pub(crate) async fn hand_over(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
+    let changer = Changer::read(&request.query, &request.body)?;
+    let task = find(&request.app.engine.store, &changer.tenant_id, &id).await?;
     let task_id = task.task_id.to_string();
-    let command = HandOver::read(&sent.body, changer, task);
+    let command = HandOver::read(&request.body, changer, task);
     let actor = command.actor().clone();
     let scope = [actor.tenant_id.as_str(), actor.room_id.as_str(), "tasks", &task_id, "handoff"];
-    sent.execute((&actor).into(), &scope, command).await
+    request.execute((&actor).into(), &scope, command).await
 }
 
 /// What a list of handoffs is asked for.
-pub(crate) struct HandoffsAsked {
-    task: TaskAsked,
+pub(crate) struct HandoffsQuery {
+    task: TaskQuery,
     cursor: Sequence,
     limit: usize,
 }
 
-impl HandoffsAsked {
-    pub(crate) fn read(query: &Fields) -> Result<Self, Refusal> {
+impl HandoffsQuery {
+    pub(crate) fn read(query: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            task: TaskAsked::read(query)?,
+            task: TaskQuery::read(query)?,
             cursor: query.sequence("cursor")?.unwrap_or(Sequence::START),
             limit: query.limit(HANDOFF_LIMIT, MAX_HANDOFF_LIMIT)?,
         })
@@ -180,13 +181,13 @@ pub(crate) struct HandoffsEnd {
     next_cursor: Sequence,
 }
 
-pub(crate) async fn handoffs(PathId(id): PathId, asked: Asked) -> Result<Response, Problem> {
-    let HandoffsAsked { task: TaskAsked { tenant, viewer }, cursor, limit } =
-        HandoffsAsked::read(&asked.query)?;
-    let engine = &asked.app.engine;
+pub(crate) async fn handoffs(PathId(id): PathId, request: ReadRequest) -> Result<Response, ApiError> {
+    let HandoffsQuery { task: TaskQuery { tenant, viewer }, cursor, limit } =
+        HandoffsQuery::read(&request.query)?;
+    let engine = &request.app.engine;
     let store = &engine.store;
     let Task { task_id, room_id, .. } = find(store, &tenant, &id).await?;
-    readgate::may_read(engine, &tenant, &room_id, viewer.as_ref()).await?;
+    read_access::may_read(engine, &tenant, &room_id, viewer.as_ref()).await?;
     let places: Vec<HandoffPlace> = store.find(HandoffPlace::after(task_id, cursor, limit)).await?;
     let events = store.events_at(places.iter().map(|place| place.sequence).collect()).await?;
     let next_cursor = events.last().map_or(cursor, |event| event.sequence);

@@ -6,16 +6,17 @@ use std::{
     time::Duration,
 };
 
+use agentcafe_client::{EventStream, STREAM, Start};
 use agentcafe_domain::{
-    ids::{RoomId, TenantId},
-    money::Usd,
-    payment::DEFAULT_STUB_PROOF,
-    plan::Catalogue,
-    rules::{ModerationRules, PermissionsMode, PrivateTableRules, Rules},
-    secret::Secret,
+    kernel::{
+        ids::{RoomId, TenantId},
+        money::Usd,
+        rules::{ModerationRules, PermissionsMode, PrivateTableRules, Rules},
+        secret::Secret,
+    },
+    tables::{payment::DEFAULT_STUB_PROOF, plan::Catalogue},
 };
 use agentcafe_load::target::Target;
-use agentcafe_source::{Following, STREAM, Start};
 use ipnet::IpNet;
 use reqwest::Url;
 
@@ -126,7 +127,7 @@ settings! {
         REDIS_URL: Secret = REDIS_ADDRESS, unset NONE, address;
         /// realtime, projector: how long the event stream of the API may be silent before it is connected again
         AGENTCAFE_SOURCE_SILENCE_MS: Duration = millis(1_000),
-            default Following::all(Start::Latest).silence.as_millis();
+            default EventStream::all(Start::Latest).silence.as_millis();
     }
 
     "API" for ["serve"] {
@@ -238,7 +239,7 @@ settings! {
         /// Rooms that are kept in memory, the most recently used; others are read again when a client asks for them
         REALTIME_MAX_ROOMS: usize = at_least(1), default 2_000;
         /// The tenant of clients that name none
-        REALTIME_DEFAULT_TENANT_ID: TenantId = TENANT, default TenantId::standard();
+        REALTIME_DEFAULT_TENANT_ID: TenantId = TENANT, default TenantId::default();
         /// The most clients; more are answered with 503
         REALTIME_MAX_CLIENTS: usize = number().zero("no clients"), default 10_000;
         /// What the names of the projector's keys in Redis begin with

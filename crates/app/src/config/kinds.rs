@@ -3,13 +3,15 @@
 use std::{fmt::Display, net::IpAddr, str::FromStr, time::Duration};
 
 use agentcafe_domain::{
-    ids::{RoomId, TenantId},
-    money::Usd,
-    plan::Catalogue,
-    secret::Secret,
+    kernel::{
+        ids::{RoomId, TenantId},
+        money::Usd,
+        secret::Secret,
+    },
+    tables::plan::Catalogue,
 };
-use agentcafe_keyspace::Link;
 use agentcafe_load::target::{BadTarget, Target, checked_path};
+use agentcafe_redis::RedisConnection;
 use ipnet::IpNet;
 use reqwest::Url;
 use tracing_subscriber::EnvFilter;
@@ -112,7 +114,7 @@ fn postgres_url(text: &str) -> Result<Secret, String> {
 
 fn redis_url(text: &str) -> Result<Secret, String> {
     let url = Secret::new(text);
-    Link::check(&url).map(|()| url).map_err(|_| String::new())
+    RedisConnection::check(&url).map(|()| url).map_err(|_| String::new())
 }
 
 fn http_url(text: &str) -> Result<Url, String> {

@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use agentcafe_domain::{ids::Sequence, secret::Secret};
-use agentcafe_keyspace::Keys;
+use agentcafe_client::{Api, BadAddress, Pauses};
+use agentcafe_domain::kernel::{ids::Sequence, secret::Secret};
 use agentcafe_projector::{Scope, Settings};
-use agentcafe_source::{Api, BadAddress, Pauses};
+use agentcafe_redis::Keys;
 use reqwest::Url;
 
 use super::{

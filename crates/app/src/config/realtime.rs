@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use agentcafe_domain::secret::Secret;
-use agentcafe_keyspace::Keys;
+use agentcafe_domain::kernel::secret::Secret;
 use agentcafe_realtime::{Api, Settings};
+use agentcafe_redis::Keys;
 
 use super::{
     catalogue::*,

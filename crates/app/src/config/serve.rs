@@ -6,16 +6,17 @@ use std::{
 };
 
 use agentcafe_api::Settings;
-use agentcafe_dispatcher::outside::PaymentProvider;
+use agentcafe_dispatcher::external_client::PaymentProvider;
 use agentcafe_domain::{
-    payment::PaymentMode,
-    plan::Catalogue,
-    rules::{ModerationRules, PrivateTableRules, Rules, WebhookRules},
-    secret::Secret,
+    kernel::{
+        rules::{ModerationRules, PrivateTableRules, Rules, WebhookRules},
+        secret::Secret,
+    },
+    tables::{payment::PaymentMode, plan::Catalogue},
 };
 use agentcafe_http::Token;
-use agentcafe_keyspace::Keys;
-use agentcafe_store::{Place, PostgresOptions, TimeSource};
+use agentcafe_redis::Keys;
+use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 
 use super::{
     catalogue::*,
@@ -28,7 +29,7 @@ pub(crate) struct ServeConfig {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
     /// Where the data is kept.
-    pub(crate) storage: Place,
+    pub(crate) storage: StoreLocation,
     /// The settings of the rules.
     pub(crate) rules: Rules,
     /// The settings of the API.
@@ -93,14 +94,14 @@ impl ServeConfig {
 }
 
 /// The storage that a server with these settings has.
-pub(crate) fn storage(sources: &Sources) -> Result<Place, SettingError> {
+pub(crate) fn storage(sources: &Sources) -> Result<StoreLocation, SettingError> {
     let Some(url) = sources.optional(&DATABASE_URL)? else {
         if sources.value(&API_DB_REQUIRED)? {
             return Err(sources.error(&API_DB_REQUIRED, "DATABASE_URL is not set"));
         }
-        return Ok(Place::Directory(sources.value(&AGENTCAFE_DATA_DIR)?));
+        return Ok(StoreLocation::Directory(sources.value(&AGENTCAFE_DATA_DIR)?));
     };
-    Ok(Place::Postgres(PostgresOptions {
+    Ok(StoreLocation::Postgres(PostgresOptions {
         url,
         pool_max: sources.value(&PG_POOL_MAX)?,
         idle_timeout: sources.value(&PG_IDLE_TIMEOUT_MS)?,
@@ -112,8 +113,11 @@ pub(crate) fn storage(sources: &Sources) -> Result<Place, SettingError> {
 
 /// The storage that is exported or imported into: the embedded database in this directory, if one is named, else that of a
 /// server.
-pub(crate) fn storage_in(directory: Option<PathBuf>, sources: &Sources) -> Result<Place, SettingError> {
-    directory.map_or_else(|| storage(sources), |directory| Ok(Place::Directory(directory)))
+pub(crate) fn storage_in(
+    directory: Option<PathBuf>,
+    sources: &Sources,
+) -> Result<StoreLocation, SettingError> {
+    directory.map_or_else(|| storage(sources), |directory| Ok(StoreLocation::Directory(directory)))
 }
 
 /// The token that requests must carry, and the query parameter that may carry it.

@@ -1,6 +1,6 @@
 //! An event as `tail` reads it: of any type, also one that this binary does not know yet.
 
-use agentcafe_domain::event::EventType;
+use agentcafe_domain::kernel::event::EventType;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 

@@ -1,7 +1,7 @@
 //! What a person is shown of a stream: events, and news about the connection when it changes.
 
-use agentcafe_domain::ids::Sequence;
-use agentcafe_source::{Api, Arrived, BadAddress, Failure, Following, News, Query, Start, Stream};
+use agentcafe_client::{Api, Arrived, BadAddress, EventStream, Failure, News, Query, Start, Stream};
+use agentcafe_domain::kernel::ids::Sequence;
 use anyhow::{anyhow, bail};
 
 use super::{
@@ -62,7 +62,7 @@ impl Feed {
         let scope = [("tenantId", &options.tenant), ("roomId", &options.room)];
         let scope: Query = scope.into_iter().filter_map(|(name, id)| Some((name, id.clone()?))).collect();
         let start = options.since.map_or(Start::Latest, |since| Start::After(Sequence(since)));
-        let following = Following { scope: scope.clone(), anew: Start::Latest, ..Following::all(start) };
+        let following = EventStream { scope: scope.clone(), anew: Start::Latest, ..EventStream::all(start) };
         let last = if options.since.is_some() { 0 } else { options.last };
         let stream = Stream::new(api, following);
         let (all_types, has_token) = (options.all, token.is_some());
@@ -78,7 +78,7 @@ impl Feed {
             let mut batch = Batch::default();
             match self.stream.next().await {
                 News::Events(events) => batch.take(&events),
-                News::Examined(_) => {}
+                News::ScannedTo(_) => {}
                 News::Connected { after, .. } => self.connected(after, &mut batch).await?,
                 News::Gap(from, to) => {
                     batch.notices.push(format!("the server left out what happened between {from} and {to}"))

@@ -1,6 +1,6 @@
 //! What a line says about an event: when, where, who, what.
 
-use agentcafe_domain::event::EventType;
+use agentcafe_domain::kernel::event::EventType;
 use serde_json::Value;
 
 use super::{colour::Phrase, event::Event};

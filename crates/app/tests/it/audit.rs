@@ -68,7 +68,7 @@ async fn entries_are_listed() {
     );
     for bad in ["cursor=x", "limit=1.5", "fromTs=yesterday"] {
         let answer = client.get(&format!("/v1/operator/audit?{bad}")).await;
-        assert_eq!(answer.refusal(400, "ERR_VALIDATION")["value"], bad.split_once('=').unwrap().1);
+        assert_eq!(answer.error(400, "ERR_VALIDATION")["value"], bad.split_once('=').unwrap().1);
     }
     assert_eq!(places(&page(&client, "limit=0").await), [6], "limits are clamped");
 }
@@ -79,7 +79,7 @@ async fn the_trail_is_only_read() {
     let (_server, client) = cafe().await;
     for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
         let answer = client.request(method.clone(), "/v1/operator/audit").key("k").send().await;
-        let _ = answer.refusal(404, "ERR_UNSUPPORTED_ACTION");
+        let _ = answer.error(404, "ERR_UNSUPPORTED_ACTION");
         assert!(answer.header("allow").is_some(), "{method}");
     }
 }

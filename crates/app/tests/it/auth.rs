@@ -43,16 +43,13 @@ async fn without_the_token_one_is_told_how_to_bring_it() {
         .await;
     let client = server.client();
     let answer = client.act("/v1/commands/enter", json!({"actorId": "Nova"})).await;
-    assert_eq!(
-        answer.refusal(401, "ERR_FORBIDDEN")["auth"],
-        json!({"header": "x-api-key", "query": "token"})
-    );
+    assert_eq!(answer.error(401, "ERR_FORBIDDEN")["auth"], json!({"header": "x-api-key", "query": "token"}));
     assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer"));
     assert_eq!(answer.header("x-ratelimit-limit"), Some("50"));
     assert_eq!(client.get("/v1/events?token=secret").await.status, 200);
     assert_eq!(client.get("/v1/events?apiKey=secret").await.status, 401);
     let refused = client.request(Method::GET, "/v1/events/stream").stream().await.unwrap_err();
-    let _ = refused.refusal(401, "ERR_FORBIDDEN");
+    let _ = refused.error(401, "ERR_FORBIDDEN");
     assert!(client.request(Method::GET, "/v1/events/stream?token=secret").stream().await.is_ok());
 }
 

@@ -19,7 +19,7 @@ async fn send(client: &Client, body: impl Into<Vec<u8>>) -> Answer {
 async fn an_empty_body_is_an_empty_object() {
     let (_server, client) = cafe().await;
     for body in ["", " \r\n\t", "{}"] {
-        assert_eq!(send(&client, body).await.refusal(400, "ERR_MISSING_FIELD")["field"], "actorId");
+        assert_eq!(send(&client, body).await.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
     }
     let request =
         client.request(Method::POST, "/v1/commands/say").key("k").body(r#"{"actorId":"Nova","text":"hi"}"#);
@@ -80,8 +80,8 @@ async fn a_body_has_at_most_one_mebibyte() {
         format!(r#"{{"actorId":"Nova","text":"hi","metadata":{{"a":"{}"}}}}"#, "x".repeat(bytes - around))
     };
     assert_eq!(send(&client, sized(MAX_BODY_BYTES)).await.status, 202);
-    let _ = send(&client, sized(MAX_BODY_BYTES + 1)).await.refusal(413, "ERR_PAYLOAD_TOO_LARGE");
-    let _ = send(&client, vec![b' '; MAX_BODY_BYTES + 1]).await.refusal(413, "ERR_PAYLOAD_TOO_LARGE");
+    let _ = send(&client, sized(MAX_BODY_BYTES + 1)).await.error(413, "ERR_PAYLOAD_TOO_LARGE");
+    let _ = send(&client, vec![b' '; MAX_BODY_BYTES + 1]).await.error(413, "ERR_PAYLOAD_TOO_LARGE");
     let chunk = sized(MAX_BODY_BYTES + 1);
     let chunked = format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n{chunk}\r\n0\r\n\r\n", chunk.len());
     let answer = raw(server.address(), &chunked).await;
@@ -123,6 +123,6 @@ async fn raw(address: std::net::SocketAddr, rest: &str) -> String {
 async fn malformed_json_is_told_why() {
     let (_server, client) = cafe().await;
     let answer = send(&client, "{\"actorId\": }").await;
-    assert!(answer.refusal(400, "ERR_VALIDATION")["cause"].is_string());
+    assert!(answer.error(400, "ERR_VALIDATION")["cause"].is_string());
     assert_eq!(json!(answer.header("x-correlation-id")), json!(null), "CONTRACT 3.1: no trace was started");
 }

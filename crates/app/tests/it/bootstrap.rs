@@ -183,7 +183,7 @@ async fn parameters_are_checked() {
     let (_server, client) = cafe().await;
     for bad in ["roomLimit=x", "roomLimit=1.5", "roomId=%01", "actorId=%01"] {
         let answer = client.get(&format!("/v1/bootstrap?{bad}")).await;
-        assert_eq!(answer.refusal(400, "ERR_VALIDATION")["field"], bad.split_once('=').unwrap().0);
+        assert_eq!(answer.error(400, "ERR_VALIDATION")["field"], bad.split_once('=').unwrap().0);
     }
     for fine in ["roomLimit=0", "roomLimit=9999", "includeBacklog=perhaps", "roomId=", "actorId="] {
         assert_eq!(client.get(&format!("/v1/bootstrap?{fine}")).await.status, 200, "{fine}");

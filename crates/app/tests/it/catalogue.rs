@@ -12,7 +12,7 @@ const SOME: &str = "(something)";
 /// What no request of a client can bring about by itself, and the test that proves it: its rule panics inside a turn, which costs its own
 /// command and nobody else's; `api::problem` shows the failure without its cause.
 const PROVEN_ELSEWHERE: [(&str, &str); 1] = [("ERR_INTERNAL", "fn a_fault_of_ours_says_nothing_of_itself")];
-const PROBLEM: &str = include_str!("../../../http/src/problem.rs");
+const PROBLEM: &str = include_str!("../../../http/src/error.rs");
 
 /// A refusal: its code and status, the request that gets it, and the details that it must have.
 struct Row {
@@ -251,7 +251,7 @@ fn of_rules(scene: &Scene) -> Vec<Row> {
 
 /// The answer is this refusal, with at least these details.
 fn refuses(row: &Row, answer: &Answer) {
-    let details = answer.refusal(row.status, row.code);
+    let details = answer.error(row.status, row.code);
     for (name, want) in row.details.as_object().unwrap() {
         let given = &details[name];
         assert!(!given.is_null(), "{} {}: no {name}: {details}", row.method, row.path);

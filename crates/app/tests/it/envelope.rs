@@ -5,7 +5,7 @@ use agentcafe_testkit::{Method, json};
 use crate::{cafe, log};
 
 /// CONTRACT 2.3: `x-request-id` is taken over trimmed, else fresh; 2.2: it is on every response, errors and streams
-/// included ([`agentcafe_testkit::Answer::refusal`] compares it with `error.requestId`).
+/// included ([`agentcafe_testkit::Answer::error`] compares it with `error.requestId`).
 #[tokio::test]
 async fn the_request_id_is_echoed() {
     let (_server, client) = cafe().await;
@@ -65,14 +65,14 @@ async fn a_bad_correlation_id_is_refused() {
         let answer = client
             .act("/v1/commands/say", json!({"actorId": "Nova", "text": "hi", "correlationId": bad}))
             .await;
-        assert_eq!(answer.refusal(400, "ERR_VALIDATION")["field"], "correlationId", "{bad}");
+        assert_eq!(answer.error(400, "ERR_VALIDATION")["field"], "correlationId", "{bad}");
     }
     let request = client
         .request(Method::POST, "/v1/commands/say")
         .key("k")
         .json(&json!({"actorId": "Nova", "text": "hi"}));
     let answer = request.header("x-correlation-id", &"x".repeat(129)).send().await;
-    assert_eq!(answer.refusal(400, "ERR_VALIDATION")["field"], "x-correlation-id");
+    assert_eq!(answer.error(400, "ERR_VALIDATION")["field"], "x-correlation-id");
     assert!(log(&client).await.is_empty());
 }
 
@@ -123,7 +123,7 @@ async fn what_is_not_there_is_an_unsupported_action() {
     ];
     for (method, path, allow) in cases {
         let answer = client.request(method.clone(), path).send().await;
-        let details = answer.refusal(404, "ERR_UNSUPPORTED_ACTION");
+        let details = answer.error(404, "ERR_UNSUPPORTED_ACTION");
         assert_eq!((&details["method"], &details["path"]), (&json!(method.as_str()), &json!(path)));
         let allowed = answer.header("allow").unwrap_or_default();
         assert_eq!(
@@ -152,9 +152,9 @@ async fn head_is_get_without_a_body() {
 async fn a_path_that_is_no_text_is_refused() {
     let (_server, client) = cafe().await;
     for id in ["%ff", "%c3%28", "%00", "%ed%a0%80"] {
-        let _ = client.get(&format!("/v1/traces/{id}")).await.refusal(400, "ERR_VALIDATION");
+        let _ = client.get(&format!("/v1/traces/{id}")).await.error(400, "ERR_VALIDATION");
         let answer = client.act(&format!("/v1/inbox/{id}/ack"), json!({"actorId": "Nova"})).await;
-        let _ = answer.refusal(400, "ERR_VALIDATION");
+        let _ = answer.error(400, "ERR_VALIDATION");
     }
 }
 
@@ -163,6 +163,6 @@ async fn a_path_that_is_no_text_is_refused() {
 async fn a_path_with_broken_escapes_is_refused() {
     let (_server, client) = cafe().await;
     for id in ["%zz", "%", "%4", "a%2"] {
-        let _ = client.get(&format!("/v1/traces/{id}")).await.refusal(400, "ERR_VALIDATION");
+        let _ = client.get(&format!("/v1/traces/{id}")).await.error(400, "ERR_VALIDATION");
     }
 }

@@ -127,7 +127,7 @@ async fn a_page_may_begin_after_an_event() {
     assert_eq!(sequences(&got["events"]), [15, 16]);
     for unknown in ["0190b5a0-0000-7000-8000-000000000000", "nonsense"] {
         let answer = client.get(&format!("/v1/events?afterEventId={unknown}")).await;
-        let _ = answer.refusal(404, "ERR_NOT_FOUND");
+        let _ = answer.error(404, "ERR_NOT_FOUND");
     }
 }
 
@@ -146,7 +146,7 @@ async fn numbers_are_whole_or_refused() {
             ("cursor", "1e400"),
         ] {
             let answer = client.get(&format!("{path}?{field}={value}")).await;
-            let details = answer.refusal(400, "ERR_VALIDATION");
+            let details = answer.error(400, "ERR_VALIDATION");
             assert_eq!((&details["field"], &details["value"]), (&json!(field), &json!(value)), "{path}");
         }
     }
@@ -221,7 +221,7 @@ async fn the_timeline_is_bounded_by_time() {
     for field in ["fromTs", "toTs"] {
         for bad in ["yesterday", "2026-13-01T00:00:00Z", "1790000000000", "2026-01-01"] {
             let answer = client.get(&format!("/v1/timeline?{field}={bad}")).await;
-            let details = answer.refusal(400, "ERR_VALIDATION");
+            let details = answer.error(400, "ERR_VALIDATION");
             assert_eq!((&details["field"], &details["value"]), (&json!(field), &json!(bad)));
         }
     }

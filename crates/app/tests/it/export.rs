@@ -189,7 +189,7 @@ async fn clients_go_on_in_the_new_place() {
     assert_eq!(replayed.headers["x-idempotent-replay"], "true");
     let other = json!({ "actorId": "Nova", "text": "something else" });
     let _ =
-        client.post("/v1/commands/say", "the-key", other).await.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
+        client.post("/v1/commands/say", "the-key", other).await.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
     let mut stream = client.stream(&format!("/v1/events/stream?cursor={heard}")).await;
     for event in events.iter().filter(|event| event["sequence"].as_u64() > Some(heard)) {
         assert_eq!(stream.next_event().await.data, *event);

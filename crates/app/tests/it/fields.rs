@@ -21,7 +21,7 @@ async fn check(client: &Client, path: &str, cases: &[Case]) {
             "{path} {body}: {}",
             answer.text
         );
-        let got = answer.refusal(400, code);
+        let got = answer.error(400, code);
         for (name, want) in details.as_object().into_iter().flatten() {
             assert_eq!(&got[name], want, "{path} {body}: {got}");
         }
@@ -130,7 +130,7 @@ async fn moves_are_checked_field_by_field() {
     {
         let body = json!({"actorId": "Nova", "direction": "N", "steps": sent});
         let answer = client.act("/v1/commands/move", body).await;
-        let details = answer.refusal(400, "ERR_OUT_OF_BOUNDS");
+        let details = answer.error(400, "ERR_OUT_OF_BOUNDS");
         assert_eq!((&details["field"], details["value"].as_f64()), (&json!("steps"), Some(meant)), "{sent}");
     }
 }
@@ -211,7 +211,7 @@ async fn intents_are_checked_field_by_field() {
     ];
     check(&client, "/v1/intents/execute", &cases).await;
     let unknown = client.act("/v1/intents/execute", json!({"actorId": "Nova", "intent": "dance"})).await;
-    assert_eq!(unknown.refusal(404, "ERR_UNSUPPORTED_ACTION")["intent"], "dance");
+    assert_eq!(unknown.error(404, "ERR_UNSUPPORTED_ACTION")["intent"], "dance");
 }
 
 /// CONTRACT 9.6: what an acknowledgement must say.

@@ -85,7 +85,7 @@ async fn a_task_goes_from_hand_to_hand() {
         hand_over(&client, &task, json!({"actorId": "Zoe", "action": "accept", "correlationId": "c"})).await;
     let want =
         json!({"tenantId": "default", "taskId": task["taskId"], "state": "done", "correlationId": "c"});
-    assert_eq!(over.refusal(409, "ERR_CONFLICT"), &want);
+    assert_eq!(over.error(409, "ERR_CONFLICT"), &want);
     let told: Vec<Value> =
         inbox(&client, "Nova").await.iter().map(|item| item["payload"]["action"].clone()).collect();
     assert_eq!(told, ["accept", "blocked", "done"]);
@@ -117,7 +117,7 @@ async fn a_handoff_is_refused() {
         body["actorId"] = json!("Zoe");
         let answer = hand_over(&client, &task, body.clone()).await;
         details["correlationId"] = json!(answer.header("x-correlation-id"));
-        assert_eq!(answer.refusal(status, code), &details, "{body}");
+        assert_eq!(answer.error(status, code), &details, "{body}");
     }
     assert_eq!(log(&client).await.len(), 2);
     assert_eq!(client.get(&path_of(&task)).await.data()["count"], 0);
@@ -161,7 +161,7 @@ async fn handoffs_are_listed() {
     assert_eq!(client.get(&path_of(&none)).await.data(), &empty);
     for bad in ["cursor=x", "limit=1.5"] {
         let answer = client.get(&format!("{}?{bad}", path_of(&task))).await;
-        let _ = answer.refusal(400, "ERR_VALIDATION");
+        let _ = answer.error(400, "ERR_VALIDATION");
     }
 }
 
@@ -188,7 +188,7 @@ async fn one_of_many_gets_a_free_task() {
         if answer.status == 200 {
             winners.push(body["actorId"].clone());
         } else {
-            let _ = answer.refusal(403, "ERR_FORBIDDEN");
+            let _ = answer.error(403, "ERR_FORBIDDEN");
         }
     }
     let now = client.get(&format!("/v1/tasks/{}", task["taskId"].as_str().unwrap())).await;

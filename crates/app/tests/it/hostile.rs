@@ -219,9 +219,9 @@ fn odd_requests(client: &Client, method: &str, path: &str, parameter: &Value) ->
     let mut values: Vec<String> = odd.filter(|text| text.len() < 10_000).map(|text| encoded(&text)).collect();
     values.extend(RAW.map(str::to_owned));
     // With nothing to tell a poll would wait; what is asked of its timeout is told at once.
-    let patience = if path.ends_with("/poll") && name != "timeoutMs" { "timeoutMs=0&" } else { "" };
+    let timeout = if path.ends_with("/poll") && name != "timeoutMs" { "timeoutMs=0&" } else { "" };
     let place = |value: &str| match parameter["in"].as_str() {
-        Some("query") => Some(format!("{path}?{patience}{name}={value}")),
+        Some("query") => Some(format!("{path}?{timeout}{name}={value}")),
         Some("path") => Some(path.replace(&format!("{{{name}}}"), value)),
         _ => None,
     };
@@ -287,7 +287,7 @@ async fn no_body_of_any_mutation_is_a_fault() {
             }
             let is_empty = by_id && code == "ERR_MISSING_FIELD";
             let (status, code) = if is_empty { (404, "ERR_NOT_FOUND") } else { (status, code) };
-            let _ = mutation.request(&client).body(body).send().await.refusal(status, code);
+            let _ = mutation.request(&client).body(body).send().await.error(status, code);
         }
     }
     unharmed(server, client).await;

@@ -66,7 +66,7 @@ async fn another_payload_under_the_same_key_is_a_conflict() {
     ];
     for other in others {
         let answer = client.post("/v1/commands/say", "k1", other).await;
-        let details = answer.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
+        let details = answer.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
         assert_eq!(details["scope"], "main:Nova:/v1/commands/say");
         assert_eq!(details["idempotencyKey"], "k1");
         assert_eq!(details["correlationId"].as_str(), answer.header("x-correlation-id"));
@@ -89,19 +89,17 @@ async fn a_key_is_required_in_its_turn() {
     ];
     for (path, body) in paths {
         let without = client.request(Method::POST, path).json(&body).send().await;
-        let details = without.refusal(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
+        let details = without.error(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
         assert_eq!(details["correlationId"].as_str(), without.header("x-correlation-id"), "{path}");
         let blank = client.request(Method::POST, path).key("  ").json(&body).send().await;
-        let _ = blank.refusal(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
+        let _ = blank.error(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
     }
     let nobody = client.request(Method::POST, "/v1/commands/say").json(&json!({"text": "hi"})).send().await;
-    assert_eq!(nobody.refusal(400, "ERR_MISSING_FIELD")["field"], "actorId");
+    assert_eq!(nobody.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
     assert_eq!(nobody.header("x-correlation-id"), None, "no trace was started");
     let body = json!({"actorId": "Nova", "itemId": "tea"});
-    let _ = client
-        .post("/v1/commands/order", &"k".repeat(256), body.clone())
-        .await
-        .refusal(400, "ERR_VALIDATION");
+    let _ =
+        client.post("/v1/commands/order", &"k".repeat(256), body.clone()).await.error(400, "ERR_VALIDATION");
     let longest = "k".repeat(255);
     assert_eq!(client.post("/v1/commands/order", &longest, body.clone()).await.status, 202);
     let again = client.post("/v1/commands/order", &format!(" {longest} "), body).await;
@@ -115,7 +113,7 @@ async fn a_failed_request_leaves_its_key_free() {
     let too_long = json!({"actorId": "Nova", "text": "x".repeat(121)});
     for _ in 0..2 {
         let answer = client.post("/v1/commands/say", "k", too_long.clone()).await;
-        let _ = answer.refusal(400, "ERR_OUT_OF_BOUNDS");
+        let _ = answer.error(400, "ERR_OUT_OF_BOUNDS");
     }
     let answer = client.post("/v1/commands/say", "k", json!({"actorId": "Nova", "text": "short"})).await;
     assert_eq!((answer.status, answer.header("x-idempotent-replay")), (202, None));
@@ -176,11 +174,11 @@ async fn conflicts_name_the_scope_of_each_route() {
         let _ = client.post(path, "k", body.clone()).await.data();
         body["more"] = json!(true);
         let answer = client.post(path, "k", body).await;
-        assert_eq!(answer.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"], scope);
+        assert_eq!(answer.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"], scope);
     }
     let ack = format!("/v1/inbox/{id}/ack");
     let _ = client.post(&ack, "k", json!({"actorId": "Nova"})).await.data();
     let answer = client.post(&ack, "k", json!({"actorId": "Nova", "ackedBy": "Kai"})).await;
     let scope = format!("default:Nova:inbox:{id}:ack");
-    assert_eq!(answer.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"], scope);
+    assert_eq!(answer.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"], scope);
 }

@@ -75,7 +75,7 @@ async fn items_are_listed_in_order_and_behind_cursors() {
     assert_eq!(inbox(&client, "").await["unreadCount"], 5, "without an actor: everybody's");
     for bad in ["cursor=x", "cursor=1.5", "limit=x"] {
         let answer = client.get(&format!("/v1/inbox?{bad}")).await;
-        assert_eq!(answer.refusal(400, "ERR_VALIDATION")["value"], bad.split_once('=').unwrap().1);
+        assert_eq!(answer.error(400, "ERR_VALIDATION")["value"], bad.split_once('=').unwrap().1);
     }
 }
 
@@ -120,13 +120,13 @@ async fn only_the_owner_acknowledges() {
     let cases = [(&path, json!({"actorId": "Kai"})), (&path, json!({"actorId": "Nova", "tenantId": "acme"}))];
     for (path, body) in cases {
         let answer = client.act(path, body.clone()).await;
-        let details = answer.refusal(404, "ERR_NOT_FOUND");
+        let details = answer.error(404, "ERR_NOT_FOUND");
         assert_eq!((&details["actorId"], &details["inboxId"]), (&body["actorId"], &json!(id)));
         assert_eq!(details["tenantId"], body.get("tenantId").cloned().unwrap_or(json!("default")));
         assert!(details["correlationId"].is_string());
     }
     let unknown = "/v1/inbox/0190b5a0-0000-7000-8000-000000000000/ack";
-    let _ = client.act(unknown, json!({"actorId": "Kai"})).await.refusal(404, "ERR_NOT_FOUND");
+    let _ = client.act(unknown, json!({"actorId": "Kai"})).await.error(404, "ERR_NOT_FOUND");
     let answer = client.act(&format!("{path}?tenantId=acme"), json!({"actorId": "Kai"})).await;
     assert_eq!(answer.data()["changed"], true);
 }

@@ -32,7 +32,7 @@ async fn actors_are_listed_by_their_newest_event() {
     assert_eq!(actors(&client, "?roomId=main").await, ["Bo", "Kai", "Nova"]);
     assert_eq!(actors(&client, "?roomId=main&limit=2").await, ["Bo", "Kai"]);
     assert_eq!(actors(&client, "?tenantId=acme").await, [""; 0]);
-    let _ = client.get("/v1/presence/last-seen?scanLimit=x").await.refusal(400, "ERR_VALIDATION");
+    let _ = client.get("/v1/presence/last-seen?scanLimit=x").await.error(400, "ERR_VALIDATION");
 }
 
 /// CONTRACT 9.10: what a row says; presence is joined when a room is given; one actor, known or not.

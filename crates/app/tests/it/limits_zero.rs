@@ -20,7 +20,7 @@ async fn say(client: &Client, text: &str) -> Answer {
 
 async fn block(client: &Client, text: &str) -> String {
     let blocked = say(client, text).await;
-    blocked.refusal(429, "ERR_MODERATION_BLOCKED")["reasonCode"].as_str().unwrap_or_default().to_owned()
+    blocked.error(429, "ERR_MODERATION_BLOCKED")["reasonCode"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Each limit blocks where it is set, and not where it is 0; another one set to 0 does not matter to it.

@@ -20,7 +20,7 @@ mod screen;
 mod write;
 
 /// How long a condition may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Objectives that a server which shares a busy machine with many others still meets.
 const LENIENT: [(&str, &str); 3] =
     [("SLO_API_P95_MS", "5000"), ("SLO_API_P99_MS", "5000"), ("SLO_STREAM_READY_P95_MS", "6000")];
@@ -289,7 +289,7 @@ async fn a_server_killed_meanwhile_fails_the_gate() {
     let url = server.url();
     let child = start(&["load", "--url", &url, "--duration-ms", "3000"], &[]);
     let asked = async || (pages(&client).await > 20).then_some(());
-    eventually("the gate asks", PATIENCE, asked).await;
+    eventually("the gate asks", TIMEOUT, asked).await;
     server.kill();
     let ran = end_of(child).await;
     let (api, stream) = (&ran.report["api"], &ran.report["stream"]);
@@ -308,7 +308,7 @@ async fn a_server_that_hangs_is_timed_out() {
     let variables = [("LOAD_REQUEST_TIMEOUT_MS", "300"), ("LOAD_STREAM_TIMEOUT_MS", "300")];
     let child = start(&["load", "--url", &url, "--duration-ms", "3000"], &variables);
     let asked = async || (pages(&client).await > 20).then_some(());
-    eventually("the gate asks", PATIENCE, asked).await;
+    eventually("the gate asks", TIMEOUT, asked).await;
     kill_process(pid, Signal::STOP).unwrap();
     let ran = end_of(child).await;
     kill_process(pid, Signal::CONT).unwrap();

@@ -2,8 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
-use agentcafe_domain::secret::Secret;
-use agentcafe_store::{Place, PostgresOptions, TimeSource};
+use agentcafe_domain::kernel::secret::Secret;
+use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 use agentcafe_testkit::{Client, Launch, Postgres, Server, Value, store_under_test};
 
 mod audit;
@@ -27,8 +27,8 @@ mod inbox;
 mod intents;
 mod last_seen;
 mod limits_connections;
-mod limits_patience;
 mod limits_requests;
+mod limits_timeout;
 mod limits_zero;
 mod load;
 mod memory;
@@ -107,11 +107,11 @@ mod webhook_targets;
 mod workspace;
 
 /// The store of a server with this data directory, for tests that write to it before the server starts.
-fn place_of(directory: &Path) -> Place {
+fn place_of(directory: &Path) -> StoreLocation {
     if store_under_test() == "sqlite" {
-        return Place::Directory(directory.to_owned());
+        return StoreLocation::Directory(directory.to_owned());
     }
-    Place::Postgres(PostgresOptions {
+    StoreLocation::Postgres(PostgresOptions {
         url: Secret::new(Postgres::shared().database_for(directory)),
         pool_max: 2,
         idle_timeout: Duration::from_secs(30),

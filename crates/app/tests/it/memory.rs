@@ -39,8 +39,8 @@ async fn the_newest_is_remembered_in_its_own_words() {
     assert_eq!(types, intent, "{memory:?}");
     assert_eq!((&memory[1]["intent"], &memory[1]["outcome"]), (&json!("navigate_to"), &json!("arrived")));
     assert_eq!((&memory[4]["itemId"], &memory[4]["size"]), (&json!("tea"), &json!("large")));
-    let fold = client.get("/v1/replay").await.data()["snapshot"]["localMemory"].clone();
-    assert_eq!(json!(memory), fold);
+    let projection = client.get("/v1/replay").await.data()["snapshot"]["localMemory"].clone();
+    assert_eq!(json!(memory), projection);
 
     let novas = remembered(&client, "?actorId=Nova&limit=3").await;
     assert!(novas.iter().all(|entry| entry["actorId"] == "Nova"));
@@ -72,7 +72,7 @@ async fn a_memory_has_at_most_five() {
     }
     for limit in ["abc", "1.5"] {
         let answer = client.get(&format!("/v1/memory/local?limit={limit}")).await;
-        assert_eq!(answer.refusal(400, "ERR_VALIDATION"), &json!({"field": "limit", "value": limit}));
+        assert_eq!(answer.error(400, "ERR_VALIDATION"), &json!({"field": "limit", "value": limit}));
     }
 }
 

@@ -16,7 +16,7 @@ fn blocked(
     details: Value,
     retry_ms: std::ops::RangeInclusive<i64>,
 ) {
-    let got = answer.refusal(429, "ERR_MODERATION_BLOCKED");
+    let got = answer.error(429, "ERR_MODERATION_BLOCKED");
     let who = json!({"tenantId": "default", "roomId": "main", "actorId": "Nova", "source": "api"});
     let what =
         json!({"action": action, "reasonCode": reason, "correlationId": answer.header("x-correlation-id")});
@@ -98,7 +98,7 @@ async fn leaving_and_listening_are_not_moderated() {
         launch().env("MOD_MIN_ACTION_INTERVAL_MS", 60_000).env("MOD_MAX_ACTIONS_PER_WINDOW", 1).start().await;
     let client = server.client();
     assert_eq!(client.act("/v1/commands/enter", json!({"actorId": "Nova"})).await.status, 202);
-    let _ = say(&client, "hi").await.refusal(429, "ERR_MODERATION_BLOCKED");
+    let _ = say(&client, "hi").await.error(429, "ERR_MODERATION_BLOCKED");
     for _ in 0..3 {
         assert_eq!(client.act("/v1/presence/heartbeat", json!({"actorId": "Nova"})).await.status, 202);
         assert_eq!(
@@ -115,18 +115,18 @@ async fn only_what_was_done_is_counted() {
     let server = launch().env("MOD_MAX_ACTIONS_PER_WINDOW", 2).start().await;
     let client = server.client();
     for _ in 0..3 {
-        let _ = say(&client, "").await.refusal(400, "ERR_MISSING_FIELD");
+        let _ = say(&client, "").await.error(400, "ERR_MISSING_FIELD");
         let body = json!({"actorId": "Nova", "text": "hi", "causationId": 5});
-        let _ = client.act("/v1/commands/say", body).await.refusal(400, "ERR_VALIDATION");
+        let _ = client.act("/v1/commands/say", body).await.error(400, "ERR_VALIDATION");
         let body = json!({"actorId": "Nova", "intent": "dance"});
-        let _ = client.act("/v1/intents/execute", body).await.refusal(404, "ERR_UNSUPPORTED_ACTION");
+        let _ = client.act("/v1/intents/execute", body).await.error(404, "ERR_UNSUPPORTED_ACTION");
     }
     for _ in 0..4 {
         let body = json!({"actorId": "Nova", "text": "once"});
         assert_eq!(client.post("/v1/commands/say", "k", body).await.status, 202);
     }
     assert_eq!(say(&client, "twice").await.status, 202);
-    let _ = say(&client, "thrice").await.refusal(429, "ERR_MODERATION_BLOCKED");
+    let _ = say(&client, "thrice").await.error(429, "ERR_MODERATION_BLOCKED");
 }
 
 /// CONTRACT 3.2 and 4.3: a blocked action happens not at all, and its key stays free.
@@ -137,7 +137,7 @@ async fn a_blocked_action_leaves_nothing_behind() {
     assert_eq!(say(&client, "same").await.status, 202);
     let before = log(&client).await;
     let blocked = client.post("/v1/commands/say", "k", json!({"actorId": "Nova", "text": "same"})).await;
-    let _ = blocked.refusal(429, "ERR_MODERATION_BLOCKED");
+    let _ = blocked.error(429, "ERR_MODERATION_BLOCKED");
     assert_eq!(log(&client).await, before);
     let answer = client.post("/v1/commands/say", "k", json!({"actorId": "Nova", "text": "other"})).await;
     assert_eq!((answer.status, answer.header("x-idempotent-replay")), (202, None));
@@ -162,7 +162,7 @@ async fn the_defaults_hold() {
         let answer = answer.await.unwrap();
         match answer.status {
             202 => accepted += 1,
-            _ => assert_eq!(answer.refusal(429, "ERR_MODERATION_BLOCKED")["reasonCode"], "MOD_MIN_INTERVAL"),
+            _ => assert_eq!(answer.error(429, "ERR_MODERATION_BLOCKED")["reasonCode"], "MOD_MIN_INTERVAL"),
         }
     }
     assert!(accepted >= 1);

@@ -139,7 +139,7 @@ async fn a_change_is_refused() {
         body["actorId"] = json!("Kai");
         let answer = change(&client, &path, body).await;
         details["correlationId"] = json!(answer.header("x-correlation-id"));
-        assert_eq!(answer.refusal(status, code), &details);
+        assert_eq!(answer.error(status, code), &details);
     }
     assert_eq!(client.get(&path).await.data()["object"], object);
     assert_eq!(log(&client).await.len(), 1);
@@ -193,7 +193,7 @@ async fn objects_are_listed() {
         ("cursor=bm9uZQ", "ERR_VALIDATION", "cursor"),
     ] {
         let answer = client.get(&format!("/v1/objects?{query}")).await;
-        assert_eq!(answer.refusal(400, code)["field"], field);
+        assert_eq!(answer.error(400, code)["field"], field);
     }
 }
 
@@ -235,10 +235,10 @@ async fn what_is_not_there_is_not_found() {
         for answer in
             [client.get(&path).await, change(&client, &path, json!({"actorId": "Nova", "title": 5})).await]
         {
-            assert_eq!(answer.refusal(404, "ERR_NOT_FOUND"), &json!({"tenantId": tenant, "objectId": id}));
+            assert_eq!(answer.error(404, "ERR_NOT_FOUND"), &json!({"tenantId": tenant, "objectId": id}));
         }
         let nobody = change(&client, &path, json!({"title": "t"})).await;
-        assert_eq!(nobody.refusal(400, "ERR_MISSING_FIELD")["field"], "actorId");
+        assert_eq!(nobody.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
     }
     let path = format!("/v1/objects/{id}?tenantId=acme");
     assert_eq!(

@@ -89,7 +89,7 @@ async fn metrics_count_what_happens() {
     let client = Client::new(server.address());
     let say = json!({"actorId": "Nova", "text": "hey @Kai"});
     let _ = client.act("/v1/commands/say", say.clone()).await.data();
-    let _ = client.act("/v1/commands/say", say).await.refusal(429, "ERR_MODERATION_BLOCKED");
+    let _ = client.act("/v1/commands/say", say).await.error(429, "ERR_MODERATION_BLOCKED");
     let _ = client.act("/v1/inbox/ack", json!({"actorId": "Kai", "upToCursor": 9})).await.data();
     let _ = client.get("/v1/traces/some-id").await;
     let _ = client.get("/nowhere/at/all").await;

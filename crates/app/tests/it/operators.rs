@@ -61,7 +61,7 @@ async fn a_room_is_paused_and_resumed() {
         let blocked = say(&client, actor, "hi").await;
         let want = json!({"tenantId": "default", "roomId": "main", "actorId": actor, "action": "say", "reasonCode": "ROOM_PAUSED",
             "pausedBy": "Op", "pausedAt": at, "correlationId": blocked.header("x-correlation-id")});
-        assert_eq!(blocked.refusal(423, "ERR_OPERATOR_OVERRIDE_BLOCKED"), &want);
+        assert_eq!(blocked.error(423, "ERR_OPERATOR_OVERRIDE_BLOCKED"), &want);
     }
     for (path, body) in [
         ("/v1/commands/enter", json!({})),
@@ -72,7 +72,7 @@ async fn a_room_is_paused_and_resumed() {
     ] {
         let mut body = body;
         body["actorId"] = json!("Nova");
-        let _ = client.act(path, body).await.refusal(423, "ERR_OPERATOR_OVERRIDE_BLOCKED");
+        let _ = client.act(path, body).await.error(423, "ERR_OPERATOR_OVERRIDE_BLOCKED");
     }
     assert_eq!(client.act("/v1/commands/leave", json!({"actorId": "Nova"})).await.status, 202);
     assert_eq!(
@@ -118,7 +118,7 @@ async fn an_agent_is_muted_and_unmuted() {
         let blocked = client.act(path, message.clone()).await;
         let want = json!({"tenantId": "default", "roomId": "main", "actorId": "Kai", "action": action, "reasonCode": "ACTOR_MUTED",
             "mutedBy": "Op", "mutedAt": at, "reason": "loud", "correlationId": blocked.header("x-correlation-id")});
-        assert_eq!(blocked.refusal(423, "ERR_OPERATOR_OVERRIDE_BLOCKED"), &want);
+        assert_eq!(blocked.error(423, "ERR_OPERATOR_OVERRIDE_BLOCKED"), &want);
     }
     assert_eq!(
         client.act("/v1/commands/order", json!({"actorId": "Kai", "itemId": "tea"})).await.status,
@@ -236,7 +236,7 @@ async fn fields_are_checked_in_order() {
                 body["operatorId"] = json!(operator);
             }
             let answer = client.act("/v1/operator/overrides", body.clone()).await;
-            let got = answer.refusal(400, code);
+            let got = answer.error(400, code);
             details
                 .as_object()
                 .unwrap()
@@ -270,7 +270,7 @@ async fn only_operators_operate() {
         let answer = client.post("/v1/operator/overrides", "k", body.clone()).await;
         let want = json!({"tenantId": tenant, "roomId": body["roomId"], "actorId": body["operatorId"], "capability": "canModerate",
             "action": body["action"], "correlationId": answer.header("x-correlation-id")});
-        assert_eq!(answer.refusal(403, "ERR_FORBIDDEN"), &want);
+        assert_eq!(answer.error(403, "ERR_FORBIDDEN"), &want);
         let trail =
             client.get(&format!("/v1/operator/audit?tenantId={tenant}")).await.data()["entries"].clone();
         let entry = &trail[0];
@@ -301,7 +301,7 @@ async fn an_action_is_done_once() {
     let again = send(body("mute_agent", "Kai", "a")).await;
     assert_eq!((again.data(), again.header("x-idempotent-replay")), (first.data(), Some("true")));
     let conflict = send(body("mute_agent", "Kai", "b")).await;
-    let details = conflict.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
+    let details = conflict.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
     assert_eq!(details["scope"], "default:main:operator-overrides:mute_agent:Kai");
     assert_eq!(send(body("mute_agent", "Bo", "a")).await.header("x-idempotent-replay"), None);
     let pause = json!({"roomId": "main", "operatorId": "Op", "action": "pause_room"});
@@ -309,7 +309,7 @@ async fn an_action_is_done_once() {
     let conflict =
         send(json!({"roomId": "main", "operatorId": "Op", "action": "pause_room", "reason": "x"})).await;
     assert_eq!(
-        conflict.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"],
+        conflict.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"],
         "default:main:operator-overrides:pause_room:-"
     );
     assert_eq!(log(&client).await.len(), 3);
@@ -335,10 +335,10 @@ async fn mutes_at_the_same_time_add_up() {
     server.restart().await;
     let client = server.client();
     assert_eq!(state(&client).await, before);
-    let _ = say(&client, "Nova", "hi").await.refusal(423, "ERR_OPERATOR_OVERRIDE_BLOCKED");
+    let _ = say(&client, "Nova", "hi").await.error(423, "ERR_OPERATOR_OVERRIDE_BLOCKED");
     assert_eq!(operate(&client, "resume_room", None).await.status, 202);
     let blocked = say(&client, "a07", "hi").await;
-    assert_eq!(blocked.refusal(423, "ERR_OPERATOR_OVERRIDE_BLOCKED")["reasonCode"], "ACTOR_MUTED");
+    assert_eq!(blocked.error(423, "ERR_OPERATOR_OVERRIDE_BLOCKED")["reasonCode"], "ACTOR_MUTED");
 }
 
 /// CONTRACT 9.13, RULINGS J5: the states of all rooms of a tenant, the newest first, page by page.
@@ -372,7 +372,7 @@ async fn strict_mode_gates_reads() {
     for (path, action) in
         [("/v1/operator/overrides", "operator_overrides_read"), ("/v1/operator/audit", "operator_audit_read")]
     {
-        let _ = client.get(&format!("{path}?operatorId=Op")).await.refusal(400, "ERR_MISSING_FIELD");
+        let _ = client.get(&format!("{path}?operatorId=Op")).await.error(400, "ERR_MISSING_FIELD");
         for (query, who) in [
             ("roomId=main", "system"),
             ("roomId=main&operatorId=Nova", "Nova"),
@@ -381,7 +381,7 @@ async fn strict_mode_gates_reads() {
             ("roomId=main&operatorId=Op&tenantId=acme", "Op"),
         ] {
             let answer = client.get(&format!("{path}?{query}")).await;
-            let details = answer.refusal(403, "ERR_FORBIDDEN");
+            let details = answer.error(403, "ERR_FORBIDDEN");
             assert_eq!(
                 [&details["actorId"], &details["capability"], &details["action"]],
                 [who, "canModerate", action],

@@ -288,12 +288,12 @@ impl Obstacle {
             Self::NotCapable => (403, "ERR_FORBIDDEN", "capability", json!(case.capability)),
             Self::Paused => (423, "ERR_OPERATOR_OVERRIDE_BLOCKED", "action", json!(case.policy_action)),
             Self::Body => {
-                let _ = answer.refusal(400, case.wrong_code);
+                let _ = answer.error(400, case.wrong_code);
                 return;
             }
             Self::Moderation => (429, "ERR_MODERATION_BLOCKED", "reasonCode", json!("MOD_RATE_LIMIT")),
         };
-        let details = answer.refusal(status, code);
+        let details = answer.error(status, code);
         assert_eq!(details[name], value, "{self:?} {} {}", case.method, case.path);
         assert_eq!((&details["actorId"], &details["roomId"]), (&json!(ACTOR), &json!(ROOM)), "{details}");
         assert!(details["correlationId"].is_string(), "{details}");
@@ -339,14 +339,14 @@ async fn the_first_that_is_wrong_at_a_table_is_told() {
     operate(&client, "pause_room").await;
     let events = log(&client).await.len();
     for case in &cases {
-        let _ = case.send(&client, ACTOR, true, None).await.refusal(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
+        let _ = case.send(&client, ACTOR, true, None).await.error(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
     }
     for case in cases.iter().filter(is_done) {
         let replay = case.send(&client, ACTOR, true, Some("done")).await;
         assert_eq!(replay.header("x-idempotent-replay"), Some("true"), "{}: {}", case.path, replay.text);
         if !case.wrong.is_null() {
             let other = case.send(&client, ACTOR, false, Some("done")).await;
-            let _ = other.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
+            let _ = other.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
         }
     }
     assert_first(&client, &cases, Obstacle::NoSession).await;
@@ -392,20 +392,20 @@ async fn managing_a_table_is_for_its_owner() {
     };
     operate(&client, "pause_room").await;
     for answer in manage(ACTOR).await {
-        assert_eq!(answer.refusal(403, "ERR_FORBIDDEN")["actorId"], ACTOR);
+        assert_eq!(answer.error(403, "ERR_FORBIDDEN")["actorId"], ACTOR);
     }
     let labels = ["room_upsert", "table_session_create", "table_session_update"];
     for (answer, label) in manage("Nova").await.iter().zip(labels) {
-        assert_eq!(answer.refusal(423, "ERR_OPERATOR_OVERRIDE_BLOCKED")["action"], label);
+        assert_eq!(answer.error(423, "ERR_OPERATOR_OVERRIDE_BLOCKED")["action"], label);
     }
     operate(&client, "resume_room").await;
     let [room, table, change] = manage("Nova").await;
     assert_eq!(room.data()["room"]["displayName"], "Den");
-    assert_eq!(table.refusal(400, "ERR_VALIDATION")["sessionId"], session["sessionId"]);
-    assert_eq!(change.refusal(400, "ERR_INVALID_ENUM")["field"], "status");
+    assert_eq!(table.error(400, "ERR_VALIDATION")["sessionId"], session["sessionId"]);
+    assert_eq!(change.error(400, "ERR_INVALID_ENUM")["field"], "status");
     let open = async |actor: &str| {
         client.act("/v1/table-sessions", json!({"actorId": actor, "roomId": "lobby", "planId": "full"})).await
     };
-    let _ = open(ACTOR).await.refusal(403, "ERR_FORBIDDEN");
-    assert_eq!(open("Nova").await.refusal(400, "ERR_VALIDATION")["roomType"], "lobby");
+    let _ = open(ACTOR).await.error(403, "ERR_FORBIDDEN");
+    assert_eq!(open("Nova").await.error(400, "ERR_VALIDATION")["roomType"], "lobby");
 }

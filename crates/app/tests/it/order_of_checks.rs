@@ -37,26 +37,24 @@ async fn the_first_that_is_wrong_is_told() {
     let _ = operate("pause_room", "Nova").await.data();
     let events = log(&client).await.len();
 
-    let _ = say(&client, None, "", json!(7)).send().await.refusal(400, "ERR_MISSING_FIELD");
-    let _ = say(&client, None, "Nova", json!(7)).send().await.refusal(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
-    let _ = say(&client, Some("done"), "Nova", json!(7))
-        .send()
-        .await
-        .refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
+    let _ = say(&client, None, "", json!(7)).send().await.error(400, "ERR_MISSING_FIELD");
+    let _ = say(&client, None, "Nova", json!(7)).send().await.error(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
+    let _ =
+        say(&client, Some("done"), "Nova", json!(7)).send().await.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
     let replay = say(&client, Some("done"), "Nova", json!("hi")).send().await;
     assert_eq!((replay.data(), replay.header("x-idempotent-replay")), (done.data(), Some("true")));
     let answer = say(&client, Some("a"), "Nova", json!(7)).send().await;
-    assert_eq!(answer.refusal(403, "ERR_FORBIDDEN")["capability"], "canSpeak");
+    assert_eq!(answer.error(403, "ERR_FORBIDDEN")["capability"], "canSpeak");
     let _ = give("Nova", "canSpeak", true).await.data();
     let answer = say(&client, Some("a"), "Nova", json!(7)).send().await;
-    assert_eq!(answer.refusal(423, "ERR_OPERATOR_OVERRIDE_BLOCKED")["reasonCode"], "ROOM_PAUSED");
+    assert_eq!(answer.error(423, "ERR_OPERATOR_OVERRIDE_BLOCKED")["reasonCode"], "ROOM_PAUSED");
     let _ = operate("resume_room", "Nova").await.data();
     let answer = say(&client, Some("a"), "Nova", json!(7)).send().await;
-    assert_eq!(answer.refusal(423, "ERR_OPERATOR_OVERRIDE_BLOCKED")["reasonCode"], "ACTOR_MUTED");
+    assert_eq!(answer.error(423, "ERR_OPERATOR_OVERRIDE_BLOCKED")["reasonCode"], "ACTOR_MUTED");
     let _ = operate("unmute_agent", "Nova").await.data();
-    let _ = say(&client, Some("a"), "Nova", json!(7)).send().await.refusal(400, "ERR_MISSING_FIELD");
+    let _ = say(&client, Some("a"), "Nova", json!(7)).send().await.error(400, "ERR_MISSING_FIELD");
     let answer = say(&client, Some("a"), "Nova", json!("hi")).send().await;
-    assert_eq!(answer.refusal(429, "ERR_MODERATION_BLOCKED")["reasonCode"], "MOD_REPEAT_TEXT");
+    assert_eq!(answer.error(429, "ERR_MODERATION_BLOCKED")["reasonCode"], "MOD_REPEAT_TEXT");
     assert_eq!(log(&client).await.len(), events + 2, "but for what the operator did, nothing has happened");
     // None of the refusals has taken the key.
     assert_eq!(say(&client, Some("a"), "Nova", json!("hello")).send().await.status, 202);

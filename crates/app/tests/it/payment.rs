@@ -129,7 +129,7 @@ async fn only_what_is_paid_counts() {
     for (reaction, status, message) in cases {
         provider.next(PAY, [reaction]);
         let refused = buy(&client, "k", "espresso").await;
-        let mut details = refused.refusal(402, "ERR_PAYMENT_REQUIRED").clone();
+        let mut details = refused.error(402, "ERR_PAYMENT_REQUIRED").clone();
         assert!(details["correlationId"].take().is_string());
         let want =
             json!({"mode": "webhook", "status": status, "providerMessage": message, "correlationId": null});
@@ -156,7 +156,7 @@ async fn a_provider_that_cannot_be_asked() {
     for (launch, field) in [(silent, "cause"), (absent, "cause"), (unset, "reason")] {
         let server = launch.start().await;
         let refused = buy(&server.client(), "k", "espresso").await;
-        let details = refused.refusal(402, "ERR_PAYMENT_REQUIRED");
+        let details = refused.error(402, "ERR_PAYMENT_REQUIRED");
         assert_eq!(details["mode"], "webhook");
         assert!(details[field].is_string() && !refused.text.contains("secret"), "{}", refused.text);
     }
@@ -174,7 +174,7 @@ async fn what_the_provider_took_must_be_enough() {
     .await;
     for _ in 0..2 {
         let refused = buy(&client, "k", "espresso").await;
-        let details = refused.refusal(402, "ERR_PAYMENT_REQUIRED");
+        let details = refused.error(402, "ERR_PAYMENT_REQUIRED");
         assert_eq!(
             (&details["reason"], &details["value"], &details["min"]),
             (&json!("amount"), &json!(2.5), &json!(3.0))
@@ -182,7 +182,7 @@ async fn what_the_provider_took_must_be_enough() {
         assert_eq!(charges(&provider).len(), 1, "charged once");
     }
     let senseless = buy(&client, "l", "espresso").await;
-    assert!(senseless.refusal(402, "ERR_PAYMENT_REQUIRED")["cause"].is_string());
+    assert!(senseless.error(402, "ERR_PAYMENT_REQUIRED")["cause"].is_string());
     let session = buy(&client, "l", "espresso").await.data()["session"].clone();
     assert_eq!(session["paymentAmountUsd"], 3);
     let ids = charges(&provider);
@@ -205,7 +205,7 @@ async fn nobody_pays_for_what_is_refused() {
         (json!({"expiresAt": "2020-01-01T00:00:00Z"}), 400, "ERR_OUT_OF_BOUNDS"),
     ];
     for (fields, status, code) in cases {
-        let _ = client.act(SESSIONS, order("espresso", fields)).await.refusal(status, code);
+        let _ = client.act(SESSIONS, order("espresso", fields)).await.error(status, code);
     }
     let private = json!({"actorId": "Nova", "roomId": "lobby", "roomType": "private_table"});
     for (name, value, status, code) in [
@@ -214,7 +214,7 @@ async fn nobody_pays_for_what_is_refused() {
     ] {
         let mut body = private.clone();
         body[name] = value;
-        let _ = client.act("/v1/rooms", body).await.refusal(status, code);
+        let _ = client.act("/v1/rooms", body).await.error(status, code);
     }
     assert!(charges(&provider).is_empty());
 }
@@ -281,7 +281,7 @@ async fn a_payment_survives_the_server() {
 /// RULINGS A9: who has paid for a table that was taken meanwhile has paid: the payment is recorded, whatever becomes of the server,
 /// and opens the table later; but not one that costs more.
 #[tokio::test]
-async fn a_payment_outlives_its_refusal() {
+async fn a_payment_outlives_its_error() {
     let provider = Receiver::start().await;
     let let_go = Arc::new(Notify::new());
     let held = Reaction::json(200, &json!({"paid": true, "paymentRef": "mine"})).held(&let_go);
@@ -293,14 +293,14 @@ async fn a_payment_outlives_its_refusal() {
     let quick = buy(&server.client(), "quick", "espresso").await.data()["session"].clone();
     let_go.notify_one();
     let refused = slow.await.expect("a task");
-    assert_eq!(refused.refusal(400, "ERR_VALIDATION")["sessionId"], quick["sessionId"]);
+    assert_eq!(refused.error(400, "ERR_VALIDATION")["sessionId"], quick["sessionId"]);
     server.kill();
     server.restart().await;
     let client = server.client();
     assert_eq!(buy(&client, "slow", "espresso").await.status, 400, "the table is still taken");
     end(&client, &quick).await;
     let dearer = buy(&client, "slow", "americano").await;
-    let details = dearer.refusal(402, "ERR_PAYMENT_REQUIRED");
+    let details = dearer.error(402, "ERR_PAYMENT_REQUIRED");
     assert_eq!((&details["value"], &details["min"]), (&json!(3.0), &json!(10.0)));
     let opened = buy(&client, "slow", "espresso").await;
     assert_eq!(opened.data()["session"]["paymentRef"], "mine");

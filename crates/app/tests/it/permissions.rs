@@ -47,7 +47,7 @@ async fn a_permission_is_given_and_shown() {
     }
     assert!(log(&client).await.is_empty(), "no event tells of it");
     let refused = client.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hi"})).await;
-    let details = refused.refusal(403, "ERR_FORBIDDEN");
+    let details = refused.error(403, "ERR_FORBIDDEN");
     let want = json!({"tenantId": "default", "roomId": "main", "actorId": "Nova", "capability": "canSpeak", "action": "say",
         "correlationId": refused.header("x-correlation-id")});
     assert_eq!(details, &want);
@@ -79,7 +79,7 @@ async fn capabilities_govern_their_actions() {
             body["actorId"] = json!(taken);
             let answer = client.act(path, body.clone()).await;
             if *capability == taken {
-                let details = answer.refusal(403, "ERR_FORBIDDEN");
+                let details = answer.error(403, "ERR_FORBIDDEN");
                 assert_eq!(details["capability"], taken);
                 assert!(details["action"].as_str().unwrap().ends_with(action), "{details}");
             } else {
@@ -115,12 +115,12 @@ async fn values_are_booleans() {
     ];
     for (body, code, details) in cases {
         let answer = client.act("/v1/permissions", body.clone()).await;
-        let got = answer.refusal(400, code);
+        let got = answer.error(400, code);
         details.as_object().unwrap().iter().for_each(|(name, want)| assert_eq!(&got[name], want, "{body}"));
     }
     for value in [json!("false"), json!("true"), json!(0), json!(1), json!(null), json!({}), json!([])] {
         let answer = grant(&client, json!({"actorId": "Nova", "canMove": true, "canModerate": value})).await;
-        assert_eq!(answer.refusal(400, "ERR_VALIDATION")["field"], "canModerate", "{value}");
+        assert_eq!(answer.error(400, "ERR_VALIDATION")["field"], "canModerate", "{value}");
     }
     assert_eq!(client.get("/v1/permissions").await.data()["count"], 0);
     assert!(trail(&client, "").await.is_empty());
@@ -204,7 +204,7 @@ async fn strict_mode_asks_for_an_operator() {
     ];
     for (body, operator) in denied {
         let answer = grant(&client, body.clone()).await;
-        let details = answer.refusal(403, "ERR_FORBIDDEN");
+        let details = answer.error(403, "ERR_FORBIDDEN");
         let want = json!({"tenantId": "default", "roomId": "main", "actorId": operator, "capability": "canModerate",
             "action": "permission_grant", "correlationId": answer.header("x-correlation-id")});
         assert_eq!(details, &want, "{body}");
@@ -228,7 +228,7 @@ async fn strict_mode_asks_for_an_operator() {
     );
     let _ = grant(&client, json!({"actorId": "Op", "operatorId": "Op", "canModerate": true}))
         .await
-        .refusal(403, "ERR_FORBIDDEN");
+        .error(403, "ERR_FORBIDDEN");
 }
 
 /// RULINGS B2 and D1: of several first grants at the same time, one is the first.

@@ -90,8 +90,8 @@ async fn a_history_is_paged() {
     promote(&client, "attic").await;
     let body = json!({"roomId": "attic", "actorId": "Op", "content": "c"});
     assert_eq!(client.act("/v1/rooms/context/pin", body).await.data()["pinnedContext"]["version"], 1);
-    let _ = client.get("/v1/rooms/context/history?limit=x").await.refusal(400, "ERR_VALIDATION");
-    let _ = client.get("/v1/rooms/context/history?cursor=x").await.refusal(400, "ERR_VALIDATION");
+    let _ = client.get("/v1/rooms/context/history?limit=x").await.error(400, "ERR_VALIDATION");
+    let _ = client.get("/v1/rooms/context/history?cursor=x").await.error(400, "ERR_VALIDATION");
 }
 
 /// RULINGS J9: pins at the same time get versions 1 to n without a gap, and one of them is active.
@@ -146,14 +146,14 @@ async fn a_pin_is_checked_in_order() {
     ];
     for (body, code, details) in cases {
         let answer = send(body.clone()).await;
-        let got = answer.refusal(400, code);
+        let got = answer.error(400, code);
         details.as_object().unwrap().iter().for_each(|(name, want)| assert_eq!(&got[name], want, "{body}"));
     }
     let valid = json!({"actorId": "Op", "content": "c"});
     let answer = send(valid.clone()).await;
     let want = json!({"tenantId": "default", "roomId": "main", "actorId": "Op", "capability": "canModerate",
         "action": "room_context_pin", "correlationId": answer.header("x-correlation-id")});
-    assert_eq!(answer.refusal(403, "ERR_FORBIDDEN"), &want);
+    assert_eq!(answer.error(403, "ERR_FORBIDDEN"), &want);
     promote(&client, "main").await;
     let operate = |action: &str| {
         let body = json!({"roomId": "main", "operatorId": "Op", "action": action});
@@ -161,7 +161,7 @@ async fn a_pin_is_checked_in_order() {
     };
     let _ = operate("pause_room").await.data();
     let blocked = send(valid.clone()).await;
-    let details = blocked.refusal(423, "ERR_OPERATOR_OVERRIDE_BLOCKED");
+    let details = blocked.error(423, "ERR_OPERATOR_OVERRIDE_BLOCKED");
     assert_eq!([&details["action"], &details["reasonCode"]], ["room_context_pin", "ROOM_PAUSED"]);
     let _ = operate("resume_room").await.data();
     assert_eq!(
@@ -169,7 +169,7 @@ async fn a_pin_is_checked_in_order() {
         201,
         "operators' actions do not count"
     );
-    let details = send(valid).await.refusal(429, "ERR_MODERATION_BLOCKED").clone();
+    let details = send(valid).await.error(429, "ERR_MODERATION_BLOCKED").clone();
     assert_eq!([&details["action"], &details["reasonCode"]], ["room_context_pin", "MOD_RATE_LIMIT"]);
     assert_eq!(client.get("/v1/rooms/context/history").await.data()["count"], 1);
 }
@@ -186,6 +186,6 @@ async fn a_pin_is_done_once() {
         (201, first.data(), Some("true"))
     );
     let other = client.post("/v1/rooms/context/pin", "k", json!({"actorId": "Op", "content": "d"})).await;
-    assert_eq!(other.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"], "default:main:room-context:pin");
+    assert_eq!(other.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"], "default:main:room-context:pin");
     assert_eq!(client.get("/v1/rooms/context/history").await.data()["count"], 1);
 }

@@ -44,7 +44,7 @@ async fn what_is_there_is_answered_at_once() {
     let id = events[3]["eventId"].as_str().unwrap();
     assert_eq!(poll(&client, &format!("afterEventId={id}")).await["events"], json!(events[4..]));
     let unknown = client.get("/v1/events/poll?afterEventId=nonsense").await;
-    let _ = unknown.refusal(404, "ERR_NOT_FOUND");
+    let _ = unknown.error(404, "ERR_NOT_FOUND");
     assert!(began.elapsed() < Duration::from_secs(10), "none of these waited");
 }
 
@@ -92,7 +92,7 @@ async fn a_poll_ends_at_its_timeout() {
                     .replace("timeoutMs=0&timeoutMs", "timeoutMs"),
             )
             .await;
-        let details = answer.refusal(400, "ERR_VALIDATION");
+        let details = answer.error(400, "ERR_VALIDATION");
         assert_eq!((&details["field"], &details["value"]), (&json!(field), &json!(value)));
     }
 }
@@ -174,5 +174,5 @@ async fn nobody_is_shown_who_does_not_say_where_it_listens() {
     }
     assert!(log(&client).await.is_empty());
     let answer = client.get("/v1/events/poll?timeoutMs=0&status=asleep").await;
-    let _ = answer.refusal(400, "ERR_INVALID_ENUM");
+    let _ = answer.error(400, "ERR_INVALID_ENUM");
 }

@@ -115,15 +115,15 @@ async fn a_node_that_stops_hands_its_work_over() {
         held.collect()
     };
     let all = BTreeSet::from(["reactions", "sweeps", "webhooks"].map(str::to_owned));
-    let patience = Duration::from_secs(10);
-    eventually("the first has all leases", patience, async || (held(here.log()) == all).then_some(())).await;
+    let timeout = Duration::from_secs(10);
+    eventually("the first has all leases", timeout, async || (held(here.log()) == all).then_some(())).await;
     assert_eq!(held(there.log()), BTreeSet::new());
     let began = std::time::Duration::from_secs(3);
     assert!(here.stop().await.success());
     eventually("the second has all leases", began, async || (held(there.log()) == all).then_some(())).await;
     let beat = json!({"actorId": "Nova", "ttlMs": 5_000});
     let _ = client.act("/v1/presence/heartbeat", beat).await.data();
-    eventually("a presence runs out on the second", patience, async || {
+    eventually("a presence runs out on the second", timeout, async || {
         let presence: Value = client.get("/v1/presence?actorId=Nova").await.data()["presence"].clone();
         (presence[0]["status"] == "inactive").then_some(())
     })

@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, path::PathBuf, time::Duration};
 
-use agentcafe_domain::time::Timestamp;
+use agentcafe_domain::kernel::time::Timestamp;
 use agentcafe_testkit::{Client, Postgres, Receiver, Server, Wire, eventually, json};
 use tokio::task::JoinSet;
 

@@ -158,8 +158,8 @@ async fn a_list_goes_on_behind_its_cursor() {
         }
     }
     assert_eq!(json!(rows), whole);
-    let _ = client.get("/v1/presence?cursor=nonsense").await.refusal(400, "ERR_VALIDATION");
-    let _ = client.get("/v1/presence?limit=1.5").await.refusal(400, "ERR_VALIDATION");
+    let _ = client.get("/v1/presence?cursor=nonsense").await.error(400, "ERR_VALIDATION");
+    let _ = client.get("/v1/presence?limit=1.5").await.error(400, "ERR_VALIDATION");
     assert_eq!(client.get("/v1/presence?limit=-3").await.data()["count"], 1, "limits are clamped");
 }
 

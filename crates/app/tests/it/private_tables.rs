@@ -20,7 +20,7 @@ async fn the_gate_lets_in_who_may() {
     let private = json!({"actorId": "Nova", "roomId": "den", "roomType": "private_table", "paymentProof": "coffee_paid"});
     let _ = client.act("/v1/rooms", private).await.data();
     let empty = act(&client, "Nova", ENTER, json!({})).await;
-    let details = empty.refusal(402, "ERR_PAYMENT_REQUIRED");
+    let details = empty.error(402, "ERR_PAYMENT_REQUIRED");
     assert_eq!(
         (&details["roomId"], &details["actorId"], &details["action"]),
         (&json!("den"), &json!("Nova"), &json!("enter"))
@@ -30,11 +30,11 @@ async fn the_gate_lets_in_who_may() {
     let session =
         open(&client, "espresso", json!({"startedAt": starts_at, "invitedActorIds": ["Kai"]})).await;
     let early = act(&client, "Nova", ENTER, json!({})).await;
-    assert_eq!(early.refusal(403, "ERR_FORBIDDEN")["startsAt"], session["startedAt"]);
+    assert_eq!(early.error(403, "ERR_FORBIDDEN")["startsAt"], session["startedAt"]);
     eventually("the session has begun", SOON, async || has_passed(&client, &starts_at).await.then_some(()))
         .await;
     let outsider = act(&client, "Eve", SAY, json!({"text": "hi"})).await;
-    assert_eq!(outsider.refusal(403, "ERR_FORBIDDEN")["sessionId"], session["sessionId"]);
+    assert_eq!(outsider.error(403, "ERR_FORBIDDEN")["sessionId"], session["sessionId"]);
     for actor in ["Nova", "Kai"] {
         assert_eq!(act(&client, actor, ENTER, json!({})).await.status, 202);
         assert_eq!(act(&client, actor, SAY, json!({"text": "hi"})).await.status, 202);
@@ -60,7 +60,7 @@ async fn every_action_is_gated() {
     ];
     for (path, fields, action) in actions {
         let answer = act(&client, "Eve", path, fields).await;
-        assert_eq!(answer.refusal(403, "ERR_FORBIDDEN")["action"], action);
+        assert_eq!(answer.error(403, "ERR_FORBIDDEN")["action"], action);
     }
     let poll = client.get("/v1/events/poll?roomId=den&tenantId=default&actorId=Eve&timeoutMs=0").await;
     assert_eq!(poll.data()["presence"], json!(null), "listening does not make an outsider present");
@@ -78,7 +78,7 @@ async fn seats_are_counted() {
         [(ENTER, json!({})), (SAY, json!({"text": "hi"})), ("/v1/presence/heartbeat", json!({}))]
     {
         let full = act(&client, "Ada", path, fields).await;
-        let details = full.refusal(400, "ERR_OUT_OF_BOUNDS");
+        let details = full.error(400, "ERR_OUT_OF_BOUNDS");
         assert_eq!(
             (&details["reason"], &details["maxAgents"], &details["activeAgents"]),
             (&json!("seat_capacity"), &json!(2), &json!(2))
@@ -133,7 +133,7 @@ async fn a_plan_lets_do_what_it_includes() {
     let _ = open(&client, "quiet", json!({})).await;
     assert_eq!(act(&client, "Nova", ENTER, json!({})).await.status, 202);
     let answer = act(&client, "Nova", SAY, json!({"text": "hi"})).await;
-    let details = answer.refusal(403, "ERR_PLAN_FEATURE_DISABLED");
+    let details = answer.error(403, "ERR_PLAN_FEATURE_DISABLED");
     assert_eq!(
         (&details["planId"], &details["requiredFeature"]),
         (&json!("quiet"), &json!("basic_thread_chat"))
@@ -175,7 +175,7 @@ async fn an_expired_session_lets_nobody_in() {
     })
     .await;
     let answer = act(&client, "Nova", ENTER, json!({})).await;
-    assert_eq!(answer.refusal(403, "ERR_FORBIDDEN")["expiredAt"], session["expiresAt"]);
+    assert_eq!(answer.error(403, "ERR_FORBIDDEN")["expiredAt"], session["expiresAt"]);
     let renewed = open(&client, "espresso", json!({})).await;
     assert_ne!(renewed["sessionId"], session["sessionId"], "an expired session does not keep its room");
     assert_eq!(act(&client, "Nova", ENTER, json!({})).await.status, 202);

@@ -33,7 +33,7 @@ async fn work_at_a_table_is_for_those_at_it() {
                 continue;
             }
             let answer = case.send(&client, ACTOR, true, Some(&fresh_key())).await;
-            let mut details = answer.refusal(status, code).clone();
+            let mut details = answer.error(status, code).clone();
             assert!(details["correlationId"].take().is_string(), "{}", case.path);
             want["correlationId"] = json!(null);
             assert_eq!(details, want, "{} {}", case.method, case.path);
@@ -65,7 +65,7 @@ async fn work_at_a_table_is_for_those_at_it() {
     }
     close(&client).await;
     let ended = act(&client, "Nova", "/v1/tasks", json!({"title": "Late"})).await;
-    let _ = ended.refusal(402, "ERR_PAYMENT_REQUIRED");
+    let _ = ended.error(402, "ERR_PAYMENT_REQUIRED");
 }
 
 /// RULINGS I3: a pause blocks whatever is done in a room, private or not, by anyone; but leaving.
@@ -82,7 +82,7 @@ async fn a_paused_room_rests() {
     let events = log(&client).await.len();
     for case in &cases {
         let answer = case.send(&client, ACTOR, true, Some(&fresh_key())).await;
-        let details = answer.refusal(423, "ERR_OPERATOR_OVERRIDE_BLOCKED");
+        let details = answer.error(423, "ERR_OPERATOR_OVERRIDE_BLOCKED");
         assert_eq!((&details["reasonCode"], &details["pausedBy"]), (&json!("ROOM_PAUSED"), &json!("Op")));
     }
     assert_eq!(log(&client).await.len(), events, "nothing has happened");
@@ -106,12 +106,12 @@ async fn subscriptions_are_not_led_to_a_table() {
     let hook = made("/v1/subscriptions", hook).await;
     let there = json!({"roomId": "den"});
     for (path, action) in [(&rule, "reaction_subscription_update"), (&hook, "event_subscription_update")] {
-        let details = change(&client, path, there.clone()).await.refusal(403, "ERR_FORBIDDEN").clone();
+        let details = change(&client, path, there.clone()).await.error(403, "ERR_FORBIDDEN").clone();
         assert_eq!((&details["action"], &details["actorId"]), (&json!(action), &json!(ACTOR)));
         assert_eq!(client.get(path).await.data()["subscription"]["roomId"], "main");
     }
     let nobody = change(&client, &hook, json!({"roomId": "den", "actorId": null})).await;
-    assert_eq!(nobody.refusal(400, "ERR_MISSING_FIELD")["field"], "actorId");
+    assert_eq!(nobody.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
     // Whoever is at the table may, under its own name.
     let guest = [(&rule, "targetActorId"), (&hook, "actorId")];
     for (path, name) in guest {
@@ -120,7 +120,7 @@ async fn subscriptions_are_not_led_to_a_table() {
     let _ = reopen(&client, "bare", &["Kai"]).await;
     for (path, _) in guest {
         let refused = change(&client, path, json!({"enabled": false})).await;
-        let details = refused.refusal(403, "ERR_PLAN_FEATURE_DISABLED");
+        let details = refused.error(403, "ERR_PLAN_FEATURE_DISABLED");
         assert_eq!(details["requiredFeature"], "event_subscriptions", "{path}");
     }
 }

@@ -69,7 +69,7 @@ async fn a_profile_is_changed_in_part() {
     let names = json!(["displayName", "avatarUrl", "bio", "theme", "metadata"]);
     for nothing in [json!({}), json!({"actorId": "Kai", "unknown": 1})] {
         let answer = change(&client, "Nova", nothing).await;
-        assert_eq!(answer.refusal(400, "ERR_VALIDATION")["fields"], names);
+        assert_eq!(answer.error(400, "ERR_VALIDATION")["fields"], names);
     }
     assert_eq!(client.get("/v1/profiles/Nova").await.data()["profile"], want);
 }
@@ -131,7 +131,7 @@ async fn fields_are_checked_in_order() {
         sent.as_object().unwrap().iter().for_each(|(name, value)| whole[name] = value.clone());
         let answers = [client.act("/v1/profiles", whole).await, change(&client, "Nova", sent.clone()).await];
         for answer in answers {
-            let got = answer.refusal(400, code);
+            let got = answer.error(400, code);
             details
                 .as_object()
                 .unwrap()
@@ -144,7 +144,7 @@ async fn fields_are_checked_in_order() {
     let largest =
         json!({"displayName": "x".repeat(200), "bio": &long_bio[2..], "metadata": {"a": "x".repeat(65_528)}});
     assert_eq!(change(&client, "Nova", largest).await.status, 200);
-    let _ = client.act("/v1/profiles", json!({"actorId": "Kai"})).await.refusal(400, "ERR_MISSING_FIELD");
+    let _ = client.act("/v1/profiles", json!({"actorId": "Kai"})).await.error(400, "ERR_MISSING_FIELD");
 }
 
 /// CONTRACT 9.19, RULINGS D3: a deletion happens once; its replay gives the first answer, and so does the replay of a
@@ -171,13 +171,13 @@ async fn a_profile_is_deleted_once() {
         client.get("/v1/profiles/Nova").await,
         client.get("/v1/profiles?actorId=Nova").await,
     ] {
-        let details = answer.refusal(404, "ERR_NOT_FOUND");
+        let details = answer.error(404, "ERR_NOT_FOUND");
         assert_eq!((&details["tenantId"], &details["actorId"]), (&gone["tenantId"], &gone["actorId"]));
     }
     let back = write(&client, json!({"actorId": "Nova", "displayName": "Nova"})).await;
     assert_eq!(back["bio"], json!(null));
     let keyless = client.request(Method::DELETE, "/v1/profiles/Nova").send().await;
-    let _ = keyless.refusal(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
+    let _ = keyless.error(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
 }
 
 /// RULINGS J4 and B3: an id that nobody can have is not found; a tenant sees its own profiles only, and is named in the
@@ -188,9 +188,9 @@ async fn profiles_belong_to_their_tenant() {
     write(&client, json!({"tenantId": "acme", "actorId": "Nova", "displayName": "Acme's"})).await;
     let long = "x".repeat(129);
     for path in ["Nova", &long, "%20", "a%07b"] {
-        let _ = client.get(&format!("/v1/profiles/{path}")).await.refusal(404, "ERR_NOT_FOUND");
-        let _ = change(&client, path, json!({"bio": "x"})).await.refusal(404, "ERR_NOT_FOUND");
-        let _ = delete(&client, path, &fresh_key()).await.refusal(404, "ERR_NOT_FOUND");
+        let _ = client.get(&format!("/v1/profiles/{path}")).await.error(404, "ERR_NOT_FOUND");
+        let _ = change(&client, path, json!({"bio": "x"})).await.error(404, "ERR_NOT_FOUND");
+        let _ = delete(&client, path, &fresh_key()).await.error(404, "ERR_NOT_FOUND");
     }
     assert_eq!(client.get("/v1/profiles").await.data()["count"], 0);
     assert_eq!(
@@ -225,7 +225,7 @@ async fn profiles_are_listed_and_durable() {
         cursor = page["nextCursor"].as_str().unwrap_or_default().to_owned();
     }
     assert_eq!((json!(rows), cursor.as_str()), (whole["profiles"].clone(), ""));
-    let _ = client.get("/v1/profiles?cursor=nonsense").await.refusal(400, "ERR_VALIDATION");
+    let _ = client.get("/v1/profiles?cursor=nonsense").await.error(400, "ERR_VALIDATION");
     assert_eq!(client.get("/v1/profiles?limit=0").await.data()["count"], 1);
 }
 

@@ -2,7 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use agentcafe_domain::{event::Event, fold::RoomFold, ids::RoomId, ids::TenantId};
+use agentcafe_domain::{
+    kernel::{
+        event::Event,
+        ids::{RoomId, TenantId},
+    },
+    projection::RoomProjection,
+};
 use agentcafe_testkit::{Launch, Redis, Server, Value, eventually, json, steady_port};
 
 use crate::{launch, log};
@@ -86,23 +92,23 @@ async fn read_models_are_the_fold_of_the_log() {
     let events = log(&server.client()).await;
     for (room, key) in [("main", "acf:room:default:main"), ("the:attic", "acf:room:default:the%3Aattic")] {
         let of_room: Vec<&Value> = events.iter().filter(|event| event["roomId"] == room).collect();
-        let mut fold = RoomFold::new(TenantId::standard(), RoomId::parse(room).unwrap());
+        let mut projection = RoomProjection::new(TenantId::default(), RoomId::parse(room).unwrap());
         for event in &of_room {
-            fold.apply(&serde_json::from_value::<Event>((*event).clone()).unwrap());
+            projection.apply(&serde_json::from_value::<Event>((*event).clone()).unwrap());
         }
         let text = |part: &str| content(&contents, &format!("{key}:{part}")).clone();
-        assert_eq!(text("state"), serde_json::to_string(&fold.state()).unwrap());
-        assert_eq!(text("state:snapshot"), serde_json::to_string(&fold.reduced()).unwrap());
+        assert_eq!(text("state"), serde_json::to_string(&projection.state()).unwrap());
+        assert_eq!(text("state:snapshot"), serde_json::to_string(&projection.reduced()).unwrap());
         let lines = |entries: Vec<String>| json!(entries);
         assert_eq!(
             text("chat"),
-            lines(fold.chat().iter().map(|said| serde_json::to_string(said).unwrap()).collect())
+            lines(projection.chat().iter().map(|said| serde_json::to_string(said).unwrap()).collect())
         );
         assert_eq!(
             text("orders"),
-            lines(fold.orders().iter().map(|order| serde_json::to_string(order).unwrap()).collect())
+            lines(projection.orders().iter().map(|order| serde_json::to_string(order).unwrap()).collect())
         );
-        let present: serde_json::Map<String, Value> = fold
+        let present: serde_json::Map<String, Value> = projection
             .active_actors()
             .iter()
             .map(|actor| (actor.actor_id.to_string(), serde_json::to_string(actor).unwrap().into()))

@@ -15,14 +15,14 @@ const CAPABILITIES: [&str; 39] = [
 ];
 
 /// Where the tests of a kind are.
-const PLACES: [(&str, &str); 13] = [
+const TEST_DIRECTORIES: [(&str, &str); 13] = [
     ("it", "crates/app/tests/it"),
     ("app", "crates/app/src"),
     ("api", "crates/api/src"),
     ("domain", "crates/domain/src"),
     ("http", "crates/http/src"),
     ("realtime", "crates/realtime/src"),
-    ("source", "crates/source/src"),
+    ("client", "crates/client/src"),
     ("engine", "crates/engine/src"),
     ("follow", "crates/engine/tests/follow"),
     ("store", "crates/store/src"),
@@ -52,7 +52,7 @@ fn tests_named(text: &str) -> Vec<&str> {
 /// Whether a test is where its name says.
 fn exists(test: &str) -> bool {
     let mut parts = test.split("::");
-    let place = parts.next().and_then(|first| PLACES.iter().find(|(name, _)| *name == first));
+    let place = parts.next().and_then(|first| TEST_DIRECTORIES.iter().find(|(name, _)| *name == first));
     let (Some((_, folder)), modules) = (place, parts.collect::<Vec<_>>()) else { return false };
     let Some((name, modules)) = modules.split_last() else { return false };
     // A module has a file of its own, or stands at the end of its parent's.
@@ -79,7 +79,7 @@ fn every_test_that_is_named_exists() {
     {
         assert!(!exists(wrong), "{wrong}");
     }
-    assert!(exists("domain::tables::tests::no_kind_is_listed_twice"));
+    assert!(exists("domain::record_kinds::tests::no_kind_is_listed_twice"));
 }
 
 /// Each endpoint of the OpenAPI document has one row with a test, and there is no other row.

@@ -31,7 +31,7 @@ async fn the_limit_is_told_and_then_enforced() {
         assert_eq!(answer.header("retry-after"), None);
     }
     let answer = client.get("/v1/events").await;
-    let details = answer.refusal(429, "ERR_RATE_LIMITED").clone();
+    let details = answer.error(429, "ERR_RATE_LIMITED").clone();
     let reset = number(&answer, "x-ratelimit-reset");
     assert_eq!(details, json!({"limit": 3, "resetEpochSeconds": reset}));
     assert_eq!(number(&answer, "x-ratelimit-remaining"), 0);
@@ -49,7 +49,7 @@ async fn budgets_belong_to_routes() {
         for n in 1..=LIMIT {
             assert_ne!(client.get(&format!("{path}{n}")).await.status, 429, "{path}{n}");
         }
-        let _ = client.get(&format!("{path}0")).await.refusal(429, "ERR_RATE_LIMITED");
+        let _ = client.get(&format!("{path}0")).await.error(429, "ERR_RATE_LIMITED");
     }
     assert_eq!(client.get("/v1/mentions").await.status, 200, "another route");
     let say = json!({"actorId": "Nova", "text": "hi"});
@@ -67,7 +67,7 @@ async fn a_forwarded_address_is_not_believed() {
     for n in 0..LIMIT {
         assert_eq!(ask(n).await.status, 200);
     }
-    let _ = ask(LIMIT).await.refusal(429, "ERR_RATE_LIMITED");
+    let _ = ask(LIMIT).await.error(429, "ERR_RATE_LIMITED");
 }
 
 /// RULINGS C2: behind a trusted proxy the right-most address that is none of the proxies counts.
@@ -111,7 +111,7 @@ async fn operations_are_exempt_and_streams_are_not() {
         assert!(stream.headers().contains_key("x-ratelimit-reset"));
     }
     let refused = client.request(Method::GET, "/v1/events/stream").stream().await.unwrap_err();
-    let _ = refused.refusal(429, "ERR_RATE_LIMITED");
+    let _ = refused.error(429, "ERR_RATE_LIMITED");
 }
 
 /// RULINGS C4 and the issue: a limit of 0 is no limit.

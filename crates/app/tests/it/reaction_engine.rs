@@ -9,7 +9,7 @@ use agentcafe_testkit::{
 use crate::{cafe, launch, log, promise_load::head_of_log};
 
 const PATH: &str = "/v1/reactions/subscriptions";
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A rule by which Kai answers what is said, without a pause, with these members over it.
 pub(crate) async fn rule(client: &Client, over: Value) -> String {
@@ -47,7 +47,7 @@ pub(crate) async fn settle(client: &Client) {
         let no_lag = "agentcafe_follower_lag{name=\"reactions\"} 0\n";
         (is_done && client.metrics().await.contains(no_lag)).then_some(())
     };
-    eventually("all reactions are done", PATIENCE, idle).await;
+    eventually("all reactions are done", TIMEOUT, idle).await;
 }
 
 /// What reactions did: the events of these types that say so.

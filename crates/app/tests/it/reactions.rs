@@ -140,14 +140,14 @@ async fn fields_are_checked_one_by_one() {
     for (over, code, details) in cases {
         let answer = client.act(PATH, hello(over.clone())).await;
         let changed = patch(&client, &made, over.clone()).await;
-        let got = answer.refusal(400, code);
+        let got = answer.error(400, code);
         for (name, want) in details.as_object().into_iter().flatten() {
             assert_eq!(&got[name], want, "{over}: {got}");
         }
         // What a change names is checked as well; who made a rule, its tenant, and its order of checks are its own.
         let own =
             over.get("createdBy").is_some() || over.as_object().is_some_and(|members| members.len() > 1);
-        assert!(own || changed.refusal(400, code)["field"] == details["field"], "{over}: {}", changed.text);
+        assert!(own || changed.error(400, code)["field"] == details["field"], "{over}: {}", changed.text);
     }
     assert_eq!(list(&client, "").await.len(), 1);
 }
@@ -203,9 +203,9 @@ async fn lists_are_filtered_and_paged() {
         assert_eq!(texts, want, "{query}");
     }
     let refused = client.get(&format!("{PATH}?cursor=nope")).await;
-    assert_eq!(refused.refusal(400, "ERR_VALIDATION")["field"], "cursor");
+    assert_eq!(refused.error(400, "ERR_VALIDATION")["field"], "cursor");
     let refused = client.get(&format!("{PATH}?limit=1.5")).await;
-    assert_eq!(refused.refusal(400, "ERR_VALIDATION")["field"], "limit");
+    assert_eq!(refused.error(400, "ERR_VALIDATION")["field"], "limit");
 }
 
 /// CONTRACT 9.22, RULINGS K2, K11 and L6: a change touches what it names; the whole must hold.
@@ -228,12 +228,12 @@ async fn a_change_touches_what_it_names() {
     assert_eq!(changed, want);
     for empty in [json!({}), json!({"tenantId": "default", "correlationId": "c"}), json!({"createdBy": "Bo"})]
     {
-        let _ = patch(&client, &path, empty).await.refusal(400, "ERR_VALIDATION");
+        let _ = patch(&client, &path, empty).await.error(400, "ERR_VALIDATION");
     }
     let answer = patch(&client, &path, json!({"actionType": "order"})).await;
-    assert_eq!(answer.refusal(400, "ERR_VALIDATION")["field"], "actionPayload.itemId");
+    assert_eq!(answer.error(400, "ERR_VALIDATION")["field"], "actionPayload.itemId");
     let answer = patch(&client, &path, json!({"targetActorId": null})).await;
-    assert_eq!(answer.refusal(400, "ERR_MISSING_FIELD")["field"], "targetActorId");
+    assert_eq!(answer.error(400, "ERR_MISSING_FIELD")["field"], "targetActorId");
     let changed = change(json!({"actionType": "order", "actionPayload": {"itemId": "tea"}})).await;
     assert_eq!(changed["actionPayload"], json!({"itemId": "tea", "size": "regular"}));
     assert_eq!(client.get(&path).await.data()["subscription"], changed);
@@ -245,7 +245,7 @@ async fn ids_are_looked_up_in_their_tenant() {
     let (_server, client) = cafe().await;
     let path = path_of(&create(&client, json!({"tenantId": "acme"})).await);
     let unknown =
-        |answer: Answer, id: &str| assert_eq!(answer.refusal(404, "ERR_NOT_FOUND")["subscriptionId"], id);
+        |answer: Answer, id: &str| assert_eq!(answer.error(404, "ERR_NOT_FOUND")["subscriptionId"], id);
     for id in [NOBODY, "nope", "%20"] {
         let path = format!("{PATH}/{id}");
         let shown = id.replace("%20", " ");
@@ -290,9 +290,9 @@ async fn one_key_makes_one_subscription() {
     let client = server.client();
     assert_eq!(client.post(PATH, "k", hello(json!({}))).await.text, texts[0]);
     let conflict = client.post(PATH, "k", hello(json!({"cooldownMs": 5}))).await;
-    assert_eq!(conflict.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"], "default:reactions:create");
+    assert_eq!(conflict.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"], "default:reactions:create");
     let keyless = client.request(Method::POST, PATH).json(&hello(json!({}))).send().await;
-    let _ = keyless.refusal(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
+    let _ = keyless.error(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
     assert_eq!(list(&client, "").await.len(), 1);
 }
 
@@ -302,10 +302,10 @@ async fn in_strict_mode_others_reactions_are_for_operators() {
     let server = launch().env("PERMISSIONS_MODE", "strict").start().await;
     let client = server.client();
     let answer = client.act(PATH, hello(json!({}))).await;
-    assert_eq!(answer.refusal(400, "ERR_MISSING_FIELD")["field"], "createdBy");
+    assert_eq!(answer.error(400, "ERR_MISSING_FIELD")["field"], "createdBy");
     for room in [json!("main"), json!(null)] {
         let answer = client.act(PATH, hello(json!({"createdBy": "Nova", "roomId": room}))).await;
-        let details = answer.refusal(403, "ERR_FORBIDDEN");
+        let details = answer.error(403, "ERR_FORBIDDEN");
         assert_eq!(
             (&details["actorId"], &details["capability"], &details["action"]),
             (&json!("Nova"), &json!("canModerate"), &json!("reaction_subscription_create"))
@@ -313,14 +313,14 @@ async fn in_strict_mode_others_reactions_are_for_operators() {
     }
     let path = path_of(&create(&client, json!({"createdBy": "Kai"})).await);
     let answer = patch(&client, &path, json!({"enabled": false})).await;
-    assert_eq!(answer.refusal(400, "ERR_MISSING_FIELD")["field"], "actorId");
+    assert_eq!(answer.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
     let answer = patch(&client, &path, json!({"enabled": false, "actorId": "Nova"})).await;
-    assert_eq!(answer.refusal(403, "ERR_FORBIDDEN")["action"], "reaction_subscription_update");
+    assert_eq!(answer.error(403, "ERR_FORBIDDEN")["action"], "reaction_subscription_update");
     let answer = patch(&client, &path, json!({"targetActorId": "Bo", "actorId": "Kai"})).await;
-    let _ = answer.refusal(403, "ERR_FORBIDDEN");
+    let _ = answer.error(403, "ERR_FORBIDDEN");
     assert_eq!(patch(&client, &path, json!({"enabled": false, "actorId": "Kai"})).await.status, 200);
     let answer = delete(&client, &format!("{path}?actorId=Nova"), &fresh_key()).await;
-    assert_eq!(answer.refusal(403, "ERR_FORBIDDEN")["action"], "reaction_subscription_delete");
+    assert_eq!(answer.error(403, "ERR_FORBIDDEN")["action"], "reaction_subscription_delete");
     assert_eq!(delete(&client, &format!("{path}?actorId=Kai"), &fresh_key()).await.status, 200);
 }
 
@@ -338,7 +338,7 @@ async fn a_tenant_has_so_many_subscriptions() {
         }
     }
     let answer = client.act(PATH, hello(json!({}))).await;
-    let details = answer.refusal(400, "ERR_OUT_OF_BOUNDS");
+    let details = answer.error(400, "ERR_OUT_OF_BOUNDS");
     assert_eq!((&details["field"], &details["max"]), (&json!("subscriptions"), &json!(1_000)));
     assert_eq!(client.act(PATH, hello(json!({"tenantId": "acme"}))).await.status, 201);
     assert_eq!(list(&client, "").await.len(), 1_000);

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use agentcafe_domain::{
-    command::{Command, Halt, Moment, Reply, Success},
-    ids::{ActorId, RoomId, TenantId},
-    money::Usd,
-    record::Query,
-    room::{Room, RoomType},
-    session::{SessionStatus, TableSession},
+    kernel::{
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        ids::{ActorId, RoomId, TenantId},
+        money::Usd,
+        record::Query,
+    },
+    rooms::{Room, RoomType},
+    tables::{SessionStatus, TableSession},
 };
 use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_store::{Envelope, Options, Store};
@@ -33,8 +35,8 @@ impl Command for Open {
         Vec::new()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let (tenant_id, room_id) = (TenantId::standard(), RoomId::parse("den").expect("an id"));
+    fn decide(&self, moment: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let (tenant_id, room_id) = (TenantId::default(), RoomId::parse("den").expect("an id"));
         let (nova, kai) = (ActorId::parse("Nova").expect("an id"), ActorId::parse("Kai").expect("an id"));
         moment.put(&Room {
             room_type: RoomType::PrivateTable,
@@ -72,14 +74,14 @@ async fn den(features: &[&str], for_ms: i64) -> (TempDir, Launch) {
     let directory = TempDir::new().expect("a directory");
     let (store, closing) = Store::open(Options {
         place: crate::place_of(directory.path()),
-        rules: agentcafe_domain::rules::Rules::default(),
+        rules: agentcafe_domain::kernel::rules::Rules::default(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),
-        on_turn: Box::new(|_| ()),
+        on_commit: Box::new(|_| ()),
     })
     .expect("a fresh store");
     let features = ["basic_thread_chat"].iter().chain(features).map(|name| (*name).to_owned()).collect();
-    let correlation_id = agentcafe_domain::ids::CorrelationId::parse("test").expect("an id");
+    let correlation_id = agentcafe_domain::kernel::ids::CorrelationId::parse("test").expect("an id");
     let command = Arc::new(Open { features, for_ms });
     store.submit(Envelope { command, correlation_id, request: None, outcome: None }).await.expect("a turn");
     drop(store);
@@ -122,12 +124,12 @@ async fn only_members_read_a_gated_table() {
             assert_eq!(answer.status, 200, "{read} {viewer}: {}", answer.text);
         }
         let answer = client.get(&format!("{read}&viewerActorId=Eve")).await;
-        let details = answer.refusal(403, "ERR_FORBIDDEN");
+        let details = answer.error(403, "ERR_FORBIDDEN");
         assert_eq!((&details["actorId"], &details["action"]), (&json!("Eve"), &json!("read")), "{read}");
         let answer = client.get(&format!("{read}&viewerActorId=Eve&actorId=Nova")).await;
-        let _ = answer.refusal(403, "ERR_FORBIDDEN");
+        let _ = answer.error(403, "ERR_FORBIDDEN");
         let answer = client.get(read).await;
-        let details = answer.refusal(400, "ERR_MISSING_FIELD");
+        let details = answer.error(400, "ERR_MISSING_FIELD");
         assert_eq!(
             (&details["field"], &details["roomId"]),
             (&json!("viewerActorId"), &json!("den")),
@@ -136,11 +138,11 @@ async fn only_members_read_a_gated_table() {
     }
     for read in ["/v1/bootstrap?roomId=den", "/v1/events/poll?timeoutMs=0&roomId=den&tenantId=default"] {
         assert_eq!(client.get(&format!("{read}&actorId=Kai")).await.status, 200, "{read}: the actor reads");
-        let _ = client.get(&format!("{read}&actorId=Eve")).await.refusal(403, "ERR_FORBIDDEN");
+        let _ = client.get(&format!("{read}&actorId=Eve")).await.error(403, "ERR_FORBIDDEN");
     }
     let stream = "/v1/streams/market-events?roomId=den";
     let outsider = client.request(Method::GET, &format!("{stream}&viewerActorId=Eve")).stream().await;
-    let _ = outsider.unwrap_err().refusal(403, "ERR_FORBIDDEN");
+    let _ = outsider.unwrap_err().error(403, "ERR_FORBIDDEN");
     let mut stream = client.stream(&format!("{stream}&viewerActorId=Kai")).await;
     assert_eq!(stream.next_event().await.data["type"], "snapshot_created");
 }
@@ -170,19 +172,19 @@ async fn only_members_read_a_thing_of_a_gated_table() {
             assert_eq!(client.get(&format!("{thing}?viewerActorId={viewer}")).await.status, 200, "{thing}");
         }
         let answer = client.get(&format!("{thing}?viewerActorId=Eve")).await;
-        let details = answer.refusal(403, "ERR_FORBIDDEN");
+        let details = answer.error(403, "ERR_FORBIDDEN");
         assert_eq!(
             (&details["action"], &details["roomId"], &details["sessionId"]),
             (&json!("read"), &json!("den"), &session["sessionId"]),
             "{thing}"
         );
         assert_eq!(
-            client.get(&thing).await.refusal(400, "ERR_MISSING_FIELD")["field"],
+            client.get(&thing).await.error(400, "ERR_MISSING_FIELD")["field"],
             "viewerActorId",
             "{thing}"
         );
         let foreign = client.get(&format!("{thing}?viewerActorId=Nova&tenantId=acme")).await;
-        let _ = foreign.refusal(404, "ERR_NOT_FOUND");
+        let _ = foreign.error(404, "ERR_NOT_FOUND");
     }
     for (viewer, count) in [("&viewerActorId=Kai", 1), ("&viewerActorId=Eve", 0), ("", 0)] {
         assert_eq!(sessions(viewer).await["count"], count, "{viewer}");
@@ -258,8 +260,8 @@ async fn a_replay_of_a_table_is_part_of_plans() {
     assert_eq!(replay("&viewerActorId=Nova").await.data()["count"], 4, "all that happened");
     assert_eq!(replay("&actorId=Kai").await.data()["count"], 2, "what Kai did");
     assert_eq!(replay("&viewerActorId=Nova&actorId=Kai").await.data()["count"], 2);
-    let _ = replay("&viewerActorId=Eve&actorId=Kai").await.refusal(403, "ERR_FORBIDDEN");
-    let details = replay("").await.refusal(400, "ERR_MISSING_FIELD").clone();
+    let _ = replay("&viewerActorId=Eve&actorId=Kai").await.error(403, "ERR_FORBIDDEN");
+    let details = replay("").await.error(400, "ERR_MISSING_FIELD").clone();
     assert_eq!(details, json!({"field": "actorId", "roomId": "den", "action": "replay"}));
     for read in OF_THE_DEN.iter().filter(|read| !read.contains("snapshots")) {
         assert_eq!(client.get(read).await.status, 200, "{read}: not gated");
@@ -268,7 +270,7 @@ async fn a_replay_of_a_table_is_part_of_plans() {
     let (_directory, launch) = den(&["task_board"], 3_600_000).await;
     let server = launch.start().await;
     let refused = server.client().get("/v1/replay?roomId=den&viewerActorId=Nova").await;
-    let details = refused.refusal(403, "ERR_PLAN_FEATURE_DISABLED");
+    let details = refused.error(403, "ERR_PLAN_FEATURE_DISABLED");
     assert_eq!(
         (&details["requiredFeature"], &details["planId"], &details["enabledFeatures"]),
         (&json!("replay"), &json!("americano"), &json!(["basic_thread_chat", "task_board"]))
@@ -298,7 +300,7 @@ async fn a_stream_ends_with_its_table() {
         Err(agentcafe_testkit::Silence::Ended)
     );
     let again = server.client().request(Method::GET, path).stream().await.unwrap_err();
-    assert!(again.refusal(403, "ERR_FORBIDDEN")["expiredAt"].is_string());
+    assert!(again.error(403, "ERR_FORBIDDEN")["expiredAt"].is_string());
 }
 
 /// Every read of a room's data, without the room.
@@ -328,7 +330,7 @@ async fn a_gated_reading_names_a_room() {
     order(&client, "default", "main").await;
     for read in READS {
         let answer = client.get(read).await;
-        assert_eq!(answer.refusal(403, "ERR_FORBIDDEN")["field"], "roomId", "{read}");
+        assert_eq!(answer.error(403, "ERR_FORBIDDEN")["field"], "roomId", "{read}");
         assert_eq!(
             client.get(&format!("{read}tenantId=default&viewerActorId=Nova")).await.status,
             403,
@@ -339,7 +341,7 @@ async fn a_gated_reading_names_a_room() {
     }
     for stream in ["/v1/streams/market-events", "/v1/events/stream"] {
         let refused = client.request(Method::GET, stream).stream().await.unwrap_err();
-        let _ = refused.refusal(403, "ERR_FORBIDDEN");
+        let _ = refused.error(403, "ERR_FORBIDDEN");
         let mut stream = client.stream(&format!("{stream}?roomId=main")).await;
         assert_eq!(stream.next_event().await.data["type"], "order_changed");
     }
@@ -381,6 +383,6 @@ async fn reads_are_open_by_default() {
     for read in READS {
         assert_eq!(client.get(&format!("{read}viewerActorId=Eve")).await.status, 200, "{read}");
         let invalid = client.get(&format!("{read}viewerActorId=a%07b")).await;
-        assert_eq!(invalid.refusal(400, "ERR_VALIDATION")["field"], "viewerActorId", "{read}");
+        assert_eq!(invalid.error(400, "ERR_VALIDATION")["field"], "viewerActorId", "{read}");
     }
 }

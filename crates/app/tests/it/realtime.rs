@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use agentcafe_domain::{
-    event::Event,
-    fold::RoomFold,
-    ids::{RoomId, TenantId},
+    kernel::{
+        event::Event,
+        ids::{RoomId, TenantId},
+    },
+    projection::RoomProjection,
 };
 use agentcafe_testkit::{
     Client, EventStream, Frame, Launch, Method, Server, Silence, Value, eventually, json, steady_port,
@@ -79,12 +81,12 @@ pub(crate) async fn of_room(api: &Client, query: &str) -> Vec<Value> {
 
 /// The room that a list of events makes.
 fn folded(events: &[Value]) -> Value {
-    let mut fold = RoomFold::new(TenantId::standard(), RoomId::main());
+    let mut projection = RoomProjection::new(TenantId::default(), RoomId::main());
     for event in events {
         let event: Event = serde_json::from_value(event.clone()).unwrap();
-        fold.apply(&event);
+        projection.apply(&event);
     }
-    json!(fold.snapshot())
+    json!(projection.snapshot())
 }
 
 /// CONTRACT 17, RULINGS M10: the snapshot with the room's state, what happened last, `ready`, what happens, heartbeats.
@@ -291,26 +293,23 @@ async fn clients_are_admitted_as_by_the_api() {
     }
     let refused = outside.request(Method::GET, "/v1/stream").stream().await.unwrap_err();
     assert_eq!(
-        refused.refusal(401, "ERR_FORBIDDEN")["auth"],
+        refused.error(401, "ERR_FORBIDDEN")["auth"],
         json!({"header": "x-api-key", "query": "apiKey"})
     );
     assert_eq!(Socket::open(realtime.address(), "/v1/ws?apiKey=no", &[]).await.map(drop), Err(Some(401)));
     let inside = outside.with_header("authorization", "Bearer secret");
     let details = inside.get("/v1/events").await;
-    assert_eq!(
-        details.refusal(404, "ERR_UNSUPPORTED_ACTION"),
-        &json!({"method": "GET", "path": "/v1/events"})
-    );
+    assert_eq!(details.error(404, "ERR_UNSUPPORTED_ACTION"), &json!({"method": "GET", "path": "/v1/events"}));
     let posted = inside.act("/v1/stream", json!({})).await;
-    let _ = posted.refusal(404, "ERR_UNSUPPORTED_ACTION");
+    let _ = posted.error(404, "ERR_UNSUPPORTED_ACTION");
     assert!(inside.get("/metrics").await.text.contains("agentcafe_realtime_source_connected 1"));
     for query in ["cursor=abc", "limit=1.5", "roomId=%01"] {
         let refused = inside.request(Method::GET, &format!("/v1/stream?{query}")).stream().await.unwrap_err();
-        let _ = refused.refusal(400, "ERR_VALIDATION");
+        let _ = refused.error(400, "ERR_VALIDATION");
     }
     let first = realtime.client().stream("/v1/stream?apiKey=secret").await;
     let refused = inside.request(Method::GET, "/v1/stream").stream().await.unwrap_err();
-    let _ = refused.refusal(503, "ERR_UNAVAILABLE");
+    let _ = refused.error(503, "ERR_UNAVAILABLE");
     assert!(refused.header("retry-after").is_some());
     let health = inside.get("/healthz").await.json;
     assert_eq!((&health["rooms"], &health["clients"]), (&json!(1), &json!(1)));
@@ -377,7 +376,7 @@ async fn health_says_when_the_source_is_down() {
     assert_eq!((&down["ok"], &down["source"]["connected"]), (&json!(true), &json!(false)));
     assert!(down["source"]["lastError"].is_string(), "{down}");
     let not_ready = client.get("/readyz").await;
-    assert!(not_ready.refusal(503, "ERR_UNAVAILABLE")["reasons"][0].as_str().unwrap().contains("source"));
+    assert!(not_ready.error(503, "ERR_UNAVAILABLE")["reasons"][0].as_str().unwrap().contains("source"));
     let (snapshot, _, events, _) = introduced(&mut client.stream("/v1/stream").await).await;
     assert_eq!((&snapshot["sourceConnected"], events.len()), (&json!(false), 2), "what is known is told");
     api.restart().await;
@@ -406,7 +405,7 @@ async fn before_the_source_is_there() {
         client.request(Method::GET, "/v1/stream").stream(),
         client.request(Method::GET, "/v1/stream").header("last-event-id", "4").stream()
     );
-    let _ = fresh.unwrap_err().refusal(503, "ERR_UNAVAILABLE");
+    let _ = fresh.unwrap_err().error(503, "ERR_UNAVAILABLE");
     let mut resumed = resumed.unwrap();
     let (snapshot, gap, events, _) = introduced(&mut resumed).await;
     assert_eq!((&snapshot["state"], &snapshot["sourceConnected"]), (&json!(null), &json!(false)));

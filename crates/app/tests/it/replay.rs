@@ -109,14 +109,14 @@ async fn a_window_has_minutes() {
         let window = replay(&client, query).await["window"].clone();
         assert_eq!(window["minutes"].as_f64(), Some(minutes), "{query}");
         let [from, to] = ["fromTs", "toTs"].map(|name| {
-            let at = agentcafe_domain::time::Timestamp::parse(window[name].as_str().unwrap());
+            let at = agentcafe_domain::kernel::time::Timestamp::parse(window[name].as_str().unwrap());
             at.unwrap().as_millis()
         });
         assert_eq!((to - from) as f64, minutes * 60_000.0, "{query}");
     }
     for minutes in ["abc", "NaN", "inf", "10m"] {
         let answer = client.get(&format!("/v1/replay?minutes={minutes}")).await;
-        assert_eq!(answer.refusal(400, "ERR_VALIDATION"), &json!({"field": "minutes", "value": minutes}));
+        assert_eq!(answer.error(400, "ERR_VALIDATION"), &json!({"field": "minutes", "value": minutes}));
     }
 }
 

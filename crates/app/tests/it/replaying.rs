@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use agentcafe_domain::{
-    event::Event,
-    fold::{RoomFold, themed::Themes},
-    ids::{RoomId, TenantId},
+    kernel::{
+        event::Event,
+        ids::{RoomId, TenantId},
+    },
+    projection::{RoomProjection, themed::Themes},
 };
 use agentcafe_testkit::{Answer, Client, Method, Server, Silence, Value, fresh_key, json};
 use proptest::{
@@ -169,7 +171,7 @@ impl Known {
 /// The rooms, and what each looked like after each of its events, rendered.
 #[derive(Default)]
 struct Rooms {
-    folds: BTreeMap<(TenantId, RoomId), RoomFold>,
+    folds: BTreeMap<(TenantId, RoomId), RoomProjection>,
     after: BTreeMap<u64, String>,
 }
 
@@ -177,10 +179,10 @@ impl Rooms {
     fn take_in(&mut self, event: Value) {
         let event: Event = serde_json::from_value(event).expect("an event");
         let (tenant, room) = (event.tenant_id.clone(), event.room_id.clone());
-        let begin = || RoomFold::new(tenant.clone(), room.clone());
-        let fold = self.folds.entry((tenant.clone(), room.clone())).or_insert_with(begin);
-        fold.apply(&event);
-        let shown = serde_json::to_string(&fold.snapshot().themed(&Themes::new())).expect("plain JSON");
+        let begin = || RoomProjection::new(tenant.clone(), room.clone());
+        let projection = self.folds.entry((tenant.clone(), room.clone())).or_insert_with(begin);
+        projection.apply(&event);
+        let shown = serde_json::to_string(&projection.snapshot().themed(&Themes::new())).expect("plain JSON");
         self.after.insert(event.sequence.0, shown);
     }
 }

@@ -45,11 +45,11 @@ async fn a_room_belongs_to_its_owner() {
     let (_server, client) = cafe().await;
     let _ = upsert(&client, "Nova", json!({})).await.data();
     let details = upsert(&client, "Kai", json!({"displayName": "Mine"})).await;
-    let details = details.refusal(403, "ERR_FORBIDDEN");
+    let details = details.error(403, "ERR_FORBIDDEN");
     assert_eq!((&details["action"], &details["capability"]), (&json!("room_upsert"), &json!("canModerate")));
     let given = upsert(&client, "Nova", json!({"ownerActorId": "Kai"})).await;
     assert_eq!(given.data()["room"]["ownerActorId"], "Kai");
-    let _ = upsert(&client, "Nova", json!({})).await.refusal(403, "ERR_FORBIDDEN");
+    let _ = upsert(&client, "Nova", json!({})).await.error(403, "ERR_FORBIDDEN");
     let _ = upsert(&client, "Kai", json!({})).await.data();
 }
 
@@ -65,11 +65,11 @@ async fn becoming_private_is_paid_for_once() {
         body
     };
     let unpaid = upsert(&client, "Nova", private(json!({}))).await;
-    let details = unpaid.refusal(402, "ERR_PAYMENT_REQUIRED");
+    let details = unpaid.error(402, "ERR_PAYMENT_REQUIRED");
     assert_eq!((&details["mode"], &details["amountUsd"]), (&json!("stub"), &json!(3.5)));
     let cheap =
         upsert(&client, "Nova", private(json!({"paymentProof": "coffee_paid", "paymentAmountUsd": 1}))).await;
-    let details = cheap.refusal(402, "ERR_PAYMENT_REQUIRED");
+    let details = cheap.error(402, "ERR_PAYMENT_REQUIRED");
     assert_eq!((&details["min"], &details["value"]), (&json!(3.5), &json!(1.0)));
     let paid = upsert(&client, "Nova", private(json!({"paymentProof": " coffee_paid "}))).await;
     let payment = &paid.data()["payment"];
@@ -112,7 +112,7 @@ async fn rooms_are_listed() {
     assert_eq!(ids(&client.get("/v1/rooms?ownerActorId=owner-b").await), ["b"]);
     assert_eq!(ids(&client.get("/v1/rooms?roomType=private_table").await), Vec::<String>::new());
     assert_eq!(ids(&client.get("/v1/rooms?tenantId=other").await), ["d"]);
-    let _ = client.get("/v1/rooms?roomType=tavern").await.refusal(400, "ERR_INVALID_ENUM");
+    let _ = client.get("/v1/rooms?roomType=tavern").await.error(400, "ERR_INVALID_ENUM");
 }
 
 /// CONTRACT 9.14 and RULINGS J4, J15: a room without a record is not found, whatever its id looks like.
@@ -127,7 +127,7 @@ async fn a_room_without_a_record_is_not_found() {
         "/v1/rooms/den?tenantId=x",
     ] {
         let answer = client.get(path).await;
-        assert!(answer.refusal(404, "ERR_NOT_FOUND")["tenantId"].is_string(), "{path}");
+        assert!(answer.error(404, "ERR_NOT_FOUND")["tenantId"].is_string(), "{path}");
     }
 }
 
@@ -167,6 +167,6 @@ async fn the_first_wrong_field_is_told() {
     ];
     for (body, code, field) in cases {
         let answer = client.act("/v1/rooms", body).await;
-        assert_eq!(answer.refusal(400, code)["field"], field, "{}", answer.text);
+        assert_eq!(answer.error(400, code)["field"], field, "{}", answer.text);
     }
 }

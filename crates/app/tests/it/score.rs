@@ -80,6 +80,6 @@ async fn a_window_holds_at_both_ends() {
     }
     for (name, value) in [("fromTs", "yesterday"), ("toTs", "1"), ("limit", "many")] {
         let answer = client.get(&format!("/v1/collaboration/score?{name}={value}")).await;
-        assert_eq!(answer.refusal(400, "ERR_VALIDATION"), &json!({"field": name, "value": value}));
+        assert_eq!(answer.error(400, "ERR_VALIDATION"), &json!({"field": name, "value": value}));
     }
 }

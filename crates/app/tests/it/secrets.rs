@@ -89,7 +89,7 @@ impl Search {
         let mut other = body;
         other["secret"] = format!("{GIVEN_SECRET}-other").into();
         let conflict = send(&other).await;
-        let _ = conflict.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
+        let _ = conflict.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
         self.answer(path, &conflict);
         subscription
     }
@@ -127,7 +127,7 @@ async fn use_the_token(search: &mut Search, anyone: &Client) {
     let wrong = format!("{TOKEN}-wrong");
     for (name, value) in [("x-api-key", wrong.clone()), ("authorization", format!("Bearer {wrong}"))] {
         let refused = anyone.clone().with_header(name, &value).get("/v1/events").await;
-        assert_eq!(refused.refusal(401, "ERR_FORBIDDEN")["auth"]["header"], "x-api-key");
+        assert_eq!(refused.error(401, "ERR_FORBIDDEN")["auth"]["header"], "x-api-key");
         search.answer("a wrong token", &refused);
     }
     drop(anyone.stream(&format!("/v1/streams/market-events?apiKey={TOKEN}")).await);
@@ -157,7 +157,7 @@ async fn pay(search: &mut Search, client: &Client, refused: &Refused<'_>) {
         (refused.prepare)(number);
         for (path, body) in [("/v1/rooms", room(number + 90)), ("/v1/table-sessions", session(number + 90))] {
             let answer = search.act(client, path, with(body, fields), 402).await;
-            let _ = answer.refusal(402, "ERR_PAYMENT_REQUIRED");
+            let _ = answer.error(402, "ERR_PAYMENT_REQUIRED");
         }
     }
     for fields in [
@@ -178,7 +178,7 @@ async fn pay(search: &mut Search, client: &Client, refused: &Refused<'_>) {
         .await;
     for body in [format!("{{\"paymentProof\":\"{PROOF}"), format!("\"{PROOF}\""), format!("[\"{PROOF}\"]")] {
         let answer = client.request(Method::POST, "/v1/rooms").key(&fresh_key()).body(body).send().await;
-        let _ = answer.refusal(400, "ERR_VALIDATION");
+        let _ = answer.error(400, "ERR_VALIDATION");
         search.answer("a malformed body", &answer);
     }
 }

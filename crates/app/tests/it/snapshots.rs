@@ -87,19 +87,19 @@ async fn snapshots_are_found_by_version() {
         let answer = client.get(&format!("/v1/snapshots/{query}")).await;
         match want {
             Some(number) => assert_eq!(answer.data()["snapshot"]["state"]["n"], number, "{query}"),
-            None => assert!(answer.refusal(404, "ERR_NOT_FOUND")["tenantId"].is_string(), "{query}"),
+            None => assert!(answer.error(404, "ERR_NOT_FOUND")["tenantId"].is_string(), "{query}"),
         }
     }
     let details = client.get("/v1/snapshots/agent?actorId=Kai&version=9").await;
     let want = json!({"tenantId": "default", "roomId": "main", "actorId": "Kai", "version": 9});
-    assert_eq!(details.refusal(404, "ERR_NOT_FOUND"), &want);
+    assert_eq!(details.error(404, "ERR_NOT_FOUND"), &want);
     let details = client.get("/v1/snapshots/room?roomId=attic").await;
     let want = json!({"tenantId": "default", "roomId": "attic", "actorId": null});
-    assert_eq!(details.refusal(404, "ERR_NOT_FOUND"), &want);
+    assert_eq!(details.error(404, "ERR_NOT_FOUND"), &want);
     let missing = client.get("/v1/snapshots/agent").await;
-    assert_eq!(missing.refusal(400, "ERR_MISSING_FIELD")["field"], "actorId");
+    assert_eq!(missing.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
     let invalid = client.get("/v1/snapshots/room?version=abc").await;
-    assert_eq!(invalid.refusal(400, "ERR_VALIDATION"), &json!({"field": "version", "value": "abc"}));
+    assert_eq!(invalid.error(400, "ERR_VALIDATION"), &json!({"field": "version", "value": "abc"}));
 }
 
 /// CONTRACT 3.2 and 3.4 row 3: a key takes effect once in its scope, which is the room's or the actor's.
@@ -113,14 +113,14 @@ async fn a_key_saves_once() {
     assert_eq!(again.header("x-idempotent-replay"), Some("true"));
     assert_eq!(log(&client).await.len(), 1);
     let other = client.post("/v1/snapshots/agent", "k", json!({"actorId": "Nova"})).await;
-    let scope = &other.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"];
+    let scope = &other.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"];
     assert_eq!(scope, "main:agent:Nova:/v1/snapshots/agent");
     let _ = client.post("/v1/snapshots/room", "k", body.clone()).await.data();
     let other = client.post("/v1/snapshots/room", "k", json!({})).await;
-    let scope = &other.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"];
+    let scope = &other.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"];
     assert_eq!(scope, "main:room:-:/v1/snapshots/room");
     let without = client.request(Method::POST, "/v1/snapshots/room").json(&body).send().await;
-    let _ = without.refusal(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
+    let _ = without.error(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
 }
 
 /// RULINGS J7 and J1: however many save at once, each version is given once, without gaps.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use agentcafe_domain::ids::Sequence;
-use agentcafe_source::{Api, Failure, Following, News, Pauses, Start, Stream};
+use agentcafe_client::{Api, EventStream, Failure, News, Pauses, Start, Stream};
+use agentcafe_domain::kernel::ids::Sequence;
 use agentcafe_testkit::{Server, json, steady_port};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -11,13 +11,13 @@ use crate::{launch, log};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-fn follow(server: &Server, following: Following) -> Stream {
+fn follow(server: &Server, following: EventStream) -> Stream {
     Stream::new(Api::new(&server.url(), None).expect("the address of a server"), quick(following))
 }
 
-fn quick(following: Following) -> Following {
+fn quick(following: EventStream) -> EventStream {
     let pauses = Pauses { first: Duration::from_millis(10), longest: Duration::from_millis(100) };
-    Following { pauses, ..following }
+    EventStream { pauses, ..following }
 }
 
 /// The next news that `wanted` finds something in; what comes before is dropped.
@@ -62,7 +62,7 @@ async fn a_killed_server_leaves_no_gap() {
     let port = steady_port();
     let mut server = launch().env("API_PORT", port).start().await;
     say(&server, 300).await;
-    let mut stream = follow(&server, Following::all(Start::After(Sequence::START)));
+    let mut stream = follow(&server, EventStream::all(Start::After(Sequence::START)));
     let stored = head(&server).await;
     let mut seen = sequences(&mut stream, usize::try_from(stored).unwrap()).await;
     for _ in 0..3 {
@@ -84,7 +84,7 @@ async fn a_killed_server_leaves_no_gap() {
 #[tokio::test]
 async fn nothing_is_lost_when_waiting_is_broken_off() {
     let server = launch().start().await;
-    let mut stream = follow(&server, Following::all(Start::After(Sequence::START)));
+    let mut stream = follow(&server, EventStream::all(Start::After(Sequence::START)));
     let mut seen = Vec::new();
     say(&server, 5).await;
     let known = head(&server).await;
@@ -108,7 +108,7 @@ async fn nothing_is_lost_when_waiting_is_broken_off() {
 async fn a_silent_server_counts_as_gone() {
     let server = launch().env("API_STREAM_HEARTBEAT_MS", 50).start().await;
     let silence = Duration::from_millis(500);
-    let mut stream = follow(&server, Following { silence, ..Following::all(Start::Latest) });
+    let mut stream = follow(&server, EventStream { silence, ..EventStream::all(Start::Latest) });
     until(&mut stream, |news| matches!(news, News::Connected { .. }).then_some(())).await;
     let process = Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap();
     kill_process(process, Signal::STOP).unwrap();
@@ -128,7 +128,7 @@ async fn another_log_is_noticed_and_followed_anew() {
     let port = steady_port();
     let first = launch().env("API_PORT", port).start().await;
     say(&first, 10).await;
-    let mut stream = follow(&first, Following::all(Start::After(Sequence::START)));
+    let mut stream = follow(&first, EventStream::all(Start::After(Sequence::START)));
     sequences(&mut stream, usize::try_from(head(&first).await).unwrap()).await;
     drop(first);
     let second = launch().env("API_PORT", port).start().await;
@@ -150,8 +150,8 @@ async fn another_log_is_noticed_and_followed_anew() {
 async fn the_token_opens_a_protected_stream() {
     let server = launch().env("API_AUTH_TOKEN", "s3cret").start().await;
     for (token, opens) in [(None, false), (Some("wrong"), false), (Some("s3cret"), true)] {
-        let api = Api::at_stream(&format!("{}{}", server.url(), agentcafe_source::STREAM), token).unwrap();
-        let mut stream = Stream::new(api, quick(Following::all(Start::Latest)));
+        let api = Api::at_stream(&format!("{}{}", server.url(), agentcafe_client::STREAM), token).unwrap();
+        let mut stream = Stream::new(api, quick(EventStream::all(Start::Latest)));
         let opened = until(&mut stream, |news| match news {
             News::Connected { .. } => Some(true),
             News::Lost(failure) => {

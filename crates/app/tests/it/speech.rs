@@ -71,7 +71,7 @@ async fn mentions_are_bounded() {
         let mut body = body;
         body["actorId"] = json!("Nova");
         let answer = client.act("/v1/commands/say", body).await;
-        assert_eq!(answer.refusal(400, "ERR_OUT_OF_BOUNDS")["field"], "mentions");
+        assert_eq!(answer.error(400, "ERR_OUT_OF_BOUNDS")["field"], "mentions");
     }
 }
 
@@ -149,7 +149,7 @@ async fn the_text_limit_counts_characters() {
             let body = |length| json!({"actorId": "Nova", "text": "😀".repeat(length)});
             assert_eq!(client.act(path, body(longest)).await.status, 202);
             let answer = client.act(path, body(longest + 1)).await;
-            let details = answer.refusal(400, "ERR_OUT_OF_BOUNDS");
+            let details = answer.error(400, "ERR_OUT_OF_BOUNDS");
             let want = json!({"field": "text", "max": longest, "value": longest + 1});
             assert!(
                 want.as_object().unwrap().iter().all(|(name, value)| details[name] == *value),

@@ -26,7 +26,7 @@ type Accepted = Vec<(usize, Answer)>;
 /// CONTRACT 25.6 and 25.7, RULINGS: a clear answer that says when to come back.
 #[track_caller]
 pub(crate) fn assert_unavailable(answer: &Answer) {
-    let _ = answer.refusal(503, "ERR_UNAVAILABLE");
+    let _ = answer.error(503, "ERR_UNAVAILABLE");
     let retry_after = answer.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
     assert!(retry_after.is_some_and(|seconds| seconds >= 1), "no Retry-After: {:?}", answer.headers);
 }

@@ -118,10 +118,10 @@ async fn bad_parameters_are_refused() {
     let (_server, client) = cafe().await;
     for query in ["cursor=abc", "cursor=1.5", "limit=abc", "cursor=newest", "roomId=%01"] {
         let refused = client.request(Method::GET, &format!("{STREAM}?{query}")).stream().await.unwrap_err();
-        let _ = refused.refusal(400, "ERR_VALIDATION");
+        let _ = refused.error(400, "ERR_VALIDATION");
     }
     let request = client.request(Method::GET, STREAM).header("last-event-id", "abc");
-    let _ = request.stream().await.unwrap_err().refusal(400, "ERR_VALIDATION");
+    let _ = request.stream().await.unwrap_err().error(400, "ERR_VALIDATION");
 }
 
 /// CONTRACT 10 and RULINGS B3: exact filters, also live; absent ones mean all.
@@ -277,7 +277,7 @@ async fn open_streams_are_bounded() {
     let first = client.stream(STREAM).await;
     let _second = client.stream("/v1/events/stream").await;
     let refused = client.request(Method::GET, STREAM).stream().await.unwrap_err();
-    let _ = refused.refusal(503, "ERR_UNAVAILABLE");
+    let _ = refused.error(503, "ERR_UNAVAILABLE");
     assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
     assert_eq!(client.get("/v1/events").await.status, 200, "everything else goes on");
     drop(first);
@@ -288,7 +288,7 @@ async fn open_streams_are_bounded() {
     .await;
     let none = launch().env("API_STREAM_MAX_CLIENTS", 0).start().await;
     let refused = none.client().request(Method::GET, STREAM).stream().await.unwrap_err();
-    let _ = refused.refusal(503, "ERR_UNAVAILABLE");
+    let _ = refused.error(503, "ERR_UNAVAILABLE");
 }
 
 /// RULINGS O7: when the server stops, streams end properly after what was committed, and polls are answered.

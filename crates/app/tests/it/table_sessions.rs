@@ -101,10 +101,10 @@ async fn what_cannot_be_bought_is_refused() {
     ];
     for (fields, status, code, field) in cases {
         let answer = try_open(&client, "espresso", fields).await;
-        assert_eq!(answer.refusal(status, code)["field"], field, "{}", answer.text);
+        assert_eq!(answer.error(status, code)["field"], field, "{}", answer.text);
     }
     let unpaid = try_open(&client, "espresso", json!({"paymentProof": "tea_paid"})).await;
-    let details = unpaid.refusal(402, "ERR_PAYMENT_REQUIRED");
+    let details = unpaid.error(402, "ERR_PAYMENT_REQUIRED");
     assert_eq!(
         (&details["mode"], &details["roomId"], &details["ownerActorId"]),
         (&json!("stub"), &json!("den"), &json!("Nova"))
@@ -120,13 +120,13 @@ async fn a_room_has_one_session_at_a_time() {
     let lobby = json!({"actorId": "Nova", "roomId": "lobby"});
     let _ = client.act("/v1/rooms", lobby).await.data();
     let answer = try_open(&client, "espresso", json!({"roomId": "lobby"})).await;
-    assert_eq!(answer.refusal(400, "ERR_VALIDATION")["roomType"], "lobby");
+    assert_eq!(answer.error(400, "ERR_VALIDATION")["roomType"], "lobby");
     let private = json!({"actorId": "Nova", "roomId": "den", "roomType": "private_table", "paymentProof": "coffee_paid"});
     let _ = client.act("/v1/rooms", private).await.data();
-    let _ = try_open(&client, "espresso", json!({"actorId": "Kai"})).await.refusal(403, "ERR_FORBIDDEN");
+    let _ = try_open(&client, "espresso", json!({"actorId": "Kai"})).await.error(403, "ERR_FORBIDDEN");
     let session = open(&client, "espresso", json!({})).await;
     let second = try_open(&client, "americano", json!({})).await;
-    assert_eq!(second.refusal(400, "ERR_VALIDATION")["sessionId"], session["sessionId"]);
+    assert_eq!(second.error(400, "ERR_VALIDATION")["sessionId"], session["sessionId"]);
     let _ = change(&client, &session, "Nova", json!({"status": "ended"})).await.data();
     let renewed = open(&client, "americano", json!({})).await;
     assert_ne!(renewed["sessionId"], session["sessionId"]);
@@ -139,7 +139,7 @@ async fn an_occupied_table_stays_private() {
     let session = open(&client, "espresso", json!({})).await;
     let lobby = json!({"actorId": "Nova", "roomId": "den", "roomType": "lobby"});
     let answer = client.act("/v1/rooms", lobby.clone()).await;
-    assert_eq!(answer.refusal(403, "ERR_FORBIDDEN")["sessionId"], session["sessionId"]);
+    assert_eq!(answer.error(403, "ERR_FORBIDDEN")["sessionId"], session["sessionId"]);
     let _ = change(&client, &session, "Nova", json!({"status": "ended"})).await.data();
     assert_eq!(client.act("/v1/rooms", lobby).await.data()["room"]["roomType"], "lobby");
 }
@@ -164,13 +164,13 @@ async fn a_session_is_changed() {
     assert_eq!(event["type"], "table_session_updated");
     assert_eq!(event["payload"]["changedFields"], json!(["invitedActorIds", "expiresAt", "metadata"]));
     let details = change(&client, &session, "Nova", json!({"expiresAt": session["expiresAt"]})).await;
-    assert_eq!(details.refusal(400, "ERR_OUT_OF_BOUNDS")["field"], "expiresAt");
+    assert_eq!(details.error(400, "ERR_OUT_OF_BOUNDS")["field"], "expiresAt");
     let earlier = change(&client, &session, "Nova", json!({"startedAt": "2020-01-01T00:00:00Z"})).await;
-    assert_eq!(earlier.refusal(400, "ERR_OUT_OF_BOUNDS")["field"], "startedAt");
+    assert_eq!(earlier.error(400, "ERR_OUT_OF_BOUNDS")["field"], "startedAt");
     let nothing = change(&client, &session, "Nova", json!({"planId": "americano"})).await;
-    assert_eq!(nothing.refusal(400, "ERR_VALIDATION")["fields"].as_array().unwrap().len(), 6);
+    assert_eq!(nothing.error(400, "ERR_VALIDATION")["fields"].as_array().unwrap().len(), 6);
     let guest = change(&client, &session, "Kai", json!({"status": "ended"})).await;
-    assert_eq!(guest.refusal(403, "ERR_FORBIDDEN")["capability"], "canModerate");
+    assert_eq!(guest.error(403, "ERR_FORBIDDEN")["capability"], "canModerate");
     let ended = change(&client, &session, "Nova", json!({"status": "ended"})).await;
     assert!(ended.data()["session"]["endedAt"].is_string());
     let events = log(&client).await;
@@ -182,7 +182,7 @@ async fn a_session_is_changed() {
         json!({"sessionId": session["sessionId"], "endedAt": ended.data()["session"]["endedAt"], "ownerActorId": "Nova"})
     );
     let revived = change(&client, &session, "Nova", json!({"status": "active"})).await;
-    assert_eq!(revived.refusal(400, "ERR_VALIDATION")["field"], "status");
+    assert_eq!(revived.error(400, "ERR_VALIDATION")["field"], "status");
 }
 
 /// CONTRACT 9.15, RULINGS B17, J4: sessions are found by their filters; only the owner sees the payment.
@@ -208,10 +208,10 @@ async fn sessions_are_found() {
         assert_eq!(client.get(&format!("/v1/table-sessions{query}")).await.data()["count"], count, "{query}");
     }
     for path in [format!("/v1/table-sessions/{id}?tenantId=x"), "/v1/table-sessions/none".to_owned()] {
-        let _ = client.get(&path).await.refusal(404, "ERR_NOT_FOUND");
+        let _ = client.get(&path).await.error(404, "ERR_NOT_FOUND");
     }
     let foreign = json!({"sessionId": "0190b5a0-0000-7000-8000-000000000000"});
-    let _ = change(&client, &foreign, "Nova", json!({"status": "ended"})).await.refusal(404, "ERR_NOT_FOUND");
+    let _ = change(&client, &foreign, "Nova", json!({"status": "ended"})).await.error(404, "ERR_NOT_FOUND");
 }
 
 /// CONTRACT 15 and the promise that sessions expire once: one pair of events, also when the process was down at that moment.

@@ -180,7 +180,7 @@ async fn tasks_are_listed() {
         ("createdBy=%01", "ERR_VALIDATION", "createdBy"),
     ] {
         let answer = client.get(&format!("/v1/tasks?{query}")).await;
-        assert_eq!(answer.refusal(400, code)["field"], field);
+        assert_eq!(answer.error(400, code)["field"], field);
     }
 }
 
@@ -201,11 +201,11 @@ async fn what_is_not_there_is_not_found() {
             client.act(&format!("{path}/handoffs{tenant_too}"), handoff.clone()).await,
         ];
         for answer in answers {
-            let details = answer.refusal(404, "ERR_NOT_FOUND");
+            let details = answer.error(404, "ERR_NOT_FOUND");
             assert_eq!(details, &json!({"tenantId": tenant, "taskId": id}));
         }
         let nobody = change(&client, &path, json!({"title": "Mop"})).await;
-        assert_eq!(nobody.refusal(400, "ERR_MISSING_FIELD")["field"], "actorId");
+        assert_eq!(nobody.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
     }
     assert_eq!(client.get(&format!("/v1/tasks/{id}?tenantId=acme")).await.data()["task"], task);
     let path = format!("/v1/tasks/{id}?tenantId=acme");
@@ -226,14 +226,14 @@ async fn refusals_say_what_is_wrong() {
     let answer = client.act("/v1/tasks", json!({"actorId": "Nova", "title": "t", "progress": "much"})).await;
     let want = json!({"field": "progress", "min": 0, "max": 100, "value": "much",
         "correlationId": answer.header("x-correlation-id")});
-    assert_eq!(answer.refusal(400, "ERR_OUT_OF_BOUNDS"), &want);
+    assert_eq!(answer.error(400, "ERR_OUT_OF_BOUNDS"), &want);
     let answer = change(&client, &path_of(&task), json!({"actorId": "Nova", "correlationId": "c-2"})).await;
     let six = json!(["title", "description", "state", "assigneeActorId", "progress", "metadata"]);
-    assert_eq!(answer.refusal(400, "ERR_VALIDATION"), &json!({"fields": six, "correlationId": "c-2"}));
+    assert_eq!(answer.error(400, "ERR_VALIDATION"), &json!({"fields": six, "correlationId": "c-2"}));
     assert_eq!(client.get("/v1/traces/c-2").await.data()["trace"]["status"], "error");
     let no_key =
         client.request(Method::PATCH, &path_of(&task)).json(&json!({"actorId": "Nova", "title": "t"}));
-    let _ = no_key.send().await.refusal(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
+    let _ = no_key.send().await.error(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
     assert_eq!(log(&client).await.len(), 1);
 }
 
@@ -252,7 +252,7 @@ async fn a_key_takes_effect_once() {
     let conflict = patch(&client, json!({"actorId": "Kai", "title": "Dust"})).await;
     let id = first.data()["task"]["taskId"].as_str().unwrap();
     let scope = format!("default:main:tasks:{id}:patch");
-    assert_eq!(conflict.refusal(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"], scope);
+    assert_eq!(conflict.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"], scope);
     server.kill();
     server.restart().await;
     let client = server.client();

@@ -81,7 +81,7 @@ async fn an_intent_leaves_its_plan() {
 /// CONTRACT 3.3 and RULINGS P2, P3: a refusal ends the trace as `error`, with the code of its kind; RULINGS R6: and the
 /// refusal names the trace.
 #[tokio::test]
-async fn a_refusal_leaves_its_reason() {
+async fn an_error_leaves_its_reason() {
     let server = launch().env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 1).start().await;
     let client = server.client();
     let say = json!({"actorId": "Nova", "text": "hi"});
@@ -146,9 +146,9 @@ async fn a_refusal_leaves_its_reason() {
 async fn a_failed_pre_check_leaves_no_trace() {
     let (_server, client) = cafe().await;
     let body = json!({"text": "hi", "correlationId": "early"});
-    let _ = client.act("/v1/commands/say", body).await.refusal(400, "ERR_MISSING_FIELD");
+    let _ = client.act("/v1/commands/say", body).await.error(400, "ERR_MISSING_FIELD");
     let _ = client.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hi"})).await.data();
-    let _ = client.get("/v1/traces/early").await.refusal(404, "ERR_NOT_FOUND");
+    let _ = client.get("/v1/traces/early").await.error(404, "ERR_NOT_FOUND");
 }
 
 /// CONTRACT 3.3: a replay's trace; RULINGS P4: attempts under one id are put behind each other, not over each other.
@@ -165,7 +165,7 @@ async fn attempts_under_one_id_are_kept_in_order() {
     assert_eq!(both["steps"][6]["details"], json!({"replay": true}));
     assert_ne!(both["traceId"], first["traceId"]);
     let intruder = json!({"actorId": "Kai", "itemId": "", "correlationId": "c"});
-    let _ = client.act("/v1/commands/order", intruder).await.refusal(400, "ERR_MISSING_FIELD");
+    let _ = client.act("/v1/commands/order", intruder).await.error(400, "ERR_MISSING_FIELD");
     let three = trace(&client, "c", 10).await;
     assert_eq!((&three["actorId"], &three["status"]), (&json!("Kai"), &json!("error")));
     assert_eq!(codes(&three)[..7], codes(&both)[..]);
@@ -185,10 +185,10 @@ async fn traces_are_found_by_id_and_tenant() {
         assert_eq!(client.get(&format!("{path}{query}")).await.status, status, "{query}");
     }
     let unknown = client.get("/v1/traces/unknown").await;
-    assert_eq!(unknown.refusal(404, "ERR_NOT_FOUND")["correlationId"], "unknown");
+    assert_eq!(unknown.error(404, "ERR_NOT_FOUND")["correlationId"], "unknown");
     assert_eq!(unknown.header("x-correlation-id"), Some("unknown"), "CONTRACT 2.2");
-    assert_eq!(client.get("/v1/traces/").await.refusal(404, "ERR_NOT_FOUND")["correlationId"], "");
-    let _ = client.get("/v1/traces").await.refusal(404, "ERR_UNSUPPORTED_ACTION");
+    assert_eq!(client.get("/v1/traces/").await.error(404, "ERR_NOT_FOUND")["correlationId"], "");
+    let _ = client.get("/v1/traces").await.error(404, "ERR_UNSUPPORTED_ACTION");
 }
 
 /// ACF-916: a trace outlives the process.

@@ -90,12 +90,12 @@ async fn a_socket_is_opened_as_a_stream_is() {
     assert_eq!(open("cursor=abc", &[("x-api-key", "secret")]).await, Err(Some(400)));
     let inside = Client::new(server.address()).with_header("x-api-key", "secret");
     let refused = inside.get(SOCKET).await;
-    assert_eq!(refused.refusal(400, "ERR_VALIDATION")["field"], "upgrade");
+    assert_eq!(refused.error(400, "ERR_VALIDATION")["field"], "upgrade");
     let first =
         Socket::open(server.address(), &format!("{SOCKET}?apiKey=secret"), &[]).await.expect("it opens");
     assert_eq!(open("apiKey=secret", &[]).await, Err(Some(503)), "the place is taken");
     let refused = inside.request(Method::GET, "/v1/events/stream").stream().await.unwrap_err();
-    let _ = refused.refusal(503, "ERR_UNAVAILABLE");
+    let _ = refused.error(503, "ERR_UNAVAILABLE");
     drop(first);
     for _ in 0..2 {
         let _ = open("", &[]).await;

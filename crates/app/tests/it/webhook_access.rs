@@ -3,15 +3,17 @@
 use std::{path::Path, sync::Arc};
 
 use agentcafe_domain::{
-    command::{Command, Halt, Moment, Reply, Success},
-    ids::{ActorId, CorrelationId, RoomId, TenantId},
-    money::Usd,
-    policy::RoomOverride,
-    record::Query,
-    room::{Room, RoomType},
-    rules::Rules,
-    session::{SessionStatus, TableSession},
-    time::Timestamp,
+    kernel::{
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        ids::{ActorId, CorrelationId, RoomId, TenantId},
+        money::Usd,
+        record::Query,
+        rules::Rules,
+        time::Timestamp,
+    },
+    permissions::RoomOverride,
+    rooms::{Room, RoomType},
+    tables::{SessionStatus, TableSession},
 };
 use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_store::{Envelope, Options, Store};
@@ -43,8 +45,8 @@ impl Command for Furnish {
         Vec::new()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        let (tenant_id, room_id, now) = (TenantId::standard(), self.room.clone(), moment.now);
+    fn decide(&self, moment: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let (tenant_id, room_id, now) = (TenantId::default(), self.room.clone(), moment.now);
         let room = Room::without_record(tenant_id.clone(), room_id.clone());
         moment.put(&Room { room_type: RoomType::PrivateTable, ..room });
         let session_id = moment.fresh_id();
@@ -91,7 +93,7 @@ async fn furnish(directory: &Path, rooms: Vec<Furnish>) {
         rules: Rules::default(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),
-        on_turn: Box::new(|_| {}),
+        on_commit: Box::new(|_| {}),
     })
     .expect("a fresh store");
     for room in rooms {
@@ -137,20 +139,20 @@ async fn private_tables_are_gated() {
     let lobby = subscribe(&client, body("main", Some("Kai"))).await;
     for (room, actor, status, code) in cases {
         let created = client.act("/v1/subscriptions", body(room, actor)).await;
-        let details = created.refusal(status, code);
+        let details = created.error(status, code);
         assert_eq!(
             (&details["action"], &details["roomId"]),
             (&json!("event_subscription_create"), &json!(room))
         );
         let changed = change(&client, &lobby, json!({"roomId": room, "actorId": actor})).await;
-        assert_eq!(changed.refusal(status, code)["action"], "event_subscription_update", "{room} {actor:?}");
+        assert_eq!(changed.error(status, code)["action"], "event_subscription_update", "{room} {actor:?}");
     }
     let late = change(&client, &lobby, json!({"roomId": "attic", "maxRetries": 99})).await;
-    let _ = late.refusal(403, "ERR_FORBIDDEN");
+    let _ = late.error(403, "ERR_FORBIDDEN");
     let early = client.act("/v1/subscriptions", json!({"targetUrl": "x", "roomId": "attic"})).await;
-    let _ = early.refusal(400, "ERR_INVALID_URL");
+    let _ = early.error(400, "ERR_INVALID_URL");
     let own = subscribe(&client, body("attic", Some("Nova"))).await;
-    let _ = change(&client, &own, json!({"actorId": "Kai"})).await.refusal(403, "ERR_FORBIDDEN");
+    let _ = change(&client, &own, json!({"actorId": "Kai"})).await.error(403, "ERR_FORBIDDEN");
     let _ = change(&client, &own, json!({"maxRetries": 0})).await.data();
     let stranger = change(&client, &lobby, json!({"roomId": "attic", "actorId": "Nova"})).await;
     let _ = stranger.data();

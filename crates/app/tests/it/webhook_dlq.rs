@@ -58,7 +58,7 @@ async fn what_could_not_be_delivered_is_kept() {
     for none in ["?status=resolved", "?tenantId=acme"] {
         assert!(dlq(&client, none).await.is_empty(), "{none}");
     }
-    let _ = client.get("/v1/subscriptions/dlq?status=lost").await.refusal(400, "ERR_INVALID_ENUM");
+    let _ = client.get("/v1/subscriptions/dlq?status=lost").await.error(400, "ERR_INVALID_ENUM");
     eventually("the depth is measured", DEADLINE, async || {
         client.metrics().await.contains("agentcafe_webhook_dlq_open 1").then_some(())
     })
@@ -99,8 +99,8 @@ async fn an_entry_is_replayed() {
     assert_eq!(last.header("webhook-id"), requests[0].header("webhook-id"));
     assert_eq!(last.event(), requests[0].event());
     let resolved = client.act(&path, json!({})).await;
-    assert_eq!(resolved.refusal(409, "ERR_CONFLICT")["dlqId"], entry["id"]);
-    let _ = client.act(&path, json!({"force": "yes"})).await.refusal(400, "ERR_VALIDATION");
+    assert_eq!(resolved.error(409, "ERR_CONFLICT")["dlqId"], entry["id"]);
+    let _ = client.act(&path, json!({"force": "yes"})).await.error(400, "ERR_VALIDATION");
     assert_eq!(client.act(&path, json!({"force": true})).await.data()["replay"]["ok"], true);
     let kept = dlq(&client, "?status=resolved").await.remove(0);
     assert_eq!((&kept["replayCount"], &kept["lastReplayError"]), (&json!(3), &json!(null)));
@@ -129,11 +129,11 @@ async fn what_cannot_be_replayed_is_not_found() {
         ("/v1/subscriptions/dlq/0190b5a0-0000-7000-8000-000000000000/replay".to_owned(), json!({})),
     ] {
         let answer = client.act(&path, body).await;
-        assert!(answer.refusal(404, "ERR_NOT_FOUND")["dlqId"].is_string(), "{path}");
+        assert!(answer.error(404, "ERR_NOT_FOUND")["dlqId"].is_string(), "{path}");
     }
     let _ = delete(&client, &made).await.data();
     let answer = client.act(&path, json!({})).await;
-    assert_eq!(answer.refusal(404, "ERR_NOT_FOUND")["dlqId"], entry["id"]);
+    assert_eq!(answer.error(404, "ERR_NOT_FOUND")["dlqId"], entry["id"]);
     assert_eq!((dlq(&client, "").await.len(), receiver.received("/hook").len()), (1, 1));
     assert_eq!(recorded(&client, "", 1).await.len(), 1);
 }

@@ -105,13 +105,13 @@ async fn each_field_has_its_error() {
             whole["targetUrl"] = json!(URL);
         }
         let created = client.act("/v1/subscriptions", whole).await;
-        assert_eq!(created.refusal(400, code)["field"], field, "{body}");
-        assert_eq!(change(&client, &made, body).await.refusal(400, code)["field"], field);
+        assert_eq!(created.error(400, code)["field"], field, "{body}");
+        assert_eq!(change(&client, &made, body).await.error(400, code)["field"], field);
     }
     let answer = client.act("/v1/subscriptions", json!({"maxRetries": 99})).await;
-    assert_eq!(answer.refusal(400, "ERR_MISSING_FIELD")["field"], "targetUrl", "the contract's order");
+    assert_eq!(answer.error(400, "ERR_MISSING_FIELD")["field"], "targetUrl", "the contract's order");
     let empty = change(&client, &made, json!({"tenantId": "default"})).await;
-    assert!(empty.refusal(400, "ERR_VALIDATION")["fields"].is_array(), "RULINGS K11");
+    assert!(empty.error(400, "ERR_VALIDATION")["fields"].is_array(), "RULINGS K11");
     assert_eq!(listed(&client, "").await.len(), 1);
 }
 
@@ -207,15 +207,15 @@ async fn what_is_not_there_is_not_found() {
         "/v1/subscriptions/nothing",
         &format!("/v1/subscriptions/{NOBODY}"),
     ] {
-        assert!(client.get(path).await.refusal(404, "ERR_NOT_FOUND")["subscriptionId"].is_string(), "{path}");
+        assert!(client.get(path).await.error(404, "ERR_NOT_FOUND")["subscriptionId"].is_string(), "{path}");
     }
     let foreign = change(&client, &made, json!({"tenantId": "default", "enabled": false})).await;
-    assert_eq!(foreign.refusal(404, "ERR_NOT_FOUND")["subscriptionId"], id);
+    assert_eq!(foreign.error(404, "ERR_NOT_FOUND")["subscriptionId"], id);
     let delete_with = async |key: &str, query: &str| {
         client.request(Method::DELETE, &format!("{path}{query}")).key(key).send().await
     };
     let key = fresh_key();
-    let _ = delete_with(&key, "?tenantId=default").await.refusal(404, "ERR_NOT_FOUND");
+    let _ = delete_with(&key, "?tenantId=default").await.error(404, "ERR_NOT_FOUND");
     let deleted = delete_with(&key, "?tenantId=acme").await;
     let want =
         json!({"deleted": true, "subscriptionId": id, "correlationId": deleted.header("x-correlation-id")});
@@ -226,9 +226,9 @@ async fn what_is_not_there_is_not_found() {
         (Some("true"), &deleted.text),
         "RULINGS D3"
     );
-    let _ = delete_with(&fresh_key(), "").await.refusal(404, "ERR_NOT_FOUND");
-    let _ = client.get(&path).await.refusal(404, "ERR_NOT_FOUND");
-    let _ = change(&client, &made, json!({"enabled": true})).await.refusal(404, "ERR_NOT_FOUND");
+    let _ = delete_with(&fresh_key(), "").await.error(404, "ERR_NOT_FOUND");
+    let _ = client.get(&path).await.error(404, "ERR_NOT_FOUND");
+    let _ = change(&client, &made, json!({"enabled": true})).await.error(404, "ERR_NOT_FOUND");
     assert!(listed(&client, "").await.is_empty());
 }
 

@@ -49,7 +49,7 @@ async fn private_targets_are_a_setting() {
                     if allowed {
                         let _ = answer.data();
                     } else {
-                        let details = answer.refusal(400, "ERR_INVALID_URL");
+                        let details = answer.error(400, "ERR_INVALID_URL");
                         assert_eq!(
                             json!([details["field"], details["reason"]]),
                             json!(["targetUrl", "address_not_allowed"])

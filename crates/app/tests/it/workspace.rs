@@ -8,12 +8,12 @@ use agentcafe_testkit::Value;
 const EDGES: &[(&str, &[&str])] = &[
     ("agentcafe-domain", &[]),
     ("agentcafe-store", &["agentcafe-domain", "agentcafe-testkit"]),
-    ("agentcafe-engine", &["agentcafe-domain", "agentcafe-keyspace", "agentcafe-store"]),
+    ("agentcafe-engine", &["agentcafe-domain", "agentcafe-redis", "agentcafe-store"]),
     ("agentcafe-http", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
     ("agentcafe-api", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine", "agentcafe-http"]),
     ("agentcafe-dispatcher", &["agentcafe-domain", "agentcafe-store", "agentcafe-engine"]),
-    ("agentcafe-source", &["agentcafe-domain"]),
-    ("agentcafe-keyspace", &["agentcafe-domain", "agentcafe-testkit"]),
+    ("agentcafe-client", &["agentcafe-domain"]),
+    ("agentcafe-redis", &["agentcafe-domain", "agentcafe-testkit"]),
     (
         "agentcafe-realtime",
         &[
@@ -21,11 +21,11 @@ const EDGES: &[(&str, &[&str])] = &[
             "agentcafe-store",
             "agentcafe-engine",
             "agentcafe-http",
-            "agentcafe-keyspace",
-            "agentcafe-source",
+            "agentcafe-redis",
+            "agentcafe-client",
         ],
     ),
-    ("agentcafe-projector", &["agentcafe-domain", "agentcafe-keyspace", "agentcafe-source"]),
+    ("agentcafe-projector", &["agentcafe-domain", "agentcafe-redis", "agentcafe-client"]),
     (
         "agentcafe",
         &[
@@ -36,10 +36,10 @@ const EDGES: &[(&str, &[&str])] = &[
             "agentcafe-api",
             "agentcafe-dispatcher",
             "agentcafe-load",
-            "agentcafe-keyspace",
+            "agentcafe-redis",
             "agentcafe-projector",
             "agentcafe-realtime",
-            "agentcafe-source",
+            "agentcafe-client",
             "agentcafe-testkit",
         ],
     ),

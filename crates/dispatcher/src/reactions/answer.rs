@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use agentcafe_domain::{
-    idempotency::IdempotencyKey,
-    ids::CorrelationId,
-    reaction::{NoteFailure, Outcome, React, Source, StoredReaction, Verdict},
-    refusal::Code,
+    kernel::{error::Code, idempotency::IdempotencyKey, ids::CorrelationId},
+    reactions::{NoteFailure, React, ReactionOutcome, Source, StoredReaction, Verdict},
 };
 use agentcafe_engine::{Engine, Mutation, metrics::ReasonLabel};
 use agentcafe_store::{Failure, Origin};
@@ -32,7 +30,7 @@ pub(super) struct Answering {
 /// What to do about a rule after an attempt.
 enum Attempt {
     /// It is settled.
-    Settled(Outcome),
+    Settled(ReactionOutcome),
     /// The rule was changed: what does it make of the event now?
     Changed,
     /// The store cannot do it right now.
@@ -63,7 +61,7 @@ impl Answering {
                         continue;
                     }
                     Ok(None) => {
-                        self.count(&Outcome::Skipped);
+                        self.count(&ReactionOutcome::Skipped);
                         return true;
                     }
                     Err(()) => {}
@@ -105,7 +103,7 @@ impl Answering {
                 Ok(outcome) => Attempt::Settled(outcome),
                 Err(error) => Attempt::Fault(error.to_string()),
             },
-            Err(Failure::Refused(refusal)) if refusal.code == Code::Conflict => Attempt::Changed,
+            Err(Failure::Refused(error)) if error.code == Code::Conflict => Attempt::Changed,
             Err(Failure::Unavailable(why)) => Attempt::Later(why),
             Err(failure) => Attempt::Fault(failure.to_string()),
         }
@@ -124,7 +122,7 @@ impl Answering {
     /// it is, too: one damaged rule must not keep all others waiting.
     async fn note(&self, rule: &Arc<StoredReaction>, why: String) -> bool {
         let (rule, source) = (Arc::clone(rule), Arc::clone(&self.source));
-        let failed = Outcome::Failed(why.clone());
+        let failed = ReactionOutcome::Failed(why.clone());
         match self.engine.execute_in_background(Arc::new(NoteFailure { rule, source, why })).await {
             Err(Failure::Unavailable(_)) => return false,
             Err(failure) => tracing::error!(%failure, "a reaction's failure could not be written down"),
@@ -134,14 +132,14 @@ impl Answering {
         true
     }
 
-    fn count(&self, outcome: &Outcome) {
+    fn count(&self, outcome: &ReactionOutcome) {
         let metrics = &self.engine.metrics;
         metrics.reactions.count(match outcome {
-            Outcome::Triggered => "triggered",
-            Outcome::Skipped | Outcome::Blocked(_) => "skipped",
-            Outcome::Failed(_) => "failed",
+            ReactionOutcome::Triggered => "triggered",
+            ReactionOutcome::Skipped | ReactionOutcome::Blocked(_) => "skipped",
+            ReactionOutcome::Failed(_) => "failed",
         });
-        let Outcome::Blocked(why) = outcome else { return };
+        let ReactionOutcome::Blocked(why) = outcome else { return };
         let blocks =
             [("moderated:", &metrics.moderation_blocks), ("operator_override:", &metrics.override_blocks)];
         for (prefix, counter) in blocks {

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use agentcafe_domain::{ids::TenantId, reaction::StoredReaction, record::Record};
+use agentcafe_domain::{
+    kernel::{ids::TenantId, record::Record},
+    reactions::StoredReaction,
+};
 use agentcafe_engine::Engine;
 use agentcafe_store::{ReadError, Store};
 use tokio::sync::watch;

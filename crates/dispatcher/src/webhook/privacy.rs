@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use agentcafe_domain::{
-    event::Event,
-    ids::RoomId,
-    room::{Room, RoomType},
-    session::TableSession,
-    webhook::{
+    kernel::{event::Event, ids::RoomId},
+    rooms::{Room, RoomType},
+    tables::TableSession,
+    webhooks::{
         Subscription,
         admission::{may_know, sessions_of},
     },

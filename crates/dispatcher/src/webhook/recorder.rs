@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
-    refusal::Code,
-    webhook::record::{RecordDeliveries, Report},
+    kernel::error::Code,
+    webhooks::record::{RecordDeliveries, Report},
 };
-use agentcafe_engine::{Engine, lease::Tenure};
+use agentcafe_engine::{Engine, lease::LeaseGuard};
 use agentcafe_store::Failure;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
@@ -21,24 +21,24 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(2)
 const TRIES_WHEN_ENDING: u32 = 6;
 
 /// A report, and the place it takes among what its subscription has not recorded yet.
-pub(super) struct Filed {
+pub(super) struct QueuedReport {
     pub(super) report: Report,
     pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
 /// Records on behalf of a tenure.
-pub(super) struct Recorder {
+pub(super) struct DeliveryRecorder {
     pub(super) engine: Arc<Engine>,
-    pub(super) tenure: Tenure,
+    pub(super) lease: LeaseGuard,
 }
 
-impl Recorder {
+impl DeliveryRecorder {
     /// Records all that is filed, until nobody files any more.
-    pub(super) async fn run(self, mut filed: mpsc::Receiver<Filed>) {
+    pub(super) async fn run(self, mut queued: mpsc::Receiver<QueuedReport>) {
         let mut waiting = Vec::with_capacity(RecordDeliveries::BATCH);
-        while filed.recv_many(&mut waiting, RecordDeliveries::BATCH).await > 0 {
+        while queued.recv_many(&mut waiting, RecordDeliveries::BATCH).await > 0 {
             let (reports, places): (Vec<_>, Vec<_>) =
-                waiting.drain(..).map(|Filed { report, place }| (report, place)).unzip();
+                waiting.drain(..).map(|QueuedReport { report, place }| (report, place)).unzip();
             self.record(reports).await;
             drop(places);
         }
@@ -48,13 +48,13 @@ impl Recorder {
     async fn record(&self, reports: Vec<Report>) {
         let mut tries = 0;
         loop {
-            let command = Arc::new(RecordDeliveries::new(self.tenure.hold, reports.clone()));
+            let command = Arc::new(RecordDeliveries::new(self.lease.hold, reports.clone()));
             let failure = match self.engine.execute_in_background(command).await {
                 Ok(_) => return,
                 Err(failure) => failure,
             };
             tries += 1;
-            if matches!(&failure, Failure::Refused(refusal) if refusal.code == Code::Conflict) {
+            if matches!(&failure, Failure::Refused(error) if error.code == Code::Conflict) {
                 let reports = reports.len();
                 return tracing::warn!(
                     reports,
@@ -71,7 +71,7 @@ impl Recorder {
             } else {
                 return tracing::error!(%failure, ?reports, "a delivery cannot be recorded");
             }
-            if self.tenure.ending.is_cancelled() && tries >= TRIES_WHEN_ENDING {
+            if self.lease.ending.is_cancelled() && tries >= TRIES_WHEN_ENDING {
                 let reports = reports.len();
                 return tracing::error!(reports, "deliveries were not recorded; they are repeated");
             }

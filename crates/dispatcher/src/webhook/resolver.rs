@@ -6,8 +6,8 @@ use std::{
 };
 
 use agentcafe_domain::{
-    rules::WebhookRules,
-    target::{Reach, Refused},
+    kernel::rules::WebhookRules,
+    webhooks::target::{Reach, Refused},
 };
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::{Semaphore, oneshot};

@@ -9,14 +9,12 @@ use std::{
 };
 
 use agentcafe_domain::{
-    event::Event,
-    ids::Sequence,
-    time::Timestamp,
-    webhook::{
+    kernel::{event::Event, ids::Sequence, time::Timestamp},
+    webhooks::{
         Progress, Retrying, Subscription,
         delivery::{Sent, Source},
-        record::{Attempt, Fate, Report},
-        schedule::{self, Next, Tried},
+        record::{Attempt, DeliveryOutcome, Report},
+        schedule::{self, AttemptResult, RetryDecision},
     },
 };
 use agentcafe_engine::{
@@ -34,9 +32,9 @@ use uuid::Uuid;
 
 use super::{
     Shared, Wanted,
-    courier::{Answered, Parcel},
     privacy::Rooms,
-    recorder::Filed,
+    recorder::QueuedReport,
+    sender::{Answered, DeliveryRequest},
 };
 
 /// The place of a follower that has nothing to do.
@@ -52,8 +50,8 @@ const CURSOR_EVERY: Duration = Duration::from_secs(60);
 /// The pause after the store could not be read.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Whose events seldom match does not look at each turn's: the pause grows with each look in vain, up to the second.
-const NAP: Duration = Duration::from_millis(5);
-const LONGEST_NAP: Duration = Duration::from_millis(100);
+const BACKOFF: Duration = Duration::from_millis(5);
+const LONGEST_BACKOFF: Duration = Duration::from_millis(100);
 /// How long an attempt under way may go on when the follower is to end.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -91,13 +89,13 @@ impl Drop for Counted<'_> {
 }
 
 /// Everything the loop carries along.
-struct Course {
+struct DeliveryState {
     progress: Progress,
     /// Everything up to here has been dealt with.
-    dealt: Sequence,
+    processed: Sequence,
     /// Everything up to here has been recorded, or is about to be.
-    filed: Sequence,
-    file_cursor_at: Instant,
+    queued: Sequence,
+    store_cursor_at: Instant,
 }
 
 impl Subscriber {
@@ -115,13 +113,13 @@ impl Subscriber {
     /// Delivers until it is told to end.
     pub(super) async fn run(mut self) {
         let Some(progress) = self.load().await else { return };
-        let (dealt, filed) = (progress.cursor, progress.cursor);
-        let mut course = Course { progress, dealt, filed, file_cursor_at: later() };
-        let _: Result<(), Ended> = self.follow(&mut course).await;
+        let (processed, queued) = (progress.cursor, progress.cursor);
+        let mut state = DeliveryState { progress, processed, queued, store_cursor_at: later() };
+        let _: Result<(), Ended> = self.follow(&mut state).await;
         self.place.store(CAUGHT_UP, Ordering::Relaxed);
-        if course.dealt > course.filed {
+        if state.processed > state.queued {
             let place = Arc::clone(&self.unrecorded).acquire_owned().await.ok();
-            self.file(&mut course, None, place).await;
+            self.enqueue(&mut state, None, place).await;
         }
         // Who follows after this one begins where it has ended, so that must be recorded first.
         let _ = self.unrecorded.acquire_many(MAX_UNRECORDED as u32).await;
@@ -142,21 +140,25 @@ impl Subscriber {
         Arc::clone(&self.wanted.borrow())
     }
 
-    async fn follow(&mut self, course: &mut Course) -> Result<(), Ended> {
+    async fn follow(&mut self, state: &mut DeliveryState) -> Result<(), Ended> {
         loop {
             self.wanted.mark_unchanged();
             let filter = filter_of(&self.current().subscription);
             let store = Arc::clone(&self.shared.engine.store);
-            let mut follower = Follower::new(store, filter.clone(), course.dealt);
+            let mut follower = Follower::new(store, filter.clone(), state.processed);
             while filter_of(&self.current().subscription) == filter {
-                let page = self.next_page(&mut follower, course).await?;
-                self.deal_with(&page, &filter, course).await?;
+                let page = self.next_page(&mut follower, state).await?;
+                self.deal_with(&page, &filter, state).await?;
             }
         }
     }
 
     /// The next matching events; a page without any if the subscription was changed.
-    async fn next_page(&mut self, follower: &mut Follower, course: &mut Course) -> Result<EventPage, Ended> {
+    async fn next_page(
+        &mut self,
+        follower: &mut Follower,
+        state: &mut DeliveryState,
+    ) -> Result<EventPage, Ended> {
         loop {
             if self.ending.is_cancelled() {
                 return Err(Ended);
@@ -165,7 +167,8 @@ impl Subscriber {
                 match follower.read_bytes(PAGE, PAGE_BYTES).await {
                     Ok(page) if page.events.is_empty() => {
                         self.looks_in_vain = self.looks_in_vain.saturating_add(1);
-                        self.unless_ending(sleep((NAP * self.looks_in_vain).min(LONGEST_NAP))).await?;
+                        self.unless_ending(sleep((BACKOFF * self.looks_in_vain).min(LONGEST_BACKOFF)))
+                            .await?;
                     }
                     Ok(page) => {
                         self.looks_in_vain = 0;
@@ -174,25 +177,25 @@ impl Subscriber {
                     Err(_) => self.unless_ending(sleep(PAUSE)).await?,
                 }
             }
-            course.dealt = follower.examined();
-            let moved = self.file_now_and_then(course).await;
+            state.processed = follower.scanned_to();
+            let moved = self.store_now_and_then(state).await;
             self.place.store(CAUGHT_UP, Ordering::Relaxed);
             tokio::select! {
                 () = self.ending.cancelled() => return Err(Ended),
                 () = follower.more() => {}
                 _ = self.wanted.changed() => {
-                    return Ok(EventPage { events: Vec::new(), examined: course.dealt });
+                    return Ok(EventPage { events: Vec::new(), scanned_to: state.processed });
                 }
-                () = sleep_until(course.file_cursor_at), if moved => {}
+                () = sleep_until(state.store_cursor_at), if moved => {}
             }
         }
     }
 
     /// Has the cursor recorded if it has moved far, or long ago. Whether it has moved and is not recorded.
-    async fn file_now_and_then(&self, course: &mut Course) -> bool {
-        let moved = course.dealt.0.saturating_sub(course.filed.0);
-        if moved >= CURSOR_EVENTS || (moved > 0 && course.file_cursor_at <= Instant::now()) {
-            self.file(course, None, None).await;
+    async fn store_now_and_then(&self, state: &mut DeliveryState) -> bool {
+        let moved = state.processed.0.saturating_sub(state.queued.0);
+        if moved >= CURSOR_EVENTS || (moved > 0 && state.store_cursor_at <= Instant::now()) {
+            self.enqueue(state, None, None).await;
             return false;
         }
         moved > 0
@@ -210,7 +213,7 @@ impl Subscriber {
         &mut self,
         page: &EventPage,
         filter: &EventFilter,
-        course: &mut Course,
+        state: &mut DeliveryState,
     ) -> Result<(), Ended> {
         let mut rooms = Rooms::default();
         for logged in &page.events {
@@ -218,21 +221,21 @@ impl Subscriber {
                 return Ok(());
             }
             self.place.store(logged.sequence.0, Ordering::Relaxed);
-            if !course.progress.is_skipped(logged.sequence)
+            if !state.progress.is_skipped(logged.sequence)
                 && let Some(event) = parsed(logged)
                 && self.is_admitted(&mut rooms, &event).await?
             {
                 let metrics = Arc::clone(&self.shared.engine.metrics);
                 let _queued = Counted::one(&metrics.webhooks.queued);
-                if !self.deliver(&event, &logged.json, filter, course).await? {
+                if !self.deliver(&event, &logged.json, filter, state).await? {
                     return Ok(());
                 }
                 metrics.webhooks.processed.inc();
             }
-            course.dealt = logged.sequence;
-            self.file_now_and_then(course).await;
+            state.processed = logged.sequence;
+            self.store_now_and_then(state).await;
         }
-        course.dealt = page.examined;
+        state.processed = page.scanned_to;
         Ok(())
     }
 
@@ -252,11 +255,11 @@ impl Subscriber {
         event: &Event,
         json: &Bytes,
         filter: &EventFilter,
-        course: &mut Course,
+        state: &mut DeliveryState,
     ) -> Result<bool, Ended> {
         let sent = Sent::from(event);
         let body = body_of(json);
-        let before = course.progress.retrying.take().filter(|retrying| retrying.event_id == event.event_id);
+        let before = state.progress.retrying.take().filter(|retrying| retrying.event_id == event.event_id);
         let (mut number, mut due) = match before {
             Some(Retrying { failed, next_attempt_at, .. }) => (failed + 1, Some(next_attempt_at)),
             None => (1, None),
@@ -272,18 +275,18 @@ impl Subscriber {
                 return Ok(false);
             }
             let answered = self.attempt(&wanted, &sent, body.clone()).await?;
-            let fate = self.fate(&wanted.subscription, event, number, &answered);
-            due = match &fate {
-                Fate::Retried(retrying) => Some(retrying.next_attempt_at),
-                Fate::Delivered | Fate::GivenUp { .. } => None,
+            let outcome = self.outcome(&wanted.subscription, event, number, &answered);
+            due = match &outcome {
+                DeliveryOutcome::Retried(retrying) => Some(retrying.next_attempt_at),
+                DeliveryOutcome::Delivered | DeliveryOutcome::GivenUp { .. } => None,
             };
-            let is_gone = matches!(fate, Fate::GivenUp { is_gone: true, .. });
+            let is_gone = matches!(outcome, DeliveryOutcome::GivenUp { is_gone: true, .. });
             if due.is_none() {
-                course.dealt = event.sequence;
+                state.processed = event.sequence;
             }
             let attempted = answered.attempted;
-            let attempt = Attempt { sent: sent.clone(), number, attempted, fate };
-            self.file(course, Some(attempt), Some(place)).await;
+            let attempt = Attempt { sent: sent.clone(), number, attempted, outcome };
+            self.enqueue(state, Some(attempt), Some(place)).await;
             if is_gone {
                 // Once that is recorded, the subscription is disabled; until then nothing more is sent.
                 self.ending.cancelled().await;
@@ -321,7 +324,7 @@ impl Subscriber {
 
     async fn attempt(&mut self, wanted: &Wanted, sent: &Sent, body: Bytes) -> Result<Answered, Ended> {
         let shared = Arc::clone(&self.shared);
-        let parcel = Parcel {
+        let request = DeliveryRequest {
             subscription_id: self.id,
             target_url: &wanted.subscription.target_url,
             secret: &wanted.secret,
@@ -331,9 +334,9 @@ impl Subscriber {
             source: Source::Live,
         };
         let in_flight = &shared.engine.metrics.webhooks.in_flight;
-        let sending = shared.slots.attempt(self.is_slow, async {
+        let sending = shared.limiter.attempt(self.is_slow, async {
             let _in_flight = Counted::one(in_flight);
-            shared.courier.deliver(&parcel).await
+            shared.sender.deliver(&request).await
         });
         let ended = async {
             self.ending.cancelled().await;
@@ -350,34 +353,52 @@ impl Subscriber {
     }
 
     /// Decides what comes of an attempt, and counts it.
-    fn fate(&self, subscription: &Subscription, event: &Event, number: u32, answered: &Answered) -> Fate {
+    fn outcome(
+        &self,
+        subscription: &Subscription,
+        event: &Event,
+        number: u32,
+        answered: &Answered,
+    ) -> DeliveryOutcome {
         let engine = &self.shared.engine;
-        let tried =
-            Tried { status: answered.attempted.status_code, retry_after_ms: answered.retry_after_ms, number };
+        let result = AttemptResult {
+            status: answered.attempted.status_code,
+            retry_after_ms: answered.retry_after_ms,
+            number,
+        };
         let [a, b, c, d, e, f, g, h, ..] = engine.random();
-        let dice = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        let next = schedule::next(tried, subscription.max_retries, subscription.backoff_ms, dice);
-        let (result, fate) = match next {
-            Next::Done => (DELIVERED, Fate::Delivered),
-            Next::RetryAfter(ms) => {
+        let jitter = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let next = schedule::next(result, subscription.max_retries, subscription.backoff_ms, jitter);
+        let (result, outcome) = match next {
+            RetryDecision::Done => (DELIVERED, DeliveryOutcome::Delivered),
+            RetryDecision::RetryAfter(ms) => {
                 let next_attempt_at = engine.now().plus_ms(i64::try_from(ms).unwrap_or(i64::MAX));
                 let retrying = Retrying { event_id: event.event_id, failed: number, next_attempt_at };
-                (RETRIED, Fate::Retried(retrying))
+                (RETRIED, DeliveryOutcome::Retried(retrying))
             }
-            Next::GiveUp | Next::Disable => {
-                (FAILED, Fate::GivenUp { event: Box::new(event.clone()), is_gone: next == Next::Disable })
-            }
+            RetryDecision::GiveUp | RetryDecision::Disable => (
+                FAILED,
+                DeliveryOutcome::GivenUp {
+                    event: Box::new(event.clone()),
+                    is_gone: next == RetryDecision::Disable,
+                },
+            ),
         };
         engine.metrics.webhooks.deliveries.get_or_create(&result).inc();
-        fate
+        outcome
     }
 
     /// Has it recorded how far this has come.
-    async fn file(&self, course: &mut Course, attempt: Option<Attempt>, place: Option<OwnedSemaphorePermit>) {
-        course.filed = course.dealt;
-        course.file_cursor_at = later();
-        let report = Report { subscription_id: self.id, cursor: course.dealt, attempt };
-        if self.shared.filed.send(Filed { report, place }).await.is_err() {
+    async fn enqueue(
+        &self,
+        state: &mut DeliveryState,
+        attempt: Option<Attempt>,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
+        state.queued = state.processed;
+        state.store_cursor_at = later();
+        let report = Report { subscription_id: self.id, cursor: state.processed, attempt };
+        if self.shared.queued.send(QueuedReport { report, place }).await.is_err() {
             tracing::error!("nobody records deliveries");
         }
     }

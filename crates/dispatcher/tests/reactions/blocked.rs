@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use agentcafe_domain::{
-    ids::ActorId,
-    money::Usd,
-    policy::{Mute, Permission, RoomOverride},
+    kernel::{
+        ids::ActorId,
+        money::Usd,
+        time::{Clock, Timestamp},
+    },
+    permissions::{Mute, Permission, RoomOverride},
     presence::{Presence, Status},
-    room::{Room, RoomType},
-    session::{SessionStatus, TableSession},
-    time::{Clock, Timestamp},
+    rooms::{Room, RoomType},
+    tables::{SessionStatus, TableSession},
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -104,7 +106,7 @@ fn present(now: Timestamp, name: &str) -> Presence {
 async fn check(cafe: &Cafe, rule: Uuid, want: Option<&str>, what: &str) {
     let (before, events) = (cafe.shown(rule).await, cafe.log().await.len());
     cafe.order("Nova").await;
-    cafe.settle().await;
+    cafe.adapt().await;
     let after = cafe.shown(rule).await;
     let log = cafe.log().await;
     assert_eq!(after.last_error.as_deref(), want, "{what}");
@@ -210,7 +212,7 @@ async fn one_rule_does_not_stop_the_others() {
     let second = cafe.rule(json!({"targetActorId": "Bo", "actionPayload": {"text": "second"}})).await;
     cafe.put(&overridden(false, &["Mute"])).await;
     cafe.order("Nova").await;
-    cafe.settle().await;
+    cafe.adapt().await;
     let mut texts: Vec<Value> = cafe
         .log()
         .await

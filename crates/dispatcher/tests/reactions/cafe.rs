@@ -12,25 +12,27 @@ use std::{
 
 use agentcafe_dispatcher::reactions;
 use agentcafe_domain::{
-    actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
-    errand::{Errand, Outcome},
-    event::{Event, payload::OrderChanged},
-    fields::Fields,
-    ids::{ActorId, RoomId, TenantId},
-    reaction::{Create, ReactionSubscription, StoredReaction},
-    record::{Key, Query, Record, StoredRecord, Table},
-    rules::{ModerationRules, Rules},
-    time::{Clock, Timestamp},
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        event::{Event, payload::OrderChanged},
+        external_call::{CallResult, ExternalCall},
+        fields::Fields,
+        ids::{ActorId, RoomId, TenantId},
+        record::{Key, Query, Record, StoredRecord, Table},
+        rules::{ModerationRules, Rules},
+        time::{Clock, Timestamp},
+    },
+    reactions::{Create, ReactionSubscription, StoredReaction},
 };
-use agentcafe_engine::{Engine, clock::RandomIds, errands::ErrandRunner, metrics::Metrics};
+use agentcafe_engine::{Engine, clock::RandomIds, external_calls::ExternalCallRunner, metrics::Metrics};
 use agentcafe_store::{EventFilter, EventQuery, Options, Store, store::Closing};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A clock that stands still until it is moved.
@@ -52,10 +54,10 @@ impl Clock for TestClock {
     }
 }
 
-struct NoErrands;
+struct NoExternalCalls;
 
-impl ErrandRunner for NoErrands {
-    fn run(&self, _: Errand) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+impl ExternalCallRunner for NoExternalCalls {
+    fn run(&self, _: ExternalCall) -> Pin<Box<dyn Future<Output = CallResult> + Send + '_>> {
         Box::pin(std::future::pending())
     }
 }
@@ -68,9 +70,9 @@ impl Command for Writes {
         Vec::new()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         for (table, key, record) in &self.0 {
-            moment.effects.written.set(table, key.clone(), Some(record.clone()));
+            ctx.effects.written.set(table, key.clone(), Some(record.clone()));
         }
         Ok(Reply::new(Success::Ok, &()))
     }
@@ -84,9 +86,9 @@ impl Command for Orders {
         Vec::new()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let payload = OrderChanged { item_id: "tea".to_owned(), size: "regular".to_owned(), reaction: None };
-        let event = moment.append(&self.0, &payload, None)?;
+        let event = ctx.append(&self.0, &payload, None)?;
         Ok(Reply::new(Success::Ok, &event.event_id))
     }
 }
@@ -102,7 +104,7 @@ pub(crate) struct Cafe {
 
 pub(crate) fn actor(name: &str) -> ActorInRoom {
     ActorInRoom {
-        tenant_id: TenantId::standard(),
+        tenant_id: TenantId::default(),
         room_id: RoomId::main(),
         actor_id: ActorId::parse(name).unwrap(),
     }
@@ -117,16 +119,16 @@ fn rules() -> Rules {
 
 fn engine(store: Arc<Store>) -> Arc<Engine> {
     let (metrics, ids) = (Arc::new(Metrics::new()), Box::new(RandomIds::new()));
-    Arc::new(Engine::new(store, rules(), metrics, ids, Arc::new(NoErrands)))
+    Arc::new(Engine::new(store, rules(), metrics, ids, Arc::new(NoExternalCalls)))
 }
 
 fn open(directory: &Path, clock: &Arc<TestClock>) -> (Arc<Store>, Closing) {
     Store::open(Options {
-        place: agentcafe_store::Place::Directory(directory.to_owned()),
+        place: agentcafe_store::StoreLocation::Directory(directory.to_owned()),
         rules: rules(),
         clock: clock.clone(),
         ids: Box::new(RandomIds::new()),
-        on_turn: Box::new(|_| ()),
+        on_commit: Box::new(|_| ()),
     })
     .unwrap()
 }
@@ -160,8 +162,8 @@ impl Cafe {
         cafe
     }
 
-    fn head(&self) -> agentcafe_domain::ids::Sequence {
-        self.engine.store.tail().head()
+    fn head(&self) -> agentcafe_domain::kernel::ids::Sequence {
+        self.engine.store.recent_events().head()
     }
 
     /// Waits for a condition.
@@ -171,11 +173,11 @@ impl Cafe {
                 tokio::time::sleep(LOOK_INTERVAL).await;
             }
         };
-        tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+        tokio::time::timeout(TIMEOUT, looking).await.unwrap_or_else(|_| panic!("not in time: {what}"));
     }
 
     /// Waits until everything that has happened is dealt with.
-    pub(crate) async fn settle(&self) {
+    pub(crate) async fn adapt(&self) {
         let done = || self.engine.followers.lag("reactions", self.head()) == 0;
         self.until("all reactions are done", done).await;
     }
@@ -221,7 +223,8 @@ impl Cafe {
 
     /// Everything that happened.
     pub(crate) async fn log(&self) -> Vec<Event> {
-        let query = EventQuery::after(EventFilter::default(), agentcafe_domain::ids::Sequence::START, 10_000);
+        let query =
+            EventQuery::after(EventFilter::default(), agentcafe_domain::kernel::ids::Sequence::START, 10_000);
         let page = self.engine.store.events(query).await.unwrap();
         page.events.iter().map(|event| serde_json::from_slice(&event.json).unwrap()).collect()
     }

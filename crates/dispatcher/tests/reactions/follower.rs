@@ -1,6 +1,6 @@
 //! The follower behind reactions: cooldowns to the millisecond, old cursors, damage, and standing still.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::EventType,
     follower::FollowerCursor,
     ids::Sequence,
@@ -22,7 +22,7 @@ async fn a_rule_rests_for_its_cooldown() {
     for (ms, want) in [(0, 1), (4_999, 1), (1, 2), (4_000, 2), (1_000, 3)] {
         cafe.clock.advance(ms);
         cafe.order("Nova").await;
-        cafe.settle().await;
+        cafe.adapt().await;
         assert_eq!(said(&cafe).await, want, "after {ms} ms more");
     }
     let shown = cafe.shown(rule).await;
@@ -43,7 +43,7 @@ async fn an_old_cursor_makes_nobody_act_twice() {
     for _ in 0..20 {
         cafe.order("Nova").await;
     }
-    cafe.settle().await;
+    cafe.adapt().await;
     assert_eq!(said(&cafe).await, 20);
     let cafe = cafe
         .restart(async |engine, clock| {
@@ -54,7 +54,7 @@ async fn an_old_cursor_makes_nobody_act_twice() {
         })
         .await;
     cafe.order("Nova").await;
-    cafe.settle().await;
+    cafe.adapt().await;
     assert_eq!(said(&cafe).await, 21);
     assert_eq!(cafe.shown(rule).await.trigger_count, 21);
     assert_eq!(cafe.engine.metrics.reactions.of("triggered"), 1);
@@ -65,7 +65,7 @@ async fn an_old_cursor_makes_nobody_act_twice() {
 async fn reactions_begin_at_the_head() {
     let cafe = Cafe::open().await;
     cafe.order("Nova").await;
-    cafe.settle().await;
+    cafe.adapt().await;
     let kept: FollowerCursor =
         cafe.engine.store.get(FollowerCursor::key_of("reactions")).await.unwrap().unwrap();
     assert_eq!((kept.cursor, kept.updated_at), (Sequence::START, Timestamp::from_millis(1_000_000)));
@@ -80,7 +80,7 @@ async fn reactions_begin_at_the_head() {
 async fn standing_still_is_told() {
     let cafe = Cafe::open().await;
     let rule = cafe.rule(json!({})).await;
-    let whole = agentcafe_domain::reaction::StoredReaction {
+    let whole = agentcafe_domain::reactions::StoredReaction {
         subscription: cafe.shown(rule).await,
         revision: 0,
         since: Sequence::START,
@@ -96,7 +96,7 @@ async fn standing_still_is_told() {
     .await;
     assert_eq!(cafe.engine.followers.lag("reactions", Sequence(1)), 1);
     cafe.put(&whole).await;
-    cafe.settle().await;
+    cafe.adapt().await;
     assert!(stuck().is_empty());
     assert_eq!(said(&cafe).await, 1);
 }

@@ -5,18 +5,20 @@ use uuid::Uuid;
 
 use super::{Changer, Feature};
 use crate::{
-    actor::ActorInRoom,
-    command::Command,
-    money::Usd,
-    object::{SharedObject, change::ChangeObject, create::CreateObject},
-    policy::RoomOverride,
+    kernel::{
+        actor::ActorInRoom,
+        command::Command,
+        error::{Code, DomainError},
+        money::Usd,
+        time::Timestamp,
+    },
+    objects::{SharedObject, change::ChangeObject, create::CreateObject},
+    permissions::RoomOverride,
     presence::Presence,
-    refusal::{Code, Refusal},
-    room::{Room, RoomType},
+    rooms::{Room, RoomType},
     scene::{Scene, body},
-    session::{SessionStatus, TableSession},
-    task::{Task, change::ChangeTask, create::CreateTask, handoff::HandOver},
-    time::Timestamp,
+    tables::{SessionStatus, TableSession},
+    tasks::{Task, change::ChangeTask, create::CreateTask, handoff::HandOver},
 };
 
 /// A scene with a task and an object in it, before the room is made private or paused.
@@ -45,7 +47,7 @@ impl Cafe {
         &mut self,
         actor: &str,
         is_right: bool,
-    ) -> Vec<(&'static str, &'static str, Result<Value, Refusal>)> {
+    ) -> Vec<(&'static str, &'static str, Result<Value, DomainError>)> {
         let title = if is_right { json!("Mop") } else { json!(7) };
         let action = if is_right { "blocked" } else { "shout" };
         let fields = body(&json!({"actorId": actor, "title": title, "action": action, "note": "No broom."}));
@@ -139,12 +141,12 @@ fn work_at_a_private_table_passes_its_gate() {
             cafe.open_session(features, &["Kai", "Bo"], expires_at);
         }
         for (action, feature, decided) in cafe.works(actor, want.is_none()) {
-            let refusal = decided.err();
-            assert_eq!(refusal.as_ref().map(|refusal| refusal.code), want, "{action} {actor} {session:?}");
-            let Some(refusal) = refusal else { continue };
-            assert_eq!(refusal.details["action"], action);
-            if refusal.code == Code::PlanFeatureDisabled {
-                assert_eq!(refusal.details["requiredFeature"], feature);
+            let error = decided.err();
+            assert_eq!(error.as_ref().map(|error| error.code), want, "{action} {actor} {session:?}");
+            let Some(error) = error else { continue };
+            assert_eq!(error.details["action"], action);
+            if error.code == Code::PlanFeatureDisabled {
+                assert_eq!(error.details["requiredFeature"], feature);
             }
         }
         assert!(cafe.scene.all::<Presence>().is_empty(), "working takes no seat");
@@ -169,7 +171,7 @@ fn each_work_has_its_own_feature() {
 fn a_paused_room_blocks_work_behind_the_gate_and_before_the_body() {
     let mut cafe = Cafe::new();
     for (action, _, decided) in cafe.works("Nova", false) {
-        let code = decided.map_err(|refusal| refusal.code);
+        let code = decided.map_err(|error| error.code);
         assert!(
             matches!(code, Ok(_) | Err(Code::MissingField | Code::InvalidEnum | Code::Validation)),
             "{action}"
@@ -178,12 +180,12 @@ fn a_paused_room_blocks_work_behind_the_gate_and_before_the_body() {
     cafe.pause();
     for is_right in [true, false] {
         for (action, _, decided) in cafe.works("Nova", is_right) {
-            let refusal = decided.unwrap_err();
+            let error = decided.unwrap_err();
             assert_eq!(
-                (refusal.code, &refusal.details["action"]),
+                (error.code, &error.details["action"]),
                 (Code::OperatorOverrideBlocked, &json!(action))
             );
-            assert_eq!(refusal.details["reasonCode"], "ROOM_PAUSED");
+            assert_eq!(error.details["reasonCode"], "ROOM_PAUSED");
         }
     }
     cafe.make_private();

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
+    command::{Command, CommandContext, CommandError, Reply, Success},
     event::{EventType, Payload},
     ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
     record::Query,
@@ -52,11 +52,11 @@ impl Command for Says {
         Vec::new()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let mentioned = self.text.len().is_multiple_of(5).then(|| ActorId::parse("Kai").unwrap());
-        let mut event = moment.append(&self.actor, &Note { text: &self.text, mentioned }, None)?;
+        let mut event = ctx.append(&self.actor, &Note { text: &self.text, mentioned }, None)?;
         if self.text.len().is_multiple_of(3) {
-            event = moment.append(&self.actor, &Order, None)?;
+            event = ctx.append(&self.actor, &Order, None)?;
         }
         Ok(Reply::new(Success::Ok, &event.sequence))
     }
@@ -77,11 +77,11 @@ impl Cafe {
 
     fn open_in(directory: TempDir) -> Self {
         let (store, closing) = Store::open(Options {
-            place: agentcafe_store::Place::Directory(directory.path().to_owned()),
+            place: agentcafe_store::StoreLocation::Directory(directory.path().to_owned()),
             rules: Rules::default(),
             clock: Arc::new(SystemClock::start()),
             ids: Box::new(RandomIds::new()),
-            on_turn: Box::new(|_| ()),
+            on_commit: Box::new(|_| ()),
         })
         .unwrap();
         Self { store, closing, directory }
@@ -98,7 +98,7 @@ impl Cafe {
 /// Says something, and tells the place of the last event of it.
 pub(crate) async fn say(store: &Store, room: &str, name: &str, text: String) -> Sequence {
     let actor = ActorInRoom {
-        tenant_id: TenantId::standard(),
+        tenant_id: TenantId::default(),
         room_id: RoomId::parse(room).unwrap(),
         actor_id: ActorId::parse(name).unwrap(),
     };
@@ -112,7 +112,7 @@ pub(crate) async fn say(store: &Store, room: &str, name: &str, text: String) -> 
 
 /// Everything that matches and comes after a place, read from the database.
 pub(crate) async fn logged(store: &Store, filter: &EventFilter, after: Sequence) -> Vec<LoggedEvent> {
-    let before = Some(store.tail().head().next());
+    let before = Some(store.recent_events().head().next());
     let whole = EventQuery::after(filter.clone(), after, 1_000_000);
     let query = EventQuery { before, max_bytes: usize::MAX, ..whole };
     store.events(query).await.unwrap().events
@@ -120,7 +120,7 @@ pub(crate) async fn logged(store: &Store, filter: &EventFilter, after: Sequence)
 
 /// Filters of every kind: those that are woken by their room, and those that are woken by everything.
 pub(crate) fn filters() -> Vec<EventFilter> {
-    let tenant = Some(TenantId::standard());
+    let tenant = Some(TenantId::default());
     let room = |name| Some(RoomId::parse(name).unwrap());
     let person = |name| Some(ActorId::parse(name).unwrap());
     let all = EventFilter::default;

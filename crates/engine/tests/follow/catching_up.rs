@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use agentcafe_engine::Follower;
 use agentcafe_store::LoggedEvent;
 use tokio::time::timeout;
@@ -35,7 +35,7 @@ async fn a_cursor_holds_over_reconnects_and_restarts() {
                     seen.extend(follower.read(7).await.unwrap().events);
                 }
             }
-            *cursor = follower.examined();
+            *cursor = follower.scanned_to();
         }
         if visit % 2 == 1 {
             cafe = cafe.reopen();
@@ -47,7 +47,7 @@ async fn a_cursor_holds_over_reconnects_and_restarts() {
             seen.extend(follower.read(50).await.unwrap().events);
         }
         assert!(seen == logged(&cafe.store, &filter, Sequence::START).await, "{filter:?}");
-        assert_eq!(follower.examined(), cafe.store.tail().head());
+        assert_eq!(follower.scanned_to(), cafe.store.recent_events().head());
     }
 }
 
@@ -56,10 +56,10 @@ async fn a_cursor_holds_over_reconnects_and_restarts() {
 async fn a_cursor_beyond_the_head_waits() {
     let cafe = Cafe::open();
     talk(&cafe, 1..3).await;
-    let beyond = Sequence(cafe.store.tail().head().0 + 2);
+    let beyond = Sequence(cafe.store.recent_events().head().0 + 2);
     let mut follower = Follower::new(Arc::clone(&cafe.store), filters().remove(0), beyond);
     assert!(!follower.has_more());
-    assert_eq!(follower.examined(), beyond);
+    assert_eq!(follower.scanned_to(), beyond);
     talk(&cafe, 3..9).await;
     let page = timeout(DEADLINE, follower.next(1)).await.unwrap().unwrap();
     assert_eq!(page.events[0].sequence, beyond.next());

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use agentcafe_engine::Follower;
-use agentcafe_store::{EventFilter, EventQuery, LoggedEvent, Store, tail::MAX_TAIL_BYTES};
+use agentcafe_store::{EventFilter, EventQuery, LoggedEvent, Store, recent_events::MAX_RECENT_BYTES};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::cafe::{Cafe, filters, logged, say};
@@ -12,7 +12,7 @@ use crate::cafe::{Cafe, filters, logged, say};
 const WRITERS: usize = 6;
 const ROUNDS: usize = 60;
 /// Twice what memory holds, in all.
-const TEXT_BYTES: usize = 2 * MAX_TAIL_BYTES / (WRITERS * ROUNDS);
+const TEXT_BYTES: usize = 2 * MAX_RECENT_BYTES / (WRITERS * ROUNDS);
 /// How long a follower may sleep although there is something for it.
 const WAKE_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -87,14 +87,17 @@ async fn followers_see_every_event_once_in_order() {
         let reached = Sequence((WRITERS * ROUNDS * share / 5) as u64);
         let mut follower = Follower::new(Arc::clone(&cafe.store), EventFilter::default(), reached);
         timeout(WAKE_DEADLINE, follower.more()).await.unwrap();
-        following.extend(begin(&cafe.store, cafe.store.tail().head(), 3, &finished));
+        following.extend(begin(&cafe.store, cafe.store.recent_events().head(), 3, &finished));
         following.extend(begin(&cafe.store, Sequence::START, 100, &finished));
     }
     for writer in writers {
         writer.await.unwrap();
     }
     assert!(
-        cafe.store.tail().read(&EventQuery::after(EventFilter::default(), Sequence::START, 1)).is_none(),
+        cafe.store
+            .recent_events()
+            .read(&EventQuery::after(EventFilter::default(), Sequence::START, 1))
+            .is_none(),
         "memory has overflowed"
     );
     finish.send(true).unwrap();
@@ -113,7 +116,7 @@ async fn a_filtered_follower_moves_its_cursor() {
     let cafe = Cafe::open();
     let store = &cafe.store;
     for elsewhere in filters().into_iter().filter(|filter| filter.room.is_some() || filter.actor.is_some()) {
-        let mut follower = Follower::new(Arc::clone(store), elsewhere.clone(), store.tail().head());
+        let mut follower = Follower::new(Arc::clone(store), elsewhere.clone(), store.recent_events().head());
         for number in 0..10 {
             let head = say(store, "lounge", "Mira", "x".repeat(number)).await;
             if follower.has_more() {
@@ -121,7 +124,7 @@ async fn a_filtered_follower_moves_its_cursor() {
                 assert!(page.events.is_empty(), "{elsewhere:?}");
                 assert!(!follower.has_more(), "there is always more: {elsewhere:?}");
             }
-            assert_eq!(follower.examined(), head, "{elsewhere:?}");
+            assert_eq!(follower.scanned_to(), head, "{elsewhere:?}");
         }
     }
 }

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use agentcafe_engine::{
     Follower,
-    fanout::{Fanout, Form},
+    fanout::{Fanout, FrameEncoder},
 };
 use agentcafe_store::{EventFilter, LoggedEvent, Store};
 
 use crate::cafe::{Cafe, filters, logged, say};
 
-const FORM: Form = Form {
+const ENCODER: FrameEncoder = FrameEncoder {
     name: "test",
     put: |event, bytes| bytes.extend_from_slice(rendered(std::slice::from_ref(event)).as_bytes()),
 };
@@ -42,11 +42,11 @@ impl Listener {
 
     async fn listen(&mut self, fanout: &Fanout) {
         while self.follower.has_more() {
-            let before = self.follower.examined();
-            let frames = fanout.frames(&mut self.follower, FORM, self.limit).await.unwrap();
+            let before = self.follower.scanned_to();
+            let frames = fanout.frames(&mut self.follower, ENCODER, self.limit).await.unwrap();
             assert!(frames.count <= self.limit.unwrap_or(usize::MAX));
-            assert_eq!(frames.examined, self.follower.examined());
-            assert!(frames.examined > before, "the cursor stands still");
+            assert_eq!(frames.scanned_to, self.follower.scanned_to());
+            assert!(frames.scanned_to > before, "the cursor stands still");
             self.heard.extend_from_slice(&frames.bytes);
             self.count += frames.count;
         }
@@ -56,7 +56,7 @@ impl Listener {
         let want = logged(store, self.follower.filter(), self.after).await;
         assert_eq!(self.count, want.len(), "{:?}", self.follower.filter());
         assert!(self.heard == rendered(&want).as_bytes(), "{:?}", self.follower.filter());
-        assert_eq!(self.follower.examined(), store.tail().head());
+        assert_eq!(self.follower.scanned_to(), store.recent_events().head());
     }
 }
 
@@ -82,7 +82,7 @@ async fn shared_frames_are_what_a_fresh_reading_renders() {
     let mut listening = Vec::new();
     for round in 0..12 {
         talk(&cafe.store, round * 30..(round + 1) * 30, 20_000 * (round % 3)).await;
-        for place in [0, cafe.store.tail().head().0 / 2, cafe.store.tail().head().0] {
+        for place in [0, cafe.store.recent_events().head().0 / 2, cafe.store.recent_events().head().0] {
             listening.extend(listeners(&cafe.store, Sequence(place)));
         }
         // Only some listen each time, so that they stand at different places.
@@ -113,7 +113,7 @@ async fn frames_are_shared_safely_while_others_write() {
         .map(|mut listener| {
             let (fanout, store) = (Arc::clone(&fanout), Arc::clone(&cafe.store));
             tokio::spawn(async move {
-                while store.tail().head() < Sequence(400) {
+                while store.recent_events().head() < Sequence(400) {
                     listener.listen(&fanout).await;
                     tokio::task::yield_now().await;
                 }
@@ -139,10 +139,10 @@ async fn those_at_the_same_place_share_the_bytes() {
     talk(&cafe.store, 0..20, 99).await;
     for filter in filters() {
         let mut two = [(), ()].map(|()| Follower::new(Arc::clone(&cafe.store), filter.clone(), Sequence(3)));
-        let first = fanout.frames(&mut two[0], FORM, None).await.unwrap();
-        let second = fanout.frames(&mut two[1], FORM, None).await.unwrap();
+        let first = fanout.frames(&mut two[0], ENCODER, None).await.unwrap();
+        let second = fanout.frames(&mut two[1], ENCODER, None).await.unwrap();
         assert!(first.count > 0, "{filter:?}");
         assert_eq!(first.bytes.as_ptr(), second.bytes.as_ptr(), "{filter:?}");
-        assert_eq!(two[0].examined(), two[1].examined());
+        assert_eq!(two[0].scanned_to(), two[1].scanned_to());
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use agentcafe_domain::time::{Clock, Timestamp};
+use agentcafe_domain::kernel::time::{Clock, Timestamp};
 
 /// Smaller differences are taken for the time that an answer takes.
 const MIN_OFFSET_MS: i64 = 100;

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_postgres::{Error, Row, Statement, types::ToSql};
 
 use super::{
-    open::{PATIENCE, Unreadable, with_causes},
+    open::{TIMEOUT, Unreadable, with_causes},
     schema::Schema,
 };
 
@@ -45,12 +45,12 @@ impl Connection {
         &self,
         work: impl Future<Output = Result<T, Unreadable>>,
     ) -> Result<T, Unreadable> {
-        let silent = |_| Err(Unreadable::Unreachable(format!("no answer in {PATIENCE:?}")));
-        timeout(PATIENCE, work).await.unwrap_or_else(silent)
+        let silent = |_| Err(Unreadable::Unreachable(format!("no answer in {TIMEOUT:?}")));
+        timeout(TIMEOUT, work).await.unwrap_or_else(silent)
     }
 
     /// Gives it back with what was done on it; if that was lost, the connection is not used again.
-    pub(super) fn settle<T>(self, done: Result<T, Unreadable>) -> Result<T, Unreadable> {
+    pub(super) fn adapt<T>(self, done: Result<T, Unreadable>) -> Result<T, Unreadable> {
         if done.as_ref().is_err_and(Unreadable::is_lost) {
             self.discard();
         }

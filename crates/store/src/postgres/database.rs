@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::{Heads, Loaded},
     ids::Sequence,
     record::{Key, Query, Table},
@@ -25,8 +25,8 @@ use super::{
 };
 use crate::{
     changes::{self, Numbers},
+    commit::{CommitBatch, Needs, StoredKey, Writes},
     envelope::TraceNote,
-    turn::{Needs, StoredKey, Turn, Writes},
 };
 
 /// Locks the row that serialises the turns of all nodes, and reads it.
@@ -78,15 +78,15 @@ impl Database {
     /// # Errors
     /// Nothing of the turn was written; or, if the connection was lost while it was committed, all of it: then its
     /// idempotency keys know. [`Unreadable::Unreachable`] if there is no database to write to.
-    pub(super) async fn write_turn(
+    pub(super) async fn write_batch(
         &self,
-        turn: &mut Turn<'_>,
+        batch: &mut CommitBatch<'_>,
         needs: Needs,
         extra: &Extra<'_>,
     ) -> Result<Committed, Unreadable> {
         let stage = Stage::of(&self.schema, needs);
         let (connection, rows) = self.open(&stage).await?;
-        let written = connection.in_time(self.run(&connection, turn, (stage, rows), extra)).await;
+        let written = connection.in_time(self.run(&connection, batch, (stage, rows), extra)).await;
         if written.is_err() {
             // Its transaction may still be open: with the connection it ends.
             connection.discard();
@@ -122,18 +122,18 @@ impl Database {
     async fn run(
         &self,
         connection: &Connection,
-        turn: &mut Turn<'_>,
+        batch: &mut CommitBatch<'_>,
         (mut stage, mut rows): (Stage, Vec<Vec<Row>>),
         extra: &Extra<'_>,
     ) -> Result<Committed, Unreadable> {
         let head = Head::read(rows.remove(1).first())?;
         rows.remove(0);
         let now = self.clock.learn(head.database_now).max(head.last_at);
-        turn.start(now, head.heads);
+        batch.start(now, head.heads);
         loop {
             let (loaded, known) = stage.found(&self.schema, rows)?;
-            turn.supply(loaded, known);
-            let needs = turn.decide();
+            batch.supply(loaded, known);
+            let needs = batch.decide();
             if needs.is_empty() {
                 break;
             }
@@ -141,8 +141,8 @@ impl Database {
             rows = in_order::run(connection, &stage.orders(false)).await?;
         }
         let more = extra.purging && (keys::purge(connection, now).await? | traces::purge(connection).await?);
-        let numbers = changes::counted(head.numbers, &turn.writes().records);
-        write(connection, &self.node, turn.writes(), (turn.heads(), &numbers, now), extra).await?;
+        let numbers = changes::counted(head.numbers, &batch.writes().records);
+        write(connection, &self.node, batch.writes(), (batch.heads(), &numbers, now), extra).await?;
         Ok(Committed { before: head.heads, numbers, more, round_trips: connection.round_trips() })
     }
 }

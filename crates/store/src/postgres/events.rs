@@ -1,6 +1,6 @@
 //! The log's statements.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::{EventType, StoredEvent},
     ids::{ActorId, RoomId, Sequence, TenantId},
     time::Timestamp,
@@ -147,8 +147,8 @@ pub(super) async fn at(
 }
 
 /// The last event before a moment.
-async fn last_before(connection: &Connection, moment: Timestamp) -> Result<Sequence, Error> {
-    let rows = connection.query("SELECT last_event_before($1)", &[&moment.as_millis()]).await?;
+async fn last_before(connection: &Connection, ctx: Timestamp) -> Result<Sequence, Error> {
+    let rows = connection.query("SELECT last_event_before($1)", &[&ctx.as_millis()]).await?;
     Ok(rows.first().map(|row| row.try_get(0)).transpose()?.map_or(Sequence::START, sequence))
 }
 
@@ -164,12 +164,12 @@ pub(super) async fn read(connection: &Connection, query: &EventQuery) -> Result<
         last = last.min(last_before(connection, to.plus_ms(1)).await?);
     }
     let (events, is_cut) = select(connection, query, after, last).await?;
-    let examined = match events.last() {
+    let scanned_to = match events.last() {
         Some(event) if is_cut => event.sequence,
         None if is_cut => after,
         _ => last.max(after),
     };
-    Ok(EventPage { events, examined })
+    Ok(EventPage { events, scanned_to })
 }
 
 /// The matching events, and whether a limit may have cut off more. Rows come as far as their bytes fit.

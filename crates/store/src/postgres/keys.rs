@@ -1,6 +1,6 @@
 //! Idempotency keys: found by their hash.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::{Reply, Success},
     idempotency::Hash,
     ids::CorrelationId,
@@ -9,7 +9,7 @@ use agentcafe_domain::{
 use tokio_postgres::{Error, Row, types::ToSql};
 
 use super::{connection::Connection, open::Unreadable};
-use crate::turn::StoredKey;
+use crate::commit::StoredKey;
 
 /// The most keys that one turn deletes, so that no turn becomes long.
 pub(super) const PURGED_AT_ONCE: i64 = 2_000;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::{EventType, StoredEvent},
     ids::{ActorId, InvalidId, RoomId, TenantId},
     time::Timestamp,
@@ -28,7 +28,7 @@ use super::{
     open::{Address, Messages, Unreadable},
     schema::Schema,
 };
-use crate::{changes::Changes, tail::Tail};
+use crate::{changes::Changes, recent_events::RecentEvents};
 
 /// The advisory lock that those share who work on a database, and that an import has alone.
 pub(super) const AT_WORK: i64 = 942_516_432;
@@ -51,7 +51,7 @@ const MAX_BEHIND: u64 = 50_000;
 
 /// Takes what others have written into the tail.
 #[derive(Clone)]
-pub(super) struct Filler {
+pub(super) struct TailCatchUp {
     pool: Pool,
     schema: Arc<Schema>,
     shared: Arc<Shared>,
@@ -63,12 +63,12 @@ pub(super) struct Filler {
 
 /// What a node knows of the others.
 pub(super) struct Shared {
-    pub(super) tail: Arc<Tail>,
+    pub(super) recent_events: Arc<RecentEvents>,
     pub(super) changes: Arc<Changes>,
     pub(super) clock: Arc<SharedClock>,
 }
 
-impl Filler {
+impl TailCatchUp {
     pub(super) fn new(pool: Pool, schema: Arc<Schema>, shared: Arc<Shared>) -> Self {
         Self { pool, schema, shared, begun: Arc::default(), done: Arc::default() }
     }
@@ -94,29 +94,29 @@ impl Filler {
         let this = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let connection = Connection::of(&self.pool, &self.schema).await?;
         let filled = connection.in_time(self.fill_from(&connection)).await;
-        connection.settle(filled)?;
+        connection.adapt(filled)?;
         *done = this;
         Ok(())
     }
 
     async fn fill_from(&self, connection: &Connection) -> Result<(), Unreadable> {
-        let Shared { tail, changes, clock } = self.shared.as_ref();
+        let Shared { recent_events, changes, clock } = self.shared.as_ref();
         let Standing { head, numbers, now } = Standing::read(connection).await?;
         clock.learn(now);
         // Before the events can be seen: who sees one of them knows that its copies may be old.
         changes.learn(&numbers);
-        if head.0.saturating_sub(tail.newest().0) > MAX_BEHIND {
-            tail.skip_to(head);
+        if head.0.saturating_sub(recent_events.newest().0) > MAX_BEHIND {
+            recent_events.skip_to(head);
             return Ok(());
         }
-        while tail.newest() < head {
-            let (after, up_to) = (events::number(tail.newest()), events::number(head));
+        while recent_events.newest() < head {
+            let (after, up_to) = (events::number(recent_events.newest()), events::number(head));
             let rows = connection.query(NEXT, &[&after, &up_to, &MAX_EVENTS, &MAX_BYTES]).await?;
             let batch = rows.iter().map(stored_event).collect::<Result<Vec<_>, _>>()?;
             if batch.is_empty() {
                 return Ok(());
             }
-            tail.publish(batch);
+            recent_events.publish(batch);
         }
         Ok(())
     }
@@ -178,7 +178,7 @@ impl Ears {
 /// Keeps a node up with the others.
 pub(super) struct Listener {
     pub(super) address: Address,
-    pub(super) filler: Filler,
+    pub(super) catch_up: TailCatchUp,
     /// What this node's own notifications say.
     pub(super) node: String,
     /// The connections that read, and how long one is kept that nobody needs.
@@ -225,7 +225,7 @@ impl Listener {
         let filling = async {
             loop {
                 let _ = timeout(LOOK_EVERY, heard.notified()).await;
-                self.filler.fill().await;
+                self.catch_up.fill().await;
                 self.reading.retain(|_, metrics| metrics.last_used() < self.idle_timeout);
             }
         };

@@ -15,7 +15,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// How long a transaction that nobody works on may hold its locks: a node that was cut off must not stop the others.
 const IDLE_IN_TRANSACTION_MS: u64 = 5_000;
 /// How long one waits for a connection, and for what is done on it; longer than another node's transaction may stand still.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pauses before what was lost with its connection is tried again; and for how long one goes on trying. A restart of the
@@ -32,7 +32,7 @@ pub(super) type Messages =
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
     /// `postgres://user:password@host:port/database?sslmode=…`.
-    pub url: agentcafe_domain::secret::Secret,
+    pub url: agentcafe_domain::kernel::secret::Secret,
     /// The most connections that read.
     pub pool_max: usize,
     /// How long a connection that nobody needs is kept.
@@ -141,7 +141,7 @@ impl Address {
             .keepalives_idle(CONNECT_TIMEOUT * 2)
             .options(format!(
                 "-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS} -c statement_timeout={}",
-                PATIENCE.as_millis()
+                TIMEOUT.as_millis()
             ));
         Ok(Self { config, tls: MakeRustlsConnect::new(trust.client()?) })
     }
@@ -154,13 +154,13 @@ impl Address {
     }
 
     /// A pool of at most so many connections. None is made yet.
-    pub(super) fn pool(&self, what: &str, most: usize) -> Pool {
+    pub(super) fn pool(&self, what: &str, max: usize) -> Pool {
         let fast = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(self.named(what), self.tls.clone(), fast);
         Pool::builder(manager)
-            .max_size(most)
+            .max_size(max)
             .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(PATIENCE))
+            .wait_timeout(Some(TIMEOUT))
             .create_timeout(Some(CONNECT_TIMEOUT))
             .build()
             .expect("a pool with timeouts has a runtime")

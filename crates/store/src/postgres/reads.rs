@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     ids::{CorrelationId, RoomId, Sequence, TenantId},
-    record::{Find, Key, StoredRecord, Table},
+    record::{Key, RecordQuery, StoredRecord, Table},
     trace::Trace,
 };
 use deadpool_postgres::Pool;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     connection::Connection,
     events,
-    listen::Filler,
+    listen::TailCatchUp,
     open::{Attempts, Unreadable},
     records,
     schema::Schema,
@@ -30,7 +30,7 @@ pub(crate) struct PostgresReads {
     /// Those that hold what only one node may have at a time.
     pub(super) locks: Pool,
     pub(super) schema: Arc<Schema>,
-    pub(super) filler: Filler,
+    pub(super) catch_up: TailCatchUp,
 }
 
 /// The reason goes to the process's log.
@@ -50,7 +50,7 @@ macro_rules! ask {
                 Ok(held) => {
                     let $connection = &held;
                     let answered = held.in_time(async { Ok($question?) }).await;
-                    held.settle(answered)
+                    held.adapt(answered)
                 }
             };
             match answered {
@@ -63,7 +63,7 @@ macro_rules! ask {
 
 impl PostgresReads {
     pub(crate) async fn catch_up(&self) -> Result<(), ReadError> {
-        self.filler.try_fill().await.map_err(logged)
+        self.catch_up.try_fill().await.map_err(logged)
     }
 
     pub(crate) async fn events(&self, query: &EventQuery) -> Result<EventPage, ReadError> {
@@ -101,7 +101,7 @@ impl PostgresReads {
 
     pub(crate) async fn find_within(
         &self,
-        find: &Find,
+        find: &RecordQuery,
         max_bytes: usize,
     ) -> Result<(Vec<StoredRecord>, bool), ReadError> {
         ask!(self, |connection| records::find_within(connection, find, max_bytes).await)
@@ -115,7 +115,7 @@ impl PostgresReads {
         ask!(self, |connection| records::get(connection, table, key.clone()).await)
     }
 
-    pub(crate) async fn find(&self, find: &Find) -> Result<Vec<StoredRecord>, ReadError> {
+    pub(crate) async fn find(&self, find: &RecordQuery) -> Result<Vec<StoredRecord>, ReadError> {
         ask!(self, |connection| records::find(connection, find).await)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::record::{Cell, Comparison, Find, Key, StoredRecord, Table};
+use agentcafe_domain::kernel::record::{Cell, Comparison, Key, RecordQuery, StoredRecord, Table};
 use tokio_postgres::{Error, Row};
 
 use super::{
@@ -100,7 +100,7 @@ pub(super) async fn get(
     Ok(get.found(&connection.schema, &rows.concat())?.remove(&key))
 }
 
-/// A `Find` as SQL, with its parameters.
+/// A `RecordQuery` as SQL, with its parameters.
 pub(super) struct Selection {
     table: &'static Table,
     sql: String,
@@ -118,7 +118,7 @@ impl Selection {
         rows.iter().map(|row| record(self.table, schema, row)).collect()
     }
 
-    pub(super) fn of(schema: &Schema, find: &Find) -> Self {
+    pub(super) fn of(schema: &Schema, find: &RecordQuery) -> Self {
         let mut selection = Self { table: find.table, sql: String::new(), values: Vec::new() };
         let mut conditions: Vec<String> =
             find.conditions.iter().map(|one| selection.condition(schema, find.table, one)).collect();
@@ -152,7 +152,7 @@ impl Selection {
         &mut self,
         schema: &Schema,
         table: &Table,
-        condition: &agentcafe_domain::record::Condition,
+        condition: &agentcafe_domain::kernel::record::Condition,
     ) -> String {
         let column = condition.column;
         let is_null = condition.value == Cell::Null;
@@ -171,7 +171,7 @@ impl Selection {
     }
 
     /// The condition of being behind a place in the order. Null comes before every value.
-    fn behind(&mut self, schema: &Schema, find: &Find) -> String {
+    fn behind(&mut self, schema: &Schema, find: &RecordQuery) -> String {
         let Some(after) = &find.after else { return "true".to_owned() };
         let (table, column) = (find.table, find.order_by);
         let keys: Vec<String> = table
@@ -196,7 +196,7 @@ impl Selection {
 }
 
 /// The records that `find` selects.
-pub(super) async fn find(connection: &Connection, find: &Find) -> Result<Vec<StoredRecord>, Error> {
+pub(super) async fn find(connection: &Connection, find: &RecordQuery) -> Result<Vec<StoredRecord>, Error> {
     let selection = Selection::of(&connection.schema, find);
     let rows = in_order::run(connection, &[selection.order()]).await?;
     selection.found(&connection.schema, &rows.concat())
@@ -206,7 +206,7 @@ pub(super) async fn find(connection: &Connection, find: &Find) -> Result<Vec<Sto
 /// cut off more.
 pub(super) async fn find_within(
     connection: &Connection,
-    find: &Find,
+    find: &RecordQuery,
     max_bytes: usize,
 ) -> Result<(Vec<StoredRecord>, bool), Error> {
     let mut found = self::find(connection, find).await?;

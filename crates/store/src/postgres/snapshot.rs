@@ -1,6 +1,6 @@
 //! What a database holds at one moment, read a row at a time: one transaction that lasts as long as this does.
 
-use agentcafe_domain::{command::Heads, record::Table};
+use agentcafe_domain::kernel::{command::Heads, record::Table};
 use futures_util::TryStreamExt;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Row, types::ToSql};
@@ -13,10 +13,10 @@ use super::{
     start::unfit,
 };
 use crate::{
+    commit::StoredKey,
     export::{ExportError, Source},
     sqlite::open::OpenError,
     transfer::Part,
-    turn::StoredKey,
 };
 
 /// A café in PostgreSQL, or a part of it, at one moment.

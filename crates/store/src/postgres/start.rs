@@ -5,7 +5,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use agentcafe_domain::time::Clock;
+use agentcafe_domain::kernel::time::Clock;
 use deadpool_postgres::Object;
 use tokio::sync::{Notify, mpsc};
 
@@ -14,7 +14,7 @@ use super::{
     connection::Connection,
     database::Database,
     events::Standing,
-    listen::{AT_WORK, Filler, Listener, Shared},
+    listen::{AT_WORK, Listener, Shared, TailCatchUp},
     migrations::{self, MayChange, Migrated},
     open::{self, Address, PostgresOptions, with_causes},
     reads::PostgresReads,
@@ -22,11 +22,11 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    batch::{Task, TurnReport},
+    batch::{CommitReport, WriterTask},
     changes::Changes,
+    commit::Context,
+    recent_events::RecentEvents,
     sqlite::open::OpenError,
-    tail::Tail,
-    turn::Context,
 };
 
 /// Connections for filling the tail: one for the listener, one for the writer, one for who reads.
@@ -36,7 +36,7 @@ const LOCKS: usize = 8;
 
 /// An open store.
 pub(crate) struct Started {
-    pub(crate) tail: Arc<Tail>,
+    pub(crate) recent_events: Arc<RecentEvents>,
     /// The time of all nodes.
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) reads: PostgresReads,
@@ -101,7 +101,7 @@ async fn prepare(
     let Standing { head, numbers, now } = Standing::read(&connection).await.map_err(unfit)?;
     clock.learn(now);
     changes.learn(&numbers);
-    let shared = Shared { tail: Arc::new(Tail::new(head)), changes, clock };
+    let shared = Shared { recent_events: Arc::new(RecentEvents::new(head)), changes, clock };
     Ok(Ready { address, schema, shared: Arc::new(shared) })
 }
 
@@ -114,8 +114,8 @@ pub(crate) fn start(
     context: Context,
     changes: Arc<Changes>,
     clock: Arc<dyn Clock>,
-    on_turn: Box<dyn Fn(&TurnReport) + Send>,
-    waiting: mpsc::Receiver<Task>,
+    on_commit: Box<dyn Fn(&CommitReport) + Send>,
+    waiting: mpsc::Receiver<WriterTask>,
 ) -> Result<Started, OpenError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unfit)?;
     let (pool_max, idle_timeout) = (options.pool_max, options.idle_timeout);
@@ -131,8 +131,8 @@ pub(crate) fn start(
                 Err(error) => return drop(tell.send(Err(error))),
             };
             let Ready { address, schema, shared } = ready;
-            let filler =
-                Filler::new(address.pool("follows", FILLERS), Arc::clone(&schema), Arc::clone(&shared));
+            let catch_up =
+                TailCatchUp::new(address.pool("follows", FILLERS), Arc::clone(&schema), Arc::clone(&shared));
             let writer = Writer {
                 database: Database::new(
                     address.pool("writes", 1),
@@ -140,11 +140,11 @@ pub(crate) fn start(
                     Arc::clone(&shared.clock),
                     node.clone(),
                 ),
-                filler: filler.clone(),
+                catch_up: catch_up.clone(),
                 context,
-                head: shared.tail.head(),
+                head: shared.recent_events.head(),
                 shared: Arc::clone(&shared),
-                on_turn,
+                on_commit,
             };
             let reading = address.pool("reads", pool_max);
             let (fillers, locks) = (address.pool("follows", 1), address.pool("holds", LOCKS));
@@ -152,7 +152,7 @@ pub(crate) fn start(
                 return;
             }
             let closed = Arc::new(Notify::new());
-            let listener = Listener { address, filler, node, reading, idle_timeout };
+            let listener = Listener { address, catch_up, node, reading, idle_timeout };
             let listening = tokio::spawn(listener.run(Arc::clone(&closed)));
             writer.run(waiting).await;
             closed.notify_one();
@@ -165,8 +165,8 @@ pub(crate) fn start(
     let ended = |_| OpenError::Database("the writer ended before the store was open".to_owned());
     let opened = told.recv().map_err(ended)?;
     let (pool, fillers, locks, schema, shared) = opened?;
-    let tail = Arc::clone(&shared.tail);
-    let filler = Filler::new(fillers, Arc::clone(&schema), shared);
-    let reads = PostgresReads { pool, locks, schema, filler };
-    Ok(Started { tail, clock: shared_clock, reads, writer })
+    let recent_events = Arc::clone(&shared.recent_events);
+    let catch_up = TailCatchUp::new(fillers, Arc::clone(&schema), shared);
+    let reads = PostgresReads { pool, locks, schema, catch_up };
+    Ok(Started { recent_events, clock: shared_clock, reads, writer })
 }

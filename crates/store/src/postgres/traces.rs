@@ -1,6 +1,6 @@
 //! The statements of traces.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     time::Timestamp,
     trace::Trace,

@@ -1,6 +1,6 @@
 //! The writer's side of the database: runs a turn in one transaction, all or nothing.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::{Heads, Loaded},
     ids::Sequence,
     record::Query,
@@ -15,8 +15,8 @@ use super::{
     traces::Traces,
 };
 use crate::{
+    commit::{CommitBatch, Needs, StoredKey, Writes},
     envelope::TraceNote,
-    turn::{Needs, StoredKey, Turn, Writes},
 };
 
 /// What is done in a turn's transaction beside its commands.
@@ -70,29 +70,29 @@ impl Database {
     ///
     /// # Errors
     /// Nothing of the turn was written.
-    pub(crate) fn write_turn(
+    pub(crate) fn write_batch(
         &mut self,
-        turn: &mut Turn<'_>,
+        batch: &mut CommitBatch<'_>,
         needs: Needs,
         extra: &Extra<'_>,
         now: Timestamp,
     ) -> rusqlite::Result<bool> {
-        let written = self.run(turn, needs, extra, now);
+        let written = self.run(batch, needs, extra, now);
         if written.is_ok() {
-            self.keys.keep_turn();
-            self.traces.keep_turn();
+            self.keys.keep_batch();
+            self.traces.keep_batch();
         } else {
             // The connection may still be inside the transaction; if it is not, there is nothing to undo.
             let _ = self.connection.execute_batch("ROLLBACK");
-            self.keys.forget_turn();
-            self.traces.forget_turn();
+            self.keys.forget_batch();
+            self.traces.forget_batch();
         }
         written
     }
 
     fn run(
         &mut self,
-        turn: &mut Turn<'_>,
+        batch: &mut CommitBatch<'_>,
         mut needs: Needs,
         extra: &Extra<'_>,
         now: Timestamp,
@@ -100,13 +100,13 @@ impl Database {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         loop {
             let (loaded, known) = self.load_needs(needs)?;
-            turn.supply(loaded, known);
-            needs = turn.decide();
+            batch.supply(loaded, known);
+            needs = batch.decide();
             if needs.is_empty() {
                 break;
             }
         }
-        self.write(turn.writes())?;
+        self.write(batch.writes())?;
         extra.notes.iter().try_for_each(|note| self.traces.append(&self.connection, note))?;
         if extra.probing {
             self.probe(now)?;

@@ -1,6 +1,6 @@
 //! The log's statements.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::{EventType, StoredEvent},
     ids::{RoomId, Sequence, TenantId},
     time::Timestamp,
@@ -78,7 +78,7 @@ pub(crate) fn before_newest(
 }
 
 /// The last event before a moment. Timestamps never decrease along the log, so this is a binary search.
-fn last_before(connection: &Connection, head: Sequence, moment: Timestamp) -> rusqlite::Result<Sequence> {
+fn last_before(connection: &Connection, head: Sequence, ctx: Timestamp) -> rusqlite::Result<Sequence> {
     let mut statement = connection.prepare_cached(
         "SELECT sequence, at_ms FROM events WHERE sequence > ?1 ORDER BY sequence ASC LIMIT 1",
     )?;
@@ -89,7 +89,7 @@ fn last_before(connection: &Connection, head: Sequence, moment: Timestamp) -> ru
         let found: Option<(i64, i64)> =
             statement.query_row(probe, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         match found {
-            Some((found, at_ms)) if at_ms < moment.as_millis() => low = found.unsigned_abs(),
+            Some((found, at_ms)) if at_ms < ctx.as_millis() => low = found.unsigned_abs(),
             _ => high = middle,
         }
     }
@@ -129,12 +129,12 @@ pub(crate) fn read(connection: &Connection, query: &EventQuery) -> rusqlite::Res
         last = last.min(last_before(&transaction, head, to.plus_ms(1))?);
     }
     let (events, is_cut) = select(&transaction, query, after, last)?;
-    let examined = match events.last() {
+    let scanned_to = match events.last() {
         Some(event) if is_cut => event.sequence,
         None if is_cut => after,
         _ => last.max(after),
     };
-    Ok(EventPage { events, examined })
+    Ok(EventPage { events, scanned_to })
 }
 
 /// The matching events, and whether a limit may have cut off more.

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::{Reply, Success},
     idempotency::Hash,
     ids::CorrelationId,
@@ -17,7 +17,7 @@ use agentcafe_domain::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::filter::Filter;
-use crate::turn::StoredKey;
+use crate::commit::StoredKey;
 
 /// How many keys make a run: enough that a bucket of it has several of them.
 const GENERATION: usize = 32_768;
@@ -49,11 +49,11 @@ pub(crate) struct Keys {
     /// What there may be, wherever it is: nearly every key that comes is new, and this says so at once.
     known: Filter,
     /// What the turn under way has added and merged; forgotten if it fails.
-    turn: TurnKeys,
+    batch: BatchKeys,
 }
 
 #[derive(Default)]
-struct TurnKeys {
+struct BatchKeys {
     added: Vec<(Hash, Id)>,
     merged: usize,
     owed: usize,
@@ -87,7 +87,7 @@ impl Keys {
             merged: 0,
             owed: 0,
             known,
-            turn: TurnKeys::default(),
+            batch: BatchKeys::default(),
         })
     }
 
@@ -117,7 +117,7 @@ impl Keys {
 
     /// Keeps a key's use and its answer.
     pub(crate) fn append(&mut self, connection: &Connection, key: &StoredKey) -> rusqlite::Result<()> {
-        let id = self.next_id + Id::try_from(self.turn.added.len()).unwrap_or(Id::MAX);
+        let id = self.next_id + Id::try_from(self.batch.added.len()).unwrap_or(Id::MAX);
         connection
             .prepare_cached(
                 "INSERT INTO idempotency_keys (id, identity, request, expires_at_ms, correlation_id, success)
@@ -134,7 +134,7 @@ impl Keys {
         connection
             .prepare_cached("INSERT INTO idempotency_replies (id, data) VALUES (?1, ?2)")?
             .execute(params![id, key.reply.data])?;
-        self.turn.added.push((key.identity, id));
+        self.batch.added.push((key.identity, id));
         Ok(())
     }
 
@@ -165,7 +165,7 @@ impl Keys {
         if left.is_empty() {
             return Ok(());
         }
-        let new = self.turn.added.len();
+        let new = self.batch.added.len();
         let mut owed = self.owed + new + new.div_ceil(MERGED_BEYOND_NEW);
         while let Some((first, _)) = left.first() {
             let bucket = bucket(*first);
@@ -183,8 +183,8 @@ impl Keys {
                 .prepare_cached("INSERT INTO idempotency_runs (run, last_id) VALUES (?1, ?2)")?
                 .execute([self.run, last_id])?;
         }
-        self.turn.merged = self.merging.len() - self.merged - left.len();
-        self.turn.owed = owed;
+        self.batch.merged = self.merging.len() - self.merged - left.len();
+        self.batch.owed = owed;
         Ok(())
     }
 
@@ -207,16 +207,16 @@ impl Keys {
     }
 
     /// The turn is committed: what it added and merged counts.
-    pub(crate) fn keep_turn(&mut self) {
-        let turn = std::mem::take(&mut self.turn);
-        self.next_id += Id::try_from(turn.added.len()).unwrap_or(0);
-        for (identity, id) in turn.added {
+    pub(crate) fn keep_batch(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        self.next_id += Id::try_from(batch.added.len()).unwrap_or(0);
+        for (identity, id) in batch.added {
             self.recent.insert(identity, id);
             self.known.add(prefix(identity));
         }
-        self.owed = turn.owed;
-        if turn.merged > 0 {
-            self.merged += turn.merged;
+        self.owed = batch.owed;
+        if batch.merged > 0 {
+            self.merged += batch.merged;
             self.run += i64::from(self.merged == self.merging.len());
         }
         if self.merged == self.merging.len() && self.recent.len() >= GENERATION {
@@ -227,8 +227,8 @@ impl Keys {
     }
 
     /// The turn failed: nothing of it counts.
-    pub(crate) fn forget_turn(&mut self) {
-        self.turn = TurnKeys::default();
+    pub(crate) fn forget_batch(&mut self) {
+        self.batch = BatchKeys::default();
     }
 }
 
@@ -268,9 +268,9 @@ pub(crate) fn purge(connection: &Connection, now: Timestamp) -> rusqlite::Result
               WHERE id <= (SELECT max(last_id) FROM idempotency_runs) ORDER BY id LIMIT ?2)
          WHERE expires_at_ms <= ?1",
     )?;
-    let most = i64::try_from(PURGED_AT_ONCE).unwrap_or(1);
+    let max = i64::try_from(PURGED_AT_ONCE).unwrap_or(1);
     let expired: Vec<Id> =
-        statement.query_map(params![now.as_millis(), most], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        statement.query_map(params![now.as_millis(), max], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut keys = connection.prepare_cached("DELETE FROM idempotency_keys WHERE id = ?1")?;
     let mut replies = connection.prepare_cached("DELETE FROM idempotency_replies WHERE id = ?1")?;
     for id in &expired {
@@ -378,7 +378,7 @@ mod tests {
             keys.append(connection, &key).unwrap();
         }
         keys.merge(connection).unwrap();
-        keys.keep_turn();
+        keys.keep_batch();
     }
 
     fn spread(number: usize) -> u64 {
@@ -445,14 +445,14 @@ mod tests {
 
     /// A turn that failed leaves nothing behind.
     #[test]
-    fn a_failed_turn_is_forgotten() {
+    fn a_failed_batch_is_forgotten() {
         let connection = database();
         let mut keys = Keys::load(&connection).unwrap();
         let hash = identity(1, 1);
         connection.execute_batch("BEGIN").unwrap();
         keys.append(&connection, &key(hash, 10)).unwrap();
         connection.execute_batch("ROLLBACK").unwrap();
-        keys.forget_turn();
+        keys.forget_batch();
         assert_eq!(keys.get(&connection, hash).unwrap(), None);
         add(&mut keys, &connection, [key(hash, 10)]);
         assert!(keys.get(&connection, hash).unwrap().is_some());

@@ -86,11 +86,11 @@ fn applied(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use agentcafe_domain::tables;
+    use agentcafe_domain::record_kinds;
 
     use super::*;
 
-    /// Every table with a `json` column but the log holds records of a kind that `tables::ALL` lists, with its columns; and the
+    /// Every table with a `json` column but the log holds records of a kind that `record_kinds::ALL` lists, with its columns; and the
     /// other way round.
     #[test]
     fn every_table_of_records_is_listed() {
@@ -107,7 +107,7 @@ mod tests {
             columns.entry(table).or_default().push(column);
         }
         columns.retain(|table, columns| table != "events" && columns.iter().any(|column| column == "json"));
-        let listed: BTreeMap<String, Vec<String>> = tables::ALL
+        let listed: BTreeMap<String, Vec<String>> = record_kinds::ALL
             .iter()
             .map(|kind| kind.table)
             .map(|table| {

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
-use agentcafe_domain::record::{Cell, Comparison, Condition, Find, Key, StoredRecord, Table};
+use agentcafe_domain::kernel::record::{Cell, Comparison, Condition, Key, RecordQuery, StoredRecord, Table};
 use rusqlite::{
     Connection, Row, ToSql, params_from_iter,
     types::{ToSqlOutput, Value, ValueRef},
@@ -117,7 +117,7 @@ fn condition(condition: &Condition, parameter: usize) -> String {
 }
 
 /// The condition of being behind a place in the order, whose values start at `first`. Null comes before every value.
-fn behind(find: &Find, first: usize) -> String {
+fn behind(find: &RecordQuery, first: usize) -> String {
     let column = find.order_by;
     let further = if find.descending {
         format!("({column} < ?{first} OR (?{first} IS NOT NULL AND {column} IS NULL))")
@@ -130,12 +130,12 @@ fn behind(find: &Find, first: usize) -> String {
 }
 
 /// The records that `find` selects.
-pub(crate) fn find(connection: &Connection, find: &Find) -> rusqlite::Result<Vec<StoredRecord>> {
+pub(crate) fn find(connection: &Connection, find: &RecordQuery) -> rusqlite::Result<Vec<StoredRecord>> {
     find_within(connection, find, usize::MAX).map(|(found, _)| found)
 }
 
 /// The statement that selects what `find` does, and what is bound to it.
-fn selection(find: &Find) -> (String, Vec<&Cell>) {
+fn selection(find: &RecordQuery) -> (String, Vec<&Cell>) {
     let table = find.table;
     let mut conditions: Vec<_> =
         find.conditions.iter().enumerate().map(|(at, one)| condition(one, at + 1)).collect();
@@ -163,7 +163,7 @@ fn selection(find: &Find) -> (String, Vec<&Cell>) {
 /// cut off more.
 pub(crate) fn find_within(
     connection: &Connection,
-    find: &Find,
+    find: &RecordQuery,
     max_bytes: usize,
 ) -> rusqlite::Result<(Vec<StoredRecord>, bool)> {
     let table = find.table;
@@ -215,27 +215,24 @@ pub(crate) fn delete(connection: &Connection, table: &Table, key: &Key) -> rusql
 #[cfg(test)]
 mod tests {
     use agentcafe_domain::{
-        actor::ActorInRoom,
-        command::Command,
-        fields::Fields,
-        gate,
         inbox::AckMany,
-        pin::PinnedContext,
+        kernel::{
+            actor::ActorInRoom, command::Command, fields::Fields, record::Query, rules::Rules,
+            time::Timestamp,
+        },
         presence::{Expire, Presence},
-        reaction::StoredReaction,
-        record::Query,
-        rules::Rules,
-        session::{ExpireSessions, OpenTable},
-        snapshot::{Forget, Save, Scope},
-        time::Timestamp,
-        webhook::{Subscription, admission, delivery::DlqEntry},
+        reactions::StoredReaction,
+        rooms::pin::PinnedContext,
+        snapshots::{Forget, Save, Scope},
+        tables::{ExpireSessions, OpenTable, access},
+        webhooks::{Subscription, admission, delivery::DlqEntry},
     };
     use serde_json::{Value, json};
 
     use super::*;
 
     /// How the database finds what is asked for.
-    fn plan(connection: &Connection, find: &Find) -> String {
+    fn plan(connection: &Connection, find: &RecordQuery) -> String {
         let (sql, values) = selection(find);
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let steps =
@@ -248,7 +245,7 @@ mod tests {
     }
 
     /// The lists that commands surely read.
-    fn lists_of(command: &dyn Command) -> Vec<Find> {
+    fn lists_of(command: &dyn Command) -> Vec<RecordQuery> {
         let many = |query| if let Query::Many(find) = query { Some(find) } else { None };
         command.reads().into_iter().filter_map(many).collect()
     }
@@ -271,20 +268,21 @@ mod tests {
             Box::new(Expire { now }),
             Box::new(ExpireSessions { now }),
         ];
-        let mut finds: Vec<Find> = commands.iter().flat_map(|command| lists_of(command.as_ref())).collect();
+        let mut finds: Vec<RecordQuery> =
+            commands.iter().flat_map(|command| lists_of(command.as_ref())).collect();
         finds.extend([
             Forget::due(now),
-            gate::active_session(tenant, room),
+            access::active_session(tenant, room),
             admission::sessions_of(tenant, room),
             PinnedContext::active(tenant, room),
             StoredReaction::at_work(tenant),
             StoredReaction::any_at_work(),
             DlqEntry::with_id(uuid::Uuid::nil()),
-            Find::all::<DlqEntry>("dlq_seq", 9)
+            RecordQuery::all::<DlqEntry>("dlq_seq", 9)
                 .only("dlq_seq", Comparison::AtMost, 9_i64)
                 .is("status", "open"),
-            Find::all::<Subscription>("revision", 9).only("revision", Comparison::Above, 9_i64),
-            Find::all::<Presence>("updated_at", 9)
+            RecordQuery::all::<Subscription>("revision", 9).only("revision", Comparison::Above, 9_i64),
+            RecordQuery::all::<Presence>("updated_at", 9)
                 .is("tenant_id", tenant)
                 .is("room_id", room)
                 .is("is_active", true),

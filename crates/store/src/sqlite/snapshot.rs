@@ -1,13 +1,13 @@
 //! What a store holds at one moment, read a row at a time: one transaction that lasts as long as this does.
 
-use agentcafe_domain::{command::Heads, record::Table};
+use agentcafe_domain::kernel::{command::Heads, record::Table};
 use rusqlite::{Connection, params_from_iter};
 
 use super::{database, keys};
 use crate::{
+    commit::StoredKey,
     export::{ExportError, Source},
     transfer::Part,
-    turn::StoredKey,
 };
 
 /// A store, or a part of it, at one moment.

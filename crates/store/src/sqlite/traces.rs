@@ -1,6 +1,6 @@
 //! The statements of traces.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     time::Timestamp,
     trace::Trace,
@@ -64,12 +64,12 @@ impl Traces {
     }
 
     /// The turn is committed: what it added counts.
-    pub(crate) fn keep_turn(&mut self) {
+    pub(crate) fn keep_batch(&mut self) {
         self.next_id += std::mem::take(&mut self.added);
     }
 
     /// The turn failed: nothing of it counts.
-    pub(crate) fn forget_turn(&mut self) {
+    pub(crate) fn forget_batch(&mut self) {
         self.added = 0;
     }
 }

@@ -1,6 +1,6 @@
 //! The tables of records in PostgreSQL are those that the records describe.
 
-use agentcafe_domain::tables;
+use agentcafe_domain::record_kinds;
 use agentcafe_store::{MayChange, Migrated, PostgresOptions, TimeSource, migrate};
 use agentcafe_testkit::Postgres;
 
@@ -10,7 +10,7 @@ use agentcafe_testkit::Postgres;
 fn every_table_of_records_is_there_and_sorts_by_bytes() {
     let url = Postgres::shared().database();
     let options = PostgresOptions {
-        url: agentcafe_domain::secret::Secret::new(url.clone()),
+        url: agentcafe_domain::kernel::secret::Secret::new(url.clone()),
         pool_max: 1,
         idle_timeout: std::time::Duration::from_secs(30),
         auto_migrate: true,
@@ -28,7 +28,7 @@ fn every_table_of_records_is_there_and_sorts_by_bytes() {
         "SELECT table_name || '.' || column_name, data_type, coalesce(collation_name, '')
          FROM information_schema.columns WHERE table_schema = 'public'",
     );
-    for kind in tables::ALL {
+    for kind in record_kinds::ALL {
         for column in kind.table.key.iter().chain(kind.table.columns).chain(&["json"]) {
             let name = format!("{}.{column}|", kind.table.name);
             let found = columns.lines().find_map(|line| line.strip_prefix(&name));

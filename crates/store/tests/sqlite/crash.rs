@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::files::{database, killed, wal};
-use crate::{place::Place, turns::all_texts};
+use crate::{batches::all_texts, place::StoreLocation};
 
 const WAL_HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
@@ -16,7 +16,7 @@ fn number(bytes: &[u8], at: usize) -> usize {
 }
 
 /// The pages that a checkpoint of the write-ahead log would write: the newest content of each, in the order of pages.
-fn checkpoint(place: &Place) -> (usize, Vec<(usize, Vec<u8>)>) {
+fn checkpoint(place: &StoreLocation) -> (usize, Vec<(usize, Vec<u8>)>) {
     let log = fs::read(wal(place)).unwrap();
     let page_bytes = number(&log, 8);
     let mut pages = std::collections::BTreeMap::new();
@@ -29,7 +29,7 @@ fn checkpoint(place: &Place) -> (usize, Vec<(usize, Vec<u8>)>) {
     (page_bytes, pages.into_iter().collect())
 }
 
-async fn assert_whole(place: &Place, count: usize) {
+async fn assert_whole(place: &StoreLocation, count: usize) {
     let opened = place.open();
     let texts = all_texts(&opened.store).await;
     assert_eq!(texts.len(), count);

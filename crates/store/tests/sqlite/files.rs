@@ -10,22 +10,22 @@ use agentcafe_store::OpenError;
 
 use crate::{
     commands::{actor, says},
-    place::Place,
+    place::StoreLocation,
 };
 
 /// The database's file.
-pub(crate) fn database(place: &Place) -> PathBuf {
+pub(crate) fn database(place: &StoreLocation) -> PathBuf {
     place.directory.path().join("agentcafe.db")
 }
 
 /// Its write-ahead log.
-pub(crate) fn wal(place: &Place) -> PathBuf {
+pub(crate) fn wal(place: &StoreLocation) -> PathBuf {
     place.directory.path().join("agentcafe.db-wal")
 }
 
 /// A place whose store holds `count` events, and is closed.
-pub(crate) async fn written(count: usize) -> Place {
-    let place = Place::new();
+pub(crate) async fn written(count: usize) -> StoreLocation {
+    let place = StoreLocation::new();
     let opened = place.open();
     for number in 0..count {
         opened.store.submit(says(&actor("main", "Nova"), &[&number.to_string()])).await.unwrap();
@@ -35,8 +35,8 @@ pub(crate) async fn written(count: usize) -> Place {
 }
 
 /// The files of a store that was killed after `count` events of `bytes` bytes: copied away while it runs.
-pub(crate) async fn killed(count: usize, bytes: usize) -> Place {
-    let (running, killed) = (Place::new(), Place::new());
+pub(crate) async fn killed(count: usize, bytes: usize) -> StoreLocation {
+    let (running, killed) = (StoreLocation::new(), StoreLocation::new());
     let opened = running.open();
     for number in 0..count {
         let text = format!("{number}{}", "x".repeat(bytes));
@@ -61,7 +61,7 @@ fn content(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// Opens a place that cannot be opened: gives the reason, after checking that it names the place and that no byte of
 /// any file has changed.
-pub(crate) fn refused(place: &Place) -> OpenError {
+pub(crate) fn refused(place: &StoreLocation) -> OpenError {
     let before = content(place.directory.path());
     let Err(error) = agentcafe_store::Store::open(place.options()) else { panic!("it was opened") };
     let after = content(place.directory.path());

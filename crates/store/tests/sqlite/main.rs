@@ -1,6 +1,8 @@
 //! The suite that every database must pass, on the embedded one; and what only that can do wrong: its files.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
+#[path = "../suite/turns.rs"]
+mod batches;
 #[path = "../suite/changes.rs"]
 mod changes;
 #[path = "../suite/commands.rs"]
@@ -25,6 +27,8 @@ mod open_errors;
 mod place;
 #[path = "../suite/reads.rs"]
 mod reads;
+#[path = "../suite/tail.rs"]
+mod recent_events;
 #[path = "../suite/records.rs"]
 mod records;
 #[path = "../suite/records_model.rs"]
@@ -37,11 +41,7 @@ mod sight;
 mod sight_rules;
 #[path = "../suite/snapshots.rs"]
 mod snapshots;
-#[path = "../suite/tail.rs"]
-mod tail;
 #[path = "../suite/traces.rs"]
 mod traces;
-#[path = "../suite/turns.rs"]
-mod turns;
 #[path = "../suite/webhook_rings.rs"]
 mod webhook_rings;

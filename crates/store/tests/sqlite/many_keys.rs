@@ -8,7 +8,7 @@ use super::files::database;
 use crate::{
     commands::{actor, does, keyed, reply},
     keys::{again, assert_conflict, first, purge_all},
-    place::Place,
+    place::StoreLocation,
 };
 
 /// More than two generations and a part.
@@ -39,7 +39,7 @@ async fn assert_known(store: &Store, numbers: std::ops::Range<usize>) {
     }
 }
 
-fn stored_keys(place: &Place) -> usize {
+fn stored_keys(place: &StoreLocation) -> usize {
     let connection = Connection::open_with_flags(database(place), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let count: u32 =
         connection.query_row("SELECT count(*) FROM idempotency_keys", [], |row| row.get(0)).unwrap();
@@ -50,7 +50,7 @@ fn stored_keys(place: &Place) -> usize {
 /// middle of one; expired keys are deleted, and can be used again whether deleted or not.
 #[tokio::test]
 async fn every_key_is_known_over_generations_and_restarts() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     use_keys(&opened.store, 0..CLOSED_AT).await;
     assert_known(&opened.store, 0..CLOSED_AT).await;

@@ -1,9 +1,9 @@
 //! So many traces that the oldest must go.
 
-use agentcafe_domain::ids::CorrelationId;
+use agentcafe_domain::kernel::ids::CorrelationId;
 use agentcafe_store::Store;
 
-use crate::{place::Place, traces::note};
+use crate::{place::StoreLocation, traces::note};
 
 /// More than both of the tables hold that take turns.
 const TRACES: usize = 45_000;
@@ -18,7 +18,7 @@ async fn is_known(store: &Store, number: usize) -> bool {
 /// CONTRACT 3.3 and RULINGS P5: traces are kept in bounded number, the newest always, also over a restart.
 #[tokio::test]
 async fn the_newest_traces_are_kept_and_the_oldest_go() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let mut opened = place.open();
     for number in 0..TRACES {
         opened.store.note(note(&format!("t-{number}"), 1));

@@ -1,6 +1,10 @@
 //! A store that was exported and imported holds, row by row, what the first one held.
 
-use agentcafe_domain::{conversation::Say, fields::Fields, ids::TenantId, tables, time::Timestamp};
+use agentcafe_domain::{
+    conversation::Say,
+    kernel::{fields::Fields, ids::TenantId, time::Timestamp},
+    record_kinds,
+};
 use agentcafe_store::{
     Answer, Part,
     export::export,
@@ -12,11 +16,11 @@ use super::files::database;
 use crate::{
     commands::{actor, envelope},
     keys::{again, say_once},
-    place::{BEGIN, Place},
+    place::{BEGIN, StoreLocation},
 };
 
 /// Every row of a table, whatever its columns.
-fn rows(place: &Place, table: &str) -> Vec<Vec<Value>> {
+fn rows(place: &StoreLocation, table: &str) -> Vec<Vec<Value>> {
     let connection = Connection::open_with_flags(database(place), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
     let columns = statement.column_count();
@@ -24,14 +28,14 @@ fn rows(place: &Place, table: &str) -> Vec<Vec<Value>> {
     statement.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-fn say(place: &Place, room: &str, text: &str) -> Say {
+fn say(place: &StoreLocation, room: &str, text: &str) -> Say {
     let body = serde_json::json!({ "actorId": "Nova", "roomId": room, "text": text });
     Say::read(&Fields::of_body(body.as_object().cloned().unwrap()), &place.rules).unwrap()
 }
 
 /// A store in which something was said, under keys and without.
-async fn talkative() -> Place {
-    let place = Place::new();
+async fn talkative() -> StoreLocation {
+    let place = StoreLocation::new();
     let opened = place.open();
     for number in 0..600 {
         opened.store.submit(envelope(say(&place, "main", &format!("{number} @Kai @Bo")))).await.unwrap();
@@ -41,7 +45,7 @@ async fn talkative() -> Place {
     place
 }
 
-fn exported(place: &Place, part: &Part, at: Timestamp) -> Vec<u8> {
+fn exported(place: &StoreLocation, part: &Part, at: Timestamp) -> Vec<u8> {
     let mut text = Vec::new();
     export(&place.options().place, part, at, &mut text).unwrap();
     text
@@ -53,10 +57,10 @@ fn exported(place: &Place, part: &Part, at: Timestamp) -> Vec<u8> {
 async fn every_row_moves() {
     let first = talkative().await;
     let text = exported(&first, &Part::default(), BEGIN);
-    let second = Place::new();
+    let second = StoreLocation::new();
     let done = import(&second.options().place, text.as_slice(), BEGIN).unwrap();
     let Imported::Done(totals) = done else { panic!("{done:?}") };
-    let records = tables::ALL.iter().map(|kind| kind.table.name);
+    let records = record_kinds::ALL.iter().map(|kind| kind.table.name);
     for table in ["events", "idempotency_keys", "idempotency_replies"].into_iter().chain(records) {
         let (before, after) = (rows(&first, table), rows(&second, table));
         assert!(before == after, "{table}: {} rows before, {} after", before.len(), after.len());
@@ -74,19 +78,19 @@ async fn every_row_moves() {
 /// What a part of a café takes along has nobody else's rows; the numbers go on behind those of the whole.
 #[tokio::test]
 async fn a_part_takes_the_heads_along() {
-    let first = Place::new();
+    let first = StoreLocation::new();
     let opened = first.open();
     for room in ["main", "lounge", "main"] {
         opened.store.submit(envelope(say(&first, room, "hey @Kai"))).await.unwrap();
     }
-    let head = opened.store.tail().head();
+    let head = opened.store.recent_events().head();
     opened.close();
     let room = actor("lounge", "Nova").room_id;
-    let part = Part { tenant: Some(TenantId::standard()), room: Some(room) };
-    let second = Place::new();
+    let part = Part { tenant: Some(TenantId::default()), room: Some(room) };
+    let second = StoreLocation::new();
     import(&second.options().place, exported(&first, &part, BEGIN).as_slice(), BEGIN).unwrap();
     let opened = second.open();
-    assert_eq!(opened.store.tail().head(), head);
+    assert_eq!(opened.store.recent_events().head(), head);
     opened.store.submit(envelope(say(&second, "lounge", "again @Kai"))).await.unwrap();
     opened.close();
     let places: Vec<Value> = rows(&second, "inbox_items").into_iter().map(|row| row[1].clone()).collect();
@@ -98,7 +102,7 @@ async fn a_part_takes_the_heads_along() {
 #[tokio::test]
 async fn the_same_again_changes_nothing() {
     let first = talkative().await;
-    let second = Place::new();
+    let second = StoreLocation::new();
     let at = |ms| BEGIN.plus_ms(ms);
     import(&second.options().place, exported(&first, &Part::default(), at(1)).as_slice(), at(5)).unwrap();
     let before = rows(&second, "import_origin");

@@ -2,15 +2,15 @@
 
 use std::{fs, io::Write};
 
-use agentcafe_domain::ids::Sequence;
-use agentcafe_store::{OpenError, Options, Place as Kept, Store};
+use agentcafe_domain::kernel::ids::Sequence;
+use agentcafe_store::{OpenError, Options, Store, StoreLocation as Kept};
 use rusqlite::Connection;
 
 use super::files::{database, killed, refused, wal, written};
 use crate::{
+    batches::all_texts,
     commands::{actor, says},
-    place::Place,
-    turns::all_texts,
+    place::StoreLocation,
 };
 
 #[track_caller]
@@ -24,7 +24,7 @@ fn assert_damaged(error: &OpenError, word: &str) {
 #[test]
 fn something_else_is_not_opened() {
     for text in ["x", "{\"events\": []}", &"not a database at all. ".repeat(1_000)] {
-        let place = Place::new();
+        let place = StoreLocation::new();
         fs::write(database(&place), text).unwrap();
         assert_damaged(&refused(&place), "not a SQLite database");
     }
@@ -64,7 +64,7 @@ async fn a_log_does_not_make_up_for_a_cut_database() {
     assert!(whole.len() > 20 * 8_192, "{} bytes", whole.len());
     let less = |pages: usize| whole.len() - pages * 8_192;
     for keep in [8_192, 5 * 8_192, 9 * 8_192 + 100, less(10), less(2), less(1)] {
-        let place = Place::new();
+        let place = StoreLocation::new();
         fs::write(database(&place), &whole[..keep]).unwrap();
         fs::copy(wal(&running), wal(&place)).unwrap();
         let error = refused(&place);
@@ -90,7 +90,7 @@ async fn overwritten_pages_are_noticed() {
 #[test]
 fn a_foreign_database_is_not_opened() {
     for application in ["PRAGMA application_id = 77; CREATE TABLE t (a);", "CREATE TABLE events (a);"] {
-        let place = Place::new();
+        let place = StoreLocation::new();
         Connection::open(database(&place)).unwrap().execute_batch(application).unwrap();
         assert_damaged(&refused(&place), "another application");
     }
@@ -114,7 +114,7 @@ async fn another_version_is_not_opened() {
 /// A data directory that is a file, and a database that is a directory.
 #[test]
 fn what_is_no_directory_is_said_so() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let file = place.directory.path().join("file");
     fs::write(&file, "mine").unwrap();
     for directory in [file.clone(), file.join("below")] {
@@ -132,7 +132,7 @@ fn what_is_no_directory_is_said_so() {
 /// RULINGS O9: one process per directory. The one that has it is not disturbed, and the next can have it after it.
 #[tokio::test]
 async fn a_store_in_use_is_not_opened_twice() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     opened.store.submit(says(&actor("main", "Nova"), &["one"])).await.unwrap();
     let error = refused(&place);
@@ -148,10 +148,10 @@ async fn a_store_in_use_is_not_opened_twice() {
 /// What is new is made: a missing directory, with parents, an empty directory, and an empty file without a log.
 #[tokio::test]
 async fn what_is_new_is_made() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     fs::File::create(database(&place)).unwrap().flush().unwrap();
     let opened = place.open();
-    assert_eq!(opened.store.tail().head(), Sequence::START);
+    assert_eq!(opened.store.recent_events().head(), Sequence::START);
     opened.close();
     let directory = place.directory.path().join("a/b/c");
     let (store, closing) =

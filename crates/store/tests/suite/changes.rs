@@ -2,13 +2,15 @@
 //! and what is kept of an answer.
 
 use agentcafe_domain::{
-    command::{Halt, Moment, Reply, Success},
-    ids::Sequence,
-    reaction::StoredReaction,
-    record::Record,
-    refusal::Refusal,
-    task::Task,
-    webhook::counter::{Counted, Counter},
+    kernel::{
+        command::{CommandContext, CommandError, Reply, Success},
+        error::DomainError,
+        ids::Sequence,
+        record::Record,
+    },
+    reactions::StoredReaction,
+    tasks::Task,
+    webhooks::counter::{Counted, Counter},
 };
 use agentcafe_store::{Envelope, Store};
 use serde_json::json;
@@ -16,29 +18,29 @@ use serde_json::json;
 use crate::{
     commands::{NOTE_TYPES, actor, append_note, does, keyed, reply, says},
     keys::{again, first},
-    place::Place,
+    place::StoreLocation,
     records::{put, task},
 };
 
 /// A command that writes to a table which is watched.
 pub(crate) fn counts() -> Envelope {
-    does(|moment| {
-        count(moment)?;
+    does(|ctx| {
+        count(ctx)?;
         reply(&())
     })
 }
 
-pub(crate) fn count(moment: &mut Moment<'_>) -> Result<(), Halt> {
-    let mut counter = Counter::load(moment, Counted::DeadLetters)?;
+pub(crate) fn count(ctx: &mut CommandContext<'_>) -> Result<(), CommandError> {
+    let mut counter = Counter::load(ctx, Counted::DeadLetters)?;
     counter.advance();
-    moment.put(&counter);
+    ctx.put(&counter);
     Ok(())
 }
 
 async fn refused(store: &Store) {
-    let refuses = does(|moment| {
-        count(moment)?;
-        Err(Refusal::missing("reason").into())
+    let refuses = does(|ctx| {
+        count(ctx)?;
+        Err(DomainError::missing("reason").into())
     });
     assert!(store.submit(refuses).await.is_err());
 }
@@ -46,7 +48,7 @@ async fn refused(store: &Store) {
 /// A table's watchers are told of each turn that wrote to it, and of no other.
 #[tokio::test]
 async fn watchers_are_told_of_their_table() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let store = &opened.store;
     let (mut counters, others) = (store.changed(Counter::TABLE), store.changed(StoredReaction::TABLE));
@@ -61,8 +63,8 @@ async fn watchers_are_told_of_their_table() {
     }
     let late = store.changed(Counter::TABLE);
     assert!(!late.has_changed().unwrap() && !others.has_changed().unwrap());
-    let deletes = does(|moment| {
-        moment.delete::<Counter>(Counter::key_of(Counted::DeadLetters));
+    let deletes = does(|ctx| {
+        ctx.delete::<Counter>(Counter::key_of(Counted::DeadLetters));
         reply(&())
     });
     store.submit(deletes).await.unwrap();
@@ -73,19 +75,19 @@ async fn watchers_are_told_of_their_table() {
 /// Whoever sees an event of a turn has been told what else that turn wrote.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watchers_are_told_before_events_are_seen() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let mut changed = opened.store.changed(Counter::TABLE);
     for round in 1..=200 {
         changed.mark_unchanged();
-        let both = does(|moment| {
-            count(moment)?;
-            append_note(moment, &actor("main", "Nova"), NOTE_TYPES[0], "hi", None)?;
+        let both = does(|ctx| {
+            count(ctx)?;
+            append_note(ctx, &actor("main", "Nova"), NOTE_TYPES[0], "hi", None)?;
             reply(&())
         });
         let store = std::sync::Arc::clone(&opened.store);
         let writing = tokio::spawn(async move { store.submit(both).await.unwrap() });
-        while opened.store.tail().head() < Sequence(round) {
+        while opened.store.recent_events().head() < Sequence(round) {
             tokio::task::yield_now().await;
         }
         assert!(changed.has_changed().unwrap(), "in round {round}");
@@ -97,7 +99,7 @@ async fn watchers_are_told_before_events_are_seen() {
 /// Many records by their keys come in the order of the keys, with gaps where there is none.
 #[tokio::test]
 async fn many_are_got_at_once() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     put(&opened.store, vec![task(1, "main", None, 0), task(3, "main", None, 0)]).await;
     let keys = [3, 2, 1].map(|number| task(number, "main", None, 0).key()).to_vec();
@@ -111,7 +113,7 @@ async fn many_are_got_at_once() {
 /// RULINGS B4: what is shown once is answered, and not kept.
 #[tokio::test]
 async fn what_is_shown_once_is_not_kept() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let nova = actor("main", "Nova");
     let shows = || {

@@ -7,9 +7,9 @@ use std::{
     task::Poll,
 };
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     actor::ActorInRoom,
-    command::{Command, Halt, Moment, Reply, Success},
+    command::{Command, CommandContext, CommandError, Reply, Success},
     event::{EmittedEvent, EventType, Payload},
     idempotency::IdempotencyKey,
     ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
@@ -22,7 +22,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::place::{BEGIN, Place};
+use crate::place::{BEGIN, StoreLocation};
 
 /// What a submitted command comes back with.
 pub(crate) type Decided = Result<Answer, Failure>;
@@ -35,14 +35,14 @@ struct Does<F> {
 
 impl<F> Command for Does<F>
 where
-    F: Fn(&mut Moment<'_>) -> Result<Reply, Halt> + Send + Sync,
+    F: Fn(&mut CommandContext<'_>) -> Result<Reply, CommandError> + Send + Sync,
 {
     fn reads(&self) -> Vec<Query> {
         self.reads.clone()
     }
 
-    fn decide(&self, moment: &mut Moment<'_>) -> Result<Reply, Halt> {
-        (self.decide)(moment)
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        (self.decide)(ctx)
     }
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn envelope(command: impl Command + 'static) -> Envelope {
 /// What a closure decides, without a request. What it reads, it must ask for.
 pub(crate) fn does<F>(decide: F) -> Envelope
 where
-    F: Fn(&mut Moment<'_>) -> Result<Reply, Halt> + Send + Sync + 'static,
+    F: Fn(&mut CommandContext<'_>) -> Result<Reply, CommandError> + Send + Sync + 'static,
 {
     reads_and_does([], decide)
 }
@@ -63,13 +63,13 @@ where
 /// As [`does`], but says beforehand what it reads.
 pub(crate) fn reads_and_does<F>(reads: impl Into<Vec<Query>>, decide: F) -> Envelope
 where
-    F: Fn(&mut Moment<'_>) -> Result<Reply, Halt> + Send + Sync + 'static,
+    F: Fn(&mut CommandContext<'_>) -> Result<Reply, CommandError> + Send + Sync + 'static,
 {
     envelope(Does { reads: reads.into(), decide })
 }
 
 /// The reply of a closure.
-pub(crate) fn reply(data: &impl Serialize) -> Result<Reply, Halt> {
+pub(crate) fn reply(data: &impl Serialize) -> Result<Reply, CommandError> {
     Ok(Reply::new(Success::Ok, data))
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn done<T: serde::de::DeserializeOwned>(decided: &Decided) -> T {
 /// An actor of the standard tenant.
 pub(crate) fn actor(room: &str, name: &str) -> ActorInRoom {
     let (room_id, actor_id) = (RoomId::parse(room).unwrap(), ActorId::parse(name).unwrap());
-    ActorInRoom { tenant_id: TenantId::standard(), room_id, actor_id }
+    ActorInRoom { tenant_id: TenantId::default(), room_id, actor_id }
 }
 
 /// An event that says a text, of the type at this place in the list of types.
@@ -109,17 +109,17 @@ pub(crate) const NOTE_TYPES: [EventType; 4] =
 
 /// Appends a note of one of the [`NOTE_TYPES`].
 pub(crate) fn append_note(
-    moment: &mut Moment<'_>,
+    ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
     kind: EventType,
     text: &str,
     mentioned: Option<ActorId>,
-) -> Result<EmittedEvent, Halt> {
+) -> Result<EmittedEvent, CommandError> {
     match NOTE_TYPES.iter().position(|known| *known == kind) {
-        Some(0) => moment.append(actor, &Note::<0> { text, mentioned }, None),
-        Some(1) => moment.append(actor, &Note::<1> { text, mentioned }, None),
-        Some(2) => moment.append(actor, &Note::<5> { text, mentioned }, None),
-        Some(3) => moment.append(actor, &Note::<26> { text, mentioned }, None),
+        Some(0) => ctx.append(actor, &Note::<0> { text, mentioned }, None),
+        Some(1) => ctx.append(actor, &Note::<1> { text, mentioned }, None),
+        Some(2) => ctx.append(actor, &Note::<5> { text, mentioned }, None),
+        Some(3) => ctx.append(actor, &Note::<26> { text, mentioned }, None),
         _ => panic!("{kind:?} is none of the note types"),
     }
 }
@@ -127,10 +127,9 @@ pub(crate) fn append_note(
 /// Appends a note for each text, and replies with their places in the log.
 pub(crate) fn says(actor: &ActorInRoom, texts: &[&str]) -> Envelope {
     let (actor, texts) = (actor.clone(), texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
-    does(move |moment| {
-        let note = |text: &String| {
-            append_note(moment, &actor, NOTE_TYPES[0], text, None).map(|event| event.sequence)
-        };
+    does(move |ctx| {
+        let note =
+            |text: &String| append_note(ctx, &actor, NOTE_TYPES[0], text, None).map(|event| event.sequence);
         let places: Vec<Sequence> = texts.iter().map(note).collect::<Result<_, _>>()?;
         reply(&places)
     })
@@ -167,12 +166,12 @@ pub(crate) fn requested(
 }
 
 /// Holds the writer inside a turn, so that what is submitted meanwhile waits for the next one.
-pub(crate) struct Hold {
+pub(crate) struct LeaseToken {
     open: mpsc::Sender<()>,
-    turn: tokio::task::JoinHandle<Decided>,
+    batch: tokio::task::JoinHandle<Decided>,
 }
 
-impl Hold {
+impl LeaseToken {
     /// Comes back once the writer is held.
     pub(crate) async fn the_writer(store: &Arc<Store>) -> Self {
         let (entered, inside) = oneshot::channel();
@@ -186,21 +185,25 @@ impl Hold {
             reply(&())
         });
         let store = Arc::clone(store);
-        let turn = tokio::spawn(async move { store.submit(gate).await });
+        let batch = tokio::spawn(async move { store.submit(gate).await });
         inside.await.unwrap();
-        Self { open, turn }
+        Self { open, batch }
     }
 
     /// Lets the writer go on.
     pub(crate) async fn release(self) {
         drop(self.open);
-        self.turn.await.unwrap().unwrap();
+        self.batch.await.unwrap().unwrap();
     }
 }
 
 /// Puts the envelopes into one turn, in this order, and comes back with their answers.
-pub(crate) async fn together(place: &Place, store: &Arc<Store>, envelopes: Vec<Envelope>) -> Vec<Decided> {
-    let (count, hold) = (envelopes.len(), Hold::the_writer(store).await);
+pub(crate) async fn together(
+    place: &StoreLocation,
+    store: &Arc<Store>,
+    envelopes: Vec<Envelope>,
+) -> Vec<Decided> {
+    let (count, hold) = (envelopes.len(), LeaseToken::the_writer(store).await);
     let mut answers = pin!(join_all(envelopes.into_iter().map(|envelope| store.submit(envelope))));
     // Polling once is what puts them into the queue.
     let early = poll_fn(|context| Poll::Ready(answers.as_mut().poll(context).is_ready())).await;
@@ -209,6 +212,6 @@ pub(crate) async fn together(place: &Place, store: &Arc<Store>, envelopes: Vec<E
     let answers = answers.await;
     // Answers are sent before the turn is reported; the next turn's answer comes after both.
     assert!(store.probe().await);
-    assert!(place.turns().iter().any(|turn| turn.commands == count), "they were not in one turn");
+    assert!(place.batches().iter().any(|batch| batch.commands == count), "they were not in one turn");
     answers
 }

@@ -7,31 +7,33 @@ use std::{
 };
 
 use agentcafe_domain::{
-    command::Halt,
-    ids::Sequence,
     inbox::UnreadCount,
-    record::{Query, Record},
+    kernel::{
+        command::CommandError,
+        ids::Sequence,
+        record::{Query, Record},
+    },
 };
 use agentcafe_store::{Answer, Envelope, Failure, Store, store::MAX_WAITING_COMMANDS};
 use futures_util::future::join_all;
 
 use crate::{
-    commands::{Hold, NOTE_TYPES, actor, append_note, does, done, keyed, reply, says, together},
+    batches::all_texts,
+    commands::{LeaseToken, NOTE_TYPES, actor, append_note, does, done, keyed, reply, says, together},
     keys::say_once,
-    place::Place,
-    turns::all_texts,
+    place::StoreLocation,
 };
 
 fn seat(number: usize) -> UnreadCount {
-    let agentcafe_domain::actor::ActorInRoom { tenant_id, room_id, actor_id } =
+    let agentcafe_domain::kernel::actor::ActorInRoom { tenant_id, room_id, actor_id } =
         actor("main", &number.to_string());
     UnreadCount { tenant_id, room_id, actor_id, unread: 1 }
 }
 
 fn panics_after_writing() -> Envelope {
-    does(|moment| {
-        append_note(moment, &actor("main", "Nova"), NOTE_TYPES[0], "never", None)?;
-        moment.put(&seat(1));
+    does(|ctx| {
+        append_note(ctx, &actor("main", "Nova"), NOTE_TYPES[0], "never", None)?;
+        ctx.put(&seat(1));
         panic!("a rule with a fault, which this test is about")
     })
 }
@@ -40,16 +42,16 @@ fn panics_after_writing() -> Envelope {
 /// neighbours and all later turns are done.
 #[tokio::test]
 async fn a_panic_costs_only_its_own_command() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let nova = actor("main", "Nova");
-    let turn = vec![
+    let batch = vec![
         says(&nova, &["before"]),
         keyed(panics_after_writing(), &nova, "k", "same"),
         says(&nova, &["after"]),
         keyed(says(&nova, &["under its key"]), &nova, "k", "same"),
     ];
-    let answers = together(&place, &opened.store, turn).await;
+    let answers = together(&place, &opened.store, batch).await;
     assert_eq!(done::<Vec<u64>>(&answers[0]), [1]);
     assert!(matches!(answers[1], Err(Failure::Internal(_))), "{:?}", answers[1]);
     assert_eq!(done::<Vec<u64>>(&answers[2]), [2]);
@@ -63,9 +65,9 @@ async fn a_panic_costs_only_its_own_command() {
 
 /// Asks for one seat after the other, `count` of them, each in a reading of its own.
 fn reads_one_after_the_other(count: usize) -> Envelope {
-    does(move |moment| {
+    does(move |ctx| {
         for number in 0..count {
-            moment.get::<UnreadCount>(seat(number).key())?;
+            ctx.get::<UnreadCount>(seat(number).key())?;
         }
         reply(&count)
     })
@@ -75,14 +77,14 @@ fn reads_one_after_the_other(count: usize) -> Envelope {
 /// are not.
 #[tokio::test]
 async fn a_command_that_asks_for_ever_more_is_given_up() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
-    let endless = does(|moment| {
-        let asked = Query::one::<UnreadCount>(seat(moment.loaded.len()).key());
-        Err::<agentcafe_domain::command::Reply, _>(Halt::Needs(asked))
+    let endless = does(|ctx| {
+        let asked = Query::one::<UnreadCount>(seat(ctx.loaded.len()).key());
+        Err::<agentcafe_domain::kernel::command::Reply, _>(CommandError::Load(asked))
     });
-    let turn = vec![endless, reads_one_after_the_other(3), says(&actor("main", "Nova"), &["hi"])];
-    let answers = together(&place, &opened.store, turn).await;
+    let batch = vec![endless, reads_one_after_the_other(3), says(&actor("main", "Nova"), &["hi"])];
+    let answers = together(&place, &opened.store, batch).await;
     assert!(matches!(answers[0], Err(Failure::Internal(_))), "{:?}", answers[0]);
     assert_eq!(done::<usize>(&answers[1]), 3, "three readings are what a command may need");
     assert_eq!(done::<Vec<u64>>(&answers[2]), [1]);
@@ -92,7 +94,7 @@ async fn a_command_that_asks_for_ever_more_is_given_up() {
 /// Fills the queue while the writer is held, goes on, and then lets everything be done.
 async fn overfill(store: &Arc<Store>) {
     let nova = actor("main", "Nova");
-    let hold = Hold::the_writer(store).await;
+    let hold = LeaseToken::the_writer(store).await;
     let submit = |number: usize| store.submit(says(&nova, &[&number.to_string()]));
     let mut waiting = std::pin::pin!(join_all((0..MAX_WAITING_COMMANDS).map(submit)));
     let early = poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_ready())).await;
@@ -109,10 +111,10 @@ async fn overfill(store: &Arc<Store>) {
 /// Promise 5: past the queue's limit a caller is told so at once, and all who got in are served.
 #[tokio::test]
 async fn a_full_queue_says_so_at_once() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     overfill(&opened.store).await;
-    assert_eq!(opened.store.tail().head(), Sequence(MAX_WAITING_COMMANDS as u64));
+    assert_eq!(opened.store.recent_events().head(), Sequence(MAX_WAITING_COMMANDS as u64));
     assert!(opened.store.probe().await);
     opened.close();
 }
@@ -120,9 +122,9 @@ async fn a_full_queue_says_so_at_once() {
 /// Promise 2: a caller that goes away while its command waits does not undo it; when it comes back, it gets the answer.
 #[tokio::test]
 async fn a_caller_that_goes_away_finds_its_answer_later() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
-    let hold = Hold::the_writer(&opened.store).await;
+    let hold = LeaseToken::the_writer(&opened.store).await;
     let leaving = {
         let store = Arc::clone(&opened.store);
         tokio::spawn(async move { store.submit(say_once("k", "hi")).await })

@@ -5,18 +5,18 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     actor::ActorInRoom,
     command::Reply,
+    error::{Code, DomainError},
     ids::TenantId,
-    refusal::{Code, Refusal},
 };
 use agentcafe_store::{Answer, Envelope, Failure, Store};
 
 use crate::{
+    batches::all_texts,
     commands::{Decided, NOTE_TYPES, actor, append_note, does, keyed, reply, requested, says, together},
-    place::Place,
-    turns::all_texts,
+    place::StoreLocation,
 };
 
 fn nova() -> ActorInRoom {
@@ -49,10 +49,10 @@ pub(crate) fn again(decided: &Decided) -> (&Reply, &str) {
 }
 
 pub(crate) fn assert_conflict(decided: &Decided, key: &str) {
-    let Err(Failure::Refused(refusal)) = decided else { panic!("no conflict: {decided:?}") };
-    assert_eq!(refusal.code, Code::IdempotencyKeyConflict);
-    assert_eq!(refusal.details["idempotencyKey"], key);
-    assert_eq!(refusal.details["scope"], "main:Nova:/v1/test");
+    let Err(Failure::Refused(error)) = decided else { panic!("no conflict: {decided:?}") };
+    assert_eq!(error.code, Code::IdempotencyKeyConflict);
+    assert_eq!(error.details["idempotencyKey"], key);
+    assert_eq!(error.details["scope"], "main:Nova:/v1/test");
 }
 
 /// One is done, and all others get its answer and its correlation id.
@@ -67,7 +67,7 @@ fn assert_one_effect(answers: &[Decided]) {
 /// Promise 2: copies that come at once, on many threads, take effect once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn copies_at_once_take_effect_once() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let copies: Vec<_> = (0..200)
         .map(|_| {
@@ -86,8 +86,8 @@ async fn copies_at_once_take_effect_once() {
 
 /// Promise 2, RULINGS D1: copies in one turn take effect once, and another request under the key is a conflict there too.
 #[tokio::test]
-async fn copies_in_one_turn_take_effect_once() {
-    let place = Place::new();
+async fn copies_in_one_batch_take_effect_once() {
+    let place = StoreLocation::new();
     let opened = place.open();
     let mut envelopes: Vec<Envelope> = (0..50).map(|_| say_once("k", "hi")).collect();
     envelopes.push(say_once("k", "something else"));
@@ -101,7 +101,7 @@ async fn copies_in_one_turn_take_effect_once() {
 /// CONTRACT 3.2: the same key with another request is a conflict and changes nothing; the first answer stays.
 #[tokio::test]
 async fn another_request_under_a_key_is_a_conflict() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let done = submit(&opened.store, "k", "hi").await;
     assert_conflict(&submit(&opened.store, "k", "ho").await, "k");
@@ -113,7 +113,7 @@ async fn another_request_under_a_key_is_a_conflict() {
 /// CONTRACT 3.2: a key belongs to its tenant and scope; elsewhere it is another key.
 #[tokio::test]
 async fn a_key_counts_within_its_tenant_and_scope() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let elsewhere = ActorInRoom { tenant_id: TenantId::parse("other").unwrap(), ..nova() };
     for speaker in [nova(), elsewhere, actor("main", "Kai"), actor("lounge", "Nova")] {
@@ -125,17 +125,17 @@ async fn a_key_counts_within_its_tenant_and_scope() {
 
 /// CONTRACT 3.2: only successes are kept; a refused request leaves its key free, within a turn and after it.
 #[tokio::test]
-async fn a_refusal_leaves_its_key_free() {
-    let place = Place::new();
+async fn an_error_leaves_its_key_free() {
+    let place = StoreLocation::new();
     let opened = place.open();
     let attempts = Arc::new(AtomicUsize::new(0));
     let refused_twice = || {
         let attempts = Arc::clone(&attempts);
-        let decide = move |moment: &mut agentcafe_domain::command::Moment<'_>| {
+        let decide = move |ctx: &mut agentcafe_domain::kernel::command::CommandContext<'_>| {
             if attempts.fetch_add(1, Ordering::SeqCst) < 2 {
-                return Err(Refusal::new(Code::Forbidden).into());
+                return Err(DomainError::new(Code::Forbidden).into());
             }
-            reply(&append_note(moment, &nova(), NOTE_TYPES[0], "at last", None)?.sequence)
+            reply(&append_note(ctx, &nova(), NOTE_TYPES[0], "at last", None)?.sequence)
         };
         keyed(does(decide), &nova(), "k", "same")
     };
@@ -153,7 +153,7 @@ async fn a_refusal_leaves_its_key_free() {
 /// use counts.
 #[tokio::test]
 async fn an_expired_key_can_be_used_again() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let ttl_ms = place.rules.idempotency_ttl_ms;
     let done = submit(&opened.store, "k", "one").await;
@@ -167,8 +167,8 @@ async fn an_expired_key_can_be_used_again() {
     place.clock.advance(ttl_ms - 1);
     assert_eq!(again(&submit(&opened.store, "k", "two").await).0, first(&second));
     place.clock.advance(1);
-    let turn = together(&place, &opened.store, vec![say_once("k", "three"), say_once("k", "three")]).await;
-    assert_eq!(again(&turn[1]).0, first(&turn[0]));
+    let batch = together(&place, &opened.store, vec![say_once("k", "three"), say_once("k", "three")]).await;
+    assert_eq!(again(&batch[1]).0, first(&batch[0]));
     assert_eq!(all_texts(&opened.store).await, ["one", "two", "three"]);
     opened.close();
 }
@@ -186,7 +186,7 @@ pub(crate) async fn purge_all(store: &Store) {
 /// RULINGS D5: purging deletes only what has expired; what has not is replayed as before.
 #[tokio::test]
 async fn purging_spares_what_has_not_expired() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     first(&submit(&opened.store, "old", "old").await);
     place.clock.advance(place.rules.idempotency_ttl_ms / 2);
@@ -205,19 +205,22 @@ async fn purging_spares_what_has_not_expired() {
 /// Promise 2: the first answer is kept byte for byte, whatever it holds, with its kind of success.
 #[tokio::test]
 async fn a_replay_is_the_first_answer_byte_for_byte() {
-    use agentcafe_domain::command::Success;
-    let place = Place::new();
+    use agentcafe_domain::kernel::command::Success;
+    let place = StoreLocation::new();
     let opened = place.open();
     let odd = "\u{0}\u{1f600} \"quotes\" \\ \u{2028} 1.0 1e300 ".repeat(5_000);
     for (key, success) in
         [("ok", Success::Ok), ("created", Success::Created), ("accepted", Success::Accepted)]
     {
         let text = odd.clone();
-        let decide = move |_: &mut agentcafe_domain::command::Moment<'_>| Ok(Reply::new(success, &text));
+        let decide = move |_: &mut agentcafe_domain::kernel::command::CommandContext<'_>| {
+            Ok(Reply::new(success, &text))
+        };
         let done = opened.store.submit(requested(does(decide), &nova(), key, "odd", "c-1")).await;
         let text = odd.clone();
-        let decide =
-            move |_: &mut agentcafe_domain::command::Moment<'_>| Ok(Reply::new(success, &text.len()));
+        let decide = move |_: &mut agentcafe_domain::kernel::command::CommandContext<'_>| {
+            Ok(Reply::new(success, &text.len()))
+        };
         let copy = opened.store.submit(requested(does(decide), &nova(), key, "odd", "c-2")).await;
         assert_eq!(again(&copy), (first(&done), "c-1"));
         assert_eq!(first(&done).success, success);

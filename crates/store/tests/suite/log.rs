@@ -1,20 +1,20 @@
 //! The log: events are found by their id, and read as they were written, byte for byte.
 
-use agentcafe_domain::{event::Event, ids::Sequence};
+use agentcafe_domain::kernel::{event::Event, ids::Sequence};
 use agentcafe_store::{EventFilter, EventQuery, event_query::MAX_PAGE_BYTES};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
+    batches::all_texts,
     commands::{NOTE_TYPES, actor, append_note, does, done, reply, says},
-    place::Place,
-    turns::all_texts,
+    place::StoreLocation,
 };
 
 /// The bytes of an event never change: memory, database and a reopened store give the same line.
 #[tokio::test]
 async fn an_event_is_the_same_bytes_wherever_it_is_read() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let text = "\u{1f600} \u{2028} \u{0} \"quoted\" \\ line\nbreak \u{7f}";
     opened.store.submit(says(&actor("raum ä:b", "Zoë"), &[text])).await.unwrap();
@@ -36,7 +36,7 @@ async fn an_event_is_the_same_bytes_wherever_it_is_read() {
 /// holds what a page holds, and one event always.
 #[tokio::test]
 async fn events_are_read_at_their_places() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let long = "x".repeat(MAX_PAGE_BYTES / 2);
     for text in ["a", "b", long.as_str(), long.as_str(), "c"] {
@@ -65,14 +65,14 @@ async fn events_are_read_at_their_places() {
 /// CONTRACT 9.3, `afterEventId`: every event is found by its id, at once and after a restart; no other id is.
 #[tokio::test]
 async fn an_event_is_found_by_its_id() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let nova = actor("main", "Nova");
     let mut ids: Vec<Uuid> = Vec::new();
     for number in 0..20 {
         let nova = nova.clone();
-        let note = does(move |moment| {
-            let event = append_note(moment, &nova, NOTE_TYPES[number % 4], "hi", None)?;
+        let note = does(move |ctx| {
+            let event = append_note(ctx, &nova, NOTE_TYPES[number % 4], "hi", None)?;
             reply(&event.event_id)
         });
         ids.push(done(&opened.store.submit(note).await));
@@ -90,7 +90,7 @@ async fn an_event_is_found_by_its_id() {
 /// Promise 5 and 6: an event of a megabyte is an event like any other.
 #[tokio::test]
 async fn large_events_are_kept_whole() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let large = "x".repeat(1 << 20);
     let texts: Vec<String> = (0..12).map(|number| format!("{number}{large}")).collect();

@@ -1,6 +1,6 @@
 //! A log in memory, asked the plain way: what the store's pages are compared with.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     actor::ActorInRoom,
     event::{Event, EventType},
     ids::{ActorId, RoomId, Sequence, TenantId},
@@ -66,12 +66,12 @@ pub(crate) fn filter() -> impl Strategy<Value = EventFilter> {
     })
 }
 
-/// A random question about a log of at most `most` events.
-pub(crate) fn query(most: u64) -> impl Strategy<Value = EventQuery> {
-    let places = (0..most + 3, prop::option::of(0..most + 3));
-    let span = -2..(most as i64) * MAX_STEP_MS / 2 + 4;
+/// A random question about a log of at most `max` events.
+pub(crate) fn query(max: u64) -> impl Strategy<Value = EventQuery> {
+    let places = (0..max + 3, prop::option::of(0..max + 3));
+    let span = -2..(max as i64) * MAX_STEP_MS / 2 + 4;
     let times = (prop::option::of(span.clone()), prop::option::of(span));
-    (filter(), places, times, any::<bool>(), 1..=most as usize).prop_map(
+    (filter(), places, times, any::<bool>(), 1..=max as usize).prop_map(
         |(filter, (after, before), (from, to), descending, limit)| EventQuery {
             filter,
             after: Sequence(after),
@@ -89,9 +89,9 @@ impl Happening {
     /// The command that makes it happen, with this much text.
     pub(crate) fn envelope(&self, text: &str) -> Envelope {
         let (happening, text) = (self.clone(), text.to_owned());
-        does(move |moment| {
+        does(move |ctx| {
             let Happening { actor, kind, mentioned, .. } = &happening;
-            reply(&append_note(moment, actor, *kind, &text, mentioned.clone())?.sequence)
+            reply(&append_note(ctx, actor, *kind, &text, mentioned.clone())?.sequence)
         })
     }
 }
@@ -134,11 +134,11 @@ impl Model {
         if query.descending {
             assert_eq!(found, expected[..expected.len().min(query.limit)], "{query:?}");
         } else {
-            let examined = expected.partition_point(|sequence| *sequence <= page.examined);
-            assert_eq!(found, expected[..examined], "examined {}: {query:?}", page.examined);
-            assert!(page.examined >= query.after, "{query:?}");
-            let whole = found.len() == query.limit || examined == expected.len();
-            let moves = page.examined > query.after;
+            let scanned_to = expected.partition_point(|sequence| *sequence <= page.scanned_to);
+            assert_eq!(found, expected[..scanned_to], "examined {}: {query:?}", page.scanned_to);
+            assert!(page.scanned_to >= query.after, "{query:?}");
+            let whole = found.len() == query.limit || scanned_to == expected.len();
+            let moves = page.scanned_to > query.after;
             assert!(whole || moves, "nothing more is looked at, although there is more: {query:?}");
         }
         for event in &page.events {

@@ -1,16 +1,16 @@
 //! Pages of the log: every filter, both directions, by place and by time, from memory and from the database.
 
-use agentcafe_domain::{ids::Sequence, time::Clock};
-use agentcafe_store::{EventFilter, EventQuery, Store, tail::MAX_TAIL_BYTES};
+use agentcafe_domain::kernel::{ids::Sequence, time::Clock};
+use agentcafe_store::{EventFilter, EventQuery, Store, recent_events::MAX_RECENT_BYTES};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use crate::{
     log_model::{Happening, Model, filter, happening, query},
-    place::{Opened, Place},
+    place::{Opened, StoreLocation},
 };
 
 /// Lets all of it happen, each event with that much text.
-async fn happen(place: &Place, store: &Store, happenings: Vec<Happening>, text: &str) -> Model {
+async fn happen(place: &StoreLocation, store: &Store, happenings: Vec<Happening>, text: &str) -> Model {
     let mut happened = Vec::new();
     for happening in happenings {
         place.clock.advance(happening.after_ms);
@@ -27,7 +27,7 @@ async fn check_all(opened: &Opened, model: &Model, queries: &[EventQuery]) {
 }
 
 async fn check(happenings: Vec<Happening>, queries: Vec<EventQuery>) {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let model = happen(&place, &opened.store, happenings, "hi").await;
     check_all(&opened, &model, &queries).await;
@@ -61,22 +61,26 @@ fn random<S: Strategy>(runner: &mut TestRunner, strategy: S) -> S::Value {
 #[tokio::test]
 async fn pages_agree_when_memory_has_overflowed() {
     const EVENTS: usize = 120;
-    let text = "x".repeat(2 * MAX_TAIL_BYTES / EVENTS);
+    let text = "x".repeat(2 * MAX_RECENT_BYTES / EVENTS);
     let mut runner = TestRunner::deterministic();
     let happenings = random(&mut runner, prop::collection::vec(happening(), EVENTS));
     let queries = random(&mut runner, prop::collection::vec(query(EVENTS as u64), 300));
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let model = happen(&place, &opened.store, happenings, &text).await;
     let everything = EventFilter::default();
     assert!(
-        opened.store.tail().read(&EventQuery::after(everything.clone(), Sequence::START, 1)).is_none(),
+        opened
+            .store
+            .recent_events()
+            .read(&EventQuery::after(everything.clone(), Sequence::START, 1))
+            .is_none(),
         "memory has not overflowed"
     );
     assert!(
         opened
             .store
-            .tail()
+            .recent_events()
             .read(&EventQuery::after(everything.clone(), Sequence(EVENTS as u64 - 10), 1))
             .is_some()
     );
@@ -89,10 +93,10 @@ async fn pages_agree_when_memory_has_overflowed() {
 #[tokio::test]
 async fn page_after_page_is_the_whole_log() {
     const EVENTS: usize = 90;
-    let text = "x".repeat(2 * MAX_TAIL_BYTES / EVENTS);
+    let text = "x".repeat(2 * MAX_RECENT_BYTES / EVENTS);
     let mut runner = TestRunner::deterministic();
     let happenings = random(&mut runner, prop::collection::vec(happening(), EVENTS));
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let model = happen(&place, &opened.store, happenings, &text).await;
     for limit in [1, 2, 7, 50] {
@@ -100,12 +104,12 @@ async fn page_after_page_is_the_whole_log() {
         let whole =
             opened.store.events(EventQuery::after(filter.clone(), Sequence::START, EVENTS)).await.unwrap();
         let (mut pages, mut after) = (Vec::new(), Sequence::START);
-        while after < opened.store.tail().head() {
+        while after < opened.store.recent_events().head() {
             let query = EventQuery::after(filter.clone(), after, limit);
             let page = opened.store.events(query.clone()).await.unwrap();
             model.check(&query, &page);
-            assert!(page.examined > after, "the cursor stands still: {query:?}");
-            after = page.examined;
+            assert!(page.scanned_to > after, "the cursor stands still: {query:?}");
+            after = page.scanned_to;
             pages.extend(page.events);
         }
         assert_eq!(pages, whole.events, "{filter:?}, {limit} at a time");
@@ -117,27 +121,27 @@ async fn page_after_page_is_the_whole_log() {
 /// again.
 #[tokio::test]
 async fn an_empty_page_moves_the_cursor_to_the_head() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let mut runner = TestRunner::deterministic();
     let happenings = random(&mut runner, prop::collection::vec(happening(), 30));
     happen(&place, &opened.store, happenings, "hi").await;
     let nothing =
         EventQuery::after(EventFilter { types: Some(Vec::new()), ..EventFilter::default() }, Sequence(3), 5);
-    assert_eq!(opened.store.events(nothing.clone()).await.unwrap().examined, Sequence(30));
+    assert_eq!(opened.store.events(nothing.clone()).await.unwrap().scanned_to, Sequence(30));
     opened.close();
     let reopened = place.open();
     let page = reopened.store.events(nothing).await.unwrap();
-    assert_eq!((page.events.len(), page.examined), (0, Sequence(30)));
+    assert_eq!((page.events.len(), page.scanned_to), (0, Sequence(30)));
     let beyond = EventQuery::after(EventFilter::default(), Sequence(1_000), 5);
-    assert_eq!(reopened.store.events(beyond).await.unwrap().examined, Sequence(1_000));
+    assert_eq!(reopened.store.events(beyond).await.unwrap().scanned_to, Sequence(1_000));
     reopened.close();
 }
 
 /// A page of no events has looked at none: its cursor must not skip what it did not show.
 #[tokio::test]
 async fn a_page_of_no_events_moves_nothing() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let mut runner = TestRunner::deterministic();
     let happenings = random(&mut runner, prop::collection::vec(happening(), 5));

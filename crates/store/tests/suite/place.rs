@@ -8,14 +8,14 @@ use std::{
     time::Duration,
 };
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     command::IdSource,
     rules::{ModerationRules, Rules},
     secret::Secret,
     time::{Clock, Timestamp},
 };
 use agentcafe_store::{
-    Options, Place as Kept, PostgresOptions, Store, TimeSource, TurnReport, store::Closing,
+    CommitReport, Options, PostgresOptions, Store, StoreLocation as Kept, TimeSource, store::Closing,
 };
 use agentcafe_testkit::Postgres;
 use tempfile::TempDir;
@@ -73,12 +73,12 @@ impl IdSource for CountedIds {
 }
 
 /// An empty place for a store, with the clock and the ids of one test.
-pub(crate) struct Place {
+pub(crate) struct StoreLocation {
     pub(crate) directory: TempDir,
     pub(crate) clock: Arc<HandClock>,
     pub(crate) rules: Rules,
     ids: Arc<AtomicU64>,
-    turns: Arc<Mutex<Vec<TurnReport>>>,
+    batches: Arc<Mutex<Vec<CommitReport>>>,
     postgres: Option<Kept>,
 }
 
@@ -88,7 +88,7 @@ pub(crate) struct Opened {
     closing: Closing,
 }
 
-impl Place {
+impl StoreLocation {
     /// A new place. Moderation is off: it is not what this suite is about.
     pub(crate) fn new() -> Self {
         let moderation = ModerationRules {
@@ -104,19 +104,19 @@ impl Place {
             clock: Arc::new(HandClock(AtomicI64::new(BEGIN.as_millis()))),
             rules: Rules { moderation, ..Rules::default() },
             ids: Arc::default(),
-            turns: Arc::default(),
+            batches: Arc::default(),
         }
     }
 
     /// How the store of this place is opened.
     pub(crate) fn options(&self) -> Options {
-        let turns = Arc::clone(&self.turns);
+        let batches = Arc::clone(&self.batches);
         Options {
             place: self.postgres.clone().unwrap_or_else(|| Kept::Directory(self.directory.path().to_owned())),
             rules: self.rules.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             ids: Box::new(CountedIds(Arc::clone(&self.ids))),
-            on_turn: Box::new(move |report| turns.lock().unwrap().push(report.clone())),
+            on_commit: Box::new(move |report| batches.lock().unwrap().push(report.clone())),
         }
     }
 
@@ -127,8 +127,8 @@ impl Place {
     }
 
     /// What the turns so far reported.
-    pub(crate) fn turns(&self) -> Vec<TurnReport> {
-        self.turns.lock().unwrap().clone()
+    pub(crate) fn batches(&self) -> Vec<CommitReport> {
+        self.batches.lock().unwrap().clone()
     }
 }
 

@@ -7,19 +7,19 @@ use std::{
     task::Poll,
 };
 
-use agentcafe_domain::{record::Record, task::Task};
+use agentcafe_domain::{kernel::record::Record, tasks::Task};
 use agentcafe_store::{EventFilter, EventQuery};
 
 use crate::{
     commands::{actor, says},
-    place::Place,
+    place::StoreLocation,
     records::{put, task},
 };
 
 /// Promise 5: more reads than there are connections wait for one; all of them are answered, while others write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_reads_at_once_are_all_answered() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     put(&opened.store, vec![task(1, "main", None, 0)]).await;
     let reading: Vec<_> = (0..200)
@@ -44,7 +44,7 @@ async fn many_reads_at_once_are_all_answered() {
 /// connection is not theirs until it is free, and they wait for it instead of being told that the store cannot be read.
 #[tokio::test]
 async fn an_abandoned_read_costs_nobody_anything() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     put(&opened.store, vec![task(1, "main", None, 0)]).await;
     let key = || task(1, "main", None, 0).key();

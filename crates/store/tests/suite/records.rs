@@ -1,10 +1,12 @@
 //! Records: what is put is got, and lists hold what their conditions say, in order, page by page.
 
 use agentcafe_domain::{
-    ids::{ActorId, RoomId, TenantId},
-    record::{Cell, Comparison, Find, Record, StoredRecord},
-    task::{Task, TaskState},
-    time::Timestamp,
+    kernel::{
+        ids::{ActorId, RoomId, TenantId},
+        record::{Cell, Comparison, Record, RecordQuery, StoredRecord},
+        time::Timestamp,
+    },
+    tasks::{Task, TaskState},
 };
 use agentcafe_store::Store;
 use serde_json::json;
@@ -12,14 +14,14 @@ use uuid::Uuid;
 
 use crate::{
     commands::{does, reply},
-    place::Place,
+    place::StoreLocation,
 };
 
 /// A task of the standard tenant; the assignee may be missing, which makes a null.
 pub(crate) fn task(number: u128, room: &str, assignee: Option<&str>, updated_at: i64) -> Task {
     Task {
         task_id: Uuid::from_u128(number),
-        tenant_id: TenantId::standard(),
+        tenant_id: TenantId::default(),
         room_id: RoomId::parse(room).unwrap(),
         title: format!("task {number}"),
         description: None,
@@ -37,8 +39,8 @@ pub(crate) fn task(number: u128, room: &str, assignee: Option<&str>, updated_at:
 
 /// Puts tasks, all of them in one command.
 pub(crate) async fn put(store: &Store, tasks: Vec<Task>) {
-    let puts = does(move |moment| {
-        tasks.iter().for_each(|task| moment.put(task));
+    let puts = does(move |ctx| {
+        tasks.iter().for_each(|task| ctx.put(task));
         reply(&())
     });
     store.submit(puts).await.unwrap();
@@ -46,15 +48,15 @@ pub(crate) async fn put(store: &Store, tasks: Vec<Task>) {
 
 async fn delete(store: &Store, task: &Task) {
     let key = task.key();
-    let deletes = does(move |moment| {
-        moment.delete::<Task>(key.clone());
+    let deletes = does(move |ctx| {
+        ctx.delete::<Task>(key.clone());
         reply(&())
     });
     store.submit(deletes).await.unwrap();
 }
 
 /// The numbers of the tasks that a list holds.
-pub(crate) async fn numbers(store: &Store, find: Find) -> Vec<u128> {
+pub(crate) async fn numbers(store: &Store, find: RecordQuery) -> Vec<u128> {
     let found: Vec<Task> = store.find(find).await.unwrap();
     found.iter().map(|task| task.task_id.as_u128()).collect()
 }
@@ -62,7 +64,7 @@ pub(crate) async fn numbers(store: &Store, find: Find) -> Vec<u128> {
 /// A record is got as it was put; putting again replaces it, and deleting removes it.
 #[tokio::test]
 async fn what_is_put_is_got() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let one = task(1, "main", Some("Kai"), 10);
     assert_eq!(opened.store.get::<Task>(one.key()).await.unwrap(), None);
@@ -71,18 +73,21 @@ async fn what_is_put_is_got() {
     let changed = Task { assignee_actor_id: None, state: TaskState::Done, ..task(1, "lounge", None, 99) };
     put(&opened.store, vec![changed.clone()]).await;
     assert_eq!(opened.store.get::<Task>(one.key()).await.unwrap().as_ref(), Some(&changed));
-    assert_eq!(numbers(&opened.store, Find::all::<Task>("updated_at", 10).is("room_id", "main")).await, [2]);
+    assert_eq!(
+        numbers(&opened.store, RecordQuery::all::<Task>("updated_at", 10).is("room_id", "main")).await,
+        [2]
+    );
     delete(&opened.store, &one).await;
     delete(&opened.store, &one).await;
     assert_eq!(opened.store.get::<Task>(one.key()).await.unwrap(), None);
-    assert_eq!(numbers(&opened.store, Find::all::<Task>("updated_at", 10)).await, [2]);
+    assert_eq!(numbers(&opened.store, RecordQuery::all::<Task>("updated_at", 10)).await, [2]);
     opened.close();
 }
 
 /// Every comparison, on texts, numbers and nulls: null satisfies only `Is` with null, and differs from every value.
 #[tokio::test]
 async fn lists_hold_what_their_conditions_say() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let assignees = [Some("Kai"), Some("Mira"), None, Some("kai"), Some("Zoë")];
     let tasks =
@@ -107,10 +112,10 @@ async fn lists_hold_what_their_conditions_say() {
         ("task_id", Comparison::Is, Uuid::from_u128(4).to_string().as_str().into(), &[4]),
     ];
     for (column, comparison, value, want) in cases {
-        let find = Find::all::<Task>("updated_at", 10).only(column, comparison, value.clone());
+        let find = RecordQuery::all::<Task>("updated_at", 10).only(column, comparison, value.clone());
         assert_eq!(numbers(&opened.store, find).await, want, "{column} {comparison:?} {value:?}");
     }
-    let both = Find::all::<Task>("updated_at", 10)
+    let both = RecordQuery::all::<Task>("updated_at", 10)
         .only("updated_at", Comparison::Above, 10)
         .only("updated_at", Comparison::Below, 50)
         .is_if_given::<&str>("room_id", None)
@@ -122,23 +127,23 @@ async fn lists_hold_what_their_conditions_say() {
 /// Both directions; the key breaks ties, ascending in both; the limit holds.
 #[tokio::test]
 async fn lists_are_in_order() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let updated = [30, 10, 20, 20, 20, -5];
     put(&opened.store, updated.iter().zip(1..).map(|(at, number)| task(number, "main", None, *at)).collect())
         .await;
-    let all = Find::all::<Task>("updated_at", 10);
+    let all = RecordQuery::all::<Task>("updated_at", 10);
     assert_eq!(numbers(&opened.store, all.clone()).await, [6, 2, 3, 4, 5, 1]);
     assert_eq!(numbers(&opened.store, all.clone().newest_first()).await, [1, 3, 4, 5, 2, 6]);
     for limit in 0..7 {
-        let found = numbers(&opened.store, Find { limit, ..all.clone() }).await;
+        let found = numbers(&opened.store, RecordQuery { limit, ..all.clone() }).await;
         assert_eq!(found, [6, 2, 3, 4, 5, 1][..limit.min(6)]);
     }
     opened.close();
 }
 
 /// All pages of a list, each behind the last record of the page before.
-async fn pages(store: &Store, first: &Find) -> Vec<u128> {
+async fn pages(store: &Store, first: &RecordQuery) -> Vec<u128> {
     let mut all = Vec::new();
     let mut next = first.clone();
     loop {
@@ -153,13 +158,13 @@ async fn pages(store: &Store, first: &Find) -> Vec<u128> {
 /// Keyset paging: the pages of a list are the list, whatever their size, in both directions, over ties.
 #[tokio::test]
 async fn pages_make_the_whole_list() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     put(&opened.store, (0..25).map(|number| task(number, "main", None, number as i64 / 4)).collect()).await;
     for limit in [1, 2, 3, 4, 7, 25] {
         for descending in [false, true] {
-            let list = Find { descending, ..Find::all::<Task>("updated_at", limit) };
-            let whole = numbers(&opened.store, Find { limit: 100, ..list.clone() }).await;
+            let list = RecordQuery { descending, ..RecordQuery::all::<Task>("updated_at", limit) };
+            let whole = numbers(&opened.store, RecordQuery { limit: 100, ..list.clone() }).await;
             assert_eq!(pages(&opened.store, &list).await, whole, "limit {limit}, descending {descending}");
         }
     }
@@ -169,7 +174,7 @@ async fn pages_make_the_whole_list() {
 /// The same over a column that may be null: a null stands before every value, and is not where paging ends.
 #[tokio::test]
 async fn pages_go_on_past_nulls() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let assignees = [Some("Kai"), None, Some("Mira"), None, Some("Kai")];
     put(
@@ -178,8 +183,8 @@ async fn pages_go_on_past_nulls() {
     )
     .await;
     for descending in [false, true] {
-        let list = Find { descending, ..Find::all::<Task>("assignee_actor_id", 1) };
-        let whole = numbers(&opened.store, Find { limit: 100, ..list.clone() }).await;
+        let list = RecordQuery { descending, ..RecordQuery::all::<Task>("assignee_actor_id", 1) };
+        let whole = numbers(&opened.store, RecordQuery { limit: 100, ..list.clone() }).await;
         assert_eq!(whole, if descending { [3, 1, 5, 2, 4] } else { [2, 4, 1, 5, 3] });
         assert_eq!(pages(&opened.store, &list).await, whole, "descending {descending}");
     }
@@ -189,7 +194,7 @@ async fn pages_go_on_past_nulls() {
 /// An answer to a command is sent after its records can be read by everybody.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_answered_can_be_read() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let writers: Vec<_> = (0..8_u128)
         .map(|writer| {

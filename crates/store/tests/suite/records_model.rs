@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use agentcafe_domain::{
-    record::{Cell, Comparison, Condition, Find, OrderPlace, Query, Record, StoredRecord},
-    task::Task,
+    kernel::record::{Cell, Comparison, Condition, Query, Record, RecordQuery, SortKey, StoredRecord},
+    tasks::Task,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use crate::{
     commands::{done, reads_and_does, reply, together},
-    place::Place,
+    place::StoreLocation,
     records::{numbers, put, task},
 };
 
@@ -43,20 +43,20 @@ fn condition() -> impl Strategy<Value = Condition> {
 }
 
 /// A list that is ordered by a column without nulls.
-fn list() -> impl Strategy<Value = Find> {
+fn list() -> impl Strategy<Value = RecordQuery> {
     let conditions = prop::collection::vec(condition(), 0..3);
     let order = prop::sample::select(vec!["updated_at", "room_id", "task_id"]);
     (conditions, order, any::<bool>(), prop::option::of(random_task()), 0..12_usize).prop_map(
         |(conditions, order_by, descending, behind, limit)| {
-            let find = Find { conditions, descending, ..Find::all::<Task>(order_by, limit) };
-            let after: Option<OrderPlace> = behind.map(|task| find.position(&StoredRecord::of(&task)));
+            let find = RecordQuery { conditions, descending, ..RecordQuery::all::<Task>(order_by, limit) };
+            let after: Option<SortKey> = behind.map(|task| find.position(&StoredRecord::of(&task)));
             find.behind(after)
         },
     )
 }
 
 /// What a list holds, the plain way.
-fn expected(stored: &BTreeMap<u128, Task>, find: &Find) -> Vec<u128> {
+fn expected(stored: &BTreeMap<u128, Task>, find: &RecordQuery) -> Vec<u128> {
     let mut found: Vec<StoredRecord> =
         stored.values().map(StoredRecord::of).filter(|record| find.matches(record)).collect();
     found.sort_by(|left, right| find.compare(left, right));
@@ -64,27 +64,27 @@ fn expected(stored: &BTreeMap<u128, Task>, find: &Find) -> Vec<u128> {
     found.iter().map(|record| record.read::<Task>().unwrap().task_id.as_u128()).collect()
 }
 
-async fn check(before: Vec<Task>, within: Vec<Task>, deleted: Vec<u128>, lists: Vec<Find>) {
-    let place = Place::new();
+async fn check(before: Vec<Task>, within: Vec<Task>, deleted: Vec<u128>, lists: Vec<RecordQuery>) {
+    let place = StoreLocation::new();
     let opened = place.open();
     let mut model: BTreeMap<u128, Task> = BTreeMap::new();
     model.extend(before.iter().map(|task| (task.task_id.as_u128(), task.clone())));
     put(&opened.store, before).await;
     model.extend(within.iter().map(|task| (task.task_id.as_u128(), task.clone())));
     deleted.iter().for_each(|number| drop(model.remove(number)));
-    let writes = reads_and_does([], move |moment| {
-        within.iter().for_each(|task| moment.put(task));
+    let writes = reads_and_does([], move |ctx| {
+        within.iter().for_each(|task| ctx.put(task));
         for number in &deleted {
-            moment.delete::<Task>(vec![Uuid::from_u128(*number).to_string().as_str().into()]);
+            ctx.delete::<Task>(vec![Uuid::from_u128(*number).to_string().as_str().into()]);
         }
         reply(&())
     });
     // Within the turn the limit is left out: what a limited list shows there has a test of its own.
-    let wide = |find: &Find| Find { limit: 1_000, ..find.clone() };
+    let wide = |find: &RecordQuery| RecordQuery { limit: 1_000, ..find.clone() };
     let looks = lists.iter().map(|find| {
         let find = wide(find);
-        reads_and_does([Query::Many(find.clone())], move |moment| {
-            let found: Vec<Task> = moment.find(find.clone())?;
+        reads_and_does([Query::Many(find.clone())], move |ctx| {
+            let found: Vec<Task> = ctx.find(find.clone())?;
             reply(&found.iter().map(|task| task.task_id.to_string()).collect::<Vec<_>>())
         })
     });
@@ -108,7 +108,7 @@ async fn check(before: Vec<Task>, within: Vec<Task>, deleted: Vec<u128>, lists: 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// DESIGN 2 and `Find`: the same description selects in a database and among what a turn has written, so both agree.
+    /// DESIGN 2 and `RecordQuery`: the same description selects in a database and among what a turn has written, so both agree.
     #[test]
     fn lists_agree_with_the_model(
         before in prop::collection::vec(random_task(), 0..40),

@@ -1,19 +1,19 @@
 //! What a store knows after it was closed and opened again: everything.
 
-use agentcafe_domain::ids::Sequence;
+use agentcafe_domain::kernel::ids::Sequence;
 use agentcafe_store::Answer;
 
 use crate::{
+    batches::whole_log,
     commands::{actor, done, envelope, says},
     keys::say_once,
-    place::{BEGIN, Place},
-    turns::whole_log,
+    place::{BEGIN, StoreLocation},
 };
 
 /// Promise 1: heads, events, keys and records survive a restart, and numbers go on where they were.
 #[tokio::test]
 async fn a_reopened_store_goes_on_where_it_was() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let first = opened.store.submit(say_once("k", "one")).await.unwrap();
     let Answer::Done(first) = first else { panic!("{first:?}") };
@@ -22,7 +22,7 @@ async fn a_reopened_store_goes_on_where_it_was() {
     opened.close();
     for round in 1..4 {
         let opened = place.open();
-        assert_eq!(opened.store.tail().head(), Sequence(2 + round));
+        assert_eq!(opened.store.recent_events().head(), Sequence(2 + round));
         assert_eq!(whole_log(&opened.store).await[..3], before[..]);
         match opened.store.submit(say_once("k", "one")).await.unwrap() {
             Answer::Replayed { reply, correlation_id } => {
@@ -39,14 +39,19 @@ async fn a_reopened_store_goes_on_where_it_was() {
 /// DESIGN 2: the places of inbox items go on as well.
 #[tokio::test]
 async fn inbox_places_go_on_after_a_restart() {
-    use agentcafe_domain::{conversation::Say, fields::Fields, inbox::InboxItem, record::Find};
-    let place = Place::new();
+    use agentcafe_domain::{
+        conversation::Say,
+        inbox::InboxItem,
+        kernel::{fields::Fields, record::RecordQuery},
+    };
+    let place = StoreLocation::new();
     for round in 1..4 {
         let opened = place.open();
         let body = serde_json::json!({ "actorId": "Nova", "text": "hey @Kai" });
         let say = Say::read(&Fields::of_body(body.as_object().cloned().unwrap()), &place.rules).unwrap();
         opened.store.submit(envelope(say)).await.unwrap();
-        let items: Vec<InboxItem> = opened.store.find(Find::all::<InboxItem>("inbox_seq", 10)).await.unwrap();
+        let items: Vec<InboxItem> =
+            opened.store.find(RecordQuery::all::<InboxItem>("inbox_seq", 10)).await.unwrap();
         let places: Vec<u64> = items.iter().map(|item| item.inbox_seq.0).collect();
         assert_eq!(places, (1..=round).collect::<Vec<_>>());
         opened.close();
@@ -56,7 +61,7 @@ async fn inbox_places_go_on_after_a_restart() {
 /// Timestamps never decrease along the log (queries by time rely on it), though the clock goes back, also over a restart.
 #[tokio::test]
 async fn timestamps_never_decrease() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let nova = actor("main", "Nova");
     for at_ms in [5_000, 9_000, 1_000] {
         place.clock.set(BEGIN.plus_ms(at_ms));
@@ -79,9 +84,9 @@ async fn timestamps_never_decrease() {
 /// DESIGN 5, graceful stop: closing waits for all that was accepted.
 #[tokio::test]
 async fn closing_writes_what_was_accepted() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
-    let hold = crate::commands::Hold::the_writer(&opened.store).await;
+    let hold = crate::commands::LeaseToken::the_writer(&opened.store).await;
     let nova = actor("main", "Nova");
     for number in 0..500 {
         let mut waiting = Box::pin(opened.store.submit(says(&nova, &[&number.to_string()])));
@@ -92,6 +97,6 @@ async fn closing_writes_what_was_accepted() {
     hold.release().await;
     opened.close();
     let opened = place.open();
-    assert_eq!(opened.store.tail().head(), Sequence(500));
+    assert_eq!(opened.store.recent_events().head(), Sequence(500));
     opened.close();
 }

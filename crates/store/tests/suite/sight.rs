@@ -1,19 +1,21 @@
 //! Commands of one turn see each other's writes, through keys and through lists.
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
-    command::{Halt, Moment},
-    ids::Sequence,
     inbox::UnreadCount,
+    kernel::{
+        actor::ActorInRoom,
+        command::{CommandContext, CommandError},
+        ids::Sequence,
+        record::{Comparison, Query, Record, RecordQuery},
+        time::Timestamp,
+    },
     presence::{Presence, Status},
-    record::{Comparison, Find, Query, Record},
-    time::Timestamp,
 };
 use agentcafe_store::{Envelope, Store};
 
 use crate::{
     commands::{actor, does, done, reads_and_does, reply, together},
-    place::{BEGIN, Place},
+    place::{BEGIN, StoreLocation},
 };
 
 fn guest(number: usize) -> ActorInRoom {
@@ -26,32 +28,32 @@ fn seat(number: usize) -> UnreadCount {
 }
 
 fn puts_seat(number: usize, unread: u64) -> Envelope {
-    does(move |moment| {
-        moment.put(&UnreadCount { unread, ..seat(number) });
+    does(move |ctx| {
+        ctx.put(&UnreadCount { unread, ..seat(number) });
         reply(&())
     })
 }
 
 fn deletes_seat(number: usize) -> Envelope {
-    does(move |moment| {
-        moment.delete::<UnreadCount>(seat(number).key());
+    does(move |ctx| {
+        ctx.delete::<UnreadCount>(seat(number).key());
         reply(&())
     })
 }
 
 fn gets_seat(number: usize) -> Envelope {
-    reads_and_does([Query::one::<UnreadCount>(seat(number).key())], move |moment| {
-        reply(&moment.get::<UnreadCount>(seat(number).key())?.map(|seat| seat.unread))
+    reads_and_does([Query::one::<UnreadCount>(seat(number).key())], move |ctx| {
+        reply(&ctx.get::<UnreadCount>(seat(number).key())?.map(|seat| seat.unread))
     })
 }
 
 /// DESIGN 2: each command of a turn sees what those before it wrote, and the store keeps the last.
 #[tokio::test]
-async fn a_key_shows_what_the_turn_has_written() {
-    let place = Place::new();
+async fn a_key_shows_what_the_batch_has_written() {
+    let place = StoreLocation::new();
     let opened = place.open();
     opened.store.submit(puts_seat(1, 10)).await.unwrap();
-    let turn = vec![
+    let batch = vec![
         gets_seat(1),
         puts_seat(1, 11),
         gets_seat(1),
@@ -63,7 +65,7 @@ async fn a_key_shows_what_the_turn_has_written() {
         deletes_seat(2),
         gets_seat(1),
     ];
-    let answers = together(&place, &opened.store, turn).await;
+    let answers = together(&place, &opened.store, batch).await;
     let seen = [0, 2, 4, 7, 9].map(|at| done::<Option<u64>>(&answers[at]));
     assert_eq!(seen, [Some(10), Some(11), None, Some(20), Some(12)]);
     assert_eq!(opened.store.get::<UnreadCount>(seat(1).key()).await.unwrap().unwrap().unread, 12);
@@ -72,18 +74,18 @@ async fn a_key_shows_what_the_turn_has_written() {
 }
 
 fn adds_one(number: usize) -> Envelope {
-    does(move |moment| {
-        let unread = moment.get::<UnreadCount>(seat(number).key())?.map_or(0, |seat| seat.unread) + 1;
-        moment.put(&UnreadCount { unread, ..seat(number) });
+    does(move |ctx| {
+        let unread = ctx.get::<UnreadCount>(seat(number).key())?.map_or(0, |seat| seat.unread) + 1;
+        ctx.put(&UnreadCount { unread, ..seat(number) });
         // A command sees its own writes too.
-        reply(&moment.get::<UnreadCount>(seat(number).key())?.map(|seat| seat.unread))
+        reply(&ctx.get::<UnreadCount>(seat(number).key())?.map(|seat| seat.unread))
     })
 }
 
 /// DESIGN 2: there are no write races: a read and a write of one command are one step, in a turn and over turns.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn read_modify_write_never_loses_an_update() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let answers = together(&place, &opened.store, (0..100).map(|_| adds_one(1)).collect()).await;
     let counts: Vec<u64> = answers.iter().map(|answer| done::<Option<u64>>(answer).unwrap()).collect();
@@ -120,23 +122,23 @@ fn presence(number: usize, until: i64) -> Presence {
 }
 
 fn puts_presence(presence: Presence) -> Envelope {
-    does(move |moment| {
-        moment.put(&presence);
+    does(move |ctx| {
+        ctx.put(&presence);
         reply(&())
     })
 }
 
-fn due(limit: usize, at: Timestamp) -> Find {
-    Find::all::<Presence>("active_until", limit).only("active_until", Comparison::AtMost, at)
+fn due(limit: usize, at: Timestamp) -> RecordQuery {
+    RecordQuery::all::<Presence>("active_until", limit).only("active_until", Comparison::AtMost, at)
 }
 
-fn names(moment: &Moment<'_>, find: Find) -> Result<Vec<String>, Halt> {
-    Ok(moment.find::<Presence>(find)?.iter().map(|presence| presence.actor_id.to_string()).collect())
+fn names(ctx: &CommandContext<'_>, find: RecordQuery) -> Result<Vec<String>, CommandError> {
+    Ok(ctx.find::<Presence>(find)?.iter().map(|presence| presence.actor_id.to_string()).collect())
 }
 
 fn finds_due(limit: usize) -> Envelope {
     let due = due(limit, BEGIN.plus_ms(100));
-    reads_and_does([Query::Many(due.clone())], move |moment| reply(&names(moment, due.clone())?))
+    reads_and_does([Query::Many(due.clone())], move |ctx| reply(&names(ctx, due.clone())?))
 }
 
 async fn given(store: &Store, present: impl IntoIterator<Item = Presence>) {
@@ -147,45 +149,45 @@ async fn given(store: &Store, present: impl IntoIterator<Item = Presence>) {
 
 /// DESIGN 2: a query inside a turn is merged with what the turn has written, by the same predicate and order.
 #[tokio::test]
-async fn a_list_shows_what_the_turn_has_written() {
-    let place = Place::new();
+async fn a_list_shows_what_the_batch_has_written() {
+    let place = StoreLocation::new();
     let opened = place.open();
     given(&opened.store, [presence(1, 10), presence(2, 20), presence(3, 30), presence(4, 500)]).await;
-    let turn = vec![
+    let batch = vec![
         puts_presence(presence(2, 600)),
         puts_presence(presence(4, 15)),
         puts_presence(Presence { is_active: false, ..presence(3, 30) }),
         puts_presence(presence(5, 5)),
-        does(|moment| {
-            moment.delete::<Presence>(guest(1).key());
+        does(|ctx| {
+            ctx.delete::<Presence>(guest(1).key());
             reply(&())
         }),
         finds_due(10),
-        does(|moment| {
-            let before = names(moment, due(10, BEGIN.plus_ms(100)))?;
-            moment.put(&presence(6, 1));
-            reply(&(before, names(moment, due(10, BEGIN.plus_ms(100)))?))
+        does(|ctx| {
+            let before = names(ctx, due(10, BEGIN.plus_ms(100)))?;
+            ctx.put(&presence(6, 1));
+            reply(&(before, names(ctx, due(10, BEGIN.plus_ms(100)))?))
         }),
     ];
-    let answers = together(&place, &opened.store, turn).await;
+    let answers = together(&place, &opened.store, batch).await;
     assert_eq!(done::<Vec<String>>(&answers[5]), ["guest-5", "guest-4"]);
     let (before, after) = done::<(Vec<String>, Vec<String>)>(&answers[6]);
     assert_eq!((before.len(), after), (2, ["guest-6", "guest-5", "guest-4"].map(str::to_owned).to_vec()));
     let stored: Vec<Presence> = opened.store.find(due(10, BEGIN.plus_ms(100))).await.unwrap();
     assert_eq!(stored.len(), 3);
-    assert_eq!(opened.store.tail().head(), Sequence::START);
+    assert_eq!(opened.store.recent_events().head(), Sequence::START);
     opened.close();
 }
 
-/// `Moment::find`: "the records that `find` selects, as all earlier commands left them", also when an earlier command
+/// `CommandContext::find`: "the records that `find` selects, as all earlier commands left them", also when an earlier command
 /// of the turn took some of the first ones away and the limit then reaches further than what the store was asked for.
 #[tokio::test]
-async fn a_limited_list_is_full_although_the_turn_took_some_away() {
-    let place = Place::new();
+async fn a_limited_list_is_full_although_the_batch_took_some_away() {
+    let place = StoreLocation::new();
     let opened = place.open();
     given(&opened.store, (1..=4).map(|number| presence(number, number as i64))).await;
-    let turn = vec![puts_presence(presence(1, 900)), finds_due(2)];
-    let answers = together(&place, &opened.store, turn).await;
+    let batch = vec![puts_presence(presence(1, 900)), finds_due(2)];
+    let answers = together(&place, &opened.store, batch).await;
     assert_eq!(done::<Vec<String>>(&answers[1]), ["guest-2", "guest-3"]);
     opened.close();
 }

@@ -1,30 +1,28 @@
 //! The café's own commands in one turn: presence that runs out beside a say, acknowledgements beside mentions.
 
 use agentcafe_domain::{
-    command::Moment,
     conversation::Say,
-    event::EventType,
-    fields::Fields,
-    ids::Sequence,
     inbox::{AckMany, InboxItem, UnreadCount, unread_counts},
+    kernel::{
+        command::CommandContext, event::EventType, fields::Fields, ids::Sequence, record::RecordQuery,
+        time::Clock,
+    },
     presence::{Expire, Presence, Status},
-    record::Find,
-    time::Clock,
 };
 use agentcafe_store::{Envelope, Store};
 use serde_json::{Value, json};
 
 use crate::{
+    batches::whole_log,
     commands::{Decided, actor, does, done, envelope, reply, together},
-    place::Place,
-    turns::whole_log,
+    place::StoreLocation,
 };
 
 fn fields(body: Value) -> Fields {
     Fields::of_body(body.as_object().cloned().unwrap())
 }
 
-fn say(place: &Place, speaker: &str, text: &str) -> Envelope {
+fn say(place: &StoreLocation, speaker: &str, text: &str) -> Envelope {
     let body = json!({ "actorId": speaker, "roomId": "main", "text": text });
     envelope(Say::read(&fields(body), &place.rules).unwrap())
 }
@@ -45,15 +43,15 @@ fn accepted(decided: &Decided) -> Value {
 #[tokio::test]
 async fn who_speaks_while_its_presence_runs_out_is_there() {
     for expire_first in [true, false] {
-        let place = Place::new();
+        let place = StoreLocation::new();
         let opened = place.open();
         opened.store.submit(say(&place, "Nova", "one")).await.unwrap();
         opened.store.submit(say(&place, "Kai", "one")).await.unwrap();
         place.clock.advance(place.rules.presence_default_ttl_ms);
         let expire = envelope(Expire { now: place.clock.now() });
         let two = say(&place, "Nova", "two");
-        let turn = if expire_first { vec![expire, two] } else { vec![two, expire] };
-        let answers = together(&place, &opened.store, turn).await;
+        let batch = if expire_first { vec![expire, two] } else { vec![two, expire] };
+        let answers = together(&place, &opened.store, batch).await;
         let expired: usize = done(&answers[usize::from(!expire_first)]);
         assert_eq!(expired, if expire_first { 2 } else { 1 }, "expire first: {expire_first}");
         let nova = presence_of(&opened.store, "Nova").await;
@@ -78,7 +76,8 @@ async fn unread(store: &Store, owner: &str) -> (u64, usize) {
     let owner = actor("main", owner);
     let counts: Vec<UnreadCount> =
         store.find(unread_counts(&owner.tenant_id, None, Some(&owner.actor_id))).await.unwrap();
-    let items = Find::all::<InboxItem>("inbox_seq", 100).is("actor_id", &owner.actor_id).is("acked", false);
+    let items =
+        RecordQuery::all::<InboxItem>("inbox_seq", 100).is("actor_id", &owner.actor_id).is("acked", false);
     let items: Vec<InboxItem> = store.find(items).await.unwrap();
     (counts.iter().map(|count| count.unread).sum(), items.len())
 }
@@ -86,19 +85,19 @@ async fn unread(store: &Store, owner: &str) -> (u64, usize) {
 /// DESIGN 2, RULINGS F5: what is counted as unread is what is unread, in every order of mentions and acks in a turn.
 #[tokio::test]
 async fn the_unread_count_is_what_is_unread() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let say_to_kai = || say(&place, "Nova", "hey @Kai");
     let answers = together(&place, &opened.store, vec![say_to_kai(), say_to_kai(), ack_all("Kai")]).await;
     assert_eq!(accepted(&answers[2])["ackedCount"], 2);
     assert_eq!(accepted(&answers[2])["unreadCount"], 0);
     assert_eq!(unread(&opened.store, "Kai").await, (0, 0));
-    let turn = vec![say_to_kai(), ack_all("Kai"), say_to_kai(), ack_all("Kai"), say_to_kai()];
-    let answers = together(&place, &opened.store, turn).await;
+    let batch = vec![say_to_kai(), ack_all("Kai"), say_to_kai(), ack_all("Kai"), say_to_kai()];
+    let answers = together(&place, &opened.store, batch).await;
     assert_eq!(accepted(&answers[1])["ackedCount"], 1);
     assert_eq!(accepted(&answers[3])["ackedCount"], 1);
     assert_eq!(unread(&opened.store, "Kai").await, (1, 1));
-    let newest_first = Find::all::<InboxItem>("inbox_seq", 100).newest_first();
+    let newest_first = RecordQuery::all::<InboxItem>("inbox_seq", 100).newest_first();
     let items: Vec<InboxItem> = opened.store.find(newest_first).await.unwrap();
     let places: Vec<u64> = items.iter().map(|item| item.inbox_seq.0).collect();
     assert_eq!(places, [5, 4, 3, 2, 1], "inbox places have no gaps either");
@@ -108,11 +107,11 @@ async fn the_unread_count_is_what_is_unread() {
 /// DESIGN 2, "all or nothing": a command's events, records and inbox items are there together or not at all.
 #[tokio::test]
 async fn a_commands_effects_come_together() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let says = say(&place, "Nova", "hey @Kai and @Mira");
-    let looks = does(|moment: &mut Moment<'_>| {
-        let items: Vec<InboxItem> = moment.find(Find::all::<InboxItem>("inbox_seq", 10))?;
+    let looks = does(|ctx: &mut CommandContext<'_>| {
+        let items: Vec<InboxItem> = ctx.find(RecordQuery::all::<InboxItem>("inbox_seq", 10))?;
         reply(&items.iter().map(|item| (item.actor_id.to_string(), item.inbox_seq)).collect::<Vec<_>>())
     });
     let answers = together(&place, &opened.store, vec![says, looks]).await;

@@ -1,20 +1,17 @@
 //! Snapshots over time, on a clock that only the test moves: what is still there, what is deleted, and which versions are given.
 
 use agentcafe_domain::{
-    actor::ActorInRoom,
-    fields::Fields,
-    policy::RoomOverride,
-    refusal::Code,
-    room::{Room, RoomType},
-    snapshot::{Forget, Save, Scope, Snapshot, SnapshotOf},
-    time::Clock,
+    kernel::{actor::ActorInRoom, error::Code, fields::Fields, time::Clock},
+    permissions::RoomOverride,
+    rooms::{Room, RoomType},
+    snapshots::{Forget, Save, Scope, Snapshot, SnapshotOf},
 };
 use agentcafe_store::{Failure, Store};
 use serde_json::{Value, json};
 
 use crate::{
     commands::{actor, does, done, envelope, reply, says, together},
-    place::Place,
+    place::StoreLocation,
 };
 
 fn save(scope: Scope, body: Value) -> Save {
@@ -33,13 +30,13 @@ fn novas() -> SnapshotOf {
     save(Scope::Agent, json!({ "actorId": "Nova" })).of().clone()
 }
 
-async fn seen(place: &Place, store: &Store, version: Option<u64>) -> Option<u64> {
+async fn seen(place: &StoreLocation, store: &Store, version: Option<u64>) -> Option<u64> {
     let found: Vec<Snapshot> = store.find(novas().newest(version, place.clock.now())).await.unwrap();
     found.first().map(|snapshot| snapshot.version)
 }
 
 /// As the sweep does: deletes what has expired, and tells how many there were.
-async fn forget(place: &Place, store: &Store) -> usize {
+async fn forget(place: &StoreLocation, store: &Store) -> usize {
     let expired: Vec<Snapshot> = store.find(Forget::due(place.clock.now())).await.unwrap();
     done(&store.submit(envelope(Forget { expired })).await)
 }
@@ -47,7 +44,7 @@ async fn forget(place: &Place, store: &Store) -> usize {
 /// CONTRACT 9.16: the newest that is there, or one version; what has expired is not there, to the millisecond.
 #[tokio::test]
 async fn what_has_expired_is_not_there() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let store = &opened.store;
     assert_eq!(seen(&place, store, None).await, None);
@@ -73,7 +70,7 @@ async fn what_has_expired_is_not_there() {
 /// RULINGS J7: versions go on where they were, after everything was deleted and over restarts.
 #[tokio::test]
 async fn versions_never_go_back() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     for version in 1..=3 {
         assert_eq!(saved(&opened.store, json!({ "ttlSeconds": 1 })).await, version);
@@ -93,7 +90,7 @@ async fn versions_never_go_back() {
 /// RULINGS J7: the purge takes what has expired, in batches, and nothing else.
 #[tokio::test]
 async fn the_purge_goes_in_batches() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let store = &opened.store;
     let many = (0..Forget::BATCH + 7).map(|_| save(Scope::Room, json!({ "ttlSeconds": 1 })));
@@ -113,7 +110,7 @@ async fn the_purge_goes_in_batches() {
 /// CONTRACT 9.16: versions count per tenant, room and actor, also within one turn; an actor called `-` is no room.
 #[tokio::test]
 async fn versions_count_per_room_and_actor() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let wanted = [
         (Scope::Agent, json!({ "actorId": "Nova" }), 1),
@@ -136,13 +133,13 @@ async fn versions_count_per_room_and_actor() {
 /// CONTRACT 3.4, RULINGS I3 and J7: the gate of a private table, then the operators' overrides, then what is to be saved.
 #[tokio::test]
 async fn saving_is_refused_in_order() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let store = &opened.store;
     let refused = async || {
         let too_long = envelope(save(Scope::Agent, json!({ "actorId": "Nova", "ttlSeconds": 0 })));
         match store.submit(too_long).await {
-            Err(Failure::Refused(refusal)) => (refusal.code, refusal.details["action"].clone()),
+            Err(Failure::Refused(error)) => (error.code, error.details["action"].clone()),
             other => panic!("not refused: {other:?}"),
         }
     };
@@ -163,9 +160,9 @@ async fn saving_is_refused_in_order() {
     };
     let put = async |room_type| {
         let (room, paused) = (Room { room_type, ..room.clone() }, paused.clone());
-        let put = does(move |moment| {
-            moment.put(&room);
-            moment.put(&paused);
+        let put = does(move |ctx| {
+            ctx.put(&room);
+            ctx.put(&paused);
             reply(&())
         });
         store.submit(put).await.unwrap();
@@ -180,7 +177,7 @@ async fn saving_is_refused_in_order() {
 /// Readings of a room are bounded by its own events, whatever happens elsewhere.
 #[tokio::test]
 async fn a_room_is_counted_back() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let store = &opened.store;
     for room in ["main", "attic", "main", "main", "attic"] {

@@ -5,13 +5,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::{EventType, StoredEvent},
     ids::{ActorId, RoomId, Sequence, TenantId},
 };
 use agentcafe_store::{
     EventFilter, EventQuery,
-    tail::{MAX_TAIL_BYTES, Tail},
+    recent_events::{MAX_RECENT_BYTES, RecentEvents},
 };
 use bytes::Bytes;
 use uuid::Uuid;
@@ -26,7 +26,7 @@ fn event(sequence: u64, room_number: u64, bytes: usize) -> StoredEvent {
     StoredEvent {
         sequence: Sequence(sequence),
         event_id: Uuid::from_u128(u128::from(sequence)),
-        tenant_id: TenantId::standard(),
+        tenant_id: TenantId::default(),
         room_id: room(room_number),
         actor_id: ActorId::parse("Nova").unwrap(),
         kind: EventType::BubblePosted,
@@ -37,47 +37,55 @@ fn event(sequence: u64, room_number: u64, bytes: usize) -> StoredEvent {
 }
 
 fn of_room(number: u64) -> EventFilter {
-    EventFilter { tenant: Some(TenantId::standard()), room: Some(room(number)), ..EventFilter::default() }
+    EventFilter { tenant: Some(TenantId::default()), room: Some(room(number)), ..EventFilter::default() }
 }
 
 /// Promise 5: memory holds a bounded amount, whatever is published, and says what it no longer holds.
 #[test]
 fn memory_is_bounded_and_knows_where_it_begins() {
-    let tail = Tail::new(Sequence(7));
+    let recent_events = RecentEvents::new(Sequence(7));
     assert!(
-        tail.read(&EventQuery::after(EventFilter::default(), Sequence(6), 10)).is_none(),
+        recent_events.read(&EventQuery::after(EventFilter::default(), Sequence(6), 10)).is_none(),
         "it does not know what was before"
     );
-    let size = MAX_TAIL_BYTES / 4;
+    let size = MAX_RECENT_BYTES / 4;
     for sequence in 8..=20 {
-        tail.publish(vec![event(sequence, 1, size)]);
-        let newest =
-            tail.read(&EventQuery::after(EventFilter::default(), Sequence(sequence - 1), 10)).unwrap();
-        assert_eq!((newest.events.len(), newest.examined), (1, Sequence(sequence)));
+        recent_events.publish(vec![event(sequence, 1, size)]);
+        let newest = recent_events
+            .read(&EventQuery::after(EventFilter::default(), Sequence(sequence - 1), 10))
+            .unwrap();
+        assert_eq!((newest.events.len(), newest.scanned_to), (1, Sequence(sequence)));
     }
     let all =
         EventQuery { max_bytes: usize::MAX, ..EventQuery::after(EventFilter::default(), Sequence(16), 10) };
-    let page = tail.read(&all).unwrap();
+    let page = recent_events.read(&all).unwrap();
     assert_eq!(page.events.iter().map(|event| event.sequence.0).collect::<Vec<_>>(), [17, 18, 19, 20]);
-    assert!(tail.read(&EventQuery::after(EventFilter::default(), Sequence(15), 10)).is_none());
-    tail.publish(vec![event(21, 1, 2 * MAX_TAIL_BYTES)]);
+    assert!(recent_events.read(&EventQuery::after(EventFilter::default(), Sequence(15), 10)).is_none());
+    recent_events.publish(vec![event(21, 1, 2 * MAX_RECENT_BYTES)]);
     assert!(
-        tail.read(&EventQuery::after(EventFilter::default(), Sequence(20), 10)).is_none(),
+        recent_events.read(&EventQuery::after(EventFilter::default(), Sequence(20), 10)).is_none(),
         "an event too large for it is not kept"
     );
     assert!(
-        tail.read(&EventQuery::after(EventFilter::default(), Sequence(21), 10)).unwrap().events.is_empty()
+        recent_events
+            .read(&EventQuery::after(EventFilter::default(), Sequence(21), 10))
+            .unwrap()
+            .events
+            .is_empty()
     );
-    assert_eq!(tail.head(), Sequence(21));
+    assert_eq!(recent_events.head(), Sequence(21));
 }
 
 /// DESIGN 2: a follower of a room is woken for that room, and not for others.
 #[test]
 fn a_room_wakes_only_those_who_wait_for_it() {
-    let tail = Tail::new(Sequence::START);
-    let (here, there, everywhere) =
-        (tail.wake(&of_room(1)), tail.wake(&of_room(2)), tail.wake(&EventFilter::default()));
-    tail.publish(vec![event(1, 1, 1)]);
+    let recent_events = RecentEvents::new(Sequence::START);
+    let (here, there, everywhere) = (
+        recent_events.wake(&of_room(1)),
+        recent_events.wake(&of_room(2)),
+        recent_events.wake(&EventFilter::default()),
+    );
+    recent_events.publish(vec![event(1, 1, 1)]);
     let woken = [&here, &there, &everywhere].map(|waiting| waiting.has_changed().unwrap());
     assert_eq!(woken, [true, false, true]);
     assert_eq!(here.borrow().last, Sequence(1));
@@ -104,15 +112,15 @@ impl Rounds {
 #[test]
 fn beginning_to_wait_misses_nothing() {
     const ROUNDS: u64 = 80_000;
-    let tail = Arc::new(Tail::new(Sequence::START));
+    let recent_events = Arc::new(RecentEvents::new(Sequence::START));
     let rounds = Arc::new(Rounds::default());
     let publisher = {
-        let (tail, rounds) = (Arc::clone(&tail), Arc::clone(&rounds));
+        let (recent_events, rounds) = (Arc::clone(&recent_events), Arc::clone(&rounds));
         std::thread::spawn(move || {
             for number in 1..=ROUNDS {
                 let events = vec![event(number, number, 1)];
                 rounds.begin(number);
-                tail.publish(events);
+                recent_events.publish(events);
             }
         })
     };
@@ -121,9 +129,9 @@ fn beginning_to_wait_misses_nothing() {
         let (cursor, filter) = (Sequence(number - 1), of_room(number));
         rounds.begin(number);
         (0..number % 97).for_each(|_| std::hint::spin_loop());
-        let waiting = tail.wake(&filter);
+        let waiting = recent_events.wake(&filter);
         // A follower asks in this order: how far the log goes, then whether something of that is its own.
-        while tail.head() <= cursor {
+        while recent_events.head() <= cursor {
             std::hint::spin_loop();
         }
         let mark = *waiting.borrow();

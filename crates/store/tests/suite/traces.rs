@@ -1,9 +1,9 @@
 //! Traces: what became of a request, kept with it, found by its correlation id.
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     actor::ActorInRoom,
+    error::{Code, DomainError},
     ids::{CorrelationId, TenantId},
-    refusal::{Code, Refusal},
     trace::{MAX_STEPS, Status, Step, StepCode, Trace},
 };
 use agentcafe_store::{Envelope, Store, TraceNote};
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     commands::{actor, does, requested, says},
-    place::{BEGIN, Place},
+    place::{BEGIN, StoreLocation},
 };
 
 fn id(text: &str) -> CorrelationId {
@@ -40,14 +40,14 @@ async fn every_outcome_leaves_its_steps() {
     use StepCode::{
         EventAppendOk, Forbidden, IdempotencyConflict, IdempotencyNew, IdempotencyReplay, RequestReceived,
     };
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let store = &opened.store;
     place.clock.advance(7);
     store.submit(say("k", "hi", "c-done")).await.unwrap();
     store.submit(say("k", "hi", "c-replay")).await.unwrap();
     store.submit(say("k", "ho", "c-conflict")).await.unwrap_err();
-    let refuses = does(|_| Err(Refusal::new(Code::Forbidden).with("missing", "canSpeak").into()));
+    let refuses = does(|_| Err(DomainError::new(Code::Forbidden).with("missing", "canSpeak").into()));
     store.submit(requested(refuses, &nova(), "k2", "hi", "c-refused")).await.unwrap_err();
 
     let done = trace(store, "c-done").await;
@@ -89,7 +89,7 @@ async fn every_outcome_leaves_its_steps() {
 /// RULINGS P4 and B3: attempts under one correlation id are added up, not overwritten; a tenant sees its own.
 #[tokio::test]
 async fn attempts_add_up_within_their_tenant() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let elsewhere = ActorInRoom { tenant_id: TenantId::parse("other").unwrap(), ..nova() };
     opened.store.submit(say("k", "hi", "shared")).await.unwrap();
@@ -127,7 +127,7 @@ pub(crate) fn note(correlation_id: &str, steps: usize) -> TraceNote {
 /// CONTRACT 3.3: a request that ended before its turn leaves a trace too; of many steps the newest are shown.
 #[tokio::test]
 async fn notes_are_kept_and_bounded() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     opened.store.note(note("early", 1));
     opened.store.note(note("long", MAX_STEPS + 40));

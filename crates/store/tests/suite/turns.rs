@@ -2,25 +2,25 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
+    error::{Code, DomainError},
     event::Event,
     ids::Sequence,
-    refusal::{Code, Refusal},
 };
 use agentcafe_store::{EventFilter, EventQuery, Failure, Store};
 
 use crate::{
     commands::{Decided, NOTE_TYPES, actor, append_note, does, done, says, together},
-    place::Place,
+    place::StoreLocation,
 };
 
 /// Every event of the log, parsed.
 pub(crate) async fn whole_log(store: &Store) -> Vec<Event> {
     let (mut log, mut after) = (Vec::new(), Sequence::START);
-    while after < store.tail().head() {
+    while after < store.recent_events().head() {
         let page = store.events(EventQuery::after(EventFilter::default(), after, 1_000)).await.unwrap();
         log.extend(page.events.iter().map(|event| serde_json::from_slice(&event.json).unwrap()));
-        after = page.examined;
+        after = page.scanned_to;
     }
     log
 }
@@ -48,7 +48,7 @@ async fn speak(store: Arc<Store>, speaker: usize) -> Vec<(Sequence, String)> {
             said.last().is_none_or(|(last, _)| *last < places[0]),
             "a later command got an earlier place"
         );
-        assert!(store.tail().head() >= places[places.len() - 1], "what is answered can be read");
+        assert!(store.recent_events().head() >= places[places.len() - 1], "what is answered can be read");
         said.extend(places.into_iter().zip(texts));
     }
     said
@@ -57,7 +57,7 @@ async fn speak(store: Arc<Store>, speaker: usize) -> Vec<(Sequence, String)> {
 /// DESIGN 2: sequence order is commit order, without gaps, under hundreds of concurrent commands.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sequences_have_no_gaps_and_follow_the_commits() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let speakers: Vec<_> =
         (0..300).map(|speaker| tokio::spawn(speak(Arc::clone(&opened.store), speaker))).collect();
@@ -71,28 +71,28 @@ async fn sequences_have_no_gaps_and_follow_the_commits() {
     for (event, (sequence, text)) in whole_log(&opened.store).await.iter().zip(&said) {
         assert_eq!((event.sequence, event.payload["text"].as_str()), (*sequence, Some(text.as_str())));
     }
-    assert_eq!(opened.store.tail().head(), Sequence(said.len() as u64));
-    let turns = place.turns();
-    assert!(turns.iter().all(|turn| turn.committed));
-    assert!(turns.len() < 3_000, "{} turns for 3000 commands: nothing was grouped", turns.len());
+    assert_eq!(opened.store.recent_events().head(), Sequence(said.len() as u64));
+    let batches = place.batches();
+    assert!(batches.iter().all(|batch| batch.committed));
+    assert!(batches.len() < 3_000, "{} turns for 3000 commands: nothing was grouped", batches.len());
     opened.close();
 }
 
 fn is_refused(decided: &Decided, code: Code) -> bool {
-    matches!(decided, Err(Failure::Refused(refusal)) if refusal.code == code)
+    matches!(decided, Err(Failure::Refused(error)) if error.code == code)
 }
 
 /// DESIGN 2: a refusal of one command never disturbs its neighbours in the turn, and leaves nothing behind.
 #[tokio::test]
-async fn a_refusal_does_not_disturb_its_neighbours() {
-    let place = Place::new();
+async fn an_error_does_not_disturb_its_neighbours() {
+    let place = StoreLocation::new();
     let opened = place.open();
     let nova = actor("main", "Nova");
     let late = nova.clone();
-    let refuses_at_once = does(|_| Err(Refusal::new(Code::Forbidden).into()));
-    let refuses_after_writing = does(move |moment| {
-        append_note(moment, &late, NOTE_TYPES[0], "never", None)?;
-        Err(Refusal::new(Code::Conflict).into())
+    let refuses_at_once = does(|_| Err(DomainError::new(Code::Forbidden).into()));
+    let refuses_after_writing = does(move |ctx| {
+        append_note(ctx, &late, NOTE_TYPES[0], "never", None)?;
+        Err(DomainError::new(Code::Conflict).into())
     });
     let envelopes = vec![
         says(&nova, &["a"]),
@@ -108,24 +108,24 @@ async fn a_refusal_does_not_disturb_its_neighbours() {
     assert!(is_refused(&answers[3], Code::Conflict), "{:?}", answers[3]);
     assert_eq!(done::<Vec<u64>>(&answers[4]), [4]);
     assert_eq!(all_texts(&opened.store).await, ["a", "b", "c", "d"]);
-    assert_eq!(opened.store.tail().head(), Sequence(4));
+    assert_eq!(opened.store.recent_events().head(), Sequence(4));
     opened.close();
 }
 
 /// DESIGN 2: a turn takes what waits up to its limit, and the rest comes in order in the next turns.
 #[tokio::test]
-async fn more_than_a_turn_holds_goes_into_several() {
-    let place = Place::new();
+async fn more_than_a_batch_holds_goes_into_several() {
+    let place = StoreLocation::new();
     let opened = place.open();
     let nova = actor("main", "Nova");
-    let hold = crate::commands::Hold::the_writer(&opened.store).await;
+    let hold = crate::commands::LeaseToken::the_writer(&opened.store).await;
     let texts: Vec<String> = (0..1_000).map(|number| number.to_string()).collect();
     let all =
         futures_util::future::join_all(texts.iter().map(|text| opened.store.submit(says(&nova, &[text]))));
     let (answers, ()) = tokio::join!(all, hold.release());
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(all_texts(&opened.store).await, texts);
-    let largest = place.turns().iter().map(|turn| turn.commands).max();
+    let largest = place.batches().iter().map(|batch| batch.commands).max();
     assert!((2..1_000).contains(&largest.unwrap()), "the largest turn had {largest:?} commands");
     opened.close();
 }

@@ -1,15 +1,17 @@
 //! The rings of webhooks: the newest are kept, the oldest make room, and what is open is counted right.
 
 use agentcafe_domain::{
-    command::{Reply, Success},
-    event::Event,
-    ids::Sequence,
-    record::{Find, Record},
-    webhook::{
+    kernel::{
+        command::{Reply, Success},
+        event::Event,
+        ids::Sequence,
+        record::{Record, RecordQuery},
+    },
+    webhooks::{
         Progress, Subscription,
         counter::{Counted, Counter},
         delivery::{Attempted, Delivery, DlqEntry, DlqStatus, RING_SLOTS, Sent},
-        record::{Attempt, Fate, RecordDeliveries, Report},
+        record::{Attempt, DeliveryOutcome, RecordDeliveries, Report},
     },
 };
 use agentcafe_store::{EventFilter, EventQuery, Store};
@@ -17,14 +19,14 @@ use uuid::Uuid;
 
 use crate::{
     commands::{actor, does, envelope, says},
-    place::Place,
+    place::StoreLocation,
 };
 
 /// A report that an event was given up.
 fn given_up(event: &Event) -> Report {
     let attempted = Attempted { status_code: Some(500), error: Some("HTTP 500".to_owned()), duration_ms: 1 };
-    let fate = Fate::GivenUp { event: Box::new(event.clone()), is_gone: false };
-    let attempt = Attempt { sent: Sent::from(event), number: 4, attempted, fate };
+    let outcome = DeliveryOutcome::GivenUp { event: Box::new(event.clone()), is_gone: false };
+    let attempt = Attempt { sent: Sent::from(event), number: 4, attempted, outcome };
     Report { subscription_id: Uuid::nil(), cursor: event.sequence, attempt: Some(attempt) }
 }
 
@@ -34,17 +36,17 @@ async fn open_entries(store: &Store) -> u64 {
 }
 
 async fn kept<R: Record>(store: &Store, order_by: &'static str) -> Vec<R> {
-    store.find(Find::all::<R>(order_by, RING_SLOTS as usize + 1)).await.unwrap()
+    store.find(RecordQuery::all::<R>(order_by, RING_SLOTS as usize + 1)).await.unwrap()
 }
 
 /// RULINGS, retention: 10,000 of each; the depth counts open entries only, also when resolved ones are displaced.
 #[tokio::test]
 async fn rings_keep_the_newest() {
-    let place = Place::new();
+    let place = StoreLocation::new();
     let opened = place.open();
     let store = &opened.store;
-    let begun = does(|moment| {
-        moment.put(&Progress::at(Uuid::nil(), Sequence(0), true));
+    let begun = does(|ctx| {
+        ctx.put(&Progress::at(Uuid::nil(), Sequence(0), true));
         Ok(Reply::new(Success::Ok, &()))
     });
     store.submit(begun).await.unwrap();
@@ -60,8 +62,8 @@ async fn rings_keep_the_newest() {
     assert_eq!(open_entries(store).await, RING_SLOTS - 1);
     let mut oldest: DlqEntry = store.get(DlqEntry::key_of(2)).await.unwrap().unwrap();
     oldest.status = DlqStatus::Resolved;
-    let resolve = does(move |moment| {
-        moment.put(&oldest);
+    let resolve = does(move |ctx| {
+        ctx.put(&oldest);
         Ok(Reply::new(Success::Ok, &()))
     });
     store.submit(resolve).await.unwrap();

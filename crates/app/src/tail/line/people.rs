@@ -1,12 +1,14 @@
 //! Sentences about people: who is there, who goes where, who says what.
 
 use agentcafe_domain::{
-    event::payload::{
+    kernel::event::payload::{
         ActorMoved, AgentEntered, AgentLeft, BubblePosted, ConversationMessagePosted, IntentCompleted,
-        IntentPlanned, MentionCreated, OrderChanged, PresenceHeartbeat, Reaction, StatusChanged,
+        IntentPlanned, MentionCreated, OrderChanged, PresenceHeartbeat, ReactionRef, StatusChanged,
     },
-    position::{Direction, Leg},
-    presence::Status,
+    presence::{
+        Status,
+        position::{Direction, Leg},
+    },
 };
 
 use super::Phrase;
@@ -67,7 +69,7 @@ fn arrow(leg: &Leg) -> String {
     format!("{arrow} {}", leg.steps)
 }
 
-fn because(reaction: Option<&Reaction>) -> Phrase {
+fn because(reaction: Option<&ReactionRef>) -> Phrase {
     let phrase = Phrase::default();
     if reaction.is_some() { phrase.dim(" (as a reaction)") } else { phrase }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use agentcafe_domain::{
+use agentcafe_domain::kernel::{
     event::payload::{
         OperatorOverrideApplied, RoomContextPinned, RoomCreated, RoomUpdated, SharedObjectCreated,
         SharedObjectUpdated, SnapshotCreated, TableSessionCreated, TableSessionEnded, TableSessionUpdated,

@@ -11,7 +11,7 @@ use super::*;
 use crate::promise_load::say_until_cut;
 
 /// How long a condition may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Every event up to the head; for each message its mention, inbox item and key: one moment, whatever is written meanwhile.
 fn assert_is_one_moment(text: &str) -> usize {
@@ -41,7 +41,7 @@ async fn an_export_under_load_shows_one_moment() {
     let mut last = 0;
     for round in 0..6 {
         let said = || acknowledged.load(std::sync::atomic::Ordering::SeqCst);
-        eventually("more is said", PATIENCE, || async { (said() > last + 20).then_some(()) }).await;
+        eventually("more is said", TIMEOUT, || async { (said() > last + 20).then_some(()) }).await;
         let (before, directory) = (said(), server.data_dir().to_owned());
         let text = tokio::task::spawn_blocking(move || export(&directory, &[])).await.unwrap();
         last = assert_is_one_moment(&text);
@@ -89,7 +89,7 @@ async fn a_killed_import_leaves_an_empty_store() {
             Postgres::query(&Postgres::shared().database_for(directory.path()), sql).trim() == "1"
         }
     };
-    eventually("it is in the database", PATIENCE, async || is_under_way().then_some(())).await;
+    eventually("it is in the database", TIMEOUT, async || is_under_way().then_some(())).await;
     let busy = import(directory.path(), &whole);
     assert!(stderr(&busy).contains("in use"), "{}", stderr(&busy));
     child.kill().unwrap();

@@ -86,7 +86,7 @@ async fn pass_on(mut reader: TcpStream, client: Arc<Client>, fault: Fault) {
     reader.write_all(head.as_bytes()).await.expect("the reader waits");
     let mut held = Vec::new();
     let mut is_done = false;
-    while let Ok(frame) = stream.next_within(PATIENCE).await {
+    while let Ok(frame) = stream.next_within(TIMEOUT).await {
         let frames = match frame.id {
             Some(_) if !is_done && held.len() < 7 => {
                 held.push(frame);
@@ -163,7 +163,7 @@ async fn a_server_killed_meanwhile_ends_the_streams() {
     let arguments = ["load", "fanout", "--url", &url, "--duration-ms", "3000", "--subscribers", "5"];
     let child = start(&arguments, &[]);
     let spoken = async || (crate::log(&client).await.len() > 20).then_some(());
-    eventually("somebody speaks", PATIENCE, spoken).await;
+    eventually("somebody speaks", TIMEOUT, spoken).await;
     server.kill();
     let ran = end_of(child).await;
     let fanout = &ran.report["fanout"];

@@ -1,0 +1,45 @@
+//! Promise 5: patience with slow clients has an end, and they cost nobody else anything.
+
+use std::time::Duration;
+
+use agentcafe_testkit::json;
+use tokio::time::Instant;
+
+use crate::{
+    launch,
+    promise_load::everything,
+    promise_raw::{RawConnection, say_over_the_wire},
+};
+
+/// The server waits 30 s for a request's head, and 30 s for its body; and then it must be over.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const OVER: Duration = Duration::from_secs(40);
+
+/// A client that never ends its head is disconnected, one that never ends its body is told 400, neither before its time;
+/// others are served meanwhile, and nothing of it happens.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timeout_with_slow_clients_ends() {
+    let server = launch().start().await;
+    let client = server.client();
+    let (head, body) = say_over_the_wire("slow", &json!({ "actorId": "Nova", "text": "too slow" }));
+    let (mut half_head, mut half_body) =
+        (RawConnection::open(server.address()).await, RawConnection::open(server.address()).await);
+    let begun = Instant::now();
+    half_head.send(&head.as_bytes()[..40]).await;
+    half_body.send(format!("{head}{}", &body[..10]).as_bytes()).await;
+    for number in 0..100 {
+        let said =
+            client.act("/v1/commands/say", json!({ "actorId": "Kai", "text": format!("{number}") })).await;
+        assert_eq!(said.status, 202, "{}", said.text);
+    }
+    let wait = async |connection: &mut RawConnection| (connection.rest(OVER).await, begun.elapsed());
+    let ((to_head, head_took), (to_body, body_took)) =
+        tokio::join!(wait(&mut half_head), wait(&mut half_body));
+    assert!(to_head.is_empty() || to_head.starts_with("HTTP/1.1 408"), "{to_head}");
+    assert!(to_body.starts_with("HTTP/1.1 400") && to_body.contains("ERR_VALIDATION"), "{to_body}");
+    for took in [head_took, body_took] {
+        assert!(took > TIMEOUT - Duration::from_secs(2), "the patience ended after {took:?}");
+    }
+    let log = everything(&client).await;
+    assert!(log.iter().all(|event| event["actorId"] == "Kai"));
+}

@@ -1,0 +1,58 @@
+//! The way out: runs the errands of commands over HTTP.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use agentcafe_domain::kernel::{
+    external_call::{CallResult, ExternalCall},
+    secret::Secret,
+};
+use agentcafe_engine::external_calls::ExternalCallRunner;
+use reqwest::{Client, Url, redirect::Policy};
+
+use crate::{payment, webhook::sender::WebhookSender};
+
+/// Where the payment provider is, and how it is asked.
+#[derive(Clone, Debug)]
+pub struct PaymentProvider {
+    /// Its address; none: every payment fails.
+    pub url: Option<Url>,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// What requests to it are signed with.
+    pub secret: Option<Secret>,
+}
+
+/// Runs errands.
+pub struct ExternalClient {
+    /// None if no payment provider is configured.
+    client: Option<Client>,
+    provider: PaymentProvider,
+    sender: Arc<WebhookSender>,
+}
+
+impl ExternalClient {
+    /// A way out.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made: TLS has no roots of trust.
+    pub fn new(provider: PaymentProvider, sender: Arc<WebhookSender>) -> Result<Self, reqwest::Error> {
+        let make = |_| Client::builder().redirect(Policy::none()).build();
+        let client = provider.url.as_ref().map(make).transpose()?;
+        Ok(Self { client, provider, sender })
+    }
+}
+
+impl ExternalCallRunner for ExternalClient {
+    fn run(&self, external_call: ExternalCall) -> Pin<Box<dyn Future<Output = CallResult> + Send + '_>> {
+        Box::pin(async move {
+            match external_call {
+                ExternalCall::Charge(charge) => {
+                    CallResult::Charged(payment::charge(self.client.as_ref(), &self.provider, &charge).await)
+                }
+                ExternalCall::Redeliver(redelivery) => {
+                    CallResult::Redelivered(self.sender.redeliver(&redelivery).await)
+                }
+            }
+        })
+    }
+}

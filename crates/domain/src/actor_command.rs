@@ -1,0 +1,238 @@
+//! What the agent commands have in common: who acts, what must be allowed, and what acting does to presence.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::{Code, DomainError},
+        event::{EmittedEvent, EventType},
+        fields::Fields,
+        ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
+        record::Query,
+        trace::StepCode,
+    },
+    moderation::{ActionSource, ModeratedAction},
+    permissions::{self, Capability},
+    presence::{self, Presence, Reason, Status},
+    tables::{
+        access::{self, AccessRequirement},
+        plan::Feature,
+    },
+};
+
+/// The largest `metadata`, or other object of a client that records keep as it is, in bytes of JSON.
+pub const MAX_OBJECT_BYTES: usize = 64 * 1_024;
+const MAX_CAUSATION_CHARS: usize = 128;
+
+/// What sets one agent's command apart from another.
+pub trait Action: Send + Sync {
+    /// What it does to the actor's presence.
+    const PRESENCE_EFFECT: PresenceEffect;
+    /// Whether it is possible whatever the table and the moderation say: going always is.
+    const IS_FREE: bool = false;
+    /// What a private table's plan must include for it.
+    const FEATURE: Option<Feature> = None;
+
+    /// What is said, if it is speech.
+    fn text(&self) -> Option<&str> {
+        None
+    }
+
+    /// What it reads beside what every command of an agent reads.
+    fn reads(&self, _actor: &ActorInRoom) -> Vec<Query> {
+        Vec::new()
+    }
+
+    /// Does it. Answers its primary event, after which others may have been appended.
+    ///
+    /// # Errors
+    /// [`CommandError::Load`] what [`Action::reads`] does not name.
+    fn perform(
+        &self,
+        actor: &ActorInRoom,
+        ctx: &mut CommandContext<'_>,
+    ) -> Result<EmittedEvent, CommandError>;
+}
+
+/// An agent's command: who acts, under which label and capability, and what it does.
+#[derive(Clone, Debug)]
+pub struct ActorCommand<D> {
+    actor: ActorInRoom,
+    label: &'static str,
+    capability: Capability,
+    /// What the body says, or why it is refused once the actor has turned out to be allowed to act.
+    action: Result<D, DomainError>,
+}
+
+/// What acting did to the actor's presence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PresenceEffect {
+    /// It came in.
+    Entered,
+    /// It is at work.
+    Busy,
+    /// It went.
+    Left,
+}
+
+/// The answer to an agent's command.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CommandAccepted {
+    accepted: bool,
+    action: &'static str,
+    event_id: uuid::Uuid,
+    sequence: Sequence,
+    correlation_id: CorrelationId,
+    event_type: EventType,
+    emitted_events: Vec<EmittedEvent>,
+    presence: Option<Presence>,
+    actor_id: ActorId,
+    room_id: RoomId,
+    tenant_id: TenantId,
+}
+
+/// Refuses a text that is longer than `max` characters.
+///
+/// # Errors
+/// `ERR_OUT_OF_BOUNDS {field, max, value}`.
+pub fn bounded_text(field: &str, text: Option<String>, max: usize) -> Result<Option<String>, DomainError> {
+    let chars = text.as_ref().map_or(0, |text| text.chars().count());
+    if chars <= max {
+        return Ok(text);
+    }
+    Err(DomainError::new(Code::OutOfBounds)
+        .saying(format!("{field} has at most {max} characters"))
+        .with("field", field)
+        .with("max", max)
+        .with("value", chars))
+}
+
+/// Refuses an object that takes more than `max` bytes as JSON.
+///
+/// # Errors
+/// `ERR_OUT_OF_BOUNDS {field, max, value}`.
+pub fn bounded_object(
+    field: &str,
+    object: Map<String, Value>,
+    max: usize,
+) -> Result<Map<String, Value>, DomainError> {
+    let bytes = serde_json::to_vec(&object).map_or(usize::MAX, |json| json.len());
+    if bytes <= max {
+        return Ok(object);
+    }
+    Err(DomainError::new(Code::OutOfBounds)
+        .saying(format!("{field} has at most {max} bytes as JSON"))
+        .with("field", field)
+        .with("max", max)
+        .with("value", bytes))
+}
+
+/// Reads the `metadata` that a client adds; none if it sends none.
+///
+/// # Errors
+/// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
+pub fn metadata(fields: &Fields) -> Result<Option<Map<String, Value>>, DomainError> {
+    let sent = fields.object("metadata")?;
+    sent.map(|object| bounded_object("metadata", object, MAX_OBJECT_BYTES)).transpose()
+}
+
+/// Reads the id of the event that a client says caused its command.
+///
+/// # Errors
+/// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
+pub fn causation(fields: &Fields) -> Result<Option<String>, DomainError> {
+    bounded_text("causationId", fields.trimmed_text("causationId")?, MAX_CAUSATION_CHARS)
+}
+
+impl<D: Action> ActorCommand<D> {
+    /// Reads who acts; `action` is what the rest of the body says.
+    ///
+    /// # Errors
+    /// As [`ActorInRoom::read`].
+    pub(crate) fn of(
+        fields: &Fields,
+        label: &'static str,
+        capability: Capability,
+        action: impl FnOnce() -> Result<D, DomainError>,
+    ) -> Result<Self, DomainError> {
+        Ok(Self { actor: ActorInRoom::read(fields)?, label, capability, action: action() })
+    }
+
+    /// Who acts.
+    pub fn actor(&self) -> &ActorInRoom {
+        &self.actor
+    }
+
+    /// Updates the actor's presence, because of `primary`.
+    fn show(
+        &self,
+        ctx: &mut CommandContext<'_>,
+        primary: &EmittedEvent,
+    ) -> Result<Option<Presence>, CommandError> {
+        let (cause, ttl_ms) = (primary.cause(), ctx.rules.presence_default_ttl_ms);
+        let status = match D::PRESENCE_EFFECT {
+            PresenceEffect::Entered => Status::Idle,
+            PresenceEffect::Busy => Status::Busy,
+            PresenceEffect::Left => {
+                let why = Reason::of_agent("agent_left");
+                return presence::set_inactive(ctx, &self.actor, why, Some(&cause));
+            }
+        };
+        let why = Reason::of_agent("command_activity");
+        presence::heartbeat(ctx, &self.actor, (status, ttl_ms), why, Some(&cause)).map(Some)
+    }
+}
+
+impl<D: Action> Command for ActorCommand<D> {
+    fn reads(&self) -> Vec<Query> {
+        let own = self.action.iter().flat_map(|action| action.reads(&self.actor));
+        let common = [presence::read(&self.actor), access::read(&self.actor)];
+        permissions::reads(&self.actor).into_iter().chain(common).chain(own).collect()
+    }
+
+    fn moderated(&self) -> Option<ActorInRoom> {
+        (!D::IS_FREE).then(|| self.actor.clone())
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        if !D::IS_FREE {
+            access::pass(
+                ctx,
+                &self.actor,
+                AccessRequirement { action: self.label, feature: D::FEATURE, takes_seat: true },
+            )?;
+        }
+        permissions::require(ctx, &self.actor, self.capability, self.label)?;
+        permissions::not_overridden(ctx, &self.actor, self.label)?;
+        let action = self.action.as_ref().map_err(Clone::clone)?;
+        if !D::IS_FREE {
+            let action =
+                ModeratedAction { label: self.label, text: action.text(), source: ActionSource::Api };
+            ctx.moderate(&self.actor, &action)?;
+        }
+        let primary = action.perform(&self.actor, ctx)?;
+        ctx.step_appended(&primary);
+        let presence = self.show(ctx, &primary)?;
+        ctx.step(StepCode::EventAppendOk, json!({ "replay": false }));
+        let ActorInRoom { tenant_id, room_id, actor_id } = self.actor.clone();
+        let answer = CommandAccepted {
+            accepted: true,
+            action: self.label,
+            event_id: primary.event_id,
+            sequence: primary.sequence,
+            correlation_id: ctx.correlation_id.clone(),
+            event_type: primary.event_type,
+            emitted_events: ctx.emitted(),
+            presence,
+            actor_id,
+            room_id,
+            tenant_id,
+        };
+        Ok(Reply::new(Success::Accepted, &answer))
+    }
+}

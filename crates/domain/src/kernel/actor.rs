@@ -1,0 +1,62 @@
+//! Who acts, and where: the identity that almost every command and rule starts from.
+
+use crate::kernel::{
+    error::DomainError,
+    fields::Fields,
+    ids::{ActorId, RoomId, TenantId},
+    record::Key,
+};
+
+/// An actor in a room of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ActorInRoom {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// The actor.
+    pub actor_id: ActorId,
+}
+
+impl ActorInRoom {
+    /// Reads `tenantId` (else `default`), `roomId` (else `main`) and `actorId`, in this order.
+    ///
+    /// # Errors
+    /// `ERR_MISSING_FIELD` for the actor, `ERR_VALIDATION` for an id that is not valid.
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        Ok(Self {
+            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
+            room_id: fields.room("roomId")?.unwrap_or_else(RoomId::main),
+            actor_id: fields.required_actor("actorId")?,
+        })
+    }
+
+    /// The key of records that are kept per tenant, room and actor.
+    pub fn key(&self) -> Key {
+        vec![(&self.tenant_id).into(), (&self.room_id).into(), (&self.actor_id).into()]
+    }
+
+    /// The key of records that are kept per tenant and room.
+    pub fn room_key(&self) -> Key {
+        vec![(&self.tenant_id).into(), (&self.room_id).into()]
+    }
+
+    /// The refusal, saying who was refused.
+    #[must_use]
+    pub fn describe(&self, error: DomainError) -> DomainError {
+        error
+            .with("tenantId", self.tenant_id.as_str())
+            .with("roomId", self.room_id.as_str())
+            .with("actorId", self.actor_id.as_str())
+    }
+
+    /// An actor in a room, for tests.
+    #[cfg(test)]
+    pub(crate) fn named(tenant: &str, room: &str, actor: &str) -> Self {
+        Self {
+            tenant_id: TenantId::parse(tenant).unwrap(),
+            room_id: RoomId::parse(room).unwrap(),
+            actor_id: ActorId::parse(actor).unwrap(),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The error catalogue, and the typed refusal that a rule answers with.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// How much of a value a detail repeats, in bytes.
+pub const MAX_DETAIL_BYTES: usize = 1_024;
+
+macro_rules! catalogue {
+    ($($variant:ident $text:literal $message:literal;)*) => {
+        /// Every error code a client can meet. Only `api` knows which HTTP status each one has.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+        pub enum Code {
+            $(#[doc = $message] #[serde(rename = $text)] $variant,)*
+        }
+
+        impl Code {
+            /// The whole catalogue, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The code as the wire shows it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// The message of a refusal that has nothing better to say.
+            pub const fn message(self) -> &'static str {
+                match self { $(Self::$variant => $message,)* }
+            }
+        }
+    };
+}
+
+catalogue! {
+    Validation "ERR_VALIDATION" "Validation failed";
+    MissingField "ERR_MISSING_FIELD" "Required field missing";
+    InvalidEnum "ERR_INVALID_ENUM" "Invalid enum value";
+    InvalidDirection "ERR_INVALID_DIRECTION" "Invalid direction";
+    InvalidUrl "ERR_INVALID_URL" "Invalid URL";
+    InvalidColor "ERR_INVALID_COLOR" "Invalid color value";
+    UnknownTable "ERR_UNKNOWN_TABLE" "Unknown table id";
+    OutOfBounds "ERR_OUT_OF_BOUNDS" "Value out of bounds";
+    IdempotencyKeyRequired "ERR_IDEMPOTENCY_KEY_REQUIRED" "Mutations need an Idempotency-Key header";
+    Unauthorized "ERR_FORBIDDEN" "Missing or wrong token";
+    PaymentRequired "ERR_PAYMENT_REQUIRED" "Payment required";
+    Forbidden "ERR_FORBIDDEN" "Forbidden";
+    PlanFeatureDisabled "ERR_PLAN_FEATURE_DISABLED" "Plan feature disabled";
+    NotFound "ERR_NOT_FOUND" "Resource not found";
+    UnsupportedAction "ERR_UNSUPPORTED_ACTION" "Unsupported action";
+    IdempotencyKeyConflict "ERR_IDEMPOTENCY_KEY_CONFLICT" "The key was already used with another payload";
+    Conflict "ERR_CONFLICT" "The current state does not allow this";
+    PayloadTooLarge "ERR_PAYLOAD_TOO_LARGE" "The body is too large";
+    OperatorOverrideBlocked "ERR_OPERATOR_OVERRIDE_BLOCKED" "Blocked by operator override";
+    RateLimited "ERR_RATE_LIMITED" "Rate limit exceeded";
+    ModerationBlocked "ERR_MODERATION_BLOCKED" "Moderation policy blocked action";
+    Internal "ERR_INTERNAL" "Something went wrong on our side";
+    Unavailable "ERR_UNAVAILABLE" "Not available right now; try again";
+}
+
+/// A typed no: which rule said it, and the details a client may branch on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DomainError {
+    /// The catalogue's code.
+    pub code: Code,
+    /// For people; informative only.
+    pub message: String,
+    /// For programs; the keys that the contract names for this code.
+    pub details: Map<String, Value>,
+}
+
+impl DomainError {
+    /// A refusal with the catalogue's message and no details yet.
+    pub fn new(code: Code) -> Self {
+        Self { code, message: code.message().to_owned(), details: Map::new() }
+    }
+
+    /// The same refusal, saying more to people.
+    #[must_use]
+    pub fn saying(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// The same refusal with one more detail.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(key.to_owned(), shortened(value.into()));
+        self
+    }
+
+    /// A validation refusal about `field`.
+    pub fn invalid(field: &str, message: impl Into<String>) -> Self {
+        Self::new(Code::Validation).saying(message).with("field", field)
+    }
+
+    /// `field` is missing, or not of the type that a required field has.
+    pub fn missing(field: &str) -> Self {
+        Self::new(Code::MissingField).saying(format!("{field} is required")).with("field", field)
+    }
+}
+
+/// Details are kept in traces: a value that a client sent is not repeated at length.
+fn shortened(value: Value) -> Value {
+    let text = match &value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => return value,
+        Value::String(text) if text.len() <= MAX_DETAIL_BYTES => return value,
+        Value::String(text) => text.clone(),
+        Value::Array(_) | Value::Object(_) => value.to_string(),
+    };
+    if text.len() <= MAX_DETAIL_BYTES {
+        return value;
+    }
+    format!("{}…", &text[..text.floor_char_boundary(MAX_DETAIL_BYTES)]).into()
+}
+
+impl fmt::Display for DomainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.message)
+    }
+}
+
+impl std::error::Error for DomainError {}

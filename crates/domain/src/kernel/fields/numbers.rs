@@ -1,0 +1,291 @@
+//! Numbers, limits and cursors: which are clamped, which are refused, and with what.
+
+use std::ops::RangeInclusive;
+
+use serde_json::{Value, json};
+
+use super::{Cursor, Fields};
+use crate::kernel::{
+    error::{Code, DomainError},
+    ids::Sequence,
+    money::Usd,
+};
+
+impl Fields {
+    /// As [`Fields::sent`], and a blank text counts as missing too.
+    fn sent_number(&self, name: &str) -> Option<Value> {
+        self.sent(name).filter(|sent| sent.as_str().is_none_or(|text| !text.trim().is_empty()))
+    }
+
+    /// A whole number, held within `range`.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field, value}` if it is not a whole number.
+    pub fn integer(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, DomainError> {
+        let (low, high) = (*range.start(), *range.end());
+        if self.note(name, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high }))
+        {
+            return Ok(None);
+        }
+        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        let whole = match &sent {
+            Value::Number(number) => whole_number(number.as_i64(), number.as_f64()),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        whole.map(|number| Some(number.clamp(low, high))).ok_or_else(|| {
+            DomainError::invalid(name, format!("{name} must be a whole number")).with("value", sent)
+        })
+    }
+
+    /// A limit of a list: `standard` when missing, else within 1 and `max`.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field, value}` if it is not a whole number.
+    pub fn limit(&self, standard: usize, max: usize) -> Result<usize, DomainError> {
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        let limit = self.integer("limit", 1..=max)?;
+        Ok(limit.map_or(standard, |limit| usize::try_from(limit).unwrap_or(standard)))
+    }
+
+    /// A number that is refused outside `range`, and rounded (halves up) within.
+    ///
+    /// # Errors
+    /// `ERR_OUT_OF_BOUNDS {field, min, max, value}`.
+    pub fn bounded(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, DomainError> {
+        let (low, high) = (*range.start(), *range.end());
+        if self.note(name, false, || json!({ "type": ["number", "null"], "minimum": low, "maximum": high })) {
+            return Ok(None);
+        }
+        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        within(name, range, sent, |number| Some(round_half_up(number)))
+    }
+
+    /// A whole number that is refused outside `range`.
+    ///
+    /// # Errors
+    /// `ERR_OUT_OF_BOUNDS {field, min, max, value}`, also for a fraction.
+    pub fn bounded_integer(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, DomainError> {
+        let (low, high) = (*range.start(), *range.end());
+        if self.note(name, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high }))
+        {
+            return Ok(None);
+        }
+        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        within(name, range, sent, |number| (number.fract() == 0.0).then_some(number))
+    }
+
+    /// A number, held within `range`; fractions are kept.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field, value}` if it is not a number.
+    pub fn number(&self, name: &'static str, range: RangeInclusive<f64>) -> Result<Option<f64>, DomainError> {
+        let (low, high) = (*range.start(), *range.end());
+        if self.note(name, false, || json!({ "type": ["number", "null"], "minimum": low, "maximum": high })) {
+            return Ok(None);
+        }
+        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        number(&sent)
+            .map(|number| Some(number.clamp(low, high)))
+            .ok_or_else(|| DomainError::invalid(name, format!("{name} must be a number")).with("value", sent))
+    }
+
+    /// A number that must be there, rounded (halves up); `None` if it is missing or not a number.
+    pub fn coordinate(&self, name: &'static str, range: RangeInclusive<i64>) -> Option<f64> {
+        let (low, high) = (*range.start(), *range.end());
+        if self.note(name, false, || json!({ "type": "number", "minimum": low, "maximum": high })) {
+            return Some(low as f64);
+        }
+        self.sent(name).as_ref().and_then(number).map(round_half_up)
+    }
+
+    /// A duration or count that is held within `range`; rounded.
+    ///
+    /// # Errors
+    /// `ERR_OUT_OF_BOUNDS {field, min, max, value}` if it is not a number.
+    pub fn clamped(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, DomainError> {
+        let (low, high) = (*range.start(), *range.end());
+        if self.note(name, false, || json!({ "type": ["number", "null"] })) {
+            return Ok(None);
+        }
+        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        match number(&sent) {
+            Some(number) => Ok(Some((round_half_up(number) as i64).clamp(low, high))),
+            None => Err(DomainError::new(Code::OutOfBounds)
+                .saying(format!("{name} must be a number"))
+                .with("field", name)
+                .with("min", low)
+                .with("max", high)
+                .with("value", sent)),
+        }
+    }
+
+    /// An amount in dollars, rounded to cents; blank counts as missing.
+    ///
+    /// # Errors
+    /// `ERR_OUT_OF_BOUNDS {field, min, value}` if it is no number, negative, or more than a million.
+    pub fn amount(&self, name: &'static str) -> Result<Option<Usd>, DomainError> {
+        if self.note(
+            name,
+            false,
+            || json!({ "type": ["number", "null"], "minimum": 0, "maximum": 1_000_000 }),
+        ) {
+            return Ok(None);
+        }
+        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        number(&sent).and_then(Usd::from_dollars).map(Some).ok_or_else(|| {
+            DomainError::new(Code::OutOfBounds)
+                .saying(format!("{name} must be an amount in dollars, 0 to 1000000"))
+                .with("field", name)
+                .with("min", 0)
+                .with("value", sent)
+        })
+    }
+
+    /// A place in the log: a sequence, or `latest`.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field, value}`.
+    pub fn cursor(&self, name: &'static str) -> Result<Option<Cursor>, DomainError> {
+        let schema = || json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "const": "latest" }] });
+        if self.note(name, false, schema) {
+            return Ok(None);
+        }
+        if self.sent(name).is_some_and(|sent| sent == "latest") {
+            return Ok(Some(Cursor::Latest));
+        }
+        Ok(self.sequence(name)?.map(Cursor::After))
+    }
+
+    /// A sequence (of events, inbox items or audit entries).
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field, value}`.
+    pub fn sequence(&self, name: &'static str) -> Result<Option<Sequence>, DomainError> {
+        let number = self.integer(name, 0..=i64::MAX)?;
+        Ok(number.map(|number| Sequence(number.unsigned_abs())))
+    }
+}
+
+/// The number, as `whole` makes it whole, if it is within `range`.
+fn within(
+    name: &str,
+    range: RangeInclusive<i64>,
+    sent: Value,
+    whole: impl FnOnce(f64) -> Option<f64>,
+) -> Result<Option<i64>, DomainError> {
+    let (low, high) = (*range.start(), *range.end());
+    let refused = |value: Value| {
+        DomainError::new(Code::OutOfBounds)
+            .saying(format!("{name} must be between {low} and {high}"))
+            .with("field", name)
+            .with("min", low)
+            .with("max", high)
+            .with("value", value)
+    };
+    let Some(number) = number(&sent).and_then(whole) else { return Err(refused(sent)) };
+    if (low as f64..=high as f64).contains(&number) {
+        Ok(Some(number as i64))
+    } else {
+        Err(refused(json!(number)))
+    }
+}
+
+fn whole_number(integer: Option<i64>, float: Option<f64>) -> Option<i64> {
+    integer.or_else(|| {
+        let float = float.filter(|float| float.fract() == 0.0 && float.abs() < 9e15)?;
+        Some(float as i64)
+    })
+}
+
+/// A JSON number, or a text that is one. Never infinite.
+fn number(sent: &Value) -> Option<f64> {
+    let number = match sent {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    number.filter(|number| number.is_finite())
+}
+
+fn round_half_up(number: f64) -> f64 {
+    (number + 0.5).floor()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tests::{body, query},
+        *,
+    };
+
+    /// RULINGS E9: integers only, numeric strings count, out of range clamps, anything else is refused.
+    #[test]
+    fn integers_are_whole_and_clamped() {
+        let cases = [
+            (json!(7), Some(7)),
+            (json!("7"), Some(7)),
+            (json!(7.0), Some(7)),
+            (json!(0), Some(1)),
+            (json!(-1), Some(1)),
+            (json!(1e12), Some(500)),
+            (json!(1.5), None),
+            (json!("abc"), None),
+            (json!(true), None),
+            (json!([1]), None),
+        ];
+        for (sent, want) in cases {
+            let got = body(json!({ "limit": sent })).limit(100, 500);
+            assert_eq!(got.clone().ok(), want, "{sent}");
+            if let Err(error) = got {
+                assert_eq!(error.code, Code::Validation);
+                assert_eq!(error.details["value"], sent);
+            }
+        }
+        assert_eq!(query("limit", "1.5").limit(100, 500).map_err(|error| error.code), Err(Code::Validation));
+        assert_eq!(query("limit", "").limit(100, 500), Ok(100));
+    }
+
+    /// CONTRACT 9.1: steps are rounded, then refused outside 1 to 50 with the value that was meant.
+    #[test]
+    fn bounded_numbers_are_rounded_then_refused() {
+        for (sent, want) in [(json!(2.5), Some(3)), (json!("4"), Some(4)), (json!(50.4), Some(50))] {
+            assert_eq!(body(json!({ "steps": sent })).bounded("steps", 1..=50), Ok(want));
+        }
+        for (sent, value) in [(json!(0), json!(0.0)), (json!(51), json!(51.0)), (json!("x"), json!("x"))] {
+            let error = body(json!({ "steps": sent })).bounded("steps", 1..=50).unwrap_err();
+            assert_eq!((error.code, &error.details["value"]), (Code::OutOfBounds, &value));
+        }
+    }
+    /// CONTRACT 9.7: minutes may be fractions, are held within 1 and 120, and must be a number (RULINGS J12).
+    #[test]
+    fn numbers_are_clamped_and_keep_their_fractions() {
+        for (sent, want) in [
+            ("10", Some(10.0)),
+            ("1.5", Some(1.5)),
+            ("-3", Some(1.0)),
+            ("1e9", Some(120.0)),
+            ("abc", None),
+            ("inf", None),
+        ] {
+            let got = query("minutes", sent).number("minutes", 1.0..=120.0);
+            assert_eq!(got.map_err(|error| error.code), want.map(Some).ok_or(Code::Validation), "{sent}");
+        }
+    }
+}

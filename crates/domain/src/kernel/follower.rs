@@ -1,0 +1,74 @@
+//! How far a follower of the log has come, kept so that it goes on from there after a restart.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    kernel::{
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        ids::Sequence,
+        record::{Cell, Key, Query, Record, Table},
+        time::Timestamp,
+    },
+    record_kinds::Portable,
+};
+
+/// The cursor of a follower.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FollowerCursor {
+    /// The follower.
+    pub name: String,
+    /// It is done with everything up to here.
+    pub cursor: Sequence,
+    /// When it said so.
+    pub updated_at: Timestamp,
+}
+
+impl FollowerCursor {
+    /// The key of a follower's cursor.
+    pub fn key_of(name: &str) -> Key {
+        vec![name.into()]
+    }
+}
+
+impl Record for FollowerCursor {
+    const TABLE: &'static Table =
+        &Table { name: "follower_cursors", key: &["name"], columns: &["updated_at"] };
+
+    fn key(&self) -> Key {
+        Self::key_of(&self.name)
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        vec![self.updated_at.into()]
+    }
+}
+
+impl Portable for FollowerCursor {
+    fn adapt(&mut self, head: Sequence) {
+        self.cursor = head;
+    }
+}
+
+/// Keeps a follower's cursor. It never goes back.
+pub struct KeepCursor {
+    /// The follower.
+    pub name: &'static str,
+    /// It is done with everything up to here.
+    pub cursor: Sequence,
+}
+
+impl Command for KeepCursor {
+    fn reads(&self) -> Vec<Query> {
+        vec![Query::one::<FollowerCursor>(FollowerCursor::key_of(self.name))]
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let kept: Option<FollowerCursor> = ctx.get(FollowerCursor::key_of(self.name))?;
+        if kept.is_none_or(|kept| kept.cursor < self.cursor) {
+            let updated_at = ctx.now;
+            ctx.put(&FollowerCursor { name: self.name.to_owned(), cursor: self.cursor, updated_at });
+        }
+        Ok(Reply::new(Success::Ok, &self.cursor))
+    }
+}

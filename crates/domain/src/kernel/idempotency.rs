@@ -1,0 +1,168 @@
+//! What makes two requests the same: the key's identity and the request's hash.
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::kernel::{
+    error::{Code, DomainError},
+    ids::TenantId,
+};
+
+/// The longest `Idempotency-Key`, in bytes.
+pub const MAX_KEY_BYTES: usize = 255;
+
+/// A 16-byte hash: short enough to index cheaply, long enough that two of them never meet by chance.
+pub type Hash = [u8; 16];
+
+/// One use of an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// The header's value.
+    pub key: String,
+    /// The scope as the documentation and conflicts name it.
+    pub scope: String,
+    /// What identifies the key: tenant, scope and value.
+    pub identity: Hash,
+    /// What the request says: scope, method and body.
+    pub request: Hash,
+}
+
+impl IdempotencyKey {
+    /// Makes the use of `key` by a request. The parts of the scope are hashed apart, so that ids with `:` in them
+    /// cannot meet.
+    ///
+    /// # Errors
+    /// `ERR_IDEMPOTENCY_KEY_REQUIRED` when blank or missing, `ERR_VALIDATION` when longer than [`MAX_KEY_BYTES`].
+    pub fn new(
+        key: Option<&str>,
+        tenant: &TenantId,
+        scope: &[&str],
+        method: &str,
+        body: &Map<String, Value>,
+    ) -> Result<Self, DomainError> {
+        let key = key.map(str::trim).filter(|key| !key.is_empty());
+        let key = key.ok_or_else(|| DomainError::new(Code::IdempotencyKeyRequired))?;
+        if key.len() > MAX_KEY_BYTES {
+            let message = format!("an Idempotency-Key has at most {MAX_KEY_BYTES} bytes");
+            return Err(DomainError::invalid("idempotency-key", message).with("max", MAX_KEY_BYTES));
+        }
+        let mut identity = Sha256::new();
+        let parts = [tenant.as_str(), key].into_iter().chain(scope.iter().copied());
+        parts.for_each(|part| hash_part(&mut identity, part));
+        let mut request = Sha256::new();
+        scope.iter().copied().chain([method]).for_each(|part| hash_part(&mut request, part));
+        let mut canonical = Vec::with_capacity(256);
+        write_members(body, &mut canonical);
+        request.update(&canonical);
+        Ok(Self {
+            key: key.to_owned(),
+            scope: scope.join(":"),
+            identity: short(identity),
+            request: short(request),
+        })
+    }
+
+    /// The refusal of another request under the same key.
+    pub fn conflict(&self) -> DomainError {
+        DomainError::new(Code::IdempotencyKeyConflict)
+            .with("scope", self.scope.as_str())
+            .with("idempotencyKey", self.key.as_str())
+    }
+}
+
+fn hash_part(hash: &mut Sha256, part: &str) {
+    hash.update((part.len() as u64).to_le_bytes());
+    hash.update(part.as_bytes());
+}
+
+fn short(hash: Sha256) -> Hash {
+    let mut short = Hash::default();
+    short.copy_from_slice(&hash.finalize()[..16]);
+    short
+}
+
+fn write_members(members: &Map<String, Value>, out: &mut Vec<u8>) {
+    let mut members: Vec<_> = members.iter().collect();
+    members.sort_unstable_by_key(|(key, _)| *key);
+    out.push(b'{');
+    for (at, (key, member)) in members.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        serde_json::to_writer(&mut *out, key).expect("writing to memory does not fail");
+        out.push(b':');
+        write_canonical(member, out);
+    }
+    out.push(b'}');
+}
+
+/// Writes JSON in one way only, in the manner of RFC 8785: keys sorted, no white space, whole numbers without a fraction.
+fn write_canonical(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Object(members) => write_members(members, out),
+        Value::Array(members) => {
+            out.push(b'[');
+            for (at, member) in members.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write_canonical(member, out);
+            }
+            out.push(b']');
+        }
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9e15 => {
+                out.extend_from_slice((float as i64).to_string().as_bytes());
+            }
+            _ => out.extend_from_slice(number.to_string().as_bytes()),
+        },
+        Value::String(_) | Value::Bool(_) | Value::Null => {
+            serde_json::to_writer(out, value).expect("writing to memory does not fail");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn key(scope: &[&str], body: &Value) -> IdempotencyKey {
+        IdempotencyKey::new(Some("k"), &TenantId::default(), scope, "POST", body.as_object().unwrap())
+            .unwrap()
+    }
+
+    /// RULINGS D8: key order and number formatting do not make another request; values do.
+    #[test]
+    fn the_same_request_has_the_same_hash() {
+        let first: Value = serde_json::from_str(r#"{"a":1,"b":{"y":[1.0,"x"],"x":null}}"#).unwrap();
+        let same: Value = serde_json::from_str(r#"{"b":{"x":null,"y":[1,"x"]},"a":1.0}"#).unwrap();
+        let other: Value = serde_json::from_str(r#"{"b":{"x":null,"y":[1.5,"x"]},"a":1}"#).unwrap();
+        let hash = |body| key(&["s"], body).request;
+        assert_eq!(hash(&first), hash(&same));
+        assert_ne!(hash(&first), hash(&other));
+    }
+
+    /// RULINGS D10: `a:b` in `c` and `a` in `b:c` are two scopes, though they look the same.
+    #[test]
+    fn scopes_do_not_collide() {
+        let (one, two) = (key(&["a:b", "c"], &json!({})), key(&["a", "b:c"], &json!({})));
+        assert_eq!(one.scope, two.scope);
+        assert_ne!(one.identity, two.identity);
+    }
+
+    #[test]
+    fn a_key_is_required_and_bounded() {
+        let long = "x".repeat(MAX_KEY_BYTES + 1);
+        let cases = [
+            (None, Code::IdempotencyKeyRequired),
+            (Some("  "), Code::IdempotencyKeyRequired),
+            (Some(long.as_str()), Code::Validation),
+        ];
+        for (sent, want) in cases {
+            let got = IdempotencyKey::new(sent, &TenantId::default(), &["s"], "POST", &Map::new());
+            assert_eq!(got.map_err(|error| error.code), Err(want));
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! Typed records and the questions asked of them, independent of any database.
+
+use std::{cmp::Ordering, sync::Arc};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::kernel::time::Timestamp;
+
+/// A value of a key or of a column that lists filter and sort by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cell {
+    /// No value.
+    Null,
+    /// A number, a flag (0 or 1) or a moment (milliseconds since the epoch).
+    Integer(i64),
+    /// A text.
+    Text(Arc<str>),
+}
+
+impl From<i64> for Cell {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<bool> for Cell {
+    fn from(flag: bool) -> Self {
+        Self::Integer(i64::from(flag))
+    }
+}
+
+impl From<Timestamp> for Cell {
+    fn from(at: Timestamp) -> Self {
+        Self::Integer(at.as_millis())
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<Arc<str>> for Cell {
+    fn from(text: Arc<str>) -> Self {
+        Self::Text(text)
+    }
+}
+
+macro_rules! cell_from_id {
+    ($($id:ty),*) => {$(
+        impl From<&$id> for Cell {
+            fn from(id: &$id) -> Self {
+                Self::Text(id.shared())
+            }
+        }
+    )*};
+}
+cell_from_id!(crate::kernel::ids::TenantId, crate::kernel::ids::RoomId, crate::kernel::ids::ActorId);
+
+impl<T> From<Option<T>> for Cell
+where
+    Self: From<T>,
+{
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Self::from)
+    }
+}
+
+/// The values of a record's key columns, in the order of its [`Table`].
+pub type Key = Vec<Cell>;
+
+/// How one kind of record is laid out: its key, and the columns beside the body.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Table {
+    /// The table's name in every database.
+    pub name: &'static str,
+    /// The columns that make a record unique.
+    pub key: &'static [&'static str],
+    /// The columns that lists filter or sort by, beside the key.
+    pub columns: &'static [&'static str],
+}
+
+impl Table {
+    /// Whether this is a column, in the key or beside it.
+    pub fn has(&self, column: &str) -> bool {
+        self.key.contains(&column) || self.columns.contains(&column)
+    }
+
+    /// A record's value in a column; none if there is no such column.
+    pub fn cell<'r>(&self, record: &'r StoredRecord, column: &str) -> Option<&'r Cell> {
+        let in_key = self.key.iter().position(|name| *name == column);
+        let beside = || self.columns.iter().position(|name| *name == column);
+        in_key.map(|at| &record.key[at]).or_else(|| beside().map(|at| &record.columns[at]))
+    }
+}
+
+/// One kind of state that commands read and write.
+pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Where records of this kind are kept.
+    const TABLE: &'static Table;
+
+    /// The values of [`Table::key`].
+    fn key(&self) -> Key;
+
+    /// The values of [`Table::columns`].
+    fn columns(&self) -> Vec<Cell>;
+}
+
+/// A record as stores keep it: its key and columns, and its body as JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredRecord {
+    /// The values of [`Table::key`].
+    pub key: Key,
+    /// The values of [`Table::columns`].
+    pub columns: Vec<Cell>,
+    /// The record, serialised.
+    pub json: Vec<u8>,
+}
+
+impl StoredRecord {
+    /// Serialises a record.
+    pub fn of<R: Record>(record: &R) -> Self {
+        let json = serde_json::to_vec(record).expect("a record has text keys and finite numbers");
+        Self { key: record.key(), columns: record.columns(), json }
+    }
+
+    /// Reads the record back.
+    ///
+    /// # Errors
+    /// When the stored JSON is not a record of this kind: the store holds something that no version wrote.
+    pub fn read<R: Record>(&self) -> Result<R, CorruptRecord> {
+        serde_json::from_slice(&self.json)
+            .map_err(|error| CorruptRecord { table: R::TABLE.name, why: error.to_string() })
+    }
+}
+
+/// A stored record that cannot be read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CorruptRecord {
+    /// The table it came from.
+    pub table: &'static str,
+    /// What the reader stumbled over.
+    pub why: String,
+}
+
+impl std::fmt::Display for CorruptRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a record in {} cannot be read: {}", self.table, self.why)
+    }
+}
+
+impl std::error::Error for CorruptRecord {}
+
+/// How a column compares to a value. Null satisfies only [`Comparison::Is`] with null.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Comparison {
+    /// Equal, where null equals null.
+    Is,
+    /// Not equal, where null differs from every value.
+    IsNot,
+    /// Less than or equal.
+    AtMost,
+    /// Greater than.
+    Above,
+    /// Less than.
+    Below,
+}
+
+/// One condition on a column.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Condition {
+    /// A column of the table, in the key or beside it.
+    pub column: &'static str,
+    /// How it compares.
+    pub comparison: Comparison,
+    /// What it is compared to.
+    pub value: Cell,
+}
+
+impl Condition {
+    fn holds(&self, cell: &Cell) -> bool {
+        let both_set = *cell != Cell::Null && self.value != Cell::Null;
+        match self.comparison {
+            Comparison::Is => *cell == self.value,
+            Comparison::IsNot => *cell != self.value,
+            Comparison::AtMost => both_set && *cell <= self.value,
+            Comparison::Above => both_set && *cell > self.value,
+            Comparison::Below => both_set && *cell < self.value,
+        }
+    }
+}
+
+/// Records of one kind that satisfy all conditions, in order, at most `limit`.
+///
+/// The same description selects in a database and among what a turn has written, so both agree.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RecordQuery {
+    /// The kind of record.
+    pub table: &'static Table,
+    /// All must hold.
+    pub conditions: Vec<Condition>,
+    /// The column to sort by; the key breaks ties, ascending.
+    pub order_by: &'static str,
+    /// Whether the largest comes first.
+    pub descending: bool,
+    /// Only records behind this place in the order.
+    pub after: Option<SortKey>,
+    /// The most that are returned.
+    pub limit: usize,
+}
+
+/// A record's place in the order of a [`RecordQuery`]: the value it is sorted by, and its key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SortKey {
+    /// The value of the column to sort by.
+    pub sorted_by: Cell,
+    /// The key.
+    pub key: Key,
+}
+
+impl RecordQuery {
+    /// All records of a kind, smallest `order_by` first.
+    pub fn all<R: Record>(order_by: &'static str, limit: usize) -> Self {
+        Self { table: R::TABLE, conditions: Vec::new(), order_by, descending: false, after: None, limit }
+    }
+
+    /// The same, largest first.
+    #[must_use]
+    pub fn newest_first(mut self) -> Self {
+        self.descending = true;
+        self
+    }
+
+    /// Keeps only records for which the comparison holds.
+    #[must_use]
+    pub fn only(mut self, column: &'static str, comparison: Comparison, value: impl Into<Cell>) -> Self {
+        self.conditions.push(Condition { column, comparison, value: value.into() });
+        self
+    }
+
+    /// Keeps only records whose column equals `value`.
+    #[must_use]
+    pub fn is(self, column: &'static str, value: impl Into<Cell>) -> Self {
+        self.only(column, Comparison::Is, value)
+    }
+
+    /// As [`RecordQuery::is`] if there is a value; else every record passes.
+    #[must_use]
+    pub fn is_if_given<T>(self, column: &'static str, value: Option<T>) -> Self
+    where
+        Cell: From<T>,
+    {
+        match value {
+            Some(value) => self.is(column, value),
+            None => self,
+        }
+    }
+
+    /// Goes on behind a place in this order.
+    #[must_use]
+    pub fn behind(mut self, place: Option<SortKey>) -> Self {
+        self.after = place;
+        self
+    }
+
+    /// A record's place in this order.
+    pub fn position(&self, record: &StoredRecord) -> SortKey {
+        let sorted_by = self.table.cell(record, self.order_by).cloned().unwrap_or(Cell::Null);
+        SortKey { sorted_by, key: record.key.clone() }
+    }
+
+    /// Whether a record satisfies all conditions.
+    pub fn matches(&self, record: &StoredRecord) -> bool {
+        let holds = self.conditions.iter().all(|condition| {
+            self.table.cell(record, condition.column).is_some_and(|cell| condition.holds(cell))
+        });
+        holds && self.after.as_ref().is_none_or(|place| self.is_behind(record, place))
+    }
+
+    fn is_behind(&self, record: &StoredRecord, place: &SortKey) -> bool {
+        let by_column = self.table.cell(record, self.order_by).cmp(&Some(&place.sorted_by));
+        let by_column = if self.descending { by_column.reverse() } else { by_column };
+        by_column.then_with(|| record.key.cmp(&place.key)).is_gt()
+    }
+
+    /// How two records stand to each other in this order.
+    pub fn compare(&self, left: &StoredRecord, right: &StoredRecord) -> Ordering {
+        let by_column = self.table.cell(left, self.order_by).cmp(&self.table.cell(right, self.order_by));
+        let by_column = if self.descending { by_column.reverse() } else { by_column };
+        by_column.then_with(|| left.key.cmp(&right.key))
+    }
+}
+
+/// What a command may ask to read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Query {
+    /// The record with this key.
+    One(&'static Table, Key),
+    /// The records that a [`RecordQuery`] selects.
+    Many(RecordQuery),
+}
+
+impl Query {
+    /// Asks for the record of kind `R` with this key.
+    pub fn one<R: Record>(key: Key) -> Self {
+        Self::One(R::TABLE, key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: Table = Table { name: "things", key: &["id"], columns: &["owner", "at"] };
+
+    fn thing(id: i64, owner: Option<&str>, at: i64) -> StoredRecord {
+        StoredRecord { key: vec![id.into()], columns: vec![owner.into(), at.into()], json: Vec::new() }
+    }
+
+    #[test]
+    fn conditions_hold_for_columns_and_keys_and_never_for_null() {
+        let find = |column, comparison, value: Cell| RecordQuery {
+            table: &TABLE,
+            conditions: vec![Condition { column, comparison, value }],
+            order_by: "id",
+            descending: false,
+            after: None,
+            limit: 10,
+        };
+        let cases = [
+            ("owner", Comparison::Is, Cell::from("a"), true),
+            ("owner", Comparison::IsNot, Cell::Null, true),
+            ("owner", Comparison::IsNot, Cell::from("a"), false),
+            ("at", Comparison::AtMost, Cell::from(5), true),
+            ("at", Comparison::Above, Cell::from(5), false),
+            ("id", Comparison::Below, Cell::from(2), true),
+            ("id", Comparison::Above, Cell::Null, false),
+            ("unknown", Comparison::Is, Cell::Null, false),
+        ];
+        for (column, comparison, value, want) in cases {
+            let find = find(column, comparison, value);
+            assert_eq!(find.matches(&thing(1, Some("a"), 5)), want, "{find:?}");
+        }
+    }
+
+    #[test]
+    fn order_is_total() {
+        let mut find = RecordQuery {
+            table: &TABLE,
+            conditions: vec![],
+            order_by: "at",
+            descending: true,
+            after: None,
+            limit: 10,
+        };
+        let mut things = [thing(2, None, 1), thing(1, None, 1), thing(3, None, 9)];
+        things.sort_by(|left, right| find.compare(left, right));
+        assert_eq!(things.each_ref().map(|thing| thing.key[0].clone()), [3, 1, 2].map(Cell::Integer));
+        find.descending = false;
+        things.sort_by(|left, right| find.compare(left, right));
+        assert_eq!(things.each_ref().map(|thing| thing.key[0].clone()), [1, 2, 3].map(Cell::Integer));
+    }
+}

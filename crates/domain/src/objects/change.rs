@@ -1,0 +1,174 @@
+//! Changing a shared object.
+
+use serde_json::{Map, Value};
+
+use super::{MAX_QUANTITY, ObjectType, ObjectWritten, SharedObject};
+use crate::{
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::{Code, DomainError},
+        event::payload::SharedObjectUpdated,
+        fields::Fields,
+        ids::ActorId,
+        record::Query,
+        time::Timestamp,
+    },
+    tables::plan::Feature,
+    work::{self, Changer, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
+};
+
+const UPDATE: Work = Work { action: "object_update", feature: Feature::SharedObjects };
+
+/// What can be changed, in the contract's order.
+const CHANGEABLE: [&str; 7] = ["objectType", "objectKey", "title", "content", "data", "quantity", "metadata"];
+
+/// `PATCH /v1/objects/{objectId}`: an actor changes what it names.
+pub struct ChangeObject {
+    actor: ActorInRoom,
+    object: SharedObject,
+    patch: Result<Patch, DomainError>,
+}
+
+/// What the body names.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Patch {
+    /// The version that the sender has seen, if it wants no other to be changed.
+    expected_version: Option<i64>,
+    object_type: Option<ObjectType>,
+    object_key: Option<Option<String>>,
+    title: Option<Option<String>>,
+    content: Option<Option<String>>,
+    data: Option<Map<String, Value>>,
+    quantity: Option<Option<i64>>,
+    metadata: Option<Map<String, Value>>,
+}
+
+impl Patch {
+    pub(super) fn read(fields: &Fields) -> Result<Self, DomainError> {
+        if CHANGEABLE.iter().all(|name| !fields.has(name)) {
+            return Err(work::names_nothing(&CHANGEABLE));
+        }
+        let text = |name, max| work::named(fields, name, |fields| work::text(fields, name, max));
+        let object = |name| work::named(fields, name, |fields| work::object(fields, name));
+        Ok(Self {
+            object_type: work::named_choice(fields, "objectType", &ObjectType::NAMES)?,
+            object_key: text("objectKey", MAX_TITLE_CHARS)?,
+            title: text("title", MAX_TITLE_CHARS)?,
+            content: text("content", MAX_CONTENT_CHARS)?,
+            data: object("data")?,
+            quantity: work::named(fields, "quantity", |fields| fields.bounded("quantity", 0..=MAX_QUANTITY))?,
+            metadata: object("metadata")?,
+            // No object has version 0: what is below 1 is held there, and expects in vain.
+            expected_version: fields.integer("expectedVersion", 0..=i64::MAX)?,
+        })
+    }
+
+    /// The object as the patch leaves it, and which of its fields were named or followed from what was named.
+    pub(super) fn apply(
+        &self,
+        before: &SharedObject,
+        by: &ActorId,
+        now: Timestamp,
+    ) -> (SharedObject, Vec<&'static str>) {
+        let quantity = self.quantity.unwrap_or(before.quantity);
+        let object_type = self.object_type.unwrap_or(before.object_type);
+        let object = SharedObject {
+            object_type,
+            object_key: self.object_key.clone().unwrap_or_else(|| before.object_key.clone()),
+            title: self.title.clone().unwrap_or_else(|| before.title.clone()),
+            content: self.content.clone().unwrap_or_else(|| before.content.clone()),
+            data: self.data.clone().unwrap_or_else(|| before.data.clone()),
+            quantity: object_type.quantity(quantity),
+            metadata: self.metadata.clone().unwrap_or_else(|| before.metadata.clone()),
+            version: before.version + 1,
+            updated_by: by.clone(),
+            updated_at: now,
+            ..before.clone()
+        };
+        let is_named = [
+            self.object_type.is_some(),
+            self.object_key.is_some(),
+            self.title.is_some(),
+            self.content.is_some(),
+            self.data.is_some(),
+            self.quantity.is_some(),
+            self.metadata.is_some(),
+        ];
+        let named = CHANGEABLE.into_iter().zip(is_named).filter(|(_, is_named)| *is_named);
+        let counted = self.quantity.is_none() && object.quantity != before.quantity;
+        (object, named.map(|(name, _)| name).chain(counted.then_some("quantity")).collect())
+    }
+
+    /// Refuses to change another version than the one the sender has seen.
+    fn check(&self, object: &SharedObject) -> Result<(), DomainError> {
+        match self.expected_version {
+            Some(expected) if expected.unsigned_abs() != object.version => {
+                Err(DomainError::new(Code::Conflict)
+                    .saying("the object has been changed")
+                    .with("tenantId", object.tenant_id.as_str())
+                    .with("objectId", object.object_id.to_string())
+                    .with("expectedVersion", expected)
+                    .with("version", object.version))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn updated(object: &SharedObject, changed: &[&str]) -> SharedObjectUpdated {
+    SharedObjectUpdated {
+        object_id: object.object_id,
+        object_type: object.object_type.as_str().to_owned(),
+        object_key: object.object_key.clone(),
+        title: object.title.clone(),
+        content: object.content.clone(),
+        data: object.data.clone(),
+        quantity: object.quantity,
+        metadata: object.metadata.clone(),
+        version: object.version,
+        created_by: object.created_by.clone(),
+        updated_by: object.updated_by.clone(),
+        created_at: object.created_at,
+        updated_at: object.updated_at,
+        changed_fields: changed.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+impl ChangeObject {
+    /// Reads what the body says of the object, which is in the changer's tenant.
+    pub fn read(fields: &Fields, changer: Changer, object: SharedObject) -> Self {
+        Self { actor: changer.in_room(&object.room_id), object, patch: Patch::read(fields) }
+    }
+
+    /// Names the fields of the body.
+    pub fn describe(fields: &Fields) {
+        let _ = Changer::read(fields, fields);
+        let _ = Patch::read(fields);
+    }
+
+    /// Who changes it, in the object's room.
+    pub fn actor(&self) -> &ActorInRoom {
+        &self.actor
+    }
+}
+
+impl Command for ChangeObject {
+    fn reads(&self) -> Vec<Query> {
+        let object = Query::one::<SharedObject>(SharedObject::key_of(self.object.object_id));
+        work::reads(&self.actor).into_iter().chain([object]).collect()
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        UPDATE.allow(ctx, &self.actor)?;
+        let patch = self.patch.as_ref().map_err(Clone::clone)?;
+        let (tenant, id) = (&self.object.tenant_id, self.object.object_id);
+        let before: Option<SharedObject> = ctx.get(SharedObject::key_of(id))?;
+        let before = before.ok_or_else(|| work::not_found(tenant, "objectId", &id.to_string()))?;
+        patch.check(&before)?;
+        let (object, changed) = patch.apply(&before, &self.actor.actor_id, ctx.now);
+        ctx.append(&self.actor, &updated(&object, &changed), None)?;
+        ctx.put(&object);
+        Ok(Reply::new(Success::Ok, &ObjectWritten::of(ctx, object)))
+    }
+}

@@ -1,0 +1,120 @@
+//! Creating a shared object.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{MAX_QUANTITY, ObjectType, ObjectWritten, SharedObject};
+use crate::{
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::DomainError,
+        event::payload::SharedObjectCreated,
+        fields::Fields,
+        record::Query,
+        time::Timestamp,
+    },
+    tables::plan::Feature,
+    work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
+};
+
+const CREATE: Work = Work { action: "object_create", feature: Feature::SharedObjects };
+
+/// `POST /v1/objects`: an actor lays something down in a room.
+pub struct CreateObject {
+    actor: ActorInRoom,
+    draft: Result<Draft, DomainError>,
+}
+
+/// What the body says of the object.
+struct Draft {
+    object_type: ObjectType,
+    object_key: Option<String>,
+    title: Option<String>,
+    content: Option<String>,
+    data: Map<String, Value>,
+    quantity: Option<i64>,
+    metadata: Map<String, Value>,
+}
+
+impl Draft {
+    fn read(fields: &Fields) -> Result<Self, DomainError> {
+        Ok(Self {
+            object_type: fields.choice("objectType", &ObjectType::NAMES)?.unwrap_or(ObjectType::Note),
+            object_key: work::text(fields, "objectKey", MAX_TITLE_CHARS)?,
+            title: work::text(fields, "title", MAX_TITLE_CHARS)?,
+            content: work::text(fields, "content", MAX_CONTENT_CHARS)?,
+            data: work::object(fields, "data")?,
+            quantity: fields.bounded("quantity", 0..=MAX_QUANTITY)?,
+            metadata: work::object(fields, "metadata")?,
+        })
+    }
+
+    fn object(&self, object_id: Uuid, actor: &ActorInRoom, now: Timestamp) -> SharedObject {
+        SharedObject {
+            object_id,
+            tenant_id: actor.tenant_id.clone(),
+            room_id: actor.room_id.clone(),
+            object_type: self.object_type,
+            object_key: self.object_key.clone(),
+            title: self.title.clone(),
+            content: self.content.clone(),
+            data: self.data.clone(),
+            quantity: self.object_type.quantity(self.quantity),
+            metadata: self.metadata.clone(),
+            version: 1,
+            created_by: actor.actor_id.clone(),
+            updated_by: actor.actor_id.clone(),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+fn created(object: &SharedObject) -> SharedObjectCreated {
+    SharedObjectCreated {
+        object_id: object.object_id,
+        object_type: object.object_type.as_str().to_owned(),
+        object_key: object.object_key.clone(),
+        title: object.title.clone(),
+        content: object.content.clone(),
+        data: object.data.clone(),
+        quantity: object.quantity,
+        metadata: object.metadata.clone(),
+        version: object.version,
+        created_by: object.created_by.clone(),
+        updated_by: object.updated_by.clone(),
+        created_at: object.created_at,
+        updated_at: object.updated_at,
+    }
+}
+
+impl CreateObject {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        Ok(Self { actor: ActorInRoom::read(fields)?, draft: Draft::read(fields) })
+    }
+
+    /// Who creates it.
+    pub fn actor(&self) -> &ActorInRoom {
+        &self.actor
+    }
+}
+
+impl Command for CreateObject {
+    fn reads(&self) -> Vec<Query> {
+        work::reads(&self.actor)
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        CREATE.allow(ctx, &self.actor)?;
+        let draft = self.draft.as_ref().map_err(Clone::clone)?;
+        let object = draft.object(ctx.fresh_id(), &self.actor, ctx.now);
+        ctx.append(&self.actor, &created(&object), None)?;
+        ctx.put(&object);
+        Ok(Reply::new(Success::Created, &ObjectWritten::of(ctx, object)))
+    }
+}

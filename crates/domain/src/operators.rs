@@ -1,0 +1,407 @@
+//! What operators do to a room and to those in it: pausing, muting, sending away.
+
+pub mod audit;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    actor_command,
+    inbox::UnreadCount,
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::{Code, DomainError},
+        event::{EmittedEvent, payload},
+        fields::Fields,
+        ids::{ActorId, CorrelationId, RoomId, TenantId},
+        record::Query,
+        time::Timestamp,
+    },
+    operators::audit::{AuditEntry, AuditInput, AuditVerdict},
+    permissions::{self, Capability, Mute, RoomOverride},
+    presence::{
+        self, Reason, arrival,
+        position::{Position, SPAWN},
+    },
+};
+
+const MAX_REASON_CHARS: usize = 1_000;
+/// The most actors that are muted in a room: every command there looks at the list.
+pub const MAX_MUTED: usize = 1_000;
+/// Why an actor was sent away, if the operator does not say.
+const FORCED: &str = "operator_force_leave";
+
+/// What an operator does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OperatorAction {
+    /// Nobody may act in the room.
+    PauseRoom,
+    /// They may again.
+    ResumeRoom,
+    /// An actor may not speak in the room.
+    MuteAgent,
+    /// It may again.
+    UnmuteAgent,
+    /// An actor is sent out of the room. It may come back.
+    ForceLeave,
+}
+
+impl OperatorAction {
+    /// The names of the actions, in the contract's order.
+    pub const NAMES: [(&str, Self); 5] = [
+        ("pause_room", Self::PauseRoom),
+        ("resume_room", Self::ResumeRoom),
+        ("mute_agent", Self::MuteAgent),
+        ("unmute_agent", Self::UnmuteAgent),
+        ("force_leave", Self::ForceLeave),
+    ];
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PauseRoom => "pause_room",
+            Self::ResumeRoom => "resume_room",
+            Self::MuteAgent => "mute_agent",
+            Self::UnmuteAgent => "unmute_agent",
+            Self::ForceLeave => "force_leave",
+        }
+    }
+
+    const fn needs_target(self) -> bool {
+        matches!(self, Self::MuteAgent | Self::UnmuteAgent | Self::ForceLeave)
+    }
+}
+
+/// The overrides of a room as they are shown, set or not.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OverrideState {
+    tenant_id: TenantId,
+    room_id: RoomId,
+    room_paused: bool,
+    paused_by: Option<ActorId>,
+    pause_reason: Option<String>,
+    paused_at: Option<Timestamp>,
+    resumed_at: Option<Timestamp>,
+    muted_actors: BTreeMap<ActorId, Mute>,
+    muted_actor_ids: Vec<ActorId>,
+    metadata: Map<String, Value>,
+    created_at: Option<Timestamp>,
+    updated_at: Option<Timestamp>,
+}
+
+impl From<RoomOverride> for OverrideState {
+    fn from(set: RoomOverride) -> Self {
+        let muted_actor_ids = set.muted_actors.keys().cloned().collect();
+        Self {
+            tenant_id: set.tenant_id,
+            room_id: set.room_id,
+            room_paused: set.room_paused,
+            paused_by: set.paused_by,
+            pause_reason: set.pause_reason,
+            paused_at: set.paused_at,
+            resumed_at: set.resumed_at,
+            muted_actors: set.muted_actors,
+            muted_actor_ids,
+            metadata: set.metadata,
+            created_at: Some(set.created_at),
+            updated_at: Some(set.updated_at),
+        }
+    }
+}
+
+impl OverrideState {
+    /// The state of a room in which no operator has done anything.
+    pub fn none(tenant_id: TenantId, room_id: RoomId) -> Self {
+        let blank = RoomOverride::none(tenant_id, room_id, Timestamp::default());
+        Self { created_at: None, updated_at: None, ..blank.into() }
+    }
+}
+
+/// `POST /v1/operator/overrides`: an operator acts on a room, or on somebody in it.
+pub struct Operate {
+    operator: ActorInRoom,
+    action: OperatorAction,
+    target: Option<ActorId>,
+    reason: Option<String>,
+    metadata: Map<String, Value>,
+}
+
+/// What an operator did.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionTaken {
+    action: OperatorAction,
+    operator_id: ActorId,
+    target_actor_id: Option<ActorId>,
+    reason: Option<String>,
+    metadata: Map<String, Value>,
+    at: Timestamp,
+}
+
+/// The answer to an [`Operate`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Operated {
+    #[serde(rename = "override")]
+    state: OverrideState,
+    action: ActionTaken,
+    audit: AuditEntry,
+    emitted_events: Vec<EmittedEvent>,
+    correlation_id: CorrelationId,
+}
+
+impl Operate {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// The first field that does not hold, in the contract's order.
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let operator = ActorInRoom {
+            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
+            room_id: fields.required_room("roomId")?,
+            actor_id: fields.required_actor("operatorId")?,
+        };
+        let action = fields.one_of("action", &OperatorAction::NAMES)?;
+        let target = fields.actor("targetActorId")?;
+        if action.needs_target() && target.is_none() {
+            return Err(DomainError::missing("targetActorId"));
+        }
+        Ok(Self {
+            operator,
+            action,
+            target,
+            reason: actor_command::bounded_text("reason", fields.trimmed_text("reason")?, MAX_REASON_CHARS)?,
+            metadata: actor_command::metadata(fields)?.unwrap_or_default(),
+        })
+    }
+
+    /// The operator, in the room it acts on.
+    pub fn operator(&self) -> &ActorInRoom {
+        &self.operator
+    }
+
+    /// What it does.
+    pub fn action(&self) -> OperatorAction {
+        self.action
+    }
+
+    /// On whom.
+    pub fn target(&self) -> Option<&ActorId> {
+        self.target.as_ref()
+    }
+
+    fn target_in_room(&self) -> Option<ActorInRoom> {
+        let actor_id = self.target.clone()?;
+        Some(ActorInRoom { actor_id, ..self.operator.clone() })
+    }
+
+    fn deed(&self) -> AuditInput<'_> {
+        AuditInput {
+            tenant_id: &self.operator.tenant_id,
+            room_id: &self.operator.room_id,
+            operator_id: &self.operator.actor_id,
+            action: self.action.as_str(),
+            target_actor_id: self.target.as_ref(),
+            reason: self.reason.as_deref(),
+            metadata: &self.metadata,
+        }
+    }
+
+    /// The room's overrides after this action. What a pause said goes when the room is resumed; the audit trail keeps it.
+    fn apply(&self, mut state: RoomOverride, now: Timestamp) -> Result<RoomOverride, DomainError> {
+        let operator = &self.operator.actor_id;
+        match (self.action, &self.target) {
+            (OperatorAction::PauseRoom, _) => {
+                state.room_paused = true;
+                state.paused_by = Some(operator.clone());
+                state.pause_reason = self.reason.clone();
+                state.paused_at = Some(now);
+                state.resumed_at = None;
+            }
+            (OperatorAction::ResumeRoom, _) => {
+                state.room_paused = false;
+                (state.paused_by, state.pause_reason, state.paused_at) = (None, None, None);
+                state.resumed_at = Some(now);
+            }
+            (OperatorAction::MuteAgent, Some(target)) => {
+                let mute = Mute {
+                    actor_id: target.clone(),
+                    muted_by: operator.clone(),
+                    muted_at: now,
+                    reason: self.reason.clone(),
+                };
+                state.muted_actors.insert(target.clone(), mute);
+            }
+            (OperatorAction::UnmuteAgent, Some(target)) => {
+                state.muted_actors.remove(target);
+            }
+            _ => {}
+        }
+        if state.muted_actors.len() > MAX_MUTED {
+            return Err(DomainError::new(Code::OutOfBounds)
+                .saying(format!("at most {MAX_MUTED} actors are muted in a room"))
+                .with("field", "mutedActors")
+                .with("max", MAX_MUTED)
+                .with("value", state.muted_actors.len()));
+        }
+        state.metadata = self.metadata.clone();
+        state.updated_at = now;
+        Ok(state)
+    }
+
+    fn told(&self, state: &RoomOverride) -> payload::OperatorOverrideApplied {
+        payload::OperatorOverrideApplied {
+            action: self.action.as_str().to_owned(),
+            target_actor_id: self.target.clone(),
+            reason: self.reason.clone(),
+            metadata: self.metadata.clone(),
+            override_state: payload::OverrideSummary {
+                room_paused: state.room_paused,
+                paused_by: state.paused_by.clone(),
+                muted_actor_ids: state.muted_actors.keys().cloned().collect(),
+            },
+        }
+    }
+
+    /// Sends the target out of the room, because of `applied`, whether it is there or not.
+    fn send_away(
+        &self,
+        ctx: &mut CommandContext<'_>,
+        target: &ActorInRoom,
+        applied: &EmittedEvent,
+    ) -> Result<(), CommandError> {
+        let operator = &self.operator.actor_id;
+        let left = payload::AgentLeft {
+            source: "operator".to_owned(),
+            reason: self.reason.clone().unwrap_or_else(|| FORCED.to_owned()),
+            left_at: ctx.now,
+            forced: true,
+            operator_id: Some(operator.clone()),
+            metadata: Map::new(),
+        };
+        let left = ctx.append(target, &left, Some(&applied.cause()))?;
+        let why = Reason { reason: FORCED, source: "operator", operator: Some(operator) };
+        presence::set_inactive(ctx, target, why, Some(&left.cause()))?;
+        arrival::stand(ctx, target, SPAWN)
+    }
+}
+
+impl Command for Operate {
+    fn reads(&self) -> Vec<Query> {
+        let own = permissions::reads(&self.operator);
+        let target = self.target_in_room();
+        let told = target.iter().map(|target| Query::one::<UnreadCount>(target.key()));
+        let sent_away = target.iter().filter(|_| self.action == OperatorAction::ForceLeave);
+        let sent_away =
+            sent_away.flat_map(|target| [presence::read(target), Query::one::<Position>(target.key())]);
+        own.into_iter().chain(told).chain(sent_away).collect()
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let label = self.action.as_str();
+        let checked = permissions::require(ctx, &self.operator, Capability::Moderate, label);
+        audit::unless_denied(ctx, checked, &self.deed())?;
+        let ActorInRoom { tenant_id, room_id, .. } = self.operator.clone();
+        let previous: Option<RoomOverride> = ctx.get(self.operator.room_key())?;
+        let state = previous.unwrap_or_else(|| RoomOverride::none(tenant_id, room_id, ctx.now));
+        let state = self.apply(state, ctx.now)?;
+        ctx.put(&state);
+        let applied = ctx.append(&self.operator, &self.told(&state), None)?;
+        let audit = audit::enter(ctx, &self.deed(), AuditVerdict::Applied, Some(applied.event_id));
+        if self.action == OperatorAction::ForceLeave
+            && let Some(target) = self.target_in_room()
+        {
+            self.send_away(ctx, &target, &applied)?;
+        }
+        let answer = Operated {
+            state: state.into(),
+            action: ActionTaken {
+                action: self.action,
+                operator_id: self.operator.actor_id.clone(),
+                target_actor_id: self.target.clone(),
+                reason: self.reason.clone(),
+                metadata: self.metadata.clone(),
+                at: ctx.now,
+            },
+            audit,
+            emitted_events: ctx.emitted(),
+            correlation_id: ctx.correlation_id.clone(),
+        };
+        Ok(Reply::new(Success::Accepted, &answer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn operate(action: &str, target: Option<&str>, reason: Option<&str>) -> Operate {
+        let body = json!({"roomId": "main", "operatorId": "Op", "action": action, "targetActorId": target,
+            "reason": reason, "metadata": {"why": action}});
+        Operate::read(&Fields::of_body(body.as_object().cloned().unwrap())).unwrap()
+    }
+
+    /// CONTRACT 9.13, RULINGS I2: what each action does to the state that the ones before it left.
+    #[test]
+    fn actions_change_the_state() {
+        let at = Timestamp::from_millis;
+        let mut state = RoomOverride::none(TenantId::default(), RoomId::main(), at(0));
+        let cases = [
+            ("pause_room", None, Some("fire"), json!([true, "Op", "fire", at(1), null, []])),
+            ("pause_room ", None, None, json!([true, "Op", null, at(2), null, []])),
+            ("mute_agent", Some("Kai"), Some("loud"), json!([true, "Op", null, at(2), null, ["Kai"]])),
+            (
+                "mute_agent",
+                Some("constructor"),
+                None,
+                json!([true, "Op", null, at(2), null, ["Kai", "constructor"]]),
+            ),
+            (
+                "resume_room",
+                None,
+                Some("over"),
+                json!([false, null, null, null, at(5), ["Kai", "constructor"]]),
+            ),
+            (
+                "unmute_agent",
+                Some("nobody"),
+                None,
+                json!([false, null, null, null, at(5), ["Kai", "constructor"]]),
+            ),
+            ("unmute_agent", Some("Kai"), None, json!([false, null, null, null, at(5), ["constructor"]])),
+            ("force_leave", Some("Kai"), None, json!([false, null, null, null, at(5), ["constructor"]])),
+            ("pause_room", None, None, json!([true, "Op", null, at(9), null, ["constructor"]])),
+        ];
+        for (step, (action, target, reason, want)) in cases.into_iter().enumerate() {
+            let now = at(i64::try_from(step).unwrap() + 1);
+            state = operate(action, target, reason).apply(state, now).unwrap();
+            let shown = json!(OverrideState::from(state.clone()));
+            let names = ["roomPaused", "pausedBy", "pauseReason", "pausedAt", "resumedAt", "mutedActorIds"];
+            assert_eq!(json!(names.map(|name| shown[name].clone())), want, "{step}: {action}");
+            assert_eq!((&shown["metadata"], &shown["updatedAt"]), (&json!({"why": action}), &json!(now)));
+        }
+    }
+
+    /// A room has a largest number of muted actors; muting one of them again, or fewer, stays possible.
+    #[test]
+    fn muted_actors_are_bounded() {
+        let at = Timestamp::from_millis(0);
+        let mut state = RoomOverride::none(TenantId::default(), RoomId::main(), at);
+        for n in 0..MAX_MUTED {
+            state = operate("mute_agent", Some(&format!("a{n}")), None).apply(state, at).unwrap();
+        }
+        let error = operate("mute_agent", Some("one more"), None).apply(state.clone(), at).unwrap_err();
+        assert_eq!((error.code, &error.details["max"]), (Code::OutOfBounds, &json!(MAX_MUTED)));
+        for (action, target) in [("mute_agent", "a0"), ("unmute_agent", "a1"), ("force_leave", "one more")] {
+            assert!(operate(action, Some(target), None).apply(state.clone(), at).is_ok(), "{action}");
+        }
+    }
+}

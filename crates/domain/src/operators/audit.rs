@@ -1,0 +1,140 @@
+//! The audit trail: what operators did, and what they were denied. Entries are only ever added.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::kernel::{
+    command::{CommandContext, CommandError},
+    ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
+    record::{Cell, Key, Record, Table},
+    time::Timestamp,
+};
+
+/// What came of an operator's action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditVerdict {
+    /// It took effect.
+    Applied,
+    /// The operator was not allowed to.
+    Denied,
+}
+
+/// One action of an operator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEntry {
+    /// The entry.
+    pub id: Uuid,
+    /// Its place in the trail: 1 for the first, then increasing over all tenants.
+    pub audit_seq: Sequence,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// Who acted.
+    pub operator_id: ActorId,
+    /// What it did, or tried.
+    pub action: String,
+    /// On whom.
+    pub target_actor_id: Option<ActorId>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Whatever was added.
+    pub metadata: Map<String, Value>,
+    /// What ties it to its events and its trace.
+    pub correlation_id: Option<CorrelationId>,
+    /// The request it came with.
+    pub request_id: Option<String>,
+    /// Whether it took effect.
+    pub outcome: AuditVerdict,
+    /// The event that tells of it.
+    pub event_id: Option<Uuid>,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+impl Record for AuditEntry {
+    const TABLE: &'static Table = &Table {
+        name: "audit_entries",
+        key: &["audit_seq"],
+        columns: &["tenant_id", "room_id", "operator_id", "action", "created_at"],
+    };
+
+    fn key(&self) -> Key {
+        vec![i64::try_from(self.audit_seq.0).unwrap_or(i64::MAX).into()]
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        vec![
+            (&self.tenant_id).into(),
+            (&self.room_id).into(),
+            (&self.operator_id).into(),
+            self.action.as_str().into(),
+            self.created_at.into(),
+        ]
+    }
+}
+
+/// What an entry says beside what the moment knows.
+pub struct AuditInput<'a> {
+    /// The tenant.
+    pub tenant_id: &'a TenantId,
+    /// The room.
+    pub room_id: &'a RoomId,
+    /// Who acts.
+    pub operator_id: &'a ActorId,
+    /// What it does.
+    pub action: &'a str,
+    /// On whom.
+    pub target_actor_id: Option<&'a ActorId>,
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// Whatever is added.
+    pub metadata: &'a Map<String, Value>,
+}
+
+/// Goes on if a check let the operator pass; else the trail says that it was denied.
+///
+/// # Errors
+/// [`CommandError::DeniedAudited`] instead of [`CommandError::Refused`]: the entry stays.
+pub fn unless_denied(
+    ctx: &mut CommandContext<'_>,
+    checked: Result<(), CommandError>,
+    deed: &AuditInput<'_>,
+) -> Result<(), CommandError> {
+    let Err(CommandError::Refused(error)) = checked else { return checked };
+    enter(ctx, deed, AuditVerdict::Denied, None);
+    Err(CommandError::DeniedAudited(error))
+}
+
+/// Adds an entry to the trail.
+pub fn enter(
+    ctx: &mut CommandContext<'_>,
+    deed: &AuditInput<'_>,
+    outcome: AuditVerdict,
+    event_id: Option<Uuid>,
+) -> AuditEntry {
+    let audit_seq = ctx.effects.heads.audit.next();
+    ctx.effects.heads.audit = audit_seq;
+    let entry = AuditEntry {
+        id: ctx.fresh_id(),
+        audit_seq,
+        tenant_id: deed.tenant_id.clone(),
+        room_id: deed.room_id.clone(),
+        operator_id: deed.operator_id.clone(),
+        action: deed.action.to_owned(),
+        target_actor_id: deed.target_actor_id.cloned(),
+        reason: deed.reason.map(str::to_owned),
+        metadata: deed.metadata.clone(),
+        correlation_id: Some(ctx.correlation_id.clone()),
+        request_id: ctx.request.map(|request| request.id.to_owned()),
+        outcome,
+        event_id,
+        created_at: ctx.now,
+    };
+    ctx.put(&entry);
+    entry
+}

@@ -1,0 +1,328 @@
+//! Who may do what in a room: capabilities, and the overrides that operators set.
+
+pub mod grant;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::kernel::{
+    actor::ActorInRoom,
+    command::{CommandContext, CommandError},
+    error::{Code, DomainError},
+    ids::{ActorId, RoomId, TenantId},
+    record::{Cell, Key, Query, Record, Table},
+    time::Timestamp,
+};
+
+/// A thing that an actor may or may not do in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// Move, and carry out intents.
+    Move,
+    /// Say things.
+    Speak,
+    /// Order things.
+    Order,
+    /// Enter and leave.
+    EnterLeave,
+    /// Pin the context, and act as an operator.
+    Moderate,
+}
+
+impl Capability {
+    /// All of them, in the contract's order.
+    pub const ALL: [Self; 5] = [Self::Move, Self::Speak, Self::Order, Self::EnterLeave, Self::Moderate];
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Move => "canMove",
+            Self::Speak => "canSpeak",
+            Self::Order => "canOrder",
+            Self::EnterLeave => "canEnterLeave",
+            Self::Moderate => "canModerate",
+        }
+    }
+}
+
+/// What an actor may do in a room. Without a record: everything but moderate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Permission {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// The actor.
+    pub actor_id: ActorId,
+    /// [`Capability::Move`].
+    pub can_move: bool,
+    /// [`Capability::Speak`].
+    pub can_speak: bool,
+    /// [`Capability::Order`].
+    pub can_order: bool,
+    /// [`Capability::EnterLeave`].
+    pub can_enter_leave: bool,
+    /// [`Capability::Moderate`].
+    pub can_moderate: bool,
+    /// When it was first given.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Permission {
+    /// What an actor may do to whom nobody gave anything.
+    pub fn standard(actor: &ActorInRoom, now: Timestamp) -> Self {
+        let ActorInRoom { tenant_id, room_id, actor_id } = actor.clone();
+        Self {
+            tenant_id,
+            room_id,
+            actor_id,
+            can_move: true,
+            can_speak: true,
+            can_order: true,
+            can_enter_leave: true,
+            can_moderate: false,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// Gives a capability, or takes it.
+    pub const fn set(&mut self, capability: Capability, may: bool) {
+        match capability {
+            Capability::Move => self.can_move = may,
+            Capability::Speak => self.can_speak = may,
+            Capability::Order => self.can_order = may,
+            Capability::EnterLeave => self.can_enter_leave = may,
+            Capability::Moderate => self.can_moderate = may,
+        }
+    }
+
+    /// Whether the actor may.
+    pub const fn allows(&self, capability: Capability) -> bool {
+        match capability {
+            Capability::Move => self.can_move,
+            Capability::Speak => self.can_speak,
+            Capability::Order => self.can_order,
+            Capability::EnterLeave => self.can_enter_leave,
+            Capability::Moderate => self.can_moderate,
+        }
+    }
+}
+
+impl Record for Permission {
+    const TABLE: &'static Table =
+        &Table { name: "permissions", key: &["tenant_id", "room_id", "actor_id"], columns: &["updated_at"] };
+
+    fn key(&self) -> Key {
+        vec![(&self.tenant_id).into(), (&self.room_id).into(), (&self.actor_id).into()]
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        vec![self.updated_at.into()]
+    }
+}
+
+/// An actor that may not speak in a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Mute {
+    /// Who.
+    pub actor_id: ActorId,
+    /// By whom.
+    pub muted_by: ActorId,
+    /// Since when.
+    pub muted_at: Timestamp,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// What operators have set for a room. Without a record: nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomOverride {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// Whether nobody may act.
+    pub room_paused: bool,
+    /// Who paused it.
+    pub paused_by: Option<ActorId>,
+    /// Why.
+    pub pause_reason: Option<String>,
+    /// When.
+    pub paused_at: Option<Timestamp>,
+    /// When it was last resumed.
+    pub resumed_at: Option<Timestamp>,
+    /// Who may not speak.
+    pub muted_actors: BTreeMap<ActorId, Mute>,
+    /// What the last action said.
+    pub metadata: Map<String, Value>,
+    /// When it was first set.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Record for RoomOverride {
+    const TABLE: &'static Table =
+        &Table { name: "room_overrides", key: &["tenant_id", "room_id"], columns: &["updated_at"] };
+
+    fn key(&self) -> Key {
+        vec![(&self.tenant_id).into(), (&self.room_id).into()]
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        vec![self.updated_at.into()]
+    }
+}
+
+/// What both checks read.
+pub fn reads(actor: &ActorInRoom) -> [Query; 2] {
+    [Query::one::<Permission>(actor.key()), Query::one::<RoomOverride>(actor.room_key())]
+}
+
+/// Checks that the actor has a capability in the room.
+///
+/// # Errors
+/// `ERR_FORBIDDEN {tenantId, roomId, actorId, capability, action}`.
+pub fn require(
+    ctx: &CommandContext<'_>,
+    actor: &ActorInRoom,
+    capability: Capability,
+    action: &str,
+) -> Result<(), CommandError> {
+    let permission: Option<Permission> = ctx.get(actor.key())?;
+    Ok(granted(permission.as_ref(), actor, capability, action)?)
+}
+
+/// Checks that this permission gives the actor a capability.
+///
+/// # Errors
+/// As [`require`].
+pub fn granted(
+    permission: Option<&Permission>,
+    actor: &ActorInRoom,
+    capability: Capability,
+    action: &str,
+) -> Result<(), DomainError> {
+    if allows(permission, capability) {
+        return Ok(());
+    }
+    Err(not_granted(actor, capability, action))
+}
+
+/// Whether an actor with this permission has a capability. Without a record: everything but moderate.
+pub fn allows(permission: Option<&Permission>, capability: Capability) -> bool {
+    permission.map_or(capability != Capability::Moderate, |given| given.allows(capability))
+}
+
+/// The refusal of an action whose capability the actor does not have.
+pub fn not_granted(actor: &ActorInRoom, capability: Capability, action: &str) -> DomainError {
+    let error = DomainError::new(Code::Forbidden).saying(format!("{} is not granted", capability.as_str()));
+    actor.describe(error).with("capability", capability.as_str()).with("action", action)
+}
+
+/// Checks that no operator keeps the actor from this action.
+///
+/// # Errors
+/// `ERR_OPERATOR_OVERRIDE_BLOCKED {tenantId, roomId, actorId, action, reasonCode, …}`.
+pub fn not_overridden(
+    ctx: &CommandContext<'_>,
+    actor: &ActorInRoom,
+    action: &str,
+) -> Result<(), CommandError> {
+    let Some(state) = ctx.get::<RoomOverride>(actor.room_key())? else { return Ok(()) };
+    Ok(state.permits(actor, action)?)
+}
+
+impl RoomOverride {
+    /// The state of a room in which nobody has done anything yet.
+    pub fn none(tenant_id: TenantId, room_id: RoomId, now: Timestamp) -> Self {
+        Self {
+            tenant_id,
+            room_id,
+            room_paused: false,
+            paused_by: None,
+            pause_reason: None,
+            paused_at: None,
+            resumed_at: None,
+            muted_actors: BTreeMap::new(),
+            metadata: Map::new(),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    fn permits(&self, actor: &ActorInRoom, action: &str) -> Result<(), DomainError> {
+        let blocked = |reason: &str| {
+            actor
+                .describe(DomainError::new(Code::OperatorOverrideBlocked))
+                .with("action", action)
+                .with("reasonCode", reason)
+        };
+        if self.room_paused && action != "leave" {
+            return Err(blocked("ROOM_PAUSED")
+                .with("pausedBy", self.paused_by.as_ref().map(ActorId::as_str))
+                .with("pausedAt", self.paused_at.map(|at| at.to_string())));
+        }
+        let speaks = matches!(action, "say" | "conversation_message");
+        if let Some(mute) = self.muted_actors.get(&actor.actor_id).filter(|_| speaks) {
+            return Err(blocked("ACTOR_MUTED")
+                .with("mutedBy", mute.muted_by.as_str())
+                .with("mutedAt", mute.muted_at.to_string())
+                .with("reason", mute.reason.clone()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(paused: bool, muted: Option<&str>) -> RoomOverride {
+        let at = Timestamp::from_millis(0);
+        let mute = muted.map(|name| {
+            let operator = ActorInRoom::named("default", "main", "Op").actor_id;
+            let actor = ActorInRoom::named("default", "main", name).actor_id;
+            (actor.clone(), Mute { actor_id: actor, muted_by: operator, muted_at: at, reason: None })
+        });
+        let who = ActorInRoom::named("default", "main", "Op");
+        RoomOverride {
+            room_paused: paused,
+            paused_by: paused.then_some(who.actor_id),
+            paused_at: paused.then_some(at),
+            muted_actors: mute.into_iter().collect(),
+            ..RoomOverride::none(who.tenant_id, who.room_id, at)
+        }
+    }
+
+    /// CONTRACT 4.2: a pause blocks all but leave, a mute blocks speech; RULINGS B10: any name is just a name.
+    #[test]
+    fn overrides_block_in_order() {
+        let cases = [
+            (false, None, "Nova", "say", None),
+            (true, None, "Nova", "say", Some("ROOM_PAUSED")),
+            (true, None, "Nova", "presence_heartbeat", Some("ROOM_PAUSED")),
+            (true, None, "Nova", "leave", None),
+            (false, Some("Nova"), "Nova", "say", Some("ACTOR_MUTED")),
+            (false, Some("Nova"), "Nova", "conversation_message", Some("ACTOR_MUTED")),
+            (false, Some("Nova"), "Nova", "move", None),
+            (false, Some("Nova"), "constructor", "say", None),
+            (true, Some("Nova"), "Nova", "say", Some("ROOM_PAUSED")),
+        ];
+        for (paused, muted, name, action, want) in cases {
+            let actor = ActorInRoom::named("default", "main", name);
+            let got = room(paused, muted).permits(&actor, action);
+            let reason = got.err().map(|error| error.details["reasonCode"].as_str().unwrap().to_owned());
+            assert_eq!(reason.as_deref(), want, "{paused} {muted:?} {name} {action}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Giving and taking capabilities, and how an actor's permission is shown.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::{Code, DomainError},
+        fields::Fields,
+        ids::{ActorId, CorrelationId, RoomId, TenantId},
+        record::{Query, RecordQuery},
+        rules::PermissionsMode,
+        time::Timestamp,
+    },
+    operators::audit::{self, AuditEntry, AuditInput, AuditVerdict},
+    permissions::{self, Capability, Permission},
+};
+
+/// What the audit trail calls it.
+const ACTION: &str = "permission_grant";
+
+/// Whether somebody has given an actor its permission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Nobody has; it has what everybody has.
+    Default,
+    /// Somebody has.
+    Custom,
+}
+
+/// What an actor may do in a room, given or not.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EffectivePermission {
+    tenant_id: TenantId,
+    room_id: RoomId,
+    actor_id: ActorId,
+    can_move: bool,
+    can_speak: bool,
+    can_order: bool,
+    can_enter_leave: bool,
+    can_moderate: bool,
+    created_at: Option<Timestamp>,
+    updated_at: Option<Timestamp>,
+    source: Source,
+}
+
+impl From<Permission> for EffectivePermission {
+    fn from(given: Permission) -> Self {
+        Self {
+            tenant_id: given.tenant_id,
+            room_id: given.room_id,
+            actor_id: given.actor_id,
+            can_move: given.can_move,
+            can_speak: given.can_speak,
+            can_order: given.can_order,
+            can_enter_leave: given.can_enter_leave,
+            can_moderate: given.can_moderate,
+            created_at: Some(given.created_at),
+            updated_at: Some(given.updated_at),
+            source: Source::Custom,
+        }
+    }
+}
+
+impl EffectivePermission {
+    /// What an actor may do to whom nobody gave anything.
+    pub fn standard(actor: &ActorInRoom) -> Self {
+        let standard = Permission::standard(actor, Timestamp::default());
+        Self { created_at: None, updated_at: None, source: Source::Default, ..standard.into() }
+    }
+}
+
+/// `POST /v1/permissions`: capabilities are given to an actor in a room, or taken from it.
+pub struct Grant {
+    actor: ActorInRoom,
+    operator: Option<ActorId>,
+    /// What the body sets, or why it is refused once the operator has turned out to be allowed to.
+    given: Result<Vec<(Capability, bool)>, DomainError>,
+}
+
+/// The answer to a [`Grant`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Granted {
+    permission: EffectivePermission,
+    audit: AuditEntry,
+    correlation_id: CorrelationId,
+}
+
+/// A capability's value: `true` or `false`, and nothing that resembles them.
+fn value(fields: &Fields, name: &'static str) -> Result<bool, DomainError> {
+    match fields.flag(name)? {
+        Some(may) => Ok(may),
+        None if fields.is_describing() => Ok(false),
+        None => Err(DomainError::invalid(name, format!("{name} must be true or false"))),
+    }
+}
+
+impl Grant {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// What identifies the actors does not hold, or no capability is named.
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let actor = ActorInRoom {
+            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
+            room_id: fields.required_room("roomId")?,
+            actor_id: fields.required_actor("actorId")?,
+        };
+        let operator = fields.actor("operatorId")?;
+        let names = Capability::ALL.map(Capability::as_str);
+        if !names.iter().any(|name| fields.has(name)) {
+            return Err(DomainError::new(Code::Validation)
+                .saying("name at least one capability")
+                .with("fields", json!(names)));
+        }
+        let named = Capability::ALL.into_iter().filter(|capability| fields.has(capability.as_str()));
+        let given = named.map(|capability| Ok((capability, value(fields, capability.as_str())?))).collect();
+        Ok(Self { actor, operator, given })
+    }
+
+    /// Who gets it.
+    pub fn actor(&self) -> &ActorInRoom {
+        &self.actor
+    }
+
+    /// The first grant of a room.
+    fn first(&self) -> RecordQuery {
+        RecordQuery::all::<Permission>("actor_id", 1)
+            .is("tenant_id", &self.actor.tenant_id)
+            .is("room_id", &self.actor.room_id)
+    }
+
+    /// Checks that the operator may give: in open mode anybody may; in strict mode operators of the room, and anybody as
+    /// long as nobody was given anything there.
+    fn may_give(&self, ctx: &CommandContext<'_>, operator: &ActorInRoom) -> Result<(), CommandError> {
+        if ctx.rules.permissions_mode == PermissionsMode::Open {
+            return Ok(());
+        }
+        if self.operator.is_some() {
+            let permission: Option<Permission> = ctx.get(operator.key())?;
+            if permissions::allows(permission.as_ref(), Capability::Moderate) {
+                return Ok(());
+            }
+        }
+        if ctx.find::<Permission>(self.first())?.is_empty() {
+            return Ok(());
+        }
+        let error = permissions::not_granted(operator, Capability::Moderate, ACTION);
+        Err(error.saying("operatorId must be an actor with canModerate in this room").into())
+    }
+}
+
+impl Command for Grant {
+    fn reads(&self) -> Vec<Query> {
+        vec![Query::one::<Permission>(self.actor.key())]
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let operator = ActorInRoom {
+            actor_id: self.operator.clone().unwrap_or_else(ActorId::system),
+            ..self.actor.clone()
+        };
+        let set = self.given.iter().flatten();
+        let metadata: Map<String, Value> =
+            set.map(|(capability, may)| (capability.as_str().to_owned(), (*may).into())).collect();
+        let deed = AuditInput {
+            tenant_id: &self.actor.tenant_id,
+            room_id: &self.actor.room_id,
+            operator_id: &operator.actor_id,
+            action: ACTION,
+            target_actor_id: Some(&self.actor.actor_id),
+            reason: None,
+            metadata: &metadata,
+        };
+        let checked = self.may_give(ctx, &operator);
+        audit::unless_denied(ctx, checked, &deed)?;
+        let given = self.given.as_ref().map_err(Clone::clone)?;
+        let previous: Option<Permission> = ctx.get(self.actor.key())?;
+        let mut permission = previous.unwrap_or_else(|| Permission::standard(&self.actor, ctx.now));
+        given.iter().for_each(|(capability, may)| permission.set(*capability, *may));
+        permission.updated_at = ctx.now;
+        ctx.put(&permission);
+        let audit = audit::enter(ctx, &deed, AuditVerdict::Applied, None);
+        let correlation_id = ctx.correlation_id.clone();
+        Ok(Reply::new(Success::Ok, &Granted { permission: permission.into(), audit, correlation_id }))
+    }
+}

@@ -1,0 +1,168 @@
+//! Entering and leaving a room.
+
+use serde_json::Value;
+
+use crate::{
+    actor_command::{self, Action, ActorCommand, PresenceEffect},
+    kernel::{
+        actor::ActorInRoom,
+        command::{CommandContext, CommandError},
+        error::DomainError,
+        event::{
+            EmittedEvent,
+            payload::{AgentEntered, AgentLeft, SentPosition},
+        },
+        fields::Fields,
+        record::Query,
+        time::Timestamp,
+    },
+    permissions::Capability,
+    presence::position::{Point, Position, SPAWN},
+};
+
+const MAX_REASON_CHARS: usize = 1_000;
+
+/// What the `payload` of an arrival or a departure may say.
+struct Manner {
+    source: Option<String>,
+    reason: Option<String>,
+    at: Option<Timestamp>,
+    position: Option<SentPosition>,
+    metadata: serde_json::Map<String, Value>,
+    cause: Option<String>,
+}
+
+impl Manner {
+    /// Whatever of the payload is not of its type counts as not sent. Nobody passes for an operator or for the system.
+    fn read(fields: &Fields, at: &str) -> Result<Self, DomainError> {
+        let payload = fields.object("payload")?.unwrap_or_default();
+        let text = |key: &str| {
+            let text = payload.get(key).and_then(Value::as_str).map(str::trim);
+            text.filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        let coordinate = |key: &str| payload.get("position")?.get(key)?.as_f64();
+        let position = coordinate("x").zip(coordinate("y"));
+        let source = text("source").filter(|source| source != "operator" && source != "system");
+        Ok(Self {
+            source: actor_command::bounded_text("payload.source", source, MAX_REASON_CHARS)?,
+            reason: actor_command::bounded_text("payload.reason", text("reason"), MAX_REASON_CHARS)?,
+            at: text(at).and_then(|text| Timestamp::parse(&text)),
+            position: position.map(|(x, y)| SentPosition { x, y }),
+            metadata: payload.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default(),
+            cause: actor_command::causation(fields)?,
+        })
+    }
+}
+
+/// `POST /v1/commands/enter`: an actor comes into a room.
+pub type Enter = ActorCommand<Arrival>;
+
+/// How an actor comes in.
+pub struct Arrival(Manner);
+
+impl Enter {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let arrival = || Manner::read(fields, "enteredAt").map(Arrival);
+        Self::of(fields, "enter", Capability::EnterLeave, arrival)
+    }
+}
+
+impl Action for Arrival {
+    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Entered;
+
+    fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
+        vec![Query::one::<Position>(actor.key())]
+    }
+
+    fn perform(
+        &self,
+        actor: &ActorInRoom,
+        ctx: &mut CommandContext<'_>,
+    ) -> Result<EmittedEvent, CommandError> {
+        let Self(manner) = self;
+        let payload = AgentEntered {
+            source: manner.source.clone().unwrap_or_else(|| "agent".to_owned()),
+            reason: manner.reason.clone().unwrap_or_else(|| "manual_enter".to_owned()),
+            entered_at: manner.at.unwrap_or(ctx.now),
+            position: manner.position,
+            metadata: manner.metadata.clone(),
+        };
+        let entered = ctx.append(actor, &payload, manner.cause.as_deref())?;
+        stand(ctx, actor, manner.position.map_or(SPAWN, Point::nearest))?;
+        Ok(entered)
+    }
+}
+
+/// `POST /v1/commands/leave`: an actor goes. Never moderated, and possible in a paused room.
+pub type Leave = ActorCommand<Departure>;
+
+/// How an actor goes.
+pub struct Departure(Manner);
+
+impl Leave {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let departure = || Manner::read(fields, "leftAt").map(Departure);
+        Self::of(fields, "leave", Capability::EnterLeave, departure)
+    }
+}
+
+impl Action for Departure {
+    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Left;
+    const IS_FREE: bool = true;
+
+    fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
+        vec![Query::one::<Position>(actor.key())]
+    }
+
+    fn perform(
+        &self,
+        actor: &ActorInRoom,
+        ctx: &mut CommandContext<'_>,
+    ) -> Result<EmittedEvent, CommandError> {
+        let Self(manner) = self;
+        let payload = AgentLeft {
+            source: manner.source.clone().unwrap_or_else(|| "agent".to_owned()),
+            reason: manner.reason.clone().unwrap_or_else(|| "manual_leave".to_owned()),
+            left_at: manner.at.unwrap_or(ctx.now),
+            forced: false,
+            operator_id: None,
+            metadata: manner.metadata.clone(),
+        };
+        let left = ctx.append(actor, &payload, manner.cause.as_deref())?;
+        stand(ctx, actor, SPAWN)?;
+        Ok(left)
+    }
+}
+
+/// Where an actor stands; at [`SPAWN`] if it never moved.
+///
+/// # Errors
+/// [`CommandError::Load`] the actor's [`Position`].
+pub fn standing(ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<Point, CommandError> {
+    Ok(ctx.get::<Position>(actor.key())?.map_or(SPAWN, |position| position.point))
+}
+
+/// Puts an actor somewhere; nothing is written if it stands there already, and no record means [`SPAWN`].
+///
+/// # Errors
+/// [`CommandError::Load`] the actor's [`Position`].
+pub fn stand(ctx: &mut CommandContext<'_>, actor: &ActorInRoom, point: Point) -> Result<(), CommandError> {
+    if standing(ctx, actor)? == point {
+        return Ok(());
+    }
+    if point == SPAWN {
+        ctx.delete::<Position>(actor.key());
+        return Ok(());
+    }
+    let ActorInRoom { tenant_id, room_id, actor_id } = actor.clone();
+    ctx.put(&Position { tenant_id, room_id, actor_id, point });
+    Ok(())
+}

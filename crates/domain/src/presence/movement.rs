@@ -1,0 +1,322 @@
+//! Moving: single steps, and intents that find their own way.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    actor_command::{self, Action, ActorCommand, PresenceEffect},
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::{Code, DomainError},
+        event::{
+            EmittedEvent,
+            payload::{ActorMoved, IntentCompleted, IntentPlanned},
+        },
+        fields::Fields,
+        ids::{CorrelationId, Sequence},
+        record::Query,
+        trace::StepCode,
+    },
+    moderation::{ActionSource, ModeratedAction},
+    permissions::{self, Capability},
+    presence::{
+        self, Presence, Reason, Status,
+        arrival::{stand, standing},
+        position::{Direction, Leg, MAX_STEPS, MAX_X, MAX_Y, Point, Position, TABLES},
+    },
+    tables::access::{self, AccessRequirement},
+};
+
+const MAX_INTENT_CHARS: usize = 64;
+
+/// `POST /v1/commands/move`: an actor takes steps. Walls stop it.
+pub type Move = ActorCommand<Steps>;
+
+/// What the body of a move says.
+pub struct Steps {
+    leg: Leg,
+    intent: Option<String>,
+    cause: Option<String>,
+}
+
+impl Steps {
+    /// Steps because of something that happened.
+    pub(crate) fn answering(leg: Leg, intent: &str, cause: String) -> Self {
+        Self { leg, intent: Some(intent.to_owned()), cause: Some(cause) }
+    }
+
+    fn of_body(fields: &Fields) -> Result<Self, DomainError> {
+        let direction = fields.required_choice("direction", &Direction::NAMES, Code::InvalidDirection)?;
+        let steps = fields.bounded("steps", 1..=MAX_STEPS)?;
+        Ok(Self {
+            leg: Leg { direction, steps: steps.unwrap_or(1) },
+            intent: actor_command::bounded_text("intent", fields.text("intent")?, MAX_INTENT_CHARS)?,
+            cause: actor_command::causation(fields)?,
+        })
+    }
+}
+
+impl Move {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        Self::of(fields, "move", Capability::Move, || Steps::of_body(fields))
+    }
+}
+
+impl Action for Steps {
+    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
+
+    fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
+        vec![Query::one::<Position>(actor.key())]
+    }
+
+    fn perform(
+        &self,
+        actor: &ActorInRoom,
+        ctx: &mut CommandContext<'_>,
+    ) -> Result<EmittedEvent, CommandError> {
+        let payload =
+            ActorMoved { leg: self.leg, intent: self.intent.clone(), target_label: None, reaction: None };
+        let moved = ctx.append(actor, &payload, self.cause.as_deref())?;
+        let point = standing(ctx, actor)?.after(self.leg);
+        stand(ctx, actor, point)?;
+        Ok(moved)
+    }
+}
+
+/// Where an intent leads.
+#[derive(Clone, Debug, PartialEq)]
+struct Target {
+    point: Point,
+    label: String,
+    outcome: &'static str,
+}
+
+impl Target {
+    fn read(intent: &str, fields: &Fields) -> Result<Self, DomainError> {
+        match intent {
+            "navigate_to" => Self::read_point(fields),
+            "sit_at_table" => Self::read_table(fields),
+            _ => Err(DomainError::new(Code::UnsupportedAction)
+                .saying("intents are navigate_to and sit_at_table")
+                .with("intent", intent)),
+        }
+    }
+
+    fn read_point(fields: &Fields) -> Result<Self, DomainError> {
+        let sent = (fields.coordinate("x", 0..=MAX_X), fields.coordinate("y", 0..=MAX_Y));
+        let refused = |x: Option<f64>, y: Option<f64>| {
+            DomainError::new(Code::OutOfBounds)
+                .saying(format!("x must be between 0 and {MAX_X}, y between 0 and {MAX_Y}"))
+                .with("field", "x,y")
+                .with("x", x)
+                .with("y", y)
+                .with("bounds", json!({ "minX": 0, "maxX": MAX_X, "minY": 0, "maxY": MAX_Y }))
+        };
+        let (Some(x), Some(y)) = sent else { return Err(refused(sent.0, sent.1)) };
+        let point = Point { x: x as i64, y: y as i64 };
+        if !point.is_on_grid() {
+            return Err(refused(Some(x), Some(y)));
+        }
+        Ok(Self { point, label: format!("({}, {})", point.x, point.y), outcome: "arrived" })
+    }
+
+    fn read_table(fields: &Fields) -> Result<Self, DomainError> {
+        let known = TABLES.map(|(name, point)| (name, (name, point)));
+        let unknown = |table: String| {
+            let allowed: Vec<Value> = TABLES.iter().map(|(name, _)| (*name).into()).collect();
+            DomainError::new(Code::UnknownTable)
+                .with("field", "tableId")
+                .with("tableId", table)
+                .with("allowed", allowed)
+        };
+        let (name, point) = fields.exact_choice("tableId", &known, unknown)?;
+        Ok(Self { point, label: name.to_owned(), outcome: "seated" })
+    }
+}
+
+/// `POST /v1/intents/execute`: an actor goes where it wants to be.
+pub struct Intent {
+    actor: ActorInRoom,
+    intent: String,
+    label: String,
+    target: Result<Target, DomainError>,
+}
+
+/// The answer to an [`Intent`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IntentExecuted {
+    accepted: bool,
+    intent: String,
+    label: String,
+    from: Point,
+    target: Point,
+    path: Vec<Leg>,
+    correlation_id: CorrelationId,
+    event_ids: Vec<Uuid>,
+    final_event_id: Uuid,
+    final_sequence: Sequence,
+    presence: Option<Presence>,
+}
+
+impl Intent {
+    /// Reads the body; parameters stand in `payload`, or beside it if there is none.
+    ///
+    /// # Errors
+    /// What identifies the actor and the intent does not hold; other fields are refused when their turn comes.
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let actor = ActorInRoom::read(fields)?;
+        let intent = fields.required_text("intent")?;
+        let intent =
+            actor_command::bounded_text("intent", Some(intent), MAX_INTENT_CHARS)?.unwrap_or_default();
+        let nested = fields.nested_or_self("payload")?;
+        let target = Target::read(&intent, nested.as_ref().unwrap_or(fields));
+        Ok(Self { actor, label: format!("intent:{intent}"), intent, target })
+    }
+
+    /// Names the fields that the intents' parameters may have.
+    pub fn describe(fields: &Fields) -> Result<(), DomainError> {
+        Self::read(fields)?;
+        Target::read_point(fields)?;
+        Target::read_table(fields)?;
+        Ok(())
+    }
+
+    /// Who goes.
+    pub fn actor(&self) -> &ActorInRoom {
+        &self.actor
+    }
+
+    /// What it wants.
+    pub fn intent(&self) -> &str {
+        &self.intent
+    }
+
+    /// Walks the legs and completes the intent. Answers the completion.
+    fn walk(
+        &self,
+        ctx: &mut CommandContext<'_>,
+        target: &Target,
+        from: Point,
+    ) -> Result<EmittedEvent, CommandError> {
+        let planned = IntentPlanned {
+            intent: self.intent.clone(),
+            target: target.point,
+            label: target.label.clone(),
+            from,
+            path: from.path_to(target.point),
+        };
+        let plan = ctx.append(&self.actor, &planned, None)?;
+        ctx.step(
+            StepCode::IntentPlanned,
+            json!({ "intent": self.intent, "from": from, "target": target.point, "path": planned.path }),
+        );
+        for leg in planned.path {
+            let moved = ActorMoved {
+                leg,
+                intent: Some(self.intent.clone()),
+                target_label: Some(target.label.clone()),
+                reaction: None,
+            };
+            ctx.append(&self.actor, &moved, Some(&plan.cause()))?;
+        }
+        let completed = IntentCompleted {
+            intent: self.intent.clone(),
+            target: target.point,
+            label: target.label.clone(),
+            final_position: target.point,
+            outcome: target.outcome.to_owned(),
+        };
+        ctx.append(&self.actor, &completed, Some(&plan.cause()))
+    }
+}
+
+impl Command for Intent {
+    fn reads(&self) -> Vec<Query> {
+        let own = [
+            presence::read(&self.actor),
+            access::read(&self.actor),
+            Query::one::<Position>(self.actor.key()),
+        ];
+        permissions::reads(&self.actor).into_iter().chain(own).collect()
+    }
+
+    fn moderated(&self) -> Option<ActorInRoom> {
+        Some(self.actor.clone())
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        access::pass(
+            ctx,
+            &self.actor,
+            AccessRequirement { action: &self.label, feature: None, takes_seat: true },
+        )?;
+        permissions::require(ctx, &self.actor, Capability::Move, &self.intent)?;
+        permissions::not_overridden(ctx, &self.actor, &self.intent)?;
+        let target = self.target.as_ref().map_err(Clone::clone)?;
+        let action = ModeratedAction { label: &self.label, text: None, source: ActionSource::Api };
+        ctx.moderate(&self.actor, &action)?;
+        let from = standing(ctx, &self.actor)?;
+        let completed = self.walk(ctx, target, from)?;
+        stand(ctx, &self.actor, target.point)?;
+        let ttl_ms = ctx.rules.presence_default_ttl_ms;
+        let why = Reason::of_agent("intent_activity");
+        let cause = completed.cause();
+        let presence = presence::heartbeat(ctx, &self.actor, (Status::Busy, ttl_ms), why, Some(&cause))?;
+        let emitted = ctx.emitted();
+        ctx.step(StepCode::IntentExecuted, json!({ "intent": self.intent, "emittedEvents": emitted.len() }));
+        ctx.step(StepCode::EventAppendOk, json!({ "replay": false }));
+        let answer = IntentExecuted {
+            accepted: true,
+            intent: self.intent.clone(),
+            label: target.label.clone(),
+            from,
+            target: target.point,
+            path: from.path_to(target.point),
+            correlation_id: ctx.correlation_id.clone(),
+            event_ids: emitted.iter().map(|event| event.event_id).collect(),
+            final_event_id: completed.event_id,
+            final_sequence: completed.sequence,
+            presence: Some(presence),
+        };
+        Ok(Reply::new(Success::Accepted, &answer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(intent: &str, body: Value) -> Result<Target, DomainError> {
+        Target::read(intent, &Fields::of_body(body.as_object().cloned().unwrap()))
+    }
+
+    /// CONTRACT 9.2: parameters, their bounds and their errors. RULINGS H2: unknown intents are not counted.
+    #[test]
+    fn intents_are_read_with_their_errors() {
+        let cases = [
+            ("navigate_to", json!({ "x": 0, "y": 0 }), Ok("(0, 0)")),
+            ("navigate_to", json!({ "x": "18.6", "y": 2.4 }), Ok("(19, 2)")),
+            ("navigate_to", json!({ "x": 20, "y": 0 }), Err(Code::OutOfBounds)),
+            ("navigate_to", json!({ "x": -1, "y": 0 }), Err(Code::OutOfBounds)),
+            ("navigate_to", json!({ "x": 1e300, "y": 0 }), Err(Code::OutOfBounds)),
+            ("navigate_to", json!({ "x": 1 }), Err(Code::OutOfBounds)),
+            ("sit_at_table", json!({ "tableId": "table_7" }), Ok("table_7")),
+            ("sit_at_table", json!({ "tableId": "constructor" }), Err(Code::UnknownTable)),
+            ("sit_at_table", json!({ "tableId": " table_7" }), Err(Code::UnknownTable)),
+            ("sit_at_table", json!({}), Err(Code::MissingField)),
+            ("dance", json!({}), Err(Code::UnsupportedAction)),
+        ];
+        for (intent, body, want) in cases {
+            let got = target(intent, body.clone()).map(|target| target.label).map_err(|error| error.code);
+            assert_eq!(got, want.map(str::to_owned), "{intent} {body}");
+        }
+    }
+}

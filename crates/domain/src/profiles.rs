@@ -1,0 +1,392 @@
+//! Profiles: what an actor says of itself, and how it is shown.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use crate::{
+    actor_command,
+    kernel::{
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::{Code, DomainError},
+        fields::Fields,
+        ids::{ActorId, CorrelationId, RoomId, TenantId},
+        record::{Cell, Key, Query, Record, Table},
+        time::Timestamp,
+    },
+    rooms::theme::Theme,
+};
+
+const MAX_NAME_CHARS: usize = 200;
+const MAX_URL_CHARS: usize = 2_048;
+const MAX_BIO_CHARS: usize = 16 * 1_024;
+/// What a profile says, in the order in which it is checked.
+const NAMES: [&str; 5] = ["displayName", "avatarUrl", "bio", "theme", "metadata"];
+
+/// How an actor is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Profile {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The actor.
+    pub actor_id: ActorId,
+    /// Its name.
+    pub display_name: String,
+    /// Where its picture is.
+    pub avatar_url: Option<String>,
+    /// What it says of itself.
+    pub bio: Option<String>,
+    /// Its colours.
+    pub theme: Option<Theme>,
+    /// Whatever it adds.
+    pub metadata: Map<String, Value>,
+    /// When there first was a profile.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Record for Profile {
+    const TABLE: &'static Table =
+        &Table { name: "profiles", key: &["tenant_id", "actor_id"], columns: &["updated_at"] };
+
+    fn key(&self) -> Key {
+        vec![(&self.tenant_id).into(), (&self.actor_id).into()]
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        vec![self.updated_at.into()]
+    }
+}
+
+/// Whose profile it is.
+#[derive(Clone, Debug)]
+pub struct Whose {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The actor.
+    pub actor_id: ActorId,
+}
+
+impl Whose {
+    /// Reads the path's id; the tenant stands in the body, else in the query.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field}` for the tenant, `ERR_NOT_FOUND` for an id that no actor can have.
+    pub fn read(actor_id: &str, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
+        let tenant_id = match fields.tenant("tenantId")? {
+            Some(tenant) => tenant,
+            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
+        };
+        let unknown = |_| not_found(&tenant_id, actor_id);
+        let actor_id = ActorId::parse(actor_id).map_err(unknown)?;
+        Ok(Self { tenant_id, actor_id })
+    }
+
+    /// The key of the profile.
+    pub fn key(&self) -> Key {
+        vec![(&self.tenant_id).into(), (&self.actor_id).into()]
+    }
+
+    /// The refusal where there is no profile.
+    pub fn unknown(&self) -> DomainError {
+        not_found(&self.tenant_id, self.actor_id.as_str())
+    }
+
+    fn find(&self, ctx: &CommandContext<'_>) -> Result<Profile, CommandError> {
+        Ok(ctx.get::<Profile>(self.key())?.ok_or_else(|| self.unknown())?)
+    }
+}
+
+fn not_found(tenant_id: &TenantId, actor_id: &str) -> DomainError {
+    DomainError::new(Code::NotFound).with("tenantId", tenant_id.as_str()).with("actorId", actor_id)
+}
+
+/// An absolute `http` or `https` URL with a host, kept as it was written.
+fn web_address(field: &str, text: String) -> Result<String, DomainError> {
+    let is_plain = !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    let is_absolute = Url::parse(&text).is_ok_and(|url| {
+        let prefix = format!("{}://", url.scheme());
+        let names_its_host =
+            text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(&prefix));
+        matches!(url.scheme(), "http" | "https") && names_its_host && url.has_host()
+    });
+    if is_plain && is_absolute {
+        return Ok(text);
+    }
+    Err(DomainError::new(Code::InvalidUrl)
+        .saying(format!("{field} must be an absolute http or https URL"))
+        .with("field", field)
+        .with("value", text))
+}
+
+/// What is to be written into a profile; what it does not name stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Changes {
+    display_name: Option<String>,
+    avatar_url: Option<Option<String>>,
+    bio: Option<Option<String>>,
+    theme: Option<Option<Theme>>,
+    metadata: Option<Map<String, Value>>,
+}
+
+fn display_name(fields: &Fields) -> Result<String, DomainError> {
+    let name = fields.required_string("displayName")?;
+    Ok(actor_command::bounded_text("displayName", Some(name), MAX_NAME_CHARS)?.unwrap_or_default())
+}
+
+fn avatar_url(fields: &Fields) -> Result<Option<String>, DomainError> {
+    let text = actor_command::bounded_text("avatarUrl", fields.trimmed_text("avatarUrl")?, MAX_URL_CHARS)?;
+    text.map(|text| web_address("avatarUrl", text)).transpose()
+}
+
+fn theme(fields: &Fields) -> Result<Option<Theme>, DomainError> {
+    let sent = fields.object("theme")?;
+    sent.as_ref().map_or(Ok(None), Theme::read)
+}
+
+impl Changes {
+    /// Reads the fields that are `named`.
+    fn read(fields: &Fields, named: impl Fn(&str) -> bool) -> Result<Self, DomainError> {
+        let bio = || actor_command::bounded_text("bio", fields.trimmed_text("bio")?, MAX_BIO_CHARS);
+        let metadata = || Ok(actor_command::metadata(fields)?.unwrap_or_default());
+        let [name, url, about, colors, more] = NAMES.map(named);
+        Ok(Self {
+            display_name: name.then(|| display_name(fields)).transpose()?,
+            avatar_url: url.then(|| avatar_url(fields)).transpose()?,
+            bio: about.then(bio).transpose()?,
+            theme: colors.then(|| theme(fields)).transpose()?,
+            metadata: more.then(metadata).transpose()?,
+        })
+    }
+
+    /// All fields: what is missing is written as nothing.
+    fn whole(fields: &Fields) -> Result<Self, DomainError> {
+        Self::read(fields, |_| true)
+    }
+
+    /// The fields that the client sent, at least one.
+    fn partial(fields: &Fields) -> Result<Self, DomainError> {
+        if !NAMES.iter().any(|name| fields.has(name)) {
+            return Err(DomainError::new(Code::Validation)
+                .saying("name at least one field to change")
+                .with("fields", json!(NAMES)));
+        }
+        Self::read(fields, |name| fields.has(name))
+    }
+
+    fn apply(&self, mut profile: Profile, now: Timestamp) -> Profile {
+        let Self { display_name, avatar_url, bio, theme, metadata } = self.clone();
+        profile.display_name = display_name.unwrap_or(profile.display_name);
+        profile.avatar_url = avatar_url.unwrap_or(profile.avatar_url);
+        profile.bio = bio.unwrap_or(profile.bio);
+        profile.theme = theme.unwrap_or(profile.theme);
+        profile.metadata = metadata.unwrap_or(profile.metadata);
+        profile.updated_at = now;
+        profile
+    }
+}
+
+/// The answer to a profile that was written.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProfileWritten {
+    profile: Profile,
+    correlation_id: CorrelationId,
+}
+
+fn write(ctx: &mut CommandContext<'_>, profile: Profile, success: Success) -> Reply {
+    ctx.put(&profile);
+    Reply::new(success, &ProfileWritten { profile, correlation_id: ctx.correlation_id.clone() })
+}
+
+/// `POST /v1/profiles`: an actor's profile is written whole, whether there was one or not.
+pub struct WriteProfile {
+    whose: Whose,
+    room_id: Option<RoomId>,
+    changes: Result<Changes, DomainError>,
+}
+
+impl WriteProfile {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
+        let actor_id = fields.required_actor("actorId")?;
+        let room_id = fields.room("roomId")?;
+        Ok(Self { whose: Whose { tenant_id, actor_id }, room_id, changes: Changes::whole(fields) })
+    }
+
+    /// Whose profile it is.
+    pub fn whose(&self) -> &Whose {
+        &self.whose
+    }
+
+    /// Where the actor says it is; only the trace shows it.
+    pub fn room_id(&self) -> Option<&RoomId> {
+        self.room_id.as_ref()
+    }
+}
+
+impl Command for WriteProfile {
+    fn reads(&self) -> Vec<Query> {
+        vec![Query::one::<Profile>(self.whose.key())]
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let changes = self.changes.as_ref().map_err(Clone::clone)?;
+        let previous: Option<Profile> = ctx.get(self.whose.key())?;
+        let Whose { tenant_id, actor_id } = self.whose.clone();
+        let blank = Profile {
+            tenant_id,
+            actor_id,
+            display_name: String::new(),
+            avatar_url: None,
+            bio: None,
+            theme: None,
+            metadata: Map::new(),
+            created_at: previous.map_or(ctx.now, |previous| previous.created_at),
+            updated_at: ctx.now,
+        };
+        let profile = changes.apply(blank, ctx.now);
+        Ok(write(ctx, profile, Success::Created))
+    }
+}
+
+/// `PATCH /v1/profiles/{actorId}`: some of a profile is changed.
+pub struct ChangeProfile {
+    whose: Whose,
+    changes: Result<Changes, DomainError>,
+}
+
+impl ChangeProfile {
+    /// Takes whose profile it is, and reads the body.
+    pub fn read(whose: Whose, fields: &Fields) -> Self {
+        Self { whose, changes: Changes::partial(fields) }
+    }
+
+    /// Names the fields of the body, none of which must be there.
+    pub fn describe(fields: &Fields) {
+        let _ = fields.tenant("tenantId");
+        let _ = fields.trimmed_text("displayName");
+        let _ = Changes::partial(fields);
+    }
+}
+
+impl Command for ChangeProfile {
+    fn reads(&self) -> Vec<Query> {
+        vec![Query::one::<Profile>(self.whose.key())]
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let profile = self.whose.find(ctx)?;
+        let changes = self.changes.as_ref().map_err(Clone::clone)?;
+        let profile = changes.apply(profile, ctx.now);
+        Ok(write(ctx, profile, Success::Ok))
+    }
+}
+
+/// `DELETE /v1/profiles/{actorId}`: a profile is forgotten.
+pub struct DeleteProfile {
+    /// Whose profile it is.
+    pub whose: Whose,
+}
+
+/// The answer to a [`DeleteProfile`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProfileDeleted {
+    deleted: bool,
+    actor_id: ActorId,
+    correlation_id: CorrelationId,
+}
+
+impl Command for DeleteProfile {
+    fn reads(&self) -> Vec<Query> {
+        vec![Query::one::<Profile>(self.whose.key())]
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let Profile { actor_id, .. } = self.whose.find(ctx)?;
+        ctx.delete::<Profile>(self.whose.key());
+        let correlation_id = ctx.correlation_id.clone();
+        Ok(Reply::new(Success::Ok, &ProfileDeleted { deleted: true, actor_id, correlation_id }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CONTRACT 9.19: an avatar has an absolute http or https URL.
+    #[test]
+    fn avatars_have_web_addresses() {
+        let cases = [
+            ("https://example.com/a.png", true),
+            ("HTTP://example.com", true),
+            ("http://[::1]:8080/x?y#z", true),
+            ("http://user:pass@example.com/", true),
+            ("https://bücher.example/ü", true),
+            ("ftp://example.com/a.png", false),
+            ("javascript:alert(1)", false),
+            ("data:image/png;base64,AA", false),
+            ("//example.com/a.png", false),
+            ("/a.png", false),
+            ("example.com/a.png", false),
+            ("http:example.com", false),
+            ("http:/example.com", false),
+            ("http://", false),
+            ("https://exa mple.com", false),
+            ("https://example.com/a b", false),
+            ("https://example.com:99999/", false),
+            ("https://[::1", false),
+            ("https://ex\u{7}ample.com", false),
+        ];
+        for (text, want) in cases {
+            assert_eq!(web_address("avatarUrl", text.to_owned()).is_ok(), want, "{text}");
+        }
+    }
+
+    /// CONTRACT 9.19, RULINGS J3: a change touches what it names; null and blank empty a field that may be empty.
+    #[test]
+    fn a_change_touches_what_it_names() {
+        let at = Timestamp::from_millis(0);
+        let whole = json!({"displayName": " Nova ", "avatarUrl": "https://a.example/", "bio": "b", "theme": {"textColor": "#000000"},
+            "metadata": {"theme": "mine"}});
+        let fields = |value: &Value| Fields::of_body(value.as_object().cloned().unwrap());
+        let blank = Profile {
+            tenant_id: TenantId::default(),
+            actor_id: ActorId::parse("Nova").unwrap(),
+            display_name: String::new(),
+            avatar_url: None,
+            bio: None,
+            theme: None,
+            metadata: Map::new(),
+            created_at: at,
+            updated_at: at,
+        };
+        let full = Changes::whole(&fields(&whole)).unwrap().apply(blank, at);
+        assert_eq!(full.display_name, "Nova");
+        let cases = [
+            (json!({"displayName": "N"}), json!({"displayName": "N"})),
+            (json!({"avatarUrl": null}), json!({"avatarUrl": null})),
+            (json!({"avatarUrl": " "}), json!({"avatarUrl": null})),
+            (json!({"bio": ""}), json!({"bio": null})),
+            (json!({"theme": null}), json!({"theme": null})),
+            (json!({"theme": {}}), json!({"theme": null})),
+            (json!({"theme": {"accentColor": "#FFFFFF"}}), json!({"theme": {"accentColor": "#ffffff"}})),
+            (json!({"metadata": null}), json!({"metadata": {}})),
+            (json!({"metadata": {"a": 1}, "unknown": 1}), json!({"metadata": {"a": 1}})),
+        ];
+        for (sent, changed) in cases {
+            let mut want = json!(full);
+            changed.as_object().unwrap().iter().for_each(|(name, value)| want[name] = value.clone());
+            let got = Changes::partial(&fields(&sent)).unwrap().apply(full.clone(), at);
+            assert_eq!(json!(got), want, "{sent}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What an agent remembers of a room: its newest events in a few words. One definition for the fold and for
+//! `GET /v1/memory/local`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{conversations::text_of, payload_view::PayloadView};
+use crate::kernel::{
+    event::{Event, EventType},
+    ids::{ActorId, Sequence},
+    time::Timestamp,
+};
+
+/// The most that is remembered.
+pub const MAX_MEMORY: usize = 5;
+
+/// The types of events that are remembered. Heartbeats and changes of status are not: they would flush the rest.
+pub const REMEMBERED: [EventType; 15] = [
+    EventType::ConversationMessagePosted,
+    EventType::OrderChanged,
+    EventType::ActorMoved,
+    EventType::AgentEntered,
+    EventType::AgentLeft,
+    EventType::IntentCompleted,
+    EventType::RoomContextPinned,
+    EventType::OperatorOverrideApplied,
+    EventType::TaskCreated,
+    EventType::TaskUpdated,
+    EventType::TaskAssigned,
+    EventType::TaskProgressUpdated,
+    EventType::TaskCompleted,
+    EventType::SharedObjectCreated,
+    EventType::SharedObjectUpdated,
+];
+
+/// Something that is remembered.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryEntry {
+    /// The event.
+    pub event_id: Uuid,
+    /// The event's place in the log.
+    pub sequence: Sequence,
+    /// The event's type.
+    #[serde(rename = "type")]
+    pub kind: EventType,
+    /// Who did it.
+    pub actor_id: ActorId,
+    /// When.
+    pub ts: Timestamp,
+    /// What is remembered of it, by type.
+    #[serde(flatten)]
+    pub details: MemoryDetails,
+}
+
+/// What is remembered of an event, by its type.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+#[expect(missing_docs, reason = "the fields are the contract's, section 9.8")]
+pub enum MemoryDetails {
+    /// Something was said.
+    Message { text: String, thread_id: Option<String>, mentions: Vec<ActorId> },
+    /// Something was ordered.
+    Order { item_id: Option<String>, size: Option<String> },
+    /// Steps were taken.
+    Move { direction: Option<String>, steps: i64 },
+    /// An intent's target was reached.
+    Intent { intent: Option<String>, outcome: Option<String> },
+    /// An operator acted.
+    Override { action: Option<String>, target_actor_id: Option<ActorId>, reason: Option<String> },
+    /// A task was created or changed.
+    Task { task_id: Option<String>, state: Option<String>, progress: i64 },
+    /// A task went to somebody.
+    TaskAssignment {
+        task_id: Option<String>,
+        from_assignee_actor_id: Option<ActorId>,
+        to_assignee_actor_id: Option<ActorId>,
+    },
+    /// A task's progress changed.
+    TaskProgress { task_id: Option<String>, from_progress: Option<i64>, to_progress: Option<i64> },
+    /// A task was done.
+    TaskCompletion { task_id: Option<String>, completed_by: Option<ActorId> },
+    /// A shared object was created or changed.
+    Object {
+        object_id: Option<String>,
+        object_type: Option<String>,
+        object_key: Option<String>,
+        version: i64,
+        changed_fields: Vec<String>,
+    },
+    /// That it happened is all there is to remember.
+    Nothing {},
+}
+
+/// What is remembered of an event; `None` if it is not of one of the [`REMEMBERED`] types.
+pub fn memory_entry(event: &Event) -> Option<MemoryEntry> {
+    Some(MemoryEntry {
+        event_id: event.event_id,
+        sequence: event.sequence,
+        kind: event.kind,
+        actor_id: event.actor_id.clone(),
+        ts: event.timestamp,
+        details: details(event)?,
+    })
+}
+
+fn details(event: &Event) -> Option<MemoryDetails> {
+    let said = PayloadView::by(event);
+    Some(match event.kind {
+        EventType::ConversationMessagePosted => message(event),
+        EventType::OrderChanged => {
+            MemoryDetails::Order { item_id: said.text("itemId"), size: said.text("size") }
+        }
+        EventType::ActorMoved => {
+            MemoryDetails::Move { direction: said.text("direction"), steps: said.steps() }
+        }
+        EventType::IntentCompleted => {
+            MemoryDetails::Intent { intent: said.text("intent"), outcome: said.text("outcome") }
+        }
+        EventType::OperatorOverrideApplied => MemoryDetails::Override {
+            action: said.text("action"),
+            target_actor_id: said.actor("targetActorId"),
+            reason: said.text("reason"),
+        },
+        EventType::AgentEntered | EventType::AgentLeft | EventType::RoomContextPinned => {
+            MemoryDetails::Nothing {}
+        }
+        EventType::SharedObjectCreated | EventType::SharedObjectUpdated => MemoryDetails::Object {
+            object_id: said.text("objectId"),
+            object_type: said.text("objectType"),
+            object_key: said.text("objectKey"),
+            version: said.integer("version").unwrap_or(1).max(1),
+            changed_fields: said.texts("changedFields"),
+        },
+        _ => return task(event),
+    })
+}
+
+fn message(event: &Event) -> MemoryDetails {
+    let conversation = PayloadView::by(event).part("conversation");
+    let text = |key| conversation.and_then(|conversation| conversation.text(key));
+    MemoryDetails::Message {
+        text: text_of(event),
+        thread_id: text("threadId").or_else(|| text("messageId")),
+        mentions: conversation.map(|conversation| conversation.actors("mentions")).unwrap_or_default(),
+    }
+}
+
+fn task(event: &Event) -> Option<MemoryDetails> {
+    let said = PayloadView::by(event);
+    let task_id = said.text("taskId");
+    Some(match event.kind {
+        EventType::TaskCreated | EventType::TaskUpdated => MemoryDetails::Task {
+            task_id,
+            state: said.text("state"),
+            progress: said.integer("progress").unwrap_or(0),
+        },
+        EventType::TaskAssigned => MemoryDetails::TaskAssignment {
+            task_id,
+            from_assignee_actor_id: said.actor("fromAssigneeActorId"),
+            to_assignee_actor_id: said.actor("toAssigneeActorId"),
+        },
+        EventType::TaskProgressUpdated => MemoryDetails::TaskProgress {
+            task_id,
+            from_progress: said.integer("fromProgress"),
+            to_progress: said.integer("toProgress"),
+        },
+        EventType::TaskCompleted => {
+            MemoryDetails::TaskCompletion { task_id, completed_by: said.actor("completedBy") }
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::projection::tests::event;
+
+    fn remembered(kind: EventType, payload: Value) -> Value {
+        let mut entry = serde_json::to_value(memory_entry(&event(kind, "Nova", payload)).unwrap()).unwrap();
+        let entry = entry.as_object_mut().unwrap();
+        for common in ["eventId", "sequence", "type", "actorId", "ts"] {
+            assert!(entry.remove(common).is_some(), "{common}");
+        }
+        Value::Object(entry.clone())
+    }
+
+    /// CONTRACT 9.8: the fields of each type, and what stands for those that an event does not have.
+    #[test]
+    fn each_type_is_remembered_in_its_own_words() {
+        use EventType::*;
+        let message = json!({ "conversation": { "messageId": "m", "threadId": "t", "mentions": ["Kai", 7] }, "bubble": { "text": "hi" } });
+        let object = json!({ "objectId": "o", "objectType": "note", "objectKey": "k", "version": 0, "changedFields": ["title"] });
+        let gaps = json!({ "objectId": null, "objectType": null, "objectKey": null, "version": 1, "changedFields": [] });
+        let assigned = json!({ "taskId": "t", "fromAssigneeActorId": null, "toAssigneeActorId": "Kai" });
+        let muted = json!({ "action": "mute_agent", "targetActorId": "Kai", "reason": null });
+        let cases = [
+            (
+                ConversationMessagePosted,
+                message,
+                json!({ "text": "hi", "threadId": "t", "mentions": ["Kai"] }),
+            ),
+            (ConversationMessagePosted, json!({}), json!({ "text": "", "threadId": null, "mentions": [] })),
+            (OrderChanged, json!({ "itemId": "tea" }), json!({ "itemId": "tea", "size": null })),
+            (ActorMoved, json!({ "direction": "N" }), json!({ "direction": "N", "steps": 1 })),
+            (ActorMoved, json!({ "steps": 3.2 }), json!({ "direction": null, "steps": 3 })),
+            (
+                IntentCompleted,
+                json!({ "intent": "navigate_to" }),
+                json!({ "intent": "navigate_to", "outcome": null }),
+            ),
+            (OperatorOverrideApplied, muted.clone(), muted),
+            (
+                TaskCreated,
+                json!({ "taskId": "t", "state": "open" }),
+                json!({ "taskId": "t", "state": "open", "progress": 0 }),
+            ),
+            (TaskUpdated, json!({ "progress": 5 }), json!({ "taskId": null, "state": null, "progress": 5 })),
+            (TaskAssigned, assigned.clone(), assigned),
+            (
+                TaskProgressUpdated,
+                json!({ "toProgress": 5 }),
+                json!({ "taskId": null, "fromProgress": null, "toProgress": 5 }),
+            ),
+            (TaskCompleted, json!({ "taskId": "t" }), json!({ "taskId": "t", "completedBy": null })),
+            (SharedObjectUpdated, object.clone(), {
+                let mut want = object;
+                want["version"] = json!(1);
+                want
+            }),
+            (SharedObjectCreated, json!({ "version": "x" }), gaps),
+            (AgentEntered, json!({ "reason": "coffee" }), json!({})),
+            (AgentLeft, json!({}), json!({})),
+            (RoomContextPinned, json!({ "content": "be kind", "version": 2 }), json!({})),
+        ];
+        for (kind, payload, want) in cases {
+            assert_eq!(remembered(kind, payload.clone()), want, "{kind:?} {payload}");
+        }
+    }
+
+    /// RULINGS N10: one list of types, for the fold and for the API.
+    #[test]
+    fn nothing_but_the_listed_types_is_remembered() {
+        for kind in EventType::ALL {
+            let entry = memory_entry(&event(*kind, "Nova", json!({})));
+            assert_eq!(entry.is_some(), REMEMBERED.contains(kind), "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Bounded lists, newest first: what keeps a fold the same size however long its log grows.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::time::Timestamp;
+
+/// The newest `MOST` of what happened, newest first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Newest<T, const MOST: usize>(VecDeque<T>);
+
+impl<T, const MOST: usize> Default for Newest<T, MOST> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<T: Clone, const MOST: usize> Newest<T, MOST> {
+    pub(super) fn prepend(&mut self, entry: T) {
+        self.0.truncate(MOST - 1);
+        self.0.push_front(entry);
+    }
+
+    pub(super) fn to_vec(&self) -> Vec<T> {
+        self.0.iter().cloned().collect()
+    }
+}
+
+/// Something with an id that changes now and then.
+pub(super) trait Changing: Clone {
+    /// Its id.
+    fn id(&self) -> &str;
+    /// When it last changed.
+    fn changed_at(&self) -> Timestamp;
+}
+
+/// The `MOST` things that changed last, newest change first; of equally new ones, the one put last comes first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct LastChanged<T, const MOST: usize>(Vec<T>);
+
+impl<T, const MOST: usize> Default for LastChanged<T, MOST> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Changing, const MOST: usize> LastChanged<T, MOST> {
+    /// Takes a thing out, to be changed and put back.
+    pub(super) fn take(&mut self, id: &str) -> Option<T> {
+        let at = self.0.iter().position(|known| known.id() == id)?;
+        Some(self.0.remove(at))
+    }
+
+    /// Puts a thing where its time says; if there are too many, the one that changed longest ago goes.
+    pub(super) fn put(&mut self, entry: T) {
+        let at = self.0.partition_point(|known| known.changed_at() > entry.changed_at());
+        self.0.insert(at, entry);
+        self.0.truncate(MOST);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn to_vec(&self) -> Vec<T> {
+        self.0.clone()
+    }
+}

@@ -1,0 +1,115 @@
+//! The tasks of the room, as far as its events tell.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    payload_view::PayloadView,
+    recent::{Changing, LastChanged},
+};
+use crate::kernel::{
+    event::{Event, EventType},
+    ids::ActorId,
+    time::Timestamp,
+};
+
+/// The most tasks that a room shows; the one that changed longest ago goes first.
+pub const MAX_TASKS: usize = 100;
+
+const DONE: &str = "done";
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskEntry {
+    /// The task.
+    pub task_id: String,
+    /// What is to be done; unknown if the events begin after the task was created.
+    pub title: Option<String>,
+    /// `open`, `active` or `done`.
+    pub state: String,
+    /// Whose task it is.
+    pub assignee_actor_id: Option<ActorId>,
+    /// How much is done, in percent.
+    pub progress: i64,
+    /// Who created it.
+    pub created_by: Option<ActorId>,
+    /// Who finished it.
+    pub completed_by: Option<ActorId>,
+    /// When it was finished.
+    pub completed_at: Option<Timestamp>,
+    /// When its last event happened.
+    pub updated_at: Timestamp,
+}
+
+impl Changing for TaskEntry {
+    fn id(&self) -> &str {
+        &self.task_id
+    }
+
+    fn changed_at(&self) -> Timestamp {
+        self.updated_at
+    }
+}
+
+impl TaskEntry {
+    fn unknown(task_id: String, event: &Event) -> Self {
+        Self {
+            task_id,
+            title: None,
+            state: "open".to_owned(),
+            assignee_actor_id: None,
+            progress: 0,
+            created_by: None,
+            completed_by: None,
+            completed_at: None,
+            updated_at: event.timestamp,
+        }
+    }
+
+    fn take_in(&mut self, event: &Event) {
+        let said = PayloadView::by(event);
+        self.updated_at = event.timestamp;
+        match event.kind {
+            EventType::TaskCreated | EventType::TaskUpdated => self.describe(said),
+            EventType::TaskAssigned => {
+                said.change(&mut self.assignee_actor_id, "toAssigneeActorId", PayloadView::actor);
+            }
+            EventType::TaskProgressUpdated => {
+                self.progress = said.integer("toProgress").unwrap_or(self.progress);
+            }
+            EventType::TaskCompleted => {
+                DONE.clone_into(&mut self.state);
+                self.progress = said.integer("progress").unwrap_or(100);
+                self.completed_by = said.actor("completedBy").or_else(|| Some(event.actor_id.clone()));
+                self.completed_at = said.timestamp("completedAt").or(Some(event.timestamp));
+            }
+            _ => {}
+        }
+    }
+
+    fn describe(&mut self, said: PayloadView<'_>) {
+        said.change(&mut self.title, "title", PayloadView::text);
+        said.change(&mut self.created_by, "createdBy", PayloadView::actor);
+        said.change(&mut self.assignee_actor_id, "assigneeActorId", PayloadView::actor);
+        self.progress = said.integer("progress").unwrap_or(self.progress);
+        if let Some(state) = said.text("state") {
+            self.state = state;
+            // Leaving `done` clears who finished it in the task itself, too.
+            if self.state != DONE {
+                self.completed_by = None;
+                self.completed_at = None;
+            }
+        }
+    }
+}
+
+pub(super) type Tasks = LastChanged<TaskEntry, MAX_TASKS>;
+
+/// Takes in what an event says of a task; one that names no task says nothing.
+pub(super) fn apply(tasks: &mut Tasks, event: &Event) {
+    let Some(task_id) = PayloadView::by(event).text("taskId") else { return };
+    let mut task = tasks.take(&task_id).unwrap_or_else(|| TaskEntry::unknown(task_id, event));
+    task.take_in(event);
+    tasks.put(task);
+}

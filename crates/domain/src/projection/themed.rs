@@ -1,0 +1,165 @@
+//! A room with the themes of those who appear in it: what a replay shows.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{
+    RoomSnapshot,
+    actors::ActorEntry,
+    conversations::{ChatEntry, MessageEntry, ThreadEntry},
+    memory::MemoryEntry,
+    objects::ObjectEntry,
+    orders::OrderEntry,
+    pinned::PinnedEntry,
+    tasks::TaskEntry,
+};
+use crate::{
+    kernel::{
+        ids::{ActorId, RoomId, TenantId},
+        time::Timestamp,
+    },
+    rooms::theme::Theme,
+};
+
+/// What actors look like, as their profiles say.
+pub type Themes = HashMap<ActorId, Theme>;
+
+/// Something that an actor did, with the actor's theme.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Themed<T> {
+    /// What it is.
+    #[serde(flatten)]
+    pub entry: T,
+    /// The theme of its actor; null if it has none.
+    pub theme: Option<Theme>,
+}
+
+/// A [`RoomSnapshot`] with themes.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThemedSnapshot {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// Who is in it, in the order in which they appeared.
+    pub actors: Vec<Themed<ActorEntry>>,
+    /// The context that is pinned to it.
+    pub pinned_context: Option<PinnedEntry>,
+    /// What was said, newest first.
+    pub chat: Vec<Themed<ChatEntry>>,
+    /// What an agent remembers, newest first.
+    pub local_memory: Vec<MemoryEntry>,
+    /// The messages, newest first.
+    pub messages: Vec<Themed<MessageEntry>>,
+    /// The threads, newest message first.
+    pub threads: Vec<ThreadEntry>,
+    /// The tasks, newest change first.
+    pub tasks: Vec<TaskEntry>,
+    /// The shared objects, newest change first.
+    pub shared_objects: Vec<ObjectEntry>,
+    /// The orders, newest first.
+    pub orders: Vec<OrderEntry>,
+    /// When the last event happened.
+    pub last_event_at: Option<Timestamp>,
+    /// The last event.
+    pub last_event_id: Option<Uuid>,
+    /// What to know of those who speak.
+    pub conversation_context: ConversationContext,
+}
+
+/// What to know of those who speak.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConversationContext {
+    /// The theme of everybody who is among the actors, in the chat or in the messages; null for those without.
+    pub actor_themes: BTreeMap<ActorId, Option<Theme>>,
+}
+
+impl RoomSnapshot {
+    /// Everybody who is shown with a theme.
+    pub fn shown_actors(&self) -> BTreeSet<ActorId> {
+        let actors = self.actors.iter().map(|entry| &entry.actor_id);
+        let speakers = self.chat.iter().map(|entry| &entry.actor_id);
+        let authors = self.messages.iter().map(|entry| &entry.actor_id);
+        actors.chain(speakers).chain(authors).cloned().collect()
+    }
+
+    /// The room with the themes of those who are shown.
+    pub fn themed(self, themes: &Themes) -> ThemedSnapshot {
+        let theme = |actor: ActorId| {
+            let theme = themes.get(&actor).cloned();
+            (actor, theme)
+        };
+        let conversation_context =
+            ConversationContext { actor_themes: self.shown_actors().into_iter().map(theme).collect() };
+        ThemedSnapshot {
+            tenant_id: self.tenant_id,
+            room_id: self.room_id,
+            actors: all_themed(self.actors, themes, |entry| &entry.actor_id),
+            pinned_context: self.pinned_context,
+            chat: all_themed(self.chat, themes, |entry| &entry.actor_id),
+            local_memory: self.local_memory,
+            messages: all_themed(self.messages, themes, |entry| &entry.actor_id),
+            threads: self.threads,
+            tasks: self.tasks,
+            shared_objects: self.shared_objects,
+            orders: self.orders,
+            last_event_at: self.last_event_at,
+            last_event_id: self.last_event_id,
+            conversation_context,
+        }
+    }
+}
+
+fn all_themed<T>(entries: Vec<T>, themes: &Themes, actor: fn(&T) -> &ActorId) -> Vec<Themed<T>> {
+    let themed = |entry: T| Themed { theme: themes.get(actor(&entry)).cloned(), entry };
+    entries.into_iter().map(themed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        kernel::event::EventType,
+        projection::{RoomProjection, tests::event},
+    };
+
+    /// CONTRACT 9.7: themes stand beside everybody who is shown, null for those without, and nothing else changes.
+    #[test]
+    fn everybody_shown_has_a_theme_or_null() {
+        let mut fold = RoomProjection::new(TenantId::default(), RoomId::main());
+        for (name, kind) in [
+            ("Nova", EventType::ConversationMessagePosted),
+            ("Kai", EventType::ConversationMessagePosted),
+            ("Kai", EventType::AgentLeft),
+            ("Bo", EventType::AgentEntered),
+            ("Op", EventType::OperatorOverrideApplied),
+        ] {
+            fold.apply(&event(kind, name, json!({ "text": "hi" })));
+        }
+        let plain = fold.snapshot();
+        let names = |actors: BTreeSet<ActorId>| actors.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(plain.shown_actors()), ["Bo", "Kai", "Nova"]);
+        let theme = json!({ "bubbleColor": "#102030" });
+        let read = Theme::read(theme.as_object().unwrap()).unwrap().unwrap();
+        let themes = HashMap::from([(ActorId::parse("Kai").unwrap(), read)]);
+        let mut themed = serde_json::to_value(plain.clone().themed(&themes)).unwrap();
+        let context = themed.as_object_mut().unwrap().remove("conversationContext");
+        let all = json!({ "actorThemes": { "Bo": null, "Kai": theme, "Nova": null } });
+        assert_eq!(context, Some(all.clone()));
+        for list in ["actors", "chat", "messages"] {
+            for entry in themed[list].as_array_mut().unwrap() {
+                let got = entry.as_object_mut().unwrap().remove("theme");
+                let actor = entry["actorId"].as_str().unwrap();
+                assert_eq!(got.as_ref(), Some(&all["actorThemes"][actor]), "{list} {actor}");
+            }
+        }
+        assert_eq!(themed, serde_json::to_value(plain).unwrap());
+    }
+}

@@ -1,0 +1,174 @@
+//! Reactions: rules by which one actor answers what others do. A rule is a subscription to events, and an action.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::kernel::{
+    ids::{ActorId, RoomId, Sequence, TenantId},
+    record::{Cell, Key, Record, RecordQuery, Table},
+    time::Timestamp,
+};
+
+pub mod action;
+mod draft;
+pub mod manage;
+pub mod matching;
+pub mod react;
+
+pub use action::ReactionAction;
+pub use manage::{Change, Changed, Create, Delete, Deleted};
+pub use matching::{Source, Verdict};
+pub use react::{NoteFailure, React, ReactionOutcome};
+
+/// The trigger that every type of event pulls.
+pub const ANY_EVENT: &str = "*";
+/// The most subscriptions of a tenant: each event in it is held against all of them.
+pub const MAX_SUBSCRIPTIONS: usize = 1_000;
+/// The most reactions in a row, each answering the one before. Past it the chain ends.
+pub const MAX_HOPS: u32 = 4;
+
+/// A reaction subscription, as the wire shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReactionSubscription {
+    /// The subscription.
+    pub id: Uuid,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Whose events pull it; none: those of all rooms of the tenant.
+    pub room_id: Option<RoomId>,
+    /// Only what this actor does.
+    pub source_actor_id: Option<ActorId>,
+    /// Who reacts.
+    pub target_actor_id: ActorId,
+    /// Which types of events pull it; `*` is every type.
+    pub trigger_event_types: Vec<String>,
+    /// What the target does.
+    #[serde(flatten)]
+    pub action: ReactionAction,
+    /// Whether it works at all.
+    pub enabled: bool,
+    /// How long it rests after it was triggered.
+    pub cooldown_ms: i64,
+    /// Whether it leaves alone what the target itself does.
+    pub ignore_self: bool,
+    /// Whether it leaves alone what reactions did.
+    pub ignore_reaction_events: bool,
+    /// Whatever the maker adds.
+    pub metadata: Map<String, Value>,
+    /// How often it was triggered.
+    pub trigger_count: u64,
+    /// How often the target was kept from reacting, or failed to.
+    pub error_count: u64,
+    /// When it was last triggered.
+    pub last_triggered_at: Option<Timestamp>,
+    /// The event it last dealt with.
+    pub last_source_event_id: Option<Uuid>,
+    /// Why the target did not react last time; none if it did.
+    pub last_error: Option<String>,
+    /// Who made it, as it said itself.
+    pub created_by: Option<ActorId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed, by a client or by being triggered.
+    pub updated_at: Timestamp,
+}
+
+/// A subscription, and what only the engine knows of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredReaction {
+    /// What clients see.
+    pub subscription: ReactionSubscription,
+    /// Counts the changes that clients made: who decides by an old copy of the rule finds out by this.
+    pub revision: u64,
+    /// Events up to here are no business of this rule: older than it, or dealt with. Events are brought to a rule in order, so
+    /// this is what makes it answer each of them once, however often the log is gone through again.
+    pub since: Sequence,
+}
+
+impl StoredReaction {
+    /// The key of a subscription.
+    pub fn key_of(id: Uuid) -> Key {
+        vec![id.to_string().as_str().into()]
+    }
+
+    /// The rules at work in a tenant, the oldest first.
+    pub fn at_work(tenant: &TenantId) -> RecordQuery {
+        RecordQuery::all::<Self>("created_at", MAX_SUBSCRIPTIONS).is("enabled", true).is("tenant_id", tenant)
+    }
+
+    /// One rule at work anywhere, if there is one.
+    pub fn any_at_work() -> RecordQuery {
+        RecordQuery::all::<Self>("tenant_id", 1).is("enabled", true)
+    }
+}
+
+impl Record for StoredReaction {
+    const TABLE: &'static Table = &Table {
+        name: "reaction_subscriptions",
+        key: &["subscription_id"],
+        columns: &["tenant_id", "room_id", "source_actor_id", "target_actor_id", "enabled", "created_at"],
+    };
+
+    fn key(&self) -> Key {
+        Self::key_of(self.subscription.id)
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        let rule = &self.subscription;
+        vec![
+            (&rule.tenant_id).into(),
+            rule.room_id.as_ref().into(),
+            rule.source_actor_id.as_ref().into(),
+            (&rule.target_actor_id).into(),
+            rule.enabled.into(),
+            rule.created_at.into(),
+        ]
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A rule by which Kai answers what is said in the room `main` of `acme`.
+    pub(crate) fn rule() -> StoredReaction {
+        let at = Timestamp::from_millis(0);
+        StoredReaction {
+            subscription: ReactionSubscription {
+                id: Uuid::from_u128(1),
+                tenant_id: TenantId::parse("acme").unwrap(),
+                room_id: Some(RoomId::main()),
+                source_actor_id: None,
+                target_actor_id: ActorId::parse("Kai").unwrap(),
+                trigger_event_types: vec!["conversation_message_posted".to_owned()],
+                action: ReactionAction::Say { text: "hello".to_owned(), ttl_ms: 7_000, mentions: None },
+                enabled: true,
+                cooldown_ms: 1_000,
+                ignore_self: true,
+                ignore_reaction_events: true,
+                metadata: Map::new(),
+                trigger_count: 0,
+                error_count: 0,
+                last_triggered_at: None,
+                last_source_event_id: None,
+                last_error: None,
+                created_by: None,
+                created_at: at,
+                updated_at: at,
+            },
+            revision: 0,
+            since: Sequence::START,
+        }
+    }
+
+    /// A rule is read back as it was written.
+    #[test]
+    fn a_rule_survives_storage() {
+        let stored = crate::kernel::record::StoredRecord::of(&rule());
+        assert_eq!(stored.read::<StoredReaction>().unwrap(), rule());
+    }
+}

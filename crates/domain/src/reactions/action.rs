@@ -1,0 +1,330 @@
+//! What a reaction does: read from a subscription's `actionType` and `actionPayload`, and carried out as the actor's own commands are.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::matching::Source;
+use crate::{
+    actor_command::{self, Action},
+    conversation::{self, Reply, Speech},
+    kernel::{
+        actor::ActorInRoom,
+        command::{CommandContext, CommandError},
+        error::{Code, DomainError},
+        event::{EmittedEvent, payload::ReactionRef},
+        fields::Fields,
+        ids::ActorId,
+        record::Query,
+        rules::Rules,
+    },
+    orders::{MAX_ITEM_CHARS, Wish},
+    permissions::Capability,
+    presence::{
+        movement::Steps,
+        position::{Direction, Leg, MAX_STEPS},
+    },
+    tables::plan::Feature,
+};
+
+/// The name of the member that the payload stands in.
+const PAYLOAD: &str = "actionPayload";
+
+/// A kind of action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// To say something.
+    Say,
+    /// To take steps.
+    Move,
+    /// To order something.
+    Order,
+}
+
+impl Kind {
+    /// The names of the kinds, in the contract's order.
+    pub const NAMES: [(&str, Self); 3] = [("say", Self::Say), ("move", Self::Move), ("order", Self::Order)];
+
+    /// What overrides call it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Say => "say",
+            Self::Move => "move",
+            Self::Order => "order",
+        }
+    }
+
+    /// What the gate and moderation call it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Say => "reaction:say",
+            Self::Move => "reaction:move",
+            Self::Order => "reaction:order",
+        }
+    }
+
+    /// What it takes.
+    pub const fn capability(self) -> Capability {
+        match self {
+            Self::Say => Capability::Speak,
+            Self::Move => Capability::Move,
+            Self::Order => Capability::Order,
+        }
+    }
+
+    /// What a private table's plan must include for it, beside reactions.
+    pub const fn feature(self) -> Option<Feature> {
+        match self {
+            Self::Say => Speech::FEATURE,
+            Self::Move => Steps::FEATURE,
+            Self::Order => Wish::FEATURE,
+        }
+    }
+}
+
+/// What a reaction does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    tag = "actionType",
+    content = "actionPayload",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase"
+)]
+pub enum ReactionAction {
+    /// Says something, as an answer to the source's message if it has one.
+    Say {
+        /// What is said.
+        text: String,
+        /// How long it hangs over the speaker, in milliseconds.
+        ttl_ms: i64,
+        /// Who is mentioned; else whoever the text names with `@`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mentions: Option<Vec<ActorId>>,
+    },
+    /// Takes steps.
+    Move {
+        /// Which way.
+        direction: Direction,
+        /// How far.
+        steps: i64,
+    },
+    /// Orders something.
+    Order {
+        /// What.
+        item_id: String,
+        /// In which size.
+        size: String,
+    },
+}
+
+/// The refusal of something inside the payload.
+fn inside(mut error: DomainError) -> DomainError {
+    if let Some(Value::String(field)) = error.details.get_mut("field") {
+        *field = format!("{PAYLOAD}.{field}");
+    }
+    error
+}
+
+/// A text that must be there and has at most `max` characters.
+fn text(payload: &Fields, name: &'static str, max: usize) -> Result<String, DomainError> {
+    let text = actor_command::bounded_text(name, payload.trimmed_text(name)?, max)?;
+    text.ok_or_else(|| DomainError::invalid(name, format!("{name} must not be blank")))
+}
+
+fn direction(payload: &Fields) -> Result<Direction, DomainError> {
+    let sent = payload.trimmed_text("direction").ok().flatten().unwrap_or_default();
+    let known = Direction::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&sent));
+    known.map(|(_, direction)| *direction).ok_or_else(|| {
+        let names: Vec<Value> = Direction::NAMES.iter().map(|(name, _)| (*name).into()).collect();
+        DomainError::new(Code::InvalidDirection).with("field", "direction").with("allowed", names)
+    })
+}
+
+impl ReactionAction {
+    /// Reads the payload of an action; what it has beside the action's fields is dropped.
+    ///
+    /// # Errors
+    /// The first field that does not hold, named `actionPayload.…`.
+    pub fn read(kind: Kind, payload: Map<String, Value>, rules: &Rules) -> Result<Self, DomainError> {
+        Self::of_kind(kind, &Fields::of_body(payload), rules).map_err(inside)
+    }
+
+    fn of_kind(kind: Kind, payload: &Fields, rules: &Rules) -> Result<Self, DomainError> {
+        Ok(match kind {
+            Kind::Say => Self::Say {
+                text: text(payload, "text", rules.max_chat_message_chars)?,
+                ttl_ms: conversation::bubble_ttl_ms(payload)?,
+                mentions: conversation::given_mentions(payload)?,
+            },
+            Kind::Move => Self::Move {
+                direction: direction(payload)?,
+                steps: payload.bounded("steps", 1..=MAX_STEPS)?.unwrap_or(1),
+            },
+            Kind::Order => Self::Order {
+                item_id: text(payload, "itemId", MAX_ITEM_CHARS)?,
+                size: actor_command::bounded_text("size", payload.trimmed_text("size")?, MAX_ITEM_CHARS)?
+                    .unwrap_or_else(|| "regular".to_owned()),
+            },
+        })
+    }
+
+    /// Which kind it is.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Say { .. } => Kind::Say,
+            Self::Move { .. } => Kind::Move,
+            Self::Order { .. } => Kind::Order,
+        }
+    }
+
+    /// The payload, as it was reduced when it was read.
+    pub fn payload(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(mut members)) => match members.remove(PAYLOAD) {
+                Some(Value::Object(payload)) => payload,
+                _ => Map::new(),
+            },
+            _ => Map::new(),
+        }
+    }
+
+    /// Why it cannot be carried out, if the settings have become narrower since it was made.
+    pub fn fault(&self, rules: &Rules) -> Option<&'static str> {
+        match self {
+            Self::Say { text, .. } if text.trim().is_empty() => Some("missing reaction text"),
+            Self::Say { text, .. } if text.chars().count() > rules.max_chat_message_chars => {
+                Some("reaction text is too long")
+            }
+            Self::Order { item_id, .. } if item_id.trim().is_empty() => Some("missing itemId"),
+            _ => None,
+        }
+    }
+
+    /// The actor's deed, as an answer to `source`.
+    pub(crate) fn answering(&self, source: &Source, reaction: &ReactionRef) -> Answering {
+        let cause = source.event_id.to_string();
+        match self {
+            Self::Say { text, ttl_ms, mentions } => Answering::Say(Speech::answering(Reply {
+                text: text.clone(),
+                mentions: mentions.clone(),
+                bubble_ttl_ms: *ttl_ms,
+                thread_id: source.thread_id.clone(),
+                message_id: source.message_id.clone(),
+                metadata: reaction_metadata(reaction),
+                cause,
+            })),
+            Self::Move { direction, steps } => {
+                let leg = Leg { direction: *direction, steps: *steps };
+                Answering::Move(Steps::answering(leg, "reaction", cause))
+            }
+            Self::Order { item_id, size } => {
+                Answering::Order(Wish::answering(item_id.clone(), size.clone(), cause))
+            }
+        }
+    }
+}
+
+fn reaction_metadata(reaction: &ReactionRef) -> Map<String, Value> {
+    let reaction = serde_json::to_value(reaction).unwrap_or_default();
+    Map::from_iter([("reaction".to_owned(), reaction)])
+}
+
+/// A deed that answers an event: what the actor would do by a command of its own.
+pub(crate) enum Answering {
+    /// [`Kind::Say`].
+    Say(Speech),
+    /// [`Kind::Move`].
+    Move(Steps),
+    /// [`Kind::Order`].
+    Order(Wish),
+}
+
+impl Answering {
+    /// As [`Action::reads`].
+    pub(crate) fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
+        match self {
+            Self::Say(speech) => speech.reads(actor),
+            Self::Move(steps) => steps.reads(actor),
+            Self::Order(wish) => wish.reads(actor),
+        }
+    }
+
+    /// As [`Action::text`].
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Say(speech) => speech.text(),
+            Self::Move(steps) => steps.text(),
+            Self::Order(wish) => wish.text(),
+        }
+    }
+
+    /// As [`Action::perform`].
+    pub(crate) fn perform(
+        &self,
+        actor: &ActorInRoom,
+        ctx: &mut CommandContext<'_>,
+    ) -> Result<EmittedEvent, CommandError> {
+        match self {
+            Self::Say(speech) => speech.perform(actor, ctx),
+            Self::Move(steps) => steps.perform(actor, ctx),
+            Self::Order(wish) => wish.perform(actor, ctx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(kind: Kind, payload: Value) -> Result<Value, (Code, Value)> {
+        let read = ReactionAction::read(kind, payload.as_object().cloned().unwrap(), &Rules::default());
+        read.map(|action| action.payload().into())
+            .map_err(|error| (error.code, error.details["field"].clone()))
+    }
+
+    /// CONTRACT 9.22, RULINGS L2 and L4: payloads are checked by kind, named in full, and reduced.
+    #[test]
+    fn payloads_are_checked_and_reduced() {
+        let bad = |code: Code, field: &str| Err((code, json!(format!("actionPayload.{field}"))));
+        let cases = [
+            (Kind::Say, json!({"text": " hi ", "x": 1}), Ok(json!({"text": "hi", "ttlMs": 7_000}))),
+            (Kind::Say, json!({"text": "hi", "ttlMs": 1}), Ok(json!({"text": "hi", "ttlMs": 2_000}))),
+            (
+                Kind::Say,
+                json!({"text": "hi", "ttlMs": "99999", "mentions": [" Kai ", "Kai"]}),
+                Ok(json!({"text": "hi", "ttlMs": 30_000, "mentions": ["Kai"]})),
+            ),
+            (Kind::Say, json!({}), bad(Code::Validation, "text")),
+            (Kind::Say, json!({"text": " "}), bad(Code::Validation, "text")),
+            (Kind::Say, json!({"text": 5}), bad(Code::Validation, "text")),
+            (Kind::Say, json!({"text": "x".repeat(121)}), bad(Code::OutOfBounds, "text")),
+            (Kind::Say, json!({"text": "x", "ttlMs": "soon"}), bad(Code::OutOfBounds, "ttlMs")),
+            (Kind::Say, json!({"text": "x", "mentions": "Kai"}), bad(Code::Validation, "mentions")),
+            (Kind::Say, json!({"text": "x", "mentions": ["a\u{7}"]}), bad(Code::Validation, "mentions")),
+            (Kind::Move, json!({"direction": "n"}), Ok(json!({"direction": "N", "steps": 1}))),
+            (Kind::Move, json!({"direction": "N", "steps": 50}), Ok(json!({"direction": "N", "steps": 50}))),
+            (Kind::Move, json!({}), bad(Code::InvalidDirection, "direction")),
+            (Kind::Move, json!({"direction": 5}), bad(Code::InvalidDirection, "direction")),
+            (Kind::Move, json!({"direction": "N", "steps": 0}), bad(Code::OutOfBounds, "steps")),
+            (Kind::Move, json!({"direction": "N", "steps": 51}), bad(Code::OutOfBounds, "steps")),
+            (Kind::Order, json!({"itemId": "tea"}), Ok(json!({"itemId": "tea", "size": "regular"}))),
+            (Kind::Order, json!({"size": "large"}), bad(Code::Validation, "itemId")),
+            (Kind::Order, json!({"itemId": "tea", "size": 1}), bad(Code::Validation, "size")),
+        ];
+        for (kind, payload, want) in cases {
+            assert_eq!(read(kind, payload.clone()), want, "{kind:?} {payload}");
+        }
+    }
+
+    /// CONTRACT 7.13: type and payload stand side by side, and come back as what they were.
+    #[test]
+    fn an_action_is_two_members() {
+        let payload = json!({"direction": "W", "steps": 3}).as_object().cloned().unwrap();
+        let action = ReactionAction::read(Kind::Move, payload.clone(), &Rules::default()).unwrap();
+        let shown = serde_json::to_value(&action).unwrap();
+        assert_eq!(shown, json!({"actionType": "move", "actionPayload": payload}));
+        assert_eq!(serde_json::from_value::<ReactionAction>(shown).unwrap(), action);
+    }
+}

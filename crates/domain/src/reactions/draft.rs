@@ -1,0 +1,267 @@
+//! What a body says of a reaction subscription: everything for a new one, some of it for a change.
+
+use serde_json::{Map, Value};
+
+use super::{ANY_EVENT, ReactionAction, ReactionSubscription, action::Kind};
+use crate::{
+    actor_command,
+    kernel::{
+        error::{Code, DomainError},
+        fields::Fields,
+        ids::{ActorId, RoomId},
+        rules::Rules,
+    },
+};
+
+/// The most triggers of a subscription.
+pub(super) const MAX_TRIGGERS: usize = 50;
+/// The longest name of a trigger, in characters.
+const MAX_TRIGGER_CHARS: usize = 64;
+/// The largest metadata, in bytes of JSON: all rules of a tenant are looked at together.
+const MAX_METADATA_BYTES: usize = 4 << 10;
+/// The longest a subscription may rest, in milliseconds.
+const MAX_COOLDOWN_MS: i64 = 86_400_000;
+const DEFAULT_COOLDOWN_MS: i64 = 1_000;
+
+/// What a body names; what it does not name is `None`.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    pub(super) room_id: Option<Option<RoomId>>,
+    pub(super) source_actor_id: Option<Option<ActorId>>,
+    pub(super) target_actor_id: Option<ActorId>,
+    pub(super) trigger_event_types: Option<Vec<String>>,
+    kind: Option<Kind>,
+    payload: Option<Map<String, Value>>,
+    enabled: Option<bool>,
+    cooldown_ms: Option<i64>,
+    ignore_self: Option<bool>,
+    ignore_reaction_events: Option<bool>,
+    metadata: Option<Map<String, Value>>,
+}
+
+/// Reads a body, field by field.
+struct Reader<'f> {
+    fields: &'f Fields,
+    /// Whether what the body does not name gets its default.
+    is_whole: bool,
+}
+
+fn out_of_bounds(field: &str, max: usize, value: usize) -> DomainError {
+    DomainError::new(Code::OutOfBounds)
+        .saying(format!("{field} is larger than {max}"))
+        .with("field", field)
+        .with("max", max)
+        .with("value", value)
+}
+
+impl Reader<'_> {
+    fn named<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(&Fields, &'static str) -> Result<T, DomainError>,
+    ) -> Result<Option<T>, DomainError> {
+        if self.is_whole || self.fields.has(name) { read(self.fields, name).map(Some) } else { Ok(None) }
+    }
+
+    fn flag(&self, name: &'static str) -> Result<Option<bool>, DomainError> {
+        self.named(name, |fields, name| Ok(fields.flag(name)?.unwrap_or(true)))
+    }
+
+    fn target(&self) -> Result<Option<ActorId>, DomainError> {
+        const NAME: &str = "targetActorId";
+        if self.is_whole {
+            return self.fields.required_actor(NAME).map(Some);
+        }
+        // Optional in a change, but it cannot be taken away.
+        let asked = self.fields.is_describing() || self.fields.has(NAME);
+        let target = if asked { self.fields.actor(NAME)? } else { return Ok(None) };
+        if target.is_none() && !self.fields.is_describing() {
+            return Err(DomainError::missing(NAME));
+        }
+        Ok(target)
+    }
+
+    fn kind(&self) -> Result<Option<Kind>, DomainError> {
+        const NAME: &str = "actionType";
+        if self.fields.is_describing() && self.is_whole {
+            return self.fields.required_choice(NAME, &Kind::NAMES, Code::InvalidEnum).map(Some);
+        }
+        let kind = self.named(NAME, |fields, name| fields.choice(name, &Kind::NAMES))?;
+        if kind == Some(None) && !self.fields.is_describing() {
+            let names: Vec<Value> = Kind::NAMES.iter().map(|(name, _)| (*name).into()).collect();
+            return Err(DomainError::new(Code::InvalidEnum).with("field", NAME).with("allowed", names));
+        }
+        Ok(kind.flatten())
+    }
+}
+
+fn metadata(fields: &Fields) -> Result<Option<Map<String, Value>>, DomainError> {
+    let bounded = |object| actor_command::bounded_object("metadata", object, MAX_METADATA_BYTES);
+    fields.object("metadata")?.map(bounded).transpose()
+}
+
+fn triggers(fields: &Fields, name: &'static str) -> Result<Vec<String>, DomainError> {
+    let names = fields.texts(name, MAX_TRIGGERS)?.unwrap_or_default();
+    if let Some(long) = names.iter().map(|name| name.chars().count()).find(|chars| *chars > MAX_TRIGGER_CHARS)
+    {
+        return Err(out_of_bounds(name, MAX_TRIGGER_CHARS, long));
+    }
+    Ok(if names.is_empty() { vec![ANY_EVENT.to_owned()] } else { names })
+}
+
+impl Draft {
+    /// Reads a body: `is_whole` for a new subscription, whose missing fields get their defaults.
+    ///
+    /// # Errors
+    /// The first field that does not hold, in the contract's order.
+    pub(super) fn read(fields: &Fields, is_whole: bool, rules: &Rules) -> Result<Self, DomainError> {
+        let body = Reader { fields, is_whole };
+        let mut draft = Self {
+            room_id: body.named("roomId", Fields::room)?,
+            source_actor_id: body.named("sourceActorId", Fields::actor)?,
+            target_actor_id: body.target()?,
+            trigger_event_types: body.named("triggerEventTypes", triggers)?,
+            kind: body.kind()?,
+            payload: body
+                .named("actionPayload", |fields, name| Ok(fields.object(name)?.unwrap_or_default()))?,
+            enabled: None,
+            cooldown_ms: None,
+            ignore_self: None,
+            ignore_reaction_events: None,
+            metadata: None,
+        };
+        if is_whole && !fields.is_describing() {
+            draft.action(None, rules)?;
+        }
+        draft.enabled = body.flag("enabled")?;
+        draft.ignore_self = body.flag("ignoreSelf")?;
+        draft.ignore_reaction_events = body.flag("ignoreReactionEvents")?;
+        draft.cooldown_ms = body.named("cooldownMs", |fields, name| {
+            Ok(fields.bounded(name, 0..=MAX_COOLDOWN_MS)?.unwrap_or(DEFAULT_COOLDOWN_MS))
+        })?;
+        draft.metadata = body.named("metadata", |fields, _| Ok(metadata(fields)?.unwrap_or_default()))?;
+        Ok(draft)
+    }
+
+    /// Whether the body names nothing at all.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self {
+            room_id: None,
+            source_actor_id: None,
+            target_actor_id: None,
+            trigger_event_types: None,
+            kind: None,
+            payload: None,
+            enabled: None,
+            cooldown_ms: None,
+            ignore_self: None,
+            ignore_reaction_events: None,
+            metadata: None,
+        } = self
+        else {
+            return false;
+        };
+        true
+    }
+
+    /// The action: what the body names of it, and the rest as it is. Another kind needs a payload that fits it.
+    ///
+    /// # Errors
+    /// The first field of the payload that does not hold.
+    pub(super) fn action(
+        &self,
+        stored: Option<&ReactionAction>,
+        rules: &Rules,
+    ) -> Result<ReactionAction, DomainError> {
+        let kind = self.kind.or(stored.map(ReactionAction::kind));
+        let kind = kind.ok_or_else(|| DomainError::missing("actionType"))?;
+        let payload = self.payload.clone().or(stored.map(ReactionAction::payload)).unwrap_or_default();
+        ReactionAction::read(kind, payload, rules)
+    }
+
+    /// Writes into a subscription what the body names.
+    ///
+    /// # Errors
+    /// As [`Draft::action`].
+    pub(super) fn apply(&self, to: &mut ReactionSubscription, rules: &Rules) -> Result<(), DomainError> {
+        if self.kind.is_some() || self.payload.is_some() {
+            to.action = self.action(Some(&to.action), rules)?;
+        }
+        let set = |flag: &mut bool, named: Option<bool>| *flag = named.unwrap_or(*flag);
+        set(&mut to.enabled, self.enabled);
+        set(&mut to.ignore_self, self.ignore_self);
+        set(&mut to.ignore_reaction_events, self.ignore_reaction_events);
+        to.cooldown_ms = self.cooldown_ms.unwrap_or(to.cooldown_ms);
+        if let Some(room) = &self.room_id {
+            to.room_id.clone_from(room);
+        }
+        if let Some(actor) = &self.source_actor_id {
+            to.source_actor_id.clone_from(actor);
+        }
+        if let Some(actor) = &self.target_actor_id {
+            to.target_actor_id.clone_from(actor);
+        }
+        if let Some(types) = &self.trigger_event_types {
+            to.trigger_event_types.clone_from(types);
+        }
+        if let Some(metadata) = &self.metadata {
+            to.metadata.clone_from(metadata);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{super::tests::rule, *};
+
+    fn draft(body: &Value, is_whole: bool) -> Result<Draft, DomainError> {
+        Draft::read(&Fields::of_body(body.as_object().cloned().unwrap()), is_whole, &Rules::default())
+    }
+
+    /// CONTRACT 9.22 and RULINGS K2, K11: what a change does not name stays; what it names as null gets its default.
+    #[test]
+    fn a_change_touches_what_it_names() {
+        let change = |body: Value| {
+            let mut changed = rule().subscription;
+            changed.enabled = false;
+            draft(&body, false).unwrap().apply(&mut changed, &Rules::default()).unwrap();
+            changed
+        };
+        let before = ReactionSubscription { enabled: false, ..rule().subscription };
+        assert_eq!(change(json!({"unknown": 1})), before);
+        let all = ReactionSubscription { trigger_event_types: vec!["*".to_owned()], ..before.clone() };
+        for blank in [json!(null), json!([]), json!([" ", ""])] {
+            assert_eq!(change(json!({"triggerEventTypes": blank})), all);
+        }
+        assert_eq!(change(json!({"roomId": null})).room_id, None);
+        assert!(change(json!({"enabled": null})).enabled);
+        assert_eq!(change(json!({"cooldownMs": 0})).cooldown_ms, 0);
+        assert_eq!(change(json!({"cooldownMs": null})).cooldown_ms, 1_000);
+        assert!(draft(&json!({"tenantId": "x", "actorId": "y"}), false).unwrap().is_empty());
+        assert!(!draft(&json!({"metadata": {}}), false).unwrap().is_empty());
+    }
+
+    /// RULINGS L6: another kind of action needs a payload of its own.
+    #[test]
+    fn the_merged_action_must_hold() {
+        let apply = |body: Value| {
+            let mut changed = rule().subscription;
+            draft(&body, false)
+                .unwrap()
+                .apply(&mut changed, &Rules::default())
+                .map(|()| changed.action.kind())
+        };
+        let refused = apply(json!({"actionType": "order"})).unwrap_err();
+        assert_eq!(refused.details["field"], "actionPayload.itemId");
+        let refused = apply(json!({"actionType": "move"})).unwrap_err();
+        assert_eq!(refused.code, Code::InvalidDirection);
+        let refused = apply(json!({"actionPayload": {"itemId": "tea"}})).unwrap_err();
+        assert_eq!(refused.details["field"], "actionPayload.text");
+        assert_eq!(apply(json!({"actionType": "say"})), Ok(Kind::Say));
+        let both = json!({"actionType": "order", "actionPayload": {"itemId": "tea"}});
+        assert_eq!(apply(both), Ok(Kind::Order));
+    }
+}

@@ -1,0 +1,413 @@
+//! Making, changing and deleting reaction subscriptions, and who may.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{MAX_SUBSCRIPTIONS, ReactionAction, ReactionSubscription, StoredReaction, draft::Draft};
+use crate::{
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::{Code, DomainError},
+        fields::Fields,
+        ids::{ActorId, CorrelationId, RoomId, TenantId},
+        record::{Query, RecordQuery},
+        rules::{PermissionsMode, Rules},
+    },
+    permissions::{self, Capability},
+    tables::{
+        access::{self, AccessRequirement},
+        plan::Feature,
+    },
+};
+
+const CREATE: &str = "reaction_subscription_create";
+const UPDATE: &str = "reaction_subscription_update";
+const DELETE: &str = "reaction_subscription_delete";
+
+/// The answer to a [`Create`] and a [`Change`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ReactionWritten")]
+pub struct Changed {
+    subscription: ReactionSubscription,
+    correlation_id: CorrelationId,
+}
+
+/// The answer to a [`Delete`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ReactionDeleted")]
+pub struct Deleted {
+    deleted: bool,
+    subscription_id: Uuid,
+    correlation_id: CorrelationId,
+}
+
+/// Whose doing a subscription is about: the room it works in, if it is one room, and who reacts there.
+#[derive(Clone, Copy)]
+struct Scene<'s> {
+    tenant_id: &'s TenantId,
+    room_id: Option<&'s RoomId>,
+    target_actor_id: &'s ActorId,
+}
+
+impl<'s> Scene<'s> {
+    fn of(rule: &'s ReactionSubscription) -> Self {
+        Self {
+            tenant_id: &rule.tenant_id,
+            room_id: rule.room_id.as_ref(),
+            target_actor_id: &rule.target_actor_id,
+        }
+    }
+
+    fn actor(self, actor: &ActorId) -> Option<ActorInRoom> {
+        let (tenant_id, room_id) = (self.tenant_id.clone(), self.room_id?.clone());
+        Some(ActorInRoom { tenant_id, room_id, actor_id: actor.clone() })
+    }
+
+    fn reads(self, requester: Option<&ActorId>) -> Vec<Query> {
+        let Some(target) = self.actor(self.target_actor_id) else { return Vec::new() };
+        let requester = requester.and_then(|requester| self.actor(requester));
+        let permissions = requester.into_iter().flat_map(|requester| permissions::reads(&requester));
+        permissions.chain(permissions::reads(&target)).chain([access::read(&target)]).collect()
+    }
+
+    /// Whether a subscription here may be made, changed or deleted by `requester`. Without a room there is nothing to ask
+    /// but who asks: what the rule does in a room is held against that room when it is done.
+    fn permit(
+        self,
+        ctx: &CommandContext<'_>,
+        requester: Option<&ActorId>,
+        label: &str,
+    ) -> Result<(), CommandError> {
+        let target = self.actor(self.target_actor_id);
+        if let Some(target) = &target {
+            let feature = Some(Feature::EventSubscriptions);
+            access::pass(ctx, target, AccessRequirement { action: label, feature, takes_seat: false })?;
+        }
+        self.vouch(ctx, requester, label)?;
+        target.map_or(Ok(()), |target| permissions::not_overridden(ctx, &target, label))
+    }
+
+    /// In strict mode somebody else's reactions are for operators of the room.
+    fn vouch(
+        self,
+        ctx: &CommandContext<'_>,
+        requester: Option<&ActorId>,
+        label: &str,
+    ) -> Result<(), CommandError> {
+        if ctx.rules.permissions_mode == PermissionsMode::Open || requester == Some(self.target_actor_id) {
+            return Ok(());
+        }
+        let Some(requester) = requester else {
+            let field = if label == CREATE { "createdBy" } else { "actorId" };
+            return Err(DomainError::missing(field).into());
+        };
+        match self.actor(requester) {
+            Some(requester) => permissions::require(ctx, &requester, Capability::Moderate, label),
+            None => Err(DomainError::new(Code::Forbidden)
+                .saying("a reaction of another actor must name its room")
+                .with("tenantId", self.tenant_id.as_str())
+                .with("actorId", requester.as_str())
+                .with("capability", Capability::Moderate.as_str())
+                .with("action", label)
+                .into()),
+        }
+    }
+}
+
+/// `POST /v1/reactions/subscriptions`.
+pub struct Create {
+    tenant_id: TenantId,
+    room_id: Option<RoomId>,
+    wanted: Result<Wanted, DomainError>,
+}
+
+/// What the body of a [`Create`] says.
+struct Wanted {
+    draft: Draft,
+    target_actor_id: ActorId,
+    action: ReactionAction,
+    created_by: Option<ActorId>,
+}
+
+impl Wanted {
+    fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
+        let draft = Draft::read(fields, true, rules)?;
+        let created_by = fields.actor("createdBy")?;
+        let target_actor_id =
+            draft.target_actor_id.clone().ok_or_else(|| DomainError::missing("targetActorId"))?;
+        Ok(Self { action: draft.action(None, rules)?, target_actor_id, created_by, draft })
+    }
+}
+
+impl Create {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// The tenant, the room or the target is not even a text; other fields are refused when their turn comes.
+    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
+        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
+        let room_id = fields.room("roomId")?;
+        if !fields.is_describing() {
+            fields.text("targetActorId")?;
+        }
+        Ok(Self { tenant_id, room_id, wanted: Wanted::read(fields, rules) })
+    }
+
+    /// The tenant, the room, and who reacts, if that is said.
+    pub fn subject(&self) -> (&TenantId, Option<&RoomId>, Option<&ActorId>) {
+        let target = self.wanted.as_ref().ok().map(|wanted| &wanted.target_actor_id);
+        (&self.tenant_id, self.room_id.as_ref(), target)
+    }
+
+    fn scene<'s>(&'s self, wanted: &'s Wanted) -> Scene<'s> {
+        Scene {
+            tenant_id: &self.tenant_id,
+            room_id: self.room_id.as_ref(),
+            target_actor_id: &wanted.target_actor_id,
+        }
+    }
+
+    fn others(&self) -> RecordQuery {
+        RecordQuery::all::<StoredReaction>("created_at", MAX_SUBSCRIPTIONS).is("tenant_id", &self.tenant_id)
+    }
+
+    /// The new subscription. What happened before it is no business of it.
+    fn make(&self, wanted: &Wanted, ctx: &mut CommandContext<'_>) -> Result<StoredReaction, CommandError> {
+        let mut subscription = ReactionSubscription {
+            id: ctx.fresh_id(),
+            tenant_id: self.tenant_id.clone(),
+            room_id: None,
+            source_actor_id: None,
+            target_actor_id: wanted.target_actor_id.clone(),
+            trigger_event_types: Vec::new(),
+            action: wanted.action.clone(),
+            enabled: true,
+            cooldown_ms: 0,
+            ignore_self: true,
+            ignore_reaction_events: true,
+            metadata: serde_json::Map::new(),
+            trigger_count: 0,
+            error_count: 0,
+            last_triggered_at: None,
+            last_source_event_id: None,
+            last_error: None,
+            created_by: wanted.created_by.clone(),
+            created_at: ctx.now,
+            updated_at: ctx.now,
+        };
+        wanted.draft.apply(&mut subscription, ctx.rules)?;
+        Ok(StoredReaction { subscription, revision: 0, since: ctx.effects.heads.sequence })
+    }
+}
+
+impl Command for Create {
+    fn reads(&self) -> Vec<Query> {
+        let Ok(wanted) = &self.wanted else { return Vec::new() };
+        let mut reads = self.scene(wanted).reads(wanted.created_by.as_ref());
+        reads.push(Query::Many(self.others()));
+        reads
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let wanted = self.wanted.as_ref().map_err(Clone::clone)?;
+        self.scene(wanted).permit(ctx, wanted.created_by.as_ref(), CREATE)?;
+        let others = ctx.find::<StoredReaction>(self.others())?.len();
+        if others >= MAX_SUBSCRIPTIONS {
+            return Err(DomainError::new(Code::OutOfBounds)
+                .saying(format!("a tenant has at most {MAX_SUBSCRIPTIONS} reaction subscriptions"))
+                .with("field", "subscriptions")
+                .with("max", MAX_SUBSCRIPTIONS)
+                .with("value", others + 1)
+                .into());
+        }
+        let made = self.make(wanted, ctx)?;
+        ctx.put(&made);
+        let correlation_id = ctx.correlation_id.clone();
+        Ok(Reply::new(Success::Created, &Changed { subscription: made.subscription, correlation_id }))
+    }
+}
+
+/// Which subscription a request names, and who asks.
+struct Named {
+    /// None for what is no id at all: nothing is called that.
+    id: Option<Uuid>,
+    shown_id: String,
+    /// The tenant the client says it is in, if it says so.
+    tenant_id: Option<TenantId>,
+    requester: Option<ActorId>,
+    /// The subscription shortly before, from which is known what will be read.
+    expected: Option<Arc<StoredReaction>>,
+}
+
+impl Named {
+    fn read(id: &str, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
+        let tenant_id = match fields.tenant("tenantId")? {
+            Some(tenant) => Some(tenant),
+            None => query.tenant("tenantId")?,
+        };
+        let requester = match fields.actor("actorId")? {
+            Some(actor) => Some(actor),
+            None => query.actor("actorId")?,
+        };
+        let known = Uuid::parse_str(id).ok();
+        Ok(Self { id: known, shown_id: id.to_owned(), tenant_id, requester, expected: None })
+    }
+
+    fn reads(&self) -> Vec<Query> {
+        let own = self.id.map(|id| Query::one::<StoredReaction>(StoredReaction::key_of(id)));
+        let scene = self.expected.as_ref().map(|expected| Scene::of(&expected.subscription));
+        let scene = scene.map(|scene| scene.reads(self.requester.as_ref()));
+        own.into_iter().chain(scene.into_iter().flatten()).collect()
+    }
+
+    fn find(&self, ctx: &CommandContext<'_>) -> Result<StoredReaction, CommandError> {
+        let stored: Option<StoredReaction> = match self.id {
+            Some(id) => ctx.get(StoredReaction::key_of(id))?,
+            None => None,
+        };
+        let visible = |stored: &StoredReaction| {
+            self.tenant_id.as_ref().is_none_or(|tenant| *tenant == stored.subscription.tenant_id)
+        };
+        Ok(stored.filter(visible).ok_or_else(|| unknown(&self.shown_id))?)
+    }
+}
+
+/// The refusal of an id that nothing has.
+pub fn unknown(id: &str) -> DomainError {
+    DomainError::new(Code::NotFound).saying("there is no such subscription").with("subscriptionId", id)
+}
+
+/// What changes and deletions have in common for those who bring them.
+macro_rules! named {
+    ($command:ident) => {
+        impl $command {
+            /// The subscription it is about, if the id is one.
+            pub fn id(&self) -> Option<Uuid> {
+                self.named.id
+            }
+
+            /// The tenant that the client says it is in, or `default`, and who asks.
+            pub fn subject(&self) -> (TenantId, Option<&ActorId>) {
+                let tenant = self.named.tenant_id.clone().unwrap_or_else(TenantId::default);
+                (tenant, self.named.requester.as_ref())
+            }
+
+            /// The same command, knowing the subscription as it was shortly before, so that what it needs is read at once.
+            #[must_use]
+            pub fn expecting(mut self, stored: Option<StoredReaction>) -> Self {
+                self.named.expected = stored.map(Arc::new);
+                self
+            }
+        }
+    };
+}
+
+/// `PATCH /v1/reactions/subscriptions/{subscriptionId}`.
+pub struct Change {
+    named: Named,
+    draft: Result<Draft, DomainError>,
+}
+
+named!(Change);
+
+impl Change {
+    /// Reads the path's id and the body; the tenant and who asks may also stand in the query.
+    ///
+    /// # Errors
+    /// The tenant or who asks is not valid; other fields are refused when their turn comes.
+    pub fn read(id: &str, query: &Fields, fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
+        let named = Named::read(id, query, fields)?;
+        Ok(Self { named, draft: Draft::read(fields, false, rules) })
+    }
+
+    /// Names the fields of the body.
+    ///
+    /// # Errors
+    /// None: it reads nothing that a client sent.
+    pub fn describe(fields: &Fields) -> Result<(), DomainError> {
+        Self::read("", fields, fields, &Rules::default()).map(|_| ())
+    }
+
+    /// What it will be about once it is changed, as far as can be told before.
+    fn merged(&self) -> Option<ReactionSubscription> {
+        let (draft, expected) = (self.draft.as_ref().ok()?, self.named.expected.as_ref()?);
+        let mut merged = expected.subscription.clone();
+        merged.room_id = draft.room_id.clone().unwrap_or(merged.room_id);
+        merged.target_actor_id = draft.target_actor_id.clone().unwrap_or(merged.target_actor_id);
+        Some(merged)
+    }
+}
+
+impl Command for Change {
+    fn reads(&self) -> Vec<Query> {
+        let mut reads = self.named.reads();
+        if let Some(merged) = self.merged() {
+            reads.extend(Scene::of(&merged).reads(self.named.requester.as_ref()));
+        }
+        reads
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let mut stored = self.named.find(ctx)?;
+        let requester = self.named.requester.as_ref();
+        Scene::of(&stored.subscription).permit(ctx, requester, UPDATE)?;
+        let draft = self.draft.as_ref().map_err(Clone::clone)?;
+        if draft.is_empty() {
+            return Err(DomainError::new(Code::Validation)
+                .saying("the change names nothing to change")
+                .into());
+        }
+        let was_enabled = stored.subscription.enabled;
+        draft.apply(&mut stored.subscription, ctx.rules)?;
+        Scene::of(&stored.subscription).permit(ctx, requester, UPDATE)?;
+        if stored.subscription.enabled && !was_enabled {
+            // What happened while it was off is no business of it.
+            stored.since = stored.since.max(ctx.effects.heads.sequence);
+        }
+        stored.revision += 1;
+        stored.subscription.updated_at = ctx.now;
+        ctx.put(&stored);
+        let correlation_id = ctx.correlation_id.clone();
+        Ok(Reply::new(Success::Ok, &Changed { subscription: stored.subscription, correlation_id }))
+    }
+}
+
+/// `DELETE /v1/reactions/subscriptions/{subscriptionId}`.
+pub struct Delete {
+    named: Named,
+}
+
+named!(Delete);
+
+impl Delete {
+    /// Reads the path's id and the query.
+    ///
+    /// # Errors
+    /// The tenant or who asks is not valid.
+    pub fn read(id: &str, query: &Fields) -> Result<Self, DomainError> {
+        Ok(Self { named: Named::read(id, query, query)? })
+    }
+}
+
+impl Command for Delete {
+    fn reads(&self) -> Vec<Query> {
+        self.named.reads()
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let StoredReaction { subscription, .. } = self.named.find(ctx)?;
+        Scene::of(&subscription).permit(ctx, self.named.requester.as_ref(), DELETE)?;
+        ctx.delete::<StoredReaction>(StoredReaction::key_of(subscription.id));
+        let correlation_id = ctx.correlation_id.clone();
+        Ok(Reply::new(
+            Success::Ok,
+            &Deleted { deleted: true, subscription_id: subscription.id, correlation_id },
+        ))
+    }
+}

@@ -1,0 +1,257 @@
+//! Reacting: a rule and an event that it answers are decided in a turn, like any command of the actor that reacts.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{MAX_HOPS, ReactionSubscription, Source, StoredReaction, action::Answering};
+use crate::{
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::{Code, DomainError},
+        event::payload::ReactionRef,
+        ids::Sequence,
+        record::Query,
+        trace::StepCode,
+    },
+    moderation::{self, ModeratedAction},
+    permissions,
+    presence::{self, Reason, Status},
+    tables::{
+        access::{self, AccessRequirement},
+        plan::Feature,
+    },
+};
+
+/// The longest account of an error that is kept, in bytes.
+const MAX_ERROR_BYTES: usize = 500;
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", content = "reason", rename_all = "snake_case")]
+pub enum ReactionOutcome {
+    /// The target reacted.
+    Triggered,
+    /// Nothing was to be done: the rule is gone, rests, or has dealt with the event before.
+    Skipped,
+    /// The target was not allowed to; this is in the subscription.
+    Blocked(String),
+    /// The target could not; this is in the subscription.
+    Failed(String),
+}
+
+/// A rule answers an event. That the target may not do it is no refusal: it is recorded in the subscription, and nobody else
+/// hears of it.
+pub struct React {
+    rule: Arc<StoredReaction>,
+    source: Arc<Source>,
+}
+
+/// Why there was no reaction.
+enum Kept {
+    CommandError(CommandError),
+    Blocked(String, DomainError),
+    Failed(&'static str),
+}
+
+impl From<CommandError> for Kept {
+    fn from(error: CommandError) -> Self {
+        Self::CommandError(error)
+    }
+}
+
+/// Takes a refusal for a reason not to react.
+fn unless_refused(
+    allowed: Result<(), CommandError>,
+    why: impl FnOnce(&DomainError) -> String,
+) -> Result<(), Kept> {
+    allowed.map_err(|error| match error {
+        CommandError::Refused(error) => Kept::Blocked(why(&error), *error),
+        other => Kept::CommandError(other),
+    })
+}
+
+/// The detail of a refusal that says which rule it was.
+fn reason<'r>(error: &'r DomainError, detail: &str) -> &'r str {
+    error.details.get(detail).and_then(Value::as_str).unwrap_or_default()
+}
+
+impl React {
+    /// The rule as it was when the event was held against it, and the event.
+    pub fn new(rule: Arc<StoredReaction>, source: Arc<Source>) -> Self {
+        Self { rule, source }
+    }
+
+    fn actor(&self) -> ActorInRoom {
+        ActorInRoom {
+            tenant_id: self.source.tenant_id.clone(),
+            room_id: self.source.room_id.clone(),
+            actor_id: self.rule.subscription.target_actor_id.clone(),
+        }
+    }
+
+    fn reaction(&self) -> ReactionRef {
+        ReactionRef {
+            source_subscription_id: self.rule.subscription.id,
+            source_event_id: self.source.event_id,
+            hops: self.source.hops.unwrap_or(0).saturating_add(1),
+        }
+    }
+
+    fn answering(&self) -> Answering {
+        self.rule.subscription.action.answering(&self.source, &self.reaction())
+    }
+
+    /// Whether the target may do it: as for a command of its own, with what only reactions need before that.
+    fn permit(&self, ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<(), Kept> {
+        let kind = self.rule.subscription.action.kind();
+        let pass = |feature, takes_seat| {
+            let passed =
+                access::pass(ctx, actor, AccessRequirement { action: kind.label(), feature, takes_seat });
+            unless_refused(passed, |_| "forbidden:session".to_owned())
+        };
+        pass(Some(Feature::EventSubscriptions), false)?;
+        pass(kind.feature(), true)?;
+        let capable = permissions::require(ctx, actor, kind.capability(), kind.label());
+        unless_refused(capable, |_| format!("forbidden:{}", kind.capability().as_str()))?;
+        let free = permissions::not_overridden(ctx, actor, kind.as_str());
+        unless_refused(free, |error| format!("operator_override:{}", reason(error, "reasonCode")))
+    }
+
+    /// Lets the target act, if nothing speaks against it.
+    fn actor_command(&self, ctx: &mut CommandContext<'_>) -> Result<(), Kept> {
+        let (actor, answering, reaction) = (self.actor(), self.answering(), self.reaction());
+        if reaction.hops > MAX_HOPS {
+            let error = DomainError::new(Code::Conflict).saying("a chain of reactions has become too long");
+            return Err(Kept::Blocked("hop_limit".to_owned(), error));
+        }
+        self.permit(ctx, &actor)?;
+        let action = &self.rule.subscription.action;
+        if let Some(fault) = action.fault(ctx.rules) {
+            return Err(Kept::Failed(fault));
+        }
+        let moderated = ModeratedAction {
+            label: action.kind().label(),
+            text: answering.text(),
+            source: moderation::ActionSource::Reaction,
+        };
+        let allowed = ctx.moderate(&actor, &moderated);
+        unless_refused(allowed, |error| format!("moderated:{}", reason(error, "reasonCode")))?;
+        ctx.effects.reaction = Some(reaction);
+        let primary = answering.perform(&actor, ctx)?;
+        ctx.step_appended(&primary);
+        let why = Reason::of_agent("reaction_activity");
+        let ttl_ms = ctx.rules.presence_default_ttl_ms;
+        presence::heartbeat(ctx, &actor, (Status::Busy, ttl_ms), why, Some(&primary.cause()))?;
+        ctx.effects.reaction = None;
+        Ok(())
+    }
+
+    fn outcome(&self, ctx: &mut CommandContext<'_>) -> Result<ReactionOutcome, CommandError> {
+        match self.actor_command(ctx) {
+            Ok(()) => Ok(ReactionOutcome::Triggered),
+            Err(Kept::CommandError(error)) => Err(error),
+            Err(Kept::Failed(fault)) => {
+                ctx.step(StepCode::ValidationError, json!({ "message": fault }));
+                Ok(ReactionOutcome::Failed(fault.to_owned()))
+            }
+            Err(Kept::Blocked(why, error)) => {
+                let mut details = error.details;
+                details.insert("message".to_owned(), error.message.into());
+                details.insert("lastError".to_owned(), why.as_str().into());
+                ctx.step(StepCode::of_error(error.code), details.into());
+                Ok(ReactionOutcome::Blocked(why))
+            }
+        }
+    }
+}
+
+impl ReactionSubscription {
+    /// Writes down what came of an event.
+    fn record(&mut self, source: &Source, outcome: &ReactionOutcome, ctx: &CommandContext<'_>) {
+        match outcome {
+            ReactionOutcome::Skipped => return,
+            ReactionOutcome::Triggered => {
+                self.trigger_count += 1;
+                self.last_triggered_at = Some(ctx.now);
+                self.last_error = None;
+            }
+            ReactionOutcome::Blocked(why) | ReactionOutcome::Failed(why) => {
+                self.error_count += 1;
+                self.last_error = Some(why[..why.floor_char_boundary(MAX_ERROR_BYTES)].to_owned());
+            }
+        }
+        self.last_source_event_id = Some(source.event_id);
+        self.updated_at = ctx.now;
+    }
+}
+
+/// The rule as it is now, if there is something left for it to do.
+fn current(
+    ctx: &CommandContext<'_>,
+    rule: &StoredReaction,
+    source: &Source,
+) -> Result<Option<StoredReaction>, CommandError> {
+    let stored: Option<StoredReaction> = ctx.get(StoredReaction::key_of(rule.subscription.id))?;
+    let Some(stored) = stored else { return Ok(None) };
+    if stored.revision != rule.revision {
+        let changed = DomainError::new(Code::Conflict).saying("the subscription was changed meanwhile");
+        return Err(changed.with("subscriptionId", rule.subscription.id.to_string()).into());
+    }
+    Ok(Some(stored).filter(|stored| source.sequence > stored.since))
+}
+
+impl Command for React {
+    fn reads(&self) -> Vec<Query> {
+        let actor = self.actor();
+        let own = self.answering().reads(&actor);
+        let rule = Query::one::<StoredReaction>(StoredReaction::key_of(self.rule.subscription.id));
+        let common = [rule, presence::read(&actor), access::read(&actor)];
+        permissions::reads(&actor).into_iter().chain(common).chain(own).collect()
+    }
+
+    /// `ERR_CONFLICT` asks for the rule as it is now: it was changed since it was read.
+    fn moderated(&self) -> Option<ActorInRoom> {
+        Some(self.actor())
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let Some(mut stored) = current(ctx, &self.rule, &self.source)? else {
+            return Ok(Reply::new(Success::Ok, &ReactionOutcome::Skipped));
+        };
+        let outcome = if stored.rests(ctx.now) { ReactionOutcome::Skipped } else { self.outcome(ctx)? };
+        stored.subscription.record(&self.source, &outcome, ctx);
+        stored.since = self.source.sequence;
+        ctx.put(&stored);
+        Ok(Reply::new(Success::Ok, &outcome))
+    }
+}
+
+/// Writes into a subscription that deciding a reaction went wrong by our fault, so that it is not tried for ever.
+pub struct NoteFailure {
+    /// The rule.
+    pub rule: Arc<StoredReaction>,
+    /// The event.
+    pub source: Arc<Source>,
+    /// What went wrong.
+    pub why: String,
+}
+
+impl Command for NoteFailure {
+    fn reads(&self) -> Vec<Query> {
+        vec![Query::one::<StoredReaction>(StoredReaction::key_of(self.rule.subscription.id))]
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let stored: Option<StoredReaction> = ctx.get(StoredReaction::key_of(self.rule.subscription.id))?;
+        if let Some(mut stored) = stored.filter(|stored| self.source.sequence > stored.since) {
+            let failed = ReactionOutcome::Failed(self.why.clone());
+            stored.subscription.record(&self.source, &failed, ctx);
+            stored.since = self.source.sequence;
+            ctx.put(&stored);
+        }
+        Ok(Reply::new(Success::Ok, &Sequence::START))
+    }
+}

@@ -1,0 +1,206 @@
+//! The pinned context of a room: what everybody in it should know, version by version.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{
+    actor_command,
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::DomainError,
+        event::payload::RoomContextPinned,
+        fields::Fields,
+        ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
+        record::{Cell, Key, Query, Record, RecordQuery, Table},
+        time::Timestamp,
+    },
+    moderation::{ActionSource, ModeratedAction},
+    permissions::{self, Capability},
+    tables::access::{self, AccessRequirement},
+};
+
+const MAX_CONTENT_CHARS: usize = 16 * 1_024;
+/// What policies call it.
+const ACTION: &str = "room_context_pin";
+
+/// A version of a room's pinned context. One of them is active.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedContext {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// 1 for the first, then increasing by 1.
+    pub version: u64,
+    /// What is pinned.
+    pub content: String,
+    /// Whatever is added.
+    pub metadata: Map<String, Value>,
+    /// Who pinned it.
+    pub pinned_by: ActorId,
+    /// Whether it is the one that counts.
+    pub is_active: bool,
+    /// When it was pinned.
+    pub created_at: Timestamp,
+    /// When it was pinned, or replaced.
+    pub updated_at: Timestamp,
+}
+
+impl PinnedContext {
+    /// The key of a version.
+    fn key_of(tenant: &TenantId, room: &RoomId, version: u64) -> Key {
+        vec![tenant.into(), room.into(), (version as i64).into()]
+    }
+
+    /// The version that counts in a room.
+    pub fn active(tenant: &TenantId, room: &RoomId) -> RecordQuery {
+        RecordQuery::all::<Self>("version", 1)
+            .newest_first()
+            .is("tenant_id", tenant)
+            .is("room_id", room)
+            .is("is_active", true)
+    }
+}
+
+impl Record for PinnedContext {
+    const TABLE: &'static Table = &Table {
+        name: "pinned_contexts",
+        key: &["tenant_id", "room_id", "version"],
+        columns: &["is_active"],
+    };
+
+    fn key(&self) -> Key {
+        Self::key_of(&self.tenant_id, &self.room_id, self.version)
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        vec![self.is_active.into()]
+    }
+}
+
+/// Which version of a room's pinned context counts, so that pinning reads no more than that one, however long the history is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PinHead {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// The newest version.
+    pub version: u64,
+}
+
+impl Record for PinHead {
+    const TABLE: &'static Table = &Table { name: "pin_heads", key: &["tenant_id", "room_id"], columns: &[] };
+
+    fn key(&self) -> Key {
+        vec![(&self.tenant_id).into(), (&self.room_id).into()]
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        Vec::new()
+    }
+}
+
+/// `POST /v1/rooms/context/pin`: somebody pins what everybody in the room should know.
+pub struct Pin {
+    actor: ActorInRoom,
+    content: String,
+    metadata: Map<String, Value>,
+}
+
+/// The answer to a [`Pin`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pinned {
+    pinned_context: PinnedContext,
+    event_id: Uuid,
+    sequence: Sequence,
+    correlation_id: CorrelationId,
+}
+
+impl Pin {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// The first field that does not hold, in the contract's order.
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let actor = ActorInRoom::read(fields)?;
+        let content = fields.required_text("content")?;
+        let content =
+            actor_command::bounded_text("content", Some(content), MAX_CONTENT_CHARS)?.unwrap_or_default();
+        let metadata = actor_command::metadata(fields)?.unwrap_or_default();
+        Ok(Self { actor, content, metadata })
+    }
+
+    /// Who pins, and where.
+    pub fn actor(&self) -> &ActorInRoom {
+        &self.actor
+    }
+
+    /// The version that counts now.
+    fn active(&self, ctx: &CommandContext<'_>) -> Result<Option<PinnedContext>, CommandError> {
+        let Some(head) = ctx.get::<PinHead>(self.actor.room_key())? else { return Ok(None) };
+        ctx.get(PinnedContext::key_of(&head.tenant_id, &head.room_id, head.version))
+    }
+}
+
+impl Command for Pin {
+    fn reads(&self) -> Vec<Query> {
+        let before = [access::read(&self.actor), Query::one::<PinHead>(self.actor.room_key())];
+        permissions::reads(&self.actor).into_iter().chain(before).collect()
+    }
+
+    fn moderated(&self) -> Option<ActorInRoom> {
+        Some(self.actor.clone())
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        access::pass(
+            ctx,
+            &self.actor,
+            AccessRequirement { action: ACTION, feature: None, takes_seat: false },
+        )?;
+        permissions::require(ctx, &self.actor, Capability::Moderate, ACTION)?;
+        permissions::not_overridden(ctx, &self.actor, ACTION)?;
+        ctx.moderate(&self.actor, &ModeratedAction { label: ACTION, text: None, source: ActionSource::Api })?;
+        let previous = self.active(ctx)?;
+        let version = previous.as_ref().map_or(1, |previous| previous.version + 1);
+        if let Some(replaced) = previous {
+            ctx.put(&PinnedContext { is_active: false, updated_at: ctx.now, ..replaced });
+        }
+        let ActorInRoom { tenant_id, room_id, actor_id } = self.actor.clone();
+        let told = RoomContextPinned {
+            version,
+            content: self.content.clone(),
+            metadata: self.metadata.clone(),
+            pinned_by: actor_id.clone(),
+        };
+        let pinned_context = PinnedContext {
+            tenant_id,
+            room_id,
+            version,
+            content: told.content.clone(),
+            metadata: told.metadata.clone(),
+            pinned_by: actor_id,
+            is_active: true,
+            created_at: ctx.now,
+            updated_at: ctx.now,
+        };
+        ctx.put(&pinned_context);
+        let PinnedContext { tenant_id, room_id, .. } = pinned_context.clone();
+        ctx.put(&PinHead { tenant_id, room_id, version });
+        let event = ctx.append(&self.actor, &told, None)?;
+        let answer = Pinned {
+            pinned_context,
+            event_id: event.event_id,
+            sequence: event.sequence,
+            correlation_id: ctx.correlation_id.clone(),
+        };
+        Ok(Reply::new(Success::Created, &answer))
+    }
+}

@@ -1,0 +1,207 @@
+//! Giving a room a record, or changing it: its name, its owner, whether it is private.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Room, RoomType};
+use crate::{
+    actor_command,
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::{Code, DomainError},
+        event::{EmittedEvent, payload},
+        fields::Fields,
+        ids::{ActorId, CorrelationId, RoomId, TenantId},
+        record::Query,
+    },
+    permissions::{self, Capability},
+    tables::{
+        TableSession, access,
+        payment::{self, Offer, Paid},
+    },
+};
+
+/// The longest name of a room, in characters.
+pub const MAX_NAME_CHARS: usize = 200;
+const ACTION: &str = "room_upsert";
+
+/// `POST /v1/rooms`: somebody gives a room a record, or changes it. What is not sent keeps its value.
+pub struct UpsertRoom {
+    actor: ActorInRoom,
+    room_type: Option<RoomType>,
+    owner_actor_id: Option<ActorId>,
+    display_name: Option<Option<String>>,
+    metadata: Option<Map<String, Value>>,
+    offer: Offer,
+}
+
+/// The answer to an [`UpsertRoom`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomUpserted {
+    room: Room,
+    created: bool,
+    payment: Option<Paid>,
+    emitted_events: Vec<EmittedEvent>,
+    correlation_id: CorrelationId,
+}
+
+impl UpsertRoom {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// The first field that does not hold, in the contract's order.
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
+        let room_id = fields.required_room("roomId")?;
+        let actor_id = fields.required_actor("actorId")?;
+        let room_type = fields.choice("roomType", &RoomType::NAMES)?;
+        let owner_actor_id = fields.actor("ownerActorId")?;
+        let name =
+            actor_command::bounded_text("displayName", fields.trimmed_text("displayName")?, MAX_NAME_CHARS)?;
+        Ok(Self {
+            actor: ActorInRoom { tenant_id, room_id, actor_id },
+            room_type,
+            owner_actor_id,
+            display_name: fields.has("displayName").then_some(name),
+            metadata: actor_command::metadata(fields)?,
+            offer: Offer::read(fields)?,
+        })
+    }
+
+    /// Who asks for which room.
+    pub fn actor(&self) -> &ActorInRoom {
+        &self.actor
+    }
+
+    /// The room as it will be.
+    fn wanted(&self, existing: Option<&Room>, ctx: &CommandContext<'_>) -> Room {
+        let ActorInRoom { tenant_id, room_id, actor_id } = &self.actor;
+        let fresh = Room {
+            owner_actor_id: Some(actor_id.clone()),
+            created_at: Some(ctx.now),
+            ..Room::without_record(tenant_id.clone(), room_id.clone())
+        };
+        let before = existing.cloned().unwrap_or(fresh);
+        Room {
+            room_type: self.room_type.unwrap_or(before.room_type),
+            owner_actor_id: self.owner_actor_id.clone().or(before.owner_actor_id),
+            display_name: self.display_name.clone().unwrap_or(before.display_name),
+            metadata: self.metadata.clone().unwrap_or(before.metadata),
+            updated_at: Some(ctx.now),
+            ..before
+        }
+    }
+
+    /// Lets only the owner, or who moderates the room, change it; and only the owner give it away or open it to all.
+    fn may_change(&self, ctx: &CommandContext<'_>, before: &Room, wanted: &Room) -> Result<(), CommandError> {
+        let owner = before.owner_actor_id.as_ref();
+        let is_owner = owner.is_none_or(|owner| *owner == self.actor.actor_id);
+        if !is_owner {
+            permissions::require(ctx, &self.actor, Capability::Moderate, ACTION)?;
+        }
+        let forbidden = |message: &str| {
+            self.actor.describe(DomainError::new(Code::Forbidden).saying(message)).with("action", ACTION)
+        };
+        if !is_owner && owner != wanted.owner_actor_id.as_ref() {
+            return Err(forbidden("only its owner gives a room away").into());
+        }
+        if before.room_type == RoomType::PrivateTable && wanted.room_type == RoomType::Lobby {
+            let session = access::active_session(&self.actor.tenant_id, &self.actor.room_id);
+            let session = ctx.find::<TableSession>(session)?.pop();
+            if let Some(session) = session.filter(|session| session.expires_at > ctx.now) {
+                return Err(forbidden("the private table has an active session")
+                    .with("sessionId", session.session_id.to_string())
+                    .into());
+            }
+            if !is_owner {
+                return Err(forbidden("only its owner opens a private table to all").into());
+            }
+        }
+        Ok(())
+    }
+
+    fn upsert(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let existing: Option<Room> = ctx.get(self.actor.room_key())?;
+        let room = self.wanted(existing.as_ref(), ctx);
+        if let Some(before) = &existing {
+            self.may_change(ctx, before, &room)?;
+        }
+        permissions::not_overridden(ctx, &self.actor, ACTION)?;
+        let was_private = existing.as_ref().is_some_and(|before| before.room_type == RoomType::PrivateTable);
+        let paid = if room.room_type == RoomType::PrivateTable && !was_private {
+            let amount = self.offer.amount(ctx.rules.private_tables.price)?;
+            let owner = room.owner_actor_id.clone().unwrap_or_else(|| self.actor.actor_id.clone());
+            let payer = ActorInRoom { actor_id: owner, ..self.actor.clone() };
+            Some(payment::adapt(ctx, &payer, &self.offer, amount)?)
+        } else {
+            None
+        };
+        ctx.put(&room);
+        let created = existing.is_none();
+        announce(ctx, &self.actor, &room, paid.as_ref(), created)?;
+        let answer = RoomUpserted {
+            room,
+            created,
+            payment: paid,
+            emitted_events: ctx.emitted(),
+            correlation_id: ctx.correlation_id.clone(),
+        };
+        Ok(Reply::new(if created { Success::Created } else { Success::Ok }, &answer))
+    }
+}
+
+/// Appends the event of a room that got a record, or whose record changed.
+///
+/// # Errors
+/// Never asks for more: nobody's inbox is reached.
+pub(crate) fn announce(
+    ctx: &mut CommandContext<'_>,
+    actor: &ActorInRoom,
+    room: &Room,
+    paid: Option<&Paid>,
+    created: bool,
+) -> Result<EmittedEvent, CommandError> {
+    let room = room.clone();
+    let payment_provider = paid.map(|paid| paid.provider.clone());
+    let payment_ref = paid.and_then(|paid| paid.reference.clone());
+    let payment_amount_usd = paid.map(|paid| paid.amount_usd.dollars());
+    let (room_type, owner_actor_id) = (room.room_type.as_str().to_owned(), room.owner_actor_id);
+    let (room_id, display_name, metadata): (RoomId, _, _) = (room.room_id, room.display_name, room.metadata);
+    if created {
+        let payload = payload::RoomCreated {
+            room_id,
+            room_type,
+            display_name,
+            owner_actor_id,
+            metadata,
+            payment_provider,
+            payment_ref,
+            payment_amount_usd,
+        };
+        return ctx.append(actor, &payload, None);
+    }
+    let payload = payload::RoomUpdated {
+        room_id,
+        room_type,
+        display_name,
+        owner_actor_id,
+        metadata,
+        payment_provider,
+        payment_ref,
+        payment_amount_usd,
+    };
+    ctx.append(actor, &payload, None)
+}
+
+impl Command for UpsertRoom {
+    fn reads(&self) -> Vec<Query> {
+        permissions::reads(&self.actor).into_iter().chain([access::read(&self.actor)]).collect()
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        payment::keeping(ctx, |ctx| self.upsert(ctx))
+    }
+}

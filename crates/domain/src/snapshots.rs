@@ -1,0 +1,361 @@
+//! Snapshots: what agents save of a room, or of themselves in it, version by version, for a while or for good.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::{Code, DomainError},
+        event::payload,
+        fields::Fields,
+        ids::{ActorId, CorrelationId, RoomId, TenantId},
+        record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
+        time::Timestamp,
+        trace::StepCode,
+    },
+    permissions,
+    tables::access::{self, AccessRequirement},
+};
+
+/// The largest state, in bytes of JSON.
+pub const MAX_STATE_BYTES: usize = 256 << 10;
+/// How long a snapshot may be kept, in seconds: up to a year.
+const TTL_SECONDS: std::ops::RangeInclusive<i64> = 1..=31_536_000;
+/// How long it is kept if nothing is said.
+const DEFAULT_TTL_SECONDS: i64 = 3_600;
+/// What policies call it.
+const ACTION: &str = "snapshot_create";
+/// Who saves a room if nobody is named.
+const SYSTEM: &str = "system";
+/// Stands for the actor in the keys of what belongs to a room.
+const NO_ACTOR: &str = "-";
+
+/// What a snapshot is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// A room.
+    Room,
+    /// An actor in a room.
+    Agent,
+}
+
+impl Scope {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Room => "room",
+            Self::Agent => "agent",
+        }
+    }
+}
+
+/// What was saved. It never changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// What it is of.
+    pub scope: Scope,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// Whose it is; none if it is the room's.
+    pub actor_id: Option<ActorId>,
+    /// 1 for the first, then increasing by 1, also when older ones are gone.
+    pub version: u64,
+    /// What was saved.
+    pub state: Map<String, Value>,
+    /// When it was saved.
+    pub created_at: Timestamp,
+    /// From when on it is not there any more; never, if none.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Record for Snapshot {
+    const TABLE: &'static Table = &Table {
+        name: "snapshots",
+        key: &["tenant_id", "room_id", "scope", "actor_id", "version"],
+        columns: &["expires_at"],
+    };
+
+    fn key(&self) -> Key {
+        let of = SnapshotOf {
+            tenant_id: self.tenant_id.clone(),
+            room_id: self.room_id.clone(),
+            scope: self.scope,
+            actor_id: self.actor_id.clone(),
+        };
+        of.key().into_iter().chain([number(self.version)]).collect()
+    }
+
+    /// What never expires stands behind everything that does, so that one comparison tells what is still there.
+    fn columns(&self) -> Vec<Cell> {
+        vec![self.expires_at.map_or(i64::MAX, Timestamp::as_millis).into()]
+    }
+}
+
+/// The last version that was given: it outlives the snapshots.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LastVersion {
+    #[serde(flatten)]
+    of: SnapshotOf,
+    version: u64,
+}
+
+impl Record for LastVersion {
+    const TABLE: &'static Table = &Table {
+        name: "snapshot_versions",
+        key: &["tenant_id", "room_id", "scope", "actor_id"],
+        columns: &[],
+    };
+
+    fn key(&self) -> Key {
+        self.of.key()
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        Vec::new()
+    }
+}
+
+fn number(version: u64) -> Cell {
+    i64::try_from(version).unwrap_or(i64::MAX).into()
+}
+
+/// What snapshots are of: a room, or an actor in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotOf {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// Which of both.
+    pub scope: Scope,
+    /// The actor; none for a room.
+    pub actor_id: Option<ActorId>,
+}
+
+impl SnapshotOf {
+    fn key(&self) -> Key {
+        let actor = self.actor_id.as_ref().map_or_else(|| Cell::from(NO_ACTOR), Cell::from);
+        vec![(&self.tenant_id).into(), (&self.room_id).into(), self.scope.as_str().into(), actor]
+    }
+
+    /// The actor as scopes of idempotency keys name it.
+    pub fn actor_or_none(&self) -> &str {
+        self.actor_id.as_ref().map_or(NO_ACTOR, ActorId::as_str)
+    }
+
+    /// The newest snapshot that is still there at this moment, or the one with this version.
+    pub fn newest(&self, version: Option<u64>, now: Timestamp) -> RecordQuery {
+        let [tenant, room, scope, actor]: [Cell; 4] =
+            self.key().try_into().expect("the key has four columns");
+        RecordQuery::all::<Snapshot>("version", 1)
+            .newest_first()
+            .is("tenant_id", tenant)
+            .is("room_id", room)
+            .is("scope", scope)
+            .is("actor_id", actor)
+            .is_if_given("version", version.map(number))
+            .only("expires_at", Comparison::Above, now)
+    }
+}
+
+/// `POST /v1/snapshots/{room|agent}`: somebody saves a state.
+pub struct Save {
+    actor: ActorInRoom,
+    of: SnapshotOf,
+    /// What is saved and for how many seconds, or why it is refused once the actor has turned out to be allowed to.
+    what: Result<(Map<String, Value>, Option<i64>), DomainError>,
+}
+
+/// The answer to a [`Save`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Saved {
+    snapshot: Snapshot,
+    correlation_id: CorrelationId,
+}
+
+impl Save {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// What identifies the actor does not hold, or the state is no object; the rest is refused when its turn comes.
+    pub fn read(fields: &Fields, scope: Scope) -> Result<Self, DomainError> {
+        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
+        let room_id = fields.room("roomId")?.unwrap_or_else(RoomId::main);
+        let system = || ActorId::parse(SYSTEM).expect("a valid id");
+        let (actor_id, subject) = match scope {
+            Scope::Room => (fields.actor("actorId")?.unwrap_or_else(system), None),
+            Scope::Agent => fields.required_actor("actorId").map(|actor| (actor.clone(), Some(actor)))?,
+        };
+        let state = fields.object("state")?.unwrap_or_default();
+        Ok(Self {
+            of: SnapshotOf {
+                tenant_id: tenant_id.clone(),
+                room_id: room_id.clone(),
+                scope,
+                actor_id: subject,
+            },
+            actor: ActorInRoom { tenant_id, room_id, actor_id },
+            what: ttl_seconds(fields).and_then(|ttl| Ok((bounded(state)?, ttl))),
+        })
+    }
+
+    /// Who saves.
+    pub fn actor(&self) -> &ActorInRoom {
+        &self.actor
+    }
+
+    /// What is saved.
+    pub fn of(&self) -> &SnapshotOf {
+        &self.of
+    }
+}
+
+/// How long it is kept; null means for good.
+fn ttl_seconds(fields: &Fields) -> Result<Option<i64>, DomainError> {
+    const NAME: &str = "ttlSeconds";
+    let given = fields.bounded_integer(NAME, TTL_SECONDS)?;
+    let for_good = fields.body().and_then(|body| body.get(NAME)).is_some_and(Value::is_null);
+    Ok(if for_good { None } else { given.or(Some(DEFAULT_TTL_SECONDS)) })
+}
+
+fn bounded(state: Map<String, Value>) -> Result<Map<String, Value>, DomainError> {
+    let bytes = json!(state).to_string().len();
+    if bytes <= MAX_STATE_BYTES {
+        return Ok(state);
+    }
+    Err(DomainError::new(Code::OutOfBounds)
+        .saying(format!("state has at most {MAX_STATE_BYTES} bytes of JSON"))
+        .with("field", "state")
+        .with("max", MAX_STATE_BYTES)
+        .with("value", bytes))
+}
+
+impl Command for Save {
+    fn reads(&self) -> Vec<Query> {
+        let own = [access::read(&self.actor), Query::one::<LastVersion>(self.of.key())];
+        permissions::reads(&self.actor).into_iter().chain(own).collect()
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        access::pass(
+            ctx,
+            &self.actor,
+            AccessRequirement { action: ACTION, feature: None, takes_seat: false },
+        )?;
+        permissions::not_overridden(ctx, &self.actor, ACTION)?;
+        let (state, ttl_seconds) = self.what.clone()?;
+        let last: Option<LastVersion> = ctx.get(self.of.key())?;
+        let version = last.map_or(0, |last| last.version) + 1;
+        let SnapshotOf { tenant_id, room_id, scope, actor_id } = self.of.clone();
+        let expires_at = ttl_seconds.map(|seconds| ctx.now.plus_ms(seconds * 1_000));
+        let event = payload::SnapshotCreated {
+            scope: scope.as_str().to_owned(),
+            version,
+            expires_at,
+            snapshot_ref: payload::SnapshotRef { room_id: room_id.clone(), actor_id: actor_id.clone() },
+        };
+        ctx.append(&self.actor, &event, None)?;
+        let created_at = ctx.now;
+        let snapshot =
+            Snapshot { scope, tenant_id, room_id, actor_id, version, state, created_at, expires_at };
+        ctx.put(&snapshot);
+        ctx.put(&LastVersion { of: self.of.clone(), version });
+        ctx.step(StepCode::SnapshotCreated, json!({ "scope": scope.as_str(), "version": version }));
+        let correlation_id = ctx.correlation_id.clone();
+        Ok(Reply::new(Success::Created, &Saved { snapshot, correlation_id }))
+    }
+}
+
+/// Deletes snapshots that have expired. It reads nothing: a snapshot never changes, and its version is never given again.
+pub struct Forget {
+    /// Those of [`Forget::due`].
+    pub expired: Vec<Snapshot>,
+}
+
+impl Forget {
+    /// The most snapshots that one turn deletes: they are read before, and may be large.
+    pub const BATCH: usize = 50;
+
+    /// What has expired at this moment.
+    pub fn due(now: Timestamp) -> RecordQuery {
+        RecordQuery::all::<Snapshot>("expires_at", Self::BATCH).only("expires_at", Comparison::AtMost, now)
+    }
+}
+
+impl Command for Forget {
+    fn reads(&self) -> Vec<Query> {
+        Vec::new()
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        for snapshot in &self.expired {
+            ctx.delete::<Snapshot>(snapshot.key());
+        }
+        Ok(Reply::new(Success::Ok, &self.expired.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn save(body: Value) -> Result<Save, DomainError> {
+        Save::read(&Fields::of_body(body.as_object().cloned().unwrap()), Scope::Agent)
+    }
+
+    /// RULINGS J7: `ttlSeconds` is a whole number of 1 to 31,536,000; null means never, missing means an hour.
+    #[test]
+    fn a_snapshot_is_kept_as_long_as_was_said() {
+        let cases = [
+            (json!({}), Ok(Some(3_600))),
+            (json!({ "ttlSeconds": null }), Ok(None)),
+            (json!({ "ttlSeconds": " " }), Ok(Some(3_600))),
+            (json!({ "ttlSeconds": 1 }), Ok(Some(1))),
+            (json!({ "ttlSeconds": "60" }), Ok(Some(60))),
+            (json!({ "ttlSeconds": 60.0 }), Ok(Some(60))),
+            (json!({ "ttlSeconds": 31_536_000 }), Ok(Some(31_536_000))),
+            (json!({ "ttlSeconds": 31_536_001 }), Err(Code::OutOfBounds)),
+            (json!({ "ttlSeconds": 0 }), Err(Code::OutOfBounds)),
+            (json!({ "ttlSeconds": -1 }), Err(Code::OutOfBounds)),
+            (json!({ "ttlSeconds": 1.5 }), Err(Code::OutOfBounds)),
+            (json!({ "ttlSeconds": 1e300 }), Err(Code::OutOfBounds)),
+            (json!({ "ttlSeconds": "soon" }), Err(Code::OutOfBounds)),
+            (json!({ "ttlSeconds": true }), Err(Code::OutOfBounds)),
+        ];
+        for (mut body, want) in cases {
+            body["actorId"] = json!("Nova");
+            let got = save(body.clone()).unwrap().what.map(|(_, ttl)| ttl).map_err(|error| error.code);
+            assert_eq!(got, want, "{body}");
+        }
+    }
+
+    /// CONTRACT 3.4 row 3: the state's type is checked at once, its size when its turn comes.
+    #[test]
+    fn a_state_is_an_object_of_bounded_size() {
+        let sized = |bytes: usize| json!({ "actorId": "Nova", "state": { "a": "x".repeat(bytes - 8) } });
+        assert!(save(sized(MAX_STATE_BYTES)).unwrap().what.is_ok());
+        let error = save(sized(MAX_STATE_BYTES + 1)).unwrap().what.unwrap_err();
+        assert_eq!((error.code, &error.details["value"]), (Code::OutOfBounds, &json!(MAX_STATE_BYTES + 1)));
+        let error = save(json!({ "actorId": "Nova", "state": [] })).map(|_| ()).unwrap_err();
+        assert_eq!((error.code, &error.details["field"]), (Code::Validation, &json!("state")));
+    }
+
+    /// An actor may be called as the keys of rooms call nobody.
+    #[test]
+    fn keys_of_rooms_and_actors_do_not_meet() {
+        let of = |scope, actor: Option<&str>| {
+            let actor_id = actor.map(|name| ActorId::parse(name).unwrap());
+            SnapshotOf { tenant_id: TenantId::default(), room_id: RoomId::main(), scope, actor_id }.key()
+        };
+        assert_ne!(of(Scope::Room, None), of(Scope::Agent, Some(NO_ACTOR)));
+    }
+}

@@ -1,0 +1,174 @@
+//! Changing a session: who is invited, when it ends. Only ever less than what was paid for.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{SessionStatus, TableSession, end, guests, read_invited};
+use crate::{
+    actor_command,
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::{Code, DomainError},
+        event::EmittedEvent,
+        fields::Fields,
+        ids::{ActorId, CorrelationId, TenantId},
+        record::Query,
+        time::Timestamp,
+    },
+    permissions::{self, Capability},
+};
+
+const ACTION: &str = "table_session_update";
+/// What can be changed, in the order in which it is checked and reported.
+const FIELDS: [&str; 6] = ["invitedActorIds", "status", "startedAt", "expiresAt", "endedAt", "metadata"];
+
+/// `PATCH /v1/table-sessions/{sessionId}`: its owner, or who moderates the room, changes a session.
+pub struct ChangeTable {
+    tenant_id: TenantId,
+    actor_id: ActorId,
+    session_id: Uuid,
+    change: Result<Change, DomainError>,
+}
+
+/// What the body says.
+struct Change {
+    fields: Vec<String>,
+    invited: Vec<ActorId>,
+    status: Option<SessionStatus>,
+    started_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    metadata: Option<Map<String, Value>>,
+}
+
+/// The answer to a [`ChangeTable`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TableChanged {
+    session: super::SessionShown,
+    emitted_events: Vec<EmittedEvent>,
+    correlation_id: CorrelationId,
+}
+
+impl Change {
+    fn read(body: &Fields) -> Result<Self, DomainError> {
+        let fields: Vec<String> =
+            FIELDS.into_iter().filter(|name| body.has(name)).map(str::to_owned).collect();
+        if fields.is_empty() {
+            return Err(DomainError::new(Code::Validation)
+                .saying("there is nothing to change")
+                .with("fields", json!(FIELDS)));
+        }
+        Ok(Self {
+            invited: read_invited(body)?.unwrap_or_default(),
+            status: body.choice("status", &SessionStatus::NAMES)?,
+            started_at: body.timestamp("startedAt")?,
+            expires_at: body.timestamp("expiresAt")?,
+            ended_at: body.timestamp("endedAt")?,
+            metadata: actor_command::metadata(body)?,
+            fields,
+        })
+    }
+
+    /// The session after the change.
+    fn apply(&self, before: &TableSession, now: Timestamp) -> Result<TableSession, DomainError> {
+        let named = |name: &str| self.fields.iter().any(|field| field == name);
+        let mut session = TableSession { updated_at: now, ..before.clone() };
+        if named("invitedActorIds") {
+            session.invited_actor_ids =
+                guests(self.invited.clone(), &before.owner_actor_id, before.max_agents)?;
+        }
+        if before.status == SessionStatus::Ended && self.status == Some(SessionStatus::Active) {
+            return Err(DomainError::invalid("status", "a session that has ended stays so; open another")
+                .with("sessionId", before.session_id.to_string()));
+        }
+        session.status = self.status.unwrap_or(before.status);
+        session.started_at = self.started_at.unwrap_or(before.started_at);
+        session.expires_at = self.expires_at.unwrap_or(before.expires_at);
+        within("startedAt", session.started_at, before.started_at, before.expires_at)?;
+        within("expiresAt", session.expires_at, session.started_at, before.expires_at)?;
+        if session.status == SessionStatus::Ended {
+            session.ended_at = self.ended_at.or(before.ended_at).or(Some(now));
+        }
+        if named("metadata") {
+            session.metadata = self.metadata.clone().unwrap_or_default();
+        }
+        Ok(session)
+    }
+}
+
+/// Refuses a moment outside of what was paid for.
+fn within(field: &str, value: Timestamp, min: Timestamp, max: Timestamp) -> Result<(), DomainError> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(DomainError::new(Code::OutOfBounds)
+        .saying("a session can only be shortened; another one is another payment")
+        .with("field", field)
+        .with("min", min.to_string())
+        .with("max", max.to_string())
+        .with("value", value.to_string()))
+}
+
+impl ChangeTable {
+    /// Reads the path's id and the body; the tenant may also stand in the query.
+    ///
+    /// # Errors
+    /// Who asks does not hold; other fields are refused when their turn comes.
+    pub fn read(session_id: &str, query: &Fields, body: &Fields) -> Result<Self, DomainError> {
+        let tenant_id = match body.tenant("tenantId")? {
+            Some(tenant) => tenant,
+            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
+        };
+        let actor_id = body.required_actor("actorId")?;
+        let change = Change::read(body);
+        let session_id = Uuid::parse_str(session_id).map_err(|_| super::not_found(&tenant_id, session_id))?;
+        Ok(Self { tenant_id, actor_id, session_id, change })
+    }
+
+    /// Names the fields of the body.
+    pub fn describe(fields: &Fields) -> Result<(), DomainError> {
+        Self::read(&Uuid::nil().to_string(), fields, fields).map(|_| ())
+    }
+
+    /// In which tenant, who asks, and for which session.
+    pub fn subject(&self) -> (&TenantId, &ActorId, Uuid) {
+        (&self.tenant_id, &self.actor_id, self.session_id)
+    }
+}
+
+impl Command for ChangeTable {
+    fn reads(&self) -> Vec<Query> {
+        vec![Query::one::<TableSession>(TableSession::key_of(self.session_id))]
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let stored: Option<TableSession> = ctx.get(TableSession::key_of(self.session_id))?;
+        let Some(before) = stored.filter(|session| session.tenant_id == self.tenant_id) else {
+            return Err(super::not_found(&self.tenant_id, &self.session_id.to_string()).into());
+        };
+        let actor = ActorInRoom {
+            tenant_id: self.tenant_id.clone(),
+            room_id: before.room_id.clone(),
+            actor_id: self.actor_id.clone(),
+        };
+        if before.owner_actor_id != self.actor_id {
+            permissions::require(ctx, &actor, Capability::Moderate, ACTION)?;
+        }
+        permissions::not_overridden(ctx, &actor, ACTION)?;
+        let change = self.change.as_ref().map_err(Clone::clone)?;
+        let session = change.apply(&before, ctx.now)?;
+        ctx.put(&session);
+        let has_ended = session.status == SessionStatus::Ended && before.status == SessionStatus::Active;
+        end::announce(ctx, &actor, &session, change.fields.clone(), has_ended.then_some(None))?;
+        let answer = TableChanged {
+            session: session.shown_to(Some(&self.actor_id)),
+            emitted_events: ctx.emitted(),
+            correlation_id: ctx.correlation_id.clone(),
+        };
+        Ok(Reply::new(Success::Ok, &answer))
+    }
+}

@@ -1,0 +1,287 @@
+//! Opening a private table: buying a plan for a room, for a while.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{SessionStatus, TableSession, end, guests, read_invited};
+use crate::{
+    actor_command,
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::{Code, DomainError},
+        event::{EmittedEvent, payload},
+        fields::Fields,
+        ids::{ActorId, CorrelationId, RoomId, TenantId},
+        money::Usd,
+        record::Query,
+        rules::Rules,
+        time::Timestamp,
+    },
+    permissions,
+    rooms::{self, MAX_NAME_CHARS, Room, RoomType},
+    tables::{
+        access,
+        payment::{self, Offer},
+        plan::Plan,
+    },
+};
+
+const ACTION: &str = "table_session_create";
+/// How many characters of an id name a room that the client does not name.
+const ROOM_NAME_CHARS: usize = 8;
+
+/// `POST /v1/table-sessions`: somebody buys a plan for a room that is private, or becomes it.
+pub struct OpenTable {
+    tenant_id: TenantId,
+    actor_id: ActorId,
+    plan: Plan,
+    owner_actor_id: ActorId,
+    room_id: Option<RoomId>,
+    display_name: Option<String>,
+    invited_actor_ids: Vec<ActorId>,
+    metadata: Map<String, Value>,
+    offer: Offer,
+    amount: Usd,
+    started_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+}
+
+/// The answer to an [`OpenTable`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TableOpened {
+    room: Room,
+    session: TableSession,
+    emitted_events: Vec<EmittedEvent>,
+    correlation_id: CorrelationId,
+}
+
+/// Reads the plan that is to be bought.
+fn read_plan(fields: &Fields, rules: &Rules) -> Result<Plan, DomainError> {
+    let plans = &rules.private_tables.plans;
+    let id = fields.required_text("planId")?;
+    if fields.is_describing() {
+        return Ok(plans.standard().clone());
+    }
+    plans.find(&id).cloned().ok_or_else(|| {
+        DomainError::new(Code::InvalidEnum)
+            .saying("there is no such plan")
+            .with("field", "planId")
+            .with("value", id)
+            .with("allowed", plans.ids())
+    })
+}
+
+impl OpenTable {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// The first field that does not hold, in the contract's order.
+    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
+        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
+        let actor_id = fields.required_actor("actorId")?;
+        let plan = read_plan(fields, rules)?;
+        let owner_actor_id = fields.actor("ownerActorId")?.unwrap_or_else(|| actor_id.clone());
+        let room_id = fields.room("roomId")?;
+        let name =
+            actor_command::bounded_text("displayName", fields.trimmed_text("displayName")?, MAX_NAME_CHARS)?;
+        let invited = read_invited(fields)?.unwrap_or_default();
+        let invited_actor_ids = guests(invited, &owner_actor_id, plan.max_agents)?;
+        let metadata = actor_command::metadata(fields)?.unwrap_or_default();
+        let offer = Offer::read(fields)?;
+        let amount = offer.amount(plan.price).map_err(|error| error.with("planId", plan.plan_id.as_str()))?;
+        Ok(Self {
+            tenant_id,
+            actor_id,
+            owner_actor_id,
+            room_id,
+            display_name: name,
+            invited_actor_ids,
+            metadata,
+            offer,
+            amount,
+            started_at: fields.timestamp("startedAt")?,
+            expires_at: fields.timestamp("expiresAt")?,
+            plan,
+        })
+    }
+
+    /// In which tenant, who asks, who will own the session, and for which room, if one is named.
+    pub fn subject(&self) -> (&TenantId, &ActorId, &ActorId, Option<&RoomId>) {
+        (&self.tenant_id, &self.actor_id, &self.owner_actor_id, self.room_id.as_ref())
+    }
+
+    /// From when to when the table will be theirs.
+    fn span(&self, now: Timestamp) -> Result<(Timestamp, Timestamp), DomainError> {
+        let started_at = self.started_at.unwrap_or(now);
+        let latest = started_at.plus_ms(self.plan.duration_ms());
+        let expires_at = self.expires_at.unwrap_or(latest);
+        let earliest = started_at.max(now);
+        if expires_at > earliest && expires_at <= latest {
+            return Ok((started_at, expires_at));
+        }
+        Err(DomainError::new(Code::OutOfBounds)
+            .saying(
+                "a session ends after it starts and after now, at most the plan's duration after its start",
+            )
+            .with("field", "expiresAt")
+            .with("min", earliest.to_string())
+            .with("max", latest.to_string())
+            .with("value", expires_at.to_string()))
+    }
+
+    /// The room that the session is for: the one that is named, or one with a fresh name.
+    fn room_id(&self, ctx: &mut CommandContext<'_>) -> Result<RoomId, CommandError> {
+        if let Some(room) = &self.room_id {
+            return Ok(room.clone());
+        }
+        // The end of the id is random, its beginning is the time. An errand must not change it: it comes from the request.
+        let id = payment::purchase(ctx)?.unwrap_or_else(|| ctx.fresh_id()).simple().to_string();
+        let name = format!("private-{}", &id[id.len() - ROOM_NAME_CHARS..]);
+        RoomId::parse(&name).map_err(|why| DomainError::invalid("roomId", why.to_string()).into())
+    }
+
+    /// The room, if it may have a session: it is new, or nobody else's, not paused, and private.
+    fn room_for(ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<Option<Room>, CommandError> {
+        let room = ctx.get::<Room>(actor.room_key())?;
+        let owner = room.as_ref().and_then(|room| room.owner_actor_id.as_ref());
+        if owner.is_some_and(|owner| *owner != actor.actor_id) {
+            let error = DomainError::new(Code::Forbidden).saying("the room belongs to somebody else");
+            return Err(actor.describe(error).with("action", ACTION).into());
+        }
+        permissions::not_overridden(ctx, actor, ACTION)?;
+        match room {
+            Some(room) if room.room_type != RoomType::PrivateTable => Err(DomainError::new(Code::Validation)
+                .saying("the room is no private table; POST /v1/rooms makes it one")
+                .with("tenantId", actor.tenant_id.as_str())
+                .with("roomId", actor.room_id.as_str())
+                .with("roomType", room.room_type.as_str())
+                .into()),
+            room => Ok(room),
+        }
+    }
+
+    /// Ends the room's session if its time has run out and nobody has said so yet.
+    fn make_way(ctx: &mut CommandContext<'_>, actor: &ActorInRoom) -> Result<(), CommandError> {
+        let find = access::active_session(&actor.tenant_id, &actor.room_id);
+        let Some(session) = ctx.find::<TableSession>(find)?.pop() else { return Ok(()) };
+        if session.expires_at <= ctx.now {
+            return end::expire(ctx, session);
+        }
+        Err(DomainError::new(Code::Validation)
+            .saying("the room has an active session; it must end first")
+            .with("field", "roomId")
+            .with("roomId", actor.room_id.as_str())
+            .with("sessionId", session.session_id.to_string())
+            .into())
+    }
+
+    fn open(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let (started_at, expires_at) = self.span(ctx.now)?;
+        let actor = ActorInRoom {
+            tenant_id: self.tenant_id.clone(),
+            room_id: self.room_id(ctx)?,
+            actor_id: self.actor_id.clone(),
+        };
+        let existing = Self::room_for(ctx, &actor)?;
+        if existing.is_some() {
+            Self::make_way(ctx, &actor)?;
+        }
+        let payer = ActorInRoom { actor_id: self.owner_actor_id.clone(), ..actor.clone() };
+        let paid = payment::adapt(ctx, &payer, &self.offer, self.amount)?;
+        let before = ctx.effects.events.len();
+        let (room, announced) = self.furnish(ctx, &actor, existing)?;
+        let session = TableSession {
+            session_id: ctx.fresh_id(),
+            tenant_id: actor.tenant_id.clone(),
+            room_id: actor.room_id.clone(),
+            owner_actor_id: self.owner_actor_id.clone(),
+            plan_id: self.plan.plan_id.clone(),
+            max_agents: self.plan.max_agents,
+            features: self.plan.features.clone(),
+            invited_actor_ids: self.invited_actor_ids.clone(),
+            status: SessionStatus::Active,
+            started_at,
+            expires_at,
+            ended_at: None,
+            payment_ref: paid.reference,
+            payment_amount_usd: paid.amount_usd,
+            payment_provider: paid.provider,
+            metadata: self.metadata.clone(),
+            created_at: ctx.now,
+            updated_at: ctx.now,
+        };
+        ctx.put(&session);
+        ctx.append(&actor, &created(&session), announced.map(|event| event.cause()).as_deref())?;
+        let answer = TableOpened {
+            room,
+            session,
+            emitted_events: ctx.emitted().split_off(before),
+            correlation_id: ctx.correlation_id.clone(),
+        };
+        Ok(Reply::new(Success::Created, &answer))
+    }
+
+    /// Makes the room, or gives it what is new about it; answers the event that says so.
+    fn furnish(
+        &self,
+        ctx: &mut CommandContext<'_>,
+        actor: &ActorInRoom,
+        existing: Option<Room>,
+    ) -> Result<(Room, Option<EmittedEvent>), CommandError> {
+        let created = existing.is_none();
+        let before = existing.unwrap_or_else(|| Room {
+            room_type: RoomType::PrivateTable,
+            created_at: Some(ctx.now),
+            ..Room::without_record(actor.tenant_id.clone(), actor.room_id.clone())
+        });
+        let room = Room {
+            owner_actor_id: Some(self.owner_actor_id.clone()),
+            display_name: self.display_name.clone().or_else(|| before.display_name.clone()),
+            ..before.clone()
+        };
+        if !created && room == before {
+            return Ok((room, None));
+        }
+        let room = Room { updated_at: Some(ctx.now), ..room };
+        ctx.put(&room);
+        let announced = rooms::announce(ctx, actor, &room, None, created)?;
+        Ok((room, Some(announced)))
+    }
+}
+
+fn created(session: &TableSession) -> payload::TableSessionCreated {
+    payload::TableSessionCreated {
+        session_id: session.session_id,
+        room_id: session.room_id.clone(),
+        owner_actor_id: session.owner_actor_id.clone(),
+        plan_id: session.plan_id.clone(),
+        invited_actor_ids: session.invited_actor_ids.clone(),
+        status: session.status.as_str().to_owned(),
+        started_at: session.started_at,
+        expires_at: Some(session.expires_at),
+        payment_provider: session.payment_provider.clone(),
+        payment_ref: session.payment_ref.clone(),
+        payment_amount_usd: session.payment_amount_usd.dollars(),
+        metadata: session.metadata.clone(),
+    }
+}
+
+impl Command for OpenTable {
+    fn reads(&self) -> Vec<Query> {
+        let Some(room_id) = &self.room_id else { return Vec::new() };
+        let actor = ActorInRoom {
+            tenant_id: self.tenant_id.clone(),
+            room_id: room_id.clone(),
+            actor_id: self.actor_id.clone(),
+        };
+        let session = Query::Many(access::active_session(&actor.tenant_id, &actor.room_id));
+        permissions::reads(&actor).into_iter().chain([access::read(&actor), session]).collect()
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        payment::keeping(ctx, |ctx| self.open(ctx))
+    }
+}

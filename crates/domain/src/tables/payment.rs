@@ -1,0 +1,443 @@
+//! Paying for a private table: what must be paid, how it is shown, and what is kept of it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::{Builder, Uuid};
+
+use crate::{
+    actor_command,
+    kernel::{
+        actor::ActorInRoom,
+        command::{CommandContext, CommandError},
+        error::{Code, DomainError},
+        external_call::{CallResult, Charge, ExternalCall},
+        fields::Fields,
+        idempotency::Hash,
+        money::Usd,
+        record::{Cell, Key, Record, Table},
+        secret::Secret,
+        time::Timestamp,
+    },
+};
+
+/// The proof of payment in the stub mode, unless another one is set.
+pub const DEFAULT_STUB_PROOF: &str = "coffee_paid";
+
+/// How private tables are paid for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PaymentMode {
+    /// They are free.
+    Off,
+    /// Whoever knows the proof has paid.
+    Stub {
+        /// The proof.
+        proof: Secret,
+    },
+    /// A payment provider is asked.
+    Webhook {
+        /// Whether it is known where the provider is.
+        configured: bool,
+    },
+}
+
+impl PaymentMode {
+    /// The name in settings and answers.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Stub { .. } => "stub",
+            Self::Webhook { .. } => "webhook",
+        }
+    }
+}
+
+/// What the payment provider said.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Charged {
+    /// It is paid.
+    Paid {
+        /// What the provider calls itself.
+        provider: Option<String>,
+        /// What it calls the payment.
+        reference: Option<String>,
+        /// How much it took.
+        amount: Usd,
+    },
+    /// It is not paid.
+    Declined {
+        /// The status of the provider's answer.
+        status: u16,
+        /// What it says to the payer.
+        message: Option<String>,
+    },
+    /// The provider could not be asked.
+    Unreachable {
+        /// Why, in general terms.
+        cause: String,
+    },
+}
+
+/// The newest payment of a request, kept before what it pays for is created: whatever happens then, it is not asked for
+/// again. It buys once; when its idempotency key is forgotten, the same request is another payment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Payment {
+    /// The first payment of the request.
+    pub payment_id: Uuid,
+    /// How many payments of the same request have bought something before this one.
+    pub spent_before: u32,
+    /// Whether this one has.
+    pub is_spent: bool,
+    /// Who took it.
+    pub provider: String,
+    /// What it is called.
+    pub reference: Option<String>,
+    /// How much was taken: what else the same request asks for later is not paid with less.
+    pub amount: Usd,
+    /// When it was recorded.
+    pub paid_at: Timestamp,
+}
+
+impl Record for Payment {
+    const TABLE: &'static Table = &Table { name: "payments", key: &["payment_id"], columns: &["paid_at"] };
+
+    fn key(&self) -> Key {
+        vec![self.payment_id.to_string().as_str().into()]
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        vec![self.paid_at.into()]
+    }
+}
+
+/// The longest proof or reference of a payment, in characters.
+const MAX_TEXT_CHARS: usize = 1_024;
+
+/// What a client says about its payment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    proof: Option<Secret>,
+    reference: Option<String>,
+    amount: Option<Usd>,
+}
+
+/// A payment as answers show it.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Paid {
+    verified: bool,
+    /// Who took it.
+    pub provider: String,
+    /// What it is called.
+    #[serde(rename = "ref")]
+    pub reference: Option<String>,
+    /// How much.
+    pub amount_usd: Usd,
+}
+
+/// The payment of a request that has paid for so much before: the same id however often the request comes meanwhile.
+fn payment_id(mut key: Hash, spent_before: u32) -> Uuid {
+    for (byte, number) in key.iter_mut().rev().zip(spent_before.to_le_bytes()) {
+        *byte ^= number;
+    }
+    Builder::from_custom_bytes(key).into_uuid()
+}
+
+fn key_of(ctx: &CommandContext<'_>) -> Option<Key> {
+    ctx.request.map(|request| vec![payment_id(request.key, 0).to_string().as_str().into()])
+}
+
+/// The newest payment of the request, if one was taken.
+fn newest(ctx: &CommandContext<'_>) -> Result<Option<Payment>, CommandError> {
+    key_of(ctx).map_or(Ok(None), |key| ctx.get(key))
+}
+
+/// How many payments of a request have bought something already.
+fn spent(newest: Option<&Payment>) -> u32 {
+    newest.map_or(0, |payment| payment.spent_before + u32::from(payment.is_spent))
+}
+
+impl Offer {
+    /// Reads `paymentProof`, `paymentRef` and `paymentAmountUsd`, in this order.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, …}`.
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let text = |name| actor_command::bounded_text(name, fields.trimmed_text(name)?, MAX_TEXT_CHARS);
+        let proof = text("paymentProof")?.map(Secret::new);
+        Ok(Self { proof, reference: text("paymentRef")?, amount: fields.amount("paymentAmountUsd")? })
+    }
+
+    /// What is paid where at least `price` is asked.
+    ///
+    /// # Errors
+    /// `ERR_PAYMENT_REQUIRED {field, value, min}`.
+    pub fn amount(&self, price: Usd) -> Result<Usd, DomainError> {
+        let amount = self.amount.unwrap_or(price);
+        if amount >= price {
+            return Ok(amount);
+        }
+        Err(DomainError::new(Code::PaymentRequired)
+            .saying(format!("this costs at least {price}"))
+            .with("field", "paymentAmountUsd")
+            .with("value", amount.dollars())
+            .with("min", price.dollars()))
+    }
+
+    /// What the client calls its payment; never what it proves it with.
+    fn own_reference(&self) -> Option<String> {
+        let is_told = |text: &String| self.proof.as_ref().is_some_and(|proof| proof.is_told_by(text));
+        self.reference.clone().filter(|text| !is_told(text))
+    }
+}
+
+/// What the request buys: the same id until it has been paid and bought; none for background work.
+///
+/// # Errors
+/// [`CommandError::Load`] for what was paid under the same key.
+pub fn purchase(ctx: &CommandContext<'_>) -> Result<Option<Uuid>, CommandError> {
+    let Some(request) = ctx.request else { return Ok(None) };
+    let asks = ctx.rules.private_tables.payment == PaymentMode::Webhook { configured: true };
+    let spent_before = if asks { spent(newest(ctx)?.as_ref()) } else { 0 };
+    Ok(Some(payment_id(request.key, spent_before)))
+}
+
+/// Keeps a payment that the provider has just taken. If the command is refused after all, the record of it stays, so that
+/// the same request never pays twice: the refusal becomes one that keeps what was written.
+///
+/// # Errors
+/// What `decide` refuses.
+pub fn keeping<T>(
+    ctx: &mut CommandContext<'_>,
+    decide: impl FnOnce(&mut CommandContext<'_>) -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
+    let taken = match (ctx.outcome, ctx.request) {
+        (Some(CallResult::Charged(Charged::Paid { provider, reference, amount })), Some(request)) => {
+            Some(Payment {
+                payment_id: payment_id(request.key, 0),
+                spent_before: spent(newest(ctx)?.as_ref()),
+                is_spent: false,
+                provider: provider.clone().unwrap_or_else(|| "webhook".to_owned()),
+                reference: reference.clone(),
+                amount: *amount,
+                paid_at: ctx.now,
+            })
+        }
+        _ => None,
+    };
+    if let Some(payment) = &taken {
+        ctx.put(payment);
+    }
+    match (decide(ctx), taken) {
+        (Err(CommandError::Refused(error)), Some(payment)) => {
+            // Whatever was done with it before the refusal: it has bought nothing.
+            ctx.put(&payment);
+            Err(CommandError::DeniedAudited(error))
+        }
+        (decided, _) => decided,
+    }
+}
+
+/// Settles what `payer` owes for its room.
+///
+/// # Errors
+/// `ERR_PAYMENT_REQUIRED`; [`CommandError::External`] to ask the provider.
+pub fn adapt(
+    ctx: &mut CommandContext<'_>,
+    payer: &ActorInRoom,
+    offer: &Offer,
+    amount: Usd,
+) -> Result<Paid, CommandError> {
+    let paid = |provider: &str, reference| Paid {
+        verified: true,
+        provider: provider.to_owned(),
+        reference,
+        amount_usd: amount,
+    };
+    let mode = ctx.rules.private_tables.payment.clone();
+    let unpaid =
+        |message: &str| DomainError::new(Code::PaymentRequired).saying(message).with("mode", mode.as_str());
+    match &mode {
+        PaymentMode::Off => Ok(paid("off", offer.own_reference())),
+        PaymentMode::Stub { proof } => {
+            let given = offer.proof.as_ref().map(|given| given.expose().trim());
+            if given == Some(proof.expose().trim()) {
+                let reference = offer.own_reference().filter(|text| !proof.is_told_by(text));
+                let reference = reference.unwrap_or_else(|| format!("stub_{}", ctx.fresh_id()));
+                return Ok(paid("stub", Some(reference)));
+            }
+            Err(unpaid("paymentProof is missing or not the one that is asked for")
+                .with("tenantId", payer.tenant_id.as_str())
+                .with("roomId", payer.room_id.as_str())
+                .with("ownerActorId", payer.actor_id.as_str())
+                .with("expectedProofHint", "the operator's PRIVATE_TABLE_PAYMENT_STUB_PROOF")
+                .with("amountUsd", amount.dollars())
+                .into())
+        }
+        PaymentMode::Webhook { configured: false } => Err(unpaid("no payment provider is configured")
+            .with("reason", "PRIVATE_TABLE_PAYMENT_WEBHOOK_URL is not set")
+            .into()),
+        PaymentMode::Webhook { configured: true } => {
+            let (provider, reference, taken) = charged(ctx, payer, offer, amount, &unpaid)?;
+            Ok(Paid { amount_usd: taken, ..paid(&provider, reference) })
+        }
+    }
+}
+
+/// What the provider has taken: recorded before, or asked for now.
+fn charged(
+    ctx: &mut CommandContext<'_>,
+    payer: &ActorInRoom,
+    offer: &Offer,
+    amount: Usd,
+    unpaid: &impl Fn(&str) -> DomainError,
+) -> Result<(String, Option<String>, Usd), CommandError> {
+    let Some(request) = ctx.request else {
+        return Err(unpaid("a payment needs a request").into());
+    };
+    let newest = newest(ctx)?;
+    let spent_before = spent(newest.as_ref());
+    if let Some(payment) = newest.filter(|payment| !payment.is_spent) {
+        let taken = payment.amount;
+        if taken < amount {
+            return Err(unpaid("the provider took less than this costs")
+                .with("reason", "amount")
+                .with("value", taken.dollars())
+                .with("min", amount.dollars())
+                .into());
+        }
+        ctx.put(&Payment { is_spent: true, ..payment.clone() });
+        return Ok((payment.provider, payment.reference.or_else(|| offer.own_reference()), taken));
+    }
+    match ctx.outcome {
+        Some(CallResult::Charged(Charged::Declined { status, message })) => {
+            Err(unpaid("the payment was declined")
+                .with("status", *status)
+                .with("providerMessage", message.clone())
+                .into())
+        }
+        Some(CallResult::Charged(Charged::Unreachable { cause })) => {
+            Err(unpaid("the payment provider could not be asked").with("cause", cause.as_str()).into())
+        }
+        _ => Err(CommandError::External(Box::new(ExternalCall::Charge(Charge {
+            payment_id: payment_id(request.key, spent_before),
+            tenant_id: payer.tenant_id.clone(),
+            room_id: payer.room_id.clone(),
+            owner_actor_id: payer.actor_id.clone(),
+            proof: offer.proof.clone(),
+            reference: offer.reference.clone(),
+            amount,
+            request_id: request.id.to_owned(),
+        })))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        kernel::{
+            command::{Effects, Heads, IdSource, Loaded, RequestSeen, WriteSet},
+            ids::{CorrelationId, Sequence},
+            record::{Query, StoredRecord},
+            rules::Rules,
+        },
+        moderation::RateWindows,
+    };
+
+    struct NoIds;
+
+    impl IdSource for NoIds {
+        fn fresh(&mut self, _now: Timestamp) -> Uuid {
+            Uuid::nil()
+        }
+    }
+
+    const THREE: Usd = Usd::from_cents(300);
+    const KEY: Hash = [7; 16];
+
+    fn paid(amount: Usd) -> Option<Charged> {
+        Some(Charged::Paid { provider: None, reference: None, amount })
+    }
+
+    /// Asks a buyer for so much, under one key; `refused` is what keeps it from buying, once it has paid.
+    fn buy(
+        stored: &mut Option<Payment>,
+        price: Usd,
+        outcome: Option<Charged>,
+        refused: Option<Code>,
+    ) -> Result<Usd, CommandError> {
+        let mut rules = Rules::default();
+        rules.private_tables.payment = PaymentMode::Webhook { configured: true };
+        let outcome = outcome.map(CallResult::Charged);
+        let key: Key = vec![payment_id(KEY, 0).to_string().as_str().into()];
+        let found: Vec<StoredRecord> = stored.iter().map(StoredRecord::of).collect();
+        let start = Sequence::START;
+        let mut ctx = CommandContext {
+            now: Timestamp::from_millis(1_000),
+            rules: &rules,
+            correlation_id: CorrelationId::parse("c").unwrap(),
+            request: Some(RequestSeen { id: "r", key: KEY }),
+            outcome: outcome.as_ref(),
+            loaded: &Loaded::from([(Query::one::<Payment>(key.clone()), found)]),
+            written: &WriteSet::default(),
+            ids: &mut NoIds,
+            windows: &mut RateWindows::default(),
+            effects: Effects::none(Heads { sequence: start, inbox: start, audit: start }),
+        };
+        let offer = Offer { proof: None, reference: None, amount: None };
+        let payer = ActorInRoom::named("default", "den", "Nova");
+        let decided = keeping(&mut ctx, |ctx| {
+            let paid = adapt(ctx, &payer, &offer, price)?;
+            refused.map_or(Ok(paid.amount_usd), |code| Err(DomainError::new(code).into()))
+        });
+        if matches!(decided, Ok(_) | Err(CommandError::DeniedAudited(_))) {
+            *stored = ctx.get(key).unwrap();
+        }
+        decided
+    }
+
+    fn asked(decided: Result<Usd, CommandError>) -> Uuid {
+        match decided {
+            Err(CommandError::External(external_call)) => match *external_call {
+                ExternalCall::Charge(charge) => charge.payment_id,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// RULINGS A9: what was paid buys once, also if its request was refused at first; a request whose key was forgotten since
+    /// is another payment, and so is the one after that.
+    #[test]
+    fn a_payment_buys_once() {
+        let mut stored = None;
+        let first = asked(buy(&mut stored, THREE, None, None));
+        let denied = buy(&mut stored, THREE, paid(THREE), Some(Code::Validation));
+        assert!(matches!(denied, Err(CommandError::DeniedAudited(_))), "{denied:?}");
+        assert!(matches!(buy(&mut stored, THREE, None, None), Ok(THREE)), "it is not asked for again");
+        let second = asked(buy(&mut stored, THREE, None, None));
+        assert!(matches!(buy(&mut stored, THREE, paid(THREE), None), Ok(THREE)));
+        let third = asked(buy(&mut stored, THREE, None, None));
+        assert!(first != second && second != third && third != first, "{first} {second} {third}");
+        assert_eq!(asked(buy(&mut stored, THREE, None, None)), third, "until it is paid");
+    }
+
+    /// RULINGS A7: what was taken for less does not pay for more under the same key.
+    #[test]
+    fn a_payment_does_not_grow() {
+        let mut stored = None;
+        let denied = buy(&mut stored, THREE, paid(THREE), Some(Code::Validation));
+        assert!(matches!(denied, Err(CommandError::DeniedAudited(_))), "{denied:?}");
+        match buy(&mut stored, Usd::from_cents(1_000), None, None) {
+            Err(CommandError::Refused(error)) => {
+                let details = &error.details;
+                assert_eq!((&details["reason"], &details["value"]), (&json!("amount"), &json!(3.0)));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(buy(&mut stored, THREE, None, None), Ok(THREE)));
+    }
+}

@@ -1,0 +1,265 @@
+//! Table plans: what a private table costs, how many it seats, how long it lasts, what can be done at it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::kernel::money::Usd;
+
+/// The most actors that a plan may seat.
+const MAX_SEATS: i64 = 32;
+/// How long a plan may last, in minutes.
+const MINUTES: std::ops::RangeInclusive<i64> = 5..=1_440;
+/// The plan that counts as standard if none is named.
+const DEFAULT_PLAN: &str = "cappuccino";
+
+/// What a plan may let those at a table do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// To speak.
+    BasicThreadChat,
+    /// To create and change tasks.
+    TaskBoard,
+    /// To create and change shared objects.
+    SharedObjects,
+    /// To replay what happened.
+    Replay,
+    /// To have webhooks and reactions.
+    EventSubscriptions,
+}
+
+impl Feature {
+    /// The name in a plan's `features`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BasicThreadChat => "basic_thread_chat",
+            Self::TaskBoard => "task_board",
+            Self::SharedObjects => "shared_objects",
+            Self::Replay => "replay",
+            Self::EventSubscriptions => "event_subscriptions",
+        }
+    }
+}
+
+/// A plan, as the health document shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The plan.
+    pub plan_id: String,
+    /// How many may sit at the table at once.
+    pub max_agents: u64,
+    /// How long the table is theirs, in minutes.
+    pub duration_minutes: i64,
+    /// What they can do there; names beside those of [`Feature`] describe and gate nothing.
+    pub features: Vec<String>,
+    /// What it costs at least, in USD.
+    pub price: Usd,
+}
+
+impl Plan {
+    /// How long the table is theirs, in milliseconds.
+    pub const fn duration_ms(&self) -> i64 {
+        self.duration_minutes * 60_000
+    }
+}
+
+/// The plans that can be bought.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Catalogue {
+    plans: Vec<Plan>,
+    standard: usize,
+}
+
+/// A plan's id as it is compared: trimmed, in lower case, `_` for all but ASCII letters, digits and `_`.
+pub fn normal_id(id: &str) -> String {
+    let plain = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '_' };
+    id.trim().to_lowercase().chars().map(plain).collect()
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        let chat = ["basic_thread_chat"].as_slice();
+        let work = ["basic_thread_chat", "task_board", "shared_objects"].as_slice();
+        let all =
+            &["basic_thread_chat", "task_board", "shared_objects", "replay", "event_subscriptions", "export"];
+        let plan = |plan_id: &str, max_agents, duration_minutes, price, features: &[&str]| Plan {
+            plan_id: plan_id.to_owned(),
+            max_agents,
+            duration_minutes,
+            features: features.iter().map(|feature| (*feature).to_owned()).collect(),
+            price: Usd::from_cents(price),
+        };
+        let plans = vec![
+            plan("espresso", 2, 30, 300, chat),
+            plan(DEFAULT_PLAN, 4, 90, 600, work),
+            plan("americano", 8, 240, 1_000, all),
+            plan("decaf_night_shift", 8, 720, 1_500, all),
+        ];
+        Self { plans, standard: 1 }
+    }
+}
+
+impl Catalogue {
+    /// Reads a catalogue: an object of plans by id, which replaces the built-in one, and the id of its standard plan.
+    ///
+    /// # Errors
+    /// What is wrong with it, for the operator who wrote it.
+    pub fn read(json: Option<&str>, default_id: Option<&str>) -> Result<Self, String> {
+        let mut catalogue = match json {
+            None => Self::default(),
+            Some(json) => Self { plans: read_plans(json)?, standard: 0 },
+        };
+        let place = |id: &str| catalogue.plans.iter().position(|plan| plan.plan_id == id);
+        catalogue.standard = match default_id {
+            Some(id) => place(&normal_id(id)).ok_or_else(|| format!("there is no plan {id:?}"))?,
+            None => place(DEFAULT_PLAN).unwrap_or(0),
+        };
+        Ok(catalogue)
+    }
+
+    /// All plans.
+    pub fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    /// The standard plan.
+    pub fn standard(&self) -> &Plan {
+        &self.plans[self.standard]
+    }
+
+    /// The plan with this id, as a client wrote it.
+    pub fn find(&self, id: &str) -> Option<&Plan> {
+        let id = normal_id(id);
+        self.plans.iter().find(|plan| plan.plan_id == id)
+    }
+
+    /// The ids of all plans, for refusals.
+    pub fn ids(&self) -> Value {
+        self.plans.iter().map(|plan| json!(plan.plan_id)).collect()
+    }
+}
+
+fn read_plans(json: &str) -> Result<Vec<Plan>, String> {
+    let entries: Map<String, Value> = serde_json::from_str(json)
+        .map_err(|error| format!("it must be a JSON object of plans by id: {error}"))?;
+    let mut plans: Vec<Plan> = Vec::new();
+    for (id, entry) in &entries {
+        let plan = read_plan(&normal_id(id), entry).map_err(|why| format!("plan {id:?}: {why}"))?;
+        if plans.iter().any(|known| known.plan_id == plan.plan_id) {
+            return Err(format!("two plans are called {:?}", plan.plan_id));
+        }
+        plans.push(plan);
+    }
+    if plans.is_empty() {
+        return Err("it must have at least one plan".to_owned());
+    }
+    Ok(plans)
+}
+
+fn read_plan(plan_id: &str, entry: &Value) -> Result<Plan, String> {
+    if plan_id.is_empty() {
+        return Err("its id is blank".to_owned());
+    }
+    if !entry.is_object() {
+        return Err("it must be an object with maxAgents, durationMinutes, features and price".to_owned());
+    }
+    let number = |name: &str, standard: f64| match entry.get(name) {
+        None | Some(Value::Null) => Ok(standard),
+        Some(value) => value.as_f64().ok_or_else(|| format!("{name} must be a number")),
+    };
+    let features = match entry.get("features") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(features)) => read_features(features)?,
+        Some(_) => return Err("features must be an array of names".to_owned()),
+    };
+    let whole = |number: f64, range: std::ops::RangeInclusive<i64>| {
+        (number.round() as i64).clamp(*range.start(), *range.end())
+    };
+    Ok(Plan {
+        plan_id: plan_id.to_owned(),
+        max_agents: whole(number("maxAgents", 1.0)?, 1..=MAX_SEATS).unsigned_abs(),
+        duration_minutes: whole(number("durationMinutes", 30.0)?, MINUTES),
+        features,
+        price: Usd::from_dollars(number("price", 0.0)?.max(0.0)).ok_or("price is too large")?,
+    })
+}
+
+fn read_features(features: &[Value]) -> Result<Vec<String>, String> {
+    let mut names: Vec<String> = Vec::new();
+    for feature in features {
+        let name = feature.as_str().ok_or("features must be an array of names")?.trim().to_lowercase();
+        if !name.is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CONTRACT 5.1: the built-in plans, and the standard one.
+    #[test]
+    fn the_built_in_plans() {
+        let catalogue = Catalogue::read(None, None).unwrap();
+        let seen: Vec<_> = catalogue
+            .plans()
+            .iter()
+            .map(|plan| {
+                (
+                    plan.plan_id.as_str(),
+                    plan.max_agents,
+                    plan.duration_minutes,
+                    plan.price,
+                    plan.features.len(),
+                )
+            })
+            .collect();
+        let usd = |dollars: i64| Usd::from_cents(dollars * 100);
+        let want = [
+            ("espresso", 2, 30, usd(3), 1),
+            ("cappuccino", 4, 90, usd(6), 3),
+            ("americano", 8, 240, usd(10), 6),
+            ("decaf_night_shift", 8, 720, usd(15), 6),
+        ];
+        assert_eq!(seen, want);
+        assert_eq!(catalogue.standard().plan_id, "cappuccino");
+        assert_eq!(catalogue.find(" Decaf-Night shift").unwrap().plan_id, "decaf_night_shift");
+        assert_eq!(catalogue.find("constructor"), None);
+    }
+
+    /// CONTRACT 5.1: entries are normalised and held within their bounds.
+    #[test]
+    fn entries_are_normalised() {
+        let json = r#"{"Big One": {"maxAgents": 99, "durationMinutes": 1, "price": 2.346, "features": [" Replay", "replay", ""]},
+                       "bare": {}}"#;
+        let catalogue = Catalogue::read(Some(json), Some("BARE")).unwrap();
+        let big = catalogue.find("big_one").unwrap();
+        assert_eq!((big.max_agents, big.duration_minutes, big.price), (32, 5, Usd::from_cents(235)));
+        assert_eq!(big.features, ["replay"]);
+        let bare = catalogue.standard();
+        assert_eq!((bare.max_agents, bare.duration_minutes, bare.price), (1, 30, Usd::from_cents(0)));
+    }
+
+    /// RULINGS A17: a catalogue that says something wrong is not used.
+    #[test]
+    fn a_bad_catalogue_is_refused() {
+        let cases = [
+            ("nonsense", None),
+            ("[]", None),
+            ("{}", None),
+            (r#"{"a": {"maxAgents": "many"}}"#, None),
+            (r#"{"a": {"features": "all"}}"#, None),
+            (r#"{"a b": {}, "a-b": {}}"#, None),
+            (r#"{" ": {}}"#, None),
+            (r#"{"a": 1}"#, None),
+            (r#"{"a": null}"#, None),
+            (r#"{"a": {}}"#, Some("b")),
+        ];
+        for (json, standard) in cases {
+            assert!(Catalogue::read(Some(json), standard).is_err(), "{json} {standard:?}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Tasks: what is to be done in a room, and by whom.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::kernel::{
+    command::CommandContext,
+    event::EmittedEvent,
+    ids::{ActorId, CorrelationId, RoomId, TenantId},
+    record::{Cell, Key, Record, Table},
+    time::Timestamp,
+};
+
+pub mod change;
+pub mod create;
+pub mod handoff;
+#[cfg(test)]
+mod tests;
+
+/// How much of a task may be done, in percent.
+const PROGRESS: std::ops::RangeInclusive<i64> = 0..=100;
+
+/// How far a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskState {
+    /// Nobody works on it.
+    Open,
+    /// Somebody does.
+    Active,
+    /// It is finished.
+    Done,
+}
+
+impl TaskState {
+    /// The names of the states, in the contract's order.
+    pub const NAMES: [(&str, Self); 3] =
+        [("open", Self::Open), ("active", Self::Active), ("done", Self::Done)];
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Active => "active",
+            Self::Done => "done",
+        }
+    }
+}
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Task {
+    /// The task.
+    pub task_id: Uuid,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// What is to be done.
+    pub title: String,
+    /// More about it.
+    pub description: Option<String>,
+    /// How far it is.
+    pub state: TaskState,
+    /// Who wants it done.
+    pub created_by: ActorId,
+    /// Who does it.
+    pub assignee_actor_id: Option<ActorId>,
+    /// How much is done, 0 to 100.
+    pub progress: i64,
+    /// Whatever is added.
+    pub metadata: Map<String, Value>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// When it was finished.
+    pub completed_at: Option<Timestamp>,
+    /// Who finished it.
+    pub completed_by: Option<ActorId>,
+}
+
+impl Task {
+    /// The key of a task.
+    pub fn key_of(task_id: Uuid) -> Key {
+        vec![task_id.to_string().as_str().into()]
+    }
+
+    /// Goes to a state: who finishes a task and when is kept for as long as it stays finished, and all of it is done then.
+    fn go(&mut self, state: TaskState, by: &ActorId, now: Timestamp) {
+        match (self.state, state) {
+            (TaskState::Done, TaskState::Done) => {}
+            (_, TaskState::Done) => {
+                self.completed_at = Some(now);
+                self.completed_by = Some(by.clone());
+            }
+            _ => {
+                self.completed_at = None;
+                self.completed_by = None;
+            }
+        }
+        self.state = state;
+        self.advance(self.progress);
+    }
+
+    /// Sets how much is done; of a finished task that is all of it.
+    fn advance(&mut self, progress: i64) {
+        self.progress = if self.state == TaskState::Done { *PROGRESS.end() } else { progress };
+    }
+}
+
+/// The answer to whoever created or changed a task.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskWritten {
+    task: Task,
+    emitted_events: Vec<EmittedEvent>,
+    correlation_id: CorrelationId,
+}
+
+impl TaskWritten {
+    fn of(ctx: &CommandContext<'_>, task: Task) -> Self {
+        Self { task, emitted_events: ctx.emitted(), correlation_id: ctx.correlation_id.clone() }
+    }
+}
+
+impl Record for Task {
+    const TABLE: &'static Table = &Table {
+        name: "tasks",
+        key: &["task_id"],
+        columns: &["tenant_id", "room_id", "state", "assignee_actor_id", "created_by", "updated_at"],
+    };
+
+    fn key(&self) -> Key {
+        Self::key_of(self.task_id)
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        vec![
+            (&self.tenant_id).into(),
+            (&self.room_id).into(),
+            self.state.as_str().into(),
+            self.assignee_actor_id.as_ref().into(),
+            (&self.created_by).into(),
+            self.updated_at.into(),
+        ]
+    }
+}

@@ -1,0 +1,200 @@
+//! Changing a task.
+
+use serde_json::{Map, Value};
+
+use super::{PROGRESS, Task, TaskState, TaskWritten};
+use crate::{
+    actor_command, inbox,
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::DomainError,
+        event::{
+            EmittedEvent,
+            payload::{TaskAssigned, TaskCompleted, TaskProgressUpdated, TaskUpdated},
+        },
+        fields::Fields,
+        ids::ActorId,
+        record::Query,
+        time::Timestamp,
+    },
+    tables::plan::Feature,
+    work::{self, Changer, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
+};
+
+/// What changing a task is called, by a patch or a handoff.
+pub(super) const UPDATE: Work = Work { action: "task_update", feature: Feature::TaskBoard };
+
+/// What can be changed, in the contract's order.
+const CHANGEABLE: [&str; 6] = ["title", "description", "state", "assigneeActorId", "progress", "metadata"];
+
+/// `PATCH /v1/tasks/{taskId}`: an actor changes what it names.
+pub struct ChangeTask {
+    actor: ActorInRoom,
+    task: Task,
+    patch: Result<Patch, DomainError>,
+}
+
+/// What the body names.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Patch {
+    title: Option<String>,
+    description: Option<Option<String>>,
+    state: Option<TaskState>,
+    assignee: Option<Option<ActorId>>,
+    progress: Option<i64>,
+    metadata: Option<Map<String, Value>>,
+}
+
+impl Patch {
+    pub(super) fn read(fields: &Fields) -> Result<Self, DomainError> {
+        if CHANGEABLE.iter().all(|name| !fields.has(name)) {
+            return Err(work::names_nothing(&CHANGEABLE));
+        }
+        Ok(Self {
+            title: title(fields)?,
+            description: work::named(fields, "description", |fields| {
+                work::text(fields, "description", MAX_CONTENT_CHARS)
+            })?,
+            state: work::named_choice(fields, "state", &TaskState::NAMES)?,
+            assignee: work::named(fields, "assigneeActorId", |fields| fields.actor("assigneeActorId"))?,
+            progress: work::named(fields, "progress", |fields| {
+                Ok(fields.bounded("progress", PROGRESS)?.unwrap_or(0))
+            })?,
+            metadata: work::named(fields, "metadata", |fields| work::object(fields, "metadata"))?,
+        })
+    }
+
+    /// The task as the patch leaves it, and which of its fields were named or followed from what was named.
+    pub(super) fn apply(&self, before: &Task, by: &ActorId, now: Timestamp) -> (Task, Vec<&'static str>) {
+        let mut task = Task { updated_at: now, ..before.clone() };
+        if let Some(title) = &self.title {
+            task.title.clone_from(title);
+        }
+        if let Some(description) = &self.description {
+            task.description.clone_from(description);
+        }
+        if let Some(assignee) = &self.assignee {
+            task.assignee_actor_id.clone_from(assignee);
+        }
+        if let Some(metadata) = &self.metadata {
+            task.metadata.clone_from(metadata);
+        }
+        // Whoever is given an open task is at it, unless the sender says how far it is.
+        let begins =
+            self.state.is_none() && matches!(self.assignee, Some(Some(_))) && before.state == TaskState::Open;
+        let state = if begins { Some(TaskState::Active) } else { self.state };
+        if let Some(state) = state {
+            task.go(state, by, now);
+        }
+        if let Some(progress) = self.progress {
+            task.advance(progress);
+        }
+        let is_named = [
+            self.title.is_some(),
+            self.description.is_some(),
+            self.state.is_some(),
+            self.assignee.is_some(),
+            self.progress.is_some(),
+            self.metadata.is_some(),
+        ];
+        let named = CHANGEABLE.into_iter().zip(is_named).filter(|(_, is_named)| *is_named);
+        let finishes = self.state == Some(TaskState::Done) && self.progress.is_none();
+        let followed = begins.then_some("state").into_iter().chain(finishes.then_some("progress"));
+        (task, named.map(|(name, _)| name).chain(followed).collect())
+    }
+}
+
+/// The title, if the patch names it: it cannot be taken away.
+fn title(fields: &Fields) -> Result<Option<String>, DomainError> {
+    match fields.trimmed_text("title") {
+        Ok(None) if fields.is_describing() || !fields.has("title") => Ok(None),
+        Ok(Some(title)) => actor_command::bounded_text("title", Some(title), MAX_TITLE_CHARS),
+        Ok(None) | Err(_) => Err(DomainError::missing("title")),
+    }
+}
+
+/// Appends what there is to tell of a task that was changed. Answers the `task_updated`, which caused the others.
+pub(super) fn tell(
+    ctx: &mut CommandContext<'_>,
+    actor: &ActorInRoom,
+    (before, after): (&Task, &Task),
+    changed: &[&str],
+) -> Result<EmittedEvent, CommandError> {
+    let updated = TaskUpdated {
+        task_id: after.task_id,
+        changed_fields: changed.iter().map(|name| (*name).to_owned()).collect(),
+        state: after.state.as_str().to_owned(),
+        assignee_actor_id: after.assignee_actor_id.clone(),
+        progress: after.progress,
+    };
+    let updated = ctx.append(actor, &updated, None)?;
+    let cause = updated.cause();
+    if before.assignee_actor_id != after.assignee_actor_id {
+        let assigned = TaskAssigned {
+            task_id: after.task_id,
+            from_assignee_actor_id: before.assignee_actor_id.clone(),
+            to_assignee_actor_id: after.assignee_actor_id.clone(),
+            assigned_by: actor.actor_id.clone(),
+        };
+        ctx.append(actor, &assigned, Some(&cause))?;
+    }
+    if before.progress != after.progress {
+        let (from_progress, to_progress) = (before.progress, after.progress);
+        let progressed = TaskProgressUpdated { task_id: after.task_id, from_progress, to_progress };
+        ctx.append(actor, &progressed, Some(&cause))?;
+    }
+    if before.state != TaskState::Done && after.state == TaskState::Done {
+        let completed = TaskCompleted {
+            task_id: after.task_id,
+            completed_by: actor.actor_id.clone(),
+            completed_at: ctx.now,
+            progress: after.progress,
+        };
+        ctx.append(actor, &completed, Some(&cause))?;
+    }
+    Ok(updated)
+}
+
+impl ChangeTask {
+    /// Reads what the body says of the task, which is in the changer's tenant.
+    pub fn read(fields: &Fields, changer: Changer, task: Task) -> Self {
+        Self { actor: changer.in_room(&task.room_id), task, patch: Patch::read(fields) }
+    }
+
+    /// Names the fields of the body.
+    pub fn describe(fields: &Fields) {
+        let _ = Changer::read(fields, fields);
+        let _ = Patch::read(fields);
+    }
+
+    /// Who changes it, in the task's room.
+    pub fn actor(&self) -> &ActorInRoom {
+        &self.actor
+    }
+}
+
+impl Command for ChangeTask {
+    fn reads(&self) -> Vec<Query> {
+        let assignee = self.patch.iter().filter_map(|patch| patch.assignee.clone().flatten());
+        let told = assignee.map(|actor_id| inbox::counter(&ActorInRoom { actor_id, ..self.actor.clone() }));
+        let task = Query::one::<Task>(Task::key_of(self.task.task_id));
+        work::reads(&self.actor).into_iter().chain([task]).chain(told).collect()
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        UPDATE.allow(ctx, &self.actor)?;
+        let patch = self.patch.as_ref().map_err(Clone::clone)?;
+        let before = current(ctx, &self.task)?;
+        let (task, changed) = patch.apply(&before, &self.actor.actor_id, ctx.now);
+        tell(ctx, &self.actor, (&before, &task), &changed)?;
+        ctx.put(&task);
+        Ok(Reply::new(Success::Ok, &TaskWritten::of(ctx, task)))
+    }
+}
+
+/// The task as it is now; it was `seen` before the command came to its turn.
+pub(super) fn current(ctx: &CommandContext<'_>, seen: &Task) -> Result<Task, CommandError> {
+    let missing = || work::not_found(&seen.tenant_id, "taskId", &seen.task_id.to_string());
+    Ok(ctx.get::<Task>(Task::key_of(seen.task_id))?.ok_or_else(missing)?)
+}

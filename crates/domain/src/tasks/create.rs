@@ -1,0 +1,139 @@
+//! Creating a task.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{PROGRESS, Task, TaskState, TaskWritten};
+use crate::{
+    actor_command, inbox,
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::DomainError,
+        event::payload::{TaskAssigned, TaskCompleted, TaskCreated},
+        fields::Fields,
+        ids::ActorId,
+        record::Query,
+        time::Timestamp,
+    },
+    tables::plan::Feature,
+    work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
+};
+
+const CREATE: Work = Work { action: "task_create", feature: Feature::TaskBoard };
+
+/// `POST /v1/tasks`: an actor says what is to be done.
+pub struct CreateTask {
+    actor: ActorInRoom,
+    draft: Result<Draft, DomainError>,
+}
+
+/// What the body says of the task.
+struct Draft {
+    title: String,
+    description: Option<String>,
+    state: TaskState,
+    assignee: Option<ActorId>,
+    progress: i64,
+    metadata: Map<String, Value>,
+}
+
+impl Draft {
+    fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let title = fields.required_text("title")?;
+        let title = actor_command::bounded_text("title", Some(title), MAX_TITLE_CHARS)?.unwrap_or_default();
+        let description = work::text(fields, "description", MAX_CONTENT_CHARS)?;
+        let state = fields.choice("state", &TaskState::NAMES)?;
+        let assignee = fields.actor("assigneeActorId")?;
+        // A task that is given to somebody is worked on, unless the sender says how far it is.
+        let is_begun = assignee.is_some() && !fields.has("state");
+        let unsaid = if is_begun { TaskState::Active } else { TaskState::Open };
+        Ok(Self {
+            title,
+            description,
+            state: state.unwrap_or(unsaid),
+            assignee,
+            progress: fields.bounded("progress", PROGRESS)?.unwrap_or(0),
+            metadata: work::object(fields, "metadata")?,
+        })
+    }
+
+    fn task(&self, task_id: Uuid, actor: &ActorInRoom, now: Timestamp) -> Task {
+        let mut task = Task {
+            task_id,
+            tenant_id: actor.tenant_id.clone(),
+            room_id: actor.room_id.clone(),
+            title: self.title.clone(),
+            description: self.description.clone(),
+            state: TaskState::Open,
+            created_by: actor.actor_id.clone(),
+            assignee_actor_id: self.assignee.clone(),
+            progress: self.progress,
+            metadata: self.metadata.clone(),
+            created_at: now,
+            updated_at: now,
+            completed_at: None,
+            completed_by: None,
+        };
+        task.go(self.state, &actor.actor_id, now);
+        task
+    }
+}
+
+impl CreateTask {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
+        Ok(Self { actor: ActorInRoom::read(fields)?, draft: Draft::read(fields) })
+    }
+
+    /// Who creates it.
+    pub fn actor(&self) -> &ActorInRoom {
+        &self.actor
+    }
+}
+
+impl Command for CreateTask {
+    fn reads(&self) -> Vec<Query> {
+        let assignee = self.draft.iter().filter_map(|draft| draft.assignee.clone());
+        let told = assignee.map(|actor_id| inbox::counter(&ActorInRoom { actor_id, ..self.actor.clone() }));
+        work::reads(&self.actor).into_iter().chain(told).collect()
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        CREATE.allow(ctx, &self.actor)?;
+        let draft = self.draft.as_ref().map_err(Clone::clone)?;
+        let task = draft.task(ctx.fresh_id(), &self.actor, ctx.now);
+        let created = TaskCreated {
+            task_id: task.task_id,
+            title: task.title.clone(),
+            state: task.state.as_str().to_owned(),
+            assignee_actor_id: task.assignee_actor_id.clone(),
+            progress: task.progress,
+            created_by: task.created_by.clone(),
+        };
+        let cause = ctx.append(&self.actor, &created, None)?.cause();
+        if task.assignee_actor_id.is_some() {
+            let assigned = TaskAssigned {
+                task_id: task.task_id,
+                from_assignee_actor_id: None,
+                to_assignee_actor_id: task.assignee_actor_id.clone(),
+                assigned_by: self.actor.actor_id.clone(),
+            };
+            ctx.append(&self.actor, &assigned, Some(&cause))?;
+        }
+        if task.state == TaskState::Done {
+            let completed = TaskCompleted {
+                task_id: task.task_id,
+                completed_by: self.actor.actor_id.clone(),
+                completed_at: ctx.now,
+                progress: task.progress,
+            };
+            ctx.append(&self.actor, &completed, Some(&cause))?;
+        }
+        ctx.put(&task);
+        Ok(Reply::new(Success::Created, &TaskWritten::of(ctx, task)))
+    }
+}

@@ -1,0 +1,323 @@
+//! Handing a task over: giving it to somebody, taking it, saying that one is stuck, or that it is done.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    Task, TaskState,
+    change::{UPDATE, current, tell},
+};
+use crate::{
+    actor_command,
+    conversation::MAX_REFERENCE_CHARS,
+    inbox,
+    kernel::{
+        actor::ActorInRoom,
+        command::{Command, CommandContext, CommandError, Reply, Success},
+        error::{Code, DomainError},
+        event::{EmittedEvent, payload::TaskHandoff},
+        fields::Fields,
+        ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
+        record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
+        time::Timestamp,
+    },
+    work::{self, Changer},
+};
+
+/// The longest note, and the longest reason for being blocked, in characters.
+pub const MAX_NOTE_CHARS: usize = 4_000;
+
+/// What is done with the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HandoffAction {
+    Assign,
+    Accept,
+    Blocked,
+    Done,
+}
+
+impl HandoffAction {
+    const NAMES: [(&str, Self); 4] = [
+        ("assign", Self::Assign),
+        ("accept", Self::Accept),
+        ("blocked", Self::Blocked),
+        ("done", Self::Done),
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Assign => "assign",
+            Self::Accept => "accept",
+            Self::Blocked => "blocked",
+            Self::Done => "done",
+        }
+    }
+
+    /// Whether `actor` may do this with the task.
+    fn is_open_to(self, task: &Task, actor: &ActorId) -> bool {
+        let creates = task.created_by == *actor;
+        let has_it = task.assignee_actor_id.as_ref() == Some(actor);
+        let nobody_has_it = task.assignee_actor_id.is_none();
+        match self {
+            Self::Assign => creates || has_it,
+            Self::Accept => has_it || nobody_has_it,
+            Self::Blocked | Self::Done => creates || has_it || nobody_has_it,
+        }
+    }
+}
+
+/// What the body says.
+struct Handing {
+    action: HandoffAction,
+    to: Option<ActorId>,
+    note: Option<String>,
+    blocked_reason: Option<String>,
+    thread_id: Option<String>,
+    reply_to_event_id: Option<String>,
+    metadata: Map<String, Value>,
+}
+
+impl Handing {
+    fn read(fields: &Fields) -> Result<Self, DomainError> {
+        let reference =
+            |name| actor_command::bounded_text(name, fields.trimmed_text(name)?, MAX_REFERENCE_CHARS);
+        let handing = Self {
+            action: fields.required_choice("action", &HandoffAction::NAMES, Code::InvalidEnum)?,
+            to: fields.actor("toAssigneeActorId")?,
+            note: work::text(fields, "note", MAX_NOTE_CHARS)?,
+            blocked_reason: work::text(fields, "blockedReason", MAX_NOTE_CHARS)?,
+            thread_id: reference("threadId")?,
+            reply_to_event_id: reference("replyToEventId")?,
+            metadata: work::object(fields, "metadata")?,
+        };
+        match handing.action {
+            HandoffAction::Assign if handing.to.is_none() => Err(DomainError::missing("toAssigneeActorId")),
+            HandoffAction::Blocked if handing.blocked_reason.is_none() && handing.note.is_none() => {
+                Err(DomainError::new(Code::Validation)
+                    .saying("say what is in the way: blockedReason or note")
+                    .with("fields", vec!["blockedReason", "note"]))
+            }
+            _ => Ok(handing),
+        }
+    }
+
+    /// Who has the task afterwards.
+    fn next_assignee(&self, task: &Task, by: &ActorId) -> Option<ActorId> {
+        match self.action {
+            HandoffAction::Assign => self.to.clone(),
+            HandoffAction::Accept => Some(by.clone()),
+            HandoffAction::Blocked => task.assignee_actor_id.clone(),
+            HandoffAction::Done => task.assignee_actor_id.clone().or_else(|| Some(by.clone())),
+        }
+    }
+
+    /// The task afterwards, and which of its fields are others.
+    fn apply(&self, before: &Task, by: &ActorId, now: Timestamp) -> (Task, Vec<&'static str>) {
+        let mut task = Task { updated_at: now, ..before.clone() };
+        task.assignee_actor_id = self.next_assignee(before, by);
+        match self.action {
+            HandoffAction::Assign | HandoffAction::Accept if before.state == TaskState::Open => {
+                task.go(TaskState::Active, by, now);
+            }
+            HandoffAction::Done => task.go(TaskState::Done, by, now),
+            HandoffAction::Assign | HandoffAction::Accept | HandoffAction::Blocked => {}
+        }
+        let record = json!({
+            "action": self.action.as_str(),
+            "by": by,
+            "at": now,
+            "fromAssigneeActorId": before.assignee_actor_id,
+            "toAssigneeActorId": task.assignee_actor_id,
+            "note": self.note,
+            "blockedReason": self.blocked_reason,
+            "threadId": self.thread_id,
+            "replyToEventId": self.reply_to_event_id,
+        });
+        task.metadata.insert("handoff".to_owned(), record);
+        let changed = [
+            ("state", before.state != task.state),
+            ("assigneeActorId", before.assignee_actor_id != task.assignee_actor_id),
+            ("progress", before.progress != task.progress),
+            ("metadata", true),
+        ];
+        (task, changed.into_iter().filter(|(_, is_other)| *is_other).map(|(name, _)| name).collect())
+    }
+
+    /// Who should know: whoever wants it done, whoever had it, whoever has it now; never who hands it over.
+    fn targets(&self, before: &Task, after: &Task, by: &ActorId) -> Vec<ActorId> {
+        let (had, has) = (before.assignee_actor_id.as_ref(), after.assignee_actor_id.as_ref());
+        let concerned = match self.action {
+            HandoffAction::Assign => [had, has],
+            HandoffAction::Accept => [had, None],
+            HandoffAction::Blocked | HandoffAction::Done => [None, has],
+        };
+        let mut targets: Vec<ActorId> = Vec::new();
+        for actor in std::iter::once(&after.created_by).chain(concerned.into_iter().flatten()) {
+            if actor != by && !targets.contains(actor) {
+                targets.push(actor.clone());
+            }
+        }
+        targets
+    }
+
+    /// The event's payload.
+    fn event(&self, handoff_id: Uuid, (before, after): (&Task, &Task), by: &ActorId) -> TaskHandoff {
+        TaskHandoff {
+            handoff_id,
+            task_id: after.task_id,
+            action: self.action.as_str().to_owned(),
+            from_assignee_actor_id: before.assignee_actor_id.clone(),
+            to_assignee_actor_id: after.assignee_actor_id.clone(),
+            initiated_by: by.clone(),
+            // Whose task it is now: as long as nobody has it, it is with whoever wants it done.
+            owner_actor_id: after.assignee_actor_id.clone().unwrap_or_else(|| after.created_by.clone()),
+            state: after.state.as_str().to_owned(),
+            progress: after.progress,
+            note: self.note.clone(),
+            blocked_reason: self.blocked_reason.clone(),
+            thread_id: self.thread_id.clone(),
+            reply_to_event_id: self.reply_to_event_id.clone(),
+            metadata: self.metadata.clone(),
+            target_actor_ids: self.targets(before, after, by),
+            at: after.updated_at,
+        }
+    }
+}
+
+/// Where the log tells of a handoff, so that a task's handoffs are found without searching the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HandoffPlace {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// The task.
+    pub task_id: Uuid,
+    /// The place of its `task_handoff`.
+    pub sequence: Sequence,
+}
+
+fn cell_of(sequence: Sequence) -> Cell {
+    i64::try_from(sequence.0).unwrap_or(i64::MAX).into()
+}
+
+impl HandoffPlace {
+    /// The handoffs of a task after a place in the log, oldest first.
+    pub fn after(task_id: Uuid, cursor: Sequence, limit: usize) -> RecordQuery {
+        RecordQuery::all::<Self>("sequence", limit).is("task_id", task_id.to_string().as_str()).only(
+            "sequence",
+            Comparison::Above,
+            cell_of(cursor),
+        )
+    }
+}
+
+impl Record for HandoffPlace {
+    const TABLE: &'static Table =
+        &Table { name: "task_handoffs", key: &["task_id", "sequence"], columns: &["tenant_id", "room_id"] };
+
+    fn key(&self) -> Key {
+        vec![self.task_id.to_string().as_str().into(), cell_of(self.sequence)]
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        vec![(&self.tenant_id).into(), (&self.room_id).into()]
+    }
+}
+
+/// `POST /v1/tasks/{taskId}/handoffs`: an actor hands a task over.
+pub struct HandOver {
+    actor: ActorInRoom,
+    task: Task,
+    handing: Result<Handing, DomainError>,
+}
+
+/// The answer to a [`HandOver`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HandedOver {
+    task: Task,
+    #[schemars(with = "Map<String, Value>")]
+    handoff: TaskHandoff,
+    emitted_events: Vec<EmittedEvent>,
+    correlation_id: CorrelationId,
+}
+
+impl HandOver {
+    /// Reads what the body says of the task, which is in the changer's tenant.
+    pub fn read(fields: &Fields, changer: Changer, task: Task) -> Self {
+        Self { actor: changer.in_room(&task.room_id), task, handing: Handing::read(fields) }
+    }
+
+    /// Names the fields of the body.
+    pub fn describe(fields: &Fields) {
+        let _ = Changer::read(fields, fields);
+        let _ = Handing::read(fields);
+    }
+
+    /// Who hands it over, in the task's room.
+    pub fn actor(&self) -> &ActorInRoom {
+        &self.actor
+    }
+
+    /// Checks that this can be done with the task, and by this actor.
+    fn check(&self, handing: &Handing, task: &Task) -> Result<(), DomainError> {
+        let task_id = task.task_id.to_string();
+        if task.state == TaskState::Done {
+            return Err(DomainError::new(Code::Conflict)
+                .saying("the task is done")
+                .with("tenantId", task.tenant_id.as_str())
+                .with("taskId", task_id)
+                .with("state", task.state.as_str()));
+        }
+        if !handing.action.is_open_to(task, &self.actor.actor_id) {
+            return Err(self
+                .actor
+                .describe(DomainError::new(Code::Forbidden))
+                .saying("the task is in other hands")
+                .with("taskId", task_id)
+                .with("action", handing.action.as_str()));
+        }
+        Ok(())
+    }
+}
+
+impl Command for HandOver {
+    fn reads(&self) -> Vec<Query> {
+        let to = self.handing.iter().filter_map(|handing| handing.to.as_ref());
+        let concerned = to.chain(&self.task.assignee_actor_id).chain([&self.task.created_by]);
+        let told = concerned
+            .map(|actor| inbox::counter(&ActorInRoom { actor_id: actor.clone(), ..self.actor.clone() }));
+        let task = Query::one::<Task>(Task::key_of(self.task.task_id));
+        work::reads(&self.actor).into_iter().chain([task]).chain(told).collect()
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        UPDATE.allow(ctx, &self.actor)?;
+        let handing = self.handing.as_ref().map_err(Clone::clone)?;
+        let before = current(ctx, &self.task)?;
+        self.check(handing, &before)?;
+        let by = &self.actor.actor_id;
+        let (task, changed) = handing.apply(&before, by, ctx.now);
+        let updated = tell(ctx, &self.actor, (&before, &task), &changed)?;
+        let handoff = handing.event(ctx.fresh_id(), (&before, &task), by);
+        let told = ctx.append(&self.actor, &handoff, Some(&updated.cause()))?;
+        ctx.put(&HandoffPlace {
+            tenant_id: task.tenant_id.clone(),
+            room_id: task.room_id.clone(),
+            task_id: task.task_id,
+            sequence: told.sequence,
+        });
+        ctx.put(&task);
+        let answer = HandedOver {
+            task,
+            handoff,
+            emitted_events: ctx.emitted(),
+            correlation_id: ctx.correlation_id.clone(),
+        };
+        Ok(Reply::new(Success::Ok, &answer))
+    }
+}

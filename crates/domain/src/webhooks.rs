@@ -1,0 +1,338 @@
+//! Webhooks: who wants to be told of which events, where, and how far each of them has been told.
+
+pub mod target;
+
+use std::fmt::Display;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{
+    kernel::{
+        error::{Code, DomainError},
+        event::EventType,
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        record::{Cell, Key, Record, Table},
+        secret::Secret,
+        time::Timestamp,
+    },
+    record_kinds::Portable,
+};
+
+pub mod admission;
+pub mod change;
+pub mod counter;
+pub mod delivery;
+pub mod fields;
+pub mod record;
+pub mod replay;
+pub mod schedule;
+pub mod signing;
+pub mod subscribe;
+
+/// Stands for all types of events.
+pub const ALL_TYPES: &str = "*";
+
+/// Who wants to be told, and where. What comes of it is a [`Progress`] of its own, so that telling does not write this.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subscription {
+    /// The subscription.
+    pub id: Uuid,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Only of this room.
+    pub room_id: Option<RoomId>,
+    /// Only by this actor, who is also who may be told of private tables.
+    pub actor_id: Option<ActorId>,
+    /// Only of these types; `*` stands for all.
+    pub event_types: Vec<String>,
+    /// Where to.
+    pub target_url: String,
+    /// Whether anything is sent.
+    pub enabled: bool,
+    /// How often a delivery that failed is tried again.
+    pub max_retries: u32,
+    /// The pause before the first retry; doubled before each further one.
+    pub backoff_ms: u64,
+    /// How long an attempt may take.
+    pub timeout_ms: u64,
+    /// Whatever the subscriber adds.
+    pub metadata: Map<String, Value>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Whether it was deleted: it is kept for what it delivered.
+    pub deleted: bool,
+    /// Grows with every change of any subscription, so that changes are found.
+    pub revision: u64,
+    /// The revision that last enabled it: who follows for it begins anew then.
+    pub enabled_by: u64,
+}
+
+impl Subscription {
+    /// The key of a subscription, and of all that belongs to it.
+    pub fn key_of(id: Uuid) -> Key {
+        vec![id.to_string().as_str().into()]
+    }
+
+    /// Whether something is to be sent.
+    pub fn is_active(&self) -> bool {
+        self.enabled && !self.deleted
+    }
+
+    /// The types of events it wants; none means all.
+    pub fn types(&self) -> Option<Vec<EventType>> {
+        let all = self.event_types.iter().any(|name| name == ALL_TYPES);
+        (!all).then(|| self.event_types.iter().filter_map(|name| EventType::parse(name)).collect())
+    }
+}
+
+impl Record for Subscription {
+    const TABLE: &'static Table = &Table {
+        name: "webhook_subscriptions",
+        key: &["id"],
+        columns: &["tenant_id", "room_id", "enabled", "deleted", "created_at", "revision"],
+    };
+
+    fn key(&self) -> Key {
+        Self::key_of(self.id)
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        vec![
+            (&self.tenant_id).into(),
+            self.room_id.as_ref().into(),
+            self.enabled.into(),
+            self.deleted.into(),
+            self.created_at.into(),
+            i64::try_from(self.revision).unwrap_or(i64::MAX).into(),
+        ]
+    }
+}
+
+/// What deliveries of a subscription are signed with. It has a table of its own, which no read of the API looks into.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookSecret {
+    /// The subscription.
+    pub subscription_id: Uuid,
+    /// The secret.
+    pub secret: Secret,
+}
+
+impl Record for WebhookSecret {
+    const TABLE: &'static Table = &Table { name: "webhook_secrets", key: &["subscription_id"], columns: &[] };
+
+    fn key(&self) -> Key {
+        Subscription::key_of(self.subscription_id)
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        Vec::new()
+    }
+}
+
+/// A delivery that failed and is to be tried again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retrying {
+    /// The event.
+    pub event_id: Uuid,
+    /// How many attempts have failed.
+    pub failed: u32,
+    /// When the next one is due.
+    pub next_attempt_at: Timestamp,
+}
+
+/// Events that nobody was to be told of, because the subscription was disabled: those after the first number, up to the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap(pub Sequence, pub Sequence);
+
+impl Gap {
+    /// Whether an event falls into it.
+    pub fn holds(self, event: Sequence) -> bool {
+        self.0 < event && event <= self.1
+    }
+}
+
+/// The most gaps that are kept for one subscription that is far behind; past it the oldest is forgotten, and filled.
+const MAX_GAPS: usize = 32;
+
+/// How far a subscription has been told, and how that went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// The subscription.
+    pub subscription_id: Uuid,
+    /// Everything up to here has been dealt with.
+    pub cursor: Sequence,
+    /// The delivery under way, if it has failed before.
+    pub retrying: Option<Retrying>,
+    /// While it is disabled: the last event before.
+    pub disabled_after: Option<Sequence>,
+    /// When it was disabled, as far as that lies ahead of the cursor.
+    pub gaps: Vec<Gap>,
+    /// When something last arrived.
+    pub last_delivered_at: Option<Timestamp>,
+    /// What the last delivery failed with, unless it arrived.
+    pub last_error: Option<String>,
+    /// When one of these two was last set.
+    pub updated_at: Option<Timestamp>,
+}
+
+impl Portable for Progress {
+    fn adapt(&mut self, head: Sequence) {
+        let error = "its secret stayed where it was moved from: give it a new one".to_owned();
+        *self = Self { last_error: Some(error), ..Self::at(self.subscription_id, head, false) };
+    }
+}
+
+impl Portable for Subscription {
+    fn adapt(&mut self, _: Sequence) {
+        self.enabled = false;
+    }
+}
+
+impl Progress {
+    /// Nothing told yet; it begins behind `head`.
+    pub fn at(subscription_id: Uuid, head: Sequence, enabled: bool) -> Self {
+        Self {
+            subscription_id,
+            cursor: head,
+            retrying: None,
+            disabled_after: (!enabled).then_some(head),
+            gaps: Vec::new(),
+            last_delivered_at: None,
+            last_error: None,
+            updated_at: None,
+        }
+    }
+
+    /// Notes that the subscription is enabled, or not, from now on. What happens while it is not is not delivered, not even later;
+    /// what happened before still is.
+    pub fn set_enabled(&mut self, enabled: bool, head: Sequence) {
+        match (enabled, self.disabled_after) {
+            (true, Some(since)) => {
+                self.disabled_after = None;
+                self.gaps.push(Gap(since, head));
+                let surplus = self.gaps.len().saturating_sub(MAX_GAPS);
+                self.gaps.drain(..surplus);
+            }
+            (false, None) => self.disabled_after = Some(head),
+            _ => {}
+        }
+    }
+
+    /// Moves the cursor, and forgets the gaps behind it.
+    pub fn advance(&mut self, cursor: Sequence) {
+        self.cursor = self.cursor.max(cursor);
+        self.gaps.retain(|gap| gap.1 > self.cursor);
+    }
+
+    /// Whether an event falls into a time when the subscription was disabled.
+    pub fn is_skipped(&self, event: Sequence) -> bool {
+        self.gaps.iter().any(|gap| gap.holds(event))
+    }
+}
+
+impl Record for Progress {
+    const TABLE: &'static Table =
+        &Table { name: "webhook_progress", key: &["subscription_id"], columns: &[] };
+
+    fn key(&self) -> Key {
+        Subscription::key_of(self.subscription_id)
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        Vec::new()
+    }
+}
+
+/// A subscription as clients see it: without its secret, but for once.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookSubscription {
+    id: Uuid,
+    tenant_id: TenantId,
+    room_id: Option<RoomId>,
+    actor_id: Option<ActorId>,
+    event_types: Vec<String>,
+    target_url: String,
+    has_secret: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    secret: Option<Secret>,
+    enabled: bool,
+    max_retries: u32,
+    backoff_ms: u64,
+    timeout_ms: u64,
+    metadata: Map<String, Value>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    last_delivered_at: Option<Timestamp>,
+    last_error: Option<String>,
+}
+
+impl WebhookSubscription {
+    /// How a subscription looks to clients.
+    pub fn of(subscription: Subscription, progress: Option<&Progress>) -> Self {
+        let told_at = progress.and_then(|progress| progress.updated_at);
+        Self {
+            id: subscription.id,
+            tenant_id: subscription.tenant_id,
+            room_id: subscription.room_id,
+            actor_id: subscription.actor_id,
+            event_types: subscription.event_types,
+            target_url: subscription.target_url,
+            has_secret: true,
+            secret: None,
+            enabled: subscription.enabled,
+            max_retries: subscription.max_retries,
+            backoff_ms: subscription.backoff_ms,
+            timeout_ms: subscription.timeout_ms,
+            metadata: subscription.metadata,
+            created_at: subscription.created_at,
+            updated_at: told_at.map_or(subscription.updated_at, |at| at.max(subscription.updated_at)),
+            last_delivered_at: progress.and_then(|progress| progress.last_delivered_at),
+            last_error: progress.and_then(|progress| progress.last_error.clone()),
+        }
+    }
+
+    /// The same, with its secret.
+    #[must_use]
+    pub fn showing(&self, secret: Secret) -> Self {
+        Self { secret: Some(secret), ..self.clone() }
+    }
+}
+
+/// There is no such thing, or it belongs to another tenant.
+pub fn not_found(field: &str, id: impl Display) -> DomainError {
+    DomainError::new(Code::NotFound).with(field, id.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What happened while a subscription was disabled is skipped, and nothing else, also when it is behind all of it.
+    #[test]
+    fn only_gaps_are_skipped() {
+        let mut progress = Progress::at(Uuid::nil(), Sequence(10), true);
+        for (enabled, head) in [(false, 20), (false, 25), (true, 30), (true, 35), (false, 40), (true, 50)] {
+            progress.set_enabled(enabled, Sequence(head));
+        }
+        let skipped: Vec<u64> = (1..60).filter(|at| progress.is_skipped(Sequence(*at))).collect();
+        assert_eq!(skipped, (21..=30).chain(41..=50).collect::<Vec<_>>());
+        progress.advance(Sequence(30));
+        assert_eq!(progress.gaps, [Gap(Sequence(40), Sequence(50))]);
+        for at in 0..100 {
+            progress.set_enabled(false, Sequence(100 + 2 * at));
+            progress.set_enabled(true, Sequence(101 + 2 * at));
+        }
+        assert_eq!(progress.gaps.len(), MAX_GAPS);
+    }
+}

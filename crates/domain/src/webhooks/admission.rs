@@ -1,0 +1,157 @@
+//! Whether a subscription may be about a room, and whether somebody may be told of what happened at a private table.
+
+use uuid::Uuid;
+
+use super::Subscription;
+use crate::{
+    kernel::{
+        actor::ActorInRoom,
+        command::{CommandContext, CommandError},
+        error::DomainError,
+        ids::{ActorId, RoomId, TenantId},
+        record::{Query, RecordQuery},
+        time::Timestamp,
+    },
+    permissions,
+    rooms::{Room, RoomType},
+    tables::{
+        TableSession,
+        access::{self, AccessRequirement},
+        plan::Feature,
+    },
+};
+
+/// The most sessions of a room, from the newest on, among which the one is looked for that an event happened in.
+const MAX_SESSIONS: usize = 16;
+
+/// What a subscription is about, and for whom.
+pub(super) struct Subject<'a> {
+    pub(super) tenant_id: &'a TenantId,
+    pub(super) room_id: Option<&'a RoomId>,
+    pub(super) actor_id: Option<&'a ActorId>,
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn of(subscription: &'a Subscription) -> Self {
+        Self {
+            tenant_id: &subscription.tenant_id,
+            room_id: subscription.room_id.as_ref(),
+            actor_id: subscription.actor_id.as_ref(),
+        }
+    }
+
+    fn actor(&self) -> Option<ActorInRoom> {
+        Some(ActorInRoom {
+            tenant_id: self.tenant_id.clone(),
+            room_id: self.room_id?.clone(),
+            actor_id: self.actor_id?.clone(),
+        })
+    }
+
+    /// What [`Subject::pass`] surely reads.
+    pub(super) fn reads(&self) -> Vec<Query> {
+        match self.actor() {
+            Some(actor) => permissions::reads(&actor).into_iter().chain([access::read(&actor)]).collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Lets a mutation of the subscription pass: the gate of a private table, then the overrides of its operators.
+    ///
+    /// # Errors
+    /// As [`access::pass`] and [`permissions::not_overridden`]; `ERR_MISSING_FIELD {field: "actorId"}` at a private table.
+    pub(super) fn pass(&self, ctx: &CommandContext<'_>, action: &'static str) -> Result<(), CommandError> {
+        let Some(room_id) = self.room_id else { return Ok(()) };
+        let Some(actor) = self.actor() else {
+            let room: Option<Room> = ctx.get(vec![self.tenant_id.into(), room_id.into()])?;
+            let is_private = room.is_some_and(|room| room.room_type == RoomType::PrivateTable);
+            let missing =
+                || DomainError::missing("actorId").with("roomId", room_id.as_str()).with("action", action);
+            return if is_private { Err(missing().into()) } else { Ok(()) };
+        };
+        let table_access =
+            AccessRequirement { action, feature: Some(Feature::EventSubscriptions), takes_seat: false };
+        access::pass(ctx, &actor, table_access)?;
+        permissions::not_overridden(ctx, &actor, action)
+    }
+}
+
+/// The newest sessions of a private table.
+pub fn sessions_of(tenant: &TenantId, room: &RoomId) -> RecordQuery {
+    RecordQuery::all::<TableSession>("updated_at", MAX_SESSIONS)
+        .newest_first()
+        .is("tenant_id", tenant)
+        .is("room_id", room)
+}
+
+/// Whether an actor may be told of what happened at a private table at a moment: if it was at that table then, and the plan
+/// included subscriptions.
+pub fn may_know(sessions: &[TableSession], actor: Option<&ActorId>, at: Timestamp) -> bool {
+    let Some(actor) = actor else { return false };
+    sessions.iter().any(|session| {
+        let ends_at = session.ended_at.unwrap_or(session.expires_at);
+        let covers = session.started_at <= at && at <= ends_at;
+        covers && session.entitles(actor) && session.has(Feature::EventSubscriptions)
+    })
+}
+
+/// The identity of a delivery: the same for every attempt, so that a receiver can drop repeats.
+pub fn delivery_id(event_id: Uuid, subscription_id: Uuid) -> String {
+    format!("msg_{event_id}_{subscription_id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::*;
+    use crate::{kernel::money::Usd, tables::SessionStatus};
+
+    fn session(started: i64, expires: i64, ended: Option<i64>, features: &[&str]) -> TableSession {
+        let nova = ActorInRoom::named("default", "attic", "Nova");
+        let at = Timestamp::from_millis;
+        TableSession {
+            session_id: Uuid::nil(),
+            tenant_id: nova.tenant_id,
+            room_id: nova.room_id,
+            owner_actor_id: nova.actor_id,
+            plan_id: "americano".to_owned(),
+            max_agents: 2,
+            features: features.iter().map(|name| (*name).to_owned()).collect(),
+            invited_actor_ids: vec![ActorInRoom::named("default", "attic", "Kai").actor_id],
+            status: if ended.is_some() { SessionStatus::Ended } else { SessionStatus::Active },
+            started_at: at(started),
+            expires_at: at(expires),
+            ended_at: ended.map(at),
+            payment_ref: None,
+            payment_amount_usd: Usd::from_cents(0),
+            payment_provider: "off".to_owned(),
+            metadata: Map::new(),
+            created_at: at(started),
+            updated_at: at(started),
+        }
+    }
+
+    /// RULINGS A21: who is not at a private table is not told of it; who was, is told of what happened meanwhile.
+    #[test]
+    fn only_those_at_the_table_are_told() {
+        const PLAN: &[&str] = &["event_subscriptions"];
+        let cases = [
+            (session(10, 90, None, PLAN), Some("Nova"), 50, true),
+            (session(10, 90, None, PLAN), Some("Kai"), 10, true),
+            (session(10, 90, None, PLAN), Some("Bo"), 50, false),
+            (session(10, 90, None, PLAN), None, 50, false),
+            (session(10, 90, None, PLAN), Some("Nova"), 9, false),
+            (session(10, 90, None, PLAN), Some("Nova"), 91, false),
+            (session(10, 90, Some(40), PLAN), Some("Nova"), 40, true),
+            (session(10, 90, Some(40), PLAN), Some("Nova"), 41, false),
+            (session(10, 90, Some(93), PLAN), Some("Nova"), 93, true),
+            (session(10, 90, None, &["task_board"]), Some("Nova"), 50, false),
+        ];
+        for (session, name, at, want) in cases {
+            let actor = name.map(|name| ActorInRoom::named("default", "attic", name).actor_id);
+            let got = may_know(std::slice::from_ref(&session), actor.as_ref(), Timestamp::from_millis(at));
+            assert_eq!(got, want, "{session:?} {name:?} {at}");
+        }
+    }
+}

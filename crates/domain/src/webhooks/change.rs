@@ -1,0 +1,187 @@
+//! Changing and ending a subscription.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{
+    Progress, Subscription, WebhookSecret, WebhookSubscription,
+    admission::Subject,
+    counter::{self, Counted, Counter},
+    fields::{About, Settings},
+    not_found,
+    subscribe::SubscriptionSaved,
+};
+use crate::kernel::{
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::DomainError,
+    fields::Fields,
+    ids::CorrelationId,
+    record::Query,
+    rules::Rules,
+    secret::Secret,
+};
+
+/// What every change reads.
+fn reads(id: Uuid, subject: &Subject<'_>) -> Vec<Query> {
+    let key = Subscription::key_of(id);
+    let own = [
+        Query::one::<Subscription>(key.clone()),
+        Query::one::<Progress>(key.clone()),
+        Query::one::<WebhookSecret>(key),
+        Counter::read(Counted::Revisions),
+    ];
+    own.into_iter().chain(subject.reads()).collect()
+}
+
+/// The subscription, if it was not deleted.
+fn existing(ctx: &CommandContext<'_>, id: Uuid) -> Result<Subscription, CommandError> {
+    let found: Option<Subscription> = ctx.get(Subscription::key_of(id))?;
+    Ok(found.filter(|found| !found.deleted).ok_or_else(|| not_found("subscriptionId", id))?)
+}
+
+/// Notes whether a subscription is enabled from now on, and that it was changed.
+///
+/// # Errors
+/// [`CommandError::Load`] for its progress and the counter of revisions.
+pub(super) fn put_changed(
+    ctx: &mut CommandContext<'_>,
+    subscription: &mut Subscription,
+) -> Result<Option<Progress>, CommandError> {
+    subscription.updated_at = ctx.now;
+    subscription.revision = counter::next_revision(ctx)?;
+    let stored: Option<Progress> = ctx.get(Subscription::key_of(subscription.id))?;
+    // What was moved here with a part of a café has no progress yet: it begins here.
+    let here = || Progress::at(subscription.id, ctx.effects.heads.sequence, false);
+    let mut progress = Some(stored.unwrap_or_else(here));
+    if subscription.enabled && progress.as_ref().is_some_and(|progress| progress.disabled_after.is_some()) {
+        subscription.enabled_by = subscription.revision;
+    }
+    ctx.put(subscription);
+    if let Some(progress) = &mut progress {
+        progress.set_enabled(subscription.enabled, ctx.effects.heads.sequence);
+        ctx.put(progress);
+    }
+    Ok(progress)
+}
+
+/// `PATCH /v1/subscriptions/{id}`.
+pub struct Change {
+    stored: Subscription,
+    about: Result<About, DomainError>,
+    settings: Result<Settings, DomainError>,
+}
+
+impl Change {
+    /// Reads the body of a change of `stored`.
+    pub fn read(stored: Subscription, fields: &Fields, rules: &Rules) -> Self {
+        let (about, settings) = (About::of_change(fields), Settings::of_change(fields, rules.webhooks));
+        Self { stored, about, settings }
+    }
+
+    /// Names the fields of the body.
+    pub fn describe(fields: &Fields) {
+        let _ = fields.tenant("tenantId");
+        let _ = Settings::of_change(fields, Rules::default().webhooks);
+        let _ = About::of_change(fields);
+    }
+}
+
+/// Sets room and actor as a change says.
+fn moved(mut subscription: Subscription, about: &About) -> Subscription {
+    if let Some(room_id) = &about.room_id {
+        subscription.room_id.clone_from(room_id);
+    }
+    if let Some(actor_id) = &about.actor_id {
+        subscription.actor_id.clone_from(actor_id);
+    }
+    subscription
+}
+
+fn set<T: Clone>(value: &mut T, to: &Option<T>) {
+    if let Some(to) = to {
+        value.clone_from(to);
+    }
+}
+
+/// Sets everything else as a change says; the new secret is kept elsewhere.
+fn apply(subscription: &mut Subscription, settings: &Settings) {
+    set(&mut subscription.target_url, &settings.target_url);
+    set(&mut subscription.event_types, &settings.event_types);
+    set(&mut subscription.enabled, &settings.enabled);
+    set(&mut subscription.max_retries, &settings.max_retries);
+    set(&mut subscription.backoff_ms, &settings.backoff_ms);
+    set(&mut subscription.timeout_ms, &settings.timeout_ms);
+    set(&mut subscription.metadata, &settings.metadata);
+}
+
+impl Command for Change {
+    fn reads(&self) -> Vec<Query> {
+        let about = self.about.clone().unwrap_or_default();
+        reads(self.stored.id, &Subject::of(&moved(self.stored.clone(), &about)))
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let found = existing(ctx, self.stored.id)?;
+        let about = self.about.as_ref().map_err(Clone::clone)?;
+        let mut subscription = moved(found, about);
+        Subject::of(&subscription).pass(ctx, "event_subscription_update")?;
+        let settings = self.settings.as_ref().map_err(Clone::clone)?;
+        apply(&mut subscription, settings);
+        let secret: Option<Secret> = settings.secret.clone();
+        if let Some(secret) = &secret {
+            ctx.put(&WebhookSecret { subscription_id: subscription.id, secret: secret.clone() });
+        }
+        if subscription.enabled && ctx.get::<WebhookSecret>(Subscription::key_of(subscription.id))?.is_none()
+        {
+            let why = "the subscription was moved here without its secret: give it a new one to enable it";
+            return Err(DomainError::invalid("secret", why).into());
+        }
+        let progress = put_changed(ctx, &mut subscription)?;
+        let shown = WebhookSubscription::of(subscription, progress.as_ref());
+        Ok(SubscriptionSaved::reply(ctx, Success::Ok, shown, secret))
+    }
+}
+
+/// `DELETE /v1/subscriptions/{id}`.
+pub struct Unsubscribe {
+    stored: Subscription,
+}
+
+/// The answer to an [`Unsubscribe`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubscriptionDeleted {
+    deleted: bool,
+    subscription_id: Uuid,
+    correlation_id: CorrelationId,
+}
+
+impl Unsubscribe {
+    /// Ends `stored`.
+    pub fn new(stored: Subscription) -> Self {
+        Self { stored }
+    }
+}
+
+impl Command for Unsubscribe {
+    fn reads(&self) -> Vec<Query> {
+        reads(self.stored.id, &Subject::of(&self.stored))
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let mut subscription = existing(ctx, self.stored.id)?;
+        Subject::of(&subscription).pass(ctx, "event_subscription_delete")?;
+        subscription.deleted = true;
+        counter::count_one_less(ctx)?;
+        put_changed(ctx, &mut subscription)?;
+        ctx.delete::<Progress>(Subscription::key_of(subscription.id));
+        ctx.delete::<WebhookSecret>(Subscription::key_of(subscription.id));
+        let answer = SubscriptionDeleted {
+            deleted: true,
+            subscription_id: subscription.id,
+            correlation_id: ctx.correlation_id.clone(),
+        };
+        Ok(Reply::new(Success::Ok, &answer))
+    }
+}

@@ -1,0 +1,153 @@
+//! Numbers that are given in turn: to changes of subscriptions, to deliveries, to what could not be delivered.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{
+    command::{CommandContext, CommandError},
+    error::{Code, DomainError},
+    record::{Cell, Key, Query, Record, Table},
+};
+
+/// The most subscriptions of a café: each has a follower of its own.
+pub const MAX_SUBSCRIPTIONS: u64 = 5_000;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Changes of subscriptions.
+    Revisions,
+    /// Deliveries.
+    Deliveries,
+    /// What could not be delivered.
+    DeadLetters,
+}
+
+impl Counted {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Revisions => "revisions",
+            Self::Deliveries => "deliveries",
+            Self::DeadLetters => "dead_letters",
+        }
+    }
+}
+
+/// How far has been counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    name: String,
+    /// The last number given.
+    pub last: u64,
+    /// How many are open: of what could not be delivered, those that are not resolved; of changes, the subscriptions there are.
+    pub open: u64,
+}
+
+impl Counter {
+    /// The key of a counter.
+    pub fn key_of(counted: Counted) -> Key {
+        vec![counted.as_str().into()]
+    }
+
+    /// What [`Counter::load`] reads.
+    pub fn read(counted: Counted) -> Query {
+        Query::one::<Self>(Self::key_of(counted))
+    }
+
+    /// The counter as it stands; at 0 if nothing was counted yet.
+    ///
+    /// # Errors
+    /// [`CommandError::Load`] if it was not loaded.
+    pub fn load(ctx: &CommandContext<'_>, counted: Counted) -> Result<Self, CommandError> {
+        let found = ctx.get(Self::key_of(counted))?;
+        Ok(found.unwrap_or_else(|| Self { name: counted.as_str().to_owned(), last: 0, open: 0 }))
+    }
+
+    /// Gives the next number.
+    pub fn advance(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+}
+
+/// The number of the next change of a subscription.
+///
+/// # Errors
+/// [`CommandError::Load`] if the counter was not loaded.
+pub(super) fn next_revision(ctx: &mut CommandContext<'_>) -> Result<u64, CommandError> {
+    let mut counter = Counter::load(ctx, Counted::Revisions)?;
+    let revision = counter.advance();
+    ctx.put(&counter);
+    Ok(revision)
+}
+
+/// Counts a subscription that is made.
+///
+/// # Errors
+/// `ERR_OUT_OF_BOUNDS {field, max, value}` if there are too many; [`CommandError::Load`] if the counter was not loaded.
+pub(super) fn count_one_more(ctx: &mut CommandContext<'_>) -> Result<(), CommandError> {
+    let mut counter = Counter::load(ctx, Counted::Revisions)?;
+    if counter.open >= MAX_SUBSCRIPTIONS {
+        return Err(DomainError::new(Code::OutOfBounds)
+            .saying(format!("a café has at most {MAX_SUBSCRIPTIONS} webhook subscriptions; delete some"))
+            .with("field", "subscriptions")
+            .with("max", MAX_SUBSCRIPTIONS)
+            .with("value", counter.open)
+            .into());
+    }
+    counter.open += 1;
+    ctx.put(&counter);
+    Ok(())
+}
+
+/// Counts a subscription that is deleted.
+///
+/// # Errors
+/// [`CommandError::Load`] if the counter was not loaded.
+pub(super) fn count_one_less(ctx: &mut CommandContext<'_>) -> Result<(), CommandError> {
+    let mut counter = Counter::load(ctx, Counted::Revisions)?;
+    counter.open = counter.open.saturating_sub(1);
+    ctx.put(&counter);
+    Ok(())
+}
+
+impl Record for Counter {
+    const TABLE: &'static Table = &Table { name: "webhook_counters", key: &["name"], columns: &[] };
+
+    fn key(&self) -> Key {
+        vec![self.name.as_str().into()]
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        kernel::rules::Rules,
+        scene::{Scene, body},
+        webhooks::{Subscription, change::Unsubscribe, subscribe::Subscribe},
+    };
+
+    /// DESIGN 5, promise 5: there are so many subscriptions and no more, and a deleted one makes room.
+    #[test]
+    fn subscriptions_are_bounded() {
+        let mut scene = Scene::new();
+        let counter = |open| Counter { name: Counted::Revisions.as_str().to_owned(), last: 9, open };
+        scene.put(&counter(MAX_SUBSCRIPTIONS - 1));
+        let subscribe = || {
+            let wanted = body(&json!({ "targetUrl": "https://example.com/hook" }));
+            Subscribe::read(&wanted, &Rules::default(), [7; 32]).unwrap()
+        };
+        assert!(scene.decide(&subscribe()).is_ok());
+        let error = scene.decide(&subscribe()).unwrap_err();
+        assert_eq!((error.code, &error.details["max"]), (Code::OutOfBounds, &json!(MAX_SUBSCRIPTIONS)));
+        let made = scene.all::<Subscription>().remove(0);
+        assert!(scene.decide(&Unsubscribe::new(made)).is_ok());
+        assert!(scene.decide(&subscribe()).is_ok());
+    }
+}

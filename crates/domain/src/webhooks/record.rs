@@ -1,0 +1,234 @@
+//! Recording what was delivered: many attempts of many subscriptions in one command.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::{
+    Progress, Retrying, Subscription, change,
+    counter::{Counted, Counter},
+    delivery::{Attempted, Delivery, DlqEntry, DlqStatus, RING_SLOTS, Sent, Source},
+};
+use crate::kernel::{
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    event::Event,
+    ids::Sequence,
+    lease::LeaseToken,
+    record::{Comparison, Query, RecordQuery},
+};
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DeliveryOutcome {
+    /// The event arrived.
+    Delivered,
+    /// It is tried again.
+    Retried(Retrying),
+    /// It is given up; if the receiver is gone, so is the subscription.
+    GivenUp {
+        /// The event.
+        event: Box<Event>,
+        /// Whether the subscription is disabled.
+        is_gone: bool,
+    },
+}
+
+/// An attempt to deliver an event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// The event.
+    pub sent: Sent,
+    /// Which attempt it was, from 1.
+    pub number: u32,
+    /// How it went.
+    pub attempted: Attempted,
+    /// What came of it.
+    pub outcome: DeliveryOutcome,
+}
+
+/// How far a subscription has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The subscription.
+    pub subscription_id: Uuid,
+    /// Everything up to here has been dealt with.
+    pub cursor: Sequence,
+    /// The attempt that got it there; none if nothing matched.
+    pub attempt: Option<Attempt>,
+}
+
+/// Records what was delivered.
+pub struct RecordDeliveries {
+    hold: Option<LeaseToken>,
+    reports: Vec<Report>,
+}
+
+impl RecordDeliveries {
+    /// The most reports of one command.
+    pub const BATCH: usize = 256;
+
+    /// Records these, in order, unless another node has taken the lease over from who holds it as `hold` says.
+    pub fn new(hold: Option<LeaseToken>, reports: Vec<Report>) -> Self {
+        Self { hold, reports }
+    }
+
+    /// The event that a report gives up, and whether its subscription is disabled with it.
+    fn given_up(report: &Report) -> Option<(&Event, bool)> {
+        match &report.attempt.as_ref()?.outcome {
+            DeliveryOutcome::GivenUp { event, is_gone } => Some((event, *is_gone)),
+            DeliveryOutcome::Delivered | DeliveryOutcome::Retried(_) => None,
+        }
+    }
+
+    fn is_gone(report: &Report) -> bool {
+        Self::given_up(report).is_some_and(|(_, is_gone)| is_gone)
+    }
+}
+
+/// Writes an attempt into the ring of deliveries.
+pub(super) fn put_delivery(
+    ctx: &mut CommandContext<'_>,
+    counter: &mut Counter,
+    subscription_id: Uuid,
+    (sent, attempted): (&Sent, &Attempted),
+    (attempt, source, dlq_id): (u32, Source, Option<Uuid>),
+) {
+    let sent = sent.clone();
+    let delivery = Delivery {
+        id: ctx.fresh_id(),
+        delivery_seq: Sequence(counter.advance()),
+        subscription_id,
+        event_id: sent.event_id,
+        event_type: sent.event_type,
+        tenant_id: sent.tenant_id,
+        room_id: sent.room_id,
+        actor_id: sent.actor_id,
+        success: attempted.error.is_none(),
+        attempt,
+        source,
+        dlq_id,
+        duration_ms: attempted.duration_ms,
+        status_code: attempted.status_code,
+        error: attempted.error.clone(),
+        created_at: ctx.now,
+    };
+    ctx.put(&delivery);
+}
+
+/// How many of the entries that make room for `dying` new ones were still open.
+fn displaced(ctx: &CommandContext<'_>, counter: &Counter, dying: usize) -> Result<u64, CommandError> {
+    let last = (counter.last + dying as u64).saturating_sub(RING_SLOTS);
+    if last == 0 || dying == 0 {
+        return Ok(0);
+    }
+    let oldest = RecordQuery::all::<DlqEntry>("dlq_seq", dying)
+        .only("dlq_seq", Comparison::AtMost, i64::try_from(last).unwrap_or(i64::MAX))
+        .is("status", DlqStatus::Open.as_str());
+    Ok(ctx.find::<DlqEntry>(oldest)?.len() as u64)
+}
+
+/// Writes an event that could not be delivered into its ring, in place of the oldest if the ring is full.
+fn put_dead(
+    ctx: &mut CommandContext<'_>,
+    counter: &mut Counter,
+    subscription_id: Uuid,
+    event: &Event,
+    error: String,
+) {
+    let dlq_seq = Sequence(counter.advance());
+    counter.open += 1;
+    let sent = Sent::from(event);
+    let entry = DlqEntry {
+        id: ctx.fresh_id(),
+        dlq_seq,
+        subscription_id,
+        event_id: sent.event_id,
+        event_type: sent.event_type,
+        tenant_id: sent.tenant_id,
+        room_id: sent.room_id,
+        actor_id: sent.actor_id,
+        payload: event.clone(),
+        error,
+        status: DlqStatus::Open,
+        replay_count: 0,
+        replayed_at: None,
+        last_replay_error: None,
+        created_at: ctx.now,
+    };
+    ctx.put(&entry);
+}
+
+/// Disables a subscription whose receiver is gone.
+pub(super) fn disable(ctx: &mut CommandContext<'_>, id: Uuid) -> Result<(), CommandError> {
+    let found: Option<Subscription> = ctx.get(Subscription::key_of(id))?;
+    if let Some(mut subscription) = found.filter(Subscription::is_active) {
+        subscription.enabled = false;
+        change::put_changed(ctx, &mut subscription)?;
+    }
+    Ok(())
+}
+
+/// Takes a report into a subscription's progress.
+fn advance(progress: &mut Progress, report: &Report, ctx: &CommandContext<'_>) {
+    progress.advance(report.cursor);
+    let Some(attempt) = &report.attempt else { return };
+    progress.retrying = None;
+    match &attempt.outcome {
+        DeliveryOutcome::Delivered => {
+            progress.last_delivered_at = Some(ctx.now);
+            progress.last_error = None;
+            progress.updated_at = Some(ctx.now);
+        }
+        DeliveryOutcome::Retried(retrying) => progress.retrying = Some(retrying.clone()),
+        DeliveryOutcome::GivenUp { .. } => {
+            progress.last_error.clone_from(&attempt.attempted.error);
+            progress.updated_at = Some(ctx.now);
+        }
+    }
+}
+
+impl Command for RecordDeliveries {
+    fn reads(&self) -> Vec<Query> {
+        let counted = [Counted::Deliveries, Counted::DeadLetters, Counted::Revisions].map(Counter::read);
+        let progress = |report: &Report| Query::one::<Progress>(Subscription::key_of(report.subscription_id));
+        let gone = self.reports.iter().filter(|report| Self::is_gone(report));
+        let gone =
+            gone.map(|report| Query::one::<Subscription>(Subscription::key_of(report.subscription_id)));
+        let hold = self.hold.map(LeaseToken::read);
+        self.reports.iter().map(progress).chain(gone).chain(counted).chain(hold).collect()
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        if let Some(hold) = self.hold {
+            hold.check(ctx)?;
+        }
+        let mut deliveries = Counter::load(ctx, Counted::Deliveries)?;
+        let mut dead = Counter::load(ctx, Counted::DeadLetters)?;
+        let dying = self.reports.iter().filter(|report| Self::given_up(report).is_some()).count();
+        dead.open = dead.open.saturating_sub(displaced(ctx, &dead, dying)?);
+        let mut known: BTreeMap<Uuid, Option<Progress>> = BTreeMap::new();
+        for report in &self.reports {
+            let id = report.subscription_id;
+            if let std::collections::btree_map::Entry::Vacant(place) = known.entry(id) {
+                place.insert(ctx.get(Subscription::key_of(id))?);
+            }
+            if let Some(progress) = known.get_mut(&id).and_then(Option::as_mut) {
+                advance(progress, report, ctx);
+            }
+            let Some(attempt) = &report.attempt else { continue };
+            let how = (attempt.number, Source::Live, None);
+            put_delivery(ctx, &mut deliveries, id, (&attempt.sent, &attempt.attempted), how);
+            if let Some((event, _)) = Self::given_up(report) {
+                let error = attempt.attempted.error.clone().unwrap_or_default();
+                put_dead(ctx, &mut dead, id, event, error);
+            }
+        }
+        known.values().flatten().for_each(|progress| ctx.put(progress));
+        ctx.put(&deliveries);
+        ctx.put(&dead);
+        for gone in self.reports.iter().filter(|report| Self::is_gone(report)) {
+            disable(ctx, gone.subscription_id)?;
+        }
+        Ok(Reply::new(Success::Ok, &dead.open))
+    }
+}

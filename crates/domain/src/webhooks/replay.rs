@@ -1,0 +1,201 @@
+//! Sending once more what could not be delivered.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    Progress, Subscription, WebhookSecret,
+    counter::{Counted, Counter},
+    delivery::{Attempted, DlqEntry, DlqStatus, Sent, Source},
+    not_found, record,
+};
+use crate::kernel::{
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::{Code, DomainError},
+    external_call::{CallResult, ExternalCall},
+    fields::Fields,
+    ids::{ActorId, CorrelationId, RoomId, TenantId},
+    record::Query,
+    secret::Secret,
+};
+
+/// What is to be sent where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Redelivery {
+    /// The subscription.
+    pub subscription_id: Uuid,
+    /// Where to.
+    pub target_url: String,
+    /// What it is signed with.
+    pub secret: Secret,
+    /// How long it may take.
+    pub timeout_ms: u64,
+    /// The event.
+    pub sent: Sent,
+    /// The body.
+    pub body: String,
+}
+
+/// `POST /v1/subscriptions/dlq/{id}/replay`.
+pub struct Replay {
+    dlq_id: String,
+    tenant_id: Option<TenantId>,
+    room_id: Option<RoomId>,
+    actor_id: Option<ActorId>,
+    force: Result<bool, DomainError>,
+}
+
+/// What came of a replay.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Redelivered")]
+struct Replayed {
+    ok: bool,
+    dlq_id: Uuid,
+    event_id: Uuid,
+    subscription_id: Uuid,
+    error: Option<String>,
+}
+
+/// The answer to a [`Replay`].
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplayDone {
+    replay: Replayed,
+    correlation_id: CorrelationId,
+}
+
+impl Replay {
+    /// Reads the path's id and the body; the tenant may also stand in the query.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field}` for an id in the body that is not valid.
+    pub fn read(dlq_id: String, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
+        let tenant_id = match fields.tenant("tenantId")? {
+            Some(tenant) => Some(tenant),
+            None => query.tenant("tenantId")?,
+        };
+        Ok(Self {
+            dlq_id,
+            tenant_id,
+            room_id: fields.room("roomId")?,
+            actor_id: fields.actor("actorId")?,
+            force: fields.flag("force").map(|force| force.unwrap_or(false)),
+        })
+    }
+
+    /// Names the fields of the body.
+    pub fn describe(fields: &Fields) {
+        let _ = Self::read(String::new(), fields, fields);
+    }
+
+    /// What the request says whom it is about.
+    pub fn subject(&self) -> (TenantId, Option<RoomId>, Option<ActorId>) {
+        let tenant = self.tenant_id.clone().unwrap_or_default();
+        (tenant, self.room_id.clone(), self.actor_id.clone())
+    }
+
+    fn not_found(&self) -> DomainError {
+        not_found("dlqId", &self.dlq_id)
+    }
+
+    fn entry(&self, ctx: &CommandContext<'_>) -> Result<DlqEntry, CommandError> {
+        let id = Uuid::parse_str(&self.dlq_id).map_err(|_| self.not_found())?;
+        let found = ctx.find::<DlqEntry>(DlqEntry::with_id(id))?.pop();
+        let own = |entry: &DlqEntry| self.tenant_id.as_ref().is_none_or(|own| *own == entry.tenant_id);
+        Ok(found.filter(own).ok_or_else(|| self.not_found())?)
+    }
+
+    /// What is to be sent; the subscription may be disabled, but not deleted.
+    fn redelivery(&self, ctx: &CommandContext<'_>, entry: &DlqEntry) -> Result<Redelivery, CommandError> {
+        let key = Subscription::key_of(entry.subscription_id);
+        let subscription: Option<Subscription> = ctx.get(key.clone())?;
+        let subscription = subscription.filter(|found| !found.deleted).ok_or_else(|| self.not_found())?;
+        let secret: Option<WebhookSecret> = ctx.get(key)?;
+        let secret = secret.ok_or_else(|| self.not_found())?.secret;
+        Ok(Redelivery {
+            subscription_id: subscription.id,
+            target_url: subscription.target_url,
+            secret,
+            timeout_ms: subscription.timeout_ms,
+            sent: Sent::from(&entry.payload),
+            body: json!({ "event": entry.payload }).to_string(),
+        })
+    }
+}
+
+/// Notes in the entry, in the ring of deliveries and in the subscription's progress what came of a replay.
+fn keep(
+    ctx: &mut CommandContext<'_>,
+    mut entry: DlqEntry,
+    attempted: &Attempted,
+) -> Result<(), CommandError> {
+    let mut dead = Counter::load(ctx, Counted::DeadLetters)?;
+    let mut deliveries = Counter::load(ctx, Counted::Deliveries)?;
+    let (was, now) = (entry.status, ctx.now);
+    let is = if attempted.error.is_none() { DlqStatus::Resolved } else { DlqStatus::Open };
+    match (was, is) {
+        (DlqStatus::Open, DlqStatus::Resolved) => dead.open = dead.open.saturating_sub(1),
+        (DlqStatus::Resolved, DlqStatus::Open) => dead.open += 1,
+        _ => {}
+    }
+    let how = (1, Source::DlqReplay, Some(entry.id));
+    let what = Sent::from(&entry.payload);
+    record::put_delivery(ctx, &mut deliveries, entry.subscription_id, (&what, attempted), how);
+    ctx.put(&dead);
+    ctx.put(&deliveries);
+    if attempted.status_code == Some(410) {
+        record::disable(ctx, entry.subscription_id)?;
+    }
+    let progress: Option<Progress> = ctx.get(Subscription::key_of(entry.subscription_id))?;
+    if let Some(mut progress) = progress {
+        match &attempted.error {
+            None => (progress.last_delivered_at, progress.last_error) = (Some(now), None),
+            Some(error) => progress.last_error = Some(error.clone()),
+        }
+        progress.updated_at = Some(now);
+        ctx.put(&progress);
+    }
+    entry.status = is;
+    entry.replay_count += 1;
+    entry.replayed_at = Some(now);
+    entry.last_replay_error.clone_from(&attempted.error);
+    ctx.put(&entry);
+    Ok(())
+}
+
+impl Command for Replay {
+    fn reads(&self) -> Vec<Query> {
+        let entry = Uuid::parse_str(&self.dlq_id).ok().map(|id| Query::Many(DlqEntry::with_id(id)));
+        let counted = [Counted::DeadLetters, Counted::Deliveries, Counted::Revisions].map(Counter::read);
+        entry.into_iter().chain(counted).collect()
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let entry = self.entry(ctx)?;
+        let redelivery = self.redelivery(ctx, &entry)?;
+        let force = self.force.clone()?;
+        if entry.status == DlqStatus::Resolved && !force {
+            return Err(DomainError::new(Code::Conflict)
+                .saying("it has arrived; force sends it once more")
+                .with("dlqId", self.dlq_id.as_str())
+                .with("status", entry.status.as_str())
+                .into());
+        }
+        let Some(CallResult::Redelivered(attempted)) = ctx.outcome else {
+            return Err(CommandError::External(Box::new(ExternalCall::Redeliver(Box::new(redelivery)))));
+        };
+        let replay = Replayed {
+            ok: attempted.error.is_none(),
+            dlq_id: entry.id,
+            event_id: entry.event_id,
+            subscription_id: entry.subscription_id,
+            error: attempted.error.clone(),
+        };
+        keep(ctx, entry, attempted)?;
+        let correlation_id = ctx.correlation_id.clone();
+        Ok(Reply::new(Success::Accepted, &ReplayDone { replay, correlation_id }))
+    }
+}

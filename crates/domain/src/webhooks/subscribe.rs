@@ -1,0 +1,127 @@
+//! Subscribing: a webhook that is told of everything from now on.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    Progress, Subscription, WebhookSecret, WebhookSubscription,
+    admission::Subject,
+    counter::{self, Counted, Counter},
+    fields::{Defaults, Settings},
+    signing,
+};
+use crate::kernel::{
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    error::DomainError,
+    fields::Fields,
+    ids::{ActorId, CorrelationId, RoomId, TenantId},
+    record::Query,
+    rules::Rules,
+    secret::Secret,
+};
+
+const ACTION: &str = "event_subscription_create";
+
+/// `POST /v1/subscriptions`.
+pub struct Subscribe {
+    tenant_id: TenantId,
+    room_id: Option<RoomId>,
+    actor_id: Option<ActorId>,
+    settings: Result<Settings, DomainError>,
+    /// What a secret is made of, if the body brings none.
+    random: [u8; 32],
+}
+
+/// The answer to a change of a subscription.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubscriptionSaved {
+    subscription: WebhookSubscription,
+    correlation_id: CorrelationId,
+}
+
+impl SubscriptionSaved {
+    /// The reply, which shows a secret that was just set, but does not when it is repeated.
+    pub(super) fn reply(
+        ctx: &CommandContext<'_>,
+        success: Success,
+        subscription: WebhookSubscription,
+        secret: Option<Secret>,
+    ) -> Reply {
+        let correlation_id = ctx.correlation_id.clone();
+        let kept = Self { subscription, correlation_id };
+        let Some(secret) = secret else { return Reply::new(success, &kept) };
+        let shown = Self {
+            subscription: kept.subscription.showing(secret),
+            correlation_id: kept.correlation_id.clone(),
+        };
+        Reply::shown_once(success, &shown, &kept)
+    }
+}
+
+impl Subscribe {
+    /// Reads the body. `random` is what a secret is made of.
+    ///
+    /// # Errors
+    /// What says whose subscription it is does not hold.
+    pub fn read(fields: &Fields, rules: &Rules, random: [u8; 32]) -> Result<Self, DomainError> {
+        Ok(Self {
+            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
+            room_id: fields.room("roomId")?,
+            actor_id: fields.actor("actorId")?,
+            settings: Settings::of_new(fields, rules.webhooks),
+            random,
+        })
+    }
+
+    /// Whose subscription it is, and what it is about.
+    pub fn subject(&self) -> (&TenantId, Option<&RoomId>, Option<&ActorId>) {
+        (&self.tenant_id, self.room_id.as_ref(), self.actor_id.as_ref())
+    }
+
+    fn about(&self) -> Subject<'_> {
+        let (tenant_id, room_id, actor_id) = self.subject();
+        Subject { tenant_id, room_id, actor_id }
+    }
+}
+
+impl Command for Subscribe {
+    fn reads(&self) -> Vec<Query> {
+        let mut reads = self.about().reads();
+        reads.push(Counter::read(Counted::Revisions));
+        reads
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let settings = self.settings.clone()?;
+        self.about().pass(ctx, ACTION)?;
+        let defaults = Defaults::DEFAULT;
+        counter::count_one_more(ctx)?;
+        let revision = counter::next_revision(ctx)?;
+        let subscription = Subscription {
+            id: ctx.fresh_id(),
+            tenant_id: self.tenant_id.clone(),
+            room_id: self.room_id.clone(),
+            actor_id: self.actor_id.clone(),
+            event_types: settings.event_types.unwrap_or_default(),
+            target_url: settings.target_url.unwrap_or_default(),
+            enabled: settings.enabled.unwrap_or(true),
+            max_retries: settings.max_retries.unwrap_or(defaults.max_retries),
+            backoff_ms: settings.backoff_ms.unwrap_or(defaults.backoff_ms),
+            timeout_ms: settings.timeout_ms.unwrap_or(defaults.timeout_ms),
+            metadata: settings.metadata.unwrap_or_default(),
+            created_at: ctx.now,
+            updated_at: ctx.now,
+            deleted: false,
+            revision,
+            enabled_by: revision,
+        };
+        let secret = settings.secret.unwrap_or_else(|| signing::secret_of(self.random));
+        let progress = Progress::at(subscription.id, ctx.effects.heads.sequence, subscription.enabled);
+        ctx.put(&subscription);
+        ctx.put(&progress);
+        ctx.put(&WebhookSecret { subscription_id: subscription.id, secret: secret.clone() });
+        let shown = WebhookSubscription::of(subscription, Some(&progress));
+        Ok(SubscriptionSaved::reply(ctx, Success::Created, shown, Some(secret)))
+    }
+}

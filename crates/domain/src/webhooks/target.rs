@@ -1,0 +1,316 @@
+//! Where webhooks may go: which URLs, and which addresses behind them, so that nobody reaches through us what they cannot reach.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
+
+use crate::{
+    actor_command,
+    kernel::{
+        error::{Code, DomainError},
+        rules::WebhookRules,
+    },
+};
+
+/// The longest target, in characters.
+pub const MAX_TARGET_CHARS: usize = 2_048;
+
+/// Who can be found at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Anybody's machine on the internet.
+    Public,
+    /// This machine, its network, or nobody in particular.
+    Private,
+    /// What only machines of a cloud or a link ask: metadata, which gives away credentials.
+    Forbidden,
+}
+
+impl Reach {
+    /// Whether a webhook may go there.
+    pub fn is_allowed(self, rules: WebhookRules) -> bool {
+        match self {
+            Self::Public => true,
+            Self::Private => rules.allow_private_targets,
+            Self::Forbidden => false,
+        }
+    }
+
+    /// Who can be found at an address; one that stands for another counts as that one.
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => of_v4(address),
+            IpAddr::V6(address) => of_v6(address),
+        }
+    }
+
+    /// What is known of a host before its name is resolved.
+    fn of_host(host: &Host<&str>) -> Self {
+        match host {
+            Host::Ipv4(address) => of_v4(*address),
+            Host::Ipv6(address) => of_v6(*address),
+            Host::Domain(name) => of_name(name.trim_end_matches('.')),
+        }
+    }
+}
+
+fn of_name(name: &str) -> Reach {
+    const METADATA: [&str; 4] =
+        ["metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
+    if METADATA.contains(&name) {
+        return Reach::Forbidden;
+    }
+    let is_local = ["localhost", "localhost.localdomain"].contains(&name) || name.ends_with(".localhost");
+    if is_local { Reach::Private } else { Reach::Public }
+}
+
+/// IPv4 networks that are not the internet (IANA's registry of special purposes): the network, and its length in bits.
+const PRIVATE_V4: [([u8; 4], u32); 14] = [
+    ([0, 0, 0, 0], 8),
+    ([10, 0, 0, 0], 8),
+    ([100, 64, 0, 0], 10),
+    ([127, 0, 0, 0], 8),
+    ([172, 16, 0, 0], 12),
+    ([192, 0, 0, 0], 24),
+    ([192, 0, 2, 0], 24),
+    ([192, 88, 99, 0], 24),
+    ([192, 168, 0, 0], 16),
+    ([198, 18, 0, 0], 15),
+    ([198, 51, 100, 0], 24),
+    ([203, 0, 113, 0], 24),
+    ([224, 0, 0, 0], 4),
+    ([240, 0, 0, 0], 4),
+];
+/// Link-local, and the metadata services of clouds that are elsewhere.
+const FORBIDDEN_V4: [([u8; 4], u32); 4] =
+    [([169, 254, 0, 0], 16), ([100, 100, 100, 200], 32), ([168, 63, 129, 16], 32), ([192, 0, 0, 192], 32)];
+
+fn of_v4(address: Ipv4Addr) -> Reach {
+    let within = |networks: &[([u8; 4], u32)]| {
+        networks.iter().any(|(network, bits)| {
+            let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+            (address.to_bits() ^ u32::from_be_bytes(*network)) & mask == 0
+        })
+    };
+    if within(&FORBIDDEN_V4) {
+        Reach::Forbidden
+    } else if within(&PRIVATE_V4) {
+        Reach::Private
+    } else {
+        Reach::Public
+    }
+}
+
+/// IPv6 networks that are not the internet: the first 32 bits, and how many of them count.
+const PRIVATE_V6: [(u32, u32); 8] = [
+    (0x0100_0000, 32),
+    (0x2001_0000, 23),
+    (0x2001_0db8, 32),
+    (0x3fff_0000, 20),
+    (0x5f00_0000, 16),
+    (0xfc00_0000, 7),
+    (0xfec0_0000, 10),
+    (0xff00_0000, 8),
+];
+/// The metadata services of Amazon and Google.
+const FORBIDDEN_V6: [Ipv6Addr; 2] =
+    [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
+
+fn of_v6(address: Ipv6Addr) -> Reach {
+    let first = (address.to_bits() >> 96) as u32;
+    let starts = |value: u32, bits: u32| (first ^ value).checked_shr(32 - bits).unwrap_or(0) == 0;
+    if FORBIDDEN_V6.contains(&address) || starts(0xfe80_0000, 10) {
+        return Reach::Forbidden;
+    }
+    if let Some((embedded, at_least)) = embedded_v4(address) {
+        return of_v4(embedded).max(at_least);
+    }
+    let is_private = PRIVATE_V6.iter().any(|(value, bits)| starts(*value, *bits));
+    if is_private { Reach::Private } else { Reach::Public }
+}
+
+/// The IPv4 address that an IPv6 address stands for, and what it is at least for being written so.
+fn embedded_v4(address: Ipv6Addr) -> Option<(Ipv4Addr, Reach)> {
+    let last = |pair: [u16; 2]| Ipv4Addr::from_bits((u32::from(pair[0]) << 16) | u32::from(pair[1]));
+    match address.segments() {
+        // ::a.b.c.d, with :: and ::1 among them, which are 0.0.0.0 and 0.0.0.1.
+        [0, 0, 0, 0, 0, 0, a, b] => Some((last([a, b]), Reach::Private)),
+        // ::ffff:a.b.c.d, mapped; ::ffff:0:a.b.c.d, translated.
+        [0, 0, 0, 0, 0, 0xffff, a, b] | [0, 0, 0, 0, 0xffff, 0, a, b] => Some((last([a, b]), Reach::Public)),
+        // NAT64, the well-known prefix and the local one.
+        [0x64, 0xff9b, 0, 0, 0, 0, a, b] => Some((last([a, b]), Reach::Public)),
+        [0x64, 0xff9b, 1, _, _, _, a, b] => Some((last([a, b]), Reach::Private)),
+        // 6to4.
+        [0x2002, a, b, ..] => Some((last([a, b]), Reach::Public)),
+        _ => None,
+    }
+}
+
+/// Reads the target that a client names.
+///
+/// # Errors
+/// `ERR_INVALID_URL {field, value, reason}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
+pub fn read(field: &str, text: String, rules: WebhookRules) -> Result<String, DomainError> {
+    let text = actor_command::bounded_text(field, Some(text), MAX_TARGET_CHARS)?.unwrap_or_default();
+    match check(&text, rules) {
+        Ok(_) => Ok(text),
+        Err(reason) => Err(DomainError::new(Code::InvalidUrl)
+            .saying(reason.to_string())
+            .with("field", field)
+            .with("value", text)
+            .with("reason", reason.as_str())),
+    }
+}
+
+/// Why a target is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It is no absolute URL with the scheme http or https.
+    NotHttp,
+    /// It carries a user name or a password.
+    Credentials,
+    /// Webhooks may not go to its address.
+    Address,
+}
+
+impl Refused {
+    /// A name for programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotHttp => "not_http",
+            Self::Credentials => "credentials",
+            Self::Address => "address_not_allowed",
+        }
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NotHttp => "a target is an absolute http or https URL",
+            Self::Credentials => "a target carries no user name and no password",
+            Self::Address => "webhooks may not go to this address",
+        })
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Checks a target, as far as that is possible without resolving its name.
+///
+/// # Errors
+/// Why webhooks may not go there.
+pub fn check(text: &str, rules: WebhookRules) -> Result<Url, Refused> {
+    let url = Url::parse(text).map_err(|_| Refused::NotHttp)?;
+    let host = url.host().filter(|_| matches!(url.scheme(), "http" | "https")).ok_or(Refused::NotHttp)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Refused::Credentials);
+    }
+    if Reach::of_host(&host).is_allowed(rules) { Ok(url) } else { Err(Refused::Address) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RULINGS B14: link-local and metadata never, private addresses only where allowed, in every way to write them.
+    #[test]
+    fn addresses_are_what_they_stand_for() {
+        use Reach::{Forbidden, Private, Public};
+        let cases = [
+            ("8.8.8.8", Public),
+            ("93.184.216.34", Public),
+            ("0.0.0.0", Private),
+            ("10.1.2.3", Private),
+            ("100.63.255.255", Public),
+            ("100.64.0.1", Private),
+            ("100.100.100.200", Forbidden),
+            ("127.0.0.1", Private),
+            ("127.255.255.254", Private),
+            ("168.63.129.16", Forbidden),
+            ("169.253.255.255", Public),
+            ("169.254.0.1", Forbidden),
+            ("169.254.169.254", Forbidden),
+            ("172.15.255.255", Public),
+            ("172.16.0.1", Private),
+            ("172.31.255.255", Private),
+            ("172.32.0.0", Public),
+            ("192.0.0.192", Forbidden),
+            ("192.168.1.1", Private),
+            ("198.19.0.1", Private),
+            ("224.0.0.1", Private),
+            ("255.255.255.255", Private),
+            ("::", Private),
+            ("::1", Private),
+            ("::127.0.0.1", Private),
+            ("::169.254.169.254", Forbidden),
+            ("::ffff:127.0.0.1", Private),
+            ("::ffff:8.8.8.8", Public),
+            ("::ffff:169.254.169.254", Forbidden),
+            ("::ffff:0:10.0.0.1", Private),
+            ("64:ff9b::8.8.8.8", Public),
+            ("64:ff9b::127.0.0.1", Private),
+            ("64:ff9b::169.254.169.254", Forbidden),
+            ("64:ff9b:1::8.8.8.8", Private),
+            ("64:ff9b:1::169.254.169.254", Forbidden),
+            ("2002:7f00:1::", Private),
+            ("2002:a9fe:a9fe::", Forbidden),
+            ("2001::1", Private),
+            ("2001:db8::1", Private),
+            ("2606:4700::1111", Public),
+            ("fc00::1", Private),
+            ("fd12:3456::1", Private),
+            ("fd00:ec2::254", Forbidden),
+            ("fe80::1", Forbidden),
+            ("febf::1", Forbidden),
+            ("fec0::1", Private),
+            ("ff02::1", Private),
+            ("100::1", Private),
+        ];
+        for (text, want) in cases {
+            assert_eq!(Reach::of(text.parse().unwrap()), want, "{text}");
+        }
+    }
+
+    /// CONTRACT 9.23 and RULINGS B14: absolute http or https, no user, and no address that is refused. `open`: with private
+    /// targets; `closed`: without.
+    #[test]
+    fn targets_are_checked_before_they_are_resolved() {
+        let (never, private) = (Err(Refused::Address), Err(Refused::Address));
+        let cases: [(&str, Result<(), Refused>, Result<(), Refused>); 27] = [
+            ("https://example.com/hook?x=1", Ok(()), Ok(())),
+            ("HTTP://Example.com", Ok(()), Ok(())),
+            ("http://example.com:8080", Ok(()), Ok(())),
+            ("http://localhost:1", Ok(()), private),
+            ("http://LOCALHOST./x", Ok(()), private),
+            ("http://api.localhost", Ok(()), private),
+            ("http://127.0.0.1", Ok(()), private),
+            ("http://2130706433", Ok(()), private),
+            ("http://0x7f.1", Ok(()), private),
+            ("http://0177.0.0.1", Ok(()), private),
+            ("http://[::1]:80", Ok(()), private),
+            ("http://[::ffff:7f00:1]", Ok(()), private),
+            ("http://169.254.169.254/latest/meta-data", never, never),
+            ("http://0xa9fea9fe", never, never),
+            ("http://[::ffff:169.254.169.254]", never, never),
+            ("http://[fe80::1]", never, never),
+            ("http://metadata.google.internal/", never, never),
+            ("http://Metadata.Google.Internal./", never, never),
+            ("http://100.100.100.200", never, never),
+            ("ftp://example.com", Err(Refused::NotHttp), Err(Refused::NotHttp)),
+            ("file:///etc/passwd", Err(Refused::NotHttp), Err(Refused::NotHttp)),
+            ("/hook", Err(Refused::NotHttp), Err(Refused::NotHttp)),
+            ("example.com", Err(Refused::NotHttp), Err(Refused::NotHttp)),
+            ("http://", Err(Refused::NotHttp), Err(Refused::NotHttp)),
+            ("http://[::1", Err(Refused::NotHttp), Err(Refused::NotHttp)),
+            ("http://user@example.com", Err(Refused::Credentials), Err(Refused::Credentials)),
+            ("http://:pass@example.com", Err(Refused::Credentials), Err(Refused::Credentials)),
+        ];
+        for (text, open, closed) in cases {
+            for (allow_private_targets, want) in [(true, open), (false, closed)] {
+                let got = check(text, WebhookRules { allow_private_targets }).map(|_| ());
+                assert_eq!(got, want, "{text} {allow_private_targets}");
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The names of all keys.
+
+use std::{borrow::Cow, fmt};
+
+use agentcafe_domain::kernel::ids::{RoomId, TenantId};
+
+/// The names of the café's keys behind one prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    prefix: String,
+}
+
+/// A room, as it stands in names of keys: `tenant:room`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoomName(String);
+
+/// What the projector writes for each room, by the end of its key; and `projection`, what it goes on from.
+pub(crate) const ROOM_PARTS: [&str; 7] =
+    ["state", "state:snapshot", "presence", "chat", "orders", "stream", "fold"];
+
+/// A part of a key, in which the separator is not the separator. Plain ids stay as they are.
+pub(crate) fn escaped(id: &str) -> Cow<'_, str> {
+    if id.contains([':', '%']) {
+        Cow::Owned(id.replace('%', "%25").replace(':', "%3A"))
+    } else {
+        Cow::Borrowed(id)
+    }
+}
+
+fn unescaped(part: &str) -> String {
+    part.replace("%3A", ":").replace("%25", "%")
+}
+
+impl RoomName {
+    /// The name of a room.
+    #[must_use]
+    pub fn of(tenant: &TenantId, room: &RoomId) -> Self {
+        Self(format!("{}:{}", escaped(tenant.as_str()), escaped(room.as_str())))
+    }
+
+    /// The room that has this name; none if it is nobody's.
+    #[must_use]
+    pub fn ids(&self) -> Option<(TenantId, RoomId)> {
+        let (tenant, room) = self.0.split_once(':')?;
+        Some((TenantId::parse(&unescaped(tenant)).ok()?, RoomId::parse(&unescaped(room)).ok()?))
+    }
+
+    pub(crate) fn read(name: String) -> Self {
+        Self(name)
+    }
+
+    /// As it stands in keys.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Keys {
+    /// The names behind a prefix.
+    #[must_use]
+    pub fn new(prefix: impl Into<String>) -> Self {
+        Self { prefix: prefix.into() }
+    }
+
+    /// A part of what is kept of a room: `prefix:room:tenant:room:part`.
+    #[must_use]
+    pub fn room(&self, room: &RoomName, part: &str) -> String {
+        format!("{}:room:{room}:{part}", self.prefix)
+    }
+
+    /// How far the projector has come.
+    #[must_use]
+    pub fn cursor(&self) -> String {
+        format!("{}:projector:cursor", self.prefix)
+    }
+
+    /// What the projector made read models of, and how: they are of no use to another one.
+    #[must_use]
+    pub fn shape(&self) -> String {
+        format!("{}:projector:shape", self.prefix)
+    }
+
+    /// The rooms that have read models, a set of [`RoomName`]s.
+    #[must_use]
+    pub fn rooms(&self) -> String {
+        format!("{}:projector:rooms", self.prefix)
+    }
+
+    /// The rooms in which somebody is, a set of [`RoomName`]s.
+    #[must_use]
+    pub fn present(&self) -> String {
+        format!("{}:projector:present", self.prefix)
+    }
+
+    /// Which projector is at work.
+    #[must_use]
+    pub fn lock(&self) -> String {
+        format!("{}:projector:lock", self.prefix)
+    }
+
+    /// How many requests a client made of a route in this window.
+    pub(crate) fn rate(&self, method: &str, route: &str, client: &str) -> String {
+        format!("{}:rate:{method}:{route}:{client}", self.prefix)
+    }
+
+    /// Every key of a room, as a pattern.
+    pub(crate) fn rooms_pattern(&self) -> String {
+        let mut pattern = String::new();
+        for character in self.prefix.chars() {
+            if matches!(character, '*' | '?' | '[' | ']' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(character);
+        }
+        pattern + ":room:*"
+    }
+
+    /// The room of which a key holds this part.
+    pub(crate) fn room_of(&self, key: &str, part: &str) -> Option<RoomName> {
+        let rest = key.strip_prefix(&self.prefix)?.strip_prefix(":room:")?;
+        let name = rest.strip_suffix(part)?.strip_suffix(':')?;
+        Some(RoomName(name.to_owned()))
+    }
+
+    /// Whether a key is one of those that the projector writes for a room.
+    pub(crate) fn is_projected(&self, key: &str) -> bool {
+        let rest = key.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix(":room:"));
+        let part = rest.and_then(|rest| rest.splitn(3, ':').nth(2));
+        part.is_some_and(|part| ROOM_PARTS.contains(&part))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CONTRACT 18, RULINGS B9: plain ids keep the documented key; others are escaped, and no two rooms share a key.
+    #[test]
+    fn rooms_have_keys_of_their_own() {
+        let keys = Keys::new("acf");
+        let cases = [
+            ("default", "main", "acf:room:default:main:state"),
+            ("a:b", "c", "acf:room:a%3Ab:c:state"),
+            ("a", "b:c", "acf:room:a:b%3Ac:state"),
+            ("a%3Ab", "c", "acf:room:a%253Ab:c:state"),
+            ("☕", "the attic", "acf:room:☕:the attic:state"),
+        ];
+        for (tenant, room, want) in cases {
+            let ids = (TenantId::parse(tenant).unwrap(), RoomId::parse(room).unwrap());
+            let name = RoomName::of(&ids.0, &ids.1);
+            let key = keys.room(&name, "state");
+            assert_eq!(key, want);
+            assert!(keys.is_projected(&key));
+            assert_eq!(name.ids(), Some(ids));
+        }
+        assert!(keys.is_projected("acf:room:default:main:state:snapshot"));
+        assert!(!keys.is_projected("acf:room:default:main:inbox:unread"));
+        assert!(!keys.is_projected("other:room:default:main:state"));
+        assert_eq!(Keys::new("a*b").rooms_pattern(), "a\\*b:room:*");
+    }
+}
