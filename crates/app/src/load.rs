@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use crate::{
     cli::load::{FanoutOptions, LoadMode, LoadOptions, SayOptions, WriteOptions},
-    config::{Environment, LoadSettings},
+    config::{self, LOAD_API_KEY, Sources},
 };
 
 mod terminal;
@@ -35,14 +35,11 @@ const OTHER_FILES: u64 = 32;
 /// Runs the test, prints its report, and fails if a check fails.
 ///
 /// # Errors
-/// When a setting is invalid, the server cannot be reached, or a check fails.
-pub(crate) fn run(options: LoadOptions) -> anyhow::Result<()> {
-    let settings = LoadSettings::read(&Environment::of_process())?;
-    let load = Load::new(&options, settings)?;
+/// When a setting cannot be used, there is no server, or the gate does not pass.
+pub(crate) fn run(options: LoadOptions, sources: &Sources) -> anyhow::Result<()> {
+    let load = Load::new(&options, sources)?;
     let terminal = Terminal::new();
-    for name in &load.settings.unknown {
-        terminal.note(&format!("{name} is set, but is no setting of agentcafe; see agentcafe load --help"));
-    }
+    sources.warnings().iter().for_each(|warning| terminal.note(warning));
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime =
         runtime.worker_threads(usize::from(options.threads)).enable_all().build().context("no runtime")?;
@@ -53,27 +50,29 @@ pub(crate) fn run(options: LoadOptions) -> anyhow::Result<()> {
 
 /// What all modes share.
 struct Load {
-    settings: LoadSettings,
-    target: Target,
-    stream_target: Target,
-    threads: usize,
+    /// The gate. The other modes have its targets and times.
+    gate: GateTest,
 }
 
 impl Load {
-    fn new(options: &LoadOptions, mut settings: LoadSettings) -> anyhow::Result<Self> {
+    fn new(options: &LoadOptions, sources: &Sources) -> anyhow::Result<Self> {
+        let target = options.url.as_deref().map(Target::parse).transpose();
+        let target = target.context("the server's address (--url)")?;
+        let stream_target = options.stream_url.as_deref().map(Target::parse).transpose();
+        let stream_target = stream_target.context("the streams' address (--stream-url)")?;
+        let mut gate = config::gate(sources, target, stream_target)?;
+        gate.threads = usize::from(options.threads);
         if let Some(path) = &options.stream_path {
-            settings.stream_path = checked_path(path).context("--stream-path")?;
+            gate.stream_path = checked_path(path).context("--stream-path")?;
         }
         if let Some(duration_ms) = options.duration_ms {
-            settings.duration = Duration::from_millis(duration_ms);
+            gate.duration = Duration::from_millis(duration_ms);
         }
-        let target_url = options.url.as_ref().unwrap_or(&settings.target_url);
-        let stream_url = options.stream_url.as_ref().or(settings.stream_url.as_ref());
-        let target = address(target_url, &settings, options).context("the server's address (--url)")?;
-        let stream_target = stream_url.map(|url| address(url, &settings, options)).transpose();
-        let stream_target = stream_target.context("the streams' address (--stream-url)")?;
-        let stream_target = stream_target.unwrap_or_else(|| target.clone());
-        Ok(Self { target, stream_target, threads: usize::from(options.threads), settings })
+        let key = sources.optional(&LOAD_API_KEY)?;
+        for target in [&mut gate.target, &mut gate.stream_target] {
+            *target = with_headers(target.clone(), key.as_deref(), options)?;
+        }
+        Ok(Self { gate })
     }
 
     async fn run(self, mode: LoadMode, terminal: &Terminal) -> anyhow::Result<()> {
@@ -84,45 +83,30 @@ impl Load {
         }
     }
 
-    /// How to send says; a rate of 0 is unlimited.
+    /// How says are sent; a rate of 0 is none.
     fn say_load(&self, connections: u64, rate: f64, options: &SayOptions) -> SayLoad {
         SayLoad {
-            target: self.target.clone(),
+            target: self.gate.target.clone(),
             connections,
             rate: (rate > 0.0).then_some(rate),
-            duration: self.settings.duration,
-            request_timeout: options.timeout_ms.map_or(self.settings.request_timeout, Duration::from_millis),
-            threads: self.threads,
+            duration: self.gate.duration,
+            request_timeout: options.timeout_ms.map_or(self.gate.request_timeout, Duration::from_millis),
+            threads: self.gate.threads,
         }
     }
 
     fn thresholds(&self, options: &SayOptions) -> Thresholds {
         Thresholds {
-            error_rate_max: options.max_error_rate.unwrap_or(self.settings.objectives.api_error_rate_max),
+            error_rate_max: options.max_error_rate.unwrap_or(self.gate.objectives.api_error_rate_max),
             p99_ms: options.max_p99_ms,
             per_second: options.min_per_second,
         }
     }
 
     async fn gate(self, terminal: &Terminal) -> anyhow::Result<()> {
-        let Self { settings, target, stream_target, threads } = self;
-        allow_connections(settings.concurrency.max(settings.stream_fanout) as u64)?;
-        let test = GateTest {
-            target,
-            stream_target,
-            api_path: settings.api_path,
-            api_path_alt: settings.api_path_alt,
-            stream_path: settings.stream_path,
-            duration: settings.duration,
-            concurrency: settings.concurrency,
-            warmup_requests: settings.warmup_requests,
-            request_timeout: settings.request_timeout,
-            stream_fanout: settings.stream_fanout,
-            stream_timeout: settings.stream_timeout,
-            objectives: settings.objectives,
-            threads,
-        };
-        let report = test.run(terminal).await?;
+        let gate = self.gate;
+        allow_connections(gate.concurrency.max(gate.stream_fanout) as u64)?;
+        let report = gate.run(terminal).await?;
         terminal.show_summary(&terminal::summarize_gate(&report));
         finish(&report, &report.gate, &report.notes, terminal)
     }
@@ -153,8 +137,8 @@ impl Load {
         let test = FanoutTest {
             thresholds: self.thresholds(&options.say),
             load: self.say_load(options.connections, options.rate, &options.say),
-            stream_target: self.stream_target,
-            stream_path: self.settings.stream_path,
+            stream_target: self.gate.stream_target,
+            stream_path: self.gate.stream_path,
             tenant: tenant(&options.say.tenant)?,
             room: room.map_or(run.room, |room| room.to_string()),
             seed: run.seed,
@@ -181,9 +165,9 @@ impl RunIdentity {
     }
 }
 
-fn address(url: &str, settings: &LoadSettings, options: &LoadOptions) -> anyhow::Result<Target> {
-    let mut target = Target::parse(url)?;
-    if let Some(key) = &settings.key {
+/// A server whose requests carry the API key and the headers of the command line.
+fn with_headers(mut target: Target, key: Option<&str>, options: &LoadOptions) -> anyhow::Result<Target> {
+    if let Some(key) = key {
         target = target.with_key(key).context("the API key (LOAD_API_KEY)")?;
     }
     for header in &options.headers {

@@ -2,26 +2,30 @@
 
 use clap::{Args, Subcommand};
 
+const REPORT_HELP: &str = "\
+The report goes to standard output as JSON; the exit code is 0 if all checks pass, else 1.
+The server's rate limit counts: raise API_RATE_LIMIT_PER_MIN there (0: no limit) for the test.";
+
 /// Options of `agentcafe load`.
 #[derive(Args, Clone, Debug)]
-#[command(after_long_help = crate::config::load_help(), after_help = "--help lists every setting.")]
+#[command(after_long_help = super::with_settings(REPORT_HELP, "load"), after_help = super::SETTINGS_HINT)]
 pub(crate) struct LoadOptions {
     /// The mode; the gate if missing.
     #[command(subcommand)]
     pub(crate) mode: Option<LoadMode>,
-    /// Base URL of the server under test [default: $LOAD_TARGET_URL, $AGENTCAFE_URL, or http://127.0.0.1:3850].
+    /// Base URL of the server under test [default: LOAD_TARGET_URL].
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// Base URL of the streams, for example of a realtime service [default: $LOAD_STREAM_URL, or the server].
+    /// Base URL of the streams, for example of a realtime service [default: LOAD_STREAM_URL].
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) stream_url: Option<String>,
-    /// Path of the stream; /v1/stream on a realtime service [default: $LOAD_STREAM_PATH, or /v1/streams/market-events].
+    /// Path of the stream; /v1/stream on a realtime service [default: LOAD_STREAM_PATH].
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) stream_path: Option<String>,
     /// A header for every request, in addition to the API key; repeat it for more headers.
     #[arg(long = "header", global = true, value_name = "NAME: VALUE")]
     pub(crate) headers: Vec<String>,
-    /// Duration of the test, in milliseconds [default: $LOAD_DURATION_MS, or 15000].
+    /// Duration of the test, in milliseconds [default: LOAD_DURATION_MS].
     #[arg(long, global = true, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) duration_ms: Option<u64>,
     /// Worker threads; 1 takes the least CPU from a server on the same machine.
@@ -47,10 +51,10 @@ pub(crate) struct SayOptions {
     /// The tenant to write to.
     #[arg(long, default_value = "load")]
     pub(crate) tenant: String,
-    /// Deadline of a response, in milliseconds [default: $LOAD_REQUEST_TIMEOUT_MS, or 5000].
+    /// Deadline of a response, in milliseconds [default: LOAD_REQUEST_TIMEOUT_MS].
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout_ms: Option<u64>,
-    /// Highest share of failed commands [default: $SLO_API_ERROR_RATE_MAX, or 0.01].
+    /// Highest share of failed commands [default: SLO_API_ERROR_RATE_MAX].
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) max_error_rate: Option<f64>,
     /// Highest 99th percentile of the latencies of commands (fanout: of deliveries), in milliseconds.
