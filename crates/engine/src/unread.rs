@@ -124,12 +124,12 @@ pub async fn run(engine: Arc<Engine>) {
 /// Compares now, each time Redis comes back, and now and then.
 async fn compare(engine: &Engine, redis: &Redis) {
     loop {
-        redis.link.connected().await;
+        let connection = redis.link.connected().await;
         match compare_once(engine, redis).await {
             Ok(count) => {
                 redis.unread.rebuilt.inc_by(count);
                 tokio::select! {
-                    () = redis.link.lost() => {}
+                    () = redis.link.lost(connection) => {}
                     () = sleep(COMPARE_EVERY) => {}
                 }
             }
