@@ -1,6 +1,8 @@
 //! Starting and stopping: what is refused, what is told, and that stopping is clean.
 
-use agentcafe_testkit::json;
+use std::time::Duration;
+
+use agentcafe_testkit::{eventually, json};
 
 use crate::{cafe, launch, log};
 
@@ -34,10 +36,10 @@ async fn a_bad_setting_stops_the_start() {
 #[tokio::test]
 async fn the_start_says_what_to_try_next() {
     let server = launch().env("API_RATE_LIMIT", 1).start().await;
-    let log = server.log();
     let tried = format!("curl 'http://{}/v1/bootstrap", server.address());
     for part in ["listening on", tried.as_str(), "agentcafe tail", "API_RATE_LIMIT is set"] {
-        assert!(log.contains(part), "{part:?} is not in:\n{log}");
+        let is_said = async || server.log().contains(part).then_some(());
+        eventually(part, Duration::from_secs(60), is_said).await;
     }
 }
 
