@@ -20,10 +20,10 @@ mod screen;
 mod write;
 
 /// How long a condition may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Objectives that a server which shares a busy machine with many others still meets.
 const LENIENT: [(&str, &str); 3] =
-    [("SLO_API_P95_MS", "5000"), ("SLO_API_P99_MS", "5000"), ("SLO_STREAM_READY_P95_MS", "6000")];
+    [("SLO_API_P95_MS", "20000"), ("SLO_API_P99_MS", "20000"), ("SLO_STREAM_READY_P95_MS", "20000")];
 /// A key that must be shown nowhere.
 const KEY: &str = "k3y-0f-th3-c4f3";
 
@@ -114,7 +114,7 @@ async fn pages(client: &Client) -> u64 {
 async fn a_sound_server_passes() {
     let (server, _client) = cafe().await;
     let url = server.url();
-    let child = start(&["load", "--url", &url, "--duration-ms", "300"], &LENIENT);
+    let child = start(&["load", "--url", &url, "--duration-ms", "1000"], &LENIENT);
     let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     let mut rest = text.as_str();
@@ -224,7 +224,8 @@ async fn a_missed_threshold_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rate_limit_is_told_from_the_server() {
     let server = launch().without("API_RATE_LIMIT_PER_MIN").start().await;
-    let ran = gate(&server, &[]).await;
+    // Long enough for a busy machine to come to the limit.
+    let ran = gate(&server, &[("LOAD_DURATION_MS", "4000")]).await;
     let api = &ran.report["api"];
     assert!(!ran.passed && api["rateLimited"].as_u64() > Some(0), "{}", ran.report);
     assert_eq!(api["rateLimited"], api["errors"], "/healthz is exempt");

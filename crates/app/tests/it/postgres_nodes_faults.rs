@@ -127,7 +127,7 @@ async fn a_clock_that_is_wrong_does_not_matter() {
         assert_one_time(&wrong, &right).await;
         let (wrong, right) = (wrong.client(), right.client());
         for (client, name) in [(&wrong, "Nova"), (&right, "Kai")] {
-            let beat = json!({"actorId": name, "ttlMs": 30_000});
+            let beat = json!({"actorId": name, "ttlMs": 55_000});
             let _ = client.act("/v1/presence/heartbeat", beat).await.data();
             let short = json!({"actorId": format!("{name}-short"), "ttlMs": 5_000});
             let _ = client.act("/v1/presence/heartbeat", short).await.data();

@@ -21,7 +21,7 @@ use crate::{
 
 const WRITERS: u64 = 8;
 const ACTS: usize = 50;
-const LOAD_DEADLINE: Duration = Duration::from_secs(40);
+const LOAD_DEADLINE: Duration = Duration::from_secs(60);
 const FOLLOW_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Filters that streams, polls and pages understand alike.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long a node may take until it has what the other wrote.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn reaches(store: &Store, head: Sequence) {
     let mut wake = store.tail().wake(&EventFilter::default());

@@ -90,12 +90,16 @@ struct Rounds(AtomicU64);
 impl Rounds {
     fn begin(&self, round: u64) {
         self.0.fetch_add(1, Ordering::SeqCst);
-        let mut looks = 0_u32;
-        while self.0.load(Ordering::SeqCst) < 2 * round {
-            looks += 1;
-            // The other thread may be waiting for this one's processor.
-            if looks.is_multiple_of(10_000) { std::thread::yield_now() } else { std::hint::spin_loop() }
-        }
+        spin_until(|| self.0.load(Ordering::SeqCst) >= 2 * round);
+    }
+}
+
+fn spin_until(is_so: impl Fn() -> bool) {
+    let mut looks = 0_u32;
+    while !is_so() {
+        looks += 1;
+        // The other thread may be waiting for this one's processor.
+        if looks.is_multiple_of(10_000) { std::thread::yield_now() } else { std::hint::spin_loop() }
     }
 }
 
@@ -123,9 +127,7 @@ fn beginning_to_wait_misses_nothing() {
         (0..number % 97).for_each(|_| std::hint::spin_loop());
         let waiting = tail.wake(&filter);
         // A follower asks in this order: how far the log goes, then whether something of that is its own.
-        while tail.head() <= cursor {
-            std::hint::spin_loop();
-        }
+        spin_until(|| tail.head() > cursor);
         let mark = *waiting.borrow();
         if mark.last <= cursor || mark.resume(cursor) > cursor {
             missed.push(number);

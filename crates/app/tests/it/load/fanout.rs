@@ -10,7 +10,7 @@ use crate::realtime::beside;
 
 /// Nothing but a start of a run, on this server.
 fn arguments(url: &str) -> Vec<&str> {
-    ["load", "fanout", "--url", url, "--duration-ms", "500", "--subscribers", "5", "--rate", "60"].into()
+    ["load", "fanout", "--url", url, "--duration-ms", "1000", "--subscribers", "5", "--rate", "60"].into()
 }
 
 /// The issue: everybody receives exactly the log, in order, and how long it took is measured.

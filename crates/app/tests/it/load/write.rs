@@ -34,12 +34,12 @@ async fn what_is_accepted_is_in_the_log() {
 async fn a_pace_is_kept_and_thresholds_decide() {
     let (server, _client) = cafe().await;
     let url = server.url();
-    let paced = ["load", "write", "--url", &url, "--duration-ms", "1000", "--rate", "40"];
+    let paced = ["load", "write", "--url", &url, "--duration-ms", "2000", "--rate", "40"];
     let ran =
-        run(&[&paced as &[&str], &["--min-per-second", "20", "--max-p99-ms", "30000"]].concat(), &[]).await;
+        run(&[&paced as &[&str], &["--min-per-second", "10", "--max-p99-ms", "30000"]].concat(), &[]).await;
     assert!(ran.passed, "{}", ran.said);
     let count = ran.report["write"]["count"].as_u64().unwrap();
-    assert!((20..=41).contains(&count), "{count}");
+    assert!((20..=81).contains(&count), "{count}");
     let ran = run(&[&paced as &[&str], &["--min-per-second", "50", "--max-p99-ms", "0"]].concat(), &[]).await;
     assert!(!ran.passed);
     assert_eq!(ran.failed_checks(), ["write_p99", "writes_per_second"]);
