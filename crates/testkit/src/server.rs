@@ -29,12 +29,14 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 const LISTENING: &str = "listening on http://";
 /// What is kept of the environment of the tests.
 const KEPT: [&str; 5] = ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"];
-/// Limits are off unless a test asks for them.
-const UNLIMITED: [(&str, &str); 4] = [
+/// Unless a test asks for them there are no limits, and presences are not looked for that have run out: they would in a test that
+/// a busy machine takes a minute for.
+const UNLIMITED: [(&str, &str); 5] = [
     ("API_RATE_LIMIT_PER_MIN", "0"),
     ("MOD_MIN_ACTION_INTERVAL_MS", "0"),
     ("MOD_MAX_ACTIONS_PER_WINDOW", "0"),
     ("MOD_MAX_REPEATED_TEXT_PER_WINDOW", "0"),
+    ("PRESENCE_SWEEP_MS", "600000"),
 ];
 
 /// How a server is to be started. Clones share the data directory.
@@ -86,7 +88,7 @@ fn nodes_under_test() -> usize {
 
 impl Launch {
     /// Starts `binary` (`env!("CARGO_BIN_EXE_agentcafe")`) on a free port of 127.0.0.1, on a fresh directory, with no
-    /// rate limit, no moderation limits, and nothing else in its environment.
+    /// rate limit, no moderation limits, no presence that runs out, and nothing else in its environment.
     ///
     /// # Panics
     /// If no temporary directory can be made.

@@ -105,7 +105,8 @@ async fn what_was_done_is_seen_on_every_node() {
 /// left out.
 #[tokio::test]
 async fn a_node_that_stops_hands_its_work_over() {
-    let [mut here, there] = two_nodes().await;
+    let launch = launch().on_postgres(1).env("PRESENCE_SWEEP_MS", 500);
+    let (mut here, there) = (launch.clone().start().await, launch.start().await);
     let client = there.client();
     let held = |log: String| -> BTreeSet<String> {
         let held = log

@@ -20,9 +20,14 @@ fn projecting(server: &Server, redis: &Redis) -> Launch {
         .env("REDIS_URL", redis.url())
 }
 
+/// How a café is started in which nobody runs out of time, however long a test takes.
+fn patient() -> Launch {
+    launch().env("PRESENCE_DEFAULT_TTL_MS", 600_000)
+}
+
 /// A café on a port that stays the same when it starts again.
 async fn steady_cafe() -> Server {
-    launch().env("API_PORT", steady_port()).start().await
+    patient().env("API_PORT", steady_port()).start().await
 }
 
 /// Something of every kind that read models show, in a few rooms.
@@ -79,7 +84,7 @@ fn content<'a>(contents: &'a BTreeMap<String, Value>, key: &str) -> &'a Value {
 /// sequences.
 #[tokio::test]
 async fn read_models_are_the_fold_of_the_log() {
-    let (server, redis) = (launch().start().await, Redis::start());
+    let (server, redis) = (patient().start().await, Redis::start());
     let projector = projecting(&server, &redis).start().await;
     happen(&server, 5).await;
     let contents = settled(&server, &redis).await;
@@ -139,7 +144,7 @@ async fn read_models_are_the_fold_of_the_log() {
 #[tokio::test]
 async fn a_quiet_room_is_fresh() {
     const FRESH: Duration = Duration::from_millis(250);
-    let (server, redis) = (launch().start().await, Redis::start());
+    let (server, redis) = (patient().start().await, Redis::start());
     let _projector = projecting(&server, &redis).start().await;
     happen(&server, 1).await;
     settled(&server, &redis).await;
@@ -199,7 +204,7 @@ async fn what_is_killed_or_wiped_becomes_the_same_again() {
 /// Issue 4: Redis that is gone for a while, or hangs, costs nothing but the time.
 #[tokio::test]
 async fn redis_may_be_gone_for_a_while() {
-    let (server, mut redis) = (launch().start().await, Redis::start());
+    let (server, mut redis) = (patient().start().await, Redis::start());
     redis.stop();
     let starting = tokio::spawn(projecting(&server, &redis).start());
     happen(&server, 2).await;
@@ -268,7 +273,7 @@ async fn another_log_is_projected_anew() {
 /// RULINGS N5: who is present goes by itself, with or without the API, with or without the projector.
 #[tokio::test]
 async fn presence_runs_out_by_itself() {
-    let (mut server, redis) = (launch().start().await, Redis::start());
+    let (mut server, redis) = (patient().start().await, Redis::start());
     let mut projector =
         projecting(&server, &redis).env("PROJECTOR_REDIS_PRESENCE_TTL_SECONDS", 10).start().await;
     let client = server.client();
@@ -303,7 +308,7 @@ async fn presence_runs_out_by_itself() {
 /// RULINGS N1: an allow-list restricts what is projected; when it changes, so does what is there.
 #[tokio::test]
 async fn a_list_restricts_the_rooms() {
-    let (server, redis) = (launch().start().await, Redis::start());
+    let (server, redis) = (patient().start().await, Redis::start());
     let attic = projecting(&server, &redis).env("PROJECTOR_ROOM_ID", "the:attic");
     happen(&server, 1).await;
     let mut projector = attic.clone().start().await;
@@ -328,7 +333,7 @@ async fn a_list_restricts_the_rooms() {
 /// CONTRACT 18: no more events are kept than are asked for, and always the newest.
 #[tokio::test]
 async fn streams_are_trimmed() {
-    let (server, redis) = (launch().start().await, Redis::start());
+    let (server, redis) = (patient().start().await, Redis::start());
     let projector = projecting(&server, &redis).env("PROJECTOR_REDIS_STREAM_MAXLEN", 100);
     happen(&server, 20).await;
     let _projector = projector.start().await;
@@ -344,7 +349,7 @@ async fn streams_are_trimmed() {
 /// DESIGN 2: one projector is at work at a time; when it dies, the other goes on where it was.
 #[tokio::test]
 async fn a_second_projector_takes_over() {
-    let (server, redis) = (launch().start().await, Redis::start());
+    let (server, redis) = (patient().start().await, Redis::start());
     let mut first = projecting(&server, &redis).start().await;
     happen(&server, 1).await;
     settled(&server, &redis).await;
