@@ -307,7 +307,7 @@ async fn a_server_that_hangs_is_timed_out() {
     let (server, client) = cafe().await;
     let (url, pid) = (server.url(), Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap());
     let variables = [("LOAD_REQUEST_TIMEOUT_MS", "300"), ("LOAD_STREAM_TIMEOUT_MS", "300")];
-    let child = start(&["load", "--url", &url, "--duration-ms", "3000"], &variables);
+    let child = start(&["load", "--url", &url, "--duration-ms", "8000"], &variables);
     let asked = async || (pages(&client).await > 20).then_some(());
     eventually("the gate asks", PATIENCE, asked).await;
     kill_process(pid, Signal::STOP).unwrap();

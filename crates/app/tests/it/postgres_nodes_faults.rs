@@ -18,7 +18,7 @@ use crate::{
 };
 
 const SPEAKERS: usize = 16;
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// The issue: `kill -9` of the node that has all leases, under load. Clients go to the other node with their keys; what was
 /// acknowledged is in the log once; every message is delivered by webhook, in order, and answered by the rule exactly once.

@@ -23,7 +23,7 @@ use crate::{
     socket::Socket,
 };
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 const WRITERS: usize = 6;
 const ACTS: usize = 60;
 const LISTENERS: usize = 12;

@@ -10,7 +10,7 @@ use crate::{
     webhook_fields::subscribe,
 };
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// What came, without the repeats of what came just before.
 fn in_order(received: &[Received]) -> Vec<String> {

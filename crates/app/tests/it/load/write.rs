@@ -48,7 +48,7 @@ async fn a_pace_is_kept_and_thresholds_decide() {
 /// The issue: what moderation refuses is told from what the rate limit refuses, and from what the server cannot do.
 #[tokio::test(flavor = "multi_thread")]
 async fn moderation_and_the_rate_limit_are_told() {
-    let arguments = ["--duration-ms", "300", "--connections", "4", "--actors", "4"];
+    let arguments = ["--duration-ms", "3000", "--connections", "4", "--actors", "4"];
     let server = launch().env("MOD_MIN_ACTION_INTERVAL_MS", 60_000).start().await;
     let ran = run(&[&["load", "write", "--url", &server.url()], &arguments as &[&str]].concat(), &[]).await;
     let write = &ran.report["write"];
