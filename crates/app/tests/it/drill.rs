@@ -18,7 +18,7 @@ async fn probe(world: &str, api: &str, realtime: &str, more: &[(&str, &str)]) ->
         ("ROLLBACK_API_URL", api),
         ("ROLLBACK_REALTIME_URL", realtime),
         ("ROLLBACK_DRILL_MODE", " Probe "),
-        ("ROLLBACK_DRILL_TIMEOUT_MS", "6000"),
+        ("ROLLBACK_DRILL_TIMEOUT_MS", "30000"),
     ];
     let ran = run(&["drill"], &[&targets, more].concat()).await;
     assert_eq!(ran.report["mode"], "probe", "{}", ran.stderr);
@@ -96,7 +96,7 @@ async fn what_is_not_well_is_named() {
         (Reaction::hang(), false),
     ];
     for (reaction, passes) in cases {
-        let impatient: &[_] = &[("ROLLBACK_DRILL_TIMEOUT_MS", "1500")];
+        let impatient: &[_] = &[("ROLLBACK_DRILL_TIMEOUT_MS", "5000")];
         let (_world, world_url) = world(reaction).await;
         let ran = probe(&world_url, &url, &url, impatient).await;
         assert_eq!(failed(&ran), if passes { vec![] } else { vec!["world_healthz"] });

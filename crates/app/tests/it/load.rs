@@ -20,10 +20,10 @@ mod tls;
 mod write;
 
 /// Deadline of a condition.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 /// Objectives that a server meets even on a busy machine.
 const LENIENT: [(&str, &str); 3] =
-    [("SLO_API_P95_MS", "5000"), ("SLO_API_P99_MS", "5000"), ("SLO_STREAM_READY_P95_MS", "6000")];
+    [("SLO_API_P95_MS", "20000"), ("SLO_API_P99_MS", "20000"), ("SLO_STREAM_READY_P95_MS", "20000")];
 /// An API key that no output may contain.
 const KEY: &str = "k3y-0f-th3-c4f3";
 
@@ -114,7 +114,7 @@ async fn pages(client: &Client) -> u64 {
 async fn load_gate_passes_and_reports_all_members() {
     let (server, _client) = cafe().await;
     let url = server.url();
-    let child = start(&["load", "--url", &url, "--duration-ms", "300"], &LENIENT);
+    let child = start(&["load", "--url", &url, "--duration-ms", "1000"], &LENIENT);
     let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     let mut rest = text.as_str();
@@ -224,7 +224,8 @@ async fn load_gate_fails_on_each_missed_threshold() {
 #[tokio::test(flavor = "multi_thread")]
 async fn load_gate_tells_the_rate_limit_from_the_server() {
     let server = launch().without("API_RATE_LIMIT_PER_MIN").start().await;
-    let result = gate(&server, &[]).await;
+    // Long enough for a busy machine to reach the limit.
+    let result = gate(&server, &[("LOAD_DURATION_MS", "4000")]).await;
     let api = &result.report["api"];
     assert!(!result.passed && api["rateLimited"].as_u64() > Some(0), "{}", result.report);
     assert_eq!(api["rateLimited"], api["errors"], "/healthz is exempt");
@@ -312,7 +313,7 @@ async fn load_gate_times_out_if_the_server_hangs() {
     let (server, client) = cafe().await;
     let (url, pid) = (server.url(), Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap());
     let variables = [("LOAD_REQUEST_TIMEOUT_MS", "300"), ("LOAD_STREAM_TIMEOUT_MS", "300")];
-    let child = start(&["load", "--url", &url, "--duration-ms", "3000"], &variables);
+    let child = start(&["load", "--url", &url, "--duration-ms", "8000"], &variables);
     let has_begun = async || (pages(&client).await > 20).then_some(());
     eventually("the gate sends requests", DEADLINE, has_begun).await;
     kill_process(pid, Signal::STOP).unwrap();

@@ -1,6 +1,8 @@
 //! Starting and stopping: settings that cannot be used, what the log says first, and that a stop loses nothing.
 
-use agentcafe_testkit::json;
+use std::time::Duration;
+
+use agentcafe_testkit::{eventually, json};
 
 use crate::{cafe, launch, log};
 
@@ -33,7 +35,6 @@ async fn serve_with_a_setting_that_cannot_be_used_does_not_start() {
 #[tokio::test]
 async fn serve_logs_what_to_try_next_and_misspelled_settings() {
     let server = launch().env("API_RATE_LIMIT", 1).start().await;
-    let log = server.log();
     let tried = format!("curl 'http://{}/v1/bootstrap", server.address());
     for part in [
         "listening on",
@@ -41,7 +42,8 @@ async fn serve_logs_what_to_try_next_and_misspelled_settings() {
         "agentcafe tail",
         "API_RATE_LIMIT is not a setting of agentcafe. Did you mean API_RATE_LIMIT_PER_MIN?",
     ] {
-        assert!(log.contains(part), "{part:?} is not in:\n{log}");
+        let is_logged = async || server.log().contains(part).then_some(());
+        eventually(part, Duration::from_secs(60), is_logged).await;
     }
 }
 

@@ -10,7 +10,7 @@ use crate::realtime::beside;
 
 /// The arguments of a short run on this server.
 fn arguments(url: &str) -> Vec<&str> {
-    ["load", "fanout", "--url", url, "--duration-ms", "500", "--subscribers", "5", "--rate", "60"].into()
+    ["load", "fanout", "--url", url, "--duration-ms", "1000", "--subscribers", "5", "--rate", "60"].into()
 }
 
 /// Every subscriber receives exactly the log, and each delivery is measured.
