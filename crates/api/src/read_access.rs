@@ -11,7 +11,7 @@ use agentcafe_domain::{
     },
     rooms::{Room, RoomType},
     tables::{
-        TableSession,
+        PrivateTableRules, TableSession,
         access::{self, AccessRequirement},
         plan::Feature,
     },
@@ -38,7 +38,7 @@ pub(crate) async fn may_read(
     room: &RoomId,
     viewer: Option<&ActorId>,
 ) -> Result<(), ApiError> {
-    if !engine.rules.private_tables.gates_reads {
+    if !engine.rules.get::<PrivateTableRules>().gates_reads {
         return Ok(());
     }
     pass(engine, tenant, room, viewer, READ, VIEWER).await
@@ -53,7 +53,7 @@ pub(crate) async fn may_list(
 ) -> Result<(), ApiError> {
     match room {
         Some(room) => may_read(engine, tenant, room, viewer).await,
-        None if engine.rules.private_tables.gates_reads => Err(DomainError::new(Code::Forbidden)
+        None if engine.rules.get::<PrivateTableRules>().gates_reads => Err(DomainError::new(Code::Forbidden)
             .saying("only rooms can be read here (PRIVATE_TABLE_READ_GATE=members): name one as roomId")
             .with("field", "roomId")
             .into()),
@@ -67,7 +67,7 @@ pub(crate) async fn may_follow(
     filter: &mut EventFilter,
     viewer: Option<&ActorId>,
 ) -> Result<(), ApiError> {
-    if !engine.rules.private_tables.gates_reads {
+    if !engine.rules.get::<PrivateTableRules>().gates_reads {
         return Ok(());
     }
     let tenant = filter.tenant.get_or_insert_with(TenantId::default);
@@ -80,7 +80,9 @@ pub(crate) fn may_see_session(
     session: &TableSession,
     viewer: Option<&ActorId>,
 ) -> Result<(), DomainError> {
-    if !engine.rules.private_tables.gates_reads || viewer.is_some_and(|viewer| session.entitles(viewer)) {
+    if !engine.rules.get::<PrivateTableRules>().gates_reads
+        || viewer.is_some_and(|viewer| session.entitles(viewer))
+    {
         return Ok(());
     }
     let Some(viewer) = viewer else { return Err(nobody(&session.room_id, READ, VIEWER)) };
@@ -112,7 +114,7 @@ impl<'a> Rooms<'a> {
         entries: &mut Vec<T>,
         place: impl Fn(&T) -> (TenantId, RoomId),
     ) -> Result<(), ApiError> {
-        if !self.engine.rules.private_tables.gates_reads {
+        if !self.engine.rules.get::<PrivateTableRules>().gates_reads {
             return Ok(());
         }
         for entry in &*entries {

@@ -10,11 +10,11 @@ use std::{
 use agentcafe_api::Settings;
 use agentcafe_dispatcher::external_client::PaymentProvider;
 use agentcafe_domain::{
-    kernel::{
-        rules::{ModerationRules, Rules},
-        secret::Secret,
-    },
-    tables::payment::PaymentMode,
+    conversation::ConversationRules,
+    kernel::{idempotency::IdempotencyRules, rules::Rules, secret::Secret},
+    moderation::ModerationRules,
+    presence::PresenceRules,
+    tables::{PrivateTableRules, payment::PaymentMode},
 };
 use agentcafe_http::Token;
 use agentcafe_redis::Keys;
@@ -206,7 +206,7 @@ impl Config {
         let listen = SocketAddr::new(host.unwrap_or(default_host.into()), port);
         let mut warnings = environment.warnings();
         let rules = rules(environment)?;
-        if rules.private_tables.payment == (PaymentMode::Webhook { configured: false }) {
+        if rules.get::<PrivateTableRules>().payment == (PaymentMode::Webhook { configured: false }) {
             warnings.push(
                 "PRIVATE_TABLE_PAYMENT_WEBHOOK_URL is not set: no private table can be paid for".to_owned(),
             );
@@ -216,7 +216,7 @@ impl Config {
                 .push(format!("{} can be reached from outside and API_AUTH_TOKEN is not set", listen.ip()));
         }
         let realtime = RealtimeConfig::inside(environment)?;
-        if realtime.is_some() && rules.private_tables.gates_reads {
+        if realtime.is_some() && rules.get::<PrivateTableRules>().gates_reads {
             warnings.push(
                 "PRIVATE_TABLE_READ_GATE is members: realtime cannot follow the log, and tells nobody anything"
                     .to_owned(),
@@ -255,24 +255,27 @@ fn rules(environment: &Environment) -> Result<Rules, BadSetting> {
     let ms = |name, standard, least, zero_is_off| {
         number(name, standard, least, zero_is_off).map(|ms| i64::try_from(ms).unwrap_or(i64::MAX))
     };
-    Ok(Rules {
-        max_chat_message_chars: match count(environment.number(&chars, 120, 1, true)?) {
-            0 => usize::MAX,
-            chars => chars,
-        },
-        presence_default_ttl_ms: ms("PRESENCE_DEFAULT_TTL_MS", 60_000, 1_000, false)?.min(600_000),
-        idempotency_ttl_ms: ms("API_IDEMPOTENCY_TTL_MS", 86_400_000, 60_000, false)?,
-        moderation: ModerationRules {
+    Ok(Rules::default()
+        .with(IdempotencyRules { ttl_ms: ms("API_IDEMPOTENCY_TTL_MS", 86_400_000, 60_000, false)? })
+        .with(ConversationRules {
+            max_message_chars: match count(environment.number(&chars, 120, 1, true)?) {
+                0 => usize::MAX,
+                chars => chars,
+            },
+        })
+        .with(PresenceRules {
+            default_ttl_ms: ms("PRESENCE_DEFAULT_TTL_MS", 60_000, 1_000, false)?.min(600_000),
+        })
+        .with(ModerationRules {
             window_ms: ms("MOD_WINDOW_MS", 60_000, 1_000, true)?,
             max_actions_per_window: count(number("MOD_MAX_ACTIONS_PER_WINDOW", 40, 1, true)?),
             max_repeated_text_per_window: count(number("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 4, 1, true)?),
             min_action_interval_ms: ms("MOD_MIN_ACTION_INTERVAL_MS", 150, 0, true)?,
             cooldown_ms: ms("MOD_COOLDOWN_MS", 2_000, 0, true)?,
-        },
-        permissions_mode: private_tables::permissions_mode(environment)?,
-        private_tables: private_tables::rules(environment)?,
-        webhooks: webhooks::rules(environment)?,
-    })
+        })
+        .with(private_tables::permissions_mode(environment)?)
+        .with(private_tables::rules(environment)?)
+        .with(webhooks::rules(environment)?))
 }
 
 fn settings(environment: &Environment, auth_token: Option<String>) -> Result<Settings, BadSetting> {
@@ -304,6 +307,8 @@ fn proxies(environment: &Environment) -> Result<Vec<IpNet>, BadSetting> {
 
 #[cfg(test)]
 mod tests {
+    use agentcafe_domain::webhooks::target::WebhookRules;
+
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Config, BadSetting> {
@@ -358,11 +363,11 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(config.api.rate_limit_per_min, 0);
-        assert_eq!(config.rules.moderation.max_actions_per_window, 0);
-        assert_eq!(config.rules.moderation.window_ms, 1_000);
+        assert_eq!(config.rules.get::<ModerationRules>().max_actions_per_window, 0);
+        assert_eq!(config.rules.get::<ModerationRules>().window_ms, 1_000);
         assert_eq!(config.api.stream_max_clients, 0);
         assert_eq!(config.api.presence_sweep, Duration::from_millis(500));
-        assert_eq!(config.rules.idempotency_ttl_ms, 60_000);
+        assert_eq!(config.rules.get::<IdempotencyRules>().ttl_ms, 60_000);
         assert_eq!(config.reaction_max_concurrency, 1);
     }
 
@@ -392,7 +397,11 @@ mod tests {
             (&[(ALLOW, "false")], false),
         ];
         for (variables, want) in cases {
-            assert_eq!(read(variables).unwrap().rules.webhooks.allow_private_targets, want, "{variables:?}");
+            assert_eq!(
+                read(variables).unwrap().rules.get::<WebhookRules>().allow_private_targets,
+                want,
+                "{variables:?}"
+            );
         }
         assert_eq!(read(&[("WEBHOOK_MAX_CONCURRENCY", "0")]).unwrap().webhook_max_concurrency, 1);
     }

@@ -11,13 +11,13 @@ use crate::{
         error::{Code, DomainError},
         event::{EmittedEvent, EventType},
         fields::Fields,
+        guard::{ActionSource, GuardedAction},
         ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
         record::Query,
         trace::StepCode,
     },
-    moderation::{ActionSource, ModeratedAction},
     permissions::{self, Capability},
-    presence::{self, Presence, Reason, Status},
+    presence::{self, Presence, PresenceRules, Reason, Status},
     tables::{
         access::{self, AccessRequirement},
         plan::Feature,
@@ -174,7 +174,7 @@ impl<D: Action> ActorCommand<D> {
         ctx: &mut CommandContext<'_>,
         primary: &EmittedEvent,
     ) -> Result<Option<Presence>, CommandError> {
-        let (cause, ttl_ms) = (primary.cause(), ctx.rules.presence_default_ttl_ms);
+        let (cause, ttl_ms) = (primary.cause(), ctx.rules.get::<PresenceRules>().default_ttl_ms);
         let status = match D::PRESENCE_EFFECT {
             PresenceEffect::Entered => Status::Idle,
             PresenceEffect::Busy => Status::Busy,
@@ -195,7 +195,7 @@ impl<D: Action> Command for ActorCommand<D> {
         permissions::reads(&self.actor).into_iter().chain(common).chain(own).collect()
     }
 
-    fn moderated(&self) -> Option<ActorInRoom> {
+    fn guarded_actor(&self) -> Option<ActorInRoom> {
         (!D::IS_FREE).then(|| self.actor.clone())
     }
 
@@ -211,9 +211,8 @@ impl<D: Action> Command for ActorCommand<D> {
         permissions::not_overridden(ctx, &self.actor, self.label)?;
         let action = self.action.as_ref().map_err(Clone::clone)?;
         if !D::IS_FREE {
-            let action =
-                ModeratedAction { label: self.label, text: action.text(), source: ActionSource::Api };
-            ctx.moderate(&self.actor, &action)?;
+            let action = GuardedAction { label: self.label, text: action.text(), source: ActionSource::Api };
+            ctx.guard.check(&self.actor, &action)?;
         }
         let primary = action.perform(&self.actor, ctx)?;
         ctx.step_appended(&primary);

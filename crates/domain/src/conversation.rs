@@ -1,9 +1,12 @@
 //! Messages, threads and mentions: what a say command means.
 
+pub mod events;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::events::{Bubble, ConversationMessagePosted, MentionCreated};
 use crate::{
     actor_command::{self, Action, ActorCommand, PresenceEffect},
     inbox::UnreadCount,
@@ -11,18 +14,29 @@ use crate::{
         actor::ActorInRoom,
         command::{CommandContext, CommandError},
         error::{Code, DomainError},
-        event::{
-            EmittedEvent,
-            payload::{Bubble, ConversationMessagePosted, MentionCreated},
-        },
+        event::EmittedEvent,
         fields::Fields,
         ids::ActorId,
         record::Query,
-        rules::Rules,
+        rules::{Rules, rule_set},
     },
     permissions::Capability,
     tables::plan::Feature,
 };
+
+/// The settings of the conversation.
+#[derive(Clone, Copy, Debug)]
+pub struct ConversationRules {
+    /// The longest message, in Unicode scalar values.
+    pub max_message_chars: usize,
+}
+
+impl Default for ConversationRules {
+    fn default() -> Self {
+        Self { max_message_chars: 120 }
+    }
+}
+rule_set!(ConversationRules);
 
 /// The most actors that one message may mention.
 pub const MAX_MENTIONS: usize = 20;
@@ -182,8 +196,12 @@ impl Speech {
 
     fn of_body(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         let text = fields.required_text("text")?;
-        let text = actor_command::bounded_text("text", Some(text), rules.max_chat_message_chars)?
-            .unwrap_or_default();
+        let text = actor_command::bounded_text(
+            "text",
+            Some(text),
+            rules.get::<ConversationRules>().max_message_chars,
+        )?
+        .unwrap_or_default();
         Ok(Self {
             message_id: reference(fields, "messageId")?,
             thread_id: reference(fields, "threadId")?,
@@ -261,7 +279,6 @@ impl Action for Speech {
         let payload = ConversationMessagePosted {
             bubble: Bubble { text: self.text.clone(), ttl_ms: self.bubble_ttl_ms },
             conversation: self.conversation(ctx.fresh_id().to_string()),
-            reaction: None,
         };
         let posted = ctx.append(actor, &payload, self.cause.as_deref())?;
         for mentioned in self.told(actor) {

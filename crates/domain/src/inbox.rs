@@ -11,7 +11,7 @@ use crate::kernel::{
     actor::ActorInRoom,
     command::{Command, CommandContext, CommandError, Reply, Success, WriteSet},
     error::{Code, DomainError},
-    event::{EventType, StoredEvent, payload},
+    event::{EventType, Notification, StoredEvent},
     fields::Fields,
     ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
     record::{Cell, Comparison, Key, Query, Record, RecordQuery, StoredRecord, Table},
@@ -25,82 +25,6 @@ pub const MAX_LISTED_IDS: usize = 1_000;
 
 /// The most rooms that an unread count adds up.
 pub const MAX_COUNTED_ROOMS: usize = 10_000;
-
-/// What an event says to one recipient.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InboxNotice {
-    recipient: ActorId,
-    topic: &'static str,
-    thread_id: Option<String>,
-    payload: Value,
-}
-
-impl InboxNotice {
-    fn of_task(recipient: ActorId, payload: Value) -> Self {
-        Self { recipient, topic: "task", thread_id: None, payload }
-    }
-
-    /// To whom a mention speaks.
-    pub fn mention(event: &payload::MentionCreated) -> Self {
-        Self {
-            recipient: event.mentioned_actor_id.clone(),
-            topic: "mention",
-            thread_id: event.thread_id.clone(),
-            payload: json!({
-                "topic": "mention",
-                "mentionedActorId": event.mentioned_actor_id,
-                "sourceMessageId": event.source_message_id,
-                "threadId": event.thread_id,
-            }),
-        }
-    }
-
-    /// Who a task was given to.
-    pub fn task_assigned(event: &payload::TaskAssigned) -> Option<Self> {
-        let recipient = event.to_assignee_actor_id.clone()?;
-        let payload = json!({
-            "topic": "task",
-            "taskId": event.task_id,
-            "fromAssigneeActorId": event.from_assignee_actor_id,
-            "toAssigneeActorId": event.to_assignee_actor_id,
-            "assignedBy": event.assigned_by,
-        });
-        Some(Self::of_task(recipient, payload))
-    }
-
-    /// Who should know of a handoff, but for the one that hears of it by being assigned.
-    pub fn task_handoff(event: &payload::TaskHandoff) -> Vec<Self> {
-        let payload = json!({
-            "topic": "task",
-            "taskId": event.task_id,
-            "action": event.action,
-            "note": event.note,
-            "blockedReason": event.blocked_reason,
-            "initiatedBy": event.initiated_by,
-        });
-        let newly_assigned = event
-            .to_assignee_actor_id
-            .as_ref()
-            .filter(|_| event.to_assignee_actor_id != event.from_assignee_actor_id);
-        let told = event.target_actor_ids.iter().filter(|target| Some(*target) != newly_assigned);
-        told.map(|target| Self::of_task(target.clone(), payload.clone())).collect()
-    }
-
-    /// Whom an operator acted on.
-    pub fn operator_override(event: &payload::OperatorOverrideApplied) -> Option<Self> {
-        Some(Self {
-            recipient: event.target_actor_id.clone()?,
-            topic: "operator",
-            thread_id: None,
-            payload: json!({
-                "topic": "operator",
-                "action": event.action,
-                "targetActorId": event.target_actor_id,
-                "reason": event.reason,
-            }),
-        })
-    }
-}
 
 /// Something that waits for an actor until it is acknowledged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -141,35 +65,33 @@ pub struct InboxItem {
 }
 
 impl InboxItem {
-    /// Makes the item of a notice.
-    pub(crate) fn project(
-        inbox_seq: Sequence,
-        inbox_id: Uuid,
-        event: &StoredEvent,
-        notice: InboxNotice,
-    ) -> Self {
-        let payload = match notice.payload {
-            Value::Object(payload) => payload,
-            _ => Map::new(),
-        };
+    fn new(inbox_seq: Sequence, inbox_id: Uuid, event: &StoredEvent, notification: Notification) -> Self {
         Self {
             inbox_seq,
             inbox_id,
             tenant_id: event.tenant_id.clone(),
             room_id: event.room_id.clone(),
-            actor_id: notice.recipient,
+            actor_id: notification.recipient,
             source_event_id: event.event_id,
             source_event_sequence: event.sequence,
             source_event_type: event.kind,
             source_actor_id: Some(event.actor_id.clone()),
             source_event_at: Some(event.timestamp),
-            thread_id: notice.thread_id,
-            topic: notice.topic.to_owned(),
-            payload,
+            thread_id: notification.thread_id,
+            topic: notification.topic.to_owned(),
+            payload: notification.payload,
             created_at: event.timestamp,
             acked_at: None,
             acked_by: None,
         }
+    }
+
+    /// How long the items that were acknowledged among these writes had been unread, in milliseconds.
+    pub fn acked_after_ms(written: &WriteSet) -> Vec<i64> {
+        let is_acked = |record: &&StoredRecord| Self::TABLE.cell(record, "acked") == Some(&true.into());
+        let acked = written.records::<Self>().filter_map(|(_, record)| record.as_ref()).filter(is_acked);
+        let waited = |item: Self| Some(item.acked_at?.as_millis() - item.created_at.as_millis());
+        acked.filter_map(|record| record.read().ok().and_then(waited)).collect()
     }
 
     /// The key of an item.
@@ -238,13 +160,11 @@ impl Record for UnreadCount {
 impl UnreadCount {
     /// The counts that were written, as they are now; those that went are 0.
     pub fn changed(written: &WriteSet) -> Vec<Self> {
-        let mut tables = written.tables().filter(|(table, _)| *table == Self::TABLE);
-        let records = tables.next().map(|(_, records)| records).into_iter().flatten();
         let read = |(key, record): (&Key, &Option<StoredRecord>)| match record {
             Some(record) => record.read().ok(),
             None => Self::none(key),
         };
-        records.filter_map(read).collect()
+        written.records::<Self>().filter_map(read).collect()
     }
 
     fn none(key: &Key) -> Option<Self> {
@@ -267,8 +187,25 @@ pub(crate) fn counter(owner: &ActorInRoom) -> Query {
     Query::one::<UnreadCount>(owner.key())
 }
 
+/// Puts a notification of `event` into its recipient's inbox.
+///
+/// # Errors
+/// [`CommandError::Load`] the recipient's [`counter`].
+pub fn deliver(
+    ctx: &mut CommandContext<'_>,
+    event: &StoredEvent,
+    notification: Notification,
+) -> Result<(), CommandError> {
+    let inbox_seq = ctx.effects.heads.inbox.next();
+    let item = InboxItem::new(inbox_seq, ctx.fresh_id(), event, notification);
+    count(ctx, &item, 1)?;
+    ctx.put(&item);
+    ctx.effects.heads.inbox = inbox_seq;
+    Ok(())
+}
+
 /// Changes the unread counter of the item's owner in the item's room.
-pub(crate) fn count(ctx: &mut CommandContext<'_>, item: &InboxItem, change: i64) -> Result<(), CommandError> {
+fn count(ctx: &mut CommandContext<'_>, item: &InboxItem, change: i64) -> Result<(), CommandError> {
     let owner = item.owner();
     let unread = unread(ctx, &owner)?.saturating_add_signed(change);
     let ActorInRoom { tenant_id, room_id, actor_id } = owner;
@@ -287,7 +224,6 @@ fn keep(ctx: &mut CommandContext<'_>, count: &UnreadCount) {
 
 fn acknowledge(ctx: &mut CommandContext<'_>, mut item: InboxItem, by: &ActorId) -> InboxItem {
     item.acked_at = Some(ctx.now);
-    ctx.effects.acked_after_ms.push(ctx.now.as_millis() - item.created_at.as_millis());
     item.acked_by = Some(by.clone());
     ctx.put(&item);
     item

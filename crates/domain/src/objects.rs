@@ -15,6 +15,7 @@ use crate::kernel::{
 
 pub mod change;
 pub mod create;
+pub mod events;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,7 @@
 //! What operators do to a room and to those in it: pausing, muting, sending away.
 
 pub mod audit;
+pub mod events;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use self::{
+    audit::{AuditEntry, AuditInput, AuditVerdict},
+    events::{OperatorOverrideApplied, OverrideSummary},
+};
 use crate::{
     actor_command,
     inbox::UnreadCount,
@@ -15,16 +20,16 @@ use crate::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::{EmittedEvent, payload},
+        event::EmittedEvent,
         fields::Fields,
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::Query,
         time::Timestamp,
     },
-    operators::audit::{AuditEntry, AuditInput, AuditVerdict},
     permissions::{self, Capability, Mute, RoomOverride},
     presence::{
         self, Reason, arrival,
+        events::AgentLeft,
         position::{Position, SPAWN},
     },
 };
@@ -255,13 +260,13 @@ impl Operate {
         Ok(state)
     }
 
-    fn told(&self, state: &RoomOverride) -> payload::OperatorOverrideApplied {
-        payload::OperatorOverrideApplied {
+    fn told(&self, state: &RoomOverride) -> OperatorOverrideApplied {
+        OperatorOverrideApplied {
             action: self.action.as_str().to_owned(),
             target_actor_id: self.target.clone(),
             reason: self.reason.clone(),
             metadata: self.metadata.clone(),
-            override_state: payload::OverrideSummary {
+            override_state: OverrideSummary {
                 room_paused: state.room_paused,
                 paused_by: state.paused_by.clone(),
                 muted_actor_ids: state.muted_actors.keys().cloned().collect(),
@@ -277,7 +282,7 @@ impl Operate {
         applied: &EmittedEvent,
     ) -> Result<(), CommandError> {
         let operator = &self.operator.actor_id;
-        let left = payload::AgentLeft {
+        let left = AgentLeft {
             source: "operator".to_owned(),
             reason: self.reason.clone().unwrap_or_else(|| FORCED.to_owned()),
             left_at: ctx.now,

@@ -6,7 +6,7 @@ use crate::{
         actor::ActorInRoom,
         command::{CommandContext, CommandError},
         error::DomainError,
-        event::{EmittedEvent, payload::OrderChanged},
+        event::{EmittedEvent, payloads},
         fields::Fields,
     },
     permissions::Capability,
@@ -14,6 +14,11 @@ use crate::{
 
 /// The longest name of an item or a size, in characters.
 pub(crate) const MAX_ITEM_CHARS: usize = 200;
+
+payloads! {
+    /// An actor ordered something.
+    OrderChanged { item_id: String, size: String }
+}
 
 /// `POST /v1/commands/order`: an actor orders something.
 pub type Order = ActorCommand<Wish>;
@@ -61,7 +66,7 @@ impl Action for Wish {
         actor: &ActorInRoom,
         ctx: &mut CommandContext<'_>,
     ) -> Result<EmittedEvent, CommandError> {
-        let payload = OrderChanged { item_id: self.item_id.clone(), size: self.size.clone(), reaction: None };
+        let payload = OrderChanged { item_id: self.item_id.clone(), size: self.size.clone() };
         ctx.append(actor, &payload, self.cause.as_deref())
     }
 }

@@ -9,7 +9,7 @@ use crate::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::payload,
+        event::payloads,
         fields::Fields,
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
@@ -32,6 +32,21 @@ const ACTION: &str = "snapshot_create";
 const SYSTEM: &str = "system";
 /// Stands for the actor in the keys of what belongs to a room.
 const NO_ACTOR: &str = "-";
+
+payloads! {
+    /// A snapshot of a room or an actor was created.
+    SnapshotCreated { scope: String, version: u64, expires_at: Option<Timestamp>, snapshot_ref: SnapshotRef }
+}
+
+/// The room, and the actor if there is one, that a snapshot is of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotRef {
+    /// The room.
+    pub room_id: RoomId,
+    /// The actor; none for a snapshot of the room.
+    pub actor_id: Option<ActorId>,
+}
 
 /// What a snapshot is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -257,11 +272,11 @@ impl Command for Save {
         let version = last.map_or(0, |last| last.version) + 1;
         let SnapshotOf { tenant_id, room_id, scope, actor_id } = self.of.clone();
         let expires_at = ttl_seconds.map(|seconds| ctx.now.plus_ms(seconds * 1_000));
-        let event = payload::SnapshotCreated {
+        let event = SnapshotCreated {
             scope: scope.as_str().to_owned(),
             version,
             expires_at,
-            snapshot_ref: payload::SnapshotRef { room_id: room_id.clone(), actor_id: actor_id.clone() },
+            snapshot_ref: SnapshotRef { room_id: room_id.clone(), actor_id: actor_id.clone() },
         };
         ctx.append(&self.actor, &event, None)?;
         let created_at = ctx.now;

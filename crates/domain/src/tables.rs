@@ -1,6 +1,7 @@
 //! Table sessions: a private table, paid for by somebody, for a while, with a plan.
 
 pub mod access;
+pub mod events;
 pub mod payment;
 pub mod plan;
 
@@ -16,9 +17,14 @@ use crate::{
         ids::{ActorId, RoomId, TenantId},
         money::Usd,
         record::{Cell, Key, Record, Table},
+        rules::rule_set,
+        secret::Secret,
         time::Timestamp,
     },
-    tables::plan::Feature,
+    tables::{
+        payment::PaymentMode,
+        plan::{Catalogue, Feature},
+    },
 };
 
 mod change;
@@ -28,6 +34,31 @@ mod open;
 pub use change::{ChangeTable, TableChanged};
 pub use end::ExpireSessions;
 pub use open::{OpenTable, TableOpened};
+
+/// How private tables are sold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrivateTableRules {
+    /// How they are paid for.
+    pub payment: PaymentMode,
+    /// What it costs to make a room private.
+    pub price: Usd,
+    /// The plans of sessions.
+    pub plans: Catalogue,
+    /// Whether only those at a private table may read what happens there.
+    pub gates_reads: bool,
+}
+
+impl Default for PrivateTableRules {
+    fn default() -> Self {
+        Self {
+            payment: PaymentMode::Stub { proof: Secret::new("coffee_paid") },
+            price: Usd::from_cents(350),
+            plans: Catalogue::default(),
+            gates_reads: false,
+        }
+    }
+}
+rule_set!(PrivateTableRules);
 
 /// How many actors may be invited for each seat.
 const INVITED_PER_SEAT: u64 = 4;

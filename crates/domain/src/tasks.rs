@@ -15,6 +15,7 @@ use crate::kernel::{
 
 pub mod change;
 pub mod create;
+pub mod events;
 pub mod handoff;
 #[cfg(test)]
 mod tests;

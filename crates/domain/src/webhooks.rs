@@ -9,16 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{
-    kernel::{
-        error::{Code, DomainError},
-        event::EventType,
-        ids::{ActorId, RoomId, Sequence, TenantId},
-        record::{Cell, Key, Record, Table},
-        secret::Secret,
-        time::Timestamp,
-    },
-    record_kinds::Portable,
+use crate::kernel::{
+    error::{Code, DomainError},
+    event::EventType,
+    ids::{ActorId, RoomId, Sequence, TenantId},
+    record::{Cell, Key, Portable, Record, Table},
+    secret::Secret,
+    time::Timestamp,
 };
 
 pub mod admission;

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
-    kernel::{ids::Sequence, money::Usd, rules::PrivateTableRules, time::Timestamp},
-    tables::{payment::PaymentMode, plan::Plan},
+    kernel::{ids::Sequence, money::Usd, time::Timestamp},
+    moderation::ModerationRules,
+    tables::{PrivateTableRules, payment::PaymentMode, plan::Plan},
 };
 use agentcafe_engine::{
     redis::{ConnectionStatus, Redis},
@@ -247,7 +248,7 @@ impl Webhooks {
 /// `GET /healthz`: the one success without `data`.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
     let store = app.engine.store.kind();
-    let rules = app.rules().moderation;
+    let rules: &ModerationRules = app.rules().get();
     let redis = app.engine.redis.as_deref();
     let health = Health {
         redis: RedisHealth::of(redis),
@@ -291,7 +292,7 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
             cooldown_ms: rules.cooldown_ms,
         },
         presence_sweep_ms: whole_ms(app.settings.presence_sweep),
-        private_tables: PrivateTables::of(&app.rules().private_tables, &app.settings),
+        private_tables: PrivateTables::of(app.rules().get(), &app.settings),
         reactions: Reactions::of(&app),
         webhooks: Webhooks::of(&app.engine.metrics.webhooks),
     };

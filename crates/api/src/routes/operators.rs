@@ -7,11 +7,11 @@ use agentcafe_domain::{
         fields::Fields,
         ids::{ActorId, RoomId, Sequence, TenantId},
         record::{Comparison, RecordQuery, SortKey},
-        rules::PermissionsMode,
         time::Timestamp,
     },
     operators::{Operate, OverrideState, audit::AuditEntry},
-    permissions::{self, Capability, Permission, RoomOverride},
+    permissions::{self, Capability, Permission, PermissionsMode, RoomOverride},
+    tables::PrivateTableRules,
 };
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -49,8 +49,8 @@ struct Viewer<'a> {
 impl Viewer<'_> {
     /// In strict mode, only operators of a room read what was done there; where reads are gated, those at its table too.
     async fn may_see(&self, app: &App, action: &str) -> Result<(), ApiError> {
-        let is_open = app.rules().permissions_mode == PermissionsMode::Open;
-        if is_open && !app.rules().private_tables.gates_reads {
+        let is_open = *app.rules().get::<PermissionsMode>() == PermissionsMode::Open;
+        if is_open && !app.rules().get::<PrivateTableRules>().gates_reads {
             return Ok(());
         }
         let Some(room) = self.room else {

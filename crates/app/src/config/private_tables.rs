@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use agentcafe_dispatcher::external_client::PaymentProvider;
 use agentcafe_domain::{
-    kernel::{
-        money::Usd,
-        rules::{PermissionsMode, PrivateTableRules},
-        secret::Secret,
-    },
-    tables::{payment::PaymentMode, plan::Catalogue},
+    kernel::{money::Usd, secret::Secret},
+    permissions::PermissionsMode,
+    tables::{PrivateTableRules, payment::PaymentMode, plan::Catalogue},
 };
 
 use super::{BadSetting, Environment};

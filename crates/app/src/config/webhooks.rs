@@ -1,6 +1,6 @@
 //! Settings of webhooks: where they may go, and how many at once.
 
-use agentcafe_domain::kernel::rules::WebhookRules;
+use agentcafe_domain::webhooks::target::WebhookRules;
 
 use super::{AUTH_TOKEN, BadSetting, Environment, count};
 

@@ -2,13 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::{MAX_QUANTITY, ObjectType, ObjectWritten, SharedObject};
+use super::{MAX_QUANTITY, ObjectType, ObjectWritten, SharedObject, events::SharedObjectUpdated};
 use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::payload::SharedObjectUpdated,
         fields::Fields,
         ids::ActorId,
         record::Query,

@@ -3,13 +3,12 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{MAX_QUANTITY, ObjectType, ObjectWritten, SharedObject};
+use super::{MAX_QUANTITY, ObjectType, ObjectWritten, SharedObject, events::SharedObjectCreated};
 use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
-        event::payload::SharedObjectCreated,
         fields::Fields,
         record::Query,
         time::Timestamp,

@@ -12,11 +12,10 @@ use crate::{
         fields::Fields,
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::{Query, RecordQuery},
-        rules::PermissionsMode,
         time::Timestamp,
     },
     operators::audit::{self, AuditEntry, AuditInput, AuditVerdict},
-    permissions::{self, Capability, Permission},
+    permissions::{self, Capability, Permission, PermissionsMode},
 };
 
 /// What the audit trail calls it.
@@ -139,7 +138,7 @@ impl Grant {
     /// Checks that the operator may give: in open mode anybody may; in strict mode operators of the room, and anybody as
     /// long as nobody was given anything there.
     fn may_give(&self, ctx: &CommandContext<'_>, operator: &ActorInRoom) -> Result<(), CommandError> {
-        if ctx.rules.permissions_mode == PermissionsMode::Open {
+        if *ctx.rules.get::<PermissionsMode>() == PermissionsMode::Open {
             return Ok(());
         }
         if self.operator.is_some() {

@@ -8,16 +8,16 @@ use crate::{
         actor::ActorInRoom,
         command::{CommandContext, CommandError},
         error::DomainError,
-        event::{
-            EmittedEvent,
-            payload::{AgentEntered, AgentLeft, SentPosition},
-        },
+        event::EmittedEvent,
         fields::Fields,
         record::Query,
         time::Timestamp,
     },
     permissions::Capability,
-    presence::position::{Point, Position, SPAWN},
+    presence::{
+        events::{AgentEntered, AgentLeft},
+        position::{Point, Position, SPAWN, SentPosition},
+    },
 };
 
 const MAX_REASON_CHARS: usize = 1_000;

@@ -11,20 +11,18 @@ use crate::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::{
-            EmittedEvent,
-            payload::{ActorMoved, IntentCompleted, IntentPlanned},
-        },
+        event::EmittedEvent,
         fields::Fields,
+        guard::{ActionSource, GuardedAction},
         ids::{CorrelationId, Sequence},
         record::Query,
         trace::StepCode,
     },
-    moderation::{ActionSource, ModeratedAction},
     permissions::{self, Capability},
     presence::{
-        self, Presence, Reason, Status,
+        self, Presence, PresenceRules, Reason, Status,
         arrival::{stand, standing},
+        events::{ActorMoved, IntentCompleted, IntentPlanned},
         position::{Direction, Leg, MAX_STEPS, MAX_X, MAX_Y, Point, Position, TABLES},
     },
     tables::access::{self, AccessRequirement},
@@ -81,8 +79,7 @@ impl Action for Steps {
         actor: &ActorInRoom,
         ctx: &mut CommandContext<'_>,
     ) -> Result<EmittedEvent, CommandError> {
-        let payload =
-            ActorMoved { leg: self.leg, intent: self.intent.clone(), target_label: None, reaction: None };
+        let payload = ActorMoved { leg: self.leg, intent: self.intent.clone(), target_label: None };
         let moved = ctx.append(actor, &payload, self.cause.as_deref())?;
         let point = standing(ctx, actor)?.after(self.leg);
         stand(ctx, actor, point)?;
@@ -223,7 +220,6 @@ impl Intent {
                 leg,
                 intent: Some(self.intent.clone()),
                 target_label: Some(target.label.clone()),
-                reaction: None,
             };
             ctx.append(&self.actor, &moved, Some(&plan.cause()))?;
         }
@@ -248,7 +244,7 @@ impl Command for Intent {
         permissions::reads(&self.actor).into_iter().chain(own).collect()
     }
 
-    fn moderated(&self) -> Option<ActorInRoom> {
+    fn guarded_actor(&self) -> Option<ActorInRoom> {
         Some(self.actor.clone())
     }
 
@@ -261,12 +257,12 @@ impl Command for Intent {
         permissions::require(ctx, &self.actor, Capability::Move, &self.intent)?;
         permissions::not_overridden(ctx, &self.actor, &self.intent)?;
         let target = self.target.as_ref().map_err(Clone::clone)?;
-        let action = ModeratedAction { label: &self.label, text: None, source: ActionSource::Api };
-        ctx.moderate(&self.actor, &action)?;
+        let action = GuardedAction { label: &self.label, text: None, source: ActionSource::Api };
+        ctx.guard.check(&self.actor, &action)?;
         let from = standing(ctx, &self.actor)?;
         let completed = self.walk(ctx, target, from)?;
         stand(ctx, &self.actor, target.point)?;
-        let ttl_ms = ctx.rules.presence_default_ttl_ms;
+        let ttl_ms = ctx.rules.get::<PresenceRules>().default_ttl_ms;
         let why = Reason::of_agent("intent_activity");
         let cause = completed.cause();
         let presence = presence::heartbeat(ctx, &self.actor, (Status::Busy, ttl_ms), why, Some(&cause))?;

@@ -4,15 +4,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::matching::Source;
+use super::{ANNOTATION, ReactionRef, matching::Source};
 use crate::{
     actor_command::{self, Action},
-    conversation::{self, Reply, Speech},
+    conversation::{self, ConversationRules, Reply, Speech},
     kernel::{
         actor::ActorInRoom,
         command::{CommandContext, CommandError},
         error::{Code, DomainError},
-        event::{EmittedEvent, payload::ReactionRef},
+        event::EmittedEvent,
         fields::Fields,
         ids::ActorId,
         record::Query,
@@ -152,7 +152,7 @@ impl ReactionAction {
     fn of_kind(kind: Kind, payload: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         Ok(match kind {
             Kind::Say => Self::Say {
-                text: text(payload, "text", rules.max_chat_message_chars)?,
+                text: text(payload, "text", rules.get::<ConversationRules>().max_message_chars)?,
                 ttl_ms: conversation::bubble_ttl_ms(payload)?,
                 mentions: conversation::given_mentions(payload)?,
             },
@@ -192,7 +192,9 @@ impl ReactionAction {
     pub fn fault(&self, rules: &Rules) -> Option<&'static str> {
         match self {
             Self::Say { text, .. } if text.trim().is_empty() => Some("missing reaction text"),
-            Self::Say { text, .. } if text.chars().count() > rules.max_chat_message_chars => {
+            Self::Say { text, .. }
+                if text.chars().count() > rules.get::<ConversationRules>().max_message_chars =>
+            {
                 Some("reaction text is too long")
             }
             Self::Order { item_id, .. } if item_id.trim().is_empty() => Some("missing itemId"),
@@ -226,7 +228,7 @@ impl ReactionAction {
 
 fn reaction_metadata(reaction: &ReactionRef) -> Map<String, Value> {
     let reaction = serde_json::to_value(reaction).unwrap_or_default();
-    Map::from_iter([("reaction".to_owned(), reaction)])
+    Map::from_iter([(ANNOTATION.to_owned(), reaction)])
 }
 
 /// A deed that answers an event: what the actor would do by a command of its own.

@@ -15,9 +15,9 @@ use crate::{
         fields::Fields,
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::{Query, RecordQuery},
-        rules::{PermissionsMode, Rules},
+        rules::Rules,
     },
-    permissions::{self, Capability},
+    permissions::{self, Capability, PermissionsMode},
     tables::{
         access::{self, AccessRequirement},
         plan::Feature,
@@ -100,7 +100,9 @@ impl<'s> Scene<'s> {
         requester: Option<&ActorId>,
         label: &str,
     ) -> Result<(), CommandError> {
-        if ctx.rules.permissions_mode == PermissionsMode::Open || requester == Some(self.target_actor_id) {
+        if *ctx.rules.get::<PermissionsMode>() == PermissionsMode::Open
+            || requester == Some(self.target_actor_id)
+        {
             return Ok(());
         }
         let Some(requester) = requester else {

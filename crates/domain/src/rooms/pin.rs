@@ -5,19 +5,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::events::RoomContextPinned;
 use crate::{
     actor_command,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
-        event::payload::RoomContextPinned,
         fields::Fields,
+        guard::{ActionSource, GuardedAction},
         ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
         record::{Cell, Key, Query, Record, RecordQuery, Table},
         time::Timestamp,
     },
-    moderation::{ActionSource, ModeratedAction},
     permissions::{self, Capability},
     tables::access::{self, AccessRequirement},
 };
@@ -155,7 +155,7 @@ impl Command for Pin {
         permissions::reads(&self.actor).into_iter().chain(before).collect()
     }
 
-    fn moderated(&self) -> Option<ActorInRoom> {
+    fn guarded_actor(&self) -> Option<ActorInRoom> {
         Some(self.actor.clone())
     }
 
@@ -167,7 +167,8 @@ impl Command for Pin {
         )?;
         permissions::require(ctx, &self.actor, Capability::Moderate, ACTION)?;
         permissions::not_overridden(ctx, &self.actor, ACTION)?;
-        ctx.moderate(&self.actor, &ModeratedAction { label: ACTION, text: None, source: ActionSource::Api })?;
+        ctx.guard
+            .check(&self.actor, &GuardedAction { label: ACTION, text: None, source: ActionSource::Api })?;
         let previous = self.active(ctx)?;
         let version = previous.as_ref().map_or(1, |previous| previous.version + 1);
         if let Some(replaced) = previous {

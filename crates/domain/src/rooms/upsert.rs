@@ -4,21 +4,24 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Room, RoomType};
+use super::{
+    Room, RoomType,
+    events::{RoomCreated, RoomUpdated},
+};
 use crate::{
     actor_command,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::{EmittedEvent, payload},
+        event::EmittedEvent,
         fields::Fields,
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::Query,
     },
     permissions::{self, Capability},
     tables::{
-        TableSession, access,
+        PrivateTableRules, TableSession, access,
         payment::{self, Offer, Paid},
     },
 };
@@ -132,7 +135,7 @@ impl UpsertRoom {
         permissions::not_overridden(ctx, &self.actor, ACTION)?;
         let was_private = existing.as_ref().is_some_and(|before| before.room_type == RoomType::PrivateTable);
         let paid = if room.room_type == RoomType::PrivateTable && !was_private {
-            let amount = self.offer.amount(ctx.rules.private_tables.price)?;
+            let amount = self.offer.amount(ctx.rules.get::<PrivateTableRules>().price)?;
             let owner = room.owner_actor_id.clone().unwrap_or_else(|| self.actor.actor_id.clone());
             let payer = ActorInRoom { actor_id: owner, ..self.actor.clone() };
             Some(payment::adapt(ctx, &payer, &self.offer, amount)?)
@@ -171,7 +174,7 @@ pub(crate) fn announce(
     let (room_type, owner_actor_id) = (room.room_type.as_str().to_owned(), room.owner_actor_id);
     let (room_id, display_name, metadata): (RoomId, _, _) = (room.room_id, room.display_name, room.metadata);
     if created {
-        let payload = payload::RoomCreated {
+        let payload = RoomCreated {
             room_id,
             room_type,
             display_name,
@@ -183,7 +186,7 @@ pub(crate) fn announce(
         };
         return ctx.append(actor, &payload, None);
     }
-    let payload = payload::RoomUpdated {
+    let payload = RoomUpdated {
         room_id,
         room_type,
         display_name,

@@ -4,14 +4,16 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{SessionStatus, TableSession, end, guests, read_invited};
+use super::{
+    PrivateTableRules, SessionStatus, TableSession, end, events::TableSessionCreated, guests, read_invited,
+};
 use crate::{
     actor_command,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::{EmittedEvent, payload},
+        event::EmittedEvent,
         fields::Fields,
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         money::Usd,
@@ -60,7 +62,7 @@ pub struct TableOpened {
 
 /// Reads the plan that is to be bought.
 fn read_plan(fields: &Fields, rules: &Rules) -> Result<Plan, DomainError> {
-    let plans = &rules.private_tables.plans;
+    let plans = &rules.get::<PrivateTableRules>().plans;
     let id = fields.required_text("planId")?;
     if fields.is_describing() {
         return Ok(plans.standard().clone());
@@ -252,8 +254,8 @@ impl OpenTable {
     }
 }
 
-fn created(session: &TableSession) -> payload::TableSessionCreated {
-    payload::TableSessionCreated {
+fn created(session: &TableSession) -> TableSessionCreated {
+    TableSessionCreated {
         session_id: session.session_id,
         room_id: session.room_id.clone(),
         owner_actor_id: session.owner_actor_id.clone(),

@@ -10,14 +10,16 @@ use crate::{
         actor::ActorInRoom,
         command::{CommandContext, CommandError},
         error::{Code, DomainError},
-        external_call::{CallResult, Charge, ExternalCall},
+        external_call::{CallRequest, ExternalCall},
         fields::Fields,
         idempotency::Hash,
+        ids::{ActorId, RoomId, TenantId},
         money::Usd,
         record::{Cell, Key, Record, Table},
         secret::Secret,
         time::Timestamp,
     },
+    tables::PrivateTableRules,
 };
 
 /// How private tables are paid for.
@@ -48,9 +50,34 @@ impl PaymentMode {
     }
 }
 
+/// What the payment provider is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChargeRequest {
+    /// The same for every attempt of the same request, so that nobody pays twice.
+    pub payment_id: Uuid,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room that becomes private.
+    pub room_id: RoomId,
+    /// The actor that pays.
+    pub owner_actor_id: ActorId,
+    /// What the client proves its payment with.
+    pub proof: Option<Secret>,
+    /// What the client calls its payment.
+    pub reference: Option<String>,
+    /// The amount.
+    pub amount: Usd,
+    /// The `x-request-id`.
+    pub request_id: String,
+}
+
+impl CallRequest for ChargeRequest {
+    type Response = ChargeResponse;
+}
+
 /// What the payment provider said.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Charged {
+pub enum ChargeResponse {
     /// It is paid.
     Paid {
         /// What the provider calls itself.
@@ -194,7 +221,7 @@ impl Offer {
 /// [`CommandError::Load`] for what was paid under the same key.
 pub fn purchase(ctx: &CommandContext<'_>) -> Result<Option<Uuid>, CommandError> {
     let Some(request) = ctx.request else { return Ok(None) };
-    let asks = ctx.rules.private_tables.payment == PaymentMode::Webhook { configured: true };
+    let asks = ctx.rules.get::<PrivateTableRules>().payment == PaymentMode::Webhook { configured: true };
     let spent_before = if asks { spent(newest(ctx)?.as_ref()) } else { 0 };
     Ok(Some(payment_id(request.key, spent_before)))
 }
@@ -208,18 +235,16 @@ pub fn keeping<T>(
     ctx: &mut CommandContext<'_>,
     decide: impl FnOnce(&mut CommandContext<'_>) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
-    let taken = match (ctx.outcome, ctx.request) {
-        (Some(CallResult::Charged(Charged::Paid { provider, reference, amount })), Some(request)) => {
-            Some(Payment {
-                payment_id: payment_id(request.key, 0),
-                spent_before: spent(newest(ctx)?.as_ref()),
-                is_spent: false,
-                provider: provider.clone().unwrap_or_else(|| "webhook".to_owned()),
-                reference: reference.clone(),
-                amount: *amount,
-                paid_at: ctx.now,
-            })
-        }
+    let taken = match (ctx.response_to::<ChargeRequest>(), ctx.request) {
+        (Some(ChargeResponse::Paid { provider, reference, amount }), Some(request)) => Some(Payment {
+            payment_id: payment_id(request.key, 0),
+            spent_before: spent(newest(ctx)?.as_ref()),
+            is_spent: false,
+            provider: provider.clone().unwrap_or_else(|| "webhook".to_owned()),
+            reference: reference.clone(),
+            amount: *amount,
+            paid_at: ctx.now,
+        }),
         _ => None,
     };
     if let Some(payment) = &taken {
@@ -251,7 +276,7 @@ pub fn adapt(
         reference,
         amount_usd: amount,
     };
-    let mode = ctx.rules.private_tables.payment.clone();
+    let mode = ctx.rules.get::<PrivateTableRules>().payment.clone();
     let unpaid =
         |message: &str| DomainError::new(Code::PaymentRequired).saying(message).with("mode", mode.as_str());
     match &mode {
@@ -306,17 +331,15 @@ fn charged(
         ctx.put(&Payment { is_spent: true, ..payment.clone() });
         return Ok((payment.provider, payment.reference.or_else(|| offer.own_reference()), taken));
     }
-    match ctx.outcome {
-        Some(CallResult::Charged(Charged::Declined { status, message })) => {
-            Err(unpaid("the payment was declined")
-                .with("status", *status)
-                .with("providerMessage", message.clone())
-                .into())
-        }
-        Some(CallResult::Charged(Charged::Unreachable { cause })) => {
+    match ctx.response_to::<ChargeRequest>() {
+        Some(ChargeResponse::Declined { status, message }) => Err(unpaid("the payment was declined")
+            .with("status", *status)
+            .with("providerMessage", message.clone())
+            .into()),
+        Some(ChargeResponse::Unreachable { cause }) => {
             Err(unpaid("the payment provider could not be asked").with("cause", cause.as_str()).into())
         }
-        _ => Err(CommandError::External(Box::new(ExternalCall::Charge(Charge {
+        _ => Err(CommandError::External(ExternalCall::new(ChargeRequest {
             payment_id: payment_id(request.key, spent_before),
             tenant_id: payer.tenant_id.clone(),
             room_id: payer.room_id.clone(),
@@ -325,7 +348,7 @@ fn charged(
             reference: offer.reference.clone(),
             amount,
             request_id: request.id.to_owned(),
-        })))),
+        }))),
     }
 }
 
@@ -335,13 +358,15 @@ mod tests {
 
     use super::*;
     use crate::{
+        inbox,
         kernel::{
             command::{Effects, Heads, IdSource, Loaded, RequestSeen, WriteSet},
+            external_call::CallResult,
             ids::{CorrelationId, Sequence},
             record::{Query, StoredRecord},
             rules::Rules,
         },
-        moderation::RateWindows,
+        moderation::{RateGuard, RateWindows},
     };
 
     struct NoIds;
@@ -355,25 +380,26 @@ mod tests {
     const THREE: Usd = Usd::from_cents(300);
     const KEY: Hash = [7; 16];
 
-    fn paid(amount: Usd) -> Option<Charged> {
-        Some(Charged::Paid { provider: None, reference: None, amount })
+    fn paid(amount: Usd) -> Option<ChargeResponse> {
+        Some(ChargeResponse::Paid { provider: None, reference: None, amount })
     }
 
     /// Asks a buyer for so much, under one key; `refused` is what keeps it from buying, once it has paid.
     fn buy(
         stored: &mut Option<Payment>,
         price: Usd,
-        outcome: Option<Charged>,
+        outcome: Option<ChargeResponse>,
         refused: Option<Code>,
     ) -> Result<Usd, CommandError> {
-        let mut rules = Rules::default();
-        rules.private_tables.payment = PaymentMode::Webhook { configured: true };
-        let outcome = outcome.map(CallResult::Charged);
+        let payment = PaymentMode::Webhook { configured: true };
+        let rules = Rules::default().with(PrivateTableRules { payment, ..PrivateTableRules::default() });
+        let outcome = outcome.map(CallResult::new::<ChargeRequest>);
         let key: Key = vec![payment_id(KEY, 0).to_string().as_str().into()];
         let found: Vec<StoredRecord> = stored.iter().map(StoredRecord::of).collect();
-        let start = Sequence::START;
+        let mut windows = RateWindows::default();
+        let (start, now) = (Sequence::START, Timestamp::from_millis(1_000));
         let mut ctx = CommandContext {
-            now: Timestamp::from_millis(1_000),
+            now,
             rules: &rules,
             correlation_id: CorrelationId::parse("c").unwrap(),
             request: Some(RequestSeen { id: "r", key: KEY }),
@@ -381,7 +407,8 @@ mod tests {
             loaded: &Loaded::from([(Query::one::<Payment>(key.clone()), found)]),
             written: &WriteSet::default(),
             ids: &mut NoIds,
-            windows: &mut RateWindows::default(),
+            guard: &mut RateGuard::new(&mut windows, rules.get(), now),
+            notify: inbox::deliver,
             effects: Effects::none(Heads { sequence: start, inbox: start, audit: start }),
         };
         let offer = Offer { proof: None, reference: None, amount: None };
@@ -398,10 +425,7 @@ mod tests {
 
     fn asked(decided: Result<Usd, CommandError>) -> Uuid {
         match decided {
-            Err(CommandError::External(external_call)) => match *external_call {
-                ExternalCall::Charge(charge) => charge.payment_id,
-                other => panic!("{other:?}"),
-            },
+            Err(CommandError::External(call)) => call.request::<ChargeRequest>().unwrap().payment_id,
             other => panic!("{other:?}"),
         }
     }

@@ -2,17 +2,17 @@
 
 use serde_json::{Map, Value};
 
-use super::{PROGRESS, Task, TaskState, TaskWritten};
+use super::{
+    PROGRESS, Task, TaskState, TaskWritten,
+    events::{TaskAssigned, TaskCompleted, TaskProgressUpdated, TaskUpdated},
+};
 use crate::{
     actor_command, inbox,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
-        event::{
-            EmittedEvent,
-            payload::{TaskAssigned, TaskCompleted, TaskProgressUpdated, TaskUpdated},
-        },
+        event::EmittedEvent,
         fields::Fields,
         ids::ActorId,
         record::Query,

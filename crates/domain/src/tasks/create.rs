@@ -3,14 +3,16 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{PROGRESS, Task, TaskState, TaskWritten};
+use super::{
+    PROGRESS, Task, TaskState, TaskWritten,
+    events::{TaskAssigned, TaskCompleted, TaskCreated},
+};
 use crate::{
     actor_command, inbox,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
-        event::payload::{TaskAssigned, TaskCompleted, TaskCreated},
         fields::Fields,
         ids::ActorId,
         record::Query,

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     Task, TaskState,
     change::{UPDATE, current, tell},
+    events::TaskHandoff,
 };
 use crate::{
     actor_command,
@@ -17,7 +18,7 @@ use crate::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::{EmittedEvent, payload::TaskHandoff},
+        event::EmittedEvent,
         fields::Fields,
         ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
         record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},

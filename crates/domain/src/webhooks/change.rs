@@ -75,14 +75,14 @@ pub struct Change {
 impl Change {
     /// Reads the body of a change of `stored`.
     pub fn read(stored: Subscription, fields: &Fields, rules: &Rules) -> Self {
-        let (about, settings) = (About::of_change(fields), Settings::of_change(fields, rules.webhooks));
+        let (about, settings) = (About::of_change(fields), Settings::of_change(fields, *rules.get()));
         Self { stored, about, settings }
     }
 
     /// Names the fields of the body.
     pub fn describe(fields: &Fields) {
         let _ = fields.tenant("tenantId");
-        let _ = Settings::of_change(fields, Rules::default().webhooks);
+        let _ = Settings::of_change(fields, *Rules::default().get());
         let _ = About::of_change(fields);
     }
 }

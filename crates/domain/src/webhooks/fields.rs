@@ -9,10 +9,9 @@ use crate::{
         error::{Code, DomainError},
         fields::Fields,
         ids::{ActorId, RoomId},
-        rules::WebhookRules,
         secret::Secret,
     },
-    webhooks::target,
+    webhooks::target::{self, WebhookRules},
 };
 
 /// The most types that a subscription lists.

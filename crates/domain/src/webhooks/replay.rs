@@ -14,7 +14,7 @@ use super::{
 use crate::kernel::{
     command::{Command, CommandContext, CommandError, Reply, Success},
     error::{Code, DomainError},
-    external_call::{CallResult, ExternalCall},
+    external_call::{CallRequest, ExternalCall},
     fields::Fields,
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     record::Query,
@@ -36,6 +36,10 @@ pub struct Redelivery {
     pub sent: Sent,
     /// The body.
     pub body: String,
+}
+
+impl CallRequest for Redelivery {
+    type Response = Attempted;
 }
 
 /// `POST /v1/subscriptions/dlq/{id}/replay`.
@@ -184,8 +188,8 @@ impl Command for Replay {
                 .with("status", entry.status.as_str())
                 .into());
         }
-        let Some(CallResult::Redelivered(attempted)) = ctx.outcome else {
-            return Err(CommandError::External(Box::new(ExternalCall::Redeliver(Box::new(redelivery)))));
+        let Some(attempted) = ctx.response_to::<Redelivery>().cloned() else {
+            return Err(CommandError::External(ExternalCall::new(redelivery)));
         };
         let replay = Replayed {
             ok: attempted.error.is_none(),
@@ -194,7 +198,7 @@ impl Command for Replay {
             subscription_id: entry.subscription_id,
             error: attempted.error.clone(),
         };
-        keep(ctx, entry, attempted)?;
+        keep(ctx, entry, &attempted)?;
         let correlation_id = ctx.correlation_id.clone();
         Ok(Reply::new(Success::Accepted, &ReplayDone { replay, correlation_id }))
     }

@@ -69,7 +69,7 @@ impl Subscribe {
             tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
             room_id: fields.room("roomId")?,
             actor_id: fields.actor("actorId")?,
-            settings: Settings::of_new(fields, rules.webhooks),
+            settings: Settings::of_new(fields, *rules.get()),
             random,
         })
     }

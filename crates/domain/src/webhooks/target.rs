@@ -8,9 +8,23 @@ use crate::{
     actor_command,
     kernel::{
         error::{Code, DomainError},
-        rules::WebhookRules,
+        rules::rule_set,
     },
 };
+
+/// Where webhooks may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebhookRules {
+    /// Whether to this machine and to private networks too.
+    pub allow_private_targets: bool,
+}
+
+impl Default for WebhookRules {
+    fn default() -> Self {
+        Self { allow_private_targets: true }
+    }
+}
+rule_set!(WebhookRules);
 
 /// The longest target, in characters.
 pub const MAX_TARGET_CHARS: usize = 2_048;
