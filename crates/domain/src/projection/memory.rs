@@ -106,34 +106,64 @@ pub fn memory_entry(event: &Event) -> Option<MemoryEntry> {
 }
 
 fn details(event: &Event) -> Option<MemoryDetails> {
-    let said = PayloadView::by(event);
+    let payload = PayloadView::by(event);
+    let task_id = || payload.text("taskId");
     Some(match event.kind {
         EventType::ConversationMessagePosted => message(event),
         EventType::OrderChanged => {
-            MemoryDetails::Order { item_id: said.text("itemId"), size: said.text("size") }
+            MemoryDetails::Order { item_id: payload.text("itemId"), size: payload.text("size") }
         }
         EventType::ActorMoved => {
-            MemoryDetails::Move { direction: said.text("direction"), steps: said.steps() }
+            MemoryDetails::Move { direction: payload.text("direction"), steps: payload.steps() }
         }
         EventType::IntentCompleted => {
-            MemoryDetails::Intent { intent: said.text("intent"), outcome: said.text("outcome") }
+            MemoryDetails::Intent { intent: payload.text("intent"), outcome: payload.text("outcome") }
         }
         EventType::OperatorOverrideApplied => MemoryDetails::Override {
-            action: said.text("action"),
-            target_actor_id: said.actor("targetActorId"),
-            reason: said.text("reason"),
+            action: payload.text("action"),
+            target_actor_id: payload.actor("targetActorId"),
+            reason: payload.text("reason"),
         },
         EventType::AgentEntered | EventType::AgentLeft | EventType::RoomContextPinned => {
             MemoryDetails::Nothing {}
         }
         EventType::SharedObjectCreated | EventType::SharedObjectUpdated => MemoryDetails::Object {
-            object_id: said.text("objectId"),
-            object_type: said.text("objectType"),
-            object_key: said.text("objectKey"),
-            version: said.integer("version").unwrap_or(1).max(1),
-            changed_fields: said.texts("changedFields"),
+            object_id: payload.text("objectId"),
+            object_type: payload.text("objectType"),
+            object_key: payload.text("objectKey"),
+            version: payload.integer("version").unwrap_or(1).max(1),
+            changed_fields: payload.texts("changedFields"),
         },
-        _ => return task(event),
+        EventType::TaskCreated | EventType::TaskUpdated => MemoryDetails::Task {
+            task_id: task_id(),
+            state: payload.text("state"),
+            progress: payload.integer("progress").unwrap_or(0),
+        },
+        EventType::TaskAssigned => MemoryDetails::TaskAssignment {
+            task_id: task_id(),
+            from_assignee_actor_id: payload.actor("fromAssigneeActorId"),
+            to_assignee_actor_id: payload.actor("toAssigneeActorId"),
+        },
+        EventType::TaskProgressUpdated => MemoryDetails::TaskProgress {
+            task_id: task_id(),
+            from_progress: payload.integer("fromProgress"),
+            to_progress: payload.integer("toProgress"),
+        },
+        EventType::TaskCompleted => {
+            MemoryDetails::TaskCompletion { task_id: task_id(), completed_by: payload.actor("completedBy") }
+        }
+        EventType::StatusChanged
+        | EventType::PresenceHeartbeat
+        | EventType::MentionCreated
+        | EventType::BubblePosted
+        | EventType::IntentPlanned
+        | EventType::SnapshotCreated
+        | EventType::TaskHandoff
+        | EventType::RoomCreated
+        | EventType::RoomUpdated
+        | EventType::TableSessionCreated
+        | EventType::TableSessionUpdated
+        | EventType::TableSessionEnded => return None,
     })
 }
 
@@ -145,32 +175,6 @@ fn message(event: &Event) -> MemoryDetails {
         thread_id: text("threadId").or_else(|| text("messageId")),
         mentions: conversation.map(|conversation| conversation.actors("mentions")).unwrap_or_default(),
     }
-}
-
-fn task(event: &Event) -> Option<MemoryDetails> {
-    let said = PayloadView::by(event);
-    let task_id = said.text("taskId");
-    Some(match event.kind {
-        EventType::TaskCreated | EventType::TaskUpdated => MemoryDetails::Task {
-            task_id,
-            state: said.text("state"),
-            progress: said.integer("progress").unwrap_or(0),
-        },
-        EventType::TaskAssigned => MemoryDetails::TaskAssignment {
-            task_id,
-            from_assignee_actor_id: said.actor("fromAssigneeActorId"),
-            to_assignee_actor_id: said.actor("toAssigneeActorId"),
-        },
-        EventType::TaskProgressUpdated => MemoryDetails::TaskProgress {
-            task_id,
-            from_progress: said.integer("fromProgress"),
-            to_progress: said.integer("toProgress"),
-        },
-        EventType::TaskCompleted => {
-            MemoryDetails::TaskCompletion { task_id, completed_by: said.actor("completedBy") }
-        }
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
