@@ -2,13 +2,13 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
+        error::DomainError,
         event::{EmittedEvent, EventType},
         fields::Fields,
         guard::{ActionSource, GuardedAction},
@@ -23,10 +23,6 @@ use crate::{
         plan::Feature,
     },
 };
-
-/// The largest `metadata`, or other object of a client that records keep as it is, in bytes of JSON.
-pub const MAX_OBJECT_BYTES: usize = 64 * 1_024;
-const MAX_CAUSATION_CHARS: usize = 128;
 
 /// What sets one agent's command apart from another.
 pub trait Action: Send + Sync {
@@ -94,59 +90,6 @@ pub struct CommandAccepted {
     actor_id: ActorId,
     room_id: RoomId,
     tenant_id: TenantId,
-}
-
-/// Refuses a text that is longer than `max` characters.
-///
-/// # Errors
-/// `ERR_OUT_OF_BOUNDS {field, max, value}`.
-pub fn bounded_text(field: &str, text: Option<String>, max: usize) -> Result<Option<String>, DomainError> {
-    let chars = text.as_ref().map_or(0, |text| text.chars().count());
-    if chars <= max {
-        return Ok(text);
-    }
-    Err(DomainError::new(Code::OutOfBounds)
-        .saying(format!("{field} has at most {max} characters"))
-        .with("field", field)
-        .with("max", max)
-        .with("value", chars))
-}
-
-/// Refuses an object that takes more than `max` bytes as JSON.
-///
-/// # Errors
-/// `ERR_OUT_OF_BOUNDS {field, max, value}`.
-pub fn bounded_object(
-    field: &str,
-    object: Map<String, Value>,
-    max: usize,
-) -> Result<Map<String, Value>, DomainError> {
-    let bytes = serde_json::to_vec(&object).map_or(usize::MAX, |json| json.len());
-    if bytes <= max {
-        return Ok(object);
-    }
-    Err(DomainError::new(Code::OutOfBounds)
-        .saying(format!("{field} has at most {max} bytes as JSON"))
-        .with("field", field)
-        .with("max", max)
-        .with("value", bytes))
-}
-
-/// Reads the `metadata` that a client adds; none if it sends none.
-///
-/// # Errors
-/// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
-pub fn metadata(fields: &Fields) -> Result<Option<Map<String, Value>>, DomainError> {
-    let sent = fields.object("metadata")?;
-    sent.map(|object| bounded_object("metadata", object, MAX_OBJECT_BYTES)).transpose()
-}
-
-/// Reads the id of the event that a client says caused its command.
-///
-/// # Errors
-/// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
-pub fn causation(fields: &Fields) -> Result<Option<String>, DomainError> {
-    bounded_text("causationId", fields.trimmed_text("causationId")?, MAX_CAUSATION_CHARS)
 }
 
 impl<D: Action> ActorCommand<D> {

@@ -12,7 +12,7 @@ use crate::kernel::{
     command::{Command, CommandContext, CommandError, Reply, Success, WriteSet},
     error::{Code, DomainError},
     event::{EventType, Notification, StoredEvent},
-    fields::Fields,
+    fields::{ACTOR_ID, Field, Fields, ROOM_FILTER},
     ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
     record::{Cell, Comparison, Key, Query, Record, RecordQuery, StoredRecord, Table},
     time::Timestamp,
@@ -22,6 +22,15 @@ use crate::kernel::{
 pub const MAX_ACKED_AT_ONCE: usize = 10_000;
 /// The most ids that one bulk acknowledgement may list.
 pub const MAX_LISTED_IDS: usize = 1_000;
+
+const ACKED_BY: Field = Field::new("ackedBy", "The actor that acknowledges. Default: actorId.", "Nova");
+const ACK_ROOM_ID: Field =
+    Field::new("roomId", "The room of the item; only the request's trace shows it.", "main");
+const IDS: Field =
+    Field::new("ids", "The items to acknowledge.", r#"["0190b5a0-0000-7000-8000-000000000000"]"#)
+        .up_to(MAX_LISTED_IDS);
+const UP_TO_CURSOR: Field =
+    Field::new("upToCursor", "Acknowledge every item up to and including this inboxSeq.", "1").in_example();
 
 /// The most rooms that an unread count adds up.
 pub const MAX_COUNTED_ROOMS: usize = 10_000;
@@ -254,15 +263,12 @@ impl AckOne {
     /// # Errors
     /// What identifies the item and its owner does not hold.
     pub fn read(inbox_id: &str, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = match fields.tenant("tenantId")? {
-            Some(tenant) => tenant,
-            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
-        };
-        let actor_id = fields.required_actor("actorId")?;
+        let tenant_id = fields.tenant_or_in(query)?;
+        let actor_id = fields.required_actor(ACTOR_ID)?;
         let inbox_id = Uuid::parse_str(inbox_id)
             .map_err(|_| DomainError::invalid("inboxId", "inboxId must be a UUID").with("value", inbox_id))?;
-        let room_id = fields.room("roomId")?;
-        Ok(Self { tenant_id, actor_id, room_id, inbox_id, acked_by: fields.actor("ackedBy") })
+        let room_id = fields.room(ACK_ROOM_ID)?;
+        Ok(Self { tenant_id, actor_id, room_id, inbox_id, acked_by: fields.actor(ACKED_BY) })
     }
 
     /// Names the fields of the body.
@@ -334,17 +340,17 @@ impl AckMany {
     /// # Errors
     /// The first field that does not hold, in the contract's order.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
-        let actor_id = fields.required_actor("actorId")?;
-        let room_id = fields.room("roomId")?;
-        let ids = fields.uuids("ids", MAX_LISTED_IDS)?;
-        let up_to = fields.sequence("upToCursor")?;
+        let tenant_id = fields.tenant_or_default()?;
+        let actor_id = fields.required_actor(ACTOR_ID)?;
+        let room_id = fields.room(ROOM_FILTER)?;
+        let ids = fields.uuids(IDS)?;
+        let up_to = fields.sequence(UP_TO_CURSOR)?;
         if ids.is_empty() && up_to.is_none() && !fields.is_describing() {
             return Err(DomainError::new(Code::Validation)
-                .saying("give ids, or upToCursor, or both")
-                .with("fields", json!(["ids", "upToCursor"])));
+                .saying("the body names no items; send ids, or upToCursor, or both")
+                .with("fields", json!([IDS.name, UP_TO_CURSOR.name])));
         }
-        Ok(Self { tenant_id, actor_id, room_id, ids, up_to, acked_by: fields.actor("ackedBy") })
+        Ok(Self { tenant_id, actor_id, room_id, ids, up_to, acked_by: fields.actor(ACKED_BY) })
     }
 
     /// Whose items they are.

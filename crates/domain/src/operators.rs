@@ -14,14 +14,13 @@ use self::{
     events::{OperatorOverrideApplied, OverrideSummary},
 };
 use crate::{
-    actor_command,
     inbox::UnreadCount,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
+        error::DomainError,
         event::EmittedEvent,
-        fields::Fields,
+        fields::{Field, Fields, METADATA, REQUIRED_ROOM_ID, too_large},
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::Query,
         time::Timestamp,
@@ -35,6 +34,19 @@ use crate::{
 };
 
 const MAX_REASON_CHARS: usize = 1_000;
+const OPERATOR_ID: Field =
+    Field::new("operatorId", "The operator that acts. It needs canModerate in the room.", "Nova");
+const ACTION: Field = Field::new("action", "What the operator does.", "mute_agent");
+const TARGET_ACTOR_ID: Field = Field::new(
+    "targetActorId",
+    "The actor that the operator acts on; required unless the action is about the whole room.",
+    "Kai",
+)
+.in_example();
+const REASON: Field =
+    Field::new("reason", "Why; for the audit trail and the actors in the room.", "Too loud.")
+        .up_to(MAX_REASON_CHARS)
+        .in_example();
 /// The most actors that are muted in a room: every command there looks at the list.
 pub const MAX_MUTED: usize = 1_000;
 /// Why an actor was sent away, if the operator does not say.
@@ -168,21 +180,21 @@ impl Operate {
     /// The first field that does not hold, in the contract's order.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let operator = ActorInRoom {
-            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
-            room_id: fields.required_room("roomId")?,
-            actor_id: fields.required_actor("operatorId")?,
+            tenant_id: fields.tenant_or_default()?,
+            room_id: fields.required_room(REQUIRED_ROOM_ID)?,
+            actor_id: fields.required_actor(OPERATOR_ID)?,
         };
-        let action = fields.one_of("action", &OperatorAction::NAMES)?;
-        let target = fields.actor("targetActorId")?;
+        let action = fields.one_of(ACTION, &OperatorAction::NAMES)?;
+        let target = fields.actor(TARGET_ACTOR_ID)?;
         if action.needs_target() && target.is_none() {
-            return Err(DomainError::missing("targetActorId"));
+            return Err(TARGET_ACTOR_ID.missing());
         }
         Ok(Self {
             operator,
             action,
             target,
-            reason: actor_command::bounded_text("reason", fields.trimmed_text("reason")?, MAX_REASON_CHARS)?,
-            metadata: actor_command::metadata(fields)?.unwrap_or_default(),
+            reason: fields.trimmed_text(REASON)?,
+            metadata: fields.object(METADATA)?.unwrap_or_default(),
         })
     }
 
@@ -249,11 +261,7 @@ impl Operate {
             _ => {}
         }
         if state.muted_actors.len() > MAX_MUTED {
-            return Err(DomainError::new(Code::OutOfBounds)
-                .saying(format!("at most {MAX_MUTED} actors are muted in a room"))
-                .with("field", "mutedActors")
-                .with("max", MAX_MUTED)
-                .with("value", state.muted_actors.len()));
+            return Err(too_large("mutedActors", MAX_MUTED, state.muted_actors.len(), "members"));
         }
         state.metadata = self.metadata.clone();
         state.updated_at = now;
@@ -347,6 +355,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::kernel::error::Code;
 
     fn operate(action: &str, target: Option<&str>, reason: Option<&str>) -> Operate {
         let body = json!({"roomId": "main", "operatorId": "Op", "action": action, "targetActorId": target,

@@ -16,7 +16,7 @@ use crate::{
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
         event::EmittedEvent,
-        fields::Fields,
+        fields::{Field, Fields},
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
         rules::{Rules, rule_set},
@@ -42,6 +42,14 @@ rule_set!(PresenceRules);
 
 /// The shortest and longest time that a heartbeat holds, in milliseconds.
 pub const TTL_MS: std::ops::RangeInclusive<i64> = 1_000..=600_000;
+/// What an actor says it does.
+pub const STATUS: Field =
+    Field::new("status", "What the actor is doing. Default: idle.", "thinking").in_example();
+const TTL: Field = Field::new(
+    "ttlMs",
+    "How long the actor counts as present without another heartbeat, in milliseconds.",
+    "60000",
+);
 /// What policies call a heartbeat.
 const ACTION: &str = "presence_heartbeat";
 
@@ -283,8 +291,8 @@ impl Heartbeat {
     pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         Ok(Self {
             actor: ActorInRoom::read(fields)?,
-            status: fields.text_choice("status", &Status::NAMES)?.unwrap_or(Status::Idle),
-            ttl_ms: fields.clamped("ttlMs", TTL_MS)?.unwrap_or(rules.get::<PresenceRules>().default_ttl_ms),
+            status: fields.text_choice(STATUS, &Status::NAMES)?.unwrap_or(Status::Idle),
+            ttl_ms: fields.clamped(TTL, TTL_MS)?.unwrap_or(rules.get::<PresenceRules>().default_ttl_ms),
         })
     }
 

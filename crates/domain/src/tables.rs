@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     kernel::{
         error::{Code, DomainError},
-        fields::Fields,
+        fields::Field,
         ids::{ActorId, RoomId, TenantId},
         money::Usd,
         record::{Cell, Key, Record, Table},
@@ -166,14 +166,10 @@ pub fn not_found(tenant: &TenantId, session: &str) -> DomainError {
     DomainError::new(Code::NotFound).with("tenantId", tenant.as_str()).with("sessionId", session)
 }
 
-/// Reads who is invited, each once; `None` if the client does not say.
-fn read_invited(fields: &Fields) -> Result<Option<Vec<ActorId>>, DomainError> {
-    let Some(names) = fields.texts("invitedActorIds", MAX_LISTED)? else { return Ok(None) };
-    let parse = |name: &String| {
-        ActorId::parse(name).map_err(|why| DomainError::invalid("invitedActorIds", why.to_string()))
-    };
-    names.iter().map(parse).collect::<Result<_, _>>().map(Some)
-}
+const INVITED_ACTOR_IDS: Field =
+    Field::new("invitedActorIds", "The actors that may sit at the table beside the owner.", r#"["Kai"]"#)
+        .up_to(MAX_LISTED)
+        .in_example();
 
 /// The guests of a table with so many seats. Its owner is none: it needs no invitation.
 fn guests(mut invited: Vec<ActorId>, owner: &ActorId, seats: u64) -> Result<Vec<ActorId>, DomainError> {
@@ -184,7 +180,7 @@ fn guests(mut invited: Vec<ActorId>, owner: &ActorId, seats: u64) -> Result<Vec<
     }
     Err(DomainError::new(Code::OutOfBounds)
         .saying(format!("at most {INVITED_PER_SEAT} actors are invited for each seat"))
-        .with("field", "invitedActorIds")
+        .with("field", INVITED_ACTOR_IDS.name)
         .with("max", max)
         .with("value", invited.len()))
 }

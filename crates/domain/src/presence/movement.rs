@@ -2,17 +2,17 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    actor_command::{self, Action, ActorCommand, PresenceEffect},
+    actor_command::{Action, ActorCommand, PresenceEffect},
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
         event::EmittedEvent,
-        fields::Fields,
+        fields::{CAUSATION_ID, Field, Fields},
         guard::{ActionSource, GuardedAction},
         ids::{CorrelationId, Sequence},
         record::Query,
@@ -29,6 +29,19 @@ use crate::{
 };
 
 const MAX_INTENT_CHARS: usize = 64;
+pub(crate) const DIRECTION: Field = Field::new("direction", "The direction of the move.", "E");
+pub(crate) const STEPS: Field = Field::new("steps", "How many steps to take. Default: 1.", "2").in_example();
+const MOVE_INTENT: Field =
+    Field::new("intent", "What the move is for; stored as it is.", "stroll").up_to(MAX_INTENT_CHARS);
+const INTENT: Field =
+    Field::new("intent", "What the actor wants: navigate_to a point or sit_at_table.", "navigate_to")
+        .up_to(MAX_INTENT_CHARS);
+const PAYLOAD: Field =
+    Field::new("payload", "The intent's parameters. They may also stand beside it.", r#"{"x":3,"y":4}"#)
+        .in_example();
+const X: Field = Field::new("x", "For navigate_to: how far east.", "3");
+const Y: Field = Field::new("y", "For navigate_to: how far south.", "4");
+const TABLE_ID: Field = Field::new("tableId", "For sit_at_table: the table.", "table_1");
 
 /// `POST /v1/commands/move`: an actor takes steps. Walls stop it.
 pub type Move = ActorCommand<Steps>;
@@ -47,12 +60,12 @@ impl Steps {
     }
 
     fn of_body(fields: &Fields) -> Result<Self, DomainError> {
-        let direction = fields.required_choice("direction", &Direction::NAMES, Code::InvalidDirection)?;
-        let steps = fields.bounded("steps", 1..=MAX_STEPS)?;
+        let direction = fields.required_choice(DIRECTION, &Direction::NAMES, Code::InvalidDirection)?;
+        let steps = fields.bounded(STEPS, 1..=MAX_STEPS)?;
         Ok(Self {
             leg: Leg { direction, steps: steps.unwrap_or(1) },
-            intent: actor_command::bounded_text("intent", fields.text("intent")?, MAX_INTENT_CHARS)?,
-            cause: actor_command::causation(fields)?,
+            intent: fields.text(MOVE_INTENT)?,
+            cause: fields.trimmed_text(CAUSATION_ID)?,
         })
     }
 }
@@ -107,7 +120,7 @@ impl Target {
     }
 
     fn read_point(fields: &Fields) -> Result<Self, DomainError> {
-        let sent = (fields.coordinate("x", 0..=MAX_X), fields.coordinate("y", 0..=MAX_Y));
+        let sent = (fields.coordinate(X, 0..=MAX_X), fields.coordinate(Y, 0..=MAX_Y));
         let refused = |x: Option<f64>, y: Option<f64>| {
             DomainError::new(Code::OutOfBounds)
                 .saying(format!("x must be between 0 and {MAX_X}, y between 0 and {MAX_Y}"))
@@ -126,14 +139,9 @@ impl Target {
 
     fn read_table(fields: &Fields) -> Result<Self, DomainError> {
         let known = TABLES.map(|(name, point)| (name, (name, point)));
-        let unknown = |table: String| {
-            let allowed: Vec<Value> = TABLES.iter().map(|(name, _)| (*name).into()).collect();
-            DomainError::new(Code::UnknownTable)
-                .with("field", "tableId")
-                .with("tableId", table)
-                .with("allowed", allowed)
-        };
-        let (name, point) = fields.exact_choice("tableId", &known, unknown)?;
+        let unknown =
+            |table: String| TABLE_ID.not_one_of(Code::UnknownTable, &TABLES).with(TABLE_ID.name, table);
+        let (name, point) = fields.exact_choice(TABLE_ID, &known, unknown)?;
         Ok(Self { point, label: name.to_owned(), outcome: "seated" })
     }
 }
@@ -170,10 +178,8 @@ impl Intent {
     /// What identifies the actor and the intent does not hold; other fields are refused when their turn comes.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let actor = ActorInRoom::read(fields)?;
-        let intent = fields.required_text("intent")?;
-        let intent =
-            actor_command::bounded_text("intent", Some(intent), MAX_INTENT_CHARS)?.unwrap_or_default();
-        let nested = fields.nested_or_self("payload")?;
+        let intent = fields.required_text(INTENT)?;
+        let nested = fields.nested_or_self(PAYLOAD)?;
         let target = Target::read(&intent, nested.as_ref().unwrap_or(fields));
         Ok(Self { actor, label: format!("intent:{intent}"), intent, target })
     }
@@ -288,6 +294,8 @@ impl Command for Intent {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn target(intent: &str, body: Value) -> Result<Target, DomainError> {

@@ -7,12 +7,11 @@ use uuid::Uuid;
 
 use super::events::RoomContextPinned;
 use crate::{
-    actor_command,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
-        fields::Fields,
+        fields::{Field, Fields, METADATA},
         guard::{ActionSource, GuardedAction},
         ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
         record::{Cell, Key, Query, Record, RecordQuery, Table},
@@ -23,6 +22,8 @@ use crate::{
 };
 
 const MAX_CONTENT_CHARS: usize = 16 * 1_024;
+const CONTENT: Field =
+    Field::new("content", "The text to pin.", "Be kind, and keep the counter free.").up_to(MAX_CONTENT_CHARS);
 /// What policies call it.
 const ACTION: &str = "room_context_pin";
 
@@ -130,10 +131,8 @@ impl Pin {
     /// The first field that does not hold, in the contract's order.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let actor = ActorInRoom::read(fields)?;
-        let content = fields.required_text("content")?;
-        let content =
-            actor_command::bounded_text("content", Some(content), MAX_CONTENT_CHARS)?.unwrap_or_default();
-        let metadata = actor_command::metadata(fields)?.unwrap_or_default();
+        let content = fields.required_text(CONTENT)?;
+        let metadata = fields.object(METADATA)?.unwrap_or_default();
         Ok(Self { actor, content, metadata })
     }
 

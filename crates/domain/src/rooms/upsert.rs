@@ -9,14 +9,13 @@ use super::{
     events::{RoomCreated, RoomUpdated},
 };
 use crate::{
-    actor_command,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
         event::EmittedEvent,
-        fields::Fields,
-        ids::{ActorId, CorrelationId, RoomId, TenantId},
+        fields::{ACTOR_ID, Field, Fields, METADATA},
+        ids::{ActorId, CorrelationId, RoomId},
         record::Query,
     },
     permissions::{self, Capability},
@@ -29,6 +28,16 @@ use crate::{
 /// The longest name of a room, in characters.
 pub const MAX_NAME_CHARS: usize = 200;
 const ACTION: &str = "room_upsert";
+const ROOM_ID: Field = Field::new("roomId", "The room to create or change.", "reading-corner");
+const ROOM_TYPE: Field = Field::new(
+    "roomType",
+    "lobby: open to all; private_table: for its owner and the actors that it invites, after a payment. Default: lobby.",
+    "private_table",
+)
+.in_example();
+const OWNER_ACTOR_ID: Field = Field::new("ownerActorId", "The actor that owns the room.", "Nova");
+const DISPLAY_NAME: Field =
+    Field::new("displayName", "The room's name, for people.", "The reading corner").up_to(MAX_NAME_CHARS);
 
 /// `POST /v1/rooms`: somebody gives a room a record, or changes it. What is not sent keeps its value.
 pub struct UpsertRoom {
@@ -57,19 +66,18 @@ impl UpsertRoom {
     /// # Errors
     /// The first field that does not hold, in the contract's order.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
-        let room_id = fields.required_room("roomId")?;
-        let actor_id = fields.required_actor("actorId")?;
-        let room_type = fields.choice("roomType", &RoomType::NAMES)?;
-        let owner_actor_id = fields.actor("ownerActorId")?;
-        let name =
-            actor_command::bounded_text("displayName", fields.trimmed_text("displayName")?, MAX_NAME_CHARS)?;
+        let tenant_id = fields.tenant_or_default()?;
+        let room_id = fields.required_room(ROOM_ID)?;
+        let actor_id = fields.required_actor(ACTOR_ID)?;
+        let room_type = fields.choice(ROOM_TYPE, &RoomType::NAMES)?;
+        let owner_actor_id = fields.actor(OWNER_ACTOR_ID)?;
+        let name = fields.trimmed_text(DISPLAY_NAME)?;
         Ok(Self {
             actor: ActorInRoom { tenant_id, room_id, actor_id },
             room_type,
             owner_actor_id,
-            display_name: fields.has("displayName").then_some(name),
-            metadata: actor_command::metadata(fields)?,
+            display_name: fields.has(DISPLAY_NAME.name).then_some(name),
+            metadata: fields.object(METADATA)?,
             offer: Offer::read(fields)?,
         })
     }

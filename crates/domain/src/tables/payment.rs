@@ -5,13 +5,12 @@ use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use crate::{
-    actor_command,
     kernel::{
         actor::ActorInRoom,
         command::{CommandContext, CommandError},
         error::{Code, DomainError},
         external_call::{CallRequest, ExternalCall},
-        fields::Fields,
+        fields::{Field, Fields},
         idempotency::Hash,
         ids::{ActorId, RoomId, TenantId},
         money::Usd,
@@ -136,6 +135,20 @@ impl Record for Payment {
 
 /// The longest proof or reference of a payment, in characters.
 const MAX_TEXT_CHARS: usize = 1_024;
+const PAYMENT_PROOF: Field = Field::new(
+    "paymentProof",
+    "What proves the payment of a private room. No answer shows it.",
+    "coffee_paid",
+)
+.up_to(MAX_TEXT_CHARS)
+.in_example();
+const PAYMENT_REF: Field =
+    Field::new("paymentRef", "The client's own name for the payment.", "receipt-1").up_to(MAX_TEXT_CHARS);
+const PAYMENT_AMOUNT_USD: Field = Field::new(
+    "paymentAmountUsd",
+    "The amount paid, in dollars: at least the price, which is the default.",
+    "3",
+);
 
 /// What a client says about its payment.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,9 +200,9 @@ impl Offer {
     /// # Errors
     /// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, …}`.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let text = |name| actor_command::bounded_text(name, fields.trimmed_text(name)?, MAX_TEXT_CHARS);
-        let proof = text("paymentProof")?.map(Secret::new);
-        Ok(Self { proof, reference: text("paymentRef")?, amount: fields.amount("paymentAmountUsd")? })
+        let proof = fields.trimmed_text(PAYMENT_PROOF)?.map(Secret::new);
+        let reference = fields.trimmed_text(PAYMENT_REF)?;
+        Ok(Self { proof, reference, amount: fields.amount(PAYMENT_AMOUNT_USD)? })
     }
 
     /// What is paid where at least `price` is asked.

@@ -15,7 +15,7 @@ use super::{
 use crate::kernel::{
     command::{Command, CommandContext, CommandError, Reply, Success},
     error::DomainError,
-    fields::Fields,
+    fields::{Fields, TENANT_FILTER},
     ids::CorrelationId,
     record::Query,
     rules::Rules,
@@ -81,7 +81,7 @@ impl Change {
 
     /// Names the fields of the body.
     pub fn describe(fields: &Fields) {
-        let _ = fields.tenant("tenantId");
+        let _ = fields.tenant(TENANT_FILTER);
         let _ = Settings::of_change(fields, *Rules::default().get());
         let _ = About::of_change(fields);
     }

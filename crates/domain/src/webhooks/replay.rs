@@ -15,11 +15,17 @@ use crate::kernel::{
     command::{Command, CommandContext, CommandError, Reply, Success},
     error::{Code, DomainError},
     external_call::{CallRequest, ExternalCall},
-    fields::Fields,
+    fields::{Field, Fields, TENANT_FILTER},
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     record::Query,
     secret::Secret,
 };
+
+const ROOM_ID: Field =
+    Field::new("roomId", "The room in whose scope the idempotency key counts. Default: none.", "main");
+const ACTOR_ID: Field = Field::new("actorId", "The actor that makes the request. Default: none.", "Nova");
+const FORCE: Field =
+    Field::new("force", "Whether to send an event again that has been delivered. Default: false.", "true");
 
 /// What is to be sent where.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,16 +83,16 @@ impl Replay {
     /// # Errors
     /// `ERR_VALIDATION {field}` for an id in the body that is not valid.
     pub fn read(dlq_id: String, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = match fields.tenant("tenantId")? {
+        let tenant_id = match fields.tenant(TENANT_FILTER)? {
             Some(tenant) => Some(tenant),
-            None => query.tenant("tenantId")?,
+            None => query.tenant(TENANT_FILTER)?,
         };
         Ok(Self {
             dlq_id,
             tenant_id,
-            room_id: fields.room("roomId")?,
-            actor_id: fields.actor("actorId")?,
-            force: fields.flag("force").map(|force| force.unwrap_or(false)),
+            room_id: fields.room(ROOM_ID)?,
+            actor_id: fields.actor(ACTOR_ID)?,
+            force: fields.flag(FORCE).map(|force| force.unwrap_or(false)),
         })
     }
 

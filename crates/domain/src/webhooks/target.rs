@@ -4,12 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use crate::{
-    actor_command,
-    kernel::{
-        error::{Code, DomainError},
-        rules::rule_set,
-    },
+use crate::kernel::{
+    error::{Code, DomainError},
+    rules::rule_set,
 };
 
 /// Where webhooks may go.
@@ -163,9 +160,8 @@ fn embedded_v4(address: Ipv6Addr) -> Option<(Ipv4Addr, Reach)> {
 /// Reads the target that a client names.
 ///
 /// # Errors
-/// `ERR_INVALID_URL {field, value, reason}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
+/// `ERR_INVALID_URL {field, value, reason}`.
 pub fn read(field: &str, text: String, rules: WebhookRules) -> Result<String, DomainError> {
-    let text = actor_command::bounded_text(field, Some(text), MAX_TARGET_CHARS)?.unwrap_or_default();
     match check(&text, rules) {
         Ok(_) => Ok(text),
         Err(reason) => Err(DomainError::new(Code::InvalidUrl)
