@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::fields::{Field, Fields};
+use agentcafe_domain::kernel::fields::{CORRELATION_ID, DescribedField, Fields};
 use axum::routing::MethodRouter;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;
 
-use crate::app::App;
+use crate::{app::App, openapi::undeclared};
 
 type Handler = MethodRouter<Arc<App>>;
 
@@ -19,8 +19,8 @@ pub(crate) struct Route {
     pub(crate) summary: &'static str,
     pub(crate) method: Method,
     pub(crate) is_hidden: bool,
-    pub(crate) query: Vec<Field>,
-    pub(crate) body: Option<Vec<Field>>,
+    pub(crate) query: Vec<DescribedField>,
+    pub(crate) body: Option<Vec<DescribedField>>,
     pub(crate) answer: Answer,
 }
 
@@ -141,6 +141,7 @@ impl Route {
     /// Reads these query parameters.
     pub(crate) fn query<T>(mut self, reader: impl FnOnce(&Fields) -> T) -> Self {
         self.query = Fields::describe(reader);
+        self.query.iter_mut().for_each(|field| undeclared::complete(self.path, field));
         self
     }
 
@@ -148,7 +149,7 @@ impl Route {
     pub(crate) fn body<T>(mut self, reader: impl FnOnce(&Fields) -> T) -> Self {
         self.body = Some(Fields::describe(|fields| {
             let read = reader(fields);
-            let _ = fields.correlation("correlationId");
+            let _ = fields.correlation(CORRELATION_ID);
             read
         }));
         self

@@ -79,13 +79,20 @@ pub enum PresenceEffect {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CommandAccepted {
+    /// Always true: the command took effect.
     accepted: bool,
+    /// What was done.
     action: &'static str,
+    /// The id of the main event.
     event_id: uuid::Uuid,
+    /// The sequence of the main event.
     sequence: Sequence,
     correlation_id: CorrelationId,
+    /// The type of the main event.
     event_type: EventType,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
+    /// The presence of the actor.
     presence: Option<Presence>,
     actor_id: ActorId,
     room_id: RoomId,

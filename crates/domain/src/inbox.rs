@@ -251,8 +251,11 @@ pub struct AckOne {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemAcked {
+    /// The item.
     item: InboxItem,
+    /// Whether the item was not acknowledged before.
     changed: bool,
+    /// The number of items that are not acknowledged.
     unread_count: u64,
     correlation_id: CorrelationId,
 }
@@ -328,8 +331,11 @@ pub struct AckMany {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemsAcked {
+    /// The number of items that this request acknowledged.
     acked_count: usize,
+    /// The items that this request acknowledged.
     acked_ids: Vec<Uuid>,
+    /// The number of items that are not acknowledged.
     unread_count: u64,
     correlation_id: CorrelationId,
 }

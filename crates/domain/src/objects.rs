@@ -133,7 +133,9 @@ impl Record for SharedObject {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectWritten {
+    /// The object.
     object: SharedObject,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }

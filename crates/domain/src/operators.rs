@@ -100,15 +100,25 @@ impl OperatorAction {
 pub struct OverrideState {
     tenant_id: TenantId,
     room_id: RoomId,
+    /// Whether the room is paused.
     room_paused: bool,
+    /// The operator that paused the room; null if it is not paused.
     paused_by: Option<ActorId>,
+    /// Why the room is paused; null if it is not, or no reason was given.
     pause_reason: Option<String>,
+    /// When the room was paused; null if it is not paused.
     paused_at: Option<Timestamp>,
+    /// When the room was last resumed; null: never.
     resumed_at: Option<Timestamp>,
+    /// The muted actors, each with who muted it, when and why.
     muted_actors: BTreeMap<ActorId, Mute>,
+    /// The actors that are muted.
     muted_actor_ids: Vec<ActorId>,
+    /// Free data of the operator that acted last.
     metadata: Map<String, Value>,
+    /// When the record was created; null if it never was.
     created_at: Option<Timestamp>,
+    /// When the record was last changed; null: never.
     updated_at: Option<Timestamp>,
 }
 
@@ -153,11 +163,17 @@ pub struct Operate {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionTaken {
+    /// What the operator did.
     action: OperatorAction,
+    /// The operator.
     operator_id: ActorId,
+    /// The actor it acted on; null: the whole room.
     target_actor_id: Option<ActorId>,
+    /// Why; null if the operator gave no reason.
     reason: Option<String>,
+    /// Free data of the operator.
     metadata: Map<String, Value>,
+    /// When the operator acted.
     at: Timestamp,
 }
 
@@ -165,10 +181,14 @@ pub struct ActionTaken {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Operated {
+    /// The overrides of the room.
     #[serde(rename = "override")]
     state: OverrideState,
+    /// What was done.
     action: ActionTaken,
+    /// The audit entry of this action.
     audit: AuditEntry,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }

@@ -278,7 +278,9 @@ pub struct Heartbeat {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HeartbeatRecorded {
+    /// The presence of the actor.
     presence: Presence,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }

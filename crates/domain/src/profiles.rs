@@ -198,6 +198,7 @@ impl Changes {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProfileWritten {
+    /// The profile.
     profile: Profile,
     correlation_id: CorrelationId,
 }
@@ -305,6 +306,7 @@ pub struct DeleteProfile {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProfileDeleted {
+    /// Always true: the record existed and was deleted.
     deleted: bool,
     actor_id: ActorId,
     correlation_id: CorrelationId,

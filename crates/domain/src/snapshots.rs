@@ -201,6 +201,7 @@ pub struct Save {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Saved {
+    /// The snapshot that was saved.
     snapshot: Snapshot,
     correlation_id: CorrelationId,
 }

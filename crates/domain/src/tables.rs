@@ -134,20 +134,33 @@ pub struct TableSession {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionWithoutPayment {
+    /// The session.
     session_id: Uuid,
     tenant_id: TenantId,
     room_id: RoomId,
+    /// The actor that bought the session.
     owner_actor_id: ActorId,
+    /// The plan that was bought.
     plan_id: String,
+    /// The number of seats at the table.
     max_agents: u64,
+    /// The features that the plan includes.
     features: Vec<String>,
+    /// The actors that may sit at the table beside the owner.
     invited_actor_ids: Vec<ActorId>,
+    /// Whether the table is open.
     status: SessionStatus,
+    /// When the session starts.
     started_at: Timestamp,
+    /// When the session ends.
     expires_at: Timestamp,
+    /// When the session was ended; null if it was not.
     ended_at: Option<Timestamp>,
+    /// Free data of the owner.
     metadata: Map<String, Value>,
+    /// When the session was bought.
     created_at: Timestamp,
+    /// When the session was last changed.
     updated_at: Timestamp,
 }
 

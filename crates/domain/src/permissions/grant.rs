@@ -18,7 +18,7 @@ use crate::{
     permissions::{self, Capability, Permission, PermissionsMode},
 };
 
-const ACTOR_ID: Field = Field::new("actorId", "The actor whose capabilities are set.", "Nova");
+const ACTOR_ID: Field = Field::new("actorId", "The actor whose capabilities are set.", "Kai");
 const OPERATOR_ID: Field = Field::new(
     "operatorId",
     "The actor that sets them. With PERMISSIONS_MODE=strict it needs canModerate in the room.",
@@ -58,13 +58,21 @@ pub struct EffectivePermission {
     tenant_id: TenantId,
     room_id: RoomId,
     actor_id: ActorId,
+    /// Whether the actor may move and execute intents.
     can_move: bool,
+    /// Whether the actor may speak.
     can_speak: bool,
+    /// Whether the actor may order.
     can_order: bool,
+    /// Whether the actor may enter and leave.
     can_enter_leave: bool,
+    /// Whether the actor may pin the context and act as an operator.
     can_moderate: bool,
+    /// When the permission was first set; null if it never was.
     created_at: Option<Timestamp>,
+    /// When the permission was last set; null if it never was.
     updated_at: Option<Timestamp>,
+    /// Whether the permission was set or is the default.
     source: Source,
 }
 
@@ -106,7 +114,9 @@ pub struct Grant {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Granted {
+    /// What the actor may do in the room.
     permission: EffectivePermission,
+    /// The audit entry of this grant.
     audit: AuditEntry,
     correlation_id: CorrelationId,
 }

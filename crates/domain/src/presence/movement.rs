@@ -158,16 +158,26 @@ pub struct Intent {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IntentExecuted {
+    /// Always true: the command took effect.
     accepted: bool,
+    /// The intent.
     intent: String,
+    /// The name of the target, for people.
     label: String,
+    /// The point where the actor started.
     from: Point,
+    /// The point where the actor is now.
     target: Point,
+    /// The path of the actor, leg by leg.
     path: Vec<Leg>,
     correlation_id: CorrelationId,
+    /// The ids of the events of this request, in order.
     event_ids: Vec<Uuid>,
+    /// The id of the last of these events.
     final_event_id: Uuid,
+    /// The sequence of the last of these events.
     final_sequence: Sequence,
+    /// The presence of the actor.
     presence: Option<Presence>,
 }
 

@@ -57,36 +57,91 @@ pub struct MemoryEntry {
 /// What is remembered of an event, by its type.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged, rename_all_fields = "camelCase")]
-#[expect(missing_docs, reason = "the fields are the contract's, section 9.8")]
 pub enum MemoryDetails {
     /// Something was said.
-    Message { text: String, thread_id: Option<String>, mentions: Vec<ActorId> },
+    Message {
+        /// What was said.
+        text: String,
+        /// The thread of the message.
+        thread_id: Option<String>,
+        /// The actors that were mentioned.
+        mentions: Vec<ActorId>,
+    },
     /// Something was ordered.
-    Order { item_id: Option<String>, size: Option<String> },
+    Order {
+        /// What was ordered.
+        item_id: Option<String>,
+        /// The size of the order.
+        size: Option<String>,
+    },
     /// Steps were taken.
-    Move { direction: Option<String>, steps: i64 },
+    Move {
+        /// The direction of the move.
+        direction: Option<String>,
+        /// The number of steps.
+        steps: i64,
+    },
     /// An intent's target was reached.
-    Intent { intent: Option<String>, outcome: Option<String> },
+    Intent {
+        /// The intent.
+        intent: Option<String>,
+        /// The result of the intent.
+        outcome: Option<String>,
+    },
     /// An operator acted.
-    Override { action: Option<String>, target_actor_id: Option<ActorId>, reason: Option<String> },
+    Override {
+        /// What the operator did.
+        action: Option<String>,
+        /// The actor that the operator acted on; null: the whole room.
+        target_actor_id: Option<ActorId>,
+        /// Why; null if the operator gave no reason.
+        reason: Option<String>,
+    },
     /// A task was created or changed.
-    Task { task_id: Option<String>, state: Option<String>, progress: i64 },
+    Task {
+        /// The task.
+        task_id: Option<String>,
+        /// The state of the task.
+        state: Option<String>,
+        /// How much is done, in percent.
+        progress: i64,
+    },
     /// A task went to somebody.
     TaskAssignment {
+        /// The task.
         task_id: Option<String>,
+        /// The assignee before; null: nobody.
         from_assignee_actor_id: Option<ActorId>,
+        /// The assignee now; null: nobody.
         to_assignee_actor_id: Option<ActorId>,
     },
     /// A task's progress changed.
-    TaskProgress { task_id: Option<String>, from_progress: Option<i64>, to_progress: Option<i64> },
+    TaskProgress {
+        /// The task.
+        task_id: Option<String>,
+        /// How much was done before, in percent.
+        from_progress: Option<i64>,
+        /// How much is done now, in percent.
+        to_progress: Option<i64>,
+    },
     /// A task was done.
-    TaskCompletion { task_id: Option<String>, completed_by: Option<ActorId> },
+    TaskCompletion {
+        /// The task.
+        task_id: Option<String>,
+        /// The actor that completed the task.
+        completed_by: Option<ActorId>,
+    },
     /// A shared object was created or changed.
     Object {
+        /// The object.
         object_id: Option<String>,
+        /// The type of the object.
         object_type: Option<String>,
+        /// The client's own name for the object.
         object_key: Option<String>,
+        /// The version of the object.
         version: i64,
+        /// The fields that were changed.
         changed_fields: Vec<String>,
     },
     /// That it happened is all there is to remember.

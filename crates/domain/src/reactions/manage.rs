@@ -47,6 +47,7 @@ const DELETE: &str = "reaction_subscription_delete";
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ReactionWritten")]
 pub struct Changed {
+    /// The subscription.
     subscription: ReactionSubscription,
     correlation_id: CorrelationId,
 }
@@ -56,7 +57,9 @@ pub struct Changed {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ReactionDeleted")]
 pub struct Deleted {
+    /// Always true: the record existed and was deleted.
     deleted: bool,
+    /// The subscription.
     subscription_id: Uuid,
     correlation_id: CorrelationId,
 }

@@ -118,8 +118,11 @@ pub struct Pin {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pinned {
+    /// The pinned context of the room; null if nothing is pinned.
     pinned_context: PinnedContext,
+    /// The id of the main event.
     event_id: Uuid,
+    /// The sequence of the main event.
     sequence: Sequence,
     correlation_id: CorrelationId,
 }

@@ -53,9 +53,13 @@ pub struct UpsertRoom {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomUpserted {
+    /// The room as it is now.
     room: Room,
+    /// Whether the room had no record before.
     created: bool,
+    /// The payment; null if there was none.
     payment: Option<Paid>,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }

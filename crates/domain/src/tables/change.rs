@@ -56,7 +56,9 @@ struct Change {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TableChanged {
+    /// The session as it is now; only its owner sees the payment.
     session: super::SessionShown,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }

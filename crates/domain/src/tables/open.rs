@@ -68,8 +68,11 @@ pub struct OpenTable {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TableOpened {
+    /// The room as it is now.
     room: Room,
+    /// The session that was bought.
     session: TableSession,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }

@@ -162,6 +162,7 @@ pub struct Offer {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Paid {
+    /// Whether the payment was verified.
     verified: bool,
     /// Who took it.
     pub provider: String,

@@ -255,9 +255,12 @@ pub struct HandOver {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HandedOver {
+    /// The task.
     task: Task,
+    /// The payload of the task_handoff event.
     #[schemars(with = "Map<String, Value>")]
     handoff: TaskHandoff,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }

@@ -152,7 +152,9 @@ pub struct Unsubscribe {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionDeleted {
+    /// Always true: the record existed and was deleted.
     deleted: bool,
+    /// The subscription.
     subscription_id: Uuid,
     correlation_id: CorrelationId,
 }

@@ -62,10 +62,15 @@ pub struct Replay {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Redelivered")]
 struct Replayed {
+    /// Whether the delivery succeeded.
     ok: bool,
+    /// The entry that was sent again.
     dlq_id: Uuid,
+    /// The event that was sent.
     event_id: Uuid,
+    /// The subscription.
     subscription_id: Uuid,
+    /// Why the delivery failed; null if it succeeded.
     error: Option<String>,
 }
 
@@ -73,6 +78,7 @@ struct Replayed {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplayDone {
+    /// The result of the delivery.
     replay: Replayed,
     correlation_id: CorrelationId,
 }

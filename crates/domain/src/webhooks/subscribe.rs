@@ -36,6 +36,7 @@ pub struct Subscribe {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionSaved {
+    /// The subscription.
     subscription: WebhookSubscription,
     correlation_id: CorrelationId,
 }

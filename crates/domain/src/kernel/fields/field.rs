@@ -67,7 +67,7 @@ impl Field {
     }
 
     /// The field as a reader reads it. A `description` in the schema says more than the declaration does.
-    pub(super) fn described(self, required: bool, mut schema: Value) -> DescribedField {
+    pub fn described(self, required: bool, mut schema: Value) -> DescribedField {
         let more = schema.as_object_mut().and_then(|members| members.remove("description"));
         let more = more.as_ref().and_then(Value::as_str).map(|more| format!(" {more}"));
         let description = self.meaning.to_owned() + &more.unwrap_or_default();
