@@ -13,9 +13,13 @@ use serde::Serialize;
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Bootstrap")]
 pub(crate) struct BootstrapAnswer {
+    /// The paths and defaults of the API.
     discovery: Discovery,
+    /// The actor that asks, with its inbox and its tasks; null without actorId.
     actor: Option<ActorView>,
+    /// What happens in the room.
     room: RoomView,
+    /// The head of the log: the sequence of the last event.
     cursor: Sequence,
 }
 
@@ -23,16 +27,27 @@ pub(crate) struct BootstrapAnswer {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Discovery {
+    /// The API version with which paths begin.
     canonical_api_version: &'static str,
+    /// The tenant of requests that name none.
     default_tenant_id: TenantId,
+    /// The room of requests that name none.
     default_room_id: RoomId,
+    /// The room of this answer.
     resolved_room_id: RoomId,
+    /// The rooms.
     rooms: Vec<Room>,
+    /// The path of the event stream.
     stream_path: String,
+    /// The path of long polls.
     poll_path: String,
+    /// The path of commands; the name of the command follows.
     commands_path: String,
+    /// The path of presence heartbeats.
     heartbeat_path: String,
+    /// The path of the inbox.
     inbox_path: String,
+    /// The path of the timeline.
     timeline_path: String,
 }
 

@@ -3,7 +3,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use agentcafe_domain::kernel::{
-    fields::{Field, Fields},
+    fields::{CORRELATION_ID, DescribedField, Fields},
     rules::Rules,
 };
 use agentcafe_http::{ApiError, StreamProtocol, answer, sse};
@@ -31,8 +31,8 @@ pub(crate) struct Route {
     pub(crate) tag: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) is_hidden: bool,
-    pub(crate) parameters: Vec<Field>,
-    pub(crate) body: Option<Vec<Field>>,
+    pub(crate) parameters: Vec<DescribedField>,
+    pub(crate) body: Option<Vec<DescribedField>>,
     pub(crate) answer: Answer,
     pub(crate) handler: MethodRouter<Arc<App>>,
 }
@@ -270,10 +270,10 @@ where
 }
 
 /// The parameters and the members of the body that an operation reads.
-fn fields_of(describe: fn(&Input, &Rules)) -> (Vec<Field>, Vec<Field>) {
+fn fields_of(describe: fn(&Input, &Rules)) -> (Vec<DescribedField>, Vec<DescribedField>) {
     let (parameters, body) = (Fields::describing(), Fields::describing());
     let input = Input { id: String::new(), parameters, body, last_event_id: None };
     describe(&input, &Rules::default());
-    let _ = input.body.correlation("correlationId");
+    let _ = input.body.correlation(CORRELATION_ID);
     (input.parameters.described(), input.body.described())
 }

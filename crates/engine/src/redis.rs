@@ -12,9 +12,8 @@ use agentcafe_domain::{
     kernel::{
         actor::ActorInRoom,
         ids::{ActorId, RoomId, TenantId},
-        rules::ModerationRules,
     },
-    moderation::RecentActivity,
+    moderation::{ModerationRules, RecentActivity},
 };
 pub use agentcafe_redis::ConnectionStatus;
 use agentcafe_redis::{Keys, RedisConnection, RoomName, unread, windows};

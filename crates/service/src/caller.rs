@@ -1,10 +1,13 @@
 //! Who calls an operation, and how the call came in.
 
-use agentcafe_domain::kernel::{error::DomainError, fields::Fields, ids::CorrelationId};
+use agentcafe_domain::kernel::{
+    error::DomainError,
+    fields::{CORRELATION_ID, Fields},
+    ids::CorrelationId,
+};
 use agentcafe_engine::Engine;
 
-/// The member and the header that carry a client's correlation id.
-const CORRELATION_FIELD: &str = "correlationId";
+/// The header that carries a client's correlation id.
 const CORRELATION_HEADER: &str = "x-correlation-id";
 
 /// Who calls, and how the call came in. Every door makes one per call.
@@ -49,7 +52,7 @@ impl Caller {
         body: &Fields,
         engine: &Engine,
     ) -> Result<CorrelationId, DomainError> {
-        if let Some(given) = body.correlation(CORRELATION_FIELD)? {
+        if let Some(given) = body.correlation(CORRELATION_ID)? {
             return Ok(given);
         }
         let given = self.correlation_id.as_deref().map(CorrelationId::parse).transpose();

@@ -2,7 +2,7 @@
 
 use agentcafe_domain::kernel::{
     error::{DomainError, OperationError},
-    fields::Fields,
+    fields::{Fields, PAGE_CURSOR},
     record::{Cell, Record, RecordQuery, SortKey, StoredRecord},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -12,7 +12,7 @@ use crate::service::Service;
 
 /// Reads the `cursor` of a list of records of kind `R`.
 pub(crate) fn cursor<R: Record>(query: &Fields) -> Result<Option<SortKey>, DomainError> {
-    let Some(text) = query.trimmed_text("cursor")? else { return Ok(None) };
+    let Some(text) = query.trimmed_text(PAGE_CURSOR)? else { return Ok(None) };
     let of_kind = |place: &SortKey| place.key.len() == R::TABLE.key.len();
     place(&text).filter(of_kind).map(Some).ok_or_else(|| {
         DomainError::invalid("cursor", "cursor must be a nextCursor of this list")

@@ -6,12 +6,12 @@ use agentcafe_domain::{
     kernel::{
         actor::ActorInRoom,
         error::{Code, DomainError, OperationError},
-        fields::Fields,
+        fields::{Fields, VIEWER_ACTOR_ID},
         ids::{ActorId, RoomId, TenantId},
     },
     rooms::{Room, RoomType},
     tables::{
-        TableSession,
+        PrivateTableRules, TableSession,
         access::{self, AccessRequirement},
         plan::Feature,
     },
@@ -20,20 +20,19 @@ use agentcafe_store::EventFilter;
 
 use crate::service::Service;
 
-const VIEWER: &str = "viewerActorId";
 const READ: AccessRequirement<'_> = AccessRequirement { action: "read", feature: None, takes_seat: false };
 const REPLAY: AccessRequirement<'_> =
     AccessRequirement { action: "replay", feature: Some(Feature::Replay), takes_seat: false };
 
 /// Reads the actor on whose behalf a read is made.
 pub(crate) fn viewer(parameters: &Fields) -> Result<Option<ActorId>, DomainError> {
-    parameters.actor(VIEWER)
+    parameters.actor(VIEWER_ACTOR_ID)
 }
 
 impl Service {
     /// Whether reading is gated at private tables.
     pub(crate) fn gates_reads(&self) -> bool {
-        self.rules().private_tables.gates_reads
+        self.rules().get::<PrivateTableRules>().gates_reads
     }
 
     /// Checks that the viewer may read what is kept of a room.
@@ -46,7 +45,7 @@ impl Service {
         if !self.gates_reads() {
             return Ok(());
         }
-        Ok(self.read_access(tenant, room, viewer, READ, VIEWER).await??)
+        Ok(self.read_access(tenant, room, viewer, READ, VIEWER_ACTOR_ID.name).await??)
     }
 
     /// As [`Service::may_read`], for lists of one room or of all; where reading is gated, they must be of one.
@@ -98,7 +97,9 @@ impl Service {
         if !self.gates_reads() || viewer.is_some_and(|viewer| session.entitles(viewer)) {
             return Ok(());
         }
-        let Some(viewer) = viewer else { return Err(no_viewer(&session.room_id, READ, VIEWER)) };
+        let Some(viewer) = viewer else {
+            return Err(no_viewer(&session.room_id, READ, VIEWER_ACTOR_ID.name));
+        };
         Err(DomainError::new(Code::Forbidden)
             .saying("the viewer neither owns the session nor is invited to it")
             .with("tenantId", session.tenant_id.as_str())
@@ -122,7 +123,7 @@ impl Service {
         for entry in &*entries {
             let room = room_of(entry);
             if !readable.contains_key(&room) {
-                let access = self.read_access(&room.0, &room.1, viewer, READ, VIEWER).await?;
+                let access = self.read_access(&room.0, &room.1, viewer, READ, VIEWER_ACTOR_ID.name).await?;
                 readable.insert(room, access.is_ok());
             }
         }
@@ -153,6 +154,7 @@ impl Service {
 
 /// The refusal of a read that names no viewer.
 fn no_viewer(room: &RoomId, required: AccessRequirement<'_>, field: &str) -> DomainError {
-    let error = DomainError::missing(field).saying(format!("{VIEWER} must say who wants to read"));
+    let error =
+        DomainError::missing(field).saying(format!("{} must say who wants to read", VIEWER_ACTOR_ID.name));
     error.with("roomId", room.as_str()).with("action", required.action)
 }

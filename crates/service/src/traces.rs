@@ -2,6 +2,7 @@
 
 use agentcafe_domain::kernel::{
     error::{Code, DomainError, OperationError},
+    fields::TENANT_FILTER,
     ids::{CorrelationId, TenantId},
     rules::Rules,
     trace::Trace,
@@ -21,6 +22,7 @@ pub struct GetTrace {
 /// One trace.
 #[derive(Serialize, JsonSchema)]
 pub struct OneTrace {
+    /// The trace.
     trace: Trace,
 }
 
@@ -28,7 +30,7 @@ impl Operation for GetTrace {
     type Output = OneTrace;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Ok(Self { id: input.id.clone(), tenant: input.parameters.tenant("tenantId")? })
+        Ok(Self { id: input.id.clone(), tenant: input.parameters.tenant(TENANT_FILTER)? })
     }
 
     async fn run(self, call: &Call<'_>) -> Result<OneTrace, OperationError> {

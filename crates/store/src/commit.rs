@@ -10,20 +10,20 @@ use std::{
 };
 
 use agentcafe_domain::{
-    inbox::UnreadCount,
+    inbox::{self, InboxItem, UnreadCount},
     kernel::{
         actor::ActorInRoom,
         command::{CommandContext, CommandError, Effects, Heads, IdSource, Loaded, Reply, WriteSet},
         error::DomainError,
         event::StoredEvent,
-        idempotency::Hash,
+        idempotency::{Hash, IdempotencyRules},
         ids::CorrelationId,
         record::Query,
         rules::Rules,
         time::Timestamp,
         trace::{Step, StepCode},
     },
-    moderation::{RateWindows, RecentActivity, Recorded},
+    moderation::{AllowedAction, ModerationRules, RateGuard, RateWindows, RecentActivity, Recorded},
 };
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -182,30 +182,33 @@ impl<'c> CommitBatch<'c> {
             self.writes.traces.push(note);
             return Ok(decided);
         }
+        let rules = &self.context.rules;
+        let mut guard = RateGuard::new(&mut self.context.windows, rules.get(), self.now);
         let mut ctx = CommandContext {
             now: self.now,
-            rules: &self.context.rules,
+            rules,
             correlation_id: envelope.correlation_id.clone(),
             request: envelope.request.as_ref().map(Request::seen),
             outcome: envelope.outcome.as_ref(),
             loaded: &self.loaded,
             written: &self.writes.records,
             ids: self.context.ids.as_mut(),
-            windows: &mut self.context.windows,
+            guard: &mut guard,
+            notify: inbox::deliver,
             effects: Effects::none(self.heads),
         };
         // A rule that panics is our fault: it costs its own command, not the writer and everybody's neighbours.
         let decided = catch_unwind(AssertUnwindSafe(|| envelope.command.decide(&mut ctx)));
-        let effects = ctx.effects;
+        let (effects, allowed) = (ctx.effects, guard.into_allowed());
         let Ok(decided) = decided else {
             return Ok(Err(self.fault(at, "deciding the command failed")));
         };
         match decided {
-            Ok(reply) => Ok(Ok(self.keep(at, effects, reply))),
+            Ok(reply) => Ok(Ok(self.keep(at, effects, allowed, reply))),
             Err(CommandError::Load(query)) => Err(query),
             Err(CommandError::Refused(error)) => Ok(Err(self.refuse(at, *error))),
             Err(CommandError::DeniedAudited(error)) => {
-                self.keep_effects(effects);
+                self.keep_effects(effects, allowed);
                 Ok(Err(self.refuse(at, *error)))
             }
             // It is asked again: no trace yet.
@@ -217,16 +220,16 @@ impl<'c> CommitBatch<'c> {
         }
     }
 
-    fn keep(&mut self, at: usize, effects: Effects, reply: Reply) -> Answer {
+    fn keep(&mut self, at: usize, effects: Effects, allowed: Option<AllowedAction>, reply: Reply) -> Answer {
         let enqueued = effects.heads.inbox > self.heads.inbox;
-        let own_steps = self.keep_effects(effects);
+        let own_steps = self.keep_effects(effects, allowed);
         let envelope = &self.jobs[at].envelope;
         if let Some(request) = &envelope.request {
             self.inbox.enqueued_by.extend(enqueued.then_some(request.origin.started_at));
             let key = StoredKey {
                 identity: request.key.identity,
                 request: request.key.request,
-                expires_at: self.now.plus_ms(self.context.rules.idempotency_ttl_ms),
+                expires_at: self.now.plus_ms(self.context.rules.get::<IdempotencyRules>().ttl_ms),
                 correlation_id: envelope.correlation_id.clone(),
                 reply: reply.to_keep(),
             };
@@ -241,13 +244,12 @@ impl<'c> CommitBatch<'c> {
     }
 
     /// Takes what a command has done into the turn, and hands back the steps of its trace.
-    fn keep_effects(&mut self, effects: Effects) -> Vec<Step> {
+    fn keep_effects(&mut self, effects: Effects, allowed: Option<AllowedAction>) -> Vec<Step> {
         self.heads = effects.heads;
-        self.inbox.acked_after_ms.extend(effects.acked_after_ms);
         self.writes.events.extend(effects.events);
         self.writes.records.absorb(effects.written);
-        if let Some(allowed) = effects.allowed {
-            let rules = &self.context.rules.moderation;
+        if let Some(allowed) = allowed {
+            let rules = self.context.rules.get();
             self.recorded.extend(self.context.windows.record(allowed, self.now, rules));
         }
         effects.steps
@@ -290,7 +292,7 @@ impl<'c> CommitBatch<'c> {
 
     /// What other nodes are to be told once this turn is committed.
     pub(crate) fn remembered(&mut self) -> Vec<(ActorInRoom, RecentActivity)> {
-        if self.context.shared.is_none() || !self.context.rules.moderation.is_on() {
+        if self.context.shared.is_none() || !self.context.rules.get::<ModerationRules>().is_on() {
             return Vec::new();
         }
         let done = self.recorded.iter().map(|recorded| recorded.told(self.now));
@@ -304,7 +306,8 @@ impl<'c> CommitBatch<'c> {
             .into_iter()
             .map(|decided| decided.unwrap_or(Err(Failure::Internal("the command was not decided"))));
         let unread = UnreadCount::changed(&self.writes.records);
-        let inbox = InboxTimes { unread, at: self.now, ..self.inbox };
+        let acked_after_ms = InboxItem::acked_after_ms(&self.writes.records);
+        let inbox = InboxTimes { acked_after_ms, unread, at: self.now, ..self.inbox };
         (self.writes.events, self.jobs.into_iter().zip(decided).collect(), inbox)
     }
 

@@ -100,7 +100,7 @@ pub enum Failure {
     Refused(DomainError),
     /// Something must be done outside first; submit the command again with its outcome.
     #[error("something must be done outside first")]
-    External(Box<ExternalCall>),
+    External(ExternalCall),
     /// A fault of ours: the command could not be decided.
     #[error("{0}")]
     Internal(&'static str),

@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, pin::Pin};
 
-use agentcafe_domain::{kernel::actor::ActorInRoom, moderation::RecentActivity};
+use agentcafe_domain::{
+    kernel::actor::ActorInRoom,
+    moderation::{ModerationRules, RecentActivity},
+};
 
 use crate::commit::{Context, Job};
 
@@ -21,16 +24,17 @@ pub trait SharedRateWindows: Send + Sync {
 impl Context {
     /// Learns what other nodes know of those who are about to act.
     pub(crate) async fn learn(&mut self, jobs: &[Job]) {
-        let Some(shared) = self.shared.as_ref().filter(|_| self.rules.moderation.is_on()) else { return };
+        let rules: &ModerationRules = self.rules.get();
+        let Some(shared) = self.shared.as_ref().filter(|_| rules.is_on()) else { return };
         let actors: HashSet<ActorInRoom> =
-            jobs.iter().filter_map(|job| job.envelope.command.moderated()).collect();
+            jobs.iter().filter_map(|job| job.envelope.command.guarded_actor()).collect();
         if actors.is_empty() {
             return;
         }
         let actors: Vec<ActorInRoom> = actors.into_iter().collect();
         let Some(pasts) = shared.load(&actors).await else { return };
         for (actor, activity) in actors.iter().zip(pasts) {
-            self.windows.learn(actor, activity, &self.rules.moderation);
+            self.windows.learn(actor, activity, rules);
         }
     }
 

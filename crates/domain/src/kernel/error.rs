@@ -99,7 +99,7 @@ impl DomainError {
 
     /// `field` is missing, or not of the type that a required field has.
     pub fn missing(field: &str) -> Self {
-        Self::new(Code::MissingField).saying(format!("{field} is required")).with("field", field)
+        Self::new(Code::MissingField).saying(format!("{field} is required.")).with("field", field)
     }
 }
 

@@ -3,7 +3,7 @@
 use agentcafe_domain::kernel::{
     error::{Code, DomainError, OperationError},
     event::EventType,
-    fields::Fields,
+    fields::{EVENT_TENANT_FILTER, Fields, ROOM_FILTER, TYPES},
     ids::Sequence,
 };
 use agentcafe_store::EventFilter;
@@ -13,7 +13,7 @@ use crate::service::Service;
 
 /// The types that a `types` parameter names; a name that no event has matches nothing.
 pub(crate) fn types(fields: &Fields) -> Option<Vec<EventType>> {
-    let names = fields.names("types");
+    let names = fields.names(TYPES);
     let mut types: Vec<_> = names.iter().filter_map(|name| EventType::parse(name)).collect();
     types.sort_unstable();
     types.dedup();
@@ -23,8 +23,8 @@ pub(crate) fn types(fields: &Fields) -> Option<Vec<EventType>> {
 /// Tenant, room, author and types; what is missing matches all. `author` is the parameter that names the author.
 pub(super) fn filter(fields: &Fields, author: &'static str) -> Result<EventFilter, DomainError> {
     Ok(EventFilter {
-        tenant: fields.tenant("tenantId")?,
-        room: fields.room("roomId")?,
+        tenant: fields.tenant(EVENT_TENANT_FILTER)?,
+        room: fields.room(ROOM_FILTER)?,
         actor: fields.actor(author)?,
         mentioned: None,
         types: types(fields),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::kernel::{
     error::{Code, DomainError, OperationError},
-    fields::Cursor,
+    fields::{Cursor, LIMIT, STREAM_CURSOR, TYPES},
     ids::{ActorId, Sequence},
     rules::Rules,
 };
@@ -79,13 +79,13 @@ impl Operation for FollowEvents {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         let limit = fields.limit(MAX_BACKLOG, MAX_BACKLOG)?;
-        let limited = fields.text("limit")?.is_some();
+        let limited = fields.text(LIMIT)?.is_some();
         Ok(Self {
             filter: filter(fields, "actorId")?,
             viewer: read_access::viewer(fields)?,
-            cursor: fields.cursor("cursor")?,
+            cursor: fields.cursor(STREAM_CURSOR)?,
             backlog_limit: limited.then_some(limit),
-            types: fields.names("types"),
+            types: fields.names(TYPES),
             last_event_id: input.last_event_id,
         })
     }

@@ -2,6 +2,7 @@
 
 use agentcafe_domain::kernel::{
     error::{DomainError, OperationError},
+    fields::{AFTER_EVENT_ID, CURSOR},
     ids::{ActorId, Sequence},
     rules::Rules,
 };
@@ -31,7 +32,9 @@ pub struct ListEvents {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PageEnd {
+    /// The number of entries in this answer.
     pub(super) count: usize,
+    /// The cursor of the next page; null if this is the last one.
     pub(super) next_cursor: Sequence,
 }
 
@@ -43,8 +46,8 @@ impl Operation for ListEvents {
         Ok(Self {
             filter: filter(fields, "actorId")?,
             viewer: read_access::viewer(fields)?,
-            cursor: fields.sequence("cursor")?,
-            after_event_id: fields.trimmed_text("afterEventId")?,
+            cursor: fields.sequence(CURSOR)?,
+            after_event_id: fields.trimmed_text(AFTER_EVENT_ID)?,
             limit: fields.limit(LIMIT, MAX_LIMIT)?,
         })
     }

@@ -3,6 +3,7 @@
 use agentcafe_domain::kernel::{
     error::{DomainError, OperationError},
     event::EventType,
+    fields::{CURSOR, EVENT_TENANT_FILTER, Field, ROOM_FILTER},
     ids::{ActorId, Sequence},
     rules::Rules,
 };
@@ -13,6 +14,8 @@ use crate::{
     operation::{Call, EventList, Input, Operation},
     read_access,
 };
+
+const MENTIONED_ACTOR_ID: Field = Field::new("mentionedActorId", "Only mentions of this actor.", "Kai");
 
 /// Lists mentions after a cursor.
 pub struct ListMentions {
@@ -28,19 +31,14 @@ impl Operation for ListMentions {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         let filter = EventFilter {
-            tenant: fields.tenant("tenantId")?,
-            room: fields.room("roomId")?,
+            tenant: fields.tenant(EVENT_TENANT_FILTER)?,
+            room: fields.room(ROOM_FILTER)?,
             actor: None,
-            mentioned: fields.actor("mentionedActorId")?,
+            mentioned: fields.actor(MENTIONED_ACTOR_ID)?,
             types: Some(vec![EventType::MentionCreated]),
         };
         let viewer = read_access::viewer(fields)?;
-        Ok(Self {
-            filter,
-            viewer,
-            cursor: fields.sequence("cursor")?,
-            limit: fields.limit(LIMIT, MAX_LIMIT)?,
-        })
+        Ok(Self { filter, viewer, cursor: fields.sequence(CURSOR)?, limit: fields.limit(LIMIT, MAX_LIMIT)? })
     }
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PageEnd>, OperationError> {

@@ -6,11 +6,11 @@ use agentcafe_domain::{
     kernel::{
         actor::ActorInRoom,
         error::{DomainError, OperationError},
-        fields::{Cursor, Fields},
+        fields::{AFTER_EVENT_ID, Cursor, Field, Fields, STREAM_CURSOR},
         ids::{ActorId, Sequence},
         rules::Rules,
     },
-    presence::{Listening, Presence, Status, TTL_MS},
+    presence::{self, Listening, Presence, Status},
 };
 use agentcafe_engine::Follower;
 use agentcafe_store::{EventFilter, EventPage, Failure};
@@ -23,9 +23,23 @@ use crate::{
     read_access,
 };
 
+const ACTOR_ID: Field =
+    Field::new("actorId", "The actor that polls. To filter by author, use authorId.", "Nova");
+const HEARTBEAT: Field =
+    Field::new("heartbeat", "Whether the poll keeps the actor present in the room. Default: true.", "true");
+const STATUS: Field =
+    Field::new("status", "What the actor is doing. Default: what it did before, else idle.", "thinking");
+const TIMEOUT_MS: Field =
+    Field::new("timeoutMs", "How long to wait for an event, in milliseconds.", "1000").in_example();
+const TTL_MS: Field = Field::new(
+    "ttlMs",
+    "How long the actor counts as present after the poll, in milliseconds. Default: as long as before.",
+    "60000",
+);
+
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
-const TIMEOUT_MS: i64 = 25_000;
+const DEFAULT_TIMEOUT_MS: i64 = 25_000;
 const MAX_TIMEOUT_MS: i64 = 30_000;
 
 /// Waits for the next events.
@@ -43,18 +57,22 @@ pub struct PollEvents {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PollEnd {
+    /// The number of entries in this answer.
     count: usize,
+    /// The cursor of the next page; null if this is the last one.
     next_cursor: Sequence,
+    /// How long the poll waited, in milliseconds.
     waited_ms: u64,
+    /// The presence of the actor.
     presence: Option<Presence>,
 }
 
 /// The actor that polls, if it is named and wants to be shown as present.
 fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<Listening>, DomainError> {
-    let actor = fields.actor("actorId")?;
-    let heartbeat = fields.flag("heartbeat")?.unwrap_or(true);
-    let status = fields.text_choice("status", &Status::NAMES)?;
-    let ttl_ms = fields.clamped("ttlMs", TTL_MS)?;
+    let actor = fields.actor(ACTOR_ID)?;
+    let heartbeat = fields.flag(HEARTBEAT)?.unwrap_or(true);
+    let status = fields.text_choice(STATUS, &Status::NAMES)?;
+    let ttl_ms = fields.clamped(TTL_MS, presence::TTL_MS)?;
     let (Some(actor_id), Some(tenant_id), Some(room_id)) =
         (actor, filter.tenant.clone(), filter.room.clone())
     else {
@@ -70,11 +88,11 @@ impl Operation for PollEvents {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         let filter = filter(fields, "authorId")?;
-        let timeout_ms = fields.integer("timeoutMs", 0..=MAX_TIMEOUT_MS)?.unwrap_or(TIMEOUT_MS);
+        let timeout_ms = fields.integer(TIMEOUT_MS, 0..=MAX_TIMEOUT_MS)?.unwrap_or(DEFAULT_TIMEOUT_MS);
         Ok(Self {
-            viewer: read_access::viewer(fields)?.or(fields.actor("actorId")?),
-            cursor: fields.cursor("cursor")?,
-            after_event_id: fields.trimmed_text("afterEventId")?,
+            viewer: read_access::viewer(fields)?.or(fields.actor(ACTOR_ID)?),
+            cursor: fields.cursor(STREAM_CURSOR)?,
+            after_event_id: fields.trimmed_text(AFTER_EVENT_ID)?,
             limit: fields.limit(LIMIT, MAX_LIMIT)?,
             timeout: Duration::from_millis(timeout_ms.unsigned_abs()),
             listener: listener(fields, &filter)?,

@@ -2,6 +2,7 @@
 
 use agentcafe_domain::kernel::{
     error::{DomainError, OperationError},
+    fields::{CURSOR, FROM_TS, TO_TS},
     ids::{ActorId, Sequence},
     rules::Rules,
     time::Timestamp,
@@ -36,10 +37,15 @@ pub struct ReadTimeline {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TimelineEnd {
+    /// The number of entries in this answer.
     count: usize,
+    /// The order of the list: asc or desc.
     order: &'static str,
+    /// The cursor of the next page; null if this is the last one.
     next_cursor: Sequence,
+    /// The start of the time span; null: the beginning of the log.
     from_ts: Option<String>,
+    /// The end of the time span; null: the end of the log.
     to_ts: Option<String>,
 }
 
@@ -51,10 +57,10 @@ impl Operation for ReadTimeline {
         Ok(Self {
             filter: filter(fields, "actorId")?,
             viewer: read_access::viewer(fields)?,
-            cursor: fields.sequence("cursor")?,
-            from: fields.timestamp("fromTs")?,
-            to: fields.timestamp("toTs")?,
-            as_written: (fields.text("fromTs")?, fields.text("toTs")?),
+            cursor: fields.sequence(CURSOR)?,
+            from: fields.timestamp(FROM_TS)?,
+            to: fields.timestamp(TO_TS)?,
+            as_written: (fields.text(FROM_TS)?, fields.text(TO_TS)?),
             descending: fields.is_descending(),
             limit: fields.limit(LIMIT, MAX_LIMIT)?,
         })

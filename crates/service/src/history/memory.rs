@@ -4,6 +4,7 @@ use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
         event::Event,
+        fields::ACTOR_FILTER,
         ids::{ActorId, RoomId, TenantId},
         rules::Rules,
     },
@@ -38,7 +39,9 @@ pub struct Memory {
     tenant_id: TenantId,
     room_id: RoomId,
     actor_id: Option<ActorId>,
+    /// The entries, newest first.
     memory: Vec<MemoryEntry>,
+    /// The number of entries in this answer.
     count: usize,
 }
 
@@ -48,9 +51,9 @@ impl Operation for ReadMemory {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            room: fields.room("roomId")?.unwrap_or_else(RoomId::main),
-            actor: fields.actor("actorId")?,
+            tenant: fields.tenant_or_default()?,
+            room: fields.room_or_main()?,
+            actor: fields.actor(ACTOR_FILTER)?,
             viewer: read_access::viewer(fields)?,
             limit: fields.limit(MAX_MEMORY, MAX_MEMORY)?,
         })

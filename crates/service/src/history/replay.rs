@@ -6,6 +6,7 @@ use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
         event::{Event, EventType},
+        fields::{EVENT_ACTOR_FILTER, Field},
         ids::{ActorId, RoomId, Sequence, TenantId},
         rules::Rules,
         time::Timestamp,
@@ -29,8 +30,10 @@ use crate::{
     service::Service,
 };
 
+const MINUTES: Field = Field::new("minutes", "How far back to replay, in minutes.", "10");
+
 /// How far back a replay goes, in minutes.
-const MINUTES: std::ops::RangeInclusive<f64> = 1.0..=120.0;
+const MINUTES_RANGE: std::ops::RangeInclusive<f64> = 1.0..=120.0;
 const DEFAULT_MINUTES: f64 = 10.0;
 const MINUTE_MS: f64 = 60_000.0;
 /// The most events of a replay; the newest are kept.
@@ -54,10 +57,15 @@ pub struct ReplayRoom {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ReplayWindow {
+    /// How far back the replay goes, in minutes.
     minutes: Number,
+    /// The start of the time span; null: the beginning of the log.
     from_ts: Timestamp,
+    /// The end of the time span; null: the end of the log.
     to_ts: Timestamp,
+    /// The sequence of the first event; null if there is none.
     start_cursor: Option<Sequence>,
+    /// The sequence of the last event; null if there is none.
     end_cursor: Option<Sequence>,
 }
 
@@ -67,9 +75,13 @@ struct ReplayWindow {
 pub struct Replay {
     tenant_id: TenantId,
     room_id: RoomId,
+    /// The period of the replay.
     window: ReplayWindow,
+    /// The number of entries in this answer.
     count: usize,
+    /// Whether there was more than this answer holds.
     truncated: bool,
+    /// The state of the room after the events.
     snapshot: ThemedSnapshot,
 }
 
@@ -78,14 +90,14 @@ impl Operation for ReplayRoom {
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
-        let actor = fields.actor("actorId")?;
+        let actor = fields.actor(EVENT_ACTOR_FILTER)?;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            room: fields.room("roomId")?.unwrap_or_else(RoomId::main),
+            tenant: fields.tenant_or_default()?,
+            room: fields.room_or_main()?,
             viewer: read_access::viewer(fields)?.or_else(|| actor.clone()),
             actor,
             types: types(fields),
-            minutes: fields.number("minutes", MINUTES)?.unwrap_or(DEFAULT_MINUTES),
+            minutes: fields.number(MINUTES, MINUTES_RANGE)?.unwrap_or(DEFAULT_MINUTES),
         })
     }
 

@@ -4,6 +4,7 @@ use agentcafe_domain::{
     collaboration::{COUNTED, Collaboration, Tally},
     kernel::{
         error::{DomainError, OperationError},
+        fields::{FROM_TS, TO_TS},
         ids::{ActorId, RoomId, TenantId},
         rules::Rules,
         time::Timestamp,
@@ -37,7 +38,9 @@ pub struct ReadScore {
 #[derive(Clone, Copy, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ScoreWindow {
+    /// The start of the time span; null: the beginning of the log.
     from_ts: Option<Timestamp>,
+    /// The end of the time span; null: the end of the log.
     to_ts: Option<Timestamp>,
 }
 
@@ -47,9 +50,13 @@ struct ScoreWindow {
 pub struct CollaborationScore {
     tenant_id: TenantId,
     room_id: RoomId,
+    /// The period that the score is of.
     window: ScoreWindow,
+    /// The number of events that were counted.
     events_considered: usize,
+    /// Whether there was more than this answer holds.
     truncated: bool,
+    /// The score.
     collaboration: Collaboration,
 }
 
@@ -59,10 +66,10 @@ impl Operation for ReadScore {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            room: fields.room("roomId")?.unwrap_or_else(RoomId::main),
+            tenant: fields.tenant_or_default()?,
+            room: fields.room_or_main()?,
             viewer: read_access::viewer(fields)?,
-            window: ScoreWindow { from_ts: fields.timestamp("fromTs")?, to_ts: fields.timestamp("toTs")? },
+            window: ScoreWindow { from_ts: fields.timestamp(FROM_TS)?, to_ts: fields.timestamp(TO_TS)? },
             limit: fields.limit(LIMIT, MAX_LIMIT)?,
         })
     }

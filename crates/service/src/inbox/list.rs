@@ -4,6 +4,7 @@ use agentcafe_domain::{
     inbox::{InboxItem, UnreadCount, unread_counts},
     kernel::{
         error::{DomainError, OperationError},
+        fields::{ACTOR_FILTER, CURSOR, Field, ROOM_FILTER},
         ids::{ActorId, RoomId, Sequence, TenantId},
         record::{Comparison, RecordQuery},
         rules::Rules,
@@ -13,6 +14,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::operation::{Call, Input, Operation};
+
+const UNREAD_ONLY: Field =
+    Field::new("unreadOnly", "Whether to list only items that are not acknowledged. Default: false.", "true");
 
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
@@ -35,12 +39,19 @@ pub struct Inbox {
     tenant_id: TenantId,
     room_id: Option<RoomId>,
     actor_id: Option<ActorId>,
+    /// Whether only items that are not acknowledged are listed.
     unread_only: bool,
+    /// The order of the list: asc or desc.
     order: &'static str,
+    /// The number of entries in this answer.
     count: usize,
+    /// The cursor of the next page; null if this is the last one.
     next_cursor: Sequence,
+    /// The number of items that are not acknowledged.
     unread_count: u64,
+    /// The same as unreadCount.
     projected_unread_count: Option<u64>,
+    /// The items.
     items: Vec<InboxItem>,
 }
 
@@ -70,11 +81,11 @@ impl Operation for ListInbox {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            room: fields.room("roomId")?,
-            actor: fields.actor("actorId")?,
-            unread_only: fields.flag("unreadOnly")?.unwrap_or(false),
-            cursor: fields.sequence("cursor")?,
+            tenant: fields.tenant_or_default()?,
+            room: fields.room(ROOM_FILTER)?,
+            actor: fields.actor(ACTOR_FILTER)?,
+            unread_only: fields.flag(UNREAD_ONLY)?.unwrap_or(false),
+            cursor: fields.sequence(CURSOR)?,
             limit: fields.limit(LIMIT, MAX_LIMIT)?,
             descending: fields.is_descending(),
         })

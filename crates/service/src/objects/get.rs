@@ -29,6 +29,7 @@ pub struct GetObject {
 /// One shared object.
 #[derive(Serialize, JsonSchema)]
 pub struct OneObject {
+    /// The object.
     object: SharedObject,
 }
 
@@ -38,7 +39,7 @@ impl Operation for GetObject {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         Ok(Self {
             id: input.id.clone(),
-            tenant: input.parameters.tenant("tenantId")?.unwrap_or_default(),
+            tenant: input.parameters.tenant_or_default()?,
             viewer: read_access::viewer(&input.parameters)?,
         })
     }

@@ -3,6 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
+        fields::{Field, ROOM_FILTER},
         ids::{ActorId, RoomId, TenantId},
         record::{RecordQuery, SortKey},
         rules::Rules,
@@ -15,6 +16,11 @@ use crate::{
     paging::{self, record_list},
     read_access,
 };
+
+const CREATED_BY: Field = Field::new("createdBy", "Only objects that this actor created.", "Nova");
+const OBJECT_KEY: Field = Field::new("objectKey", "Only objects with this objectKey.", "menu");
+const OBJECT_TYPE: Field = Field::new("objectType", "Only objects of this type.", "whiteboard");
+const UPDATED_BY: Field = Field::new("updatedBy", "Only objects that this actor changed last.", "Kai");
 
 const LIMIT: usize = 200;
 const MAX_LIMIT: usize = 1_000;
@@ -43,12 +49,12 @@ impl Operation for ListObjects {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            room: fields.room("roomId")?,
-            object_type: fields.choice("objectType", &ObjectType::NAMES)?,
-            object_key: fields.text("objectKey")?,
-            created_by: fields.actor("createdBy")?,
-            updated_by: fields.actor("updatedBy")?,
+            tenant: fields.tenant_or_default()?,
+            room: fields.room(ROOM_FILTER)?,
+            object_type: fields.choice(OBJECT_TYPE, &ObjectType::NAMES)?,
+            object_key: fields.text(OBJECT_KEY)?,
+            created_by: fields.actor(CREATED_BY)?,
+            updated_by: fields.actor(UPDATED_BY)?,
             viewer: read_access::viewer(fields)?,
             cursor: paging::cursor::<SharedObject>(fields)?,
             limit: fields.limit(LIMIT, MAX_LIMIT)?,

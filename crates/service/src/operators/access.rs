@@ -5,9 +5,8 @@ use agentcafe_domain::{
         actor::ActorInRoom,
         error::{DomainError, OperationError},
         ids::{ActorId, RoomId, TenantId},
-        rules::PermissionsMode,
     },
-    permissions::{self, Capability, Permission},
+    permissions::{self, Capability, Permission, PermissionsMode},
 };
 
 use crate::service::Service;
@@ -22,7 +21,7 @@ pub(super) struct Viewer<'a> {
 impl Viewer<'_> {
     /// In strict mode, only operators of a room read what was done there; where reads are gated, members of its table too.
     pub(super) async fn may_see(&self, service: &Service, action: &str) -> Result<(), OperationError> {
-        let is_open = service.rules().permissions_mode == PermissionsMode::Open;
+        let is_open = *service.rules().get::<PermissionsMode>() == PermissionsMode::Open;
         if is_open && !service.gates_reads() {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
+        fields::{CURSOR, FROM_TS, Field, OPERATOR_VIEWER_ACTOR_ID, ROOM_FILTER, TO_TS},
         ids::{ActorId, RoomId, Sequence, TenantId},
         record::{Comparison, RecordQuery},
         rules::Rules,
@@ -15,6 +16,9 @@ use serde::Serialize;
 
 use super::access::Viewer;
 use crate::operation::{Call, Input, Operation};
+
+const ACTION: Field = Field::new("action", "Only entries of this action.", "mute_agent");
+const OPERATOR_ID: Field = Field::new("operatorId", "Only entries of this operator.", "Nova");
 
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
@@ -39,8 +43,11 @@ pub struct ListAudit {
 pub struct AuditPage {
     /// The entries, in the order of the list.
     entries: Vec<AuditEntry>,
+    /// The number of entries in this answer.
     count: usize,
+    /// The cursor of the next page; null if this is the last one.
     next_cursor: Sequence,
+    /// The order of the list: asc or desc.
     order: &'static str,
 }
 
@@ -70,14 +77,14 @@ impl Operation for ListAudit {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            room: fields.room("roomId")?,
-            operator: fields.actor("operatorId")?,
-            viewer: fields.actor("viewerActorId")?,
-            action: fields.trimmed_text("action")?,
-            from: fields.timestamp("fromTs")?,
-            to: fields.timestamp("toTs")?,
-            cursor: fields.sequence("cursor")?,
+            tenant: fields.tenant_or_default()?,
+            room: fields.room(ROOM_FILTER)?,
+            operator: fields.actor(OPERATOR_ID)?,
+            viewer: fields.actor(OPERATOR_VIEWER_ACTOR_ID)?,
+            action: fields.trimmed_text(ACTION)?,
+            from: fields.timestamp(FROM_TS)?,
+            to: fields.timestamp(TO_TS)?,
+            cursor: fields.sequence(CURSOR)?,
             limit: fields.limit(LIMIT, MAX_LIMIT)?,
             ascending: fields.is_ascending(),
         })

@@ -3,6 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
+        fields::{Field, OPERATOR_VIEWER_ACTOR_ID, ROOM_FILTER},
         ids::{ActorId, RoomId, TenantId},
         record::{RecordQuery, SortKey},
         rules::Rules,
@@ -18,6 +19,9 @@ use crate::{
     operation::{Call, Input, KeyScope, Mutation, Operation, Prepared},
     paging::{self, record_list},
 };
+
+const OPERATOR_ID: Field =
+    Field::new("operatorId", "The operator that reads, if viewerActorId is missing.", "Nova");
 
 const LIMIT: usize = 200;
 const MAX_LIMIT: usize = 1_000;
@@ -56,6 +60,7 @@ record_list! {
 /// The overrides of one room.
 #[derive(Serialize, JsonSchema)]
 pub struct OneOverride {
+    /// The overrides of the room.
     #[serde(rename = "override")]
     state: OverrideState,
 }
@@ -75,11 +80,11 @@ impl Operation for ListOverrides {
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
-        let operator = fields.actor("operatorId")?;
+        let operator = fields.actor(OPERATOR_ID)?;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            room: fields.room("roomId")?,
-            viewer: fields.actor("viewerActorId")?.or(operator),
+            tenant: fields.tenant_or_default()?,
+            room: fields.room(ROOM_FILTER)?,
+            viewer: fields.actor(OPERATOR_VIEWER_ACTOR_ID)?.or(operator),
             cursor: paging::cursor::<RoomOverride>(fields)?,
             limit: fields.limit(LIMIT, MAX_LIMIT)?,
         })

@@ -4,6 +4,7 @@ use agentcafe_domain::{
     kernel::{
         actor::ActorInRoom,
         error::{DomainError, OperationError},
+        fields::{ACTOR_FILTER, ROOM_FILTER},
         ids::{ActorId, RoomId, TenantId},
         record::{RecordQuery, SortKey},
         rules::Rules,
@@ -38,6 +39,7 @@ record_list! {
 /// What one actor may do in one room.
 #[derive(Serialize, JsonSchema)]
 pub struct OnePermission {
+    /// What the actor may do in the room.
     permission: EffectivePermission,
 }
 
@@ -57,9 +59,9 @@ impl Operation for ListPermissions {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            room: fields.room("roomId")?,
-            actor: fields.actor("actorId")?,
+            tenant: fields.tenant_or_default()?,
+            room: fields.room(ROOM_FILTER)?,
+            actor: fields.actor(ACTOR_FILTER)?,
             cursor: paging::cursor::<Permission>(fields)?,
             limit: fields.limit(LIMIT, MAX_LIMIT)?,
         })

@@ -6,6 +6,7 @@ use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
         event::{Event, EventType},
+        fields::{ACTOR_FILTER, Field, ROOM_FILTER},
         ids::{ActorId, RoomId, Sequence, TenantId},
         record::RecordQuery,
         rules::Rules,
@@ -22,6 +23,10 @@ use crate::{
     operation::{Call, Input, Operation, on_blocking_thread},
     read_access,
 };
+
+const INCLUDE_SYSTEM_ACTORS: Field =
+    Field::new("includeSystemActors", "Whether to list the actor `system`. Default: false.", "true");
+const SCAN_LIMIT: Field = Field::new("scanLimit", "How many of the newest events to scan.", "1000");
 
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
@@ -45,12 +50,19 @@ pub struct ReadLastSeen {
 #[serde(rename_all = "camelCase")]
 pub struct LastSeen {
     actor_id: ActorId,
+    /// The actor's last event, and when it happened.
     last_seen: Timestamp,
+    /// The last event by the actor.
     last_event_id: Uuid,
+    /// The type of that event.
     last_event_type: EventType,
+    /// The sequence of that event.
     last_sequence: Sequence,
+    /// What the actor is doing.
     status: Option<Status>,
+    /// Whether the actor is present.
     is_active: Option<bool>,
+    /// When the actor last sent a heartbeat.
     last_heartbeat_at: Option<Timestamp>,
 }
 
@@ -59,6 +71,7 @@ pub struct LastSeen {
 #[serde(rename_all = "camelCase")]
 pub struct OneLastSeen {
     actor_id: ActorId,
+    /// The actor's last event, and when it happened.
     last_seen: Option<LastSeen>,
 }
 
@@ -68,8 +81,11 @@ pub struct OneLastSeen {
 pub struct LastSeenList {
     tenant_id: TenantId,
     room_id: Option<RoomId>,
+    /// One entry for each actor.
     actors: Vec<LastSeen>,
+    /// The number of entries in this answer.
     count: usize,
+    /// Whether the log has more events than were scanned.
     scan_limit_reached: bool,
 }
 
@@ -88,16 +104,16 @@ impl Operation for ReadLastSeen {
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
-        let tenant = fields.tenant("tenantId")?.unwrap_or_default();
+        let tenant = fields.tenant_or_default()?;
         let limit = fields.limit(LIMIT, MAX_LIMIT)?;
-        let scan = fields.integer("scanLimit", 1..=MAX_SCANNED)?;
+        let scan = fields.integer(SCAN_LIMIT, 1..=MAX_SCANNED)?;
         let scan = scan.map_or(limit * SCANNED_PER_ACTOR, |scan| usize::try_from(scan).unwrap_or(limit));
         Ok(Self {
             tenant,
-            room: fields.room("roomId")?,
-            actor: fields.actor("actorId")?,
+            room: fields.room(ROOM_FILTER)?,
+            actor: fields.actor(ACTOR_FILTER)?,
             viewer: read_access::viewer(fields)?,
-            include_system: fields.flag("includeSystemActors")?.unwrap_or(false),
+            include_system: fields.flag(INCLUDE_SYSTEM_ACTORS)?.unwrap_or(false),
             limit,
             scan_limit: scan.min(MAX_SCANNED.unsigned_abs() as usize).max(limit),
         })

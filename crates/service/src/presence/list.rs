@@ -3,6 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
+        fields::{ACTOR_FILTER, Field, ROOM_FILTER},
         ids::{ActorId, RoomId, TenantId},
         record::{RecordQuery, SortKey},
         rules::Rules,
@@ -17,6 +18,9 @@ use crate::{
     paging::{self, record_list},
     read_access,
 };
+
+const ACTIVE: Field =
+    Field::new("active", "true: only actors that are present; false: only those that are not.", "true");
 
 const LIMIT: usize = 200;
 const MAX_LIMIT: usize = 1_000;
@@ -40,6 +44,7 @@ record_list! {
 /// One presence.
 #[derive(Serialize, JsonSchema)]
 pub struct OnePresence {
+    /// The presence of the actor.
     presence: Option<Presence>,
 }
 
@@ -59,11 +64,11 @@ impl Operation for ListPresence {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            room: fields.room("roomId")?,
-            actor: fields.actor("actorId")?,
+            tenant: fields.tenant_or_default()?,
+            room: fields.room(ROOM_FILTER)?,
+            actor: fields.actor(ACTOR_FILTER)?,
             viewer: read_access::viewer(fields)?,
-            active: fields.flag("active")?,
+            active: fields.flag(ACTIVE)?,
             cursor: paging::cursor::<Presence>(fields)?,
             limit: fields.limit(LIMIT, MAX_LIMIT)?,
         })

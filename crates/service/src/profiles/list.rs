@@ -3,6 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
+        fields::{ACTOR_FILTER, TENANT_ID},
         ids::{ActorId, TenantId},
         record::{RecordQuery, SortKey},
         rules::Rules,
@@ -40,6 +41,7 @@ record_list! {
 /// One profile.
 #[derive(Serialize, JsonSchema)]
 pub struct OneProfile {
+    /// The profile.
     profile: Profile,
 }
 
@@ -64,8 +66,8 @@ impl Operation for ListProfiles {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            actor: fields.actor("actorId")?,
+            tenant: fields.tenant_or_default()?,
+            actor: fields.actor(ACTOR_FILTER)?,
             cursor: paging::cursor::<Profile>(fields)?,
             limit: fields.limit(LIMIT, MAX_LIMIT)?,
         })
@@ -97,6 +99,6 @@ impl Operation for GetProfile {
     }
 
     fn describe(input: &Input, _: &Rules) {
-        let _ = input.parameters.tenant("tenantId");
+        let _ = input.parameters.tenant(TENANT_ID);
     }
 }

@@ -3,6 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
+        fields::TENANT_ID,
         rules::Rules,
     },
     profiles::{ChangeProfile, DeleteProfile, ProfileDeleted, ProfileWritten, Whose, WriteProfile},
@@ -49,7 +50,7 @@ impl Mutation for UpdateProfile {
     }
 
     fn describe(input: &Input, _: &Rules) {
-        let _ = (input.parameters.tenant("tenantId"), ChangeProfile::describe(&input.body));
+        let _ = (input.parameters.tenant(TENANT_ID), ChangeProfile::describe(&input.body));
     }
 }
 
@@ -72,6 +73,6 @@ impl Mutation for RemoveProfile {
     }
 
     fn describe(input: &Input, _: &Rules) {
-        let _ = input.parameters.tenant("tenantId");
+        let _ = input.parameters.tenant(TENANT_ID);
     }
 }

@@ -3,6 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
+        fields::{Field, ROOM_FILTER},
         ids::{ActorId, RoomId, TenantId},
         record::{RecordQuery, SortKey},
         rules::Rules,
@@ -14,6 +15,12 @@ use crate::{
     operation::{Call, Input, Operation},
     paging::{self, record_list},
 };
+
+const ENABLED: Field = Field::new("enabled", "Only rules that are in force, or are not.", "true");
+const EVENT_TYPE: Field =
+    Field::new("eventType", "Only rules that events of this type trigger.", "order_changed");
+const SOURCE_ACTOR_ID: Field = Field::new("sourceActorId", "Only rules about this actor's events.", "Nova");
+const TARGET_ACTOR_ID: Field = Field::new("targetActorId", "Only rules by which this actor reacts.", "Kai");
 
 /// Lists rules.
 pub struct ListReactions {
@@ -57,12 +64,12 @@ impl Operation for ListReactions {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            room: fields.room("roomId")?,
-            source_actor: fields.actor("sourceActorId")?,
-            target_actor: fields.actor("targetActorId")?,
-            event_type: fields.trimmed_text("eventType")?,
-            enabled: fields.flag("enabled")?,
+            tenant: fields.tenant_or_default()?,
+            room: fields.room(ROOM_FILTER)?,
+            source_actor: fields.actor(SOURCE_ACTOR_ID)?,
+            target_actor: fields.actor(TARGET_ACTOR_ID)?,
+            event_type: fields.trimmed_text(EVENT_TYPE)?,
+            enabled: fields.flag(ENABLED)?,
             cursor: paging::cursor::<StoredReaction>(fields)?,
             limit: fields.limit(MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS)?,
         })

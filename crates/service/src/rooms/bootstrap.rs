@@ -5,6 +5,7 @@ use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
         event::{Event, EventType},
+        fields::Field,
         ids::{ActorId, RoomId, Sequence, TenantId},
         record::{Comparison, RecordQuery},
         rules::Rules,
@@ -25,7 +26,13 @@ use crate::{
     service::Service,
 };
 
-const ROOM_LIMIT: i64 = 20;
+const ACTOR_ID: Field =
+    Field::new("actorId", "The actor whose inbox and tasks are summarised. Default: none.", "Nova");
+const INCLUDE_BACKLOG: Field =
+    Field::new("includeBacklog", "Whether to list open and active tasks. Default: true.", "true");
+const ROOM_LIMIT: Field = Field::new("roomLimit", "The largest number of rooms that are listed.", "20");
+
+const DEFAULT_ROOM_LIMIT: i64 = 20;
 const MAX_ROOM_LIMIT: i64 = 200;
 const MAX_INBOX: usize = 20;
 const MAX_ASSIGNED_TASKS: usize = 20;
@@ -67,10 +74,15 @@ pub struct Bootstrap {
 #[serde(rename_all = "camelCase")]
 pub struct ActorView {
     actor_id: ActorId,
+    /// The number of items that are not acknowledged.
     unread_count: u64,
+    /// The thread of the newest item in the inbox.
     suggested_thread_id: Option<String>,
+    /// The presence of the actor.
     presence: Option<Presence>,
+    /// The newest items that are not acknowledged.
     inbox: Vec<InboxItem>,
+    /// Tasks of the actor that are open or active.
     assigned_tasks: Vec<Task>,
 }
 
@@ -79,8 +91,11 @@ pub struct ActorView {
 #[serde(rename_all = "camelCase")]
 pub struct RoomView {
     room_id: RoomId,
+    /// The presence of the actor.
     presence: Vec<Presence>,
+    /// Tasks of the room that are open or active.
     open_or_active_tasks: Vec<Task>,
+    /// The pinned context of the room; null if nothing is pinned.
     pinned_context: Option<PinnedContext>,
 }
 
@@ -89,14 +104,14 @@ impl Operation for ReadBootstrap {
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
-        let room_limit = fields.integer("roomLimit", 1..=MAX_ROOM_LIMIT)?.unwrap_or(ROOM_LIMIT);
-        let actor = fields.actor("actorId")?;
+        let room_limit = fields.integer(ROOM_LIMIT, 1..=MAX_ROOM_LIMIT)?.unwrap_or(DEFAULT_ROOM_LIMIT);
+        let actor = fields.actor(ACTOR_ID)?;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            room: fields.room("roomId")?.unwrap_or_else(RoomId::main),
+            tenant: fields.tenant_or_default()?,
+            room: fields.room_or_main()?,
             viewer: read_access::viewer(fields)?.or_else(|| actor.clone()),
             actor,
-            include_backlog: fields.flag("includeBacklog")?.unwrap_or(true),
+            include_backlog: fields.flag(INCLUDE_BACKLOG)?.unwrap_or(true),
             room_limit: usize::try_from(room_limit).unwrap_or(1),
         })
     }

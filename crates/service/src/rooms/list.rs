@@ -3,6 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{Code, DomainError, OperationError},
+        fields::{Field, ROOM_FILTER},
         ids::{ActorId, RoomId, TenantId},
         record::{RecordQuery, SortKey},
         rules::Rules,
@@ -17,6 +18,9 @@ use crate::{
     paging::{self, record_list},
     service::Service,
 };
+
+const OWNER_ACTOR_ID: Field = Field::new("ownerActorId", "Only rooms of this owner.", "Nova");
+const ROOM_TYPE: Field = Field::new("roomType", "Only rooms of this type.", "lobby");
 
 const LIMIT: usize = 200;
 const MAX_LIMIT: usize = 1_000;
@@ -45,6 +49,7 @@ record_list! {
 /// One room.
 #[derive(Serialize, JsonSchema)]
 pub struct OneRoom {
+    /// What happens in the room.
     room: Room,
 }
 
@@ -76,10 +81,10 @@ impl Operation for ListRooms {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            room: fields.room("roomId")?,
-            room_type: fields.choice("roomType", &RoomType::NAMES)?,
-            owner: fields.actor("ownerActorId")?,
+            tenant: fields.tenant_or_default()?,
+            room: fields.room(ROOM_FILTER)?,
+            room_type: fields.choice(ROOM_TYPE, &RoomType::NAMES)?,
+            owner: fields.actor(OWNER_ACTOR_ID)?,
             cursor: paging::cursor::<Room>(fields)?,
             limit: fields.limit(LIMIT, MAX_LIMIT)?,
         })
@@ -104,7 +109,7 @@ impl Operation for GetRoom {
     type Output = OneRoom;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Ok(Self { id: input.id.clone(), tenant: input.parameters.tenant("tenantId")?.unwrap_or_default() })
+        Ok(Self { id: input.id.clone(), tenant: input.parameters.tenant_or_default()? })
     }
 
     async fn run(self, call: &Call<'_>) -> Result<OneRoom, OperationError> {

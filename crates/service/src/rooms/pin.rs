@@ -48,7 +48,9 @@ pub struct ReadPinned {
 pub struct PinnedInRoom {
     tenant_id: TenantId,
     room_id: RoomId,
+    /// The pinned context of the room; null if nothing is pinned.
     pinned_context: Option<PinnedContext>,
+    /// Whether anything is pinned.
     is_pinned: bool,
 }
 
@@ -58,8 +60,8 @@ impl Operation for ReadPinned {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            room: fields.room("roomId")?.unwrap_or_else(RoomId::main),
+            tenant: fields.tenant_or_default()?,
+            room: fields.room_or_main()?,
             viewer: read_access::viewer(fields)?,
         })
     }
@@ -87,8 +89,11 @@ pub struct ListPinned {
 pub struct PinHistory {
     tenant_id: TenantId,
     room_id: RoomId,
+    /// The versions of the pinned context, newest first.
     history: Vec<PinnedContext>,
+    /// The number of entries in this answer.
     count: usize,
+    /// The cursor of the next page; null if this is the last one.
     next_cursor: Option<String>,
 }
 

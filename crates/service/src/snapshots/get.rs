@@ -3,8 +3,8 @@
 use agentcafe_domain::{
     kernel::{
         error::{Code, DomainError, OperationError},
-        fields::Fields,
-        ids::{ActorId, RoomId},
+        fields::{Field, Fields},
+        ids::ActorId,
         rules::Rules,
     },
     snapshots::{Scope, Snapshot, SnapshotOf},
@@ -16,6 +16,9 @@ use crate::{
     operation::{Call, Input, Operation},
     read_access,
 };
+
+const ACTOR_ID: Field = Field::new("actorId", "The actor whose snapshot it is.", "Nova");
+const VERSION: Field = Field::new("version", "The version to read. Default: the newest.", "1");
 
 struct SnapshotQuery {
     of: SnapshotOf,
@@ -32,6 +35,7 @@ pub struct GetAgentSnapshot(SnapshotQuery);
 /// One snapshot.
 #[derive(Serialize, JsonSchema)]
 pub struct OneSnapshot {
+    /// The snapshot.
     snapshot: Snapshot,
 }
 
@@ -39,15 +43,15 @@ impl SnapshotQuery {
     fn read(fields: &Fields, scope: Scope) -> Result<Self, DomainError> {
         Ok(Self {
             of: SnapshotOf {
-                tenant_id: fields.tenant("tenantId")?.unwrap_or_default(),
-                room_id: fields.room("roomId")?.unwrap_or_else(RoomId::main),
+                tenant_id: fields.tenant_or_default()?,
+                room_id: fields.room_or_main()?,
                 scope,
                 actor_id: match scope {
                     Scope::Room => None,
-                    Scope::Agent => Some(fields.required_actor("actorId")?),
+                    Scope::Agent => Some(fields.required_actor(ACTOR_ID)?),
                 },
             },
-            version: fields.sequence("version")?.map(|version| version.0),
+            version: fields.sequence(VERSION)?.map(|version| version.0),
             viewer: read_access::viewer(fields)?,
         })
     }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use agentcafe_domain::{
-    kernel::{ids::Sequence, money::Usd, rules::PrivateTableRules, time::Timestamp},
-    tables::{payment::PaymentMode, plan::Plan},
+    kernel::{ids::Sequence, money::Usd, time::Timestamp},
+    moderation::ModerationRules,
+    tables::{PrivateTableRules, payment::PaymentMode, plan::Plan},
 };
 use agentcafe_engine::{
     redis::{ConnectionStatus, Redis},
@@ -19,16 +20,27 @@ use crate::service::{Service, ServiceSettings};
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
+    /// Whether the process is healthy.
     ok: bool,
+    /// The name of the service.
     service: &'static str,
+    /// The time of the server.
     time: Timestamp,
+    /// Where each kind of data is kept.
     storage: Storage,
+    /// What the inbox projection has done since the process started.
     inbox_projector: InboxProjector,
+    /// The limits of moderation.
     moderation: Moderation,
+    /// What the webhook sender has done since the process started.
     webhooks: Webhooks,
+    /// How often expired presences are marked, in milliseconds.
     presence_sweep_ms: u64,
+    /// The settings of private tables.
     private_tables: PrivateTables,
+    /// What the reaction engine has done since the process started.
     reactions: Reactions,
+    /// The state of Redis, which is optional.
     redis: RedisHealth,
 }
 
@@ -40,13 +52,21 @@ fn whole_ms(duration: Duration) -> u64 {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PrivateTables {
+    /// How payments are verified: stub, webhook or off.
     payment_mode: &'static str,
+    /// The price of a private room, in dollars.
     price_usd: Usd,
+    /// How long a session lasts if its plan does not say, in minutes.
     default_session_minutes: i64,
+    /// Whether a payment webhook is configured.
     webhook_configured: bool,
+    /// How often expired sessions are ended, in milliseconds.
     session_sweep_ms: u64,
+    /// The plan of requests that name none.
     default_plan_id: String,
+    /// The plans that can be bought.
     plans: Vec<Plan>,
+    /// Who reads what happens at a private table: off (all) or members.
     read_gate: &'static str,
 }
 
@@ -112,19 +132,28 @@ struct Storage {
 struct InboxProjector {
     /// How far it has come: the head of the log.
     cursor: Sequence,
+    /// The number of events that the inbox projection has read.
     projected_events: u64,
+    /// The number of items that were put into inboxes.
     inserted_items: u64,
+    /// The number of counters that were rebuilt.
     rebuilt_counters: u64,
+    /// When the process started to count.
     bootstrapped_at: Timestamp,
+    /// When an item was last put into an inbox.
     last_projected_at: Option<Timestamp>,
+    /// The last error; null if there was none.
     last_error: Option<String>,
+    /// Where unread items are counted.
     counters: Counters,
 }
 
 /// The unread counters in Redis.
 #[derive(Serialize, JsonSchema)]
 struct Counters {
+    /// Whether it is in use.
     enabled: bool,
+    /// Why.
     reason: Option<String>,
 }
 
@@ -167,10 +196,15 @@ impl RedisHealth {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Moderation {
+    /// The length of the moderation window, in milliseconds.
     window_ms: i64,
+    /// The largest number of actions of an actor in a room within the window; 0: no limit.
     max_actions_per_window: usize,
+    /// How often an actor may repeat a text within the window; 0: no limit.
     max_repeated_text_per_window: usize,
+    /// The shortest time between two actions of an actor, in milliseconds.
     min_action_interval_ms: i64,
+    /// How long an actor is blocked after it exceeded a limit, in milliseconds.
     cooldown_ms: i64,
 }
 
@@ -178,11 +212,17 @@ struct Moderation {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Reactions {
+    /// The number of events that were matched against the rules.
     processed: u64,
+    /// The number of reactions that took effect.
     triggered: u64,
+    /// The number of matches that led to no reaction.
     skipped: u64,
+    /// The number of reactions that failed.
     failed: u64,
+    /// The number of reactions in progress.
     in_flight: u64,
+    /// The number of events in the queue.
     queued: u64,
 }
 
@@ -206,12 +246,19 @@ impl Reactions {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Webhooks {
+    /// The number of events that were delivered or given up.
     processed: u64,
+    /// The number of successful deliveries.
     delivered: u64,
+    /// The number of failed attempts.
     failed: u64,
+    /// The number of attempts that were retries.
     retried: u64,
+    /// The number of events that were given up.
     dlq: u64,
+    /// The number of attempts in progress.
     in_flight: i64,
+    /// The number of events in the queue.
     queued: i64,
 }
 
@@ -234,7 +281,7 @@ impl Service {
     /// The health document.
     pub fn health(&self) -> Health {
         let store = self.engine.store.kind();
-        let rules = self.rules().moderation;
+        let rules: &ModerationRules = self.rules().get();
         let redis = self.engine.redis.as_deref();
         Health {
             redis: RedisHealth::of(redis),
@@ -278,7 +325,7 @@ impl Service {
                 cooldown_ms: rules.cooldown_ms,
             },
             presence_sweep_ms: whole_ms(self.settings.presence_sweep),
-            private_tables: PrivateTables::of(&self.rules().private_tables, &self.settings),
+            private_tables: PrivateTables::of(self.rules().get(), &self.settings),
             reactions: Reactions::of(self),
             webhooks: Webhooks::of(&self.engine.metrics.webhooks),
         }

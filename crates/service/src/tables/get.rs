@@ -27,6 +27,7 @@ pub struct GetSession {
 /// One session.
 #[derive(Serialize, JsonSchema)]
 pub struct OneSession {
+    /// The session.
     session: SessionShown,
 }
 
@@ -36,7 +37,7 @@ impl Operation for GetSession {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         Ok(Self {
             id: input.id.clone(),
-            tenant: input.parameters.tenant("tenantId")?.unwrap_or_default(),
+            tenant: input.parameters.tenant_or_default()?,
             viewer: read_access::viewer(&input.parameters)?,
         })
     }

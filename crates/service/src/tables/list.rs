@@ -3,6 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
+        fields::{Field, ROOM_FILTER},
         ids::{ActorId, RoomId, TenantId},
         record::{RecordQuery, SortKey},
         rules::Rules,
@@ -15,6 +16,9 @@ use crate::{
     paging::{self, record_list},
     read_access,
 };
+
+const OWNER_ACTOR_ID: Field = Field::new("ownerActorId", "Only sessions of this owner.", "Nova");
+const STATUS: Field = Field::new("status", "Only sessions in this state.", "active");
 
 const LIMIT: usize = 200;
 const MAX_LIMIT: usize = 1_000;
@@ -41,10 +45,10 @@ impl Operation for ListSessions {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            room: fields.room("roomId")?,
-            owner: fields.actor("ownerActorId")?,
-            status: fields.choice("status", &SessionStatus::NAMES)?,
+            tenant: fields.tenant_or_default()?,
+            room: fields.room(ROOM_FILTER)?,
+            owner: fields.actor(OWNER_ACTOR_ID)?,
+            status: fields.choice(STATUS, &SessionStatus::NAMES)?,
             viewer: read_access::viewer(fields)?,
             cursor: paging::cursor::<TableSession>(fields)?,
             limit: fields.limit(LIMIT, MAX_LIMIT)?,

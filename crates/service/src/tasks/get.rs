@@ -30,6 +30,7 @@ pub struct GetTask {
 /// One task.
 #[derive(Serialize, JsonSchema)]
 pub struct OneTask {
+    /// The task.
     task: Task,
 }
 
@@ -49,7 +50,7 @@ impl Operation for GetTask {
         let fields: &Fields = &input.parameters;
         Ok(Self {
             id: input.id.clone(),
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
+            tenant: fields.tenant_or_default()?,
             viewer: read_access::viewer(fields)?,
         })
     }

@@ -3,6 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
+        fields::CURSOR,
         ids::Sequence,
         rules::Rules,
     },
@@ -29,8 +30,11 @@ pub struct ListHandoffs {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HandoffsEnd {
+    /// The task.
     task_id: Uuid,
+    /// The number of entries in this answer.
     count: usize,
+    /// The cursor of the next page; null if this is the last one.
     next_cursor: Sequence,
 }
 
@@ -40,7 +44,7 @@ impl Operation for ListHandoffs {
     fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError> {
         Ok(Self {
             task: GetTask::read(input, rules)?,
-            cursor: input.parameters.sequence("cursor")?.unwrap_or(Sequence::START),
+            cursor: input.parameters.sequence(CURSOR)?.unwrap_or(Sequence::START),
             limit: input.parameters.limit(LIMIT, MAX_LIMIT)?,
         })
     }

@@ -3,6 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
+        fields::{Field, ROOM_FILTER},
         ids::{ActorId, RoomId, TenantId},
         record::{RecordQuery, SortKey},
         rules::Rules,
@@ -15,6 +16,10 @@ use crate::{
     paging::{self, record_list},
     read_access,
 };
+
+const ASSIGNEE_ACTOR_ID: Field = Field::new("assigneeActorId", "Only tasks of this assignee.", "Kai");
+const CREATED_BY: Field = Field::new("createdBy", "Only tasks that this actor created.", "Nova");
+const STATE: Field = Field::new("state", "Only tasks in this state.", "active");
 
 const LIMIT: usize = 200;
 const MAX_LIMIT: usize = 1_000;
@@ -42,11 +47,11 @@ impl Operation for ListTasks {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?.unwrap_or_default(),
-            room: fields.room("roomId")?,
-            state: fields.choice("state", &TaskState::NAMES)?,
-            assignee: fields.actor("assigneeActorId")?,
-            created_by: fields.actor("createdBy")?,
+            tenant: fields.tenant_or_default()?,
+            room: fields.room(ROOM_FILTER)?,
+            state: fields.choice(STATE, &TaskState::NAMES)?,
+            assignee: fields.actor(ASSIGNEE_ACTOR_ID)?,
+            created_by: fields.actor(CREATED_BY)?,
             viewer: read_access::viewer(fields)?,
             cursor: paging::cursor::<Task>(fields)?,
             limit: fields.limit(LIMIT, MAX_LIMIT)?,

@@ -3,6 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
+        fields::{EXAMPLE_ID, Field, TENANT_FILTER},
         ids::{ActorId, TenantId},
         record::{RecordQuery, SortKey},
         rules::Rules,
@@ -15,6 +16,11 @@ use crate::{
     paging::{self, record_list},
     read_access,
 };
+
+const EVENT_ID: Field = Field::new("eventId", "Only deliveries of this event.", EXAMPLE_ID);
+const SUBSCRIPTION_ID: Field =
+    Field::new("subscriptionId", "Only deliveries of this subscription.", EXAMPLE_ID);
+const SUCCESS: Field = Field::new("success", "Only deliveries that succeeded, or that failed.", "true");
 
 const LIMIT: usize = 200;
 const MAX_LIMIT: usize = 10_000;
@@ -41,10 +47,10 @@ impl Operation for ListDeliveries {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?,
-            subscription: fields.trimmed_text("subscriptionId")?,
-            event: fields.trimmed_text("eventId")?,
-            success: fields.flag("success")?,
+            tenant: fields.tenant(TENANT_FILTER)?,
+            subscription: fields.trimmed_text(SUBSCRIPTION_ID)?,
+            event: fields.trimmed_text(EVENT_ID)?,
+            success: fields.flag(SUCCESS)?,
             viewer: read_access::viewer(fields)?,
             cursor: paging::cursor::<Delivery>(fields)?,
             limit: fields.limit(LIMIT, MAX_LIMIT)?,

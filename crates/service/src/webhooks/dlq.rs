@@ -3,6 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
+        fields::{Field, TENANT_FILTER},
         ids::{ActorId, TenantId},
         record::{RecordQuery, SortKey},
         rules::Rules,
@@ -18,6 +19,8 @@ use crate::{
     paging::{self, record_list},
     read_access,
 };
+
+const STATUS: Field = Field::new("status", "Only entries in this state.", "open");
 
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
@@ -42,8 +45,8 @@ impl Operation for ListDlq {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?,
-            status: fields.text_choice("status", &DlqStatus::NAMES)?,
+            tenant: fields.tenant(TENANT_FILTER)?,
+            status: fields.text_choice(STATUS, &DlqStatus::NAMES)?,
             viewer: read_access::viewer(fields)?,
             cursor: paging::cursor::<DlqEntry>(fields)?,
             limit: fields.limit(LIMIT, MAX_LIMIT)?,

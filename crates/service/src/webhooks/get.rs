@@ -3,6 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
+        fields::TENANT_FILTER,
         ids::TenantId,
         record::Record,
         rules::Rules,
@@ -27,6 +28,7 @@ pub struct GetSubscription {
 /// One subscription.
 #[derive(Serialize, JsonSchema)]
 pub struct OneSubscription {
+    /// The subscription.
     subscription: WebhookSubscription,
 }
 
@@ -34,7 +36,7 @@ impl Operation for GetSubscription {
     type Output = OneSubscription;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Ok(Self { id: input.id.clone(), tenant: input.parameters.tenant("tenantId")? })
+        Ok(Self { id: input.id.clone(), tenant: input.parameters.tenant(TENANT_FILTER)? })
     }
 
     async fn run(self, call: &Call<'_>) -> Result<OneSubscription, OperationError> {

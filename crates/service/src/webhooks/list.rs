@@ -3,6 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
+        fields::{Field, ROOM_FILTER, TENANT_FILTER},
         ids::{RoomId, TenantId},
         record::{Record, RecordQuery, SortKey},
         rules::Rules,
@@ -14,6 +15,10 @@ use crate::{
     operation::{Call, Input, Operation},
     paging::{self, record_list},
 };
+
+const ENABLED: Field = Field::new("enabled", "Only subscriptions that are enabled, or are not.", "true");
+const EVENT_TYPE: Field =
+    Field::new("eventType", "Only subscriptions that send events of this type.", "order_changed");
 
 const LIMIT: usize = 1_000;
 const MAX_LIMIT: usize = 1_000;
@@ -39,10 +44,10 @@ impl Operation for ListSubscriptions {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            tenant: fields.tenant("tenantId")?,
-            room: fields.room("roomId")?,
-            event_type: fields.trimmed_text("eventType")?,
-            enabled: fields.flag("enabled")?,
+            tenant: fields.tenant(TENANT_FILTER)?,
+            room: fields.room(ROOM_FILTER)?,
+            event_type: fields.trimmed_text(EVENT_TYPE)?,
+            enabled: fields.flag(ENABLED)?,
             cursor: paging::cursor::<Subscription>(fields)?,
             limit: fields.limit(LIMIT, MAX_LIMIT)?,
         })

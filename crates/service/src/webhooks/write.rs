@@ -3,7 +3,7 @@
 use agentcafe_domain::{
     kernel::{
         error::{DomainError, OperationError},
-        fields::Fields,
+        fields::{Fields, TENANT_FILTER},
         ids::TenantId,
         rules::Rules,
     },
@@ -44,10 +44,7 @@ impl Mutation for CreateSubscription {
 
 /// The tenant of a mutation by id, in its body or else beside it.
 fn tenant(parameters: &Fields, body: &Fields) -> Result<Option<TenantId>, DomainError> {
-    match body.tenant("tenantId")? {
-        Some(tenant) => Ok(Some(tenant)),
-        None => parameters.tenant("tenantId"),
-    }
+    body.tenant(TENANT_FILTER)?.map_or_else(|| parameters.tenant(TENANT_FILTER), |tenant| Ok(Some(tenant)))
 }
 
 fn subject(stored: &Subscription) -> Subject {
@@ -98,6 +95,6 @@ impl Mutation for RemoveSubscription {
     }
 
     fn describe(input: &Input, _: &Rules) {
-        let _ = input.parameters.tenant("tenantId");
+        let _ = input.parameters.tenant(TENANT_FILTER);
     }
 }

@@ -1,5 +1,6 @@
 //! So many keys that their index, which is written a generation late, is written several times over.
 
+use agentcafe_domain::kernel::idempotency::IdempotencyRules;
 use agentcafe_store::{Answer, Store};
 use futures_util::future::join_all;
 use rusqlite::{Connection, OpenFlags};
@@ -59,7 +60,7 @@ async fn every_key_is_known_over_generations_and_restarts() {
     assert_known(&opened.store, 0..CLOSED_AT).await;
     use_keys(&opened.store, CLOSED_AT..KEYS).await;
     assert_known(&opened.store, 0..KEYS).await;
-    place.clock.advance(place.rules.idempotency_ttl_ms);
+    place.clock.advance(place.rules.get::<IdempotencyRules>().ttl_ms);
     for number in [0, 33_000, KEYS - 1] {
         first(&opened.store.submit(numbered(number, "anew")).await);
     }

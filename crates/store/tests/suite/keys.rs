@@ -9,6 +9,7 @@ use agentcafe_domain::kernel::{
     actor::ActorInRoom,
     command::Reply,
     error::{Code, DomainError},
+    idempotency::IdempotencyRules,
     ids::TenantId,
 };
 use agentcafe_store::{Answer, Envelope, Failure, Store};
@@ -155,7 +156,7 @@ async fn an_error_leaves_its_key_free() {
 async fn an_expired_key_can_be_used_again() {
     let place = StoreLocation::new();
     let opened = place.open();
-    let ttl_ms = place.rules.idempotency_ttl_ms;
+    let ttl_ms = place.rules.get::<IdempotencyRules>().ttl_ms;
     let done = submit(&opened.store, "k", "one").await;
     place.clock.advance(ttl_ms - 1);
     assert_eq!(again(&submit(&opened.store, "k", "one").await).0, first(&done));
@@ -189,11 +190,11 @@ async fn purging_spares_what_has_not_expired() {
     let place = StoreLocation::new();
     let opened = place.open();
     first(&submit(&opened.store, "old", "old").await);
-    place.clock.advance(place.rules.idempotency_ttl_ms / 2);
+    place.clock.advance(place.rules.get::<IdempotencyRules>().ttl_ms / 2);
     let young = submit(&opened.store, "young", "young").await;
     purge_all(&opened.store).await;
     assert_eq!(again(&submit(&opened.store, "old", "old").await).1, "request-old-old");
-    place.clock.advance(place.rules.idempotency_ttl_ms / 2);
+    place.clock.advance(place.rules.get::<IdempotencyRules>().ttl_ms / 2);
     purge_all(&opened.store).await;
     assert_eq!(again(&submit(&opened.store, "young", "young").await).0, first(&young));
     let new = submit(&opened.store, "old", "new").await;

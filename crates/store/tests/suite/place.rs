@@ -8,11 +8,14 @@ use std::{
     time::Duration,
 };
 
-use agentcafe_domain::kernel::{
-    command::IdSource,
-    rules::{ModerationRules, Rules},
-    secret::Secret,
-    time::{Clock, Timestamp},
+use agentcafe_domain::{
+    kernel::{
+        command::IdSource,
+        rules::Rules,
+        secret::Secret,
+        time::{Clock, Timestamp},
+    },
+    moderation::ModerationRules,
 };
 use agentcafe_store::{
     CommitReport, Options, PostgresOptions, Store, StoreLocation as Kept, TimeSource, store::Closing,
@@ -102,7 +105,7 @@ impl StoreLocation {
             directory: TempDir::new().unwrap(),
             postgres: IS_POSTGRES.then(postgres),
             clock: Arc::new(HandClock(AtomicI64::new(BEGIN.as_millis()))),
-            rules: Rules { moderation, ..Rules::default() },
+            rules: Rules::default().with(moderation),
             ids: Arc::default(),
             batches: Arc::default(),
         }

@@ -7,7 +7,7 @@ use agentcafe_domain::{
         command::CommandContext, event::EventType, fields::Fields, ids::Sequence, record::RecordQuery,
         time::Clock,
     },
-    presence::{Expire, Presence, Status},
+    presence::{Expire, Presence, PresenceRules, Status},
 };
 use agentcafe_store::{Envelope, Store};
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ async fn who_speaks_while_its_presence_runs_out_is_there() {
         let opened = place.open();
         opened.store.submit(say(&place, "Nova", "one")).await.unwrap();
         opened.store.submit(say(&place, "Kai", "one")).await.unwrap();
-        place.clock.advance(place.rules.presence_default_ttl_ms);
+        place.clock.advance(place.rules.get::<PresenceRules>().default_ttl_ms);
         let expire = envelope(Expire { now: place.clock.now() });
         let two = say(&place, "Nova", "two");
         let batch = if expire_first { vec![expire, two] } else { vec![two, expire] };
@@ -56,7 +56,10 @@ async fn who_speaks_while_its_presence_runs_out_is_there() {
         assert_eq!(expired, if expire_first { 2 } else { 1 }, "expire first: {expire_first}");
         let nova = presence_of(&opened.store, "Nova").await;
         assert_eq!((nova.status, nova.is_active), (Status::Busy, true));
-        assert_eq!(nova.expires_at, place.clock.now().plus_ms(place.rules.presence_default_ttl_ms));
+        assert_eq!(
+            nova.expires_at,
+            place.clock.now().plus_ms(place.rules.get::<PresenceRules>().default_ttl_ms)
+        );
         let kai = presence_of(&opened.store, "Kai").await;
         assert_eq!((kai.status, kai.is_active), (Status::Inactive, false));
         let changes: Vec<_> = whole_log(&opened.store)

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Value, json};
 
-use super::{Cursor, Fields};
+use super::{Cursor, Field, Fields, LIMIT};
 use crate::kernel::{
     error::{Code, DomainError},
     ids::Sequence,
@@ -13,8 +13,8 @@ use crate::kernel::{
 
 impl Fields {
     /// As [`Fields::sent`], and a blank text counts as missing too.
-    fn sent_number(&self, name: &str) -> Option<Value> {
-        self.sent(name).filter(|sent| sent.as_str().is_none_or(|text| !text.trim().is_empty()))
+    fn sent_number(&self, field: Field) -> Option<Value> {
+        self.sent(field).filter(|sent| sent.as_str().is_none_or(|text| !text.trim().is_empty()))
     }
 
     /// A whole number, held within `range`.
@@ -23,23 +23,24 @@ impl Fields {
     /// `ERR_VALIDATION {field, value}` if it is not a whole number.
     pub fn integer(
         &self,
-        name: &'static str,
+        field: impl Into<Field>,
         range: RangeInclusive<i64>,
     ) -> Result<Option<i64>, DomainError> {
+        let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high }))
+        if self.note(field, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high }))
         {
             return Ok(None);
         }
-        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        let Some(sent) = self.sent_number(field) else { return Ok(None) };
         let whole = match &sent {
             Value::Number(number) => whole_number(number.as_i64(), number.as_f64()),
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         };
-        whole.map(|number| Some(number.clamp(low, high))).ok_or_else(|| {
-            DomainError::invalid(name, format!("{name} must be a whole number")).with("value", sent)
-        })
+        whole
+            .map(|number| Some(number.clamp(low, high)))
+            .ok_or_else(|| field.must_be("a whole number").with("value", sent))
     }
 
     /// A limit of a list: `standard` when missing, else within 1 and `max`.
@@ -48,7 +49,7 @@ impl Fields {
     /// `ERR_VALIDATION {field, value}` if it is not a whole number.
     pub fn limit(&self, standard: usize, max: usize) -> Result<usize, DomainError> {
         let max = i64::try_from(max).unwrap_or(i64::MAX);
-        let limit = self.integer("limit", 1..=max)?;
+        let limit = self.integer(LIMIT, 1..=max)?;
         Ok(limit.map_or(standard, |limit| usize::try_from(limit).unwrap_or(standard)))
     }
 
@@ -58,15 +59,17 @@ impl Fields {
     /// `ERR_OUT_OF_BOUNDS {field, min, max, value}`.
     pub fn bounded(
         &self,
-        name: &'static str,
+        field: impl Into<Field>,
         range: RangeInclusive<i64>,
     ) -> Result<Option<i64>, DomainError> {
+        let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": ["number", "null"], "minimum": low, "maximum": high })) {
+        if self.note(field, false, || json!({ "type": ["number", "null"], "minimum": low, "maximum": high }))
+        {
             return Ok(None);
         }
-        let Some(sent) = self.sent_number(name) else { return Ok(None) };
-        within(name, range, sent, |number| Some(round_half_up(number)))
+        let Some(sent) = self.sent_number(field) else { return Ok(None) };
+        within(field, range, sent, |number| Some(round_half_up(number)))
     }
 
     /// A whole number that is refused outside `range`.
@@ -75,40 +78,48 @@ impl Fields {
     /// `ERR_OUT_OF_BOUNDS {field, min, max, value}`, also for a fraction.
     pub fn bounded_integer(
         &self,
-        name: &'static str,
+        field: impl Into<Field>,
         range: RangeInclusive<i64>,
     ) -> Result<Option<i64>, DomainError> {
+        let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high }))
+        if self.note(field, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high }))
         {
             return Ok(None);
         }
-        let Some(sent) = self.sent_number(name) else { return Ok(None) };
-        within(name, range, sent, |number| (number.fract() == 0.0).then_some(number))
+        let Some(sent) = self.sent_number(field) else { return Ok(None) };
+        within(field, range, sent, |number| (number.fract() == 0.0).then_some(number))
     }
 
     /// A number, held within `range`; fractions are kept.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}` if it is not a number.
-    pub fn number(&self, name: &'static str, range: RangeInclusive<f64>) -> Result<Option<f64>, DomainError> {
+    pub fn number(
+        &self,
+        field: impl Into<Field>,
+        range: RangeInclusive<f64>,
+    ) -> Result<Option<f64>, DomainError> {
+        let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": ["number", "null"], "minimum": low, "maximum": high })) {
+        if self.note(field, false, || json!({ "type": ["number", "null"], "minimum": low, "maximum": high }))
+        {
             return Ok(None);
         }
-        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        let Some(sent) = self.sent_number(field) else { return Ok(None) };
         number(&sent)
             .map(|number| Some(number.clamp(low, high)))
-            .ok_or_else(|| DomainError::invalid(name, format!("{name} must be a number")).with("value", sent))
+            .ok_or_else(|| field.must_be("a number").with("value", sent))
     }
 
     /// A number that must be there, rounded (halves up); `None` if it is missing or not a number.
-    pub fn coordinate(&self, name: &'static str, range: RangeInclusive<i64>) -> Option<f64> {
+    pub fn coordinate(&self, field: impl Into<Field>, range: RangeInclusive<i64>) -> Option<f64> {
+        let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": "number", "minimum": low, "maximum": high })) {
+        if self.note(field, false, || json!({ "type": "number", "minimum": low, "maximum": high })) {
             return Some(low as f64);
         }
-        self.sent(name).as_ref().and_then(number).map(round_half_up)
+        self.sent(field).as_ref().and_then(number).map(round_half_up)
     }
 
     /// A duration or count that is held within `range`; rounded.
@@ -117,19 +128,21 @@ impl Fields {
     /// `ERR_OUT_OF_BOUNDS {field, min, max, value}` if it is not a number.
     pub fn clamped(
         &self,
-        name: &'static str,
+        field: impl Into<Field>,
         range: RangeInclusive<i64>,
     ) -> Result<Option<i64>, DomainError> {
+        let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": ["number", "null"] })) {
+        let held = || format!("What is below {low} counts as {low}, what is above {high} as {high}.");
+        if self.note(field, false, || json!({ "type": ["number", "null"], "description": held() })) {
             return Ok(None);
         }
-        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        let Some(sent) = self.sent_number(field) else { return Ok(None) };
         match number(&sent) {
             Some(number) => Ok(Some((round_half_up(number) as i64).clamp(low, high))),
             None => Err(DomainError::new(Code::OutOfBounds)
-                .saying(format!("{name} must be a number"))
-                .with("field", name)
+                .saying(field.must_be(&format!("a number, {low} to {high}")).message)
+                .with("field", field.name)
                 .with("min", low)
                 .with("max", high)
                 .with("value", sent)),
@@ -140,19 +153,17 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_OUT_OF_BOUNDS {field, min, value}` if it is no number, negative, or more than a million.
-    pub fn amount(&self, name: &'static str) -> Result<Option<Usd>, DomainError> {
-        if self.note(
-            name,
-            false,
-            || json!({ "type": ["number", "null"], "minimum": 0, "maximum": 1_000_000 }),
-        ) {
+    pub fn amount(&self, field: impl Into<Field>) -> Result<Option<Usd>, DomainError> {
+        let field = field.into();
+        let schema = || json!({ "type": ["number", "null"], "minimum": 0, "maximum": 1_000_000 });
+        if self.note(field, false, schema) {
             return Ok(None);
         }
-        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        let Some(sent) = self.sent_number(field) else { return Ok(None) };
         number(&sent).and_then(Usd::from_dollars).map(Some).ok_or_else(|| {
             DomainError::new(Code::OutOfBounds)
-                .saying(format!("{name} must be an amount in dollars, 0 to 1000000"))
-                .with("field", name)
+                .saying(field.must_be("an amount in dollars, 0 to 1000000").message)
+                .with("field", field.name)
                 .with("min", 0)
                 .with("value", sent)
         })
@@ -162,30 +173,31 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}`.
-    pub fn cursor(&self, name: &'static str) -> Result<Option<Cursor>, DomainError> {
+    pub fn cursor(&self, field: impl Into<Field>) -> Result<Option<Cursor>, DomainError> {
+        let field = field.into();
         let schema = || json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "const": "latest" }] });
-        if self.note(name, false, schema) {
+        if self.note(field, false, schema) {
             return Ok(None);
         }
-        if self.sent(name).is_some_and(|sent| sent == "latest") {
+        if self.sent(field).is_some_and(|sent| sent == "latest") {
             return Ok(Some(Cursor::Latest));
         }
-        Ok(self.sequence(name)?.map(Cursor::After))
+        Ok(self.sequence(field)?.map(Cursor::After))
     }
 
     /// A sequence (of events, inbox items or audit entries).
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}`.
-    pub fn sequence(&self, name: &'static str) -> Result<Option<Sequence>, DomainError> {
-        let number = self.integer(name, 0..=i64::MAX)?;
+    pub fn sequence(&self, field: impl Into<Field>) -> Result<Option<Sequence>, DomainError> {
+        let number = self.integer(field, 0..=i64::MAX)?;
         Ok(number.map(|number| Sequence(number.unsigned_abs())))
     }
 }
 
 /// The number, as `whole` makes it whole, if it is within `range`.
 fn within(
-    name: &str,
+    field: Field,
     range: RangeInclusive<i64>,
     sent: Value,
     whole: impl FnOnce(f64) -> Option<f64>,
@@ -193,8 +205,8 @@ fn within(
     let (low, high) = (*range.start(), *range.end());
     let refused = |value: Value| {
         DomainError::new(Code::OutOfBounds)
-            .saying(format!("{name} must be between {low} and {high}"))
-            .with("field", name)
+            .saying(field.must_be(&format!("a number between {low} and {high}")).message)
+            .with("field", field.name)
             .with("min", low)
             .with("max", high)
             .with("value", value)

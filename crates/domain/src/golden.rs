@@ -5,8 +5,14 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::*;
-use crate::kernel::time::Timestamp;
+use crate::{
+    kernel::{
+        event::{Annotation, Event, EventHeader, EventType, Payload, StoredEvent},
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        time::Timestamp,
+    },
+    reactions::{ANNOTATION, ReactionRef},
+};
 
 mod examples;
 
@@ -26,6 +32,19 @@ struct Example {
 impl Example {
     /// Renders the payload as the log does. Without a `variant` it is the type's first example.
     fn of<P: Payload + DeserializeOwned>(variant: &str, payload: &P) -> Self {
+        Self::annotated(variant, payload, None)
+    }
+
+    /// The example of an event that a reaction made.
+    fn of_reaction<P: Payload + DeserializeOwned>(payload: &P) -> Self {
+        Self::annotated(ANNOTATION, payload, Some(&Annotation::new(ANNOTATION, &examples::reaction())))
+    }
+
+    fn annotated<P: Payload + DeserializeOwned>(
+        variant: &str,
+        payload: &P,
+        annotation: Option<&Annotation>,
+    ) -> Self {
         let id = |text: &str| uuid::Uuid::parse_str(text).unwrap();
         let stored = StoredEvent::render(
             &EventHeader {
@@ -39,6 +58,7 @@ impl Example {
                 cause: (!variant.is_empty()).then_some("01990000-0000-7000-8000-000000000041"),
             },
             payload,
+            annotation,
         );
         let restored = StoredEvent::restore(stored.json.clone()).unwrap();
         assert_eq!(restored, stored, "an event that is read back is the same, in every column. {NEVER}");
@@ -47,13 +67,23 @@ impl Example {
             name: format!("{}{dot}{variant}", P::TYPE.as_str()),
             kind: P::TYPE,
             rendered: serde_json::from_slice(&stored.json).unwrap(),
-            rewritten: |payload| serde_json::to_value(serde_json::from_value::<P>(payload)?),
+            rewritten: rewrite::<P>,
         }
     }
 
     fn path(&self) -> PathBuf {
         folder().join(format!("{}.json", self.name))
     }
+}
+
+/// Reads a payload, and the annotation of a reaction if it has one, and writes both again.
+fn rewrite<P: Payload + DeserializeOwned>(mut payload: Value) -> serde_json::Result<Value> {
+    let annotation = payload.as_object_mut().and_then(|members| members.remove(ANNOTATION));
+    let mut rewritten = serde_json::to_value(serde_json::from_value::<P>(payload)?)?;
+    if let Some(annotation) = annotation {
+        rewritten[ANNOTATION] = serde_json::to_value(serde_json::from_value::<ReactionRef>(annotation)?)?;
+    }
+    Ok(rewritten)
 }
 
 fn folder() -> PathBuf {
@@ -101,6 +131,27 @@ fn golden_files_are_read_without_loss() {
             .unwrap_or_else(|error| panic!("{name} can no longer be read: {error}. {NEVER}"));
         assert_eq!(rewritten, payload, "{name} loses something when it is read. {NEVER}");
     }
+}
+
+/// The annotation stands behind the payload's own members, in the order in which it was written.
+#[test]
+fn an_annotation_is_the_last_member_of_a_payload() {
+    let order = crate::orders::OrderChanged { item_id: "tea".to_owned(), size: "large".to_owned() };
+    let header = EventHeader {
+        sequence: Sequence(1),
+        event_id: uuid::Uuid::nil(),
+        tenant: &TenantId::default(),
+        room: &RoomId::main(),
+        actor: &ActorId::system(),
+        at: Timestamp::default(),
+        correlation: &uuid::Uuid::nil().into(),
+        cause: None,
+    };
+    let annotation = Annotation::new(ANNOTATION, &examples::reaction());
+    let stored = StoredEvent::render(&header, &order, Some(&annotation));
+    let json = std::str::from_utf8(&stored.json).unwrap();
+    let want = r#""payload":{"itemId":"tea","size":"large","reaction":{"sourceSubscriptionId":"01990000-0000-7000-8000-0000000000b0","sourceEventId":"01990000-0000-7000-8000-0000000000b1","hops":1}},"correlationId""#;
+    assert!(json.contains(want), "{json}");
 }
 
 /// Each type has an example under its own name, and no golden file is left without one.

@@ -4,12 +4,15 @@ use serde_json::{Map, Value, json};
 
 use super::Example;
 use crate::{
-    conversation::{ContextWindow, Conversation},
-    kernel::{event::payload::*, ids::ActorId, time::Timestamp},
+    conversation::{ContextWindow, Conversation, events::*},
+    kernel::{ids::ActorId, time::Timestamp},
+    orders::OrderChanged,
     presence::{
         Status,
-        position::{Direction, Leg, Point},
+        events::*,
+        position::{Direction, Leg, Point, SentPosition},
     },
+    reactions::ReactionRef,
 };
 
 mod work;
@@ -45,8 +48,8 @@ fn metadata() -> Map<String, Value> {
     json!({ "mood": "calm", "tags": ["a", "b"] }).as_object().cloned().unwrap()
 }
 
-fn reaction() -> Option<ReactionRef> {
-    Some(ReactionRef { source_subscription_id: id(0xb0), source_event_id: id(0xb1), hops: 1 })
+pub(super) fn reaction() -> ReactionRef {
+    ReactionRef { source_subscription_id: id(0xb0), source_event_id: id(0xb1), hops: 1 }
 }
 
 fn presence() -> Vec<Example> {
@@ -140,14 +143,14 @@ fn statuses() -> Vec<Example> {
 
 fn moves() -> Vec<Example> {
     let (leg, target) = (Leg { direction: Direction::W, steps: 4 }, Point { x: 6, y: 2 });
-    let command = ActorMoved { leg, intent: None, target_label: None, reaction: None };
+    let command = ActorMoved { leg, intent: None, target_label: None };
     let meant = ActorMoved { intent: Some(text("stretch_legs")), ..command.clone() };
     let intent = ActorMoved {
         intent: Some(text("sit_at_table")),
         target_label: Some(text("table_2")),
         ..command.clone()
     };
-    let reacted = ActorMoved { intent: Some(text("reaction")), reaction: reaction(), ..command.clone() };
+    let reacted = ActorMoved { intent: Some(text("reaction")), ..command.clone() };
     let planned = IntentPlanned {
         intent: text("sit_at_table"),
         target,
@@ -175,7 +178,7 @@ fn moves() -> Vec<Example> {
         Example::of("", &command),
         Example::of("command_intent", &meant),
         Example::of("intent", &intent),
-        Example::of("reaction", &reacted),
+        Example::of_reaction(&reacted),
         Example::of("", &planned),
         Example::of("already_there", &there),
         Example::of("", &seated),
@@ -197,7 +200,6 @@ fn speech() -> Vec<Example> {
             metadata: Map::new(),
         },
         bubble: bubble.clone(),
-        reaction: None,
     };
     let answer = Conversation {
         thread_id: text(PARENT),
@@ -209,7 +211,6 @@ fn speech() -> Vec<Example> {
         ..first.conversation.clone()
     };
     let reply = ConversationMessagePosted { conversation: answer, ..first.clone() };
-    let reacted = ConversationMessagePosted { reaction: reaction(), ..reply.clone() };
     let mention = MentionCreated {
         mentioned_actor_id: actor("Kai"),
         source_message_id: text(MESSAGE),
@@ -219,7 +220,7 @@ fn speech() -> Vec<Example> {
     vec![
         Example::of("", &first),
         Example::of("reply", &reply),
-        Example::of("reaction", &reacted),
+        Example::of_reaction(&reply),
         Example::of("", &mention),
         Example::of("no_thread", &alone),
         Example::of("", &BubblePosted { bubble }),
@@ -227,7 +228,6 @@ fn speech() -> Vec<Example> {
 }
 
 fn orders() -> Vec<Example> {
-    let ordered = OrderChanged { item_id: text("flat_white"), size: text("regular"), reaction: None };
-    let reacted = OrderChanged { reaction: reaction(), ..ordered.clone() };
-    vec![Example::of("", &ordered), Example::of("reaction", &reacted)]
+    let ordered = OrderChanged { item_id: text("flat_white"), size: text("regular") };
+    vec![Example::of("", &ordered), Example::of_reaction(&ordered)]
 }

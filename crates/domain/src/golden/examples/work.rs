@@ -3,9 +3,15 @@
 use serde_json::Map;
 
 use super::{MESSAGE, actor, at, id, metadata, text};
-use crate::kernel::{
-    event::{golden::Example, payload::*},
-    ids::RoomId,
+use crate::{
+    golden::Example,
+    kernel::ids::RoomId,
+    objects::events::*,
+    operators::events::*,
+    rooms::events::*,
+    snapshots::{SnapshotCreated, SnapshotRef},
+    tables::events::*,
+    tasks::events::*,
 };
 
 pub(super) fn all() -> Vec<Example> {
