@@ -19,15 +19,17 @@ use agentcafe_store::{
 };
 use anyhow::Context;
 
-use crate::{cli::ExportOptions, config::Environment};
+use crate::{
+    cli::ExportOptions,
+    config::{Sources, storage_in},
+};
 
 /// Exports, and says on standard error what there was.
 ///
 /// # Errors
 /// There is no store, it cannot be read, or the export cannot be written.
-pub(crate) fn run(options: ExportOptions) -> anyhow::Result<()> {
-    let environment = Environment::of_process();
-    let store = environment.store(options.data_dir)?;
+pub(crate) fn run(options: ExportOptions, sources: &Sources) -> anyhow::Result<()> {
+    let store = storage_in(options.data_dir, sources)?;
     let part = Part {
         tenant: options.tenant.as_deref().map(TenantId::parse).transpose().map_err(anyhow::Error::msg)?,
         room: options.room.as_deref().map(RoomId::parse).transpose().map_err(anyhow::Error::msg)?,

@@ -12,6 +12,7 @@ mod bodies;
 mod bootstrap;
 mod catalogue;
 mod commands;
+mod config;
 mod drill;
 mod envelope;
 mod events;

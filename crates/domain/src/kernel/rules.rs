@@ -2,7 +2,10 @@
 
 use crate::{
     kernel::{money::Usd, secret::Secret},
-    tables::{payment::PaymentMode, plan::Catalogue},
+    tables::{
+        payment::{DEFAULT_STUB_PROOF, PaymentMode},
+        plan::Catalogue,
+    },
 };
 
 /// Settings of the rules. Times in milliseconds; 0 means 0.
@@ -110,7 +113,7 @@ impl Default for Rules {
 impl Default for PrivateTableRules {
     fn default() -> Self {
         Self {
-            payment: PaymentMode::Stub { proof: Secret::new("coffee_paid") },
+            payment: PaymentMode::Stub { proof: Secret::new(DEFAULT_STUB_PROOF) },
             price: Usd::from_cents(350),
             plans: Catalogue::default(),
             gates_reads: false,

@@ -17,6 +17,9 @@ use crate::kernel::{
     time::Timestamp,
 };
 
+/// The proof of payment in the stub mode, unless another one is set.
+pub const DEFAULT_STUB_PROOF: &str = "coffee_paid";
+
 /// How private tables are paid for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PaymentMode {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long a node may take until it has what the other wrote.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn reaches(store: &Store, head: Sequence) {
     let mut wake = store.recent_events().wake(&EventFilter::default());

@@ -1,14 +1,14 @@
-//! What a person at a terminal sees of a run.
+//! What `agentcafe load` shows in a terminal.
 
 use super::*;
 
-/// Runs a command in a terminal of its own, prints what the terminal shows, and ends like the command.
+/// Runs a command in a pseudo-terminal, prints its output, and exits with its code.
 const IN_A_TERMINAL: &str =
     "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
 
-/// The issue: progress on the terminal when it is one; then the digest, with its histogram.
+/// A terminal shows progress, then the summary with its histogram; a dumb one shows neither.
 #[tokio::test(flavor = "multi_thread")]
-async fn progress_is_shown_in_a_terminal() {
+async fn load_shows_progress_and_a_summary_in_a_terminal() {
     let (server, _client) = cafe().await;
     let binary = env!("CARGO_BIN_EXE_agentcafe");
     let in_terminal = |terminal: &'static str| {
@@ -22,7 +22,7 @@ async fn progress_is_shown_in_a_terminal() {
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{shown}");
     for part in
-        ["\r\x1b[K", "asking the API", "of 0.6 s", "opening streams", "ms ▇", "ok   api_p95", "\"gate\": {"]
+        ["\r\x1b[K", "requesting", "of 0.6 s", "opening streams", "ms ▇", "ok   api_p95", "\"gate\": {"]
     {
         assert!(shown.contains(part), "{part:?}: {shown}");
     }

@@ -1,4 +1,4 @@
-//! Servers behind TLS, and such that close the connection after each answer, as some proxies do.
+//! `agentcafe load` over TLS, against a server that closes the connection after each response, as some proxies do.
 
 use std::{
     io::{BufRead, BufReader},
@@ -7,7 +7,7 @@ use std::{
 
 use super::*;
 
-/// Answers every path with a stream that has begun, over TLS and HTTP/1.0; all but streams say how long they are.
+/// Answers every path with a `ready` frame, over TLS and HTTP/1.0, with a length unless the path is a stream's.
 const SERVER: &str = r#"
 import http.server, ssl, sys
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -28,19 +28,19 @@ print(server.server_port, flush=True)
 server.serve_forever()
 "#;
 
-/// A process that is killed when it is not needed any more.
-struct Running(Child);
+/// A process that is killed when dropped.
+struct ChildGuard(Child);
 
-impl Drop for Running {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // Fails if it has already ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Makes a key and a certificate of its own for `localhost`.
-fn certify(certificate: &Path, key: &Path) {
+/// Creates a key and a self-signed certificate for `localhost`.
+fn create_certificate(certificate: &Path, key: &Path) {
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
         .args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
@@ -54,31 +54,40 @@ fn certify(certificate: &Path, key: &Path) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
-/// The issue: a café behind TLS can be loaded, if it is who it says it is.
+/// A server behind TLS is tested if its certificate is trusted.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_encrypted_server_is_loaded_if_it_is_believed() {
+async fn load_over_tls_requires_a_trusted_certificate() {
     let directory = tempfile::tempdir().unwrap();
     let (certificate, key) = (directory.path().join("certificate.pem"), directory.path().join("key.pem"));
-    certify(&certificate, &key);
+    create_certificate(&certificate, &key);
     let server = Command::new("python3")
         .args(["-c", SERVER])
         .args([&certificate, &key])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn();
-    let mut server = Running(server.unwrap());
+    let mut server = ChildGuard(server.unwrap());
     let mut port = String::new();
     BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut port).unwrap();
     let url = format!("https://localhost:{}", port.trim());
     let arguments = ["load", "--url", &url, "--duration-ms", "300"];
     let few = [("LOAD_CONCURRENCY", "2"), ("LOAD_STREAM_FANOUT", "4")];
     let trusted = [&[("SSL_CERT_FILE", certificate.to_str().unwrap())] as &[_], &few, &LENIENT].concat();
-    let ran = run(&arguments, &trusted).await;
-    assert!(ran.passed && ran.report["config"]["targetUrl"] == url.as_str(), "{} {}", ran.said, ran.report);
-    assert_eq!((&ran.report["api"]["errors"], &ran.report["stream"]["count"]), (&0.into(), &4.into()));
-    let ran = run(&arguments, &trusted[1..]).await;
-    assert!(!ran.passed && ran.report.is_null() && ran.said.contains("certificate"), "{}", ran.said);
+    let result = run(&arguments, &trusted).await;
+    assert!(
+        result.passed && result.report["config"]["targetUrl"] == url.as_str(),
+        "{} {}",
+        result.stderr,
+        result.report
+    );
+    assert_eq!((&result.report["api"]["errors"], &result.report["stream"]["count"]), (&0.into(), &4.into()));
+    let result = run(&arguments, &trusted[1..]).await;
+    assert!(
+        !result.passed && result.report.is_null() && result.stderr.contains("certificate"),
+        "{}",
+        result.stderr
+    );
     let plain = url.replace("https", "http");
-    let ran = run(&["load", "--url", &plain], &[]).await;
-    assert!(!ran.passed && ran.said.contains("cannot be reached"), "{}", ran.said);
+    let result = run(&["load", "--url", &plain], &[]).await;
+    assert!(!result.passed && result.stderr.contains("cannot be reached"), "{}", result.stderr);
 }
