@@ -14,7 +14,7 @@ use crate::{
 mod answers;
 mod examples;
 mod parameters;
-pub(crate) mod undeclared;
+mod undeclared;
 
 /// Renders the document.
 pub(crate) fn document(settings: &Settings, routes: &[Route]) -> Bytes {

@@ -7,7 +7,7 @@ use axum::routing::MethodRouter;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;
 
-use crate::{app::App, openapi::undeclared};
+use crate::app::App;
 
 type Handler = MethodRouter<Arc<App>>;
 
@@ -141,7 +141,6 @@ impl Route {
     /// Reads these query parameters.
     pub(crate) fn query<T>(mut self, reader: impl FnOnce(&Fields) -> T) -> Self {
         self.query = Fields::describe(reader);
-        self.query.iter_mut().for_each(|field| undeclared::complete(self.path, field));
         self
     }
 

@@ -3,6 +3,7 @@
 use agentcafe_domain::kernel::fields::{DescribedField, EXAMPLE_ID};
 use serde_json::{Value, json};
 
+use super::undeclared;
 use crate::route::{Answer, Route};
 
 /// What the names in paths mean, with an example of each.
@@ -21,7 +22,7 @@ const IN_PATHS: &[(&str, &str, &str)] = &[
 /// The parameters of a route's operation.
 pub(super) fn of(route: &Route) -> Vec<Value> {
     let mut parameters: Vec<Value> = path_names(route.path).map(in_path).collect();
-    parameters.extend(route.query.iter().map(in_query));
+    parameters.extend(route.query.iter().map(|field| in_query(&undeclared::completed(route.path, field))));
     if matches!(route.answer, Answer::Stream) {
         parameters.push(json!({ "name": "Last-Event-ID", "in": "header", "required": false,
             "schema": { "type": "string", "pattern": "^[0-9]+$" }, "example": "0",
@@ -107,6 +108,7 @@ mod tests {
     fn every_field_has_a_meaning_and_a_valid_example() {
         for route in table().iter().filter(|route| !route.is_hidden) {
             for field in route.query.iter().chain(route.body.iter().flatten()) {
+                let field = undeclared::completed(route.path, field);
                 let what = format!("{} of {}", field.name, route.path);
                 assert!(!field.description.is_empty(), "{what} has no meaning");
                 match &field.example {

@@ -166,14 +166,16 @@ const INCLUDE_BACKLOG: Field =
     Field::new("includeBacklog", "Whether to list open and active tasks. Default: true.", "true");
 const ROOM_LIMIT: Field = Field::new("roomLimit", "The largest number of rooms that are listed.", "20");
 
-/// Says what a field of a route means, if its reader does not.
-pub(crate) fn complete(path: &str, field: &mut DescribedField) {
+/// A field of a route with what it means, also if its reader does not say it.
+pub(super) fn completed(path: &str, field: &DescribedField) -> DescribedField {
     let is_declared = !field.description.is_empty() && !field.description.starts_with(' ');
     let known = MEANINGS.iter().filter(|(place, known)| known.name == field.name && path.starts_with(place));
-    if let Some((_, declared)) = known.max_by_key(|(place, _)| place.len()).filter(|_| !is_declared) {
-        let more = std::mem::take(&mut field.description);
-        *field = declared.described(field.required, std::mem::take(&mut field.schema));
-        field.description += &more;
+    match known.max_by_key(|(place, _)| place.len()) {
+        Some((_, declared)) if !is_declared => {
+            let completed = declared.described(field.required, field.schema.clone());
+            DescribedField { description: completed.description + &field.description, ..completed }
+        }
+        _ => field.clone(),
     }
 }
 
@@ -190,10 +192,12 @@ mod tests {
         let mut queries = table();
         queries.retain(|route| !route.query.is_empty());
         for (place, declared) in MEANINGS {
-            let is_read = queries
-                .iter()
-                .filter(|route| route.path.starts_with(place))
-                .any(|route| route.query.iter().any(|field| field.description.starts_with(declared.meaning)));
+            let is_read = queries.iter().filter(|route| route.path.starts_with(place)).any(|route| {
+                route
+                    .query
+                    .iter()
+                    .any(|field| completed(route.path, field).description.starts_with(declared.meaning))
+            });
             assert!(is_read, "no route below {place} reads {}", declared.name);
         }
     }
@@ -202,8 +206,7 @@ mod tests {
     #[test]
     fn a_declared_field_keeps_its_meaning() {
         let declared = Field::new("state", "Another state.", "done");
-        let mut field = Fields::describe(|fields| fields.text(declared)).remove(0);
-        complete("/v1/tasks", &mut field);
-        assert_eq!(field.description, "Another state.");
+        let fields = Fields::describe(|fields| fields.text(declared));
+        assert_eq!(completed("/v1/tasks", &fields[0]), fields[0]);
     }
 }
