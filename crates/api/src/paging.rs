@@ -39,7 +39,7 @@ pub(crate) async fn page<R: Record>(
     find: RecordQuery,
 ) -> Result<(Vec<R>, Option<String>), ReadError> {
     let page = store.page::<R>(find.clone()).await?;
-    let last = page.records.last().filter(|_| page.may_go_on);
+    let last = page.records.last().filter(|_| page.has_more);
     let next_cursor = last.map(|last| cursor_behind(&find, last));
     Ok((page.records, next_cursor))
 }

@@ -48,7 +48,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let shared = redis.clone().map(|redis| redis as Arc<dyn SharedRateWindows>);
     let options = Options {
-        place: config.place.clone(),
+        location: config.place.clone(),
         rules: config.rules.clone(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),

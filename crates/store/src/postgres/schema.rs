@@ -1,11 +1,11 @@
-//! What the columns of the record tables are, as the database tells: parameters must be sent with their types.
+//! The columns of the record tables, read from the database: parameters are sent with their types.
 
 use std::collections::HashMap;
 
 use agentcafe_domain::kernel::record::{Cell, Table};
 use tokio_postgres::{Client, Error, types::ToSql};
 
-/// What a column holds.
+/// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Column {
     pub(super) is_text: bool,
@@ -17,7 +17,7 @@ pub(super) struct Column {
 pub(super) struct Schema(HashMap<String, HashMap<String, Column>>);
 
 impl Schema {
-    /// Reads what is in the current schema.
+    /// Reads the columns of the current schema.
     pub(super) async fn read(client: &Client) -> Result<Self, Error> {
         let rows = client
             .query(
@@ -36,7 +36,7 @@ impl Schema {
         Ok(schema)
     }
 
-    /// A column of a table that the migrations made.
+    /// A column of a table that a migration created.
     pub(super) fn column(&self, table: &Table, name: &str) -> Column {
         let known = self.0.get(table.name).and_then(|columns| columns.get(name));
         *known.unwrap_or_else(|| panic!("{}.{name} is in no migration", table.name))
@@ -51,7 +51,7 @@ pub(super) enum Array {
 
 impl Array {
     /// The cells of one column.
-    pub(super) fn of<'c>(column: Column, cells: impl Iterator<Item = &'c Cell>) -> Self {
+    pub(super) fn new<'c>(column: Column, cells: impl Iterator<Item = &'c Cell>) -> Self {
         if column.is_text {
             Self::Texts(cells.map(text).collect())
         } else {
@@ -59,7 +59,7 @@ impl Array {
         }
     }
 
-    pub(super) fn parameter(&self) -> &(dyn ToSql + Sync) {
+    pub(super) fn as_sql(&self) -> &(dyn ToSql + Sync) {
         match self {
             Self::Texts(texts) => texts,
             Self::Integers(integers) => integers,
@@ -87,17 +87,17 @@ fn integer(cell: &Cell) -> Option<i64> {
 }
 
 /// One cell as a parameter.
-pub(super) enum One {
+pub(super) enum Parameter {
     Text(Option<String>),
     Integer(Option<i64>),
 }
 
-impl One {
-    pub(super) fn of(column: Column, cell: &Cell) -> Self {
+impl Parameter {
+    pub(super) fn new(column: Column, cell: &Cell) -> Self {
         if column.is_text { Self::Text(text(cell)) } else { Self::Integer(integer(cell)) }
     }
 
-    pub(super) fn parameter(&self) -> &(dyn ToSql + Sync) {
+    pub(super) fn as_sql(&self) -> &(dyn ToSql + Sync) {
         match self {
             Self::Text(text) => text,
             Self::Integer(integer) => integer,

@@ -8,25 +8,25 @@ use agentcafe_domain::kernel::{
 use tokio_postgres::{Error, Row, types::ToSql};
 use uuid::Uuid;
 
-use super::{connection::Connection, open::Unreadable};
+use super::{connect::PostgresError, connection::Connection};
 use crate::{
-    attempts::{self, Attempt, MAX_ATTEMPTS},
     envelope::TraceNote,
+    trace_attempts::{Attempt, MAX_ATTEMPTS, trace_of},
 };
 
 /// How many of the newest attempts are always kept.
 const KEPT: i64 = 20_000;
-/// The most attempts that one turn deletes, so that no turn becomes long.
-pub(super) const PURGED_AT_ONCE: i64 = 5_000;
+/// The most attempts that one commit batch deletes, so that none takes long.
+const PURGED_AT_ONCE: i64 = 5_000;
 
-/// Keeps what became of the attempts of a turn.
+/// Writes the attempts of a commit batch.
 pub(super) const APPEND: &str =
     "INSERT INTO traces (trace_id, correlation_id, request_id, route, method, tenant_id, room_id, actor_id,
                          started_at_ms, ended_at_ms, succeeded, steps)
      SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                           $8::text[], $9::bigint[], $10::bigint[], $11::boolean[], $12::text[])";
 
-/// The columns of the attempts of a turn.
+/// The columns of the attempts of a commit batch.
 pub(super) struct Columns<'n> {
     ids: Vec<Uuid>,
     correlations: Vec<&'n str>,
@@ -43,7 +43,7 @@ pub(super) struct Columns<'n> {
 }
 
 impl<'n> Columns<'n> {
-    pub(super) fn of(notes: &[&'n TraceNote]) -> Self {
+    pub(super) fn new(notes: &[&'n TraceNote]) -> Self {
         Self {
             ids: notes.iter().map(|note| note.origin.trace_id).collect(),
             correlations: notes.iter().map(|note| note.correlation_id.as_str()).collect(),
@@ -83,7 +83,7 @@ impl<'n> Columns<'n> {
     }
 }
 
-/// Deletes a batch of the oldest attempts, and tells whether there may be more.
+/// Deletes a limited number of the oldest attempts, and returns whether there may be more.
 pub(super) async fn purge(connection: &Connection) -> Result<bool, Error> {
     let deleted = connection
         .execute(
@@ -100,7 +100,7 @@ pub(super) async fn read(
     connection: &Connection,
     correlation_id: &CorrelationId,
     tenant: Option<&TenantId>,
-) -> Result<Option<Trace>, Unreadable> {
+) -> Result<Option<Trace>, PostgresError> {
     let (correlation, tenant) = (correlation_id.as_str(), tenant.map(TenantId::as_str));
     let rows = connection
         .query(
@@ -111,11 +111,11 @@ pub(super) async fn read(
             &[&correlation, &tenant, &MAX_ATTEMPTS],
         )
         .await?;
-    let kept = rows.iter().map(attempt).collect::<Result<Vec<_>, _>>()?;
-    Ok(attempts::together(kept, correlation_id))
+    let attempts = rows.iter().map(attempt).collect::<Result<Vec<_>, _>>()?;
+    Ok(trace_of(attempts, correlation_id))
 }
 
-fn attempt(row: &Row) -> Result<Attempt, Unreadable> {
+fn attempt(row: &Row) -> Result<Attempt, PostgresError> {
     let steps: &str = row.try_get(10)?;
     Ok(Attempt {
         trace_id: row.try_get(0)?,
@@ -128,6 +128,6 @@ fn attempt(row: &Row) -> Result<Attempt, Unreadable> {
         started_at: Timestamp::from_millis(row.try_get(7)?),
         ended_at: Timestamp::from_millis(row.try_get(8)?),
         succeeded: row.try_get(9)?,
-        steps: serde_json::from_str(steps).map_err(|error| Unreadable::Content(error.to_string()))?,
+        steps: serde_json::from_str(steps).map_err(|error| PostgresError::Corrupt(error.to_string()))?,
     })
 }

@@ -6,7 +6,7 @@ use agentcafe_domain::{
     record_kinds,
 };
 use agentcafe_store::{
-    Answer, Part,
+    Answer, ExportScope,
     export::export,
     import::{Imported, import},
 };
@@ -45,9 +45,9 @@ async fn talkative() -> StoreLocation {
     place
 }
 
-fn exported(place: &StoreLocation, part: &Part, at: Timestamp) -> Vec<u8> {
+fn exported(place: &StoreLocation, part: &ExportScope, at: Timestamp) -> Vec<u8> {
     let mut text = Vec::new();
-    export(&place.options().place, part, at, &mut text).unwrap();
+    export(&place.options().location, part, at, &mut text).unwrap();
     text
 }
 
@@ -56,9 +56,9 @@ fn exported(place: &StoreLocation, part: &Part, at: Timestamp) -> Vec<u8> {
 #[tokio::test]
 async fn every_row_moves() {
     let first = talkative().await;
-    let text = exported(&first, &Part::default(), BEGIN);
+    let text = exported(&first, &ExportScope::default(), BEGIN);
     let second = StoreLocation::new();
-    let done = import(&second.options().place, text.as_slice(), BEGIN).unwrap();
+    let done = import(&second.options().location, text.as_slice(), BEGIN).unwrap();
     let Imported::Done(totals) = done else { panic!("{done:?}") };
     let records = record_kinds::ALL.iter().map(|kind| kind.table.name);
     for table in ["events", "idempotency_keys", "idempotency_replies"].into_iter().chain(records) {
@@ -86,9 +86,9 @@ async fn a_part_takes_the_heads_along() {
     let head = opened.store.recent_events().head();
     opened.close();
     let room = actor("lounge", "Nova").room_id;
-    let part = Part { tenant: Some(TenantId::default()), room: Some(room) };
+    let part = ExportScope { tenant: Some(TenantId::default()), room: Some(room) };
     let second = StoreLocation::new();
-    import(&second.options().place, exported(&first, &part, BEGIN).as_slice(), BEGIN).unwrap();
+    import(&second.options().location, exported(&first, &part, BEGIN).as_slice(), BEGIN).unwrap();
     let opened = second.open();
     assert_eq!(opened.store.recent_events().head(), head);
     opened.store.submit(envelope(say(&second, "lounge", "again @Kai"))).await.unwrap();
@@ -104,9 +104,14 @@ async fn the_same_again_changes_nothing() {
     let first = talkative().await;
     let second = StoreLocation::new();
     let at = |ms| BEGIN.plus_ms(ms);
-    import(&second.options().place, exported(&first, &Part::default(), at(1)).as_slice(), at(5)).unwrap();
+    import(&second.options().location, exported(&first, &ExportScope::default(), at(1)).as_slice(), at(5))
+        .unwrap();
     let before = rows(&second, "import_origin");
-    let again = import(&second.options().place, exported(&first, &Part::default(), at(2)).as_slice(), at(9));
+    let again = import(
+        &second.options().location,
+        exported(&first, &ExportScope::default(), at(2)).as_slice(),
+        at(9),
+    );
     assert_eq!(again.unwrap(), Imported::Before(at(5)));
     assert!(rows(&second, "import_origin") == before);
 }

@@ -118,7 +118,8 @@ fn what_is_no_directory_is_said_so() {
     let file = place.directory.path().join("file");
     fs::write(&file, "mine").unwrap();
     for directory in [file.clone(), file.join("below")] {
-        let Err(error) = Store::open(Options { place: Kept::Directory(directory), ..place.options() }) else {
+        let Err(error) = Store::open(Options { location: Kept::Directory(directory), ..place.options() })
+        else {
             panic!("opened a file")
         };
         assert!(matches!(error, OpenError::Directory(..)) && error.to_string().contains("file"), "{error}");
@@ -155,7 +156,7 @@ async fn what_is_new_is_made() {
     opened.close();
     let directory = place.directory.path().join("a/b/c");
     let (store, closing) =
-        Store::open(Options { place: Kept::Directory(directory.clone()), ..place.options() }).unwrap();
+        Store::open(Options { location: Kept::Directory(directory.clone()), ..place.options() }).unwrap();
     drop(store);
     closing.wait();
     assert!(directory.is_dir());

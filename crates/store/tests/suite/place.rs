@@ -112,7 +112,10 @@ impl StoreLocation {
     pub(crate) fn options(&self) -> Options {
         let batches = Arc::clone(&self.batches);
         Options {
-            place: self.postgres.clone().unwrap_or_else(|| Kept::Directory(self.directory.path().to_owned())),
+            location: self
+                .postgres
+                .clone()
+                .unwrap_or_else(|| Kept::Directory(self.directory.path().to_owned())),
             rules: self.rules.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             ids: Box::new(CountedIds(Arc::clone(&self.ids))),

@@ -1,4 +1,4 @@
-//! Looks at a database's files before SQLite does, which would take an empty or cut one for new, or write to it.
+//! Checks the files of a database before SQLite opens them: it would take an empty or truncated file for a new one, or write to it.
 
 use std::{
     collections::HashSet,
@@ -13,17 +13,17 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const WAL_HEADER_BYTES: u64 = 32;
 const FRAME_HEADER_BYTES: u64 = 24;
 
-/// What a database's header says.
+/// The header of a database file.
 struct Header {
     page_bytes: u64,
     pages: u64,
 }
 
-/// Checks that a database is whole, as far as its outside tells. Tells whether there is none yet.
+/// Checks the size and header of a database. Returns whether there is none yet.
 ///
 /// # Errors
-/// [`OpenError::Damaged`] if it is not whole.
-pub(crate) fn check(database: &Path) -> Result<bool, OpenError> {
+/// [`OpenError::Damaged`] if it is truncated, or no database.
+pub(super) fn check(database: &Path) -> Result<bool, OpenError> {
     let damaged = |why: &str| OpenError::Damaged(database.to_owned(), why.to_owned());
     let unreadable = |error: io::Error| OpenError::Directory(database.to_owned(), error);
     let wal = database.with_extension("db-wal");
@@ -43,7 +43,7 @@ pub(crate) fn check(database: &Path) -> Result<bool, OpenError> {
     let header = read_header(&mut file).ok_or_else(|| damaged("the file is not a SQLite database"))?;
     let whole_pages = bytes / header.page_bytes;
     if whole_pages < header.pages {
-        // While the write-ahead log is folded in, the header is ahead of the file: then the log has what is missing.
+        // During a checkpoint the header is ahead of the file: then the write-ahead log has the missing pages.
         let logged = if has_wal { logged_pages(&wal).map_err(unreadable)? } else { HashSet::new() };
         if !(whole_pages + 1..=header.pages).all(|page| logged.contains(&page)) {
             return Err(damaged("the file was cut short"));
@@ -63,12 +63,12 @@ fn read_header(file: &mut File) -> Option<Header> {
     is_ours.then(|| Header { page_bytes, pages: u64::from(number(&header[28..32])) })
 }
 
-/// A number as SQLite writes it; 0 for what is no four bytes.
+/// A number as SQLite writes it; 0 if these are not four bytes.
 fn number(bytes: &[u8]) -> u32 {
     bytes.try_into().map_or(0, u32::from_be_bytes)
 }
 
-/// The pages that a write-ahead log has: of its frames since it was last begun anew, which its salts tell.
+/// The pages in a write-ahead log: those of the frames since its last reset, which have the salts of its header.
 fn logged_pages(wal: &Path) -> io::Result<HashSet<u64>> {
     let mut log = BufReader::new(File::open(wal)?);
     let mut header = [0; WAL_HEADER_BYTES as usize];

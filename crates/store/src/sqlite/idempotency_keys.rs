@@ -1,54 +1,49 @@
-//! Idempotency keys: written in the order they come, found by a hash.
+//! Idempotency keys: written in order of arrival, found by a hash.
 //!
-//! A hash has no order that writing could follow: kept in an index at once, every key would dirty a page of its own,
-//! and the more keys there are the more each costs. So the index is behind: the newest keys are found in memory, and
-//! once there is a generation of them they go into the index as a run: sorted, cut into buckets by their first bits, one
-//! row for each bucket, some buckets with each turn. A run costs the same however many there are. To find a key is to
-//! look into its bucket of every run, newest first, which few keys need: a filter says of nearly all that they are new.
+//! Hashes arrive in random order: in an index that is updated at once, every key would dirty a page of its own, and each would
+//! cost more the more there are. So the index is updated late, as in a log-structured merge tree: the newest keys are found in
+//! memory, and a full generation of them is merged into the index as a run: sorted, divided into buckets by their first bits,
+//! one row for each bucket, some buckets with each commit batch. A run costs the same however many there are. A lookup reads
+//! the key's bucket of every run, newest first; a Bloom filter spares nearly all keys that lookup.
 
 use std::collections::HashMap;
 
-use agentcafe_domain::kernel::{
-    command::{Reply, Success},
-    idempotency::Hash,
-    ids::CorrelationId,
-    time::Timestamp,
-};
+use agentcafe_domain::kernel::{command::Reply, idempotency::Hash, ids::CorrelationId, time::Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::filter::Filter;
-use crate::commit::StoredKey;
+use super::bloom_filter::BloomFilter;
+use crate::storage::{StoredKey, success_code, success_from_code};
 
-/// How many keys make a run: enough that a bucket of it has several of them.
+/// How many keys make a run: enough for several in each bucket.
 const GENERATION: usize = 32_768;
-/// Into how many buckets a run is cut, as a power of two.
+/// Into how many buckets a run is divided, as a power of two.
 const BUCKET_BITS: u32 = 10;
-/// A bucket's place in the index is its number above this many bits of the run's number: a bucket's runs are neighbours.
+/// A row of the index is numbered by its bucket, above this many bits of its run: the runs of a bucket are neighbours.
 const RUN_BITS: u32 = 40;
-/// A turn puts an eighth more keys into the index than it brings: a generation is done before the next is full.
+/// A commit batch merges an eighth more keys than it adds: a generation is in the index before the next is full.
 const MERGED_BEYOND_NEW: usize = 8;
 /// The size of an entry of a bucket: the first 8 bytes of the key's identity, and its id.
 const ENTRY_BYTES: usize = 16;
-/// The most keys that one turn deletes, so that no turn becomes long.
+/// The most keys that one commit batch deletes, so that none takes long.
 const PURGED_AT_ONCE: usize = 2_000;
 
 type Id = i64;
 
-/// Where the keys are that the index does not have yet.
-pub(crate) struct Keys {
+/// The keys that are not in the index yet.
+pub(super) struct IdempotencyKeys {
     next_id: Id,
-    /// The number of the run that is written, or will be next.
+    /// The number of the run that is being written, or is written next.
     run: i64,
     /// The newest keys.
     recent: HashMap<Hash, Id>,
-    /// The generation that goes into the index, sorted; those before `merged` are in it.
+    /// The generation that is being merged into the index, sorted; those before `merged` are in it.
     merging: Vec<(Hash, Id)>,
     merged: usize,
-    /// How many keys are due to go into the index, but do not make a bucket yet.
-    owed: usize,
-    /// What there may be, wherever it is: nearly every key that comes is new, and this says so at once.
-    known: Filter,
-    /// What the turn under way has added and merged; forgotten if it fails.
+    /// How many keys are due to be merged, but are fewer than the next bucket has.
+    due: usize,
+    /// All keys, in memory and in the index.
+    known: BloomFilter,
+    /// What the current commit batch has added and merged; forgotten if it fails.
     batch: BatchKeys,
 }
 
@@ -56,12 +51,12 @@ pub(crate) struct Keys {
 struct BatchKeys {
     added: Vec<(Hash, Id)>,
     merged: usize,
-    owed: usize,
+    due: usize,
 }
 
-impl Keys {
-    /// Reads the keys that the index does not have yet.
-    pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+impl IdempotencyKeys {
+    /// Reads the keys that are not in the index yet.
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let (merged_id, last_run): (Id, i64) = connection.query_row(
             "SELECT coalesce(max(last_id), 0), coalesce(max(run), 0) FROM idempotency_runs",
             [],
@@ -70,7 +65,7 @@ impl Keys {
         let last_id: Option<Id> =
             connection.query_row("SELECT max(id) FROM idempotency_keys", [], |row| row.get(0))?;
         let last_id = last_id.unwrap_or(0).max(merged_id);
-        let mut known = Filter::load(connection)?;
+        let mut known = BloomFilter::load(connection)?;
         let mut recent = HashMap::with_capacity(usize::try_from(last_id - merged_id).unwrap_or(0));
         let mut statement =
             connection.prepare("SELECT identity, id FROM idempotency_keys WHERE id > ?1 ORDER BY id")?;
@@ -85,7 +80,7 @@ impl Keys {
             recent,
             merging: Vec::new(),
             merged: 0,
-            owed: 0,
+            due: 0,
             known,
             batch: BatchKeys::default(),
         })
@@ -97,8 +92,8 @@ impl Keys {
     }
 
     /// The newest use of a key.
-    pub(crate) fn get(&self, connection: &Connection, identity: Hash) -> rusqlite::Result<Option<StoredKey>> {
-        if !self.known.may_have(prefix(identity)) {
+    pub(super) fn get(&self, connection: &Connection, identity: Hash) -> rusqlite::Result<Option<StoredKey>> {
+        if !self.known.may_contain(prefix(identity)) {
             return Ok(None);
         }
         let id = match self.recent_id(identity) {
@@ -115,8 +110,8 @@ impl Keys {
             .optional()
     }
 
-    /// Keeps a key's use and its answer.
-    pub(crate) fn append(&mut self, connection: &Connection, key: &StoredKey) -> rusqlite::Result<()> {
+    /// Stores a key with its answer.
+    pub(super) fn append(&mut self, connection: &Connection, key: &StoredKey) -> rusqlite::Result<()> {
         let id = self.next_id + Id::try_from(self.batch.added.len()).unwrap_or(Id::MAX);
         connection
             .prepare_cached(
@@ -129,7 +124,7 @@ impl Keys {
                 key.request,
                 key.expires_at.as_millis(),
                 key.correlation_id.as_str(),
-                code_of(key.reply.success),
+                success_code(key.reply.success),
             ])?;
         connection
             .prepare_cached("INSERT INTO idempotency_replies (id, data) VALUES (?1, ?2)")?
@@ -138,7 +133,7 @@ impl Keys {
         Ok(())
     }
 
-    /// The newest use of a key in the runs.
+    /// The newest use of a key in the index.
     fn indexed_id(&self, connection: &Connection, identity: Hash) -> rusqlite::Result<Option<Id>> {
         let bucket = bucket(identity);
         let mut buckets = connection.prepare_cached(
@@ -146,7 +141,7 @@ impl Keys {
         )?;
         let mut identities =
             connection.prepare_cached("SELECT identity FROM idempotency_keys WHERE id = ?1")?;
-        let mut rows = buckets.query([place(bucket, 0), place(bucket, self.run)])?;
+        let mut rows = buckets.query([row_of(bucket, 0), row_of(bucket, self.run)])?;
         while let Some(row) = rows.next()? {
             let entries = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
             for (_, id) in read_entries(entries).filter(|(first, _)| *first == prefix(identity)) {
@@ -159,22 +154,22 @@ impl Keys {
         Ok(None)
     }
 
-    /// Writes the next buckets of a full generation.
-    pub(crate) fn merge(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+    /// Writes the next buckets of a full generation into the index.
+    pub(super) fn merge(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let mut left = &self.merging[self.merged..];
         if left.is_empty() {
             return Ok(());
         }
         let new = self.batch.added.len();
-        let mut owed = self.owed + new + new.div_ceil(MERGED_BEYOND_NEW);
+        let mut due = self.due + new + new.div_ceil(MERGED_BEYOND_NEW);
         while let Some((first, _)) = left.first() {
             let bucket = bucket(*first);
             let entries = left.partition_point(|(identity, _)| self::bucket(*identity) == bucket);
-            if entries > owed {
+            if entries > due {
                 break;
             }
             self.write_bucket(connection, bucket, &left[..entries])?;
-            owed -= entries;
+            due -= entries;
             left = &left[entries..];
         }
         if left.is_empty() {
@@ -184,11 +179,11 @@ impl Keys {
                 .execute([self.run, last_id])?;
         }
         self.batch.merged = self.merging.len() - self.merged - left.len();
-        self.batch.owed = owed;
+        self.batch.due = due;
         Ok(())
     }
 
-    /// Writes a bucket of the run. After a restart in the middle of a run it is written again, with more in it.
+    /// Writes a bucket of the run. After a restart in the middle of a run it is written again, with more keys.
     fn write_bucket(
         &self,
         connection: &Connection,
@@ -202,19 +197,19 @@ impl Keys {
         }
         connection
             .prepare_cached("INSERT OR REPLACE INTO idempotency_index (place, entries) VALUES (?1, ?2)")?
-            .execute(params![place(bucket, self.run), entries])
+            .execute(params![row_of(bucket, self.run), entries])
             .map(|_| ())
     }
 
-    /// The turn is committed: what it added and merged counts.
-    pub(crate) fn keep_batch(&mut self) {
+    /// The commit batch is committed: what it added and merged counts.
+    pub(super) fn keep_batch(&mut self) {
         let batch = std::mem::take(&mut self.batch);
         self.next_id += Id::try_from(batch.added.len()).unwrap_or(0);
         for (identity, id) in batch.added {
             self.recent.insert(identity, id);
             self.known.add(prefix(identity));
         }
-        self.owed = batch.owed;
+        self.due = batch.due;
         if batch.merged > 0 {
             self.merged += batch.merged;
             self.run += i64::from(self.merged == self.merging.len());
@@ -222,12 +217,12 @@ impl Keys {
         if self.merged == self.merging.len() && self.recent.len() >= GENERATION {
             self.merging = self.recent.drain().collect();
             self.merging.sort_unstable();
-            (self.merged, self.owed) = (0, 0);
+            (self.merged, self.due) = (0, 0);
         }
     }
 
-    /// The turn failed: nothing of it counts.
-    pub(crate) fn forget_batch(&mut self) {
+    /// The commit batch failed: nothing of it counts.
+    pub(super) fn forget_batch(&mut self) {
         self.batch = BatchKeys::default();
     }
 }
@@ -244,8 +239,8 @@ fn bucket(identity: Hash) -> i64 {
     i64::from(u16::from_be_bytes([identity[0], identity[1]]) >> (u16::BITS - BUCKET_BITS))
 }
 
-/// A bucket's place in the index.
-const fn place(bucket: i64, run: i64) -> i64 {
+/// The row of a bucket in the index.
+const fn row_of(bucket: i64, run: i64) -> i64 {
     bucket << RUN_BITS | run
 }
 
@@ -259,9 +254,9 @@ pub(super) fn read_entries(entries: &[u8]) -> impl Iterator<Item = (i64, Id)> {
     })
 }
 
-/// Deletes a batch of expired keys that the index has, and tells whether there may be more. The newest generations,
-/// which it does not have, stay until it has them; a run goes when the last of its keys has gone.
-pub(crate) fn purge(connection: &Connection, now: Timestamp) -> rusqlite::Result<bool> {
+/// Deletes a limited number of expired keys that are in the index, and returns whether there may be more. The newest
+/// generations, which are not in it, stay until they are; a run is deleted with the last of its keys.
+pub(super) fn purge(connection: &Connection, now: Timestamp) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached(
         "SELECT id FROM
              (SELECT id, expires_at_ms FROM idempotency_keys
@@ -283,25 +278,25 @@ pub(crate) fn purge(connection: &Connection, now: Timestamp) -> rusqlite::Result
     Ok(expired.len() == PURGED_AT_ONCE)
 }
 
-/// Deletes the oldest run if none of its keys is left. The newest stays, as it says up to where keys are indexed.
+/// Deletes the oldest run if none of its keys is left. The newest stays: it says up to which id keys are indexed.
 fn purge_runs(connection: &Connection) -> rusqlite::Result<()> {
-    let gone: Option<i64> = connection
+    let empty: Option<i64> = connection
         .prepare_cached(
             "SELECT min(run) FROM idempotency_runs
              WHERE last_id < (SELECT coalesce(min(id), 0) FROM idempotency_keys)
                AND run < (SELECT max(run) FROM idempotency_runs)",
         )?
         .query_row([], |row| row.get(0))?;
-    let Some(run) = gone else { return Ok(()) };
+    let Some(run) = empty else { return Ok(()) };
     let mut buckets = connection.prepare_cached("DELETE FROM idempotency_index WHERE place = ?1")?;
     for bucket in 0..1 << BUCKET_BITS {
-        buckets.execute([place(bucket, run)])?;
+        buckets.execute([row_of(bucket, run)])?;
     }
     connection.prepare_cached("DELETE FROM idempotency_runs WHERE run = ?1")?.execute([run]).map(|_| ())
 }
 
-/// Hands over every key that is kept, in the order they came.
-pub(crate) fn each<E: From<rusqlite::Error>>(
+/// Passes every stored key to `take`, in order of arrival.
+pub(super) fn each<E: From<rusqlite::Error>>(
     connection: &Connection,
     mut take: impl FnMut(StoredKey) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -316,24 +311,12 @@ pub(crate) fn each<E: From<rusqlite::Error>>(
     Ok(())
 }
 
-const fn code_of(success: Success) -> i64 {
-    match success {
-        Success::Ok => 200,
-        Success::Created => 201,
-        Success::Accepted => 202,
-    }
-}
-
 fn stored_key(row: &Row<'_>, identity: Hash) -> rusqlite::Result<StoredKey> {
     let correlation: String = row.get(2)?;
     let unreadable =
         |_| rusqlite::Error::InvalidColumnType(2, "correlation_id".to_owned(), rusqlite::types::Type::Text);
-    let success = match row.get(3)? {
-        200 => Success::Ok,
-        201 => Success::Created,
-        202 => Success::Accepted,
-        other => return Err(rusqlite::Error::IntegralValueOutOfRange(3, other)),
-    };
+    let code = row.get(3)?;
+    let success = success_from_code(code).ok_or(rusqlite::Error::IntegralValueOutOfRange(3, code))?;
     Ok(StoredKey {
         identity,
         request: row.get(0)?,
@@ -345,6 +328,8 @@ fn stored_key(row: &Row<'_>, identity: Hash) -> rusqlite::Result<StoredKey> {
 
 #[cfg(test)]
 mod tests {
+    use agentcafe_domain::kernel::command::Success;
+
     use super::*;
 
     fn at(ms: i64) -> Timestamp {
@@ -373,7 +358,7 @@ mod tests {
         connection
     }
 
-    fn add(keys: &mut Keys, connection: &Connection, added: impl IntoIterator<Item = StoredKey>) {
+    fn add(keys: &mut IdempotencyKeys, connection: &Connection, added: impl IntoIterator<Item = StoredKey>) {
         for key in added {
             keys.append(connection, &key).unwrap();
         }
@@ -385,16 +370,16 @@ mod tests {
         (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 
-    /// Promise 2: a key is found while it is in memory, while its generation goes into the index, and in the index;
-    /// also after a restart in the middle.
+    /// A key is found while it is in memory, while its generation is merged into the index, and in the index; also after a
+    /// restart in the middle.
     #[test]
-    fn a_key_is_found_wherever_it_is() {
+    fn idempotency_key_is_found_in_memory_and_in_the_index() {
         let connection = database();
-        let mut keys = Keys::load(&connection).unwrap();
+        let mut keys = IdempotencyKeys::load(&connection).unwrap();
         let all: Vec<Hash> = (0..GENERATION * 5 / 2).map(|number| identity(spread(number), 1)).collect();
         for chunk in all.chunks(5_000) {
             add(&mut keys, &connection, chunk.iter().map(|hash| key(*hash, 10)));
-            for keys in [&keys, &Keys::load(&connection).unwrap()] {
+            for keys in [&keys, &IdempotencyKeys::load(&connection).unwrap()] {
                 for hash in chunk.iter().chain(&all[..10]) {
                     assert_eq!(keys.get(&connection, *hash).unwrap().unwrap().reply.data, hash.to_vec());
                 }
@@ -408,13 +393,13 @@ mod tests {
 
     /// Two keys whose first 8 bytes are the same are still two keys; the newest use of a key counts.
     #[test]
-    fn keys_that_begin_alike_are_told_apart() {
+    fn idempotency_keys_with_the_same_prefix_are_different_keys() {
         let connection = database();
-        let mut keys = Keys::load(&connection).unwrap();
+        let mut keys = IdempotencyKeys::load(&connection).unwrap();
         let (one, two) = (identity(5, 1), identity(5, 2));
         add(&mut keys, &connection, [key(one, 10), key(two, 20), key(one, 30)]);
         let write = |run, entries: &[(Hash, Id)]| {
-            let keys = Keys { run, ..Keys::load(&connection).unwrap() };
+            let keys = IdempotencyKeys { run, ..IdempotencyKeys::load(&connection).unwrap() };
             keys.write_bucket(&connection, 0, entries).unwrap();
         };
         write(1, &[(one, 1), (two, 2)]);
@@ -425,11 +410,11 @@ mod tests {
         }
     }
 
-    /// RULINGS D5: expired keys go, once the index has them; the others stay.
+    /// Expired keys are deleted once they are in the index; the others stay.
     #[test]
-    fn expired_keys_are_purged() {
+    fn idempotency_key_purge_deletes_only_expired_keys() {
         let connection = database();
-        let mut keys = Keys::load(&connection).unwrap();
+        let mut keys = IdempotencyKeys::load(&connection).unwrap();
         let expires_at_ms = |number| if number < 1_000 { 10 } else { 100 };
         let all = (0..GENERATION).map(|number| key(identity(spread(number), 1), expires_at_ms(number)));
         add(&mut keys, &connection, all);
@@ -443,11 +428,10 @@ mod tests {
         assert!(keys.get(&connection, identity(spread(1_000), 1)).unwrap().is_some());
     }
 
-    /// A turn that failed leaves nothing behind.
     #[test]
-    fn a_failed_batch_is_forgotten() {
+    fn idempotency_keys_of_a_failed_batch_are_forgotten() {
         let connection = database();
-        let mut keys = Keys::load(&connection).unwrap();
+        let mut keys = IdempotencyKeys::load(&connection).unwrap();
         let hash = identity(1, 1);
         connection.execute_batch("BEGIN").unwrap();
         keys.append(&connection, &key(hash, 10)).unwrap();

@@ -1,10 +1,10 @@
-//! What an export looks like: JSON Lines, of which the first says what it is and the last that it is whole.
+//! The format of an export: JSON Lines. The first line is a header, the last a trailer that shows that it is complete.
 //!
-//! Events and replies are the bytes that the store keeps. Nothing is said of traces, nor of anything in
-//! [`tables::NOT_EXPORTED`](agentcafe_domain::record_kinds::STAYING).
+//! Events and replies are the stored bytes. Traces are not exported, nor are the tables in
+//! [`NOT_EXPORTED`](agentcafe_domain::record_kinds::NOT_EXPORTED).
 
 use agentcafe_domain::kernel::{
-    command::{Heads, Reply, Success},
+    command::{Heads, Reply},
     idempotency::Hash,
     ids::{CorrelationId, RoomId, Sequence, TenantId},
     time::Timestamp,
@@ -13,27 +13,27 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use crate::commit::StoredKey;
+use crate::storage::{StoredKey, success_code, success_from_code};
 
-/// What the first line names the format.
+/// The name of the format in the header.
 pub(crate) const FORMAT: &str = "agentcafe-export";
 /// The version of the format that is written, and the only one that is read.
 pub(crate) const VERSION: u32 = 1;
-/// The longest line that is read, in bytes: far more than what a request can put into one event or record.
+/// The longest line that is read, in bytes: far more than a request can put into one event or record.
 pub(crate) const MAX_LINE_BYTES: usize = 64 << 20;
 
-/// Which part of a café is exported.
+/// Which part of a store is exported.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
-    /// Only this tenant; all if missing.
+pub struct ExportScope {
+    /// Only this tenant; all if none.
     pub tenant: Option<TenantId>,
-    /// Only this room of the tenant; all if missing.
+    /// Only this room of the tenant; all if none.
     pub room: Option<RoomId>,
 }
 
-impl Part {
-    /// Whether this is the whole café.
-    pub fn is_whole(&self) -> bool {
+impl ExportScope {
+    /// Whether the whole store is exported.
+    pub fn is_everything(&self) -> bool {
         self.tenant.is_none() && self.room.is_none()
     }
 }
@@ -53,21 +53,21 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    pub(crate) fn new(part: &Part, heads: Heads, exported_at: Timestamp) -> Self {
+    pub(crate) fn new(scope: &ExportScope, heads: Heads, exported_at: Timestamp) -> Self {
         Self {
             format: FORMAT.to_owned(),
             version: VERSION,
             exported_at,
-            tenant: part.tenant.clone(),
-            room: part.room.clone(),
+            tenant: scope.tenant.clone(),
+            room: scope.room.clone(),
             head: heads.sequence,
             inbox_head: heads.inbox,
             audit_head: heads.audit,
         }
     }
 
-    pub(crate) fn part(&self) -> Part {
-        Part { tenant: self.tenant.clone(), room: self.room.clone() }
+    pub(crate) fn scope(&self) -> ExportScope {
+        ExportScope { tenant: self.tenant.clone(), room: self.room.clone() }
     }
 
     pub(crate) fn heads(&self) -> Heads {
@@ -79,15 +79,15 @@ impl Header {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Line<'a> {
-    /// An event, as it goes out.
+    /// An event, as it is delivered.
     #[serde(borrow)]
     Event(&'a RawValue),
     /// A record.
     Record(RecordLine<'a>),
     /// An idempotency key and its first answer.
     Key(KeyLine<'a>),
-    /// The last line: what there is before it.
-    End(End),
+    /// The last line.
+    End(Trailer),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,7 +104,7 @@ pub(crate) struct KeyLine<'a> {
     request: String,
     expires_at: Timestamp,
     correlation_id: CorrelationId,
-    status: u16,
+    status: i64,
     #[serde(borrow)]
     data: &'a RawValue,
 }
@@ -120,8 +120,9 @@ pub struct Totals {
     pub keys: u64,
 }
 
+/// The last line: what the lines before it hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct End {
+pub(crate) struct Trailer {
     #[serde(flatten)]
     pub(crate) totals: Totals,
     pub(crate) sha256: String,
@@ -138,32 +139,23 @@ fn from_hex(text: &str) -> Option<Hash> {
 }
 
 impl<'a> KeyLine<'a> {
-    pub(crate) fn of(key: &'a StoredKey) -> serde_json::Result<Self> {
+    pub(crate) fn new(key: &'a StoredKey) -> serde_json::Result<Self> {
         Ok(Self {
             identity: to_hex(key.identity),
             request: to_hex(key.request),
             expires_at: key.expires_at,
             correlation_id: key.correlation_id.clone(),
-            status: match key.reply.success {
-                Success::Ok => 200,
-                Success::Created => 201,
-                Success::Accepted => 202,
-            },
+            status: success_code(key.reply.success),
             data: serde_json::from_slice(&key.reply.data)?,
         })
     }
 
-    /// The key as stores keep it.
+    /// The key as databases store it.
     ///
     /// # Errors
-    /// What cannot be.
+    /// What is wrong with the line.
     pub(crate) fn read(self) -> Result<StoredKey, &'static str> {
-        let success = match self.status {
-            200 => Success::Ok,
-            201 => Success::Created,
-            202 => Success::Accepted,
-            _ => return Err("the status of a key is 200, 201 or 202"),
-        };
+        let success = success_from_code(self.status).ok_or("the status of a key is 200, 201 or 202")?;
         let hash = |text: &str| from_hex(text).ok_or("a hash has 32 hexadecimal digits");
         Ok(StoredKey {
             identity: hash(&self.identity)?,
@@ -175,12 +167,12 @@ impl<'a> KeyLine<'a> {
     }
 }
 
-/// Tells whether two exports hold the same: everything counts but when they were made.
+/// The same for two exports with the same content, whenever they were written.
 #[derive(Clone)]
 pub(crate) struct Digest(Sha256);
 
 impl Digest {
-    pub(crate) fn begin(header: &Header) -> Self {
+    pub(crate) fn new(header: &Header) -> Self {
         let same = Header { exported_at: Timestamp::default(), ..header.clone() };
         let mut digest = Self(Sha256::new());
         digest.add(&serde_json::to_vec(&same).expect("a header has text keys"));
@@ -203,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hashes_are_written_in_full_and_read_back() {
+    fn export_hashes_have_32_hexadecimal_digits() {
         for hash in [[0; 16], [255; 16], *b"0123456789abcdef"] {
             assert_eq!(from_hex(&to_hex(hash)), Some(hash));
         }

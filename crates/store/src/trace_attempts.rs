@@ -1,4 +1,4 @@
-//! How a trace is put together from the attempts that share a correlation id, whatever database they were kept in.
+//! Builds a trace from the stored attempts that share a correlation id.
 
 use agentcafe_domain::kernel::{
     ids::{ActorId, CorrelationId, RoomId, TenantId},
@@ -8,10 +8,10 @@ use agentcafe_domain::kernel::{
 use serde_json::json;
 use uuid::Uuid;
 
-/// The most attempts that are put together into one trace.
+/// The most attempts in one trace.
 pub(crate) const MAX_ATTEMPTS: i64 = 40;
 
-/// An attempt as it is kept.
+/// An attempt as databases store it.
 pub(crate) struct Attempt {
     pub(crate) trace_id: Uuid,
     pub(crate) request_id: String,
@@ -37,7 +37,7 @@ impl Attempt {
 }
 
 /// The newest of these attempts, which come newest first, with the steps of all of them.
-pub(crate) fn together(mut attempts: Vec<Attempt>, correlation_id: &CorrelationId) -> Option<Trace> {
+pub(crate) fn trace_of(mut attempts: Vec<Attempt>, correlation_id: &CorrelationId) -> Option<Trace> {
     attempts.reverse();
     let mut steps: Vec<Step> = Vec::new();
     for attempt in &mut attempts {
