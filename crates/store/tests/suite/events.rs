@@ -1,4 +1,4 @@
-//! The log: events are found by their id, and read as they were written, byte for byte.
+//! Events: found by their id or sequence, and read as they were written, byte for byte.
 
 use agentcafe_domain::kernel::{event::Event, ids::Sequence};
 use agentcafe_store::{EventFilter, EventQuery, event_query::MAX_PAGE_BYTES};
@@ -6,18 +6,18 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    batches::all_texts,
-    commands::{NOTE_TYPES, actor, append_note, does, done, reply, says},
-    place::StoreLocation,
+    commands::{NOTE_TYPES, actor, append_note, append_texts, command, done, reply},
+    commit_batches::all_texts,
+    test_store::TestStore,
 };
 
-/// The bytes of an event never change: memory, database and a reopened store give the same line.
+/// The bytes of an event never change: memory, database and a reopened store return the same line.
 #[tokio::test]
-async fn an_event_is_the_same_bytes_wherever_it_is_read() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn event_has_the_same_bytes_in_memory_and_in_the_database() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let text = "\u{1f600} \u{2028} \u{0} \"quoted\" \\ line\nbreak \u{7f}";
-    opened.store.submit(says(&actor("raum ä:b", "Zoë"), &[text])).await.unwrap();
+    opened.store.submit(append_texts(&actor("raum ä:b", "Zoë"), &[text])).await.unwrap();
     let all = || EventQuery::after(EventFilter::default(), Sequence::START, 10);
     let from_memory = opened.store.events(all()).await.unwrap();
     let from_database = opened.store.events(EventQuery { descending: true, ..all() }).await.unwrap();
@@ -27,20 +27,19 @@ async fn an_event_is_the_same_bytes_wherever_it_is_read() {
     let event: Event = serde_json::from_slice(json).unwrap();
     assert_eq!((event.payload["text"].as_str(), event.room_id.as_str()), (Some(text), "raum ä:b"));
     opened.close();
-    let opened = place.open();
+    let opened = test_store.open();
     assert_eq!(opened.store.events(all()).await.unwrap().events, from_memory.events);
     opened.close();
 }
 
-/// CONTRACT 25.3: the events at given places, in the order asked for, the same bytes as in a page; promise 5: a page of them
-/// holds what a page holds, and one event always.
+/// With the same bytes as in a page of the log, and at most as many as a page holds, but at least one.
 #[tokio::test]
-async fn events_are_read_at_their_places() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn events_at_returns_events_in_the_requested_order() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let long = "x".repeat(MAX_PAGE_BYTES / 2);
     for text in ["a", "b", long.as_str(), long.as_str(), "c"] {
-        opened.store.submit(says(&actor("main", "Nova"), &[text])).await.unwrap();
+        opened.store.submit(append_texts(&actor("main", "Nova"), &[text])).await.unwrap();
     }
     let all = EventQuery {
         max_bytes: usize::MAX,
@@ -62,16 +61,16 @@ async fn events_are_read_at_their_places() {
     opened.close();
 }
 
-/// CONTRACT 9.3, `afterEventId`: every event is found by its id, at once and after a restart; no other id is.
+/// Every event is found, at once and after a restart; another id is not.
 #[tokio::test]
-async fn an_event_is_found_by_its_id() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn sequence_of_finds_an_event_by_its_id() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let nova = actor("main", "Nova");
     let mut ids: Vec<Uuid> = Vec::new();
     for number in 0..20 {
         let nova = nova.clone();
-        let note = does(move |ctx| {
+        let note = command(move |ctx| {
             let event = append_note(ctx, &nova, NOTE_TYPES[number % 4], "hi", None)?;
             reply(&event.event_id)
         });
@@ -82,20 +81,20 @@ async fn an_event_is_found_by_its_id() {
     }
     assert_eq!(opened.store.sequence_of(Uuid::nil()).await.unwrap(), None);
     opened.close();
-    let opened = place.open();
+    let opened = test_store.open();
     assert_eq!(opened.store.sequence_of(ids[19]).await.unwrap(), Some(Sequence(20)));
     opened.close();
 }
 
-/// Promise 5 and 6: an event of a megabyte is an event like any other.
+/// A large event is an event like any other.
 #[tokio::test]
-async fn large_events_are_kept_whole() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn event_of_a_megabyte_is_stored_unchanged() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let large = "x".repeat(1 << 20);
     let texts: Vec<String> = (0..12).map(|number| format!("{number}{large}")).collect();
     for text in &texts {
-        opened.store.submit(says(&actor("main", "Nova"), &[text])).await.unwrap();
+        opened.store.submit(append_texts(&actor("main", "Nova"), &[text])).await.unwrap();
     }
     assert_eq!(all_texts(&opened.store).await, texts);
     let newest = opened.store.events(EventQuery::newest(EventFilter::default(), 1)).await.unwrap();

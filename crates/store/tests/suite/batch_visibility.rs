@@ -1,4 +1,4 @@
-//! Commands of one turn see each other's writes, through keys and through lists.
+//! Commands of one commit batch see each other's writes, by key and in lists.
 
 use agentcafe_domain::{
     inbox::UnreadCount,
@@ -14,8 +14,8 @@ use agentcafe_domain::{
 use agentcafe_store::{Envelope, Store};
 
 use crate::{
-    commands::{actor, does, done, reads_and_does, reply, together},
-    place::{BEGIN, StoreLocation},
+    commands::{actor, command, command_that_reads, done, reply, submit_batch},
+    test_store::{BEGIN, TestStore},
 };
 
 fn guest(number: usize) -> ActorInRoom {
@@ -28,30 +28,30 @@ fn seat(number: usize) -> UnreadCount {
 }
 
 fn puts_seat(number: usize, unread: u64) -> Envelope {
-    does(move |ctx| {
+    command(move |ctx| {
         ctx.put(&UnreadCount { unread, ..seat(number) });
         reply(&())
     })
 }
 
 fn deletes_seat(number: usize) -> Envelope {
-    does(move |ctx| {
+    command(move |ctx| {
         ctx.delete::<UnreadCount>(seat(number).key());
         reply(&())
     })
 }
 
 fn gets_seat(number: usize) -> Envelope {
-    reads_and_does([Query::one::<UnreadCount>(seat(number).key())], move |ctx| {
+    command_that_reads([Query::one::<UnreadCount>(seat(number).key())], move |ctx| {
         reply(&ctx.get::<UnreadCount>(seat(number).key())?.map(|seat| seat.unread))
     })
 }
 
-/// DESIGN 2: each command of a turn sees what those before it wrote, and the store keeps the last.
+/// Each command sees what those before it in the batch wrote, and the store keeps the last.
 #[tokio::test]
-async fn a_key_shows_what_the_batch_has_written() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn get_sees_earlier_writes_of_the_commit_batch() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     opened.store.submit(puts_seat(1, 10)).await.unwrap();
     let batch = vec![
         gets_seat(1),
@@ -65,7 +65,7 @@ async fn a_key_shows_what_the_batch_has_written() {
         deletes_seat(2),
         gets_seat(1),
     ];
-    let answers = together(&place, &opened.store, batch).await;
+    let answers = submit_batch(&test_store, &opened.store, batch).await;
     let seen = [0, 2, 4, 7, 9].map(|at| done::<Option<u64>>(&answers[at]));
     assert_eq!(seen, [Some(10), Some(11), None, Some(20), Some(12)]);
     assert_eq!(opened.store.get::<UnreadCount>(seat(1).key()).await.unwrap().unwrap().unread, 12);
@@ -74,20 +74,20 @@ async fn a_key_shows_what_the_batch_has_written() {
 }
 
 fn adds_one(number: usize) -> Envelope {
-    does(move |ctx| {
+    command(move |ctx| {
         let unread = ctx.get::<UnreadCount>(seat(number).key())?.map_or(0, |seat| seat.unread) + 1;
         ctx.put(&UnreadCount { unread, ..seat(number) });
-        // A command sees its own writes too.
+        // A command sees its own writes, too.
         reply(&ctx.get::<UnreadCount>(seat(number).key())?.map(|seat| seat.unread))
     })
 }
 
-/// DESIGN 2: there are no write races: a read and a write of one command are one step, in a turn and over turns.
+/// A read and a write of one command are one step, in a commit batch and across batches.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn read_modify_write_never_loses_an_update() {
-    let place = StoreLocation::new();
-    let opened = place.open();
-    let answers = together(&place, &opened.store, (0..100).map(|_| adds_one(1)).collect()).await;
+    let test_store = TestStore::new();
+    let opened = test_store.open();
+    let answers = submit_batch(&test_store, &opened.store, (0..100).map(|_| adds_one(1)).collect()).await;
     let counts: Vec<u64> = answers.iter().map(|answer| done::<Option<u64>>(answer).unwrap()).collect();
     assert_eq!(counts, (1..=100).collect::<Vec<_>>());
     let adding: Vec<_> = (0..400)
@@ -122,7 +122,7 @@ fn presence(number: usize, until: i64) -> Presence {
 }
 
 fn puts_presence(presence: Presence) -> Envelope {
-    does(move |ctx| {
+    command(move |ctx| {
         ctx.put(&presence);
         reply(&())
     })
@@ -138,7 +138,7 @@ fn names(ctx: &CommandContext<'_>, find: RecordQuery) -> Result<Vec<String>, Com
 
 fn finds_due(limit: usize) -> Envelope {
     let due = due(limit, BEGIN.plus_ms(100));
-    reads_and_does([Query::Many(due.clone())], move |ctx| reply(&names(ctx, due.clone())?))
+    command_that_reads([Query::Many(due.clone())], move |ctx| reply(&names(ctx, due.clone())?))
 }
 
 async fn given(store: &Store, present: impl IntoIterator<Item = Presence>) {
@@ -147,29 +147,30 @@ async fn given(store: &Store, present: impl IntoIterator<Item = Presence>) {
     }
 }
 
-/// DESIGN 2: a query inside a turn is merged with what the turn has written, by the same predicate and order.
+/// A query within a commit batch is merged with what the batch has written, by the same conditions and
+/// order.
 #[tokio::test]
-async fn a_list_shows_what_the_batch_has_written() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn find_sees_earlier_writes_of_the_commit_batch() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     given(&opened.store, [presence(1, 10), presence(2, 20), presence(3, 30), presence(4, 500)]).await;
     let batch = vec![
         puts_presence(presence(2, 600)),
         puts_presence(presence(4, 15)),
         puts_presence(Presence { is_active: false, ..presence(3, 30) }),
         puts_presence(presence(5, 5)),
-        does(|ctx| {
+        command(|ctx| {
             ctx.delete::<Presence>(guest(1).key());
             reply(&())
         }),
         finds_due(10),
-        does(|ctx| {
+        command(|ctx| {
             let before = names(ctx, due(10, BEGIN.plus_ms(100)))?;
             ctx.put(&presence(6, 1));
             reply(&(before, names(ctx, due(10, BEGIN.plus_ms(100)))?))
         }),
     ];
-    let answers = together(&place, &opened.store, batch).await;
+    let answers = submit_batch(&test_store, &opened.store, batch).await;
     assert_eq!(done::<Vec<String>>(&answers[5]), ["guest-5", "guest-4"]);
     let (before, after) = done::<(Vec<String>, Vec<String>)>(&answers[6]);
     assert_eq!((before.len(), after), (2, ["guest-6", "guest-5", "guest-4"].map(str::to_owned).to_vec()));
@@ -179,15 +180,15 @@ async fn a_list_shows_what_the_batch_has_written() {
     opened.close();
 }
 
-/// `CommandContext::find`: "the records that `find` selects, as all earlier commands left them", also when an earlier command
-/// of the turn took some of the first ones away and the limit then reaches further than what the store was asked for.
+/// `CommandContext::find` returns as many records as the limit allows, also when an earlier command of the
+/// batch removed some of those that the database found.
 #[tokio::test]
-async fn a_limited_list_is_full_although_the_batch_took_some_away() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn find_with_a_limit_replaces_records_removed_in_the_commit_batch() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     given(&opened.store, (1..=4).map(|number| presence(number, number as i64))).await;
     let batch = vec![puts_presence(presence(1, 900)), finds_due(2)];
-    let answers = together(&place, &opened.store, batch).await;
+    let answers = submit_batch(&test_store, &opened.store, batch).await;
     assert_eq!(done::<Vec<String>>(&answers[1]), ["guest-2", "guest-3"]);
     opened.close();
 }

@@ -1,4 +1,4 @@
-//! The rings of webhooks: the newest are kept, the oldest make room, and what is open is counted right.
+//! Retention of webhook deliveries and dead letters: the newest are kept, and the open ones are counted.
 
 use agentcafe_domain::{
     kernel::{
@@ -18,11 +18,11 @@ use agentcafe_store::{EventFilter, EventQuery, Store};
 use uuid::Uuid;
 
 use crate::{
-    commands::{actor, does, envelope, says},
-    place::StoreLocation,
+    commands::{actor, append_texts, command, envelope},
+    test_store::TestStore,
 };
 
-/// A report that an event was given up.
+/// The report of a delivery that failed for good.
 fn given_up(event: &Event) -> Report {
     let attempted = Attempted { status_code: Some(500), error: Some("HTTP 500".to_owned()), duration_ms: 1 };
     let outcome = DeliveryOutcome::GivenUp { event: Box::new(event.clone()), is_gone: false };
@@ -39,18 +39,19 @@ async fn kept<R: Record>(store: &Store, order_by: &'static str) -> Vec<R> {
     store.find(RecordQuery::all::<R>(order_by, RING_SLOTS as usize + 1)).await.unwrap()
 }
 
-/// RULINGS, retention: 10,000 of each; the depth counts open entries only, also when resolved ones are displaced.
+/// 10,000 deliveries and dead letters are kept. The number of open entries is right, also when resolved
+/// ones are overwritten.
 #[tokio::test]
-async fn rings_keep_the_newest() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn webhook_rings_keep_the_newest_deliveries() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let store = &opened.store;
-    let begun = does(|ctx| {
+    let begun = command(|ctx| {
         ctx.put(&Progress::at(Uuid::nil(), Sequence(0), true));
         Ok(Reply::new(Success::Ok, &()))
     });
     store.submit(begun).await.unwrap();
-    store.submit(says(&actor("main", "Nova"), &["hi"])).await.unwrap();
+    store.submit(append_texts(&actor("main", "Nova"), &["hi"])).await.unwrap();
     let page = store.events(EventQuery::after(EventFilter::default(), Sequence::START, 1)).await.unwrap();
     let event: Event = serde_json::from_slice(&page.events[0].json).unwrap();
     let mut left = RING_SLOTS as usize - 1;
@@ -62,12 +63,12 @@ async fn rings_keep_the_newest() {
     assert_eq!(open_entries(store).await, RING_SLOTS - 1);
     let mut oldest: DlqEntry = store.get(DlqEntry::key_of(2)).await.unwrap().unwrap();
     oldest.status = DlqStatus::Resolved;
-    let resolve = does(move |ctx| {
+    let resolve = command(move |ctx| {
         ctx.put(&oldest);
         Ok(Reply::new(Success::Ok, &()))
     });
     store.submit(resolve).await.unwrap();
-    // Of five new ones the first fills the last free slot; four take the places of three that are open and a resolved one.
+    // Of five new ones the first fills the last free slot; four overwrite three open ones and a resolved one.
     store.submit(envelope(RecordDeliveries::new(None, vec![given_up(&event); 5]))).await.unwrap();
     assert_eq!(open_entries(store).await, RING_SLOTS - 1 + 5 - 3);
     let (entries, deliveries) =

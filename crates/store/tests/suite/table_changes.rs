@@ -1,5 +1,4 @@
-//! Who keeps copies of records learns that they may be old: of its table only, and before it can see what came of the change;
-//! and what is kept of an answer.
+//! Notifications of table changes: of one table only, and before the events of the change are visible.
 
 use agentcafe_domain::{
     kernel::{
@@ -16,15 +15,15 @@ use agentcafe_store::{Envelope, Store};
 use serde_json::json;
 
 use crate::{
-    commands::{NOTE_TYPES, actor, append_note, does, keyed, reply, says},
-    keys::{again, first},
-    place::StoreLocation,
+    commands::{NOTE_TYPES, actor, append_note, append_texts, command, reply, with_key},
+    idempotency_keys::{accepted, replayed},
     records::{put, task},
+    test_store::TestStore,
 };
 
-/// A command that writes to a table which is watched.
+/// A command that writes to a table with a version.
 pub(crate) fn counts() -> Envelope {
-    does(|ctx| {
+    command(|ctx| {
         count(ctx)?;
         reply(&())
     })
@@ -38,21 +37,21 @@ pub(crate) fn count(ctx: &mut CommandContext<'_>) -> Result<(), CommandError> {
 }
 
 async fn refused(store: &Store) {
-    let refuses = does(|ctx| {
+    let refuses = command(|ctx| {
         count(ctx)?;
         Err(DomainError::missing("reason").into())
     });
     assert!(store.submit(refuses).await.is_err());
 }
 
-/// A table's watchers are told of each turn that wrote to it, and of no other.
+/// A table's watchers are notified of each commit batch that wrote to it, and of no other.
 #[tokio::test]
-async fn watchers_are_told_of_their_table() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn table_change_notifies_the_watchers_of_that_table_only() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let store = &opened.store;
     let (mut counters, others) = (store.changed(Counter::TABLE), store.changed(StoredReaction::TABLE));
-    store.submit(says(&actor("main", "Nova"), &["hi"])).await.unwrap();
+    store.submit(append_texts(&actor("main", "Nova"), &["hi"])).await.unwrap();
     put(store, vec![task(1, "main", None, 0)]).await;
     refused(store).await;
     assert!(!counters.has_changed().unwrap());
@@ -63,7 +62,7 @@ async fn watchers_are_told_of_their_table() {
     }
     let late = store.changed(Counter::TABLE);
     assert!(!late.has_changed().unwrap() && !others.has_changed().unwrap());
-    let deletes = does(|ctx| {
+    let deletes = command(|ctx| {
         ctx.delete::<Counter>(Counter::key_of(Counted::DeadLetters));
         reply(&())
     });
@@ -72,15 +71,15 @@ async fn watchers_are_told_of_their_table() {
     opened.close();
 }
 
-/// Whoever sees an event of a turn has been told what else that turn wrote.
+/// Whoever reads an event of a commit batch was notified of what else it wrote.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn watchers_are_told_before_events_are_seen() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn table_change_is_published_before_the_events_of_its_batch() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let mut changed = opened.store.changed(Counter::TABLE);
     for round in 1..=200 {
         changed.mark_unchanged();
-        let both = does(|ctx| {
+        let both = command(|ctx| {
             count(ctx)?;
             append_note(ctx, &actor("main", "Nova"), NOTE_TYPES[0], "hi", None)?;
             reply(&())
@@ -96,11 +95,11 @@ async fn watchers_are_told_before_events_are_seen() {
     opened.close();
 }
 
-/// Many records by their keys come in the order of the keys, with gaps where there is none.
+/// Records come in the order of the keys, with none for a missing record.
 #[tokio::test]
-async fn many_are_got_at_once() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn get_all_returns_records_in_the_order_of_their_keys() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     put(&opened.store, vec![task(1, "main", None, 0), task(3, "main", None, 0)]).await;
     let keys = [3, 2, 1].map(|number| task(number, "main", None, 0).key()).to_vec();
     let found: Vec<Option<Task>> = opened.store.get_all(keys).await.unwrap();
@@ -110,22 +109,23 @@ async fn many_are_got_at_once() {
     opened.close();
 }
 
-/// RULINGS B4: what is shown once is answered, and not kept.
+/// A reply with a secret is answered once; replays get it without the secret.
 #[tokio::test]
-async fn what_is_shown_once_is_not_kept() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn reply_shown_once_is_not_stored() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let nova = actor("main", "Nova");
     let shows = || {
-        let shows =
-            does(|_| Ok(Reply::shown_once(Success::Created, &json!({"s": "secret"}), &json!({"s": null}))));
-        keyed(shows, &nova, "k", "body")
+        let shows = command(|_| {
+            Ok(Reply::shown_once(Success::Created, &json!({"s": "secret"}), &json!({"s": null})))
+        });
+        with_key(shows, &nova, "k", "body")
     };
     let data = |reply: &Reply| String::from_utf8(reply.data.clone()).unwrap();
-    assert_eq!(data(first(&opened.store.submit(shows()).await)), r#"{"s":"secret"}"#);
-    assert_eq!(data(again(&opened.store.submit(shows()).await).0), r#"{"s":null}"#);
+    assert_eq!(data(accepted(&opened.store.submit(shows()).await)), r#"{"s":"secret"}"#);
+    assert_eq!(data(replayed(&opened.store.submit(shows()).await).0), r#"{"s":null}"#);
     opened.close();
-    let opened = place.open();
-    assert_eq!(data(again(&opened.store.submit(shows()).await).0), r#"{"s":null}"#);
+    let opened = test_store.open();
+    assert_eq!(data(replayed(&opened.store.submit(shows()).await).0), r#"{"s":null}"#);
     opened.close();
 }

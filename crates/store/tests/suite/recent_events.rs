@@ -1,4 +1,4 @@
-//! The tail: the newest events in memory, and wake-ups that never leave a follower asleep before an event it waits for.
+//! The recent events: the newest events in memory, and the wake-ups of followers.
 
 use std::sync::{
     Arc,
@@ -16,7 +16,7 @@ use agentcafe_store::{
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::place::BEGIN;
+use crate::test_store::BEGIN;
 
 fn room(number: u64) -> RoomId {
     RoomId::parse(&format!("room-{number}")).unwrap()
@@ -40,13 +40,14 @@ fn of_room(number: u64) -> EventFilter {
     EventFilter { tenant: Some(TenantId::default()), room: Some(room(number)), ..EventFilter::default() }
 }
 
-/// Promise 5: memory holds a bounded amount, whatever is published, and says what it no longer holds.
+/// Memory holds a bounded amount, whatever is published, and a page that begins before it is not answered
+/// from memory.
 #[test]
-fn memory_is_bounded_and_knows_where_it_begins() {
+fn recent_events_are_bounded_and_know_where_they_begin() {
     let recent_events = RecentEvents::new(Sequence(7));
     assert!(
         recent_events.read(&EventQuery::after(EventFilter::default(), Sequence(6), 10)).is_none(),
-        "it does not know what was before"
+        "earlier events are not in memory"
     );
     let size = MAX_RECENT_BYTES / 4;
     for sequence in 8..=20 {
@@ -64,7 +65,7 @@ fn memory_is_bounded_and_knows_where_it_begins() {
     recent_events.publish(vec![event(21, 1, 2 * MAX_RECENT_BYTES)]);
     assert!(
         recent_events.read(&EventQuery::after(EventFilter::default(), Sequence(20), 10)).is_none(),
-        "an event too large for it is not kept"
+        "an event that is larger than the limit is not kept"
     );
     assert!(
         recent_events
@@ -76,9 +77,9 @@ fn memory_is_bounded_and_knows_where_it_begins() {
     assert_eq!(recent_events.head(), Sequence(21));
 }
 
-/// DESIGN 2: a follower of a room is woken for that room, and not for others.
+/// A follower of a room is woken by that room, and not by others.
 #[test]
-fn a_room_wakes_only_those_who_wait_for_it() {
+fn recent_events_of_a_room_wake_only_its_followers() {
     let recent_events = RecentEvents::new(Sequence::START);
     let (here, there, everywhere) = (
         recent_events.wake(&of_room(1)),
@@ -91,29 +92,30 @@ fn a_room_wakes_only_those_who_wait_for_it() {
     assert_eq!(here.borrow().last, Sequence(1));
 }
 
-/// Lets two threads begin a round at the same moment, without sleeping.
+/// Lets two threads start a round at the same moment, without sleeping.
 #[derive(Default)]
-struct Rounds(AtomicU64);
+struct SpinBarrier(AtomicU64);
 
-impl Rounds {
+impl SpinBarrier {
     fn begin(&self, round: u64) {
         self.0.fetch_add(1, Ordering::SeqCst);
         let mut looks = 0_u32;
         while self.0.load(Ordering::SeqCst) < 2 * round {
             looks += 1;
-            // The other thread may be waiting for this one's processor.
+            // The other thread may need this one's processor.
             if looks.is_multiple_of(10_000) { std::thread::yield_now() } else { std::hint::spin_loop() }
         }
     }
 }
 
-/// Promise 3, at the seam: someone who begins to wait for a room just when something is published there hears of it.
-/// `head` covers only what everybody concerned was told of, so nobody may find itself covered who was not told.
+/// A follower that subscribes to a room while an event is published there finds the event. `head` covers
+/// only events whose followers were notified, so no follower may find itself covered without a
+/// notification.
 #[test]
-fn beginning_to_wait_misses_nothing() {
+fn recent_events_wake_a_follower_that_subscribes_during_a_publication() {
     const ROUNDS: u64 = 80_000;
     let recent_events = Arc::new(RecentEvents::new(Sequence::START));
-    let rounds = Arc::new(Rounds::default());
+    let rounds = Arc::new(SpinBarrier::default());
     let publisher = {
         let (recent_events, rounds) = (Arc::clone(&recent_events), Arc::clone(&rounds));
         std::thread::spawn(move || {
@@ -130,7 +132,7 @@ fn beginning_to_wait_misses_nothing() {
         rounds.begin(number);
         (0..number % 97).for_each(|_| std::hint::spin_loop());
         let waiting = recent_events.wake(&filter);
-        // A follower asks in this order: how far the log goes, then whether something of that is its own.
+        // A follower reads in this order: the head of the log, then its own watermark.
         while recent_events.head() <= cursor {
             std::hint::spin_loop();
         }
@@ -142,7 +144,7 @@ fn beginning_to_wait_misses_nothing() {
     publisher.join().unwrap();
     assert!(
         missed.is_empty(),
-        "{} of {ROUNDS} followers are asleep before their event: {missed:?}",
+        "{} of {ROUNDS} followers were not woken for their event: {missed:?}",
         missed.len()
     );
 }

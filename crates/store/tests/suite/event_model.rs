@@ -1,4 +1,4 @@
-//! A log in memory, asked the plain way: what the store's pages are compared with.
+//! A model of the log in memory, with which pages of the store are compared.
 
 use agentcafe_domain::kernel::{
     actor::ActorInRoom,
@@ -10,19 +10,19 @@ use agentcafe_store::{Envelope, EventFilter, EventPage, EventQuery};
 use proptest::prelude::*;
 
 use crate::{
-    commands::{NOTE_TYPES, append_note, does, reply},
-    place::BEGIN,
+    commands::{NOTE_TYPES, append_note, command, reply},
+    test_store::BEGIN,
 };
 
 const TENANTS: [&str; 2] = ["default", "other"];
 const ROOMS: [&str; 3] = ["main", "lounge", "a:b"];
 const ACTORS: [&str; 3] = ["Nova", "Kai", "Zoë"];
-/// How far apart two events can be at most, in milliseconds.
+/// The longest time between two events, in milliseconds.
 const MAX_STEP_MS: i64 = 3;
 
-/// An event to be written, and how long after the one before it.
+/// An event to append, and how long after the one before it.
 #[derive(Clone, Debug)]
-pub(crate) struct Happening {
+pub(crate) struct TestEvent {
     pub(crate) after_ms: i64,
     actor: ActorInRoom,
     kind: EventType,
@@ -46,9 +46,9 @@ fn kind() -> impl Strategy<Value = EventType> {
 }
 
 /// A random event.
-pub(crate) fn happening() -> impl Strategy<Value = Happening> {
+pub(crate) fn test_event() -> impl Strategy<Value = TestEvent> {
     (0..=MAX_STEP_MS, tenant(), room(), person(), kind(), prop::option::of(person())).prop_map(
-        |(after_ms, tenant_id, room_id, actor_id, kind, mentioned)| Happening {
+        |(after_ms, tenant_id, room_id, actor_id, kind, mentioned)| TestEvent {
             after_ms,
             actor: ActorInRoom { tenant_id, room_id, actor_id },
             kind,
@@ -66,12 +66,12 @@ pub(crate) fn filter() -> impl Strategy<Value = EventFilter> {
     })
 }
 
-/// A random question about a log of at most `max` events.
+/// A random query of a log of at most `max` events.
 pub(crate) fn query(max: u64) -> impl Strategy<Value = EventQuery> {
-    let places = (0..max + 3, prop::option::of(0..max + 3));
+    let sequences = (0..max + 3, prop::option::of(0..max + 3));
     let span = -2..(max as i64) * MAX_STEP_MS / 2 + 4;
     let times = (prop::option::of(span.clone()), prop::option::of(span));
-    (filter(), places, times, any::<bool>(), 1..=max as usize).prop_map(
+    (filter(), sequences, times, any::<bool>(), 1..=max as usize).prop_map(
         |(filter, (after, before), (from, to), descending, limit)| EventQuery {
             filter,
             after: Sequence(after),
@@ -85,24 +85,24 @@ pub(crate) fn query(max: u64) -> impl Strategy<Value = EventQuery> {
     )
 }
 
-impl Happening {
-    /// The command that makes it happen, with this much text.
+impl TestEvent {
+    /// The command that appends it, with this text.
     pub(crate) fn envelope(&self, text: &str) -> Envelope {
-        let (happening, text) = (self.clone(), text.to_owned());
-        does(move |ctx| {
-            let Happening { actor, kind, mentioned, .. } = &happening;
+        let (test_event, text) = (self.clone(), text.to_owned());
+        command(move |ctx| {
+            let TestEvent { actor, kind, mentioned, .. } = &test_event;
             reply(&append_note(ctx, actor, *kind, &text, mentioned.clone())?.sequence)
         })
     }
 }
 
-/// What happened, and when.
-pub(crate) struct Model(pub(crate) Vec<(Happening, Timestamp)>);
+/// The events that were appended, with their times.
+pub(crate) struct Model(pub(crate) Vec<(TestEvent, Timestamp)>);
 
 impl Model {
-    fn passes(query: &EventQuery, sequence: Sequence, (happening, at): &(Happening, Timestamp)) -> bool {
+    fn passes(query: &EventQuery, sequence: Sequence, (test_event, at): &(TestEvent, Timestamp)) -> bool {
         let EventFilter { tenant, room, actor, mentioned, types } = &query.filter;
-        let Happening { actor: by, kind, mentioned: whom, .. } = happening;
+        let TestEvent { actor: by, kind, mentioned: whom, .. } = test_event;
         tenant.as_ref().is_none_or(|tenant| *tenant == by.tenant_id)
             && room.as_ref().is_none_or(|room| *room == by.room_id)
             && actor.as_ref().is_none_or(|actor| *actor == by.actor_id)
@@ -115,8 +115,8 @@ impl Model {
     }
 
     fn expected(&self, query: &EventQuery) -> Vec<Sequence> {
-        let places = (1..).map(Sequence).zip(&self.0);
-        let mut found: Vec<Sequence> = places
+        let sequences = (1..).map(Sequence).zip(&self.0);
+        let mut found: Vec<Sequence> = sequences
             .filter(|(sequence, event)| Self::passes(query, *sequence, event))
             .map(|(sequence, _)| sequence)
             .collect();
@@ -126,7 +126,7 @@ impl Model {
         found
     }
 
-    /// Checks a page against the log: the right events, each the right one, and a place to go on from that skips none.
+    /// Checks a page against the model: its events, in order, and a cursor that skips none.
     pub(crate) fn check(&self, query: &EventQuery, page: &EventPage) {
         let expected = self.expected(query);
         let found: Vec<Sequence> = page.events.iter().map(|event| event.sequence).collect();
@@ -135,20 +135,20 @@ impl Model {
             assert_eq!(found, expected[..expected.len().min(query.limit)], "{query:?}");
         } else {
             let scanned_to = expected.partition_point(|sequence| *sequence <= page.scanned_to);
-            assert_eq!(found, expected[..scanned_to], "examined {}: {query:?}", page.scanned_to);
+            assert_eq!(found, expected[..scanned_to], "scanned to {}: {query:?}", page.scanned_to);
             assert!(page.scanned_to >= query.after, "{query:?}");
             let whole = found.len() == query.limit || scanned_to == expected.len();
             let moves = page.scanned_to > query.after;
-            assert!(whole || moves, "nothing more is looked at, although there is more: {query:?}");
+            assert!(whole || moves, "the page ends although there are more events: {query:?}");
         }
         for event in &page.events {
-            let (happening, at) = &self.0[event.sequence.0 as usize - 1];
+            let (test_event, at) = &self.0[event.sequence.0 as usize - 1];
             let read: Event = serde_json::from_slice(&event.json).unwrap();
             assert_eq!((read.sequence, read.kind, read.timestamp), (event.sequence, event.kind, *at));
-            assert_eq!((&read.actor_id, event.kind), (&happening.actor.actor_id, happening.kind));
+            assert_eq!((&read.actor_id, event.kind), (&test_event.actor.actor_id, test_event.kind));
             assert_eq!(
                 (&read.tenant_id, &read.room_id),
-                (&happening.actor.tenant_id, &happening.actor.room_id)
+                (&test_event.actor.tenant_id, &test_event.actor.room_id)
             );
         }
     }

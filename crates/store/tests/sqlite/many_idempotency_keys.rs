@@ -1,4 +1,4 @@
-//! So many keys that their index, which is written a generation late, is written several times over.
+//! More idempotency keys than several generations of their index hold.
 
 use agentcafe_store::{Answer, Store};
 use futures_util::future::join_all;
@@ -6,18 +6,18 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::files::database;
 use crate::{
-    commands::{actor, does, keyed, reply},
-    keys::{again, assert_conflict, first, purge_all},
-    place::StoreLocation,
+    commands::{actor, command, reply, with_key},
+    idempotency_keys::{accepted, assert_conflict, purge_all, replayed},
+    test_store::TestStore,
 };
 
-/// More than two generations and a part.
+/// More than two generations.
 const KEYS: usize = 80_000;
-/// Where the store is closed, in the middle of writing a generation to the index.
+/// Where the store is closed, while a generation is being merged into the index.
 const CLOSED_AT: usize = 40_000;
 
 fn numbered(number: usize, body: &str) -> agentcafe_store::Envelope {
-    keyed(does(move |_| reply(&number)), &actor("main", "Nova"), &number.to_string(), body)
+    with_key(command(move |_| reply(&number)), &actor("main", "Nova"), &number.to_string(), body)
 }
 
 async fn use_keys(store: &Store, numbers: std::ops::Range<usize>) {
@@ -28,49 +28,54 @@ async fn use_keys(store: &Store, numbers: std::ops::Range<usize>) {
     }
 }
 
-/// Every so manieth key replays its own answer, and is a conflict for another request.
+/// A sample of keys: each replays its own answer, and some are tried with another request, which is a conflict.
 async fn assert_known(store: &Store, numbers: std::ops::Range<usize>) {
     for number in numbers.clone().step_by(61).chain([numbers.end - 1]) {
         let copy = store.submit(numbered(number, "first")).await;
-        assert_eq!(again(&copy).0.data, number.to_string().as_bytes(), "key {number}");
+        assert_eq!(replayed(&copy).0.data, number.to_string().as_bytes(), "key {number}");
         if number % 10 == 0 {
             assert_conflict(&store.submit(numbered(number, "second")).await, &number.to_string());
         }
     }
 }
 
-fn stored_keys(place: &StoreLocation) -> usize {
-    let connection = Connection::open_with_flags(database(place), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+fn stored_keys(test_store: &TestStore) -> usize {
+    let connection =
+        Connection::open_with_flags(database(test_store), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let count: u32 =
         connection.query_row("SELECT count(*) FROM idempotency_keys", [], |row| row.get(0)).unwrap();
     count as usize
 }
 
-/// Promise 2 and RULINGS D5 at size: every key is known, whichever generation it belongs to, also after a restart in the
-/// middle of one; expired keys are deleted, and can be used again whether deleted or not.
+/// Every key is known, whichever generation it belongs to, also after a restart in the middle of one.
+/// Expired keys are deleted, and can be used again whether deleted or not.
 #[tokio::test]
-async fn every_key_is_known_over_generations_and_restarts() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn idempotency_keys_are_known_over_generations_and_restarts() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     use_keys(&opened.store, 0..CLOSED_AT).await;
     assert_known(&opened.store, 0..CLOSED_AT).await;
     opened.close();
-    let opened = place.open();
+    let opened = test_store.open();
     assert_known(&opened.store, 0..CLOSED_AT).await;
     use_keys(&opened.store, CLOSED_AT..KEYS).await;
     assert_known(&opened.store, 0..KEYS).await;
-    place.clock.advance(place.rules.idempotency_ttl_ms);
+    test_store.clock.advance(test_store.rules.idempotency_ttl_ms);
     for number in [0, 33_000, KEYS - 1] {
-        first(&opened.store.submit(numbered(number, "anew")).await);
+        accepted(&opened.store.submit(numbered(number, "anew")).await);
     }
     purge_all(&opened.store).await;
     // The newest generations are not in the index yet, and stay until they are.
-    assert!(stored_keys(&place) < KEYS * 2 / 3, "{} of {KEYS} expired keys are left", stored_keys(&place));
+    assert!(
+        stored_keys(&test_store) < KEYS * 2 / 3,
+        "{} of {KEYS} expired keys are left",
+        stored_keys(&test_store)
+    );
     for number in [0, 33_000, KEYS - 1] {
-        again(&opened.store.submit(numbered(number, "anew")).await);
+        replayed(&opened.store.submit(numbered(number, "anew")).await);
     }
     for number in (1..KEYS).step_by(8_111) {
-        first(&opened.store.submit(numbered(number, "anew")).await);
+        accepted(&opened.store.submit(numbered(number, "anew")).await);
     }
     opened.close();
 }

@@ -1,4 +1,4 @@
-//! Where a test's store is kept, and how it is opened: the only file of the suite that chooses a database.
+//! The store of a test: the only file of the suite that chooses a database.
 
 use std::{
     sync::{
@@ -15,21 +15,21 @@ use agentcafe_domain::kernel::{
     time::{Clock, Timestamp},
 };
 use agentcafe_store::{
-    CommitReport, Options, PostgresOptions, Store, StoreLocation as Kept, TimeSource, store::Closing,
+    CommitReport, Options, PostgresOptions, Store, StoreLocation, TimeSource, store::Closing,
 };
 use agentcafe_testkit::Postgres;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// When every test begins.
+/// The time at which every test begins.
 pub(crate) const BEGIN: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
-/// The suite is built once for each database: its name says for which.
+/// The suite is built once for each database, with its name.
 const IS_POSTGRES: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"postgres");
 
-/// A database of its own, on the server of this process.
-fn postgres() -> Kept {
-    Kept::Postgres(PostgresOptions {
+/// A new database on the server of this process.
+fn postgres() -> StoreLocation {
+    StoreLocation::Postgres(PostgresOptions {
         url: Secret::new(Postgres::shared().database()),
         pool_max: 4,
         idle_timeout: Duration::from_secs(30),
@@ -39,10 +39,10 @@ fn postgres() -> Kept {
     })
 }
 
-/// A clock that only tests move.
-pub(crate) struct HandClock(AtomicI64);
+/// A clock that only the test sets.
+pub(crate) struct ManualClock(AtomicI64);
 
-impl HandClock {
+impl ManualClock {
     pub(crate) fn set(&self, at: Timestamp) {
         self.0.store(at.as_millis(), Ordering::SeqCst);
     }
@@ -52,7 +52,7 @@ impl HandClock {
     }
 }
 
-impl Clock for HandClock {
+impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }
@@ -62,34 +62,34 @@ impl Clock for HandClock {
     }
 }
 
-/// Ids that count up, also over a restart.
-struct CountedIds(Arc<AtomicU64>);
+/// Ids in sequence, also over a restart.
+struct SequentialIds(Arc<AtomicU64>);
 
-impl IdSource for CountedIds {
+impl IdSource for SequentialIds {
     fn fresh(&mut self, _: Timestamp) -> Uuid {
         let number = self.0.fetch_add(1, Ordering::SeqCst);
         Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0000 + u128::from(number))
     }
 }
 
-/// An empty place for a store, with the clock and the ids of one test.
-pub(crate) struct StoreLocation {
+/// A store with the clock and the ids of one test.
+pub(crate) struct TestStore {
     pub(crate) directory: TempDir,
-    pub(crate) clock: Arc<HandClock>,
+    pub(crate) clock: Arc<ManualClock>,
     pub(crate) rules: Rules,
     ids: Arc<AtomicU64>,
     batches: Arc<Mutex<Vec<CommitReport>>>,
-    postgres: Option<Kept>,
+    postgres: Option<StoreLocation>,
 }
 
 /// An open store.
-pub(crate) struct Opened {
+pub(crate) struct OpenStore {
     pub(crate) store: Arc<Store>,
     closing: Closing,
 }
 
-impl StoreLocation {
-    /// A new place. Moderation is off: it is not what this suite is about.
+impl TestStore {
+    /// A new store, empty and closed. Moderation is off: this suite is not about it.
     pub(crate) fn new() -> Self {
         let moderation = ModerationRules {
             window_ms: 0,
@@ -101,44 +101,44 @@ impl StoreLocation {
         Self {
             directory: TempDir::new().unwrap(),
             postgres: IS_POSTGRES.then(postgres),
-            clock: Arc::new(HandClock(AtomicI64::new(BEGIN.as_millis()))),
+            clock: Arc::new(ManualClock(AtomicI64::new(BEGIN.as_millis()))),
             rules: Rules { moderation, ..Rules::default() },
             ids: Arc::default(),
             batches: Arc::default(),
         }
     }
 
-    /// How the store of this place is opened.
+    /// What the store is opened with.
     pub(crate) fn options(&self) -> Options {
         let batches = Arc::clone(&self.batches);
         Options {
             location: self
                 .postgres
                 .clone()
-                .unwrap_or_else(|| Kept::Directory(self.directory.path().to_owned())),
+                .unwrap_or_else(|| StoreLocation::Directory(self.directory.path().to_owned())),
             rules: self.rules.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            ids: Box::new(CountedIds(Arc::clone(&self.ids))),
+            ids: Box::new(SequentialIds(Arc::clone(&self.ids))),
             on_commit: Box::new(move |report| batches.lock().unwrap().push(report.clone())),
         }
     }
 
     /// Opens the store, or opens it again.
-    pub(crate) fn open(&self) -> Opened {
+    pub(crate) fn open(&self) -> OpenStore {
         let (store, closing) = Store::open(self.options()).unwrap();
-        Opened { store, closing }
+        OpenStore { store, closing }
     }
 
-    /// What the turns so far reported.
+    /// The reports of the commit batches so far.
     pub(crate) fn batches(&self) -> Vec<CommitReport> {
         self.batches.lock().unwrap().clone()
     }
 }
 
-impl Opened {
+impl OpenStore {
     /// Closes the store and waits until it is closed.
     pub(crate) fn close(self) {
-        assert!(Arc::into_inner(self.store).is_some(), "somebody still holds the store");
+        assert!(Arc::into_inner(self.store).is_some(), "the store is still in use");
         self.closing.wait();
     }
 }
