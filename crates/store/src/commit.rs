@@ -16,7 +16,6 @@ use agentcafe_domain::{
         error::DomainError,
         event::StoredEvent,
         idempotency::Hash,
-        ids::CorrelationId,
         record::Query,
         rules::Rules,
         time::Timestamp,
@@ -166,9 +165,8 @@ impl<'c> CommitBatch<'c> {
             && let Some(known) = self.known_keys.get(&request.key.identity)
             && known.expires_at > self.now
         {
-            let (decided, step) = replay(known, request, self.now);
-            let note = note(request, &envelope.correlation_id, self.now, decided.is_ok(), step);
-            self.writes.traces.push(note);
+            let (decided, steps) = replay(known, request, self.now);
+            self.trace(at, decided.is_ok(), |_, _| steps);
             return Ok(decided);
         }
         let mut ctx = CommandContext {
@@ -221,11 +219,11 @@ impl<'c> CommitBatch<'c> {
             };
             self.known_keys.insert(key.identity, key.clone());
             self.writes.keys.push(key);
-            let mut steps = vec![idempotency_step(request, self.now, StepCode::IdempotencyNew)];
-            steps.extend(own_steps);
-            let note = note(request, &envelope.correlation_id, self.now, true, steps);
-            self.writes.traces.push(note);
         }
+        self.trace(at, true, |request, now| {
+            let new = idempotency_step(request, now, StepCode::IdempotencyNew);
+            std::iter::once(new).chain(own_steps).collect()
+        });
         Answer::Done(reply)
     }
 
@@ -243,28 +241,32 @@ impl<'c> CommitBatch<'c> {
     }
 
     fn refuse(&mut self, at: usize, error: DomainError) -> Failure {
-        let envelope = &self.commands[at].envelope;
-        if let Some(request) = &envelope.request {
-            let steps = vec![
-                idempotency_step(request, self.now, StepCode::IdempotencyNew),
-                error_step(&error, self.now),
-            ];
-            let note = note(request, &envelope.correlation_id, self.now, false, steps);
-            self.writes.traces.push(note);
-        }
+        self.trace(at, false, |request, now| {
+            vec![idempotency_step(request, now, StepCode::IdempotencyNew), error_step(&error, now)]
+        });
         Failure::Refused(error)
     }
 
-    /// Fails a command because of an internal error, and notes that in its trace.
+    /// Fails a command because of an internal error.
     fn fail_internally(&mut self, at: usize, what: &'static str) -> Failure {
-        let envelope = &self.commands[at].envelope;
-        if let Some(request) = &envelope.request {
-            let step =
-                Step { ts: self.now, code: StepCode::InternalError, details: json!({ "message": what }) };
-            let note = note(request, &envelope.correlation_id, self.now, false, vec![step]);
-            self.writes.traces.push(note);
-        }
+        self.trace(at, false, |_, ts| {
+            vec![Step { ts, code: StepCode::InternalError, details: json!({ "message": what }) }]
+        });
         Failure::Internal(what)
+    }
+
+    /// Adds the trace of a command that came with a request.
+    fn trace(&mut self, at: usize, succeeded: bool, steps: impl FnOnce(&Request, Timestamp) -> Vec<Step>) {
+        let Envelope { request: Some(request), correlation_id, .. } = &self.commands[at].envelope else {
+            return;
+        };
+        self.writes.traces.push(TraceNote {
+            origin: Arc::clone(&request.origin),
+            correlation_id: correlation_id.clone(),
+            ended_at: self.now,
+            succeeded,
+            steps: steps(request, self.now),
+        });
     }
 
     /// What the database has to write.
@@ -337,15 +339,4 @@ pub fn error_step(error: &DomainError, ts: Timestamp) -> Step {
     details.insert("code".to_owned(), error.code.as_str().into());
     details.insert("message".to_owned(), error.message.clone().into());
     Step { ts, code: StepCode::of_error(error.code), details: Value::Object(details) }
-}
-
-fn note(
-    request: &Request,
-    correlation_id: &CorrelationId,
-    ended_at: Timestamp,
-    succeeded: bool,
-    steps: Vec<Step>,
-) -> TraceNote {
-    let (origin, correlation_id) = (Arc::clone(&request.origin), correlation_id.clone());
-    TraceNote { origin, correlation_id, ended_at, succeeded, steps }
 }

@@ -9,11 +9,9 @@ use agentcafe_domain::{
 
 use crate::{
     export_format::{Digest, ExportScope, Header, KeyLine, Line, RecordLine, Totals, Trailer},
+    open_error::OpenError,
     postgres::{connect::PostgresError, snapshot::PostgresSnapshot},
-    sqlite::{
-        open::{self, OpenError},
-        snapshot::SqliteSnapshot,
-    },
+    sqlite::{open, snapshot::SqliteSnapshot},
     storage::StoredKey,
     store::StoreLocation,
 };

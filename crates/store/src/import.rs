@@ -19,8 +19,9 @@ use crate::{
     export_format::{
         Digest, ExportScope, FORMAT, Header, Line, MAX_LINE_BYTES, RecordLine, Totals, Trailer, VERSION,
     },
+    open_error::OpenError,
     postgres::{connect::PostgresError, import_writer::PostgresImport},
-    sqlite::{import_writer::SqliteImport, open::OpenError},
+    sqlite::import_writer::SqliteImport,
     storage::StoredKey,
     store::StoreLocation,
 };

@@ -20,10 +20,11 @@ use crate::{
     commit::{CommitContext, QueuedCommand},
     envelope::{Answer, Envelope, Failure, TraceNote},
     event_query::{EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES},
+    open_error::OpenError,
     postgres::{self, connect::PostgresOptions},
     recent_events::RecentEvents,
     shared_rate_windows::SharedRateWindows,
-    sqlite::{self, open::OpenError},
+    sqlite,
     storage::{LockGuard, Opened, Storage, View},
     table_changes::TableChanges,
     writer::{CommitReport, Writer, WriterParts, WriterTask},
@@ -83,6 +84,8 @@ pub struct RecordPage<R> {
 pub struct Lock(#[expect(dead_code, reason = "it is only kept")] LockGuard);
 
 /// The log and the records of a café.
+///
+/// A read fails with [`ReadError`] when the database cannot be read.
 pub struct Store {
     view: View,
     table_changes: Arc<TableChanges>,
@@ -221,9 +224,6 @@ impl Store {
 
     /// Waits until the recent events have what any node had committed when this was called. In a store of one process, they
     /// always do.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
     pub async fn catch_up(&self) -> Result<(), ReadError> {
         self.view.reader.catch_up().await
     }
@@ -238,9 +238,6 @@ impl Store {
     }
 
     /// A page of the log: from memory if all of it is there.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
     pub async fn events(&self, query: EventQuery) -> Result<EventPage, ReadError> {
         match self.view.recent_events.read(&query) {
             Some(page) => Ok(page),
@@ -250,9 +247,6 @@ impl Store {
 
     /// A page of the log from the database, but no further than the recent events: before an event is visible, watchers must
     /// have been notified of all changes before it ([`Store::changed`]), and a later event may have been committed just now.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
     pub async fn older_events(&self, mut query: EventQuery) -> Result<EventPage, ReadError> {
         let beyond = self.view.recent_events.newest().next();
         query.before = Some(query.before.map_or(beyond, |before| before.min(beyond)));
@@ -260,18 +254,12 @@ impl Store {
     }
 
     /// The sequence of the event with this id, if there is one.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
     pub async fn sequence_of(&self, event_id: Uuid) -> Result<Option<Sequence>, ReadError> {
         self.view.reader.sequence_of(event_id).await
     }
 
     /// The sequence of the room's event before its newest `count`; the start of the log if the room has no more. A read that
     /// starts after it reads at most so many events of the room, whatever happens elsewhere.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
     pub async fn before_newest(
         &self,
         tenant: &TenantId,
@@ -282,44 +270,29 @@ impl Store {
     }
 
     /// The events with these sequences, in this order: all of them, or as many as a page holds.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
     pub async fn events_at(&self, sequences: Vec<Sequence>) -> Result<Vec<LoggedEvent>, ReadError> {
         self.view.reader.events_at(sequences, MAX_PAGE_BYTES).await
     }
 
     /// The record with this key.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
     pub async fn get<R: Record>(&self, key: Key) -> Result<Option<R>, ReadError> {
         let found = self.get_all(vec![key]).await?;
         Ok(found.into_iter().next().flatten())
     }
 
     /// The records that a query selects.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
     pub async fn find<R: Record>(&self, query: RecordQuery) -> Result<Vec<R>, ReadError> {
         let (stored, _) = self.view.reader.find(query, usize::MAX).await?;
         stored.iter().map(parse).collect()
     }
 
     /// The records with these keys, in their order.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
     pub async fn get_all<R: Record>(&self, keys: Vec<Key>) -> Result<Vec<Option<R>>, ReadError> {
         let stored = self.view.reader.get(R::TABLE, keys).await?;
         stored.iter().map(|found| found.as_ref().map(parse).transpose()).collect()
     }
 
     /// A page of the records that a query selects: all of them, or as many as a page holds.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
     pub async fn page<R: Record>(&self, query: RecordQuery) -> Result<RecordPage<R>, ReadError> {
         let (stored, has_more) = self.view.reader.find(query, MAX_PAGE_BYTES).await?;
         let records = stored.iter().map(parse).collect::<Result<_, _>>()?;
@@ -327,9 +300,6 @@ impl Store {
     }
 
     /// What became of the requests with this correlation id; of one tenant if given.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
     pub async fn trace(
         &self,
         correlation_id: CorrelationId,

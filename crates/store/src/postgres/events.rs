@@ -10,63 +10,37 @@ use bytes::Bytes;
 use tokio_postgres::{Error, Row, types::ToSql};
 use uuid::Uuid;
 
-use super::{connect::PostgresError, connection::Connection};
+use super::{
+    connect::PostgresError,
+    connection::Connection,
+    pipeline::{BoundStatement, column},
+};
 use crate::{
     event_query::{EventPage, EventQuery, LoggedEvent},
     sql::{self, number, sequence},
     table_changes::TableVersions,
 };
 
-/// Appends the events of a commit batch.
-pub(super) const APPEND: &str =
-    "INSERT INTO events (sequence, event_id, tenant_id, room_id, actor_id, type, at_ms, mentioned_actor_id, json)
-     SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-                          $8::text[], $9::text[])";
-
-/// The columns of the events of a commit batch.
-pub(super) struct Columns<'e> {
-    sequences: Vec<i64>,
-    ids: Vec<Uuid>,
-    tenants: Vec<&'e str>,
-    rooms: Vec<&'e str>,
-    actors: Vec<&'e str>,
-    kinds: Vec<&'e str>,
-    times: Vec<i64>,
-    mentioned: Vec<Option<&'e str>>,
-    texts: Vec<&'e str>,
-}
-
-impl<'e> Columns<'e> {
-    pub(super) fn new(events: &'e [StoredEvent]) -> Self {
-        Self {
-            sequences: events.iter().map(|event| number(event.sequence)).collect(),
-            ids: events.iter().map(|event| event.event_id).collect(),
-            tenants: events.iter().map(|event| event.tenant_id.as_str()).collect(),
-            rooms: events.iter().map(|event| event.room_id.as_str()).collect(),
-            actors: events.iter().map(|event| event.actor_id.as_str()).collect(),
-            kinds: events.iter().map(|event| event.kind.as_str()).collect(),
-            times: events.iter().map(|event| event.timestamp.as_millis()).collect(),
-            mentioned: events.iter().map(|event| event.mentioned.as_ref().map(ActorId::as_str)).collect(),
-            texts: events
-                .iter()
-                .map(|event| std::str::from_utf8(&event.json).expect("events are rendered as UTF-8"))
-                .collect(),
-        }
-    }
-
-    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 9] {
-        [
-            &self.sequences,
-            &self.ids,
-            &self.tenants,
-            &self.rooms,
-            &self.actors,
-            &self.kinds,
-            &self.times,
-            &self.mentioned,
-            &self.texts,
-        ]
-    }
+/// Appends events.
+pub(super) fn append(events: &[StoredEvent]) -> BoundStatement<'_> {
+    BoundStatement::new(
+        "INSERT INTO events (sequence, event_id, tenant_id, room_id, actor_id, type, at_ms, mentioned_actor_id, json)
+         SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+                              $8::text[], $9::text[])",
+        vec![
+            column(events, |event| number(event.sequence)),
+            column(events, |event| event.event_id),
+            column(events, |event| event.tenant_id.as_str()),
+            column(events, |event| event.room_id.as_str()),
+            column(events, |event| event.actor_id.as_str()),
+            column(events, |event| event.kind.as_str()),
+            column(events, |event| event.timestamp.as_millis()),
+            column(events, |event| event.mentioned.as_ref().map(ActorId::as_str)),
+            column(events, |event| {
+                std::str::from_utf8(&event.json).expect("events are rendered as UTF-8")
+            }),
+        ],
+    )
 }
 
 /// The numbers of the last event, inbox item and audit entry in these columns of a row of `log_head`.

@@ -1,59 +1,61 @@
 //! Idempotency keys: found by their hash.
 
 use agentcafe_domain::kernel::{command::Reply, idempotency::Hash, ids::CorrelationId, time::Timestamp};
-use tokio_postgres::{Error, Row, types::ToSql};
+use tokio_postgres::{Error, Row};
 
-use super::{connect::PostgresError, connection::Connection};
+use super::{
+    connect::PostgresError,
+    connection::Connection,
+    pipeline::{BoundStatement, column},
+};
 use crate::storage::{StoredKey, success_code, success_from_code};
 
 /// The most keys that one commit batch deletes, so that none takes long.
 const PURGED_AT_ONCE: i64 = 2_000;
 
 /// Inserts keys; an error if there is one already.
-pub(super) const INSERT: &str =
-    "INSERT INTO idempotency_keys (identity, request, expires_at_ms, correlation_id, success, reply)
-     SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::text[], $5::bigint[], $6::bytea[])";
-
-/// Writes the keys of a commit batch, over those that have expired.
-pub(super) const WRITE: &str =
-    "INSERT INTO idempotency_keys (identity, request, expires_at_ms, correlation_id, success, reply)
-     SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::text[], $5::bigint[], $6::bytea[])
-     ON CONFLICT (identity) DO UPDATE SET id = DEFAULT, request = excluded.request, expires_at_ms = excluded.expires_at_ms,
-         correlation_id = excluded.correlation_id, success = excluded.success, reply = excluded.reply";
-
-/// The columns of the keys of a commit batch.
-pub(super) struct Columns<'k> {
-    identities: Vec<&'k [u8]>,
-    requests: Vec<&'k [u8]>,
-    expiries: Vec<i64>,
-    correlations: Vec<&'k str>,
-    successes: Vec<i64>,
-    replies: Vec<&'k [u8]>,
+pub(super) fn insert(keys: &[StoredKey]) -> BoundStatement<'_> {
+    insert_or(keys, "")
 }
 
-impl<'k> Columns<'k> {
-    pub(super) fn new(keys: &'k [StoredKey]) -> Self {
-        Self {
-            identities: keys.iter().map(|key| key.identity.as_slice()).collect(),
-            requests: keys.iter().map(|key| key.request.as_slice()).collect(),
-            expiries: keys.iter().map(|key| key.expires_at.as_millis()).collect(),
-            correlations: keys.iter().map(|key| key.correlation_id.as_str()).collect(),
-            successes: keys.iter().map(|key| success_code(key.reply.success)).collect(),
-            replies: keys.iter().map(|key| key.reply.data.as_slice()).collect(),
-        }
-    }
+/// Writes keys, over those that have expired.
+pub(super) fn upsert(keys: &[StoredKey]) -> BoundStatement<'_> {
+    insert_or(
+        keys,
+        " ON CONFLICT (identity) DO UPDATE SET id = DEFAULT, request = excluded.request,
+          expires_at_ms = excluded.expires_at_ms, correlation_id = excluded.correlation_id,
+          success = excluded.success, reply = excluded.reply",
+    )
+}
 
-    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 6] {
-        [&self.identities, &self.requests, &self.expiries, &self.correlations, &self.successes, &self.replies]
-    }
+fn insert_or<'k>(keys: &'k [StoredKey], on_conflict: &str) -> BoundStatement<'k> {
+    BoundStatement::new(
+        format!(
+            "INSERT INTO idempotency_keys (identity, request, expires_at_ms, correlation_id, success, reply)
+             SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::text[], $5::bigint[], $6::bytea[])
+             {on_conflict}"
+        ),
+        vec![
+            column(keys, |key| key.identity.as_slice()),
+            column(keys, |key| key.request.as_slice()),
+            column(keys, |key| key.expires_at.as_millis()),
+            column(keys, |key| key.correlation_id.as_str()),
+            column(keys, |key| success_code(key.reply.success)),
+            column(keys, |key| key.reply.data.as_slice()),
+        ],
+    )
 }
 
 /// Reads the keys with these identities.
-pub(super) const READ: &str = "SELECT identity, request, expires_at_ms, correlation_id, success, reply
-                               FROM idempotency_keys WHERE identity = ANY($1::bytea[])";
+pub(super) fn read(identities: &[Hash]) -> BoundStatement<'_> {
+    let sql = "SELECT identity, request, expires_at_ms, correlation_id, success, reply
+               FROM idempotency_keys WHERE identity = ANY($1::bytea[])";
+    BoundStatement::new(sql, vec![column(identities, |identity| identity.as_slice())])
+}
 
 /// Reads all keys, in order of arrival.
-pub(super) const READ_ALL: &str = "SELECT identity, request, expires_at_ms, correlation_id, success, reply FROM idempotency_keys ORDER BY id";
+pub(super) const READ_ALL: &str = "SELECT identity, request, expires_at_ms, correlation_id, success, reply
+                                   FROM idempotency_keys ORDER BY id";
 
 /// Deletes a limited number of expired keys, and returns whether there may be more.
 pub(super) async fn purge(connection: &Connection, now: Timestamp) -> Result<bool, Error> {
@@ -71,7 +73,7 @@ fn hash(bytes: &[u8]) -> Result<Hash, PostgresError> {
     bytes.try_into().map_err(|_| PostgresError::Corrupt("an idempotency key of another length".to_owned()))
 }
 
-/// A key in the answer to [`READ`] or [`READ_ALL`].
+/// A key in the answer to [`read`] or [`READ_ALL`].
 pub(super) fn stored_key(row: &Row) -> Result<StoredKey, PostgresError> {
     let code = row.try_get(4)?;
     let success =

@@ -18,15 +18,15 @@ use super::{
     listener::IN_USE,
     open::{connect_and_migrate, open_error},
     pipeline::{self, BoundStatement},
-    records::RecordWrite,
+    records,
     schema::Schema,
 };
 use crate::{
     import::{
         DUPLICATE, ImportError, ImportTarget, LineError, PreviousImport, REPLACED_TABLES, must_be_empty,
     },
+    open_error::OpenError,
     sql::{number, sequence},
-    sqlite::open::OpenError,
     storage::StoredKey,
 };
 
@@ -127,21 +127,19 @@ impl PostgresImport {
     fn write(&self, rows: std::ops::Range<usize>) -> Result<(), PostgresError> {
         let connection = &self.connection;
         let write = |statement: BoundStatement<'_>| {
-            let statements = [BoundStatement::new("SAVEPOINT rows", &[]), statement];
+            let statements = [BoundStatement::new("SAVEPOINT rows", Vec::new()), statement];
             self.runtime.block_on(pipeline::run(connection, &statements))
         };
         match &self.buffer {
             Buffer::Events(events) => {
-                let columns = events::Columns::new(&events[rows]);
-                write(BoundStatement::new(events::APPEND, &columns.parameters()))?;
+                write(events::append(&events[rows]))?;
             }
             Buffer::Records(table, records) => {
-                let records: Vec<&StoredRecord> = records[rows].iter().collect();
-                write(RecordWrite::insert(&connection.schema, table, &records).statement())?;
+                let rows: Vec<&StoredRecord> = records[rows].iter().collect();
+                write(records::insert(&connection.schema, table, &rows))?;
             }
             Buffer::Keys(keys) => {
-                let columns = idempotency_keys::Columns::new(&keys[rows]);
-                write(BoundStatement::new(idempotency_keys::INSERT, &columns.parameters()))?;
+                write(idempotency_keys::insert(&keys[rows]))?;
             }
         }
         Ok(())
@@ -232,13 +230,13 @@ impl ImportTarget for PostgresImport {
         let statements = [
             BoundStatement::new(
                 "INSERT INTO import_origin (sha256, imported_at_ms) VALUES ($1, $2)",
-                &[&import.sha256, &imported_at],
+                vec![Box::new(&import.sha256), Box::new(imported_at)],
             ),
             BoundStatement::new(
                 "UPDATE log_head SET sequence = $1, inbox = $2, audit = $3, at_ms = $4",
-                &[&sequence, &inbox, &audit, &last_at],
+                vec![Box::new(sequence), Box::new(inbox), Box::new(audit), Box::new(last_at)],
             ),
-            BoundStatement::new("COMMIT", &[]),
+            BoundStatement::new("COMMIT", Vec::new()),
         ];
         self.runtime.block_on(pipeline::run(&self.connection, &statements)).map_err(PostgresError::from)?;
         // So that the first queries are planned well. If it fails, PostgreSQL does it by itself later.

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     migrations::{MayChange, Migrated},
+    open_error::OpenError,
     recent_events::RecentEvents,
-    sqlite::open::OpenError,
     storage::{Opened, View},
     table_changes::TableChanges,
 };

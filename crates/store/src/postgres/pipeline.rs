@@ -6,19 +6,30 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio_postgres::{Error, Row, types::ToSql};
+use tokio_postgres::{Error, Row, Statement, types::ToSql};
 
 use super::connection::Connection;
+
+/// The value of a parameter.
+pub(super) type Parameter<'p> = Box<dyn ToSql + Sync + Send + 'p>;
+
+/// One column of many rows, as a parameter.
+pub(super) fn column<'p, R, T>(rows: &'p [R], cell: impl Fn(&'p R) -> T) -> Parameter<'p>
+where
+    T: ToSql + Sync + Send + 'p,
+{
+    Box::new(rows.iter().map(cell).collect::<Vec<T>>())
+}
 
 /// A statement and its parameters.
 pub(super) struct BoundStatement<'p> {
     sql: Cow<'static, str>,
-    parameters: Vec<&'p (dyn ToSql + Sync)>,
+    parameters: Vec<Parameter<'p>>,
 }
 
 impl<'p> BoundStatement<'p> {
-    pub(super) fn new(sql: impl Into<Cow<'static, str>>, parameters: &[&'p (dyn ToSql + Sync)]) -> Self {
-        Self { sql: sql.into(), parameters: parameters.to_vec() }
+    pub(super) fn new(sql: impl Into<Cow<'static, str>>, parameters: Vec<Parameter<'p>>) -> Self {
+        Self { sql: sql.into(), parameters }
     }
 }
 
@@ -66,11 +77,14 @@ pub(super) async fn run(
         statements.push(connection.prepared(&one.sql).await?);
     }
     connection.count_round_trip();
-    let send = |(bound, statement)| -> Option<Answer<'_>> {
-        let (bound, statement): (&BoundStatement<'_>, &tokio_postgres::Statement) = (bound, statement);
-        Some(Box::pin(connection.client.query(statement, &bound.parameters)))
-    };
-    let pending = bound.iter().zip(&statements).map(send).collect();
+    let pending =
+        bound.iter().zip(statements).map(|(bound, statement)| Some(send(connection, bound, statement)));
+    let pending = pending.collect();
     let answers = bound.iter().map(|_| Ok(Vec::new())).collect();
     Pipeline { pending, answers }.await
+}
+
+fn send<'a>(connection: &'a Connection, bound: &'a BoundStatement<'_>, statement: Statement) -> Answer<'a> {
+    let parameters: Vec<&(dyn ToSql + Sync)> = bound.parameters.iter().map(|value| &**value as _).collect();
+    Box::pin(async move { connection.client.query(&statement, &parameters).await })
 }

@@ -8,8 +8,8 @@ use tokio_postgres::{Error, Row};
 use super::{
     connect::PostgresError,
     connection::Connection,
-    pipeline::{self, BoundStatement},
-    schema::{Array, Parameter, Schema},
+    pipeline::{self, BoundStatement, Parameter},
+    schema::Schema,
 };
 use crate::sql::{Dialect, Select, column_list, columns, on_conflict_update};
 
@@ -31,88 +31,62 @@ fn record(table: &Table, schema: &Schema, row: &Row) -> Result<StoredRecord, Err
 
 /// `unnest` of one array for each column, with their types.
 fn unnest(table: &Table, schema: &Schema, names: &[&'static str]) -> String {
-    let array = |(at, name): (usize, &&'static str)| {
-        format!("${}::{}", at + 1, Array::sql_type(schema.column(table, name)))
-    };
+    let array =
+        |(at, name): (usize, &&str)| format!("${}::{}", at + 1, schema.column(table, name).array_type());
     format!("unnest({})", names.iter().enumerate().map(array).collect::<Vec<_>>().join(", "))
 }
 
-fn arrays(table: &Table, schema: &Schema, keys: &[&Key]) -> Vec<Array> {
-    let array = |(at, name): (usize, &&'static str)| {
-        Array::new(schema.column(table, name), keys.iter().map(move |key| &key[at]))
-    };
+fn key_arrays<'k>(table: &Table, schema: &Schema, keys: &[&'k Key]) -> Vec<Parameter<'k>> {
+    let array =
+        |(at, name): (usize, &&str)| schema.column(table, name).array(keys.iter().map(|key| &key[at]));
     table.key.iter().enumerate().map(array).collect()
 }
 
-/// The statement that reads the records with some keys.
-pub(super) struct Get {
-    table: &'static Table,
-    sql: String,
-    arrays: Vec<Array>,
+/// Reads the records with some keys, in no order.
+pub(super) fn select_keys<'k>(schema: &Schema, table: &Table, keys: &'k [Key]) -> BoundStatement<'k> {
+    let sql = format!(
+        "SELECT {} FROM {} WHERE ({}) IN (SELECT * FROM {})",
+        column_list(table),
+        table.name,
+        table.key.join(", "),
+        unnest(table, schema, table.key),
+    );
+    BoundStatement::new(sql, key_arrays(table, schema, &keys.iter().collect::<Vec<_>>()))
 }
 
-impl Get {
-    pub(super) fn new(schema: &Schema, table: &'static Table, keys: &[Key]) -> Self {
-        let sql = format!(
-            "SELECT {} FROM {} WHERE ({}) IN (SELECT * FROM {})",
-            column_list(table),
-            table.name,
-            table.key.join(", "),
-            unnest(table, schema, table.key),
-        );
-        Self { table, sql, arrays: arrays(table, schema, &keys.iter().collect::<Vec<_>>()) }
-    }
+/// Reads the records that a query selects.
+pub(super) fn select<'q>(schema: &Schema, query: &'q RecordQuery) -> BoundStatement<'q> {
+    let table = query.table;
+    // An index is in the default order of nulls. So another order is named only where there can be nulls.
+    let names_null_order = schema.column(table, query.order_by).is_nullable;
+    let Select { sql, parameters } = Select::new(query, &Dialect { parameter: '$', names_null_order });
+    let parameter = |(column, cell)| schema.column(table, column).parameter(cell);
+    BoundStatement::new(sql, parameters.into_iter().map(parameter).collect())
+}
 
-    pub(super) fn statement(&self) -> BoundStatement<'_> {
-        let parameters: Vec<_> = self.arrays.iter().map(Array::as_sql).collect();
-        BoundStatement::new(self.sql.clone(), &parameters)
-    }
+/// The records in an answer, in order.
+pub(super) fn found(schema: &Schema, table: &Table, rows: &[Row]) -> Result<Vec<StoredRecord>, Error> {
+    rows.iter().map(|row| record(table, schema, row)).collect()
+}
 
-    /// The records in the answer, by key.
-    pub(super) fn found(&self, schema: &Schema, rows: &[Row]) -> Result<HashMap<Key, StoredRecord>, Error> {
-        let keyed = |row| record(self.table, schema, row).map(|record| (record.key.clone(), record));
-        rows.iter().map(keyed).collect()
-    }
+/// The records in an answer, by key.
+pub(super) fn found_by_key(
+    schema: &Schema,
+    table: &Table,
+    rows: &[Row],
+) -> Result<HashMap<Key, StoredRecord>, Error> {
+    Ok(found(schema, table, rows)?.into_iter().map(|record| (record.key.clone(), record)).collect())
 }
 
 /// The records with these keys, in their order.
 pub(super) async fn get(
     connection: &Connection,
-    table: &'static Table,
+    table: &Table,
     keys: &[Key],
 ) -> Result<Vec<Option<StoredRecord>>, PostgresError> {
-    let get = Get::new(&connection.schema, table, keys);
-    let rows = pipeline::run(connection, &[get.statement()]).await?;
-    let found = get.found(&connection.schema, &rows.concat())?;
+    let rows = pipeline::run(connection, &[select_keys(&connection.schema, table, keys)]).await?;
+    let found = found_by_key(&connection.schema, table, &rows.concat())?;
     Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
-}
-
-/// The statement of a [`RecordQuery`].
-pub(super) struct RecordSelect {
-    table: &'static Table,
-    sql: String,
-    parameters: Vec<Parameter>,
-}
-
-impl RecordSelect {
-    pub(super) fn new(schema: &Schema, query: &RecordQuery) -> Self {
-        let table = query.table;
-        // An index is in the default order of nulls. So another order is named only where there can be nulls.
-        let names_null_order = schema.column(table, query.order_by).is_nullable;
-        let Select { sql, parameters } = Select::new(query, &Dialect { parameter: '$', names_null_order });
-        let parameter = |(column, cell)| Parameter::new(schema.column(table, column), cell);
-        Self { table, sql, parameters: parameters.into_iter().map(parameter).collect() }
-    }
-
-    pub(super) fn statement(&self) -> BoundStatement<'_> {
-        let parameters: Vec<_> = self.parameters.iter().map(Parameter::as_sql).collect();
-        BoundStatement::new(self.sql.clone(), &parameters)
-    }
-
-    /// The records in the answer, in order.
-    pub(super) fn found(&self, schema: &Schema, rows: &[Row]) -> Result<Vec<StoredRecord>, Error> {
-        rows.iter().map(|row| record(self.table, schema, row)).collect()
-    }
 }
 
 /// The records that a query selects; after the first, only as many as `max_bytes` of JSON hold. And whether a limit may have
@@ -122,9 +96,8 @@ pub(super) async fn find(
     query: &RecordQuery,
     max_bytes: usize,
 ) -> Result<(Vec<StoredRecord>, bool), PostgresError> {
-    let select = RecordSelect::new(&connection.schema, query);
-    let rows = pipeline::run(connection, &[select.statement()]).await?;
-    let mut found = select.found(&connection.schema, &rows.concat())?;
+    let rows = pipeline::run(connection, &[select(&connection.schema, query)]).await?;
+    let mut found = found(&connection.schema, query.table, &rows.concat())?;
     let is_full = found.len() == query.limit;
     let mut bytes = 0_usize;
     let fits = |record: &StoredRecord| {
@@ -137,65 +110,55 @@ pub(super) async fn find(
     Ok((found, is_full || is_cut))
 }
 
-/// A statement that writes many rows of a table.
-pub(super) struct RecordWrite {
-    sql: String,
-    arrays: Vec<Array>,
-}
-
-impl RecordWrite {
-    pub(super) fn statement(&self) -> BoundStatement<'_> {
-        let parameters: Vec<_> = self.arrays.iter().map(Array::as_sql).collect();
-        BoundStatement::new(self.sql.clone(), &parameters)
-    }
-
-    /// What a commit batch has written to a table: one statement for all puts, one for all deletes.
-    pub(super) fn all(
-        schema: &Schema,
-        table: &'static Table,
-        written: &HashMap<Key, Option<StoredRecord>>,
-    ) -> Vec<Self> {
-        let put: Vec<&StoredRecord> = written.values().flatten().collect();
-        let deleted: Vec<&Key> =
-            written.iter().filter(|(_, record)| record.is_none()).map(|(key, _)| key).collect();
-        let upsert = (!put.is_empty()).then(|| {
-            let insert = Self::insert(schema, table, &put);
-            Self { sql: insert.sql + &on_conflict_update(table), ..insert }
-        });
-        let delete = (!deleted.is_empty()).then(|| Self::delete(schema, table, &deleted));
-        upsert.into_iter().chain(delete).collect()
-    }
-
-    /// Inserts records; an error if there is one already.
-    pub(super) fn insert(schema: &Schema, table: &'static Table, records: &[&StoredRecord]) -> Self {
-        let names: Vec<&'static str> = columns(table).collect();
-        let sql = format!(
-            "INSERT INTO {} ({}) SELECT * FROM {}",
-            table.name,
-            names.join(", "),
-            unnest(table, schema, &names),
-        );
-        let array = |(at, name): (usize, &&'static str)| {
-            let cells = records.iter().map(move |record| {
-                record.key.get(at).unwrap_or_else(|| &record.columns[at - record.key.len()])
-            });
-            Array::new(schema.column(table, name), cells)
-        };
-        let mut arrays: Vec<Array> = names[..names.len() - 1].iter().enumerate().map(array).collect();
-        let text = |record: &&StoredRecord| {
-            Some(String::from_utf8(record.json.clone()).expect("records are rendered as UTF-8"))
-        };
-        arrays.push(Array::Texts(records.iter().map(text).collect()));
-        Self { sql, arrays }
-    }
-
-    fn delete(schema: &Schema, table: &'static Table, keys: &[&Key]) -> Self {
+/// What a commit batch has written to a table: one statement for all puts, one for all deletes.
+pub(super) fn write<'w>(
+    schema: &Schema,
+    table: &Table,
+    written: &'w HashMap<Key, Option<StoredRecord>>,
+) -> impl Iterator<Item = BoundStatement<'w>> {
+    let put: Vec<&StoredRecord> = written.values().flatten().collect();
+    let deleted: Vec<&Key> =
+        written.iter().filter(|(_, record)| record.is_none()).map(|(key, _)| key).collect();
+    let upsert = (!put.is_empty()).then(|| insert_or(schema, table, &put, &on_conflict_update(table)));
+    let delete = (!deleted.is_empty()).then(|| {
         let sql = format!(
             "DELETE FROM {} WHERE ({}) IN (SELECT * FROM {})",
             table.name,
             table.key.join(", "),
             unnest(table, schema, table.key),
         );
-        Self { sql, arrays: arrays(table, schema, keys) }
-    }
+        BoundStatement::new(sql, key_arrays(table, schema, &deleted))
+    });
+    upsert.into_iter().chain(delete)
+}
+
+/// Inserts records; an error if there is one already.
+pub(super) fn insert<'w>(schema: &Schema, table: &Table, records: &[&'w StoredRecord]) -> BoundStatement<'w> {
+    insert_or(schema, table, records, "")
+}
+
+fn insert_or<'w>(
+    schema: &Schema,
+    table: &Table,
+    records: &[&'w StoredRecord],
+    on_conflict: &str,
+) -> BoundStatement<'w> {
+    let names: Vec<&str> = columns(table).collect();
+    let sql = format!(
+        "INSERT INTO {} ({}) SELECT * FROM {}{on_conflict}",
+        table.name,
+        names.join(", "),
+        unnest(table, schema, &names),
+    );
+    let array = |(at, name): (usize, &&str)| {
+        let cells = records
+            .iter()
+            .map(move |record| record.key.get(at).unwrap_or_else(|| &record.columns[at - record.key.len()]));
+        schema.column(table, name).array(cells)
+    };
+    let mut arrays: Vec<Parameter<'w>> = names[..names.len() - 1].iter().enumerate().map(array).collect();
+    let text =
+        |record: &&'w StoredRecord| std::str::from_utf8(&record.json).expect("records are rendered as UTF-8");
+    arrays.push(Box::new(records.iter().map(text).collect::<Vec<_>>()));
+    BoundStatement::new(sql, arrays)
 }

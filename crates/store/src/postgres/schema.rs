@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use agentcafe_domain::kernel::record::{Cell, Table};
-use tokio_postgres::{Client, Error, types::ToSql};
+use tokio_postgres::{Client, Error};
+
+use super::pipeline::Parameter;
 
 /// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,38 +45,30 @@ impl Schema {
     }
 }
 
-/// A column of many rows, as one parameter.
-pub(super) enum Array {
-    Texts(Vec<Option<String>>),
-    Integers(Vec<Option<i64>>),
-}
+impl Column {
+    /// The name of the type of many such cells.
+    pub(super) const fn array_type(self) -> &'static str {
+        if self.is_text { "text[]" } else { "bigint[]" }
+    }
 
-impl Array {
-    /// The cells of one column.
-    pub(super) fn new<'c>(column: Column, cells: impl Iterator<Item = &'c Cell>) -> Self {
-        if column.is_text {
-            Self::Texts(cells.map(text).collect())
+    /// Cells of this column as one parameter.
+    pub(super) fn array<'c>(self, cells: impl Iterator<Item = &'c Cell>) -> Parameter<'c> {
+        if self.is_text {
+            Box::new(cells.map(text).collect::<Vec<_>>())
         } else {
-            Self::Integers(cells.map(integer).collect())
+            Box::new(cells.map(integer).collect::<Vec<_>>())
         }
     }
 
-    pub(super) fn as_sql(&self) -> &(dyn ToSql + Sync) {
-        match self {
-            Self::Texts(texts) => texts,
-            Self::Integers(integers) => integers,
-        }
-    }
-
-    /// The type's name in SQL.
-    pub(super) const fn sql_type(column: Column) -> &'static str {
-        if column.is_text { "text[]" } else { "bigint[]" }
+    /// A cell of this column as a parameter.
+    pub(super) fn parameter(self, cell: &Cell) -> Parameter<'_> {
+        if self.is_text { Box::new(text(cell)) } else { Box::new(integer(cell)) }
     }
 }
 
-fn text(cell: &Cell) -> Option<String> {
+fn text(cell: &Cell) -> Option<&str> {
     match cell {
-        Cell::Text(text) => Some(text.as_ref().to_owned()),
+        Cell::Text(text) => Some(text),
         Cell::Integer(_) | Cell::Null => None,
     }
 }
@@ -83,24 +77,5 @@ fn integer(cell: &Cell) -> Option<i64> {
     match cell {
         Cell::Integer(number) => Some(*number),
         Cell::Text(_) | Cell::Null => None,
-    }
-}
-
-/// One cell as a parameter.
-pub(super) enum Parameter {
-    Text(Option<String>),
-    Integer(Option<i64>),
-}
-
-impl Parameter {
-    pub(super) fn new(column: Column, cell: &Cell) -> Self {
-        if column.is_text { Self::Text(text(cell)) } else { Self::Integer(integer(cell)) }
-    }
-
-    pub(super) fn as_sql(&self) -> &(dyn ToSql + Sync) {
-        match self {
-            Self::Text(text) => text,
-            Self::Integer(integer) => integer,
-        }
     }
 }

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     export::{ExportError, Snapshot},
     export_format::ExportScope,
+    open_error::OpenError,
     sql::scope_conditions,
-    sqlite::open::OpenError,
     storage::StoredKey,
 };
 

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    command::Loaded,
-    record::{Key, Query, Table},
+    command::Heads,
+    idempotency::Hash,
+    record::{Key, Query, RecordQuery, Table},
     time::Timestamp,
 };
 use deadpool_postgres::Pool;
@@ -19,7 +20,7 @@ use super::{
     connection::Connection,
     events, idempotency_keys,
     pipeline::{self, BoundStatement},
-    records::{Get, RecordSelect, RecordWrite},
+    records,
     schema::Schema,
     traces,
 };
@@ -60,7 +61,9 @@ impl PostgresStorage {
             let error = match Connection::from_pool(&self.pool, &self.schema).await {
                 Err(error) => error,
                 Ok(connection) => {
-                    let statements = stage.statements(true);
+                    let begin = ["BEGIN", LOCK_HEAD].map(|sql| BoundStatement::new(sql, Vec::new()));
+                    let statements: Vec<_> =
+                        begin.into_iter().chain(stage.statements(&self.schema)).collect();
                     let reading = async { Ok(pipeline::run(&connection, &statements).await?) };
                     match connection.with_timeout(reading).await {
                         Ok(rows) => return Ok((connection, rows)),
@@ -83,7 +86,7 @@ impl Storage for PostgresStorage {
     type Transaction<'s> = PostgresTransaction<'s>;
 
     async fn begin(&mut self, needs: Needs) -> Result<Begun<PostgresTransaction<'_>>, StorageError> {
-        let stage = ReadStage::new(&self.schema, needs);
+        let stage = ReadStage::new(needs);
         let (connection, mut rows) = self.begin_reading(&stage).await?;
         let deadline = Instant::now() + TIMEOUT;
         let transaction = PostgresTransaction { storage: self, connection: Some(connection), deadline };
@@ -138,11 +141,11 @@ impl PostgresTransaction<'_> {
 
 impl Transaction for PostgresTransaction<'_> {
     async fn load(&mut self, needs: Needs) -> Result<Found, StorageError> {
-        let stage = ReadStage::new(&self.storage.schema, needs);
+        let stage = ReadStage::new(needs);
         let rows = self
-            .before_deadline(
-                async |connection| Ok(pipeline::run(connection, &stage.statements(false)).await?),
-            )
+            .before_deadline(async |connection| {
+                Ok(pipeline::run(connection, &stage.statements(&self.storage.schema)).await?)
+            })
             .await?;
         Ok(stage.found(&self.storage.schema, rows)?)
     }
@@ -180,65 +183,51 @@ impl Drop for PostgresTransaction<'_> {
 
 /// What is read in one round trip.
 struct ReadStage {
-    lists: Vec<(Query, RecordSelect)>,
-    gets: Vec<(&'static Table, Vec<Key>, Get)>,
-    keys: Option<Vec<Vec<u8>>>,
+    queries: Vec<RecordQuery>,
+    gets: Vec<(&'static Table, Vec<Key>)>,
+    keys: Vec<Hash>,
 }
 
 impl ReadStage {
-    fn new(schema: &Schema, needs: Needs) -> Self {
-        let mut by_table: Vec<(&'static Table, Vec<Key>)> = Vec::new();
-        let mut lists = Vec::new();
+    fn new(needs: Needs) -> Self {
+        let (mut queries, mut gets) = (Vec::new(), Vec::<(&'static Table, Vec<Key>)>::new());
         for query in needs.queries {
             match query {
-                Query::One(table, key) => match by_table.iter_mut().find(|(known, _)| *known == table) {
+                Query::One(table, key) => match gets.iter_mut().find(|(known, _)| *known == table) {
                     Some((_, keys)) => keys.push(key),
-                    None => by_table.push((table, vec![key])),
+                    None => gets.push((table, vec![key])),
                 },
-                Query::Many(query) => {
-                    let select = RecordSelect::new(schema, &query);
-                    lists.push((Query::Many(query), select));
-                }
+                Query::Many(query) => queries.push(query),
             }
         }
-        let get = |(table, keys): (&'static Table, Vec<Key>)| {
-            let get = Get::new(schema, table, &keys);
-            (table, keys, get)
-        };
-        let keys: Vec<Vec<u8>> = needs.keys.iter().map(|identity| identity.to_vec()).collect();
-        let gets = by_table.into_iter().map(get).collect();
-        Self { lists, gets, keys: (!keys.is_empty()).then_some(keys) }
+        Self { queries, gets, keys: needs.keys }
     }
 
-    fn statements(&self, is_first: bool) -> Vec<BoundStatement<'_>> {
-        let begin = [BoundStatement::new("BEGIN", &[]), BoundStatement::new(LOCK_HEAD, &[])];
-        let begin = begin.into_iter().filter(|_| is_first);
-        let lists = self.lists.iter().map(|(_, select)| select.statement());
-        let gets = self.gets.iter().map(|(.., get)| get.statement());
-        let keys =
-            self.keys.iter().map(|identities| BoundStatement::new(idempotency_keys::READ, &[identities]));
-        begin.chain(lists).chain(gets).chain(keys).collect()
+    fn statements(&self, schema: &Schema) -> Vec<BoundStatement<'_>> {
+        let queries = self.queries.iter().map(|query| records::select(schema, query));
+        let gets = self.gets.iter().map(|(table, keys)| records::select_keys(schema, table, keys));
+        let keys = (!self.keys.is_empty()).then(|| idempotency_keys::read(&self.keys));
+        queries.chain(gets).chain(keys).collect()
     }
 
     fn found(self, schema: &Schema, rows: Vec<Vec<Row>>) -> Result<Found, PostgresError> {
         let mut rows = rows.into_iter();
         let mut next = || rows.next().unwrap_or_default();
-        let mut records = Loaded::new();
-        for (query, select) in self.lists {
-            records.insert(query, select.found(schema, &next())?);
+        let mut found = Found::default();
+        for query in self.queries {
+            let records = records::found(schema, query.table, &next())?;
+            found.records.insert(Query::Many(query), records);
         }
-        for (table, keys, get) in self.gets {
-            let mut found = get.found(schema, &next())?;
+        for (table, keys) in self.gets {
+            let mut records = records::found_by_key(schema, table, &next())?;
             for key in keys {
-                let record = found.remove(&key);
-                records.insert(Query::One(table, key), record.into_iter().collect());
+                let record = records.remove(&key);
+                found.records.insert(Query::One(table, key), record.into_iter().collect());
             }
         }
-        let keys = match self.keys {
-            Some(_) => next().iter().map(idempotency_keys::stored_key).collect::<Result<_, _>>()?,
-            None => Vec::new(),
-        };
-        Ok(Found { records, keys })
+        // No rows if there are no keys: then there is no statement either.
+        found.keys = next().iter().map(idempotency_keys::stored_key).collect::<Result<_, _>>()?;
+        Ok(found)
     }
 }
 
@@ -250,32 +239,35 @@ async fn write(
     head: &LogHead,
     notes: &[TraceNote],
 ) -> Result<(), PostgresError> {
-    let log = events::Columns::new(&writes.events);
-    let keys = idempotency_keys::Columns::new(&writes.keys);
     let notes: Vec<&TraceNote> = writes.traces.iter().chain(notes).collect();
-    let traces = traces::Columns::new(&notes);
-    let [sequence, inbox, audit] = [head.heads.sequence, head.heads.inbox, head.heads.audit].map(number);
-    let (table_versions, at_ms) = (head.table_versions.as_slice(), head.at.as_millis());
-    let records: Vec<_> = writes
-        .records
-        .tables()
-        .flat_map(|(table, written)| RecordWrite::all(&connection.schema, table, written))
-        .collect();
-    let mut statements: Vec<BoundStatement<'_>> = records.iter().map(RecordWrite::statement).collect();
+    let tables = writes.records.tables();
+    let mut statements: Vec<BoundStatement<'_>> =
+        tables.flat_map(|(table, written)| records::write(&connection.schema, table, written)).collect();
+    let writes_records = !statements.is_empty();
     if !writes.events.is_empty() {
-        statements.push(BoundStatement::new(events::APPEND, &log.parameters()));
+        statements.push(events::append(&writes.events));
     }
-    if !writes.events.is_empty() || !records.is_empty() {
-        statements.push(BoundStatement::new(NOTIFY, &[&node]));
+    if !writes.events.is_empty() || writes_records {
+        statements.push(BoundStatement::new(NOTIFY, vec![Box::new(node)]));
     }
     if !writes.keys.is_empty() {
-        statements.push(BoundStatement::new(idempotency_keys::WRITE, &keys.parameters()));
+        statements.push(idempotency_keys::upsert(&writes.keys));
     }
     if !notes.is_empty() {
-        statements.push(BoundStatement::new(traces::APPEND, &traces.parameters()));
+        statements.push(traces::append(&notes));
     }
-    statements.push(BoundStatement::new(UPDATE_HEAD, &[&sequence, &table_versions, &inbox, &audit, &at_ms]));
-    statements.push(BoundStatement::new("COMMIT", &[]));
+    let Heads { sequence, inbox, audit } = head.heads;
+    statements.push(BoundStatement::new(
+        UPDATE_HEAD,
+        vec![
+            Box::new(number(sequence)),
+            Box::new(head.table_versions.as_slice()),
+            Box::new(number(inbox)),
+            Box::new(number(audit)),
+            Box::new(head.at.as_millis()),
+        ],
+    ));
+    statements.push(BoundStatement::new("COMMIT", Vec::new()));
     pipeline::run(connection, &statements).await?;
     Ok(())
 }

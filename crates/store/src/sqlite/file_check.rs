@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::open::OpenError;
+use crate::open_error::OpenError;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const WAL_HEADER_BYTES: u64 = 32;

@@ -13,12 +13,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     events,
     idempotency_keys::IdempotencyKeys,
-    open::{self, DataDirectory, OpenError},
+    open::{self, DataDirectory},
     records,
     storage::{checkpoint, log_head},
 };
 use crate::{
     import::{ImportError, ImportTarget, LineError, PreviousImport, REPLACED_TABLES, must_be_empty},
+    open_error::OpenError,
     sql::number,
     storage::StoredKey,
 };

@@ -4,8 +4,11 @@ use std::path::Path;
 
 use rusqlite::{Connection, params};
 
-use super::open::{OpenError, explain};
-use crate::migrations::{self, Migration, checksum};
+use super::open::explain;
+use crate::{
+    migrations::{self, Migration, checksum},
+    open_error::OpenError,
+};
 
 const MIGRATIONS: [Migration; 1] = [("0001_initial", include_str!("migrations/0001_initial.sql"))];
 

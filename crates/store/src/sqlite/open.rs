@@ -3,7 +3,6 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,6 +12,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{file_check, migrations, reader::SqliteReader, storage::SqliteStorage};
 use crate::{
+    open_error::OpenError,
     recent_events::RecentEvents,
     storage::{Opened, View},
 };
@@ -26,36 +26,6 @@ const PAGE_BYTES: u32 = 8_192;
 /// A connection's page cache, in KiB.
 const WRITER_CACHE_KIB: i64 = 32_768;
 const READER_CACHE_KIB: i64 = 1_024;
-
-/// Why a store cannot be opened. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The directory cannot be created or used.
-    #[error("the data directory {0} cannot be used: {1}")]
-    Directory(PathBuf, io::Error),
-    /// Another process uses it.
-    #[error(
-        "the data directory {0} is in use by another process; stop it, or give this one another AGENTCAFE_DATA_DIR"
-    )]
-    Locked(PathBuf),
-    /// The file is not an intact database of AgentCafe.
-    #[error(
-        "the store {0} is damaged or not a store of AgentCafe ({1}); it was left untouched: restore it from a backup, or move it away to start with an empty one"
-    )]
-    Damaged(PathBuf, String),
-    /// It can be read but not written.
-    #[error("the store {0} cannot be written: {1}")]
-    ReadOnly(PathBuf, String),
-    /// PostgreSQL cannot be reached, or its schema does not fit this version.
-    #[error("the database of DATABASE_URL cannot be used: {0}")]
-    Database(String),
-    /// Another version wrote it.
-    #[error("the store {0} does not fit this version: {1}")]
-    Version(PathBuf, String),
-    /// The thread that writes cannot be started.
-    #[error("the writer's thread cannot be started: {0}")]
-    Writer(#[source] io::Error),
-}
 
 /// A data directory, locked for as long as this lives.
 pub(super) struct DataDirectory {
