@@ -239,7 +239,6 @@ mod tests {
             for descending in [false, true] {
                 let after = Some(SortKey { sorted_by: Cell::from(1), key: Key::clone(&key) });
                 let page = plan(&connection, &RecordQuery { after, descending, ..query.clone() });
-                eprintln!("{}: {page}", query.table.name);
                 assert!(
                     !page.contains("SCAN") && !page.contains("MULTI-INDEX"),
                     "{}: {page}",

@@ -136,8 +136,8 @@ fn recent_events_wake_a_follower_that_subscribes_during_a_publication() {
         while recent_events.head() <= cursor {
             std::hint::spin_loop();
         }
-        let mark = *waiting.borrow();
-        if mark.last <= cursor || mark.resume(cursor) > cursor {
+        let watermark = *waiting.borrow();
+        if watermark.last <= cursor || watermark.resume(cursor) > cursor {
             missed.push(number);
         }
     }
