@@ -48,7 +48,7 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     };
     let shared = redis.clone().map(|redis| redis as Arc<dyn SharedRateWindows>);
     let options = Options {
-        place: config.storage.clone(),
+        location: config.storage.clone(),
         rules: config.rules.clone(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),

@@ -38,7 +38,7 @@ impl Service {
         query: RecordQuery,
     ) -> Result<(Vec<R>, Option<String>), OperationError> {
         let page = self.store().page::<R>(query.clone()).await?;
-        let last = page.records.last().filter(|_| page.may_go_on);
+        let last = page.records.last().filter(|_| page.has_more);
         let next_cursor = last.map(|last| cursor_behind(&query, last));
         Ok((page.records, next_cursor))
     }

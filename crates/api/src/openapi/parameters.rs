@@ -3,7 +3,6 @@
 use agentcafe_domain::kernel::fields::{DescribedField, EXAMPLE_ID};
 use serde_json::{Value, json};
 
-use super::undeclared;
 use crate::route::{Answer, Route};
 
 /// What the names in paths mean, with an example of each.

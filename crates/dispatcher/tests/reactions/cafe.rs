@@ -126,7 +126,7 @@ fn engine(store: Arc<Store>) -> Arc<Engine> {
 
 fn open(directory: &Path, clock: &Arc<TestClock>) -> (Arc<Store>, Closing) {
     Store::open(Options {
-        place: agentcafe_store::StoreLocation::Directory(directory.to_owned()),
+        location: agentcafe_store::StoreLocation::Directory(directory.to_owned()),
         rules: rules(),
         clock: clock.clone(),
         ids: Box::new(RandomIds::new()),
