@@ -48,7 +48,7 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     };
     let shared = redis.clone().map(|redis| redis as Arc<dyn SharedRateWindows>);
     let options = Options {
-        place: config.storage.clone(),
+        location: config.storage.clone(),
         rules: config.rules.clone(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),
@@ -56,7 +56,7 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     };
     let (store, closing) = Store::open_sharing(options, shared)?;
     metrics.log_head.set(store.recent_events().head().0);
-    let courier = Arc::new(WebhookSender::new(config.rules.webhooks, store.clock()));
+    let courier = Arc::new(WebhookSender::new(*config.rules.get(), store.clock()));
     let outside = ExternalClient::new(config.payment_provider.clone(), Arc::clone(&courier))
         .context("no way to the payment provider: TLS cannot be used")?;
     let ids = Box::new(RandomIds::new());
@@ -71,8 +71,8 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
         None => None,
     };
     let intervals = sweeps::SweepIntervals {
-        presence: config.api.presence_sweep,
-        table_sessions: config.api.table_session_sweep,
+        presence: config.api.service.presence_sweep,
+        table_sessions: config.api.service.table_session_sweep,
     };
     let background = [
         tokio::spawn(sweeps::run(Arc::clone(&engine), intervals)),
@@ -108,7 +108,7 @@ fn redis(config: &ServeConfig, metrics: &Metrics) -> anyhow::Result<Option<Arc<R
     let Some((url, keys)) = &config.redis else { return Ok(None) };
     let link = RedisConnection::new(url, REDIS_TIMEOUT).context("REDIS_URL")?;
     let name = RandomIds::new().fresh(SystemClock::start().now()).to_string();
-    let (counted, rules) = (metrics.redis.clone(), &config.rules.moderation);
+    let (counted, rules) = (metrics.redis.clone(), config.rules.get());
     Ok(Some(Redis::new(link, keys.clone(), counted, rules, name)))
 }
 

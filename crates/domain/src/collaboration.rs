@@ -76,7 +76,28 @@ impl Tally {
             EventType::TaskAssigned => &mut self.metrics.coordination_actions,
             EventType::SharedObjectCreated | EventType::SharedObjectUpdated => &mut self.metrics.object_edits,
             EventType::ConversationMessagePosted => &mut self.metrics.conversation_turns,
-            _ => return,
+            EventType::AgentEntered
+            | EventType::AgentLeft
+            | EventType::StatusChanged
+            | EventType::PresenceHeartbeat
+            | EventType::ActorMoved
+            | EventType::MentionCreated
+            | EventType::BubblePosted
+            | EventType::OrderChanged
+            | EventType::IntentPlanned
+            | EventType::IntentCompleted
+            | EventType::SnapshotCreated
+            | EventType::RoomContextPinned
+            | EventType::OperatorOverrideApplied
+            | EventType::TaskCreated
+            | EventType::TaskUpdated
+            | EventType::TaskProgressUpdated
+            | EventType::TaskHandoff
+            | EventType::RoomCreated
+            | EventType::RoomUpdated
+            | EventType::TableSessionCreated
+            | EventType::TableSessionUpdated
+            | EventType::TableSessionEnded => return,
         };
         *counter += 1;
         self.contributors.insert(actor);

@@ -7,37 +7,50 @@ use sha2::{Digest, Sha256};
 use crate::kernel::{
     actor::ActorInRoom,
     error::{Code, DomainError},
-    rules::ModerationRules,
+    guard::{ActionGuard, ActionSource, GuardedAction},
+    rules::rule_set,
     time::Timestamp,
 };
 
-/// Who acted, for the details of a refusal.
+/// When an actor acts too much. A limit of 0 turns its rule off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActionSource {
-    /// A request.
-    Api,
-    /// A reaction.
-    Reaction,
+pub struct ModerationRules {
+    /// How long actions and texts are remembered.
+    pub window_ms: i64,
+    /// The most actions in the window.
+    pub max_actions_per_window: usize,
+    /// How often the same text may be said in the window.
+    pub max_repeated_text_per_window: usize,
+    /// The least time between two actions.
+    pub min_action_interval_ms: i64,
+    /// How long an actor must be quiet after it hit a limit.
+    pub cooldown_ms: i64,
 }
 
-impl ActionSource {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Reaction => "reaction",
+impl Default for ModerationRules {
+    fn default() -> Self {
+        Self {
+            window_ms: 60_000,
+            max_actions_per_window: 40,
+            max_repeated_text_per_window: 4,
+            min_action_interval_ms: 150,
+            cooldown_ms: 2_000,
         }
     }
 }
+rule_set!(ModerationRules);
 
-/// An action that moderation looks at.
-#[derive(Clone, Copy, Debug)]
-pub struct ModeratedAction<'a> {
-    /// Its label, as refusals name it.
-    pub label: &'a str,
-    /// What is said, if it is speech.
-    pub text: Option<&'a str>,
-    /// Who acts.
-    pub source: ActionSource,
+impl ModerationRules {
+    /// Whether any of the rules that remember something is on.
+    pub const fn is_on(&self) -> bool {
+        let limits = self.max_actions_per_window > 0 || self.max_repeated_text_per_window > 0;
+        self.min_action_interval_ms > 0 || (limits && self.window_ms > 0)
+    }
+
+    /// How long anything is remembered, in milliseconds.
+    pub fn remembered_ms(&self) -> i64 {
+        self.window_ms.max(self.min_action_interval_ms).max(self.cooldown_ms)
+    }
 }
 
 /// The recent past of one actor in one room.
@@ -77,9 +90,36 @@ pub enum RecentActivity {
     QuietUntil(Timestamp),
 }
 
+/// Checks the actions of one command against the rate windows.
+pub struct RateGuard<'a> {
+    windows: &'a mut RateWindows,
+    rules: &'a ModerationRules,
+    now: Timestamp,
+    allowed: Option<AllowedAction>,
+}
+
+impl<'a> RateGuard<'a> {
+    /// The guard of a command that is decided at `now`.
+    pub fn new(windows: &'a mut RateWindows, rules: &'a ModerationRules, now: Timestamp) -> Self {
+        Self { windows, rules, now, allowed: None }
+    }
+
+    /// The action that was allowed, to be recorded if the command succeeds.
+    pub fn into_allowed(self) -> Option<AllowedAction> {
+        self.allowed
+    }
+}
+
+impl ActionGuard for RateGuard<'_> {
+    fn check(&mut self, actor: &ActorInRoom, action: &GuardedAction<'_>) -> Result<(), DomainError> {
+        self.allowed = Some(self.windows.check(actor, action, self.now, self.rules)?);
+        Ok(())
+    }
+}
+
 /// An allowed action, to be recorded once the command it belongs to has succeeded.
 #[derive(Debug)]
-pub struct Allowed {
+pub struct AllowedAction {
     actor: ActorInRoom,
     source: ActionSource,
     text_key: Option<String>,
@@ -255,13 +295,13 @@ impl RateWindows {
     pub fn check(
         &mut self,
         actor: &ActorInRoom,
-        action: &ModeratedAction<'_>,
+        action: &GuardedAction<'_>,
         now: Timestamp,
         rules: &ModerationRules,
-    ) -> Result<Allowed, DomainError> {
+    ) -> Result<AllowedAction, DomainError> {
         let key = action.text.and_then(text_key);
         let Some(window) = self.by_actor.get_mut(actor) else {
-            return Ok(Allowed { actor: actor.clone(), source: action.source, text_key: key });
+            return Ok(AllowedAction { actor: actor.clone(), source: action.source, text_key: key });
         };
         let blocked = |reason: &str, retry_after_ms: i64| {
             actor
@@ -298,15 +338,20 @@ impl RateWindows {
                     .with("maxRepeatedTextPerWindow", max));
             }
         }
-        Ok(Allowed { actor: actor.clone(), source: action.source, text_key: key })
+        Ok(AllowedAction { actor: actor.clone(), source: action.source, text_key: key })
     }
 
     /// Remembers an action that was done; none if no rule asks for it.
-    pub fn record(&mut self, allowed: Allowed, now: Timestamp, rules: &ModerationRules) -> Option<Recorded> {
+    pub fn record(
+        &mut self,
+        allowed: AllowedAction,
+        now: Timestamp,
+        rules: &ModerationRules,
+    ) -> Option<Recorded> {
         if rules.window_ms == 0 && rules.min_action_interval_ms == 0 {
             return None;
         }
-        let Allowed { actor, source, text_key } = allowed;
+        let AllowedAction { actor, source, text_key } = allowed;
         self.sweep(now, rules);
         let window = self.by_actor.entry(actor.clone()).or_default();
         let previous_at = window.last_at(source).replace(now);
@@ -365,7 +410,7 @@ mod tests {
         let mut windows = RateWindows::default();
         for (at_ms, label, text, want) in steps {
             let now = Timestamp::from_millis(*at_ms);
-            let action = ModeratedAction { label, text: *text, source: ActionSource::Api };
+            let action = GuardedAction { label, text: *text, source: ActionSource::Api };
             let got = windows.check(&actor, &action, now, rules);
             let reason = got.as_ref().err().map(|error| {
                 let text = |key: &str| error.details[key].as_str().unwrap().to_owned();
@@ -408,8 +453,7 @@ mod tests {
         let mut windows = RateWindows::default();
         let mut actor_command = |at_ms: i64, source, text| {
             let now = Timestamp::from_millis(1_000_000 + at_ms);
-            let allowed =
-                windows.check(&actor, &ModeratedAction { label: "x", text, source }, now, &RULES)?;
+            let allowed = windows.check(&actor, &GuardedAction { label: "x", text, source }, now, &RULES)?;
             windows.record(allowed, now, &RULES);
             Ok(())
         };
@@ -458,7 +502,7 @@ mod tests {
             let now = Timestamp::from_millis(1_000_000 + at_ms);
             let windows = &mut nodes[node];
             windows.learn(&actor, told.clone(), &RULES);
-            let action = ModeratedAction { label: "say", text: Some(text), source: ActionSource::Api };
+            let action = GuardedAction { label: "say", text: Some(text), source: ActionSource::Api };
             let checked = windows.check(&actor, &action, now, &RULES);
             let reason = checked.as_ref().err().map(|error| error.details["reasonCode"].clone());
             let recorded = checked.ok().and_then(|allowed| windows.record(allowed, now, &RULES));
@@ -486,7 +530,7 @@ mod tests {
     #[test]
     fn only_what_was_done_counts_and_is_forgotten() {
         let mut windows = RateWindows::default();
-        let action = ModeratedAction { label: "say", text: Some("hi"), source: ActionSource::Api };
+        let action = GuardedAction { label: "say", text: Some("hi"), source: ActionSource::Api };
         for number in 0..100 {
             let actor = ActorInRoom::named("default", "main", &format!("a{number}"));
             let now = Timestamp::from_millis(number);

@@ -1,6 +1,7 @@
 //! What operators do to a room and to those in it: pausing, muting, sending away.
 
 pub mod audit;
+pub mod events;
 
 use std::collections::BTreeMap;
 
@@ -8,28 +9,44 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use self::{
+    audit::{AuditEntry, AuditInput, AuditVerdict},
+    events::{OperatorOverrideApplied, OverrideSummary},
+};
 use crate::{
-    actor_command,
     inbox::UnreadCount,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
-        event::{EmittedEvent, payload},
-        fields::Fields,
+        error::DomainError,
+        event::EmittedEvent,
+        fields::{Field, Fields, METADATA, REQUIRED_ROOM_ID, too_large},
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::Query,
         time::Timestamp,
     },
-    operators::audit::{AuditEntry, AuditInput, AuditVerdict},
     permissions::{self, Capability, Mute, RoomOverride},
     presence::{
         self, Reason, arrival,
+        events::AgentLeft,
         position::{Position, SPAWN},
     },
 };
 
 const MAX_REASON_CHARS: usize = 1_000;
+const OPERATOR_ID: Field =
+    Field::new("operatorId", "The operator that acts. It needs canModerate in the room.", "Nova");
+const ACTION: Field = Field::new("action", "What the operator does.", "mute_agent");
+const TARGET_ACTOR_ID: Field = Field::new(
+    "targetActorId",
+    "The actor that the operator acts on; required unless the action is about the whole room.",
+    "Kai",
+)
+.in_example();
+const REASON: Field =
+    Field::new("reason", "Why; for the audit trail and the actors in the room.", "Too loud.")
+        .up_to(MAX_REASON_CHARS)
+        .in_example();
 /// The most actors that are muted in a room: every command there looks at the list.
 pub const MAX_MUTED: usize = 1_000;
 /// Why an actor was sent away, if the operator does not say.
@@ -83,15 +100,25 @@ impl OperatorAction {
 pub struct OverrideState {
     tenant_id: TenantId,
     room_id: RoomId,
+    /// Whether the room is paused.
     room_paused: bool,
+    /// The operator that paused the room; null if it is not paused.
     paused_by: Option<ActorId>,
+    /// Why the room is paused; null if it is not, or no reason was given.
     pause_reason: Option<String>,
+    /// When the room was paused; null if it is not paused.
     paused_at: Option<Timestamp>,
+    /// When the room was last resumed; null: never.
     resumed_at: Option<Timestamp>,
+    /// The muted actors, each with who muted it, when and why.
     muted_actors: BTreeMap<ActorId, Mute>,
+    /// The actors that are muted.
     muted_actor_ids: Vec<ActorId>,
+    /// Free data of the operator that acted last.
     metadata: Map<String, Value>,
+    /// When the record was created; null if it never was.
     created_at: Option<Timestamp>,
+    /// When the record was last changed; null: never.
     updated_at: Option<Timestamp>,
 }
 
@@ -136,11 +163,17 @@ pub struct Operate {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionTaken {
+    /// What the operator did.
     action: OperatorAction,
+    /// The operator.
     operator_id: ActorId,
+    /// The actor it acted on; null: the whole room.
     target_actor_id: Option<ActorId>,
+    /// Why; null if the operator gave no reason.
     reason: Option<String>,
+    /// Free data of the operator.
     metadata: Map<String, Value>,
+    /// When the operator acted.
     at: Timestamp,
 }
 
@@ -148,10 +181,14 @@ pub struct ActionTaken {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Operated {
+    /// The overrides of the room.
     #[serde(rename = "override")]
     state: OverrideState,
+    /// What was done.
     action: ActionTaken,
+    /// The audit entry of this action.
     audit: AuditEntry,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }
@@ -163,21 +200,21 @@ impl Operate {
     /// The first field that does not hold, in the contract's order.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let operator = ActorInRoom {
-            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
-            room_id: fields.required_room("roomId")?,
-            actor_id: fields.required_actor("operatorId")?,
+            tenant_id: fields.tenant_or_default()?,
+            room_id: fields.required_room(REQUIRED_ROOM_ID)?,
+            actor_id: fields.required_actor(OPERATOR_ID)?,
         };
-        let action = fields.one_of("action", &OperatorAction::NAMES)?;
-        let target = fields.actor("targetActorId")?;
+        let action = fields.one_of(ACTION, &OperatorAction::NAMES)?;
+        let target = fields.actor(TARGET_ACTOR_ID)?;
         if action.needs_target() && target.is_none() {
-            return Err(DomainError::missing("targetActorId"));
+            return Err(TARGET_ACTOR_ID.missing());
         }
         Ok(Self {
             operator,
             action,
             target,
-            reason: actor_command::bounded_text("reason", fields.trimmed_text("reason")?, MAX_REASON_CHARS)?,
-            metadata: actor_command::metadata(fields)?.unwrap_or_default(),
+            reason: fields.trimmed_text(REASON)?,
+            metadata: fields.object(METADATA)?.unwrap_or_default(),
         })
     }
 
@@ -244,24 +281,20 @@ impl Operate {
             _ => {}
         }
         if state.muted_actors.len() > MAX_MUTED {
-            return Err(DomainError::new(Code::OutOfBounds)
-                .saying(format!("at most {MAX_MUTED} actors are muted in a room"))
-                .with("field", "mutedActors")
-                .with("max", MAX_MUTED)
-                .with("value", state.muted_actors.len()));
+            return Err(too_large("mutedActors", MAX_MUTED, state.muted_actors.len(), "members"));
         }
         state.metadata = self.metadata.clone();
         state.updated_at = now;
         Ok(state)
     }
 
-    fn told(&self, state: &RoomOverride) -> payload::OperatorOverrideApplied {
-        payload::OperatorOverrideApplied {
+    fn told(&self, state: &RoomOverride) -> OperatorOverrideApplied {
+        OperatorOverrideApplied {
             action: self.action.as_str().to_owned(),
             target_actor_id: self.target.clone(),
             reason: self.reason.clone(),
             metadata: self.metadata.clone(),
-            override_state: payload::OverrideSummary {
+            override_state: OverrideSummary {
                 room_paused: state.room_paused,
                 paused_by: state.paused_by.clone(),
                 muted_actor_ids: state.muted_actors.keys().cloned().collect(),
@@ -277,7 +310,7 @@ impl Operate {
         applied: &EmittedEvent,
     ) -> Result<(), CommandError> {
         let operator = &self.operator.actor_id;
-        let left = payload::AgentLeft {
+        let left = AgentLeft {
             source: "operator".to_owned(),
             reason: self.reason.clone().unwrap_or_else(|| FORCED.to_owned()),
             left_at: ctx.now,
@@ -342,6 +375,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::kernel::error::Code;
 
     fn operate(action: &str, target: Option<&str>, reason: Option<&str>) -> Operate {
         let body = json!({"roomId": "main", "operatorId": "Op", "action": action, "targetActorId": target,

@@ -14,8 +14,20 @@ use crate::kernel::{
     error::{Code, DomainError},
     ids::{ActorId, RoomId, TenantId},
     record::{Cell, Key, Query, Record, Table},
+    rules::rule_set,
     time::Timestamp,
 };
+
+/// Who may give permissions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PermissionsMode {
+    /// Whoever has the token.
+    #[default]
+    Open,
+    /// Operators of the room; and anybody the first one in a room.
+    Strict,
+}
+rule_set!(PermissionsMode);
 
 /// A thing that an actor may or may not do in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Who is there: heartbeats, statuses, leaving, and running out of time.
 
 pub mod arrival;
+pub mod events;
 pub mod movement;
 pub mod position;
 
@@ -8,24 +9,47 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
+use self::events::{PresenceHeartbeat, StatusChanged};
 use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
-        event::{EmittedEvent, payload},
-        fields::Fields,
+        event::EmittedEvent,
+        fields::{Field, Fields},
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
-        rules::Rules,
+        rules::{Rules, rule_set},
         time::Timestamp,
     },
     permissions,
     tables::access::{self, AccessRequirement},
 };
 
+/// The settings of presence.
+#[derive(Clone, Copy, Debug)]
+pub struct PresenceRules {
+    /// How long an actor counts as present after it acted, unless it says otherwise, in milliseconds.
+    pub default_ttl_ms: i64,
+}
+
+impl Default for PresenceRules {
+    fn default() -> Self {
+        Self { default_ttl_ms: 60_000 }
+    }
+}
+rule_set!(PresenceRules);
+
 /// The shortest and longest time that a heartbeat holds, in milliseconds.
 pub const TTL_MS: std::ops::RangeInclusive<i64> = 1_000..=600_000;
+/// What an actor says it does.
+pub const STATUS: Field =
+    Field::new("status", "What the actor is doing. Default: idle.", "thinking").in_example();
+const TTL: Field = Field::new(
+    "ttlMs",
+    "How long the actor counts as present without another heartbeat, in milliseconds.",
+    "60000",
+);
 /// What policies call a heartbeat.
 const ACTION: &str = "presence_heartbeat";
 
@@ -161,8 +185,8 @@ fn status_changed(
     current: &Presence,
     why: Reason<'_>,
     shown: Shown,
-) -> Option<payload::StatusChanged> {
-    (previous.status != current.status).then(|| payload::StatusChanged {
+) -> Option<StatusChanged> {
+    (previous.status != current.status).then(|| StatusChanged {
         from_status: Some(previous.status),
         to_status: current.status,
         reason: why.reason.to_owned(),
@@ -190,7 +214,7 @@ pub fn heartbeat(
 ) -> Result<Presence, CommandError> {
     let previous: Option<Presence> = ctx.get(actor.key())?;
     let current = Presence::beat(previous.as_ref(), actor, status, ttl_ms, ctx.now);
-    let beat = payload::PresenceHeartbeat {
+    let beat = PresenceHeartbeat {
         status,
         ttl_ms: current.ttl_ms,
         last_heartbeat_at: current.last_heartbeat_at,
@@ -254,7 +278,9 @@ pub struct Heartbeat {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HeartbeatRecorded {
+    /// The presence of the actor.
     presence: Presence,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }
@@ -267,8 +293,8 @@ impl Heartbeat {
     pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         Ok(Self {
             actor: ActorInRoom::read(fields)?,
-            status: fields.text_choice("status", &Status::NAMES)?.unwrap_or(Status::Idle),
-            ttl_ms: fields.clamped("ttlMs", TTL_MS)?.unwrap_or(rules.presence_default_ttl_ms),
+            status: fields.text_choice(STATUS, &Status::NAMES)?.unwrap_or(Status::Idle),
+            ttl_ms: fields.clamped(TTL, TTL_MS)?.unwrap_or(rules.get::<PresenceRules>().default_ttl_ms),
         })
     }
 
@@ -319,7 +345,8 @@ impl Command for Listening {
         let stays = |presence: &Presence| {
             presence.status == status && presence.is_active == (status != Status::Inactive)
         };
-        let kept_ttl_ms = active.map_or(ctx.rules.presence_default_ttl_ms, |presence| presence.ttl_ms);
+        let kept_ttl_ms =
+            active.map_or(ctx.rules.get::<PresenceRules>().default_ttl_ms, |presence| presence.ttl_ms);
         let ttl_ms = self.ttl_ms.unwrap_or(kept_ttl_ms);
         let presence = if previous.as_ref().is_some_and(stays) {
             let current = Presence::beat(previous.as_ref(), &self.actor, status, ttl_ms, ctx.now);

@@ -2,27 +2,44 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
-    actor_command,
     kernel::{
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        fields::Fields,
+        fields::{ACTOR_ID, Field, Fields, METADATA},
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::{Cell, Key, Query, Record, Table},
         time::Timestamp,
     },
     rooms::theme::Theme,
+    work::names_nothing,
 };
 
 const MAX_NAME_CHARS: usize = 200;
 const MAX_URL_CHARS: usize = 2_048;
 const MAX_BIO_CHARS: usize = 16 * 1_024;
 /// What a profile says, in the order in which it is checked.
-const NAMES: [&str; 5] = ["displayName", "avatarUrl", "bio", "theme", "metadata"];
+const CHANGEABLE: [Field; 5] = [DISPLAY_NAME, AVATAR_URL, BIO, THEME, METADATA];
+const DISPLAY_NAME: Field =
+    Field::new("displayName", "The actor's name, for people.", "Nova").up_to(MAX_NAME_CHARS).in_example();
+const AVATAR_URL: Field = Field::new(
+    "avatarUrl",
+    "The actor's picture: an absolute http or https URL.",
+    "https://example.com/nova.png",
+)
+.up_to(MAX_URL_CHARS);
+const BIO: Field =
+    Field::new("bio", "What the actor says about itself.", "Likes quiet tables.").up_to(MAX_BIO_CHARS);
+const THEME: Field = Field::new(
+    "theme",
+    "The actor's colours: bubbleColor, textColor and accentColor, each #rrggbb, #rrggbbaa or null.",
+    r##"{"bubbleColor":"#22668a","textColor":"#ffffff","accentColor":null}"##,
+);
+const ROOM_ID: Field =
+    Field::new("roomId", "The room in which the actor is; only the request's trace shows it.", "main");
 
 /// How an actor is shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -76,10 +93,7 @@ impl Whose {
     /// # Errors
     /// `ERR_VALIDATION {field}` for the tenant, `ERR_NOT_FOUND` for an id that no actor can have.
     pub fn read(actor_id: &str, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = match fields.tenant("tenantId")? {
-            Some(tenant) => tenant,
-            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
-        };
+        let tenant_id = fields.tenant_or_in(query)?;
         let unknown = |_| not_found(&tenant_id, actor_id);
         let actor_id = ActorId::parse(actor_id).map_err(unknown)?;
         Ok(Self { tenant_id, actor_id })
@@ -132,31 +146,24 @@ struct Changes {
     metadata: Option<Map<String, Value>>,
 }
 
-fn display_name(fields: &Fields) -> Result<String, DomainError> {
-    let name = fields.required_string("displayName")?;
-    Ok(actor_command::bounded_text("displayName", Some(name), MAX_NAME_CHARS)?.unwrap_or_default())
-}
-
 fn avatar_url(fields: &Fields) -> Result<Option<String>, DomainError> {
-    let text = actor_command::bounded_text("avatarUrl", fields.trimmed_text("avatarUrl")?, MAX_URL_CHARS)?;
-    text.map(|text| web_address("avatarUrl", text)).transpose()
+    fields.trimmed_text(AVATAR_URL)?.map(|text| web_address(AVATAR_URL.name, text)).transpose()
 }
 
 fn theme(fields: &Fields) -> Result<Option<Theme>, DomainError> {
-    let sent = fields.object("theme")?;
+    let sent = fields.object(THEME)?;
     sent.as_ref().map_or(Ok(None), Theme::read)
 }
 
 impl Changes {
     /// Reads the fields that are `named`.
     fn read(fields: &Fields, named: impl Fn(&str) -> bool) -> Result<Self, DomainError> {
-        let bio = || actor_command::bounded_text("bio", fields.trimmed_text("bio")?, MAX_BIO_CHARS);
-        let metadata = || Ok(actor_command::metadata(fields)?.unwrap_or_default());
-        let [name, url, about, colors, more] = NAMES.map(named);
+        let metadata = || Ok(fields.object(METADATA)?.unwrap_or_default());
+        let [name, url, about, colors, more] = CHANGEABLE.map(|field| named(field.name));
         Ok(Self {
-            display_name: name.then(|| display_name(fields)).transpose()?,
+            display_name: name.then(|| fields.required_string(DISPLAY_NAME)).transpose()?,
             avatar_url: url.then(|| avatar_url(fields)).transpose()?,
-            bio: about.then(bio).transpose()?,
+            bio: about.then(|| fields.trimmed_text(BIO)).transpose()?,
             theme: colors.then(|| theme(fields)).transpose()?,
             metadata: more.then(metadata).transpose()?,
         })
@@ -169,10 +176,8 @@ impl Changes {
 
     /// The fields that the client sent, at least one.
     fn partial(fields: &Fields) -> Result<Self, DomainError> {
-        if !NAMES.iter().any(|name| fields.has(name)) {
-            return Err(DomainError::new(Code::Validation)
-                .saying("name at least one field to change")
-                .with("fields", json!(NAMES)));
+        if !CHANGEABLE.iter().any(|field| fields.has(field.name)) {
+            return Err(names_nothing(&CHANGEABLE));
         }
         Self::read(fields, |name| fields.has(name))
     }
@@ -193,6 +198,7 @@ impl Changes {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProfileWritten {
+    /// The profile.
     profile: Profile,
     correlation_id: CorrelationId,
 }
@@ -215,9 +221,9 @@ impl WriteProfile {
     /// # Errors
     /// What identifies the actor does not hold; other fields are refused when their turn comes.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
-        let actor_id = fields.required_actor("actorId")?;
-        let room_id = fields.room("roomId")?;
+        let tenant_id = fields.tenant_or_default()?;
+        let actor_id = fields.required_actor(ACTOR_ID)?;
+        let room_id = fields.room(ROOM_ID)?;
         Ok(Self { whose: Whose { tenant_id, actor_id }, room_id, changes: Changes::whole(fields) })
     }
 
@@ -271,8 +277,8 @@ impl ChangeProfile {
 
     /// Names the fields of the body, none of which must be there.
     pub fn describe(fields: &Fields) {
-        let _ = fields.tenant("tenantId");
-        let _ = fields.trimmed_text("displayName");
+        let _ = fields.tenant_or_default();
+        let _ = fields.trimmed_text(DISPLAY_NAME);
         let _ = Changes::partial(fields);
     }
 }
@@ -300,6 +306,7 @@ pub struct DeleteProfile {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProfileDeleted {
+    /// Always true: the record existed and was deleted.
     deleted: bool,
     actor_id: ActorId,
     correlation_id: CorrelationId,
@@ -320,6 +327,8 @@ impl Command for DeleteProfile {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     /// CONTRACT 9.19: an avatar has an absolute http or https URL.

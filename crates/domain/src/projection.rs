@@ -161,16 +161,33 @@ impl RoomProjection {
         match event.kind {
             EventType::ConversationMessagePosted | EventType::BubblePosted => self.conversations.apply(event),
             EventType::OrderChanged => self.orders.prepend(OrderEntry::of(event)),
-            EventType::TaskCreated
-            | EventType::TaskUpdated
-            | EventType::TaskAssigned
-            | EventType::TaskProgressUpdated
-            | EventType::TaskCompleted => tasks::apply(&mut self.tasks, event),
+            EventType::TaskCreated | EventType::TaskUpdated => {
+                tasks::apply(&mut self.tasks, event, TaskEntry::describe);
+            }
+            EventType::TaskAssigned => tasks::apply(&mut self.tasks, event, TaskEntry::assign),
+            EventType::TaskProgressUpdated => tasks::apply(&mut self.tasks, event, TaskEntry::set_progress),
+            EventType::TaskCompleted => tasks::apply(&mut self.tasks, event, TaskEntry::complete),
             EventType::SharedObjectCreated | EventType::SharedObjectUpdated => {
                 objects::apply(&mut self.objects, event);
             }
             EventType::RoomContextPinned => self.pinned_context = Some(PinnedEntry::of(event)),
-            _ => {}
+            // These change actors, or nothing that a room shows.
+            EventType::AgentEntered
+            | EventType::AgentLeft
+            | EventType::StatusChanged
+            | EventType::PresenceHeartbeat
+            | EventType::ActorMoved
+            | EventType::MentionCreated
+            | EventType::IntentPlanned
+            | EventType::IntentCompleted
+            | EventType::SnapshotCreated
+            | EventType::OperatorOverrideApplied
+            | EventType::TaskHandoff
+            | EventType::RoomCreated
+            | EventType::RoomUpdated
+            | EventType::TableSessionCreated
+            | EventType::TableSessionUpdated
+            | EventType::TableSessionEnded => {}
         }
         if let Some(entry) = memory_entry(event) {
             self.memory.prepend(entry);

@@ -29,6 +29,21 @@ pub const MAX_SUBSCRIPTIONS: usize = 1_000;
 /// The most reactions in a row, each answering the one before. Past it the chain ends.
 pub const MAX_HOPS: u32 = 4;
 
+/// The member that the payload of every event of a reaction gets: a [`ReactionRef`].
+pub const ANNOTATION: &str = "reaction";
+
+/// Which reaction made an actor act.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReactionRef {
+    /// The subscription that fired.
+    pub source_subscription_id: Uuid,
+    /// The event that made it fire.
+    pub source_event_id: Uuid,
+    /// How many reactions lie between this one and something that an actor did itself.
+    pub hops: u32,
+}
+
 /// A reaction subscription, as the wire shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,5 +1,6 @@
 //! Rooms that have a record. A room without one is a lobby that anybody may use.
 
+pub mod events;
 pub mod pin;
 pub mod theme;
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    inbox::InboxItem,
+    inbox::{self, InboxItem},
     kernel::{
         command::{
             Command, CommandContext, CommandError, Effects, Heads, IdSource, Loaded, Success, WriteSet,
@@ -19,7 +19,7 @@ use crate::{
         rules::Rules,
         time::Timestamp,
     },
-    moderation::RateWindows,
+    moderation::{RateGuard, RateWindows},
 };
 
 /// How often a turn decides a command at most.
@@ -122,7 +122,8 @@ impl Scene {
                 loaded: &loaded,
                 written: &WriteSet::default(),
                 ids: &mut self.ids,
-                windows: &mut self.windows,
+                guard: &mut RateGuard::new(&mut self.windows, self.rules.get(), self.now),
+                notify: inbox::deliver,
                 effects: Effects::none(self.heads),
             };
             let decided = command.decide(&mut ctx);

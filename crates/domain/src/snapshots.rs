@@ -8,9 +8,9 @@ use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
-        event::payload,
-        fields::Fields,
+        error::DomainError,
+        event::payloads,
+        fields::{ACTOR_ID, Field, Fields, bounded_object},
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
         time::Timestamp,
@@ -26,12 +26,35 @@ pub const MAX_STATE_BYTES: usize = 256 << 10;
 const TTL_SECONDS: std::ops::RangeInclusive<i64> = 1..=31_536_000;
 /// How long it is kept if nothing is said.
 const DEFAULT_TTL_SECONDS: i64 = 3_600;
+const STATE: Field = Field::new(
+    "state",
+    "What is saved: at most 256 KiB of JSON. Default: an empty object.",
+    r#"{"tables":{"table_1":"free"}}"#,
+)
+.in_example();
+const TTL: Field =
+    Field::new("ttlSeconds", "How long it is kept, in seconds; null: for good. Default: 3600.", "3600");
 /// What policies call it.
 const ACTION: &str = "snapshot_create";
 /// Who saves a room if nobody is named.
 const SYSTEM: &str = "system";
 /// Stands for the actor in the keys of what belongs to a room.
 const NO_ACTOR: &str = "-";
+
+payloads! {
+    /// A snapshot of a room or an actor was created.
+    SnapshotCreated { scope: String, version: u64, expires_at: Option<Timestamp>, snapshot_ref: SnapshotRef }
+}
+
+/// The room, and the actor if there is one, that a snapshot is of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotRef {
+    /// The room.
+    pub room_id: RoomId,
+    /// The actor; none for a snapshot of the room.
+    pub actor_id: Option<ActorId>,
+}
 
 /// What a snapshot is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -178,6 +201,7 @@ pub struct Save {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Saved {
+    /// The snapshot that was saved.
     snapshot: Snapshot,
     correlation_id: CorrelationId,
 }
@@ -188,14 +212,14 @@ impl Save {
     /// # Errors
     /// What identifies the actor does not hold, or the state is no object; the rest is refused when its turn comes.
     pub fn read(fields: &Fields, scope: Scope) -> Result<Self, DomainError> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
-        let room_id = fields.room("roomId")?.unwrap_or_else(RoomId::main);
+        let tenant_id = fields.tenant_or_default()?;
+        let room_id = fields.room_or_main()?;
         let system = || ActorId::parse(SYSTEM).expect("a valid id");
         let (actor_id, subject) = match scope {
-            Scope::Room => (fields.actor("actorId")?.unwrap_or_else(system), None),
-            Scope::Agent => fields.required_actor("actorId").map(|actor| (actor.clone(), Some(actor)))?,
+            Scope::Room => (fields.actor(ACTOR_ID)?.unwrap_or_else(system), None),
+            Scope::Agent => fields.required_actor(ACTOR_ID).map(|actor| (actor.clone(), Some(actor)))?,
         };
-        let state = fields.object("state")?.unwrap_or_default();
+        let state = fields.object(STATE)?.unwrap_or_default();
         Ok(Self {
             of: SnapshotOf {
                 tenant_id: tenant_id.clone(),
@@ -204,7 +228,8 @@ impl Save {
                 actor_id: subject,
             },
             actor: ActorInRoom { tenant_id, room_id, actor_id },
-            what: ttl_seconds(fields).and_then(|ttl| Ok((bounded(state)?, ttl))),
+            what: ttl_seconds(fields)
+                .and_then(|ttl| Ok((bounded_object(STATE.name, state, MAX_STATE_BYTES)?, ttl))),
         })
     }
 
@@ -221,22 +246,9 @@ impl Save {
 
 /// How long it is kept; null means for good.
 fn ttl_seconds(fields: &Fields) -> Result<Option<i64>, DomainError> {
-    const NAME: &str = "ttlSeconds";
-    let given = fields.bounded_integer(NAME, TTL_SECONDS)?;
-    let for_good = fields.body().and_then(|body| body.get(NAME)).is_some_and(Value::is_null);
+    let given = fields.bounded_integer(TTL, TTL_SECONDS)?;
+    let for_good = fields.body().and_then(|body| body.get(TTL.name)).is_some_and(Value::is_null);
     Ok(if for_good { None } else { given.or(Some(DEFAULT_TTL_SECONDS)) })
-}
-
-fn bounded(state: Map<String, Value>) -> Result<Map<String, Value>, DomainError> {
-    let bytes = json!(state).to_string().len();
-    if bytes <= MAX_STATE_BYTES {
-        return Ok(state);
-    }
-    Err(DomainError::new(Code::OutOfBounds)
-        .saying(format!("state has at most {MAX_STATE_BYTES} bytes of JSON"))
-        .with("field", "state")
-        .with("max", MAX_STATE_BYTES)
-        .with("value", bytes))
 }
 
 impl Command for Save {
@@ -257,11 +269,11 @@ impl Command for Save {
         let version = last.map_or(0, |last| last.version) + 1;
         let SnapshotOf { tenant_id, room_id, scope, actor_id } = self.of.clone();
         let expires_at = ttl_seconds.map(|seconds| ctx.now.plus_ms(seconds * 1_000));
-        let event = payload::SnapshotCreated {
+        let event = SnapshotCreated {
             scope: scope.as_str().to_owned(),
             version,
             expires_at,
-            snapshot_ref: payload::SnapshotRef { room_id: room_id.clone(), actor_id: actor_id.clone() },
+            snapshot_ref: SnapshotRef { room_id: room_id.clone(), actor_id: actor_id.clone() },
         };
         ctx.append(&self.actor, &event, None)?;
         let created_at = ctx.now;
@@ -307,6 +319,7 @@ impl Command for Forget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::error::Code;
 
     fn save(body: Value) -> Result<Save, DomainError> {
         Save::read(&Fields::of_body(body.as_object().cloned().unwrap()), Scope::Agent)

@@ -1,6 +1,7 @@
 //! Table sessions: a private table, paid for by somebody, for a while, with a plan.
 
 pub mod access;
+pub mod events;
 pub mod payment;
 pub mod plan;
 
@@ -12,13 +13,18 @@ use uuid::Uuid;
 use crate::{
     kernel::{
         error::{Code, DomainError},
-        fields::Fields,
+        fields::Field,
         ids::{ActorId, RoomId, TenantId},
         money::Usd,
         record::{Cell, Key, Record, Table},
+        rules::rule_set,
+        secret::Secret,
         time::Timestamp,
     },
-    tables::plan::Feature,
+    tables::{
+        payment::PaymentMode,
+        plan::{Catalogue, Feature},
+    },
 };
 
 mod change;
@@ -28,6 +34,31 @@ mod open;
 pub use change::{ChangeTable, TableChanged};
 pub use end::ExpireSessions;
 pub use open::{OpenTable, TableOpened};
+
+/// How private tables are sold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrivateTableRules {
+    /// How they are paid for.
+    pub payment: PaymentMode,
+    /// What it costs to make a room private.
+    pub price: Usd,
+    /// The plans of sessions.
+    pub plans: Catalogue,
+    /// Whether only those at a private table may read what happens there.
+    pub gates_reads: bool,
+}
+
+impl Default for PrivateTableRules {
+    fn default() -> Self {
+        Self {
+            payment: PaymentMode::Stub { proof: Secret::new(payment::DEFAULT_STUB_PROOF) },
+            price: Usd::from_cents(350),
+            plans: Catalogue::default(),
+            gates_reads: false,
+        }
+    }
+}
+rule_set!(PrivateTableRules);
 
 /// How many actors may be invited for each seat.
 const INVITED_PER_SEAT: u64 = 4;
@@ -103,20 +134,33 @@ pub struct TableSession {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionWithoutPayment {
+    /// The session.
     session_id: Uuid,
     tenant_id: TenantId,
     room_id: RoomId,
+    /// The actor that bought the session.
     owner_actor_id: ActorId,
+    /// The plan that was bought.
     plan_id: String,
+    /// The number of seats at the table.
     max_agents: u64,
+    /// The features that the plan includes.
     features: Vec<String>,
+    /// The actors that may sit at the table beside the owner.
     invited_actor_ids: Vec<ActorId>,
+    /// Whether the table is open.
     status: SessionStatus,
+    /// When the session starts.
     started_at: Timestamp,
+    /// When the session ends.
     expires_at: Timestamp,
+    /// When the session was ended; null if it was not.
     ended_at: Option<Timestamp>,
+    /// Free data of the owner.
     metadata: Map<String, Value>,
+    /// When the session was bought.
     created_at: Timestamp,
+    /// When the session was last changed.
     updated_at: Timestamp,
 }
 
@@ -135,14 +179,10 @@ pub fn not_found(tenant: &TenantId, session: &str) -> DomainError {
     DomainError::new(Code::NotFound).with("tenantId", tenant.as_str()).with("sessionId", session)
 }
 
-/// Reads who is invited, each once; `None` if the client does not say.
-fn read_invited(fields: &Fields) -> Result<Option<Vec<ActorId>>, DomainError> {
-    let Some(names) = fields.texts("invitedActorIds", MAX_LISTED)? else { return Ok(None) };
-    let parse = |name: &String| {
-        ActorId::parse(name).map_err(|why| DomainError::invalid("invitedActorIds", why.to_string()))
-    };
-    names.iter().map(parse).collect::<Result<_, _>>().map(Some)
-}
+const INVITED_ACTOR_IDS: Field =
+    Field::new("invitedActorIds", "The actors that may sit at the table beside the owner.", r#"["Kai"]"#)
+        .up_to(MAX_LISTED)
+        .in_example();
 
 /// The guests of a table with so many seats. Its owner is none: it needs no invitation.
 fn guests(mut invited: Vec<ActorId>, owner: &ActorId, seats: u64) -> Result<Vec<ActorId>, DomainError> {
@@ -153,7 +193,7 @@ fn guests(mut invited: Vec<ActorId>, owner: &ActorId, seats: u64) -> Result<Vec<
     }
     Err(DomainError::new(Code::OutOfBounds)
         .saying(format!("at most {INVITED_PER_SEAT} actors are invited for each seat"))
-        .with("field", "invitedActorIds")
+        .with("field", INVITED_ACTOR_IDS.name)
         .with("max", max)
         .with("value", invited.len()))
 }

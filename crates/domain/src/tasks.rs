@@ -15,6 +15,7 @@ use crate::kernel::{
 
 pub mod change;
 pub mod create;
+pub mod events;
 pub mod handoff;
 #[cfg(test)]
 mod tests;
@@ -116,7 +117,9 @@ impl Task {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskWritten {
+    /// The task.
     task: Task,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }

@@ -9,16 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{
-    kernel::{
-        error::{Code, DomainError},
-        event::EventType,
-        ids::{ActorId, RoomId, Sequence, TenantId},
-        record::{Cell, Key, Record, Table},
-        secret::Secret,
-        time::Timestamp,
-    },
-    record_kinds::Portable,
+use crate::kernel::{
+    error::{Code, DomainError},
+    event::EventType,
+    ids::{ActorId, RoomId, Sequence, TenantId},
+    record::{Cell, Key, Portable, Record, Table},
+    secret::Secret,
+    time::Timestamp,
 };
 
 pub mod admission;
@@ -256,24 +253,40 @@ impl Record for Progress {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookSubscription {
+    /// The subscription.
     id: Uuid,
     tenant_id: TenantId,
+    /// Only events of this room are sent; null: those of every room of the tenant.
     room_id: Option<RoomId>,
+    /// Only events by this actor are sent; null: those of every actor.
     actor_id: Option<ActorId>,
+    /// The types of events that are sent; `*` stands for every type.
     event_types: Vec<String>,
+    /// The URL to which events are sent.
     target_url: String,
+    /// Whether deliveries are signed.
     has_secret: bool,
+    /// The secret that signs deliveries: shown by the request that sets it, then null.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     secret: Option<Secret>,
+    /// Whether events are sent.
     enabled: bool,
+    /// How often a failed delivery is tried again.
     max_retries: u32,
+    /// The pause before the first retry, in milliseconds; it doubles before each further one.
     backoff_ms: u64,
+    /// How long a delivery may take, in milliseconds.
     timeout_ms: u64,
+    /// Free data of the client.
     metadata: Map<String, Value>,
+    /// When the subscription was made.
     created_at: Timestamp,
+    /// When the subscription was last changed.
     updated_at: Timestamp,
+    /// When a delivery last succeeded; null: never.
     last_delivered_at: Option<Timestamp>,
+    /// The last error; null if there was none.
     last_error: Option<String>,
 }
 

@@ -8,13 +8,18 @@ use std::{
 
 use agentcafe_client::{EventStream, STREAM, Start};
 use agentcafe_domain::{
+    conversation::ConversationRules,
     kernel::{
+        idempotency::IdempotencyRules,
         ids::{RoomId, TenantId},
         money::Usd,
-        rules::{ModerationRules, PermissionsMode, PrivateTableRules, Rules},
+        rules::RuleSet,
         secret::Secret,
     },
-    tables::{payment::DEFAULT_STUB_PROOF, plan::Catalogue},
+    moderation::ModerationRules,
+    permissions::PermissionsMode,
+    presence::PresenceRules,
+    tables::{PrivateTableRules, payment::DEFAULT_STUB_PROOF, plan::Catalogue},
 };
 use agentcafe_load::target::Target;
 use ipnet::IpNet;
@@ -145,9 +150,9 @@ settings! {
         API_STREAM_MAX_CLIENTS: usize = number().zero("no streams"), default 10_000;
         /// The longest message, in characters
         API_MAX_CHAT_MESSAGE_CHARS else "AGENTCAFE_MAX_CHAT_MESSAGE_CHARS": usize =
-            at_least(1).zero("no limit but the body's"), default Rules::default().max_chat_message_chars;
+            at_least(1).zero("no limit but the body's"), default ConversationRules::defaults().max_message_chars;
         /// How long an idempotency key is kept
-        API_IDEMPOTENCY_TTL_MS: i64 = at_least(60_000), default Rules::default().idempotency_ttl_ms;
+        API_IDEMPOTENCY_TTL_MS: i64 = at_least(60_000), default IdempotencyRules::defaults().ttl_ms;
         /// What the names of the API's keys in Redis begin with
         INBOX_REDIS_PREFIX: String = TEXT, default REDIS_PREFIX;
     }
@@ -159,7 +164,7 @@ settings! {
 
     "Presence and moderation" for ["serve"] {
         /// How long an actor counts as present after it acted
-        PRESENCE_DEFAULT_TTL_MS: i64 = between(1_000, 600_000), default Rules::default().presence_default_ttl_ms;
+        PRESENCE_DEFAULT_TTL_MS: i64 = between(1_000, 600_000), default PresenceRules::defaults().default_ttl_ms;
         /// The interval between sweeps of expired presences
         PRESENCE_SWEEP_MS: Duration = millis(500), default 2_000;
         /// The window in which moderation counts actions and repeated texts

@@ -8,14 +8,16 @@ use std::{
 use agentcafe_api::Settings;
 use agentcafe_dispatcher::external_client::PaymentProvider;
 use agentcafe_domain::{
-    kernel::{
-        rules::{ModerationRules, PrivateTableRules, Rules, WebhookRules},
-        secret::Secret,
-    },
-    tables::{payment::PaymentMode, plan::Catalogue},
+    conversation::ConversationRules,
+    kernel::{idempotency::IdempotencyRules, rules::Rules, secret::Secret},
+    moderation::ModerationRules,
+    presence::PresenceRules,
+    tables::{PrivateTableRules, payment::PaymentMode, plan::Catalogue},
+    webhooks::target::WebhookRules,
 };
 use agentcafe_http::Token;
 use agentcafe_redis::Keys;
+use agentcafe_service::ServiceSettings;
 use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 
 use super::{
@@ -59,13 +61,13 @@ impl ServeConfig {
         let rules = rules(sources)?;
         let realtime = RealtimeConfig::embedded(sources)?;
         let mut warnings = sources.warnings();
-        if rules.private_tables.payment == (PaymentMode::Webhook { configured: false }) {
+        if rules.get::<PrivateTableRules>().payment == (PaymentMode::Webhook { configured: false }) {
             warnings.push(
                 "PRIVATE_TABLE_PAYMENT_WEBHOOK_URL is not set: no private table can be paid for".to_owned(),
             );
         }
         warnings.extend(exposure(listen, &token));
-        if realtime.is_some() && rules.private_tables.gates_reads {
+        if realtime.is_some() && rules.get::<PrivateTableRules>().gates_reads {
             warnings.push(
                 "PRIVATE_TABLE_READ_GATE is members: realtime may not read the event stream, and sends nothing"
                     .to_owned(),
@@ -144,21 +146,20 @@ fn rules(sources: &Sources) -> Result<Rules, SettingError> {
     let max_chars = sources.value(&API_MAX_CHAT_MESSAGE_CHARS)?;
     let allow_private_targets = sources.optional(&WEBHOOK_ALLOW_PRIVATE_TARGETS)?;
     let has_token = sources.optional(&API_AUTH_TOKEN)?.is_some();
-    Ok(Rules {
-        max_chat_message_chars: if max_chars == 0 { usize::MAX } else { max_chars },
-        presence_default_ttl_ms: sources.value(&PRESENCE_DEFAULT_TTL_MS)?,
-        idempotency_ttl_ms: sources.value(&API_IDEMPOTENCY_TTL_MS)?,
-        moderation: ModerationRules {
+    Ok(Rules::default()
+        .with(ConversationRules { max_message_chars: if max_chars == 0 { usize::MAX } else { max_chars } })
+        .with(PresenceRules { default_ttl_ms: sources.value(&PRESENCE_DEFAULT_TTL_MS)? })
+        .with(IdempotencyRules { ttl_ms: sources.value(&API_IDEMPOTENCY_TTL_MS)? })
+        .with(ModerationRules {
             window_ms: sources.value(&MOD_WINDOW_MS)?,
             max_actions_per_window: sources.value(&MOD_MAX_ACTIONS_PER_WINDOW)?,
             max_repeated_text_per_window: sources.value(&MOD_MAX_REPEATED_TEXT_PER_WINDOW)?,
             min_action_interval_ms: sources.value(&MOD_MIN_ACTION_INTERVAL_MS)?,
             cooldown_ms: sources.value(&MOD_COOLDOWN_MS)?,
-        },
-        permissions_mode: sources.value(&PERMISSIONS_MODE)?,
-        private_tables: private_tables(sources)?,
-        webhooks: WebhookRules { allow_private_targets: allow_private_targets.unwrap_or(!has_token) },
-    })
+        })
+        .with(sources.value(&PERMISSIONS_MODE)?)
+        .with(private_tables(sources)?)
+        .with(WebhookRules { allow_private_targets: allow_private_targets.unwrap_or(!has_token) }))
 }
 
 fn private_tables(sources: &Sources) -> Result<PrivateTableRules, SettingError> {
@@ -187,9 +188,11 @@ fn settings(sources: &Sources, token: Token) -> Result<Settings, SettingError> {
         rate_limit_per_min: sources.value(&API_RATE_LIMIT_PER_MIN)?,
         trusted_proxies: sources.optional(&TRUSTED_PROXIES)?.unwrap_or_default(),
         stream_heartbeat: sources.value(&API_STREAM_HEARTBEAT_MS)?,
-        stream_max_clients: sources.value(&API_STREAM_MAX_CLIENTS)?,
-        presence_sweep: sources.value(&PRESENCE_SWEEP_MS)?,
-        table_session_sweep: sources.value(&TABLE_SESSION_SWEEP_MS)?,
+        service: ServiceSettings {
+            max_streams: sources.value(&API_STREAM_MAX_CLIENTS)?,
+            presence_sweep: sources.value(&PRESENCE_SWEEP_MS)?,
+            table_session_sweep: sources.value(&TABLE_SESSION_SWEEP_MS)?,
+        },
     })
 }
 
@@ -206,7 +209,8 @@ mod tests {
     #[test]
     fn serve_config_without_settings_has_the_default_rules() {
         let config = read(&[]).unwrap();
-        assert_eq!(config.rules, Rules::default());
+        assert_eq!(config.rules.get::<ModerationRules>(), &ModerationRules::default());
+        assert_eq!(config.rules.get::<PrivateTableRules>(), &PrivateTableRules::default());
         assert!(config.redis.is_none() && config.realtime.is_none() && config.warnings.is_empty());
     }
 
@@ -235,7 +239,11 @@ mod tests {
             (&[(ALLOW, "false")], false),
         ];
         for (variables, want) in cases {
-            assert_eq!(read(variables).unwrap().rules.webhooks.allow_private_targets, want, "{variables:?}");
+            assert_eq!(
+                read(variables).unwrap().rules.get::<WebhookRules>().allow_private_targets,
+                want,
+                "{variables:?}"
+            );
         }
     }
 

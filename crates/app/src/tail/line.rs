@@ -1,6 +1,6 @@
 //! What a line says about an event: when, where, who, what.
 
-use agentcafe_domain::kernel::event::EventType;
+use agentcafe_domain::{kernel::event::EventType, reactions::ANNOTATION};
 use serde_json::Value;
 
 use super::{colour::Phrase, event::Event};
@@ -51,16 +51,17 @@ fn as_it_is(event: &Event) -> Phrase {
 fn sentence(event: &Event) -> Option<Phrase> {
     use EventType as Type;
     let who = Phrase::about(&event.actor_id);
+    let is_reaction = event.payload.contains_key(ANNOTATION);
     Some(match EventType::parse(&event.kind)? {
         Type::AgentEntered => people::entered(who, &event.read()?),
         Type::AgentLeft => people::left(who, &event.read()?),
         Type::StatusChanged => people::status_changed(who, &event.read()?),
         Type::PresenceHeartbeat => people::heartbeat(who, &event.read()?),
-        Type::ActorMoved => people::moved(who, &event.read()?),
-        Type::ConversationMessagePosted => people::said(who, &event.read()?),
+        Type::ActorMoved => people::moved(who, &event.read()?, is_reaction),
+        Type::ConversationMessagePosted => people::said(who, &event.read()?, is_reaction),
         Type::BubblePosted => people::bubble(who, &event.read()?),
         Type::MentionCreated => people::mentioned(&event.actor_id, &event.read()?),
-        Type::OrderChanged => people::ordered(who, &event.read()?),
+        Type::OrderChanged => people::ordered(who, &event.read()?, is_reaction),
         Type::IntentPlanned => people::set_off(who, &event.read()?),
         Type::IntentCompleted => people::arrived(who, &event.read()?),
         Type::SnapshotCreated => work::snapshot(who, &event.read()?),

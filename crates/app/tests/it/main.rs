@@ -14,6 +14,7 @@ mod catalogue;
 mod commands;
 mod config;
 mod drill;
+mod earlier_version;
 mod envelope;
 mod events;
 mod examples;

@@ -73,7 +73,7 @@ impl Command for Open {
 async fn den(features: &[&str], for_ms: i64) -> (TempDir, Launch) {
     let directory = TempDir::new().expect("a directory");
     let (store, closing) = Store::open(Options {
-        place: crate::place_of(directory.path()),
+        location: crate::place_of(directory.path()),
         rules: agentcafe_domain::kernel::rules::Rules::default(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),

@@ -6,7 +6,7 @@ use agentcafe_domain::{
     kernel::{error::Code, idempotency::IdempotencyKey, ids::CorrelationId},
     reactions::{NoteFailure, React, ReactionOutcome, Source, StoredReaction, Verdict},
 };
-use agentcafe_engine::{Engine, Mutation, metrics::ReasonLabel};
+use agentcafe_engine::{Engine, SubmittedCommand, metrics::ReasonLabel};
 use agentcafe_store::{Failure, Origin};
 use serde_json::Map;
 use tokio::time::sleep;
@@ -97,7 +97,7 @@ impl Answering {
         };
         let command = Arc::new(React::new(Arc::clone(rule), Arc::clone(source)));
         let correlation_id = self.correlation_id.clone();
-        let executed = self.engine.execute(Mutation { command, correlation_id, origin, key }).await;
+        let executed = self.engine.execute(SubmittedCommand { command, correlation_id, origin, key }).await;
         match executed.map_err(|not| not.failure) {
             Ok(executed) => match serde_json::from_slice(&executed.reply.data) {
                 Ok(outcome) => Attempt::Settled(outcome),

@@ -5,10 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use agentcafe_domain::{
-    kernel::rules::WebhookRules,
-    webhooks::target::{Reach, Refused},
-};
+use agentcafe_domain::webhooks::target::{Reach, Refused, WebhookRules};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::{Semaphore, oneshot};
 

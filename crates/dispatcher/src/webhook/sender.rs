@@ -7,13 +7,13 @@ use std::{
 };
 
 use agentcafe_domain::{
-    kernel::{rules::WebhookRules, secret::Secret, time::Clock},
+    kernel::{secret::Secret, time::Clock},
     webhooks::{
         admission::delivery_id,
         delivery::{Attempted, Sent, Source},
         replay::Redelivery,
         schedule,
-        target::{self, Refused},
+        target::{self, Refused, WebhookRules},
     },
 };
 use bytes::Bytes;

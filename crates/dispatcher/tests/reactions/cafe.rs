@@ -15,14 +15,17 @@ use agentcafe_domain::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
-        event::{Event, payload::OrderChanged},
+        event::Event,
         external_call::{CallResult, ExternalCall},
         fields::Fields,
+        idempotency::IdempotencyRules,
         ids::{ActorId, RoomId, TenantId},
         record::{Key, Query, Record, StoredRecord, Table},
-        rules::{ModerationRules, Rules},
+        rules::Rules,
         time::{Clock, Timestamp},
     },
+    moderation::ModerationRules,
+    orders::OrderChanged,
     reactions::{Create, ReactionSubscription, StoredReaction},
 };
 use agentcafe_engine::{Engine, clock::RandomIds, external_calls::ExternalCallRunner, metrics::Metrics};
@@ -57,7 +60,7 @@ impl Clock for TestClock {
 struct NoExternalCalls;
 
 impl ExternalCallRunner for NoExternalCalls {
-    fn run(&self, _: ExternalCall) -> Pin<Box<dyn Future<Output = CallResult> + Send + '_>> {
+    fn run(&self, _: ExternalCall) -> Pin<Box<dyn Future<Output = Option<CallResult>> + Send + '_>> {
         Box::pin(std::future::pending())
     }
 }
@@ -87,7 +90,7 @@ impl Command for Orders {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let payload = OrderChanged { item_id: "tea".to_owned(), size: "regular".to_owned(), reaction: None };
+        let payload = OrderChanged { item_id: "tea".to_owned(), size: "regular".to_owned() };
         let event = ctx.append(&self.0, &payload, None)?;
         Ok(Reply::new(Success::Ok, &event.event_id))
     }
@@ -112,9 +115,8 @@ pub(crate) fn actor(name: &str) -> ActorInRoom {
 
 /// Keys are kept for a minute, and nobody says the same too often.
 fn rules() -> Rules {
-    let standard = Rules::default();
-    let moderation = ModerationRules { max_repeated_text_per_window: 0, ..standard.moderation };
-    Rules { idempotency_ttl_ms: 60_000, moderation, ..standard }
+    let moderation = ModerationRules { max_repeated_text_per_window: 0, ..ModerationRules::default() };
+    Rules::default().with(IdempotencyRules { ttl_ms: 60_000 }).with(moderation)
 }
 
 fn engine(store: Arc<Store>) -> Arc<Engine> {
@@ -124,7 +126,7 @@ fn engine(store: Arc<Store>) -> Arc<Engine> {
 
 fn open(directory: &Path, clock: &Arc<TestClock>) -> (Arc<Store>, Closing) {
     Store::open(Options {
-        place: agentcafe_store::StoreLocation::Directory(directory.to_owned()),
+        location: agentcafe_store::StoreLocation::Directory(directory.to_owned()),
         rules: rules(),
         clock: clock.clone(),
         ids: Box::new(RandomIds::new()),

@@ -2,7 +2,7 @@
 
 use crate::kernel::{
     error::DomainError,
-    fields::Fields,
+    fields::{ACTOR_ID, Fields},
     ids::{ActorId, RoomId, TenantId},
     record::Key,
 };
@@ -25,9 +25,9 @@ impl ActorInRoom {
     /// `ERR_MISSING_FIELD` for the actor, `ERR_VALIDATION` for an id that is not valid.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
-            room_id: fields.room("roomId")?.unwrap_or_else(RoomId::main),
-            actor_id: fields.required_actor("actorId")?,
+            tenant_id: fields.tenant_or_default()?,
+            room_id: fields.room_or_main()?,
+            actor_id: fields.required_actor(ACTOR_ID)?,
         })
     }
 

@@ -6,21 +6,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{
-    inbox::{self, InboxItem},
-    kernel::{
-        actor::ActorInRoom,
-        error::DomainError,
-        event::{EmittedEvent, EventHeader, Payload, StoredEvent, WithReaction, payload::ReactionRef},
-        external_call::{CallResult, ExternalCall},
-        idempotency::Hash,
-        ids::{CorrelationId, Sequence},
-        record::{CorruptRecord, Key, Query, Record, RecordQuery, StoredRecord, Table},
-        rules::Rules,
-        time::Timestamp,
-        trace::{Step, StepCode},
-    },
-    moderation::{Allowed, ModeratedAction, RateWindows},
+use crate::kernel::{
+    actor::ActorInRoom,
+    error::DomainError,
+    event::{Annotation, EmittedEvent, EventHeader, Notification, Payload, StoredEvent},
+    external_call::{CallRequest, CallResult, ExternalCall},
+    guard::ActionGuard,
+    idempotency::Hash,
+    ids::{CorrelationId, Sequence},
+    record::{CorruptRecord, Key, Query, Record, RecordQuery, StoredRecord, Table},
+    rules::Rules,
+    time::Timestamp,
+    trace::{Step, StepCode},
 };
 
 /// In steps of how many records a list is loaded beyond its limit, when a turn has written records of its kind: coarse, so
@@ -32,8 +29,8 @@ pub trait Command: Send + Sync {
     /// What it will surely read, so that a turn can load this for all its commands at once.
     fn reads(&self) -> Vec<Query>;
 
-    /// Whom moderation will be asked about, if it will be.
-    fn moderated(&self) -> Option<ActorInRoom> {
+    /// The actor whose action the [`ActionGuard`] will check, if it will check one.
+    fn guarded_actor(&self) -> Option<ActorInRoom> {
         None
     }
 
@@ -52,7 +49,7 @@ pub enum CommandError {
     /// A rule said no, and what the command wrote of that stays: an entry of the audit trail.
     DeniedAudited(Box<DomainError>),
     /// Something must be done outside first; then it is asked again.
-    External(Box<ExternalCall>),
+    External(ExternalCall),
     /// It must read this first.
     Load(Query),
     /// The store holds something that cannot be read.
@@ -148,6 +145,11 @@ impl WriteSet {
         self.0.values().map(|(table, records)| (*table, records))
     }
 
+    /// All records of one kind that were written.
+    pub fn records<R: Record>(&self) -> impl Iterator<Item = (&Key, &Option<StoredRecord>)> {
+        self.0.get(R::TABLE.name).into_iter().flat_map(|(_, records)| records)
+    }
+
     /// How many records of a kind were written.
     fn count(&self, table: &Table) -> usize {
         self.0.get(table.name).map_or(0, |(_, records)| records.len())
@@ -185,28 +187,16 @@ pub struct Effects {
     pub written: WriteSet,
     /// The trace's steps.
     pub steps: Vec<Step>,
-    /// The action that moderation allowed.
-    pub allowed: Option<Allowed>,
-    /// The reaction that is under way: every event that it makes says so, so that no other takes it for the actor's own doing.
-    pub reaction: Option<ReactionRef>,
+    /// What the payloads of the events that follow say beside their own members.
+    pub annotation: Option<Annotation>,
     /// The numbers given so far.
     pub heads: Heads,
-    /// How long each acknowledged inbox item had waited, in milliseconds.
-    pub acked_after_ms: Vec<i64>,
 }
 
 impl Effects {
     /// Nothing done yet, with these numbers given.
     pub fn none(heads: Heads) -> Self {
-        Self {
-            events: Vec::new(),
-            written: WriteSet::default(),
-            steps: Vec::new(),
-            allowed: None,
-            reaction: None,
-            heads,
-            acked_after_ms: Vec::new(),
-        }
+        Self { events: Vec::new(), written: WriteSet::default(), steps: Vec::new(), annotation: None, heads }
     }
 }
 
@@ -219,6 +209,9 @@ pub struct RequestSeen<'t> {
     pub key: Hash,
 }
 
+/// Delivers a notification of an event that was appended.
+pub type Notify = fn(&mut CommandContext<'_>, &StoredEvent, Notification) -> Result<(), CommandError>;
+
 /// What a turn gives to every command it decides.
 pub struct CommandContext<'t> {
     /// When the turn began.
@@ -229,7 +222,7 @@ pub struct CommandContext<'t> {
     pub correlation_id: CorrelationId,
     /// The request; none for background work.
     pub request: Option<RequestSeen<'t>>,
-    /// What came of the errand that the command asked for.
+    /// The response to the external call that the command asked for.
     pub outcome: Option<&'t CallResult>,
     /// What the store answered.
     pub loaded: &'t Loaded,
@@ -237,8 +230,10 @@ pub struct CommandContext<'t> {
     pub written: &'t WriteSet,
     /// Where ids come from.
     pub ids: &'t mut dyn IdSource,
-    /// The recent past of all actors.
-    pub windows: &'t mut RateWindows,
+    /// Checks the command's actions against what the actor did before.
+    pub guard: &'t mut dyn ActionGuard,
+    /// Puts what an event says to an actor into its inbox.
+    pub notify: Notify,
     /// What this command has done so far.
     pub effects: Effects,
 }
@@ -297,10 +292,10 @@ impl CommandContext<'_> {
         self.ids.fresh(self.now)
     }
 
-    /// Appends an event by `actor`, caused by the event `cause`, and puts what it says into the inboxes it reaches.
+    /// Appends an event by `actor`, caused by the event `cause`, and delivers its notifications.
     ///
     /// # Errors
-    /// [`CommandError::Load`] for an inbox's counter that was not loaded.
+    /// [`CommandError::Load`] for what delivering a notification reads.
     pub fn append<P: Payload>(
         &mut self,
         actor: &ActorInRoom,
@@ -309,27 +304,20 @@ impl CommandContext<'_> {
     ) -> Result<EmittedEvent, CommandError> {
         let sequence = self.effects.heads.sequence.next();
         let event_id = self.fresh_id();
-        let place = EventHeader {
+        let header = EventHeader {
             sequence,
             event_id,
             tenant: &actor.tenant_id,
             room: &actor.room_id,
             actor: &actor.actor_id,
             at: self.now,
-            correlation: &self.correlation_id.clone(),
+            correlation: &self.correlation_id,
             cause,
         };
-        let event = match &self.effects.reaction {
-            Some(reaction) => StoredEvent::render(&place, &WithReaction { payload, reaction }),
-            None => StoredEvent::render(&place, payload),
-        };
+        let event = StoredEvent::render(&header, payload, self.effects.annotation.as_ref());
         self.effects.heads.sequence = sequence;
-        for notice in payload.notices() {
-            let inbox_seq = self.effects.heads.inbox.next();
-            let item = InboxItem::project(inbox_seq, self.fresh_id(), &event, notice);
-            inbox::count(self, &item, 1)?;
-            self.put(&item);
-            self.effects.heads.inbox = inbox_seq;
+        for notification in payload.notifications() {
+            (self.notify)(self, &event, notification)?;
         }
         self.effects.events.push(event);
         Ok(EmittedEvent { event_id, sequence, event_type: P::TYPE })
@@ -345,18 +333,9 @@ impl CommandContext<'_> {
         self.effects.events.iter().map(emitted).collect()
     }
 
-    /// Asks moderation; the action counts once the command has succeeded.
-    ///
-    /// # Errors
-    /// `ERR_MODERATION_BLOCKED`.
-    pub fn moderate(
-        &mut self,
-        actor: &ActorInRoom,
-        action: &ModeratedAction<'_>,
-    ) -> Result<(), CommandError> {
-        let allowed = self.windows.check(actor, action, self.now, &self.rules.moderation)?;
-        self.effects.allowed = Some(allowed);
-        Ok(())
+    /// The response to the external call that the command asked for, if it made a request of type `C`.
+    pub fn response_to<C: CallRequest>(&self) -> Option<&C::Response> {
+        self.outcome.and_then(CallResult::response_to::<C>)
     }
 
     /// Adds a step to the request's trace.

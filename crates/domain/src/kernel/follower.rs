@@ -2,14 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    kernel::{
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        ids::Sequence,
-        record::{Cell, Key, Query, Record, Table},
-        time::Timestamp,
-    },
-    record_kinds::Portable,
+use crate::kernel::{
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    ids::Sequence,
+    record::{Cell, Key, Portable, Query, Record, Table},
+    time::Timestamp,
 };
 
 /// The cursor of a follower.

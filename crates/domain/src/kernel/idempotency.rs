@@ -6,7 +6,22 @@ use sha2::{Digest, Sha256};
 use crate::kernel::{
     error::{Code, DomainError},
     ids::TenantId,
+    rules::rule_set,
 };
+
+/// The settings of idempotency keys.
+#[derive(Clone, Copy, Debug)]
+pub struct IdempotencyRules {
+    /// How long a key is kept, in milliseconds.
+    pub ttl_ms: i64,
+}
+
+impl Default for IdempotencyRules {
+    fn default() -> Self {
+        Self { ttl_ms: 86_400_000 }
+    }
+}
+rule_set!(IdempotencyRules);
 
 /// The longest `Idempotency-Key`, in bytes.
 pub const MAX_KEY_BYTES: usize = 255;

@@ -43,7 +43,7 @@ fn checked(raw: &str) -> Result<&str, InvalidId> {
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $description:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
@@ -97,7 +97,12 @@ macro_rules! text_id {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS })
+                json_schema!({
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": MAX_ID_CHARS,
+                    "description": $description
+                })
             }
         }
     };
@@ -105,19 +110,19 @@ macro_rules! text_id {
 
 text_id! {
     /// Whose café this is: the outermost separation of data.
-    TenantId
+    TenantId, "The tenant."
 }
 text_id! {
     /// A room within a tenant.
-    RoomId
+    RoomId, "The room."
 }
 text_id! {
     /// An agent, a person or an operator, within a tenant.
-    ActorId
+    ActorId, "The actor."
 }
 text_id! {
     /// Ties together all that one request caused; also the key of its trace.
-    CorrelationId
+    CorrelationId, "Identifies the request in its events and its trace."
 }
 
 /// The tenant of requests that name none: `default`.

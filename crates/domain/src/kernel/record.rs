@@ -4,7 +4,10 @@ use std::{cmp::Ordering, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::kernel::time::Timestamp;
+use crate::kernel::{
+    ids::{ActorId, RoomId, Sequence, TenantId},
+    time::Timestamp,
+};
 
 /// A value of a key or of a column that lists filter and sort by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,7 +59,7 @@ macro_rules! cell_from_id {
         }
     )*};
 }
-cell_from_id!(crate::kernel::ids::TenantId, crate::kernel::ids::RoomId, crate::kernel::ids::ActorId);
+cell_from_id!(TenantId, RoomId, ActorId);
 
 impl<T> From<Option<T>> for Cell
 where
@@ -105,6 +108,13 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// The values of [`Table::columns`].
     fn columns(&self) -> Vec<Cell>;
+}
+
+/// A record that an import changes on its way into another store.
+pub trait Portable: Record {
+    /// Adapts it to a store whose log ends at `head`. A durable follower continues at `head`, so that it processes no event
+    /// twice; what needs a secret, which is never exported, is disabled and says why.
+    fn adapt(&mut self, head: Sequence);
 }
 
 /// A record as stores keep it: its key and columns, and its body as JSON.

@@ -2,26 +2,34 @@
 
 use serde_json::{Map, Value};
 
-use super::{MAX_QUANTITY, ObjectType, ObjectWritten, SharedObject};
+use super::{
+    MAX_QUANTITY, ObjectType, ObjectWritten, SharedObject,
+    create::{CONTENT, DATA, OBJECT_KEY, OBJECT_TYPE, QUANTITY, TITLE},
+    events::SharedObjectUpdated,
+};
 use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::payload::SharedObjectUpdated,
-        fields::Fields,
+        fields::{Field, Fields, METADATA},
         ids::ActorId,
         record::Query,
         time::Timestamp,
     },
     tables::plan::Feature,
-    work::{self, Changer, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
+    work::{self, Changer, Work},
 };
 
 const UPDATE: Work = Work { action: "object_update", feature: Feature::SharedObjects };
 
 /// What can be changed, in the contract's order.
-const CHANGEABLE: [&str; 7] = ["objectType", "objectKey", "title", "content", "data", "quantity", "metadata"];
+const CHANGEABLE: [Field; 7] = [OBJECT_TYPE, OBJECT_KEY, TITLE, CONTENT, DATA, QUANTITY, METADATA];
+const EXPECTED_VERSION: Field = Field::new(
+    "expectedVersion",
+    "Change the object only if this is still its version; else ERR_CONFLICT.",
+    "1",
+);
 
 /// `PATCH /v1/objects/{objectId}`: an actor changes what it names.
 pub struct ChangeObject {
@@ -46,21 +54,22 @@ pub(super) struct Patch {
 
 impl Patch {
     pub(super) fn read(fields: &Fields) -> Result<Self, DomainError> {
-        if CHANGEABLE.iter().all(|name| !fields.has(name)) {
+        if CHANGEABLE.iter().all(|field| !fields.has(field.name)) {
             return Err(work::names_nothing(&CHANGEABLE));
         }
-        let text = |name, max| work::named(fields, name, |fields| work::text(fields, name, max));
-        let object = |name| work::named(fields, name, |fields| work::object(fields, name));
+        let text = |field| work::named(fields, field, Fields::filled_text);
+        let object =
+            |field| work::named(fields, field, |fields, field| Ok(fields.object(field)?.unwrap_or_default()));
         Ok(Self {
-            object_type: work::named_choice(fields, "objectType", &ObjectType::NAMES)?,
-            object_key: text("objectKey", MAX_TITLE_CHARS)?,
-            title: text("title", MAX_TITLE_CHARS)?,
-            content: text("content", MAX_CONTENT_CHARS)?,
-            data: object("data")?,
-            quantity: work::named(fields, "quantity", |fields| fields.bounded("quantity", 0..=MAX_QUANTITY))?,
-            metadata: object("metadata")?,
+            object_type: fields.changed_choice(OBJECT_TYPE, &ObjectType::NAMES)?,
+            object_key: text(OBJECT_KEY)?,
+            title: text(TITLE)?,
+            content: text(CONTENT)?,
+            data: object(DATA)?,
+            quantity: work::named(fields, QUANTITY, |fields, field| fields.bounded(field, 0..=MAX_QUANTITY))?,
+            metadata: object(METADATA)?,
             // No object has version 0: what is below 1 is held there, and expects in vain.
-            expected_version: fields.integer("expectedVersion", 0..=i64::MAX)?,
+            expected_version: fields.integer(EXPECTED_VERSION, 0..=i64::MAX)?,
         })
     }
 
@@ -97,7 +106,7 @@ impl Patch {
         ];
         let named = CHANGEABLE.into_iter().zip(is_named).filter(|(_, is_named)| *is_named);
         let counted = self.quantity.is_none() && object.quantity != before.quantity;
-        (object, named.map(|(name, _)| name).chain(counted.then_some("quantity")).collect())
+        (object, named.map(|(field, _)| field.name).chain(counted.then_some(QUANTITY.name)).collect())
     }
 
     /// Refuses to change another version than the one the sender has seen.

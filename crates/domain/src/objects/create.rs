@@ -3,20 +3,33 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{MAX_QUANTITY, ObjectType, ObjectWritten, SharedObject};
+use super::{MAX_QUANTITY, ObjectType, ObjectWritten, SharedObject, events::SharedObjectCreated};
 use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
-        event::payload::SharedObjectCreated,
-        fields::Fields,
+        fields::{Field, Fields, MAX_OBJECT_BYTES, METADATA},
         record::Query,
         time::Timestamp,
     },
     tables::plan::Feature,
     work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
 };
+
+pub(super) const OBJECT_TYPE: Field =
+    Field::new("objectType", "What kind of object it is. Default: note.", "whiteboard");
+pub(super) const OBJECT_KEY: Field =
+    Field::new("objectKey", "The client's own name for the object.", "menu").up_to(MAX_TITLE_CHARS);
+pub(super) const TITLE: Field =
+    Field::new("title", "The object's title.", "Today's menu").up_to(MAX_TITLE_CHARS);
+pub(super) const CONTENT: Field = Field::new("content", "The object's text.", "Flat white, espresso, tea")
+    .up_to(MAX_CONTENT_CHARS)
+    .in_example();
+pub(super) const DATA: Field =
+    Field::new("data", "Free data of the object, stored as it is.", r#"{"sold":3}"#).up_to(MAX_OBJECT_BYTES);
+pub(super) const QUANTITY: Field =
+    Field::new("quantity", "How many there are. A token always has a quantity; its default is 0.", "3");
 
 const CREATE: Work = Work { action: "object_create", feature: Feature::SharedObjects };
 
@@ -40,13 +53,13 @@ struct Draft {
 impl Draft {
     fn read(fields: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            object_type: fields.choice("objectType", &ObjectType::NAMES)?.unwrap_or(ObjectType::Note),
-            object_key: work::text(fields, "objectKey", MAX_TITLE_CHARS)?,
-            title: work::text(fields, "title", MAX_TITLE_CHARS)?,
-            content: work::text(fields, "content", MAX_CONTENT_CHARS)?,
-            data: work::object(fields, "data")?,
-            quantity: fields.bounded("quantity", 0..=MAX_QUANTITY)?,
-            metadata: work::object(fields, "metadata")?,
+            object_type: fields.choice(OBJECT_TYPE, &ObjectType::NAMES)?.unwrap_or(ObjectType::Note),
+            object_key: fields.filled_text(OBJECT_KEY)?,
+            title: fields.filled_text(TITLE)?,
+            content: fields.filled_text(CONTENT)?,
+            data: fields.object(DATA)?.unwrap_or_default(),
+            quantity: fields.bounded(QUANTITY, 0..=MAX_QUANTITY)?,
+            metadata: fields.object(METADATA)?.unwrap_or_default(),
         })
     }
 

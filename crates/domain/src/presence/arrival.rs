@@ -3,24 +3,29 @@
 use serde_json::Value;
 
 use crate::{
-    actor_command::{self, Action, ActorCommand, PresenceEffect},
+    actor_command::{Action, ActorCommand, PresenceEffect},
     kernel::{
         actor::ActorInRoom,
         command::{CommandContext, CommandError},
         error::DomainError,
-        event::{
-            EmittedEvent,
-            payload::{AgentEntered, AgentLeft, SentPosition},
-        },
-        fields::Fields,
+        event::EmittedEvent,
+        fields::{CAUSATION_ID, Field, Fields, bounded_text},
         record::Query,
         time::Timestamp,
     },
     permissions::Capability,
-    presence::position::{Point, Position, SPAWN},
+    presence::{
+        events::{AgentEntered, AgentLeft},
+        position::{Point, Position, SPAWN, SentPosition},
+    },
 };
 
 const MAX_REASON_CHARS: usize = 1_000;
+const PAYLOAD: Field = Field::new(
+    "payload",
+    "How the actor enters or leaves: source, reason, enteredAt or leftAt, position and metadata. Members of another type are ignored.",
+    r#"{"source":"web","reason":"done for today","position":{"x":1,"y":2},"metadata":{"mood":"curious"}}"#,
+);
 
 /// What the `payload` of an arrival or a departure may say.
 struct Manner {
@@ -35,21 +40,24 @@ struct Manner {
 impl Manner {
     /// Whatever of the payload is not of its type counts as not sent. Nobody passes for an operator or for the system.
     fn read(fields: &Fields, at: &str) -> Result<Self, DomainError> {
-        let payload = fields.object("payload")?.unwrap_or_default();
+        let payload = fields.object(PAYLOAD)?.unwrap_or_default();
         let text = |key: &str| {
             let text = payload.get(key).and_then(Value::as_str).map(str::trim);
             text.filter(|text| !text.is_empty()).map(str::to_owned)
         };
         let coordinate = |key: &str| payload.get("position")?.get(key)?.as_f64();
         let position = coordinate("x").zip(coordinate("y"));
+        let bounded = |name, text: Option<String>| {
+            text.map(|text| bounded_text(name, text, MAX_REASON_CHARS)).transpose()
+        };
         let source = text("source").filter(|source| source != "operator" && source != "system");
         Ok(Self {
-            source: actor_command::bounded_text("payload.source", source, MAX_REASON_CHARS)?,
-            reason: actor_command::bounded_text("payload.reason", text("reason"), MAX_REASON_CHARS)?,
+            source: bounded("payload.source", source)?,
+            reason: bounded("payload.reason", text("reason"))?,
             at: text(at).and_then(|text| Timestamp::parse(&text)),
             position: position.map(|(x, y)| SentPosition { x, y }),
             metadata: payload.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default(),
-            cause: actor_command::causation(fields)?,
+            cause: fields.trimmed_text(CAUSATION_ID)?,
         })
     }
 }

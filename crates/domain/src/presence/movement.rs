@@ -2,35 +2,46 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    actor_command::{self, Action, ActorCommand, PresenceEffect},
+    actor_command::{Action, ActorCommand, PresenceEffect},
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::{
-            EmittedEvent,
-            payload::{ActorMoved, IntentCompleted, IntentPlanned},
-        },
-        fields::Fields,
+        event::EmittedEvent,
+        fields::{CAUSATION_ID, Field, Fields},
+        guard::{ActionSource, GuardedAction},
         ids::{CorrelationId, Sequence},
         record::Query,
         trace::StepCode,
     },
-    moderation::{ActionSource, ModeratedAction},
     permissions::{self, Capability},
     presence::{
-        self, Presence, Reason, Status,
+        self, Presence, PresenceRules, Reason, Status,
         arrival::{stand, standing},
+        events::{ActorMoved, IntentCompleted, IntentPlanned},
         position::{Direction, Leg, MAX_STEPS, MAX_X, MAX_Y, Point, Position, TABLES},
     },
     tables::access::{self, AccessRequirement},
 };
 
 const MAX_INTENT_CHARS: usize = 64;
+pub(crate) const DIRECTION: Field = Field::new("direction", "The direction of the move.", "E");
+pub(crate) const STEPS: Field = Field::new("steps", "How many steps to take. Default: 1.", "2").in_example();
+const MOVE_INTENT: Field =
+    Field::new("intent", "What the move is for; stored as it is.", "stroll").up_to(MAX_INTENT_CHARS);
+const INTENT: Field =
+    Field::new("intent", "What the actor wants: navigate_to a point or sit_at_table.", "navigate_to")
+        .up_to(MAX_INTENT_CHARS);
+const PAYLOAD: Field =
+    Field::new("payload", "The intent's parameters. They may also stand beside it.", r#"{"x":3,"y":4}"#)
+        .in_example();
+const X: Field = Field::new("x", "For navigate_to: how far east.", "3");
+const Y: Field = Field::new("y", "For navigate_to: how far south.", "4");
+const TABLE_ID: Field = Field::new("tableId", "For sit_at_table: the table.", "table_1");
 
 /// `POST /v1/commands/move`: an actor takes steps. Walls stop it.
 pub type Move = ActorCommand<Steps>;
@@ -49,12 +60,12 @@ impl Steps {
     }
 
     fn of_body(fields: &Fields) -> Result<Self, DomainError> {
-        let direction = fields.required_choice("direction", &Direction::NAMES, Code::InvalidDirection)?;
-        let steps = fields.bounded("steps", 1..=MAX_STEPS)?;
+        let direction = fields.required_choice(DIRECTION, &Direction::NAMES, Code::InvalidDirection)?;
+        let steps = fields.bounded(STEPS, 1..=MAX_STEPS)?;
         Ok(Self {
             leg: Leg { direction, steps: steps.unwrap_or(1) },
-            intent: actor_command::bounded_text("intent", fields.text("intent")?, MAX_INTENT_CHARS)?,
-            cause: actor_command::causation(fields)?,
+            intent: fields.text(MOVE_INTENT)?,
+            cause: fields.trimmed_text(CAUSATION_ID)?,
         })
     }
 }
@@ -81,8 +92,7 @@ impl Action for Steps {
         actor: &ActorInRoom,
         ctx: &mut CommandContext<'_>,
     ) -> Result<EmittedEvent, CommandError> {
-        let payload =
-            ActorMoved { leg: self.leg, intent: self.intent.clone(), target_label: None, reaction: None };
+        let payload = ActorMoved { leg: self.leg, intent: self.intent.clone(), target_label: None };
         let moved = ctx.append(actor, &payload, self.cause.as_deref())?;
         let point = standing(ctx, actor)?.after(self.leg);
         stand(ctx, actor, point)?;
@@ -110,7 +120,7 @@ impl Target {
     }
 
     fn read_point(fields: &Fields) -> Result<Self, DomainError> {
-        let sent = (fields.coordinate("x", 0..=MAX_X), fields.coordinate("y", 0..=MAX_Y));
+        let sent = (fields.coordinate(X, 0..=MAX_X), fields.coordinate(Y, 0..=MAX_Y));
         let refused = |x: Option<f64>, y: Option<f64>| {
             DomainError::new(Code::OutOfBounds)
                 .saying(format!("x must be between 0 and {MAX_X}, y between 0 and {MAX_Y}"))
@@ -129,14 +139,9 @@ impl Target {
 
     fn read_table(fields: &Fields) -> Result<Self, DomainError> {
         let known = TABLES.map(|(name, point)| (name, (name, point)));
-        let unknown = |table: String| {
-            let allowed: Vec<Value> = TABLES.iter().map(|(name, _)| (*name).into()).collect();
-            DomainError::new(Code::UnknownTable)
-                .with("field", "tableId")
-                .with("tableId", table)
-                .with("allowed", allowed)
-        };
-        let (name, point) = fields.exact_choice("tableId", &known, unknown)?;
+        let unknown =
+            |table: String| TABLE_ID.not_one_of(Code::UnknownTable, &TABLES).with(TABLE_ID.name, table);
+        let (name, point) = fields.exact_choice(TABLE_ID, &known, unknown)?;
         Ok(Self { point, label: name.to_owned(), outcome: "seated" })
     }
 }
@@ -153,16 +158,26 @@ pub struct Intent {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IntentExecuted {
+    /// Always true: the command took effect.
     accepted: bool,
+    /// The intent.
     intent: String,
+    /// The name of the target, for people.
     label: String,
+    /// The point where the actor started.
     from: Point,
+    /// The point where the actor is now.
     target: Point,
+    /// The path of the actor, leg by leg.
     path: Vec<Leg>,
     correlation_id: CorrelationId,
+    /// The ids of the events of this request, in order.
     event_ids: Vec<Uuid>,
+    /// The id of the last of these events.
     final_event_id: Uuid,
+    /// The sequence of the last of these events.
     final_sequence: Sequence,
+    /// The presence of the actor.
     presence: Option<Presence>,
 }
 
@@ -173,10 +188,8 @@ impl Intent {
     /// What identifies the actor and the intent does not hold; other fields are refused when their turn comes.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let actor = ActorInRoom::read(fields)?;
-        let intent = fields.required_text("intent")?;
-        let intent =
-            actor_command::bounded_text("intent", Some(intent), MAX_INTENT_CHARS)?.unwrap_or_default();
-        let nested = fields.nested_or_self("payload")?;
+        let intent = fields.required_text(INTENT)?;
+        let nested = fields.nested_or_self(PAYLOAD)?;
         let target = Target::read(&intent, nested.as_ref().unwrap_or(fields));
         Ok(Self { actor, label: format!("intent:{intent}"), intent, target })
     }
@@ -223,7 +236,6 @@ impl Intent {
                 leg,
                 intent: Some(self.intent.clone()),
                 target_label: Some(target.label.clone()),
-                reaction: None,
             };
             ctx.append(&self.actor, &moved, Some(&plan.cause()))?;
         }
@@ -248,7 +260,7 @@ impl Command for Intent {
         permissions::reads(&self.actor).into_iter().chain(own).collect()
     }
 
-    fn moderated(&self) -> Option<ActorInRoom> {
+    fn guarded_actor(&self) -> Option<ActorInRoom> {
         Some(self.actor.clone())
     }
 
@@ -261,12 +273,12 @@ impl Command for Intent {
         permissions::require(ctx, &self.actor, Capability::Move, &self.intent)?;
         permissions::not_overridden(ctx, &self.actor, &self.intent)?;
         let target = self.target.as_ref().map_err(Clone::clone)?;
-        let action = ModeratedAction { label: &self.label, text: None, source: ActionSource::Api };
-        ctx.moderate(&self.actor, &action)?;
+        let action = GuardedAction { label: &self.label, text: None, source: ActionSource::Api };
+        ctx.guard.check(&self.actor, &action)?;
         let from = standing(ctx, &self.actor)?;
         let completed = self.walk(ctx, target, from)?;
         stand(ctx, &self.actor, target.point)?;
-        let ttl_ms = ctx.rules.presence_default_ttl_ms;
+        let ttl_ms = ctx.rules.get::<PresenceRules>().default_ttl_ms;
         let why = Reason::of_agent("intent_activity");
         let cause = completed.cause();
         let presence = presence::heartbeat(ctx, &self.actor, (Status::Busy, ttl_ms), why, Some(&cause))?;
@@ -292,6 +304,8 @@ impl Command for Intent {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn target(intent: &str, body: Value) -> Result<Target, DomainError> {

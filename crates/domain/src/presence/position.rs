@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{
-    event::payload::SentPosition,
     ids::{ActorId, RoomId, TenantId},
     record::{Cell, Key, Record, Table},
 };
@@ -37,6 +36,15 @@ pub struct Point {
     pub x: i64,
     /// South, 0 to [`MAX_Y`].
     pub y: i64,
+}
+
+/// Where a client says that its actor enters, on the grid or beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SentPosition {
+    /// East.
+    pub x: f64,
+    /// South.
+    pub y: f64,
 }
 
 /// One of the four ways to go.

@@ -143,7 +143,17 @@ impl ActorEntry {
             | EventType::SharedObjectCreated
             | EventType::SharedObjectUpdated
             | EventType::OperatorOverrideApplied => self.status = Status::Busy,
-            _ => {}
+            EventType::AgentLeft
+            | EventType::MentionCreated
+            | EventType::IntentPlanned
+            | EventType::SnapshotCreated
+            | EventType::RoomContextPinned
+            | EventType::TaskHandoff
+            | EventType::RoomCreated
+            | EventType::RoomUpdated
+            | EventType::TableSessionCreated
+            | EventType::TableSessionUpdated
+            | EventType::TableSessionEnded => {}
         }
     }
 
@@ -203,7 +213,25 @@ fn shows_actor_in_room(event: &Event) -> bool {
         | EventType::IntentPlanned
         | EventType::IntentCompleted => true,
         EventType::PresenceHeartbeat => beaten(event) != Status::Inactive,
-        _ => false,
+        EventType::AgentLeft
+        | EventType::StatusChanged
+        | EventType::MentionCreated
+        | EventType::SnapshotCreated
+        | EventType::RoomContextPinned
+        | EventType::OperatorOverrideApplied
+        | EventType::TaskCreated
+        | EventType::TaskUpdated
+        | EventType::TaskAssigned
+        | EventType::TaskProgressUpdated
+        | EventType::TaskCompleted
+        | EventType::TaskHandoff
+        | EventType::SharedObjectCreated
+        | EventType::SharedObjectUpdated
+        | EventType::RoomCreated
+        | EventType::RoomUpdated
+        | EventType::TableSessionCreated
+        | EventType::TableSessionUpdated
+        | EventType::TableSessionEnded => false,
     }
 }
 

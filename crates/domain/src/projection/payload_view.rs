@@ -3,14 +3,10 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    kernel::{
-        event::{Event, payload::SentPosition},
-        ids::ActorId,
-        time::Timestamp,
-    },
+    kernel::{event::Event, ids::ActorId, time::Timestamp},
     presence::{
         Status,
-        position::{Direction, Leg, Point},
+        position::{Direction, Leg, Point, SentPosition},
     },
 };
 

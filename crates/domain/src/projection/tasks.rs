@@ -7,11 +7,7 @@ use super::{
     payload_view::PayloadView,
     recent::{Changing, LastChanged},
 };
-use crate::kernel::{
-    event::{Event, EventType},
-    ids::ActorId,
-    time::Timestamp,
-};
+use crate::kernel::{event::Event, ids::ActorId, time::Timestamp};
 
 /// The most tasks that a room shows; the one that changed longest ago goes first.
 pub const MAX_TASKS: usize = 100;
@@ -67,33 +63,14 @@ impl TaskEntry {
         }
     }
 
-    fn take_in(&mut self, event: &Event) {
-        let said = PayloadView::by(event);
-        self.updated_at = event.timestamp;
-        match event.kind {
-            EventType::TaskCreated | EventType::TaskUpdated => self.describe(said),
-            EventType::TaskAssigned => {
-                said.change(&mut self.assignee_actor_id, "toAssigneeActorId", PayloadView::actor);
-            }
-            EventType::TaskProgressUpdated => {
-                self.progress = said.integer("toProgress").unwrap_or(self.progress);
-            }
-            EventType::TaskCompleted => {
-                DONE.clone_into(&mut self.state);
-                self.progress = said.integer("progress").unwrap_or(100);
-                self.completed_by = said.actor("completedBy").or_else(|| Some(event.actor_id.clone()));
-                self.completed_at = said.timestamp("completedAt").or(Some(event.timestamp));
-            }
-            _ => {}
-        }
-    }
-
-    fn describe(&mut self, said: PayloadView<'_>) {
-        said.change(&mut self.title, "title", PayloadView::text);
-        said.change(&mut self.created_by, "createdBy", PayloadView::actor);
-        said.change(&mut self.assignee_actor_id, "assigneeActorId", PayloadView::actor);
-        self.progress = said.integer("progress").unwrap_or(self.progress);
-        if let Some(state) = said.text("state") {
+    /// Applies a `task_created` or a `task_updated`.
+    pub(super) fn describe(&mut self, event: &Event) {
+        let payload = PayloadView::by(event);
+        payload.change(&mut self.title, "title", PayloadView::text);
+        payload.change(&mut self.created_by, "createdBy", PayloadView::actor);
+        payload.change(&mut self.assignee_actor_id, "assigneeActorId", PayloadView::actor);
+        self.progress = payload.integer("progress").unwrap_or(self.progress);
+        if let Some(state) = payload.text("state") {
             self.state = state;
             // Leaving `done` clears who finished it in the task itself, too.
             if self.state != DONE {
@@ -102,14 +79,35 @@ impl TaskEntry {
             }
         }
     }
+
+    /// Applies a `task_assigned`.
+    pub(super) fn assign(&mut self, event: &Event) {
+        let payload = PayloadView::by(event);
+        payload.change(&mut self.assignee_actor_id, "toAssigneeActorId", PayloadView::actor);
+    }
+
+    /// Applies a `task_progress_updated`.
+    pub(super) fn set_progress(&mut self, event: &Event) {
+        self.progress = PayloadView::by(event).integer("toProgress").unwrap_or(self.progress);
+    }
+
+    /// Applies a `task_completed`.
+    pub(super) fn complete(&mut self, event: &Event) {
+        let payload = PayloadView::by(event);
+        DONE.clone_into(&mut self.state);
+        self.progress = payload.integer("progress").unwrap_or(100);
+        self.completed_by = payload.actor("completedBy").or_else(|| Some(event.actor_id.clone()));
+        self.completed_at = payload.timestamp("completedAt").or(Some(event.timestamp));
+    }
 }
 
 pub(super) type Tasks = LastChanged<TaskEntry, MAX_TASKS>;
 
-/// Takes in what an event says of a task; one that names no task says nothing.
-pub(super) fn apply(tasks: &mut Tasks, event: &Event) {
+/// Applies an event to its task, with `change`; an event that names no task changes nothing.
+pub(super) fn apply(tasks: &mut Tasks, event: &Event, change: fn(&mut TaskEntry, &Event)) {
     let Some(task_id) = PayloadView::by(event).text("taskId") else { return };
     let mut task = tasks.take(&task_id).unwrap_or_else(|| TaskEntry::unknown(task_id, event));
-    task.take_in(event);
+    task.updated_at = event.timestamp;
+    change(&mut task, event);
     tasks.put(task);
 }

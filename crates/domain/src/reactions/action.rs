@@ -4,24 +4,24 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::matching::Source;
+use super::{ANNOTATION, ReactionRef, matching::Source};
 use crate::{
-    actor_command::{self, Action},
-    conversation::{self, Reply, Speech},
+    actor_command::Action,
+    conversation::{self, ConversationRules, Reply, Speech, TEXT},
     kernel::{
         actor::ActorInRoom,
         command::{CommandContext, CommandError},
         error::{Code, DomainError},
-        event::{EmittedEvent, payload::ReactionRef},
-        fields::Fields,
+        event::EmittedEvent,
+        fields::{Field, Fields},
         ids::ActorId,
         record::Query,
         rules::Rules,
     },
-    orders::{MAX_ITEM_CHARS, Wish},
+    orders::{ITEM_ID, SIZE, Wish},
     permissions::Capability,
     presence::{
-        movement::Steps,
+        movement::{DIRECTION, STEPS, Steps},
         position::{Direction, Leg, MAX_STEPS},
     },
     tables::plan::Feature,
@@ -125,19 +125,16 @@ fn inside(mut error: DomainError) -> DomainError {
     error
 }
 
-/// A text that must be there and has at most `max` characters.
-fn text(payload: &Fields, name: &'static str, max: usize) -> Result<String, DomainError> {
-    let text = actor_command::bounded_text(name, payload.trimmed_text(name)?, max)?;
-    text.ok_or_else(|| DomainError::invalid(name, format!("{name} must not be blank")))
+/// A text that must be there and not be blank.
+fn text(payload: &Fields, field: Field) -> Result<String, DomainError> {
+    payload.trimmed_text(field)?.ok_or_else(|| field.must_be("a text that is not blank"))
 }
 
 fn direction(payload: &Fields) -> Result<Direction, DomainError> {
-    let sent = payload.trimmed_text("direction").ok().flatten().unwrap_or_default();
+    let sent = payload.trimmed_text(DIRECTION).ok().flatten().unwrap_or_default();
     let known = Direction::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&sent));
-    known.map(|(_, direction)| *direction).ok_or_else(|| {
-        let names: Vec<Value> = Direction::NAMES.iter().map(|(name, _)| (*name).into()).collect();
-        DomainError::new(Code::InvalidDirection).with("field", "direction").with("allowed", names)
-    })
+    let known = known.map(|(_, direction)| *direction);
+    known.ok_or_else(|| DIRECTION.not_one_of(Code::InvalidDirection, &Direction::NAMES))
 }
 
 impl ReactionAction {
@@ -152,18 +149,17 @@ impl ReactionAction {
     fn of_kind(kind: Kind, payload: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         Ok(match kind {
             Kind::Say => Self::Say {
-                text: text(payload, "text", rules.max_chat_message_chars)?,
+                text: text(payload, TEXT.up_to(rules.get::<ConversationRules>().max_message_chars))?,
                 ttl_ms: conversation::bubble_ttl_ms(payload)?,
                 mentions: conversation::given_mentions(payload)?,
             },
             Kind::Move => Self::Move {
                 direction: direction(payload)?,
-                steps: payload.bounded("steps", 1..=MAX_STEPS)?.unwrap_or(1),
+                steps: payload.bounded(STEPS, 1..=MAX_STEPS)?.unwrap_or(1),
             },
             Kind::Order => Self::Order {
-                item_id: text(payload, "itemId", MAX_ITEM_CHARS)?,
-                size: actor_command::bounded_text("size", payload.trimmed_text("size")?, MAX_ITEM_CHARS)?
-                    .unwrap_or_else(|| "regular".to_owned()),
+                item_id: text(payload, ITEM_ID)?,
+                size: payload.trimmed_text(SIZE)?.unwrap_or_else(|| "regular".to_owned()),
             },
         })
     }
@@ -192,7 +188,9 @@ impl ReactionAction {
     pub fn fault(&self, rules: &Rules) -> Option<&'static str> {
         match self {
             Self::Say { text, .. } if text.trim().is_empty() => Some("missing reaction text"),
-            Self::Say { text, .. } if text.chars().count() > rules.max_chat_message_chars => {
+            Self::Say { text, .. }
+                if text.chars().count() > rules.get::<ConversationRules>().max_message_chars =>
+            {
                 Some("reaction text is too long")
             }
             Self::Order { item_id, .. } if item_id.trim().is_empty() => Some("missing itemId"),
@@ -226,7 +224,7 @@ impl ReactionAction {
 
 fn reaction_metadata(reaction: &ReactionRef) -> Map<String, Value> {
     let reaction = serde_json::to_value(reaction).unwrap_or_default();
-    Map::from_iter([("reaction".to_owned(), reaction)])
+    Map::from_iter([(ANNOTATION.to_owned(), reaction)])
 }
 
 /// A deed that answers an event: what the actor would do by a command of its own.

@@ -6,23 +6,37 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{MAX_SUBSCRIPTIONS, ReactionAction, ReactionSubscription, StoredReaction, draft::Draft};
+use super::{
+    MAX_SUBSCRIPTIONS, ReactionAction, ReactionSubscription, StoredReaction,
+    draft::{Draft, ROOM_ID, TARGET_ACTOR_ID},
+};
 use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        fields::Fields,
+        fields::{Field, Fields, TENANT_FILTER},
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::{Query, RecordQuery},
-        rules::{PermissionsMode, Rules},
+        rules::Rules,
     },
-    permissions::{self, Capability},
+    permissions::{self, Capability, PermissionsMode},
     tables::{
         access::{self, AccessRequirement},
         plan::Feature,
     },
 };
+
+const CREATED_BY: Field = Field::new(
+    "createdBy",
+    "The actor that makes the rule. With PERMISSIONS_MODE=strict: the target itself, or an operator of the room.",
+    "Nova",
+);
+const REQUESTER: Field = Field::new(
+    "actorId",
+    "The actor that makes the request. With PERMISSIONS_MODE=strict: the target itself, or an operator of the room.",
+    "Nova",
+);
 
 const CREATE: &str = "reaction_subscription_create";
 const UPDATE: &str = "reaction_subscription_update";
@@ -33,6 +47,7 @@ const DELETE: &str = "reaction_subscription_delete";
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ReactionWritten")]
 pub struct Changed {
+    /// The subscription.
     subscription: ReactionSubscription,
     correlation_id: CorrelationId,
 }
@@ -42,7 +57,9 @@ pub struct Changed {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ReactionDeleted")]
 pub struct Deleted {
+    /// Always true: the record existed and was deleted.
     deleted: bool,
+    /// The subscription.
     subscription_id: Uuid,
     correlation_id: CorrelationId,
 }
@@ -100,7 +117,9 @@ impl<'s> Scene<'s> {
         requester: Option<&ActorId>,
         label: &str,
     ) -> Result<(), CommandError> {
-        if ctx.rules.permissions_mode == PermissionsMode::Open || requester == Some(self.target_actor_id) {
+        if *ctx.rules.get::<PermissionsMode>() == PermissionsMode::Open
+            || requester == Some(self.target_actor_id)
+        {
             return Ok(());
         }
         let Some(requester) = requester else {
@@ -138,9 +157,8 @@ struct Wanted {
 impl Wanted {
     fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         let draft = Draft::read(fields, true, rules)?;
-        let created_by = fields.actor("createdBy")?;
-        let target_actor_id =
-            draft.target_actor_id.clone().ok_or_else(|| DomainError::missing("targetActorId"))?;
+        let created_by = fields.actor(CREATED_BY)?;
+        let target_actor_id = draft.target_actor_id.clone().ok_or_else(|| TARGET_ACTOR_ID.missing())?;
         Ok(Self { action: draft.action(None, rules)?, target_actor_id, created_by, draft })
     }
 }
@@ -151,10 +169,10 @@ impl Create {
     /// # Errors
     /// The tenant, the room or the target is not even a text; other fields are refused when their turn comes.
     pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
-        let room_id = fields.room("roomId")?;
+        let tenant_id = fields.tenant_or_default()?;
+        let room_id = fields.room(ROOM_ID)?;
         if !fields.is_describing() {
-            fields.text("targetActorId")?;
+            fields.text(TARGET_ACTOR_ID)?;
         }
         Ok(Self { tenant_id, room_id, wanted: Wanted::read(fields, rules) })
     }
@@ -247,13 +265,13 @@ struct Named {
 
 impl Named {
     fn read(id: &str, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = match fields.tenant("tenantId")? {
+        let tenant_id = match fields.tenant(TENANT_FILTER)? {
             Some(tenant) => Some(tenant),
-            None => query.tenant("tenantId")?,
+            None => query.tenant(TENANT_FILTER)?,
         };
-        let requester = match fields.actor("actorId")? {
+        let requester = match fields.actor(REQUESTER)? {
             Some(actor) => Some(actor),
-            None => query.actor("actorId")?,
+            None => query.actor(REQUESTER)?,
         };
         let known = Uuid::parse_str(id).ok();
         Ok(Self { id: known, shown_id: id.to_owned(), tenant_id, requester, expected: None })
@@ -360,7 +378,7 @@ impl Command for Change {
         let draft = self.draft.as_ref().map_err(Clone::clone)?;
         if draft.is_empty() {
             return Err(DomainError::new(Code::Validation)
-                .saying("the change names nothing to change")
+                .saying("the body names nothing to change; name at least one field")
                 .into());
         }
         let was_enabled = stored.subscription.enabled;

@@ -5,20 +5,22 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{MAX_HOPS, ReactionSubscription, Source, StoredReaction, action::Answering};
+use super::{
+    ANNOTATION, MAX_HOPS, ReactionRef, ReactionSubscription, Source, StoredReaction, action::Answering,
+};
 use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::payload::ReactionRef,
+        event::Annotation,
+        guard::{ActionSource, GuardedAction},
         ids::Sequence,
         record::Query,
         trace::StepCode,
     },
-    moderation::{self, ModeratedAction},
     permissions,
-    presence::{self, Reason, Status},
+    presence::{self, PresenceRules, Reason, Status},
     tables::{
         access::{self, AccessRequirement},
         plan::Feature,
@@ -132,20 +134,20 @@ impl React {
         if let Some(fault) = action.fault(ctx.rules) {
             return Err(Kept::Failed(fault));
         }
-        let moderated = ModeratedAction {
+        let moderated = GuardedAction {
             label: action.kind().label(),
             text: answering.text(),
-            source: moderation::ActionSource::Reaction,
+            source: ActionSource::Reaction,
         };
-        let allowed = ctx.moderate(&actor, &moderated);
+        let allowed = ctx.guard.check(&actor, &moderated).map_err(CommandError::from);
         unless_refused(allowed, |error| format!("moderated:{}", reason(error, "reasonCode")))?;
-        ctx.effects.reaction = Some(reaction);
+        ctx.effects.annotation = Some(Annotation::new(ANNOTATION, &reaction));
         let primary = answering.perform(&actor, ctx)?;
         ctx.step_appended(&primary);
         let why = Reason::of_agent("reaction_activity");
-        let ttl_ms = ctx.rules.presence_default_ttl_ms;
+        let ttl_ms = ctx.rules.get::<PresenceRules>().default_ttl_ms;
         presence::heartbeat(ctx, &actor, (Status::Busy, ttl_ms), why, Some(&primary.cause()))?;
-        ctx.effects.reaction = None;
+        ctx.effects.annotation = None;
         Ok(())
     }
 
@@ -213,7 +215,7 @@ impl Command for React {
     }
 
     /// `ERR_CONFLICT` asks for the rule as it is now: it was changed since it was read.
-    fn moderated(&self) -> Option<ActorInRoom> {
+    fn guarded_actor(&self) -> Option<ActorInRoom> {
         Some(self.actor())
     }
 

@@ -5,24 +5,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::events::RoomContextPinned;
 use crate::{
-    actor_command,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
-        event::payload::RoomContextPinned,
-        fields::Fields,
+        fields::{Field, Fields, METADATA},
+        guard::{ActionSource, GuardedAction},
         ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
         record::{Cell, Key, Query, Record, RecordQuery, Table},
         time::Timestamp,
     },
-    moderation::{ActionSource, ModeratedAction},
     permissions::{self, Capability},
     tables::access::{self, AccessRequirement},
 };
 
 const MAX_CONTENT_CHARS: usize = 16 * 1_024;
+const CONTENT: Field =
+    Field::new("content", "The text to pin.", "Be kind, and keep the counter free.").up_to(MAX_CONTENT_CHARS);
 /// What policies call it.
 const ACTION: &str = "room_context_pin";
 
@@ -117,8 +118,11 @@ pub struct Pin {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pinned {
+    /// The pinned context of the room; null if nothing is pinned.
     pinned_context: PinnedContext,
+    /// The id of the main event.
     event_id: Uuid,
+    /// The sequence of the main event.
     sequence: Sequence,
     correlation_id: CorrelationId,
 }
@@ -130,10 +134,8 @@ impl Pin {
     /// The first field that does not hold, in the contract's order.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let actor = ActorInRoom::read(fields)?;
-        let content = fields.required_text("content")?;
-        let content =
-            actor_command::bounded_text("content", Some(content), MAX_CONTENT_CHARS)?.unwrap_or_default();
-        let metadata = actor_command::metadata(fields)?.unwrap_or_default();
+        let content = fields.required_text(CONTENT)?;
+        let metadata = fields.object(METADATA)?.unwrap_or_default();
         Ok(Self { actor, content, metadata })
     }
 
@@ -155,7 +157,7 @@ impl Command for Pin {
         permissions::reads(&self.actor).into_iter().chain(before).collect()
     }
 
-    fn moderated(&self) -> Option<ActorInRoom> {
+    fn guarded_actor(&self) -> Option<ActorInRoom> {
         Some(self.actor.clone())
     }
 
@@ -167,7 +169,8 @@ impl Command for Pin {
         )?;
         permissions::require(ctx, &self.actor, Capability::Moderate, ACTION)?;
         permissions::not_overridden(ctx, &self.actor, ACTION)?;
-        ctx.moderate(&self.actor, &ModeratedAction { label: ACTION, text: None, source: ActionSource::Api })?;
+        ctx.guard
+            .check(&self.actor, &GuardedAction { label: ACTION, text: None, source: ActionSource::Api })?;
         let previous = self.active(ctx)?;
         let version = previous.as_ref().map_or(1, |previous| previous.version + 1);
         if let Some(replaced) = previous {

@@ -2,11 +2,14 @@
 
 use serde_json::Value;
 
-use super::{SessionStatus, TableSession};
+use super::{
+    SessionStatus, TableSession,
+    events::{TableSessionEnded, TableSessionUpdated},
+};
 use crate::kernel::{
     actor::ActorInRoom,
     command::{Command, CommandContext, CommandError, Reply, Success},
-    event::{EmittedEvent, payload},
+    event::EmittedEvent,
     record::{Comparison, Query, RecordQuery},
     time::Timestamp,
 };
@@ -22,7 +25,7 @@ pub(super) fn announce(
     changed_fields: Vec<String>,
     ended: Option<Option<&str>>,
 ) -> Result<EmittedEvent, CommandError> {
-    let updated = payload::TableSessionUpdated {
+    let updated = TableSessionUpdated {
         session_id: session.session_id,
         status: session.status.as_str().to_owned(),
         plan_id: session.plan_id.clone(),
@@ -35,7 +38,7 @@ pub(super) fn announce(
     };
     let updated = ctx.append(actor, &updated, None)?;
     let Some(reason) = ended else { return Ok(updated) };
-    let payload = payload::TableSessionEnded {
+    let payload = TableSessionEnded {
         session_id: session.session_id,
         ended_at: session.ended_at.unwrap_or(ctx.now),
         owner_actor_id: session.owner_actor_id.clone(),

@@ -4,15 +4,17 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{SessionStatus, TableSession, end, guests, read_invited};
+use super::{
+    INVITED_ACTOR_IDS, PrivateTableRules, SessionStatus, TableSession, end, events::TableSessionCreated,
+    guests,
+};
 use crate::{
-    actor_command,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::{EmittedEvent, payload},
-        fields::Fields,
+        event::EmittedEvent,
+        fields::{ACTOR_ID, Field, Fields, METADATA},
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         money::Usd,
         record::Query,
@@ -29,6 +31,20 @@ use crate::{
 };
 
 const ACTION: &str = "table_session_create";
+const PLAN_ID: Field = Field::new("planId", "The plan to buy; /healthz lists them.", "espresso");
+const OWNER_ACTOR_ID: Field =
+    Field::new("ownerActorId", "The actor that owns the session. Default: actorId.", "Nova");
+const ROOM_ID: Field =
+    Field::new("roomId", "The room that becomes private. Default: a new room.", "table-for-two").in_example();
+const DISPLAY_NAME: Field =
+    Field::new("displayName", "The name of a new room, for people.", "A table for two").up_to(MAX_NAME_CHARS);
+const STARTED_AT: Field =
+    Field::new("startedAt", "When the session starts. Default: now.", "2026-01-01T00:00:00.000Z");
+const EXPIRES_AT: Field = Field::new(
+    "expiresAt",
+    "When the session ends. Default, and latest: as long after its start as the plan lasts.",
+    "2026-01-01T02:00:00.000Z",
+);
 /// How many characters of an id name a room that the client does not name.
 const ROOM_NAME_CHARS: usize = 8;
 
@@ -52,23 +68,26 @@ pub struct OpenTable {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TableOpened {
+    /// The room as it is now.
     room: Room,
+    /// The session that was bought.
     session: TableSession,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }
 
 /// Reads the plan that is to be bought.
 fn read_plan(fields: &Fields, rules: &Rules) -> Result<Plan, DomainError> {
-    let plans = &rules.private_tables.plans;
-    let id = fields.required_text("planId")?;
+    let plans = &rules.get::<PrivateTableRules>().plans;
+    let id = fields.required_text(PLAN_ID)?;
     if fields.is_describing() {
         return Ok(plans.standard().clone());
     }
     plans.find(&id).cloned().ok_or_else(|| {
         DomainError::new(Code::InvalidEnum)
-            .saying("there is no such plan")
-            .with("field", "planId")
+            .saying(format!("there is no such plan; the plans are: {}", plans.ids()))
+            .with("field", PLAN_ID.name)
             .with("value", id)
             .with("allowed", plans.ids())
     })
@@ -80,16 +99,15 @@ impl OpenTable {
     /// # Errors
     /// The first field that does not hold, in the contract's order.
     pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
-        let actor_id = fields.required_actor("actorId")?;
+        let tenant_id = fields.tenant_or_default()?;
+        let actor_id = fields.required_actor(ACTOR_ID)?;
         let plan = read_plan(fields, rules)?;
-        let owner_actor_id = fields.actor("ownerActorId")?.unwrap_or_else(|| actor_id.clone());
-        let room_id = fields.room("roomId")?;
-        let name =
-            actor_command::bounded_text("displayName", fields.trimmed_text("displayName")?, MAX_NAME_CHARS)?;
-        let invited = read_invited(fields)?.unwrap_or_default();
+        let owner_actor_id = fields.actor(OWNER_ACTOR_ID)?.unwrap_or_else(|| actor_id.clone());
+        let room_id = fields.room(ROOM_ID)?;
+        let name = fields.trimmed_text(DISPLAY_NAME)?;
+        let invited = fields.actors(INVITED_ACTOR_IDS)?.unwrap_or_default();
         let invited_actor_ids = guests(invited, &owner_actor_id, plan.max_agents)?;
-        let metadata = actor_command::metadata(fields)?.unwrap_or_default();
+        let metadata = fields.object(METADATA)?.unwrap_or_default();
         let offer = Offer::read(fields)?;
         let amount = offer.amount(plan.price).map_err(|error| error.with("planId", plan.plan_id.as_str()))?;
         Ok(Self {
@@ -102,8 +120,8 @@ impl OpenTable {
             metadata,
             offer,
             amount,
-            started_at: fields.timestamp("startedAt")?,
-            expires_at: fields.timestamp("expiresAt")?,
+            started_at: fields.timestamp(STARTED_AT)?,
+            expires_at: fields.timestamp(EXPIRES_AT)?,
             plan,
         })
     }
@@ -252,8 +270,8 @@ impl OpenTable {
     }
 }
 
-fn created(session: &TableSession) -> payload::TableSessionCreated {
-    payload::TableSessionCreated {
+fn created(session: &TableSession) -> TableSessionCreated {
+    TableSessionCreated {
         session_id: session.session_id,
         room_id: session.room_id.clone(),
         owner_actor_id: session.owner_actor_id.clone(),

@@ -5,19 +5,20 @@ use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use crate::{
-    actor_command,
     kernel::{
         actor::ActorInRoom,
         command::{CommandContext, CommandError},
         error::{Code, DomainError},
-        external_call::{CallResult, Charge, ExternalCall},
-        fields::Fields,
+        external_call::{CallRequest, ExternalCall},
+        fields::{Field, Fields},
         idempotency::Hash,
+        ids::{ActorId, RoomId, TenantId},
         money::Usd,
         record::{Cell, Key, Record, Table},
         secret::Secret,
         time::Timestamp,
     },
+    tables::PrivateTableRules,
 };
 
 /// The proof of payment in the stub mode, unless another one is set.
@@ -51,9 +52,34 @@ impl PaymentMode {
     }
 }
 
+/// What the payment provider is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChargeRequest {
+    /// The same for every attempt of the same request, so that nobody pays twice.
+    pub payment_id: Uuid,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room that becomes private.
+    pub room_id: RoomId,
+    /// The actor that pays.
+    pub owner_actor_id: ActorId,
+    /// What the client proves its payment with.
+    pub proof: Option<Secret>,
+    /// What the client calls its payment.
+    pub reference: Option<String>,
+    /// The amount.
+    pub amount: Usd,
+    /// The `x-request-id`.
+    pub request_id: String,
+}
+
+impl CallRequest for ChargeRequest {
+    type Response = ChargeResponse;
+}
+
 /// What the payment provider said.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Charged {
+pub enum ChargeResponse {
     /// It is paid.
     Paid {
         /// What the provider calls itself.
@@ -112,6 +138,20 @@ impl Record for Payment {
 
 /// The longest proof or reference of a payment, in characters.
 const MAX_TEXT_CHARS: usize = 1_024;
+const PAYMENT_PROOF: Field = Field::new(
+    "paymentProof",
+    "What proves the payment of a private room. No answer shows it.",
+    "coffee_paid",
+)
+.up_to(MAX_TEXT_CHARS)
+.in_example();
+const PAYMENT_REF: Field =
+    Field::new("paymentRef", "The client's own name for the payment.", "receipt-1").up_to(MAX_TEXT_CHARS);
+const PAYMENT_AMOUNT_USD: Field = Field::new(
+    "paymentAmountUsd",
+    "The amount paid, in dollars: at least the price, which is the default.",
+    "3",
+);
 
 /// What a client says about its payment.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,6 +165,7 @@ pub struct Offer {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Paid {
+    /// Whether the payment was verified.
     verified: bool,
     /// Who took it.
     pub provider: String,
@@ -163,9 +204,9 @@ impl Offer {
     /// # Errors
     /// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, …}`.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let text = |name| actor_command::bounded_text(name, fields.trimmed_text(name)?, MAX_TEXT_CHARS);
-        let proof = text("paymentProof")?.map(Secret::new);
-        Ok(Self { proof, reference: text("paymentRef")?, amount: fields.amount("paymentAmountUsd")? })
+        let proof = fields.trimmed_text(PAYMENT_PROOF)?.map(Secret::new);
+        let reference = fields.trimmed_text(PAYMENT_REF)?;
+        Ok(Self { proof, reference, amount: fields.amount(PAYMENT_AMOUNT_USD)? })
     }
 
     /// What is paid where at least `price` is asked.
@@ -197,7 +238,7 @@ impl Offer {
 /// [`CommandError::Load`] for what was paid under the same key.
 pub fn purchase(ctx: &CommandContext<'_>) -> Result<Option<Uuid>, CommandError> {
     let Some(request) = ctx.request else { return Ok(None) };
-    let asks = ctx.rules.private_tables.payment == PaymentMode::Webhook { configured: true };
+    let asks = ctx.rules.get::<PrivateTableRules>().payment == PaymentMode::Webhook { configured: true };
     let spent_before = if asks { spent(newest(ctx)?.as_ref()) } else { 0 };
     Ok(Some(payment_id(request.key, spent_before)))
 }
@@ -211,18 +252,16 @@ pub fn keeping<T>(
     ctx: &mut CommandContext<'_>,
     decide: impl FnOnce(&mut CommandContext<'_>) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
-    let taken = match (ctx.outcome, ctx.request) {
-        (Some(CallResult::Charged(Charged::Paid { provider, reference, amount })), Some(request)) => {
-            Some(Payment {
-                payment_id: payment_id(request.key, 0),
-                spent_before: spent(newest(ctx)?.as_ref()),
-                is_spent: false,
-                provider: provider.clone().unwrap_or_else(|| "webhook".to_owned()),
-                reference: reference.clone(),
-                amount: *amount,
-                paid_at: ctx.now,
-            })
-        }
+    let taken = match (ctx.response_to::<ChargeRequest>(), ctx.request) {
+        (Some(ChargeResponse::Paid { provider, reference, amount }), Some(request)) => Some(Payment {
+            payment_id: payment_id(request.key, 0),
+            spent_before: spent(newest(ctx)?.as_ref()),
+            is_spent: false,
+            provider: provider.clone().unwrap_or_else(|| "webhook".to_owned()),
+            reference: reference.clone(),
+            amount: *amount,
+            paid_at: ctx.now,
+        }),
         _ => None,
     };
     if let Some(payment) = &taken {
@@ -254,7 +293,7 @@ pub fn adapt(
         reference,
         amount_usd: amount,
     };
-    let mode = ctx.rules.private_tables.payment.clone();
+    let mode = ctx.rules.get::<PrivateTableRules>().payment.clone();
     let unpaid =
         |message: &str| DomainError::new(Code::PaymentRequired).saying(message).with("mode", mode.as_str());
     match &mode {
@@ -309,17 +348,15 @@ fn charged(
         ctx.put(&Payment { is_spent: true, ..payment.clone() });
         return Ok((payment.provider, payment.reference.or_else(|| offer.own_reference()), taken));
     }
-    match ctx.outcome {
-        Some(CallResult::Charged(Charged::Declined { status, message })) => {
-            Err(unpaid("the payment was declined")
-                .with("status", *status)
-                .with("providerMessage", message.clone())
-                .into())
-        }
-        Some(CallResult::Charged(Charged::Unreachable { cause })) => {
+    match ctx.response_to::<ChargeRequest>() {
+        Some(ChargeResponse::Declined { status, message }) => Err(unpaid("the payment was declined")
+            .with("status", *status)
+            .with("providerMessage", message.clone())
+            .into()),
+        Some(ChargeResponse::Unreachable { cause }) => {
             Err(unpaid("the payment provider could not be asked").with("cause", cause.as_str()).into())
         }
-        _ => Err(CommandError::External(Box::new(ExternalCall::Charge(Charge {
+        _ => Err(CommandError::External(ExternalCall::new(ChargeRequest {
             payment_id: payment_id(request.key, spent_before),
             tenant_id: payer.tenant_id.clone(),
             room_id: payer.room_id.clone(),
@@ -328,7 +365,7 @@ fn charged(
             reference: offer.reference.clone(),
             amount,
             request_id: request.id.to_owned(),
-        })))),
+        }))),
     }
 }
 
@@ -338,13 +375,15 @@ mod tests {
 
     use super::*;
     use crate::{
+        inbox,
         kernel::{
             command::{Effects, Heads, IdSource, Loaded, RequestSeen, WriteSet},
+            external_call::CallResult,
             ids::{CorrelationId, Sequence},
             record::{Query, StoredRecord},
             rules::Rules,
         },
-        moderation::RateWindows,
+        moderation::{RateGuard, RateWindows},
     };
 
     struct NoIds;
@@ -358,25 +397,26 @@ mod tests {
     const THREE: Usd = Usd::from_cents(300);
     const KEY: Hash = [7; 16];
 
-    fn paid(amount: Usd) -> Option<Charged> {
-        Some(Charged::Paid { provider: None, reference: None, amount })
+    fn paid(amount: Usd) -> Option<ChargeResponse> {
+        Some(ChargeResponse::Paid { provider: None, reference: None, amount })
     }
 
     /// Asks a buyer for so much, under one key; `refused` is what keeps it from buying, once it has paid.
     fn buy(
         stored: &mut Option<Payment>,
         price: Usd,
-        outcome: Option<Charged>,
+        outcome: Option<ChargeResponse>,
         refused: Option<Code>,
     ) -> Result<Usd, CommandError> {
-        let mut rules = Rules::default();
-        rules.private_tables.payment = PaymentMode::Webhook { configured: true };
-        let outcome = outcome.map(CallResult::Charged);
+        let payment = PaymentMode::Webhook { configured: true };
+        let rules = Rules::default().with(PrivateTableRules { payment, ..PrivateTableRules::default() });
+        let outcome = outcome.map(CallResult::new::<ChargeRequest>);
         let key: Key = vec![payment_id(KEY, 0).to_string().as_str().into()];
         let found: Vec<StoredRecord> = stored.iter().map(StoredRecord::of).collect();
-        let start = Sequence::START;
+        let mut windows = RateWindows::default();
+        let (start, now) = (Sequence::START, Timestamp::from_millis(1_000));
         let mut ctx = CommandContext {
-            now: Timestamp::from_millis(1_000),
+            now,
             rules: &rules,
             correlation_id: CorrelationId::parse("c").unwrap(),
             request: Some(RequestSeen { id: "r", key: KEY }),
@@ -384,7 +424,8 @@ mod tests {
             loaded: &Loaded::from([(Query::one::<Payment>(key.clone()), found)]),
             written: &WriteSet::default(),
             ids: &mut NoIds,
-            windows: &mut RateWindows::default(),
+            guard: &mut RateGuard::new(&mut windows, rules.get(), now),
+            notify: inbox::deliver,
             effects: Effects::none(Heads { sequence: start, inbox: start, audit: start }),
         };
         let offer = Offer { proof: None, reference: None, amount: None };
@@ -401,10 +442,7 @@ mod tests {
 
     fn asked(decided: Result<Usd, CommandError>) -> Uuid {
         match decided {
-            Err(CommandError::External(external_call)) => match *external_call {
-                ExternalCall::Charge(charge) => charge.payment_id,
-                other => panic!("{other:?}"),
-            },
+            Err(CommandError::External(call)) => call.request::<ChargeRequest>().unwrap().payment_id,
             other => panic!("{other:?}"),
         }
     }

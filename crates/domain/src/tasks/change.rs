@@ -2,31 +2,32 @@
 
 use serde_json::{Map, Value};
 
-use super::{PROGRESS, Task, TaskState, TaskWritten};
+use super::{
+    PROGRESS, Task, TaskState, TaskWritten,
+    create::{ASSIGNEE_ACTOR_ID, DESCRIPTION, STATE, TASK_PROGRESS, TITLE},
+    events::{TaskAssigned, TaskCompleted, TaskProgressUpdated, TaskUpdated},
+};
 use crate::{
-    actor_command, inbox,
+    inbox,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
-        event::{
-            EmittedEvent,
-            payload::{TaskAssigned, TaskCompleted, TaskProgressUpdated, TaskUpdated},
-        },
-        fields::Fields,
+        event::EmittedEvent,
+        fields::{Field, Fields, METADATA},
         ids::ActorId,
         record::Query,
         time::Timestamp,
     },
     tables::plan::Feature,
-    work::{self, Changer, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
+    work::{self, Changer, Work},
 };
 
 /// What changing a task is called, by a patch or a handoff.
 pub(super) const UPDATE: Work = Work { action: "task_update", feature: Feature::TaskBoard };
 
 /// What can be changed, in the contract's order.
-const CHANGEABLE: [&str; 6] = ["title", "description", "state", "assigneeActorId", "progress", "metadata"];
+const CHANGEABLE: [Field; 6] = [TITLE, DESCRIPTION, STATE, ASSIGNEE_ACTOR_ID, TASK_PROGRESS, METADATA];
 
 /// `PATCH /v1/tasks/{taskId}`: an actor changes what it names.
 pub struct ChangeTask {
@@ -48,20 +49,20 @@ pub(super) struct Patch {
 
 impl Patch {
     pub(super) fn read(fields: &Fields) -> Result<Self, DomainError> {
-        if CHANGEABLE.iter().all(|name| !fields.has(name)) {
+        if CHANGEABLE.iter().all(|field| !fields.has(field.name)) {
             return Err(work::names_nothing(&CHANGEABLE));
         }
         Ok(Self {
             title: title(fields)?,
-            description: work::named(fields, "description", |fields| {
-                work::text(fields, "description", MAX_CONTENT_CHARS)
+            description: work::named(fields, DESCRIPTION, Fields::filled_text)?,
+            state: fields.changed_choice(STATE, &TaskState::NAMES)?,
+            assignee: work::named(fields, ASSIGNEE_ACTOR_ID, Fields::actor)?,
+            progress: work::named(fields, TASK_PROGRESS, |fields, field| {
+                Ok(fields.bounded(field, PROGRESS)?.unwrap_or(0))
             })?,
-            state: work::named_choice(fields, "state", &TaskState::NAMES)?,
-            assignee: work::named(fields, "assigneeActorId", |fields| fields.actor("assigneeActorId"))?,
-            progress: work::named(fields, "progress", |fields| {
-                Ok(fields.bounded("progress", PROGRESS)?.unwrap_or(0))
+            metadata: work::named(fields, METADATA, |fields, field| {
+                Ok(fields.object(field)?.unwrap_or_default())
             })?,
-            metadata: work::named(fields, "metadata", |fields| work::object(fields, "metadata"))?,
         })
     }
 
@@ -100,18 +101,15 @@ impl Patch {
         ];
         let named = CHANGEABLE.into_iter().zip(is_named).filter(|(_, is_named)| *is_named);
         let finishes = self.state == Some(TaskState::Done) && self.progress.is_none();
-        let followed = begins.then_some("state").into_iter().chain(finishes.then_some("progress"));
-        (task, named.map(|(name, _)| name).chain(followed).collect())
+        let followed = begins.then_some(STATE.name).into_iter().chain(finishes.then_some(TASK_PROGRESS.name));
+        (task, named.map(|(field, _)| field.name).chain(followed).collect())
     }
 }
 
 /// The title, if the patch names it: it cannot be taken away.
 fn title(fields: &Fields) -> Result<Option<String>, DomainError> {
-    match fields.trimmed_text("title") {
-        Ok(None) if fields.is_describing() || !fields.has("title") => Ok(None),
-        Ok(Some(title)) => actor_command::bounded_text("title", Some(title), MAX_TITLE_CHARS),
-        Ok(None) | Err(_) => Err(DomainError::missing("title")),
-    }
+    let is_named = fields.has(TITLE.name) && !fields.is_describing();
+    if is_named { fields.required_text(TITLE).map(Some) } else { fields.trimmed_text(TITLE) }
 }
 
 /// Appends what there is to tell of a task that was changed. Answers the `task_updated`, which caused the others.

@@ -3,15 +3,17 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{PROGRESS, Task, TaskState, TaskWritten};
+use super::{
+    PROGRESS, Task, TaskState, TaskWritten,
+    events::{TaskAssigned, TaskCompleted, TaskCreated},
+};
 use crate::{
-    actor_command, inbox,
+    inbox,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
-        event::payload::{TaskAssigned, TaskCompleted, TaskCreated},
-        fields::Fields,
+        fields::{Field, Fields, METADATA},
         ids::ActorId,
         record::Query,
         time::Timestamp,
@@ -19,6 +21,17 @@ use crate::{
     tables::plan::Feature,
     work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
 };
+
+pub(super) const TITLE: Field =
+    Field::new("title", "What is to be done.", "Two flat whites").up_to(MAX_TITLE_CHARS).in_example();
+pub(super) const DESCRIPTION: Field =
+    Field::new("description", "The details of the task.", "One with oat milk.").up_to(MAX_CONTENT_CHARS);
+pub(super) const STATE: Field =
+    Field::new("state", "How far the task is. Default: active if it has an assignee, else open.", "active");
+pub(super) const ASSIGNEE_ACTOR_ID: Field =
+    Field::new("assigneeActorId", "The actor that does the task.", "Kai");
+pub(super) const TASK_PROGRESS: Field =
+    Field::new("progress", "How much is done, in percent. A task that is done has 100.", "50");
 
 const CREATE: Work = Work { action: "task_create", feature: Feature::TaskBoard };
 
@@ -40,21 +53,20 @@ struct Draft {
 
 impl Draft {
     fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let title = fields.required_text("title")?;
-        let title = actor_command::bounded_text("title", Some(title), MAX_TITLE_CHARS)?.unwrap_or_default();
-        let description = work::text(fields, "description", MAX_CONTENT_CHARS)?;
-        let state = fields.choice("state", &TaskState::NAMES)?;
-        let assignee = fields.actor("assigneeActorId")?;
+        let title = fields.required_text(TITLE)?;
+        let description = fields.filled_text(DESCRIPTION)?;
+        let state = fields.choice(STATE, &TaskState::NAMES)?;
+        let assignee = fields.actor(ASSIGNEE_ACTOR_ID)?;
         // A task that is given to somebody is worked on, unless the sender says how far it is.
-        let is_begun = assignee.is_some() && !fields.has("state");
+        let is_begun = assignee.is_some() && !fields.has(STATE.name);
         let unsaid = if is_begun { TaskState::Active } else { TaskState::Open };
         Ok(Self {
             title,
             description,
             state: state.unwrap_or(unsaid),
             assignee,
-            progress: fields.bounded("progress", PROGRESS)?.unwrap_or(0),
-            metadata: work::object(fields, "metadata")?,
+            progress: fields.bounded(TASK_PROGRESS, PROGRESS)?.unwrap_or(0),
+            metadata: fields.object(METADATA)?.unwrap_or_default(),
         })
     }
 

@@ -8,17 +8,16 @@ use uuid::Uuid;
 use super::{
     Task, TaskState,
     change::{UPDATE, current, tell},
+    events::TaskHandoff,
 };
 use crate::{
-    actor_command,
-    conversation::MAX_REFERENCE_CHARS,
     inbox,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::{EmittedEvent, payload::TaskHandoff},
-        fields::Fields,
+        event::EmittedEvent,
+        fields::{EXAMPLE_ID, Field, Fields, MAX_REFERENCE_CHARS, METADATA},
         ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
         record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
         time::Timestamp,
@@ -28,6 +27,25 @@ use crate::{
 
 /// The longest note, and the longest reason for being blocked, in characters.
 pub const MAX_NOTE_CHARS: usize = 4_000;
+
+const ACTION: Field = Field::new(
+    "action",
+    "What happens to the task: assign gives it to toAssigneeActorId, accept takes it, blocked reports an obstacle, done completes it.",
+    "assign",
+);
+const TO_ASSIGNEE_ACTOR_ID: Field =
+    Field::new("toAssigneeActorId", "The actor that gets the task; required by assign.", "Kai").in_example();
+const NOTE: Field =
+    Field::new("note", "A message to the actors that the handoff concerns.", "The beans are in the drawer.")
+        .up_to(MAX_NOTE_CHARS);
+const BLOCKED_REASON: Field =
+    Field::new("blockedReason", "Why the task is blocked; blocked requires it or a note.", "No milk.")
+        .up_to(MAX_NOTE_CHARS);
+const THREAD_ID: Field = Field::new("threadId", "The thread of the conversation about the task.", "thread-1")
+    .up_to(MAX_REFERENCE_CHARS);
+const REPLY_TO_EVENT_ID: Field =
+    Field::new("replyToEventId", "The event that this handoff answers.", EXAMPLE_ID)
+        .up_to(MAX_REFERENCE_CHARS);
 
 /// What is done with the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,22 +99,20 @@ struct Handing {
 
 impl Handing {
     fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let reference =
-            |name| actor_command::bounded_text(name, fields.trimmed_text(name)?, MAX_REFERENCE_CHARS);
         let handing = Self {
-            action: fields.required_choice("action", &HandoffAction::NAMES, Code::InvalidEnum)?,
-            to: fields.actor("toAssigneeActorId")?,
-            note: work::text(fields, "note", MAX_NOTE_CHARS)?,
-            blocked_reason: work::text(fields, "blockedReason", MAX_NOTE_CHARS)?,
-            thread_id: reference("threadId")?,
-            reply_to_event_id: reference("replyToEventId")?,
-            metadata: work::object(fields, "metadata")?,
+            action: fields.required_choice(ACTION, &HandoffAction::NAMES, Code::InvalidEnum)?,
+            to: fields.actor(TO_ASSIGNEE_ACTOR_ID)?,
+            note: fields.filled_text(NOTE)?,
+            blocked_reason: fields.filled_text(BLOCKED_REASON)?,
+            thread_id: fields.trimmed_text(THREAD_ID)?,
+            reply_to_event_id: fields.trimmed_text(REPLY_TO_EVENT_ID)?,
+            metadata: fields.object(METADATA)?.unwrap_or_default(),
         };
         match handing.action {
-            HandoffAction::Assign if handing.to.is_none() => Err(DomainError::missing("toAssigneeActorId")),
+            HandoffAction::Assign if handing.to.is_none() => Err(TO_ASSIGNEE_ACTOR_ID.missing()),
             HandoffAction::Blocked if handing.blocked_reason.is_none() && handing.note.is_none() => {
                 Err(DomainError::new(Code::Validation)
-                    .saying("say what is in the way: blockedReason or note")
+                    .saying("a blocked task needs a reason: send blockedReason or note")
                     .with("fields", vec!["blockedReason", "note"]))
             }
             _ => Ok(handing),
@@ -239,9 +255,12 @@ pub struct HandOver {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HandedOver {
+    /// The task.
     task: Task,
+    /// The payload of the task_handoff event.
     #[schemars(with = "Map<String, Value>")]
     handoff: TaskHandoff,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }

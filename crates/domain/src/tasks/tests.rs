@@ -9,10 +9,10 @@ use super::{
     handoff::HandOver,
 };
 use crate::{
-    actor_command::MAX_OBJECT_BYTES,
     kernel::{
         command::Success,
         error::{Code, DomainError},
+        fields::MAX_OBJECT_BYTES,
         ids::ActorId,
         time::Timestamp,
     },

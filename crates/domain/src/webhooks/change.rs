@@ -15,7 +15,7 @@ use super::{
 use crate::kernel::{
     command::{Command, CommandContext, CommandError, Reply, Success},
     error::DomainError,
-    fields::Fields,
+    fields::{Fields, TENANT_FILTER},
     ids::CorrelationId,
     record::Query,
     rules::Rules,
@@ -75,14 +75,14 @@ pub struct Change {
 impl Change {
     /// Reads the body of a change of `stored`.
     pub fn read(stored: Subscription, fields: &Fields, rules: &Rules) -> Self {
-        let (about, settings) = (About::of_change(fields), Settings::of_change(fields, rules.webhooks));
+        let (about, settings) = (About::of_change(fields), Settings::of_change(fields, *rules.get()));
         Self { stored, about, settings }
     }
 
     /// Names the fields of the body.
     pub fn describe(fields: &Fields) {
-        let _ = fields.tenant("tenantId");
-        let _ = Settings::of_change(fields, Rules::default().webhooks);
+        let _ = fields.tenant(TENANT_FILTER);
+        let _ = Settings::of_change(fields, *Rules::default().get());
         let _ = About::of_change(fields);
     }
 }
@@ -152,7 +152,9 @@ pub struct Unsubscribe {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionDeleted {
+    /// Always true: the record existed and was deleted.
     deleted: bool,
+    /// The subscription.
     subscription_id: Uuid,
     correlation_id: CorrelationId,
 }

@@ -14,12 +14,18 @@ use super::{
 use crate::kernel::{
     command::{Command, CommandContext, CommandError, Reply, Success},
     error::{Code, DomainError},
-    external_call::{CallResult, ExternalCall},
-    fields::Fields,
+    external_call::{CallRequest, ExternalCall},
+    fields::{Field, Fields, TENANT_FILTER},
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     record::Query,
     secret::Secret,
 };
+
+const ROOM_ID: Field =
+    Field::new("roomId", "The room in whose scope the idempotency key counts. Default: none.", "main");
+const ACTOR_ID: Field = Field::new("actorId", "The actor that makes the request. Default: none.", "Nova");
+const FORCE: Field =
+    Field::new("force", "Whether to send an event again that has been delivered. Default: false.", "true");
 
 /// What is to be sent where.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +44,10 @@ pub struct Redelivery {
     pub body: String,
 }
 
+impl CallRequest for Redelivery {
+    type Response = Attempted;
+}
+
 /// `POST /v1/subscriptions/dlq/{id}/replay`.
 pub struct Replay {
     dlq_id: String,
@@ -52,10 +62,15 @@ pub struct Replay {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Redelivered")]
 struct Replayed {
+    /// Whether the delivery succeeded.
     ok: bool,
+    /// The entry that was sent again.
     dlq_id: Uuid,
+    /// The event that was sent.
     event_id: Uuid,
+    /// The subscription.
     subscription_id: Uuid,
+    /// Why the delivery failed; null if it succeeded.
     error: Option<String>,
 }
 
@@ -63,6 +78,7 @@ struct Replayed {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplayDone {
+    /// The result of the delivery.
     replay: Replayed,
     correlation_id: CorrelationId,
 }
@@ -73,16 +89,16 @@ impl Replay {
     /// # Errors
     /// `ERR_VALIDATION {field}` for an id in the body that is not valid.
     pub fn read(dlq_id: String, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = match fields.tenant("tenantId")? {
+        let tenant_id = match fields.tenant(TENANT_FILTER)? {
             Some(tenant) => Some(tenant),
-            None => query.tenant("tenantId")?,
+            None => query.tenant(TENANT_FILTER)?,
         };
         Ok(Self {
             dlq_id,
             tenant_id,
-            room_id: fields.room("roomId")?,
-            actor_id: fields.actor("actorId")?,
-            force: fields.flag("force").map(|force| force.unwrap_or(false)),
+            room_id: fields.room(ROOM_ID)?,
+            actor_id: fields.actor(ACTOR_ID)?,
+            force: fields.flag(FORCE).map(|force| force.unwrap_or(false)),
         })
     }
 
@@ -184,8 +200,8 @@ impl Command for Replay {
                 .with("status", entry.status.as_str())
                 .into());
         }
-        let Some(CallResult::Redelivered(attempted)) = ctx.outcome else {
-            return Err(CommandError::External(Box::new(ExternalCall::Redeliver(Box::new(redelivery)))));
+        let Some(attempted) = ctx.response_to::<Redelivery>().cloned() else {
+            return Err(CommandError::External(ExternalCall::new(redelivery)));
         };
         let replay = Replayed {
             ok: attempted.error.is_none(),
@@ -194,7 +210,7 @@ impl Command for Replay {
             subscription_id: entry.subscription_id,
             error: attempted.error.clone(),
         };
-        keep(ctx, entry, attempted)?;
+        keep(ctx, entry, &attempted)?;
         let correlation_id = ctx.correlation_id.clone();
         Ok(Reply::new(Success::Accepted, &ReplayDone { replay, correlation_id }))
     }

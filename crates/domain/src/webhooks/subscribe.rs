@@ -7,7 +7,7 @@ use super::{
     Progress, Subscription, WebhookSecret, WebhookSubscription,
     admission::Subject,
     counter::{self, Counted, Counter},
-    fields::{Defaults, Settings},
+    fields::{ACTOR_ID, Defaults, ROOM_ID, Settings},
     signing,
 };
 use crate::kernel::{
@@ -36,6 +36,7 @@ pub struct Subscribe {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionSaved {
+    /// The subscription.
     subscription: WebhookSubscription,
     correlation_id: CorrelationId,
 }
@@ -66,10 +67,10 @@ impl Subscribe {
     /// What says whose subscription it is does not hold.
     pub fn read(fields: &Fields, rules: &Rules, random: [u8; 32]) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
-            room_id: fields.room("roomId")?,
-            actor_id: fields.actor("actorId")?,
-            settings: Settings::of_new(fields, rules.webhooks),
+            tenant_id: fields.tenant_or_default()?,
+            room_id: fields.room(ROOM_ID)?,
+            actor_id: fields.actor(ACTOR_ID)?,
+            settings: Settings::of_new(fields, *rules.get()),
             random,
         })
     }

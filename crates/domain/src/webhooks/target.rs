@@ -4,13 +4,24 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use crate::{
-    actor_command,
-    kernel::{
-        error::{Code, DomainError},
-        rules::WebhookRules,
-    },
+use crate::kernel::{
+    error::{Code, DomainError},
+    rules::rule_set,
 };
+
+/// Where webhooks may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebhookRules {
+    /// Whether to this machine and to private networks too.
+    pub allow_private_targets: bool,
+}
+
+impl Default for WebhookRules {
+    fn default() -> Self {
+        Self { allow_private_targets: true }
+    }
+}
+rule_set!(WebhookRules);
 
 /// The longest target, in characters.
 pub const MAX_TARGET_CHARS: usize = 2_048;
@@ -149,9 +160,8 @@ fn embedded_v4(address: Ipv6Addr) -> Option<(Ipv4Addr, Reach)> {
 /// Reads the target that a client names.
 ///
 /// # Errors
-/// `ERR_INVALID_URL {field, value, reason}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
+/// `ERR_INVALID_URL {field, value, reason}`.
 pub fn read(field: &str, text: String, rules: WebhookRules) -> Result<String, DomainError> {
-    let text = actor_command::bounded_text(field, Some(text), MAX_TARGET_CHARS)?.unwrap_or_default();
     match check(&text, rules) {
         Ok(_) => Ok(text),
         Err(reason) => Err(DomainError::new(Code::InvalidUrl)

@@ -1,0 +1,84 @@
+//! Creates, changes and hands over tasks.
+
+use agentcafe_domain::{
+    kernel::{
+        error::{DomainError, OperationError},
+        rules::Rules,
+    },
+    tasks::{
+        TaskWritten,
+        change::ChangeTask,
+        create::CreateTask,
+        handoff::{HandOver, HandedOver},
+    },
+    work::Changer,
+};
+
+use super::get::task;
+use crate::operation::{Call, Input, KeyScope, Mutation, Prepared};
+
+impl Mutation for CreateTask {
+    type Command = Self;
+    type Answer = TaskWritten;
+
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        Self::read(&input.body)
+    }
+
+    async fn prepare(self, _: &Call<'_>) -> Result<Prepared<Self>, OperationError> {
+        let actor = self.actor().clone();
+        let ids = [actor.tenant_id.as_str(), actor.room_id.as_str(), actor.actor_id.as_str()];
+        let scope = KeyScope::post([ids[0], ids[1], "tasks", "create", ids[2]]);
+        Ok(Prepared::by_actor(&actor, scope, self))
+    }
+}
+
+/// Changes a task.
+pub struct UpdateTask(Changer);
+
+impl Mutation for UpdateTask {
+    type Command = ChangeTask;
+    type Answer = TaskWritten;
+
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        Changer::read(&input.parameters, &input.body).map(Self)
+    }
+
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<ChangeTask>, OperationError> {
+        let task = task(call.service, &self.0.tenant_id, &call.input.id).await?;
+        let task_id = task.task_id.to_string();
+        let command = ChangeTask::read(&call.input.body, self.0, task);
+        let actor = command.actor().clone();
+        let scope = [actor.tenant_id.as_str(), actor.room_id.as_str(), "tasks", &task_id, "patch"];
+        Ok(Prepared::by_actor(&actor, KeyScope::patch(scope), command))
+    }
+
+    fn describe(input: &Input, _: &Rules) {
+        let _ = ChangeTask::describe(&input.body);
+    }
+}
+
+/// Hands a task over, or says what became of it.
+pub struct HandOffTask(Changer);
+
+impl Mutation for HandOffTask {
+    type Command = HandOver;
+    type Answer = HandedOver;
+
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        Changer::read(&input.parameters, &input.body).map(Self)
+    }
+
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<HandOver>, OperationError> {
+        let task = task(call.service, &self.0.tenant_id, &call.input.id).await?;
+        let task_id = task.task_id.to_string();
+        let command = HandOver::read(&call.input.body, self.0, task);
+        let actor = command.actor().clone();
+        let scope = [actor.tenant_id.as_str(), actor.room_id.as_str(), "tasks", &task_id, "handoff"];
+        Ok(Prepared::by_actor(&actor, KeyScope::post(scope), command))
+    }
+
+    fn describe(input: &Input, _: &Rules) {
+        let _ = HandOver::describe(&input.body);
+    }
+}
