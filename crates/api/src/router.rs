@@ -5,35 +5,38 @@ use std::{collections::HashMap, sync::Arc, sync::LazyLock};
 use agentcafe_domain::{
     actor_command::CommandAccepted,
     conversation::Say,
-    inbox::{AckMany, AckOne, ItemAcked, ItemsAcked},
+    inbox::{AckInboxItem, AckInboxItemResponse, AckInboxItems, AckInboxItemsResponse},
     kernel::rules::Rules,
-    objects::{ObjectWritten, change::ChangeObject, create::CreateObject},
-    operators::{Operate, Operated},
+    objects::{WriteObjectResponse, change::UpdateSharedObject, create::CreateSharedObject},
+    operators::{ApplyOverride, ApplyOverrideResponse},
     orders::Order,
-    permissions::grant::{Grant, Granted},
+    permissions::grant::{GrantPermission, GrantPermissionResponse},
     presence::{
-        Heartbeat, HeartbeatRecorded,
+        Heartbeat, HeartbeatResponse,
         arrival::{Enter, Leave},
-        movement::{Intent, IntentExecuted, Move},
+        movement::{ExecuteIntent, ExecuteIntentResponse, Move},
     },
-    profiles::{ChangeProfile, ProfileDeleted, ProfileWritten, WriteProfile},
+    profiles::{DeleteProfileResponse, UpdateProfile, UpsertProfile, WriteProfileResponse},
     reactions as reaction_rules,
     rooms::{
-        RoomUpserted, UpsertRoom,
-        pin::{Pin, Pinned},
+        pin::{PinContext, PinContextResponse},
+        upsert::{UpsertRoom, UpsertRoomResponse},
     },
-    snapshots::{Save, Saved, Scope},
-    tables::{ChangeTable, OpenTable, TableChanged, TableOpened},
+    snapshots::{CreateSnapshot, CreateSnapshotResponse, SnapshotScope},
+    tables::{
+        change::{UpdateTableSession, UpdateTableSessionResponse},
+        open::{CreateTableSession, CreateTableSessionResponse},
+    },
     tasks::{
-        TaskWritten,
-        change::ChangeTask,
+        WriteTaskResponse,
+        change::UpdateTask,
         create::CreateTask,
-        handoff::{HandOver, HandedOver},
+        handoff::{HandOffTask, HandOffTaskResponse},
     },
     webhooks::{
-        change::{Change, SubscriptionDeleted},
-        replay::{Replay, ReplayDone},
-        subscribe::{Subscribe, SubscriptionSaved},
+        change::{DeleteSubscriptionResponse, UpdateSubscription},
+        replay::{ReplayDelivery, ReplayDeliveryResponse},
+        subscribe::{CreateSubscription, WriteSubscriptionResponse},
     },
 };
 use agentcafe_http::{RouteTraits, door};
@@ -132,11 +135,11 @@ fn agents() -> Vec<Route> {
             .query(InboxQuery::read)
             .answers::<InboxResponse>(200),
         Route::mutation("/v1/inbox/{inboxId}/ack", post(inbox::ack_one), "Inbox", "Acknowledge one item")
-            .body(AckOne::describe)
-            .answers::<ItemAcked>(200),
+            .body(AckInboxItem::describe)
+            .answers::<AckInboxItemResponse>(200),
         Route::mutation("/v1/inbox/ack", post(inbox::ack_many), "Inbox", "Acknowledge many items")
-            .body(AckMany::read)
-            .answers::<ItemsAcked>(200),
+            .body(AckInboxItems::read)
+            .answers::<AckInboxItemsResponse>(200),
         Route::read("/v1/presence", get(presence::list), "Presence", "Who is there")
             .query(PresenceQuery::read)
             .answers::<PresenceAnswer>(200),
@@ -155,7 +158,7 @@ fn agents() -> Vec<Route> {
             "Show that one is there",
         )
         .body(|fields| Heartbeat::read(fields, &rules))
-        .answers::<HeartbeatRecorded>(202),
+        .answers::<HeartbeatResponse>(202),
         Route::read(
             "/v1/traces/{correlationId}",
             get(traces::by_correlation),
@@ -175,18 +178,18 @@ fn people() -> Vec<Route> {
             .query(ProfilesQuery::read)
             .answers::<ProfilesAnswer>(200),
         Route::mutation("/v1/profiles", post(profiles::write), "Profiles", "Write a profile whole")
-            .body(WriteProfile::read)
-            .answers::<ProfileWritten>(201),
+            .body(UpsertProfile::read)
+            .answers::<WriteProfileResponse>(201),
         Route::read(profile, get(profiles::by_actor), "Profiles", "How an actor is shown")
             .query(|query| query.tenant("tenantId"))
             .answers::<ProfileResponse>(200),
         Route::change(profile, patch(profiles::change), "Profiles", "Change some of a profile")
             .query(|query| query.tenant("tenantId"))
-            .body(ChangeProfile::describe)
-            .answers::<ProfileWritten>(200),
+            .body(UpdateProfile::describe)
+            .answers::<WriteProfileResponse>(200),
         Route::deletion(profile, delete(profiles::delete), "Profiles", "Delete a profile")
             .query(|query| query.tenant("tenantId"))
-            .answers::<ProfileDeleted>(200),
+            .answers::<DeleteProfileResponse>(200),
         Route::read("/v1/permissions", get(permissions::list), "Permissions", "Who may do what in a room")
             .query(PermissionsQuery::read)
             .answers::<PermissionsAnswer>(200),
@@ -196,8 +199,8 @@ fn people() -> Vec<Route> {
             "Permissions",
             "Give capabilities, or take them",
         )
-        .body(Grant::read)
-        .answers::<Granted>(200),
+        .body(GrantPermission::read)
+        .answers::<GrantPermissionResponse>(200),
         Route::read(
             "/v1/operator/overrides",
             get(operators::overrides),
@@ -212,8 +215,8 @@ fn people() -> Vec<Route> {
             "Operators",
             "Pause a room, mute an actor, or send one away",
         )
-        .body(Operate::read)
-        .answers::<Operated>(202),
+        .body(ApplyOverride::read)
+        .answers::<ApplyOverrideResponse>(202),
         Route::read("/v1/operator/audit", get(operators::audit), "Operators", "What operators did")
             .query(AuditQuery::read)
             .answers::<AuditResponse>(200),
@@ -227,8 +230,8 @@ fn pins() -> Vec<Route> {
             .query(PinQuery::read)
             .answers::<PinResponse>(200),
         Route::mutation(pin, post(pins::pin), "Rooms", "Pin what everybody in a room should know")
-            .body(Pin::read)
-            .answers::<Pinned>(201),
+            .body(PinContext::read)
+            .answers::<PinContextResponse>(201),
         Route::read("/v1/rooms/context/history", get(pins::history), "Rooms", "What was pinned in a room")
             .query(HistoryQuery::read)
             .answers::<HistoryResponse>(200),
@@ -259,8 +262,8 @@ fn commands() -> Vec<Route> {
             "Commands",
             "Go somewhere, or sit at a table",
         )
-        .body(Intent::describe)
-        .answers::<IntentExecuted>(202),
+        .body(ExecuteIntent::describe)
+        .answers::<ExecuteIntentResponse>(202),
     ]
 }
 
@@ -275,7 +278,7 @@ fn rooms() -> Vec<Route> {
             .answers::<RoomAnswer>(200),
         Route::mutation(ROOMS, post(rooms::upsert), "Rooms", "Give a room a record, or change it")
             .body(UpsertRoom::read)
-            .answers_either::<RoomUpserted>(200, 201),
+            .answers_either::<UpsertRoomResponse>(200, 201),
         Route::read("/v1/rooms/{roomId}", get(rooms::by_id), "Rooms", "A room")
             .query(rooms::read_tenant)
             .answers::<RoomResponse>(200),
@@ -283,14 +286,14 @@ fn rooms() -> Vec<Route> {
             .query(SessionsQuery::read)
             .answers::<SessionsResponse>(200),
         Route::mutation(SESSIONS, post(table_sessions::open), "Private tables", "Buy a session")
-            .body(|fields| OpenTable::read(fields, &rules))
-            .answers::<TableOpened>(201),
+            .body(|fields| CreateTableSession::read(fields, &rules))
+            .answers::<CreateTableSessionResponse>(201),
         Route::read(SESSION, get(table_sessions::by_id), "Private tables", "A session")
             .query(table_sessions::read_viewer)
             .answers::<SessionResponse>(200),
         Route::change(SESSION, patch(table_sessions::change), "Private tables", "Invite, shorten or end")
-            .body(ChangeTable::describe)
-            .answers::<TableChanged>(200),
+            .body(UpdateTableSession::describe)
+            .answers::<UpdateTableSessionResponse>(200),
     ]
 }
 
@@ -304,31 +307,31 @@ fn work() -> Vec<Route> {
             .answers::<TasksResponse>(200),
         Route::mutation("/v1/tasks", post(tasks::create), "Tasks", "Create a task")
             .body(CreateTask::read)
-            .answers::<TaskWritten>(201),
+            .answers::<WriteTaskResponse>(201),
         Route::read(TASK, get(tasks::by_id), "Tasks", "One task")
             .query(TaskQuery::read)
             .answers::<TaskResponse>(200),
         Route::change(TASK, patch(tasks::change), "Tasks", "Change a task")
-            .body(ChangeTask::describe)
-            .answers::<TaskWritten>(200),
+            .body(UpdateTask::describe)
+            .answers::<WriteTaskResponse>(200),
         Route::read(HANDOFFS, get(tasks::handoffs), "Tasks", "How a task was handed over")
             .query(HandoffsQuery::read)
             .lists_events::<HandoffsEnd>("handoffs"),
         Route::mutation(HANDOFFS, post(tasks::hand_over), "Tasks", "Hand a task over")
-            .body(HandOver::describe)
-            .answers::<HandedOver>(200),
+            .body(HandOffTask::describe)
+            .answers::<HandOffTaskResponse>(200),
         Route::read("/v1/objects", get(objects::list), "Objects", "What lies in the rooms")
             .query(ObjectsQuery::read)
             .answers::<ObjectsResponse>(200),
         Route::mutation("/v1/objects", post(objects::create), "Objects", "Create a shared object")
-            .body(CreateObject::read)
-            .answers::<ObjectWritten>(201),
+            .body(CreateSharedObject::read)
+            .answers::<WriteObjectResponse>(201),
         Route::read(OBJECT, get(objects::by_id), "Objects", "One shared object")
             .query(ObjectQuery::read)
             .answers::<ObjectResponse>(200),
         Route::change(OBJECT, patch(objects::change), "Objects", "Change a shared object")
-            .body(ChangeObject::describe)
-            .answers::<ObjectWritten>(200),
+            .body(UpdateSharedObject::describe)
+            .answers::<WriteObjectResponse>(200),
     ]
 }
 
@@ -371,17 +374,17 @@ fn looking_back() -> Vec<Route> {
             .query(ScoreQuery::read)
             .answers::<Scored>(200),
         read("/v1/snapshots/room", get(snapshots::room), "What was saved of a room")
-            .query(|fields| SnapshotQuery::read(fields, Scope::Room))
+            .query(|fields| SnapshotQuery::read(fields, SnapshotScope::Room))
             .answers::<SnapshotResponse>(200),
         save("/v1/snapshots/room", post(snapshots::save_room), "Save a state of a room")
-            .body(|fields| Save::read(fields, Scope::Room))
-            .answers::<Saved>(201),
+            .body(|fields| CreateSnapshot::read(fields, SnapshotScope::Room))
+            .answers::<CreateSnapshotResponse>(201),
         read("/v1/snapshots/agent", get(snapshots::agent), "What an actor saved of itself in a room")
-            .query(|fields| SnapshotQuery::read(fields, Scope::Agent))
+            .query(|fields| SnapshotQuery::read(fields, SnapshotScope::Agent))
             .answers::<SnapshotResponse>(200),
         save("/v1/snapshots/agent", post(snapshots::save_agent), "Save a state of an actor in a room")
-            .body(|fields| Save::read(fields, Scope::Agent))
-            .answers::<Saved>(201),
+            .body(|fields| CreateSnapshot::read(fields, SnapshotScope::Agent))
+            .answers::<CreateSnapshotResponse>(201),
     ]
 }
 
@@ -397,14 +400,14 @@ fn reactions() -> Vec<Route> {
             .query(reactions::tenant)
             .answers::<ReactionResponse>(200),
         Route::mutation(ALL, post(reactions::create), "Reactions", "Let an actor react to events")
-            .body(|fields| reaction_rules::Create::read(fields, &rules))
-            .answers::<reaction_rules::Changed>(201),
+            .body(|fields| reaction_rules::CreateReaction::read(fields, &rules))
+            .answers::<reaction_rules::WriteReactionResponse>(201),
         Route::change(ONE, patch(reactions::change), "Reactions", "Change a rule")
-            .body(reaction_rules::Change::describe)
-            .answers::<reaction_rules::Changed>(200),
+            .body(reaction_rules::UpdateReaction::describe)
+            .answers::<reaction_rules::WriteReactionResponse>(200),
         Route::deletion(ONE, delete(reactions::delete), "Reactions", "Delete a rule")
             .query(reactions::deletion)
-            .answers::<reaction_rules::Deleted>(200),
+            .answers::<reaction_rules::DeleteReactionResponse>(200),
     ]
 }
 
@@ -416,8 +419,8 @@ fn webhooks() -> Vec<Route> {
     let read = |path, handler, summary| Route::read(path, handler, TAG, summary);
     vec![
         Route::mutation(ALL, post(subscriptions::create), TAG, "Be told of events, by HTTP")
-            .body(|fields| Subscribe::read(fields, &rules, [0; 32]))
-            .answers::<SubscriptionSaved>(201),
+            .body(|fields| CreateSubscription::read(fields, &rules, [0; 32]))
+            .answers::<WriteSubscriptionResponse>(201),
         read(ALL, get(subscriptions::list), "Who is told of events")
             .query(SubscriptionsQuery::read)
             .answers::<SubscriptionsResponse>(200),
@@ -437,17 +440,17 @@ fn webhooks() -> Vec<Route> {
             TAG,
             "Deliver once more what could not be delivered",
         )
-        .body(Replay::describe)
-        .answers::<ReplayDone>(202),
+        .body(ReplayDelivery::describe)
+        .answers::<ReplayDeliveryResponse>(202),
         read(ONE, get(subscriptions::by_id), "A subscription")
             .query(subscriptions::read_tenant)
             .answers::<SubscriptionResponse>(200),
         Route::change(ONE, patch(subscriptions::change), TAG, "Change a subscription")
-            .body(Change::describe)
-            .answers::<SubscriptionSaved>(200),
+            .body(UpdateSubscription::describe)
+            .answers::<WriteSubscriptionResponse>(200),
         Route::deletion(ONE, delete(subscriptions::delete), TAG, "End a subscription")
             .query(subscriptions::read_tenant)
-            .answers::<SubscriptionDeleted>(200),
+            .answers::<DeleteSubscriptionResponse>(200),
     ]
 }
 

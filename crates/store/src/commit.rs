@@ -13,7 +13,7 @@ use agentcafe_domain::{
     inbox::{self, InboxItem, UnreadCount},
     kernel::{
         actor::ActorInRoom,
-        command::{CommandContext, CommandError, Effects, Heads, IdSource, Loaded, Reply, WriteSet},
+        command::{CommandContext, CommandError, Effects, Heads, IdSource, LoadedRecords, Reply, WriteSet},
         error::DomainError,
         event::StoredEvent,
         idempotency::{Hash, IdempotencyRules},
@@ -92,7 +92,7 @@ pub(crate) struct CommitBatch<'c> {
     heads: Heads,
     jobs: Vec<Job>,
     decided: Vec<Option<Decided>>,
-    loaded: Loaded,
+    loaded: LoadedRecords,
     known_keys: HashMap<Hash, StoredKey>,
     writes: Writes,
     inbox: InboxTimes,
@@ -128,7 +128,7 @@ impl<'c> CommitBatch<'c> {
             heads: Heads::default(),
             jobs,
             decided,
-            loaded: Loaded::new(),
+            loaded: LoadedRecords::new(),
             known_keys: HashMap::new(),
             writes: Writes::default(),
             inbox: InboxTimes::default(),
@@ -144,7 +144,7 @@ impl<'c> CommitBatch<'c> {
     }
 
     /// Takes in what the database found.
-    pub(crate) fn supply(&mut self, loaded: Loaded, keys: impl IntoIterator<Item = StoredKey>) {
+    pub(crate) fn supply(&mut self, loaded: LoadedRecords, keys: impl IntoIterator<Item = StoredKey>) {
         self.loaded.extend(loaded);
         self.known_keys.extend(keys.into_iter().map(|key| (key.identity, key)));
     }
@@ -231,7 +231,7 @@ impl<'c> CommitBatch<'c> {
                 request: request.key.request,
                 expires_at: self.now.plus_ms(self.context.rules.get::<IdempotencyRules>().ttl_ms),
                 correlation_id: envelope.correlation_id.clone(),
-                reply: reply.to_keep(),
+                reply: reply.to_store(),
             };
             self.known_keys.insert(key.identity, key.clone());
             self.writes.keys.push(key);
@@ -295,8 +295,8 @@ impl<'c> CommitBatch<'c> {
         if self.context.shared.is_none() || !self.context.rules.get::<ModerationRules>().is_on() {
             return Vec::new();
         }
-        let done = self.recorded.iter().map(|recorded| recorded.told(self.now));
-        done.chain(self.context.windows.take_begun()).collect()
+        let done = self.recorded.iter().map(|recorded| recorded.publication(self.now));
+        done.chain(self.context.windows.take_new_cooldowns()).collect()
     }
 
     /// Hands over the committed events, the answers to be sent once they are published, and the inbox's times.
@@ -315,7 +315,7 @@ impl<'c> CommitBatch<'c> {
     pub(crate) fn fail(self, reason: &'static str) {
         // The newest first: each takes back what is on top.
         for done in self.recorded.iter().rev() {
-            self.context.windows.take_back(done);
+            self.context.windows.undo(done);
         }
         for job in self.jobs {
             let _ = job.answer.send(Err(Failure::Unavailable(reason)));

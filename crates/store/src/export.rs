@@ -120,7 +120,7 @@ fn write(
     let (by_tenant, by_room) = (part.tenant.is_some(), part.room.is_some());
     for kind in record_kinds::ALL.iter().filter(|kind| kind.is_exported(by_tenant, by_room)) {
         snapshot.each_record(kind.table, &mut |json| {
-            sink.record(kind.table.name, &kind.leave(json, heads.sequence)?)
+            sink.record(kind.table.name, &kind.export(json, heads.sequence)?)
         })?;
     }
     if part.is_whole() {

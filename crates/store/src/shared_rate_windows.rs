@@ -34,7 +34,7 @@ impl Context {
         let actors: Vec<ActorInRoom> = actors.into_iter().collect();
         let Some(pasts) = shared.load(&actors).await else { return };
         for (actor, activity) in actors.iter().zip(pasts) {
-            self.windows.learn(actor, activity, rules);
+            self.windows.merge(actor, activity, rules);
         }
     }
 

@@ -141,7 +141,7 @@ impl Store {
         let (tasks, waiting) = mpsc::channel(MAX_WAITING_COMMANDS);
         let Options { place, rules, clock, ids, on_commit } = options;
         let shared = shared.filter(|_| matches!(place, StoreLocation::Postgres(_)));
-        let windows = if shared.is_some() { RateWindows::told() } else { RateWindows::default() };
+        let windows = if shared.is_some() { RateWindows::shared() } else { RateWindows::default() };
         let context = Context { rules, ids, windows, shared };
         let changes = Arc::new(Changes::default());
         let telling = Arc::clone(&changes);

@@ -1,7 +1,7 @@
 //! `GET /v1/inbox` and the acknowledgements.
 
 use agentcafe_domain::{
-    inbox::{AckMany, AckOne, InboxItem, UnreadCount, unread_counts},
+    inbox::{AckInboxItem, AckInboxItems, InboxItem, UnreadCount, unread_counts},
     kernel::{
         error::DomainError,
         fields::Fields,
@@ -114,7 +114,7 @@ async fn projected(app: &App, inbox: &InboxQuery) -> Option<u64> {
 }
 
 pub(crate) async fn ack_one(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
-    let command = AckOne::read(&id, &request.query, &request.body)?;
+    let command = AckInboxItem::read(&id, &request.query, &request.body)?;
     let (tenant, room, actor) = command.owner();
     let (tenant, room, actor) = (tenant.clone(), room.cloned(), actor.clone());
     let inbox_id = command.inbox_id().to_string();
@@ -124,7 +124,7 @@ pub(crate) async fn ack_one(PathId(id): PathId, request: WriteRequest) -> Result
 }
 
 pub(crate) async fn ack_many(request: WriteRequest) -> Result<Response, ApiError> {
-    let command = AckMany::read(&request.body)?;
+    let command = AckInboxItems::read(&request.body)?;
     let (tenant, room, actor) = command.owner();
     let (tenant, room, actor) = (tenant.clone(), room.cloned(), actor.clone());
     let scope_room = room.as_ref().map_or("all", RoomId::as_str);

@@ -7,8 +7,8 @@ use agentcafe_domain::{
         ids::{ActorId, RoomId, TenantId},
         record::{RecordQuery, SortKey},
     },
-    objects::{ObjectType, SharedObject, change::ChangeObject, create::CreateObject},
-    work::{self, Changer},
+    objects::{ObjectType, SharedObject, change::UpdateSharedObject, create::CreateSharedObject},
+    work::{self, Editor},
 };
 use agentcafe_store::Store;
 use axum::response::Response;
@@ -124,7 +124,7 @@ pub(crate) async fn by_id(PathId(id): PathId, request: ReadRequest) -> Result<Re
 }
 
 pub(crate) async fn create(request: WriteRequest) -> Result<Response, ApiError> {
-    let command = CreateObject::read(&request.body)?;
+    let command = CreateSharedObject::read(&request.body)?;
     let actor = command.actor().clone();
     let ids = [actor.tenant_id.as_str(), actor.room_id.as_str(), actor.actor_id.as_str()];
     let scope = [ids[0], ids[1], "objects", "create", ids[2]];
@@ -132,10 +132,10 @@ pub(crate) async fn create(request: WriteRequest) -> Result<Response, ApiError> 
 }
 
 pub(crate) async fn change(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
-    let changer = Changer::read(&request.query, &request.body)?;
+    let changer = Editor::read(&request.query, &request.body)?;
     let object = find(&request.app.engine.store, &changer.tenant_id, &id).await?;
     let object_id = object.object_id.to_string();
-    let command = ChangeObject::read(&request.body, changer, object);
+    let command = UpdateSharedObject::read(&request.body, changer, object);
     let actor = command.actor().clone();
     let scope = [actor.tenant_id.as_str(), actor.room_id.as_str(), "objects", &object_id, "patch"];
     request.execute((&actor).into(), &scope, command).await

@@ -9,7 +9,7 @@ use agentcafe_domain::{
         record::{Comparison, RecordQuery, SortKey},
         time::Timestamp,
     },
-    operators::{Operate, OverrideState, audit::AuditEntry},
+    operators::{ApplyOverride, OverrideState, audit::AuditEntry},
     permissions::{self, Capability, Permission, PermissionsMode, RoomOverride},
     tables::PrivateTableRules,
 };
@@ -30,7 +30,7 @@ const AUDIT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
 
 pub(crate) async fn operate(request: WriteRequest) -> Result<Response, ApiError> {
-    let command = Operate::read(&request.body)?;
+    let command = ApplyOverride::read(&request.body)?;
     let (operator, action) = (command.operator().clone(), command.action().as_str());
     let target = command.target().cloned();
     let (tenant, room) = (operator.tenant_id.as_str(), operator.room_id.as_str());

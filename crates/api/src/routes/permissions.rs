@@ -10,7 +10,7 @@ use agentcafe_domain::{
     },
     permissions::{
         Permission,
-        grant::{EffectivePermission, Grant},
+        grant::{EffectivePermission, GrantPermission},
     },
 };
 use axum::response::Response;
@@ -28,7 +28,7 @@ const LIMIT: usize = 200;
 const MAX_LIMIT: usize = 1_000;
 
 pub(crate) async fn grant(request: WriteRequest) -> Result<Response, ApiError> {
-    let command = Grant::read(&request.body)?;
+    let command = GrantPermission::read(&request.body)?;
     let actor = command.actor().clone();
     let scope = [actor.tenant_id.as_str(), "permissions", actor.room_id.as_str(), actor.actor_id.as_str()];
     request.execute((&actor).into(), &scope, command).await

@@ -7,7 +7,7 @@ use agentcafe_domain::{
         ids::{ActorId, RoomId, TenantId},
         record::{RecordQuery, SortKey},
     },
-    rooms::pin::{Pin, PinnedContext},
+    rooms::pin::{PinContext, PinnedContext},
 };
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -24,7 +24,7 @@ const LIMIT: usize = 50;
 const MAX_LIMIT: usize = 500;
 
 pub(crate) async fn pin(request: WriteRequest) -> Result<Response, ApiError> {
-    let command = Pin::read(&request.body)?;
+    let command = PinContext::read(&request.body)?;
     let actor = command.actor().clone();
     let scope = [actor.tenant_id.as_str(), actor.room_id.as_str(), "room-context", "pin"];
     request.execute((&actor).into(), &scope, command).await

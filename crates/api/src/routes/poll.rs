@@ -9,7 +9,7 @@ use agentcafe_domain::{
         fields::{Cursor, Fields},
         ids::{ActorId, Sequence},
     },
-    presence::{Listening, Presence, Status, TTL_MS},
+    presence::{Presence, RefreshPresence, Status, TTL_MS},
 };
 use agentcafe_engine::Follower;
 use agentcafe_store::{EventFilter, EventPage, Failure};
@@ -33,7 +33,7 @@ pub(crate) struct PollQuery {
     after_event_id: Option<String>,
     limit: usize,
     timeout: Duration,
-    listener: Option<Listening>,
+    listener: Option<RefreshPresence>,
 }
 
 impl PollQuery {
@@ -53,7 +53,7 @@ impl PollQuery {
 }
 
 /// Who listens, if it says so and wants to be seen.
-fn listener(query: &Fields, filter: &EventFilter) -> Result<Option<Listening>, DomainError> {
+fn listener(query: &Fields, filter: &EventFilter) -> Result<Option<RefreshPresence>, DomainError> {
     let actor = query.actor("actorId")?;
     let heartbeat = query.flag("heartbeat")?.unwrap_or(true);
     let status = query.text_choice("status", &Status::NAMES)?;
@@ -64,7 +64,7 @@ fn listener(query: &Fields, filter: &EventFilter) -> Result<Option<Listening>, D
         return Ok(None);
     };
     let actor = ActorInRoom { tenant_id, room_id, actor_id };
-    Ok(heartbeat.then_some(Listening { actor, status, ttl_ms }))
+    Ok(heartbeat.then_some(RefreshPresence { actor, status, ttl_ms }))
 }
 
 /// Where a poll ends.
@@ -105,7 +105,7 @@ pub(crate) async fn poll(request: ReadRequest) -> Result<Response, ApiError> {
 
 /// Shows that the listener is there. An operator, or a store that takes no writes, may keep it from being seen, but not
 /// from listening.
-async fn refresh(app: &App, listener: Option<Listening>) -> Result<Option<Presence>, ApiError> {
+async fn refresh(app: &App, listener: Option<RefreshPresence>) -> Result<Option<Presence>, ApiError> {
     let Some(listener) = listener else { return Ok(None) };
     match app.engine.execute_in_background(Arc::new(listener)).await {
         Ok(reply) => serde_json::from_slice(&reply.data).map(Some).map_err(|_| ApiError::internal()),

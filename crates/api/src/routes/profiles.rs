@@ -7,7 +7,7 @@ use agentcafe_domain::{
         ids::{ActorId, TenantId},
         record::{RecordQuery, SortKey},
     },
-    profiles::{ChangeProfile, DeleteProfile, Profile, Whose, WriteProfile},
+    profiles::{DeleteProfile, Profile, ProfileOwner, UpdateProfile, UpsertProfile},
 };
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -69,7 +69,7 @@ pub(crate) enum ProfilesAnswer {
 pub(crate) async fn list(request: ReadRequest) -> Result<Response, ApiError> {
     let ProfilesQuery { tenant, actor, cursor, limit } = ProfilesQuery::read(&request.query)?;
     if let Some(actor_id) = actor {
-        return one(&request, &Whose { tenant_id: tenant, actor_id }).await;
+        return one(&request, &ProfileOwner { tenant_id: tenant, actor_id }).await;
     }
     let find = RecordQuery::all::<Profile>("updated_at", limit)
         .newest_first()
@@ -79,18 +79,18 @@ pub(crate) async fn list(request: ReadRequest) -> Result<Response, ApiError> {
     Ok(answer::found(&ProfilesResponse { count: profiles.len(), profiles, next_cursor }))
 }
 
-async fn one(request: &ReadRequest, whose: &Whose) -> Result<Response, ApiError> {
+async fn one(request: &ReadRequest, whose: &ProfileOwner) -> Result<Response, ApiError> {
     let profile: Option<Profile> = request.app.engine.store.get(whose.key()).await?;
     Ok(answer::found(&ProfileResponse { profile: profile.ok_or_else(|| whose.unknown())? }))
 }
 
 pub(crate) async fn by_actor(PathId(id): PathId, request: ReadRequest) -> Result<Response, ApiError> {
-    let whose = Whose::read(&id, &request.query, &request.query)?;
+    let whose = ProfileOwner::read(&id, &request.query, &request.query)?;
     one(&request, &whose).await
 }
 
 pub(crate) async fn write(request: WriteRequest) -> Result<Response, ApiError> {
-    let command = WriteProfile::read(&request.body)?;
+    let command = UpsertProfile::read(&request.body)?;
     let (whose, room) = (command.whose().clone(), command.room_id().cloned());
     let scope = [whose.tenant_id.as_str(), "profiles", whose.actor_id.as_str(), "upsert"];
     let subject = Subject { tenant: &whose.tenant_id, room: room.as_ref(), actor: Some(&whose.actor_id) };
@@ -98,19 +98,19 @@ pub(crate) async fn write(request: WriteRequest) -> Result<Response, ApiError> {
 }
 
 pub(crate) async fn change(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
-    let whose = Whose::read(&id, &request.query, &request.body)?;
-    let command = ChangeProfile::read(whose.clone(), &request.body);
+    let whose = ProfileOwner::read(&id, &request.query, &request.body)?;
+    let command = UpdateProfile::read(whose.clone(), &request.body);
     let scope = [whose.tenant_id.as_str(), "profiles", whose.actor_id.as_str(), "PATCH"];
     request.execute(subject(&whose), &scope, command).await
 }
 
 pub(crate) async fn delete(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
-    let whose = Whose::read(&id, &request.query, &request.body)?;
+    let whose = ProfileOwner::read(&id, &request.query, &request.body)?;
     let command = DeleteProfile { whose: whose.clone() };
     let scope = [whose.tenant_id.as_str(), "profiles", whose.actor_id.as_str(), "DELETE"];
     request.execute(subject(&whose), &scope, command).await
 }
 
-fn subject(whose: &Whose) -> Subject<'_> {
+fn subject(whose: &ProfileOwner) -> Subject<'_> {
     Subject { tenant: &whose.tenant_id, room: None, actor: Some(&whose.actor_id) }
 }

@@ -8,8 +8,8 @@ use agentcafe_domain::{
         record::{RecordQuery, SortKey},
     },
     reactions::{
-        ANY_EVENT, Change, Create, Delete, MAX_SUBSCRIPTIONS, ReactionSubscription, StoredReaction,
-        manage::unknown,
+        ANY_EVENT, CreateReaction, DeleteReaction, MAX_SUBSCRIPTIONS, ReactionSubscription, StoredReaction,
+        UpdateReaction, manage::unknown,
     },
 };
 use axum::response::Response;
@@ -106,7 +106,7 @@ pub(crate) fn tenant(query: &Fields) -> Result<Option<TenantId>, DomainError> {
 
 /// Who deletes, and in which tenant.
 pub(crate) fn deletion(query: &Fields) -> Result<(), DomainError> {
-    Delete::read("", query).map(|_| ())
+    DeleteReaction::read("", query).map(|_| ())
 }
 
 async fn stored(app: &App, id: Option<Uuid>) -> Result<Option<StoredReaction>, ApiError> {
@@ -125,7 +125,7 @@ pub(crate) async fn by_id(PathId(id): PathId, request: ReadRequest) -> Result<Re
 }
 
 pub(crate) async fn create(request: WriteRequest) -> Result<Response, ApiError> {
-    let command = Create::read(&request.body, request.rules())?;
+    let command = CreateReaction::read(&request.body, request.rules())?;
     let (tenant, room, actor) = command.subject();
     let (tenant, room, actor) = (tenant.clone(), room.cloned(), actor.cloned());
     let subject = Subject { tenant: &tenant, room: room.as_ref(), actor: actor.as_ref() };
@@ -133,7 +133,7 @@ pub(crate) async fn create(request: WriteRequest) -> Result<Response, ApiError> 
 }
 
 pub(crate) async fn change(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
-    let command = Change::read(&id, &request.query, &request.body, request.rules())?;
+    let command = UpdateReaction::read(&id, &request.query, &request.body, request.rules())?;
     let known = stored(&request.app, command.id()).await?;
     let (tenant, requester) = command.subject();
     let (room, actor) = about(known.as_ref(), requester);
@@ -143,7 +143,7 @@ pub(crate) async fn change(PathId(id): PathId, request: WriteRequest) -> Result<
 }
 
 pub(crate) async fn delete(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
-    let command = Delete::read(&id, &request.query)?;
+    let command = DeleteReaction::read(&id, &request.query)?;
     let known = stored(&request.app, command.id()).await?;
     let (tenant, requester) = command.subject();
     let (room, actor) = about(known.as_ref(), requester);

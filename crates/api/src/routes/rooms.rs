@@ -7,7 +7,7 @@ use agentcafe_domain::{
         ids::{ActorId, RoomId, TenantId},
         record::{RecordQuery, SortKey},
     },
-    rooms::{Room, RoomType, UpsertRoom},
+    rooms::{Room, RoomType, upsert::UpsertRoom},
 };
 use axum::response::Response;
 use schemars::JsonSchema;

@@ -1,7 +1,7 @@
 //! `GET /v1/collaboration/score`: how much those in a room have done together.
 
 use agentcafe_domain::{
-    collaboration::{COUNTED, Collaboration, Tally},
+    collaboration::{COUNTED, CollaborationCounter, CollaborationScore},
     kernel::{
         error::DomainError,
         fields::Fields,
@@ -78,7 +78,7 @@ pub(crate) struct Scored {
     window: Window,
     events_considered: usize,
     truncated: bool,
-    collaboration: Collaboration,
+    collaboration: CollaborationScore,
 }
 
 pub(crate) async fn score(request: ReadRequest) -> Result<Response, ApiError> {
@@ -86,7 +86,7 @@ pub(crate) async fn score(request: ReadRequest) -> Result<Response, ApiError> {
     let engine = &request.app.engine;
     read_access::may_read(engine, &scored.tenant, &scored.room, scored.viewer.as_ref()).await?;
     let mut newest = Newest::begin(&engine.store, scored.wanted()).await?;
-    let (mut tally, mut events_considered) = (Tally::default(), 0);
+    let (mut tally, mut events_considered) = (CollaborationCounter::default(), 0);
     while let Some(page) = newest.page().await? {
         events_considered += page.len();
         // Thousands of events are parsed: not on a thread that answers others.
@@ -110,7 +110,7 @@ struct Authored {
     actor_id: ActorId,
 }
 
-fn count(mut tally: Tally, page: &[LoggedEvent]) -> Tally {
+fn count(mut tally: CollaborationCounter, page: &[LoggedEvent]) -> CollaborationCounter {
     for event in page {
         if let Ok(Authored { actor_id }) = serde_json::from_slice(&event.json) {
             tally.count(event.kind, actor_id);

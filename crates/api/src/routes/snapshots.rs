@@ -6,7 +6,7 @@ use agentcafe_domain::{
         fields::Fields,
         ids::{ActorId, RoomId, TenantId},
     },
-    snapshots::{Save, Scope, Snapshot, SnapshotOf},
+    snapshots::{CreateSnapshot, Snapshot, SnapshotScope, SnapshotSubject},
 };
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -20,15 +20,15 @@ use crate::{
 };
 
 pub(crate) async fn save_room(request: WriteRequest) -> Result<Response, ApiError> {
-    save(request, Scope::Room).await
+    save(request, SnapshotScope::Room).await
 }
 
 pub(crate) async fn save_agent(request: WriteRequest) -> Result<Response, ApiError> {
-    save(request, Scope::Agent).await
+    save(request, SnapshotScope::Agent).await
 }
 
-async fn save(request: WriteRequest, scope: Scope) -> Result<Response, ApiError> {
-    let command = Save::read(&request.body, scope)?;
+async fn save(request: WriteRequest, scope: SnapshotScope) -> Result<Response, ApiError> {
+    let command = CreateSnapshot::read(&request.body, scope)?;
     let (actor, of) = (command.actor().clone(), command.of().clone());
     let key = [of.room_id.as_str(), scope.as_str(), of.actor_or_none(), request.path()];
     request.execute((&actor).into(), &key, command).await
@@ -36,21 +36,21 @@ async fn save(request: WriteRequest, scope: Scope) -> Result<Response, ApiError>
 
 /// Which snapshot is asked for.
 pub(crate) struct SnapshotQuery {
-    of: SnapshotOf,
+    of: SnapshotSubject,
     version: Option<u64>,
     viewer: Option<ActorId>,
 }
 
 impl SnapshotQuery {
-    pub(crate) fn read(query: &Fields, scope: Scope) -> Result<Self, DomainError> {
+    pub(crate) fn read(query: &Fields, scope: SnapshotScope) -> Result<Self, DomainError> {
         Ok(Self {
-            of: SnapshotOf {
+            of: SnapshotSubject {
                 tenant_id: query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
                 room_id: query.room("roomId")?.unwrap_or_else(RoomId::main),
                 scope,
                 actor_id: match scope {
-                    Scope::Room => None,
-                    Scope::Agent => Some(query.required_actor("actorId")?),
+                    SnapshotScope::Room => None,
+                    SnapshotScope::Agent => Some(query.required_actor("actorId")?),
                 },
             },
             version: query.sequence("version")?.map(|version| version.0),
@@ -77,17 +77,17 @@ pub(crate) struct SnapshotResponse {
 }
 
 pub(crate) async fn room(request: ReadRequest) -> Result<Response, ApiError> {
-    find(request, Scope::Room).await
+    find(request, SnapshotScope::Room).await
 }
 
 pub(crate) async fn agent(request: ReadRequest) -> Result<Response, ApiError> {
-    find(request, Scope::Agent).await
+    find(request, SnapshotScope::Agent).await
 }
 
-async fn find(request: ReadRequest, scope: Scope) -> Result<Response, ApiError> {
+async fn find(request: ReadRequest, scope: SnapshotScope) -> Result<Response, ApiError> {
     let wanted = SnapshotQuery::read(&request.query, scope)?;
     let engine = &request.app.engine;
-    let SnapshotOf { tenant_id, room_id, .. } = &wanted.of;
+    let SnapshotSubject { tenant_id, room_id, .. } = &wanted.of;
     read_access::may_read(engine, tenant_id, room_id, wanted.viewer.as_ref()).await?;
     let found = engine.store.find(wanted.of.newest(wanted.version, engine.now())).await?.pop();
     let snapshot = found.ok_or_else(|| wanted.not_found())?;

@@ -9,12 +9,12 @@ use agentcafe_domain::{
         record::{Record, RecordQuery, SortKey},
     },
     webhooks::{
-        ALL_TYPES, Progress, Subscription, WebhookSubscription,
-        change::{Change, Unsubscribe},
+        ALL_TYPES, DeliveryProgress, Subscription, WebhookSubscription,
+        change::{DeleteSubscription, UpdateSubscription},
         delivery::{Delivery, DlqEntry, DlqStatus},
         not_found,
-        replay::Replay,
-        subscribe::Subscribe,
+        replay::ReplayDelivery,
+        subscribe::CreateSubscription,
     },
 };
 use axum::response::Response;
@@ -54,7 +54,7 @@ fn tenant_of(request: &WriteRequest) -> Result<Option<TenantId>, DomainError> {
 }
 
 pub(crate) async fn create(request: WriteRequest) -> Result<Response, ApiError> {
-    let command = Subscribe::read(&request.body, request.rules(), request.app.engine.random())?;
+    let command = CreateSubscription::read(&request.body, request.rules(), request.app.engine.random())?;
     let (tenant, room, actor) = command.subject();
     let (tenant, room, actor) = (tenant.clone(), room.cloned(), actor.cloned());
     let subject = Subject { tenant: &tenant, room: room.as_ref(), actor: actor.as_ref() };
@@ -63,13 +63,13 @@ pub(crate) async fn create(request: WriteRequest) -> Result<Response, ApiError> 
 
 pub(crate) async fn change(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
     let stored = stored(&request.app, &id, tenant_of(&request)?.as_ref()).await?;
-    let command = Change::read(stored.clone(), &request.body, request.rules());
+    let command = UpdateSubscription::read(stored.clone(), &request.body, request.rules());
     execute(&request, &stored, "PATCH", command).await
 }
 
 pub(crate) async fn delete(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
     let stored = stored(&request.app, &id, tenant_of(&request)?.as_ref()).await?;
-    execute(&request, &stored, "DELETE", Unsubscribe::new(stored.clone())).await
+    execute(&request, &stored, "DELETE", DeleteSubscription::new(stored.clone())).await
 }
 
 /// The scope of a mutation by id: the stored record says whose it is.
@@ -86,7 +86,7 @@ async fn execute(
 }
 
 pub(crate) async fn replay(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
-    let command = Replay::read(id.clone(), &request.query, &request.body)?;
+    let command = ReplayDelivery::read(id.clone(), &request.query, &request.body)?;
     let (tenant, room, actor) = command.subject();
     let subject = Subject { tenant: &tenant, room: room.as_ref(), actor: actor.as_ref() };
     request.execute(subject, &[tenant.as_str(), "subscriptions", "dlq-replay", &id], command).await
@@ -108,7 +108,7 @@ pub(crate) async fn by_id(PathId(id): PathId, request: ReadRequest) -> Result<Re
     if stored.deleted {
         return Err(not_found("subscriptionId", id).into());
     }
-    let progress: Option<Progress> = request.app.engine.store.get(stored.key()).await?;
+    let progress: Option<DeliveryProgress> = request.app.engine.store.get(stored.key()).await?;
     let subscription = WebhookSubscription::of(stored, progress.as_ref());
     Ok(answer::found(&SubscriptionResponse { subscription }))
 }
@@ -162,7 +162,8 @@ pub(crate) async fn list(request: ReadRequest) -> Result<Response, ApiError> {
         .behind(wanted.cursor.clone());
     let (mut page, next_cursor): (Vec<Subscription>, _) = paging::page(store, find).await?;
     page.retain(|subscription| wanted.wants(subscription));
-    let progress: Vec<Option<Progress>> = store.get_all(page.iter().map(Record::key).collect()).await?;
+    let progress: Vec<Option<DeliveryProgress>> =
+        store.get_all(page.iter().map(Record::key).collect()).await?;
     let subscriptions: Vec<_> = page
         .into_iter()
         .zip(progress)

@@ -7,7 +7,9 @@ use agentcafe_domain::{
         ids::{ActorId, RoomId, TenantId},
         record::{RecordQuery, SortKey},
     },
-    tables::{self, ChangeTable, OpenTable, SessionShown, SessionStatus, TableSession},
+    tables::{
+        self, SessionStatus, SessionView, TableSession, change::UpdateTableSession, open::CreateTableSession,
+    },
 };
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -54,14 +56,14 @@ impl SessionsQuery {
 /// One session.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct SessionResponse {
-    session: SessionShown,
+    session: SessionView,
 }
 
 /// Many.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SessionsResponse {
-    sessions: Vec<SessionShown>,
+    sessions: Vec<SessionView>,
     count: usize,
     next_cursor: Option<String>,
 }
@@ -101,7 +103,7 @@ pub(crate) async fn by_id(PathId(id): PathId, request: ReadRequest) -> Result<Re
 }
 
 pub(crate) async fn open(request: WriteRequest) -> Result<Response, ApiError> {
-    let command = OpenTable::read(&request.body, request.rules())?;
+    let command = CreateTableSession::read(&request.body, request.rules())?;
     let (tenant, actor, owner, room) = command.subject();
     let (tenant, actor, owner, room) = (tenant.clone(), actor.clone(), owner.clone(), room.cloned());
     let scope_room = room.as_ref().map_or(FRESH_ROOM, RoomId::as_str);
@@ -111,7 +113,7 @@ pub(crate) async fn open(request: WriteRequest) -> Result<Response, ApiError> {
 }
 
 pub(crate) async fn change(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
-    let command = ChangeTable::read(&id, &request.query, &request.body)?;
+    let command = UpdateTableSession::read(&id, &request.query, &request.body)?;
     let (tenant, actor, session) = command.subject();
     let (tenant, actor, session) = (tenant.clone(), actor.clone(), session.to_string());
     let scope = [tenant.as_str(), "table-sessions", &session, "patch"];

@@ -9,11 +9,11 @@ use agentcafe_domain::{
     },
     tasks::{
         Task, TaskState,
-        change::ChangeTask,
+        change::UpdateTask,
         create::CreateTask,
-        handoff::{HandOver, HandoffPlace},
+        handoff::{HandOffTask, HandoffPosition},
     },
-    work::{self, Changer},
+    work::{self, Editor},
 };
 use agentcafe_store::Store;
 use axum::response::Response;
@@ -136,20 +136,20 @@ pub(crate) async fn create(request: WriteRequest) -> Result<Response, ApiError> 
 }
 
 pub(crate) async fn change(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
-    let changer = Changer::read(&request.query, &request.body)?;
+    let changer = Editor::read(&request.query, &request.body)?;
     let task = find(&request.app.engine.store, &changer.tenant_id, &id).await?;
     let task_id = task.task_id.to_string();
-    let command = ChangeTask::read(&request.body, changer, task);
+    let command = UpdateTask::read(&request.body, changer, task);
     let actor = command.actor().clone();
     let scope = [actor.tenant_id.as_str(), actor.room_id.as_str(), "tasks", &task_id, "patch"];
     request.execute((&actor).into(), &scope, command).await
 }
 
 pub(crate) async fn hand_over(PathId(id): PathId, request: WriteRequest) -> Result<Response, ApiError> {
-    let changer = Changer::read(&request.query, &request.body)?;
+    let changer = Editor::read(&request.query, &request.body)?;
     let task = find(&request.app.engine.store, &changer.tenant_id, &id).await?;
     let task_id = task.task_id.to_string();
-    let command = HandOver::read(&request.body, changer, task);
+    let command = HandOffTask::read(&request.body, changer, task);
     let actor = command.actor().clone();
     let scope = [actor.tenant_id.as_str(), actor.room_id.as_str(), "tasks", &task_id, "handoff"];
     request.execute((&actor).into(), &scope, command).await
@@ -188,7 +188,7 @@ pub(crate) async fn handoffs(PathId(id): PathId, request: ReadRequest) -> Result
     let store = &engine.store;
     let Task { task_id, room_id, .. } = find(store, &tenant, &id).await?;
     read_access::may_read(engine, &tenant, &room_id, viewer.as_ref()).await?;
-    let places: Vec<HandoffPlace> = store.find(HandoffPlace::after(task_id, cursor, limit)).await?;
+    let places: Vec<HandoffPosition> = store.find(HandoffPosition::after(task_id, cursor, limit)).await?;
     let events = store.events_at(places.iter().map(|place| place.sequence).collect()).await?;
     let next_cursor = events.last().map_or(cursor, |event| event.sequence);
     let end = HandoffsEnd { task_id, count: events.len(), next_cursor };

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    command::{Heads, Loaded},
+    command::{Heads, LoadedRecords},
     ids::Sequence,
     record::{Key, Query, Table},
     time::Timestamp,
@@ -213,10 +213,14 @@ impl Stage {
         begin.chain(lists).chain(gets).chain(keys).collect()
     }
 
-    fn found(self, schema: &Schema, rows: Vec<Vec<Row>>) -> Result<(Loaded, Vec<StoredKey>), Unreadable> {
+    fn found(
+        self,
+        schema: &Schema,
+        rows: Vec<Vec<Row>>,
+    ) -> Result<(LoadedRecords, Vec<StoredKey>), Unreadable> {
         let mut rows = rows.into_iter();
         let mut next = || rows.next().unwrap_or_default();
-        let mut loaded = Loaded::new();
+        let mut loaded = LoadedRecords::new();
         for (query, selection) in self.lists {
             loaded.insert(query, selection.found(schema, &next())?);
         }

@@ -103,6 +103,6 @@ pub(super) fn stored_key(row: &Row) -> Result<StoredKey, Unreadable> {
         expires_at: Timestamp::from_millis(row.try_get(2)?),
         correlation_id: CorrelationId::parse(correlation)
             .map_err(|why| Unreadable::Content(why.to_string()))?,
-        reply: Reply { success, data: row.try_get(5)?, kept: None },
+        reply: Reply { success, data: row.try_get(5)?, stored: None },
     })
 }

@@ -1,7 +1,7 @@
 //! The writer's side of the database: runs a turn in one transaction, all or nothing.
 
 use agentcafe_domain::kernel::{
-    command::{Heads, Loaded},
+    command::{Heads, LoadedRecords},
     ids::Sequence,
     record::Query,
     time::Timestamp,
@@ -116,8 +116,8 @@ impl Database {
         Ok(more)
     }
 
-    fn load_needs(&self, needs: Needs) -> rusqlite::Result<(Loaded, Vec<StoredKey>)> {
-        let mut loaded = Loaded::with_capacity(needs.queries.len());
+    fn load_needs(&self, needs: Needs) -> rusqlite::Result<(LoadedRecords, Vec<StoredKey>)> {
+        let mut loaded = LoadedRecords::with_capacity(needs.queries.len());
         for query in needs.queries {
             let found = match &query {
                 Query::One(table, key) => records::get(&self.connection, table, key)?.into_iter().collect(),

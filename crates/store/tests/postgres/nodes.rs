@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
     kernel::{ids::Sequence, record::Record},
-    webhooks::counter::Counter,
+    webhooks::counter::WebhookCounter,
 };
 use agentcafe_store::{EventFilter, EventQuery, Store};
 use futures_util::future::join_all;
@@ -57,7 +57,7 @@ async fn a_node_reads_nothing_that_it_was_not_told_of() {
     let there = place.open();
     there.store.submit(says(&actor("main", "Nova"), &["before"])).await.unwrap();
     let here = place.open();
-    let mut changed = here.store.changed(Counter::TABLE);
+    let mut changed = here.store.changed(WebhookCounter::TABLE);
     for head in 2..=100 {
         changed.mark_unchanged();
         let both = does(|ctx| {
@@ -82,7 +82,7 @@ async fn a_node_reads_nothing_that_it_was_not_told_of() {
 async fn a_node_is_told_before_it_sees_events_of_another() {
     let place = StoreLocation::new();
     let [here, there] = [place.open(), place.open()];
-    let mut changed = here.store.changed(Counter::TABLE);
+    let mut changed = here.store.changed(WebhookCounter::TABLE);
     for round in 1..=50 {
         changed.mark_unchanged();
         let both = does(|ctx| {

@@ -10,7 +10,7 @@ use agentcafe_domain::{
     },
     reactions::StoredReaction,
     tasks::Task,
-    webhooks::counter::{Counted, Counter},
+    webhooks::counter::{CounterKind, WebhookCounter},
 };
 use agentcafe_store::{Envelope, Store};
 use serde_json::json;
@@ -31,7 +31,7 @@ pub(crate) fn counts() -> Envelope {
 }
 
 pub(crate) fn count(ctx: &mut CommandContext<'_>) -> Result<(), CommandError> {
-    let mut counter = Counter::load(ctx, Counted::DeadLetters)?;
+    let mut counter = WebhookCounter::load(ctx, CounterKind::DeadLetters)?;
     counter.advance();
     ctx.put(&counter);
     Ok(())
@@ -51,7 +51,7 @@ async fn watchers_are_told_of_their_table() {
     let place = StoreLocation::new();
     let opened = place.open();
     let store = &opened.store;
-    let (mut counters, others) = (store.changed(Counter::TABLE), store.changed(StoredReaction::TABLE));
+    let (mut counters, others) = (store.changed(WebhookCounter::TABLE), store.changed(StoredReaction::TABLE));
     store.submit(says(&actor("main", "Nova"), &["hi"])).await.unwrap();
     put(store, vec![task(1, "main", None, 0)]).await;
     refused(store).await;
@@ -61,10 +61,10 @@ async fn watchers_are_told_of_their_table() {
         assert!(counters.has_changed().unwrap());
         counters.mark_unchanged();
     }
-    let late = store.changed(Counter::TABLE);
+    let late = store.changed(WebhookCounter::TABLE);
     assert!(!late.has_changed().unwrap() && !others.has_changed().unwrap());
     let deletes = does(|ctx| {
-        ctx.delete::<Counter>(Counter::key_of(Counted::DeadLetters));
+        ctx.delete::<WebhookCounter>(WebhookCounter::key_of(CounterKind::DeadLetters));
         reply(&())
     });
     store.submit(deletes).await.unwrap();
@@ -77,7 +77,7 @@ async fn watchers_are_told_of_their_table() {
 async fn watchers_are_told_before_events_are_seen() {
     let place = StoreLocation::new();
     let opened = place.open();
-    let mut changed = opened.store.changed(Counter::TABLE);
+    let mut changed = opened.store.changed(WebhookCounter::TABLE);
     for round in 1..=200 {
         changed.mark_unchanged();
         let both = does(|ctx| {

@@ -2,12 +2,12 @@
 
 use agentcafe_domain::{
     conversation::Say,
-    inbox::{AckMany, InboxItem, UnreadCount, unread_counts},
+    inbox::{AckInboxItems, InboxItem, UnreadCount, unread_counts},
     kernel::{
         command::CommandContext, event::EventType, fields::Fields, ids::Sequence, record::RecordQuery,
         time::Clock,
     },
-    presence::{Expire, Presence, PresenceRules, Status},
+    presence::{ExpirePresence, Presence, PresenceRules, Status},
 };
 use agentcafe_store::{Envelope, Store};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ fn say(place: &StoreLocation, speaker: &str, text: &str) -> Envelope {
 }
 
 fn ack_all(owner: &str) -> Envelope {
-    envelope(AckMany::read(&fields(json!({ "actorId": owner, "upToCursor": 1_000 }))).unwrap())
+    envelope(AckInboxItems::read(&fields(json!({ "actorId": owner, "upToCursor": 1_000 }))).unwrap())
 }
 
 async fn presence_of(store: &Store, name: &str) -> Presence {
@@ -48,7 +48,7 @@ async fn who_speaks_while_its_presence_runs_out_is_there() {
         opened.store.submit(say(&place, "Nova", "one")).await.unwrap();
         opened.store.submit(say(&place, "Kai", "one")).await.unwrap();
         place.clock.advance(place.rules.get::<PresenceRules>().default_ttl_ms);
-        let expire = envelope(Expire { now: place.clock.now() });
+        let expire = envelope(ExpirePresence { now: place.clock.now() });
         let two = say(&place, "Nova", "two");
         let batch = if expire_first { vec![expire, two] } else { vec![two, expire] };
         let answers = together(&place, &opened.store, batch).await;

@@ -4,7 +4,7 @@ use agentcafe_domain::{
     kernel::{actor::ActorInRoom, error::Code, fields::Fields, time::Clock},
     permissions::RoomOverride,
     rooms::{Room, RoomType},
-    snapshots::{Forget, Save, Scope, Snapshot, SnapshotOf},
+    snapshots::{CreateSnapshot, DeleteExpiredSnapshots, Snapshot, SnapshotScope, SnapshotSubject},
 };
 use agentcafe_store::{Failure, Store};
 use serde_json::{Value, json};
@@ -14,20 +14,20 @@ use crate::{
     place::StoreLocation,
 };
 
-fn save(scope: Scope, body: Value) -> Save {
-    Save::read(&Fields::of_body(body.as_object().cloned().unwrap()), scope).unwrap()
+fn save(scope: SnapshotScope, body: Value) -> CreateSnapshot {
+    CreateSnapshot::read(&Fields::of_body(body.as_object().cloned().unwrap()), scope).unwrap()
 }
 
 /// Saves a state of Nova's, and tells the version.
 async fn saved(store: &Store, body: Value) -> u64 {
     let mut body = body;
     body["actorId"] = json!("Nova");
-    let answer: Value = done(&store.submit(envelope(save(Scope::Agent, body))).await);
+    let answer: Value = done(&store.submit(envelope(save(SnapshotScope::Agent, body))).await);
     answer["snapshot"]["version"].as_u64().unwrap()
 }
 
-fn novas() -> SnapshotOf {
-    save(Scope::Agent, json!({ "actorId": "Nova" })).of().clone()
+fn novas() -> SnapshotSubject {
+    save(SnapshotScope::Agent, json!({ "actorId": "Nova" })).of().clone()
 }
 
 async fn seen(place: &StoreLocation, store: &Store, version: Option<u64>) -> Option<u64> {
@@ -37,8 +37,8 @@ async fn seen(place: &StoreLocation, store: &Store, version: Option<u64>) -> Opt
 
 /// As the sweep does: deletes what has expired, and tells how many there were.
 async fn forget(place: &StoreLocation, store: &Store) -> usize {
-    let expired: Vec<Snapshot> = store.find(Forget::due(place.clock.now())).await.unwrap();
-    done(&store.submit(envelope(Forget { expired })).await)
+    let expired: Vec<Snapshot> = store.find(DeleteExpiredSnapshots::due(place.clock.now())).await.unwrap();
+    done(&store.submit(envelope(DeleteExpiredSnapshots { expired })).await)
 }
 
 /// CONTRACT 9.16: the newest that is there, or one version; what has expired is not there, to the millisecond.
@@ -93,7 +93,8 @@ async fn the_purge_goes_in_batches() {
     let place = StoreLocation::new();
     let opened = place.open();
     let store = &opened.store;
-    let many = (0..Forget::BATCH + 7).map(|_| save(Scope::Room, json!({ "ttlSeconds": 1 })));
+    let many =
+        (0..DeleteExpiredSnapshots::BATCH + 7).map(|_| save(SnapshotScope::Room, json!({ "ttlSeconds": 1 })));
     together(&place, store, many.map(envelope).collect()).await;
     saved(store, json!({ "ttlSeconds": null })).await;
     saved(store, json!({ "ttlSeconds": 60 })).await;
@@ -102,7 +103,7 @@ async fn the_purge_goes_in_batches() {
     while counts.last() != Some(&0) {
         counts.push(forget(&place, store).await);
     }
-    assert_eq!(counts, [Forget::BATCH, 7, 0]);
+    assert_eq!(counts, [DeleteExpiredSnapshots::BATCH, 7, 0]);
     assert_eq!(seen(&place, store, None).await, Some(2));
     opened.close();
 }
@@ -113,14 +114,14 @@ async fn versions_count_per_room_and_actor() {
     let place = StoreLocation::new();
     let opened = place.open();
     let wanted = [
-        (Scope::Agent, json!({ "actorId": "Nova" }), 1),
-        (Scope::Agent, json!({ "actorId": "Nova" }), 2),
-        (Scope::Agent, json!({ "actorId": "-" }), 1),
-        (Scope::Room, json!({ "actorId": "Nova" }), 1),
-        (Scope::Room, json!({}), 2),
-        (Scope::Room, json!({ "roomId": "attic" }), 1),
-        (Scope::Room, json!({ "tenantId": "acme" }), 1),
-        (Scope::Agent, json!({ "actorId": "Nova", "tenantId": "acme" }), 1),
+        (SnapshotScope::Agent, json!({ "actorId": "Nova" }), 1),
+        (SnapshotScope::Agent, json!({ "actorId": "Nova" }), 2),
+        (SnapshotScope::Agent, json!({ "actorId": "-" }), 1),
+        (SnapshotScope::Room, json!({ "actorId": "Nova" }), 1),
+        (SnapshotScope::Room, json!({}), 2),
+        (SnapshotScope::Room, json!({ "roomId": "attic" }), 1),
+        (SnapshotScope::Room, json!({ "tenantId": "acme" }), 1),
+        (SnapshotScope::Agent, json!({ "actorId": "Nova", "tenantId": "acme" }), 1),
     ];
     let saves = wanted.iter().map(|(scope, body, _)| envelope(save(*scope, body.clone()))).collect();
     let answers = together(&place, &opened.store, saves).await;
@@ -137,7 +138,7 @@ async fn saving_is_refused_in_order() {
     let opened = place.open();
     let store = &opened.store;
     let refused = async || {
-        let too_long = envelope(save(Scope::Agent, json!({ "actorId": "Nova", "ttlSeconds": 0 })));
+        let too_long = envelope(save(SnapshotScope::Agent, json!({ "actorId": "Nova", "ttlSeconds": 0 })));
         match store.submit(too_long).await {
             Err(Failure::Refused(error)) => (error.code, error.details["action"].clone()),
             other => panic!("not refused: {other:?}"),
