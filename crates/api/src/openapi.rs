@@ -1,20 +1,19 @@
 //! The OpenAPI document, made from the code: readers declare their fields, answers document theirs.
 
 use agentcafe_domain::kernel::{error::Code, event::Event, fields::DescribedField};
+use agentcafe_http::error::status_of;
 use bytes::Bytes;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
     app::Settings,
-    error::status_of,
     route::{Answer, Route, schema_of},
 };
 
 mod answers;
 mod examples;
 mod parameters;
-pub(crate) mod undeclared;
 
 /// Renders the document.
 pub(crate) fn document(settings: &Settings, routes: &[Route]) -> Bytes {
@@ -127,8 +126,7 @@ fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
     };
     let as_json = |schema: Value| json!({ "application/json": { "schema": schema } });
     let (statuses, content) = match route.answer {
-        Answer::Data(status, schema) => (vec![status], as_json(enveloped(schema(generator)))),
-        Answer::Either(statuses, schema) => (statuses.to_vec(), as_json(enveloped(schema(generator)))),
+        Answer::Data(statuses, schema) => (statuses.to_vec(), as_json(enveloped(schema(generator)))),
         Answer::Events(name, schema) => {
             let event = schema_of::<Event>(generator);
             let list = json!({ "type": "object", "required": [name],

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use agentcafe_realtime::Service;
+use agentcafe_realtime::{Api, Archive, Service};
 use agentcafe_redis::RedisConnection;
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -48,7 +48,12 @@ pub(crate) async fn serve(
     if let Some(link) = link.clone() {
         tokio::spawn(link.keep(stopping.clone()));
     }
-    let service = Service::start(config.settings(near, link)?, stopping.clone());
+    let mut settings = config.settings.clone();
+    if let (Some(near), false) = (near, config.has_source) {
+        settings.source = Api::new(&format!("http://{near}"), settings.token.wanted.as_deref())?;
+    }
+    settings.archive = link.map(|link| Archive::new(link, config.keys.clone()));
+    let service = Service::start(settings, stopping.clone());
     agentcafe_http::serve(listener, agentcafe_realtime::router(service), stopping).await;
     Ok(())
 }

@@ -19,7 +19,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, RealtimeConfig},
+    config::{RealtimeConfig, ServeConfig},
     process::{runtime, start_logging, stop_on_signal},
     realtime,
 };
@@ -29,12 +29,12 @@ use crate::{
 const REDIS_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Runs until SIGTERM or SIGINT, then finishes what was accepted.
-pub(crate) fn run(config: Config) -> anyhow::Result<()> {
+pub(crate) fn run(config: ServeConfig) -> anyhow::Result<()> {
     start_logging(&config.log, &config.warnings)?;
     runtime()?.block_on(serve(config))
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new());
     let redis = redis(&config, &metrics)?;
     let on_commit = {
@@ -48,7 +48,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let shared = redis.clone().map(|redis| redis as Arc<dyn SharedRateWindows>);
     let options = Options {
-        place: config.place.clone(),
+        location: config.storage.clone(),
         rules: config.rules.clone(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),
@@ -71,8 +71,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         None => None,
     };
     let intervals = sweeps::SweepIntervals {
-        presence: config.api.presence_sweep,
-        table_sessions: config.api.table_session_sweep,
+        presence: config.api.service.presence_sweep,
+        table_sessions: config.api.service.table_session_sweep,
     };
     let background = [
         tokio::spawn(sweeps::run(Arc::clone(&engine), intervals)),
@@ -104,7 +104,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 /// Redis, if it is to be used.
-fn redis(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Arc<Redis>>> {
+fn redis(config: &ServeConfig, metrics: &Metrics) -> anyhow::Result<Option<Arc<Redis>>> {
     let Some((url, keys)) = &config.redis else { return Ok(None) };
     let link = RedisConnection::new(url, REDIS_TIMEOUT).context("REDIS_URL")?;
     let name = RandomIds::new().fresh(SystemClock::start().now()).to_string();
@@ -137,9 +137,9 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Tells a newcomer where the server is and what to try next.
-fn log_startup(address: SocketAddr, config: &Config) {
+fn log_startup(address: SocketAddr, config: &ServeConfig) {
     let reachable = reachable(address);
-    let data = match &config.place {
+    let data = match &config.storage {
         StoreLocation::Directory(directory) => directory.display().to_string(),
         StoreLocation::Postgres(_) => "PostgreSQL".to_owned(),
     };

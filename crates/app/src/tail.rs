@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 
-use crate::cli::TailOptions;
+use crate::{cli::TailOptions, config::Sources};
 
 mod colour;
 mod event;
@@ -19,12 +19,13 @@ use terminal::{Terminal, reader_gone};
 ///
 /// # Errors
 /// When the server cannot be reached at first, or refuses.
-pub(crate) fn run(options: TailOptions) -> anyhow::Result<()> {
+pub(crate) fn run(options: TailOptions, sources: &Sources) -> anyhow::Result<()> {
+    let feed = Feed::of(&options, sources)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(1).enable_all().build().context("no runtime")?;
     let outcome = runtime.block_on(async {
         // A task of its own: while a pager keeps it from writing, Ctrl-C still ends the process.
-        let following = tokio::spawn(follow(options));
+        let following = tokio::spawn(follow(options, feed));
         tokio::select! {
             outcome = following => outcome.context("following broke off")?,
             interrupted = tokio::signal::ctrl_c() => interrupted.context("no signals"),
@@ -36,10 +37,9 @@ pub(crate) fn run(options: TailOptions) -> anyhow::Result<()> {
 }
 
 /// Shows events as they come.
-async fn follow(options: TailOptions) -> anyhow::Result<()> {
+async fn follow(options: TailOptions, mut feed: Feed) -> anyhow::Result<()> {
     let terminal = Terminal::new(options.colour);
     let label = Label { room: options.room.is_none(), tenant: options.tenant.is_none() };
-    let mut feed = Feed::of(&options)?;
     loop {
         let batch = feed.next().await?;
         for notice in &batch.notices {

@@ -59,7 +59,7 @@ pub enum CollaborationGrade {
 
 /// The score and what it is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct CollaborationScore {
+pub struct Collaboration {
     /// 0 to 100.
     pub score: f64,
     /// What that means.
@@ -104,10 +104,10 @@ impl CollaborationCounter {
     }
 
     /// The score of what was counted.
-    pub fn collaboration(&self) -> CollaborationScore {
+    pub fn collaboration(&self) -> Collaboration {
         let metrics = CollaborationMetrics { contributors: self.contributors.len() as u64, ..self.metrics };
         let score = metrics.score();
-        CollaborationScore { score, grade: CollaborationGrade::of(score), metrics }
+        Collaboration { score, grade: CollaborationGrade::of(score), metrics }
     }
 }
 
@@ -140,7 +140,7 @@ impl CollaborationGrade {
 mod tests {
     use super::*;
 
-    fn tally(events: &[(EventType, u64)], actors: u64) -> CollaborationScore {
+    fn tally(events: &[(EventType, u64)], actors: u64) -> Collaboration {
         let mut tally = CollaborationCounter::default();
         let kinds = events.iter().flat_map(|(kind, times)| (0..*times).map(|_| *kind));
         for (number, kind) in (0..).zip(kinds) {

@@ -73,7 +73,7 @@ impl Engine {
         let unheld = |_| Failure::Unavailable("another node is at it");
         // Copies may have come to other nodes, too.
         let _alone = match &envelope.request {
-            Some(request) => Some(self.store.hold(name_of(request.key.identity)).await.map_err(unheld)?),
+            Some(request) => Some(self.store.lock(name_of(request.key.identity)).await.map_err(unheld)?),
             None => None,
         };
         for _ in 0..MAX_EXTERNAL_CALLS {

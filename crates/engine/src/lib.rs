@@ -16,5 +16,5 @@ pub mod unread;
 pub mod webhook_metrics;
 
 pub use engine::Engine;
-pub use execute::{Executed, Mutation, NotExecuted};
+pub use execute::{Executed, NotExecuted, SubmittedCommand};
 pub use follow::{Follower, Log};

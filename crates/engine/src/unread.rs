@@ -126,12 +126,12 @@ pub async fn run(engine: Arc<Engine>) {
 /// Compares now, each time Redis comes back, and now and then.
 async fn compare(engine: &Engine, redis: &Redis) {
     loop {
-        redis.connection.connected().await;
+        let connection = redis.connection.connected().await;
         match compare_once(engine, redis).await {
             Ok(count) => {
                 redis.unread.rebuilt.inc_by(count);
                 tokio::select! {
-                    () = redis.connection.lost() => {}
+                    () = redis.connection.lost(connection) => {}
                     () = sleep(COMPARE_EVERY) => {}
                 }
             }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use agentcafe_domain::kernel::{
-    error::{Code, DomainError},
+    error::{Code, DomainError, OperationError},
     ids::CorrelationId,
     time::Clock,
 };
@@ -155,7 +155,7 @@ impl Door {
                 .with("limit", status.limit)
                 .with("resetEpochSeconds", status.reset_epoch_seconds);
             let retry_after_seconds = Some(status.retry_after_seconds);
-            return Err(ApiError { retry_after_seconds, ..error.into() });
+            return Err(ApiError(OperationError { retry_after_seconds, ..error.into() }));
         }
         if route.is_public {
             return Ok(());
@@ -222,9 +222,9 @@ struct ErrorBody<'a> {
 
 /// Renders the error envelope into a response that so far has only its status and headers.
 fn render(error: &ApiError, bare: Response, request_id: &RequestId) -> Response {
-    let DomainError { code, message, details } = &error.error;
+    let DomainError { code, message, details } = &error.0.error;
     let mut details = details.clone();
-    if let Some(correlation_id) = &error.correlation_id {
+    if let Some(correlation_id) = &error.0.correlation_id {
         details.insert("correlationId".to_owned(), correlation_id.as_str().into());
     }
     let body = ErrorBody { code: code.as_str(), message, details: &details, request_id: &request_id.0 };
@@ -241,8 +241,8 @@ fn render(error: &ApiError, bare: Response, request_id: &RequestId) -> Response 
 }
 
 fn correlation_of(error: &ApiError) -> Option<CorrelationId> {
-    let in_details = || error.error.details.get("correlationId")?.as_str().map(str::to_owned);
-    error.correlation_id.clone().or_else(|| CorrelationId::parse(&in_details()?).ok())
+    let in_details = || error.0.error.details.get("correlationId")?.as_str().map(str::to_owned);
+    error.0.correlation_id.clone().or_else(|| CorrelationId::parse(&in_details()?).ok())
 }
 
 fn add_headers(headers: &mut HeaderMap, request_id: &RequestId, status: Option<RateLimitStatus>) {

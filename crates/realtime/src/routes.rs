@@ -193,7 +193,7 @@ async fn ready(State(service): State<Arc<Service>>) -> Result<Response, ApiError
         return Ok(answer::enveloped(StatusCode::OK, br#"{"ready":true}"#));
     }
     let mut error = ApiError::unavailable("not ready");
-    error.error.details.insert("reasons".to_owned(), json!(reasons));
+    error.0.error.details.insert("reasons".to_owned(), json!(reasons));
     Err(error)
 }
 

@@ -116,17 +116,19 @@ impl RedisConnection {
         Ok(self.client.get_multiplexed_async_connection_with_config(&config).await?)
     }
 
-    /// Waits until there is a connection.
-    pub async fn connected(&self) {
+    /// Waits until there is a connection, and tells which one it is.
+    pub async fn connected(&self) -> u64 {
         let mut changes = self.current.subscribe();
-        // The sender is ours, so that it is there as long as we are.
-        let _ = changes.wait_for(Option::is_some).await;
+        let connected = changes.wait_for(Option::is_some).await;
+        let current = connected.expect("the sender is ours, so that it is there as long as we are");
+        current.as_ref().map_or(0, |(number, _)| *number)
     }
 
-    /// Waits until there is no connection.
-    pub async fn lost(&self) {
+    /// Waits until there is no connection, or another one than this.
+    pub async fn lost(&self, number: u64) {
         let mut changes = self.current.subscribe();
-        let _ = changes.wait_for(Option::is_none).await;
+        let is_it = |current: &Numbered| current.as_ref().is_some_and(|(known, _)| *known == number);
+        let _ = changes.wait_for(|current| !is_it(current)).await;
     }
 
     /// How the connection stands.

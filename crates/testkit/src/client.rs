@@ -85,7 +85,7 @@ impl Client {
     }
 
     /// `GET path`, of each node.
-    pub(crate) async fn everywhere(&self, path: &str) -> Vec<Answer> {
+    pub async fn everywhere(&self, path: &str) -> Vec<Answer> {
         let mut answers = Vec::new();
         for base in self.bases.iter() {
             let one = Self { bases: Arc::new([base.clone()]), ..self.clone() };

@@ -3,7 +3,7 @@
 use agentcafe_domain::kernel::error::{Code, DomainError};
 use serde_json::{Map, Value, json};
 
-use crate::error::status_of;
+use agentcafe_http::error::status_of;
 
 /// The name of a code's example: two statuses share a code.
 pub(super) fn name_of(code: Code) -> String {

@@ -21,7 +21,7 @@ const IN_PATHS: &[(&str, &str, &str)] = &[
 /// The parameters of a route's operation.
 pub(super) fn of(route: &Route) -> Vec<Value> {
     let mut parameters: Vec<Value> = path_names(route.path).map(in_path).collect();
-    parameters.extend(route.query.iter().map(in_query));
+    parameters.extend(route.parameters.iter().map(in_query));
     if matches!(route.answer, Answer::Stream) {
         parameters.push(json!({ "name": "Last-Event-ID", "in": "header", "required": false,
             "schema": { "type": "string", "pattern": "^[0-9]+$" }, "example": "0",
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn every_field_has_a_meaning_and_a_valid_example() {
         for route in table().iter().filter(|route| !route.is_hidden) {
-            for field in route.query.iter().chain(route.body.iter().flatten()) {
+            for field in route.parameters.iter().chain(route.body.iter().flatten()) {
                 let what = format!("{} of {}", field.name, route.path);
                 assert!(!field.description.is_empty(), "{what} has no meaning");
                 match &field.example {

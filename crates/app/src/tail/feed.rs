@@ -8,9 +8,11 @@ use super::{
     event::{Event, telling_types},
     harmless::harmless,
 };
-use crate::cli::TailOptions;
+use crate::{
+    cli::TailOptions,
+    config::{AGENTCAFE_TOKEN, AGENTCAFE_URL, Sources},
+};
 
-const DEFAULT_URL: &str = "http://127.0.0.1:3850";
 const TIMELINE: &str = "/v1/timeline";
 
 /// What came in at once: news about the connection, then events in order.
@@ -37,17 +39,22 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// The server of the options and the environment.
+    /// The server of the options and the settings.
     ///
     /// # Errors
     /// When the address or the token cannot be used.
-    pub(super) fn of(options: &TailOptions) -> anyhow::Result<Self> {
-        let url = options.url.clone().or_else(|| variable("AGENTCAFE_URL"));
-        let url = url.as_deref().unwrap_or(DEFAULT_URL);
-        let token = variable("AGENTCAFE_TOKEN");
-        let api = Api::new(url, token.as_deref()).map_err(|error| match error {
+    pub(super) fn of(options: &TailOptions, sources: &Sources) -> anyhow::Result<Self> {
+        let url = match &options.url {
+            Some(url) => url.clone(),
+            None => sources.value(&AGENTCAFE_URL)?.into(),
+        };
+        let token = sources.optional(&AGENTCAFE_TOKEN)?;
+        let api = Api::new(&url, token.as_deref()).map_err(|error| match error {
             BadAddress::NoServer => {
-                anyhow!("the server's address must look like {DEFAULT_URL}, not {:?}", harmless(url))
+                anyhow!(
+                    "the server's address (--url) must look like http://host:port, not {:?}",
+                    harmless(&url)
+                )
             }
             BadAddress::Token => anyhow!("AGENTCAFE_TOKEN cannot be sent"),
             other => anyhow!(other),
@@ -159,9 +166,4 @@ impl Batch {
             }
         }
     }
-}
-
-/// An environment variable that is set and not blank.
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }

@@ -10,9 +10,9 @@ use crate::{launch, tables};
 /// A detail that must be there; what it says depends on the run.
 const SOME: &str = "(something)";
 /// What no request of a client can bring about by itself, and the test that proves it: its rule panics inside a turn, which costs its own
-/// command and nobody else's; `api::problem` shows the failure without its cause.
-const PROVEN_ELSEWHERE: [(&str, &str); 1] = [("ERR_INTERNAL", "fn a_fault_of_ours_says_nothing_of_itself")];
-const PROBLEM: &str = include_str!("../../../http/src/error.rs");
+/// command and nobody else's; `store::envelope` tests that the error shows no cause.
+const PROVEN_ELSEWHERE: [(&str, &str); 1] = [("ERR_INTERNAL", "fn err_internal_shows_no_cause")];
+const PROBLEM: &str = include_str!("../../../store/src/envelope.rs");
 
 /// A refusal: its code and status, the request that gets it, and the details that it must have.
 struct Row {

@@ -8,7 +8,7 @@ use agentcafe_domain::{
         MatchResult, ReactionOutcome, RecordReactionFailure, RunReaction, SourceEvent, StoredReaction,
     },
 };
-use agentcafe_engine::{Engine, Mutation, metrics::ReasonLabel};
+use agentcafe_engine::{Engine, SubmittedCommand, metrics::ReasonLabel};
 use agentcafe_store::{Failure, Origin};
 use serde_json::Map;
 use tokio::time::sleep;
@@ -99,7 +99,7 @@ impl Answering {
         };
         let command = Arc::new(RunReaction::new(Arc::clone(rule), Arc::clone(source)));
         let correlation_id = self.correlation_id.clone();
-        let executed = self.engine.execute(Mutation { command, correlation_id, origin, key }).await;
+        let executed = self.engine.execute(SubmittedCommand { command, correlation_id, origin, key }).await;
         match executed.map_err(|not| not.failure) {
             Ok(executed) => match serde_json::from_slice(&executed.reply.data) {
                 Ok(outcome) => Attempt::Settled(outcome),

@@ -35,7 +35,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A clock that stands still until it is moved.
@@ -126,7 +126,7 @@ fn engine(store: Arc<Store>) -> Arc<Engine> {
 
 fn open(directory: &Path, clock: &Arc<TestClock>) -> (Arc<Store>, Closing) {
     Store::open(Options {
-        place: agentcafe_store::StoreLocation::Directory(directory.to_owned()),
+        location: agentcafe_store::StoreLocation::Directory(directory.to_owned()),
         rules: rules(),
         clock: clock.clone(),
         ids: Box::new(RandomIds::new()),

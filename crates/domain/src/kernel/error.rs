@@ -1,9 +1,11 @@
-//! The error catalogue, and the error that a rule refuses a command with.
+//! The error catalogue, the error that a rule decides, and the error that an operation returns to its caller.
 
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+use super::ids::CorrelationId;
 
 /// How much of a value a detail repeats, in bytes.
 pub const MAX_DETAIL_BYTES: usize = 1_024;
@@ -122,3 +124,39 @@ impl fmt::Display for DomainError {
 }
 
 impl std::error::Error for DomainError {}
+
+/// How long a caller should wait before it tries again when the store cannot do its work, in seconds.
+const UNAVAILABLE_RETRY_SECONDS: i64 = 1;
+
+/// Why an operation failed, for its caller, whichever transport the caller uses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OperationError {
+    /// The code, the message and the details.
+    pub error: DomainError,
+    /// The correlation id of the request, if it got as far as having one.
+    pub correlation_id: Option<CorrelationId>,
+    /// After how many seconds a retry may succeed, if one may.
+    pub retry_after_seconds: Option<i64>,
+}
+
+impl OperationError {
+    /// The store, or a queue in front of it, cannot take the request right now; a retry may succeed.
+    pub fn unavailable(message: &str) -> Self {
+        let retry_after_seconds = Some(UNAVAILABLE_RETRY_SECONDS);
+        Self { retry_after_seconds, ..DomainError::new(Code::Unavailable).saying(message).into() }
+    }
+
+    /// A defect of the server. The cause is logged and never shown to the caller.
+    pub fn internal() -> Self {
+        DomainError::new(Code::Internal).into()
+    }
+}
+
+/// A `retryAfterMs` detail becomes [`OperationError::retry_after_seconds`].
+impl From<DomainError> for OperationError {
+    fn from(error: DomainError) -> Self {
+        let retry_after_ms = error.details.get("retryAfterMs").and_then(Value::as_i64);
+        let retry_after_seconds = retry_after_ms.map(|ms| ms.div_euclid(1_000) + 1);
+        Self { error, correlation_id: None, retry_after_seconds }
+    }
+}

@@ -56,12 +56,15 @@ impl Fields {
         }
     }
 
-    /// Runs `reader` without a client, on values that are valid, and tells which fields it asked for.
-    pub fn describe<T>(reader: impl FnOnce(&Self) -> T) -> Vec<DescribedField> {
-        let fields = Self(Source::Describing(Mutex::new(Vec::new())));
-        reader(&fields);
-        match fields.0 {
-            Source::Describing(asked) => asked.into_inner().unwrap_or_default(),
+    /// Fields without a client: a reader gets values that are valid, and which fields it reads is noted.
+    pub fn describing() -> Self {
+        Self(Source::Describing(Mutex::default()))
+    }
+
+    /// The fields that were read while [describing](Fields::describing), in this order.
+    pub fn described(self) -> Vec<DescribedField> {
+        match self.0 {
+            Source::Describing(noted) => noted.into_inner().unwrap_or_default(),
             Source::Body(_) | Source::Query(_) => Vec::new(),
         }
     }
@@ -72,11 +75,11 @@ impl Fields {
 
     /// Notes the field when describing (`true`: answer with an example), else does nothing.
     fn note(&self, field: Field, required: bool, schema: impl FnOnce() -> Value) -> bool {
-        let Source::Describing(asked) = &self.0 else { return false };
-        if let Ok(mut asked) = asked.lock()
-            && asked.iter().all(|known| known.name != field.name)
+        let Source::Describing(described) = &self.0 else { return false };
+        if let Ok(mut described) = described.lock()
+            && described.iter().all(|known| known.name != field.name)
         {
-            asked.push(field.described(required, schema()));
+            described.push(field.described(required, schema()));
         }
         true
     }
@@ -90,6 +93,11 @@ impl Fields {
             }
             Source::Describing(_) => None,
         }
+    }
+
+    /// Notes an optional field when describing; else the value as sent.
+    fn optional(&self, field: Field, schema: impl FnOnce() -> Value) -> Option<Value> {
+        if self.note(field, false, schema) { None } else { self.sent(field) }
     }
 
     /// Whether the client sent this member at all, be it null: what a change does not name stays as it is.
@@ -114,10 +122,7 @@ impl Fields {
             }
             schema
         };
-        if self.note(field, false, schema) {
-            return Ok(None);
-        }
-        match self.sent(field) {
+        match self.optional(field, schema) {
             None => Ok(None),
             Some(Value::Object(object)) => field.bounded_object(object).map(Some),
             Some(_) => Err(field.must_be("an object")),
@@ -130,10 +135,8 @@ impl Fields {
     /// `ERR_VALIDATION {field}` for anything but a boolean in a body.
     pub fn flag(&self, field: impl Into<Field>) -> Result<Option<bool>, DomainError> {
         let field = field.into();
-        if self.note(field, false, || json!({ "type": ["boolean", "null"] })) {
-            return Ok(None);
-        }
-        match (&self.0, self.sent(field)) {
+        let sent = self.optional(field, || json!({ "type": ["boolean", "null"] }));
+        match (&self.0, sent) {
             (_, None) => Ok(None),
             (Source::Query(_), Some(Value::String(text))) => Ok(match text.to_ascii_lowercase().as_str() {
                 "true" | "1" | "yes" => Some(true),
@@ -147,18 +150,14 @@ impl Fields {
 
     /// Whether a list's `order` is `desc`; anything else means `asc`.
     pub fn is_descending(&self) -> bool {
-        if self.note(ORDER, false, || json!({ "enum": ["asc", "desc"] })) {
-            return false;
-        }
-        self.sent(ORDER).is_some_and(|order| order.as_str() == Some("desc"))
+        let order = self.optional(ORDER, || json!({ "enum": ["asc", "desc"] }));
+        order.is_some_and(|order| order == "desc")
     }
 
     /// Whether the `order` of a list that shows the newest first is `asc`; anything else means `desc`.
     pub fn is_ascending(&self) -> bool {
-        if self.note(ORDER, false, || json!({ "enum": ["asc", "desc"], "default": "desc" })) {
-            return false;
-        }
-        self.sent(ORDER).is_some_and(|order| order.as_str() == Some("asc"))
+        let order = self.optional(ORDER, || json!({ "enum": ["asc", "desc"], "default": "desc" }));
+        order.is_some_and(|order| order == "asc")
     }
 
     /// A moment, RFC 3339; blank counts as missing.
@@ -167,10 +166,7 @@ impl Fields {
     /// `ERR_VALIDATION {field, value}`.
     pub fn timestamp(&self, field: impl Into<Field>) -> Result<Option<Timestamp>, DomainError> {
         let field = field.into();
-        if self.note(field, false, || json!({ "type": ["string", "null"], "format": "date-time" })) {
-            return Ok(None);
-        }
-        match self.sent(field) {
+        match self.optional(field, || json!({ "type": ["string", "null"], "format": "date-time" })) {
             None => Ok(None),
             Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
             Some(Value::String(text)) if let Some(at) = Timestamp::parse(&text) => Ok(Some(at)),
@@ -178,7 +174,7 @@ impl Fields {
         }
     }
 
-    /// The fields of the object under `name`, or these fields themselves if there is none.
+    /// The fields of the object that `field` holds, or these fields themselves if there is none.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for another type.
@@ -200,9 +196,9 @@ mod tests {
         Fields::of_query(HashMap::from([(name.to_owned(), value.to_owned())]))
     }
 
-    /// CONTRACT 2.9 and RULINGS J11: booleans in bodies are booleans; a query knows a few words.
+    /// A body takes only JSON booleans; a query takes a few words.
     #[test]
-    fn flags_are_not_guessed() {
+    fn flag_is_a_boolean_or_a_known_word() {
         assert_eq!(body(json!({ "f": true })).flag("f"), Ok(Some(true)));
         assert!(body(json!({ "f": "false" })).flag("f").is_err());
         assert!(body(json!({ "f": 1 })).flag("f").is_err());
@@ -211,13 +207,13 @@ mod tests {
         }
     }
 
+    /// A described reader yields its fields: with bounds in the schema, or in the description if a schema cannot express them.
     #[test]
     fn a_reader_describes_itself() {
-        let asked = Fields::describe(|fields| {
-            let _ = fields.required_actor("actorId");
-            let _ = fields.text("note");
-        });
-        let names: Vec<_> = asked.iter().map(|field| (field.name, field.required)).collect();
+        let fields = Fields::describing();
+        let _ = fields.required_actor("actorId");
+        let _ = fields.text("note");
+        let names: Vec<_> = fields.described().iter().map(|field| (field.name, field.required)).collect();
         assert_eq!(names, [("actorId", true), ("note", false)]);
     }
 }

@@ -21,6 +21,9 @@ use crate::{
     tables::PrivateTableRules,
 };
 
+/// The proof of payment in the stub mode, unless another one is set.
+pub const DEFAULT_STUB_PROOF: &str = "coffee_paid";
+
 /// How private tables are paid for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PaymentMode {

@@ -77,7 +77,7 @@ impl Cafe {
 
     fn open_in(directory: TempDir) -> Self {
         let (store, closing) = Store::open(Options {
-            place: agentcafe_store::StoreLocation::Directory(directory.path().to_owned()),
+            location: agentcafe_store::StoreLocation::Directory(directory.path().to_owned()),
             rules: Rules::default(),
             clock: Arc::new(SystemClock::start()),
             ids: Box::new(RandomIds::new()),

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::cafe::{Cafe, filters, logged, say};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 async fn talk(cafe: &Cafe, rounds: std::ops::Range<usize>) {
     for round in rounds {

@@ -14,7 +14,7 @@ const ROUNDS: usize = 60;
 /// Twice what memory holds, in all.
 const TEXT_BYTES: usize = 2 * MAX_RECENT_BYTES / (WRITERS * ROUNDS);
 /// How long a follower may sleep although there is something for it.
-const WAKE_DEADLINE: Duration = Duration::from_secs(20);
+const WAKE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Says things in three rooms by three actors, each text longer than the one before.
 async fn write(store: Arc<Store>, writer: usize) {

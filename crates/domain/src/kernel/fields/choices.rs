@@ -21,10 +21,7 @@ impl Fields {
     ) -> Result<Option<T>, DomainError> {
         let field = field.into();
         let values = || [names(allowed), vec![Value::Null]].concat();
-        if self.note(field, false, || json!({ "enum": values() })) {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent(field) else { return Ok(None) };
+        let Some(sent) = self.optional(field, || json!({ "enum": values() })) else { return Ok(None) };
         let wanted = sent.as_str().unwrap_or_default().trim();
         let found = allowed.iter().find(|(text, _)| text.eq_ignore_ascii_case(wanted));
         found.map(|(_, value)| Some(*value)).ok_or_else(|| field.not_one_of(Code::InvalidEnum, allowed))

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Cursor, Field, Fields, LIMIT};
@@ -12,9 +13,10 @@ use crate::kernel::{
 };
 
 impl Fields {
-    /// As [`Fields::sent`], and a blank text counts as missing too.
-    fn sent_number(&self, field: Field) -> Option<Value> {
-        self.sent(field).filter(|sent| sent.as_str().is_none_or(|text| !text.trim().is_empty()))
+    /// As [`Fields::optional`], of a number or integer (`kind`), and a blank text counts as missing too.
+    fn optional_number<T: Serialize>(&self, field: Field, kind: &str, (low, high): (T, T)) -> Option<Value> {
+        let schema = || json!({ "type": [kind, "null"], "minimum": low, "maximum": high });
+        self.optional(field, schema).filter(is_not_blank)
     }
 
     /// A whole number, held within `range`.
@@ -28,11 +30,7 @@ impl Fields {
     ) -> Result<Option<i64>, DomainError> {
         let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(field, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high }))
-        {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent_number(field) else { return Ok(None) };
+        let Some(sent) = self.optional_number(field, "integer", (low, high)) else { return Ok(None) };
         let whole = match &sent {
             Value::Number(number) => whole_number(number.as_i64(), number.as_f64()),
             Value::String(text) => text.trim().parse().ok(),
@@ -64,11 +62,7 @@ impl Fields {
     ) -> Result<Option<i64>, DomainError> {
         let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(field, false, || json!({ "type": ["number", "null"], "minimum": low, "maximum": high }))
-        {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent_number(field) else { return Ok(None) };
+        let Some(sent) = self.optional_number(field, "number", (low, high)) else { return Ok(None) };
         within(field, range, sent, |number| Some(round_half_up(number)))
     }
 
@@ -83,11 +77,7 @@ impl Fields {
     ) -> Result<Option<i64>, DomainError> {
         let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(field, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high }))
-        {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent_number(field) else { return Ok(None) };
+        let Some(sent) = self.optional_number(field, "integer", (low, high)) else { return Ok(None) };
         within(field, range, sent, |number| (number.fract() == 0.0).then_some(number))
     }
 
@@ -102,11 +92,7 @@ impl Fields {
     ) -> Result<Option<f64>, DomainError> {
         let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(field, false, || json!({ "type": ["number", "null"], "minimum": low, "maximum": high }))
-        {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent_number(field) else { return Ok(None) };
+        let Some(sent) = self.optional_number(field, "number", (low, high)) else { return Ok(None) };
         number(&sent)
             .map(|number| Some(number.clamp(low, high)))
             .ok_or_else(|| field.must_be("a number").with("value", sent))
@@ -134,10 +120,8 @@ impl Fields {
         let field = field.into();
         let (low, high) = (*range.start(), *range.end());
         let held = || format!("What is below {low} counts as {low}, what is above {high} as {high}.");
-        if self.note(field, false, || json!({ "type": ["number", "null"], "description": held() })) {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent_number(field) else { return Ok(None) };
+        let schema = || json!({ "type": ["number", "null"], "description": held() });
+        let Some(sent) = self.optional(field, schema).filter(is_not_blank) else { return Ok(None) };
         match number(&sent) {
             Some(number) => Ok(Some((round_half_up(number) as i64).clamp(low, high))),
             None => Err(DomainError::new(Code::OutOfBounds)
@@ -155,11 +139,7 @@ impl Fields {
     /// `ERR_OUT_OF_BOUNDS {field, min, value}` if it is no number, negative, or more than a million.
     pub fn amount(&self, field: impl Into<Field>) -> Result<Option<Usd>, DomainError> {
         let field = field.into();
-        let schema = || json!({ "type": ["number", "null"], "minimum": 0, "maximum": 1_000_000 });
-        if self.note(field, false, schema) {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent_number(field) else { return Ok(None) };
+        let Some(sent) = self.optional_number(field, "number", (0, 1_000_000)) else { return Ok(None) };
         number(&sent).and_then(Usd::from_dollars).map(Some).ok_or_else(|| {
             DomainError::new(Code::OutOfBounds)
                 .saying(field.must_be("an amount in dollars, 0 to 1000000").message)
@@ -176,10 +156,7 @@ impl Fields {
     pub fn cursor(&self, field: impl Into<Field>) -> Result<Option<Cursor>, DomainError> {
         let field = field.into();
         let schema = || json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "const": "latest" }] });
-        if self.note(field, false, schema) {
-            return Ok(None);
-        }
-        if self.sent(field).is_some_and(|sent| sent == "latest") {
+        if self.optional(field, schema).is_some_and(|sent| sent == "latest") {
             return Ok(Some(Cursor::Latest));
         }
         Ok(self.sequence(field)?.map(Cursor::After))
@@ -193,6 +170,10 @@ impl Fields {
         let number = self.integer(field, 0..=i64::MAX)?;
         Ok(number.map(|number| Sequence(number.unsigned_abs())))
     }
+}
+
+fn is_not_blank(sent: &Value) -> bool {
+    sent.as_str().is_none_or(|text| !text.trim().is_empty())
 }
 
 /// The number, as `whole` makes it whole, if it is within `range`.
@@ -247,9 +228,9 @@ mod tests {
         *,
     };
 
-    /// RULINGS E9: integers only, numeric strings count, out of range clamps, anything else is refused.
+    /// Integers only; numeric strings count, out of range is clamped, anything else is refused.
     #[test]
-    fn integers_are_whole_and_clamped() {
+    fn integer_is_whole_and_clamped() {
         let cases = [
             (json!(7), Some(7)),
             (json!("7"), Some(7)),
@@ -274,9 +255,9 @@ mod tests {
         assert_eq!(query("limit", "").limit(100, 500), Ok(100));
     }
 
-    /// CONTRACT 9.1: steps are rounded, then refused outside 1 to 50 with the value that was meant.
+    /// A number is rounded, then refused outside its range, with the rounded value in the details.
     #[test]
-    fn bounded_numbers_are_rounded_then_refused() {
+    fn bounded_number_is_rounded_then_refused() {
         for (sent, want) in [(json!(2.5), Some(3)), (json!("4"), Some(4)), (json!(50.4), Some(50))] {
             assert_eq!(body(json!({ "steps": sent })).bounded("steps", 1..=50), Ok(want));
         }
@@ -285,9 +266,10 @@ mod tests {
             assert_eq!((error.code, &error.details["value"]), (Code::OutOfBounds, &value));
         }
     }
-    /// CONTRACT 9.7: minutes may be fractions, are held within 1 and 120, and must be a number (RULINGS J12).
+
+    /// A number may be a fraction, is clamped to its range, and anything that is no number is refused.
     #[test]
-    fn numbers_are_clamped_and_keep_their_fractions() {
+    fn number_is_clamped_and_keeps_its_fraction() {
         for (sent, want) in [
             ("10", Some(10.0)),
             ("1.5", Some(1.5)),

@@ -52,10 +52,7 @@ impl Fields {
     /// As sent; `None` when missing.
     fn optional_text(&self, field: Field) -> Result<Option<String>, DomainError> {
         let schema = || bounded(json!({ "type": ["string", "null"] }), "maxLength", field);
-        if self.note(field, false, schema) {
-            return Ok(None);
-        }
-        match self.sent(field) {
+        match self.optional(field, schema) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(field.must_be("a string")),
@@ -191,11 +188,8 @@ impl Fields {
     /// `ERR_VALIDATION {field}` for another type or another type of member; `ERR_OUT_OF_BOUNDS {field, max, value}`.
     pub fn texts(&self, field: impl Into<Field>) -> Result<Option<Vec<String>>, DomainError> {
         let field = field.into();
-        let schema = json!({ "type": ["array", "null"], "items": { "type": "string" } });
-        if self.note(field, false, || bounded(schema, "maxItems", field)) {
-            return Ok(None);
-        }
-        let members = match self.sent(field) {
+        let schema = || json!({ "type": ["array", "null"], "items": { "type": "string" } });
+        let members = match self.optional(field, || bounded(schema(), "maxItems", field)) {
             None => return Ok(None),
             Some(Value::Array(members)) => members,
             Some(_) => return Err(field.must_be("an array of strings")),
@@ -233,11 +227,8 @@ impl Fields {
     /// `ERR_VALIDATION {field, value}` for a member that is none, `ERR_OUT_OF_BOUNDS {field, max, value}` for too many.
     pub fn uuids(&self, field: impl Into<Field>) -> Result<Vec<Uuid>, DomainError> {
         let field = field.into();
-        let schema = json!({ "type": ["array", "null"], "items": { "type": "string", "format": "uuid" } });
-        if self.note(field, false, || bounded(schema, "maxItems", field)) {
-            return Ok(Vec::new());
-        }
-        let members = match self.sent(field) {
+        let schema = || json!({ "type": ["array", "null"], "items": { "type": "string", "format": "uuid" } });
+        let members = match self.optional(field, || bounded(schema(), "maxItems", field)) {
             None => return Ok(Vec::new()),
             Some(Value::Array(members)) => members,
             Some(_) => return Err(field.must_be("an array of UUIDs")),
@@ -254,11 +245,7 @@ impl Fields {
 
     /// Names separated by commas; blanks dropped. Missing and empty mean no filter.
     pub fn names(&self, field: impl Into<Field>) -> Vec<String> {
-        let field = field.into();
-        if self.note(field, false, || json!({ "type": "string" })) {
-            return Vec::new();
-        }
-        let sent = self.sent(field);
+        let sent = self.optional(field.into(), || json!({ "type": "string" }));
         let text = sent.as_ref().and_then(Value::as_str).unwrap_or_default();
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
