@@ -90,7 +90,7 @@ fn taken(answer: &Value, asked: Usd) -> Option<Usd> {
 fn verdict(status: u16, answer: &Value, asked: Usd, secrets: &[&Secret]) -> ChargeResponse {
     let text = |name: &str| {
         let text = answer.get(name).and_then(Value::as_str)?;
-        let tells = secrets.iter().any(|secret| secret.is_told_by(text));
+        let tells = secrets.iter().any(|secret| secret.is_revealed_by(text));
         if tells {
             return None;
         }

@@ -1,4 +1,4 @@
-//! What the agent commands have in common: who acts, what must be allowed, and what acting does to presence.
+//! What the commands of actors have in common: the actor, the checks, and the effect on presence.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,19 +17,19 @@ use crate::{
         trace::StepCode,
     },
     permissions::{self, Capability},
-    presence::{self, Presence, PresenceRules, Reason, Status},
+    presence::{self, ChangeReason, Presence, PresenceRules, Status},
     tables::{
         access::{self, AccessRequirement},
         plan::Feature,
     },
 };
 
-/// What sets one agent's command apart from another.
+/// What one command of an actor does, beside what all of them do.
 pub trait Action: Send + Sync {
     /// What it does to the actor's presence.
     const PRESENCE_EFFECT: PresenceEffect;
-    /// Whether it is possible whatever the table and the moderation say: going always is.
-    const IS_FREE: bool = false;
+    /// Whether it is possible without access to the table and whatever moderation says: leaving always is.
+    const IS_ALWAYS_ALLOWED: bool = false;
     /// What a private table's plan must include for it.
     const FEATURE: Option<Feature> = None;
 
@@ -54,7 +54,7 @@ pub trait Action: Send + Sync {
     ) -> Result<EmittedEvent, CommandError>;
 }
 
-/// An agent's command: who acts, under which label and capability, and what it does.
+/// A command of an actor: the actor, the label, the capability, and the action.
 #[derive(Clone, Debug)]
 pub struct ActorCommand<D> {
     actor: ActorInRoom,
@@ -100,7 +100,7 @@ pub struct CommandAccepted {
 }
 
 impl<D: Action> ActorCommand<D> {
-    /// Reads who acts; `action` is what the rest of the body says.
+    /// Reads the actor; `action` is what the rest of the body says.
     ///
     /// # Errors
     /// As [`ActorInRoom::read`].
@@ -113,13 +113,13 @@ impl<D: Action> ActorCommand<D> {
         Ok(Self { actor: ActorInRoom::read(fields)?, label, capability, action: action() })
     }
 
-    /// Who acts.
+    /// The actor.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
 
     /// Updates the actor's presence, because of `primary`.
-    fn show(
+    fn update_presence(
         &self,
         ctx: &mut CommandContext<'_>,
         primary: &EmittedEvent,
@@ -129,11 +129,11 @@ impl<D: Action> ActorCommand<D> {
             PresenceEffect::Entered => Status::Idle,
             PresenceEffect::Busy => Status::Busy,
             PresenceEffect::Left => {
-                let why = Reason::of_agent("agent_left");
+                let why = ChangeReason::of_agent("agent_left");
                 return presence::set_inactive(ctx, &self.actor, why, Some(&cause));
             }
         };
-        let why = Reason::of_agent("command_activity");
+        let why = ChangeReason::of_agent("command_activity");
         presence::heartbeat(ctx, &self.actor, (status, ttl_ms), why, Some(&cause)).map(Some)
     }
 }
@@ -146,12 +146,12 @@ impl<D: Action> Command for ActorCommand<D> {
     }
 
     fn guarded_actor(&self) -> Option<ActorInRoom> {
-        (!D::IS_FREE).then(|| self.actor.clone())
+        (!D::IS_ALWAYS_ALLOWED).then(|| self.actor.clone())
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        if !D::IS_FREE {
-            access::pass(
+        if !D::IS_ALWAYS_ALLOWED {
+            access::check(
                 ctx,
                 &self.actor,
                 AccessRequirement { action: self.label, feature: D::FEATURE, takes_seat: true },
@@ -160,13 +160,13 @@ impl<D: Action> Command for ActorCommand<D> {
         permissions::require(ctx, &self.actor, self.capability, self.label)?;
         permissions::not_overridden(ctx, &self.actor, self.label)?;
         let action = self.action.as_ref().map_err(Clone::clone)?;
-        if !D::IS_FREE {
+        if !D::IS_ALWAYS_ALLOWED {
             let action = GuardedAction { label: self.label, text: action.text(), source: ActionSource::Api };
             ctx.guard.check(&self.actor, &action)?;
         }
         let primary = action.perform(&self.actor, ctx)?;
         ctx.step_appended(&primary);
-        let presence = self.show(ctx, &primary)?;
+        let presence = self.update_presence(ctx, &primary)?;
         ctx.step(StepCode::EventAppendOk, json!({ "replay": false }));
         let ActorInRoom { tenant_id, room_id, actor_id } = self.actor.clone();
         let answer = CommandAccepted {

@@ -40,7 +40,7 @@ rule_set!(ConversationRules);
 
 /// The most actors that one message may mention.
 pub const MAX_MENTIONS: usize = 20;
-/// What is said.
+/// The text.
 pub(crate) const TEXT: Field =
     Field::new("text", "What the actor says. @Name mentions an actor.", "hey @Kai, a table is free");
 const MESSAGE_ID: Field = Field::new("messageId", "The id of the message. Default: a new id.", "message-1")
@@ -77,7 +77,7 @@ const DEFAULT_BUBBLE_TTL_MS: i64 = 7_000;
 const DEFAULT_CONTEXT_ITEMS: i64 = 20;
 const MAX_CONTEXT_ITEMS: i64 = 10_000;
 
-/// How much of the conversation a speaker had in mind.
+/// How much of the conversation a speaker used as context.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ContextWindow {
@@ -99,11 +99,11 @@ pub struct Conversation {
     pub parent_message_id: Option<String>,
     /// The message it answers.
     pub reply_to_message_id: Option<String>,
-    /// Who is mentioned, in order.
+    /// The mentioned actors, in order.
     pub mentions: Vec<ActorId>,
-    /// What the speaker had in mind.
+    /// The context that the speaker used.
     pub context_window: ContextWindow,
-    /// What is said.
+    /// The text.
     pub text: String,
     /// Whatever the speaker adds.
     pub metadata: Map<String, Value>,
@@ -133,11 +133,11 @@ pub fn mentions_in(text: &str) -> Vec<ActorId> {
 }
 
 /// `POST /v1/commands/say` and `POST /v1/conversations/messages`: an actor says something.
-pub type Say = ActorCommand<Speech>;
+pub type Say = ActorCommand<SayAction>;
 
 /// What a body says, before ids are given to the message.
 #[derive(Clone, Debug)]
-pub struct Speech {
+pub struct SayAction {
     message_id: Option<String>,
     thread_id: Option<String>,
     parent_message_id: Option<String>,
@@ -150,7 +150,7 @@ pub struct Speech {
     cause: Option<String>,
 }
 
-/// How long the bubble of a message hangs, in milliseconds.
+/// How long the bubble of a message is shown, in milliseconds.
 ///
 /// # Errors
 /// `ERR_OUT_OF_BOUNDS {field, min, max, value}` if it is not a number.
@@ -158,7 +158,7 @@ pub(crate) fn bubble_ttl_ms(fields: &Fields) -> Result<i64, DomainError> {
     Ok(fields.clamped(BUBBLE_TTL, BUBBLE_TTL_MS)?.unwrap_or(DEFAULT_BUBBLE_TTL_MS))
 }
 
-/// Who is mentioned, if the sender lists it.
+/// The mentioned actors, if the sender lists them.
 ///
 /// # Errors
 /// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
@@ -174,10 +174,10 @@ fn read_mentions(fields: &Fields, text: &str) -> Result<Vec<ActorId>, DomainErro
     Ok(mentions)
 }
 
-/// What is said in answer to something that happened.
-pub(crate) struct Reply {
+/// A message in answer to an event.
+pub(crate) struct AutomaticReply {
     pub(crate) text: String,
-    /// Who is mentioned; else whoever the text names.
+    /// The mentioned actors; else those that the text names.
     pub(crate) mentions: Option<Vec<ActorId>>,
     pub(crate) bubble_ttl_ms: i64,
     /// The thread that is answered in.
@@ -189,9 +189,9 @@ pub(crate) struct Reply {
     pub(crate) cause: String,
 }
 
-impl Speech {
-    /// An answer: below the message it answers, in its thread.
-    pub(crate) fn answering(reply: Reply) -> Self {
+impl SayAction {
+    /// The reply to a message: below it, in its thread.
+    pub(crate) fn answering(reply: AutomaticReply) -> Self {
         let named = |text: &str| mentions_in(text).into_iter().take(MAX_MENTIONS).collect();
         Self {
             message_id: None,
@@ -207,8 +207,8 @@ impl Speech {
         }
     }
 
-    /// Who is told: everybody mentioned but the speaker.
-    fn told<'s>(&'s self, speaker: &'s ActorInRoom) -> impl Iterator<Item = &'s ActorId> {
+    /// The actors to notify: all mentioned ones but the speaker.
+    fn recipients<'s>(&'s self, speaker: &'s ActorInRoom) -> impl Iterator<Item = &'s ActorId> {
         self.mentions.iter().filter(|mentioned| **mentioned != speaker.actor_id)
     }
 
@@ -253,9 +253,9 @@ impl Say {
     /// Reads the body of a `say`.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        Self::of(fields, "say", Capability::Speak, || Speech::of_body(fields, rules))
+        Self::of(fields, "say", Capability::Speak, || SayAction::of_body(fields, rules))
     }
 
     /// Reads the body of a conversation message.
@@ -263,11 +263,11 @@ impl Say {
     /// # Errors
     /// As [`Say::read`].
     pub fn read_message(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        Self::of(fields, "conversation_message", Capability::Speak, || Speech::of_body(fields, rules))
+        Self::of(fields, "conversation_message", Capability::Speak, || SayAction::of_body(fields, rules))
     }
 }
 
-impl Action for Speech {
+impl Action for SayAction {
     const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
     const FEATURE: Option<Feature> = Some(Feature::BasicThreadChat);
 
@@ -277,10 +277,10 @@ impl Action for Speech {
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         let counter = |mentioned: &ActorId| {
-            let told = ActorInRoom { actor_id: mentioned.clone(), ..actor.clone() };
-            Query::one::<UnreadCount>(told.key())
+            let recipient = ActorInRoom { actor_id: mentioned.clone(), ..actor.clone() };
+            Query::one::<UnreadCount>(recipient.key())
         };
-        self.told(actor).map(counter).collect()
+        self.recipients(actor).map(counter).collect()
     }
 
     fn perform(
@@ -293,7 +293,7 @@ impl Action for Speech {
             conversation: self.conversation(ctx.fresh_id().to_string()),
         };
         let posted = ctx.append(actor, &payload, self.cause.as_deref())?;
-        for mentioned in self.told(actor) {
+        for mentioned in self.recipients(actor) {
             let mention = MentionCreated {
                 mentioned_actor_id: mentioned.clone(),
                 source_message_id: payload.conversation.message_id.clone(),
@@ -309,7 +309,7 @@ impl Action for Speech {
 mod tests {
     use super::*;
 
-    /// CONTRACT 7.2 and RULINGS F2: who a text mentions.
+    /// The actors that a text mentions.
     #[test]
     fn mentions_are_found_in_text() {
         let cases: [(&str, &[&str]); 9] = [
@@ -329,7 +329,7 @@ mod tests {
         }
     }
 
-    /// CONTRACT 7.2: a message belongs to its thread, else to its parent's, else it starts one.
+    /// A message belongs to its thread, else to its parent's, else it starts one.
     #[test]
     fn a_message_finds_its_thread() {
         let cases = [
@@ -340,7 +340,7 @@ mod tests {
         for (thread, parent, want) in cases {
             let body = serde_json::json!({ "text": "hi", "threadId": thread, "parentMessageId": parent });
             let fields = Fields::of_body(body.as_object().cloned().unwrap());
-            let speech = Speech::of_body(&fields, &Rules::default()).unwrap();
+            let speech = SayAction::of_body(&fields, &Rules::default()).unwrap();
             assert_eq!(speech.conversation("fresh".into()).thread_id, want);
         }
     }

@@ -1,4 +1,4 @@
-//! The inbox: what waits for an actor, projected in the same turn as the event it comes from.
+//! The inbox: notifications of an actor, written in the same transaction as the event that they come from.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,7 @@ const UP_TO_CURSOR: Field =
 /// The most rooms that an unread count adds up.
 pub const MAX_COUNTED_ROOMS: usize = 10_000;
 
-/// Something that waits for an actor until it is acknowledged.
+/// A notification of an actor, unread until it is acknowledged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InboxItem {
@@ -47,7 +47,7 @@ pub struct InboxItem {
     pub tenant_id: TenantId,
     /// The room of the event.
     pub room_id: RoomId,
-    /// Whom it waits for.
+    /// The recipient.
     pub actor_id: ActorId,
     /// The event.
     pub source_event_id: Uuid,
@@ -55,7 +55,7 @@ pub struct InboxItem {
     pub source_event_sequence: Sequence,
     /// The event's type.
     pub source_event_type: EventType,
-    /// Who did it.
+    /// The actor that did it.
     pub source_actor_id: Option<ActorId>,
     /// When it happened.
     pub source_event_at: Option<Timestamp>,
@@ -222,7 +222,7 @@ fn count(ctx: &mut CommandContext<'_>, item: &InboxItem, change: i64) -> Result<
     Ok(())
 }
 
-/// Writes a counter; one at 0 goes, so that there are only as many as there are rooms where something waits.
+/// Writes a counter, and deletes one at 0, so that there are only as many as there are inboxes with unread items.
 fn keep(ctx: &mut CommandContext<'_>, count: &UnreadCount) {
     if count.unread == 0 {
         ctx.delete::<UnreadCount>(count.key());
@@ -238,8 +238,8 @@ fn acknowledge(ctx: &mut CommandContext<'_>, mut item: InboxItem, by: &ActorId) 
     item
 }
 
-/// `POST /v1/inbox/{inboxId}/ack`: an actor has dealt with one item.
-pub struct AckOne {
+/// `POST /v1/inbox/{inboxId}/ack`: an actor acknowledges one item.
+pub struct AckInboxItem {
     tenant_id: TenantId,
     actor_id: ActorId,
     room_id: Option<RoomId>,
@@ -247,10 +247,10 @@ pub struct AckOne {
     acked_by: Result<Option<ActorId>, DomainError>,
 }
 
-/// The answer to an [`AckOne`].
+/// The answer to an [`AckInboxItem`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ItemAcked {
+pub struct AckInboxItemResponse {
     /// The item.
     item: InboxItem,
     /// Whether the item was not acknowledged before.
@@ -260,7 +260,7 @@ pub struct ItemAcked {
     correlation_id: CorrelationId,
 }
 
-impl AckOne {
+impl AckInboxItem {
     /// Reads the path's id and the body; the tenant may also stand in the query.
     ///
     /// # Errors
@@ -279,7 +279,7 @@ impl AckOne {
         Self::read(&Uuid::nil().to_string(), fields, fields).map(|_| ())
     }
 
-    /// Whose item it is.
+    /// The owner of the item.
     pub fn owner(&self) -> (&TenantId, Option<&RoomId>, &ActorId) {
         (&self.tenant_id, self.room_id.as_ref(), &self.actor_id)
     }
@@ -290,7 +290,7 @@ impl AckOne {
     }
 }
 
-impl Command for AckOne {
+impl Command for AckInboxItem {
     fn reads(&self) -> Vec<Query> {
         vec![Query::one::<InboxItem>(InboxItem::key_of(self.inbox_id))]
     }
@@ -313,12 +313,12 @@ impl Command for AckOne {
         }
         let unread_count = unread(ctx, &item.owner())?;
         let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Ok, &ItemAcked { item, changed, unread_count, correlation_id }))
+        Ok(Reply::new(Success::Ok, &AckInboxItemResponse { item, changed, unread_count, correlation_id }))
     }
 }
 
-/// `POST /v1/inbox/ack`: an actor has dealt with many items.
-pub struct AckMany {
+/// `POST /v1/inbox/ack`: an actor acknowledges many items.
+pub struct AckInboxItems {
     tenant_id: TenantId,
     actor_id: ActorId,
     room_id: Option<RoomId>,
@@ -327,10 +327,10 @@ pub struct AckMany {
     acked_by: Result<Option<ActorId>, DomainError>,
 }
 
-/// The answer to an [`AckMany`].
+/// The answer to an [`AckInboxItems`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ItemsAcked {
+pub struct AckInboxItemsResponse {
     /// The number of items that this request acknowledged.
     acked_count: usize,
     /// The items that this request acknowledged.
@@ -340,11 +340,11 @@ pub struct ItemsAcked {
     correlation_id: CorrelationId,
 }
 
-impl AckMany {
+impl AckInboxItems {
     /// Reads the body.
     ///
     /// # Errors
-    /// The first field that does not hold, in the contract's order.
+    /// The first field that is not valid, in the order in which they are read.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let tenant_id = fields.tenant_or_default()?;
         let actor_id = fields.required_actor(ACTOR_ID)?;
@@ -359,7 +359,7 @@ impl AckMany {
         Ok(Self { tenant_id, actor_id, room_id, ids, up_to, acked_by: fields.actor(ACKED_BY) })
     }
 
-    /// Whose items they are.
+    /// The owner of the items.
     pub fn owner(&self) -> (&TenantId, Option<&RoomId>, &ActorId) {
         (&self.tenant_id, self.room_id.as_ref(), &self.actor_id)
     }
@@ -388,7 +388,7 @@ pub fn unread_counts(tenant: &TenantId, room: Option<&RoomId>, actor: Option<&Ac
         .is_if_given("actor_id", actor)
 }
 
-impl Command for AckMany {
+impl Command for AckInboxItems {
     fn reads(&self) -> Vec<Query> {
         let listed = self.ids.iter().map(|id| Query::one::<InboxItem>(InboxItem::key_of(*id)));
         let up_to = self.up_to().map(Query::Many);
@@ -428,7 +428,7 @@ impl Command for AckMany {
                 keep(ctx, &count);
             }
         }
-        let answer = ItemsAcked {
+        let answer = AckInboxItemsResponse {
             acked_count: acked_ids.len(),
             acked_ids,
             unread_count,

@@ -1,4 +1,4 @@
-//! Keeps an actor from running away: how much it may do in a room, how fast, and how often the same words.
+//! Moderation: limits of how much an actor does in a room, how fast, and how often it repeats a text.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -53,7 +53,7 @@ impl ModerationRules {
     }
 }
 
-/// The recent past of one actor in one room.
+/// The recent actions of one actor in one room.
 #[derive(Debug, Default)]
 struct Window {
     actions: VecDeque<Timestamp>,
@@ -65,16 +65,16 @@ struct Window {
     cooldown_until: Option<Timestamp>,
 }
 
-/// The recent past of all actors. In memory: it is about seconds, and a restart forgives. Nodes may tell each other of it.
+/// The recent actions of all actors, in memory only: a restart forgets them. Nodes may share them.
 #[derive(Debug, Default)]
 pub struct RateWindows {
     by_actor: HashMap<ActorInRoom, Window>,
     swept_at: Timestamp,
-    /// Cooldowns that began and that others do not know of; none if nobody is to know.
-    begun: Option<Vec<(ActorInRoom, RecentActivity)>>,
+    /// Cooldowns that began and were not published to other nodes; none if nothing is published.
+    new_cooldowns: Option<Vec<(ActorInRoom, RecentActivity)>>,
 }
 
-/// Something that is remembered of an actor in a room, as nodes tell it each other.
+/// An action or a cooldown of an actor in a room, as nodes publish it to each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecentActivity {
     /// It did something.
@@ -143,7 +143,7 @@ fn meaning(reason: &str) -> &'static str {
     }
 }
 
-/// The same for the same words, however they are spaced and capitalised; none for no words. Short, whatever was said.
+/// A short hash of a text's words, whatever their spacing and case; none for no words.
 fn text_key(text: &str) -> Option<String> {
     let mut hash = Sha256::new();
     let mut spoke = false;
@@ -198,22 +198,26 @@ impl Window {
     }
 }
 
-/// Remembers a cooldown that began, for others.
-fn begin(begun: &mut Option<Vec<(ActorInRoom, RecentActivity)>>, actor: &ActorInRoom, window: &Window) {
-    if let (Some(begun), Some(until)) = (begun, window.cooldown_until) {
-        begun.push((actor.clone(), RecentActivity::QuietUntil(until)));
+/// Queues a cooldown that began for publication.
+fn publish_cooldown(
+    new_cooldowns: &mut Option<Vec<(ActorInRoom, RecentActivity)>>,
+    actor: &ActorInRoom,
+    window: &Window,
+) {
+    if let (Some(new_cooldowns), Some(until)) = (new_cooldowns, window.cooldown_until) {
+        new_cooldowns.push((actor.clone(), RecentActivity::QuietUntil(until)));
     }
 }
 
-/// All times that stand in either list, which are sorted; what stands in both is the same.
-fn union(own: &VecDeque<Timestamp>, told: &VecDeque<Timestamp>) -> VecDeque<Timestamp> {
-    let (mut own, mut told) = (own.iter().peekable(), told.iter().peekable());
+/// The union of two sorted lists of times.
+fn union(own: &VecDeque<Timestamp>, published: &VecDeque<Timestamp>) -> VecDeque<Timestamp> {
+    let (mut own, mut published) = (own.iter().peekable(), published.iter().peekable());
     let mut both = VecDeque::new();
-    while let Some(next) = own.peek().into_iter().chain(told.peek()).min() {
+    while let Some(next) = own.peek().into_iter().chain(published.peek()).min() {
         let next = **next;
         both.push_back(next);
         own.next_if(|at| **at == next);
-        told.next_if(|at| **at == next);
+        published.next_if(|at| **at == next);
     }
     both
 }
@@ -239,52 +243,52 @@ impl Window {
         window
     }
 
-    /// Takes in what others know.
-    fn join(&mut self, told: Self) {
-        self.actions = union(&self.actions, &told.actions);
-        for (key, times) in told.texts {
+    /// Merges what other nodes published.
+    fn join(&mut self, published: Self) {
+        self.actions = union(&self.actions, &published.actions);
+        for (key, times) in published.texts {
             let own = self.texts.entry(key).or_default();
             *own = union(own, &times);
         }
-        self.last_action_at = self.last_action_at.max(told.last_action_at);
-        self.last_reaction_at = self.last_reaction_at.max(told.last_reaction_at);
-        self.cooldown_until = self.cooldown_until.max(told.cooldown_until);
+        self.last_action_at = self.last_action_at.max(published.last_action_at);
+        self.last_reaction_at = self.last_reaction_at.max(published.last_reaction_at);
+        self.cooldown_until = self.cooldown_until.max(published.cooldown_until);
     }
 }
 
 impl Recorded {
-    /// The action, as others are told of it.
-    pub fn told(&self, at: Timestamp) -> (ActorInRoom, RecentActivity) {
+    /// The action, as it is published to other nodes.
+    pub fn publication(&self, at: Timestamp) -> (ActorInRoom, RecentActivity) {
         let (source, text_key) = (self.source, self.text_key.clone());
         (self.actor.clone(), RecentActivity::Acted { at, source, text_key })
     }
 }
 
 impl RateWindows {
-    /// Windows whose past is told to others.
-    pub fn told() -> Self {
-        Self { begun: Some(Vec::new()), ..Self::default() }
+    /// Windows whose actions are published to other nodes.
+    pub fn shared() -> Self {
+        Self { new_cooldowns: Some(Vec::new()), ..Self::default() }
     }
 
-    /// Takes in what others know of an actor, beside what is known here.
-    pub fn learn(&mut self, actor: &ActorInRoom, activity: Vec<RecentActivity>, rules: &ModerationRules) {
+    /// Merges what other nodes published about an actor.
+    pub fn merge(&mut self, actor: &ActorInRoom, activity: Vec<RecentActivity>, rules: &ModerationRules) {
         if activity.is_empty() {
             return;
         }
-        let mut told = Window::of(activity);
-        // What no rule asks for is not remembered, as when it happens here.
+        let mut published = Window::of(activity);
+        // What no rule needs is not stored, as for actions of this node.
         if rules.max_actions_per_window == 0 {
-            told.actions.clear();
+            published.actions.clear();
         }
         if rules.max_repeated_text_per_window == 0 {
-            told.texts.clear();
+            published.texts.clear();
         }
-        self.by_actor.entry(actor.clone()).or_default().join(told);
+        self.by_actor.entry(actor.clone()).or_default().join(published);
     }
 
-    /// The cooldowns that began since this was asked last.
-    pub fn take_begun(&mut self) -> Vec<(ActorInRoom, RecentActivity)> {
-        self.begun.as_mut().map(std::mem::take).unwrap_or_default()
+    /// The cooldowns that began since the last call.
+    pub fn take_new_cooldowns(&mut self) -> Vec<(ActorInRoom, RecentActivity)> {
+        self.new_cooldowns.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Whether the actor may act now. A refusal that starts a cooldown starts it at once; an allowed action is
@@ -314,7 +318,7 @@ impl RateWindows {
         if let Some(until) = window.cooldown_until.filter(|until| now < *until) {
             return Err(blocked("MOD_COOLDOWN", until.as_millis() - now.as_millis()));
         }
-        // The interval is for those who act themselves: a reaction neither needs it nor uses it up.
+        // The interval is for requests: a reaction neither needs it nor uses it up.
         let interactive = window.last_action_at.filter(|_| action.source == ActionSource::Api);
         let since = interactive.map(|at| now.as_millis() - at.as_millis());
         if let Some(since) = since.filter(|since| *since < rules.min_action_interval_ms) {
@@ -323,7 +327,7 @@ impl RateWindows {
         }
         let actions = window.full(|w| Some(&mut w.actions), rules.max_actions_per_window, now, rules);
         if let Some(retry_after_ms) = actions {
-            begin(&mut self.begun, actor, window);
+            publish_cooldown(&mut self.new_cooldowns, actor, window);
             return Err(blocked("MOD_RATE_LIMIT", retry_after_ms)
                 .with("windowMs", rules.window_ms)
                 .with("maxActionsPerWindow", rules.max_actions_per_window)
@@ -332,7 +336,7 @@ impl RateWindows {
         if let Some(key) = &key {
             let max = rules.max_repeated_text_per_window;
             if let Some(retry_after_ms) = window.full(|w| w.texts.get_mut(key), max, now, rules) {
-                begin(&mut self.begun, actor, window);
+                publish_cooldown(&mut self.new_cooldowns, actor, window);
                 return Err(blocked("MOD_REPEAT_TEXT", retry_after_ms)
                     .with("windowMs", rules.window_ms)
                     .with("maxRepeatedTextPerWindow", max));
@@ -341,7 +345,7 @@ impl RateWindows {
         Ok(AllowedAction { actor: actor.clone(), source: action.source, text_key: key })
     }
 
-    /// Remembers an action that was done; none if no rule asks for it.
+    /// Records an action of a command that succeeded; none if no rule needs it.
     pub fn record(
         &mut self,
         allowed: AllowedAction,
@@ -370,8 +374,8 @@ impl RateWindows {
         Some(Recorded { actor, source, text_key, previous_at })
     }
 
-    /// Takes back the newest action of an actor, which came to nothing after all.
-    pub fn take_back(&mut self, done: &Recorded) {
+    /// Removes the newest action of an actor, whose command was not committed after all.
+    pub fn undo(&mut self, done: &Recorded) {
         let Some(window) = self.by_actor.get_mut(&done.actor) else { return };
         window.actions.pop_back();
         *window.last_at(done.source) = done.previous_at;
@@ -380,7 +384,7 @@ impl RateWindows {
         }
     }
 
-    /// Forgets actors whose past no longer matters; at most once a window, so that it costs nothing per action.
+    /// Removes actors without recent actions; at most once a window, so that it costs nothing per action.
     fn sweep(&mut self, now: Timestamp, rules: &ModerationRules) {
         if now.as_millis() - self.swept_at.as_millis() < rules.window_ms.max(1_000) {
             return;
@@ -424,7 +428,7 @@ mod tests {
         }
     }
 
-    /// CONTRACT 4.3 rules 1 to 5 in order, RULINGS H6: every refusal says when to come back.
+    /// The rules apply in order, and every refusal says when to try again.
     #[test]
     fn the_rules_apply_in_order() {
         let base = 1_000_000;
@@ -446,7 +450,7 @@ mod tests {
         );
     }
 
-    /// RULINGS H8: a reaction neither needs the interval between actions nor uses it up; H1: the other rules hold for it too.
+    /// A reaction neither needs the interval between actions nor uses it up; the other rules hold for it too.
     #[test]
     fn reactions_leave_the_interval_alone() {
         let actor = ActorInRoom::named("default", "main", "Nova");
@@ -477,7 +481,7 @@ mod tests {
         );
     }
 
-    /// The issue: settings of 0 mean 0, here: the rule is off.
+    /// A setting of 0 turns its rule off.
     #[test]
     fn zero_turns_a_rule_off() {
         let off = ModerationRules {
@@ -492,22 +496,22 @@ mod tests {
         check(&ModerationRules { window_ms: 60_000, ..off }, &steps);
     }
 
-    /// RULINGS H4: what one node remembers holds on another that is told of it, once, however often it is told.
+    /// An action that another node publishes counts here once, however often it is received.
     #[test]
     fn nodes_tell_each_other() {
         let actor = ActorInRoom::named("default", "main", "Nova");
-        let mut nodes = [RateWindows::told(), RateWindows::told()];
-        let mut told: Vec<RecentActivity> = Vec::new();
+        let mut nodes = [RateWindows::shared(), RateWindows::shared()];
+        let mut published: Vec<RecentActivity> = Vec::new();
         let mut actor_command = |node: usize, at_ms: i64, text: &str| {
             let now = Timestamp::from_millis(1_000_000 + at_ms);
             let windows = &mut nodes[node];
-            windows.learn(&actor, told.clone(), &RULES);
+            windows.merge(&actor, published.clone(), &RULES);
             let action = GuardedAction { label: "say", text: Some(text), source: ActionSource::Api };
             let checked = windows.check(&actor, &action, now, &RULES);
             let reason = checked.as_ref().err().map(|error| error.details["reasonCode"].clone());
             let recorded = checked.ok().and_then(|allowed| windows.record(allowed, now, &RULES));
-            told.extend(recorded.map(|recorded| recorded.told(now).1));
-            told.extend(windows.take_begun().into_iter().map(|(_, activity)| activity));
+            published.extend(recorded.map(|recorded| recorded.publication(now).1));
+            published.extend(windows.take_new_cooldowns().into_iter().map(|(_, activity)| activity));
             reason.map(|reason| reason.as_str().unwrap().to_owned())
         };
         assert_eq!(actor_command(0, 0, "hi"), None);
@@ -526,7 +530,7 @@ mod tests {
         assert_eq!(actor_command(1, 60_151, "hi"), None, "the first two are forgotten");
     }
 
-    /// RULINGS H2: what was not done is not counted; H7: the past of quiet actors is forgotten.
+    /// Only actions of successful commands count, and quiet actors are forgotten.
     #[test]
     fn only_what_was_done_counts_and_is_forgotten() {
         let mut windows = RateWindows::default();

@@ -27,16 +27,16 @@ payloads! {
 }
 
 /// `POST /v1/commands/order`: an actor orders something.
-pub type Order = ActorCommand<Wish>;
+pub type Order = ActorCommand<OrderAction>;
 
 /// What the body of an order says.
-pub struct Wish {
+pub struct OrderAction {
     item_id: String,
     size: String,
     cause: Option<String>,
 }
 
-impl Wish {
+impl OrderAction {
     /// A wish because of something that happened.
     pub(crate) fn answering(item_id: String, size: String, cause: String) -> Self {
         Self { item_id, size, cause: Some(cause) }
@@ -55,13 +55,13 @@ impl Order {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        Self::of(fields, "order", Capability::Order, || Wish::of_body(fields))
+        Self::of(fields, "order", Capability::Order, || OrderAction::of_body(fields))
     }
 }
 
-impl Action for Wish {
+impl Action for OrderAction {
     const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
 
     fn perform(

@@ -51,7 +51,7 @@ pub struct Profile {
     pub actor_id: ActorId,
     /// Its name.
     pub display_name: String,
-    /// Where its picture is.
+    /// The URL of its picture.
     pub avatar_url: Option<String>,
     /// What it says of itself.
     pub bio: Option<String>,
@@ -78,16 +78,16 @@ impl Record for Profile {
     }
 }
 
-/// Whose profile it is.
+/// The owner of the profile.
 #[derive(Clone, Debug)]
-pub struct Whose {
+pub struct ProfileOwner {
     /// The tenant.
     pub tenant_id: TenantId,
     /// The actor.
     pub actor_id: ActorId,
 }
 
-impl Whose {
+impl ProfileOwner {
     /// Reads the path's id; the tenant stands in the body, else in the query.
     ///
     /// # Errors
@@ -138,7 +138,7 @@ fn web_address(field: &str, text: String) -> Result<String, DomainError> {
 
 /// What is to be written into a profile; what it does not name stays.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Changes {
+struct ProfileChanges {
     display_name: Option<String>,
     avatar_url: Option<Option<String>>,
     bio: Option<Option<String>>,
@@ -155,7 +155,7 @@ fn theme(fields: &Fields) -> Result<Option<Theme>, DomainError> {
     sent.as_ref().map_or(Ok(None), Theme::read)
 }
 
-impl Changes {
+impl ProfileChanges {
     /// Reads the fields that are `named`.
     fn read(fields: &Fields, named: impl Fn(&str) -> bool) -> Result<Self, DomainError> {
         let metadata = || Ok(fields.object(METADATA)?.unwrap_or_default());
@@ -197,7 +197,7 @@ impl Changes {
 /// The answer to a profile that was written.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ProfileWritten {
+pub struct WriteProfileResponse {
     /// The profile.
     profile: Profile,
     correlation_id: CorrelationId,
@@ -205,30 +205,34 @@ pub struct ProfileWritten {
 
 fn write(ctx: &mut CommandContext<'_>, profile: Profile, success: Success) -> Reply {
     ctx.put(&profile);
-    Reply::new(success, &ProfileWritten { profile, correlation_id: ctx.correlation_id.clone() })
+    Reply::new(success, &WriteProfileResponse { profile, correlation_id: ctx.correlation_id.clone() })
 }
 
 /// `POST /v1/profiles`: an actor's profile is written whole, whether there was one or not.
-pub struct WriteProfile {
-    whose: Whose,
+pub struct UpsertProfile {
+    whose: ProfileOwner,
     room_id: Option<RoomId>,
-    changes: Result<Changes, DomainError>,
+    changes: Result<ProfileChanges, DomainError>,
 }
 
-impl WriteProfile {
+impl UpsertProfile {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let tenant_id = fields.tenant_or_default()?;
         let actor_id = fields.required_actor(ACTOR_ID)?;
         let room_id = fields.room(ROOM_ID)?;
-        Ok(Self { whose: Whose { tenant_id, actor_id }, room_id, changes: Changes::whole(fields) })
+        Ok(Self {
+            whose: ProfileOwner { tenant_id, actor_id },
+            room_id,
+            changes: ProfileChanges::whole(fields),
+        })
     }
 
-    /// Whose profile it is.
-    pub fn whose(&self) -> &Whose {
+    /// The owner of the profile.
+    pub fn whose(&self) -> &ProfileOwner {
         &self.whose
     }
 
@@ -238,7 +242,7 @@ impl WriteProfile {
     }
 }
 
-impl Command for WriteProfile {
+impl Command for UpsertProfile {
     fn reads(&self) -> Vec<Query> {
         vec![Query::one::<Profile>(self.whose.key())]
     }
@@ -246,7 +250,7 @@ impl Command for WriteProfile {
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let changes = self.changes.as_ref().map_err(Clone::clone)?;
         let previous: Option<Profile> = ctx.get(self.whose.key())?;
-        let Whose { tenant_id, actor_id } = self.whose.clone();
+        let ProfileOwner { tenant_id, actor_id } = self.whose.clone();
         let blank = Profile {
             tenant_id,
             actor_id,
@@ -264,26 +268,26 @@ impl Command for WriteProfile {
 }
 
 /// `PATCH /v1/profiles/{actorId}`: some of a profile is changed.
-pub struct ChangeProfile {
-    whose: Whose,
-    changes: Result<Changes, DomainError>,
+pub struct UpdateProfile {
+    whose: ProfileOwner,
+    changes: Result<ProfileChanges, DomainError>,
 }
 
-impl ChangeProfile {
-    /// Takes whose profile it is, and reads the body.
-    pub fn read(whose: Whose, fields: &Fields) -> Self {
-        Self { whose, changes: Changes::partial(fields) }
+impl UpdateProfile {
+    /// Takes the owner of the profile, and reads the body.
+    pub fn read(whose: ProfileOwner, fields: &Fields) -> Self {
+        Self { whose, changes: ProfileChanges::partial(fields) }
     }
 
     /// Names the fields of the body, none of which must be there.
     pub fn describe(fields: &Fields) {
         let _ = fields.tenant_or_default();
         let _ = fields.trimmed_text(DISPLAY_NAME);
-        let _ = Changes::partial(fields);
+        let _ = ProfileChanges::partial(fields);
     }
 }
 
-impl Command for ChangeProfile {
+impl Command for UpdateProfile {
     fn reads(&self) -> Vec<Query> {
         vec![Query::one::<Profile>(self.whose.key())]
     }
@@ -298,14 +302,14 @@ impl Command for ChangeProfile {
 
 /// `DELETE /v1/profiles/{actorId}`: a profile is forgotten.
 pub struct DeleteProfile {
-    /// Whose profile it is.
-    pub whose: Whose,
+    /// The owner of the profile.
+    pub whose: ProfileOwner,
 }
 
 /// The answer to a [`DeleteProfile`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ProfileDeleted {
+pub struct DeleteProfileResponse {
     /// Always true: the record existed and was deleted.
     deleted: bool,
     actor_id: ActorId,
@@ -321,7 +325,7 @@ impl Command for DeleteProfile {
         let Profile { actor_id, .. } = self.whose.find(ctx)?;
         ctx.delete::<Profile>(self.whose.key());
         let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Ok, &ProfileDeleted { deleted: true, actor_id, correlation_id }))
+        Ok(Reply::new(Success::Ok, &DeleteProfileResponse { deleted: true, actor_id, correlation_id }))
     }
 }
 
@@ -331,7 +335,7 @@ mod tests {
 
     use super::*;
 
-    /// CONTRACT 9.19: an avatar has an absolute http or https URL.
+    /// An avatar has an absolute http or https URL.
     #[test]
     fn avatars_have_web_addresses() {
         let cases = [
@@ -360,7 +364,7 @@ mod tests {
         }
     }
 
-    /// CONTRACT 9.19, RULINGS J3: a change touches what it names; null and blank empty a field that may be empty.
+    /// A change touches what it names; null and blank empty a field that may be empty.
     #[test]
     fn a_change_touches_what_it_names() {
         let at = Timestamp::from_millis(0);
@@ -378,7 +382,7 @@ mod tests {
             created_at: at,
             updated_at: at,
         };
-        let full = Changes::whole(&fields(&whole)).unwrap().apply(blank, at);
+        let full = ProfileChanges::whole(&fields(&whole)).unwrap().apply(blank, at);
         assert_eq!(full.display_name, "Nova");
         let cases = [
             (json!({"displayName": "N"}), json!({"displayName": "N"})),
@@ -394,7 +398,7 @@ mod tests {
         for (sent, changed) in cases {
             let mut want = json!(full);
             changed.as_object().unwrap().iter().for_each(|(name, value)| want[name] = value.clone());
-            let got = Changes::partial(&fields(&sent)).unwrap().apply(full.clone(), at);
+            let got = ProfileChanges::partial(&fields(&sent)).unwrap().apply(full.clone(), at);
             assert_eq!(json!(got), want, "{sent}");
         }
     }

@@ -34,9 +34,9 @@ const STATE: Field = Field::new(
 .in_example();
 const TTL: Field =
     Field::new("ttlSeconds", "How long it is kept, in seconds; null: for good. Default: 3600.", "3600");
-/// What policies call it.
+/// Its label in policies.
 const ACTION: &str = "snapshot_create";
-/// Who saves a room if nobody is named.
+/// The actor that saves a room if the request names none.
 const SYSTEM: &str = "system";
 /// Stands for the actor in the keys of what belongs to a room.
 const NO_ACTOR: &str = "-";
@@ -59,14 +59,14 @@ pub struct SnapshotRef {
 /// What a snapshot is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Scope {
+pub enum SnapshotScope {
     /// A room.
     Room,
     /// An actor in a room.
     Agent,
 }
 
-impl Scope {
+impl SnapshotScope {
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -81,12 +81,12 @@ impl Scope {
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// What it is of.
-    pub scope: Scope,
+    pub scope: SnapshotScope,
     /// The tenant.
     pub tenant_id: TenantId,
     /// The room.
     pub room_id: RoomId,
-    /// Whose it is; none if it is the room's.
+    /// The actor; none if it is the room's.
     pub actor_id: Option<ActorId>,
     /// 1 for the first, then increasing by 1, also when older ones are gone.
     pub version: u64,
@@ -106,7 +106,7 @@ impl Record for Snapshot {
     };
 
     fn key(&self) -> Key {
-        let of = SnapshotOf {
+        let of = SnapshotSubject {
             tenant_id: self.tenant_id.clone(),
             room_id: self.room_id.clone(),
             scope: self.scope,
@@ -115,7 +115,7 @@ impl Record for Snapshot {
         of.key().into_iter().chain([number(self.version)]).collect()
     }
 
-    /// What never expires stands behind everything that does, so that one comparison tells what is still there.
+    /// Snapshots that never expire sort behind all others, so that one comparison finds those that exist.
     fn columns(&self) -> Vec<Cell> {
         vec![self.expires_at.map_or(i64::MAX, Timestamp::as_millis).into()]
     }
@@ -125,7 +125,7 @@ impl Record for Snapshot {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LastVersion {
     #[serde(flatten)]
-    of: SnapshotOf,
+    of: SnapshotSubject,
     version: u64,
 }
 
@@ -152,18 +152,18 @@ fn number(version: u64) -> Cell {
 /// What snapshots are of: a room, or an actor in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SnapshotOf {
+pub struct SnapshotSubject {
     /// The tenant.
     pub tenant_id: TenantId,
     /// The room.
     pub room_id: RoomId,
     /// Which of both.
-    pub scope: Scope,
+    pub scope: SnapshotScope,
     /// The actor; none for a room.
     pub actor_id: Option<ActorId>,
 }
 
-impl SnapshotOf {
+impl SnapshotSubject {
     fn key(&self) -> Key {
         let actor = self.actor_id.as_ref().map_or_else(|| Cell::from(NO_ACTOR), Cell::from);
         vec![(&self.tenant_id).into(), (&self.room_id).into(), self.scope.as_str().into(), actor]
@@ -189,39 +189,41 @@ impl SnapshotOf {
     }
 }
 
-/// `POST /v1/snapshots/{room|agent}`: somebody saves a state.
-pub struct Save {
+/// `POST /v1/snapshots/{room|agent}`: saves a state.
+pub struct CreateSnapshot {
     actor: ActorInRoom,
-    of: SnapshotOf,
+    of: SnapshotSubject,
     /// What is saved and for how many seconds, or why it is refused once the actor has turned out to be allowed to.
     what: Result<(Map<String, Value>, Option<i64>), DomainError>,
 }
 
-/// The answer to a [`Save`].
+/// The answer to a [`CreateSnapshot`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Saved {
+pub struct CreateSnapshotResponse {
     /// The snapshot that was saved.
     snapshot: Snapshot,
     correlation_id: CorrelationId,
 }
 
-impl Save {
+impl CreateSnapshot {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold, or the state is no object; the rest is refused when its turn comes.
-    pub fn read(fields: &Fields, scope: Scope) -> Result<Self, DomainError> {
+    /// A field that identifies the actor is not valid, or the state is no object; the command refuses the rest when it is decided.
+    pub fn read(fields: &Fields, scope: SnapshotScope) -> Result<Self, DomainError> {
         let tenant_id = fields.tenant_or_default()?;
         let room_id = fields.room_or_main()?;
         let system = || ActorId::parse(SYSTEM).expect("a valid id");
         let (actor_id, subject) = match scope {
-            Scope::Room => (fields.actor(ACTOR_ID)?.unwrap_or_else(system), None),
-            Scope::Agent => fields.required_actor(ACTOR_ID).map(|actor| (actor.clone(), Some(actor)))?,
+            SnapshotScope::Room => (fields.actor(ACTOR_ID)?.unwrap_or_else(system), None),
+            SnapshotScope::Agent => {
+                fields.required_actor(ACTOR_ID).map(|actor| (actor.clone(), Some(actor)))?
+            }
         };
         let state = fields.object(STATE)?.unwrap_or_default();
         Ok(Self {
-            of: SnapshotOf {
+            of: SnapshotSubject {
                 tenant_id: tenant_id.clone(),
                 room_id: room_id.clone(),
                 scope,
@@ -233,13 +235,13 @@ impl Save {
         })
     }
 
-    /// Who saves.
+    /// The actor that saves.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
 
     /// What is saved.
-    pub fn of(&self) -> &SnapshotOf {
+    pub fn of(&self) -> &SnapshotSubject {
         &self.of
     }
 }
@@ -251,14 +253,14 @@ fn ttl_seconds(fields: &Fields) -> Result<Option<i64>, DomainError> {
     Ok(if for_good { None } else { given.or(Some(DEFAULT_TTL_SECONDS)) })
 }
 
-impl Command for Save {
+impl Command for CreateSnapshot {
     fn reads(&self) -> Vec<Query> {
         let own = [access::read(&self.actor), Query::one::<LastVersion>(self.of.key())];
         permissions::reads(&self.actor).into_iter().chain(own).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        access::pass(
+        access::check(
             ctx,
             &self.actor,
             AccessRequirement { action: ACTION, feature: None, takes_seat: false },
@@ -267,7 +269,7 @@ impl Command for Save {
         let (state, ttl_seconds) = self.what.clone()?;
         let last: Option<LastVersion> = ctx.get(self.of.key())?;
         let version = last.map_or(0, |last| last.version) + 1;
-        let SnapshotOf { tenant_id, room_id, scope, actor_id } = self.of.clone();
+        let SnapshotSubject { tenant_id, room_id, scope, actor_id } = self.of.clone();
         let expires_at = ttl_seconds.map(|seconds| ctx.now.plus_ms(seconds * 1_000));
         let event = SnapshotCreated {
             scope: scope.as_str().to_owned(),
@@ -283,18 +285,18 @@ impl Command for Save {
         ctx.put(&LastVersion { of: self.of.clone(), version });
         ctx.step(StepCode::SnapshotCreated, json!({ "scope": scope.as_str(), "version": version }));
         let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Created, &Saved { snapshot, correlation_id }))
+        Ok(Reply::new(Success::Created, &CreateSnapshotResponse { snapshot, correlation_id }))
     }
 }
 
 /// Deletes snapshots that have expired. It reads nothing: a snapshot never changes, and its version is never given again.
-pub struct Forget {
-    /// Those of [`Forget::due`].
+pub struct DeleteExpiredSnapshots {
+    /// Those of [`DeleteExpiredSnapshots::due`].
     pub expired: Vec<Snapshot>,
 }
 
-impl Forget {
-    /// The most snapshots that one turn deletes: they are read before, and may be large.
+impl DeleteExpiredSnapshots {
+    /// The most snapshots that one command deletes: they are read before, and may be large.
     pub const BATCH: usize = 50;
 
     /// What has expired at this moment.
@@ -303,7 +305,7 @@ impl Forget {
     }
 }
 
-impl Command for Forget {
+impl Command for DeleteExpiredSnapshots {
     fn reads(&self) -> Vec<Query> {
         Vec::new()
     }
@@ -321,11 +323,11 @@ mod tests {
     use super::*;
     use crate::kernel::error::Code;
 
-    fn save(body: Value) -> Result<Save, DomainError> {
-        Save::read(&Fields::of_body(body.as_object().cloned().unwrap()), Scope::Agent)
+    fn save(body: Value) -> Result<CreateSnapshot, DomainError> {
+        CreateSnapshot::read(&Fields::of_body(body.as_object().cloned().unwrap()), SnapshotScope::Agent)
     }
 
-    /// RULINGS J7: `ttlSeconds` is a whole number of 1 to 31,536,000; null means never, missing means an hour.
+    /// `ttlSeconds` is a whole number of 1 to 31,536,000; null means never, missing means an hour.
     #[test]
     fn a_snapshot_is_kept_as_long_as_was_said() {
         let cases = [
@@ -351,7 +353,7 @@ mod tests {
         }
     }
 
-    /// CONTRACT 3.4 row 3: the state's type is checked at once, its size when its turn comes.
+    /// The state's type is checked when it is read, its size when the command is decided.
     #[test]
     fn a_state_is_an_object_of_bounded_size() {
         let sized = |bytes: usize| json!({ "actorId": "Nova", "state": { "a": "x".repeat(bytes - 8) } });
@@ -362,13 +364,13 @@ mod tests {
         assert_eq!((error.code, &error.details["field"]), (Code::Validation, &json!("state")));
     }
 
-    /// An actor may be called as the keys of rooms call nobody.
+    /// An actor may have the id that stands for no actor in the keys of rooms.
     #[test]
     fn keys_of_rooms_and_actors_do_not_meet() {
         let of = |scope, actor: Option<&str>| {
             let actor_id = actor.map(|name| ActorId::parse(name).unwrap());
-            SnapshotOf { tenant_id: TenantId::default(), room_id: RoomId::main(), scope, actor_id }.key()
+            SnapshotSubject { tenant_id: TenantId::default(), room_id: RoomId::main(), scope, actor_id }.key()
         };
-        assert_ne!(of(Scope::Room, None), of(Scope::Agent, Some(NO_ACTOR)));
+        assert_ne!(of(SnapshotScope::Room, None), of(SnapshotScope::Agent, Some(NO_ACTOR)));
     }
 }

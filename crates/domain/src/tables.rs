@@ -1,7 +1,10 @@
-//! Table sessions: a private table, paid for by somebody, for a while, with a plan.
+//! Table sessions: a private table that was paid for, for a time, with a plan.
 
 pub mod access;
+pub mod change;
+pub mod end;
 pub mod events;
+pub mod open;
 pub mod payment;
 pub mod plan;
 
@@ -26,14 +29,6 @@ use crate::{
         plan::{Catalogue, Feature},
     },
 };
-
-mod change;
-mod end;
-mod open;
-
-pub use change::{ChangeTable, TableChanged};
-pub use end::ExpireSessions;
-pub use open::{OpenTable, TableOpened};
 
 /// How private tables are sold.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,7 +93,7 @@ pub struct TableSession {
     pub tenant_id: TenantId,
     /// The room.
     pub room_id: RoomId,
-    /// Who bought it.
+    /// The actor that bought it.
     pub owner_actor_id: ActorId,
     /// The plan.
     pub plan_id: String,
@@ -106,7 +101,7 @@ pub struct TableSession {
     pub max_agents: u64,
     /// What they can do there.
     pub features: Vec<String>,
-    /// Who may sit at the table beside the owner.
+    /// The actors that may sit at the table beside the owner.
     pub invited_actor_ids: Vec<ActorId>,
     /// Whether it is still open.
     pub status: SessionStatus,
@@ -120,7 +115,7 @@ pub struct TableSession {
     pub payment_ref: Option<String>,
     /// How much was paid, in USD.
     pub payment_amount_usd: Usd,
-    /// Who took the payment.
+    /// The provider of the payment.
     pub payment_provider: String,
     /// Whatever the owner adds.
     pub metadata: Map<String, Value>,
@@ -164,10 +159,10 @@ pub struct SessionWithoutPayment {
     updated_at: Timestamp,
 }
 
-/// A session as somebody sees it.
+/// A session as one viewer sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
-pub enum SessionShown {
+pub enum SessionView {
     /// Its owner.
     Whole(Box<TableSession>),
     /// Anybody else.
@@ -205,11 +200,11 @@ impl TableSession {
     }
 
     /// The session as `viewer` sees it.
-    pub fn shown_to(self, viewer: Option<&ActorId>) -> SessionShown {
+    pub fn shown_to(self, viewer: Option<&ActorId>) -> SessionView {
         if viewer == Some(&self.owner_actor_id) {
-            return SessionShown::Whole(Box::new(self));
+            return SessionView::Whole(Box::new(self));
         }
-        SessionShown::WithoutPayment(Box::new(SessionWithoutPayment {
+        SessionView::WithoutPayment(Box::new(SessionWithoutPayment {
             session_id: self.session_id,
             tenant_id: self.tenant_id,
             room_id: self.room_id,

@@ -1,4 +1,4 @@
-//! What tasks and shared objects have in common: who may work on them, and how much they hold.
+//! What tasks and shared objects have in common: the checks of access, and their limits.
 
 use crate::{
     kernel::{
@@ -23,14 +23,14 @@ pub const MAX_CONTENT_CHARS: usize = 16_384;
 
 /// A kind of work.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Work {
+pub(crate) struct WorkPolicy {
     /// Its label.
     pub(crate) action: &'static str,
     /// What a private table's plan must include for it.
     pub(crate) feature: Feature,
 }
 
-impl Work {
+impl WorkPolicy {
     /// Checks that the actor may do this in the room now.
     ///
     /// # Errors
@@ -38,26 +38,26 @@ impl Work {
     pub(crate) fn allow(self, ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<(), CommandError> {
         let table_access =
             AccessRequirement { action: self.action, feature: Some(self.feature), takes_seat: false };
-        access::pass(ctx, actor, table_access)?;
+        access::check(ctx, actor, table_access)?;
         permissions::not_overridden(ctx, actor, self.action)
     }
 }
 
-/// What [`Work::allow`] surely reads.
+/// What [`WorkPolicy::allow`] surely reads.
 pub(crate) fn reads(actor: &ActorInRoom) -> Vec<Query> {
     vec![access::read(actor), Query::one::<RoomOverride>(actor.room_key())]
 }
 
-/// Who changes something that a path names. The room is the thing's own.
+/// The actor that changes a record that the path names; the room is the record's.
 #[derive(Clone, Debug)]
-pub struct Changer {
+pub struct Editor {
     /// The tenant.
     pub tenant_id: TenantId,
     /// The actor.
     pub actor_id: ActorId,
 }
 
-impl Changer {
+impl Editor {
     /// Reads the body; the tenant may also stand in the query.
     ///
     /// # Errors

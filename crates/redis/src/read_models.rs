@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
     kernel::{ids::Sequence, time::Timestamp},
-    projection::{PROJECTION_VERSION, RoomProjection, actors::ReducedActor},
+    projection::{PROJECTION_VERSION, RoomProjection, actors::CompactActor},
 };
 use redis::Pipeline;
 use serde::Serialize;
@@ -303,14 +303,14 @@ impl ReadModels {
 
 /// Who is in a room: who counts as there, and whose time has not run out.
 #[must_use]
-pub fn present(projection: &RoomProjection, now: Timestamp) -> Vec<ReducedActor> {
+pub fn present(projection: &RoomProjection, now: Timestamp) -> Vec<CompactActor> {
     let mut present = projection.active_actors();
     present.retain(|actor| left(actor, now).is_none_or(|left| !left.is_zero()));
     present
 }
 
 /// How long an actor's presence still holds; none if that was never said.
-fn left(actor: &ReducedActor, now: Timestamp) -> Option<Duration> {
+fn left(actor: &CompactActor, now: Timestamp) -> Option<Duration> {
     let ends_at = actor.presence.as_ref()?.expires_at?;
     let ms = ends_at.as_millis().saturating_sub(now.as_millis());
     Some(Duration::from_millis(u64::try_from(ms).unwrap_or_default()))

@@ -12,7 +12,7 @@ use agentcafe_domain::{
     orders::Order,
     presence::{
         arrival::{Enter, Leave},
-        movement::{Intent, IntentExecuted, Move},
+        movement::{ExecuteIntent, ExecuteIntentResponse, Move},
     },
 };
 
@@ -63,9 +63,9 @@ impl Mutation for PostMessage {
     }
 }
 
-impl Mutation for Intent {
+impl Mutation for ExecuteIntent {
     type Command = Self;
-    type Answer = IntentExecuted;
+    type Answer = ExecuteIntentResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         Self::read(&input.body)

@@ -12,7 +12,7 @@ use agentcafe_domain::{
     inbox::{self, InboxItem, UnreadCount},
     kernel::{
         actor::ActorInRoom,
-        command::{CommandContext, CommandError, Effects, Heads, IdSource, Loaded, Reply, WriteSet},
+        command::{CommandContext, CommandError, Effects, Heads, IdSource, LoadedRecords, Reply, WriteSet},
         error::DomainError,
         event::StoredEvent,
         idempotency::{Hash, IdempotencyRules},
@@ -82,7 +82,7 @@ pub(crate) struct CommitBatch<'c> {
     heads: Heads,
     commands: Vec<QueuedCommand>,
     decided: Vec<Option<Decided>>,
-    loaded: Loaded,
+    loaded: LoadedRecords,
     known_keys: HashMap<Hash, StoredKey>,
     writes: Writes,
     inbox: InboxTimes,
@@ -116,7 +116,7 @@ impl<'c> CommitBatch<'c> {
             heads: Heads::default(),
             commands,
             decided,
-            loaded: Loaded::new(),
+            loaded: LoadedRecords::new(),
             known_keys: HashMap::new(),
             writes: Writes::default(),
             inbox: InboxTimes::default(),
@@ -224,7 +224,7 @@ impl<'c> CommitBatch<'c> {
                 request: request.key.request,
                 expires_at: self.now.plus_ms(self.context.rules.get::<IdempotencyRules>().ttl_ms),
                 correlation_id: envelope.correlation_id.clone(),
-                reply: reply.to_keep(),
+                reply: reply.to_store(),
             };
             self.known_keys.insert(key.identity, key.clone());
             self.writes.keys.push(key);
@@ -292,8 +292,8 @@ impl<'c> CommitBatch<'c> {
         if self.context.shared.is_none() || !self.context.rules.get::<ModerationRules>().is_on() {
             return Vec::new();
         }
-        let done = self.recorded.iter().map(|recorded| recorded.told(self.now));
-        done.chain(self.context.windows.take_begun()).collect()
+        let done = self.recorded.iter().map(|recorded| recorded.publication(self.now));
+        done.chain(self.context.windows.take_new_cooldowns()).collect()
     }
 
     /// The committed events, the answers to send once these are published, and the inbox's times.
@@ -314,7 +314,7 @@ impl<'c> CommitBatch<'c> {
     pub(crate) fn fail(self, reason: &'static str) {
         // The newest first: each takes back what is on top.
         for done in self.recorded.iter().rev() {
-            self.context.windows.take_back(done);
+            self.context.windows.undo(done);
         }
         for queued in self.commands {
             let _ = queued.answer.send(Err(Failure::Unavailable(reason)));

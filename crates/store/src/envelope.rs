@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    command::{Command, Reply, RequestSeen},
+    command::{Command, Reply, RequestContext},
     error::{DomainError, OperationError},
     external_call::{CallResult, ExternalCall},
     idempotency::IdempotencyKey,
@@ -37,8 +37,8 @@ pub struct Request {
 
 impl Request {
     /// What the command sees of it.
-    pub(crate) fn seen(&self) -> RequestSeen<'_> {
-        RequestSeen { id: &self.origin.request_id, key: self.key.identity }
+    pub(crate) fn seen(&self) -> RequestContext<'_> {
+        RequestContext { id: &self.origin.request_id, key: self.key.identity }
     }
 }
 

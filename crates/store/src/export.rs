@@ -112,7 +112,7 @@ fn write(
     let (by_tenant, by_room) = (scope.tenant.is_some(), scope.room.is_some());
     for kind in record_kinds::ALL.iter().filter(|kind| kind.is_exported(by_tenant, by_room)) {
         snapshot.each_json(kind.table.name, &kind.table.key.join(", "), &mut |json| {
-            lines.record(kind.table.name, &kind.leave(json, heads.sequence)?)
+            lines.record(kind.table.name, &kind.export(json, heads.sequence)?)
         })?;
     }
     if scope.is_everything() {

@@ -162,7 +162,7 @@ impl<'a> KeyLine<'a> {
             request: hash(&self.request)?,
             expires_at: self.expires_at,
             correlation_id: self.correlation_id,
-            reply: Reply { success, data: self.data.get().as_bytes().to_vec(), kept: None },
+            reply: Reply { success, data: self.data.get().as_bytes().to_vec(), stored: None },
         })
     }
 }

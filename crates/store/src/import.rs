@@ -12,7 +12,7 @@ use agentcafe_domain::{
         record::{Cell, Record, StoredRecord, Table},
         time::Timestamp,
     },
-    record_kinds::{self, Kind},
+    record_kinds::{self, RecordKind},
 };
 
 use crate::{
@@ -389,10 +389,10 @@ impl Progress {
     }
 
     fn record(&self, line: &RecordLine<'_>) -> Result<(&'static Table, StoredRecord), LineError> {
-        let kind = Kind::named(line.table).filter(|kind| !kind.stays());
+        let kind = RecordKind::of_table(line.table).filter(|kind| !kind.is_internal());
         let kind = kind.ok_or_else(|| format!("there is no table {:?} that is imported", line.table))?;
         let json = line.json.get().as_bytes().to_vec();
-        let record = kind.arrive(json, self.heads.sequence).map_err(|error| error.to_string())?;
+        let record = kind.import(json, self.heads.sequence).map_err(|error| error.to_string())?;
         self.check_scope(|column| kind.table.cell(&record, column).cloned())?;
         Ok((kind.table, record))
     }

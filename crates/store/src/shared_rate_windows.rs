@@ -32,7 +32,7 @@ impl CommitContext {
         let actors: Vec<ActorInRoom> = actors.into_iter().collect();
         let Some(activities) = shared.load(&actors).await else { return };
         for (actor, activity) in actors.iter().zip(activities) {
-            self.windows.learn(actor, activity, rules);
+            self.windows.merge(actor, activity, rules);
         }
     }
 

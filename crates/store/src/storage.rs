@@ -3,7 +3,7 @@
 use std::{any::Any, sync::Arc};
 
 use agentcafe_domain::kernel::{
-    command::{Heads, Loaded, Reply, Success},
+    command::{Heads, LoadedRecords, Reply, Success},
     idempotency::Hash,
     ids::{CorrelationId, RoomId, Sequence, TenantId},
     record::{Key, RecordQuery, StoredRecord, Table},
@@ -66,7 +66,7 @@ pub(crate) const fn success_from_code(code: i64) -> Option<Success> {
 /// What a commit batch asked for, as far as the database has it.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) records: Loaded,
+    pub(crate) records: LoadedRecords,
     pub(crate) keys: Vec<StoredKey>,
 }
 

@@ -139,7 +139,7 @@ impl Store {
         let Options { location, rules, clock, mut ids, on_commit } = options;
         let is_shared = matches!(location, StoreLocation::Postgres(_));
         let shared = shared.filter(|_| is_shared);
-        let windows = if shared.is_some() { RateWindows::told() } else { RateWindows::default() };
+        let windows = if shared.is_some() { RateWindows::shared() } else { RateWindows::default() };
         let table_changes = Arc::new(TableChanges::default());
         let node = is_shared.then(|| ids.fresh(clock.now()).to_string());
         let context = CommitContext { rules, ids, windows, shared };

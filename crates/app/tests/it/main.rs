@@ -24,6 +24,7 @@ mod furnished;
 mod handoffs;
 mod hostile;
 mod idempotency;
+mod imports;
 mod inbox;
 mod intents;
 mod last_seen;

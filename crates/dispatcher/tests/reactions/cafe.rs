@@ -26,7 +26,7 @@ use agentcafe_domain::{
     },
     moderation::ModerationRules,
     orders::OrderChanged,
-    reactions::{Create, ReactionSubscription, StoredReaction},
+    reactions::{CreateReaction, ReactionSubscription, StoredReaction},
 };
 use agentcafe_engine::{Engine, clock::RandomIds, external_calls::ExternalCallRunner, metrics::Metrics};
 use agentcafe_store::{EventFilter, EventQuery, Options, Store, store::Closing};
@@ -208,7 +208,7 @@ impl Cafe {
             "triggerEventTypes": ["order_changed"]});
         body.as_object_mut().unwrap().extend(over.as_object().cloned().unwrap());
         let fields = Fields::of_body(body.as_object().cloned().unwrap());
-        let command = Create::read(&fields, &self.engine.rules).unwrap();
+        let command = CreateReaction::read(&fields, &self.engine.rules).unwrap();
         let reply = self.engine.execute_in_background(Arc::new(command)).await.unwrap();
         let made: Value = serde_json::from_slice(&reply.data).unwrap();
         serde_json::from_value(made["subscription"]["id"].clone()).unwrap()

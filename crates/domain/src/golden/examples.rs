@@ -10,7 +10,7 @@ use crate::{
     presence::{
         Status,
         events::*,
-        position::{Direction, Leg, Point, SentPosition},
+        position::{Direction, PathSegment, Point, SentPosition},
     },
     reactions::ReactionRef,
 };
@@ -142,7 +142,7 @@ fn statuses() -> Vec<Example> {
 }
 
 fn moves() -> Vec<Example> {
-    let (leg, target) = (Leg { direction: Direction::W, steps: 4 }, Point { x: 6, y: 2 });
+    let (leg, target) = (PathSegment { direction: Direction::W, steps: 4 }, Point { x: 6, y: 2 });
     let command = ActorMoved { leg, intent: None, target_label: None };
     let meant = ActorMoved { intent: Some(text("stretch_legs")), ..command.clone() };
     let intent = ActorMoved {
@@ -156,7 +156,7 @@ fn moves() -> Vec<Example> {
         target,
         label: text("table_2"),
         from: Point { x: 10, y: 6 },
-        path: vec![leg, Leg { direction: Direction::N, steps: 4 }],
+        path: vec![leg, PathSegment { direction: Direction::N, steps: 4 }],
     };
     let there = IntentPlanned { from: target, path: Vec::new(), ..planned.clone() };
     let seated = IntentCompleted {

@@ -1,4 +1,4 @@
-//! Who acts, and where: the identity that almost every command and rule starts from.
+//! An actor in a room: the identity that almost every command and rule starts from.
 
 use crate::kernel::{
     error::DomainError,
@@ -41,7 +41,7 @@ impl ActorInRoom {
         vec![(&self.tenant_id).into(), (&self.room_id).into()]
     }
 
-    /// The refusal, saying who was refused.
+    /// The error with the ids of the actor.
     #[must_use]
     pub fn describe(&self, error: DomainError) -> DomainError {
         error

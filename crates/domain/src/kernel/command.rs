@@ -1,4 +1,4 @@
-//! What a command is, and what it can see and do at the moment it is decided.
+//! What a command is, and what it can read and write while it is decided.
 
 use std::collections::HashMap;
 
@@ -20,13 +20,13 @@ use crate::kernel::{
     trace::{Step, StepCode},
 };
 
-/// In steps of how many records a list is loaded beyond its limit, when a turn has written records of its kind: coarse, so
-/// that what the turn writes meanwhile seldom makes it ask again.
+/// How many records a list loads beyond its limit, in steps, when the batch has written records of its kind: coarse, so
+/// that what the batch writes meanwhile seldom needs another load.
 const SPARE_RECORDS: usize = 1_024;
 
-/// A mutation. Deciding it is pure: all that it reads, and all that it does, goes through the [`CommandContext`].
+/// A mutation. Deciding it is pure: everything that it reads and writes goes through the [`CommandContext`].
 pub trait Command: Send + Sync {
-    /// What it will surely read, so that a turn can load this for all its commands at once.
+    /// What it always reads, so that a batch can load this for all its commands at once.
     fn reads(&self) -> Vec<Query>;
 
     /// The actor whose action the [`ActionGuard`] will check, if it will check one.
@@ -34,23 +34,23 @@ pub trait Command: Send + Sync {
         None
     }
 
-    /// Decides, from the beginning each time it is asked.
+    /// Decides, from the beginning each time it is called.
     ///
     /// # Errors
-    /// [`CommandError::Refused`] is the answer; [`CommandError::Load`] asks for one more record and to be asked again.
+    /// [`CommandError::Refused`] is the answer; [`CommandError::Load`] names one more record to load before it is called again.
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError>;
 }
 
-/// Why a command was not done.
+/// Why a command did not succeed.
 #[derive(Debug)]
 pub enum CommandError {
-    /// A rule said no.
+    /// A rule refused it.
     Refused(Box<DomainError>),
-    /// A rule said no, and what the command wrote of that stays: an entry of the audit trail.
+    /// A rule refused it, and what the command wrote about that is committed: an entry of the audit trail.
     DeniedAudited(Box<DomainError>),
-    /// Something must be done outside first; then it is asked again.
+    /// It needs the response to this call first; then it is decided again.
     External(ExternalCall),
-    /// It must read this first.
+    /// It needs this to be loaded first.
     Load(Query),
     /// The store holds something that cannot be read.
     Corrupt(CorruptRecord),
@@ -68,44 +68,44 @@ impl From<CorruptRecord> for CommandError {
     }
 }
 
-/// Which success it was.
+/// The kind of success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Success {
-    /// Done; here is how things stand.
+    /// Done; the answer shows the state after it.
     Ok,
-    /// Something new exists.
+    /// It created something.
     Created,
-    /// Accepted as an event.
+    /// It was accepted as an event.
     Accepted,
 }
 
-/// The answer to a command that was done, rendered once and kept for replays.
+/// The answer to a command that succeeded, rendered once and stored for replays.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
-    /// Which success it was.
+    /// The kind of success.
     pub success: Success,
     /// The `data` of the response as JSON.
     pub data: Vec<u8>,
-    /// What is kept for replays, if that is less than what is answered: a secret is shown once and never stored here.
-    pub kept: Option<Vec<u8>>,
+    /// What is stored for replays, if it is less than the answer: a secret is shown once and never stored here.
+    pub stored: Option<Vec<u8>>,
 }
 
 impl Reply {
     /// Renders an answer.
     pub fn new(success: Success, data: &impl Serialize) -> Self {
-        Self { success, data: rendered(data), kept: None }
+        Self { success, data: rendered(data), stored: None }
     }
 
-    /// Renders an answer of which replays get only `kept`.
-    pub fn shown_once(success: Success, data: &impl Serialize, kept: &impl Serialize) -> Self {
-        Self { success, data: rendered(data), kept: Some(rendered(kept)) }
+    /// Renders an answer of which replays get only `stored`.
+    pub fn shown_once(success: Success, data: &impl Serialize, stored: &impl Serialize) -> Self {
+        Self { success, data: rendered(data), stored: Some(rendered(stored)) }
     }
 
-    /// The answer as replays get it.
+    /// The answer that replays get.
     #[must_use]
-    pub fn to_keep(&self) -> Self {
-        let data = self.kept.as_ref().unwrap_or(&self.data).clone();
-        Self { success: self.success, data, kept: None }
+    pub fn to_store(&self) -> Self {
+        let data = self.stored.as_ref().unwrap_or(&self.data).clone();
+        Self { success: self.success, data, stored: None }
     }
 }
 
@@ -115,11 +115,11 @@ fn rendered(data: &impl Serialize) -> Vec<u8> {
 
 /// Where fresh ids come from.
 pub trait IdSource: Send {
-    /// An id that was never given before; ids of one source grow with time, so that indexes grow at their end.
+    /// A unique id; the ids of one source grow with time, so that indexes grow at their end.
     fn fresh(&mut self, now: Timestamp) -> Uuid;
 }
 
-/// What has been written, by key, on top of what a store holds. `None` stands for deleted.
+/// Records that were written but not committed yet, by key. `None` stands for deleted.
 #[derive(Debug, Default)]
 pub struct WriteSet(HashMap<&'static str, (&'static Table, HashMap<Key, Option<StoredRecord>>)>);
 
@@ -133,14 +133,14 @@ impl WriteSet {
         self.0.get(table.name)?.1.get(key)
     }
 
-    /// Puts everything that `later` wrote on top.
+    /// Adds everything that `later` wrote, which replaces earlier writes.
     pub fn absorb(&mut self, later: Self) {
         for (name, (table, records)) in later.0 {
             self.0.entry(name).or_insert_with(|| (table, HashMap::new())).1.extend(records);
         }
     }
 
-    /// All that was written, table by table.
+    /// All writes, table by table.
     pub fn tables(&self) -> impl Iterator<Item = (&'static Table, &HashMap<Key, Option<StoredRecord>>)> {
         self.0.values().map(|(table, records)| (*table, records))
     }
@@ -155,7 +155,7 @@ impl WriteSet {
         self.0.get(table.name).map_or(0, |(_, records)| records.len())
     }
 
-    /// Puts what was written into the answer of a `find`, whatever its limit.
+    /// Merges the writes into the result of a query, whatever its limit.
     fn merge(&self, find: &RecordQuery, found: &mut Vec<StoredRecord>) {
         let Some((_, records)) = self.0.get(find.table.name) else { return };
         found.retain(|record| !records.contains_key(&record.key));
@@ -164,10 +164,10 @@ impl WriteSet {
     }
 }
 
-/// What a turn has loaded from its store.
-pub type Loaded = HashMap<Query, Vec<StoredRecord>>;
+/// What a batch has loaded from its store.
+pub type LoadedRecords = HashMap<Query, Vec<StoredRecord>>;
 
-/// The next numbers that a turn will give.
+/// The last numbers that were given; a batch goes on from there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Heads {
     /// The last event's sequence.
@@ -178,7 +178,7 @@ pub struct Heads {
     pub audit: Sequence,
 }
 
-/// What deciding a command has done so far.
+/// What a command has written so far.
 #[derive(Debug)]
 pub struct Effects {
     /// The events, in order.
@@ -187,7 +187,7 @@ pub struct Effects {
     pub written: WriteSet,
     /// The trace's steps.
     pub steps: Vec<Step>,
-    /// What the payloads of the events that follow say beside their own members.
+    /// The member that the payloads of the following events get.
     pub annotation: Option<Annotation>,
     /// The numbers given so far.
     pub heads: Heads,
@@ -200,9 +200,9 @@ impl Effects {
     }
 }
 
-/// The request that a command came with.
+/// The request that submitted a command.
 #[derive(Clone, Copy, Debug)]
-pub struct RequestSeen<'t> {
+pub struct RequestContext<'t> {
     /// The `x-request-id`.
     pub id: &'t str,
     /// The identity of its idempotency key.
@@ -212,34 +212,34 @@ pub struct RequestSeen<'t> {
 /// Delivers a notification of an event that was appended.
 pub type Notify = fn(&mut CommandContext<'_>, &StoredEvent, Notification) -> Result<(), CommandError>;
 
-/// What a turn gives to every command it decides.
+/// What a command sees and writes while it is decided.
 pub struct CommandContext<'t> {
-    /// When the turn began.
+    /// When the batch began.
     pub now: Timestamp,
     /// The settings.
     pub rules: &'t Rules,
-    /// What events are stamped with: the request's correlation id, unless a sweep gives each its own.
+    /// The correlation id of the events: the request's, unless a sweep gives each event its own.
     pub correlation_id: CorrelationId,
     /// The request; none for background work.
-    pub request: Option<RequestSeen<'t>>,
+    pub request: Option<RequestContext<'t>>,
     /// The response to the external call that the command asked for.
     pub outcome: Option<&'t CallResult>,
-    /// What the store answered.
-    pub loaded: &'t Loaded,
-    /// What the turn's earlier commands wrote.
+    /// What the store has loaded.
+    pub loaded: &'t LoadedRecords,
+    /// What the batch's earlier commands wrote.
     pub written: &'t WriteSet,
-    /// Where ids come from.
+    /// The source of ids.
     pub ids: &'t mut dyn IdSource,
     /// Checks the command's actions against what the actor did before.
     pub guard: &'t mut dyn ActionGuard,
     /// Puts what an event says to an actor into its inbox.
     pub notify: Notify,
-    /// What this command has done so far.
+    /// What this command has written so far.
     pub effects: Effects,
 }
 
 impl CommandContext<'_> {
-    /// The record with this key, as all earlier commands left it.
+    /// The record with this key, as the batch's earlier commands left it.
     ///
     /// # Errors
     /// [`CommandError::Load`] if it was not loaded.
@@ -255,7 +255,7 @@ impl CommandContext<'_> {
         }
     }
 
-    /// The records that `find` selects, as all earlier commands left them.
+    /// The records that the query selects, as the batch's earlier commands left them.
     ///
     /// # Errors
     /// [`CommandError::Load`] if they were not loaded.
@@ -264,7 +264,7 @@ impl CommandContext<'_> {
         let mut query = Query::Many(find.clone());
         let mut loaded = self.loaded.get(&query).ok_or_else(|| CommandError::Load(query.clone()))?;
         if written > 0 && loaded.len() >= find.limit {
-            // What was written may take records out of a list that was cut at its limit: others behind them move up.
+            // A write may take records out of a list that was cut at its limit: others behind them move up.
             let limit = find.limit + written.next_multiple_of(SPARE_RECORDS);
             query = Query::Many(RecordQuery { limit, ..find.clone() });
             loaded = self.loaded.get(&query).ok_or_else(|| CommandError::Load(query.clone()))?;

@@ -19,7 +19,7 @@ macro_rules! event_types {
         }
 
         impl EventType {
-            /// All of them, in the contract's order.
+            /// All of them, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// The name on the wire.
@@ -177,12 +177,12 @@ pub struct Event {
     pub tenant_id: TenantId,
     /// The room it happened in.
     pub room_id: RoomId,
-    /// Who did it.
+    /// The actor that did it.
     pub actor_id: ActorId,
     /// What kind of thing it is.
     #[serde(rename = "type")]
     pub kind: EventType,
-    /// When the turn that wrote it began.
+    /// When the batch that wrote it began.
     pub timestamp: Timestamp,
     /// What it says, by type.
     pub payload: Map<String, Value>,
@@ -249,13 +249,13 @@ pub struct StoredEvent {
     pub tenant_id: TenantId,
     /// The room it happened in.
     pub room_id: RoomId,
-    /// Who did it.
+    /// The actor that did it.
     pub actor_id: ActorId,
     /// What kind of thing it is.
     pub kind: EventType,
     /// When it happened.
     pub timestamp: Timestamp,
-    /// Who is mentioned, for `mention_created`.
+    /// The mentioned actor, for `mention_created`.
     pub mentioned: Option<ActorId>,
     /// The whole [`Event`] as JSON on one line.
     pub json: Bytes,

@@ -109,7 +109,7 @@ macro_rules! text_id {
 }
 
 text_id! {
-    /// Whose café this is: the outermost separation of data.
+    /// A tenant: the outermost separation of data.
     TenantId, "The tenant."
 }
 text_id! {
@@ -121,7 +121,7 @@ text_id! {
     ActorId, "The actor."
 }
 text_id! {
-    /// Ties together all that one request caused; also the key of its trace.
+    /// Shared by all events that one request caused; also the key of its trace.
     CorrelationId, "Identifies the request in its events and its trace."
 }
 
@@ -140,7 +140,7 @@ impl RoomId {
 }
 
 impl ActorId {
-    /// Who stands for nobody: what a request does that names no actor.
+    /// The actor of requests that name none.
     pub fn system() -> Self {
         Self("system".into())
     }
@@ -180,7 +180,7 @@ impl fmt::Display for Sequence {
 mod tests {
     use super::*;
 
-    /// RULINGS B8: ids are trimmed; blank ones, long ones and control characters are refused.
+    /// Ids are trimmed; blank ones, long ones and control characters are refused.
     #[test]
     fn an_id_is_trimmed_or_refused() {
         let long = "x".repeat(MAX_ID_CHARS + 1);

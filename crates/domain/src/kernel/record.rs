@@ -150,7 +150,7 @@ impl StoredRecord {
 pub struct CorruptRecord {
     /// The table it came from.
     pub table: &'static str,
-    /// What the reader stumbled over.
+    /// The reader's error.
     pub why: String,
 }
 
@@ -203,7 +203,7 @@ impl Condition {
 
 /// Records of one kind that satisfy all conditions, in order, at most `limit`.
 ///
-/// The same description selects in a database and among what a turn has written, so both agree.
+/// The same query selects in a database and among what a batch has written, so both agree.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RecordQuery {
     /// The kind of record.

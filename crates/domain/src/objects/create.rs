@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{MAX_QUANTITY, ObjectType, ObjectWritten, SharedObject, events::SharedObjectCreated};
+use super::{MAX_QUANTITY, ObjectType, SharedObject, WriteObjectResponse, events::SharedObjectCreated};
 use crate::{
     kernel::{
         actor::ActorInRoom,
@@ -14,7 +14,7 @@ use crate::{
         time::Timestamp,
     },
     tables::plan::Feature,
-    work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
+    work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, WorkPolicy},
 };
 
 pub(super) const OBJECT_TYPE: Field =
@@ -31,16 +31,16 @@ pub(super) const DATA: Field =
 pub(super) const QUANTITY: Field =
     Field::new("quantity", "How many there are. A token always has a quantity; its default is 0.", "3");
 
-const CREATE: Work = Work { action: "object_create", feature: Feature::SharedObjects };
+const CREATE: WorkPolicy = WorkPolicy { action: "object_create", feature: Feature::SharedObjects };
 
 /// `POST /v1/objects`: an actor lays something down in a room.
-pub struct CreateObject {
+pub struct CreateSharedObject {
     actor: ActorInRoom,
-    draft: Result<Draft, DomainError>,
+    draft: Result<NewSharedObject, DomainError>,
 }
 
 /// What the body says of the object.
-struct Draft {
+struct NewSharedObject {
     object_type: ObjectType,
     object_key: Option<String>,
     title: Option<String>,
@@ -50,7 +50,7 @@ struct Draft {
     metadata: Map<String, Value>,
 }
 
-impl Draft {
+impl NewSharedObject {
     fn read(fields: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
             object_type: fields.choice(OBJECT_TYPE, &ObjectType::NAMES)?.unwrap_or(ObjectType::Note),
@@ -102,22 +102,22 @@ fn created(object: &SharedObject) -> SharedObjectCreated {
     }
 }
 
-impl CreateObject {
+impl CreateSharedObject {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        Ok(Self { actor: ActorInRoom::read(fields)?, draft: Draft::read(fields) })
+        Ok(Self { actor: ActorInRoom::read(fields)?, draft: NewSharedObject::read(fields) })
     }
 
-    /// Who creates it.
+    /// The actor that creates it.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
 }
 
-impl Command for CreateObject {
+impl Command for CreateSharedObject {
     fn reads(&self) -> Vec<Query> {
         work::reads(&self.actor)
     }
@@ -128,6 +128,6 @@ impl Command for CreateObject {
         let object = draft.object(ctx.fresh_id(), &self.actor, ctx.now);
         ctx.append(&self.actor, &created(&object), None)?;
         ctx.put(&object);
-        Ok(Reply::new(Success::Created, &ObjectWritten::of(ctx, object)))
+        Ok(Reply::new(Success::Created, &WriteObjectResponse::of(ctx, object)))
     }
 }

@@ -41,10 +41,10 @@ const fn field_of(capability: Capability) -> Field {
 /// What the audit trail calls it.
 const ACTION: &str = "permission_grant";
 
-/// Whether somebody has given an actor its permission.
+/// Where an actor's permission comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum PermissionSource {
     /// Nobody has; it has what everybody has.
     Default,
     /// Somebody has.
@@ -73,7 +73,7 @@ pub struct EffectivePermission {
     /// When the permission was last set; null if it never was.
     updated_at: Option<Timestamp>,
     /// Whether the permission was set or is the default.
-    source: Source,
+    source: PermissionSource,
 }
 
 impl From<Permission> for EffectivePermission {
@@ -89,31 +89,31 @@ impl From<Permission> for EffectivePermission {
             can_moderate: given.can_moderate,
             created_at: Some(given.created_at),
             updated_at: Some(given.updated_at),
-            source: Source::Custom,
+            source: PermissionSource::Custom,
         }
     }
 }
 
 impl EffectivePermission {
-    /// What an actor may do to whom nobody gave anything.
+    /// The default permission of an actor.
     pub fn standard(actor: &ActorInRoom) -> Self {
         let standard = Permission::standard(actor, Timestamp::default());
-        Self { created_at: None, updated_at: None, source: Source::Default, ..standard.into() }
+        Self { created_at: None, updated_at: None, source: PermissionSource::Default, ..standard.into() }
     }
 }
 
 /// `POST /v1/permissions`: capabilities are given to an actor in a room, or taken from it.
-pub struct Grant {
+pub struct GrantPermission {
     actor: ActorInRoom,
     operator: Option<ActorId>,
     /// What the body sets, or why it is refused once the operator has turned out to be allowed to.
     given: Result<Vec<(Capability, bool)>, DomainError>,
 }
 
-/// The answer to a [`Grant`].
+/// The answer to a [`GrantPermission`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Granted {
+pub struct GrantPermissionResponse {
     /// What the actor may do in the room.
     permission: EffectivePermission,
     /// The audit entry of this grant.
@@ -130,7 +130,7 @@ fn value(fields: &Fields, field: Field) -> Result<bool, DomainError> {
     }
 }
 
-impl Grant {
+impl GrantPermission {
     /// Reads the body.
     ///
     /// # Errors
@@ -153,7 +153,7 @@ impl Grant {
         Ok(Self { actor, operator, given })
     }
 
-    /// Who gets it.
+    /// The actor that gets it.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
@@ -166,7 +166,7 @@ impl Grant {
     }
 
     /// Checks that the operator may give: in open mode anybody may; in strict mode operators of the room, and anybody as
-    /// long as nobody was given anything there.
+    /// long as nothing was granted there.
     fn may_give(&self, ctx: &CommandContext<'_>, operator: &ActorInRoom) -> Result<(), CommandError> {
         if *ctx.rules.get::<PermissionsMode>() == PermissionsMode::Open {
             return Ok(());
@@ -185,7 +185,7 @@ impl Grant {
     }
 }
 
-impl Command for Grant {
+impl Command for GrantPermission {
     fn reads(&self) -> Vec<Query> {
         vec![Query::one::<Permission>(self.actor.key())]
     }
@@ -215,8 +215,11 @@ impl Command for Grant {
         given.iter().for_each(|(capability, may)| permission.set(*capability, *may));
         permission.updated_at = ctx.now;
         ctx.put(&permission);
-        let audit = audit::enter(ctx, &deed, AuditVerdict::Applied, None);
+        let audit = audit::record(ctx, &deed, AuditVerdict::Applied, None);
         let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Ok, &Granted { permission: permission.into(), audit, correlation_id }))
+        Ok(Reply::new(
+            Success::Ok,
+            &GrantPermissionResponse { permission: permission.into(), audit, correlation_id },
+        ))
     }
 }

@@ -28,7 +28,7 @@ const PAYLOAD: Field = Field::new(
 );
 
 /// What the `payload` of an arrival or a departure may say.
-struct Manner {
+struct TransitionDetails {
     source: Option<String>,
     reason: Option<String>,
     at: Option<Timestamp>,
@@ -37,7 +37,7 @@ struct Manner {
     cause: Option<String>,
 }
 
-impl Manner {
+impl TransitionDetails {
     /// Whatever of the payload is not of its type counts as not sent. Nobody passes for an operator or for the system.
     fn read(fields: &Fields, at: &str) -> Result<Self, DomainError> {
         let payload = fields.object(PAYLOAD)?.unwrap_or_default();
@@ -63,23 +63,23 @@ impl Manner {
 }
 
 /// `POST /v1/commands/enter`: an actor comes into a room.
-pub type Enter = ActorCommand<Arrival>;
+pub type Enter = ActorCommand<EnterAction>;
 
 /// How an actor comes in.
-pub struct Arrival(Manner);
+pub struct EnterAction(TransitionDetails);
 
 impl Enter {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let arrival = || Manner::read(fields, "enteredAt").map(Arrival);
+        let arrival = || TransitionDetails::read(fields, "enteredAt").map(EnterAction);
         Self::of(fields, "enter", Capability::EnterLeave, arrival)
     }
 }
 
-impl Action for Arrival {
+impl Action for EnterAction {
     const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Entered;
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
@@ -100,31 +100,31 @@ impl Action for Arrival {
             metadata: manner.metadata.clone(),
         };
         let entered = ctx.append(actor, &payload, manner.cause.as_deref())?;
-        stand(ctx, actor, manner.position.map_or(SPAWN, Point::nearest))?;
+        set_position(ctx, actor, manner.position.map_or(SPAWN, Point::nearest))?;
         Ok(entered)
     }
 }
 
 /// `POST /v1/commands/leave`: an actor goes. Never moderated, and possible in a paused room.
-pub type Leave = ActorCommand<Departure>;
+pub type Leave = ActorCommand<LeaveAction>;
 
 /// How an actor goes.
-pub struct Departure(Manner);
+pub struct LeaveAction(TransitionDetails);
 
 impl Leave {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let departure = || Manner::read(fields, "leftAt").map(Departure);
+        let departure = || TransitionDetails::read(fields, "leftAt").map(LeaveAction);
         Self::of(fields, "leave", Capability::EnterLeave, departure)
     }
 }
 
-impl Action for Departure {
+impl Action for LeaveAction {
     const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Left;
-    const IS_FREE: bool = true;
+    const IS_ALWAYS_ALLOWED: bool = true;
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         vec![Query::one::<Position>(actor.key())]
@@ -145,7 +145,7 @@ impl Action for Departure {
             metadata: manner.metadata.clone(),
         };
         let left = ctx.append(actor, &payload, manner.cause.as_deref())?;
-        stand(ctx, actor, SPAWN)?;
+        set_position(ctx, actor, SPAWN)?;
         Ok(left)
     }
 }
@@ -154,7 +154,7 @@ impl Action for Departure {
 ///
 /// # Errors
 /// [`CommandError::Load`] the actor's [`Position`].
-pub fn standing(ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<Point, CommandError> {
+pub fn position_of(ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<Point, CommandError> {
     Ok(ctx.get::<Position>(actor.key())?.map_or(SPAWN, |position| position.point))
 }
 
@@ -162,8 +162,12 @@ pub fn standing(ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<Point, 
 ///
 /// # Errors
 /// [`CommandError::Load`] the actor's [`Position`].
-pub fn stand(ctx: &mut CommandContext<'_>, actor: &ActorInRoom, point: Point) -> Result<(), CommandError> {
-    if standing(ctx, actor)? == point {
+pub fn set_position(
+    ctx: &mut CommandContext<'_>,
+    actor: &ActorInRoom,
+    point: Point,
+) -> Result<(), CommandError> {
+    if position_of(ctx, actor)? == point {
         return Ok(());
     }
     if point == SPAWN {

@@ -1,10 +1,10 @@
-//! The payloads of events about who is in a room, and where.
+//! The payloads of events about presence and movement.
 
 use serde_json::{Map, Value};
 
 use super::{
-    Status,
-    position::{Leg, Point, SentPosition},
+    position::{PathSegment, Point, SentPosition},
+    record::Status,
 };
 use crate::kernel::{event::payloads, ids::ActorId, time::Timestamp};
 
@@ -30,14 +30,14 @@ payloads! {
     /// An actor moved, by a command, an intent or a reaction.
     ActorMoved {
         #[serde(flatten)]
-        leg: Leg,
+        leg: PathSegment,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         intent: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         target_label: Option<String>,
     }
     /// The path to an intent's target was found.
-    IntentPlanned { intent: String, target: Point, label: String, from: Point, path: Vec<Leg> }
+    IntentPlanned { intent: String, target: Point, label: String, from: Point, path: Vec<PathSegment> }
     /// An intent's target was reached.
     IntentCompleted { intent: String, target: Point, label: String, final_position: Point, outcome: String }
 }

@@ -20,10 +20,10 @@ use crate::{
     },
     permissions::{self, Capability},
     presence::{
-        self, Presence, PresenceRules, Reason, Status,
-        arrival::{stand, standing},
+        self, ChangeReason, Presence, PresenceRules, Status,
+        arrival::{position_of, set_position},
         events::{ActorMoved, IntentCompleted, IntentPlanned},
-        position::{Direction, Leg, MAX_STEPS, MAX_X, MAX_Y, Point, Position, TABLES},
+        position::{Direction, MAX_STEPS, MAX_X, MAX_Y, PathSegment, Point, Position, TABLES},
     },
     tables::access::{self, AccessRequirement},
 };
@@ -44,18 +44,18 @@ const Y: Field = Field::new("y", "For navigate_to: how far south.", "4");
 const TABLE_ID: Field = Field::new("tableId", "For sit_at_table: the table.", "table_1");
 
 /// `POST /v1/commands/move`: an actor takes steps. Walls stop it.
-pub type Move = ActorCommand<Steps>;
+pub type Move = ActorCommand<MoveAction>;
 
 /// What the body of a move says.
-pub struct Steps {
-    leg: Leg,
+pub struct MoveAction {
+    leg: PathSegment,
     intent: Option<String>,
     cause: Option<String>,
 }
 
-impl Steps {
+impl MoveAction {
     /// Steps because of something that happened.
-    pub(crate) fn answering(leg: Leg, intent: &str, cause: String) -> Self {
+    pub(crate) fn answering(leg: PathSegment, intent: &str, cause: String) -> Self {
         Self { leg, intent: Some(intent.to_owned()), cause: Some(cause) }
     }
 
@@ -63,7 +63,7 @@ impl Steps {
         let direction = fields.required_choice(DIRECTION, &Direction::NAMES, Code::InvalidDirection)?;
         let steps = fields.bounded(STEPS, 1..=MAX_STEPS)?;
         Ok(Self {
-            leg: Leg { direction, steps: steps.unwrap_or(1) },
+            leg: PathSegment { direction, steps: steps.unwrap_or(1) },
             intent: fields.text(MOVE_INTENT)?,
             cause: fields.trimmed_text(CAUSATION_ID)?,
         })
@@ -74,13 +74,13 @@ impl Move {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        Self::of(fields, "move", Capability::Move, || Steps::of_body(fields))
+        Self::of(fields, "move", Capability::Move, || MoveAction::of_body(fields))
     }
 }
 
-impl Action for Steps {
+impl Action for MoveAction {
     const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
@@ -94,21 +94,21 @@ impl Action for Steps {
     ) -> Result<EmittedEvent, CommandError> {
         let payload = ActorMoved { leg: self.leg, intent: self.intent.clone(), target_label: None };
         let moved = ctx.append(actor, &payload, self.cause.as_deref())?;
-        let point = standing(ctx, actor)?.after(self.leg);
-        stand(ctx, actor, point)?;
+        let point = position_of(ctx, actor)?.after(self.leg);
+        set_position(ctx, actor, point)?;
         Ok(moved)
     }
 }
 
 /// Where an intent leads.
 #[derive(Clone, Debug, PartialEq)]
-struct Target {
+struct IntentTarget {
     point: Point,
     label: String,
     outcome: &'static str,
 }
 
-impl Target {
+impl IntentTarget {
     fn read(intent: &str, fields: &Fields) -> Result<Self, DomainError> {
         match intent {
             "navigate_to" => Self::read_point(fields),
@@ -147,17 +147,17 @@ impl Target {
 }
 
 /// `POST /v1/intents/execute`: an actor goes where it wants to be.
-pub struct Intent {
+pub struct ExecuteIntent {
     actor: ActorInRoom,
     intent: String,
     label: String,
-    target: Result<Target, DomainError>,
+    target: Result<IntentTarget, DomainError>,
 }
 
-/// The answer to an [`Intent`].
+/// The answer to an [`ExecuteIntent`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct IntentExecuted {
+pub struct ExecuteIntentResponse {
     /// Always true: the command took effect.
     accepted: bool,
     /// The intent.
@@ -169,7 +169,7 @@ pub struct IntentExecuted {
     /// The point where the actor is now.
     target: Point,
     /// The path of the actor, leg by leg.
-    path: Vec<Leg>,
+    path: Vec<PathSegment>,
     correlation_id: CorrelationId,
     /// The ids of the events of this request, in order.
     event_ids: Vec<Uuid>,
@@ -181,28 +181,28 @@ pub struct IntentExecuted {
     presence: Option<Presence>,
 }
 
-impl Intent {
+impl ExecuteIntent {
     /// Reads the body; parameters stand in `payload`, or beside it if there is none.
     ///
     /// # Errors
-    /// What identifies the actor and the intent does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor or the intent is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let actor = ActorInRoom::read(fields)?;
         let intent = fields.required_text(INTENT)?;
         let nested = fields.nested_or_self(PAYLOAD)?;
-        let target = Target::read(&intent, nested.as_ref().unwrap_or(fields));
+        let target = IntentTarget::read(&intent, nested.as_ref().unwrap_or(fields));
         Ok(Self { actor, label: format!("intent:{intent}"), intent, target })
     }
 
     /// Names the fields that the intents' parameters may have.
     pub fn describe(fields: &Fields) -> Result<(), DomainError> {
         Self::read(fields)?;
-        Target::read_point(fields)?;
-        Target::read_table(fields)?;
+        IntentTarget::read_point(fields)?;
+        IntentTarget::read_table(fields)?;
         Ok(())
     }
 
-    /// Who goes.
+    /// The actor.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
@@ -216,7 +216,7 @@ impl Intent {
     fn walk(
         &self,
         ctx: &mut CommandContext<'_>,
-        target: &Target,
+        target: &IntentTarget,
         from: Point,
     ) -> Result<EmittedEvent, CommandError> {
         let planned = IntentPlanned {
@@ -250,7 +250,7 @@ impl Intent {
     }
 }
 
-impl Command for Intent {
+impl Command for ExecuteIntent {
     fn reads(&self) -> Vec<Query> {
         let own = [
             presence::read(&self.actor),
@@ -265,7 +265,7 @@ impl Command for Intent {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        access::pass(
+        access::check(
             ctx,
             &self.actor,
             AccessRequirement { action: &self.label, feature: None, takes_seat: true },
@@ -275,17 +275,17 @@ impl Command for Intent {
         let target = self.target.as_ref().map_err(Clone::clone)?;
         let action = GuardedAction { label: &self.label, text: None, source: ActionSource::Api };
         ctx.guard.check(&self.actor, &action)?;
-        let from = standing(ctx, &self.actor)?;
+        let from = position_of(ctx, &self.actor)?;
         let completed = self.walk(ctx, target, from)?;
-        stand(ctx, &self.actor, target.point)?;
+        set_position(ctx, &self.actor, target.point)?;
         let ttl_ms = ctx.rules.get::<PresenceRules>().default_ttl_ms;
-        let why = Reason::of_agent("intent_activity");
+        let why = ChangeReason::of_agent("intent_activity");
         let cause = completed.cause();
         let presence = presence::heartbeat(ctx, &self.actor, (Status::Busy, ttl_ms), why, Some(&cause))?;
         let emitted = ctx.emitted();
         ctx.step(StepCode::IntentExecuted, json!({ "intent": self.intent, "emittedEvents": emitted.len() }));
         ctx.step(StepCode::EventAppendOk, json!({ "replay": false }));
-        let answer = IntentExecuted {
+        let answer = ExecuteIntentResponse {
             accepted: true,
             intent: self.intent.clone(),
             label: target.label.clone(),
@@ -308,11 +308,11 @@ mod tests {
 
     use super::*;
 
-    fn target(intent: &str, body: Value) -> Result<Target, DomainError> {
-        Target::read(intent, &Fields::of_body(body.as_object().cloned().unwrap()))
+    fn target(intent: &str, body: Value) -> Result<IntentTarget, DomainError> {
+        IntentTarget::read(intent, &Fields::of_body(body.as_object().cloned().unwrap()))
     }
 
-    /// CONTRACT 9.2: parameters, their bounds and their errors. RULINGS H2: unknown intents are not counted.
+    /// Parameters, their bounds and their errors; an unknown intent does not count for moderation.
     #[test]
     fn intents_are_read_with_their_errors() {
         let cases = [

@@ -1,4 +1,4 @@
-//! What an agent remembers of a room: its newest events in a few words. One definition for the fold and for
+//! An agent's memory of a room: its newest events, summarised. One definition for the projection and for
 //! `GET /v1/memory/local`.
 
 use schemars::JsonSchema;
@@ -45,7 +45,7 @@ pub struct MemoryEntry {
     /// The event's type.
     #[serde(rename = "type")]
     pub kind: EventType,
-    /// Who did it.
+    /// The actor that did it.
     pub actor_id: ActorId,
     /// When.
     pub ts: Timestamp,
@@ -106,13 +106,13 @@ pub enum MemoryDetails {
         /// How much is done, in percent.
         progress: i64,
     },
-    /// A task went to somebody.
+    /// A task got another assignee.
     TaskAssignment {
         /// The task.
         task_id: Option<String>,
-        /// The assignee before; null: nobody.
+        /// The assignee before; null: none.
         from_assignee_actor_id: Option<ActorId>,
-        /// The assignee now; null: nobody.
+        /// The assignee now; null: none.
         to_assignee_actor_id: Option<ActorId>,
     },
     /// A task's progress changed.
@@ -248,7 +248,7 @@ mod tests {
         Value::Object(entry.clone())
     }
 
-    /// CONTRACT 9.8: the fields of each type, and what stands for those that an event does not have.
+    /// The fields of each type, and what stands for those that an event does not have.
     #[test]
     fn each_type_is_remembered_in_its_own_words() {
         use EventType::*;
@@ -301,7 +301,7 @@ mod tests {
         }
     }
 
-    /// RULINGS N10: one list of types, for the fold and for the API.
+    /// The projection and the API use one list of types.
     #[test]
     fn nothing_but_the_listed_types_is_remembered() {
         for kind in EventType::ALL {

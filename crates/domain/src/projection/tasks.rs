@@ -1,11 +1,11 @@
-//! The tasks of the room, as far as its events tell.
+//! The tasks of the room, projected from its events.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     payload_view::PayloadView,
-    recent::{Changing, LastChanged},
+    recent::{Keyed, LastChanged},
 };
 use crate::kernel::{event::Event, ids::ActorId, time::Timestamp};
 
@@ -24,13 +24,13 @@ pub struct TaskEntry {
     pub title: Option<String>,
     /// `open`, `active` or `done`.
     pub state: String,
-    /// Whose task it is.
+    /// The assignee.
     pub assignee_actor_id: Option<ActorId>,
     /// How much is done, in percent.
     pub progress: i64,
-    /// Who created it.
+    /// The actor that created it.
     pub created_by: Option<ActorId>,
-    /// Who finished it.
+    /// The actor that finished it.
     pub completed_by: Option<ActorId>,
     /// When it was finished.
     pub completed_at: Option<Timestamp>,
@@ -38,7 +38,7 @@ pub struct TaskEntry {
     pub updated_at: Timestamp,
 }
 
-impl Changing for TaskEntry {
+impl Keyed for TaskEntry {
     fn id(&self) -> &str {
         &self.task_id
     }
@@ -72,7 +72,7 @@ impl TaskEntry {
         self.progress = payload.integer("progress").unwrap_or(self.progress);
         if let Some(state) = payload.text("state") {
             self.state = state;
-            // Leaving `done` clears who finished it in the task itself, too.
+            // As in the record of the task, leaving `done` clears the actor that finished it.
             if self.state != DONE {
                 self.completed_by = None;
                 self.completed_at = None;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ANY_EVENT, ReactionAction, ReactionSubscription, action::Kind};
+use super::{ANY_EVENT, ReactionAction, ReactionSubscription, action::ActionKind};
 use crate::kernel::{
     error::{Code, DomainError},
     fields::{Field, Fields, METADATA, too_large},
@@ -61,12 +61,12 @@ const COOLDOWN_MS: Field = Field::new(
 
 /// What a body names; what it does not name is `None`.
 #[derive(Clone, Debug)]
-pub(super) struct Draft {
+pub(super) struct ReactionInput {
     pub(super) room_id: Option<Option<RoomId>>,
     pub(super) source_actor_id: Option<Option<ActorId>>,
     pub(super) target_actor_id: Option<ActorId>,
     pub(super) trigger_event_types: Option<Vec<String>>,
-    kind: Option<Kind>,
+    kind: Option<ActionKind>,
     payload: Option<Map<String, Value>>,
     enabled: Option<bool>,
     cooldown_ms: Option<i64>,
@@ -76,13 +76,13 @@ pub(super) struct Draft {
 }
 
 /// Reads a body, field by field.
-struct Reader<'f> {
+struct InputReader<'f> {
     fields: &'f Fields,
     /// Whether what the body does not name gets its default.
     is_whole: bool,
 }
 
-impl Reader<'_> {
+impl InputReader<'_> {
     fn named<T>(
         &self,
         field: Field,
@@ -112,15 +112,15 @@ impl Reader<'_> {
         Ok(target)
     }
 
-    fn kind(&self) -> Result<Option<Kind>, DomainError> {
+    fn kind(&self) -> Result<Option<ActionKind>, DomainError> {
         if !self.is_whole {
-            return self.fields.changed_choice(ACTION_TYPE, &Kind::NAMES);
+            return self.fields.changed_choice(ACTION_TYPE, &ActionKind::NAMES);
         }
         if self.fields.is_describing() {
-            return self.fields.required_choice(ACTION_TYPE, &Kind::NAMES, Code::InvalidEnum).map(Some);
+            return self.fields.required_choice(ACTION_TYPE, &ActionKind::NAMES, Code::InvalidEnum).map(Some);
         }
-        let kind = self.fields.choice(ACTION_TYPE, &Kind::NAMES)?;
-        kind.map(Some).ok_or_else(|| ACTION_TYPE.not_one_of(Code::InvalidEnum, &Kind::NAMES))
+        let kind = self.fields.choice(ACTION_TYPE, &ActionKind::NAMES)?;
+        kind.map(Some).ok_or_else(|| ACTION_TYPE.not_one_of(Code::InvalidEnum, &ActionKind::NAMES))
     }
 }
 
@@ -137,13 +137,13 @@ fn triggers(fields: &Fields, field: Field) -> Result<Vec<String>, DomainError> {
     Ok(if names.is_empty() { vec![ANY_EVENT.to_owned()] } else { names })
 }
 
-impl Draft {
+impl ReactionInput {
     /// Reads a body: `is_whole` for a new subscription, whose missing fields get their defaults.
     ///
     /// # Errors
-    /// The first field that does not hold, in the contract's order.
+    /// The first field that is not valid, in the order in which they are read.
     pub(super) fn read(fields: &Fields, is_whole: bool, rules: &Rules) -> Result<Self, DomainError> {
-        let body = Reader { fields, is_whole };
+        let body = InputReader { fields, is_whole };
         let mut draft = Self {
             room_id: body.named(ROOM_ID, Fields::room)?,
             source_actor_id: body.named(SOURCE_ACTOR_ID, Fields::actor)?,
@@ -209,7 +209,7 @@ impl Draft {
     /// Writes into a subscription what the body names.
     ///
     /// # Errors
-    /// As [`Draft::action`].
+    /// As [`ReactionInput::action`].
     pub(super) fn apply(&self, to: &mut ReactionSubscription, rules: &Rules) -> Result<(), DomainError> {
         if self.kind.is_some() || self.payload.is_some() {
             to.action = self.action(Some(&to.action), rules)?;
@@ -244,11 +244,11 @@ mod tests {
 
     use super::{super::tests::rule, *};
 
-    fn draft(body: &Value, is_whole: bool) -> Result<Draft, DomainError> {
-        Draft::read(&Fields::of_body(body.as_object().cloned().unwrap()), is_whole, &Rules::default())
+    fn draft(body: &Value, is_whole: bool) -> Result<ReactionInput, DomainError> {
+        ReactionInput::read(&Fields::of_body(body.as_object().cloned().unwrap()), is_whole, &Rules::default())
     }
 
-    /// CONTRACT 9.22 and RULINGS K2, K11: what a change does not name stays; what it names as null gets its default.
+    /// What a change does not name stays; what it names as null gets its default.
     #[test]
     fn a_change_touches_what_it_names() {
         let change = |body: Value| {
@@ -271,7 +271,7 @@ mod tests {
         assert!(!draft(&json!({"metadata": {}}), false).unwrap().is_empty());
     }
 
-    /// RULINGS L6: another kind of action needs a payload of its own.
+    /// Another kind of action needs a payload of its own.
     #[test]
     fn the_merged_action_must_hold() {
         let apply = |body: Value| {
@@ -287,8 +287,8 @@ mod tests {
         assert_eq!(refused.code, Code::InvalidDirection);
         let refused = apply(json!({"actionPayload": {"itemId": "tea"}})).unwrap_err();
         assert_eq!(refused.details["field"], "actionPayload.text");
-        assert_eq!(apply(json!({"actionType": "say"})), Ok(Kind::Say));
+        assert_eq!(apply(json!({"actionType": "say"})), Ok(ActionKind::Say));
         let both = json!({"actionType": "order", "actionPayload": {"itemId": "tea"}});
-        assert_eq!(apply(both), Ok(Kind::Order));
+        assert_eq!(apply(both), Ok(ActionKind::Order));
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     permissions::{self, Capability},
     tables::{
         PrivateTableRules, TableSession, access,
-        payment::{self, Offer, Paid},
+        payment::{self, PaymentInput, PaymentReceipt},
     },
 };
 
@@ -39,26 +39,26 @@ const OWNER_ACTOR_ID: Field = Field::new("ownerActorId", "The actor that owns th
 const DISPLAY_NAME: Field =
     Field::new("displayName", "The room's name, for people.", "The reading corner").up_to(MAX_NAME_CHARS);
 
-/// `POST /v1/rooms`: somebody gives a room a record, or changes it. What is not sent keeps its value.
+/// `POST /v1/rooms`: creates or changes the record of a room. A field that is not sent keeps its value.
 pub struct UpsertRoom {
     actor: ActorInRoom,
     room_type: Option<RoomType>,
     owner_actor_id: Option<ActorId>,
     display_name: Option<Option<String>>,
     metadata: Option<Map<String, Value>>,
-    offer: Offer,
+    offer: PaymentInput,
 }
 
 /// The answer to an [`UpsertRoom`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct RoomUpserted {
+pub struct UpsertRoomResponse {
     /// The room as it is now.
     room: Room,
     /// Whether the room had no record before.
     created: bool,
     /// The payment; null if there was none.
-    payment: Option<Paid>,
+    payment: Option<PaymentReceipt>,
     /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
@@ -68,7 +68,7 @@ impl UpsertRoom {
     /// Reads the body.
     ///
     /// # Errors
-    /// The first field that does not hold, in the contract's order.
+    /// The first field that is not valid, in the order in which they are read.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let tenant_id = fields.tenant_or_default()?;
         let room_id = fields.required_room(ROOM_ID)?;
@@ -82,11 +82,11 @@ impl UpsertRoom {
             owner_actor_id,
             display_name: fields.has(DISPLAY_NAME.name).then_some(name),
             metadata: fields.object(METADATA)?,
-            offer: Offer::read(fields)?,
+            offer: PaymentInput::read(fields)?,
         })
     }
 
-    /// Who asks for which room.
+    /// The requester, and the room.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
@@ -110,7 +110,7 @@ impl UpsertRoom {
         }
     }
 
-    /// Lets only the owner, or who moderates the room, change it; and only the owner give it away or open it to all.
+    /// Checks that the owner or a moderator of the room changes it, and that only the owner gives it away or opens it to all.
     fn may_change(&self, ctx: &CommandContext<'_>, before: &Room, wanted: &Room) -> Result<(), CommandError> {
         let owner = before.owner_actor_id.as_ref();
         let is_owner = owner.is_none_or(|owner| *owner == self.actor.actor_id);
@@ -150,14 +150,14 @@ impl UpsertRoom {
             let amount = self.offer.amount(ctx.rules.get::<PrivateTableRules>().price)?;
             let owner = room.owner_actor_id.clone().unwrap_or_else(|| self.actor.actor_id.clone());
             let payer = ActorInRoom { actor_id: owner, ..self.actor.clone() };
-            Some(payment::adapt(ctx, &payer, &self.offer, amount)?)
+            Some(payment::settle(ctx, &payer, &self.offer, amount)?)
         } else {
             None
         };
         ctx.put(&room);
         let created = existing.is_none();
         announce(ctx, &self.actor, &room, paid.as_ref(), created)?;
-        let answer = RoomUpserted {
+        let answer = UpsertRoomResponse {
             room,
             created,
             payment: paid,
@@ -171,12 +171,12 @@ impl UpsertRoom {
 /// Appends the event of a room that got a record, or whose record changed.
 ///
 /// # Errors
-/// Never asks for more: nobody's inbox is reached.
+/// None: the event notifies no inbox.
 pub(crate) fn announce(
     ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
     room: &Room,
-    paid: Option<&Paid>,
+    paid: Option<&PaymentReceipt>,
     created: bool,
 ) -> Result<EmittedEvent, CommandError> {
     let room = room.clone();
@@ -217,6 +217,6 @@ impl Command for UpsertRoom {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        payment::keeping(ctx, |ctx| self.upsert(ctx))
+        payment::recording_charge(ctx, |ctx| self.upsert(ctx))
     }
 }

@@ -1,4 +1,4 @@
-//! Changing a session: who is invited, when it ends. Only ever less than what was paid for.
+//! Changing a session: its invitations and its end, never beyond what was paid for.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -33,16 +33,16 @@ const EXPIRES_AT: Field =
 const ENDED_AT: Field =
     Field::new("endedAt", "When the session was ended. Default: now.", "2026-01-01T01:00:00.000Z");
 
-/// `PATCH /v1/table-sessions/{sessionId}`: its owner, or who moderates the room, changes a session.
-pub struct ChangeTable {
+/// `PATCH /v1/table-sessions/{sessionId}`: its owner, or a moderator of the room, changes a session.
+pub struct UpdateTableSession {
     tenant_id: TenantId,
     actor_id: ActorId,
     session_id: Uuid,
-    change: Result<Change, DomainError>,
+    change: Result<SessionChange, DomainError>,
 }
 
 /// What the body says.
-struct Change {
+struct SessionChange {
     fields: Vec<String>,
     invited: Vec<ActorId>,
     status: Option<SessionStatus>,
@@ -52,18 +52,18 @@ struct Change {
     metadata: Option<Map<String, Value>>,
 }
 
-/// The answer to a [`ChangeTable`].
+/// The answer to a [`UpdateTableSession`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TableChanged {
+pub struct UpdateTableSessionResponse {
     /// The session as it is now; only its owner sees the payment.
-    session: super::SessionShown,
+    session: super::SessionView,
     /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }
 
-impl Change {
+impl SessionChange {
     fn read(body: &Fields) -> Result<Self, DomainError> {
         let named = FIELDS.into_iter().filter(|field| body.has(field.name));
         let fields: Vec<String> = named.map(|field| field.name.to_owned()).collect();
@@ -121,15 +121,15 @@ fn within(field: &str, value: Timestamp, min: Timestamp, max: Timestamp) -> Resu
         .with("value", value.to_string()))
 }
 
-impl ChangeTable {
+impl UpdateTableSession {
     /// Reads the path's id and the body; the tenant may also stand in the query.
     ///
     /// # Errors
-    /// Who asks does not hold; other fields are refused when their turn comes.
+    /// The requester is not valid; the command refuses other fields when it is decided.
     pub fn read(session_id: &str, query: &Fields, body: &Fields) -> Result<Self, DomainError> {
         let tenant_id = body.tenant_or_in(query)?;
         let actor_id = body.required_actor(ACTOR_ID)?;
-        let change = Change::read(body);
+        let change = SessionChange::read(body);
         let session_id = Uuid::parse_str(session_id).map_err(|_| super::not_found(&tenant_id, session_id))?;
         Ok(Self { tenant_id, actor_id, session_id, change })
     }
@@ -139,13 +139,13 @@ impl ChangeTable {
         Self::read(&Uuid::nil().to_string(), fields, fields).map(|_| ())
     }
 
-    /// In which tenant, who asks, and for which session.
+    /// The tenant, the requester, and the session.
     pub fn subject(&self) -> (&TenantId, &ActorId, Uuid) {
         (&self.tenant_id, &self.actor_id, self.session_id)
     }
 }
 
-impl Command for ChangeTable {
+impl Command for UpdateTableSession {
     fn reads(&self) -> Vec<Query> {
         vec![Query::one::<TableSession>(TableSession::key_of(self.session_id))]
     }
@@ -169,7 +169,7 @@ impl Command for ChangeTable {
         ctx.put(&session);
         let has_ended = session.status == SessionStatus::Ended && before.status == SessionStatus::Active;
         end::announce(ctx, &actor, &session, change.fields.clone(), has_ended.then_some(None))?;
-        let answer = TableChanged {
+        let answer = UpdateTableSessionResponse {
             session: session.shown_to(Some(&self.actor_id)),
             emitted_events: ctx.emitted(),
             correlation_id: ctx.correlation_id.clone(),

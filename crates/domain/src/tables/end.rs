@@ -17,7 +17,7 @@ use crate::kernel::{
 /// Appends `table_session_updated`, and `table_session_ended` if the change has ended it.
 ///
 /// # Errors
-/// Never asks for more: nobody's inbox is reached.
+/// None: the event notifies no inbox.
 pub(super) fn announce(
     ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
@@ -47,7 +47,7 @@ pub(super) fn announce(
     ctx.append(actor, &payload, Some(&updated.cause()))
 }
 
-/// Ends a session whose time has run out. Its two events have a correlation id of their own.
+/// Ends an expired session. Its two events have a correlation id of their own.
 ///
 /// # Errors
 /// As [`announce`].
@@ -72,14 +72,14 @@ pub(super) fn expire(ctx: &mut CommandContext<'_>, session: TableSession) -> Res
     Ok(())
 }
 
-/// Ends the sessions whose time has run out, at most [`ExpireSessions::BATCH`] in one turn. Answers how many there were.
-pub struct ExpireSessions {
-    /// Whose time runs out at or before this moment.
+/// Ends expired sessions, at most [`ExpireTableSessions::BATCH`] at once. Answers their number.
+pub struct ExpireTableSessions {
+    /// Sessions that expire at or before this time end.
     pub now: Timestamp,
 }
 
-impl ExpireSessions {
-    /// The most sessions that one turn ends; a sweep goes on until a turn ends fewer.
+impl ExpireTableSessions {
+    /// The most sessions that one command ends; a sweep goes on until a command ends fewer.
     pub const BATCH: usize = 200;
 
     fn due(&self) -> RecordQuery {
@@ -91,7 +91,7 @@ impl ExpireSessions {
     }
 }
 
-impl Command for ExpireSessions {
+impl Command for ExpireTableSessions {
     fn reads(&self) -> Vec<Query> {
         vec![Query::Many(self.due())]
     }

@@ -22,10 +22,13 @@ use crate::{
         time::Timestamp,
     },
     permissions,
-    rooms::{self, MAX_NAME_CHARS, Room, RoomType},
+    rooms::{
+        Room, RoomType,
+        upsert::{self, MAX_NAME_CHARS},
+    },
     tables::{
         access,
-        payment::{self, Offer},
+        payment::{self, PaymentInput},
         plan::Plan,
     },
 };
@@ -48,8 +51,8 @@ const EXPIRES_AT: Field = Field::new(
 /// How many characters of an id name a room that the client does not name.
 const ROOM_NAME_CHARS: usize = 8;
 
-/// `POST /v1/table-sessions`: somebody buys a plan for a room that is private, or becomes it.
-pub struct OpenTable {
+/// `POST /v1/table-sessions`: buys a plan for a room that is private, or becomes private.
+pub struct CreateTableSession {
     tenant_id: TenantId,
     actor_id: ActorId,
     plan: Plan,
@@ -58,16 +61,16 @@ pub struct OpenTable {
     display_name: Option<String>,
     invited_actor_ids: Vec<ActorId>,
     metadata: Map<String, Value>,
-    offer: Offer,
+    offer: PaymentInput,
     amount: Usd,
     started_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
 }
 
-/// The answer to an [`OpenTable`].
+/// The answer to an [`CreateTableSession`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TableOpened {
+pub struct CreateTableSessionResponse {
     /// The room as it is now.
     room: Room,
     /// The session that was bought.
@@ -93,11 +96,11 @@ fn read_plan(fields: &Fields, rules: &Rules) -> Result<Plan, DomainError> {
     })
 }
 
-impl OpenTable {
+impl CreateTableSession {
     /// Reads the body.
     ///
     /// # Errors
-    /// The first field that does not hold, in the contract's order.
+    /// The first field that is not valid, in the order in which they are read.
     pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         let tenant_id = fields.tenant_or_default()?;
         let actor_id = fields.required_actor(ACTOR_ID)?;
@@ -108,7 +111,7 @@ impl OpenTable {
         let invited = fields.actors(INVITED_ACTOR_IDS)?.unwrap_or_default();
         let invited_actor_ids = guests(invited, &owner_actor_id, plan.max_agents)?;
         let metadata = fields.object(METADATA)?.unwrap_or_default();
-        let offer = Offer::read(fields)?;
+        let offer = PaymentInput::read(fields)?;
         let amount = offer.amount(plan.price).map_err(|error| error.with("planId", plan.plan_id.as_str()))?;
         Ok(Self {
             tenant_id,
@@ -126,7 +129,7 @@ impl OpenTable {
         })
     }
 
-    /// In which tenant, who asks, who will own the session, and for which room, if one is named.
+    /// The tenant, the requester, the owner of the session, and the room, if one is named.
     pub fn subject(&self) -> (&TenantId, &ActorId, &ActorId, Option<&RoomId>) {
         (&self.tenant_id, &self.actor_id, &self.owner_actor_id, self.room_id.as_ref())
     }
@@ -155,13 +158,13 @@ impl OpenTable {
         if let Some(room) = &self.room_id {
             return Ok(room.clone());
         }
-        // The end of the id is random, its beginning is the time. An errand must not change it: it comes from the request.
+        // The end of the id is random, its beginning is the time. An external call must not change it: it comes from the request.
         let id = payment::purchase(ctx)?.unwrap_or_else(|| ctx.fresh_id()).simple().to_string();
         let name = format!("private-{}", &id[id.len() - ROOM_NAME_CHARS..]);
         RoomId::parse(&name).map_err(|why| DomainError::invalid("roomId", why.to_string()).into())
     }
 
-    /// The room, if it may have a session: it is new, or nobody else's, not paused, and private.
+    /// The room, if it may have a session: it is new, or has no other owner, is not paused, and private.
     fn room_for(ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<Option<Room>, CommandError> {
         let room = ctx.get::<Room>(actor.room_key())?;
         let owner = room.as_ref().and_then(|room| room.owner_actor_id.as_ref());
@@ -181,7 +184,7 @@ impl OpenTable {
         }
     }
 
-    /// Ends the room's session if its time has run out and nobody has said so yet.
+    /// Ends the room's session if its time has run out before a sweep ended it.
     fn make_way(ctx: &mut CommandContext<'_>, actor: &ActorInRoom) -> Result<(), CommandError> {
         let find = access::active_session(&actor.tenant_id, &actor.room_id);
         let Some(session) = ctx.find::<TableSession>(find)?.pop() else { return Ok(()) };
@@ -208,9 +211,9 @@ impl OpenTable {
             Self::make_way(ctx, &actor)?;
         }
         let payer = ActorInRoom { actor_id: self.owner_actor_id.clone(), ..actor.clone() };
-        let paid = payment::adapt(ctx, &payer, &self.offer, self.amount)?;
+        let paid = payment::settle(ctx, &payer, &self.offer, self.amount)?;
         let before = ctx.effects.events.len();
-        let (room, announced) = self.furnish(ctx, &actor, existing)?;
+        let (room, announced) = self.create_or_update_room(ctx, &actor, existing)?;
         let session = TableSession {
             session_id: ctx.fresh_id(),
             tenant_id: actor.tenant_id.clone(),
@@ -233,7 +236,7 @@ impl OpenTable {
         };
         ctx.put(&session);
         ctx.append(&actor, &created(&session), announced.map(|event| event.cause()).as_deref())?;
-        let answer = TableOpened {
+        let answer = CreateTableSessionResponse {
             room,
             session,
             emitted_events: ctx.emitted().split_off(before),
@@ -243,7 +246,7 @@ impl OpenTable {
     }
 
     /// Makes the room, or gives it what is new about it; answers the event that says so.
-    fn furnish(
+    fn create_or_update_room(
         &self,
         ctx: &mut CommandContext<'_>,
         actor: &ActorInRoom,
@@ -265,7 +268,7 @@ impl OpenTable {
         }
         let room = Room { updated_at: Some(ctx.now), ..room };
         ctx.put(&room);
-        let announced = rooms::announce(ctx, actor, &room, None, created)?;
+        let announced = upsert::announce(ctx, actor, &room, None, created)?;
         Ok((room, Some(announced)))
     }
 }
@@ -287,7 +290,7 @@ fn created(session: &TableSession) -> TableSessionCreated {
     }
 }
 
-impl Command for OpenTable {
+impl Command for CreateTableSession {
     fn reads(&self) -> Vec<Query> {
         let Some(room_id) = &self.room_id else { return Vec::new() };
         let actor = ActorInRoom {
@@ -300,6 +303,6 @@ impl Command for OpenTable {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        payment::keeping(ctx, |ctx| self.open(ctx))
+        payment::recording_charge(ctx, |ctx| self.open(ctx))
     }
 }

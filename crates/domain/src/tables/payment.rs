@@ -55,7 +55,7 @@ impl PaymentMode {
 /// What the payment provider is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChargeRequest {
-    /// The same for every attempt of the same request, so that nobody pays twice.
+    /// The same for every attempt of the same request, so that no request is paid for twice.
     pub payment_id: Uuid,
     /// The tenant.
     pub tenant_id: TenantId,
@@ -114,11 +114,11 @@ pub struct Payment {
     pub spent_before: u32,
     /// Whether this one has.
     pub is_spent: bool,
-    /// Who took it.
+    /// The provider that took it.
     pub provider: String,
     /// What it is called.
     pub reference: Option<String>,
-    /// How much was taken: what else the same request asks for later is not paid with less.
+    /// The amount that was taken: it must cover what the same request costs later.
     pub amount: Usd,
     /// When it was recorded.
     pub paid_at: Timestamp,
@@ -155,7 +155,7 @@ const PAYMENT_AMOUNT_USD: Field = Field::new(
 
 /// What a client says about its payment.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Offer {
+pub struct PaymentInput {
     proof: Option<Secret>,
     reference: Option<String>,
     amount: Option<Usd>,
@@ -164,10 +164,10 @@ pub struct Offer {
 /// A payment as answers show it.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Paid {
+pub struct PaymentReceipt {
     /// Whether the payment was verified.
     verified: bool,
-    /// Who took it.
+    /// The provider that took it.
     pub provider: String,
     /// What it is called.
     #[serde(rename = "ref")]
@@ -198,7 +198,7 @@ fn spent(newest: Option<&Payment>) -> u32 {
     newest.map_or(0, |payment| payment.spent_before + u32::from(payment.is_spent))
 }
 
-impl Offer {
+impl PaymentInput {
     /// Reads `paymentProof`, `paymentRef` and `paymentAmountUsd`, in this order.
     ///
     /// # Errors
@@ -227,8 +227,8 @@ impl Offer {
 
     /// What the client calls its payment; never what it proves it with.
     fn own_reference(&self) -> Option<String> {
-        let is_told = |text: &String| self.proof.as_ref().is_some_and(|proof| proof.is_told_by(text));
-        self.reference.clone().filter(|text| !is_told(text))
+        let is_revealed = |text: &String| self.proof.as_ref().is_some_and(|proof| proof.is_revealed_by(text));
+        self.reference.clone().filter(|text| !is_revealed(text))
     }
 }
 
@@ -248,7 +248,7 @@ pub fn purchase(ctx: &CommandContext<'_>) -> Result<Option<Uuid>, CommandError> 
 ///
 /// # Errors
 /// What `decide` refuses.
-pub fn keeping<T>(
+pub fn recording_charge<T>(
     ctx: &mut CommandContext<'_>,
     decide: impl FnOnce(&mut CommandContext<'_>) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
@@ -281,13 +281,13 @@ pub fn keeping<T>(
 ///
 /// # Errors
 /// `ERR_PAYMENT_REQUIRED`; [`CommandError::External`] to ask the provider.
-pub fn adapt(
+pub fn settle(
     ctx: &mut CommandContext<'_>,
     payer: &ActorInRoom,
-    offer: &Offer,
+    offer: &PaymentInput,
     amount: Usd,
-) -> Result<Paid, CommandError> {
-    let paid = |provider: &str, reference| Paid {
+) -> Result<PaymentReceipt, CommandError> {
+    let paid = |provider: &str, reference| PaymentReceipt {
         verified: true,
         provider: provider.to_owned(),
         reference,
@@ -301,7 +301,7 @@ pub fn adapt(
         PaymentMode::Stub { proof } => {
             let given = offer.proof.as_ref().map(|given| given.expose().trim());
             if given == Some(proof.expose().trim()) {
-                let reference = offer.own_reference().filter(|text| !proof.is_told_by(text));
+                let reference = offer.own_reference().filter(|text| !proof.is_revealed_by(text));
                 let reference = reference.unwrap_or_else(|| format!("stub_{}", ctx.fresh_id()));
                 return Ok(paid("stub", Some(reference)));
             }
@@ -318,7 +318,7 @@ pub fn adapt(
             .into()),
         PaymentMode::Webhook { configured: true } => {
             let (provider, reference, taken) = charged(ctx, payer, offer, amount, &unpaid)?;
-            Ok(Paid { amount_usd: taken, ..paid(&provider, reference) })
+            Ok(PaymentReceipt { amount_usd: taken, ..paid(&provider, reference) })
         }
     }
 }
@@ -327,7 +327,7 @@ pub fn adapt(
 fn charged(
     ctx: &mut CommandContext<'_>,
     payer: &ActorInRoom,
-    offer: &Offer,
+    offer: &PaymentInput,
     amount: Usd,
     unpaid: &impl Fn(&str) -> DomainError,
 ) -> Result<(String, Option<String>, Usd), CommandError> {
@@ -377,7 +377,7 @@ mod tests {
     use crate::{
         inbox,
         kernel::{
-            command::{Effects, Heads, IdSource, Loaded, RequestSeen, WriteSet},
+            command::{Effects, Heads, IdSource, LoadedRecords, RequestContext, WriteSet},
             external_call::CallResult,
             ids::{CorrelationId, Sequence},
             record::{Query, StoredRecord},
@@ -419,19 +419,19 @@ mod tests {
             now,
             rules: &rules,
             correlation_id: CorrelationId::parse("c").unwrap(),
-            request: Some(RequestSeen { id: "r", key: KEY }),
+            request: Some(RequestContext { id: "r", key: KEY }),
             outcome: outcome.as_ref(),
-            loaded: &Loaded::from([(Query::one::<Payment>(key.clone()), found)]),
+            loaded: &LoadedRecords::from([(Query::one::<Payment>(key.clone()), found)]),
             written: &WriteSet::default(),
             ids: &mut NoIds,
             guard: &mut RateGuard::new(&mut windows, rules.get(), now),
             notify: inbox::deliver,
             effects: Effects::none(Heads { sequence: start, inbox: start, audit: start }),
         };
-        let offer = Offer { proof: None, reference: None, amount: None };
+        let offer = PaymentInput { proof: None, reference: None, amount: None };
         let payer = ActorInRoom::named("default", "den", "Nova");
-        let decided = keeping(&mut ctx, |ctx| {
-            let paid = adapt(ctx, &payer, &offer, price)?;
+        let decided = recording_charge(&mut ctx, |ctx| {
+            let paid = settle(ctx, &payer, &offer, price)?;
             refused.map_or(Ok(paid.amount_usd), |code| Err(DomainError::new(code).into()))
         });
         if matches!(decided, Ok(_) | Err(CommandError::DeniedAudited(_))) {
@@ -447,7 +447,7 @@ mod tests {
         }
     }
 
-    /// RULINGS A9: what was paid buys once, also if its request was refused at first; a request whose key was forgotten since
+    /// What was paid buys once, also if its request was refused at first; a request whose key was forgotten since
     /// is another payment, and so is the one after that.
     #[test]
     fn a_payment_buys_once() {
@@ -463,7 +463,7 @@ mod tests {
         assert_eq!(asked(buy(&mut stored, THREE, None, None)), third, "until it is paid");
     }
 
-    /// RULINGS A7: what was taken for less does not pay for more under the same key.
+    /// What was taken for less does not pay for more under the same key.
     #[test]
     fn a_payment_does_not_grow() {
         let mut stored = None;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
-    PROGRESS, Task, TaskState, TaskWritten,
+    PROGRESS, Task, TaskState, WriteTaskResponse,
     events::{TaskAssigned, TaskCompleted, TaskCreated},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
         time::Timestamp,
     },
     tables::plan::Feature,
-    work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
+    work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, WorkPolicy},
 };
 
 pub(super) const TITLE: Field =
@@ -33,16 +33,16 @@ pub(super) const ASSIGNEE_ACTOR_ID: Field =
 pub(super) const TASK_PROGRESS: Field =
     Field::new("progress", "How much is done, in percent. A task that is done has 100.", "50");
 
-const CREATE: Work = Work { action: "task_create", feature: Feature::TaskBoard };
+const CREATE: WorkPolicy = WorkPolicy { action: "task_create", feature: Feature::TaskBoard };
 
 /// `POST /v1/tasks`: an actor says what is to be done.
 pub struct CreateTask {
     actor: ActorInRoom,
-    draft: Result<Draft, DomainError>,
+    draft: Result<NewTask, DomainError>,
 }
 
 /// What the body says of the task.
-struct Draft {
+struct NewTask {
     title: String,
     description: Option<String>,
     state: TaskState,
@@ -51,13 +51,13 @@ struct Draft {
     metadata: Map<String, Value>,
 }
 
-impl Draft {
+impl NewTask {
     fn read(fields: &Fields) -> Result<Self, DomainError> {
         let title = fields.required_text(TITLE)?;
         let description = fields.filled_text(DESCRIPTION)?;
         let state = fields.choice(STATE, &TaskState::NAMES)?;
         let assignee = fields.actor(ASSIGNEE_ACTOR_ID)?;
-        // A task that is given to somebody is worked on, unless the sender says how far it is.
+        // A task with an assignee is active, unless the sender sets a state.
         let is_begun = assignee.is_some() && !fields.has(STATE.name);
         let unsaid = if is_begun { TaskState::Active } else { TaskState::Open };
         Ok(Self {
@@ -87,7 +87,7 @@ impl Draft {
             completed_at: None,
             completed_by: None,
         };
-        task.go(self.state, &actor.actor_id, now);
+        task.set_state(self.state, &actor.actor_id, now);
         task
     }
 }
@@ -96,12 +96,12 @@ impl CreateTask {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        Ok(Self { actor: ActorInRoom::read(fields)?, draft: Draft::read(fields) })
+        Ok(Self { actor: ActorInRoom::read(fields)?, draft: NewTask::read(fields) })
     }
 
-    /// Who creates it.
+    /// The actor that creates it.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
@@ -110,8 +110,8 @@ impl CreateTask {
 impl Command for CreateTask {
     fn reads(&self) -> Vec<Query> {
         let assignee = self.draft.iter().filter_map(|draft| draft.assignee.clone());
-        let told = assignee.map(|actor_id| inbox::counter(&ActorInRoom { actor_id, ..self.actor.clone() }));
-        work::reads(&self.actor).into_iter().chain(told).collect()
+        let unread = assignee.map(|actor_id| inbox::counter(&ActorInRoom { actor_id, ..self.actor.clone() }));
+        work::reads(&self.actor).into_iter().chain(unread).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
@@ -146,6 +146,6 @@ impl Command for CreateTask {
             ctx.append(&self.actor, &completed, Some(&cause))?;
         }
         ctx.put(&task);
-        Ok(Reply::new(Success::Created, &TaskWritten::of(ctx, task)))
+        Ok(Reply::new(Success::Created, &WriteTaskResponse::of(ctx, task)))
     }
 }

@@ -77,7 +77,7 @@ const TIMEOUT_MS: Field =
 
 /// What a subscription is set to: what is `None` stays as it is, or has its default.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
+pub(super) struct SubscriptionSettings {
     pub(super) target_url: Option<String>,
     pub(super) event_types: Option<Vec<String>>,
     pub(super) secret: Option<Secret>,
@@ -88,8 +88,8 @@ pub(super) struct Settings {
     pub(super) metadata: Option<Map<String, Value>>,
 }
 
-impl Settings {
-    /// Reads all of them, in the contract's order; a missing one is left to its default.
+impl SubscriptionSettings {
+    /// Reads all of them, in the order of the documentation; a missing one is left to its default.
     pub(super) fn of_new(fields: &Fields, rules: WebhookRules) -> Result<Self, DomainError> {
         Ok(Self {
             target_url: Some(target(fields, rules)?),
@@ -111,7 +111,7 @@ impl Settings {
         if !CHANGEABLE.iter().any(|field| fields.has(field.name)) {
             return Err(names_nothing(&CHANGEABLE));
         }
-        let defaults = Defaults::DEFAULT;
+        let defaults = SubscriptionDefaults::DEFAULT;
         let named = |field: Field| fields.has(field.name) && !fields.is_describing();
         let mut changed = Self::default();
         if fields.has(TARGET_URL.name) {
@@ -137,24 +137,24 @@ impl Settings {
 }
 
 /// What holds if nothing else is said.
-pub(super) struct Defaults {
+pub(super) struct SubscriptionDefaults {
     pub(super) max_retries: u32,
     pub(super) backoff_ms: u64,
     pub(super) timeout_ms: u64,
 }
 
-impl Defaults {
+impl SubscriptionDefaults {
     pub(super) const DEFAULT: Self = Self { max_retries: 3, backoff_ms: 1_000, timeout_ms: 5_000 };
 }
 
 /// Which room and which actor a change sets, if it names them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct About {
+pub(super) struct ScopeChange {
     pub(super) room_id: Option<Option<RoomId>>,
     pub(super) actor_id: Option<Option<ActorId>>,
 }
 
-impl About {
+impl ScopeChange {
     pub(super) fn of_change(fields: &Fields) -> Result<Self, DomainError> {
         let (room, actor) = (fields.room(ROOM_ID)?, fields.actor(ACTOR_ID)?);
         Ok(Self {

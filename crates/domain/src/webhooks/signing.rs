@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::kernel::{error::DomainError, secret::Secret};
 
-/// What a secret starts with whose rest is the key in base64.
+/// The prefix of a secret whose rest is the key in base64.
 const PREFIX: &str = "whsec_";
 
 /// Makes a secret of 32 random bytes.
@@ -36,7 +36,7 @@ pub fn key_of(secret: &Secret) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// CONTRACT 25.5: the key is what stands behind `whsec_`, decoded; else the secret itself.
+    /// The key is what stands behind `whsec_`, decoded; else the secret itself.
     #[test]
     fn keys_are_read_from_secrets() {
         let made = secret_of([7; 32]);

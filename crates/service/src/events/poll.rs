@@ -10,7 +10,7 @@ use agentcafe_domain::{
         ids::{ActorId, Sequence},
         rules::Rules,
     },
-    presence::{self, Listening, Presence, Status},
+    presence::{self, Presence, RefreshPresence, Status},
 };
 use agentcafe_engine::Follower;
 use agentcafe_store::{EventFilter, EventPage, Failure};
@@ -51,7 +51,7 @@ pub struct PollEvents {
     after_event_id: Option<String>,
     limit: usize,
     timeout: Duration,
-    listener: Option<Listening>,
+    listener: Option<RefreshPresence>,
 }
 
 /// Where a poll ends.
@@ -69,7 +69,7 @@ pub struct PollEnd {
 }
 
 /// The actor that polls, if it is named and wants to be shown as present.
-fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<Listening>, DomainError> {
+fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<RefreshPresence>, DomainError> {
     let actor = fields.actor(ACTOR_ID)?;
     let heartbeat = fields.flag(HEARTBEAT)?.unwrap_or(true);
     let status = fields.text_choice(STATUS, &Status::NAMES)?;
@@ -80,7 +80,7 @@ fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<Listening>, 
         return Ok(None);
     };
     let actor = ActorInRoom { tenant_id, room_id, actor_id };
-    Ok(heartbeat.then_some(Listening { actor, status, ttl_ms }))
+    Ok(heartbeat.then_some(RefreshPresence { actor, status, ttl_ms }))
 }
 
 impl Operation for PollEvents {
@@ -127,7 +127,7 @@ impl Operation for PollEvents {
 /// the poll.
 async fn show_presence(
     call: &Call<'_>,
-    listener: Option<Listening>,
+    listener: Option<RefreshPresence>,
 ) -> Result<Option<Presence>, OperationError> {
     let Some(listener) = listener else { return Ok(None) };
     match call.service.engine.execute_in_background(Arc::new(listener)).await {

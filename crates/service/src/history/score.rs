@@ -1,7 +1,7 @@
 //! Reads how much the actors in a room have done together.
 
 use agentcafe_domain::{
-    collaboration::{COUNTED, Collaboration, Tally},
+    collaboration::{COUNTED, Collaboration, CollaborationCounter},
     kernel::{
         error::{DomainError, OperationError},
         fields::{FROM_TS, TO_TS},
@@ -85,7 +85,7 @@ impl Operation for ReadScore {
             ..NewestQuery::new(&tenant_id, &room_id, SCANNED)
         };
         let mut newest = NewestEvents::begin(call.service.store(), query).await?;
-        let (mut tally, mut events_considered) = (Tally::default(), 0);
+        let (mut tally, mut events_considered) = (CollaborationCounter::default(), 0);
         while let Some(page) = newest.page().await? {
             events_considered += page.len();
             tally = on_blocking_thread(move || count(tally, &page)).await?;
@@ -102,7 +102,7 @@ struct Author {
     actor_id: ActorId,
 }
 
-fn count(mut tally: Tally, page: &[LoggedEvent]) -> Tally {
+fn count(mut tally: CollaborationCounter, page: &[LoggedEvent]) -> CollaborationCounter {
     for event in page {
         if let Ok(Author { actor_id }) = serde_json::from_slice(&event.json) {
             tally.count(event.kind, actor_id);

@@ -1,7 +1,7 @@
 //! Acknowledges items of an inbox: one by its id, or many.
 
 use agentcafe_domain::{
-    inbox::{AckMany, AckOne, ItemAcked, ItemsAcked},
+    inbox::{AckInboxItem, AckInboxItemResponse, AckInboxItems, AckInboxItemsResponse},
     kernel::{
         error::{DomainError, OperationError},
         ids::{ActorId, RoomId, TenantId},
@@ -15,9 +15,9 @@ fn subject((tenant, room, actor): (&TenantId, Option<&RoomId>, &ActorId)) -> Sub
     Subject { tenant: tenant.clone(), room: room.cloned(), actor: Some(actor.clone()) }
 }
 
-impl Mutation for AckOne {
+impl Mutation for AckInboxItem {
     type Command = Self;
-    type Answer = ItemAcked;
+    type Answer = AckInboxItemResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         Self::read(&input.id, &input.parameters, &input.body)
@@ -35,9 +35,9 @@ impl Mutation for AckOne {
     }
 }
 
-impl Mutation for AckMany {
+impl Mutation for AckInboxItems {
     type Command = Self;
-    type Answer = ItemsAcked;
+    type Answer = AckInboxItemsResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         Self::read(&input.body)

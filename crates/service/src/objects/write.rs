@@ -5,16 +5,16 @@ use agentcafe_domain::{
         error::{DomainError, OperationError},
         rules::Rules,
     },
-    objects::{ObjectWritten, change::ChangeObject, create::CreateObject},
-    work::Changer,
+    objects::{WriteObjectResponse, change::UpdateSharedObject, create::CreateSharedObject},
+    work::Editor,
 };
 
 use super::get::object;
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared};
 
-impl Mutation for CreateObject {
+impl Mutation for CreateSharedObject {
     type Command = Self;
-    type Answer = ObjectWritten;
+    type Answer = WriteObjectResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         Self::read(&input.body)
@@ -29,26 +29,26 @@ impl Mutation for CreateObject {
 }
 
 /// Changes a shared object.
-pub struct UpdateObject(Changer);
+pub struct UpdateObject(Editor);
 
 impl Mutation for UpdateObject {
-    type Command = ChangeObject;
-    type Answer = ObjectWritten;
+    type Command = UpdateSharedObject;
+    type Answer = WriteObjectResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Changer::read(&input.parameters, &input.body).map(Self)
+        Editor::read(&input.parameters, &input.body).map(Self)
     }
 
-    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<ChangeObject>, OperationError> {
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<UpdateSharedObject>, OperationError> {
         let object = object(call.service, &self.0.tenant_id, &call.input.id).await?;
         let object_id = object.object_id.to_string();
-        let command = ChangeObject::read(&call.input.body, self.0, object);
+        let command = UpdateSharedObject::read(&call.input.body, self.0, object);
         let actor = command.actor().clone();
         let scope = [actor.tenant_id.as_str(), actor.room_id.as_str(), "objects", &object_id, "patch"];
         Ok(Prepared::by_actor(&actor, KeyScope::patch(scope), command))
     }
 
     fn describe(input: &Input, _: &Rules) {
-        let _ = ChangeObject::describe(&input.body);
+        let _ = UpdateSharedObject::describe(&input.body);
     }
 }

@@ -8,7 +8,7 @@ use agentcafe_domain::{
         record::{RecordQuery, SortKey},
         rules::Rules,
     },
-    operators::{Operate, Operated, OverrideState},
+    operators::{ApplyOverride, ApplyOverrideResponse, OverrideState},
     permissions::RoomOverride,
 };
 use schemars::JsonSchema;
@@ -26,9 +26,9 @@ const OPERATOR_ID: Field =
 const LIMIT: usize = 200;
 const MAX_LIMIT: usize = 1_000;
 
-impl Mutation for Operate {
+impl Mutation for ApplyOverride {
     type Command = Self;
-    type Answer = Operated;
+    type Answer = ApplyOverrideResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         Self::read(&input.body)

@@ -5,14 +5,14 @@ use agentcafe_domain::{
         error::{DomainError, OperationError},
         rules::Rules,
     },
-    permissions::grant::{Grant, Granted},
+    permissions::grant::{GrantPermission, GrantPermissionResponse},
 };
 
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared};
 
-impl Mutation for Grant {
+impl Mutation for GrantPermission {
     type Command = Self;
-    type Answer = Granted;
+    type Answer = GrantPermissionResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         Self::read(&input.body)

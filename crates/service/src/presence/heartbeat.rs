@@ -5,14 +5,14 @@ use agentcafe_domain::{
         error::{DomainError, OperationError},
         rules::Rules,
     },
-    presence::{Heartbeat, HeartbeatRecorded},
+    presence::{Heartbeat, HeartbeatResponse},
 };
 
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared};
 
 impl Mutation for Heartbeat {
     type Command = Self;
-    type Answer = HeartbeatRecorded;
+    type Answer = HeartbeatResponse;
 
     fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError> {
         Self::read(&input.body, rules)

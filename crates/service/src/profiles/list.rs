@@ -8,7 +8,7 @@ use agentcafe_domain::{
         record::{RecordQuery, SortKey},
         rules::Rules,
     },
-    profiles::{Profile, Whose},
+    profiles::{Profile, ProfileOwner},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -31,7 +31,7 @@ pub struct ListProfiles {
 }
 
 /// Reads one profile.
-pub struct GetProfile(Whose);
+pub struct GetProfile(ProfileOwner);
 
 record_list! {
     /// Profiles, the last changed first.
@@ -55,7 +55,7 @@ pub enum ProfilesAnswer {
     List(ProfileList),
 }
 
-async fn one(service: &Service, whose: &Whose) -> Result<OneProfile, OperationError> {
+async fn one(service: &Service, whose: &ProfileOwner) -> Result<OneProfile, OperationError> {
     let profile: Option<Profile> = service.get(whose.key()).await?;
     Ok(OneProfile { profile: profile.ok_or_else(|| whose.unknown())? })
 }
@@ -76,7 +76,7 @@ impl Operation for ListProfiles {
     async fn run(self, call: &Call<'_>) -> Result<ProfilesAnswer, OperationError> {
         let Self { tenant, actor, cursor, limit } = self;
         if let Some(actor_id) = actor {
-            let whose = Whose { tenant_id: tenant, actor_id };
+            let whose = ProfileOwner { tenant_id: tenant, actor_id };
             return Ok(ProfilesAnswer::One(one(call.service, &whose).await?));
         }
         let query = RecordQuery::all::<Profile>("updated_at", limit)
@@ -91,7 +91,7 @@ impl Operation for GetProfile {
     type Output = OneProfile;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Whose::read(&input.id, &input.parameters, &input.parameters).map(Self)
+        ProfileOwner::read(&input.id, &input.parameters, &input.parameters).map(Self)
     }
 
     async fn run(self, call: &Call<'_>) -> Result<OneProfile, OperationError> {

@@ -6,18 +6,21 @@ use agentcafe_domain::{
         fields::TENANT_ID,
         rules::Rules,
     },
-    profiles::{ChangeProfile, DeleteProfile, ProfileDeleted, ProfileWritten, Whose, WriteProfile},
+    profiles::{
+        DeleteProfile, DeleteProfileResponse, ProfileOwner, UpdateProfile as UpdateProfileCommand,
+        UpsertProfile, WriteProfileResponse,
+    },
 };
 
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared, Subject};
 
-fn subject(whose: &Whose) -> Subject {
+fn subject(whose: &ProfileOwner) -> Subject {
     Subject { tenant: whose.tenant_id.clone(), room: None, actor: Some(whose.actor_id.clone()) }
 }
 
-impl Mutation for WriteProfile {
+impl Mutation for UpsertProfile {
     type Command = Self;
-    type Answer = ProfileWritten;
+    type Answer = WriteProfileResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         Self::read(&input.body)
@@ -32,37 +35,37 @@ impl Mutation for WriteProfile {
 }
 
 /// Changes some members of a profile.
-pub struct UpdateProfile(Whose);
+pub struct UpdateProfile(ProfileOwner);
 
 impl Mutation for UpdateProfile {
-    type Command = ChangeProfile;
-    type Answer = ProfileWritten;
+    type Command = UpdateProfileCommand;
+    type Answer = WriteProfileResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Whose::read(&input.id, &input.parameters, &input.body).map(Self)
+        ProfileOwner::read(&input.id, &input.parameters, &input.body).map(Self)
     }
 
-    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<ChangeProfile>, OperationError> {
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<UpdateProfileCommand>, OperationError> {
         let Self(whose) = self;
         let scope = KeyScope::patch([whose.tenant_id.as_str(), "profiles", whose.actor_id.as_str(), "PATCH"]);
         let subject = subject(&whose);
-        Ok(Prepared { subject, scope, command: ChangeProfile::read(whose, &call.input.body) })
+        Ok(Prepared { subject, scope, command: UpdateProfileCommand::read(whose, &call.input.body) })
     }
 
     fn describe(input: &Input, _: &Rules) {
-        let _ = (input.parameters.tenant(TENANT_ID), ChangeProfile::describe(&input.body));
+        let _ = (input.parameters.tenant(TENANT_ID), UpdateProfileCommand::describe(&input.body));
     }
 }
 
 /// Deletes a profile.
-pub struct RemoveProfile(Whose);
+pub struct RemoveProfile(ProfileOwner);
 
 impl Mutation for RemoveProfile {
     type Command = DeleteProfile;
-    type Answer = ProfileDeleted;
+    type Answer = DeleteProfileResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Whose::read(&input.id, &input.parameters, &input.body).map(Self)
+        ProfileOwner::read(&input.id, &input.parameters, &input.body).map(Self)
     }
 
     async fn prepare(self, _: &Call<'_>) -> Result<Prepared<DeleteProfile>, OperationError> {

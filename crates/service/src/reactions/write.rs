@@ -6,24 +6,27 @@ use agentcafe_domain::{
         ids::{ActorId, TenantId},
         rules::Rules,
     },
-    reactions::{Change, Changed, Create, Delete, Deleted, StoredReaction},
+    reactions::{
+        CreateReaction as CreateReactionCommand, DeleteReaction, DeleteReactionResponse, StoredReaction,
+        UpdateReaction as UpdateReactionCommand, WriteReactionResponse,
+    },
 };
 
 use super::get::stored;
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared, Subject};
 
 /// Creates a rule.
-pub struct CreateReaction(Create);
+pub struct CreateReaction(CreateReactionCommand);
 
 impl Mutation for CreateReaction {
-    type Command = Create;
-    type Answer = Changed;
+    type Command = CreateReactionCommand;
+    type Answer = WriteReactionResponse;
 
     fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError> {
-        Create::read(&input.body, rules).map(Self)
+        CreateReactionCommand::read(&input.body, rules).map(Self)
     }
 
-    async fn prepare(self, _: &Call<'_>) -> Result<Prepared<Create>, OperationError> {
+    async fn prepare(self, _: &Call<'_>) -> Result<Prepared<CreateReactionCommand>, OperationError> {
         let (tenant, room, actor) = self.0.subject();
         let subject = Subject { tenant: tenant.clone(), room: room.cloned(), actor: actor.cloned() };
         let scope = KeyScope::post([tenant.as_str(), "reactions", "create"]);
@@ -32,17 +35,17 @@ impl Mutation for CreateReaction {
 }
 
 /// Changes a rule.
-pub struct UpdateReaction(Change);
+pub struct UpdateReaction(UpdateReactionCommand);
 
 impl Mutation for UpdateReaction {
-    type Command = Change;
-    type Answer = Changed;
+    type Command = UpdateReactionCommand;
+    type Answer = WriteReactionResponse;
 
     fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError> {
-        Change::read(&input.id, &input.parameters, &input.body, rules).map(Self)
+        UpdateReactionCommand::read(&input.id, &input.parameters, &input.body, rules).map(Self)
     }
 
-    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<Change>, OperationError> {
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<UpdateReactionCommand>, OperationError> {
         let known = stored(call.service, self.0.id()).await?;
         let (tenant, requester) = self.0.subject();
         let scope = KeyScope::patch([tenant.as_str(), "reactions", "PATCH", &call.input.id]);
@@ -51,22 +54,22 @@ impl Mutation for UpdateReaction {
     }
 
     fn describe(input: &Input, _: &Rules) {
-        let _ = Change::describe(&input.body);
+        let _ = UpdateReactionCommand::describe(&input.body);
     }
 }
 
 /// Deletes a rule.
-pub struct RemoveReaction(Delete);
+pub struct RemoveReaction(DeleteReaction);
 
 impl Mutation for RemoveReaction {
-    type Command = Delete;
-    type Answer = Deleted;
+    type Command = DeleteReaction;
+    type Answer = DeleteReactionResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Delete::read(&input.id, &input.parameters).map(Self)
+        DeleteReaction::read(&input.id, &input.parameters).map(Self)
     }
 
-    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<Delete>, OperationError> {
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<DeleteReaction>, OperationError> {
         let known = stored(call.service, self.0.id()).await?;
         let (tenant, requester) = self.0.subject();
         let scope = KeyScope::delete([tenant.as_str(), "reactions", "DELETE", &call.input.id]);

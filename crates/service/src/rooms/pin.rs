@@ -7,7 +7,7 @@ use agentcafe_domain::{
         record::{RecordQuery, SortKey},
         rules::Rules,
     },
-    rooms::pin::{Pin, Pinned, PinnedContext},
+    rooms::pin::{PinContext, PinContextResponse, PinnedContext},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -20,9 +20,9 @@ use crate::{
 const LIMIT: usize = 50;
 const MAX_LIMIT: usize = 500;
 
-impl Mutation for Pin {
+impl Mutation for PinContext {
     type Command = Self;
-    type Answer = Pinned;
+    type Answer = PinContextResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         Self::read(&input.body)

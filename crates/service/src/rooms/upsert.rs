@@ -5,14 +5,14 @@ use agentcafe_domain::{
         error::{DomainError, OperationError},
         rules::Rules,
     },
-    rooms::{RoomUpserted, UpsertRoom},
+    rooms::upsert::{UpsertRoom, UpsertRoomResponse},
 };
 
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared};
 
 impl Mutation for UpsertRoom {
     type Command = Self;
-    type Answer = RoomUpserted;
+    type Answer = UpsertRoomResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         Self::read(&input.body)

@@ -7,7 +7,7 @@ use agentcafe_domain::{
         ids::ActorId,
         rules::Rules,
     },
-    snapshots::{Scope, Snapshot, SnapshotOf},
+    snapshots::{Snapshot, SnapshotScope, SnapshotSubject},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -21,7 +21,7 @@ const ACTOR_ID: Field = Field::new("actorId", "The actor whose snapshot it is.",
 const VERSION: Field = Field::new("version", "The version to read. Default: the newest.", "1");
 
 struct SnapshotQuery {
-    of: SnapshotOf,
+    of: SnapshotSubject,
     version: Option<u64>,
     viewer: Option<ActorId>,
 }
@@ -40,15 +40,15 @@ pub struct OneSnapshot {
 }
 
 impl SnapshotQuery {
-    fn read(fields: &Fields, scope: Scope) -> Result<Self, DomainError> {
+    fn read(fields: &Fields, scope: SnapshotScope) -> Result<Self, DomainError> {
         Ok(Self {
-            of: SnapshotOf {
+            of: SnapshotSubject {
                 tenant_id: fields.tenant_or_default()?,
                 room_id: fields.room_or_main()?,
                 scope,
                 actor_id: match scope {
-                    Scope::Room => None,
-                    Scope::Agent => Some(fields.required_actor(ACTOR_ID)?),
+                    SnapshotScope::Room => None,
+                    SnapshotScope::Agent => Some(fields.required_actor(ACTOR_ID)?),
                 },
             },
             version: fields.sequence(VERSION)?.map(|version| version.0),
@@ -57,7 +57,7 @@ impl SnapshotQuery {
     }
 
     async fn run(self, call: &Call<'_>) -> Result<OneSnapshot, OperationError> {
-        let SnapshotOf { tenant_id, room_id, .. } = &self.of;
+        let SnapshotSubject { tenant_id, room_id, .. } = &self.of;
         call.service.may_read(tenant_id, room_id, self.viewer.as_ref()).await?;
         let newest = self.of.newest(self.version, call.service.engine.now());
         let snapshot = call.service.find(newest).await?.pop().ok_or_else(|| self.not_found())?;
@@ -80,7 +80,7 @@ impl Operation for GetRoomSnapshot {
     type Output = OneSnapshot;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        SnapshotQuery::read(&input.parameters, Scope::Room).map(Self)
+        SnapshotQuery::read(&input.parameters, SnapshotScope::Room).map(Self)
     }
 
     async fn run(self, call: &Call<'_>) -> Result<OneSnapshot, OperationError> {
@@ -92,7 +92,7 @@ impl Operation for GetAgentSnapshot {
     type Output = OneSnapshot;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        SnapshotQuery::read(&input.parameters, Scope::Agent).map(Self)
+        SnapshotQuery::read(&input.parameters, SnapshotScope::Agent).map(Self)
     }
 
     async fn run(self, call: &Call<'_>) -> Result<OneSnapshot, OperationError> {

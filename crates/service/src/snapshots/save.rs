@@ -5,46 +5,46 @@ use agentcafe_domain::{
         error::{DomainError, OperationError},
         rules::Rules,
     },
-    snapshots::{Save, Saved, Scope},
+    snapshots::{CreateSnapshot, CreateSnapshotResponse, SnapshotScope},
 };
 
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared};
 
 /// Saves a state of a room.
-pub struct SaveRoomSnapshot(Save);
+pub struct SaveRoomSnapshot(CreateSnapshot);
 
 /// Saves a state of an agent in a room.
-pub struct SaveAgentSnapshot(Save);
+pub struct SaveAgentSnapshot(CreateSnapshot);
 
 /// The scope ends with the first route that the operation had.
-fn prepare(command: Save, scope: Scope, route: &str) -> Prepared<Save> {
+fn prepare(command: CreateSnapshot, scope: SnapshotScope, route: &str) -> Prepared<CreateSnapshot> {
     let (actor, of) = (command.actor().clone(), command.of());
     let scope = KeyScope::post([of.room_id.as_str(), scope.as_str(), of.actor_or_none(), route]);
     Prepared::by_actor(&actor, scope, command)
 }
 
 impl Mutation for SaveRoomSnapshot {
-    type Command = Save;
-    type Answer = Saved;
+    type Command = CreateSnapshot;
+    type Answer = CreateSnapshotResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Save::read(&input.body, Scope::Room).map(Self)
+        CreateSnapshot::read(&input.body, SnapshotScope::Room).map(Self)
     }
 
-    async fn prepare(self, _: &Call<'_>) -> Result<Prepared<Save>, OperationError> {
-        Ok(prepare(self.0, Scope::Room, "/v1/snapshots/room"))
+    async fn prepare(self, _: &Call<'_>) -> Result<Prepared<CreateSnapshot>, OperationError> {
+        Ok(prepare(self.0, SnapshotScope::Room, "/v1/snapshots/room"))
     }
 }
 
 impl Mutation for SaveAgentSnapshot {
-    type Command = Save;
-    type Answer = Saved;
+    type Command = CreateSnapshot;
+    type Answer = CreateSnapshotResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Save::read(&input.body, Scope::Agent).map(Self)
+        CreateSnapshot::read(&input.body, SnapshotScope::Agent).map(Self)
     }
 
-    async fn prepare(self, _: &Call<'_>) -> Result<Prepared<Save>, OperationError> {
-        Ok(prepare(self.0, Scope::Agent, "/v1/snapshots/agent"))
+    async fn prepare(self, _: &Call<'_>) -> Result<Prepared<CreateSnapshot>, OperationError> {
+        Ok(prepare(self.0, SnapshotScope::Agent, "/v1/snapshots/agent"))
     }
 }

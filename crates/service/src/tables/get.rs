@@ -6,7 +6,7 @@ use agentcafe_domain::{
         ids::{ActorId, TenantId},
         rules::Rules,
     },
-    tables::{self, SessionShown, TableSession},
+    tables::{self, SessionView, TableSession},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -28,7 +28,7 @@ pub struct GetSession {
 #[derive(Serialize, JsonSchema)]
 pub struct OneSession {
     /// The session.
-    session: SessionShown,
+    session: SessionView,
 }
 
 impl Operation for GetSession {

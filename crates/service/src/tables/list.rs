@@ -8,7 +8,7 @@ use agentcafe_domain::{
         record::{RecordQuery, SortKey},
         rules::Rules,
     },
-    tables::{SessionShown, SessionStatus, TableSession},
+    tables::{SessionStatus, SessionView, TableSession},
 };
 
 use crate::{
@@ -36,7 +36,7 @@ pub struct ListSessions {
 
 record_list! {
     /// Sessions, the last changed first.
-    SessionList { sessions: SessionShown }
+    SessionList { sessions: SessionView }
 }
 
 impl Operation for ListSessions {

@@ -6,7 +6,10 @@ use agentcafe_domain::{
         ids::RoomId,
         rules::Rules,
     },
-    tables::{ChangeTable, OpenTable, TableChanged, TableOpened},
+    tables::{
+        change::{UpdateTableSession, UpdateTableSessionResponse},
+        open::{CreateTableSession, CreateTableSessionResponse},
+    },
 };
 
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared, Subject};
@@ -14,9 +17,9 @@ use crate::operation::{Call, Input, KeyScope, Mutation, Prepared, Subject};
 /// Stands in the scope of a key for a room that the caller does not name.
 const FRESH_ROOM: &str = "auto";
 
-impl Mutation for OpenTable {
+impl Mutation for CreateTableSession {
     type Command = Self;
-    type Answer = TableOpened;
+    type Answer = CreateTableSessionResponse;
 
     fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError> {
         Self::read(&input.body, rules)
@@ -31,9 +34,9 @@ impl Mutation for OpenTable {
     }
 }
 
-impl Mutation for ChangeTable {
+impl Mutation for UpdateTableSession {
     type Command = Self;
-    type Answer = TableChanged;
+    type Answer = UpdateTableSessionResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         Self::read(&input.id, &input.parameters, &input.body)

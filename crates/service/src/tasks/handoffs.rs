@@ -7,7 +7,7 @@ use agentcafe_domain::{
         ids::Sequence,
         rules::Rules,
     },
-    tasks::handoff::HandoffPlace,
+    tasks::handoff::HandoffPosition,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -51,8 +51,8 @@ impl Operation for ListHandoffs {
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<HandoffsEnd>, OperationError> {
         let task_id = self.task.find(call.service).await?.task_id;
-        let places: Vec<HandoffPlace> =
-            call.service.find(HandoffPlace::after(task_id, self.cursor, self.limit)).await?;
+        let places: Vec<HandoffPosition> =
+            call.service.find(HandoffPosition::after(task_id, self.cursor, self.limit)).await?;
         let sequences = places.iter().map(|place| place.sequence).collect();
         let events = call.service.store().events_at(sequences).await?;
         let next_cursor = events.last().map_or(self.cursor, |event| event.sequence);

@@ -6,12 +6,12 @@ use agentcafe_domain::{
         rules::Rules,
     },
     tasks::{
-        TaskWritten,
-        change::ChangeTask,
+        WriteTaskResponse,
+        change::UpdateTask as UpdateTaskCommand,
         create::CreateTask,
-        handoff::{HandOver, HandedOver},
+        handoff::{HandOffTask as HandOffTaskCommand, HandOffTaskResponse},
     },
-    work::Changer,
+    work::Editor,
 };
 
 use super::get::task;
@@ -19,7 +19,7 @@ use crate::operation::{Call, Input, KeyScope, Mutation, Prepared};
 
 impl Mutation for CreateTask {
     type Command = Self;
-    type Answer = TaskWritten;
+    type Answer = WriteTaskResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         Self::read(&input.body)
@@ -34,51 +34,51 @@ impl Mutation for CreateTask {
 }
 
 /// Changes a task.
-pub struct UpdateTask(Changer);
+pub struct UpdateTask(Editor);
 
 impl Mutation for UpdateTask {
-    type Command = ChangeTask;
-    type Answer = TaskWritten;
+    type Command = UpdateTaskCommand;
+    type Answer = WriteTaskResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Changer::read(&input.parameters, &input.body).map(Self)
+        Editor::read(&input.parameters, &input.body).map(Self)
     }
 
-    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<ChangeTask>, OperationError> {
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<UpdateTaskCommand>, OperationError> {
         let task = task(call.service, &self.0.tenant_id, &call.input.id).await?;
         let task_id = task.task_id.to_string();
-        let command = ChangeTask::read(&call.input.body, self.0, task);
+        let command = UpdateTaskCommand::read(&call.input.body, self.0, task);
         let actor = command.actor().clone();
         let scope = [actor.tenant_id.as_str(), actor.room_id.as_str(), "tasks", &task_id, "patch"];
         Ok(Prepared::by_actor(&actor, KeyScope::patch(scope), command))
     }
 
     fn describe(input: &Input, _: &Rules) {
-        let _ = ChangeTask::describe(&input.body);
+        let _ = UpdateTaskCommand::describe(&input.body);
     }
 }
 
 /// Hands a task over, or says what became of it.
-pub struct HandOffTask(Changer);
+pub struct HandOffTask(Editor);
 
 impl Mutation for HandOffTask {
-    type Command = HandOver;
-    type Answer = HandedOver;
+    type Command = HandOffTaskCommand;
+    type Answer = HandOffTaskResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Changer::read(&input.parameters, &input.body).map(Self)
+        Editor::read(&input.parameters, &input.body).map(Self)
     }
 
-    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<HandOver>, OperationError> {
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<HandOffTaskCommand>, OperationError> {
         let task = task(call.service, &self.0.tenant_id, &call.input.id).await?;
         let task_id = task.task_id.to_string();
-        let command = HandOver::read(&call.input.body, self.0, task);
+        let command = HandOffTaskCommand::read(&call.input.body, self.0, task);
         let actor = command.actor().clone();
         let scope = [actor.tenant_id.as_str(), actor.room_id.as_str(), "tasks", &task_id, "handoff"];
         Ok(Prepared::by_actor(&actor, KeyScope::post(scope), command))
     }
 
     fn describe(input: &Input, _: &Rules) {
-        let _ = HandOver::describe(&input.body);
+        let _ = HandOffTaskCommand::describe(&input.body);
     }
 }

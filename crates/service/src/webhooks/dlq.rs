@@ -10,7 +10,7 @@ use agentcafe_domain::{
     },
     webhooks::{
         delivery::{DlqEntry, DlqStatus},
-        replay::{Replay, ReplayDone},
+        replay::{ReplayDelivery, ReplayDeliveryResponse},
     },
 };
 
@@ -66,9 +66,9 @@ impl Operation for ListDlq {
     }
 }
 
-impl Mutation for Replay {
+impl Mutation for ReplayDelivery {
     type Command = Self;
-    type Answer = ReplayDone;
+    type Answer = ReplayDeliveryResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         Self::read(input.id.clone(), &input.parameters, &input.body)

@@ -8,7 +8,7 @@ use agentcafe_domain::{
         record::Record,
         rules::Rules,
     },
-    webhooks::{Progress, Subscription, WebhookSubscription, not_found},
+    webhooks::{DeliveryProgress, Subscription, WebhookSubscription, not_found},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -44,7 +44,7 @@ impl Operation for GetSubscription {
         if stored.deleted {
             return Err(not_found("subscriptionId", self.id).into());
         }
-        let progress: Option<Progress> = call.service.get(stored.key()).await?;
+        let progress: Option<DeliveryProgress> = call.service.get(stored.key()).await?;
         Ok(OneSubscription { subscription: WebhookSubscription::of(stored, progress.as_ref()) })
     }
 }

@@ -8,7 +8,7 @@ use agentcafe_domain::{
         record::{Record, RecordQuery, SortKey},
         rules::Rules,
     },
-    webhooks::{ALL_TYPES, Progress, Subscription, WebhookSubscription},
+    webhooks::{ALL_TYPES, DeliveryProgress, Subscription, WebhookSubscription},
 };
 
 use crate::{
@@ -68,7 +68,7 @@ impl Operation for ListSubscriptions {
             event_type.as_ref().is_none_or(|name| types.iter().any(|own| own == ALL_TYPES || own == name))
         });
         let keys = page.iter().map(Record::key).collect();
-        let progress: Vec<Option<Progress>> = call.service.store().get_all(keys).await?;
+        let progress: Vec<Option<DeliveryProgress>> = call.service.store().get_all(keys).await?;
         let subscriptions: Vec<_> = page
             .into_iter()
             .zip(progress)

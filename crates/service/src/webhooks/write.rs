@@ -9,8 +9,8 @@ use agentcafe_domain::{
     },
     webhooks::{
         Subscription,
-        change::{Change, SubscriptionDeleted, Unsubscribe},
-        subscribe::{Subscribe, SubscriptionSaved},
+        change::{DeleteSubscription, DeleteSubscriptionResponse, UpdateSubscription},
+        subscribe::{CreateSubscription as CreateSubscriptionCommand, WriteSubscriptionResponse},
     },
 };
 
@@ -21,16 +21,17 @@ use crate::operation::{Call, Input, KeyScope, Mutation, Prepared, Subject};
 pub struct CreateSubscription;
 
 impl Mutation for CreateSubscription {
-    type Command = Subscribe;
-    type Answer = SubscriptionSaved;
+    type Command = CreateSubscriptionCommand;
+    type Answer = WriteSubscriptionResponse;
 
     fn read(_: &Input, _: &Rules) -> Result<Self, DomainError> {
         Ok(Self)
     }
 
-    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<Subscribe>, OperationError> {
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<CreateSubscriptionCommand>, OperationError> {
         let service = call.service;
-        let command = Subscribe::read(&call.input.body, service.rules(), service.engine.random())?;
+        let command =
+            CreateSubscriptionCommand::read(&call.input.body, service.rules(), service.engine.random())?;
         let (tenant, room, actor) = command.subject();
         let subject = Subject { tenant: tenant.clone(), room: room.cloned(), actor: actor.cloned() };
         let scope = KeyScope::post([tenant.as_str(), "subscriptions", "create"]);
@@ -38,7 +39,7 @@ impl Mutation for CreateSubscription {
     }
 
     fn describe(input: &Input, rules: &Rules) {
-        let _ = Subscribe::read(&input.body, rules, [0; 32]);
+        let _ = CreateSubscriptionCommand::read(&input.body, rules, [0; 32]);
     }
 }
 
@@ -56,23 +57,27 @@ fn subject(stored: &Subscription) -> Subject {
 pub struct ChangeSubscription(Option<TenantId>);
 
 impl Mutation for ChangeSubscription {
-    type Command = Change;
-    type Answer = SubscriptionSaved;
+    type Command = UpdateSubscription;
+    type Answer = WriteSubscriptionResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         tenant(&input.parameters, &input.body).map(Self)
     }
 
-    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<Change>, OperationError> {
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<UpdateSubscription>, OperationError> {
         let stored = stored(call.service, &call.input.id, self.0.as_ref()).await?;
         let id = stored.id.to_string();
         let scope = KeyScope::patch([stored.tenant_id.as_str(), "subscriptions", "PATCH", &id]);
         let subject = subject(&stored);
-        Ok(Prepared { subject, scope, command: Change::read(stored, &call.input.body, call.service.rules()) })
+        Ok(Prepared {
+            subject,
+            scope,
+            command: UpdateSubscription::read(stored, &call.input.body, call.service.rules()),
+        })
     }
 
     fn describe(input: &Input, _: &Rules) {
-        let _ = Change::describe(&input.body);
+        let _ = UpdateSubscription::describe(&input.body);
     }
 }
 
@@ -80,18 +85,18 @@ impl Mutation for ChangeSubscription {
 pub struct RemoveSubscription(Option<TenantId>);
 
 impl Mutation for RemoveSubscription {
-    type Command = Unsubscribe;
-    type Answer = SubscriptionDeleted;
+    type Command = DeleteSubscription;
+    type Answer = DeleteSubscriptionResponse;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         tenant(&input.parameters, &input.body).map(Self)
     }
 
-    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<Unsubscribe>, OperationError> {
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<DeleteSubscription>, OperationError> {
         let stored = stored(call.service, &call.input.id, self.0.as_ref()).await?;
         let id = stored.id.to_string();
         let scope = KeyScope::delete([stored.tenant_id.as_str(), "subscriptions", "DELETE", &id]);
-        Ok(Prepared { subject: subject(&stored), scope, command: Unsubscribe::new(stored) })
+        Ok(Prepared { subject: subject(&stored), scope, command: DeleteSubscription::new(stored) })
     }
 
     fn describe(input: &Input, _: &Rules) {

@@ -85,6 +85,6 @@ pub(super) fn stored_key(row: &Row) -> Result<StoredKey, PostgresError> {
         expires_at: Timestamp::from_millis(row.try_get(2)?),
         correlation_id: CorrelationId::parse(correlation)
             .map_err(|why| PostgresError::Corrupt(why.to_string()))?,
-        reply: Reply { success, data: row.try_get(5)?, kept: None },
+        reply: Reply { success, data: row.try_get(5)?, stored: None },
     })
 }

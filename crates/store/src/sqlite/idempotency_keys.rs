@@ -322,7 +322,7 @@ fn stored_key(row: &Row<'_>, identity: Hash) -> rusqlite::Result<StoredKey> {
         request: row.get(0)?,
         expires_at: Timestamp::from_millis(row.get(1)?),
         correlation_id: CorrelationId::parse(&correlation).map_err(unreadable)?,
-        reply: Reply { success, data: row.get(4)?, kept: None },
+        reply: Reply { success, data: row.get(4)?, stored: None },
     })
 }
 
@@ -342,7 +342,7 @@ mod tests {
             request: [7; 16],
             expires_at: at(expires_at_ms),
             correlation_id: CorrelationId::parse("c").unwrap(),
-            reply: Reply { success: Success::Accepted, data: identity.to_vec(), kept: None },
+            reply: Reply { success: Success::Accepted, data: identity.to_vec(), stored: None },
         }
     }
 

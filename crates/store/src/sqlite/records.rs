@@ -154,7 +154,7 @@ pub(super) fn delete(connection: &Connection, table: &Table, key: &Key) -> rusql
 #[cfg(test)]
 mod tests {
     use agentcafe_domain::{
-        inbox::AckMany,
+        inbox::AckInboxItems,
         kernel::{
             actor::ActorInRoom,
             command::Command,
@@ -163,11 +163,11 @@ mod tests {
             rules::Rules,
             time::Timestamp,
         },
-        presence::{Expire, Presence},
+        presence::{ExpirePresence, Presence},
         reactions::StoredReaction,
         rooms::pin::PinnedContext,
-        snapshots::{Forget, Save, Scope},
-        tables::{ExpireSessions, OpenTable, access},
+        snapshots::{CreateSnapshot, DeleteExpiredSnapshots, SnapshotScope},
+        tables::{access, end::ExpireTableSessions, open::CreateTableSession},
         webhooks::{Subscription, admission, delivery::DlqEntry},
     };
     use serde_json::{Value, json};
@@ -201,21 +201,21 @@ mod tests {
         connection.execute_batch(include_str!("migrations/0001_initial.sql")).unwrap();
         let (at, rules) = (ActorInRoom::read(&body(json!({"actorId": "Nova"}))).unwrap(), Rules::default());
         let (tenant, room, now) = (&at.tenant_id, &at.room_id, Timestamp::from_millis(9));
-        let ack = |value| AckMany::read(&body(value)).unwrap();
+        let ack = |value| AckInboxItems::read(&body(value)).unwrap();
         let session = json!({"actorId": "Nova", "roomId": "den", "planId": "espresso"});
         let snapshot = json!({"actorId": "Nova", "state": {}});
         let commands: [Box<dyn Command>; 6] = [
             Box::new(ack(json!({"actorId": "Nova", "upToCursor": 9}))),
             Box::new(ack(json!({"actorId": "Nova", "roomId": "den", "upToCursor": 9}))),
-            Box::new(OpenTable::read(&body(session), &rules).unwrap()),
-            Box::new(Save::read(&body(snapshot), Scope::Agent).unwrap()),
-            Box::new(Expire { now }),
-            Box::new(ExpireSessions { now }),
+            Box::new(CreateTableSession::read(&body(session), &rules).unwrap()),
+            Box::new(CreateSnapshot::read(&body(snapshot), SnapshotScope::Agent).unwrap()),
+            Box::new(ExpirePresence { now }),
+            Box::new(ExpireTableSessions { now }),
         ];
         let mut queries: Vec<RecordQuery> =
             commands.iter().flat_map(|command| lists_of(command.as_ref())).collect();
         queries.extend([
-            Forget::due(now),
+            DeleteExpiredSnapshots::due(now),
             access::active_session(tenant, room),
             admission::sessions_of(tenant, room),
             PinnedContext::active(tenant, room),

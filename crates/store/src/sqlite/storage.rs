@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    command::{Heads, Loaded},
+    command::{Heads, LoadedRecords},
     record::Query,
     time::{Clock, Timestamp},
 };
@@ -73,7 +73,8 @@ impl SqliteStorage {
     }
 
     fn load_needs(&self, needs: Needs) -> rusqlite::Result<Found> {
-        let mut found = Found { records: Loaded::with_capacity(needs.queries.len()), keys: Vec::new() };
+        let mut found =
+            Found { records: LoadedRecords::with_capacity(needs.queries.len()), keys: Vec::new() };
         for query in needs.queries {
             let records = match &query {
                 Query::One(table, key) => records::get(&self.connection, table, key)?.into_iter().collect(),

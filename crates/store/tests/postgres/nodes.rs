@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
     kernel::{ids::Sequence, record::Record},
-    webhooks::counter::Counter,
+    webhooks::counter::WebhookCounter,
 };
 use agentcafe_store::{EventFilter, EventQuery, Store};
 use futures_util::future::join_all;
@@ -58,7 +58,7 @@ async fn older_events_end_at_the_recent_events_of_the_node() {
     let there = test_store.open();
     there.store.submit(append_texts(&actor("main", "Nova"), &["before"])).await.unwrap();
     let here = test_store.open();
-    let mut changed = here.store.changed(Counter::TABLE);
+    let mut changed = here.store.changed(WebhookCounter::TABLE);
     for head in 2..=100 {
         changed.mark_unchanged();
         let both = command(|ctx| {
@@ -84,7 +84,7 @@ async fn older_events_end_at_the_recent_events_of_the_node() {
 async fn table_changes_of_another_node_are_published_before_its_events() {
     let test_store = TestStore::new();
     let [here, there] = [test_store.open(), test_store.open()];
-    let mut changed = here.store.changed(Counter::TABLE);
+    let mut changed = here.store.changed(WebhookCounter::TABLE);
     for round in 1..=50 {
         changed.mark_unchanged();
         let both = command(|ctx| {

@@ -3,12 +3,12 @@
 
 use agentcafe_domain::{
     conversation::Say,
-    inbox::{AckMany, InboxItem, UnreadCount, unread_counts},
+    inbox::{AckInboxItems, InboxItem, UnreadCount, unread_counts},
     kernel::{
         command::CommandContext, event::EventType, fields::Fields, ids::Sequence, record::RecordQuery,
         time::Clock,
     },
-    presence::{Expire, Presence, PresenceRules, Status},
+    presence::{ExpirePresence, Presence, PresenceRules, Status},
 };
 use agentcafe_store::{Envelope, Store};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ fn say(test_store: &TestStore, speaker: &str, text: &str) -> Envelope {
 }
 
 fn ack_all(owner: &str) -> Envelope {
-    envelope(AckMany::read(&fields(json!({ "actorId": owner, "upToCursor": 1_000 }))).unwrap())
+    envelope(AckInboxItems::read(&fields(json!({ "actorId": owner, "upToCursor": 1_000 }))).unwrap())
 }
 
 async fn presence_of(store: &Store, name: &str) -> Presence {
@@ -50,7 +50,7 @@ async fn presence_is_active_when_a_say_shares_the_batch_with_its_expiry() {
         opened.store.submit(say(&test_store, "Nova", "one")).await.unwrap();
         opened.store.submit(say(&test_store, "Kai", "one")).await.unwrap();
         test_store.clock.advance(test_store.rules.get::<PresenceRules>().default_ttl_ms);
-        let expire = envelope(Expire { now: test_store.clock.now() });
+        let expire = envelope(ExpirePresence { now: test_store.clock.now() });
         let two = say(&test_store, "Nova", "two");
         let batch = if expire_first { vec![expire, two] } else { vec![two, expire] };
         let answers = submit_batch(&test_store, &opened.store, batch).await;

@@ -5,7 +5,7 @@ use agentcafe_domain::{
     kernel::{actor::ActorInRoom, error::Code, fields::Fields, time::Clock},
     permissions::RoomOverride,
     rooms::{Room, RoomType},
-    snapshots::{Forget, Save, Scope, Snapshot, SnapshotOf},
+    snapshots::{CreateSnapshot, DeleteExpiredSnapshots, Snapshot, SnapshotScope, SnapshotSubject},
 };
 use agentcafe_store::{Failure, Store};
 use serde_json::{Value, json};
@@ -15,20 +15,20 @@ use crate::{
     test_store::TestStore,
 };
 
-fn save(scope: Scope, body: Value) -> Save {
-    Save::read(&Fields::of_body(body.as_object().cloned().unwrap()), scope).unwrap()
+fn save(scope: SnapshotScope, body: Value) -> CreateSnapshot {
+    CreateSnapshot::read(&Fields::of_body(body.as_object().cloned().unwrap()), scope).unwrap()
 }
 
 /// Saves a state of Nova, and returns its version.
 async fn saved(store: &Store, body: Value) -> u64 {
     let mut body = body;
     body["actorId"] = json!("Nova");
-    let answer: Value = done(&store.submit(envelope(save(Scope::Agent, body))).await);
+    let answer: Value = done(&store.submit(envelope(save(SnapshotScope::Agent, body))).await);
     answer["snapshot"]["version"].as_u64().unwrap()
 }
 
-fn novas() -> SnapshotOf {
-    save(Scope::Agent, json!({ "actorId": "Nova" })).of().clone()
+fn novas() -> SnapshotSubject {
+    save(SnapshotScope::Agent, json!({ "actorId": "Nova" })).of().clone()
 }
 
 async fn seen(test_store: &TestStore, store: &Store, version: Option<u64>) -> Option<u64> {
@@ -38,8 +38,9 @@ async fn seen(test_store: &TestStore, store: &Store, version: Option<u64>) -> Op
 
 /// As the sweep does: deletes what has expired, and returns how many there were.
 async fn forget(test_store: &TestStore, store: &Store) -> usize {
-    let expired: Vec<Snapshot> = store.find(Forget::due(test_store.clock.now())).await.unwrap();
-    done(&store.submit(envelope(Forget { expired })).await)
+    let expired: Vec<Snapshot> =
+        store.find(DeleteExpiredSnapshots::due(test_store.clock.now())).await.unwrap();
+    done(&store.submit(envelope(DeleteExpiredSnapshots { expired })).await)
 }
 
 /// The newest version, or a given one; an expired one is missing, to the millisecond.
@@ -97,7 +98,8 @@ async fn snapshot_purge_deletes_expired_ones_in_batches() {
     let test_store = TestStore::new();
     let opened = test_store.open();
     let store = &opened.store;
-    let many = (0..Forget::BATCH + 7).map(|_| save(Scope::Room, json!({ "ttlSeconds": 1 })));
+    let many =
+        (0..DeleteExpiredSnapshots::BATCH + 7).map(|_| save(SnapshotScope::Room, json!({ "ttlSeconds": 1 })));
     submit_batch(&test_store, store, many.map(envelope).collect()).await;
     saved(store, json!({ "ttlSeconds": null })).await;
     saved(store, json!({ "ttlSeconds": 60 })).await;
@@ -106,7 +108,7 @@ async fn snapshot_purge_deletes_expired_ones_in_batches() {
     while counts.last() != Some(&0) {
         counts.push(forget(&test_store, store).await);
     }
-    assert_eq!(counts, [Forget::BATCH, 7, 0]);
+    assert_eq!(counts, [DeleteExpiredSnapshots::BATCH, 7, 0]);
     assert_eq!(seen(&test_store, store, None).await, Some(2));
     opened.close();
 }
@@ -118,14 +120,14 @@ async fn snapshot_versions_count_per_room_and_actor() {
     let test_store = TestStore::new();
     let opened = test_store.open();
     let wanted = [
-        (Scope::Agent, json!({ "actorId": "Nova" }), 1),
-        (Scope::Agent, json!({ "actorId": "Nova" }), 2),
-        (Scope::Agent, json!({ "actorId": "-" }), 1),
-        (Scope::Room, json!({ "actorId": "Nova" }), 1),
-        (Scope::Room, json!({}), 2),
-        (Scope::Room, json!({ "roomId": "attic" }), 1),
-        (Scope::Room, json!({ "tenantId": "acme" }), 1),
-        (Scope::Agent, json!({ "actorId": "Nova", "tenantId": "acme" }), 1),
+        (SnapshotScope::Agent, json!({ "actorId": "Nova" }), 1),
+        (SnapshotScope::Agent, json!({ "actorId": "Nova" }), 2),
+        (SnapshotScope::Agent, json!({ "actorId": "-" }), 1),
+        (SnapshotScope::Room, json!({ "actorId": "Nova" }), 1),
+        (SnapshotScope::Room, json!({}), 2),
+        (SnapshotScope::Room, json!({ "roomId": "attic" }), 1),
+        (SnapshotScope::Room, json!({ "tenantId": "acme" }), 1),
+        (SnapshotScope::Agent, json!({ "actorId": "Nova", "tenantId": "acme" }), 1),
     ];
     let saves = wanted.iter().map(|(scope, body, _)| envelope(save(*scope, body.clone()))).collect();
     let answers = submit_batch(&test_store, &opened.store, saves).await;
@@ -142,7 +144,7 @@ async fn snapshot_save_checks_table_access_before_overrides_and_input() {
     let opened = test_store.open();
     let store = &opened.store;
     let refused = async || {
-        let too_long = envelope(save(Scope::Agent, json!({ "actorId": "Nova", "ttlSeconds": 0 })));
+        let too_long = envelope(save(SnapshotScope::Agent, json!({ "actorId": "Nova", "ttlSeconds": 0 })));
         match store.submit(too_long).await {
             Err(Failure::Refused(error)) => (error.code, error.details["action"].clone()),
             other => panic!("not refused: {other:?}"),

@@ -9,7 +9,7 @@ use agentcafe_domain::{
     },
     reactions::StoredReaction,
     tasks::Task,
-    webhooks::counter::{Counted, Counter},
+    webhooks::counter::{CounterKind, WebhookCounter},
 };
 use agentcafe_store::{Envelope, Store};
 use serde_json::json;
@@ -30,7 +30,7 @@ pub(crate) fn counts() -> Envelope {
 }
 
 pub(crate) fn count(ctx: &mut CommandContext<'_>) -> Result<(), CommandError> {
-    let mut counter = Counter::load(ctx, Counted::DeadLetters)?;
+    let mut counter = WebhookCounter::load(ctx, CounterKind::DeadLetters)?;
     counter.advance();
     ctx.put(&counter);
     Ok(())
@@ -50,7 +50,7 @@ async fn table_change_notifies_the_watchers_of_that_table_only() {
     let test_store = TestStore::new();
     let opened = test_store.open();
     let store = &opened.store;
-    let (mut counters, others) = (store.changed(Counter::TABLE), store.changed(StoredReaction::TABLE));
+    let (mut counters, others) = (store.changed(WebhookCounter::TABLE), store.changed(StoredReaction::TABLE));
     store.submit(append_texts(&actor("main", "Nova"), &["hi"])).await.unwrap();
     put(store, vec![task(1, "main", None, 0)]).await;
     refused(store).await;
@@ -60,10 +60,10 @@ async fn table_change_notifies_the_watchers_of_that_table_only() {
         assert!(counters.has_changed().unwrap());
         counters.mark_unchanged();
     }
-    let late = store.changed(Counter::TABLE);
+    let late = store.changed(WebhookCounter::TABLE);
     assert!(!late.has_changed().unwrap() && !others.has_changed().unwrap());
     let deletes = command(|ctx| {
-        ctx.delete::<Counter>(Counter::key_of(Counted::DeadLetters));
+        ctx.delete::<WebhookCounter>(WebhookCounter::key_of(CounterKind::DeadLetters));
         reply(&())
     });
     store.submit(deletes).await.unwrap();
@@ -76,7 +76,7 @@ async fn table_change_notifies_the_watchers_of_that_table_only() {
 async fn table_change_is_published_before_the_events_of_its_batch() {
     let test_store = TestStore::new();
     let opened = test_store.open();
-    let mut changed = opened.store.changed(Counter::TABLE);
+    let mut changed = opened.store.changed(WebhookCounter::TABLE);
     for round in 1..=200 {
         changed.mark_unchanged();
         let both = command(|ctx| {

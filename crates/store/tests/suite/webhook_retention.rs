@@ -8,10 +8,10 @@ use agentcafe_domain::{
         record::{Record, RecordQuery},
     },
     webhooks::{
-        Progress, Subscription,
-        counter::{Counted, Counter},
-        delivery::{Attempted, Delivery, DlqEntry, DlqStatus, RING_SLOTS, Sent},
-        record::{Attempt, DeliveryOutcome, RecordDeliveries, Report},
+        DeliveryProgress, Subscription,
+        counter::{CounterKind, WebhookCounter},
+        delivery::{Delivery, DlqEntry, DlqStatus, EventRef, RING_SLOTS, SendResult},
+        record::{DeliveryAttempt, DeliveryOutcome, DeliveryReport, RecordDeliveries},
     },
 };
 use agentcafe_store::{EventFilter, EventQuery, Store};
@@ -23,15 +23,16 @@ use crate::{
 };
 
 /// The report of a delivery that failed for good.
-fn given_up(event: &Event) -> Report {
-    let attempted = Attempted { status_code: Some(500), error: Some("HTTP 500".to_owned()), duration_ms: 1 };
+fn given_up(event: &Event) -> DeliveryReport {
+    let attempted = SendResult { status_code: Some(500), error: Some("HTTP 500".to_owned()), duration_ms: 1 };
     let outcome = DeliveryOutcome::GivenUp { event: Box::new(event.clone()), is_gone: false };
-    let attempt = Attempt { sent: Sent::from(event), number: 4, attempted, outcome };
-    Report { subscription_id: Uuid::nil(), cursor: event.sequence, attempt: Some(attempt) }
+    let attempt = DeliveryAttempt { sent: EventRef::from(event), number: 4, attempted, outcome };
+    DeliveryReport { subscription_id: Uuid::nil(), cursor: event.sequence, attempt: Some(attempt) }
 }
 
 async fn open_entries(store: &Store) -> u64 {
-    let counter: Option<Counter> = store.get(Counter::key_of(Counted::DeadLetters)).await.unwrap();
+    let counter: Option<WebhookCounter> =
+        store.get(WebhookCounter::key_of(CounterKind::DeadLetters)).await.unwrap();
     counter.unwrap().open
 }
 
@@ -47,7 +48,7 @@ async fn webhook_rings_keep_the_newest_deliveries() {
     let opened = test_store.open();
     let store = &opened.store;
     let begun = command(|ctx| {
-        ctx.put(&Progress::at(Uuid::nil(), Sequence(0), true));
+        ctx.put(&DeliveryProgress::at(Uuid::nil(), Sequence(0), true));
         Ok(Reply::new(Success::Ok, &()))
     });
     store.submit(begun).await.unwrap();
@@ -75,7 +76,7 @@ async fn webhook_rings_keep_the_newest_deliveries() {
         (kept::<DlqEntry>(store, "dlq_seq").await, kept::<Delivery>(store, "delivery_seq").await);
     assert_eq!((entries.len() as u64, deliveries.len() as u64), (RING_SLOTS, RING_SLOTS));
     assert_eq!((entries[0].dlq_seq, deliveries[0].delivery_seq), (Sequence(5), Sequence(5)));
-    let progress: Progress = store.get(Subscription::key_of(Uuid::nil())).await.unwrap().unwrap();
+    let progress: DeliveryProgress = store.get(Subscription::key_of(Uuid::nil())).await.unwrap().unwrap();
     assert_eq!((progress.cursor, progress.last_error.as_deref()), (event.sequence, Some("HTTP 500")));
     opened.close();
 }

@@ -9,7 +9,7 @@ use agentcafe_domain::{
             ActorMoved, AgentEntered, AgentLeft, IntentCompleted, IntentPlanned, PresenceHeartbeat,
             StatusChanged,
         },
-        position::{Direction, Leg},
+        position::{Direction, PathSegment},
     },
 };
 
@@ -62,7 +62,7 @@ pub(super) fn moved(who: Phrase, moved: &ActorMoved, is_reaction: bool) -> Phras
     }
 }
 
-fn arrow(leg: &Leg) -> String {
+fn arrow(leg: &PathSegment) -> String {
     let arrow = match leg.direction {
         Direction::N => '↑',
         Direction::S => '↓',

@@ -1,11 +1,11 @@
-//! A fold's memory on paper. What goes out does not say which kind of entry it is; what is read back must.
+//! The stored form of a projection's memory: it names the kind of each entry, which the form for clients does not.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::{
     memory::{MAX_MEMORY, MemoryDetails, MemoryEntry},
-    recent::Newest,
+    recent::NewestFirst,
 };
 use crate::kernel::{
     event::EventType,
@@ -13,23 +13,23 @@ use crate::kernel::{
     time::Timestamp,
 };
 
-type Memory = Newest<MemoryEntry, MAX_MEMORY>;
+type Memory = NewestFirst<MemoryEntry, MAX_MEMORY>;
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredEntry {
     event_id: Uuid,
     sequence: Sequence,
     kind: EventType,
     actor_id: ActorId,
     ts: Timestamp,
-    #[serde(with = "KeptDetails")]
+    #[serde(with = "StoredDetails")]
     details: MemoryDetails,
 }
 
 /// [`MemoryDetails`], with their names.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "MemoryDetails")]
-enum KeptDetails {
+enum StoredDetails {
     Message {
         text: String,
         thread_id: Option<String>,
@@ -84,15 +84,15 @@ enum KeptDetails {
 pub(super) fn serialize<S: Serializer>(memory: &Memory, serializer: S) -> Result<S::Ok, S::Error> {
     let kept = memory.to_vec().into_iter().map(|entry| {
         let MemoryEntry { event_id, sequence, kind, actor_id, ts, details } = entry;
-        Kept { event_id, sequence, kind, actor_id, ts, details }
+        StoredEntry { event_id, sequence, kind, actor_id, ts, details }
     });
     serializer.collect_seq(kept)
 }
 
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Memory, D::Error> {
-    let kept = Vec::<Kept>::deserialize(deserializer)?;
+    let kept = Vec::<StoredEntry>::deserialize(deserializer)?;
     let mut memory = Memory::default();
-    for Kept { event_id, sequence, kind, actor_id, ts, details } in kept.into_iter().rev() {
+    for StoredEntry { event_id, sequence, kind, actor_id, ts, details } in kept.into_iter().rev() {
         memory.prepend(MemoryEntry { event_id, sequence, kind, actor_id, ts, details });
     }
     Ok(memory)
