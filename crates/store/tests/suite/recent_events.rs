@@ -92,19 +92,24 @@ fn recent_events_of_a_room_wake_only_its_followers() {
     assert_eq!(here.borrow().last, Sequence(1));
 }
 
-/// Lets two threads start a round at the same moment, without sleeping.
+/// Waits without sleeping for what another thread does at any moment.
+fn spin_until(is_done: impl Fn() -> bool) {
+    let mut looks = 0_u32;
+    while !is_done() {
+        looks += 1;
+        // The other thread may need this one's processor.
+        if looks.is_multiple_of(10_000) { std::thread::yield_now() } else { std::hint::spin_loop() }
+    }
+}
+
+/// Lets two threads start a round at the same moment.
 #[derive(Default)]
 struct SpinBarrier(AtomicU64);
 
 impl SpinBarrier {
     fn begin(&self, round: u64) {
         self.0.fetch_add(1, Ordering::SeqCst);
-        let mut looks = 0_u32;
-        while self.0.load(Ordering::SeqCst) < 2 * round {
-            looks += 1;
-            // The other thread may need this one's processor.
-            if looks.is_multiple_of(10_000) { std::thread::yield_now() } else { std::hint::spin_loop() }
-        }
+        spin_until(|| self.0.load(Ordering::SeqCst) >= 2 * round);
     }
 }
 
@@ -133,9 +138,7 @@ fn recent_events_wake_a_follower_that_subscribes_during_a_publication() {
         (0..number % 97).for_each(|_| std::hint::spin_loop());
         let waiting = recent_events.wake(&filter);
         // A follower reads in this order: the head of the log, then its own watermark.
-        while recent_events.head() <= cursor {
-            std::hint::spin_loop();
-        }
+        spin_until(|| recent_events.head() > cursor);
         let watermark = *waiting.borrow();
         if watermark.last <= cursor || watermark.resume(cursor) > cursor {
             missed.push(number);
