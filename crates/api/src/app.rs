@@ -6,8 +6,8 @@ use std::{
 };
 
 use agentcafe_domain::kernel::{rules::Rules, time::Timestamp};
-use agentcafe_engine::{Engine, rate::RateLimiter};
-use agentcafe_http::{Door, StreamHub, Token};
+use agentcafe_engine::Engine;
+use agentcafe_http::{Door, HttpMetrics, RateLimiter, SharedCounters, StreamHub, Token};
 use bytes::Bytes;
 use ipnet::IpNet;
 use tokio::sync::{Mutex, Semaphore};
@@ -51,11 +51,11 @@ pub struct App {
 
 impl App {
     /// The API on an engine.
-    pub fn new(engine: Arc<Engine>, settings: Settings) -> Arc<Self> {
+    pub fn new(engine: Arc<Engine>, settings: Settings, metrics: &HttpMetrics) -> Arc<Self> {
         Arc::new(Self {
-            door: Arc::new(door(&engine, &settings)),
+            door: Arc::new(door(&engine, &settings, metrics)),
             streams: Arc::new(Semaphore::new(settings.stream_max_clients)),
-            stream_hub: stream_hub(&engine, &settings),
+            stream_hub: stream_hub(&engine, &settings, metrics),
             openapi: OnceLock::new(),
             started_at: engine.now(),
             probing: Mutex::new(()),
@@ -70,25 +70,30 @@ impl App {
     }
 }
 
-fn stream_hub(engine: &Engine, settings: &Settings) -> StreamHub {
+fn stream_hub(engine: &Engine, settings: &Settings, metrics: &HttpMetrics) -> StreamHub {
     StreamHub {
         fanout: Arc::clone(&engine.fanout),
         clock: Arc::clone(&engine.clock),
-        metrics: engine.metrics.http.clone(),
+        metrics: metrics.clone(),
         heartbeat: settings.stream_heartbeat,
         stopping: engine.stopping.clone(),
     }
 }
 
-fn door(engine: &Arc<Engine>, settings: &Settings) -> Door {
+fn door(engine: &Arc<Engine>, settings: &Settings, metrics: &HttpMetrics) -> Door {
     let ids = Arc::clone(engine);
+    let shared = engine.redis.as_ref().map(|redis| SharedCounters {
+        connection: Arc::clone(&redis.connection),
+        keys: redis.keys.clone(),
+        fallbacks: redis.metrics.own_limits.clone(),
+    });
     Door {
         routes: router::traits,
         token: Token { wanted: settings.auth_token.clone(), query_param: settings.auth_query_param.clone() },
-        limiter: RateLimiter::sharing(settings.rate_limit_per_min, engine.redis.clone()),
+        limiter: RateLimiter::new(settings.rate_limit_per_min, shared),
         trusted_proxies: settings.trusted_proxies.clone(),
         clock: Arc::clone(&engine.clock),
         fresh_id: Box::new(move || ids.fresh_id()),
-        metrics: engine.metrics.http.clone(),
+        metrics: metrics.clone(),
     }
 }

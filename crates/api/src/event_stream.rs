@@ -109,12 +109,12 @@ impl EventStream {
         let wakeup = self.session.wakeup().await;
         if wakeup == Wakeup::Stopping {
             self.phase = Phase::Over;
-            return Some(self.session.farewell());
+            return Some(self.session.end_for_shutdown());
         }
         if let Err(refused) = self.may_still_listen().await {
             return Some(self.give_up(refused));
         }
-        if wakeup == Wakeup::Beat {
+        if wakeup == Wakeup::Heartbeat {
             return Some(self.session.heartbeat());
         }
         match self.session.frames(None).await {
@@ -139,6 +139,6 @@ impl EventStream {
     /// may not listen any more.
     fn give_up(&mut self, code: Code) -> Bytes {
         self.phase = Phase::Over;
-        self.session.give_up(code)
+        self.session.end_with_error(code)
     }
 }

@@ -1,7 +1,8 @@
 //! `agentcafe realtime`: rooms for many clients, until it is asked to stop; and the same inside `serve`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_realtime::Service;
 use agentcafe_redis::RedisConnection;
 use anyhow::Context;
@@ -48,7 +49,8 @@ pub(crate) async fn serve(
     if let Some(link) = link.clone() {
         tokio::spawn(link.keep(stopping.clone()));
     }
-    let service = Service::start(config.settings(near, link)?, stopping.clone());
+    let (clock, ids) = (Arc::new(SystemClock::start()), Box::new(RandomIds::new()));
+    let service = Service::start(config.settings(near, link)?, clock, ids, stopping.clone());
     agentcafe_http::serve(listener, agentcafe_realtime::router(service), stopping).await;
     Ok(())
 }

@@ -6,11 +6,11 @@ use agentcafe_domain::kernel::{
     event::EventType,
     ids::{ActorId, Sequence},
 };
+use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent};
 use agentcafe_redis::{
     Away, ConnectionStatus, Keys, RedisConnection, RoomName,
     stream::{self, Kept},
 };
-use agentcafe_store::{EventFilter, EventPage, EventQuery, LoggedEvent};
 use bytes::Bytes;
 use serde::Deserialize;
 

@@ -7,7 +7,7 @@ use agentcafe_domain::kernel::{
     event::EventType,
     ids::{ActorId, RoomId, Sequence, TenantId},
 };
-use agentcafe_store::{EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
+use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -10,8 +10,9 @@ use agentcafe_domain::{
     kernel::{event::StoredEvent, ids::Sequence, time::Timestamp},
     projection::RoomProjection,
 };
-use agentcafe_engine::{Log, fanout::Fanout, follow::Reading};
-use agentcafe_store::{EventFilter, EventPage, EventQuery, ReadError, recent_events::RecentEvents};
+use agentcafe_eventlog::{
+    EventFilter, EventPage, EventQuery, Fanout, Log, PageFuture, ReadError, RecentEvents,
+};
 use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
@@ -48,7 +49,7 @@ impl Log for Hub {
         &self.recent_events
     }
 
-    fn older(&self, query: EventQuery) -> Reading<'_> {
+    fn read_older(&self, query: EventQuery) -> PageFuture<'_> {
         Box::pin(self.read(query))
     }
 }
@@ -106,7 +107,7 @@ impl Hub {
             let whole = rest.windows(2).position(|pair| pair[1].sequence != pair[0].sequence.next());
             let (run, others) = rest.split_at(whole.map_or(rest.len(), |at| at + 1));
             if !self.recent_events.publish(run.to_vec()) {
-                self.recent_events.skip_to(Sequence(first.sequence.0.saturating_sub(1)));
+                self.recent_events.reset_to(Sequence(first.sequence.0.saturating_sub(1)));
                 self.recent_events.publish(run.to_vec());
             }
             rest = others;

@@ -8,8 +8,8 @@ use agentcafe_domain::kernel::{
     fields::{Cursor, Fields},
     ids::{ActorId, RoomId, Sequence, TenantId},
 };
+use agentcafe_eventlog::EventFilter;
 use agentcafe_http::{ApiError, StreamProtocol};
-use agentcafe_store::EventFilter;
 use bytes::{Bytes, BytesMut};
 use serde_json::json;
 use tokio::time::timeout;
@@ -140,7 +140,7 @@ impl Opening<'_> {
             pieces.push_back(self.gap(Some(after), up_to));
         }
         let (encoder, mut frames) = (self.protocol.encoder(), BytesMut::new());
-        left.events.iter().for_each(|event| (encoder.put)(event, &mut frames));
+        left.events.iter().for_each(|event| (encoder.encode)(event, &mut frames));
         if !frames.is_empty() {
             pieces.push_back(frames.freeze());
         }
@@ -167,7 +167,7 @@ impl Opening<'_> {
         });
         let data = data.to_string();
         let before = format!(r#"{},"state":"#, data.strip_suffix('}').unwrap_or_default());
-        let [head, foot] = self.protocol.around("snapshot", before.as_bytes(), state.len(), b"}");
+        let [head, foot] = self.protocol.control_around("snapshot", before.as_bytes(), state.len(), b"}");
         VecDeque::from([head, state, foot])
     }
 

@@ -9,7 +9,7 @@ use agentcafe_domain::{
     },
     projection::RoomProjection,
 };
-use agentcafe_store::{EventFilter, EventPage, EventQuery, LoggedEvent};
+use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent};
 use bytes::Bytes;
 
 /// How much event JSON of one room is kept at most, in bytes; the newest event is kept whatever its size.

@@ -74,11 +74,11 @@ impl RoomStream {
 
     /// What is said to whom nothing happened.
     fn interrupted(&mut self, wakeup: Wakeup) -> Bytes {
-        if wakeup == Wakeup::Beat {
+        if wakeup == Wakeup::Heartbeat {
             return self.session.heartbeat();
         }
         self.phase = Phase::Over;
-        self.session.farewell()
+        self.session.end_for_shutdown()
     }
 
     async fn live(&mut self) -> Option<Bytes> {
@@ -95,7 +95,7 @@ impl RoomStream {
             Ok(frames) => ((frames.count > 0).then_some(frames.bytes), frames.count),
             Err(_) => {
                 self.phase = Phase::Over;
-                (Some(self.session.give_up(Code::Unavailable)), 0)
+                (Some(self.session.end_with_error(Code::Unavailable)), 0)
             }
         }
     }

@@ -9,7 +9,7 @@ use agentcafe_domain::{
     },
     projection::RoomProjection,
 };
-use agentcafe_store::{EventFilter, EventPage, EventQuery};
+use agentcafe_eventlog::{EventFilter, EventPage, EventQuery};
 use bytes::Bytes;
 use parking_lot::Mutex;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{ids::Sequence, time::Timestamp};
-use agentcafe_engine::Follower;
+use agentcafe_eventlog::Follower;
 use agentcafe_http::{
     ApiError, RequestId, RouteTraits, StreamProtocol, answer, door, query, sse, websocket::Upgrade,
 };
@@ -96,7 +96,7 @@ async fn listen(
     let hub = service.hub();
     let introduction = introduce(service, &hub, &asked, place, protocol).await?;
     let follower = Follower::new(Arc::clone(&hub), asked.filter(), introduction.after);
-    let session = service.stream_hub(&hub).begin(follower, protocol, seat);
+    let session = service.stream_hub(&hub).open(follower, protocol, seat);
     let in_room = service.listeners.enter(asked.room);
     Ok(RoomStream::new(session, introduction, in_room, RequestId::of(extensions)))
 }

@@ -4,12 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use agentcafe_client::Api;
 use agentcafe_domain::kernel::{command::IdSource, ids::TenantId, time::Clock};
-use agentcafe_engine::{
-    clock::{RandomIds, SystemClock},
-    metrics::HttpMetrics,
-    rate::RateLimiter,
-};
-use agentcafe_http::{Door, StreamHub, Token};
+use agentcafe_http::{Door, HttpMetrics, RateLimiter, StreamHub, Token};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
 use tokio::sync::Semaphore;
@@ -76,15 +71,19 @@ impl Metrics {
 }
 
 impl Service {
-    /// Begins to follow the source; everything ends when `stopping` is cancelled.
-    pub fn start(settings: Settings, stopping: CancellationToken) -> Arc<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    /// Starts to follow the source; everything ends when `stopping` is cancelled.
+    pub fn start(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        ids: Box<dyn IdSource>,
+        stopping: CancellationToken,
+    ) -> Arc<Self> {
         let metrics = Metrics::new();
-        let (ids, now) = (Mutex::new(RandomIds::new()), Arc::clone(&clock));
+        let (ids, now) = (Mutex::new(ids), Arc::clone(&clock));
         let door = Door {
             routes: routes::traits,
             token: settings.token.clone(),
-            limiter: RateLimiter::new(0),
+            limiter: RateLimiter::new(0, None),
             trusted_proxies: Vec::new(),
             clock: Arc::clone(&clock),
             fresh_id: Box::new(move || ids.lock().fresh(now.now())),

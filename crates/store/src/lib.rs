@@ -5,20 +5,18 @@ mod batch;
 mod changes;
 mod commit;
 pub mod envelope;
-pub mod event_query;
 pub mod export;
 pub mod import;
 mod postgres;
-pub mod recent_events;
 pub mod shared_rate_windows;
 mod sqlite;
 pub mod store;
 pub mod transfer;
 
+pub use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
 pub use batch::CommitReport;
 pub use commit::error_step;
 pub use envelope::{Answer, Envelope, Failure, Origin, Request, TraceNote};
-pub use event_query::{EventFilter, EventPage, EventQuery, LoggedEvent};
 pub use postgres::{
     clock::TimeSource,
     migrations::{MayChange, Migrated},
@@ -27,5 +25,5 @@ pub use postgres::{
 };
 pub use shared_rate_windows::SharedRateWindows;
 pub use sqlite::open::OpenError;
-pub use store::{Options, ReadError, RecordPage, Store, StoreLocation};
+pub use store::{Options, RecordPage, Store, StoreLocation};
 pub use transfer::{Part, Totals};

@@ -5,7 +5,6 @@ use std::{fmt, path::PathBuf, sync::Arc, thread::JoinHandle};
 use agentcafe_domain::{
     kernel::{
         command::IdSource,
-        error::OperationError,
         ids::{CorrelationId, RoomId, Sequence, TenantId},
         record::{Key, Record, RecordQuery, StoredRecord, Table},
         rules::Rules,
@@ -13,6 +12,9 @@ use agentcafe_domain::{
         trace::Trace,
     },
     moderation::RateWindows,
+};
+use agentcafe_eventlog::{
+    EventPage, EventQuery, Log, LoggedEvent, MAX_PAGE_BYTES, PageFuture, ReadError, RecentEvents,
 };
 use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
 use uuid::Uuid;
@@ -22,9 +24,7 @@ use crate::{
     changes::Changes,
     commit::{Context, Job},
     envelope::{Answer, Envelope, Failure, TraceNote},
-    event_query::{EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES},
     postgres::{self, exclusive, open::PostgresOptions, reads::PostgresReads},
-    recent_events::RecentEvents,
     shared_rate_windows::SharedRateWindows,
     sqlite::{
         database::Database,
@@ -70,17 +70,6 @@ pub struct Options {
     pub ids: Box<dyn IdSource>,
     /// Told of every turn, on the writer's thread.
     pub on_commit: Box<dyn Fn(&CommitReport) + Send>,
-}
-
-/// A question that the store could not answer; logged where it happened.
-#[derive(Debug, thiserror::Error)]
-#[error("the store cannot be read right now")]
-pub struct ReadError;
-
-impl From<ReadError> for OperationError {
-    fn from(error: ReadError) -> Self {
-        Self::unavailable(&error.to_string())
-    }
 }
 
 /// A page of records.
@@ -274,7 +263,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     pub async fn older_events(&self, mut query: EventQuery) -> Result<EventPage, ReadError> {
-        let beyond = self.recent_events.newest().next();
+        let beyond = self.recent_events.last_sequence().next();
         query.before = Some(query.before.map_or(beyond, |before| before.min(beyond)));
         match &self.reads {
             Reads::Sqlite(readers) => readers.read(move |connection| events::read(connection, &query)).await,
@@ -407,6 +396,16 @@ impl Store {
             }
             Reads::Postgres(reads) => reads.trace(&correlation_id, tenant.as_ref()).await,
         }
+    }
+}
+
+impl Log for Store {
+    fn recent_events(&self) -> &RecentEvents {
+        &self.recent_events
+    }
+
+    fn read_older(&self, query: EventQuery) -> PageFuture<'_> {
+        Box::pin(self.older_events(query))
     }
 }
 

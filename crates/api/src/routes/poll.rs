@@ -11,7 +11,7 @@ use agentcafe_domain::{
     },
     presence::{Listening, Presence, Status, TTL_MS},
 };
-use agentcafe_engine::Follower;
+use agentcafe_eventlog::Follower;
 use agentcafe_store::{EventFilter, EventPage, Failure};
 use axum::response::Response;
 use schemars::JsonSchema;

@@ -7,7 +7,7 @@ use agentcafe_domain::kernel::{
     fields::{Cursor, Fields},
     ids::{ActorId, Sequence},
 };
-use agentcafe_engine::Follower;
+use agentcafe_eventlog::Follower;
 use agentcafe_http::{StreamProtocol, sse, websocket::Upgrade};
 use agentcafe_store::EventFilter;
 use axum::{http::HeaderMap, response::Response};
@@ -82,6 +82,6 @@ async fn follow(
         "cursor": after, "types": types, "head": head,
     });
     let follower = Follower::new(Arc::clone(&engine.store), filter, after);
-    let session = request.app.stream_hub.begin(follower, protocol, place);
+    let session = request.app.stream_hub.open(follower, protocol, place);
     Ok(EventStream::new(Arc::clone(engine), session, viewer, backlog_limit, ready))
 }

@@ -5,15 +5,13 @@ use agentcafe_domain::kernel::{
     ids::{ActorId, RoomId, Sequence, TenantId},
     time::Timestamp,
 };
+use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent};
 use bytes::Bytes;
 use tokio_postgres::{Error, Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{connection::Connection, open::Unreadable};
-use crate::{
-    changes::Numbers,
-    event_query::{EventPage, EventQuery, LoggedEvent},
-};
+use crate::changes::Numbers;
 
 /// Appends the events of a turn.
 pub(super) const APPEND: &str =

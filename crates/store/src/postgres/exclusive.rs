@@ -1,12 +1,12 @@
 //! Names that one at a time holds, of all nodes: advisory locks, each on a connection of its own, with which it goes.
 
+use agentcafe_eventlog::ReadError;
 use deadpool_postgres::Object;
 
 use super::{
     connection::Connection,
     reads::{PostgresReads, logged},
 };
-use crate::store::ReadError;
 
 /// A name that is held until this is dropped, or the node dies.
 pub(crate) struct Held(Option<Object>);

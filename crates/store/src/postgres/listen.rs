@@ -13,6 +13,7 @@ use agentcafe_domain::kernel::{
     ids::{ActorId, InvalidId, RoomId, TenantId},
     time::Timestamp,
 };
+use agentcafe_eventlog::RecentEvents;
 use bytes::Bytes;
 use deadpool_postgres::Pool;
 use tokio::{
@@ -28,7 +29,7 @@ use super::{
     open::{Address, Messages, Unreadable},
     schema::Schema,
 };
-use crate::{changes::Changes, recent_events::RecentEvents};
+use crate::changes::Changes;
 
 /// The advisory lock that those share who work on a database, and that an import has alone.
 pub(super) const AT_WORK: i64 = 942_516_432;
@@ -105,12 +106,12 @@ impl TailCatchUp {
         clock.learn(now);
         // Before the events can be seen: who sees one of them knows that its copies may be old.
         changes.learn(&numbers);
-        if head.0.saturating_sub(recent_events.newest().0) > MAX_BEHIND {
-            recent_events.skip_to(head);
+        if head.0.saturating_sub(recent_events.last_sequence().0) > MAX_BEHIND {
+            recent_events.reset_to(head);
             return Ok(());
         }
-        while recent_events.newest() < head {
-            let (after, up_to) = (events::number(recent_events.newest()), events::number(head));
+        while recent_events.last_sequence() < head {
+            let (after, up_to) = (events::number(recent_events.last_sequence()), events::number(head));
             let rows = connection.query(NEXT, &[&after, &up_to, &MAX_EVENTS, &MAX_BYTES]).await?;
             let batch = rows.iter().map(stored_event).collect::<Result<Vec<_>, _>>()?;
             if batch.is_empty() {

@@ -7,6 +7,7 @@ use agentcafe_domain::kernel::{
     record::{Key, RecordQuery, StoredRecord, Table},
     trace::Trace,
 };
+use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent, ReadError};
 use deadpool_postgres::Pool;
 use uuid::Uuid;
 
@@ -18,10 +19,6 @@ use super::{
     records,
     schema::Schema,
     traces,
-};
-use crate::{
-    event_query::{EventPage, EventQuery, LoggedEvent},
-    store::ReadError,
 };
 
 /// The connections that read, and who keeps the tail up to date.

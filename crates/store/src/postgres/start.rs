@@ -6,6 +6,7 @@ use std::{
 };
 
 use agentcafe_domain::kernel::time::Clock;
+use agentcafe_eventlog::RecentEvents;
 use deadpool_postgres::Object;
 use tokio::sync::{Notify, mpsc};
 
@@ -25,7 +26,6 @@ use crate::{
     batch::{CommitReport, WriterTask},
     changes::Changes,
     commit::Context,
-    recent_events::RecentEvents,
     sqlite::open::OpenError,
 };
 

@@ -5,11 +5,10 @@ use agentcafe_domain::kernel::{
     ids::{RoomId, Sequence, TenantId},
     time::Timestamp,
 };
+use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
 use uuid::Uuid;
-
-use crate::event_query::{EventPage, EventQuery, LoggedEvent};
 
 /// The last place that was given and the last event's moment; the start of the log if there is none. After an import the last
 /// place may be one that no event here has: it was given where the events came from.

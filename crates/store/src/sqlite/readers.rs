@@ -2,12 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
+use agentcafe_eventlog::ReadError;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::open;
-use crate::store::ReadError;
 
 /// How many connections read beside the writer.
 const READERS: usize = 4;

@@ -6,6 +6,7 @@ use agentcafe_domain::kernel::{
     command::Heads,
     time::{Clock, Timestamp},
 };
+use agentcafe_eventlog::RecentEvents;
 use tokio::sync::mpsc;
 
 use super::{
@@ -16,7 +17,6 @@ use crate::{
     batch::{CommitReport, TaskBatch, WriterTask, tell},
     changes::Changes,
     commit::{CommitBatch, Context},
-    recent_events::RecentEvents,
 };
 
 /// The one that writes.

@@ -9,6 +9,8 @@ mod changes;
 mod commands;
 #[path = "../suite/faults.rs"]
 mod faults;
+#[path = "../suite/follow.rs"]
+mod follow;
 #[path = "../suite/keys.rs"]
 mod keys;
 #[path = "../suite/log.rs"]
@@ -22,8 +24,6 @@ mod nodes;
 mod place;
 #[path = "../suite/reads.rs"]
 mod reads;
-#[path = "../suite/tail.rs"]
-mod recent_events;
 #[path = "../suite/records.rs"]
 mod records;
 #[path = "../suite/records_model.rs"]

@@ -11,6 +11,8 @@ mod crash;
 #[path = "../suite/faults.rs"]
 mod faults;
 mod files;
+#[path = "../suite/follow.rs"]
+mod follow;
 #[path = "../suite/keys.rs"]
 mod keys;
 #[path = "../suite/log.rs"]
@@ -27,8 +29,6 @@ mod open_errors;
 mod place;
 #[path = "../suite/reads.rs"]
 mod reads;
-#[path = "../suite/tail.rs"]
-mod recent_events;
 #[path = "../suite/records.rs"]
 mod records;
 #[path = "../suite/records_model.rs"]

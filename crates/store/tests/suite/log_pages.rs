@@ -1,7 +1,8 @@
 //! Pages of the log: every filter, both directions, by place and by time, from memory and from the database.
 
 use agentcafe_domain::kernel::{ids::Sequence, time::Clock};
-use agentcafe_store::{EventFilter, EventQuery, Store, recent_events::MAX_RECENT_BYTES};
+use agentcafe_eventlog::MAX_RECENT_BYTES;
+use agentcafe_store::{EventFilter, EventQuery, Store};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use crate::{

@@ -1,4 +1,4 @@
-//! The tail: the newest events in memory, and wake-ups that never leave a follower asleep before an event it waits for.
+//! The recent events hold a bounded amount, and no follower misses the wake-up for its event.
 
 use std::sync::{
     Arc,
@@ -8,15 +8,11 @@ use std::sync::{
 use agentcafe_domain::kernel::{
     event::{EventType, StoredEvent},
     ids::{ActorId, RoomId, Sequence, TenantId},
+    time::Timestamp,
 };
-use agentcafe_store::{
-    EventFilter, EventQuery,
-    recent_events::{MAX_RECENT_BYTES, RecentEvents},
-};
+use agentcafe_eventlog::{EventFilter, EventQuery, MAX_RECENT_BYTES, RecentEvents};
 use bytes::Bytes;
 use uuid::Uuid;
-
-use crate::place::BEGIN;
 
 fn room(number: u64) -> RoomId {
     RoomId::parse(&format!("room-{number}")).unwrap()
@@ -30,7 +26,7 @@ fn event(sequence: u64, room_number: u64, bytes: usize) -> StoredEvent {
         room_id: room(room_number),
         actor_id: ActorId::parse("Nova").unwrap(),
         kind: EventType::BubblePosted,
-        timestamp: BEGIN,
+        timestamp: Timestamp::from_millis(1_790_000_000_000),
         mentioned: None,
         json: Bytes::from(vec![b'x'; bytes]),
     }
@@ -40,9 +36,8 @@ fn of_room(number: u64) -> EventFilter {
     EventFilter { tenant: Some(TenantId::default()), room: Some(room(number)), ..EventFilter::default() }
 }
 
-/// Promise 5: memory holds a bounded amount, whatever is published, and says what it no longer holds.
 #[test]
-fn memory_is_bounded_and_knows_where_it_begins() {
+fn recent_events_are_bounded_and_answer_only_what_they_hold_completely() {
     let recent_events = RecentEvents::new(Sequence(7));
     assert!(
         recent_events.read(&EventQuery::after(EventFilter::default(), Sequence(6), 10)).is_none(),
@@ -76,14 +71,13 @@ fn memory_is_bounded_and_knows_where_it_begins() {
     assert_eq!(recent_events.head(), Sequence(21));
 }
 
-/// DESIGN 2: a follower of a room is woken for that room, and not for others.
 #[test]
-fn a_room_wakes_only_those_who_wait_for_it() {
+fn recent_events_notify_the_subscribers_of_the_room() {
     let recent_events = RecentEvents::new(Sequence::START);
     let (here, there, everywhere) = (
-        recent_events.wake(&of_room(1)),
-        recent_events.wake(&of_room(2)),
-        recent_events.wake(&EventFilter::default()),
+        recent_events.subscribe(&of_room(1)),
+        recent_events.subscribe(&of_room(2)),
+        recent_events.subscribe(&EventFilter::default()),
     );
     recent_events.publish(vec![event(1, 1, 1)]);
     let woken = [&here, &there, &everywhere].map(|waiting| waiting.has_changed().unwrap());
@@ -107,11 +101,11 @@ impl Rounds {
     }
 }
 
-/// Promise 3, at the seam: someone who begins to wait for a room just when something is published there hears of it.
-/// `head` covers only what everybody concerned was told of, so nobody may find itself covered who was not told.
+/// A follower that subscribes to a room just when an event is published there is notified: `head` covers only events whose
+/// subscribers were notified.
 #[test]
-fn beginning_to_wait_misses_nothing() {
-    const ROUNDS: u64 = 80_000;
+fn recent_events_subscription_during_a_publication_misses_nothing() {
+    const ROUNDS: u64 = 20_000;
     let recent_events = Arc::new(RecentEvents::new(Sequence::START));
     let rounds = Arc::new(Rounds::default());
     let publisher = {
@@ -129,13 +123,13 @@ fn beginning_to_wait_misses_nothing() {
         let (cursor, filter) = (Sequence(number - 1), of_room(number));
         rounds.begin(number);
         (0..number % 97).for_each(|_| std::hint::spin_loop());
-        let waiting = recent_events.wake(&filter);
-        // A follower asks in this order: how far the log goes, then whether something of that is its own.
+        let waiting = recent_events.subscribe(&filter);
+        // A follower reads the head first, then its watermark.
         while recent_events.head() <= cursor {
             std::hint::spin_loop();
         }
-        let mark = *waiting.borrow();
-        if mark.last <= cursor || mark.resume(cursor) > cursor {
+        let watermark = *waiting.borrow();
+        if watermark.last <= cursor || watermark.resume(cursor) > cursor {
             missed.push(number);
         }
     }
