@@ -84,7 +84,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tokio::spawn(unread::run(Arc::clone(&engine))),
     ];
     if let Some(redis) = &engine.redis {
-        tokio::spawn(Arc::clone(&redis.connection).keep(engine.stopping.clone()));
+        tokio::spawn(Arc::clone(&redis.connection).maintain(engine.stopping.clone()));
     }
     let app = App::new(Arc::clone(&engine), config.api.clone(), &http_metrics);
     // Before anybody is told that the server is up: who is told may ask it to stop.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    connection::{Away, RedisConnection},
+    connection::{RedisConnection, RedisUnavailable},
     keys::{Keys, escaped},
 };
 
@@ -30,13 +30,13 @@ pub struct RateLimitUsage {
 /// Counts a request; the first one opens a window.
 ///
 /// # Errors
-/// [`Away`] if Redis cannot be asked.
+/// [`RedisUnavailable`] if Redis does not answer.
 pub async fn count(
     connection: &RedisConnection,
     keys: &Keys,
     key: RateLimitKey<'_>,
     window: Duration,
-) -> Result<RateLimitUsage, Away> {
+) -> Result<RateLimitUsage, RedisUnavailable> {
     let RateLimitKey { client, method, route } = key;
     let key = keys.rate(method, &escaped(route), &escaped(client));
     let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use agentcafe_client::{Api, BadAddress, Pauses};
+use agentcafe_client::{AddressError, ApiClient, Backoff};
 use agentcafe_domain::kernel::{
     ids::{RoomId, Sequence, TenantId},
     secret::Secret,
@@ -19,8 +19,8 @@ const STREAM_URL: &str = "PROJECTOR_EVENT_STREAM_URL";
 const PRESENCE_TTL: &str = "PROJECTOR_REDIS_PRESENCE_TTL_SECONDS";
 /// The shortest time to live of presence, in seconds.
 const MIN_PRESENCE_TTL: u64 = 10;
-/// The pause after a first failure to connect to the API.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The delay after a first failure to connect to the API.
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Everything `agentcafe projector` needs to know.
 pub(crate) struct ProjectorConfig {
@@ -52,11 +52,11 @@ impl ProjectorConfig {
         if redis.is_none() {
             warnings.push("REDIS_URL is not set: the log is followed, and nothing is kept".to_owned());
         }
-        let longest = environment.millis("PROJECTOR_STREAM_RECONNECT_MS", 2_000, 100)?;
+        let max = environment.millis("PROJECTOR_STREAM_RECONNECT_MS", 2_000, 100)?;
         let settings = Settings {
             api: api(environment)?,
-            pauses: Pauses { first: FIRST_PAUSE, longest },
-            silence: environment.source_silence()?,
+            backoff: Backoff { min: MIN_BACKOFF, max },
+            idle_timeout: environment.source_silence()?,
             scope: Scope {
                 tenants: environment.list("PROJECTOR_TENANT_ID", TenantId::parse)?,
                 rooms: environment.list("PROJECTOR_ROOM_ID", RoomId::parse)?,
@@ -72,18 +72,18 @@ impl ProjectorConfig {
     }
 }
 
-fn api(environment: &Environment) -> Result<Api, BadSetting> {
+fn api(environment: &Environment) -> Result<ApiClient, BadSetting> {
     let token = environment.text(&AUTH_TOKEN);
     let token = token.as_deref();
     let (name, made) = match environment.text(&[STREAM_URL]) {
-        Some(url) => (STREAM_URL, Api::at_stream(&url, token)),
+        Some(url) => (STREAM_URL, ApiClient::from_stream_url(&url, token)),
         None => {
             let url = environment.text(&[SOURCE_URL]);
-            (SOURCE_URL, Api::new(url.as_deref().unwrap_or("http://127.0.0.1:3850"), token))
+            (SOURCE_URL, ApiClient::new(url.as_deref().unwrap_or("http://127.0.0.1:3850"), token))
         }
     };
     made.map_err(|error| {
-        let name = if matches!(error, BadAddress::Token) { AUTH_TOKEN[0] } else { name };
+        let name = if matches!(error, AddressError::Token) { AUTH_TOKEN[0] } else { name };
         // The address may hold a token.
         BadSetting { name, value: "…".to_owned(), why: error.to_string() }
     })

@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
+use agentcafe_client::{AddressError, ApiClient};
 use agentcafe_domain::kernel::{ids::TenantId, secret::Secret};
 use agentcafe_http::Token;
-use agentcafe_realtime::{Api, Archive, BadAddress, Settings};
+use agentcafe_realtime::{ReplayStore, Settings};
 use agentcafe_redis::{Keys, RedisConnection};
 
 use super::{AUTH_TOKEN, BadSetting, Environment, count, redis};
@@ -26,7 +27,7 @@ pub(crate) struct RealtimeConfig {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
     /// The event stream to follow; none: that of the API on this machine.
-    source: Option<Api>,
+    source: Option<ApiClient>,
     source_token: Option<String>,
     source_reconnect: Duration,
     source_silence: Duration,
@@ -110,7 +111,7 @@ impl RealtimeConfig {
     pub(crate) fn settings(
         &self,
         near: Option<SocketAddr>,
-        link: Option<Arc<RedisConnection>>,
+        redis: Option<Arc<RedisConnection>>,
     ) -> Result<Settings, BadSetting> {
         let source = match (&self.source, near) {
             (Some(source), _) => source.clone(),
@@ -129,14 +130,14 @@ impl RealtimeConfig {
             max_rooms: self.max_rooms,
             default_tenant: self.default_tenant.clone(),
             max_clients: self.max_clients,
-            archive: link.map(|link| Archive::new(link, self.keys.clone())),
+            replay_store: redis.map(|redis| ReplayStore::new(redis, self.keys.clone())),
         })
     }
 }
 
-fn api(url: &str, token: Option<&str>) -> Result<Api, BadSetting> {
-    Api::at_stream(url, token).map_err(|error| {
-        let name = if matches!(error, BadAddress::Token) { AUTH_TOKEN[0] } else { SOURCE_URL };
+fn api(url: &str, token: Option<&str>) -> Result<ApiClient, BadSetting> {
+    ApiClient::from_stream_url(url, token).map_err(|error| {
+        let name = if matches!(error, AddressError::Token) { AUTH_TOKEN[0] } else { SOURCE_URL };
         // The address may hold a token.
         BadSetting { name, value: "…".to_owned(), why: error.to_string() }
     })

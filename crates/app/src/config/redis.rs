@@ -11,10 +11,11 @@ const URL: &str = "REDIS_URL";
 pub(super) fn url(environment: &Environment) -> Result<Option<Secret>, BadSetting> {
     let Some(url) = environment.text(&[URL]).map(Secret::new) else { return Ok(None) };
     // Its URL may hold a password.
-    let bad =
-        |why: agentcafe_redis::BadUrl| BadSetting {
-            name: URL, value: "…".to_owned(), why: why.to_string()
-        };
+    let bad = |why: agentcafe_redis::InvalidRedisUrl| BadSetting {
+        name: URL,
+        value: "…".to_owned(),
+        why: why.to_string(),
+    };
     RedisConnection::check(&url).map_err(bad)?;
     Ok(Some(url))
 }

@@ -59,7 +59,7 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
 ];
 
 fn cargo(arguments: &[&str]) -> Vec<u8> {
-    let output = Command::new(env!("CARGO")).args(arguments).arg("--offline").output().unwrap();
+    let output = Command::new(env!("CARGO")).args(arguments).arg("--offline").output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }
@@ -85,7 +85,7 @@ fn crates_depend_only_on_the_crates_that_the_architecture_allows() {
 /// The packages that a package links, directly or through others; development dependencies left out.
 fn linked(package: &str) -> BTreeSet<String> {
     let tree = cargo(&["tree", "--package", package, "--edges", "normal", "--prefix", "none"]);
-    let tree = String::from_utf8(tree).unwrap();
+    let tree = String::from_utf8(tree).expect("package names are UTF-8");
     tree.lines().filter_map(|line| Some(line.split_once(' ')?.0.to_owned())).collect()
 }
 
