@@ -26,9 +26,9 @@ fn read(name: &str) -> String {
 async fn keys_replay(client: &Client, store: &str) {
     let mutations = read(&format!("{store}.mutations.jsonl"));
     for line in mutations.lines() {
-        let mutation: Value = serde_json::from_str(line).unwrap();
-        let text = |name: &str| mutation[name].as_str().unwrap();
-        let method = text("method").parse().unwrap();
+        let mutation: Value = serde_json::from_str(line).expect("a recorded mutation");
+        let text = |name: &str| mutation[name].as_str().expect("a text");
+        let method = text("method").parse().expect("a method");
         let request = client.request(method, text("path")).key(text("key"));
         let request = if mutation["body"].is_null() { request } else { request.json(&mutation["body"]) };
         let answer = request.send().await;
@@ -40,18 +40,19 @@ async fn keys_replay(client: &Client, store: &str) {
 }
 
 fn status(mutation: &Value) -> u16 {
-    mutation["status"].as_u64().and_then(|status| status.try_into().ok()).unwrap()
+    mutation["status"].as_u64().and_then(|status| status.try_into().ok()).expect("a status")
 }
 
 /// The log begins as the fixture's version left it, to the byte, and goes on behind its cursor.
 async fn the_log_goes_on(client: &Client, store: &str) {
-    let stored: Vec<Value> = serde_json::from_str(&read(&format!("{store}.events.json"))).unwrap();
-    let head = stored.last().unwrap()["sequence"].as_u64().unwrap();
+    let stored: Vec<Value> =
+        serde_json::from_str(&read(&format!("{store}.events.json"))).expect("recorded events");
+    let head = stored.last().and_then(|event| event["sequence"].as_u64()).expect("a sequence");
     let page = client.get(&format!("/v1/events?limit={head}")).await;
     assert_eq!(page.data()["events"].as_array(), Some(&stored));
     let said =
         client.post("/v1/commands/say", "new", json!({ "actorId": "Nova", "text": "still here" })).await;
-    let sequence = said.data()["sequence"].as_u64().unwrap();
+    let sequence = said.data()["sequence"].as_u64().expect("a sequence");
     assert!(sequence > head, "{}", said.text);
     let later = client.get(&format!("/v1/events?cursor={head}&types=conversation_message_posted")).await;
     assert_eq!(later.data()["events"][0]["sequence"], sequence);
