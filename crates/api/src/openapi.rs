@@ -1,6 +1,6 @@
 //! The OpenAPI document, made from the code: readers declare their fields, answers document theirs.
 
-use agentcafe_domain::kernel::{error::Code, event::Event, fields::DescribedField};
+use agentcafe_domain::kernel::{error::Code, event::Event, fields::DescribedField, rules::Rules};
 use agentcafe_http::error::status_of;
 use bytes::Bytes;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
@@ -16,14 +16,14 @@ mod examples;
 mod parameters;
 
 /// Renders the document.
-pub(crate) fn document(settings: &Settings, routes: &[Route]) -> Bytes {
+pub(crate) fn document(settings: &Settings, rules: &Rules, routes: &[Route]) -> Bytes {
     let mut generator = SchemaSettings::draft2020_12()
         .for_serialize()
         .with(|settings| settings.definitions_path = "/components/schemas".into())
         .into_generator();
     let mut paths = Map::new();
     for route in routes.iter().filter(|route| !route.is_hidden) {
-        let described = operation(&mut generator, route);
+        let described = operation(&mut generator, route, rules);
         paths.entry(route.path).or_insert_with(|| json!({}))[route.method.as_str()] = described;
     }
     let schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
@@ -77,19 +77,20 @@ fn error_schema() -> Value {
     })
 }
 
-fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
-    let Route { tag, summary, body, .. } = route;
+fn operation(generator: &mut SchemaGenerator, route: &Route, rules: &Rules) -> Value {
+    let Route { tag, summary, .. } = route;
+    let (query, body) = route.fields(rules);
     let mut described = json!({
         "tags": [tag],
         "summary": summary,
         "operationId": operation_id(route),
-        "parameters": parameters::of(route),
+        "parameters": parameters::of(route, &query),
         "responses": responses(generator, route),
     });
-    if let Some(fields) = body {
-        let example = json!({ "summary": summary, "value": body_example(fields) });
+    if route.method.has_body() {
+        let example = json!({ "summary": summary, "value": body_example(&body) });
         described["requestBody"] = json!({ "required": true, "content": { "application/json": {
-            "schema": body_schema(fields), "examples": { "request": example } } } });
+            "schema": body_schema(&body), "examples": { "request": example } } } });
     }
     described
 }

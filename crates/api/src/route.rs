@@ -1,6 +1,6 @@
 //! One route: its method and path, the operation behind it, what it reads and what it answers.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
     fields::{CORRELATION_ID, DescribedField, Fields},
@@ -10,8 +10,7 @@ use agentcafe_http::{ApiError, StreamProtocol, answer, sse};
 use agentcafe_service::{EventList, Input, Mutation, Operation, events::Subscription};
 use axum::{
     extract::{Request, State},
-    response::Response,
-    routing::{MethodFilter, MethodRouter, on},
+    routing::{MethodFilter, MethodRouter, get, on},
 };
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
@@ -31,11 +30,13 @@ pub(crate) struct Route {
     pub(crate) tag: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) is_hidden: bool,
-    pub(crate) parameters: Vec<DescribedField>,
-    pub(crate) body: Option<Vec<DescribedField>>,
     pub(crate) answer: Answer,
     pub(crate) handler: MethodRouter<Arc<App>>,
+    describe: Describe,
 }
+
+/// Reads every field that an operation takes.
+type Describe = fn(&Input, &Rules);
 
 /// What is done with what a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,12 @@ impl Method {
         }
     }
 
-    /// What its requests carry. The body of a `DELETE` is not read.
+    /// Whether its requests carry a body. That of a `DELETE` is not read.
+    pub(crate) fn has_body(self) -> bool {
+        self.reads() == Reads::Body
+    }
+
+    /// What its requests carry.
     const fn reads(self) -> Reads {
         match self {
             Self::Get => Reads::Query,
@@ -114,32 +120,16 @@ async fn call<O: Operation>(app: &Arc<App>, request: Request, reads: Reads) -> R
     Ok(app.service.call::<O>(&caller, &input).await?)
 }
 
-type Responding = Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send>>;
-
-/// Serves one method with a function of the app and the request.
-fn serve(method: Method, handle: fn(Arc<App>, Request) -> Responding) -> MethodRouter<Arc<App>> {
-    on(method.filter(), move |State(app): State<Arc<App>>, request: Request| handle(app, request))
-}
-
 impl Route {
-    /// A route with a handler of its own.
+    /// A `GET` with a handler of its own.
     pub(crate) fn new(
         path: &'static str,
         tag: &'static str,
         summary: &'static str,
         handler: MethodRouter<Arc<App>>,
     ) -> Self {
-        Self {
-            path,
-            method: Method::Get,
-            tag,
-            summary,
-            is_hidden: false,
-            parameters: Vec::new(),
-            body: None,
-            answer: Answer::Any,
-            handler,
-        }
+        let (method, answer, describe): (_, _, Describe) = (Method::Get, Answer::Any, |_, _| ());
+        Self { path, method, tag, summary, is_hidden: false, answer, handler, describe }
     }
 
     /// A read that answers `{"ok":true,"data":…}`.
@@ -156,18 +146,49 @@ impl Route {
         tag: &'static str,
         summary: &'static str,
     ) -> Self {
-        let handler = serve(Method::Get, |app, request| {
-            Box::pin(
-                async move { Ok(answer::found(&T::from(call::<O>(&app, request, Reads::Query).await?))) },
-            )
+        let handler = get(async |State(app): State<Arc<App>>, request: Request| {
+            let output = call::<O>(&app, request, Reads::Query).await?;
+            Ok::<_, ApiError>(answer::found(&T::from(output)))
         });
-        let (parameters, _) = fields_of(O::describe);
         let answer = Answer::Data(&[200], schema_of::<T>);
-        Self { parameters, answer, ..Self::new(path, tag, summary, handler) }
+        Self { describe: O::describe, answer, ..Self::new(path, tag, summary, handler) }
+    }
+
+    /// A read that lists events under a name, with other members beside them.
+    pub(crate) fn events<O, T>(
+        path: &'static str,
+        name: &'static str,
+        tag: &'static str,
+        summary: &'static str,
+    ) -> Self
+    where
+        O: Operation<Output = EventList<T>>,
+        T: Serialize + JsonSchema + Send + 'static,
+    {
+        let handler = get(async move |State(app): State<Arc<App>>, request: Request| {
+            let list = call::<O>(&app, request, Reads::Query).await?;
+            Ok::<_, ApiError>(response::events(name, &list))
+        });
+        let answer = Answer::Events(name, schema_of::<T>);
+        Self { describe: O::describe, answer, ..Self::new(path, tag, summary, handler) }
+    }
+
+    /// Server-sent events.
+    pub(crate) fn stream<O: Operation<Output = Subscription>>(
+        path: &'static str,
+        tag: &'static str,
+        summary: &'static str,
+    ) -> Self {
+        let handler = get(async |State(app): State<Arc<App>>, request: Request| {
+            let subscription = call::<O>(&app, request, Reads::Stream).await?;
+            let stream = EventStream::open(&app.stream_hub, StreamProtocol::EventStream, subscription);
+            Ok::<_, ApiError>(sse::response(stream))
+        });
+        Self { describe: O::describe, answer: Answer::Stream, ..Self::new(path, tag, summary, handler) }
     }
 
     /// A mutation that answers `{"ok":true,"data":…}` with one of these statuses.
-    pub(crate) fn mutation<M: Mutation>(
+    fn mutation<M: Mutation>(
         method: Method,
         statuses: &'static [u16],
         path: &'static str,
@@ -177,19 +198,18 @@ impl Route {
     where
         M::Answer: JsonSchema,
     {
-        let handler = on(method.filter(), move |State(app): State<Arc<App>>, request: Request| async move {
+        let handler = on(method.filter(), async move |State(app): State<Arc<App>>, request: Request| {
             let executed = call::<M>(&app, request, method.reads()).await?;
             Ok::<_, ApiError>(response::executed(&executed))
         });
-        let (parameters, body) = fields_of(<M as Mutation>::describe);
-        let body = (method != Method::Delete).then_some(body);
         let answer = Answer::Data(statuses, schema_of::<M::Answer>);
-        Self { method, parameters, body, answer, ..Self::new(path, tag, summary, handler) }
+        let describe = <M as Mutation>::describe;
+        Self { method, describe, answer, ..Self::new(path, tag, summary, handler) }
     }
 
     /// Creates or does something.
     pub(crate) fn post<M: Mutation>(
-        status: &'static [u16],
+        statuses: &'static [u16],
         path: &'static str,
         tag: &'static str,
         summary: &'static str,
@@ -197,7 +217,7 @@ impl Route {
     where
         M::Answer: JsonSchema,
     {
-        Self::mutation::<M>(Method::Post, status, path, tag, summary)
+        Self::mutation::<M>(Method::Post, statuses, path, tag, summary)
     }
 
     /// Changes something that exists.
@@ -216,26 +236,6 @@ impl Route {
         Self::mutation::<M>(Method::Delete, &[200], path, tag, summary)
     }
 
-    /// Server-sent events.
-    pub(crate) fn stream<O: Operation<Output = Subscription>>(
-        path: &'static str,
-        tag: &'static str,
-        summary: &'static str,
-    ) -> Self {
-        let handler = serve(Method::Get, |app, request| {
-            Box::pin(async move {
-                let subscription = call::<O>(&app, request, Reads::Stream).await?;
-                Ok(sse::response(EventStream::open(
-                    &app.stream_hub,
-                    StreamProtocol::EventStream,
-                    subscription,
-                )))
-            })
-        });
-        let (parameters, _) = fields_of(O::describe);
-        Self { parameters, answer: Answer::Stream, ..Self::new(path, tag, summary, handler) }
-    }
-
     /// Answers in another way.
     pub(crate) fn answers(self, answer: Answer) -> Self {
         Self { answer, ..self }
@@ -245,35 +245,13 @@ impl Route {
     pub(crate) fn hidden(self) -> Self {
         Self { is_hidden: true, ..self }
     }
-}
 
-/// A read that lists events under a name, with other members beside them.
-pub(crate) fn event_list<O, T>(
-    path: &'static str,
-    name: &'static str,
-    tag: &'static str,
-    summary: &'static str,
-) -> Route
-where
-    O: Operation<Output = EventList<T>>,
-    T: Serialize + JsonSchema + Send + 'static,
-{
-    let handler = on(MethodFilter::GET, move |State(app): State<Arc<App>>, request: Request| async move {
-        Ok::<_, ApiError>(response::events(name, &call::<O>(&app, request, Reads::Query).await?))
-    });
-    let (parameters, _) = fields_of(O::describe);
-    Route {
-        parameters,
-        answer: Answer::Events(name, schema_of::<T>),
-        ..Route::new(path, tag, summary, handler)
+    /// The fields that its operation reads of the query and of the body, with the bounds that these rules set.
+    pub(crate) fn fields(&self, rules: &Rules) -> (Vec<DescribedField>, Vec<DescribedField>) {
+        let (parameters, body) = (Fields::describing(), Fields::describing());
+        let input = Input { id: String::new(), parameters, body, last_event_id: None };
+        (self.describe)(&input, rules);
+        let _ = input.body.correlation(CORRELATION_ID);
+        (input.parameters.described(), input.body.described())
     }
-}
-
-/// The parameters and the members of the body that an operation reads.
-fn fields_of(describe: fn(&Input, &Rules)) -> (Vec<DescribedField>, Vec<DescribedField>) {
-    let (parameters, body) = (Fields::describing(), Fields::describing());
-    let input = Input { id: String::new(), parameters, body, last_event_id: None };
-    describe(&input, &Rules::default());
-    let _ = input.body.correlation(CORRELATION_ID);
-    (input.parameters.described(), input.body.described())
 }

@@ -56,7 +56,7 @@ use crate::{
     bootstrap::BootstrapAnswer,
     event_stream::EventStream,
     request::{self, MAX_BODY_BYTES},
-    route::{Answer, Route, event_list, schema_of},
+    route::{Answer, Route, schema_of},
     system,
 };
 
@@ -125,14 +125,14 @@ pub(crate) fn table() -> Vec<Route> {
         Route::post::<CreateTask>(&[201], "/v1/tasks", "Tasks", "Create a task"),
         Route::read::<GetTask>("/v1/tasks/{taskId}", "Tasks", "A task"),
         Route::patch::<UpdateTask>("/v1/tasks/{taskId}", "Tasks", "Change a task"),
-        event_list::<ListHandoffs, _>("/v1/tasks/{taskId}/handoffs", "handoffs", "Tasks", "The handoffs of a task"),
+        Route::events::<ListHandoffs, _>("/v1/tasks/{taskId}/handoffs", "handoffs", "Tasks", "The handoffs of a task"),
         Route::post::<HandOffTask>(&[200], "/v1/tasks/{taskId}/handoffs", "Tasks", "Hand a task over"),
         Route::read::<ListObjects>("/v1/objects", "Objects", "Shared objects"),
         Route::post::<CreateSharedObject>(&[201], "/v1/objects", "Objects", "Create a shared object"),
         Route::read::<GetObject>("/v1/objects/{objectId}", "Objects", "A shared object"),
         Route::patch::<UpdateObject>("/v1/objects/{objectId}", "Objects", "Change a shared object"),
 
-        event_list::<ReplayRoom, _>("/v1/replay", "events", "Looking back", "The last minutes of a room, and its state after them"),
+        Route::events::<ReplayRoom, _>("/v1/replay", "events", "Looking back", "The last minutes of a room, and its state after them"),
         Route::read::<ReadMemory>("/v1/memory/local", "Looking back", "What an agent should remember of a room"),
         Route::read::<ReadScore>("/v1/collaboration/score", "Looking back", "How much the actors in a room have done together"),
         Route::read::<GetRoomSnapshot>("/v1/snapshots/room", "Looking back", "What was saved of a room"),
@@ -155,10 +155,10 @@ pub(crate) fn table() -> Vec<Route> {
         Route::patch::<ChangeSubscription>("/v1/subscriptions/{subscriptionId}", "Webhooks", "Change a subscription"),
         Route::delete::<RemoveSubscription>("/v1/subscriptions/{subscriptionId}", "Webhooks", "End a subscription"),
 
-        event_list::<ListEvents, _>("/v1/events", "events", "Events", "A page of the log"),
-        event_list::<PollEvents, _>(POLL, "events", "Events", "The next events, as soon as there are any"),
-        event_list::<ReadTimeline, _>("/v1/timeline", "events", "Events", "A page of the log, by time and in either order"),
-        event_list::<ListMentions, _>("/v1/mentions", "mentions", "Events", "Mentions"),
+        Route::events::<ListEvents, _>("/v1/events", "events", "Events", "A page of the log"),
+        Route::events::<PollEvents, _>(POLL, "events", "Events", "The next events, as soon as there are any"),
+        Route::events::<ReadTimeline, _>("/v1/timeline", "events", "Events", "A page of the log, by time and in either order"),
+        Route::events::<ListMentions, _>("/v1/mentions", "mentions", "Events", "Mentions"),
         Route::stream::<FollowEvents>(STREAM, "Events", "The log as server-sent events"),
         Route::stream::<FollowEvents>(STREAM_ALIAS, "Events", "The same as /v1/streams/market-events"),
         // OpenAPI cannot describe a WebSocket: docs/api.md does.

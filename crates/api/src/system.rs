@@ -45,7 +45,8 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
 /// `GET /openapi.json`: this API, described from its code.
 pub(crate) async fn openapi(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let document = tokio::task::spawn_blocking(move || {
-        app.openapi.get_or_init(|| openapi::document(&app.settings, &router::table())).clone()
+        let rules = &app.service.engine().rules;
+        app.openapi.get_or_init(|| openapi::document(&app.settings, rules, &router::table())).clone()
     });
     Ok(json(StatusCode::OK, document.await.map_err(|_| OperationError::internal())?))
 }

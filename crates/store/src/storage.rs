@@ -194,7 +194,6 @@ pub(crate) struct Opened<S> {
 }
 
 /// What everything above the writer sees of an open database.
-#[derive(Clone)]
 pub(crate) struct View {
     pub(crate) reader: Arc<dyn Reader>,
     pub(crate) recent_events: Arc<RecentEvents>,

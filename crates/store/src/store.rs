@@ -332,10 +332,11 @@ fn start_writer<S: Storage, O: Future<Output = Result<Opened<S>, OpenError>>>(
     let runtime = runtime.build().map_err(OpenError::Writer)?;
     let (sender, opened) = std::sync::mpsc::channel();
     let write = async move || match open().await {
-        Ok(opened) => {
-            let view = opened.view.clone();
+        Ok(Opened { storage, view }) => {
+            let (recent_events, clock) = (Arc::clone(&view.recent_events), Arc::clone(&view.clock));
+            // The writer keeps nothing of the read side: closed last, SQLite's writer removes the write-ahead log.
             if sender.send(Ok(view)).is_ok() {
-                Writer::run(opened, parts).await;
+                Writer::run(storage, recent_events, clock, parts).await;
             }
         }
         Err(error) => drop(sender.send(Err(error))),

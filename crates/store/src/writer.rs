@@ -16,7 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     commit::{CommitBatch, CommitContext, InboxTimes, Needs, QueuedCommand},
     envelope::TraceNote,
-    storage::{Begun, LogHead, Maintenance, Opened, Storage, StorageError, Transaction, View},
+    recent_events::RecentEvents,
+    storage::{Begun, LogHead, Maintenance, Storage, StorageError, Transaction},
     table_changes::{TableChanges, versions_after},
 };
 
@@ -121,7 +122,8 @@ pub(crate) struct WriterParts {
 /// The one writer of this process.
 pub(crate) struct Writer<S> {
     storage: S,
-    view: View,
+    recent_events: Arc<RecentEvents>,
+    clock: Arc<dyn Clock>,
     context: CommitContext,
     table_changes: Arc<TableChanges>,
     on_commit: Box<dyn Fn(&CommitReport) + Send>,
@@ -140,11 +142,15 @@ struct StoredBatch {
 
 impl<S: Storage> Writer<S> {
     /// Runs until the queue is closed, or no sender is left.
-    pub(crate) async fn run(opened: Opened<S>, parts: WriterParts) {
-        let Opened { storage, view } = opened;
+    pub(crate) async fn run(
+        storage: S,
+        recent_events: Arc<RecentEvents>,
+        clock: Arc<dyn Clock>,
+        parts: WriterParts,
+    ) {
         let WriterParts { context, table_changes, on_commit, mut queue } = parts;
-        let head = view.recent_events.head();
-        let mut writer = Self { storage, view, context, table_changes, on_commit, head };
+        let head = recent_events.head();
+        let mut writer = Self { storage, recent_events, clock, context, table_changes, on_commit, head };
         while let Some(first) = queue.recv().await {
             let batch = TaskBatch::take(first, &mut queue);
             if writer.commit(batch).await {
@@ -162,8 +168,7 @@ impl<S: Storage> Writer<S> {
 
     /// Commits a batch, publishes its events, and answers its tasks. False if there is no database to write to.
     async fn commit(&mut self, tasks: TaskBatch) -> bool {
-        let View { recent_events, clock, .. } = &self.view;
-        let began = clock.stopwatch();
+        let began = self.clock.stopwatch();
         let commands = tasks.commands.len();
         // Before the transaction, which holds up those of other nodes: the answer need not be the very latest.
         self.context.load_shared_windows(&tasks.commands).await;
@@ -179,7 +184,7 @@ impl<S: Storage> Writer<S> {
                 tracing::error!(%error, commands, "a commit batch could not be written");
                 batch.fail(UNAVAILABLE);
                 answer_all(tasks.probes.into_iter().chain(tasks.purges), false);
-                let (took, head) = (clock.stopwatch() - began, self.head);
+                let (took, head) = (self.clock.stopwatch() - began, self.head);
                 (self.on_commit)(&CommitReport { commands, took, head, ..CommitReport::default() });
                 return !error.is_unreachable();
             }
@@ -189,10 +194,10 @@ impl<S: Storage> Writer<S> {
         self.table_changes.publish(&stored.after.table_versions);
         let shared_activity = batch.take_shared_activity();
         let (events, answers, inbox) = batch.into_results();
-        let took = clock.stopwatch() - began;
+        let took = self.clock.stopwatch() - began;
         // Before the answers: metrics read after an answer include its batch.
-        (self.on_commit)(&report(clock.as_ref(), took, (commands, events.len()), inbox, &stored));
-        if !recent_events.publish(events) {
+        (self.on_commit)(&report(self.clock.as_ref(), took, (commands, events.len()), inbox, &stored));
+        if !self.recent_events.publish(events) {
             // Other nodes have committed meanwhile: their events come first.
             self.storage.catch_up().await;
         }

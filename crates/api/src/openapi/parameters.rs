@@ -18,10 +18,10 @@ const IN_PATHS: &[(&str, &str, &str)] = &[
     ("taskId", "The task.", EXAMPLE_ID),
 ];
 
-/// The parameters of a route's operation.
-pub(super) fn of(route: &Route) -> Vec<Value> {
+/// The parameters of a route's operation, of which `query` are read of the query.
+pub(super) fn of(route: &Route, query: &[DescribedField]) -> Vec<Value> {
     let mut parameters: Vec<Value> = path_names(route.path).map(in_path).collect();
-    parameters.extend(route.parameters.iter().map(in_query));
+    parameters.extend(query.iter().map(in_query));
     if matches!(route.answer, Answer::Stream) {
         parameters.push(json!({ "name": "Last-Event-ID", "in": "header", "required": false,
             "schema": { "type": "string", "pattern": "^[0-9]+$" }, "example": "0",
@@ -73,6 +73,8 @@ fn without_null(schema: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use agentcafe_domain::kernel::rules::Rules;
+
     use super::*;
     use crate::router::table;
 
@@ -106,7 +108,8 @@ mod tests {
     #[test]
     fn every_field_has_a_meaning_and_a_valid_example() {
         for route in table().iter().filter(|route| !route.is_hidden) {
-            for field in route.parameters.iter().chain(route.body.iter().flatten()) {
+            let (query, body) = route.fields(&Rules::default());
+            for field in query.iter().chain(&body) {
                 let what = format!("{} of {}", field.name, route.path);
                 assert!(!field.description.is_empty(), "{what} has no meaning");
                 match &field.example {

@@ -3,7 +3,7 @@
 use agentcafe_domain::kernel::{
     error::{Code, DomainError, OperationError},
     event::EventType,
-    fields::{EVENT_TENANT_FILTER, Fields, ROOM_FILTER, TYPES},
+    fields::{EVENT_TENANT_FILTER, Field, Fields, ROOM_FILTER, TYPES},
     ids::Sequence,
 };
 use agentcafe_store::EventFilter;
@@ -21,7 +21,7 @@ pub(crate) fn types(fields: &Fields) -> Option<Vec<EventType>> {
 }
 
 /// Tenant, room, author and types; what is missing matches all. `author` is the parameter that names the author.
-pub(super) fn filter(fields: &Fields, author: &'static str) -> Result<EventFilter, DomainError> {
+pub(super) fn filter(fields: &Fields, author: Field) -> Result<EventFilter, DomainError> {
     Ok(EventFilter {
         tenant: fields.tenant(EVENT_TENANT_FILTER)?,
         room: fields.room(ROOM_FILTER)?,

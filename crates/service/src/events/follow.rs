@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::kernel::{
     error::{Code, DomainError, OperationError},
-    fields::{Cursor, LIMIT, STREAM_CURSOR, TYPES},
+    fields::{Cursor, EVENT_ACTOR_FILTER, LIMIT, STREAM_CURSOR, TYPES},
     ids::{ActorId, Sequence},
     rules::Rules,
 };
@@ -81,7 +81,7 @@ impl Operation for FollowEvents {
         let limit = fields.limit(MAX_BACKLOG, MAX_BACKLOG)?;
         let limited = fields.text(LIMIT)?.is_some();
         Ok(Self {
-            filter: filter(fields, "actorId")?,
+            filter: filter(fields, EVENT_ACTOR_FILTER)?,
             viewer: read_access::viewer(fields)?,
             cursor: fields.cursor(STREAM_CURSOR)?,
             backlog_limit: limited.then_some(limit),

@@ -2,7 +2,7 @@
 
 use agentcafe_domain::kernel::{
     error::{DomainError, OperationError},
-    fields::{AFTER_EVENT_ID, CURSOR},
+    fields::{AFTER_EVENT_ID, CURSOR, EVENT_ACTOR_FILTER},
     ids::{ActorId, Sequence},
     rules::Rules,
 };
@@ -44,7 +44,7 @@ impl Operation for ListEvents {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            filter: filter(fields, "actorId")?,
+            filter: filter(fields, EVENT_ACTOR_FILTER)?,
             viewer: read_access::viewer(fields)?,
             cursor: fields.sequence(CURSOR)?,
             after_event_id: fields.trimmed_text(AFTER_EVENT_ID)?,

@@ -25,6 +25,7 @@ use crate::{
 
 const ACTOR_ID: Field =
     Field::new("actorId", "The actor that polls. To filter by author, use authorId.", "Nova");
+const AUTHOR_ID: Field = Field::new("authorId", "Only events by this actor.", "Kai");
 const HEARTBEAT: Field =
     Field::new("heartbeat", "Whether the poll keeps the actor present in the room. Default: true.", "true");
 const STATUS: Field =
@@ -87,7 +88,7 @@ impl Operation for PollEvents {
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
-        let filter = filter(fields, "authorId")?;
+        let filter = filter(fields, AUTHOR_ID)?;
         let timeout_ms = fields.integer(TIMEOUT_MS, 0..=MAX_TIMEOUT_MS)?.unwrap_or(DEFAULT_TIMEOUT_MS);
         Ok(Self {
             viewer: read_access::viewer(fields)?.or(fields.actor(ACTOR_ID)?),

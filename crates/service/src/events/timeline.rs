@@ -2,7 +2,7 @@
 
 use agentcafe_domain::kernel::{
     error::{DomainError, OperationError},
-    fields::{CURSOR, FROM_TS, TO_TS},
+    fields::{CURSOR, EVENT_ACTOR_FILTER, FROM_TS, TO_TS},
     ids::{ActorId, Sequence},
     rules::Rules,
     time::Timestamp,
@@ -55,7 +55,7 @@ impl Operation for ReadTimeline {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
         Ok(Self {
-            filter: filter(fields, "actorId")?,
+            filter: filter(fields, EVENT_ACTOR_FILTER)?,
             viewer: read_access::viewer(fields)?,
             cursor: fields.sequence(CURSOR)?,
             from: fields.timestamp(FROM_TS)?,

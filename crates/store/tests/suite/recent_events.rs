@@ -96,7 +96,17 @@ fn recent_events_of_a_room_wake_only_its_followers() {
     assert_eq!(here.borrow().last, Sequence(1));
 }
 
-/// Lets two threads start a round at the same moment, without sleeping.
+/// Waits without sleeping for what another thread does at any moment.
+fn spin_until(is_done: impl Fn() -> bool) {
+    let mut looks = 0_u32;
+    while !is_done() {
+        looks += 1;
+        // The other thread may need this one's processor.
+        if looks.is_multiple_of(10_000) { std::thread::yield_now() } else { std::hint::spin_loop() }
+    }
+}
+
+/// Lets two threads start a round at the same moment.
 #[derive(Default)]
 struct SpinBarrier(AtomicU64);
 
@@ -104,15 +114,6 @@ impl SpinBarrier {
     fn begin(&self, round: u64) {
         self.0.fetch_add(1, Ordering::SeqCst);
         spin_until(|| self.0.load(Ordering::SeqCst) >= 2 * round);
-    }
-}
-
-fn spin_until(is_so: impl Fn() -> bool) {
-    let mut looks = 0_u32;
-    while !is_so() {
-        looks += 1;
-        // The other thread may be waiting for this one's processor.
-        if looks.is_multiple_of(10_000) { std::thread::yield_now() } else { std::hint::spin_loop() }
     }
 }
 
