@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
-use agentcafe_engine::{Engine, rate::RateLimiter};
-use agentcafe_http::{Door, StreamHub, Token};
+use agentcafe_engine::Engine;
+use agentcafe_http::{Door, HttpMetrics, RateLimiter, SharedCounters, StreamHub, Token};
 use agentcafe_service::{Service, ServiceSettings};
 use bytes::Bytes;
 use ipnet::IpNet;
@@ -42,10 +42,10 @@ pub struct App {
 
 impl App {
     /// The API on an engine.
-    pub fn new(engine: Arc<Engine>, settings: Settings) -> Arc<Self> {
+    pub fn new(engine: Arc<Engine>, settings: Settings, metrics: &HttpMetrics) -> Arc<Self> {
         Arc::new(Self {
-            door: Arc::new(door(&engine, &settings)),
-            stream_hub: stream_hub(&engine, &settings),
+            door: Arc::new(door(&engine, &settings, metrics)),
+            stream_hub: stream_hub(&engine, &settings, metrics),
             openapi: OnceLock::new(),
             service: Arc::new(Service::new(engine, settings.service.clone())),
             settings,
@@ -53,25 +53,30 @@ impl App {
     }
 }
 
-fn stream_hub(engine: &Engine, settings: &Settings) -> StreamHub {
+fn stream_hub(engine: &Engine, settings: &Settings, metrics: &HttpMetrics) -> StreamHub {
     StreamHub {
         fanout: Arc::clone(&engine.fanout),
         clock: Arc::clone(&engine.clock),
-        metrics: engine.metrics.http.clone(),
+        metrics: metrics.clone(),
         heartbeat: settings.stream_heartbeat,
         stopping: engine.stopping.clone(),
     }
 }
 
-fn door(engine: &Arc<Engine>, settings: &Settings) -> Door {
+fn door(engine: &Arc<Engine>, settings: &Settings, metrics: &HttpMetrics) -> Door {
     let ids = Arc::clone(engine);
+    let shared = engine.redis.as_ref().map(|redis| SharedCounters {
+        connection: Arc::clone(&redis.connection),
+        keys: redis.keys.clone(),
+        fallbacks: redis.metrics.own_limits.clone(),
+    });
     Door {
         routes: router::traits,
         token: Token { wanted: settings.auth_token.clone(), query_param: settings.auth_query_param.clone() },
-        limiter: RateLimiter::sharing(settings.rate_limit_per_min, engine.redis.clone()),
+        limiter: RateLimiter::new(settings.rate_limit_per_min, shared),
         trusted_proxies: settings.trusted_proxies.clone(),
         clock: Arc::clone(&engine.clock),
         fresh_id: Box::new(move || ids.fresh_id()),
-        metrics: engine.metrics.http.clone(),
+        metrics: metrics.clone(),
     }
 }

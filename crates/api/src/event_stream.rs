@@ -59,7 +59,7 @@ impl EventStream {
     /// Opens the stream of a subscription.
     pub(crate) fn open(hub: &StreamHub, protocol: StreamProtocol, subscription: Subscription) -> Self {
         let Subscription { follower, backlog_limit, ready, permit, access } = subscription;
-        let session = hub.begin(follower, protocol, permit);
+        let session = hub.open(follower, protocol, permit);
         let checked_at = hub.clock.stopwatch();
         Self { session, access, checked_at, phase: Phase::Ready(ready), backlog_limit }
     }
@@ -99,12 +99,12 @@ impl EventStream {
         let wakeup = self.session.wakeup().await;
         if wakeup == Wakeup::Stopping {
             self.phase = Phase::Over;
-            return Some(self.session.farewell());
+            return Some(self.session.end_for_shutdown());
         }
         if let Err(refused) = self.check_access().await {
             return Some(self.give_up(refused));
         }
-        if wakeup == Wakeup::Beat {
+        if wakeup == Wakeup::Heartbeat {
             return Some(self.session.heartbeat());
         }
         match self.session.frames(None).await {
@@ -126,6 +126,6 @@ impl EventStream {
     /// the client may not follow any longer.
     fn give_up(&mut self, code: Code) -> Bytes {
         self.phase = Phase::Over;
-        self.session.give_up(code)
+        self.session.end_with_error(code)
     }
 }

@@ -1,8 +1,10 @@
-//! `agentcafe realtime`: rooms for many clients, until it is asked to stop; and the same inside `serve`.
+//! `agentcafe realtime`: streams rooms to many clients until it is stopped; also inside `serve`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use agentcafe_realtime::{Api, Archive, Service};
+use agentcafe_client::ApiClient;
+use agentcafe_engine::clock::{RandomIds, SystemClock};
+use agentcafe_realtime::{ReplayStore, Service};
 use agentcafe_redis::RedisConnection;
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -13,10 +15,10 @@ use crate::{
     process::{runtime, start_logging, stop_on_signal},
 };
 
-/// How long Redis may take for what is replayed from it.
+/// How long Redis may take to answer a replay.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs until SIGTERM or SIGINT, then sends clients away.
+/// Runs until SIGTERM or SIGINT, then ends the streams.
 pub(crate) fn run(config: RealtimeConfig) -> anyhow::Result<()> {
     start_logging(&config.log, &config.warnings)?;
     runtime()?.block_on(async {
@@ -30,30 +32,31 @@ pub(crate) fn run(config: RealtimeConfig) -> anyhow::Result<()> {
     })
 }
 
-/// Takes the port.
+/// Binds the port.
 pub(crate) async fn listen(config: &RealtimeConfig) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(config.listen).await;
     listener.with_context(|| format!("cannot listen on {} (REALTIME_HOST, REALTIME_PORT)", config.listen))
 }
 
-/// Serves until `stopping`. Unless a source is set, the API at `near` is followed.
+/// Serves until `stopping`. Without a source in the settings, the API at `near` is followed.
 pub(crate) async fn serve(
     config: &RealtimeConfig,
     listener: TcpListener,
     near: Option<SocketAddr>,
     stopping: CancellationToken,
 ) -> anyhow::Result<()> {
-    let link = config.redis.as_ref().map(|url| RedisConnection::new(url, REDIS_TIMEOUT));
-    let link = link.transpose().context("REDIS_URL")?;
-    if let Some(link) = link.clone() {
-        tokio::spawn(link.keep(stopping.clone()));
+    let redis = config.redis.as_ref().map(|url| RedisConnection::new(url, REDIS_TIMEOUT));
+    let redis = redis.transpose().context("REDIS_URL")?;
+    if let Some(redis) = redis.clone() {
+        tokio::spawn(redis.maintain(stopping.clone()));
     }
     let mut settings = config.settings.clone();
     if let (Some(near), false) = (near, config.has_source) {
-        settings.source = Api::new(&format!("http://{near}"), settings.token.wanted.as_deref())?;
+        settings.source = ApiClient::new(&format!("http://{near}"), settings.token.wanted.as_deref())?;
     }
-    settings.archive = link.map(|link| Archive::new(link, config.keys.clone()));
-    let service = Service::start(settings, stopping.clone());
+    settings.replay_store = redis.map(|redis| ReplayStore::new(redis, config.keys.clone()));
+    let (clock, ids) = (Arc::new(SystemClock::start()), Box::new(RandomIds::new()));
+    let service = Service::start(settings, clock, ids, stopping.clone());
     agentcafe_http::serve(listener, agentcafe_realtime::router(service), stopping).await;
     Ok(())
 }

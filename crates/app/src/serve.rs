@@ -12,6 +12,7 @@ use agentcafe_engine::{
     redis::Redis,
     sweeps, unread,
 };
+use agentcafe_http::HttpMetrics;
 use agentcafe_redis::RedisConnection;
 use agentcafe_store::{Options, SharedRateWindows, Store, StoreLocation};
 use anyhow::Context;
@@ -35,7 +36,9 @@ pub(crate) fn run(config: ServeConfig) -> anyhow::Result<()> {
 }
 
 async fn serve(config: ServeConfig) -> anyhow::Result<()> {
-    let metrics = Arc::new(Metrics::new());
+    let mut metrics = Metrics::new();
+    let http_metrics = HttpMetrics::register(metrics.registry_mut());
+    let metrics = Arc::new(metrics);
     let redis = redis(&config, &metrics)?;
     let on_commit = {
         let (metrics, redis) = (Arc::clone(&metrics), redis.clone());
@@ -81,9 +84,9 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
         tokio::spawn(unread::run(Arc::clone(&engine))),
     ];
     if let Some(redis) = &engine.redis {
-        tokio::spawn(Arc::clone(&redis.connection).keep(engine.stopping.clone()));
+        tokio::spawn(Arc::clone(&redis.connection).maintain(engine.stopping.clone()));
     }
-    let app = App::new(Arc::clone(&engine), config.api.clone());
+    let app = App::new(Arc::clone(&engine), config.api.clone(), &http_metrics);
     // Before anybody is told that the server is up: who is told may ask it to stop.
     tokio::spawn(stop_on_signal(engine.stopping.clone())?);
     let embedded_realtime = match embedded_realtime {

@@ -1,33 +1,32 @@
-//! `agentcafe tail`: a room in the terminal, readable by a person.
+//! `agentcafe tail`: shows the events of a room in the terminal.
 
 use anyhow::Context;
 
 use crate::{cli::TailOptions, config::Sources};
 
 mod colour;
-mod event;
 mod feed;
-mod harmless;
 mod line;
+mod sanitize;
 mod terminal;
 
 use feed::Feed;
 use line::Label;
 use terminal::{Terminal, reader_gone};
 
-/// Follows until interrupted, or until nobody reads on.
+/// Follows until it is interrupted, or standard output is closed.
 ///
 /// # Errors
-/// When the server cannot be reached at first, or refuses.
+/// When the first attempt to connect fails, or the server rejects the request.
 pub(crate) fn run(options: TailOptions, sources: &Sources) -> anyhow::Result<()> {
-    let feed = Feed::of(&options, sources)?;
+    let feed = Feed::new(&options, sources)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(1).enable_all().build().context("no runtime")?;
     let outcome = runtime.block_on(async {
-        // A task of its own: while a pager keeps it from writing, Ctrl-C still ends the process.
+        // A separate task: while a pager blocks its writes, Ctrl-C still ends the process.
         let following = tokio::spawn(follow(options, feed));
         tokio::select! {
-            outcome = following => outcome.context("following broke off")?,
+            outcome = following => outcome.context("the follower panicked")?,
             interrupted = tokio::signal::ctrl_c() => interrupted.context("no signals"),
             () = reader_gone() => Ok(()),
         }
@@ -36,7 +35,7 @@ pub(crate) fn run(options: TailOptions, sources: &Sources) -> anyhow::Result<()>
     outcome
 }
 
-/// Shows events as they come.
+/// Shows events as they arrive.
 async fn follow(options: TailOptions, mut feed: Feed) -> anyhow::Result<()> {
     let terminal = Terminal::new(options.colour);
     let label = Label { room: options.room.is_none(), tenant: options.tenant.is_none() };
@@ -45,10 +44,10 @@ async fn follow(options: TailOptions, mut feed: Feed) -> anyhow::Result<()> {
         for notice in &batch.notices {
             terminal.notice(notice);
         }
-        let telling = batch.events.iter().filter(|event| options.all || event.is_telling());
-        let lines = telling.map(|event| line::of(event, label));
-        let is_read = tokio::task::block_in_place(|| terminal.show(lines));
-        if !is_read.context("cannot write to standard output")? {
+        let shown = batch.events.iter().filter(|event| options.all || event.is_shown_by_default());
+        let lines = shown.map(|event| line::render(event, label));
+        let is_open = tokio::task::block_in_place(|| terminal.show(lines));
+        if !is_open.context("cannot write to standard output")? {
             return Ok(());
         }
     }

@@ -1,4 +1,4 @@
-//! The API that is followed: its address, our token, and what its refusals mean.
+//! Requests to the API: its address, the token, and why a request fails.
 
 use std::{error::Error, time::Duration};
 
@@ -9,179 +9,179 @@ use reqwest::{
 };
 use serde_json::Value;
 
-/// Where the API has its event stream.
-pub const STREAM: &str = "/v1/streams/market-events";
-/// How long the start of an answer, or a whole short one, may take.
+/// The path of the event stream.
+pub const EVENT_STREAM_PATH: &str = "/v1/streams/market-events";
+/// How long the headers of a response, or a whole short response, may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Of what a stream is asked for, this is ours to say.
-const OURS: [&str; 2] = ["cursor", "limit"];
+/// Query parameters of a stream's address that are ignored: the client sets them.
+const IGNORED_PARAMETERS: [&str; 2] = ["cursor", "limit"];
 
-/// Names and values of a URL's query.
+/// The names and values of a query.
 pub type Query = Vec<(&'static str, String)>;
 
-/// Where to ask, and as whom. Clones share their connections.
+/// A client of one API. Clones share their connections.
 #[derive(Clone, Debug)]
-pub struct Api {
+pub struct ApiClient {
     http: Client,
     base: Url,
     stream: Url,
 }
 
-/// Why an address, or a token, cannot be used.
+/// Why an address or a token cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum BadAddress {
-    /// It is no URL of a server.
+pub enum AddressError {
+    /// It is not the URL of a server.
     #[error("it must look like http://127.0.0.1:3850")]
-    NoServer,
-    /// It is a URL of something else.
+    InvalidUrl,
+    /// It has another scheme than HTTP.
     #[error("only http:// and https:// addresses can be followed, not {0}://")]
     Scheme(String),
-    /// The token has characters that no header can carry.
+    /// The token has characters that a header cannot hold.
     #[error("the token cannot be sent")]
     Token,
-    /// There is no TLS to be had on this machine.
+    /// TLS cannot be set up on this machine.
     #[error("no connections can be made: {0}")]
     NoClient(#[from] reqwest::Error),
 }
 
-/// Why a request came to nothing.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// Nobody answers, or no longer.
+pub enum RequestError {
+    /// The connection failed or was lost.
     #[error("{0}")]
     Unreachable(String),
-    /// The server answers that it cannot, which may pass.
+    /// The server answered 429 or 5xx; a retry may succeed.
     #[error("{0}")]
     Unavailable(String),
-    /// The server wants another token, or one.
+    /// The token is missing or wrong.
     #[error("the token is not accepted")]
     Unauthorized,
-    /// There is no event stream.
+    /// The server has no event stream at this address.
     #[error("there is no event stream ({0})")]
-    NoStream(String),
-    /// The server will not.
+    NoEventStream(String),
+    /// The server rejected the request for another reason.
     #[error("{0}")]
-    Refused(String),
+    Rejected(String),
 }
 
-impl Api {
-    /// The API whose routes are below this address, asked with this token.
+impl ApiClient {
+    /// The API whose routes are below this address.
     ///
     /// # Errors
     /// When the address or the token cannot be used.
-    pub fn new(address: &str, token: Option<&str>) -> Result<Self, BadAddress> {
-        let mut base = server(address)?;
+    pub fn new(address: &str, token: Option<&str>) -> Result<Self, AddressError> {
+        let mut base = server_url(address)?;
         base.set_query(None);
-        let stream = below(&base, STREAM);
-        Ok(Self { http: client(token)?, base, stream })
+        let stream = join(&base, EVENT_STREAM_PATH);
+        Ok(Self { http: http_client(token)?, base, stream })
     }
 
-    /// The API whose event stream has this address. What else stands in its query is sent along.
+    /// The API whose event stream has this address. The other parameters of its query are sent along.
     ///
     /// # Errors
     /// When the address or the token cannot be used.
-    pub fn at_stream(address: &str, token: Option<&str>) -> Result<Self, BadAddress> {
-        let mut stream = server(address)?;
+    pub fn from_stream_url(address: &str, token: Option<&str>) -> Result<Self, AddressError> {
+        let mut stream = server_url(address)?;
         let kept: Vec<(String, String)> = stream.query_pairs().into_owned().collect();
         stream.set_query(None);
         let mut base = stream.clone();
-        base.set_path(stream.path().strip_suffix(STREAM).unwrap_or_default());
-        for (name, value) in kept.iter().filter(|(name, _)| !OURS.contains(&name.as_str())) {
+        base.set_path(stream.path().strip_suffix(EVENT_STREAM_PATH).unwrap_or_default());
+        for (name, value) in kept.iter().filter(|(name, _)| !IGNORED_PARAMETERS.contains(&name.as_str())) {
             stream.query_pairs_mut().append_pair(name, value);
         }
-        Ok(Self { http: client(token)?, base, stream })
+        Ok(Self { http: http_client(token)?, base, stream })
     }
 
-    /// The address, as a person wrote it; without a query, which may hold a token.
+    /// The address for people; without the query, which may hold a token.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub fn address(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// Asks a route, and gives the start of its answer, which is a success.
+    /// Requests a path. The response is a success, and its body is still to be read.
     ///
     /// # Errors
-    /// [`Failure`] says why there is none.
-    pub async fn get(&self, path: &str, query: &Query) -> Result<Response, Failure> {
-        self.ask(below(&self.base, path), query).await
+    /// [`RequestError`] when the request fails.
+    pub async fn get(&self, path: &str, query: &Query) -> Result<Response, RequestError> {
+        self.request(join(&self.base, path), query).await
     }
 
-    /// Asks a route whose answer is short, and reads it.
+    /// Requests a path with a short response, and reads it.
     ///
     /// # Errors
-    /// [`Failure`] says why there is none.
-    pub async fn get_json(&self, path: &str, query: &Query) -> Result<Value, Failure> {
+    /// [`RequestError`] when the request fails.
+    pub async fn get_json(&self, path: &str, query: &Query) -> Result<Value, RequestError> {
         let response = self.get(path, query).await?;
-        patiently(response.json()).await
+        within_timeout(response.json()).await
     }
 
     /// Opens the event stream.
-    pub(crate) async fn open(&self, query: &Query) -> Result<Response, Failure> {
-        let response = self.ask(self.stream.clone(), query).await?;
+    pub(crate) async fn open_stream(&self, query: &Query) -> Result<Response, RequestError> {
+        let response = self.request(self.stream.clone(), query).await?;
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if content_type.is_some_and(|text| text.starts_with("text/event-stream")) {
             return Ok(response);
         }
-        Err(Failure::NoStream("another kind of answer".to_owned()))
+        Err(RequestError::NoEventStream("another content type".to_owned()))
     }
 
-    async fn ask(&self, mut url: Url, query: &Query) -> Result<Response, Failure> {
+    async fn request(&self, mut url: Url, query: &Query) -> Result<Response, RequestError> {
         url.query_pairs_mut().extend_pairs(query);
-        let response = patiently(self.http.get(url).send()).await?;
-        if response.status().is_success() { Ok(response) } else { Err(failure(response).await) }
+        let response = within_timeout(self.http.get(url).send()).await?;
+        if response.status().is_success() { Ok(response) } else { Err(error_of(response).await) }
     }
 }
 
-async fn failure(response: Response) -> Failure {
+async fn error_of(response: Response) -> RequestError {
     let status = response.status();
-    let body: Value = patiently(response.json()).await.unwrap_or_default();
-    let why = body["error"]["message"].as_str().map_or_else(|| status.to_string(), str::to_owned);
+    let body: Value = within_timeout(response.json()).await.unwrap_or_default();
+    let message = body["error"]["message"].as_str().map_or_else(|| status.to_string(), str::to_owned);
     match status {
-        StatusCode::UNAUTHORIZED => Failure::Unauthorized,
-        StatusCode::NOT_FOUND => Failure::NoStream(why),
-        StatusCode::TOO_MANY_REQUESTS => Failure::Unavailable(why),
-        _ if status.is_server_error() => Failure::Unavailable(why),
-        _ => Failure::Refused(why),
+        StatusCode::UNAUTHORIZED => RequestError::Unauthorized,
+        StatusCode::NOT_FOUND => RequestError::NoEventStream(message),
+        StatusCode::TOO_MANY_REQUESTS => RequestError::Unavailable(message),
+        _ if status.is_server_error() => RequestError::Unavailable(message),
+        _ => RequestError::Rejected(message),
     }
 }
 
-fn client(token: Option<&str>) -> Result<Client, BadAddress> {
+fn http_client(token: Option<&str>) -> Result<Client, AddressError> {
     let mut headers = HeaderMap::new();
     if let Some(token) = token {
-        let mut value = HeaderValue::from_str(token).map_err(|_| BadAddress::Token)?;
+        let mut value = HeaderValue::from_str(token).map_err(|_| AddressError::Token)?;
         value.set_sensitive(true);
         headers.insert("x-api-key", value);
     }
-    // Redirects are not followed, so that the token goes nowhere else.
+    // Redirects are not followed: the token must not reach another server.
     let builder = Client::builder().default_headers(headers).connect_timeout(TIMEOUT);
     Ok(builder.redirect(redirect::Policy::none()).build()?)
 }
 
-/// The address of a server that can be asked.
-fn server(text: &str) -> Result<Url, BadAddress> {
-    let mut url = Url::parse(text).ok().filter(Url::has_host).ok_or(BadAddress::NoServer)?;
+/// Parses the address of a server.
+fn server_url(text: &str) -> Result<Url, AddressError> {
+    let mut url = Url::parse(text).ok().filter(Url::has_host).ok_or(AddressError::InvalidUrl)?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(BadAddress::Scheme(url.scheme().to_owned()));
+        return Err(AddressError::Scheme(url.scheme().to_owned()));
     }
     url.set_fragment(None);
     Ok(url)
 }
 
-fn below(base: &Url, path: &str) -> Url {
+fn join(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
     url
 }
 
-/// Waits for an answer as long as [`PATIENCE`].
-async fn patiently<T>(answer: impl Future<Output = reqwest::Result<T>>) -> Result<T, Failure> {
-    match tokio::time::timeout(TIMEOUT, answer).await {
-        Ok(answer) => answer.map_err(|error| Failure::Unreachable(root_cause(&error))),
-        Err(_) => Err(Failure::Unreachable(format!("no answer within {} s", TIMEOUT.as_secs()))),
+/// Waits for a response at most [`TIMEOUT`].
+async fn within_timeout<T>(response: impl Future<Output = reqwest::Result<T>>) -> Result<T, RequestError> {
+    match tokio::time::timeout(TIMEOUT, response).await {
+        Ok(response) => response.map_err(|error| RequestError::Unreachable(root_cause(&error))),
+        Err(_) => Err(RequestError::Unreachable(format!("no answer within {} s", TIMEOUT.as_secs()))),
     }
 }
 
-/// What an error comes down to.
+/// The innermost source of an error.
 pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_taken_or_explained() {
+    fn api_address_must_be_http() {
         let cases = [
             ("http://127.0.0.1:3850", Some("http://127.0.0.1:3850/")),
             ("http://cafe.example/runtime/?a=b#c", Some("http://cafe.example/runtime/?a=b")),
@@ -206,21 +206,23 @@ mod tests {
             ("", None),
         ];
         for (text, want) in cases {
-            assert_eq!(server(text).ok().as_ref().map(Url::as_str), want, "{text:?}");
+            assert_eq!(server_url(text).ok().as_ref().map(Url::as_str), want, "{text:?}");
         }
     }
 
-    /// CONTRACT 17 and 18: a base address or the stream's own may be given; what to begin at is never the address's to say.
+    /// A base address or the stream's own may be given; a cursor in the address is ignored.
     #[test]
-    fn the_stream_is_found_from_either_address() {
-        // Only one part of a process ever installs it; here, whichever test comes first.
+    fn api_stream_url_comes_from_either_address() {
         let whole = "http://cafe.example/runtime/v1/streams/market-events";
         let with_query = format!("{whole}?apiKey=s3cret&limit=5&cursor=9");
-        let base = server("http://cafe.example/runtime/").unwrap();
-        assert_eq!(below(&base, STREAM).as_str(), whole);
-        let stream = server(&with_query).unwrap();
-        let kept: Vec<_> =
-            stream.query_pairs().into_owned().filter(|(name, _)| !OURS.contains(&name.as_str())).collect();
+        let base = server_url("http://cafe.example/runtime/").unwrap();
+        assert_eq!(join(&base, EVENT_STREAM_PATH).as_str(), whole);
+        let stream = server_url(&with_query).unwrap();
+        let kept: Vec<_> = stream
+            .query_pairs()
+            .into_owned()
+            .filter(|(name, _)| !IGNORED_PARAMETERS.contains(&name.as_str()))
+            .collect();
         assert_eq!(kept, [("apiKey".to_owned(), "s3cret".to_owned())]);
     }
 }

@@ -1,12 +1,12 @@
-//! Follows the log of a café from outside: the API's event stream, taken up again wherever it broke off.
+//! The Rust client of the API: requests, and its event stream.
 //!
-//! What comes out of a [`Stream`] is every event behind its cursor, once and in order, whatever happens to connections and
-//! servers in between; and news about the connection, for whoever watches it.
+//! An [`EventStream`] yields every event after its cursor, once and in order, over any number of broken connections.
 
 mod api;
-mod frame;
-mod progress;
+mod position;
+mod sse;
 mod stream;
 
-pub use api::{Api, BadAddress, Failure, Query, STREAM};
-pub use stream::{Arrived, EventStream, News, Pauses, Start, Stream};
+pub use api::{AddressError, ApiClient, EVENT_STREAM_PATH, Query, RequestError};
+pub use sse::{MAX_FRAME_BYTES, SseError, SseFrame, SseParser};
+pub use stream::{Backoff, EventStream, ReceivedEvent, Start, StreamOptions, StreamUpdate};

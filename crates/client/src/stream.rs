@@ -1,4 +1,4 @@
-//! The event stream over HTTP: comes back by itself where it broke off.
+//! The event stream over HTTP. It reconnects by itself and resumes from its cursor.
 
 use std::{collections::VecDeque, pin::Pin, time::Duration};
 
@@ -8,17 +8,17 @@ use reqwest::Response;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
-    api::{Api, Failure, Query, root_cause},
-    frame::Frames,
-    progress::{Meaning, Progress},
+    api::{ApiClient, Query, RequestError, root_cause},
+    position::Position,
+    sse::{SseError, SseParser},
 };
 
-/// Where to start in a log.
+/// Where a stream starts in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// At its newest event: what happens from now on.
+    /// After the newest event.
     Latest,
-    /// Behind a sequence.
+    /// After a sequence.
     After(Sequence),
 }
 
@@ -31,202 +31,203 @@ impl Start {
     }
 }
 
-/// How long to wait before connecting again. Each pause is twice as long as the one before.
+/// How long to wait before reconnecting. Each delay is twice the one before.
 #[derive(Clone, Copy, Debug)]
-pub struct Pauses {
-    /// The first.
-    pub first: Duration,
-    /// The longest.
-    pub longest: Duration,
+pub struct Backoff {
+    /// The first delay.
+    pub min: Duration,
+    /// The longest delay.
+    pub max: Duration,
 }
 
-impl Default for Pauses {
+impl Default for Backoff {
     fn default() -> Self {
-        Self { first: Duration::from_millis(250), longest: Duration::from_secs(5) }
+        Self { min: Duration::from_millis(250), max: Duration::from_secs(5) }
     }
 }
 
-impl Pauses {
-    /// The pause after so many failures in a row.
-    fn after(self, failures: u32) -> Duration {
+impl Backoff {
+    /// The delay after so many failures in a row.
+    fn delay(self, failures: u32) -> Duration {
         let doublings = failures.checked_sub(1);
         let factor = doublings.map(|doublings| 2_u32.saturating_pow(doublings));
-        factor.map_or(Duration::ZERO, |factor| self.first.saturating_mul(factor).min(self.longest))
+        factor.map_or(Duration::ZERO, |factor| self.min.saturating_mul(factor).min(self.max))
     }
 }
 
-/// What is followed, and how.
+/// What a stream reads, and how.
 #[derive(Clone, Debug)]
-pub struct EventStream {
-    /// Which events: `tenantId`, `roomId` and the like; empty: all.
+pub struct StreamOptions {
+    /// Query parameters that select events (`tenantId`, `roomId`, …); empty: all events.
     pub scope: Query,
     /// Where to start.
     pub start: Start,
-    /// How long the log was when it was last seen; [`Sequence::START`] if it never was. A shorter one is another one.
+    /// The head of the log when it was last read; [`Sequence::START`] if it never was. A log that is shorter is another log.
     pub known_head: Sequence,
-    /// Where to start if it turns out to be another log than before.
-    pub anew: Start,
-    /// How long to wait before connecting again.
-    pub pauses: Pauses,
-    /// A connection that is silent for so long is dead: several heartbeats of the server (`API_STREAM_HEARTBEAT_MS`).
-    pub silence: Duration,
+    /// Where to start in another log.
+    pub restart: Start,
+    /// How long to wait before reconnecting.
+    pub backoff: Backoff,
+    /// A connection without data for this long is lost: several heartbeats of the server (`API_STREAM_HEARTBEAT_MS`).
+    pub idle_timeout: Duration,
 }
 
-impl EventStream {
-    /// All events behind a start, and again from the beginning if it is another log.
+impl StreamOptions {
+    /// All events after a start; all events from the beginning in another log.
     #[must_use]
     pub fn all(start: Start) -> Self {
         Self {
             scope: Query::new(),
             start,
             known_head: Sequence::START,
-            anew: Start::After(Sequence::START),
-            pauses: Pauses::default(),
-            silence: Duration::from_secs(45),
+            restart: Start::After(Sequence::START),
+            backoff: Backoff::default(),
+            idle_timeout: Duration::from_secs(45),
         }
     }
 }
 
-/// An event as it came: its place in the log, and its JSON, byte for byte.
+/// An event as the server sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arrived {
-    /// Its place in the log.
+pub struct ReceivedEvent {
+    /// Its position in the log.
     pub sequence: Sequence,
-    /// All of it, on one line.
+    /// The whole event as JSON on one line.
     pub json: Bytes,
 }
 
-impl Arrived {
-    /// The event, read.
+impl ReceivedEvent {
+    /// Parses the event.
     ///
     /// # Errors
-    /// When it is none that this version knows.
-    pub fn event(&self) -> Result<Event, serde_json::Error> {
+    /// When this version does not know its type or its fields.
+    pub fn parse(&self) -> Result<Event, serde_json::Error> {
         serde_json::from_slice(&self.json)
     }
 }
 
-/// What a stream tells.
+/// What [`EventStream::next`] returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// The connection stands.
+pub enum StreamUpdate {
+    /// A connection was made.
     Connected {
-        /// What comes next lies behind this sequence.
+        /// It continues after this sequence.
         after: Sequence,
-        /// How long the log was just then.
+        /// The head of the log at that time.
         head: Sequence,
     },
-    /// What happened, in order, each once; never empty.
-    Events(Vec<Arrived>),
-    /// Nothing that was asked for happened up to here.
+    /// New events in order, each once; never empty.
+    Events(Vec<ReceivedEvent>),
+    /// No event matched up to here.
     ScannedTo(Sequence),
-    /// The server left out what happened behind the first, up to the second.
-    Gap(Sequence, Sequence),
-    /// The log is shorter than it was: not the one that was followed. What comes next begins at [`EventStream::anew`].
-    OtherLog {
-        /// How long it is.
+    /// The server skipped events.
+    Gap {
+        /// After this one.
+        from: Sequence,
+        /// Up to this one.
+        to: Sequence,
+    },
+    /// The log is shorter than before: it is another log. The stream continues at [`StreamOptions::restart`].
+    LogReplaced {
+        /// The head of the new log.
         head: Sequence,
     },
-    /// There is no connection, for this reason; another attempt is made after a pause.
-    Lost(Failure),
+    /// Connecting failed, or the connection was lost. The stream reconnects after a delay.
+    Disconnected(RequestError),
 }
 
-type Connecting = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>;
+type Connecting = Pin<Box<dyn Future<Output = Result<Response, RequestError>> + Send>>;
 
 enum State {
-    /// Until it is time to connect.
-    Pausing(Instant),
-    /// On the way.
+    /// Waiting until it is time to connect.
+    Waiting(Instant),
+    /// Waiting for the response.
     Connecting(Connecting),
-    /// Reading; dead if nothing comes until then.
-    Reading { response: Box<Response>, frames: Frames, dead_at: Instant },
+    /// Reading. Without data until `lost_at`, the connection counts as lost.
+    Reading { response: Box<Response>, parser: SseParser, lost_at: Instant },
 }
 
-/// The events of a server, without end.
-pub struct Stream {
-    api: Api,
-    stream: EventStream,
-    progress: Progress,
+/// An endless stream of events.
+pub struct EventStream {
+    api: ApiClient,
+    options: StreamOptions,
+    position: Position,
     state: State,
-    /// How often in a row connecting came to nothing.
+    /// Failures in a row.
     failures: u32,
-    waiting: VecDeque<News>,
+    updates: VecDeque<StreamUpdate>,
 }
 
-impl Stream {
-    /// Follows a server. Nothing is asked before the first [`Stream::next`].
+impl EventStream {
+    /// A stream that connects with the first [`EventStream::next`].
     #[must_use]
-    pub fn new(api: Api, stream: EventStream) -> Self {
-        let progress = Progress::starting(stream.start, stream.known_head);
-        let state = State::Pausing(Instant::now());
-        Self { api, stream, progress, state, failures: 0, waiting: VecDeque::new() }
+    pub fn new(api: ApiClient, options: StreamOptions) -> Self {
+        let position = Position::new(options.start, options.known_head);
+        let state = State::Waiting(Instant::now());
+        Self { api, options, position, state, failures: 0, updates: VecDeque::new() }
     }
 
-    /// The server that is followed.
+    /// The client whose API is read.
     #[must_use]
-    pub fn api(&self) -> &Api {
+    pub fn api(&self) -> &ApiClient {
         &self.api
     }
 
-    /// Where the next connection starts; none: at the newest event.
-    #[must_use]
-    pub fn cursor(&self) -> Option<Sequence> {
-        self.progress.after()
-    }
-
-    /// Starts over at another place, with a new connection.
-    pub fn start_over(&mut self, start: Start) {
-        self.progress = Progress::starting(start, Sequence::START);
-        self.waiting.clear();
-        self.state = State::Pausing(Instant::now());
-    }
-
-    /// Waits for news. May be dropped at any moment and called again: nothing is lost by that.
-    pub async fn next(&mut self) -> News {
+    /// Waits for the next update. Cancel-safe: dropping the future loses nothing.
+    pub async fn next(&mut self) -> StreamUpdate {
         loop {
-            if let Some(news) = self.waiting.pop_front() {
-                return news;
+            if let Some(update) = self.updates.pop_front() {
+                return update;
             }
-            if let Err(failure) = self.advance().await {
+            if let Err(error) = self.advance().await {
                 self.failures = self.failures.saturating_add(1);
-                self.state = State::Pausing(Instant::now() + self.stream.pauses.after(self.failures));
-                self.waiting.push_back(News::Lost(failure));
+                self.state = State::Waiting(Instant::now() + self.options.backoff.delay(self.failures));
+                self.updates.push_back(StreamUpdate::Disconnected(error));
             }
         }
     }
 
     /// Takes one step: waits, connects, or reads once.
-    async fn advance(&mut self) -> Result<(), Failure> {
+    async fn advance(&mut self) -> Result<(), RequestError> {
         match &mut self.state {
-            State::Pausing(until) => {
+            State::Waiting(until) => {
                 sleep_until(*until).await;
                 self.state = State::Connecting(self.connect());
             }
             State::Connecting(connecting) => {
-                let response = connecting.await?;
-                let dead_at = Instant::now() + self.stream.silence;
-                let response = Box::new(response);
-                self.state = State::Reading { response, frames: Frames::default(), dead_at };
+                let response = Box::new(connecting.await?);
+                let lost_at = Instant::now() + self.options.idle_timeout;
+                self.state = State::Reading { response, parser: SseParser::default(), lost_at };
             }
-            State::Reading { response, frames, dead_at } => {
-                let bytes = match timeout_at(*dead_at, response.chunk()).await {
-                    Ok(Ok(Some(bytes))) => bytes,
-                    Ok(Ok(None)) => return Err(Failure::Unreachable("the server closed it".to_owned())),
-                    Ok(Err(error)) => return Err(Failure::Unreachable(root_cause(&error))),
-                    Err(_) => {
-                        return Err(Failure::Unreachable("nothing was heard for too long".to_owned()));
-                    }
+            State::Reading { response, parser, lost_at } => {
+                let lost = |why: &str| RequestError::Unreachable(why.to_owned());
+                let chunk = match timeout_at(*lost_at, response.chunk()).await {
+                    Ok(Ok(chunk)) => chunk.ok_or_else(|| lost("the server closed the connection"))?,
+                    Ok(Err(error)) => return Err(RequestError::Unreachable(root_cause(&error))),
+                    Err(_) => return Err(lost("the server sent nothing, not even heartbeats")),
                 };
-                *dead_at = Instant::now() + self.stream.silence;
-                let frames = frames.feed(&bytes);
-                let frames = frames.map_err(|_| Failure::Unavailable("a frame without an end".to_owned()))?;
-                for frame in frames {
-                    let meaning = self.progress.take(frame, Instant::now());
-                    let starts_over = matches!(meaning, Meaning::OtherLog { .. });
-                    self.take(meaning)?;
-                    if starts_over {
-                        break;
+                *lost_at = Instant::now() + self.options.idle_timeout;
+                let mut rest = &chunk[..];
+                let unreadable = |error: SseError| RequestError::Unavailable(error.to_string());
+                while let Some(frame) = parser.next_frame(&mut rest).map_err(unreadable)? {
+                    match self.position.apply(&frame, Instant::now())? {
+                        Some(StreamUpdate::Events(new)) => match self.updates.back_mut() {
+                            Some(StreamUpdate::Events(events)) => events.extend(new),
+                            _ => self.updates.push_back(StreamUpdate::Events(new)),
+                        },
+                        Some(update @ StreamUpdate::LogReplaced { .. }) => {
+                            self.restart(update);
+                            break;
+                        }
+                        // A server that accepts connections and ends them at once is no better than none.
+                        Some(update @ StreamUpdate::Connected { .. }) => {
+                            self.updates.push_back(update);
+                            continue;
+                        }
+                        Some(update) => self.updates.push_back(update),
+                        None => {}
                     }
+                    self.failures = 0;
                 }
             }
         }
@@ -234,41 +235,18 @@ impl Stream {
     }
 
     fn connect(&self) -> Connecting {
-        let cursor = self.progress.after().map_or_else(|| "latest".to_owned(), |after| after.to_string());
-        let mut query = self.stream.scope.clone();
+        let cursor = self.position.after().map_or_else(|| "latest".to_owned(), |after| after.to_string());
+        let mut query = self.options.scope.clone();
         query.push(("cursor", cursor));
         let api = self.api.clone();
-        Box::pin(async move { api.open(&query).await })
+        Box::pin(async move { api.open_stream(&query).await })
     }
 
-    fn take(&mut self, meaning: Meaning) -> Result<(), Failure> {
-        match meaning {
-            Meaning::Happened(arrived) => match self.waiting.back_mut() {
-                Some(News::Events(events)) => events.push(arrived),
-                _ => self.waiting.push_back(News::Events(vec![arrived])),
-            },
-            Meaning::ScannedTo(sequence) => self.waiting.push_back(News::ScannedTo(sequence)),
-            Meaning::Gap(from, to) => self.waiting.push_back(News::Gap(from, to)),
-            // A connection that stands and breaks at once, again and again, is no better than none.
-            Meaning::Stands { after, head } => {
-                self.waiting.push_back(News::Connected { after, head });
-                return Ok(());
-            }
-            Meaning::Alive => {}
-            Meaning::Behind { head } => {
-                return Err(Failure::Unavailable(format!(
-                    "its log ends at {head}, before what was seen of it"
-                )));
-            }
-            Meaning::GivesUp(why) => return Err(Failure::Unavailable(format!("the server gave up: {why}"))),
-            Meaning::OtherLog { head } => {
-                self.start_over(self.stream.anew);
-                self.waiting.push_back(News::OtherLog { head });
-                return Ok(());
-            }
-        }
-        self.failures = 0;
-        Ok(())
+    /// Continues with another log, on a new connection.
+    fn restart(&mut self, update: StreamUpdate) {
+        self.position = Position::new(self.options.restart, Sequence::START);
+        self.state = State::Waiting(Instant::now());
+        self.updates = VecDeque::from([update]);
     }
 }
 
@@ -277,11 +255,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_up_to_the_longest() {
+    fn backoff_doubles_up_to_its_maximum() {
         let cases =
             [(0, 0), (1, 250), (2, 500), (3, 1_000), (4, 2_000), (5, 4_000), (6, 5_000), (u32::MAX, 5_000)];
         for (failures, want_ms) in cases {
-            assert_eq!(Pauses::default().after(failures), Duration::from_millis(want_ms), "{failures}");
+            assert_eq!(Backoff::default().delay(failures), Duration::from_millis(want_ms), "{failures}");
         }
     }
 }

@@ -12,11 +12,12 @@ use agentcafe_domain::{
     reactions::{MatchResult, SourceEvent, StoredReaction},
 };
 use agentcafe_engine::{
-    Engine, Follower,
+    Engine,
     followers::Progress,
     lease::{LeaseGuard, while_held},
 };
-use agentcafe_store::{EventFilter, EventPage, Failure, ReadError};
+use agentcafe_eventlog::{EventFilter, EventPage, Follower, ReadError};
+use agentcafe_store::Failure;
 use tokio::{sync::oneshot, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -71,7 +72,7 @@ async fn react(engine: Arc<Engine>, ending: CancellationToken, concurrency: usiz
     loop {
         tokio::select! {
             () = reactions.ending.cancelled() => break,
-            () = follower.more() => {}
+            () = follower.wait_for_more() => {}
         }
         progress.begin();
         if let Err(error) = reactions.advance(&mut follower, &mut progress).await {

@@ -8,6 +8,7 @@ use agentcafe_domain::kernel::{
     rules::Rules,
     time::{Clock, Timestamp},
 };
+use agentcafe_eventlog::Fanout;
 use agentcafe_store::Store;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,6 @@ use uuid::Uuid;
 use crate::{
     clock,
     external_calls::{ExternalCallRunner, ExternalCalls},
-    fanout::Fanout,
     followers::Followers,
     metrics::{FollowerLabel, Metrics},
     redis::Redis,
@@ -34,7 +34,7 @@ pub struct Engine {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Frames that many followers share.
+    /// The cache of frames that followers share.
     pub fanout: Arc<Fanout>,
     /// Cancelled when the process is asked to stop: streams end, long polls answer.
     pub stopping: CancellationToken,

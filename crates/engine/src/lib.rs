@@ -1,15 +1,12 @@
-//! Carries commands to the log and events from it: execute, follow, and the work that goes on by itself.
+//! Executes commands, and runs the background work: leases, sweeps, durable followers, shared limits.
 
 pub mod clock;
 pub mod engine;
 pub mod execute;
 pub mod external_calls;
-pub mod fanout;
-pub mod follow;
 pub mod followers;
 pub mod lease;
 pub mod metrics;
-pub mod rate;
 pub mod redis;
 pub mod sweeps;
 pub mod unread;
@@ -17,4 +14,3 @@ pub mod webhook_metrics;
 
 pub use engine::Engine;
 pub use execute::{Executed, NotExecuted, SubmittedCommand};
-pub use follow::{Follower, Log};

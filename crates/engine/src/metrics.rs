@@ -16,17 +16,6 @@ use prometheus_client::{
 
 use crate::{redis::RedisMetrics, webhook_metrics::WebhookMetrics};
 
-/// A request's labels.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct RequestLabels {
-    /// The HTTP method.
-    pub method: &'static str,
-    /// The route's template, or `unmatched`.
-    pub route: &'static str,
-    /// The status code.
-    pub status: u16,
-}
-
 /// A refusal's label.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ReasonLabel {
@@ -98,43 +87,9 @@ impl ReactionMetrics {
 
 type Reasons = Family<ReasonLabel, Counter>;
 
-/// What is counted of requests and streams, whichever server answers them.
-#[derive(Clone)]
-pub struct HttpMetrics {
-    /// Answered requests.
-    pub requests: Family<RequestLabels, Counter>,
-    /// How long requests took, streams and long polls excepted, in seconds.
-    pub request_seconds: Histogram,
-    /// Open event streams.
-    pub stream_clients: Gauge,
-    /// Events sent to streams.
-    pub stream_events: Counter,
-}
-
-impl HttpMetrics {
-    /// All at zero, on this page.
-    pub fn register(registry: &mut Registry) -> Self {
-        let requests = Family::<RequestLabels, Counter>::default();
-        registry.register("http_requests", "Answered requests by route and status", requests.clone());
-        let request_seconds = seconds();
-        registry.register(
-            "http_request_seconds",
-            "How long requests took, streams and long polls excepted",
-            request_seconds.clone(),
-        );
-        let stream_clients = Gauge::default();
-        registry.register("stream_clients", "Open event streams", stream_clients.clone());
-        let stream_events = Counter::default();
-        registry.register("stream_events", "Events sent to streams", stream_events.clone());
-        Self { requests, request_seconds, stream_clients, stream_events }
-    }
-}
-
 /// All metrics of the process.
 pub struct Metrics {
     registry: Registry,
-    /// What is counted of requests and streams.
-    pub http: HttpMetrics,
     /// How many commands turns held.
     pub batch_commands: Histogram,
     /// How long turns took, in seconds.
@@ -173,7 +128,6 @@ impl Metrics {
     /// All metrics at zero.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("agentcafe");
-        let http = HttpMetrics::register(&mut registry);
         let batch_commands = Histogram::new(exponential_buckets(1.0, 2.0, 10));
         registry.register("turn_commands", "Commands in a turn", batch_commands.clone());
         let batch_seconds = seconds();
@@ -227,7 +181,6 @@ impl Metrics {
         let redis = RedisMetrics::register(&mut registry);
         Self {
             registry,
-            http,
             batch_commands,
             batch_seconds,
             failed_batches,
@@ -243,6 +196,11 @@ impl Metrics {
             webhooks,
             redis,
         }
+    }
+
+    /// The registry, for metrics that other parts of the process count.
+    pub fn registry_mut(&mut self) -> &mut Registry {
+        &mut self.registry
     }
 
     /// The page that Prometheus reads.

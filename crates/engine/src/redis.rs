@@ -86,7 +86,7 @@ impl Redis {
 
     /// The copy of an actor's unread count in a room; none if Redis is away.
     pub async fn unread_count(&self, tenant: &TenantId, room: &RoomId, actor: &ActorId) -> Option<u64> {
-        let room = RoomName::of(tenant, room);
+        let room = RoomName::new(tenant, room);
         unread::get(&self.connection, &self.keys, &room, actor).await.ok()
     }
 

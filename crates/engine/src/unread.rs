@@ -10,7 +10,7 @@ use agentcafe_domain::{
         time::Timestamp,
     },
 };
-use agentcafe_redis::{Away, unread};
+use agentcafe_redis::{RedisUnavailable, unread};
 use agentcafe_store::{CommitReport, ReadError};
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
@@ -40,13 +40,13 @@ pub struct UnreadCopies {
 
 /// Why copies could not be made.
 enum NotCopied {
-    Away(Away),
+    RedisUnavailable(RedisUnavailable),
     Store,
 }
 
-impl From<Away> for NotCopied {
-    fn from(away: Away) -> Self {
-        Self::Away(away)
+impl From<RedisUnavailable> for NotCopied {
+    fn from(away: RedisUnavailable) -> Self {
+        Self::RedisUnavailable(away)
     }
 }
 
@@ -87,7 +87,7 @@ impl UnreadCopies {
 
     async fn write(&self, redis: &Redis) {
         loop {
-            redis.connection.connected().await;
+            redis.connection.wait_connected().await;
             let counts = self.take();
             if counts.is_empty() {
                 self.changed.notified().await;
@@ -126,16 +126,16 @@ pub async fn run(engine: Arc<Engine>) {
 /// Compares now, each time Redis comes back, and now and then.
 async fn compare(engine: &Engine, redis: &Redis) {
     loop {
-        let connection = redis.connection.connected().await;
+        let connection = redis.connection.wait_connected().await;
         match compare_once(engine, redis).await {
             Ok(count) => {
                 redis.unread.rebuilt.inc_by(count);
                 tokio::select! {
-                    () = redis.connection.lost(connection) => {}
+                    () = redis.connection.wait_disconnected(connection) => {}
                     () = sleep(COMPARE_EVERY) => {}
                 }
             }
-            Err(NotCopied::Away(away)) => {
+            Err(NotCopied::RedisUnavailable(away)) => {
                 tracing::debug!(%away, "unread counts could not be compared");
                 sleep(PAUSE).await;
             }

@@ -10,10 +10,6 @@ use agentcafe_domain::kernel::{
     ids::CorrelationId,
     time::Clock,
 };
-use agentcafe_engine::{
-    metrics::{HttpMetrics, RequestLabels},
-    rate::{RateLimitStatus, RateLimiter},
-};
 use axum::{
     extract::{ConnectInfo, MatchedPath, Request, State},
     http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, header},
@@ -29,6 +25,8 @@ use crate::{
     answer,
     auth::{self, Token},
     error::ApiError,
+    metrics::{HttpMetrics, RequestLabels},
+    rate_limit::{RateLimitStatus, RateLimiter},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -1,11 +1,13 @@
-//! HTTP as every server of ours speaks it: what is done once around all routes, how answers look, and how events are told.
+//! HTTP for every server of the workspace: middleware, responses and errors, event streams, serving.
 
 pub mod answer;
 pub mod auth;
 pub mod door;
 pub mod error;
 pub mod frames;
+pub mod metrics;
 pub mod query;
+pub mod rate_limit;
 mod serve;
 pub mod sse;
 pub mod stream;
@@ -15,5 +17,7 @@ pub use auth::Token;
 pub use door::{Door, RequestId, RouteTraits};
 pub use error::ApiError;
 pub use frames::StreamProtocol;
+pub use metrics::HttpMetrics;
+pub use rate_limit::{RateLimiter, SharedCounters};
 pub use serve::serve;
 pub use stream::{FrameSource, StreamHub, StreamSession, Wakeup};

@@ -1,7 +1,8 @@
-//! Server-sent events as a response.
+//! Server-sent events as an HTTP response.
 
 use std::convert::Infallible;
 
+use agentcafe_domain::kernel::{error::DomainError, ids::Sequence};
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -9,26 +10,24 @@ use axum::{
 };
 use futures_util::StreamExt;
 
-use agentcafe_domain::kernel::{error::DomainError, ids::Sequence};
+use crate::stream::{FrameSource, frame_stream};
 
-use crate::stream::{FrameSource, pieces};
-
-/// The response that streams what a session says until it ends, or the client goes.
-pub fn response(session: impl FrameSource) -> Response {
-    let body = Body::from_stream(pieces(session).map(Ok::<_, Infallible>));
+/// The response that streams the frames of a source until it ends or the client disconnects.
+pub fn response(source: impl FrameSource) -> Response {
+    let body = Body::from_stream(frame_stream(source).map(Ok::<_, Infallible>));
     let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Tells reverse proxies (nginx) to pass frames on as they come.
+    // Reverse proxies (nginx) must not buffer the stream.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
 
-/// Where a client that reconnects by itself was.
+/// The sequence in `Last-Event-ID`, which an `EventSource` sends when it reconnects.
 ///
 /// # Errors
-/// What it says is no sequence.
+/// The header is not a sequence.
 pub fn last_event_id(headers: &HeaderMap) -> Result<Option<Sequence>, DomainError> {
     let text = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::trim);
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };

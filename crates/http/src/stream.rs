@@ -1,15 +1,10 @@
-//! Somebody who listens: a follower that is told frame by frame, whatever it listens over.
+//! Event streams, whatever protocol they use: a follower whose events are sent as frames, with heartbeats and an orderly end.
 
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::kernel::{error::Code, time::Clock};
-use agentcafe_engine::{
-    Follower,
-    fanout::{Fanout, Frames},
-    metrics::HttpMetrics,
-};
-use agentcafe_store::ReadError;
-use bytes::{Bytes, BytesMut};
+use agentcafe_eventlog::{Fanout, Follower, Frames, ReadError};
+use bytes::Bytes;
 use futures_util::{Stream, stream};
 use serde_json::{Value, json};
 use tokio::{
@@ -18,61 +13,63 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::frames::{Close, StreamProtocol};
+use crate::{
+    frames::{CloseCode, StreamProtocol},
+    metrics::HttpMetrics,
+};
 
-/// What all who listen to one server share.
+/// What all streams of a log share.
 #[derive(Clone)]
 pub struct StreamHub {
-    /// Frames that many share.
+    /// The cache of rendered frames.
     pub fanout: Arc<Fanout>,
-    /// Where time comes from.
+    /// Stamps heartbeats.
     pub clock: Arc<dyn Clock>,
-    /// Where they are counted.
+    /// Counts the streams and their events.
     pub metrics: HttpMetrics,
-    /// How often they are shown that the server is alive.
+    /// The interval of heartbeats.
     pub heartbeat: Duration,
-    /// Cancelled when they are to be sent away.
+    /// Cancelled when all streams are to end.
     pub stopping: CancellationToken,
 }
 
-/// One who listens.
+/// One open stream.
 pub struct StreamSession {
     stream_hub: StreamHub,
     protocol: StreamProtocol,
     heartbeat: Interval,
-    /// Where it has got to.
+    /// Reads the log; its cursor is the stream's position.
     pub follower: Follower,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// Why one who listens was woken.
+/// Why [`StreamSession::wakeup`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wakeup {
-    /// There may be something new.
+    /// There may be new events.
     More,
-    /// It is time to show that the server is alive.
-    Beat,
-    /// The server stops.
+    /// A heartbeat is due.
+    Heartbeat,
+    /// All streams end.
     Stopping,
 }
 
 impl StreamHub {
-    /// Begins to tell a follower, which has a place among those who may listen.
-    pub fn begin(
+    /// Opens a stream, which holds `permit` until it is dropped.
+    pub fn open(
         &self,
         follower: Follower,
         protocol: StreamProtocol,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
     ) -> StreamSession {
         let mut heartbeat = interval(self.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat.reset();
         self.metrics.stream_clients.inc();
-        StreamSession { stream_hub: self.clone(), protocol, heartbeat, follower, _place: place }
+        StreamSession { stream_hub: self.clone(), protocol, heartbeat, follower, _permit: permit }
     }
 }
 
-/// The place and the gauge are given free when it goes, however it goes.
 impl Drop for StreamSession {
     fn drop(&mut self) {
         self.stream_hub.metrics.stream_clients.dec();
@@ -80,71 +77,69 @@ impl Drop for StreamSession {
 }
 
 impl StreamSession {
-    /// Waits until there is something to say.
+    /// Waits until there is something to send.
     pub async fn wakeup(&mut self) -> Wakeup {
         tokio::select! {
             biased;
             () = self.stream_hub.stopping.cancelled() => Wakeup::Stopping,
-            () = self.follower.more() => Wakeup::More,
-            _ = self.heartbeat.tick() => Wakeup::Beat,
+            () = self.follower.wait_for_more() => Wakeup::More,
+            _ = self.heartbeat.tick() => Wakeup::Heartbeat,
         }
     }
 
-    /// The frames of what comes next, at most `limit` events, without waiting.
+    /// The frames of the next events, at most `limit`, without waiting.
     ///
     /// # Errors
     /// [`ReadError`] when the log cannot be read; the cursor stays.
     pub async fn frames(&mut self, limit: Option<usize>) -> Result<Frames, ReadError> {
-        let frames =
-            self.stream_hub.fanout.frames(&mut self.follower, self.protocol.encoder(), limit).await?;
+        let encoder = self.protocol.encoder();
+        let frames = self.stream_hub.fanout.frames(&mut self.follower, encoder, limit).await?;
         self.stream_hub.metrics.stream_events.inc_by(frames.count as u64);
         Ok(frames)
     }
 
-    /// A frame without an id.
+    /// A control frame: one without an id.
     pub fn control(&self, event: &str, data: &Value) -> Bytes {
         self.protocol.control(event, data)
     }
 
-    /// What it listens over.
+    /// The protocol.
     pub fn protocol(&self) -> StreamProtocol {
         self.protocol
     }
 
-    /// Shows that the server is alive, and how far it has looked.
+    /// A heartbeat, with the cursor.
     pub fn heartbeat(&self) -> Bytes {
         let now = self.stream_hub.clock.now().as_millis();
         self.control("heartbeat", &json!({ "cursor": self.follower.scanned_to(), "ts": now }))
     }
 
-    /// The last that is said when the server stops.
-    pub fn farewell(&self) -> Bytes {
-        together(&[self.heartbeat(), self.protocol.end(Close::GoingAway)])
+    /// The last bytes of a stream that ends because the server stops.
+    pub fn end_for_shutdown(&self) -> Bytes {
+        concat(self.heartbeat(), &self.protocol.end(CloseCode::GoingAway))
     }
 
-    /// The last that is said when telling ends before its time: why.
-    pub fn give_up(&self, code: Code) -> Bytes {
+    /// The last bytes of a stream that ends with an error, and the cursor to resume from.
+    pub fn end_with_error(&self, code: Code) -> Bytes {
         let data = json!({ "code": code, "cursor": self.follower.scanned_to() });
-        together(&[self.control("error", &data), self.protocol.end(Close::of(code))])
+        concat(self.control("error", &data), &self.protocol.end(CloseCode::for_error(code)))
     }
 }
 
-fn together(parts: &[Bytes]) -> Bytes {
-    let mut whole = BytesMut::with_capacity(parts.iter().map(Bytes::len).sum());
-    parts.iter().for_each(|part| whole.extend_from_slice(part));
-    whole.freeze()
+fn concat(first: Bytes, second: &Bytes) -> Bytes {
+    if second.is_empty() { first } else { [first, second.clone()].concat().into() }
 }
 
-/// Something that is told piece by piece.
+/// A source of rendered frames.
 pub trait FrameSource: Send + 'static {
     /// The next bytes to send; none at the end.
     fn next(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
 }
 
-/// The pieces, one after the other.
-pub fn pieces(session: impl FrameSource) -> impl Stream<Item = Bytes> + Send + 'static {
-    stream::unfold(session, |mut session| async move {
-        let bytes = session.next().await?;
-        Some((bytes, session))
+/// The frames of a source, as a [`Stream`].
+pub fn frame_stream(source: impl FrameSource) -> impl Stream<Item = Bytes> + Send + 'static {
+    stream::unfold(source, |mut source| async move {
+        let bytes = source.next().await?;
+        Some((bytes, source))
     })
 }

@@ -27,7 +27,7 @@ use crate::{
     auth::Token,
     error::ApiError,
     frames::close_frame,
-    stream::{FrameSource, pieces},
+    stream::{FrameSource, frame_stream},
 };
 
 mod reader;
@@ -149,7 +149,7 @@ impl Upgrade {
 /// Tells the client piece by piece. One that does not read is told nothing more, and holds the piece on its way.
 async fn run(socket: impl AsyncRead + AsyncWrite, session: impl FrameSource, ping: Duration) {
     let (reading, mut writing) = split(socket);
-    let (mut reader, mut told) = (Reader::new(reading), Box::pin(pieces(session)));
+    let (mut reader, mut told) = (Reader::new(reading), Box::pin(frame_stream(session)));
     let silence = (ping * UNANSWERED_PINGS).max(MIN_SILENCE);
     let (mut pings, mut heard_at) = (interval(ping), Instant::now());
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,10 +1,8 @@
-//! The durable follower that keeps read models of rooms, and their newest events, in Redis.
+//! Follows the event log and keeps read models of rooms, and their newest events, in Redis.
 //!
-//! It holds nothing that is not in Redis: how far it has come, and where each room stands, are written in the same
-//! transaction as the read models. So it goes on where it was, whoever was killed, and what is wiped is made again.
+//! All state is in Redis: the cursor and the projections are written in the same transaction as the read models. A projector
+//! that is killed resumes from there, and read models that were deleted are rebuilt.
 
-mod arrival;
-pub mod health;
 mod projector;
 mod rooms;
 mod scope;
@@ -13,4 +11,4 @@ mod status;
 
 pub use projector::{Projector, Settings};
 pub use scope::Scope;
-pub use status::{Report, Status};
+pub use status::serve_health;

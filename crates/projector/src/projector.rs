@@ -1,8 +1,8 @@
-//! The projector: sessions, one after the other, for as long as the process runs.
+//! The projector: runs one session after the other until the process stops.
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_client::{Api, EventStream, News, Pauses, Start, Stream};
+use agentcafe_client::{ApiClient, Backoff, EventStream, Start, StreamOptions, StreamUpdate};
 use agentcafe_domain::kernel::{ids::Sequence, time::Clock};
 use agentcafe_redis::{
     Keys, RedisConnection,
@@ -13,34 +13,34 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Scope,
-    session::{End, Session},
-    status::{Report, Status},
+    session::{Session, SessionEnd},
+    status::{Health, Status},
 };
 
-/// How long the right to write is kept without being renewed: after that, another projector takes over.
-pub(crate) const HOLD: Duration = Duration::from_secs(4);
-/// How often one that stands by looks whether it is needed.
-const STAND_BY: Duration = Duration::from_millis(500);
-/// The pause before a session is begun after one that came to nothing.
-const PAUSE: Duration = Duration::from_millis(250);
+/// The time to live of the lock: after that without a renewal, another projector takes over.
+pub(crate) const LOCK_TTL: Duration = Duration::from_secs(4);
+/// How often a standby tries to take the lock.
+const STANDBY_INTERVAL: Duration = Duration::from_millis(500);
+/// The delay before the next session.
+const SESSION_DELAY: Duration = Duration::from_millis(250);
 
-/// What is projected, and where to.
+/// The settings of the projector.
 pub struct Settings {
     /// The API whose log is followed.
-    pub api: Api,
-    /// How long to wait before connecting to it again.
-    pub pauses: Pauses,
-    /// After so long a silence, a connection to it counts as dead.
-    pub silence: Duration,
+    pub api: ApiClient,
+    /// How long to wait before reconnecting to it.
+    pub backoff: Backoff,
+    /// A connection to it without data for this long is lost.
+    pub idle_timeout: Duration,
     /// Which rooms.
     pub scope: Scope,
-    /// Where to begin in a log that was never projected.
+    /// The cursor to start from when Redis has none.
     pub start_cursor: Sequence,
     /// The names of the keys.
     pub keys: Keys,
     /// The most events in the stream of a room.
     pub stream_maxlen: u64,
-    /// How long presence stays known when nobody renews it; none: for ever.
+    /// How long presence is kept after the projector stopped; none: forever.
     pub presence_ttl: Option<Duration>,
 }
 
@@ -50,13 +50,13 @@ pub struct Projector {
     pub(crate) status: Status,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stopping: CancellationToken,
-    /// Tells it from others.
+    /// Owns the lock; unique among projectors.
     pub(crate) name: String,
-    projection: Option<ReadModels>,
+    read_models: Option<ReadModels>,
 }
 
 impl Projector {
-    /// A projector that writes to Redis, or, without a link, only follows. Its name tells it from others.
+    /// A projector that writes to Redis; without a connection it only follows the log. Its `name` must be unique among projectors.
     #[must_use]
     pub fn new(
         settings: Settings,
@@ -68,106 +68,103 @@ impl Projector {
         let limits =
             ReadModelLimits { stream_maxlen: settings.stream_maxlen, presence_ttl: settings.presence_ttl };
         let scope = settings.scope.name();
-        let projection =
+        let read_models =
             connection.map(|connection| ReadModels::new(connection, settings.keys.clone(), &scope, limits));
-        Self { settings, status: Status::default(), clock, stopping, name, projection }
+        Self { settings, status: Status::default(), clock, stopping, name, read_models }
     }
 
-    /// How it stands.
-    #[must_use]
-    pub fn report(&self) -> Report {
-        let connection = self.projection.as_ref().map(|projection| projection.connection().status());
-        self.status.report(connection, self.settings.api.name(), self.clock.now())
+    pub(crate) fn health(&self) -> Health {
+        let connection = self.read_models.as_ref().map(|read_models| read_models.connection().status());
+        self.status.health(connection, self.settings.api.address(), self.clock.now())
     }
 
     /// Projects until the process stops.
     pub async fn run(&self) {
-        let Some(projection) = &self.projection else { return self.follow().await };
-        let sessions = self.sessions(projection);
-        // A session notices by itself that the process stops, and writes what it has.
-        sessions.await;
-        if let Err(away) = projection.release(&self.name).await {
-            tracing::debug!(%away, "the right to write runs out by itself");
+        let Some(read_models) = &self.read_models else { return self.follow_only().await };
+        self.run_sessions(read_models).await;
+        if let Err(error) = read_models.release_lock(&self.name).await {
+            tracing::debug!(%error, "the lock was not released; it expires");
         }
     }
 
-    async fn sessions(&self, projection: &ReadModels) {
+    async fn run_sessions(&self, read_models: &ReadModels) {
         while !self.stopping.is_cancelled() {
             let ready = async {
-                projection.connection().connected().await;
-                self.take_turn(projection).await
+                read_models.connection().wait_connected().await;
+                self.acquire_lock(read_models).await
             };
-            let Some(mine) = self.stopping.run_until_cancelled(ready).await else { return };
-            if !mine {
-                self.pause(STAND_BY).await;
+            let Some(is_active) = self.stopping.run_until_cancelled(ready).await else { return };
+            if !is_active {
+                self.pause(STANDBY_INTERVAL).await;
                 continue;
             }
-            let end = match Session::begin(self, projection).await {
+            // A session ends by itself when the process stops: it writes the pending events first.
+            let end = match Session::begin(self, read_models).await {
                 Ok(session) => session.run().await,
                 Err(end) => end,
             };
             self.status.change(|state| state.source_connected = false);
             match end {
-                End::Stopped => return,
-                End::Away(away) => tracing::debug!(%away, "the session ended"),
-                End::Overtaken => {
-                    tracing::warn!("Redis does not hold what was written last: going on from what it holds");
+                SessionEnd::Stopped => return,
+                SessionEnd::RedisUnavailable(error) => tracing::debug!(%error, "the session ended"),
+                SessionEnd::Conflict => {
+                    tracing::warn!("Redis does not hold the last write: resuming from what it holds");
                 }
-                End::Anew(why) => {
-                    tracing::warn!(why, "everything is projected anew");
-                    if let Err(away) = projection.clear(&self.name, HOLD).await {
-                        tracing::debug!(%away, "Redis could not be cleared");
+                SessionEnd::Rebuild(why) => {
+                    tracing::warn!(why, "rebuilding all read models");
+                    if let Err(error) = read_models.clear(&self.name, LOCK_TTL).await {
+                        tracing::debug!(%error, "Redis could not be cleared");
                     }
                 }
             }
-            self.pause(PAUSE).await;
+            self.pause(SESSION_DELAY).await;
         }
     }
 
-    /// Takes the right to write; false if another projector has it.
-    async fn take_turn(&self, projection: &ReadModels) -> bool {
-        let held = projection.hold(&self.name, HOLD).await;
-        let stands_by = matches!(held, Ok(false));
+    /// Takes the lock; `false` if another projector holds it, or Redis does not answer.
+    async fn acquire_lock(&self, read_models: &ReadModels) -> bool {
+        let acquired = read_models.acquire_lock(&self.name, LOCK_TTL).await;
+        let is_standby = matches!(acquired, Ok(false));
         self.status.change(|state| {
-            if stands_by && !state.is_standby {
-                tracing::info!("another projector is at work: standing by");
+            if is_standby && !state.is_standby {
+                tracing::info!("another projector is active: standing by");
             }
-            state.is_standby = stands_by;
+            state.is_standby = is_standby;
         });
-        matches!(held, Ok(true))
+        matches!(acquired, Ok(true))
     }
 
     async fn pause(&self, time: Duration) {
         self.stopping.run_until_cancelled(sleep(time)).await;
     }
 
-    /// Follows the log and tells what came of it, without Redis.
-    async fn follow(&self) {
-        let stream = EventStream {
+    /// Follows the log and reports its status, without Redis.
+    async fn follow_only(&self) {
+        let options = StreamOptions {
             scope: self.settings.scope.query(),
-            pauses: self.settings.pauses,
-            silence: self.settings.silence,
-            ..EventStream::all(Start::After(self.settings.start_cursor))
+            backoff: self.settings.backoff,
+            idle_timeout: self.settings.idle_timeout,
+            ..StreamOptions::all(Start::After(self.settings.start_cursor))
         };
-        let mut stream = Stream::new(self.settings.api.clone(), stream);
-        while let Some(news) = self.stopping.run_until_cancelled(stream.next()).await {
-            self.status.change(|state| match news {
-                News::Events(events) => {
+        let mut stream = EventStream::new(self.settings.api.clone(), options);
+        while let Some(update) = self.stopping.run_until_cancelled(stream.next()).await {
+            self.status.change(|state| match update {
+                StreamUpdate::Events(events) => {
                     state.events += events.len() as u64;
                     state.cursor = events.last().map_or(state.cursor, |event| event.sequence);
-                    tracing::debug!(cursor = %state.cursor, "followed, and kept nothing: REDIS_URL is not set");
+                    tracing::debug!(cursor = %state.cursor, "followed the log without writing: REDIS_URL is not set");
                 }
-                News::ScannedTo(sequence) => state.cursor = sequence,
-                News::Connected { head, .. } => {
+                StreamUpdate::ScannedTo(sequence) => state.cursor = sequence,
+                StreamUpdate::Connected { head, .. } => {
                     state.source_connected = true;
                     state.head = head;
                 }
-                News::OtherLog { .. } => state.cursor = Sequence::START,
-                News::Gap(..) => {}
-                News::Lost(failure) => {
+                StreamUpdate::LogReplaced { .. } => state.cursor = Sequence::START,
+                StreamUpdate::Gap { .. } => {}
+                StreamUpdate::Disconnected(error) => {
                     state.source_connected = false;
                     state.reconnects += 1;
-                    state.source_error = Some(failure.to_string());
+                    state.source_error = Some(error.to_string());
                 }
             });
         }

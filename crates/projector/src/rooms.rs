@@ -1,33 +1,106 @@
-//! The rooms that are open: where each stands, and what of it is not written yet.
+//! The open rooms: the projection of each, and its events that are not written yet.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
-use agentcafe_domain::{kernel::time::Timestamp, projection::RoomProjection};
+use agentcafe_client::ReceivedEvent;
+use agentcafe_domain::{
+    kernel::{
+        event::Event,
+        ids::{RoomId, TenantId},
+        time::Timestamp,
+    },
+    projection::RoomProjection,
+};
 use agentcafe_redis::{
     RoomName,
     read_models::{RoomWrite, StreamEntry, present},
 };
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use crate::arrival::Arrival;
-
-/// The most rooms that are kept open without being written to, or watched; others are taken up again when they are needed.
+/// The most open rooms; beyond that, rooms without pending events and present actors are closed. A closed room is loaded from Redis
+/// when it has another event.
 const MAX_OPEN_ROOMS: usize = 1_000;
 
-/// The rooms that are open.
+/// An event as the projector takes it.
+pub(crate) struct RoomEvent {
+    pub(crate) tenant: TenantId,
+    pub(crate) room: RoomId,
+    pub(crate) name: RoomName,
+    /// For the projection; none if this version does not know the type.
+    pub(crate) event: Option<Event>,
+    /// For the room's stream in Redis.
+    pub(crate) entry: StreamEntry,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EventFields<'a> {
+    #[serde(borrow)]
+    event_id: Cow<'a, str>,
+    tenant_id: TenantId,
+    room_id: RoomId,
+    #[serde(borrow)]
+    actor_id: Cow<'a, str>,
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    timestamp: Cow<'a, str>,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+impl RoomEvent {
+    /// Parses an event.
+    ///
+    /// # Errors
+    /// When it is not an event.
+    pub(crate) fn parse(received: &ReceivedEvent) -> Result<Self, serde_json::Error> {
+        let raw: EventFields<'_> = serde_json::from_slice(&received.json)?;
+        let fields = [
+            ("eventId", raw.event_id.into_owned()),
+            ("sequence", received.sequence.to_string()),
+            ("tenantId", raw.tenant_id.to_string()),
+            ("roomId", raw.room_id.to_string()),
+            ("actorId", raw.actor_id.into_owned()),
+            ("type", raw.kind.into_owned()),
+            ("timestamp", raw.timestamp.into_owned()),
+            ("payload", raw.payload.get().to_owned()),
+            ("event", String::from_utf8_lossy(&received.json).into_owned()),
+        ];
+        let name = RoomName::new(&raw.tenant_id, &raw.room_id);
+        Ok(Self {
+            tenant: raw.tenant_id,
+            room: raw.room_id,
+            name,
+            event: received.parse().ok(),
+            entry: StreamEntry { sequence: received.sequence, fields },
+        })
+    }
+}
+
+/// The open rooms.
 #[derive(Default)]
 pub(crate) struct Rooms {
-    open: HashMap<RoomName, Open>,
-    /// Counts up with each use.
+    open: HashMap<RoomName, OpenRoom>,
+    /// Counts uses, for closing the least recently used room.
     uses: u64,
     pending_bytes: usize,
 }
 
-struct Open {
+struct OpenRoom {
     projection: RoomProjection,
-    used: u64,
+    used_at: u64,
     pending: Vec<StreamEntry>,
-    /// When who is present was written last, if anybody is, and when the first of them goes.
-    watched: Option<(Timestamp, Option<Timestamp>)>,
+    /// Set while actors are present.
+    presence: Option<WrittenPresence>,
+}
+
+/// The present actors of a room, as they were last written.
+struct WrittenPresence {
+    at: Timestamp,
+    /// When the first of them expires.
+    first_expiry: Option<Timestamp>,
 }
 
 impl Rooms {
@@ -37,41 +110,41 @@ impl Rooms {
 
     pub(crate) fn open(&mut self, name: RoomName, projection: RoomProjection, now: Timestamp) {
         self.uses += 1;
-        let watched = watch(&projection, now);
-        self.open.insert(name, Open { projection, used: self.uses, pending: Vec::new(), watched });
+        let presence = WrittenPresence::new(&projection, now);
+        self.open.insert(name, OpenRoom { projection, used_at: self.uses, pending: Vec::new(), presence });
     }
 
-    /// Takes an event into its room, which is open.
-    pub(crate) fn take(&mut self, arrival: Arrival) {
+    /// Applies an event to its room, which must be open.
+    pub(crate) fn apply(&mut self, event: RoomEvent) {
         self.uses += 1;
-        let Some(open) = self.open.get_mut(&arrival.name) else { return };
-        open.used = self.uses;
-        if let Some(event) = &arrival.event {
-            open.projection.apply(event);
+        let Some(open) = self.open.get_mut(&event.name) else { return };
+        open.used_at = self.uses;
+        if let Some(known) = &event.event {
+            open.projection.apply(known);
         }
-        self.pending_bytes += arrival.entry.fields.iter().map(|(_, value)| value.len()).sum::<usize>();
-        open.pending.push(arrival.entry);
+        self.pending_bytes += event.entry.fields.iter().map(|(_, value)| value.len()).sum::<usize>();
+        open.pending.push(event.entry);
     }
 
-    /// How much is waiting to be written, in bytes.
+    /// The size of the events that are not written yet, in bytes.
     pub(crate) fn pending_bytes(&self) -> usize {
         self.pending_bytes
     }
 
-    /// What is to be written, in the order of the rooms' names.
+    /// Takes the events that are not written yet, in the order of the rooms' names.
     pub(crate) fn take_pending(&mut self, now: Timestamp) -> Vec<RoomWrite<'_>> {
         self.pending_bytes = 0;
         let mut writes: Vec<RoomWrite<'_>> = Vec::new();
         for (room, open) in self.open.iter_mut().filter(|(_, open)| !open.pending.is_empty()) {
             let entries = std::mem::take(&mut open.pending);
-            open.watched = watch(&open.projection, now);
+            open.presence = WrittenPresence::new(&open.projection, now);
             writes.push(RoomWrite { room, projection: &open.projection, entries });
         }
         writes.sort_unstable_by_key(|write| write.room);
         writes
     }
 
-    /// The rooms whose presence is to be written again: somebody's time ran out, or it was not written since `renew_before`.
+    /// The rooms whose present actors must be written again: one has expired, or they were last written before `renew_before`.
     pub(crate) fn due(
         &mut self,
         now: Timestamp,
@@ -79,32 +152,34 @@ impl Rooms {
     ) -> Vec<(&RoomName, &RoomProjection)> {
         let mut due = Vec::new();
         for (name, open) in &mut self.open {
-            let Some((written_at, first_ends_at)) = open.watched else { continue };
-            if written_at <= renew_before || first_ends_at.is_some_and(|ends_at| ends_at <= now) {
-                open.watched = watch(&open.projection, now);
+            let Some(written) = &open.presence else { continue };
+            if written.at <= renew_before || written.first_expiry.is_some_and(|expiry| expiry <= now) {
+                open.presence = WrittenPresence::new(&open.projection, now);
                 due.push((name, &open.projection));
             }
         }
         due
     }
 
-    /// Closes rooms that nobody needs just now, the longest unused first, until few enough are open.
+    /// Closes idle rooms, the least recently used first, until at most [`MAX_OPEN_ROOMS`] are open.
     pub(crate) fn close_idle(&mut self) {
         let Some(too_many) = self.open.len().checked_sub(MAX_OPEN_ROOMS).filter(|&count| count > 0) else {
             return;
         };
-        let idle = self.open.iter().filter(|(_, open)| open.pending.is_empty() && open.watched.is_none());
-        let mut idle: Vec<(u64, RoomName)> = idle.map(|(name, open)| (open.used, name.clone())).collect();
-        idle.sort_unstable_by_key(|(used, _)| *used);
+        let idle = self.open.iter().filter(|(_, open)| open.pending.is_empty() && open.presence.is_none());
+        let mut idle: Vec<(u64, RoomName)> = idle.map(|(name, open)| (open.used_at, name.clone())).collect();
+        idle.sort_unstable_by_key(|(used_at, _)| *used_at);
         for (_, name) in idle.into_iter().take(too_many) {
             self.open.remove(&name);
         }
     }
 }
 
-fn watch(projection: &RoomProjection, now: Timestamp) -> Option<(Timestamp, Option<Timestamp>)> {
-    let present = present(projection, now);
-    let ends = present.iter().filter_map(|actor| actor.presence.as_ref()?.expires_at);
-    let first_ends_at = ends.min();
-    (!present.is_empty()).then_some((now, first_ends_at))
+impl WrittenPresence {
+    fn new(projection: &RoomProjection, now: Timestamp) -> Option<Self> {
+        let present = present(projection, now);
+        let expiries = present.iter().filter_map(|actor| actor.presence.as_ref()?.expires_at);
+        let first_expiry = expiries.min();
+        (!present.is_empty()).then_some(Self { at: now, first_expiry })
+    }
 }

@@ -1,26 +1,26 @@
-//! Which rooms are projected: all, or those of a list.
+//! Which rooms are projected: all, or a list.
 
 use agentcafe_client::Query;
 use agentcafe_domain::kernel::ids::{RoomId, TenantId};
 
-/// Which rooms are projected; an empty list stands for all.
+/// Which rooms are projected; an empty list means all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Of which tenants.
+    /// The tenants.
     pub tenants: Vec<TenantId>,
-    /// With which ids.
+    /// The ids of the rooms.
     pub rooms: Vec<RoomId>,
 }
 
 impl Scope {
-    /// Whether a room is in it.
+    /// Whether a room is projected.
     #[must_use]
-    pub fn holds(&self, tenant: &TenantId, room: &RoomId) -> bool {
+    pub fn contains(&self, tenant: &TenantId, room: &RoomId) -> bool {
         (self.tenants.is_empty() || self.tenants.contains(tenant))
             && (self.rooms.is_empty() || self.rooms.contains(room))
     }
 
-    /// What the API is asked for: never less than what is in it.
+    /// The query for the API's event stream, which may return more rooms than the scope.
     pub(crate) fn query(&self) -> Query {
         let mut query = Query::new();
         if let [tenant] = &self.tenants[..] {
@@ -32,7 +32,7 @@ impl Scope {
         query
     }
 
-    /// Its name: the same for the same rooms.
+    /// A name that is the same for the same rooms.
     pub(crate) fn name(&self) -> String {
         fn sorted<T: Ord + ToString>(ids: &[T]) -> Vec<String> {
             let mut names: Vec<String> = ids.iter().map(T::to_string).collect();
@@ -47,9 +47,8 @@ impl Scope {
 mod tests {
     use super::*;
 
-    /// RULINGS N1: all rooms, or a list of them, which the API need not know whole.
     #[test]
-    fn a_list_restricts_and_no_list_does_not() {
+    fn scope_contains_listed_rooms_or_all() {
         let tenants = |names: &[&str]| names.iter().map(|name| TenantId::parse(name).unwrap()).collect();
         let rooms = |names: &[&str]| names.iter().map(|name| RoomId::parse(name).unwrap()).collect();
         let cases: [(&[&str], &[&str], bool, usize); 6] = [
@@ -60,10 +59,10 @@ mod tests {
             (&[], &["attic", "main"], true, 0),
             (&["default"], &["attic", "cellar"], false, 1),
         ];
-        for (of_tenants, of_rooms, holds, asked) in cases {
+        for (of_tenants, of_rooms, contained, parameters) in cases {
             let scope = Scope { tenants: tenants(of_tenants), rooms: rooms(of_rooms) };
-            assert_eq!(scope.holds(&TenantId::default(), &RoomId::main()), holds, "{scope:?}");
-            assert_eq!(scope.query().len(), asked, "{scope:?}");
+            assert_eq!(scope.contains(&TenantId::default(), &RoomId::main()), contained, "{scope:?}");
+            assert_eq!(scope.query().len(), parameters, "{scope:?}");
         }
         let (one, other) = (rooms(&["a", "b"]), rooms(&["b", "a"]));
         let name = |rooms| Scope { rooms, ..Scope::default() }.name();

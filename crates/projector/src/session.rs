@@ -1,116 +1,119 @@
-//! Projecting, from a stored cursor on, until something is not as it was.
+//! A session: projects from the stored cursor until Redis or the log is not what it expects.
 
 use std::{convert::Infallible, time::Duration};
 
-use agentcafe_client::{Arrived, EventStream, News, Start, Stream};
+use agentcafe_client::{EventStream, ReceivedEvent, Start, StreamOptions, StreamUpdate};
 use agentcafe_domain::{
     kernel::{ids::Sequence, time::Timestamp},
     projection::RoomProjection,
 };
 use agentcafe_redis::{
-    Away,
-    read_models::{Known, ReadModels, Written},
+    RedisUnavailable,
+    read_models::{ReadModels, StoredRoom, WriteOutcome},
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::{
-    arrival::Arrival,
-    projector::{HOLD, Projector},
-    rooms::Rooms,
+    projector::{LOCK_TTL, Projector},
+    rooms::{RoomEvent, Rooms},
 };
 
-/// What happened is written so long after the first of it came, at the latest: well within 250 ms of being committed.
-const FLUSH_AFTER: Duration = Duration::from_millis(100);
-/// The same while so many events are still to come that nobody waits for these: writing a room costs the same for one event
-/// as for many.
-const FLUSH_AFTER_BEHIND: Duration = Duration::from_secs(1);
-/// So many.
+/// Events are written at the latest this long after the first of them arrived: well within 250 ms of their commit.
+const FLUSH_DELAY: Duration = Duration::from_millis(100);
+/// The same while the projector is far behind: writing a room costs the same for one event as for many.
+const FLUSH_DELAY_BEHIND: Duration = Duration::from_secs(1);
+/// How many events behind the head count as far behind.
 const FAR_BEHIND: u64 = 1_000;
-/// So much, in bytes, is written at once.
+/// Pending events of this size are written at once, in bytes.
 const FLUSH_BYTES: usize = 8 * 1_024 * 1_024;
-/// How often it is looked whether Redis still holds what was written, and who is still present.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often the stored cursor is verified, the lock renewed, and expired presence removed.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a session ended.
 #[derive(Debug)]
-pub(crate) enum End {
-    /// The process stops; everything that came is written.
+pub(crate) enum SessionEnd {
+    /// The process stops; all events that arrived are written.
     Stopped,
-    /// Redis is away.
-    Away(Away),
-    /// Redis holds something else than what was written last.
-    Overtaken,
-    /// It has to be begun anew, with nothing.
-    Anew(&'static str),
+    /// Redis does not answer.
+    RedisUnavailable(RedisUnavailable),
+    /// Redis does not hold the last write, or another projector holds the lock.
+    Conflict,
+    /// All read models must be rebuilt, for this reason.
+    Rebuild(&'static str),
 }
 
-impl From<Away> for End {
-    fn from(away: Away) -> Self {
-        Self::Away(away)
+impl From<RedisUnavailable> for SessionEnd {
+    fn from(error: RedisUnavailable) -> Self {
+        Self::RedisUnavailable(error)
     }
 }
 
-/// One session: as long as Redis holds what this projector wrote.
+/// One session: lasts as long as Redis holds what this projector wrote.
 pub(crate) struct Session<'a> {
     projector: &'a Projector,
-    projection: &'a ReadModels,
-    stream: Stream,
+    read_models: &'a ReadModels,
+    stream: EventStream,
     rooms: Rooms,
-    /// What Redis holds; none before the first write.
+    /// The cursor in Redis; none before the first write.
     stored: Option<Sequence>,
-    /// Up to where events were taken in.
-    taken: Sequence,
-    /// The longest that the log is known to have been.
+    /// The cursor of the events that were applied.
+    applied: Sequence,
+    /// The highest sequence that the log is known to have.
     head: Sequence,
     flush_at: Option<Instant>,
 }
 
 impl<'a> Session<'a> {
-    /// Takes up what Redis holds.
-    pub(crate) async fn begin(projector: &'a Projector, projection: &'a ReadModels) -> Result<Self, End> {
-        let stored = projection.cursor().await?;
+    /// Resumes from what Redis holds.
+    pub(crate) async fn begin(
+        projector: &'a Projector,
+        read_models: &'a ReadModels,
+    ) -> Result<Self, SessionEnd> {
+        let stored = read_models.cursor().await?;
         if stored.is_none() {
-            projection.clear(&projector.name, HOLD).await?;
+            read_models.clear(&projector.name, LOCK_TTL).await?;
             projector.status.change(|state| state.rebuilds += 1);
         }
-        let taken = stored.unwrap_or(projector.settings.start_cursor);
-        let stream = EventStream {
+        let applied = stored.unwrap_or(projector.settings.start_cursor);
+        let options = StreamOptions {
             scope: projector.settings.scope.query(),
-            known_head: taken,
-            pauses: projector.settings.pauses,
-            silence: projector.settings.silence,
-            ..EventStream::all(Start::After(taken))
+            known_head: applied,
+            backoff: projector.settings.backoff,
+            idle_timeout: projector.settings.idle_timeout,
+            ..StreamOptions::all(Start::After(applied))
         };
-        let stream = Stream::new(projector.settings.api.clone(), stream);
+        let stream = EventStream::new(projector.settings.api.clone(), options);
         let mut rooms = Rooms::default();
-        let present = projection.present().await?;
+        let present = read_models.present().await?;
         let now = projector.clock.now();
-        for (name, known) in present.iter().zip(projection.known(&present).await?) {
-            match known {
-                Known::Aside(projection) => rooms.open(name.clone(), *projection, now),
-                Known::New | Known::Missing => return Err(End::Anew("a read model is missing")),
+        for (name, stored) in present.iter().zip(read_models.load(&present).await?) {
+            match stored {
+                StoredRoom::Stored(projection) => rooms.open(name.clone(), *projection, now),
+                StoredRoom::New | StoredRoom::Missing => {
+                    return Err(SessionEnd::Rebuild("a read model is missing"));
+                }
             }
         }
-        let count = projection.room_count().await?;
+        let count = read_models.room_count().await?;
         projector.status.change(|state| {
-            state.cursor = taken;
+            state.cursor = applied;
             state.rooms = count;
         });
-        Ok(Self { projector, projection, stream, rooms, stored, taken, head: taken, flush_at: None })
+        Ok(Self { projector, read_models, stream, rooms, stored, applied, head: applied, flush_at: None })
     }
 
-    /// Projects until something is not as it was.
-    pub(crate) async fn run(mut self) -> End {
+    /// Projects until the session ends.
+    pub(crate) async fn run(mut self) -> SessionEnd {
         match self.project().await {
             Ok(never) => match never {},
             Err(end) => end,
         }
     }
 
-    async fn project(&mut self) -> Result<Infallible, End> {
-        let mut looks = interval(LOOK_AGAIN);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        looks.reset();
+    async fn project(&mut self) -> Result<Infallible, SessionEnd> {
+        let mut checks = interval(CHECK_INTERVAL);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        checks.reset();
         loop {
             let flush_at = self.flush_at;
             let flush_due = async {
@@ -123,44 +126,44 @@ impl<'a> Session<'a> {
                 biased;
                 () = self.projector.stopping.cancelled() => {
                     self.flush().await?;
-                    return Err(End::Stopped);
+                    return Err(SessionEnd::Stopped);
                 }
                 () = flush_due => self.flush().await?,
-                _ = looks.tick() => self.look().await?,
-                news = self.stream.next() => self.take(news).await?,
+                _ = checks.tick() => self.check().await?,
+                update = self.stream.next() => self.apply(update).await?,
             }
         }
     }
 
-    async fn take(&mut self, news: News) -> Result<(), End> {
+    async fn apply(&mut self, update: StreamUpdate) -> Result<(), SessionEnd> {
         let status = &self.projector.status;
-        match news {
-            News::Connected { head, .. } => {
+        match update {
+            StreamUpdate::Connected { head, .. } => {
                 self.head = self.head.max(head);
                 status.change(|state| {
                     state.source_connected = true;
                     state.head = head;
                 });
             }
-            News::Events(events) => return self.take_events(events).await,
-            News::ScannedTo(sequence) => {
-                self.taken = self.taken.max(sequence);
+            StreamUpdate::Events(events) => return self.apply_events(events).await,
+            StreamUpdate::ScannedTo(sequence) => {
+                self.applied = self.applied.max(sequence);
                 status.change(|state| state.head = state.head.max(sequence));
-                self.flush_soon();
+                self.schedule_flush();
             }
-            News::Gap(from, to) => {
-                tracing::error!(%from, %to, "the API left events out");
-                return Err(End::Anew("events are missing"));
+            StreamUpdate::Gap { from, to } => {
+                tracing::error!(%from, %to, "the API skipped events");
+                return Err(SessionEnd::Rebuild("events are missing"));
             }
-            News::OtherLog { head } => {
-                tracing::warn!(%head, "the log has become shorter: it is another one");
-                return Err(End::Anew("it is another log"));
+            StreamUpdate::LogReplaced { head } => {
+                tracing::warn!(%head, "the log is shorter than before");
+                return Err(SessionEnd::Rebuild("the log was replaced"));
             }
-            News::Lost(failure) => {
-                let why = failure.to_string();
+            StreamUpdate::Disconnected(error) => {
+                let why = error.to_string();
                 status.change(|state| {
                     if state.source_error.as_ref() != Some(&why) || state.source_connected {
-                        tracing::warn!(%why, "the event source is away");
+                        tracing::warn!(%why, "the event source is not connected");
                     }
                     state.source_connected = false;
                     state.reconnects += 1;
@@ -171,79 +174,79 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn take_events(&mut self, events: Vec<Arrived>) -> Result<(), End> {
+    async fn apply_events(&mut self, received: Vec<ReceivedEvent>) -> Result<(), SessionEnd> {
         let scope = &self.projector.settings.scope;
-        let Some(last) = events.last().map(|event| event.sequence) else { return Ok(()) };
-        let mut arrivals = Vec::with_capacity(events.len());
-        for arrived in &events {
-            match Arrival::read(arrived) {
-                Ok(arrival) if scope.holds(&arrival.tenant, &arrival.room) => arrivals.push(arrival),
+        let Some(last) = received.last().map(|event| event.sequence) else { return Ok(()) };
+        let mut events = Vec::with_capacity(received.len());
+        for received in &received {
+            match RoomEvent::parse(received) {
+                Ok(event) if scope.contains(&event.tenant, &event.room) => events.push(event),
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::error!(sequence = %arrived.sequence, %error, "an event cannot be read");
+                    tracing::error!(sequence = %received.sequence, %error, "an event cannot be parsed");
                     self.projector.status.change(|state| state.unreadable += 1);
                 }
             }
         }
-        self.open_rooms(&arrivals).await?;
-        let count = arrivals.len() as u64;
-        arrivals.into_iter().for_each(|arrival| self.rooms.take(arrival));
-        self.taken = last;
+        self.open_rooms(&events).await?;
+        let count = events.len() as u64;
+        events.into_iter().for_each(|event| self.rooms.apply(event));
+        self.applied = last;
         self.projector.status.change(|state| {
             state.events += count;
             state.head = state.head.max(last);
         });
-        self.flush_soon();
+        self.schedule_flush();
         if self.rooms.pending_bytes() >= FLUSH_BYTES {
             self.flush().await?;
         }
         Ok(())
     }
 
-    /// Takes up the rooms in which something happened and that are not open.
-    async fn open_rooms(&mut self, arrivals: &[Arrival]) -> Result<(), End> {
-        let mut closed: Vec<&Arrival> =
-            arrivals.iter().filter(|arrival| !self.rooms.is_open(&arrival.name)).collect();
-        closed.sort_by_key(|arrival| &arrival.name);
-        closed.dedup_by_key(|arrival| &arrival.name);
+    /// Loads the rooms of these events that are not open.
+    async fn open_rooms(&mut self, events: &[RoomEvent]) -> Result<(), SessionEnd> {
+        let mut closed: Vec<&RoomEvent> =
+            events.iter().filter(|event| !self.rooms.is_open(&event.name)).collect();
+        closed.sort_by_key(|event| &event.name);
+        closed.dedup_by_key(|event| &event.name);
         if closed.is_empty() {
             return Ok(());
         }
-        let names: Vec<_> = closed.iter().map(|arrival| arrival.name.clone()).collect();
+        let names: Vec<_> = closed.iter().map(|event| event.name.clone()).collect();
         let now = self.projector.clock.now();
-        for (arrival, known) in closed.into_iter().zip(self.projection.known(&names).await?) {
-            let projection = match known {
-                Known::Aside(projection) => *projection,
-                Known::New => {
+        for (event, stored) in closed.into_iter().zip(self.read_models.load(&names).await?) {
+            let projection = match stored {
+                StoredRoom::Stored(projection) => *projection,
+                StoredRoom::New => {
                     self.projector.status.change(|state| state.rooms += 1);
-                    RoomProjection::new(arrival.tenant.clone(), arrival.room.clone())
+                    RoomProjection::new(event.tenant.clone(), event.room.clone())
                 }
-                Known::Missing => return Err(End::Anew("a read model is missing")),
+                StoredRoom::Missing => return Err(SessionEnd::Rebuild("a read model is missing")),
             };
-            self.rooms.open(arrival.name.clone(), projection, now);
+            self.rooms.open(event.name.clone(), projection, now);
         }
         Ok(())
     }
 
-    fn flush_soon(&mut self) {
-        let is_far_behind = self.head.0 > self.taken.0.saturating_add(FAR_BEHIND);
-        let wait = if is_far_behind { FLUSH_AFTER_BEHIND } else { FLUSH_AFTER };
-        self.flush_at.get_or_insert_with(|| Instant::now() + wait);
+    fn schedule_flush(&mut self) {
+        let is_far_behind = self.head.0 > self.applied.0.saturating_add(FAR_BEHIND);
+        let delay = if is_far_behind { FLUSH_DELAY_BEHIND } else { FLUSH_DELAY };
+        self.flush_at.get_or_insert_with(|| Instant::now() + delay);
     }
 
-    /// Writes everything that came.
-    async fn flush(&mut self) -> Result<(), End> {
-        if self.flush_at.take().is_none() || self.stored == Some(self.taken) {
+    /// Writes all pending events.
+    async fn flush(&mut self) -> Result<(), SessionEnd> {
+        if self.flush_at.take().is_none() || self.stored == Some(self.applied) {
             return Ok(());
         }
         let now = self.projector.clock.now();
         let writes = self.rooms.take_pending(now);
-        match self.projection.write(self.stored, self.taken, writes, now).await? {
-            Written::Whole => self.stored = Some(self.taken),
-            Written::Overtaken => return Err(End::Overtaken),
+        match self.read_models.write(self.stored, self.applied, writes, now).await? {
+            WriteOutcome::Committed => self.stored = Some(self.applied),
+            WriteOutcome::Conflict => return Err(SessionEnd::Conflict),
         }
         self.rooms.close_idle();
-        let cursor = self.taken;
+        let cursor = self.applied;
         self.projector.status.change(|state| {
             state.cursor = cursor;
             state.written_at = Some(now);
@@ -251,12 +254,12 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Looks whether Redis still holds what was written, keeps the right to write, and lets presences run out.
-    async fn look(&mut self) -> Result<(), End> {
-        if !self.projection.hold(&self.projector.name, HOLD).await?
-            || self.projection.cursor().await? != self.stored
+    /// Renews the lock, verifies that Redis still holds the last write, and removes expired presence.
+    async fn check(&mut self) -> Result<(), SessionEnd> {
+        if !self.read_models.acquire_lock(&self.projector.name, LOCK_TTL).await?
+            || self.read_models.cursor().await? != self.stored
         {
-            return Err(End::Overtaken);
+            return Err(SessionEnd::Conflict);
         }
         let now = self.projector.clock.now();
         let renew_before = match self.projector.settings.presence_ttl {
@@ -267,7 +270,7 @@ impl<'a> Session<'a> {
             None => Timestamp::from_millis(0),
         };
         let due = self.rooms.due(now, renew_before);
-        self.projection.write_presence(due.into_iter(), now).await?;
+        self.read_models.write_presence(due.into_iter(), now).await?;
         Ok(())
     }
 }

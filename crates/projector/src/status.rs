@@ -1,16 +1,29 @@
-//! How the projector stands: what its health document tells.
+//! The status of the projector, and the health endpoints that show it.
+
+use std::sync::Arc;
 
 use agentcafe_domain::kernel::{ids::Sequence, time::Timestamp};
 use agentcafe_redis::ConnectionStatus;
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use parking_lot::Mutex;
 use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-/// How the projector stands, as it is told from within.
+use crate::Projector;
+
+/// The status, as the sessions report it.
 #[derive(Debug, Default)]
-pub struct Status(Mutex<State>);
+pub(crate) struct Status(Mutex<StatusFields>);
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct StatusFields {
     pub(crate) cursor: Sequence,
     pub(crate) head: Sequence,
     pub(crate) rooms: u64,
@@ -25,43 +38,43 @@ pub(crate) struct State {
 }
 
 /// The health document.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub(crate) struct Health {
     ok: bool,
     service: &'static str,
     time: Timestamp,
-    /// Up to where the log is projected, and that is stored.
+    /// The stored cursor.
     cursor: Sequence,
-    /// The longest that the log is known to have been.
+    /// The highest sequence that the log is known to have.
     head: Sequence,
     /// How many rooms have read models.
     rooms: u64,
-    /// How many events were taken in since the start.
+    /// How many events were projected since the start.
     events: u64,
     /// How many events could not be read since the start.
     unreadable_events: u64,
-    /// How often everything was projected anew since the start.
+    /// How often the read models were rebuilt since the start.
     rebuilds: u64,
-    /// Whether another projector is at work, and this one waits.
+    /// Whether another projector is active and this one waits.
     standby: bool,
     written_at: Option<Timestamp>,
-    redis: RedisReport,
-    source: SourceReport,
+    redis: RedisHealth,
+    source: SourceHealth,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RedisReport {
+struct RedisHealth {
     enabled: bool,
     connected: bool,
     failures: u64,
     last_error: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SourceReport {
+struct SourceHealth {
     url: String,
     connected: bool,
     reconnects: u64,
@@ -69,16 +82,16 @@ struct SourceReport {
 }
 
 impl Status {
-    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut StatusFields)) {
         change(&mut self.0.lock());
     }
 
-    pub(crate) fn report(&self, redis: Option<ConnectionStatus>, source: &str, time: Timestamp) -> Report {
+    pub(crate) fn health(&self, redis: Option<ConnectionStatus>, source: &str, time: Timestamp) -> Health {
         let state = self.0.lock().clone();
         let enabled = redis.is_some();
         let ConnectionStatus { connected, failures, last_error } = redis.unwrap_or_default();
         let is_fed = state.source_connected || state.is_standby;
-        Report {
+        Health {
             ok: is_fed && (connected || !enabled),
             service: "agentcafe-projector",
             time,
@@ -90,8 +103,8 @@ impl Status {
             rebuilds: state.rebuilds,
             standby: state.is_standby,
             written_at: state.written_at,
-            redis: RedisReport { enabled, connected, failures, last_error },
-            source: SourceReport {
+            redis: RedisHealth { enabled, connected, failures, last_error },
+            source: SourceHealth {
                 url: source.to_owned(),
                 connected: state.source_connected,
                 reconnects: state.reconnects,
@@ -101,10 +114,29 @@ impl Status {
     }
 }
 
-impl Report {
-    /// Whether everything is as it should be.
-    #[must_use]
-    pub fn is_ok(&self) -> bool {
-        self.ok
+/// Serves `/healthz` (the health document), `/readyz` (503 unless it is projecting or standing by) and `/livez`, until `stopping`.
+pub async fn serve_health(listener: TcpListener, projector: Arc<Projector>, stopping: CancellationToken) {
+    let router = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/livez", get(async || "ok"))
+        .with_state(projector);
+    let served = axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the health endpoints ended");
     }
+}
+
+async fn healthz(State(projector): State<Arc<Projector>>) -> Response {
+    json(StatusCode::OK, &projector.health())
+}
+
+async fn readyz(State(projector): State<Arc<Projector>>) -> Response {
+    let health = projector.health();
+    json(if health.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &health)
+}
+
+fn json(status: StatusCode, health: &Health) -> Response {
+    let json = serde_json::to_string(health).expect("a health document has text keys and no floats");
+    (status, [(header::CONTENT_TYPE, "application/json")], json).into_response()
 }

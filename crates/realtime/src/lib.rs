@@ -1,20 +1,18 @@
-//! The realtime service: follows the event stream of an API, keeps rooms in memory, and tells many clients of them.
+//! The realtime service: follows the event stream of an API, keeps rooms in memory, and streams them to many clients.
 //!
-//! What it knows, the API can say again: it keeps nothing of its own, and any number of it may run.
+//! All its data can be read from the API again, so any number of instances may run.
 
-mod archive;
-mod backlog;
-mod feed;
-mod hub;
-mod introduction;
+mod api_history;
+mod initial_frames;
+mod log_mirror;
+mod replay_store;
 mod room;
+mod room_cache;
 mod room_stream;
-mod rooms;
 mod routes;
 mod service;
-mod standing;
+mod source;
 
-pub use agentcafe_client::{Api, BadAddress};
-pub use archive::Archive;
+pub use replay_store::ReplayStore;
 pub use routes::router;
 pub use service::{Service, Settings};

@@ -1,4 +1,4 @@
-//! One room as it is kept in memory: its newest events, and what it looks like after all of them.
+//! One room in memory: its newest events, and its state after all of them.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -9,42 +9,42 @@ use agentcafe_domain::{
     },
     projection::RoomProjection,
 };
-use agentcafe_store::{EventFilter, EventPage, EventQuery, LoggedEvent};
+use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent};
 use bytes::Bytes;
 
-/// How much event JSON of one room is kept at most, in bytes; the newest event is kept whatever its size.
+/// The most event JSON of one room, in bytes; the newest event is kept whatever its size.
 const MAX_ROOM_BYTES: usize = 4 << 20;
 
 /// A room in memory.
 pub(crate) struct Room {
-    /// What it looks like; none if its older events were never read.
+    /// The state; none if the older events were not read.
     projection: Option<RoomProjection>,
-    /// The newest events; every event of the room after `complete_after` is here.
+    /// The newest events: every event of the room after `complete_after`.
     history: VecDeque<Arc<StoredEvent>>,
     complete_after: Sequence,
-    /// Everything of the room up to here was taken in.
+    /// Every event of the room up to here was applied.
     last: Sequence,
-    /// How much event JSON it holds, in bytes.
+    /// The size of the history, in bytes.
     pub(crate) bytes: usize,
-    /// What was rendered last: the state, until something happens.
+    /// The state as JSON, until the next event.
     rendered: Option<Bytes>,
-    /// When it was last of use, in the order of use.
+    /// When the room was last used, as a counter.
     pub(crate) used_at: u64,
-    /// Whether its older events are being read.
-    pub(crate) is_read: bool,
+    /// Whether its older events are being loaded; it is not evicted meanwhile.
+    pub(crate) is_loading: bool,
 }
 
-/// Where a client that wants the newest events of a room begins.
+/// Where the replay of a room's newest events starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Beginning {
-    /// After this one.
+pub(crate) struct ReplayStart {
+    /// After this event.
     pub(crate) after: Sequence,
-    /// Whether something that it asked for was left out before.
-    pub(crate) leaves_out: bool,
+    /// Whether matching events before it are skipped.
+    pub(crate) has_gap: bool,
 }
 
 impl Room {
-    /// A room of which everything up to `last` is in `projection`; without one, of which nothing is known up to `last`.
+    /// A room whose events up to `last` are in `projection`, or, without one, are not known.
     pub(crate) fn new(projection: Option<RoomProjection>, last: Sequence) -> Self {
         Self {
             projection,
@@ -54,12 +54,12 @@ impl Room {
             bytes: 0,
             rendered: None,
             used_at: 0,
-            is_read: false,
+            is_loading: false,
         }
     }
 
-    /// Takes in the room's next event; one that is here already is passed over.
-    pub(crate) fn take(&mut self, event: &Event, stored: Arc<StoredEvent>, limit: usize) {
+    /// Applies the room's next event; an event that was applied before is ignored.
+    pub(crate) fn apply(&mut self, event: &Event, stored: Arc<StoredEvent>, limit: usize) {
         if stored.sequence <= self.last {
             return;
         }
@@ -76,8 +76,8 @@ impl Room {
         }
     }
 
-    /// Takes over what was folded elsewhere, of the log up to `scanned_to`, where the room's last event is `last`; `false` if
-    /// events in between are missing.
+    /// Adopts a projection of the log up to `scanned_to`, whose last event of the room is `last`; `false` if events between it and
+    /// the history are missing.
     pub(crate) fn adopt(
         &mut self,
         mut projection: RoomProjection,
@@ -88,7 +88,7 @@ impl Room {
             return false;
         }
         for event in self.history.iter().filter(|event| event.sequence > last) {
-            // Only what could be read got in.
+            // The history holds only events that can be parsed.
             if let Ok(event) = serde_json::from_slice(&event.json) {
                 projection.apply(&event);
             }
@@ -98,23 +98,23 @@ impl Room {
         true
     }
 
-    /// Everything of the room up to here was taken in.
+    /// Every event of the room up to here was applied.
     pub(crate) fn last(&self) -> Sequence {
         self.last
     }
 
-    /// Everything of the room after this is here.
+    /// The history holds every event of the room after this one.
     pub(crate) fn complete_after(&self) -> Sequence {
         self.complete_after
     }
 
-    /// The state as JSON, if it is known.
+    /// The state as JSON; none if it is not known.
     pub(crate) fn state(&mut self) -> Option<Bytes> {
         let projection = self.projection.as_ref()?;
-        Some(self.rendered.get_or_insert_with(|| rendered(projection)).clone())
+        Some(self.rendered.get_or_insert_with(|| render(projection)).clone())
     }
 
-    /// The answer to a query, if all that it looks at is here. `head`: everything up to there was taken in.
+    /// The page for a query, if the history holds everything that it examines. `head`: everything up to there was applied.
     pub(crate) fn read(&self, query: &EventQuery, head: Sequence) -> Option<EventPage> {
         if query.after < self.complete_after {
             return None;
@@ -132,18 +132,18 @@ impl Room {
         Some(EventPage { events, scanned_to: head.max(self.last).max(query.after) })
     }
 
-    /// Where the newest `count` events begin, of those that match and come after `after`; none if not all of them are here.
-    pub(crate) fn newest(&self, filter: &EventFilter, after: Sequence, count: usize) -> Option<Beginning> {
+    /// Where the newest `count` matching events after `after` begin; none if the history does not hold all of them.
+    pub(crate) fn newest(&self, filter: &EventFilter, after: Sequence, count: usize) -> Option<ReplayStart> {
         let newest = self.history.iter().rev().take_while(|event| event.sequence > after);
         match newest.filter(|event| filter.matches(event)).nth(count) {
-            Some(left_out) => Some(Beginning { after: left_out.sequence, leaves_out: true }),
-            None => (self.complete_after <= after).then_some(Beginning { after, leaves_out: false }),
+            Some(skipped) => Some(ReplayStart { after: skipped.sequence, has_gap: true }),
+            None => (self.complete_after <= after).then_some(ReplayStart { after, has_gap: false }),
         }
     }
 }
 
-/// A room's state as it goes out.
-pub(crate) fn rendered(projection: &RoomProjection) -> Bytes {
+/// A room's state as JSON.
+pub(crate) fn render(projection: &RoomProjection) -> Bytes {
     serde_json::to_vec(&projection.snapshot()).expect("a state has text keys and finite numbers").into()
 }
 
@@ -170,34 +170,32 @@ mod tests {
         let mut room = Room::new(Some(empty()), Sequence::START);
         for sequence in sequences {
             let (event, stored) = event(sequence, if sequence % 2 == 0 { "Kai" } else { "Nova" });
-            room.take(&event, stored, limit);
+            room.apply(&event, stored, limit);
         }
         room
     }
 
-    fn found(page: EventPage) -> (Vec<u64>, u64) {
+    fn sequences(page: EventPage) -> (Vec<u64>, u64) {
         (page.events.iter().map(|event| event.sequence.0).collect(), page.scanned_to.0)
     }
 
-    /// CONTRACT 17 and RULINGS M8: the newest events are kept, and it is known when older ones are asked for.
     #[test]
-    fn a_room_answers_what_it_has_whole() {
+    fn room_answers_queries_that_its_history_covers() {
         let room = room([2, 4, 5, 7, 7, 6, 9], 3);
         let read = |after, limit| {
             let query = EventQuery::after(EventFilter::default(), Sequence(after), limit);
-            room.read(&query, Sequence(20)).map(found)
+            room.read(&query, Sequence(20)).map(sequences)
         };
         assert_eq!(read(0, 10), None);
         assert_eq!(read(3, 10), None);
-        assert_eq!(read(4, 10), Some((vec![5, 7, 9], 20)), "and repeats are passed over");
+        assert_eq!(read(4, 10), Some((vec![5, 7, 9], 20)), "duplicates are ignored");
         assert_eq!(read(5, 1), Some((vec![7], 7)));
         assert_eq!(read(9, 1), Some((vec![], 20)));
         assert_eq!(read(30, 1), Some((vec![], 30)));
     }
 
-    /// CONTRACT 17: the newest so many that match; RULINGS M8: what is left out is known.
     #[test]
-    fn the_newest_events_are_found_from_behind() {
+    fn room_replay_starts_before_the_newest_matching_events_and_knows_of_gaps() {
         let room = room(1..=10, 6);
         let of = |name: &str| EventFilter {
             actor: Some(agentcafe_domain::kernel::ids::ActorId::parse(name).unwrap()),
@@ -216,30 +214,30 @@ mod tests {
         ];
         for (filter, after, count, want) in cases {
             let got = room.newest(filter, Sequence(after), count);
-            let want = want.map(|(after, leaves_out)| Beginning { after: Sequence(after), leaves_out });
+            let want = want.map(|(after, has_gap)| ReplayStart { after: Sequence(after), has_gap });
             assert_eq!(got, want, "{filter:?} after {after}, {count}");
         }
     }
 
-    /// RULINGS M10: what is folded elsewhere and what came meanwhile are one state, or it is known that something is missing.
+    /// An adopted projection and the events that arrived meanwhile make one state, or the projection is rejected.
     #[test]
-    fn a_state_is_taken_over_without_a_gap() {
-        let whole = room(1..=10, 500).state().unwrap();
+    fn room_adopts_a_projection_only_without_a_gap() {
+        let want = room(1..=10, 500).state().unwrap();
         let mut partial = Room::new(None, Sequence(6));
         for sequence in 7..=10 {
             let (event, stored) = event(sequence, if sequence % 2 == 0 { "Kai" } else { "Nova" });
-            partial.take(&event, stored, 500);
+            partial.apply(&event, stored, 500);
         }
         assert_eq!(partial.state(), None);
-        let folded = |last: u64| {
+        let projected = |last: u64| {
             let mut projection = empty();
             for sequence in 1..=last {
                 projection.apply(&event(sequence, if sequence % 2 == 0 { "Kai" } else { "Nova" }).0);
             }
             projection
         };
-        assert!(!partial.adopt(folded(5), Sequence(5), Sequence(5)), "6 is missing");
-        assert!(partial.adopt(folded(8), Sequence(8), Sequence(8)));
-        assert_eq!(partial.state().unwrap(), whole);
+        assert!(!partial.adopt(projected(5), Sequence(5), Sequence(5)), "6 is missing");
+        assert!(partial.adopt(projected(8), Sequence(8), Sequence(8)));
+        assert_eq!(partial.state().unwrap(), want);
     }
 }

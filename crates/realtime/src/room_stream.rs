@@ -1,4 +1,4 @@
-//! One client of a room: what the room looks like, what happened last, what happens.
+//! The stream of one client of a room: its state, its last events, then the new ones.
 
 use std::{
     collections::HashMap,
@@ -11,47 +11,40 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::{introduction::Introduction, rooms::RoomKey};
+use crate::{initial_frames::InitialFrames, room_cache::RoomKey};
 
 enum Phase {
-    Introduction,
+    Initial,
     Replay,
     Live,
-    Over,
+    Ended,
 }
 
-/// One client of a room.
+/// The stream of one client.
 pub(crate) struct RoomStream {
     session: StreamSession,
-    introduction: Introduction,
+    initial: InitialFrames,
     replayed: usize,
     request_id: String,
     phase: Phase,
-    in_room: InRoom,
+    subscription: RoomSubscription,
 }
 
 impl RoomStream {
-    /// Tells a client, whose follower stands where the introduction says that it begins.
+    /// A stream whose follower starts at `initial.after`.
     pub(crate) fn new(
         session: StreamSession,
-        introduction: Introduction,
-        in_room: InRoom,
+        initial: InitialFrames,
+        subscription: RoomSubscription,
         request_id: String,
     ) -> Self {
-        Self {
-            replayed: introduction.replayed,
-            request_id,
-            session,
-            introduction,
-            phase: Phase::Introduction,
-            in_room,
-        }
+        Self { replayed: initial.replayed, request_id, session, initial, phase: Phase::Initial, subscription }
     }
 
-    /// What happened before the client came, batch by batch; then `ready`.
+    /// The events before the client connected, batch by batch; then `ready`.
     async fn replay(&mut self) -> Option<Bytes> {
-        if self.session.follower.scanned_to() >= self.introduction.until {
-            let (tenant, room) = &self.in_room.room;
+        if self.session.follower.scanned_to() >= self.initial.until {
+            let (tenant, room) = &self.subscription.room;
             let data = json!({
                 "tenantId": tenant, "roomId": room,
                 "replayed": self.replayed, "requestId": self.request_id,
@@ -65,37 +58,36 @@ impl RoomStream {
         if bytes.is_some() || self.session.follower.scanned_to() > before {
             return bytes;
         }
-        // What happened a moment ago is about to be told.
+        // Rooms are ahead of the log: the follower wakes for the missing events soon.
         match self.session.wakeup().await {
             Wakeup::More => None,
-            other => Some(self.interrupted(other)),
+            other => Some(self.idle_frames(other)),
         }
     }
 
-    /// What is said to whom nothing happened.
-    fn interrupted(&mut self, wakeup: Wakeup) -> Bytes {
-        if wakeup == Wakeup::Beat {
+    /// The frames of a wakeup without events.
+    fn idle_frames(&mut self, wakeup: Wakeup) -> Bytes {
+        if wakeup == Wakeup::Heartbeat {
             return self.session.heartbeat();
         }
-        self.phase = Phase::Over;
-        self.session.farewell()
+        self.phase = Phase::Ended;
+        self.session.end_for_shutdown()
     }
 
     async fn live(&mut self) -> Option<Bytes> {
         match self.session.wakeup().await {
             Wakeup::More => self.frames().await.0,
-            other => Some(self.interrupted(other)),
+            other => Some(self.idle_frames(other)),
         }
     }
 
-    /// The next frames, if there are any, and how many events they hold; if they cannot be read, the client is told to come
-    /// back.
+    /// The next frames, if there are any, and the number of their events. If they cannot be read, the stream ends with an error.
     async fn frames(&mut self) -> (Option<Bytes>, usize) {
         match self.session.frames(None).await {
             Ok(frames) => ((frames.count > 0).then_some(frames.bytes), frames.count),
             Err(_) => {
-                self.phase = Phase::Over;
-                (Some(self.session.give_up(Code::Unavailable)), 0)
+                self.phase = Phase::Ended;
+                (Some(self.session.end_with_error(Code::Unavailable)), 0)
             }
         }
     }
@@ -104,52 +96,52 @@ impl RoomStream {
 impl FrameSource for RoomStream {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            let sent = match std::mem::replace(&mut self.phase, Phase::Live) {
-                Phase::Introduction => {
-                    let piece = self.introduction.pieces.pop_front();
-                    self.phase = if piece.is_some() { Phase::Introduction } else { Phase::Replay };
-                    piece
+            let bytes = match std::mem::replace(&mut self.phase, Phase::Live) {
+                Phase::Initial => {
+                    let frame = self.initial.frames.pop_front();
+                    self.phase = if frame.is_some() { Phase::Initial } else { Phase::Replay };
+                    frame
                 }
                 Phase::Replay => self.replay().await,
                 Phase::Live => self.live().await,
-                Phase::Over => return None,
+                Phase::Ended => return None,
             };
-            if let Some(bytes) = sent {
-                return Some(bytes);
+            if bytes.is_some() {
+                return bytes;
             }
         }
     }
 }
 
-/// Which rooms have clients.
+/// The number of clients of each room.
 #[derive(Default)]
-pub(crate) struct Listeners {
+pub(crate) struct RoomSubscribers {
     rooms: Mutex<HashMap<RoomKey, usize>>,
 }
 
-/// A client in a room, for as long as it is there.
-pub(crate) struct InRoom {
-    listeners: Weak<Listeners>,
+/// Counts a client of a room until it is dropped.
+pub(crate) struct RoomSubscription {
+    subscribers: Weak<RoomSubscribers>,
     room: RoomKey,
 }
 
-impl Listeners {
-    /// One more in this room.
-    pub(crate) fn enter(self: &Arc<Self>, room: RoomKey) -> InRoom {
+impl RoomSubscribers {
+    /// Counts one more client of a room.
+    pub(crate) fn subscribe(self: &Arc<Self>, room: RoomKey) -> RoomSubscription {
         *self.rooms.lock().entry(room.clone()).or_insert(0) += 1;
-        InRoom { listeners: Arc::downgrade(self), room }
+        RoomSubscription { subscribers: Arc::downgrade(self), room }
     }
 
-    /// How many rooms have clients.
+    /// The number of rooms with clients.
     pub(crate) fn rooms(&self) -> usize {
         self.rooms.lock().len()
     }
 }
 
-impl Drop for InRoom {
+impl Drop for RoomSubscription {
     fn drop(&mut self) {
-        let Some(listeners) = self.listeners.upgrade() else { return };
-        let mut rooms = listeners.rooms.lock();
+        let Some(subscribers) = self.subscribers.upgrade() else { return };
+        let mut rooms = subscribers.rooms.lock();
         if let Some(count) = rooms.get_mut(&self.room) {
             *count -= 1;
             if *count == 0 {

@@ -1,9 +1,9 @@
-//! The routes of the service, and what they answer.
+//! The routes of the service.
 
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{ids::Sequence, time::Timestamp};
-use agentcafe_engine::Follower;
+use agentcafe_eventlog::Follower;
 use agentcafe_http::{
     ApiError, RequestId, RouteTraits, StreamProtocol, answer, door, query, sse, websocket::Upgrade,
 };
@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    introduction::{StreamQuery, introduce},
+    initial_frames::{RoomStreamQuery, initial_frames},
     room_stream::RoomStream,
     service::Service,
 };
@@ -31,7 +31,7 @@ const METRICS: &str = "/metrics";
 const STREAM: &str = "/v1/stream";
 const SOCKET: &str = "/v1/ws";
 
-/// The routes, with everything that is done around all of them.
+/// The routes, with the middleware around them.
 pub fn router(service: Arc<Service>) -> Router {
     let door = Arc::clone(&service.door);
     Router::new()
@@ -45,7 +45,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .with_state(service)
 }
 
-/// What the door must know of a route.
+/// How the middleware treats a route.
 pub(crate) fn traits(matched: Option<&str>) -> RouteTraits {
     let all = [HEALTH, LIVE, READY, METRICS, STREAM, SOCKET];
     let found = matched.and_then(|path| all.into_iter().find(|template| *template == path));
@@ -64,7 +64,7 @@ async fn stream(
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Result<Response, ApiError> {
-    Ok(sse::response(listen(&service, &uri, &headers, &extensions, StreamProtocol::EventStream).await?))
+    Ok(sse::response(open_stream(&service, &uri, &headers, &extensions, StreamProtocol::EventStream).await?))
 }
 
 /// `GET /v1/ws`: the same over a WebSocket.
@@ -76,29 +76,29 @@ async fn socket(
     extensions: Extensions,
 ) -> Result<Response, ApiError> {
     upgrade.admit(&service.settings.token)?;
-    let listening = listen(&service, &uri, &headers, &extensions, StreamProtocol::WebSocket).await?;
-    Ok(upgrade.response(listening, service.settings.heartbeat))
+    let stream = open_stream(&service, &uri, &headers, &extensions, StreamProtocol::WebSocket).await?;
+    Ok(upgrade.response(stream, service.settings.heartbeat))
 }
 
-async fn listen(
+async fn open_stream(
     service: &Arc<Service>,
     uri: &Uri,
     headers: &HeaderMap,
     extensions: &Extensions,
     protocol: StreamProtocol,
 ) -> Result<RoomStream, ApiError> {
-    let asked = StreamQuery::read(&query::fields(uri)?, &service.settings.default_tenant)?;
-    let place = asked.place(sse::last_event_id(headers)?);
-    let seat = Arc::clone(&service.places).try_acquire_owned().map_err(|_| {
+    let query = RoomStreamQuery::read(&query::fields(uri)?, &service.settings.default_tenant)?;
+    let cursor = query.cursor(sse::last_event_id(headers)?);
+    let permit = Arc::clone(&service.permits).try_acquire_owned().map_err(|_| {
         let limit = service.settings.max_clients;
-        ApiError::unavailable(&format!("all {limit} places are taken (REALTIME_MAX_CLIENTS)"))
+        ApiError::unavailable(&format!("all {limit} streams are taken (REALTIME_MAX_CLIENTS)"))
     })?;
-    let hub = service.hub();
-    let introduction = introduce(service, &hub, &asked, place, protocol).await?;
-    let follower = Follower::new(Arc::clone(&hub), asked.filter(), introduction.after);
-    let session = service.stream_hub(&hub).begin(follower, protocol, seat);
-    let in_room = service.listeners.enter(asked.room);
-    Ok(RoomStream::new(session, introduction, in_room, RequestId::of(extensions)))
+    let mirror = service.mirror();
+    let initial = initial_frames(service, &mirror, &query, cursor, protocol).await?;
+    let follower = Follower::new(Arc::clone(&mirror), query.filter(), initial.after);
+    let session = service.stream_hub(&mirror).open(follower, protocol, permit);
+    let subscription = service.subscribers.subscribe(query.room);
+    Ok(RoomStream::new(session, initial, subscription, RequestId::of(extensions)))
 }
 
 /// The health document.
@@ -108,26 +108,26 @@ struct Health {
     ok: bool,
     service: &'static str,
     time: Timestamp,
-    /// Whether clients are told less than there is: the source is not connected, or still read.
+    /// Whether events are missing: the source is not connected, or its log was not received completely.
     degraded: bool,
     rooms: usize,
     clients: i64,
-    replay_store: ReplayStore,
-    source: Source,
+    replay_store: ReplayStoreHealth,
+    source: SourceHealth,
 }
 
 #[derive(Serialize)]
-struct ReplayStore {
+struct ReplayStoreHealth {
     enabled: bool,
     reason: Option<String>,
 }
 
-impl ReplayStore {
-    fn of(service: &Service) -> Self {
-        let Some(archive) = &service.settings.archive else {
+impl ReplayStoreHealth {
+    fn new(service: &Service) -> Self {
+        let Some(replay_store) = &service.settings.replay_store else {
             return Self { enabled: false, reason: Some("REDIS_URL is not set".to_owned()) };
         };
-        let status = archive.status();
+        let status = replay_store.status();
         let reason = || status.last_error.unwrap_or_else(|| "Redis is not connected".to_owned());
         Self { enabled: status.connected, reason: (!status.connected).then(reason) }
     }
@@ -135,7 +135,7 @@ impl ReplayStore {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Source {
+struct SourceHealth {
     connected: bool,
     reconnects: u64,
     last_cursor: Sequence,
@@ -143,36 +143,36 @@ struct Source {
     last_error: Option<String>,
 }
 
-/// What keeps clients from being told everything.
-fn troubles(service: &Service) -> Vec<String> {
-    let mut troubles = Vec::new();
-    if !service.standing.is_connected() {
-        let why = service.standing.last_error().unwrap_or_else(|| "not yet".to_owned());
-        troubles.push(format!("the source is not connected: {why}"));
+/// Why events may be missing.
+fn degradations(service: &Service) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if !service.source_status.is_connected() {
+        let why = service.source_status.last_error().unwrap_or_else(|| "not yet".to_owned());
+        reasons.push(format!("the source is not connected: {why}"));
     }
-    if !*service.hub().watch_catching_up().borrow() {
-        troubles.push("the log is not known yet".to_owned());
+    if !*service.mirror().watch_caught_up().borrow() {
+        reasons.push("the log was not received completely yet".to_owned());
     }
-    troubles
+    reasons
 }
 
 /// `GET /healthz`.
 async fn health(State(service): State<Arc<Service>>) -> Response {
-    let (standing, hub) = (&service.standing, service.hub());
+    let (source_status, mirror) = (&service.source_status, service.mirror());
     let health = Health {
         ok: true,
         service: "agentcafe-realtime",
         time: service.clock.now(),
-        degraded: !troubles(&service).is_empty(),
-        rooms: service.listeners.rooms(),
+        degraded: !degradations(&service).is_empty(),
+        rooms: service.subscribers.rooms(),
         clients: service.clients(),
-        replay_store: ReplayStore::of(&service),
-        source: Source {
-            connected: standing.is_connected(),
-            reconnects: standing.reconnects(),
-            last_cursor: hub.head(),
-            last_event_at: hub.newest_at(),
-            last_error: standing.last_error(),
+        replay_store: ReplayStoreHealth::new(&service),
+        source: SourceHealth {
+            connected: source_status.is_connected(),
+            reconnects: source_status.reconnects(),
+            last_cursor: mirror.head(),
+            last_event_at: mirror.newest_at(),
+            last_error: source_status.last_error(),
         },
     };
     answer::json(StatusCode::OK, json!(health).to_string())
@@ -183,9 +183,9 @@ async fn live() -> Response {
     answer::enveloped(StatusCode::OK, br#"{"live":true}"#)
 }
 
-/// `GET /readyz`: the source is connected, and its log is known.
+/// `GET /readyz`: the source is connected, and its log was received.
 async fn ready(State(service): State<Arc<Service>>) -> Result<Response, ApiError> {
-    let mut reasons = troubles(&service);
+    let mut reasons = degradations(&service);
     if service.stopping.is_cancelled() {
         reasons.insert(0, "the service is stopping".to_owned());
     }

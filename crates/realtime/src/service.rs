@@ -1,58 +1,59 @@
-//! The service as a whole: its settings, and what its parts share.
+//! The service: its settings, and the state that its parts share.
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_client::Api;
+use agentcafe_client::ApiClient;
 use agentcafe_domain::kernel::{command::IdSource, ids::TenantId, time::Clock};
-use agentcafe_engine::{
-    clock::{RandomIds, SystemClock},
-    metrics::HttpMetrics,
-    rate::RateLimiter,
-};
-use agentcafe_http::{Door, StreamHub, Token};
+use agentcafe_http::{Door, HttpMetrics, RateLimiter, StreamHub, Token};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{archive::Archive, feed, hub::Hub, room_stream::Listeners, routes, standing::Standing};
+use crate::{
+    log_mirror::LogMirror,
+    replay_store::ReplayStore,
+    room_stream::RoomSubscribers,
+    routes,
+    source::{self, SourceStatus},
+};
 
 /// The settings of the service.
 #[derive(Clone)]
 pub struct Settings {
     /// The API that is followed.
-    pub source: Api,
-    /// The longest pause before the source is connected again.
+    pub source: ApiClient,
+    /// The longest delay before reconnecting to the source.
     pub source_reconnect: Duration,
-    /// How long the source may be silent before its connection counts as dead.
+    /// A connection to the source without data for this long is lost.
     pub source_silence: Duration,
     /// The token that requests must carry.
     pub token: Token,
-    /// How often a client is shown that the service is alive.
+    /// The interval of heartbeats.
     pub heartbeat: Duration,
-    /// How many events of a room are kept in memory.
+    /// The most events of a room in memory.
     pub room_history_limit: usize,
-    /// How many rooms are kept in memory.
+    /// The most rooms in memory.
     pub max_rooms: usize,
     /// The tenant of requests that name none.
     pub default_tenant: TenantId,
     /// The most clients.
     pub max_clients: usize,
-    /// What the projector keeps, if there is one.
-    pub archive: Option<Archive>,
+    /// The rooms that a projector keeps in Redis, if there is one.
+    pub replay_store: Option<ReplayStore>,
 }
 
-/// The service as a whole.
+/// The service.
 pub struct Service {
     pub(crate) settings: Settings,
-    pub(crate) standing: Standing,
+    pub(crate) source_status: SourceStatus,
     pub(crate) stopping: CancellationToken,
-    pub(crate) places: Arc<Semaphore>,
-    pub(crate) listeners: Arc<Listeners>,
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) subscribers: Arc<RoomSubscribers>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) door: Arc<Door>,
     metrics: Metrics,
-    hub: RwLock<Arc<Hub>>,
+    mirror: RwLock<Arc<LogMirror>>,
 }
 
 struct Metrics {
@@ -70,66 +71,70 @@ impl Metrics {
         let (is_connected, reconnects, head) = (Gauge::default(), Gauge::default(), Gauge::default());
         registry.register("source_connected", "1 while the source is connected", is_connected.clone());
         registry.register("source_reconnects", "How often it was connected again", reconnects.clone());
-        registry.register("log_head", "The last event that was heard of", head.clone());
+        registry.register("log_head", "The last event that was received", head.clone());
         Self { registry, http, is_connected, reconnects, head }
     }
 }
 
 impl Service {
-    /// Begins to follow the source; everything ends when `stopping` is cancelled.
-    pub fn start(settings: Settings, stopping: CancellationToken) -> Arc<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    /// Starts to follow the source; everything ends when `stopping` is cancelled.
+    pub fn start(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        ids: Box<dyn IdSource>,
+        stopping: CancellationToken,
+    ) -> Arc<Self> {
         let metrics = Metrics::new();
-        let (ids, now) = (Mutex::new(RandomIds::new()), Arc::clone(&clock));
+        let (ids, now) = (Mutex::new(ids), Arc::clone(&clock));
         let door = Door {
             routes: routes::traits,
             token: settings.token.clone(),
-            limiter: RateLimiter::new(0),
+            limiter: RateLimiter::new(0, None),
             trusted_proxies: Vec::new(),
             clock: Arc::clone(&clock),
             fresh_id: Box::new(move || ids.lock().fresh(now.now())),
             metrics: metrics.http.clone(),
         };
-        let hub = Hub::new(&settings, stopping.child_token());
+        let mirror = LogMirror::new(&settings, stopping.child_token());
         let service = Arc::new(Self {
-            standing: Standing::default(),
-            places: Arc::new(Semaphore::new(settings.max_clients)),
-            listeners: Arc::default(),
+            source_status: SourceStatus::default(),
+            permits: Arc::new(Semaphore::new(settings.max_clients)),
+            subscribers: Arc::default(),
             clock,
             door: Arc::new(door),
             metrics,
-            hub: RwLock::new(hub),
+            mirror: RwLock::new(mirror),
             stopping,
             settings,
         });
-        tokio::spawn(feed::run(Arc::clone(&service)));
+        tokio::spawn(source::run(Arc::clone(&service)));
         service
     }
 
-    /// The log that is heard of now.
-    pub(crate) fn hub(&self) -> Arc<Hub> {
-        Arc::clone(&self.hub.read())
+    /// The mirror of the source's log.
+    pub(crate) fn mirror(&self) -> Arc<LogMirror> {
+        Arc::clone(&self.mirror.read())
     }
 
-    /// Begins anew with another log; who listens is sent away, and comes back to the new one.
-    pub(crate) fn start_over(&self) {
-        let fresh = Hub::new(&self.settings, self.stopping.child_token());
-        let before = std::mem::replace(&mut *self.hub.write(), fresh);
-        before.ended.cancel();
+    /// Starts over with another log. The streams of the old one end, and their clients reconnect.
+    pub(crate) fn replace_mirror(&self) {
+        let empty = LogMirror::new(&self.settings, self.stopping.child_token());
+        let old = std::mem::replace(&mut *self.mirror.write(), empty);
+        old.ended.cancel();
     }
 
-    /// What those who listen to a log share.
-    pub(crate) fn stream_hub(&self, hub: &Hub) -> StreamHub {
+    /// What all streams of a log share.
+    pub(crate) fn stream_hub(&self, mirror: &LogMirror) -> StreamHub {
         StreamHub {
-            fanout: Arc::clone(&hub.fanout),
+            fanout: Arc::clone(&mirror.fanout),
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.http.clone(),
             heartbeat: self.settings.heartbeat,
-            stopping: hub.ended.clone(),
+            stopping: mirror.ended.clone(),
         }
     }
 
-    /// How many clients listen.
+    /// The number of open streams.
     pub(crate) fn clients(&self) -> i64 {
         self.metrics.http.stream_clients.get()
     }
@@ -137,9 +142,9 @@ impl Service {
     /// The page that Prometheus reads.
     pub(crate) fn metrics_page(&self) -> String {
         let small = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        self.metrics.is_connected.set(self.standing.is_connected().into());
-        self.metrics.reconnects.set(small(self.standing.reconnects()));
-        self.metrics.head.set(small(self.hub().head().0));
+        self.metrics.is_connected.set(self.source_status.is_connected().into());
+        self.metrics.reconnects.set(small(self.source_status.reconnects()));
+        self.metrics.head.set(small(self.mirror().head().0));
         let mut page = String::new();
         encode(&mut page, &self.metrics.registry).expect("writing to memory does not fail");
         page

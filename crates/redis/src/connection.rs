@@ -1,4 +1,4 @@
-//! The connection to Redis: kept in the background, so that nobody who needs it ever waits for it to come back.
+//! The connection to Redis. It is maintained in the background, so that no caller waits for a reconnect.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,40 +10,40 @@ use redis::{
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How long making a connection may take.
+/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The pause after an attempt to connect that failed.
-const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
-/// How often it is looked whether a connection that nobody uses still stands.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The delay after a failed attempt to connect.
+const RECONNECT_DELAY: Duration = Duration::from_millis(250);
+/// The interval of the pings that check an idle connection.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Redis could not be asked, or did not do what it was asked.
+/// Redis is not connected, did not answer, or reported an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Away(pub String);
+pub struct RedisUnavailable(pub String);
 
-impl From<RedisError> for Away {
+impl From<RedisError> for RedisUnavailable {
     fn from(error: RedisError) -> Self {
         Self(error.to_string())
     }
 }
 
-/// A text that is no URL of a Redis server. It is not shown: it may hold a password.
+/// A text is not the URL of a Redis server. The text is not shown: it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it must be the URL of a Redis server (redis://… or rediss://…)")]
-pub struct BadUrl;
+pub struct InvalidRedisUrl;
 
-/// A connection, and which one it is.
+/// A connection and its number.
 type Numbered = Option<(u64, MultiplexedConnection)>;
 
-/// How the connection stands.
+/// The state of the connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionStatus {
-    /// Whether there is one.
+    /// Whether Redis is connected.
     pub connected: bool,
-    /// How often one was lost, or could not be made.
+    /// How often the connection was lost or could not be made.
     pub failures: u64,
-    /// Why, the last time.
+    /// The last reason.
     pub last_error: Option<String>,
 }
 
@@ -59,26 +59,25 @@ impl RedisConnection {
     /// Whether a text is the URL of a Redis server.
     ///
     /// # Errors
-    /// [`BadUrl`] if it is none.
-    pub fn check(url: &Secret) -> Result<(), BadUrl> {
-        Client::open(url.expose()).map(|_| ()).map_err(|_| BadUrl)
+    /// [`InvalidRedisUrl`] if it is none.
+    pub fn check(url: &Secret) -> Result<(), InvalidRedisUrl> {
+        Client::open(url.expose()).map(|_| ()).map_err(|_| InvalidRedisUrl)
     }
 
-    /// A link that is not connected before [`RedisConnection::keep`] runs. An answer may take `patience`; then the connection counts
-    /// as lost.
+    /// A connection that [`RedisConnection::maintain`] has to make. It counts as lost when an answer takes longer than `timeout`.
     ///
     /// # Errors
-    /// [`BadUrl`] if that is none.
-    pub fn new(url: &Secret, timeout: Duration) -> Result<Arc<Self>, BadUrl> {
-        let client = Client::open(url.expose()).map_err(|_| BadUrl)?;
+    /// [`InvalidRedisUrl`] if `url` is none.
+    pub fn new(url: &Secret, timeout: Duration) -> Result<Arc<Self>, InvalidRedisUrl> {
+        let client = Client::open(url.expose()).map_err(|_| InvalidRedisUrl)?;
         let current = watch::Sender::new(None);
         Ok(Arc::new(Self { client, timeout, current, failures: Mutex::default() }))
     }
 
-    /// Connects, and connects again whenever the connection is lost, until `stopping`.
-    pub async fn keep(self: Arc<Self>, stopping: CancellationToken) {
+    /// Connects, and reconnects whenever the connection is lost, until `stopping`.
+    pub async fn maintain(self: Arc<Self>, stopping: CancellationToken) {
         let mut number = 0;
-        let kept = async {
+        let maintained = async {
             loop {
                 let known = self.current.borrow().clone();
                 match known {
@@ -88,7 +87,7 @@ impl RedisConnection {
                             let mut changes = self.current.subscribe();
                             tokio::select! {
                                 _ = changes.wait_for(Option::is_none) => {}
-                                () = sleep(LOOK_AGAIN) => {}
+                                () = sleep(PING_INTERVAL) => {}
                             }
                         }
                     }
@@ -98,103 +97,103 @@ impl RedisConnection {
                             tracing::info!("connected to Redis");
                             self.current.send_replace(Some((number, connection)));
                         }
-                        Err(away) => {
-                            self.count(&away);
-                            sleep(RECONNECT_PAUSE).await;
+                        Err(error) => {
+                            self.count(&error);
+                            sleep(RECONNECT_DELAY).await;
                         }
                     },
                 }
             }
         };
-        stopping.run_until_cancelled(kept).await;
+        stopping.run_until_cancelled(maintained).await;
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection, Away> {
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisUnavailable> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(self.timeout));
         Ok(self.client.get_multiplexed_async_connection_with_config(&config).await?)
     }
 
-    /// Waits until there is a connection, and tells which one it is.
-    pub async fn connected(&self) -> u64 {
+    /// Waits until there is a connection, and answers its number.
+    pub async fn wait_connected(&self) -> u64 {
         let mut changes = self.current.subscribe();
         let connected = changes.wait_for(Option::is_some).await;
-        let current = connected.expect("the sender is ours, so that it is there as long as we are");
+        let current = connected.expect("the sender lives as long as `self`");
         current.as_ref().map_or(0, |(number, _)| *number)
     }
 
-    /// Waits until there is no connection, or another one than this.
-    pub async fn lost(&self, number: u64) {
+    /// Waits until there is no connection, or another one.
+    pub async fn wait_disconnected(&self, number: u64) {
         let mut changes = self.current.subscribe();
         let is_it = |current: &Numbered| current.as_ref().is_some_and(|(known, _)| *known == number);
         let _ = changes.wait_for(|current| !is_it(current)).await;
     }
 
-    /// How the connection stands.
+    /// The state of the connection.
     #[must_use]
     pub fn status(&self) -> ConnectionStatus {
         let (failures, last_error) = self.failures.lock().clone();
         ConnectionStatus { connected: self.current.borrow().is_some(), failures, last_error }
     }
 
-    /// Asks Redis, at once or not at all.
+    /// Sends commands at once, or fails at once.
     ///
     /// # Errors
-    /// [`Away`] if there is no connection, or it came to nothing.
-    pub async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Away> {
+    /// [`RedisUnavailable`] if Redis is not connected, or the commands fail.
+    pub async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, RedisUnavailable> {
         let mut session = self.session()?;
         session.query(pipeline).await
     }
 
-    /// One connection for several questions that belong together.
+    /// One connection for several pipelines that belong together (`WATCH`, then a transaction).
     ///
     /// # Errors
-    /// [`Away`] if there is none.
-    pub fn session(&self) -> Result<Session<'_>, Away> {
+    /// [`RedisUnavailable`] if Redis is not connected.
+    pub fn session(&self) -> Result<RedisSession<'_>, RedisUnavailable> {
         let current = self.current.borrow().clone();
         let (number, connection) =
-            current.ok_or_else(|| Away("there is no connection to Redis".to_owned()))?;
-        Ok(Session { shared: self, number, connection })
+            current.ok_or_else(|| RedisUnavailable("Redis is not connected".to_owned()))?;
+        Ok(RedisSession { shared: self, number, connection })
     }
 
-    fn count(&self, away: &Away) {
+    fn count(&self, error: &RedisUnavailable) {
         let mut failures = self.failures.lock();
-        if failures.1.as_ref() != Some(&away.0) {
-            tracing::warn!(why = %away, "Redis is away");
+        if failures.1.as_ref() != Some(&error.0) {
+            tracing::warn!(%error, "Redis is not available");
         }
-        *failures = (failures.0 + 1, Some(away.0.clone()));
+        *failures = (failures.0 + 1, Some(error.0.clone()));
     }
 
-    /// Gives a connection up, unless that has been done already.
-    fn lose(&self, number: u64, away: &Away) {
+    /// Drops the connection with this number, unless it was dropped before.
+    fn discard(&self, number: u64, error: &RedisUnavailable) {
         let lost = self.current.send_if_modified(|current| {
-            let is_it = current.as_ref().is_some_and(|(known, _)| *known == number);
-            if is_it {
+            let is_current = current.as_ref().is_some_and(|(known, _)| *known == number);
+            if is_current {
                 *current = None;
             }
-            is_it
+            is_current
         });
         if lost {
-            self.count(away);
+            self.count(error);
         }
     }
 }
 
-/// One connection, as long as it stands.
-pub struct Session<'a> {
+/// One connection, until it is lost.
+pub struct RedisSession<'a> {
     shared: &'a RedisConnection,
     number: u64,
     connection: MultiplexedConnection,
 }
 
-impl Session<'_> {
-    /// Asks Redis. Whatever comes to nothing ends the connection: the next one may find another server.
+impl RedisSession<'_> {
+    /// Sends commands. Any failure ends the connection: the next one may reach another server.
     ///
     /// # Errors
-    /// [`Away`] if it came to nothing.
-    pub async fn query<T: FromRedisValue>(&mut self, pipeline: &Pipeline) -> Result<T, Away> {
-        let answer = pipeline.query_async(&mut self.connection).await.map_err(Away::from);
-        answer.inspect_err(|away| self.shared.lose(self.number, away))
+    /// [`RedisUnavailable`] if the commands fail.
+    pub async fn query<T: FromRedisValue>(&mut self, pipeline: &Pipeline) -> Result<T, RedisUnavailable> {
+        let answer = pipeline.query_async(&mut self.connection).await.map_err(RedisUnavailable::from);
+        answer.inspect_err(|error| self.shared.discard(self.number, error))
     }
 }

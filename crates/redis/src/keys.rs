@@ -1,24 +1,24 @@
-//! The names of all keys.
+//! The names of all keys in Redis.
 
 use std::{borrow::Cow, fmt};
 
 use agentcafe_domain::kernel::ids::{RoomId, TenantId};
 
-/// The names of the café's keys behind one prefix.
+/// The names of the keys with one prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
     prefix: String,
 }
 
-/// A room, as it stands in names of keys: `tenant:room`.
+/// A room as a part of a key: `tenant:room`, escaped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomName(String);
 
-/// What the projector writes for each room, by the end of its key; and `projection`, what it goes on from.
+/// The last parts of the keys that the projector writes for each room. It resumes from `fold`.
 pub(crate) const ROOM_PARTS: [&str; 7] =
     ["state", "state:snapshot", "presence", "chat", "orders", "stream", "fold"];
 
-/// A part of a key, in which the separator is not the separator. Plain ids stay as they are.
+/// Escapes the separator in a part of a key. Plain ids stay as they are.
 pub(crate) fn escaped(id: &str) -> Cow<'_, str> {
     if id.contains([':', '%']) {
         Cow::Owned(id.replace('%', "%25").replace(':', "%3A"))
@@ -34,22 +34,22 @@ fn unescaped(part: &str) -> String {
 impl RoomName {
     /// The name of a room.
     #[must_use]
-    pub fn of(tenant: &TenantId, room: &RoomId) -> Self {
+    pub fn new(tenant: &TenantId, room: &RoomId) -> Self {
         Self(format!("{}:{}", escaped(tenant.as_str()), escaped(room.as_str())))
     }
 
-    /// The room that has this name; none if it is nobody's.
+    /// The ids in the name; none if they are not valid.
     #[must_use]
     pub fn ids(&self) -> Option<(TenantId, RoomId)> {
         let (tenant, room) = self.0.split_once(':')?;
         Some((TenantId::parse(&unescaped(tenant)).ok()?, RoomId::parse(&unescaped(room)).ok()?))
     }
 
-    pub(crate) fn read(name: String) -> Self {
+    pub(crate) fn from_key_part(name: String) -> Self {
         Self(name)
     }
 
-    /// As it stands in keys.
+    /// The part of the key.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -63,25 +63,25 @@ impl fmt::Display for RoomName {
 }
 
 impl Keys {
-    /// The names behind a prefix.
+    /// The names with a prefix.
     #[must_use]
     pub fn new(prefix: impl Into<String>) -> Self {
         Self { prefix: prefix.into() }
     }
 
-    /// A part of what is kept of a room: `prefix:room:tenant:room:part`.
+    /// A key of a room: `prefix:room:tenant:room:part`.
     #[must_use]
     pub fn room(&self, room: &RoomName, part: &str) -> String {
         format!("{}:room:{room}:{part}", self.prefix)
     }
 
-    /// How far the projector has come.
+    /// The projector's cursor.
     #[must_use]
     pub fn cursor(&self) -> String {
         format!("{}:projector:cursor", self.prefix)
     }
 
-    /// What the projector made read models of, and how: they are of no use to another one.
+    /// The configuration of the projector that wrote the read models; one with another configuration rebuilds them.
     #[must_use]
     pub fn shape(&self) -> String {
         format!("{}:projector:shape", self.prefix)
@@ -93,24 +93,24 @@ impl Keys {
         format!("{}:projector:rooms", self.prefix)
     }
 
-    /// The rooms in which somebody is, a set of [`RoomName`]s.
+    /// The rooms with present actors, a set of [`RoomName`]s.
     #[must_use]
     pub fn present(&self) -> String {
         format!("{}:projector:present", self.prefix)
     }
 
-    /// Which projector is at work.
+    /// The lock that the active projector holds.
     #[must_use]
     pub fn lock(&self) -> String {
         format!("{}:projector:lock", self.prefix)
     }
 
-    /// How many requests a client made of a route in this window.
+    /// The number of requests of a client to a route in the current window.
     pub(crate) fn rate(&self, method: &str, route: &str, client: &str) -> String {
         format!("{}:rate:{method}:{route}:{client}", self.prefix)
     }
 
-    /// Every key of a room, as a pattern.
+    /// A pattern that matches the keys of all rooms.
     pub(crate) fn rooms_pattern(&self) -> String {
         let mut pattern = String::new();
         for character in self.prefix.chars() {
@@ -122,14 +122,14 @@ impl Keys {
         pattern + ":room:*"
     }
 
-    /// The room of which a key holds this part.
+    /// The room of a key that ends with `part`.
     pub(crate) fn room_of(&self, key: &str, part: &str) -> Option<RoomName> {
         let rest = key.strip_prefix(&self.prefix)?.strip_prefix(":room:")?;
         let name = rest.strip_suffix(part)?.strip_suffix(':')?;
         Some(RoomName(name.to_owned()))
     }
 
-    /// Whether a key is one of those that the projector writes for a room.
+    /// Whether the projector writes this key.
     pub(crate) fn is_projected(&self, key: &str) -> bool {
         let rest = key.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix(":room:"));
         let part = rest.and_then(|rest| rest.splitn(3, ':').nth(2));
@@ -141,9 +141,9 @@ impl Keys {
 mod tests {
     use super::*;
 
-    /// CONTRACT 18, RULINGS B9: plain ids keep the documented key; others are escaped, and no two rooms share a key.
+    /// Plain ids keep the documented key; other ids are escaped, so that no two rooms share a key.
     #[test]
-    fn rooms_have_keys_of_their_own() {
+    fn redis_keys_are_unique_per_room() {
         let keys = Keys::new("acf");
         let cases = [
             ("default", "main", "acf:room:default:main:state"),
@@ -154,7 +154,7 @@ mod tests {
         ];
         for (tenant, room, want) in cases {
             let ids = (TenantId::parse(tenant).unwrap(), RoomId::parse(room).unwrap());
-            let name = RoomName::of(&ids.0, &ids.1);
+            let name = RoomName::new(&ids.0, &ids.1);
             let key = keys.room(&name, "state");
             assert_eq!(key, want);
             assert!(keys.is_projected(&key));

@@ -1,7 +1,6 @@
-//! All that the café keeps in Redis: which keys there are, what stands in them, and the connection to it.
+//! Everything that is kept in Redis: the keys, the values, and the connection.
 //!
-//! Nothing here is the truth. The log is; what Redis holds can be made again from it, or is a limit that a node also keeps
-//! by itself.
+//! Redis is never the source of truth. Its data is rebuilt from the event log, or is a limit that each node also enforces alone.
 
 pub mod connection;
 pub mod keys;
@@ -11,5 +10,5 @@ pub mod stream;
 pub mod unread;
 pub mod windows;
 
-pub use connection::{Away, BadUrl, ConnectionStatus, RedisConnection};
+pub use connection::{ConnectionStatus, InvalidRedisUrl, RedisConnection, RedisUnavailable};
 pub use keys::{Keys, RoomName};

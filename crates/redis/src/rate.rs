@@ -1,43 +1,43 @@
-//! The request limit that all nodes share: one window per client and route, on Redis' clock.
+//! The request rate limit that nodes share: a fixed window per client, method and route, timed by Redis.
 
 use std::time::Duration;
 
 use crate::{
-    connection::{Away, RedisConnection},
+    connection::{RedisConnection, RedisUnavailable},
     keys::{Keys, escaped},
 };
 
-/// What a request counts against.
+/// Which window a request counts against.
 #[derive(Clone, Copy, Debug)]
-pub struct Budget<'a> {
-    /// Who asks.
+pub struct RateLimitKey<'a> {
+    /// The client.
     pub client: &'a str,
-    /// With which method.
+    /// The HTTP method.
     pub method: &'a str,
-    /// For which route.
+    /// The route.
     pub route: &'a str,
 }
 
-/// How much of a budget is used up, and for how long it lasts.
+/// The state of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Used {
+pub struct RateLimitUsage {
     /// Requests in this window, this one included.
     pub requests: u64,
-    /// How long until the window ends.
+    /// The time until the window ends.
     pub ends_in: Duration,
 }
 
-/// Counts a request; the first one begins a window.
+/// Counts a request; the first one opens a window.
 ///
 /// # Errors
-/// [`Away`] if Redis cannot be asked.
+/// [`RedisUnavailable`] if Redis does not answer.
 pub async fn count(
     connection: &RedisConnection,
     keys: &Keys,
-    budget: Budget<'_>,
+    key: RateLimitKey<'_>,
     window: Duration,
-) -> Result<Used, Away> {
-    let Budget { client, method, route } = budget;
+) -> Result<RateLimitUsage, RedisUnavailable> {
+    let RateLimitKey { client, method, route } = key;
     let key = keys.rate(method, &escaped(route), &escaped(client));
     let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
     let mut pipe = redis::pipe();
@@ -46,5 +46,8 @@ pub async fn count(
     pipe.cmd("INCR").arg(&key);
     pipe.cmd("PTTL").arg(&key);
     let (requests, left_ms): (u64, i64) = connection.query(&pipe).await?;
-    Ok(Used { requests, ends_in: Duration::from_millis(u64::try_from(left_ms).unwrap_or(window_ms)) })
+    Ok(RateLimitUsage {
+        requests,
+        ends_in: Duration::from_millis(u64::try_from(left_ms).unwrap_or(window_ms)),
+    })
 }

@@ -1,61 +1,61 @@
-//! The newest events of a room, as the projector keeps them: what realtime nodes replay.
+//! Reads the state and the newest events of a room, which the projector writes and realtime nodes replay.
 
 use agentcafe_domain::kernel::ids::Sequence;
 use redis::{Value, from_redis_value};
 
 use crate::{
-    connection::{Away, RedisConnection},
+    connection::{RedisConnection, RedisUnavailable},
     keys::{Keys, RoomName},
 };
 
 /// An event of a room's stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// Its place in the log.
+pub struct StreamedEvent {
+    /// Its position in the log.
     pub sequence: Sequence,
-    /// All of it, as JSON.
+    /// The whole event as JSON.
     pub json: String,
 }
 
-/// A room as it was after an event.
+/// The state of a room after an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomState {
-    /// The newest event that is in it.
+    /// The last event in the state.
     pub sequence: Sequence,
-    /// The room, as JSON: what stands under `:state:snapshot`.
+    /// The state as JSON.
     pub json: String,
 }
 
-/// The newest events of a room, at most so many, oldest first.
+/// The newest `max` events of a room, oldest first.
 ///
 /// # Errors
-/// [`Away`] if Redis cannot be asked.
+/// [`RedisUnavailable`] if Redis does not answer.
 pub async fn newest(
     connection: &RedisConnection,
     keys: &Keys,
     room: &RoomName,
     max: usize,
-) -> Result<Vec<Kept>, Away> {
+) -> Result<Vec<StreamedEvent>, RedisUnavailable> {
     let key = keys.room(room, "stream");
     let mut pipe = redis::pipe();
     pipe.cmd("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(max);
     let (entries,): (Vec<Value>,) = connection.query(&pipe).await?;
-    let mut kept: Vec<Kept> = entries.into_iter().filter_map(entry).collect();
-    kept.reverse();
-    Ok(kept)
+    let mut events: Vec<StreamedEvent> = entries.into_iter().filter_map(entry).collect();
+    events.reverse();
+    Ok(events)
 }
 
-/// The events of a room behind a sequence, at most so many, oldest first.
+/// The events of a room after a sequence, at most `max`, oldest first.
 ///
 /// # Errors
-/// [`Away`] if Redis cannot be asked.
+/// [`RedisUnavailable`] if Redis does not answer.
 pub async fn after(
     connection: &RedisConnection,
     keys: &Keys,
     room: &RoomName,
     after: Sequence,
     max: usize,
-) -> Result<Vec<Kept>, Away> {
+) -> Result<Vec<StreamedEvent>, RedisUnavailable> {
     let key = keys.room(room, "stream");
     let mut pipe = redis::pipe();
     pipe.cmd("XRANGE").arg(key).arg(format!("({after}-0")).arg("+").arg("COUNT").arg(max);
@@ -63,15 +63,15 @@ pub async fn after(
     Ok(entries.into_iter().filter_map(entry).collect())
 }
 
-/// A room with the sequence of its newest event; none if nothing is kept of it.
+/// The state of a room; none if Redis has none.
 ///
 /// # Errors
-/// [`Away`] if Redis cannot be asked.
+/// [`RedisUnavailable`] if Redis does not answer.
 pub async fn state(
     connection: &RedisConnection,
     keys: &Keys,
     room: &RoomName,
-) -> Result<Option<RoomState>, Away> {
+) -> Result<Option<RoomState>, RedisUnavailable> {
     let mut pipe = redis::pipe();
     pipe.atomic();
     pipe.cmd("GET").arg(keys.room(room, "state:snapshot"));
@@ -81,11 +81,11 @@ pub async fn state(
     Ok(json.zip(newest).map(|(json, newest)| RoomState { sequence: newest.sequence, json }))
 }
 
-/// Reads an entry: its id, and its fields one behind the other. What is none of ours is passed over.
-fn entry(value: Value) -> Option<Kept> {
+/// Parses a stream entry: its id, then the names and values of its fields. Foreign entries are ignored.
+fn entry(value: Value) -> Option<StreamedEvent> {
     let (id, fields): (String, Vec<String>) = from_redis_value(value).ok()?;
     let sequence = Sequence(id.strip_suffix("-0")?.parse().ok()?);
     let (_, json) =
         fields.chunks_exact(2).find_map(|pair| Some((pair[0] == "event").then_some(())?).zip(pair.get(1)))?;
-    Some(Kept { sequence, json: json.clone() })
+    Some(StreamedEvent { sequence, json: json.clone() })
 }

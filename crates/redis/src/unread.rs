@@ -1,5 +1,5 @@
-//! Copies of the unread counts of inboxes. The store has the truth; a copy says when it was true, so that an older one never
-//! takes the place of a newer one, whichever node comes first.
+//! Copies of the unread counts of inboxes. Each carries the time of its count, so that an older one never replaces a newer
+//! one, whichever node writes first.
 
 use agentcafe_domain::{
     inbox::UnreadCount,
@@ -8,17 +8,17 @@ use agentcafe_domain::{
 use redis::Pipeline;
 
 use crate::{
-    connection::{Away, RedisConnection},
+    connection::{RedisConnection, RedisUnavailable},
     keys::{Keys, RoomName},
 };
 
-/// How long it is remembered when a copy was true: longer than any copy is on its way.
-const REMEMBERED_MS: u64 = 600_000;
-/// How many keys are looked at in one step.
+/// How long the time of a copy is kept: longer than any write is under way.
+const TIME_KEPT_MS: u64 = 600_000;
+/// How many keys are scanned at once.
 const KEYS_AT_ONCE: usize = 500;
-/// What the keys of counts end with.
+/// The last part of the keys of counts.
 const PART: &str = "inbox:unread";
-/// Puts a count in its place, or removes it if nothing is unread, unless a newer one was there.
+/// Sets a count, or removes it if nothing is unread, unless a newer one was written.
 const PUT: &str = "\
 if tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or '0') > tonumber(ARGV[3]) then return 0 end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
@@ -26,21 +26,21 @@ redis.call('PEXPIRE', KEYS[2], ARGV[4])
 if ARGV[2] == '0' then redis.call('HDEL', KEYS[1], ARGV[1]) else redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 return 1";
 
-/// Copies counts that were true at some time.
+/// Writes counts, each with its time.
 ///
 /// # Errors
-/// [`Away`] if Redis cannot be asked.
+/// [`RedisUnavailable`] if Redis does not answer.
 pub async fn put<'a>(
     connection: &RedisConnection,
     keys: &Keys,
     counts: impl IntoIterator<Item = (&'a UnreadCount, Timestamp)>,
-) -> Result<(), Away> {
+) -> Result<(), RedisUnavailable> {
     let mut pipe = Pipeline::new();
     for (count, at) in counts {
-        let room = RoomName::of(&count.tenant_id, &count.room_id);
+        let room = RoomName::new(&count.tenant_id, &count.room_id);
         pipe.cmd("EVAL").arg(PUT).arg(2);
         pipe.arg(keys.room(&room, PART)).arg(keys.room(&room, "inbox:unread:at"));
-        pipe.arg(count.actor_id.as_str()).arg(count.unread).arg(at.as_millis()).arg(REMEMBERED_MS).ignore();
+        pipe.arg(count.actor_id.as_str()).arg(count.unread).arg(at.as_millis()).arg(TIME_KEPT_MS).ignore();
     }
     if pipe.is_empty() { Ok(()) } else { connection.query(&pipe).await }
 }
@@ -48,29 +48,29 @@ pub async fn put<'a>(
 /// The copy of an actor's count in a room.
 ///
 /// # Errors
-/// [`Away`] if Redis cannot be asked.
+/// [`RedisUnavailable`] if Redis does not answer.
 pub async fn get(
     connection: &RedisConnection,
     keys: &Keys,
     room: &RoomName,
     actor: &ActorId,
-) -> Result<u64, Away> {
+) -> Result<u64, RedisUnavailable> {
     let mut pipe = redis::pipe();
     pipe.cmd("HGET").arg(keys.room(room, PART)).arg(actor.as_str());
     let (count,): (Option<u64>,) = connection.query(&pipe).await?;
     Ok(count.unwrap_or_default())
 }
 
-/// All counts that there are copies of, as far as their keys can be read.
+/// All copies with valid keys.
 ///
 /// # Errors
-/// [`Away`] if Redis cannot be asked.
-pub async fn all(connection: &RedisConnection, keys: &Keys) -> Result<Vec<UnreadCount>, Away> {
+/// [`RedisUnavailable`] if Redis does not answer.
+pub async fn all(connection: &RedisConnection, keys: &Keys) -> Result<Vec<UnreadCount>, RedisUnavailable> {
     let mut counts = Vec::new();
-    let mut place = "0".to_owned();
+    let mut cursor = "0".to_owned();
     loop {
         let mut pipe = redis::pipe();
-        pipe.cmd("SCAN").arg(&place).arg("MATCH").arg(keys.rooms_pattern() + PART);
+        pipe.cmd("SCAN").arg(&cursor).arg("MATCH").arg(keys.rooms_pattern() + PART);
         pipe.arg("COUNT").arg(KEYS_AT_ONCE);
         let ((next, found),): ((String, Vec<String>),) = connection.query(&pipe).await?;
         for key in found {
@@ -87,6 +87,6 @@ pub async fn all(connection: &RedisConnection, keys: &Keys) -> Result<Vec<Unread
         if next == "0" {
             return Ok(counts);
         }
-        place = next;
+        cursor = next;
     }
 }

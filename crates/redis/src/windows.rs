@@ -1,4 +1,4 @@
-//! What moderation remembers of actors in rooms, for all nodes: a sorted set each, of times and what happened then.
+//! The recent activity that moderation shares between nodes: a sorted set per actor and room, by time.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use agentcafe_domain::{
 };
 
 use crate::{
-    connection::{Away, RedisConnection},
+    connection::{RedisConnection, RedisUnavailable},
     keys::{Keys, RoomName, escaped},
 };
 
-/// The most that is remembered of an actor in a room; the oldest goes first.
-const MAX_REMEMBERED: i64 = 1_000;
+/// The most entries per actor and room; the oldest are dropped.
+const MAX_ENTRIES: i64 = 1_000;
 
 fn key(keys: &Keys, actor: &ActorInRoom) -> String {
-    let room = RoomName::of(&actor.tenant_id, &actor.room_id);
+    let room = RoomName::new(&actor.tenant_id, &actor.room_id);
     keys.room(&room, &format!("moderation:{}", escaped(actor.actor_id.as_str())))
 }
 
-/// What is remembered of actors, in their order.
+/// The recent activity of actors, in their order.
 ///
 /// # Errors
-/// [`Away`] if Redis cannot be asked.
+/// [`RedisUnavailable`] if Redis does not answer.
 pub async fn load(
     connection: &RedisConnection,
     keys: &Keys,
     actors: &[ActorInRoom],
-) -> Result<Vec<Vec<RecentActivity>>, Away> {
+) -> Result<Vec<Vec<RecentActivity>>, RedisUnavailable> {
     if actors.is_empty() {
         return Ok(Vec::new());
     }
@@ -39,21 +39,21 @@ pub async fn load(
     let pasts: Vec<Vec<String>> = connection.query(&pipe).await?;
     Ok(pasts
         .into_iter()
-        .map(|activity| activity.iter().filter_map(|member| read(member)).collect())
+        .map(|activity| activity.iter().filter_map(|member| decode(member)).collect())
         .collect())
 }
 
-/// Remembers what happened, for `time`. Members are told apart by `names`, of which each is given once.
+/// Adds activity, which is kept for `time`. `names` yields a unique name for each entry, so that equal entries count twice.
 ///
 /// # Errors
-/// [`Away`] if Redis cannot be asked; then it is not known what is remembered.
+/// [`RedisUnavailable`] if Redis does not answer; then some of it may have been added.
 pub async fn save(
     connection: &RedisConnection,
     keys: &Keys,
     activity: &[(ActorInRoom, RecentActivity)],
     time: Duration,
     mut names: impl FnMut() -> String,
-) -> Result<(), Away> {
+) -> Result<(), RedisUnavailable> {
     let time_ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     let mut pipe = redis::pipe();
     for (actor, activity) in activity {
@@ -61,17 +61,17 @@ pub async fn save(
         let at = match activity {
             RecentActivity::Acted { at, .. } | RecentActivity::QuietUntil(at) => *at,
         };
-        pipe.cmd("ZADD").arg(&key).arg(at.as_millis()).arg(written(activity, &names())).ignore();
+        pipe.cmd("ZADD").arg(&key).arg(at.as_millis()).arg(encode(activity, &names())).ignore();
         let forgotten = format!("({}", at.as_millis().saturating_sub(time_ms));
         pipe.cmd("ZREMRANGEBYSCORE").arg(&key).arg("-inf").arg(forgotten).ignore();
-        pipe.cmd("ZREMRANGEBYRANK").arg(&key).arg(0).arg(-MAX_REMEMBERED - 1).ignore();
+        pipe.cmd("ZREMRANGEBYRANK").arg(&key).arg(0).arg(-MAX_ENTRIES - 1).ignore();
         pipe.cmd("PEXPIRE").arg(&key).arg(time_ms).ignore();
     }
     if pipe.is_empty() { Ok(()) } else { connection.query(&pipe).await }
 }
 
-/// As it stands in a set: time, kind, what was said, and a name of its own.
-fn written(activity: &RecentActivity, name: &str) -> String {
+/// A member of the set: time, kind, hash of the text, unique name.
+fn encode(activity: &RecentActivity, name: &str) -> String {
     match activity {
         RecentActivity::QuietUntil(until) => format!("{}:quiet::{name}", until.as_millis()),
         RecentActivity::Acted { at, source, text_key } => {
@@ -84,7 +84,7 @@ fn written(activity: &RecentActivity, name: &str) -> String {
     }
 }
 
-fn read(member: &str) -> Option<RecentActivity> {
+fn decode(member: &str) -> Option<RecentActivity> {
     let mut parts = member.splitn(4, ':');
     let at = Timestamp::from_millis(parts.next()?.parse().ok()?);
     let source = match parts.next()? {
@@ -101,9 +101,9 @@ fn read(member: &str) -> Option<RecentActivity> {
 mod tests {
     use super::*;
 
-    /// RULINGS H4: what one node writes is what another reads; what it cannot read it passes over.
+    /// Members that a node cannot decode are ignored.
     #[test]
-    fn what_is_written_can_be_read() {
+    fn recent_activity_survives_encoding_and_decoding() {
         let at = Timestamp::from_millis(1_234);
         let cases = [
             RecentActivity::QuietUntil(at),
@@ -111,8 +111,8 @@ mod tests {
             RecentActivity::Acted { at, source: ActionSource::Reaction, text_key: Some("0f".to_owned()) },
         ];
         for activity in cases {
-            assert_eq!(read(&written(&activity, "node-1")), Some(activity));
+            assert_eq!(decode(&encode(&activity, "node-1")), Some(activity));
         }
-        assert!(["", "x:api::", "1:later::"].iter().all(|member| read(member).is_none()));
+        assert!(["", "x:api::", "1:later::"].iter().all(|member| decode(member).is_none()));
     }
 }

@@ -4,7 +4,8 @@ use agentcafe_domain::kernel::{
     ids::{RoomId, Sequence, TenantId},
     time::Timestamp,
 };
-use agentcafe_store::{EventFilter, EventQuery, LoggedEvent, ReadError, Store, event_query::MAX_PAGE_BYTES};
+use agentcafe_eventlog::{EventFilter, EventQuery, LoggedEvent, MAX_PAGE_BYTES, ReadError};
+use agentcafe_store::Store;
 
 /// Which of a room's newest events are read.
 pub(crate) struct NewestQuery {

@@ -1,6 +1,6 @@
 //! Who may read what happens at a private table: everybody, unless `PRIVATE_TABLE_READ_GATE=members`; and who may replay it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use agentcafe_domain::{
     kernel::{
@@ -121,10 +121,10 @@ impl Service {
         }
         let mut readable: HashMap<(TenantId, RoomId), bool> = HashMap::new();
         for entry in &*entries {
-            let room = room_of(entry);
-            if !readable.contains_key(&room) {
-                let access = self.read_access(&room.0, &room.1, viewer, READ, VIEWER_ACTOR_ID.name).await?;
-                readable.insert(room, access.is_ok());
+            if let Entry::Vacant(unknown) = readable.entry(room_of(entry)) {
+                let (tenant, room) = unknown.key();
+                let access = self.read_access(tenant, room, viewer, READ, VIEWER_ACTOR_ID.name).await?;
+                unknown.insert(access.is_ok());
             }
         }
         entries.retain(|entry| readable.get(&room_of(entry)).copied().unwrap_or(false));

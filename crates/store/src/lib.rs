@@ -2,14 +2,12 @@
 
 mod commit;
 pub mod envelope;
-pub mod event_query;
 pub mod export;
 mod export_format;
 pub mod import;
 mod migrations;
 mod open_error;
 mod postgres;
-pub mod recent_events;
 pub mod shared_rate_windows;
 mod sql;
 mod sqlite;
@@ -19,13 +17,13 @@ mod table_changes;
 mod trace_attempts;
 mod writer;
 
+pub use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
 pub use commit::error_step;
 pub use envelope::{Answer, Envelope, Failure, Origin, Request, TraceNote};
-pub use event_query::{EventFilter, EventPage, EventQuery, LoggedEvent};
 pub use export_format::{ExportScope, Totals};
 pub use migrations::{MayChange, Migrated};
 pub use open_error::OpenError;
 pub use postgres::{clock::TimeSource, connect::PostgresOptions, open::migrate};
 pub use shared_rate_windows::SharedRateWindows;
-pub use store::{Options, ReadError, RecordPage, Store, StoreLocation};
+pub use store::{Options, RecordPage, Store, StoreLocation};
 pub use writer::CommitReport;

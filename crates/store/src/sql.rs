@@ -4,11 +4,9 @@ use agentcafe_domain::kernel::{
     ids::Sequence,
     record::{Cell, Comparison, Condition, RecordQuery, SortKey, Table},
 };
+use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent};
 
-use crate::{
-    event_query::{EventFilter, EventPage, EventQuery, LoggedEvent},
-    export_format::ExportScope,
-};
+use crate::export_format::ExportScope;
 
 /// A sequence as databases store it.
 pub(crate) fn number(sequence: Sequence) -> i64 {

@@ -10,16 +10,14 @@ use agentcafe_domain::kernel::{
     time::{Clock, Timestamp},
     trace::Trace,
 };
+use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent, ReadError, RecentEvents};
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::{
     commit::{Needs, Writes},
     envelope::TraceNote,
-    event_query::{EventPage, EventQuery, LoggedEvent},
     postgres::connect::PostgresError,
-    recent_events::RecentEvents,
-    store::ReadError,
     table_changes::TableVersions,
 };
 

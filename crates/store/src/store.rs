@@ -5,7 +5,6 @@ use std::{fmt, path::PathBuf, sync::Arc, thread::JoinHandle};
 use agentcafe_domain::{
     kernel::{
         command::IdSource,
-        error::OperationError,
         ids::{CorrelationId, RoomId, Sequence, TenantId},
         record::{Key, Record, RecordQuery, StoredRecord, Table},
         rules::Rules,
@@ -14,16 +13,17 @@ use agentcafe_domain::{
     },
     moderation::RateWindows,
 };
+use agentcafe_eventlog::{
+    EventPage, EventQuery, Log, LoggedEvent, MAX_PAGE_BYTES, PageFuture, ReadError, RecentEvents,
+};
 use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
 use uuid::Uuid;
 
 use crate::{
     commit::{CommitContext, QueuedCommand},
     envelope::{Answer, Envelope, Failure, TraceNote},
-    event_query::{EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES},
     open_error::OpenError,
     postgres::{self, connect::PostgresOptions},
-    recent_events::RecentEvents,
     shared_rate_windows::SharedRateWindows,
     sqlite,
     storage::{LockGuard, Opened, Storage, View},
@@ -65,17 +65,6 @@ pub struct Options {
     pub ids: Box<dyn IdSource>,
     /// Called for every commit batch, on the writer's thread.
     pub on_commit: Box<dyn Fn(&CommitReport) + Send>,
-}
-
-/// A read that failed; the reason was logged where it occurred.
-#[derive(Debug, thiserror::Error)]
-#[error("the store cannot be read right now")]
-pub struct ReadError;
-
-impl From<ReadError> for OperationError {
-    fn from(error: ReadError) -> Self {
-        Self::unavailable(&error.to_string())
-    }
 }
 
 /// A page of records.
@@ -255,7 +244,7 @@ impl Store {
     /// A page of the log from the database, but no further than the recent events: before an event is visible, watchers must
     /// have been notified of all changes before it ([`Store::changed`]), and a later event may have been committed just now.
     pub async fn older_events(&self, mut query: EventQuery) -> Result<EventPage, ReadError> {
-        let beyond = self.view.recent_events.newest().next();
+        let beyond = self.view.recent_events.last_sequence().next();
         query.before = Some(query.before.map_or(beyond, |before| before.min(beyond)));
         self.view.reader.events(query).await
     }
@@ -313,6 +302,16 @@ impl Store {
         tenant: Option<TenantId>,
     ) -> Result<Option<Trace>, ReadError> {
         self.view.reader.trace(correlation_id, tenant).await
+    }
+}
+
+impl Log for Store {
+    fn recent_events(&self) -> &RecentEvents {
+        &self.view.recent_events
+    }
+
+    fn read_older(&self, query: EventQuery) -> PageFuture<'_> {
+        Box::pin(self.older_events(query))
     }
 }
 

@@ -11,12 +11,12 @@ use agentcafe_domain::{
         time::{Clock, Timestamp},
     },
 };
+use agentcafe_eventlog::RecentEvents;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     commit::{CommitBatch, CommitContext, InboxTimes, Needs, QueuedCommand},
     envelope::TraceNote,
-    recent_events::RecentEvents,
     storage::{Begun, LogHead, Maintenance, Storage, StorageError, Transaction},
     table_changes::{TableChanges, versions_after},
 };

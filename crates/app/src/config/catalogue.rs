@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use agentcafe_client::{EventStream, STREAM, Start};
+use agentcafe_client::{EVENT_STREAM_PATH, Start, StreamOptions};
 use agentcafe_domain::{
     conversation::ConversationRules,
     kernel::{
@@ -132,7 +132,7 @@ settings! {
         REDIS_URL: Secret = REDIS_ADDRESS, unset NONE, address;
         /// realtime, projector: how long the event stream of the API may be silent before it is connected again
         AGENTCAFE_SOURCE_SILENCE_MS: Duration = millis(1_000),
-            default EventStream::all(Start::Latest).silence.as_millis();
+            default StreamOptions::all(Start::Latest).idle_timeout.as_millis();
     }
 
     "API" for ["serve"] {
@@ -234,7 +234,7 @@ settings! {
         REALTIME_HOST: IpAddr = IP_ADDRESS, unset LISTEN_HOST;
         /// The event stream of the API to follow; API_AUTH_TOKEN is sent along
         REALTIME_EVENT_SOURCE_URL: Url = HTTP_URL,
-            unset format!("{}{STREAM}; in serve its own", local(API_PORT_NUMBER)), address;
+            unset format!("{}{EVENT_STREAM_PATH}; in serve its own", local(API_PORT_NUMBER)), address;
         /// The longest pause before the event stream is connected again
         REALTIME_SOURCE_RECONNECT_MS: Duration = millis(100), default 2_000;
         /// The interval between heartbeats to a client
@@ -297,7 +297,7 @@ settings! {
         /// The path that it requests in turn with the other
         LOAD_API_PATH_ALT: String = PATH, default "/v1/events?limit=5", secret;
         /// The stream to open
-        LOAD_STREAM_PATH: String = PATH, default STREAM, secret;
+        LOAD_STREAM_PATH: String = PATH, default EVENT_STREAM_PATH, secret;
         /// How long requests are sent
         LOAD_DURATION_MS: Duration = millis(1), default 15_000;
         /// Requests of the gate in flight

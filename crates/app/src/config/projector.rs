@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use agentcafe_client::{Api, BadAddress, Pauses};
+use agentcafe_client::{AddressError, ApiClient, Backoff};
 use agentcafe_domain::kernel::{ids::Sequence, secret::Secret};
 use agentcafe_projector::{Scope, Settings};
 use agentcafe_redis::Keys;
@@ -14,8 +14,8 @@ use super::{
     sources::{SettingError, Sources},
 };
 
-/// The pause after a first failure to connect to the API.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The backoff after a first failure to connect to the API.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Everything `agentcafe projector` needs to know.
 pub(crate) struct ProjectorConfig {
@@ -44,8 +44,8 @@ impl ProjectorConfig {
         }
         let settings = Settings {
             api: api(sources)?,
-            pauses: Pauses { first: FIRST_PAUSE, longest: sources.value(&PROJECTOR_STREAM_RECONNECT_MS)? },
-            silence: sources.value(&AGENTCAFE_SOURCE_SILENCE_MS)?,
+            backoff: Backoff { min: FIRST_BACKOFF, max: sources.value(&PROJECTOR_STREAM_RECONNECT_MS)? },
+            idle_timeout: sources.value(&AGENTCAFE_SOURCE_SILENCE_MS)?,
             scope: Scope {
                 tenants: sources.optional(&PROJECTOR_TENANT_ID)?.unwrap_or_default(),
                 rooms: sources.optional(&PROJECTOR_ROOM_ID)?.unwrap_or_default(),
@@ -60,13 +60,15 @@ impl ProjectorConfig {
     }
 }
 
-fn api(sources: &Sources) -> Result<Api, SettingError> {
+fn api(sources: &Sources) -> Result<ApiClient, SettingError> {
     let token = sources.optional(&API_AUTH_TOKEN)?;
     let (setting, made) = match sources.optional(&PROJECTOR_EVENT_STREAM_URL)? {
-        Some(url) => (&PROJECTOR_EVENT_STREAM_URL, Api::at_stream(url.as_str(), token.as_deref())),
+        Some(url) => {
+            (&PROJECTOR_EVENT_STREAM_URL, ApiClient::from_stream_url(url.as_str(), token.as_deref()))
+        }
         None => {
             let url = sources.value(&PROJECTOR_EVENT_SOURCE_URL)?;
-            (&PROJECTOR_EVENT_SOURCE_URL, Api::new(url.as_str(), token.as_deref()))
+            (&PROJECTOR_EVENT_SOURCE_URL, ApiClient::new(url.as_str(), token.as_deref()))
         }
     };
     event_source(sources, setting, made)
@@ -76,10 +78,10 @@ fn api(sources: &Sources) -> Result<Api, SettingError> {
 pub(super) fn event_source(
     sources: &Sources,
     url: &'static Setting<Url>,
-    made: Result<Api, BadAddress>,
-) -> Result<Api, SettingError> {
+    made: Result<ApiClient, AddressError>,
+) -> Result<ApiClient, SettingError> {
     made.map_err(|error| match error {
-        BadAddress::Token => sources.error(&API_AUTH_TOKEN, &error.to_string()),
+        AddressError::Token => sources.error(&API_AUTH_TOKEN, &error.to_string()),
         _ => sources.error(url, &error.to_string()),
     })
 }

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
+use agentcafe_client::ApiClient;
 use agentcafe_domain::kernel::secret::Secret;
-use agentcafe_realtime::{Api, Settings};
+use agentcafe_realtime::Settings;
 use agentcafe_redis::Keys;
 
 use super::{
@@ -53,8 +54,8 @@ impl RealtimeConfig {
         let listen = SocketAddr::new(listen_host(sources.optional(&REALTIME_HOST)?, &token), port);
         let url = sources.optional(&REALTIME_EVENT_SOURCE_URL)?;
         let source = match &url {
-            Some(url) => Api::at_stream(url.as_str(), token.wanted.as_deref()),
-            None => Api::new(&local(API_PORT_NUMBER), token.wanted.as_deref()),
+            Some(url) => ApiClient::from_stream_url(url.as_str(), token.wanted.as_deref()),
+            None => ApiClient::new(&local(API_PORT_NUMBER), token.wanted.as_deref()),
         };
         let settings = Settings {
             source: event_source(sources, &REALTIME_EVENT_SOURCE_URL, source)?,
@@ -66,7 +67,7 @@ impl RealtimeConfig {
             max_rooms: sources.value(&REALTIME_MAX_ROOMS)?,
             default_tenant: sources.value(&REALTIME_DEFAULT_TENANT_ID)?,
             max_clients: sources.value(&REALTIME_MAX_CLIENTS)?,
-            archive: None,
+            replay_store: None,
         };
         Ok(Self {
             listen,

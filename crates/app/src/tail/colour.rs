@@ -1,24 +1,24 @@
-//! Phrases and their colours: one stable colour per actor, dim for what matters less.
+//! Phrases and their colours: one stable colour per actor, dim for details.
 
 use std::fmt::{Display, Write as _};
 
-use super::harmless::harmless;
+use super::sanitize::sanitize;
 use crate::cli::Colour;
 
 const DIM: &str = "2";
-/// The foreground colours that can be read on dark and on light backgrounds, as ANSI codes.
+/// ANSI codes of foreground colours that are readable on dark and on light backgrounds.
 const ACTOR_COLOURS: [&str; 10] = ["36", "32", "33", "35", "31", "96", "92", "94", "95", "91"];
 
-/// A piece of a line.
+/// A part of a phrase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Plain(String),
     Dim(String),
-    /// A name, which has a colour of its own.
+    /// An actor's name, in the actor's colour.
     Actor(String),
 }
 
-/// What a line says, piece by piece. It may hold anything that strangers wrote: painting makes it harmless.
+/// The parts of a line. They may hold any text from clients: [`Palette::paint`] sanitizes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Phrase(Vec<Piece>);
 
@@ -28,22 +28,22 @@ impl Phrase {
         Self::default().actor(actor).plain("  ")
     }
 
-    /// Goes on as it is.
+    /// Adds plain text.
     pub(super) fn plain(self, text: impl Display) -> Self {
         self.with(Piece::Plain(text.to_string()))
     }
 
-    /// Goes on with something that matters less.
+    /// Adds a detail.
     pub(super) fn dim(self, text: impl Display) -> Self {
         self.with(Piece::Dim(text.to_string()))
     }
 
-    /// Goes on with an actor's name.
+    /// Adds an actor's name.
     pub(super) fn actor(self, name: impl Display) -> Self {
         self.with(Piece::Actor(name.to_string()))
     }
 
-    /// Goes on with another phrase.
+    /// Adds another phrase.
     pub(super) fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
@@ -63,8 +63,8 @@ pub(super) struct Palette {
 
 impl Palette {
     /// The palette for an output. `no_colour` is whether `NO_COLOR` is set.
-    pub(super) fn choose(wish: Colour, is_terminal: bool, no_colour: bool) -> Self {
-        let coloured = match wish {
+    pub(super) fn choose(option: Colour, is_terminal: bool, no_colour: bool) -> Self {
+        let coloured = match option {
             Colour::Auto => is_terminal && !no_colour,
             Colour::Always => true,
             Colour::Never => false,
@@ -81,7 +81,7 @@ impl Palette {
                 Piece::Dim(text) => (DIM, text),
                 Piece::Actor(name) => (colour_of(name), name),
             };
-            let text = harmless(text);
+            let text = sanitize(text);
             if self.coloured && !code.is_empty() {
                 // Writing to a string cannot fail.
                 let _ = write!(line, "\u{1b}[{code}m{text}\u{1b}[0m");
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_are_used_where_they_are_wanted() {
+    fn palette_uses_colours_on_a_terminal_or_on_request() {
         let cases = [
             (Colour::Auto, true, false, true),
             (Colour::Auto, true, true, false),
@@ -115,14 +115,14 @@ mod tests {
             (Colour::Always, false, true, true),
             (Colour::Never, true, false, false),
         ];
-        for (wish, is_terminal, no_colour, want) in cases {
-            let got = Palette::choose(wish, is_terminal, no_colour).coloured;
-            assert_eq!(got, want, "{wish:?} {is_terminal} {no_colour}");
+        for (option, is_terminal, no_colour, want) in cases {
+            let got = Palette::choose(option, is_terminal, no_colour).coloured;
+            assert_eq!(got, want, "{option:?} {is_terminal} {no_colour}");
         }
     }
 
     #[test]
-    fn a_name_keeps_its_colour_and_a_text_brings_none() {
+    fn palette_colours_names_and_strips_the_colours_of_texts() {
         let phrase = Phrase::about("Nova").plain("says: \u{1b}[31mred").dim(" (late)");
         let cases = [
             (false, "Nova  says: ␛[31mred (late)"),

@@ -1,4 +1,4 @@
-//! Where lines go: events to standard output, everything else to standard error.
+//! Writes events to standard output, and notices to standard error.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
@@ -18,18 +18,18 @@ pub(super) struct Terminal {
 
 impl Terminal {
     /// The outputs of this process.
-    pub(super) fn new(wish: Colour) -> Self {
+    pub(super) fn new(option: Colour) -> Self {
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
-            events: Palette::choose(wish, io::stdout().is_terminal(), no_colour),
-            notices: Palette::choose(wish, io::stderr().is_terminal(), no_colour),
+            events: Palette::choose(option, io::stdout().is_terminal(), no_colour),
+            notices: Palette::choose(option, io::stderr().is_terminal(), no_colour),
         }
     }
 
-    /// Writes a line per phrase, all at once. False if nobody reads them any more.
+    /// Writes a line per phrase, all at once. `false` if standard output was closed.
     ///
     /// # Errors
-    /// When they cannot be written for another reason.
+    /// When writing fails for another reason.
     pub(super) fn show(&self, phrases: impl Iterator<Item = Phrase>) -> io::Result<bool> {
         let lines: String = phrases.map(|phrase| self.events.paint(&phrase) + "\n").collect();
         let mut output = io::stdout().lock();
@@ -39,19 +39,19 @@ impl Terminal {
         }
     }
 
-    /// Tells a person something about the connection.
+    /// Writes a notice.
     pub(super) fn notice(&self, text: &str) {
         let line = self.notices.paint(&Phrase::default().dim(format!("agentcafe: {text}")));
-        // Nobody may be listening; then it need not be said.
+        // A closed standard error loses notices only.
         let _ = writeln!(io::stderr(), "{line}");
     }
 }
 
-/// Waits until nobody reads standard output any more, as after `| head`; for ever if that cannot be seen.
+/// Waits until standard output is closed by its reader, as after `| head`; forever if that cannot be observed.
 pub(super) async fn reader_gone() {
     let watched = tokio::task::spawn_blocking(|| {
         let output = io::stdout();
-        // Asking for nothing, one is told only of errors and of hanging up.
+        // Without requested events, poll reports only errors and hang-ups.
         let mut watched = [PollFd::new(&output, PollFlags::empty())];
         retry_on_intr(|| poll(&mut watched, None)).map(|_| watched[0].revents())
     });

@@ -25,7 +25,7 @@ const TEST_DIRECTORIES: [(&str, &str); 14] = [
     ("realtime", "crates/realtime/src"),
     ("client", "crates/client/src"),
     ("engine", "crates/engine/src"),
-    ("follow", "crates/engine/tests/follow"),
+    ("eventlog", "crates/eventlog/tests/it"),
     ("store", "crates/store/src"),
     ("suite", "crates/store/tests/suite"),
     ("sqlite", "crates/store/tests/sqlite"),

@@ -17,11 +17,8 @@ use agentcafe_domain::{
         schedule::{self, AttemptResult, RetryDecision},
     },
 };
-use agentcafe_engine::{
-    Follower,
-    webhook_metrics::{DELIVERED, FAILED, Gauge, RETRIED},
-};
-use agentcafe_store::{EventFilter, EventPage, LoggedEvent};
+use agentcafe_engine::webhook_metrics::{DELIVERED, FAILED, Gauge, RETRIED};
+use agentcafe_eventlog::{EventFilter, EventPage, Follower, LoggedEvent};
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -164,7 +161,7 @@ impl Subscriber {
                 return Err(Ended);
             }
             if follower.has_more() {
-                match follower.read_bytes(PAGE, PAGE_BYTES).await {
+                match follower.read_within(PAGE, PAGE_BYTES).await {
                     Ok(page) if page.events.is_empty() => {
                         self.looks_in_vain = self.looks_in_vain.saturating_add(1);
                         self.unless_ending(sleep((BACKOFF * self.looks_in_vain).min(LONGEST_BACKOFF)))
@@ -182,7 +179,7 @@ impl Subscriber {
             self.place.store(CAUGHT_UP, Ordering::Relaxed);
             tokio::select! {
                 () = self.ending.cancelled() => return Err(Ended),
-                () = follower.more() => {}
+                () = follower.wait_for_more() => {}
                 _ = self.wanted.changed() => {
                     return Ok(EventPage { events: Vec::new(), scanned_to: state.processed });
                 }

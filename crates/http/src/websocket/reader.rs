@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadHalf};
 
-use crate::frames::Close;
+use crate::frames::CloseCode;
 
 /// The largest frame that is passed over, in bytes.
 const MAX_FRAME_BYTES: u64 = 64 << 10;
@@ -26,7 +26,7 @@ pub(super) enum Heard {
     /// The connection is gone.
     Gone,
     /// The client does not keep to the rules.
-    Violation(Close),
+    Violation(CloseCode),
 }
 
 /// Reads frames. What was read of one stays when reading is given up in between.
@@ -97,7 +97,7 @@ impl<R: AsyncRead> Reader<R> {
             0x8 => close(&payload),
             0x9 => Heard::Ping(payload.freeze()),
             0xa => Heard::Something,
-            _ => Heard::Violation(Close::ProtocolError),
+            _ => Heard::Violation(CloseCode::ProtocolError),
         })
     }
 
@@ -105,10 +105,10 @@ impl<R: AsyncRead> Reader<R> {
     fn message(&mut self, head: &Head) -> Heard {
         let continues = head.opcode == 0;
         if head.opcode > 2 || continues != self.is_continued {
-            return Heard::Violation(Close::ProtocolError);
+            return Heard::Violation(CloseCode::ProtocolError);
         }
         if head.length > MAX_FRAME_BYTES {
-            return Heard::Violation(Close::TooBig);
+            return Heard::Violation(CloseCode::TooBig);
         }
         self.is_continued = !head.is_final;
         self.buffer.advance(head.bytes);
@@ -119,7 +119,7 @@ impl<R: AsyncRead> Reader<R> {
 
 impl Head {
     /// What stands before a frame's payload; none if it is not whole yet.
-    fn of(bytes: &[u8]) -> Option<Result<Self, Close>> {
+    fn of(bytes: &[u8]) -> Option<Result<Self, CloseCode>> {
         let [first, second, ..] = *bytes else { return None };
         let (is_final, opcode, short) = (first & IS_FINAL != 0, first & 0x0f, u64::from(second & !IS_MASKED));
         let is_control = opcode >= 0x8;
@@ -127,7 +127,7 @@ impl Head {
             || second & IS_MASKED == 0
             || is_control && (!is_final || short > MAX_CONTROL_BYTES)
         {
-            return Some(Err(Close::ProtocolError));
+            return Some(Err(CloseCode::ProtocolError));
         }
         let (length, at) = match short {
             126 => (u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)), 4),
@@ -142,12 +142,12 @@ impl Head {
 /// What a close frame says: its code, if it may be sent (RFC 6455, 7.4).
 fn close(payload: &[u8]) -> Heard {
     match *payload {
-        [] => Heard::Close(Close::Normal as u16),
+        [] => Heard::Close(CloseCode::Normal as u16),
         [high, low, ..] => match u16::from_be_bytes([high, low]) {
             code @ (1000..=1003 | 1007..=1014 | 3000..=4999) => Heard::Close(code),
-            _ => Heard::Violation(Close::ProtocolError),
+            _ => Heard::Violation(CloseCode::ProtocolError),
         },
-        _ => Heard::Violation(Close::ProtocolError),
+        _ => Heard::Violation(CloseCode::ProtocolError),
     }
 }
 
@@ -205,7 +205,7 @@ mod tests {
     #[tokio::test]
     async fn frames_are_heard_however_they_are_cut() {
         use Heard::{Ping, Violation};
-        let violation = || vec![Violation(Close::ProtocolError)];
+        let violation = || vec![Violation(CloseCode::ProtocolError)];
         let cases: Vec<(Vec<u8>, Vec<Heard>)> = vec![
             (frame(0x89, b"there?"), vec![Ping(Bytes::from_static(b"there?"))]),
             (frame(0x8a, b""), vec![]),
@@ -216,7 +216,7 @@ mod tests {
                     .concat(),
                 vec![Ping(Bytes::from_static(b"p")), Heard::Close(1001)],
             ),
-            (frame(0x81, &[b'x'; 65_537]), vec![Violation(Close::TooBig)]),
+            (frame(0x81, &[b'x'; 65_537]), vec![Violation(CloseCode::TooBig)]),
             (frame(0x80, b"continues nothing"), violation()),
             ([frame(0x01, b"one"), frame(0x81, b"two")].concat(), violation()),
             (frame(0xc1, b"reserved"), violation()),

@@ -1,4 +1,4 @@
-//! What is kept in Redis, against a real server.
+//! Read models and streams in a real Redis server.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 use std::{sync::Arc, time::Duration};
@@ -13,7 +13,7 @@ use agentcafe_domain::{
 };
 use agentcafe_redis::{
     Keys, RedisConnection, RoomName,
-    read_models::{Known, ReadModelLimits, ReadModels, RoomWrite, StreamEntry, Written},
+    read_models::{ReadModelLimits, ReadModels, RoomWrite, StoredRoom, StreamEntry, WriteOutcome},
     stream,
 };
 use agentcafe_testkit::Redis;
@@ -21,18 +21,18 @@ use tokio_util::sync::CancellationToken;
 
 const LIMITS: ReadModelLimits =
     ReadModelLimits { stream_maxlen: 100, presence_ttl: Some(Duration::from_secs(60)) };
-const HOLD: Duration = Duration::from_secs(60);
+const LOCK_TTL: Duration = Duration::from_secs(60);
 
-async fn linked(redis: &Redis) -> Arc<RedisConnection> {
-    let link = RedisConnection::new(&Secret::new(redis.url()), Duration::from_secs(5)).unwrap();
-    tokio::spawn(Arc::clone(&link).keep(CancellationToken::new()));
-    link.connected().await;
-    link
+async fn connect(redis: &Redis) -> Arc<RedisConnection> {
+    let connection = RedisConnection::new(&Secret::new(redis.url()), Duration::from_secs(5)).unwrap();
+    tokio::spawn(Arc::clone(&connection).maintain(CancellationToken::new()));
+    connection.wait_connected().await;
+    connection
 }
 
 fn main_room() -> (RoomName, RoomProjection) {
     let (tenant, room) = (TenantId::default(), RoomId::main());
-    (RoomName::of(&tenant, &room), RoomProjection::new(tenant, room))
+    (RoomName::new(&tenant, &room), RoomProjection::new(tenant, room))
 }
 
 fn entry(sequence: u64, json: &str) -> StreamEntry {
@@ -41,65 +41,70 @@ fn entry(sequence: u64, json: &str) -> StreamEntry {
     StreamEntry { sequence: Sequence(sequence), fields: names.map(|name| (name, json.to_owned())) }
 }
 
-async fn write(projection: &ReadModels, before: Option<u64>, cursor: u64) -> Written {
-    let (room, fold) = main_room();
+async fn write(read_models: &ReadModels, before: Option<u64>, cursor: u64) -> WriteOutcome {
+    let (room, projection) = main_room();
     let entries = vec![entry(cursor, &format!("{{\"sequence\":{cursor}}}"))];
-    let writes = vec![RoomWrite { room: &room, projection: &fold, entries }];
-    let written = projection.write(before.map(Sequence), Sequence(cursor), writes, Timestamp::default());
+    let writes = vec![RoomWrite { room: &room, projection: &projection, entries }];
+    let written = read_models.write(before.map(Sequence), Sequence(cursor), writes, Timestamp::default());
     written.await.unwrap()
 }
 
-/// RULINGS N3 and N6: a write is whole, on top of the one that it knows, or it is not there; whoever writes at the same time.
+/// A write replaces the one that it expects, or nothing is written.
 #[tokio::test]
-async fn of_those_who_write_at_once_one_does() {
+async fn read_models_concurrent_writes_commit_one() {
     let redis = Redis::start();
     let keys = Keys::new("acf");
-    let mut links = Vec::new();
+    let mut connections = Vec::new();
     for _ in 0..4 {
-        links.push(linked(&redis).await);
+        connections.push(connect(&redis).await);
     }
-    let projections: Vec<ReadModels> =
-        links.iter().map(|link| ReadModels::new(Arc::clone(link), keys.clone(), "all", LIMITS)).collect();
-    assert_eq!(write(&projections[0], Some(7), 8).await, Written::Overtaken, "nothing was written yet");
-    assert_eq!(projections[0].cursor().await.unwrap(), None);
+    let read_models: Vec<ReadModels> = connections
+        .iter()
+        .map(|connection| ReadModels::new(Arc::clone(connection), keys.clone(), "all", LIMITS))
+        .collect();
+    assert_eq!(write(&read_models[0], Some(7), 8).await, WriteOutcome::Conflict, "nothing was written yet");
+    assert_eq!(read_models[0].cursor().await.unwrap(), None);
     let mut before = None;
     for round in 1..=50 {
-        let writes = projections.iter().map(|projection| write(projection, before, round));
+        let writes = read_models.iter().map(|read_models| write(read_models, before, round));
         let [first, second, third, fourth]: [_; 4] =
             writes.collect::<Vec<_>>().try_into().unwrap_or_else(|_| unreachable!("there are four"));
         let (first, second, third, fourth) = tokio::join!(first, second, third, fourth);
-        let whole = [first, second, third, fourth].iter().filter(|one| **one == Written::Whole).count();
-        assert_eq!(whole, 1, "round {round}");
+        let committed =
+            [first, second, third, fourth].iter().filter(|one| **one == WriteOutcome::Committed).count();
+        assert_eq!(committed, 1, "round {round}");
         before = Some(round);
     }
-    let kept = stream::after(&links[0], &keys, &main_room().0, Sequence(40), 5).await.unwrap();
+    let kept = stream::after(&connections[0], &keys, &main_room().0, Sequence(40), 5).await.unwrap();
     let sequences: Vec<u64> = kept.iter().map(|kept| kept.sequence.0).collect();
     assert_eq!(sequences, [41, 42, 43, 44, 45]);
     assert_eq!(kept[0].json, "{\"sequence\":41}");
-    let newest = stream::newest(&links[0], &keys, &main_room().0, 2).await.unwrap();
+    let newest = stream::newest(&connections[0], &keys, &main_room().0, 2).await.unwrap();
     assert_eq!(newest.iter().map(|kept| kept.sequence.0).collect::<Vec<_>>(), [49, 50]);
-    let state = stream::state(&links[0], &keys, &main_room().0).await.unwrap().unwrap();
+    let state = stream::state(&connections[0], &keys, &main_room().0).await.unwrap().unwrap();
     assert_eq!(state.sequence, Sequence(50));
 }
 
-/// Issue 4: what another kind of projector wrote is of no use, and goes; what others keep beside it stays.
 #[tokio::test]
-async fn what_is_cleared_is_what_a_projector_wrote() {
+async fn read_models_clear_removes_only_the_keys_of_the_projector() {
     let redis = Redis::start();
-    let (link, keys) = (linked(&redis).await, Keys::new("acf"));
-    let all = ReadModels::new(Arc::clone(&link), keys.clone(), "all", LIMITS);
-    let some = ReadModels::new(link, keys, "some", LIMITS);
+    let (connection, keys) = (connect(&redis).await, Keys::new("acf"));
+    let all = ReadModels::new(Arc::clone(&connection), keys.clone(), "all", LIMITS);
+    let some = ReadModels::new(connection, keys, "some", LIMITS);
     let room = main_room().0;
-    assert!(matches!(all.known(std::slice::from_ref(&room)).await.unwrap()[..], [Known::New]));
-    assert_eq!(write(&all, None, 5).await, Written::Whole);
-    assert!(matches!(all.known(std::slice::from_ref(&room)).await.unwrap()[..], [Known::Aside(_)]));
+    assert!(matches!(all.load(std::slice::from_ref(&room)).await.unwrap()[..], [StoredRoom::New]));
+    assert_eq!(write(&all, None, 5).await, WriteOutcome::Committed);
+    assert!(matches!(all.load(std::slice::from_ref(&room)).await.unwrap()[..], [StoredRoom::Stored(_)]));
     assert_eq!((all.cursor().await.unwrap(), some.cursor().await.unwrap()), (Some(Sequence(5)), None));
     for key in ["acf:room:default:main:inbox:unread", "acf:rate:GET:/:x", "other:room:default:main:state"] {
         assert_eq!(redis.ask(&["SET", key, "1"]), "OK");
     }
-    assert!(all.hold("one", HOLD).await.unwrap() && !some.hold("two", HOLD).await.unwrap());
-    assert!(some.clear("two", HOLD).await.is_err(), "another one is at work");
-    all.clear("one", HOLD).await.unwrap();
+    assert!(
+        all.acquire_lock("one", LOCK_TTL).await.unwrap()
+            && !some.acquire_lock("two", LOCK_TTL).await.unwrap()
+    );
+    assert!(some.clear("two", LOCK_TTL).await.is_err(), "another one is at work");
+    all.clear("one", LOCK_TTL).await.unwrap();
     let left: Vec<String> = redis.contents().into_keys().collect();
     let stays = [
         "acf:projector:lock",
@@ -108,8 +113,8 @@ async fn what_is_cleared_is_what_a_projector_wrote() {
         "other:room:default:main:state",
     ];
     assert_eq!(left, stays);
-    all.release("two").await.unwrap();
-    assert!(!some.hold("two", HOLD).await.unwrap());
-    all.release("one").await.unwrap();
-    assert!(some.hold("two", HOLD).await.unwrap());
+    all.release_lock("two").await.unwrap();
+    assert!(!some.acquire_lock("two", LOCK_TTL).await.unwrap());
+    all.release_lock("one").await.unwrap();
+    assert!(some.acquire_lock("two", LOCK_TTL).await.unwrap());
 }

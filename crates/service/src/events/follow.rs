@@ -8,7 +8,7 @@ use agentcafe_domain::kernel::{
     ids::{ActorId, Sequence},
     rules::Rules,
 };
-use agentcafe_engine::Follower;
+use agentcafe_eventlog::Follower;
 use agentcafe_store::{EventFilter, Store};
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;

@@ -12,7 +12,7 @@ use agentcafe_domain::{
     },
     presence::{self, Presence, RefreshPresence, Status},
 };
-use agentcafe_engine::Follower;
+use agentcafe_eventlog::Follower;
 use agentcafe_store::{EventFilter, EventPage, Failure};
 use schemars::JsonSchema;
 use serde::Serialize;

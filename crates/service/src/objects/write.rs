@@ -49,6 +49,6 @@ impl Mutation for UpdateObject {
     }
 
     fn describe(input: &Input, _: &Rules) {
-        let _ = UpdateSharedObject::describe(&input.body);
+        UpdateSharedObject::describe(&input.body);
     }
 }

@@ -54,7 +54,7 @@ impl Mutation for UpdateTask {
     }
 
     fn describe(input: &Input, _: &Rules) {
-        let _ = UpdateTaskCommand::describe(&input.body);
+        UpdateTaskCommand::describe(&input.body);
     }
 }
 
@@ -79,6 +79,6 @@ impl Mutation for HandOffTask {
     }
 
     fn describe(input: &Input, _: &Rules) {
-        let _ = HandOffTaskCommand::describe(&input.body);
+        HandOffTaskCommand::describe(&input.body);
     }
 }

@@ -81,6 +81,6 @@ impl Mutation for ReplayDelivery {
     }
 
     fn describe(input: &Input, _: &Rules) {
-        let _ = Self::describe(&input.body);
+        Self::describe(&input.body);
     }
 }

@@ -77,7 +77,7 @@ impl Mutation for ChangeSubscription {
     }
 
     fn describe(input: &Input, _: &Rules) {
-        let _ = UpdateSubscription::describe(&input.body);
+        UpdateSubscription::describe(&input.body);
     }
 }
 

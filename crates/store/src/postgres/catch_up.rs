@@ -10,6 +10,7 @@ use agentcafe_domain::kernel::{
     ids::{ActorId, InvalidId, RoomId, TenantId},
     time::Timestamp,
 };
+use agentcafe_eventlog::RecentEvents;
 use bytes::Bytes;
 use deadpool_postgres::Pool;
 use tokio_postgres::Row;
@@ -22,7 +23,6 @@ use super::{
     schema::Schema,
 };
 use crate::{
-    recent_events::RecentEvents,
     sql::{number, sequence},
     table_changes::TableChanges,
 };
@@ -96,12 +96,12 @@ impl CatchUp {
         clock.learn(now);
         // Before the events are visible: whoever sees one of them knows that cached records may be old.
         table_changes.publish(&table_versions);
-        if head.0.saturating_sub(recent_events.newest().0) > MAX_BEHIND {
-            recent_events.skip_to(head);
+        if head.0.saturating_sub(recent_events.last_sequence().0) > MAX_BEHIND {
+            recent_events.reset_to(head);
             return Ok(());
         }
-        while recent_events.newest() < head {
-            let (after, up_to) = (number(recent_events.newest()), number(head));
+        while recent_events.last_sequence() < head {
+            let (after, up_to) = (number(recent_events.last_sequence()), number(head));
             let rows = connection.query(NEXT, &[&after, &up_to, &MAX_EVENTS, &MAX_BYTES]).await?;
             let batch = rows.iter().map(stored_event).collect::<Result<Vec<_>, _>>()?;
             if batch.is_empty() {

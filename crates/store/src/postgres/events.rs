@@ -6,6 +6,7 @@ use agentcafe_domain::kernel::{
     ids::{ActorId, RoomId, Sequence, TenantId},
     time::Timestamp,
 };
+use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent};
 use bytes::Bytes;
 use tokio_postgres::{Error, Row, types::ToSql};
 use uuid::Uuid;
@@ -16,7 +17,6 @@ use super::{
     pipeline::{BoundStatement, column},
 };
 use crate::{
-    event_query::{EventPage, EventQuery, LoggedEvent},
     sql::{self, number, sequence},
     table_changes::TableVersions,
 };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::time::Clock;
+use agentcafe_eventlog::RecentEvents;
 use deadpool_postgres::Object;
 use tokio::sync::Notify;
 
@@ -21,7 +22,6 @@ use super::{
 use crate::{
     migrations::{MayChange, Migrated},
     open_error::OpenError,
-    recent_events::RecentEvents,
     storage::{Opened, View},
     table_changes::TableChanges,
 };

@@ -7,6 +7,7 @@ use agentcafe_domain::kernel::{
     record::{Key, RecordQuery, StoredRecord, Table},
     trace::Trace,
 };
+use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent, ReadError};
 use deadpool_postgres::{Object, Pool};
 use futures_util::future::{BoxFuture, FutureExt};
 use uuid::Uuid;
@@ -19,11 +20,7 @@ use super::{
     schema::Schema,
     traces,
 };
-use crate::{
-    event_query::{EventPage, EventQuery, LoggedEvent},
-    storage::{LockGuard, ReadFuture, Reader},
-    store::ReadError,
-};
+use crate::storage::{LockGuard, ReadFuture, Reader};
 
 /// The connections that read and lock, and what keeps the recent events up to date.
 pub(super) struct PostgresReader {

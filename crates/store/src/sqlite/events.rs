@@ -5,14 +5,12 @@ use agentcafe_domain::kernel::{
     ids::{RoomId, Sequence, TenantId},
     time::Timestamp,
 };
+use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
 use uuid::Uuid;
 
-use crate::{
-    event_query::{EventPage, EventQuery, LoggedEvent},
-    sql::{self, number, sequence},
-};
+use crate::sql::{self, number, sequence};
 
 /// The last sequence that was assigned and the last event's time; the start of the log if there is none. After an import no
 /// event here may have that sequence: it was assigned in the store that the events came from.

@@ -8,12 +8,12 @@ use std::{
 };
 
 use agentcafe_domain::kernel::time::Clock;
+use agentcafe_eventlog::RecentEvents;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{file_check, migrations, reader::SqliteReader, storage::SqliteStorage};
 use crate::{
     open_error::OpenError,
-    recent_events::RecentEvents,
     storage::{Opened, View},
 };
 

@@ -7,17 +7,14 @@ use agentcafe_domain::kernel::{
     record::{Key, RecordQuery, StoredRecord, Table},
     trace::Trace,
 };
+use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent, ReadError};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::{events, open, records, traces};
-use crate::{
-    event_query::{EventPage, EventQuery, LoggedEvent},
-    storage::{LockGuard, ReadFuture, Reader},
-    store::ReadError,
-};
+use crate::storage::{LockGuard, ReadFuture, Reader};
 
 /// How many connections read beside the writer.
 const READERS: usize = 4;

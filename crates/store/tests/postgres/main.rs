@@ -17,13 +17,13 @@ mod event_pages;
 mod events;
 #[path = "../suite/faults.rs"]
 mod faults;
+#[path = "../suite/follow.rs"]
+mod follow;
 #[path = "../suite/idempotency_keys.rs"]
 mod idempotency_keys;
 mod nodes;
 #[path = "../suite/reads.rs"]
 mod reads;
-#[path = "../suite/recent_events.rs"]
-mod recent_events;
 #[path = "../suite/records.rs"]
 mod records;
 #[path = "../suite/records_model.rs"]

@@ -19,7 +19,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn wait_for_head(store: &Store, head: Sequence) {
-    let mut wake = store.recent_events().wake(&EventFilter::default());
+    let mut wake = store.recent_events().subscribe(&EventFilter::default());
     let waiting = async {
         while store.recent_events().head() < head {
             wake.changed().await.unwrap();

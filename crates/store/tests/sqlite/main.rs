@@ -20,6 +20,8 @@ mod export_import;
 #[path = "../suite/faults.rs"]
 mod faults;
 mod files;
+#[path = "../suite/follow.rs"]
+mod follow;
 #[path = "../suite/idempotency_keys.rs"]
 mod idempotency_keys;
 mod many_idempotency_keys;
@@ -27,8 +29,6 @@ mod many_traces;
 mod open_errors;
 #[path = "../suite/reads.rs"]
 mod reads;
-#[path = "../suite/recent_events.rs"]
-mod recent_events;
 #[path = "../suite/records.rs"]
 mod records;
 #[path = "../suite/records_model.rs"]

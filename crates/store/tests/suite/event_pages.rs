@@ -2,7 +2,8 @@
 //! database.
 
 use agentcafe_domain::kernel::{ids::Sequence, time::Clock};
-use agentcafe_store::{EventFilter, EventQuery, Store, recent_events::MAX_RECENT_BYTES};
+use agentcafe_eventlog::MAX_RECENT_BYTES;
+use agentcafe_store::{EventFilter, EventQuery, Store};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use crate::{

@@ -1,7 +1,8 @@
 //! Events: found by their id or sequence, and read as they were written, byte for byte.
 
 use agentcafe_domain::kernel::{event::Event, ids::Sequence};
-use agentcafe_store::{EventFilter, EventQuery, event_query::MAX_PAGE_BYTES};
+use agentcafe_eventlog::MAX_PAGE_BYTES;
+use agentcafe_store::{EventFilter, EventQuery};
 use serde_json::Value;
 use uuid::Uuid;
 

@@ -10,7 +10,7 @@ use crate::{cli::Colour, tail::colour::Palette};
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../domain/tests/golden");
 
 fn text(event: &Event, label: Label) -> String {
-    Palette::choose(Colour::Never, false, false).paint(&of(event, label))
+    Palette::choose(Colour::Never, false, false).paint(&render(event, label))
 }
 
 /// What the lines of the golden events say behind their time.
@@ -76,7 +76,7 @@ const LINES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn every_golden_event_reads_as_a_sentence() {
+fn tail_line_of_every_golden_event_is_a_sentence() {
     let lines: BTreeMap<&str, &str> = LINES.iter().copied().collect();
     let mut seen = 0;
     for file in fs::read_dir(GOLDEN).unwrap() {
@@ -104,9 +104,9 @@ fn event(kind: &str, payload: Value) -> Event {
     .unwrap()
 }
 
-/// What the golden events leave out.
+/// Actions without a golden event.
 #[test]
-fn other_actions_read_as_sentences_too() {
+fn tail_line_of_other_actions_is_a_sentence() {
     let operator = |action: &str, target: Option<&str>| {
         event(
             "operator_override_applied",
@@ -137,9 +137,8 @@ fn other_actions_read_as_sentences_too() {
     }
 }
 
-/// Also a type from the future, and a payload from another world, has a line.
 #[test]
-fn what_is_not_understood_is_shown_as_it_is() {
+fn tail_line_of_an_unknown_type_or_payload_is_raw() {
     let cases = [
         ("cat_adopted", json!({ "name": "Miso", "age": 2 }), r#"cat_adopted {"age":2,"name":"Miso"}"#),
         ("order_changed", json!({ "item": "tea" }), r#"order_changed {"item":"tea"}"#),
@@ -152,7 +151,7 @@ fn what_is_not_understood_is_shown_as_it_is() {
 }
 
 #[test]
-fn a_line_names_the_place_where_places_are_mixed() {
+fn tail_line_names_the_room_and_the_tenant_where_they_vary() {
     let cases = [
         ("default", false, false, "09:41:07  Nova  tick {}"),
         ("default", true, true, "09:41:07  main  Nova  tick {}"),

@@ -1,21 +1,23 @@
-//! The request limit: a fixed window per client and route, on this node alone or shared by all through Redis.
+//! The request rate limit: a fixed window per client, method and route; of one node, or shared by nodes through Redis.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use agentcafe_domain::kernel::time::Timestamp;
-use agentcafe_redis::rate::{self, Used};
+use agentcafe_redis::{
+    Keys, RedisConnection,
+    rate::{self, RateLimitKey, RateLimitUsage},
+};
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 
-use crate::redis::Redis;
-
-/// How long a window is, in milliseconds.
+/// The length of a window, in milliseconds.
 pub const WINDOW_MS: i64 = 60_000;
-/// The most windows that are kept; past it, further clients share one window per route.
+/// The most windows in memory; past it, further clients share one window per route.
 const MAX_WINDOWS: usize = 100_000;
 
-/// What a request counts against.
+/// Which window a request counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Budget {
+struct WindowKey {
     client: Option<IpAddr>,
     method: &'static str,
     route: &'static str,
@@ -29,14 +31,14 @@ struct Window {
 
 #[derive(Default)]
 struct Windows {
-    open: HashMap<Budget, Window>,
+    open: HashMap<WindowKey, Window>,
     swept_at: Timestamp,
 }
 
-/// How a request stands to its limit.
+/// What the limiter decided about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitStatus {
-    /// Whether it is within the limit.
+    /// Whether the request is within the limit.
     pub allowed: bool,
     /// Requests per window.
     pub limit: u64,
@@ -44,25 +46,31 @@ pub struct RateLimitStatus {
     pub remaining: u64,
     /// When the window ends, in whole seconds since the epoch, rounded up.
     pub reset_epoch_seconds: i64,
-    /// How long until then, in whole seconds, rounded up; at least 1.
+    /// Whole seconds until then, rounded up; at least 1.
     pub retry_after_seconds: i64,
+}
+
+/// Counters in Redis that all nodes share.
+pub struct SharedCounters {
+    /// The connection.
+    pub connection: Arc<RedisConnection>,
+    /// The names of the keys.
+    pub keys: Keys,
+    /// Counts the requests that were held against this node's own windows because Redis did not answer.
+    pub fallbacks: Counter,
 }
 
 /// Counts requests. A limit of 0 counts nothing and allows everything.
 pub struct RateLimiter {
     limit: u64,
     windows: Mutex<Windows>,
-    shared: Option<Arc<Redis>>,
+    shared: Option<SharedCounters>,
 }
 
 impl RateLimiter {
-    /// Allows `limit` requests per client, method and route in a window, on this node.
-    pub fn new(limit: u64) -> Self {
-        Self::sharing(limit, None)
-    }
-
-    /// The same on all nodes together that share a Redis. While it is away, each node counts by itself.
-    pub fn sharing(limit: u64, shared: Option<Arc<Redis>>) -> Self {
+    /// Allows `limit` requests per client, method and route in a window: of all nodes together with `shared` counters, else
+    /// of this node. While Redis does not answer, each node counts alone.
+    pub fn new(limit: u64, shared: Option<SharedCounters>) -> Self {
         Self { limit, windows: Mutex::default(), shared }
     }
 
@@ -74,25 +82,25 @@ impl RateLimiter {
         route: &'static str,
         now: Timestamp,
     ) -> Option<RateLimitStatus> {
-        // Here in any case: what was used up stays so when Redis goes away.
-        let own = self.count_here(client, method, route, now)?;
-        let Some(shared) = &self.shared else { return Some(own) };
+        // Also with shared counters: a client over its limit stays so when Redis stops answering.
+        let local = self.count_locally(client, method, route, now)?;
+        let Some(shared) = &self.shared else { return Some(local) };
         let client = client.to_string();
-        let budget = rate::Budget { client: &client, method, route };
+        let key = RateLimitKey { client: &client, method, route };
         let window = Duration::from_millis(WINDOW_MS.unsigned_abs());
-        match rate::count(&shared.connection, &shared.keys, budget, window).await {
-            Ok(Used { requests, ends_in }) => {
+        match rate::count(&shared.connection, &shared.keys, key, window).await {
+            Ok(RateLimitUsage { requests, ends_in }) => {
                 let left_ms = i64::try_from(ends_in.as_millis()).unwrap_or(WINDOW_MS);
                 Some(self.status(requests, now.plus_ms(left_ms), now))
             }
             Err(_) => {
-                shared.metrics.own_limits.inc();
-                Some(own)
+                shared.fallbacks.inc();
+                Some(local)
             }
         }
     }
 
-    fn count_here(
+    fn count_locally(
         &self,
         client: IpAddr,
         method: &'static str,
@@ -103,7 +111,7 @@ impl RateLimiter {
             return None;
         }
         let mut windows = self.windows.lock();
-        let window = windows.of(Budget { client: Some(client), method, route }, now);
+        let window = windows.window(WindowKey { client: Some(client), method, route }, now);
         window.used += 1;
         let (used, ends_at) = (window.used, window.ends_at);
         Some(self.status(used, ends_at, now))
@@ -123,19 +131,19 @@ impl RateLimiter {
 }
 
 impl Windows {
-    fn of(&mut self, budget: Budget, now: Timestamp) -> &mut Window {
+    fn window(&mut self, key: WindowKey, now: Timestamp) -> &mut Window {
         let due = now.as_millis() - self.swept_at.as_millis() >= WINDOW_MS;
-        if due || self.open.len() >= MAX_WINDOWS && !self.open.contains_key(&budget) {
-            // When full, sweeping again at once would find little: once a second is enough.
+        if due || self.open.len() >= MAX_WINDOWS && !self.open.contains_key(&key) {
+            // When full, another sweep at once would free little: once a second is enough.
             if due || now.as_millis() - self.swept_at.as_millis() >= 1_000 {
                 self.open.retain(|_, window| window.ends_at > now);
                 self.swept_at = now;
             }
         }
-        let full = self.open.len() >= MAX_WINDOWS && !self.open.contains_key(&budget);
-        let budget = if full { Budget { client: None, ..budget } } else { budget };
+        let full = self.open.len() >= MAX_WINDOWS && !self.open.contains_key(&key);
+        let key = if full { WindowKey { client: None, ..key } } else { key };
         let fresh = Window { ends_at: now.plus_ms(WINDOW_MS), used: 0 };
-        let window = self.open.entry(budget).or_insert(fresh);
+        let window = self.open.entry(key).or_insert(fresh);
         if window.ends_at <= now {
             *window = fresh;
         }
@@ -156,11 +164,11 @@ mod tests {
         Timestamp::from_millis(ms)
     }
 
-    /// CONTRACT 2.5, RULINGS C1 and C5: per client, method and route; reset is rounded up.
+    /// Windows are per client, method and route; the reset time is rounded up.
     #[test]
-    fn a_window_allows_its_limit_and_then_refuses_until_it_ends() {
-        let limiter = RateLimiter::new(2);
-        let count = |client, route, ms| limiter.count_here(client, "GET", route, at(ms)).unwrap();
+    fn rate_limit_window_allows_its_limit_until_it_ends() {
+        let limiter = RateLimiter::new(2, None);
+        let count = |client, route, ms| limiter.count_locally(client, "GET", route, at(ms)).unwrap();
         assert_eq!((count(NOVA, "/a", 500).allowed, count(NOVA, "/a", 500).remaining), (true, 0));
         let refused = count(NOVA, "/a", 1_501);
         assert_eq!((refused.allowed, refused.remaining), (false, 0));
@@ -170,21 +178,19 @@ mod tests {
         assert!(count(NOVA, "/a", 60_500).allowed, "the next window");
     }
 
-    /// RULINGS C4: 0 turns the limit off.
     #[test]
-    fn no_limit_counts_nothing() {
-        assert_eq!(RateLimiter::new(0).count_here(NOVA, "GET", "/a", at(0)), None);
+    fn rate_limit_of_0_counts_nothing() {
+        assert_eq!(RateLimiter::new(0, None).count_locally(NOVA, "GET", "/a", at(0)), None);
     }
 
-    /// RULINGS C3: what is kept is bounded, whatever addresses come.
     #[test]
-    fn windows_are_bounded() {
-        let limiter = RateLimiter::new(1);
+    fn rate_limit_windows_are_bounded_whatever_addresses_come() {
+        let limiter = RateLimiter::new(1, None);
         for number in 0..(MAX_WINDOWS as u32 + 1_000) {
-            limiter.count_here(Ipv4Addr::from(number).into(), "GET", "/a", at(0));
+            limiter.count_locally(Ipv4Addr::from(number).into(), "GET", "/a", at(0));
         }
         assert!(limiter.windows.lock().open.len() <= MAX_WINDOWS + 1);
-        limiter.count_here(NOVA, "GET", "/a", at(WINDOW_MS + 1));
+        limiter.count_locally(NOVA, "GET", "/a", at(WINDOW_MS + 1));
         assert_eq!(limiter.windows.lock().open.len(), 1);
     }
 }

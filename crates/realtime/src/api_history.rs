@@ -1,85 +1,85 @@
-//! What is too old for memory: asked of the API, page by page.
+//! Reads events that are too old for memory from the API, page by page.
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_client::{Api, Query};
+use agentcafe_client::{ApiClient, Query};
 use agentcafe_domain::kernel::{
     event::EventType,
     ids::{ActorId, RoomId, Sequence, TenantId},
 };
-use agentcafe_store::{EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
+use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{sync::Semaphore, time::timeout};
 
-use crate::room::Beginning;
+use crate::room::ReplayStart;
 
 const EVENTS: &str = "/v1/events";
 const TIMELINE: &str = "/v1/timeline";
-/// The most events that are asked for at once: far more than a client is told at once, because the API counts requests.
+/// Events per request: far more than one client needs at once, because the API limits the number of requests.
 const PAGE_EVENTS: usize = 2_000;
-/// How many pages, of up to 4 MiB, are kept for those who come by soon.
-const MAX_PAGES: usize = 4;
-/// The most requests that are under way at once.
+/// How many pages, of up to 4 MiB each, are cached.
+const MAX_CACHED_PAGES: usize = 4;
+/// The most concurrent requests.
 const MAX_REQUESTS: usize = 2;
-/// How long a page may take.
+/// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Asks the API.
-pub(crate) struct Backlog {
-    api: Api,
-    pages: Mutex<Vec<Arc<Page>>>,
+/// Reads pages from the API.
+pub(crate) struct ApiHistory {
+    api: ApiClient,
+    pages: Mutex<Vec<Arc<CachedPage>>>,
     requests: Semaphore,
 }
 
-struct Page {
+struct CachedPage {
     filter: EventFilter,
     after: Sequence,
     events: Vec<LoggedEvent>,
-    /// Everything after `after` and up to here was looked at.
+    /// Everything after `after` up to here was examined.
     scanned_to: Sequence,
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    data: Data,
+struct EventsResponse {
+    data: EventsData,
 }
 
 #[derive(Deserialize)]
-struct Data {
+struct EventsData {
     events: Vec<Box<RawValue>>,
 }
 
-/// What must be known of an event to pass it on.
+/// The fields of an event that a [`LoggedEvent`] needs.
 #[derive(Deserialize)]
-struct Head {
+struct EventHead {
     sequence: Sequence,
     #[serde(rename = "type")]
     kind: EventType,
 }
 
-impl Backlog {
-    pub(crate) fn new(api: Api) -> Self {
+impl ApiHistory {
+    pub(crate) fn new(api: ApiClient) -> Self {
         Self { api, pages: Mutex::default(), requests: Semaphore::new(MAX_REQUESTS) }
     }
 
-    /// The answer to a query for what comes after a cursor. `head`: the API has told us of everything up to there.
+    /// The page for a query that reads forward from a cursor. `head`: the stream has delivered everything up to there.
     pub(crate) async fn events(&self, query: &EventQuery, head: Sequence) -> Result<EventPage, ReadError> {
-        if let Some(page) = self.kept(query) {
-            return Ok(page.answer(query));
+        if let Some(page) = self.cached(query) {
+            return Ok(page.select(query));
         }
-        let _turn = self.requests.acquire().await.map_err(|_| ReadError)?;
-        // Whoever waited for the same has got it by now.
-        if let Some(page) = self.kept(query) {
-            return Ok(page.answer(query));
+        let _permit = self.requests.acquire().await.map_err(|_| ReadError)?;
+        // Another caller may have read the page meanwhile.
+        if let Some(page) = self.cached(query) {
+            return Ok(page.select(query));
         }
-        let mut asked = asked_for(&query.filter);
-        asked.push(("cursor", query.after.to_string()));
-        asked.push(("limit", PAGE_EVENTS.to_string()));
-        let events = self.ask(EVENTS, &asked).await?;
+        let mut parameters = query_for(&query.filter);
+        parameters.push(("cursor", query.after.to_string()));
+        parameters.push(("limit", PAGE_EVENTS.to_string()));
+        let events = self.request(EVENTS, &parameters).await?;
         let last = events.last().map(|event| event.sequence);
-        let page = Page {
+        let page = CachedPage {
             filter: query.filter.clone(),
             after: query.after,
             events,
@@ -87,75 +87,76 @@ impl Backlog {
         };
         let page = Arc::new(page);
         let mut pages = self.pages.lock();
-        if pages.len() == MAX_PAGES {
+        if pages.len() == MAX_CACHED_PAGES {
             pages.remove(0);
         }
         if last.is_some() {
             pages.push(Arc::clone(&page));
         }
         drop(pages);
-        Ok(page.answer(query))
+        Ok(page.select(query))
     }
 
-    /// Where the newest `count` events begin, of those that match and come after `after`.
+    /// Where the newest `count` matching events after `after` begin.
     pub(crate) async fn newest(
         &self,
         filter: &EventFilter,
         after: Sequence,
         count: usize,
-    ) -> Result<Beginning, ReadError> {
-        let mut asked = asked_for(filter);
-        asked.push(("order", "desc".to_owned()));
-        asked.push(("limit", (count + 1).to_string()));
-        let _turn = self.requests.acquire().await.map_err(|_| ReadError)?;
-        let events = self.ask(TIMELINE, &asked).await?;
+    ) -> Result<ReplayStart, ReadError> {
+        let mut parameters = query_for(filter);
+        parameters.push(("order", "desc".to_owned()));
+        parameters.push(("limit", (count + 1).to_string()));
+        let _permit = self.requests.acquire().await.map_err(|_| ReadError)?;
+        let events = self.request(TIMELINE, &parameters).await?;
         let left_out = events.get(count).map(|event| event.sequence).filter(|sequence| *sequence > after);
         Ok(match (left_out, events.last()) {
-            (Some(left_out), _) => Beginning { after: left_out, leaves_out: true },
-            // A page that is cut because of its size is not whole: it begins behind its last event.
+            (Some(left_out), _) => ReplayStart { after: left_out, has_gap: true },
+            // A page that was cut because of its size is incomplete: it begins before its last event.
             (None, Some(last)) if events.len() <= count && last.sequence > after => {
                 self.before_cut(filter, after, last.sequence).await?
             }
-            _ => Beginning { after, leaves_out: false },
+            _ => ReplayStart { after, has_gap: false },
         })
     }
 
-    /// Whether something was cut off before `oldest`.
+    /// Whether there are matching events before `oldest`.
     async fn before_cut(
         &self,
         filter: &EventFilter,
         after: Sequence,
         oldest: Sequence,
-    ) -> Result<Beginning, ReadError> {
-        let mut asked = asked_for(filter);
-        asked.push(("order", "desc".to_owned()));
-        asked.push(("cursor", oldest.to_string()));
-        asked.push(("limit", "1".to_owned()));
-        let before = self.ask(TIMELINE, &asked).await?;
+    ) -> Result<ReplayStart, ReadError> {
+        let mut parameters = query_for(filter);
+        parameters.push(("order", "desc".to_owned()));
+        parameters.push(("cursor", oldest.to_string()));
+        parameters.push(("limit", "1".to_owned()));
+        let before = self.request(TIMELINE, &parameters).await?;
         let left_out = before.first().map(|event| event.sequence).filter(|sequence| *sequence > after);
         Ok(match left_out {
-            Some(left_out) => Beginning { after: left_out, leaves_out: true },
-            None => Beginning { after, leaves_out: false },
+            Some(left_out) => ReplayStart { after: left_out, has_gap: true },
+            None => ReplayStart { after, has_gap: false },
         })
     }
 
-    fn kept(&self, query: &EventQuery) -> Option<Arc<Page>> {
+    fn cached(&self, query: &EventQuery) -> Option<Arc<CachedPage>> {
         let pages = self.pages.lock();
-        let covers = |page: &&Arc<Page>| {
+        let covers = |page: &&Arc<CachedPage>| {
             page.filter == query.filter && page.after <= query.after && query.after < page.scanned_to
         };
         pages.iter().find(covers).cloned()
     }
 
-    async fn ask(&self, path: &str, query: &Query) -> Result<Vec<LoggedEvent>, ReadError> {
+    async fn request(&self, path: &str, query: &Query) -> Result<Vec<LoggedEvent>, ReadError> {
         let bytes = timeout(TIMEOUT, async {
             let response = self.api.get(path, query).await.map_err(|failure| failure.to_string())?;
             response.bytes().await.map_err(|error| error.to_string())
         });
-        let bytes = bytes.await.unwrap_or_else(|_| Err("it takes too long".to_owned()));
-        let answer = bytes
-            .and_then(|bytes| serde_json::from_slice::<Answer>(&bytes).map_err(|error| error.to_string()));
-        let events = answer.map_err(|why| {
+        let bytes = bytes.await.unwrap_or_else(|_| Err("the API did not answer in time".to_owned()));
+        let response = bytes.and_then(|bytes| {
+            serde_json::from_slice::<EventsResponse>(&bytes).map_err(|error| error.to_string())
+        });
+        let events = response.map_err(|why| {
             tracing::warn!(path, why, "older events cannot be read");
             ReadError
         })?;
@@ -164,13 +165,13 @@ impl Backlog {
 }
 
 fn logged(json: Box<RawValue>) -> Option<LoggedEvent> {
-    let Head { sequence, kind } = serde_json::from_str(json.get()).ok()?;
+    let EventHead { sequence, kind } = serde_json::from_str(json.get()).ok()?;
     Some(LoggedEvent { sequence, kind, json: String::from(Box::<str>::from(json)).into() })
 }
 
-fn asked_for(filter: &EventFilter) -> Query {
+fn query_for(filter: &EventFilter) -> Query {
     let types = filter.types.as_ref().map(|types| {
-        // Types that nobody knows match nothing, here and there.
+        // An empty list matches nothing; for the API that is a type that does not exist.
         let names: Vec<&str> = types.iter().map(|kind| kind.as_str()).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(",") }
     });
@@ -183,9 +184,9 @@ fn asked_for(filter: &EventFilter) -> Query {
     all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-impl Page {
-    /// The part of the page that a query asks for.
-    fn answer(&self, query: &EventQuery) -> EventPage {
+impl CachedPage {
+    /// The part of the page that a query reads.
+    fn select(&self, query: &EventQuery) -> EventPage {
         let start = self.events.partition_point(|event| event.sequence <= query.after);
         let mut bytes = 0;
         let fits = |(at, event): &(usize, &LoggedEvent)| {

@@ -1,9 +1,12 @@
-//! The newest events in memory, and the wake-ups of those who wait for more.
+//! The newest events in memory, and the wake-ups of the followers that wait for more.
 //!
-//! Followers near the head read from here and never touch the database. One that falls behind what is kept reads
-//! the log instead: slow readers cost no memory.
+//! Followers near the head read from here and never touch the database. A follower that falls behind the buffer reads
+//! the database instead, so slow readers cost no memory.
 
-use std::{collections::HashMap, collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use agentcafe_domain::kernel::{
     event::StoredEvent,
@@ -13,21 +16,21 @@ use agentcafe_domain::kernel::{
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::event_query::{EventFilter, EventPage, EventQuery, LoggedEvent};
+use crate::query::{EventFilter, EventPage, EventQuery, LoggedEvent};
 
-/// How much event JSON is kept in memory, in bytes.
+/// The most event JSON in the buffer, in bytes.
 pub const MAX_RECENT_BYTES: usize = 8 << 20;
-/// The most events that one read of the tail looks at, so that none holds the others up.
+/// The most events that one read examines, so that no reader holds the lock for long.
 const MAX_SCANNED: usize = 4_096;
 
 type RoomKey = (TenantId, RoomId);
 
-/// What a waiting follower is told when something was published that may concern it.
+/// What a follower learns when events were published that may match its filter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watermark {
-    /// The last event that may concern it.
+    /// The last event that may match.
     pub last: Sequence,
-    /// The one before the newest publication. Whoever has examined this need not look before `base`.
+    /// `last` before the newest publication. A follower that has scanned to here can skip to `base`.
     previous: Sequence,
     /// The head of the log before the newest publication.
     base: Sequence,
@@ -42,7 +45,7 @@ impl Watermark {
         Self { last, previous: self.last, base }
     }
 
-    /// Where a follower that has examined everything up to `scanned_to` can go on.
+    /// Where a follower that has scanned to `scanned_to` continues.
     pub fn resume(&self, scanned_to: Sequence) -> Sequence {
         if scanned_to >= self.previous { scanned_to.max(self.base) } else { scanned_to }
     }
@@ -52,43 +55,43 @@ impl Watermark {
 struct EventRing {
     events: VecDeque<Arc<StoredEvent>>,
     bytes: usize,
-    /// Everything after this and up to the head is here.
+    /// Every event after this one is in the buffer.
     complete_after: Sequence,
 }
 
 impl EventRing {
-    fn newest(&self) -> Sequence {
+    fn last_sequence(&self) -> Sequence {
         self.events.back().map_or(self.complete_after, |event| event.sequence)
     }
 }
 
-/// The newest events, and who waits for the next ones.
+/// A bounded buffer of the newest events, and the channels that wake followers.
 pub struct RecentEvents {
     ring: RwLock<EventRing>,
     head: watch::Sender<Watermark>,
-    rooms: Mutex<Rooms>,
-    /// Held while something is published: rooms and head are told of one publication before the next.
+    rooms: Mutex<RoomChannels>,
+    /// Serialises publications: the rooms and the head are notified of one before the next begins.
     publishing: Mutex<()>,
 }
 
 #[derive(Default)]
-struct Rooms {
-    waiting: HashMap<RoomKey, watch::Sender<Watermark>>,
+struct RoomChannels {
+    channels: HashMap<RoomKey, watch::Sender<Watermark>>,
     clean_at: usize,
 }
 
-impl Rooms {
-    /// Forgets rooms that nobody waits for any more, each time their number has doubled.
+impl RoomChannels {
+    /// Drops channels without receivers, each time their number has doubled.
     fn clean(&mut self) {
-        if self.waiting.len() >= self.clean_at {
-            self.waiting.retain(|_, sender| sender.receiver_count() > 0);
-            self.clean_at = (self.waiting.len() * 2).max(1_024);
+        if self.channels.len() >= self.clean_at {
+            self.channels.retain(|_, sender| sender.receiver_count() > 0);
+            self.clean_at = (self.channels.len() * 2).max(1_024);
         }
     }
 }
 
 impl RecentEvents {
-    /// An empty tail behind `head`.
+    /// An empty buffer for a log whose last event is `head`.
     pub fn new(head: Sequence) -> Self {
         Self {
             ring: RwLock::new(EventRing { complete_after: head, ..EventRing::default() }),
@@ -98,40 +101,40 @@ impl RecentEvents {
         }
     }
 
-    /// The last committed event's place. Whatever it covers can be read, and every follower it concerns was told.
+    /// The last committed event. Everything up to here can be read, and its followers were notified.
     pub fn head(&self) -> Sequence {
         self.head.borrow().last
     }
 
-    /// When the newest event happened, if any happened since the store was opened.
+    /// The time of the newest event; none if none was published since the log was opened.
     pub fn newest_at(&self) -> Option<Timestamp> {
         self.ring.read().events.back().map(|event| event.timestamp)
     }
 
-    /// The newest event that is here.
-    pub(crate) fn newest(&self) -> Sequence {
-        self.ring.read().newest()
+    /// The last event in the buffer; while events are being published, it may be ahead of [`Self::head`].
+    pub fn last_sequence(&self) -> Sequence {
+        self.ring.read().last_sequence()
     }
 
-    /// Gives up what is here and begins anew behind `head`: everybody who waits looks into the log.
-    pub fn skip_to(&self, head: Sequence) {
+    /// Empties the buffer and continues after `head`. All followers wake and read the log.
+    pub fn reset_to(&self, head: Sequence) {
         let _publishing = self.publishing.lock();
         *self.ring.write() = EventRing { complete_after: head, ..EventRing::default() };
         let watermark = Watermark { last: head, previous: Sequence::START, base: Sequence::START };
-        self.rooms.lock().waiting.values().for_each(|waiting| {
-            waiting.send_replace(watermark);
+        self.rooms.lock().channels.values().for_each(|channel| {
+            channel.send_replace(watermark);
         });
         self.head.send_replace(watermark);
     }
 
-    /// Takes in what was committed, in order, and wakes those who wait for it: rooms first, the head last. What is here
-    /// already is left out. `false`, and nothing is taken in, if something is missing in between.
+    /// Appends committed events, in order, and wakes the followers: those of rooms first, those of the whole log last.
+    /// Events that were appended before are ignored. `false`, and nothing is appended, if events in between are missing.
     pub fn publish(&self, mut events: Vec<StoredEvent>) -> bool {
         let _publishing = self.publishing.lock();
-        let newest = self.newest();
-        events.retain(|event| event.sequence > newest);
+        let known = self.last_sequence();
+        events.retain(|event| event.sequence > known);
         let Some(last) = events.last().map(|event| event.sequence) else { return true };
-        if events[0].sequence != newest.next() {
+        if events[0].sequence != known.next() {
             return false;
         }
         let mut touched: HashMap<RoomKey, Sequence> = HashMap::new();
@@ -152,8 +155,8 @@ impl RecentEvents {
         let base = self.head();
         let rooms = self.rooms.lock();
         for (room, sequence) in touched {
-            if let Some(waiting) = rooms.waiting.get(&room) {
-                waiting.send_modify(|watermark| *watermark = watermark.followed_by(sequence, base));
+            if let Some(channel) = rooms.channels.get(&room) {
+                channel.send_modify(|watermark| *watermark = watermark.followed_by(sequence, base));
             }
         }
         drop(rooms);
@@ -161,23 +164,24 @@ impl RecentEvents {
         true
     }
 
-    /// Tells when something may match the filter: whenever something happens in its room, or anywhere if it names none.
-    pub fn wake(&self, filter: &EventFilter) -> watch::Receiver<Watermark> {
+    /// Notifies whenever a new event may match the filter: any event of its room, or any event if it names no room.
+    pub fn subscribe(&self, filter: &EventFilter) -> watch::Receiver<Watermark> {
         let (Some(tenant), Some(room)) = (&filter.tenant, &filter.room) else { return self.head.subscribe() };
         let mut rooms = self.rooms.lock();
         rooms.clean();
-        // Not the head, which is behind while events are published: what is in memory already was told to the rooms that
-        // had somebody waiting, and this one had nobody.
-        let begin = || watch::Sender::new(Watermark::at(self.ring.read().newest()));
-        rooms.waiting.entry((tenant.clone(), room.clone())).or_insert_with(begin).subscribe()
+        // Starts at the buffer's last event, not at the head: while events are being published the head is behind, and the
+        // notification of those already in the buffer may have passed this room, which had no channel.
+        let open = || watch::Sender::new(Watermark::at(self.ring.read().last_sequence()));
+        rooms.channels.entry((tenant.clone(), room.clone())).or_insert_with(open).subscribe()
     }
 
-    /// The answer to a query, if all that it looks at is here: only for what comes after a cursor, oldest first.
+    /// The page for a query that reads forward from a cursor, if everything after the cursor is in the buffer.
     pub fn read(&self, query: &EventQuery) -> Option<EventPage> {
         let EventQuery { filter, after, limit, max_bytes, .. } = query;
-        let plain = !query.descending && query.before.is_none() && query.from.is_none() && query.to.is_none();
+        let reads_forward =
+            !query.descending && query.before.is_none() && query.from.is_none() && query.to.is_none();
         let ring = self.ring.read();
-        if !plain || *after < ring.complete_after {
+        if !reads_forward || *after < ring.complete_after {
             return None;
         }
         let start = ring.events.partition_point(|event| event.sequence <= *after);

@@ -1,4 +1,4 @@
-//! The recent events: the newest events in memory, and the wake-ups of followers.
+//! The recent events hold a bounded amount, and no follower misses the wake-up for its event.
 
 use std::{
     sync::{
@@ -11,16 +11,12 @@ use std::{
 use agentcafe_domain::kernel::{
     event::{EventType, StoredEvent},
     ids::{ActorId, RoomId, Sequence, TenantId},
+    time::Timestamp,
 };
-use agentcafe_store::{
-    EventFilter, EventQuery,
-    recent_events::{MAX_RECENT_BYTES, RecentEvents},
-};
+use agentcafe_eventlog::{EventFilter, EventQuery, MAX_RECENT_BYTES, RecentEvents};
 use bytes::Bytes;
 use tokio::time::Instant;
 use uuid::Uuid;
-
-use crate::test_store::BEGIN;
 
 fn room(number: u64) -> RoomId {
     RoomId::parse(&format!("room-{number}")).unwrap()
@@ -34,7 +30,7 @@ fn event(sequence: u64, room_number: u64, bytes: usize) -> StoredEvent {
         room_id: room(room_number),
         actor_id: ActorId::parse("Nova").unwrap(),
         kind: EventType::BubblePosted,
-        timestamp: BEGIN,
+        timestamp: Timestamp::from_millis(1_790_000_000_000),
         mentioned: None,
         json: Bytes::from(vec![b'x'; bytes]),
     }
@@ -44,14 +40,12 @@ fn of_room(number: u64) -> EventFilter {
     EventFilter { tenant: Some(TenantId::default()), room: Some(room(number)), ..EventFilter::default() }
 }
 
-/// Memory holds a bounded amount, whatever is published, and a page that begins before it is not answered
-/// from memory.
 #[test]
-fn recent_events_are_bounded_and_know_where_they_begin() {
+fn recent_events_are_bounded_and_answer_only_what_they_hold_completely() {
     let recent_events = RecentEvents::new(Sequence(7));
     assert!(
         recent_events.read(&EventQuery::after(EventFilter::default(), Sequence(6), 10)).is_none(),
-        "earlier events are not in memory"
+        "it does not know what was before"
     );
     let size = MAX_RECENT_BYTES / 4;
     for sequence in 8..=20 {
@@ -69,7 +63,7 @@ fn recent_events_are_bounded_and_know_where_they_begin() {
     recent_events.publish(vec![event(21, 1, 2 * MAX_RECENT_BYTES)]);
     assert!(
         recent_events.read(&EventQuery::after(EventFilter::default(), Sequence(20), 10)).is_none(),
-        "an event that is larger than the limit is not kept"
+        "an event too large for it is not kept"
     );
     assert!(
         recent_events
@@ -81,14 +75,13 @@ fn recent_events_are_bounded_and_know_where_they_begin() {
     assert_eq!(recent_events.head(), Sequence(21));
 }
 
-/// A follower of a room is woken by that room, and not by others.
 #[test]
-fn recent_events_of_a_room_wake_only_its_followers() {
+fn recent_events_notify_the_subscribers_of_the_room() {
     let recent_events = RecentEvents::new(Sequence::START);
     let (here, there, everywhere) = (
-        recent_events.wake(&of_room(1)),
-        recent_events.wake(&of_room(2)),
-        recent_events.wake(&EventFilter::default()),
+        recent_events.subscribe(&of_room(1)),
+        recent_events.subscribe(&of_room(2)),
+        recent_events.subscribe(&EventFilter::default()),
     );
     recent_events.publish(vec![event(1, 1, 1)]);
     let woken = [&here, &there, &everywhere].map(|waiting| waiting.has_changed().unwrap());
@@ -152,7 +145,7 @@ fn recent_events_wake_a_follower_that_subscribes_during_a_publication() {
         }
         rounds.begin(number);
         (0..number % 97).for_each(|_| std::hint::spin_loop());
-        let waiting = recent_events.wake(&filter);
+        let waiting = recent_events.subscribe(&filter);
         // A follower reads in this order: the head of the log, then its own watermark.
         spin_until(|| recent_events.head() > cursor);
         let watermark = *waiting.borrow();

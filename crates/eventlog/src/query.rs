@@ -1,16 +1,17 @@
-//! Questions to the log and their answers.
+//! Queries to the event log, and the pages that answer them.
 
 use agentcafe_domain::kernel::{
+    error::OperationError,
     event::{EventType, StoredEvent},
     ids::{ActorId, RoomId, Sequence, TenantId},
     time::Timestamp,
 };
 use bytes::Bytes;
 
-/// How much event JSON a page holds at most, in bytes; it always holds one event.
+/// The most event JSON in a page, in bytes; a page holds at least one event, whatever its size.
 pub const MAX_PAGE_BYTES: usize = 4 << 20;
 
-/// Which events one wants; what is not set matches all.
+/// Selects events; a field that is not set matches every event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EventFilter {
     /// Only of this tenant.
@@ -21,12 +22,12 @@ pub struct EventFilter {
     pub actor: Option<ActorId>,
     /// Only mentions of this actor.
     pub mentioned: Option<ActorId>,
-    /// Only of these types; none means all. `Some` of nothing matches nothing.
+    /// Only of these types. `None` matches all, an empty list matches nothing.
     pub types: Option<Vec<EventType>>,
 }
 
 impl EventFilter {
-    /// Whether the event passes.
+    /// Whether the event matches.
     pub fn matches(&self, event: &StoredEvent) -> bool {
         self.tenant.as_ref().is_none_or(|tenant| *tenant == event.tenant_id)
             && self.room.as_ref().is_none_or(|room| *room == event.room_id)
@@ -36,7 +37,7 @@ impl EventFilter {
     }
 }
 
-/// A page of the log.
+/// Asks for a page of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventQuery {
     /// Which events.
@@ -45,13 +46,13 @@ pub struct EventQuery {
     pub after: Sequence,
     /// Only before this one.
     pub before: Option<Sequence>,
-    /// Only at or after this moment.
+    /// Only at or after this time.
     pub from: Option<Timestamp>,
-    /// Only at or before this moment.
+    /// Only at or before this time.
     pub to: Option<Timestamp>,
-    /// Whether the newest comes first.
+    /// Newest first.
     pub descending: bool,
-    /// The most that are returned.
+    /// The most events that are returned.
     pub limit: usize,
     /// The most event JSON that is returned, in bytes; the first event is returned whatever its size.
     pub max_bytes: usize,
@@ -78,10 +79,10 @@ impl EventQuery {
     }
 }
 
-/// An event as it goes out.
+/// An event as readers receive it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedEvent {
-    /// Its place in the log.
+    /// Its position in the log.
     pub sequence: Sequence,
     /// Its type.
     pub kind: EventType,
@@ -98,8 +99,19 @@ impl From<&StoredEvent> for LoggedEvent {
 /// The answer to an [`EventQuery`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventPage {
-    /// What was found.
+    /// The matching events.
     pub events: Vec<LoggedEvent>,
-    /// For ascending pages: everything up to here has been looked at, matching or not.
+    /// For ascending pages: the cursor to continue from. Everything up to here was examined, matching or not.
     pub scanned_to: Sequence,
+}
+
+/// The log cannot be read right now. The cause is logged where it occurred.
+#[derive(Debug, thiserror::Error)]
+#[error("the store cannot be read right now")]
+pub struct ReadError;
+
+impl From<ReadError> for OperationError {
+    fn from(error: ReadError) -> Self {
+        Self::unavailable(&error.to_string())
+    }
 }

@@ -1,25 +1,25 @@
-//! Texts of strangers, made harmless: what would steer a terminal is shown instead of obeyed.
+//! Sanitizes text from clients for a terminal: control characters are shown instead of executed.
 
 use std::borrow::Cow;
 
-/// The text on one line, without anything that moves the cursor, changes colours or turns the reading direction.
-pub(super) fn harmless(text: &str) -> Cow<'_, str> {
-    if text.chars().all(|character| shown(character) == character) {
+/// The text on one line, without control characters and without changes of the reading direction.
+pub(super) fn sanitize(text: &str) -> Cow<'_, str> {
+    if text.chars().all(|character| visible(character) == character) {
         return Cow::Borrowed(text);
     }
     let one_line = text.replace("\r\n", "\n");
-    Cow::Owned(one_line.chars().map(shown).collect())
+    Cow::Owned(one_line.chars().map(visible).collect())
 }
 
-/// What stands for a character: most stand for themselves.
-fn shown(character: char) -> char {
+/// The character that is shown for a character.
+fn visible(character: char) -> char {
     match character {
         '\n' | '\r' | '\u{2028}' | '\u{2029}' => '⏎',
         '\t' => ' ',
-        // Unicode has a picture of each control character of ASCII, in their order.
+        // Unicode has a picture of each ASCII control character, in the same order.
         '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(character)).unwrap_or('\u{fffd}'),
         '\u{7f}' => '␡',
-        // The control characters above ASCII, and what reverses or hides parts of a line.
+        // Control characters above ASCII, and characters that reverse or hide parts of a line.
         '\u{80}'..='\u{9f}'
         | '\u{202a}'..='\u{202e}'
         | '\u{2066}'..='\u{206f}'
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_in_a_text_steers_the_terminal() {
+    fn sanitize_leaves_no_control_characters() {
         let cases = [
             ("hey @Kai ☕ 你好 👩‍🍳", "hey @Kai ☕ 你好 👩‍🍳"),
             ("one\ntwo\r\nthree\rfour", "one⏎two⏎three⏎four"),
@@ -46,7 +46,7 @@ mod tests {
             ("a\u{2028}b", "a⏎b"),
         ];
         for (text, want) in cases {
-            assert_eq!(harmless(text), want, "{text:?}");
+            assert_eq!(sanitize(text), want, "{text:?}");
         }
     }
 }

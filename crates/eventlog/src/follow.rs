@@ -1,0 +1,112 @@
+//! Followers: the one way to read the log as a stream. A follower reads the stored events after its cursor, then the
+//! new ones. Both are the same read from the same cursor, so there is no gap and no duplicate at the seam.
+
+use std::{pin::Pin, sync::Arc};
+
+use agentcafe_domain::kernel::ids::Sequence;
+use tokio::sync::watch;
+
+use crate::{EventFilter, EventPage, EventQuery, MAX_PAGE_BYTES, ReadError, RecentEvents, Watermark};
+
+/// A read in progress.
+pub type PageFuture<'a> = Pin<Box<dyn Future<Output = Result<EventPage, ReadError>> + Send + 'a>>;
+
+/// A log that can be followed: its newest events in memory, and a way to read older ones.
+pub trait Log: Send + Sync + 'static {
+    /// The newest events, and the wake-ups for new ones.
+    fn recent_events(&self) -> &RecentEvents;
+
+    /// Reads a page that the recent events do not cover.
+    fn read_older(&self, query: EventQuery) -> PageFuture<'_>;
+}
+
+/// A reader of the log with a cursor. It buffers no events: a slow follower costs no memory, and one that falls far behind
+/// reads from the database instead of from memory.
+pub struct Follower {
+    log: Arc<dyn Log>,
+    filter: Arc<EventFilter>,
+    scanned_to: Sequence,
+    watermark: watch::Receiver<Watermark>,
+}
+
+impl Follower {
+    /// Follows the events after `after` that match `filter`.
+    pub fn new(log: Arc<impl Log>, filter: EventFilter, after: Sequence) -> Self {
+        let watermark = log.recent_events().subscribe(&filter);
+        Self { log, filter: Arc::new(filter), scanned_to: after, watermark }
+    }
+
+    /// The filter.
+    pub fn filter(&self) -> &Arc<EventFilter> {
+        &self.filter
+    }
+
+    /// The cursor: everything up to here was examined. Resuming from it misses nothing and repeats nothing.
+    pub fn scanned_to(&self) -> Sequence {
+        self.scanned_to
+    }
+
+    /// Moves the cursor forward to where another read of the same log has got; never backward.
+    pub fn advance_to(&mut self, scanned_to: Sequence) {
+        self.scanned_to = self.scanned_to.max(scanned_to);
+    }
+
+    /// Whether an event after the cursor may match. If none does, the cursor moves to the head of the log.
+    pub fn has_more(&mut self) -> bool {
+        let head = self.log.recent_events().head();
+        let watermark = *self.watermark.borrow_and_update();
+        if watermark.last > self.scanned_to {
+            self.scanned_to = watermark.resume(self.scanned_to);
+            return true;
+        }
+        self.scanned_to = self.scanned_to.max(head);
+        false
+    }
+
+    /// Waits until an event after the cursor may match.
+    pub async fn wait_for_more(&mut self) {
+        while !self.has_more() {
+            // The follower holds the log, and the log holds the sender.
+            if self.watermark.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Reads the matching events after the cursor, at most `limit`, without waiting, and moves the cursor past them.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the log cannot be read; the cursor stays.
+    pub async fn read(&mut self, limit: usize) -> Result<EventPage, ReadError> {
+        self.read_within(limit, MAX_PAGE_BYTES).await
+    }
+
+    /// As [`Follower::read`], with at most `max_bytes` of event JSON (or one event).
+    ///
+    /// # Errors
+    /// [`ReadError`] when the log cannot be read; the cursor stays.
+    pub async fn read_within(&mut self, limit: usize, max_bytes: usize) -> Result<EventPage, ReadError> {
+        let after = EventQuery::after(self.filter.as_ref().clone(), self.scanned_to, limit);
+        let query = EventQuery { max_bytes, ..after };
+        let page = match self.log.recent_events().read(&query) {
+            Some(page) => page,
+            None => self.log.read_older(query).await?,
+        };
+        self.advance_to(page.scanned_to);
+        Ok(page)
+    }
+
+    /// Waits for matching events and reads them: at most `limit`, at least one.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the log cannot be read; the cursor stays.
+    pub async fn next(&mut self, limit: usize) -> Result<EventPage, ReadError> {
+        loop {
+            self.wait_for_more().await;
+            let page = self.read(limit).await?;
+            if !page.events.is_empty() {
+                return Ok(page);
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The event log as a stream: queries, the newest events in memory, followers with a cursor, and shared rendering.
+//!
+//! Nothing here knows a database or a transport. Whatever holds a log implements [`Log`].
+
+mod fanout;
+mod follow;
+mod query;
+mod recent_events;
+
+pub use fanout::{Fanout, FrameEncoder, Frames};
+pub use follow::{Follower, Log, PageFuture};
+pub use query::{EventFilter, EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES, ReadError};
+pub use recent_events::{MAX_RECENT_BYTES, RecentEvents, Watermark};

@@ -1,0 +1,55 @@
+//! The metrics of an HTTP server: its requests and its event streams.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+/// The labels of a request.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The route's template, or `unmatched`.
+    pub route: &'static str,
+    /// The status code.
+    pub status: u16,
+}
+
+/// The metrics of an HTTP server.
+#[derive(Clone)]
+pub struct HttpMetrics {
+    /// Answered requests.
+    pub requests: Family<RequestLabels, Counter>,
+    /// Request duration in seconds, without streams and long polls.
+    pub request_seconds: Histogram,
+    /// Open event streams.
+    pub stream_clients: Gauge,
+    /// Events sent to streams.
+    pub stream_events: Counter,
+}
+
+impl HttpMetrics {
+    /// Registers the metrics, all at zero.
+    pub fn register(registry: &mut Registry) -> Self {
+        let requests = Family::<RequestLabels, Counter>::default();
+        registry.register("http_requests", "Answered requests by route and status", requests.clone());
+        let request_seconds = Histogram::new(exponential_buckets(0.000_25, 2.0, 18));
+        registry.register(
+            "http_request_seconds",
+            "How long requests took, streams and long polls excepted",
+            request_seconds.clone(),
+        );
+        let stream_clients = Gauge::default();
+        registry.register("stream_clients", "Open event streams", stream_clients.clone());
+        let stream_events = Counter::default();
+        registry.register("stream_events", "Events sent to streams", stream_events.clone());
+        Self { requests, request_seconds, stream_clients, stream_events }
+    }
+}
