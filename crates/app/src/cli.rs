@@ -37,7 +37,7 @@ pub(crate) enum Command {
     #[command(after_long_help = config::help("projector"), after_help = SETTINGS_HINT)]
     Projector,
     /// Show every setting, its value and where it comes from; or check them.
-    Config(ConfigOptions),
+    Config(config::ConfigOptions),
     /// Follow a room in the terminal: who comes, who goes, who says what.
     Tail(TailOptions),
     /// Write what the store holds as JSON Lines, also while a server runs on it.
@@ -50,17 +50,6 @@ pub(crate) enum Command {
     Load(load::LoadOptions),
     /// Rehearse taking a release back: the steps, or probes of what runs.
     Drill(DrillOptions),
-}
-
-/// What `agentcafe config` prints.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct ConfigOptions {
-    /// Print what is wrong, and fail if anything is: values that cannot be used, and variables that are no settings.
-    #[arg(long)]
-    pub(crate) check: bool,
-    /// Print the reference of all settings that docs/operations.md holds.
-    #[arg(long, conflicts_with = "check")]
-    pub(crate) markdown: bool,
 }
 
 /// What `agentcafe export` exports, and where to.

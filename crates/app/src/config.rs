@@ -13,8 +13,8 @@ mod sources;
 mod unknown;
 
 pub(crate) use catalogue::{AGENTCAFE_TOKEN, AGENTCAFE_URL, LOAD_API_KEY, ROLLBACK_DRILL_MODE};
-pub(crate) use listing::{help, run};
-pub(crate) use load::{DrillConfig, gate};
+pub(crate) use listing::{ConfigOptions, help, run};
+pub(crate) use load::{DrillConfig, DrillMode, gate};
 pub(crate) use projector::ProjectorConfig;
 pub(crate) use realtime::RealtimeConfig;
 pub(crate) use serve::{ServeConfig, storage, storage_in};

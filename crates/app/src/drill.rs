@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     cli::DrillOptions,
-    config::{DrillConfig, ROLLBACK_DRILL_MODE, Sources},
+    config::{DrillConfig, DrillMode, ROLLBACK_DRILL_MODE, Sources},
 };
 
 /// The stream that must begin; nothing of the log is asked for.
@@ -41,15 +41,6 @@ const STEPS: [(&str, &str); 4] = [
          the sequence that was written down, then resume what was paused.",
     ),
 ];
-
-/// What the drill does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Prints the steps.
-    DryRun,
-    /// Asks every part whether it answers.
-    Probe,
-}
 
 #[derive(Serialize)]
 struct Report<Check: Serialize> {
@@ -104,8 +95,8 @@ pub(crate) fn run(options: DrillOptions, sources: &Sources) -> anyhow::Result<()
     };
     let executed_at = SystemClock::start().now();
     match mode {
-        Ok(Mode::DryRun) => print(&dry_run(&config, executed_at)),
-        Ok(Mode::Probe) => probe(&config, executed_at),
+        Ok(DrillMode::DryRun) => print(&dry_run(&config, executed_at)),
+        Ok(DrillMode::Probe) => probe(&config, executed_at),
         Err(error) => {
             print(&ErrorReport { ok: false, executed_at, error: error.clone() })?;
             Err(anyhow!(error))

@@ -26,10 +26,10 @@ use ipnet::IpNet;
 use reqwest::Url;
 
 use super::{
+    DrillMode,
     kinds::*,
     setting::{AnySetting, DefaultValue, Description, Kind, Secrecy, Setting},
 };
-use crate::drill::Mode;
 
 /// The port of the API, and that of the realtime service.
 pub(super) const API_PORT_NUMBER: u16 = 3850;
@@ -324,9 +324,9 @@ settings! {
 
     "Rollback drill" for ["drill"] {
         /// What the drill does
-        ROLLBACK_DRILL_MODE: Mode = Kind::Choice(&[
-            ("dry-run", Mode::DryRun, "prints the steps"),
-            ("probe", Mode::Probe, "asks every part whether it answers"),
+        ROLLBACK_DRILL_MODE: DrillMode = Kind::Choice(&[
+            ("dry-run", DrillMode::DryRun, "prints the steps"),
+            ("probe", DrillMode::Probe, "asks every part whether it answers"),
         ]), default "dry-run";
         /// How long each probe may take
         ROLLBACK_DRILL_TIMEOUT_MS: Duration = millis(500), default 4_000;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, io::Write, path::PathBuf};
 
 use anyhow::{Context, bail};
+use clap::Args;
 use reqwest::Url;
 
 use super::{
@@ -12,7 +13,17 @@ use super::{
     setting::{AnySetting, Secrecy},
     sources::{Found, Sources},
 };
-use crate::cli::ConfigOptions;
+
+/// What `agentcafe config` prints.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ConfigOptions {
+    /// Print what is wrong, and fail if anything is: values that cannot be used, and variables that are no settings.
+    #[arg(long)]
+    check: bool,
+    /// Print the reference of all settings that docs/operations.md holds.
+    #[arg(long, conflicts_with = "check")]
+    markdown: bool,
+}
 
 /// What is shown of a secret.
 const MASK: &str = "********";

@@ -12,7 +12,15 @@ use super::{
     setting::Setting,
     sources::{SettingError, Sources},
 };
-use crate::drill::Mode;
+
+/// What the drill does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DrillMode {
+    /// Prints the steps.
+    DryRun,
+    /// Asks every part whether it answers.
+    Probe,
+}
 
 /// The gate of `agentcafe load`, with the targets of the command line if there are any. The error is that of the first setting
 /// that cannot be used.
@@ -51,7 +59,7 @@ pub(crate) fn gate(
 #[derive(Clone, Debug)]
 pub(crate) struct DrillConfig {
     /// What is done; an error is part of the report.
-    pub(crate) mode: Result<Mode, SettingError>,
+    pub(crate) mode: Result<DrillMode, SettingError>,
     /// How long each probe may take.
     pub(crate) timeout: Duration,
     /// The website in front of the café, if there is one.
