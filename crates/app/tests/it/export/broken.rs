@@ -82,7 +82,9 @@ async fn a_malformed_line_is_named() {
         fails(directory.path(), &broken.join("\n"), &["line ", why, "nothing was imported"]);
         // What only a later line shows is said of that one.
         if ![0, 1].contains(&at)
-            || ["not an export", "not a line", "not an event", "version"].iter().any(|known| why.contains(known))
+            || ["not an export", "not a line", "not an event", "version"]
+                .iter()
+                .any(|known| why.contains(known))
         {
             let number = if why == "nothing may follow" { at + 2 } else { at + 1 };
             fails(directory.path(), &broken.join("\n"), &[&format!("line {number}:")]);
