@@ -69,14 +69,14 @@ pub struct CommitReport {
 
 /// The tasks of one batch, by kind.
 #[derive(Default)]
-struct TaskBatch {
+struct QueuedTasks {
     commands: Vec<QueuedCommand>,
     notes: Vec<TraceNote>,
     probes: Vec<oneshot::Sender<bool>>,
     purges: Vec<oneshot::Sender<bool>>,
 }
 
-impl TaskBatch {
+impl QueuedTasks {
     /// `first` and the tasks queued behind it, as many as a batch holds. After [`WriterTask::Close`] the queue accepts nothing
     /// more; what was queued before is still received.
     fn take(first: WriterTask, queue: &mut mpsc::Receiver<WriterTask>) -> Self {
@@ -152,13 +152,13 @@ impl<S: Storage> Writer<S> {
         let head = recent_events.head();
         let mut writer = Self { storage, recent_events, clock, context, table_changes, on_commit, head };
         while let Some(first) = queue.recv().await {
-            let batch = TaskBatch::take(first, &mut queue);
+            let batch = QueuedTasks::take(first, &mut queue);
             if writer.commit(batch).await {
                 continue;
             }
             // There is no database to write to. Tasks that queued meanwhile have waited as long; later ones try again.
             while let Ok(task) = queue.try_recv() {
-                let late = TaskBatch::take(task, &mut queue);
+                let late = QueuedTasks::take(task, &mut queue);
                 CommitBatch::new(&mut writer.context, late.commands).0.fail(UNAVAILABLE);
                 answer_all(late.probes.into_iter().chain(late.purges), false);
             }
@@ -167,7 +167,7 @@ impl<S: Storage> Writer<S> {
     }
 
     /// Commits a batch, publishes its events, and answers its tasks. False if there is no database to write to.
-    async fn commit(&mut self, tasks: TaskBatch) -> bool {
+    async fn commit(&mut self, tasks: QueuedTasks) -> bool {
         let began = self.clock.stopwatch();
         let commands = tasks.commands.len();
         // Before the transaction, which holds up those of other nodes: the answer need not be the very latest.
