@@ -105,7 +105,7 @@ impl Rounds {
 /// subscribers were notified.
 #[test]
 fn recent_events_subscription_during_a_publication_misses_nothing() {
-    const ROUNDS: u64 = 20_000;
+    const ROUNDS: u64 = 40_000;
     let recent_events = Arc::new(RecentEvents::new(Sequence::START));
     let rounds = Arc::new(Rounds::default());
     let publisher = {
