@@ -54,13 +54,24 @@ fi
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-cargo test --workspace "$@" 2>&1 | tee "$log"
+failed=
+# Runs some of the tests to their end, whatever fails, and notes if something did.
+run() { "$@" 2>&1 | tee --append "$log" || failed=yes; }
+
+run cargo test --workspace --no-fail-fast "$@"
 # The black-box tests once more, on PostgreSQL and Redis, each server on two nodes that take turns. What concerns the
 # embedded database alone, its files and its disk, is in modules whose names begin with store_; what concerns PostgreSQL
 # alone, in those that begin with postgres_, has run already.
 one_database=(--skip store_ --skip postgres_)
-AGENTCAFE_TEST_STORE=postgres AGENTCAFE_TEST_NODES=2 cargo test -p agentcafe --test it -- "${one_database[@]}" 2>&1 | tee --append "$log"
+export AGENTCAFE_TEST_STORE=postgres AGENTCAFE_TEST_NODES=2
+run cargo test -p agentcafe --test it -- "${one_database[@]}"
+
 if grep -E '^test result: .* [1-9][0-9]* ignored' "$log" > /dev/null; then
     echo 'test.sh: some tests were ignored' >&2
+    failed=yes
+fi
+if [ -n "$failed" ]; then
+    echo 'test.sh: not all is well; the tests that failed, if any:' >&2
+    grep -E '^test .* \.\.\. FAILED$' "$log" >&2 || true
     exit 1
 fi

@@ -5,12 +5,11 @@ use std::{
     time::Duration,
 };
 
-use agentcafe_domain::kernel::{rules::Rules, time::Timestamp};
 use agentcafe_engine::Engine;
 use agentcafe_http::{Door, HttpMetrics, RateLimiter, SharedCounters, StreamHub, Token};
+use agentcafe_service::{Service, ServiceSettings};
 use bytes::Bytes;
 use ipnet::IpNet;
-use tokio::sync::{Mutex, Semaphore};
 
 use crate::router;
 
@@ -23,50 +22,34 @@ pub struct Settings {
     pub auth_query_param: String,
     /// Requests per minute, client and route; 0: no limit.
     pub rate_limit_per_min: u64,
-    /// Whose `x-forwarded-for` is believed.
+    /// The proxies whose `x-forwarded-for` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// How often a stream shows that it is alive.
+    /// The interval of a stream's heartbeats.
     pub stream_heartbeat: Duration,
-    /// The most open streams.
-    pub stream_max_clients: usize,
-    /// How often presences are looked through, for the health document.
-    pub presence_sweep: Duration,
-    /// How often table sessions are looked through, for the health document.
-    pub table_session_sweep: Duration,
+    /// The settings of the service behind the API.
+    pub service: ServiceSettings,
 }
 
 /// What all routes share.
 pub struct App {
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) service: Arc<Service>,
     pub(crate) settings: Settings,
     pub(crate) door: Arc<Door>,
-    pub(crate) streams: Arc<Semaphore>,
     pub(crate) stream_hub: StreamHub,
-    /// The document that describes the API, once somebody has asked for it: making it takes more memory than serving does.
+    /// The OpenAPI document, made at the first request for it: making it takes more memory than serving does.
     pub(crate) openapi: OnceLock<Bytes>,
-    /// Held by whoever probes the store for writing.
-    pub(crate) probing: Mutex<()>,
-    pub(crate) started_at: Timestamp,
 }
 
 impl App {
-    /// The API on an engine.
+    /// The API on an engine. `metrics` counts its requests and streams.
     pub fn new(engine: Arc<Engine>, settings: Settings, metrics: &HttpMetrics) -> Arc<Self> {
         Arc::new(Self {
             door: Arc::new(door(&engine, &settings, metrics)),
-            streams: Arc::new(Semaphore::new(settings.stream_max_clients)),
             stream_hub: stream_hub(&engine, &settings, metrics),
             openapi: OnceLock::new(),
-            started_at: engine.now(),
-            probing: Mutex::new(()),
-            engine,
+            service: Arc::new(Service::new(engine, settings.service.clone())),
             settings,
         })
-    }
-
-    /// The settings of the rules.
-    pub(crate) fn rules(&self) -> &Rules {
-        &self.engine.rules
     }
 }
 

@@ -1,25 +1,20 @@
-//! Somebody who follows the log: ready, what is stored, what comes.
+//! A stream of events to a client: a first message, what is stored, then what comes.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use agentcafe_domain::kernel::{
-    error::Code,
-    ids::{ActorId, Sequence},
-};
-use agentcafe_engine::Engine;
-use agentcafe_http::{FrameSource, StreamSession, Wakeup};
+use agentcafe_domain::kernel::{error::Code, ids::Sequence};
+use agentcafe_http::{FrameSource, StreamHub, StreamProtocol, StreamSession, Wakeup};
+use agentcafe_service::events::{StreamAccess, Subscription};
 use agentcafe_store::EventQuery;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::read_access;
-
-/// How often it is looked whether the listener may still listen.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How often it is checked whether the subscriber may still read what it follows.
+const CHECK_ACCESS_EVERY: Duration = Duration::from_secs(5);
 
 enum Phase {
     Ready(Value),
-    /// So many events of the backlog may still go out, of what was stored up to `until`.
+    /// At most `left` events more are sent of those stored up to `until`.
     LimitedBacklog {
         left: usize,
         until: Sequence,
@@ -28,13 +23,12 @@ enum Phase {
     Over,
 }
 
-/// One who follows.
+/// A stream of events to a client.
 pub(crate) struct EventStream {
-    engine: Arc<Engine>,
     session: StreamSession,
-    viewer: Option<ActorId>,
-    /// When it was last seen that the listener may listen, on the engine's stopwatch.
-    admitted_at: Duration,
+    access: StreamAccess,
+    /// When access was checked last, on the engine's stopwatch.
+    checked_at: Duration,
     phase: Phase,
     backlog_limit: Option<usize>,
 }
@@ -42,11 +36,11 @@ pub(crate) struct EventStream {
 impl FrameSource for EventStream {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            let request = match std::mem::replace(&mut self.phase, Phase::Live) {
+            let frame = match std::mem::replace(&mut self.phase, Phase::Live) {
                 Phase::Ready(data) => {
                     if let Some(left) = self.backlog_limit {
-                        self.phase =
-                            Phase::LimitedBacklog { left, until: self.engine.store.recent_events().head() };
+                        let until = self.access.store().recent_events().head();
+                        self.phase = Phase::LimitedBacklog { left, until };
                     }
                     Some(self.session.control("ready", &data))
                 }
@@ -54,7 +48,7 @@ impl FrameSource for EventStream {
                 Phase::Live => self.live().await,
                 Phase::Over => return None,
             };
-            if let Some(bytes) = request {
+            if let Some(bytes) = frame {
                 return Some(bytes);
             }
         }
@@ -62,16 +56,12 @@ impl FrameSource for EventStream {
 }
 
 impl EventStream {
-    /// Follows for `viewer`, who has just been admitted; of what is stored already, at most `backlog_limit` events.
-    pub(crate) fn new(
-        engine: Arc<Engine>,
-        session: StreamSession,
-        viewer: Option<ActorId>,
-        backlog_limit: Option<usize>,
-        ready: Value,
-    ) -> Self {
-        let admitted_at = engine.clock.stopwatch();
-        Self { engine, session, viewer, admitted_at, phase: Phase::Ready(ready), backlog_limit }
+    /// Opens the stream of a subscription.
+    pub(crate) fn open(hub: &StreamHub, protocol: StreamProtocol, subscription: Subscription) -> Self {
+        let Subscription { follower, backlog_limit, ready, permit, access } = subscription;
+        let session = hub.open(follower, protocol, permit);
+        let checked_at = hub.clock.stopwatch();
+        Self { session, access, checked_at, phase: Phase::Ready(ready), backlog_limit }
     }
 
     /// Sends what a client-given limit allows of the backlog, then says what was left out.
@@ -79,7 +69,7 @@ impl EventStream {
         if self.session.follower.scanned_to() >= until {
             return None;
         }
-        if let Err(refused) = self.may_still_listen().await {
+        if let Err(refused) = self.check_access().await {
             return Some(self.give_up(refused));
         }
         if left > 0 {
@@ -95,7 +85,7 @@ impl EventStream {
             before: Some(until.next()),
             ..EventQuery::after(follower.filter().as_ref().clone(), from, 1)
         };
-        match self.engine.store.events(skipped).await {
+        match self.access.store().events(skipped).await {
             Ok(page) if page.events.is_empty() => None,
             Ok(_) => {
                 follower.advance_to(until);
@@ -111,7 +101,7 @@ impl EventStream {
             self.phase = Phase::Over;
             return Some(self.session.end_for_shutdown());
         }
-        if let Err(refused) = self.may_still_listen().await {
+        if let Err(refused) = self.check_access().await {
             return Some(self.give_up(refused));
         }
         if wakeup == Wakeup::Heartbeat {
@@ -123,20 +113,17 @@ impl EventStream {
         }
     }
 
-    /// Looks now and then whether the listener may still listen: tables close while streams are open.
-    async fn may_still_listen(&mut self) -> Result<(), Code> {
-        let now = self.engine.clock.stopwatch();
-        if now.saturating_sub(self.admitted_at) >= LOOK_AGAIN {
-            let mut filter = self.session.follower.filter().as_ref().clone();
-            let admitted = read_access::may_follow(&self.engine, &mut filter, self.viewer.as_ref()).await;
-            admitted.map_err(|error| error.0.error.code)?;
-            self.admitted_at = now;
+    async fn check_access(&mut self) -> Result<(), Code> {
+        let now = self.access.now();
+        if now.saturating_sub(self.checked_at) >= CHECK_ACCESS_EVERY {
+            self.access.check(self.session.follower.filter()).await?;
+            self.checked_at = now;
         }
         Ok(())
     }
 
-    /// Says why it ends before its time: the log cannot be read, and the client comes back with its cursor; or the client
-    /// may not listen any more.
+    /// The last frame of a stream that ends early: the log cannot be read, and the client comes back with its cursor; or
+    /// the client may not follow any longer.
     fn give_up(&mut self, code: Code) -> Bytes {
         self.phase = Phase::Over;
         self.session.end_with_error(code)

@@ -1,18 +1,14 @@
-//! The HTTP API: routes, what is done once around all of them, and the server that listens.
+//! The HTTP API: one table of routes to the service's operations, and the OpenAPI document made from it.
 
-mod answer;
 mod app;
+mod bootstrap;
 mod event_stream;
-mod input;
-mod newest;
 mod openapi;
-mod paging;
-mod read_access;
+mod request;
+mod response;
 mod route;
 mod router;
-mod routes;
+mod system;
 
 pub use app::{App, Settings};
 pub use router::router;
-
-use agentcafe_http::error;

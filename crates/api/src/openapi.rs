@@ -1,29 +1,29 @@
-//! The OpenAPI document, made from the code: the readers tell which fields they look at, the answers what they hold.
+//! The OpenAPI document, made from the code: readers declare their fields, answers document theirs.
 
-use agentcafe_domain::kernel::{error::Code, event::Event, fields::Field};
+use agentcafe_domain::kernel::{error::Code, event::Event, fields::DescribedField, rules::Rules};
+use agentcafe_http::error::status_of;
 use bytes::Bytes;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
     app::Settings,
-    error::status_of,
     route::{Answer, Route, schema_of},
 };
 
 mod answers;
 mod examples;
-mod glossary;
+mod parameters;
 
 /// Renders the document.
-pub(crate) fn document(settings: &Settings, routes: &[Route]) -> Bytes {
+pub(crate) fn document(settings: &Settings, rules: &Rules, routes: &[Route]) -> Bytes {
     let mut generator = SchemaSettings::draft2020_12()
         .for_serialize()
         .with(|settings| settings.definitions_path = "/components/schemas".into())
         .into_generator();
     let mut paths = Map::new();
     for route in routes.iter().filter(|route| !route.is_hidden) {
-        let described = operation(&mut generator, route);
+        let described = operation(&mut generator, route, rules);
         paths.entry(route.path).or_insert_with(|| json!({}))[route.method.as_str()] = described;
     }
     let schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
@@ -41,11 +41,6 @@ pub(crate) fn document(settings: &Settings, routes: &[Route]) -> Bytes {
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         answers::describe_all(schemas);
     }
-    for path in document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut) {
-        for operation in path.as_object_mut().into_iter().flat_map(Map::values_mut) {
-            answers::describe(&mut operation["responses"], "");
-        }
-    }
     if settings.auth_token.is_some() {
         document["components"]["securitySchemes"] = json!({
             "apiKey": { "type": "apiKey", "in": "header", "name": "x-api-key" },
@@ -62,61 +57,40 @@ fn error_schema() -> Value {
     codes.dedup();
     json!({
         "type": "object",
-        "description": "What is answered when something is not done.",
+        "description": "The answer to a request that failed.",
         "required": ["ok", "error"],
         "properties": {
-            "ok": { "const": false },
+            "ok": { "const": false, "description": "Whether the request succeeded." },
             "error": {
                 "type": "object",
+                "description": "What went wrong.",
                 "required": ["code", "message", "details", "requestId"],
                 "properties": {
-                    "code": { "enum": codes },
-                    "message": { "type": "string" },
-                    "details": { "type": "object" },
-                    "requestId": { "type": "string" },
+                    "code": { "enum": codes, "description": "What went wrong, for programs." },
+                    "message": { "type": "string", "description": "What went wrong, for people." },
+                    "details": { "type": "object",
+                                 "description": "More about it, for programs. Its members depend on the code." },
+                    "requestId": { "type": "string", "description": "The id of the request, also in x-request-id." },
                 },
             },
         },
     })
 }
 
-fn operation(generator: &mut SchemaGenerator, route: &Route) -> Value {
-    let Route { tag, summary, method, query, body, .. } = route;
-    let mut parameters: Vec<Value> = path_names(route.path)
-        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 },
-                            "description": glossary::at(route.path, name), "example": examples::in_path(name) }))
-        .collect();
-    parameters.extend(query.iter().map(|field| {
-        let mut parameter = json!({ "name": field.name, "in": "query", "required": field.required,
-            "schema": in_query(&field.schema), "description": glossary::at(route.path, field.name) });
-        if let Some(example) = examples::in_request(route.path, field) {
-            parameter["example"] = example;
-        } else if !examples::is_opaque(field) {
-            parameter["schema"]["examples"] = json!([examples::of(route.path, field)]);
-        }
-        parameter
-    }));
-    if matches!(route.answer, Answer::Stream) {
-        parameters.push(json!({ "name": "Last-Event-ID", "in": "header", "required": false,
-            "schema": { "type": "string", "pattern": "^[0-9]+$" }, "example": "0",
-            "description": glossary::of("Last-Event-ID") }));
-    }
-    if method.is_mutation() {
-        parameters.push(json!({ "name": "Idempotency-Key", "in": "header", "required": true,
-            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
-            "example": "nova-0001", "description": glossary::of("Idempotency-Key") }));
-    }
+fn operation(generator: &mut SchemaGenerator, route: &Route, rules: &Rules) -> Value {
+    let Route { tag, summary, .. } = route;
+    let (query, body) = route.fields(rules);
     let mut described = json!({
         "tags": [tag],
         "summary": summary,
         "operationId": operation_id(route),
-        "parameters": parameters,
+        "parameters": parameters::of(route, &query),
         "responses": responses(generator, route),
     });
-    if let Some(fields) = body {
-        let example = json!({ "summary": summary, "value": examples::body(route, fields) });
+    if route.method.has_body() {
+        let example = json!({ "summary": summary, "value": body_example(&body) });
         described["requestBody"] = json!({ "required": true, "content": { "application/json": {
-            "schema": body_schema(route.path, fields), "examples": { "request": example } } } });
+            "schema": body_schema(&body), "examples": { "request": example } } } });
     }
     described
 }
@@ -126,28 +100,11 @@ fn operation_id(route: &Route) -> String {
     [route.method.as_str()].into_iter().chain(words).collect::<Vec<_>>().join("_")
 }
 
-fn path_names(path: &'static str) -> impl Iterator<Item = &'static str> {
-    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-}
-
-/// In a query nothing is null: a parameter is there or it is not.
-fn in_query(schema: &Value) -> Value {
-    let mut schema = schema.clone();
-    if let Some(types) = schema.get("type").and_then(Value::as_array) {
-        let types: Vec<_> = types.iter().filter(|kind| *kind != "null").cloned().collect();
-        schema["type"] = if types.len() == 1 { types[0].clone() } else { types.into() };
-    }
-    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
-        schema["enum"] = values.iter().filter(|value| !value.is_null()).cloned().collect();
-    }
-    schema
-}
-
-fn body_schema(path: &str, fields: &[Field]) -> Value {
-    let describe = |field: &Field| {
+fn body_schema(fields: &[DescribedField]) -> Value {
+    let describe = |field: &DescribedField| {
         let mut schema = field.schema.clone();
-        schema["description"] = glossary::at(path, field.name).into();
-        schema["examples"] = json!([examples::of(path, field)]);
+        schema["description"] = field.description.as_str().into();
+        schema["examples"] = field.example.iter().cloned().collect();
         (field.name.to_owned(), schema)
     };
     let properties: Map<String, Value> = fields.iter().map(describe).collect();
@@ -155,22 +112,33 @@ fn body_schema(path: &str, fields: &[Field]) -> Value {
     json!({ "type": "object", "properties": properties, "required": required })
 }
 
+/// A body that is accepted: the examples of the fields that it needs.
+fn body_example(fields: &[DescribedField]) -> Value {
+    let needed = fields.iter().filter(|field| field.is_in_example);
+    let members = needed.filter_map(|field| Some((field.name.to_owned(), field.example.clone()?)));
+    Value::Object(members.collect())
+}
+
 fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
-    let enveloped = |data: Value| json!({ "type": "object", "required": ["ok", "data"], "properties": { "ok": { "const": true }, "data": data } });
+    let enveloped = |mut data: Value| {
+        data["description"] = "The result of the request.".into();
+        let ok = json!({ "const": true, "description": "Whether the request succeeded." });
+        json!({ "type": "object", "required": ["ok", "data"], "properties": { "ok": ok, "data": data } })
+    };
     let as_json = |schema: Value| json!({ "application/json": { "schema": schema } });
     let (statuses, content) = match route.answer {
-        Answer::Data(status, schema) => (vec![status], as_json(enveloped(schema(generator)))),
-        Answer::Either(statuses, schema) => (statuses.to_vec(), as_json(enveloped(schema(generator)))),
+        Answer::Data(statuses, schema) => (statuses.to_vec(), as_json(enveloped(schema(generator)))),
         Answer::Events(name, schema) => {
             let event = schema_of::<Event>(generator);
             let list = json!({ "type": "object", "required": [name],
-                               "properties": { name: { "type": "array", "items": event } } });
+                               "properties": { name: { "type": "array", "items": event,
+                                                       "description": "The events, in the order of the list." } } });
             (vec![200], as_json(enveloped(json!({ "allOf": [list, schema(generator)] }))))
         }
         Answer::Bare(schema) => (vec![200], as_json(schema(generator))),
         Answer::Flag(name) => {
-            let data =
-                json!({ "type": "object", "required": [name], "properties": { name: { "const": true } } });
+            let flag = json!({ "const": true, "description": route.summary });
+            let data = json!({ "type": "object", "required": [name], "properties": { name: flag } });
             (vec![200], as_json(enveloped(data)))
         }
         Answer::Stream => (vec![200], json!({ "text/event-stream": { "schema": { "type": "string" } } })),

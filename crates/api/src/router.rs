@@ -1,82 +1,63 @@
-//! All routes on one page: how each is reached, what it reads, what it answers.
+//! The table of the API: each route, the operation behind it, its statuses and what it is for.
 
 use std::{collections::HashMap, sync::Arc, sync::LazyLock};
 
 use agentcafe_domain::{
-    actor_command::CommandAccepted,
     conversation::Say,
-    inbox::{AckMany, AckOne, ItemAcked, ItemsAcked},
-    kernel::rules::Rules,
-    objects::{ObjectWritten, change::ChangeObject, create::CreateObject},
-    operators::{Operate, Operated},
+    inbox::{AckInboxItem, AckInboxItems},
+    objects::create::CreateSharedObject,
+    operators::ApplyOverride,
     orders::Order,
-    permissions::grant::{Grant, Granted},
+    permissions::grant::GrantPermission,
     presence::{
-        Heartbeat, HeartbeatRecorded,
+        Heartbeat,
         arrival::{Enter, Leave},
-        movement::{Intent, IntentExecuted, Move},
+        movement::{ExecuteIntent, Move},
     },
-    profiles::{ChangeProfile, ProfileDeleted, ProfileWritten, WriteProfile},
-    reactions as reaction_rules,
-    rooms::{
-        RoomUpserted, UpsertRoom,
-        pin::{Pin, Pinned},
-    },
-    snapshots::{Save, Saved, Scope},
-    tables::{ChangeTable, OpenTable, TableChanged, TableOpened},
-    tasks::{
-        TaskWritten,
-        change::ChangeTask,
-        create::CreateTask,
-        handoff::{HandOver, HandedOver},
-    },
+    profiles::UpsertProfile,
+    rooms::{pin::PinContext, upsert::UpsertRoom},
+    tables::{change::UpdateTableSession, open::CreateTableSession},
+    tasks::create::CreateTask,
+    webhooks::replay::ReplayDelivery,
+};
+use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, door, websocket::Upgrade};
+use agentcafe_service::{
+    actions::PostMessage,
+    events::{FollowEvents, ListEvents, ListMentions, PollEvents, ReadTimeline},
+    history::{ReadMemory, ReadScore, ReplayRoom},
+    inbox::ListInbox,
+    objects::{GetObject, ListObjects, UpdateObject},
+    operators::{ListAudit, ListOverrides},
+    permissions::ListPermissions,
+    presence::{ListPresence, ReadLastSeen},
+    profiles::{GetProfile, ListProfiles, RemoveProfile, UpdateProfile},
+    reactions::{CreateReaction, GetReaction, ListReactions, RemoveReaction, UpdateReaction},
+    rooms::{GetRoom, ListPinned, ListRooms, ReadBootstrap, ReadPinned},
+    snapshots::{GetAgentSnapshot, GetRoomSnapshot, SaveAgentSnapshot, SaveRoomSnapshot},
+    system::Health,
+    tables::{GetSession, ListSessions},
+    tasks::{GetTask, HandOffTask, ListHandoffs, ListTasks, UpdateTask},
+    traces::GetTrace,
     webhooks::{
-        change::{Change, SubscriptionDeleted},
-        replay::{Replay, ReplayDone},
-        subscribe::{Subscribe, SubscriptionSaved},
+        ChangeSubscription, CreateSubscription, GetSubscription, ListDeliveries, ListDlq, ListSubscriptions,
+        RemoveSubscription,
     },
 };
-use agentcafe_http::{RouteTraits, door};
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request, State},
     middleware,
-    routing::{delete, get, patch, post},
+    response::Response,
+    routing::get,
 };
 
 use crate::{
     app::App,
-    input::MAX_BODY_BYTES,
+    bootstrap::BootstrapAnswer,
+    event_stream::EventStream,
+    request::{self, MAX_BODY_BYTES},
     route::{Answer, Route, schema_of},
-    routes::{
-        bootstrap::{self, Bootstrap, BootstrapQuery},
-        commands,
-        events::{self, EventsQuery, MentionsQuery, PageEnd, TimelineEnd, TimelineQuery},
-        inbox::{self, InboxQuery, InboxResponse},
-        intents,
-        memory::{self, Memory, MemoryQuery},
-        objects::{self, ObjectQuery, ObjectResponse, ObjectsQuery, ObjectsResponse},
-        operations::{self, Health},
-        operators::{self, AuditQuery, AuditResponse, OverridesAnswer, OverridesQuery},
-        permissions::{self, PermissionsAnswer, PermissionsQuery},
-        pins::{self, HistoryQuery, HistoryResponse, PinQuery, PinResponse},
-        poll::{self, PollEnd, PollQuery},
-        presence::{self, LastSeenAnswer, LastSeenQuery, PresenceAnswer, PresenceQuery},
-        profiles::{self, ProfileResponse, ProfilesAnswer, ProfilesQuery},
-        reactions::{self, ReactionResponse, ReactionsQuery, ReactionsResponse},
-        replay::{self, ReplayQuery, Replayed},
-        rooms::{self, RoomAnswer, RoomResponse, RoomsQuery},
-        score::{self, ScoreQuery, Scored},
-        snapshots::{self, SnapshotQuery, SnapshotResponse},
-        streams::{self, StreamQuery},
-        subscriptions::{
-            self, DeliveriesQuery, DeliveriesResponse, DlqQuery, DlqResponse, SubscriptionResponse,
-            SubscriptionsQuery, SubscriptionsResponse,
-        },
-        table_sessions::{self, SessionResponse, SessionsQuery, SessionsResponse},
-        tasks::{self, HandoffsEnd, HandoffsQuery, TaskQuery, TaskResponse, TasksQuery, TasksResponse},
-        traces::{self, TraceResponse},
-    },
+    system,
 };
 
 const STREAM: &str = "/v1/streams/market-events";
@@ -87,368 +68,115 @@ const POLL: &str = "/v1/events/poll";
 const OPERATIONS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"];
 
 /// Every route.
+#[rustfmt::skip]
 pub(crate) fn table() -> Vec<Route> {
-    let groups = [
-        operations(),
-        agents(),
-        people(),
-        pins(),
-        commands(),
-        rooms(),
-        work(),
-        looking_back(),
-        reactions(),
-        webhooks(),
-        listening(),
-    ];
-    groups.into_iter().flatten().collect()
-}
-
-fn operations() -> Vec<Route> {
     let [health, live, ready, metrics, openapi] = OPERATIONS;
-    let read = |path, handler, summary| Route::read(path, handler, "Operations", summary);
+    let bootstrap = |path, summary| Route::read_as::<ReadBootstrap, BootstrapAnswer>(path, "Agents", summary);
     vec![
-        read(health, get(operations::health), "The settings and the state of the process")
-            .answers_with(Answer::Bare(schema_of::<Health>)),
-        read(live, get(operations::live), "The process is up").answers_with(Answer::Flag("live")),
-        read(ready, get(operations::ready), "The store takes writes, and what follows the log is not stuck")
-            .answers_with(Answer::Flag("ready")),
-        read(metrics, get(operations::metrics), "Metrics for Prometheus").answers_with(Answer::Text),
-        read(openapi, get(operations::openapi), "This document"),
-    ]
-}
+        Route::new(health, "Operations", "The settings and the state of the process", get(system::health)).answers(Answer::Bare(schema_of::<Health>)),
+        Route::new(live, "Operations", "The process is up", get(system::live)).answers(Answer::Flag("live")),
+        Route::new(ready, "Operations", "The store takes writes, and no follower of the log is stuck", get(system::ready)).answers(Answer::Flag("ready")),
+        Route::new(metrics, "Operations", "Metrics for Prometheus", get(system::metrics)).answers(Answer::Text),
+        Route::new(openapi, "Operations", "This document", get(system::openapi)),
 
-fn agents() -> Vec<Route> {
-    let rules = Rules::default();
-    let bootstrap = |path, summary| {
-        Route::read(path, get(bootstrap::bootstrap), "Agents", summary)
-            .query(BootstrapQuery::read)
-            .answers::<Bootstrap>(200)
-    };
-    vec![
-        bootstrap("/v1/bootstrap", "Where an agent is, and what waits for it"),
+        bootstrap("/v1/bootstrap", "What an agent needs to begin: its room, inbox, tasks and cursor"),
         bootstrap("/v1/agent/bootstrap", "The same as /v1/bootstrap"),
-        Route::read("/v1/inbox", get(inbox::list), "Inbox", "What waits for an actor")
-            .query(InboxQuery::read)
-            .answers::<InboxResponse>(200),
-        Route::mutation("/v1/inbox/{inboxId}/ack", post(inbox::ack_one), "Inbox", "Acknowledge one item")
-            .body(AckOne::describe)
-            .answers::<ItemAcked>(200),
-        Route::mutation("/v1/inbox/ack", post(inbox::ack_many), "Inbox", "Acknowledge many items")
-            .body(AckMany::read)
-            .answers::<ItemsAcked>(200),
-        Route::read("/v1/presence", get(presence::list), "Presence", "Who is there")
-            .query(PresenceQuery::read)
-            .answers::<PresenceAnswer>(200),
-        Route::read(
-            "/v1/presence/last-seen",
-            get(presence::last_seen),
-            "Presence",
-            "When actors last did something",
-        )
-        .query(LastSeenQuery::read)
-        .answers::<LastSeenAnswer>(200),
-        Route::mutation(
-            "/v1/presence/heartbeat",
-            post(presence::heartbeat),
-            "Presence",
-            "Show that one is there",
-        )
-        .body(|fields| Heartbeat::read(fields, &rules))
-        .answers::<HeartbeatRecorded>(202),
-        Route::read(
-            "/v1/traces/{correlationId}",
-            get(traces::by_correlation),
-            "Traces",
-            "What became of a request",
-        )
-        .query(traces::read)
-        .answers::<TraceResponse>(200),
-        Route::hidden("/v1/traces/", get(traces::without_id)),
+        Route::read::<ListInbox>("/v1/inbox", "Inbox", "The inbox of an actor"),
+        Route::post::<AckInboxItem>(&[200], "/v1/inbox/{inboxId}/ack", "Inbox", "Acknowledge one item"),
+        Route::post::<AckInboxItems>(&[200], "/v1/inbox/ack", "Inbox", "Acknowledge many items"),
+        Route::read::<ListPresence>("/v1/presence", "Presence", "Who is present"),
+        Route::read::<ReadLastSeen>("/v1/presence/last-seen", "Presence", "When actors were last seen"),
+        Route::post::<Heartbeat>(&[202], "/v1/presence/heartbeat", "Presence", "Show an actor as present"),
+        Route::read::<GetTrace>("/v1/traces/{correlationId}", "Traces", "What became of a request"),
+        Route::new("/v1/traces/", "", "", get(system::trace_without_id)).hidden(),
+
+        Route::read::<ListProfiles>("/v1/profiles", "Profiles", "How actors are shown"),
+        Route::post::<UpsertProfile>(&[201], "/v1/profiles", "Profiles", "Write a whole profile"),
+        Route::read::<GetProfile>("/v1/profiles/{actorId}", "Profiles", "How an actor is shown"),
+        Route::patch::<UpdateProfile>("/v1/profiles/{actorId}", "Profiles", "Change some members of a profile"),
+        Route::delete::<RemoveProfile>("/v1/profiles/{actorId}", "Profiles", "Delete a profile"),
+        Route::read::<ListPermissions>("/v1/permissions", "Permissions", "Who may do what in a room"),
+        Route::post::<GrantPermission>(&[200], "/v1/permissions", "Permissions", "Grant capabilities, or revoke them"),
+        Route::read::<ListOverrides>("/v1/operator/overrides", "Operators", "Overrides in force"),
+        Route::post::<ApplyOverride>(&[202], "/v1/operator/overrides", "Operators", "Pause a room, mute an actor, or make one leave"),
+        Route::read::<ListAudit>("/v1/operator/audit", "Operators", "The audit trail of operators"),
+
+        Route::read::<ReadPinned>("/v1/rooms/context/pin", "Rooms", "What is pinned in a room"),
+        Route::post::<PinContext>(&[201], "/v1/rooms/context/pin", "Rooms", "Pin what everybody in a room should know"),
+        Route::read::<ListPinned>("/v1/rooms/context/history", "Rooms", "What was pinned in a room"),
+
+        Route::post::<Enter>(&[202], "/v1/commands/enter", "Commands", "Enter a room"),
+        Route::post::<Leave>(&[202], "/v1/commands/leave", "Commands", "Leave a room"),
+        Route::post::<Move>(&[202], "/v1/commands/move", "Commands", "Take steps"),
+        Route::post::<Say>(&[202], "/v1/commands/say", "Commands", "Say something"),
+        Route::post::<PostMessage>(&[202], "/v1/conversations/messages", "Commands", "Say something, as a message of a conversation"),
+        Route::post::<Order>(&[202], "/v1/commands/order", "Commands", "Order something"),
+        Route::post::<ExecuteIntent>(&[202], "/v1/intents/execute", "Commands", "Go somewhere, or sit at a table"),
+
+        Route::read::<ListRooms>("/v1/rooms", "Rooms", "Rooms that have a record"),
+        Route::post::<UpsertRoom>(&[200, 201], "/v1/rooms", "Rooms", "Create the record of a room, or change it"),
+        Route::read::<GetRoom>("/v1/rooms/{roomId}", "Rooms", "A room"),
+        Route::read::<ListSessions>("/v1/table-sessions", "Private tables", "Sessions of private tables"),
+        Route::post::<CreateTableSession>(&[201], "/v1/table-sessions", "Private tables", "Buy a session"),
+        Route::read::<GetSession>("/v1/table-sessions/{sessionId}", "Private tables", "A session"),
+        Route::patch::<UpdateTableSession>("/v1/table-sessions/{sessionId}", "Private tables", "Invite, shorten or end"),
+
+        Route::read::<ListTasks>("/v1/tasks", "Tasks", "Tasks"),
+        Route::post::<CreateTask>(&[201], "/v1/tasks", "Tasks", "Create a task"),
+        Route::read::<GetTask>("/v1/tasks/{taskId}", "Tasks", "A task"),
+        Route::patch::<UpdateTask>("/v1/tasks/{taskId}", "Tasks", "Change a task"),
+        Route::events::<ListHandoffs, _>("/v1/tasks/{taskId}/handoffs", "handoffs", "Tasks", "The handoffs of a task"),
+        Route::post::<HandOffTask>(&[200], "/v1/tasks/{taskId}/handoffs", "Tasks", "Hand a task over"),
+        Route::read::<ListObjects>("/v1/objects", "Objects", "Shared objects"),
+        Route::post::<CreateSharedObject>(&[201], "/v1/objects", "Objects", "Create a shared object"),
+        Route::read::<GetObject>("/v1/objects/{objectId}", "Objects", "A shared object"),
+        Route::patch::<UpdateObject>("/v1/objects/{objectId}", "Objects", "Change a shared object"),
+
+        Route::events::<ReplayRoom, _>("/v1/replay", "events", "Looking back", "The last minutes of a room, and its state after them"),
+        Route::read::<ReadMemory>("/v1/memory/local", "Looking back", "What an agent should remember of a room"),
+        Route::read::<ReadScore>("/v1/collaboration/score", "Looking back", "How much the actors in a room have done together"),
+        Route::read::<GetRoomSnapshot>("/v1/snapshots/room", "Looking back", "What was saved of a room"),
+        Route::post::<SaveRoomSnapshot>(&[201], "/v1/snapshots/room", "Looking back", "Save a state of a room"),
+        Route::read::<GetAgentSnapshot>("/v1/snapshots/agent", "Looking back", "What an agent saved of itself in a room"),
+        Route::post::<SaveAgentSnapshot>(&[201], "/v1/snapshots/agent", "Looking back", "Save a state of an agent in a room"),
+
+        Route::read::<ListReactions>("/v1/reactions/subscriptions", "Reactions", "The rules by which actors react"),
+        Route::read::<GetReaction>("/v1/reactions/subscriptions/{subscriptionId}", "Reactions", "A rule"),
+        Route::post::<CreateReaction>(&[201], "/v1/reactions/subscriptions", "Reactions", "Let an actor react to events"),
+        Route::patch::<UpdateReaction>("/v1/reactions/subscriptions/{subscriptionId}", "Reactions", "Change a rule"),
+        Route::delete::<RemoveReaction>("/v1/reactions/subscriptions/{subscriptionId}", "Reactions", "Delete a rule"),
+
+        Route::post::<CreateSubscription>(&[201], "/v1/subscriptions", "Webhooks", "Subscribe to events with a webhook"),
+        Route::read::<ListSubscriptions>("/v1/subscriptions", "Webhooks", "Webhook subscriptions"),
+        Route::read::<ListDeliveries>("/v1/subscriptions/deliveries", "Webhooks", "Attempts to deliver, newest first"),
+        Route::read::<ListDlq>("/v1/subscriptions/dlq", "Webhooks", "Events that could not be delivered, newest first"),
+        Route::post::<ReplayDelivery>(&[202], "/v1/subscriptions/dlq/{dlqId}/replay", "Webhooks", "Deliver an event of the DLQ once more"),
+        Route::read::<GetSubscription>("/v1/subscriptions/{subscriptionId}", "Webhooks", "A subscription"),
+        Route::patch::<ChangeSubscription>("/v1/subscriptions/{subscriptionId}", "Webhooks", "Change a subscription"),
+        Route::delete::<RemoveSubscription>("/v1/subscriptions/{subscriptionId}", "Webhooks", "End a subscription"),
+
+        Route::events::<ListEvents, _>("/v1/events", "events", "Events", "A page of the log"),
+        Route::events::<PollEvents, _>(POLL, "events", "Events", "The next events, as soon as there are any"),
+        Route::events::<ReadTimeline, _>("/v1/timeline", "events", "Events", "A page of the log, by time and in either order"),
+        Route::events::<ListMentions, _>("/v1/mentions", "mentions", "Events", "Mentions"),
+        Route::stream::<FollowEvents>(STREAM, "Events", "The log as server-sent events"),
+        Route::stream::<FollowEvents>(STREAM_ALIAS, "Events", "The same as /v1/streams/market-events"),
+        // OpenAPI cannot describe a WebSocket: docs/api.md does.
+        Route::new(SOCKET, "", "", get(socket)).hidden(),
     ]
 }
 
-fn people() -> Vec<Route> {
-    let profile = "/v1/profiles/{actorId}";
-    vec![
-        Route::read("/v1/profiles", get(profiles::list), "Profiles", "How actors are shown")
-            .query(ProfilesQuery::read)
-            .answers::<ProfilesAnswer>(200),
-        Route::mutation("/v1/profiles", post(profiles::write), "Profiles", "Write a profile whole")
-            .body(WriteProfile::read)
-            .answers::<ProfileWritten>(201),
-        Route::read(profile, get(profiles::by_actor), "Profiles", "How an actor is shown")
-            .query(|query| query.tenant("tenantId"))
-            .answers::<ProfileResponse>(200),
-        Route::change(profile, patch(profiles::change), "Profiles", "Change some of a profile")
-            .query(|query| query.tenant("tenantId"))
-            .body(ChangeProfile::describe)
-            .answers::<ProfileWritten>(200),
-        Route::deletion(profile, delete(profiles::delete), "Profiles", "Delete a profile")
-            .query(|query| query.tenant("tenantId"))
-            .answers::<ProfileDeleted>(200),
-        Route::read("/v1/permissions", get(permissions::list), "Permissions", "Who may do what in a room")
-            .query(PermissionsQuery::read)
-            .answers::<PermissionsAnswer>(200),
-        Route::mutation(
-            "/v1/permissions",
-            post(permissions::grant),
-            "Permissions",
-            "Give capabilities, or take them",
-        )
-        .body(Grant::read)
-        .answers::<Granted>(200),
-        Route::read(
-            "/v1/operator/overrides",
-            get(operators::overrides),
-            "Operators",
-            "What operators have set for rooms",
-        )
-        .query(OverridesQuery::read)
-        .answers::<OverridesAnswer>(200),
-        Route::mutation(
-            "/v1/operator/overrides",
-            post(operators::operate),
-            "Operators",
-            "Pause a room, mute an actor, or send one away",
-        )
-        .body(Operate::read)
-        .answers::<Operated>(202),
-        Route::read("/v1/operator/audit", get(operators::audit), "Operators", "What operators did")
-            .query(AuditQuery::read)
-            .answers::<AuditResponse>(200),
-    ]
-}
-
-fn pins() -> Vec<Route> {
-    let pin = "/v1/rooms/context/pin";
-    vec![
-        Route::read(pin, get(pins::pinned), "Rooms", "What is pinned in a room")
-            .query(PinQuery::read)
-            .answers::<PinResponse>(200),
-        Route::mutation(pin, post(pins::pin), "Rooms", "Pin what everybody in a room should know")
-            .body(Pin::read)
-            .answers::<Pinned>(201),
-        Route::read("/v1/rooms/context/history", get(pins::history), "Rooms", "What was pinned in a room")
-            .query(HistoryQuery::read)
-            .answers::<HistoryResponse>(200),
-    ]
-}
-
-fn commands() -> Vec<Route> {
-    let rules = Rules::default();
-    let act = |path, handler, summary| {
-        Route::mutation(path, handler, "Commands", summary).answers::<CommandAccepted>(202)
-    };
-    vec![
-        act("/v1/commands/enter", post(commands::enter), "Enter a room").body(Enter::read),
-        act("/v1/commands/leave", post(commands::leave), "Leave a room").body(Leave::read),
-        act("/v1/commands/move", post(commands::walk), "Take steps").body(Move::read),
-        act("/v1/commands/say", post(commands::say), "Say something")
-            .body(|fields| Say::read(fields, &rules)),
-        act(
-            "/v1/conversations/messages",
-            post(commands::message),
-            "Say something, as a message of a conversation",
-        )
-        .body(|fields| Say::read_message(fields, &rules)),
-        act("/v1/commands/order", post(commands::order), "Order something").body(Order::read),
-        Route::mutation(
-            "/v1/intents/execute",
-            post(intents::execute),
-            "Commands",
-            "Go somewhere, or sit at a table",
-        )
-        .body(Intent::describe)
-        .answers::<IntentExecuted>(202),
-    ]
-}
-
-fn rooms() -> Vec<Route> {
-    let rules = Rules::default();
-    const ROOMS: &str = "/v1/rooms";
-    const SESSIONS: &str = "/v1/table-sessions";
-    const SESSION: &str = "/v1/table-sessions/{sessionId}";
-    vec![
-        Route::read(ROOMS, get(rooms::list), "Rooms", "Rooms that have a record")
-            .query(RoomsQuery::read)
-            .answers::<RoomAnswer>(200),
-        Route::mutation(ROOMS, post(rooms::upsert), "Rooms", "Give a room a record, or change it")
-            .body(UpsertRoom::read)
-            .answers_either::<RoomUpserted>(200, 201),
-        Route::read("/v1/rooms/{roomId}", get(rooms::by_id), "Rooms", "A room")
-            .query(rooms::read_tenant)
-            .answers::<RoomResponse>(200),
-        Route::read(SESSIONS, get(table_sessions::list), "Private tables", "Sessions of private tables")
-            .query(SessionsQuery::read)
-            .answers::<SessionsResponse>(200),
-        Route::mutation(SESSIONS, post(table_sessions::open), "Private tables", "Buy a session")
-            .body(|fields| OpenTable::read(fields, &rules))
-            .answers::<TableOpened>(201),
-        Route::read(SESSION, get(table_sessions::by_id), "Private tables", "A session")
-            .query(table_sessions::read_viewer)
-            .answers::<SessionResponse>(200),
-        Route::change(SESSION, patch(table_sessions::change), "Private tables", "Invite, shorten or end")
-            .body(ChangeTable::describe)
-            .answers::<TableChanged>(200),
-    ]
-}
-
-fn work() -> Vec<Route> {
-    const TASK: &str = "/v1/tasks/{taskId}";
-    const HANDOFFS: &str = "/v1/tasks/{taskId}/handoffs";
-    const OBJECT: &str = "/v1/objects/{objectId}";
-    vec![
-        Route::read("/v1/tasks", get(tasks::list), "Tasks", "What is to be done")
-            .query(TasksQuery::read)
-            .answers::<TasksResponse>(200),
-        Route::mutation("/v1/tasks", post(tasks::create), "Tasks", "Create a task")
-            .body(CreateTask::read)
-            .answers::<TaskWritten>(201),
-        Route::read(TASK, get(tasks::by_id), "Tasks", "One task")
-            .query(TaskQuery::read)
-            .answers::<TaskResponse>(200),
-        Route::change(TASK, patch(tasks::change), "Tasks", "Change a task")
-            .body(ChangeTask::describe)
-            .answers::<TaskWritten>(200),
-        Route::read(HANDOFFS, get(tasks::handoffs), "Tasks", "How a task was handed over")
-            .query(HandoffsQuery::read)
-            .lists_events::<HandoffsEnd>("handoffs"),
-        Route::mutation(HANDOFFS, post(tasks::hand_over), "Tasks", "Hand a task over")
-            .body(HandOver::describe)
-            .answers::<HandedOver>(200),
-        Route::read("/v1/objects", get(objects::list), "Objects", "What lies in the rooms")
-            .query(ObjectsQuery::read)
-            .answers::<ObjectsResponse>(200),
-        Route::mutation("/v1/objects", post(objects::create), "Objects", "Create a shared object")
-            .body(CreateObject::read)
-            .answers::<ObjectWritten>(201),
-        Route::read(OBJECT, get(objects::by_id), "Objects", "One shared object")
-            .query(ObjectQuery::read)
-            .answers::<ObjectResponse>(200),
-        Route::change(OBJECT, patch(objects::change), "Objects", "Change a shared object")
-            .body(ChangeObject::describe)
-            .answers::<ObjectWritten>(200),
-    ]
-}
-
-fn listening() -> Vec<Route> {
-    let read = |path, handler, summary| Route::read(path, handler, "Events", summary);
-    let stream = |path, summary| {
-        read(path, get(streams::market_events), summary).query(StreamQuery::read).answers_with(Answer::Stream)
-    };
-    vec![
-        read("/v1/events", get(events::events), "A page of the log")
-            .query(EventsQuery::read)
-            .lists_events::<PageEnd>("events"),
-        read(POLL, get(poll::poll), "The next events, as soon as there are any")
-            .query(PollQuery::read)
-            .lists_events::<PollEnd>("events"),
-        read("/v1/timeline", get(events::timeline), "A page of the log, by time and in either order")
-            .query(TimelineQuery::read)
-            .lists_events::<TimelineEnd>("events"),
-        read("/v1/mentions", get(events::mentions), "Who was mentioned")
-            .query(MentionsQuery::read)
-            .lists_events::<PageEnd>("mentions"),
-        stream(STREAM, "The log as server-sent events"),
-        stream(STREAM_ALIAS, "The same as /v1/streams/market-events"),
-        // What OpenAPI has no words for: docs/api.md has them.
-        Route::hidden(SOCKET, get(streams::socket)),
-    ]
-}
-
-fn looking_back() -> Vec<Route> {
-    let read = |path, handler, summary| Route::read(path, handler, "Looking back", summary);
-    let save = |path, handler, summary| Route::mutation(path, handler, "Looking back", summary);
-    vec![
-        read("/v1/replay", get(replay::replay), "What happened in a room, and what it looks like after it")
-            .query(ReplayQuery::read)
-            .lists_events::<Replayed>("events"),
-        read("/v1/memory/local", get(memory::local), "What to remember of a room")
-            .query(MemoryQuery::read)
-            .answers::<Memory>(200),
-        read("/v1/collaboration/score", get(score::score), "How much those in a room have done together")
-            .query(ScoreQuery::read)
-            .answers::<Scored>(200),
-        read("/v1/snapshots/room", get(snapshots::room), "What was saved of a room")
-            .query(|fields| SnapshotQuery::read(fields, Scope::Room))
-            .answers::<SnapshotResponse>(200),
-        save("/v1/snapshots/room", post(snapshots::save_room), "Save a state of a room")
-            .body(|fields| Save::read(fields, Scope::Room))
-            .answers::<Saved>(201),
-        read("/v1/snapshots/agent", get(snapshots::agent), "What an actor saved of itself in a room")
-            .query(|fields| SnapshotQuery::read(fields, Scope::Agent))
-            .answers::<SnapshotResponse>(200),
-        save("/v1/snapshots/agent", post(snapshots::save_agent), "Save a state of an actor in a room")
-            .body(|fields| Save::read(fields, Scope::Agent))
-            .answers::<Saved>(201),
-    ]
-}
-
-fn reactions() -> Vec<Route> {
-    const ALL: &str = "/v1/reactions/subscriptions";
-    const ONE: &str = "/v1/reactions/subscriptions/{subscriptionId}";
-    let rules = Rules::default();
-    vec![
-        Route::read(ALL, get(reactions::list), "Reactions", "The rules by which actors react")
-            .query(ReactionsQuery::read)
-            .answers::<ReactionsResponse>(200),
-        Route::read(ONE, get(reactions::by_id), "Reactions", "One rule")
-            .query(reactions::tenant)
-            .answers::<ReactionResponse>(200),
-        Route::mutation(ALL, post(reactions::create), "Reactions", "Let an actor react to events")
-            .body(|fields| reaction_rules::Create::read(fields, &rules))
-            .answers::<reaction_rules::Changed>(201),
-        Route::change(ONE, patch(reactions::change), "Reactions", "Change a rule")
-            .body(reaction_rules::Change::describe)
-            .answers::<reaction_rules::Changed>(200),
-        Route::deletion(ONE, delete(reactions::delete), "Reactions", "Delete a rule")
-            .query(reactions::deletion)
-            .answers::<reaction_rules::Deleted>(200),
-    ]
-}
-
-fn webhooks() -> Vec<Route> {
-    const TAG: &str = "Webhooks";
-    const ALL: &str = "/v1/subscriptions";
-    const ONE: &str = "/v1/subscriptions/{subscriptionId}";
-    let rules = Rules::default();
-    let read = |path, handler, summary| Route::read(path, handler, TAG, summary);
-    vec![
-        Route::mutation(ALL, post(subscriptions::create), TAG, "Be told of events, by HTTP")
-            .body(|fields| Subscribe::read(fields, &rules, [0; 32]))
-            .answers::<SubscriptionSaved>(201),
-        read(ALL, get(subscriptions::list), "Who is told of events")
-            .query(SubscriptionsQuery::read)
-            .answers::<SubscriptionsResponse>(200),
-        read(
-            "/v1/subscriptions/deliveries",
-            get(subscriptions::deliveries),
-            "Attempts to deliver, newest first",
-        )
-        .query(DeliveriesQuery::read)
-        .answers::<DeliveriesResponse>(200),
-        read("/v1/subscriptions/dlq", get(subscriptions::dlq), "What could not be delivered, newest first")
-            .query(DlqQuery::read)
-            .answers::<DlqResponse>(200),
-        Route::mutation(
-            "/v1/subscriptions/dlq/{dlqId}/replay",
-            post(subscriptions::replay),
-            TAG,
-            "Deliver once more what could not be delivered",
-        )
-        .body(Replay::describe)
-        .answers::<ReplayDone>(202),
-        read(ONE, get(subscriptions::by_id), "A subscription")
-            .query(subscriptions::read_tenant)
-            .answers::<SubscriptionResponse>(200),
-        Route::change(ONE, patch(subscriptions::change), TAG, "Change a subscription")
-            .body(Change::describe)
-            .answers::<SubscriptionSaved>(200),
-        Route::deletion(ONE, delete(subscriptions::delete), TAG, "End a subscription")
-            .query(subscriptions::read_tenant)
-            .answers::<SubscriptionDeleted>(200),
-    ]
+/// The log over a WebSocket.
+async fn socket(
+    State(app): State<Arc<App>>,
+    upgrade: Upgrade,
+    request: Request,
+) -> Result<Response, ApiError> {
+    upgrade.admit(&app.door.token)?;
+    let (caller, input) = request::read(&app, request, request::Reads::Stream).await?;
+    let subscription = app.service.call::<FollowEvents>(&caller, &input).await?;
+    let stream = EventStream::open(&app.stream_hub, StreamProtocol::WebSocket, subscription);
+    Ok(upgrade.response(stream, app.settings.stream_heartbeat))
 }
 
 /// The router of the API, with everything that is done around all routes.

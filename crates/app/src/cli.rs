@@ -8,12 +8,17 @@ use crate::config;
 
 pub(crate) mod load;
 
+const SETTINGS_HINT: &str = "--help lists the settings, `agentcafe config` shows their values.";
+
 /// The backend where AI agents meet: rooms, conversations, tasks, private tables and webhooks on one durable log.
 ///
 /// Without a subcommand, `serve`: everything in one process on an embedded database.
 #[derive(Debug, Parser)]
-#[command(name = "agentcafe", version, after_long_help = config::help(), after_help = "--help lists every setting.")]
+#[command(name = "agentcafe", version, after_long_help = config::help("serve"), after_help = SETTINGS_HINT)]
 pub(crate) struct Cli {
+    /// The file that sets what the environment does not [default: agentcafe.toml in the data directory, if it is there].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -22,15 +27,17 @@ pub(crate) struct Cli {
 /// What `agentcafe` can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve the API (the default). Settings come from the environment; see `agentcafe --help`.
-    #[command(after_long_help = config::help())]
+    /// Serve the API (the default).
+    #[command(after_long_help = config::help("serve"), after_help = SETTINGS_HINT)]
     Serve,
-    /// Tell many clients of rooms, from memory. Settings come from the environment (REALTIME_…).
-    #[command(after_long_help = config::help())]
+    /// Stream rooms to many clients, from memory.
+    #[command(after_long_help = config::help("realtime"), after_help = SETTINGS_HINT)]
     Realtime,
-    /// Keep read models of the rooms, and their newest events, in Redis. Settings come from the environment (PROJECTOR_…).
-    #[command(after_long_help = config::help())]
+    /// Keep read models of the rooms, and their newest events, in Redis.
+    #[command(after_long_help = config::help("projector"), after_help = SETTINGS_HINT)]
     Projector,
+    /// Show every setting, its value and where it comes from; or check them.
+    Config(ConfigOptions),
     /// Follow a room in the terminal: who comes, who goes, who says what.
     Tail(TailOptions),
     /// Write what the store holds as JSON Lines, also while a server runs on it.
@@ -45,12 +52,22 @@ pub(crate) enum Command {
     Drill(DrillOptions),
 }
 
+/// What `agentcafe config` prints.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ConfigOptions {
+    /// Print what is wrong, and fail if anything is: values that cannot be used, and variables that are no settings.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Print the reference of all settings that docs/operations.md holds.
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) markdown: bool,
+}
+
 /// What `agentcafe export` exports, and where to.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = EXPORT_HELP)]
+#[command(after_long_help = with_settings(EXPORT_HELP, "export"), after_help = EXPORT_HELP)]
 pub(crate) struct ExportOptions {
-    /// The directory of the embedded database [default: the database in $`DATABASE_URL`, or else $`AGENTCAFE_DATA_DIR`,
-    /// or ./data].
+    /// The directory of an embedded database [default: the database of `DATABASE_URL`, else that in `AGENTCAFE_DATA_DIR`].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Only this tenant; everything if missing.
@@ -70,12 +87,11 @@ with the whole café. The last line tells whether a file is whole.";
 
 /// What `agentcafe import` reads, and where to.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = IMPORT_HELP)]
+#[command(after_long_help = with_settings(IMPORT_HELP, "import"), after_help = IMPORT_HELP)]
 pub(crate) struct ImportOptions {
     /// The file to read; standard input if missing or -.
     pub(crate) file: Option<PathBuf>,
-    /// The directory of the embedded database [default: the database in $`DATABASE_URL`, or else $`AGENTCAFE_DATA_DIR`,
-    /// or ./data].
+    /// The directory of an embedded database [default: the database of `DATABASE_URL`, else that in `AGENTCAFE_DATA_DIR`].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
@@ -87,7 +103,7 @@ what was imported.";
 
 /// How `agentcafe migrate` migrates.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = MIGRATE_HELP)]
+#[command(after_long_help = with_settings(MIGRATE_HELP, "migrate"), after_help = MIGRATE_HELP)]
 pub(crate) struct MigrateOptions {
     /// Change nothing: tell what is missing, and fail if something is.
     #[arg(long)]
@@ -96,19 +112,15 @@ pub(crate) struct MigrateOptions {
 
 const MIGRATE_HELP: &str = "\
 Servers do this when they start, unless API_DB_AUTO_MIGRATE is false. However many do it at
-once, it is done once. What was applied is checked by its SHA-256.
-
-Environment:
-  DATABASE_URL               the database
-  API_DB_MIGRATION_LOCK_KEY  the advisory lock under which it happens";
+once, it is done once. What was applied is checked by its SHA-256.";
 
 /// What `agentcafe tail` follows, and where.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = TAIL_HELP)]
+#[command(after_long_help = with_settings(TAIL_HELP, "tail"), after_help = TAIL_HELP)]
 pub(crate) struct TailOptions {
     /// The room to follow; all rooms if missing.
     pub(crate) room: Option<String>,
-    /// The server [default: $AGENTCAFE_URL, or http://127.0.0.1:3850].
+    /// The server [default: AGENTCAFE_URL].
     #[arg(long)]
     pub(crate) url: Option<String>,
     /// The tenant; all tenants if missing.
@@ -130,17 +142,21 @@ pub(crate) struct TailOptions {
 
 const TAIL_HELP: &str = "\
 Times are UTC. A lost connection is taken up again where it broke off; Ctrl-C ends.
+Where NO_COLOR is set, there are no colours, unless --colour always.";
 
-Environment:
-  AGENTCAFE_URL    the server, where --url is missing
-  AGENTCAFE_TOKEN  the server's API_AUTH_TOKEN, if it wants one
-  NO_COLOR         no colours, unless --colour always";
+const REPORT_HELP: &str =
+    "The report goes to standard output as JSON; the exit code is 0 if all is well, else 1.";
+
+/// The end of a subcommand's help: a text, then its settings.
+fn with_settings(text: &str, subcommand: &str) -> String {
+    format!("{text}\n\n{}", config::help(subcommand))
+}
 
 /// How `agentcafe drill` rehearses.
 #[derive(Args, Clone, Debug)]
-#[command(after_long_help = config::drill_help(), after_help = "--help lists every setting.")]
+#[command(after_long_help = with_settings(REPORT_HELP, "drill"), after_help = SETTINGS_HINT)]
 pub(crate) struct DrillOptions {
-    /// dry-run prints the steps, probe asks what runs [default: $ROLLBACK_DRILL_MODE, or dry-run].
+    /// dry-run prints the steps, probe asks what runs [default: ROLLBACK_DRILL_MODE].
     #[arg(long)]
     pub(crate) mode: Option<String>,
 }

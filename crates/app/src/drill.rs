@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     cli::DrillOptions,
-    config::{DrillSettings, Environment},
+    config::{DrillConfig, ROLLBACK_DRILL_MODE, Sources},
 };
 
 /// The stream that must begin; nothing of the log is asked for.
@@ -42,6 +42,15 @@ const STEPS: [(&str, &str); 4] = [
     ),
 ];
 
+/// What the drill does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Prints the steps.
+    DryRun,
+    /// Asks every part whether it answers.
+    Probe,
+}
+
 #[derive(Serialize)]
 struct Report<Check: Serialize> {
     ok: bool,
@@ -54,7 +63,7 @@ struct Report<Check: Serialize> {
 }
 
 #[derive(Serialize)]
-struct Mistake {
+struct ErrorReport {
     ok: bool,
     #[serde(rename = "executedAt")]
     executed_at: Timestamp,
@@ -83,36 +92,36 @@ struct Probe {
     error: Option<String>,
 }
 
-/// Rehearses, and prints what came of it.
+/// Runs the drill, and prints the report.
 ///
 /// # Errors
 /// When a setting cannot be used, or a probe fails.
-pub(crate) fn run(options: DrillOptions) -> anyhow::Result<()> {
-    let mut settings = DrillSettings::read(&Environment::of_process())?;
-    if let Some(mode) = options.mode {
-        settings.mode = mode.trim().to_lowercase();
-    }
+pub(crate) fn run(options: DrillOptions, sources: &Sources) -> anyhow::Result<()> {
+    let config = DrillConfig::read(sources)?;
+    let mode = match &options.mode {
+        Some(mode) => ROLLBACK_DRILL_MODE.parse_option(mode).map_err(|error| format!("--mode {error}")),
+        None => config.mode.clone().map_err(|error| error.to_string()),
+    };
     let executed_at = SystemClock::start().now();
-    match settings.mode.as_str() {
-        "dry-run" => print(&dry_run(&settings, executed_at)),
-        "probe" => probe(&settings, executed_at),
-        other => {
-            let error = format!("{other:?} is no mode of the drill: it must be dry-run or probe");
-            print(&Mistake { ok: false, executed_at, error: error.clone() })?;
+    match mode {
+        Ok(Mode::DryRun) => print(&dry_run(&config, executed_at)),
+        Ok(Mode::Probe) => probe(&config, executed_at),
+        Err(error) => {
+            print(&ErrorReport { ok: false, executed_at, error: error.clone() })?;
             Err(anyhow!(error))
         }
     }
 }
 
-fn dry_run(settings: &DrillSettings, executed_at: Timestamp) -> Report<Step> {
+fn dry_run(config: &DrillConfig, executed_at: Timestamp) -> Report<Step> {
     let checks: Vec<_> = STEPS.map(|(name, notes)| Step { name, pass: true, notes }).into();
     let summary = format!("{} steps to go through; nothing was contacted", checks.len());
-    Report { ok: true, mode: "dry-run", executed_at, summary, checks, targets: Targets::of(settings) }
+    Report { ok: true, mode: "dry-run", executed_at, summary, checks, targets: Targets::of(config) }
 }
 
-fn probe(settings: &DrillSettings, executed_at: Timestamp) -> anyhow::Result<()> {
+fn probe(config: &DrillConfig, executed_at: Timestamp) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    let checks = runtime.block_on(probes(settings));
+    let checks = runtime.block_on(probes(config));
     let passed = checks.iter().filter(|check| check.pass).count();
     let ok = passed == checks.len() && !checks.is_empty();
     let failed: Vec<_> = checks.iter().filter(|check| !check.pass).map(|check| check.name).collect();
@@ -123,14 +132,14 @@ fn probe(settings: &DrillSettings, executed_at: Timestamp) -> anyhow::Result<()>
     } else {
         format!("{passed} of {} probes pass; not {}", checks.len(), failed.join(", "))
     };
-    let targets = Targets::of(settings);
+    let targets = Targets::of(config);
     print(&Report { ok, mode: "probe", executed_at, summary: summary.clone(), checks, targets })?;
     if ok { Ok(()) } else { bail!(summary) }
 }
 
 /// All probes, at the same time.
-async fn probes(settings: &DrillSettings) -> Vec<Probe> {
-    let DrillSettings { world, api, realtime, timeout, .. } = settings;
+async fn probes(config: &DrillConfig) -> Vec<Probe> {
+    let DrillConfig { world, api, realtime, timeout, .. } = config;
     let (world, api_health, realtime, stream) = tokio::join!(
         health("world_healthz", world.as_ref(), "/api/healthz", *timeout),
         health("runtime_api_healthz", api.as_ref(), "/healthz", *timeout),
@@ -190,9 +199,9 @@ fn explained(status: u16, target: &Target) -> String {
 }
 
 impl Targets {
-    fn of(settings: &DrillSettings) -> Self {
+    fn of(config: &DrillConfig) -> Self {
         let shown = |target: &Option<Target>| target.as_ref().map(ToString::to_string);
-        Self { world: shown(&settings.world), api: shown(&settings.api), realtime: shown(&settings.realtime) }
+        Self { world: shown(&config.world), api: shown(&config.api), realtime: shown(&config.realtime) }
     }
 }
 

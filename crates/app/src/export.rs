@@ -14,28 +14,30 @@ use agentcafe_domain::kernel::{
 };
 use agentcafe_engine::clock::SystemClock;
 use agentcafe_store::{
-    Part, StoreLocation, Totals,
+    ExportScope, StoreLocation, Totals,
     export::{ExportError, export},
 };
 use anyhow::Context;
 
-use crate::{cli::ExportOptions, config::Environment};
+use crate::{
+    cli::ExportOptions,
+    config::{Sources, storage_in},
+};
 
 /// Exports, and says on standard error what there was.
 ///
 /// # Errors
 /// There is no store, it cannot be read, or the export cannot be written.
-pub(crate) fn run(options: ExportOptions) -> anyhow::Result<()> {
-    let environment = Environment::of_process();
-    let store = environment.store(options.data_dir)?;
-    let part = Part {
+pub(crate) fn run(options: ExportOptions, sources: &Sources) -> anyhow::Result<()> {
+    let store = storage_in(options.data_dir, sources)?;
+    let scope = ExportScope {
         tenant: options.tenant.as_deref().map(TenantId::parse).transpose().map_err(anyhow::Error::msg)?,
         room: options.room.as_deref().map(RoomId::parse).transpose().map_err(anyhow::Error::msg)?,
     };
     let now = SystemClock::start().now();
     let totals = match &options.output {
-        None => export(&store, &part, now, io::stdout().lock())?,
-        Some(file) => to_file(&store, &part, now, file)?,
+        None => export(&store, &scope, now, io::stdout().lock())?,
+        Some(file) => to_file(&store, &scope, now, file)?,
     };
     let Totals { events, records, keys } = totals;
     eprintln!("agentcafe: exported {events} events, {records} records, {keys} idempotency keys");
@@ -43,18 +45,23 @@ pub(crate) fn run(options: ExportOptions) -> anyhow::Result<()> {
 }
 
 /// Writes beside the file first, so that what has its name is whole.
-fn to_file(store: &StoreLocation, part: &Part, now: Timestamp, file: &Path) -> anyhow::Result<Totals> {
+fn to_file(
+    store: &StoreLocation,
+    scope: &ExportScope,
+    now: Timestamp,
+    file: &Path,
+) -> anyhow::Result<Totals> {
     let cannot = || format!("{} cannot be written", file.display());
     if fs::metadata(file).is_ok_and(|known| !known.is_file()) {
         // A device or a pipe: nothing can take its place.
         let out = File::options().write(true).open(file).with_context(cannot)?;
-        return Ok(export(store, part, now, out)?);
+        return Ok(export(store, scope, now, out)?);
     }
     let partial = beside(file);
     // Only the owner may read it: it holds what everybody said.
     let out = File::options().write(true).create(true).truncate(true).mode(0o600).open(&partial);
     let out = out.with_context(cannot)?;
-    let written = export(store, part, now, &out)
+    let written = export(store, scope, now, &out)
         .and_then(|totals| out.sync_all().map(|()| totals).map_err(ExportError::from));
     let moved = written.map_err(anyhow::Error::from).and_then(|totals| {
         fs::rename(&partial, file).with_context(cannot)?;

@@ -14,7 +14,10 @@ use agentcafe_store::{
 };
 use anyhow::Context;
 
-use crate::{cli::ImportOptions, config::Environment};
+use crate::{
+    cli::ImportOptions,
+    config::{Sources, storage_in},
+};
 
 /// How much of the file is read at once, in bytes.
 const READ_BYTES: usize = 1 << 20;
@@ -23,9 +26,8 @@ const READ_BYTES: usize = 1 << 20;
 ///
 /// # Errors
 /// The file is not whole or no export, or the store is in use or not empty; nothing was imported then.
-pub(crate) fn run(options: ImportOptions) -> anyhow::Result<()> {
-    let environment = Environment::of_process();
-    let store = environment.store(options.data_dir)?;
+pub(crate) fn run(options: ImportOptions, sources: &Sources) -> anyhow::Result<()> {
+    let store = storage_in(options.data_dir, sources)?;
     let now = SystemClock::start().now();
     let imported = match options.file.as_deref().filter(|file| *file != Path::new("-")) {
         None => import(&store, io::stdin().lock(), now)?,

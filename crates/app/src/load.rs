@@ -1,4 +1,4 @@
-//! `agentcafe load`: is a server fast and sound enough, and what does it bear?
+//! `agentcafe load`: load-tests a server, prints a JSON report, and fails if the results miss the thresholds.
 
 use std::{io::Write, time::Duration};
 
@@ -9,183 +9,165 @@ use agentcafe_domain::kernel::{
 };
 use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_load::{
-    fanout::Fanout,
-    gate::Gate,
-    open_files::raise_open_files,
-    report::Verdict,
-    script::Crowd,
-    speech::{Speech, Wishes},
+    connection::raise_open_files,
+    fanout::FanoutTest,
+    gate::GateTest,
+    report::GateResult,
+    script::SayActors,
     target::{Target, checked_path},
-    write::Writes,
+    write::{SayLoad, Thresholds, WriteTest},
 };
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 
 use crate::{
-    cli::load::{self as cli, FanoutOptions, LoadMode, LoadOptions, WriteOptions},
-    config::{Environment, LoadSettings},
+    cli::load::{FanoutOptions, LoadMode, LoadOptions, SayOptions, WriteOptions},
+    config::{self, LOAD_API_KEY, Sources},
 };
 
-mod digest;
-mod screen;
+mod terminal;
 
-use screen::Screen;
+use terminal::Terminal;
 
-/// Files that are open beside the connections.
+/// Open files besides the connections.
 const OTHER_FILES: u64 = 32;
 
-/// Loads, prints the report, and fails if what came of it is not good enough.
+/// Runs the test, prints its report, and fails if a check fails.
 ///
 /// # Errors
 /// When a setting cannot be used, there is no server, or the gate does not pass.
-pub(crate) fn run(options: LoadOptions) -> anyhow::Result<()> {
-    let settings = LoadSettings::read(&Environment::of_process())?;
-    let load = Load::new(&options, settings)?;
-    let screen = Screen::new();
-    for name in &load.settings.unknown {
-        screen.note(&format!("{name} is set, but is no setting of agentcafe; see agentcafe load --help"));
-    }
+pub(crate) fn run(options: LoadOptions, sources: &Sources) -> anyhow::Result<()> {
+    let load = Load::new(&options, sources)?;
+    let terminal = Terminal::new();
+    sources.warnings().iter().for_each(|warning| terminal.note(warning));
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime =
         runtime.worker_threads(usize::from(options.threads)).enable_all().build().context("no runtime")?;
-    let outcome = runtime.block_on(load.run(options.mode.unwrap_or(LoadMode::Gate), &screen));
-    screen.clear();
+    let outcome = runtime.block_on(load.run(options.mode.unwrap_or(LoadMode::Gate), &terminal));
+    terminal.clear();
     outcome
 }
 
-/// What is loaded, whatever the mode.
+/// What all modes share.
 struct Load {
-    settings: LoadSettings,
-    target: Target,
-    stream_target: Target,
-    threads: usize,
+    /// The gate. The other modes have its targets and times.
+    gate: GateTest,
 }
 
 impl Load {
-    fn new(options: &LoadOptions, mut settings: LoadSettings) -> anyhow::Result<Self> {
+    fn new(options: &LoadOptions, sources: &Sources) -> anyhow::Result<Self> {
+        let target = options.url.as_deref().map(Target::parse).transpose();
+        let target = target.context("the server's address (--url)")?;
+        let stream_target = options.stream_url.as_deref().map(Target::parse).transpose();
+        let stream_target = stream_target.context("the streams' address (--stream-url)")?;
+        let mut gate = config::gate(sources, target, stream_target)?;
+        gate.threads = usize::from(options.threads);
         if let Some(path) = &options.stream_path {
-            settings.stream_path = checked_path(path).context("--stream-path")?;
+            gate.stream_path = checked_path(path).context("--stream-path")?;
         }
         if let Some(duration_ms) = options.duration_ms {
-            settings.duration = Duration::from_millis(duration_ms);
+            gate.duration = Duration::from_millis(duration_ms);
         }
-        let target_url = options.url.as_ref().unwrap_or(&settings.target_url);
-        let stream_url = options.stream_url.as_ref().or(settings.stream_url.as_ref());
-        let target = address(target_url, &settings, options).context("the server's address (--url)")?;
-        let stream_target = stream_url.map(|url| address(url, &settings, options)).transpose();
-        let stream_target = stream_target.context("the streams' address (--stream-url)")?;
-        let stream_target = stream_target.unwrap_or_else(|| target.clone());
-        Ok(Self { target, stream_target, threads: usize::from(options.threads), settings })
+        let key = sources.optional(&LOAD_API_KEY)?;
+        for target in [&mut gate.target, &mut gate.stream_target] {
+            *target = with_headers(target.clone(), key.as_deref(), options)?;
+        }
+        Ok(Self { gate })
     }
 
-    async fn run(self, mode: LoadMode, screen: &Screen) -> anyhow::Result<()> {
+    async fn run(self, mode: LoadMode, terminal: &Terminal) -> anyhow::Result<()> {
         match mode {
-            LoadMode::Gate => self.gate(screen).await,
-            LoadMode::Write(options) => self.write(options, screen).await,
-            LoadMode::Fanout(options) => self.fanout(options, screen).await,
+            LoadMode::Gate => self.gate(terminal).await,
+            LoadMode::Write(options) => self.write(options, terminal).await,
+            LoadMode::Fanout(options) => self.fanout(options, terminal).await,
         }
     }
 
     /// How says are sent; a rate of 0 is none.
-    fn speech(&self, connections: u64, rate: f64, options: &cli::Speech) -> Speech {
-        Speech {
-            target: self.target.clone(),
+    fn say_load(&self, connections: u64, rate: f64, options: &SayOptions) -> SayLoad {
+        SayLoad {
+            target: self.gate.target.clone(),
             connections,
             rate: (rate > 0.0).then_some(rate),
-            duration: self.settings.duration,
-            request_timeout: options.timeout_ms.map_or(self.settings.request_timeout, Duration::from_millis),
-            threads: self.threads,
+            duration: self.gate.duration,
+            request_timeout: options.timeout_ms.map_or(self.gate.request_timeout, Duration::from_millis),
+            threads: self.gate.threads,
         }
     }
 
-    fn wishes(&self, options: &cli::Speech) -> Wishes {
-        Wishes {
-            error_rate_max: options.max_error_rate.unwrap_or(self.settings.objectives.api_error_rate_max),
+    fn thresholds(&self, options: &SayOptions) -> Thresholds {
+        Thresholds {
+            error_rate_max: options.max_error_rate.unwrap_or(self.gate.objectives.api_error_rate_max),
             p99_ms: options.max_p99_ms,
             per_second: options.min_per_second,
         }
     }
 
-    async fn gate(self, screen: &Screen) -> anyhow::Result<()> {
-        let Self { settings, target, stream_target, threads } = self;
-        allow_connections(settings.concurrency.max(settings.stream_fanout) as u64)?;
-        let gate = Gate {
-            target,
-            stream_target,
-            api_path: settings.api_path,
-            api_path_alt: settings.api_path_alt,
-            stream_path: settings.stream_path,
-            duration: settings.duration,
-            concurrency: settings.concurrency,
-            warmup_requests: settings.warmup_requests,
-            request_timeout: settings.request_timeout,
-            stream_fanout: settings.stream_fanout,
-            stream_timeout: settings.stream_timeout,
-            objectives: settings.objectives,
-            threads,
-        };
-        let report = gate.run(screen).await?;
-        screen.show_digest(&digest::of_gate(&report));
-        conclude(&report, &report.gate, &report.notes, screen)
+    async fn gate(self, terminal: &Terminal) -> anyhow::Result<()> {
+        let gate = self.gate;
+        allow_connections(gate.concurrency.max(gate.stream_fanout) as u64)?;
+        let report = gate.run(terminal).await?;
+        terminal.show_summary(&terminal::summarize_gate(&report));
+        finish(&report, &report.gate, &report.notes, terminal)
     }
 
-    async fn write(self, options: WriteOptions, screen: &Screen) -> anyhow::Result<()> {
+    async fn write(self, options: WriteOptions, terminal: &Terminal) -> anyhow::Result<()> {
         allow_connections(options.connections)?;
-        let run = Run::begin();
-        let writes = Writes {
-            crowd: Crowd {
-                tenant: tenant(&options.speech.tenant)?,
-                room: run.room,
+        let run = RunIdentity::new();
+        let test = WriteTest {
+            actors: SayActors {
+                tenant: tenant(&options.say.tenant)?,
+                room_prefix: run.room,
                 rooms: options.rooms,
                 actors: options.actors,
                 seed: run.seed,
             },
-            wishes: self.wishes(&options.speech),
-            speech: self.speech(options.connections, options.rate, &options.speech),
+            thresholds: self.thresholds(&options.say),
+            load: self.say_load(options.connections, options.rate, &options.say),
         };
-        let report = writes.run(screen).await?;
-        screen.show_digest(&digest::of_write(&report));
-        conclude(&report, &report.gate, &report.notes, screen)
+        let report = test.run(terminal).await?;
+        terminal.show_summary(&terminal::summarize_write(&report));
+        finish(&report, &report.gate, &report.notes, terminal)
     }
 
-    async fn fanout(self, options: FanoutOptions, screen: &Screen) -> anyhow::Result<()> {
+    async fn fanout(self, options: FanoutOptions, terminal: &Terminal) -> anyhow::Result<()> {
         allow_connections(options.subscribers.saturating_add(options.connections))?;
-        let run = Run::begin();
+        let run = RunIdentity::new();
         let room = options.room.as_deref().map(RoomId::parse).transpose().map_err(anyhow::Error::msg)?;
-        let fanout = Fanout {
-            wishes: self.wishes(&options.speech),
-            speech: self.speech(options.connections, options.rate, &options.speech),
-            stream_target: self.stream_target,
-            stream_path: self.settings.stream_path,
-            tenant: tenant(&options.speech.tenant)?,
+        let test = FanoutTest {
+            thresholds: self.thresholds(&options.say),
+            load: self.say_load(options.connections, options.rate, &options.say),
+            stream_target: self.gate.stream_target,
+            stream_path: self.gate.stream_path,
+            tenant: tenant(&options.say.tenant)?,
             room: room.map_or(run.room, |room| room.to_string()),
             seed: run.seed,
             subscribers: usize::try_from(options.subscribers).unwrap_or(usize::MAX),
             settle_timeout: Duration::from_millis(options.settle_timeout_ms),
         };
-        let report = fanout.run(screen).await?;
-        screen.show_digest(&digest::of_fanout(&report));
-        conclude(&report, &report.gate, &report.notes, screen)
+        let report = test.run(terminal).await?;
+        terminal.show_summary(&terminal::summarize_fanout(&report));
+        finish(&report, &report.gate, &report.notes, terminal)
     }
 }
 
-/// What tells this run from others.
-struct Run {
+/// The names that make this run distinct from others.
+struct RunIdentity {
     room: String,
     seed: u64,
 }
 
-impl Run {
-    fn begin() -> Self {
+impl RunIdentity {
+    fn new() -> Self {
         let id = RandomIds::new().fresh(SystemClock::start().now()).as_u128();
-        // The end of such an id is random.
+        // The last 64 bits of the id are random.
         Self { room: format!("load-{:08x}", id & 0xffff_ffff), seed: id as u64 }
     }
 }
 
-fn address(url: &str, settings: &LoadSettings, options: &LoadOptions) -> anyhow::Result<Target> {
-    let mut target = Target::parse(url)?;
-    if let Some(key) = &settings.key {
+/// A server whose requests carry the API key and the headers of the command line.
+fn with_headers(mut target: Target, key: Option<&str>, options: &LoadOptions) -> anyhow::Result<Target> {
+    if let Some(key) = key {
         target = target.with_key(key).context("the API key (LOAD_API_KEY)")?;
     }
     for header in &options.headers {
@@ -199,22 +181,22 @@ fn tenant(text: &str) -> anyhow::Result<String> {
     TenantId::parse(text).map(|tenant| tenant.to_string()).map_err(anyhow::Error::msg)
 }
 
-/// Makes sure that so many connections can be open at once.
+/// Raises the limit of open files, and checks that it allows this many connections.
 fn allow_connections(count: u64) -> anyhow::Result<()> {
     let limit = raise_open_files().context("the limit of open files cannot be raised")?;
     ensure!(
         count.saturating_add(OTHER_FILES) <= limit,
-        "{count} connections are more than this process may have: it may open {limit} files (ulimit -n)"
+        "{count} connections exceed the limit of {limit} open files: raise it (ulimit -Hn) or use fewer"
     );
     Ok(())
 }
 
-/// Prints the report, and says what came of it.
-fn conclude(
+/// Prints the report and its notes, and fails if a check failed.
+fn finish(
     report: &impl Serialize,
-    gate: &Verdict,
+    gate: &GateResult,
     notes: &[String],
-    screen: &Screen,
+    terminal: &Terminal,
 ) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(report).context("the report cannot be written")? + "\n";
     let mut output = std::io::stdout().lock();
@@ -223,10 +205,10 @@ fn conclude(
         .and_then(|()| output.flush())
         .context("the report cannot be written")?;
     for note in notes {
-        screen.note(note);
+        terminal.note(note);
     }
     if gate.pass {
         return Ok(());
     }
-    bail!("not good enough: {}", gate.failed().join(", "))
+    bail!("gate failed: {}", gate.failed().join(", "))
 }

@@ -1,4 +1,4 @@
-//! The binary `agentcafe`: reads what it is asked to do, and does it.
+//! The binary `agentcafe`: parses the command line, reads the settings, runs the subcommand.
 
 mod cli;
 mod config;
@@ -13,16 +13,16 @@ mod realtime;
 mod serve;
 mod tail;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 
 use crate::{
     cli::{Cli, Command},
-    config::{Config, Environment, ProjectorConfig, RealtimeConfig},
+    config::{ProjectorConfig, RealtimeConfig, ServeConfig, Sources},
 };
 
-/// A turn makes and frees thousands of small things, on another thread than the requests: this allocator is good at it.
+/// A batch makes and frees thousands of small things, on another thread than the requests: this allocator is good at it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -30,28 +30,35 @@ fn main() -> ExitCode {
     // The allocator asks for huge pages, which keep an idle process a third larger. Where that cannot be undone, it stays so.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let cli = Cli::parse();
-    // Only one part ever installs it: this one.
+    // Nothing else installs it.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let outcome = match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => Config::read(&Environment::of_process()).map_err(Into::into).and_then(serve::run),
-        Command::Realtime => {
-            RealtimeConfig::read(&Environment::of_process()).map_err(Into::into).and_then(realtime::run)
-        }
-        Command::Projector => {
-            ProjectorConfig::read(&Environment::of_process()).map_err(Into::into).and_then(projector::run)
-        }
-        Command::Tail(options) => tail::run(options),
-        Command::Export(options) => export::run(options),
-        Command::Import(options) => import::run(options),
-        Command::Migrate(options) => migrate::run(options),
-        Command::Load(options) => load::run(options),
-        Command::Drill(options) => drill::run(options),
-    };
-    match outcome {
+    match run(cli.command.unwrap_or(Command::Serve), cli.config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("agentcafe: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(command: Command, config_file: Option<PathBuf>) -> anyhow::Result<()> {
+    let sources = |subcommand| Sources::load(subcommand, config_file.clone());
+    // The services log their warnings.
+    let warned = |subcommand| {
+        let sources = sources(subcommand)?;
+        sources.warnings().iter().for_each(|warning| eprintln!("agentcafe: {warning}"));
+        anyhow::Ok(sources)
+    };
+    match command {
+        Command::Serve => serve::run(ServeConfig::read(&sources("serve")?)?),
+        Command::Realtime => realtime::run(RealtimeConfig::read(&sources("realtime")?)?),
+        Command::Projector => projector::run(ProjectorConfig::read(&sources("projector")?)?),
+        Command::Tail(options) => tail::run(options, &warned("tail")?),
+        Command::Export(options) => export::run(options, &warned("export")?),
+        Command::Import(options) => import::run(options, &warned("import")?),
+        Command::Migrate(options) => migrate::run(options, &warned("migrate")?),
+        Command::Load(options) => load::run(options, &sources("load")?),
+        Command::Drill(options) => drill::run(options, &warned("drill")?),
+        Command::Config(options) => config::run(&options, config_file),
     }
 }

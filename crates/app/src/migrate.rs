@@ -5,15 +5,15 @@ use anyhow::bail;
 
 use crate::{
     cli::MigrateOptions,
-    config::{Environment, place},
+    config::{Sources, storage},
 };
 
 /// Migrates, and says on standard error what was done.
 ///
 /// # Errors
 /// There is no such database, it has another history, or, with `--check`, something is missing.
-pub(crate) fn run(options: MigrateOptions) -> anyhow::Result<()> {
-    let StoreLocation::Postgres(database) = place(&Environment::of_process())? else {
+pub(crate) fn run(options: MigrateOptions, sources: &Sources) -> anyhow::Result<()> {
+    let StoreLocation::Postgres(database) = storage(sources)? else {
         bail!("DATABASE_URL is not set; the embedded database looks after its schema by itself");
     };
     let may_change = if options.check { MayChange::No } else { MayChange::Yes };

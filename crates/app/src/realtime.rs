@@ -2,8 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use agentcafe_client::ApiClient;
 use agentcafe_engine::clock::{RandomIds, SystemClock};
-use agentcafe_realtime::Service;
+use agentcafe_realtime::{ReplayStore, Service};
 use agentcafe_redis::RedisConnection;
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -49,8 +50,13 @@ pub(crate) async fn serve(
     if let Some(redis) = redis.clone() {
         tokio::spawn(redis.maintain(stopping.clone()));
     }
+    let mut settings = config.settings.clone();
+    if let (Some(near), false) = (near, config.has_source) {
+        settings.source = ApiClient::new(&format!("http://{near}"), settings.token.wanted.as_deref())?;
+    }
+    settings.replay_store = redis.map(|redis| ReplayStore::new(redis, config.keys.clone()));
     let (clock, ids) = (Arc::new(SystemClock::start()), Box::new(RandomIds::new()));
-    let service = Service::start(config.settings(near, redis)?, clock, ids, stopping.clone());
+    let service = Service::start(settings, clock, ids, stopping.clone());
     agentcafe_http::serve(listener, agentcafe_realtime::router(service), stopping).await;
     Ok(())
 }

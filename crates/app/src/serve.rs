@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, RealtimeConfig},
+    config::{RealtimeConfig, ServeConfig},
     process::{runtime, start_logging, stop_on_signal},
     realtime,
 };
@@ -30,12 +30,12 @@ use crate::{
 const REDIS_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Runs until SIGTERM or SIGINT, then finishes what was accepted.
-pub(crate) fn run(config: Config) -> anyhow::Result<()> {
+pub(crate) fn run(config: ServeConfig) -> anyhow::Result<()> {
     start_logging(&config.log, &config.warnings)?;
     runtime()?.block_on(serve(config))
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     let mut metrics = Metrics::new();
     let http_metrics = HttpMetrics::register(metrics.registry_mut());
     let metrics = Arc::new(metrics);
@@ -51,7 +51,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let shared = redis.clone().map(|redis| redis as Arc<dyn SharedRateWindows>);
     let options = Options {
-        place: config.place.clone(),
+        location: config.storage.clone(),
         rules: config.rules.clone(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),
@@ -59,7 +59,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let (store, closing) = Store::open_sharing(options, shared)?;
     metrics.log_head.set(store.recent_events().head().0);
-    let courier = Arc::new(WebhookSender::new(config.rules.webhooks, store.clock()));
+    let courier = Arc::new(WebhookSender::new(*config.rules.get(), store.clock()));
     let outside = ExternalClient::new(config.payment_provider.clone(), Arc::clone(&courier))
         .context("no way to the payment provider: TLS cannot be used")?;
     let ids = Box::new(RandomIds::new());
@@ -74,8 +74,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         None => None,
     };
     let intervals = sweeps::SweepIntervals {
-        presence: config.api.presence_sweep,
-        table_sessions: config.api.table_session_sweep,
+        presence: config.api.service.presence_sweep,
+        table_sessions: config.api.service.table_session_sweep,
     };
     let background = [
         tokio::spawn(sweeps::run(Arc::clone(&engine), intervals)),
@@ -107,11 +107,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 /// Redis, if it is to be used.
-fn redis(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Arc<Redis>>> {
+fn redis(config: &ServeConfig, metrics: &Metrics) -> anyhow::Result<Option<Arc<Redis>>> {
     let Some((url, keys)) = &config.redis else { return Ok(None) };
     let link = RedisConnection::new(url, REDIS_TIMEOUT).context("REDIS_URL")?;
     let name = RandomIds::new().fresh(SystemClock::start().now()).to_string();
-    let (counted, rules) = (metrics.redis.clone(), &config.rules.moderation);
+    let (counted, rules) = (metrics.redis.clone(), config.rules.get());
     Ok(Some(Redis::new(link, keys.clone(), counted, rules, name)))
 }
 
@@ -140,9 +140,9 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Tells a newcomer where the server is and what to try next.
-fn log_startup(address: SocketAddr, config: &Config) {
+fn log_startup(address: SocketAddr, config: &ServeConfig) {
     let reachable = reachable(address);
-    let data = match &config.place {
+    let data = match &config.storage {
         StoreLocation::Directory(directory) => directory.display().to_string(),
         StoreLocation::Postgres(_) => "PostgreSQL".to_owned(),
     };

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 
-use crate::cli::TailOptions;
+use crate::{cli::TailOptions, config::Sources};
 
 mod colour;
 mod feed;
@@ -18,12 +18,13 @@ use terminal::{Terminal, reader_gone};
 ///
 /// # Errors
 /// When the first attempt to connect fails, or the server rejects the request.
-pub(crate) fn run(options: TailOptions) -> anyhow::Result<()> {
+pub(crate) fn run(options: TailOptions, sources: &Sources) -> anyhow::Result<()> {
+    let feed = Feed::new(&options, sources)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(1).enable_all().build().context("no runtime")?;
     let outcome = runtime.block_on(async {
         // A separate task: while a pager blocks its writes, Ctrl-C still ends the process.
-        let following = tokio::spawn(follow(options));
+        let following = tokio::spawn(follow(options, feed));
         tokio::select! {
             outcome = following => outcome.context("the follower panicked")?,
             interrupted = tokio::signal::ctrl_c() => interrupted.context("no signals"),
@@ -35,10 +36,9 @@ pub(crate) fn run(options: TailOptions) -> anyhow::Result<()> {
 }
 
 /// Shows events as they arrive.
-async fn follow(options: TailOptions) -> anyhow::Result<()> {
+async fn follow(options: TailOptions, mut feed: Feed) -> anyhow::Result<()> {
     let terminal = Terminal::new(options.colour);
     let label = Label { room: options.room.is_none(), tenant: options.tenant.is_none() };
-    let mut feed = Feed::new(&options)?;
     loop {
         let batch = feed.next().await?;
         for notice in &batch.notices {

@@ -1,15 +1,17 @@
-//! The command line.
+//! The command line, and the settings that scenarios take from it.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
+use tempfile::TempDir;
 
-/// Measures a release build of agentcafe on this machine, beside bare baselines.
+/// Measures a release build of agentcafe on this machine, next to bare baselines.
 ///
-/// Prints a table to stdout and writes a JSON report. A missed target is a result; the exit code
-/// tells only whether the measurement itself went wrong.
+/// Prints a table to stdout and writes a JSON report. A missed goal does not fail the run; the exit
+/// code is 1 only if the measurement itself failed.
 #[derive(Debug, Parser)]
 #[command(name = "bench", args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
@@ -17,11 +19,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PATH")]
     pub(crate) server: Option<PathBuf>,
 
-    /// Where the JSON report goes
+    /// The file to write the JSON report to
     #[arg(long, value_name = "FILE", default_value = "target/bench.json")]
     pub(crate) json: PathBuf,
 
-    /// Where stores are made, and removed again: its disk is part of what is measured
+    /// The directory for temporary stores: its disk is part of what is measured
     #[arg(long, value_name = "DIR", default_value = "target")]
     pub(crate) work_dir: PathBuf,
 
@@ -41,10 +43,10 @@ pub(crate) struct Arguments {
     pub(crate) role: Option<Role>,
 }
 
-/// What else this program can be: children of a run.
+/// Other programs in this binary, which a run starts as child processes.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Role {
-    /// The bare server that says are compared with.
+    /// The bare HTTP server that says are compared with.
     #[command(hide = true)]
     BareHttp {
         /// Port on 127.0.0.1.
@@ -53,7 +55,7 @@ pub(crate) enum Role {
     },
 }
 
-/// What can be measured, in the order in which it is.
+/// The scenarios, in the order in which they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
     /// A bare HTTP handler, bare SQLite, bare fdatasync
@@ -66,36 +68,36 @@ pub(crate) enum Scenario {
     Fanout,
     /// Pages of the log
     Events,
-    /// What a say costs on a short and on a long log; opening the long one
+    /// The cost of a say on a short and on a long log; opening the long one
     Growth,
     /// Many events to 20 webhooks
     Webhooks,
-    /// Says on 64 connections, kept in PostgreSQL on the same machine
+    /// Says on 64 connections, stored in PostgreSQL on the same machine
     Postgres,
 }
 
-/// How long and how much is measured.
+/// Durations and sizes of the measurements.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Settings {
+pub(crate) struct BenchSettings {
     /// Load before the measurement, in seconds.
     pub(crate) warm_up_seconds: u64,
     /// Length of a timed measurement, in seconds.
     pub(crate) measured_seconds: u64,
-    /// Length of the log that pages are read from.
+    /// Length of the log from which `events` reads pages.
     pub(crate) paged_log_events: u64,
     /// Length of the short log of `growth`.
     pub(crate) short_log_events: u64,
     /// Length of the long log of `growth`.
     pub(crate) long_log_events: u64,
-    /// Says of one measurement of `growth`.
+    /// Says per measurement of `growth`.
     pub(crate) growth_says: u64,
-    /// Measurements of `growth` on either log.
+    /// Measurements of `growth` on each log.
     pub(crate) growth_rounds: usize,
     /// Events of `webhooks`.
     pub(crate) webhook_events: u64,
 }
 
-impl Settings {
+impl BenchSettings {
     /// The full settings, or the quick ones.
     pub(crate) fn new(quick: bool) -> Self {
         let full = Self {
@@ -128,5 +130,42 @@ impl Settings {
     /// Length of a timed measurement.
     pub(crate) fn measured(&self) -> Duration {
         Duration::from_secs(self.measured_seconds)
+    }
+}
+
+/// The part of the command line that scenarios use, validated.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    /// The server's binary.
+    pub(crate) server_binary: PathBuf,
+    /// Durations and sizes.
+    pub(crate) settings: BenchSettings,
+    work_dir: PathBuf,
+}
+
+impl Setup {
+    /// Finds the server and creates the work directory.
+    pub(crate) fn new(arguments: &Arguments) -> Result<Self> {
+        let server_binary = match &arguments.server {
+            Some(path) => path.clone(),
+            None => std::env::current_exe()?.with_file_name("agentcafe"),
+        };
+        ensure!(
+            server_binary.is_file(),
+            "no server at {}: build it with `cargo build --release`, or name it with --server",
+            server_binary.display()
+        );
+        std::fs::create_dir_all(&arguments.work_dir)
+            .with_context(|| format!("cannot create {}", arguments.work_dir.display()))?;
+        Ok(Self {
+            server_binary: server_binary.canonicalize()?,
+            settings: BenchSettings::new(arguments.quick),
+            work_dir: arguments.work_dir.canonicalize()?,
+        })
+    }
+
+    /// A new directory that is removed when dropped.
+    pub(crate) fn temporary_dir(&self) -> Result<TempDir> {
+        Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(&self.work_dir)?)
     }
 }

@@ -1,29 +1,26 @@
-//! `bench`: runs scenarios against a release build of agentcafe and reports what they cost.
+//! `bench`: measures a release build of agentcafe, next to bare baselines on the same machine.
 
 mod arguments;
-mod baseline;
-mod machine;
+mod measure;
+mod process;
 mod report;
 mod scenario;
 mod server;
-mod setup;
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use agentcafe_load::open_files::raise_open_files;
+use agentcafe_load::connection::raise_open_files;
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 
-use crate::arguments::{Arguments, Role, Scenario};
-use crate::machine::Machine;
-use crate::report::Report;
-use crate::setup::Setup;
+use crate::arguments::{Arguments, Role, Scenario, Setup};
+use crate::report::{BenchReport, Machine};
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     if let Some(Role::BareHttp { port }) = arguments.role {
-        baseline::bare_http::serve(port)?;
+        scenario::baseline::serve_bare_http(port)?;
         return Ok(ExitCode::SUCCESS);
     }
     let setup = Setup::new(&arguments)?;
@@ -32,7 +29,7 @@ fn main() -> Result<ExitCode> {
         .worker_threads(usize::from(arguments.workers))
         .enable_all()
         .build()?;
-    let mut report = Report::new(Machine::describe(), setup.settings);
+    let mut report = BenchReport::new(Machine::describe(), setup.settings);
     let chosen: &[Scenario] =
         if arguments.only.is_empty() { Scenario::value_variants() } else { &arguments.only };
     for scenario in Scenario::value_variants().iter().filter(|scenario| chosen.contains(scenario)) {
@@ -43,7 +40,7 @@ fn main() -> Result<ExitCode> {
     Ok(if report.has_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn write_json(path: &Path, report: &Report) -> Result<()> {
+fn write_json(path: &Path, report: &BenchReport) -> Result<()> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir)?;
     }

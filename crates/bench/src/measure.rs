@@ -1,134 +1,125 @@
-//! Plays scripts on many connections against one process and says what that cost it.
+//! Sends requests to one process and measures rates, latencies and CPU time.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use agentcafe_load::control::Control;
-use agentcafe_load::play::Manner;
-use agentcafe_load::run::Run;
-use agentcafe_load::script::{Crowd, SayScript, Script};
-use agentcafe_load::stopwatch::Stopwatch;
-use agentcafe_load::tally::Tally;
+use agentcafe_load::control::RunControl;
+use agentcafe_load::script::{SayActors, SayScript, Script};
+use agentcafe_load::stats::{RequestStats, Stopwatch};
 use agentcafe_load::target::Target;
+use agentcafe_load::worker::{WorkerOptions, WorkerPool};
 use anyhow::{Context, Result, bail};
 
 use crate::process::Process;
 
-/// How long the last answers of a run may take.
+/// Deadline of the last responses of a run.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
-/// A run of a known size may take this long for each 1,000 requests, and a drain deadline more.
+/// Deadline of a run of a known size, for each 1,000 requests; [`DRAIN_DEADLINE`] comes on top.
 const DEADLINE_PER_1000: Duration = Duration::from_secs(1);
-/// Connections that fill a store: deep, so that the server commits large groups.
+/// Connections that fill a store: many, so that the server commits large batches.
 const PRELOAD_CONNECTIONS: u64 = 256;
 
-/// What is measured.
+/// The server under test.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// Whose CPU time it costs.
-    pub process: Process,
-    /// The database server whose CPU time it costs too, that of its children included.
-    pub database: Option<Process>,
+pub(crate) struct MeasuredServer {
+    /// Its address.
+    pub(crate) address: SocketAddr,
+    /// Its process.
+    pub(crate) process: Process,
+    /// Its database server, whose CPU time counts too, including that of its children.
+    pub(crate) database: Option<Process>,
 }
 
-impl Subject {
-    /// How requests reach it.
-    #[must_use]
-    pub fn target(self) -> Target {
+impl MeasuredServer {
+    /// The target of requests to it.
+    pub(crate) fn target(self) -> Target {
         Target::from(self.address)
     }
 
-    /// Says to it on so many connections.
-    #[must_use]
-    pub fn says(self, connections: u64) -> Vec<SayScript> {
-        SayScript::for_connections(&self.target(), &Crowd::default(), connections)
+    /// Scripts that send says on this many connections.
+    pub(crate) fn says(self, connections: u64) -> Vec<SayScript> {
+        SayScript::for_connections(&self.target(), &SayActors::default(), connections)
     }
 
-    /// Loads it, one connection for each script.
-    #[must_use]
-    pub fn load<S: Script>(self, control: Control, scripts: Vec<S>) -> Run {
-        Run::start(&self.target(), control, Stopwatch::start(), Manner::default(), scripts)
+    /// Starts sending, on one connection for each script.
+    pub(crate) fn load<S: Script>(self, control: RunControl, scripts: Vec<S>) -> WorkerPool {
+        WorkerPool::start(&self.target(), control, Stopwatch::start(), WorkerOptions::default(), scripts)
     }
 }
 
-/// What a run gave.
+/// The results of a run.
 #[derive(Clone, Debug)]
-pub struct Measurement {
-    /// Answers and latencies.
-    pub tally: Tally,
-    /// How long was measured.
-    pub elapsed: Duration,
-    /// CPU time of the subject meanwhile.
-    pub subject_cpu: Duration,
-    /// CPU time of its database server meanwhile.
-    pub database_cpu: Duration,
-    /// CPU time of this process meanwhile.
-    pub generator_cpu: Duration,
+pub(crate) struct Measurement {
+    /// Responses and latencies.
+    pub(crate) stats: RequestStats,
+    /// Duration of the measurement.
+    pub(crate) elapsed: Duration,
+    /// CPU time of the server.
+    pub(crate) server_cpu: Duration,
+    /// CPU time of its database server.
+    pub(crate) database_cpu: Duration,
+    /// CPU time of this process, the load generator.
+    pub(crate) generator_cpu: Duration,
 }
 
 impl Measurement {
-    /// Expected answers a second.
-    #[must_use]
-    pub fn per_second(&self) -> f64 {
-        self.tally.completed as f64 / self.elapsed.as_secs_f64()
+    /// Successful responses per second.
+    pub(crate) fn per_second(&self) -> f64 {
+        self.stats.completed as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// The subject's CPU time for each expected answer, in microseconds.
-    #[must_use]
-    pub fn subject_cpu_us(&self) -> f64 {
-        self.subject_cpu.as_secs_f64() * 1e6 / self.tally.completed as f64
+    /// CPU time of the server per success, in microseconds.
+    pub(crate) fn server_cpu_us(&self) -> f64 {
+        self.server_cpu.as_secs_f64() * 1e6 / self.stats.completed as f64
     }
 
-    /// The CPU time of the subject's database server for each expected answer, in microseconds.
-    #[must_use]
-    pub fn database_cpu_us(&self) -> f64 {
-        self.database_cpu.as_secs_f64() * 1e6 / self.tally.completed as f64
+    /// CPU time of the database server per success, in microseconds.
+    pub(crate) fn database_cpu_us(&self) -> f64 {
+        self.database_cpu.as_secs_f64() * 1e6 / self.stats.completed as f64
     }
 
-    /// This process's CPU time for each expected answer, in microseconds.
-    #[must_use]
-    pub fn generator_cpu_us(&self) -> f64 {
-        self.generator_cpu.as_secs_f64() * 1e6 / self.tally.completed as f64
+    /// CPU time of the load generator per success, in microseconds.
+    pub(crate) fn generator_cpu_us(&self) -> f64 {
+        self.generator_cpu.as_secs_f64() * 1e6 / self.stats.completed as f64
     }
 }
 
-/// Readings of the clock and of all processes' CPU time.
+/// The wall time and the CPU time of all processes at one moment.
 #[derive(Clone, Copy, Debug)]
-pub struct Reading {
+pub(crate) struct UsageSample {
     stopwatch: Stopwatch,
-    subject: Subject,
-    subject_cpu: Duration,
+    server: MeasuredServer,
+    server_cpu: Duration,
     database_cpu: Duration,
     generator_cpu: Duration,
 }
 
-impl Reading {
-    /// Reads all now.
+impl UsageSample {
+    /// Takes a sample.
     ///
     /// # Errors
-    /// When the subject is gone.
-    pub fn take(subject: Subject) -> Result<Self> {
-        let subject_cpu = subject.process.cpu().context("the measured process is gone")?;
-        let database_cpu = match subject.database {
-            Some(database) => database.cpu_of_family().context("the database server is gone")?,
+    /// When the server has ended.
+    pub(crate) fn take(server: MeasuredServer) -> Result<Self> {
+        let server_cpu = server.process.cpu().context("the measured process is gone")?;
+        let database_cpu = match server.database {
+            Some(database) => database.cpu_with_children().context("the database server is gone")?,
             None => Duration::ZERO,
         };
         let generator_cpu = Process::current().cpu()?;
-        Ok(Self { stopwatch: Stopwatch::start(), subject, subject_cpu, database_cpu, generator_cpu })
+        Ok(Self { stopwatch: Stopwatch::start(), server, server_cpu, database_cpu, generator_cpu })
     }
 
-    /// What happened since, with a tally yet to be filled in.
+    /// The difference to a sample taken now; its request statistics are empty.
     ///
     /// # Errors
-    /// When the subject is gone.
-    pub fn until_now(self) -> Result<Measurement> {
+    /// When the server has ended.
+    pub(crate) fn elapsed_usage(self) -> Result<Measurement> {
         let elapsed = self.stopwatch.elapsed();
-        let now = Self::take(self.subject)?;
+        let now = Self::take(self.server)?;
         Ok(Measurement {
-            tally: Tally::default(),
+            stats: RequestStats::default(),
             elapsed,
-            subject_cpu: now.subject_cpu.saturating_sub(self.subject_cpu),
+            server_cpu: now.server_cpu.saturating_sub(self.server_cpu),
             database_cpu: now.database_cpu.saturating_sub(self.database_cpu),
             generator_cpu: now.generator_cpu.saturating_sub(self.generator_cpu),
         })
@@ -138,49 +129,49 @@ impl Reading {
 /// Measures for `duration`, after a warm-up that does not count.
 ///
 /// # Errors
-/// When the subject is gone or leaves requests unanswered.
-pub async fn measure_for<S: Script>(
-    subject: Subject,
+/// When the server has ended or leaves requests unanswered.
+pub(crate) async fn measure_for<S: Script>(
+    server: MeasuredServer,
     scripts: Vec<S>,
     warm_up: Duration,
     duration: Duration,
 ) -> Result<Measurement> {
-    let run = subject.load(Control::until_stopped(), scripts);
+    let workers = server.load(RunControl::until_stopped(), scripts);
     tokio::time::sleep(warm_up).await;
-    let before = Reading::take(subject)?;
-    run.control().measure();
+    let before = UsageSample::take(server)?;
+    workers.control().start_measuring();
     tokio::time::sleep(duration).await;
-    run.control().stop();
-    let measurement = before.until_now()?;
-    let tally = run.join(DRAIN_DEADLINE).await?;
-    Ok(Measurement { tally, ..measurement })
+    workers.control().stop();
+    let measurement = before.elapsed_usage()?;
+    let stats = workers.join(DRAIN_DEADLINE).await?;
+    Ok(Measurement { stats, ..measurement })
 }
 
-/// Measures so many requests, from the first to the last.
+/// Measures `count` requests, from the first to the last.
 ///
 /// # Errors
-/// When the subject is gone or leaves requests unanswered.
-pub async fn measure_requests<S: Script>(
-    subject: Subject,
+/// When the server has ended or leaves requests unanswered.
+pub(crate) async fn measure_requests<S: Script>(
+    server: MeasuredServer,
     scripts: Vec<S>,
     count: u64,
 ) -> Result<Measurement> {
-    let before = Reading::take(subject)?;
-    let run = subject.load(Control::of_requests(count), scripts);
-    let tally = run.join(deadline_for(count)).await?;
-    Ok(Measurement { tally, ..before.until_now()? })
+    let before = UsageSample::take(server)?;
+    let workers = server.load(RunControl::for_requests(count), scripts);
+    let stats = workers.join(deadline_for(count)).await?;
+    Ok(Measurement { stats, ..before.elapsed_usage()? })
 }
 
-/// Fills the subject's log with says until it reaches `sequence` (or a few more).
+/// Fills the server's log with says until it reaches `sequence` (or a few more).
 ///
 /// # Errors
 /// When a say is refused or remains unanswered.
-pub async fn preload(subject: Subject, sequence: u64) -> Result<()> {
-    let scripts = subject.says(PRELOAD_CONNECTIONS);
-    let run = subject.load(Control::until_sequence(sequence), scripts);
-    let tally = run.join(deadline_for(sequence)).await?;
-    match tally.failure_sample {
-        Some(sample) => bail!("{} says refused while filling the log; the first: {sample}", tally.failed),
+pub(crate) async fn preload(server: MeasuredServer, sequence: u64) -> Result<()> {
+    let scripts = server.says(PRELOAD_CONNECTIONS);
+    let workers = server.load(RunControl::until_sequence(sequence), scripts);
+    let stats = workers.join(deadline_for(sequence)).await?;
+    match stats.failures.first_failure {
+        Some(sample) => bail!("{} says refused while filling the log; the first: {sample}", stats.failed),
         None => Ok(()),
     }
 }

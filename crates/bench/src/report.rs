@@ -1,16 +1,59 @@
-//! Figures with their targets, as a table to read and as JSON to keep.
+//! The report: the machine, and figures with their goals, as a table and as JSON.
 
 use std::fmt::Write as _;
+use std::fs::read_to_string;
+use std::process::Command;
 
 use serde::Serialize;
 
-use crate::arguments::Settings;
-use crate::machine::Machine;
+use crate::arguments::BenchSettings;
+use crate::process::number_after;
 
-/// What a figure should be.
+/// Placeholder for what the system does not reveal.
+const UNKNOWN: &str = "unknown";
+
+/// Date and machine of a run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Machine {
+    /// Start of the run, UTC, RFC 3339.
+    pub(crate) date: String,
+    /// Name of the processor.
+    pub(crate) cpu: String,
+    /// Processors available to this program.
+    pub(crate) cores: usize,
+    /// Main memory, in mebibytes.
+    pub(crate) memory_mib: u64,
+    /// Kernel release.
+    pub(crate) kernel: String,
+}
+
+impl Machine {
+    /// Describes this machine.
+    pub(crate) fn describe() -> Self {
+        let cpus = read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+        let memory = read_to_string("/proc/meminfo").unwrap_or_default();
+        let kernel = read_to_string("/proc/sys/kernel/osrelease").unwrap_or_else(|_| UNKNOWN.to_owned());
+        Self {
+            date: date().unwrap_or_else(|| UNKNOWN.to_owned()),
+            cpu: cpu.map_or(UNKNOWN, |(_, name)| name.trim()).to_owned(),
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            memory_mib: number_after(&memory, "MemTotal:").unwrap_or(0) / 1024,
+            kernel: kernel.trim().to_owned(),
+        }
+    }
+}
+
+/// The current date. This crate needs no clock for anything else.
+fn date() -> Option<String> {
+    let output = Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]).output().ok()?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+}
+
+/// The value that a figure should have.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(tag = "relation", content = "bound", rename_all = "snake_case")]
-pub(crate) enum Target {
+pub(crate) enum Goal {
     /// At least this.
     AtLeast(f64),
     /// At most this.
@@ -19,7 +62,7 @@ pub(crate) enum Target {
     Below(f64),
 }
 
-impl Target {
+impl Goal {
     fn is_met_by(self, value: f64) -> bool {
         match self {
             Self::AtLeast(bound) => value >= bound,
@@ -44,38 +87,38 @@ pub(crate) struct Figure {
     name: String,
     value: f64,
     unit: &'static str,
-    target: Option<Target>,
+    target: Option<Goal>,
     pass: Option<bool>,
 }
 
-/// Something that went wrong while measuring.
+/// A failed measurement.
 #[derive(Debug, Serialize)]
-pub(crate) struct Failure {
+pub(crate) struct ScenarioError {
     scenario: &'static str,
     message: String,
 }
 
-/// All that a run found.
+/// The results of a run.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report {
+pub(crate) struct BenchReport {
     machine: Machine,
-    settings: Settings,
+    settings: BenchSettings,
     figures: Vec<Figure>,
-    failures: Vec<Failure>,
+    failures: Vec<ScenarioError>,
 }
 
-impl Report {
+impl BenchReport {
     /// An empty report.
-    pub(crate) fn new(machine: Machine, settings: Settings) -> Self {
+    pub(crate) fn new(machine: Machine, settings: BenchSettings) -> Self {
         Self { machine, settings, figures: Vec::new(), failures: Vec::new() }
     }
 
-    /// Where a scenario writes what it finds.
+    /// The section of a scenario.
     pub(crate) fn section(&mut self, scenario: &'static str) -> Section<'_> {
         Section { report: self, scenario }
     }
 
-    /// Whether something went wrong while measuring.
+    /// Whether a measurement failed.
     pub(crate) fn has_failures(&self) -> bool {
         !self.failures.is_empty()
     }
@@ -100,23 +143,22 @@ impl Report {
             text.push_str(line.trim_end());
             text.push('\n');
         }
-        for Failure { scenario, message } in &self.failures {
-            writeln!(text, "\nWENT WRONG in {scenario}: {message}")
-                .expect("a string takes all that is written");
+        for ScenarioError { scenario, message } in &self.failures {
+            writeln!(text, "\nFAILED in {scenario}: {message}").expect("writing to a string cannot fail");
         }
         text
     }
 }
 
-/// One scenario's part of the report.
+/// A scenario's part of the report.
 #[derive(Debug)]
 pub(crate) struct Section<'report> {
-    report: &'report mut Report,
+    report: &'report mut BenchReport,
     scenario: &'static str,
 }
 
 impl Section<'_> {
-    /// Says on stderr what is going on.
+    /// Reports progress on stderr.
     pub(crate) fn progress(&self, what: &str) {
         eprintln!("{}: {what}", self.scenario);
     }
@@ -126,18 +168,18 @@ impl Section<'_> {
         self.push(name, value, unit, None);
     }
 
-    /// Adds a figure that has a target.
-    pub(crate) fn aimed(&mut self, name: &str, value: f64, unit: &'static str, target: Target) {
+    /// Adds a figure and its goal.
+    pub(crate) fn figure_with_goal(&mut self, name: &str, value: f64, unit: &'static str, target: Goal) {
         self.push(name, value, unit, Some(target));
     }
 
-    /// Adds what went wrong.
+    /// Adds a failed measurement.
     pub(crate) fn failure(&mut self, message: String) {
         eprintln!("{}: {message}", self.scenario);
-        self.report.failures.push(Failure { scenario: self.scenario, message });
+        self.report.failures.push(ScenarioError { scenario: self.scenario, message });
     }
 
-    fn push(&mut self, name: &str, value: f64, unit: &'static str, target: Option<Target>) {
+    fn push(&mut self, name: &str, value: f64, unit: &'static str, target: Option<Goal>) {
         let pass = target.map(|target| target.is_met_by(value));
         let (scenario, name) = (self.scenario, name.to_owned());
         self.report.figures.push(Figure { scenario, name, value, unit, target, pass });
@@ -155,7 +197,7 @@ fn cells(figure: &Figure) -> [String; 6] {
         figure.name.clone(),
         readable_number(figure.value),
         figure.unit.to_owned(),
-        figure.target.map_or_else(String::new, Target::readable),
+        figure.target.map_or_else(String::new, Goal::readable),
         verdict.to_owned(),
     ]
 }
@@ -185,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_readable() {
+    fn readable_number_has_three_digits_and_separators() {
         let cases = [
             (0.0, "0"),
             (1.031, "1.03"),
@@ -201,9 +243,9 @@ mod tests {
     }
 
     #[test]
-    fn a_missed_target_is_no_failure() {
-        let mut report = Report::new(Machine::describe(), Settings::new(true));
-        report.section("says").aimed("accepted", 9_999.0, "/s", Target::AtLeast(10_000.0));
+    fn bench_report_missed_goal_is_no_failure() {
+        let mut report = BenchReport::new(Machine::describe(), BenchSettings::new(true));
+        report.section("says").figure_with_goal("accepted", 9_999.0, "/s", Goal::AtLeast(10_000.0));
         assert!(report.readable().contains("FAIL"));
         assert!(!report.has_failures());
         report.section("says").failure("refused".to_owned());
@@ -211,8 +253,8 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_kept_with_its_relation() {
-        let target = serde_json::to_value(Target::AtMost(3.0)).unwrap();
+    fn goal_is_serialised_with_its_relation() {
+        let target = serde_json::to_value(Goal::AtMost(3.0)).unwrap();
         assert_eq!(target, serde_json::json!({"relation": "at_most", "bound": 3.0}));
     }
 }

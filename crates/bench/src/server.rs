@@ -1,4 +1,4 @@
-//! Starts and stops the processes that are measured.
+//! Starts and stops the servers under test.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -6,23 +6,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use agentcafe_bench::measure::Subject;
-use agentcafe_bench::process::Process;
 use agentcafe_load::connection::Connection;
-use agentcafe_load::stopwatch::Stopwatch;
+use agentcafe_load::stats::Stopwatch;
 use agentcafe_load::target::Target;
 use anyhow::{Context, Result, bail};
 
-/// How long a server may take until it is ready.
+use crate::measure::MeasuredServer;
+use crate::process::Process;
+
+/// Deadline for a server to become ready.
 const START_DEADLINE: Duration = Duration::from_secs(60);
-/// How long a server may take to stop once asked to.
+/// Deadline for a server to stop after SIGTERM.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
-/// Pause between two looks at a server that starts or stops.
+/// Pause between two checks of a server that starts or stops.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// Characters of a failed server's log that are shown.
+/// Characters of a failed server's log that an error shows.
 const LOG_TAIL_CHARS: usize = 2000;
 
-/// Settings of the user's shell that would make it another server.
+/// Settings that the server must not inherit from the user's shell.
 const FOREIGN_SETTINGS: [&str; 6] = [
     "API_AUTH_TOKEN",
     "AGENTCAFE_RUNTIME_API_KEY",
@@ -31,7 +32,7 @@ const FOREIGN_SETTINGS: [&str; 6] = [
     "REDIS_URL",
     "API_MAX_CHAT_MESSAGE_CHARS",
 ];
-/// Settings that take away the limits meant for strangers.
+/// Settings that switch off rate limits and moderation.
 const UNLIMITED: [(&str, &str); 5] = [
     ("API_RATE_LIMIT_PER_MIN", "0"),
     ("MOD_WINDOW_MS", "0"),
@@ -40,24 +41,24 @@ const UNLIMITED: [(&str, &str); 5] = [
     ("MOD_MAX_REPEATED_TEXT_PER_WINDOW", "0"),
 ];
 
-/// A process of ours that answers HTTP on 127.0.0.1. Dropping it kills it.
+/// A child process that serves HTTP on 127.0.0.1. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     log: PathBuf,
-    /// From just before it was started until it answered that it is ready.
+    /// From just before its start until `GET /readyz` succeeded.
     pub(crate) ready_after: Duration,
 }
 
 impl Server {
-    /// Starts agentcafe on the store in `data_dir` (made if it does not exist) and waits until it is
-    /// ready. Its output goes to `<data_dir>.log`.
+    /// Starts agentcafe on the store in `data_dir` (created if missing) and waits until it is ready.
+    /// Its output goes to `<data_dir>.log`.
     pub(crate) async fn start(binary: &Path, data_dir: &Path) -> Result<Self> {
         Self::start_with(binary, data_dir, &[]).await
     }
 
-    /// The same with some settings.
+    /// As [`Self::start`], with additional settings.
     pub(crate) async fn start_with(
         binary: &Path,
         data_dir: &Path,
@@ -74,7 +75,7 @@ impl Server {
         Self::launch(command, port, data_dir.with_extension("log")).await
     }
 
-    /// Starts this program's own bare server.
+    /// Starts the bare HTTP server of this binary.
     pub(crate) async fn start_bare(dir: &Path) -> Result<Self> {
         let port = free_port()?;
         let mut command = Command::new(std::env::current_exe()?);
@@ -102,17 +103,17 @@ impl Server {
         Ok(server)
     }
 
-    /// What to load and whose costs to read.
-    pub(crate) fn subject(&self) -> Subject {
-        Subject { address: self.address, process: Process::with_id(self.child.id()), database: None }
+    /// The address and process to measure.
+    pub(crate) fn measured(&self) -> MeasuredServer {
+        MeasuredServer { address: self.address, process: Process::with_id(self.child.id()), database: None }
     }
 
-    /// Asks it to stop and waits until it has; a server that must be killed is an error.
+    /// Stops it with SIGTERM and waits for its end; a server that has to be killed is an error.
     pub(crate) async fn stop(mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
             bail!("the server ended by itself, with {status}:\n{}", self.log_tail());
         }
-        self.subject().process.terminate()?;
+        self.measured().process.terminate()?;
         let stopwatch = Stopwatch::start();
         while self.child.try_wait()?.is_none() {
             if stopwatch.elapsed() > STOP_DEADLINE {
@@ -133,7 +134,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            // Nothing can be done here if this fails; the process is then gone or not ours.
+            // This fails only if the process has already ended.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -151,6 +152,6 @@ async fn is_ready(address: SocketAddr) -> bool {
     let Ok(mut connection) = Connection::open(&target).await else {
         return false;
     };
-    let answer = connection.exchange(&target.get("/readyz")).await;
-    answer.is_ok_and(|response| response.status == 200)
+    let response = connection.exchange(&target.get("/readyz")).await;
+    response.is_ok_and(|response| response.status == 200)
 }

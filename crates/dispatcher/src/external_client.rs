@@ -2,9 +2,13 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use agentcafe_domain::kernel::{
-    external_call::{CallResult, ExternalCall},
-    secret::Secret,
+use agentcafe_domain::{
+    kernel::{
+        external_call::{CallResult, ExternalCall},
+        secret::Secret,
+    },
+    tables::payment::ChargeRequest,
+    webhooks::replay::Redelivery,
 };
 use agentcafe_engine::external_calls::ExternalCallRunner;
 use reqwest::{Client, Url, redirect::Policy};
@@ -43,16 +47,17 @@ impl ExternalClient {
 }
 
 impl ExternalCallRunner for ExternalClient {
-    fn run(&self, external_call: ExternalCall) -> Pin<Box<dyn Future<Output = CallResult> + Send + '_>> {
+    fn run(&self, call: ExternalCall) -> Pin<Box<dyn Future<Output = Option<CallResult>> + Send + '_>> {
         Box::pin(async move {
-            match external_call {
-                ExternalCall::Charge(charge) => {
-                    CallResult::Charged(payment::charge(self.client.as_ref(), &self.provider, &charge).await)
+            let call = match call.request::<ChargeRequest>() {
+                Ok(charge) => {
+                    let response = payment::charge(self.client.as_ref(), &self.provider, &charge).await;
+                    return Some(CallResult::new::<ChargeRequest>(response));
                 }
-                ExternalCall::Redeliver(redelivery) => {
-                    CallResult::Redelivered(self.sender.redeliver(&redelivery).await)
-                }
-            }
+                Err(call) => call,
+            };
+            let redelivery = call.request::<Redelivery>().ok()?;
+            Some(CallResult::new::<Redelivery>(self.sender.redeliver(&redelivery).await))
         })
     }
 }

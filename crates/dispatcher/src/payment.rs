@@ -1,8 +1,8 @@
 //! Asks the payment provider. The same payment id goes with every attempt of one request, so that nobody pays twice.
 
 use agentcafe_domain::{
-    kernel::{external_call::Charge, money::Usd, secret::Secret},
-    tables::payment::Charged,
+    kernel::{money::Usd, secret::Secret},
+    tables::payment::{ChargeRequest, ChargeResponse},
 };
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{Client, RequestBuilder, header};
@@ -17,9 +17,13 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 const MAX_TEXT_CHARS: usize = 256;
 
 /// Asks whether `charge` is paid.
-pub(crate) async fn charge(client: Option<&Client>, provider: &PaymentProvider, charge: &Charge) -> Charged {
+pub(crate) async fn charge(
+    client: Option<&Client>,
+    provider: &PaymentProvider,
+    charge: &ChargeRequest,
+) -> ChargeResponse {
     let (Some(client), Some(url)) = (client, &provider.url) else {
-        return Charged::Unreachable { cause: "no payment provider is configured".to_owned() };
+        return ChargeResponse::Unreachable { cause: "no payment provider is configured".to_owned() };
     };
     let body = json!({
         "paymentId": charge.payment_id,
@@ -45,7 +49,7 @@ pub(crate) async fn charge(client: Option<&Client>, provider: &PaymentProvider, 
         }
         Err(error) => {
             tracing::warn!(error = %error.without_url(), "the payment provider could not be asked");
-            Charged::Unreachable { cause: "the payment provider could not be reached".to_owned() }
+            ChargeResponse::Unreachable { cause: "the payment provider could not be reached".to_owned() }
         }
     }
 }
@@ -83,10 +87,10 @@ fn taken(answer: &Value, asked: Usd) -> Option<Usd> {
 
 /// What an answer to a charge of `asked` says: paid only if it says so, as a boolean. A text that repeats a secret is not taken
 /// over.
-fn verdict(status: u16, answer: &Value, asked: Usd, secrets: &[&Secret]) -> Charged {
+fn verdict(status: u16, answer: &Value, asked: Usd, secrets: &[&Secret]) -> ChargeResponse {
     let text = |name: &str| {
         let text = answer.get(name).and_then(Value::as_str)?;
-        let tells = secrets.iter().any(|secret| secret.is_told_by(text));
+        let tells = secrets.iter().any(|secret| secret.is_revealed_by(text));
         if tells {
             return None;
         }
@@ -95,13 +99,13 @@ fn verdict(status: u16, answer: &Value, asked: Usd, secrets: &[&Secret]) -> Char
     let paid = answer.get("paid").or_else(|| answer.get("ok")) == Some(&Value::Bool(true));
     if (200..300).contains(&status) && paid {
         let Some(amount) = taken(answer, asked) else {
-            return Charged::Unreachable {
+            return ChargeResponse::Unreachable {
                 cause: "the payment provider's amountUsd is no amount".to_owned(),
             };
         };
-        return Charged::Paid { provider: text("provider"), reference: text("paymentRef"), amount };
+        return ChargeResponse::Paid { provider: text("provider"), reference: text("paymentRef"), amount };
     }
-    Charged::Declined { status, message: text("message").or_else(|| text("error")) }
+    ChargeResponse::Declined { status, message: text("message").or_else(|| text("error")) }
 }
 
 #[cfg(test)]
@@ -124,7 +128,7 @@ mod tests {
         ];
         for (status, answer, want) in cases {
             let verdict = verdict(status, &answer, Usd::from_cents(300), &[]);
-            assert_eq!(matches!(verdict, Charged::Paid { .. }), want, "{status} {answer}");
+            assert_eq!(matches!(verdict, ChargeResponse::Paid { .. }), want, "{status} {answer}");
         }
     }
 
@@ -146,7 +150,7 @@ mod tests {
         for (mut answer, want) in cases {
             answer["paid"] = json!(true);
             let got = match verdict(200, &answer, Usd::from_cents(300), &[]) {
-                Charged::Paid { amount, .. } => Some(amount),
+                ChargeResponse::Paid { amount, .. } => Some(amount),
                 _ => None,
             };
             assert_eq!(got, want.map(Usd::from_cents), "{answer}");
@@ -160,10 +164,10 @@ mod tests {
         let secrets: Vec<&Secret> = secrets.iter().collect();
         let paid = json!({ "paid": true, "provider": "signing-key", "paymentRef": "ref coffee_paid" });
         let asked = Usd::from_cents(300);
-        let nothing = Charged::Paid { provider: None, reference: None, amount: asked };
+        let nothing = ChargeResponse::Paid { provider: None, reference: None, amount: asked };
         assert_eq!(verdict(200, &paid, asked, &secrets), nothing);
         for (message, want) in [("no coffee_paid", None), ("no coffee", Some("no coffee".to_owned()))] {
-            let declined = Charged::Declined { status: 402, message: want };
+            let declined = ChargeResponse::Declined { status: 402, message: want };
             assert_eq!(verdict(402, &json!({ "message": message }), asked, &secrets), declined);
         }
     }

@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use agentcafe_domain::{
     kernel::ids::Sequence,
-    reactions::{Source, StoredReaction, Verdict},
+    reactions::{MatchResult, SourceEvent, StoredReaction},
 };
 use agentcafe_engine::{
     Engine,
@@ -47,7 +47,7 @@ struct Part {
 
 /// An event, and the rules that answer it, in order.
 struct Job {
-    source: Arc<Source>,
+    source: Arc<SourceEvent>,
     parts: Vec<Part>,
 }
 
@@ -157,7 +157,7 @@ impl Reactions {
         let mut last_of: HashMap<Uuid, oneshot::Receiver<()>> = HashMap::new();
         let (mut jobs, mut answers) = (Vec::new(), 0);
         for event in &page.events {
-            let source = match Source::read(&event.json) {
+            let source = match SourceEvent::read(&event.json) {
                 Ok(source) => Arc::new(source),
                 Err(error) => {
                     tracing::error!(sequence = %event.sequence, %error, "an event cannot be read; no rule answers it");
@@ -168,9 +168,9 @@ impl Reactions {
             let mut parts = Vec::new();
             for rule in rules.iter() {
                 match rule.verdict(&source, now) {
-                    Verdict::Unconcerned => {}
-                    Verdict::Skips => self.engine.metrics.reactions.count("skipped"),
-                    Verdict::Answers => {
+                    MatchResult::Unconcerned => {}
+                    MatchResult::Skips => self.engine.metrics.reactions.count("skipped"),
+                    MatchResult::Answers => {
                         let (done, end) = oneshot::channel();
                         let before = last_of.insert(rule.subscription.id, end);
                         parts.push(Part { rule: Arc::clone(rule), before, done });

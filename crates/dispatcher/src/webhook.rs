@@ -16,7 +16,7 @@ use agentcafe_domain::{
     },
     webhooks::{
         Subscription, WebhookSecret,
-        counter::{Counted, Counter},
+        counter::{CounterKind, WebhookCounter},
     },
 };
 use agentcafe_engine::{
@@ -107,7 +107,7 @@ async fn deliver(engine: Arc<Engine>, sender: Arc<WebhookSender>, lease: LeaseGu
     let (queued, waiting) = mpsc::channel(recorder::MAX_WAITING);
     let recorder = DeliveryRecorder { engine: Arc::clone(&engine), lease: lease.clone() };
     let recorder = tokio::spawn(recorder.run(waiting));
-    let mut counters = engine.store.changed(Counter::TABLE);
+    let mut counters = engine.store.changed(WebhookCounter::TABLE);
     counters.mark_changed();
     let changes = engine.store.changed(Subscription::TABLE);
     let shared = Shared {
@@ -249,8 +249,8 @@ impl Manager {
         *metrics.lag.lock() = Some(head.saturating_sub(last));
         if self.counters.has_changed().unwrap_or(false) {
             self.counters.mark_unchanged();
-            let key = Counter::key_of(Counted::DeadLetters);
-            if let Ok(counter) = self.shared.engine.store.get::<Counter>(key).await {
+            let key = WebhookCounter::key_of(CounterKind::DeadLetters);
+            if let Ok(counter) = self.shared.engine.store.get::<WebhookCounter>(key).await {
                 metrics.dlq_open.set(counter.map_or(0, |counter| counter.open));
             }
         }

@@ -1,39 +1,35 @@
-//! What the agent commands have in common: who acts, what must be allowed, and what acting does to presence.
+//! What the commands of actors have in common: the actor, the checks, and the effect on presence.
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
+        error::DomainError,
         event::{EmittedEvent, EventType},
         fields::Fields,
+        guard::{ActionSource, GuardedAction},
         ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
         record::Query,
         trace::StepCode,
     },
-    moderation::{ActionSource, ModeratedAction},
     permissions::{self, Capability},
-    presence::{self, Presence, Reason, Status},
+    presence::{self, ChangeReason, Presence, PresenceRules, Status},
     tables::{
         access::{self, AccessRequirement},
         plan::Feature,
     },
 };
 
-/// The largest `metadata`, or other object of a client that records keep as it is, in bytes of JSON.
-pub const MAX_OBJECT_BYTES: usize = 64 * 1_024;
-const MAX_CAUSATION_CHARS: usize = 128;
-
-/// What sets one agent's command apart from another.
+/// What one command of an actor does, beside what all of them do.
 pub trait Action: Send + Sync {
     /// What it does to the actor's presence.
     const PRESENCE_EFFECT: PresenceEffect;
-    /// Whether it is possible whatever the table and the moderation say: going always is.
-    const IS_FREE: bool = false;
+    /// Whether it is possible without access to the table and whatever moderation says: leaving always is.
+    const IS_ALWAYS_ALLOWED: bool = false;
     /// What a private table's plan must include for it.
     const FEATURE: Option<Feature> = None;
 
@@ -58,7 +54,7 @@ pub trait Action: Send + Sync {
     ) -> Result<EmittedEvent, CommandError>;
 }
 
-/// An agent's command: who acts, under which label and capability, and what it does.
+/// A command of an actor: the actor, the label, the capability, and the action.
 #[derive(Clone, Debug)]
 pub struct ActorCommand<D> {
     actor: ActorInRoom,
@@ -83,74 +79,28 @@ pub enum PresenceEffect {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CommandAccepted {
+    /// Always true: the command took effect.
     accepted: bool,
+    /// What was done.
     action: &'static str,
+    /// The id of the main event.
     event_id: uuid::Uuid,
+    /// The sequence of the main event.
     sequence: Sequence,
     correlation_id: CorrelationId,
+    /// The type of the main event.
     event_type: EventType,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
+    /// The presence of the actor.
     presence: Option<Presence>,
     actor_id: ActorId,
     room_id: RoomId,
     tenant_id: TenantId,
 }
 
-/// Refuses a text that is longer than `max` characters.
-///
-/// # Errors
-/// `ERR_OUT_OF_BOUNDS {field, max, value}`.
-pub fn bounded_text(field: &str, text: Option<String>, max: usize) -> Result<Option<String>, DomainError> {
-    let chars = text.as_ref().map_or(0, |text| text.chars().count());
-    if chars <= max {
-        return Ok(text);
-    }
-    Err(DomainError::new(Code::OutOfBounds)
-        .saying(format!("{field} has at most {max} characters"))
-        .with("field", field)
-        .with("max", max)
-        .with("value", chars))
-}
-
-/// Refuses an object that takes more than `max` bytes as JSON.
-///
-/// # Errors
-/// `ERR_OUT_OF_BOUNDS {field, max, value}`.
-pub fn bounded_object(
-    field: &str,
-    object: Map<String, Value>,
-    max: usize,
-) -> Result<Map<String, Value>, DomainError> {
-    let bytes = serde_json::to_vec(&object).map_or(usize::MAX, |json| json.len());
-    if bytes <= max {
-        return Ok(object);
-    }
-    Err(DomainError::new(Code::OutOfBounds)
-        .saying(format!("{field} has at most {max} bytes as JSON"))
-        .with("field", field)
-        .with("max", max)
-        .with("value", bytes))
-}
-
-/// Reads the `metadata` that a client adds; none if it sends none.
-///
-/// # Errors
-/// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
-pub fn metadata(fields: &Fields) -> Result<Option<Map<String, Value>>, DomainError> {
-    let sent = fields.object("metadata")?;
-    sent.map(|object| bounded_object("metadata", object, MAX_OBJECT_BYTES)).transpose()
-}
-
-/// Reads the id of the event that a client says caused its command.
-///
-/// # Errors
-/// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
-pub fn causation(fields: &Fields) -> Result<Option<String>, DomainError> {
-    bounded_text("causationId", fields.trimmed_text("causationId")?, MAX_CAUSATION_CHARS)
-}
-
 impl<D: Action> ActorCommand<D> {
-    /// Reads who acts; `action` is what the rest of the body says.
+    /// Reads the actor; `action` is what the rest of the body says.
     ///
     /// # Errors
     /// As [`ActorInRoom::read`].
@@ -163,27 +113,27 @@ impl<D: Action> ActorCommand<D> {
         Ok(Self { actor: ActorInRoom::read(fields)?, label, capability, action: action() })
     }
 
-    /// Who acts.
+    /// The actor.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
 
     /// Updates the actor's presence, because of `primary`.
-    fn show(
+    fn update_presence(
         &self,
         ctx: &mut CommandContext<'_>,
         primary: &EmittedEvent,
     ) -> Result<Option<Presence>, CommandError> {
-        let (cause, ttl_ms) = (primary.cause(), ctx.rules.presence_default_ttl_ms);
+        let (cause, ttl_ms) = (primary.cause(), ctx.rules.get::<PresenceRules>().default_ttl_ms);
         let status = match D::PRESENCE_EFFECT {
             PresenceEffect::Entered => Status::Idle,
             PresenceEffect::Busy => Status::Busy,
             PresenceEffect::Left => {
-                let why = Reason::of_agent("agent_left");
+                let why = ChangeReason::of_agent("agent_left");
                 return presence::set_inactive(ctx, &self.actor, why, Some(&cause));
             }
         };
-        let why = Reason::of_agent("command_activity");
+        let why = ChangeReason::of_agent("command_activity");
         presence::heartbeat(ctx, &self.actor, (status, ttl_ms), why, Some(&cause)).map(Some)
     }
 }
@@ -195,13 +145,13 @@ impl<D: Action> Command for ActorCommand<D> {
         permissions::reads(&self.actor).into_iter().chain(common).chain(own).collect()
     }
 
-    fn moderated(&self) -> Option<ActorInRoom> {
-        (!D::IS_FREE).then(|| self.actor.clone())
+    fn guarded_actor(&self) -> Option<ActorInRoom> {
+        (!D::IS_ALWAYS_ALLOWED).then(|| self.actor.clone())
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        if !D::IS_FREE {
-            access::pass(
+        if !D::IS_ALWAYS_ALLOWED {
+            access::check(
                 ctx,
                 &self.actor,
                 AccessRequirement { action: self.label, feature: D::FEATURE, takes_seat: true },
@@ -210,14 +160,13 @@ impl<D: Action> Command for ActorCommand<D> {
         permissions::require(ctx, &self.actor, self.capability, self.label)?;
         permissions::not_overridden(ctx, &self.actor, self.label)?;
         let action = self.action.as_ref().map_err(Clone::clone)?;
-        if !D::IS_FREE {
-            let action =
-                ModeratedAction { label: self.label, text: action.text(), source: ActionSource::Api };
-            ctx.moderate(&self.actor, &action)?;
+        if !D::IS_ALWAYS_ALLOWED {
+            let action = GuardedAction { label: self.label, text: action.text(), source: ActionSource::Api };
+            ctx.guard.check(&self.actor, &action)?;
         }
         let primary = action.perform(&self.actor, ctx)?;
         ctx.step_appended(&primary);
-        let presence = self.show(ctx, &primary)?;
+        let presence = self.update_presence(ctx, &primary)?;
         ctx.step(StepCode::EventAppendOk, json!({ "replay": false }));
         let ActorInRoom { tenant_id, room_id, actor_id } = self.actor.clone();
         let answer = CommandAccepted {

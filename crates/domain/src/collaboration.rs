@@ -22,18 +22,18 @@ const BEST: f64 = 100.0;
 
 /// Counts events, in any order.
 #[derive(Clone, Debug, Default)]
-pub struct Tally {
-    metrics: Metrics,
+pub struct CollaborationCounter {
+    metrics: CollaborationMetrics,
     contributors: HashSet<ActorId>,
 }
 
 /// What was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Metrics {
+pub struct CollaborationMetrics {
     /// Tasks that were finished.
     pub tasks_completed: u64,
-    /// Tasks that went to somebody.
+    /// Tasks that got another assignee.
     pub coordination_actions: u64,
     /// Shared objects that were created or changed.
     pub object_edits: u64,
@@ -46,7 +46,7 @@ pub struct Metrics {
 /// What the score says in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Grade {
+pub enum CollaborationGrade {
     /// 80 and more.
     Excellent,
     /// 60 and more.
@@ -63,12 +63,12 @@ pub struct Collaboration {
     /// 0 to 100.
     pub score: f64,
     /// What that means.
-    pub grade: Grade,
+    pub grade: CollaborationGrade,
     /// What was counted.
-    pub metrics: Metrics,
+    pub metrics: CollaborationMetrics,
 }
 
-impl Tally {
+impl CollaborationCounter {
     /// Counts an event, if its type is one of [`COUNTED`].
     pub fn count(&mut self, kind: EventType, actor: ActorId) {
         let counter = match kind {
@@ -76,7 +76,28 @@ impl Tally {
             EventType::TaskAssigned => &mut self.metrics.coordination_actions,
             EventType::SharedObjectCreated | EventType::SharedObjectUpdated => &mut self.metrics.object_edits,
             EventType::ConversationMessagePosted => &mut self.metrics.conversation_turns,
-            _ => return,
+            EventType::AgentEntered
+            | EventType::AgentLeft
+            | EventType::StatusChanged
+            | EventType::PresenceHeartbeat
+            | EventType::ActorMoved
+            | EventType::MentionCreated
+            | EventType::BubblePosted
+            | EventType::OrderChanged
+            | EventType::IntentPlanned
+            | EventType::IntentCompleted
+            | EventType::SnapshotCreated
+            | EventType::RoomContextPinned
+            | EventType::OperatorOverrideApplied
+            | EventType::TaskCreated
+            | EventType::TaskUpdated
+            | EventType::TaskProgressUpdated
+            | EventType::TaskHandoff
+            | EventType::RoomCreated
+            | EventType::RoomUpdated
+            | EventType::TableSessionCreated
+            | EventType::TableSessionUpdated
+            | EventType::TableSessionEnded => return,
         };
         *counter += 1;
         self.contributors.insert(actor);
@@ -84,13 +105,13 @@ impl Tally {
 
     /// The score of what was counted.
     pub fn collaboration(&self) -> Collaboration {
-        let metrics = Metrics { contributors: self.contributors.len() as u64, ..self.metrics };
+        let metrics = CollaborationMetrics { contributors: self.contributors.len() as u64, ..self.metrics };
         let score = metrics.score();
-        Collaboration { score, grade: Grade::of(score), metrics }
+        Collaboration { score, grade: CollaborationGrade::of(score), metrics }
     }
 }
 
-impl Metrics {
+impl CollaborationMetrics {
     fn score(&self) -> f64 {
         let raw = 30.0 * self.tasks_completed as f64
             + 10.0 * self.coordination_actions as f64
@@ -101,7 +122,7 @@ impl Metrics {
     }
 }
 
-impl Grade {
+impl CollaborationGrade {
     fn of(score: f64) -> Self {
         if score >= 80.0 {
             Self::Excellent
@@ -120,7 +141,7 @@ mod tests {
     use super::*;
 
     fn tally(events: &[(EventType, u64)], actors: u64) -> Collaboration {
-        let mut tally = Tally::default();
+        let mut tally = CollaborationCounter::default();
         let kinds = events.iter().flat_map(|(kind, times)| (0..*times).map(|_| *kind));
         for (number, kind) in (0..).zip(kinds) {
             tally.count(kind, ActorId::parse(&format!("a{}", number % actors)).unwrap());
@@ -128,24 +149,29 @@ mod tests {
         tally.collaboration()
     }
 
-    /// CONTRACT 9.9: the formula, its bounds and the grades.
+    /// The formula, its bounds and the grades.
     #[test]
     fn a_score_follows_the_formula() {
         use EventType::*;
         let turns = |count| (ConversationMessagePosted, count);
-        let cases: [(&[(EventType, u64)], u64, f64, Grade); 12] = [
-            (&[], 1, 0.0, Grade::Early),
-            (&[turns(1)], 1, 0.5, Grade::Early),
-            (&[turns(40)], 1, 20.0, Grade::Early),
-            (&[turns(400)], 1, 20.0, Grade::Early),
-            (&[turns(40)], 5, 36.0, Grade::Fair),
-            (&[(TaskCompleted, 1), (TaskAssigned, 1)], 1, 40.0, Grade::Fair),
-            (&[(TaskCompleted, 1), (SharedObjectCreated, 1)], 1, 33.0, Grade::Early),
-            (&[(TaskCompleted, 2)], 1, 60.0, Grade::Good),
-            (&[(SharedObjectUpdated, 20), turns(39)], 1, 79.5, Grade::Good),
-            (&[(SharedObjectUpdated, 20), turns(40)], 1, 80.0, Grade::Excellent),
-            (&[(TaskCompleted, 9)], 3, 100.0, Grade::Excellent),
-            (&[(AgentEntered, 5), (TaskCreated, 5), (PresenceHeartbeat, 50)], 7, 0.0, Grade::Early),
+        let cases: [(&[(EventType, u64)], u64, f64, CollaborationGrade); 12] = [
+            (&[], 1, 0.0, CollaborationGrade::Early),
+            (&[turns(1)], 1, 0.5, CollaborationGrade::Early),
+            (&[turns(40)], 1, 20.0, CollaborationGrade::Early),
+            (&[turns(400)], 1, 20.0, CollaborationGrade::Early),
+            (&[turns(40)], 5, 36.0, CollaborationGrade::Fair),
+            (&[(TaskCompleted, 1), (TaskAssigned, 1)], 1, 40.0, CollaborationGrade::Fair),
+            (&[(TaskCompleted, 1), (SharedObjectCreated, 1)], 1, 33.0, CollaborationGrade::Early),
+            (&[(TaskCompleted, 2)], 1, 60.0, CollaborationGrade::Good),
+            (&[(SharedObjectUpdated, 20), turns(39)], 1, 79.5, CollaborationGrade::Good),
+            (&[(SharedObjectUpdated, 20), turns(40)], 1, 80.0, CollaborationGrade::Excellent),
+            (&[(TaskCompleted, 9)], 3, 100.0, CollaborationGrade::Excellent),
+            (
+                &[(AgentEntered, 5), (TaskCreated, 5), (PresenceHeartbeat, 50)],
+                7,
+                0.0,
+                CollaborationGrade::Early,
+            ),
         ];
         for (events, actors, score, grade) in cases {
             let got = tally(events, actors);
@@ -153,7 +179,7 @@ mod tests {
         }
         let got =
             tally(&[(TaskAssigned, 2), (SharedObjectCreated, 1), (SharedObjectUpdated, 1), turns(3)], 2);
-        let want = Metrics {
+        let want = CollaborationMetrics {
             tasks_completed: 0,
             coordination_actions: 2,
             object_edits: 2,

@@ -1,39 +1,83 @@
 //! Messages, threads and mentions: what a say command means.
 
+pub mod events;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::events::{Bubble, ConversationMessagePosted, MentionCreated};
 use crate::{
-    actor_command::{self, Action, ActorCommand, PresenceEffect},
+    actor_command::{Action, ActorCommand, PresenceEffect},
     inbox::UnreadCount,
     kernel::{
         actor::ActorInRoom,
         command::{CommandContext, CommandError},
-        error::{Code, DomainError},
-        event::{
-            EmittedEvent,
-            payload::{Bubble, ConversationMessagePosted, MentionCreated},
-        },
-        fields::Fields,
+        error::DomainError,
+        event::EmittedEvent,
+        fields::{CAUSATION_ID, Field, Fields, MAX_REFERENCE_CHARS, too_large},
         ids::ActorId,
         record::Query,
-        rules::Rules,
+        rules::{Rules, rule_set},
     },
     permissions::Capability,
     tables::plan::Feature,
 };
 
+/// The settings of the conversation.
+#[derive(Clone, Copy, Debug)]
+pub struct ConversationRules {
+    /// The longest message, in Unicode scalar values.
+    pub max_message_chars: usize,
+}
+
+impl Default for ConversationRules {
+    fn default() -> Self {
+        Self { max_message_chars: 120 }
+    }
+}
+rule_set!(ConversationRules);
+
 /// The most actors that one message may mention.
 pub const MAX_MENTIONS: usize = 20;
-/// The longest a client-given message, thread or context id may be, in characters.
-pub const MAX_REFERENCE_CHARS: usize = 128;
+/// The text.
+pub(crate) const TEXT: Field =
+    Field::new("text", "What the actor says. @Name mentions an actor.", "hey @Kai, a table is free");
+const MESSAGE_ID: Field = Field::new("messageId", "The id of the message. Default: a new id.", "message-1")
+    .up_to(MAX_REFERENCE_CHARS);
+const THREAD_ID: Field = Field::new(
+    "threadId",
+    "The thread of the message. Default: the thread that parentMessageId starts, else a new thread.",
+    "thread-1",
+)
+.up_to(MAX_REFERENCE_CHARS);
+const PARENT_MESSAGE_ID: Field =
+    Field::new("parentMessageId", "The message above this one in its thread.", "message-1")
+        .up_to(MAX_REFERENCE_CHARS);
+const REPLY_TO_MESSAGE_ID: Field =
+    Field::new("replyToMessageId", "The message that this one answers.", "message-1")
+        .up_to(MAX_REFERENCE_CHARS);
+const MENTIONS: Field = Field::new(
+    "mentions",
+    "The actors that the message mentions. Default: those that its text names with @.",
+    r#"["Kai"]"#,
+)
+.up_to(MAX_MENTIONS);
+const CONTEXT_WINDOW_ID: Field =
+    Field::new("contextWindowId", "The speaker's name for the context that it used.", "window-1")
+        .up_to(MAX_REFERENCE_CHARS);
+const CONTEXT_WINDOW_MAX_ITEMS: Field =
+    Field::new("contextWindowMaxItems", "How many items that context holds.", "20");
+const METADATA: Field =
+    Field::new("metadata", "Free data of the speaker, stored as it is.", r#"{"mood":"curious"}"#);
+const BUBBLE_TTL: Field =
+    Field::new("ttlMs", "How long the speech bubble is shown, in milliseconds.", "7000");
 const BUBBLE_TTL_MS: std::ops::RangeInclusive<i64> = 2_000..=30_000;
 const DEFAULT_BUBBLE_TTL_MS: i64 = 7_000;
 const DEFAULT_CONTEXT_ITEMS: i64 = 20;
 const MAX_CONTEXT_ITEMS: i64 = 10_000;
 
-/// How much of the conversation a speaker had in mind.
+/// How much of the conversation a speaker used as context.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ContextWindow {
@@ -55,11 +99,11 @@ pub struct Conversation {
     pub parent_message_id: Option<String>,
     /// The message it answers.
     pub reply_to_message_id: Option<String>,
-    /// Who is mentioned, in order.
+    /// The mentioned actors, in order.
     pub mentions: Vec<ActorId>,
-    /// What the speaker had in mind.
+    /// The context that the speaker used.
     pub context_window: ContextWindow,
-    /// What is said.
+    /// The text.
     pub text: String,
     /// Whatever the speaker adds.
     pub metadata: Map<String, Value>,
@@ -89,11 +133,11 @@ pub fn mentions_in(text: &str) -> Vec<ActorId> {
 }
 
 /// `POST /v1/commands/say` and `POST /v1/conversations/messages`: an actor says something.
-pub type Say = ActorCommand<Speech>;
+pub type Say = ActorCommand<SayAction>;
 
 /// What a body says, before ids are given to the message.
 #[derive(Clone, Debug)]
-pub struct Speech {
+pub struct SayAction {
     message_id: Option<String>,
     thread_id: Option<String>,
     parent_message_id: Option<String>,
@@ -106,46 +150,34 @@ pub struct Speech {
     cause: Option<String>,
 }
 
-fn reference(fields: &Fields, name: &'static str) -> Result<Option<String>, DomainError> {
-    let text = fields.trimmed_text(name)?;
-    actor_command::bounded_text(name, text, MAX_REFERENCE_CHARS)
-}
-
-/// How long the bubble of a message hangs, in milliseconds.
+/// How long the bubble of a message is shown, in milliseconds.
 ///
 /// # Errors
 /// `ERR_OUT_OF_BOUNDS {field, min, max, value}` if it is not a number.
 pub(crate) fn bubble_ttl_ms(fields: &Fields) -> Result<i64, DomainError> {
-    Ok(fields.clamped("ttlMs", BUBBLE_TTL_MS)?.unwrap_or(DEFAULT_BUBBLE_TTL_MS))
+    Ok(fields.clamped(BUBBLE_TTL, BUBBLE_TTL_MS)?.unwrap_or(DEFAULT_BUBBLE_TTL_MS))
 }
 
-/// Who is mentioned, if the sender lists it.
+/// The mentioned actors, if the sender lists them.
 ///
 /// # Errors
 /// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
 pub(crate) fn given_mentions(fields: &Fields) -> Result<Option<Vec<ActorId>>, DomainError> {
-    let parse =
-        |name: &String| ActorId::parse(name).map_err(|why| DomainError::invalid("mentions", why.to_string()));
-    let names = fields.texts("mentions", MAX_MENTIONS)?;
-    names.map(|names| names.iter().map(parse).collect()).transpose()
+    fields.actors(MENTIONS)
 }
 
 fn read_mentions(fields: &Fields, text: &str) -> Result<Vec<ActorId>, DomainError> {
     let mentions = given_mentions(fields)?.unwrap_or_else(|| mentions_in(text));
     if mentions.len() > MAX_MENTIONS {
-        return Err(DomainError::new(Code::OutOfBounds)
-            .saying(format!("a message mentions at most {MAX_MENTIONS} actors"))
-            .with("field", "mentions")
-            .with("max", MAX_MENTIONS)
-            .with("value", mentions.len()));
+        return Err(too_large(MENTIONS.name, MAX_MENTIONS, mentions.len(), "actors"));
     }
     Ok(mentions)
 }
 
-/// What is said in answer to something that happened.
-pub(crate) struct Reply {
+/// A message in answer to an event.
+pub(crate) struct AutomaticReply {
     pub(crate) text: String,
-    /// Who is mentioned; else whoever the text names.
+    /// The mentioned actors; else those that the text names.
     pub(crate) mentions: Option<Vec<ActorId>>,
     pub(crate) bubble_ttl_ms: i64,
     /// The thread that is answered in.
@@ -157,9 +189,9 @@ pub(crate) struct Reply {
     pub(crate) cause: String,
 }
 
-impl Speech {
-    /// An answer: below the message it answers, in its thread.
-    pub(crate) fn answering(reply: Reply) -> Self {
+impl SayAction {
+    /// The reply to a message: below it, in its thread.
+    pub(crate) fn answering(reply: AutomaticReply) -> Self {
         let named = |text: &str| mentions_in(text).into_iter().take(MAX_MENTIONS).collect();
         Self {
             message_id: None,
@@ -175,30 +207,28 @@ impl Speech {
         }
     }
 
-    /// Who is told: everybody mentioned but the speaker.
-    fn told<'s>(&'s self, speaker: &'s ActorInRoom) -> impl Iterator<Item = &'s ActorId> {
+    /// The actors to notify: all mentioned ones but the speaker.
+    fn recipients<'s>(&'s self, speaker: &'s ActorInRoom) -> impl Iterator<Item = &'s ActorId> {
         self.mentions.iter().filter(|mentioned| **mentioned != speaker.actor_id)
     }
 
     fn of_body(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        let text = fields.required_text("text")?;
-        let text = actor_command::bounded_text("text", Some(text), rules.max_chat_message_chars)?
-            .unwrap_or_default();
+        let text = fields.required_text(TEXT.up_to(rules.get::<ConversationRules>().max_message_chars))?;
         Ok(Self {
-            message_id: reference(fields, "messageId")?,
-            thread_id: reference(fields, "threadId")?,
-            parent_message_id: reference(fields, "parentMessageId")?,
-            reply_to_message_id: reference(fields, "replyToMessageId")?,
+            message_id: fields.trimmed_text(MESSAGE_ID)?,
+            thread_id: fields.trimmed_text(THREAD_ID)?,
+            parent_message_id: fields.trimmed_text(PARENT_MESSAGE_ID)?,
+            reply_to_message_id: fields.trimmed_text(REPLY_TO_MESSAGE_ID)?,
             mentions: read_mentions(fields, &text)?,
             context_window: ContextWindow {
-                id: reference(fields, "contextWindowId")?,
+                id: fields.trimmed_text(CONTEXT_WINDOW_ID)?,
                 max_items: fields
-                    .clamped("contextWindowMaxItems", 0..=MAX_CONTEXT_ITEMS)?
+                    .clamped(CONTEXT_WINDOW_MAX_ITEMS, 0..=MAX_CONTEXT_ITEMS)?
                     .unwrap_or(DEFAULT_CONTEXT_ITEMS),
             },
-            metadata: fields.object("metadata")?.unwrap_or_default(),
+            metadata: fields.object(METADATA)?.unwrap_or_default(),
             bubble_ttl_ms: bubble_ttl_ms(fields)?,
-            cause: actor_command::causation(fields)?,
+            cause: fields.trimmed_text(CAUSATION_ID)?,
             text,
         })
     }
@@ -223,9 +253,9 @@ impl Say {
     /// Reads the body of a `say`.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        Self::of(fields, "say", Capability::Speak, || Speech::of_body(fields, rules))
+        Self::of(fields, "say", Capability::Speak, || SayAction::of_body(fields, rules))
     }
 
     /// Reads the body of a conversation message.
@@ -233,11 +263,11 @@ impl Say {
     /// # Errors
     /// As [`Say::read`].
     pub fn read_message(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        Self::of(fields, "conversation_message", Capability::Speak, || Speech::of_body(fields, rules))
+        Self::of(fields, "conversation_message", Capability::Speak, || SayAction::of_body(fields, rules))
     }
 }
 
-impl Action for Speech {
+impl Action for SayAction {
     const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
     const FEATURE: Option<Feature> = Some(Feature::BasicThreadChat);
 
@@ -247,10 +277,10 @@ impl Action for Speech {
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         let counter = |mentioned: &ActorId| {
-            let told = ActorInRoom { actor_id: mentioned.clone(), ..actor.clone() };
-            Query::one::<UnreadCount>(told.key())
+            let recipient = ActorInRoom { actor_id: mentioned.clone(), ..actor.clone() };
+            Query::one::<UnreadCount>(recipient.key())
         };
-        self.told(actor).map(counter).collect()
+        self.recipients(actor).map(counter).collect()
     }
 
     fn perform(
@@ -261,10 +291,9 @@ impl Action for Speech {
         let payload = ConversationMessagePosted {
             bubble: Bubble { text: self.text.clone(), ttl_ms: self.bubble_ttl_ms },
             conversation: self.conversation(ctx.fresh_id().to_string()),
-            reaction: None,
         };
         let posted = ctx.append(actor, &payload, self.cause.as_deref())?;
-        for mentioned in self.told(actor) {
+        for mentioned in self.recipients(actor) {
             let mention = MentionCreated {
                 mentioned_actor_id: mentioned.clone(),
                 source_message_id: payload.conversation.message_id.clone(),
@@ -280,7 +309,7 @@ impl Action for Speech {
 mod tests {
     use super::*;
 
-    /// CONTRACT 7.2 and RULINGS F2: who a text mentions.
+    /// The actors that a text mentions.
     #[test]
     fn mentions_are_found_in_text() {
         let cases: [(&str, &[&str]); 9] = [
@@ -300,7 +329,7 @@ mod tests {
         }
     }
 
-    /// CONTRACT 7.2: a message belongs to its thread, else to its parent's, else it starts one.
+    /// A message belongs to its thread, else to its parent's, else it starts one.
     #[test]
     fn a_message_finds_its_thread() {
         let cases = [
@@ -311,7 +340,7 @@ mod tests {
         for (thread, parent, want) in cases {
             let body = serde_json::json!({ "text": "hi", "threadId": thread, "parentMessageId": parent });
             let fields = Fields::of_body(body.as_object().cloned().unwrap());
-            let speech = Speech::of_body(&fields, &Rules::default()).unwrap();
+            let speech = SayAction::of_body(&fields, &Rules::default()).unwrap();
             assert_eq!(speech.conversation("fresh".into()).thread_id, want);
         }
     }

@@ -1,4 +1,4 @@
-//! The inbox: what waits for an actor, projected in the same turn as the event it comes from.
+//! The inbox: notifications of an actor, written in the same transaction as the event that they come from.
 
 use std::collections::HashMap;
 
@@ -11,8 +11,8 @@ use crate::kernel::{
     actor::ActorInRoom,
     command::{Command, CommandContext, CommandError, Reply, Success, WriteSet},
     error::{Code, DomainError},
-    event::{EventType, StoredEvent, payload},
-    fields::Fields,
+    event::{EventType, Notification, StoredEvent},
+    fields::{ACTOR_ID, Field, Fields, ROOM_FILTER},
     ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
     record::{Cell, Comparison, Key, Query, Record, RecordQuery, StoredRecord, Table},
     time::Timestamp,
@@ -23,86 +23,19 @@ pub const MAX_ACKED_AT_ONCE: usize = 10_000;
 /// The most ids that one bulk acknowledgement may list.
 pub const MAX_LISTED_IDS: usize = 1_000;
 
+const ACKED_BY: Field = Field::new("ackedBy", "The actor that acknowledges. Default: actorId.", "Nova");
+const ACK_ROOM_ID: Field =
+    Field::new("roomId", "The room of the item; only the request's trace shows it.", "main");
+const IDS: Field =
+    Field::new("ids", "The items to acknowledge.", r#"["0190b5a0-0000-7000-8000-000000000000"]"#)
+        .up_to(MAX_LISTED_IDS);
+const UP_TO_CURSOR: Field =
+    Field::new("upToCursor", "Acknowledge every item up to and including this inboxSeq.", "1").in_example();
+
 /// The most rooms that an unread count adds up.
 pub const MAX_COUNTED_ROOMS: usize = 10_000;
 
-/// What an event says to one recipient.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InboxNotice {
-    recipient: ActorId,
-    topic: &'static str,
-    thread_id: Option<String>,
-    payload: Value,
-}
-
-impl InboxNotice {
-    fn of_task(recipient: ActorId, payload: Value) -> Self {
-        Self { recipient, topic: "task", thread_id: None, payload }
-    }
-
-    /// To whom a mention speaks.
-    pub fn mention(event: &payload::MentionCreated) -> Self {
-        Self {
-            recipient: event.mentioned_actor_id.clone(),
-            topic: "mention",
-            thread_id: event.thread_id.clone(),
-            payload: json!({
-                "topic": "mention",
-                "mentionedActorId": event.mentioned_actor_id,
-                "sourceMessageId": event.source_message_id,
-                "threadId": event.thread_id,
-            }),
-        }
-    }
-
-    /// Who a task was given to.
-    pub fn task_assigned(event: &payload::TaskAssigned) -> Option<Self> {
-        let recipient = event.to_assignee_actor_id.clone()?;
-        let payload = json!({
-            "topic": "task",
-            "taskId": event.task_id,
-            "fromAssigneeActorId": event.from_assignee_actor_id,
-            "toAssigneeActorId": event.to_assignee_actor_id,
-            "assignedBy": event.assigned_by,
-        });
-        Some(Self::of_task(recipient, payload))
-    }
-
-    /// Who should know of a handoff, but for the one that hears of it by being assigned.
-    pub fn task_handoff(event: &payload::TaskHandoff) -> Vec<Self> {
-        let payload = json!({
-            "topic": "task",
-            "taskId": event.task_id,
-            "action": event.action,
-            "note": event.note,
-            "blockedReason": event.blocked_reason,
-            "initiatedBy": event.initiated_by,
-        });
-        let newly_assigned = event
-            .to_assignee_actor_id
-            .as_ref()
-            .filter(|_| event.to_assignee_actor_id != event.from_assignee_actor_id);
-        let told = event.target_actor_ids.iter().filter(|target| Some(*target) != newly_assigned);
-        told.map(|target| Self::of_task(target.clone(), payload.clone())).collect()
-    }
-
-    /// Whom an operator acted on.
-    pub fn operator_override(event: &payload::OperatorOverrideApplied) -> Option<Self> {
-        Some(Self {
-            recipient: event.target_actor_id.clone()?,
-            topic: "operator",
-            thread_id: None,
-            payload: json!({
-                "topic": "operator",
-                "action": event.action,
-                "targetActorId": event.target_actor_id,
-                "reason": event.reason,
-            }),
-        })
-    }
-}
-
-/// Something that waits for an actor until it is acknowledged.
+/// A notification of an actor, unread until it is acknowledged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InboxItem {
@@ -114,7 +47,7 @@ pub struct InboxItem {
     pub tenant_id: TenantId,
     /// The room of the event.
     pub room_id: RoomId,
-    /// Whom it waits for.
+    /// The recipient.
     pub actor_id: ActorId,
     /// The event.
     pub source_event_id: Uuid,
@@ -122,7 +55,7 @@ pub struct InboxItem {
     pub source_event_sequence: Sequence,
     /// The event's type.
     pub source_event_type: EventType,
-    /// Who did it.
+    /// The actor that did it.
     pub source_actor_id: Option<ActorId>,
     /// When it happened.
     pub source_event_at: Option<Timestamp>,
@@ -141,35 +74,33 @@ pub struct InboxItem {
 }
 
 impl InboxItem {
-    /// Makes the item of a notice.
-    pub(crate) fn project(
-        inbox_seq: Sequence,
-        inbox_id: Uuid,
-        event: &StoredEvent,
-        notice: InboxNotice,
-    ) -> Self {
-        let payload = match notice.payload {
-            Value::Object(payload) => payload,
-            _ => Map::new(),
-        };
+    fn new(inbox_seq: Sequence, inbox_id: Uuid, event: &StoredEvent, notification: Notification) -> Self {
         Self {
             inbox_seq,
             inbox_id,
             tenant_id: event.tenant_id.clone(),
             room_id: event.room_id.clone(),
-            actor_id: notice.recipient,
+            actor_id: notification.recipient,
             source_event_id: event.event_id,
             source_event_sequence: event.sequence,
             source_event_type: event.kind,
             source_actor_id: Some(event.actor_id.clone()),
             source_event_at: Some(event.timestamp),
-            thread_id: notice.thread_id,
-            topic: notice.topic.to_owned(),
-            payload,
+            thread_id: notification.thread_id,
+            topic: notification.topic.to_owned(),
+            payload: notification.payload,
             created_at: event.timestamp,
             acked_at: None,
             acked_by: None,
         }
+    }
+
+    /// How long the items that were acknowledged among these writes had been unread, in milliseconds.
+    pub fn acked_after_ms(written: &WriteSet) -> Vec<i64> {
+        let is_acked = |record: &&StoredRecord| Self::TABLE.cell(record, "acked") == Some(&true.into());
+        let acked = written.records::<Self>().filter_map(|(_, record)| record.as_ref()).filter(is_acked);
+        let waited = |item: Self| Some(item.acked_at?.as_millis() - item.created_at.as_millis());
+        acked.filter_map(|record| record.read().ok().and_then(waited)).collect()
     }
 
     /// The key of an item.
@@ -238,13 +169,11 @@ impl Record for UnreadCount {
 impl UnreadCount {
     /// The counts that were written, as they are now; those that went are 0.
     pub fn changed(written: &WriteSet) -> Vec<Self> {
-        let mut tables = written.tables().filter(|(table, _)| *table == Self::TABLE);
-        let records = tables.next().map(|(_, records)| records).into_iter().flatten();
         let read = |(key, record): (&Key, &Option<StoredRecord>)| match record {
             Some(record) => record.read().ok(),
             None => Self::none(key),
         };
-        records.filter_map(read).collect()
+        written.records::<Self>().filter_map(read).collect()
     }
 
     fn none(key: &Key) -> Option<Self> {
@@ -267,8 +196,25 @@ pub(crate) fn counter(owner: &ActorInRoom) -> Query {
     Query::one::<UnreadCount>(owner.key())
 }
 
+/// Puts a notification of `event` into its recipient's inbox.
+///
+/// # Errors
+/// [`CommandError::Load`] the recipient's [`counter`].
+pub fn deliver(
+    ctx: &mut CommandContext<'_>,
+    event: &StoredEvent,
+    notification: Notification,
+) -> Result<(), CommandError> {
+    let inbox_seq = ctx.effects.heads.inbox.next();
+    let item = InboxItem::new(inbox_seq, ctx.fresh_id(), event, notification);
+    count(ctx, &item, 1)?;
+    ctx.put(&item);
+    ctx.effects.heads.inbox = inbox_seq;
+    Ok(())
+}
+
 /// Changes the unread counter of the item's owner in the item's room.
-pub(crate) fn count(ctx: &mut CommandContext<'_>, item: &InboxItem, change: i64) -> Result<(), CommandError> {
+fn count(ctx: &mut CommandContext<'_>, item: &InboxItem, change: i64) -> Result<(), CommandError> {
     let owner = item.owner();
     let unread = unread(ctx, &owner)?.saturating_add_signed(change);
     let ActorInRoom { tenant_id, room_id, actor_id } = owner;
@@ -276,7 +222,7 @@ pub(crate) fn count(ctx: &mut CommandContext<'_>, item: &InboxItem, change: i64)
     Ok(())
 }
 
-/// Writes a counter; one at 0 goes, so that there are only as many as there are rooms where something waits.
+/// Writes a counter, and deletes one at 0, so that there are only as many as there are inboxes with unread items.
 fn keep(ctx: &mut CommandContext<'_>, count: &UnreadCount) {
     if count.unread == 0 {
         ctx.delete::<UnreadCount>(count.key());
@@ -287,14 +233,13 @@ fn keep(ctx: &mut CommandContext<'_>, count: &UnreadCount) {
 
 fn acknowledge(ctx: &mut CommandContext<'_>, mut item: InboxItem, by: &ActorId) -> InboxItem {
     item.acked_at = Some(ctx.now);
-    ctx.effects.acked_after_ms.push(ctx.now.as_millis() - item.created_at.as_millis());
     item.acked_by = Some(by.clone());
     ctx.put(&item);
     item
 }
 
-/// `POST /v1/inbox/{inboxId}/ack`: an actor has dealt with one item.
-pub struct AckOne {
+/// `POST /v1/inbox/{inboxId}/ack`: an actor acknowledges one item.
+pub struct AckInboxItem {
     tenant_id: TenantId,
     actor_id: ActorId,
     room_id: Option<RoomId>,
@@ -302,31 +247,31 @@ pub struct AckOne {
     acked_by: Result<Option<ActorId>, DomainError>,
 }
 
-/// The answer to an [`AckOne`].
+/// The answer to an [`AckInboxItem`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ItemAcked {
+pub struct AckInboxItemResponse {
+    /// The item.
     item: InboxItem,
+    /// Whether the item was not acknowledged before.
     changed: bool,
+    /// The number of items that are not acknowledged.
     unread_count: u64,
     correlation_id: CorrelationId,
 }
 
-impl AckOne {
+impl AckInboxItem {
     /// Reads the path's id and the body; the tenant may also stand in the query.
     ///
     /// # Errors
     /// What identifies the item and its owner does not hold.
     pub fn read(inbox_id: &str, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = match fields.tenant("tenantId")? {
-            Some(tenant) => tenant,
-            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
-        };
-        let actor_id = fields.required_actor("actorId")?;
+        let tenant_id = fields.tenant_or_in(query)?;
+        let actor_id = fields.required_actor(ACTOR_ID)?;
         let inbox_id = Uuid::parse_str(inbox_id)
             .map_err(|_| DomainError::invalid("inboxId", "inboxId must be a UUID").with("value", inbox_id))?;
-        let room_id = fields.room("roomId")?;
-        Ok(Self { tenant_id, actor_id, room_id, inbox_id, acked_by: fields.actor("ackedBy") })
+        let room_id = fields.room(ACK_ROOM_ID)?;
+        Ok(Self { tenant_id, actor_id, room_id, inbox_id, acked_by: fields.actor(ACKED_BY) })
     }
 
     /// Names the fields of the body.
@@ -334,7 +279,7 @@ impl AckOne {
         Self::read(&Uuid::nil().to_string(), fields, fields).map(|_| ())
     }
 
-    /// Whose item it is.
+    /// The owner of the item.
     pub fn owner(&self) -> (&TenantId, Option<&RoomId>, &ActorId) {
         (&self.tenant_id, self.room_id.as_ref(), &self.actor_id)
     }
@@ -345,7 +290,7 @@ impl AckOne {
     }
 }
 
-impl Command for AckOne {
+impl Command for AckInboxItem {
     fn reads(&self) -> Vec<Query> {
         vec![Query::one::<InboxItem>(InboxItem::key_of(self.inbox_id))]
     }
@@ -368,12 +313,12 @@ impl Command for AckOne {
         }
         let unread_count = unread(ctx, &item.owner())?;
         let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Ok, &ItemAcked { item, changed, unread_count, correlation_id }))
+        Ok(Reply::new(Success::Ok, &AckInboxItemResponse { item, changed, unread_count, correlation_id }))
     }
 }
 
-/// `POST /v1/inbox/ack`: an actor has dealt with many items.
-pub struct AckMany {
+/// `POST /v1/inbox/ack`: an actor acknowledges many items.
+pub struct AckInboxItems {
     tenant_id: TenantId,
     actor_id: ActorId,
     room_id: Option<RoomId>,
@@ -382,36 +327,39 @@ pub struct AckMany {
     acked_by: Result<Option<ActorId>, DomainError>,
 }
 
-/// The answer to an [`AckMany`].
+/// The answer to an [`AckInboxItems`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ItemsAcked {
+pub struct AckInboxItemsResponse {
+    /// The number of items that this request acknowledged.
     acked_count: usize,
+    /// The items that this request acknowledged.
     acked_ids: Vec<Uuid>,
+    /// The number of items that are not acknowledged.
     unread_count: u64,
     correlation_id: CorrelationId,
 }
 
-impl AckMany {
+impl AckInboxItems {
     /// Reads the body.
     ///
     /// # Errors
-    /// The first field that does not hold, in the contract's order.
+    /// The first field that is not valid, in the order in which they are read.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
-        let actor_id = fields.required_actor("actorId")?;
-        let room_id = fields.room("roomId")?;
-        let ids = fields.uuids("ids", MAX_LISTED_IDS)?;
-        let up_to = fields.sequence("upToCursor")?;
+        let tenant_id = fields.tenant_or_default()?;
+        let actor_id = fields.required_actor(ACTOR_ID)?;
+        let room_id = fields.room(ROOM_FILTER)?;
+        let ids = fields.uuids(IDS)?;
+        let up_to = fields.sequence(UP_TO_CURSOR)?;
         if ids.is_empty() && up_to.is_none() && !fields.is_describing() {
             return Err(DomainError::new(Code::Validation)
-                .saying("give ids, or upToCursor, or both")
-                .with("fields", json!(["ids", "upToCursor"])));
+                .saying("the body names no items; send ids, or upToCursor, or both")
+                .with("fields", json!([IDS.name, UP_TO_CURSOR.name])));
         }
-        Ok(Self { tenant_id, actor_id, room_id, ids, up_to, acked_by: fields.actor("ackedBy") })
+        Ok(Self { tenant_id, actor_id, room_id, ids, up_to, acked_by: fields.actor(ACKED_BY) })
     }
 
-    /// Whose items they are.
+    /// The owner of the items.
     pub fn owner(&self) -> (&TenantId, Option<&RoomId>, &ActorId) {
         (&self.tenant_id, self.room_id.as_ref(), &self.actor_id)
     }
@@ -440,7 +388,7 @@ pub fn unread_counts(tenant: &TenantId, room: Option<&RoomId>, actor: Option<&Ac
         .is_if_given("actor_id", actor)
 }
 
-impl Command for AckMany {
+impl Command for AckInboxItems {
     fn reads(&self) -> Vec<Query> {
         let listed = self.ids.iter().map(|id| Query::one::<InboxItem>(InboxItem::key_of(*id)));
         let up_to = self.up_to().map(Query::Many);
@@ -480,7 +428,7 @@ impl Command for AckMany {
                 keep(ctx, &count);
             }
         }
-        let answer = ItemsAcked {
+        let answer = AckInboxItemsResponse {
             acked_count: acked_ids.len(),
             acked_ids,
             unread_count,

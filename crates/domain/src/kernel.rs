@@ -7,6 +7,7 @@ pub mod event;
 pub mod external_call;
 pub mod fields;
 pub mod follower;
+pub mod guard;
 pub mod idempotency;
 pub mod ids;
 pub mod lease;

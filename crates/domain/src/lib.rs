@@ -3,6 +3,8 @@
 pub mod actor_command;
 pub mod collaboration;
 pub mod conversation;
+#[cfg(test)]
+mod golden;
 pub mod inbox;
 pub mod kernel;
 pub mod moderation;

@@ -1,4 +1,4 @@
-//! Keeps an actor from running away: how much it may do in a room, how fast, and how often the same words.
+//! Moderation: limits of how much an actor does in a room, how fast, and how often it repeats a text.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,40 +7,53 @@ use sha2::{Digest, Sha256};
 use crate::kernel::{
     actor::ActorInRoom,
     error::{Code, DomainError},
-    rules::ModerationRules,
+    guard::{ActionGuard, ActionSource, GuardedAction},
+    rules::rule_set,
     time::Timestamp,
 };
 
-/// Who acted, for the details of a refusal.
+/// When an actor acts too much. A limit of 0 turns its rule off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActionSource {
-    /// A request.
-    Api,
-    /// A reaction.
-    Reaction,
+pub struct ModerationRules {
+    /// How long actions and texts are remembered.
+    pub window_ms: i64,
+    /// The most actions in the window.
+    pub max_actions_per_window: usize,
+    /// How often the same text may be said in the window.
+    pub max_repeated_text_per_window: usize,
+    /// The least time between two actions.
+    pub min_action_interval_ms: i64,
+    /// How long an actor must be quiet after it hit a limit.
+    pub cooldown_ms: i64,
 }
 
-impl ActionSource {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Reaction => "reaction",
+impl Default for ModerationRules {
+    fn default() -> Self {
+        Self {
+            window_ms: 60_000,
+            max_actions_per_window: 40,
+            max_repeated_text_per_window: 4,
+            min_action_interval_ms: 150,
+            cooldown_ms: 2_000,
         }
     }
 }
+rule_set!(ModerationRules);
 
-/// An action that moderation looks at.
-#[derive(Clone, Copy, Debug)]
-pub struct ModeratedAction<'a> {
-    /// Its label, as refusals name it.
-    pub label: &'a str,
-    /// What is said, if it is speech.
-    pub text: Option<&'a str>,
-    /// Who acts.
-    pub source: ActionSource,
+impl ModerationRules {
+    /// Whether any of the rules that remember something is on.
+    pub const fn is_on(&self) -> bool {
+        let limits = self.max_actions_per_window > 0 || self.max_repeated_text_per_window > 0;
+        self.min_action_interval_ms > 0 || (limits && self.window_ms > 0)
+    }
+
+    /// How long anything is remembered, in milliseconds.
+    pub fn remembered_ms(&self) -> i64 {
+        self.window_ms.max(self.min_action_interval_ms).max(self.cooldown_ms)
+    }
 }
 
-/// The recent past of one actor in one room.
+/// The recent actions of one actor in one room.
 #[derive(Debug, Default)]
 struct Window {
     actions: VecDeque<Timestamp>,
@@ -52,16 +65,16 @@ struct Window {
     cooldown_until: Option<Timestamp>,
 }
 
-/// The recent past of all actors. In memory: it is about seconds, and a restart forgives. Nodes may tell each other of it.
+/// The recent actions of all actors, in memory only: a restart forgets them. Nodes may share them.
 #[derive(Debug, Default)]
 pub struct RateWindows {
     by_actor: HashMap<ActorInRoom, Window>,
     swept_at: Timestamp,
-    /// Cooldowns that began and that others do not know of; none if nobody is to know.
-    begun: Option<Vec<(ActorInRoom, RecentActivity)>>,
+    /// Cooldowns that began and were not published to other nodes; none if nothing is published.
+    new_cooldowns: Option<Vec<(ActorInRoom, RecentActivity)>>,
 }
 
-/// Something that is remembered of an actor in a room, as nodes tell it each other.
+/// An action or a cooldown of an actor in a room, as nodes publish it to each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecentActivity {
     /// It did something.
@@ -77,9 +90,36 @@ pub enum RecentActivity {
     QuietUntil(Timestamp),
 }
 
+/// Checks the actions of one command against the rate windows.
+pub struct RateGuard<'a> {
+    windows: &'a mut RateWindows,
+    rules: &'a ModerationRules,
+    now: Timestamp,
+    allowed: Option<AllowedAction>,
+}
+
+impl<'a> RateGuard<'a> {
+    /// The guard of a command that is decided at `now`.
+    pub fn new(windows: &'a mut RateWindows, rules: &'a ModerationRules, now: Timestamp) -> Self {
+        Self { windows, rules, now, allowed: None }
+    }
+
+    /// The action that was allowed, to be recorded if the command succeeds.
+    pub fn into_allowed(self) -> Option<AllowedAction> {
+        self.allowed
+    }
+}
+
+impl ActionGuard for RateGuard<'_> {
+    fn check(&mut self, actor: &ActorInRoom, action: &GuardedAction<'_>) -> Result<(), DomainError> {
+        self.allowed = Some(self.windows.check(actor, action, self.now, self.rules)?);
+        Ok(())
+    }
+}
+
 /// An allowed action, to be recorded once the command it belongs to has succeeded.
 #[derive(Debug)]
-pub struct Allowed {
+pub struct AllowedAction {
     actor: ActorInRoom,
     source: ActionSource,
     text_key: Option<String>,
@@ -103,7 +143,7 @@ fn meaning(reason: &str) -> &'static str {
     }
 }
 
-/// The same for the same words, however they are spaced and capitalised; none for no words. Short, whatever was said.
+/// A short hash of a text's words, whatever their spacing and case; none for no words.
 fn text_key(text: &str) -> Option<String> {
     let mut hash = Sha256::new();
     let mut spoke = false;
@@ -158,22 +198,26 @@ impl Window {
     }
 }
 
-/// Remembers a cooldown that began, for others.
-fn begin(begun: &mut Option<Vec<(ActorInRoom, RecentActivity)>>, actor: &ActorInRoom, window: &Window) {
-    if let (Some(begun), Some(until)) = (begun, window.cooldown_until) {
-        begun.push((actor.clone(), RecentActivity::QuietUntil(until)));
+/// Queues a cooldown that began for publication.
+fn publish_cooldown(
+    new_cooldowns: &mut Option<Vec<(ActorInRoom, RecentActivity)>>,
+    actor: &ActorInRoom,
+    window: &Window,
+) {
+    if let (Some(new_cooldowns), Some(until)) = (new_cooldowns, window.cooldown_until) {
+        new_cooldowns.push((actor.clone(), RecentActivity::QuietUntil(until)));
     }
 }
 
-/// All times that stand in either list, which are sorted; what stands in both is the same.
-fn union(own: &VecDeque<Timestamp>, told: &VecDeque<Timestamp>) -> VecDeque<Timestamp> {
-    let (mut own, mut told) = (own.iter().peekable(), told.iter().peekable());
+/// The union of two sorted lists of times.
+fn union(own: &VecDeque<Timestamp>, published: &VecDeque<Timestamp>) -> VecDeque<Timestamp> {
+    let (mut own, mut published) = (own.iter().peekable(), published.iter().peekable());
     let mut both = VecDeque::new();
-    while let Some(next) = own.peek().into_iter().chain(told.peek()).min() {
+    while let Some(next) = own.peek().into_iter().chain(published.peek()).min() {
         let next = **next;
         both.push_back(next);
         own.next_if(|at| **at == next);
-        told.next_if(|at| **at == next);
+        published.next_if(|at| **at == next);
     }
     both
 }
@@ -199,52 +243,52 @@ impl Window {
         window
     }
 
-    /// Takes in what others know.
-    fn join(&mut self, told: Self) {
-        self.actions = union(&self.actions, &told.actions);
-        for (key, times) in told.texts {
+    /// Merges what other nodes published.
+    fn join(&mut self, published: Self) {
+        self.actions = union(&self.actions, &published.actions);
+        for (key, times) in published.texts {
             let own = self.texts.entry(key).or_default();
             *own = union(own, &times);
         }
-        self.last_action_at = self.last_action_at.max(told.last_action_at);
-        self.last_reaction_at = self.last_reaction_at.max(told.last_reaction_at);
-        self.cooldown_until = self.cooldown_until.max(told.cooldown_until);
+        self.last_action_at = self.last_action_at.max(published.last_action_at);
+        self.last_reaction_at = self.last_reaction_at.max(published.last_reaction_at);
+        self.cooldown_until = self.cooldown_until.max(published.cooldown_until);
     }
 }
 
 impl Recorded {
-    /// The action, as others are told of it.
-    pub fn told(&self, at: Timestamp) -> (ActorInRoom, RecentActivity) {
+    /// The action, as it is published to other nodes.
+    pub fn publication(&self, at: Timestamp) -> (ActorInRoom, RecentActivity) {
         let (source, text_key) = (self.source, self.text_key.clone());
         (self.actor.clone(), RecentActivity::Acted { at, source, text_key })
     }
 }
 
 impl RateWindows {
-    /// Windows whose past is told to others.
-    pub fn told() -> Self {
-        Self { begun: Some(Vec::new()), ..Self::default() }
+    /// Windows whose actions are published to other nodes.
+    pub fn shared() -> Self {
+        Self { new_cooldowns: Some(Vec::new()), ..Self::default() }
     }
 
-    /// Takes in what others know of an actor, beside what is known here.
-    pub fn learn(&mut self, actor: &ActorInRoom, activity: Vec<RecentActivity>, rules: &ModerationRules) {
+    /// Merges what other nodes published about an actor.
+    pub fn merge(&mut self, actor: &ActorInRoom, activity: Vec<RecentActivity>, rules: &ModerationRules) {
         if activity.is_empty() {
             return;
         }
-        let mut told = Window::of(activity);
-        // What no rule asks for is not remembered, as when it happens here.
+        let mut published = Window::of(activity);
+        // What no rule needs is not stored, as for actions of this node.
         if rules.max_actions_per_window == 0 {
-            told.actions.clear();
+            published.actions.clear();
         }
         if rules.max_repeated_text_per_window == 0 {
-            told.texts.clear();
+            published.texts.clear();
         }
-        self.by_actor.entry(actor.clone()).or_default().join(told);
+        self.by_actor.entry(actor.clone()).or_default().join(published);
     }
 
-    /// The cooldowns that began since this was asked last.
-    pub fn take_begun(&mut self) -> Vec<(ActorInRoom, RecentActivity)> {
-        self.begun.as_mut().map(std::mem::take).unwrap_or_default()
+    /// The cooldowns that began since the last call.
+    pub fn take_new_cooldowns(&mut self) -> Vec<(ActorInRoom, RecentActivity)> {
+        self.new_cooldowns.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Whether the actor may act now. A refusal that starts a cooldown starts it at once; an allowed action is
@@ -255,13 +299,13 @@ impl RateWindows {
     pub fn check(
         &mut self,
         actor: &ActorInRoom,
-        action: &ModeratedAction<'_>,
+        action: &GuardedAction<'_>,
         now: Timestamp,
         rules: &ModerationRules,
-    ) -> Result<Allowed, DomainError> {
+    ) -> Result<AllowedAction, DomainError> {
         let key = action.text.and_then(text_key);
         let Some(window) = self.by_actor.get_mut(actor) else {
-            return Ok(Allowed { actor: actor.clone(), source: action.source, text_key: key });
+            return Ok(AllowedAction { actor: actor.clone(), source: action.source, text_key: key });
         };
         let blocked = |reason: &str, retry_after_ms: i64| {
             actor
@@ -274,7 +318,7 @@ impl RateWindows {
         if let Some(until) = window.cooldown_until.filter(|until| now < *until) {
             return Err(blocked("MOD_COOLDOWN", until.as_millis() - now.as_millis()));
         }
-        // The interval is for those who act themselves: a reaction neither needs it nor uses it up.
+        // The interval is for requests: a reaction neither needs it nor uses it up.
         let interactive = window.last_action_at.filter(|_| action.source == ActionSource::Api);
         let since = interactive.map(|at| now.as_millis() - at.as_millis());
         if let Some(since) = since.filter(|since| *since < rules.min_action_interval_ms) {
@@ -283,7 +327,7 @@ impl RateWindows {
         }
         let actions = window.full(|w| Some(&mut w.actions), rules.max_actions_per_window, now, rules);
         if let Some(retry_after_ms) = actions {
-            begin(&mut self.begun, actor, window);
+            publish_cooldown(&mut self.new_cooldowns, actor, window);
             return Err(blocked("MOD_RATE_LIMIT", retry_after_ms)
                 .with("windowMs", rules.window_ms)
                 .with("maxActionsPerWindow", rules.max_actions_per_window)
@@ -292,21 +336,26 @@ impl RateWindows {
         if let Some(key) = &key {
             let max = rules.max_repeated_text_per_window;
             if let Some(retry_after_ms) = window.full(|w| w.texts.get_mut(key), max, now, rules) {
-                begin(&mut self.begun, actor, window);
+                publish_cooldown(&mut self.new_cooldowns, actor, window);
                 return Err(blocked("MOD_REPEAT_TEXT", retry_after_ms)
                     .with("windowMs", rules.window_ms)
                     .with("maxRepeatedTextPerWindow", max));
             }
         }
-        Ok(Allowed { actor: actor.clone(), source: action.source, text_key: key })
+        Ok(AllowedAction { actor: actor.clone(), source: action.source, text_key: key })
     }
 
-    /// Remembers an action that was done; none if no rule asks for it.
-    pub fn record(&mut self, allowed: Allowed, now: Timestamp, rules: &ModerationRules) -> Option<Recorded> {
+    /// Records an action of a command that succeeded; none if no rule needs it.
+    pub fn record(
+        &mut self,
+        allowed: AllowedAction,
+        now: Timestamp,
+        rules: &ModerationRules,
+    ) -> Option<Recorded> {
         if rules.window_ms == 0 && rules.min_action_interval_ms == 0 {
             return None;
         }
-        let Allowed { actor, source, text_key } = allowed;
+        let AllowedAction { actor, source, text_key } = allowed;
         self.sweep(now, rules);
         let window = self.by_actor.entry(actor.clone()).or_default();
         let previous_at = window.last_at(source).replace(now);
@@ -325,8 +374,8 @@ impl RateWindows {
         Some(Recorded { actor, source, text_key, previous_at })
     }
 
-    /// Takes back the newest action of an actor, which came to nothing after all.
-    pub fn take_back(&mut self, done: &Recorded) {
+    /// Removes the newest action of an actor, whose command was not committed after all.
+    pub fn undo(&mut self, done: &Recorded) {
         let Some(window) = self.by_actor.get_mut(&done.actor) else { return };
         window.actions.pop_back();
         *window.last_at(done.source) = done.previous_at;
@@ -335,7 +384,7 @@ impl RateWindows {
         }
     }
 
-    /// Forgets actors whose past no longer matters; at most once a window, so that it costs nothing per action.
+    /// Removes actors without recent actions; at most once a window, so that it costs nothing per action.
     fn sweep(&mut self, now: Timestamp, rules: &ModerationRules) {
         if now.as_millis() - self.swept_at.as_millis() < rules.window_ms.max(1_000) {
             return;
@@ -365,7 +414,7 @@ mod tests {
         let mut windows = RateWindows::default();
         for (at_ms, label, text, want) in steps {
             let now = Timestamp::from_millis(*at_ms);
-            let action = ModeratedAction { label, text: *text, source: ActionSource::Api };
+            let action = GuardedAction { label, text: *text, source: ActionSource::Api };
             let got = windows.check(&actor, &action, now, rules);
             let reason = got.as_ref().err().map(|error| {
                 let text = |key: &str| error.details[key].as_str().unwrap().to_owned();
@@ -379,7 +428,7 @@ mod tests {
         }
     }
 
-    /// CONTRACT 4.3 rules 1 to 5 in order, RULINGS H6: every refusal says when to come back.
+    /// The rules apply in order, and every refusal says when to try again.
     #[test]
     fn the_rules_apply_in_order() {
         let base = 1_000_000;
@@ -401,15 +450,14 @@ mod tests {
         );
     }
 
-    /// RULINGS H8: a reaction neither needs the interval between actions nor uses it up; H1: the other rules hold for it too.
+    /// A reaction neither needs the interval between actions nor uses it up; the other rules hold for it too.
     #[test]
     fn reactions_leave_the_interval_alone() {
         let actor = ActorInRoom::named("default", "main", "Nova");
         let mut windows = RateWindows::default();
         let mut actor_command = |at_ms: i64, source, text| {
             let now = Timestamp::from_millis(1_000_000 + at_ms);
-            let allowed =
-                windows.check(&actor, &ModeratedAction { label: "x", text, source }, now, &RULES)?;
+            let allowed = windows.check(&actor, &GuardedAction { label: "x", text, source }, now, &RULES)?;
             windows.record(allowed, now, &RULES);
             Ok(())
         };
@@ -433,7 +481,7 @@ mod tests {
         );
     }
 
-    /// The issue: settings of 0 mean 0, here: the rule is off.
+    /// A setting of 0 turns its rule off.
     #[test]
     fn zero_turns_a_rule_off() {
         let off = ModerationRules {
@@ -448,22 +496,22 @@ mod tests {
         check(&ModerationRules { window_ms: 60_000, ..off }, &steps);
     }
 
-    /// RULINGS H4: what one node remembers holds on another that is told of it, once, however often it is told.
+    /// An action that another node publishes counts here once, however often it is received.
     #[test]
     fn nodes_tell_each_other() {
         let actor = ActorInRoom::named("default", "main", "Nova");
-        let mut nodes = [RateWindows::told(), RateWindows::told()];
-        let mut told: Vec<RecentActivity> = Vec::new();
+        let mut nodes = [RateWindows::shared(), RateWindows::shared()];
+        let mut published: Vec<RecentActivity> = Vec::new();
         let mut actor_command = |node: usize, at_ms: i64, text: &str| {
             let now = Timestamp::from_millis(1_000_000 + at_ms);
             let windows = &mut nodes[node];
-            windows.learn(&actor, told.clone(), &RULES);
-            let action = ModeratedAction { label: "say", text: Some(text), source: ActionSource::Api };
+            windows.merge(&actor, published.clone(), &RULES);
+            let action = GuardedAction { label: "say", text: Some(text), source: ActionSource::Api };
             let checked = windows.check(&actor, &action, now, &RULES);
             let reason = checked.as_ref().err().map(|error| error.details["reasonCode"].clone());
             let recorded = checked.ok().and_then(|allowed| windows.record(allowed, now, &RULES));
-            told.extend(recorded.map(|recorded| recorded.told(now).1));
-            told.extend(windows.take_begun().into_iter().map(|(_, activity)| activity));
+            published.extend(recorded.map(|recorded| recorded.publication(now).1));
+            published.extend(windows.take_new_cooldowns().into_iter().map(|(_, activity)| activity));
             reason.map(|reason| reason.as_str().unwrap().to_owned())
         };
         assert_eq!(actor_command(0, 0, "hi"), None);
@@ -482,11 +530,11 @@ mod tests {
         assert_eq!(actor_command(1, 60_151, "hi"), None, "the first two are forgotten");
     }
 
-    /// RULINGS H2: what was not done is not counted; H7: the past of quiet actors is forgotten.
+    /// Only actions of successful commands count, and quiet actors are forgotten.
     #[test]
     fn only_what_was_done_counts_and_is_forgotten() {
         let mut windows = RateWindows::default();
-        let action = ModeratedAction { label: "say", text: Some("hi"), source: ActionSource::Api };
+        let action = GuardedAction { label: "say", text: Some("hi"), source: ActionSource::Api };
         for number in 0..100 {
             let actor = ActorInRoom::named("default", "main", &format!("a{number}"));
             let now = Timestamp::from_millis(number);

@@ -15,6 +15,7 @@ use crate::kernel::{
 
 pub mod change;
 pub mod create;
+pub mod events;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +35,7 @@ pub enum ObjectType {
 }
 
 impl ObjectType {
-    /// The names of the types, in the contract's order.
+    /// The names of the types, in the order of the documentation.
     pub const NAMES: [(&str, Self); 3] =
         [("whiteboard", Self::Whiteboard), ("note", Self::Note), ("token", Self::Token)];
 
@@ -79,9 +80,9 @@ pub struct SharedObject {
     pub metadata: Map<String, Value>,
     /// 1 at first, then increasing by 1 with each change.
     pub version: u64,
-    /// Who created it.
+    /// The actor that created it.
     pub created_by: ActorId,
-    /// Who last changed it.
+    /// The actor that last changed it.
     pub updated_by: ActorId,
     /// When it was created.
     pub created_at: Timestamp,
@@ -128,16 +129,18 @@ impl Record for SharedObject {
     }
 }
 
-/// The answer to whoever created or changed an object.
+/// The answer to a command that created or changed an object.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ObjectWritten {
+pub struct WriteObjectResponse {
+    /// The object.
     object: SharedObject,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }
 
-impl ObjectWritten {
+impl WriteObjectResponse {
     fn of(ctx: &CommandContext<'_>, object: SharedObject) -> Self {
         Self { object, emitted_events: ctx.emitted(), correlation_id: ctx.correlation_id.clone() }
     }

@@ -1,6 +1,7 @@
-//! What operators do to a room and to those in it: pausing, muting, sending away.
+//! Overrides by operators: pausing a room, muting actors, and removing them from a room.
 
 pub mod audit;
+pub mod events;
 
 use std::collections::BTreeMap;
 
@@ -8,51 +9,67 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use self::{
+    audit::{AuditEntry, AuditInput, AuditVerdict},
+    events::{OperatorOverrideApplied, OverrideSummary},
+};
 use crate::{
-    actor_command,
     inbox::UnreadCount,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
-        event::{EmittedEvent, payload},
-        fields::Fields,
+        error::DomainError,
+        event::EmittedEvent,
+        fields::{Field, Fields, METADATA, REQUIRED_ROOM_ID, too_large},
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::Query,
         time::Timestamp,
     },
-    operators::audit::{AuditEntry, AuditInput, AuditVerdict},
     permissions::{self, Capability, Mute, RoomOverride},
     presence::{
-        self, Reason, arrival,
+        self, ChangeReason, arrival,
+        events::AgentLeft,
         position::{Position, SPAWN},
     },
 };
 
 const MAX_REASON_CHARS: usize = 1_000;
+const OPERATOR_ID: Field =
+    Field::new("operatorId", "The operator that acts. It needs canModerate in the room.", "Nova");
+const ACTION: Field = Field::new("action", "What the operator does.", "mute_agent");
+const TARGET_ACTOR_ID: Field = Field::new(
+    "targetActorId",
+    "The actor that the operator acts on; required unless the action is about the whole room.",
+    "Kai",
+)
+.in_example();
+const REASON: Field =
+    Field::new("reason", "Why; for the audit trail and the actors in the room.", "Too loud.")
+        .up_to(MAX_REASON_CHARS)
+        .in_example();
 /// The most actors that are muted in a room: every command there looks at the list.
 pub const MAX_MUTED: usize = 1_000;
-/// Why an actor was sent away, if the operator does not say.
+/// The default reason of a forced leave.
 const FORCED: &str = "operator_force_leave";
 
 /// What an operator does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OperatorAction {
-    /// Nobody may act in the room.
+    /// No actor may act in the room.
     PauseRoom,
-    /// They may again.
+    /// Actors may act again.
     ResumeRoom,
     /// An actor may not speak in the room.
     MuteAgent,
     /// It may again.
     UnmuteAgent,
-    /// An actor is sent out of the room. It may come back.
+    /// An actor is removed from the room. It may come back.
     ForceLeave,
 }
 
 impl OperatorAction {
-    /// The names of the actions, in the contract's order.
+    /// The names of the actions, in the order of the documentation.
     pub const NAMES: [(&str, Self); 5] = [
         ("pause_room", Self::PauseRoom),
         ("resume_room", Self::ResumeRoom),
@@ -83,15 +100,25 @@ impl OperatorAction {
 pub struct OverrideState {
     tenant_id: TenantId,
     room_id: RoomId,
+    /// Whether the room is paused.
     room_paused: bool,
+    /// The operator that paused the room; null if it is not paused.
     paused_by: Option<ActorId>,
+    /// Why the room is paused; null if it is not, or no reason was given.
     pause_reason: Option<String>,
+    /// When the room was paused; null if it is not paused.
     paused_at: Option<Timestamp>,
+    /// When the room was last resumed; null: never.
     resumed_at: Option<Timestamp>,
+    /// The muted actors, each with its operator, time and reason.
     muted_actors: BTreeMap<ActorId, Mute>,
+    /// The actors that are muted.
     muted_actor_ids: Vec<ActorId>,
+    /// Free data of the operator that acted last.
     metadata: Map<String, Value>,
+    /// When the record was created; null if it never was.
     created_at: Option<Timestamp>,
+    /// When the record was last changed; null: never.
     updated_at: Option<Timestamp>,
 }
 
@@ -123,8 +150,8 @@ impl OverrideState {
     }
 }
 
-/// `POST /v1/operator/overrides`: an operator acts on a room, or on somebody in it.
-pub struct Operate {
+/// `POST /v1/operator/overrides`: an operator acts on a room, or on an actor in it.
+pub struct ApplyOverride {
     operator: ActorInRoom,
     action: OperatorAction,
     target: Option<ActorId>,
@@ -135,49 +162,59 @@ pub struct Operate {
 /// What an operator did.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ActionTaken {
+pub struct AppliedOverride {
+    /// What the operator did.
     action: OperatorAction,
+    /// The operator.
     operator_id: ActorId,
+    /// The actor it acted on; null: the whole room.
     target_actor_id: Option<ActorId>,
+    /// Why; null if the operator gave no reason.
     reason: Option<String>,
+    /// Free data of the operator.
     metadata: Map<String, Value>,
+    /// When the operator acted.
     at: Timestamp,
 }
 
-/// The answer to an [`Operate`].
+/// The answer to an [`ApplyOverride`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Operated {
+pub struct ApplyOverrideResponse {
+    /// The overrides of the room.
     #[serde(rename = "override")]
     state: OverrideState,
-    action: ActionTaken,
+    /// What was done.
+    action: AppliedOverride,
+    /// The audit entry of this action.
     audit: AuditEntry,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }
 
-impl Operate {
+impl ApplyOverride {
     /// Reads the body.
     ///
     /// # Errors
-    /// The first field that does not hold, in the contract's order.
+    /// The first field that is not valid, in the order in which they are read.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let operator = ActorInRoom {
-            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
-            room_id: fields.required_room("roomId")?,
-            actor_id: fields.required_actor("operatorId")?,
+            tenant_id: fields.tenant_or_default()?,
+            room_id: fields.required_room(REQUIRED_ROOM_ID)?,
+            actor_id: fields.required_actor(OPERATOR_ID)?,
         };
-        let action = fields.one_of("action", &OperatorAction::NAMES)?;
-        let target = fields.actor("targetActorId")?;
+        let action = fields.one_of(ACTION, &OperatorAction::NAMES)?;
+        let target = fields.actor(TARGET_ACTOR_ID)?;
         if action.needs_target() && target.is_none() {
-            return Err(DomainError::missing("targetActorId"));
+            return Err(TARGET_ACTOR_ID.missing());
         }
         Ok(Self {
             operator,
             action,
             target,
-            reason: actor_command::bounded_text("reason", fields.trimmed_text("reason")?, MAX_REASON_CHARS)?,
-            metadata: actor_command::metadata(fields)?.unwrap_or_default(),
+            reason: fields.trimmed_text(REASON)?,
+            metadata: fields.object(METADATA)?.unwrap_or_default(),
         })
     }
 
@@ -201,7 +238,7 @@ impl Operate {
         Some(ActorInRoom { actor_id, ..self.operator.clone() })
     }
 
-    fn deed(&self) -> AuditInput<'_> {
+    fn audit_input(&self) -> AuditInput<'_> {
         AuditInput {
             tenant_id: &self.operator.tenant_id,
             room_id: &self.operator.room_id,
@@ -244,24 +281,20 @@ impl Operate {
             _ => {}
         }
         if state.muted_actors.len() > MAX_MUTED {
-            return Err(DomainError::new(Code::OutOfBounds)
-                .saying(format!("at most {MAX_MUTED} actors are muted in a room"))
-                .with("field", "mutedActors")
-                .with("max", MAX_MUTED)
-                .with("value", state.muted_actors.len()));
+            return Err(too_large("mutedActors", MAX_MUTED, state.muted_actors.len(), "members"));
         }
         state.metadata = self.metadata.clone();
         state.updated_at = now;
         Ok(state)
     }
 
-    fn told(&self, state: &RoomOverride) -> payload::OperatorOverrideApplied {
-        payload::OperatorOverrideApplied {
+    fn event(&self, state: &RoomOverride) -> OperatorOverrideApplied {
+        OperatorOverrideApplied {
             action: self.action.as_str().to_owned(),
             target_actor_id: self.target.clone(),
             reason: self.reason.clone(),
             metadata: self.metadata.clone(),
-            override_state: payload::OverrideSummary {
+            override_state: OverrideSummary {
                 room_paused: state.room_paused,
                 paused_by: state.paused_by.clone(),
                 muted_actor_ids: state.muted_actors.keys().cloned().collect(),
@@ -269,7 +302,7 @@ impl Operate {
         }
     }
 
-    /// Sends the target out of the room, because of `applied`, whether it is there or not.
+    /// Removes the target from the room, because of `applied`, whether it is present or not.
     fn send_away(
         &self,
         ctx: &mut CommandContext<'_>,
@@ -277,7 +310,7 @@ impl Operate {
         applied: &EmittedEvent,
     ) -> Result<(), CommandError> {
         let operator = &self.operator.actor_id;
-        let left = payload::AgentLeft {
+        let left = AgentLeft {
             source: "operator".to_owned(),
             reason: self.reason.clone().unwrap_or_else(|| FORCED.to_owned()),
             left_at: ctx.now,
@@ -286,42 +319,42 @@ impl Operate {
             metadata: Map::new(),
         };
         let left = ctx.append(target, &left, Some(&applied.cause()))?;
-        let why = Reason { reason: FORCED, source: "operator", operator: Some(operator) };
+        let why = ChangeReason { reason: FORCED, source: "operator", operator: Some(operator) };
         presence::set_inactive(ctx, target, why, Some(&left.cause()))?;
-        arrival::stand(ctx, target, SPAWN)
+        arrival::set_position(ctx, target, SPAWN)
     }
 }
 
-impl Command for Operate {
+impl Command for ApplyOverride {
     fn reads(&self) -> Vec<Query> {
         let own = permissions::reads(&self.operator);
         let target = self.target_in_room();
-        let told = target.iter().map(|target| Query::one::<UnreadCount>(target.key()));
+        let unread = target.iter().map(|target| Query::one::<UnreadCount>(target.key()));
         let sent_away = target.iter().filter(|_| self.action == OperatorAction::ForceLeave);
         let sent_away =
             sent_away.flat_map(|target| [presence::read(target), Query::one::<Position>(target.key())]);
-        own.into_iter().chain(told).chain(sent_away).collect()
+        own.into_iter().chain(unread).chain(sent_away).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let label = self.action.as_str();
         let checked = permissions::require(ctx, &self.operator, Capability::Moderate, label);
-        audit::unless_denied(ctx, checked, &self.deed())?;
+        audit::unless_denied(ctx, checked, &self.audit_input())?;
         let ActorInRoom { tenant_id, room_id, .. } = self.operator.clone();
         let previous: Option<RoomOverride> = ctx.get(self.operator.room_key())?;
         let state = previous.unwrap_or_else(|| RoomOverride::none(tenant_id, room_id, ctx.now));
         let state = self.apply(state, ctx.now)?;
         ctx.put(&state);
-        let applied = ctx.append(&self.operator, &self.told(&state), None)?;
-        let audit = audit::enter(ctx, &self.deed(), AuditVerdict::Applied, Some(applied.event_id));
+        let applied = ctx.append(&self.operator, &self.event(&state), None)?;
+        let audit = audit::record(ctx, &self.audit_input(), AuditVerdict::Applied, Some(applied.event_id));
         if self.action == OperatorAction::ForceLeave
             && let Some(target) = self.target_in_room()
         {
             self.send_away(ctx, &target, &applied)?;
         }
-        let answer = Operated {
+        let answer = ApplyOverrideResponse {
             state: state.into(),
-            action: ActionTaken {
+            action: AppliedOverride {
                 action: self.action,
                 operator_id: self.operator.actor_id.clone(),
                 target_actor_id: self.target.clone(),
@@ -342,14 +375,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::kernel::error::Code;
 
-    fn operate(action: &str, target: Option<&str>, reason: Option<&str>) -> Operate {
+    fn operate(action: &str, target: Option<&str>, reason: Option<&str>) -> ApplyOverride {
         let body = json!({"roomId": "main", "operatorId": "Op", "action": action, "targetActorId": target,
             "reason": reason, "metadata": {"why": action}});
-        Operate::read(&Fields::of_body(body.as_object().cloned().unwrap())).unwrap()
+        ApplyOverride::read(&Fields::of_body(body.as_object().cloned().unwrap())).unwrap()
     }
 
-    /// CONTRACT 9.13, RULINGS I2: what each action does to the state that the ones before it left.
+    /// What each action does to the state that the ones before it left.
     #[test]
     fn actions_change_the_state() {
         let at = Timestamp::from_millis;

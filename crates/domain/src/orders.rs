@@ -1,44 +1,52 @@
 //! Ordering something from the bar.
 
 use crate::{
-    actor_command::{self, Action, ActorCommand, PresenceEffect},
+    actor_command::{Action, ActorCommand, PresenceEffect},
     kernel::{
         actor::ActorInRoom,
         command::{CommandContext, CommandError},
         error::DomainError,
-        event::{EmittedEvent, payload::OrderChanged},
-        fields::Fields,
+        event::{EmittedEvent, payloads},
+        fields::{CAUSATION_ID, Field, Fields},
     },
     permissions::Capability,
 };
 
 /// The longest name of an item or a size, in characters.
-pub(crate) const MAX_ITEM_CHARS: usize = 200;
+const MAX_ITEM_CHARS: usize = 200;
+/// What is ordered.
+pub(crate) const ITEM_ID: Field =
+    Field::new("itemId", "What the actor orders.", "espresso").up_to(MAX_ITEM_CHARS);
+/// How large it is.
+pub(crate) const SIZE: Field =
+    Field::new("size", "The size of the order. Default: regular.", "small").up_to(MAX_ITEM_CHARS);
+
+payloads! {
+    /// An actor ordered something.
+    OrderChanged { item_id: String, size: String }
+}
 
 /// `POST /v1/commands/order`: an actor orders something.
-pub type Order = ActorCommand<Wish>;
+pub type Order = ActorCommand<OrderAction>;
 
 /// What the body of an order says.
-pub struct Wish {
+pub struct OrderAction {
     item_id: String,
     size: String,
     cause: Option<String>,
 }
 
-impl Wish {
+impl OrderAction {
     /// A wish because of something that happened.
     pub(crate) fn answering(item_id: String, size: String, cause: String) -> Self {
         Self { item_id, size, cause: Some(cause) }
     }
 
     fn of_body(fields: &Fields) -> Result<Self, DomainError> {
-        let item = fields.required_text("itemId")?;
-        let size = fields.trimmed_text("size")?;
         Ok(Self {
-            item_id: actor_command::bounded_text("itemId", Some(item), MAX_ITEM_CHARS)?.unwrap_or_default(),
-            size: actor_command::bounded_text("size", size, MAX_ITEM_CHARS)?
-                .unwrap_or_else(|| "regular".to_owned()),
-            cause: actor_command::causation(fields)?,
+            item_id: fields.required_text(ITEM_ID)?,
+            size: fields.trimmed_text(SIZE)?.unwrap_or_else(|| "regular".to_owned()),
+            cause: fields.trimmed_text(CAUSATION_ID)?,
         })
     }
 }
@@ -47,13 +55,13 @@ impl Order {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        Self::of(fields, "order", Capability::Order, || Wish::of_body(fields))
+        Self::of(fields, "order", Capability::Order, || OrderAction::of_body(fields))
     }
 }
 
-impl Action for Wish {
+impl Action for OrderAction {
     const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
 
     fn perform(
@@ -61,7 +69,7 @@ impl Action for Wish {
         actor: &ActorInRoom,
         ctx: &mut CommandContext<'_>,
     ) -> Result<EmittedEvent, CommandError> {
-        let payload = OrderChanged { item_id: self.item_id.clone(), size: self.size.clone(), reaction: None };
+        let payload = OrderChanged { item_id: self.item_id.clone(), size: self.size.clone() };
         ctx.append(actor, &payload, self.cause.as_deref())
     }
 }

@@ -1,4 +1,4 @@
-//! Who may do what in a room: capabilities, and the overrides that operators set.
+//! Permissions in a room: the capabilities of actors, and the overrides of operators.
 
 pub mod grant;
 
@@ -14,8 +14,20 @@ use crate::kernel::{
     error::{Code, DomainError},
     ids::{ActorId, RoomId, TenantId},
     record::{Cell, Key, Query, Record, Table},
+    rules::rule_set,
     time::Timestamp,
 };
+
+/// The actors that may grant permissions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PermissionsMode {
+    /// Any caller with the token.
+    #[default]
+    Open,
+    /// Operators of the room; any caller may grant the first one in a room.
+    Strict,
+}
+rule_set!(PermissionsMode);
 
 /// A thing that an actor may or may not do in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +45,7 @@ pub enum Capability {
 }
 
 impl Capability {
-    /// All of them, in the contract's order.
+    /// All of them, in the order of the documentation.
     pub const ALL: [Self; 5] = [Self::Move, Self::Speak, Self::Order, Self::EnterLeave, Self::Moderate];
 
     /// The name on the wire.
@@ -75,7 +87,7 @@ pub struct Permission {
 }
 
 impl Permission {
-    /// What an actor may do to whom nobody gave anything.
+    /// The default permission of an actor.
     pub fn standard(actor: &ActorInRoom, now: Timestamp) -> Self {
         let ActorInRoom { tenant_id, room_id, actor_id } = actor.clone();
         Self {
@@ -150,9 +162,9 @@ pub struct RoomOverride {
     pub tenant_id: TenantId,
     /// The room.
     pub room_id: RoomId,
-    /// Whether nobody may act.
+    /// Whether the room is paused: no actor may act.
     pub room_paused: bool,
-    /// Who paused it.
+    /// The operator that paused it.
     pub paused_by: Option<ActorId>,
     /// Why.
     pub pause_reason: Option<String>,
@@ -160,7 +172,7 @@ pub struct RoomOverride {
     pub paused_at: Option<Timestamp>,
     /// When it was last resumed.
     pub resumed_at: Option<Timestamp>,
-    /// Who may not speak.
+    /// The actors that may not speak.
     pub muted_actors: BTreeMap<ActorId, Mute>,
     /// What the last action said.
     pub metadata: Map<String, Value>,
@@ -223,7 +235,7 @@ pub fn allows(permission: Option<&Permission>, capability: Capability) -> bool {
     permission.map_or(capability != Capability::Moderate, |given| given.allows(capability))
 }
 
-/// The refusal of an action whose capability the actor does not have.
+/// The error of an action whose capability the actor does not have.
 pub fn not_granted(actor: &ActorInRoom, capability: Capability, action: &str) -> DomainError {
     let error = DomainError::new(Code::Forbidden).saying(format!("{} is not granted", capability.as_str()));
     actor.describe(error).with("capability", capability.as_str()).with("action", action)
@@ -243,7 +255,7 @@ pub fn not_overridden(
 }
 
 impl RoomOverride {
-    /// The state of a room in which nobody has done anything yet.
+    /// The state of a room without overrides.
     pub fn none(tenant_id: TenantId, room_id: RoomId, now: Timestamp) -> Self {
         Self {
             tenant_id,
@@ -304,7 +316,7 @@ mod tests {
         }
     }
 
-    /// CONTRACT 4.2: a pause blocks all but leave, a mute blocks speech; RULINGS B10: any name is just a name.
+    /// A pause blocks all but leave, a mute blocks speech; no actor's name is special.
     #[test]
     fn overrides_block_in_order() {
         let cases = [

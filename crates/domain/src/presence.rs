@@ -1,113 +1,70 @@
-//! Who is there: heartbeats, statuses, leaving, and running out of time.
+//! Presence: heartbeats, statuses, and expiry.
 
 pub mod arrival;
+pub mod events;
 pub mod movement;
 pub mod position;
+pub mod record;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Map;
 
+use self::events::{PresenceHeartbeat, StatusChanged};
+pub use self::record::{Presence, Status, TTL_MS};
 use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
-        event::{EmittedEvent, payload},
-        fields::Fields,
-        ids::{ActorId, CorrelationId, RoomId, TenantId},
-        record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
-        rules::Rules,
+        event::EmittedEvent,
+        fields::{Field, Fields},
+        ids::{ActorId, CorrelationId},
+        record::{Comparison, Query, RecordQuery},
+        rules::{Rules, rule_set},
         time::Timestamp,
     },
     permissions,
     tables::access::{self, AccessRequirement},
 };
 
-/// The shortest and longest time that a heartbeat holds, in milliseconds.
-pub const TTL_MS: std::ops::RangeInclusive<i64> = 1_000..=600_000;
-/// What policies call a heartbeat.
+/// The settings of presence.
+#[derive(Clone, Copy, Debug)]
+pub struct PresenceRules {
+    /// How long an actor counts as present after it acted, unless it says otherwise, in milliseconds.
+    pub default_ttl_ms: i64,
+}
+
+impl Default for PresenceRules {
+    fn default() -> Self {
+        Self { default_ttl_ms: 60_000 }
+    }
+}
+rule_set!(PresenceRules);
+
+/// What an actor says it does.
+pub const STATUS: Field =
+    Field::new("status", "What the actor is doing. Default: idle.", "thinking").in_example();
+const TTL: Field = Field::new(
+    "ttlMs",
+    "How long the actor counts as present without another heartbeat, in milliseconds.",
+    "60000",
+);
+/// The label of a heartbeat in policies.
 const ACTION: &str = "presence_heartbeat";
-
-/// What an actor is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Thinking.
-    Thinking,
-    /// There, not doing anything.
-    Idle,
-    /// Doing something.
-    Busy,
-    /// Not there.
-    Inactive,
-}
-
-impl Status {
-    /// The names of the statuses, in the contract's order.
-    pub const NAMES: [(&str, Self); 4] = [
-        ("thinking", Self::Thinking),
-        ("idle", Self::Idle),
-        ("busy", Self::Busy),
-        ("inactive", Self::Inactive),
-    ];
-}
-
-/// An actor's presence in a room.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Presence {
-    /// The tenant.
-    pub tenant_id: TenantId,
-    /// The room.
-    pub room_id: RoomId,
-    /// The actor.
-    pub actor_id: ActorId,
-    /// What it is doing.
-    pub status: Status,
-    /// When it last showed that it is there.
-    pub last_heartbeat_at: Timestamp,
-    /// How long that holds, in milliseconds.
-    pub ttl_ms: i64,
-    /// When it runs out.
-    pub expires_at: Timestamp,
-    /// Whether it counts as there.
-    pub is_active: bool,
-    /// When it was first seen in this room.
-    pub created_at: Timestamp,
-    /// When this was last changed.
-    pub updated_at: Timestamp,
-}
-
-impl Record for Presence {
-    const TABLE: &'static Table = &Table {
-        name: "presence",
-        key: &["tenant_id", "room_id", "actor_id"],
-        columns: &["active_until", "is_active", "updated_at"],
-    };
-
-    fn key(&self) -> Key {
-        vec![(&self.tenant_id).into(), (&self.room_id).into(), (&self.actor_id).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        let active_until = self.is_active.then_some(self.expires_at);
-        vec![active_until.into(), self.is_active.into(), self.updated_at.into()]
-    }
-}
 
 /// Why a presence changed, for the events that say so.
 #[derive(Clone, Copy, Debug)]
-pub struct Reason<'a> {
+pub struct ChangeReason<'a> {
     /// The reason's name.
     pub reason: &'a str,
     /// `agent`, `operator` or `system`.
     pub source: &'a str,
-    /// The operator who made it so.
+    /// The operator that caused it.
     pub operator: Option<&'a ActorId>,
 }
 
-impl<'a> Reason<'a> {
+impl<'a> ChangeReason<'a> {
     /// The actor's own doing.
     pub const fn of_agent(reason: &'a str) -> Self {
         Self { reason, source: "agent", operator: None }
@@ -119,38 +76,8 @@ pub fn read(actor: &ActorInRoom) -> Query {
     Query::one::<Presence>(actor.key())
 }
 
-impl Presence {
-    /// The presence after a heartbeat. One with status `inactive` is a goodbye: the actor no longer counts as there.
-    fn beat(
-        previous: Option<&Self>,
-        actor: &ActorInRoom,
-        status: Status,
-        ttl_ms: i64,
-        now: Timestamp,
-    ) -> Self {
-        let ttl_ms = ttl_ms.max(*TTL_MS.start());
-        Self {
-            tenant_id: actor.tenant_id.clone(),
-            room_id: actor.room_id.clone(),
-            actor_id: actor.actor_id.clone(),
-            status,
-            last_heartbeat_at: now,
-            ttl_ms,
-            expires_at: now.plus_ms(ttl_ms),
-            is_active: status != Status::Inactive,
-            created_at: previous.map_or(now, |previous| previous.created_at),
-            updated_at: now,
-        }
-    }
-
-    /// The presence once the actor is no longer there.
-    fn gone(&self, now: Timestamp) -> Self {
-        Self { status: Status::Inactive, is_active: false, updated_at: now, ..self.clone() }
-    }
-}
-
 /// The moments that the event of a change shows beside the change's own.
-struct Shown {
+struct EventTimes {
     last_heartbeat_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
 }
@@ -159,10 +86,10 @@ struct Shown {
 fn status_changed(
     previous: &Presence,
     current: &Presence,
-    why: Reason<'_>,
-    shown: Shown,
-) -> Option<payload::StatusChanged> {
-    (previous.status != current.status).then(|| payload::StatusChanged {
+    why: ChangeReason<'_>,
+    shown: EventTimes,
+) -> Option<StatusChanged> {
+    (previous.status != current.status).then(|| StatusChanged {
         from_status: Some(previous.status),
         to_status: current.status,
         reason: why.reason.to_owned(),
@@ -185,19 +112,19 @@ pub fn heartbeat(
     ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
     (status, ttl_ms): (Status, i64),
-    why: Reason<'_>,
+    why: ChangeReason<'_>,
     cause: Option<&str>,
 ) -> Result<Presence, CommandError> {
     let previous: Option<Presence> = ctx.get(actor.key())?;
-    let current = Presence::beat(previous.as_ref(), actor, status, ttl_ms, ctx.now);
-    let beat = payload::PresenceHeartbeat {
+    let current = Presence::after_heartbeat(previous.as_ref(), actor, status, ttl_ms, ctx.now);
+    let beat = PresenceHeartbeat {
         status,
         ttl_ms: current.ttl_ms,
         last_heartbeat_at: current.last_heartbeat_at,
         expires_at: current.expires_at,
     };
     let beat = ctx.append(actor, &beat, cause)?;
-    let shown = Shown { last_heartbeat_at: Some(current.last_heartbeat_at), expires_at: None };
+    let shown = EventTimes { last_heartbeat_at: Some(current.last_heartbeat_at), expires_at: None };
     if let Some(previous) = previous
         && let Some(change) = status_changed(&previous, &current, why, shown)
     {
@@ -214,16 +141,18 @@ pub fn heartbeat(
 pub fn set_inactive(
     ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
-    why: Reason<'_>,
+    why: ChangeReason<'_>,
     cause: Option<&str>,
 ) -> Result<Option<Presence>, CommandError> {
     let Some(previous) = ctx.get::<Presence>(actor.key())? else { return Ok(None) };
     if previous.status == Status::Inactive && !previous.is_active {
         return Ok(Some(previous));
     }
-    let current = previous.gone(ctx.now);
-    let shown =
-        Shown { last_heartbeat_at: Some(current.last_heartbeat_at), expires_at: Some(current.expires_at) };
+    let current = previous.expired(ctx.now);
+    let shown = EventTimes {
+        last_heartbeat_at: Some(current.last_heartbeat_at),
+        expires_at: Some(current.expires_at),
+    };
     if let Some(change) = status_changed(&previous, &current, why, shown) {
         ctx.append(actor, &change, cause)?;
     }
@@ -232,14 +161,18 @@ pub fn set_inactive(
 }
 
 /// Checks that the actor may show with this status that it is there.
-fn may_beat(ctx: &CommandContext<'_>, actor: &ActorInRoom, status: Status) -> Result<(), CommandError> {
+fn check_heartbeat(
+    ctx: &CommandContext<'_>,
+    actor: &ActorInRoom,
+    status: Status,
+) -> Result<(), CommandError> {
     let takes_seat = status != Status::Inactive;
-    access::pass(ctx, actor, AccessRequirement { action: ACTION, feature: None, takes_seat })?;
+    access::check(ctx, actor, AccessRequirement { action: ACTION, feature: None, takes_seat })?;
     permissions::not_overridden(ctx, actor, ACTION)
 }
 
 /// What a heartbeat reads.
-fn beat_reads(actor: &ActorInRoom) -> Vec<Query> {
+fn heartbeat_reads(actor: &ActorInRoom) -> Vec<Query> {
     permissions::reads(actor).into_iter().chain([read(actor), access::read(actor)]).collect()
 }
 
@@ -253,8 +186,10 @@ pub struct Heartbeat {
 /// The answer to a [`Heartbeat`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct HeartbeatRecorded {
+pub struct HeartbeatResponse {
+    /// The presence of the actor.
     presence: Presence,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }
@@ -263,16 +198,16 @@ impl Heartbeat {
     /// Reads the body.
     ///
     /// # Errors
-    /// The first field that does not hold, in the contract's order.
+    /// The first field that is not valid, in the order in which they are read.
     pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         Ok(Self {
             actor: ActorInRoom::read(fields)?,
-            status: fields.text_choice("status", &Status::NAMES)?.unwrap_or(Status::Idle),
-            ttl_ms: fields.clamped("ttlMs", TTL_MS)?.unwrap_or(rules.presence_default_ttl_ms),
+            status: fields.text_choice(STATUS, &Status::NAMES)?.unwrap_or(Status::Idle),
+            ttl_ms: fields.clamped(TTL, TTL_MS)?.unwrap_or(rules.get::<PresenceRules>().default_ttl_ms),
         })
     }
 
-    /// Who is there.
+    /// The actor.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
@@ -280,14 +215,14 @@ impl Heartbeat {
 
 impl Command for Heartbeat {
     fn reads(&self) -> Vec<Query> {
-        beat_reads(&self.actor)
+        heartbeat_reads(&self.actor)
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        may_beat(ctx, &self.actor, self.status)?;
-        let why = Reason::of_agent("heartbeat_update");
+        check_heartbeat(ctx, &self.actor, self.status)?;
+        let why = ChangeReason::of_agent("heartbeat_update");
         let presence = heartbeat(ctx, &self.actor, (self.status, self.ttl_ms), why, None)?;
-        let answer = HeartbeatRecorded {
+        let answer = HeartbeatResponse {
             presence,
             emitted_events: ctx.emitted(),
             correlation_id: ctx.correlation_id.clone(),
@@ -297,8 +232,8 @@ impl Command for Heartbeat {
 }
 
 /// A listener's liveness: refreshes its presence while it polls. Appends events only if the status changes.
-pub struct Listening {
-    /// Who listens.
+pub struct RefreshPresence {
+    /// The actor that listens.
     pub actor: ActorInRoom,
     /// The status it gives itself; else it keeps the one it has, or is idle.
     pub status: Option<Status>,
@@ -306,41 +241,42 @@ pub struct Listening {
     pub ttl_ms: Option<i64>,
 }
 
-impl Command for Listening {
+impl Command for RefreshPresence {
     fn reads(&self) -> Vec<Query> {
-        beat_reads(&self.actor)
+        heartbeat_reads(&self.actor)
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let previous: Option<Presence> = ctx.get(self.actor.key())?;
         let active = previous.as_ref().filter(|presence| presence.is_active);
         let status = self.status.or(active.map(|presence| presence.status)).unwrap_or(Status::Idle);
-        may_beat(ctx, &self.actor, status)?;
+        check_heartbeat(ctx, &self.actor, status)?;
         let stays = |presence: &Presence| {
             presence.status == status && presence.is_active == (status != Status::Inactive)
         };
-        let kept_ttl_ms = active.map_or(ctx.rules.presence_default_ttl_ms, |presence| presence.ttl_ms);
+        let kept_ttl_ms =
+            active.map_or(ctx.rules.get::<PresenceRules>().default_ttl_ms, |presence| presence.ttl_ms);
         let ttl_ms = self.ttl_ms.unwrap_or(kept_ttl_ms);
         let presence = if previous.as_ref().is_some_and(stays) {
-            let current = Presence::beat(previous.as_ref(), &self.actor, status, ttl_ms, ctx.now);
+            let current = Presence::after_heartbeat(previous.as_ref(), &self.actor, status, ttl_ms, ctx.now);
             ctx.put(&current);
             current
         } else {
-            let why = Reason::of_agent("heartbeat_update");
+            let why = ChangeReason::of_agent("heartbeat_update");
             heartbeat(ctx, &self.actor, (status, ttl_ms), why, None)?
         };
         Ok(Reply::new(Success::Ok, &presence))
     }
 }
 
-/// Marks those whose time has run out, at most [`Expire::BATCH`] in one turn. Answers how many there were.
-pub struct Expire {
-    /// Whose presence expires at or before this moment.
+/// Marks expired presences inactive, at most [`ExpirePresence::BATCH`] at once. Answers their number.
+pub struct ExpirePresence {
+    /// Presences that expire at or before this time are marked.
     pub now: Timestamp,
 }
 
-impl Expire {
-    /// The most presences that one turn marks; a sweep goes on until a turn marks fewer.
+impl ExpirePresence {
+    /// The most presences that one command marks; a sweep goes on until a command marks fewer.
     pub const BATCH: usize = 500;
 
     fn due(&self) -> RecordQuery {
@@ -352,7 +288,7 @@ impl Expire {
     }
 }
 
-impl Command for Expire {
+impl Command for ExpirePresence {
     fn reads(&self) -> Vec<Query> {
         vec![Query::Many(self.due())]
     }
@@ -365,10 +301,10 @@ impl Command for Expire {
                 room_id: presence.room_id.clone(),
                 actor_id: presence.actor_id.clone(),
             };
-            let current = presence.gone(ctx.now);
+            let current = presence.expired(ctx.now);
             ctx.put(&current);
-            let why = Reason { reason: "heartbeat_ttl_expired", source: "system", operator: None };
-            let shown = Shown { last_heartbeat_at: None, expires_at: Some(current.expires_at) };
+            let why = ChangeReason { reason: "heartbeat_ttl_expired", source: "system", operator: None };
+            let shown = EventTimes { last_heartbeat_at: None, expires_at: Some(current.expires_at) };
             if let Some(change) = status_changed(presence, &current, why, shown) {
                 ctx.correlation_id = ctx.fresh_id().into();
                 ctx.append(&actor, &change, None)?;

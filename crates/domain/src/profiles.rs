@@ -2,27 +2,44 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
-    actor_command,
     kernel::{
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        fields::Fields,
+        fields::{ACTOR_ID, Field, Fields, METADATA},
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::{Cell, Key, Query, Record, Table},
         time::Timestamp,
     },
     rooms::theme::Theme,
+    work::names_nothing,
 };
 
 const MAX_NAME_CHARS: usize = 200;
 const MAX_URL_CHARS: usize = 2_048;
 const MAX_BIO_CHARS: usize = 16 * 1_024;
 /// What a profile says, in the order in which it is checked.
-const NAMES: [&str; 5] = ["displayName", "avatarUrl", "bio", "theme", "metadata"];
+const CHANGEABLE: [Field; 5] = [DISPLAY_NAME, AVATAR_URL, BIO, THEME, METADATA];
+const DISPLAY_NAME: Field =
+    Field::new("displayName", "The actor's name, for people.", "Nova").up_to(MAX_NAME_CHARS).in_example();
+const AVATAR_URL: Field = Field::new(
+    "avatarUrl",
+    "The actor's picture: an absolute http or https URL.",
+    "https://example.com/nova.png",
+)
+.up_to(MAX_URL_CHARS);
+const BIO: Field =
+    Field::new("bio", "What the actor says about itself.", "Likes quiet tables.").up_to(MAX_BIO_CHARS);
+const THEME: Field = Field::new(
+    "theme",
+    "The actor's colours: bubbleColor, textColor and accentColor, each #rrggbb, #rrggbbaa or null.",
+    r##"{"bubbleColor":"#22668a","textColor":"#ffffff","accentColor":null}"##,
+);
+const ROOM_ID: Field =
+    Field::new("roomId", "The room in which the actor is; only the request's trace shows it.", "main");
 
 /// How an actor is shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,7 +51,7 @@ pub struct Profile {
     pub actor_id: ActorId,
     /// Its name.
     pub display_name: String,
-    /// Where its picture is.
+    /// The URL of its picture.
     pub avatar_url: Option<String>,
     /// What it says of itself.
     pub bio: Option<String>,
@@ -61,25 +78,22 @@ impl Record for Profile {
     }
 }
 
-/// Whose profile it is.
+/// The owner of the profile.
 #[derive(Clone, Debug)]
-pub struct Whose {
+pub struct ProfileOwner {
     /// The tenant.
     pub tenant_id: TenantId,
     /// The actor.
     pub actor_id: ActorId,
 }
 
-impl Whose {
+impl ProfileOwner {
     /// Reads the path's id; the tenant stands in the body, else in the query.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for the tenant, `ERR_NOT_FOUND` for an id that no actor can have.
     pub fn read(actor_id: &str, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = match fields.tenant("tenantId")? {
-            Some(tenant) => tenant,
-            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
-        };
+        let tenant_id = fields.tenant_or_in(query)?;
         let unknown = |_| not_found(&tenant_id, actor_id);
         let actor_id = ActorId::parse(actor_id).map_err(unknown)?;
         Ok(Self { tenant_id, actor_id })
@@ -124,7 +138,7 @@ fn web_address(field: &str, text: String) -> Result<String, DomainError> {
 
 /// What is to be written into a profile; what it does not name stays.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Changes {
+struct ProfileChanges {
     display_name: Option<String>,
     avatar_url: Option<Option<String>>,
     bio: Option<Option<String>>,
@@ -132,31 +146,24 @@ struct Changes {
     metadata: Option<Map<String, Value>>,
 }
 
-fn display_name(fields: &Fields) -> Result<String, DomainError> {
-    let name = fields.required_string("displayName")?;
-    Ok(actor_command::bounded_text("displayName", Some(name), MAX_NAME_CHARS)?.unwrap_or_default())
-}
-
 fn avatar_url(fields: &Fields) -> Result<Option<String>, DomainError> {
-    let text = actor_command::bounded_text("avatarUrl", fields.trimmed_text("avatarUrl")?, MAX_URL_CHARS)?;
-    text.map(|text| web_address("avatarUrl", text)).transpose()
+    fields.trimmed_text(AVATAR_URL)?.map(|text| web_address(AVATAR_URL.name, text)).transpose()
 }
 
 fn theme(fields: &Fields) -> Result<Option<Theme>, DomainError> {
-    let sent = fields.object("theme")?;
+    let sent = fields.object(THEME)?;
     sent.as_ref().map_or(Ok(None), Theme::read)
 }
 
-impl Changes {
+impl ProfileChanges {
     /// Reads the fields that are `named`.
     fn read(fields: &Fields, named: impl Fn(&str) -> bool) -> Result<Self, DomainError> {
-        let bio = || actor_command::bounded_text("bio", fields.trimmed_text("bio")?, MAX_BIO_CHARS);
-        let metadata = || Ok(actor_command::metadata(fields)?.unwrap_or_default());
-        let [name, url, about, colors, more] = NAMES.map(named);
+        let metadata = || Ok(fields.object(METADATA)?.unwrap_or_default());
+        let [name, url, about, colors, more] = CHANGEABLE.map(|field| named(field.name));
         Ok(Self {
-            display_name: name.then(|| display_name(fields)).transpose()?,
+            display_name: name.then(|| fields.required_string(DISPLAY_NAME)).transpose()?,
             avatar_url: url.then(|| avatar_url(fields)).transpose()?,
-            bio: about.then(bio).transpose()?,
+            bio: about.then(|| fields.trimmed_text(BIO)).transpose()?,
             theme: colors.then(|| theme(fields)).transpose()?,
             metadata: more.then(metadata).transpose()?,
         })
@@ -169,10 +176,8 @@ impl Changes {
 
     /// The fields that the client sent, at least one.
     fn partial(fields: &Fields) -> Result<Self, DomainError> {
-        if !NAMES.iter().any(|name| fields.has(name)) {
-            return Err(DomainError::new(Code::Validation)
-                .saying("name at least one field to change")
-                .with("fields", json!(NAMES)));
+        if !CHANGEABLE.iter().any(|field| fields.has(field.name)) {
+            return Err(names_nothing(&CHANGEABLE));
         }
         Self::read(fields, |name| fields.has(name))
     }
@@ -192,37 +197,42 @@ impl Changes {
 /// The answer to a profile that was written.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ProfileWritten {
+pub struct WriteProfileResponse {
+    /// The profile.
     profile: Profile,
     correlation_id: CorrelationId,
 }
 
 fn write(ctx: &mut CommandContext<'_>, profile: Profile, success: Success) -> Reply {
     ctx.put(&profile);
-    Reply::new(success, &ProfileWritten { profile, correlation_id: ctx.correlation_id.clone() })
+    Reply::new(success, &WriteProfileResponse { profile, correlation_id: ctx.correlation_id.clone() })
 }
 
 /// `POST /v1/profiles`: an actor's profile is written whole, whether there was one or not.
-pub struct WriteProfile {
-    whose: Whose,
+pub struct UpsertProfile {
+    whose: ProfileOwner,
     room_id: Option<RoomId>,
-    changes: Result<Changes, DomainError>,
+    changes: Result<ProfileChanges, DomainError>,
 }
 
-impl WriteProfile {
+impl UpsertProfile {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
-        let actor_id = fields.required_actor("actorId")?;
-        let room_id = fields.room("roomId")?;
-        Ok(Self { whose: Whose { tenant_id, actor_id }, room_id, changes: Changes::whole(fields) })
+        let tenant_id = fields.tenant_or_default()?;
+        let actor_id = fields.required_actor(ACTOR_ID)?;
+        let room_id = fields.room(ROOM_ID)?;
+        Ok(Self {
+            whose: ProfileOwner { tenant_id, actor_id },
+            room_id,
+            changes: ProfileChanges::whole(fields),
+        })
     }
 
-    /// Whose profile it is.
-    pub fn whose(&self) -> &Whose {
+    /// The owner of the profile.
+    pub fn whose(&self) -> &ProfileOwner {
         &self.whose
     }
 
@@ -232,7 +242,7 @@ impl WriteProfile {
     }
 }
 
-impl Command for WriteProfile {
+impl Command for UpsertProfile {
     fn reads(&self) -> Vec<Query> {
         vec![Query::one::<Profile>(self.whose.key())]
     }
@@ -240,7 +250,7 @@ impl Command for WriteProfile {
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let changes = self.changes.as_ref().map_err(Clone::clone)?;
         let previous: Option<Profile> = ctx.get(self.whose.key())?;
-        let Whose { tenant_id, actor_id } = self.whose.clone();
+        let ProfileOwner { tenant_id, actor_id } = self.whose.clone();
         let blank = Profile {
             tenant_id,
             actor_id,
@@ -258,26 +268,26 @@ impl Command for WriteProfile {
 }
 
 /// `PATCH /v1/profiles/{actorId}`: some of a profile is changed.
-pub struct ChangeProfile {
-    whose: Whose,
-    changes: Result<Changes, DomainError>,
+pub struct UpdateProfile {
+    whose: ProfileOwner,
+    changes: Result<ProfileChanges, DomainError>,
 }
 
-impl ChangeProfile {
-    /// Takes whose profile it is, and reads the body.
-    pub fn read(whose: Whose, fields: &Fields) -> Self {
-        Self { whose, changes: Changes::partial(fields) }
+impl UpdateProfile {
+    /// Takes the owner of the profile, and reads the body.
+    pub fn read(whose: ProfileOwner, fields: &Fields) -> Self {
+        Self { whose, changes: ProfileChanges::partial(fields) }
     }
 
     /// Names the fields of the body, none of which must be there.
     pub fn describe(fields: &Fields) {
-        let _ = fields.tenant("tenantId");
-        let _ = fields.trimmed_text("displayName");
-        let _ = Changes::partial(fields);
+        let _ = fields.tenant_or_default();
+        let _ = fields.trimmed_text(DISPLAY_NAME);
+        let _ = ProfileChanges::partial(fields);
     }
 }
 
-impl Command for ChangeProfile {
+impl Command for UpdateProfile {
     fn reads(&self) -> Vec<Query> {
         vec![Query::one::<Profile>(self.whose.key())]
     }
@@ -292,14 +302,15 @@ impl Command for ChangeProfile {
 
 /// `DELETE /v1/profiles/{actorId}`: a profile is forgotten.
 pub struct DeleteProfile {
-    /// Whose profile it is.
-    pub whose: Whose,
+    /// The owner of the profile.
+    pub whose: ProfileOwner,
 }
 
 /// The answer to a [`DeleteProfile`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ProfileDeleted {
+pub struct DeleteProfileResponse {
+    /// Always true: the record existed and was deleted.
     deleted: bool,
     actor_id: ActorId,
     correlation_id: CorrelationId,
@@ -314,15 +325,17 @@ impl Command for DeleteProfile {
         let Profile { actor_id, .. } = self.whose.find(ctx)?;
         ctx.delete::<Profile>(self.whose.key());
         let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Ok, &ProfileDeleted { deleted: true, actor_id, correlation_id }))
+        Ok(Reply::new(Success::Ok, &DeleteProfileResponse { deleted: true, actor_id, correlation_id }))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    /// CONTRACT 9.19: an avatar has an absolute http or https URL.
+    /// An avatar has an absolute http or https URL.
     #[test]
     fn avatars_have_web_addresses() {
         let cases = [
@@ -351,7 +364,7 @@ mod tests {
         }
     }
 
-    /// CONTRACT 9.19, RULINGS J3: a change touches what it names; null and blank empty a field that may be empty.
+    /// A change touches what it names; null and blank empty a field that may be empty.
     #[test]
     fn a_change_touches_what_it_names() {
         let at = Timestamp::from_millis(0);
@@ -369,7 +382,7 @@ mod tests {
             created_at: at,
             updated_at: at,
         };
-        let full = Changes::whole(&fields(&whole)).unwrap().apply(blank, at);
+        let full = ProfileChanges::whole(&fields(&whole)).unwrap().apply(blank, at);
         assert_eq!(full.display_name, "Nova");
         let cases = [
             (json!({"displayName": "N"}), json!({"displayName": "N"})),
@@ -385,7 +398,7 @@ mod tests {
         for (sent, changed) in cases {
             let mut want = json!(full);
             changed.as_object().unwrap().iter().for_each(|(name, value)| want[name] = value.clone());
-            let got = Changes::partial(&fields(&sent)).unwrap().apply(full.clone(), at);
+            let got = ProfileChanges::partial(&fields(&sent)).unwrap().apply(full.clone(), at);
             assert_eq!(json!(got), want, "{sent}");
         }
     }

@@ -1,4 +1,4 @@
-//! What a room looks like after its events: the one read model behind replay, the projector and the realtime service.
+//! The state of a room after its events: the one read model behind replay, the projector and the realtime service.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,33 +12,33 @@ use crate::kernel::{
 
 pub mod actors;
 pub mod conversations;
-mod kept;
 pub mod memory;
 pub mod objects;
 pub mod orders;
 mod payload_view;
 pub mod pinned;
 mod recent;
+mod stored_memory;
 pub mod tasks;
 #[cfg(test)]
 mod tests;
 pub mod themed;
 
-use actors::{ActorEntry, Actors, ReducedActor};
+use actors::{ActorEntry, Actors, CompactActor};
 use conversations::{ChatEntry, Conversations, MessageEntry, ThreadEntry};
 use memory::{MAX_MEMORY, MemoryEntry, memory_entry};
 use objects::{ObjectEntry, Objects};
 use orders::{OrderEntry, Orders};
 use pinned::PinnedEntry;
-use recent::Newest;
+use recent::NewestFirst;
 use tasks::{TaskEntry, Tasks};
 
-/// Which fold this is: counted up when the same events give another room, or when what is put aside looks different.
+/// The version of the projection: increased when the same events give another room, or when its stored form changes.
 pub const PROJECTION_VERSION: u32 = 1;
 
-/// A room, taken in event by event, in the order of the log. The same events give the same room, byte for byte;
-/// every list in it is bounded, so it stops growing however long the log is. Serialised, it can be put aside and taken up
-/// again by the same version ([`FOLD_VERSION`]), as if it had never stopped.
+/// A room, projected event by event, in the order of the log. The same events give the same room, byte for byte;
+/// every list in it is bounded, so it stops growing however long the log is. Serialised, it can be stored and restored
+/// by the same version ([`PROJECTION_VERSION`]), as if it had never stopped.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RoomProjection {
     tenant_id: TenantId,
@@ -49,8 +49,8 @@ pub struct RoomProjection {
     tasks: Tasks,
     objects: Objects,
     pinned_context: Option<PinnedEntry>,
-    #[serde(with = "kept")]
-    memory: Newest<MemoryEntry, MAX_MEMORY>,
+    #[serde(with = "stored_memory")]
+    memory: NewestFirst<MemoryEntry, MAX_MEMORY>,
     last_event: Option<(Timestamp, Uuid)>,
 }
 
@@ -62,7 +62,7 @@ pub struct RoomSnapshot {
     pub tenant_id: TenantId,
     /// The room.
     pub room_id: RoomId,
-    /// Who is in it, in the order in which they appeared.
+    /// The actors in it, in the order in which they appeared.
     pub actors: Vec<ActorEntry>,
     /// The context that is pinned to it.
     pub pinned_context: Option<PinnedEntry>,
@@ -89,7 +89,7 @@ pub struct RoomSnapshot {
 /// A room as the projector keeps it under `:state:snapshot`; chat and orders have keys of their own.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ReducedRoom {
+pub struct CompactRoom {
     /// The tenant.
     pub tenant_id: TenantId,
     /// The room.
@@ -98,8 +98,8 @@ pub struct ReducedRoom {
     pub last_event_id: Option<Uuid>,
     /// When the last event happened.
     pub last_event_at: Option<Timestamp>,
-    /// Who is in it, in the order in which they appeared.
-    pub actors: Vec<ReducedActor>,
+    /// The actors in it, in the order in which they appeared.
+    pub actors: Vec<CompactActor>,
     /// The context that is pinned to it.
     pub pinned_context: Option<PinnedEntry>,
     /// The threads, newest message first.
@@ -146,13 +146,13 @@ impl RoomProjection {
             tasks: Tasks::default(),
             objects: Objects::default(),
             pinned_context: None,
-            memory: Newest::default(),
+            memory: NewestFirst::default(),
             last_event: None,
         }
     }
 
-    /// Takes in the next event. Whatever it does not say, or says wrongly, is filled in by the contract's fallbacks;
-    /// events of other rooms are passed over.
+    /// Applies the next event. Members that are missing or malformed have documented fallbacks;
+    /// events of other rooms are ignored.
     pub fn apply(&mut self, event: &Event) {
         if event.tenant_id != self.tenant_id || event.room_id != self.room_id {
             return;
@@ -161,16 +161,33 @@ impl RoomProjection {
         match event.kind {
             EventType::ConversationMessagePosted | EventType::BubblePosted => self.conversations.apply(event),
             EventType::OrderChanged => self.orders.prepend(OrderEntry::of(event)),
-            EventType::TaskCreated
-            | EventType::TaskUpdated
-            | EventType::TaskAssigned
-            | EventType::TaskProgressUpdated
-            | EventType::TaskCompleted => tasks::apply(&mut self.tasks, event),
+            EventType::TaskCreated | EventType::TaskUpdated => {
+                tasks::apply(&mut self.tasks, event, TaskEntry::describe);
+            }
+            EventType::TaskAssigned => tasks::apply(&mut self.tasks, event, TaskEntry::assign),
+            EventType::TaskProgressUpdated => tasks::apply(&mut self.tasks, event, TaskEntry::set_progress),
+            EventType::TaskCompleted => tasks::apply(&mut self.tasks, event, TaskEntry::complete),
             EventType::SharedObjectCreated | EventType::SharedObjectUpdated => {
                 objects::apply(&mut self.objects, event);
             }
             EventType::RoomContextPinned => self.pinned_context = Some(PinnedEntry::of(event)),
-            _ => {}
+            // These change actors, or nothing that a room shows.
+            EventType::AgentEntered
+            | EventType::AgentLeft
+            | EventType::StatusChanged
+            | EventType::PresenceHeartbeat
+            | EventType::ActorMoved
+            | EventType::MentionCreated
+            | EventType::IntentPlanned
+            | EventType::IntentCompleted
+            | EventType::SnapshotCreated
+            | EventType::OperatorOverrideApplied
+            | EventType::TaskHandoff
+            | EventType::RoomCreated
+            | EventType::RoomUpdated
+            | EventType::TableSessionCreated
+            | EventType::TableSessionUpdated
+            | EventType::TableSessionEnded => {}
         }
         if let Some(entry) = memory_entry(event) {
             self.memory.prepend(entry);
@@ -198,8 +215,8 @@ impl RoomProjection {
     }
 
     /// The room as the projector keeps it.
-    pub fn reduced(&self) -> ReducedRoom {
-        ReducedRoom {
+    pub fn reduced(&self) -> CompactRoom {
+        CompactRoom {
             tenant_id: self.tenant_id.clone(),
             room_id: self.room_id.clone(),
             last_event_id: self.last_event.map(|(_, id)| id),
@@ -228,7 +245,7 @@ impl RoomProjection {
     }
 
     /// The actors that count as there, in the order in which they appeared.
-    pub fn active_actors(&self) -> Vec<ReducedActor> {
+    pub fn active_actors(&self) -> Vec<CompactActor> {
         let active = self.actors.in_order().into_iter().filter(|actor| actor.is_active());
         active.map(ActorEntry::reduced).collect()
     }

@@ -1,4 +1,4 @@
-//! Reactions: rules by which one actor answers what others do. A rule is a subscription to events, and an action.
+//! Reactions: rules by which one actor answers events. A rule is a subscription to events, and an action.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,16 +18,33 @@ pub mod matching;
 pub mod react;
 
 pub use action::ReactionAction;
-pub use manage::{Change, Changed, Create, Delete, Deleted};
-pub use matching::{Source, Verdict};
-pub use react::{NoteFailure, React, ReactionOutcome};
+pub use manage::{
+    CreateReaction, DeleteReaction, DeleteReactionResponse, UpdateReaction, WriteReactionResponse,
+};
+pub use matching::{MatchResult, SourceEvent};
+pub use react::{ReactionOutcome, RecordReactionFailure, RunReaction};
 
-/// The trigger that every type of event pulls.
+/// The trigger that matches every type of event.
 pub const ANY_EVENT: &str = "*";
-/// The most subscriptions of a tenant: each event in it is held against all of them.
+/// The most subscriptions of a tenant: each event in it is matched with all of them.
 pub const MAX_SUBSCRIPTIONS: usize = 1_000;
 /// The most reactions in a row, each answering the one before. Past it the chain ends.
 pub const MAX_HOPS: u32 = 4;
+
+/// The member that the payload of every event of a reaction gets: a [`ReactionRef`].
+pub const ANNOTATION: &str = "reaction";
+
+/// Which reaction made an actor act.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReactionRef {
+    /// The subscription that fired.
+    pub source_subscription_id: Uuid,
+    /// The event that made it fire.
+    pub source_event_id: Uuid,
+    /// How many reactions lie between this one and something that an actor did itself.
+    pub hops: u32,
+}
 
 /// A reaction subscription, as the wire shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,24 +54,24 @@ pub struct ReactionSubscription {
     pub id: Uuid,
     /// The tenant.
     pub tenant_id: TenantId,
-    /// Whose events pull it; none: those of all rooms of the tenant.
+    /// The room whose events trigger it; none: all rooms of the tenant.
     pub room_id: Option<RoomId>,
     /// Only what this actor does.
     pub source_actor_id: Option<ActorId>,
-    /// Who reacts.
+    /// The actor that reacts.
     pub target_actor_id: ActorId,
     /// Which types of events pull it; `*` is every type.
     pub trigger_event_types: Vec<String>,
     /// What the target does.
     #[serde(flatten)]
     pub action: ReactionAction,
-    /// Whether it works at all.
+    /// Whether it is enabled.
     pub enabled: bool,
-    /// How long it rests after it was triggered.
+    /// The cooldown after it was triggered, in milliseconds.
     pub cooldown_ms: i64,
-    /// Whether it leaves alone what the target itself does.
+    /// Whether it ignores events of the target itself.
     pub ignore_self: bool,
-    /// Whether it leaves alone what reactions did.
+    /// Whether it ignores events that reactions made.
     pub ignore_reaction_events: bool,
     /// Whatever the maker adds.
     pub metadata: Map<String, Value>,
@@ -64,11 +81,11 @@ pub struct ReactionSubscription {
     pub error_count: u64,
     /// When it was last triggered.
     pub last_triggered_at: Option<Timestamp>,
-    /// The event it last dealt with.
+    /// The event that it processed last.
     pub last_source_event_id: Option<Uuid>,
     /// Why the target did not react last time; none if it did.
     pub last_error: Option<String>,
-    /// Who made it, as it said itself.
+    /// The actor that made it, as the request said.
     pub created_by: Option<ActorId>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -82,9 +99,9 @@ pub struct ReactionSubscription {
 pub struct StoredReaction {
     /// What clients see.
     pub subscription: ReactionSubscription,
-    /// Counts the changes that clients made: who decides by an old copy of the rule finds out by this.
+    /// Counts the changes that clients made, so that a command with an old copy of the rule detects it.
     pub revision: u64,
-    /// Events up to here are no business of this rule: older than it, or dealt with. Events are brought to a rule in order, so
+    /// The rule ignores events up to here: they are older than it, or processed. Events reach a rule in order, so
     /// this is what makes it answer each of them once, however often the log is gone through again.
     pub since: Sequence,
 }

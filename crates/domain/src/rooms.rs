@@ -1,7 +1,9 @@
 //! Rooms that have a record. A room without one is a lobby that anybody may use.
 
+pub mod events;
 pub mod pin;
 pub mod theme;
+pub mod upsert;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,11 +14,6 @@ use crate::kernel::{
     record::{Cell, Key, Record, Table},
     time::Timestamp,
 };
-
-mod upsert;
-
-pub(crate) use upsert::announce;
-pub use upsert::{MAX_NAME_CHARS, RoomUpserted, UpsertRoom};
 
 /// What kind of room it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -53,7 +50,7 @@ pub struct Room {
     pub room_type: RoomType,
     /// What people call it.
     pub display_name: Option<String>,
-    /// Whose it is.
+    /// The owner.
     pub owner_actor_id: Option<ActorId>,
     /// Whatever its owner adds.
     pub metadata: Map<String, Value>,

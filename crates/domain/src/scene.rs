@@ -6,10 +6,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    inbox::InboxItem,
+    inbox::{self, InboxItem},
     kernel::{
         command::{
-            Command, CommandContext, CommandError, Effects, Heads, IdSource, Loaded, Success, WriteSet,
+            Command, CommandContext, CommandError, Effects, Heads, IdSource, LoadedRecords, Success, WriteSet,
         },
         error::DomainError,
         event::Event,
@@ -19,10 +19,10 @@ use crate::{
         rules::Rules,
         time::Timestamp,
     },
-    moderation::RateWindows,
+    moderation::{RateGuard, RateWindows},
 };
 
-/// How often a turn decides a command at most.
+/// The most often that a batch decides a command.
 const MAX_READ_STAGES: usize = 4;
 
 struct Counting(u128);
@@ -73,8 +73,8 @@ impl Scene {
         of_kind.map(|(_, record)| record.read().unwrap()).collect()
     }
 
-    /// Whose inboxes got something, in order.
-    pub(crate) fn told(&self) -> Vec<String> {
+    /// The recipients of inbox items with the events' types, in order.
+    pub(crate) fn notified(&self) -> Vec<String> {
         let mut items: Vec<InboxItem> = self.all();
         items.sort_by_key(|item| item.inbox_seq);
         items
@@ -102,12 +102,12 @@ impl Scene {
         }
     }
 
-    /// Decides a command in a turn of its own. Answers which success it was, with what data.
+    /// Decides a command in a batch of its own. Answers which success it was, with what data.
     pub(crate) fn decide(
         &mut self,
         command: &(impl Command + ?Sized),
     ) -> Result<(Success, Value), DomainError> {
-        let mut loaded = Loaded::new();
+        let mut loaded = LoadedRecords::new();
         for query in command.reads() {
             let found = self.answer(&query);
             loaded.insert(query, found);
@@ -122,7 +122,8 @@ impl Scene {
                 loaded: &loaded,
                 written: &WriteSet::default(),
                 ids: &mut self.ids,
-                windows: &mut self.windows,
+                guard: &mut RateGuard::new(&mut self.windows, self.rules.get(), self.now),
+                notify: inbox::deliver,
                 effects: Effects::none(self.heads),
             };
             let decided = command.decide(&mut ctx);

@@ -8,9 +8,9 @@ use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
-        event::payload,
-        fields::Fields,
+        error::DomainError,
+        event::payloads,
+        fields::{ACTOR_ID, Field, Fields, bounded_object},
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
         time::Timestamp,
@@ -26,24 +26,47 @@ pub const MAX_STATE_BYTES: usize = 256 << 10;
 const TTL_SECONDS: std::ops::RangeInclusive<i64> = 1..=31_536_000;
 /// How long it is kept if nothing is said.
 const DEFAULT_TTL_SECONDS: i64 = 3_600;
-/// What policies call it.
+const STATE: Field = Field::new(
+    "state",
+    "What is saved: at most 256 KiB of JSON. Default: an empty object.",
+    r#"{"tables":{"table_1":"free"}}"#,
+)
+.in_example();
+const TTL: Field =
+    Field::new("ttlSeconds", "How long it is kept, in seconds; null: for good. Default: 3600.", "3600");
+/// Its label in policies.
 const ACTION: &str = "snapshot_create";
-/// Who saves a room if nobody is named.
+/// The actor that saves a room if the request names none.
 const SYSTEM: &str = "system";
 /// Stands for the actor in the keys of what belongs to a room.
 const NO_ACTOR: &str = "-";
 
+payloads! {
+    /// A snapshot of a room or an actor was created.
+    SnapshotCreated { scope: String, version: u64, expires_at: Option<Timestamp>, snapshot_ref: SnapshotRef }
+}
+
+/// The room, and the actor if there is one, that a snapshot is of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotRef {
+    /// The room.
+    pub room_id: RoomId,
+    /// The actor; none for a snapshot of the room.
+    pub actor_id: Option<ActorId>,
+}
+
 /// What a snapshot is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Scope {
+pub enum SnapshotScope {
     /// A room.
     Room,
     /// An actor in a room.
     Agent,
 }
 
-impl Scope {
+impl SnapshotScope {
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -58,12 +81,12 @@ impl Scope {
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// What it is of.
-    pub scope: Scope,
+    pub scope: SnapshotScope,
     /// The tenant.
     pub tenant_id: TenantId,
     /// The room.
     pub room_id: RoomId,
-    /// Whose it is; none if it is the room's.
+    /// The actor; none if it is the room's.
     pub actor_id: Option<ActorId>,
     /// 1 for the first, then increasing by 1, also when older ones are gone.
     pub version: u64,
@@ -83,7 +106,7 @@ impl Record for Snapshot {
     };
 
     fn key(&self) -> Key {
-        let of = SnapshotOf {
+        let of = SnapshotSubject {
             tenant_id: self.tenant_id.clone(),
             room_id: self.room_id.clone(),
             scope: self.scope,
@@ -92,7 +115,7 @@ impl Record for Snapshot {
         of.key().into_iter().chain([number(self.version)]).collect()
     }
 
-    /// What never expires stands behind everything that does, so that one comparison tells what is still there.
+    /// Snapshots that never expire sort behind all others, so that one comparison finds those that exist.
     fn columns(&self) -> Vec<Cell> {
         vec![self.expires_at.map_or(i64::MAX, Timestamp::as_millis).into()]
     }
@@ -102,7 +125,7 @@ impl Record for Snapshot {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LastVersion {
     #[serde(flatten)]
-    of: SnapshotOf,
+    of: SnapshotSubject,
     version: u64,
 }
 
@@ -129,18 +152,18 @@ fn number(version: u64) -> Cell {
 /// What snapshots are of: a room, or an actor in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SnapshotOf {
+pub struct SnapshotSubject {
     /// The tenant.
     pub tenant_id: TenantId,
     /// The room.
     pub room_id: RoomId,
     /// Which of both.
-    pub scope: Scope,
+    pub scope: SnapshotScope,
     /// The actor; none for a room.
     pub actor_id: Option<ActorId>,
 }
 
-impl SnapshotOf {
+impl SnapshotSubject {
     fn key(&self) -> Key {
         let actor = self.actor_id.as_ref().map_or_else(|| Cell::from(NO_ACTOR), Cell::from);
         vec![(&self.tenant_id).into(), (&self.room_id).into(), self.scope.as_str().into(), actor]
@@ -166,87 +189,78 @@ impl SnapshotOf {
     }
 }
 
-/// `POST /v1/snapshots/{room|agent}`: somebody saves a state.
-pub struct Save {
+/// `POST /v1/snapshots/{room|agent}`: saves a state.
+pub struct CreateSnapshot {
     actor: ActorInRoom,
-    of: SnapshotOf,
+    of: SnapshotSubject,
     /// What is saved and for how many seconds, or why it is refused once the actor has turned out to be allowed to.
     what: Result<(Map<String, Value>, Option<i64>), DomainError>,
 }
 
-/// The answer to a [`Save`].
+/// The answer to a [`CreateSnapshot`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Saved {
+pub struct CreateSnapshotResponse {
+    /// The snapshot that was saved.
     snapshot: Snapshot,
     correlation_id: CorrelationId,
 }
 
-impl Save {
+impl CreateSnapshot {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold, or the state is no object; the rest is refused when its turn comes.
-    pub fn read(fields: &Fields, scope: Scope) -> Result<Self, DomainError> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
-        let room_id = fields.room("roomId")?.unwrap_or_else(RoomId::main);
+    /// A field that identifies the actor is not valid, or the state is no object; the command refuses the rest when it is decided.
+    pub fn read(fields: &Fields, scope: SnapshotScope) -> Result<Self, DomainError> {
+        let tenant_id = fields.tenant_or_default()?;
+        let room_id = fields.room_or_main()?;
         let system = || ActorId::parse(SYSTEM).expect("a valid id");
         let (actor_id, subject) = match scope {
-            Scope::Room => (fields.actor("actorId")?.unwrap_or_else(system), None),
-            Scope::Agent => fields.required_actor("actorId").map(|actor| (actor.clone(), Some(actor)))?,
+            SnapshotScope::Room => (fields.actor(ACTOR_ID)?.unwrap_or_else(system), None),
+            SnapshotScope::Agent => {
+                fields.required_actor(ACTOR_ID).map(|actor| (actor.clone(), Some(actor)))?
+            }
         };
-        let state = fields.object("state")?.unwrap_or_default();
+        let state = fields.object(STATE)?.unwrap_or_default();
         Ok(Self {
-            of: SnapshotOf {
+            of: SnapshotSubject {
                 tenant_id: tenant_id.clone(),
                 room_id: room_id.clone(),
                 scope,
                 actor_id: subject,
             },
             actor: ActorInRoom { tenant_id, room_id, actor_id },
-            what: ttl_seconds(fields).and_then(|ttl| Ok((bounded(state)?, ttl))),
+            what: ttl_seconds(fields)
+                .and_then(|ttl| Ok((bounded_object(STATE.name, state, MAX_STATE_BYTES)?, ttl))),
         })
     }
 
-    /// Who saves.
+    /// The actor that saves.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
 
     /// What is saved.
-    pub fn of(&self) -> &SnapshotOf {
+    pub fn of(&self) -> &SnapshotSubject {
         &self.of
     }
 }
 
 /// How long it is kept; null means for good.
 fn ttl_seconds(fields: &Fields) -> Result<Option<i64>, DomainError> {
-    const NAME: &str = "ttlSeconds";
-    let given = fields.bounded_integer(NAME, TTL_SECONDS)?;
-    let for_good = fields.body().and_then(|body| body.get(NAME)).is_some_and(Value::is_null);
+    let given = fields.bounded_integer(TTL, TTL_SECONDS)?;
+    let for_good = fields.body().and_then(|body| body.get(TTL.name)).is_some_and(Value::is_null);
     Ok(if for_good { None } else { given.or(Some(DEFAULT_TTL_SECONDS)) })
 }
 
-fn bounded(state: Map<String, Value>) -> Result<Map<String, Value>, DomainError> {
-    let bytes = json!(state).to_string().len();
-    if bytes <= MAX_STATE_BYTES {
-        return Ok(state);
-    }
-    Err(DomainError::new(Code::OutOfBounds)
-        .saying(format!("state has at most {MAX_STATE_BYTES} bytes of JSON"))
-        .with("field", "state")
-        .with("max", MAX_STATE_BYTES)
-        .with("value", bytes))
-}
-
-impl Command for Save {
+impl Command for CreateSnapshot {
     fn reads(&self) -> Vec<Query> {
         let own = [access::read(&self.actor), Query::one::<LastVersion>(self.of.key())];
         permissions::reads(&self.actor).into_iter().chain(own).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        access::pass(
+        access::check(
             ctx,
             &self.actor,
             AccessRequirement { action: ACTION, feature: None, takes_seat: false },
@@ -255,13 +269,13 @@ impl Command for Save {
         let (state, ttl_seconds) = self.what.clone()?;
         let last: Option<LastVersion> = ctx.get(self.of.key())?;
         let version = last.map_or(0, |last| last.version) + 1;
-        let SnapshotOf { tenant_id, room_id, scope, actor_id } = self.of.clone();
+        let SnapshotSubject { tenant_id, room_id, scope, actor_id } = self.of.clone();
         let expires_at = ttl_seconds.map(|seconds| ctx.now.plus_ms(seconds * 1_000));
-        let event = payload::SnapshotCreated {
+        let event = SnapshotCreated {
             scope: scope.as_str().to_owned(),
             version,
             expires_at,
-            snapshot_ref: payload::SnapshotRef { room_id: room_id.clone(), actor_id: actor_id.clone() },
+            snapshot_ref: SnapshotRef { room_id: room_id.clone(), actor_id: actor_id.clone() },
         };
         ctx.append(&self.actor, &event, None)?;
         let created_at = ctx.now;
@@ -271,18 +285,18 @@ impl Command for Save {
         ctx.put(&LastVersion { of: self.of.clone(), version });
         ctx.step(StepCode::SnapshotCreated, json!({ "scope": scope.as_str(), "version": version }));
         let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Created, &Saved { snapshot, correlation_id }))
+        Ok(Reply::new(Success::Created, &CreateSnapshotResponse { snapshot, correlation_id }))
     }
 }
 
 /// Deletes snapshots that have expired. It reads nothing: a snapshot never changes, and its version is never given again.
-pub struct Forget {
-    /// Those of [`Forget::due`].
+pub struct DeleteExpiredSnapshots {
+    /// Those of [`DeleteExpiredSnapshots::due`].
     pub expired: Vec<Snapshot>,
 }
 
-impl Forget {
-    /// The most snapshots that one turn deletes: they are read before, and may be large.
+impl DeleteExpiredSnapshots {
+    /// The most snapshots that one command deletes: they are read before, and may be large.
     pub const BATCH: usize = 50;
 
     /// What has expired at this moment.
@@ -291,7 +305,7 @@ impl Forget {
     }
 }
 
-impl Command for Forget {
+impl Command for DeleteExpiredSnapshots {
     fn reads(&self) -> Vec<Query> {
         Vec::new()
     }
@@ -307,12 +321,13 @@ impl Command for Forget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::error::Code;
 
-    fn save(body: Value) -> Result<Save, DomainError> {
-        Save::read(&Fields::of_body(body.as_object().cloned().unwrap()), Scope::Agent)
+    fn save(body: Value) -> Result<CreateSnapshot, DomainError> {
+        CreateSnapshot::read(&Fields::of_body(body.as_object().cloned().unwrap()), SnapshotScope::Agent)
     }
 
-    /// RULINGS J7: `ttlSeconds` is a whole number of 1 to 31,536,000; null means never, missing means an hour.
+    /// `ttlSeconds` is a whole number of 1 to 31,536,000; null means never, missing means an hour.
     #[test]
     fn a_snapshot_is_kept_as_long_as_was_said() {
         let cases = [
@@ -338,7 +353,7 @@ mod tests {
         }
     }
 
-    /// CONTRACT 3.4 row 3: the state's type is checked at once, its size when its turn comes.
+    /// The state's type is checked when it is read, its size when the command is decided.
     #[test]
     fn a_state_is_an_object_of_bounded_size() {
         let sized = |bytes: usize| json!({ "actorId": "Nova", "state": { "a": "x".repeat(bytes - 8) } });
@@ -349,13 +364,13 @@ mod tests {
         assert_eq!((error.code, &error.details["field"]), (Code::Validation, &json!("state")));
     }
 
-    /// An actor may be called as the keys of rooms call nobody.
+    /// An actor may have the id that stands for no actor in the keys of rooms.
     #[test]
     fn keys_of_rooms_and_actors_do_not_meet() {
         let of = |scope, actor: Option<&str>| {
             let actor_id = actor.map(|name| ActorId::parse(name).unwrap());
-            SnapshotOf { tenant_id: TenantId::default(), room_id: RoomId::main(), scope, actor_id }.key()
+            SnapshotSubject { tenant_id: TenantId::default(), room_id: RoomId::main(), scope, actor_id }.key()
         };
-        assert_ne!(of(Scope::Room, None), of(Scope::Agent, Some(NO_ACTOR)));
+        assert_ne!(of(SnapshotScope::Room, None), of(SnapshotScope::Agent, Some(NO_ACTOR)));
     }
 }

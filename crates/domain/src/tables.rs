@@ -1,6 +1,10 @@
-//! Table sessions: a private table, paid for by somebody, for a while, with a plan.
+//! Table sessions: a private table that was paid for, for a time, with a plan.
 
 pub mod access;
+pub mod change;
+pub mod end;
+pub mod events;
+pub mod open;
 pub mod payment;
 pub mod plan;
 
@@ -12,22 +16,44 @@ use uuid::Uuid;
 use crate::{
     kernel::{
         error::{Code, DomainError},
-        fields::Fields,
+        fields::Field,
         ids::{ActorId, RoomId, TenantId},
         money::Usd,
         record::{Cell, Key, Record, Table},
+        rules::rule_set,
+        secret::Secret,
         time::Timestamp,
     },
-    tables::plan::Feature,
+    tables::{
+        payment::PaymentMode,
+        plan::{Catalogue, Feature},
+    },
 };
 
-mod change;
-mod end;
-mod open;
+/// How private tables are sold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrivateTableRules {
+    /// How they are paid for.
+    pub payment: PaymentMode,
+    /// What it costs to make a room private.
+    pub price: Usd,
+    /// The plans of sessions.
+    pub plans: Catalogue,
+    /// Whether only those at a private table may read what happens there.
+    pub gates_reads: bool,
+}
 
-pub use change::{ChangeTable, TableChanged};
-pub use end::ExpireSessions;
-pub use open::{OpenTable, TableOpened};
+impl Default for PrivateTableRules {
+    fn default() -> Self {
+        Self {
+            payment: PaymentMode::Stub { proof: Secret::new(payment::DEFAULT_STUB_PROOF) },
+            price: Usd::from_cents(350),
+            plans: Catalogue::default(),
+            gates_reads: false,
+        }
+    }
+}
+rule_set!(PrivateTableRules);
 
 /// How many actors may be invited for each seat.
 const INVITED_PER_SEAT: u64 = 4;
@@ -67,7 +93,7 @@ pub struct TableSession {
     pub tenant_id: TenantId,
     /// The room.
     pub room_id: RoomId,
-    /// Who bought it.
+    /// The actor that bought it.
     pub owner_actor_id: ActorId,
     /// The plan.
     pub plan_id: String,
@@ -75,7 +101,7 @@ pub struct TableSession {
     pub max_agents: u64,
     /// What they can do there.
     pub features: Vec<String>,
-    /// Who may sit at the table beside the owner.
+    /// The actors that may sit at the table beside the owner.
     pub invited_actor_ids: Vec<ActorId>,
     /// Whether it is still open.
     pub status: SessionStatus,
@@ -89,7 +115,7 @@ pub struct TableSession {
     pub payment_ref: Option<String>,
     /// How much was paid, in USD.
     pub payment_amount_usd: Usd,
-    /// Who took the payment.
+    /// The provider of the payment.
     pub payment_provider: String,
     /// Whatever the owner adds.
     pub metadata: Map<String, Value>,
@@ -103,27 +129,40 @@ pub struct TableSession {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionWithoutPayment {
+    /// The session.
     session_id: Uuid,
     tenant_id: TenantId,
     room_id: RoomId,
+    /// The actor that bought the session.
     owner_actor_id: ActorId,
+    /// The plan that was bought.
     plan_id: String,
+    /// The number of seats at the table.
     max_agents: u64,
+    /// The features that the plan includes.
     features: Vec<String>,
+    /// The actors that may sit at the table beside the owner.
     invited_actor_ids: Vec<ActorId>,
+    /// Whether the table is open.
     status: SessionStatus,
+    /// When the session starts.
     started_at: Timestamp,
+    /// When the session ends.
     expires_at: Timestamp,
+    /// When the session was ended; null if it was not.
     ended_at: Option<Timestamp>,
+    /// Free data of the owner.
     metadata: Map<String, Value>,
+    /// When the session was bought.
     created_at: Timestamp,
+    /// When the session was last changed.
     updated_at: Timestamp,
 }
 
-/// A session as somebody sees it.
+/// A session as one viewer sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
-pub enum SessionShown {
+pub enum SessionView {
     /// Its owner.
     Whole(Box<TableSession>),
     /// Anybody else.
@@ -135,14 +174,10 @@ pub fn not_found(tenant: &TenantId, session: &str) -> DomainError {
     DomainError::new(Code::NotFound).with("tenantId", tenant.as_str()).with("sessionId", session)
 }
 
-/// Reads who is invited, each once; `None` if the client does not say.
-fn read_invited(fields: &Fields) -> Result<Option<Vec<ActorId>>, DomainError> {
-    let Some(names) = fields.texts("invitedActorIds", MAX_LISTED)? else { return Ok(None) };
-    let parse = |name: &String| {
-        ActorId::parse(name).map_err(|why| DomainError::invalid("invitedActorIds", why.to_string()))
-    };
-    names.iter().map(parse).collect::<Result<_, _>>().map(Some)
-}
+const INVITED_ACTOR_IDS: Field =
+    Field::new("invitedActorIds", "The actors that may sit at the table beside the owner.", r#"["Kai"]"#)
+        .up_to(MAX_LISTED)
+        .in_example();
 
 /// The guests of a table with so many seats. Its owner is none: it needs no invitation.
 fn guests(mut invited: Vec<ActorId>, owner: &ActorId, seats: u64) -> Result<Vec<ActorId>, DomainError> {
@@ -153,7 +188,7 @@ fn guests(mut invited: Vec<ActorId>, owner: &ActorId, seats: u64) -> Result<Vec<
     }
     Err(DomainError::new(Code::OutOfBounds)
         .saying(format!("at most {INVITED_PER_SEAT} actors are invited for each seat"))
-        .with("field", "invitedActorIds")
+        .with("field", INVITED_ACTOR_IDS.name)
         .with("max", max)
         .with("value", invited.len()))
 }
@@ -165,11 +200,11 @@ impl TableSession {
     }
 
     /// The session as `viewer` sees it.
-    pub fn shown_to(self, viewer: Option<&ActorId>) -> SessionShown {
+    pub fn shown_to(self, viewer: Option<&ActorId>) -> SessionView {
         if viewer == Some(&self.owner_actor_id) {
-            return SessionShown::Whole(Box::new(self));
+            return SessionView::Whole(Box::new(self));
         }
-        SessionShown::WithoutPayment(Box::new(SessionWithoutPayment {
+        SessionView::WithoutPayment(Box::new(SessionWithoutPayment {
             session_id: self.session_id,
             tenant_id: self.tenant_id,
             room_id: self.room_id,

@@ -15,6 +15,7 @@ use crate::kernel::{
 
 pub mod change;
 pub mod create;
+pub mod events;
 pub mod handoff;
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,7 @@ pub enum TaskState {
 }
 
 impl TaskState {
-    /// The names of the states, in the contract's order.
+    /// The names of the states, in the order of the documentation.
     pub const NAMES: [(&str, Self); 3] =
         [("open", Self::Open), ("active", Self::Active), ("done", Self::Done)];
 
@@ -65,9 +66,9 @@ pub struct Task {
     pub description: Option<String>,
     /// How far it is.
     pub state: TaskState,
-    /// Who wants it done.
+    /// The actor that created it.
     pub created_by: ActorId,
-    /// Who does it.
+    /// The assignee.
     pub assignee_actor_id: Option<ActorId>,
     /// How much is done, 0 to 100.
     pub progress: i64,
@@ -79,7 +80,7 @@ pub struct Task {
     pub updated_at: Timestamp,
     /// When it was finished.
     pub completed_at: Option<Timestamp>,
-    /// Who finished it.
+    /// The actor that finished it.
     pub completed_by: Option<ActorId>,
 }
 
@@ -89,8 +90,8 @@ impl Task {
         vec![task_id.to_string().as_str().into()]
     }
 
-    /// Goes to a state: who finishes a task and when is kept for as long as it stays finished, and all of it is done then.
-    fn go(&mut self, state: TaskState, by: &ActorId, now: Timestamp) {
+    /// Sets the state: a task that is done keeps the actor and the time of its completion, and its progress is 100.
+    fn set_state(&mut self, state: TaskState, by: &ActorId, now: Timestamp) {
         match (self.state, state) {
             (TaskState::Done, TaskState::Done) => {}
             (_, TaskState::Done) => {
@@ -112,16 +113,18 @@ impl Task {
     }
 }
 
-/// The answer to whoever created or changed a task.
+/// The answer to a command that created or changed a task.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TaskWritten {
+pub struct WriteTaskResponse {
+    /// The task.
     task: Task,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }
 
-impl TaskWritten {
+impl WriteTaskResponse {
     fn of(ctx: &CommandContext<'_>, task: Task) -> Self {
         Self { task, emitted_events: ctx.emitted(), correlation_id: ctx.correlation_id.clone() }
     }

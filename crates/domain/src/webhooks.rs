@@ -1,4 +1,4 @@
-//! Webhooks: who wants to be told of which events, where, and how far each of them has been told.
+//! Webhooks: subscriptions to events, and the progress of their deliveries.
 
 pub mod target;
 
@@ -9,16 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{
-    kernel::{
-        error::{Code, DomainError},
-        event::EventType,
-        ids::{ActorId, RoomId, Sequence, TenantId},
-        record::{Cell, Key, Record, Table},
-        secret::Secret,
-        time::Timestamp,
-    },
-    record_kinds::Portable,
+use crate::kernel::{
+    error::{Code, DomainError},
+    event::EventType,
+    ids::{ActorId, RoomId, Sequence, TenantId},
+    record::{Cell, Key, Portable, Record, Table},
+    secret::Secret,
+    time::Timestamp,
 };
 
 pub mod admission;
@@ -35,7 +32,7 @@ pub mod subscribe;
 /// Stands for all types of events.
 pub const ALL_TYPES: &str = "*";
 
-/// Who wants to be told, and where. What comes of it is a [`Progress`] of its own, so that telling does not write this.
+/// A subscription to events and its target. Deliveries write its [`DeliveryProgress`], a record of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subscription {
@@ -45,7 +42,7 @@ pub struct Subscription {
     pub tenant_id: TenantId,
     /// Only of this room.
     pub room_id: Option<RoomId>,
-    /// Only by this actor, who is also who may be told of private tables.
+    /// Only events of this actor, whose access to private tables the subscription has.
     pub actor_id: Option<ActorId>,
     /// Only of these types; `*` stands for all.
     pub event_types: Vec<String>,
@@ -69,7 +66,7 @@ pub struct Subscription {
     pub deleted: bool,
     /// Grows with every change of any subscription, so that changes are found.
     pub revision: u64,
-    /// The revision that last enabled it: who follows for it begins anew then.
+    /// The revision that last enabled it: its follower restarts then.
     pub enabled_by: u64,
 }
 
@@ -136,10 +133,10 @@ impl Record for WebhookSecret {
     }
 }
 
-/// A delivery that failed and is to be tried again.
+/// The state of a delivery that failed and will be retried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Retrying {
+pub struct RetryState {
     /// The event.
     pub event_id: Uuid,
     /// How many attempts have failed.
@@ -148,11 +145,11 @@ pub struct Retrying {
     pub next_attempt_at: Timestamp,
 }
 
-/// Events that nobody was to be told of, because the subscription was disabled: those after the first number, up to the second.
+/// Events that are skipped, because the subscription was disabled: those after the first number, up to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap(pub Sequence, pub Sequence);
+pub struct SkippedRange(pub Sequence, pub Sequence);
 
-impl Gap {
+impl SkippedRange {
     /// Whether an event falls into it.
     pub fn holds(self, event: Sequence) -> bool {
         self.0 < event && event <= self.1
@@ -162,20 +159,20 @@ impl Gap {
 /// The most gaps that are kept for one subscription that is far behind; past it the oldest is forgotten, and filled.
 const MAX_GAPS: usize = 32;
 
-/// How far a subscription has been told, and how that went.
+/// The progress of a subscription's deliveries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Progress {
+pub struct DeliveryProgress {
     /// The subscription.
     pub subscription_id: Uuid,
-    /// Everything up to here has been dealt with.
+    /// Every event up to here has been processed.
     pub cursor: Sequence,
     /// The delivery under way, if it has failed before.
-    pub retrying: Option<Retrying>,
+    pub retrying: Option<RetryState>,
     /// While it is disabled: the last event before.
     pub disabled_after: Option<Sequence>,
     /// When it was disabled, as far as that lies ahead of the cursor.
-    pub gaps: Vec<Gap>,
+    pub gaps: Vec<SkippedRange>,
     /// When something last arrived.
     pub last_delivered_at: Option<Timestamp>,
     /// What the last delivery failed with, unless it arrived.
@@ -184,7 +181,7 @@ pub struct Progress {
     pub updated_at: Option<Timestamp>,
 }
 
-impl Portable for Progress {
+impl Portable for DeliveryProgress {
     fn adapt(&mut self, head: Sequence) {
         let error = "its secret stayed where it was moved from: give it a new one".to_owned();
         *self = Self { last_error: Some(error), ..Self::at(self.subscription_id, head, false) };
@@ -197,8 +194,8 @@ impl Portable for Subscription {
     }
 }
 
-impl Progress {
-    /// Nothing told yet; it begins behind `head`.
+impl DeliveryProgress {
+    /// Nothing delivered yet; it begins after `head`.
     pub fn at(subscription_id: Uuid, head: Sequence, enabled: bool) -> Self {
         Self {
             subscription_id,
@@ -218,7 +215,7 @@ impl Progress {
         match (enabled, self.disabled_after) {
             (true, Some(since)) => {
                 self.disabled_after = None;
-                self.gaps.push(Gap(since, head));
+                self.gaps.push(SkippedRange(since, head));
                 let surplus = self.gaps.len().saturating_sub(MAX_GAPS);
                 self.gaps.drain(..surplus);
             }
@@ -239,7 +236,7 @@ impl Progress {
     }
 }
 
-impl Record for Progress {
+impl Record for DeliveryProgress {
     const TABLE: &'static Table =
         &Table { name: "webhook_progress", key: &["subscription_id"], columns: &[] };
 
@@ -256,30 +253,46 @@ impl Record for Progress {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookSubscription {
+    /// The subscription.
     id: Uuid,
     tenant_id: TenantId,
+    /// Only events of this room are sent; null: those of every room of the tenant.
     room_id: Option<RoomId>,
+    /// Only events by this actor are sent; null: those of every actor.
     actor_id: Option<ActorId>,
+    /// The types of events that are sent; `*` stands for every type.
     event_types: Vec<String>,
+    /// The URL to which events are sent.
     target_url: String,
+    /// Whether deliveries are signed.
     has_secret: bool,
+    /// The secret that signs deliveries: shown by the request that sets it, then null.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     secret: Option<Secret>,
+    /// Whether events are sent.
     enabled: bool,
+    /// How often a failed delivery is tried again.
     max_retries: u32,
+    /// The pause before the first retry, in milliseconds; it doubles before each further one.
     backoff_ms: u64,
+    /// How long a delivery may take, in milliseconds.
     timeout_ms: u64,
+    /// Free data of the client.
     metadata: Map<String, Value>,
+    /// When the subscription was made.
     created_at: Timestamp,
+    /// When the subscription was last changed.
     updated_at: Timestamp,
+    /// When a delivery last succeeded; null: never.
     last_delivered_at: Option<Timestamp>,
+    /// The last error; null if there was none.
     last_error: Option<String>,
 }
 
 impl WebhookSubscription {
     /// How a subscription looks to clients.
-    pub fn of(subscription: Subscription, progress: Option<&Progress>) -> Self {
+    pub fn of(subscription: Subscription, progress: Option<&DeliveryProgress>) -> Self {
         let told_at = progress.and_then(|progress| progress.updated_at);
         Self {
             id: subscription.id,
@@ -321,14 +334,14 @@ mod tests {
     /// What happened while a subscription was disabled is skipped, and nothing else, also when it is behind all of it.
     #[test]
     fn only_gaps_are_skipped() {
-        let mut progress = Progress::at(Uuid::nil(), Sequence(10), true);
+        let mut progress = DeliveryProgress::at(Uuid::nil(), Sequence(10), true);
         for (enabled, head) in [(false, 20), (false, 25), (true, 30), (true, 35), (false, 40), (true, 50)] {
             progress.set_enabled(enabled, Sequence(head));
         }
         let skipped: Vec<u64> = (1..60).filter(|at| progress.is_skipped(Sequence(*at))).collect();
         assert_eq!(skipped, (21..=30).chain(41..=50).collect::<Vec<_>>());
         progress.advance(Sequence(30));
-        assert_eq!(progress.gaps, [Gap(Sequence(40), Sequence(50))]);
+        assert_eq!(progress.gaps, [SkippedRange(Sequence(40), Sequence(50))]);
         for at in 0..100 {
             progress.set_enabled(false, Sequence(100 + 2 * at));
             progress.set_enabled(true, Sequence(101 + 2 * at));

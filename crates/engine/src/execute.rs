@@ -14,7 +14,7 @@ use agentcafe_store::{Answer, Envelope, Failure, Origin, Request, TraceNote, err
 use crate::{engine::Engine, metrics::ReasonLabel};
 
 /// A mutation that was asked for, past its pre-checks.
-pub struct Mutation {
+pub struct SubmittedCommand {
     /// What is to be decided.
     pub command: Arc<dyn Command>,
     /// Stamped on its events, and the key of its trace.
@@ -59,8 +59,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`NotExecuted`] says why it did not take effect; the refusal's details name the correlation id.
-    pub async fn execute(self: &Arc<Self>, mutation: Mutation) -> Result<Executed, NotExecuted> {
-        let Mutation { command, correlation_id, origin, key } = mutation;
+    pub async fn execute(self: &Arc<Self>, submitted: SubmittedCommand) -> Result<Executed, NotExecuted> {
+        let SubmittedCommand { command, correlation_id, origin, key } = submitted;
         let key = match key {
             Ok(key) => key,
             Err(error) => {

@@ -20,8 +20,8 @@ const MAX_EXTERNAL_CALLS: usize = 3;
 
 /// Where errands go: HTTP, behind an interface, because nothing here may know it.
 pub trait ExternalCallRunner: Send + Sync {
-    /// Does what is asked. Always comes to an end; a failure is an outcome too.
-    fn run(&self, external_call: ExternalCall) -> Pin<Box<dyn Future<Output = CallResult> + Send + '_>>;
+    /// Makes the call. It always ends, and a failure is a response too; none if this runner does not know such a request.
+    fn run(&self, call: ExternalCall) -> Pin<Box<dyn Future<Output = Option<CallResult>> + Send + '_>>;
 }
 
 /// The errands under way.
@@ -73,13 +73,16 @@ impl Engine {
         let unheld = |_| Failure::Unavailable("another node is at it");
         // Copies may have come to other nodes, too.
         let _alone = match &envelope.request {
-            Some(request) => Some(self.store.hold(name_of(request.key.identity)).await.map_err(unheld)?),
+            Some(request) => Some(self.store.lock(name_of(request.key.identity)).await.map_err(unheld)?),
             None => None,
         };
         for _ in 0..MAX_EXTERNAL_CALLS {
             match self.store.submit(envelope.clone()).await {
-                Err(Failure::External(external_call)) => {
-                    envelope.outcome = Some(self.external_calls.runner.run(*external_call).await);
+                Err(Failure::External(call)) => {
+                    envelope.outcome = self.external_calls.runner.run(call).await;
+                    if envelope.outcome.is_none() {
+                        return Err(Failure::Internal("no client makes this external call"));
+                    }
                 }
                 settled => return settled,
             }

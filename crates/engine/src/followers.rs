@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use agentcafe_domain::kernel::{
-    follower::{FollowerCursor, KeepCursor},
+    follower::{FollowerCursor, SaveCursor},
     ids::Sequence,
 };
 use agentcafe_store::Failure;
@@ -95,7 +95,7 @@ impl Progress {
             Some(kept) => kept.cursor,
             None => {
                 let cursor = engine.store.recent_events().head();
-                engine.execute_in_background(Arc::new(KeepCursor { name, cursor })).await?;
+                engine.execute_in_background(Arc::new(SaveCursor { name, cursor })).await?;
                 cursor
             }
         };
@@ -145,7 +145,7 @@ impl Progress {
     pub async fn keep(&mut self) -> Result<(), Failure> {
         let (name, cursor) = (self.name, self.cursor);
         if cursor > self.kept {
-            self.engine.execute_in_background(Arc::new(KeepCursor { name, cursor })).await?;
+            self.engine.execute_in_background(Arc::new(SaveCursor { name, cursor })).await?;
             self.kept = cursor;
         }
         Ok(())

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use agentcafe_domain::kernel::lease::{Claim, GiveBack, Lease, LeaseToken};
+use agentcafe_domain::kernel::lease::{AcquireLease, Lease, LeaseToken, ReleaseLease};
 use agentcafe_store::Failure;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -86,7 +86,7 @@ impl Contender<'_> {
 
     async fn submit(&self) -> Result<bool, Failure> {
         let ttl_ms = i64::try_from(LASTS.as_millis()).unwrap_or(i64::MAX);
-        let claim = Arc::new(Claim { hold: self.hold, ttl_ms });
+        let claim = Arc::new(AcquireLease { token: self.hold, ttl_ms });
         let reply = self.engine.execute_in_background(claim).await?;
         Ok(serde_json::from_slice(&reply.data).unwrap_or(false))
     }
@@ -125,7 +125,8 @@ impl Contender<'_> {
 
     /// Lets another node take over at once, if the lease is still this node's.
     async fn give_back(&self) {
-        if let Err(failure) = self.engine.execute_in_background(Arc::new(GiveBack { hold: self.hold })).await
+        if let Err(failure) =
+            self.engine.execute_in_background(Arc::new(ReleaseLease { token: self.hold })).await
         {
             tracing::debug!(lease = self.hold.name, %failure, "the lease runs out by itself");
         }

@@ -1,4 +1,4 @@
-//! Executes commands, and runs the background work: leases, sweeps, durable followers, shared limits.
+//! Executes commands, and runs the background work: leases, sweeps, durable followers.
 
 pub mod clock;
 pub mod engine;
@@ -13,4 +13,4 @@ pub mod unread;
 pub mod webhook_metrics;
 
 pub use engine::Engine;
-pub use execute::{Executed, Mutation, NotExecuted};
+pub use execute::{Executed, NotExecuted, SubmittedCommand};

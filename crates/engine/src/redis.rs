@@ -12,13 +12,12 @@ use agentcafe_domain::{
     kernel::{
         actor::ActorInRoom,
         ids::{ActorId, RoomId, TenantId},
-        rules::ModerationRules,
     },
-    moderation::RecentActivity,
+    moderation::{ModerationRules, RecentActivity},
 };
 pub use agentcafe_redis::ConnectionStatus;
 use agentcafe_redis::{Keys, RedisConnection, RoomName, unread, windows};
-use agentcafe_store::shared_rate_windows::{Later, SharedRateWindows};
+use agentcafe_store::shared_rate_windows::{BoxFuture, SharedRateWindows};
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
@@ -110,7 +109,7 @@ impl Redis {
 
 /// While Redis is away, what each node knows is what holds for it.
 impl SharedRateWindows for Redis {
-    fn load<'a>(&'a self, actors: &'a [ActorInRoom]) -> Later<'a, Option<Vec<Vec<RecentActivity>>>> {
+    fn load<'a>(&'a self, actors: &'a [ActorInRoom]) -> BoxFuture<'a, Option<Vec<Vec<RecentActivity>>>> {
         Box::pin(async move {
             let loaded = windows::load(&self.connection, &self.keys, actors).await.ok();
             if loaded.is_none() {
@@ -120,7 +119,7 @@ impl SharedRateWindows for Redis {
         })
     }
 
-    fn save(&self, past: Vec<(ActorInRoom, RecentActivity)>) -> Later<'_, ()> {
+    fn save(&self, past: Vec<(ActorInRoom, RecentActivity)>) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let saved =
                 windows::save(&self.connection, &self.keys, &past, self.remembered, || self.fresh_name())

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
     kernel::command::Command,
-    presence::Expire,
-    snapshots::{Forget, Snapshot},
-    tables::ExpireSessions,
+    presence::ExpirePresence,
+    snapshots::{DeleteExpiredSnapshots, Snapshot},
+    tables::end::ExpireTableSessions,
 };
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -52,7 +52,7 @@ pub async fn run(engine: Arc<Engine>, intervals: SweepIntervals) {
 async fn presence(engine: &Engine, every: Duration, ending: &CancellationToken) {
     let mut ticks = Ticks::new(ending, every);
     while ticks.goes_on().await {
-        while sweep(engine, Arc::new(Expire { now: engine.now() })).await == Expire::BATCH {}
+        while sweep(engine, Arc::new(ExpirePresence { now: engine.now() })).await == ExpirePresence::BATCH {}
     }
 }
 
@@ -60,7 +60,9 @@ async fn presence(engine: &Engine, every: Duration, ending: &CancellationToken) 
 async fn table_sessions(engine: &Engine, every: Duration, ending: &CancellationToken) {
     let mut ticks = Ticks::new(ending, every);
     while ticks.goes_on().await {
-        while sweep(engine, Arc::new(ExpireSessions { now: engine.now() })).await == ExpireSessions::BATCH {}
+        while sweep(engine, Arc::new(ExpireTableSessions { now: engine.now() })).await
+            == ExpireTableSessions::BATCH
+        {}
     }
 }
 
@@ -76,7 +78,7 @@ async fn purge(engine: &Engine, ending: &CancellationToken) {
 async fn snapshots(engine: &Engine, ending: &CancellationToken) {
     let mut ticks = Ticks::new(ending, PURGE_EVERY);
     while ticks.goes_on().await {
-        while forget_batch(engine).await == Forget::BATCH {}
+        while forget_batch(engine).await == DeleteExpiredSnapshots::BATCH {}
     }
 }
 
@@ -116,9 +118,9 @@ async fn sweep(engine: &Engine, batch: Arc<dyn Command>) -> usize {
 /// Deletes a batch of snapshots, and tells how many there were; none if it failed, so that the next tick tries again. They
 /// are read outside the turn, which has nothing to wait for then.
 async fn forget_batch(engine: &Engine) -> usize {
-    match engine.store.find::<Snapshot>(Forget::due(engine.now())).await {
+    match engine.store.find::<Snapshot>(DeleteExpiredSnapshots::due(engine.now())).await {
         Ok(expired) if expired.is_empty() => 0,
-        Ok(expired) => sweep(engine, Arc::new(Forget { expired })).await,
+        Ok(expired) => sweep(engine, Arc::new(DeleteExpiredSnapshots { expired })).await,
         Err(error) => {
             tracing::warn!(%error, "expired snapshots were not deleted; it is tried again");
             0

@@ -45,8 +45,8 @@ enum NotCopied {
 }
 
 impl From<RedisUnavailable> for NotCopied {
-    fn from(away: RedisUnavailable) -> Self {
-        Self::RedisUnavailable(away)
+    fn from(error: RedisUnavailable) -> Self {
+        Self::RedisUnavailable(error)
     }
 }
 
@@ -126,17 +126,17 @@ pub async fn run(engine: Arc<Engine>) {
 /// Compares now, each time Redis comes back, and now and then.
 async fn compare(engine: &Engine, redis: &Redis) {
     loop {
-        redis.connection.wait_connected().await;
+        let connection = redis.connection.wait_connected().await;
         match compare_once(engine, redis).await {
             Ok(count) => {
                 redis.unread.rebuilt.inc_by(count);
                 tokio::select! {
-                    () = redis.connection.wait_disconnected() => {}
+                    () = redis.connection.wait_disconnected(connection) => {}
                     () = sleep(COMPARE_EVERY) => {}
                 }
             }
-            Err(NotCopied::RedisUnavailable(away)) => {
-                tracing::debug!(%away, "unread counts could not be compared");
+            Err(NotCopied::RedisUnavailable(error)) => {
+                tracing::debug!(%error, "unread counts could not be compared");
                 sleep(PAUSE).await;
             }
             Err(NotCopied::Store) => sleep(PAUSE).await,

@@ -1,11 +1,33 @@
-//! One keep-alive connection that sends a request and waits for its response.
+//! A keep-alive connection that sends one request at a time, and how many connections this process may open.
+//!
+//! Requests go out as prepared bytes, and responses stay in one buffer per connection. hyper's HTTP/1.1 client took 36 to
+//! 41 % more generator CPU for each say (19.6 µs with its connection polled in the worker's task, 20.4 µs as a task of its
+//! own; this code 14.5 µs), and sent 28 % fewer requests a second to a bare HTTP server: medians of six alternating rounds
+//! in one process on 2 cores, 64 connections, one thread. Heads and chunk sizes are parsed by httparse, as in hyper.
 
+use std::io;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::http::{Head, ProtocolError};
-use crate::response::{Response, ResponseReader};
-use crate::target::Target;
-use crate::transport::Transport;
+use crate::http::{ChunkedDecoder, Framing, ProtocolError, ResponseHead, parse_head};
+use crate::target::{Target, Transport};
+
+/// Room for each read; a say's response fits.
+const READ_BYTES: usize = 16 * 1024;
+/// Longest response accepted: 5,000 events of a few kilobytes each.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Raises the limit of open files for this process and its children to the system's maximum, and returns it. Each
+/// connection is an open file.
+///
+/// # Errors
+/// When the system refuses.
+pub fn raise_open_files() -> io::Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
+}
 
 /// A keep-alive HTTP/1.1 connection, one request at a time.
 #[derive(Debug)]
@@ -14,76 +36,239 @@ pub struct Connection {
     reader: ResponseReader,
 }
 
+/// A complete response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Response<'buffer> {
+    /// Status code.
+    pub status: u16,
+    /// Decoded body.
+    pub body: &'buffer [u8],
+}
+
 impl Connection {
     /// Connects.
     ///
     /// # Errors
-    /// When the server does not take the connection.
+    /// When the connection cannot be established.
     pub async fn open(target: &Target) -> Result<Self, ProtocolError> {
         Ok(Self { transport: target.connect().await?, reader: ResponseReader::default() })
     }
 
-    /// Sends the bytes of one request and gives its response, which lives until the next exchange.
+    /// Sends the bytes of one request and returns its response, which is valid until the next exchange.
     ///
     /// # Errors
-    /// When the connection fails or the answer is not HTTP; the connection is then of no more use.
+    /// When the connection fails or the response is not HTTP; the connection cannot be used after that.
     pub async fn exchange(&mut self, request: &[u8]) -> Result<Response<'_>, ProtocolError> {
-        self.begin(request).await?;
+        self.send(request).await?;
         self.finish().await
     }
 
-    /// Sends the bytes of one request and waits for the head of its response; [`Self::finish`] gives the rest.
+    /// Sends the bytes of one request and waits for the head of its response; [`Self::finish`] reads the rest.
     ///
     /// # Errors
     /// As [`Self::exchange`].
-    pub async fn begin(&mut self, request: &[u8]) -> Result<Head, ProtocolError> {
+    pub async fn send(&mut self, request: &[u8]) -> Result<ResponseHead, ProtocolError> {
         self.reader.restart();
         self.transport.write_all(request).await?;
         loop {
-            if let Some(head) = self.reader.head() {
+            if let Some(head) = self.reader.head {
                 return Ok(head);
             }
             self.read().await?;
         }
     }
 
-    /// Waits for the rest of the response that was begun.
+    /// Waits for the rest of the response to [`Self::send`].
     ///
     /// # Errors
     /// As [`Self::exchange`].
     pub async fn finish(&mut self) -> Result<Response<'_>, ProtocolError> {
-        while !self.reader.is_complete() {
+        while !self.reader.is_complete {
             self.read().await?;
         }
         Ok(self.reader.response())
     }
 
-    /// The last response, as far as [`Self::finish`] has got it.
+    /// The response that [`Self::finish`] has read.
     ///
     /// # Panics
-    /// When none was begun.
+    /// When no request was sent.
     #[must_use]
     pub fn response(&self) -> Response<'_> {
         self.reader.response()
     }
 
-    /// Whether not a byte came in answer to the last request: so it looks if the server closed the connection while
-    /// nobody used it.
+    /// Whether no byte has arrived in response to the last request: as when the server closed an idle connection.
     #[must_use]
     pub fn is_unanswered(&self) -> bool {
-        self.reader.is_empty()
+        self.reader.wire.is_empty()
     }
 
-    /// Whether the server goes on with this connection after the last response.
+    /// Whether the server keeps the connection open after the last response.
     #[must_use]
-    pub fn stays(&self) -> bool {
-        self.reader.is_complete() && self.reader.head().is_some_and(|head| !head.closes)
+    pub fn is_reusable(&self) -> bool {
+        self.reader.is_complete && self.reader.head.is_some_and(|head| !head.closes)
     }
 
     async fn read(&mut self) -> Result<(), ProtocolError> {
-        match self.transport.read(self.reader.room()).await? {
+        self.reader.wire.reserve(READ_BYTES);
+        match self.transport.read_buf(&mut self.reader.wire).await? {
             0 => self.reader.close(),
-            count => self.reader.advance(count),
+            _ => self.reader.advance(),
+        }
+    }
+}
+
+/// Assembles one response after another from the reads of a connection, in one buffer.
+#[derive(Debug, Default)]
+struct ResponseReader {
+    /// The response as received.
+    wire: Vec<u8>,
+    head: Option<ResponseHead>,
+    chunks: ChunkedDecoder,
+    chunks_decoded_to: usize,
+    chunked_body: Vec<u8>,
+    is_complete: bool,
+}
+
+impl ResponseReader {
+    /// Drops the last response but keeps its buffers.
+    fn restart(&mut self) {
+        let (mut wire, mut chunked_body) =
+            (std::mem::take(&mut self.wire), std::mem::take(&mut self.chunked_body));
+        wire.clear();
+        chunked_body.clear();
+        *self = Self { wire, chunked_body, ..Self::default() };
+    }
+
+    /// Parses what was appended to `wire`.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] when the bytes are not exactly one response.
+    fn advance(&mut self) -> Result<(), ProtocolError> {
+        if self.wire.len() > MAX_RESPONSE_BYTES {
+            return Err(ProtocolError::TooLong);
+        }
+        if self.head.is_none() {
+            self.head = parse_head(&self.wire)?;
+            self.chunks_decoded_to = self.head.map_or(0, |head| head.length);
+        }
+        let Some(head) = self.head else {
+            return Ok(());
+        };
+        let end = match head.framing {
+            Framing::Length(length) => head.length + length,
+            Framing::Chunked if self.decode_chunks()? => self.chunks_decoded_to,
+            Framing::Chunked | Framing::UntilClose => return Ok(()),
+        };
+        self.is_complete = self.wire.len() == end;
+        if self.wire.len() > end { Err(ProtocolError::Surplus) } else { Ok(()) }
+    }
+
+    /// Ends a response that lasts until the connection closes.
+    ///
+    /// # Errors
+    /// [`ProtocolError::Closed`] when the response is cut off.
+    fn close(&mut self) -> Result<(), ProtocolError> {
+        self.is_complete |= self.head.is_some_and(|head| head.framing == Framing::UntilClose);
+        if self.is_complete { Ok(()) } else { Err(ProtocolError::Closed) }
+    }
+
+    /// Decodes what has arrived of a chunked body; true at its end.
+    fn decode_chunks(&mut self) -> Result<bool, ProtocolError> {
+        let mut wire = &self.wire[self.chunks_decoded_to..];
+        while let Some(piece) = self.chunks.next_piece(&mut wire)? {
+            self.chunked_body.extend_from_slice(piece);
+        }
+        self.chunks_decoded_to = self.wire.len() - wire.len();
+        Ok(self.chunks.is_done())
+    }
+
+    fn response(&self) -> Response<'_> {
+        let head = self.head.expect("a complete response has a head");
+        let body = match head.framing {
+            Framing::Length(length) => &self.wire[head.length..head.length + length],
+            Framing::Chunked => &self.chunked_body,
+            Framing::UntilClose => &self.wire[head.length..],
+        };
+        Response { status: head.status, body }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds the reads and returns the response, which must be complete at the last read and not before.
+    fn read(reader: &mut ResponseReader, reads: &[&[u8]]) -> Result<(u16, Vec<u8>), ProtocolError> {
+        reader.restart();
+        for (number, read) in reads.iter().enumerate() {
+            reader.wire.extend_from_slice(read);
+            reader.advance()?;
+            assert_eq!(reader.is_complete, number + 1 == reads.len());
+        }
+        let response = reader.response();
+        Ok((response.status, response.body.to_vec()))
+    }
+
+    fn check(wire: &[u8], status: u16, body: &[u8]) {
+        let expected = (status, body.to_vec());
+        let mut reader = ResponseReader::default();
+        for at in 1..=wire.len() {
+            let (before, after) = wire.split_at(at);
+            let reads = if after.is_empty() { vec![before] } else { vec![before, after] };
+            assert_eq!(read(&mut reader, &reads).unwrap(), expected, "split at {at}");
+        }
+        let bytes: Vec<&[u8]> = wire.chunks(1).collect();
+        assert_eq!(read(&mut reader, &bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn response_reader_ignores_how_reads_split_a_response() {
+        check(
+            b"HTTP/1.1 202 Accepted\r\nX-A: content-length: 3\r\nContent-Length: 14\r\n\r\n{\"ok\":true}\r\n\r",
+            202,
+            b"{\"ok\":true}\r\n\r",
+        );
+        check(b"HTTP/1.1 429 Too Many\r\ncontent-length:0\r\nretry-after: 1\r\n\r\n", 429, b"");
+        check(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"a\"\r\n3\r\n:1}\r\n0\r\n\r\n",
+            200,
+            b"{\"a\":1}",
+        );
+        let long = "x".repeat(5 * READ_BYTES);
+        let wire = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{long}", long.len());
+        let reads: Vec<&[u8]> = wire.as_bytes().chunks(READ_BYTES).collect();
+        assert_eq!(read(&mut ResponseReader::default(), &reads).unwrap(), (200, long.into_bytes()));
+    }
+
+    #[test]
+    fn response_reader_ends_only_unframed_responses_with_the_connection() {
+        let cases = [
+            ("HTTP/1.1 200 OK\r\n\r\nuntil close", Some("until close")),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\ncut", None),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\ncut\r\n", None),
+            ("HTTP/1.1 200", None),
+        ];
+        for (wire, body) in cases {
+            let mut reader = ResponseReader { wire: wire.into(), ..ResponseReader::default() };
+            reader.advance().unwrap();
+            let whole = reader.close().is_ok().then(|| reader.response().body);
+            assert_eq!(whole, body.map(str::as_bytes), "{wire:?}");
+        }
+    }
+
+    #[test]
+    fn response_reader_refuses_anything_but_one_response() {
+        let cases = [
+            "SSH-2.0-OpenSSH\r\n\r\n",
+            "HTTP/1.1 2xx OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nab",
+        ];
+        for wire in cases {
+            assert!(read(&mut ResponseReader::default(), &[wire.as_bytes()]).is_err(), "{wire:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The gate: is the server, as it is now, fast and sound enough? Reads and streams only; nothing is written.
+//! The gate mode: checks the latency and error rate of reads, and how fast streams become ready. Writes nothing.
 
 use std::time::Duration;
 
@@ -7,87 +7,85 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::connection::Connection;
-use crate::control::Control;
+use crate::control::RunControl;
 use crate::http::ProtocolError;
-use crate::latency::Summary;
-use crate::notes::{Notes, STREAMS};
-use crate::play::{LatencyEnds, Manner};
-use crate::progress::{Onlooker, Progress};
-use crate::report::{Check, Effort, Generator, Kinds, Requests, Verdict, share, whole_ms};
-use crate::run::Run;
-use crate::script::AlternatingScript;
-use crate::stopwatch::Stopwatch;
+use crate::report::{
+    CpuMeter, Diagnostics, GateCheck, GateResult, GeneratorUsage, ProgressObserver, RequestReport,
+    RunProgress, STREAMS, share, whole_ms,
+};
+use crate::script::GetScript;
+use crate::stats::{FailureCounts, LatencySummary, RequestStats, Stopwatch};
 use crate::subscriber::wait_until_ready;
-use crate::tally::Tally;
 use crate::target::{Target, shown_path};
+use crate::worker::{LatencyEnd, WorkerOptions, WorkerPool};
 
-/// What is asked, of whom, and what is good enough.
+/// Settings of the gate mode.
 #[derive(Clone, Debug)]
-pub struct Gate {
+pub struct GateTest {
     /// The API.
     pub target: Target,
-    /// Where streams are.
+    /// The server of the streams.
     pub stream_target: Target,
-    /// What is asked first.
+    /// Path of the first request.
     pub api_path: String,
-    /// What is asked in turn with it.
+    /// Path of the second request; the two alternate.
     pub api_path_alt: String,
-    /// The stream.
+    /// Path of the stream.
     pub stream_path: String,
-    /// How long the API is asked.
+    /// How long to send requests.
     pub duration: Duration,
-    /// By how many at once.
+    /// Number of connections.
     pub concurrency: usize,
-    /// How often before, one after the other.
+    /// Number of sequential requests before the test.
     pub warmup_requests: u64,
-    /// How long an answer may take.
+    /// Deadline of a response.
     pub request_timeout: Duration,
-    /// How many streams are opened at once.
+    /// Number of streams, all opened at once.
     pub stream_fanout: usize,
-    /// How long a stream may take until it is ready.
+    /// Deadline of a stream's `ready` frame.
     pub stream_timeout: Duration,
-    /// What is good enough.
+    /// Objectives to check.
     pub objectives: Objectives,
-    /// The threads this process loads with.
+    /// Worker threads of this process.
     pub threads: usize,
 }
 
-/// What is good enough.
+/// Service level objectives.
 #[derive(Clone, Copy, Debug)]
 pub struct Objectives {
-    /// 95 % of requests, in milliseconds.
+    /// Highest 95th percentile of request latencies, in milliseconds.
     pub api_p95_ms: f64,
-    /// 99 % of requests, in milliseconds.
+    /// Highest 99th percentile of request latencies, in milliseconds.
     pub api_p99_ms: f64,
-    /// The share of requests that may fail.
+    /// Highest share of failed requests.
     pub api_error_rate_max: f64,
-    /// 95 % of streams, in milliseconds.
+    /// Highest 95th percentile of the time until streams are ready, in milliseconds.
     pub stream_ready_p95_ms: f64,
-    /// The share of streams that must succeed.
+    /// Lowest share of streams that become ready.
     pub stream_success_rate_min: f64,
 }
 
-/// What came of it.
+/// The report of the gate mode.
 #[derive(Clone, Debug, Serialize)]
 pub struct GateReport {
-    /// What was asked.
+    /// Settings of the run.
     pub config: GateConfig,
-    /// The requests.
-    pub api: Requests,
-    /// The streams.
-    pub stream: Streams,
-    /// Whether it is good enough.
-    pub gate: Verdict,
-    /// What it cost to ask.
-    pub generator: Generator,
-    /// What a person should know.
+    /// Results of the requests.
+    pub api: RequestReport,
+    /// Results of the streams.
+    pub stream: StreamReport,
+    /// Results of the checks.
+    pub gate: GateResult,
+    /// What the load generator used.
+    pub generator: GeneratorUsage,
+    /// Explanations for the operator.
     pub notes: Vec<String>,
 }
 
-/// What was asked, in a report.
+/// Settings of the run in its report.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the settings that they are named after are explained where they are read")]
+#[expect(missing_docs, reason = "each member repeats the setting of the same name")]
 pub struct GateConfig {
     pub target_url: String,
     pub stream_url: String,
@@ -110,52 +108,59 @@ pub struct GateConfig {
 /// Streams in a report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Streams {
-    /// From connecting until `ready`, of those that were.
+pub struct StreamReport {
+    /// Time from connecting until `ready`, of the streams that became ready.
     #[serde(flatten)]
-    pub latencies: Summary,
-    /// How many there were.
+    pub latencies: LatencySummary,
+    /// Number of streams.
     pub total: u64,
-    /// How many of them were never ready.
+    /// Number of streams that did not become ready.
     pub errors: u64,
-    /// The share of the others; 0 if there was nothing.
+    /// Share of streams that became ready; 0 without streams.
     pub success_rate: f64,
-    /// How they failed.
+    /// Failures by kind.
     #[serde(flatten)]
-    pub kinds: Kinds,
+    pub failures: FailureCounts,
 }
 
-impl Gate {
-    /// Asks, and judges what comes of it.
+impl GateTest {
+    /// Sends requests, then opens streams, and checks the results.
     ///
     /// # Errors
-    /// When there is no server.
-    pub async fn run(&self, onlooker: &dyn Onlooker) -> Result<GateReport> {
-        self.warm_up(onlooker).await.with_context(|| format!("{} cannot be reached", self.target))?;
-        let effort = Effort::start(self.threads);
-        let api = self.ask(onlooker).await?;
-        let streams = self.open_streams(onlooker).await;
-        let generator = effort.so_far();
-        let mut notes = Notes::default();
-        notes.explain("requests", &api.failures, self.target.has_key());
-        notes.explain(STREAMS, &streams.failures, self.stream_target.has_key());
-        notes.explain_effort(generator);
-        let (api, stream) = (Requests::of(&api), Streams::of(&streams));
-        let gate = self.objectives.judge(&api, &stream);
-        if !gate.pass && api.kinds.rate_limited + stream.kinds.rate_limited > 0 {
-            notes.add(self.objectives.judge_but_for_the_rate_limit(&api, &stream));
+    /// When the server cannot be reached.
+    pub async fn run(&self, observer: &dyn ProgressObserver) -> Result<GateReport> {
+        self.warm_up(observer).await.with_context(|| format!("{} cannot be reached", self.target))?;
+        let cpu = CpuMeter::start(self.threads);
+        let api = self.send_requests(observer).await?;
+        let streams = self.open_streams(observer).await;
+        let generator = cpu.usage();
+        let mut diagnostics = Diagnostics::default();
+        diagnostics.explain_failures("requests", &api.failures, self.target.has_key());
+        diagnostics.explain_failures(STREAMS, &streams.failures, self.stream_target.has_key());
+        diagnostics.explain_usage(generator);
+        let (api, stream) = (RequestReport::new(&api), StreamReport::new(&streams));
+        let gate = self.objectives.check(&api, &stream);
+        if !gate.pass && api.failures.rate_limited + stream.failures.rate_limited > 0 {
+            diagnostics.add(self.objectives.explain_without_rate_limit(&api, &stream));
         }
-        Ok(GateReport { config: self.config(), gate, api, stream, generator, notes: notes.into_sentences() })
+        Ok(GateReport {
+            config: self.config(),
+            gate,
+            api,
+            stream,
+            generator,
+            notes: diagnostics.into_notes(),
+        })
     }
 
-    async fn warm_up(&self, onlooker: &dyn Onlooker) -> Result<(), ProtocolError> {
+    async fn warm_up(&self, observer: &dyn ProgressObserver) -> Result<(), ProtocolError> {
         let stopwatch = Stopwatch::start();
         let request = self.target.get(&self.api_path);
         let mut kept: Option<Connection> = None;
         for done in 0..self.warmup_requests {
             let (elapsed, duration) = (stopwatch.elapsed(), self.request_timeout);
-            onlooker.show(&Progress { phase: "warming up", elapsed, duration, done, failed: 0 });
-            let answered = tokio::time::timeout(self.request_timeout, async {
+            observer.show(&RunProgress { phase: "warming up", elapsed, duration, done, failed: 0 });
+            let exchange = tokio::time::timeout(self.request_timeout, async {
                 let mut connection = match kept.take() {
                     Some(connection) => connection,
                     None => Connection::open(&self.target).await?,
@@ -163,29 +168,29 @@ impl Gate {
                 connection.exchange(&request).await?;
                 Ok::<_, ProtocolError>(connection)
             });
-            let connection = answered.await.unwrap_or(Err(ProtocolError::TimedOut))?;
-            kept = connection.stays().then_some(connection);
+            let connection = exchange.await.unwrap_or(Err(ProtocolError::TimedOut))?;
+            kept = connection.is_reusable().then_some(connection);
         }
         Ok(())
     }
 
-    async fn ask(&self, onlooker: &dyn Onlooker) -> Result<Tally> {
-        let script = AlternatingScript::of_gets(&self.target, &[&self.api_path, &self.api_path_alt]);
-        let manner = Manner {
+    async fn send_requests(&self, observer: &dyn ProgressObserver) -> Result<RequestStats> {
+        let script = GetScript::new(&self.target, &[&self.api_path, &self.api_path_alt]);
+        let options = WorkerOptions {
             request_timeout: self.request_timeout,
             reconnects: true,
-            latency_ends: LatencyEnds::WithHead,
+            latency_end: LatencyEnd::Head,
             collects_sequences: false,
         };
-        let control = Control::until_stopped();
-        control.measure();
+        let control = RunControl::until_stopped();
+        control.start_measuring();
         let scripts = vec![script; self.concurrency];
-        let run = Run::start(&self.target, control, Stopwatch::start(), manner, scripts);
-        run.watch("asking the API", self.duration, onlooker).await;
-        run.drain(self.request_timeout).await
+        let workers = WorkerPool::start(&self.target, control, Stopwatch::start(), options, scripts);
+        workers.watch("requesting", self.duration, observer).await;
+        workers.drain(self.request_timeout).await
     }
 
-    async fn open_streams(&self, onlooker: &dyn Onlooker) -> Tally {
+    async fn open_streams(&self, observer: &dyn ProgressObserver) -> RequestStats {
         let stopwatch = Stopwatch::start();
         let mut streams = JoinSet::new();
         for _ in 0..self.stream_fanout {
@@ -197,24 +202,24 @@ impl Gate {
                 (ready.unwrap_or(Err(ProtocolError::TimedOut)), stopwatch.elapsed_us() - begun_us)
             });
         }
-        let mut tally = Tally::default();
+        let mut stats = RequestStats::default();
         while let Some(joined) = streams.join_next().await {
             match joined.expect("waiting for a stream does not panic") {
                 (Ok(()), latency_us) => {
-                    tally.completed += 1;
-                    tally.latencies.record_us(latency_us);
+                    stats.completed += 1;
+                    stats.latencies.record_us(latency_us);
                 }
-                (Err(error), latency_us) => tally.lose(&error, latency_us),
+                (Err(error), latency_us) => stats.record_error(&error, latency_us),
             }
-            onlooker.show(&Progress {
+            observer.show(&RunProgress {
                 phase: "opening streams",
                 elapsed: stopwatch.elapsed(),
                 duration: self.stream_timeout,
-                done: tally.completed,
-                failed: tally.failed,
+                done: stats.completed,
+                failed: stats.failed,
             });
         }
-        tally
+        stats
     }
 
     fn config(&self) -> GateConfig {
@@ -239,51 +244,48 @@ impl Gate {
     }
 }
 
-impl Streams {
-    /// What came of the streams.
+impl StreamReport {
+    /// Reports these results.
     #[must_use]
-    pub fn of(tally: &Tally) -> Self {
-        let total = tally.completed + tally.failed;
+    pub fn new(stats: &RequestStats) -> Self {
+        let total = stats.completed + stats.failed;
         Self {
-            latencies: tally.latencies.summary(),
+            latencies: stats.latencies.summary(),
             total,
-            errors: tally.failed,
-            success_rate: share(tally.completed, total, 0.0),
-            kinds: Kinds::of(&tally.failures, tally.failure_sample.clone()),
+            errors: stats.failed,
+            success_rate: share(stats.completed, total, 0.0),
+            failures: stats.failures.clone(),
         }
     }
 }
 
 impl Objectives {
-    /// Whether what was seen is good enough.
+    /// Checks the results.
     #[must_use]
-    pub fn judge(&self, api: &Requests, stream: &Streams) -> Verdict {
-        let ready = stream.latencies.p95_ms;
-        Verdict::of(vec![
-            Check::at_most("api_p95", api.latencies.p95_ms, self.api_p95_ms),
-            Check::at_most("api_p99", api.latencies.p99_ms, self.api_p99_ms),
-            Check::at_most("api_error_rate", Some(api.error_rate), self.api_error_rate_max),
-            Check::at_most("stream_ready_p95", ready, self.stream_ready_p95_ms),
-            Check::at_least("stream_success_rate", Some(stream.success_rate), self.stream_success_rate_min),
+    pub fn check(&self, api: &RequestReport, stream: &StreamReport) -> GateResult {
+        let (ready_p95, success_rate) = (stream.latencies.p95_ms, Some(stream.success_rate));
+        GateResult::new(vec![
+            GateCheck::at_most("api_p95", api.latencies.p95_ms, self.api_p95_ms),
+            GateCheck::at_most("api_p99", api.latencies.p99_ms, self.api_p99_ms),
+            GateCheck::at_most("api_error_rate", Some(api.error_rate), self.api_error_rate_max),
+            GateCheck::at_most("stream_ready_p95", ready_p95, self.stream_ready_p95_ms),
+            GateCheck::at_least("stream_success_rate", success_rate, self.stream_success_rate_min),
         ])
     }
 
-    /// What the verdict would be without what the rate limit refused, in words.
-    fn judge_but_for_the_rate_limit(&self, api: &Requests, stream: &Streams) -> String {
+    /// Says what the result would be without the requests that the rate limit refused.
+    fn explain_without_rate_limit(&self, api: &RequestReport, stream: &StreamReport) -> String {
         let (mut api, mut stream) = (api.clone(), stream.clone());
-        api.errors -= api.kinds.rate_limited;
-        api.error_rate = share(api.errors, api.total - api.kinds.rate_limited, 1.0);
-        stream.errors -= stream.kinds.rate_limited;
-        let total = stream.total - stream.kinds.rate_limited;
+        api.errors -= api.failures.rate_limited;
+        api.error_rate = share(api.errors, api.total - api.failures.rate_limited, 1.0);
+        stream.errors -= stream.failures.rate_limited;
+        let total = stream.total - stream.failures.rate_limited;
         stream.success_rate = share(total - stream.errors, total, 0.0);
-        let verdict = self.judge(&api, &stream);
-        if verdict.pass {
-            return "but for its rate limit, the server is good enough".to_owned();
+        let gate = self.check(&api, &stream);
+        if gate.pass {
+            return "without its rate limit, the server would pass the gate".to_owned();
         }
-        format!(
-            "but for its rate limit, the server is not good enough either: {}",
-            verdict.failed().join(", ")
-        )
+        format!("without its rate limit, the server would still fail the gate: {}", gate.failed().join(", "))
     }
 }
 
@@ -299,54 +301,58 @@ mod tests {
         stream_success_rate_min: 0.98,
     };
 
-    fn tally(latencies_ms: &[u64], failed: u64) -> Tally {
-        let mut tally = Tally { completed: latencies_ms.len() as u64, ..Tally::default() };
-        latencies_ms.iter().for_each(|ms| tally.latencies.record_us(ms * 1000));
-        (0..failed).for_each(|_| tally.lose(&ProtocolError::TimedOut, 5_000_000));
-        tally
+    fn stats(latencies_ms: &[u64], failed: u64) -> RequestStats {
+        let mut stats = RequestStats { completed: latencies_ms.len() as u64, ..RequestStats::default() };
+        latencies_ms.iter().for_each(|ms| stats.latencies.record_us(ms * 1000));
+        (0..failed).for_each(|_| stats.record_error(&ProtocolError::TimedOut, 5_000_000));
+        stats
     }
 
     #[test]
-    fn the_rate_limit_is_told_from_the_server() {
-        let limited = |mut tally: Tally| {
+    fn gate_explains_its_result_without_the_rate_limit() {
+        let limited = |mut stats: RequestStats| {
             let wire = b"HTTP/1.1 429 Slow\r\ncontent-length: 0\r\n\r\n";
             let head = crate::http::parse_head(wire).unwrap().unwrap();
-            (0..50).for_each(|_| tally.refuse(head, b"", 1));
-            tally
+            (0..50).for_each(|_| stats.record_refusal(head, b"", 1));
+            stats
         };
         let cases = [
-            (limited(tally(&[10; 100], 1)), limited(tally(&[10; 50], 1)), "the server is good enough"),
-            (limited(tally(&[10; 9], 1)), tally(&[10; 50], 0), "not good enough either: api_error_rate"),
-            (limited(tally(&[], 0)), tally(&[10; 50], 0), "either: api_p95, api_p99, api_error_rate"),
+            (limited(stats(&[10; 100], 1)), limited(stats(&[10; 50], 1)), "would pass the gate"),
+            (limited(stats(&[10; 9], 1)), stats(&[10; 50], 0), "still fail the gate: api_error_rate"),
+            (
+                limited(stats(&[], 0)),
+                stats(&[10; 50], 0),
+                "still fail the gate: api_p95, api_p99, api_error_rate",
+            ),
         ];
         for (api, stream, expected) in cases {
-            let (api, stream) = (Requests::of(&api), Streams::of(&stream));
-            assert!(!OBJECTIVES.judge(&api, &stream).pass);
-            let note = OBJECTIVES.judge_but_for_the_rate_limit(&api, &stream);
+            let (api, stream) = (RequestReport::new(&api), StreamReport::new(&stream));
+            assert!(!OBJECTIVES.check(&api, &stream).pass);
+            let note = OBJECTIVES.explain_without_rate_limit(&api, &stream);
             assert!(note.ends_with(expected), "{note}");
         }
     }
 
     #[test]
-    fn the_gate_names_what_is_not_good_enough() {
+    fn gate_names_each_missed_objective() {
         let fast = vec![10; 100];
         let slow_tail = [vec![10; 98], vec![600; 2]].concat();
-        let cases: [(Tally, Tally, &[&str]); 6] = [
-            (tally(&fast, 0), tally(&fast, 0), &[]),
-            (tally(&fast, 1), tally(&fast, 2), &[]),
-            (tally(&fast, 2), tally(&fast, 3), &["api_error_rate", "stream_success_rate"]),
-            (tally(&slow_tail, 0), tally(&fast, 0), &["api_p99"]),
-            (tally(&[300; 10], 0), tally(&[1300; 10], 0), &["api_p95", "stream_ready_p95"]),
+        let cases: [(RequestStats, RequestStats, &[&str]); 6] = [
+            (stats(&fast, 0), stats(&fast, 0), &[]),
+            (stats(&fast, 1), stats(&fast, 2), &[]),
+            (stats(&fast, 2), stats(&fast, 3), &["api_error_rate", "stream_success_rate"]),
+            (stats(&slow_tail, 0), stats(&fast, 0), &["api_p99"]),
+            (stats(&[300; 10], 0), stats(&[1300; 10], 0), &["api_p95", "stream_ready_p95"]),
             (
-                tally(&[], 0),
-                tally(&[], 0),
+                stats(&[], 0),
+                stats(&[], 0),
                 &["api_p95", "api_p99", "api_error_rate", "stream_ready_p95", "stream_success_rate"],
             ),
         ];
         for (api, stream, failed) in cases {
-            let verdict = OBJECTIVES.judge(&Requests::of(&api), &Streams::of(&stream));
-            assert_eq!(verdict.failed(), failed);
-            assert_eq!(verdict.pass, failed.is_empty());
+            let gate = OBJECTIVES.check(&RequestReport::new(&api), &StreamReport::new(&stream));
+            assert_eq!(gate.failed(), failed);
+            assert_eq!(gate.pass, failed.is_empty());
         }
     }
 }

@@ -1,23 +1,30 @@
-//! As much of HTTP/1.1 as a load generator must understand: status, length or chunked framing.
+//! The part of HTTP/1.1 that a load generator reads: response heads, lines and chunked bodies.
 
-use memchr::{memchr, memmem};
+use std::mem::MaybeUninit;
+
+use httparse::{ParserConfig, Response, Status};
+use memchr::memchr;
 
 /// Longest response head accepted.
-pub(crate) const MAX_HEAD_BYTES: usize = 32 * 1024;
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+/// Most headers accepted in a response.
+const MAX_HEADERS: usize = 64;
+/// Longest line of chunked framing accepted.
+const MAX_FRAMING_LINE_BYTES: usize = 4 * 1024;
 
-/// Why a peer's bytes, or the connection to it, cannot be used any more.
+/// Why a response, or the connection to the server, cannot be used any more.
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
-    /// The status line is not HTTP/1.x.
-    #[error("malformed status line")]
-    StatusLine,
+    /// The response does not begin with an HTTP/1.x head.
+    #[error("malformed response head: {0}")]
+    Head(httparse::Error),
     /// A header that frames the body does not parse.
     #[error("malformed header")]
     Header,
     /// Chunked framing does not parse.
     #[error("malformed chunk")]
     Chunk,
-    /// Head, body or line is longer than any that is expected.
+    /// The head, the body or a line exceeds its limit.
     #[error("response too long")]
     TooLong,
     /// A stream was answered with a body of a known length.
@@ -25,17 +32,17 @@ pub enum ProtocolError {
     NoStream,
     /// A stream was answered with a status other than 200.
     #[error("status {} where a stream was expected", .0.status)]
-    StreamRefused(Head),
+    StreamRefused(ResponseHead),
     /// An event's id is not a sequence.
     #[error("malformed event id")]
     EventId,
-    /// More bytes than one response to one request.
+    /// The server sent more bytes than one response.
     #[error("bytes after the response")]
     Surplus,
-    /// The peer closed the connection.
+    /// The server closed the connection.
     #[error("connection closed by the server")]
     Closed,
-    /// The answer did not come in time.
+    /// The response did not arrive before its deadline.
     #[error("no answer in time")]
     TimedOut,
     /// The transport failed.
@@ -43,93 +50,78 @@ pub enum ProtocolError {
     Transport(#[from] std::io::Error),
 }
 
-/// How a body's end is known.
+/// How the end of a body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// So many bytes.
+    /// After this many bytes.
     Length(usize),
     /// Chunked transfer coding.
     Chunked,
-    /// Neither: until the connection closes.
+    /// The server closes the connection.
     UntilClose,
 }
 
-/// What is needed of a response's head.
+/// The parts of a response head that a load generator uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct ResponseHead {
     /// Status code.
     pub status: u16,
-    /// Bytes of the head, its empty line included.
+    /// Length of the head in bytes, including its empty line.
     pub length: usize,
     /// How the body ends.
     pub framing: Framing,
-    /// The server closes the connection behind the response.
+    /// Whether the server closes the connection after the response.
     pub closes: bool,
-    /// How many requests the server allows in its window, if it says so (`x-ratelimit-limit`).
+    /// Requests allowed per window, from `x-ratelimit-limit`.
     pub rate_limit: Option<u64>,
 }
 
-impl Head {
-    /// Whether the request succeeded.
+impl ResponseHead {
+    /// Whether the status is 2xx.
     #[must_use]
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 }
 
-/// Parses a response's head off the front of `wire`; `None` if it is not all there yet.
+/// Parses the response head at the front of `wire`; `None` while it is incomplete.
 ///
 /// # Errors
-/// A [`ProtocolError`] when it is not an HTTP/1.x head, or too long to be one.
-pub fn parse_head(wire: &[u8]) -> Result<Option<Head>, ProtocolError> {
-    let Some(end) = memmem::find(wire, b"\r\n\r\n") else {
-        return if wire.len() > MAX_HEAD_BYTES { Err(ProtocolError::TooLong) } else { Ok(None) };
+/// [`ProtocolError`] when the bytes are not an HTTP/1.x head or exceed its limits.
+pub fn parse_head(wire: &[u8]) -> Result<Option<ResponseHead>, ProtocolError> {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut response = Response::new(&mut []);
+    let parsed =
+        ParserConfig::default().parse_response_with_uninit_headers(&mut response, wire, &mut headers);
+    let length = match parsed.map_err(ProtocolError::Head)? {
+        Status::Complete(length) => length,
+        Status::Partial if wire.len() > MAX_HEAD_BYTES => return Err(ProtocolError::TooLong),
+        Status::Partial => return Ok(None),
     };
-    let status = parse_status(wire)?;
+    let status = response.code.expect("a complete head has a status");
     let mut framing = if matches!(status, 204 | 304) { Framing::Length(0) } else { Framing::UntilClose };
-    let mut closes = wire.starts_with(b"HTTP/1.0");
+    let mut closes = response.version == Some(0);
     let mut rate_limit = None;
-    let mut rest = &wire[..end + 2];
-    while let Some(line_end) = memchr(b'\n', rest) {
-        let line = &rest[..line_end];
-        rest = &rest[line_end + 1..];
-        if let Some(value) = header_value(line, b"content-length") {
+    for header in response.headers {
+        let (name, value) = (header.name, header.value);
+        if name.eq_ignore_ascii_case("content-length") {
             framing = Framing::Length(parse_decimal(value).ok_or(ProtocolError::Header)?);
-        } else if let Some(value) = header_value(line, b"transfer-encoding") {
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
             if !value.eq_ignore_ascii_case(b"chunked") {
                 return Err(ProtocolError::Header);
             }
             framing = Framing::Chunked;
-        } else if let Some(value) = header_value(line, b"connection") {
+        } else if name.eq_ignore_ascii_case("connection") {
             closes = value.eq_ignore_ascii_case(b"close");
-        } else if let Some(value) = header_value(line, b"x-ratelimit-limit") {
+        } else if name.eq_ignore_ascii_case("x-ratelimit-limit") {
             rate_limit = parse_decimal(value).map(|limit| limit as u64);
         }
     }
     closes |= framing == Framing::UntilClose;
-    Ok(Some(Head { status, length: end + 4, framing, closes, rate_limit }))
+    Ok(Some(ResponseHead { status, length, framing, closes, rate_limit }))
 }
 
-/// The status code of a line such as `HTTP/1.1 202 Accepted`.
-fn parse_status(wire: &[u8]) -> Result<u16, ProtocolError> {
-    let code = match wire {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', code @ ..] => code.get(..3),
-        _ => None,
-    };
-    code.and_then(parse_decimal)
-        .and_then(|status| u16::try_from(status).ok())
-        .filter(|status| *status >= 100)
-        .ok_or(ProtocolError::StatusLine)
-}
-
-/// The trimmed value of `line` if it is the header `name` (given in lower case).
-fn header_value<'line>(line: &'line [u8], name: &[u8]) -> Option<&'line [u8]> {
-    let value = line.get(name.len() + 1..)?;
-    let is_named = line[name.len()] == b':' && line[..name.len()].eq_ignore_ascii_case(name);
-    is_named.then(|| value.trim_ascii())
-}
-
-/// A number of 1 to 15 decimal digits and nothing else.
+/// Parses 1 to 15 decimal digits and nothing else.
 pub(crate) fn parse_decimal(digits: &[u8]) -> Option<usize> {
     if digits.is_empty() || digits.len() > 15 {
         return None;
@@ -139,12 +131,121 @@ pub(crate) fn parse_decimal(digits: &[u8]) -> Option<usize> {
         .try_fold(0_usize, |value, byte| byte.is_ascii_digit().then(|| value * 10 + usize::from(byte - b'0')))
 }
 
+/// Splits bytes into lines. Copies only a line that spans two reads.
+#[derive(Debug, Default)]
+pub(crate) struct LineBuffer {
+    partial: Vec<u8>,
+    is_complete: bool,
+}
+
+impl LineBuffer {
+    /// Takes the next line, with its line feed, off the front of `wire`; `None` once `wire` is used up.
+    ///
+    /// # Errors
+    /// [`ProtocolError::TooLong`] when an incomplete line exceeds `max_bytes`.
+    pub(crate) fn next_line<'line, 'wire: 'line>(
+        &'line mut self,
+        wire: &mut &'wire [u8],
+        max_bytes: usize,
+    ) -> Result<Option<&'line [u8]>, ProtocolError> {
+        if std::mem::take(&mut self.is_complete) {
+            self.partial.clear();
+        }
+        let end = memchr(b'\n', wire).map(|position| position + 1);
+        let (line, rest) = wire.split_at(end.unwrap_or(wire.len()));
+        *wire = rest;
+        if self.partial.is_empty() && end.is_some() {
+            return Ok(Some(line));
+        }
+        self.partial.extend_from_slice(line);
+        self.is_complete = end.is_some();
+        match end {
+            Some(_) => Ok(Some(&self.partial)),
+            None if self.partial.len() > max_bytes => Err(ProtocolError::TooLong),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Decodes one chunked body, however reads split it.
+#[derive(Debug, Default)]
+pub(crate) struct ChunkedDecoder {
+    state: ChunkState,
+    lines: LineBuffer,
+}
+
+/// What the next byte of a chunked body belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum ChunkState {
+    /// A size line.
+    #[default]
+    Size,
+    /// A chunk of which `remaining` bytes are missing.
+    Data { remaining: u64 },
+    /// The line end after a chunk.
+    DataEnd,
+    /// The lines after the last chunk; an empty one ends the body.
+    Trailer,
+    /// The body has ended.
+    Done,
+}
+
+impl ChunkedDecoder {
+    /// Whether the body has ended.
+    pub(crate) fn is_done(&self) -> bool {
+        self.state == ChunkState::Done
+    }
+
+    /// Takes framing off the front of `wire` and returns the next piece of the body; `None` when `wire` is used up or
+    /// the body has ended. What is left of `wire` then follows the body.
+    ///
+    /// # Errors
+    /// [`ProtocolError::Chunk`] when the bytes are not chunked framing.
+    pub(crate) fn next_piece<'wire>(
+        &mut self,
+        wire: &mut &'wire [u8],
+    ) -> Result<Option<&'wire [u8]>, ProtocolError> {
+        while !self.is_done() && !wire.is_empty() {
+            if let ChunkState::Data { remaining } = self.state {
+                let length = usize::try_from(remaining).unwrap_or(usize::MAX).min(wire.len());
+                let (piece, rest) = wire.split_at(length);
+                *wire = rest;
+                let remaining = remaining - length as u64;
+                self.state =
+                    if remaining == 0 { ChunkState::DataEnd } else { ChunkState::Data { remaining } };
+                return Ok(Some(piece));
+            }
+            if let Some(line) = self.lines.next_line(wire, MAX_FRAMING_LINE_BYTES)? {
+                self.state = self.state.after_line(line)?;
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl ChunkState {
+    fn after_line(self, line: &[u8]) -> Result<Self, ProtocolError> {
+        match self {
+            // httparse reads a line without digits as size 0.
+            Self::Size if line[0].is_ascii_hexdigit() => match httparse::parse_chunk_size(line) {
+                Ok(Status::Complete((_, 0))) => Ok(Self::Trailer),
+                Ok(Status::Complete((_, size))) => Ok(Self::Data { remaining: size }),
+                _ => Err(ProtocolError::Chunk),
+            },
+            Self::DataEnd if line == b"\r\n" => Ok(Self::Size),
+            Self::Trailer if line == b"\r\n" => Ok(Self::Done),
+            Self::Trailer => Ok(Self::Trailer),
+            _ => Err(ProtocolError::Chunk),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn framing_headers_are_known_in_any_case_and_by_their_whole_name() {
+    fn response_head_framing_follows_whole_header_names_in_any_case() {
         let cases = [
             ("Content-Length: 12", Framing::Length(12)),
             ("content-length:0", Framing::Length(0)),
@@ -156,13 +257,14 @@ mod tests {
             let wire = format!("HTTP/1.1 200 OK\r\na: b\r\n{header}\r\n\r\nbody");
             let head = parse_head(wire.as_bytes()).unwrap().unwrap();
             let closes = framing == Framing::UntilClose;
-            let expected = Head { status: 200, length: wire.len() - 4, framing, closes, rate_limit: None };
+            let expected =
+                ResponseHead { status: 200, length: wire.len() - 4, framing, closes, rate_limit: None };
             assert_eq!(head, expected, "{header}");
         }
     }
 
     #[test]
-    fn a_head_says_whether_the_connection_stays_and_how_many_requests_are_allowed() {
+    fn response_head_has_connection_reuse_and_rate_limit() {
         let cases = [
             ("HTTP/1.1 429 Slow\r\nX-RateLimit-Limit: 120\r\ncontent-length: 0", false, Some(120)),
             ("HTTP/1.1 200 OK\r\nConnection: Close\r\ncontent-length: 0", true, None),
@@ -174,6 +276,47 @@ mod tests {
         for (wire, closes, rate_limit) in cases {
             let head = parse_head(format!("{wire}\r\n\r\n").as_bytes()).unwrap().unwrap();
             assert_eq!((head.closes, head.rate_limit), (closes, rate_limit), "{wire}");
+        }
+    }
+
+    fn decode(reads: &[&[u8]]) -> Result<(Vec<u8>, bool), ProtocolError> {
+        let mut decoder = ChunkedDecoder::default();
+        let mut body = Vec::new();
+        for read in reads {
+            let mut wire = *read;
+            while let Some(piece) = decoder.next_piece(&mut wire)? {
+                body.extend_from_slice(piece);
+            }
+        }
+        Ok((body, decoder.is_done()))
+    }
+
+    #[test]
+    fn chunked_decoder_ignores_how_reads_split_the_body() {
+        let wire = b"5\r\nhello\r\n1;name=value\r\n \r\n0C\r\nworld\r\n\r\nend\r\n0\r\nchecksum: 1\r\n\r\n";
+        let expected = (b"hello world\r\n\r\nend".to_vec(), true);
+        for at in 0..=wire.len() {
+            let (before, after) = wire.split_at(at);
+            assert_eq!(decode(&[before, after]).unwrap(), expected, "split at {at}");
+        }
+        let bytes: Vec<&[u8]> = wire.chunks(1).collect();
+        assert_eq!(decode(&bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn chunked_decoder_leaves_the_bytes_after_the_body() {
+        let mut decoder = ChunkedDecoder::default();
+        let mut wire: &[u8] = b"0\r\n\r\nHTTP/1.1";
+        assert_eq!(decoder.next_piece(&mut wire).unwrap(), None);
+        assert!(decoder.is_done());
+        assert_eq!(wire, b"HTTP/1.1");
+    }
+
+    #[test]
+    fn chunked_decoder_refuses_malformed_framing() {
+        let endless = "0".repeat(2 * MAX_FRAMING_LINE_BYTES);
+        for wire in ["\r\n", "x\r\n", "12345678901234567\r\n", "2\r\nabc\r\n", &endless] {
+            assert!(decode(&[wire.as_bytes()]).is_err(), "{wire:?}");
         }
     }
 }

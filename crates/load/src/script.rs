@@ -1,48 +1,148 @@
-//! What a connection asks, request after request.
+//! The requests of each connection: prepared bytes, in which only what differs between two requests is overwritten.
 
-use std::ops::RangeFrom;
+use std::ops::{Range, RangeFrom};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::requests::{Say, SayRequest, reserve_numbers, write_decimal};
 use crate::target::Target;
 
-/// What a say's text begins with; its number follows.
+/// Characters of an idempotency key: a UUID's.
+const KEY_LENGTH: usize = 36;
+/// Positions of the hyphens in a UUID.
+const KEY_HYPHENS: [usize; 4] = [8, 13, 18, 23];
+/// Start of a say's text; its number follows.
 const TEXT_PREFIX: &str = "a flat white for table four, ";
 /// Decimal digits of a say's number.
 const NUMBER_DIGITS: usize = 12;
-/// What a timed say's text begins with; the time follows.
-pub const TIME_PREFIX: &str = "t=";
+/// Start of a timed say's text; the time follows.
+const TIME_PREFIX: &str = "t=";
 /// Decimal digits of a timed say's microseconds.
-pub const TIME_DIGITS: usize = 13;
+pub(crate) const TIME_DIGITS: usize = 13;
 
-/// The requests of one connection.
+/// The requests of one connection, in order.
 pub trait Script: Send + 'static {
-    /// The next request's bytes; `now_us` is the time at which it is sent.
+    /// The bytes of the next request; `now_us` is its sending time.
     fn next_request(&mut self, now_us: u64) -> &[u8];
 }
 
-/// Who speaks where, in a load of says.
+/// The bytes of one `POST /v1/commands/say`. Room, actor, text and key keep their lengths.
 #[derive(Clone, Debug)]
-pub struct Crowd {
-    /// The tenant of all rooms.
-    pub tenant: String,
-    /// What the rooms' names begin with; their numbers follow.
-    pub room: String,
-    /// How many rooms.
-    pub rooms: u64,
-    /// How many actors; actor `i` lives in room `i % rooms`.
-    pub actors: u64,
-    /// Crowds with other seeds use other idempotency keys.
-    pub seed: u64,
+struct SayRequest {
+    bytes: Vec<u8>,
+    seed: u64,
+    key: Range<usize>,
+    room: Range<usize>,
+    actor: Range<usize>,
+    text: Range<usize>,
 }
 
-impl Default for Crowd {
-    /// 500 actors in 50 rooms.
-    fn default() -> Self {
-        Self { tenant: "default".to_owned(), room: "room".to_owned(), rooms: 50, actors: 500, seed: 0 }
+impl SayRequest {
+    /// A say to this server. Requests with other seeds have other keys.
+    fn new(target: &Target, seed: u64, tenant: &str, room: &str, actor: &str, text: &str) -> Self {
+        let mut body = String::new();
+        append(&mut body, r#"{"tenantId":""#, &json_string_content(tenant));
+        let room = append(&mut body, r#"","roomId":""#, &json_string_content(room));
+        let actor = append(&mut body, r#"","actorId":""#, &json_string_content(actor));
+        let text = append(&mut body, r#"","text":""#, &json_string_content(text));
+        body.push_str("\"}");
+
+        let mut head = target.request_head("POST", "/v1/commands/say");
+        head.push_str("content-type: application/json\r\n");
+        let key = append(&mut head, "idempotency-key: ", &"-".repeat(KEY_LENGTH));
+        head.push_str(&format!("\r\ncontent-length: {}\r\n\r\n", body.len()));
+        let in_body = |range: Range<usize>| range.start + head.len()..range.end + head.len();
+        let (room, actor, text) = (in_body(room), in_body(actor), in_body(text));
+        head.push_str(&body);
+        Self { bytes: head.into_bytes(), seed, key, room, actor, text }
+    }
+
+    /// Sets the idempotency key of this number; other numbers have other keys.
+    fn set_key(&mut self, number: u64) {
+        let scrambled = scramble(number);
+        let digits = (u128::from(scrambled) << 64) | u128::from(scramble(scrambled ^ self.seed));
+        let mut shift = 128;
+        for (at, byte) in self.bytes[self.key.clone()].iter_mut().enumerate() {
+            if !KEY_HYPHENS.contains(&at) {
+                shift -= 4;
+                *byte = b"0123456789abcdef"[(digits >> shift) as usize & 15];
+            }
+        }
+    }
+
+    fn room_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.room.clone()]
+    }
+
+    fn actor_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.actor.clone()]
+    }
+
+    fn text_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.text.clone()]
     }
 }
 
-/// Says by all actors of a crowd in turn, each in its own room.
+/// A text as it stands between the quotes of a JSON string.
+fn json_string_content(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// Appends both and returns the range of the second.
+fn append(text: &mut String, before: &str, value: &str) -> Range<usize> {
+    text.push_str(before);
+    let start = text.len();
+    text.push_str(value);
+    start..text.len()
+}
+
+/// Overwrites `digits` with `value` in decimal, padded with zeros; digits that do not fit are cut off.
+pub fn write_decimal(digits: &mut [u8], mut value: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+}
+
+/// Maps numbers one to one to all of `u64` (the finaliser of SplitMix64), so that keys arrive in random order, as from
+/// real clients.
+#[must_use]
+pub fn scramble(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
+
+/// Reserves 2^32 numbers, from the returned one on, that no other caller in this process gets.
+#[must_use]
+pub fn reserve_numbers() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed) << 32
+}
+
+/// The actors that say something, and their rooms.
+#[derive(Clone, Debug)]
+pub struct SayActors {
+    /// The tenant of all rooms.
+    pub tenant: String,
+    /// Prefix of the room names; a number follows.
+    pub room_prefix: String,
+    /// Number of rooms.
+    pub rooms: u64,
+    /// Number of actors; actor `i` is in room `i % rooms`.
+    pub actors: u64,
+    /// Other seeds make other idempotency keys.
+    pub seed: u64,
+}
+
+impl Default for SayActors {
+    /// 500 actors in 50 rooms.
+    fn default() -> Self {
+        Self { tenant: "default".to_owned(), room_prefix: "room".to_owned(), rooms: 50, actors: 500, seed: 0 }
+    }
+}
+
+/// Says by all actors in turn, each in its own room.
 #[derive(Debug)]
 pub struct SayScript {
     request: SayRequest,
@@ -56,22 +156,21 @@ pub struct SayScript {
 }
 
 impl SayScript {
-    /// One script for each of so many connections; together they use all actors.
+    /// One script for each of `count` connections; together they use all actors.
     #[must_use]
-    pub fn for_connections(target: &Target, crowd: &Crowd, count: u64) -> Vec<Self> {
-        let numbered = |name: &str, of: u64| {
-            let digits = of.saturating_sub(1).to_string().len();
+    pub fn for_connections(target: &Target, actors: &SayActors, count: u64) -> Vec<Self> {
+        let numbered = |name: &str, count: u64| {
+            let digits = count.saturating_sub(1).to_string().len();
             format!("{name}-{}", "0".repeat(digits))
         };
-        let (room, actor) = (numbered(&crowd.room, crowd.rooms), numbered("actor", crowd.actors));
+        let (room, actor) = (numbered(&actors.room_prefix, actors.rooms), numbered("actor", actors.actors));
         let text = format!("{TEXT_PREFIX}{}", "0".repeat(NUMBER_DIGITS));
-        let say = Say { tenant: &crowd.tenant, room: &room, actor: &actor, text: &text };
-        let mut request = SayRequest::new(target, say, crowd.seed);
-        let room_digits = request.room_mut().len() - (room.len() - crowd.room.len() - 1)..;
+        let mut request = SayRequest::new(target, actors.seed, &actors.tenant, &room, &actor, &text);
+        let room_digits = request.room_mut().len() - (room.len() - actors.room_prefix.len() - 1)..;
         let script = |connection| Self {
             request: request.clone(),
-            rooms: crowd.rooms,
-            actors: crowd.actors,
+            rooms: actors.rooms,
+            actors: actors.actors,
             room_digits: room_digits.clone(),
             actor_digits: "actor-".len()..,
             next_number: reserve_numbers(),
@@ -91,11 +190,11 @@ impl Script for SayScript {
         self.request.set_key(self.next_number);
         self.next_number += 1;
         self.next_actor += self.actor_step;
-        self.request.as_bytes()
+        &self.request.bytes
     }
 }
 
-/// Says by one actor in one room, with the time of sending in the text.
+/// Says by one actor in one room, with the sending time in the text.
 #[derive(Debug)]
 pub struct TimedSayScript {
     request: SayRequest,
@@ -103,14 +202,14 @@ pub struct TimedSayScript {
 }
 
 impl TimedSayScript {
-    /// One script for each of so many actors, all in this room. Scripts with other seeds use other idempotency keys.
+    /// One script for each of `count` actors, all in this room. Other seeds make other idempotency keys.
     #[must_use]
     pub fn for_actors(target: &Target, tenant: &str, room: &str, seed: u64, count: u64) -> Vec<Self> {
         let text = format!("{TIME_PREFIX}{:0TIME_DIGITS$} is when I ordered it", 0);
         let script = |number| {
             let actor = format!("actor-{number:03}");
-            let say = Say { tenant, room, actor: &actor, text: &text };
-            Self { request: SayRequest::new(target, say, seed), next_number: reserve_numbers() }
+            let request = SayRequest::new(target, seed, tenant, room, &actor, &text);
+            Self { request, next_number: reserve_numbers() }
         };
         (0..count).map(script).collect()
     }
@@ -122,30 +221,30 @@ impl Script for TimedSayScript {
         write_decimal(&mut self.request.text_mut()[time], now_us);
         self.request.set_key(self.next_number);
         self.next_number += 1;
-        self.request.as_bytes()
+        &self.request.bytes
     }
 }
 
-/// Requests that take turns.
+/// GET requests that alternate.
 #[derive(Clone, Debug)]
-pub struct AlternatingScript {
+pub struct GetScript {
     requests: Vec<Vec<u8>>,
     next: usize,
 }
 
-impl AlternatingScript {
-    /// GETs of these paths, the first of them first.
+impl GetScript {
+    /// Requests for these paths, starting with the first.
     #[must_use]
-    pub fn of_gets(target: &Target, paths: &[&str]) -> Self {
+    pub fn new(target: &Target, paths: &[&str]) -> Self {
         Self { requests: paths.iter().map(|path| target.get(path)).collect(), next: 0 }
     }
 }
 
-impl Script for AlternatingScript {
+impl Script for GetScript {
     fn next_request(&mut self, _now_us: u64) -> &[u8] {
-        let now = self.next % self.requests.len();
-        self.next = now + 1;
-        &self.requests[now]
+        let current = self.next % self.requests.len();
+        self.next = current + 1;
+        &self.requests[current]
     }
 }
 
@@ -159,11 +258,45 @@ mod tests {
         Target::parse("http://cafe").unwrap()
     }
 
+    fn say_request(seed: u64) -> SayRequest {
+        SayRequest::new(&target(), seed, "a \"b\"", "room-00", "actor-000", "no. 000")
+    }
+
     #[test]
-    fn connections_share_all_actors_and_no_key() {
-        let (mut places, mut requests) = (HashSet::new(), HashSet::new());
-        let crowd = Crowd { room: "a \"room\"".to_owned(), ..Crowd::default() };
-        for mut script in SayScript::for_connections(&target(), &crowd, 64) {
+    fn say_request_is_well_formed_after_overwriting() {
+        let mut request = say_request(0);
+        request.set_key(7);
+        write_decimal(&mut request.room_mut()[5..], 42);
+        write_decimal(&mut request.actor_mut()[6..], 7);
+        write_decimal(&mut request.text_mut()[4..], 99);
+        let text = String::from_utf8(request.bytes).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())));
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let expected = serde_json::json!(
+            {"tenantId": "a \"b\"", "roomId": "room-42", "actorId": "actor-007", "text": "no. 099"}
+        );
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn say_request_keys_are_unique_and_formatted_like_uuids() {
+        let mut keys = HashSet::new();
+        for mut request in [say_request(0), say_request(1)] {
+            for number in 0..1000 {
+                request.set_key(number);
+                let key = std::str::from_utf8(&request.bytes[request.key.clone()]).unwrap().to_owned();
+                assert_eq!(key.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+                assert!(keys.insert(key));
+            }
+        }
+    }
+
+    #[test]
+    fn say_scripts_share_all_actors_and_no_key() {
+        let (mut seen, mut requests) = (HashSet::new(), HashSet::new());
+        let actors = SayActors { room_prefix: "a \"room\"".to_owned(), ..SayActors::default() };
+        for mut script in SayScript::for_connections(&target(), &actors, 64) {
             for _ in 0..125 {
                 let request = String::from_utf8(script.next_request(0).to_vec()).unwrap();
                 let (_, body) = request.split_once("\r\n\r\n").unwrap();
@@ -171,17 +304,17 @@ mod tests {
                 let (room, actor) = (body["roomId"].as_str().unwrap(), body["actorId"].as_str().unwrap());
                 let room: u64 = room.strip_prefix("a \"room\"-").unwrap().parse().unwrap();
                 let actor: u64 = actor.strip_prefix("actor-").unwrap().parse().unwrap();
-                assert_eq!(room, actor % crowd.rooms);
-                places.insert(actor);
+                assert_eq!(room, actor % actors.rooms);
+                seen.insert(actor);
                 assert!(requests.insert(request));
             }
         }
-        assert_eq!(places.len() as u64, crowd.actors);
+        assert_eq!(seen.len() as u64, actors.actors);
     }
 
     #[test]
-    fn requests_take_turns() {
-        let mut script = AlternatingScript::of_gets(&target(), &["/a", "/b"]);
+    fn get_script_alternates() {
+        let mut script = GetScript::new(&target(), &["/a", "/b"]);
         for path in ["/a", "/b", "/a"] {
             assert_eq!(script.next_request(0), target().get(path));
         }

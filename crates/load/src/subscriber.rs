@@ -1,38 +1,41 @@
-//! One reader of an event stream: checks the order of what it receives and times a part of it.
+//! Subscribers of an event stream: each checks the order of what it receives, and some measure its latency.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, ready};
+use std::time::Duration;
 
 use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::task::JoinSet;
 
 use crate::http::{ProtocolError, parse_decimal};
-use crate::latency::Latencies;
+use crate::report::{ProgressObserver, RunProgress};
 use crate::script::TIME_DIGITS;
-use crate::sse::{Field, SseReader};
-use crate::stopwatch::Stopwatch;
-use crate::target::Target;
-use crate::transport::Transport;
+use crate::sse::{SseField, SseReader};
+use crate::stats::{FailureCounts, Latencies, Stopwatch};
+use crate::target::{Target, Transport};
 
 /// Bytes of one read. All subscribers of a thread share the buffer, so it stays in the CPU's cache.
 const READ_BYTES: usize = 128 * 1024;
-/// Bytes of one read while a stream begins.
-const BEGIN_BYTES: usize = 8 * 1024;
-/// Where a timed say's event has its time.
-const TIME_MARK: &[u8] = b"\"text\":\"t=";
+/// Bytes of one read while waiting for the `ready` frame.
+const READY_READ_BYTES: usize = 8 * 1024;
+/// Pause between two checks of what has been received.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// The bytes before the sending time in a timed message's event.
+const TIMED_TEXT: &[u8] = b"\"text\":\"t=";
 
 thread_local! {
     static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
 
-/// The sending times, in microseconds, whose says are timed.
+/// The sending times, in microseconds, of the messages whose delivery is measured.
 #[derive(Debug)]
-pub struct SendWindow {
+struct SendWindow {
     from_us: AtomicU64,
     until_us: AtomicU64,
 }
@@ -44,76 +47,60 @@ impl Default for SendWindow {
 }
 
 impl SendWindow {
-    /// Says sent from now on are timed.
-    pub fn open(&self, now_us: u64) {
-        self.from_us.store(now_us, Ordering::Relaxed);
-    }
-
-    /// Says sent from now on are not timed.
-    pub fn close(&self, now_us: u64) {
-        self.until_us.store(now_us, Ordering::Relaxed);
-    }
-
     fn contains(&self, sent_us: u64) -> bool {
         (self.from_us.load(Ordering::Relaxed)..self.until_us.load(Ordering::Relaxed)).contains(&sent_us)
     }
 }
 
-/// A set of increasing ids, as small as it can be and still be compared with another.
+/// A set of increasing sequences, in constant space: enough to compare it with another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct IdSet {
-    /// How many.
+pub struct SequenceSet {
+    /// Number of sequences.
     pub count: u64,
-    /// The last, which is the greatest.
+    /// The last and greatest.
     pub last: u64,
     sum: u64,
     exclusive_or: u64,
 }
 
-impl IdSet {
-    /// Adds an id if it is greater than the last; otherwise says that it is not.
-    pub fn add(&mut self, id: u64) -> bool {
-        let increases = id > self.last;
+impl SequenceSet {
+    /// Adds a sequence and returns true if it is greater than the last.
+    pub fn add(&mut self, sequence: u64) -> bool {
+        let increases = sequence > self.last;
         if increases {
             self.count += 1;
-            self.last = id;
-            self.sum = self.sum.wrapping_add(id);
-            self.exclusive_or ^= id;
+            self.last = sequence;
+            self.sum = self.sum.wrapping_add(sequence);
+            self.exclusive_or ^= sequence;
         }
         increases
     }
 }
 
-/// What a subscriber has received so far.
+/// What one subscriber has received so far.
 #[derive(Debug, Default)]
-pub struct Received {
-    /// The `ready` frame has come.
+pub struct ReceivedEvents {
+    /// Whether the `ready` frame has arrived.
     pub is_ready: bool,
-    /// The events, leaving out those counted in the next two.
-    pub ids: IdSet,
-    /// Events whose id was that of the one before.
+    /// The events, without those that the next two members count.
+    pub sequences: SequenceSet,
+    /// Events with the sequence of the one before.
     pub repeated: u64,
-    /// Events whose id was smaller than that of the one before.
+    /// Events with a smaller sequence than the one before.
     pub out_of_order: u64,
     /// Why the stream ended.
     pub failure: Option<ProtocolError>,
-    /// From before a say was sent until its event was read; `None` if this subscriber does not time.
+    /// From before a message was sent until its event was read; `None` if this subscriber does not measure.
     latencies: Option<Arc<Mutex<Latencies>>>,
     frame_id: Option<u64>,
 }
 
-impl Received {
-    /// Nothing yet, for a subscriber that adds how long each event took to these latencies, or does not.
-    #[must_use]
-    pub fn nothing(latencies: Option<Arc<Mutex<Latencies>>>) -> Self {
-        Self { latencies, ..Self::default() }
-    }
-
-    fn take(&mut self, field: Field<'_>, now_us: u64, window: &SendWindow) {
+impl ReceivedEvents {
+    fn on_field(&mut self, field: SseField<'_>, now_us: u64, window: &SendWindow) {
         match field {
-            Field::Id(id) => self.frame_id = Some(id),
-            Field::Event(name) => self.is_ready |= name == b"ready",
-            Field::Data(data) => {
+            SseField::Id(id) => self.frame_id = Some(id),
+            SseField::Event(name) => self.is_ready |= name == b"ready",
+            SseField::Data(data) => {
                 if let Some(latencies) = &self.latencies
                     && let Some(sent_us) = sending_time_us(data)
                     && window.contains(sent_us)
@@ -122,52 +109,39 @@ impl Received {
                     latencies.record_us(now_us.saturating_sub(sent_us));
                 }
             }
-            Field::End => {
+            SseField::End => {
                 if let Some(id) = self.frame_id.take()
-                    && !self.ids.add(id)
+                    && !self.sequences.add(id)
                 {
-                    let count = if id == self.ids.last { &mut self.repeated } else { &mut self.out_of_order };
-                    *count += 1;
+                    let is_repeat = id == self.sequences.last;
+                    *(if is_repeat { &mut self.repeated } else { &mut self.out_of_order }) += 1;
                 }
             }
         }
     }
 }
 
-/// The time in the text of a timed say's event.
+/// The sending time in the text of a timed message.
 fn sending_time_us(data: &[u8]) -> Option<u64> {
-    let digits = &data[memmem::find(data, TIME_MARK)? + TIME_MARK.len()..];
+    let digits = &data[memmem::find(data, TIMED_TEXT)? + TIMED_TEXT.len()..];
     parse_decimal(digits.get(..TIME_DIGITS)?).map(|time_us| time_us as u64)
 }
 
-/// Subscribes to the stream at `path` and keeps `received` up to date until the stream ends, which
-/// it should not.
-pub async fn subscribe(
-    target: &Target,
-    path: &str,
-    stopwatch: Stopwatch,
-    window: &SendWindow,
-    received: &Mutex<Received>,
-) {
-    let Err(error) = read_stream(target, path, stopwatch, window, received).await;
-    received.lock().expect("no holder panics").failure = Some(error);
-}
-
-/// Subscribes to the stream at `path`, and leaves as soon as the server has told that it is ready.
+/// Subscribes to the stream at `path`, and closes it once its `ready` frame has arrived.
 ///
 /// # Errors
-/// When the stream is refused, or ends before that.
+/// When it does not become ready.
 pub async fn wait_until_ready(target: &Target, path: &str) -> Result<(), ProtocolError> {
     let mut stream = open(target, path).await?;
     let mut reader = SseReader::default();
-    let mut buffer = vec![0; BEGIN_BYTES];
+    let mut buffer = vec![0; READY_READ_BYTES];
     let mut is_ready = false;
     while !is_ready {
         let count = stream.read(&mut buffer).await?;
         if count == 0 {
             return Err(ProtocolError::Closed);
         }
-        reader.feed(&buffer[..count], |field| is_ready |= field == Field::Event(b"ready"))?;
+        reader.feed(&buffer[..count], |field| is_ready |= field == SseField::Event(b"ready"))?;
     }
     Ok(())
 }
@@ -179,12 +153,13 @@ async fn open(target: &Target, path: &str) -> Result<Transport, ProtocolError> {
     Ok(stream)
 }
 
+/// Reads the stream at `path` into `received` until it fails.
 async fn read_stream(
     target: &Target,
     path: &str,
     stopwatch: Stopwatch,
     window: &SendWindow,
-    received: &Mutex<Received>,
+    received: &Mutex<ReceivedEvents>,
 ) -> Result<Infallible, ProtocolError> {
     let mut stream = open(target, path).await?;
     let mut reader = SseReader::default();
@@ -198,10 +173,135 @@ async fn read_stream(
                 }
                 let now_us = stopwatch.elapsed_us();
                 let mut received = received.lock().expect("no holder panics");
-                Poll::Ready(reader.feed(buffer.filled(), |field| received.take(field, now_us, window)))
+                Poll::Ready(reader.feed(buffer.filled(), |field| received.on_field(field, now_us, window)))
             })
         })
         .await?;
+    }
+}
+
+/// Many subscribers of one stream.
+pub struct Subscribers {
+    stopwatch: Stopwatch,
+    window: Arc<SendWindow>,
+    latencies: Arc<Mutex<Latencies>>,
+    received: Vec<Arc<Mutex<ReceivedEvents>>>,
+    /// One task for each stream; dropping them closes the streams.
+    _streams: JoinSet<()>,
+}
+
+/// How a wait for all subscribers ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitResult {
+    /// The condition holds for every subscriber.
+    Reached,
+    /// At least one stream has ended.
+    StreamEnded,
+    /// The deadline has passed.
+    TimedOut,
+}
+
+impl Subscribers {
+    /// Opens `count` streams at `path`. Every `measured_every`-th subscriber measures latencies, by this stopwatch.
+    #[must_use]
+    pub fn subscribe(
+        target: &Target,
+        path: &str,
+        count: usize,
+        measured_every: usize,
+        stopwatch: Stopwatch,
+    ) -> Self {
+        let (target, path) = (Arc::new(target.clone()), Arc::<str>::from(path));
+        let window = Arc::new(SendWindow::default());
+        let latencies = Arc::new(Mutex::new(Latencies::default()));
+        let mut streams = JoinSet::new();
+        let mut all = Vec::new();
+        for number in 0..count {
+            let latencies = number.is_multiple_of(measured_every).then(|| Arc::clone(&latencies));
+            let received = ReceivedEvents { latencies, ..ReceivedEvents::default() };
+            let received = Arc::new(Mutex::new(received));
+            all.push(Arc::clone(&received));
+            let (target, path, window) = (Arc::clone(&target), Arc::clone(&path), Arc::clone(&window));
+            streams.spawn(async move {
+                let Err(error) = read_stream(&target, &path, stopwatch, &window, &received).await;
+                received.lock().expect("no holder panics").failure = Some(error);
+            });
+        }
+        Self { stopwatch, window, latencies, received: all, _streams: streams }
+    }
+
+    /// Measures the delivery of messages sent from now on.
+    pub fn start_measuring(&self) {
+        self.window.from_us.store(self.stopwatch.elapsed_us(), Ordering::Relaxed);
+    }
+
+    /// Does not measure the delivery of messages sent from now on.
+    pub fn stop_measuring(&self) {
+        self.window.until_us.store(self.stopwatch.elapsed_us(), Ordering::Relaxed);
+    }
+
+    /// Events received so far by all subscribers together.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.received().map(|received| received.sequences.count).sum()
+    }
+
+    /// Waits until `condition` holds for every subscriber, or a stream ends.
+    pub async fn wait_until(
+        &self,
+        phase: &'static str,
+        deadline: Duration,
+        observer: &dyn ProgressObserver,
+        condition: impl Fn(&ReceivedEvents) -> bool,
+    ) -> WaitResult {
+        let stopwatch = Stopwatch::start();
+        loop {
+            let failed = self.count(|received| received.failure.is_some());
+            let done = self.count(&condition);
+            let elapsed = stopwatch.elapsed();
+            observer.show(&RunProgress { phase, elapsed, duration: deadline, done, failed });
+            if failed > 0 {
+                return WaitResult::StreamEnded;
+            }
+            if done == self.received.len() as u64 {
+                return WaitResult::Reached;
+            }
+            if elapsed > deadline {
+                return WaitResult::TimedOut;
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Number of subscribers for which `condition` holds.
+    #[must_use]
+    pub fn count(&self, condition: impl Fn(&ReceivedEvents) -> bool) -> u64 {
+        self.received().filter(|received| condition(received)).count() as u64
+    }
+
+    /// Number of streams that have ended, and why.
+    #[must_use]
+    pub fn ended(&self) -> (u64, FailureCounts) {
+        let (mut count, mut failures) = (0, FailureCounts::default());
+        for received in self.received() {
+            if let Some(error) = &received.failure {
+                count += 1;
+                failures.record_error(error);
+            }
+        }
+        (count, failures)
+    }
+
+    /// Closes the streams and returns what each subscriber received, and the latencies of all.
+    #[must_use]
+    pub fn close(self) -> (Vec<ReceivedEvents>, Latencies) {
+        let received = self.received().map(|mut received| std::mem::take(&mut *received)).collect();
+        let latencies = self.latencies.lock().expect("no holder panics").clone();
+        (received, latencies)
+    }
+
+    fn received(&self) -> impl Iterator<Item = MutexGuard<'_, ReceivedEvents>> {
+        self.received.iter().map(|received| received.lock().expect("no holder panics"))
     }
 }
 
@@ -210,37 +310,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repeats_and_disorder_are_told_from_news() {
-        let mut received = Received::default();
+    fn received_events_counts_repeats_and_disorder_apart() {
+        let mut received = ReceivedEvents::default();
         for id in [3, 5, 5, 4, 6] {
-            received.take(Field::Id(id), 0, &SendWindow::default());
-            received.take(Field::End, 0, &SendWindow::default());
+            received.on_field(SseField::Id(id), 0, &SendWindow::default());
+            received.on_field(SseField::End, 0, &SendWindow::default());
         }
-        received.take(Field::End, 0, &SendWindow::default());
+        received.on_field(SseField::End, 0, &SendWindow::default());
         assert_eq!((received.repeated, received.out_of_order), (1, 1));
-        let mut expected = IdSet::default();
+        let mut expected = SequenceSet::default();
         for id in [3, 5, 6] {
             assert!(expected.add(id));
         }
-        assert_eq!(received.ids, expected);
+        assert_eq!(received.sequences, expected);
     }
 
     #[test]
-    fn only_says_sent_in_the_window_are_timed() {
-        let window = SendWindow::default();
+    fn received_events_measures_only_messages_sent_in_the_window() {
         let latencies = Arc::new(Mutex::new(Latencies::default()));
-        let mut received = Received::nothing(Some(Arc::clone(&latencies)));
-        let deliver = |received: &mut Received, text: &str, window: &SendWindow| {
+        let mut received =
+            ReceivedEvents { latencies: Some(Arc::clone(&latencies)), ..ReceivedEvents::default() };
+        let mut deliver = |text: &str, window: std::ops::Range<u64>| {
+            let window = SendWindow { from_us: window.start.into(), until_us: window.end.into() };
             let data = format!(r#"{{"payload":{{"text":"{text}"}}}}"#);
-            received.take(Field::Data(data.as_bytes()), 900, window);
+            received.on_field(SseField::Data(data.as_bytes()), 900, &window);
             latencies.lock().unwrap().count()
         };
-        assert_eq!(deliver(&mut received, "t=0000000000500 x", &window), 0);
-        window.open(400);
-        assert_eq!(deliver(&mut received, "t=0000000000399 x", &window), 0);
-        assert_eq!(deliver(&mut received, "t=0000000000400 x", &window), 1);
-        assert_eq!(deliver(&mut received, "hello", &window), 1);
-        window.close(500);
-        assert_eq!(deliver(&mut received, "t=0000000000500 x", &window), 1);
+        assert_eq!(deliver("t=0000000000500 x", u64::MAX..u64::MAX), 0);
+        assert_eq!(deliver("t=0000000000399 x", 400..u64::MAX), 0);
+        assert_eq!(deliver("t=0000000000400 x", 400..u64::MAX), 1);
+        assert_eq!(deliver("hello", 400..u64::MAX), 1);
+        assert_eq!(deliver("t=0000000000500 x", 400..500), 1);
     }
 }

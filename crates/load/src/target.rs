@@ -1,4 +1,4 @@
-//! The server that is loaded: where it is, and what every request to it carries.
+//! The server under test: its address, and the headers of every request to it.
 
 use std::fmt;
 use std::io;
@@ -7,20 +7,23 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_util::either::Either;
 use url::{Host, Url};
 
-use crate::transport::Transport;
-
-/// The header that carries a key.
+/// The header that carries the API key.
 const KEY_HEADER: &str = "x-api-key";
 
-/// Why a server cannot be spoken to as asked.
+/// An open connection, plain or with TLS.
+pub(crate) type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+/// Why a server's address, a header or a path cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadTarget {
-    /// The address is not one.
+    /// The address is malformed.
     #[error("the address must be like http://host:port or https://host")]
     Address,
     /// Credentials in an address would end up in reports and logs.
@@ -32,20 +35,20 @@ pub enum BadTarget {
     /// A path cannot be requested as it is.
     #[error("a path must begin with / and be visible ASCII, percent-encoded where needed")]
     Path,
-    /// Encryption cannot be set up.
+    /// TLS cannot be set up.
     #[error("TLS cannot be used: {0}")]
     Tls(String),
 }
 
-/// A server. Clones are cheap enough to give each connection one.
+/// A server under test. Cheap to clone.
 #[derive(Clone)]
 pub struct Target {
     shown: String,
     host: String,
     port: u16,
-    /// What stands before every path.
+    /// The prefix of every path.
     base: String,
-    /// The header lines that every request carries, each with its line end.
+    /// The header lines of every request, each with its line end.
     headers: String,
     has_key: bool,
     tls: Option<Tls>,
@@ -119,20 +122,20 @@ impl Target {
         })
     }
 
-    /// Has every request carry this key, as the API asks for it.
+    /// Adds the API key to every request.
     ///
     /// # Errors
-    /// [`BadTarget::Header`] if it cannot stand in a header.
+    /// [`BadTarget::Header`] if it is no valid header value.
     pub fn with_key(mut self, key: &str) -> Result<Self, BadTarget> {
         self = self.with_header(KEY_HEADER, key)?;
         self.has_key = true;
         Ok(self)
     }
 
-    /// Has every request carry this header.
+    /// Adds a header to every request.
     ///
     /// # Errors
-    /// [`BadTarget::Header`] if it is none.
+    /// [`BadTarget::Header`] if it is no valid header.
     pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, BadTarget> {
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         let is_visible = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
@@ -144,13 +147,13 @@ impl Target {
         Ok(self)
     }
 
-    /// Whether requests carry a key.
+    /// Whether requests carry an API key.
     #[must_use]
     pub fn has_key(&self) -> bool {
         self.has_key
     }
 
-    /// What a request begins with: its first line, and the lines that every request carries.
+    /// The start of a request: its request line and the headers that every request carries.
     #[must_use]
     pub fn request_head(&self, method: &str, path: &str) -> String {
         format!("{method} {}{path} HTTP/1.1\r\n{}", self.base, self.headers)
@@ -165,14 +168,14 @@ impl Target {
     /// Connects, with Nagle's algorithm off.
     ///
     /// # Errors
-    /// When the server does not take the connection, or is not who it should be.
+    /// When the connection is refused, or the server's certificate is not trusted.
     pub async fn connect(&self) -> io::Result<Transport> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         stream.set_nodelay(true)?;
         let Some(Tls { connector, name }) = &self.tls else {
-            return Ok(Transport::Plain(stream));
+            return Ok(Either::Left(stream));
         };
-        Ok(Transport::Encrypted(Box::new(connector.connect(name.clone(), stream).await?)))
+        Ok(Either::Right(Box::new(connector.connect(name.clone(), stream).await?)))
     }
 }
 
@@ -183,7 +186,7 @@ impl fmt::Display for Target {
 }
 
 impl Tls {
-    /// Encryption that believes whom this machine believes.
+    /// TLS that trusts the system's certificates.
     fn for_host(host: &str) -> Result<Self, BadTarget> {
         let bad = |error: &dyn fmt::Display| BadTarget::Tls(error.to_string());
         let name = ServerName::try_from(host.to_owned()).map_err(|error| bad(&error))?;
@@ -198,16 +201,16 @@ impl Tls {
     }
 }
 
-/// A path with its query, as it can be requested.
+/// Checks that a path with its query can be requested.
 ///
 /// # Errors
 /// [`BadTarget::Path`] if it cannot.
 pub fn checked_path(path: &str) -> Result<String, BadTarget> {
-    let is_sound = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    if is_sound { Ok(path.to_owned()) } else { Err(BadTarget::Path) }
+    let is_valid = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if is_valid { Ok(path.to_owned()) } else { Err(BadTarget::Path) }
 }
 
-/// A path as it may stand in a report: what looks like a credential in its query is left out.
+/// A path for a report: query values that look like credentials are masked.
 #[must_use]
 pub fn shown_path(path: &str) -> String {
     let Some((path, query)) = path.split_once('?') else {
@@ -227,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_say_what_the_address_says() {
+    fn target_parse_splits_the_address() {
         let cases = [
             ("http://127.0.0.1:3850", "GET /a?b=c HTTP/1.1", "host: 127.0.0.1:3850", "127.0.0.1", 3850),
             ("http://cafe.example/", "GET /a?b=c HTTP/1.1", "host: cafe.example", "cafe.example", 80),
@@ -244,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_are_none_are_refused() {
+    fn target_parse_refuses_invalid_addresses() {
         for address in ["", "cafe", "localhost:3850", "ftp://cafe", "http://", "http://cafe/?a=b"] {
             assert_eq!(Target::parse(address).unwrap_err(), BadTarget::Address, "{address}");
         }
@@ -252,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_sent_and_never_shown() {
+    fn target_key_is_sent_and_never_shown() {
         let target = Target::parse("http://cafe").unwrap().with_key(" s3cr3t\n").unwrap();
         assert!(String::from_utf8(target.get("/")).unwrap().contains("\r\nx-api-key: s3cr3t\r\n"));
         assert!(!format!("{target:?} {target}").contains("s3cr3t"));
@@ -262,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_what_can_be_sent() {
+    fn checked_path_refuses_what_cannot_be_requested() {
         for path in ["/", "/v1/events?limit=5"] {
             assert_eq!(checked_path(path).as_deref(), Ok(path));
         }
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_in_paths_are_not_shown() {
+    fn shown_path_masks_credentials() {
         let cases = [
             ("/a", "/a"),
             ("/a?limit=5", "/a?limit=5"),

@@ -115,17 +115,19 @@ impl RedisConnection {
         Ok(self.client.get_multiplexed_async_connection_with_config(&config).await?)
     }
 
-    /// Waits until Redis is connected.
-    pub async fn wait_connected(&self) {
+    /// Waits until Redis is connected; the number of the connection.
+    pub async fn wait_connected(&self) -> u64 {
         let mut changes = self.current.subscribe();
-        // The sender lives as long as `self`.
-        let _ = changes.wait_for(Option::is_some).await;
+        let connected = changes.wait_for(Option::is_some).await;
+        let current = connected.expect("the sender lives as long as `self`");
+        current.as_ref().map_or(0, |(number, _)| *number)
     }
 
-    /// Waits until Redis is not connected.
-    pub async fn wait_disconnected(&self) {
+    /// Waits until the connection with this number is lost.
+    pub async fn wait_disconnected(&self, number: u64) {
         let mut changes = self.current.subscribe();
-        let _ = changes.wait_for(Option::is_none).await;
+        let is_it = |current: &Numbered| current.as_ref().is_some_and(|(known, _)| *known == number);
+        let _ = changes.wait_for(|current| !is_it(current)).await;
     }
 
     /// The state of the connection.

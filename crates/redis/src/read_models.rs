@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
     kernel::{ids::Sequence, time::Timestamp},
-    projection::{PROJECTION_VERSION, RoomProjection, actors::ReducedActor},
+    projection::{PROJECTION_VERSION, RoomProjection, actors::CompactActor},
 };
 use redis::Pipeline;
 use serde::Serialize;
@@ -310,14 +310,14 @@ impl ReadModels {
 
 /// The present actors of a room: active, and not expired.
 #[must_use]
-pub fn present(projection: &RoomProjection, now: Timestamp) -> Vec<ReducedActor> {
+pub fn present(projection: &RoomProjection, now: Timestamp) -> Vec<CompactActor> {
     let mut present = projection.active_actors();
     present.retain(|actor| time_left(actor, now).is_none_or(|time| !time.is_zero()));
     present
 }
 
 /// The time until an actor's presence expires; none if it never does.
-fn time_left(actor: &ReducedActor, now: Timestamp) -> Option<Duration> {
+fn time_left(actor: &CompactActor, now: Timestamp) -> Option<Duration> {
     let ends_at = actor.presence.as_ref()?.expires_at?;
     let ms = ends_at.as_millis().saturating_sub(now.as_millis());
     Some(Duration::from_millis(u64::try_from(ms).unwrap_or_default()))

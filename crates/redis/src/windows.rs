@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use agentcafe_domain::{
-    kernel::{actor::ActorInRoom, time::Timestamp},
-    moderation::{ActionSource, RecentActivity},
+    kernel::{actor::ActorInRoom, guard::ActionSource, time::Timestamp},
+    moderation::RecentActivity,
 };
 
 use crate::{

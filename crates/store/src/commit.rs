@@ -1,7 +1,6 @@
-//! A turn (group commit): many commands, decided one after the other in memory, written in one transaction.
+//! A commit batch (group commit): many commands, decided one after the other in memory, written in one transaction.
 //!
-//! This is the part that all databases share. A database loads what a turn asks for, writes what it made, commits,
-//! and lets it answer.
+//! It knows no database: `writer.rs` loads what a batch asks for, and stores what it made.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,20 +9,19 @@ use std::{
 };
 
 use agentcafe_domain::{
-    inbox::UnreadCount,
+    inbox::{self, InboxItem, UnreadCount},
     kernel::{
         actor::ActorInRoom,
-        command::{CommandContext, CommandError, Effects, Heads, IdSource, Loaded, Reply, WriteSet},
+        command::{CommandContext, CommandError, Effects, Heads, IdSource, LoadedRecords, Reply, WriteSet},
         error::DomainError,
         event::StoredEvent,
-        idempotency::Hash,
-        ids::CorrelationId,
+        idempotency::{Hash, IdempotencyRules},
         record::Query,
         rules::Rules,
         time::Timestamp,
         trace::{Step, StepCode},
     },
-    moderation::{RateWindows, RecentActivity, Recorded},
+    moderation::{AllowedAction, ModerationRules, RateGuard, RateWindows, RecentActivity, Recorded},
 };
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -31,37 +29,31 @@ use tokio::sync::oneshot;
 use crate::{
     envelope::{Answer, Envelope, Failure, Request, TraceNote},
     shared_rate_windows::SharedRateWindows,
+    storage::{Found, StoredKey},
 };
 
-/// How often a command may ask for more before it is given up as faulty.
+/// How often a command may be decided before it fails because it still asks for more.
 const MAX_READ_STAGES: usize = 4;
 
-/// A command in a turn, and who waits for its answer.
-pub(crate) struct Job {
+/// What a command was decided to be.
+type Decided = Result<Answer, Failure>;
+
+/// A command in the queue, and where its answer goes.
+pub(crate) struct QueuedCommand {
     pub(crate) envelope: Envelope,
-    pub(crate) answer: oneshot::Sender<Result<Answer, Failure>>,
+    pub(crate) answer: oneshot::Sender<Decided>,
 }
 
-/// An idempotency key as stores keep it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct StoredKey {
-    pub(crate) identity: Hash,
-    pub(crate) request: Hash,
-    pub(crate) expires_at: Timestamp,
-    pub(crate) correlation_id: CorrelationId,
-    pub(crate) reply: Reply,
-}
-
-/// What outlives a turn: settings, ids, and the recent past that moderation looks at.
-pub(crate) struct Context {
+/// What commit batches share: settings, ids, and the recent activity that moderation limits.
+pub(crate) struct CommitContext {
     pub(crate) rules: Rules,
     pub(crate) ids: Box<dyn IdSource>,
     pub(crate) windows: RateWindows,
-    /// Where other nodes are told of that past, if there are any.
+    /// Where that activity is shared with other nodes, if there are any.
     pub(crate) shared: Option<Arc<dyn SharedRateWindows>>,
 }
 
-/// What a turn asks its database for.
+/// What a batch asks its database for.
 #[derive(Default)]
 pub(crate) struct Needs {
     pub(crate) queries: HashSet<Query>,
@@ -74,7 +66,7 @@ impl Needs {
     }
 }
 
-/// All that a turn has made, to be written in one transaction.
+/// Everything that a batch writes, in one transaction.
 #[derive(Default)]
 pub(crate) struct Writes {
     pub(crate) events: Vec<StoredEvent>,
@@ -83,16 +75,14 @@ pub(crate) struct Writes {
     pub(crate) traces: Vec<TraceNote>,
 }
 
-type Decided = Result<Answer, Failure>;
-
-/// A turn under way.
+/// A batch that is being decided.
 pub(crate) struct CommitBatch<'c> {
-    context: &'c mut Context,
+    context: &'c mut CommitContext,
     now: Timestamp,
     heads: Heads,
-    jobs: Vec<Job>,
+    commands: Vec<QueuedCommand>,
     decided: Vec<Option<Decided>>,
-    loaded: Loaded,
+    loaded: LoadedRecords,
     known_keys: HashMap<Hash, StoredKey>,
     writes: Writes,
     inbox: InboxTimes,
@@ -100,35 +90,33 @@ pub(crate) struct CommitBatch<'c> {
     stage: usize,
 }
 
-/// When inbox items came and went in a turn.
+/// When the inbox items of a batch were added and acknowledged.
 #[derive(Default)]
 pub(crate) struct InboxTimes {
-    /// The arrivals of the requests whose commands put something into an inbox.
+    /// When the requests arrived whose commands added inbox items.
     pub(crate) enqueued_by: Vec<Timestamp>,
     /// How long each acknowledged item had waited, in milliseconds.
     pub(crate) acked_after_ms: Vec<i64>,
     /// The unread counts that changed, as they are now.
     pub(crate) unread: Vec<UnreadCount>,
-    /// The turn's time.
-    pub(crate) at: Timestamp,
 }
 
 impl<'c> CommitBatch<'c> {
-    /// Begins a turn, and tells what it needs first.
-    pub(crate) fn collect(context: &'c mut Context, jobs: Vec<Job>) -> (Self, Needs) {
+    /// A new batch, and what it needs first.
+    pub(crate) fn new(context: &'c mut CommitContext, commands: Vec<QueuedCommand>) -> (Self, Needs) {
         let mut needs = Needs::default();
-        for job in &jobs {
-            needs.queries.extend(job.envelope.command.reads());
-            needs.keys.extend(job.envelope.request.as_ref().map(|request| request.key.identity));
+        for QueuedCommand { envelope, .. } in &commands {
+            needs.queries.extend(envelope.command.reads());
+            needs.keys.extend(envelope.request.as_ref().map(|request| request.key.identity));
         }
-        let decided = jobs.iter().map(|_| None).collect();
+        let decided = commands.iter().map(|_| None).collect();
         let batch = Self {
             context,
             now: Timestamp::default(),
             heads: Heads::default(),
-            jobs,
+            commands,
             decided,
-            loaded: Loaded::new(),
+            loaded: LoadedRecords::new(),
             known_keys: HashMap::new(),
             writes: Writes::default(),
             inbox: InboxTimes::default(),
@@ -138,22 +126,22 @@ impl<'c> CommitBatch<'c> {
         (batch, needs)
     }
 
-    /// Says when it happens, and after which numbers.
+    /// Sets the batch's time, and the numbers that it continues.
     pub(crate) fn start(&mut self, now: Timestamp, heads: Heads) {
         (self.now, self.heads) = (now, heads);
     }
 
-    /// Takes in what the database found.
-    pub(crate) fn supply(&mut self, loaded: Loaded, keys: impl IntoIterator<Item = StoredKey>) {
-        self.loaded.extend(loaded);
-        self.known_keys.extend(keys.into_iter().map(|key| (key.identity, key)));
+    /// Adds what the database found.
+    pub(crate) fn add_found(&mut self, found: Found) {
+        self.loaded.extend(found.records);
+        self.known_keys.extend(found.keys.into_iter().map(|key| (key.identity, key)));
     }
 
-    /// Decides every command that can be decided, and tells what the others need.
+    /// Decides every command that can be decided, and returns what the others need.
     pub(crate) fn decide(&mut self) -> Needs {
         self.stage += 1;
         let mut needs = Needs::default();
-        for at in 0..self.jobs.len() {
+        for at in 0..self.commands.len() {
             if self.decided[at].is_some() {
                 continue;
             }
@@ -161,7 +149,7 @@ impl<'c> CommitBatch<'c> {
                 Ok(decided) => self.decided[at] = Some(decided),
                 Err(_) if self.stage >= MAX_READ_STAGES => {
                     tracing::error!("a command asked for more than {MAX_READ_STAGES} read stages");
-                    self.decided[at] = Some(Err(self.fault(at, "the command asked for too much")));
+                    self.decided[at] = Some(Err(self.fail_internally(at, "the command asked for too much")));
                 }
                 Err(query) => {
                     needs.queries.insert(query);
@@ -172,150 +160,164 @@ impl<'c> CommitBatch<'c> {
     }
 
     fn decide_one(&mut self, at: usize) -> Result<Decided, Query> {
-        let envelope = &self.jobs[at].envelope;
+        let envelope = &self.commands[at].envelope;
         if let Some(request) = &envelope.request
             && let Some(known) = self.known_keys.get(&request.key.identity)
             && known.expires_at > self.now
         {
-            let (decided, step) = replay(known, request, self.now);
-            let note = note(request, &envelope.correlation_id, self.now, decided.is_ok(), step);
-            self.writes.traces.push(note);
+            let (decided, steps) = replay(known, request, self.now);
+            self.trace(at, decided.is_ok(), |_, _| steps);
             return Ok(decided);
         }
+        let rules = &self.context.rules;
+        let mut guard = RateGuard::new(&mut self.context.windows, rules.get(), self.now);
         let mut ctx = CommandContext {
             now: self.now,
-            rules: &self.context.rules,
+            rules,
             correlation_id: envelope.correlation_id.clone(),
             request: envelope.request.as_ref().map(Request::seen),
             outcome: envelope.outcome.as_ref(),
             loaded: &self.loaded,
             written: &self.writes.records,
             ids: self.context.ids.as_mut(),
-            windows: &mut self.context.windows,
+            guard: &mut guard,
+            notify: inbox::deliver,
             effects: Effects::none(self.heads),
         };
-        // A rule that panics is our fault: it costs its own command, not the writer and everybody's neighbours.
+        // A panic in a rule fails its own command, not the writer and the other commands of the batch.
         let decided = catch_unwind(AssertUnwindSafe(|| envelope.command.decide(&mut ctx)));
-        let effects = ctx.effects;
+        let (effects, allowed) = (ctx.effects, guard.into_allowed());
         let Ok(decided) = decided else {
-            return Ok(Err(self.fault(at, "deciding the command failed")));
+            return Ok(Err(self.fail_internally(at, "deciding the command failed")));
         };
         match decided {
-            Ok(reply) => Ok(Ok(self.keep(at, effects, reply))),
+            Ok(reply) => Ok(Ok(self.accept(at, effects, allowed, reply))),
             Err(CommandError::Load(query)) => Err(query),
             Err(CommandError::Refused(error)) => Ok(Err(self.refuse(at, *error))),
             Err(CommandError::DeniedAudited(error)) => {
-                self.keep_effects(effects);
+                self.add_effects(effects, allowed);
                 Ok(Err(self.refuse(at, *error)))
             }
-            // It is asked again: no trace yet.
+            // It is submitted again: no trace yet.
             Err(CommandError::External(external_call)) => Ok(Err(Failure::External(external_call))),
             Err(CommandError::Corrupt(corrupt)) => {
                 tracing::error!(%corrupt, "the store holds something that cannot be read");
-                Ok(Err(self.fault(at, "a stored record cannot be read")))
+                Ok(Err(self.fail_internally(at, "a stored record cannot be read")))
             }
         }
     }
 
-    fn keep(&mut self, at: usize, effects: Effects, reply: Reply) -> Answer {
+    fn accept(
+        &mut self,
+        at: usize,
+        effects: Effects,
+        allowed: Option<AllowedAction>,
+        reply: Reply,
+    ) -> Answer {
         let enqueued = effects.heads.inbox > self.heads.inbox;
-        let own_steps = self.keep_effects(effects);
-        let envelope = &self.jobs[at].envelope;
+        let own_steps = self.add_effects(effects, allowed);
+        let envelope = &self.commands[at].envelope;
         if let Some(request) = &envelope.request {
             self.inbox.enqueued_by.extend(enqueued.then_some(request.origin.started_at));
             let key = StoredKey {
                 identity: request.key.identity,
                 request: request.key.request,
-                expires_at: self.now.plus_ms(self.context.rules.idempotency_ttl_ms),
+                expires_at: self.now.plus_ms(self.context.rules.get::<IdempotencyRules>().ttl_ms),
                 correlation_id: envelope.correlation_id.clone(),
-                reply: reply.to_keep(),
+                reply: reply.to_store(),
             };
             self.known_keys.insert(key.identity, key.clone());
             self.writes.keys.push(key);
-            let mut steps = vec![idempotency_step(request, self.now, StepCode::IdempotencyNew)];
-            steps.extend(own_steps);
-            let note = note(request, &envelope.correlation_id, self.now, true, steps);
-            self.writes.traces.push(note);
         }
+        self.trace(at, true, |request, now| {
+            let new = idempotency_step(request, now, StepCode::IdempotencyNew);
+            std::iter::once(new).chain(own_steps).collect()
+        });
         Answer::Done(reply)
     }
 
-    /// Takes what a command has done into the turn, and hands back the steps of its trace.
-    fn keep_effects(&mut self, effects: Effects) -> Vec<Step> {
+    /// Adds a command's effects to the batch, and returns the steps of its trace.
+    fn add_effects(&mut self, effects: Effects, allowed: Option<AllowedAction>) -> Vec<Step> {
         self.heads = effects.heads;
-        self.inbox.acked_after_ms.extend(effects.acked_after_ms);
         self.writes.events.extend(effects.events);
         self.writes.records.absorb(effects.written);
-        if let Some(allowed) = effects.allowed {
-            let rules = &self.context.rules.moderation;
+        if let Some(allowed) = allowed {
+            let rules = self.context.rules.get();
             self.recorded.extend(self.context.windows.record(allowed, self.now, rules));
         }
         effects.steps
     }
 
     fn refuse(&mut self, at: usize, error: DomainError) -> Failure {
-        let envelope = &self.jobs[at].envelope;
-        if let Some(request) = &envelope.request {
-            let steps = vec![
-                idempotency_step(request, self.now, StepCode::IdempotencyNew),
-                error_step(&error, self.now),
-            ];
-            let note = note(request, &envelope.correlation_id, self.now, false, steps);
-            self.writes.traces.push(note);
-        }
+        self.trace(at, false, |request, now| {
+            vec![idempotency_step(request, now, StepCode::IdempotencyNew), error_step(&error, now)]
+        });
         Failure::Refused(error)
     }
 
-    /// A fault of ours: the trace says that there was one.
-    fn fault(&mut self, at: usize, what: &'static str) -> Failure {
-        let envelope = &self.jobs[at].envelope;
-        if let Some(request) = &envelope.request {
-            let step =
-                Step { ts: self.now, code: StepCode::InternalError, details: json!({ "message": what }) };
-            let note = note(request, &envelope.correlation_id, self.now, false, vec![step]);
-            self.writes.traces.push(note);
-        }
+    /// Fails a command because of an internal error.
+    fn fail_internally(&mut self, at: usize, what: &'static str) -> Failure {
+        self.trace(at, false, |_, ts| {
+            vec![Step { ts, code: StepCode::InternalError, details: json!({ "message": what }) }]
+        });
         Failure::Internal(what)
     }
 
-    /// What is to be written.
+    /// Adds the trace of a command that came with a request.
+    fn trace(&mut self, at: usize, succeeded: bool, steps: impl FnOnce(&Request, Timestamp) -> Vec<Step>) {
+        let Envelope { request: Some(request), correlation_id, .. } = &self.commands[at].envelope else {
+            return;
+        };
+        self.writes.traces.push(TraceNote {
+            origin: Arc::clone(&request.origin),
+            correlation_id: correlation_id.clone(),
+            ended_at: self.now,
+            succeeded,
+            steps: steps(request, self.now),
+        });
+    }
+
+    /// What the database has to write.
     pub(crate) fn writes(&self) -> &Writes {
         &self.writes
     }
 
-    /// The numbers given when this turn is committed.
+    /// The last numbers assigned once this batch is committed.
     pub(crate) fn heads(&self) -> Heads {
         self.heads
     }
 
-    /// What other nodes are to be told once this turn is committed.
-    pub(crate) fn remembered(&mut self) -> Vec<(ActorInRoom, RecentActivity)> {
-        if self.context.shared.is_none() || !self.context.rules.moderation.is_on() {
+    /// The activity to share with other nodes once this batch is committed.
+    pub(crate) fn take_shared_activity(&mut self) -> Vec<(ActorInRoom, RecentActivity)> {
+        if self.context.shared.is_none() || !self.context.rules.get::<ModerationRules>().is_on() {
             return Vec::new();
         }
-        let done = self.recorded.iter().map(|recorded| recorded.told(self.now));
-        done.chain(self.context.windows.take_begun()).collect()
+        let done = self.recorded.iter().map(|recorded| recorded.publication(self.now));
+        done.chain(self.context.windows.take_new_cooldowns()).collect()
     }
 
-    /// Hands over the committed events, the answers to be sent once they are published, and the inbox's times.
-    pub(crate) fn commit(self) -> (Vec<StoredEvent>, Vec<(Job, Decided)>, InboxTimes) {
+    /// The committed events, the answers to send once these are published, and the inbox's times.
+    pub(crate) fn into_results(
+        self,
+    ) -> (Vec<StoredEvent>, Vec<(oneshot::Sender<Decided>, Decided)>, InboxTimes) {
         let decided = self
             .decided
             .into_iter()
             .map(|decided| decided.unwrap_or(Err(Failure::Internal("the command was not decided"))));
         let unread = UnreadCount::changed(&self.writes.records);
-        let inbox = InboxTimes { unread, at: self.now, ..self.inbox };
-        (self.writes.events, self.jobs.into_iter().zip(decided).collect(), inbox)
+        let acked_after_ms = InboxItem::acked_after_ms(&self.writes.records);
+        let answers = self.commands.into_iter().map(|queued| queued.answer).zip(decided).collect();
+        (self.writes.events, answers, InboxTimes { acked_after_ms, unread, ..self.inbox })
     }
 
-    /// Tells everybody whose command was in a turn that could not be written.
+    /// Answers all commands of a batch that could not be written.
     pub(crate) fn fail(self, reason: &'static str) {
         // The newest first: each takes back what is on top.
         for done in self.recorded.iter().rev() {
-            self.context.windows.take_back(done);
+            self.context.windows.undo(done);
         }
-        for job in self.jobs {
-            let _ = job.answer.send(Err(Failure::Unavailable(reason)));
+        for queued in self.commands {
+            let _ = queued.answer.send(Err(Failure::Unavailable(reason)));
         }
     }
 }
@@ -340,21 +342,10 @@ fn idempotency_step(request: &Request, ts: Timestamp, code: StepCode) -> Step {
     Step { ts, code, details: json!({ "scope": request.key.scope }) }
 }
 
-/// The step of a refusal: its details, and what it says.
+/// The trace step of an error: its code, message and details.
 pub fn error_step(error: &DomainError, ts: Timestamp) -> Step {
     let mut details = error.details.clone();
     details.insert("code".to_owned(), error.code.as_str().into());
     details.insert("message".to_owned(), error.message.clone().into());
     Step { ts, code: StepCode::of_error(error.code), details: Value::Object(details) }
-}
-
-fn note(
-    request: &Request,
-    correlation_id: &CorrelationId,
-    ended_at: Timestamp,
-    succeeded: bool,
-    steps: Vec<Step>,
-) -> TraceNote {
-    let (origin, correlation_id) = (Arc::clone(&request.origin), correlation_id.clone());
-    TraceNote { origin, correlation_id, ended_at, succeeded, steps }
 }

@@ -1,9 +1,9 @@
-//! What goes into a turn and what comes out of it.
+//! What callers submit to the writer, and what they get back.
 
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    command::{Command, Reply, RequestSeen},
+    command::{Command, Reply, RequestContext},
     error::{DomainError, OperationError},
     external_call::{CallResult, ExternalCall},
     idempotency::IdempotencyKey,
@@ -13,36 +13,36 @@ use agentcafe_domain::kernel::{
 };
 use uuid::Uuid;
 
-/// A command on its way into a turn.
+/// A command on its way into a commit batch.
 #[derive(Clone)]
 pub struct Envelope {
-    /// What is to be decided.
+    /// The command to decide.
     pub command: Arc<dyn Command>,
-    /// Stamped on the events.
+    /// Written into the events and the trace.
     pub correlation_id: CorrelationId,
     /// The request it came with; none for background work, which leaves no trace.
     pub request: Option<Request>,
-    /// What came of the errand that the command asked for when it was submitted before.
+    /// The result of the external call that the command asked for when it was submitted before.
     pub outcome: Option<CallResult>,
 }
 
-/// The request that a command came with, and the key under which it takes effect once.
+/// The request of a command, and the idempotency key under which it takes effect once.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Where it came from.
     pub origin: Arc<Origin>,
-    /// What makes it the same request when it comes again.
+    /// What identifies a repetition of the request.
     pub key: IdempotencyKey,
 }
 
 impl Request {
-    /// What the command may know of it.
-    pub(crate) fn seen(&self) -> RequestSeen<'_> {
-        RequestSeen { id: &self.origin.request_id, key: self.key.identity }
+    /// What the command sees of it.
+    pub(crate) fn seen(&self) -> RequestContext<'_> {
+        RequestContext { id: &self.origin.request_id, key: self.key.identity }
     }
 }
 
-/// What a trace says of the request it is about.
+/// The request that a trace is about.
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// The attempt's id.
@@ -59,20 +59,20 @@ pub struct Origin {
     pub room_id: Option<RoomId>,
     /// The actor, if there is one.
     pub actor_id: Option<ActorId>,
-    /// When it came in.
+    /// When it arrived.
     pub started_at: Timestamp,
 }
 
-/// An attempt that has ended, for its trace.
+/// What a request came to, for its trace.
 #[derive(Clone, Debug)]
 pub struct TraceNote {
     /// The request.
     pub origin: Arc<Origin>,
-    /// What the trace is found by.
+    /// The id by which the trace is found.
     pub correlation_id: CorrelationId,
     /// When it was answered.
     pub ended_at: Timestamp,
-    /// Whether it was done, or replayed.
+    /// Whether it was answered with success, now or as a replay.
     pub succeeded: bool,
     /// What happened after it was received.
     pub steps: Vec<Step>,
@@ -81,9 +81,9 @@ pub struct TraceNote {
 /// The answer to a command that took effect, now or the first time.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// It took effect in this turn.
+    /// It took effect in this batch.
     Done(Reply),
-    /// It had taken effect before: the first answer again.
+    /// It had taken effect before: a replay of the first answer.
     Replayed {
         /// The first answer.
         reply: Reply,
@@ -95,16 +95,16 @@ pub enum Answer {
 /// Why a command did not take effect.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// A rule said no.
+    /// A rule refused it.
     #[error("{0}")]
     Refused(DomainError),
-    /// Something must be done outside first; submit the command again with its outcome.
-    #[error("something must be done outside first")]
-    External(Box<ExternalCall>),
-    /// A fault of ours: the command could not be decided.
+    /// It needs the result of an external call; submit it again with that.
+    #[error("an external call must be made first")]
+    External(ExternalCall),
+    /// An internal error: the command could not be decided.
     #[error("{0}")]
     Internal(&'static str),
-    /// The queue is full, or the store could not write; nothing was done, and trying again later may help.
+    /// The queue is full, or the store could not be written. Nothing was done; a retry later may succeed.
     #[error("{0}")]
     Unavailable(&'static str),
 }

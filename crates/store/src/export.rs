@@ -1,31 +1,25 @@
-//! Writes a café, or a part of it, as JSON Lines: what one transaction sees, a row at a time, also beside a running server.
+//! Writes a store, or a part of it, as JSON Lines: what one transaction reads, a row at a time, also beside a running server.
 
 use std::io::{self, Write};
 
 use agentcafe_domain::{
-    kernel::{
-        command::Heads,
-        record::{CorruptRecord, Table},
-        time::Timestamp,
-    },
+    kernel::{command::Heads, record::CorruptRecord, time::Timestamp},
     record_kinds,
 };
 
 use crate::{
-    commit::StoredKey,
-    postgres,
-    sqlite::{
-        open::{self, OpenError},
-        snapshot::Snapshot,
-    },
+    export_format::{Digest, ExportScope, Header, KeyLine, Line, RecordLine, Totals, Trailer},
+    open_error::OpenError,
+    postgres::{connect::PostgresError, snapshot::PostgresSnapshot},
+    sqlite::{open, snapshot::SqliteSnapshot},
+    storage::StoredKey,
     store::StoreLocation,
-    transfer::{Digest, End, Header, KeyLine, Line, Part, RecordLine, Totals},
 };
 
-/// Why there is no whole export.
+/// Why there is no complete export.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// Nothing to export.
+    /// There is nothing to export.
     #[error("there is no store in {0}")]
     Missing(StoreLocation),
     /// The store cannot be opened.
@@ -34,13 +28,13 @@ pub enum ExportError {
     /// The store cannot be read to the end.
     #[error("the store cannot be read: {0}")]
     Read(String),
-    /// The store holds something that is no JSON.
-    #[error("the store holds something that cannot be read: {0}")]
+    /// The store holds a value that is not JSON.
+    #[error("the store holds a value that is not JSON: {0}")]
     Damaged(#[from] serde_json::Error),
     /// The store holds a record that cannot be read.
     #[error(transparent)]
     CorruptRecord(#[from] CorruptRecord),
-    /// What was exported cannot be written.
+    /// The export cannot be written.
     #[error("the export cannot be written: {0}")]
     Write(#[from] io::Error),
 }
@@ -51,95 +45,93 @@ impl From<rusqlite::Error> for ExportError {
     }
 }
 
-impl From<postgres::open::Unreadable> for ExportError {
-    fn from(error: postgres::open::Unreadable) -> Self {
+impl From<PostgresError> for ExportError {
+    fn from(error: PostgresError) -> Self {
         Self::Read(error.to_string())
     }
 }
 
-/// A store at one moment, whichever database it is in.
-pub(crate) trait Source {
-    /// The last numbers given.
+/// What a store holds at one moment, whichever database it is in.
+pub(crate) trait Snapshot {
+    /// The last numbers assigned.
     fn heads(&self) -> Result<Heads, ExportError>;
 
-    /// Hands over every event's JSON, in the order of the log.
-    fn each_event(&self, take: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>) -> Result<(), ExportError>;
-
-    /// Hands over the JSON of every record of a table, in the order of their keys.
-    fn each_record(
+    /// Passes the JSON of every row of a table in the exported scope to `take`.
+    fn each_json(
         &self,
-        table: &Table,
+        table: &str,
+        order_by: &str,
         take: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>,
     ) -> Result<(), ExportError>;
 
-    /// Hands over every idempotency key, in the order in which they came.
+    /// Passes every idempotency key to `take`, in order of arrival.
     fn each_key(&self, take: &mut dyn FnMut(StoredKey) -> Result<(), ExportError>)
     -> Result<(), ExportError>;
 }
 
-/// Exports what a store holds of a part of the café. Servers may run on it.
+/// Exports a store, or a part of it. Servers may run on it.
 ///
 /// # Errors
-/// [`ExportError`]; what was written until then has no last line.
+/// [`ExportError`]; what was written until then has no trailer.
 pub fn export(
-    place: &StoreLocation,
-    part: &Part,
+    location: &StoreLocation,
+    scope: &ExportScope,
     exported_at: Timestamp,
     out: impl Write,
 ) -> Result<Totals, ExportError> {
-    let missing = || ExportError::Missing(place.clone());
-    match place {
+    let missing = || ExportError::Missing(location.clone());
+    match location {
         StoreLocation::Directory(directory) => {
             let connection = open::open_existing(&directory.join(open::FILE_NAME))?.ok_or_else(missing)?;
-            write(&Snapshot::take(connection, part.clone())?, part, exported_at, out)
+            write(&SqliteSnapshot::take(connection, scope.clone())?, scope, exported_at, out)
         }
         StoreLocation::Postgres(options) => {
-            let snapshot = postgres::snapshot::Snapshot::take(options, part.clone())?.ok_or_else(missing)?;
-            write(&snapshot, part, exported_at, out)
+            let snapshot = PostgresSnapshot::take(options, scope.clone())?.ok_or_else(missing)?;
+            write(&snapshot, scope, exported_at, out)
         }
     }
 }
 
 fn write(
-    snapshot: &impl Source,
-    part: &Part,
+    snapshot: &impl Snapshot,
+    scope: &ExportScope,
     exported_at: Timestamp,
     out: impl Write,
 ) -> Result<Totals, ExportError> {
     let heads = snapshot.heads()?;
-    let header = Header::new(part, heads, exported_at);
-    let mut sink = Sink {
+    let header = Header::new(scope, heads, exported_at);
+    let mut lines = LineWriter {
         out: io::BufWriter::new(out),
-        digest: Digest::begin(&header),
+        digest: Digest::new(&header),
         line: Vec::new(),
         totals: Totals::default(),
     };
-    serde_json::to_writer(&mut sink.line, &header)?;
-    sink.end_line()?;
-    snapshot.each_event(&mut |json| sink.event(json))?;
-    let (by_tenant, by_room) = (part.tenant.is_some(), part.room.is_some());
+    serde_json::to_writer(&mut lines.line, &header)?;
+    lines.end_line()?;
+    snapshot.each_json("events", "sequence", &mut |json| lines.event(json))?;
+    let (by_tenant, by_room) = (scope.tenant.is_some(), scope.room.is_some());
     for kind in record_kinds::ALL.iter().filter(|kind| kind.is_exported(by_tenant, by_room)) {
-        snapshot.each_record(kind.table, &mut |json| {
-            sink.record(kind.table.name, &kind.leave(json, heads.sequence)?)
+        snapshot.each_json(kind.table.name, &kind.table.key.join(", "), &mut |json| {
+            lines.record(kind.table.name, &kind.export(json, heads.sequence)?)
         })?;
     }
-    if part.is_whole() {
+    if scope.is_everything() {
         snapshot.each_key(&mut |key| {
-            sink.totals.keys += 1;
-            sink.add(&Line::Key(KeyLine::of(&key)?))
+            lines.totals.keys += 1;
+            lines.add(&Line::Key(KeyLine::new(&key)?))
         })?;
     }
-    sink.finish()
+    lines.finish()
 }
 
-struct Sink<W: Write> {
+struct LineWriter<W: Write> {
     out: io::BufWriter<W>,
     digest: Digest,
     line: Vec<u8>,
     totals: Totals,
 }
 
-impl<W: Write> Sink<W> {
+impl<W: Write> LineWriter<W> {
     fn event(&mut self, json: &[u8]) -> Result<(), ExportError> {
         self.totals.events += 1;
         self.add(&Line::Event(serde_json::from_slice(json)?))
@@ -164,8 +156,8 @@ impl<W: Write> Sink<W> {
     }
 
     fn finish(mut self) -> Result<Totals, ExportError> {
-        let end = End { totals: self.totals, sha256: self.digest.finish() };
-        serde_json::to_writer(&mut self.out, &Line::End(end))?;
+        let trailer = Trailer { totals: self.totals, sha256: self.digest.finish() };
+        serde_json::to_writer(&mut self.out, &Line::End(trailer))?;
         self.out.write_all(b"\n")?;
         self.out.flush()?;
         Ok(self.totals)

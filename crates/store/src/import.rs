@@ -1,4 +1,4 @@
-//! Reads an export into an empty store: whole or not at all. Nothing follows it: no webhook, no reaction hears of it.
+//! Imports an export into an empty store: completely or not at all. Webhooks and reactions do not process what is imported.
 
 use std::io::{self, BufRead, Read};
 
@@ -12,15 +12,18 @@ use agentcafe_domain::{
         record::{Cell, Record, StoredRecord, Table},
         time::Timestamp,
     },
-    record_kinds::{self, Kind},
+    record_kinds::{self, RecordKind},
 };
 
 use crate::{
-    commit::StoredKey,
-    postgres::{self, open::Unreadable},
-    sqlite::{import_writer::ImportWriter, open::OpenError},
+    export_format::{
+        Digest, ExportScope, FORMAT, Header, Line, MAX_LINE_BYTES, RecordLine, Totals, Trailer, VERSION,
+    },
+    open_error::OpenError,
+    postgres::{connect::PostgresError, import_writer::PostgresImport},
+    sqlite::import_writer::SqliteImport,
+    storage::StoredKey,
     store::StoreLocation,
-    transfer::{Digest, End, FORMAT, Header, Line, MAX_LINE_BYTES, Part, RecordLine, Totals, VERSION},
 };
 
 /// Why nothing was imported.
@@ -29,7 +32,7 @@ pub enum ImportError {
     /// The file cannot be read.
     #[error("the file cannot be read: {0}")]
     Read(#[from] io::Error),
-    /// A line is not what it must be.
+    /// A line is invalid.
     #[error("line {number}: {why}; nothing was imported")]
     Line {
         /// Its number; the first is 1.
@@ -37,15 +40,15 @@ pub enum ImportError {
         /// What is wrong with it.
         why: String,
     },
-    /// The last line is missing.
+    /// The trailer is missing.
     #[error("the file was cut off: it ends after line {0}, without its last line; nothing was imported")]
     CutOff(u64),
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The store has something in it.
+    /// The store is not empty.
     #[error(
-        "the store in {0} is not empty, and holds something else; nothing was imported: an import needs an empty place"
+        "the store in {0} is not empty, and holds something else; nothing was imported: an import needs an empty store"
     )]
     NotEmpty(StoreLocation),
     /// The store cannot be written.
@@ -59,130 +62,135 @@ impl From<rusqlite::Error> for ImportError {
     }
 }
 
-impl From<Unreadable> for ImportError {
-    fn from(error: Unreadable) -> Self {
+impl From<PostgresError> for ImportError {
+    fn from(error: PostgresError) -> Self {
         Self::Write(error.to_string())
     }
 }
 
-/// What a server leaves that nobody has used: the cursors of its followers, at the start of the log, and what its nodes had
-/// taken on themselves. It gives way to an import.
-pub(crate) const GIVING_WAY: [&Table; 2] = [FollowerCursor::TABLE, Lease::TABLE];
+/// The tables that a server has rows in before it is first used: the cursors of its followers, at the start of the log, and its
+/// leases. An import replaces them.
+pub(crate) const REPLACED_TABLES: [&Table; 2] = [FollowerCursor::TABLE, Lease::TABLE];
 
 /// The tables that must be empty when an import begins.
 pub(crate) fn must_be_empty() -> impl Iterator<Item = &'static str> {
-    let kinds = record_kinds::ALL.iter().map(|kind| kind.table).filter(|table| !GIVING_WAY.contains(table));
+    let kinds =
+        record_kinds::ALL.iter().map(|kind| kind.table).filter(|table| !REPLACED_TABLES.contains(table));
     ["events", "idempotency_keys", "import_origin"].into_iter().chain(kinds.map(|table| table.name))
 }
 
-/// What was imported into a store before.
+/// An import that was finished.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
+pub(crate) struct PreviousImport {
     pub(crate) sha256: String,
     pub(crate) imported_at: Timestamp,
 }
 
-/// A store that nobody else has, being filled, whichever database it is in. Unless it is finished, it stays empty. Lines are
-/// told by their numbers.
-pub(crate) trait Filled {
-    /// What was imported here before.
-    fn origin(&self) -> Result<Option<Origin>, ImportError>;
+/// A store that no other process uses, whichever database it is in. Unless the import is finished, it stays empty. Lines are
+/// identified by their numbers.
+pub(crate) trait ImportTarget {
+    /// The import that the store was made by, if there was one.
+    fn previous(&self) -> Result<Option<PreviousImport>, ImportError>;
 
-    /// Whether there is nothing here that an import could meet: nothing in [`must_be_empty`].
+    /// Whether all tables in [`must_be_empty`] are.
     fn is_empty(&self) -> Result<bool, ImportError>;
 
-    /// Begins the transaction; what is in [`GIVING_WAY`] goes.
+    /// Begins the transaction, and empties the [`REPLACED_TABLES`].
     fn begin(&mut self) -> Result<(), ImportError>;
 
-    /// Adds an event behind those before it.
-    fn event(&mut self, line: u64, event: StoredEvent) -> Result<(), Wrong>;
+    /// Adds an event after those before it.
+    fn event(&mut self, line: u64, event: StoredEvent) -> Result<(), LineError>;
 
-    /// Adds a record; an error if one with its key is there.
-    fn record(&mut self, line: u64, table: &'static Table, record: StoredRecord) -> Result<(), Wrong>;
+    /// Adds a record; an error if there is one with its key.
+    fn record(&mut self, line: u64, table: &'static Table, record: StoredRecord) -> Result<(), LineError>;
 
-    /// Adds an idempotency key behind those before it.
-    fn key(&mut self, line: u64, key: StoredKey) -> Result<(), Wrong>;
+    /// Adds an idempotency key after those before it.
+    fn key(&mut self, line: u64, key: StoredKey) -> Result<(), LineError>;
 
-    /// Nothing more comes. Tells the last numbers given by what is here.
-    fn adapt(&mut self) -> Result<Heads, Wrong>;
+    /// Writes what is still buffered. Returns the last numbers that the imported rows have.
+    fn flush(&mut self) -> Result<Heads, LineError>;
 
-    /// Remembers what this was and which numbers were given, and commits.
-    fn finish(self, origin: &Origin, heads: Heads) -> Result<(), ImportError>;
+    /// Records this import and the last numbers assigned, and commits.
+    fn finish(self, import: &PreviousImport, heads: Heads) -> Result<(), ImportError>;
 }
 
 /// What an import did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Imported {
-    /// Everything was read into the store.
+    /// Everything is in the store.
     Done(Totals),
-    /// The same was imported before; nothing was changed.
+    /// The same export was imported before, at this time; nothing was changed.
     Before(Timestamp),
 }
 
-/// Imports what `input` has into a store, which must be empty or not there.
+/// Imports an export into a store, which must be empty or missing.
 ///
 /// # Errors
 /// [`ImportError`]; the store is then as it was.
-pub fn import(place: &StoreLocation, input: impl BufRead, now: Timestamp) -> Result<Imported, ImportError> {
+pub fn import(
+    location: &StoreLocation,
+    input: impl BufRead,
+    now: Timestamp,
+) -> Result<Imported, ImportError> {
     let mut lines = Lines { input, line: Vec::new(), number: 0, is_cut: false };
     let header = lines.header()?;
-    match place {
+    match location {
         StoreLocation::Directory(directory) => {
-            fill(ImportWriter::open(directory)?, place, lines, header, now)
+            import_into(SqliteImport::open(directory)?, location, lines, header, now)
         }
         StoreLocation::Postgres(options) => {
-            fill(postgres::import_writer::ImportWriter::open(options)?, place, lines, header, now)
+            import_into(PostgresImport::open(options)?, location, lines, header, now)
         }
     }
 }
 
-fn fill(
-    mut import_writer: impl Filled,
-    place: &StoreLocation,
+fn import_into(
+    mut target: impl ImportTarget,
+    location: &StoreLocation,
     mut lines: Lines<impl BufRead>,
     header: Header,
     now: Timestamp,
 ) -> Result<Imported, ImportError> {
-    let origin = import_writer.origin()?;
-    if origin.is_none() && !import_writer.is_empty()? {
-        return Err(ImportError::NotEmpty(place.clone()));
+    let previous = target.previous()?;
+    if previous.is_none() && !target.is_empty()? {
+        return Err(ImportError::NotEmpty(location.clone()));
     }
-    let mut reading = Reading::new(header);
-    if origin.is_none() {
-        import_writer.begin()?;
+    let mut progress = Progress::new(header);
+    if previous.is_none() {
+        target.begin()?;
     }
-    let end = loop {
+    let trailer = loop {
         let number = lines.number;
         let line = lines.next()?.ok_or(ImportError::CutOff(number))?;
-        let import_writer = origin.is_none().then_some(&mut import_writer);
-        match reading.take(line, number + 1, import_writer) {
+        let target = previous.is_none().then_some(&mut target);
+        match progress.take(line, number + 1, target) {
             Ok(None) => {}
-            Ok(Some(end)) => break end,
-            Err(Wrong::Syntax(_)) if lines.is_cut => return Err(ImportError::CutOff(number)),
-            Err(wrong) => return Err(wrong.at(number + 1)),
+            Ok(Some(trailer)) => break trailer,
+            Err(LineError::Syntax(_)) if lines.is_cut => return Err(ImportError::CutOff(number)),
+            Err(error) => return Err(error.at(number + 1)),
         }
     };
     if lines.next()?.is_some() {
-        return Err(lines.wrong("nothing may follow the line that ends an export"));
+        return Err(lines.error("nothing may follow the line that ends an export"));
     }
-    match origin {
-        Some(origin) if origin.sha256 == end.sha256 => Ok(Imported::Before(origin.imported_at)),
-        Some(_) => Err(ImportError::NotEmpty(place.clone())),
+    match previous {
+        Some(previous) if previous.sha256 == trailer.sha256 => Ok(Imported::Before(previous.imported_at)),
+        Some(_) => Err(ImportError::NotEmpty(location.clone())),
         None => {
-            let found = import_writer.adapt().map_err(|wrong| wrong.at(lines.number))?;
-            if !is_within(found, reading.heads) {
+            let imported = target.flush().map_err(|error| error.at(lines.number))?;
+            if !is_within(imported, progress.heads) {
                 return Err(
-                    lines.wrong("an inbox item or audit entry has a larger number than the first line says")
+                    lines.error("an inbox item or audit entry has a larger number than the first line says")
                 );
             }
-            import_writer.finish(&Origin { sha256: end.sha256, imported_at: now }, reading.heads)?;
-            Ok(Imported::Done(end.totals))
+            target.finish(&PreviousImport { sha256: trailer.sha256, imported_at: now }, progress.heads)?;
+            Ok(Imported::Done(trailer.totals))
         }
     }
 }
 
-fn is_within(found: Heads, given: Heads) -> bool {
-    found.sequence <= given.sequence && found.inbox <= given.inbox && found.audit <= given.audit
+fn is_within(imported: Heads, heads: Heads) -> bool {
+    imported.sequence <= heads.sequence && imported.inbox <= heads.inbox && imported.audit <= heads.audit
 }
 
 /// The lines of a file, none longer than [`MAX_LINE_BYTES`].
@@ -190,12 +198,12 @@ struct Lines<R> {
     input: R,
     line: Vec<u8>,
     number: u64,
-    /// Whether the newest line has no end.
+    /// Whether the newest line has no line feed.
     is_cut: bool,
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The next line without its end; none after the last.
+    /// The next line without its line feed; none after the last.
     fn next(&mut self) -> Result<Option<&[u8]>, ImportError> {
         self.line.clear();
         let max = MAX_LINE_BYTES as u64 + 1;
@@ -206,12 +214,12 @@ impl<R: BufRead> Lines<R> {
         self.number += 1;
         self.is_cut = self.line.pop_if(|last| *last == b'\n').is_none();
         if self.line.len() > MAX_LINE_BYTES {
-            return Err(self.wrong("the line is too long"));
+            return Err(self.error("the line is too long"));
         }
         Ok(Some(&self.line))
     }
 
-    fn wrong(&self, why: &str) -> ImportError {
+    fn error(&self, why: &str) -> ImportError {
         ImportError::Line { number: self.number, why: why.to_owned() }
     }
 
@@ -238,127 +246,130 @@ impl<R: BufRead> Lines<R> {
                     "the export has version {version} of the format; this agentcafe reads version {VERSION}"
                 )
             }
-            _ => format!("this is no export: the first line must name the format {FORMAT:?}"),
+            _ => format!("this is not an export: the first line must name the format {FORMAT:?}"),
         };
-        Err(self.wrong(&why))
+        Err(self.error(&why))
     }
 }
 
-/// What a reader of JSON stumbled over; the line it names is that within a line.
+/// The message of a JSON error without the line, which is the line within a line.
 fn plain(error: &serde_json::Error) -> String {
     error.to_string().replace(" at line 1 column ", ", at byte ")
 }
 
-/// What is said of a line that does not go in beside those before it.
-pub(crate) const TAKEN: &str = "it has an id, key or number that a line before it has";
+/// What is wrong with a row that conflicts with one before it.
+pub(crate) const DUPLICATE: &str = "it has an id, key or number that a line before it has";
 
-/// What is wrong with a line, or with the store while it was written.
-pub(crate) enum Wrong {
+/// Why a line was not imported.
+pub(crate) enum LineError {
+    /// It is not a line of an export, perhaps because it was cut off.
     Syntax(String),
-    Line(String),
-    /// A line that was read before.
+    /// Its content is invalid.
+    Invalid(String),
+    /// The content of the earlier line with this number is invalid: lines are written with a delay.
     Earlier(u64, String),
+    /// The store could not be written.
     Store(String),
 }
 
-impl Wrong {
+impl LineError {
     fn at(self, number: u64) -> ImportError {
         match self {
-            Self::Syntax(why) | Self::Line(why) => ImportError::Line { number, why },
+            Self::Syntax(why) | Self::Invalid(why) => ImportError::Line { number, why },
             Self::Earlier(number, why) => ImportError::Line { number, why },
             Self::Store(why) => ImportError::Write(why),
         }
     }
 }
 
-impl From<rusqlite::Error> for Wrong {
+impl From<rusqlite::Error> for LineError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::ConstraintViolation) => Self::Line(TAKEN.to_owned()),
+            Some(rusqlite::ErrorCode::ConstraintViolation) => Self::Invalid(DUPLICATE.to_owned()),
             _ => Self::Store(error.to_string()),
         }
     }
 }
 
-impl From<Unreadable> for Wrong {
-    fn from(error: Unreadable) -> Self {
+impl From<PostgresError> for LineError {
+    fn from(error: PostgresError) -> Self {
         Self::Store(error.to_string())
     }
 }
 
-impl From<String> for Wrong {
+impl From<String> for LineError {
     fn from(why: String) -> Self {
-        Self::Line(why)
+        Self::Invalid(why)
     }
 }
 
-impl From<&str> for Wrong {
+impl From<&str> for LineError {
     fn from(why: &str) -> Self {
-        Self::Line(why.to_owned())
+        Self::Invalid(why.to_owned())
     }
 }
 
-/// How far a file was read, and what must hold for the rest of it.
-struct Reading {
-    part: Part,
+/// How far a file was read, and what the rest of it has to match.
+struct Progress {
+    scope: ExportScope,
     heads: Heads,
     digest: Digest,
     totals: Totals,
     last: (Sequence, Timestamp),
 }
 
-impl Reading {
+impl Progress {
     fn new(header: Header) -> Self {
         Self {
-            part: header.part(),
+            scope: header.scope(),
             heads: header.heads(),
-            digest: Digest::begin(&header),
+            digest: Digest::new(&header),
             totals: Totals::default(),
             last: (Sequence::START, Timestamp::from_millis(i64::MIN)),
         }
     }
 
-    /// Checks a line, and puts what it has into the store, if there is one. Hands back the last line.
+    /// Validates a line, and writes its content to the target, if there is one. Returns the trailer.
     fn take(
         &mut self,
         bytes: &[u8],
         number: u64,
-        import_writer: Option<&mut impl Filled>,
-    ) -> Result<Option<End>, Wrong> {
-        let line: Line<'_> = serde_json::from_slice(bytes)
-            .map_err(|error| Wrong::Syntax(format!("it is no line of an export: {}", plain(&error))))?;
-        if let Line::End(end) = line {
-            return self.end(end).map(Some);
+        target: Option<&mut impl ImportTarget>,
+    ) -> Result<Option<Trailer>, LineError> {
+        let line: Line<'_> = serde_json::from_slice(bytes).map_err(|error| {
+            LineError::Syntax(format!("it is not a line of an export: {}", plain(&error)))
+        })?;
+        if let Line::End(trailer) = line {
+            return self.check_trailer(trailer).map(Some);
         }
         self.digest.add(bytes);
         match line {
             Line::Event(json) => {
                 self.totals.events += 1;
                 let event = self.event(json.get())?;
-                import_writer.map(|import_writer| import_writer.event(number, event)).transpose()?;
+                target.map(|target| target.event(number, event)).transpose()?;
             }
             Line::Record(line) => {
                 self.totals.records += 1;
                 let (table, record) = self.record(&line)?;
-                import_writer.map(|import_writer| import_writer.record(number, table, record)).transpose()?;
+                target.map(|target| target.record(number, table, record)).transpose()?;
             }
             Line::Key(line) => {
                 self.totals.keys += 1;
-                if !self.part.is_whole() {
-                    return Err("the export of a part of a café has no idempotency keys".into());
+                if !self.scope.is_everything() {
+                    return Err("the export of one tenant or room has no idempotency keys".into());
                 }
                 let key = line.read()?;
-                import_writer.map(|import_writer| import_writer.key(number, key)).transpose()?;
+                target.map(|target| target.key(number, key)).transpose()?;
             }
             Line::End(_) => {}
         }
         Ok(None)
     }
 
-    fn event(&mut self, json: &str) -> Result<StoredEvent, Wrong> {
+    fn event(&mut self, json: &str) -> Result<StoredEvent, LineError> {
         let event = StoredEvent::restore(json.to_owned().into())
-            .map_err(|error| format!("it is no event: {}", plain(&error)))?;
-        let place = (event.sequence, event.timestamp);
+            .map_err(|error| format!("it is not an event: {}", plain(&error)))?;
         if event.sequence <= self.last.0 || event.sequence > self.heads.sequence {
             return Err(format!(
                 "the event's sequence {} is not after {} and up to the head {}",
@@ -369,44 +380,46 @@ impl Reading {
         if event.timestamp < self.last.1 {
             return Err("the event is older than the one before it".into());
         }
-        self.last = place;
+        self.last = (event.sequence, event.timestamp);
         let cells = [("tenant_id", Cell::from(&event.tenant_id)), ("room_id", Cell::from(&event.room_id))];
-        self.belongs(|column| cells.iter().find(|(name, _)| *name == column).map(|(_, cell)| cell.clone()))?;
+        self.check_scope(|column| {
+            cells.iter().find(|(name, _)| *name == column).map(|(_, cell)| cell.clone())
+        })?;
         Ok(event)
     }
 
-    fn record(&self, line: &RecordLine<'_>) -> Result<(&'static Table, StoredRecord), Wrong> {
-        let kind = Kind::named(line.table).filter(|kind| !kind.stays());
+    fn record(&self, line: &RecordLine<'_>) -> Result<(&'static Table, StoredRecord), LineError> {
+        let kind = RecordKind::of_table(line.table).filter(|kind| !kind.is_internal());
         let kind = kind.ok_or_else(|| format!("there is no table {:?} that is imported", line.table))?;
         let json = line.json.get().as_bytes().to_vec();
-        let record = kind.arrive(json, self.heads.sequence).map_err(|error| error.to_string())?;
-        self.belongs(|column| kind.table.cell(&record, column).cloned())?;
+        let record = kind.import(json, self.heads.sequence).map_err(|error| error.to_string())?;
+        self.check_scope(|column| kind.table.cell(&record, column).cloned())?;
         Ok((kind.table, record))
     }
 
-    /// Whether something is of the part of the café that the first line names.
-    fn belongs(&self, cell: impl Fn(&str) -> Option<Cell>) -> Result<(), Wrong> {
-        let tenant = self.part.tenant.as_ref().map(Cell::from);
-        let room = self.part.room.as_ref().map(Cell::from);
+    /// Checks that a row belongs to the tenant and room in the header.
+    fn check_scope(&self, cell: impl Fn(&str) -> Option<Cell>) -> Result<(), LineError> {
+        let tenant = self.scope.tenant.as_ref().map(Cell::from);
+        let room = self.scope.room.as_ref().map(Cell::from);
         for (column, wanted) in [("tenant_id", tenant), ("room_id", room)] {
             if wanted.is_some() && cell(column) != wanted {
-                return Err("it is of another tenant or room than the first line says".into());
+                return Err("it belongs to another tenant or room than the first line says".into());
             }
         }
         Ok(())
     }
 
-    fn end(&self, end: End) -> Result<End, Wrong> {
-        if end.totals != self.totals {
+    fn check_trailer(&self, trailer: Trailer) -> Result<Trailer, LineError> {
+        if trailer.totals != self.totals {
             return Err(format!(
                 "lines are missing: it counts {:?}, but there were {:?}",
-                end.totals, self.totals
+                trailer.totals, self.totals
             )
             .into());
         }
-        if self.digest.clone().finish() != end.sha256 {
-            return Err("the file was changed after it was exported: its SHA-256 is another".into());
+        if self.digest.clone().finish() != trailer.sha256 {
+            return Err("the file was changed after it was exported: its SHA-256 does not match".into());
         }
-        Ok(end)
+        Ok(trailer)
     }
 }

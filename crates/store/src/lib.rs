@@ -1,29 +1,29 @@
-//! The only SQL: the log, the records and the turns that write them.
+//! The only SQL: the log, the records, and the commit batches that write them.
 
-mod attempts;
-mod batch;
-mod changes;
 mod commit;
 pub mod envelope;
 pub mod export;
+mod export_format;
 pub mod import;
+mod migrations;
+mod open_error;
 mod postgres;
 pub mod shared_rate_windows;
+mod sql;
 mod sqlite;
+mod storage;
 pub mod store;
-pub mod transfer;
+mod table_changes;
+mod trace_attempts;
+mod writer;
 
 pub use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
-pub use batch::CommitReport;
 pub use commit::error_step;
 pub use envelope::{Answer, Envelope, Failure, Origin, Request, TraceNote};
-pub use postgres::{
-    clock::TimeSource,
-    migrations::{MayChange, Migrated},
-    open::PostgresOptions,
-    start::migrate,
-};
+pub use export_format::{ExportScope, Totals};
+pub use migrations::{MayChange, Migrated};
+pub use open_error::OpenError;
+pub use postgres::{clock::TimeSource, connect::PostgresOptions, open::migrate};
 pub use shared_rate_windows::SharedRateWindows;
-pub use sqlite::open::OpenError;
 pub use store::{Options, RecordPage, Store, StoreLocation};
-pub use transfer::{Part, Totals};
+pub use writer::CommitReport;

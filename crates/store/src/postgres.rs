@@ -1,21 +1,20 @@
-//! The PostgreSQL store: turns behind the one row that holds the heads, so that many nodes share one log.
+//! PostgreSQL: the transactions of all nodes are serialised by the one row that holds the heads, so that they share one log.
 
+mod catch_up;
 pub(crate) mod clock;
+pub(crate) mod connect;
 mod connection;
-mod database;
 mod events;
-pub(crate) mod exclusive;
+mod idempotency_keys;
 pub(crate) mod import_writer;
-mod in_order;
-mod keys;
-mod listen;
-pub(crate) mod migrations;
+mod listener;
+mod migrations;
 pub(crate) mod open;
-pub(crate) mod reads;
+mod pipeline;
+mod reader;
 mod records;
 mod schema;
 pub(crate) mod snapshot;
-pub(crate) mod start;
+mod storage;
 mod tls;
 mod traces;
-mod writer;

@@ -1,41 +1,43 @@
-//! What moderation remembers, shared by the nodes of one database: asked for before a turn, told after it was committed.
+//! Moderation's rate windows, shared by the nodes of one database: loaded before a commit batch, saved after it.
 
-use std::{collections::HashSet, pin::Pin};
+use std::collections::HashSet;
 
-use agentcafe_domain::{kernel::actor::ActorInRoom, moderation::RecentActivity};
+use agentcafe_domain::{
+    kernel::actor::ActorInRoom,
+    moderation::{ModerationRules, RecentActivity},
+};
+pub use futures_util::future::BoxFuture;
 
-use crate::commit::{Context, Job};
+use crate::commit::{CommitContext, QueuedCommand};
 
-/// An answer that comes later.
-pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// Where nodes tell each other what moderation remembers. It may be away: then each node goes on with what it knows.
+/// Where nodes share the recent activity that moderation limits. While it is unavailable, each node uses what it knows.
 pub trait SharedRateWindows: Send + Sync {
-    /// What is remembered of actors, in their order; none if it cannot be asked for.
-    fn load<'a>(&'a self, actors: &'a [ActorInRoom]) -> Later<'a, Option<Vec<Vec<RecentActivity>>>>;
+    /// The recent activity of actors, in their order; none if it is unavailable.
+    fn load<'a>(&'a self, actors: &'a [ActorInRoom]) -> BoxFuture<'a, Option<Vec<Vec<RecentActivity>>>>;
 
-    /// Tells what is to be remembered.
-    fn save(&self, activity: Vec<(ActorInRoom, RecentActivity)>) -> Later<'_, ()>;
+    /// Adds activity.
+    fn save(&self, activity: Vec<(ActorInRoom, RecentActivity)>) -> BoxFuture<'_, ()>;
 }
 
-impl Context {
-    /// Learns what other nodes know of those who are about to act.
-    pub(crate) async fn learn(&mut self, jobs: &[Job]) {
-        let Some(shared) = self.shared.as_ref().filter(|_| self.rules.moderation.is_on()) else { return };
+impl CommitContext {
+    /// Adds what other nodes know of the actors of these commands.
+    pub(crate) async fn load_shared_windows(&mut self, commands: &[QueuedCommand]) {
+        let rules: &ModerationRules = self.rules.get();
+        let Some(shared) = self.shared.as_ref().filter(|_| rules.is_on()) else { return };
         let actors: HashSet<ActorInRoom> =
-            jobs.iter().filter_map(|job| job.envelope.command.moderated()).collect();
+            commands.iter().filter_map(|queued| queued.envelope.command.guarded_actor()).collect();
         if actors.is_empty() {
             return;
         }
         let actors: Vec<ActorInRoom> = actors.into_iter().collect();
-        let Some(pasts) = shared.load(&actors).await else { return };
-        for (actor, activity) in actors.iter().zip(pasts) {
-            self.windows.learn(actor, activity, &self.rules.moderation);
+        let Some(activities) = shared.load(&actors).await else { return };
+        for (actor, activity) in actors.iter().zip(activities) {
+            self.windows.merge(actor, activity, rules);
         }
     }
 
-    /// Tells other nodes what is to be remembered.
-    pub(crate) async fn tell(&self, activity: Vec<(ActorInRoom, RecentActivity)>) {
+    /// Shares activity with other nodes.
+    pub(crate) async fn save_shared_windows(&self, activity: Vec<(ActorInRoom, RecentActivity)>) {
         if let Some(shared) = self.shared.as_ref().filter(|_| !activity.is_empty()) {
             shared.save(activity).await;
         }

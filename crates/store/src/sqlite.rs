@@ -1,15 +1,14 @@
-//! The embedded store: one writer thread that works in turns, and connections that read beside it.
+//! The embedded database: one connection writes on the writer's thread, others read beside it.
 
-pub(crate) mod database;
-pub(crate) mod events;
-mod file;
-mod filter;
+mod bloom_filter;
+mod events;
+mod file_check;
+mod idempotency_keys;
 pub(crate) mod import_writer;
-pub(crate) mod keys;
-pub(crate) mod migrations;
+mod migrations;
 pub(crate) mod open;
-pub(crate) mod readers;
-pub(crate) mod records;
+mod reader;
+mod records;
 pub(crate) mod snapshot;
-pub(crate) mod traces;
-pub(crate) mod writer;
+mod storage;
+mod traces;

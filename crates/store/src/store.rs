@@ -1,4 +1,4 @@
-//! The store as everything above sees it: one door to write through, and questions to ask.
+//! The store as everything above it sees it: one way to write, and the reads.
 
 use std::{fmt, path::PathBuf, sync::Arc, thread::JoinHandle};
 
@@ -20,29 +20,24 @@ use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
 use uuid::Uuid;
 
 use crate::{
-    batch::{CommitReport, WriterTask},
-    changes::Changes,
-    commit::{Context, Job},
+    commit::{CommitContext, QueuedCommand},
     envelope::{Answer, Envelope, Failure, TraceNote},
-    postgres::{self, exclusive, open::PostgresOptions, reads::PostgresReads},
+    open_error::OpenError,
+    postgres::{self, connect::PostgresOptions},
     shared_rate_windows::SharedRateWindows,
-    sqlite::{
-        database::Database,
-        events,
-        open::{self, Directory, OpenError},
-        readers::Readers,
-        records, traces,
-        writer::Writer,
-    },
+    sqlite,
+    storage::{LockGuard, Opened, Storage, View},
+    table_changes::TableChanges,
+    writer::{CommitReport, Writer, WriterParts, WriterTask},
 };
 
-/// The most commands that wait for a turn; past it a caller is told to come back.
+/// The most commands in the writer's queue; past it, a command is answered with [`Failure::Unavailable`].
 pub const MAX_WAITING_COMMANDS: usize = 4_096;
 
 /// Where a store keeps its data.
 #[derive(Clone, Debug)]
 pub enum StoreLocation {
-    /// In the embedded database in this directory; made if it is missing.
+    /// In the embedded database in this directory, which is created if it is missing.
     Directory(PathBuf),
     /// In PostgreSQL.
     Postgres(PostgresOptions),
@@ -60,57 +55,52 @@ impl fmt::Display for StoreLocation {
 
 /// What a store is opened with.
 pub struct Options {
-    /// Where its data is kept.
-    pub place: StoreLocation,
+    /// Where it keeps its data.
+    pub location: StoreLocation,
     /// The settings of the rules.
     pub rules: Rules,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
     pub ids: Box<dyn IdSource>,
-    /// Told of every turn, on the writer's thread.
+    /// Called for every commit batch, on the writer's thread.
     pub on_commit: Box<dyn Fn(&CommitReport) + Send>,
 }
 
 /// A page of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordPage<R> {
-    /// What was found.
+    /// The records that were found.
     pub records: Vec<R>,
-    /// Whether there may be more behind the last.
-    pub may_go_on: bool,
+    /// Whether there may be more after the last.
+    pub has_more: bool,
 }
 
-/// A name that nobody else holds.
-pub struct Held(#[expect(dead_code, reason = "it is held, not looked at")] Option<exclusive::Held>);
-
-/// Who answers questions.
-enum Reads {
-    Sqlite(Arc<Readers>),
-    Postgres(PostgresReads),
-}
+/// A lock that no other node has; released when it is dropped.
+pub struct Lock(#[expect(dead_code, reason = "it is only kept")] LockGuard);
 
 /// The log and the records of a café.
+///
+/// A read fails with [`ReadError`] when the database cannot be read.
 pub struct Store {
-    recent_events: Arc<RecentEvents>,
-    changes: Arc<Changes>,
-    clock: Arc<dyn Clock>,
-    tasks: mpsc::Sender<WriterTask>,
-    reads: Reads,
+    view: View,
+    table_changes: Arc<TableChanges>,
+    queue: mpsc::Sender<WriterTask>,
+    is_shared: bool,
 }
 
 /// Closes the store.
 pub struct Closing {
-    tasks: mpsc::Sender<WriterTask>,
+    queue: mpsc::Sender<WriterTask>,
     writer: JoinHandle<()>,
 }
 
 impl Closing {
-    /// Blocks until all accepted commands are written and the files are closed; later ones are refused.
+    /// Blocks until all queued commands are committed and the database is closed; later commands are refused.
     pub fn wait(self) {
-        // Told from a thread of its own, which may wait for a place in the queue wherever this is called from. If the
-        // writer is gone already, there is nobody to tell.
-        let _ = std::thread::spawn(move || self.tasks.blocking_send(WriterTask::Close).is_ok()).join();
+        // On a thread of its own, which may block on a full queue whatever thread this is. If the writer has ended already,
+        // there is nothing to close.
+        let _ = std::thread::spawn(move || self.queue.blocking_send(WriterTask::Close).is_ok()).join();
         if self.writer.join().is_err() {
             tracing::error!("the writer ended with a panic");
         }
@@ -118,7 +108,7 @@ impl Closing {
 }
 
 impl Store {
-    /// Opens the store, or makes it.
+    /// Opens the store, or creates it.
     ///
     /// # Errors
     /// [`OpenError`] says why not; nothing was changed then.
@@ -126,7 +116,7 @@ impl Store {
         Self::open_sharing(options, None)
     }
 
-    /// The same; nodes of one database tell each other what moderation remembers. (An embedded database has one node.)
+    /// The same; the nodes of one database share moderation's rate windows. (An embedded database has one node.)
     ///
     /// # Errors
     /// As [`Store::open`].
@@ -134,274 +124,190 @@ impl Store {
         options: Options,
         shared: Option<Arc<dyn SharedRateWindows>>,
     ) -> Result<(Arc<Self>, Closing), OpenError> {
-        let (tasks, waiting) = mpsc::channel(MAX_WAITING_COMMANDS);
-        let Options { place, rules, clock, ids, on_commit } = options;
-        let shared = shared.filter(|_| matches!(place, StoreLocation::Postgres(_)));
-        let windows = if shared.is_some() { RateWindows::told() } else { RateWindows::default() };
-        let context = Context { rules, ids, windows, shared };
-        let changes = Arc::new(Changes::default());
-        let telling = Arc::clone(&changes);
-        let (recent_events, clock, reads, writer) = match place {
+        let (queue, receiver) = mpsc::channel(MAX_WAITING_COMMANDS);
+        let Options { location, rules, clock, mut ids, on_commit } = options;
+        let is_shared = matches!(location, StoreLocation::Postgres(_));
+        let shared = shared.filter(|_| is_shared);
+        let windows = if shared.is_some() { RateWindows::shared() } else { RateWindows::default() };
+        let table_changes = Arc::new(TableChanges::default());
+        let node = is_shared.then(|| ids.fresh(clock.now()).to_string());
+        let context = CommitContext { rules, ids, windows, shared };
+        let parts =
+            WriterParts { context, table_changes: Arc::clone(&table_changes), on_commit, queue: receiver };
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let (view, writer) = match location {
+            // Its writer waits for nothing but the queue.
             StoreLocation::Directory(directory) => {
-                let own = Arc::clone(&clock);
-                let (recent_events, reads, writer) =
-                    open_sqlite(directory, context, telling, own, on_commit, waiting)?;
-                (recent_events, clock, reads, writer)
+                start_writer(&mut runtime, move || sqlite::open::open(directory, clock), parts)?
             }
             StoreLocation::Postgres(options) => {
-                let opened = postgres::start::start(options, context, telling, clock, on_commit, waiting)?;
-                (opened.recent_events, opened.clock, Reads::Postgres(opened.reads), opened.writer)
+                let changes = Arc::clone(&table_changes);
+                let node = node.unwrap_or_default();
+                start_writer(
+                    runtime.enable_all(),
+                    move || postgres::open::open(options, changes, clock, node),
+                    parts,
+                )?
             }
         };
-        let closing = Closing { tasks: tasks.clone(), writer };
-        Ok((Arc::new(Self { recent_events, changes, clock, tasks, reads }), closing))
+        let closing = Closing { queue: queue.clone(), writer };
+        Ok((Arc::new(Self { view, table_changes, queue, is_shared }), closing))
     }
 
-    /// Which database it is: `sqlite` or `postgres`.
+    /// The name of the database: `sqlite` or `postgres`.
     pub fn kind(&self) -> &'static str {
-        match self.reads {
-            Reads::Sqlite(_) => "sqlite",
-            Reads::Postgres(_) => "postgres",
-        }
+        if self.is_shared { "postgres" } else { "sqlite" }
     }
 
-    /// Whether other nodes may work on the same log.
+    /// Whether other nodes may write to the same log.
     pub fn is_shared(&self) -> bool {
-        matches!(self.reads, Reads::Postgres(_))
+        self.is_shared
     }
 
     /// The time that all nodes share.
     pub fn clock(&self) -> Arc<dyn Clock> {
-        Arc::clone(&self.clock)
+        Arc::clone(&self.view.clock)
     }
 
-    /// The newest events, and who waits for more.
+    /// The newest events, and the wake-ups of followers.
     pub fn recent_events(&self) -> &RecentEvents {
-        &self.recent_events
+        &self.view.recent_events
     }
 
-    /// A number that grows with every turn, of whichever node, that writes records of this kind, which is one of
-    /// [`CACHED_IN_MEMORY`](agentcafe_domain::record_kinds::WATCHED): after the commit, and before the turn's events can be seen here.
+    /// A number that grows with every commit batch of any node that writes to this table, which is one of
+    /// [`CACHED_IN_MEMORY`](agentcafe_domain::record_kinds::CACHED_IN_MEMORY): after the commit, and before the events of the
+    /// batch are visible here.
     pub fn changed(&self, table: &'static Table) -> watch::Receiver<u64> {
-        self.changes.watch(table)
+        self.table_changes.watch(table)
     }
 
-    /// Puts a command into a turn, and waits until the turn is committed.
+    /// Queues a command, and waits until its commit batch is committed.
     ///
     /// # Errors
     /// [`Failure::Refused`] by a rule; [`Failure::Unavailable`] when the queue is full or the store cannot be written.
     pub async fn submit(&self, envelope: Envelope) -> Result<Answer, Failure> {
         let (answer, decided) = oneshot::channel();
-        self.tasks.try_send(WriterTask::Decide(Job { envelope, answer })).map_err(
-            |refused| match refused {
+        self.queue.try_send(WriterTask::Command(QueuedCommand { envelope, answer })).map_err(|refused| {
+            match refused {
                 TrySendError::Full(_) => Failure::Unavailable("too many commands are waiting"),
                 TrySendError::Closed(_) => Failure::Unavailable("the store is closing"),
-            },
-        )?;
+            }
+        })?;
         decided.await.unwrap_or(Err(Failure::Unavailable("the store is closing")))
     }
 
-    /// Keeps the trace of a request that ended before its turn. Under pressure it is dropped: a trace is not worth a wait.
+    /// Keeps the trace of a request that ended before it was put into a commit batch. It is dropped if the queue is full.
     pub fn note(&self, note: TraceNote) {
-        if self.tasks.try_send(WriterTask::Note(note)).is_err() {
+        if self.queue.try_send(WriterTask::Trace(note)).is_err() {
             tracing::debug!("a trace was dropped");
         }
     }
 
-    /// Whether the store takes writes: makes one.
+    /// Whether the store accepts writes: makes one.
     pub async fn probe(&self) -> bool {
-        self.ask(WriterTask::Probe).await
+        self.ask_writer(WriterTask::Probe).await
     }
 
-    /// Deletes a batch of expired keys; whether there may be more.
+    /// Deletes a limited number of expired keys and old traces; returns whether there may be more.
     pub async fn purge(&self) -> bool {
-        self.ask(WriterTask::Purge).await
+        self.ask_writer(WriterTask::Purge).await
     }
 
-    async fn ask(&self, task: impl FnOnce(oneshot::Sender<bool>) -> WriterTask) -> bool {
+    async fn ask_writer(&self, task: impl FnOnce(oneshot::Sender<bool>) -> WriterTask) -> bool {
         let (answer, answered) = oneshot::channel();
-        self.tasks.try_send(task(answer)).is_ok() && answered.await.unwrap_or(false)
+        self.queue.try_send(task(answer)).is_ok() && answered.await.unwrap_or(false)
     }
 
-    /// Waits until the tail has what any node had committed when this was called. A store of one process always has.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
+    /// Waits until the recent events have what any node had committed when this was called. In a store of one process, they
+    /// always do.
     pub async fn catch_up(&self) -> Result<(), ReadError> {
-        match &self.reads {
-            Reads::Sqlite(_) => Ok(()),
-            Reads::Postgres(reads) => reads.catch_up().await,
-        }
+        self.view.reader.catch_up().await
     }
 
-    /// Waits until nobody else on any node holds this name, and holds it until what is answered is dropped. On one node alone,
-    /// nobody asks the database.
+    /// Waits for the lock with this name, which no other node has until it is dropped. A store of one process needs no lock,
+    /// and returns at once.
     ///
     /// # Errors
-    /// [`ReadError`] when the store cannot be asked, or somebody holds it for too long.
-    pub async fn hold(&self, name: i64) -> Result<Held, ReadError> {
-        match &self.reads {
-            Reads::Sqlite(_) => Ok(Held(None)),
-            Reads::Postgres(reads) => reads.hold(name).await.map(|held| Held(Some(held))),
-        }
+    /// [`ReadError`] when the database cannot be reached, or another node keeps the lock for too long.
+    pub async fn lock(&self, name: i64) -> Result<Lock, ReadError> {
+        self.view.reader.lock(name).await.map(Lock)
     }
 
     /// A page of the log: from memory if all of it is there.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
     pub async fn events(&self, query: EventQuery) -> Result<EventPage, ReadError> {
-        match self.recent_events.read(&query) {
+        match self.view.recent_events.read(&query) {
             Some(page) => Ok(page),
             None => self.older_events(query).await,
         }
     }
 
-    /// A page of the log from the database: no further than the tail, because who sees an event must have been told of all
-    /// changes before it ([`Store::changed`]), and what the tail does not have yet was perhaps only just committed.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
+    /// A page of the log from the database, but no further than the recent events: before an event is visible, watchers must
+    /// have been notified of all changes before it ([`Store::changed`]), and a later event may have been committed just now.
     pub async fn older_events(&self, mut query: EventQuery) -> Result<EventPage, ReadError> {
-        let beyond = self.recent_events.last_sequence().next();
+        let beyond = self.view.recent_events.last_sequence().next();
         query.before = Some(query.before.map_or(beyond, |before| before.min(beyond)));
-        match &self.reads {
-            Reads::Sqlite(readers) => readers.read(move |connection| events::read(connection, &query)).await,
-            Reads::Postgres(reads) => reads.events(&query).await,
-        }
+        self.view.reader.events(query).await
     }
 
-    /// The place of the event with this id, if there is one.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
+    /// The sequence of the event with this id, if there is one.
     pub async fn sequence_of(&self, event_id: Uuid) -> Result<Option<Sequence>, ReadError> {
-        match &self.reads {
-            Reads::Sqlite(readers) => {
-                readers.read(move |connection| events::sequence_of(connection, event_id)).await
-            }
-            Reads::Postgres(reads) => reads.sequence_of(event_id).await,
-        }
+        self.view.reader.sequence_of(event_id).await
     }
 
-    /// The place of the room's event before its newest `count`; the start of the log if it has not more. A reading that
-    /// begins behind it looks at no more than so many events of the room, whatever happens elsewhere.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
+    /// The sequence of the room's event before its newest `count`; the start of the log if the room has no more. A read that
+    /// starts after it reads at most so many events of the room, whatever happens elsewhere.
     pub async fn before_newest(
         &self,
         tenant: &TenantId,
         room: &RoomId,
         count: u32,
     ) -> Result<Sequence, ReadError> {
-        let (tenant, room) = (tenant.clone(), room.clone());
-        match &self.reads {
-            Reads::Sqlite(readers) => {
-                readers.read(move |connection| events::before_newest(connection, &tenant, &room, count)).await
-            }
-            Reads::Postgres(reads) => reads.before_newest(&tenant, &room, count).await,
-        }
+        self.view.reader.before_newest(tenant.clone(), room.clone(), count).await
     }
 
-    /// The events at these places, in this order: all of them, or as many as a page holds.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
-    pub async fn events_at(&self, places: Vec<Sequence>) -> Result<Vec<LoggedEvent>, ReadError> {
-        match &self.reads {
-            Reads::Sqlite(readers) => {
-                readers.read(move |connection| events::at(connection, &places, MAX_PAGE_BYTES)).await
-            }
-            Reads::Postgres(reads) => reads.events_at(&places, MAX_PAGE_BYTES).await,
-        }
+    /// The events with these sequences, in this order: all of them, or as many as a page holds.
+    pub async fn events_at(&self, sequences: Vec<Sequence>) -> Result<Vec<LoggedEvent>, ReadError> {
+        self.view.reader.events_at(sequences, MAX_PAGE_BYTES).await
     }
 
     /// The record with this key.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
     pub async fn get<R: Record>(&self, key: Key) -> Result<Option<R>, ReadError> {
-        let stored = match &self.reads {
-            Reads::Sqlite(readers) => {
-                readers.read(move |connection| records::get(connection, R::TABLE, &key)).await?
-            }
-            Reads::Postgres(reads) => reads.get(R::TABLE, key).await?,
-        };
-        stored.as_ref().map(readable).transpose()
+        let found = self.get_all(vec![key]).await?;
+        Ok(found.into_iter().next().flatten())
     }
 
-    /// The records that `find` selects.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
-    pub async fn find<R: Record>(&self, find: RecordQuery) -> Result<Vec<R>, ReadError> {
-        let stored = match &self.reads {
-            Reads::Sqlite(readers) => {
-                readers.read(move |connection| records::find(connection, &find)).await?
-            }
-            Reads::Postgres(reads) => reads.find(&find).await?,
-        };
-        stored.iter().map(readable).collect()
+    /// The records that a query selects.
+    pub async fn find<R: Record>(&self, query: RecordQuery) -> Result<Vec<R>, ReadError> {
+        let (stored, _) = self.view.reader.find(query, usize::MAX).await?;
+        stored.iter().map(parse).collect()
     }
 
     /// The records with these keys, in their order.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
     pub async fn get_all<R: Record>(&self, keys: Vec<Key>) -> Result<Vec<Option<R>>, ReadError> {
-        let stored = match &self.reads {
-            Reads::Sqlite(readers) => {
-                let get = move |connection: &rusqlite::Connection| {
-                    keys.iter().map(|key| records::get(connection, R::TABLE, key)).collect()
-                };
-                readers.read::<Vec<_>>(get).await?
-            }
-            Reads::Postgres(reads) => reads.get_all(R::TABLE, keys).await?,
-        };
-        stored.iter().map(|found| found.as_ref().map(readable).transpose()).collect()
+        let stored = self.view.reader.get(R::TABLE, keys).await?;
+        stored.iter().map(|found| found.as_ref().map(parse).transpose()).collect()
     }
 
-    /// A page of the records that `find` selects: all of them, or as many as a page holds.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
-    pub async fn page<R: Record>(&self, find: RecordQuery) -> Result<RecordPage<R>, ReadError> {
-        let (stored, may_go_on) = match &self.reads {
-            Reads::Sqlite(readers) => {
-                readers
-                    .read(move |connection| records::find_within(connection, &find, MAX_PAGE_BYTES))
-                    .await?
-            }
-            Reads::Postgres(reads) => reads.find_within(&find, MAX_PAGE_BYTES).await?,
-        };
-        let records = stored.iter().map(readable).collect::<Result<_, _>>()?;
-        Ok(RecordPage { records, may_go_on })
+    /// A page of the records that a query selects: all of them, or as many as a page holds.
+    pub async fn page<R: Record>(&self, query: RecordQuery) -> Result<RecordPage<R>, ReadError> {
+        let (stored, has_more) = self.view.reader.find(query, MAX_PAGE_BYTES).await?;
+        let records = stored.iter().map(parse).collect::<Result<_, _>>()?;
+        Ok(RecordPage { records, has_more })
     }
 
     /// What became of the requests with this correlation id; of one tenant if given.
-    ///
-    /// # Errors
-    /// [`ReadError`] when the store cannot be read.
     pub async fn trace(
         &self,
         correlation_id: CorrelationId,
         tenant: Option<TenantId>,
     ) -> Result<Option<Trace>, ReadError> {
-        match &self.reads {
-            Reads::Sqlite(readers) => {
-                readers
-                    .read(move |connection| traces::read(connection, &correlation_id, tenant.as_ref()))
-                    .await
-            }
-            Reads::Postgres(reads) => reads.trace(&correlation_id, tenant.as_ref()).await,
-        }
+        self.view.reader.trace(correlation_id, tenant).await
     }
 }
 
 impl Log for Store {
     fn recent_events(&self) -> &RecentEvents {
-        &self.recent_events
+        &self.view.recent_events
     }
 
     fn read_older(&self, query: EventQuery) -> PageFuture<'_> {
@@ -409,45 +315,36 @@ impl Log for Store {
     }
 }
 
-fn readable<R: Record>(stored: &StoredRecord) -> Result<R, ReadError> {
+fn parse<R: Record>(stored: &StoredRecord) -> Result<R, ReadError> {
     stored.read().map_err(|corrupt| {
         tracing::error!(%corrupt, "a read failed");
         ReadError
     })
 }
 
-/// Opens the embedded database, and starts the thread that writes to it.
-fn open_sqlite(
-    path: PathBuf,
-    context: Context,
-    changes: Arc<Changes>,
-    clock: Arc<dyn Clock>,
-    on_commit: Box<dyn Fn(&CommitReport) + Send>,
-    waiting: mpsc::Receiver<WriterTask>,
-) -> Result<(Arc<RecentEvents>, Reads, JoinHandle<()>), OpenError> {
-    let directory = Directory::claim(&path)?;
-    let database = directory.database.clone();
-    let connection = open::open_writer(&database)?;
-    let failed = |error: rusqlite::Error| open::explain(&database, &error);
-    let readers = Arc::new(Readers::open(&database).map_err(failed)?);
-    let writing = readers.first(|reader| Database::load(connection, reader));
-    let writing = writing.transpose().map_err(failed)?.expect("there are readers");
-    let (heads, last_at) = writing.heads().map_err(failed)?;
-    let recent_events = Arc::new(RecentEvents::new(heads.sequence));
-    let writer = Writer {
-        database: writing,
-        directory,
-        context,
-        clock,
-        recent_events: Arc::clone(&recent_events),
-        changes,
-        heads,
-        last_at,
-        on_commit,
+/// Starts the writer's thread, and opens the database there. Blocks until it is open, or cannot be.
+fn start_writer<S: Storage, O: Future<Output = Result<Opened<S>, OpenError>>>(
+    runtime: &mut tokio::runtime::Builder,
+    open: impl FnOnce() -> O + Send + 'static,
+    parts: WriterParts,
+) -> Result<(View, JoinHandle<()>), OpenError> {
+    let runtime = runtime.build().map_err(OpenError::Writer)?;
+    let (sender, opened) = std::sync::mpsc::channel();
+    let write = async move || match open().await {
+        Ok(Opened { storage, view }) => {
+            let (recent_events, clock) = (Arc::clone(&view.recent_events), Arc::clone(&view.clock));
+            // The writer keeps nothing of the read side: closed last, SQLite's writer removes the write-ahead log.
+            if sender.send(Ok(view)).is_ok() {
+                Writer::run(storage, recent_events, clock, parts).await;
+            }
+        }
+        Err(error) => drop(sender.send(Err(error))),
     };
-    let thread = std::thread::Builder::new()
+    let writer = std::thread::Builder::new()
         .name("writer".to_owned())
-        .spawn(move || writer.run(waiting))
-        .map_err(|error| OpenError::Directory(path, error))?;
-    Ok((recent_events, Reads::Sqlite(readers), thread))
+        .spawn(move || runtime.block_on(write()))
+        .map_err(OpenError::Writer)?;
+    let ended = |_| OpenError::Writer(std::io::Error::other("it ended with a panic"));
+    let view = opened.recv().map_err(ended)??;
+    Ok((view, writer))
 }

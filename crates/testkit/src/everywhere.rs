@@ -1,15 +1,41 @@
 //! What the nodes of a server have counted, taken together as an operator's dashboard does.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
-use crate::client::Client;
+use crate::{client::Client, wait::eventually};
+
+/// How long the nodes may take until all of them are as a test needs them.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The parts of the health document in which each node counts what it has done itself.
 const COUNTED: [&str; 3] = ["/reactions", "/webhooks", "/inboxProjector"];
 
 impl Client {
+    /// Waits until every node answers `GET /readyz` with 200.
+    ///
+    /// # Panics
+    /// If one of them is not ready within 60 s.
+    pub async fn until_ready(&self) {
+        eventually("every node is ready", DEADLINE, async || {
+            self.everywhere("/readyz").await.iter().all(|answer| answer.status == 200).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until every node is connected to Redis, or none is.
+    ///
+    /// # Panics
+    /// If one of them is not so within 60 s.
+    pub async fn until_redis(&self, is_connected: bool) {
+        eventually("the connections to Redis are as they should be", DEADLINE, async || {
+            let answers = self.everywhere("/healthz").await;
+            answers.iter().all(|answer| answer.json["redis"]["connected"] == is_connected).then_some(())
+        })
+        .await;
+    }
+
     /// The health document: of several nodes that of one, with what all of them have counted.
     pub async fn health(&self) -> Value {
         let mut documents = self.everywhere("/healthz").await.into_iter().map(|answer| answer.json);

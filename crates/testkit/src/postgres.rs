@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -12,6 +12,8 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
 };
+
+use crate::port::steady_port;
 
 /// Where Debian keeps the programs of each version.
 const PROGRAMS: &str = "/usr/lib/postgresql";
@@ -112,11 +114,6 @@ fn programs() -> PathBuf {
     versions.pop().expect("PostgreSQL's server is not installed; ./test.sh installs it")
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("this machine has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
-}
-
 impl Postgres {
     /// The server that all tests of this process share. It does not sync: none of them cuts its power.
     pub fn shared() -> &'static Self {
@@ -143,7 +140,7 @@ impl Postgres {
     }
 
     fn run(syncs: bool, tls: &str) -> Self {
-        let port = free_port();
+        let port = steady_port();
         let data = PathBuf::from(format!(
             "{}/agentcafe-postgres-{}-{port}",
             place_of_data(syncs),

@@ -19,7 +19,7 @@ use tokio::{
 use crate::wait::eventually;
 
 /// How long is waited for deliveries.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// How a request is answered.
 #[derive(Clone, Debug)]
@@ -172,7 +172,7 @@ impl Receiver {
     /// Waits until so many requests have come for a path.
     ///
     /// # Panics
-    /// If they do not come within 30 s.
+    /// If they do not come within 180 s.
     pub async fn wait(&self, path: &str, count: usize) -> Vec<Received> {
         let enough = async || Some(self.received(path)).filter(|received| received.len() >= count);
         eventually(&format!("{count} requests for {path}"), DEADLINE, enough).await

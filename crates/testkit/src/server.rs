@@ -20,21 +20,23 @@ use crate::client::Client;
 use crate::{postgres::Postgres, redis::Redis};
 
 /// How long a server may take until it is ready.
-const START_DEADLINE: Duration = Duration::from_secs(30);
+const START_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a server may take to stop once asked to.
-const STOP_DEADLINE: Duration = Duration::from_secs(20);
+const STOP_DEADLINE: Duration = Duration::from_secs(30);
 /// Pause between two looks at a process.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 /// What stands in the log before the address.
 const LISTENING: &str = "listening on http://";
 /// What is kept of the environment of the tests.
 const KEPT: [&str; 5] = ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"];
-/// Limits are off unless a test asks for them.
-const UNLIMITED: [(&str, &str); 4] = [
+/// Unless a test asks for them there are no limits, and presences are not looked for that have run out: they would in a test that
+/// a busy machine takes a minute for.
+const UNLIMITED: [(&str, &str); 5] = [
     ("API_RATE_LIMIT_PER_MIN", "0"),
     ("MOD_MIN_ACTION_INTERVAL_MS", "0"),
     ("MOD_MAX_ACTIONS_PER_WINDOW", "0"),
     ("MOD_MAX_REPEATED_TEXT_PER_WINDOW", "0"),
+    ("PRESENCE_SWEEP_MS", "600000"),
 ];
 
 /// How a server is to be started. Clones share the data directory.
@@ -86,7 +88,7 @@ fn nodes_under_test() -> usize {
 
 impl Launch {
     /// Starts `binary` (`env!("CARGO_BIN_EXE_agentcafe")`) on a free port of 127.0.0.1, on a fresh directory, with no
-    /// rate limit, no moderation limits, and nothing else in its environment.
+    /// rate limit, no moderation limits, no presence that runs out, and nothing else in its environment.
     ///
     /// # Panics
     /// If no temporary directory can be made.
@@ -156,7 +158,7 @@ impl Launch {
     /// Starts it and waits until it is ready, which is when `GET /readyz` is answered with 200.
     ///
     /// # Errors
-    /// When it ends before that, or is not ready within 30 s.
+    /// When it ends before that, or is not ready within 60 s.
     ///
     /// # Panics
     /// If the binary cannot be run at all.
@@ -177,12 +179,11 @@ impl Launch {
             let url = Postgres::shared().database_for(self.directory());
             self.environment.entry("DATABASE_URL".to_owned()).or_insert(url);
         }
-        if self.nodes > 1 {
+        let shares_redis = self.nodes > 1 && !self.environment.contains_key("REDIS_URL");
+        if shares_redis {
             // Their limits hold for all of them together.
             let prefix = self.directory().display().to_string();
-            if !self.environment.contains_key("REDIS_URL") {
-                self = self.env("REDIS_URL", Redis::shared().url()).env("INBOX_REDIS_PREFIX", prefix);
-            }
+            self = self.env("REDIS_URL", Redis::shared().url()).env("INBOX_REDIS_PREFIX", prefix);
         }
         // A port that is given is one node's.
         let has_free_port = self.environment.get("API_PORT").is_some_and(|port| port == "0");
@@ -190,7 +191,8 @@ impl Launch {
         let spawned: Vec<_> = (0..nodes).map(|_| Process::spawn(&self)).collect();
         let mut nodes = Vec::new();
         for mut process in spawned {
-            let address = match tokio::time::timeout(START_DEADLINE, process.ready(is_to_be_ready)).await {
+            let ready = process.ready(is_to_be_ready, shares_redis);
+            let address = match tokio::time::timeout(START_DEADLINE, ready).await {
                 Ok(Some(address)) => address,
                 Ok(None) => {
                     return Err(FailedStart { status: Some(process.wait().await), log: process.log() });
@@ -302,7 +304,7 @@ impl Server {
     /// Asks it to stop (SIGTERM) and returns how it ended.
     ///
     /// # Panics
-    /// If it does not stop within 20 s.
+    /// If it does not stop within 30 s.
     pub async fn stop(&mut self) -> ExitStatus {
         if self.nodes.iter_mut().all(|node| !node.process.has_ended()) {
             self.terminate();
@@ -314,7 +316,7 @@ impl Server {
     /// one that failed.
     ///
     /// # Panics
-    /// If it does not end within 20 s.
+    /// If it does not end within 30 s.
     pub async fn wait(&mut self) -> ExitStatus {
         let ending = async {
             let mut statuses = Vec::new();
@@ -376,8 +378,9 @@ impl Process {
         self.log.borrow().clone()
     }
 
-    /// The address, once it is ready, if that is asked for; none if it ended.
-    async fn ready(&mut self, is_to_be_ready: bool) -> Option<SocketAddr> {
+    /// The address, once it is ready, if that is asked for; none if it ended. A node that shares its limits is ready before
+    /// it is connected to Redis, and until then its limits are its own.
+    async fn ready(&mut self, is_to_be_ready: bool, shares_redis: bool) -> Option<SocketAddr> {
         let address = {
             let log = self.log.wait_for(|log| address_in(log).is_some()).await.ok()?;
             address_in(&log)?
@@ -387,8 +390,10 @@ impl Process {
         }
         let client = Client::new(address);
         loop {
-            let answer = client.request(reqwest::Method::GET, "/readyz").try_send().await;
-            if answer.is_ok_and(|answer| answer.status == 200) {
+            let ready = client.request(reqwest::Method::GET, "/readyz").try_send().await;
+            let health = client.request(reqwest::Method::GET, "/healthz").try_send().await;
+            let is_connected = health.is_ok_and(|health| health.json["redis"]["connected"] == true);
+            if ready.is_ok_and(|ready| ready.status == 200) && (is_connected || !shares_redis) {
                 return Some(address);
             }
             if self.has_ended() {

@@ -6,7 +6,7 @@ use reqwest::{Response, header::HeaderMap};
 use serde_json::Value;
 
 /// How long [`EventStream::next`] waits for a frame.
-const FRAME_DEADLINE: Duration = Duration::from_secs(10);
+const FRAME_DEADLINE: Duration = Duration::from_secs(30);
 
 /// One frame of a stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +73,7 @@ impl EventStream {
     /// The next frame, control frames included.
     ///
     /// # Panics
-    /// If none comes within 10 s.
+    /// If none comes within 30 s.
     pub async fn next(&mut self) -> Frame {
         let next = self.next_within(FRAME_DEADLINE).await;
         next.unwrap_or_else(|silence| panic!("no frame: {silence:?}"))
@@ -82,7 +82,7 @@ impl EventStream {
     /// The next frame with this name; what comes before it is dropped.
     ///
     /// # Panics
-    /// If none comes within 10 s.
+    /// If none comes within 30 s.
     pub async fn next_of(&mut self, event: &str) -> Frame {
         self.next_where(event, |frame| frame.event == event).await
     }
@@ -90,7 +90,7 @@ impl EventStream {
     /// The next frame that carries an event of the log; control frames before it are dropped.
     ///
     /// # Panics
-    /// If none comes within 10 s.
+    /// If none comes within 30 s.
     pub async fn next_event(&mut self) -> Frame {
         self.next_where("an event of the log", |frame| frame.id.is_some()).await
     }

@@ -10,9 +10,11 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::sanitize::sanitize;
-use crate::cli::TailOptions;
+use crate::{
+    cli::TailOptions,
+    config::{AGENTCAFE_TOKEN, AGENTCAFE_URL, Sources},
+};
 
-const DEFAULT_URL: &str = "http://127.0.0.1:3850";
 const TIMELINE: &str = "/v1/timeline";
 
 /// The types that only show presence; they are hidden without `--all`.
@@ -78,17 +80,22 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// A stream of the server in the options or the environment.
+    /// A stream of the server in the options or the settings.
     ///
     /// # Errors
     /// When the address or the token cannot be used.
-    pub(super) fn new(options: &TailOptions) -> anyhow::Result<Self> {
-        let url = options.url.clone().or_else(|| variable("AGENTCAFE_URL"));
-        let url = url.as_deref().unwrap_or(DEFAULT_URL);
-        let token = variable("AGENTCAFE_TOKEN");
-        let api = ApiClient::new(url, token.as_deref()).map_err(|error| match error {
+    pub(super) fn new(options: &TailOptions, sources: &Sources) -> anyhow::Result<Self> {
+        let url = match &options.url {
+            Some(url) => url.clone(),
+            None => sources.value(&AGENTCAFE_URL)?.into(),
+        };
+        let token = sources.optional(&AGENTCAFE_TOKEN)?;
+        let api = ApiClient::new(&url, token.as_deref()).map_err(|error| match error {
             AddressError::InvalidUrl => {
-                anyhow!("the server's address must look like {DEFAULT_URL}, not {:?}", sanitize(url))
+                anyhow!(
+                    "the server's address (--url) must look like http://host:port, not {:?}",
+                    sanitize(&url)
+                )
             }
             AddressError::Token => anyhow!("AGENTCAFE_TOKEN cannot be sent"),
             other => anyhow!(other),
@@ -201,9 +208,4 @@ impl Batch {
             }
         }
     }
-}
-
-/// An environment variable that is set and not blank.
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }

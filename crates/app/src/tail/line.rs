@@ -1,6 +1,6 @@
 //! Renders an event as a line: when, where, who, what.
 
-use agentcafe_domain::kernel::event::EventType;
+use agentcafe_domain::{kernel::event::EventType, reactions::ANNOTATION};
 use serde_json::Value;
 
 use super::{colour::Phrase, feed::Event};
@@ -51,16 +51,17 @@ fn raw(event: &Event) -> Phrase {
 fn sentence(event: &Event) -> Option<Phrase> {
     use EventType as Type;
     let who = Phrase::about(&event.actor_id);
+    let is_reaction = event.payload.contains_key(ANNOTATION);
     Some(match EventType::parse(&event.kind)? {
         Type::AgentEntered => people::entered(who, &event.payload()?),
         Type::AgentLeft => people::left(who, &event.payload()?),
         Type::StatusChanged => people::status_changed(who, &event.payload()?),
         Type::PresenceHeartbeat => people::heartbeat(who, &event.payload()?),
-        Type::ActorMoved => people::moved(who, &event.payload()?),
-        Type::ConversationMessagePosted => people::said(who, &event.payload()?),
+        Type::ActorMoved => people::moved(who, &event.payload()?, is_reaction),
+        Type::ConversationMessagePosted => people::said(who, &event.payload()?, is_reaction),
         Type::BubblePosted => people::bubble(who, &event.payload()?),
         Type::MentionCreated => people::mentioned(&event.actor_id, &event.payload()?),
-        Type::OrderChanged => people::ordered(who, &event.payload()?),
+        Type::OrderChanged => people::ordered(who, &event.payload()?, is_reaction),
         Type::IntentPlanned => people::set_off(who, &event.payload()?),
         Type::IntentCompleted => people::arrived(who, &event.payload()?),
         Type::SnapshotCreated => work::snapshot(who, &event.payload()?),

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{launch, log};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 fn follow(server: &Server, options: StreamOptions) -> EventStream {
     EventStream::new(ApiClient::new(&server.url(), None).expect("the address of a server"), quick(options))

@@ -4,7 +4,7 @@ use agentcafe_testkit::{Reaction, Receiver, Value, json};
 
 use crate::{
     cafe, launch,
-    load::{Ran, failed_among, nowhere, run},
+    load::{CommandResult, failed_among, nowhere, run},
     realtime::beside,
 };
 
@@ -12,26 +12,26 @@ const PROBES: [&str; 4] =
     ["world_healthz", "runtime_api_healthz", "runtime_realtime_healthz", "runtime_stream_ready"];
 
 /// Probes these three; each is also what must be shown as a target.
-async fn probe(world: &str, api: &str, realtime: &str, more: &[(&str, &str)]) -> Ran {
+async fn probe(world: &str, api: &str, realtime: &str, more: &[(&str, &str)]) -> CommandResult {
     let targets = [
         ("ROLLBACK_WORLD_URL", world),
         ("ROLLBACK_API_URL", api),
         ("ROLLBACK_REALTIME_URL", realtime),
         ("ROLLBACK_DRILL_MODE", " Probe "),
-        ("ROLLBACK_DRILL_TIMEOUT_MS", "6000"),
+        ("ROLLBACK_DRILL_TIMEOUT_MS", "30000"),
     ];
     let ran = run(&["drill"], &[&targets, more].concat()).await;
-    assert_eq!(ran.report["mode"], "probe", "{}", ran.said);
+    assert_eq!(ran.report["mode"], "probe", "{}", ran.stderr);
     assert_eq!(ran.report["ok"], ran.passed);
     assert!(ran.report["executedAt"].is_string() && ran.report["summary"].is_string());
     ran
 }
 
-fn failed(ran: &Ran) -> Vec<&str> {
+fn failed(ran: &CommandResult) -> Vec<&str> {
     failed_among(&ran.report["checks"])
 }
 
-fn check<'a>(ran: &'a Ran, name: &str) -> &'a Value {
+fn check<'a>(ran: &'a CommandResult, name: &str) -> &'a Value {
     let mut checks = ran.report["checks"].as_array().map_or(&[] as &[_], Vec::as_slice).iter();
     checks.find(|check| check["name"] == name).unwrap_or_else(|| panic!("{name}: {}", ran.report))
 }
@@ -49,7 +49,7 @@ async fn world(reaction: Reaction) -> (Receiver, String) {
 async fn a_dry_run_lists_the_steps() {
     let (receiver, url) = world(Reaction::status(200)).await;
     let ran = run(&["drill"], &[("ROLLBACK_WORLD_URL", &url)]).await;
-    assert!(ran.passed && ran.said.is_empty(), "{}", ran.said);
+    assert!(ran.passed && ran.stderr.is_empty(), "{}", ran.stderr);
     assert_eq!((&ran.report["ok"], &ran.report["mode"]), (&true.into(), &"dry-run".into()));
     let steps: Vec<_> = ran.report["checks"].as_array().unwrap().iter().map(|step| &step["name"]).collect();
     let names =
@@ -69,7 +69,7 @@ async fn a_healthy_cafe_passes_its_probes() {
     let realtime = beside(&server).start().await;
     let url = server.url();
     let ran = probe(&world_url, &url, &realtime.url(), &[]).await;
-    assert!(ran.passed && ran.said.is_empty(), "{}", ran.said);
+    assert!(ran.passed && ran.stderr.is_empty(), "{}", ran.stderr);
     let names: Vec<_> = ran.report["checks"].as_array().unwrap().iter().map(|check| &check["name"]).collect();
     assert_eq!(names, PROBES);
     for name in PROBES {
@@ -78,7 +78,7 @@ async fn a_healthy_cafe_passes_its_probes() {
     }
     // RULINGS Q5: who has no world and no realtime service leaves them out.
     let ran = probe("none", &url, "none", &[]).await;
-    assert!(ran.passed, "{}", ran.said);
+    assert!(ran.passed, "{}", ran.stderr);
     assert_eq!(ran.report["targets"], json!({"world": null, "api": url, "realtime": null}));
     assert_eq!(ran.report["checks"].as_array().unwrap().len(), 2);
 }
@@ -96,11 +96,11 @@ async fn what_is_not_well_is_named() {
         (Reaction::hang(), false),
     ];
     for (reaction, passes) in cases {
-        let impatient: &[_] = &[("ROLLBACK_DRILL_TIMEOUT_MS", "1500")];
+        let impatient: &[_] = &[("ROLLBACK_DRILL_TIMEOUT_MS", "5000")];
         let (_world, world_url) = world(reaction).await;
         let ran = probe(&world_url, &url, &url, impatient).await;
         assert_eq!(failed(&ran), if passes { vec![] } else { vec!["world_healthz"] });
-        assert_eq!(ran.said.contains("world_healthz"), !passes, "{}", ran.said);
+        assert_eq!(ran.stderr.contains("world_healthz"), !passes, "{}", ran.stderr);
     }
     let ran = probe("none", &url, &nowhere().await, &[]).await;
     assert_eq!(failed(&ran), ["runtime_realtime_healthz"]);
@@ -130,7 +130,7 @@ async fn the_key_is_for_the_runtime_only() {
     let url = server.url();
     for variable in ["ROLLBACK_API_KEY", "API_AUTH_TOKEN"] {
         let ran = probe(&world_url, &url, &url, &[(variable, KEY)]).await;
-        assert!(ran.passed, "{}", ran.said);
+        assert!(ran.passed, "{}", ran.stderr);
         assert!(!ran.report.to_string().contains(KEY));
     }
     let asked = receiver.received("/api/healthz");

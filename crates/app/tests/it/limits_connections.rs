@@ -10,7 +10,7 @@ use crate::{
     promise_raw::{RawConnection, say_over_the_wire},
 };
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The server may have few files open, and many connect: who is connected is served, streams go on, the store works, and
 /// when connections are free again, newcomers are served as well.

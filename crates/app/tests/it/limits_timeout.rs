@@ -13,7 +13,7 @@ use crate::{
 
 /// The server waits 30 s for a request's head, and 30 s for its body; and then it must be over.
 const TIMEOUT: Duration = Duration::from_secs(30);
-const OVER: Duration = Duration::from_secs(40);
+const OVER: Duration = Duration::from_secs(60);
 
 /// A client that never ends its head is disconnected, one that never ends its body is told 400, neither before its time;
 /// others are served meanwhile, and nothing of it happens.

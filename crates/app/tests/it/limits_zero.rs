@@ -1,4 +1,4 @@
-//! RULINGS K2 and the issue: settings of 0 mean 0, each of them.
+//! A moderation setting of 0 switches its rule off; it does not mean the default.
 
 use agentcafe_testkit::{Answer, Client, Launch, json};
 
@@ -25,7 +25,7 @@ async fn block(client: &Client, text: &str) -> String {
 
 /// Each limit blocks where it is set, and not where it is 0; another one set to 0 does not matter to it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_moderation_limit_of_zero_is_none() {
+async fn moderation_limit_of_zero_is_off() {
     let rules = [
         ("MOD_MIN_ACTION_INTERVAL_MS", "MOD_MIN_INTERVAL"),
         ("MOD_MAX_ACTIONS_PER_WINDOW", "MOD_RATE_LIMIT"),
@@ -51,7 +51,7 @@ async fn a_moderation_limit_of_zero_is_none() {
 /// A window of 0 remembers nothing, so that neither rate nor repetition is limited; a cooldown of 0 is none: after a block
 /// only the limit itself counts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_window_or_a_cooldown_of_zero_is_none() {
+async fn moderation_window_or_cooldown_of_zero_is_off() {
     let server = strict().env("MOD_WINDOW_MS", 0).env("MOD_MIN_ACTION_INTERVAL_MS", 0).start().await;
     let client = server.client();
     for _ in 0..60 {

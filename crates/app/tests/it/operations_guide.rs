@@ -1,7 +1,7 @@
-//! docs/operations.md is complete: every setting with its default, every metric. What compose.yaml sets are settings.
+//! docs/operations.md is complete: every setting, every metric. What compose.yaml sets are settings.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{fs, process::Command};
 
 use agentcafe_testkit::{Redis, json};
 
@@ -13,59 +13,23 @@ fn read(path: &str) -> String {
     fs::read_to_string(format!("{ROOT}/{path}")).unwrap()
 }
 
-/// What `agentcafe --help` and the helps of subcommands say of settings: the names, and the row that the guide has for them.
-fn settings() -> Vec<(Vec<String>, String)> {
-    let mut settings = Vec::new();
-    for arguments in [&["--help"][..], &["load", "--help"], &["drill", "--help"]] {
-        let help =
-            Command::new(env!("CARGO_BIN_EXE_agentcafe")).args(arguments).env("COLUMNS", "9999").output();
-        let help = String::from_utf8(help.unwrap().stdout).unwrap();
-        let (_, list) = help.split_once("Settings, from the environment").unwrap();
-        let paragraphs: Vec<&str> =
-            list.lines().skip(1).map(str::trim).filter(|line| !line.is_empty()).collect();
-        let is_name = |line: &str| {
-            line.starts_with(|first: char| first.is_ascii_uppercase())
-                && line.split(", else ").all(|name| {
-                    name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
-                })
-        };
-        let mut at = 0;
-        while at < paragraphs.len() {
-            if !is_name(paragraphs[at]) {
-                at += 1;
-                continue;
-            }
-            let names: Vec<String> = paragraphs[at].split(", else ").map(str::to_owned).collect();
-            let end = (at + 1..paragraphs.len())
-                .find(|next| is_name(paragraphs[*next]))
-                .unwrap_or(paragraphs.len());
-            let text = paragraphs[at + 1..end].join(" ");
-            let (meaning, rest) = text.split_once(" [default: ").unwrap();
-            let standard = rest.split(']').next().unwrap();
-            let shown = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", else ");
-            settings.push((names, format!("| {shown} | {standard} | {meaning} |")));
-            at = end;
-        }
-    }
-    settings
+/// The tables of all settings.
+fn settings() -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_agentcafe")).args(["config", "--markdown"]).output();
+    String::from_utf8(output.unwrap().stdout).unwrap()
 }
 
-/// The guide has a row for each setting, as the helps say it, and for nothing else.
+/// The settings are in the guide as they are declared.
 #[test]
-fn every_setting_is_in_the_guide() {
-    let settings = settings();
-    assert!(settings.len() > 80, "{}", settings.len());
+fn settings_tables_of_the_guide_are_those_of_the_binary() {
     let guide = read("docs/operations.md");
-    let (_, section) = guide.split_once("\n## Every setting\n").unwrap();
-    let rows: BTreeSet<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
-    let want: BTreeSet<&str> = settings.iter().map(|(_, row)| row.as_str()).collect();
-    let missing: Vec<_> = want.difference(&rows).collect();
+    let (_, section) = guide.split_once("<!-- settings -->\n").unwrap();
+    let (tables, _) = section.split_once("\n<!-- end of settings -->").unwrap();
+    let settings = settings();
     assert!(
-        missing.is_empty(),
-        "not in the guide:\n{}",
-        missing.iter().map(|row| format!("{row}\n")).collect::<String>()
+        tables == settings,
+        "between its two comments, docs/operations.md must hold what `agentcafe config --markdown` prints:\n{settings}"
     );
-    assert_eq!(rows, want, "in the guide, and no setting");
 }
 
 /// Every series of a node that has Redis is explained in the guide.
@@ -83,14 +47,14 @@ async fn every_metric_is_in_the_guide() {
 
 /// What the compose file gives to our processes are settings of theirs.
 #[test]
-fn the_compose_file_sets_settings() {
-    let names: BTreeSet<String> = settings().into_iter().flat_map(|(names, _)| names).collect();
+fn compose_file_sets_only_settings() {
+    let settings = settings();
     let compose = read("compose.yaml");
     let set = compose.lines().map(str::trim).filter_map(|line| line.split_once(": ").map(|(name, _)| name));
     let set: Vec<&str> =
         set.filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_')).collect();
     assert!(set.contains(&"DATABASE_URL") && set.contains(&"REDIS_URL"), "{set:?}");
     for name in set.into_iter().filter(|name| !name.starts_with("POSTGRES_")) {
-        assert!(names.contains(name), "{name} is no setting");
+        assert!(settings.contains(&format!("`{name}`")), "{name} is no setting");
     }
 }

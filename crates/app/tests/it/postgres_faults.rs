@@ -21,7 +21,7 @@ use crate::{
 };
 
 const SPEAKERS: usize = 16;
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Those who talk all the time, and what they have reached.
 struct Load {

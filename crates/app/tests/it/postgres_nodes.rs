@@ -105,7 +105,8 @@ async fn what_was_done_is_seen_on_every_node() {
 /// left out.
 #[tokio::test]
 async fn a_node_that_stops_hands_its_work_over() {
-    let [mut here, there] = two_nodes().await;
+    let launch = launch().on_postgres(1).env("PRESENCE_SWEEP_MS", 500);
+    let (mut here, there) = (launch.clone().start().await, launch.start().await);
     let client = there.client();
     let held = |log: String| -> BTreeSet<String> {
         let held = log
@@ -115,7 +116,7 @@ async fn a_node_that_stops_hands_its_work_over() {
         held.collect()
     };
     let all = BTreeSet::from(["reactions", "sweeps", "webhooks"].map(str::to_owned));
-    let timeout = Duration::from_secs(10);
+    let timeout = Duration::from_secs(60);
     eventually("the first has all leases", timeout, async || (held(here.log()) == all).then_some(())).await;
     assert_eq!(held(there.log()), BTreeSet::new());
     let began = std::time::Duration::from_secs(3);

@@ -174,7 +174,7 @@ async fn presences_run_out() {
     }
     beat(&client, json!({"actorId": "Stays"})).await;
     beat(&client, json!({"actorId": "Gone", "status": "inactive", "ttlMs": 1_000})).await;
-    let expired = eventually("both presences run out", Duration::from_secs(10), async || {
+    let expired = eventually("both presences run out", Duration::from_secs(60), async || {
         let page = client.get("/v1/events?types=status_changed").await;
         let events = page.data()["events"].as_array()?.clone();
         (events.len() >= 2).then_some(events)

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     cafe, log,
-    tables::{SOON, act, from_now, has_passed, open},
+    tables::{LATER_MS, SOON, act, from_now, has_passed, open},
 };
 
 const ENTER: &str = "/v1/commands/enter";
@@ -26,7 +26,7 @@ async fn the_gate_lets_in_who_may() {
         (&json!("den"), &json!("Nova"), &json!("enter"))
     );
     assert!(details["correlationId"].is_string());
-    let starts_at = from_now(&client, 1_500).await;
+    let starts_at = from_now(&client, LATER_MS).await;
     let session =
         open(&client, "espresso", json!({"startedAt": starts_at, "invitedActorIds": ["Kai"]})).await;
     let early = act(&client, "Nova", ENTER, json!({})).await;
@@ -168,7 +168,7 @@ async fn a_session_outlives_its_plan() {
 async fn an_expired_session_lets_nobody_in() {
     let server = crate::launch().env("TABLE_SESSION_SWEEP_MS", 60_000).start().await;
     let client = server.client();
-    let expires_at = from_now(&client, 1_000).await;
+    let expires_at = from_now(&client, LATER_MS).await;
     let session = open(&client, "espresso", json!({"expiresAt": expires_at})).await;
     eventually("the session has run out", SOON, async || {
         has_passed(&client, &expires_at).await.then_some(())

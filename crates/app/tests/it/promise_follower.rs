@@ -10,7 +10,7 @@ use crate::{promise_chance::Chance, socket::Socket};
 /// How long a follower without a server waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long nothing may come, heartbeats included.
-const SILENCE: Duration = Duration::from_secs(20);
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// How a follower listens, and how it says where it was.
 #[derive(Clone, Copy, Debug, PartialEq)]

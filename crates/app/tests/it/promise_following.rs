@@ -21,8 +21,8 @@ use crate::{
 
 const WRITERS: u64 = 8;
 const ACTS: usize = 50;
-const LOAD_DEADLINE: Duration = Duration::from_secs(40);
-const FOLLOW_DEADLINE: Duration = Duration::from_secs(60);
+const LOAD_DEADLINE: Duration = Duration::from_secs(180);
+const FOLLOW_DEADLINE: Duration = Duration::from_secs(180);
 
 /// Filters that streams, polls and pages understand alike.
 const QUERIES: [&str; 6] = [

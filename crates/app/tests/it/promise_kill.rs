@@ -17,7 +17,7 @@ use crate::{
 };
 
 const SPEAKERS: usize = 32;
-pub(crate) const LOAD_DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const LOAD_DEADLINE: Duration = Duration::from_secs(180);
 
 /// Loads the server from many connections and kills it once so much was acknowledged.
 async fn load_and_kill(server: &mut Server, round: &str, acknowledged_at_least: usize) -> Vec<Said> {

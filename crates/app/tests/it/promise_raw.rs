@@ -10,7 +10,7 @@ use tokio::{
 };
 
 /// How long the next line may take.
-const LINE_DEADLINE: Duration = Duration::from_secs(30);
+const LINE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A connection on which nothing is sent or read by itself.
 pub(crate) struct RawConnection(BufReader<TcpStream>);

@@ -15,10 +15,11 @@ const CAPABILITIES: [&str; 39] = [
 ];
 
 /// Where the tests of a kind are.
-const TEST_DIRECTORIES: [(&str, &str); 13] = [
+const TEST_DIRECTORIES: [(&str, &str); 14] = [
     ("it", "crates/app/tests/it"),
     ("app", "crates/app/src"),
     ("api", "crates/api/src"),
+    ("service", "crates/service/src"),
     ("domain", "crates/domain/src"),
     ("http", "crates/http/src"),
     ("realtime", "crates/realtime/src"),

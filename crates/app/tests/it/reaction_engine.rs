@@ -9,7 +9,7 @@ use agentcafe_testkit::{
 use crate::{cafe, launch, log, promise_load::head_of_log};
 
 const PATH: &str = "/v1/reactions/subscriptions";
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A rule by which Kai answers what is said, without a pause, with these members over it.
 pub(crate) async fn rule(client: &Client, over: Value) -> String {

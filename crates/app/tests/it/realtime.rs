@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::{launch, log, socket::Socket};
 
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A realtime service that follows this API.
 pub(crate) fn beside(api: &Server) -> Launch {
@@ -423,9 +423,13 @@ async fn it_also_runs_inside_serve() {
         .env("API_AUTH_TOKEN", "t")
         .start()
         .await;
-    let log = api.log();
-    let (_, address) = log.split_once("realtime at http://").expect("it says where it listens");
-    let address = address.split_whitespace().next().unwrap().parse().unwrap();
+    let address = eventually("it says where it listens", DEADLINE, async || {
+        let log = api.log();
+        let (_, address) = log.split_once("realtime at http://")?;
+        let (line, _) = address.split_once('\n')?;
+        line.split_whitespace().next()?.parse().ok()
+    })
+    .await;
     let realtime = Client::new(address).with_header("x-api-key", "t");
     let client = api.client().with_header("x-api-key", "t");
     order(&client, "Nova", "main").await;

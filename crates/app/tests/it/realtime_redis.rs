@@ -33,10 +33,11 @@ async fn rooms_are_replayed_from_redis() {
         (projector.client().get("/healthz").await.json["cursor"].as_u64() >= Some(120)).then_some(())
     })
     .await;
-    assert_eq!(
-        realtime.client().get("/healthz").await.json["replayStore"],
-        json!({"enabled": true, "reason": null})
-    );
+    eventually("Redis can be asked", DEADLINE, async || {
+        let health = realtime.client().get("/healthz").await.json;
+        (health["replayStore"] == json!({"enabled": true, "reason": null})).then_some(())
+    })
+    .await;
     api.kill();
     let (_, _, events, _) = introduced(&mut realtime.client().stream("/v1/stream?cursor=5").await).await;
     let behind: Vec<Value> =

@@ -9,7 +9,7 @@ use agentcafe_domain::{
     },
     projection::{RoomProjection, themed::Themes},
 };
-use agentcafe_testkit::{Answer, Client, Method, Server, Silence, Value, fresh_key, json};
+use agentcafe_testkit::{Answer, Client, EventStream, Method, Server, Silence, Value, fresh_key, json};
 use proptest::{
     collection::vec,
     prelude::*,
@@ -195,12 +195,15 @@ struct Follower {
 }
 
 impl Follower {
+    /// The stream of what it has not seen.
+    async fn stream(&self, client: &Client) -> EventStream {
+        client.stream(&format!("/v1/streams/market-events?cursor={}", self.cursor)).await
+    }
+
     /// Until the last event is named and was told, or the server is gone.
-    async fn follow(mut self, client: Client, last: watch::Receiver<Option<u64>>) -> Self {
-        let path = format!("/v1/streams/market-events?cursor={}", self.cursor);
-        let mut stream = client.stream(&path).await;
+    async fn follow(mut self, mut stream: EventStream, last: watch::Receiver<Option<u64>>) -> Self {
         while last.borrow().is_none_or(|last| self.cursor < last) {
-            let frame = match stream.next_within(std::time::Duration::from_secs(20)).await {
+            let frame = match stream.next_within(std::time::Duration::from_secs(60)).await {
                 Ok(frame) => frame,
                 Err(Silence::TimedOut) => panic!("not even a heartbeat"),
                 Err(Silence::Ended | Silence::Broken(_)) => break,
@@ -272,7 +275,8 @@ async fn check(commands: &[Command]) {
 
     let (_forever, no_end) = watch::channel(None);
     let client = server.client();
-    let following = tokio::spawn(follower.follow(client.clone(), no_end));
+    let stream = follower.stream(&client).await;
+    let following = tokio::spawn(follower.follow(stream, no_end));
     act(&client, &mut known, first).await;
     let cut_off = first.iter().filter_map(|command| known.request(&client, *command));
     let cut_off: JoinSet<_> = cut_off.map(agentcafe_testkit::Request::try_send).collect();
@@ -282,7 +286,8 @@ async fn check(commands: &[Command]) {
 
     let (name_end, end) = watch::channel(None);
     let client = server.client();
-    let following = tokio::spawn(follower.follow(client.clone(), end));
+    let stream = follower.stream(&client).await;
+    let following = tokio::spawn(follower.follow(stream, end));
     act(&client, &mut known, second).await;
     let head = client.get("/v1/bootstrap").await.data()["cursor"].as_u64();
     name_end.send_replace(head);

@@ -16,7 +16,7 @@ use tokio_tungstenite::{
 };
 
 /// How long a message, or the answer to the handshake, may take.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// An open WebSocket. Pings are answered while it is read.
 pub(crate) struct Socket(WebSocketStream<TcpStream>);

@@ -6,7 +6,7 @@ use agentcafe_testkit::{Answer, Client, Server, Value, eventually, json};
 
 use crate::{launch, promise_load::page_by_page, store_disk::SmallDisk};
 
-const RECOVERY_DEADLINE: Duration = Duration::from_secs(20);
+const RECOVERY_DEADLINE: Duration = Duration::from_secs(60);
 /// Large enough that a disk is soon full.
 const LARGE: usize = 60_000;
 /// Small enough to fit where a large say does not.

@@ -4,7 +4,7 @@ use agentcafe_testkit::{Client, Method, Value, eventually, fresh_key, json};
 
 use crate::{
     cafe, launch, log,
-    tables::{SOON, from_now, has_passed, open, text, try_open},
+    tables::{LATER_MS, SOON, from_now, has_passed, open, text, try_open},
 };
 
 async fn change(client: &Client, session: &Value, actor: &str, fields: Value) -> agentcafe_testkit::Answer {
@@ -219,7 +219,7 @@ async fn sessions_are_found() {
 async fn a_session_expires_once_also_while_nobody_looks() {
     let mut server = launch().env("TABLE_SESSION_SWEEP_MS", 1_000).start().await;
     let client = server.client();
-    let expires_at = from_now(&client, 1_500).await;
+    let expires_at = from_now(&client, LATER_MS).await;
     let session = open(&client, "espresso", json!({"expiresAt": expires_at})).await;
     server.kill();
     server.restart().await;

@@ -6,7 +6,9 @@ use agentcafe_testkit::{Answer, Client, Value, json};
 use jiff::{SignedDuration, Timestamp};
 
 /// How long a test waits for what must come.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+/// How far off a moment is that a test waits for, in milliseconds: what it does before that may take so long.
+pub(crate) const LATER_MS: i64 = 5_000;
 
 /// A text in an answer.
 pub(crate) fn text(value: &Value) -> &str {

@@ -9,7 +9,7 @@ use crate::{cafe, launch};
 /// The trace with this id, once its newest attempt is kept with `steps` steps in all.
 async fn trace(client: &Client, id: &str, steps: usize) -> Value {
     let path = format!("/v1/traces/{id}");
-    eventually(&format!("a trace {id} of {steps} steps"), Duration::from_secs(5), async || {
+    eventually(&format!("a trace {id} of {steps} steps"), Duration::from_secs(60), async || {
         let answer = client.get(&path).await;
         let trace = &answer.json["data"]["trace"];
         (trace["steps"].as_array()?.len() == steps).then(|| trace.clone())

@@ -5,10 +5,9 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
-use agentcafe_testkit::{Answer, Client, Postgres, eventually, json, store_under_test};
+use agentcafe_testkit::{Answer, Client, Postgres, json, store_under_test};
 use tempfile::TempDir;
 
 use crate::{
@@ -17,8 +16,6 @@ use crate::{
     store_disk::run,
     store_full::{assert_not_ready, assert_unavailable},
 };
-
-const RECOVERY_DEADLINE: Duration = Duration::from_secs(20);
 
 /// A data directory whose database can be made unwritable while it is open. Writable again when dropped.
 pub(crate) struct Unwritable(TempDir);
@@ -99,8 +96,7 @@ async fn becoming_read_only_refuses_writes_and_recovers() {
         assert_eq!(everything(&client).await.len(), count);
         assert_eq!(stream.next_event().await.data["eventId"], before.data()["eventId"]);
         disk.allow_writing();
-        let ready = async || (client.get("/readyz").await.status == 200).then_some(());
-        eventually("ready again", RECOVERY_DEADLINE, ready).await;
+        client.until_ready().await;
         let after = say(&client, &format!("while {round}")).await;
         assert_eq!(after.status, 202, "{}", after.text);
         assert_eq!(say(&client, &format!("while {round}")).await.text, after.text);

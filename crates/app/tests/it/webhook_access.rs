@@ -89,7 +89,7 @@ impl Command for Furnish {
 
 async fn furnish(directory: &Path, rooms: Vec<Furnish>) {
     let (store, closing) = Store::open(Options {
-        place: crate::place_of(directory),
+        location: crate::place_of(directory),
         rules: Rules::default(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),

@@ -10,7 +10,7 @@ use crate::{
     webhook_fields::{change, delete, subscribe},
 };
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn dlq(client: &Client, query: &str) -> Vec<Value> {
     client.get(&format!("/v1/subscriptions/dlq{query}")).await.data()["dlq"]

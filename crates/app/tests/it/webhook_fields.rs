@@ -158,7 +158,7 @@ async fn secrets_are_shown_once() {
     let rotated = change(&client, &made, json!({"secret": "my own secret"})).await;
     assert_eq!(rotated.data()["subscription"]["secret"], "my own secret");
     let _ = client.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey"})).await.data();
-    agentcafe_testkit::eventually("the delivery fails", std::time::Duration::from_secs(10), async || {
+    agentcafe_testkit::eventually("the delivery fails", std::time::Duration::from_secs(60), async || {
         let dlq = client.get("/v1/subscriptions/dlq").await;
         dlq.data()["count"].as_u64().is_some_and(|count| count > 0).then_some(())
     })

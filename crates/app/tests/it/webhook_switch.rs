@@ -11,7 +11,7 @@ use crate::{
     webhook_fields::{change, delete, subscribe},
 };
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// RULINGS K12: disabling ends the attempts, at once. What happened before is delivered when it is enabled again, what
 /// happened in between is not.

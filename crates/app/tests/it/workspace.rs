@@ -14,9 +14,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agentcafe-store", &["agentcafe-domain", "agentcafe-eventlog", "agentcafe-testkit"]),
     ("agentcafe-engine", &["agentcafe-domain", "agentcafe-eventlog", "agentcafe-redis", "agentcafe-store"]),
     ("agentcafe-http", &["agentcafe-domain", "agentcafe-eventlog", "agentcafe-redis"]),
+    ("agentcafe-service", &["agentcafe-domain", "agentcafe-eventlog", "agentcafe-store", "agentcafe-engine"]),
     (
         "agentcafe-api",
-        &["agentcafe-domain", "agentcafe-eventlog", "agentcafe-store", "agentcafe-engine", "agentcafe-http"],
+        &["agentcafe-domain", "agentcafe-store", "agentcafe-engine", "agentcafe-service", "agentcafe-http"],
     ),
     (
         "agentcafe-dispatcher",
@@ -36,6 +37,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "agentcafe-store",
             "agentcafe-engine",
             "agentcafe-http",
+            "agentcafe-service",
             "agentcafe-api",
             "agentcafe-dispatcher",
             "agentcafe-load",
@@ -53,7 +55,10 @@ const EDGES: &[(&str, &[&str])] = &[
 
 /// What a crate must not link, directly or through other crates.
 const FORBIDDEN: &[(&[&str], &[&str])] = &[
-    (&["agentcafe-domain", "agentcafe-eventlog"], &["axum", "agentcafe-http", "http", "hyper"]),
+    (
+        &["agentcafe-domain", "agentcafe-eventlog", "agentcafe-service"],
+        &["axum", "agentcafe-http", "http", "hyper"],
+    ),
     (&["agentcafe-http"], &["agentcafe-engine", "agentcafe-store"]),
     (&["agentcafe-http", "agentcafe-realtime", "agentcafe-projector"], &["rusqlite", "tokio-postgres"]),
 ];

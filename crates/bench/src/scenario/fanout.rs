@@ -2,121 +2,124 @@
 
 use std::time::Duration;
 
-use agentcafe_bench::measure::{Measurement, Reading, Subject};
-use agentcafe_load::audience::{Audience, Differences, Seats, Waited, differences};
-use agentcafe_load::control::Control;
-use agentcafe_load::play::Manner;
-use agentcafe_load::progress::Nobody;
-use agentcafe_load::room_log::read_from;
-use agentcafe_load::run::Run;
+use agentcafe_load::control::RunControl;
+use agentcafe_load::event_log::{Differences, read_after};
+use agentcafe_load::report::NoObserver;
 use agentcafe_load::script::TimedSayScript;
-use agentcafe_load::stopwatch::Stopwatch;
-use agentcafe_load::subscriber::Received;
+use agentcafe_load::stats::Stopwatch;
+use agentcafe_load::subscriber::{ReceivedEvents, Subscribers, WaitResult};
+use agentcafe_load::worker::{WorkerOptions, WorkerPool};
 use anyhow::{Result, bail, ensure};
 
-use super::report_refusals;
-use crate::report::{Section, Target};
+use super::report_failures;
+use crate::arguments::Setup;
+use crate::measure::{MeasuredServer, Measurement, UsageSample};
+use crate::report::{Goal, Section};
 use crate::server::Server;
-use crate::setup::Setup;
 
-/// Subscribers of the room; some of them time what they receive.
-const SEATS: Seats = Seats { count: 1000, timed_every: 16 };
-/// Connections that say as fast as they can, each as its own actor.
-const SPEAKERS: u64 = 8;
+/// Subscribers of the room.
+const SUBSCRIBERS: usize = 1000;
+/// One of this many subscribers measures latencies, which costs a little.
+const MEASURED_EVERY: usize = 16;
+/// Connections that send says as fast as they can, each as an actor of its own.
+const CONNECTIONS: u64 = 8;
 /// The room.
 const ROOM: &str = "plaza";
-/// How long subscribing may take, and how long receiving may go on after the last say.
+/// Deadline for subscribing, and for receiving the last event.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Measures delivery.
 pub(crate) async fn run(setup: &Setup, section: &mut Section<'_>) -> Result<()> {
     let dir = setup.temporary_dir()?;
     let server = Server::start(&setup.server_binary, &dir.path().join("store")).await?;
-    let subject = server.subject();
-    section.progress(&format!("subscribing {} times", SEATS.count));
+    let measured = server.measured();
+    section.progress(&format!("subscribing {} times", SUBSCRIBERS));
     let stopwatch = Stopwatch::start();
     let path = format!("/v1/streams/market-events?roomId={ROOM}&cursor=latest");
-    let audience = Audience::subscribe(&subject.target(), &path, SEATS, stopwatch);
-    let is_ready = settle(&audience, "subscribing", |received| received.is_ready).await?;
+    let subscribers =
+        Subscribers::subscribe(&measured.target(), &path, SUBSCRIBERS, MEASURED_EVERY, stopwatch);
+    let is_ready = settle(&subscribers, "subscribing", |received| received.is_ready).await?;
     ensure!(is_ready, "not all streams were ready after {SETTLE_DEADLINE:?}");
-    section.progress(&format!("{SPEAKERS} connections say as fast as they can"));
-    let (delivered, says) = speak(setup, subject, &audience, stopwatch).await?;
+    section.progress(&format!("{CONNECTIONS} connections send says as fast as they can"));
+    let (delivered, says) = send_says(setup, measured, &subscribers, stopwatch).await?;
 
     section.progress("comparing what was received with the log");
     let of_room = format!("roomId={ROOM}");
-    let mut sequences = read_from(&subject.target(), &of_room, 0).await?;
+    let mut sequences = read_after(&measured.target(), &of_room, 0).await?;
     let last = sequences.last().copied().unwrap_or(0);
-    settle(&audience, "receiving the last event", |received| received.ids.last >= last).await?;
-    let (receipts, latencies) = audience.dismiss();
-    sequences.extend(read_from(&subject.target(), &of_room, last).await?);
+    settle(&subscribers, "receiving the last event", |received| received.sequences.last >= last).await?;
+    let (received, latencies) = subscribers.close();
+    sequences.extend(read_after(&measured.target(), &of_room, last).await?);
     server.stop().await?;
 
-    let delivered_cpu_us = says.subject_cpu.as_secs_f64() * 1e6 / delivered;
+    let delivered_cpu_us = says.server_cpu.as_secs_f64() * 1e6 / delivered;
     let generator_cpu_us = says.generator_cpu.as_secs_f64() * 1e6 / delivered;
     let delivered_per_second = delivered / says.elapsed.as_secs_f64();
-    section.aimed("events delivered", delivered_per_second, "/s", Target::AtLeast(300_000.0));
-    section.aimed("server CPU per delivered event", delivered_cpu_us, "µs", Target::AtMost(3.0));
-    section.aimed("delivery p99", latencies.quantile_ms(0.99), "ms", Target::Below(100.0));
+    section.figure_with_goal("events delivered", delivered_per_second, "/s", Goal::AtLeast(300_000.0));
+    section.figure_with_goal("server CPU per delivered event", delivered_cpu_us, "µs", Goal::AtMost(3.0));
+    section.figure_with_goal("delivery p99", latencies.quantile_ms(0.99), "ms", Goal::Below(100.0));
     section.figure("delivery p50", latencies.quantile_ms(0.50), "ms");
     section.figure("says", says.per_second(), "/s");
     section.figure("generator CPU per delivered event", generator_cpu_us, "µs");
-    report_refusals(section, &says);
+    report_failures(section, &says);
     if latencies.count() == 0 {
-        section.failure("no event with a time in its text was received".to_owned());
+        section.failure("no timed message was received".to_owned());
     }
-    report_differences(section, differences(&receipts, &sequences, last));
+    report_differences(section, Differences::between(&received, &sequences, last));
     Ok(())
 }
 
-/// Has the speakers speak; gives the events delivered while measuring, and the rest.
-async fn speak(
+/// Sends says; returns the number of events delivered while measuring, and the other results.
+async fn send_says(
     setup: &Setup,
-    subject: Subject,
-    audience: &Audience,
+    server: MeasuredServer,
+    subscribers: &Subscribers,
     stopwatch: Stopwatch,
 ) -> Result<(f64, Measurement)> {
-    let target = subject.target();
-    let scripts = TimedSayScript::for_actors(&target, "default", ROOM, 0, SPEAKERS);
-    let run = Run::start(&target, Control::until_stopped(), stopwatch, Manner::default(), scripts);
+    let target = server.target();
+    let scripts = TimedSayScript::for_actors(&target, "default", ROOM, 0, CONNECTIONS);
+    let workers =
+        WorkerPool::start(&target, RunControl::until_stopped(), stopwatch, WorkerOptions::default(), scripts);
     tokio::time::sleep(setup.settings.warm_up()).await;
-    let (before, delivered_before) = (Reading::take(subject)?, audience.delivered());
-    audience.open_window();
-    run.control().measure();
+    let (before, delivered_before) = (UsageSample::take(server)?, subscribers.delivered());
+    subscribers.start_measuring();
+    workers.control().start_measuring();
     tokio::time::sleep(setup.settings.measured()).await;
-    run.control().stop();
-    audience.close_window();
-    let (measurement, delivered) = (before.until_now()?, audience.delivered() - delivered_before);
-    let tally = run.join(SETTLE_DEADLINE).await?;
-    Ok((delivered as f64, Measurement { tally, ..measurement }))
+    workers.control().stop();
+    subscribers.stop_measuring();
+    let (measurement, delivered) = (before.elapsed_usage()?, subscribers.delivered() - delivered_before);
+    let stats = workers.join(SETTLE_DEADLINE).await?;
+    Ok((delivered as f64, Measurement { stats, ..measurement }))
 }
 
-/// Waits for all subscribers; a stream that ended is an error.
+/// Waits for all subscribers; returns false at the deadline. A stream that ended is an error.
 async fn settle(
-    audience: &Audience,
+    subscribers: &Subscribers,
     what: &'static str,
-    condition: impl Fn(&Received) -> bool,
+    condition: impl Fn(&ReceivedEvents) -> bool,
 ) -> Result<bool> {
-    match audience.wait_until(what, SETTLE_DEADLINE, &Nobody, condition).await {
-        Waited::All => Ok(true),
-        Waited::TooLong => Ok(false),
-        Waited::Ended => {
-            let (count, _, sample) = audience.ended();
-            bail!("{count} streams ended while {what}; the first: {}", sample.unwrap_or_default());
+    match subscribers.wait_until(what, SETTLE_DEADLINE, &NoObserver, condition).await {
+        WaitResult::Reached => Ok(true),
+        WaitResult::TimedOut => Ok(false),
+        WaitResult::StreamEnded => {
+            let (count, failures) = subscribers.ended();
+            let first = failures.first_failure.unwrap_or_default();
+            bail!("{count} streams ended while {what}; the first: {first}");
         }
     }
 }
 
-fn report_differences(section: &mut Section<'_>, found: Differences) {
-    let differences = [
-        ("events lost", found.lost),
-        ("events repeated", found.repeated),
-        ("events out of order", found.out_of_order),
-        ("subscribers who saw another log", found.subscribers),
+fn report_differences(section: &mut Section<'_>, differences: Differences) {
+    let counts = [
+        ("events lost", differences.lost),
+        ("events repeated", differences.repeated),
+        ("events out of order", differences.out_of_order),
+        ("subscribers with another log", differences.subscribers),
     ];
-    for (name, count) in differences {
-        section.aimed(name, count as f64, "", Target::AtMost(0.0));
+    for (name, count) in counts {
+        section.figure_with_goal(name, count as f64, "", Goal::AtMost(0.0));
     }
-    if found != Differences::default() {
+    if differences != Differences::default() {
         section.failure("not every subscriber received exactly the log, in order".to_owned());
     }
 }

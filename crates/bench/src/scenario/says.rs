@@ -1,43 +1,80 @@
-//! `says`, `says256`: how many says a second, how fast, and at what cost.
+//! `says`, `says256`, `postgres`: how many says per second a server accepts, how fast, and at what cost.
 
-use agentcafe_bench::measure::measure_for;
+use agentcafe_testkit::Postgres;
 use anyhow::Result;
 
-use super::report_refusals;
-use crate::report::{Section, Target};
+use super::report_failures;
+use crate::arguments::Setup;
+use crate::measure::{MeasuredServer, Measurement, measure_for};
+use crate::process::Process;
+use crate::report::{Goal, Section};
 use crate::server::Server;
-use crate::setup::Setup;
 
-/// Connections that the targets are meant for.
-const AIMED_CONNECTIONS: u64 = 64;
+/// Connections for which the goals are set.
+const GOAL_CONNECTIONS: u64 = 64;
 
-/// Measures says on so many connections.
-pub(crate) async fn run(setup: &Setup, section: &mut Section<'_>, connections: u64) -> Result<()> {
+/// Measures says on this many connections, stored in SQLite.
+pub(crate) async fn run_on_sqlite(setup: &Setup, section: &mut Section<'_>, connections: u64) -> Result<()> {
     let dir = setup.temporary_dir()?;
     let server = Server::start(&setup.server_binary, &dir.path().join("store")).await?;
-    section.progress(&format!("says on {connections} connections"));
-    let scripts = server.subject().says(connections);
-    let (warm_up, duration) = (setup.settings.warm_up(), setup.settings.measured());
-    let says = measure_for(server.subject(), scripts, warm_up, duration).await?;
-    let resident_bytes = server.subject().process.resident_bytes()?;
+    let says = measure(setup, section, server.measured(), connections).await?;
+    let resident_bytes = server.measured().process.resident_bytes()?;
     server.stop().await?;
 
-    let latencies = &says.tally.latencies;
-    let (cpu_us, p99_ms) = (says.subject_cpu_us(), latencies.quantile_ms(0.99));
-    if connections == AIMED_CONNECTIONS {
-        section.aimed("accepted", says.per_second(), "/s", Target::AtLeast(10_000.0));
-        section.aimed("server CPU per say", cpu_us, "µs", Target::AtMost(100.0));
-        section.aimed("p99", p99_ms, "ms", Target::Below(20.0));
+    let (cpu_us, p99_ms) = (says.server_cpu_us(), says.stats.latencies.quantile_ms(0.99));
+    if connections == GOAL_CONNECTIONS {
+        section.figure_with_goal("accepted", says.per_second(), "/s", Goal::AtLeast(10_000.0));
+        section.figure_with_goal("server CPU per say", cpu_us, "µs", Goal::AtMost(100.0));
+        section.figure_with_goal("p99", p99_ms, "ms", Goal::Below(20.0));
     } else {
         section.figure("accepted", says.per_second(), "/s");
         section.figure("server CPU per say", cpu_us, "µs");
         section.figure("p99", p99_ms, "ms");
     }
+    report_details(section, &says);
+    section.figure("server memory afterwards", resident_bytes as f64 / f64::from(1 << 20), "MiB");
+    report_failures(section, &says);
+    Ok(())
+}
+
+/// Measures says, stored in PostgreSQL in its default configuration (with fsync) on the same machine.
+pub(crate) async fn run_on_postgres(setup: &Setup, section: &mut Section<'_>) -> Result<()> {
+    let dir = setup.temporary_dir()?;
+    let postgres = Postgres::start(true);
+    let settings = [("DATABASE_URL", postgres.database())];
+    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let server = Server::start_with(&setup.server_binary, &dir.path().join("store"), &settings).await?;
+    let measured = MeasuredServer { database: Some(Process::with_id(postgres.pid())), ..server.measured() };
+    let says = measure(setup, section, measured, GOAL_CONNECTIONS).await?;
+    server.stop().await?;
+
+    let (server_us, database_us) = (says.server_cpu_us(), says.database_cpu_us());
+    let total_us = server_us + database_us;
+    section.figure_with_goal("accepted", says.per_second(), "/s", Goal::AtLeast(6_000.0));
+    section.figure_with_goal("CPU per say, PostgreSQL's included", total_us, "µs", Goal::AtMost(170.0));
+    section.figure("server CPU per say", server_us, "µs");
+    section.figure("PostgreSQL CPU per say", database_us, "µs");
+    section.figure("p99", says.stats.latencies.quantile_ms(0.99), "ms");
+    report_details(section, &says);
+    report_failures(section, &says);
+    Ok(())
+}
+
+async fn measure(
+    setup: &Setup,
+    section: &Section<'_>,
+    server: MeasuredServer,
+    connections: u64,
+) -> Result<Measurement> {
+    section.progress(&format!("says on {connections} connections"));
+    let (warm_up, duration) = (setup.settings.warm_up(), setup.settings.measured());
+    measure_for(server, server.says(connections), warm_up, duration).await
+}
+
+fn report_details(section: &mut Section<'_>, says: &Measurement) {
+    let latencies = &says.stats.latencies;
     section.figure("p50", latencies.quantile_ms(0.50), "ms");
     section.figure("max", latencies.max_ms(), "ms");
-    section.figure("refused", says.tally.failed as f64, "");
+    section.figure("refused", says.stats.failed as f64, "");
     section.figure("generator CPU per say", says.generator_cpu_us(), "µs");
-    section.figure("server memory afterwards", resident_bytes as f64 / f64::from(1 << 20), "MiB");
-    report_refusals(section, &says);
-    Ok(())
 }

@@ -1,69 +1,69 @@
-//! `webhooks`: how fast many events go out to many receivers, each of them in order.
+//! `webhooks`: how fast events are delivered to many webhook subscriptions.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use agentcafe_bench::measure::{Measurement, Reading, measure_requests};
 use agentcafe_load::connection::Connection;
-use agentcafe_load::stopwatch::Stopwatch;
+use agentcafe_load::stats::Stopwatch;
 use anyhow::{Result, ensure};
 use axum::Router;
 use axum::http::{StatusCode, Uri};
 use axum::serve::ListenerExt;
 use tokio::task::JoinHandle;
 
-use super::report_refusals;
+use super::report_failures;
+use crate::arguments::Setup;
+use crate::measure::{Measurement, UsageSample, measure_requests};
 use crate::report::Section;
 use crate::server::Server;
-use crate::setup::Setup;
 
-/// Subscriptions, each to everything that is said.
+/// Subscriptions, each to all messages.
 const SUBSCRIPTIONS: usize = 20;
-/// Connections that say.
+/// Connections that send says.
 const CONNECTIONS: u64 = 64;
-/// How long may pass without a delivery.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Pause between two looks at what has been received.
+/// Longest time without a delivery.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause between two checks of what has been received.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Measures how long it takes until everything that was said has arrived everywhere.
+/// Measures how long it takes until all messages have been delivered to all subscriptions.
 pub(crate) async fn run(setup: &Setup, section: &mut Section<'_>) -> Result<()> {
     let dir = setup.temporary_dir()?;
     let server = Server::start(&setup.server_binary, &dir.path().join("store")).await?;
-    let receiver = Receiver::start().await?;
+    let receiver = WebhookReceiver::start().await?;
     for number in 0..SUBSCRIPTIONS {
-        subscribe(server.subject().address, &receiver.url(number)).await?;
+        subscribe(server.measured().address, &receiver.url(number)).await?;
     }
     let events = setup.settings.webhook_events;
     section.progress(&format!("{events} events to {SUBSCRIPTIONS} subscriptions"));
-    let before = Reading::take(server.subject())?;
-    let says = measure_requests(server.subject(), server.subject().says(CONNECTIONS), events).await?;
+    let before = UsageSample::take(server.measured())?;
+    let says = measure_requests(server.measured(), server.measured().says(CONNECTIONS), events).await?;
     receiver.wait_for(events).await?;
-    let drained = before.until_now()?;
+    let drained = before.elapsed_usage()?;
     server.stop().await?;
     report(section, &receiver, &says, &drained);
     ensure!(
         receiver.counts().iter().all(|count| *count == events),
-        "nothing failed, but not every event came once: {:?}",
+        "not every event was delivered exactly once: {:?}",
         receiver.counts()
     );
     Ok(())
 }
 
-fn report(section: &mut Section<'_>, receiver: &Receiver, says: &Measurement, drained: &Measurement) {
+fn report(section: &mut Section<'_>, receiver: &WebhookReceiver, says: &Measurement, drained: &Measurement) {
     let delivered = receiver.counts().iter().sum::<u64>() as f64;
     let each_us = |cpu: Duration| cpu.as_secs_f64() * 1e6 / delivered;
     section.figure("deliveries", delivered / drained.elapsed.as_secs_f64(), "/s");
-    section.figure("server CPU per delivery, says included", each_us(drained.subject_cpu), "µs");
+    section.figure("server CPU per delivery, says included", each_us(drained.server_cpu), "µs");
     section.figure("generator CPU per delivery", each_us(drained.generator_cpu), "µs");
-    section.figure("says meanwhile", says.per_second(), "/s");
+    section.figure("says accepted", says.per_second(), "/s");
     section.figure("last delivery after", drained.elapsed.as_secs_f64(), "s");
-    report_refusals(section, says);
+    report_failures(section, says);
 }
 
-/// Makes a subscription to everything that is said.
+/// Creates a subscription to all messages.
 async fn subscribe(server: SocketAddr, url: &str) -> Result<()> {
     let body = format!(r#"{{"targetUrl":"{url}","eventTypes":["conversation_message_posted"]}}"#);
     let head = format!(
@@ -72,30 +72,30 @@ async fn subscribe(server: SocketAddr, url: &str) -> Result<()> {
         body.len()
     );
     let mut connection = Connection::open(&server.into()).await?;
-    let answer = connection.exchange((head + &body).as_bytes()).await?;
-    ensure!(answer.status == 201, "a subscription was refused: {}", String::from_utf8_lossy(answer.body));
+    let response = connection.exchange((head + &body).as_bytes()).await?;
+    ensure!(response.status == 201, "a subscription was refused: {}", String::from_utf8_lossy(response.body));
     Ok(())
 }
 
-/// Takes whatever comes, and counts it.
-struct Receiver {
+/// Counts the deliveries of each subscription.
+struct WebhookReceiver {
     address: SocketAddr,
     counts: Arc<[AtomicU64; SUBSCRIPTIONS]>,
     serving: JoinHandle<std::io::Result<()>>,
 }
 
-impl Drop for Receiver {
+impl Drop for WebhookReceiver {
     fn drop(&mut self) {
         self.serving.abort();
     }
 }
 
-impl Receiver {
+impl WebhookReceiver {
     async fn start() -> Result<Self> {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let listener = listener.tap_io(|stream| {
-            // A connection that cannot be configured fails by itself soon enough.
+            // A connection on which this fails is about to fail anyway.
             let _ = stream.set_nodelay(true);
         });
         let counts: Arc<[AtomicU64; SUBSCRIPTIONS]> = Arc::default();
@@ -120,7 +120,7 @@ impl Receiver {
         std::array::from_fn(|number| self.counts[number].load(Ordering::Relaxed))
     }
 
-    /// Waits until every subscription has been told of so many events.
+    /// Waits until every subscription has received this many events.
     async fn wait_for(&self, events: u64) -> Result<()> {
         let (mut last, mut since) = (0, Stopwatch::start());
         loop {
@@ -132,7 +132,7 @@ impl Receiver {
             if sum > last {
                 (last, since) = (sum, Stopwatch::start());
             }
-            ensure!(since.elapsed() < PATIENCE, "no delivery for {PATIENCE:?}: {counts:?}");
+            ensure!(since.elapsed() < DELIVERY_TIMEOUT, "no delivery for {DELIVERY_TIMEOUT:?}: {counts:?}");
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use agentcafe_domain::{
     kernel::{error::Code, idempotency::IdempotencyKey, ids::CorrelationId},
-    reactions::{NoteFailure, React, ReactionOutcome, Source, StoredReaction, Verdict},
+    reactions::{
+        MatchResult, ReactionOutcome, RecordReactionFailure, RunReaction, SourceEvent, StoredReaction,
+    },
 };
-use agentcafe_engine::{Engine, Mutation, metrics::ReasonLabel};
+use agentcafe_engine::{Engine, SubmittedCommand, metrics::ReasonLabel};
 use agentcafe_store::{Failure, Origin};
 use serde_json::Map;
 use tokio::time::sleep;
@@ -23,7 +25,7 @@ const METHOD: &str = "REACT";
 pub(super) struct Answering {
     engine: Arc<Engine>,
     ending: CancellationToken,
-    source: Arc<Source>,
+    source: Arc<SourceEvent>,
     correlation_id: CorrelationId,
 }
 
@@ -40,7 +42,7 @@ enum Attempt {
 }
 
 impl Answering {
-    pub(super) fn new(engine: &Arc<Engine>, ending: &CancellationToken, source: Arc<Source>) -> Self {
+    pub(super) fn new(engine: &Arc<Engine>, ending: &CancellationToken, source: Arc<SourceEvent>) -> Self {
         engine.metrics.reactions.in_flight.inc();
         let fresh = || engine.fresh_correlation_id();
         let correlation_id = source.correlation_id.clone().unwrap_or_else(fresh);
@@ -95,9 +97,9 @@ impl Answering {
             actor_id: Some(rule.subscription.target_actor_id.clone()),
             started_at: self.engine.now(),
         };
-        let command = Arc::new(React::new(Arc::clone(rule), Arc::clone(source)));
+        let command = Arc::new(RunReaction::new(Arc::clone(rule), Arc::clone(source)));
         let correlation_id = self.correlation_id.clone();
-        let executed = self.engine.execute(Mutation { command, correlation_id, origin, key }).await;
+        let executed = self.engine.execute(SubmittedCommand { command, correlation_id, origin, key }).await;
         match executed.map_err(|not| not.failure) {
             Ok(executed) => match serde_json::from_slice(&executed.reply.data) {
                 Ok(outcome) => Attempt::Settled(outcome),
@@ -114,7 +116,7 @@ impl Answering {
         let key = StoredReaction::key_of(rule.subscription.id);
         let current: Option<StoredReaction> = self.engine.store.get(key).await.map_err(|_| ())?;
         let now = self.engine.now();
-        let answers = |rule: &StoredReaction| rule.verdict(&self.source, now) == Verdict::Answers;
+        let answers = |rule: &StoredReaction| rule.verdict(&self.source, now) == MatchResult::Answers;
         Ok(current.filter(answers).map(Arc::new))
     }
 
@@ -123,7 +125,7 @@ impl Answering {
     async fn note(&self, rule: &Arc<StoredReaction>, why: String) -> bool {
         let (rule, source) = (Arc::clone(rule), Arc::clone(&self.source));
         let failed = ReactionOutcome::Failed(why.clone());
-        match self.engine.execute_in_background(Arc::new(NoteFailure { rule, source, why })).await {
+        match self.engine.execute_in_background(Arc::new(RecordReactionFailure { rule, source, why })).await {
             Err(Failure::Unavailable(_)) => return false,
             Err(failure) => tracing::error!(%failure, "a reaction's failure could not be written down"),
             Ok(_) => {}

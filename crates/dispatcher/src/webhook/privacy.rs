@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use agentcafe_domain::{
     kernel::{event::Event, ids::RoomId},
     rooms::{Room, RoomType},
-    tables::TableSession,
+    tables::{PrivateTableRules, TableSession},
     webhooks::{
         Subscription,
         admission::{may_know, sessions_of},
@@ -30,7 +30,7 @@ impl Rooms {
         subscription: &Subscription,
         event: &Event,
     ) -> Result<bool, ReadError> {
-        if subscription.room_id.is_some() && !engine.rules.private_tables.gates_reads {
+        if subscription.room_id.is_some() && !engine.rules.get::<PrivateTableRules>().gates_reads {
             return Ok(true);
         }
         if !self.0.contains_key(&event.room_id) {

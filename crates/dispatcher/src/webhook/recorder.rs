@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
     kernel::error::Code,
-    webhooks::record::{RecordDeliveries, Report},
+    webhooks::record::{DeliveryReport, RecordDeliveries},
 };
 use agentcafe_engine::{Engine, lease::LeaseGuard};
 use agentcafe_store::Failure;
@@ -22,7 +22,7 @@ const TRIES_WHEN_ENDING: u32 = 6;
 
 /// A report, and the place it takes among what its subscription has not recorded yet.
 pub(super) struct QueuedReport {
-    pub(super) report: Report,
+    pub(super) report: DeliveryReport,
     pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
@@ -45,7 +45,7 @@ impl DeliveryRecorder {
     }
 
     /// Records until it is done: what arrived has arrived, and is not sent again because the disk is full.
-    async fn record(&self, reports: Vec<Report>) {
+    async fn record(&self, reports: Vec<DeliveryReport>) {
         let mut tries = 0;
         loop {
             let command = Arc::new(RecordDeliveries::new(self.lease.hold, reports.clone()));

@@ -5,10 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use agentcafe_domain::{
-    kernel::rules::WebhookRules,
-    webhooks::target::{Reach, Refused},
-};
+use agentcafe_domain::webhooks::target::{AddressClass, TargetError, WebhookRules};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -34,8 +31,8 @@ impl Resolver {
 fn allowed(found: impl Iterator<Item = SocketAddr>, rules: WebhookRules) -> Result<Vec<SocketAddr>, Failed> {
     let found: Vec<_> = found.collect();
     let allowed: Vec<_> =
-        found.iter().filter(|address| Reach::of(address.ip()).is_allowed(rules)).copied().collect();
-    if allowed.is_empty() && !found.is_empty() { Err(Refused::Address.into()) } else { Ok(allowed) }
+        found.iter().filter(|address| AddressClass::of(address.ip()).is_allowed(rules)).copied().collect();
+    if allowed.is_empty() && !found.is_empty() { Err(TargetError::Address.into()) } else { Ok(allowed) }
 }
 
 impl Resolve for Resolver {

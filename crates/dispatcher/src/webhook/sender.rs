@@ -7,13 +7,13 @@ use std::{
 };
 
 use agentcafe_domain::{
-    kernel::{rules::WebhookRules, secret::Secret, time::Clock},
+    kernel::{secret::Secret, time::Clock},
     webhooks::{
         admission::delivery_id,
-        delivery::{Attempted, Sent, Source},
+        delivery::{DeliverySource, EventRef, SendResult},
         replay::Redelivery,
         schedule,
-        target::{self, Refused},
+        target::{self, TargetError, WebhookRules},
     },
 };
 use bytes::Bytes;
@@ -38,14 +38,14 @@ pub(super) struct DeliveryRequest<'a> {
     pub(super) target_url: &'a str,
     pub(super) secret: &'a Secret,
     pub(super) timeout: Duration,
-    pub(super) sent: &'a Sent,
+    pub(super) sent: &'a EventRef,
     pub(super) body: Bytes,
-    pub(super) source: Source,
+    pub(super) source: DeliverySource,
 }
 
 /// How an attempt went.
 pub(super) struct Answered {
-    pub(super) attempted: Attempted,
+    pub(super) attempted: SendResult,
     /// What the receiver says when to come again.
     pub(super) retry_after_ms: Option<u64>,
 }
@@ -84,7 +84,7 @@ impl WebhookSender {
     }
 
     /// Sends once more what could not be delivered.
-    pub(crate) async fn redeliver(&self, what: &Redelivery) -> Attempted {
+    pub(crate) async fn redeliver(&self, what: &Redelivery) -> SendResult {
         let request = DeliveryRequest {
             subscription_id: what.subscription_id,
             target_url: &what.target_url,
@@ -92,7 +92,7 @@ impl WebhookSender {
             timeout: Duration::from_millis(what.timeout_ms),
             sent: &what.sent,
             body: what.body.clone().into(),
-            source: Source::DlqReplay,
+            source: DeliverySource::DlqReplay,
         };
         self.deliver(&request).await.attempted
     }
@@ -116,7 +116,7 @@ impl WebhookSender {
             }
             Err(error) => (None, Some(error), None),
         };
-        Answered { attempted: Attempted { status_code, error, duration_ms }, retry_after_ms }
+        Answered { attempted: SendResult { status_code, error, duration_ms }, retry_after_ms }
     }
 
     async fn send(&self, delivery: &DeliveryRequest<'_>) -> Result<Response, String> {
@@ -164,7 +164,7 @@ async fn drain(mut response: Response) {
 fn explain(error: reqwest::Error) -> String {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(inner) = cause {
-        if let Some(refused) = inner.downcast_ref::<Refused>() {
+        if let Some(refused) = inner.downcast_ref::<TargetError>() {
             return refused.to_string();
         }
         cause = inner.source();

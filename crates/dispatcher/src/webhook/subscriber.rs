@@ -11,9 +11,9 @@ use std::{
 use agentcafe_domain::{
     kernel::{event::Event, ids::Sequence, time::Timestamp},
     webhooks::{
-        Progress, Retrying, Subscription,
-        delivery::{Sent, Source},
-        record::{Attempt, DeliveryOutcome, Report},
+        DeliveryProgress, RetryState, Subscription,
+        delivery::{DeliverySource, EventRef},
+        record::{DeliveryAttempt, DeliveryOutcome, DeliveryReport},
         schedule::{self, AttemptResult, RetryDecision},
     },
 };
@@ -70,16 +70,16 @@ pub(super) struct Subscriber {
 struct Ended;
 
 /// Counts something for as long as it goes on, however it ends.
-struct Counted<'g>(&'g Gauge);
+struct CounterKind<'g>(&'g Gauge);
 
-impl<'g> Counted<'g> {
+impl<'g> CounterKind<'g> {
     fn one(gauge: &'g Gauge) -> Self {
         gauge.inc();
         Self(gauge)
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for CounterKind<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -87,7 +87,7 @@ impl Drop for Counted<'_> {
 
 /// Everything the loop carries along.
 struct DeliveryState {
-    progress: Progress,
+    progress: DeliveryProgress,
     /// Everything up to here has been dealt with.
     processed: Sequence,
     /// Everything up to here has been recorded, or is about to be.
@@ -123,7 +123,7 @@ impl Subscriber {
     }
 
     /// How far it had come; none if it was deleted, or is to end.
-    async fn load(&self) -> Option<Progress> {
+    async fn load(&self) -> Option<DeliveryProgress> {
         loop {
             match self.shared.engine.store.get(Subscription::key_of(self.id)).await {
                 Ok(progress) => return progress,
@@ -223,7 +223,7 @@ impl Subscriber {
                 && self.is_admitted(&mut rooms, &event).await?
             {
                 let metrics = Arc::clone(&self.shared.engine.metrics);
-                let _queued = Counted::one(&metrics.webhooks.queued);
+                let _queued = CounterKind::one(&metrics.webhooks.queued);
                 if !self.deliver(&event, &logged.json, filter, state).await? {
                     return Ok(());
                 }
@@ -254,11 +254,11 @@ impl Subscriber {
         filter: &EventFilter,
         state: &mut DeliveryState,
     ) -> Result<bool, Ended> {
-        let sent = Sent::from(event);
+        let sent = EventRef::from(event);
         let body = body_of(json);
         let before = state.progress.retrying.take().filter(|retrying| retrying.event_id == event.event_id);
         let (mut number, mut due) = match before {
-            Some(Retrying { failed, next_attempt_at, .. }) => (failed + 1, Some(next_attempt_at)),
+            Some(RetryState { failed, next_attempt_at, .. }) => (failed + 1, Some(next_attempt_at)),
             None => (1, None),
         };
         loop {
@@ -282,7 +282,7 @@ impl Subscriber {
                 state.processed = event.sequence;
             }
             let attempted = answered.attempted;
-            let attempt = Attempt { sent: sent.clone(), number, attempted, outcome };
+            let attempt = DeliveryAttempt { sent: sent.clone(), number, attempted, outcome };
             self.enqueue(state, Some(attempt), Some(place)).await;
             if is_gone {
                 // Once that is recorded, the subscription is disabled; until then nothing more is sent.
@@ -319,7 +319,7 @@ impl Subscriber {
         if self.ending.is_cancelled() { Err(Ended) } else { Ok(()) }
     }
 
-    async fn attempt(&mut self, wanted: &Wanted, sent: &Sent, body: Bytes) -> Result<Answered, Ended> {
+    async fn attempt(&mut self, wanted: &Wanted, sent: &EventRef, body: Bytes) -> Result<Answered, Ended> {
         let shared = Arc::clone(&self.shared);
         let request = DeliveryRequest {
             subscription_id: self.id,
@@ -328,11 +328,11 @@ impl Subscriber {
             timeout: Duration::from_millis(wanted.subscription.timeout_ms),
             sent,
             body,
-            source: Source::Live,
+            source: DeliverySource::Live,
         };
         let in_flight = &shared.engine.metrics.webhooks.in_flight;
         let sending = shared.limiter.attempt(self.is_slow, async {
-            let _in_flight = Counted::one(in_flight);
+            let _in_flight = CounterKind::one(in_flight);
             shared.sender.deliver(&request).await
         });
         let ended = async {
@@ -370,7 +370,7 @@ impl Subscriber {
             RetryDecision::Done => (DELIVERED, DeliveryOutcome::Delivered),
             RetryDecision::RetryAfter(ms) => {
                 let next_attempt_at = engine.now().plus_ms(i64::try_from(ms).unwrap_or(i64::MAX));
-                let retrying = Retrying { event_id: event.event_id, failed: number, next_attempt_at };
+                let retrying = RetryState { event_id: event.event_id, failed: number, next_attempt_at };
                 (RETRIED, DeliveryOutcome::Retried(retrying))
             }
             RetryDecision::GiveUp | RetryDecision::Disable => (
@@ -389,12 +389,12 @@ impl Subscriber {
     async fn enqueue(
         &self,
         state: &mut DeliveryState,
-        attempt: Option<Attempt>,
+        attempt: Option<DeliveryAttempt>,
         place: Option<OwnedSemaphorePermit>,
     ) {
         state.queued = state.processed;
         state.store_cursor_at = later();
-        let report = Report { subscription_id: self.id, cursor: state.processed, attempt };
+        let report = DeliveryReport { subscription_id: self.id, cursor: state.processed, attempt };
         if self.shared.queued.send(QueuedReport { report, place }).await.is_err() {
             tracing::error!("nobody records deliveries");
         }

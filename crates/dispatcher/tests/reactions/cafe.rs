@@ -15,15 +15,18 @@ use agentcafe_domain::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
-        event::{Event, payload::OrderChanged},
+        event::Event,
         external_call::{CallResult, ExternalCall},
         fields::Fields,
+        idempotency::IdempotencyRules,
         ids::{ActorId, RoomId, TenantId},
         record::{Key, Query, Record, StoredRecord, Table},
-        rules::{ModerationRules, Rules},
+        rules::Rules,
         time::{Clock, Timestamp},
     },
-    reactions::{Create, ReactionSubscription, StoredReaction},
+    moderation::ModerationRules,
+    orders::OrderChanged,
+    reactions::{CreateReaction, ReactionSubscription, StoredReaction},
 };
 use agentcafe_engine::{Engine, clock::RandomIds, external_calls::ExternalCallRunner, metrics::Metrics};
 use agentcafe_store::{EventFilter, EventQuery, Options, Store, store::Closing};
@@ -32,7 +35,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A clock that stands still until it is moved.
@@ -57,7 +60,7 @@ impl Clock for TestClock {
 struct NoExternalCalls;
 
 impl ExternalCallRunner for NoExternalCalls {
-    fn run(&self, _: ExternalCall) -> Pin<Box<dyn Future<Output = CallResult> + Send + '_>> {
+    fn run(&self, _: ExternalCall) -> Pin<Box<dyn Future<Output = Option<CallResult>> + Send + '_>> {
         Box::pin(std::future::pending())
     }
 }
@@ -87,7 +90,7 @@ impl Command for Orders {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let payload = OrderChanged { item_id: "tea".to_owned(), size: "regular".to_owned(), reaction: None };
+        let payload = OrderChanged { item_id: "tea".to_owned(), size: "regular".to_owned() };
         let event = ctx.append(&self.0, &payload, None)?;
         Ok(Reply::new(Success::Ok, &event.event_id))
     }
@@ -112,9 +115,8 @@ pub(crate) fn actor(name: &str) -> ActorInRoom {
 
 /// Keys are kept for a minute, and nobody says the same too often.
 fn rules() -> Rules {
-    let standard = Rules::default();
-    let moderation = ModerationRules { max_repeated_text_per_window: 0, ..standard.moderation };
-    Rules { idempotency_ttl_ms: 60_000, moderation, ..standard }
+    let moderation = ModerationRules { max_repeated_text_per_window: 0, ..ModerationRules::default() };
+    Rules::default().with(IdempotencyRules { ttl_ms: 60_000 }).with(moderation)
 }
 
 fn engine(store: Arc<Store>) -> Arc<Engine> {
@@ -124,7 +126,7 @@ fn engine(store: Arc<Store>) -> Arc<Engine> {
 
 fn open(directory: &Path, clock: &Arc<TestClock>) -> (Arc<Store>, Closing) {
     Store::open(Options {
-        place: agentcafe_store::StoreLocation::Directory(directory.to_owned()),
+        location: agentcafe_store::StoreLocation::Directory(directory.to_owned()),
         rules: rules(),
         clock: clock.clone(),
         ids: Box::new(RandomIds::new()),
@@ -206,7 +208,7 @@ impl Cafe {
             "triggerEventTypes": ["order_changed"]});
         body.as_object_mut().unwrap().extend(over.as_object().cloned().unwrap());
         let fields = Fields::of_body(body.as_object().cloned().unwrap());
-        let command = Create::read(&fields, &self.engine.rules).unwrap();
+        let command = CreateReaction::read(&fields, &self.engine.rules).unwrap();
         let reply = self.engine.execute_in_background(Arc::new(command)).await.unwrap();
         let made: Value = serde_json::from_slice(&reply.data).unwrap();
         serde_json::from_value(made["subscription"]["id"].clone()).unwrap()

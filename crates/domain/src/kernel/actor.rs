@@ -1,8 +1,8 @@
-//! Who acts, and where: the identity that almost every command and rule starts from.
+//! An actor in a room: the identity that almost every command and rule starts from.
 
 use crate::kernel::{
     error::DomainError,
-    fields::Fields,
+    fields::{ACTOR_ID, Fields},
     ids::{ActorId, RoomId, TenantId},
     record::Key,
 };
@@ -25,9 +25,9 @@ impl ActorInRoom {
     /// `ERR_MISSING_FIELD` for the actor, `ERR_VALIDATION` for an id that is not valid.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
-            room_id: fields.room("roomId")?.unwrap_or_else(RoomId::main),
-            actor_id: fields.required_actor("actorId")?,
+            tenant_id: fields.tenant_or_default()?,
+            room_id: fields.room_or_main()?,
+            actor_id: fields.required_actor(ACTOR_ID)?,
         })
     }
 
@@ -41,7 +41,7 @@ impl ActorInRoom {
         vec![(&self.tenant_id).into(), (&self.room_id).into()]
     }
 
-    /// The refusal, saying who was refused.
+    /// The error with the ids of the actor.
     #[must_use]
     pub fn describe(&self, error: DomainError) -> DomainError {
         error

@@ -1,4 +1,4 @@
-//! What a command is, and what it can see and do at the moment it is decided.
+//! What a command is, and what it can read and write while it is decided.
 
 use std::collections::HashMap;
 
@@ -6,54 +6,51 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{
-    inbox::{self, InboxItem},
-    kernel::{
-        actor::ActorInRoom,
-        error::DomainError,
-        event::{EmittedEvent, EventHeader, Payload, StoredEvent, WithReaction, payload::ReactionRef},
-        external_call::{CallResult, ExternalCall},
-        idempotency::Hash,
-        ids::{CorrelationId, Sequence},
-        record::{CorruptRecord, Key, Query, Record, RecordQuery, StoredRecord, Table},
-        rules::Rules,
-        time::Timestamp,
-        trace::{Step, StepCode},
-    },
-    moderation::{Allowed, ModeratedAction, RateWindows},
+use crate::kernel::{
+    actor::ActorInRoom,
+    error::DomainError,
+    event::{Annotation, EmittedEvent, EventHeader, Notification, Payload, StoredEvent},
+    external_call::{CallRequest, CallResult, ExternalCall},
+    guard::ActionGuard,
+    idempotency::Hash,
+    ids::{CorrelationId, Sequence},
+    record::{CorruptRecord, Key, Query, Record, RecordQuery, StoredRecord, Table},
+    rules::Rules,
+    time::Timestamp,
+    trace::{Step, StepCode},
 };
 
-/// In steps of how many records a list is loaded beyond its limit, when a turn has written records of its kind: coarse, so
-/// that what the turn writes meanwhile seldom makes it ask again.
+/// How many records a list loads beyond its limit, in steps, when the batch has written records of its kind: coarse, so
+/// that what the batch writes meanwhile seldom needs another load.
 const SPARE_RECORDS: usize = 1_024;
 
-/// A mutation. Deciding it is pure: all that it reads, and all that it does, goes through the [`CommandContext`].
+/// A mutation. Deciding it is pure: everything that it reads and writes goes through the [`CommandContext`].
 pub trait Command: Send + Sync {
-    /// What it will surely read, so that a turn can load this for all its commands at once.
+    /// What it always reads, so that a batch can load this for all its commands at once.
     fn reads(&self) -> Vec<Query>;
 
-    /// Whom moderation will be asked about, if it will be.
-    fn moderated(&self) -> Option<ActorInRoom> {
+    /// The actor whose action the [`ActionGuard`] will check, if it will check one.
+    fn guarded_actor(&self) -> Option<ActorInRoom> {
         None
     }
 
-    /// Decides, from the beginning each time it is asked.
+    /// Decides, from the beginning each time it is called.
     ///
     /// # Errors
-    /// [`CommandError::Refused`] is the answer; [`CommandError::Load`] asks for one more record and to be asked again.
+    /// [`CommandError::Refused`] is the answer; [`CommandError::Load`] names one more record to load before it is called again.
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError>;
 }
 
-/// Why a command was not done.
+/// Why a command did not succeed.
 #[derive(Debug)]
 pub enum CommandError {
-    /// A rule said no.
+    /// A rule refused it.
     Refused(Box<DomainError>),
-    /// A rule said no, and what the command wrote of that stays: an entry of the audit trail.
+    /// A rule refused it, and what the command wrote about that is committed: an entry of the audit trail.
     DeniedAudited(Box<DomainError>),
-    /// Something must be done outside first; then it is asked again.
-    External(Box<ExternalCall>),
-    /// It must read this first.
+    /// It needs the response to this call first; then it is decided again.
+    External(ExternalCall),
+    /// It needs this to be loaded first.
     Load(Query),
     /// The store holds something that cannot be read.
     Corrupt(CorruptRecord),
@@ -71,44 +68,44 @@ impl From<CorruptRecord> for CommandError {
     }
 }
 
-/// Which success it was.
+/// The kind of success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Success {
-    /// Done; here is how things stand.
+    /// Done; the answer shows the state after it.
     Ok,
-    /// Something new exists.
+    /// It created something.
     Created,
-    /// Accepted as an event.
+    /// It was accepted as an event.
     Accepted,
 }
 
-/// The answer to a command that was done, rendered once and kept for replays.
+/// The answer to a command that succeeded, rendered once and stored for replays.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
-    /// Which success it was.
+    /// The kind of success.
     pub success: Success,
     /// The `data` of the response as JSON.
     pub data: Vec<u8>,
-    /// What is kept for replays, if that is less than what is answered: a secret is shown once and never stored here.
-    pub kept: Option<Vec<u8>>,
+    /// What is stored for replays, if it is less than the answer: a secret is shown once and never stored here.
+    pub stored: Option<Vec<u8>>,
 }
 
 impl Reply {
     /// Renders an answer.
     pub fn new(success: Success, data: &impl Serialize) -> Self {
-        Self { success, data: rendered(data), kept: None }
+        Self { success, data: rendered(data), stored: None }
     }
 
-    /// Renders an answer of which replays get only `kept`.
-    pub fn shown_once(success: Success, data: &impl Serialize, kept: &impl Serialize) -> Self {
-        Self { success, data: rendered(data), kept: Some(rendered(kept)) }
+    /// Renders an answer of which replays get only `stored`.
+    pub fn shown_once(success: Success, data: &impl Serialize, stored: &impl Serialize) -> Self {
+        Self { success, data: rendered(data), stored: Some(rendered(stored)) }
     }
 
-    /// The answer as replays get it.
+    /// The answer that replays get.
     #[must_use]
-    pub fn to_keep(&self) -> Self {
-        let data = self.kept.as_ref().unwrap_or(&self.data).clone();
-        Self { success: self.success, data, kept: None }
+    pub fn to_store(&self) -> Self {
+        let data = self.stored.as_ref().unwrap_or(&self.data).clone();
+        Self { success: self.success, data, stored: None }
     }
 }
 
@@ -118,11 +115,11 @@ fn rendered(data: &impl Serialize) -> Vec<u8> {
 
 /// Where fresh ids come from.
 pub trait IdSource: Send {
-    /// An id that was never given before; ids of one source grow with time, so that indexes grow at their end.
+    /// A unique id; the ids of one source grow with time, so that indexes grow at their end.
     fn fresh(&mut self, now: Timestamp) -> Uuid;
 }
 
-/// What has been written, by key, on top of what a store holds. `None` stands for deleted.
+/// Records that were written but not committed yet, by key. `None` stands for deleted.
 #[derive(Debug, Default)]
 pub struct WriteSet(HashMap<&'static str, (&'static Table, HashMap<Key, Option<StoredRecord>>)>);
 
@@ -136,16 +133,21 @@ impl WriteSet {
         self.0.get(table.name)?.1.get(key)
     }
 
-    /// Puts everything that `later` wrote on top.
+    /// Adds everything that `later` wrote, which replaces earlier writes.
     pub fn absorb(&mut self, later: Self) {
         for (name, (table, records)) in later.0 {
             self.0.entry(name).or_insert_with(|| (table, HashMap::new())).1.extend(records);
         }
     }
 
-    /// All that was written, table by table.
+    /// All writes, table by table.
     pub fn tables(&self) -> impl Iterator<Item = (&'static Table, &HashMap<Key, Option<StoredRecord>>)> {
         self.0.values().map(|(table, records)| (*table, records))
+    }
+
+    /// All records of one kind that were written.
+    pub fn records<R: Record>(&self) -> impl Iterator<Item = (&Key, &Option<StoredRecord>)> {
+        self.0.get(R::TABLE.name).into_iter().flat_map(|(_, records)| records)
     }
 
     /// How many records of a kind were written.
@@ -153,7 +155,7 @@ impl WriteSet {
         self.0.get(table.name).map_or(0, |(_, records)| records.len())
     }
 
-    /// Puts what was written into the answer of a `find`, whatever its limit.
+    /// Merges the writes into the result of a query, whatever its limit.
     fn merge(&self, find: &RecordQuery, found: &mut Vec<StoredRecord>) {
         let Some((_, records)) = self.0.get(find.table.name) else { return };
         found.retain(|record| !records.contains_key(&record.key));
@@ -162,10 +164,10 @@ impl WriteSet {
     }
 }
 
-/// What a turn has loaded from its store.
-pub type Loaded = HashMap<Query, Vec<StoredRecord>>;
+/// What a batch has loaded from its store.
+pub type LoadedRecords = HashMap<Query, Vec<StoredRecord>>;
 
-/// The next numbers that a turn will give.
+/// The last numbers that were given; a batch goes on from there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Heads {
     /// The last event's sequence.
@@ -176,7 +178,7 @@ pub struct Heads {
     pub audit: Sequence,
 }
 
-/// What deciding a command has done so far.
+/// What a command has written so far.
 #[derive(Debug)]
 pub struct Effects {
     /// The events, in order.
@@ -185,66 +187,59 @@ pub struct Effects {
     pub written: WriteSet,
     /// The trace's steps.
     pub steps: Vec<Step>,
-    /// The action that moderation allowed.
-    pub allowed: Option<Allowed>,
-    /// The reaction that is under way: every event that it makes says so, so that no other takes it for the actor's own doing.
-    pub reaction: Option<ReactionRef>,
+    /// The member that the payloads of the following events get.
+    pub annotation: Option<Annotation>,
     /// The numbers given so far.
     pub heads: Heads,
-    /// How long each acknowledged inbox item had waited, in milliseconds.
-    pub acked_after_ms: Vec<i64>,
 }
 
 impl Effects {
     /// Nothing done yet, with these numbers given.
     pub fn none(heads: Heads) -> Self {
-        Self {
-            events: Vec::new(),
-            written: WriteSet::default(),
-            steps: Vec::new(),
-            allowed: None,
-            reaction: None,
-            heads,
-            acked_after_ms: Vec::new(),
-        }
+        Self { events: Vec::new(), written: WriteSet::default(), steps: Vec::new(), annotation: None, heads }
     }
 }
 
-/// The request that a command came with.
+/// The request that submitted a command.
 #[derive(Clone, Copy, Debug)]
-pub struct RequestSeen<'t> {
+pub struct RequestContext<'t> {
     /// The `x-request-id`.
     pub id: &'t str,
     /// The identity of its idempotency key.
     pub key: Hash,
 }
 
-/// What a turn gives to every command it decides.
+/// Delivers a notification of an event that was appended.
+pub type Notify = fn(&mut CommandContext<'_>, &StoredEvent, Notification) -> Result<(), CommandError>;
+
+/// What a command sees and writes while it is decided.
 pub struct CommandContext<'t> {
-    /// When the turn began.
+    /// When the batch began.
     pub now: Timestamp,
     /// The settings.
     pub rules: &'t Rules,
-    /// What events are stamped with: the request's correlation id, unless a sweep gives each its own.
+    /// The correlation id of the events: the request's, unless a sweep gives each event its own.
     pub correlation_id: CorrelationId,
     /// The request; none for background work.
-    pub request: Option<RequestSeen<'t>>,
-    /// What came of the errand that the command asked for.
+    pub request: Option<RequestContext<'t>>,
+    /// The response to the external call that the command asked for.
     pub outcome: Option<&'t CallResult>,
-    /// What the store answered.
-    pub loaded: &'t Loaded,
-    /// What the turn's earlier commands wrote.
+    /// What the store has loaded.
+    pub loaded: &'t LoadedRecords,
+    /// What the batch's earlier commands wrote.
     pub written: &'t WriteSet,
-    /// Where ids come from.
+    /// The source of ids.
     pub ids: &'t mut dyn IdSource,
-    /// The recent past of all actors.
-    pub windows: &'t mut RateWindows,
-    /// What this command has done so far.
+    /// Checks the command's actions against what the actor did before.
+    pub guard: &'t mut dyn ActionGuard,
+    /// Puts what an event says to an actor into its inbox.
+    pub notify: Notify,
+    /// What this command has written so far.
     pub effects: Effects,
 }
 
 impl CommandContext<'_> {
-    /// The record with this key, as all earlier commands left it.
+    /// The record with this key, as the batch's earlier commands left it.
     ///
     /// # Errors
     /// [`CommandError::Load`] if it was not loaded.
@@ -260,7 +255,7 @@ impl CommandContext<'_> {
         }
     }
 
-    /// The records that `find` selects, as all earlier commands left them.
+    /// The records that the query selects, as the batch's earlier commands left them.
     ///
     /// # Errors
     /// [`CommandError::Load`] if they were not loaded.
@@ -269,7 +264,7 @@ impl CommandContext<'_> {
         let mut query = Query::Many(find.clone());
         let mut loaded = self.loaded.get(&query).ok_or_else(|| CommandError::Load(query.clone()))?;
         if written > 0 && loaded.len() >= find.limit {
-            // What was written may take records out of a list that was cut at its limit: others behind them move up.
+            // A write may take records out of a list that was cut at its limit: others behind them move up.
             let limit = find.limit + written.next_multiple_of(SPARE_RECORDS);
             query = Query::Many(RecordQuery { limit, ..find.clone() });
             loaded = self.loaded.get(&query).ok_or_else(|| CommandError::Load(query.clone()))?;
@@ -297,10 +292,10 @@ impl CommandContext<'_> {
         self.ids.fresh(self.now)
     }
 
-    /// Appends an event by `actor`, caused by the event `cause`, and puts what it says into the inboxes it reaches.
+    /// Appends an event by `actor`, caused by the event `cause`, and delivers its notifications.
     ///
     /// # Errors
-    /// [`CommandError::Load`] for an inbox's counter that was not loaded.
+    /// [`CommandError::Load`] for what delivering a notification reads.
     pub fn append<P: Payload>(
         &mut self,
         actor: &ActorInRoom,
@@ -309,27 +304,20 @@ impl CommandContext<'_> {
     ) -> Result<EmittedEvent, CommandError> {
         let sequence = self.effects.heads.sequence.next();
         let event_id = self.fresh_id();
-        let place = EventHeader {
+        let header = EventHeader {
             sequence,
             event_id,
             tenant: &actor.tenant_id,
             room: &actor.room_id,
             actor: &actor.actor_id,
             at: self.now,
-            correlation: &self.correlation_id.clone(),
+            correlation: &self.correlation_id,
             cause,
         };
-        let event = match &self.effects.reaction {
-            Some(reaction) => StoredEvent::render(&place, &WithReaction { payload, reaction }),
-            None => StoredEvent::render(&place, payload),
-        };
+        let event = StoredEvent::render(&header, payload, self.effects.annotation.as_ref());
         self.effects.heads.sequence = sequence;
-        for notice in payload.notices() {
-            let inbox_seq = self.effects.heads.inbox.next();
-            let item = InboxItem::project(inbox_seq, self.fresh_id(), &event, notice);
-            inbox::count(self, &item, 1)?;
-            self.put(&item);
-            self.effects.heads.inbox = inbox_seq;
+        for notification in payload.notifications() {
+            (self.notify)(self, &event, notification)?;
         }
         self.effects.events.push(event);
         Ok(EmittedEvent { event_id, sequence, event_type: P::TYPE })
@@ -345,18 +333,9 @@ impl CommandContext<'_> {
         self.effects.events.iter().map(emitted).collect()
     }
 
-    /// Asks moderation; the action counts once the command has succeeded.
-    ///
-    /// # Errors
-    /// `ERR_MODERATION_BLOCKED`.
-    pub fn moderate(
-        &mut self,
-        actor: &ActorInRoom,
-        action: &ModeratedAction<'_>,
-    ) -> Result<(), CommandError> {
-        let allowed = self.windows.check(actor, action, self.now, &self.rules.moderation)?;
-        self.effects.allowed = Some(allowed);
-        Ok(())
+    /// The response to the external call that the command asked for, if it made a request of type `C`.
+    pub fn response_to<C: CallRequest>(&self) -> Option<&C::Response> {
+        self.outcome.and_then(CallResult::response_to::<C>)
     }
 
     /// Adds a step to the request's trace.

@@ -27,7 +27,7 @@ macro_rules! catalogue {
                 match self { $(Self::$variant => $text,)* }
             }
 
-            /// The message of a refusal that has nothing better to say.
+            /// The default message.
             pub const fn message(self) -> &'static str {
                 match self { $(Self::$variant => $message,)* }
             }
@@ -61,45 +61,45 @@ catalogue! {
     Unavailable "ERR_UNAVAILABLE" "Not available right now; try again";
 }
 
-/// A typed no: which rule said it, and the details a client may branch on.
+/// The error of a rule: its code, and the details that a client may branch on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DomainError {
     /// The catalogue's code.
     pub code: Code,
     /// For people; informative only.
     pub message: String,
-    /// For programs; the keys that the contract names for this code.
+    /// For programs; the documentation of errors lists the keys of each code.
     pub details: Map<String, Value>,
 }
 
 impl DomainError {
-    /// A refusal with the catalogue's message and no details yet.
+    /// An error with the catalogue's message and no details yet.
     pub fn new(code: Code) -> Self {
         Self { code, message: code.message().to_owned(), details: Map::new() }
     }
 
-    /// The same refusal, saying more to people.
+    /// The same error with another message.
     #[must_use]
     pub fn saying(mut self, message: impl Into<String>) -> Self {
         self.message = message.into();
         self
     }
 
-    /// The same refusal with one more detail.
+    /// The same error with one more detail.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.details.insert(key.to_owned(), shortened(value.into()));
         self
     }
 
-    /// A validation refusal about `field`.
+    /// A validation error of `field`.
     pub fn invalid(field: &str, message: impl Into<String>) -> Self {
         Self::new(Code::Validation).saying(message).with("field", field)
     }
 
     /// `field` is missing, or not of the type that a required field has.
     pub fn missing(field: &str) -> Self {
-        Self::new(Code::MissingField).saying(format!("{field} is required")).with("field", field)
+        Self::new(Code::MissingField).saying(format!("{field} is required.")).with("field", field)
     }
 }
 

@@ -2,20 +2,13 @@
 
 use bytes::Bytes;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use serde_json::{Map, Value, value::RawValue};
 
-use crate::{
-    inbox::InboxNotice,
-    kernel::{
-        ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
-        time::Timestamp,
-    },
+use crate::kernel::{
+    ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
+    time::Timestamp,
 };
-
-#[cfg(test)]
-mod golden;
-pub mod payload;
 
 macro_rules! event_types {
     ($($variant:ident $text:literal,)*) => {
@@ -26,7 +19,7 @@ macro_rules! event_types {
         }
 
         impl EventType {
-            /// All of them, in the contract's order.
+            /// All of them, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// The name on the wire.
@@ -79,35 +72,97 @@ pub trait Payload: Serialize {
     /// The type whose payload this is.
     const TYPE: EventType;
 
-    /// Who is mentioned, for the index that mentions are listed by.
+    /// The actor that the event mentions, for the index that mentions are listed by.
     fn mentioned(&self) -> Option<&ActorId> {
         None
     }
 
-    /// Whose inboxes the event reaches.
-    fn notices(&self) -> Vec<InboxNotice> {
+    /// What the event puts into inboxes.
+    fn notifications(&self) -> Vec<Notification> {
         Vec::new()
     }
 }
 
-/// The payload of an event that a reaction made: whatever it says, and which reaction it was.
-#[derive(Serialize)]
-pub(crate) struct WithReaction<'a, P> {
-    #[serde(flatten)]
-    pub(crate) payload: &'a P,
-    pub(crate) reaction: &'a payload::ReactionRef,
+/// What an event says to one actor, whether or not that actor follows the room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notification {
+    /// The actor.
+    pub recipient: ActorId,
+    /// The subject by which an inbox is filtered.
+    pub topic: &'static str,
+    /// The thread that the event belongs to.
+    pub thread_id: Option<String>,
+    /// What the inbox item says, the topic included.
+    pub payload: Map<String, Value>,
 }
 
-impl<P: Payload> Payload for WithReaction<'_, P> {
-    const TYPE: EventType = P::TYPE;
-
-    fn mentioned(&self) -> Option<&ActorId> {
-        self.payload.mentioned()
+impl Notification {
+    /// A notification with these members and the topic, in no thread.
+    pub fn new(topic: &'static str, recipient: ActorId, members: Value) -> Self {
+        let mut payload = match members {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        payload.insert("topic".to_owned(), topic.into());
+        Self { recipient, topic, thread_id: None, payload }
     }
+}
 
-    fn notices(&self) -> Vec<InboxNotice> {
-        self.payload.notices()
+/// Declares payload types with their [`Payload`] implementations. A block behind `=>` holds what an implementation has
+/// beside its type.
+macro_rules! payloads {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident { $($(#[$attribute:meta])* $field:ident : $of:ty),* $(,)? }
+        $(=> { $($method:tt)* })?
+    )*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        #[expect(missing_docs, reason = "each field is the wire's member of the same name")]
+        pub struct $name {
+            $($(#[$attribute])* pub $field: $of,)*
+        }
+
+        impl $crate::kernel::event::Payload for $name {
+            const TYPE: $crate::kernel::event::EventType = $crate::kernel::event::EventType::$name;
+
+            $($($method)*)?
+        }
+    )*};
+}
+pub(crate) use payloads;
+
+/// A member that the payload of every event of a command gets, whatever its type.
+#[derive(Clone, Debug)]
+pub struct Annotation {
+    name: &'static str,
+    value: Box<RawValue>,
+}
+
+impl Annotation {
+    /// The member `name` with this value.
+    pub fn new(name: &'static str, value: &impl Serialize) -> Self {
+        let value = serde_json::value::to_raw_value(value);
+        Self { name, value: value.expect("an annotation has text keys and finite numbers") }
     }
+}
+
+impl Serialize for Annotation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry(self.name, &self.value)?;
+        map.end()
+    }
+}
+
+/// A payload, and behind its own members the annotation.
+#[derive(Serialize)]
+struct Annotated<'a, P> {
+    #[serde(flatten)]
+    payload: &'a P,
+    #[serde(flatten)]
+    annotation: &'a Annotation,
 }
 
 /// One thing that happened.
@@ -122,12 +177,12 @@ pub struct Event {
     pub tenant_id: TenantId,
     /// The room it happened in.
     pub room_id: RoomId,
-    /// Who did it.
+    /// The actor that did it.
     pub actor_id: ActorId,
     /// What kind of thing it is.
     #[serde(rename = "type")]
     pub kind: EventType,
-    /// When the turn that wrote it began.
+    /// When the batch that wrote it began.
     pub timestamp: Timestamp,
     /// What it says, by type.
     pub payload: Map<String, Value>,
@@ -137,21 +192,50 @@ pub struct Event {
     pub causation_id: Option<String>,
 }
 
-/// The same fields in the same order, around a payload that is not a map yet.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Rendering<'a, P: Serialize> {
-    sequence: Sequence,
-    event_id: uuid::Uuid,
-    tenant_id: &'a TenantId,
-    room_id: &'a RoomId,
-    actor_id: &'a ActorId,
-    #[serde(rename = "type")]
-    kind: EventType,
-    timestamp: Timestamp,
-    payload: &'a P,
-    correlation_id: &'a CorrelationId,
-    causation_id: Option<&'a str>,
+/// All that is known of an event before it is rendered.
+pub(crate) struct EventHeader<'a> {
+    pub(crate) sequence: Sequence,
+    pub(crate) event_id: uuid::Uuid,
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) room: &'a RoomId,
+    pub(crate) actor: &'a ActorId,
+    pub(crate) at: Timestamp,
+    pub(crate) correlation: &'a CorrelationId,
+    pub(crate) cause: Option<&'a str>,
+}
+
+impl EventHeader<'_> {
+    /// The members of an [`Event`] in the same order, around a payload that is not a map yet.
+    fn render(&self, kind: EventType, payload: &impl Serialize) -> Bytes {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Rendering<'a, P> {
+            sequence: Sequence,
+            event_id: uuid::Uuid,
+            tenant_id: &'a TenantId,
+            room_id: &'a RoomId,
+            actor_id: &'a ActorId,
+            #[serde(rename = "type")]
+            kind: EventType,
+            timestamp: Timestamp,
+            payload: &'a P,
+            correlation_id: &'a CorrelationId,
+            causation_id: Option<&'a str>,
+        }
+        let rendering = Rendering {
+            sequence: self.sequence,
+            event_id: self.event_id,
+            tenant_id: self.tenant,
+            room_id: self.room,
+            actor_id: self.actor,
+            kind,
+            timestamp: self.at,
+            payload,
+            correlation_id: self.correlation,
+            causation_id: self.cause,
+        };
+        serde_json::to_vec(&rendering).expect("a payload has text keys and finite numbers").into()
+    }
 }
 
 /// An event as the log keeps it: the columns it is found by, and the JSON that goes out as it is.
@@ -165,28 +249,16 @@ pub struct StoredEvent {
     pub tenant_id: TenantId,
     /// The room it happened in.
     pub room_id: RoomId,
-    /// Who did it.
+    /// The actor that did it.
     pub actor_id: ActorId,
     /// What kind of thing it is.
     pub kind: EventType,
     /// When it happened.
     pub timestamp: Timestamp,
-    /// Who is mentioned, for `mention_created`.
+    /// The mentioned actor, for `mention_created`.
     pub mentioned: Option<ActorId>,
     /// The whole [`Event`] as JSON on one line.
     pub json: Bytes,
-}
-
-/// Where an event stands: all that is known of it before it is rendered.
-pub(crate) struct EventHeader<'a> {
-    pub(crate) sequence: Sequence,
-    pub(crate) event_id: uuid::Uuid,
-    pub(crate) tenant: &'a TenantId,
-    pub(crate) room: &'a RoomId,
-    pub(crate) actor: &'a ActorId,
-    pub(crate) at: Timestamp,
-    pub(crate) correlation: &'a CorrelationId,
-    pub(crate) cause: Option<&'a str>,
 }
 
 impl StoredEvent {
@@ -196,11 +268,12 @@ impl StoredEvent {
     /// The JSON is no event.
     pub fn restore(json: Bytes) -> Result<Self, serde_json::Error> {
         let mut event: Event = serde_json::from_slice(&json)?;
-        let mentioned = if event.kind == EventType::MentionCreated {
-            let payload = Value::Object(std::mem::take(&mut event.payload));
-            Some(serde_json::from_value::<payload::MentionCreated>(payload)?.mentioned_actor_id)
-        } else {
-            None
+        let mentioned = match event.kind {
+            EventType::MentionCreated => {
+                let actor = event.payload.remove("mentionedActorId").unwrap_or_default();
+                Some(serde_json::from_value(actor)?)
+            }
+            _ => None,
         };
         Ok(Self { mentioned, ..Self::of(&event, json) })
     }
@@ -220,30 +293,25 @@ impl StoredEvent {
         }
     }
 
-    pub(crate) fn render<P: Payload>(place: &EventHeader<'_>, payload: &P) -> Self {
-        let rendering = Rendering {
-            sequence: place.sequence,
-            event_id: place.event_id,
-            tenant_id: place.tenant,
-            room_id: place.room,
-            actor_id: place.actor,
-            kind: P::TYPE,
-            timestamp: place.at,
-            payload,
-            correlation_id: place.correlation,
-            causation_id: place.cause,
+    pub(crate) fn render<P: Payload>(
+        header: &EventHeader<'_>,
+        payload: &P,
+        annotation: Option<&Annotation>,
+    ) -> Self {
+        let json = match annotation {
+            Some(annotation) => header.render(P::TYPE, &Annotated { payload, annotation }),
+            None => header.render(P::TYPE, payload),
         };
-        let json = serde_json::to_vec(&rendering).expect("a payload has text keys and finite numbers");
         Self {
-            sequence: place.sequence,
-            event_id: place.event_id,
-            tenant_id: place.tenant.clone(),
-            room_id: place.room.clone(),
-            actor_id: place.actor.clone(),
+            sequence: header.sequence,
+            event_id: header.event_id,
+            tenant_id: header.tenant.clone(),
+            room_id: header.room.clone(),
+            actor_id: header.actor.clone(),
             kind: P::TYPE,
-            timestamp: place.at,
+            timestamp: header.at,
             mentioned: payload.mentioned().cloned(),
-            json: json.into(),
+            json,
         }
     }
 }

@@ -1,52 +1,44 @@
-//! What a command needs from outside before it can be decided: fetched between two attempts to decide it, never inside a turn.
+//! A call to a system outside that a command needs the response of: made between two attempts to decide it, never in a batch.
 
-use uuid::Uuid;
+use std::{any::Any, sync::Arc};
 
-use crate::{
-    kernel::{
-        ids::{ActorId, RoomId, TenantId},
-        money::Usd,
-        secret::Secret,
-    },
-    tables::payment::Charged,
-    webhooks::{delivery::Attempted, replay::Redelivery},
-};
-
-/// Something to be done outside.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ExternalCall {
-    /// Ask the payment provider.
-    Charge(Charge),
-    /// Send a webhook once more.
-    Redeliver(Box<Redelivery>),
+/// What is asked of a system outside, and the type of its response. Each subject declares its own.
+pub trait CallRequest: Any + Send + Sync {
+    /// The response. A call that fails has one too.
+    type Response: Any + Send + Sync;
 }
 
-/// What came of an [`ExternalCall`].
-#[derive(Clone, Debug, PartialEq)]
-pub enum CallResult {
-    /// What the payment provider said.
-    Charged(Charged),
-    /// How the attempt went.
-    Redelivered(Attempted),
+/// A [`CallRequest`] of any type.
+#[derive(Debug)]
+pub struct ExternalCall(Box<dyn Any + Send + Sync>);
+
+impl ExternalCall {
+    /// The call that makes this request.
+    pub fn new(request: impl CallRequest) -> Self {
+        Self(Box::new(request))
+    }
+
+    /// The request, if it is of this type.
+    ///
+    /// # Errors
+    /// The call itself, if its request is of another type.
+    pub fn request<C: CallRequest>(self) -> Result<C, Self> {
+        self.0.downcast().map(|request| *request).map_err(Self)
+    }
 }
 
-/// What the payment provider is asked.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Charge {
-    /// The same for every attempt of the same request, so that nobody pays twice.
-    pub payment_id: Uuid,
-    /// The tenant.
-    pub tenant_id: TenantId,
-    /// The room that becomes private.
-    pub room_id: RoomId,
-    /// Who pays.
-    pub owner_actor_id: ActorId,
-    /// What the client proves its payment with.
-    pub proof: Option<Secret>,
-    /// What the client calls its payment.
-    pub reference: Option<String>,
-    /// How much.
-    pub amount: Usd,
-    /// The `x-request-id`.
-    pub request_id: String,
+/// The response to an [`ExternalCall`].
+#[derive(Clone, Debug)]
+pub struct CallResult(Arc<dyn Any + Send + Sync>);
+
+impl CallResult {
+    /// The response to a request of type `C`.
+    pub fn new<C: CallRequest>(response: C::Response) -> Self {
+        Self(Arc::new(response))
+    }
+
+    /// The response, if it answers a request of type `C`.
+    pub fn response_to<C: CallRequest>(&self) -> Option<&C::Response> {
+        self.0.downcast_ref()
+    }
 }

@@ -1,15 +1,12 @@
-//! How far a follower of the log has come, kept so that it goes on from there after a restart.
+//! The stored cursor of a durable follower of the log, so that it resumes there after a restart.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    kernel::{
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        ids::Sequence,
-        record::{Cell, Key, Query, Record, Table},
-        time::Timestamp,
-    },
-    record_kinds::Portable,
+use crate::kernel::{
+    command::{Command, CommandContext, CommandError, Reply, Success},
+    ids::Sequence,
+    record::{Cell, Key, Portable, Query, Record, Table},
+    time::Timestamp,
 };
 
 /// The cursor of a follower.
@@ -18,9 +15,9 @@ use crate::{
 pub struct FollowerCursor {
     /// The follower.
     pub name: String,
-    /// It is done with everything up to here.
+    /// It has processed every event up to here.
     pub cursor: Sequence,
-    /// When it said so.
+    /// When the cursor was stored.
     pub updated_at: Timestamp,
 }
 
@@ -50,22 +47,22 @@ impl Portable for FollowerCursor {
     }
 }
 
-/// Keeps a follower's cursor. It never goes back.
-pub struct KeepCursor {
+/// Stores a follower's cursor, which never goes back.
+pub struct SaveCursor {
     /// The follower.
     pub name: &'static str,
-    /// It is done with everything up to here.
+    /// It has processed every event up to here.
     pub cursor: Sequence,
 }
 
-impl Command for KeepCursor {
+impl Command for SaveCursor {
     fn reads(&self) -> Vec<Query> {
         vec![Query::one::<FollowerCursor>(FollowerCursor::key_of(self.name))]
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let kept: Option<FollowerCursor> = ctx.get(FollowerCursor::key_of(self.name))?;
-        if kept.is_none_or(|kept| kept.cursor < self.cursor) {
+        let stored: Option<FollowerCursor> = ctx.get(FollowerCursor::key_of(self.name))?;
+        if stored.is_none_or(|stored| stored.cursor < self.cursor) {
             let updated_at = ctx.now;
             ctx.put(&FollowerCursor { name: self.name.to_owned(), cursor: self.cursor, updated_at });
         }

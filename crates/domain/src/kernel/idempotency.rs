@@ -1,4 +1,4 @@
-//! What makes two requests the same: the key's identity and the request's hash.
+//! Idempotency keys: the identity of a key, and the hash of its request.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -6,7 +6,22 @@ use sha2::{Digest, Sha256};
 use crate::kernel::{
     error::{Code, DomainError},
     ids::TenantId,
+    rules::rule_set,
 };
+
+/// The settings of idempotency keys.
+#[derive(Clone, Copy, Debug)]
+pub struct IdempotencyRules {
+    /// How long a key is kept, in milliseconds.
+    pub ttl_ms: i64,
+}
+
+impl Default for IdempotencyRules {
+    fn default() -> Self {
+        Self { ttl_ms: 86_400_000 }
+    }
+}
+rule_set!(IdempotencyRules);
 
 /// The longest `Idempotency-Key`, in bytes.
 pub const MAX_KEY_BYTES: usize = 255;
@@ -62,7 +77,7 @@ impl IdempotencyKey {
         })
     }
 
-    /// The refusal of another request under the same key.
+    /// The error of another request under the same key.
     pub fn conflict(&self) -> DomainError {
         DomainError::new(Code::IdempotencyKeyConflict)
             .with("scope", self.scope.as_str())
@@ -133,7 +148,7 @@ mod tests {
             .unwrap()
     }
 
-    /// RULINGS D8: key order and number formatting do not make another request; values do.
+    /// Key order and number formatting do not make another request; values do.
     #[test]
     fn the_same_request_has_the_same_hash() {
         let first: Value = serde_json::from_str(r#"{"a":1,"b":{"y":[1.0,"x"],"x":null}}"#).unwrap();
@@ -144,7 +159,7 @@ mod tests {
         assert_ne!(hash(&first), hash(&other));
     }
 
-    /// RULINGS D10: `a:b` in `c` and `a` in `b:c` are two scopes, though they look the same.
+    /// `a:b` in `c` and `a` in `b:c` are two scopes, though they look the same.
     #[test]
     fn scopes_do_not_collide() {
         let (one, two) = (key(&["a:b", "c"], &json!({})), key(&["a", "b:c"], &json!({})));

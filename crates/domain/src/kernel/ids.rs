@@ -43,7 +43,7 @@ fn checked(raw: &str) -> Result<&str, InvalidId> {
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $description:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
@@ -97,27 +97,32 @@ macro_rules! text_id {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS })
+                json_schema!({
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": MAX_ID_CHARS,
+                    "description": $description
+                })
             }
         }
     };
 }
 
 text_id! {
-    /// Whose café this is: the outermost separation of data.
-    TenantId
+    /// A tenant: the outermost separation of data.
+    TenantId, "The tenant."
 }
 text_id! {
     /// A room within a tenant.
-    RoomId
+    RoomId, "The room."
 }
 text_id! {
     /// An agent, a person or an operator, within a tenant.
-    ActorId
+    ActorId, "The actor."
 }
 text_id! {
-    /// Ties together all that one request caused; also the key of its trace.
-    CorrelationId
+    /// Shared by all events that one request caused; also the key of its trace.
+    CorrelationId, "Identifies the request in its events and its trace."
 }
 
 /// The tenant of requests that name none: `default`.
@@ -135,7 +140,7 @@ impl RoomId {
 }
 
 impl ActorId {
-    /// Who stands for nobody: what a request does that names no actor.
+    /// The actor of requests that name none.
     pub fn system() -> Self {
         Self("system".into())
     }
@@ -175,7 +180,7 @@ impl fmt::Display for Sequence {
 mod tests {
     use super::*;
 
-    /// RULINGS B8: ids are trimmed; blank ones, long ones and control characters are refused.
+    /// Ids are trimmed; blank ones, long ones and control characters are refused.
     #[test]
     fn an_id_is_trimmed_or_refused() {
         let long = "x".repeat(MAX_ID_CHARS + 1);

@@ -1,4 +1,4 @@
-//! Leases: of the nodes that share a database, one at a time does what must not be done twice at once.
+//! Leases: of the nodes that share a database, one at a time does work that must not run twice.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -10,13 +10,13 @@ use crate::kernel::{
     time::Timestamp,
 };
 
-/// Who holds a lease, and until when.
+/// A lease: its holder, and its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Lease {
-    /// What it is for.
+    /// The work that it guards.
     pub name: String,
-    /// The node that holds it; none once it was given back.
+    /// The node that holds it; none once it was released.
     pub holder: Option<Uuid>,
     /// When it ends, unless it is renewed before.
     pub until: Timestamp,
@@ -28,7 +28,7 @@ impl Lease {
         vec![name.into()]
     }
 
-    /// Whether a node may take it: nobody else holds it, or who did has let it run out.
+    /// Whether a node may acquire it: no other node holds it, or its time has run out.
     pub fn is_free(&self, node: Uuid, now: Timestamp) -> bool {
         self.holder.is_none_or(|holder| holder == node) || self.until <= now
     }
@@ -46,7 +46,7 @@ impl Record for Lease {
     }
 }
 
-/// A node's hold on a lease, as what it writes shows it.
+/// A node's claim to a lease: commands that carry it are refused once another node has acquired the lease (a fencing token).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseToken {
     /// The lease.
@@ -61,7 +61,7 @@ impl LeaseToken {
         Query::one::<Lease>(Lease::key_of(self.name))
     }
 
-    /// Makes sure that no other node has taken over: who lost its lease without noticing writes nothing more.
+    /// Checks that no other node has acquired the lease: a node that lost it without noticing writes nothing more.
     ///
     /// # Errors
     /// Another node holds the lease.
@@ -78,21 +78,21 @@ fn lost(name: &str) -> DomainError {
     DomainError::new(Code::Conflict).saying(format!("another node holds the lease {name}"))
 }
 
-/// Takes a lease if it is free, or renews it. Answers whether it is held now.
-pub struct Claim {
-    /// The lease, and who wants it.
-    pub hold: LeaseToken,
-    /// For how long, in milliseconds.
+/// Acquires a lease if it is free, or renews it. Answers whether it is held now.
+pub struct AcquireLease {
+    /// The lease, and the node that acquires it.
+    pub token: LeaseToken,
+    /// How long it is held unless renewed, in milliseconds.
     pub ttl_ms: i64,
 }
 
-impl Command for Claim {
+impl Command for AcquireLease {
     fn reads(&self) -> Vec<Query> {
-        vec![self.hold.read()]
+        vec![self.token.read()]
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let LeaseToken { name, holder } = self.hold;
+        let LeaseToken { name, holder } = self.token;
         let lease: Option<Lease> = ctx.get(Lease::key_of(name))?;
         let is_free = lease.is_none_or(|lease| lease.is_free(holder, ctx.now));
         if is_free {
@@ -103,19 +103,19 @@ impl Command for Claim {
     }
 }
 
-/// Gives a lease back, so that another node need not wait until it runs out.
-pub struct GiveBack {
-    /// The lease, and who held it.
-    pub hold: LeaseToken,
+/// Releases a lease, so that another node need not wait until it runs out.
+pub struct ReleaseLease {
+    /// The lease, and the node that held it.
+    pub token: LeaseToken,
 }
 
-impl Command for GiveBack {
+impl Command for ReleaseLease {
     fn reads(&self) -> Vec<Query> {
-        vec![self.hold.read()]
+        vec![self.token.read()]
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let LeaseToken { name, holder } = self.hold;
+        let LeaseToken { name, holder } = self.token;
         let lease: Option<Lease> = ctx.get(Lease::key_of(name))?;
         let is_own = lease.is_some_and(|lease| lease.holder == Some(holder));
         if is_own {

@@ -71,7 +71,7 @@ impl JsonSchema for Usd {
 mod tests {
     use super::*;
 
-    /// CONTRACT 5.3: amounts are rounded to cents; negative ones are none.
+    /// Amounts are rounded to cents; negative ones are none.
     #[test]
     fn amounts_are_whole_cents() {
         let cases = [

@@ -4,7 +4,10 @@ use std::{cmp::Ordering, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::kernel::time::Timestamp;
+use crate::kernel::{
+    ids::{ActorId, RoomId, Sequence, TenantId},
+    time::Timestamp,
+};
 
 /// A value of a key or of a column that lists filter and sort by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,7 +59,7 @@ macro_rules! cell_from_id {
         }
     )*};
 }
-cell_from_id!(crate::kernel::ids::TenantId, crate::kernel::ids::RoomId, crate::kernel::ids::ActorId);
+cell_from_id!(TenantId, RoomId, ActorId);
 
 impl<T> From<Option<T>> for Cell
 where
@@ -107,6 +110,13 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn columns(&self) -> Vec<Cell>;
 }
 
+/// A record that an import changes on its way into another store.
+pub trait Portable: Record {
+    /// Adapts it to a store whose log ends at `head`. A durable follower continues at `head`, so that it processes no event
+    /// twice; what needs a secret, which is never exported, is disabled and says why.
+    fn adapt(&mut self, head: Sequence);
+}
+
 /// A record as stores keep it: its key and columns, and its body as JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredRecord {
@@ -140,7 +150,7 @@ impl StoredRecord {
 pub struct CorruptRecord {
     /// The table it came from.
     pub table: &'static str,
-    /// What the reader stumbled over.
+    /// The reader's error.
     pub why: String,
 }
 
@@ -193,7 +203,7 @@ impl Condition {
 
 /// Records of one kind that satisfy all conditions, in order, at most `limit`.
 ///
-/// The same description selects in a database and among what a turn has written, so both agree.
+/// The same query selects in a database and among what a batch has written, so both agree.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RecordQuery {
     /// The kind of record.

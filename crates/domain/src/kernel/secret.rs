@@ -1,11 +1,11 @@
-//! Texts that must never be seen: they are stored and compared, and shown nowhere.
+//! Secrets: texts that are stored and compared, and shown nowhere.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A shorter secret is part of many texts by chance.
-const MIN_TELLING_CHARS: usize = 6;
+/// A shorter secret may be part of a text by chance.
+const MIN_REVEALING_CHARS: usize = 6;
 
 /// A secret. Its `Debug` shows nothing; it is serialised only into the one record that keeps it.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -13,20 +13,20 @@ const MIN_TELLING_CHARS: usize = 6;
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps a text from being seen.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for whoever must use it.
+    /// The text, for signing and comparing.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether a text tells it: as a whole, or as a part of itself unless that may be chance.
-    pub fn is_told_by(&self, text: &str) -> bool {
+    /// Whether a text reveals it: as a whole, or as a part of itself unless that may be chance.
+    pub fn is_revealed_by(&self, text: &str) -> bool {
         let secret = self.0.trim();
-        text.trim() == secret || (secret.chars().count() >= MIN_TELLING_CHARS && text.contains(secret))
+        text.trim() == secret || (secret.chars().count() >= MIN_REVEALING_CHARS && text.contains(secret))
     }
 }
 
@@ -40,7 +40,7 @@ impl fmt::Debug for Secret {
 mod tests {
     use super::*;
 
-    /// RULINGS A8: what repeats a secret is told from what is like it by chance.
+    /// A text that contains a secret is distinguished from one that resembles it by chance.
     #[test]
     fn a_text_that_repeats_a_secret_tells_it() {
         let cases = [
@@ -52,7 +52,7 @@ mod tests {
             ("paid", "unpaid", false),
         ];
         for (secret, text, want) in cases {
-            assert_eq!(Secret::new(secret).is_told_by(text), want, "{secret:?} {text:?}");
+            assert_eq!(Secret::new(secret).is_revealed_by(text), want, "{secret:?} {text:?}");
         }
     }
 }

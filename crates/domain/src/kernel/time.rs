@@ -97,7 +97,7 @@ impl JsonSchema for Timestamp {
 mod tests {
     use super::*;
 
-    /// CONTRACT 0: `iso` has exactly millisecond precision and `Z`; RULINGS E9: only RFC 3339 is read.
+    /// A timestamp is written with exactly three decimals and `Z`; only RFC 3339 is read.
     #[test]
     fn a_timestamp_is_written_and_read_as_the_wire_shows_it() {
         let cases = [

@@ -1,4 +1,4 @@
-//! Action traces: what became of a request, step by step, found by its correlation id.
+//! Action traces: the steps of a request and its result, found by the correlation id.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ pub const MAX_STEPS: usize = 80;
 
 macro_rules! step_codes {
     ($($variant:ident $text:literal,)*) => {
-        /// What a step says.
+        /// The code of a step.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum StepCode {
             $(#[doc = concat!("`", $text, "`")] #[serde(rename = $text)] $variant,)*
@@ -58,7 +58,7 @@ step_codes! {
 }
 
 impl StepCode {
-    /// The step that a refusal leaves in the trace.
+    /// The step that an error adds to the trace.
     pub const fn of_error(code: Code) -> Self {
         match code {
             Code::OperatorOverrideBlocked => Self::OperatorOverrideBlocked,
@@ -96,7 +96,7 @@ pub struct Step {
     pub details: Value,
 }
 
-/// How an attempt stands.
+/// The state of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -106,7 +106,7 @@ pub enum Status {
     Error,
 }
 
-/// What became of a request. Attempts that share a correlation id are shown as one, the newest on top.
+/// The trace of a request. Attempts that share a correlation id are shown as one, the newest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Trace {
@@ -120,7 +120,7 @@ pub struct Trace {
     pub route: String,
     /// The HTTP method.
     pub method: String,
-    /// Who asked.
+    /// The requester.
     pub actor_id: Option<ActorId>,
     /// In which tenant.
     pub tenant_id: Option<TenantId>,

@@ -2,38 +2,46 @@
 
 use serde_json::{Map, Value};
 
-use super::{MAX_QUANTITY, ObjectType, ObjectWritten, SharedObject};
+use super::{
+    MAX_QUANTITY, ObjectType, SharedObject, WriteObjectResponse,
+    create::{CONTENT, DATA, OBJECT_KEY, OBJECT_TYPE, QUANTITY, TITLE},
+    events::SharedObjectUpdated,
+};
 use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::payload::SharedObjectUpdated,
-        fields::Fields,
+        fields::{Field, Fields, METADATA},
         ids::ActorId,
         record::Query,
         time::Timestamp,
     },
     tables::plan::Feature,
-    work::{self, Changer, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
+    work::{self, Editor, WorkPolicy},
 };
 
-const UPDATE: Work = Work { action: "object_update", feature: Feature::SharedObjects };
+const UPDATE: WorkPolicy = WorkPolicy { action: "object_update", feature: Feature::SharedObjects };
 
-/// What can be changed, in the contract's order.
-const CHANGEABLE: [&str; 7] = ["objectType", "objectKey", "title", "content", "data", "quantity", "metadata"];
+/// What can be changed, in the order of the documentation.
+const CHANGEABLE: [Field; 7] = [OBJECT_TYPE, OBJECT_KEY, TITLE, CONTENT, DATA, QUANTITY, METADATA];
+const EXPECTED_VERSION: Field = Field::new(
+    "expectedVersion",
+    "Change the object only if this is still its version; else ERR_CONFLICT.",
+    "1",
+);
 
 /// `PATCH /v1/objects/{objectId}`: an actor changes what it names.
-pub struct ChangeObject {
+pub struct UpdateSharedObject {
     actor: ActorInRoom,
     object: SharedObject,
-    patch: Result<Patch, DomainError>,
+    patch: Result<ObjectPatch, DomainError>,
 }
 
 /// What the body names.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Patch {
-    /// The version that the sender has seen, if it wants no other to be changed.
+pub(super) struct ObjectPatch {
+    /// The version that the sender expects (optimistic concurrency); none: any.
     expected_version: Option<i64>,
     object_type: Option<ObjectType>,
     object_key: Option<Option<String>>,
@@ -44,23 +52,24 @@ pub(super) struct Patch {
     metadata: Option<Map<String, Value>>,
 }
 
-impl Patch {
+impl ObjectPatch {
     pub(super) fn read(fields: &Fields) -> Result<Self, DomainError> {
-        if CHANGEABLE.iter().all(|name| !fields.has(name)) {
+        if CHANGEABLE.iter().all(|field| !fields.has(field.name)) {
             return Err(work::names_nothing(&CHANGEABLE));
         }
-        let text = |name, max| work::named(fields, name, |fields| work::text(fields, name, max));
-        let object = |name| work::named(fields, name, |fields| work::object(fields, name));
+        let text = |field| work::named(fields, field, Fields::filled_text);
+        let object =
+            |field| work::named(fields, field, |fields, field| Ok(fields.object(field)?.unwrap_or_default()));
         Ok(Self {
-            object_type: work::named_choice(fields, "objectType", &ObjectType::NAMES)?,
-            object_key: text("objectKey", MAX_TITLE_CHARS)?,
-            title: text("title", MAX_TITLE_CHARS)?,
-            content: text("content", MAX_CONTENT_CHARS)?,
-            data: object("data")?,
-            quantity: work::named(fields, "quantity", |fields| fields.bounded("quantity", 0..=MAX_QUANTITY))?,
-            metadata: object("metadata")?,
+            object_type: fields.changed_choice(OBJECT_TYPE, &ObjectType::NAMES)?,
+            object_key: text(OBJECT_KEY)?,
+            title: text(TITLE)?,
+            content: text(CONTENT)?,
+            data: object(DATA)?,
+            quantity: work::named(fields, QUANTITY, |fields, field| fields.bounded(field, 0..=MAX_QUANTITY))?,
+            metadata: object(METADATA)?,
             // No object has version 0: what is below 1 is held there, and expects in vain.
-            expected_version: fields.integer("expectedVersion", 0..=i64::MAX)?,
+            expected_version: fields.integer(EXPECTED_VERSION, 0..=i64::MAX)?,
         })
     }
 
@@ -97,10 +106,10 @@ impl Patch {
         ];
         let named = CHANGEABLE.into_iter().zip(is_named).filter(|(_, is_named)| *is_named);
         let counted = self.quantity.is_none() && object.quantity != before.quantity;
-        (object, named.map(|(name, _)| name).chain(counted.then_some("quantity")).collect())
+        (object, named.map(|(field, _)| field.name).chain(counted.then_some(QUANTITY.name)).collect())
     }
 
-    /// Refuses to change another version than the one the sender has seen.
+    /// Refuses to change another version than the expected one.
     fn check(&self, object: &SharedObject) -> Result<(), DomainError> {
         match self.expected_version {
             Some(expected) if expected.unsigned_abs() != object.version => {
@@ -135,25 +144,25 @@ fn updated(object: &SharedObject, changed: &[&str]) -> SharedObjectUpdated {
     }
 }
 
-impl ChangeObject {
+impl UpdateSharedObject {
     /// Reads what the body says of the object, which is in the changer's tenant.
-    pub fn read(fields: &Fields, changer: Changer, object: SharedObject) -> Self {
-        Self { actor: changer.in_room(&object.room_id), object, patch: Patch::read(fields) }
+    pub fn read(fields: &Fields, changer: Editor, object: SharedObject) -> Self {
+        Self { actor: changer.in_room(&object.room_id), object, patch: ObjectPatch::read(fields) }
     }
 
     /// Names the fields of the body.
     pub fn describe(fields: &Fields) {
-        let _ = Changer::read(fields, fields);
-        let _ = Patch::read(fields);
+        let _ = Editor::read(fields, fields);
+        let _ = ObjectPatch::read(fields);
     }
 
-    /// Who changes it, in the object's room.
+    /// The actor that changes it, in the object's room.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
 }
 
-impl Command for ChangeObject {
+impl Command for UpdateSharedObject {
     fn reads(&self) -> Vec<Query> {
         let object = Query::one::<SharedObject>(SharedObject::key_of(self.object.object_id));
         work::reads(&self.actor).into_iter().chain([object]).collect()
@@ -169,6 +178,6 @@ impl Command for ChangeObject {
         let (object, changed) = patch.apply(&before, &self.actor.actor_id, ctx.now);
         ctx.append(&self.actor, &updated(&object, &changed), None)?;
         ctx.put(&object);
-        Ok(Reply::new(Success::Ok, &ObjectWritten::of(ctx, object)))
+        Ok(Reply::new(Success::Ok, &WriteObjectResponse::of(ctx, object)))
     }
 }

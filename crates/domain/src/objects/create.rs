@@ -3,31 +3,44 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{MAX_QUANTITY, ObjectType, ObjectWritten, SharedObject};
+use super::{MAX_QUANTITY, ObjectType, SharedObject, WriteObjectResponse, events::SharedObjectCreated};
 use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
-        event::payload::SharedObjectCreated,
-        fields::Fields,
+        fields::{Field, Fields, MAX_OBJECT_BYTES, METADATA},
         record::Query,
         time::Timestamp,
     },
     tables::plan::Feature,
-    work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
+    work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, WorkPolicy},
 };
 
-const CREATE: Work = Work { action: "object_create", feature: Feature::SharedObjects };
+pub(super) const OBJECT_TYPE: Field =
+    Field::new("objectType", "What kind of object it is. Default: note.", "whiteboard");
+pub(super) const OBJECT_KEY: Field =
+    Field::new("objectKey", "The client's own name for the object.", "menu").up_to(MAX_TITLE_CHARS);
+pub(super) const TITLE: Field =
+    Field::new("title", "The object's title.", "Today's menu").up_to(MAX_TITLE_CHARS);
+pub(super) const CONTENT: Field = Field::new("content", "The object's text.", "Flat white, espresso, tea")
+    .up_to(MAX_CONTENT_CHARS)
+    .in_example();
+pub(super) const DATA: Field =
+    Field::new("data", "Free data of the object, stored as it is.", r#"{"sold":3}"#).up_to(MAX_OBJECT_BYTES);
+pub(super) const QUANTITY: Field =
+    Field::new("quantity", "How many there are. A token always has a quantity; its default is 0.", "3");
+
+const CREATE: WorkPolicy = WorkPolicy { action: "object_create", feature: Feature::SharedObjects };
 
 /// `POST /v1/objects`: an actor lays something down in a room.
-pub struct CreateObject {
+pub struct CreateSharedObject {
     actor: ActorInRoom,
-    draft: Result<Draft, DomainError>,
+    draft: Result<NewSharedObject, DomainError>,
 }
 
 /// What the body says of the object.
-struct Draft {
+struct NewSharedObject {
     object_type: ObjectType,
     object_key: Option<String>,
     title: Option<String>,
@@ -37,16 +50,16 @@ struct Draft {
     metadata: Map<String, Value>,
 }
 
-impl Draft {
+impl NewSharedObject {
     fn read(fields: &Fields) -> Result<Self, DomainError> {
         Ok(Self {
-            object_type: fields.choice("objectType", &ObjectType::NAMES)?.unwrap_or(ObjectType::Note),
-            object_key: work::text(fields, "objectKey", MAX_TITLE_CHARS)?,
-            title: work::text(fields, "title", MAX_TITLE_CHARS)?,
-            content: work::text(fields, "content", MAX_CONTENT_CHARS)?,
-            data: work::object(fields, "data")?,
-            quantity: fields.bounded("quantity", 0..=MAX_QUANTITY)?,
-            metadata: work::object(fields, "metadata")?,
+            object_type: fields.choice(OBJECT_TYPE, &ObjectType::NAMES)?.unwrap_or(ObjectType::Note),
+            object_key: fields.filled_text(OBJECT_KEY)?,
+            title: fields.filled_text(TITLE)?,
+            content: fields.filled_text(CONTENT)?,
+            data: fields.object(DATA)?.unwrap_or_default(),
+            quantity: fields.bounded(QUANTITY, 0..=MAX_QUANTITY)?,
+            metadata: fields.object(METADATA)?.unwrap_or_default(),
         })
     }
 
@@ -89,22 +102,22 @@ fn created(object: &SharedObject) -> SharedObjectCreated {
     }
 }
 
-impl CreateObject {
+impl CreateSharedObject {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        Ok(Self { actor: ActorInRoom::read(fields)?, draft: Draft::read(fields) })
+        Ok(Self { actor: ActorInRoom::read(fields)?, draft: NewSharedObject::read(fields) })
     }
 
-    /// Who creates it.
+    /// The actor that creates it.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
 }
 
-impl Command for CreateObject {
+impl Command for CreateSharedObject {
     fn reads(&self) -> Vec<Query> {
         work::reads(&self.actor)
     }
@@ -115,6 +128,6 @@ impl Command for CreateObject {
         let object = draft.object(ctx.fresh_id(), &self.actor, ctx.now);
         ctx.append(&self.actor, &created(&object), None)?;
         ctx.put(&object);
-        Ok(Reply::new(Success::Created, &ObjectWritten::of(ctx, object)))
+        Ok(Reply::new(Success::Created, &WriteObjectResponse::of(ctx, object)))
     }
 }

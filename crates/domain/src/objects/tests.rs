@@ -2,28 +2,28 @@
 
 use serde_json::{Value, json};
 
-use super::{SharedObject, change::ChangeObject, create::CreateObject};
+use super::{SharedObject, change::UpdateSharedObject, create::CreateSharedObject};
 use crate::{
     kernel::error::{Code, DomainError},
     scene::{Scene, body},
-    work::Changer,
+    work::Editor,
 };
 
 fn create(scene: &mut Scene, mut fields: Value) -> Result<SharedObject, DomainError> {
     fields["actorId"] = json!("Nova");
-    let (_, mut data) = scene.decide(&CreateObject::read(&body(&fields)).unwrap())?;
+    let (_, mut data) = scene.decide(&CreateSharedObject::read(&body(&fields)).unwrap())?;
     Ok(serde_json::from_value(data["object"].take()).unwrap())
 }
 
 fn change(scene: &mut Scene, object: &SharedObject, mut fields: Value) -> Result<SharedObject, DomainError> {
     fields["actorId"] = json!("Kai");
     let fields = body(&fields);
-    let changer = Changer::read(&fields, &fields).unwrap();
-    let (_, mut data) = scene.decide(&ChangeObject::read(&fields, changer, object.clone()))?;
+    let changer = Editor::read(&fields, &fields).unwrap();
+    let (_, mut data) = scene.decide(&UpdateSharedObject::read(&fields, changer, object.clone()))?;
     Ok(serde_json::from_value(data["object"].take()).unwrap())
 }
 
-/// CONTRACT 9.21 and RULINGS J8: of tokens there is always a number; of other things there is what was sent.
+/// Of tokens there is always a number; of other things there is what was sent.
 #[test]
 fn tokens_are_always_counted() {
     let note = json!({});
@@ -68,7 +68,7 @@ fn tokens_are_always_counted() {
     }
 }
 
-/// CONTRACT 9.21, RULINGS J8 and B15: fields are checked in order, and each has a limit.
+/// Fields are checked in order, and each has a limit.
 #[test]
 fn fields_are_checked_in_order() {
     let types = json!(["whiteboard", "note", "token"]);
@@ -132,7 +132,7 @@ fn fields_are_checked_in_order() {
     assert_eq!(create(&mut scene, json!({"objectType": null})).unwrap().object_type.as_str(), "note");
 }
 
-/// RULINGS J1: whoever names the version it has seen changes that version or none.
+/// Whoever names the version it has seen changes that version or none.
 #[test]
 fn another_version_than_the_expected_is_left_alone() {
     let mut scene = Scene::new();

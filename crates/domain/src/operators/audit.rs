@@ -34,7 +34,7 @@ pub struct AuditEntry {
     pub tenant_id: TenantId,
     /// The room.
     pub room_id: RoomId,
-    /// Who acted.
+    /// The actor that acted.
     pub operator_id: ActorId,
     /// What it did, or tried.
     pub action: String,
@@ -50,7 +50,7 @@ pub struct AuditEntry {
     pub request_id: Option<String>,
     /// Whether it took effect.
     pub outcome: AuditVerdict,
-    /// The event that tells of it.
+    /// The event of the action.
     pub event_id: Option<Uuid>,
     /// When.
     pub created_at: Timestamp,
@@ -84,7 +84,7 @@ pub struct AuditInput<'a> {
     pub tenant_id: &'a TenantId,
     /// The room.
     pub room_id: &'a RoomId,
-    /// Who acts.
+    /// The actor.
     pub operator_id: &'a ActorId,
     /// What it does.
     pub action: &'a str,
@@ -106,12 +106,12 @@ pub fn unless_denied(
     deed: &AuditInput<'_>,
 ) -> Result<(), CommandError> {
     let Err(CommandError::Refused(error)) = checked else { return checked };
-    enter(ctx, deed, AuditVerdict::Denied, None);
+    record(ctx, deed, AuditVerdict::Denied, None);
     Err(CommandError::DeniedAudited(error))
 }
 
 /// Adds an entry to the trail.
-pub fn enter(
+pub fn record(
     ctx: &mut CommandContext<'_>,
     deed: &AuditInput<'_>,
     outcome: AuditVerdict,

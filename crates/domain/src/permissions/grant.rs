@@ -9,23 +9,42 @@ use crate::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        fields::Fields,
+        fields::{Field, Fields, REQUIRED_ROOM_ID},
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::{Query, RecordQuery},
-        rules::PermissionsMode,
         time::Timestamp,
     },
     operators::audit::{self, AuditEntry, AuditInput, AuditVerdict},
-    permissions::{self, Capability, Permission},
+    permissions::{self, Capability, Permission, PermissionsMode},
 };
+
+const ACTOR_ID: Field = Field::new("actorId", "The actor whose capabilities are set.", "Kai");
+const OPERATOR_ID: Field = Field::new(
+    "operatorId",
+    "The actor that sets them. With PERMISSIONS_MODE=strict it needs canModerate in the room.",
+    "Nova",
+);
+
+/// The field that sets a capability.
+const fn field_of(capability: Capability) -> Field {
+    let meaning = match capability {
+        Capability::Move => "Whether the actor may move and execute intents.",
+        Capability::Speak => "Whether the actor may speak.",
+        Capability::Order => "Whether the actor may order.",
+        Capability::EnterLeave => "Whether the actor may enter and leave.",
+        Capability::Moderate => "Whether the actor may pin the context and act as an operator.",
+    };
+    let field = Field::new(capability.as_str(), meaning, "true");
+    if matches!(capability, Capability::Speak) { field.in_example() } else { field }
+}
 
 /// What the audit trail calls it.
 const ACTION: &str = "permission_grant";
 
-/// Whether somebody has given an actor its permission.
+/// Where an actor's permission comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum PermissionSource {
     /// Nobody has; it has what everybody has.
     Default,
     /// Somebody has.
@@ -39,14 +58,22 @@ pub struct EffectivePermission {
     tenant_id: TenantId,
     room_id: RoomId,
     actor_id: ActorId,
+    /// Whether the actor may move and execute intents.
     can_move: bool,
+    /// Whether the actor may speak.
     can_speak: bool,
+    /// Whether the actor may order.
     can_order: bool,
+    /// Whether the actor may enter and leave.
     can_enter_leave: bool,
+    /// Whether the actor may pin the context and act as an operator.
     can_moderate: bool,
+    /// When the permission was first set; null if it never was.
     created_at: Option<Timestamp>,
+    /// When the permission was last set; null if it never was.
     updated_at: Option<Timestamp>,
-    source: Source,
+    /// Whether the permission was set or is the default.
+    source: PermissionSource,
 }
 
 impl From<Permission> for EffectivePermission {
@@ -62,69 +89,71 @@ impl From<Permission> for EffectivePermission {
             can_moderate: given.can_moderate,
             created_at: Some(given.created_at),
             updated_at: Some(given.updated_at),
-            source: Source::Custom,
+            source: PermissionSource::Custom,
         }
     }
 }
 
 impl EffectivePermission {
-    /// What an actor may do to whom nobody gave anything.
+    /// The default permission of an actor.
     pub fn standard(actor: &ActorInRoom) -> Self {
         let standard = Permission::standard(actor, Timestamp::default());
-        Self { created_at: None, updated_at: None, source: Source::Default, ..standard.into() }
+        Self { created_at: None, updated_at: None, source: PermissionSource::Default, ..standard.into() }
     }
 }
 
 /// `POST /v1/permissions`: capabilities are given to an actor in a room, or taken from it.
-pub struct Grant {
+pub struct GrantPermission {
     actor: ActorInRoom,
     operator: Option<ActorId>,
     /// What the body sets, or why it is refused once the operator has turned out to be allowed to.
     given: Result<Vec<(Capability, bool)>, DomainError>,
 }
 
-/// The answer to a [`Grant`].
+/// The answer to a [`GrantPermission`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Granted {
+pub struct GrantPermissionResponse {
+    /// What the actor may do in the room.
     permission: EffectivePermission,
+    /// The audit entry of this grant.
     audit: AuditEntry,
     correlation_id: CorrelationId,
 }
 
 /// A capability's value: `true` or `false`, and nothing that resembles them.
-fn value(fields: &Fields, name: &'static str) -> Result<bool, DomainError> {
-    match fields.flag(name)? {
+fn value(fields: &Fields, field: Field) -> Result<bool, DomainError> {
+    match fields.flag(field)? {
         Some(may) => Ok(may),
         None if fields.is_describing() => Ok(false),
-        None => Err(DomainError::invalid(name, format!("{name} must be true or false"))),
+        None => Err(field.must_be("true or false")),
     }
 }
 
-impl Grant {
+impl GrantPermission {
     /// Reads the body.
     ///
     /// # Errors
     /// What identifies the actors does not hold, or no capability is named.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let actor = ActorInRoom {
-            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
-            room_id: fields.required_room("roomId")?,
-            actor_id: fields.required_actor("actorId")?,
+            tenant_id: fields.tenant_or_default()?,
+            room_id: fields.required_room(REQUIRED_ROOM_ID)?,
+            actor_id: fields.required_actor(ACTOR_ID)?,
         };
-        let operator = fields.actor("operatorId")?;
+        let operator = fields.actor(OPERATOR_ID)?;
         let names = Capability::ALL.map(Capability::as_str);
         if !names.iter().any(|name| fields.has(name)) {
             return Err(DomainError::new(Code::Validation)
-                .saying("name at least one capability")
+                .saying(format!("no capability is named; name at least one of: {}", names.join(", ")))
                 .with("fields", json!(names)));
         }
         let named = Capability::ALL.into_iter().filter(|capability| fields.has(capability.as_str()));
-        let given = named.map(|capability| Ok((capability, value(fields, capability.as_str())?))).collect();
+        let given = named.map(|capability| Ok((capability, value(fields, field_of(capability))?))).collect();
         Ok(Self { actor, operator, given })
     }
 
-    /// Who gets it.
+    /// The actor that gets it.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
@@ -137,9 +166,9 @@ impl Grant {
     }
 
     /// Checks that the operator may give: in open mode anybody may; in strict mode operators of the room, and anybody as
-    /// long as nobody was given anything there.
+    /// long as nothing was granted there.
     fn may_give(&self, ctx: &CommandContext<'_>, operator: &ActorInRoom) -> Result<(), CommandError> {
-        if ctx.rules.permissions_mode == PermissionsMode::Open {
+        if *ctx.rules.get::<PermissionsMode>() == PermissionsMode::Open {
             return Ok(());
         }
         if self.operator.is_some() {
@@ -156,7 +185,7 @@ impl Grant {
     }
 }
 
-impl Command for Grant {
+impl Command for GrantPermission {
     fn reads(&self) -> Vec<Query> {
         vec![Query::one::<Permission>(self.actor.key())]
     }
@@ -186,8 +215,11 @@ impl Command for Grant {
         given.iter().for_each(|(capability, may)| permission.set(*capability, *may));
         permission.updated_at = ctx.now;
         ctx.put(&permission);
-        let audit = audit::enter(ctx, &deed, AuditVerdict::Applied, None);
+        let audit = audit::record(ctx, &deed, AuditVerdict::Applied, None);
         let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Ok, &Granted { permission: permission.into(), audit, correlation_id }))
+        Ok(Reply::new(
+            Success::Ok,
+            &GrantPermissionResponse { permission: permission.into(), audit, correlation_id },
+        ))
     }
 }

@@ -3,27 +3,32 @@
 use serde_json::Value;
 
 use crate::{
-    actor_command::{self, Action, ActorCommand, PresenceEffect},
+    actor_command::{Action, ActorCommand, PresenceEffect},
     kernel::{
         actor::ActorInRoom,
         command::{CommandContext, CommandError},
         error::DomainError,
-        event::{
-            EmittedEvent,
-            payload::{AgentEntered, AgentLeft, SentPosition},
-        },
-        fields::Fields,
+        event::EmittedEvent,
+        fields::{CAUSATION_ID, Field, Fields, bounded_text},
         record::Query,
         time::Timestamp,
     },
     permissions::Capability,
-    presence::position::{Point, Position, SPAWN},
+    presence::{
+        events::{AgentEntered, AgentLeft},
+        position::{Point, Position, SPAWN, SentPosition},
+    },
 };
 
 const MAX_REASON_CHARS: usize = 1_000;
+const PAYLOAD: Field = Field::new(
+    "payload",
+    "How the actor enters or leaves: source, reason, enteredAt or leftAt, position and metadata. Members of another type are ignored.",
+    r#"{"source":"web","reason":"done for today","position":{"x":1,"y":2},"metadata":{"mood":"curious"}}"#,
+);
 
 /// What the `payload` of an arrival or a departure may say.
-struct Manner {
+struct TransitionDetails {
     source: Option<String>,
     reason: Option<String>,
     at: Option<Timestamp>,
@@ -32,46 +37,49 @@ struct Manner {
     cause: Option<String>,
 }
 
-impl Manner {
+impl TransitionDetails {
     /// Whatever of the payload is not of its type counts as not sent. Nobody passes for an operator or for the system.
     fn read(fields: &Fields, at: &str) -> Result<Self, DomainError> {
-        let payload = fields.object("payload")?.unwrap_or_default();
+        let payload = fields.object(PAYLOAD)?.unwrap_or_default();
         let text = |key: &str| {
             let text = payload.get(key).and_then(Value::as_str).map(str::trim);
             text.filter(|text| !text.is_empty()).map(str::to_owned)
         };
         let coordinate = |key: &str| payload.get("position")?.get(key)?.as_f64();
         let position = coordinate("x").zip(coordinate("y"));
+        let bounded = |name, text: Option<String>| {
+            text.map(|text| bounded_text(name, text, MAX_REASON_CHARS)).transpose()
+        };
         let source = text("source").filter(|source| source != "operator" && source != "system");
         Ok(Self {
-            source: actor_command::bounded_text("payload.source", source, MAX_REASON_CHARS)?,
-            reason: actor_command::bounded_text("payload.reason", text("reason"), MAX_REASON_CHARS)?,
+            source: bounded("payload.source", source)?,
+            reason: bounded("payload.reason", text("reason"))?,
             at: text(at).and_then(|text| Timestamp::parse(&text)),
             position: position.map(|(x, y)| SentPosition { x, y }),
             metadata: payload.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default(),
-            cause: actor_command::causation(fields)?,
+            cause: fields.trimmed_text(CAUSATION_ID)?,
         })
     }
 }
 
 /// `POST /v1/commands/enter`: an actor comes into a room.
-pub type Enter = ActorCommand<Arrival>;
+pub type Enter = ActorCommand<EnterAction>;
 
 /// How an actor comes in.
-pub struct Arrival(Manner);
+pub struct EnterAction(TransitionDetails);
 
 impl Enter {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let arrival = || Manner::read(fields, "enteredAt").map(Arrival);
+        let arrival = || TransitionDetails::read(fields, "enteredAt").map(EnterAction);
         Self::of(fields, "enter", Capability::EnterLeave, arrival)
     }
 }
 
-impl Action for Arrival {
+impl Action for EnterAction {
     const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Entered;
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
@@ -92,31 +100,31 @@ impl Action for Arrival {
             metadata: manner.metadata.clone(),
         };
         let entered = ctx.append(actor, &payload, manner.cause.as_deref())?;
-        stand(ctx, actor, manner.position.map_or(SPAWN, Point::nearest))?;
+        set_position(ctx, actor, manner.position.map_or(SPAWN, Point::nearest))?;
         Ok(entered)
     }
 }
 
 /// `POST /v1/commands/leave`: an actor goes. Never moderated, and possible in a paused room.
-pub type Leave = ActorCommand<Departure>;
+pub type Leave = ActorCommand<LeaveAction>;
 
 /// How an actor goes.
-pub struct Departure(Manner);
+pub struct LeaveAction(TransitionDetails);
 
 impl Leave {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let departure = || Manner::read(fields, "leftAt").map(Departure);
+        let departure = || TransitionDetails::read(fields, "leftAt").map(LeaveAction);
         Self::of(fields, "leave", Capability::EnterLeave, departure)
     }
 }
 
-impl Action for Departure {
+impl Action for LeaveAction {
     const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Left;
-    const IS_FREE: bool = true;
+    const IS_ALWAYS_ALLOWED: bool = true;
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         vec![Query::one::<Position>(actor.key())]
@@ -137,7 +145,7 @@ impl Action for Departure {
             metadata: manner.metadata.clone(),
         };
         let left = ctx.append(actor, &payload, manner.cause.as_deref())?;
-        stand(ctx, actor, SPAWN)?;
+        set_position(ctx, actor, SPAWN)?;
         Ok(left)
     }
 }
@@ -146,7 +154,7 @@ impl Action for Departure {
 ///
 /// # Errors
 /// [`CommandError::Load`] the actor's [`Position`].
-pub fn standing(ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<Point, CommandError> {
+pub fn position_of(ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<Point, CommandError> {
     Ok(ctx.get::<Position>(actor.key())?.map_or(SPAWN, |position| position.point))
 }
 
@@ -154,8 +162,12 @@ pub fn standing(ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<Point, 
 ///
 /// # Errors
 /// [`CommandError::Load`] the actor's [`Position`].
-pub fn stand(ctx: &mut CommandContext<'_>, actor: &ActorInRoom, point: Point) -> Result<(), CommandError> {
-    if standing(ctx, actor)? == point {
+pub fn set_position(
+    ctx: &mut CommandContext<'_>,
+    actor: &ActorInRoom,
+    point: Point,
+) -> Result<(), CommandError> {
+    if position_of(ctx, actor)? == point {
         return Ok(());
     }
     if point == SPAWN {

@@ -2,59 +2,70 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    actor_command::{self, Action, ActorCommand, PresenceEffect},
+    actor_command::{Action, ActorCommand, PresenceEffect},
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::{
-            EmittedEvent,
-            payload::{ActorMoved, IntentCompleted, IntentPlanned},
-        },
-        fields::Fields,
+        event::EmittedEvent,
+        fields::{CAUSATION_ID, Field, Fields},
+        guard::{ActionSource, GuardedAction},
         ids::{CorrelationId, Sequence},
         record::Query,
         trace::StepCode,
     },
-    moderation::{ActionSource, ModeratedAction},
     permissions::{self, Capability},
     presence::{
-        self, Presence, Reason, Status,
-        arrival::{stand, standing},
-        position::{Direction, Leg, MAX_STEPS, MAX_X, MAX_Y, Point, Position, TABLES},
+        self, ChangeReason, Presence, PresenceRules, Status,
+        arrival::{position_of, set_position},
+        events::{ActorMoved, IntentCompleted, IntentPlanned},
+        position::{Direction, MAX_STEPS, MAX_X, MAX_Y, PathSegment, Point, Position, TABLES},
     },
     tables::access::{self, AccessRequirement},
 };
 
 const MAX_INTENT_CHARS: usize = 64;
+pub(crate) const DIRECTION: Field = Field::new("direction", "The direction of the move.", "E");
+pub(crate) const STEPS: Field = Field::new("steps", "How many steps to take. Default: 1.", "2").in_example();
+const MOVE_INTENT: Field =
+    Field::new("intent", "What the move is for; stored as it is.", "stroll").up_to(MAX_INTENT_CHARS);
+const INTENT: Field =
+    Field::new("intent", "What the actor wants: navigate_to a point or sit_at_table.", "navigate_to")
+        .up_to(MAX_INTENT_CHARS);
+const PAYLOAD: Field =
+    Field::new("payload", "The intent's parameters. They may also stand beside it.", r#"{"x":3,"y":4}"#)
+        .in_example();
+const X: Field = Field::new("x", "For navigate_to: how far east.", "3");
+const Y: Field = Field::new("y", "For navigate_to: how far south.", "4");
+const TABLE_ID: Field = Field::new("tableId", "For sit_at_table: the table.", "table_1");
 
 /// `POST /v1/commands/move`: an actor takes steps. Walls stop it.
-pub type Move = ActorCommand<Steps>;
+pub type Move = ActorCommand<MoveAction>;
 
 /// What the body of a move says.
-pub struct Steps {
-    leg: Leg,
+pub struct MoveAction {
+    leg: PathSegment,
     intent: Option<String>,
     cause: Option<String>,
 }
 
-impl Steps {
+impl MoveAction {
     /// Steps because of something that happened.
-    pub(crate) fn answering(leg: Leg, intent: &str, cause: String) -> Self {
+    pub(crate) fn answering(leg: PathSegment, intent: &str, cause: String) -> Self {
         Self { leg, intent: Some(intent.to_owned()), cause: Some(cause) }
     }
 
     fn of_body(fields: &Fields) -> Result<Self, DomainError> {
-        let direction = fields.required_choice("direction", &Direction::NAMES, Code::InvalidDirection)?;
-        let steps = fields.bounded("steps", 1..=MAX_STEPS)?;
+        let direction = fields.required_choice(DIRECTION, &Direction::NAMES, Code::InvalidDirection)?;
+        let steps = fields.bounded(STEPS, 1..=MAX_STEPS)?;
         Ok(Self {
-            leg: Leg { direction, steps: steps.unwrap_or(1) },
-            intent: actor_command::bounded_text("intent", fields.text("intent")?, MAX_INTENT_CHARS)?,
-            cause: actor_command::causation(fields)?,
+            leg: PathSegment { direction, steps: steps.unwrap_or(1) },
+            intent: fields.text(MOVE_INTENT)?,
+            cause: fields.trimmed_text(CAUSATION_ID)?,
         })
     }
 }
@@ -63,13 +74,13 @@ impl Move {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        Self::of(fields, "move", Capability::Move, || Steps::of_body(fields))
+        Self::of(fields, "move", Capability::Move, || MoveAction::of_body(fields))
     }
 }
 
-impl Action for Steps {
+impl Action for MoveAction {
     const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
@@ -81,24 +92,23 @@ impl Action for Steps {
         actor: &ActorInRoom,
         ctx: &mut CommandContext<'_>,
     ) -> Result<EmittedEvent, CommandError> {
-        let payload =
-            ActorMoved { leg: self.leg, intent: self.intent.clone(), target_label: None, reaction: None };
+        let payload = ActorMoved { leg: self.leg, intent: self.intent.clone(), target_label: None };
         let moved = ctx.append(actor, &payload, self.cause.as_deref())?;
-        let point = standing(ctx, actor)?.after(self.leg);
-        stand(ctx, actor, point)?;
+        let point = position_of(ctx, actor)?.after(self.leg);
+        set_position(ctx, actor, point)?;
         Ok(moved)
     }
 }
 
 /// Where an intent leads.
 #[derive(Clone, Debug, PartialEq)]
-struct Target {
+struct IntentTarget {
     point: Point,
     label: String,
     outcome: &'static str,
 }
 
-impl Target {
+impl IntentTarget {
     fn read(intent: &str, fields: &Fields) -> Result<Self, DomainError> {
         match intent {
             "navigate_to" => Self::read_point(fields),
@@ -110,7 +120,7 @@ impl Target {
     }
 
     fn read_point(fields: &Fields) -> Result<Self, DomainError> {
-        let sent = (fields.coordinate("x", 0..=MAX_X), fields.coordinate("y", 0..=MAX_Y));
+        let sent = (fields.coordinate(X, 0..=MAX_X), fields.coordinate(Y, 0..=MAX_Y));
         let refused = |x: Option<f64>, y: Option<f64>| {
             DomainError::new(Code::OutOfBounds)
                 .saying(format!("x must be between 0 and {MAX_X}, y between 0 and {MAX_Y}"))
@@ -129,67 +139,70 @@ impl Target {
 
     fn read_table(fields: &Fields) -> Result<Self, DomainError> {
         let known = TABLES.map(|(name, point)| (name, (name, point)));
-        let unknown = |table: String| {
-            let allowed: Vec<Value> = TABLES.iter().map(|(name, _)| (*name).into()).collect();
-            DomainError::new(Code::UnknownTable)
-                .with("field", "tableId")
-                .with("tableId", table)
-                .with("allowed", allowed)
-        };
-        let (name, point) = fields.exact_choice("tableId", &known, unknown)?;
+        let unknown =
+            |table: String| TABLE_ID.not_one_of(Code::UnknownTable, &TABLES).with(TABLE_ID.name, table);
+        let (name, point) = fields.exact_choice(TABLE_ID, &known, unknown)?;
         Ok(Self { point, label: name.to_owned(), outcome: "seated" })
     }
 }
 
 /// `POST /v1/intents/execute`: an actor goes where it wants to be.
-pub struct Intent {
+pub struct ExecuteIntent {
     actor: ActorInRoom,
     intent: String,
     label: String,
-    target: Result<Target, DomainError>,
+    target: Result<IntentTarget, DomainError>,
 }
 
-/// The answer to an [`Intent`].
+/// The answer to an [`ExecuteIntent`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct IntentExecuted {
+pub struct ExecuteIntentResponse {
+    /// Always true: the command took effect.
     accepted: bool,
+    /// The intent.
     intent: String,
+    /// The name of the target, for people.
     label: String,
+    /// The point where the actor started.
     from: Point,
+    /// The point where the actor is now.
     target: Point,
-    path: Vec<Leg>,
+    /// The path of the actor, leg by leg.
+    path: Vec<PathSegment>,
     correlation_id: CorrelationId,
+    /// The ids of the events of this request, in order.
     event_ids: Vec<Uuid>,
+    /// The id of the last of these events.
     final_event_id: Uuid,
+    /// The sequence of the last of these events.
     final_sequence: Sequence,
+    /// The presence of the actor.
     presence: Option<Presence>,
 }
 
-impl Intent {
+impl ExecuteIntent {
     /// Reads the body; parameters stand in `payload`, or beside it if there is none.
     ///
     /// # Errors
-    /// What identifies the actor and the intent does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor or the intent is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let actor = ActorInRoom::read(fields)?;
-        let intent = fields.required_text("intent")?;
-        let intent =
-            actor_command::bounded_text("intent", Some(intent), MAX_INTENT_CHARS)?.unwrap_or_default();
-        let nested = fields.nested_or_self("payload")?;
-        let target = Target::read(&intent, nested.as_ref().unwrap_or(fields));
+        let intent = fields.required_text(INTENT)?;
+        let nested = fields.nested_or_self(PAYLOAD)?;
+        let target = IntentTarget::read(&intent, nested.as_ref().unwrap_or(fields));
         Ok(Self { actor, label: format!("intent:{intent}"), intent, target })
     }
 
     /// Names the fields that the intents' parameters may have.
     pub fn describe(fields: &Fields) -> Result<(), DomainError> {
         Self::read(fields)?;
-        Target::read_point(fields)?;
-        Target::read_table(fields)?;
+        IntentTarget::read_point(fields)?;
+        IntentTarget::read_table(fields)?;
         Ok(())
     }
 
-    /// Who goes.
+    /// The actor.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
@@ -203,7 +216,7 @@ impl Intent {
     fn walk(
         &self,
         ctx: &mut CommandContext<'_>,
-        target: &Target,
+        target: &IntentTarget,
         from: Point,
     ) -> Result<EmittedEvent, CommandError> {
         let planned = IntentPlanned {
@@ -223,7 +236,6 @@ impl Intent {
                 leg,
                 intent: Some(self.intent.clone()),
                 target_label: Some(target.label.clone()),
-                reaction: None,
             };
             ctx.append(&self.actor, &moved, Some(&plan.cause()))?;
         }
@@ -238,7 +250,7 @@ impl Intent {
     }
 }
 
-impl Command for Intent {
+impl Command for ExecuteIntent {
     fn reads(&self) -> Vec<Query> {
         let own = [
             presence::read(&self.actor),
@@ -248,12 +260,12 @@ impl Command for Intent {
         permissions::reads(&self.actor).into_iter().chain(own).collect()
     }
 
-    fn moderated(&self) -> Option<ActorInRoom> {
+    fn guarded_actor(&self) -> Option<ActorInRoom> {
         Some(self.actor.clone())
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        access::pass(
+        access::check(
             ctx,
             &self.actor,
             AccessRequirement { action: &self.label, feature: None, takes_seat: true },
@@ -261,19 +273,19 @@ impl Command for Intent {
         permissions::require(ctx, &self.actor, Capability::Move, &self.intent)?;
         permissions::not_overridden(ctx, &self.actor, &self.intent)?;
         let target = self.target.as_ref().map_err(Clone::clone)?;
-        let action = ModeratedAction { label: &self.label, text: None, source: ActionSource::Api };
-        ctx.moderate(&self.actor, &action)?;
-        let from = standing(ctx, &self.actor)?;
+        let action = GuardedAction { label: &self.label, text: None, source: ActionSource::Api };
+        ctx.guard.check(&self.actor, &action)?;
+        let from = position_of(ctx, &self.actor)?;
         let completed = self.walk(ctx, target, from)?;
-        stand(ctx, &self.actor, target.point)?;
-        let ttl_ms = ctx.rules.presence_default_ttl_ms;
-        let why = Reason::of_agent("intent_activity");
+        set_position(ctx, &self.actor, target.point)?;
+        let ttl_ms = ctx.rules.get::<PresenceRules>().default_ttl_ms;
+        let why = ChangeReason::of_agent("intent_activity");
         let cause = completed.cause();
         let presence = presence::heartbeat(ctx, &self.actor, (Status::Busy, ttl_ms), why, Some(&cause))?;
         let emitted = ctx.emitted();
         ctx.step(StepCode::IntentExecuted, json!({ "intent": self.intent, "emittedEvents": emitted.len() }));
         ctx.step(StepCode::EventAppendOk, json!({ "replay": false }));
-        let answer = IntentExecuted {
+        let answer = ExecuteIntentResponse {
             accepted: true,
             intent: self.intent.clone(),
             label: target.label.clone(),
@@ -292,13 +304,15 @@ impl Command for Intent {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
-    fn target(intent: &str, body: Value) -> Result<Target, DomainError> {
-        Target::read(intent, &Fields::of_body(body.as_object().cloned().unwrap()))
+    fn target(intent: &str, body: Value) -> Result<IntentTarget, DomainError> {
+        IntentTarget::read(intent, &Fields::of_body(body.as_object().cloned().unwrap()))
     }
 
-    /// CONTRACT 9.2: parameters, their bounds and their errors. RULINGS H2: unknown intents are not counted.
+    /// Parameters, their bounds and their errors; an unknown intent does not count for moderation.
     #[test]
     fn intents_are_read_with_their_errors() {
         let cases = [

@@ -1,10 +1,9 @@
-//! Where actors stand: one model for moves, intents and the fold. The room is a grid; x grows east, y grows south.
+//! The positions of actors: one model for moves, intents and the projection. The room is a grid; x grows east, y grows south.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{
-    event::payload::SentPosition,
     ids::{ActorId, RoomId, TenantId},
     record::{Cell, Key, Record, Table},
 };
@@ -39,6 +38,15 @@ pub struct Point {
     pub y: i64,
 }
 
+/// Where a client says that its actor enters, on the grid or beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SentPosition {
+    /// East.
+    pub x: f64,
+    /// South.
+    pub y: f64,
+}
+
 /// One of the four ways to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Direction {
@@ -53,13 +61,13 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The names of the directions, in the contract's order.
+    /// The names of the directions, in the order of the documentation.
     pub const NAMES: [(&str, Self); 4] = [("N", Self::N), ("S", Self::S), ("E", Self::E), ("W", Self::W)];
 }
 
 /// A straight part of a way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Leg {
+pub struct PathSegment {
     /// Which way.
     pub direction: Direction,
     /// How far; at least 1.
@@ -80,7 +88,7 @@ impl Point {
 
     /// Where one stands after a leg; walls stop.
     #[must_use]
-    pub fn after(self, leg: Leg) -> Self {
+    pub fn after(self, leg: PathSegment) -> Self {
         let (x, y) = match leg.direction {
             Direction::N => (self.x, self.y.saturating_sub(leg.steps)),
             Direction::S => (self.x, self.y.saturating_add(leg.steps)),
@@ -91,10 +99,10 @@ impl Point {
     }
 
     /// The way to `target`: east or west first, then north or south; no leg for no distance.
-    pub fn path_to(self, target: Self) -> Vec<Leg> {
+    pub fn path_to(self, target: Self) -> Vec<PathSegment> {
         let leg = |distance: i64, forth, back| {
             let direction = if distance > 0 { forth } else { back };
-            (distance != 0).then_some(Leg { direction, steps: distance.abs() })
+            (distance != 0).then_some(PathSegment { direction, steps: distance.abs() })
         };
         let horizontal = leg(target.x - self.x, Direction::E, Direction::W);
         let vertical = leg(target.y - self.y, Direction::S, Direction::N);
@@ -133,7 +141,7 @@ impl Record for Position {
 mod tests {
     use super::*;
 
-    /// CONTRACT 9.2: at most two legs, horizontal first; walking them ends at the target.
+    /// At most two legs, horizontal first; walking them ends at the target.
     #[test]
     fn a_path_leads_to_its_target() {
         let cases = [
@@ -150,10 +158,10 @@ mod tests {
         }
     }
 
-    /// RULINGS N8: moves are held on the grid, and zero is a valid coordinate.
+    /// Moves are held on the grid, and zero is a valid coordinate.
     #[test]
     fn walls_stop_a_move() {
-        let far = |direction| SPAWN.after(Leg { direction, steps: MAX_STEPS });
+        let far = |direction| SPAWN.after(PathSegment { direction, steps: MAX_STEPS });
         assert_eq!(far(Direction::W), Point { x: 0, y: 6 });
         assert_eq!(far(Direction::E), Point { x: MAX_X, y: 6 });
         assert_eq!(far(Direction::N), Point { x: 10, y: 0 });

@@ -1,4 +1,4 @@
-//! Who is in the room, what they do, and where they stand.
+//! The actors in the room: status, presence and position.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::{
     },
     presence::{
         Status,
-        position::{Leg, Point, SPAWN},
+        position::{PathSegment, Point, SPAWN},
     },
 };
 
@@ -38,7 +38,7 @@ pub struct ActorEntry {
     pub last_order: Option<LastOrder>,
     /// The steps it took last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_move: Option<Leg>,
+    pub last_move: Option<PathSegment>,
     /// Whether it is there, once a heartbeat or a change of status said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presence: Option<ActorPresence>,
@@ -73,7 +73,7 @@ pub struct ActorPresence {
 /// An actor as the projector keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ReducedActor {
+pub struct CompactActor {
     /// The actor.
     pub actor_id: ActorId,
     /// What it is doing.
@@ -90,7 +90,7 @@ pub struct ReducedActor {
 }
 
 impl ActorEntry {
-    fn appearing(event: &Event) -> Self {
+    fn new(event: &Event) -> Self {
         Self {
             actor_id: event.actor_id.clone(),
             status: Status::Idle,
@@ -108,8 +108,8 @@ impl ActorEntry {
     }
 
     /// The actor as the projector keeps it.
-    pub fn reduced(&self) -> ReducedActor {
-        ReducedActor {
+    pub fn reduced(&self) -> CompactActor {
+        CompactActor {
             actor_id: self.actor_id.clone(),
             status: self.status,
             position: self.position,
@@ -119,7 +119,7 @@ impl ActorEntry {
         }
     }
 
-    fn take_in(&mut self, event: &Event) {
+    fn apply(&mut self, event: &Event) {
         self.last_seen = event.timestamp;
         match event.kind {
             EventType::AgentEntered => {
@@ -127,7 +127,7 @@ impl ActorEntry {
                 self.position = PayloadView::by(event).place("position").unwrap_or(SPAWN);
             }
             EventType::ActorMoved => self.moved(event),
-            EventType::PresenceHeartbeat => self.beat(event),
+            EventType::PresenceHeartbeat => self.apply_heartbeat(event),
             EventType::StatusChanged => self.change_status(event),
             EventType::ConversationMessagePosted | EventType::BubblePosted => self.status = Status::Thinking,
             EventType::OrderChanged => self.ordered(event),
@@ -143,7 +143,17 @@ impl ActorEntry {
             | EventType::SharedObjectCreated
             | EventType::SharedObjectUpdated
             | EventType::OperatorOverrideApplied => self.status = Status::Busy,
-            _ => {}
+            EventType::AgentLeft
+            | EventType::MentionCreated
+            | EventType::IntentPlanned
+            | EventType::SnapshotCreated
+            | EventType::RoomContextPinned
+            | EventType::TaskHandoff
+            | EventType::RoomCreated
+            | EventType::RoomUpdated
+            | EventType::TableSessionCreated
+            | EventType::TableSessionUpdated
+            | EventType::TableSessionEnded => {}
         }
     }
 
@@ -156,30 +166,33 @@ impl ActorEntry {
     }
 
     fn ordered(&mut self, event: &Event) {
-        let said = PayloadView::by(event);
+        let payload = PayloadView::by(event);
         self.status = Status::Busy;
-        self.last_order =
-            Some(LastOrder { item_id: said.text("itemId"), size: said.text("size"), ts: event.timestamp });
+        self.last_order = Some(LastOrder {
+            item_id: payload.text("itemId"),
+            size: payload.text("size"),
+            ts: event.timestamp,
+        });
     }
 
-    fn beat(&mut self, event: &Event) {
-        let said = PayloadView::by(event);
-        self.status = beaten(event);
+    fn apply_heartbeat(&mut self, event: &Event) {
+        let payload = PayloadView::by(event);
+        self.status = heartbeat_status(event);
         self.presence = Some(ActorPresence {
-            last_heartbeat_at: said.timestamp("lastHeartbeatAt").or(Some(event.timestamp)),
-            ttl_ms: said.integer("ttlMs"),
-            expires_at: said.timestamp("expiresAt"),
+            last_heartbeat_at: payload.timestamp("lastHeartbeatAt").or(Some(event.timestamp)),
+            ttl_ms: payload.integer("ttlMs"),
+            expires_at: payload.timestamp("expiresAt"),
             is_active: self.status != Status::Inactive,
         });
     }
 
     fn change_status(&mut self, event: &Event) {
-        let said = PayloadView::by(event);
-        let Some(status) = said.status("toStatus").or_else(|| said.status("to")) else { return };
+        let payload = PayloadView::by(event);
+        let Some(status) = payload.status("toStatus").or_else(|| payload.status("to")) else { return };
         self.status = status;
         let presence = self.presence.get_or_insert_with(|| ActorPresence {
-            last_heartbeat_at: said.timestamp("lastHeartbeatAt"),
-            expires_at: said.timestamp("expiresAt"),
+            last_heartbeat_at: payload.timestamp("lastHeartbeatAt"),
+            expires_at: payload.timestamp("expiresAt"),
             ..ActorPresence::default()
         });
         presence.is_active = status != Status::Inactive;
@@ -187,12 +200,12 @@ impl ActorEntry {
 }
 
 /// The status that a heartbeat shows; idle unless it says more.
-fn beaten(event: &Event) -> Status {
+fn heartbeat_status(event: &Event) -> Status {
     PayloadView::by(event).status("status").unwrap_or(Status::Idle)
 }
 
-/// Whether only one who is in the room does such a thing. Tasks, objects, rooms, tables, pins, snapshots and
-/// overrides are worked on from anywhere, and a status changes after something that tells more.
+/// Whether the event shows that its actor is in the room. Tasks, objects, rooms, tables, pins, snapshots and
+/// overrides are possible from anywhere, and a change of status follows an event that shows more.
 fn shows_actor_in_room(event: &Event) -> bool {
     match event.kind {
         EventType::AgentEntered
@@ -202,8 +215,26 @@ fn shows_actor_in_room(event: &Event) -> bool {
         | EventType::OrderChanged
         | EventType::IntentPlanned
         | EventType::IntentCompleted => true,
-        EventType::PresenceHeartbeat => beaten(event) != Status::Inactive,
-        _ => false,
+        EventType::PresenceHeartbeat => heartbeat_status(event) != Status::Inactive,
+        EventType::AgentLeft
+        | EventType::StatusChanged
+        | EventType::MentionCreated
+        | EventType::SnapshotCreated
+        | EventType::RoomContextPinned
+        | EventType::OperatorOverrideApplied
+        | EventType::TaskCreated
+        | EventType::TaskUpdated
+        | EventType::TaskAssigned
+        | EventType::TaskProgressUpdated
+        | EventType::TaskCompleted
+        | EventType::TaskHandoff
+        | EventType::SharedObjectCreated
+        | EventType::SharedObjectUpdated
+        | EventType::RoomCreated
+        | EventType::RoomUpdated
+        | EventType::TableSessionCreated
+        | EventType::TableSessionUpdated
+        | EventType::TableSessionEnded => false,
     }
 }
 
@@ -224,11 +255,11 @@ impl Actors {
         if shows_actor_in_room(event) && !self.by_id.contains_key(&event.actor_id) {
             self.make_room();
             self.appearances += 1;
-            let entry = ActorEntry::appearing(event);
+            let entry = ActorEntry::new(event);
             self.by_id.insert(event.actor_id.clone(), (self.appearances, entry));
         }
         if let Some((_, entry)) = self.by_id.get_mut(&event.actor_id) {
-            entry.take_in(event);
+            entry.apply(event);
         }
     }
 

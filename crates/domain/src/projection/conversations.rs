@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     payload_view::PayloadView,
-    recent::{Changing, LastChanged, Newest},
+    recent::{Keyed, LastChanged, NewestFirst},
 };
 use crate::{
     conversation::ContextWindow,
@@ -35,7 +35,7 @@ pub const MAX_THREAD_PARTICIPANTS: usize = 200;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChatEntry {
-    /// Who said it.
+    /// The speaker.
     pub actor_id: ActorId,
     /// What was said.
     pub text: String,
@@ -55,13 +55,13 @@ pub struct MessageEntry {
     pub thread_id: String,
     /// The message above it in the thread.
     pub parent_message_id: Option<String>,
-    /// Who said it.
+    /// The speaker.
     pub actor_id: ActorId,
     /// What was said.
     pub text: String,
-    /// Who is mentioned, in order.
+    /// The mentioned actors, in order.
     pub mentions: Vec<ActorId>,
-    /// What the speaker had in mind.
+    /// The context that the speaker used.
     pub context_window: Option<ContextWindow>,
     /// The event.
     pub event_id: Uuid,
@@ -81,7 +81,7 @@ pub struct ThreadEntry {
     pub root_message_id: String,
     /// Its newest messages, oldest first.
     pub message_ids: VecDeque<String>,
-    /// Who spoke in it, in the order of their first words.
+    /// The speakers, in the order of their first messages.
     pub participants: VecDeque<ActorId>,
     /// How many messages it ever had.
     pub message_count: u64,
@@ -91,7 +91,7 @@ pub struct ThreadEntry {
     pub last_event_id: Uuid,
 }
 
-impl Changing for ThreadEntry {
+impl Keyed for ThreadEntry {
     fn id(&self) -> &str {
         &self.thread_id
     }
@@ -103,8 +103,8 @@ impl Changing for ThreadEntry {
 
 /// What a message says: in the conversation, else over the speaker's head, else beside both.
 pub(super) fn text_of(event: &Event) -> String {
-    let said = PayloadView::by(event);
-    let places = [said.part("conversation"), said.part("bubble"), Some(said)];
+    let payload = PayloadView::by(event);
+    let places = [payload.part("conversation"), payload.part("bubble"), Some(payload)];
     places.into_iter().flatten().find_map(|place| place.text("text")).unwrap_or_default()
 }
 
@@ -141,8 +141,8 @@ fn append_within<T>(list: &mut VecDeque<T>, member: T, max: usize) {
 /// What was said in a room.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Conversations {
-    pub(super) chat: Newest<ChatEntry, MAX_CHAT>,
-    pub(super) messages: Newest<MessageEntry, MAX_MESSAGES>,
+    pub(super) chat: NewestFirst<ChatEntry, MAX_CHAT>,
+    pub(super) messages: NewestFirst<MessageEntry, MAX_MESSAGES>,
     pub(super) threads: LastChanged<ThreadEntry, MAX_THREADS>,
 }
 

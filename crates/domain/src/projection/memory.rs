@@ -1,4 +1,4 @@
-//! What an agent remembers of a room: its newest events in a few words. One definition for the fold and for
+//! An agent's memory of a room: its newest events, summarised. One definition for the projection and for
 //! `GET /v1/memory/local`.
 
 use schemars::JsonSchema;
@@ -45,7 +45,7 @@ pub struct MemoryEntry {
     /// The event's type.
     #[serde(rename = "type")]
     pub kind: EventType,
-    /// Who did it.
+    /// The actor that did it.
     pub actor_id: ActorId,
     /// When.
     pub ts: Timestamp,
@@ -57,36 +57,91 @@ pub struct MemoryEntry {
 /// What is remembered of an event, by its type.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged, rename_all_fields = "camelCase")]
-#[expect(missing_docs, reason = "the fields are the contract's, section 9.8")]
 pub enum MemoryDetails {
     /// Something was said.
-    Message { text: String, thread_id: Option<String>, mentions: Vec<ActorId> },
+    Message {
+        /// What was said.
+        text: String,
+        /// The thread of the message.
+        thread_id: Option<String>,
+        /// The actors that were mentioned.
+        mentions: Vec<ActorId>,
+    },
     /// Something was ordered.
-    Order { item_id: Option<String>, size: Option<String> },
+    Order {
+        /// What was ordered.
+        item_id: Option<String>,
+        /// The size of the order.
+        size: Option<String>,
+    },
     /// Steps were taken.
-    Move { direction: Option<String>, steps: i64 },
+    Move {
+        /// The direction of the move.
+        direction: Option<String>,
+        /// The number of steps.
+        steps: i64,
+    },
     /// An intent's target was reached.
-    Intent { intent: Option<String>, outcome: Option<String> },
+    Intent {
+        /// The intent.
+        intent: Option<String>,
+        /// The result of the intent.
+        outcome: Option<String>,
+    },
     /// An operator acted.
-    Override { action: Option<String>, target_actor_id: Option<ActorId>, reason: Option<String> },
+    Override {
+        /// What the operator did.
+        action: Option<String>,
+        /// The actor that the operator acted on; null: the whole room.
+        target_actor_id: Option<ActorId>,
+        /// Why; null if the operator gave no reason.
+        reason: Option<String>,
+    },
     /// A task was created or changed.
-    Task { task_id: Option<String>, state: Option<String>, progress: i64 },
-    /// A task went to somebody.
-    TaskAssignment {
+    Task {
+        /// The task.
         task_id: Option<String>,
+        /// The state of the task.
+        state: Option<String>,
+        /// How much is done, in percent.
+        progress: i64,
+    },
+    /// A task got another assignee.
+    TaskAssignment {
+        /// The task.
+        task_id: Option<String>,
+        /// The assignee before; null: none.
         from_assignee_actor_id: Option<ActorId>,
+        /// The assignee now; null: none.
         to_assignee_actor_id: Option<ActorId>,
     },
     /// A task's progress changed.
-    TaskProgress { task_id: Option<String>, from_progress: Option<i64>, to_progress: Option<i64> },
+    TaskProgress {
+        /// The task.
+        task_id: Option<String>,
+        /// How much was done before, in percent.
+        from_progress: Option<i64>,
+        /// How much is done now, in percent.
+        to_progress: Option<i64>,
+    },
     /// A task was done.
-    TaskCompletion { task_id: Option<String>, completed_by: Option<ActorId> },
+    TaskCompletion {
+        /// The task.
+        task_id: Option<String>,
+        /// The actor that completed the task.
+        completed_by: Option<ActorId>,
+    },
     /// A shared object was created or changed.
     Object {
+        /// The object.
         object_id: Option<String>,
+        /// The type of the object.
         object_type: Option<String>,
+        /// The client's own name for the object.
         object_key: Option<String>,
+        /// The version of the object.
         version: i64,
+        /// The fields that were changed.
         changed_fields: Vec<String>,
     },
     /// That it happened is all there is to remember.
@@ -106,34 +161,64 @@ pub fn memory_entry(event: &Event) -> Option<MemoryEntry> {
 }
 
 fn details(event: &Event) -> Option<MemoryDetails> {
-    let said = PayloadView::by(event);
+    let payload = PayloadView::by(event);
+    let task_id = || payload.text("taskId");
     Some(match event.kind {
         EventType::ConversationMessagePosted => message(event),
         EventType::OrderChanged => {
-            MemoryDetails::Order { item_id: said.text("itemId"), size: said.text("size") }
+            MemoryDetails::Order { item_id: payload.text("itemId"), size: payload.text("size") }
         }
         EventType::ActorMoved => {
-            MemoryDetails::Move { direction: said.text("direction"), steps: said.steps() }
+            MemoryDetails::Move { direction: payload.text("direction"), steps: payload.steps() }
         }
         EventType::IntentCompleted => {
-            MemoryDetails::Intent { intent: said.text("intent"), outcome: said.text("outcome") }
+            MemoryDetails::Intent { intent: payload.text("intent"), outcome: payload.text("outcome") }
         }
         EventType::OperatorOverrideApplied => MemoryDetails::Override {
-            action: said.text("action"),
-            target_actor_id: said.actor("targetActorId"),
-            reason: said.text("reason"),
+            action: payload.text("action"),
+            target_actor_id: payload.actor("targetActorId"),
+            reason: payload.text("reason"),
         },
         EventType::AgentEntered | EventType::AgentLeft | EventType::RoomContextPinned => {
             MemoryDetails::Nothing {}
         }
         EventType::SharedObjectCreated | EventType::SharedObjectUpdated => MemoryDetails::Object {
-            object_id: said.text("objectId"),
-            object_type: said.text("objectType"),
-            object_key: said.text("objectKey"),
-            version: said.integer("version").unwrap_or(1).max(1),
-            changed_fields: said.texts("changedFields"),
+            object_id: payload.text("objectId"),
+            object_type: payload.text("objectType"),
+            object_key: payload.text("objectKey"),
+            version: payload.integer("version").unwrap_or(1).max(1),
+            changed_fields: payload.texts("changedFields"),
         },
-        _ => return task(event),
+        EventType::TaskCreated | EventType::TaskUpdated => MemoryDetails::Task {
+            task_id: task_id(),
+            state: payload.text("state"),
+            progress: payload.integer("progress").unwrap_or(0),
+        },
+        EventType::TaskAssigned => MemoryDetails::TaskAssignment {
+            task_id: task_id(),
+            from_assignee_actor_id: payload.actor("fromAssigneeActorId"),
+            to_assignee_actor_id: payload.actor("toAssigneeActorId"),
+        },
+        EventType::TaskProgressUpdated => MemoryDetails::TaskProgress {
+            task_id: task_id(),
+            from_progress: payload.integer("fromProgress"),
+            to_progress: payload.integer("toProgress"),
+        },
+        EventType::TaskCompleted => {
+            MemoryDetails::TaskCompletion { task_id: task_id(), completed_by: payload.actor("completedBy") }
+        }
+        EventType::StatusChanged
+        | EventType::PresenceHeartbeat
+        | EventType::MentionCreated
+        | EventType::BubblePosted
+        | EventType::IntentPlanned
+        | EventType::SnapshotCreated
+        | EventType::TaskHandoff
+        | EventType::RoomCreated
+        | EventType::RoomUpdated
+        | EventType::TableSessionCreated
+        | EventType::TableSessionUpdated
+        | EventType::TableSessionEnded => return None,
     })
 }
 
@@ -145,32 +230,6 @@ fn message(event: &Event) -> MemoryDetails {
         thread_id: text("threadId").or_else(|| text("messageId")),
         mentions: conversation.map(|conversation| conversation.actors("mentions")).unwrap_or_default(),
     }
-}
-
-fn task(event: &Event) -> Option<MemoryDetails> {
-    let said = PayloadView::by(event);
-    let task_id = said.text("taskId");
-    Some(match event.kind {
-        EventType::TaskCreated | EventType::TaskUpdated => MemoryDetails::Task {
-            task_id,
-            state: said.text("state"),
-            progress: said.integer("progress").unwrap_or(0),
-        },
-        EventType::TaskAssigned => MemoryDetails::TaskAssignment {
-            task_id,
-            from_assignee_actor_id: said.actor("fromAssigneeActorId"),
-            to_assignee_actor_id: said.actor("toAssigneeActorId"),
-        },
-        EventType::TaskProgressUpdated => MemoryDetails::TaskProgress {
-            task_id,
-            from_progress: said.integer("fromProgress"),
-            to_progress: said.integer("toProgress"),
-        },
-        EventType::TaskCompleted => {
-            MemoryDetails::TaskCompletion { task_id, completed_by: said.actor("completedBy") }
-        }
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -189,7 +248,7 @@ mod tests {
         Value::Object(entry.clone())
     }
 
-    /// CONTRACT 9.8: the fields of each type, and what stands for those that an event does not have.
+    /// The fields of each type, and what stands for those that an event does not have.
     #[test]
     fn each_type_is_remembered_in_its_own_words() {
         use EventType::*;
@@ -242,7 +301,7 @@ mod tests {
         }
     }
 
-    /// RULINGS N10: one list of types, for the fold and for the API.
+    /// The projection and the API use one list of types.
     #[test]
     fn nothing_but_the_listed_types_is_remembered() {
         for kind in EventType::ALL {

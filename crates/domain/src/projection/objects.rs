@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     payload_view::PayloadView,
-    recent::{Changing, LastChanged},
+    recent::{Keyed, LastChanged},
 };
 use crate::kernel::{event::Event, ids::ActorId, time::Timestamp};
 
@@ -35,9 +35,9 @@ pub struct ObjectEntry {
     pub metadata: Map<String, Value>,
     /// Its version, from 1.
     pub version: i64,
-    /// Who created it.
+    /// The actor that created it.
     pub created_by: Option<ActorId>,
-    /// Who changed it last.
+    /// The actor that changed it last.
     pub updated_by: Option<ActorId>,
     /// When it was created.
     pub created_at: Option<Timestamp>,
@@ -45,7 +45,7 @@ pub struct ObjectEntry {
     pub updated_at: Timestamp,
 }
 
-impl Changing for ObjectEntry {
+impl Keyed for ObjectEntry {
     fn id(&self) -> &str {
         &self.object_id
     }
@@ -74,26 +74,26 @@ impl ObjectEntry {
         }
     }
 
-    fn take_in(&mut self, event: &Event) {
-        let said = PayloadView::by(event);
-        if let Some(object_type) = said.text("objectType") {
+    fn apply(&mut self, event: &Event) {
+        let payload = PayloadView::by(event);
+        if let Some(object_type) = payload.text("objectType") {
             self.object_type = object_type;
         }
-        said.change(&mut self.object_key, "objectKey", PayloadView::text);
-        said.change(&mut self.title, "title", PayloadView::text);
-        said.change(&mut self.content, "content", PayloadView::text);
-        said.change(&mut self.quantity, "quantity", PayloadView::integer);
-        if let Some(data) = said.object("data") {
+        payload.change(&mut self.object_key, "objectKey", PayloadView::text);
+        payload.change(&mut self.title, "title", PayloadView::text);
+        payload.change(&mut self.content, "content", PayloadView::text);
+        payload.change(&mut self.quantity, "quantity", PayloadView::integer);
+        if let Some(data) = payload.object("data") {
             self.data = data;
         }
-        if let Some(metadata) = said.object("metadata") {
+        if let Some(metadata) = payload.object("metadata") {
             self.metadata = metadata;
         }
-        self.version = said.integer("version").unwrap_or(self.version).max(1);
-        said.change(&mut self.created_by, "createdBy", PayloadView::actor);
-        self.updated_by = said.actor("updatedBy").or_else(|| Some(event.actor_id.clone()));
-        said.change(&mut self.created_at, "createdAt", PayloadView::timestamp);
-        self.updated_at = said.timestamp("updatedAt").unwrap_or(event.timestamp);
+        self.version = payload.integer("version").unwrap_or(self.version).max(1);
+        payload.change(&mut self.created_by, "createdBy", PayloadView::actor);
+        self.updated_by = payload.actor("updatedBy").or_else(|| Some(event.actor_id.clone()));
+        payload.change(&mut self.created_at, "createdAt", PayloadView::timestamp);
+        self.updated_at = payload.timestamp("updatedAt").unwrap_or(event.timestamp);
     }
 }
 
@@ -103,6 +103,6 @@ pub(super) type Objects = LastChanged<ObjectEntry, MAX_OBJECTS>;
 pub(super) fn apply(objects: &mut Objects, event: &Event) {
     let Some(object_id) = PayloadView::by(event).text("objectId") else { return };
     let mut object = objects.take(&object_id).unwrap_or_else(|| ObjectEntry::unknown(object_id, event));
-    object.take_in(event);
+    object.apply(event);
     objects.put(object);
 }

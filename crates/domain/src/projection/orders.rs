@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{payload_view::PayloadView, recent::Newest};
+use super::{payload_view::PayloadView, recent::NewestFirst};
 use crate::kernel::{event::Event, ids::ActorId, time::Timestamp};
 
 /// The most orders that a room shows.
@@ -14,7 +14,7 @@ pub const MAX_ORDERS: usize = 50;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderEntry {
-    /// Who ordered.
+    /// The actor that ordered.
     pub actor_id: ActorId,
     /// What.
     pub item_id: Option<String>,
@@ -26,15 +26,15 @@ pub struct OrderEntry {
     pub event_id: Uuid,
 }
 
-pub(super) type Orders = Newest<OrderEntry, MAX_ORDERS>;
+pub(super) type Orders = NewestFirst<OrderEntry, MAX_ORDERS>;
 
 impl OrderEntry {
     pub(super) fn of(event: &Event) -> Self {
-        let said = PayloadView::by(event);
+        let payload = PayloadView::by(event);
         Self {
             actor_id: event.actor_id.clone(),
-            item_id: said.text("itemId"),
-            size: said.text("size"),
+            item_id: payload.text("itemId"),
+            size: payload.text("size"),
             ts: event.timestamp,
             event_id: event.event_id,
         }

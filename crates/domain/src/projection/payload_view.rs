@@ -1,16 +1,12 @@
-//! Reads what an event says when nobody vouches for its shape: old and imported events have gaps.
+//! Reads payloads of unknown shape: old and imported events have gaps.
 
 use serde_json::{Map, Value};
 
 use crate::{
-    kernel::{
-        event::{Event, payload::SentPosition},
-        ids::ActorId,
-        time::Timestamp,
-    },
+    kernel::{event::Event, ids::ActorId, time::Timestamp},
     presence::{
         Status,
-        position::{Direction, Leg, Point},
+        position::{Direction, PathSegment, Point, SentPosition},
     },
 };
 
@@ -86,10 +82,10 @@ impl<'e> PayloadView<'e> {
     }
 
     /// Which way, and how far.
-    pub(super) fn leg(self) -> Option<Leg> {
+    pub(super) fn leg(self) -> Option<PathSegment> {
         let wanted = self.0.get("direction")?.as_str()?;
         let (_, direction) = *Direction::NAMES.iter().find(|(name, _)| *name == wanted)?;
-        Some(Leg { direction, steps: self.steps() })
+        Some(PathSegment { direction, steps: self.steps() })
     }
 
     /// Changes `known` to what is said under `key`: null and blank empty it, what cannot be read leaves it.
@@ -102,8 +98,8 @@ impl<'e> PayloadView<'e> {
         };
         if emptied {
             *known = None;
-        } else if let Some(said) = read(self, key) {
-            *known = Some(said);
+        } else if let Some(payload) = read(self, key) {
+            *known = Some(payload);
         }
     }
 }

@@ -18,7 +18,7 @@ pub struct PinnedEntry {
     pub content: String,
     /// Whatever was added.
     pub metadata: Map<String, Value>,
-    /// Who pinned it.
+    /// The actor that pinned it.
     pub pinned_by: ActorId,
     /// When.
     pub ts: Timestamp,
@@ -28,12 +28,12 @@ pub struct PinnedEntry {
 
 impl PinnedEntry {
     pub(super) fn of(event: &Event) -> Self {
-        let said = PayloadView::by(event);
+        let payload = PayloadView::by(event);
         Self {
-            version: said.integer("version").unwrap_or(1).max(1),
-            content: said.text("content").unwrap_or_default(),
-            metadata: said.object("metadata").unwrap_or_default(),
-            pinned_by: said.actor("pinnedBy").unwrap_or_else(|| event.actor_id.clone()),
+            version: payload.integer("version").unwrap_or(1).max(1),
+            content: payload.text("content").unwrap_or_default(),
+            metadata: payload.object("metadata").unwrap_or_default(),
+            pinned_by: payload.actor("pinnedBy").unwrap_or_else(|| event.actor_id.clone()),
             ts: event.timestamp,
             event_id: event.event_id,
         }

@@ -1,4 +1,4 @@
-//! Bounded lists, newest first: what keeps a fold the same size however long its log grows.
+//! Bounded lists, newest first: they keep a projection the same size however long its log grows.
 
 use std::collections::VecDeque;
 
@@ -9,15 +9,15 @@ use crate::kernel::time::Timestamp;
 /// The newest `MOST` of what happened, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Newest<T, const MOST: usize>(VecDeque<T>);
+pub(super) struct NewestFirst<T, const MOST: usize>(VecDeque<T>);
 
-impl<T, const MOST: usize> Default for Newest<T, MOST> {
+impl<T, const MOST: usize> Default for NewestFirst<T, MOST> {
     fn default() -> Self {
         Self(VecDeque::new())
     }
 }
 
-impl<T: Clone, const MOST: usize> Newest<T, MOST> {
+impl<T: Clone, const MOST: usize> NewestFirst<T, MOST> {
     pub(super) fn prepend(&mut self, entry: T) {
         self.0.truncate(MOST - 1);
         self.0.push_front(entry);
@@ -29,7 +29,7 @@ impl<T: Clone, const MOST: usize> Newest<T, MOST> {
 }
 
 /// Something with an id that changes now and then.
-pub(super) trait Changing: Clone {
+pub(super) trait Keyed: Clone {
     /// Its id.
     fn id(&self) -> &str;
     /// When it last changed.
@@ -47,7 +47,7 @@ impl<T, const MOST: usize> Default for LastChanged<T, MOST> {
     }
 }
 
-impl<T: Changing, const MOST: usize> LastChanged<T, MOST> {
+impl<T: Keyed, const MOST: usize> LastChanged<T, MOST> {
     /// Takes a thing out, to be changed and put back.
     pub(super) fn take(&mut self, id: &str) -> Option<T> {
         let at = self.0.iter().position(|known| known.id() == id)?;

@@ -1,17 +1,13 @@
-//! The tasks of the room, as far as its events tell.
+//! The tasks of the room, projected from its events.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     payload_view::PayloadView,
-    recent::{Changing, LastChanged},
+    recent::{Keyed, LastChanged},
 };
-use crate::kernel::{
-    event::{Event, EventType},
-    ids::ActorId,
-    time::Timestamp,
-};
+use crate::kernel::{event::Event, ids::ActorId, time::Timestamp};
 
 /// The most tasks that a room shows; the one that changed longest ago goes first.
 pub const MAX_TASKS: usize = 100;
@@ -28,13 +24,13 @@ pub struct TaskEntry {
     pub title: Option<String>,
     /// `open`, `active` or `done`.
     pub state: String,
-    /// Whose task it is.
+    /// The assignee.
     pub assignee_actor_id: Option<ActorId>,
     /// How much is done, in percent.
     pub progress: i64,
-    /// Who created it.
+    /// The actor that created it.
     pub created_by: Option<ActorId>,
-    /// Who finished it.
+    /// The actor that finished it.
     pub completed_by: Option<ActorId>,
     /// When it was finished.
     pub completed_at: Option<Timestamp>,
@@ -42,7 +38,7 @@ pub struct TaskEntry {
     pub updated_at: Timestamp,
 }
 
-impl Changing for TaskEntry {
+impl Keyed for TaskEntry {
     fn id(&self) -> &str {
         &self.task_id
     }
@@ -67,49 +63,51 @@ impl TaskEntry {
         }
     }
 
-    fn take_in(&mut self, event: &Event) {
-        let said = PayloadView::by(event);
-        self.updated_at = event.timestamp;
-        match event.kind {
-            EventType::TaskCreated | EventType::TaskUpdated => self.describe(said),
-            EventType::TaskAssigned => {
-                said.change(&mut self.assignee_actor_id, "toAssigneeActorId", PayloadView::actor);
-            }
-            EventType::TaskProgressUpdated => {
-                self.progress = said.integer("toProgress").unwrap_or(self.progress);
-            }
-            EventType::TaskCompleted => {
-                DONE.clone_into(&mut self.state);
-                self.progress = said.integer("progress").unwrap_or(100);
-                self.completed_by = said.actor("completedBy").or_else(|| Some(event.actor_id.clone()));
-                self.completed_at = said.timestamp("completedAt").or(Some(event.timestamp));
-            }
-            _ => {}
-        }
-    }
-
-    fn describe(&mut self, said: PayloadView<'_>) {
-        said.change(&mut self.title, "title", PayloadView::text);
-        said.change(&mut self.created_by, "createdBy", PayloadView::actor);
-        said.change(&mut self.assignee_actor_id, "assigneeActorId", PayloadView::actor);
-        self.progress = said.integer("progress").unwrap_or(self.progress);
-        if let Some(state) = said.text("state") {
+    /// Applies a `task_created` or a `task_updated`.
+    pub(super) fn describe(&mut self, event: &Event) {
+        let payload = PayloadView::by(event);
+        payload.change(&mut self.title, "title", PayloadView::text);
+        payload.change(&mut self.created_by, "createdBy", PayloadView::actor);
+        payload.change(&mut self.assignee_actor_id, "assigneeActorId", PayloadView::actor);
+        self.progress = payload.integer("progress").unwrap_or(self.progress);
+        if let Some(state) = payload.text("state") {
             self.state = state;
-            // Leaving `done` clears who finished it in the task itself, too.
+            // As in the record of the task, leaving `done` clears the actor that finished it.
             if self.state != DONE {
                 self.completed_by = None;
                 self.completed_at = None;
             }
         }
     }
+
+    /// Applies a `task_assigned`.
+    pub(super) fn assign(&mut self, event: &Event) {
+        let payload = PayloadView::by(event);
+        payload.change(&mut self.assignee_actor_id, "toAssigneeActorId", PayloadView::actor);
+    }
+
+    /// Applies a `task_progress_updated`.
+    pub(super) fn set_progress(&mut self, event: &Event) {
+        self.progress = PayloadView::by(event).integer("toProgress").unwrap_or(self.progress);
+    }
+
+    /// Applies a `task_completed`.
+    pub(super) fn complete(&mut self, event: &Event) {
+        let payload = PayloadView::by(event);
+        DONE.clone_into(&mut self.state);
+        self.progress = payload.integer("progress").unwrap_or(100);
+        self.completed_by = payload.actor("completedBy").or_else(|| Some(event.actor_id.clone()));
+        self.completed_at = payload.timestamp("completedAt").or(Some(event.timestamp));
+    }
 }
 
 pub(super) type Tasks = LastChanged<TaskEntry, MAX_TASKS>;
 
-/// Takes in what an event says of a task; one that names no task says nothing.
-pub(super) fn apply(tasks: &mut Tasks, event: &Event) {
+/// Applies an event to its task, with `change`; an event that names no task changes nothing.
+pub(super) fn apply(tasks: &mut Tasks, event: &Event, change: fn(&mut TaskEntry, &Event)) {
     let Some(task_id) = PayloadView::by(event).text("taskId") else { return };
     let mut task = tasks.take(&task_id).unwrap_or_else(|| TaskEntry::unknown(task_id, event));
-    task.take_in(event);
+    task.updated_at = event.timestamp;
+    change(&mut task, event);
     tasks.put(task);
 }

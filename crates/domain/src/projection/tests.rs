@@ -1,4 +1,4 @@
-//! Tables of cases for the fold: events in, a room out.
+//! Tables of cases for the projection: events in, a room out.
 
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ fn snapshot(events: impl IntoIterator<Item = (EventType, &'static str, Value)>) 
 /// What one actor does, and where it stands in the end.
 type Case = (Vec<(EventType, Value)>, [i64; 2]);
 
-/// RULINGS N8: one position model, on a grid, in which zero is a place.
+/// One position model, on a grid, in which zero is a place.
 #[test]
 fn actors_stand_where_their_events_lead_them() {
     use EventType::*;
@@ -84,7 +84,7 @@ fn actors_stand_where_their_events_lead_them() {
     }
 }
 
-/// RULINGS N12 and G4: who is not in the room is not shown in it.
+/// Who is not in the room is not shown in it.
 #[test]
 fn an_actor_appears_by_being_there() {
     use EventType::*;
@@ -111,7 +111,7 @@ fn an_actor_appears_by_being_there() {
     assert_eq!(snapshot(left).actors, []);
 }
 
-/// CONTRACT 16.2: what an event makes of the status, and 16.1: every event touches its actor.
+/// What an event makes of the status, and that every event touches its actor.
 #[test]
 fn a_status_follows_what_an_actor_does() {
     use EventType::*;
@@ -153,7 +153,7 @@ fn a_status_follows_what_an_actor_does() {
     }
 }
 
-/// CONTRACT 16.2 and RULINGS G2: presence comes from heartbeats and changes of status.
+/// Presence comes from heartbeats and changes of status.
 #[test]
 fn presence_follows_heartbeats_and_statuses() {
     use EventType::*;
@@ -187,7 +187,7 @@ fn presence_follows_heartbeats_and_statuses() {
     }
 }
 
-/// CONTRACT 16.3: the shape of an empty room, and of one with an actor in it.
+/// The shape of an empty room, and of one with an actor in it.
 #[test]
 fn a_room_is_shown_whole() {
     let empty = json!({
@@ -239,5 +239,5 @@ fn the_read_models_have_schemas() {
     assert_eq!(properties(memory.clone())["type"]["$ref"], "#/$defs/EventType");
     assert!(memory.as_value().to_string().contains("toAssigneeActorId"));
     assert_eq!(properties(schemars::schema_for!(RoomSnapshot))["localMemory"]["type"], "array");
-    assert_eq!(properties(schemars::schema_for!(ReducedRoom))["actors"]["type"], "array");
+    assert_eq!(properties(schemars::schema_for!(CompactRoom))["actors"]["type"], "array");
 }

@@ -1,4 +1,4 @@
-//! A room with the themes of those who appear in it: what a replay shows.
+//! A room with the themes of its actors: the answer of a replay.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -27,9 +27,9 @@ use crate::{
 /// What actors look like, as their profiles say.
 pub type Themes = HashMap<ActorId, Theme>;
 
-/// Something that an actor did, with the actor's theme.
+/// An entry of an actor, with the actor's theme.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Themed<T> {
+pub struct WithTheme<T> {
     /// What it is.
     #[serde(flatten)]
     pub entry: T,
@@ -45,16 +45,16 @@ pub struct ThemedSnapshot {
     pub tenant_id: TenantId,
     /// The room.
     pub room_id: RoomId,
-    /// Who is in it, in the order in which they appeared.
-    pub actors: Vec<Themed<ActorEntry>>,
+    /// The actors in it, in the order in which they appeared.
+    pub actors: Vec<WithTheme<ActorEntry>>,
     /// The context that is pinned to it.
     pub pinned_context: Option<PinnedEntry>,
     /// What was said, newest first.
-    pub chat: Vec<Themed<ChatEntry>>,
+    pub chat: Vec<WithTheme<ChatEntry>>,
     /// What an agent remembers, newest first.
     pub local_memory: Vec<MemoryEntry>,
     /// The messages, newest first.
-    pub messages: Vec<Themed<MessageEntry>>,
+    pub messages: Vec<WithTheme<MessageEntry>>,
     /// The threads, newest message first.
     pub threads: Vec<ThreadEntry>,
     /// The tasks, newest change first.
@@ -67,20 +67,20 @@ pub struct ThemedSnapshot {
     pub last_event_at: Option<Timestamp>,
     /// The last event.
     pub last_event_id: Option<Uuid>,
-    /// What to know of those who speak.
+    /// What to know about the speakers.
     pub conversation_context: ConversationContext,
 }
 
-/// What to know of those who speak.
+/// What to know about the speakers.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationContext {
-    /// The theme of everybody who is among the actors, in the chat or in the messages; null for those without.
+    /// The theme of every actor in the actors, the chat or the messages; null for one without a theme.
     pub actor_themes: BTreeMap<ActorId, Option<Theme>>,
 }
 
 impl RoomSnapshot {
-    /// Everybody who is shown with a theme.
+    /// All actors that are shown with a theme.
     pub fn shown_actors(&self) -> BTreeSet<ActorId> {
         let actors = self.actors.iter().map(|entry| &entry.actor_id);
         let speakers = self.chat.iter().map(|entry| &entry.actor_id);
@@ -88,7 +88,7 @@ impl RoomSnapshot {
         actors.chain(speakers).chain(authors).cloned().collect()
     }
 
-    /// The room with the themes of those who are shown.
+    /// The room with the themes of its actors.
     pub fn themed(self, themes: &Themes) -> ThemedSnapshot {
         let theme = |actor: ActorId| {
             let theme = themes.get(&actor).cloned();
@@ -115,8 +115,8 @@ impl RoomSnapshot {
     }
 }
 
-fn all_themed<T>(entries: Vec<T>, themes: &Themes, actor: fn(&T) -> &ActorId) -> Vec<Themed<T>> {
-    let themed = |entry: T| Themed { theme: themes.get(actor(&entry)).cloned(), entry };
+fn all_themed<T>(entries: Vec<T>, themes: &Themes, actor: fn(&T) -> &ActorId) -> Vec<WithTheme<T>> {
+    let themed = |entry: T| WithTheme { theme: themes.get(actor(&entry)).cloned(), entry };
     entries.into_iter().map(themed).collect()
 }
 
@@ -130,7 +130,7 @@ mod tests {
         projection::{RoomProjection, tests::event},
     };
 
-    /// CONTRACT 9.7: themes stand beside everybody who is shown, null for those without, and nothing else changes.
+    /// Every actor that is shown has a theme or null, and nothing else changes.
     #[test]
     fn everybody_shown_has_a_theme_or_null() {
         let mut fold = RoomProjection::new(TenantId::default(), RoomId::main());

@@ -1,28 +1,28 @@
-//! What a reaction does: read from a subscription's `actionType` and `actionPayload`, and carried out as the actor's own commands are.
+//! The action of a reaction: read from `actionType` and `actionPayload`, and performed like the actor's own commands.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::matching::Source;
+use super::{ANNOTATION, ReactionRef, matching::SourceEvent};
 use crate::{
-    actor_command::{self, Action},
-    conversation::{self, Reply, Speech},
+    actor_command::Action,
+    conversation::{self, AutomaticReply, ConversationRules, SayAction, TEXT},
     kernel::{
         actor::ActorInRoom,
         command::{CommandContext, CommandError},
         error::{Code, DomainError},
-        event::{EmittedEvent, payload::ReactionRef},
-        fields::Fields,
+        event::EmittedEvent,
+        fields::{Field, Fields},
         ids::ActorId,
         record::Query,
         rules::Rules,
     },
-    orders::{MAX_ITEM_CHARS, Wish},
+    orders::{ITEM_ID, OrderAction, SIZE},
     permissions::Capability,
     presence::{
-        movement::Steps,
-        position::{Direction, Leg, MAX_STEPS},
+        movement::{DIRECTION, MoveAction, STEPS},
+        position::{Direction, MAX_STEPS, PathSegment},
     },
     tables::plan::Feature,
 };
@@ -32,7 +32,7 @@ const PAYLOAD: &str = "actionPayload";
 
 /// A kind of action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ActionKind {
     /// To say something.
     Say,
     /// To take steps.
@@ -41,11 +41,11 @@ pub enum Kind {
     Order,
 }
 
-impl Kind {
-    /// The names of the kinds, in the contract's order.
+impl ActionKind {
+    /// The names of the kinds, in the order of the documentation.
     pub const NAMES: [(&str, Self); 3] = [("say", Self::Say), ("move", Self::Move), ("order", Self::Order)];
 
-    /// What overrides call it.
+    /// Its name in overrides.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Say => "say",
@@ -54,7 +54,7 @@ impl Kind {
         }
     }
 
-    /// What the gate and moderation call it.
+    /// Its label in access checks and moderation.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Say => "reaction:say",
@@ -63,7 +63,7 @@ impl Kind {
         }
     }
 
-    /// What it takes.
+    /// The capability that it needs.
     pub const fn capability(self) -> Capability {
         match self {
             Self::Say => Capability::Speak,
@@ -75,9 +75,9 @@ impl Kind {
     /// What a private table's plan must include for it, beside reactions.
     pub const fn feature(self) -> Option<Feature> {
         match self {
-            Self::Say => Speech::FEATURE,
-            Self::Move => Steps::FEATURE,
-            Self::Order => Wish::FEATURE,
+            Self::Say => SayAction::FEATURE,
+            Self::Move => MoveAction::FEATURE,
+            Self::Order => OrderAction::FEATURE,
         }
     }
 }
@@ -93,11 +93,11 @@ impl Kind {
 pub enum ReactionAction {
     /// Says something, as an answer to the source's message if it has one.
     Say {
-        /// What is said.
+        /// The text.
         text: String,
         /// How long it hangs over the speaker, in milliseconds.
         ttl_ms: i64,
-        /// Who is mentioned; else whoever the text names with `@`.
+        /// The mentioned actors; else those that the text names with `@`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mentions: Option<Vec<ActorId>>,
     },
@@ -125,19 +125,16 @@ fn inside(mut error: DomainError) -> DomainError {
     error
 }
 
-/// A text that must be there and has at most `max` characters.
-fn text(payload: &Fields, name: &'static str, max: usize) -> Result<String, DomainError> {
-    let text = actor_command::bounded_text(name, payload.trimmed_text(name)?, max)?;
-    text.ok_or_else(|| DomainError::invalid(name, format!("{name} must not be blank")))
+/// A text that must be there and not be blank.
+fn text(payload: &Fields, field: Field) -> Result<String, DomainError> {
+    payload.trimmed_text(field)?.ok_or_else(|| field.must_be("a text that is not blank"))
 }
 
 fn direction(payload: &Fields) -> Result<Direction, DomainError> {
-    let sent = payload.trimmed_text("direction").ok().flatten().unwrap_or_default();
+    let sent = payload.trimmed_text(DIRECTION).ok().flatten().unwrap_or_default();
     let known = Direction::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&sent));
-    known.map(|(_, direction)| *direction).ok_or_else(|| {
-        let names: Vec<Value> = Direction::NAMES.iter().map(|(name, _)| (*name).into()).collect();
-        DomainError::new(Code::InvalidDirection).with("field", "direction").with("allowed", names)
-    })
+    let known = known.map(|(_, direction)| *direction);
+    known.ok_or_else(|| DIRECTION.not_one_of(Code::InvalidDirection, &Direction::NAMES))
 }
 
 impl ReactionAction {
@@ -145,35 +142,34 @@ impl ReactionAction {
     ///
     /// # Errors
     /// The first field that does not hold, named `actionPayload.…`.
-    pub fn read(kind: Kind, payload: Map<String, Value>, rules: &Rules) -> Result<Self, DomainError> {
+    pub fn read(kind: ActionKind, payload: Map<String, Value>, rules: &Rules) -> Result<Self, DomainError> {
         Self::of_kind(kind, &Fields::of_body(payload), rules).map_err(inside)
     }
 
-    fn of_kind(kind: Kind, payload: &Fields, rules: &Rules) -> Result<Self, DomainError> {
+    fn of_kind(kind: ActionKind, payload: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         Ok(match kind {
-            Kind::Say => Self::Say {
-                text: text(payload, "text", rules.max_chat_message_chars)?,
+            ActionKind::Say => Self::Say {
+                text: text(payload, TEXT.up_to(rules.get::<ConversationRules>().max_message_chars))?,
                 ttl_ms: conversation::bubble_ttl_ms(payload)?,
                 mentions: conversation::given_mentions(payload)?,
             },
-            Kind::Move => Self::Move {
+            ActionKind::Move => Self::Move {
                 direction: direction(payload)?,
-                steps: payload.bounded("steps", 1..=MAX_STEPS)?.unwrap_or(1),
+                steps: payload.bounded(STEPS, 1..=MAX_STEPS)?.unwrap_or(1),
             },
-            Kind::Order => Self::Order {
-                item_id: text(payload, "itemId", MAX_ITEM_CHARS)?,
-                size: actor_command::bounded_text("size", payload.trimmed_text("size")?, MAX_ITEM_CHARS)?
-                    .unwrap_or_else(|| "regular".to_owned()),
+            ActionKind::Order => Self::Order {
+                item_id: text(payload, ITEM_ID)?,
+                size: payload.trimmed_text(SIZE)?.unwrap_or_else(|| "regular".to_owned()),
             },
         })
     }
 
     /// Which kind it is.
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> ActionKind {
         match self {
-            Self::Say { .. } => Kind::Say,
-            Self::Move { .. } => Kind::Move,
-            Self::Order { .. } => Kind::Order,
+            Self::Say { .. } => ActionKind::Say,
+            Self::Move { .. } => ActionKind::Move,
+            Self::Order { .. } => ActionKind::Order,
         }
     }
 
@@ -192,7 +188,9 @@ impl ReactionAction {
     pub fn fault(&self, rules: &Rules) -> Option<&'static str> {
         match self {
             Self::Say { text, .. } if text.trim().is_empty() => Some("missing reaction text"),
-            Self::Say { text, .. } if text.chars().count() > rules.max_chat_message_chars => {
+            Self::Say { text, .. }
+                if text.chars().count() > rules.get::<ConversationRules>().max_message_chars =>
+            {
                 Some("reaction text is too long")
             }
             Self::Order { item_id, .. } if item_id.trim().is_empty() => Some("missing itemId"),
@@ -200,25 +198,27 @@ impl ReactionAction {
         }
     }
 
-    /// The actor's deed, as an answer to `source`.
-    pub(crate) fn answering(&self, source: &Source, reaction: &ReactionRef) -> Answering {
+    /// The action of the actor, in answer to `source`.
+    pub(crate) fn answering(&self, source: &SourceEvent, reaction: &ReactionRef) -> ReactiveAction {
         let cause = source.event_id.to_string();
         match self {
-            Self::Say { text, ttl_ms, mentions } => Answering::Say(Speech::answering(Reply {
-                text: text.clone(),
-                mentions: mentions.clone(),
-                bubble_ttl_ms: *ttl_ms,
-                thread_id: source.thread_id.clone(),
-                message_id: source.message_id.clone(),
-                metadata: reaction_metadata(reaction),
-                cause,
-            })),
+            Self::Say { text, ttl_ms, mentions } => {
+                ReactiveAction::Say(SayAction::answering(AutomaticReply {
+                    text: text.clone(),
+                    mentions: mentions.clone(),
+                    bubble_ttl_ms: *ttl_ms,
+                    thread_id: source.thread_id.clone(),
+                    message_id: source.message_id.clone(),
+                    metadata: reaction_metadata(reaction),
+                    cause,
+                }))
+            }
             Self::Move { direction, steps } => {
-                let leg = Leg { direction: *direction, steps: *steps };
-                Answering::Move(Steps::answering(leg, "reaction", cause))
+                let leg = PathSegment { direction: *direction, steps: *steps };
+                ReactiveAction::Move(MoveAction::answering(leg, "reaction", cause))
             }
             Self::Order { item_id, size } => {
-                Answering::Order(Wish::answering(item_id.clone(), size.clone(), cause))
+                ReactiveAction::Order(OrderAction::answering(item_id.clone(), size.clone(), cause))
             }
         }
     }
@@ -226,20 +226,20 @@ impl ReactionAction {
 
 fn reaction_metadata(reaction: &ReactionRef) -> Map<String, Value> {
     let reaction = serde_json::to_value(reaction).unwrap_or_default();
-    Map::from_iter([("reaction".to_owned(), reaction)])
+    Map::from_iter([(ANNOTATION.to_owned(), reaction)])
 }
 
-/// A deed that answers an event: what the actor would do by a command of its own.
-pub(crate) enum Answering {
-    /// [`Kind::Say`].
-    Say(Speech),
-    /// [`Kind::Move`].
-    Move(Steps),
-    /// [`Kind::Order`].
-    Order(Wish),
+/// An action in answer to an event: what the actor would do by a command of its own.
+pub(crate) enum ReactiveAction {
+    /// [`ActionKind::Say`].
+    Say(SayAction),
+    /// [`ActionKind::Move`].
+    Move(MoveAction),
+    /// [`ActionKind::Order`].
+    Order(OrderAction),
 }
 
-impl Answering {
+impl ReactiveAction {
     /// As [`Action::reads`].
     pub(crate) fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         match self {
@@ -278,51 +278,59 @@ mod tests {
 
     use super::*;
 
-    fn read(kind: Kind, payload: Value) -> Result<Value, (Code, Value)> {
+    fn read(kind: ActionKind, payload: Value) -> Result<Value, (Code, Value)> {
         let read = ReactionAction::read(kind, payload.as_object().cloned().unwrap(), &Rules::default());
         read.map(|action| action.payload().into())
             .map_err(|error| (error.code, error.details["field"].clone()))
     }
 
-    /// CONTRACT 9.22, RULINGS L2 and L4: payloads are checked by kind, named in full, and reduced.
+    /// Payloads are checked by kind, named in full, and reduced.
     #[test]
     fn payloads_are_checked_and_reduced() {
         let bad = |code: Code, field: &str| Err((code, json!(format!("actionPayload.{field}"))));
         let cases = [
-            (Kind::Say, json!({"text": " hi ", "x": 1}), Ok(json!({"text": "hi", "ttlMs": 7_000}))),
-            (Kind::Say, json!({"text": "hi", "ttlMs": 1}), Ok(json!({"text": "hi", "ttlMs": 2_000}))),
+            (ActionKind::Say, json!({"text": " hi ", "x": 1}), Ok(json!({"text": "hi", "ttlMs": 7_000}))),
+            (ActionKind::Say, json!({"text": "hi", "ttlMs": 1}), Ok(json!({"text": "hi", "ttlMs": 2_000}))),
             (
-                Kind::Say,
+                ActionKind::Say,
                 json!({"text": "hi", "ttlMs": "99999", "mentions": [" Kai ", "Kai"]}),
                 Ok(json!({"text": "hi", "ttlMs": 30_000, "mentions": ["Kai"]})),
             ),
-            (Kind::Say, json!({}), bad(Code::Validation, "text")),
-            (Kind::Say, json!({"text": " "}), bad(Code::Validation, "text")),
-            (Kind::Say, json!({"text": 5}), bad(Code::Validation, "text")),
-            (Kind::Say, json!({"text": "x".repeat(121)}), bad(Code::OutOfBounds, "text")),
-            (Kind::Say, json!({"text": "x", "ttlMs": "soon"}), bad(Code::OutOfBounds, "ttlMs")),
-            (Kind::Say, json!({"text": "x", "mentions": "Kai"}), bad(Code::Validation, "mentions")),
-            (Kind::Say, json!({"text": "x", "mentions": ["a\u{7}"]}), bad(Code::Validation, "mentions")),
-            (Kind::Move, json!({"direction": "n"}), Ok(json!({"direction": "N", "steps": 1}))),
-            (Kind::Move, json!({"direction": "N", "steps": 50}), Ok(json!({"direction": "N", "steps": 50}))),
-            (Kind::Move, json!({}), bad(Code::InvalidDirection, "direction")),
-            (Kind::Move, json!({"direction": 5}), bad(Code::InvalidDirection, "direction")),
-            (Kind::Move, json!({"direction": "N", "steps": 0}), bad(Code::OutOfBounds, "steps")),
-            (Kind::Move, json!({"direction": "N", "steps": 51}), bad(Code::OutOfBounds, "steps")),
-            (Kind::Order, json!({"itemId": "tea"}), Ok(json!({"itemId": "tea", "size": "regular"}))),
-            (Kind::Order, json!({"size": "large"}), bad(Code::Validation, "itemId")),
-            (Kind::Order, json!({"itemId": "tea", "size": 1}), bad(Code::Validation, "size")),
+            (ActionKind::Say, json!({}), bad(Code::Validation, "text")),
+            (ActionKind::Say, json!({"text": " "}), bad(Code::Validation, "text")),
+            (ActionKind::Say, json!({"text": 5}), bad(Code::Validation, "text")),
+            (ActionKind::Say, json!({"text": "x".repeat(121)}), bad(Code::OutOfBounds, "text")),
+            (ActionKind::Say, json!({"text": "x", "ttlMs": "soon"}), bad(Code::OutOfBounds, "ttlMs")),
+            (ActionKind::Say, json!({"text": "x", "mentions": "Kai"}), bad(Code::Validation, "mentions")),
+            (
+                ActionKind::Say,
+                json!({"text": "x", "mentions": ["a\u{7}"]}),
+                bad(Code::Validation, "mentions"),
+            ),
+            (ActionKind::Move, json!({"direction": "n"}), Ok(json!({"direction": "N", "steps": 1}))),
+            (
+                ActionKind::Move,
+                json!({"direction": "N", "steps": 50}),
+                Ok(json!({"direction": "N", "steps": 50})),
+            ),
+            (ActionKind::Move, json!({}), bad(Code::InvalidDirection, "direction")),
+            (ActionKind::Move, json!({"direction": 5}), bad(Code::InvalidDirection, "direction")),
+            (ActionKind::Move, json!({"direction": "N", "steps": 0}), bad(Code::OutOfBounds, "steps")),
+            (ActionKind::Move, json!({"direction": "N", "steps": 51}), bad(Code::OutOfBounds, "steps")),
+            (ActionKind::Order, json!({"itemId": "tea"}), Ok(json!({"itemId": "tea", "size": "regular"}))),
+            (ActionKind::Order, json!({"size": "large"}), bad(Code::Validation, "itemId")),
+            (ActionKind::Order, json!({"itemId": "tea", "size": 1}), bad(Code::Validation, "size")),
         ];
         for (kind, payload, want) in cases {
             assert_eq!(read(kind, payload.clone()), want, "{kind:?} {payload}");
         }
     }
 
-    /// CONTRACT 7.13: type and payload stand side by side, and come back as what they were.
+    /// Type and payload stand side by side, and come back as what they were.
     #[test]
     fn an_action_is_two_members() {
         let payload = json!({"direction": "W", "steps": 3}).as_object().cloned().unwrap();
-        let action = ReactionAction::read(Kind::Move, payload.clone(), &Rules::default()).unwrap();
+        let action = ReactionAction::read(ActionKind::Move, payload.clone(), &Rules::default()).unwrap();
         let shown = serde_json::to_value(&action).unwrap();
         assert_eq!(shown, json!({"actionType": "move", "actionPayload": payload}));
         assert_eq!(serde_json::from_value::<ReactionAction>(shown).unwrap(), action);

@@ -2,15 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::{ANY_EVENT, ReactionAction, ReactionSubscription, action::Kind};
-use crate::{
-    actor_command,
-    kernel::{
-        error::{Code, DomainError},
-        fields::Fields,
-        ids::{ActorId, RoomId},
-        rules::Rules,
-    },
+use super::{ANY_EVENT, ReactionAction, ReactionSubscription, action::ActionKind};
+use crate::kernel::{
+    error::{Code, DomainError},
+    fields::{Field, Fields, METADATA, too_large},
+    ids::{ActorId, RoomId},
+    rules::Rules,
 };
 
 /// The most triggers of a subscription.
@@ -23,14 +20,53 @@ const MAX_METADATA_BYTES: usize = 4 << 10;
 const MAX_COOLDOWN_MS: i64 = 86_400_000;
 const DEFAULT_COOLDOWN_MS: i64 = 1_000;
 
+pub(super) const ROOM_ID: Field = Field::new(
+    "roomId",
+    "Only events of this room trigger the rule. Default: those of every room of the tenant.",
+    "main",
+);
+const SOURCE_ACTOR_ID: Field = Field::new(
+    "sourceActorId",
+    "Only events by this actor trigger the rule. Default: those of every actor.",
+    "Nova",
+);
+pub(super) const TARGET_ACTOR_ID: Field = Field::new("targetActorId", "The actor that reacts.", "Kai");
+const TRIGGER_EVENT_TYPES: Field = Field::new(
+    "triggerEventTypes",
+    "The types of events that trigger the rule; * stands for every type, and is the default.",
+    r#"["order_changed"]"#,
+)
+.up_to(MAX_TRIGGERS);
+const ACTION_TYPE: Field = Field::new("actionType", "What the target does.", "say");
+const ACTION_PAYLOAD: Field = Field::new(
+    "actionPayload",
+    "How it does it. say: text, ttlMs, mentions; move: direction, steps; order: itemId, size.",
+    r#"{"text":"one flat white, coming up","ttlMs":3000,"mentions":["Nova"]}"#,
+)
+.in_example();
+const ENABLED: Field =
+    Field::new("enabled", "Whether the rule is in force. Default: true.", "true").in_example();
+const IGNORE_SELF: Field =
+    Field::new("ignoreSelf", "Whether events by the target itself trigger nothing. Default: true.", "true");
+const IGNORE_REACTION_EVENTS: Field = Field::new(
+    "ignoreReactionEvents",
+    "Whether events that reactions caused trigger nothing. Default: true.",
+    "true",
+);
+const COOLDOWN_MS: Field = Field::new(
+    "cooldownMs",
+    "How long the rule rests after it was triggered, in milliseconds; 0: not at all. Default: 1000.",
+    "5000",
+);
+
 /// What a body names; what it does not name is `None`.
 #[derive(Clone, Debug)]
-pub(super) struct Draft {
+pub(super) struct ReactionInput {
     pub(super) room_id: Option<Option<RoomId>>,
     pub(super) source_actor_id: Option<Option<ActorId>>,
     pub(super) target_actor_id: Option<ActorId>,
     pub(super) trigger_event_types: Option<Vec<String>>,
-    kind: Option<Kind>,
+    kind: Option<ActionKind>,
     payload: Option<Map<String, Value>>,
     enabled: Option<bool>,
     cooldown_ms: Option<i64>,
@@ -40,90 +76,81 @@ pub(super) struct Draft {
 }
 
 /// Reads a body, field by field.
-struct Reader<'f> {
+struct InputReader<'f> {
     fields: &'f Fields,
     /// Whether what the body does not name gets its default.
     is_whole: bool,
 }
 
-fn out_of_bounds(field: &str, max: usize, value: usize) -> DomainError {
-    DomainError::new(Code::OutOfBounds)
-        .saying(format!("{field} is larger than {max}"))
-        .with("field", field)
-        .with("max", max)
-        .with("value", value)
-}
-
-impl Reader<'_> {
+impl InputReader<'_> {
     fn named<T>(
         &self,
-        name: &'static str,
-        read: impl FnOnce(&Fields, &'static str) -> Result<T, DomainError>,
+        field: Field,
+        read: impl FnOnce(&Fields, Field) -> Result<T, DomainError>,
     ) -> Result<Option<T>, DomainError> {
-        if self.is_whole || self.fields.has(name) { read(self.fields, name).map(Some) } else { Ok(None) }
+        if self.is_whole || self.fields.has(field.name) {
+            read(self.fields, field).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
-    fn flag(&self, name: &'static str) -> Result<Option<bool>, DomainError> {
-        self.named(name, |fields, name| Ok(fields.flag(name)?.unwrap_or(true)))
+    fn flag(&self, field: Field) -> Result<Option<bool>, DomainError> {
+        self.named(field, |fields, field| Ok(fields.flag(field)?.unwrap_or(true)))
     }
 
     fn target(&self) -> Result<Option<ActorId>, DomainError> {
-        const NAME: &str = "targetActorId";
         if self.is_whole {
-            return self.fields.required_actor(NAME).map(Some);
+            return self.fields.required_actor(TARGET_ACTOR_ID).map(Some);
         }
         // Optional in a change, but it cannot be taken away.
-        let asked = self.fields.is_describing() || self.fields.has(NAME);
-        let target = if asked { self.fields.actor(NAME)? } else { return Ok(None) };
+        let asked = self.fields.is_describing() || self.fields.has(TARGET_ACTOR_ID.name);
+        let target = if asked { self.fields.actor(TARGET_ACTOR_ID)? } else { return Ok(None) };
         if target.is_none() && !self.fields.is_describing() {
-            return Err(DomainError::missing(NAME));
+            return Err(TARGET_ACTOR_ID.missing());
         }
         Ok(target)
     }
 
-    fn kind(&self) -> Result<Option<Kind>, DomainError> {
-        const NAME: &str = "actionType";
-        if self.fields.is_describing() && self.is_whole {
-            return self.fields.required_choice(NAME, &Kind::NAMES, Code::InvalidEnum).map(Some);
+    fn kind(&self) -> Result<Option<ActionKind>, DomainError> {
+        if !self.is_whole {
+            return self.fields.changed_choice(ACTION_TYPE, &ActionKind::NAMES);
         }
-        let kind = self.named(NAME, |fields, name| fields.choice(name, &Kind::NAMES))?;
-        if kind == Some(None) && !self.fields.is_describing() {
-            let names: Vec<Value> = Kind::NAMES.iter().map(|(name, _)| (*name).into()).collect();
-            return Err(DomainError::new(Code::InvalidEnum).with("field", NAME).with("allowed", names));
+        if self.fields.is_describing() {
+            return self.fields.required_choice(ACTION_TYPE, &ActionKind::NAMES, Code::InvalidEnum).map(Some);
         }
-        Ok(kind.flatten())
+        let kind = self.fields.choice(ACTION_TYPE, &ActionKind::NAMES)?;
+        kind.map(Some).ok_or_else(|| ACTION_TYPE.not_one_of(Code::InvalidEnum, &ActionKind::NAMES))
     }
 }
 
-fn metadata(fields: &Fields) -> Result<Option<Map<String, Value>>, DomainError> {
-    let bounded = |object| actor_command::bounded_object("metadata", object, MAX_METADATA_BYTES);
-    fields.object("metadata")?.map(bounded).transpose()
+fn object(fields: &Fields, field: Field) -> Result<Map<String, Value>, DomainError> {
+    Ok(fields.object(field)?.unwrap_or_default())
 }
 
-fn triggers(fields: &Fields, name: &'static str) -> Result<Vec<String>, DomainError> {
-    let names = fields.texts(name, MAX_TRIGGERS)?.unwrap_or_default();
+fn triggers(fields: &Fields, field: Field) -> Result<Vec<String>, DomainError> {
+    let names = fields.texts(field)?.unwrap_or_default();
     if let Some(long) = names.iter().map(|name| name.chars().count()).find(|chars| *chars > MAX_TRIGGER_CHARS)
     {
-        return Err(out_of_bounds(name, MAX_TRIGGER_CHARS, long));
+        return Err(too_large(field.name, MAX_TRIGGER_CHARS, long, "characters in a name"));
     }
     Ok(if names.is_empty() { vec![ANY_EVENT.to_owned()] } else { names })
 }
 
-impl Draft {
+impl ReactionInput {
     /// Reads a body: `is_whole` for a new subscription, whose missing fields get their defaults.
     ///
     /// # Errors
-    /// The first field that does not hold, in the contract's order.
+    /// The first field that is not valid, in the order in which they are read.
     pub(super) fn read(fields: &Fields, is_whole: bool, rules: &Rules) -> Result<Self, DomainError> {
-        let body = Reader { fields, is_whole };
+        let body = InputReader { fields, is_whole };
         let mut draft = Self {
-            room_id: body.named("roomId", Fields::room)?,
-            source_actor_id: body.named("sourceActorId", Fields::actor)?,
+            room_id: body.named(ROOM_ID, Fields::room)?,
+            source_actor_id: body.named(SOURCE_ACTOR_ID, Fields::actor)?,
             target_actor_id: body.target()?,
-            trigger_event_types: body.named("triggerEventTypes", triggers)?,
+            trigger_event_types: body.named(TRIGGER_EVENT_TYPES, triggers)?,
             kind: body.kind()?,
-            payload: body
-                .named("actionPayload", |fields, name| Ok(fields.object(name)?.unwrap_or_default()))?,
+            payload: body.named(ACTION_PAYLOAD, object)?,
             enabled: None,
             cooldown_ms: None,
             ignore_self: None,
@@ -133,13 +160,13 @@ impl Draft {
         if is_whole && !fields.is_describing() {
             draft.action(None, rules)?;
         }
-        draft.enabled = body.flag("enabled")?;
-        draft.ignore_self = body.flag("ignoreSelf")?;
-        draft.ignore_reaction_events = body.flag("ignoreReactionEvents")?;
-        draft.cooldown_ms = body.named("cooldownMs", |fields, name| {
-            Ok(fields.bounded(name, 0..=MAX_COOLDOWN_MS)?.unwrap_or(DEFAULT_COOLDOWN_MS))
+        draft.enabled = body.flag(ENABLED)?;
+        draft.ignore_self = body.flag(IGNORE_SELF)?;
+        draft.ignore_reaction_events = body.flag(IGNORE_REACTION_EVENTS)?;
+        draft.cooldown_ms = body.named(COOLDOWN_MS, |fields, field| {
+            Ok(fields.bounded(field, 0..=MAX_COOLDOWN_MS)?.unwrap_or(DEFAULT_COOLDOWN_MS))
         })?;
-        draft.metadata = body.named("metadata", |fields, _| Ok(metadata(fields)?.unwrap_or_default()))?;
+        draft.metadata = body.named(METADATA.up_to(MAX_METADATA_BYTES), object)?;
         Ok(draft)
     }
 
@@ -174,7 +201,7 @@ impl Draft {
         rules: &Rules,
     ) -> Result<ReactionAction, DomainError> {
         let kind = self.kind.or(stored.map(ReactionAction::kind));
-        let kind = kind.ok_or_else(|| DomainError::missing("actionType"))?;
+        let kind = kind.ok_or_else(|| ACTION_TYPE.missing())?;
         let payload = self.payload.clone().or(stored.map(ReactionAction::payload)).unwrap_or_default();
         ReactionAction::read(kind, payload, rules)
     }
@@ -182,7 +209,7 @@ impl Draft {
     /// Writes into a subscription what the body names.
     ///
     /// # Errors
-    /// As [`Draft::action`].
+    /// As [`ReactionInput::action`].
     pub(super) fn apply(&self, to: &mut ReactionSubscription, rules: &Rules) -> Result<(), DomainError> {
         if self.kind.is_some() || self.payload.is_some() {
             to.action = self.action(Some(&to.action), rules)?;
@@ -217,11 +244,11 @@ mod tests {
 
     use super::{super::tests::rule, *};
 
-    fn draft(body: &Value, is_whole: bool) -> Result<Draft, DomainError> {
-        Draft::read(&Fields::of_body(body.as_object().cloned().unwrap()), is_whole, &Rules::default())
+    fn draft(body: &Value, is_whole: bool) -> Result<ReactionInput, DomainError> {
+        ReactionInput::read(&Fields::of_body(body.as_object().cloned().unwrap()), is_whole, &Rules::default())
     }
 
-    /// CONTRACT 9.22 and RULINGS K2, K11: what a change does not name stays; what it names as null gets its default.
+    /// What a change does not name stays; what it names as null gets its default.
     #[test]
     fn a_change_touches_what_it_names() {
         let change = |body: Value| {
@@ -244,7 +271,7 @@ mod tests {
         assert!(!draft(&json!({"metadata": {}}), false).unwrap().is_empty());
     }
 
-    /// RULINGS L6: another kind of action needs a payload of its own.
+    /// Another kind of action needs a payload of its own.
     #[test]
     fn the_merged_action_must_hold() {
         let apply = |body: Value| {
@@ -260,8 +287,8 @@ mod tests {
         assert_eq!(refused.code, Code::InvalidDirection);
         let refused = apply(json!({"actionPayload": {"itemId": "tea"}})).unwrap_err();
         assert_eq!(refused.details["field"], "actionPayload.text");
-        assert_eq!(apply(json!({"actionType": "say"})), Ok(Kind::Say));
+        assert_eq!(apply(json!({"actionType": "say"})), Ok(ActionKind::Say));
         let both = json!({"actionType": "order", "actionPayload": {"itemId": "tea"}});
-        assert_eq!(apply(both), Ok(Kind::Order));
+        assert_eq!(apply(both), Ok(ActionKind::Order));
     }
 }

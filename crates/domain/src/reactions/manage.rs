@@ -1,4 +1,4 @@
-//! Making, changing and deleting reaction subscriptions, and who may.
+//! Creating, changing and deleting reaction subscriptions, and the checks of access.
 
 use std::sync::Arc;
 
@@ -6,56 +6,71 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{MAX_SUBSCRIPTIONS, ReactionAction, ReactionSubscription, StoredReaction, draft::Draft};
+use super::{
+    MAX_SUBSCRIPTIONS, ReactionAction, ReactionSubscription, StoredReaction,
+    draft::{ROOM_ID, ReactionInput, TARGET_ACTOR_ID},
+};
 use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        fields::Fields,
+        fields::{Field, Fields, TENANT_FILTER},
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         record::{Query, RecordQuery},
-        rules::{PermissionsMode, Rules},
+        rules::Rules,
     },
-    permissions::{self, Capability},
+    permissions::{self, Capability, PermissionsMode},
     tables::{
         access::{self, AccessRequirement},
         plan::Feature,
     },
 };
 
+const CREATED_BY: Field = Field::new(
+    "createdBy",
+    "The actor that makes the rule. With PERMISSIONS_MODE=strict: the target itself, or an operator of the room.",
+    "Nova",
+);
+const REQUESTER: Field = Field::new(
+    "actorId",
+    "The actor that makes the request. With PERMISSIONS_MODE=strict: the target itself, or an operator of the room.",
+    "Nova",
+);
+
 const CREATE: &str = "reaction_subscription_create";
 const UPDATE: &str = "reaction_subscription_update";
 const DELETE: &str = "reaction_subscription_delete";
 
-/// The answer to a [`Create`] and a [`Change`].
+/// The answer to a [`CreateReaction`] and a [`UpdateReaction`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(rename = "ReactionWritten")]
-pub struct Changed {
+pub struct WriteReactionResponse {
+    /// The subscription.
     subscription: ReactionSubscription,
     correlation_id: CorrelationId,
 }
 
-/// The answer to a [`Delete`].
+/// The answer to a [`DeleteReaction`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(rename = "ReactionDeleted")]
-pub struct Deleted {
+pub struct DeleteReactionResponse {
+    /// Always true: the record existed and was deleted.
     deleted: bool,
+    /// The subscription.
     subscription_id: Uuid,
     correlation_id: CorrelationId,
 }
 
-/// Whose doing a subscription is about: the room it works in, if it is one room, and who reacts there.
+/// The scope of a subscription: the room it works in, if it is one room, and the actor that reacts there.
 #[derive(Clone, Copy)]
-struct Scene<'s> {
+struct ReactionScope<'s> {
     tenant_id: &'s TenantId,
     room_id: Option<&'s RoomId>,
     target_actor_id: &'s ActorId,
 }
 
-impl<'s> Scene<'s> {
+impl<'s> ReactionScope<'s> {
     fn of(rule: &'s ReactionSubscription) -> Self {
         Self {
             tenant_id: &rule.tenant_id,
@@ -77,7 +92,7 @@ impl<'s> Scene<'s> {
     }
 
     /// Whether a subscription here may be made, changed or deleted by `requester`. Without a room there is nothing to ask
-    /// but who asks: what the rule does in a room is held against that room when it is done.
+    /// but the requester: what the rule does in a room is checked against that room when it acts.
     fn permit(
         self,
         ctx: &CommandContext<'_>,
@@ -87,20 +102,22 @@ impl<'s> Scene<'s> {
         let target = self.actor(self.target_actor_id);
         if let Some(target) = &target {
             let feature = Some(Feature::EventSubscriptions);
-            access::pass(ctx, target, AccessRequirement { action: label, feature, takes_seat: false })?;
+            access::check(ctx, target, AccessRequirement { action: label, feature, takes_seat: false })?;
         }
-        self.vouch(ctx, requester, label)?;
+        self.check_requester(ctx, requester, label)?;
         target.map_or(Ok(()), |target| permissions::not_overridden(ctx, &target, label))
     }
 
-    /// In strict mode somebody else's reactions are for operators of the room.
-    fn vouch(
+    /// In strict mode only operators of the room may manage reactions of other actors.
+    fn check_requester(
         self,
         ctx: &CommandContext<'_>,
         requester: Option<&ActorId>,
         label: &str,
     ) -> Result<(), CommandError> {
-        if ctx.rules.permissions_mode == PermissionsMode::Open || requester == Some(self.target_actor_id) {
+        if *ctx.rules.get::<PermissionsMode>() == PermissionsMode::Open
+            || requester == Some(self.target_actor_id)
+        {
             return Ok(());
         }
         let Some(requester) = requester else {
@@ -121,52 +138,51 @@ impl<'s> Scene<'s> {
 }
 
 /// `POST /v1/reactions/subscriptions`.
-pub struct Create {
+pub struct CreateReaction {
     tenant_id: TenantId,
     room_id: Option<RoomId>,
-    wanted: Result<Wanted, DomainError>,
+    wanted: Result<NewReaction, DomainError>,
 }
 
-/// What the body of a [`Create`] says.
-struct Wanted {
-    draft: Draft,
+/// What the body of a [`CreateReaction`] says.
+struct NewReaction {
+    draft: ReactionInput,
     target_actor_id: ActorId,
     action: ReactionAction,
     created_by: Option<ActorId>,
 }
 
-impl Wanted {
+impl NewReaction {
     fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        let draft = Draft::read(fields, true, rules)?;
-        let created_by = fields.actor("createdBy")?;
-        let target_actor_id =
-            draft.target_actor_id.clone().ok_or_else(|| DomainError::missing("targetActorId"))?;
+        let draft = ReactionInput::read(fields, true, rules)?;
+        let created_by = fields.actor(CREATED_BY)?;
+        let target_actor_id = draft.target_actor_id.clone().ok_or_else(|| TARGET_ACTOR_ID.missing())?;
         Ok(Self { action: draft.action(None, rules)?, target_actor_id, created_by, draft })
     }
 }
 
-impl Create {
+impl CreateReaction {
     /// Reads the body.
     ///
     /// # Errors
-    /// The tenant, the room or the target is not even a text; other fields are refused when their turn comes.
+    /// The tenant, the room or the target is no text; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
-        let room_id = fields.room("roomId")?;
+        let tenant_id = fields.tenant_or_default()?;
+        let room_id = fields.room(ROOM_ID)?;
         if !fields.is_describing() {
-            fields.text("targetActorId")?;
+            fields.text(TARGET_ACTOR_ID)?;
         }
-        Ok(Self { tenant_id, room_id, wanted: Wanted::read(fields, rules) })
+        Ok(Self { tenant_id, room_id, wanted: NewReaction::read(fields, rules) })
     }
 
-    /// The tenant, the room, and who reacts, if that is said.
+    /// The tenant, the room, and the actor that reacts, if the body names one.
     pub fn subject(&self) -> (&TenantId, Option<&RoomId>, Option<&ActorId>) {
         let target = self.wanted.as_ref().ok().map(|wanted| &wanted.target_actor_id);
         (&self.tenant_id, self.room_id.as_ref(), target)
     }
 
-    fn scene<'s>(&'s self, wanted: &'s Wanted) -> Scene<'s> {
-        Scene {
+    fn scene<'s>(&'s self, wanted: &'s NewReaction) -> ReactionScope<'s> {
+        ReactionScope {
             tenant_id: &self.tenant_id,
             room_id: self.room_id.as_ref(),
             target_actor_id: &wanted.target_actor_id,
@@ -178,7 +194,11 @@ impl Create {
     }
 
     /// The new subscription. What happened before it is no business of it.
-    fn make(&self, wanted: &Wanted, ctx: &mut CommandContext<'_>) -> Result<StoredReaction, CommandError> {
+    fn make(
+        &self,
+        wanted: &NewReaction,
+        ctx: &mut CommandContext<'_>,
+    ) -> Result<StoredReaction, CommandError> {
         let mut subscription = ReactionSubscription {
             id: ctx.fresh_id(),
             tenant_id: self.tenant_id.clone(),
@@ -206,7 +226,7 @@ impl Create {
     }
 }
 
-impl Command for Create {
+impl Command for CreateReaction {
     fn reads(&self) -> Vec<Query> {
         let Ok(wanted) = &self.wanted else { return Vec::new() };
         let mut reads = self.scene(wanted).reads(wanted.created_by.as_ref());
@@ -229,12 +249,15 @@ impl Command for Create {
         let made = self.make(wanted, ctx)?;
         ctx.put(&made);
         let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Created, &Changed { subscription: made.subscription, correlation_id }))
+        Ok(Reply::new(
+            Success::Created,
+            &WriteReactionResponse { subscription: made.subscription, correlation_id },
+        ))
     }
 }
 
-/// Which subscription a request names, and who asks.
-struct Named {
+/// The subscription that a request names, and the requester.
+struct ReactionSelector {
     /// None for what is no id at all: nothing is called that.
     id: Option<Uuid>,
     shown_id: String,
@@ -245,15 +268,15 @@ struct Named {
     expected: Option<Arc<StoredReaction>>,
 }
 
-impl Named {
+impl ReactionSelector {
     fn read(id: &str, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = match fields.tenant("tenantId")? {
+        let tenant_id = match fields.tenant(TENANT_FILTER)? {
             Some(tenant) => Some(tenant),
-            None => query.tenant("tenantId")?,
+            None => query.tenant(TENANT_FILTER)?,
         };
-        let requester = match fields.actor("actorId")? {
+        let requester = match fields.actor(REQUESTER)? {
             Some(actor) => Some(actor),
-            None => query.actor("actorId")?,
+            None => query.actor(REQUESTER)?,
         };
         let known = Uuid::parse_str(id).ok();
         Ok(Self { id: known, shown_id: id.to_owned(), tenant_id, requester, expected: None })
@@ -261,7 +284,7 @@ impl Named {
 
     fn reads(&self) -> Vec<Query> {
         let own = self.id.map(|id| Query::one::<StoredReaction>(StoredReaction::key_of(id)));
-        let scene = self.expected.as_ref().map(|expected| Scene::of(&expected.subscription));
+        let scene = self.expected.as_ref().map(|expected| ReactionScope::of(&expected.subscription));
         let scene = scene.map(|scene| scene.reads(self.requester.as_ref()));
         own.into_iter().chain(scene.into_iter().flatten()).collect()
     }
@@ -283,7 +306,7 @@ pub fn unknown(id: &str) -> DomainError {
     DomainError::new(Code::NotFound).saying("there is no such subscription").with("subscriptionId", id)
 }
 
-/// What changes and deletions have in common for those who bring them.
+/// What callers need of changes and deletions alike.
 macro_rules! named {
     ($command:ident) => {
         impl $command {
@@ -292,7 +315,7 @@ macro_rules! named {
                 self.named.id
             }
 
-            /// The tenant that the client says it is in, or `default`, and who asks.
+            /// The tenant of the request, or `default`, and the requester.
             pub fn subject(&self) -> (TenantId, Option<&ActorId>) {
                 let tenant = self.named.tenant_id.clone().unwrap_or_else(TenantId::default);
                 (tenant, self.named.requester.as_ref())
@@ -309,21 +332,21 @@ macro_rules! named {
 }
 
 /// `PATCH /v1/reactions/subscriptions/{subscriptionId}`.
-pub struct Change {
-    named: Named,
-    draft: Result<Draft, DomainError>,
+pub struct UpdateReaction {
+    named: ReactionSelector,
+    draft: Result<ReactionInput, DomainError>,
 }
 
-named!(Change);
+named!(UpdateReaction);
 
-impl Change {
-    /// Reads the path's id and the body; the tenant and who asks may also stand in the query.
+impl UpdateReaction {
+    /// Reads the path's id and the body; the tenant and the requester may also stand in the query.
     ///
     /// # Errors
-    /// The tenant or who asks is not valid; other fields are refused when their turn comes.
+    /// The tenant or the requester is not valid; the command refuses other fields when it is decided.
     pub fn read(id: &str, query: &Fields, fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        let named = Named::read(id, query, fields)?;
-        Ok(Self { named, draft: Draft::read(fields, false, rules) })
+        let named = ReactionSelector::read(id, query, fields)?;
+        Ok(Self { named, draft: ReactionInput::read(fields, false, rules) })
     }
 
     /// Names the fields of the body.
@@ -334,7 +357,7 @@ impl Change {
         Self::read("", fields, fields, &Rules::default()).map(|_| ())
     }
 
-    /// What it will be about once it is changed, as far as can be told before.
+    /// The scope after the change, as far as it is known before.
     fn merged(&self) -> Option<ReactionSubscription> {
         let (draft, expected) = (self.draft.as_ref().ok()?, self.named.expected.as_ref()?);
         let mut merged = expected.subscription.clone();
@@ -344,11 +367,11 @@ impl Change {
     }
 }
 
-impl Command for Change {
+impl Command for UpdateReaction {
     fn reads(&self) -> Vec<Query> {
         let mut reads = self.named.reads();
         if let Some(merged) = self.merged() {
-            reads.extend(Scene::of(&merged).reads(self.named.requester.as_ref()));
+            reads.extend(ReactionScope::of(&merged).reads(self.named.requester.as_ref()));
         }
         reads
     }
@@ -356,16 +379,16 @@ impl Command for Change {
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let mut stored = self.named.find(ctx)?;
         let requester = self.named.requester.as_ref();
-        Scene::of(&stored.subscription).permit(ctx, requester, UPDATE)?;
+        ReactionScope::of(&stored.subscription).permit(ctx, requester, UPDATE)?;
         let draft = self.draft.as_ref().map_err(Clone::clone)?;
         if draft.is_empty() {
             return Err(DomainError::new(Code::Validation)
-                .saying("the change names nothing to change")
+                .saying("the body names nothing to change; name at least one field")
                 .into());
         }
         let was_enabled = stored.subscription.enabled;
         draft.apply(&mut stored.subscription, ctx.rules)?;
-        Scene::of(&stored.subscription).permit(ctx, requester, UPDATE)?;
+        ReactionScope::of(&stored.subscription).permit(ctx, requester, UPDATE)?;
         if stored.subscription.enabled && !was_enabled {
             // What happened while it was off is no business of it.
             stored.since = stored.since.max(ctx.effects.heads.sequence);
@@ -374,40 +397,43 @@ impl Command for Change {
         stored.subscription.updated_at = ctx.now;
         ctx.put(&stored);
         let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Ok, &Changed { subscription: stored.subscription, correlation_id }))
+        Ok(Reply::new(
+            Success::Ok,
+            &WriteReactionResponse { subscription: stored.subscription, correlation_id },
+        ))
     }
 }
 
 /// `DELETE /v1/reactions/subscriptions/{subscriptionId}`.
-pub struct Delete {
-    named: Named,
+pub struct DeleteReaction {
+    named: ReactionSelector,
 }
 
-named!(Delete);
+named!(DeleteReaction);
 
-impl Delete {
+impl DeleteReaction {
     /// Reads the path's id and the query.
     ///
     /// # Errors
-    /// The tenant or who asks is not valid.
+    /// The tenant or the requester is not valid.
     pub fn read(id: &str, query: &Fields) -> Result<Self, DomainError> {
-        Ok(Self { named: Named::read(id, query, query)? })
+        Ok(Self { named: ReactionSelector::read(id, query, query)? })
     }
 }
 
-impl Command for Delete {
+impl Command for DeleteReaction {
     fn reads(&self) -> Vec<Query> {
         self.named.reads()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let StoredReaction { subscription, .. } = self.named.find(ctx)?;
-        Scene::of(&subscription).permit(ctx, self.named.requester.as_ref(), DELETE)?;
+        ReactionScope::of(&subscription).permit(ctx, self.named.requester.as_ref(), DELETE)?;
         ctx.delete::<StoredReaction>(StoredReaction::key_of(subscription.id));
         let correlation_id = ctx.correlation_id.clone();
         Ok(Reply::new(
             Success::Ok,
-            &Deleted { deleted: true, subscription_id: subscription.id, correlation_id },
+            &DeleteReactionResponse { deleted: true, subscription_id: subscription.id, correlation_id },
         ))
     }
 }

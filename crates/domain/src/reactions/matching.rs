@@ -1,4 +1,4 @@
-//! Which events a rule answers: the checks that need nothing but the rule and the event.
+//! Matching: which events a rule answers, as far as the rule and the event alone decide it.
 
 use serde::Deserialize;
 use uuid::Uuid;
@@ -10,9 +10,9 @@ use crate::kernel::{
     time::Timestamp,
 };
 
-/// What rules look at in an event.
+/// The members of an event that rules match.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Source {
+pub struct SourceEvent {
     /// The event.
     pub event_id: Uuid,
     /// Its place in the log.
@@ -21,7 +21,7 @@ pub struct Source {
     pub tenant_id: TenantId,
     /// The room.
     pub room_id: RoomId,
-    /// Who did it.
+    /// The actor that did it.
     pub actor_id: ActorId,
     /// Its type.
     pub kind: EventType,
@@ -35,10 +35,10 @@ pub struct Source {
     pub hops: Option<u32>,
 }
 
-/// The members of a stored event that make a [`Source`].
+/// The members of a stored event that make a [`SourceEvent`].
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Seen {
+struct RawEvent {
     sequence: Sequence,
     event_id: Uuid,
     tenant_id: TenantId,
@@ -47,37 +47,37 @@ struct Seen {
     #[serde(rename = "type")]
     kind: EventType,
     correlation_id: Option<CorrelationId>,
-    payload: SeenPayload,
+    payload: RawPayload,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct SeenPayload {
-    conversation: Option<SeenConversation>,
+struct RawPayload {
+    conversation: Option<RawConversation>,
     thread_id: Option<String>,
     source_message_id: Option<String>,
-    reaction: Option<SeenReaction>,
+    reaction: Option<RawReaction>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct SeenConversation {
+struct RawConversation {
     message_id: String,
     thread_id: String,
 }
 
 #[derive(Deserialize)]
-struct SeenReaction {
+struct RawReaction {
     hops: u32,
 }
 
-impl Source {
+impl SourceEvent {
     /// Reads a stored event.
     ///
     /// # Errors
     /// When it is not an event as this version writes them.
     pub fn read(json: &[u8]) -> Result<Self, serde_json::Error> {
-        let seen: Seen = serde_json::from_slice(json)?;
+        let seen: RawEvent = serde_json::from_slice(json)?;
         let (thread_id, message_id) = match seen.payload.conversation {
             Some(conversation) => (Some(conversation.thread_id), Some(conversation.message_id)),
             None => (seen.payload.thread_id, seen.payload.source_message_id),
@@ -97,26 +97,26 @@ impl Source {
     }
 }
 
-/// What a rule makes of an event.
+/// The result of matching a rule with an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is no business of the rule.
+pub enum MatchResult {
+    /// The event does not match.
     Unconcerned,
-    /// The rule was made for such events, and leaves this one alone.
+    /// The event matches, but the rule ignores it.
     Skips,
     /// The rule answers it.
     Answers,
 }
 
 impl StoredReaction {
-    /// Whether the rule was triggered too short a time ago.
-    pub fn rests(&self, now: Timestamp) -> bool {
+    /// Whether the rule is within its cooldown.
+    pub fn is_cooling_down(&self, now: Timestamp) -> bool {
         let rule = &self.subscription;
         rule.last_triggered_at.is_some_and(|at| now < at.plus_ms(rule.cooldown_ms))
     }
 
-    /// What the rule makes of an event.
-    pub fn verdict(&self, source: &Source, now: Timestamp) -> Verdict {
+    /// Matches the rule with an event.
+    pub fn verdict(&self, source: &SourceEvent, now: Timestamp) -> MatchResult {
         let rule = &self.subscription;
         let triggers = &rule.trigger_event_types;
         let concerned = rule.enabled
@@ -125,13 +125,13 @@ impl StoredReaction {
             && triggers.iter().any(|name| name == ANY_EVENT || name == source.kind.as_str())
             && source.sequence > self.since;
         if !concerned {
-            return Verdict::Unconcerned;
+            return MatchResult::Unconcerned;
         }
         let skips = rule.source_actor_id.as_ref().is_some_and(|actor| *actor != source.actor_id)
             || rule.ignore_self && rule.target_actor_id == source.actor_id
             || rule.ignore_reaction_events && source.hops.is_some()
-            || self.rests(now);
-        if skips { Verdict::Skips } else { Verdict::Answers }
+            || self.is_cooling_down(now);
+        if skips { MatchResult::Skips } else { MatchResult::Answers }
     }
 }
 
@@ -141,79 +141,79 @@ mod tests {
 
     use super::{super::tests::rule, *};
 
-    fn source() -> Source {
+    fn source() -> SourceEvent {
         let event = json!({
             "sequence": 7, "eventId": Uuid::from_u128(7), "tenantId": "acme", "roomId": "main", "actorId": "Nova",
             "type": "conversation_message_posted", "timestamp": "2026-01-01T00:00:00.000Z", "correlationId": "c",
             "causationId": null, "payload": { "conversation": { "messageId": "m", "threadId": "t", "text": "hi" } },
         });
-        Source::read(event.to_string().as_bytes()).unwrap()
+        SourceEvent::read(event.to_string().as_bytes()).unwrap()
     }
 
-    /// CONTRACT 12, check 1, and RULINGS L1: one thing at a time is another.
+    /// One thing at a time is another.
     #[test]
     fn rules_answer_what_they_are_for() {
-        type Adjust = fn(&mut StoredReaction, &mut Source);
-        let cases: [(Adjust, Verdict); 18] = [
-            (|_, _| (), Verdict::Answers),
-            (|_, source| source.tenant_id = TenantId::default(), Verdict::Unconcerned),
-            (|_, source| source.room_id = RoomId::parse("attic").unwrap(), Verdict::Unconcerned),
+        type Adjust = fn(&mut StoredReaction, &mut SourceEvent);
+        let cases: [(Adjust, MatchResult); 18] = [
+            (|_, _| (), MatchResult::Answers),
+            (|_, source| source.tenant_id = TenantId::default(), MatchResult::Unconcerned),
+            (|_, source| source.room_id = RoomId::parse("attic").unwrap(), MatchResult::Unconcerned),
             (
                 |stored, source| {
                     stored.subscription.room_id = None;
                     source.room_id = RoomId::parse("attic").unwrap();
                 },
-                Verdict::Answers,
+                MatchResult::Answers,
             ),
-            (|stored, _| stored.subscription.enabled = false, Verdict::Unconcerned),
-            (|_, source| source.kind = EventType::ActorMoved, Verdict::Unconcerned),
+            (|stored, _| stored.subscription.enabled = false, MatchResult::Unconcerned),
+            (|_, source| source.kind = EventType::ActorMoved, MatchResult::Unconcerned),
             (
                 |stored, source| {
                     stored.subscription.trigger_event_types = vec![ANY_EVENT.to_owned()];
                     source.kind = EventType::ActorMoved;
                 },
-                Verdict::Answers,
+                MatchResult::Answers,
             ),
-            (|stored, _| stored.since = Sequence(7), Verdict::Unconcerned),
-            (|stored, _| stored.since = Sequence(6), Verdict::Answers),
+            (|stored, _| stored.since = Sequence(7), MatchResult::Unconcerned),
+            (|stored, _| stored.since = Sequence(6), MatchResult::Answers),
             (
                 |stored, _| stored.subscription.source_actor_id = Some(ActorId::parse("Bo").unwrap()),
-                Verdict::Skips,
+                MatchResult::Skips,
             ),
             (
                 |stored, _| stored.subscription.source_actor_id = Some(ActorId::parse("Nova").unwrap()),
-                Verdict::Answers,
+                MatchResult::Answers,
             ),
-            (|_, source| source.actor_id = ActorId::parse("Kai").unwrap(), Verdict::Skips),
+            (|_, source| source.actor_id = ActorId::parse("Kai").unwrap(), MatchResult::Skips),
             (
                 |stored, source| {
                     stored.subscription.ignore_self = false;
                     source.actor_id = ActorId::parse("Kai").unwrap();
                 },
-                Verdict::Answers,
+                MatchResult::Answers,
             ),
-            (|_, source| source.hops = Some(1), Verdict::Skips),
+            (|_, source| source.hops = Some(1), MatchResult::Skips),
             (
                 |stored, source| {
                     stored.subscription.ignore_reaction_events = false;
                     source.hops = Some(9);
                 },
-                Verdict::Answers,
+                MatchResult::Answers,
             ),
             (
                 |stored, _| stored.subscription.last_triggered_at = Some(Timestamp::from_millis(9_001)),
-                Verdict::Skips,
+                MatchResult::Skips,
             ),
             (
                 |stored, _| stored.subscription.last_triggered_at = Some(Timestamp::from_millis(9_000)),
-                Verdict::Answers,
+                MatchResult::Answers,
             ),
             (
                 |stored, _| {
                     stored.subscription.last_triggered_at = Some(Timestamp::from_millis(10_000));
                     stored.subscription.cooldown_ms = 0;
                 },
-                Verdict::Answers,
+                MatchResult::Answers,
             ),
         ];
         for (at, (adjust, want)) in cases.into_iter().enumerate() {
@@ -223,7 +223,7 @@ mod tests {
         }
     }
 
-    /// CONTRACT 12: the thread and the message that a reaction answers.
+    /// The thread and the message that a reaction answers.
     #[test]
     fn a_source_names_its_message() {
         let read = |payload: serde_json::Value| {
@@ -231,7 +231,7 @@ mod tests {
                 "sequence": 1, "eventId": Uuid::from_u128(1), "tenantId": "acme", "roomId": "main", "actorId": "Nova",
                 "type": "mention_created", "correlationId": null, "payload": payload,
             });
-            let source = Source::read(event.to_string().as_bytes()).unwrap();
+            let source = SourceEvent::read(event.to_string().as_bytes()).unwrap();
             (source.thread_id, source.message_id, source.hops)
         };
         let text = |text: &str| Some(text.to_owned());

@@ -1,40 +1,43 @@
-//! Reacting: a rule and an event that it answers are decided in a turn, like any command of the actor that reacts.
+//! Running a reaction: a rule and an event that it answers are decided like any command of the actor that reacts.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{MAX_HOPS, ReactionSubscription, Source, StoredReaction, action::Answering};
+use super::{
+    ANNOTATION, MAX_HOPS, ReactionRef, ReactionSubscription, SourceEvent, StoredReaction,
+    action::ReactiveAction,
+};
 use crate::{
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::payload::ReactionRef,
+        event::Annotation,
+        guard::{ActionSource, GuardedAction},
         ids::Sequence,
         record::Query,
         trace::StepCode,
     },
-    moderation::{self, ModeratedAction},
     permissions,
-    presence::{self, Reason, Status},
+    presence::{self, ChangeReason, PresenceRules, Status},
     tables::{
         access::{self, AccessRequirement},
         plan::Feature,
     },
 };
 
-/// The longest account of an error that is kept, in bytes.
+/// The longest error text that is stored, in bytes.
 const MAX_ERROR_BYTES: usize = 500;
 
-/// What came of it.
+/// The outcome of a reaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", content = "reason", rename_all = "snake_case")]
 pub enum ReactionOutcome {
     /// The target reacted.
     Triggered,
-    /// Nothing was to be done: the rule is gone, rests, or has dealt with the event before.
+    /// There was nothing to do: the rule is deleted, cooling down, or has processed the event before.
     Skipped,
     /// The target was not allowed to; this is in the subscription.
     Blocked(String),
@@ -42,34 +45,33 @@ pub enum ReactionOutcome {
     Failed(String),
 }
 
-/// A rule answers an event. That the target may not do it is no refusal: it is recorded in the subscription, and nobody else
-/// hears of it.
-pub struct React {
+/// A rule answers an event. If the target may not act, the command succeeds all the same, and the subscription records why.
+pub struct RunReaction {
     rule: Arc<StoredReaction>,
-    source: Arc<Source>,
+    source: Arc<SourceEvent>,
 }
 
-/// Why there was no reaction.
-enum Kept {
+/// Why a reaction was prevented.
+enum Prevented {
     CommandError(CommandError),
     Blocked(String, DomainError),
     Failed(&'static str),
 }
 
-impl From<CommandError> for Kept {
+impl From<CommandError> for Prevented {
     fn from(error: CommandError) -> Self {
         Self::CommandError(error)
     }
 }
 
-/// Takes a refusal for a reason not to react.
+/// Turns a refusal into the reason that prevented the reaction.
 fn unless_refused(
     allowed: Result<(), CommandError>,
     why: impl FnOnce(&DomainError) -> String,
-) -> Result<(), Kept> {
+) -> Result<(), Prevented> {
     allowed.map_err(|error| match error {
-        CommandError::Refused(error) => Kept::Blocked(why(&error), *error),
-        other => Kept::CommandError(other),
+        CommandError::Refused(error) => Prevented::Blocked(why(&error), *error),
+        other => Prevented::CommandError(other),
     })
 }
 
@@ -78,9 +80,9 @@ fn reason<'r>(error: &'r DomainError, detail: &str) -> &'r str {
     error.details.get(detail).and_then(Value::as_str).unwrap_or_default()
 }
 
-impl React {
+impl RunReaction {
     /// The rule as it was when the event was held against it, and the event.
-    pub fn new(rule: Arc<StoredReaction>, source: Arc<Source>) -> Self {
+    pub fn new(rule: Arc<StoredReaction>, source: Arc<SourceEvent>) -> Self {
         Self { rule, source }
     }
 
@@ -100,16 +102,16 @@ impl React {
         }
     }
 
-    fn answering(&self) -> Answering {
+    fn answering(&self) -> ReactiveAction {
         self.rule.subscription.action.answering(&self.source, &self.reaction())
     }
 
     /// Whether the target may do it: as for a command of its own, with what only reactions need before that.
-    fn permit(&self, ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<(), Kept> {
+    fn permit(&self, ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<(), Prevented> {
         let kind = self.rule.subscription.action.kind();
         let pass = |feature, takes_seat| {
             let passed =
-                access::pass(ctx, actor, AccessRequirement { action: kind.label(), feature, takes_seat });
+                access::check(ctx, actor, AccessRequirement { action: kind.label(), feature, takes_seat });
             unless_refused(passed, |_| "forbidden:session".to_owned())
         };
         pass(Some(Feature::EventSubscriptions), false)?;
@@ -120,44 +122,44 @@ impl React {
         unless_refused(free, |error| format!("operator_override:{}", reason(error, "reasonCode")))
     }
 
-    /// Lets the target act, if nothing speaks against it.
-    fn actor_command(&self, ctx: &mut CommandContext<'_>) -> Result<(), Kept> {
+    /// Performs the action, if all checks allow it.
+    fn actor_command(&self, ctx: &mut CommandContext<'_>) -> Result<(), Prevented> {
         let (actor, answering, reaction) = (self.actor(), self.answering(), self.reaction());
         if reaction.hops > MAX_HOPS {
             let error = DomainError::new(Code::Conflict).saying("a chain of reactions has become too long");
-            return Err(Kept::Blocked("hop_limit".to_owned(), error));
+            return Err(Prevented::Blocked("hop_limit".to_owned(), error));
         }
         self.permit(ctx, &actor)?;
         let action = &self.rule.subscription.action;
         if let Some(fault) = action.fault(ctx.rules) {
-            return Err(Kept::Failed(fault));
+            return Err(Prevented::Failed(fault));
         }
-        let moderated = ModeratedAction {
+        let moderated = GuardedAction {
             label: action.kind().label(),
             text: answering.text(),
-            source: moderation::ActionSource::Reaction,
+            source: ActionSource::Reaction,
         };
-        let allowed = ctx.moderate(&actor, &moderated);
+        let allowed = ctx.guard.check(&actor, &moderated).map_err(CommandError::from);
         unless_refused(allowed, |error| format!("moderated:{}", reason(error, "reasonCode")))?;
-        ctx.effects.reaction = Some(reaction);
+        ctx.effects.annotation = Some(Annotation::new(ANNOTATION, &reaction));
         let primary = answering.perform(&actor, ctx)?;
         ctx.step_appended(&primary);
-        let why = Reason::of_agent("reaction_activity");
-        let ttl_ms = ctx.rules.presence_default_ttl_ms;
+        let why = ChangeReason::of_agent("reaction_activity");
+        let ttl_ms = ctx.rules.get::<PresenceRules>().default_ttl_ms;
         presence::heartbeat(ctx, &actor, (Status::Busy, ttl_ms), why, Some(&primary.cause()))?;
-        ctx.effects.reaction = None;
+        ctx.effects.annotation = None;
         Ok(())
     }
 
     fn outcome(&self, ctx: &mut CommandContext<'_>) -> Result<ReactionOutcome, CommandError> {
         match self.actor_command(ctx) {
             Ok(()) => Ok(ReactionOutcome::Triggered),
-            Err(Kept::CommandError(error)) => Err(error),
-            Err(Kept::Failed(fault)) => {
+            Err(Prevented::CommandError(error)) => Err(error),
+            Err(Prevented::Failed(fault)) => {
                 ctx.step(StepCode::ValidationError, json!({ "message": fault }));
                 Ok(ReactionOutcome::Failed(fault.to_owned()))
             }
-            Err(Kept::Blocked(why, error)) => {
+            Err(Prevented::Blocked(why, error)) => {
                 let mut details = error.details;
                 details.insert("message".to_owned(), error.message.into());
                 details.insert("lastError".to_owned(), why.as_str().into());
@@ -169,8 +171,8 @@ impl React {
 }
 
 impl ReactionSubscription {
-    /// Writes down what came of an event.
-    fn record(&mut self, source: &Source, outcome: &ReactionOutcome, ctx: &CommandContext<'_>) {
+    /// Records the outcome of an event.
+    fn record(&mut self, source: &SourceEvent, outcome: &ReactionOutcome, ctx: &CommandContext<'_>) {
         match outcome {
             ReactionOutcome::Skipped => return,
             ReactionOutcome::Triggered => {
@@ -188,11 +190,11 @@ impl ReactionSubscription {
     }
 }
 
-/// The rule as it is now, if there is something left for it to do.
+/// The rule as it is now, unless it is deleted or has processed the event.
 fn current(
     ctx: &CommandContext<'_>,
     rule: &StoredReaction,
-    source: &Source,
+    source: &SourceEvent,
 ) -> Result<Option<StoredReaction>, CommandError> {
     let stored: Option<StoredReaction> = ctx.get(StoredReaction::key_of(rule.subscription.id))?;
     let Some(stored) = stored else { return Ok(None) };
@@ -203,7 +205,7 @@ fn current(
     Ok(Some(stored).filter(|stored| source.sequence > stored.since))
 }
 
-impl Command for React {
+impl Command for RunReaction {
     fn reads(&self) -> Vec<Query> {
         let actor = self.actor();
         let own = self.answering().reads(&actor);
@@ -212,8 +214,8 @@ impl Command for React {
         permissions::reads(&actor).into_iter().chain(common).chain(own).collect()
     }
 
-    /// `ERR_CONFLICT` asks for the rule as it is now: it was changed since it was read.
-    fn moderated(&self) -> Option<ActorInRoom> {
+    /// `ERR_CONFLICT` means that the rule was changed since it was read, and must be read again.
+    fn guarded_actor(&self) -> Option<ActorInRoom> {
         Some(self.actor())
     }
 
@@ -221,7 +223,8 @@ impl Command for React {
         let Some(mut stored) = current(ctx, &self.rule, &self.source)? else {
             return Ok(Reply::new(Success::Ok, &ReactionOutcome::Skipped));
         };
-        let outcome = if stored.rests(ctx.now) { ReactionOutcome::Skipped } else { self.outcome(ctx)? };
+        let outcome =
+            if stored.is_cooling_down(ctx.now) { ReactionOutcome::Skipped } else { self.outcome(ctx)? };
         stored.subscription.record(&self.source, &outcome, ctx);
         stored.since = self.source.sequence;
         ctx.put(&stored);
@@ -229,17 +232,17 @@ impl Command for React {
     }
 }
 
-/// Writes into a subscription that deciding a reaction went wrong by our fault, so that it is not tried for ever.
-pub struct NoteFailure {
+/// Records an internal error of a reaction in its subscription, so that it is not retried for ever.
+pub struct RecordReactionFailure {
     /// The rule.
     pub rule: Arc<StoredReaction>,
     /// The event.
-    pub source: Arc<Source>,
+    pub source: Arc<SourceEvent>,
     /// What went wrong.
     pub why: String,
 }
 
-impl Command for NoteFailure {
+impl Command for RecordReactionFailure {
     fn reads(&self) -> Vec<Query> {
         vec![Query::one::<StoredReaction>(StoredReaction::key_of(self.rule.subscription.id))]
     }

@@ -5,25 +5,26 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::events::RoomContextPinned;
 use crate::{
-    actor_command,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
-        event::payload::RoomContextPinned,
-        fields::Fields,
+        fields::{Field, Fields, METADATA},
+        guard::{ActionSource, GuardedAction},
         ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
         record::{Cell, Key, Query, Record, RecordQuery, Table},
         time::Timestamp,
     },
-    moderation::{ActionSource, ModeratedAction},
     permissions::{self, Capability},
     tables::access::{self, AccessRequirement},
 };
 
 const MAX_CONTENT_CHARS: usize = 16 * 1_024;
-/// What policies call it.
+const CONTENT: Field =
+    Field::new("content", "The text to pin.", "Be kind, and keep the counter free.").up_to(MAX_CONTENT_CHARS);
+/// Its label in policies.
 const ACTION: &str = "room_context_pin";
 
 /// A version of a room's pinned context. One of them is active.
@@ -40,7 +41,7 @@ pub struct PinnedContext {
     pub content: String,
     /// Whatever is added.
     pub metadata: Map<String, Value>,
-    /// Who pinned it.
+    /// The actor that pinned it.
     pub pinned_by: ActorId,
     /// Whether it is the one that counts.
     pub is_active: bool,
@@ -106,38 +107,39 @@ impl Record for PinHead {
     }
 }
 
-/// `POST /v1/rooms/context/pin`: somebody pins what everybody in the room should know.
-pub struct Pin {
+/// `POST /v1/rooms/context/pin`: pins a context for all actors of the room.
+pub struct PinContext {
     actor: ActorInRoom,
     content: String,
     metadata: Map<String, Value>,
 }
 
-/// The answer to a [`Pin`].
+/// The answer to a [`PinContext`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Pinned {
+pub struct PinContextResponse {
+    /// The pinned context of the room; null if nothing is pinned.
     pinned_context: PinnedContext,
+    /// The id of the main event.
     event_id: Uuid,
+    /// The sequence of the main event.
     sequence: Sequence,
     correlation_id: CorrelationId,
 }
 
-impl Pin {
+impl PinContext {
     /// Reads the body.
     ///
     /// # Errors
-    /// The first field that does not hold, in the contract's order.
+    /// The first field that is not valid, in the order in which they are read.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
         let actor = ActorInRoom::read(fields)?;
-        let content = fields.required_text("content")?;
-        let content =
-            actor_command::bounded_text("content", Some(content), MAX_CONTENT_CHARS)?.unwrap_or_default();
-        let metadata = actor_command::metadata(fields)?.unwrap_or_default();
+        let content = fields.required_text(CONTENT)?;
+        let metadata = fields.object(METADATA)?.unwrap_or_default();
         Ok(Self { actor, content, metadata })
     }
 
-    /// Who pins, and where.
+    /// The actor that pins, and the room.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
@@ -149,32 +151,33 @@ impl Pin {
     }
 }
 
-impl Command for Pin {
+impl Command for PinContext {
     fn reads(&self) -> Vec<Query> {
         let before = [access::read(&self.actor), Query::one::<PinHead>(self.actor.room_key())];
         permissions::reads(&self.actor).into_iter().chain(before).collect()
     }
 
-    fn moderated(&self) -> Option<ActorInRoom> {
+    fn guarded_actor(&self) -> Option<ActorInRoom> {
         Some(self.actor.clone())
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        access::pass(
+        access::check(
             ctx,
             &self.actor,
             AccessRequirement { action: ACTION, feature: None, takes_seat: false },
         )?;
         permissions::require(ctx, &self.actor, Capability::Moderate, ACTION)?;
         permissions::not_overridden(ctx, &self.actor, ACTION)?;
-        ctx.moderate(&self.actor, &ModeratedAction { label: ACTION, text: None, source: ActionSource::Api })?;
+        ctx.guard
+            .check(&self.actor, &GuardedAction { label: ACTION, text: None, source: ActionSource::Api })?;
         let previous = self.active(ctx)?;
         let version = previous.as_ref().map_or(1, |previous| previous.version + 1);
         if let Some(replaced) = previous {
             ctx.put(&PinnedContext { is_active: false, updated_at: ctx.now, ..replaced });
         }
         let ActorInRoom { tenant_id, room_id, actor_id } = self.actor.clone();
-        let told = RoomContextPinned {
+        let event = RoomContextPinned {
             version,
             content: self.content.clone(),
             metadata: self.metadata.clone(),
@@ -184,8 +187,8 @@ impl Command for Pin {
             tenant_id,
             room_id,
             version,
-            content: told.content.clone(),
-            metadata: told.metadata.clone(),
+            content: event.content.clone(),
+            metadata: event.metadata.clone(),
             pinned_by: actor_id,
             is_active: true,
             created_at: ctx.now,
@@ -194,8 +197,8 @@ impl Command for Pin {
         ctx.put(&pinned_context);
         let PinnedContext { tenant_id, room_id, .. } = pinned_context.clone();
         ctx.put(&PinHead { tenant_id, room_id, version });
-        let event = ctx.append(&self.actor, &told, None)?;
-        let answer = Pinned {
+        let event = ctx.append(&self.actor, &event, None)?;
+        let answer = PinContextResponse {
             pinned_context,
             event_id: event.event_id,
             sequence: event.sequence,

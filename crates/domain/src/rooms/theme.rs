@@ -11,7 +11,7 @@ use crate::kernel::error::{Code, DomainError};
 /// What of an actor's appearance has a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub enum Part {
+pub enum ThemePart {
     /// What its words stand on.
     BubbleColor,
     /// Its words.
@@ -20,7 +20,7 @@ pub enum Part {
     AccentColor,
 }
 
-impl Part {
+impl ThemePart {
     /// All of them, in the order in which they are checked, with the name on the wire and the path of the field.
     const ALL: [(Self, &'static str, &'static str); 3] = [
         (Self::BubbleColor, "bubbleColor", "theme.bubbleColor"),
@@ -59,7 +59,7 @@ impl JsonSchema for Color {
 /// The colours that an actor named; null where it named none on purpose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Theme(BTreeMap<Part, Option<Color>>);
+pub struct Theme(BTreeMap<ThemePart, Option<Color>>);
 
 impl Theme {
     /// Reads the colours; none if no part is named.
@@ -68,7 +68,7 @@ impl Theme {
     /// `ERR_VALIDATION {field}` for a colour that is no text, `ERR_INVALID_COLOR {field, value}`.
     pub fn read(sent: &Map<String, Value>) -> Result<Option<Self>, DomainError> {
         let mut colors = BTreeMap::new();
-        for (part, name, field) in Part::ALL {
+        for (part, name, field) in ThemePart::ALL {
             let color = match sent.get(name) {
                 None => continue,
                 Some(Value::Null) => None,
@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    /// CONTRACT 9.19 and 7.11: colours are checked in order and kept in lower case; a theme without a part is none.
+    /// Colours are checked in order and kept in lower case; a theme without a part is none.
     #[test]
     fn themes_are_read_part_by_part() {
         let cases = [

@@ -4,46 +4,62 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Room, RoomType};
+use super::{
+    Room, RoomType,
+    events::{RoomCreated, RoomUpdated},
+};
 use crate::{
-    actor_command,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::{EmittedEvent, payload},
-        fields::Fields,
-        ids::{ActorId, CorrelationId, RoomId, TenantId},
+        event::EmittedEvent,
+        fields::{ACTOR_ID, Field, Fields, METADATA},
+        ids::{ActorId, CorrelationId, RoomId},
         record::Query,
     },
     permissions::{self, Capability},
     tables::{
-        TableSession, access,
-        payment::{self, Offer, Paid},
+        PrivateTableRules, TableSession, access,
+        payment::{self, PaymentInput, PaymentReceipt},
     },
 };
 
 /// The longest name of a room, in characters.
 pub const MAX_NAME_CHARS: usize = 200;
 const ACTION: &str = "room_upsert";
+const ROOM_ID: Field = Field::new("roomId", "The room to create or change.", "reading-corner");
+const ROOM_TYPE: Field = Field::new(
+    "roomType",
+    "lobby: open to all; private_table: for its owner and the actors that it invites, after a payment. Default: lobby.",
+    "private_table",
+)
+.in_example();
+const OWNER_ACTOR_ID: Field = Field::new("ownerActorId", "The actor that owns the room.", "Nova");
+const DISPLAY_NAME: Field =
+    Field::new("displayName", "The room's name, for people.", "The reading corner").up_to(MAX_NAME_CHARS);
 
-/// `POST /v1/rooms`: somebody gives a room a record, or changes it. What is not sent keeps its value.
+/// `POST /v1/rooms`: creates or changes the record of a room. A field that is not sent keeps its value.
 pub struct UpsertRoom {
     actor: ActorInRoom,
     room_type: Option<RoomType>,
     owner_actor_id: Option<ActorId>,
     display_name: Option<Option<String>>,
     metadata: Option<Map<String, Value>>,
-    offer: Offer,
+    offer: PaymentInput,
 }
 
 /// The answer to an [`UpsertRoom`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct RoomUpserted {
+pub struct UpsertRoomResponse {
+    /// The room as it is now.
     room: Room,
+    /// Whether the room had no record before.
     created: bool,
-    payment: Option<Paid>,
+    /// The payment; null if there was none.
+    payment: Option<PaymentReceipt>,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }
@@ -52,26 +68,25 @@ impl UpsertRoom {
     /// Reads the body.
     ///
     /// # Errors
-    /// The first field that does not hold, in the contract's order.
+    /// The first field that is not valid, in the order in which they are read.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
-        let room_id = fields.required_room("roomId")?;
-        let actor_id = fields.required_actor("actorId")?;
-        let room_type = fields.choice("roomType", &RoomType::NAMES)?;
-        let owner_actor_id = fields.actor("ownerActorId")?;
-        let name =
-            actor_command::bounded_text("displayName", fields.trimmed_text("displayName")?, MAX_NAME_CHARS)?;
+        let tenant_id = fields.tenant_or_default()?;
+        let room_id = fields.required_room(ROOM_ID)?;
+        let actor_id = fields.required_actor(ACTOR_ID)?;
+        let room_type = fields.choice(ROOM_TYPE, &RoomType::NAMES)?;
+        let owner_actor_id = fields.actor(OWNER_ACTOR_ID)?;
+        let name = fields.trimmed_text(DISPLAY_NAME)?;
         Ok(Self {
             actor: ActorInRoom { tenant_id, room_id, actor_id },
             room_type,
             owner_actor_id,
-            display_name: fields.has("displayName").then_some(name),
-            metadata: actor_command::metadata(fields)?,
-            offer: Offer::read(fields)?,
+            display_name: fields.has(DISPLAY_NAME.name).then_some(name),
+            metadata: fields.object(METADATA)?,
+            offer: PaymentInput::read(fields)?,
         })
     }
 
-    /// Who asks for which room.
+    /// The requester, and the room.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
@@ -95,7 +110,7 @@ impl UpsertRoom {
         }
     }
 
-    /// Lets only the owner, or who moderates the room, change it; and only the owner give it away or open it to all.
+    /// Checks that the owner or a moderator of the room changes it, and that only the owner gives it away or opens it to all.
     fn may_change(&self, ctx: &CommandContext<'_>, before: &Room, wanted: &Room) -> Result<(), CommandError> {
         let owner = before.owner_actor_id.as_ref();
         let is_owner = owner.is_none_or(|owner| *owner == self.actor.actor_id);
@@ -132,17 +147,17 @@ impl UpsertRoom {
         permissions::not_overridden(ctx, &self.actor, ACTION)?;
         let was_private = existing.as_ref().is_some_and(|before| before.room_type == RoomType::PrivateTable);
         let paid = if room.room_type == RoomType::PrivateTable && !was_private {
-            let amount = self.offer.amount(ctx.rules.private_tables.price)?;
+            let amount = self.offer.amount(ctx.rules.get::<PrivateTableRules>().price)?;
             let owner = room.owner_actor_id.clone().unwrap_or_else(|| self.actor.actor_id.clone());
             let payer = ActorInRoom { actor_id: owner, ..self.actor.clone() };
-            Some(payment::adapt(ctx, &payer, &self.offer, amount)?)
+            Some(payment::settle(ctx, &payer, &self.offer, amount)?)
         } else {
             None
         };
         ctx.put(&room);
         let created = existing.is_none();
         announce(ctx, &self.actor, &room, paid.as_ref(), created)?;
-        let answer = RoomUpserted {
+        let answer = UpsertRoomResponse {
             room,
             created,
             payment: paid,
@@ -156,12 +171,12 @@ impl UpsertRoom {
 /// Appends the event of a room that got a record, or whose record changed.
 ///
 /// # Errors
-/// Never asks for more: nobody's inbox is reached.
+/// None: the event notifies no inbox.
 pub(crate) fn announce(
     ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
     room: &Room,
-    paid: Option<&Paid>,
+    paid: Option<&PaymentReceipt>,
     created: bool,
 ) -> Result<EmittedEvent, CommandError> {
     let room = room.clone();
@@ -171,7 +186,7 @@ pub(crate) fn announce(
     let (room_type, owner_actor_id) = (room.room_type.as_str().to_owned(), room.owner_actor_id);
     let (room_id, display_name, metadata): (RoomId, _, _) = (room.room_id, room.display_name, room.metadata);
     if created {
-        let payload = payload::RoomCreated {
+        let payload = RoomCreated {
             room_id,
             room_type,
             display_name,
@@ -183,7 +198,7 @@ pub(crate) fn announce(
         };
         return ctx.append(actor, &payload, None);
     }
-    let payload = payload::RoomUpdated {
+    let payload = RoomUpdated {
         room_id,
         room_type,
         display_name,
@@ -202,6 +217,6 @@ impl Command for UpsertRoom {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        payment::keeping(ctx, |ctx| self.upsert(ctx))
+        payment::recording_charge(ctx, |ctx| self.upsert(ctx))
     }
 }

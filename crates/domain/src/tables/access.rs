@@ -1,4 +1,4 @@
-//! The gate of a private table: who may act in a room that is paid for, and with which features.
+//! Access to private tables: which actors may act in a room that is paid for, and with which features.
 
 use crate::{
     kernel::{
@@ -9,7 +9,7 @@ use crate::{
         record::{Query, RecordQuery},
         time::Timestamp,
     },
-    presence::Presence,
+    presence::record::Presence,
     rooms::{Room, RoomType},
     tables::{SessionStatus, TableSession, plan::Feature},
 };
@@ -17,7 +17,7 @@ use crate::{
 /// The most presences that are looked at to count taken seats: far more than a plan seats.
 const MAX_COUNTED_PRESENCES: usize = 1_000;
 
-/// What somebody wants to do in a room.
+/// The access that an action needs.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessRequirement<'a> {
     /// The action's label.
@@ -28,7 +28,7 @@ pub struct AccessRequirement<'a> {
     pub takes_seat: bool,
 }
 
-/// What the gate surely reads; for a private table it asks for more.
+/// What the check always reads; for a private table it loads more.
 pub fn read(actor: &ActorInRoom) -> Query {
     Query::one::<Room>(actor.room_key())
 }
@@ -42,7 +42,7 @@ pub fn active_session(tenant: &TenantId, room: &RoomId) -> RecordQuery {
         .is("status", SessionStatus::Active.as_str())
 }
 
-/// Those who are there in a room, as many as are counted.
+/// The present actors of a room, as many as are counted.
 fn present(actor: &ActorInRoom) -> RecordQuery {
     RecordQuery::all::<Presence>("updated_at", MAX_COUNTED_PRESENCES)
         .newest_first()
@@ -55,7 +55,7 @@ fn present(actor: &ActorInRoom) -> RecordQuery {
 ///
 /// # Errors
 /// `ERR_PAYMENT_REQUIRED`, `ERR_FORBIDDEN`, `ERR_PLAN_FEATURE_DISABLED`, `ERR_OUT_OF_BOUNDS {reason: "seat_capacity"}`.
-pub fn pass(
+pub fn check(
     ctx: &CommandContext<'_>,
     actor: &ActorInRoom,
     table_access: AccessRequirement<'_>,
@@ -186,7 +186,7 @@ mod tests {
         }
     }
 
-    /// CONTRACT 5.2, RULINGS A5 and A11: who may do something at a private table, commands and reads alike.
+    /// Access to a private table, for commands and reads alike.
     #[test]
     fn a_table_is_open_to_those_at_it_while_it_lasts() {
         let (with, without) = (session(&["replay"]), session(&["task_board"]));

@@ -1,40 +1,48 @@
-//! Changing a session: who is invited, when it ends. Only ever less than what was paid for.
+//! Changing a session: its invitations and its end, never beyond what was paid for.
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{SessionStatus, TableSession, end, guests, read_invited};
+use super::{INVITED_ACTOR_IDS, SessionStatus, TableSession, end, guests};
 use crate::{
-    actor_command,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
         event::EmittedEvent,
-        fields::Fields,
+        fields::{ACTOR_ID, Field, Fields, METADATA},
         ids::{ActorId, CorrelationId, TenantId},
         record::Query,
         time::Timestamp,
     },
     permissions::{self, Capability},
+    work::names_nothing,
 };
 
 const ACTION: &str = "table_session_update";
 /// What can be changed, in the order in which it is checked and reported.
-const FIELDS: [&str; 6] = ["invitedActorIds", "status", "startedAt", "expiresAt", "endedAt", "metadata"];
+const FIELDS: [Field; 6] = [INVITED_ACTOR_IDS, STATUS, STARTED_AT, EXPIRES_AT, ENDED_AT, METADATA];
+const STATUS: Field =
+    Field::new("status", "ended ends the session; a session that has ended stays so.", "active");
+const STARTED_AT: Field =
+    Field::new("startedAt", "When the session starts: not earlier than before.", "2026-01-01T00:00:00.000Z");
+const EXPIRES_AT: Field =
+    Field::new("expiresAt", "When the session ends: not later than before.", "2026-01-01T02:00:00.000Z");
+const ENDED_AT: Field =
+    Field::new("endedAt", "When the session was ended. Default: now.", "2026-01-01T01:00:00.000Z");
 
-/// `PATCH /v1/table-sessions/{sessionId}`: its owner, or who moderates the room, changes a session.
-pub struct ChangeTable {
+/// `PATCH /v1/table-sessions/{sessionId}`: its owner, or a moderator of the room, changes a session.
+pub struct UpdateTableSession {
     tenant_id: TenantId,
     actor_id: ActorId,
     session_id: Uuid,
-    change: Result<Change, DomainError>,
+    change: Result<SessionChange, DomainError>,
 }
 
 /// What the body says.
-struct Change {
+struct SessionChange {
     fields: Vec<String>,
     invited: Vec<ActorId>,
     status: Option<SessionStatus>,
@@ -44,31 +52,31 @@ struct Change {
     metadata: Option<Map<String, Value>>,
 }
 
-/// The answer to a [`ChangeTable`].
+/// The answer to a [`UpdateTableSession`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TableChanged {
-    session: super::SessionShown,
+pub struct UpdateTableSessionResponse {
+    /// The session as it is now; only its owner sees the payment.
+    session: super::SessionView,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }
 
-impl Change {
+impl SessionChange {
     fn read(body: &Fields) -> Result<Self, DomainError> {
-        let fields: Vec<String> =
-            FIELDS.into_iter().filter(|name| body.has(name)).map(str::to_owned).collect();
+        let named = FIELDS.into_iter().filter(|field| body.has(field.name));
+        let fields: Vec<String> = named.map(|field| field.name.to_owned()).collect();
         if fields.is_empty() {
-            return Err(DomainError::new(Code::Validation)
-                .saying("there is nothing to change")
-                .with("fields", json!(FIELDS)));
+            return Err(names_nothing(&FIELDS));
         }
         Ok(Self {
-            invited: read_invited(body)?.unwrap_or_default(),
-            status: body.choice("status", &SessionStatus::NAMES)?,
-            started_at: body.timestamp("startedAt")?,
-            expires_at: body.timestamp("expiresAt")?,
-            ended_at: body.timestamp("endedAt")?,
-            metadata: actor_command::metadata(body)?,
+            invited: body.actors(INVITED_ACTOR_IDS)?.unwrap_or_default(),
+            status: body.choice(STATUS, &SessionStatus::NAMES)?,
+            started_at: body.timestamp(STARTED_AT)?,
+            expires_at: body.timestamp(EXPIRES_AT)?,
+            ended_at: body.timestamp(ENDED_AT)?,
+            metadata: body.object(METADATA)?,
             fields,
         })
     }
@@ -77,23 +85,23 @@ impl Change {
     fn apply(&self, before: &TableSession, now: Timestamp) -> Result<TableSession, DomainError> {
         let named = |name: &str| self.fields.iter().any(|field| field == name);
         let mut session = TableSession { updated_at: now, ..before.clone() };
-        if named("invitedActorIds") {
+        if named(INVITED_ACTOR_IDS.name) {
             session.invited_actor_ids =
                 guests(self.invited.clone(), &before.owner_actor_id, before.max_agents)?;
         }
         if before.status == SessionStatus::Ended && self.status == Some(SessionStatus::Active) {
-            return Err(DomainError::invalid("status", "a session that has ended stays so; open another")
+            return Err(DomainError::invalid(STATUS.name, "a session that has ended stays so; open another")
                 .with("sessionId", before.session_id.to_string()));
         }
         session.status = self.status.unwrap_or(before.status);
         session.started_at = self.started_at.unwrap_or(before.started_at);
         session.expires_at = self.expires_at.unwrap_or(before.expires_at);
-        within("startedAt", session.started_at, before.started_at, before.expires_at)?;
-        within("expiresAt", session.expires_at, session.started_at, before.expires_at)?;
+        within(STARTED_AT.name, session.started_at, before.started_at, before.expires_at)?;
+        within(EXPIRES_AT.name, session.expires_at, session.started_at, before.expires_at)?;
         if session.status == SessionStatus::Ended {
             session.ended_at = self.ended_at.or(before.ended_at).or(Some(now));
         }
-        if named("metadata") {
+        if named(METADATA.name) {
             session.metadata = self.metadata.clone().unwrap_or_default();
         }
         Ok(session)
@@ -113,18 +121,15 @@ fn within(field: &str, value: Timestamp, min: Timestamp, max: Timestamp) -> Resu
         .with("value", value.to_string()))
 }
 
-impl ChangeTable {
+impl UpdateTableSession {
     /// Reads the path's id and the body; the tenant may also stand in the query.
     ///
     /// # Errors
-    /// Who asks does not hold; other fields are refused when their turn comes.
+    /// The requester is not valid; the command refuses other fields when it is decided.
     pub fn read(session_id: &str, query: &Fields, body: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = match body.tenant("tenantId")? {
-            Some(tenant) => tenant,
-            None => query.tenant("tenantId")?.unwrap_or_else(TenantId::default),
-        };
-        let actor_id = body.required_actor("actorId")?;
-        let change = Change::read(body);
+        let tenant_id = body.tenant_or_in(query)?;
+        let actor_id = body.required_actor(ACTOR_ID)?;
+        let change = SessionChange::read(body);
         let session_id = Uuid::parse_str(session_id).map_err(|_| super::not_found(&tenant_id, session_id))?;
         Ok(Self { tenant_id, actor_id, session_id, change })
     }
@@ -134,13 +139,13 @@ impl ChangeTable {
         Self::read(&Uuid::nil().to_string(), fields, fields).map(|_| ())
     }
 
-    /// In which tenant, who asks, and for which session.
+    /// The tenant, the requester, and the session.
     pub fn subject(&self) -> (&TenantId, &ActorId, Uuid) {
         (&self.tenant_id, &self.actor_id, self.session_id)
     }
 }
 
-impl Command for ChangeTable {
+impl Command for UpdateTableSession {
     fn reads(&self) -> Vec<Query> {
         vec![Query::one::<TableSession>(TableSession::key_of(self.session_id))]
     }
@@ -164,7 +169,7 @@ impl Command for ChangeTable {
         ctx.put(&session);
         let has_ended = session.status == SessionStatus::Ended && before.status == SessionStatus::Active;
         end::announce(ctx, &actor, &session, change.fields.clone(), has_ended.then_some(None))?;
-        let answer = TableChanged {
+        let answer = UpdateTableSessionResponse {
             session: session.shown_to(Some(&self.actor_id)),
             emitted_events: ctx.emitted(),
             correlation_id: ctx.correlation_id.clone(),

@@ -2,11 +2,14 @@
 
 use serde_json::Value;
 
-use super::{SessionStatus, TableSession};
+use super::{
+    SessionStatus, TableSession,
+    events::{TableSessionEnded, TableSessionUpdated},
+};
 use crate::kernel::{
     actor::ActorInRoom,
     command::{Command, CommandContext, CommandError, Reply, Success},
-    event::{EmittedEvent, payload},
+    event::EmittedEvent,
     record::{Comparison, Query, RecordQuery},
     time::Timestamp,
 };
@@ -14,7 +17,7 @@ use crate::kernel::{
 /// Appends `table_session_updated`, and `table_session_ended` if the change has ended it.
 ///
 /// # Errors
-/// Never asks for more: nobody's inbox is reached.
+/// None: the event notifies no inbox.
 pub(super) fn announce(
     ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
@@ -22,7 +25,7 @@ pub(super) fn announce(
     changed_fields: Vec<String>,
     ended: Option<Option<&str>>,
 ) -> Result<EmittedEvent, CommandError> {
-    let updated = payload::TableSessionUpdated {
+    let updated = TableSessionUpdated {
         session_id: session.session_id,
         status: session.status.as_str().to_owned(),
         plan_id: session.plan_id.clone(),
@@ -35,7 +38,7 @@ pub(super) fn announce(
     };
     let updated = ctx.append(actor, &updated, None)?;
     let Some(reason) = ended else { return Ok(updated) };
-    let payload = payload::TableSessionEnded {
+    let payload = TableSessionEnded {
         session_id: session.session_id,
         ended_at: session.ended_at.unwrap_or(ctx.now),
         owner_actor_id: session.owner_actor_id.clone(),
@@ -44,7 +47,7 @@ pub(super) fn announce(
     ctx.append(actor, &payload, Some(&updated.cause()))
 }
 
-/// Ends a session whose time has run out. Its two events have a correlation id of their own.
+/// Ends an expired session. Its two events have a correlation id of their own.
 ///
 /// # Errors
 /// As [`announce`].
@@ -69,14 +72,14 @@ pub(super) fn expire(ctx: &mut CommandContext<'_>, session: TableSession) -> Res
     Ok(())
 }
 
-/// Ends the sessions whose time has run out, at most [`ExpireSessions::BATCH`] in one turn. Answers how many there were.
-pub struct ExpireSessions {
-    /// Whose time runs out at or before this moment.
+/// Ends expired sessions, at most [`ExpireTableSessions::BATCH`] at once. Answers their number.
+pub struct ExpireTableSessions {
+    /// Sessions that expire at or before this time end.
     pub now: Timestamp,
 }
 
-impl ExpireSessions {
-    /// The most sessions that one turn ends; a sweep goes on until a turn ends fewer.
+impl ExpireTableSessions {
+    /// The most sessions that one command ends; a sweep goes on until a command ends fewer.
     pub const BATCH: usize = 200;
 
     fn due(&self) -> RecordQuery {
@@ -88,7 +91,7 @@ impl ExpireSessions {
     }
 }
 
-impl Command for ExpireSessions {
+impl Command for ExpireTableSessions {
     fn reads(&self) -> Vec<Query> {
         vec![Query::Many(self.due())]
     }

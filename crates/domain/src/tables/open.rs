@@ -4,15 +4,17 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{SessionStatus, TableSession, end, guests, read_invited};
+use super::{
+    INVITED_ACTOR_IDS, PrivateTableRules, SessionStatus, TableSession, end, events::TableSessionCreated,
+    guests,
+};
 use crate::{
-    actor_command,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::{EmittedEvent, payload},
-        fields::Fields,
+        event::EmittedEvent,
+        fields::{ACTOR_ID, Field, Fields, METADATA},
         ids::{ActorId, CorrelationId, RoomId, TenantId},
         money::Usd,
         record::Query,
@@ -20,20 +22,37 @@ use crate::{
         time::Timestamp,
     },
     permissions,
-    rooms::{self, MAX_NAME_CHARS, Room, RoomType},
+    rooms::{
+        Room, RoomType,
+        upsert::{self, MAX_NAME_CHARS},
+    },
     tables::{
         access,
-        payment::{self, Offer},
+        payment::{self, PaymentInput},
         plan::Plan,
     },
 };
 
 const ACTION: &str = "table_session_create";
+const PLAN_ID: Field = Field::new("planId", "The plan to buy; /healthz lists them.", "espresso");
+const OWNER_ACTOR_ID: Field =
+    Field::new("ownerActorId", "The actor that owns the session. Default: actorId.", "Nova");
+const ROOM_ID: Field =
+    Field::new("roomId", "The room that becomes private. Default: a new room.", "table-for-two").in_example();
+const DISPLAY_NAME: Field =
+    Field::new("displayName", "The name of a new room, for people.", "A table for two").up_to(MAX_NAME_CHARS);
+const STARTED_AT: Field =
+    Field::new("startedAt", "When the session starts. Default: now.", "2026-01-01T00:00:00.000Z");
+const EXPIRES_AT: Field = Field::new(
+    "expiresAt",
+    "When the session ends. Default, and latest: as long after its start as the plan lasts.",
+    "2026-01-01T02:00:00.000Z",
+);
 /// How many characters of an id name a room that the client does not name.
 const ROOM_NAME_CHARS: usize = 8;
 
-/// `POST /v1/table-sessions`: somebody buys a plan for a room that is private, or becomes it.
-pub struct OpenTable {
+/// `POST /v1/table-sessions`: buys a plan for a room that is private, or becomes private.
+pub struct CreateTableSession {
     tenant_id: TenantId,
     actor_id: ActorId,
     plan: Plan,
@@ -42,55 +61,57 @@ pub struct OpenTable {
     display_name: Option<String>,
     invited_actor_ids: Vec<ActorId>,
     metadata: Map<String, Value>,
-    offer: Offer,
+    offer: PaymentInput,
     amount: Usd,
     started_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
 }
 
-/// The answer to an [`OpenTable`].
+/// The answer to an [`CreateTableSession`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TableOpened {
+pub struct CreateTableSessionResponse {
+    /// The room as it is now.
     room: Room,
+    /// The session that was bought.
     session: TableSession,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }
 
 /// Reads the plan that is to be bought.
 fn read_plan(fields: &Fields, rules: &Rules) -> Result<Plan, DomainError> {
-    let plans = &rules.private_tables.plans;
-    let id = fields.required_text("planId")?;
+    let plans = &rules.get::<PrivateTableRules>().plans;
+    let id = fields.required_text(PLAN_ID)?;
     if fields.is_describing() {
         return Ok(plans.standard().clone());
     }
     plans.find(&id).cloned().ok_or_else(|| {
         DomainError::new(Code::InvalidEnum)
-            .saying("there is no such plan")
-            .with("field", "planId")
+            .saying(format!("there is no such plan; the plans are: {}", plans.ids()))
+            .with("field", PLAN_ID.name)
             .with("value", id)
             .with("allowed", plans.ids())
     })
 }
 
-impl OpenTable {
+impl CreateTableSession {
     /// Reads the body.
     ///
     /// # Errors
-    /// The first field that does not hold, in the contract's order.
+    /// The first field that is not valid, in the order in which they are read.
     pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        let tenant_id = fields.tenant("tenantId")?.unwrap_or_else(TenantId::default);
-        let actor_id = fields.required_actor("actorId")?;
+        let tenant_id = fields.tenant_or_default()?;
+        let actor_id = fields.required_actor(ACTOR_ID)?;
         let plan = read_plan(fields, rules)?;
-        let owner_actor_id = fields.actor("ownerActorId")?.unwrap_or_else(|| actor_id.clone());
-        let room_id = fields.room("roomId")?;
-        let name =
-            actor_command::bounded_text("displayName", fields.trimmed_text("displayName")?, MAX_NAME_CHARS)?;
-        let invited = read_invited(fields)?.unwrap_or_default();
+        let owner_actor_id = fields.actor(OWNER_ACTOR_ID)?.unwrap_or_else(|| actor_id.clone());
+        let room_id = fields.room(ROOM_ID)?;
+        let name = fields.trimmed_text(DISPLAY_NAME)?;
+        let invited = fields.actors(INVITED_ACTOR_IDS)?.unwrap_or_default();
         let invited_actor_ids = guests(invited, &owner_actor_id, plan.max_agents)?;
-        let metadata = actor_command::metadata(fields)?.unwrap_or_default();
-        let offer = Offer::read(fields)?;
+        let metadata = fields.object(METADATA)?.unwrap_or_default();
+        let offer = PaymentInput::read(fields)?;
         let amount = offer.amount(plan.price).map_err(|error| error.with("planId", plan.plan_id.as_str()))?;
         Ok(Self {
             tenant_id,
@@ -102,13 +123,13 @@ impl OpenTable {
             metadata,
             offer,
             amount,
-            started_at: fields.timestamp("startedAt")?,
-            expires_at: fields.timestamp("expiresAt")?,
+            started_at: fields.timestamp(STARTED_AT)?,
+            expires_at: fields.timestamp(EXPIRES_AT)?,
             plan,
         })
     }
 
-    /// In which tenant, who asks, who will own the session, and for which room, if one is named.
+    /// The tenant, the requester, the owner of the session, and the room, if one is named.
     pub fn subject(&self) -> (&TenantId, &ActorId, &ActorId, Option<&RoomId>) {
         (&self.tenant_id, &self.actor_id, &self.owner_actor_id, self.room_id.as_ref())
     }
@@ -137,13 +158,13 @@ impl OpenTable {
         if let Some(room) = &self.room_id {
             return Ok(room.clone());
         }
-        // The end of the id is random, its beginning is the time. An errand must not change it: it comes from the request.
+        // The end of the id is random, its beginning is the time. An external call must not change it: it comes from the request.
         let id = payment::purchase(ctx)?.unwrap_or_else(|| ctx.fresh_id()).simple().to_string();
         let name = format!("private-{}", &id[id.len() - ROOM_NAME_CHARS..]);
         RoomId::parse(&name).map_err(|why| DomainError::invalid("roomId", why.to_string()).into())
     }
 
-    /// The room, if it may have a session: it is new, or nobody else's, not paused, and private.
+    /// The room, if it may have a session: it is new, or has no other owner, is not paused, and private.
     fn room_for(ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<Option<Room>, CommandError> {
         let room = ctx.get::<Room>(actor.room_key())?;
         let owner = room.as_ref().and_then(|room| room.owner_actor_id.as_ref());
@@ -163,7 +184,7 @@ impl OpenTable {
         }
     }
 
-    /// Ends the room's session if its time has run out and nobody has said so yet.
+    /// Ends the room's session if its time has run out before a sweep ended it.
     fn make_way(ctx: &mut CommandContext<'_>, actor: &ActorInRoom) -> Result<(), CommandError> {
         let find = access::active_session(&actor.tenant_id, &actor.room_id);
         let Some(session) = ctx.find::<TableSession>(find)?.pop() else { return Ok(()) };
@@ -190,9 +211,9 @@ impl OpenTable {
             Self::make_way(ctx, &actor)?;
         }
         let payer = ActorInRoom { actor_id: self.owner_actor_id.clone(), ..actor.clone() };
-        let paid = payment::adapt(ctx, &payer, &self.offer, self.amount)?;
+        let paid = payment::settle(ctx, &payer, &self.offer, self.amount)?;
         let before = ctx.effects.events.len();
-        let (room, announced) = self.furnish(ctx, &actor, existing)?;
+        let (room, announced) = self.create_or_update_room(ctx, &actor, existing)?;
         let session = TableSession {
             session_id: ctx.fresh_id(),
             tenant_id: actor.tenant_id.clone(),
@@ -215,7 +236,7 @@ impl OpenTable {
         };
         ctx.put(&session);
         ctx.append(&actor, &created(&session), announced.map(|event| event.cause()).as_deref())?;
-        let answer = TableOpened {
+        let answer = CreateTableSessionResponse {
             room,
             session,
             emitted_events: ctx.emitted().split_off(before),
@@ -225,7 +246,7 @@ impl OpenTable {
     }
 
     /// Makes the room, or gives it what is new about it; answers the event that says so.
-    fn furnish(
+    fn create_or_update_room(
         &self,
         ctx: &mut CommandContext<'_>,
         actor: &ActorInRoom,
@@ -247,13 +268,13 @@ impl OpenTable {
         }
         let room = Room { updated_at: Some(ctx.now), ..room };
         ctx.put(&room);
-        let announced = rooms::announce(ctx, actor, &room, None, created)?;
+        let announced = upsert::announce(ctx, actor, &room, None, created)?;
         Ok((room, Some(announced)))
     }
 }
 
-fn created(session: &TableSession) -> payload::TableSessionCreated {
-    payload::TableSessionCreated {
+fn created(session: &TableSession) -> TableSessionCreated {
+    TableSessionCreated {
         session_id: session.session_id,
         room_id: session.room_id.clone(),
         owner_actor_id: session.owner_actor_id.clone(),
@@ -269,7 +290,7 @@ fn created(session: &TableSession) -> payload::TableSessionCreated {
     }
 }
 
-impl Command for OpenTable {
+impl Command for CreateTableSession {
     fn reads(&self) -> Vec<Query> {
         let Some(room_id) = &self.room_id else { return Vec::new() };
         let actor = ActorInRoom {
@@ -282,6 +303,6 @@ impl Command for OpenTable {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        payment::keeping(ctx, |ctx| self.open(ctx))
+        payment::recording_charge(ctx, |ctx| self.open(ctx))
     }
 }

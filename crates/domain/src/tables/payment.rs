@@ -5,20 +5,24 @@ use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use crate::{
-    actor_command,
     kernel::{
         actor::ActorInRoom,
         command::{CommandContext, CommandError},
         error::{Code, DomainError},
-        external_call::{CallResult, Charge, ExternalCall},
-        fields::Fields,
+        external_call::{CallRequest, ExternalCall},
+        fields::{Field, Fields},
         idempotency::Hash,
+        ids::{ActorId, RoomId, TenantId},
         money::Usd,
         record::{Cell, Key, Record, Table},
         secret::Secret,
         time::Timestamp,
     },
+    tables::PrivateTableRules,
 };
+
+/// The proof of payment in the stub mode, unless another one is set.
+pub const DEFAULT_STUB_PROOF: &str = "coffee_paid";
 
 /// How private tables are paid for.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,9 +52,34 @@ impl PaymentMode {
     }
 }
 
+/// What the payment provider is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChargeRequest {
+    /// The same for every attempt of the same request, so that no request is paid for twice.
+    pub payment_id: Uuid,
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room that becomes private.
+    pub room_id: RoomId,
+    /// The actor that pays.
+    pub owner_actor_id: ActorId,
+    /// What the client proves its payment with.
+    pub proof: Option<Secret>,
+    /// What the client calls its payment.
+    pub reference: Option<String>,
+    /// The amount.
+    pub amount: Usd,
+    /// The `x-request-id`.
+    pub request_id: String,
+}
+
+impl CallRequest for ChargeRequest {
+    type Response = ChargeResponse;
+}
+
 /// What the payment provider said.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Charged {
+pub enum ChargeResponse {
     /// It is paid.
     Paid {
         /// What the provider calls itself.
@@ -85,11 +114,11 @@ pub struct Payment {
     pub spent_before: u32,
     /// Whether this one has.
     pub is_spent: bool,
-    /// Who took it.
+    /// The provider that took it.
     pub provider: String,
     /// What it is called.
     pub reference: Option<String>,
-    /// How much was taken: what else the same request asks for later is not paid with less.
+    /// The amount that was taken: it must cover what the same request costs later.
     pub amount: Usd,
     /// When it was recorded.
     pub paid_at: Timestamp,
@@ -109,10 +138,24 @@ impl Record for Payment {
 
 /// The longest proof or reference of a payment, in characters.
 const MAX_TEXT_CHARS: usize = 1_024;
+const PAYMENT_PROOF: Field = Field::new(
+    "paymentProof",
+    "What proves the payment of a private room. No answer shows it.",
+    "coffee_paid",
+)
+.up_to(MAX_TEXT_CHARS)
+.in_example();
+const PAYMENT_REF: Field =
+    Field::new("paymentRef", "The client's own name for the payment.", "receipt-1").up_to(MAX_TEXT_CHARS);
+const PAYMENT_AMOUNT_USD: Field = Field::new(
+    "paymentAmountUsd",
+    "The amount paid, in dollars: at least the price, which is the default.",
+    "3",
+);
 
 /// What a client says about its payment.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Offer {
+pub struct PaymentInput {
     proof: Option<Secret>,
     reference: Option<String>,
     amount: Option<Usd>,
@@ -121,9 +164,10 @@ pub struct Offer {
 /// A payment as answers show it.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Paid {
+pub struct PaymentReceipt {
+    /// Whether the payment was verified.
     verified: bool,
-    /// Who took it.
+    /// The provider that took it.
     pub provider: String,
     /// What it is called.
     #[serde(rename = "ref")]
@@ -154,15 +198,15 @@ fn spent(newest: Option<&Payment>) -> u32 {
     newest.map_or(0, |payment| payment.spent_before + u32::from(payment.is_spent))
 }
 
-impl Offer {
+impl PaymentInput {
     /// Reads `paymentProof`, `paymentRef` and `paymentAmountUsd`, in this order.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}`, `ERR_OUT_OF_BOUNDS {field, …}`.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let text = |name| actor_command::bounded_text(name, fields.trimmed_text(name)?, MAX_TEXT_CHARS);
-        let proof = text("paymentProof")?.map(Secret::new);
-        Ok(Self { proof, reference: text("paymentRef")?, amount: fields.amount("paymentAmountUsd")? })
+        let proof = fields.trimmed_text(PAYMENT_PROOF)?.map(Secret::new);
+        let reference = fields.trimmed_text(PAYMENT_REF)?;
+        Ok(Self { proof, reference, amount: fields.amount(PAYMENT_AMOUNT_USD)? })
     }
 
     /// What is paid where at least `price` is asked.
@@ -183,8 +227,8 @@ impl Offer {
 
     /// What the client calls its payment; never what it proves it with.
     fn own_reference(&self) -> Option<String> {
-        let is_told = |text: &String| self.proof.as_ref().is_some_and(|proof| proof.is_told_by(text));
-        self.reference.clone().filter(|text| !is_told(text))
+        let is_revealed = |text: &String| self.proof.as_ref().is_some_and(|proof| proof.is_revealed_by(text));
+        self.reference.clone().filter(|text| !is_revealed(text))
     }
 }
 
@@ -194,7 +238,7 @@ impl Offer {
 /// [`CommandError::Load`] for what was paid under the same key.
 pub fn purchase(ctx: &CommandContext<'_>) -> Result<Option<Uuid>, CommandError> {
     let Some(request) = ctx.request else { return Ok(None) };
-    let asks = ctx.rules.private_tables.payment == PaymentMode::Webhook { configured: true };
+    let asks = ctx.rules.get::<PrivateTableRules>().payment == PaymentMode::Webhook { configured: true };
     let spent_before = if asks { spent(newest(ctx)?.as_ref()) } else { 0 };
     Ok(Some(payment_id(request.key, spent_before)))
 }
@@ -204,22 +248,20 @@ pub fn purchase(ctx: &CommandContext<'_>) -> Result<Option<Uuid>, CommandError> 
 ///
 /// # Errors
 /// What `decide` refuses.
-pub fn keeping<T>(
+pub fn recording_charge<T>(
     ctx: &mut CommandContext<'_>,
     decide: impl FnOnce(&mut CommandContext<'_>) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
-    let taken = match (ctx.outcome, ctx.request) {
-        (Some(CallResult::Charged(Charged::Paid { provider, reference, amount })), Some(request)) => {
-            Some(Payment {
-                payment_id: payment_id(request.key, 0),
-                spent_before: spent(newest(ctx)?.as_ref()),
-                is_spent: false,
-                provider: provider.clone().unwrap_or_else(|| "webhook".to_owned()),
-                reference: reference.clone(),
-                amount: *amount,
-                paid_at: ctx.now,
-            })
-        }
+    let taken = match (ctx.response_to::<ChargeRequest>(), ctx.request) {
+        (Some(ChargeResponse::Paid { provider, reference, amount }), Some(request)) => Some(Payment {
+            payment_id: payment_id(request.key, 0),
+            spent_before: spent(newest(ctx)?.as_ref()),
+            is_spent: false,
+            provider: provider.clone().unwrap_or_else(|| "webhook".to_owned()),
+            reference: reference.clone(),
+            amount: *amount,
+            paid_at: ctx.now,
+        }),
         _ => None,
     };
     if let Some(payment) = &taken {
@@ -239,19 +281,19 @@ pub fn keeping<T>(
 ///
 /// # Errors
 /// `ERR_PAYMENT_REQUIRED`; [`CommandError::External`] to ask the provider.
-pub fn adapt(
+pub fn settle(
     ctx: &mut CommandContext<'_>,
     payer: &ActorInRoom,
-    offer: &Offer,
+    offer: &PaymentInput,
     amount: Usd,
-) -> Result<Paid, CommandError> {
-    let paid = |provider: &str, reference| Paid {
+) -> Result<PaymentReceipt, CommandError> {
+    let paid = |provider: &str, reference| PaymentReceipt {
         verified: true,
         provider: provider.to_owned(),
         reference,
         amount_usd: amount,
     };
-    let mode = ctx.rules.private_tables.payment.clone();
+    let mode = ctx.rules.get::<PrivateTableRules>().payment.clone();
     let unpaid =
         |message: &str| DomainError::new(Code::PaymentRequired).saying(message).with("mode", mode.as_str());
     match &mode {
@@ -259,7 +301,7 @@ pub fn adapt(
         PaymentMode::Stub { proof } => {
             let given = offer.proof.as_ref().map(|given| given.expose().trim());
             if given == Some(proof.expose().trim()) {
-                let reference = offer.own_reference().filter(|text| !proof.is_told_by(text));
+                let reference = offer.own_reference().filter(|text| !proof.is_revealed_by(text));
                 let reference = reference.unwrap_or_else(|| format!("stub_{}", ctx.fresh_id()));
                 return Ok(paid("stub", Some(reference)));
             }
@@ -276,7 +318,7 @@ pub fn adapt(
             .into()),
         PaymentMode::Webhook { configured: true } => {
             let (provider, reference, taken) = charged(ctx, payer, offer, amount, &unpaid)?;
-            Ok(Paid { amount_usd: taken, ..paid(&provider, reference) })
+            Ok(PaymentReceipt { amount_usd: taken, ..paid(&provider, reference) })
         }
     }
 }
@@ -285,7 +327,7 @@ pub fn adapt(
 fn charged(
     ctx: &mut CommandContext<'_>,
     payer: &ActorInRoom,
-    offer: &Offer,
+    offer: &PaymentInput,
     amount: Usd,
     unpaid: &impl Fn(&str) -> DomainError,
 ) -> Result<(String, Option<String>, Usd), CommandError> {
@@ -306,17 +348,15 @@ fn charged(
         ctx.put(&Payment { is_spent: true, ..payment.clone() });
         return Ok((payment.provider, payment.reference.or_else(|| offer.own_reference()), taken));
     }
-    match ctx.outcome {
-        Some(CallResult::Charged(Charged::Declined { status, message })) => {
-            Err(unpaid("the payment was declined")
-                .with("status", *status)
-                .with("providerMessage", message.clone())
-                .into())
-        }
-        Some(CallResult::Charged(Charged::Unreachable { cause })) => {
+    match ctx.response_to::<ChargeRequest>() {
+        Some(ChargeResponse::Declined { status, message }) => Err(unpaid("the payment was declined")
+            .with("status", *status)
+            .with("providerMessage", message.clone())
+            .into()),
+        Some(ChargeResponse::Unreachable { cause }) => {
             Err(unpaid("the payment provider could not be asked").with("cause", cause.as_str()).into())
         }
-        _ => Err(CommandError::External(Box::new(ExternalCall::Charge(Charge {
+        _ => Err(CommandError::External(ExternalCall::new(ChargeRequest {
             payment_id: payment_id(request.key, spent_before),
             tenant_id: payer.tenant_id.clone(),
             room_id: payer.room_id.clone(),
@@ -325,7 +365,7 @@ fn charged(
             reference: offer.reference.clone(),
             amount,
             request_id: request.id.to_owned(),
-        })))),
+        }))),
     }
 }
 
@@ -335,13 +375,15 @@ mod tests {
 
     use super::*;
     use crate::{
+        inbox,
         kernel::{
-            command::{Effects, Heads, IdSource, Loaded, RequestSeen, WriteSet},
+            command::{Effects, Heads, IdSource, LoadedRecords, RequestContext, WriteSet},
+            external_call::CallResult,
             ids::{CorrelationId, Sequence},
             record::{Query, StoredRecord},
             rules::Rules,
         },
-        moderation::RateWindows,
+        moderation::{RateGuard, RateWindows},
     };
 
     struct NoIds;
@@ -355,39 +397,41 @@ mod tests {
     const THREE: Usd = Usd::from_cents(300);
     const KEY: Hash = [7; 16];
 
-    fn paid(amount: Usd) -> Option<Charged> {
-        Some(Charged::Paid { provider: None, reference: None, amount })
+    fn paid(amount: Usd) -> Option<ChargeResponse> {
+        Some(ChargeResponse::Paid { provider: None, reference: None, amount })
     }
 
     /// Asks a buyer for so much, under one key; `refused` is what keeps it from buying, once it has paid.
     fn buy(
         stored: &mut Option<Payment>,
         price: Usd,
-        outcome: Option<Charged>,
+        outcome: Option<ChargeResponse>,
         refused: Option<Code>,
     ) -> Result<Usd, CommandError> {
-        let mut rules = Rules::default();
-        rules.private_tables.payment = PaymentMode::Webhook { configured: true };
-        let outcome = outcome.map(CallResult::Charged);
+        let payment = PaymentMode::Webhook { configured: true };
+        let rules = Rules::default().with(PrivateTableRules { payment, ..PrivateTableRules::default() });
+        let outcome = outcome.map(CallResult::new::<ChargeRequest>);
         let key: Key = vec![payment_id(KEY, 0).to_string().as_str().into()];
         let found: Vec<StoredRecord> = stored.iter().map(StoredRecord::of).collect();
-        let start = Sequence::START;
+        let mut windows = RateWindows::default();
+        let (start, now) = (Sequence::START, Timestamp::from_millis(1_000));
         let mut ctx = CommandContext {
-            now: Timestamp::from_millis(1_000),
+            now,
             rules: &rules,
             correlation_id: CorrelationId::parse("c").unwrap(),
-            request: Some(RequestSeen { id: "r", key: KEY }),
+            request: Some(RequestContext { id: "r", key: KEY }),
             outcome: outcome.as_ref(),
-            loaded: &Loaded::from([(Query::one::<Payment>(key.clone()), found)]),
+            loaded: &LoadedRecords::from([(Query::one::<Payment>(key.clone()), found)]),
             written: &WriteSet::default(),
             ids: &mut NoIds,
-            windows: &mut RateWindows::default(),
+            guard: &mut RateGuard::new(&mut windows, rules.get(), now),
+            notify: inbox::deliver,
             effects: Effects::none(Heads { sequence: start, inbox: start, audit: start }),
         };
-        let offer = Offer { proof: None, reference: None, amount: None };
+        let offer = PaymentInput { proof: None, reference: None, amount: None };
         let payer = ActorInRoom::named("default", "den", "Nova");
-        let decided = keeping(&mut ctx, |ctx| {
-            let paid = adapt(ctx, &payer, &offer, price)?;
+        let decided = recording_charge(&mut ctx, |ctx| {
+            let paid = settle(ctx, &payer, &offer, price)?;
             refused.map_or(Ok(paid.amount_usd), |code| Err(DomainError::new(code).into()))
         });
         if matches!(decided, Ok(_) | Err(CommandError::DeniedAudited(_))) {
@@ -398,15 +442,12 @@ mod tests {
 
     fn asked(decided: Result<Usd, CommandError>) -> Uuid {
         match decided {
-            Err(CommandError::External(external_call)) => match *external_call {
-                ExternalCall::Charge(charge) => charge.payment_id,
-                other => panic!("{other:?}"),
-            },
+            Err(CommandError::External(call)) => call.request::<ChargeRequest>().unwrap().payment_id,
             other => panic!("{other:?}"),
         }
     }
 
-    /// RULINGS A9: what was paid buys once, also if its request was refused at first; a request whose key was forgotten since
+    /// What was paid buys once, also if its request was refused at first; a request whose key was forgotten since
     /// is another payment, and so is the one after that.
     #[test]
     fn a_payment_buys_once() {
@@ -422,7 +463,7 @@ mod tests {
         assert_eq!(asked(buy(&mut stored, THREE, None, None)), third, "until it is paid");
     }
 
-    /// RULINGS A7: what was taken for less does not pay for more under the same key.
+    /// What was taken for less does not pay for more under the same key.
     #[test]
     fn a_payment_does_not_grow() {
         let mut stored = None;

@@ -104,7 +104,7 @@ impl Catalogue {
     /// Reads a catalogue: an object of plans by id, which replaces the built-in one, and the id of its standard plan.
     ///
     /// # Errors
-    /// What is wrong with it, for the operator who wrote it.
+    /// The error, for the operator that wrote the catalogue.
     pub fn read(json: Option<&str>, default_id: Option<&str>) -> Result<Self, String> {
         let mut catalogue = match json {
             None => Self::default(),
@@ -200,7 +200,7 @@ fn read_features(features: &[Value]) -> Result<Vec<String>, String> {
 mod tests {
     use super::*;
 
-    /// CONTRACT 5.1: the built-in plans, and the standard one.
+    /// The built-in plans, and the standard one.
     #[test]
     fn the_built_in_plans() {
         let catalogue = Catalogue::read(None, None).unwrap();
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(catalogue.find("constructor"), None);
     }
 
-    /// CONTRACT 5.1: entries are normalised and held within their bounds.
+    /// Entries are normalised and held within their bounds.
     #[test]
     fn entries_are_normalised() {
         let json = r#"{"Big One": {"maxAgents": 99, "durationMinutes": 1, "price": 2.346, "features": [" Replay", "replay", ""]},
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!((bare.max_agents, bare.duration_minutes, bare.price), (1, 30, Usd::from_cents(0)));
     }
 
-    /// RULINGS A17: a catalogue that says something wrong is not used.
+    /// A catalogue that says something wrong is not used.
     #[test]
     fn a_bad_catalogue_is_refused() {
         let cases = [

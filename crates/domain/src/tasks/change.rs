@@ -2,42 +2,43 @@
 
 use serde_json::{Map, Value};
 
-use super::{PROGRESS, Task, TaskState, TaskWritten};
+use super::{
+    PROGRESS, Task, TaskState, WriteTaskResponse,
+    create::{ASSIGNEE_ACTOR_ID, DESCRIPTION, STATE, TASK_PROGRESS, TITLE},
+    events::{TaskAssigned, TaskCompleted, TaskProgressUpdated, TaskUpdated},
+};
 use crate::{
-    actor_command, inbox,
+    inbox,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
-        event::{
-            EmittedEvent,
-            payload::{TaskAssigned, TaskCompleted, TaskProgressUpdated, TaskUpdated},
-        },
-        fields::Fields,
+        event::EmittedEvent,
+        fields::{Field, Fields, METADATA},
         ids::ActorId,
         record::Query,
         time::Timestamp,
     },
     tables::plan::Feature,
-    work::{self, Changer, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
+    work::{self, Editor, WorkPolicy},
 };
 
 /// What changing a task is called, by a patch or a handoff.
-pub(super) const UPDATE: Work = Work { action: "task_update", feature: Feature::TaskBoard };
+pub(super) const UPDATE: WorkPolicy = WorkPolicy { action: "task_update", feature: Feature::TaskBoard };
 
-/// What can be changed, in the contract's order.
-const CHANGEABLE: [&str; 6] = ["title", "description", "state", "assigneeActorId", "progress", "metadata"];
+/// What can be changed, in the order of the documentation.
+const CHANGEABLE: [Field; 6] = [TITLE, DESCRIPTION, STATE, ASSIGNEE_ACTOR_ID, TASK_PROGRESS, METADATA];
 
 /// `PATCH /v1/tasks/{taskId}`: an actor changes what it names.
-pub struct ChangeTask {
+pub struct UpdateTask {
     actor: ActorInRoom,
     task: Task,
-    patch: Result<Patch, DomainError>,
+    patch: Result<TaskPatch, DomainError>,
 }
 
 /// What the body names.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Patch {
+pub(super) struct TaskPatch {
     title: Option<String>,
     description: Option<Option<String>>,
     state: Option<TaskState>,
@@ -46,22 +47,22 @@ pub(super) struct Patch {
     metadata: Option<Map<String, Value>>,
 }
 
-impl Patch {
+impl TaskPatch {
     pub(super) fn read(fields: &Fields) -> Result<Self, DomainError> {
-        if CHANGEABLE.iter().all(|name| !fields.has(name)) {
+        if CHANGEABLE.iter().all(|field| !fields.has(field.name)) {
             return Err(work::names_nothing(&CHANGEABLE));
         }
         Ok(Self {
             title: title(fields)?,
-            description: work::named(fields, "description", |fields| {
-                work::text(fields, "description", MAX_CONTENT_CHARS)
+            description: work::named(fields, DESCRIPTION, Fields::filled_text)?,
+            state: fields.changed_choice(STATE, &TaskState::NAMES)?,
+            assignee: work::named(fields, ASSIGNEE_ACTOR_ID, Fields::actor)?,
+            progress: work::named(fields, TASK_PROGRESS, |fields, field| {
+                Ok(fields.bounded(field, PROGRESS)?.unwrap_or(0))
             })?,
-            state: work::named_choice(fields, "state", &TaskState::NAMES)?,
-            assignee: work::named(fields, "assigneeActorId", |fields| fields.actor("assigneeActorId"))?,
-            progress: work::named(fields, "progress", |fields| {
-                Ok(fields.bounded("progress", PROGRESS)?.unwrap_or(0))
+            metadata: work::named(fields, METADATA, |fields, field| {
+                Ok(fields.object(field)?.unwrap_or_default())
             })?,
-            metadata: work::named(fields, "metadata", |fields| work::object(fields, "metadata"))?,
         })
     }
 
@@ -85,7 +86,7 @@ impl Patch {
             self.state.is_none() && matches!(self.assignee, Some(Some(_))) && before.state == TaskState::Open;
         let state = if begins { Some(TaskState::Active) } else { self.state };
         if let Some(state) = state {
-            task.go(state, by, now);
+            task.set_state(state, by, now);
         }
         if let Some(progress) = self.progress {
             task.advance(progress);
@@ -100,22 +101,19 @@ impl Patch {
         ];
         let named = CHANGEABLE.into_iter().zip(is_named).filter(|(_, is_named)| *is_named);
         let finishes = self.state == Some(TaskState::Done) && self.progress.is_none();
-        let followed = begins.then_some("state").into_iter().chain(finishes.then_some("progress"));
-        (task, named.map(|(name, _)| name).chain(followed).collect())
+        let followed = begins.then_some(STATE.name).into_iter().chain(finishes.then_some(TASK_PROGRESS.name));
+        (task, named.map(|(field, _)| field.name).chain(followed).collect())
     }
 }
 
 /// The title, if the patch names it: it cannot be taken away.
 fn title(fields: &Fields) -> Result<Option<String>, DomainError> {
-    match fields.trimmed_text("title") {
-        Ok(None) if fields.is_describing() || !fields.has("title") => Ok(None),
-        Ok(Some(title)) => actor_command::bounded_text("title", Some(title), MAX_TITLE_CHARS),
-        Ok(None) | Err(_) => Err(DomainError::missing("title")),
-    }
+    let is_named = fields.has(TITLE.name) && !fields.is_describing();
+    if is_named { fields.required_text(TITLE).map(Some) } else { fields.trimmed_text(TITLE) }
 }
 
-/// Appends what there is to tell of a task that was changed. Answers the `task_updated`, which caused the others.
-pub(super) fn tell(
+/// Appends the events of a task that was changed. Answers the `task_updated`, which caused the others.
+pub(super) fn append_changes(
     ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
     (before, after): (&Task, &Task),
@@ -156,30 +154,30 @@ pub(super) fn tell(
     Ok(updated)
 }
 
-impl ChangeTask {
+impl UpdateTask {
     /// Reads what the body says of the task, which is in the changer's tenant.
-    pub fn read(fields: &Fields, changer: Changer, task: Task) -> Self {
-        Self { actor: changer.in_room(&task.room_id), task, patch: Patch::read(fields) }
+    pub fn read(fields: &Fields, changer: Editor, task: Task) -> Self {
+        Self { actor: changer.in_room(&task.room_id), task, patch: TaskPatch::read(fields) }
     }
 
     /// Names the fields of the body.
     pub fn describe(fields: &Fields) {
-        let _ = Changer::read(fields, fields);
-        let _ = Patch::read(fields);
+        let _ = Editor::read(fields, fields);
+        let _ = TaskPatch::read(fields);
     }
 
-    /// Who changes it, in the task's room.
+    /// The actor that changes it, in the task's room.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
 }
 
-impl Command for ChangeTask {
+impl Command for UpdateTask {
     fn reads(&self) -> Vec<Query> {
         let assignee = self.patch.iter().filter_map(|patch| patch.assignee.clone().flatten());
-        let told = assignee.map(|actor_id| inbox::counter(&ActorInRoom { actor_id, ..self.actor.clone() }));
+        let unread = assignee.map(|actor_id| inbox::counter(&ActorInRoom { actor_id, ..self.actor.clone() }));
         let task = Query::one::<Task>(Task::key_of(self.task.task_id));
-        work::reads(&self.actor).into_iter().chain([task]).chain(told).collect()
+        work::reads(&self.actor).into_iter().chain([task]).chain(unread).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
@@ -187,13 +185,13 @@ impl Command for ChangeTask {
         let patch = self.patch.as_ref().map_err(Clone::clone)?;
         let before = current(ctx, &self.task)?;
         let (task, changed) = patch.apply(&before, &self.actor.actor_id, ctx.now);
-        tell(ctx, &self.actor, (&before, &task), &changed)?;
+        append_changes(ctx, &self.actor, (&before, &task), &changed)?;
         ctx.put(&task);
-        Ok(Reply::new(Success::Ok, &TaskWritten::of(ctx, task)))
+        Ok(Reply::new(Success::Ok, &WriteTaskResponse::of(ctx, task)))
     }
 }
 
-/// The task as it is now; it was `seen` before the command came to its turn.
+/// The task as it is now; `seen` is the task that was read before the command was submitted.
 pub(super) fn current(ctx: &CommandContext<'_>, seen: &Task) -> Result<Task, CommandError> {
     let missing = || work::not_found(&seen.tenant_id, "taskId", &seen.task_id.to_string());
     Ok(ctx.get::<Task>(Task::key_of(seen.task_id))?.ok_or_else(missing)?)

@@ -3,33 +3,46 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{PROGRESS, Task, TaskState, TaskWritten};
+use super::{
+    PROGRESS, Task, TaskState, WriteTaskResponse,
+    events::{TaskAssigned, TaskCompleted, TaskCreated},
+};
 use crate::{
-    actor_command, inbox,
+    inbox,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::DomainError,
-        event::payload::{TaskAssigned, TaskCompleted, TaskCreated},
-        fields::Fields,
+        fields::{Field, Fields, METADATA},
         ids::ActorId,
         record::Query,
         time::Timestamp,
     },
     tables::plan::Feature,
-    work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, Work},
+    work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, WorkPolicy},
 };
 
-const CREATE: Work = Work { action: "task_create", feature: Feature::TaskBoard };
+pub(super) const TITLE: Field =
+    Field::new("title", "What is to be done.", "Two flat whites").up_to(MAX_TITLE_CHARS).in_example();
+pub(super) const DESCRIPTION: Field =
+    Field::new("description", "The details of the task.", "One with oat milk.").up_to(MAX_CONTENT_CHARS);
+pub(super) const STATE: Field =
+    Field::new("state", "How far the task is. Default: active if it has an assignee, else open.", "active");
+pub(super) const ASSIGNEE_ACTOR_ID: Field =
+    Field::new("assigneeActorId", "The actor that does the task.", "Kai");
+pub(super) const TASK_PROGRESS: Field =
+    Field::new("progress", "How much is done, in percent. A task that is done has 100.", "50");
+
+const CREATE: WorkPolicy = WorkPolicy { action: "task_create", feature: Feature::TaskBoard };
 
 /// `POST /v1/tasks`: an actor says what is to be done.
 pub struct CreateTask {
     actor: ActorInRoom,
-    draft: Result<Draft, DomainError>,
+    draft: Result<NewTask, DomainError>,
 }
 
 /// What the body says of the task.
-struct Draft {
+struct NewTask {
     title: String,
     description: Option<String>,
     state: TaskState,
@@ -38,23 +51,22 @@ struct Draft {
     metadata: Map<String, Value>,
 }
 
-impl Draft {
+impl NewTask {
     fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let title = fields.required_text("title")?;
-        let title = actor_command::bounded_text("title", Some(title), MAX_TITLE_CHARS)?.unwrap_or_default();
-        let description = work::text(fields, "description", MAX_CONTENT_CHARS)?;
-        let state = fields.choice("state", &TaskState::NAMES)?;
-        let assignee = fields.actor("assigneeActorId")?;
-        // A task that is given to somebody is worked on, unless the sender says how far it is.
-        let is_begun = assignee.is_some() && !fields.has("state");
+        let title = fields.required_text(TITLE)?;
+        let description = fields.filled_text(DESCRIPTION)?;
+        let state = fields.choice(STATE, &TaskState::NAMES)?;
+        let assignee = fields.actor(ASSIGNEE_ACTOR_ID)?;
+        // A task with an assignee is active, unless the sender sets a state.
+        let is_begun = assignee.is_some() && !fields.has(STATE.name);
         let unsaid = if is_begun { TaskState::Active } else { TaskState::Open };
         Ok(Self {
             title,
             description,
             state: state.unwrap_or(unsaid),
             assignee,
-            progress: fields.bounded("progress", PROGRESS)?.unwrap_or(0),
-            metadata: work::object(fields, "metadata")?,
+            progress: fields.bounded(TASK_PROGRESS, PROGRESS)?.unwrap_or(0),
+            metadata: fields.object(METADATA)?.unwrap_or_default(),
         })
     }
 
@@ -75,7 +87,7 @@ impl Draft {
             completed_at: None,
             completed_by: None,
         };
-        task.go(self.state, &actor.actor_id, now);
+        task.set_state(self.state, &actor.actor_id, now);
         task
     }
 }
@@ -84,12 +96,12 @@ impl CreateTask {
     /// Reads the body.
     ///
     /// # Errors
-    /// What identifies the actor does not hold; other fields are refused when their turn comes.
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
     pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        Ok(Self { actor: ActorInRoom::read(fields)?, draft: Draft::read(fields) })
+        Ok(Self { actor: ActorInRoom::read(fields)?, draft: NewTask::read(fields) })
     }
 
-    /// Who creates it.
+    /// The actor that creates it.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
@@ -98,8 +110,8 @@ impl CreateTask {
 impl Command for CreateTask {
     fn reads(&self) -> Vec<Query> {
         let assignee = self.draft.iter().filter_map(|draft| draft.assignee.clone());
-        let told = assignee.map(|actor_id| inbox::counter(&ActorInRoom { actor_id, ..self.actor.clone() }));
-        work::reads(&self.actor).into_iter().chain(told).collect()
+        let unread = assignee.map(|actor_id| inbox::counter(&ActorInRoom { actor_id, ..self.actor.clone() }));
+        work::reads(&self.actor).into_iter().chain(unread).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
@@ -134,6 +146,6 @@ impl Command for CreateTask {
             ctx.append(&self.actor, &completed, Some(&cause))?;
         }
         ctx.put(&task);
-        Ok(Reply::new(Success::Created, &TaskWritten::of(ctx, task)))
+        Ok(Reply::new(Success::Created, &WriteTaskResponse::of(ctx, task)))
     }
 }

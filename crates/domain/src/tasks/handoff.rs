@@ -1,4 +1,4 @@
-//! Handing a task over: giving it to somebody, taking it, saying that one is stuck, or that it is done.
+//! Handoffs of a task: assign it, accept it, report it blocked or done.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,27 +7,45 @@ use uuid::Uuid;
 
 use super::{
     Task, TaskState,
-    change::{UPDATE, current, tell},
+    change::{UPDATE, append_changes, current},
+    events::TaskHandoff,
 };
 use crate::{
-    actor_command,
-    conversation::MAX_REFERENCE_CHARS,
     inbox,
     kernel::{
         actor::ActorInRoom,
         command::{Command, CommandContext, CommandError, Reply, Success},
         error::{Code, DomainError},
-        event::{EmittedEvent, payload::TaskHandoff},
-        fields::Fields,
+        event::EmittedEvent,
+        fields::{EXAMPLE_ID, Field, Fields, MAX_REFERENCE_CHARS, METADATA},
         ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
         record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
         time::Timestamp,
     },
-    work::{self, Changer},
+    work::{self, Editor},
 };
 
 /// The longest note, and the longest reason for being blocked, in characters.
 pub const MAX_NOTE_CHARS: usize = 4_000;
+
+const ACTION: Field = Field::new(
+    "action",
+    "What happens to the task: assign gives it to toAssigneeActorId, accept takes it, blocked reports an obstacle, done completes it.",
+    "assign",
+);
+const TO_ASSIGNEE_ACTOR_ID: Field =
+    Field::new("toAssigneeActorId", "The actor that gets the task; required by assign.", "Kai").in_example();
+const NOTE: Field =
+    Field::new("note", "A message to the actors that the handoff concerns.", "The beans are in the drawer.")
+        .up_to(MAX_NOTE_CHARS);
+const BLOCKED_REASON: Field =
+    Field::new("blockedReason", "Why the task is blocked; blocked requires it or a note.", "No milk.")
+        .up_to(MAX_NOTE_CHARS);
+const THREAD_ID: Field = Field::new("threadId", "The thread of the conversation about the task.", "thread-1")
+    .up_to(MAX_REFERENCE_CHARS);
+const REPLY_TO_EVENT_ID: Field =
+    Field::new("replyToEventId", "The event that this handoff answers.", EXAMPLE_ID)
+        .up_to(MAX_REFERENCE_CHARS);
 
 /// What is done with the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +87,7 @@ impl HandoffAction {
 }
 
 /// What the body says.
-struct Handing {
+struct HandoffInput {
     action: HandoffAction,
     to: Option<ActorId>,
     note: Option<String>,
@@ -79,31 +97,29 @@ struct Handing {
     metadata: Map<String, Value>,
 }
 
-impl Handing {
+impl HandoffInput {
     fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let reference =
-            |name| actor_command::bounded_text(name, fields.trimmed_text(name)?, MAX_REFERENCE_CHARS);
         let handing = Self {
-            action: fields.required_choice("action", &HandoffAction::NAMES, Code::InvalidEnum)?,
-            to: fields.actor("toAssigneeActorId")?,
-            note: work::text(fields, "note", MAX_NOTE_CHARS)?,
-            blocked_reason: work::text(fields, "blockedReason", MAX_NOTE_CHARS)?,
-            thread_id: reference("threadId")?,
-            reply_to_event_id: reference("replyToEventId")?,
-            metadata: work::object(fields, "metadata")?,
+            action: fields.required_choice(ACTION, &HandoffAction::NAMES, Code::InvalidEnum)?,
+            to: fields.actor(TO_ASSIGNEE_ACTOR_ID)?,
+            note: fields.filled_text(NOTE)?,
+            blocked_reason: fields.filled_text(BLOCKED_REASON)?,
+            thread_id: fields.trimmed_text(THREAD_ID)?,
+            reply_to_event_id: fields.trimmed_text(REPLY_TO_EVENT_ID)?,
+            metadata: fields.object(METADATA)?.unwrap_or_default(),
         };
         match handing.action {
-            HandoffAction::Assign if handing.to.is_none() => Err(DomainError::missing("toAssigneeActorId")),
+            HandoffAction::Assign if handing.to.is_none() => Err(TO_ASSIGNEE_ACTOR_ID.missing()),
             HandoffAction::Blocked if handing.blocked_reason.is_none() && handing.note.is_none() => {
                 Err(DomainError::new(Code::Validation)
-                    .saying("say what is in the way: blockedReason or note")
+                    .saying("a blocked task needs a reason: send blockedReason or note")
                     .with("fields", vec!["blockedReason", "note"]))
             }
             _ => Ok(handing),
         }
     }
 
-    /// Who has the task afterwards.
+    /// The assignee after it.
     fn next_assignee(&self, task: &Task, by: &ActorId) -> Option<ActorId> {
         match self.action {
             HandoffAction::Assign => self.to.clone(),
@@ -119,9 +135,9 @@ impl Handing {
         task.assignee_actor_id = self.next_assignee(before, by);
         match self.action {
             HandoffAction::Assign | HandoffAction::Accept if before.state == TaskState::Open => {
-                task.go(TaskState::Active, by, now);
+                task.set_state(TaskState::Active, by, now);
             }
-            HandoffAction::Done => task.go(TaskState::Done, by, now),
+            HandoffAction::Done => task.set_state(TaskState::Done, by, now),
             HandoffAction::Assign | HandoffAction::Accept | HandoffAction::Blocked => {}
         }
         let record = json!({
@@ -145,7 +161,7 @@ impl Handing {
         (task, changed.into_iter().filter(|(_, is_other)| *is_other).map(|(name, _)| name).collect())
     }
 
-    /// Who should know: whoever wants it done, whoever had it, whoever has it now; never who hands it over.
+    /// The actors to notify: the creator, the assignee before and the assignee now; never the actor that hands off.
     fn targets(&self, before: &Task, after: &Task, by: &ActorId) -> Vec<ActorId> {
         let (had, has) = (before.assignee_actor_id.as_ref(), after.assignee_actor_id.as_ref());
         let concerned = match self.action {
@@ -171,7 +187,7 @@ impl Handing {
             from_assignee_actor_id: before.assignee_actor_id.clone(),
             to_assignee_actor_id: after.assignee_actor_id.clone(),
             initiated_by: by.clone(),
-            // Whose task it is now: as long as nobody has it, it is with whoever wants it done.
+            // The owner now: the assignee, else the creator.
             owner_actor_id: after.assignee_actor_id.clone().unwrap_or_else(|| after.created_by.clone()),
             state: after.state.as_str().to_owned(),
             progress: after.progress,
@@ -186,10 +202,10 @@ impl Handing {
     }
 }
 
-/// Where the log tells of a handoff, so that a task's handoffs are found without searching the log.
+/// The position of a handoff in the log, so that a task's handoffs are found without searching the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct HandoffPlace {
+pub struct HandoffPosition {
     /// The tenant.
     pub tenant_id: TenantId,
     /// The room.
@@ -204,7 +220,7 @@ fn cell_of(sequence: Sequence) -> Cell {
     i64::try_from(sequence.0).unwrap_or(i64::MAX).into()
 }
 
-impl HandoffPlace {
+impl HandoffPosition {
     /// The handoffs of a task after a place in the log, oldest first.
     pub fn after(task_id: Uuid, cursor: Sequence, limit: usize) -> RecordQuery {
         RecordQuery::all::<Self>("sequence", limit).is("task_id", task_id.to_string().as_str()).only(
@@ -215,7 +231,7 @@ impl HandoffPlace {
     }
 }
 
-impl Record for HandoffPlace {
+impl Record for HandoffPosition {
     const TABLE: &'static Table =
         &Table { name: "task_handoffs", key: &["task_id", "sequence"], columns: &["tenant_id", "room_id"] };
 
@@ -228,43 +244,46 @@ impl Record for HandoffPlace {
     }
 }
 
-/// `POST /v1/tasks/{taskId}/handoffs`: an actor hands a task over.
-pub struct HandOver {
+/// `POST /v1/tasks/{taskId}/handoffs`: an actor hands a task off.
+pub struct HandOffTask {
     actor: ActorInRoom,
     task: Task,
-    handing: Result<Handing, DomainError>,
+    handing: Result<HandoffInput, DomainError>,
 }
 
-/// The answer to a [`HandOver`].
+/// The answer to a [`HandOffTask`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct HandedOver {
+pub struct HandOffTaskResponse {
+    /// The task.
     task: Task,
+    /// The payload of the task_handoff event.
     #[schemars(with = "Map<String, Value>")]
     handoff: TaskHandoff,
+    /// Every event of this request, in order.
     emitted_events: Vec<EmittedEvent>,
     correlation_id: CorrelationId,
 }
 
-impl HandOver {
+impl HandOffTask {
     /// Reads what the body says of the task, which is in the changer's tenant.
-    pub fn read(fields: &Fields, changer: Changer, task: Task) -> Self {
-        Self { actor: changer.in_room(&task.room_id), task, handing: Handing::read(fields) }
+    pub fn read(fields: &Fields, changer: Editor, task: Task) -> Self {
+        Self { actor: changer.in_room(&task.room_id), task, handing: HandoffInput::read(fields) }
     }
 
     /// Names the fields of the body.
     pub fn describe(fields: &Fields) {
-        let _ = Changer::read(fields, fields);
-        let _ = Handing::read(fields);
+        let _ = Editor::read(fields, fields);
+        let _ = HandoffInput::read(fields);
     }
 
-    /// Who hands it over, in the task's room.
+    /// The actor that hands it off, in the task's room.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
     }
 
     /// Checks that this can be done with the task, and by this actor.
-    fn check(&self, handing: &Handing, task: &Task) -> Result<(), DomainError> {
+    fn check(&self, handing: &HandoffInput, task: &Task) -> Result<(), DomainError> {
         let task_id = task.task_id.to_string();
         if task.state == TaskState::Done {
             return Err(DomainError::new(Code::Conflict)
@@ -285,14 +304,14 @@ impl HandOver {
     }
 }
 
-impl Command for HandOver {
+impl Command for HandOffTask {
     fn reads(&self) -> Vec<Query> {
         let to = self.handing.iter().filter_map(|handing| handing.to.as_ref());
         let concerned = to.chain(&self.task.assignee_actor_id).chain([&self.task.created_by]);
-        let told = concerned
+        let unread = concerned
             .map(|actor| inbox::counter(&ActorInRoom { actor_id: actor.clone(), ..self.actor.clone() }));
         let task = Query::one::<Task>(Task::key_of(self.task.task_id));
-        work::reads(&self.actor).into_iter().chain([task]).chain(told).collect()
+        work::reads(&self.actor).into_iter().chain([task]).chain(unread).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
@@ -302,17 +321,17 @@ impl Command for HandOver {
         self.check(handing, &before)?;
         let by = &self.actor.actor_id;
         let (task, changed) = handing.apply(&before, by, ctx.now);
-        let updated = tell(ctx, &self.actor, (&before, &task), &changed)?;
+        let updated = append_changes(ctx, &self.actor, (&before, &task), &changed)?;
         let handoff = handing.event(ctx.fresh_id(), (&before, &task), by);
-        let told = ctx.append(&self.actor, &handoff, Some(&updated.cause()))?;
-        ctx.put(&HandoffPlace {
+        let appended = ctx.append(&self.actor, &handoff, Some(&updated.cause()))?;
+        ctx.put(&HandoffPosition {
             tenant_id: task.tenant_id.clone(),
             room_id: task.room_id.clone(),
             task_id: task.task_id,
-            sequence: told.sequence,
+            sequence: appended.sequence,
         });
         ctx.put(&task);
-        let answer = HandedOver {
+        let answer = HandOffTaskResponse {
             task,
             handoff,
             emitted_events: ctx.emitted(),

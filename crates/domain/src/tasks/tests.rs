@@ -4,20 +4,20 @@ use serde_json::{Value, json};
 
 use super::{
     Task,
-    change::{ChangeTask, Patch},
+    change::{TaskPatch, UpdateTask},
     create::CreateTask,
-    handoff::HandOver,
+    handoff::HandOffTask,
 };
 use crate::{
-    actor_command::MAX_OBJECT_BYTES,
     kernel::{
         command::Success,
         error::{Code, DomainError},
+        fields::MAX_OBJECT_BYTES,
         ids::ActorId,
         time::Timestamp,
     },
     scene::{Scene, body},
-    work::{Changer, MAX_CONTENT_CHARS},
+    work::{Editor, MAX_CONTENT_CHARS},
 };
 
 fn by(actor: &str, mut fields: Value) -> Value {
@@ -33,16 +33,16 @@ fn create(scene: &mut Scene, fields: Value) -> Result<Task, DomainError> {
 
 fn change(scene: &mut Scene, task: &Task, actor: &str, fields: Value) -> Result<Task, DomainError> {
     let fields = body(&by(actor, fields));
-    let changer = Changer::read(&fields, &fields).unwrap();
-    let (success, mut data) = scene.decide(&ChangeTask::read(&fields, changer, task.clone()))?;
+    let changer = Editor::read(&fields, &fields).unwrap();
+    let (success, mut data) = scene.decide(&UpdateTask::read(&fields, changer, task.clone()))?;
     assert_eq!(success, Success::Ok);
     Ok(serde_json::from_value(data["task"].take()).unwrap())
 }
 
 fn hand_over(scene: &mut Scene, task: &Task, actor: &str, fields: Value) -> Result<Value, DomainError> {
     let fields = body(&by(actor, fields));
-    let changer = Changer::read(&fields, &fields).unwrap();
-    scene.decide(&HandOver::read(&fields, changer, task.clone())).map(|(_, data)| data)
+    let changer = Editor::read(&fields, &fields).unwrap();
+    scene.decide(&HandOffTask::read(&fields, changer, task.clone())).map(|(_, data)| data)
 }
 
 /// State, assignee, progress, and who finished it.
@@ -55,7 +55,7 @@ fn types(scene: &Scene, from: usize) -> Vec<&'static str> {
     scene.events[from..].iter().map(|event| event.kind.as_str().trim_start_matches("task_")).collect()
 }
 
-/// CONTRACT 9.20 and RULINGS J2: how a task begins, and what is told of it, in order and caused by the first.
+/// How a task begins, and what is told of it, in order and caused by the first.
 #[test]
 fn a_task_begins_as_it_is_described() {
     let cases = [
@@ -98,7 +98,7 @@ fn a_task_begins_as_it_is_described() {
     }
 }
 
-/// CONTRACT 9.20: fields are checked in order; RULINGS B15: each has a limit.
+/// Fields are checked in order, and each has a limit.
 #[test]
 fn fields_are_checked_in_order() {
     let long = "x".repeat(201);
@@ -164,7 +164,7 @@ fn fields_are_checked_in_order() {
     }
 }
 
-/// CONTRACT 9.20, RULINGS J2 and J3: what a patch makes of a task, and which fields it says have changed.
+/// What a patch makes of a task, and which fields it says have changed.
 #[test]
 fn a_patch_changes_what_it_names_and_what_follows() {
     let open = json!({});
@@ -226,7 +226,7 @@ fn a_patch_changes_what_it_names_and_what_follows() {
         let mut described = begun.clone();
         described["title"] = json!("Sweep");
         let before = create(&mut scene, described).unwrap();
-        let patch = Patch::read(&body(&fields)).unwrap();
+        let patch = TaskPatch::read(&body(&fields)).unwrap();
         let later = Timestamp::from_millis(2_000_000);
         let (after, named) = patch.apply(&before, &ActorId::parse("Zoe").unwrap(), later);
         assert_eq!((standing(&after), json!(named)), (want, changed), "{begun} {fields}");
@@ -236,7 +236,7 @@ fn a_patch_changes_what_it_names_and_what_follows() {
     }
 }
 
-/// CONTRACT 9.20: a change tells of the update first, then of what else is new, caused by it.
+/// A change tells of the update first, then of what else is new, caused by it.
 #[test]
 fn a_change_tells_only_what_is_new() {
     let cases = [
@@ -264,7 +264,7 @@ fn a_change_tells_only_what_is_new() {
     }
 }
 
-/// CONTRACT 25.3: who may do what with a task that has nobody, or somebody: Nova made it, Kai has it, Zoe is a stranger.
+/// Who may do what with a task that has nobody, or somebody: Nova made it, Kai has it, Zoe is a stranger.
 #[test]
 fn handoffs_are_open_to_those_concerned() {
     let cases = [
@@ -295,7 +295,7 @@ fn handoffs_are_open_to_those_concerned() {
     }
 }
 
-/// CONTRACT 25.3: what a handoff makes of the task, what it tells, whom it is meant for, and who gets which item once.
+/// What a handoff makes of the task, what it tells, whom it is meant for, and who gets which item once.
 #[test]
 fn handoffs_take_effect_and_are_told() {
     let kai = json!({"assigneeActorId": "Kai"});
@@ -388,7 +388,7 @@ fn handoffs_take_effect_and_are_told() {
         described["title"] = json!("Sweep");
         described["metadata"] = json!({"colour": "red"});
         let task = create(&mut scene, described).unwrap();
-        let (from, heard) = (scene.events.len(), scene.told().len());
+        let (from, heard) = (scene.events.len(), scene.notified().len());
         let data = hand_over(&mut scene, &task, actor, fields.clone()).unwrap();
         let after: Task = serde_json::from_value(data["task"].clone()).unwrap();
         assert_eq!(standing(&after), want, "{begun} {actor} {fields}");
@@ -400,7 +400,7 @@ fn handoffs_take_effect_and_are_told() {
             (&targets, &json!(owner)),
             "{fields}"
         );
-        assert_eq!(&scene.told()[heard..], items, "{begun} {actor} {fields}");
+        assert_eq!(&scene.notified()[heard..], items, "{begun} {actor} {fields}");
         assert_eq!(json!(scene.events.last().unwrap().payload), *handoff);
         let kept = &after.metadata["handoff"];
         assert_eq!((&kept["by"], &kept["at"]), (&json!(actor), &json!(scene.now)));
@@ -412,7 +412,7 @@ fn handoffs_take_effect_and_are_told() {
     }
 }
 
-/// CONTRACT 25.3: a handoff's own fields, and a done task is nobody's to hand over.
+/// A handoff's own fields, and a done task is nobody's to hand over.
 #[test]
 fn a_handoff_is_refused_for_what_it_says() {
     let mut scene = Scene::new();

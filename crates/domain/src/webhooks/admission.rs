@@ -1,4 +1,4 @@
-//! Whether a subscription may be about a room, and whether somebody may be told of what happened at a private table.
+//! Access of subscriptions to rooms, and to events at private tables.
 
 use uuid::Uuid;
 
@@ -25,13 +25,13 @@ use crate::{
 const MAX_SESSIONS: usize = 16;
 
 /// What a subscription is about, and for whom.
-pub(super) struct Subject<'a> {
+pub(super) struct SubscriptionSubject<'a> {
     pub(super) tenant_id: &'a TenantId,
     pub(super) room_id: Option<&'a RoomId>,
     pub(super) actor_id: Option<&'a ActorId>,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> SubscriptionSubject<'a> {
     pub(super) fn of(subscription: &'a Subscription) -> Self {
         Self {
             tenant_id: &subscription.tenant_id,
@@ -48,7 +48,7 @@ impl<'a> Subject<'a> {
         })
     }
 
-    /// What [`Subject::pass`] surely reads.
+    /// What [`SubscriptionSubject::pass`] surely reads.
     pub(super) fn reads(&self) -> Vec<Query> {
         match self.actor() {
             Some(actor) => permissions::reads(&actor).into_iter().chain([access::read(&actor)]).collect(),
@@ -71,7 +71,7 @@ impl<'a> Subject<'a> {
         };
         let table_access =
             AccessRequirement { action, feature: Some(Feature::EventSubscriptions), takes_seat: false };
-        access::pass(ctx, &actor, table_access)?;
+        access::check(ctx, &actor, table_access)?;
         permissions::not_overridden(ctx, &actor, action)
     }
 }
@@ -84,7 +84,7 @@ pub fn sessions_of(tenant: &TenantId, room: &RoomId) -> RecordQuery {
         .is("room_id", room)
 }
 
-/// Whether an actor may be told of what happened at a private table at a moment: if it was at that table then, and the plan
+/// Whether an actor may receive an event of a private table: if it was at that table at the time of the event, and the plan
 /// included subscriptions.
 pub fn may_know(sessions: &[TableSession], actor: Option<&ActorId>, at: Timestamp) -> bool {
     let Some(actor) = actor else { return false };
@@ -132,7 +132,7 @@ mod tests {
         }
     }
 
-    /// RULINGS A21: who is not at a private table is not told of it; who was, is told of what happened meanwhile.
+    /// An actor receives the events of a private table of the time in which it was at that table, and no others.
     #[test]
     fn only_those_at_the_table_are_told() {
         const PLAN: &[&str] = &["event_subscriptions"];

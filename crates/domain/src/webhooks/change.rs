@@ -5,17 +5,17 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
-    Progress, Subscription, WebhookSecret, WebhookSubscription,
-    admission::Subject,
-    counter::{self, Counted, Counter},
-    fields::{About, Settings},
+    DeliveryProgress, Subscription, WebhookSecret, WebhookSubscription,
+    admission::SubscriptionSubject,
+    counter::{self, CounterKind, WebhookCounter},
+    fields::{ScopeChange, SubscriptionSettings},
     not_found,
-    subscribe::SubscriptionSaved,
+    subscribe::WriteSubscriptionResponse,
 };
 use crate::kernel::{
     command::{Command, CommandContext, CommandError, Reply, Success},
     error::DomainError,
-    fields::Fields,
+    fields::{Fields, TENANT_FILTER},
     ids::CorrelationId,
     record::Query,
     rules::Rules,
@@ -23,13 +23,13 @@ use crate::kernel::{
 };
 
 /// What every change reads.
-fn reads(id: Uuid, subject: &Subject<'_>) -> Vec<Query> {
+fn reads(id: Uuid, subject: &SubscriptionSubject<'_>) -> Vec<Query> {
     let key = Subscription::key_of(id);
     let own = [
         Query::one::<Subscription>(key.clone()),
-        Query::one::<Progress>(key.clone()),
+        Query::one::<DeliveryProgress>(key.clone()),
         Query::one::<WebhookSecret>(key),
-        Counter::read(Counted::Revisions),
+        WebhookCounter::read(CounterKind::Revisions),
     ];
     own.into_iter().chain(subject.reads()).collect()
 }
@@ -47,12 +47,12 @@ fn existing(ctx: &CommandContext<'_>, id: Uuid) -> Result<Subscription, CommandE
 pub(super) fn put_changed(
     ctx: &mut CommandContext<'_>,
     subscription: &mut Subscription,
-) -> Result<Option<Progress>, CommandError> {
+) -> Result<Option<DeliveryProgress>, CommandError> {
     subscription.updated_at = ctx.now;
     subscription.revision = counter::next_revision(ctx)?;
-    let stored: Option<Progress> = ctx.get(Subscription::key_of(subscription.id))?;
+    let stored: Option<DeliveryProgress> = ctx.get(Subscription::key_of(subscription.id))?;
     // What was moved here with a part of a café has no progress yet: it begins here.
-    let here = || Progress::at(subscription.id, ctx.effects.heads.sequence, false);
+    let here = || DeliveryProgress::at(subscription.id, ctx.effects.heads.sequence, false);
     let mut progress = Some(stored.unwrap_or_else(here));
     if subscription.enabled && progress.as_ref().is_some_and(|progress| progress.disabled_after.is_some()) {
         subscription.enabled_by = subscription.revision;
@@ -66,29 +66,30 @@ pub(super) fn put_changed(
 }
 
 /// `PATCH /v1/subscriptions/{id}`.
-pub struct Change {
+pub struct UpdateSubscription {
     stored: Subscription,
-    about: Result<About, DomainError>,
-    settings: Result<Settings, DomainError>,
+    about: Result<ScopeChange, DomainError>,
+    settings: Result<SubscriptionSettings, DomainError>,
 }
 
-impl Change {
+impl UpdateSubscription {
     /// Reads the body of a change of `stored`.
     pub fn read(stored: Subscription, fields: &Fields, rules: &Rules) -> Self {
-        let (about, settings) = (About::of_change(fields), Settings::of_change(fields, rules.webhooks));
+        let (about, settings) =
+            (ScopeChange::of_change(fields), SubscriptionSettings::of_change(fields, *rules.get()));
         Self { stored, about, settings }
     }
 
     /// Names the fields of the body.
     pub fn describe(fields: &Fields) {
-        let _ = fields.tenant("tenantId");
-        let _ = Settings::of_change(fields, Rules::default().webhooks);
-        let _ = About::of_change(fields);
+        let _ = fields.tenant(TENANT_FILTER);
+        let _ = SubscriptionSettings::of_change(fields, *Rules::default().get());
+        let _ = ScopeChange::of_change(fields);
     }
 }
 
 /// Sets room and actor as a change says.
-fn moved(mut subscription: Subscription, about: &About) -> Subscription {
+fn moved(mut subscription: Subscription, about: &ScopeChange) -> Subscription {
     if let Some(room_id) = &about.room_id {
         subscription.room_id.clone_from(room_id);
     }
@@ -105,7 +106,7 @@ fn set<T: Clone>(value: &mut T, to: &Option<T>) {
 }
 
 /// Sets everything else as a change says; the new secret is kept elsewhere.
-fn apply(subscription: &mut Subscription, settings: &Settings) {
+fn apply(subscription: &mut Subscription, settings: &SubscriptionSettings) {
     set(&mut subscription.target_url, &settings.target_url);
     set(&mut subscription.event_types, &settings.event_types);
     set(&mut subscription.enabled, &settings.enabled);
@@ -115,17 +116,17 @@ fn apply(subscription: &mut Subscription, settings: &Settings) {
     set(&mut subscription.metadata, &settings.metadata);
 }
 
-impl Command for Change {
+impl Command for UpdateSubscription {
     fn reads(&self) -> Vec<Query> {
         let about = self.about.clone().unwrap_or_default();
-        reads(self.stored.id, &Subject::of(&moved(self.stored.clone(), &about)))
+        reads(self.stored.id, &SubscriptionSubject::of(&moved(self.stored.clone(), &about)))
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let found = existing(ctx, self.stored.id)?;
         let about = self.about.as_ref().map_err(Clone::clone)?;
         let mut subscription = moved(found, about);
-        Subject::of(&subscription).pass(ctx, "event_subscription_update")?;
+        SubscriptionSubject::of(&subscription).pass(ctx, "event_subscription_update")?;
         let settings = self.settings.as_ref().map_err(Clone::clone)?;
         apply(&mut subscription, settings);
         let secret: Option<Secret> = settings.secret.clone();
@@ -139,45 +140,47 @@ impl Command for Change {
         }
         let progress = put_changed(ctx, &mut subscription)?;
         let shown = WebhookSubscription::of(subscription, progress.as_ref());
-        Ok(SubscriptionSaved::reply(ctx, Success::Ok, shown, secret))
+        Ok(WriteSubscriptionResponse::reply(ctx, Success::Ok, shown, secret))
     }
 }
 
 /// `DELETE /v1/subscriptions/{id}`.
-pub struct Unsubscribe {
+pub struct DeleteSubscription {
     stored: Subscription,
 }
 
-/// The answer to an [`Unsubscribe`].
+/// The answer to an [`DeleteSubscription`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SubscriptionDeleted {
+pub struct DeleteSubscriptionResponse {
+    /// Always true: the record existed and was deleted.
     deleted: bool,
+    /// The subscription.
     subscription_id: Uuid,
     correlation_id: CorrelationId,
 }
 
-impl Unsubscribe {
+impl DeleteSubscription {
     /// Ends `stored`.
     pub fn new(stored: Subscription) -> Self {
         Self { stored }
     }
 }
 
-impl Command for Unsubscribe {
+impl Command for DeleteSubscription {
     fn reads(&self) -> Vec<Query> {
-        reads(self.stored.id, &Subject::of(&self.stored))
+        reads(self.stored.id, &SubscriptionSubject::of(&self.stored))
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let mut subscription = existing(ctx, self.stored.id)?;
-        Subject::of(&subscription).pass(ctx, "event_subscription_delete")?;
+        SubscriptionSubject::of(&subscription).pass(ctx, "event_subscription_delete")?;
         subscription.deleted = true;
         counter::count_one_less(ctx)?;
         put_changed(ctx, &mut subscription)?;
-        ctx.delete::<Progress>(Subscription::key_of(subscription.id));
+        ctx.delete::<DeliveryProgress>(Subscription::key_of(subscription.id));
         ctx.delete::<WebhookSecret>(Subscription::key_of(subscription.id));
-        let answer = SubscriptionDeleted {
+        let answer = DeleteSubscriptionResponse {
             deleted: true,
             subscription_id: subscription.id,
             correlation_id: ctx.correlation_id.clone(),

@@ -1,4 +1,4 @@
-//! Numbers that are given in turn: to changes of subscriptions, to deliveries, to what could not be delivered.
+//! Counters: they number changes of subscriptions, deliveries, and entries of the dead-letter queue.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub const MAX_SUBSCRIPTIONS: u64 = 5_000;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counted {
+pub enum CounterKind {
     /// Changes of subscriptions.
     Revisions,
     /// Deliveries.
@@ -22,7 +22,7 @@ pub enum Counted {
     DeadLetters,
 }
 
-impl Counted {
+impl CounterKind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Revisions => "revisions",
@@ -34,7 +34,7 @@ impl Counted {
 
 /// How far has been counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counter {
+pub struct WebhookCounter {
     name: String,
     /// The last number given.
     pub last: u64,
@@ -42,14 +42,14 @@ pub struct Counter {
     pub open: u64,
 }
 
-impl Counter {
+impl WebhookCounter {
     /// The key of a counter.
-    pub fn key_of(counted: Counted) -> Key {
+    pub fn key_of(counted: CounterKind) -> Key {
         vec![counted.as_str().into()]
     }
 
-    /// What [`Counter::load`] reads.
-    pub fn read(counted: Counted) -> Query {
+    /// What [`WebhookCounter::load`] reads.
+    pub fn read(counted: CounterKind) -> Query {
         Query::one::<Self>(Self::key_of(counted))
     }
 
@@ -57,7 +57,7 @@ impl Counter {
     ///
     /// # Errors
     /// [`CommandError::Load`] if it was not loaded.
-    pub fn load(ctx: &CommandContext<'_>, counted: Counted) -> Result<Self, CommandError> {
+    pub fn load(ctx: &CommandContext<'_>, counted: CounterKind) -> Result<Self, CommandError> {
         let found = ctx.get(Self::key_of(counted))?;
         Ok(found.unwrap_or_else(|| Self { name: counted.as_str().to_owned(), last: 0, open: 0 }))
     }
@@ -74,7 +74,7 @@ impl Counter {
 /// # Errors
 /// [`CommandError::Load`] if the counter was not loaded.
 pub(super) fn next_revision(ctx: &mut CommandContext<'_>) -> Result<u64, CommandError> {
-    let mut counter = Counter::load(ctx, Counted::Revisions)?;
+    let mut counter = WebhookCounter::load(ctx, CounterKind::Revisions)?;
     let revision = counter.advance();
     ctx.put(&counter);
     Ok(revision)
@@ -85,7 +85,7 @@ pub(super) fn next_revision(ctx: &mut CommandContext<'_>) -> Result<u64, Command
 /// # Errors
 /// `ERR_OUT_OF_BOUNDS {field, max, value}` if there are too many; [`CommandError::Load`] if the counter was not loaded.
 pub(super) fn count_one_more(ctx: &mut CommandContext<'_>) -> Result<(), CommandError> {
-    let mut counter = Counter::load(ctx, Counted::Revisions)?;
+    let mut counter = WebhookCounter::load(ctx, CounterKind::Revisions)?;
     if counter.open >= MAX_SUBSCRIPTIONS {
         return Err(DomainError::new(Code::OutOfBounds)
             .saying(format!("a café has at most {MAX_SUBSCRIPTIONS} webhook subscriptions; delete some"))
@@ -104,13 +104,13 @@ pub(super) fn count_one_more(ctx: &mut CommandContext<'_>) -> Result<(), Command
 /// # Errors
 /// [`CommandError::Load`] if the counter was not loaded.
 pub(super) fn count_one_less(ctx: &mut CommandContext<'_>) -> Result<(), CommandError> {
-    let mut counter = Counter::load(ctx, Counted::Revisions)?;
+    let mut counter = WebhookCounter::load(ctx, CounterKind::Revisions)?;
     counter.open = counter.open.saturating_sub(1);
     ctx.put(&counter);
     Ok(())
 }
 
-impl Record for Counter {
+impl Record for WebhookCounter {
     const TABLE: &'static Table = &Table { name: "webhook_counters", key: &["name"], columns: &[] };
 
     fn key(&self) -> Key {
@@ -130,24 +130,25 @@ mod tests {
     use crate::{
         kernel::rules::Rules,
         scene::{Scene, body},
-        webhooks::{Subscription, change::Unsubscribe, subscribe::Subscribe},
+        webhooks::{Subscription, change::DeleteSubscription, subscribe::CreateSubscription},
     };
 
-    /// DESIGN 5, promise 5: there are so many subscriptions and no more, and a deleted one makes room.
+    /// There are so many subscriptions and no more, and a deleted one makes room.
     #[test]
     fn subscriptions_are_bounded() {
         let mut scene = Scene::new();
-        let counter = |open| Counter { name: Counted::Revisions.as_str().to_owned(), last: 9, open };
+        let counter =
+            |open| WebhookCounter { name: CounterKind::Revisions.as_str().to_owned(), last: 9, open };
         scene.put(&counter(MAX_SUBSCRIPTIONS - 1));
         let subscribe = || {
             let wanted = body(&json!({ "targetUrl": "https://example.com/hook" }));
-            Subscribe::read(&wanted, &Rules::default(), [7; 32]).unwrap()
+            CreateSubscription::read(&wanted, &Rules::default(), [7; 32]).unwrap()
         };
         assert!(scene.decide(&subscribe()).is_ok());
         let error = scene.decide(&subscribe()).unwrap_err();
         assert_eq!((error.code, &error.details["max"]), (Code::OutOfBounds, &json!(MAX_SUBSCRIPTIONS)));
         let made = scene.all::<Subscription>().remove(0);
-        assert!(scene.decide(&Unsubscribe::new(made)).is_ok());
+        assert!(scene.decide(&DeleteSubscription::new(made)).is_ok());
         assert!(scene.decide(&subscribe()).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! What was delivered, and what could not be: two rings of records, so that the oldest make room for the newest at no cost.
+//! Deliveries and the dead-letter queue: two rings of records, in which the newest replace the oldest at no cost.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,17 +22,17 @@ fn number(number: u64) -> Cell {
     i64::try_from(number).unwrap_or(i64::MAX).into()
 }
 
-/// Why something was sent.
+/// Why an event was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// It happened.
+pub enum DeliverySource {
+    /// It was appended to the log.
     Live,
-    /// Somebody asked for it once more, after it could not be delivered.
+    /// A client replayed it from the dead-letter queue.
     DlqReplay,
 }
 
-impl Source {
+impl DeliverySource {
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,9 +42,9 @@ impl Source {
     }
 }
 
-/// The event that something was sent for.
+/// The event of a delivery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sent {
+pub struct EventRef {
     /// The event.
     pub event_id: Uuid,
     /// Its type.
@@ -53,11 +53,11 @@ pub struct Sent {
     pub tenant_id: TenantId,
     /// Its room.
     pub room_id: RoomId,
-    /// Who did it.
+    /// The actor that did it.
     pub actor_id: ActorId,
 }
 
-impl From<&Event> for Sent {
+impl From<&Event> for EventRef {
     fn from(event: &Event) -> Self {
         Self {
             event_id: event.event_id,
@@ -69,12 +69,12 @@ impl From<&Event> for Sent {
     }
 }
 
-/// How an attempt went.
+/// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempted {
+pub struct SendResult {
     /// The status of the answer; none without one.
     pub status_code: Option<u16>,
-    /// What went wrong; none if it arrived.
+    /// The error; none if it was delivered.
     pub error: Option<String>,
     /// How long it took.
     pub duration_ms: u64,
@@ -98,14 +98,14 @@ pub struct Delivery {
     pub tenant_id: TenantId,
     /// Its room.
     pub room_id: RoomId,
-    /// Who did it.
+    /// The actor that did it.
     pub actor_id: ActorId,
     /// Whether it arrived: it was answered with a 2xx.
     pub success: bool,
     /// Which attempt it was, from 1.
     pub attempt: u32,
     /// Why it was sent.
-    pub source: Source,
+    pub source: DeliverySource,
     /// The entry that was replayed.
     pub dlq_id: Option<Uuid>,
     /// How long it took.
@@ -140,7 +140,7 @@ impl Record for Delivery {
     }
 }
 
-/// Whether what could not be delivered has arrived since.
+/// Whether an event of the dead-letter queue was delivered since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DlqStatus {
@@ -163,7 +163,7 @@ impl DlqStatus {
     }
 }
 
-/// An event that could not be delivered to a subscription.
+/// An entry of the dead-letter queue: an event that could not be delivered to a subscription.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DlqEntry {
@@ -181,7 +181,7 @@ pub struct DlqEntry {
     pub tenant_id: TenantId,
     /// Its room.
     pub room_id: RoomId,
-    /// Who did it.
+    /// The actor that did it.
     pub actor_id: ActorId,
     /// The whole event.
     pub payload: Event,

@@ -4,39 +4,80 @@ use serde_json::{Map, Value};
 
 use super::{ALL_TYPES, signing};
 use crate::{
-    actor_command,
     kernel::{
-        error::{Code, DomainError},
-        fields::Fields,
+        error::DomainError,
+        fields::{Field, Fields, METADATA, bounded_text},
         ids::{ActorId, RoomId},
-        rules::WebhookRules,
         secret::Secret,
     },
-    webhooks::target,
+    webhooks::target::{self, MAX_TARGET_CHARS, WebhookRules},
+    work::names_nothing,
 };
 
 /// The most types that a subscription lists.
 const MAX_TYPES: usize = 64;
+/// The longest secret, in characters.
+const MAX_SECRET_CHARS: usize = 256;
 /// The longest name of a type, in characters.
 const MAX_TYPE_CHARS: usize = 128;
 
 /// The fields that a change may name.
-const NAMES: [&str; 10] = [
-    "targetUrl",
-    "eventTypes",
-    "secret",
-    "roomId",
-    "actorId",
-    "enabled",
-    "maxRetries",
-    "backoffMs",
-    "timeoutMs",
-    "metadata",
+const CHANGEABLE: [Field; 10] = [
+    TARGET_URL,
+    EVENT_TYPES,
+    SECRET,
+    ROOM_ID,
+    ACTOR_ID,
+    ENABLED,
+    MAX_RETRIES,
+    BACKOFF_MS,
+    TIMEOUT_MS,
+    METADATA,
 ];
+
+const TARGET_URL: Field = Field::new(
+    "targetUrl",
+    "The http or https URL to which events are sent.",
+    "https://hooks.example.com/cafe",
+)
+.up_to(MAX_TARGET_CHARS);
+const EVENT_TYPES: Field = Field::new(
+    "eventTypes",
+    "The types of events that are sent; * stands for every type, and is the default.",
+    r#"["mention_created","task_handoff"]"#,
+)
+.up_to(MAX_TYPES)
+.in_example();
+const SECRET: Field = Field::new(
+    "secret",
+    "The secret that signs deliveries. Default: a new secret, which the answer shows once.",
+    "whsec_c2VjcmV0IG9mIHRoZSBjYWbDqQ==",
+)
+.up_to(MAX_SECRET_CHARS);
+pub(super) const ROOM_ID: Field = Field::new(
+    "roomId",
+    "Only events of this room are sent. Default: those of every room of the tenant.",
+    "main",
+);
+pub(super) const ACTOR_ID: Field = Field::new(
+    "actorId",
+    "Only events by this actor are sent. For the room of a private table: a member, on whose behalf the subscription reads.",
+    "Nova",
+);
+const ENABLED: Field = Field::new("enabled", "Whether events are sent. Default: true.", "true");
+const MAX_RETRIES: Field =
+    Field::new("maxRetries", "How often a failed delivery is tried again. Default: 3.", "3");
+const BACKOFF_MS: Field = Field::new(
+    "backoffMs",
+    "The pause before the first retry, in milliseconds; it doubles before each further one. Default: 1000.",
+    "1000",
+);
+const TIMEOUT_MS: Field =
+    Field::new("timeoutMs", "How long a delivery may take, in milliseconds. Default: 5000.", "5000");
 
 /// What a subscription is set to: what is `None` stays as it is, or has its default.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
+pub(super) struct SubscriptionSettings {
     pub(super) target_url: Option<String>,
     pub(super) event_types: Option<Vec<String>>,
     pub(super) secret: Option<Secret>,
@@ -47,18 +88,18 @@ pub(super) struct Settings {
     pub(super) metadata: Option<Map<String, Value>>,
 }
 
-impl Settings {
-    /// Reads all of them, in the contract's order; a missing one is left to its default.
+impl SubscriptionSettings {
+    /// Reads all of them, in the order of the documentation; a missing one is left to its default.
     pub(super) fn of_new(fields: &Fields, rules: WebhookRules) -> Result<Self, DomainError> {
         Ok(Self {
             target_url: Some(target(fields, rules)?),
             event_types: Some(event_types(fields)?),
             secret: secret(fields)?,
-            enabled: fields.flag("enabled")?,
+            enabled: fields.flag(ENABLED)?,
             max_retries: max_retries(fields)?,
             backoff_ms: backoff_ms(fields)?,
             timeout_ms: timeout_ms(fields)?,
-            metadata: actor_command::metadata(fields)?,
+            metadata: fields.object(METADATA)?,
         })
     }
 
@@ -67,92 +108,88 @@ impl Settings {
     /// # Errors
     /// `ERR_VALIDATION {fields}` if it names none.
     pub(super) fn of_change(fields: &Fields, rules: WebhookRules) -> Result<Self, DomainError> {
-        if !NAMES.iter().any(|name| fields.has(name)) {
-            let names: Vec<Value> = NAMES.iter().map(|name| (*name).into()).collect();
-            return Err(DomainError::new(Code::Validation)
-                .saying("a change names at least one field")
-                .with("fields", names));
+        if !CHANGEABLE.iter().any(|field| fields.has(field.name)) {
+            return Err(names_nothing(&CHANGEABLE));
         }
-        let defaults = Defaults::DEFAULT;
-        let named = |name: &str| fields.has(name) && !fields.is_describing();
+        let defaults = SubscriptionDefaults::DEFAULT;
+        let named = |field: Field| fields.has(field.name) && !fields.is_describing();
         let mut changed = Self::default();
-        if fields.has("targetUrl") {
+        if fields.has(TARGET_URL.name) {
             changed.target_url =
-                if fields.is_describing() { fields.text("targetUrl")? } else { Some(target(fields, rules)?) };
+                if fields.is_describing() { fields.text(TARGET_URL)? } else { Some(target(fields, rules)?) };
         }
-        if fields.has("eventTypes") {
+        if fields.has(EVENT_TYPES.name) {
             changed.event_types = Some(event_types(fields)?);
         }
         changed.secret = secret(fields)?;
-        let enabled = fields.flag("enabled")?;
-        changed.enabled = named("enabled").then(|| enabled.unwrap_or(true));
+        let enabled = fields.flag(ENABLED)?;
+        changed.enabled = named(ENABLED).then(|| enabled.unwrap_or(true));
         let max_retries = max_retries(fields)?;
-        changed.max_retries = named("maxRetries").then(|| max_retries.unwrap_or(defaults.max_retries));
+        changed.max_retries = named(MAX_RETRIES).then(|| max_retries.unwrap_or(defaults.max_retries));
         let backoff_ms = backoff_ms(fields)?;
-        changed.backoff_ms = named("backoffMs").then(|| backoff_ms.unwrap_or(defaults.backoff_ms));
+        changed.backoff_ms = named(BACKOFF_MS).then(|| backoff_ms.unwrap_or(defaults.backoff_ms));
         let timeout_ms = timeout_ms(fields)?;
-        changed.timeout_ms = named("timeoutMs").then(|| timeout_ms.unwrap_or(defaults.timeout_ms));
-        let metadata = actor_command::metadata(fields)?;
-        changed.metadata = named("metadata").then(|| metadata.unwrap_or_default());
+        changed.timeout_ms = named(TIMEOUT_MS).then(|| timeout_ms.unwrap_or(defaults.timeout_ms));
+        let metadata = fields.object(METADATA)?;
+        changed.metadata = named(METADATA).then(|| metadata.unwrap_or_default());
         Ok(changed)
     }
 }
 
 /// What holds if nothing else is said.
-pub(super) struct Defaults {
+pub(super) struct SubscriptionDefaults {
     pub(super) max_retries: u32,
     pub(super) backoff_ms: u64,
     pub(super) timeout_ms: u64,
 }
 
-impl Defaults {
+impl SubscriptionDefaults {
     pub(super) const DEFAULT: Self = Self { max_retries: 3, backoff_ms: 1_000, timeout_ms: 5_000 };
 }
 
 /// Which room and which actor a change sets, if it names them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct About {
+pub(super) struct ScopeChange {
     pub(super) room_id: Option<Option<RoomId>>,
     pub(super) actor_id: Option<Option<ActorId>>,
 }
 
-impl About {
+impl ScopeChange {
     pub(super) fn of_change(fields: &Fields) -> Result<Self, DomainError> {
-        let (room, actor) = (fields.room("roomId")?, fields.actor("actorId")?);
+        let (room, actor) = (fields.room(ROOM_ID)?, fields.actor(ACTOR_ID)?);
         Ok(Self {
-            room_id: fields.has("roomId").then_some(room),
-            actor_id: fields.has("actorId").then_some(actor),
+            room_id: fields.has(ROOM_ID.name).then_some(room),
+            actor_id: fields.has(ACTOR_ID.name).then_some(actor),
         })
     }
 }
 
 fn target(fields: &Fields, rules: WebhookRules) -> Result<String, DomainError> {
-    let text = fields.required_text("targetUrl")?;
-    if fields.is_describing() { Ok(text) } else { target::read("targetUrl", text, rules) }
+    target::read(TARGET_URL.name, fields.required_text(TARGET_URL)?, rules)
 }
 
 fn event_types(fields: &Fields) -> Result<Vec<String>, DomainError> {
-    let names = fields.texts("eventTypes", MAX_TYPES)?.unwrap_or_default();
+    let names = fields.texts(EVENT_TYPES)?.unwrap_or_default();
     for name in &names {
-        actor_command::bounded_text("eventTypes", Some(name.clone()), MAX_TYPE_CHARS)?;
+        bounded_text(EVENT_TYPES.name, name.clone(), MAX_TYPE_CHARS)?;
     }
     Ok(if names.is_empty() { vec![ALL_TYPES.to_owned()] } else { names })
 }
 
 fn secret(fields: &Fields) -> Result<Option<Secret>, DomainError> {
-    let given = fields.text("secret")?.filter(|text| !text.is_empty());
+    let given = fields.text(SECRET)?.filter(|text| !text.is_empty());
     given.map(signing::read).transpose()
 }
 
 fn max_retries(fields: &Fields) -> Result<Option<u32>, DomainError> {
-    let number = fields.bounded("maxRetries", 0..=10)?;
+    let number = fields.bounded(MAX_RETRIES, 0..=10)?;
     Ok(number.and_then(|number| u32::try_from(number).ok()))
 }
 
 fn backoff_ms(fields: &Fields) -> Result<Option<u64>, DomainError> {
-    Ok(fields.bounded("backoffMs", 100..=60_000)?.map(i64::unsigned_abs))
+    Ok(fields.bounded(BACKOFF_MS, 100..=60_000)?.map(i64::unsigned_abs))
 }
 
 fn timeout_ms(fields: &Fields) -> Result<Option<u64>, DomainError> {
-    Ok(fields.bounded("timeoutMs", 500..=30_000)?.map(i64::unsigned_abs))
+    Ok(fields.bounded(TIMEOUT_MS, 500..=30_000)?.map(i64::unsigned_abs))
 }

@@ -1,13 +1,13 @@
-//! Recording what was delivered: many attempts of many subscriptions in one command.
+//! Recording deliveries: many attempts of many subscriptions in one command.
 
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
 use super::{
-    Progress, Retrying, Subscription, change,
-    counter::{Counted, Counter},
-    delivery::{Attempted, Delivery, DlqEntry, DlqStatus, RING_SLOTS, Sent, Source},
+    DeliveryProgress, RetryState, Subscription, change,
+    counter::{CounterKind, WebhookCounter},
+    delivery::{Delivery, DeliverySource, DlqEntry, DlqStatus, EventRef, RING_SLOTS, SendResult},
 };
 use crate::kernel::{
     command::{Command, CommandContext, CommandError, Reply, Success},
@@ -17,14 +17,14 @@ use crate::kernel::{
     record::{Comparison, Query, RecordQuery},
 };
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DeliveryOutcome {
     /// The event arrived.
     Delivered,
     /// It is tried again.
-    Retried(Retrying),
-    /// It is given up; if the receiver is gone, so is the subscription.
+    Retried(RetryState),
+    /// It is given up; if the receiver answered 410, the subscription is disabled.
     GivenUp {
         /// The event.
         event: Box<Event>,
@@ -35,52 +35,52 @@ pub enum DeliveryOutcome {
 
 /// An attempt to deliver an event.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Attempt {
+pub struct DeliveryAttempt {
     /// The event.
-    pub sent: Sent,
+    pub sent: EventRef,
     /// Which attempt it was, from 1.
     pub number: u32,
     /// How it went.
-    pub attempted: Attempted,
-    /// What came of it.
+    pub attempted: SendResult,
+    /// The outcome of a reaction.
     pub outcome: DeliveryOutcome,
 }
 
-/// How far a subscription has come.
+/// A report on a subscription's deliveries.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
+pub struct DeliveryReport {
     /// The subscription.
     pub subscription_id: Uuid,
-    /// Everything up to here has been dealt with.
+    /// Every event up to here has been processed.
     pub cursor: Sequence,
-    /// The attempt that got it there; none if nothing matched.
-    pub attempt: Option<Attempt>,
+    /// The attempt; none if no event matched.
+    pub attempt: Option<DeliveryAttempt>,
 }
 
-/// Records what was delivered.
+/// Records attempts to deliver events.
 pub struct RecordDeliveries {
-    hold: Option<LeaseToken>,
-    reports: Vec<Report>,
+    token: Option<LeaseToken>,
+    reports: Vec<DeliveryReport>,
 }
 
 impl RecordDeliveries {
     /// The most reports of one command.
     pub const BATCH: usize = 256;
 
-    /// Records these, in order, unless another node has taken the lease over from who holds it as `hold` says.
-    pub fn new(hold: Option<LeaseToken>, reports: Vec<Report>) -> Self {
-        Self { hold, reports }
+    /// Records these, in order, unless another node has acquired the lease of `token`.
+    pub fn new(token: Option<LeaseToken>, reports: Vec<DeliveryReport>) -> Self {
+        Self { token, reports }
     }
 
     /// The event that a report gives up, and whether its subscription is disabled with it.
-    fn given_up(report: &Report) -> Option<(&Event, bool)> {
+    fn given_up(report: &DeliveryReport) -> Option<(&Event, bool)> {
         match &report.attempt.as_ref()?.outcome {
             DeliveryOutcome::GivenUp { event, is_gone } => Some((event, *is_gone)),
             DeliveryOutcome::Delivered | DeliveryOutcome::Retried(_) => None,
         }
     }
 
-    fn is_gone(report: &Report) -> bool {
+    fn is_gone(report: &DeliveryReport) -> bool {
         Self::given_up(report).is_some_and(|(_, is_gone)| is_gone)
     }
 }
@@ -88,10 +88,10 @@ impl RecordDeliveries {
 /// Writes an attempt into the ring of deliveries.
 pub(super) fn put_delivery(
     ctx: &mut CommandContext<'_>,
-    counter: &mut Counter,
+    counter: &mut WebhookCounter,
     subscription_id: Uuid,
-    (sent, attempted): (&Sent, &Attempted),
-    (attempt, source, dlq_id): (u32, Source, Option<Uuid>),
+    (sent, attempted): (&EventRef, &SendResult),
+    (attempt, source, dlq_id): (u32, DeliverySource, Option<Uuid>),
 ) {
     let sent = sent.clone();
     let delivery = Delivery {
@@ -116,7 +116,7 @@ pub(super) fn put_delivery(
 }
 
 /// How many of the entries that make room for `dying` new ones were still open.
-fn displaced(ctx: &CommandContext<'_>, counter: &Counter, dying: usize) -> Result<u64, CommandError> {
+fn displaced(ctx: &CommandContext<'_>, counter: &WebhookCounter, dying: usize) -> Result<u64, CommandError> {
     let last = (counter.last + dying as u64).saturating_sub(RING_SLOTS);
     if last == 0 || dying == 0 {
         return Ok(0);
@@ -130,14 +130,14 @@ fn displaced(ctx: &CommandContext<'_>, counter: &Counter, dying: usize) -> Resul
 /// Writes an event that could not be delivered into its ring, in place of the oldest if the ring is full.
 fn put_dead(
     ctx: &mut CommandContext<'_>,
-    counter: &mut Counter,
+    counter: &mut WebhookCounter,
     subscription_id: Uuid,
     event: &Event,
     error: String,
 ) {
     let dlq_seq = Sequence(counter.advance());
     counter.open += 1;
-    let sent = Sent::from(event);
+    let sent = EventRef::from(event);
     let entry = DlqEntry {
         id: ctx.fresh_id(),
         dlq_seq,
@@ -158,7 +158,7 @@ fn put_dead(
     ctx.put(&entry);
 }
 
-/// Disables a subscription whose receiver is gone.
+/// Disables a subscription whose receiver answered 410.
 pub(super) fn disable(ctx: &mut CommandContext<'_>, id: Uuid) -> Result<(), CommandError> {
     let found: Option<Subscription> = ctx.get(Subscription::key_of(id))?;
     if let Some(mut subscription) = found.filter(Subscription::is_active) {
@@ -169,7 +169,7 @@ pub(super) fn disable(ctx: &mut CommandContext<'_>, id: Uuid) -> Result<(), Comm
 }
 
 /// Takes a report into a subscription's progress.
-fn advance(progress: &mut Progress, report: &Report, ctx: &CommandContext<'_>) {
+fn advance(progress: &mut DeliveryProgress, report: &DeliveryReport, ctx: &CommandContext<'_>) {
     progress.advance(report.cursor);
     let Some(attempt) = &report.attempt else { return };
     progress.retrying = None;
@@ -189,24 +189,27 @@ fn advance(progress: &mut Progress, report: &Report, ctx: &CommandContext<'_>) {
 
 impl Command for RecordDeliveries {
     fn reads(&self) -> Vec<Query> {
-        let counted = [Counted::Deliveries, Counted::DeadLetters, Counted::Revisions].map(Counter::read);
-        let progress = |report: &Report| Query::one::<Progress>(Subscription::key_of(report.subscription_id));
+        let counted = [CounterKind::Deliveries, CounterKind::DeadLetters, CounterKind::Revisions]
+            .map(WebhookCounter::read);
+        let progress = |report: &DeliveryReport| {
+            Query::one::<DeliveryProgress>(Subscription::key_of(report.subscription_id))
+        };
         let gone = self.reports.iter().filter(|report| Self::is_gone(report));
         let gone =
             gone.map(|report| Query::one::<Subscription>(Subscription::key_of(report.subscription_id)));
-        let hold = self.hold.map(LeaseToken::read);
-        self.reports.iter().map(progress).chain(gone).chain(counted).chain(hold).collect()
+        let token = self.token.map(LeaseToken::read);
+        self.reports.iter().map(progress).chain(gone).chain(counted).chain(token).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        if let Some(hold) = self.hold {
-            hold.check(ctx)?;
+        if let Some(token) = self.token {
+            token.check(ctx)?;
         }
-        let mut deliveries = Counter::load(ctx, Counted::Deliveries)?;
-        let mut dead = Counter::load(ctx, Counted::DeadLetters)?;
+        let mut deliveries = WebhookCounter::load(ctx, CounterKind::Deliveries)?;
+        let mut dead = WebhookCounter::load(ctx, CounterKind::DeadLetters)?;
         let dying = self.reports.iter().filter(|report| Self::given_up(report).is_some()).count();
         dead.open = dead.open.saturating_sub(displaced(ctx, &dead, dying)?);
-        let mut known: BTreeMap<Uuid, Option<Progress>> = BTreeMap::new();
+        let mut known: BTreeMap<Uuid, Option<DeliveryProgress>> = BTreeMap::new();
         for report in &self.reports {
             let id = report.subscription_id;
             if let std::collections::btree_map::Entry::Vacant(place) = known.entry(id) {
@@ -216,7 +219,7 @@ impl Command for RecordDeliveries {
                 advance(progress, report, ctx);
             }
             let Some(attempt) = &report.attempt else { continue };
-            let how = (attempt.number, Source::Live, None);
+            let how = (attempt.number, DeliverySource::Live, None);
             put_delivery(ctx, &mut deliveries, id, (&attempt.sent, &attempt.attempted), how);
             if let Some((event, _)) = Self::given_up(report) {
                 let error = attempt.attempted.error.clone().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Sending once more what could not be delivered.
+//! Replaying entries of the dead-letter queue.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,22 +6,28 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    Progress, Subscription, WebhookSecret,
-    counter::{Counted, Counter},
-    delivery::{Attempted, DlqEntry, DlqStatus, Sent, Source},
+    DeliveryProgress, Subscription, WebhookSecret,
+    counter::{CounterKind, WebhookCounter},
+    delivery::{DeliverySource, DlqEntry, DlqStatus, EventRef, SendResult},
     not_found, record,
 };
 use crate::kernel::{
     command::{Command, CommandContext, CommandError, Reply, Success},
     error::{Code, DomainError},
-    external_call::{CallResult, ExternalCall},
-    fields::Fields,
+    external_call::{CallRequest, ExternalCall},
+    fields::{Field, Fields, TENANT_FILTER},
     ids::{ActorId, CorrelationId, RoomId, TenantId},
     record::Query,
     secret::Secret,
 };
 
-/// What is to be sent where.
+const ROOM_ID: Field =
+    Field::new("roomId", "The room in whose scope the idempotency key counts. Default: none.", "main");
+const ACTOR_ID: Field = Field::new("actorId", "The actor that makes the request. Default: none.", "Nova");
+const FORCE: Field =
+    Field::new("force", "Whether to send an event again that has been delivered. Default: false.", "true");
+
+/// A delivery of an event from the dead-letter queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Redelivery {
     /// The subscription.
@@ -33,13 +39,17 @@ pub struct Redelivery {
     /// How long it may take.
     pub timeout_ms: u64,
     /// The event.
-    pub sent: Sent,
+    pub sent: EventRef,
     /// The body.
     pub body: String,
 }
 
+impl CallRequest for Redelivery {
+    type Response = SendResult;
+}
+
 /// `POST /v1/subscriptions/dlq/{id}/replay`.
-pub struct Replay {
+pub struct ReplayDelivery {
     dlq_id: String,
     tenant_id: Option<TenantId>,
     room_id: Option<RoomId>,
@@ -47,42 +57,47 @@ pub struct Replay {
     force: Result<bool, DomainError>,
 }
 
-/// What came of a replay.
+/// The result of a replay.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(rename = "Redelivered")]
-struct Replayed {
+struct ReplayResult {
+    /// Whether the delivery succeeded.
     ok: bool,
+    /// The entry that was sent again.
     dlq_id: Uuid,
+    /// The event that was sent.
     event_id: Uuid,
+    /// The subscription.
     subscription_id: Uuid,
+    /// Why the delivery failed; null if it succeeded.
     error: Option<String>,
 }
 
-/// The answer to a [`Replay`].
+/// The answer to a [`ReplayDelivery`].
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ReplayDone {
-    replay: Replayed,
+pub struct ReplayDeliveryResponse {
+    /// The result of the delivery.
+    replay: ReplayResult,
     correlation_id: CorrelationId,
 }
 
-impl Replay {
+impl ReplayDelivery {
     /// Reads the path's id and the body; the tenant may also stand in the query.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for an id in the body that is not valid.
     pub fn read(dlq_id: String, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
-        let tenant_id = match fields.tenant("tenantId")? {
+        let tenant_id = match fields.tenant(TENANT_FILTER)? {
             Some(tenant) => Some(tenant),
-            None => query.tenant("tenantId")?,
+            None => query.tenant(TENANT_FILTER)?,
         };
         Ok(Self {
             dlq_id,
             tenant_id,
-            room_id: fields.room("roomId")?,
-            actor_id: fields.actor("actorId")?,
-            force: fields.flag("force").map(|force| force.unwrap_or(false)),
+            room_id: fields.room(ROOM_ID)?,
+            actor_id: fields.actor(ACTOR_ID)?,
+            force: fields.flag(FORCE).map(|force| force.unwrap_or(false)),
         })
     }
 
@@ -120,20 +135,20 @@ impl Replay {
             target_url: subscription.target_url,
             secret,
             timeout_ms: subscription.timeout_ms,
-            sent: Sent::from(&entry.payload),
+            sent: EventRef::from(&entry.payload),
             body: json!({ "event": entry.payload }).to_string(),
         })
     }
 }
 
-/// Notes in the entry, in the ring of deliveries and in the subscription's progress what came of a replay.
+/// Records the result of a replay in the entry, in the ring of deliveries and in the subscription's progress.
 fn keep(
     ctx: &mut CommandContext<'_>,
     mut entry: DlqEntry,
-    attempted: &Attempted,
+    attempted: &SendResult,
 ) -> Result<(), CommandError> {
-    let mut dead = Counter::load(ctx, Counted::DeadLetters)?;
-    let mut deliveries = Counter::load(ctx, Counted::Deliveries)?;
+    let mut dead = WebhookCounter::load(ctx, CounterKind::DeadLetters)?;
+    let mut deliveries = WebhookCounter::load(ctx, CounterKind::Deliveries)?;
     let (was, now) = (entry.status, ctx.now);
     let is = if attempted.error.is_none() { DlqStatus::Resolved } else { DlqStatus::Open };
     match (was, is) {
@@ -141,15 +156,15 @@ fn keep(
         (DlqStatus::Resolved, DlqStatus::Open) => dead.open += 1,
         _ => {}
     }
-    let how = (1, Source::DlqReplay, Some(entry.id));
-    let what = Sent::from(&entry.payload);
+    let how = (1, DeliverySource::DlqReplay, Some(entry.id));
+    let what = EventRef::from(&entry.payload);
     record::put_delivery(ctx, &mut deliveries, entry.subscription_id, (&what, attempted), how);
     ctx.put(&dead);
     ctx.put(&deliveries);
     if attempted.status_code == Some(410) {
         record::disable(ctx, entry.subscription_id)?;
     }
-    let progress: Option<Progress> = ctx.get(Subscription::key_of(entry.subscription_id))?;
+    let progress: Option<DeliveryProgress> = ctx.get(Subscription::key_of(entry.subscription_id))?;
     if let Some(mut progress) = progress {
         match &attempted.error {
             None => (progress.last_delivered_at, progress.last_error) = (Some(now), None),
@@ -166,10 +181,11 @@ fn keep(
     Ok(())
 }
 
-impl Command for Replay {
+impl Command for ReplayDelivery {
     fn reads(&self) -> Vec<Query> {
         let entry = Uuid::parse_str(&self.dlq_id).ok().map(|id| Query::Many(DlqEntry::with_id(id)));
-        let counted = [Counted::DeadLetters, Counted::Deliveries, Counted::Revisions].map(Counter::read);
+        let counted = [CounterKind::DeadLetters, CounterKind::Deliveries, CounterKind::Revisions]
+            .map(WebhookCounter::read);
         entry.into_iter().chain(counted).collect()
     }
 
@@ -184,18 +200,18 @@ impl Command for Replay {
                 .with("status", entry.status.as_str())
                 .into());
         }
-        let Some(CallResult::Redelivered(attempted)) = ctx.outcome else {
-            return Err(CommandError::External(Box::new(ExternalCall::Redeliver(Box::new(redelivery)))));
+        let Some(attempted) = ctx.response_to::<Redelivery>().cloned() else {
+            return Err(CommandError::External(ExternalCall::new(redelivery)));
         };
-        let replay = Replayed {
+        let replay = ReplayResult {
             ok: attempted.error.is_none(),
             dlq_id: entry.id,
             event_id: entry.event_id,
             subscription_id: entry.subscription_id,
             error: attempted.error.clone(),
         };
-        keep(ctx, entry, attempted)?;
+        keep(ctx, entry, &attempted)?;
         let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Accepted, &ReplayDone { replay, correlation_id }))
+        Ok(Reply::new(Success::Accepted, &ReplayDeliveryResponse { replay, correlation_id }))
     }
 }

@@ -32,7 +32,7 @@ pub struct AttemptResult {
 }
 
 /// Decides what follows an attempt. The pause is anything up to the backoff, doubled with each attempt (`jitter` says
-/// where in between), so that those who failed together do not come back together; and at least what the receiver asks for.
+/// where in between), so that deliveries that failed together are not retried together; and at least what the receiver asks for.
 pub fn next(result: AttemptResult, max_retries: u32, backoff_ms: u64, jitter: u64) -> RetryDecision {
     match result.status {
         Some(200..300) => return RetryDecision::Done,
@@ -63,7 +63,7 @@ pub fn retry_after_ms(header: &str, now: Timestamp) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// CONTRACT 13 and RULINGS K2, K9: one attempt and as many retries as are set, every answer but 2xx retried, doubled
+    /// One attempt and as many retries as are set, every answer but 2xx retried, doubled
     /// backoff with full jitter and a cap, `Retry-After` honoured and capped, 410 disables.
     #[test]
     fn the_schedule_is_a_table() {

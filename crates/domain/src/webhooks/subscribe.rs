@@ -1,13 +1,13 @@
-//! Subscribing: a webhook that is told of everything from now on.
+//! Creating a webhook subscription, which receives events from now on.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    Progress, Subscription, WebhookSecret, WebhookSubscription,
-    admission::Subject,
-    counter::{self, Counted, Counter},
-    fields::{Defaults, Settings},
+    DeliveryProgress, Subscription, WebhookSecret, WebhookSubscription,
+    admission::SubscriptionSubject,
+    counter::{self, CounterKind, WebhookCounter},
+    fields::{ACTOR_ID, ROOM_ID, SubscriptionDefaults, SubscriptionSettings},
     signing,
 };
 use crate::kernel::{
@@ -23,11 +23,11 @@ use crate::kernel::{
 const ACTION: &str = "event_subscription_create";
 
 /// `POST /v1/subscriptions`.
-pub struct Subscribe {
+pub struct CreateSubscription {
     tenant_id: TenantId,
     room_id: Option<RoomId>,
     actor_id: Option<ActorId>,
-    settings: Result<Settings, DomainError>,
+    settings: Result<SubscriptionSettings, DomainError>,
     /// What a secret is made of, if the body brings none.
     random: [u8; 32],
 }
@@ -35,12 +35,13 @@ pub struct Subscribe {
 /// The answer to a change of a subscription.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SubscriptionSaved {
+pub struct WriteSubscriptionResponse {
+    /// The subscription.
     subscription: WebhookSubscription,
     correlation_id: CorrelationId,
 }
 
-impl SubscriptionSaved {
+impl WriteSubscriptionResponse {
     /// The reply, which shows a secret that was just set, but does not when it is repeated.
     pub(super) fn reply(
         ctx: &CommandContext<'_>,
@@ -59,43 +60,43 @@ impl SubscriptionSaved {
     }
 }
 
-impl Subscribe {
+impl CreateSubscription {
     /// Reads the body. `random` is what a secret is made of.
     ///
     /// # Errors
-    /// What says whose subscription it is does not hold.
+    /// The tenant, the room or the actor is not valid.
     pub fn read(fields: &Fields, rules: &Rules, random: [u8; 32]) -> Result<Self, DomainError> {
         Ok(Self {
-            tenant_id: fields.tenant("tenantId")?.unwrap_or_else(TenantId::default),
-            room_id: fields.room("roomId")?,
-            actor_id: fields.actor("actorId")?,
-            settings: Settings::of_new(fields, rules.webhooks),
+            tenant_id: fields.tenant_or_default()?,
+            room_id: fields.room(ROOM_ID)?,
+            actor_id: fields.actor(ACTOR_ID)?,
+            settings: SubscriptionSettings::of_new(fields, *rules.get()),
             random,
         })
     }
 
-    /// Whose subscription it is, and what it is about.
+    /// The owner and the scope of the subscription.
     pub fn subject(&self) -> (&TenantId, Option<&RoomId>, Option<&ActorId>) {
         (&self.tenant_id, self.room_id.as_ref(), self.actor_id.as_ref())
     }
 
-    fn about(&self) -> Subject<'_> {
+    fn about(&self) -> SubscriptionSubject<'_> {
         let (tenant_id, room_id, actor_id) = self.subject();
-        Subject { tenant_id, room_id, actor_id }
+        SubscriptionSubject { tenant_id, room_id, actor_id }
     }
 }
 
-impl Command for Subscribe {
+impl Command for CreateSubscription {
     fn reads(&self) -> Vec<Query> {
         let mut reads = self.about().reads();
-        reads.push(Counter::read(Counted::Revisions));
+        reads.push(WebhookCounter::read(CounterKind::Revisions));
         reads
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let settings = self.settings.clone()?;
         self.about().pass(ctx, ACTION)?;
-        let defaults = Defaults::DEFAULT;
+        let defaults = SubscriptionDefaults::DEFAULT;
         counter::count_one_more(ctx)?;
         let revision = counter::next_revision(ctx)?;
         let subscription = Subscription {
@@ -117,11 +118,12 @@ impl Command for Subscribe {
             enabled_by: revision,
         };
         let secret = settings.secret.unwrap_or_else(|| signing::secret_of(self.random));
-        let progress = Progress::at(subscription.id, ctx.effects.heads.sequence, subscription.enabled);
+        let progress =
+            DeliveryProgress::at(subscription.id, ctx.effects.heads.sequence, subscription.enabled);
         ctx.put(&subscription);
         ctx.put(&progress);
         ctx.put(&WebhookSecret { subscription_id: subscription.id, secret: secret.clone() });
         let shown = WebhookSubscription::of(subscription, Some(&progress));
-        Ok(SubscriptionSaved::reply(ctx, Success::Created, shown, Some(secret)))
+        Ok(WriteSubscriptionResponse::reply(ctx, Success::Created, shown, Some(secret)))
     }
 }

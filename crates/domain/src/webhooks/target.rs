@@ -1,32 +1,43 @@
-//! Where webhooks may go: which URLs, and which addresses behind them, so that nobody reaches through us what they cannot reach.
+//! The targets of webhooks: allowed URLs and addresses, so that no client reaches internal systems through this one (SSRF).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use crate::{
-    actor_command,
-    kernel::{
-        error::{Code, DomainError},
-        rules::WebhookRules,
-    },
+use crate::kernel::{
+    error::{Code, DomainError},
+    rules::rule_set,
 };
+
+/// Where webhooks may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebhookRules {
+    /// Whether to this machine and to private networks too.
+    pub allow_private_targets: bool,
+}
+
+impl Default for WebhookRules {
+    fn default() -> Self {
+        Self { allow_private_targets: true }
+    }
+}
+rule_set!(WebhookRules);
 
 /// The longest target, in characters.
 pub const MAX_TARGET_CHARS: usize = 2_048;
 
-/// Who can be found at an address.
+/// The class of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reach {
-    /// Anybody's machine on the internet.
+pub enum AddressClass {
+    /// A machine on the internet.
     Public,
-    /// This machine, its network, or nobody in particular.
+    /// This machine, its network, or an unspecified address.
     Private,
-    /// What only machines of a cloud or a link ask: metadata, which gives away credentials.
+    /// A metadata service of a cloud, which gives away credentials, or a link-local address.
     Forbidden,
 }
 
-impl Reach {
+impl AddressClass {
     /// Whether a webhook may go there.
     pub fn is_allowed(self, rules: WebhookRules) -> bool {
         match self {
@@ -36,7 +47,7 @@ impl Reach {
         }
     }
 
-    /// Who can be found at an address; one that stands for another counts as that one.
+    /// The class of an address; one that stands for another counts as that one.
     pub fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => of_v4(address),
@@ -54,14 +65,14 @@ impl Reach {
     }
 }
 
-fn of_name(name: &str) -> Reach {
+fn of_name(name: &str) -> AddressClass {
     const METADATA: [&str; 4] =
         ["metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
     if METADATA.contains(&name) {
-        return Reach::Forbidden;
+        return AddressClass::Forbidden;
     }
     let is_local = ["localhost", "localhost.localdomain"].contains(&name) || name.ends_with(".localhost");
-    if is_local { Reach::Private } else { Reach::Public }
+    if is_local { AddressClass::Private } else { AddressClass::Public }
 }
 
 /// IPv4 networks that are not the internet (IANA's registry of special purposes): the network, and its length in bits.
@@ -85,7 +96,7 @@ const PRIVATE_V4: [([u8; 4], u32); 14] = [
 const FORBIDDEN_V4: [([u8; 4], u32); 4] =
     [([169, 254, 0, 0], 16), ([100, 100, 100, 200], 32), ([168, 63, 129, 16], 32), ([192, 0, 0, 192], 32)];
 
-fn of_v4(address: Ipv4Addr) -> Reach {
+fn of_v4(address: Ipv4Addr) -> AddressClass {
     let within = |networks: &[([u8; 4], u32)]| {
         networks.iter().any(|(network, bits)| {
             let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
@@ -93,11 +104,11 @@ fn of_v4(address: Ipv4Addr) -> Reach {
         })
     };
     if within(&FORBIDDEN_V4) {
-        Reach::Forbidden
+        AddressClass::Forbidden
     } else if within(&PRIVATE_V4) {
-        Reach::Private
+        AddressClass::Private
     } else {
-        Reach::Public
+        AddressClass::Public
     }
 }
 
@@ -116,32 +127,34 @@ const PRIVATE_V6: [(u32, u32); 8] = [
 const FORBIDDEN_V6: [Ipv6Addr; 2] =
     [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
 
-fn of_v6(address: Ipv6Addr) -> Reach {
+fn of_v6(address: Ipv6Addr) -> AddressClass {
     let first = (address.to_bits() >> 96) as u32;
     let starts = |value: u32, bits: u32| (first ^ value).checked_shr(32 - bits).unwrap_or(0) == 0;
     if FORBIDDEN_V6.contains(&address) || starts(0xfe80_0000, 10) {
-        return Reach::Forbidden;
+        return AddressClass::Forbidden;
     }
     if let Some((embedded, at_least)) = embedded_v4(address) {
         return of_v4(embedded).max(at_least);
     }
     let is_private = PRIVATE_V6.iter().any(|(value, bits)| starts(*value, *bits));
-    if is_private { Reach::Private } else { Reach::Public }
+    if is_private { AddressClass::Private } else { AddressClass::Public }
 }
 
 /// The IPv4 address that an IPv6 address stands for, and what it is at least for being written so.
-fn embedded_v4(address: Ipv6Addr) -> Option<(Ipv4Addr, Reach)> {
+fn embedded_v4(address: Ipv6Addr) -> Option<(Ipv4Addr, AddressClass)> {
     let last = |pair: [u16; 2]| Ipv4Addr::from_bits((u32::from(pair[0]) << 16) | u32::from(pair[1]));
     match address.segments() {
         // ::a.b.c.d, with :: and ::1 among them, which are 0.0.0.0 and 0.0.0.1.
-        [0, 0, 0, 0, 0, 0, a, b] => Some((last([a, b]), Reach::Private)),
+        [0, 0, 0, 0, 0, 0, a, b] => Some((last([a, b]), AddressClass::Private)),
         // ::ffff:a.b.c.d, mapped; ::ffff:0:a.b.c.d, translated.
-        [0, 0, 0, 0, 0, 0xffff, a, b] | [0, 0, 0, 0, 0xffff, 0, a, b] => Some((last([a, b]), Reach::Public)),
+        [0, 0, 0, 0, 0, 0xffff, a, b] | [0, 0, 0, 0, 0xffff, 0, a, b] => {
+            Some((last([a, b]), AddressClass::Public))
+        }
         // NAT64, the well-known prefix and the local one.
-        [0x64, 0xff9b, 0, 0, 0, 0, a, b] => Some((last([a, b]), Reach::Public)),
-        [0x64, 0xff9b, 1, _, _, _, a, b] => Some((last([a, b]), Reach::Private)),
+        [0x64, 0xff9b, 0, 0, 0, 0, a, b] => Some((last([a, b]), AddressClass::Public)),
+        [0x64, 0xff9b, 1, _, _, _, a, b] => Some((last([a, b]), AddressClass::Private)),
         // 6to4.
-        [0x2002, a, b, ..] => Some((last([a, b]), Reach::Public)),
+        [0x2002, a, b, ..] => Some((last([a, b]), AddressClass::Public)),
         _ => None,
     }
 }
@@ -149,9 +162,8 @@ fn embedded_v4(address: Ipv6Addr) -> Option<(Ipv4Addr, Reach)> {
 /// Reads the target that a client names.
 ///
 /// # Errors
-/// `ERR_INVALID_URL {field, value, reason}`, `ERR_OUT_OF_BOUNDS {field, max, value}`.
+/// `ERR_INVALID_URL {field, value, reason}`.
 pub fn read(field: &str, text: String, rules: WebhookRules) -> Result<String, DomainError> {
-    let text = actor_command::bounded_text(field, Some(text), MAX_TARGET_CHARS)?.unwrap_or_default();
     match check(&text, rules) {
         Ok(_) => Ok(text),
         Err(reason) => Err(DomainError::new(Code::InvalidUrl)
@@ -164,7 +176,7 @@ pub fn read(field: &str, text: String, rules: WebhookRules) -> Result<String, Do
 
 /// Why a target is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum TargetError {
     /// It is no absolute URL with the scheme http or https.
     NotHttp,
     /// It carries a user name or a password.
@@ -173,7 +185,7 @@ pub enum Refused {
     Address,
 }
 
-impl Refused {
+impl TargetError {
     /// A name for programs.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -184,7 +196,7 @@ impl Refused {
     }
 }
 
-impl std::fmt::Display for Refused {
+impl std::fmt::Display for TargetError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::NotHttp => "a target is an absolute http or https URL",
@@ -194,29 +206,29 @@ impl std::fmt::Display for Refused {
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for TargetError {}
 
 /// Checks a target, as far as that is possible without resolving its name.
 ///
 /// # Errors
 /// Why webhooks may not go there.
-pub fn check(text: &str, rules: WebhookRules) -> Result<Url, Refused> {
-    let url = Url::parse(text).map_err(|_| Refused::NotHttp)?;
-    let host = url.host().filter(|_| matches!(url.scheme(), "http" | "https")).ok_or(Refused::NotHttp)?;
+pub fn check(text: &str, rules: WebhookRules) -> Result<Url, TargetError> {
+    let url = Url::parse(text).map_err(|_| TargetError::NotHttp)?;
+    let host = url.host().filter(|_| matches!(url.scheme(), "http" | "https")).ok_or(TargetError::NotHttp)?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Refused::Credentials);
+        return Err(TargetError::Credentials);
     }
-    if Reach::of_host(&host).is_allowed(rules) { Ok(url) } else { Err(Refused::Address) }
+    if AddressClass::of_host(&host).is_allowed(rules) { Ok(url) } else { Err(TargetError::Address) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// RULINGS B14: link-local and metadata never, private addresses only where allowed, in every way to write them.
+    /// Link-local and metadata never, private addresses only where allowed, in every way to write them.
     #[test]
     fn addresses_are_what_they_stand_for() {
-        use Reach::{Forbidden, Private, Public};
+        use AddressClass::{Forbidden, Private, Public};
         let cases = [
             ("8.8.8.8", Public),
             ("93.184.216.34", Public),
@@ -268,16 +280,16 @@ mod tests {
             ("100::1", Private),
         ];
         for (text, want) in cases {
-            assert_eq!(Reach::of(text.parse().unwrap()), want, "{text}");
+            assert_eq!(AddressClass::of(text.parse().unwrap()), want, "{text}");
         }
     }
 
-    /// CONTRACT 9.23 and RULINGS B14: absolute http or https, no user, and no address that is refused. `open`: with private
+    /// Absolute http or https, no user, and no address that is refused. `open`: with private
     /// targets; `closed`: without.
     #[test]
     fn targets_are_checked_before_they_are_resolved() {
-        let (never, private) = (Err(Refused::Address), Err(Refused::Address));
-        let cases: [(&str, Result<(), Refused>, Result<(), Refused>); 27] = [
+        let (never, private) = (Err(TargetError::Address), Err(TargetError::Address));
+        let cases: [(&str, Result<(), TargetError>, Result<(), TargetError>); 27] = [
             ("https://example.com/hook?x=1", Ok(()), Ok(())),
             ("HTTP://Example.com", Ok(()), Ok(())),
             ("http://example.com:8080", Ok(()), Ok(())),
@@ -297,14 +309,14 @@ mod tests {
             ("http://metadata.google.internal/", never, never),
             ("http://Metadata.Google.Internal./", never, never),
             ("http://100.100.100.200", never, never),
-            ("ftp://example.com", Err(Refused::NotHttp), Err(Refused::NotHttp)),
-            ("file:///etc/passwd", Err(Refused::NotHttp), Err(Refused::NotHttp)),
-            ("/hook", Err(Refused::NotHttp), Err(Refused::NotHttp)),
-            ("example.com", Err(Refused::NotHttp), Err(Refused::NotHttp)),
-            ("http://", Err(Refused::NotHttp), Err(Refused::NotHttp)),
-            ("http://[::1", Err(Refused::NotHttp), Err(Refused::NotHttp)),
-            ("http://user@example.com", Err(Refused::Credentials), Err(Refused::Credentials)),
-            ("http://:pass@example.com", Err(Refused::Credentials), Err(Refused::Credentials)),
+            ("ftp://example.com", Err(TargetError::NotHttp), Err(TargetError::NotHttp)),
+            ("file:///etc/passwd", Err(TargetError::NotHttp), Err(TargetError::NotHttp)),
+            ("/hook", Err(TargetError::NotHttp), Err(TargetError::NotHttp)),
+            ("example.com", Err(TargetError::NotHttp), Err(TargetError::NotHttp)),
+            ("http://", Err(TargetError::NotHttp), Err(TargetError::NotHttp)),
+            ("http://[::1", Err(TargetError::NotHttp), Err(TargetError::NotHttp)),
+            ("http://user@example.com", Err(TargetError::Credentials), Err(TargetError::Credentials)),
+            ("http://:pass@example.com", Err(TargetError::Credentials), Err(TargetError::Credentials)),
         ];
         for (text, open, closed) in cases {
             for (allow_private_targets, want) in [(true, open), (false, closed)] {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{Changer, Feature};
+use super::{Editor, Feature};
 use crate::{
     kernel::{
         actor::ActorInRoom,
@@ -12,13 +12,13 @@ use crate::{
         money::Usd,
         time::Timestamp,
     },
-    objects::{SharedObject, change::ChangeObject, create::CreateObject},
+    objects::{SharedObject, change::UpdateSharedObject, create::CreateSharedObject},
     permissions::RoomOverride,
     presence::Presence,
     rooms::{Room, RoomType},
     scene::{Scene, body},
     tables::{SessionStatus, TableSession},
-    tasks::{Task, change::ChangeTask, create::CreateTask, handoff::HandOver},
+    tasks::{Task, change::UpdateTask, create::CreateTask, handoff::HandOffTask},
 };
 
 /// A scene with a task and an object in it, before the room is made private or paused.
@@ -33,7 +33,7 @@ impl Cafe {
         let mut scene = Scene::new();
         let made = CreateTask::read(&body(&json!({"actorId": "Nova", "title": "Sweep"}))).unwrap();
         let task = scene.decide(&made).unwrap().1["task"].take();
-        let made = CreateObject::read(&body(&json!({"actorId": "Nova"}))).unwrap();
+        let made = CreateSharedObject::read(&body(&json!({"actorId": "Nova"}))).unwrap();
         let object = scene.decide(&made).unwrap().1["object"].take();
         Self {
             scene,
@@ -51,14 +51,18 @@ impl Cafe {
         let title = if is_right { json!("Mop") } else { json!(7) };
         let action = if is_right { "blocked" } else { "shout" };
         let fields = body(&json!({"actorId": actor, "title": title, "action": action, "note": "No broom."}));
-        let changer = || Changer::read(&fields, &fields).unwrap();
+        let changer = || Editor::read(&fields, &fields).unwrap();
         let (task, object) = (self.task.clone(), self.object.clone());
         let commands: [(_, _, Box<dyn Command>); 5] = [
             ("task_create", "task_board", Box::new(CreateTask::read(&fields).unwrap())),
-            ("task_update", "task_board", Box::new(ChangeTask::read(&fields, changer(), task.clone()))),
-            ("task_update", "task_board", Box::new(HandOver::read(&fields, changer(), task))),
-            ("object_create", "shared_objects", Box::new(CreateObject::read(&fields).unwrap())),
-            ("object_update", "shared_objects", Box::new(ChangeObject::read(&fields, changer(), object))),
+            ("task_update", "task_board", Box::new(UpdateTask::read(&fields, changer(), task.clone()))),
+            ("task_update", "task_board", Box::new(HandOffTask::read(&fields, changer(), task))),
+            ("object_create", "shared_objects", Box::new(CreateSharedObject::read(&fields).unwrap())),
+            (
+                "object_update",
+                "shared_objects",
+                Box::new(UpdateSharedObject::read(&fields, changer(), object)),
+            ),
         ];
         let decided = commands.into_iter().map(|(action, feature, command)| {
             let decided = self.scene.decide(command.as_ref()).map(|(_, data)| data);
@@ -122,7 +126,7 @@ impl Cafe {
 
 const FAR: i64 = 2_000_000;
 
-/// RULINGS A1: work at a private table needs its session, a place at it, and the feature of that work; no seat.
+/// Work at a private table needs its session, a place at it, and the feature of that work; no seat.
 #[test]
 fn work_at_a_private_table_passes_its_gate() {
     let all = [Feature::TaskBoard.as_str(), Feature::SharedObjects.as_str()];
@@ -153,7 +157,7 @@ fn work_at_a_private_table_passes_its_gate() {
     }
 }
 
-/// RULINGS A1: each kind of work needs its own feature only.
+/// Each kind of work needs its own feature only.
 #[test]
 fn each_work_has_its_own_feature() {
     for owned in [Feature::TaskBoard, Feature::SharedObjects] {
@@ -166,7 +170,7 @@ fn each_work_has_its_own_feature() {
     }
 }
 
-/// CONTRACT 3.1 and 4.2: the gate speaks before a pause, a pause before what is wrong with the body.
+/// The gate speaks before a pause, a pause before what is wrong with the body.
 #[test]
 fn a_paused_room_blocks_work_behind_the_gate_and_before_the_body() {
     let mut cafe = Cafe::new();

@@ -1,4 +1,4 @@
-//! The time of all nodes: that of the database, which each node's own clock is corrected by.
+//! The time of all nodes: that of the database, by which each node corrects its own clock.
 
 use std::{
     sync::{
@@ -10,19 +10,19 @@ use std::{
 
 use agentcafe_domain::kernel::time::{Clock, Timestamp};
 
-/// Smaller differences are taken for the time that an answer takes.
+/// Smaller differences are explained by the time that an answer takes.
 const MIN_OFFSET_MS: i64 = 100;
 
-/// When a turn happens: by the clock of the node, or by that of the database, which all nodes share.
+/// Whose clock gives a commit batch its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeSource {
-    /// The node's own: for tests, which move it.
+    /// The node's own: for tests, which set it.
     Node,
-    /// The database's.
+    /// That of the database, which all nodes share.
     Database,
 }
 
-/// A node's clock, corrected by what the database said last.
+/// A node's clock, corrected by the last known time of the database.
 pub(crate) struct SharedClock {
     own: Arc<dyn Clock>,
     source: TimeSource,
@@ -35,7 +35,7 @@ impl SharedClock {
         Self { own, source, offset_ms: AtomicI64::new(0) }
     }
 
-    /// Takes in what time it is in the database, and answers what time it is.
+    /// Corrects the clock by the time of the database, and returns the time.
     pub(super) fn learn(&self, database_now: Timestamp) -> Timestamp {
         if self.source == TimeSource::Node {
             return self.own.now();

@@ -1,4 +1,4 @@
-//! A connection with its prepared statements, and what the columns of the tables are.
+//! A connection with its prepared statements and the columns of the tables.
 
 use std::sync::{
     Arc,
@@ -6,22 +6,22 @@ use std::sync::{
 };
 
 use deadpool_postgres::{Object, Pool, PoolError};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::{Error, Row, Statement, types::ToSql};
 
 use super::{
-    open::{TIMEOUT, Unreadable, with_causes},
+    connect::{PostgresError, TIMEOUT, with_causes},
     schema::Schema,
 };
 
-/// The most statements that a connection remembers; some are made for what a client asks.
+/// The most prepared statements of a connection; some are built for the query of a client.
 const MAX_STATEMENTS: usize = 400;
 
-/// A connection on loan from a pool. What it has prepared it remembers: the texts are few, and made from tables.
+/// A connection out of a pool. Statements stay prepared: there are few, built from the tables.
 pub(super) struct Connection {
     pub(super) client: Object,
     pub(super) schema: Arc<Schema>,
-    /// How often the database was waited for.
+    /// The round trips since it was taken out of the pool.
     round_trips: AtomicU32,
 }
 
@@ -31,33 +31,42 @@ impl Connection {
     }
 
     /// Takes a connection out of a pool.
-    pub(super) async fn of(pool: &Pool, schema: &Arc<Schema>) -> Result<Self, Unreadable> {
+    pub(super) async fn from_pool(pool: &Pool, schema: &Arc<Schema>) -> Result<Self, PostgresError> {
         let client =
-            pool.get().await.map_err(|error: PoolError| Unreadable::Unreachable(with_causes(&error)))?;
+            pool.get().await.map_err(|error: PoolError| PostgresError::Unreachable(with_causes(&error)))?;
         if client.statement_cache.size() > MAX_STATEMENTS {
             client.statement_cache.clear();
         }
         Ok(Self::new(client, Arc::clone(schema)))
     }
 
-    /// Waits for what is done on this connection, but not for ever: a database that was stopped says nothing at all.
-    pub(super) async fn in_time<T>(
+    /// Runs work on this connection with a timeout: a database that was suspended does not answer at all.
+    pub(super) async fn with_timeout<T>(
         &self,
-        work: impl Future<Output = Result<T, Unreadable>>,
-    ) -> Result<T, Unreadable> {
-        let silent = |_| Err(Unreadable::Unreachable(format!("no answer in {TIMEOUT:?}")));
-        timeout(TIMEOUT, work).await.unwrap_or_else(silent)
+        work: impl Future<Output = Result<T, PostgresError>>,
+    ) -> Result<T, PostgresError> {
+        self.with_deadline(Instant::now() + TIMEOUT, work).await
     }
 
-    /// Gives it back with what was done on it; if that was lost, the connection is not used again.
-    pub(super) fn adapt<T>(self, done: Result<T, Unreadable>) -> Result<T, Unreadable> {
-        if done.as_ref().is_err_and(Unreadable::is_lost) {
+    /// The same for a part of the work that has to end by then.
+    pub(super) async fn with_deadline<T>(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, PostgresError>>,
+    ) -> Result<T, PostgresError> {
+        let no_answer = |_| Err(PostgresError::Unreachable(format!("no answer in {TIMEOUT:?}")));
+        timeout_at(deadline, work).await.unwrap_or_else(no_answer)
+    }
+
+    /// Returns the result of work on this connection. If the connection was lost, it does not go back to its pool.
+    pub(super) fn discard_if_lost<T>(self, done: Result<T, PostgresError>) -> Result<T, PostgresError> {
+        if done.as_ref().is_err_and(PostgresError::is_lost) {
             self.discard();
         }
         done
     }
 
-    /// Closes it, and with it ends whatever transaction is open.
+    /// Closes it, which ends a transaction that is open.
     pub(super) fn discard(self) {
         drop(Object::take(self.client));
     }
@@ -73,17 +82,17 @@ impl Connection {
         Ok(statement)
     }
 
-    /// Says that the database is waited for once more.
+    /// Counts a round trip.
     pub(super) fn count_round_trip(&self) {
         self.round_trips.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often the database was waited for, since this connection was taken out of its pool.
+    /// The round trips since this connection was taken out of its pool.
     pub(super) fn round_trips(&self) -> u32 {
         self.round_trips.load(Ordering::Relaxed)
     }
 
-    /// The rows that a statement answers.
+    /// The rows that a statement returns.
     pub(super) async fn query(
         &self,
         sql: &str,
@@ -94,7 +103,7 @@ impl Connection {
         self.client.query(&statement, parameters).await
     }
 
-    /// Runs a statement, and tells how many rows it touched.
+    /// Runs a statement, and returns how many rows it changed.
     pub(super) async fn execute(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
         let statement = self.prepared(sql).await?;
         self.count_round_trip();

@@ -1,6 +1,7 @@
-//! The log's statements.
+//! The statements of the log.
 
 use agentcafe_domain::kernel::{
+    command::Heads,
     event::{EventType, StoredEvent},
     ids::{ActorId, RoomId, Sequence, TenantId},
     time::Timestamp,
@@ -10,127 +11,104 @@ use bytes::Bytes;
 use tokio_postgres::{Error, Row, types::ToSql};
 use uuid::Uuid;
 
-use super::{connection::Connection, open::Unreadable};
-use crate::changes::Numbers;
+use super::{
+    connect::PostgresError,
+    connection::Connection,
+    pipeline::{BoundStatement, column},
+};
+use crate::{
+    sql::{self, number, sequence},
+    table_changes::TableVersions,
+};
 
-/// Appends the events of a turn.
-pub(super) const APPEND: &str =
-    "INSERT INTO events (sequence, event_id, tenant_id, room_id, actor_id, type, at_ms, mentioned_actor_id, json)
-     SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-                          $8::text[], $9::text[])";
-
-/// The columns of the events of a turn.
-pub(super) struct Columns<'e> {
-    sequences: Vec<i64>,
-    ids: Vec<Uuid>,
-    tenants: Vec<&'e str>,
-    rooms: Vec<&'e str>,
-    actors: Vec<&'e str>,
-    kinds: Vec<&'e str>,
-    moments: Vec<i64>,
-    mentioned: Vec<Option<&'e str>>,
-    texts: Vec<&'e str>,
+/// Appends events.
+pub(super) fn append(events: &[StoredEvent]) -> BoundStatement<'_> {
+    BoundStatement::new(
+        "INSERT INTO events (sequence, event_id, tenant_id, room_id, actor_id, type, at_ms, mentioned_actor_id, json)
+         SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+                              $8::text[], $9::text[])",
+        vec![
+            column(events, |event| number(event.sequence)),
+            column(events, |event| event.event_id),
+            column(events, |event| event.tenant_id.as_str()),
+            column(events, |event| event.room_id.as_str()),
+            column(events, |event| event.actor_id.as_str()),
+            column(events, |event| event.kind.as_str()),
+            column(events, |event| event.timestamp.as_millis()),
+            column(events, |event| event.mentioned.as_ref().map(ActorId::as_str)),
+            column(events, |event| {
+                std::str::from_utf8(&event.json).expect("events are rendered as UTF-8")
+            }),
+        ],
+    )
 }
 
-impl<'e> Columns<'e> {
-    pub(super) fn of(events: &'e [StoredEvent]) -> Self {
-        Self {
-            sequences: events.iter().map(|event| number(event.sequence)).collect(),
-            ids: events.iter().map(|event| event.event_id).collect(),
-            tenants: events.iter().map(|event| event.tenant_id.as_str()).collect(),
-            rooms: events.iter().map(|event| event.room_id.as_str()).collect(),
-            actors: events.iter().map(|event| event.actor_id.as_str()).collect(),
-            kinds: events.iter().map(|event| event.kind.as_str()).collect(),
-            moments: events.iter().map(|event| event.timestamp.as_millis()).collect(),
-            mentioned: events.iter().map(|event| event.mentioned.as_ref().map(ActorId::as_str)).collect(),
-            texts: events
-                .iter()
-                .map(|event| std::str::from_utf8(&event.json).expect("events are rendered as UTF-8"))
-                .collect(),
-        }
-    }
-
-    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 9] {
-        [
-            &self.sequences,
-            &self.ids,
-            &self.tenants,
-            &self.rooms,
-            &self.actors,
-            &self.kinds,
-            &self.moments,
-            &self.mentioned,
-            &self.texts,
-        ]
-    }
+/// The numbers of the last event, inbox item and audit entry in these columns of a row of `log_head`.
+pub(super) fn heads(row: &Row, [last_event, inbox, audit]: [usize; 3]) -> Result<Heads, Error> {
+    let head = |column| row.try_get(column).map(sequence);
+    Ok(Heads { sequence: head(last_event)?, inbox: head(inbox)?, audit: head(audit)? })
 }
 
-pub(super) fn number(sequence: Sequence) -> i64 {
-    i64::try_from(sequence.0).unwrap_or(i64::MAX)
-}
-
-pub(super) fn sequence(number: i64) -> Sequence {
-    Sequence(number.unsigned_abs())
-}
-
-/// What [`crate::changes::Changes`] counts, as it is stored; a table that was never written to may be missing.
-pub(super) fn numbers(stored: Vec<i64>) -> Numbers {
+/// The versions of the cached tables, as they are stored; a table that was never written to may be missing.
+pub(super) fn table_versions(stored: Vec<i64>) -> TableVersions {
     let mut stored = stored.into_iter();
     std::array::from_fn(|_| stored.next().unwrap_or_default())
 }
 
-/// How things stand in the database at one moment.
-pub(super) struct Standing {
-    /// The last event's place.
+/// What the last commit batch of any node left.
+pub(super) struct CommittedHead {
+    /// The last event's sequence.
     pub(super) head: Sequence,
-    /// How often the tables that are watched have been written to.
-    pub(super) numbers: Numbers,
-    /// What time it is.
+    pub(super) table_versions: TableVersions,
+    /// The time of the database.
     pub(super) now: Timestamp,
 }
 
-impl Standing {
-    pub(super) async fn read(connection: &Connection) -> Result<Self, Unreadable> {
+impl CommittedHead {
+    pub(super) async fn read(connection: &Connection) -> Result<Self, PostgresError> {
         let sql =
             "SELECT sequence, watched, (extract(epoch from clock_timestamp()) * 1000)::bigint FROM log_head";
         let rows = connection.query(sql, &[]).await?;
-        let row = rows.first().ok_or_else(|| Unreadable::Content("no row of heads".to_owned()))?;
+        let row = rows.first().ok_or_else(|| PostgresError::Corrupt("no row of heads".to_owned()))?;
         Ok(Self {
             head: sequence(row.try_get(0)?),
-            numbers: numbers(row.try_get(1)?),
+            table_versions: table_versions(row.try_get(1)?),
             now: Timestamp::from_millis(row.try_get(2)?),
         })
     }
 }
 
-/// The place of the event with this id.
-pub(super) async fn sequence_of(connection: &Connection, event_id: Uuid) -> Result<Option<Sequence>, Error> {
+/// The sequence of the event with this id.
+pub(super) async fn sequence_of(
+    connection: &Connection,
+    event_id: Uuid,
+) -> Result<Option<Sequence>, PostgresError> {
     let rows = connection.query("SELECT sequence FROM events WHERE event_id = $1", &[&event_id]).await?;
-    rows.first().map(|row| row.try_get(0).map(sequence)).transpose()
+    Ok(rows.first().map(|row| row.try_get(0).map(sequence)).transpose()?)
 }
 
-/// The place of the room's event before its newest `count`.
+/// The sequence of the room's event before its newest `count`; the start of the log if the room has no more.
 pub(super) async fn before_newest(
     connection: &Connection,
     tenant: &TenantId,
     room: &RoomId,
     count: u32,
-) -> Result<Sequence, Error> {
+) -> Result<Sequence, PostgresError> {
     let sql = "SELECT sequence FROM events WHERE tenant_id = $1 AND room_id = $2
                ORDER BY sequence DESC LIMIT 1 OFFSET $3";
     let rows = connection.query(sql, &[&tenant.as_str(), &room.as_str(), &i64::from(count)]).await?;
     Ok(rows.first().map(|row| row.try_get(0)).transpose()?.map_or(Sequence::START, sequence))
 }
 
-/// The events at these places, in their order, as many as `max_bytes` of JSON hold, and the first in any case.
+/// The events with these sequences, in this order; after the first, only as many as `max_bytes` hold.
 pub(super) async fn at(
     connection: &Connection,
-    places: &[Sequence],
+    sequences: &[Sequence],
     max_bytes: usize,
-) -> Result<Vec<LoggedEvent>, Unreadable> {
-    let wanted: Vec<i64> = places.iter().map(|place| number(*place)).collect();
-    let sql = "SELECT sequence, type, json FROM events JOIN unnest($1::bigint[]) WITH ORDINALITY AS wanted (place, turn)
-               ON sequence = place ORDER BY turn";
+) -> Result<Vec<LoggedEvent>, PostgresError> {
+    let wanted: Vec<i64> = sequences.iter().map(|sequence| number(*sequence)).collect();
+    let sql = "SELECT sequence, type, json FROM events JOIN unnest($1::bigint[]) WITH ORDINALITY AS requested (wanted, position)
+               ON sequence = wanted ORDER BY position";
     let rows = connection.query(sql, &[&wanted]).await?;
     let (mut events, mut bytes) = (Vec::with_capacity(rows.len()), 0);
     for row in &rows {
@@ -144,58 +122,46 @@ pub(super) async fn at(
     Ok(events)
 }
 
-/// The last event before a moment.
-async fn last_before(connection: &Connection, ctx: Timestamp) -> Result<Sequence, Error> {
-    let rows = connection.query("SELECT last_event_before($1)", &[&ctx.as_millis()]).await?;
+/// The last event before a time.
+async fn last_before(connection: &Connection, time: Timestamp) -> Result<Sequence, Error> {
+    let rows = connection.query("SELECT last_event_before($1)", &[&time.as_millis()]).await?;
     Ok(rows.first().map(|row| row.try_get(0)).transpose()?.map_or(Sequence::START, sequence))
 }
 
-/// A page of the log, and how far was looked.
-pub(super) async fn read(connection: &Connection, query: &EventQuery) -> Result<EventPage, Unreadable> {
-    let head = Standing::read(connection).await?.head;
+/// A page of the log.
+pub(super) async fn read(connection: &Connection, query: &EventQuery) -> Result<EventPage, PostgresError> {
+    let head = CommittedHead::read(connection).await?.head;
     let mut after = query.after;
     if let Some(from) = query.from {
         after = after.max(last_before(connection, from).await?);
     }
-    let mut last = query.before.map_or(head, |before| head.min(Sequence(before.0.saturating_sub(1))));
+    let mut last = sql::last_before(query, head);
     if let Some(to) = query.to {
         last = last.min(last_before(connection, to.plus_ms(1)).await?);
     }
     let (events, is_cut) = select(connection, query, after, last).await?;
-    let scanned_to = match events.last() {
-        Some(event) if is_cut => event.sequence,
-        None if is_cut => after,
-        _ => last.max(after),
-    };
-    Ok(EventPage { events, scanned_to })
+    Ok(sql::page(events, is_cut, after, last))
 }
 
-/// The matching events, and whether a limit may have cut off more. Rows come as far as their bytes fit.
+/// The matching events, and whether a limit may have left out more. Only rows whose bytes fit are sent.
 async fn select(
     connection: &Connection,
     query: &EventQuery,
     after: Sequence,
     last: Sequence,
-) -> Result<(Vec<LoggedEvent>, bool), Unreadable> {
+) -> Result<(Vec<LoggedEvent>, bool), PostgresError> {
     let filter = &query.filter;
     let (after, last) = (number(after), number(last));
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
     let max_bytes = i64::try_from(query.max_bytes).unwrap_or(i64::MAX);
-    let texts = [
-        ("tenant_id", filter.tenant.as_ref().map(TenantId::as_str)),
-        ("room_id", filter.room.as_ref().map(RoomId::as_str)),
-        ("actor_id", filter.actor.as_ref().map(ActorId::as_str)),
-        ("mentioned_actor_id", filter.mentioned.as_ref().map(ActorId::as_str)),
-    ];
+    let texts: Vec<_> = sql::event_conditions(filter).collect();
     let kinds: Option<Vec<&str>> =
         filter.types.as_ref().map(|types| types.iter().map(|kind| kind.as_str()).collect());
     let mut conditions = String::from("sequence > $1 AND sequence <= $2");
     let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&after, &last];
     for (column, text) in &texts {
-        if let Some(text) = text {
-            parameters.push(text);
-            conditions.push_str(&format!(" AND {column} = ${}", parameters.len()));
-        }
+        parameters.push(text);
+        conditions.push_str(&format!(" AND {column} = ${}", parameters.len()));
     }
     if let Some(kinds) = &kinds {
         parameters.push(kinds);
@@ -204,7 +170,7 @@ async fn select(
     parameters.extend([&limit as &(dyn ToSql + Sync), &max_bytes]);
     let order = if query.descending { "DESC" } else { "ASC" };
     let (limit_at, bytes_at) = (parameters.len() - 1, parameters.len());
-    // The sums run over the chosen rows in order: as many come as fit, and the first in any case.
+    // The sums run over the chosen rows in order: as many are sent as fit, and the first in any case.
     let sql = format!(
         "SELECT sequence, type, json, chosen FROM (
              SELECT sequence, type, json, count(*) OVER () AS chosen,
@@ -220,14 +186,16 @@ async fn select(
     Ok((events, is_cut))
 }
 
-fn event(row: &Row) -> Result<LoggedEvent, Unreadable> {
-    let name: &str = row.try_get(1)?;
-    let kind =
-        EventType::parse(name).ok_or_else(|| Unreadable::Content(format!("an event of type {name:?}")))?;
+fn event(row: &Row) -> Result<LoggedEvent, PostgresError> {
     let json: &str = row.try_get(2)?;
     Ok(LoggedEvent {
         sequence: sequence(row.try_get(0)?),
-        kind,
+        kind: event_type(row.try_get(1)?)?,
         json: Bytes::copy_from_slice(json.as_bytes()),
     })
+}
+
+/// The stored name of an event type.
+pub(super) fn event_type(name: &str) -> Result<EventType, PostgresError> {
+    EventType::parse(name).ok_or_else(|| PostgresError::Corrupt(format!("an event of type {name:?}")))
 }

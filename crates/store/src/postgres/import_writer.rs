@@ -1,4 +1,4 @@
-//! Fills an empty database in one transaction: all of it, or nothing.
+//! Imports into an empty database in one transaction.
 
 use std::time::Duration;
 
@@ -12,93 +12,97 @@ use tokio::{runtime::Runtime, time::sleep};
 use tokio_postgres::error::SqlState;
 
 use super::{
+    connect::{Address, PostgresError, PostgresOptions},
     connection::Connection,
-    events,
-    in_order::{self, Order},
-    keys,
-    listen::AT_WORK,
-    open::{Address, PostgresOptions, Unreadable},
+    events, idempotency_keys,
+    listener::IN_USE,
+    open::{connect_and_migrate, open_error},
+    pipeline::{self, BoundStatement},
     records,
     schema::Schema,
-    start::{ready, unfit},
 };
 use crate::{
-    commit::StoredKey,
-    import::{Filled, GIVING_WAY, ImportError, Origin, TAKEN, Wrong, must_be_empty},
-    sqlite::open::OpenError,
+    import::{
+        DUPLICATE, ImportError, ImportTarget, LineError, PreviousImport, REPLACED_TABLES, must_be_empty,
+    },
+    open_error::OpenError,
+    sql::{number, sequence},
+    storage::StoredKey,
 };
 
-/// How often, and with which pause, one waits for servers to let go of the database: one that was killed does in a moment.
+/// How often, and with which pause, the import waits for servers to disconnect: the sessions of a killed one end in a moment.
 const ATTEMPTS: usize = 25;
 const PAUSE: Duration = Duration::from_millis(200);
-/// The most that is written with one statement: rows, and about as many bytes.
+/// The most rows that one statement writes, and about how many bytes.
 const ROWS_AT_ONCE: usize = 500;
 const BYTES_AT_ONCE: usize = 4 << 20;
 
-/// What waits to be written, of one kind, each with the number of its line.
-enum Waiting {
+/// Rows of one kind that are not written yet.
+enum Buffer {
     Events(Vec<StoredEvent>),
     Records(&'static Table, Vec<StoredRecord>),
     Keys(Vec<StoredKey>),
 }
 
-/// A database that nobody else works on, being filled. Unless it is finished, it stays empty.
-pub(crate) struct ImportWriter {
+/// A database that no other process uses. Unless the import is finished, it stays empty.
+pub(crate) struct PostgresImport {
     runtime: Runtime,
     connection: Connection,
-    waiting: Waiting,
+    buffer: Buffer,
+    /// The numbers of the lines in the buffer.
     lines: Vec<u64>,
     bytes: usize,
     last_at: Timestamp,
 }
 
-impl ImportWriter {
-    /// Takes the database for itself; makes its schema if it is missing.
+impl PostgresImport {
+    /// Takes the exclusive lock on the database; creates the schema if it is missing.
     pub(crate) fn open(options: &PostgresOptions) -> Result<Self, OpenError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unfit)?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(open_error)?;
         let connection = runtime.block_on(async {
-            let address = Address::read(options.url.expose()).map_err(OpenError::Database)?;
-            let client = ready(&address, "imports", options).await?;
-            // What is read may come slowly.
+            let address = Address::parse(options.url.expose()).map_err(OpenError::Database)?;
+            let client = connect_and_migrate(&address, "imports", options).await?;
+            // The input may be slow.
             let timeout = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
-            client.batch_execute(timeout).await.map_err(unfit)?;
-            let schema = Schema::read(&client).await.map_err(unfit)?;
+            client.batch_execute(timeout).await.map_err(open_error)?;
+            let schema = Schema::read(&client).await.map_err(open_error)?;
             for _ in 0..ATTEMPTS {
-                let taken = client.query_one("SELECT pg_try_advisory_lock($1)", &[&AT_WORK]).await;
-                if taken.and_then(|row| row.try_get(0)).map_err(unfit)? {
+                let locked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&IN_USE]).await;
+                if locked.and_then(|row| row.try_get(0)).map_err(open_error)? {
                     return Ok(Connection::new(client, schema.into()));
                 }
                 sleep(PAUSE).await;
             }
             Err(OpenError::Database("it is in use by another process; stop all servers first".to_owned()))
         })?;
-        let (waiting, last_at) = (Waiting::Events(Vec::new()), Timestamp::default());
-        Ok(Self { runtime, connection, waiting, lines: Vec::new(), bytes: 0, last_at })
+        let (buffer, last_at) = (Buffer::Events(Vec::new()), Timestamp::default());
+        Ok(Self { runtime, connection, buffer, lines: Vec::new(), bytes: 0, last_at })
     }
 
-    /// Writes what waits, if something of another kind comes, or enough is there.
-    fn make_room(&mut self, line: u64, bytes: usize, is_same_kind: bool) -> Result<(), Wrong> {
+    /// Writes the buffer if it is full, or the next row is of another kind.
+    fn buffer_line(&mut self, line: u64, bytes: usize, is_same_kind: bool) -> Result<(), LineError> {
         if !is_same_kind || self.lines.len() >= ROWS_AT_ONCE || self.bytes >= BYTES_AT_ONCE {
-            self.flush()?;
+            self.write_buffer()?;
         }
         self.lines.push(line);
         self.bytes += bytes;
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), Wrong> {
+    fn write_buffer(&mut self) -> Result<(), LineError> {
         if self.lines.is_empty() {
             return Ok(());
         }
         let all = 0..self.lines.len();
         let written = self.write(all.clone());
-        if written.as_ref().is_err_and(is_taken) {
-            // Which of them is it?
+        if written.as_ref().is_err_and(is_duplicate) {
+            // Writes them one by one, to find the line.
             self.run("ROLLBACK TO SAVEPOINT rows")?;
             for at in all {
                 match self.write(at..at + 1) {
-                    Err(error) if is_taken(&error) => {
-                        return Err(Wrong::Earlier(self.lines[at], TAKEN.to_owned()));
+                    Err(error) if is_duplicate(&error) => {
+                        return Err(LineError::Earlier(self.lines[at], DUPLICATE.to_owned()));
                     }
                     written => written?,
                 }
@@ -107,68 +111,67 @@ impl ImportWriter {
         written?;
         self.lines.clear();
         self.bytes = 0;
-        match &mut self.waiting {
-            Waiting::Events(events) => events.clear(),
-            Waiting::Records(_, records) => records.clear(),
-            Waiting::Keys(keys) => keys.clear(),
+        match &mut self.buffer {
+            Buffer::Events(events) => events.clear(),
+            Buffer::Records(_, records) => records.clear(),
+            Buffer::Keys(keys) => keys.clear(),
         }
         Ok(())
     }
 
-    fn run(&self, sql: &str) -> Result<(), Unreadable> {
+    fn run(&self, sql: &str) -> Result<(), PostgresError> {
         Ok(self.runtime.block_on(self.connection.client.batch_execute(sql))?)
     }
 
-    /// Writes some of what waits.
-    fn write(&self, rows: std::ops::Range<usize>) -> Result<(), Unreadable> {
+    /// Writes some rows of the buffer.
+    fn write(&self, rows: std::ops::Range<usize>) -> Result<(), PostgresError> {
         let connection = &self.connection;
-        let write = |order: Order<'_>| {
-            let save = [Order::new("SAVEPOINT rows", &[]), order];
-            self.runtime.block_on(in_order::run(connection, &save))
+        let write = |statement: BoundStatement<'_>| {
+            let statements = [BoundStatement::new("SAVEPOINT rows", Vec::new()), statement];
+            self.runtime.block_on(pipeline::run(connection, &statements))
         };
-        match &self.waiting {
-            Waiting::Events(events) => {
-                let columns = events::Columns::of(&events[rows]);
-                write(Order::new(events::APPEND, &columns.parameters()))?;
+        match &self.buffer {
+            Buffer::Events(events) => {
+                write(events::append(&events[rows]))?;
             }
-            Waiting::Records(table, records) => {
-                let records: Vec<&StoredRecord> = records[rows].iter().collect();
-                write(records::insert(&connection.schema, table, &records).order())?;
+            Buffer::Records(table, records) => {
+                let rows: Vec<&StoredRecord> = records[rows].iter().collect();
+                write(records::insert(&connection.schema, table, &rows))?;
             }
-            Waiting::Keys(keys) => {
-                let columns = keys::Columns::of(&keys[rows]);
-                write(Order::new(keys::INSERT, &columns.parameters()))?;
+            Buffer::Keys(keys) => {
+                write(idempotency_keys::insert(&keys[rows]))?;
             }
         }
         Ok(())
     }
 
-    fn number(&self, sql: &str) -> Result<i64, Unreadable> {
+    /// The number that a statement returns; 0 if none.
+    fn read_number(&self, sql: &str) -> Result<i64, PostgresError> {
         let rows = self.runtime.block_on(self.connection.query(sql, &[]))?;
         let number: Option<i64> = rows.first().map(|row| row.try_get(0)).transpose()?.flatten();
         Ok(number.unwrap_or_default())
     }
 }
 
-fn is_taken(error: &Unreadable) -> bool {
-    matches!(error, Unreadable::Database(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION))
+fn is_duplicate(error: &PostgresError) -> bool {
+    matches!(error, PostgresError::Database(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION))
 }
 
-impl Filled for ImportWriter {
-    fn origin(&self) -> Result<Option<Origin>, ImportError> {
+impl ImportTarget for PostgresImport {
+    fn previous(&self) -> Result<Option<PreviousImport>, ImportError> {
         let read = async {
             let sql = "SELECT sha256, imported_at_ms FROM import_origin";
             let rows = self.connection.query(sql, &[]).await?;
             let Some(row) = rows.first() else { return Ok(None) };
             let imported_at = Timestamp::from_millis(row.try_get(1)?);
-            Ok::<_, Unreadable>(Some(Origin { sha256: row.try_get(0)?, imported_at }))
+            Ok::<_, PostgresError>(Some(PreviousImport { sha256: row.try_get(0)?, imported_at }))
         };
         Ok(self.runtime.block_on(read)?)
     }
 
     fn is_empty(&self) -> Result<bool, ImportError> {
         for table in must_be_empty() {
-            if self.number(&format!("SELECT count(*) FROM (SELECT FROM {table} LIMIT 1) AS one"))? > 0 {
+            if self.read_number(&format!("SELECT count(*) FROM (SELECT FROM {table} LIMIT 1) AS one"))? > 0 {
                 return Ok(false);
             }
         }
@@ -176,44 +179,44 @@ impl Filled for ImportWriter {
     }
 
     fn begin(&mut self) -> Result<(), ImportError> {
-        let leave = GIVING_WAY.map(|table| format!("DELETE FROM {}", table.name)).join("; ");
-        Ok(self.run(&format!("BEGIN; SELECT FROM log_head FOR UPDATE; {leave}"))?)
+        let delete = REPLACED_TABLES.map(|table| format!("DELETE FROM {}", table.name)).join("; ");
+        Ok(self.run(&format!("BEGIN; SELECT FROM log_head FOR UPDATE; {delete}"))?)
     }
 
-    fn event(&mut self, line: u64, event: StoredEvent) -> Result<(), Wrong> {
-        let same = matches!(self.waiting, Waiting::Events(_));
-        self.make_room(line, event.json.len(), same)?;
+    fn event(&mut self, line: u64, event: StoredEvent) -> Result<(), LineError> {
+        let same = matches!(self.buffer, Buffer::Events(_));
+        self.buffer_line(line, event.json.len(), same)?;
         self.last_at = event.timestamp;
-        match &mut self.waiting {
-            Waiting::Events(events) => events.push(event),
-            other => *other = Waiting::Events(vec![event]),
+        match &mut self.buffer {
+            Buffer::Events(events) => events.push(event),
+            other => *other = Buffer::Events(vec![event]),
         }
         Ok(())
     }
 
-    fn record(&mut self, line: u64, table: &'static Table, record: StoredRecord) -> Result<(), Wrong> {
-        let same = matches!(self.waiting, Waiting::Records(known, _) if known == table);
-        self.make_room(line, record.json.len(), same)?;
-        match &mut self.waiting {
-            Waiting::Records(known, records) if *known == table => records.push(record),
-            other => *other = Waiting::Records(table, vec![record]),
+    fn record(&mut self, line: u64, table: &'static Table, record: StoredRecord) -> Result<(), LineError> {
+        let same = matches!(self.buffer, Buffer::Records(known, _) if known == table);
+        self.buffer_line(line, record.json.len(), same)?;
+        match &mut self.buffer {
+            Buffer::Records(known, records) if *known == table => records.push(record),
+            other => *other = Buffer::Records(table, vec![record]),
         }
         Ok(())
     }
 
-    fn key(&mut self, line: u64, key: StoredKey) -> Result<(), Wrong> {
-        let same = matches!(self.waiting, Waiting::Keys(_));
-        self.make_room(line, key.reply.data.len(), same)?;
-        match &mut self.waiting {
-            Waiting::Keys(keys) => keys.push(key),
-            other => *other = Waiting::Keys(vec![key]),
+    fn key(&mut self, line: u64, key: StoredKey) -> Result<(), LineError> {
+        let same = matches!(self.buffer, Buffer::Keys(_));
+        self.buffer_line(line, key.reply.data.len(), same)?;
+        match &mut self.buffer {
+            Buffer::Keys(keys) => keys.push(key),
+            other => *other = Buffer::Keys(vec![key]),
         }
         Ok(())
     }
 
-    fn adapt(&mut self) -> Result<Heads, Wrong> {
-        self.flush()?;
-        let head = |sql| self.number(sql).map(events::sequence);
+    fn flush(&mut self) -> Result<Heads, LineError> {
+        self.write_buffer()?;
+        let head = |sql| self.read_number(sql).map(sequence);
         Ok(Heads {
             sequence: head("SELECT max(sequence) FROM events")?,
             inbox: head("SELECT max(inbox_seq) FROM inbox_items")?,
@@ -221,22 +224,22 @@ impl Filled for ImportWriter {
         })
     }
 
-    fn finish(self, origin: &Origin, heads: Heads) -> Result<(), ImportError> {
-        let [sequence, inbox, audit] = [heads.sequence, heads.inbox, heads.audit].map(events::number);
-        let (last_at, imported_at) = (self.last_at.as_millis(), origin.imported_at.as_millis());
-        let orders = [
-            Order::new(
+    fn finish(self, import: &PreviousImport, heads: Heads) -> Result<(), ImportError> {
+        let [sequence, inbox, audit] = [heads.sequence, heads.inbox, heads.audit].map(number);
+        let (last_at, imported_at) = (self.last_at.as_millis(), import.imported_at.as_millis());
+        let statements = [
+            BoundStatement::new(
                 "INSERT INTO import_origin (sha256, imported_at_ms) VALUES ($1, $2)",
-                &[&origin.sha256, &imported_at],
+                vec![Box::new(&import.sha256), Box::new(imported_at)],
             ),
-            Order::new(
+            BoundStatement::new(
                 "UPDATE log_head SET sequence = $1, inbox = $2, audit = $3, at_ms = $4",
-                &[&sequence, &inbox, &audit, &last_at],
+                vec![Box::new(sequence), Box::new(inbox), Box::new(audit), Box::new(last_at)],
             ),
-            Order::new("COMMIT", &[]),
+            BoundStatement::new("COMMIT", Vec::new()),
         ];
-        self.runtime.block_on(in_order::run(&self.connection, &orders)).map_err(Unreadable::from)?;
-        // So that the first questions are planned well. If it fails, PostgreSQL does it by itself later.
+        self.runtime.block_on(pipeline::run(&self.connection, &statements)).map_err(PostgresError::from)?;
+        // So that the first queries are planned well. If it fails, PostgreSQL does it by itself later.
         let _ = self.run("ANALYZE");
         Ok(())
     }

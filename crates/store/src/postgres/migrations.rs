@@ -1,69 +1,47 @@
-//! The schema, step by step, under an advisory lock: nodes that start together do it once.
+//! The schema in PostgreSQL, step by step, under an advisory lock: nodes that start together migrate once.
 
-use sha2::{Digest, Sha256};
 use tokio_postgres::{Client, Error};
 
-use super::open::with_causes;
+use super::connect::with_causes;
+use crate::migrations::{MayChange, Migrated, Migration, checksum, missing};
 
-const MIGRATIONS: [(&str, &str); 1] = [("0001_initial", include_str!("migrations/0001_initial.sql"))];
+const MIGRATIONS: [Migration; 1] = [("0001_initial", include_str!("migrations/0001_initial.sql"))];
 
-/// The table that remembers what was applied.
+/// The table of the migrations that were applied.
 const HISTORY: &str = "CREATE TABLE schema_migrations (
     name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
 
 /// Why a schema cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MigrationError {
-    /// The database did not do it.
+    /// The database answered with an error.
     #[error("{}", with_causes(.0))]
     Database(#[from] Error),
-    /// It has another history than this version knows.
+    /// Its migrations are not those of this version.
     #[error("{0}")]
     Unfit(String),
 }
 
-fn checksum(sql: &str) -> String {
-    Sha256::digest(sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// What became of the schema.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Migrated {
-    /// The migrations that were there before.
-    pub before: usize,
-    /// The migrations that were applied now; or that would be, if nothing may change.
-    pub applied: Vec<&'static str>,
-}
-
-/// Whether the schema may be changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MayChange {
-    /// It is brought to this version.
-    Yes,
-    /// What is missing is told.
-    No,
-}
-
-/// Brings the schema to this version, or, if it must not, tells what is missing.
+/// Migrates the schema to this version; or reports what is missing, if it must not change.
 pub(super) async fn apply(
     client: &Client,
     lock_key: i64,
     may_change: MayChange,
 ) -> Result<Migrated, MigrationError> {
-    // It takes as long as it takes, the wait for another node included.
+    // A migration may take long, and so may the wait for another node.
     client.batch_execute("SET statement_timeout = 0").await?;
     let free: bool = client.query_one("SELECT pg_try_advisory_lock($1)", &[&lock_key]).await?.try_get(0)?;
     if !free {
-        tracing::info!("another process looks after the schema; waiting for it");
+        tracing::info!("another process migrates the schema; waiting for it");
         client.query("SELECT pg_advisory_lock($1)", &[&lock_key]).await?;
     }
-    // If it fails, the lock goes with the connection: its transaction may not be over.
+    // If it fails, the lock is released with the connection, whose transaction may still be open.
     let migrated = apply_locked(client, may_change).await?;
     client.query("SELECT pg_advisory_unlock($1)", &[&lock_key]).await?;
     Ok(migrated)
 }
 
-/// The migrations that the database has, in their order, with their checksums.
+/// The migrations that were applied, in order, with their checksums.
 async fn history(client: &Client, may_change: MayChange) -> Result<Vec<(String, String)>, MigrationError> {
     let known: Option<String> =
         client.query_one("SELECT to_regclass('schema_migrations')::text", &[]).await?.try_get(0)?;
@@ -79,22 +57,7 @@ async fn history(client: &Client, may_change: MayChange) -> Result<Vec<(String, 
 
 async fn apply_locked(client: &Client, may_change: MayChange) -> Result<Migrated, MigrationError> {
     let history = history(client, may_change).await?;
-    for (at, (name, sum)) in history.iter().enumerate() {
-        match MIGRATIONS.get(at) {
-            Some((known, sql)) if known == name && checksum(sql) == *sum => {}
-            Some((known, _)) if known == name => {
-                return Err(MigrationError::Unfit(format!(
-                    "migration {name} was applied with another content"
-                )));
-            }
-            _ => {
-                return Err(MigrationError::Unfit(format!(
-                    "migration {name} is unknown; the database was written by a newer version"
-                )));
-            }
-        }
-    }
-    let missing = &MIGRATIONS[history.len()..];
+    let missing = missing(&MIGRATIONS, &history).map_err(MigrationError::Unfit)?;
     for (name, sql) in missing.iter().filter(|_| may_change == MayChange::Yes) {
         let step = format!(
             "BEGIN; {sql}; INSERT INTO schema_migrations (name, checksum) VALUES ('{name}', '{}'); COMMIT",

@@ -1,11 +1,13 @@
-//! What the columns of the record tables are, as the database tells: parameters must be sent with their types.
+//! The columns of the record tables, read from the database: parameters are sent with their types.
 
 use std::collections::HashMap;
 
 use agentcafe_domain::kernel::record::{Cell, Table};
-use tokio_postgres::{Client, Error, types::ToSql};
+use tokio_postgres::{Client, Error};
 
-/// What a column holds.
+use super::pipeline::Parameter;
+
+/// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Column {
     pub(super) is_text: bool,
@@ -17,7 +19,7 @@ pub(super) struct Column {
 pub(super) struct Schema(HashMap<String, HashMap<String, Column>>);
 
 impl Schema {
-    /// Reads what is in the current schema.
+    /// Reads the columns of the current schema.
     pub(super) async fn read(client: &Client) -> Result<Self, Error> {
         let rows = client
             .query(
@@ -36,45 +38,37 @@ impl Schema {
         Ok(schema)
     }
 
-    /// A column of a table that the migrations made.
+    /// A column of a table that a migration created.
     pub(super) fn column(&self, table: &Table, name: &str) -> Column {
         let known = self.0.get(table.name).and_then(|columns| columns.get(name));
         *known.unwrap_or_else(|| panic!("{}.{name} is in no migration", table.name))
     }
 }
 
-/// A column of many rows, as one parameter.
-pub(super) enum Array {
-    Texts(Vec<Option<String>>),
-    Integers(Vec<Option<i64>>),
-}
+impl Column {
+    /// The name of the type of many such cells.
+    pub(super) const fn array_type(self) -> &'static str {
+        if self.is_text { "text[]" } else { "bigint[]" }
+    }
 
-impl Array {
-    /// The cells of one column.
-    pub(super) fn of<'c>(column: Column, cells: impl Iterator<Item = &'c Cell>) -> Self {
-        if column.is_text {
-            Self::Texts(cells.map(text).collect())
+    /// Cells of this column as one parameter.
+    pub(super) fn array<'c>(self, cells: impl Iterator<Item = &'c Cell>) -> Parameter<'c> {
+        if self.is_text {
+            Box::new(cells.map(text).collect::<Vec<_>>())
         } else {
-            Self::Integers(cells.map(integer).collect())
+            Box::new(cells.map(integer).collect::<Vec<_>>())
         }
     }
 
-    pub(super) fn parameter(&self) -> &(dyn ToSql + Sync) {
-        match self {
-            Self::Texts(texts) => texts,
-            Self::Integers(integers) => integers,
-        }
-    }
-
-    /// The type's name in SQL.
-    pub(super) const fn sql_type(column: Column) -> &'static str {
-        if column.is_text { "text[]" } else { "bigint[]" }
+    /// A cell of this column as a parameter.
+    pub(super) fn parameter(self, cell: &Cell) -> Parameter<'_> {
+        if self.is_text { Box::new(text(cell)) } else { Box::new(integer(cell)) }
     }
 }
 
-fn text(cell: &Cell) -> Option<String> {
+fn text(cell: &Cell) -> Option<&str> {
     match cell {
-        Cell::Text(text) => Some(text.as_ref().to_owned()),
+        Cell::Text(text) => Some(text),
         Cell::Integer(_) | Cell::Null => None,
     }
 }
@@ -83,24 +77,5 @@ fn integer(cell: &Cell) -> Option<i64> {
     match cell {
         Cell::Integer(number) => Some(*number),
         Cell::Text(_) | Cell::Null => None,
-    }
-}
-
-/// One cell as a parameter.
-pub(super) enum One {
-    Text(Option<String>),
-    Integer(Option<i64>),
-}
-
-impl One {
-    pub(super) fn of(column: Column, cell: &Cell) -> Self {
-        if column.is_text { Self::Text(text(cell)) } else { Self::Integer(integer(cell)) }
-    }
-
-    pub(super) fn parameter(&self) -> &(dyn ToSql + Sync) {
-        match self {
-            Self::Text(text) => text,
-            Self::Integer(integer) => integer,
-        }
     }
 }

@@ -1,51 +1,53 @@
-//! What a database holds at one moment, read a row at a time: one transaction that lasts as long as this does.
+//! Reads what a database holds at one moment, a row at a time: one transaction that lasts as long as this does.
 
-use agentcafe_domain::kernel::{command::Heads, record::Table};
+use agentcafe_domain::kernel::command::Heads;
 use futures_util::TryStreamExt;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Row, types::ToSql};
 
 use super::{
+    connect::{Address, PostgresError, PostgresOptions, connect_with_retry},
     connection::Connection,
-    events, keys,
-    open::{self, Address, PostgresOptions, Unreadable},
+    events, idempotency_keys,
+    open::open_error,
     schema::Schema,
-    start::unfit,
 };
 use crate::{
-    commit::StoredKey,
-    export::{ExportError, Source},
-    sqlite::open::OpenError,
-    transfer::Part,
+    export::{ExportError, Snapshot},
+    export_format::ExportScope,
+    open_error::OpenError,
+    sql::scope_conditions,
+    storage::StoredKey,
 };
 
-/// A café in PostgreSQL, or a part of it, at one moment.
-pub(crate) struct Snapshot {
+/// A store, or a part of it, at one moment.
+pub(crate) struct PostgresSnapshot {
     runtime: Runtime,
     connection: Connection,
-    part: Part,
+    scope: ExportScope,
 }
 
-impl Snapshot {
-    /// What is there now. None if nothing ever was.
+impl PostgresSnapshot {
+    /// What the database holds now. None if it was never a store.
     ///
     /// # Errors
     /// The database cannot be used.
-    pub(crate) fn take(options: &PostgresOptions, part: Part) -> Result<Option<Self>, OpenError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unfit)?;
+    pub(crate) fn take(options: &PostgresOptions, scope: ExportScope) -> Result<Option<Self>, OpenError> {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(open_error)?;
         let taking = async {
-            let address = Address::read(options.url.expose()).map_err(OpenError::Database)?;
-            let client = open::patiently(&address.pool("exports", 1)).await.map_err(unfit)?;
-            // It reads as long as its reader takes.
+            let address = Address::parse(options.url.expose()).map_err(OpenError::Database)?;
+            let client = connect_with_retry(&address.pool("exports", 1)).await.map_err(open_error)?;
+            // It lasts as long as what is read takes to be written.
             let begin = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
                          BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-            client.batch_execute(begin).await.map_err(unfit)?;
-            let known = client.query_one("SELECT to_regclass('log_head') IS NOT NULL", &[]).await;
-            let is_there: bool = known.and_then(|row| row.try_get(0)).map_err(unfit)?;
-            Ok::<_, OpenError>(is_there.then(|| Connection::new(client, Schema::default().into())))
+            client.batch_execute(begin).await.map_err(open_error)?;
+            let table = client.query_one("SELECT to_regclass('log_head') IS NOT NULL", &[]).await;
+            let exists: bool = table.and_then(|row| row.try_get(0)).map_err(open_error)?;
+            Ok::<_, OpenError>(exists.then(|| Connection::new(client, Schema::default().into())))
         };
         let connection = runtime.block_on(taking)?;
-        Ok(connection.map(|connection| Self { runtime, connection, part }))
+        Ok(connection.map(|connection| Self { runtime, connection, scope }))
     }
 
     fn each(
@@ -55,67 +57,49 @@ impl Snapshot {
         mut take: impl FnMut(&Row) -> Result<(), ExportError>,
     ) -> Result<(), ExportError> {
         self.runtime.block_on(async {
-            let statement = self.connection.prepared(sql).await.map_err(Unreadable::from)?;
+            let statement = self.connection.prepared(sql).await.map_err(PostgresError::from)?;
             let values = values.iter().map(|value| value as &(dyn ToSql + Sync));
             let rows = self.connection.client.query_raw(&statement, values).await;
-            let mut rows = std::pin::pin!(rows.map_err(Unreadable::from)?);
-            while let Some(row) = rows.try_next().await.map_err(Unreadable::from)? {
+            let mut rows = std::pin::pin!(rows.map_err(PostgresError::from)?);
+            while let Some(row) = rows.try_next().await.map_err(PostgresError::from)? {
                 take(&row)?;
             }
             Ok(())
         })
     }
-
-    fn each_json(
-        &self,
-        table: &str,
-        order: &str,
-        take: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>,
-    ) -> Result<(), ExportError> {
-        let Part { tenant, room } = &self.part;
-        let columns = [
-            ("tenant_id", tenant.as_ref().map(|id| id.as_str())),
-            ("room_id", room.as_ref().map(|id| id.as_str())),
-        ];
-        let (mut conditions, mut values) = ("true".to_owned(), Vec::new());
-        for (column, value) in columns {
-            if let Some(value) = value {
-                values.push(value);
-                conditions.push_str(&format!(" AND {column} = ${}", values.len()));
-            }
-        }
-        let sql = format!("SELECT json FROM {table} WHERE {conditions} ORDER BY {order}");
-        self.each(&sql, &values, |row| take(row.try_get::<_, &str>(0).map_err(Unreadable::from)?.as_bytes()))
-    }
 }
 
-impl Source for Snapshot {
+impl Snapshot for PostgresSnapshot {
     fn heads(&self) -> Result<Heads, ExportError> {
         let mut heads = Heads::default();
         self.each("SELECT sequence, inbox, audit FROM log_head", &[], |row| {
-            let head = |at| row.try_get(at).map(events::sequence).map_err(Unreadable::from);
-            heads = Heads { sequence: head(0)?, inbox: head(1)?, audit: head(2)? };
+            heads = events::heads(row, [0, 1, 2]).map_err(PostgresError::from)?;
             Ok(())
         })?;
         Ok(heads)
     }
 
-    fn each_event(&self, take: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>) -> Result<(), ExportError> {
-        self.each_json("events", "sequence", take)
-    }
-
-    fn each_record(
+    fn each_json(
         &self,
-        table: &Table,
+        table: &str,
+        order_by: &str,
         take: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>,
     ) -> Result<(), ExportError> {
-        self.each_json(table.name, &table.key.join(", "), take)
+        let (mut conditions, mut values) = ("true".to_owned(), Vec::new());
+        for (column, value) in scope_conditions(&self.scope) {
+            values.push(value);
+            conditions.push_str(&format!(" AND {column} = ${}", values.len()));
+        }
+        let sql = format!("SELECT json FROM {table} WHERE {conditions} ORDER BY {order_by}");
+        self.each(&sql, &values, |row| {
+            take(row.try_get::<_, &str>(0).map_err(PostgresError::from)?.as_bytes())
+        })
     }
 
     fn each_key(
         &self,
         take: &mut dyn FnMut(StoredKey) -> Result<(), ExportError>,
     ) -> Result<(), ExportError> {
-        self.each(keys::READ_ALL, &[], |row| take(keys::stored_key(row)?))
+        self.each(idempotency_keys::READ_ALL, &[], |row| take(idempotency_keys::stored_key(row)?))
     }
 }

@@ -1,4 +1,4 @@
-//! Whom one trusts to be the database: what `sslmode` and `sslrootcert` of a URL say, as libpq understands them.
+//! How the certificate of the database is verified: `sslmode` and `sslrootcert` of the URL, with the meaning they have in libpq.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -13,41 +13,42 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
-/// How much of a certificate is checked.
+/// How much of a certificate is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Check {
-    /// Nothing: there is encryption, if any, and no authentication.
-    Nothing,
-    /// That somebody known vouches for the server: `verify-ca`.
-    Issuer,
-    /// And that it is the one that was meant: `verify-full`.
-    All,
+enum Mode {
+    /// Nothing: the connection may be encrypted, but the server is not authenticated.
+    None,
+    /// Its issuer: `verify-ca`.
+    Ca,
+    /// Its issuer and the host name: `verify-full`.
+    Full,
 }
 
-/// Whom one trusts.
+/// How the certificate is verified.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Trust {
-    check: Check,
-    /// Where those are who may vouch; those of the system if missing.
+pub(super) struct TlsVerification {
+    mode: Mode,
+    /// The file of the trusted root certificates; those of the system if none.
     roots: Option<PathBuf>,
 }
 
-impl Trust {
-    /// What a URL says of it, and the rest of the URL, in which `sslmode` is one of those that the driver knows.
+impl TlsVerification {
+    /// Splits the parameters of the verification off a URL. In the rest, `sslmode` is one that the driver knows.
     ///
     /// # Errors
     /// What is wrong with the URL.
     pub(super) fn split_off(url: &str) -> Result<(String, Self), String> {
-        let mut trust = Self { check: Check::Nothing, roots: None };
-        let Some((address, query)) = url.split_once('?') else { return Ok((url.to_owned(), trust)) };
+        let mut verification = Self { mode: Mode::None, roots: None };
+        let Some((address, query)) = url.split_once('?') else { return Ok((url.to_owned(), verification)) };
         let mut rest = Vec::new();
         for parameter in query.split('&') {
             match parameter.split_once('=') {
-                Some(("sslmode", "verify-ca")) => trust.check = Check::Issuer,
-                Some(("sslmode", "verify-full")) => trust.check = Check::All,
+                Some(("sslmode", "verify-ca")) => verification.mode = Mode::Ca,
+                Some(("sslmode", "verify-full")) => verification.mode = Mode::Full,
                 Some(("sslrootcert", path)) => {
                     let path = percent_decode_str(path).decode_utf8();
-                    trust.roots = Some(PathBuf::from(path.map_err(|_| "sslrootcert is no text")?.as_ref()));
+                    verification.roots =
+                        Some(PathBuf::from(path.map_err(|_| "sslrootcert is not UTF-8")?.as_ref()));
                     continue;
                 }
                 _ => {
@@ -57,30 +58,31 @@ impl Trust {
             }
             rest.push("sslmode=require");
         }
-        Ok((format!("{address}?{}", rest.join("&")), trust))
+        Ok((format!("{address}?{}", rest.join("&")), verification))
     }
 
-    /// What connects accordingly.
+    /// The configuration of a TLS client that verifies accordingly.
     ///
     /// # Errors
-    /// Why it cannot.
-    pub(super) fn client(&self) -> Result<ClientConfig, String> {
+    /// Why there is none.
+    pub(super) fn client_config(&self) -> Result<ClientConfig, String> {
         let unusable = |error: rustls::Error| format!("TLS cannot be used: {error}");
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(unusable)?;
-        let lenient = |issuers| {
-            Arc::new(Lenient { provider: Arc::clone(&provider), issuers }) as Arc<dyn ServerCertVerifier>
+        let without_name = |issuers| {
+            Arc::new(VerifierWithoutName { provider: Arc::clone(&provider), issuers })
+                as Arc<dyn ServerCertVerifier>
         };
-        let verifier = match self.check {
-            Check::Nothing => lenient(None),
-            Check::Issuer | Check::All => {
+        let verifier = match self.mode {
+            Mode::None => without_name(None),
+            Mode::Ca | Mode::Full => {
                 let roots = Arc::new(self.roots()?);
                 let issuers = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
                     .build()
                     .map_err(|error| format!("certificates cannot be verified: {error}"))?;
-                if self.check == Check::All { issuers } else { lenient(Some(issuers)) }
+                if self.mode == Mode::Full { issuers } else { without_name(Some(issuers)) }
             }
         };
         Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
@@ -103,15 +105,14 @@ impl Trust {
     }
 }
 
-/// Checks less than everything: nothing, or all but the name.
+/// Does not verify the host name, and the issuer only if it has issuers.
 #[derive(Debug)]
-struct Lenient {
+struct VerifierWithoutName {
     provider: Arc<CryptoProvider>,
-    /// Who says whether somebody known vouches for the server.
     issuers: Option<Arc<WebPkiServerVerifier>>,
 }
 
-impl ServerCertVerifier for Lenient {
+impl ServerCertVerifier for VerifierWithoutName {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -122,7 +123,7 @@ impl ServerCertVerifier for Lenient {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let Some(issuers) = &self.issuers else { return Ok(ServerCertVerified::assertion()) };
         match issuers.verify_server_cert(certificate, intermediates, name, ocsp, now) {
-            // The name is looked at last.
+            // The name is verified last.
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -168,21 +169,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_says_whom_to_trust() {
-        let ca = |check| Trust { check, roots: Some(PathBuf::from("/etc/ca 1.pem")) };
-        let system = |check| Trust { check, roots: None };
-        for (url, rest, trust) in [
-            ("postgres://a:b@c/d", "postgres://a:b@c/d", system(Check::Nothing)),
-            ("postgres://c/d?sslmode=disable", "postgres://c/d?sslmode=disable", system(Check::Nothing)),
-            ("postgres://c/d?sslmode=require", "postgres://c/d?sslmode=require", system(Check::Nothing)),
-            ("postgres://c/d?sslmode=verify-full", "postgres://c/d?sslmode=require", system(Check::All)),
+    fn tls_verification_is_read_from_the_url() {
+        let ca = |mode| TlsVerification { mode, roots: Some(PathBuf::from("/etc/ca 1.pem")) };
+        let system = |mode| TlsVerification { mode, roots: None };
+        for (url, rest, verification) in [
+            ("postgres://a:b@c/d", "postgres://a:b@c/d", system(Mode::None)),
+            ("postgres://c/d?sslmode=disable", "postgres://c/d?sslmode=disable", system(Mode::None)),
+            ("postgres://c/d?sslmode=require", "postgres://c/d?sslmode=require", system(Mode::None)),
+            ("postgres://c/d?sslmode=verify-full", "postgres://c/d?sslmode=require", system(Mode::Full)),
             (
                 "postgres://c/d?connect_timeout=3&sslmode=verify-ca&sslrootcert=%2Fetc/ca%201.pem",
                 "postgres://c/d?connect_timeout=3&sslmode=require",
-                ca(Check::Issuer),
+                ca(Mode::Ca),
             ),
         ] {
-            assert_eq!(Trust::split_off(url), Ok((rest.to_owned(), trust)), "{url}");
+            assert_eq!(TlsVerification::split_off(url), Ok((rest.to_owned(), verification)), "{url}");
         }
     }
 }

@@ -5,85 +5,51 @@ use agentcafe_domain::kernel::{
     time::Timestamp,
     trace::Trace,
 };
-use tokio_postgres::{Error, Row, types::ToSql};
-use uuid::Uuid;
+use tokio_postgres::{Error, Row};
 
-use super::{connection::Connection, open::Unreadable};
+use super::{
+    connect::PostgresError,
+    connection::Connection,
+    pipeline::{BoundStatement, column},
+};
 use crate::{
-    attempts::{self, Attempt, MAX_ATTEMPTS},
     envelope::TraceNote,
+    trace_attempts::{Attempt, MAX_ATTEMPTS, trace_of},
 };
 
 /// How many of the newest attempts are always kept.
 const KEPT: i64 = 20_000;
-/// The most attempts that one turn deletes, so that no turn becomes long.
-pub(super) const PURGED_AT_ONCE: i64 = 5_000;
+/// The most attempts that one commit batch deletes, so that none takes long.
+const PURGED_AT_ONCE: i64 = 5_000;
 
-/// Keeps what became of the attempts of a turn.
-pub(super) const APPEND: &str =
-    "INSERT INTO traces (trace_id, correlation_id, request_id, route, method, tenant_id, room_id, actor_id,
-                         started_at_ms, ended_at_ms, succeeded, steps)
-     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                          $8::text[], $9::bigint[], $10::bigint[], $11::boolean[], $12::text[])";
-
-/// The columns of the attempts of a turn.
-pub(super) struct Columns<'n> {
-    ids: Vec<Uuid>,
-    correlations: Vec<&'n str>,
-    requests: Vec<&'n str>,
-    routes: Vec<&'n str>,
-    methods: Vec<&'n str>,
-    tenants: Vec<&'n str>,
-    rooms: Vec<Option<&'n str>>,
-    actors: Vec<Option<&'n str>>,
-    started: Vec<i64>,
-    ended: Vec<i64>,
-    succeeded: Vec<bool>,
-    steps: Vec<String>,
+/// Writes attempts.
+pub(super) fn append<'n>(notes: &'n [&'n TraceNote]) -> BoundStatement<'n> {
+    let steps = |note: &&TraceNote| {
+        serde_json::to_string(&note.steps).expect("a step has text keys and finite numbers")
+    };
+    BoundStatement::new(
+        "INSERT INTO traces (trace_id, correlation_id, request_id, route, method, tenant_id, room_id, actor_id,
+                             started_at_ms, ended_at_ms, succeeded, steps)
+         SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                              $8::text[], $9::bigint[], $10::bigint[], $11::boolean[], $12::text[])",
+        vec![
+            column(notes, |note| note.origin.trace_id),
+            column(notes, |note| note.correlation_id.as_str()),
+            column(notes, |note| note.origin.request_id.as_str()),
+            column(notes, |note| note.origin.route.as_str()),
+            column(notes, |note| note.origin.method),
+            column(notes, |note| note.origin.tenant_id.as_str()),
+            column(notes, |note| note.origin.room_id.as_ref().map(RoomId::as_str)),
+            column(notes, |note| note.origin.actor_id.as_ref().map(ActorId::as_str)),
+            column(notes, |note| note.origin.started_at.as_millis()),
+            column(notes, |note| note.ended_at.as_millis()),
+            column(notes, |note| note.succeeded),
+            column(notes, steps),
+        ],
+    )
 }
 
-impl<'n> Columns<'n> {
-    pub(super) fn of(notes: &[&'n TraceNote]) -> Self {
-        Self {
-            ids: notes.iter().map(|note| note.origin.trace_id).collect(),
-            correlations: notes.iter().map(|note| note.correlation_id.as_str()).collect(),
-            requests: notes.iter().map(|note| note.origin.request_id.as_str()).collect(),
-            routes: notes.iter().map(|note| note.origin.route.as_str()).collect(),
-            methods: notes.iter().map(|note| note.origin.method).collect(),
-            tenants: notes.iter().map(|note| note.origin.tenant_id.as_str()).collect(),
-            rooms: notes.iter().map(|note| note.origin.room_id.as_ref().map(RoomId::as_str)).collect(),
-            actors: notes.iter().map(|note| note.origin.actor_id.as_ref().map(ActorId::as_str)).collect(),
-            started: notes.iter().map(|note| note.origin.started_at.as_millis()).collect(),
-            ended: notes.iter().map(|note| note.ended_at.as_millis()).collect(),
-            succeeded: notes.iter().map(|note| note.succeeded).collect(),
-            steps: notes
-                .iter()
-                .map(|note| {
-                    serde_json::to_string(&note.steps).expect("a step has text keys and finite numbers")
-                })
-                .collect(),
-        }
-    }
-
-    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 12] {
-        [
-            &self.ids,
-            &self.correlations,
-            &self.requests,
-            &self.routes,
-            &self.methods,
-            &self.tenants,
-            &self.rooms,
-            &self.actors,
-            &self.started,
-            &self.ended,
-            &self.succeeded,
-            &self.steps,
-        ]
-    }
-}
-
-/// Deletes a batch of the oldest attempts, and tells whether there may be more.
+/// Deletes a limited number of the oldest attempts, and returns whether there may be more.
 pub(super) async fn purge(connection: &Connection) -> Result<bool, Error> {
     let deleted = connection
         .execute(
@@ -100,7 +66,7 @@ pub(super) async fn read(
     connection: &Connection,
     correlation_id: &CorrelationId,
     tenant: Option<&TenantId>,
-) -> Result<Option<Trace>, Unreadable> {
+) -> Result<Option<Trace>, PostgresError> {
     let (correlation, tenant) = (correlation_id.as_str(), tenant.map(TenantId::as_str));
     let rows = connection
         .query(
@@ -111,11 +77,11 @@ pub(super) async fn read(
             &[&correlation, &tenant, &MAX_ATTEMPTS],
         )
         .await?;
-    let kept = rows.iter().map(attempt).collect::<Result<Vec<_>, _>>()?;
-    Ok(attempts::together(kept, correlation_id))
+    let attempts = rows.iter().map(attempt).collect::<Result<Vec<_>, _>>()?;
+    Ok(trace_of(attempts, correlation_id))
 }
 
-fn attempt(row: &Row) -> Result<Attempt, Unreadable> {
+fn attempt(row: &Row) -> Result<Attempt, PostgresError> {
     let steps: &str = row.try_get(10)?;
     Ok(Attempt {
         trace_id: row.try_get(0)?,
@@ -128,6 +94,6 @@ fn attempt(row: &Row) -> Result<Attempt, Unreadable> {
         started_at: Timestamp::from_millis(row.try_get(7)?),
         ended_at: Timestamp::from_millis(row.try_get(8)?),
         succeeded: row.try_get(9)?,
-        steps: serde_json::from_str(steps).map_err(|error| Unreadable::Content(error.to_string()))?,
+        steps: serde_json::from_str(steps).map_err(|error| PostgresError::Corrupt(error.to_string()))?,
     })
 }

@@ -1,4 +1,4 @@
-//! The log's statements.
+//! The statements of the log.
 
 use agentcafe_domain::kernel::{
     event::{EventType, StoredEvent},
@@ -10,29 +10,23 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
 use uuid::Uuid;
 
-/// The last place that was given and the last event's moment; the start of the log if there is none. After an import the last
-/// place may be one that no event here has: it was given where the events came from.
-pub(crate) fn head(connection: &Connection) -> rusqlite::Result<(Sequence, Timestamp)> {
+use crate::sql::{self, number, sequence};
+
+/// The last sequence that was assigned and the last event's time; the start of the log if there is none. After an import no
+/// event here may have that sequence: it was assigned in the store that the events came from.
+pub(super) fn head(connection: &Connection) -> rusqlite::Result<(Sequence, Timestamp)> {
     let mut statement = connection.prepare_cached(
         "SELECT coalesce((SELECT max(sequence) FROM events), 0), coalesce((SELECT sequence FROM import_origin), 0),
                 coalesce((SELECT at_ms FROM events ORDER BY sequence DESC LIMIT 1), 0)",
     )?;
     statement.query_row([], |row| {
-        let (here, elsewhere) = (sequence(row.get(0)?), sequence(row.get(1)?));
-        Ok((here.max(elsewhere), Timestamp::from_millis(row.get(2)?)))
+        let (last_event, imported) = (sequence(row.get(0)?), sequence(row.get(1)?));
+        Ok((last_event.max(imported), Timestamp::from_millis(row.get(2)?)))
     })
 }
 
-pub(super) fn sequence(number: i64) -> Sequence {
-    Sequence(number.unsigned_abs())
-}
-
-pub(super) fn number(sequence: Sequence) -> i64 {
-    i64::try_from(sequence.0).unwrap_or(i64::MAX)
-}
-
 /// Appends an event.
-pub(crate) fn append(connection: &Connection, event: &StoredEvent) -> rusqlite::Result<()> {
+pub(super) fn append(connection: &Connection, event: &StoredEvent) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO events (sequence, event_id, tenant_id, room_id, actor_id, type, at_ms, mentioned_actor_id, json)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -51,16 +45,16 @@ pub(crate) fn append(connection: &Connection, event: &StoredEvent) -> rusqlite::
     Ok(())
 }
 
-/// The place of the event with this id.
-pub(crate) fn sequence_of(connection: &Connection, event_id: Uuid) -> rusqlite::Result<Option<Sequence>> {
+/// The sequence of the event with this id.
+pub(super) fn sequence_of(connection: &Connection, event_id: Uuid) -> rusqlite::Result<Option<Sequence>> {
     connection
         .prepare_cached("SELECT sequence FROM events WHERE event_id = ?1")?
         .query_row([event_id.as_bytes()], |row| row.get(0).map(sequence))
         .optional()
 }
 
-/// The room's event before its newest `count`; the start of the log if it has not more.
-pub(crate) fn before_newest(
+/// The sequence of the room's event before its newest `count`; the start of the log if the room has no more.
+pub(super) fn before_newest(
     connection: &Connection,
     tenant: &TenantId,
     room: &RoomId,
@@ -76,8 +70,8 @@ pub(crate) fn before_newest(
     Ok(found.unwrap_or(Sequence::START))
 }
 
-/// The last event before a moment. Timestamps never decrease along the log, so this is a binary search.
-fn last_before(connection: &Connection, head: Sequence, ctx: Timestamp) -> rusqlite::Result<Sequence> {
+/// The last event before a time. Timestamps never decrease along the log, so this is a binary search.
+fn last_before(connection: &Connection, head: Sequence, time: Timestamp) -> rusqlite::Result<Sequence> {
     let mut statement = connection.prepare_cached(
         "SELECT sequence, at_ms FROM events WHERE sequence > ?1 ORDER BY sequence ASC LIMIT 1",
     )?;
@@ -88,24 +82,24 @@ fn last_before(connection: &Connection, head: Sequence, ctx: Timestamp) -> rusql
         let found: Option<(i64, i64)> =
             statement.query_row(probe, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         match found {
-            Some((found, at_ms)) if at_ms < ctx.as_millis() => low = found.unsigned_abs(),
+            Some((found, at_ms)) if at_ms < time.as_millis() => low = found.unsigned_abs(),
             _ => high = middle,
         }
     }
     Ok(Sequence(low))
 }
 
-/// The events at these places, in this order; after the first, only as many as `max_bytes` hold.
-pub(crate) fn at(
+/// The events with these sequences, in this order; after the first, only as many as `max_bytes` hold.
+pub(super) fn at(
     connection: &Connection,
-    places: &[Sequence],
+    sequences: &[Sequence],
     max_bytes: usize,
 ) -> rusqlite::Result<Vec<LoggedEvent>> {
     let mut statement =
         connection.prepare_cached("SELECT sequence, type, json FROM events WHERE sequence = ?1")?;
-    let (mut events, mut bytes) = (Vec::with_capacity(places.len()), 0);
-    for place in places {
-        let Some(found) = statement.query_row([number(*place)], event).optional()? else { continue };
+    let (mut events, mut bytes) = (Vec::with_capacity(sequences.len()), 0);
+    for sequence in sequences {
+        let Some(found) = statement.query_row([number(*sequence)], event).optional()? else { continue };
         bytes += found.json.len();
         if bytes > max_bytes && !events.is_empty() {
             break;
@@ -115,53 +109,39 @@ pub(crate) fn at(
     Ok(events)
 }
 
-/// A page of the log, and how far was looked.
-pub(crate) fn read(connection: &Connection, query: &EventQuery) -> rusqlite::Result<EventPage> {
+/// A page of the log.
+pub(super) fn read(connection: &Connection, query: &EventQuery) -> rusqlite::Result<EventPage> {
     let transaction = connection.unchecked_transaction()?;
     let (head, _) = head(&transaction)?;
     let mut after = query.after;
     if let Some(from) = query.from {
         after = after.max(last_before(&transaction, head, from)?);
     }
-    let mut last = query.before.map_or(head, |before| head.min(Sequence(before.0.saturating_sub(1))));
+    let mut last = sql::last_before(query, head);
     if let Some(to) = query.to {
         last = last.min(last_before(&transaction, head, to.plus_ms(1))?);
     }
     let (events, is_cut) = select(&transaction, query, after, last)?;
-    let scanned_to = match events.last() {
-        Some(event) if is_cut => event.sequence,
-        None if is_cut => after,
-        _ => last.max(after),
-    };
-    Ok(EventPage { events, scanned_to })
+    Ok(sql::page(events, is_cut, after, last))
 }
 
-/// The matching events, and whether a limit may have cut off more.
+/// The matching events, and whether a limit may have left out more.
 fn select(
     connection: &Connection,
     query: &EventQuery,
     after: Sequence,
     last: Sequence,
 ) -> rusqlite::Result<(Vec<LoggedEvent>, bool)> {
-    let filter = &query.filter;
     let mut sql =
         String::from("SELECT sequence, type, json FROM events WHERE sequence > ? AND sequence <= ?");
     let mut values: Vec<Value> = vec![number(after).into(), number(last).into()];
-    let texts = [
-        ("tenant_id", filter.tenant.as_ref().map(|id| id.as_str())),
-        ("room_id", filter.room.as_ref().map(|id| id.as_str())),
-        ("actor_id", filter.actor.as_ref().map(|id| id.as_str())),
-        ("mentioned_actor_id", filter.mentioned.as_ref().map(|id| id.as_str())),
-    ];
-    for (column, text) in texts {
-        if let Some(text) = text {
-            sql.push_str(&format!(" AND {column} = ?"));
-            values.push(text.to_owned().into());
-        }
+    for (column, text) in sql::event_conditions(&query.filter) {
+        sql.push_str(&format!(" AND {column} = ?"));
+        values.push(text.to_owned().into());
     }
-    if let Some(types) = &filter.types {
-        let places = vec!["?"; types.len()].join(", ");
-        sql.push_str(&format!(" AND type IN ({places})"));
+    if let Some(types) = &query.filter.types {
+        let parameters = vec!["?"; types.len()].join(", ");
+        sql.push_str(&format!(" AND type IN ({parameters})"));
         values.extend(types.iter().map(|kind| Value::from(kind.as_str().to_owned())));
     }
     sql.push_str(if query.descending { " ORDER BY sequence DESC" } else { " ORDER BY sequence ASC" });

@@ -1,4 +1,4 @@
-//! Fills an empty store in one transaction: all of it, or nothing.
+//! Imports into an empty store in one transaction.
 
 use std::path::Path;
 
@@ -11,53 +11,56 @@ use agentcafe_domain::kernel::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    database, events,
-    keys::Keys,
-    open::{self, Directory, OpenError},
+    events,
+    idempotency_keys::IdempotencyKeys,
+    open::{self, DataDirectory},
     records,
+    storage::{checkpoint, log_head},
 };
 use crate::{
-    commit::StoredKey,
-    import::{Filled, GIVING_WAY, ImportError, Origin, Wrong, must_be_empty},
+    import::{ImportError, ImportTarget, LineError, PreviousImport, REPLACED_TABLES, must_be_empty},
+    open_error::OpenError,
+    sql::number,
+    storage::StoredKey,
 };
 
-/// How many keys go in before the index is given some of them.
+/// How many keys are written before some of them are merged into the index.
 const KEYS_AT_ONCE: usize = 256;
 
-/// A store that nobody else has, being filled. Unless it is finished, it stays empty.
-pub(crate) struct ImportWriter {
+/// A store that no other process uses. Unless the import is finished, it stays empty.
+pub(crate) struct SqliteImport {
     connection: Connection,
-    keys: Keys,
-    waiting_keys: usize,
-    _directory: Directory,
+    keys: IdempotencyKeys,
+    unmerged_keys: usize,
+    _directory: DataDirectory,
 }
 
-impl ImportWriter {
-    /// Opens the store in a directory, or makes it.
+impl SqliteImport {
+    /// Opens the store in a directory, or creates it.
     pub(crate) fn open(directory: &Path) -> Result<Self, OpenError> {
-        let directory = Directory::claim(directory)?;
+        let directory = DataDirectory::lock(directory)?;
         let connection = open::open_writer(&directory.database)?;
         let failed = |error: rusqlite::Error| open::explain(&directory.database, &error);
-        let keys = Keys::load(&connection).map_err(failed)?;
-        Ok(Self { connection, keys, waiting_keys: 0, _directory: directory })
+        let keys = IdempotencyKeys::load(&connection).map_err(failed)?;
+        Ok(Self { connection, keys, unmerged_keys: 0, _directory: directory })
     }
 
-    /// Counts as kept what is in the transaction; if that fails, this is dropped with it.
-    fn index_keys(&mut self) -> rusqlite::Result<()> {
-        self.waiting_keys = 0;
+    /// Merges keys into the index. What is in the transaction counts as committed: if it fails, this is dropped, too.
+    fn merge_keys(&mut self) -> rusqlite::Result<()> {
+        self.unmerged_keys = 0;
         self.keys.merge(&self.connection)?;
         self.keys.keep_batch();
         Ok(())
     }
 }
 
-impl Filled for ImportWriter {
-    fn origin(&self) -> Result<Option<Origin>, ImportError> {
+impl ImportTarget for SqliteImport {
+    fn previous(&self) -> Result<Option<PreviousImport>, ImportError> {
         let query = "SELECT sha256, imported_at_ms FROM import_origin";
-        let origin = |row: &rusqlite::Row<'_>| {
-            Ok(Origin { sha256: row.get(0)?, imported_at: Timestamp::from_millis(row.get(1)?) })
+        let previous = |row: &rusqlite::Row<'_>| {
+            Ok(PreviousImport { sha256: row.get(0)?, imported_at: Timestamp::from_millis(row.get(1)?) })
         };
-        Ok(self.connection.query_row(query, [], origin).optional()?)
+        Ok(self.connection.query_row(query, [], previous).optional()?)
     }
 
     fn is_empty(&self) -> Result<bool, ImportError> {
@@ -71,46 +74,46 @@ impl Filled for ImportWriter {
     }
 
     fn begin(&mut self) -> Result<(), ImportError> {
-        let leave = GIVING_WAY.map(|table| format!("DELETE FROM {}", table.name)).join("; ");
-        Ok(self.connection.execute_batch(&format!("BEGIN IMMEDIATE; {leave}"))?)
+        let delete = REPLACED_TABLES.map(|table| format!("DELETE FROM {}", table.name)).join("; ");
+        Ok(self.connection.execute_batch(&format!("BEGIN IMMEDIATE; {delete}"))?)
     }
 
-    fn event(&mut self, _: u64, event: StoredEvent) -> Result<(), Wrong> {
+    fn event(&mut self, _: u64, event: StoredEvent) -> Result<(), LineError> {
         Ok(events::append(&self.connection, &event)?)
     }
 
-    fn record(&mut self, _: u64, table: &'static Table, record: StoredRecord) -> Result<(), Wrong> {
+    fn record(&mut self, _: u64, table: &'static Table, record: StoredRecord) -> Result<(), LineError> {
         Ok(records::insert(&self.connection, table, &record)?)
     }
 
-    fn key(&mut self, _: u64, key: StoredKey) -> Result<(), Wrong> {
+    fn key(&mut self, _: u64, key: StoredKey) -> Result<(), LineError> {
         self.keys.append(&self.connection, &key)?;
-        self.waiting_keys += 1;
-        if self.waiting_keys >= KEYS_AT_ONCE {
-            self.index_keys()?;
+        self.unmerged_keys += 1;
+        if self.unmerged_keys >= KEYS_AT_ONCE {
+            self.merge_keys()?;
         }
         Ok(())
     }
 
-    fn adapt(&mut self) -> Result<Heads, Wrong> {
-        self.index_keys()?;
-        Ok(database::heads(&self.connection).map(|(heads, _)| heads)?)
+    fn flush(&mut self) -> Result<Heads, LineError> {
+        self.merge_keys()?;
+        Ok(log_head(&self.connection)?.heads)
     }
 
-    fn finish(self, origin: &Origin, heads: Heads) -> Result<(), ImportError> {
+    fn finish(self, import: &PreviousImport, heads: Heads) -> Result<(), ImportError> {
         self.connection.execute(
             "INSERT INTO import_origin (id, sha256, imported_at_ms, sequence, inbox_seq, audit_seq)
              VALUES (1, ?1, ?2, ?3, ?4, ?5)",
             params![
-                origin.sha256,
-                origin.imported_at.as_millis(),
-                events::number(heads.sequence),
-                events::number(heads.inbox),
-                events::number(heads.audit),
+                import.sha256,
+                import.imported_at.as_millis(),
+                number(heads.sequence),
+                number(heads.inbox),
+                number(heads.audit),
             ],
         )?;
         self.connection.execute_batch("COMMIT")?;
-        database::fold_in(&self.connection);
+        checkpoint(&self.connection);
         Ok(())
     }
 }

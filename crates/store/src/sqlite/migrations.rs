@@ -1,23 +1,22 @@
-//! The schema, step by step; each step is applied once, and must stay what it was when it was applied.
+//! The schema of an embedded store, step by step.
 
 use std::path::Path;
 
 use rusqlite::{Connection, params};
-use sha2::{Digest, Sha256};
 
-use super::open::{OpenError, explain};
+use super::open::explain;
+use crate::{
+    migrations::{self, Migration, checksum},
+    open_error::OpenError,
+};
 
-const MIGRATIONS: [(&str, &str); 1] = [("0001_initial", include_str!("migrations/0001_initial.sql"))];
+const MIGRATIONS: [Migration; 1] = [("0001_initial", include_str!("migrations/0001_initial.sql"))];
 
-fn checksum(sql: &str) -> String {
-    Sha256::digest(sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Brings the schema to this version.
+/// Migrates the schema to this version.
 ///
 /// # Errors
-/// [`OpenError::Version`] if the store has a step that this version does not know, or knows differently.
-pub(crate) fn apply(connection: &Connection, database: &Path) -> Result<(), OpenError> {
+/// [`OpenError::Version`] if the store has a migration that this version does not know, or knows with another content.
+pub(super) fn apply(connection: &Connection, database: &Path) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| explain(database, &error);
     connection
         .execute_batch(
@@ -26,8 +25,7 @@ pub(crate) fn apply(connection: &Connection, database: &Path) -> Result<(), Open
              )",
         )
         .map_err(failed)?;
-    let applied = check(connection, database)?;
-    for (name, sql) in &MIGRATIONS[applied..] {
+    for (name, sql) in missing(connection, database)? {
         let step = format!("BEGIN IMMEDIATE; {sql}");
         connection.execute_batch(&step).map_err(failed)?;
         connection
@@ -42,39 +40,21 @@ pub(crate) fn apply(connection: &Connection, database: &Path) -> Result<(), Open
     Ok(())
 }
 
-/// Checks that the schema is this version's.
+/// Checks that the schema is that of this version.
 ///
 /// # Errors
 /// [`OpenError::Version`] if it is another.
-pub(crate) fn require(connection: &Connection, database: &Path) -> Result<(), OpenError> {
-    if check(connection, database)? == MIGRATIONS.len() {
+pub(super) fn require(connection: &Connection, database: &Path) -> Result<(), OpenError> {
+    if missing(connection, database)?.is_empty() {
         return Ok(());
     }
-    let why = "it was written by an older version, or is not finished; start a server on it once";
+    let why = "an older version wrote it, or its first start was interrupted; start a server on it once";
     Err(OpenError::Version(database.to_owned(), why.to_owned()))
 }
 
-/// Tells how many of the steps were applied.
-///
-/// # Errors
-/// As [`apply`]; nothing is changed.
-fn check(connection: &Connection, database: &Path) -> Result<usize, OpenError> {
+fn missing(connection: &Connection, database: &Path) -> Result<&'static [Migration], OpenError> {
     let applied = applied(connection).map_err(|error| explain(database, &error))?;
-    let unfit = |why: String| Err(OpenError::Version(database.to_owned(), why));
-    for (at, (name, sum)) in applied.iter().enumerate() {
-        match MIGRATIONS.get(at) {
-            Some((known, sql)) if known == name && checksum(sql) == *sum => {}
-            Some((known, _)) if known == name => {
-                return unfit(format!("migration {name} was applied with another content"));
-            }
-            _ => {
-                return unfit(format!(
-                    "migration {name} is unknown; the store was written by a newer version"
-                ));
-            }
-        }
-    }
-    Ok(applied.len())
+    migrations::missing(&MIGRATIONS, &applied).map_err(|why| OpenError::Version(database.to_owned(), why))
 }
 
 fn applied(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
@@ -90,10 +70,9 @@ mod tests {
 
     use super::*;
 
-    /// Every table with a `json` column but the log holds records of a kind that `record_kinds::ALL` lists, with its columns; and the
-    /// other way round.
+    /// `record_kinds::ALL` lists every table with a `json` column but the log, with its columns; and no other table.
     #[test]
-    fn every_table_of_records_is_listed() {
+    fn record_kinds_list_every_table_of_records() {
         let connection = Connection::open_in_memory().unwrap();
         for (_, sql) in MIGRATIONS {
             connection.execute_batch(sql).unwrap();
@@ -107,22 +86,13 @@ mod tests {
             columns.entry(table).or_default().push(column);
         }
         columns.retain(|table, columns| table != "events" && columns.iter().any(|column| column == "json"));
+        columns.values_mut().for_each(|names| names.sort());
         let listed: BTreeMap<String, Vec<String>> = record_kinds::ALL
             .iter()
-            .map(|kind| kind.table)
-            .map(|table| {
-                let names = table.key.iter().chain(table.columns).chain(&["json"]);
-                (table.name.to_owned(), names.map(|name| (*name).to_owned()).collect())
-            })
-            .collect();
-        for names in columns.values_mut() {
-            names.sort();
-        }
-        let listed: BTreeMap<_, _> = listed
-            .into_iter()
-            .map(|(table, mut names)| {
+            .map(|kind| {
+                let mut names: Vec<String> = crate::sql::columns(kind.table).map(str::to_owned).collect();
                 names.sort();
-                (table, names)
+                (kind.table.name.to_owned(), names)
             })
             .collect();
         assert_eq!(columns, listed);

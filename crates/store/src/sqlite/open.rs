@@ -1,17 +1,24 @@
-//! Opening a store: one process per directory, nothing overwritten that is not ours and whole.
+//! Opening an embedded store: one process per data directory, and no file is changed that is not an intact database of
+//! AgentCafe.
 
 use std::{
     fs::{self, File, TryLockError},
-    io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use agentcafe_domain::kernel::time::Clock;
+use agentcafe_eventlog::RecentEvents;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
-use super::{file, migrations};
+use super::{file_check, migrations, reader::SqliteReader, storage::SqliteStorage};
+use crate::{
+    open_error::OpenError,
+    storage::{Opened, View},
+};
 
-/// Marks the file as ours: "AgCf".
-pub(crate) const APPLICATION_ID: i64 = 0x4167_4366;
+/// Marks the file as a database of AgentCafe: "AgCf".
+const APPLICATION_ID: i64 = 0x4167_4366;
 /// The database's file in the data directory.
 pub(crate) const FILE_NAME: &str = "agentcafe.db";
 const LOCK_NAME: &str = "agentcafe.lock";
@@ -20,42 +27,15 @@ const PAGE_BYTES: u32 = 8_192;
 const WRITER_CACHE_KIB: i64 = 32_768;
 const READER_CACHE_KIB: i64 = 1_024;
 
-/// Why a store cannot be opened. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The directory cannot be made or used.
-    #[error("the data directory {0} cannot be used: {1}")]
-    Directory(PathBuf, io::Error),
-    /// Another process has it.
-    #[error(
-        "the data directory {0} is in use by another process; stop it, or give this one another AGENTCAFE_DATA_DIR"
-    )]
-    Locked(PathBuf),
-    /// The file is not a whole database of ours.
-    #[error(
-        "the store {0} is damaged or not ours ({1}); it was left untouched: restore it from a backup, or move it away to start anew"
-    )]
-    Damaged(PathBuf, String),
-    /// It can be read but not written.
-    #[error("the store {0} cannot be written: {1}")]
-    ReadOnly(PathBuf, String),
-    /// PostgreSQL cannot be reached, or its schema does not fit this version.
-    #[error("the database of DATABASE_URL cannot be used: {0}")]
-    Database(String),
-    /// It was written by another version.
-    #[error("the store {0} does not fit this version: {1}")]
-    Version(PathBuf, String),
-}
-
-/// A data directory that is ours as long as this lives.
-pub(crate) struct Directory {
-    pub(crate) database: PathBuf,
+/// A data directory, locked for as long as this lives.
+pub(super) struct DataDirectory {
+    pub(super) database: PathBuf,
     _lock: File,
 }
 
-impl Directory {
-    /// Makes the directory if it is missing, and takes its lock.
-    pub(crate) fn claim(path: &Path) -> Result<Self, OpenError> {
+impl DataDirectory {
+    /// Creates the directory if it is missing, and locks it.
+    pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
         let unusable = |error| OpenError::Directory(path.to_owned(), error);
         fs::create_dir_all(path).map_err(unusable)?;
         let lock = File::options()
@@ -72,9 +52,23 @@ impl Directory {
     }
 }
 
-/// Opens the writer's connection, makes or migrates the schema.
-pub(crate) fn open_writer(database: &Path) -> Result<Connection, OpenError> {
-    let is_new = file::check(database)?;
+/// Opens the store in a directory, which is created if it is missing.
+pub(crate) async fn open(path: PathBuf, clock: Arc<dyn Clock>) -> Result<Opened<SqliteStorage>, OpenError> {
+    let directory = DataDirectory::lock(&path)?;
+    let database = directory.database.clone();
+    let connection = open_writer(&database)?;
+    let failed = |error: rusqlite::Error| explain(&database, &error);
+    let reader = SqliteReader::open(&database).map_err(failed)?;
+    let loaded =
+        reader.read_now(|reader| SqliteStorage::load(connection, reader, Arc::clone(&clock), directory));
+    let storage = loaded.expect("no connection is in use yet").map_err(failed)?;
+    let recent_events = Arc::new(RecentEvents::new(storage.head().heads.sequence));
+    Ok(Opened { storage, view: View { reader: Arc::new(reader), recent_events, clock } })
+}
+
+/// Opens the connection that writes; creates or migrates the schema.
+pub(super) fn open_writer(database: &Path) -> Result<Connection, OpenError> {
+    let is_new = file_check::check(database)?;
     let damaged = |error: rusqlite::Error| explain(database, &error);
     let connection = Connection::open(database).map_err(damaged)?;
     if is_new {
@@ -82,7 +76,7 @@ pub(crate) fn open_writer(database: &Path) -> Result<Connection, OpenError> {
         connection.execute_batch(&layout).map_err(damaged)?;
     }
     check_owner(&connection, database)?;
-    // What is deleted may be a secret: its bytes are wiped, where that writes no page more.
+    // A deleted value may be a secret: its bytes are overwritten, where that writes no additional page.
     connection
         .execute_batch(&format!(
             "PRAGMA secure_delete=FAST; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;
@@ -107,13 +101,13 @@ fn check_owner(connection: &Connection, database: &Path) -> Result<(), OpenError
     }
 }
 
-/// Opens a connection that only reads, to a store that a server may be writing; none if there is no store.
+/// Opens a connection that only reads, to a store that a server may be writing to; none if there is no store.
 ///
 /// # Errors
-/// [`OpenError`] if it is not whole, not ours or not of this version.
+/// [`OpenError`] if it is damaged, not of AgentCafe or not of this version.
 pub(crate) fn open_existing(database: &Path) -> Result<Option<Connection>, OpenError> {
-    // A server may be folding in its write-ahead log between two looks at the files: what is damaged is so a second time.
-    if file::check(database).or_else(|_| file::check(database))? {
+    // A server may write a checkpoint while the files are checked: a damaged file fails the second check, too.
+    if file_check::check(database).or_else(|_| file_check::check(database))? {
         return Ok(None);
     }
     let connection = open_reader(database).map_err(|error| explain(database, &error))?;
@@ -123,7 +117,7 @@ pub(crate) fn open_existing(database: &Path) -> Result<Option<Connection>, OpenE
 }
 
 /// Opens a connection that only reads.
-pub(crate) fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database, flags)?;
     connection.execute_batch(&format!(
@@ -134,14 +128,14 @@ pub(crate) fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Plans a statement once, not anew for each value bound to it: the values would hardly change the plan, and planning
-/// costs more than running.
+/// Plans a statement once instead of once for each bound value: the values hardly change the plan, and planning costs more than
+/// running.
 fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
 }
 
-/// Reads both ends of the log and one row of every index: quick at any size, and enough to notice a file whose
-/// pages are not what they should be.
+/// Reads both ends of the log and one row of every index: quick at any size, and enough to detect a file whose pages were
+/// overwritten.
 fn check_content(connection: &Connection) -> rusqlite::Result<()> {
     for query in [
         "SELECT json FROM events ORDER BY sequence ASC LIMIT 1",
@@ -164,8 +158,8 @@ fn check_content(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What an error of SQLite at opening means to the operator.
-pub(crate) fn explain(database: &Path, error: &rusqlite::Error) -> OpenError {
+/// What an error of SQLite while opening means to the operator.
+pub(super) fn explain(database: &Path, error: &rusqlite::Error) -> OpenError {
     use rusqlite::ErrorCode as Sqlite;
     let path = database.to_owned();
     match error.sqlite_error_code() {

@@ -1,14 +1,18 @@
-//! Records of every kind through one set of statements, made from the kind's table.
+//! Records of every kind through one set of statements, built from the kind's table.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
-use agentcafe_domain::kernel::record::{Cell, Comparison, Condition, Key, RecordQuery, StoredRecord, Table};
+use agentcafe_domain::kernel::record::{Cell, Key, RecordQuery, StoredRecord, Table};
 use rusqlite::{
     Connection, Row, ToSql, params_from_iter,
     types::{ToSqlOutput, Value, ValueRef},
 };
 
-/// A cell on its way into a statement.
+use crate::sql::{Dialect, Select, column_list, columns, on_conflict_update};
+
+const DIALECT: Dialect = Dialect { parameter: '?', names_null_order: false };
+
+/// A cell as a parameter.
 struct Bound<'a>(&'a Cell);
 
 impl ToSql for Bound<'_> {
@@ -46,9 +50,8 @@ fn record(table: &Table, row: &Row<'_>) -> rusqlite::Result<StoredRecord> {
     })
 }
 
-/// The statements that depend on nothing but the table.
+/// The statements that depend only on the table.
 struct Statements {
-    columns: String,
     get: String,
     insert: String,
     put: String,
@@ -56,44 +59,35 @@ struct Statements {
 }
 
 impl Statements {
-    fn of(table: &Table) -> Self {
-        let name = table.name;
-        let names: Vec<_> = table.key.iter().chain(table.columns).copied().chain(["json"]).collect();
-        let parameters: Vec<_> = (1..=names.len()).map(|at| format!("?{at}")).collect();
+    fn new(table: &Table) -> Self {
+        let (name, names) = (table.name, column_list(table));
+        let parameters: Vec<_> = (1..=columns(table).count()).map(|at| format!("?{at}")).collect();
         let keys: Vec<_> =
             table.key.iter().enumerate().map(|(at, key)| format!("{key} = ?{}", at + 1)).collect();
-        let beside = table.columns.iter().copied().chain(["json"]);
-        let updates: Vec<_> = beside.map(|column| format!("{column} = excluded.{column}")).collect();
-        let (columns, key) = (names.join(", "), keys.join(" AND "));
-        let insert = format!("INSERT INTO {name} ({columns}) VALUES ({})", parameters.join(", "));
+        let key = keys.join(" AND ");
+        let insert = format!("INSERT INTO {name} ({names}) VALUES ({})", parameters.join(", "));
         Self {
-            get: format!("SELECT {columns} FROM {name} WHERE {key}"),
-            // Not REPLACE, which would write every index anew: only those whose columns change are touched.
-            put: format!(
-                "{insert} ON CONFLICT ({}) DO UPDATE SET {}",
-                table.key.join(", "),
-                updates.join(", "),
-            ),
+            get: format!("SELECT {names} FROM {name} WHERE {key}"),
+            put: format!("{insert}{}", on_conflict_update(table)),
             insert,
             delete: format!("DELETE FROM {name} WHERE {key}"),
-            columns,
         }
     }
 
-    /// The statements of a table, made once per thread: making them costs as much as running them.
+    /// The statements of a table, built once per thread: building them costs as much as running them.
     fn with<T>(table: &Table, run: impl FnOnce(&Self) -> T) -> T {
         thread_local! {
-            static MADE: RefCell<HashMap<&'static str, Rc<Statements>>> = RefCell::default();
+            static BUILT: RefCell<HashMap<&'static str, Rc<Statements>>> = RefCell::default();
         }
-        let statements = MADE.with_borrow_mut(|made| {
-            Rc::clone(made.entry(table.name).or_insert_with(|| Rc::new(Self::of(table))))
+        let statements = BUILT.with_borrow_mut(|built| {
+            Rc::clone(built.entry(table.name).or_insert_with(|| Rc::new(Self::new(table))))
         });
         run(&statements)
     }
 }
 
 /// The record with this key.
-pub(crate) fn get(
+pub(super) fn get(
     connection: &Connection,
     table: &Table,
     key: &Key,
@@ -105,91 +99,36 @@ pub(crate) fn get(
     })
 }
 
-fn condition(condition: &Condition, parameter: usize) -> String {
-    let comparison = match condition.comparison {
-        Comparison::Is => "IS",
-        Comparison::IsNot => "IS NOT",
-        Comparison::AtMost => "<=",
-        Comparison::Above => ">",
-        Comparison::Below => "<",
-    };
-    format!("{} {comparison} ?{parameter}", condition.column)
-}
-
-/// The condition of being behind a place in the order, whose values start at `first`. Null comes before every value.
-fn behind(find: &RecordQuery, first: usize) -> String {
-    let column = find.order_by;
-    let further = if find.descending {
-        format!("({column} < ?{first} OR (?{first} IS NOT NULL AND {column} IS NULL))")
-    } else {
-        format!("({column} > ?{first} OR (?{first} IS NULL AND {column} IS NOT NULL))")
-    };
-    let key = find.table.key.join(", ");
-    let places: Vec<_> = (1..=find.table.key.len()).map(|at| format!("?{}", first + at)).collect();
-    format!("({further} OR ({column} IS ?{first} AND ({key}) > ({})))", places.join(", "))
-}
-
-/// The records that `find` selects.
-pub(crate) fn find(connection: &Connection, find: &RecordQuery) -> rusqlite::Result<Vec<StoredRecord>> {
-    find_within(connection, find, usize::MAX).map(|(found, _)| found)
-}
-
-/// The statement that selects what `find` does, and what is bound to it.
-fn selection(find: &RecordQuery) -> (String, Vec<&Cell>) {
-    let table = find.table;
-    let mut conditions: Vec<_> =
-        find.conditions.iter().enumerate().map(|(at, one)| condition(one, at + 1)).collect();
-    let mut values: Vec<&Cell> = find.conditions.iter().map(|condition| &condition.value).collect();
-    if let Some(place) = &find.after {
-        conditions.push(behind(find, values.len() + 1));
-        values.push(&place.sorted_by);
-        values.extend(&place.key);
-    }
-    conditions.push("1".to_owned());
-    let direction = if find.descending { "DESC" } else { "ASC" };
-    let sql = format!(
-        "SELECT {} FROM {} WHERE {} ORDER BY {} {direction}, {} LIMIT {}",
-        Statements::with(table, |statements| statements.columns.clone()),
-        table.name,
-        conditions.join(" AND "),
-        find.order_by,
-        table.key.join(", "),
-        find.limit,
-    );
-    (sql, values)
-}
-
-/// The records that `find` selects: after the first, only as many as `max_bytes` of JSON hold. And whether a limit may have
-/// cut off more.
-pub(crate) fn find_within(
+/// The records that a query selects; after the first, only as many as `max_bytes` of JSON hold. And whether a limit may have
+/// left out more.
+pub(super) fn find(
     connection: &Connection,
-    find: &RecordQuery,
+    query: &RecordQuery,
     max_bytes: usize,
 ) -> rusqlite::Result<(Vec<StoredRecord>, bool)> {
-    let table = find.table;
-    let (sql, values) = selection(find);
+    let Select { sql, parameters } = Select::new(query, &DIALECT);
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(values.into_iter().map(Bound)))?;
+    let mut rows = statement.query(params_from_iter(parameters.into_iter().map(|(_, cell)| Bound(cell))))?;
     let (mut found, mut bytes) = (Vec::new(), 0_usize);
     while let Some(row) = rows.next()? {
-        let record = record(table, row)?;
+        let record = record(query.table, row)?;
         bytes = bytes.saturating_add(record.json.len());
         if bytes > max_bytes && !found.is_empty() {
             return Ok((found, true));
         }
         found.push(record);
     }
-    let is_full = found.len() == find.limit;
+    let is_full = found.len() == query.limit;
     Ok((found, is_full))
 }
 
-/// Writes a record over whatever was there.
-pub(crate) fn put(connection: &Connection, table: &Table, stored: &StoredRecord) -> rusqlite::Result<()> {
+/// Inserts or overwrites a record.
+pub(super) fn put(connection: &Connection, table: &Table, stored: &StoredRecord) -> rusqlite::Result<()> {
     Statements::with(table, |statements| write(connection, &statements.put, stored))
 }
 
-/// Writes a record where there is none; an error if there is one.
-pub(crate) fn insert(connection: &Connection, table: &Table, stored: &StoredRecord) -> rusqlite::Result<()> {
+/// Inserts a record; an error if there is one with its key.
+pub(super) fn insert(connection: &Connection, table: &Table, stored: &StoredRecord) -> rusqlite::Result<()> {
     Statements::with(table, |statements| write(connection, &statements.insert, stored))
 }
 
@@ -205,7 +144,7 @@ fn write(connection: &Connection, statement: &str, stored: &StoredRecord) -> rus
 }
 
 /// Deletes the record with this key, if there is one.
-pub(crate) fn delete(connection: &Connection, table: &Table, key: &Key) -> rusqlite::Result<()> {
+pub(super) fn delete(connection: &Connection, table: &Table, key: &Key) -> rusqlite::Result<()> {
     Statements::with(table, |statements| {
         let mut statement = connection.prepare_cached(&statements.delete)?;
         statement.execute(params_from_iter(key.iter().map(Bound))).map(|_| ())
@@ -215,28 +154,32 @@ pub(crate) fn delete(connection: &Connection, table: &Table, key: &Key) -> rusql
 #[cfg(test)]
 mod tests {
     use agentcafe_domain::{
-        inbox::AckMany,
+        inbox::AckInboxItems,
         kernel::{
-            actor::ActorInRoom, command::Command, fields::Fields, record::Query, rules::Rules,
+            actor::ActorInRoom,
+            command::Command,
+            fields::Fields,
+            record::{Comparison, Query, SortKey},
+            rules::Rules,
             time::Timestamp,
         },
-        presence::{Expire, Presence},
+        presence::{ExpirePresence, Presence},
         reactions::StoredReaction,
         rooms::pin::PinnedContext,
-        snapshots::{Forget, Save, Scope},
-        tables::{ExpireSessions, OpenTable, access},
+        snapshots::{CreateSnapshot, DeleteExpiredSnapshots, SnapshotScope},
+        tables::{access, end::ExpireTableSessions, open::CreateTableSession},
         webhooks::{Subscription, admission, delivery::DlqEntry},
     };
     use serde_json::{Value, json};
 
     use super::*;
 
-    /// How the database finds what is asked for.
-    fn plan(connection: &Connection, find: &RecordQuery) -> String {
-        let (sql, values) = selection(find);
+    /// How the database runs a query.
+    fn plan(connection: &Connection, query: &RecordQuery) -> String {
+        let Select { sql, parameters } = Select::new(query, &DIALECT);
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let steps =
-            statement.query_map(params_from_iter(values.into_iter().map(Bound)), |row| row.get(3)).unwrap();
+        let values = params_from_iter(parameters.into_iter().map(|(_, cell)| Bound(cell)));
+        let steps = statement.query_map(values, |row| row.get(3)).unwrap();
         steps.collect::<Result<Vec<String>, _>>().unwrap().join("; ")
     }
 
@@ -244,34 +187,35 @@ mod tests {
         Fields::of_body(value.as_object().cloned().unwrap())
     }
 
-    /// The lists that commands surely read.
+    /// The queries that a command always reads.
     fn lists_of(command: &dyn Command) -> Vec<RecordQuery> {
-        let many = |query| if let Query::Many(find) = query { Some(find) } else { None };
+        let many = |query| if let Query::Many(query) = query { Some(query) } else { None };
         command.reads().into_iter().filter_map(many).collect()
     }
 
-    /// A turn never scans a table: what commands look for in lists is found by a key or an index, from the first to the last.
+    /// A commit batch never scans a table: the queries of commands use a key or an index. So do their later pages, which read no
+    /// more rows than they return.
     #[test]
-    fn what_turns_look_for_has_an_index() {
+    fn record_queries_of_commands_use_an_index() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(include_str!("migrations/0001_initial.sql")).unwrap();
         let (at, rules) = (ActorInRoom::read(&body(json!({"actorId": "Nova"}))).unwrap(), Rules::default());
         let (tenant, room, now) = (&at.tenant_id, &at.room_id, Timestamp::from_millis(9));
-        let ack = |value| AckMany::read(&body(value)).unwrap();
+        let ack = |value| AckInboxItems::read(&body(value)).unwrap();
         let session = json!({"actorId": "Nova", "roomId": "den", "planId": "espresso"});
         let snapshot = json!({"actorId": "Nova", "state": {}});
         let commands: [Box<dyn Command>; 6] = [
             Box::new(ack(json!({"actorId": "Nova", "upToCursor": 9}))),
             Box::new(ack(json!({"actorId": "Nova", "roomId": "den", "upToCursor": 9}))),
-            Box::new(OpenTable::read(&body(session), &rules).unwrap()),
-            Box::new(Save::read(&body(snapshot), Scope::Agent).unwrap()),
-            Box::new(Expire { now }),
-            Box::new(ExpireSessions { now }),
+            Box::new(CreateTableSession::read(&body(session), &rules).unwrap()),
+            Box::new(CreateSnapshot::read(&body(snapshot), SnapshotScope::Agent).unwrap()),
+            Box::new(ExpirePresence { now }),
+            Box::new(ExpireTableSessions { now }),
         ];
-        let mut finds: Vec<RecordQuery> =
+        let mut queries: Vec<RecordQuery> =
             commands.iter().flat_map(|command| lists_of(command.as_ref())).collect();
-        finds.extend([
-            Forget::due(now),
+        queries.extend([
+            DeleteExpiredSnapshots::due(now),
             access::active_session(tenant, room),
             admission::sessions_of(tenant, room),
             PinnedContext::active(tenant, room),
@@ -287,10 +231,20 @@ mod tests {
                 .is("room_id", room)
                 .is("is_active", true),
         ]);
-        assert!(finds.len() >= 15, "{} lists", finds.len());
-        for find in finds {
-            let plan = plan(&connection, &find);
-            assert!(plan.starts_with("SEARCH") && !plan.contains("SCAN"), "{}: {plan}", find.table.name);
+        assert!(queries.len() >= 15, "{} queries", queries.len());
+        for query in queries {
+            let first = plan(&connection, &query);
+            assert!(first.starts_with("SEARCH") && !first.contains("SCAN"), "{}: {first}", query.table.name);
+            let key = query.table.key.iter().map(|_| Cell::from(1)).collect();
+            for descending in [false, true] {
+                let after = Some(SortKey { sorted_by: Cell::from(1), key: Key::clone(&key) });
+                let page = plan(&connection, &RecordQuery { after, descending, ..query.clone() });
+                assert!(
+                    !page.contains("SCAN") && !page.contains("MULTI-INDEX"),
+                    "{}: {page}",
+                    query.table.name
+                );
+            }
         }
     }
 }

@@ -1,86 +1,62 @@
-//! What a store holds at one moment, read a row at a time: one transaction that lasts as long as this does.
+//! Reads what a store holds at one moment, a row at a time: one transaction that lasts as long as this does.
 
-use agentcafe_domain::kernel::{command::Heads, record::Table};
+use agentcafe_domain::kernel::command::Heads;
 use rusqlite::{Connection, params_from_iter};
 
-use super::{database, keys};
+use super::{idempotency_keys, storage::log_head};
 use crate::{
-    commit::StoredKey,
-    export::{ExportError, Source},
-    transfer::Part,
+    export::{ExportError, Snapshot},
+    export_format::ExportScope,
+    sql::scope_conditions,
+    storage::StoredKey,
 };
 
 /// A store, or a part of it, at one moment.
-pub(crate) struct Snapshot {
+pub(crate) struct SqliteSnapshot {
     connection: Connection,
-    part: Part,
+    scope: ExportScope,
 }
 
-impl Snapshot {
-    /// What `connection` sees now.
-    pub(crate) fn take(connection: Connection, part: Part) -> rusqlite::Result<Self> {
+impl SqliteSnapshot {
+    /// What `connection` reads now.
+    pub(crate) fn take(connection: Connection, scope: ExportScope) -> rusqlite::Result<Self> {
         connection.execute_batch("BEGIN")?;
-        Ok(Self { connection, part })
+        Ok(Self { connection, scope })
+    }
+}
+
+impl Snapshot for SqliteSnapshot {
+    fn heads(&self) -> Result<Heads, ExportError> {
+        Ok(log_head(&self.connection)?.heads)
     }
 
-    /// The part's conditions, and what they compare to. Without `by_index` they choose no index: rows then come in the order
-    /// of their key without being sorted, which would take memory.
-    fn conditions(&self, by_index: bool) -> (String, Vec<&str>) {
-        let Part { tenant, room } = &self.part;
-        let columns = [
-            ("tenant_id", tenant.as_ref().map(|id| id.as_str())),
-            ("room_id", room.as_ref().map(|id| id.as_str())),
-        ];
-        let (mut conditions, mut values) = ("1".to_owned(), Vec::new());
-        for (column, value) in columns {
-            if let Some(value) = value {
-                let column = if by_index { column.to_owned() } else { format!("+{column}") };
-                conditions.push_str(&format!(" AND {column} = ?"));
-                values.push(value);
-            }
-        }
-        (conditions, values)
-    }
-
-    fn each(
+    fn each_json(
         &self,
-        sql: &str,
-        values: &[&str],
+        table: &str,
+        order_by: &str,
         take: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>,
     ) -> Result<(), ExportError> {
-        let mut statement = self.connection.prepare(sql)?;
+        // The plus keeps SQLite from using an index on the column: rows then come in the order of their key without a sort,
+        // which would take memory. The index of the log by room is in the order of sequences.
+        let plus = if table == "events" && self.scope.room.is_some() { "" } else { "+" };
+        let (mut conditions, mut values) = ("1".to_owned(), Vec::new());
+        for (column, value) in scope_conditions(&self.scope) {
+            conditions.push_str(&format!(" AND {plus}{column} = ?"));
+            values.push(value);
+        }
+        let sql = format!("SELECT json FROM {table} WHERE {conditions} ORDER BY {order_by}");
+        let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
         while let Some(row) = rows.next()? {
             take(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
         }
         Ok(())
     }
-}
-
-impl Source for Snapshot {
-    fn heads(&self) -> Result<Heads, ExportError> {
-        Ok(database::heads(&self.connection).map(|(heads, _)| heads)?)
-    }
-
-    fn each_event(&self, take: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>) -> Result<(), ExportError> {
-        let (conditions, values) = self.conditions(self.part.room.is_some());
-        self.each(&format!("SELECT json FROM events WHERE {conditions} ORDER BY sequence"), &values, take)
-    }
-
-    fn each_record(
-        &self,
-        table: &Table,
-        take: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>,
-    ) -> Result<(), ExportError> {
-        let (conditions, values) = self.conditions(false);
-        let (name, key) = (table.name, table.key.join(", "));
-        self.each(&format!("SELECT json FROM {name} WHERE {conditions} ORDER BY {key}"), &values, take)
-    }
 
     fn each_key(
         &self,
         take: &mut dyn FnMut(StoredKey) -> Result<(), ExportError>,
     ) -> Result<(), ExportError> {
-        keys::each(&self.connection, take)
+        idempotency_keys::each(&self.connection, take)
     }
 }

@@ -1,4 +1,4 @@
-//! The statements of traces.
+//! The statements of traces. Two tables take turns, so that deleting old traces costs a commit batch nothing.
 
 use agentcafe_domain::kernel::{
     ids::{ActorId, CorrelationId, RoomId, TenantId},
@@ -9,23 +9,23 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use crate::{
-    attempts::{self, Attempt, MAX_ATTEMPTS},
     envelope::TraceNote,
+    trace_attempts::{Attempt, MAX_ATTEMPTS, trace_of},
 };
 
-/// How many attempts one table takes. So many of the newest are always kept, and at most twice as many.
+/// How many attempts a table holds. At least as many of the newest are kept, and at most twice as many.
 const GENERATION: i64 = 20_000;
 
-/// Where the next attempt goes.
-pub(crate) struct Traces {
+/// Where the next attempt is written.
+pub(super) struct TraceTables {
     next_id: i64,
-    /// How many the turn under way has added; forgotten if it fails.
+    /// How many the current commit batch has added; forgotten if it fails.
     added: i64,
 }
 
-impl Traces {
-    /// Goes on behind the newest attempt.
-    pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+impl TraceTables {
+    /// Continues after the newest attempt.
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let newest = |table: &str| -> rusqlite::Result<Option<i64>> {
             connection.query_row(&format!("SELECT max(id) FROM {table}"), [], |row| row.get(0))
         };
@@ -33,8 +33,8 @@ impl Traces {
         Ok(Self { next_id: newest.unwrap_or(0) + 1, added: 0 })
     }
 
-    /// Keeps what became of an attempt. The first of a generation empties the table of the one before the last.
-    pub(crate) fn append(&mut self, connection: &Connection, note: &TraceNote) -> rusqlite::Result<()> {
+    /// Writes an attempt. The first of a generation empties its table, which holds the generation before the last.
+    pub(super) fn append(&mut self, connection: &Connection, note: &TraceNote) -> rusqlite::Result<()> {
         let id = self.next_id + self.added;
         let is_even = (id / GENERATION) % 2 == 0;
         if id % GENERATION == 0 {
@@ -63,13 +63,13 @@ impl Traces {
         Ok(())
     }
 
-    /// The turn is committed: what it added counts.
-    pub(crate) fn keep_batch(&mut self) {
+    /// The commit batch is committed: what it added counts.
+    pub(super) fn keep_batch(&mut self) {
         self.next_id += std::mem::take(&mut self.added);
     }
 
-    /// The turn failed: nothing of it counts.
-    pub(crate) fn forget_batch(&mut self) {
+    /// The commit batch failed: nothing of it counts.
+    pub(super) fn forget_batch(&mut self) {
         self.added = 0;
     }
 }
@@ -89,7 +89,7 @@ const INSERT_EVEN: &str = insert_into!("traces_even");
 const INSERT_ODD: &str = insert_into!("traces_odd");
 
 /// The newest attempt with this correlation id, with the steps of all its attempts before; of one tenant if given.
-pub(crate) fn read(
+pub(super) fn read(
     connection: &Connection,
     correlation_id: &CorrelationId,
     tenant: Option<&TenantId>,
@@ -102,8 +102,8 @@ pub(crate) fn read(
          WHERE ?2 IS NULL OR tenant_id = ?2 ORDER BY id DESC LIMIT ?3",
     )?;
     let parameters = params![correlation_id.as_str(), tenant.map(TenantId::as_str), MAX_ATTEMPTS];
-    let kept = statement.query_map(parameters, attempt)?.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(attempts::together(kept, correlation_id))
+    let attempts = statement.query_map(parameters, attempt)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(trace_of(attempts, correlation_id))
 }
 
 fn id<T, E: std::error::Error + Send + Sync + 'static>(

@@ -1,24 +1,24 @@
-//! Two nodes on one database: one log without gaps, and each learns in time of what the other has written.
+//! Two nodes on one database: one log without gaps, and each learns in time what the other has written.
 
 use std::{sync::Arc, time::Duration};
 
 use agentcafe_domain::{
     kernel::{ids::Sequence, record::Record},
-    webhooks::counter::Counter,
+    webhooks::counter::WebhookCounter,
 };
 use agentcafe_store::{EventFilter, EventQuery, Store};
 use futures_util::future::join_all;
 
 use crate::{
-    changes::{count, counts},
-    commands::{NOTE_TYPES, actor, append_note, does, reply, says},
-    place::StoreLocation,
+    commands::{NOTE_TYPES, actor, append_note, append_texts, command, reply},
+    table_changes::{count, counts},
+    test_store::TestStore,
 };
 
-/// How long a node may take until it has what the other wrote.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a node may take until it has the events of the other.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-async fn reaches(store: &Store, head: Sequence) {
+async fn wait_for_head(store: &Store, head: Sequence) {
     let mut wake = store.recent_events().subscribe(&EventFilter::default());
     let waiting = async {
         while store.recent_events().head() < head {
@@ -28,77 +28,79 @@ async fn reaches(store: &Store, head: Sequence) {
     tokio::time::timeout(TIMEOUT, waiting).await.unwrap();
 }
 
-/// Numbers are given once and without a gap, whichever node gives them, and both nodes have every event in its place.
+/// Every sequence is assigned once, whichever node assigns it, and both nodes read all events in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_nodes_write_one_log() {
+async fn two_nodes_write_one_log_without_gaps() {
     const EACH: u64 = 300;
-    let place = StoreLocation::new();
-    let nodes = [place.open(), place.open()];
+    let test_store = TestStore::new();
+    let nodes = [test_store.open(), test_store.open()];
     let says_all = nodes.iter().map(|node| async {
-        let said = (0..EACH).map(|_| node.store.submit(says(&actor("main", "Nova"), &["hi"])));
+        let said = (0..EACH).map(|_| node.store.submit(append_texts(&actor("main", "Nova"), &["hi"])));
         join_all(said).await.into_iter().for_each(|answer| assert!(answer.is_ok()));
     });
     join_all(says_all).await;
     for node in &nodes {
-        reaches(&node.store, Sequence(2 * EACH)).await;
+        wait_for_head(&node.store, Sequence(2 * EACH)).await;
         let query = EventQuery::after(EventFilter::default(), Sequence::START, 1_000);
         let page = node.store.recent_events().read(&query).expect("all of it is in memory");
-        let places: Vec<u64> = page.events.iter().map(|event| event.sequence.0).collect();
-        assert_eq!(places, (1..=2 * EACH).collect::<Vec<_>>());
+        let sequences: Vec<u64> = page.events.iter().map(|event| event.sequence.0).collect();
+        assert_eq!(sequences, (1..=2 * EACH).collect::<Vec<_>>());
         assert_eq!(page.events, node.store.events(query).await.unwrap().events);
     }
-    nodes.into_iter().for_each(super::place::Opened::close);
+    nodes.into_iter().for_each(super::test_store::OpenStore::close);
 }
 
-/// The same for who reads the log behind what is in memory: nothing is read there that the node does not know of yet.
+/// A page from the database ends where the recent events end: whoever reads an event was notified of the
+/// changes before it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_reads_nothing_that_it_was_not_told_of() {
-    let place = StoreLocation::new();
-    let there = place.open();
-    there.store.submit(says(&actor("main", "Nova"), &["before"])).await.unwrap();
-    let here = place.open();
-    let mut changed = here.store.changed(Counter::TABLE);
+async fn older_events_end_at_the_recent_events_of_the_node() {
+    let test_store = TestStore::new();
+    let there = test_store.open();
+    there.store.submit(append_texts(&actor("main", "Nova"), &["before"])).await.unwrap();
+    let here = test_store.open();
+    let mut changed = here.store.changed(WebhookCounter::TABLE);
     for head in 2..=100 {
         changed.mark_unchanged();
-        let both = does(|ctx| {
+        let both = command(|ctx| {
             count(ctx)?;
             append_note(ctx, &actor("main", "Nova"), NOTE_TYPES[0], "hi", None)?;
             reply(&())
         });
         there.store.submit(both).await.unwrap();
         let all = EventQuery::after(EventFilter::default(), Sequence::START, 1_000);
-        assert!(here.store.recent_events().read(&all).is_none(), "the log begins before what is in memory");
+        assert!(here.store.recent_events().read(&all).is_none(), "the log begins before the recent events");
         let page = here.store.events(all.clone()).await.unwrap();
         assert!(page.scanned_to < Sequence(head) || changed.has_changed().unwrap(), "at {head}");
-        reaches(&here.store, Sequence(head)).await;
+        wait_for_head(&here.store, Sequence(head)).await;
         assert_eq!(here.store.events(all).await.unwrap().events.len() as u64, head);
     }
     here.close();
     there.close();
 }
 
-/// Who sees an event has been told of what was written before it, by whichever node, with an event or without.
+/// Whoever reads an event was notified of all table changes before it, by whichever node, with an event or
+/// without.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_is_told_before_it_sees_events_of_another() {
-    let place = StoreLocation::new();
-    let [here, there] = [place.open(), place.open()];
-    let mut changed = here.store.changed(Counter::TABLE);
+async fn table_changes_of_another_node_are_published_before_its_events() {
+    let test_store = TestStore::new();
+    let [here, there] = [test_store.open(), test_store.open()];
+    let mut changed = here.store.changed(WebhookCounter::TABLE);
     for round in 1..=50 {
         changed.mark_unchanged();
-        let both = does(|ctx| {
+        let both = command(|ctx| {
             count(ctx)?;
             append_note(ctx, &actor("main", "Nova"), NOTE_TYPES[0], "hi", None)?;
             reply(&())
         });
         let store = Arc::clone(&there.store);
         let writing = tokio::spawn(async move { store.submit(both).await.unwrap() });
-        reaches(&here.store, Sequence(2 * round - 1)).await;
+        wait_for_head(&here.store, Sequence(2 * round - 1)).await;
         assert!(changed.has_changed().unwrap(), "in round {round}");
         writing.await.unwrap();
         changed.mark_unchanged();
         there.store.submit(counts()).await.unwrap();
-        here.store.submit(says(&actor("main", "Kai"), &["hi"])).await.unwrap();
-        assert!(changed.has_changed().unwrap(), "in round {round}, after a turn of its own");
+        here.store.submit(append_texts(&actor("main", "Kai"), &["hi"])).await.unwrap();
+        assert!(changed.has_changed().unwrap(), "in round {round}, after a batch of its own");
     }
     here.close();
     there.close();

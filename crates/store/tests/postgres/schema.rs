@@ -4,10 +4,10 @@ use agentcafe_domain::record_kinds;
 use agentcafe_store::{MayChange, Migrated, PostgresOptions, TimeSource, migrate};
 use agentcafe_testkit::Postgres;
 
-/// Every column that a record describes is there; texts are found and sorted by their bytes, as in the embedded database,
-/// whatever language the server speaks: exports and pages have the same order.
+/// Every column of a record exists. Texts are compared by their bytes, as in the embedded database,
+/// whatever the locale of the server: exports and pages have the same order.
 #[test]
-fn every_table_of_records_is_there_and_sorts_by_bytes() {
+fn record_tables_have_every_column_and_sort_by_bytes() {
     let url = Postgres::shared().database();
     let options = PostgresOptions {
         url: agentcafe_domain::kernel::secret::Secret::new(url.clone()),

@@ -1,12 +1,12 @@
-//! Promise 1 in the files: whatever instant a process is killed at, the next start finds everything.
+//! Crash safety of the files: whenever a process is killed, the next start reads every event.
 
 use std::{
     fs::{self, File},
     io::{Seek, SeekFrom, Write},
 };
 
-use super::files::{database, killed, wal};
-use crate::{batches::all_texts, place::StoreLocation};
+use super::files::{database, files_after_kill, wal_file};
+use crate::{commit_batches::all_texts, test_store::TestStore};
 
 const WAL_HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
@@ -15,9 +15,9 @@ fn number(bytes: &[u8], at: usize) -> usize {
     u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
 }
 
-/// The pages that a checkpoint of the write-ahead log would write: the newest content of each, in the order of pages.
-fn checkpoint(place: &StoreLocation) -> (usize, Vec<(usize, Vec<u8>)>) {
-    let log = fs::read(wal(place)).unwrap();
+/// The pages that a checkpoint of the write-ahead log would write: the newest content of each, in order.
+fn checkpoint(test_store: &TestStore) -> (usize, Vec<(usize, Vec<u8>)>) {
+    let log = fs::read(wal_file(test_store)).unwrap();
     let page_bytes = number(&log, 8);
     let mut pages = std::collections::BTreeMap::new();
     for frame in log[WAL_HEADER_BYTES..].chunks_exact(FRAME_HEADER_BYTES + page_bytes) {
@@ -29,50 +29,50 @@ fn checkpoint(place: &StoreLocation) -> (usize, Vec<(usize, Vec<u8>)>) {
     (page_bytes, pages.into_iter().collect())
 }
 
-async fn assert_whole(place: &StoreLocation, count: usize) {
-    let opened = place.open();
+async fn assert_whole(test_store: &TestStore, count: usize) {
+    let opened = test_store.open();
     let texts = all_texts(&opened.store).await;
     assert_eq!(texts.len(), count);
     assert!(texts.iter().enumerate().all(|(at, text)| text.trim_end_matches('x') == at.to_string()));
     opened.close();
 }
 
-/// A kill while nothing is being folded in: the write-ahead log alone holds the newest events.
+/// A kill while no checkpoint runs: only the write-ahead log has the newest events.
 #[tokio::test]
-async fn a_kill_between_checkpoints_loses_nothing() {
-    let place = killed(30, 100).await;
-    assert_whole(&place, 30).await;
-    assert_whole(&place, 30).await;
+async fn crash_between_checkpoints_loses_no_event() {
+    let test_store = files_after_kill(30, 100).await;
+    assert_whole(&test_store, 30).await;
+    assert_whole(&test_store, 30).await;
 }
 
-/// A kill in the middle of a checkpoint: some pages are in the database already, the others still only in the log. The
-/// first page, which says how many pages there are, is among the first that are written; the file is shorter than it
-/// says until the last one is.
+/// A kill during a checkpoint: some pages are in the database already, the others still only in the log.
+/// The first page, which has the number of pages, is written among the first; until the last one is
+/// written, the file is shorter than that.
 #[tokio::test]
-async fn a_kill_within_a_checkpoint_loses_nothing() {
+async fn crash_during_a_checkpoint_loses_no_event() {
     for share in [1, 2, 3, 4] {
-        let place = killed(60, 8_000).await;
-        let (page_bytes, pages) = checkpoint(&place);
-        assert!(pages.len() > 50, "there is something to fold in: {} pages", pages.len());
-        let mut file = File::options().write(true).open(database(&place)).unwrap();
-        let written = if share == 1 { 1 } else { pages.len() * (share - 1) / 4 };
-        for (page, bytes) in &pages[..written] {
+        let test_store = files_after_kill(60, 8_000).await;
+        let (page_bytes, pages) = checkpoint(&test_store);
+        assert!(pages.len() > 50, "there is something to checkpoint: {} pages", pages.len());
+        let mut file = File::options().write(true).open(database(&test_store)).unwrap();
+        let closed_store_with = if share == 1 { 1 } else { pages.len() * (share - 1) / 4 };
+        for (page, bytes) in &pages[..closed_store_with] {
             file.seek(SeekFrom::Start(((page - 1) * page_bytes) as u64)).unwrap();
             file.write_all(bytes).unwrap();
         }
         drop(file);
-        assert_whole(&place, 60).await;
+        assert_whole(&test_store, 60).await;
     }
 }
 
-/// A kill in the middle of a write to the log: the torn end belongs to a turn that nobody was told of.
+/// A kill during a write to the log: the torn frames belong to a commit batch that was not answered.
 #[tokio::test]
-async fn a_torn_end_of_the_log_is_left_out() {
-    let place = killed(30, 100).await;
-    let torn = File::options().append(true).open(wal(&place)).unwrap();
+async fn crash_during_a_wal_write_ignores_the_torn_frames() {
+    let test_store = files_after_kill(30, 100).await;
+    let torn = File::options().append(true).open(wal_file(&test_store)).unwrap();
     let whole = torn.metadata().unwrap().len();
     (&torn).write_all(&vec![0x5a; 10_000]).unwrap();
     drop(torn);
-    assert!(fs::metadata(wal(&place)).unwrap().len() > whole);
-    assert_whole(&place, 30).await;
+    assert!(fs::metadata(wal_file(&test_store)).unwrap().len() > whole);
+    assert_whole(&test_store, 30).await;
 }

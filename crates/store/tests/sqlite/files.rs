@@ -1,4 +1,4 @@
-//! The files of an embedded store, looked at from outside.
+//! The files of an embedded store, as the tests see them.
 
 use std::{
     collections::BTreeMap,
@@ -9,47 +9,47 @@ use std::{
 use agentcafe_store::OpenError;
 
 use crate::{
-    commands::{actor, says},
-    place::StoreLocation,
+    commands::{actor, append_texts},
+    test_store::TestStore,
 };
 
-/// The database's file.
-pub(crate) fn database(place: &StoreLocation) -> PathBuf {
-    place.directory.path().join("agentcafe.db")
+/// The database file.
+pub(crate) fn database(test_store: &TestStore) -> PathBuf {
+    test_store.directory.path().join("agentcafe.db")
 }
 
 /// Its write-ahead log.
-pub(crate) fn wal(place: &StoreLocation) -> PathBuf {
-    place.directory.path().join("agentcafe.db-wal")
+pub(crate) fn wal_file(test_store: &TestStore) -> PathBuf {
+    test_store.directory.path().join("agentcafe.db-wal")
 }
 
-/// A place whose store holds `count` events, and is closed.
-pub(crate) async fn written(count: usize) -> StoreLocation {
-    let place = StoreLocation::new();
-    let opened = place.open();
+/// A closed store with `count` events.
+pub(crate) async fn closed_store_with(count: usize) -> TestStore {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     for number in 0..count {
-        opened.store.submit(says(&actor("main", "Nova"), &[&number.to_string()])).await.unwrap();
+        opened.store.submit(append_texts(&actor("main", "Nova"), &[&number.to_string()])).await.unwrap();
     }
     opened.close();
-    place
+    test_store
 }
 
 /// The files of a store that was killed after `count` events of `bytes` bytes: copied away while it runs.
-pub(crate) async fn killed(count: usize, bytes: usize) -> StoreLocation {
-    let (running, killed) = (StoreLocation::new(), StoreLocation::new());
+pub(crate) async fn files_after_kill(count: usize, bytes: usize) -> TestStore {
+    let (running, files_after_kill) = (TestStore::new(), TestStore::new());
     let opened = running.open();
     for number in 0..count {
         let text = format!("{number}{}", "x".repeat(bytes));
-        opened.store.submit(says(&actor("main", "Nova"), &[&text])).await.unwrap();
+        opened.store.submit(append_texts(&actor("main", "Nova"), &[&text])).await.unwrap();
     }
-    fs::copy(database(&running), database(&killed)).unwrap();
-    fs::copy(wal(&running), wal(&killed)).unwrap();
+    fs::copy(database(&running), database(&files_after_kill)).unwrap();
+    fs::copy(wal_file(&running), wal_file(&files_after_kill)).unwrap();
     opened.close();
-    killed
+    files_after_kill
 }
 
-/// Every file in a directory that holds data, byte for byte: neither the lock nor the index of the write-ahead log, which
-/// is made anew from it each time.
+/// Every file with data in a directory, byte for byte: neither the lock nor the index of the write-ahead log, which is rebuilt
+/// from it.
 fn content(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let passing = |path: &PathBuf| {
         path.to_string_lossy().ends_with(".lock") || path.to_string_lossy().ends_with("-shm")
@@ -59,15 +59,15 @@ fn content(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
-/// Opens a place that cannot be opened: gives the reason, after checking that it names the place and that no byte of
-/// any file has changed.
-pub(crate) fn refused(place: &StoreLocation) -> OpenError {
-    let before = content(place.directory.path());
-    let Err(error) = agentcafe_store::Store::open(place.options()) else { panic!("it was opened") };
-    let after = content(place.directory.path());
+/// The error of a store that cannot be opened, after checking that it names the directory and that no byte of any file has
+/// changed.
+pub(crate) fn open_refused(test_store: &TestStore) -> OpenError {
+    let before = content(test_store.directory.path());
+    let Err(error) = agentcafe_store::Store::open(test_store.options()) else { panic!("it was opened") };
+    let after = content(test_store.directory.path());
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>(), "{error}");
     assert!(before == after, "a file was changed: {error}");
-    let directory = place.directory.path().display().to_string();
+    let directory = test_store.directory.path().display().to_string();
     assert!(error.to_string().contains(&directory), "the message does not say which store: {error}");
     error
 }

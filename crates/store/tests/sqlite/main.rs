@@ -1,32 +1,32 @@
-//! The suite that every database must pass, on the embedded one; and what only that can do wrong: its files.
+//! The suite that both databases pass, on the embedded one; and tests of its files.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
-#[path = "../suite/turns.rs"]
-mod batches;
-#[path = "../suite/changes.rs"]
-mod changes;
+#[path = "../suite/batch_rules.rs"]
+mod batch_rules;
+#[path = "../suite/batch_visibility.rs"]
+mod batch_visibility;
 #[path = "../suite/commands.rs"]
 mod commands;
+#[path = "../suite/commit_batches.rs"]
+mod commit_batches;
 mod crash;
+#[path = "../suite/event_model.rs"]
+mod event_model;
+#[path = "../suite/event_pages.rs"]
+mod event_pages;
+#[path = "../suite/events.rs"]
+mod events;
+mod export_import;
 #[path = "../suite/faults.rs"]
 mod faults;
 mod files;
 #[path = "../suite/follow.rs"]
 mod follow;
-#[path = "../suite/keys.rs"]
-mod keys;
-#[path = "../suite/log.rs"]
-mod log;
-#[path = "../suite/log_model.rs"]
-mod log_model;
-#[path = "../suite/log_pages.rs"]
-mod log_pages;
-mod many_keys;
+#[path = "../suite/idempotency_keys.rs"]
+mod idempotency_keys;
+mod many_idempotency_keys;
 mod many_traces;
-mod moves;
 mod open_errors;
-#[path = "../suite/place.rs"]
-mod place;
 #[path = "../suite/reads.rs"]
 mod reads;
 #[path = "../suite/records.rs"]
@@ -35,13 +35,13 @@ mod records;
 mod records_model;
 #[path = "../suite/reopen.rs"]
 mod reopen;
-#[path = "../suite/sight.rs"]
-mod sight;
-#[path = "../suite/sight_rules.rs"]
-mod sight_rules;
 #[path = "../suite/snapshots.rs"]
 mod snapshots;
+#[path = "../suite/table_changes.rs"]
+mod table_changes;
+#[path = "../suite/test_store.rs"]
+mod test_store;
 #[path = "../suite/traces.rs"]
 mod traces;
-#[path = "../suite/webhook_rings.rs"]
-mod webhook_rings;
+#[path = "../suite/webhook_retention.rs"]
+mod webhook_retention;

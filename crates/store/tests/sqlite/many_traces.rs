@@ -1,11 +1,11 @@
-//! So many traces that the oldest must go.
+//! More traces than are kept.
 
 use agentcafe_domain::kernel::ids::CorrelationId;
 use agentcafe_store::Store;
 
-use crate::{place::StoreLocation, traces::note};
+use crate::{test_store::TestStore, traces::note};
 
-/// More than both of the tables hold that take turns.
+/// More than both tables of traces hold.
 const TRACES: usize = 45_000;
 /// How many of the newest are always kept.
 const KEPT: usize = 20_000;
@@ -15,20 +15,20 @@ async fn is_known(store: &Store, number: usize) -> bool {
     store.trace(id, None).await.unwrap().is_some()
 }
 
-/// CONTRACT 3.3 and RULINGS P5: traces are kept in bounded number, the newest always, also over a restart.
+/// The number of traces is bounded, and the newest are always kept, also over a restart.
 #[tokio::test]
-async fn the_newest_traces_are_kept_and_the_oldest_go() {
-    let place = StoreLocation::new();
-    let mut opened = place.open();
+async fn traces_keep_the_newest_and_drop_the_oldest() {
+    let test_store = TestStore::new();
+    let mut opened = test_store.open();
     for number in 0..TRACES {
         opened.store.note(note(&format!("t-{number}"), 1));
-        // The queue is bounded, and under pressure traces are dropped: wait for it to be empty now and then.
+        // The queue is bounded, and traces are dropped when it is full: wait until it is empty now and then.
         if number % 1_000 == 0 {
             assert!(opened.store.probe().await);
         }
         if number == TRACES / 2 {
             opened.close();
-            opened = place.open();
+            opened = test_store.open();
         }
     }
     assert!(opened.store.probe().await);

@@ -1,4 +1,4 @@
-//! Commands made of closures, notes as events, and a way to put many commands into one turn.
+//! Commands made of closures, notes as events, and a way to put many commands into one commit batch.
 
 use std::{
     future::{Future, poll_fn},
@@ -22,18 +22,18 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::place::{BEGIN, StoreLocation};
+use crate::test_store::{BEGIN, TestStore};
 
 /// What a submitted command comes back with.
 pub(crate) type Decided = Result<Answer, Failure>;
 
-/// A command that does what a closure does.
-struct Does<F> {
+/// A command that is decided by a closure.
+struct ClosureCommand<F> {
     reads: Vec<Query>,
     decide: F,
 }
 
-impl<F> Command for Does<F>
+impl<F> Command for ClosureCommand<F>
 where
     F: Fn(&mut CommandContext<'_>) -> Result<Reply, CommandError> + Send + Sync,
 {
@@ -52,20 +52,20 @@ pub(crate) fn envelope(command: impl Command + 'static) -> Envelope {
     Envelope { command: Arc::new(command), correlation_id, request: None, outcome: None }
 }
 
-/// What a closure decides, without a request. What it reads, it must ask for.
-pub(crate) fn does<F>(decide: F) -> Envelope
+/// A command that is decided by a closure, without a request. It loads what it reads in later read stages.
+pub(crate) fn command<F>(decide: F) -> Envelope
 where
     F: Fn(&mut CommandContext<'_>) -> Result<Reply, CommandError> + Send + Sync + 'static,
 {
-    reads_and_does([], decide)
+    command_that_reads([], decide)
 }
 
-/// As [`does`], but says beforehand what it reads.
-pub(crate) fn reads_and_does<F>(reads: impl Into<Vec<Query>>, decide: F) -> Envelope
+/// As [`command`], but loads this in the first read stage.
+pub(crate) fn command_that_reads<F>(reads: impl Into<Vec<Query>>, decide: F) -> Envelope
 where
     F: Fn(&mut CommandContext<'_>) -> Result<Reply, CommandError> + Send + Sync + 'static,
 {
-    envelope(Does { reads: reads.into(), decide })
+    envelope(ClosureCommand { reads: reads.into(), decide })
 }
 
 /// The reply of a closure.
@@ -73,7 +73,7 @@ pub(crate) fn reply(data: &impl Serialize) -> Result<Reply, CommandError> {
     Ok(Reply::new(Success::Ok, data))
 }
 
-/// The reply of a command that took effect now, as its closure made it.
+/// The data of a command that took effect now.
 pub(crate) fn done<T: serde::de::DeserializeOwned>(decided: &Decided) -> T {
     match decided {
         Ok(Answer::Done(reply)) => serde_json::from_slice(&reply.data).unwrap(),
@@ -81,13 +81,13 @@ pub(crate) fn done<T: serde::de::DeserializeOwned>(decided: &Decided) -> T {
     }
 }
 
-/// An actor of the standard tenant.
+/// An actor of the default tenant.
 pub(crate) fn actor(room: &str, name: &str) -> ActorInRoom {
     let (room_id, actor_id) = (RoomId::parse(room).unwrap(), ActorId::parse(name).unwrap());
     ActorInRoom { tenant_id: TenantId::default(), room_id, actor_id }
 }
 
-/// An event that says a text, of the type at this place in the list of types.
+/// An event with a text, of the type with this index.
 #[derive(Serialize)]
 struct Note<'n, const TYPE: usize> {
     text: &'n str,
@@ -124,24 +124,24 @@ pub(crate) fn append_note(
     }
 }
 
-/// Appends a note for each text, and replies with their places in the log.
-pub(crate) fn says(actor: &ActorInRoom, texts: &[&str]) -> Envelope {
+/// Appends a note for each text, and replies with their sequences.
+pub(crate) fn append_texts(actor: &ActorInRoom, texts: &[&str]) -> Envelope {
     let (actor, texts) = (actor.clone(), texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
-    does(move |ctx| {
+    command(move |ctx| {
         let note =
             |text: &String| append_note(ctx, &actor, NOTE_TYPES[0], text, None).map(|event| event.sequence);
-        let places: Vec<Sequence> = texts.iter().map(note).collect::<Result<_, _>>()?;
-        reply(&places)
+        let sequences: Vec<Sequence> = texts.iter().map(note).collect::<Result<_, _>>()?;
+        reply(&sequences)
     })
 }
 
-/// The same envelope, as a request of `actor` with a key and a body.
-pub(crate) fn keyed(envelope: Envelope, actor: &ActorInRoom, key: &str, body: &str) -> Envelope {
-    requested(envelope, actor, key, body, &format!("request-{key}-{body}"))
+/// The same envelope, as a request of `actor` with an idempotency key and a body.
+pub(crate) fn with_key(envelope: Envelope, actor: &ActorInRoom, key: &str, body: &str) -> Envelope {
+    with_request(envelope, actor, key, body, &format!("request-{key}-{body}"))
 }
 
-/// As [`keyed`], with a correlation id of its own.
-pub(crate) fn requested(
+/// As [`with_key`], with a correlation id of its own.
+pub(crate) fn with_request(
     envelope: Envelope,
     actor: &ActorInRoom,
     key: &str,
@@ -165,22 +165,22 @@ pub(crate) fn requested(
     Envelope { correlation_id, request: Some(Request { origin: Arc::new(origin), key }), ..envelope }
 }
 
-/// Holds the writer inside a turn, so that what is submitted meanwhile waits for the next one.
-pub(crate) struct LeaseToken {
+/// Pauses the writer within a commit batch, so that commands submitted meanwhile wait for the next one.
+pub(crate) struct PausedWriter {
     open: mpsc::Sender<()>,
     batch: tokio::task::JoinHandle<Decided>,
 }
 
-impl LeaseToken {
-    /// Comes back once the writer is held.
-    pub(crate) async fn the_writer(store: &Arc<Store>) -> Self {
+impl PausedWriter {
+    /// Returns once the writer is paused.
+    pub(crate) async fn pause(store: &Arc<Store>) -> Self {
         let (entered, inside) = oneshot::channel();
         let (open, opened) = mpsc::channel::<()>();
         let held = Mutex::new((Some(entered), opened));
-        let gate = does(move |_| {
+        let gate = command(move |_| {
             let mut held = held.lock().unwrap();
             let _ = held.0.take().map(|entered| entered.send(()));
-            // The sender is gone if the test has failed: then there is nothing left to hold for.
+            // The sender is dropped if the test has failed: then there is nothing to wait for.
             let _ = held.1.recv();
             reply(&())
         });
@@ -190,28 +190,31 @@ impl LeaseToken {
         Self { open, batch }
     }
 
-    /// Lets the writer go on.
-    pub(crate) async fn release(self) {
+    /// Resumes the writer.
+    pub(crate) async fn resume(self) {
         drop(self.open);
         self.batch.await.unwrap().unwrap();
     }
 }
 
-/// Puts the envelopes into one turn, in this order, and comes back with their answers.
-pub(crate) async fn together(
-    place: &StoreLocation,
+/// Puts the envelopes into one commit batch, in this order, and returns their answers.
+pub(crate) async fn submit_batch(
+    test_store: &TestStore,
     store: &Arc<Store>,
     envelopes: Vec<Envelope>,
 ) -> Vec<Decided> {
-    let (count, hold) = (envelopes.len(), LeaseToken::the_writer(store).await);
+    let (count, paused) = (envelopes.len(), PausedWriter::pause(store).await);
     let mut answers = pin!(join_all(envelopes.into_iter().map(|envelope| store.submit(envelope))));
-    // Polling once is what puts them into the queue.
+    // The first poll puts them into the queue.
     let early = poll_fn(|context| Poll::Ready(answers.as_mut().poll(context).is_ready())).await;
-    assert!(!early, "answered while the writer was held");
-    hold.release().await;
+    assert!(!early, "answered while the writer was paused");
+    paused.resume().await;
     let answers = answers.await;
-    // Answers are sent before the turn is reported; the next turn's answer comes after both.
+    // The answer of the next batch is sent after the report of this one.
     assert!(store.probe().await);
-    assert!(place.batches().iter().any(|batch| batch.commands == count), "they were not in one turn");
+    assert!(
+        test_store.batches().iter().any(|batch| batch.commands == count),
+        "they were not in one commit batch"
+    );
     answers
 }

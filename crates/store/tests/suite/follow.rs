@@ -8,8 +8,8 @@ use agentcafe_store::{EventFilter, EventQuery, LoggedEvent, Store};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
-    commands::{NOTE_TYPES, actor, append_note, does, reply},
-    place::StoreLocation,
+    commands::{NOTE_TYPES, actor, append_note, command, reply},
+    test_store::TestStore,
 };
 
 const WRITERS: usize = 6;
@@ -42,12 +42,12 @@ async fn write(store: Arc<Store>, writer: usize) {
             actor(&format!("room-{}", (writer + round) % 3), &format!("actor-{}", (writer * round) % 3));
         let text = "x".repeat(TEXT_BYTES + round);
         let mentioned = round.is_multiple_of(5).then(|| ActorId::parse("Kai").unwrap());
-        let said = does(move |ctx| {
+        let note = command(move |ctx| {
             let kind = NOTE_TYPES[round % NOTE_TYPES.len()];
             append_note(ctx, &actor, kind, &text, mentioned.clone())?;
             reply(&())
         });
-        store.submit(said).await.unwrap();
+        store.submit(note).await.unwrap();
     }
 }
 
@@ -107,7 +107,7 @@ fn start(
 /// cursor, for followers that keep up and for those that memory has left behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn followers_see_every_event_once_in_order() {
-    let place = StoreLocation::new();
+    let place = TestStore::new();
     let opened = place.open();
     let store = &opened.store;
     let (finish, finished) = watch::channel(false);

@@ -1,4 +1,4 @@
-//! Records: what is put is got, and lists hold what their conditions say, in order, page by page.
+//! Records: what is put is read, and lists match their conditions, in order, page by page.
 
 use agentcafe_domain::{
     kernel::{
@@ -13,11 +13,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    commands::{does, reply},
-    place::StoreLocation,
+    commands::{command, reply},
+    test_store::TestStore,
 };
 
-/// A task of the standard tenant; the assignee may be missing, which makes a null.
+/// A task of the default tenant. Without an assignee, that column is null.
 pub(crate) fn task(number: u128, room: &str, assignee: Option<&str>, updated_at: i64) -> Task {
     Task {
         task_id: Uuid::from_u128(number),
@@ -37,9 +37,9 @@ pub(crate) fn task(number: u128, room: &str, assignee: Option<&str>, updated_at:
     }
 }
 
-/// Puts tasks, all of them in one command.
+/// Puts tasks in one command.
 pub(crate) async fn put(store: &Store, tasks: Vec<Task>) {
-    let puts = does(move |ctx| {
+    let puts = command(move |ctx| {
         tasks.iter().for_each(|task| ctx.put(task));
         reply(&())
     });
@@ -48,24 +48,24 @@ pub(crate) async fn put(store: &Store, tasks: Vec<Task>) {
 
 async fn delete(store: &Store, task: &Task) {
     let key = task.key();
-    let deletes = does(move |ctx| {
+    let deletes = command(move |ctx| {
         ctx.delete::<Task>(key.clone());
         reply(&())
     });
     store.submit(deletes).await.unwrap();
 }
 
-/// The numbers of the tasks that a list holds.
+/// The numbers of the tasks that a query selects.
 pub(crate) async fn numbers(store: &Store, find: RecordQuery) -> Vec<u128> {
     let found: Vec<Task> = store.find(find).await.unwrap();
     found.iter().map(|task| task.task_id.as_u128()).collect()
 }
 
-/// A record is got as it was put; putting again replaces it, and deleting removes it.
+/// Putting again replaces a record, and deleting removes it.
 #[tokio::test]
-async fn what_is_put_is_got() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn record_is_read_as_it_was_put() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let one = task(1, "main", Some("Kai"), 10);
     assert_eq!(opened.store.get::<Task>(one.key()).await.unwrap(), None);
     put(&opened.store, vec![one.clone(), task(2, "main", None, 10)]).await;
@@ -84,11 +84,11 @@ async fn what_is_put_is_got() {
     opened.close();
 }
 
-/// Every comparison, on texts, numbers and nulls: null satisfies only `Is` with null, and differs from every value.
+/// On texts, numbers and nulls: null satisfies only `Is` with null, and differs from every value.
 #[tokio::test]
-async fn lists_hold_what_their_conditions_say() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn record_query_applies_every_comparison() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let assignees = [Some("Kai"), Some("Mira"), None, Some("kai"), Some("Zoë")];
     let tasks =
         assignees.iter().zip(1..).map(|(name, number)| task(number, "main", *name, number as i64 * 10));
@@ -124,11 +124,11 @@ async fn lists_hold_what_their_conditions_say() {
     opened.close();
 }
 
-/// Both directions; the key breaks ties, ascending in both; the limit holds.
+/// The key breaks ties, ascending in both; the limit holds.
 #[tokio::test]
-async fn lists_are_in_order() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn record_query_sorts_in_both_directions() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let updated = [30, 10, 20, 20, 20, -5];
     put(&opened.store, updated.iter().zip(1..).map(|(at, number)| task(number, "main", None, *at)).collect())
         .await;
@@ -142,7 +142,7 @@ async fn lists_are_in_order() {
     opened.close();
 }
 
-/// All pages of a list, each behind the last record of the page before.
+/// All pages of a list, each after the last record of the page before.
 async fn pages(store: &Store, first: &RecordQuery) -> Vec<u128> {
     let mut all = Vec::new();
     let mut next = first.clone();
@@ -155,11 +155,12 @@ async fn pages(store: &Store, first: &RecordQuery) -> Vec<u128> {
     }
 }
 
-/// Keyset paging: the pages of a list are the list, whatever their size, in both directions, over ties.
+/// Keyset pagination: the pages of a list are the list, whatever their size, in both directions, across
+/// ties.
 #[tokio::test]
-async fn pages_make_the_whole_list() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn record_query_pages_together_are_the_whole_list() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     put(&opened.store, (0..25).map(|number| task(number, "main", None, number as i64 / 4)).collect()).await;
     for limit in [1, 2, 3, 4, 7, 25] {
         for descending in [false, true] {
@@ -171,11 +172,12 @@ async fn pages_make_the_whole_list() {
     opened.close();
 }
 
-/// The same over a column that may be null: a null stands before every value, and is not where paging ends.
+/// The same with a column that may be null: null comes before every value, and pagination does not end
+/// there.
 #[tokio::test]
-async fn pages_go_on_past_nulls() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn record_query_pages_continue_after_nulls() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let assignees = [Some("Kai"), None, Some("Mira"), None, Some("Kai")];
     put(
         &opened.store,
@@ -191,11 +193,11 @@ async fn pages_go_on_past_nulls() {
     opened.close();
 }
 
-/// An answer to a command is sent after its records can be read by everybody.
+/// A command is answered after its records can be read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_answered_can_be_read() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn record_is_readable_before_its_command_is_answered() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let writers: Vec<_> = (0..8_u128)
         .map(|writer| {
             let store = std::sync::Arc::clone(&opened.store);

@@ -1,4 +1,5 @@
-//! Random records and random lists: the store, and a turn that has just written them, answer as a sorted list in memory.
+//! Random records and random queries: the store, and a commit batch that has just written them, answer as a
+//! sorted list in memory.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +11,9 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use crate::{
-    commands::{done, reads_and_does, reply, together},
-    place::StoreLocation,
+    commands::{command_that_reads, done, reply, submit_batch},
     records::{numbers, put, task},
+    test_store::TestStore,
 };
 
 const NAMES: [&str; 6] = ["Kai", "kai", "Zoë", "a:b", "a", "日本"];
@@ -26,7 +27,7 @@ fn random_task() -> impl Strategy<Value = Task> {
         .prop_map(|(number, room, assignee, at)| task(number, room, assignee, at))
 }
 
-/// A column, and values that it can have.
+/// A column, and a value that it can have.
 fn column() -> impl Strategy<Value = (&'static str, Cell)> {
     prop_oneof![
         name().prop_map(|name| ("room_id", name.into())),
@@ -42,7 +43,7 @@ fn condition() -> impl Strategy<Value = Condition> {
     (column(), comparison).prop_map(|((column, value), comparison)| Condition { column, comparison, value })
 }
 
-/// A list that is ordered by a column without nulls.
+/// A query that sorts by a column without nulls.
 fn list() -> impl Strategy<Value = RecordQuery> {
     let conditions = prop::collection::vec(condition(), 0..3);
     let order = prop::sample::select(vec!["updated_at", "room_id", "task_id"]);
@@ -55,7 +56,7 @@ fn list() -> impl Strategy<Value = RecordQuery> {
     )
 }
 
-/// What a list holds, the plain way.
+/// The records that a query selects from the model.
 fn expected(stored: &BTreeMap<u128, Task>, find: &RecordQuery) -> Vec<u128> {
     let mut found: Vec<StoredRecord> =
         stored.values().map(StoredRecord::of).filter(|record| find.matches(record)).collect();
@@ -65,34 +66,35 @@ fn expected(stored: &BTreeMap<u128, Task>, find: &RecordQuery) -> Vec<u128> {
 }
 
 async fn check(before: Vec<Task>, within: Vec<Task>, deleted: Vec<u128>, lists: Vec<RecordQuery>) {
-    let place = StoreLocation::new();
-    let opened = place.open();
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let mut model: BTreeMap<u128, Task> = BTreeMap::new();
     model.extend(before.iter().map(|task| (task.task_id.as_u128(), task.clone())));
     put(&opened.store, before).await;
     model.extend(within.iter().map(|task| (task.task_id.as_u128(), task.clone())));
     deleted.iter().for_each(|number| drop(model.remove(number)));
-    let writes = reads_and_does([], move |ctx| {
+    let writes = command_that_reads([], move |ctx| {
         within.iter().for_each(|task| ctx.put(task));
         for number in &deleted {
             ctx.delete::<Task>(vec![Uuid::from_u128(*number).to_string().as_str().into()]);
         }
         reply(&())
     });
-    // Within the turn the limit is left out: what a limited list shows there has a test of its own.
+    // Without a limit in the commit batch: another test is about that.
     let wide = |find: &RecordQuery| RecordQuery { limit: 1_000, ..find.clone() };
     let looks = lists.iter().map(|find| {
         let find = wide(find);
-        reads_and_does([Query::Many(find.clone())], move |ctx| {
+        command_that_reads([Query::Many(find.clone())], move |ctx| {
             let found: Vec<Task> = ctx.find(find.clone())?;
             reply(&found.iter().map(|task| task.task_id.to_string()).collect::<Vec<_>>())
         })
     });
-    let answers = together(&place, &opened.store, std::iter::once(writes).chain(looks).collect()).await;
+    let answers =
+        submit_batch(&test_store, &opened.store, std::iter::once(writes).chain(looks).collect()).await;
     for (find, answer) in lists.iter().zip(&answers[1..]) {
         let seen: Vec<Uuid> = done(answer);
         let seen: Vec<u128> = seen.iter().map(Uuid::as_u128).collect();
-        assert_eq!(seen, expected(&model, &wide(find)), "in the turn: {find:?}");
+        assert_eq!(seen, expected(&model, &wide(find)), "in the commit batch: {find:?}");
         assert_eq!(
             numbers(&opened.store, find.clone()).await,
             expected(&model, find),
@@ -108,9 +110,9 @@ async fn check(before: Vec<Task>, within: Vec<Task>, deleted: Vec<u128>, lists: 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// DESIGN 2 and `RecordQuery`: the same description selects in a database and among what a turn has written, so both agree.
+    /// A query selects the same records in a database and among the writes of a commit batch.
     #[test]
-    fn lists_agree_with_the_model(
+    fn record_query_agrees_with_the_model(
         before in prop::collection::vec(random_task(), 0..40),
         within in prop::collection::vec(random_task(), 0..10),
         deleted in prop::collection::vec(0..30_u128, 0..5),

@@ -1,4 +1,4 @@
-//! Traces: what became of a request, kept with it, found by its correlation id.
+//! Traces: stored with the request, and found by its correlation id.
 
 use agentcafe_domain::kernel::{
     actor::ActorInRoom,
@@ -10,8 +10,8 @@ use agentcafe_store::{Envelope, Store, TraceNote};
 use serde_json::json;
 
 use crate::{
-    commands::{actor, does, requested, says},
-    place::{BEGIN, StoreLocation},
+    commands::{actor, append_texts, command, with_request},
+    test_store::{BEGIN, TestStore},
 };
 
 fn id(text: &str) -> CorrelationId {
@@ -23,7 +23,7 @@ fn nova() -> ActorInRoom {
 }
 
 fn say(key: &str, text: &str, correlation_id: &str) -> Envelope {
-    requested(says(&nova(), &[text]), &nova(), key, text, correlation_id)
+    with_request(append_texts(&nova(), &[text]), &nova(), key, text, correlation_id)
 }
 
 async fn trace(store: &Store, correlation_id: &str) -> Trace {
@@ -34,21 +34,21 @@ fn codes(trace: &Trace) -> Vec<StepCode> {
     trace.steps.iter().map(|step| step.code).collect()
 }
 
-/// CONTRACT 3.3: done, replayed, conflicting and refused requests each leave their steps, oldest first.
+/// Accepted, replayed, conflicting and refused requests each leave their steps, oldest first.
 #[tokio::test]
-async fn every_outcome_leaves_its_steps() {
+async fn trace_has_the_steps_of_every_outcome() {
     use StepCode::{
         EventAppendOk, Forbidden, IdempotencyConflict, IdempotencyNew, IdempotencyReplay, RequestReceived,
     };
-    let place = StoreLocation::new();
-    let opened = place.open();
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let store = &opened.store;
-    place.clock.advance(7);
+    test_store.clock.advance(7);
     store.submit(say("k", "hi", "c-done")).await.unwrap();
     store.submit(say("k", "hi", "c-replay")).await.unwrap();
     store.submit(say("k", "ho", "c-conflict")).await.unwrap_err();
-    let refuses = does(|_| Err(DomainError::new(Code::Forbidden).with("missing", "canSpeak").into()));
-    store.submit(requested(refuses, &nova(), "k2", "hi", "c-refused")).await.unwrap_err();
+    let refuses = command(|_| Err(DomainError::new(Code::Forbidden).with("missing", "canSpeak").into()));
+    store.submit(with_request(refuses, &nova(), "k2", "hi", "c-refused")).await.unwrap_err();
 
     let done = trace(store, "c-done").await;
     assert_eq!(codes(&done), [RequestReceived, IdempotencyNew]);
@@ -86,15 +86,19 @@ async fn every_outcome_leaves_its_steps() {
     opened.close();
 }
 
-/// RULINGS P4 and B3: attempts under one correlation id are added up, not overwritten; a tenant sees its own.
+/// Attempts with the same correlation id are added up, not overwritten; a tenant sees its own.
 #[tokio::test]
-async fn attempts_add_up_within_their_tenant() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn trace_adds_up_attempts_within_their_tenant() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     let elsewhere = ActorInRoom { tenant_id: TenantId::parse("other").unwrap(), ..nova() };
     opened.store.submit(say("k", "hi", "shared")).await.unwrap();
     opened.store.submit(say("k", "hi", "shared")).await.unwrap();
-    opened.store.submit(requested(says(&elsewhere, &["ho"]), &elsewhere, "k", "ho", "shared")).await.unwrap();
+    opened
+        .store
+        .submit(with_request(append_texts(&elsewhere, &["ho"]), &elsewhere, "k", "ho", "shared"))
+        .await
+        .unwrap();
     let of = |tenant: Option<&ActorInRoom>| {
         opened.store.trace(id("shared"), tenant.map(|who| who.tenant_id.clone()))
     };
@@ -107,7 +111,7 @@ async fn attempts_add_up_within_their_tenant() {
     opened.close();
 }
 
-/// A request that ended before its turn, with that many steps.
+/// A request that ended before its commit batch, with that many steps.
 pub(crate) fn note(correlation_id: &str, steps: usize) -> TraceNote {
     let request = say("k", "hi", correlation_id).request.unwrap();
     let step = |number: usize| Step {
@@ -124,20 +128,20 @@ pub(crate) fn note(correlation_id: &str, steps: usize) -> TraceNote {
     }
 }
 
-/// CONTRACT 3.3: a request that ended before its turn leaves a trace too; of many steps the newest are shown.
+/// A request that ended before its commit batch leaves a trace, too; of many steps the newest are shown.
 #[tokio::test]
-async fn notes_are_kept_and_bounded() {
-    let place = StoreLocation::new();
-    let opened = place.open();
+async fn trace_of_a_note_is_stored_and_bounded() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
     opened.store.note(note("early", 1));
     opened.store.note(note("long", MAX_STEPS + 40));
-    assert!(opened.store.probe().await, "the probe's turn comes after the notes'");
+    assert!(opened.store.probe().await, "the probe is queued behind the notes");
     assert_eq!(
         codes(&trace(&opened.store, "early").await),
         [StepCode::RequestReceived, StepCode::ValidationError]
     );
     opened.close();
-    let opened = place.open();
+    let opened = test_store.open();
     let long = trace(&opened.store, "long").await;
     assert_eq!(long.steps.len(), MAX_STEPS);
     assert_eq!(long.steps[MAX_STEPS - 1].details["number"], MAX_STEPS + 39);

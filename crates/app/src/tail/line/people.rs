@@ -1,13 +1,15 @@
 //! Sentences about people: who is there, who goes where, who says what.
 
 use agentcafe_domain::{
-    kernel::event::payload::{
-        ActorMoved, AgentEntered, AgentLeft, BubblePosted, ConversationMessagePosted, IntentCompleted,
-        IntentPlanned, MentionCreated, OrderChanged, PresenceHeartbeat, ReactionRef, StatusChanged,
-    },
+    conversation::events::{BubblePosted, ConversationMessagePosted, MentionCreated},
+    orders::OrderChanged,
     presence::{
         Status,
-        position::{Direction, Leg},
+        events::{
+            ActorMoved, AgentEntered, AgentLeft, IntentCompleted, IntentPlanned, PresenceHeartbeat,
+            StatusChanged,
+        },
+        position::{Direction, PathSegment},
     },
 };
 
@@ -49,17 +51,18 @@ fn status(status: Status) -> &'static str {
     }
 }
 
-pub(super) fn moved(who: Phrase, moved: &ActorMoved) -> Phrase {
+pub(super) fn moved(who: Phrase, moved: &ActorMoved, is_reaction: bool) -> Phrase {
     let walks = format!("walks {}", arrow(&moved.leg));
-    match (&moved.target_label, &moved.intent, &moved.reaction) {
-        // A part of a walk whose end is told too.
-        (Some(target), _, None) => who.dim(format!("{walks} to {target}")),
-        (None, Some(intent), None) => who.plain(walks).dim(format!(" ({intent})")),
-        (_, _, reaction) => who.plain(walks).and(because(reaction.as_ref())),
+    match (&moved.target_label, &moved.intent) {
+        _ if is_reaction => reacting(who.plain(walks), true),
+        // A part of a path whose end has a line of its own.
+        (Some(target), _) => who.dim(format!("{walks} to {target}")),
+        (None, Some(intent)) => who.plain(walks).dim(format!(" ({intent})")),
+        (None, None) => who.plain(walks),
     }
 }
 
-fn arrow(leg: &Leg) -> String {
+fn arrow(leg: &PathSegment) -> String {
     let arrow = match leg.direction {
         Direction::N => '↑',
         Direction::S => '↓',
@@ -69,18 +72,17 @@ fn arrow(leg: &Leg) -> String {
     format!("{arrow} {}", leg.steps)
 }
 
-fn because(reaction: Option<&ReactionRef>) -> Phrase {
-    let phrase = Phrase::default();
-    if reaction.is_some() { phrase.dim(" (as a reaction)") } else { phrase }
+fn reacting(phrase: Phrase, is_reaction: bool) -> Phrase {
+    if is_reaction { phrase.dim(" (as a reaction)") } else { phrase }
 }
 
-pub(super) fn said(who: Phrase, posted: &ConversationMessagePosted) -> Phrase {
+pub(super) fn said(who: Phrase, posted: &ConversationMessagePosted, is_reaction: bool) -> Phrase {
     let message = &posted.conversation;
     let is_first = message.parent_message_id.is_none()
         && message.reply_to_message_id.is_none()
         && message.thread_id == message.message_id;
     let says = if is_first { who.plain("says: ") } else { who.dim("↳ ").plain("replies: ") };
-    says.plain(&message.text).and(because(posted.reaction.as_ref()))
+    reacting(says.plain(&message.text), is_reaction)
 }
 
 pub(super) fn bubble(who: Phrase, posted: &BubblePosted) -> Phrase {
@@ -91,8 +93,8 @@ pub(super) fn mentioned(speaker: &str, mention: &MentionCreated) -> Phrase {
     Phrase::about(&mention.mentioned_actor_id).dim("is mentioned by ").actor(speaker)
 }
 
-pub(super) fn ordered(who: Phrase, order: &OrderChanged) -> Phrase {
-    who.plain(format!("orders {} ({})", order.item_id, order.size)).and(because(order.reaction.as_ref()))
+pub(super) fn ordered(who: Phrase, order: &OrderChanged, is_reaction: bool) -> Phrase {
+    reacting(who.plain(format!("orders {} ({})", order.item_id, order.size)), is_reaction)
 }
 
 pub(super) fn set_off(who: Phrase, planned: &IntentPlanned) -> Phrase {

@@ -2,13 +2,16 @@
 
 use std::fmt::Display;
 
-use agentcafe_domain::kernel::{
-    event::payload::{
-        OperatorOverrideApplied, RoomContextPinned, RoomCreated, RoomUpdated, SharedObjectCreated,
-        SharedObjectUpdated, SnapshotCreated, TableSessionCreated, TableSessionEnded, TableSessionUpdated,
+use agentcafe_domain::{
+    kernel::ids::ActorId,
+    objects::events::{SharedObjectCreated, SharedObjectUpdated},
+    operators::events::OperatorOverrideApplied,
+    rooms::events::{RoomContextPinned, RoomCreated, RoomUpdated},
+    snapshots::SnapshotCreated,
+    tables::events::{TableSessionCreated, TableSessionEnded, TableSessionUpdated},
+    tasks::events::{
         TaskAssigned, TaskCompleted, TaskCreated, TaskHandoff, TaskProgressUpdated, TaskUpdated,
     },
-    ids::ActorId,
 };
 
 use super::{Phrase, clock};

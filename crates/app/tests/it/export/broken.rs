@@ -49,19 +49,19 @@ async fn a_malformed_line_is_named() {
     let directory = TempDir::new().unwrap();
     // Which line, what it becomes, and what is said of it.
     let cases: Vec<(usize, String, &str)> = vec![
-        (0, "{}".to_owned(), "no export"),
-        (0, "PK\u{3}\u{4}".to_owned(), "no export"),
+        (0, "{}".to_owned(), "not an export"),
+        (0, "PK\u{3}\u{4}".to_owned(), "not an export"),
         (0, all[0].replace("\"version\":1", "\"version\":2"), "version 2"),
         (0, all[0].replace("\"room\":null", "\"room\":\"main\""), "needs its tenant"),
         (0, all[0].replace("\"tenant\":null", "\"tenant\":\"acme\""), "another tenant"),
         (0, all[0].replace("\"head\":6", "\"head\":5"), "sequence 6"),
         (0, all[0].replace("\"inboxHead\":2", "\"inboxHead\":1"), "was changed"),
-        (1, "{".to_owned(), "no line of an export"),
-        (1, String::new(), "no line of an export"),
-        (1, "[1]".to_owned(), "no line of an export"),
-        (1, "{\"thing\":{}}".to_owned(), "no line of an export"),
-        (1, "{\"event\":{}}".to_owned(), "no event"),
-        (1, all[1].replace("conversation_message_posted", "teapot_posted"), "no event"),
+        (1, "{".to_owned(), "not a line of an export"),
+        (1, String::new(), "not a line of an export"),
+        (1, "[1]".to_owned(), "not a line of an export"),
+        (1, "{\"thing\":{}}".to_owned(), "not a line of an export"),
+        (1, "{\"event\":{}}".to_owned(), "not an event"),
+        (1, all[1].replace("conversation_message_posted", "teapot_posted"), "not an event"),
         (2, all[1].to_owned(), "sequence 1"),
         (2, all[2].replace("\"sequence\":2", "\"sequence\":99"), "sequence 99"),
         (3, all[3].replace("\"timestamp\":\"20", "\"timestamp\":\"19"), "older"),
@@ -82,7 +82,9 @@ async fn a_malformed_line_is_named() {
         fails(directory.path(), &broken.join("\n"), &["line ", why, "nothing was imported"]);
         // What only a later line shows is said of that one.
         if ![0, 1].contains(&at)
-            || ["no export", "no line", "no event", "version"].iter().any(|known| why.contains(known))
+            || ["not an export", "not a line", "not an event", "version"]
+                .iter()
+                .any(|known| why.contains(known))
         {
             let number = if why == "nothing may follow" { at + 2 } else { at + 1 };
             fails(directory.path(), &broken.join("\n"), &[&format!("line {number}:")]);

@@ -11,7 +11,7 @@ use super::*;
 use crate::promise_load::say_until_cut;
 
 /// How long a condition may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Every event up to the head; for each message its mention, inbox item and key: one moment, whatever is written meanwhile.
 fn assert_is_one_moment(text: &str) -> usize {

@@ -2,8 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::Fields;
+use super::{Field, Fields};
 use crate::kernel::error::{Code, DomainError};
+
+fn names<T>(allowed: &[(&str, T)]) -> Vec<Value> {
+    allowed.iter().map(|(name, _)| (*name).into()).collect()
+}
 
 impl Fields {
     /// One of `allowed`, compared without case; none if missing.
@@ -12,27 +16,32 @@ impl Fields {
     /// `ERR_INVALID_ENUM {field, allowed}`.
     pub fn choice<T: Copy>(
         &self,
-        name: &'static str,
+        field: impl Into<Field>,
         allowed: &[(&str, T)],
     ) -> Result<Option<T>, DomainError> {
-        let names = || allowed.iter().map(|(text, _)| (*text).into()).collect::<Vec<Value>>();
-        let schema = || {
-            let mut values = names();
-            values.push(Value::Null);
-            json!({ "enum": values })
-        };
-        if self.note(name, false, schema) {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent(name) else { return Ok(None) };
+        let field = field.into();
+        let values = || [names(allowed), vec![Value::Null]].concat();
+        let Some(sent) = self.optional(field, || json!({ "enum": values() })) else { return Ok(None) };
         let wanted = sent.as_str().unwrap_or_default().trim();
         let found = allowed.iter().find(|(text, _)| text.eq_ignore_ascii_case(wanted));
-        found.map(|(_, value)| Some(*value)).ok_or_else(|| {
-            DomainError::new(Code::InvalidEnum)
-                .saying(format!("{name} is not one of the allowed values"))
-                .with("field", name)
-                .with("allowed", names())
-        })
+        found.map(|(_, value)| Some(*value)).ok_or_else(|| field.not_one_of(Code::InvalidEnum, allowed))
+    }
+
+    /// As [`Fields::choice`], for a change: null is none of them.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ENUM {field, allowed}`.
+    pub fn changed_choice<T: Copy>(
+        &self,
+        field: impl Into<Field>,
+        allowed: &[(&str, T)],
+    ) -> Result<Option<T>, DomainError> {
+        let field = field.into();
+        let choice = self.choice(field, allowed)?;
+        if choice.is_none() && self.has(field.name) && !self.is_describing() {
+            return Err(field.not_one_of(Code::InvalidEnum, allowed));
+        }
+        Ok(choice)
     }
 
     /// As [`Fields::choice`], of a text: a blank one counts as missing.
@@ -41,82 +50,77 @@ impl Fields {
     /// `ERR_VALIDATION {field}` for another type, `ERR_INVALID_ENUM {field, allowed}`.
     pub fn text_choice<T: Copy>(
         &self,
-        name: &'static str,
+        field: impl Into<Field>,
         allowed: &[(&str, T)],
     ) -> Result<Option<T>, DomainError> {
-        match self.sent(name) {
+        let field = field.into();
+        match self.sent(field) {
             Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
-            Some(Value::String(_)) | None => self.choice(name, allowed),
-            Some(_) => Err(DomainError::invalid(name, format!("{name} must be a string"))),
+            Some(Value::String(_)) | None => self.choice(field, allowed),
+            Some(_) => Err(field.must_be("a string")),
         }
     }
 
-    /// As [`Fields::choice`], and it must be there; `code` says what a missing or unknown one is called.
+    /// As [`Fields::choice`], and it must be there; `code` says what an unknown one is called.
     ///
     /// # Errors
     /// `code {field, allowed}`; `ERR_MISSING_FIELD {field}` when missing.
     pub fn required_choice<T: Copy>(
         &self,
-        name: &'static str,
+        field: impl Into<Field>,
         allowed: &[(&str, T)],
         code: Code,
     ) -> Result<T, DomainError> {
-        let names: Vec<Value> = allowed.iter().map(|(text, _)| (*text).into()).collect();
-        if self.note(name, true, || json!({ "enum": names }))
-            && let Some((_, value)) = allowed.first()
-        {
-            return Ok(*value);
+        let field = field.into();
+        if let Some(first) = self.first_choice(field, true, allowed) {
+            return Ok(first);
         }
-        let wanted = self.required_text(name)?;
+        let wanted = self.required_text(field)?;
         let found = allowed.iter().find(|(text, _)| text.eq_ignore_ascii_case(&wanted));
-        found
-            .map(|(_, value)| *value)
-            .ok_or_else(|| DomainError::new(code).with("field", name).with("allowed", names))
+        found.map(|(_, value)| *value).ok_or_else(|| field.not_one_of(code, allowed))
     }
 
     /// One of `allowed`, trimmed but else to the letter; whatever is none of them, or missing, is refused in the same way.
     ///
     /// # Errors
     /// `ERR_INVALID_ENUM {field, allowed}`.
-    pub fn one_of<T: Copy>(&self, name: &'static str, allowed: &[(&str, T)]) -> Result<T, DomainError> {
-        let names = || allowed.iter().map(|(text, _)| (*text).into()).collect::<Vec<Value>>();
-        if self.note(name, true, || json!({ "enum": names() }))
-            && let Some((_, value)) = allowed.first()
-        {
-            return Ok(*value);
+    pub fn one_of<T: Copy>(&self, field: impl Into<Field>, allowed: &[(&str, T)]) -> Result<T, DomainError> {
+        let field = field.into();
+        if let Some(first) = self.first_choice(field, true, allowed) {
+            return Ok(first);
         }
-        let sent = self.sent(name);
+        let sent = self.sent(field);
         let wanted = sent.as_ref().and_then(Value::as_str).unwrap_or_default().trim();
         let found = allowed.iter().find(|(text, _)| *text == wanted);
-        found.map(|(_, value)| *value).ok_or_else(|| {
-            DomainError::new(Code::InvalidEnum)
-                .saying(format!("{name} is not one of the allowed values"))
-                .with("field", name)
-                .with("allowed", names())
-        })
+        found.map(|(_, value)| *value).ok_or_else(|| field.not_one_of(Code::InvalidEnum, allowed))
     }
 
-    /// One of `allowed`, to the letter; `unknown` makes the refusal of anything else.
+    /// One of `allowed`, to the letter; `unknown` makes the error for anything else. Other fields decide whether it must be
+    /// there, so its schema does not require it.
     ///
     /// # Errors
     /// `ERR_MISSING_FIELD {field}` when missing or blank; what `unknown` makes.
     pub fn exact_choice<T: Copy>(
         &self,
-        name: &'static str,
+        field: impl Into<Field>,
         allowed: &[(&str, T)],
         unknown: impl FnOnce(String) -> DomainError,
     ) -> Result<T, DomainError> {
-        let names = || allowed.iter().map(|(text, _)| (*text).into()).collect::<Vec<Value>>();
-        if self.note(name, false, || json!({ "enum": names() }))
-            && let Some((_, value)) = allowed.first()
-        {
-            return Ok(*value);
+        let field = field.into();
+        if let Some(first) = self.first_choice(field, false, allowed) {
+            return Ok(first);
         }
-        let wanted = match self.sent(name) {
+        let wanted = match self.sent(field) {
             Some(Value::String(text)) if !text.trim().is_empty() => text,
-            _ => return Err(DomainError::missing(name)),
+            _ => return Err(field.missing()),
         };
         let found = allowed.iter().find(|(text, _)| *text == wanted);
         found.map(|(_, value)| *value).ok_or_else(|| unknown(wanted))
+    }
+
+    /// Notes the field when describing, and then answers the first choice.
+    fn first_choice<T: Copy>(&self, field: Field, required: bool, allowed: &[(&str, T)]) -> Option<T> {
+        let (_, first) = allowed.first()?;
+        self.note(field, required, || json!({ "enum": names(allowed) })).then_some(*first)
     }
 }

@@ -2,9 +2,10 @@
 
 use std::ops::RangeInclusive;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Cursor, Fields};
+use super::{Cursor, Field, Fields, LIMIT};
 use crate::kernel::{
     error::{Code, DomainError},
     ids::Sequence,
@@ -12,9 +13,10 @@ use crate::kernel::{
 };
 
 impl Fields {
-    /// As [`Fields::sent`], and a blank text counts as missing too.
-    fn sent_number(&self, name: &str) -> Option<Value> {
-        self.sent(name).filter(|sent| sent.as_str().is_none_or(|text| !text.trim().is_empty()))
+    /// As [`Fields::optional`], of a number or integer (`kind`), and a blank text counts as missing too.
+    fn optional_number<T: Serialize>(&self, field: Field, kind: &str, (low, high): (T, T)) -> Option<Value> {
+        let schema = || json!({ "type": [kind, "null"], "minimum": low, "maximum": high });
+        self.optional(field, schema).filter(is_not_blank)
     }
 
     /// A whole number, held within `range`.
@@ -23,23 +25,20 @@ impl Fields {
     /// `ERR_VALIDATION {field, value}` if it is not a whole number.
     pub fn integer(
         &self,
-        name: &'static str,
+        field: impl Into<Field>,
         range: RangeInclusive<i64>,
     ) -> Result<Option<i64>, DomainError> {
+        let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high }))
-        {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        let Some(sent) = self.optional_number(field, "integer", (low, high)) else { return Ok(None) };
         let whole = match &sent {
             Value::Number(number) => whole_number(number.as_i64(), number.as_f64()),
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         };
-        whole.map(|number| Some(number.clamp(low, high))).ok_or_else(|| {
-            DomainError::invalid(name, format!("{name} must be a whole number")).with("value", sent)
-        })
+        whole
+            .map(|number| Some(number.clamp(low, high)))
+            .ok_or_else(|| field.must_be("a whole number").with("value", sent))
     }
 
     /// A limit of a list: `standard` when missing, else within 1 and `max`.
@@ -48,7 +47,7 @@ impl Fields {
     /// `ERR_VALIDATION {field, value}` if it is not a whole number.
     pub fn limit(&self, standard: usize, max: usize) -> Result<usize, DomainError> {
         let max = i64::try_from(max).unwrap_or(i64::MAX);
-        let limit = self.integer("limit", 1..=max)?;
+        let limit = self.integer(LIMIT, 1..=max)?;
         Ok(limit.map_or(standard, |limit| usize::try_from(limit).unwrap_or(standard)))
     }
 
@@ -58,15 +57,13 @@ impl Fields {
     /// `ERR_OUT_OF_BOUNDS {field, min, max, value}`.
     pub fn bounded(
         &self,
-        name: &'static str,
+        field: impl Into<Field>,
         range: RangeInclusive<i64>,
     ) -> Result<Option<i64>, DomainError> {
+        let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": ["number", "null"], "minimum": low, "maximum": high })) {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent_number(name) else { return Ok(None) };
-        within(name, range, sent, |number| Some(round_half_up(number)))
+        let Some(sent) = self.optional_number(field, "number", (low, high)) else { return Ok(None) };
+        within(field, range, sent, |number| Some(round_half_up(number)))
     }
 
     /// A whole number that is refused outside `range`.
@@ -75,40 +72,40 @@ impl Fields {
     /// `ERR_OUT_OF_BOUNDS {field, min, max, value}`, also for a fraction.
     pub fn bounded_integer(
         &self,
-        name: &'static str,
+        field: impl Into<Field>,
         range: RangeInclusive<i64>,
     ) -> Result<Option<i64>, DomainError> {
+        let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": ["integer", "null"], "minimum": low, "maximum": high }))
-        {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent_number(name) else { return Ok(None) };
-        within(name, range, sent, |number| (number.fract() == 0.0).then_some(number))
+        let Some(sent) = self.optional_number(field, "integer", (low, high)) else { return Ok(None) };
+        within(field, range, sent, |number| (number.fract() == 0.0).then_some(number))
     }
 
     /// A number, held within `range`; fractions are kept.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}` if it is not a number.
-    pub fn number(&self, name: &'static str, range: RangeInclusive<f64>) -> Result<Option<f64>, DomainError> {
+    pub fn number(
+        &self,
+        field: impl Into<Field>,
+        range: RangeInclusive<f64>,
+    ) -> Result<Option<f64>, DomainError> {
+        let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": ["number", "null"], "minimum": low, "maximum": high })) {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        let Some(sent) = self.optional_number(field, "number", (low, high)) else { return Ok(None) };
         number(&sent)
             .map(|number| Some(number.clamp(low, high)))
-            .ok_or_else(|| DomainError::invalid(name, format!("{name} must be a number")).with("value", sent))
+            .ok_or_else(|| field.must_be("a number").with("value", sent))
     }
 
     /// A number that must be there, rounded (halves up); `None` if it is missing or not a number.
-    pub fn coordinate(&self, name: &'static str, range: RangeInclusive<i64>) -> Option<f64> {
+    pub fn coordinate(&self, field: impl Into<Field>, range: RangeInclusive<i64>) -> Option<f64> {
+        let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": "number", "minimum": low, "maximum": high })) {
+        if self.note(field, false, || json!({ "type": "number", "minimum": low, "maximum": high })) {
             return Some(low as f64);
         }
-        self.sent(name).as_ref().and_then(number).map(round_half_up)
+        self.sent(field).as_ref().and_then(number).map(round_half_up)
     }
 
     /// A duration or count that is held within `range`; rounded.
@@ -117,19 +114,19 @@ impl Fields {
     /// `ERR_OUT_OF_BOUNDS {field, min, max, value}` if it is not a number.
     pub fn clamped(
         &self,
-        name: &'static str,
+        field: impl Into<Field>,
         range: RangeInclusive<i64>,
     ) -> Result<Option<i64>, DomainError> {
+        let field = field.into();
         let (low, high) = (*range.start(), *range.end());
-        if self.note(name, false, || json!({ "type": ["number", "null"] })) {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+        let held = || format!("What is below {low} counts as {low}, what is above {high} as {high}.");
+        let schema = || json!({ "type": ["number", "null"], "description": held() });
+        let Some(sent) = self.optional(field, schema).filter(is_not_blank) else { return Ok(None) };
         match number(&sent) {
             Some(number) => Ok(Some((round_half_up(number) as i64).clamp(low, high))),
             None => Err(DomainError::new(Code::OutOfBounds)
-                .saying(format!("{name} must be a number"))
-                .with("field", name)
+                .saying(field.must_be(&format!("a number, {low} to {high}")).message)
+                .with("field", field.name)
                 .with("min", low)
                 .with("max", high)
                 .with("value", sent)),
@@ -140,19 +137,13 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_OUT_OF_BOUNDS {field, min, value}` if it is no number, negative, or more than a million.
-    pub fn amount(&self, name: &'static str) -> Result<Option<Usd>, DomainError> {
-        if self.note(
-            name,
-            false,
-            || json!({ "type": ["number", "null"], "minimum": 0, "maximum": 1_000_000 }),
-        ) {
-            return Ok(None);
-        }
-        let Some(sent) = self.sent_number(name) else { return Ok(None) };
+    pub fn amount(&self, field: impl Into<Field>) -> Result<Option<Usd>, DomainError> {
+        let field = field.into();
+        let Some(sent) = self.optional_number(field, "number", (0, 1_000_000)) else { return Ok(None) };
         number(&sent).and_then(Usd::from_dollars).map(Some).ok_or_else(|| {
             DomainError::new(Code::OutOfBounds)
-                .saying(format!("{name} must be an amount in dollars, 0 to 1000000"))
-                .with("field", name)
+                .saying(field.must_be("an amount in dollars, 0 to 1000000").message)
+                .with("field", field.name)
                 .with("min", 0)
                 .with("value", sent)
         })
@@ -162,30 +153,32 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}`.
-    pub fn cursor(&self, name: &'static str) -> Result<Option<Cursor>, DomainError> {
+    pub fn cursor(&self, field: impl Into<Field>) -> Result<Option<Cursor>, DomainError> {
+        let field = field.into();
         let schema = || json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "const": "latest" }] });
-        if self.note(name, false, schema) {
-            return Ok(None);
-        }
-        if self.sent(name).is_some_and(|sent| sent == "latest") {
+        if self.optional(field, schema).is_some_and(|sent| sent == "latest") {
             return Ok(Some(Cursor::Latest));
         }
-        Ok(self.sequence(name)?.map(Cursor::After))
+        Ok(self.sequence(field)?.map(Cursor::After))
     }
 
     /// A sequence (of events, inbox items or audit entries).
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}`.
-    pub fn sequence(&self, name: &'static str) -> Result<Option<Sequence>, DomainError> {
-        let number = self.integer(name, 0..=i64::MAX)?;
+    pub fn sequence(&self, field: impl Into<Field>) -> Result<Option<Sequence>, DomainError> {
+        let number = self.integer(field, 0..=i64::MAX)?;
         Ok(number.map(|number| Sequence(number.unsigned_abs())))
     }
 }
 
+fn is_not_blank(sent: &Value) -> bool {
+    sent.as_str().is_none_or(|text| !text.trim().is_empty())
+}
+
 /// The number, as `whole` makes it whole, if it is within `range`.
 fn within(
-    name: &str,
+    field: Field,
     range: RangeInclusive<i64>,
     sent: Value,
     whole: impl FnOnce(f64) -> Option<f64>,
@@ -193,8 +186,8 @@ fn within(
     let (low, high) = (*range.start(), *range.end());
     let refused = |value: Value| {
         DomainError::new(Code::OutOfBounds)
-            .saying(format!("{name} must be between {low} and {high}"))
-            .with("field", name)
+            .saying(field.must_be(&format!("a number between {low} and {high}")).message)
+            .with("field", field.name)
             .with("min", low)
             .with("max", high)
             .with("value", value)
@@ -235,9 +228,9 @@ mod tests {
         *,
     };
 
-    /// RULINGS E9: integers only, numeric strings count, out of range clamps, anything else is refused.
+    /// Integers only; numeric strings count, out of range is clamped, anything else is refused.
     #[test]
-    fn integers_are_whole_and_clamped() {
+    fn integer_is_whole_and_clamped() {
         let cases = [
             (json!(7), Some(7)),
             (json!("7"), Some(7)),
@@ -262,9 +255,9 @@ mod tests {
         assert_eq!(query("limit", "").limit(100, 500), Ok(100));
     }
 
-    /// CONTRACT 9.1: steps are rounded, then refused outside 1 to 50 with the value that was meant.
+    /// A number is rounded, then refused outside its range, with the rounded value in the details.
     #[test]
-    fn bounded_numbers_are_rounded_then_refused() {
+    fn bounded_number_is_rounded_then_refused() {
         for (sent, want) in [(json!(2.5), Some(3)), (json!("4"), Some(4)), (json!(50.4), Some(50))] {
             assert_eq!(body(json!({ "steps": sent })).bounded("steps", 1..=50), Ok(want));
         }
@@ -273,9 +266,10 @@ mod tests {
             assert_eq!((error.code, &error.details["value"]), (Code::OutOfBounds, &value));
         }
     }
-    /// CONTRACT 9.7: minutes may be fractions, are held within 1 and 120, and must be a number (RULINGS J12).
+
+    /// A number may be a fraction, is clamped to its range, and anything that is no number is refused.
     #[test]
-    fn numbers_are_clamped_and_keep_their_fractions() {
+    fn number_is_clamped_and_keeps_its_fraction() {
         for (sent, want) in [
             ("10", Some(10.0)),
             ("1.5", Some(1.5)),

@@ -1,4 +1,4 @@
-//! Promise 8, same events, same fold, and that no event makes a fold panic: for events nobody would write, too.
+//! The same events give the same room, and no event makes the projection panic, however malformed it is.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use serde_json::Map;
 use super::*;
 use crate::projection::conversations::{MAX_THREAD_MESSAGES, MAX_THREADS};
 
-/// Keys that the fold looks at, so that garbage gets where it hurts.
+/// Keys that the projection reads, so that malformed values reach its code.
 const KEYS: &str = "action bubble changedFields completedAt completedBy content contextWindow conversation data \
     direction expiresAt finalPosition itemId mentions messageId metadata objectId parentMessageId \
     position progress quantity status steps taskId text threadId to toAssigneeActorId toStatus \
@@ -114,7 +114,7 @@ proptest! {
         events.iter().for_each(|event| projection.apply(event));
     }
 
-    /// Issue 4: a fold that was put aside and taken up again goes on as if it had never stopped.
+    /// A projection that was stored and restored goes on as if it had never stopped.
     #[test]
     fn a_fold_that_was_put_aside_goes_on(events in events(), stop in 0..40_usize) {
         let (before, after) = events.split_at(stop.min(events.len()));

@@ -1,4 +1,4 @@
-//! That a room stays the same size however long its log grows (RULINGS N9, CONTRACT 16.2).
+//! A room stays the same size however long its log grows.
 
 use super::*;
 use crate::{
@@ -36,7 +36,7 @@ fn lists_keep_what_is_newest() {
     assert_eq!((room.messages.len(), room.messages[0].text.as_str()), (MAX_MESSAGES, "210"));
 }
 
-/// RULINGS N9: the thread that has been silent for longest goes, not the one that began first.
+/// The thread that has been silent for longest goes, not the one that began first.
 #[test]
 fn silent_threads_go_first() {
     let room = many(EventType::ConversationMessagePosted, 202, |number| {
@@ -49,7 +49,7 @@ fn silent_threads_go_first() {
     assert!(!threads.contains(&"2"));
 }
 
-/// RULINGS N9: a long thread forgets its first messages and speakers, and goes on counting.
+/// A long thread forgets its first messages and speakers, and goes on counting.
 #[test]
 fn a_long_thread_is_cut_at_its_beginning() {
     let post = |number: u64| {

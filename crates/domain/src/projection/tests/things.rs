@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// CONTRACT 16.2: what a message without this or that falls back to.
+/// What a message without this or that falls back to.
 #[test]
 fn a_message_is_completed_by_fallbacks() {
     let id = "00000000-0000-0000-0000-000000000001";
@@ -24,12 +24,12 @@ fn a_message_is_completed_by_fallbacks() {
             json!({ "messageId": "m", "threadId": "m" }),
         ),
     ];
-    for (payload, said) in cases {
+    for (payload, expected) in cases {
         let mut want = json!({
             "parentMessageId": null, "actorId": "Nova", "text": "", "mentions": [], "contextWindow": null,
             "eventId": id, "sequence": 1, "ts": "2026-01-01T00:00:00.001Z",
         });
-        said.as_object().unwrap().iter().for_each(|(key, value)| want[key] = value.clone());
+        expected.as_object().unwrap().iter().for_each(|(key, value)| want[key] = value.clone());
         let room = snapshot([(EventType::ConversationMessagePosted, "Nova", payload.clone())]);
         assert_eq!(serde_json::to_value(&room.messages[0]).unwrap(), want, "{payload}");
         let chat = json!({ "actorId": "Nova", "text": want["text"], "ts": want["ts"], "eventId": id });
@@ -37,7 +37,7 @@ fn a_message_is_completed_by_fallbacks() {
     }
 }
 
-/// CONTRACT 16.2: a thread keeps its root and collects messages and speakers; the newest thread comes first.
+/// A thread keeps its root and collects messages and speakers; the newest thread comes first.
 #[test]
 fn threads_collect_their_messages() {
     let post = |actor, message: &str, thread: &str, parent: Option<&str>| {
@@ -66,7 +66,7 @@ fn threads_collect_their_messages() {
     assert_eq!(serde_json::to_value(&room.threads).unwrap(), want);
 }
 
-/// CONTRACT 16.2: what each event says of a task, known or not. 9.20: leaving `done` clears who finished it.
+/// What each event says of a task, known or not; leaving `done` clears who finished it.
 #[test]
 fn tasks_are_put_together_from_their_events() {
     use EventType::*;
@@ -122,7 +122,7 @@ fn tasks_are_put_together_from_their_events() {
     assert_eq!(snapshot([(TaskCreated, "Nova", json!({ "title": "nameless" }))]).tasks, []);
 }
 
-/// CONTRACT 16.2: the task that changed last comes first.
+/// The task that changed last comes first.
 #[test]
 fn tasks_are_sorted_by_their_last_change() {
     use EventType::*;
@@ -131,7 +131,7 @@ fn tasks_are_sorted_by_their_last_change() {
     assert_eq!(room.tasks.iter().map(|task| task.task_id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
 }
 
-/// CONTRACT 16.2: an object has all its keys, from its payload or by default; an update changes those it gives.
+/// An object has all its keys, from its payload or by default; an update changes those it gives.
 #[test]
 fn objects_are_put_together_from_their_events() {
     use EventType::*;
@@ -167,7 +167,7 @@ fn objects_are_put_together_from_their_events() {
     }
 }
 
-/// CONTRACT 16.2: the newest pin is shown.
+/// The newest pin is shown.
 #[test]
 fn the_last_pin_stays() {
     let pin = |payload| (EventType::RoomContextPinned, "Nova", payload);

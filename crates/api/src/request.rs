@@ -1,0 +1,200 @@
+//! Reads a request: who calls, and the input of the operation.
+
+use std::{sync::Arc, time::Duration};
+
+use agentcafe_domain::kernel::{
+    error::{Code, DomainError},
+    fields::Fields,
+};
+use agentcafe_http::{ApiError, RequestId, door::method_name, query, sse};
+use agentcafe_service::{Caller, Identity, Input, Transport};
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, MatchedPath, Path, Request, rejection::BytesRejection},
+    http::{HeaderMap, request::Parts},
+};
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+
+use crate::app::App;
+
+/// The largest body, in bytes.
+pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
+/// How long a client may take to send its body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The deepest nesting of a body.
+const MAX_DEPTH: usize = 64;
+const CORRELATION_HEADER: &str = "x-correlation-id";
+const KEY_HEADER: &str = "idempotency-key";
+
+/// What a route reads of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// The path and the query.
+    Query,
+    /// Those, and where a client that reconnects was.
+    Stream,
+    /// The path, the query and the headers of a mutation.
+    Key,
+    /// All of that, and a body.
+    Body,
+}
+
+/// Reads who calls, and the input.
+///
+/// # Errors
+/// The first thing that is wrong with the request.
+pub(crate) async fn read(
+    app: &Arc<App>,
+    request: Request,
+    reads: Reads,
+) -> Result<(Caller, Input), ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let id = path_id(&mut parts, app).await?;
+    let (mut idempotency_key, mut correlation_id) = (None, None);
+    if matches!(reads, Reads::Key | Reads::Body) {
+        idempotency_key = header(&parts.headers, KEY_HEADER)?;
+        correlation_id = header(&parts.headers, CORRELATION_HEADER)?;
+    }
+    let parameters = query::fields(&parts.uri)?;
+    let caller = Caller {
+        identity: Identity::Shared,
+        transport: Transport { route: parts.uri.path().to_owned(), method: method_name(&parts.method) },
+        request_id: RequestId::of(&parts.extensions),
+        correlation_id,
+        idempotency_key,
+    };
+    let last_event_id = if reads == Reads::Stream { sse::last_event_id(&parts.headers)? } else { None };
+    let body = match reads {
+        Reads::Body => read_body(Request::from_parts(parts, body), app).await?,
+        Reads::Query | Reads::Stream | Reads::Key => Map::new(),
+    };
+    Ok((caller, Input { id, parameters, body: Fields::of_body(body), last_event_id }))
+}
+
+/// The one id in the path, decoded; empty for a path without one.
+async fn path_id(parts: &mut Parts, app: &Arc<App>) -> Result<String, DomainError> {
+    let has_id = parts.extensions.get::<MatchedPath>().is_some_and(|path| path.as_str().contains('{'));
+    if !has_id {
+        return Ok(String::new());
+    }
+    let invalid = || DomainError::new(Code::Validation).saying("the path is not valid percent-encoded UTF-8");
+    if !escapes_are_whole(parts.uri.path()) {
+        return Err(invalid());
+    }
+    let path = Path::<String>::from_request_parts(parts, app).await;
+    let Path(id) = path.map_err(|_| invalid())?;
+    if id.contains('\0') {
+        return Err(invalid().saying("the path contains a NUL character"));
+    }
+    Ok(id)
+}
+
+/// Whether every `%` stands before two hexadecimal digits.
+fn escapes_are_whole(path: &str) -> bool {
+    let escapes = path.split('%').skip(1);
+    escapes.map(str::as_bytes).all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit))
+}
+
+async fn read_body(request: Request, app: &Arc<App>) -> Result<Map<String, Value>, ApiError> {
+    let bytes = timeout(BODY_TIMEOUT, Bytes::from_request(request, app)).await;
+    let bytes = bytes.map_err(|_| cut_off())?.map_err(unreadable)?;
+    Ok(body(&bytes)?)
+}
+
+/// A header's text, trimmed; none if blank.
+fn header(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, DomainError> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let text =
+        value.to_str().map_err(|_| DomainError::invalid(name, format!("{name} must be plain ASCII text")))?;
+    Ok(Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned))
+}
+
+fn unreadable(rejection: BytesRejection) -> ApiError {
+    use axum::extract::rejection::FailedToBufferBody;
+    match rejection {
+        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+            DomainError::new(Code::PayloadTooLarge)
+                .saying(format!("a body has at most {MAX_BODY_BYTES} bytes"))
+                .with("maxBytes", MAX_BODY_BYTES)
+                .into()
+        }
+        _ => cut_off(),
+    }
+}
+
+fn cut_off() -> ApiError {
+    DomainError::new(Code::Validation).saying("the body did not come whole").into()
+}
+
+/// Parses a body: empty counts as `{}`.
+fn body(bytes: &[u8]) -> Result<Map<String, Value>, DomainError> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    let invalid = |message: String| DomainError::new(Code::Validation).saying(message);
+    let value: Value = serde_json::from_slice(bytes)
+        .map_err(|error| invalid("the body is not valid JSON".to_owned()).with("cause", error.to_string()))?;
+    if depth_exceeds(&value, MAX_DEPTH) {
+        return Err(
+            invalid(format!("a body is nested at most {MAX_DEPTH} levels deep")).with("maxDepth", MAX_DEPTH)
+        );
+    }
+    // A NUL can only come in escaped, and few bodies have one: the text is searched before the tree.
+    let may_have_nul = bytes.windows(6).any(|window| window == b"\\u0000");
+    if may_have_nul && has_nul(&value) {
+        return Err(invalid("a string contains a NUL character".to_owned()));
+    }
+    match value {
+        Value::Object(members) => Ok(members),
+        _ => Err(invalid("the body must be a JSON object".to_owned())),
+    }
+}
+
+fn depth_exceeds(value: &Value, levels: usize) -> bool {
+    let deeper = |member: &Value| depth_exceeds(member, levels.saturating_sub(1));
+    match value {
+        Value::Object(members) => levels == 0 || members.values().any(deeper),
+        Value::Array(members) => levels == 0 || members.iter().any(deeper),
+        _ => false,
+    }
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.iter().any(|(key, member)| key.contains('\0') || has_nul(member)),
+        Value::Array(members) => members.iter().any(has_nul),
+        Value::String(text) => text.contains('\0'),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RULINGS R3, B15 and text: what a body may not be.
+    #[test]
+    fn bodies_are_objects_of_bounded_depth_without_nul() {
+        let deep = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+        let cases: [(Vec<u8>, bool); 14] = [
+            (b"".to_vec(), true),
+            (b" \n".to_vec(), true),
+            (b"{}".to_vec(), true),
+            (b"null".to_vec(), false),
+            (b"[]".to_vec(), false),
+            (b"7".to_vec(), false),
+            (b"{".to_vec(), false),
+            (b"{\"a\":\"\xff\"}".to_vec(), false),
+            (br#"{"a":"\u0000"}"#.to_vec(), false),
+            (br#"{"\u0000":1}"#.to_vec(), false),
+            (br#"{"a":"\\u0000"}"#.to_vec(), true),
+            (br#"{"a":"\ud800"}"#.to_vec(), false),
+            (deep(MAX_DEPTH).into_bytes(), true),
+            (deep(MAX_DEPTH + 1).into_bytes(), false),
+        ];
+        for (bytes, want) in cases {
+            assert_eq!(body(&bytes).is_ok(), want, "{:?}", String::from_utf8_lossy(&bytes));
+        }
+    }
+}

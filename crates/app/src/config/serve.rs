@@ -1,0 +1,258 @@
+//! The settings of `agentcafe serve`.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use agentcafe_api::Settings;
+use agentcafe_dispatcher::external_client::PaymentProvider;
+use agentcafe_domain::{
+    conversation::ConversationRules,
+    kernel::{idempotency::IdempotencyRules, rules::Rules, secret::Secret},
+    moderation::ModerationRules,
+    presence::PresenceRules,
+    tables::{PrivateTableRules, payment::PaymentMode, plan::Catalogue},
+    webhooks::target::WebhookRules,
+};
+use agentcafe_http::Token;
+use agentcafe_redis::Keys;
+use agentcafe_service::ServiceSettings;
+use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
+
+use super::{
+    catalogue::*,
+    realtime::RealtimeConfig,
+    sources::{SettingError, Sources},
+};
+
+/// Everything `agentcafe serve` needs to know.
+pub(crate) struct ServeConfig {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// Where the data is kept.
+    pub(crate) storage: StoreLocation,
+    /// The settings of the rules.
+    pub(crate) rules: Rules,
+    /// The settings of the API.
+    pub(crate) api: Settings,
+    /// Where private tables are paid for.
+    pub(crate) payment_provider: PaymentProvider,
+    /// The most events for which reactions are in progress.
+    pub(crate) reaction_max_concurrency: usize,
+    /// The most webhook deliveries in flight.
+    pub(crate) webhook_max_concurrency: usize,
+    /// Where Redis is, and what our keys are called there.
+    pub(crate) redis: Option<(Secret, Keys)>,
+    /// The embedded realtime service, if it is switched on.
+    pub(crate) realtime: Option<RealtimeConfig>,
+    /// What is written to the log of the process: a level, or directives.
+    pub(crate) log: String,
+    /// What the operator should know at the start.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl ServeConfig {
+    /// Reads every setting. The error is that of the first that cannot be used.
+    pub(crate) fn read(sources: &Sources) -> Result<Self, SettingError> {
+        let token = token(sources)?;
+        let host = listen_host(sources.optional(&API_HOST)?, &token);
+        let listen = SocketAddr::new(host, sources.value(&API_PORT)?);
+        let rules = rules(sources)?;
+        let realtime = RealtimeConfig::embedded(sources)?;
+        let mut warnings = sources.warnings();
+        if rules.get::<PrivateTableRules>().payment == (PaymentMode::Webhook { configured: false }) {
+            warnings.push(
+                "PRIVATE_TABLE_PAYMENT_WEBHOOK_URL is not set: no private table can be paid for".to_owned(),
+            );
+        }
+        warnings.extend(exposure(listen, &token));
+        if realtime.is_some() && rules.get::<PrivateTableRules>().gates_reads {
+            warnings.push(
+                "PRIVATE_TABLE_READ_GATE is members: realtime may not read the event stream, and sends nothing"
+                    .to_owned(),
+            );
+        }
+        let redis = sources.optional(&REDIS_URL)?;
+        let keys = Keys::new(sources.value(&INBOX_REDIS_PREFIX)?);
+        Ok(Self {
+            listen,
+            storage: storage(sources)?,
+            rules,
+            api: settings(sources, token)?,
+            payment_provider: PaymentProvider {
+                url: sources.optional(&PRIVATE_TABLE_PAYMENT_WEBHOOK_URL)?,
+                timeout: sources.value(&PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS)?,
+                secret: sources.optional(&PRIVATE_TABLE_PAYMENT_WEBHOOK_SECRET)?,
+            },
+            reaction_max_concurrency: sources.value(&REACTION_MAX_CONCURRENCY)?,
+            webhook_max_concurrency: sources.value(&WEBHOOK_MAX_CONCURRENCY)?,
+            redis: redis.map(|url| (url, keys)),
+            realtime,
+            log: sources.value(&AGENTCAFE_LOG)?,
+            warnings,
+        })
+    }
+}
+
+/// The storage that a server with these settings has.
+pub(crate) fn storage(sources: &Sources) -> Result<StoreLocation, SettingError> {
+    let Some(url) = sources.optional(&DATABASE_URL)? else {
+        if sources.value(&API_DB_REQUIRED)? {
+            return Err(sources.error(&API_DB_REQUIRED, "DATABASE_URL is not set"));
+        }
+        return Ok(StoreLocation::Directory(sources.value(&AGENTCAFE_DATA_DIR)?));
+    };
+    Ok(StoreLocation::Postgres(PostgresOptions {
+        url,
+        pool_max: sources.value(&PG_POOL_MAX)?,
+        idle_timeout: sources.value(&PG_IDLE_TIMEOUT_MS)?,
+        auto_migrate: sources.value(&API_DB_AUTO_MIGRATE)?,
+        migration_lock_key: sources.value(&API_DB_MIGRATION_LOCK_KEY)?,
+        time: TimeSource::Database,
+    }))
+}
+
+/// The storage that is exported or imported into: the embedded database in this directory, if one is named, else that of a
+/// server.
+pub(crate) fn storage_in(
+    directory: Option<PathBuf>,
+    sources: &Sources,
+) -> Result<StoreLocation, SettingError> {
+    directory.map_or_else(|| storage(sources), |directory| Ok(StoreLocation::Directory(directory)))
+}
+
+/// The token that requests must carry, and the query parameter that may carry it.
+pub(super) fn token(sources: &Sources) -> Result<Token, SettingError> {
+    Ok(Token {
+        wanted: sources.optional(&API_AUTH_TOKEN)?,
+        query_param: sources.value(&API_AUTH_QUERY_PARAM)?,
+    })
+}
+
+/// Where to listen: without a token only this machine may connect, unless a host is set.
+pub(super) fn listen_host(host: Option<IpAddr>, token: &Token) -> IpAddr {
+    let default = if token.wanted.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    host.unwrap_or(default.into())
+}
+
+/// The warning that anybody may connect, if so.
+pub(super) fn exposure(listen: SocketAddr, token: &Token) -> Option<String> {
+    let is_exposed = token.wanted.is_none() && !listen.ip().is_loopback();
+    is_exposed.then(|| format!("{} can be reached from outside and API_AUTH_TOKEN is not set", listen.ip()))
+}
+
+fn rules(sources: &Sources) -> Result<Rules, SettingError> {
+    let max_chars = sources.value(&API_MAX_CHAT_MESSAGE_CHARS)?;
+    let allow_private_targets = sources.optional(&WEBHOOK_ALLOW_PRIVATE_TARGETS)?;
+    let has_token = sources.optional(&API_AUTH_TOKEN)?.is_some();
+    Ok(Rules::default()
+        .with(ConversationRules { max_message_chars: if max_chars == 0 { usize::MAX } else { max_chars } })
+        .with(PresenceRules { default_ttl_ms: sources.value(&PRESENCE_DEFAULT_TTL_MS)? })
+        .with(IdempotencyRules { ttl_ms: sources.value(&API_IDEMPOTENCY_TTL_MS)? })
+        .with(ModerationRules {
+            window_ms: sources.value(&MOD_WINDOW_MS)?,
+            max_actions_per_window: sources.value(&MOD_MAX_ACTIONS_PER_WINDOW)?,
+            max_repeated_text_per_window: sources.value(&MOD_MAX_REPEATED_TEXT_PER_WINDOW)?,
+            min_action_interval_ms: sources.value(&MOD_MIN_ACTION_INTERVAL_MS)?,
+            cooldown_ms: sources.value(&MOD_COOLDOWN_MS)?,
+        })
+        .with(sources.value(&PERMISSIONS_MODE)?)
+        .with(private_tables(sources)?)
+        .with(WebhookRules { allow_private_targets: allow_private_targets.unwrap_or(!has_token) }))
+}
+
+fn private_tables(sources: &Sources) -> Result<PrivateTableRules, SettingError> {
+    let catalogue = sources.optional(&TABLE_PLAN_CATALOG_JSON)?;
+    let plans = Catalogue::read(catalogue.as_deref(), sources.optional(&TABLE_PLAN_DEFAULT_ID)?.as_deref());
+    Ok(PrivateTableRules {
+        payment: match sources.value(&PRIVATE_TABLE_PAYMENT_MODE)? {
+            PaymentKind::Off => PaymentMode::Off,
+            PaymentKind::Stub => {
+                PaymentMode::Stub { proof: sources.value(&PRIVATE_TABLE_PAYMENT_STUB_PROOF)? }
+            }
+            PaymentKind::Webhook => PaymentMode::Webhook {
+                configured: sources.optional(&PRIVATE_TABLE_PAYMENT_WEBHOOK_URL)?.is_some(),
+            },
+        },
+        price: sources.value(&PRIVATE_TABLE_PRICE_USD)?,
+        plans: plans.map_err(|problem| sources.error(&TABLE_PLAN_DEFAULT_ID, &problem))?,
+        gates_reads: sources.value(&PRIVATE_TABLE_READ_GATE)?,
+    })
+}
+
+fn settings(sources: &Sources, token: Token) -> Result<Settings, SettingError> {
+    Ok(Settings {
+        auth_token: token.wanted,
+        auth_query_param: token.query_param,
+        rate_limit_per_min: sources.value(&API_RATE_LIMIT_PER_MIN)?,
+        trusted_proxies: sources.optional(&TRUSTED_PROXIES)?.unwrap_or_default(),
+        stream_heartbeat: sources.value(&API_STREAM_HEARTBEAT_MS)?,
+        service: ServiceSettings {
+            max_streams: sources.value(&API_STREAM_MAX_CLIENTS)?,
+            presence_sweep: sources.value(&PRESENCE_SWEEP_MS)?,
+            table_session_sweep: sources.value(&TABLE_SESSION_SWEEP_MS)?,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<ServeConfig, SettingError> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        ServeConfig::read(&Sources::of("serve", variables.iter().copied()))
+    }
+
+    /// With nothing set, the rules are those that the domain has as its defaults.
+    #[test]
+    fn serve_config_without_settings_has_the_default_rules() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.rules.get::<ModerationRules>(), &ModerationRules::default());
+        assert_eq!(config.rules.get::<PrivateTableRules>(), &PrivateTableRules::default());
+        assert!(config.redis.is_none() && config.realtime.is_none() && config.warnings.is_empty());
+    }
+
+    #[test]
+    fn serve_config_listens_on_loopback_without_a_token() {
+        let cases: [(&[(&str, &str)], &str, usize); 4] = [
+            (&[], "127.0.0.1:3850", 0),
+            (&[("API_AUTH_TOKEN", "t"), ("PORT", "80")], "0.0.0.0:80", 0),
+            (&[("API_HOST", "0.0.0.0"), ("API_PORT", "1"), ("PORT", "2")], "0.0.0.0:1", 1),
+            (&[("API_HOST", "::1"), ("API_AUTH_TOKEN", " ")], "[::1]:3850", 0),
+        ];
+        for (variables, want, warnings) in cases {
+            let config = read(variables).unwrap();
+            assert_eq!((config.listen.to_string().as_str(), config.warnings.len()), (want, warnings));
+        }
+    }
+
+    /// Whoever can reach a server without a token is on the same machine.
+    #[test]
+    fn serve_config_allows_private_webhook_targets_without_a_token() {
+        const ALLOW: &str = "WEBHOOK_ALLOW_PRIVATE_TARGETS";
+        let cases: [(&[(&str, &str)], bool); 4] = [
+            (&[], true),
+            (&[("AGENTCAFE_RUNTIME_API_KEY", "t")], false),
+            (&[("API_AUTH_TOKEN", "t"), (ALLOW, "true")], true),
+            (&[(ALLOW, "false")], false),
+        ];
+        for (variables, want) in cases {
+            assert_eq!(
+                read(variables).unwrap().rules.get::<WebhookRules>().allow_private_targets,
+                want,
+                "{variables:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn serve_config_embeds_realtime_only_with_realtime_port() {
+        let port = |variables: &[(&str, &str)]| {
+            read(variables).unwrap().realtime.map(|realtime| realtime.listen.port())
+        };
+        assert_eq!(port(&[("PORT", "80")]), None);
+        assert_eq!(port(&[("REALTIME_PORT", "81"), ("PORT", "80")]), Some(81));
+    }
+}

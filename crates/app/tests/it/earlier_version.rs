@@ -1,0 +1,85 @@
+//! Data of an earlier version opens with this one: the log as it was, keys that replay, cursors that go on.
+//!
+//! `tests/fixtures/0.1.0` was made by the binary of that version: one request to every mutation, each under a key of its
+//! own (`*.mutations.jsonl`, with the answer that a replay got), and all events after them (`*.events.json`).
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use agentcafe_testkit::{Client, Launch, Postgres, Value, json};
+use tempfile::TempDir;
+
+use crate::launch;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/0.1.0").join(name)
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(fixture(name)).expect("the fixture")
+}
+
+/// Every mutation that the fixture's version made is replayed, and nothing else happens.
+async fn keys_replay(client: &Client, store: &str) {
+    let mutations = read(&format!("{store}.mutations.jsonl"));
+    for line in mutations.lines() {
+        let mutation: Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| mutation[name].as_str().unwrap();
+        let method = text("method").parse().unwrap();
+        let request = client.request(method, text("path")).key(text("key"));
+        let request = if mutation["body"].is_null() { request } else { request.json(&mutation["body"]) };
+        let answer = request.send().await;
+        let place = (text("method"), text("path"));
+        assert_eq!(answer.header("x-idempotent-replay"), Some("true"), "{place:?}: {}", answer.text);
+        assert_eq!((answer.status, &answer.json), (status(&mutation), &mutation["answer"]), "{place:?}");
+    }
+    assert_eq!(mutations.lines().count(), 40, "one line per mutation");
+}
+
+fn status(mutation: &Value) -> u16 {
+    mutation["status"].as_u64().and_then(|status| status.try_into().ok()).unwrap()
+}
+
+/// The log begins as the fixture's version left it, to the byte, and goes on behind its cursor.
+async fn the_log_goes_on(client: &Client, store: &str) {
+    let stored: Vec<Value> = serde_json::from_str(&read(&format!("{store}.events.json"))).unwrap();
+    let head = stored.last().unwrap()["sequence"].as_u64().unwrap();
+    let page = client.get(&format!("/v1/events?limit={head}")).await;
+    assert_eq!(page.data()["events"].as_array(), Some(&stored));
+    let said =
+        client.post("/v1/commands/say", "new", json!({ "actorId": "Nova", "text": "still here" })).await;
+    let sequence = said.data()["sequence"].as_u64().unwrap();
+    assert!(sequence > head, "{}", said.text);
+    let later = client.get(&format!("/v1/events?cursor={head}&types=conversation_message_posted")).await;
+    assert_eq!(later.data()["events"][0]["sequence"], sequence);
+}
+
+async fn opens(launch: Launch, store: &str) {
+    let server = launch.start().await;
+    let client = server.client();
+    keys_replay(&client, store).await;
+    the_log_goes_on(&client, store).await;
+}
+
+#[tokio::test]
+async fn a_data_directory_of_an_earlier_version_opens() {
+    let directory = TempDir::new().unwrap();
+    fs::copy(fixture("agentcafe.db"), directory.path().join("agentcafe.db")).unwrap();
+    opens(launch().data_dir(directory.path()).env("DATABASE_URL", ""), "sqlite").await;
+}
+
+#[tokio::test]
+async fn a_postgres_database_of_an_earlier_version_opens() {
+    let url = Postgres::shared().database();
+    let output = Command::new("psql")
+        .args(["--quiet", "--set=ON_ERROR_STOP=1", "--file"])
+        .arg(fixture("postgres.sql"))
+        .arg(&url)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    opens(launch().data_dir("/nowhere").env("DATABASE_URL", url), "postgres").await;
+}

@@ -1,0 +1,186 @@
+//! The declaration of a field: its name, what it means, an example, and how large it may be. From it come the schema, the
+//! description and the examples in the OpenAPI document, and the messages of errors.
+
+use serde_json::{Map, Value};
+
+use crate::kernel::error::{Code, DomainError};
+
+/// An id for examples; no record has it.
+pub const EXAMPLE_ID: &str = "0190b5a0-0000-7000-8000-000000000000";
+
+/// A property of a body or a query parameter, declared once, beside its reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// What it means: a sentence or two.
+    pub meaning: &'static str,
+    example: &'static str,
+    max: Option<usize>,
+    is_in_example: bool,
+}
+
+/// A field as a reader reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DescribedField {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// Whether a request without it is refused.
+    pub required: bool,
+    /// Its JSON Schema.
+    pub schema: Value,
+    /// What it means, and the bounds that a schema cannot express. Empty if it is not declared.
+    pub description: String,
+    /// A value that it may have.
+    pub example: Option<Value>,
+    /// Whether the example of a whole request has it.
+    pub is_in_example: bool,
+}
+
+impl Field {
+    /// A field with this name, meaning and example. The example is JSON, or else the text itself; empty: none.
+    pub const fn new(name: &'static str, meaning: &'static str, example: &'static str) -> Self {
+        Self { name, meaning, example, max: None, is_in_example: false }
+    }
+
+    /// Holds at most so much: characters of a text, bytes of an object as JSON, members of a list.
+    #[must_use]
+    pub const fn up_to(self, max: usize) -> Self {
+        Self { max: Some(max), ..self }
+    }
+
+    /// Stands in the example of a whole request although it is optional.
+    #[must_use]
+    pub const fn in_example(self) -> Self {
+        Self { is_in_example: true, ..self }
+    }
+
+    /// Its size limit, if it has one.
+    pub(super) const fn max(&self) -> Option<usize> {
+        self.max
+    }
+
+    /// A value that it may have.
+    pub(super) fn example(&self) -> Option<Value> {
+        let text = Some(self.example).filter(|text| !text.is_empty())?;
+        Some(serde_json::from_str(text).unwrap_or_else(|_| text.into()))
+    }
+
+    /// The field as a reader reads it. A `description` in the schema says more than the declaration does.
+    pub fn described(self, required: bool, mut schema: Value) -> DescribedField {
+        let more = schema.as_object_mut().and_then(|members| members.remove("description"));
+        let more = more.as_ref().and_then(Value::as_str).map(|more| format!(" {more}"));
+        let description = self.meaning.to_owned() + &more.unwrap_or_default();
+        let (example, is_in_example) = (self.example(), required || self.is_in_example);
+        DescribedField { name: self.name, required, schema, description, example, is_in_example }
+    }
+
+    /// The error for a required field that is missing or blank.
+    pub fn missing(self) -> DomainError {
+        let error = DomainError::missing(self.name);
+        let message = format!("{} {}", error.message, self.meaning);
+        error.saying(message.trim_end())
+    }
+
+    /// The error for a value that is not `what`, for example "a string".
+    pub fn must_be(self, what: &str) -> DomainError {
+        let example = self.example().map(|example| format!(", for example {example}")).unwrap_or_default();
+        DomainError::invalid(self.name, format!("{} must be {what}{example}", self.name))
+    }
+
+    /// The error for a value that is none of `allowed`.
+    pub fn not_one_of<T>(self, code: Code, allowed: &[(&str, T)]) -> DomainError {
+        let names: Vec<&str> = allowed.iter().map(|(name, _)| *name).collect();
+        DomainError::new(code)
+            .saying(format!("{} must be one of: {}", self.name, names.join(", ")))
+            .with("field", self.name)
+            .with("allowed", names)
+    }
+
+    pub(super) fn bounded_text(self, text: String) -> Result<String, DomainError> {
+        bounded_text(self.name, text, self.max.unwrap_or(usize::MAX))
+    }
+
+    pub(super) fn bounded_object(
+        self,
+        object: Map<String, Value>,
+    ) -> Result<Map<String, Value>, DomainError> {
+        match self.max {
+            Some(max) => bounded_object(self.name, object, max),
+            None => Ok(object),
+        }
+    }
+}
+
+/// A field that is not declared: its description says nothing, and it has no example.
+impl From<&'static str> for Field {
+    fn from(name: &'static str) -> Self {
+        Self::new(name, "", "")
+    }
+}
+
+/// Refuses a text that is longer than `max` characters.
+///
+/// # Errors
+/// `ERR_OUT_OF_BOUNDS {field, max, value}`.
+pub fn bounded_text(field: &str, text: String, max: usize) -> Result<String, DomainError> {
+    let chars = text.chars().count();
+    if chars <= max { Ok(text) } else { Err(too_large(field, max, chars, "characters")) }
+}
+
+/// Refuses an object that takes more than `max` bytes as JSON.
+///
+/// # Errors
+/// `ERR_OUT_OF_BOUNDS {field, max, value}`.
+pub fn bounded_object(
+    field: &str,
+    object: Map<String, Value>,
+    max: usize,
+) -> Result<Map<String, Value>, DomainError> {
+    let bytes = serde_json::to_vec(&object).map_or(usize::MAX, |json| json.len());
+    if bytes <= max { Ok(object) } else { Err(too_large(field, max, bytes, "bytes as JSON")) }
+}
+
+/// The error for a field that holds more than `max` of `unit`.
+pub(crate) fn too_large(field: &str, max: usize, value: usize, unit: &str) -> DomainError {
+    DomainError::new(Code::OutOfBounds)
+        .saying(format!("{field} has {value} {unit}; at most {max} are allowed"))
+        .with("field", field)
+        .with("max", max)
+        .with("value", value)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// An example is JSON if it can be, else a text.
+    #[test]
+    fn field_examples_are_json_or_text() {
+        let example = |text| Field::new("f", "", text).example();
+        for (text, want) in [
+            ("", None),
+            ("50", Some(json!(50))),
+            ("true", Some(json!(true))),
+            (r#"["Kai"]"#, Some(json!(["Kai"]))),
+            ("Fix the build", Some(json!("Fix the build"))),
+            (EXAMPLE_ID, Some(json!(EXAMPLE_ID))),
+        ] {
+            assert_eq!(example(text), want);
+        }
+    }
+
+    /// An error says which field, what is allowed, and what the field is for.
+    #[test]
+    fn field_errors_name_the_field_its_meaning_and_an_example() {
+        const STEPS: Field = Field::new("steps", "How many steps to take.", "2");
+        assert_eq!(STEPS.missing().message, "steps is required. How many steps to take.");
+        assert_eq!(STEPS.must_be("a number").message, "steps must be a number, for example 2");
+        let error = STEPS.not_one_of(Code::InvalidEnum, &[("one", 1), ("two", 2)]);
+        assert_eq!(error.message, "steps must be one of: one, two");
+        assert_eq!(error.details["allowed"], json!(["one", "two"]));
+        assert_eq!(Field::from("steps").missing().message, "steps is required.");
+    }
+}

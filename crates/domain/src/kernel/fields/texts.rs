@@ -1,0 +1,264 @@
+//! Texts, ids and lists of them.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Field, Fields, ROOM_ID, TENANT_ID, too_large};
+use crate::kernel::{
+    error::DomainError,
+    ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RoomId, TenantId},
+};
+
+/// Makes a schema say how long a text, or how large a list, may be.
+fn bounded(mut schema: Value, keyword: &str, field: Field) -> Value {
+    if let Some(max) = field.max() {
+        schema[keyword] = max.into();
+    }
+    schema
+}
+
+impl Fields {
+    /// A text that must be there: trimmed, not blank.
+    ///
+    /// # Errors
+    /// `ERR_MISSING_FIELD {field}`, also for another type; `ERR_OUT_OF_BOUNDS {field, max, value}`.
+    pub fn required_text(&self, field: impl Into<Field>) -> Result<String, DomainError> {
+        let field = field.into();
+        let schema = || bounded(json!({ "type": "string", "minLength": 1 }), "maxLength", field);
+        if self.note(field, true, schema) {
+            return Ok(example_text(field));
+        }
+        match self.sent(field) {
+            Some(Value::String(text)) if !text.trim().is_empty() => {
+                field.bounded_text(text.trim().to_owned())
+            }
+            _ => Err(field.missing()),
+        }
+    }
+
+    /// As [`Fields::required_text`], but another type does not count as missing.
+    ///
+    /// # Errors
+    /// `ERR_MISSING_FIELD {field}` when missing or blank, `ERR_VALIDATION {field}` for another type,
+    /// `ERR_OUT_OF_BOUNDS {field, max, value}`.
+    pub fn required_string(&self, field: impl Into<Field>) -> Result<String, DomainError> {
+        let field = field.into();
+        match self.sent(field) {
+            None | Some(Value::String(_)) => self.required_text(field),
+            Some(_) => Err(field.must_be("a string")),
+        }
+    }
+
+    /// As sent; `None` when missing.
+    fn optional_text(&self, field: Field) -> Result<Option<String>, DomainError> {
+        let schema = || bounded(json!({ "type": ["string", "null"] }), "maxLength", field);
+        match self.optional(field, schema) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(field.must_be("a string")),
+        }
+    }
+
+    /// A text that may be missing; kept as it is.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field}` for another type, `ERR_OUT_OF_BOUNDS {field, max, value}`.
+    pub fn text(&self, field: impl Into<Field>) -> Result<Option<String>, DomainError> {
+        let field = field.into();
+        self.optional_text(field)?.map(|text| field.bounded_text(text)).transpose()
+    }
+
+    /// As [`Fields::text`], and a blank one counts as missing.
+    ///
+    /// # Errors
+    /// As [`Fields::text`].
+    pub fn filled_text(&self, field: impl Into<Field>) -> Result<Option<String>, DomainError> {
+        let field = field.into();
+        let text = self.optional_text(field)?.filter(|text| !text.trim().is_empty());
+        text.map(|text| field.bounded_text(text)).transpose()
+    }
+
+    /// A text that may be missing; trimmed, and blank counts as missing.
+    ///
+    /// # Errors
+    /// As [`Fields::text`].
+    pub fn trimmed_text(&self, field: impl Into<Field>) -> Result<Option<String>, DomainError> {
+        let field = field.into();
+        let text = self.optional_text(field)?.map(|text| text.trim().to_owned());
+        text.filter(|text| !text.is_empty()).map(|text| field.bounded_text(text)).transpose()
+    }
+
+    fn optional_id<T>(
+        &self,
+        field: Field,
+        parse: fn(&str) -> Result<T, InvalidId>,
+    ) -> Result<Option<T>, DomainError> {
+        if self.note(field, false, || json!({ "type": ["string", "null"], "maxLength": MAX_ID_CHARS })) {
+            return Ok(None);
+        }
+        self.trimmed_text(field)?.map(|text| id(field, &text, parse)).transpose()
+    }
+
+    fn required_id<T>(
+        &self,
+        field: Field,
+        parse: fn(&str) -> Result<T, InvalidId>,
+    ) -> Result<T, DomainError> {
+        let schema = || json!({ "type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS });
+        let text =
+            if self.note(field, true, schema) { example_text(field) } else { self.required_text(field)? };
+        id(field, &text, parse)
+    }
+
+    /// An actor that must be named.
+    ///
+    /// # Errors
+    /// `ERR_MISSING_FIELD {field}` when missing, blank or of another type; `ERR_VALIDATION {field}` when not a valid id.
+    pub fn required_actor(&self, field: impl Into<Field>) -> Result<ActorId, DomainError> {
+        self.required_id(field.into(), ActorId::parse)
+    }
+
+    /// A room that must be named.
+    ///
+    /// # Errors
+    /// As [`Fields::required_actor`].
+    pub fn required_room(&self, field: impl Into<Field>) -> Result<RoomId, DomainError> {
+        self.required_id(field.into(), RoomId::parse)
+    }
+
+    /// An actor that may be named; blank counts as missing.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field}` when not a valid id.
+    pub fn actor(&self, field: impl Into<Field>) -> Result<Option<ActorId>, DomainError> {
+        self.optional_id(field.into(), ActorId::parse)
+    }
+
+    /// A room that may be named; blank counts as missing.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field}` when not a valid id.
+    pub fn room(&self, field: impl Into<Field>) -> Result<Option<RoomId>, DomainError> {
+        self.optional_id(field.into(), RoomId::parse)
+    }
+
+    /// A tenant that may be named; blank counts as missing.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field}` when not a valid id.
+    pub fn tenant(&self, field: impl Into<Field>) -> Result<Option<TenantId>, DomainError> {
+        self.optional_id(field.into(), TenantId::parse)
+    }
+
+    /// The tenant of the request; `default` if it names none.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field}` when not a valid id.
+    pub fn tenant_or_default(&self) -> Result<TenantId, DomainError> {
+        Ok(self.tenant(TENANT_ID)?.unwrap_or_default())
+    }
+
+    /// The tenant that this body names, else the query beside it, else `default`.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field}` when not a valid id.
+    pub fn tenant_or_in(&self, query: &Self) -> Result<TenantId, DomainError> {
+        self.tenant(TENANT_ID)?.map_or_else(|| query.tenant_or_default(), Ok)
+    }
+
+    /// The room of the request; `main` if it names none.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field}` when not a valid id.
+    pub fn room_or_main(&self) -> Result<RoomId, DomainError> {
+        Ok(self.room(ROOM_ID)?.unwrap_or_else(RoomId::main))
+    }
+
+    /// A correlation id that may be given; blank counts as missing.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field}` when not a valid id.
+    pub fn correlation(&self, field: impl Into<Field>) -> Result<Option<CorrelationId>, DomainError> {
+        self.optional_id(field.into(), CorrelationId::parse)
+    }
+
+    /// A list of texts: each trimmed, blanks dropped, the first of equals kept.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field}` for another type or another type of member; `ERR_OUT_OF_BOUNDS {field, max, value}`.
+    pub fn texts(&self, field: impl Into<Field>) -> Result<Option<Vec<String>>, DomainError> {
+        let field = field.into();
+        let schema = || json!({ "type": ["array", "null"], "items": { "type": "string" } });
+        let members = match self.optional(field, || bounded(schema(), "maxItems", field)) {
+            None => return Ok(None),
+            Some(Value::Array(members)) => members,
+            Some(_) => return Err(field.must_be("an array of strings")),
+        };
+        let max = field.max().unwrap_or(usize::MAX);
+        // Blanks and repetitions do not count, but are bounded too.
+        let max_sent = max.saturating_mul(4);
+        let mut texts: Vec<String> = Vec::new();
+        for member in members.iter().take(max_sent) {
+            let Value::String(text) = member else { return Err(field.must_be("an array of strings")) };
+            let text = text.trim();
+            if !text.is_empty() && !texts.iter().any(|known| known == text) {
+                texts.push(text.to_owned());
+            }
+        }
+        if texts.len() > max || members.len() > max_sent {
+            return Err(too_large(field.name, max, members.len(), "members"));
+        }
+        Ok(Some(texts))
+    }
+
+    /// As [`Fields::texts`], of actors.
+    ///
+    /// # Errors
+    /// As [`Fields::texts`]; `ERR_VALIDATION {field}` also for a member that is not a valid id.
+    pub fn actors(&self, field: impl Into<Field>) -> Result<Option<Vec<ActorId>>, DomainError> {
+        let field = field.into();
+        let names = self.texts(field)?;
+        names.map(|names| names.iter().map(|name| id(field, name, ActorId::parse)).collect()).transpose()
+    }
+
+    /// A list of UUIDs; missing counts as empty.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field, value}` for a member that is none, `ERR_OUT_OF_BOUNDS {field, max, value}` for too many.
+    pub fn uuids(&self, field: impl Into<Field>) -> Result<Vec<Uuid>, DomainError> {
+        let field = field.into();
+        let schema = || json!({ "type": ["array", "null"], "items": { "type": "string", "format": "uuid" } });
+        let members = match self.optional(field, || bounded(schema(), "maxItems", field)) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(members)) => members,
+            Some(_) => return Err(field.must_be("an array of UUIDs")),
+        };
+        if let Some(max) = field.max().filter(|max| members.len() > *max) {
+            return Err(too_large(field.name, max, members.len(), "members"));
+        }
+        let parse = |member: Value| {
+            let id = member.as_str().and_then(|text| Uuid::parse_str(text.trim()).ok());
+            id.ok_or_else(|| field.must_be("an array of UUIDs").with("value", member))
+        };
+        members.into_iter().map(parse).collect()
+    }
+
+    /// Names separated by commas; blanks dropped. Missing and empty mean no filter.
+    pub fn names(&self, field: impl Into<Field>) -> Vec<String> {
+        let sent = self.optional(field.into(), || json!({ "type": "string" }));
+        let text = sent.as_ref().and_then(Value::as_str).unwrap_or_default();
+        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+fn id<T>(field: Field, text: &str, parse: fn(&str) -> Result<T, InvalidId>) -> Result<T, DomainError> {
+    parse(text).map_err(|why| DomainError::invalid(field.name, why.to_string()))
+}
+
+/// What a required text holds while its reader is described.
+fn example_text(field: Field) -> String {
+    match field.example() {
+        Some(Value::String(text)) => text,
+        _ => "example".to_owned(),
+    }
+}

@@ -1,0 +1,111 @@
+//! An actor's presence in a room, as it is stored.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{
+    actor::ActorInRoom,
+    ids::{ActorId, RoomId, TenantId},
+    record::{Cell, Key, Record, Table},
+    time::Timestamp,
+};
+
+/// The shortest and longest time that a heartbeat holds, in milliseconds.
+pub const TTL_MS: std::ops::RangeInclusive<i64> = 1_000..=600_000;
+
+/// What an actor is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Thinking.
+    Thinking,
+    /// There, not doing anything.
+    Idle,
+    /// Doing something.
+    Busy,
+    /// Not there.
+    Inactive,
+}
+
+impl Status {
+    /// The names of the statuses, in the order of the documentation.
+    pub const NAMES: [(&str, Self); 4] = [
+        ("thinking", Self::Thinking),
+        ("idle", Self::Idle),
+        ("busy", Self::Busy),
+        ("inactive", Self::Inactive),
+    ];
+}
+
+/// An actor's presence in a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Presence {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The room.
+    pub room_id: RoomId,
+    /// The actor.
+    pub actor_id: ActorId,
+    /// What it is doing.
+    pub status: Status,
+    /// When it last showed that it is there.
+    pub last_heartbeat_at: Timestamp,
+    /// How long that holds, in milliseconds.
+    pub ttl_ms: i64,
+    /// When it runs out.
+    pub expires_at: Timestamp,
+    /// Whether it counts as there.
+    pub is_active: bool,
+    /// When its presence in this room was first recorded.
+    pub created_at: Timestamp,
+    /// When this was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Record for Presence {
+    const TABLE: &'static Table = &Table {
+        name: "presence",
+        key: &["tenant_id", "room_id", "actor_id"],
+        columns: &["active_until", "is_active", "updated_at"],
+    };
+
+    fn key(&self) -> Key {
+        vec![(&self.tenant_id).into(), (&self.room_id).into(), (&self.actor_id).into()]
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        let active_until = self.is_active.then_some(self.expires_at);
+        vec![active_until.into(), self.is_active.into(), self.updated_at.into()]
+    }
+}
+
+impl Presence {
+    /// The presence after a heartbeat. One with status `inactive` is a goodbye: the actor no longer counts as there.
+    pub(super) fn after_heartbeat(
+        previous: Option<&Self>,
+        actor: &ActorInRoom,
+        status: Status,
+        ttl_ms: i64,
+        now: Timestamp,
+    ) -> Self {
+        let ttl_ms = ttl_ms.max(*TTL_MS.start());
+        Self {
+            tenant_id: actor.tenant_id.clone(),
+            room_id: actor.room_id.clone(),
+            actor_id: actor.actor_id.clone(),
+            status,
+            last_heartbeat_at: now,
+            ttl_ms,
+            expires_at: now.plus_ms(ttl_ms),
+            is_active: status != Status::Inactive,
+            created_at: previous.map_or(now, |previous| previous.created_at),
+            updated_at: now,
+        }
+    }
+
+    /// The presence once the actor is no longer there.
+    pub(super) fn expired(&self, now: Timestamp) -> Self {
+        Self { status: Status::Inactive, is_active: false, updated_at: now, ..self.clone() }
+    }
+}

@@ -1,0 +1,161 @@
+//! Long poll: the next events, as soon as there are any.
+
+use std::{sync::Arc, time::Duration};
+
+use agentcafe_domain::{
+    kernel::{
+        actor::ActorInRoom,
+        error::{DomainError, OperationError},
+        fields::{AFTER_EVENT_ID, Cursor, Field, Fields, STREAM_CURSOR},
+        ids::{ActorId, Sequence},
+        rules::Rules,
+    },
+    presence::{self, Presence, RefreshPresence, Status},
+};
+use agentcafe_eventlog::Follower;
+use agentcafe_store::{EventFilter, EventPage, Failure};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::filter::{filter, sequence_of};
+use crate::{
+    operation::{Call, EventList, Input, Operation},
+    read_access,
+};
+
+const ACTOR_ID: Field =
+    Field::new("actorId", "The actor that polls. To filter by author, use authorId.", "Nova");
+const AUTHOR_ID: Field = Field::new("authorId", "Only events by this actor.", "Kai");
+const HEARTBEAT: Field =
+    Field::new("heartbeat", "Whether the poll keeps the actor present in the room. Default: true.", "true");
+const STATUS: Field =
+    Field::new("status", "What the actor is doing. Default: what it did before, else idle.", "thinking");
+const TIMEOUT_MS: Field =
+    Field::new("timeoutMs", "How long to wait for an event, in milliseconds.", "1000").in_example();
+const TTL_MS: Field = Field::new(
+    "ttlMs",
+    "How long the actor counts as present after the poll, in milliseconds. Default: as long as before.",
+    "60000",
+);
+
+const LIMIT: usize = 100;
+const MAX_LIMIT: usize = 500;
+const DEFAULT_TIMEOUT_MS: i64 = 25_000;
+const MAX_TIMEOUT_MS: i64 = 30_000;
+
+/// Waits for the next events.
+pub struct PollEvents {
+    filter: EventFilter,
+    viewer: Option<ActorId>,
+    cursor: Option<Cursor>,
+    after_event_id: Option<String>,
+    limit: usize,
+    timeout: Duration,
+    listener: Option<RefreshPresence>,
+}
+
+/// Where a poll ends.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PollEnd {
+    /// The number of entries in this answer.
+    count: usize,
+    /// The cursor of the next page; null if this is the last one.
+    next_cursor: Sequence,
+    /// How long the poll waited, in milliseconds.
+    waited_ms: u64,
+    /// The presence of the actor.
+    presence: Option<Presence>,
+}
+
+/// The actor that polls, if it is named and wants to be shown as present.
+fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<RefreshPresence>, DomainError> {
+    let actor = fields.actor(ACTOR_ID)?;
+    let heartbeat = fields.flag(HEARTBEAT)?.unwrap_or(true);
+    let status = fields.text_choice(STATUS, &Status::NAMES)?;
+    let ttl_ms = fields.clamped(TTL_MS, presence::TTL_MS)?;
+    let (Some(actor_id), Some(tenant_id), Some(room_id)) =
+        (actor, filter.tenant.clone(), filter.room.clone())
+    else {
+        return Ok(None);
+    };
+    let actor = ActorInRoom { tenant_id, room_id, actor_id };
+    Ok(heartbeat.then_some(RefreshPresence { actor, status, ttl_ms }))
+}
+
+impl Operation for PollEvents {
+    type Output = EventList<PollEnd>;
+
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        let fields = &input.parameters;
+        let filter = filter(fields, AUTHOR_ID)?;
+        let timeout_ms = fields.integer(TIMEOUT_MS, 0..=MAX_TIMEOUT_MS)?.unwrap_or(DEFAULT_TIMEOUT_MS);
+        Ok(Self {
+            viewer: read_access::viewer(fields)?.or(fields.actor(ACTOR_ID)?),
+            cursor: fields.cursor(STREAM_CURSOR)?,
+            after_event_id: fields.trimmed_text(AFTER_EVENT_ID)?,
+            limit: fields.limit(LIMIT, MAX_LIMIT)?,
+            timeout: Duration::from_millis(timeout_ms.unsigned_abs()),
+            listener: listener(fields, &filter)?,
+            filter,
+        })
+    }
+
+    async fn run(self, call: &Call<'_>) -> Result<EventList<PollEnd>, OperationError> {
+        let Self { mut filter, viewer, cursor, after_event_id, limit, timeout, listener } = self;
+        let (service, engine) = (call.service, &call.service.engine);
+        service.may_follow(&mut filter, viewer.as_ref()).await?;
+        let began = engine.clock.stopwatch();
+        let after = match cursor {
+            Some(Cursor::Latest) => service.store().recent_events().head(),
+            Some(Cursor::After(cursor)) => cursor,
+            None => sequence_of(service, after_event_id).await?,
+        };
+        let presence = show_presence(call, listener).await?;
+        let mut follower = Follower::new(engine.store.clone(), filter.clone(), after);
+        let EventPage { events, scanned_to } = wait(call, &mut follower, limit, timeout).await?;
+        // The table may have closed while the poll waited.
+        service.may_follow(&mut filter, viewer.as_ref()).await?;
+        let waited = engine.clock.stopwatch() - began;
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        let rest = PollEnd { count: events.len(), next_cursor: scanned_to, waited_ms, presence };
+        Ok(EventList { events, rest })
+    }
+}
+
+/// Shows the polling actor as present. An operator's override, or a store that takes no writes, prevents that, but not
+/// the poll.
+async fn show_presence(
+    call: &Call<'_>,
+    listener: Option<RefreshPresence>,
+) -> Result<Option<Presence>, OperationError> {
+    let Some(listener) = listener else { return Ok(None) };
+    match call.service.engine.execute_in_background(Arc::new(listener)).await {
+        Ok(reply) => serde_json::from_slice(&reply.data).map(Some).map_err(|_| OperationError::internal()),
+        Err(Failure::Refused(_) | Failure::Unavailable(_)) => Ok(None),
+        Err(failure @ (Failure::Internal(_) | Failure::External(_))) => Err(failure.into()),
+    }
+}
+
+/// The next events; none if there are none before the timeout, or the process stops.
+async fn wait(
+    call: &Call<'_>,
+    follower: &mut Follower,
+    limit: usize,
+    timeout: Duration,
+) -> Result<EventPage, OperationError> {
+    let page = follower.read(limit).await?;
+    if !page.events.is_empty() {
+        return Ok(EventPage { scanned_to: follower.scanned_to(), ..page });
+    }
+    let waited = tokio::select! {
+        () = call.service.engine.stopping.cancelled() => None,
+        waited = tokio::time::timeout(timeout, follower.next(limit)) => waited.ok(),
+    };
+    let events = waited.transpose()?.map_or_else(Vec::new, |page| page.events);
+    if events.is_empty() {
+        // Nothing matched so far: the cursor moves past what was scanned.
+        follower.has_more();
+    }
+    Ok(EventPage { events, scanned_to: follower.scanned_to() })
+}

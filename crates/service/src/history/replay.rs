@@ -1,0 +1,169 @@
+//! Replays the last minutes of a room, and reads the room's state after them.
+
+use std::collections::BTreeSet;
+
+use agentcafe_domain::{
+    kernel::{
+        error::{DomainError, OperationError},
+        event::{Event, EventType},
+        fields::{EVENT_ACTOR_FILTER, Field},
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        rules::Rules,
+        time::Timestamp,
+    },
+    profiles::Profile,
+    projection::{
+        RoomProjection, RoomSnapshot,
+        themed::{ThemedSnapshot, Themes},
+    },
+};
+use agentcafe_store::{EventFilter, LoggedEvent};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Number;
+
+use crate::{
+    events::types,
+    newest_events::{NewestEvents, NewestQuery},
+    operation::{Call, EventList, Input, Operation, on_blocking_thread},
+    read_access,
+    service::Service,
+};
+
+const MINUTES: Field = Field::new("minutes", "How far back to replay, in minutes.", "10");
+
+/// How far back a replay goes, in minutes.
+const MINUTES_RANGE: std::ops::RangeInclusive<f64> = 1.0..=120.0;
+const DEFAULT_MINUTES: f64 = 10.0;
+const MINUTE_MS: f64 = 60_000.0;
+/// The most events of a replay; the newest are kept.
+const MAX_EVENTS: usize = 5_000;
+/// The most event JSON of a replay, in bytes.
+const MAX_BYTES: usize = 16 << 20;
+/// How many of the room's newest events are scanned.
+const SCANNED: u32 = 50_000;
+
+/// Replays the last minutes of a room.
+pub struct ReplayRoom {
+    tenant: TenantId,
+    room: RoomId,
+    actor: Option<ActorId>,
+    viewer: Option<ActorId>,
+    types: Option<Vec<EventType>>,
+    minutes: f64,
+}
+
+/// The period of a replay, and its first and last event.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ReplayWindow {
+    /// How far back the replay goes, in minutes.
+    minutes: Number,
+    /// The start of the time span; null: the beginning of the log.
+    from_ts: Timestamp,
+    /// The end of the time span; null: the end of the log.
+    to_ts: Timestamp,
+    /// The sequence of the first event; null if there is none.
+    start_cursor: Option<Sequence>,
+    /// The sequence of the last event; null if there is none.
+    end_cursor: Option<Sequence>,
+}
+
+/// What a replay says beside its events.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Replay {
+    tenant_id: TenantId,
+    room_id: RoomId,
+    /// The period of the replay.
+    window: ReplayWindow,
+    /// The number of entries in this answer.
+    count: usize,
+    /// Whether there was more than this answer holds.
+    truncated: bool,
+    /// The state of the room after the events.
+    snapshot: ThemedSnapshot,
+}
+
+impl Operation for ReplayRoom {
+    type Output = EventList<Replay>;
+
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        let fields = &input.parameters;
+        let actor = fields.actor(EVENT_ACTOR_FILTER)?;
+        Ok(Self {
+            tenant: fields.tenant_or_default()?,
+            room: fields.room_or_main()?,
+            viewer: read_access::viewer(fields)?.or_else(|| actor.clone()),
+            actor,
+            types: types(fields),
+            minutes: fields.number(MINUTES, MINUTES_RANGE)?.unwrap_or(DEFAULT_MINUTES),
+        })
+    }
+
+    async fn run(self, call: &Call<'_>) -> Result<EventList<Replay>, OperationError> {
+        let Self { tenant: tenant_id, room: room_id, actor, viewer, types, minutes } = self;
+        let service = call.service;
+        service.may_replay(&tenant_id, &room_id, viewer.as_ref()).await?;
+        let to_ts = service.engine.now();
+        let from_ts = to_ts.plus_ms(-(minutes * MINUTE_MS).round() as i64);
+        let query = NewestQuery {
+            filter: EventFilter { actor, types, ..EventFilter::default() },
+            from: Some(from_ts),
+            to: Some(to_ts),
+            limit: MAX_EVENTS,
+            max_bytes: MAX_BYTES,
+            ..NewestQuery::new(&tenant_id, &room_id, SCANNED)
+        };
+        let mut newest = NewestEvents::begin(service.store(), query).await?;
+        let mut events = Vec::new();
+        while let Some(page) = newest.page().await? {
+            events.extend(page);
+        }
+        events.reverse();
+        let truncated = newest.is_truncated().await?;
+        let (tenant, room) = (tenant_id.clone(), room_id.clone());
+        let (snapshot, events) = on_blocking_thread(move || (state(tenant, room, &events), events)).await?;
+        let themes = themes(service, &tenant_id, snapshot.shown_actors()).await?;
+        let snapshot = on_blocking_thread(move || snapshot.themed(&themes)).await?;
+        let sequence = |event: Option<&LoggedEvent>| event.map(|event| event.sequence);
+        let window = ReplayWindow {
+            minutes: shortest(minutes),
+            from_ts,
+            to_ts,
+            start_cursor: sequence(events.first()),
+            end_cursor: sequence(events.last()),
+        };
+        let rest = Replay { tenant_id, room_id, window, count: events.len(), truncated, snapshot };
+        Ok(EventList { events, rest })
+    }
+}
+
+/// The state of the room after these events.
+fn state(tenant: TenantId, room: RoomId, events: &[LoggedEvent]) -> RoomSnapshot {
+    let mut projection = RoomProjection::new(tenant, room);
+    for event in events.iter().filter_map(|event| serde_json::from_slice::<Event>(&event.json).ok()) {
+        projection.apply(&event);
+    }
+    projection.snapshot()
+}
+
+/// The themes of these actors, from their profiles.
+async fn themes(
+    service: &Service,
+    tenant: &TenantId,
+    actors: BTreeSet<ActorId>,
+) -> Result<Themes, OperationError> {
+    let mut themes = Themes::new();
+    for actor in actors {
+        let profile: Option<Profile> = service.get(vec![tenant.into(), (&actor).into()]).await?;
+        themes.extend(profile.and_then(|profile| profile.theme).map(|theme| (actor, theme)));
+    }
+    Ok(themes)
+}
+
+/// Minutes without decimals where there are none.
+fn shortest(minutes: f64) -> Number {
+    let whole = (minutes.fract() == 0.0).then(|| Number::from(minutes as i64));
+    whole.or_else(|| Number::from_f64(minutes)).unwrap_or_else(|| Number::from(0))
+}

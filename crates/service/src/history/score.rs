@@ -1,0 +1,112 @@
+//! Reads how much the actors in a room have done together.
+
+use agentcafe_domain::{
+    collaboration::{COUNTED, Collaboration, CollaborationCounter},
+    kernel::{
+        error::{DomainError, OperationError},
+        fields::{FROM_TS, TO_TS},
+        ids::{ActorId, RoomId, TenantId},
+        rules::Rules,
+        time::Timestamp,
+    },
+};
+use agentcafe_store::{EventFilter, LoggedEvent};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    newest_events::{NewestEvents, NewestQuery},
+    operation::{Call, Input, Operation, on_blocking_thread},
+    read_access,
+};
+
+const LIMIT: usize = 5_000;
+const MAX_LIMIT: usize = 10_000;
+/// How many of the room's newest events are scanned.
+const SCANNED: u32 = 50_000;
+
+/// Reads how much the actors in a room have done together.
+pub struct ReadScore {
+    tenant: TenantId,
+    room: RoomId,
+    viewer: Option<ActorId>,
+    window: ScoreWindow,
+    limit: usize,
+}
+
+/// The period that a score is of; null: no bound.
+#[derive(Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ScoreWindow {
+    /// The start of the time span; null: the beginning of the log.
+    from_ts: Option<Timestamp>,
+    /// The end of the time span; null: the end of the log.
+    to_ts: Option<Timestamp>,
+}
+
+/// The score, and what it was computed from.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CollaborationScore {
+    tenant_id: TenantId,
+    room_id: RoomId,
+    /// The period that the score is of.
+    window: ScoreWindow,
+    /// The number of events that were counted.
+    events_considered: usize,
+    /// Whether there was more than this answer holds.
+    truncated: bool,
+    /// The score.
+    collaboration: Collaboration,
+}
+
+impl Operation for ReadScore {
+    type Output = CollaborationScore;
+
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        let fields = &input.parameters;
+        Ok(Self {
+            tenant: fields.tenant_or_default()?,
+            room: fields.room_or_main()?,
+            viewer: read_access::viewer(fields)?,
+            window: ScoreWindow { from_ts: fields.timestamp(FROM_TS)?, to_ts: fields.timestamp(TO_TS)? },
+            limit: fields.limit(LIMIT, MAX_LIMIT)?,
+        })
+    }
+
+    async fn run(self, call: &Call<'_>) -> Result<CollaborationScore, OperationError> {
+        let Self { tenant: tenant_id, room: room_id, viewer, window, limit } = self;
+        call.service.may_read(&tenant_id, &room_id, viewer.as_ref()).await?;
+        let query = NewestQuery {
+            filter: EventFilter { types: Some(COUNTED.to_vec()), ..EventFilter::default() },
+            from: window.from_ts,
+            to: window.to_ts,
+            limit,
+            ..NewestQuery::new(&tenant_id, &room_id, SCANNED)
+        };
+        let mut newest = NewestEvents::begin(call.service.store(), query).await?;
+        let (mut tally, mut events_considered) = (CollaborationCounter::default(), 0);
+        while let Some(page) = newest.page().await? {
+            events_considered += page.len();
+            tally = on_blocking_thread(move || count(tally, &page)).await?;
+        }
+        let (truncated, collaboration) = (newest.is_truncated().await?, tally.collaboration());
+        Ok(CollaborationScore { tenant_id, room_id, window, events_considered, truncated, collaboration })
+    }
+}
+
+/// All that counts of an event, beside its type.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Author {
+    actor_id: ActorId,
+}
+
+fn count(mut tally: CollaborationCounter, page: &[LoggedEvent]) -> CollaborationCounter {
+    for event in page {
+        if let Ok(Author { actor_id }) = serde_json::from_slice(&event.json) {
+            tally.count(event.kind, actor_id);
+        }
+    }
+    tally
+}

@@ -1,0 +1,121 @@
+//! Lists the items of an inbox.
+
+use agentcafe_domain::{
+    inbox::{InboxItem, UnreadCount, unread_counts},
+    kernel::{
+        error::{DomainError, OperationError},
+        fields::{ACTOR_FILTER, CURSOR, Field, ROOM_FILTER},
+        ids::{ActorId, RoomId, Sequence, TenantId},
+        record::{Comparison, RecordQuery},
+        rules::Rules,
+    },
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::operation::{Call, Input, Operation};
+
+const UNREAD_ONLY: Field =
+    Field::new("unreadOnly", "Whether to list only items that are not acknowledged. Default: false.", "true");
+
+const LIMIT: usize = 100;
+const MAX_LIMIT: usize = 500;
+
+/// Lists the items of an inbox, or of all inboxes of a tenant or a room.
+pub struct ListInbox {
+    tenant: TenantId,
+    room: Option<RoomId>,
+    actor: Option<ActorId>,
+    unread_only: bool,
+    cursor: Option<Sequence>,
+    limit: usize,
+    descending: bool,
+}
+
+/// A page of inbox items.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Inbox {
+    tenant_id: TenantId,
+    room_id: Option<RoomId>,
+    actor_id: Option<ActorId>,
+    /// Whether only items that are not acknowledged are listed.
+    unread_only: bool,
+    /// The order of the list: asc or desc.
+    order: &'static str,
+    /// The number of entries in this answer.
+    count: usize,
+    /// The cursor of the next page; null if this is the last one.
+    next_cursor: Sequence,
+    /// The number of items that are not acknowledged.
+    unread_count: u64,
+    /// The same as unreadCount.
+    projected_unread_count: Option<u64>,
+    /// The items.
+    items: Vec<InboxItem>,
+}
+
+impl ListInbox {
+    fn query(&self) -> RecordQuery {
+        let mut query = RecordQuery::all::<InboxItem>("inbox_seq", self.limit)
+            .is("tenant_id", &self.tenant)
+            .is_if_given("actor_id", self.actor.as_ref())
+            .is_if_given("room_id", self.room.as_ref())
+            .is_if_given("acked", self.unread_only.then_some(false));
+        query.descending = self.descending;
+        let Some(cursor) = self.cursor else { return query };
+        let beyond = if self.descending { Comparison::Below } else { Comparison::Above };
+        query.only("inbox_seq", beyond, i64::try_from(cursor.0).unwrap_or(i64::MAX))
+    }
+
+    /// The copy of the count that Redis holds for an actor in a room; none without a connection.
+    async fn projected_unread_count(&self, call: &Call<'_>) -> Option<u64> {
+        let redis = call.service.engine.redis.as_ref()?;
+        redis.unread_count(&self.tenant, self.room.as_ref()?, self.actor.as_ref()?).await
+    }
+}
+
+impl Operation for ListInbox {
+    type Output = Inbox;
+
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        let fields = &input.parameters;
+        Ok(Self {
+            tenant: fields.tenant_or_default()?,
+            room: fields.room(ROOM_FILTER)?,
+            actor: fields.actor(ACTOR_FILTER)?,
+            unread_only: fields.flag(UNREAD_ONLY)?.unwrap_or(false),
+            cursor: fields.sequence(CURSOR)?,
+            limit: fields.limit(LIMIT, MAX_LIMIT)?,
+            descending: fields.is_descending(),
+        })
+    }
+
+    async fn run(self, call: &Call<'_>) -> Result<Inbox, OperationError> {
+        let counts = unread_counts(&self.tenant, self.room.as_ref(), self.actor.as_ref());
+        let counts: Vec<UnreadCount> = call.service.find(counts).await?;
+        let items: Vec<InboxItem> = call.service.find(self.query()).await?;
+        let given = self.cursor.unwrap_or(Sequence::START);
+        Ok(Inbox {
+            projected_unread_count: self.projected_unread_count(call).await,
+            tenant_id: self.tenant,
+            room_id: self.room,
+            actor_id: self.actor,
+            unread_only: self.unread_only,
+            order: if self.descending { "desc" } else { "asc" },
+            count: items.len(),
+            next_cursor: items.last().map_or(given, |item| item.inbox_seq),
+            unread_count: counts.iter().map(|count| count.unread).sum(),
+            items,
+        })
+    }
+}
+
+/// The unread items of an actor, newest first.
+pub(crate) fn newest_unread(tenant: &TenantId, actor: &ActorId, limit: usize) -> RecordQuery {
+    RecordQuery::all::<InboxItem>("inbox_seq", limit)
+        .newest_first()
+        .is("tenant_id", tenant)
+        .is("actor_id", actor)
+        .is("acked", false)
+}

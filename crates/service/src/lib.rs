@@ -1,0 +1,33 @@
+//! What the café can do for a caller: one operation per capability, without a transport.
+//!
+//! A door (HTTP, MCP, a command line) makes a [`Caller`] and an [`Input`] of what it received, calls
+//! [`Service::call`], and renders the plain type that it gets back.
+
+pub mod caller;
+mod newest_events;
+pub mod operation;
+mod paging;
+mod read_access;
+pub mod service;
+
+pub mod actions;
+pub mod events;
+pub mod history;
+pub mod inbox;
+pub mod objects;
+pub mod operators;
+pub mod permissions;
+pub mod presence;
+pub mod profiles;
+pub mod reactions;
+pub mod rooms;
+pub mod snapshots;
+pub mod system;
+pub mod tables;
+pub mod tasks;
+pub mod traces;
+pub mod webhooks;
+
+pub use caller::{Caller, Identity, Transport};
+pub use operation::{Call, EventList, Input, Mutation, Operation};
+pub use service::{Service, ServiceSettings};

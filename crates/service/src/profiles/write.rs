@@ -1,0 +1,81 @@
+//! Writes, changes and deletes profiles.
+
+use agentcafe_domain::{
+    kernel::{
+        error::{DomainError, OperationError},
+        fields::TENANT_ID,
+        rules::Rules,
+    },
+    profiles::{
+        DeleteProfile, DeleteProfileResponse, ProfileOwner, UpdateProfile as UpdateProfileCommand,
+        UpsertProfile, WriteProfileResponse,
+    },
+};
+
+use crate::operation::{Call, Input, KeyScope, Mutation, Prepared, Subject};
+
+fn subject(whose: &ProfileOwner) -> Subject {
+    Subject { tenant: whose.tenant_id.clone(), room: None, actor: Some(whose.actor_id.clone()) }
+}
+
+impl Mutation for UpsertProfile {
+    type Command = Self;
+    type Answer = WriteProfileResponse;
+
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        Self::read(&input.body)
+    }
+
+    async fn prepare(self, _: &Call<'_>) -> Result<Prepared<Self>, OperationError> {
+        let whose = self.whose();
+        let scope = KeyScope::post([whose.tenant_id.as_str(), "profiles", whose.actor_id.as_str(), "upsert"]);
+        let subject = Subject { room: self.room_id().cloned(), ..subject(whose) };
+        Ok(Prepared { subject, scope, command: self })
+    }
+}
+
+/// Changes some members of a profile.
+pub struct UpdateProfile(ProfileOwner);
+
+impl Mutation for UpdateProfile {
+    type Command = UpdateProfileCommand;
+    type Answer = WriteProfileResponse;
+
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        ProfileOwner::read(&input.id, &input.parameters, &input.body).map(Self)
+    }
+
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<UpdateProfileCommand>, OperationError> {
+        let Self(whose) = self;
+        let scope = KeyScope::patch([whose.tenant_id.as_str(), "profiles", whose.actor_id.as_str(), "PATCH"]);
+        let subject = subject(&whose);
+        Ok(Prepared { subject, scope, command: UpdateProfileCommand::read(whose, &call.input.body) })
+    }
+
+    fn describe(input: &Input, _: &Rules) {
+        let _ = (input.parameters.tenant(TENANT_ID), UpdateProfileCommand::describe(&input.body));
+    }
+}
+
+/// Deletes a profile.
+pub struct RemoveProfile(ProfileOwner);
+
+impl Mutation for RemoveProfile {
+    type Command = DeleteProfile;
+    type Answer = DeleteProfileResponse;
+
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        ProfileOwner::read(&input.id, &input.parameters, &input.body).map(Self)
+    }
+
+    async fn prepare(self, _: &Call<'_>) -> Result<Prepared<DeleteProfile>, OperationError> {
+        let Self(whose) = self;
+        let scope =
+            KeyScope::delete([whose.tenant_id.as_str(), "profiles", whose.actor_id.as_str(), "DELETE"]);
+        Ok(Prepared { subject: subject(&whose), scope, command: DeleteProfile { whose } })
+    }
+
+    fn describe(input: &Input, _: &Rules) {
+        let _ = input.parameters.tenant(TENANT_ID);
+    }
+}

@@ -1,0 +1,123 @@
+//! The service: what all operations share, and how one is called.
+
+use std::{sync::Arc, time::Duration};
+
+use agentcafe_domain::kernel::{
+    command::Command,
+    error::OperationError,
+    idempotency::IdempotencyKey,
+    record::{Key, Record, RecordQuery},
+    rules::Rules,
+    time::Timestamp,
+};
+use agentcafe_engine::{Engine, Executed, SubmittedCommand};
+use agentcafe_store::{Origin, Store};
+use serde_json::Map;
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::{
+    caller::Caller,
+    operation::{Call, Input, Operation, Prepared},
+};
+
+/// Settings that operations use or show.
+#[derive(Clone, Debug)]
+pub struct ServiceSettings {
+    /// The most event streams that are open at once.
+    pub max_streams: usize,
+    /// How often presences are swept, for the health document.
+    pub presence_sweep: Duration,
+    /// How often table sessions are swept, for the health document.
+    pub table_session_sweep: Duration,
+}
+
+/// What all operations share.
+pub struct Service {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) settings: ServiceSettings,
+    /// One permit per open stream.
+    pub(crate) streams: Arc<Semaphore>,
+    /// Held while the store is probed for writing, so that probes do not pile up in the queue of commands.
+    pub(crate) probing: Mutex<()>,
+    pub(crate) started_at: Timestamp,
+}
+
+impl Service {
+    /// A service on an engine.
+    pub fn new(engine: Arc<Engine>, settings: ServiceSettings) -> Self {
+        Self {
+            streams: Arc::new(Semaphore::new(settings.max_streams)),
+            probing: Mutex::default(),
+            started_at: engine.now(),
+            engine,
+            settings,
+        }
+    }
+
+    /// Reads the input of an operation and does it.
+    ///
+    /// # Errors
+    /// What is wrong with the input, a refusal, or that the store is not available.
+    pub async fn call<O: Operation>(
+        self: &Arc<Self>,
+        caller: &Caller,
+        input: &Input,
+    ) -> Result<O::Output, OperationError> {
+        if O::READS_OWN_WRITES {
+            self.store().catch_up().await?;
+        }
+        O::read(input, self.rules())?.run(&Call { service: self, caller, input }).await
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.engine.store
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.engine.rules
+    }
+
+    /// The record with this key.
+    pub(crate) async fn get<R: Record>(&self, key: Key) -> Result<Option<R>, OperationError> {
+        Ok(self.store().get(key).await?)
+    }
+
+    /// The records that a query selects.
+    pub(crate) async fn find<R: Record>(&self, query: RecordQuery) -> Result<Vec<R>, OperationError> {
+        Ok(self.store().find(query).await?)
+    }
+}
+
+impl Call<'_> {
+    /// Executes the command of a mutation, once under its key.
+    pub(crate) async fn execute<C: Command + 'static>(
+        &self,
+        prepared: Prepared<C>,
+    ) -> Result<Executed, OperationError> {
+        let Prepared { command, subject, scope } = prepared;
+        let (engine, caller) = (&self.service.engine, self.caller);
+        let correlation_id = caller.correlation_id(&self.input.body, engine)?;
+        let no_body = Map::new();
+        let body = self.input.body.body().unwrap_or(&no_body);
+        let parts: Vec<&str> = scope.parts.iter().map(String::as_str).collect();
+        let key = caller.idempotency_key.as_deref();
+        let key = IdempotencyKey::new(key, &subject.tenant, &parts, scope.verb, body);
+        let origin = Origin {
+            trace_id: engine.fresh_id(),
+            request_id: caller.request_id.clone(),
+            route: caller.transport.route.clone(),
+            method: caller.transport.method,
+            tenant_id: subject.tenant,
+            room_id: subject.room,
+            actor_id: subject.actor,
+            started_at: engine.now(),
+        };
+        let submitted = SubmittedCommand { command: Arc::new(command), correlation_id, origin, key };
+        Ok(engine.execute(submitted).await?)
+    }
+}

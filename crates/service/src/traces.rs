@@ -1,0 +1,46 @@
+//! Traces: what became of a request.
+
+use agentcafe_domain::kernel::{
+    error::{Code, DomainError, OperationError},
+    fields::TENANT_FILTER,
+    ids::{CorrelationId, TenantId},
+    rules::Rules,
+    trace::Trace,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::operation::{Call, Input, Operation};
+
+/// Reads the trace of a correlation id.
+pub struct GetTrace {
+    id: String,
+    /// The tenant whose traces are read; all if none is given.
+    tenant: Option<TenantId>,
+}
+
+/// One trace.
+#[derive(Serialize, JsonSchema)]
+pub struct OneTrace {
+    /// The trace.
+    trace: Trace,
+}
+
+impl Operation for GetTrace {
+    type Output = OneTrace;
+
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        Ok(Self { id: input.id.clone(), tenant: input.parameters.tenant(TENANT_FILTER)? })
+    }
+
+    async fn run(self, call: &Call<'_>) -> Result<OneTrace, OperationError> {
+        let trace = match CorrelationId::parse(&self.id) {
+            Ok(correlation_id) => call.service.store().trace(correlation_id, self.tenant).await?,
+            Err(_) => None,
+        };
+        match trace {
+            Some(trace) => Ok(OneTrace { trace }),
+            None => Err(DomainError::new(Code::NotFound).with("correlationId", self.id).into()),
+        }
+    }
+}

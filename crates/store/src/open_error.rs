@@ -1,0 +1,33 @@
+//! Why a store cannot be opened, whichever database it is in.
+
+use std::{io, path::PathBuf};
+
+/// Why a store cannot be opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be created or used.
+    #[error("the data directory {0} cannot be used: {1}")]
+    Directory(PathBuf, io::Error),
+    /// Another process uses it.
+    #[error(
+        "the data directory {0} is in use by another process; stop it, or give this one another AGENTCAFE_DATA_DIR"
+    )]
+    Locked(PathBuf),
+    /// The file is not an intact database of AgentCafe.
+    #[error(
+        "the store {0} is damaged or not a store of AgentCafe ({1}); it was left untouched: restore it from a backup, or move it away to start with an empty one"
+    )]
+    Damaged(PathBuf, String),
+    /// It can be read but not written.
+    #[error("the store {0} cannot be written: {1}")]
+    ReadOnly(PathBuf, String),
+    /// PostgreSQL cannot be reached, or its schema does not fit this version.
+    #[error("the database of DATABASE_URL cannot be used: {0}")]
+    Database(String),
+    /// Another version wrote it.
+    #[error("the store {0} does not fit this version: {1}")]
+    Version(PathBuf, String),
+    /// The thread that writes cannot be started.
+    #[error("the writer's thread cannot be started: {0}")]
+    Writer(#[source] io::Error),
+}

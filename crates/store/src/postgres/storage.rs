@@ -1,0 +1,273 @@
+//! The write side on PostgreSQL: a commit batch is one transaction behind the row of the heads. It takes one round trip for each
+//! read stage, and one more.
+
+use std::sync::Arc;
+
+use agentcafe_domain::kernel::{
+    command::Heads,
+    idempotency::Hash,
+    record::{Key, Query, RecordQuery, Table},
+    time::Timestamp,
+};
+use deadpool_postgres::Pool;
+use tokio::{sync::Notify, task::JoinHandle, time::Instant};
+use tokio_postgres::Row;
+
+use super::{
+    catch_up::CatchUp,
+    clock::SharedClock,
+    connect::{PostgresError, Retry, TIMEOUT},
+    connection::Connection,
+    events, idempotency_keys,
+    pipeline::{self, BoundStatement},
+    records,
+    schema::Schema,
+    traces,
+};
+use crate::{
+    commit::{Needs, Writes},
+    envelope::TraceNote,
+    sql::number,
+    storage::{Begun, Committed, Found, LogHead, Maintenance, Storage, StorageError, Transaction},
+};
+
+/// Locks the row that serialises the transactions of all nodes.
+const LOCK_HEAD: &str =
+    "SELECT sequence, watched, (extract(epoch from clock_timestamp()) * 1000)::bigint, inbox, audit, at_ms
+     FROM log_head FOR UPDATE";
+const UPDATE_HEAD: &str =
+    "UPDATE log_head SET sequence = $1, watched = $2, inbox = $3, audit = $4, at_ms = $5";
+/// Wakes the other nodes, with the name of this one. A hint: the log is the truth.
+const NOTIFY: &str = "SELECT pg_notify('agentcafe_log', $1)";
+
+/// The connection that writes.
+pub(crate) struct PostgresStorage {
+    pub(super) pool: Pool,
+    pub(super) schema: Arc<Schema>,
+    pub(super) clock: Arc<SharedClock>,
+    /// The payload of this node's notifications.
+    pub(super) node: String,
+    pub(super) catch_up: CatchUp,
+    pub(super) listener: JoinHandle<()>,
+    pub(super) stop_listening: Arc<Notify>,
+}
+
+impl PostgresStorage {
+    /// Begins the transaction, and reads what is needed first. Nothing is decided yet, so a lost connection is no harm: the
+    /// next one tries again.
+    async fn begin_reading(&self, stage: &ReadStage) -> Result<(Connection, Vec<Vec<Row>>), PostgresError> {
+        let mut retry = Retry::default();
+        loop {
+            let error = match Connection::from_pool(&self.pool, &self.schema).await {
+                Err(error) => error,
+                Ok(connection) => {
+                    let begin = ["BEGIN", LOCK_HEAD].map(|sql| BoundStatement::new(sql, Vec::new()));
+                    let statements: Vec<_> =
+                        begin.into_iter().chain(stage.statements(&self.schema)).collect();
+                    let reading = async { Ok(pipeline::run(&connection, &statements).await?) };
+                    match connection.with_timeout(reading).await {
+                        Ok(rows) => return Ok((connection, rows)),
+                        Err(error) => {
+                            connection.discard();
+                            error
+                        }
+                    }
+                }
+            };
+            if !retry.should_retry(&error).await {
+                let is_lost = error.is_lost();
+                return Err(if is_lost { PostgresError::Unreachable(error.to_string()) } else { error });
+            }
+        }
+    }
+}
+
+impl Storage for PostgresStorage {
+    type Transaction<'s> = PostgresTransaction<'s>;
+
+    async fn begin(&mut self, needs: Needs) -> Result<Begun<PostgresTransaction<'_>>, StorageError> {
+        let stage = ReadStage::new(needs);
+        let (connection, mut rows) = self.begin_reading(&stage).await?;
+        let deadline = Instant::now() + TIMEOUT;
+        let transaction = PostgresTransaction { storage: self, connection: Some(connection), deadline };
+        let storage = &transaction.storage;
+        // The first two are the answers to BEGIN and LOCK_HEAD.
+        let found = stage.found(&storage.schema, rows.split_off(2))?;
+        let head = locked_head(rows[1].first(), &storage.clock)?;
+        Ok(Begun { transaction, head, found })
+    }
+
+    async fn catch_up(&self) {
+        self.catch_up.run().await;
+    }
+
+    async fn close(self) {
+        self.stop_listening.notify_one();
+        if let Err(error) = self.listener.await {
+            tracing::error!(%error, "listening ended with a panic");
+        }
+    }
+}
+
+/// The head in the answer to [`LOCK_HEAD`], with the time of the batch.
+fn locked_head(row: Option<&Row>, clock: &SharedClock) -> Result<LogHead, PostgresError> {
+    let row = row.ok_or_else(|| PostgresError::Corrupt("no row of heads".to_owned()))?;
+    let (now, last_at) = (row.try_get(2)?, row.try_get(5)?);
+    Ok(LogHead {
+        heads: events::heads(row, [0, 3, 4])?,
+        table_versions: events::table_versions(row.try_get(1)?),
+        at: clock.learn(Timestamp::from_millis(now)).max(Timestamp::from_millis(last_at)),
+    })
+}
+
+/// A transaction that holds the lock on the head.
+pub(crate) struct PostgresTransaction<'s> {
+    storage: &'s PostgresStorage,
+    /// None once it is committed.
+    connection: Option<Connection>,
+    deadline: Instant,
+}
+
+impl PostgresTransaction<'_> {
+    /// Runs statements before the deadline of the transaction.
+    async fn before_deadline<T>(
+        &self,
+        work: impl AsyncFnOnce(&Connection) -> Result<T, PostgresError>,
+    ) -> Result<T, PostgresError> {
+        let connection = self.connection.as_ref().expect("it is not committed yet");
+        connection.with_deadline(self.deadline, work(connection)).await
+    }
+}
+
+impl Transaction for PostgresTransaction<'_> {
+    async fn load(&mut self, needs: Needs) -> Result<Found, StorageError> {
+        let stage = ReadStage::new(needs);
+        let rows = self
+            .before_deadline(async |connection| {
+                Ok(pipeline::run(connection, &stage.statements(&self.storage.schema)).await?)
+            })
+            .await?;
+        Ok(stage.found(&self.storage.schema, rows)?)
+    }
+
+    async fn commit(
+        mut self,
+        writes: &Writes,
+        head: &LogHead,
+        maintenance: &Maintenance<'_>,
+    ) -> Result<Committed, StorageError> {
+        let committed = self
+            .before_deadline(async |connection| {
+                let more_to_purge = maintenance.purge
+                    && (idempotency_keys::purge(connection, head.at).await?
+                        | traces::purge(connection).await?);
+                // It always updates the head, which is all that a probe needs.
+                write(connection, &self.storage.node, writes, head, maintenance.notes).await?;
+                Ok(Committed { more_to_purge, round_trips: connection.round_trips() })
+            })
+            .await?;
+        // Back to the pool.
+        drop(self.connection.take());
+        Ok(committed)
+    }
+}
+
+impl Drop for PostgresTransaction<'_> {
+    fn drop(&mut self) {
+        // The connection may still be inside the transaction, which ends with it.
+        if let Some(connection) = self.connection.take() {
+            connection.discard();
+        }
+    }
+}
+
+/// What is read in one round trip.
+struct ReadStage {
+    queries: Vec<RecordQuery>,
+    gets: Vec<(&'static Table, Vec<Key>)>,
+    keys: Vec<Hash>,
+}
+
+impl ReadStage {
+    fn new(needs: Needs) -> Self {
+        let (mut queries, mut gets) = (Vec::new(), Vec::<(&'static Table, Vec<Key>)>::new());
+        for query in needs.queries {
+            match query {
+                Query::One(table, key) => match gets.iter_mut().find(|(known, _)| *known == table) {
+                    Some((_, keys)) => keys.push(key),
+                    None => gets.push((table, vec![key])),
+                },
+                Query::Many(query) => queries.push(query),
+            }
+        }
+        Self { queries, gets, keys: needs.keys }
+    }
+
+    fn statements(&self, schema: &Schema) -> Vec<BoundStatement<'_>> {
+        let queries = self.queries.iter().map(|query| records::select(schema, query));
+        let gets = self.gets.iter().map(|(table, keys)| records::select_keys(schema, table, keys));
+        let keys = (!self.keys.is_empty()).then(|| idempotency_keys::read(&self.keys));
+        queries.chain(gets).chain(keys).collect()
+    }
+
+    fn found(self, schema: &Schema, rows: Vec<Vec<Row>>) -> Result<Found, PostgresError> {
+        let mut rows = rows.into_iter();
+        let mut next = || rows.next().unwrap_or_default();
+        let mut found = Found::default();
+        for query in self.queries {
+            let records = records::found(schema, query.table, &next())?;
+            found.records.insert(Query::Many(query), records);
+        }
+        for (table, keys) in self.gets {
+            let mut records = records::found_by_key(schema, table, &next())?;
+            for key in keys {
+                let record = records.remove(&key);
+                found.records.insert(Query::One(table, key), record.into_iter().collect());
+            }
+        }
+        // No rows if there are no keys: then there is no statement either.
+        found.keys = next().iter().map(idempotency_keys::stored_key).collect::<Result<_, _>>()?;
+        Ok(found)
+    }
+}
+
+/// Writes everything, and commits: one round trip.
+async fn write(
+    connection: &Connection,
+    node: &str,
+    writes: &Writes,
+    head: &LogHead,
+    notes: &[TraceNote],
+) -> Result<(), PostgresError> {
+    let notes: Vec<&TraceNote> = writes.traces.iter().chain(notes).collect();
+    let tables = writes.records.tables();
+    let mut statements: Vec<BoundStatement<'_>> =
+        tables.flat_map(|(table, written)| records::write(&connection.schema, table, written)).collect();
+    let writes_records = !statements.is_empty();
+    if !writes.events.is_empty() {
+        statements.push(events::append(&writes.events));
+    }
+    if !writes.events.is_empty() || writes_records {
+        statements.push(BoundStatement::new(NOTIFY, vec![Box::new(node)]));
+    }
+    if !writes.keys.is_empty() {
+        statements.push(idempotency_keys::upsert(&writes.keys));
+    }
+    if !notes.is_empty() {
+        statements.push(traces::append(&notes));
+    }
+    let Heads { sequence, inbox, audit } = head.heads;
+    statements.push(BoundStatement::new(
+        UPDATE_HEAD,
+        vec![
+            Box::new(number(sequence)),
+            Box::new(head.table_versions.as_slice()),
+            Box::new(number(inbox)),
+            Box::new(number(audit)),
+            Box::new(head.at.as_millis()),
+        ],
+    ));
+    statements.push(BoundStatement::new("COMMIT", Vec::new()));
+    pipeline::run(connection, &statements).await?;
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! The SQL that both databases share: how the tables of records are written and queried, and how numbers are stored.
+
+use agentcafe_domain::kernel::{
+    ids::Sequence,
+    record::{Cell, Comparison, Condition, RecordQuery, SortKey, Table},
+};
+use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent};
+
+use crate::export_format::ExportScope;
+
+/// A sequence as databases store it.
+pub(crate) fn number(sequence: Sequence) -> i64 {
+    i64::try_from(sequence.0).unwrap_or(i64::MAX)
+}
+
+/// A stored number as a sequence.
+pub(crate) fn sequence(number: i64) -> Sequence {
+    Sequence(number.unsigned_abs())
+}
+
+/// The columns of a table of records, in the order in which every statement names them: key, columns, body.
+pub(crate) fn columns(table: &Table) -> impl Iterator<Item = &'static str> {
+    table.key.iter().chain(table.columns).copied().chain(["json"])
+}
+
+/// The same, separated by commas.
+pub(crate) fn column_list(table: &Table) -> String {
+    columns(table).collect::<Vec<_>>().join(", ")
+}
+
+/// The end of an `INSERT` that overwrites a record with the same key. Not `REPLACE`, which would rewrite every index: only
+/// those whose columns change are written.
+pub(crate) fn on_conflict_update(table: &Table) -> String {
+    let values = table.columns.iter().copied().chain(["json"]);
+    let updates: Vec<String> = values.map(|column| format!("{column} = excluded.{column}")).collect();
+    format!(" ON CONFLICT ({}) DO UPDATE SET {}", table.key.join(", "), updates.join(", "))
+}
+
+/// What a filter compares events to, by column; their types aside.
+pub(crate) fn event_conditions(filter: &EventFilter) -> impl Iterator<Item = (&'static str, &str)> {
+    let columns = [
+        ("tenant_id", filter.tenant.as_ref().map(|id| id.as_str())),
+        ("room_id", filter.room.as_ref().map(|id| id.as_str())),
+        ("actor_id", filter.actor.as_ref().map(|id| id.as_str())),
+        ("mentioned_actor_id", filter.mentioned.as_ref().map(|id| id.as_str())),
+    ];
+    columns.into_iter().filter_map(|(column, value)| Some((column, value?)))
+}
+
+/// What an export compares rows to, by column.
+pub(crate) fn scope_conditions(scope: &ExportScope) -> impl Iterator<Item = (&'static str, &str)> {
+    let columns = [
+        ("tenant_id", scope.tenant.as_ref().map(|id| id.as_str())),
+        ("room_id", scope.room.as_ref().map(|id| id.as_str())),
+    ];
+    columns.into_iter().filter_map(|(column, value)| Some((column, value?)))
+}
+
+/// The last event that a query may return, as far as `before` says.
+pub(crate) fn last_before(query: &EventQuery, head: Sequence) -> Sequence {
+    query.before.map_or(head, |before| head.min(Sequence(before.0.saturating_sub(1))))
+}
+
+/// The page of events found after `after` and up to `last`; `is_cut` if a limit may have left out more.
+pub(crate) fn page(events: Vec<LoggedEvent>, is_cut: bool, after: Sequence, last: Sequence) -> EventPage {
+    let scanned_to = match events.last() {
+        Some(event) if is_cut => event.sequence,
+        None if is_cut => after,
+        _ => last.max(after),
+    };
+    EventPage { events, scanned_to }
+}
+
+/// How two databases write the same statement.
+pub(crate) struct Dialect {
+    /// What a parameter's number follows.
+    pub(crate) parameter: char,
+    /// Whether an order by this column has to say that null comes before every value.
+    pub(crate) names_null_order: bool,
+}
+
+/// A [`RecordQuery`] as a statement, and the values of its parameters, each with the column that it is compared to.
+pub(crate) struct Select<'q> {
+    pub(crate) sql: String,
+    pub(crate) parameters: Vec<(&'static str, &'q Cell)>,
+}
+
+impl<'q> Select<'q> {
+    pub(crate) fn new(query: &'q RecordQuery, dialect: &Dialect) -> Self {
+        let table = query.table;
+        let mut select = Self { sql: String::new(), parameters: Vec::new() };
+        let mut conditions: Vec<String> =
+            query.conditions.iter().map(|one| select.condition(one, dialect)).collect();
+        conditions.extend(query.after.as_ref().map(|position| select.behind(query, position, dialect)));
+        let direction = match (query.descending, dialect.names_null_order) {
+            (true, true) => "DESC NULLS LAST",
+            (false, true) => "ASC NULLS FIRST",
+            (true, false) => "DESC",
+            (false, false) => "ASC",
+        };
+        let filter = if conditions.is_empty() {
+            String::new()
+        } else {
+            format!(" WHERE {}", conditions.join(" AND "))
+        };
+        select.sql = format!(
+            "SELECT {} FROM {}{filter} ORDER BY {} {direction}, {} LIMIT {}",
+            column_list(table),
+            table.name,
+            query.order_by,
+            table.key.join(", "),
+            query.limit,
+        );
+        select
+    }
+
+    /// Adds a value, and returns how the statement refers to it.
+    fn parameter(&mut self, column: &'static str, value: &'q Cell, dialect: &Dialect) -> String {
+        self.parameters.push((column, value));
+        format!("{}{}", dialect.parameter, self.parameters.len())
+    }
+
+    fn condition(&mut self, condition: &'q Condition, dialect: &Dialect) -> String {
+        let column = condition.column;
+        let comparison = match (condition.comparison, &condition.value) {
+            (Comparison::Is, Cell::Null) => return format!("{column} IS NULL"),
+            (Comparison::IsNot, Cell::Null) => return format!("{column} IS NOT NULL"),
+            // Not `IS NOT DISTINCT FROM`, for which PostgreSQL uses no index.
+            (Comparison::Is, _) => "=",
+            (Comparison::IsNot, _) => "IS DISTINCT FROM",
+            (Comparison::AtMost, _) => "<=",
+            (Comparison::Above, _) => ">",
+            (Comparison::Below, _) => "<",
+        };
+        let value = self.parameter(column, &condition.value, dialect);
+        format!("{column} {comparison} {value}")
+    }
+
+    /// The condition of coming after a position in the order. Null comes before every value.
+    fn behind(&mut self, query: &RecordQuery, position: &'q SortKey, dialect: &Dialect) -> String {
+        let (column, table) = (query.order_by, query.table);
+        let keys: Vec<String> = table
+            .key
+            .iter()
+            .zip(&position.key)
+            .map(|(name, value)| self.parameter(name, value, dialect))
+            .collect();
+        let behind_key = format!("({}) > ({})", table.key.join(", "), keys.join(", "));
+        if position.sorted_by == Cell::Null {
+            let further = if query.descending { String::new() } else { format!("{column} IS NOT NULL OR ") };
+            return format!("({further}({column} IS NULL AND {behind_key}))");
+        }
+        let value = self.parameter(column, &position.sorted_by, dialect);
+        let further = if query.descending {
+            format!("{column} < {value} OR {column} IS NULL")
+        } else {
+            format!("{column} > {value}")
+        };
+        format!("({further} OR ({column} = {value} AND {behind_key}))")
+    }
+}

@@ -1,0 +1,182 @@
+//! The write side on SQLite: a commit batch is one transaction on the connection that writes.
+
+use std::sync::Arc;
+
+use agentcafe_domain::kernel::{
+    command::{Heads, LoadedRecords},
+    record::Query,
+    time::{Clock, Timestamp},
+};
+use rusqlite::Connection;
+
+use super::{
+    events, idempotency_keys, idempotency_keys::IdempotencyKeys, open::DataDirectory, records, traces,
+};
+use crate::{
+    commit::{Needs, Writes},
+    sql::sequence,
+    storage::{Begun, Committed, Found, LogHead, Maintenance, Storage, StorageError, Transaction},
+};
+
+/// The state that the last commit batch left, as far as the tables say.
+pub(super) fn log_head(connection: &Connection) -> rusqlite::Result<LogHead> {
+    let (last_event, at) = events::head(connection)?;
+    let last = |query| -> rusqlite::Result<_> {
+        let last: Option<i64> = connection.query_row(query, [], |row| row.get(0))?;
+        Ok(sequence(last.unwrap_or_default()))
+    };
+    // After an import the last number may have been assigned in the store that the records came from.
+    let heads = Heads {
+        sequence: last_event,
+        inbox: last("SELECT max(inbox_seq) FROM inbox_items")?
+            .max(last("SELECT max(inbox_seq) FROM import_origin")?),
+        audit: last("SELECT max(audit_seq) FROM audit_entries")?
+            .max(last("SELECT max(audit_seq) FROM import_origin")?),
+    };
+    Ok(LogHead { heads, at, ..LogHead::default() })
+}
+
+/// Moves the write-ahead log into the database file.
+pub(super) fn checkpoint(connection: &Connection) {
+    if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+        tracing::warn!(%error, "the write-ahead log was not checkpointed; the next start does it");
+    }
+}
+
+/// The connection that writes, and what it keeps in memory.
+pub(crate) struct SqliteStorage {
+    connection: Connection,
+    keys: IdempotencyKeys,
+    traces: traces::TraceTables,
+    clock: Arc<dyn Clock>,
+    head: LogHead,
+    /// Keeps the directory's lock.
+    directory: DataDirectory,
+}
+
+impl SqliteStorage {
+    /// Continues where the store was left. What is read for that goes through `reader`, not through the writer's cache.
+    pub(super) fn load(
+        connection: Connection,
+        reader: &Connection,
+        clock: Arc<dyn Clock>,
+        directory: DataDirectory,
+    ) -> rusqlite::Result<Self> {
+        let (keys, traces) = (IdempotencyKeys::load(reader)?, traces::TraceTables::load(reader)?);
+        let head = log_head(&connection)?;
+        Ok(Self { connection, keys, traces, clock, head, directory })
+    }
+
+    /// The state that the last commit batch left.
+    pub(super) const fn head(&self) -> &LogHead {
+        &self.head
+    }
+
+    fn load_needs(&self, needs: Needs) -> rusqlite::Result<Found> {
+        let mut found =
+            Found { records: LoadedRecords::with_capacity(needs.queries.len()), keys: Vec::new() };
+        for query in needs.queries {
+            let records = match &query {
+                Query::One(table, key) => records::get(&self.connection, table, key)?.into_iter().collect(),
+                Query::Many(query) => records::find(&self.connection, query, usize::MAX)?.0,
+            };
+            found.records.insert(query, records);
+        }
+        for identity in needs.keys {
+            found.keys.extend(self.keys.get(&self.connection, identity)?);
+        }
+        Ok(found)
+    }
+
+    fn write(&mut self, writes: &Writes) -> rusqlite::Result<()> {
+        for event in &writes.events {
+            events::append(&self.connection, event)?;
+        }
+        for (table, written) in writes.records.tables() {
+            for (key, record) in written {
+                match record {
+                    Some(record) => records::put(&self.connection, table, record)?,
+                    None => records::delete(&self.connection, table, key)?,
+                }
+            }
+        }
+        for key in &writes.keys {
+            self.keys.append(&self.connection, key)?;
+        }
+        self.keys.merge(&self.connection)
+    }
+
+    /// Writes something, to see whether the database accepts writes.
+    fn probe(&self, now: Timestamp) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO write_probe (id, at_ms) VALUES (1, ?1)")?
+            .execute([now.as_millis()])?;
+        Ok(())
+    }
+}
+
+impl Storage for SqliteStorage {
+    type Transaction<'s> = SqliteTransaction<'s>;
+
+    async fn begin(&mut self, needs: Needs) -> Result<Begun<SqliteTransaction<'_>>, StorageError> {
+        let head = LogHead { at: self.clock.now().max(self.head.at), ..self.head };
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let transaction = SqliteTransaction { storage: self, is_committed: false };
+        let found = transaction.storage.load_needs(needs)?;
+        Ok(Begun { transaction, head, found })
+    }
+
+    async fn close(self) {
+        checkpoint(&self.connection);
+        tracing::debug!(database = ?self.directory.database, "closed");
+    }
+}
+
+/// A transaction on the connection that writes.
+pub(crate) struct SqliteTransaction<'s> {
+    storage: &'s mut SqliteStorage,
+    is_committed: bool,
+}
+
+impl Transaction for SqliteTransaction<'_> {
+    async fn load(&mut self, needs: Needs) -> Result<Found, StorageError> {
+        Ok(self.storage.load_needs(needs)?)
+    }
+
+    async fn commit(
+        mut self,
+        writes: &Writes,
+        head: &LogHead,
+        maintenance: &Maintenance<'_>,
+    ) -> Result<Committed, StorageError> {
+        self.storage.write(writes)?;
+        let SqliteStorage { connection, traces, .. } = &mut *self.storage;
+        for note in writes.traces.iter().chain(maintenance.notes) {
+            traces.append(connection, note)?;
+        }
+        if maintenance.probe {
+            self.storage.probe(head.at)?;
+        }
+        let connection = &self.storage.connection;
+        let more_to_purge = maintenance.purge && idempotency_keys::purge(connection, head.at)?;
+        connection.prepare_cached("COMMIT")?.execute([])?;
+        self.is_committed = true;
+        self.storage.head = *head;
+        Ok(Committed { more_to_purge, round_trips: 0 })
+    }
+}
+
+impl Drop for SqliteTransaction<'_> {
+    fn drop(&mut self) {
+        let SqliteStorage { connection, keys, traces, .. } = &mut *self.storage;
+        if self.is_committed {
+            keys.keep_batch();
+            traces.keep_batch();
+        } else {
+            // After some errors SQLite has rolled back already; then there is nothing to undo.
+            let _ = connection.execute_batch("ROLLBACK");
+            keys.forget_batch();
+            traces.forget_batch();
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Pages of the log: every filter, both directions, by sequence and by time, from memory and from the
+//! database.
+
+use agentcafe_domain::kernel::{ids::Sequence, time::Clock};
+use agentcafe_eventlog::MAX_RECENT_BYTES;
+use agentcafe_store::{EventFilter, EventQuery, Store};
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
+
+use crate::{
+    event_model::{Model, TestEvent, filter, query, test_event},
+    test_store::{OpenStore, TestStore},
+};
+
+/// Appends all events, each with this text.
+async fn append_all(test_store: &TestStore, store: &Store, test_events: Vec<TestEvent>, text: &str) -> Model {
+    let mut appended = Vec::new();
+    for test_event in test_events {
+        test_store.clock.advance(test_event.after_ms);
+        store.submit(test_event.envelope(text)).await.unwrap();
+        appended.push((test_event, test_store.clock.now()));
+    }
+    Model(appended)
+}
+
+async fn check_all(opened: &OpenStore, model: &Model, queries: &[EventQuery]) {
+    for query in queries {
+        model.check(query, &opened.store.events(query.clone()).await.unwrap());
+    }
+}
+
+async fn check(test_events: Vec<TestEvent>, queries: Vec<EventQuery>) {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
+    let model = append_all(&test_store, &opened.store, test_events, "hi").await;
+    check_all(&opened, &model, &queries).await;
+    opened.close();
+    let reopened = test_store.open();
+    check_all(&reopened, &model, &queries).await;
+    reopened.close();
+}
+
+const MAX_EVENTS: u64 = 60;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Random logs and random queries: memory and database answer as the model does.
+    #[test]
+    fn event_pages_agree_with_the_model(
+        test_events in prop::collection::vec(test_event(), 0..MAX_EVENTS as usize),
+        queries in prop::collection::vec(query(MAX_EVENTS), 1..150),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(check(test_events, queries));
+    }
+}
+
+fn random<S: Strategy>(runner: &mut TestRunner, strategy: S) -> S::Value {
+    strategy.new_tree(runner).unwrap().current()
+}
+
+/// The same when memory holds only the end of the log, so that pages begin in the database and end in
+/// memory.
+#[tokio::test]
+async fn event_pages_agree_with_the_model_beyond_the_recent_events() {
+    const EVENTS: usize = 120;
+    let text = "x".repeat(2 * MAX_RECENT_BYTES / EVENTS);
+    let mut runner = TestRunner::deterministic();
+    let test_events = random(&mut runner, prop::collection::vec(test_event(), EVENTS));
+    let queries = random(&mut runner, prop::collection::vec(query(EVENTS as u64), 300));
+    let test_store = TestStore::new();
+    let opened = test_store.open();
+    let model = append_all(&test_store, &opened.store, test_events, &text).await;
+    let everything = EventFilter::default();
+    assert!(
+        opened
+            .store
+            .recent_events()
+            .read(&EventQuery::after(everything.clone(), Sequence::START, 1))
+            .is_none(),
+        "memory has not overflowed"
+    );
+    assert!(
+        opened
+            .store
+            .recent_events()
+            .read(&EventQuery::after(everything.clone(), Sequence(EVENTS as u64 - 10), 1))
+            .is_some()
+    );
+    check_all(&opened, &model, &queries).await;
+    opened.close();
+}
+
+/// Page by page, each after the position that the last one scanned to, every matching event is read once,
+/// with any filter and page size, across the seam between database and memory.
+#[tokio::test]
+async fn event_pages_together_are_the_whole_log() {
+    const EVENTS: usize = 90;
+    let text = "x".repeat(2 * MAX_RECENT_BYTES / EVENTS);
+    let mut runner = TestRunner::deterministic();
+    let test_events = random(&mut runner, prop::collection::vec(test_event(), EVENTS));
+    let test_store = TestStore::new();
+    let opened = test_store.open();
+    let model = append_all(&test_store, &opened.store, test_events, &text).await;
+    for limit in [1, 2, 7, 50] {
+        let filter = random(&mut runner, filter());
+        let whole =
+            opened.store.events(EventQuery::after(filter.clone(), Sequence::START, EVENTS)).await.unwrap();
+        let (mut pages, mut after) = (Vec::new(), Sequence::START);
+        while after < opened.store.recent_events().head() {
+            let query = EventQuery::after(filter.clone(), after, limit);
+            let page = opened.store.events(query.clone()).await.unwrap();
+            model.check(&query, &page);
+            assert!(page.scanned_to > after, "the cursor does not move: {query:?}");
+            after = page.scanned_to;
+            pages.extend(page.events);
+        }
+        assert_eq!(pages, whole.events, "{filter:?}, {limit} at a time");
+    }
+    opened.close();
+}
+
+/// A page without a match says how far it was scanned, from memory and from the database, so that nothing
+/// is scanned again.
+#[tokio::test]
+async fn event_page_without_a_match_moves_the_cursor_to_the_head() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
+    let mut runner = TestRunner::deterministic();
+    let test_events = random(&mut runner, prop::collection::vec(test_event(), 30));
+    append_all(&test_store, &opened.store, test_events, "hi").await;
+    let nothing =
+        EventQuery::after(EventFilter { types: Some(Vec::new()), ..EventFilter::default() }, Sequence(3), 5);
+    assert_eq!(opened.store.events(nothing.clone()).await.unwrap().scanned_to, Sequence(30));
+    opened.close();
+    let reopened = test_store.open();
+    let page = reopened.store.events(nothing).await.unwrap();
+    assert_eq!((page.events.len(), page.scanned_to), (0, Sequence(30)));
+    let beyond = EventQuery::after(EventFilter::default(), Sequence(1_000), 5);
+    assert_eq!(reopened.store.events(beyond).await.unwrap().scanned_to, Sequence(1_000));
+    reopened.close();
+}
+
+/// A page of no events has scanned none: its cursor must not skip events.
+#[tokio::test]
+async fn event_page_with_limit_zero_does_not_move_the_cursor() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
+    let mut runner = TestRunner::deterministic();
+    let test_events = random(&mut runner, prop::collection::vec(test_event(), 5));
+    let model = append_all(&test_store, &opened.store, test_events, "hi").await;
+    let none = EventQuery::after(EventFilter::default(), Sequence(2), 0);
+    model.check(&none, &opened.store.events(none.clone()).await.unwrap());
+    opened.close();
+    let reopened = test_store.open();
+    model.check(&none, &reopened.store.events(none.clone()).await.unwrap());
+    reopened.close();
+}

@@ -1,0 +1,82 @@
+//! Retention of webhook deliveries and dead letters: the newest are kept, and the open ones are counted.
+
+use agentcafe_domain::{
+    kernel::{
+        command::{Reply, Success},
+        event::Event,
+        ids::Sequence,
+        record::{Record, RecordQuery},
+    },
+    webhooks::{
+        DeliveryProgress, Subscription,
+        counter::{CounterKind, WebhookCounter},
+        delivery::{Delivery, DlqEntry, DlqStatus, EventRef, RING_SLOTS, SendResult},
+        record::{DeliveryAttempt, DeliveryOutcome, DeliveryReport, RecordDeliveries},
+    },
+};
+use agentcafe_store::{EventFilter, EventQuery, Store};
+use uuid::Uuid;
+
+use crate::{
+    commands::{actor, append_texts, command, envelope},
+    test_store::TestStore,
+};
+
+/// The report of a delivery that failed for good.
+fn given_up(event: &Event) -> DeliveryReport {
+    let attempted = SendResult { status_code: Some(500), error: Some("HTTP 500".to_owned()), duration_ms: 1 };
+    let outcome = DeliveryOutcome::GivenUp { event: Box::new(event.clone()), is_gone: false };
+    let attempt = DeliveryAttempt { sent: EventRef::from(event), number: 4, attempted, outcome };
+    DeliveryReport { subscription_id: Uuid::nil(), cursor: event.sequence, attempt: Some(attempt) }
+}
+
+async fn open_entries(store: &Store) -> u64 {
+    let counter: Option<WebhookCounter> =
+        store.get(WebhookCounter::key_of(CounterKind::DeadLetters)).await.unwrap();
+    counter.unwrap().open
+}
+
+async fn kept<R: Record>(store: &Store, order_by: &'static str) -> Vec<R> {
+    store.find(RecordQuery::all::<R>(order_by, RING_SLOTS as usize + 1)).await.unwrap()
+}
+
+/// 10,000 deliveries and dead letters are kept. The number of open entries is right, also when resolved
+/// ones are overwritten.
+#[tokio::test]
+async fn webhook_rings_keep_the_newest_deliveries() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
+    let store = &opened.store;
+    let begun = command(|ctx| {
+        ctx.put(&DeliveryProgress::at(Uuid::nil(), Sequence(0), true));
+        Ok(Reply::new(Success::Ok, &()))
+    });
+    store.submit(begun).await.unwrap();
+    store.submit(append_texts(&actor("main", "Nova"), &["hi"])).await.unwrap();
+    let page = store.events(EventQuery::after(EventFilter::default(), Sequence::START, 1)).await.unwrap();
+    let event: Event = serde_json::from_slice(&page.events[0].json).unwrap();
+    let mut left = RING_SLOTS as usize - 1;
+    while left > 0 {
+        let batch = left.min(RecordDeliveries::BATCH);
+        store.submit(envelope(RecordDeliveries::new(None, vec![given_up(&event); batch]))).await.unwrap();
+        left -= batch;
+    }
+    assert_eq!(open_entries(store).await, RING_SLOTS - 1);
+    let mut oldest: DlqEntry = store.get(DlqEntry::key_of(2)).await.unwrap().unwrap();
+    oldest.status = DlqStatus::Resolved;
+    let resolve = command(move |ctx| {
+        ctx.put(&oldest);
+        Ok(Reply::new(Success::Ok, &()))
+    });
+    store.submit(resolve).await.unwrap();
+    // Of five new ones the first fills the last free slot; four overwrite three open ones and a resolved one.
+    store.submit(envelope(RecordDeliveries::new(None, vec![given_up(&event); 5]))).await.unwrap();
+    assert_eq!(open_entries(store).await, RING_SLOTS - 1 + 5 - 3);
+    let (entries, deliveries) =
+        (kept::<DlqEntry>(store, "dlq_seq").await, kept::<Delivery>(store, "delivery_seq").await);
+    assert_eq!((entries.len() as u64, deliveries.len() as u64), (RING_SLOTS, RING_SLOTS));
+    assert_eq!((entries[0].dlq_seq, deliveries[0].delivery_seq), (Sequence(5), Sequence(5)));
+    let progress: DeliveryProgress = store.get(Subscription::key_of(Uuid::nil())).await.unwrap().unwrap();
+    assert_eq!((progress.cursor, progress.last_error.as_deref()), (event.sequence, Some("HTTP 500")));
+    opened.close();
+}
