@@ -41,7 +41,7 @@ pub struct App {
 }
 
 impl App {
-    /// The API on an engine.
+    /// The API on an engine. `metrics` counts its requests and streams.
     pub fn new(engine: Arc<Engine>, settings: Settings, metrics: &HttpMetrics) -> Arc<Self> {
         Arc::new(Self {
             door: Arc::new(door(&engine, &settings, metrics)),

@@ -1,4 +1,4 @@
-//! Executes commands, and runs the background work: leases, sweeps, durable followers, shared limits.
+//! Executes commands, and runs the background work: leases, sweeps, durable followers.
 
 pub mod clock;
 pub mod engine;

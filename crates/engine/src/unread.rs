@@ -45,8 +45,8 @@ enum NotCopied {
 }
 
 impl From<RedisUnavailable> for NotCopied {
-    fn from(away: RedisUnavailable) -> Self {
-        Self::RedisUnavailable(away)
+    fn from(error: RedisUnavailable) -> Self {
+        Self::RedisUnavailable(error)
     }
 }
 
@@ -135,8 +135,8 @@ async fn compare(engine: &Engine, redis: &Redis) {
                     () = sleep(COMPARE_EVERY) => {}
                 }
             }
-            Err(NotCopied::RedisUnavailable(away)) => {
-                tracing::debug!(%away, "unread counts could not be compared");
+            Err(NotCopied::RedisUnavailable(error)) => {
+                tracing::debug!(%error, "unread counts could not be compared");
                 sleep(PAUSE).await;
             }
             Err(NotCopied::Store) => sleep(PAUSE).await,

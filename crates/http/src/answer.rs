@@ -1,4 +1,4 @@
-//! What is answered when something is done: the success envelope, around data that is rendered already.
+//! Success responses: JSON, and the envelope around it.
 
 use agentcafe_domain::kernel::ids::CorrelationId;
 use axum::{
@@ -9,7 +9,7 @@ use axum::{
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 
-/// The header that carries a correlation id.
+/// The header with the correlation id.
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -22,7 +22,7 @@ pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     response
 }
 
-/// `{"ok":true,"data":…}` around rendered data.
+/// `{"ok":true,"data":…}` around JSON.
 pub fn enveloped(status: StatusCode, data: &[u8]) -> Response {
     const BEFORE: &[u8] = br#"{"ok":true,"data":"#;
     let mut body = BytesMut::with_capacity(BEFORE.len() + data.len() + 1);
@@ -32,13 +32,13 @@ pub fn enveloped(status: StatusCode, data: &[u8]) -> Response {
     json(status, body.freeze())
 }
 
-/// A read's answer.
+/// The response of a read.
 pub fn found(data: &impl Serialize) -> Response {
-    let data = serde_json::to_vec(data).expect("an answer has text keys and finite numbers");
+    let data = serde_json::to_vec(data).expect("a response has text keys and finite numbers");
     enveloped(StatusCode::OK, &data)
 }
 
-/// Adds an id to the headers, if there is one and a header can carry it.
+/// Adds an id to the headers, if there is one and a header can hold it.
 pub fn insert_id(headers: &mut HeaderMap, name: HeaderName, id: Option<&CorrelationId>) {
     if let Some(value) = id.and_then(|id| HeaderValue::from_str(id.as_str()).ok()) {
         headers.insert(name, value);

@@ -1,4 +1,4 @@
-//! Who may use the API: whoever carries the token, if one is set.
+//! The API token: requests must carry it, if one is set.
 
 use agentcafe_domain::kernel::error::{Code, DomainError};
 use axum::http::{HeaderMap, Uri, header};
@@ -9,20 +9,20 @@ use crate::{error::ApiError, query};
 
 const API_KEY: &str = "x-api-key";
 
-/// The token that requests must carry, and where it may stand.
+/// The token that requests must carry, and the query parameter that may hold it.
 #[derive(Clone, Debug)]
 pub struct Token {
-    /// The token; none: everybody may.
+    /// The token; none: no token is required.
     pub wanted: Option<String>,
-    /// The query parameter that may carry it.
+    /// The query parameter that may hold it.
     pub query_param: String,
 }
 
-/// Checks the token of a request. The first place that holds one counts: `x-api-key`, `Authorization: Bearer`, the
-/// query parameter. Comparing takes the same time wherever a wrong token differs.
+/// Checks the token of a request. The first one counts, in this order: `x-api-key`, `Authorization: Bearer`, the query
+/// parameter. The comparison takes constant time.
 ///
 /// # Errors
-/// The problem that it is missing or wrong.
+/// The token is missing or wrong.
 pub fn check(token: &Token, headers: &HeaderMap, uri: &Uri) -> Result<(), ApiError> {
     let Some(wanted) = &token.wanted else { return Ok(()) };
     let given = header_token(headers)
@@ -37,7 +37,7 @@ pub fn check(token: &Token, headers: &HeaderMap, uri: &Uri) -> Result<(), ApiErr
 }
 
 fn header_token(headers: &HeaderMap) -> Option<String> {
-    // Bytes that are no text make a wrong token, not a missing one.
+    // A value that is not UTF-8 is a wrong token, not a missing one.
     let text = |name: &str| {
         let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).trim().to_owned();
         Some(value).filter(|text| !text.is_empty())
@@ -55,9 +55,9 @@ fn header_token(headers: &HeaderMap) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// CONTRACT 2.4: where the token may stand, and that a wrong `x-api-key` does not fall through.
+    /// A wrong `x-api-key` does not fall through to the next place.
     #[test]
-    fn the_token_is_found_in_order() {
+    fn token_is_read_from_the_first_place_that_holds_one() {
         let cases: [(&[(&str, &str)], &str, bool); 9] = [
             (&[], "/v1/events", false),
             (&[("x-api-key", " secret ")], "/v1/events", true),

@@ -31,10 +31,10 @@ pub fn value(uri: &Uri, name: &str) -> Option<String> {
     values.next().and_then(|(_, value)| decoded(value).ok())
 }
 
-/// The query parameters; the first of each name counts.
+/// The query parameters; of each name, the first one counts.
 ///
 /// # Errors
-/// Something in it is no UTF-8, or a NUL.
+/// The query is not valid UTF-8, or contains a NUL.
 pub fn fields(uri: &Uri) -> Result<Fields, DomainError> {
     let mut values = HashMap::new();
     for (key, value) in pairs(uri) {

@@ -1,4 +1,4 @@
-//! The server that listens: one task per connection, bounded in number and in patience.
+//! The HTTP server: one task per connection, with limits on connections and timeouts.
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -15,47 +15,47 @@ use tower::ServiceExt;
 
 use crate::websocket::Connection;
 
-/// The most open connections; further ones wait in the kernel's queue.
+/// The most open connections; further ones wait in the backlog of the kernel.
 const MAX_CONNECTIONS: usize = 16_384;
-/// How long a client may take to send its request's head.
+/// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How much a connection may hold in its buffers, in bytes.
+/// The read and write buffer of a connection, in bytes.
 const MAX_BUFFER_BYTES: usize = 64 << 10;
-/// How long open requests may take to end once the server stops.
+/// How long open requests may take after the server was stopped.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long to wait after a connection could not be accepted (too many open files, say).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The delay after a connection could not be accepted (too many open files, for example).
+const ACCEPT_DELAY: Duration = Duration::from_millis(50);
 
-/// Serves until `stopping`, then lets open requests end.
+/// Serves until `stopping`, then waits for open requests.
 pub async fn serve(listener: TcpListener, router: Router, stopping: CancellationToken) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    // Connections, those that were taken over included.
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    // Includes connections that were upgraded.
     let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = stopping.cancelled() => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &permits) => accepted,
         };
-        let Some((stream, peer, place)) = accepted else { continue };
-        let taken_over = Connection { open: open.clone(), place: Arc::new(place) };
-        open.spawn(attend(stream, peer, router.clone(), taken_over, stopping.clone()));
+        let Some((stream, peer, permit)) = accepted else { continue };
+        let connection = Connection { open: open.clone(), place: Arc::new(permit) };
+        open.spawn(serve_connection(stream, peer, router.clone(), connection, stopping.clone()));
     }
     drop(listener);
     open.close();
     if timeout(STOP_TIMEOUT, open.wait()).await.is_err() {
-        tracing::warn!("some connections were still open and are cut");
+        tracing::warn!("closing connections that are still open");
     }
 }
 
-/// Serves one connection until it ends; once the server stops, no further request is taken.
-async fn attend(
+/// Serves one connection until it ends; after `stopping`, it accepts no further request.
+async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    taken_over: Connection,
+    upgrade: Connection,
     stopping: CancellationToken,
 ) {
-    let service = service_fn(|request| answer(router.clone(), request, peer, taken_over.clone()));
+    let service = service_fn(|request| answer(router.clone(), request, peer, upgrade.clone()));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -77,17 +77,17 @@ async fn attend(
 
 type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<Accepted> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> Option<Accepted> {
+    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => {
-            // Without this, small answers wait for the client's acknowledgement of earlier ones.
+            // Otherwise small responses wait for the client's acknowledgement of earlier ones.
             stream.set_nodelay(true).ok()?;
-            Some((stream, peer, place))
+            Some((stream, peer, permit))
         }
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
+            tokio::time::sleep(ACCEPT_DELAY).await;
             None
         }
     }

@@ -115,7 +115,7 @@ impl RedisConnection {
         Ok(self.client.get_multiplexed_async_connection_with_config(&config).await?)
     }
 
-    /// Waits until there is a connection, and answers its number.
+    /// Waits until Redis is connected; the number of the connection.
     pub async fn wait_connected(&self) -> u64 {
         let mut changes = self.current.subscribe();
         let connected = changes.wait_for(Option::is_some).await;
@@ -123,7 +123,7 @@ impl RedisConnection {
         current.as_ref().map_or(0, |(number, _)| *number)
     }
 
-    /// Waits until there is no connection, or another one.
+    /// Waits until the connection with this number is lost.
     pub async fn wait_disconnected(&self, number: u64) {
         let mut changes = self.current.subscribe();
         let is_it = |current: &Numbered| current.as_ref().is_some_and(|(known, _)| *known == number);

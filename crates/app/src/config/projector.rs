@@ -14,8 +14,8 @@ use super::{
     sources::{SettingError, Sources},
 };
 
-/// The backoff after a first failure to connect to the API.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+/// The delay after a first failure to connect to the API.
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Everything `agentcafe projector` needs to know.
 pub(crate) struct ProjectorConfig {
@@ -44,7 +44,7 @@ impl ProjectorConfig {
         }
         let settings = Settings {
             api: api(sources)?,
-            backoff: Backoff { min: FIRST_BACKOFF, max: sources.value(&PROJECTOR_STREAM_RECONNECT_MS)? },
+            backoff: Backoff { min: MIN_BACKOFF, max: sources.value(&PROJECTOR_STREAM_RECONNECT_MS)? },
             idle_timeout: sources.value(&AGENTCAFE_SOURCE_SILENCE_MS)?,
             scope: Scope {
                 tenants: sources.optional(&PROJECTOR_TENANT_ID)?.unwrap_or_default(),

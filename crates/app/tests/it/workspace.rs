@@ -17,14 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("agentcafe-service", &["agentcafe-domain", "agentcafe-eventlog", "agentcafe-store", "agentcafe-engine"]),
     (
         "agentcafe-api",
-        &[
-            "agentcafe-domain",
-            "agentcafe-eventlog",
-            "agentcafe-store",
-            "agentcafe-engine",
-            "agentcafe-service",
-            "agentcafe-http",
-        ],
+        &["agentcafe-domain", "agentcafe-store", "agentcafe-engine", "agentcafe-service", "agentcafe-http"],
     ),
     (
         "agentcafe-dispatcher",
@@ -62,7 +55,10 @@ const EDGES: &[(&str, &[&str])] = &[
 
 /// What a crate must not link, directly or through other crates.
 const FORBIDDEN: &[(&[&str], &[&str])] = &[
-    (&["agentcafe-domain", "agentcafe-eventlog"], &["axum", "agentcafe-http", "http", "hyper"]),
+    (
+        &["agentcafe-domain", "agentcafe-eventlog", "agentcafe-service"],
+        &["axum", "agentcafe-http", "http", "hyper"],
+    ),
     (&["agentcafe-http"], &["agentcafe-engine", "agentcafe-store"]),
     (&["agentcafe-http", "agentcafe-realtime", "agentcafe-projector"], &["rusqlite", "tokio-postgres"]),
 ];

@@ -1,4 +1,4 @@
-//! The recent events hold a bounded amount, and no follower misses the wake-up for its event.
+//! The recent events: the newest events in memory, and the wake-ups of followers.
 
 use std::{
     sync::{
@@ -40,8 +40,10 @@ fn of_room(number: u64) -> EventFilter {
     EventFilter { tenant: Some(TenantId::default()), room: Some(room(number)), ..EventFilter::default() }
 }
 
+/// Memory holds a bounded amount, whatever is published, and a page that begins before it is not answered
+/// from memory.
 #[test]
-fn recent_events_are_bounded_and_answer_only_what_they_hold_completely() {
+fn recent_events_are_bounded_and_know_where_they_begin() {
     let recent_events = RecentEvents::new(Sequence(7));
     assert!(
         recent_events.read(&EventQuery::after(EventFilter::default(), Sequence(6), 10)).is_none(),
@@ -75,8 +77,9 @@ fn recent_events_are_bounded_and_answer_only_what_they_hold_completely() {
     assert_eq!(recent_events.head(), Sequence(21));
 }
 
+/// A follower of a room is woken by that room, and not by others.
 #[test]
-fn recent_events_notify_the_subscribers_of_the_room() {
+fn recent_events_of_a_room_wake_only_its_followers() {
     let recent_events = RecentEvents::new(Sequence::START);
     let (here, there, everywhere) = (
         recent_events.subscribe(&of_room(1)),

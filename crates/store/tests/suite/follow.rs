@@ -42,12 +42,12 @@ async fn write(store: Arc<Store>, writer: usize) {
             actor(&format!("room-{}", (writer + round) % 3), &format!("actor-{}", (writer * round) % 3));
         let text = "x".repeat(TEXT_BYTES + round);
         let mentioned = round.is_multiple_of(5).then(|| ActorId::parse("Kai").unwrap());
-        let said = command(move |ctx| {
+        let note = command(move |ctx| {
             let kind = NOTE_TYPES[round % NOTE_TYPES.len()];
             append_note(ctx, &actor, kind, &text, mentioned.clone())?;
             reply(&())
         });
-        store.submit(said).await.unwrap();
+        store.submit(note).await.unwrap();
     }
 }
 
@@ -107,8 +107,8 @@ fn start(
 /// cursor, for followers that keep up and for those that memory has left behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn followers_see_every_event_once_in_order() {
-    let test_store = TestStore::new();
-    let opened = test_store.open();
+    let place = TestStore::new();
+    let opened = place.open();
     let store = &opened.store;
     let (finish, finished) = watch::channel(false);
     let mut following = Vec::new();
@@ -116,7 +116,7 @@ async fn followers_see_every_event_once_in_order() {
         following.extend(start(store, Sequence::START, limit, &finished));
     }
     let writers: Vec<_> = (0..WRITERS).map(|writer| tokio::spawn(write(Arc::clone(store), writer))).collect();
-    // More start meanwhile: at the head, and from the start, which memory command not hold any more.
+    // More start meanwhile: at the head, and from the start, which memory does not hold any more.
     for share in 1..=4 {
         let reached = Sequence((WRITERS * ROUNDS * share / 5) as u64);
         let mut follower = Follower::new(Arc::clone(store), EventFilter::default(), reached);
