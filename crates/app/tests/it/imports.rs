@@ -21,10 +21,16 @@ impl Imports {
         let sources: BTreeMap<Module, String> = files(&root)
             .into_iter()
             .map(|file| {
-                let names = file.strip_prefix(&root).unwrap().with_extension("");
-                let mut module: Module = names.iter().map(|name| name.to_str().unwrap().to_owned()).collect();
+                let names = file
+                    .strip_prefix(&root)
+                    .expect("the workspace's sources are readable")
+                    .with_extension("");
+                let mut module: Module = names
+                    .iter()
+                    .map(|name| name.to_str().expect("the workspace's sources are readable").to_owned())
+                    .collect();
                 module.pop_if(|name| ["lib", "main", "mod"].contains(&name.as_str()));
-                (module, fs::read_to_string(file).unwrap())
+                (module, fs::read_to_string(file).expect("the workspace's sources are readable"))
             })
             .collect();
         let imported = |(module, source): (&Module, &String)| {
@@ -68,11 +74,13 @@ impl Imports {
 }
 
 fn crates() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's sources are readable").to_owned()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(folder)
+        .expect("the workspace's sources are readable")
+        .map(|entry| entry.unwrap().path());
     let inside = |entry: PathBuf| if entry.is_dir() { files(&entry) } else { vec![entry] };
     entries.flat_map(inside).filter(|file| file.extension().is_some_and(|kind| kind == "rs")).collect()
 }
@@ -209,8 +217,8 @@ fn the_kernel_imports_no_subject() {
 
 #[test]
 fn files_of_different_folders_import_each_other_in_no_circle() {
-    for entry in fs::read_dir(crates()).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
+    for entry in fs::read_dir(crates()).expect("the workspace's sources are readable") {
+        let name = entry.expect("the workspace's sources are readable").file_name().into_string().unwrap();
         let circles = Imports::of_crate(&name).circles();
         if WITH_CIRCLES.contains(&name.as_str()) {
             assert!(!circles.is_empty(), "{name} has no circles any more: take it off WITH_CIRCLES");
