@@ -80,7 +80,7 @@ fn crates() -> PathBuf {
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder)
         .expect("the workspace's sources are readable")
-        .map(|entry| entry.unwrap().path());
+        .map(|entry| entry.expect("the workspace's sources are readable").path());
     let inside = |entry: PathBuf| if entry.is_dir() { files(&entry) } else { vec![entry] };
     entries.flat_map(inside).filter(|file| file.extension().is_some_and(|kind| kind == "rs")).collect()
 }
@@ -218,7 +218,11 @@ fn the_kernel_imports_no_subject() {
 #[test]
 fn files_of_different_folders_import_each_other_in_no_circle() {
     for entry in fs::read_dir(crates()).expect("the workspace's sources are readable") {
-        let name = entry.expect("the workspace's sources are readable").file_name().into_string().unwrap();
+        let name = entry
+            .expect("the workspace's sources are readable")
+            .file_name()
+            .into_string()
+            .expect("the workspace's sources are readable");
         let circles = Imports::of_crate(&name).circles();
         if WITH_CIRCLES.contains(&name.as_str()) {
             assert!(!circles.is_empty(), "{name} has no circles any more: take it off WITH_CIRCLES");
