@@ -233,12 +233,17 @@ impl Store {
         self.view.reader.lock(name).await.map(Lock)
     }
 
-    /// A page of the log: from memory if all of it is there.
-    pub async fn events(&self, query: EventQuery) -> Result<EventPage, ReadError> {
-        match self.view.recent_events.read(&query) {
-            Some(page) => Ok(page),
-            None => self.older_events(query).await,
+    /// A page of the log: from memory if all of it is there. Only a page behind which no event matches is empty: a read of
+    /// memory, which scans a bounded number of events, goes on until it finds one.
+    pub async fn events(&self, mut query: EventQuery) -> Result<EventPage, ReadError> {
+        let recent_events = &self.view.recent_events;
+        while let Some(page) = recent_events.read(&query) {
+            if !page.events.is_empty() || page.scanned_to == query.after {
+                return Ok(page);
+            }
+            query.after = page.scanned_to;
         }
+        self.older_events(query).await
     }
 
     /// A page of the log from the database, but no further than the recent events: before an event is visible, watchers must

@@ -1,12 +1,16 @@
 //! Pages of the log: every filter, both directions, by sequence and by time, from memory and from the
 //! database.
 
-use agentcafe_domain::kernel::{ids::Sequence, time::Clock};
+use agentcafe_domain::kernel::{
+    ids::{Sequence, TenantId},
+    time::Clock,
+};
 use agentcafe_eventlog::MAX_RECENT_BYTES;
 use agentcafe_store::{EventFilter, EventQuery, Store};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use crate::{
+    commands::{NOTE_TYPES, actor, append_note, command, reply},
     event_model::{Model, TestEvent, filter, query, test_event},
     test_store::{OpenStore, TestStore},
 };
@@ -155,4 +159,30 @@ async fn event_page_with_limit_zero_does_not_move_the_cursor() {
     let reopened = test_store.open();
     model.check(&none, &reopened.store.events(none.clone()).await.unwrap());
     reopened.close();
+}
+
+/// A page is not empty as long as an event behind its cursor matches, however many others lie in between.
+#[tokio::test]
+async fn event_page_reaches_the_only_match_behind_thousands_of_others() {
+    const OTHERS: usize = 10_000;
+    let test_store = TestStore::new();
+    let opened = test_store.open();
+    let (busy, quiet) = (actor("busy", "Nova"), actor("quiet", "Kai"));
+    let room = quiet.room_id.clone();
+    let append = command(move |ctx| {
+        for _ in 0..OTHERS {
+            append_note(ctx, &busy, NOTE_TYPES[0], "hi", None)?;
+        }
+        append_note(ctx, &quiet, NOTE_TYPES[0], "here", None)?;
+        reply(&())
+    });
+    opened.store.submit(append).await.unwrap();
+    let filter =
+        EventFilter { tenant: Some(TenantId::default()), room: Some(room), ..EventFilter::default() };
+    let page = opened.store.events(EventQuery::after(filter.clone(), Sequence::START, 10)).await.unwrap();
+    assert_eq!(page.events.len(), 1);
+    let behind = page.events[0].sequence;
+    let end = opened.store.events(EventQuery::after(filter, behind, 10)).await.unwrap();
+    assert_eq!((end.events.len(), end.scanned_to), (0, behind));
+    opened.close();
 }
