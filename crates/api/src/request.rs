@@ -173,7 +173,7 @@ fn has_nul(value: &Value) -> bool {
 mod tests {
     use super::*;
 
-    /// RULINGS R3, B15 and text: what a body may not be.
+    /// A body is an object of bounded depth, without NUL characters.
     #[test]
     fn bodies_are_objects_of_bounded_depth_without_nul() {
         let deep = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
