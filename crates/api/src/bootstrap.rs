@@ -1,9 +1,7 @@
 //! Bootstrap as the API shows it: what the service answers, and the paths to go on with.
 
-use agentcafe_domain::{
-    kernel::ids::{RoomId, Sequence, TenantId},
-    rooms::Room,
-};
+use agentcafe_domain::kernel::{RoomId, Sequence, TenantId};
+use agentcafe_domain::rooms::Room;
 use agentcafe_service::rooms::{ActorView, Bootstrap, RoomView};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;

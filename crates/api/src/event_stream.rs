@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentcafe_domain::kernel::{error::Code, ids::Sequence};
+use agentcafe_domain::kernel::{Code, Sequence};
 use agentcafe_http::{FrameSource, StreamHub, StreamProtocol, StreamSession, Wakeup};
 use agentcafe_service::events::{StreamAccess, Subscription};
 use agentcafe_store::EventQuery;

@@ -1,15 +1,14 @@
 //! The OpenAPI document, made from the code: readers declare their fields, answers document theirs.
 
-use agentcafe_domain::kernel::{error::Code, event::Event, fields::DescribedField, rules::Rules};
+use agentcafe_domain::kernel::{Code, DescribedField, Event, Rules};
 use agentcafe_http::error::status_of;
 use bytes::Bytes;
-use schemars::{SchemaGenerator, generate::SchemaSettings};
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    app::Settings,
-    route::{Answer, Route, schema_of},
-};
+use crate::app::Settings;
+use crate::route::{Answer, Route, schema_of};
 
 mod answers;
 mod examples;

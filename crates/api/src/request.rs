@@ -1,18 +1,17 @@
 //! Reads a request: who calls, and the input of the operation.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::{
-    error::{Code, DomainError},
-    fields::Fields,
-};
-use agentcafe_http::{ApiError, RequestId, door::method_name, query, sse};
+use agentcafe_domain::kernel::{Code, DomainError, Fields};
+use agentcafe_http::door::method_name;
+use agentcafe_http::{ApiError, RequestId, query, sse};
 use agentcafe_service::{Caller, Identity, Input, Transport};
-use axum::{
-    body::Bytes,
-    extract::{FromRequest, FromRequestParts, MatchedPath, Path, Request, rejection::BytesRejection},
-    http::{HeaderMap, request::Parts},
-};
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Request};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 

@@ -1,13 +1,11 @@
 //! Renders what operations answer.
 
-use agentcafe_domain::kernel::command::Success;
+use agentcafe_domain::kernel::Success;
 use agentcafe_engine::Executed;
 use agentcafe_http::answer::{CORRELATION_ID, enveloped, insert_id, json};
 use agentcafe_service::EventList;
-use axum::{
-    http::{HeaderName, HeaderValue, StatusCode},
-    response::Response,
-};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
 use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 

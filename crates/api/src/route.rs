@@ -2,26 +2,20 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{
-    fields::{CORRELATION_ID, DescribedField, Fields},
-    rules::Rules,
-};
+use agentcafe_domain::kernel::{CORRELATION_ID, DescribedField, Fields, Rules};
 use agentcafe_http::{ApiError, StreamProtocol, answer, sse};
-use agentcafe_service::{EventList, Input, Mutation, Operation, events::Subscription};
-use axum::{
-    extract::{Request, State},
-    routing::{MethodFilter, MethodRouter, get, on},
-};
+use agentcafe_service::events::Subscription;
+use agentcafe_service::{EventList, Input, Mutation, Operation};
+use axum::extract::{Request, State};
+use axum::routing::{MethodFilter, MethodRouter, get, on};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{
-    app::App,
-    event_stream::EventStream,
-    request::{self, Reads},
-    response,
-};
+use crate::app::App;
+use crate::event_stream::EventStream;
+use crate::request::{self, Reads};
+use crate::response;
 
 /// A route, described well enough to document itself.
 pub(crate) struct Route {

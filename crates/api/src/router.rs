@@ -1,64 +1,59 @@
 //! The table of the API: each route, the operation behind it, its statuses and what it is for.
 
-use std::{collections::HashMap, sync::Arc, sync::LazyLock};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
-use agentcafe_domain::{
-    conversation::Say,
-    inbox::{AckInboxItem, AckInboxItems},
-    objects::create::CreateSharedObject,
-    operators::ApplyOverride,
-    orders::Order,
-    permissions::grant::GrantPermission,
-    presence::{
-        Heartbeat,
-        arrival::{Enter, Leave},
-        movement::{ExecuteIntent, Move},
-    },
-    profiles::UpsertProfile,
-    rooms::{pin::PinContext, upsert::UpsertRoom},
-    tables::{change::UpdateTableSession, open::CreateTableSession},
-    tasks::create::CreateTask,
-    webhooks::replay::ReplayDelivery,
+use agentcafe_domain::conversation::Say;
+use agentcafe_domain::inbox::{AckInboxItem, AckInboxItems};
+use agentcafe_domain::objects::create::CreateSharedObject;
+use agentcafe_domain::operators::ApplyOverride;
+use agentcafe_domain::orders::Order;
+use agentcafe_domain::permissions::grant::GrantPermission;
+use agentcafe_domain::presence::Heartbeat;
+use agentcafe_domain::presence::arrival::{Enter, Leave};
+use agentcafe_domain::presence::movement::{ExecuteIntent, Move};
+use agentcafe_domain::profiles::UpsertProfile;
+use agentcafe_domain::rooms::pin::PinContext;
+use agentcafe_domain::rooms::upsert::UpsertRoom;
+use agentcafe_domain::tables::change::UpdateTableSession;
+use agentcafe_domain::tables::open::CreateTableSession;
+use agentcafe_domain::tasks::create::CreateTask;
+use agentcafe_domain::webhooks::replay::ReplayDelivery;
+use agentcafe_http::websocket::Upgrade;
+use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, door};
+use agentcafe_service::actions::PostMessage;
+use agentcafe_service::events::{FollowEvents, ListEvents, ListMentions, PollEvents, ReadTimeline};
+use agentcafe_service::history::{ReadMemory, ReadScore, ReplayRoom};
+use agentcafe_service::inbox::ListInbox;
+use agentcafe_service::objects::{GetObject, ListObjects, UpdateObject};
+use agentcafe_service::operators::{ListAudit, ListOverrides};
+use agentcafe_service::permissions::ListPermissions;
+use agentcafe_service::presence::{ListPresence, ReadLastSeen};
+use agentcafe_service::profiles::{GetProfile, ListProfiles, RemoveProfile, UpdateProfile};
+use agentcafe_service::reactions::{
+    CreateReaction, GetReaction, ListReactions, RemoveReaction, UpdateReaction,
 };
-use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, door, websocket::Upgrade};
-use agentcafe_service::{
-    actions::PostMessage,
-    events::{FollowEvents, ListEvents, ListMentions, PollEvents, ReadTimeline},
-    history::{ReadMemory, ReadScore, ReplayRoom},
-    inbox::ListInbox,
-    objects::{GetObject, ListObjects, UpdateObject},
-    operators::{ListAudit, ListOverrides},
-    permissions::ListPermissions,
-    presence::{ListPresence, ReadLastSeen},
-    profiles::{GetProfile, ListProfiles, RemoveProfile, UpdateProfile},
-    reactions::{CreateReaction, GetReaction, ListReactions, RemoveReaction, UpdateReaction},
-    rooms::{GetRoom, ListPinned, ListRooms, ReadBootstrap, ReadPinned},
-    snapshots::{GetAgentSnapshot, GetRoomSnapshot, SaveAgentSnapshot, SaveRoomSnapshot},
-    system::Health,
-    tables::{GetSession, ListSessions},
-    tasks::{GetTask, HandOffTask, ListHandoffs, ListTasks, UpdateTask},
-    traces::GetTrace,
-    webhooks::{
-        ChangeSubscription, CreateSubscription, GetSubscription, ListDeliveries, ListDlq, ListSubscriptions,
-        RemoveSubscription,
-    },
+use agentcafe_service::rooms::{GetRoom, ListPinned, ListRooms, ReadBootstrap, ReadPinned};
+use agentcafe_service::snapshots::{GetAgentSnapshot, GetRoomSnapshot, SaveAgentSnapshot, SaveRoomSnapshot};
+use agentcafe_service::system::Health;
+use agentcafe_service::tables::{GetSession, ListSessions};
+use agentcafe_service::tasks::{GetTask, HandOffTask, ListHandoffs, ListTasks, UpdateTask};
+use agentcafe_service::traces::GetTrace;
+use agentcafe_service::webhooks::{
+    ChangeSubscription, CreateSubscription, GetSubscription, ListDeliveries, ListDlq, ListSubscriptions,
+    RemoveSubscription,
 };
-use axum::{
-    Router,
-    extract::{DefaultBodyLimit, Request, State},
-    middleware,
-    response::Response,
-    routing::get,
-};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Router, middleware};
 
-use crate::{
-    app::App,
-    bootstrap::BootstrapAnswer,
-    event_stream::EventStream,
-    request::{self, MAX_BODY_BYTES},
-    route::{Answer, Route, schema_of},
-    system,
-};
+use crate::app::App;
+use crate::bootstrap::BootstrapAnswer;
+use crate::event_stream::EventStream;
+use crate::request::{self, MAX_BODY_BYTES};
+use crate::route::{Answer, Route, schema_of};
+use crate::system;
 
 const STREAM: &str = "/v1/streams/market-events";
 const STREAM_ALIAS: &str = "/v1/events/stream";

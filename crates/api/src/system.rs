@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::error::{Code, DomainError, OperationError};
-use agentcafe_http::{
-    ApiError,
-    answer::{enveloped, json},
-};
-use axum::{
-    extract::State,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use agentcafe_domain::kernel::{Code, DomainError, OperationError};
+use agentcafe_http::ApiError;
+use agentcafe_http::answer::{enveloped, json};
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde_json::to_vec;
 
-use crate::{app::App, openapi, router};
+use crate::app::App;
+use crate::{openapi, router};
 
 /// `GET /healthz`: the one success without `data`.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {

@@ -1,20 +1,20 @@
 //! `agentcafe drill`: what to do when a release must be taken back, rehearsed on paper or against what runs.
 
-use std::{io::Write, time::Duration};
+use std::io::Write;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::time::{Clock, Timestamp};
+use agentcafe_domain::kernel::{Clock, Timestamp};
 use agentcafe_engine::clock::SystemClock;
-use agentcafe_load::{
-    connection::Connection, http::ProtocolError, subscriber::wait_until_ready, target::Target,
-};
+use agentcafe_load::connection::Connection;
+use agentcafe_load::http::ProtocolError;
+use agentcafe_load::subscriber::wait_until_ready;
+use agentcafe_load::target::Target;
 use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{
-    cli::DrillOptions,
-    config::{DrillConfig, DrillMode, ROLLBACK_DRILL_MODE, Sources},
-};
+use crate::cli::DrillOptions;
+use crate::config::{DrillConfig, DrillMode, ROLLBACK_DRILL_MODE, Sources};
 
 /// The stream that must begin; nothing of the log is asked for.
 const STREAM: &str = "/v1/streams/market-events?cursor=latest";

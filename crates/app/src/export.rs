@@ -1,28 +1,19 @@
 //! `agentcafe export`: a café, a tenant or a room as JSON Lines.
 
-use std::{
-    ffi::OsString,
-    fs::{self, File},
-    io,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
-use agentcafe_domain::kernel::{
-    ids::{RoomId, TenantId},
-    time::{Clock, Timestamp},
-};
+use agentcafe_domain::kernel::{Clock, RoomId, TenantId, Timestamp};
 use agentcafe_engine::clock::SystemClock;
-use agentcafe_store::{
-    ExportScope, StoreLocation, Totals,
-    export::{ExportError, export},
-};
+use agentcafe_store::export::{ExportError, export};
+use agentcafe_store::{ExportScope, StoreLocation, Totals};
 use anyhow::Context;
 
-use crate::{
-    cli::ExportOptions,
-    config::{Sources, storage_in},
-};
+use crate::cli::ExportOptions;
+use crate::config::{Sources, storage_in};
 
 /// Exports, and says on standard error what there was.
 ///

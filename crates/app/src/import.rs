@@ -1,23 +1,17 @@
 //! `agentcafe import`: an export into an empty store.
 
-use std::{
-    fs::File,
-    io::{self, BufReader},
-    path::Path,
-};
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::Path;
 
-use agentcafe_domain::kernel::time::Clock;
+use agentcafe_domain::kernel::Clock;
 use agentcafe_engine::clock::SystemClock;
-use agentcafe_store::{
-    Totals,
-    import::{Imported, import},
-};
+use agentcafe_store::Totals;
+use agentcafe_store::import::{Imported, import};
 use anyhow::Context;
 
-use crate::{
-    cli::ImportOptions,
-    config::{Sources, storage_in},
-};
+use crate::cli::ImportOptions;
+use crate::config::{Sources, storage_in};
 
 /// How much of the file is read at once, in bytes.
 const READ_BYTES: usize = 1 << 20;

@@ -1,29 +1,22 @@
 //! `agentcafe load`: load-tests a server, prints a JSON report, and fails if the results miss the thresholds.
 
-use std::{io::Write, time::Duration};
+use std::io::Write;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::{
-    command::IdSource,
-    ids::{RoomId, TenantId},
-    time::Clock,
-};
+use agentcafe_domain::kernel::{Clock, IdSource, RoomId, TenantId};
 use agentcafe_engine::clock::{RandomIds, SystemClock};
-use agentcafe_load::{
-    connection::raise_open_files,
-    fanout::FanoutTest,
-    gate::GateTest,
-    report::GateResult,
-    script::SayActors,
-    target::{Target, checked_path},
-    write::{SayLoad, Thresholds, WriteTest},
-};
+use agentcafe_load::connection::raise_open_files;
+use agentcafe_load::fanout::FanoutTest;
+use agentcafe_load::gate::GateTest;
+use agentcafe_load::report::GateResult;
+use agentcafe_load::script::SayActors;
+use agentcafe_load::target::{Target, checked_path};
+use agentcafe_load::write::{SayLoad, Thresholds, WriteTest};
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 
-use crate::{
-    cli::load::{FanoutOptions, LoadMode, LoadOptions, SayOptions, WriteOptions},
-    config::{self, LOAD_API_KEY, Sources},
-};
+use crate::cli::load::{FanoutOptions, LoadMode, LoadOptions, SayOptions, WriteOptions};
+use crate::config::{self, LOAD_API_KEY, Sources};
 
 mod terminal;
 

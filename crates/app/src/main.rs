@@ -13,14 +13,13 @@ mod realtime;
 mod serve;
 mod tail;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::{
-    cli::{Cli, Command},
-    config::{ProjectorConfig, RealtimeConfig, ServeConfig, Sources},
-};
+use crate::cli::{Cli, Command};
+use crate::config::{ProjectorConfig, RealtimeConfig, ServeConfig, Sources};
 
 /// A batch makes and frees thousands of small things, on another thread than the requests: this allocator is good at it.
 #[global_allocator]

@@ -3,10 +3,8 @@
 use agentcafe_store::{MayChange, Migrated, StoreLocation, migrate};
 use anyhow::bail;
 
-use crate::{
-    cli::MigrateOptions,
-    config::{Sources, storage},
-};
+use crate::cli::MigrateOptions;
+use crate::config::{Sources, storage};
 
 /// Migrates, and says on standard error what was done.
 ///

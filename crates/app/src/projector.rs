@@ -1,8 +1,9 @@
 //! `agentcafe projector`: keeps read models in Redis until it is stopped.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::{command::IdSource, time::Clock};
+use agentcafe_domain::kernel::{Clock, IdSource};
 use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_projector::{Projector, serve_health};
 use agentcafe_redis::RedisConnection;
@@ -10,10 +11,8 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    config::ProjectorConfig,
-    process::{runtime, start_logging, stop_on_signal},
-};
+use crate::config::ProjectorConfig;
+use crate::process::{runtime, start_logging, stop_on_signal};
 
 /// How long Redis may take to answer the projector, which writes many megabytes at once.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(10);

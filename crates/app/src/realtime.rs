@@ -1,6 +1,8 @@
 //! `agentcafe realtime`: streams rooms to many clients until it is stopped; also inside `serve`.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use agentcafe_client::ApiClient;
 use agentcafe_engine::clock::{RandomIds, SystemClock};
@@ -10,10 +12,8 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    config::RealtimeConfig,
-    process::{runtime, start_logging, stop_on_signal},
-};
+use crate::config::RealtimeConfig;
+use crate::process::{runtime, start_logging, stop_on_signal};
 
 /// How long Redis may take to answer a replay.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(2);

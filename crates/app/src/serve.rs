@@ -1,29 +1,27 @@
 //! `agentcafe serve`: everything in one process, until it is asked to stop.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use agentcafe_api::App;
 use agentcafe_dispatcher::{ExternalClient, WebhookSender, reactions, webhook};
-use agentcafe_domain::kernel::{command::IdSource, time::Clock};
-use agentcafe_engine::{
-    Engine,
-    clock::{RandomIds, SystemClock},
-    metrics::Metrics,
-    redis::Redis,
-    sweeps, unread,
-};
+use agentcafe_domain::kernel::{Clock, IdSource};
+use agentcafe_engine::clock::{RandomIds, SystemClock};
+use agentcafe_engine::metrics::Metrics;
+use agentcafe_engine::redis::Redis;
+use agentcafe_engine::{Engine, sweeps, unread};
 use agentcafe_http::HttpMetrics;
 use agentcafe_redis::RedisConnection;
 use agentcafe_store::{Options, SharedRateWindows, Store, StoreLocation};
 use anyhow::Context;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    config::{RealtimeConfig, ServeConfig},
-    process::{runtime, start_logging, stop_on_signal},
-    realtime,
-};
+use crate::config::{RealtimeConfig, ServeConfig};
+use crate::process::{runtime, start_logging, stop_on_signal};
+use crate::realtime;
 
 /// How long Redis may take to answer: requests wait for it. A connection that takes longer counts as lost, and while there is
 /// none, nobody waits.

@@ -2,7 +2,8 @@
 
 use anyhow::Context;
 
-use crate::{cli::TailOptions, config::Sources};
+use crate::cli::TailOptions;
+use crate::config::Sources;
 
 mod colour;
 mod feed;

@@ -1,12 +1,10 @@
 //! Requests to the API: its address, the token, and why a request fails.
 
-use std::{error::Error, time::Duration};
+use std::error::Error;
+use std::time::Duration;
 
-use reqwest::{
-    Client, Response, StatusCode, Url,
-    header::{CONTENT_TYPE, HeaderMap, HeaderValue},
-    redirect,
-};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Client, Response, StatusCode, Url, redirect};
 use serde_json::Value;
 
 /// The path of the event stream.

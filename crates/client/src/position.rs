@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use agentcafe_domain::kernel::ids::Sequence;
+use agentcafe_domain::kernel::Sequence;
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::{
-    api::RequestError,
-    sse::SseFrame,
-    stream::{ReceivedEvent, Start, StreamUpdate},
-};
+use crate::api::RequestError;
+use crate::sse::SseFrame;
+use crate::stream::{ReceivedEvent, Start, StreamUpdate};
 
 /// A log that is shorter than before counts as another log after this many connections in a row. A node of the same café may lag
 /// behind the others for a moment.

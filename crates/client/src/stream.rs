@@ -1,17 +1,17 @@
 //! The event stream over HTTP. It reconnects by itself and resumes from its cursor.
 
-use std::{collections::VecDeque, pin::Pin, time::Duration};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::{event::Event, ids::Sequence};
+use agentcafe_domain::kernel::{Event, Sequence};
 use bytes::Bytes;
 use reqwest::Response;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::{
-    api::{ApiClient, Query, RequestError, root_cause},
-    position::Position,
-    sse::{SseError, SseParser},
-};
+use crate::api::{ApiClient, Query, RequestError, root_cause};
+use crate::position::Position;
+use crate::sse::{SseError, SseParser};
 
 /// Where a stream starts in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

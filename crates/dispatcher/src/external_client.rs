@@ -1,19 +1,18 @@
 //! The way out: runs the errands of commands over HTTP.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::{
-        external_call::{CallResult, ExternalCall},
-        secret::Secret,
-    },
-    tables::payment::ChargeRequest,
-    webhooks::replay::Redelivery,
-};
+use agentcafe_domain::kernel::{CallResult, ExternalCall, Secret};
+use agentcafe_domain::tables::payment::ChargeRequest;
+use agentcafe_domain::webhooks::replay::Redelivery;
 use agentcafe_engine::external_calls::ExternalCallRunner;
-use reqwest::{Client, Url, redirect::Policy};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Url};
 
-use crate::{payment, webhook::sender::WebhookSender};
+use crate::payment;
+use crate::webhook::sender::WebhookSender;
 
 /// Where the payment provider is, and how it is asked.
 #[derive(Clone, Debug)]

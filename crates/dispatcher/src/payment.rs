@@ -1,9 +1,7 @@
 //! Asks the payment provider. The same payment id goes with every attempt of one request, so that nobody pays twice.
 
-use agentcafe_domain::{
-    kernel::{money::Usd, secret::Secret},
-    tables::payment::{ChargeRequest, ChargeResponse},
-};
+use agentcafe_domain::kernel::{Secret, Usd};
+use agentcafe_domain::tables::payment::{ChargeRequest, ChargeResponse};
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{Client, RequestBuilder, header};
 use serde_json::{Value, json};

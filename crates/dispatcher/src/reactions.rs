@@ -5,24 +5,25 @@
 //! each rule remembers in its own record the last event it dealt with, written with what it did, so nobody acts twice. (The
 //! idempotency key of a reaction says the same, but only for as long as keys are kept.)
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::ids::Sequence,
-    reactions::{MatchResult, SourceEvent, StoredReaction},
-};
-use agentcafe_engine::{
-    Engine,
-    followers::Progress,
-    lease::{LeaseGuard, while_held},
-};
+use agentcafe_domain::kernel::Sequence;
+use agentcafe_domain::reactions::{MatchResult, SourceEvent, StoredReaction};
+use agentcafe_engine::Engine;
+use agentcafe_engine::followers::Progress;
+use agentcafe_engine::lease::{LeaseGuard, while_held};
 use agentcafe_eventlog::{EventFilter, EventPage, Follower, ReadError};
 use agentcafe_store::Failure;
-use tokio::{sync::oneshot, task::JoinSet, time::sleep};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::{answer::Answering, rules::Rules};
+use self::answer::Answering;
+use self::rules::Rules;
 
 mod answer;
 mod rules;

@@ -1,34 +1,19 @@
 //! Webhooks: one durable follower for each subscription, and who starts and ends them as subscriptions come and go.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::{
-        record::{Comparison, Record, RecordQuery},
-        secret::Secret,
-    },
-    webhooks::{
-        Subscription, WebhookSecret,
-        counter::{CounterKind, WebhookCounter},
-    },
-};
-use agentcafe_engine::{
-    Engine,
-    lease::{LeaseGuard, while_held},
-};
+use agentcafe_domain::kernel::{Comparison, Record, RecordQuery, Secret};
+use agentcafe_domain::webhooks::counter::{CounterKind, WebhookCounter};
+use agentcafe_domain::webhooks::{Subscription, WebhookSecret};
+use agentcafe_engine::Engine;
+use agentcafe_engine::lease::{LeaseGuard, while_held};
 use agentcafe_store::ReadError;
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinHandle,
-    time::{MissedTickBehavior, interval, sleep},
-};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -40,12 +25,10 @@ pub mod sender;
 mod signature;
 mod subscriber;
 
-use self::{
-    limiter::ConcurrencyLimiter,
-    recorder::{DeliveryRecorder, QueuedReport},
-    sender::WebhookSender,
-    subscriber::{CAUGHT_UP, Subscriber},
-};
+use self::limiter::ConcurrencyLimiter;
+use self::recorder::{DeliveryRecorder, QueuedReport};
+use self::sender::WebhookSender;
+use self::subscriber::{CAUGHT_UP, Subscriber};
 
 /// How many subscriptions are read at once.
 const PAGE: usize = 500;

@@ -4,25 +4,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::DomainError,
-        event::{EmittedEvent, EventType},
-        fields::Fields,
-        guard::{ActionSource, GuardedAction},
-        ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
-        record::Query,
-        trace::StepCode,
-    },
-    permissions::{self, Capability},
-    presence::{self, ChangeReason, Presence, PresenceRules, Status},
-    tables::{
-        access::{self, AccessRequirement},
-        plan::Feature,
-    },
+use crate::kernel::{
+    ActionSource, ActorId, ActorInRoom, Command, CommandContext, CommandError, CorrelationId, DomainError,
+    EmittedEvent, EventType, Fields, GuardedAction, Query, Reply, RoomId, Sequence, StepCode, Success,
+    TenantId,
 };
+use crate::permissions::{self, Capability};
+use crate::presence::{self, ChangeReason, Presence, PresenceRules, Status};
+use crate::tables::access::{self, AccessRequirement};
+use crate::tables::plan::Feature;
 
 /// What one command of an actor does, beside what all of them do.
 pub trait Action: Send + Sync {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::kernel::{event::EventType, ids::ActorId};
+use crate::kernel::{ActorId, EventType};
 
 /// The types of events that count.
 pub const COUNTED: [EventType; 5] = [

@@ -7,22 +7,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::events::{Bubble, ConversationMessagePosted, MentionCreated};
-use crate::{
-    actor_command::{Action, ActorCommand, PresenceEffect},
-    inbox::UnreadCount,
-    kernel::{
-        actor::ActorInRoom,
-        command::{CommandContext, CommandError},
-        error::DomainError,
-        event::EmittedEvent,
-        fields::{CAUSATION_ID, Field, Fields, MAX_REFERENCE_CHARS, too_large},
-        ids::ActorId,
-        record::Query,
-        rules::{Rules, rule_set},
-    },
-    permissions::Capability,
-    tables::plan::Feature,
+use crate::actor_command::{Action, ActorCommand, PresenceEffect};
+use crate::inbox::UnreadCount;
+use crate::kernel::{
+    ActorId, ActorInRoom, CAUSATION_ID, CommandContext, CommandError, DomainError, EmittedEvent, Field,
+    Fields, MAX_REFERENCE_CHARS, Query, Rules, rule_set, too_large,
 };
+use crate::permissions::Capability;
+use crate::tables::plan::Feature;
 
 /// The settings of the conversation.
 #[derive(Clone, Copy, Debug)]

@@ -1,18 +1,17 @@
 //! Holds every event type to its golden files: what once went into the log must stay readable, to the letter, for ever.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{
-    kernel::{
-        event::{Annotation, Event, EventHeader, EventType, Payload, StoredEvent},
-        ids::{ActorId, RoomId, Sequence, TenantId},
-        time::Timestamp,
-    },
-    reactions::{ANNOTATION, ReactionRef},
+use crate::kernel::{
+    ActorId, Annotation, Event, EventHeader, EventType, Payload, RoomId, Sequence, StoredEvent, TenantId,
+    Timestamp,
 };
+use crate::reactions::{ANNOTATION, ReactionRef};
 
 mod examples;
 

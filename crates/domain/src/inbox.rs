@@ -8,14 +8,10 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::kernel::{
-    actor::ActorInRoom,
-    command::{Command, CommandContext, CommandError, Reply, Success, WriteSet},
-    error::{Code, DomainError},
-    event::{EventType, Notification, StoredEvent},
-    fields::{ACTOR_ID, Field, Fields, ROOM_FILTER},
-    ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
-    record::{Cell, Comparison, Key, Query, Record, RecordQuery, StoredRecord, Table},
-    time::Timestamp,
+    ACTOR_ID, ActorId, ActorInRoom, Cell, Code, Command, CommandContext, CommandError, Comparison,
+    CorrelationId, DomainError, EventType, Field, Fields, Key, Notification, Query, ROOM_FILTER, Record,
+    RecordQuery, Reply, RoomId, Sequence, StoredEvent, StoredRecord, Success, Table, TenantId, Timestamp,
+    WriteSet,
 };
 
 /// The most items that one bulk acknowledgement takes; `unreadCount` in its answer says what is left.

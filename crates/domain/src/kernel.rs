@@ -1,19 +1,54 @@
 //! What all subjects build on: ids, time, records, events, commands, errors and fields.
 
-pub mod actor;
-pub mod command;
-pub mod error;
-pub mod event;
-pub mod external_call;
-pub mod fields;
-pub mod follower;
-pub mod guard;
-pub mod idempotency;
-pub mod ids;
-pub mod lease;
-pub mod money;
-pub mod record;
-pub mod rules;
-pub mod secret;
-pub mod time;
-pub mod trace;
+mod actor;
+mod command;
+mod error;
+mod event;
+mod external_call;
+mod fields;
+mod follower;
+mod guard;
+mod idempotency;
+mod ids;
+mod lease;
+mod money;
+mod record;
+mod rules;
+mod secret;
+mod time;
+mod trace;
+
+pub use actor::ActorInRoom;
+pub use command::{
+    Command, CommandContext, CommandError, Effects, Heads, IdSource, LoadedRecords, Notify, Reply,
+    RequestContext, Success, WriteSet,
+};
+pub use error::{Code, DomainError, MAX_DETAIL_BYTES, OperationError};
+#[cfg(test)]
+pub(crate) use event::EventHeader;
+pub(crate) use event::payloads;
+pub use event::{Annotation, EmittedEvent, Event, EventType, Notification, Payload, StoredEvent};
+pub use external_call::{CallRequest, CallResult, ExternalCall};
+pub(crate) use fields::too_large;
+pub use fields::{
+    ACTOR_FILTER, ACTOR_ID, AFTER_EVENT_ID, CAUSATION_ID, CORRELATION_ID, CURSOR, Cursor, DescribedField,
+    EVENT_ACTOR_FILTER, EVENT_TENANT_FILTER, EXAMPLE_ID, FROM_TS, Field, Fields, LIMIT, MAX_OBJECT_BYTES,
+    MAX_REFERENCE_CHARS, METADATA, OPERATOR_VIEWER_ACTOR_ID, ORDER, PAGE_CURSOR, REQUIRED_ROOM_ID,
+    ROOM_FILTER, ROOM_ID, STREAM_CURSOR, TENANT_FILTER, TENANT_ID, TO_TS, TYPES, VIEWER_ACTOR_ID,
+    bounded_object, bounded_text,
+};
+pub use follower::{FollowerCursor, SaveCursor};
+pub use guard::{ActionGuard, ActionSource, GuardedAction};
+pub use idempotency::{Hash, IdempotencyKey, IdempotencyRules, MAX_KEY_BYTES};
+pub use ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RoomId, Sequence, TenantId};
+pub use lease::{AcquireLease, Lease, LeaseToken, ReleaseLease};
+pub use money::Usd;
+pub use record::{
+    Cell, Comparison, Condition, CorruptRecord, Key, Portable, Query, Record, RecordQuery, SortKey,
+    StoredRecord, Table,
+};
+pub(crate) use rules::rule_set;
+pub use rules::{RuleSet, Rules};
+pub use secret::Secret;
+pub use time::{Clock, Timestamp};
+pub use trace::{MAX_STEPS, Status, Step, StepCode, Trace};

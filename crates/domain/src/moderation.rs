@@ -5,11 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use sha2::{Digest, Sha256};
 
 use crate::kernel::{
-    actor::ActorInRoom,
-    error::{Code, DomainError},
-    guard::{ActionGuard, ActionSource, GuardedAction},
-    rules::rule_set,
-    time::Timestamp,
+    ActionGuard, ActionSource, ActorInRoom, Code, DomainError, GuardedAction, Timestamp, rule_set,
 };
 
 /// When an actor acts too much. A limit of 0 turns its rule off.

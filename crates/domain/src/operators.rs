@@ -9,29 +9,17 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use self::{
-    audit::{AuditEntry, AuditInput, AuditVerdict},
-    events::{OperatorOverrideApplied, OverrideSummary},
+use self::audit::{AuditEntry, AuditInput, AuditVerdict};
+use self::events::{OperatorOverrideApplied, OverrideSummary};
+use crate::inbox::UnreadCount;
+use crate::kernel::{
+    ActorId, ActorInRoom, Command, CommandContext, CommandError, CorrelationId, DomainError, EmittedEvent,
+    Field, Fields, METADATA, Query, REQUIRED_ROOM_ID, Reply, RoomId, Success, TenantId, Timestamp, too_large,
 };
-use crate::{
-    inbox::UnreadCount,
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::DomainError,
-        event::EmittedEvent,
-        fields::{Field, Fields, METADATA, REQUIRED_ROOM_ID, too_large},
-        ids::{ActorId, CorrelationId, RoomId, TenantId},
-        record::Query,
-        time::Timestamp,
-    },
-    permissions::{self, Capability, Mute, RoomOverride},
-    presence::{
-        self, ChangeReason, arrival,
-        events::AgentLeft,
-        position::{Position, SPAWN},
-    },
-};
+use crate::permissions::{self, Capability, Mute, RoomOverride};
+use crate::presence::events::AgentLeft;
+use crate::presence::position::{Position, SPAWN};
+use crate::presence::{self, ChangeReason, arrival};
 
 const MAX_REASON_CHARS: usize = 1_000;
 const OPERATOR_ID: Field =
@@ -375,7 +363,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kernel::error::Code;
+    use crate::kernel::Code;
 
     fn operate(action: &str, target: Option<&str>, reason: Option<&str>) -> ApplyOverride {
         let body = json!({"roomId": "main", "operatorId": "Op", "action": action, "targetActorId": target,

@@ -1,16 +1,11 @@
 //! Ordering something from the bar.
 
-use crate::{
-    actor_command::{Action, ActorCommand, PresenceEffect},
-    kernel::{
-        actor::ActorInRoom,
-        command::{CommandContext, CommandError},
-        error::DomainError,
-        event::{EmittedEvent, payloads},
-        fields::{CAUSATION_ID, Field, Fields},
-    },
-    permissions::Capability,
+use crate::actor_command::{Action, ActorCommand, PresenceEffect};
+use crate::kernel::{
+    ActorInRoom, CAUSATION_ID, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields,
+    payloads,
 };
+use crate::permissions::Capability;
 
 /// The longest name of an item or a size, in characters.
 const MAX_ITEM_CHARS: usize = 200;

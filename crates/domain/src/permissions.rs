@@ -9,13 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::kernel::{
-    actor::ActorInRoom,
-    command::{CommandContext, CommandError},
-    error::{Code, DomainError},
-    ids::{ActorId, RoomId, TenantId},
-    record::{Cell, Key, Query, Record, Table},
-    rules::rule_set,
-    time::Timestamp,
+    ActorId, ActorInRoom, Cell, Code, CommandContext, CommandError, DomainError, Key, Query, Record, RoomId,
+    Table, TenantId, Timestamp, rule_set,
 };
 
 /// The actors that may grant permissions.

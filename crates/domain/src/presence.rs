@@ -12,21 +12,12 @@ use serde_json::Map;
 
 use self::events::{PresenceHeartbeat, StatusChanged};
 pub use self::record::{Presence, Status, TTL_MS};
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::DomainError,
-        event::EmittedEvent,
-        fields::{Field, Fields},
-        ids::{ActorId, CorrelationId},
-        record::{Comparison, Query, RecordQuery},
-        rules::{Rules, rule_set},
-        time::Timestamp,
-    },
-    permissions,
-    tables::access::{self, AccessRequirement},
+use crate::kernel::{
+    ActorId, ActorInRoom, Command, CommandContext, CommandError, Comparison, CorrelationId, DomainError,
+    EmittedEvent, Field, Fields, Query, RecordQuery, Reply, Rules, Success, Timestamp, rule_set,
 };
+use crate::permissions;
+use crate::tables::access::{self, AccessRequirement};
 
 /// The settings of presence.
 #[derive(Clone, Copy, Debug)]

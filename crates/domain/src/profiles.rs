@@ -5,18 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::{
-    kernel::{
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
-        fields::{ACTOR_ID, Field, Fields, METADATA},
-        ids::{ActorId, CorrelationId, RoomId, TenantId},
-        record::{Cell, Key, Query, Record, Table},
-        time::Timestamp,
-    },
-    rooms::theme::Theme,
-    work::names_nothing,
+use crate::kernel::{
+    ACTOR_ID, ActorId, Cell, Code, Command, CommandContext, CommandError, CorrelationId, DomainError, Field,
+    Fields, Key, METADATA, Query, Record, Reply, RoomId, Success, Table, TenantId, Timestamp,
 };
+use crate::rooms::theme::Theme;
+use crate::work::names_nothing;
 
 const MAX_NAME_CHARS: usize = 200;
 const MAX_URL_CHARS: usize = 2_048;

@@ -4,11 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::kernel::{
-    event::{Event, EventType},
-    ids::{RoomId, TenantId},
-    time::Timestamp,
-};
+use crate::kernel::{Event, EventType, RoomId, TenantId, Timestamp};
 
 pub mod actors;
 pub mod conversations;

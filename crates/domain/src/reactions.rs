@@ -5,11 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::kernel::{
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    record::{Cell, Key, Record, RecordQuery, Table},
-    time::Timestamp,
-};
+use crate::kernel::{ActorId, Cell, Key, Record, RecordQuery, RoomId, Sequence, Table, TenantId, Timestamp};
 
 pub mod action;
 mod draft;
@@ -185,7 +181,7 @@ pub(crate) mod tests {
     /// A rule is read back as it was written.
     #[test]
     fn a_rule_survives_storage() {
-        let stored = crate::kernel::record::StoredRecord::of(&rule());
+        let stored = crate::kernel::StoredRecord::of(&rule());
         assert_eq!(stored.read::<StoredReaction>().unwrap(), rule());
     }
 }

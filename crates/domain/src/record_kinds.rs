@@ -2,33 +2,25 @@
 
 use std::borrow::Cow;
 
-use crate::{
-    inbox::{InboxItem, UnreadCount},
-    kernel::{
-        follower::FollowerCursor,
-        ids::Sequence,
-        lease::Lease,
-        record::{CorruptRecord, Portable, Record, StoredRecord, Table},
-    },
-    objects::SharedObject,
-    operators::audit::AuditEntry,
-    permissions::{Permission, RoomOverride},
-    presence::{Presence, position::Position},
-    profiles::Profile,
-    reactions::StoredReaction,
-    rooms::{
-        Room,
-        pin::{PinHead, PinnedContext},
-    },
-    snapshots::{LastVersion, Snapshot},
-    tables::{TableSession, payment::Payment},
-    tasks::{Task, handoff::HandoffPosition},
-    webhooks::{
-        DeliveryProgress, Subscription, WebhookSecret,
-        counter::WebhookCounter,
-        delivery::{Delivery, DlqEntry},
-    },
-};
+use crate::inbox::{InboxItem, UnreadCount};
+use crate::kernel::{CorruptRecord, FollowerCursor, Lease, Portable, Record, Sequence, StoredRecord, Table};
+use crate::objects::SharedObject;
+use crate::operators::audit::AuditEntry;
+use crate::permissions::{Permission, RoomOverride};
+use crate::presence::Presence;
+use crate::presence::position::Position;
+use crate::profiles::Profile;
+use crate::reactions::StoredReaction;
+use crate::rooms::Room;
+use crate::rooms::pin::{PinHead, PinnedContext};
+use crate::snapshots::{LastVersion, Snapshot};
+use crate::tables::TableSession;
+use crate::tables::payment::Payment;
+use crate::tasks::Task;
+use crate::tasks::handoff::HandoffPosition;
+use crate::webhooks::counter::WebhookCounter;
+use crate::webhooks::delivery::{Delivery, DlqEntry};
+use crate::webhooks::{DeliveryProgress, Subscription, WebhookSecret};
 
 /// Every kind of record, in the order in which an export lists them. A kind that durable followers keep their place in, or
 /// whose records must not act in another store as they did, is [`RecordKind::portable`].
@@ -144,12 +136,14 @@ fn adapt<R: Portable>(json: Vec<u8>, head: Sequence) -> Result<StoredRecord, Cor
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashSet, fs, path::PathBuf};
+    use std::collections::HashSet;
+    use std::fs;
+    use std::path::PathBuf;
 
     use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::kernel::record::{Cell, Key};
+    use crate::kernel::{Cell, Key};
 
     /// A follower of another store, as one that webhooks or reactions keep.
     #[derive(Serialize, Deserialize)]

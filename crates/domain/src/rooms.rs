@@ -9,11 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::kernel::{
-    ids::{ActorId, RoomId, TenantId},
-    record::{Cell, Key, Record, Table},
-    time::Timestamp,
-};
+use crate::kernel::{ActorId, Cell, Key, Record, RoomId, Table, TenantId, Timestamp};
 
 /// What kind of room it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

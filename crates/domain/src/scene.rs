@@ -5,22 +5,12 @@ use std::collections::HashMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{
-    inbox::{self, InboxItem},
-    kernel::{
-        command::{
-            Command, CommandContext, CommandError, Effects, Heads, IdSource, LoadedRecords, Success, WriteSet,
-        },
-        error::DomainError,
-        event::Event,
-        fields::Fields,
-        ids::{CorrelationId, Sequence},
-        record::{Key, Query, Record, StoredRecord},
-        rules::Rules,
-        time::Timestamp,
-    },
-    moderation::{RateGuard, RateWindows},
+use crate::inbox::{self, InboxItem};
+use crate::kernel::{
+    Command, CommandContext, CommandError, CorrelationId, DomainError, Effects, Event, Fields, Heads,
+    IdSource, Key, LoadedRecords, Query, Record, Rules, Sequence, StoredRecord, Success, Timestamp, WriteSet,
 };
+use crate::moderation::{RateGuard, RateWindows};
 
 /// The most often that a batch decides a command.
 const MAX_READ_STAGES: usize = 4;

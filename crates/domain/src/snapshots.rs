@@ -4,21 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::DomainError,
-        event::payloads,
-        fields::{ACTOR_ID, Field, Fields, bounded_object},
-        ids::{ActorId, CorrelationId, RoomId, TenantId},
-        record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
-        time::Timestamp,
-        trace::StepCode,
-    },
-    permissions,
-    tables::access::{self, AccessRequirement},
+use crate::kernel::{
+    ACTOR_ID, ActorId, ActorInRoom, Cell, Command, CommandContext, CommandError, Comparison, CorrelationId,
+    DomainError, Field, Fields, Key, Query, Record, RecordQuery, Reply, RoomId, StepCode, Success, Table,
+    TenantId, Timestamp, bounded_object, payloads,
 };
+use crate::permissions;
+use crate::tables::access::{self, AccessRequirement};
 
 /// The largest state, in bytes of JSON.
 pub const MAX_STATE_BYTES: usize = 256 << 10;
@@ -321,7 +313,7 @@ impl Command for DeleteExpiredSnapshots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::error::Code;
+    use crate::kernel::Code;
 
     fn save(body: Value) -> Result<CreateSnapshot, DomainError> {
         CreateSnapshot::read(&Fields::of_body(body.as_object().cloned().unwrap()), SnapshotScope::Agent)

@@ -13,22 +13,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{
-    kernel::{
-        error::{Code, DomainError},
-        fields::Field,
-        ids::{ActorId, RoomId, TenantId},
-        money::Usd,
-        record::{Cell, Key, Record, Table},
-        rules::rule_set,
-        secret::Secret,
-        time::Timestamp,
-    },
-    tables::{
-        payment::PaymentMode,
-        plan::{Catalogue, Feature},
-    },
+use crate::kernel::{
+    ActorId, Cell, Code, DomainError, Field, Key, Record, RoomId, Secret, Table, TenantId, Timestamp, Usd,
+    rule_set,
 };
+use crate::tables::payment::PaymentMode;
+use crate::tables::plan::{Catalogue, Feature};
 
 /// How private tables are sold.
 #[derive(Clone, Debug, PartialEq)]

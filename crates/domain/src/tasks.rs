@@ -6,11 +6,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::kernel::{
-    command::CommandContext,
-    event::EmittedEvent,
-    ids::{ActorId, CorrelationId, RoomId, TenantId},
-    record::{Cell, Key, Record, Table},
-    time::Timestamp,
+    ActorId, Cell, CommandContext, CorrelationId, EmittedEvent, Key, Record, RoomId, Table, TenantId,
+    Timestamp,
 };
 
 pub mod change;

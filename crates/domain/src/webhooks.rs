@@ -10,12 +10,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::kernel::{
-    error::{Code, DomainError},
-    event::EventType,
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    record::{Cell, Key, Portable, Record, Table},
-    secret::Secret,
-    time::Timestamp,
+    ActorId, Cell, Code, DomainError, EventType, Key, Portable, Record, RoomId, Secret, Sequence, Table,
+    TenantId, Timestamp,
 };
 
 pub mod admission;

@@ -1,20 +1,12 @@
 //! What tasks and shared objects have in common: the checks of access, and their limits.
 
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{CommandContext, CommandError},
-        error::{Code, DomainError},
-        fields::{ACTOR_ID, Field, Fields},
-        ids::{ActorId, RoomId, TenantId},
-        record::Query,
-    },
-    permissions::{self, RoomOverride},
-    tables::{
-        access::{self, AccessRequirement},
-        plan::Feature,
-    },
+use crate::kernel::{
+    ACTOR_ID, ActorId, ActorInRoom, Code, CommandContext, CommandError, DomainError, Field, Fields, Query,
+    RoomId, TenantId,
 };
+use crate::permissions::{self, RoomOverride};
+use crate::tables::access::{self, AccessRequirement};
+use crate::tables::plan::Feature;
 
 /// The longest title, and the longest key of an object, in characters.
 pub const MAX_TITLE_CHARS: usize = 200;

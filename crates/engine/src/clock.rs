@@ -2,10 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use agentcafe_domain::kernel::{
-    command::IdSource,
-    time::{Clock, Timestamp},
-};
+use agentcafe_domain::kernel::{Clock, IdSource, Timestamp};
 use uuid::{Builder, Uuid};
 
 /// The machine's clock.

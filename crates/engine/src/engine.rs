@@ -2,25 +2,18 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{
-    command::IdSource,
-    ids::CorrelationId,
-    rules::Rules,
-    time::{Clock, Timestamp},
-};
+use agentcafe_domain::kernel::{Clock, CorrelationId, IdSource, Rules, Timestamp};
 use agentcafe_eventlog::Fanout;
 use agentcafe_store::Store;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{
-    clock,
-    external_calls::{ExternalCallRunner, ExternalCalls},
-    followers::Followers,
-    metrics::{FollowerLabel, Metrics},
-    redis::Redis,
-};
+use crate::clock;
+use crate::external_calls::{ExternalCallRunner, ExternalCalls};
+use crate::followers::Followers;
+use crate::metrics::{FollowerLabel, Metrics};
+use crate::redis::Redis;
 
 /// The engine of one process.
 pub struct Engine {

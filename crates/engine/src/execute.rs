@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    command::{Command, Reply},
-    error::{DomainError, OperationError},
-    idempotency::IdempotencyKey,
-    ids::CorrelationId,
-    trace::{Step, StepCode},
+    Command, CorrelationId, DomainError, IdempotencyKey, OperationError, Reply, Step, StepCode,
 };
 use agentcafe_store::{Answer, Envelope, Failure, Origin, Request, TraceNote, error_step};
 
-use crate::{engine::Engine, metrics::ReasonLabel};
+use crate::engine::Engine;
+use crate::metrics::ReasonLabel;
 
 /// A mutation that was asked for, past its pre-checks.
 pub struct SubmittedCommand {

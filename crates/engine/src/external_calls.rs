@@ -1,15 +1,10 @@
 //! Errands: what a command needs from outside is fetched between two of its submissions, once per idempotency key.
 
-use std::{
-    collections::HashMap,
-    pin::Pin,
-    sync::{Arc, Weak},
-};
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
 
-use agentcafe_domain::kernel::{
-    external_call::{CallResult, ExternalCall},
-    idempotency::Hash,
-};
+use agentcafe_domain::kernel::{CallResult, ExternalCall, Hash};
 use agentcafe_store::{Answer, Envelope, Failure};
 use parking_lot::Mutex;
 

@@ -1,11 +1,10 @@
 //! The followers that work on behalf of the café: how far each has come, whether one is stuck, and where it goes on after a restart.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::{
-    follower::{FollowerCursor, SaveCursor},
-    ids::Sequence,
-};
+use agentcafe_domain::kernel::{FollowerCursor, SaveCursor, Sequence};
 use agentcafe_store::Failure;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;

@@ -1,9 +1,10 @@
 //! Work that one node at a time does on behalf of all: whoever holds the lease does it, and who dies or is cut off loses it
 //! within seconds. A node that has its database to itself does all of it, and asks nobody.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::lease::{AcquireLease, Lease, LeaseToken, ReleaseLease};
+use agentcafe_domain::kernel::{AcquireLease, Lease, LeaseToken, ReleaseLease};
 use agentcafe_store::Failure;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;

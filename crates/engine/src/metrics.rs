@@ -3,18 +3,16 @@
 use std::sync::atomic::AtomicU64;
 
 use agentcafe_store::CommitReport;
-use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
-    registry::Registry,
-};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
 
-use crate::{redis::RedisMetrics, webhook_metrics::WebhookMetrics};
+use crate::redis::RedisMetrics;
+use crate::webhook_metrics::WebhookMetrics;
 
 /// A refusal's label.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]

@@ -1,27 +1,17 @@
 //! What nodes share through Redis, and how that stands.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::{
-        actor::ActorInRoom,
-        ids::{ActorId, RoomId, TenantId},
-    },
-    moderation::{ModerationRules, RecentActivity},
-};
+use agentcafe_domain::kernel::{ActorId, ActorInRoom, RoomId, TenantId};
+use agentcafe_domain::moderation::{ModerationRules, RecentActivity};
 pub use agentcafe_redis::ConnectionStatus;
 use agentcafe_redis::{Keys, RedisConnection, RoomName, unread, windows};
 use agentcafe_store::shared_rate_windows::{BoxFuture, SharedRateWindows};
-use prometheus_client::{
-    metrics::{counter::Counter, gauge::Gauge},
-    registry::Registry,
-};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 
 use crate::unread::UnreadCopies;
 

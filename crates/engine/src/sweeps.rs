@@ -1,20 +1,17 @@
 //! What goes on by itself: presences and table sessions run out, expired idempotency keys and snapshots are deleted.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::command::Command,
-    presence::ExpirePresence,
-    snapshots::{DeleteExpiredSnapshots, Snapshot},
-    tables::end::ExpireTableSessions,
-};
+use agentcafe_domain::kernel::Command;
+use agentcafe_domain::presence::ExpirePresence;
+use agentcafe_domain::snapshots::{DeleteExpiredSnapshots, Snapshot};
+use agentcafe_domain::tables::end::ExpireTableSessions;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    engine::Engine,
-    lease::{LeaseGuard, while_held},
-};
+use crate::engine::Engine;
+use crate::lease::{LeaseGuard, while_held};
 
 /// How often expired keys and snapshots are looked for. Nobody sees them any more, so that there is no hurry.
 const PURGE_EVERY: Duration = Duration::from_secs(10);

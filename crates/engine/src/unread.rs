@@ -1,22 +1,21 @@
 //! Copies of unread counts in Redis: written after each turn that changed one, and compared with the store now and then.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::{
-    inbox::UnreadCount,
-    kernel::{
-        actor::ActorInRoom,
-        record::{Record, RecordQuery, SortKey},
-        time::Timestamp,
-    },
-};
+use agentcafe_domain::inbox::UnreadCount;
+use agentcafe_domain::kernel::{ActorInRoom, Record, RecordQuery, SortKey, Timestamp};
 use agentcafe_redis::{RedisUnavailable, unread};
 use agentcafe_store::{CommitReport, ReadError};
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
-use tokio::{sync::Notify, time::sleep};
+use tokio::sync::Notify;
+use tokio::time::sleep;
 
-use crate::{engine::Engine, lease::while_held, redis::Redis};
+use crate::engine::Engine;
+use crate::lease::while_held;
+use crate::redis::Redis;
 
 /// The most changed counts that wait for Redis; past it they are left to the next comparison.
 const MAX_WAITING: usize = 100_000;

@@ -1,8 +1,9 @@
 //! Fan-out: followers with the same filter and the same cursor share one rendering of the next events.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use agentcafe_domain::kernel::ids::Sequence;
+use agentcafe_domain::kernel::Sequence;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 

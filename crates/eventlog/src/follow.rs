@@ -1,9 +1,10 @@
 //! Followers: the one way to read the log as a stream. A follower reads the stored events after its cursor, then the
 //! new ones. Both are the same read from the same cursor, so there is no gap and no duplicate at the seam.
 
-use std::{pin::Pin, sync::Arc};
+use std::pin::Pin;
+use std::sync::Arc;
 
-use agentcafe_domain::kernel::ids::Sequence;
+use agentcafe_domain::kernel::Sequence;
 use tokio::sync::watch;
 
 use crate::{EventFilter, EventPage, EventQuery, MAX_PAGE_BYTES, ReadError, RecentEvents, Watermark};

@@ -1,10 +1,7 @@
 //! Queries to the event log, and the pages that answer them.
 
 use agentcafe_domain::kernel::{
-    error::OperationError,
-    event::{EventType, StoredEvent},
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    time::Timestamp,
+    ActorId, EventType, OperationError, RoomId, Sequence, StoredEvent, TenantId, Timestamp,
 };
 use bytes::Bytes;
 

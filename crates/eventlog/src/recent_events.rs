@@ -3,16 +3,10 @@
 //! Followers near the head read from here and never touch the database. A follower that falls behind the buffer reads
 //! the database instead, so slow readers cost no memory.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
-use agentcafe_domain::kernel::{
-    event::StoredEvent,
-    ids::{RoomId, Sequence, TenantId},
-    time::Timestamp,
-};
+use agentcafe_domain::kernel::{RoomId, Sequence, StoredEvent, TenantId, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 

@@ -1,11 +1,9 @@
 //! Success responses: JSON, and the envelope around it.
 
-use agentcafe_domain::kernel::ids::CorrelationId;
-use axum::{
-    body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use agentcafe_domain::kernel::CorrelationId;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 

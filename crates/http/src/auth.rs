@@ -1,11 +1,12 @@
 //! The API token: requests must carry it, if one is set.
 
-use agentcafe_domain::kernel::error::{Code, DomainError};
+use agentcafe_domain::kernel::{Code, DomainError};
 use axum::http::{HeaderMap, Uri, header};
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
-use crate::{error::ApiError, query};
+use crate::error::ApiError;
+use crate::query;
 
 const API_KEY: &str = "x-api-key";
 

@@ -1,33 +1,23 @@
 //! What is done once, around every route: request id, request limit, token, errors, headers, metrics.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use agentcafe_domain::kernel::{
-    error::{Code, DomainError, OperationError},
-    ids::CorrelationId,
-    time::Clock,
-};
-use axum::{
-    extract::{ConnectInfo, MatchedPath, Request, State},
-    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, header},
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use agentcafe_domain::kernel::{Clock, Code, CorrelationId, DomainError, OperationError};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{
-    answer,
-    auth::{self, Token},
-    error::ApiError,
-    metrics::{HttpMetrics, RequestLabels},
-    rate_limit::{RateLimitStatus, RateLimiter},
-};
+use crate::answer;
+use crate::auth::{self, Token};
+use crate::error::ApiError;
+use crate::metrics::{HttpMetrics, RequestLabels};
+use crate::rate_limit::{RateLimitStatus, RateLimiter};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");

@@ -1,10 +1,8 @@
 //! An [`OperationError`] as an HTTP response: the only place that knows which status a code has.
 
-use agentcafe_domain::kernel::error::{Code, OperationError};
-use axum::{
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use agentcafe_domain::kernel::{Code, OperationError};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
 /// An error response. Its body names the request id, so the outermost layer renders it.
 #[derive(Clone, Debug)]

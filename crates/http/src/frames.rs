@@ -1,6 +1,6 @@
 //! The frames of event streams: server-sent events, or WebSocket messages with the same content.
 
-use agentcafe_domain::kernel::error::Code;
+use agentcafe_domain::kernel::Code;
 use agentcafe_eventlog::{FrameEncoder, LoggedEvent};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
@@ -151,7 +151,7 @@ fn put_head(length: usize, bytes: &mut BytesMut) {
 
 #[cfg(test)]
 mod tests {
-    use agentcafe_domain::kernel::{event::EventType, ids::Sequence};
+    use agentcafe_domain::kernel::{EventType, Sequence};
     use serde_json::json;
 
     use super::*;

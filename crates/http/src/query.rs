@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::kernel::{
-    error::{Code, DomainError},
-    fields::Fields,
-};
+use agentcafe_domain::kernel::{Code, DomainError, Fields};
 use axum::http::Uri;
 use percent_encoding::percent_decode_str;
 

@@ -1,12 +1,13 @@
 //! The request rate limit: a fixed window per client, method and route; of one node, or shared by nodes through Redis.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::time::Timestamp;
-use agentcafe_redis::{
-    Keys, RedisConnection,
-    rate::{self, RateLimitKey, RateLimitUsage},
-};
+use agentcafe_domain::kernel::Timestamp;
+use agentcafe_redis::rate::{self, RateLimitKey, RateLimitUsage};
+use agentcafe_redis::{Keys, RedisConnection};
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 

@@ -2,12 +2,10 @@
 
 use std::convert::Infallible;
 
-use agentcafe_domain::kernel::{error::DomainError, ids::Sequence};
-use axum::{
-    body::Body,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use agentcafe_domain::kernel::{DomainError, Sequence};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
 use crate::stream::{FrameSource, frame_stream};

@@ -1,22 +1,19 @@
 //! Event streams, whatever protocol they use: a follower whose events are sent as frames, with heartbeats and an orderly end.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::{error::Code, time::Clock};
+use agentcafe_domain::kernel::{Clock, Code};
 use agentcafe_eventlog::{Fanout, Follower, Frames, ReadError};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use serde_json::{Value, json};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Interval, MissedTickBehavior, interval},
-};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    frames::{CloseCode, StreamProtocol},
-    metrics::HttpMetrics,
-};
+use crate::frames::{CloseCode, StreamProtocol};
+use crate::metrics::HttpMetrics;
 
 /// What all streams of a log share.
 #[derive(Clone)]

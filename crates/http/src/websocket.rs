@@ -3,32 +3,29 @@
 //! What goes out was framed once for all who hear it (`frames.rs`), which is why no library stands in between. What a client
 //! sends is not listened to, but for what keeps the connection.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::error::{Code, DomainError};
-use axum::{
-    body::Body,
-    extract::FromRequestParts,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
-    response::{IntoResponse, Response},
-};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use agentcafe_domain::kernel::{Code, DomainError};
+use axum::body::Body;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use sha1::{Digest, Sha1};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, split},
-    time::{Instant, MissedTickBehavior, interval, timeout},
-};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, split};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::task::TaskTracker;
 
-use crate::{
-    auth::Token,
-    error::ApiError,
-    frames::close_frame,
-    stream::{FrameSource, frame_stream},
-};
+use crate::auth::Token;
+use crate::error::ApiError;
+use crate::frames::close_frame;
+use crate::stream::{FrameSource, frame_stream};
 
 mod reader;
 

@@ -1,21 +1,18 @@
 //! The projector: runs one session after the other until the process stops.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use agentcafe_client::{ApiClient, Backoff, EventStream, Start, StreamOptions, StreamUpdate};
-use agentcafe_domain::kernel::{ids::Sequence, time::Clock};
-use agentcafe_redis::{
-    Keys, RedisConnection,
-    read_models::{ReadModelLimits, ReadModels},
-};
+use agentcafe_domain::kernel::{Clock, Sequence};
+use agentcafe_redis::read_models::{ReadModelLimits, ReadModels};
+use agentcafe_redis::{Keys, RedisConnection};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Scope,
-    session::{Session, SessionEnd},
-    status::{Health, Status},
-};
+use crate::Scope;
+use crate::session::{Session, SessionEnd};
+use crate::status::{Health, Status};
 
 /// The time to live of the lock: after that without a renewal, another projector takes over.
 pub(crate) const LOCK_TTL: Duration = Duration::from_secs(4);

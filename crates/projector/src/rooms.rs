@@ -1,20 +1,13 @@
 //! The open rooms: the projection of each, and its events that are not written yet.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use agentcafe_client::ReceivedEvent;
-use agentcafe_domain::{
-    kernel::{
-        event::Event,
-        ids::{RoomId, TenantId},
-        time::Timestamp,
-    },
-    projection::RoomProjection,
-};
-use agentcafe_redis::{
-    RoomName,
-    read_models::{RoomWrite, StreamEntry, present},
-};
+use agentcafe_domain::kernel::{Event, RoomId, TenantId, Timestamp};
+use agentcafe_domain::projection::RoomProjection;
+use agentcafe_redis::RoomName;
+use agentcafe_redis::read_models::{RoomWrite, StreamEntry, present};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

@@ -1,7 +1,7 @@
 //! Which rooms are projected: all, or a list.
 
 use agentcafe_client::Query;
-use agentcafe_domain::kernel::ids::{RoomId, TenantId};
+use agentcafe_domain::kernel::{RoomId, TenantId};
 
 /// Which rooms are projected; an empty list means all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

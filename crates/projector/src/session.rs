@@ -1,22 +1,17 @@
 //! A session: projects from the stored cursor until Redis or the log is not what it expects.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
+use std::time::Duration;
 
 use agentcafe_client::{EventStream, ReceivedEvent, Start, StreamOptions, StreamUpdate};
-use agentcafe_domain::{
-    kernel::{ids::Sequence, time::Timestamp},
-    projection::RoomProjection,
-};
-use agentcafe_redis::{
-    RedisUnavailable,
-    read_models::{ReadModels, StoredRoom, WriteOutcome},
-};
+use agentcafe_domain::kernel::{Sequence, Timestamp};
+use agentcafe_domain::projection::RoomProjection;
+use agentcafe_redis::RedisUnavailable;
+use agentcafe_redis::read_models::{ReadModels, StoredRoom, WriteOutcome};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::{
-    projector::{LOCK_TTL, Projector},
-    rooms::{RoomEvent, Rooms},
-};
+use crate::projector::{LOCK_TTL, Projector};
+use crate::rooms::{RoomEvent, Rooms};
 
 /// Events are written at the latest this long after the first of them arrived: well within 250 ms of their commit.
 const FLUSH_DELAY: Duration = Duration::from_millis(100);

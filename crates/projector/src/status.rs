@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{ids::Sequence, time::Timestamp};
+use agentcafe_domain::kernel::{Sequence, Timestamp};
 use agentcafe_redis::ConnectionStatus;
-use axum::{
-    Router,
-    extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::get,
-};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::net::TcpListener;

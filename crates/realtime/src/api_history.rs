@@ -1,17 +1,16 @@
 //! Reads events that are too old for memory from the API, page by page.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use agentcafe_client::{ApiClient, Query};
-use agentcafe_domain::kernel::{
-    event::EventType,
-    ids::{ActorId, RoomId, Sequence, TenantId},
-};
+use agentcafe_domain::kernel::{ActorId, EventType, RoomId, Sequence, TenantId};
 use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::room::ReplayStart;
 

@@ -1,23 +1,21 @@
 //! The first frames of a room's stream: its state, a gap if events are skipped, and the last events from Redis.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::{
-    error::DomainError,
-    event::EventType,
-    fields::{Cursor, Fields},
-    ids::{ActorId, RoomId, Sequence, TenantId},
-};
+use agentcafe_domain::kernel::{ActorId, Cursor, DomainError, EventType, Fields, RoomId, Sequence, TenantId};
 use agentcafe_eventlog::EventFilter;
 use agentcafe_http::{ApiError, StreamProtocol};
 use bytes::{Bytes, BytesMut};
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::{
-    log_mirror::LogMirror, replay_store::ReplayedRoom, room::ReplayStart, room_cache::RoomKey,
-    service::Service,
-};
+use crate::log_mirror::LogMirror;
+use crate::replay_store::ReplayedRoom;
+use crate::room::ReplayStart;
+use crate::room_cache::RoomKey;
+use crate::service::Service;
 
 /// How many events are replayed to a client without a cursor.
 const REPLAY: usize = 300;

@@ -1,15 +1,11 @@
 //! The log of the source as far as it was received: its newest events, its rooms, and a way to read older events.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use agentcafe_client::ReceivedEvent;
-use agentcafe_domain::{
-    kernel::{event::StoredEvent, ids::Sequence, time::Timestamp},
-    projection::RoomProjection,
-};
+use agentcafe_domain::kernel::{Sequence, StoredEvent, Timestamp};
+use agentcafe_domain::projection::RoomProjection;
 use agentcafe_eventlog::{
     EventFilter, EventPage, EventQuery, Fanout, Log, PageFuture, ReadError, RecentEvents,
 };
@@ -17,13 +13,11 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    api_history::ApiHistory,
-    replay_store::ReplayStore,
-    room::ReplayStart,
-    room_cache::{RoomCache, RoomKey},
-    service::Settings,
-};
+use crate::api_history::ApiHistory;
+use crate::replay_store::ReplayStore;
+use crate::room::ReplayStart;
+use crate::room_cache::{RoomCache, RoomKey};
+use crate::service::Settings;
 
 /// How many events are read at once to load the state of a room.
 const LOAD_PAGE_EVENTS: usize = 2_000;

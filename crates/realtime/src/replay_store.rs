@@ -3,15 +3,10 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{
-    event::EventType,
-    ids::{ActorId, Sequence},
-};
+use agentcafe_domain::kernel::{ActorId, EventType, Sequence};
 use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent};
-use agentcafe_redis::{
-    ConnectionStatus, Keys, RedisConnection, RedisUnavailable, RoomName,
-    stream::{self, StreamedEvent},
-};
+use agentcafe_redis::stream::{self, StreamedEvent};
+use agentcafe_redis::{ConnectionStatus, Keys, RedisConnection, RedisUnavailable, RoomName};
 use bytes::Bytes;
 use serde::Deserialize;
 

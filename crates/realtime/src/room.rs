@@ -1,14 +1,10 @@
 //! One room in memory: its newest events, and its state after all of them.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
-use agentcafe_domain::{
-    kernel::{
-        event::{Event, StoredEvent},
-        ids::Sequence,
-    },
-    projection::RoomProjection,
-};
+use agentcafe_domain::kernel::{Event, Sequence, StoredEvent};
+use agentcafe_domain::projection::RoomProjection;
 use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent};
 use bytes::Bytes;
 
@@ -149,7 +145,7 @@ pub(crate) fn render(projection: &RoomProjection) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use agentcafe_domain::kernel::ids::{RoomId, TenantId};
+    use agentcafe_domain::kernel::{RoomId, TenantId};
 
     use super::*;
 
@@ -198,7 +194,7 @@ mod tests {
     fn room_replay_starts_before_the_newest_matching_events_and_knows_of_gaps() {
         let room = room(1..=10, 6);
         let of = |name: &str| EventFilter {
-            actor: Some(agentcafe_domain::kernel::ids::ActorId::parse(name).unwrap()),
+            actor: Some(agentcafe_domain::kernel::ActorId::parse(name).unwrap()),
             ..EventFilter::default()
         };
         let all = EventFilter::default();

@@ -1,14 +1,10 @@
 //! The rooms in memory: those with events, up to a limit. The least recently used are evicted.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use agentcafe_domain::{
-    kernel::{
-        event::{Event, StoredEvent},
-        ids::{RoomId, Sequence, TenantId},
-    },
-    projection::RoomProjection,
-};
+use agentcafe_domain::kernel::{Event, RoomId, Sequence, StoredEvent, TenantId};
+use agentcafe_domain::projection::RoomProjection;
 use agentcafe_eventlog::{EventFilter, EventPage, EventQuery};
 use bytes::Bytes;
 use parking_lot::Mutex;

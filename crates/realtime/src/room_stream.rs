@@ -1,17 +1,16 @@
 //! The stream of one client of a room: its state, its last events, then the new ones.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
-};
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 
-use agentcafe_domain::kernel::error::Code;
+use agentcafe_domain::kernel::Code;
 use agentcafe_http::{FrameSource, StreamSession, Wakeup};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::{initial_frames::InitialFrames, room_cache::RoomKey};
+use crate::initial_frames::InitialFrames;
+use crate::room_cache::RoomKey;
 
 enum Phase {
     Initial,

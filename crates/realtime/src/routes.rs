@@ -2,27 +2,21 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{ids::Sequence, time::Timestamp};
+use agentcafe_domain::kernel::{Sequence, Timestamp};
 use agentcafe_eventlog::Follower;
-use agentcafe_http::{
-    ApiError, RequestId, RouteTraits, StreamProtocol, answer, door, query, sse, websocket::Upgrade,
-};
-use axum::{
-    Router,
-    extract::State,
-    http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, header},
-    middleware,
-    response::{IntoResponse, Response},
-    routing::get,
-};
+use agentcafe_http::websocket::Upgrade;
+use agentcafe_http::{ApiError, RequestId, RouteTraits, StreamProtocol, answer, door, query, sse};
+use axum::extract::State;
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Router, middleware};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{
-    initial_frames::{RoomStreamQuery, initial_frames},
-    room_stream::RoomStream,
-    service::Service,
-};
+use crate::initial_frames::{RoomStreamQuery, initial_frames};
+use crate::room_stream::RoomStream;
+use crate::service::Service;
 
 const HEALTH: &str = "/healthz";
 const LIVE: &str = "/livez";

@@ -1,22 +1,23 @@
 //! The service: its settings, and the state that its parts share.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use agentcafe_client::ApiClient;
-use agentcafe_domain::kernel::{command::IdSource, ids::TenantId, time::Clock};
+use agentcafe_domain::kernel::{Clock, IdSource, TenantId};
 use agentcafe_http::{Door, HttpMetrics, RateLimiter, StreamHub, Token};
 use parking_lot::{Mutex, RwLock};
-use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    log_mirror::LogMirror,
-    replay_store::ReplayStore,
-    room_stream::RoomSubscribers,
-    routes,
-    source::{self, SourceStatus},
-};
+use crate::log_mirror::LogMirror;
+use crate::replay_store::ReplayStore;
+use crate::room_stream::RoomSubscribers;
+use crate::routes;
+use crate::source::{self, SourceStatus};
 
 /// The settings of the service.
 #[derive(Clone)]

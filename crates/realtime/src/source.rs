@@ -1,15 +1,11 @@
 //! Follows the source into memory, for as long as the service runs.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use agentcafe_client::{Backoff, EventStream, Start, StreamOptions, StreamUpdate};
-use agentcafe_domain::kernel::ids::Sequence;
+use agentcafe_domain::kernel::Sequence;
 use parking_lot::Mutex;
 
 use crate::service::Service;

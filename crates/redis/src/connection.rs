@@ -1,13 +1,14 @@
 //! The connection to Redis. It is maintained in the background, so that no caller waits for a reconnect.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::secret::Secret;
+use agentcafe_domain::kernel::Secret;
 use parking_lot::Mutex;
-use redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, Pipeline, RedisError, aio::MultiplexedConnection,
-};
-use tokio::{sync::watch, time::sleep};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, FromRedisValue, Pipeline, RedisError};
+use tokio::sync::watch;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// How long connecting may take.

@@ -1,8 +1,9 @@
 //! The names of all keys in Redis.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
+use std::fmt;
 
-use agentcafe_domain::kernel::ids::{RoomId, TenantId};
+use agentcafe_domain::kernel::{RoomId, TenantId};
 
 /// The names of the keys with one prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use crate::{
-    connection::{RedisConnection, RedisUnavailable},
-    keys::{Keys, escaped},
-};
+use crate::connection::{RedisConnection, RedisUnavailable};
+use crate::keys::{Keys, escaped};
 
 /// Which window a request counts against.
 #[derive(Clone, Copy, Debug)]

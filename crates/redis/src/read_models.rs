@@ -1,18 +1,16 @@
 //! Writes the read models of rooms, their streams and the projector's cursor, in one transaction.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::{ids::Sequence, time::Timestamp},
-    projection::{PROJECTION_VERSION, RoomProjection, actors::CompactActor},
-};
+use agentcafe_domain::kernel::{Sequence, Timestamp};
+use agentcafe_domain::projection::actors::CompactActor;
+use agentcafe_domain::projection::{PROJECTION_VERSION, RoomProjection};
 use redis::Pipeline;
 use serde::Serialize;
 
-use crate::{
-    connection::{RedisConnection, RedisUnavailable},
-    keys::{Keys, ROOM_PARTS, RoomName},
-};
+use crate::connection::{RedisConnection, RedisUnavailable};
+use crate::keys::{Keys, ROOM_PARTS, RoomName};
 
 /// How many keys are scanned or deleted at once.
 const KEYS_AT_ONCE: usize = 500;

@@ -1,12 +1,10 @@
 //! Reads the state and the newest events of a room, which the projector writes and realtime nodes replay.
 
-use agentcafe_domain::kernel::ids::Sequence;
+use agentcafe_domain::kernel::Sequence;
 use redis::{Value, from_redis_value};
 
-use crate::{
-    connection::{RedisConnection, RedisUnavailable},
-    keys::{Keys, RoomName},
-};
+use crate::connection::{RedisConnection, RedisUnavailable};
+use crate::keys::{Keys, RoomName};
 
 /// An event of a room's stream.
 #[derive(Clone, Debug, PartialEq, Eq)]

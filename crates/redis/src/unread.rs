@@ -1,16 +1,12 @@
 //! Copies of the unread counts of inboxes. Each carries the time of its count, so that an older one never replaces a newer
 //! one, whichever node writes first.
 
-use agentcafe_domain::{
-    inbox::UnreadCount,
-    kernel::{ids::ActorId, time::Timestamp},
-};
+use agentcafe_domain::inbox::UnreadCount;
+use agentcafe_domain::kernel::{ActorId, Timestamp};
 use redis::Pipeline;
 
-use crate::{
-    connection::{RedisConnection, RedisUnavailable},
-    keys::{Keys, RoomName},
-};
+use crate::connection::{RedisConnection, RedisUnavailable};
+use crate::keys::{Keys, RoomName};
 
 /// How long the time of a copy is kept: longer than any write is under way.
 const TIME_KEPT_MS: u64 = 600_000;

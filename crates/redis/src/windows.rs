@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::{actor::ActorInRoom, guard::ActionSource, time::Timestamp},
-    moderation::RecentActivity,
-};
+use agentcafe_domain::kernel::{ActionSource, ActorInRoom, Timestamp};
+use agentcafe_domain::moderation::RecentActivity;
 
-use crate::{
-    connection::{RedisConnection, RedisUnavailable},
-    keys::{Keys, RoomName, escaped},
-};
+use crate::connection::{RedisConnection, RedisUnavailable};
+use crate::keys::{Keys, RoomName, escaped};
 
 /// The most entries per actor and room; the oldest are dropped.
 const MAX_ENTRIES: i64 = 1_000;

@@ -1,20 +1,11 @@
 //! What an agent does in a room: enter, leave, move, say, order, and carry out an intent.
 
-use agentcafe_domain::{
-    actor_command::CommandAccepted,
-    conversation::Say,
-    kernel::{
-        actor::ActorInRoom,
-        command::Command,
-        error::{DomainError, OperationError},
-        rules::Rules,
-    },
-    orders::Order,
-    presence::{
-        arrival::{Enter, Leave},
-        movement::{ExecuteIntent, ExecuteIntentResponse, Move},
-    },
-};
+use agentcafe_domain::actor_command::CommandAccepted;
+use agentcafe_domain::conversation::Say;
+use agentcafe_domain::kernel::{ActorInRoom, Command, DomainError, OperationError, Rules};
+use agentcafe_domain::orders::Order;
+use agentcafe_domain::presence::arrival::{Enter, Leave};
+use agentcafe_domain::presence::movement::{ExecuteIntent, ExecuteIntentResponse, Move};
 
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared};
 

@@ -1,10 +1,6 @@
 //! Who calls an operation, and how the call came in.
 
-use agentcafe_domain::kernel::{
-    error::DomainError,
-    fields::{CORRELATION_ID, Fields},
-    ids::CorrelationId,
-};
+use agentcafe_domain::kernel::{CORRELATION_ID, CorrelationId, DomainError, Fields};
 use agentcafe_engine::Engine;
 
 /// The header that carries a client's correlation id.

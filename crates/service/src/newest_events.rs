@@ -1,9 +1,6 @@
 //! The newest events of a room in pages, newest first; and whether older ones were left out.
 
-use agentcafe_domain::kernel::{
-    ids::{RoomId, Sequence, TenantId},
-    time::Timestamp,
-};
+use agentcafe_domain::kernel::{RoomId, Sequence, TenantId, Timestamp};
 use agentcafe_eventlog::{EventFilter, EventQuery, LoggedEvent, MAX_PAGE_BYTES, ReadError};
 use agentcafe_store::Store;
 

@@ -3,17 +3,13 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    actor::ActorInRoom,
-    command::Command,
-    error::{DomainError, OperationError},
-    fields::Fields,
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    rules::Rules,
+    ActorId, ActorInRoom, Command, DomainError, Fields, OperationError, RoomId, Rules, Sequence, TenantId,
 };
 use agentcafe_engine::Executed;
 use agentcafe_store::LoggedEvent;
 
-use crate::{caller::Caller, service::Service};
+use crate::caller::Caller;
+use crate::service::Service;
 
 /// What an operation reads, whichever door it came through.
 pub struct Input {

@@ -1,11 +1,10 @@
 //! Pages of record lists, and their cursors: opaque to clients, a sort key to us.
 
 use agentcafe_domain::kernel::{
-    error::{DomainError, OperationError},
-    fields::{Fields, PAGE_CURSOR},
-    record::{Cell, Record, RecordQuery, SortKey, StoredRecord},
+    Cell, DomainError, Fields, OperationError, PAGE_CURSOR, Record, RecordQuery, SortKey, StoredRecord,
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use crate::service::Service;

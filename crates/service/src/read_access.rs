@@ -1,21 +1,15 @@
 //! Who may read what happens at a private table: everybody, unless `PRIVATE_TABLE_READ_GATE=members`; and who may replay it.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use agentcafe_domain::{
-    kernel::{
-        actor::ActorInRoom,
-        error::{Code, DomainError, OperationError},
-        fields::{Fields, VIEWER_ACTOR_ID},
-        ids::{ActorId, RoomId, TenantId},
-    },
-    rooms::{Room, RoomType},
-    tables::{
-        PrivateTableRules, TableSession,
-        access::{self, AccessRequirement},
-        plan::Feature,
-    },
+use agentcafe_domain::kernel::{
+    ActorId, ActorInRoom, Code, DomainError, Fields, OperationError, RoomId, TenantId, VIEWER_ACTOR_ID,
 };
+use agentcafe_domain::rooms::{Room, RoomType};
+use agentcafe_domain::tables::access::{self, AccessRequirement};
+use agentcafe_domain::tables::plan::Feature;
+use agentcafe_domain::tables::{PrivateTableRules, TableSession};
 use agentcafe_store::EventFilter;
 
 use crate::service::Service;

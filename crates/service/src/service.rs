@@ -1,24 +1,18 @@
 //! The service: what all operations share, and how one is called.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    command::Command,
-    error::OperationError,
-    idempotency::IdempotencyKey,
-    record::{Key, Record, RecordQuery},
-    rules::Rules,
-    time::Timestamp,
+    Command, IdempotencyKey, Key, OperationError, Record, RecordQuery, Rules, Timestamp,
 };
 use agentcafe_engine::{Engine, Executed, SubmittedCommand};
 use agentcafe_store::{Origin, Store};
 use serde_json::Map;
 use tokio::sync::{Mutex, Semaphore};
 
-use crate::{
-    caller::Caller,
-    operation::{Call, Input, Operation, Prepared},
-};
+use crate::caller::Caller;
+use crate::operation::{Call, Input, Operation, Prepared};
 
 /// Settings that operations use or show.
 #[derive(Clone, Debug)]

@@ -1,11 +1,7 @@
 //! Traces: what became of a request.
 
 use agentcafe_domain::kernel::{
-    error::{Code, DomainError, OperationError},
-    fields::TENANT_FILTER,
-    ids::{CorrelationId, TenantId},
-    rules::Rules,
-    trace::Trace,
+    Code, CorrelationId, DomainError, OperationError, Rules, TENANT_FILTER, TenantId, Trace,
 };
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -2,35 +2,24 @@
 //!
 //! It knows no database: `writer.rs` loads what a batch asks for, and stores what it made.
 
-use std::{
-    collections::{HashMap, HashSet},
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use agentcafe_domain::{
-    inbox::{self, InboxItem, UnreadCount},
-    kernel::{
-        actor::ActorInRoom,
-        command::{CommandContext, CommandError, Effects, Heads, IdSource, LoadedRecords, Reply, WriteSet},
-        error::DomainError,
-        event::StoredEvent,
-        idempotency::{Hash, IdempotencyRules},
-        record::Query,
-        rules::Rules,
-        time::Timestamp,
-        trace::{Step, StepCode},
-    },
-    moderation::{AllowedAction, ModerationRules, RateGuard, RateWindows, RecentActivity, Recorded},
+use agentcafe_domain::inbox::{self, InboxItem, UnreadCount};
+use agentcafe_domain::kernel::{
+    ActorInRoom, CommandContext, CommandError, DomainError, Effects, Hash, Heads, IdSource, IdempotencyRules,
+    LoadedRecords, Query, Reply, Rules, Step, StepCode, StoredEvent, Timestamp, WriteSet,
+};
+use agentcafe_domain::moderation::{
+    AllowedAction, ModerationRules, RateGuard, RateWindows, RecentActivity, Recorded,
 };
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::{
-    envelope::{Answer, Envelope, Failure, Request, TraceNote},
-    shared_rate_windows::SharedRateWindows,
-    storage::{Found, StoredKey},
-};
+use crate::envelope::{Answer, Envelope, Failure, Request, TraceNote};
+use crate::shared_rate_windows::SharedRateWindows;
+use crate::storage::{Found, StoredKey};
 
 /// How often a command may be decided before it fails because it still asks for more.
 const MAX_READ_STAGES: usize = 4;

@@ -3,13 +3,8 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    command::{Command, Reply, RequestContext},
-    error::{DomainError, OperationError},
-    external_call::{CallResult, ExternalCall},
-    idempotency::IdempotencyKey,
-    ids::{ActorId, CorrelationId, RoomId, TenantId},
-    time::Timestamp,
-    trace::Step,
+    ActorId, CallResult, Command, CorrelationId, DomainError, ExternalCall, IdempotencyKey, OperationError,
+    Reply, RequestContext, RoomId, Step, TenantId, Timestamp,
 };
 use uuid::Uuid;
 
@@ -123,7 +118,7 @@ impl From<Failure> for OperationError {
 
 #[cfg(test)]
 mod tests {
-    use agentcafe_domain::kernel::error::Code;
+    use agentcafe_domain::kernel::Code;
 
     use super::*;
 

@@ -2,19 +2,17 @@
 
 use std::io::{self, Write};
 
-use agentcafe_domain::{
-    kernel::{command::Heads, record::CorruptRecord, time::Timestamp},
-    record_kinds,
-};
+use agentcafe_domain::kernel::{CorruptRecord, Heads, Timestamp};
+use agentcafe_domain::record_kinds;
 
-use crate::{
-    export_format::{Digest, ExportScope, Header, KeyLine, Line, RecordLine, Totals, Trailer},
-    open_error::OpenError,
-    postgres::{connect::PostgresError, snapshot::PostgresSnapshot},
-    sqlite::{open, snapshot::SqliteSnapshot},
-    storage::StoredKey,
-    store::StoreLocation,
-};
+use crate::export_format::{Digest, ExportScope, Header, KeyLine, Line, RecordLine, Totals, Trailer};
+use crate::open_error::OpenError;
+use crate::postgres::connect::PostgresError;
+use crate::postgres::snapshot::PostgresSnapshot;
+use crate::sqlite::open;
+use crate::sqlite::snapshot::SqliteSnapshot;
+use crate::storage::StoredKey;
+use crate::store::StoreLocation;
 
 /// Why there is no complete export.
 #[derive(Debug, thiserror::Error)]

@@ -3,12 +3,7 @@
 //! Events and replies are the stored bytes. Traces are not exported, nor are the tables in
 //! [`NOT_EXPORTED`](agentcafe_domain::record_kinds::NOT_EXPORTED).
 
-use agentcafe_domain::kernel::{
-    command::{Heads, Reply},
-    idempotency::Hash,
-    ids::{CorrelationId, RoomId, Sequence, TenantId},
-    time::Timestamp,
-};
+use agentcafe_domain::kernel::{CorrelationId, Hash, Heads, Reply, RoomId, Sequence, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};

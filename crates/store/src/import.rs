@@ -2,29 +2,20 @@
 
 use std::io::{self, BufRead, Read};
 
-use agentcafe_domain::{
-    kernel::{
-        command::Heads,
-        event::StoredEvent,
-        follower::FollowerCursor,
-        ids::Sequence,
-        lease::Lease,
-        record::{Cell, Record, StoredRecord, Table},
-        time::Timestamp,
-    },
-    record_kinds::{self, RecordKind},
+use agentcafe_domain::kernel::{
+    Cell, FollowerCursor, Heads, Lease, Record, Sequence, StoredEvent, StoredRecord, Table, Timestamp,
 };
+use agentcafe_domain::record_kinds::{self, RecordKind};
 
-use crate::{
-    export_format::{
-        Digest, ExportScope, FORMAT, Header, Line, MAX_LINE_BYTES, RecordLine, Totals, Trailer, VERSION,
-    },
-    open_error::OpenError,
-    postgres::{connect::PostgresError, import_writer::PostgresImport},
-    sqlite::import_writer::SqliteImport,
-    storage::StoredKey,
-    store::StoreLocation,
+use crate::export_format::{
+    Digest, ExportScope, FORMAT, Header, Line, MAX_LINE_BYTES, RecordLine, Totals, Trailer, VERSION,
 };
+use crate::open_error::OpenError;
+use crate::postgres::connect::PostgresError;
+use crate::postgres::import_writer::PostgresImport;
+use crate::sqlite::import_writer::SqliteImport;
+use crate::storage::StoredKey;
+use crate::store::StoreLocation;
 
 /// Why nothing was imported.
 #[derive(Debug, thiserror::Error)]

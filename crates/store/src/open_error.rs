@@ -1,6 +1,7 @@
 //! Why a store cannot be opened, whichever database it is in.
 
-use std::{io, path::PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 /// Why a store cannot be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]

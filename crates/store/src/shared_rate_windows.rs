@@ -2,10 +2,8 @@
 
 use std::collections::HashSet;
 
-use agentcafe_domain::{
-    kernel::actor::ActorInRoom,
-    moderation::{ModerationRules, RecentActivity},
-};
+use agentcafe_domain::kernel::ActorInRoom;
+use agentcafe_domain::moderation::{ModerationRules, RecentActivity};
 pub use futures_util::future::BoxFuture;
 
 use crate::commit::{CommitContext, QueuedCommand};

@@ -1,9 +1,6 @@
 //! The SQL that both databases share: how the tables of records are written and queried, and how numbers are stored.
 
-use agentcafe_domain::kernel::{
-    ids::Sequence,
-    record::{Cell, Comparison, Condition, RecordQuery, SortKey, Table},
-};
+use agentcafe_domain::kernel::{Cell, Comparison, Condition, RecordQuery, Sequence, SortKey, Table};
 use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent};
 
 use crate::export_format::ExportScope;

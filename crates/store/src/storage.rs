@@ -1,25 +1,20 @@
 //! What the commit driver and the read side need from a database. SQLite and PostgreSQL implement these traits.
 
-use std::{any::Any, sync::Arc};
+use std::any::Any;
+use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    command::{Heads, LoadedRecords, Reply, Success},
-    idempotency::Hash,
-    ids::{CorrelationId, RoomId, Sequence, TenantId},
-    record::{Key, RecordQuery, StoredRecord, Table},
-    time::{Clock, Timestamp},
-    trace::Trace,
+    Clock, CorrelationId, Hash, Heads, Key, LoadedRecords, RecordQuery, Reply, RoomId, Sequence,
+    StoredRecord, Success, Table, TenantId, Timestamp, Trace,
 };
 use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent, ReadError, RecentEvents};
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use crate::{
-    commit::{Needs, Writes},
-    envelope::TraceNote,
-    postgres::connect::PostgresError,
-    table_changes::TableVersions,
-};
+use crate::commit::{Needs, Writes};
+use crate::envelope::TraceNote;
+use crate::postgres::connect::PostgresError;
+use crate::table_changes::TableVersions;
 
 /// The state that commit batches hand on to each other: each begins with what the one before it left.
 #[derive(Clone, Copy, Debug, Default)]

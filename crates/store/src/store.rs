@@ -1,35 +1,32 @@
 //! The store as everything above it sees it: one way to write, and the reads.
 
-use std::{fmt, path::PathBuf, sync::Arc, thread::JoinHandle};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
-use agentcafe_domain::{
-    kernel::{
-        command::IdSource,
-        ids::{CorrelationId, RoomId, Sequence, TenantId},
-        record::{Key, Record, RecordQuery, StoredRecord, Table},
-        rules::Rules,
-        time::Clock,
-        trace::Trace,
-    },
-    moderation::RateWindows,
+use agentcafe_domain::kernel::{
+    Clock, CorrelationId, IdSource, Key, Record, RecordQuery, RoomId, Rules, Sequence, StoredRecord, Table,
+    TenantId, Trace,
 };
+use agentcafe_domain::moderation::RateWindows;
 use agentcafe_eventlog::{
     EventPage, EventQuery, Log, LoggedEvent, MAX_PAGE_BYTES, PageFuture, ReadError, RecentEvents,
 };
-use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
-use crate::{
-    commit::{CommitContext, QueuedCommand},
-    envelope::{Answer, Envelope, Failure, TraceNote},
-    open_error::OpenError,
-    postgres::{self, connect::PostgresOptions},
-    shared_rate_windows::SharedRateWindows,
-    sqlite,
-    storage::{LockGuard, Opened, Storage, View},
-    table_changes::TableChanges,
-    writer::{CommitReport, Writer, WriterParts, WriterTask},
-};
+use crate::commit::{CommitContext, QueuedCommand};
+use crate::envelope::{Answer, Envelope, Failure, TraceNote};
+use crate::open_error::OpenError;
+use crate::postgres;
+use crate::postgres::connect::PostgresOptions;
+use crate::shared_rate_windows::SharedRateWindows;
+use crate::sqlite;
+use crate::storage::{LockGuard, Opened, Storage, View};
+use crate::table_changes::TableChanges;
+use crate::writer::{CommitReport, Writer, WriterParts, WriterTask};
 
 /// The most commands in the writer's queue; past it, a command is answered with [`Failure::Unavailable`].
 pub const MAX_WAITING_COMMANDS: usize = 4_096;

@@ -1,9 +1,7 @@
 //! Notifies those who cache records in memory that a commit batch of any node has written to a table.
 
-use agentcafe_domain::{
-    kernel::{command::WriteSet, record::Table},
-    record_kinds::CACHED_IN_MEMORY,
-};
+use agentcafe_domain::kernel::{Table, WriteSet};
+use agentcafe_domain::record_kinds::CACHED_IN_MEMORY;
 use tokio::sync::watch;
 
 /// How many commit batches of all nodes have written to each table in [`CACHED_IN_MEMORY`].

@@ -1,9 +1,7 @@
 //! Builds a trace from the stored attempts that share a correlation id.
 
 use agentcafe_domain::kernel::{
-    ids::{ActorId, CorrelationId, RoomId, TenantId},
-    time::Timestamp,
-    trace::{MAX_STEPS, Status, Step, StepCode, Trace},
+    ActorId, CorrelationId, MAX_STEPS, RoomId, Status, Step, StepCode, TenantId, Timestamp, Trace,
 };
 use serde_json::json;
 use uuid::Uuid;

@@ -1,25 +1,18 @@
 //! The commit driver: takes the commands that wait, and for each batch of them begins a transaction, loads, decides, commits,
 //! publishes the events and answers, whichever database it is.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::{
-    inbox::UnreadCount,
-    kernel::{
-        command::Heads,
-        ids::Sequence,
-        time::{Clock, Timestamp},
-    },
-};
+use agentcafe_domain::inbox::UnreadCount;
+use agentcafe_domain::kernel::{Clock, Heads, Sequence, Timestamp};
 use agentcafe_eventlog::RecentEvents;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{
-    commit::{CommitBatch, CommitContext, InboxTimes, Needs, QueuedCommand},
-    envelope::TraceNote,
-    storage::{Begun, LogHead, Maintenance, Storage, StorageError, Transaction},
-    table_changes::{TableChanges, versions_after},
-};
+use crate::commit::{CommitBatch, CommitContext, InboxTimes, Needs, QueuedCommand};
+use crate::envelope::TraceNote;
+use crate::storage::{Begun, LogHead, Maintenance, Storage, StorageError, Transaction};
+use crate::table_changes::{TableChanges, versions_after};
 
 /// The most tasks in one batch: bounds how long a batch takes, and how many commands fail with it.
 const MAX_BATCH_TASKS: usize = 256;

@@ -1,10 +1,12 @@
 //! What the nodes of a server have counted, taken together as an operator's dashboard does.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{client::Client, wait::eventually};
+use crate::client::Client;
+use crate::wait::eventually;
 
 /// How long the nodes may take until all of them are as a test needs them.
 const DEADLINE: Duration = Duration::from_secs(60);

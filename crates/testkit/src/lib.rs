@@ -28,14 +28,12 @@ pub use bytes::Bytes;
 pub use reqwest::Method;
 pub use serde_json::{Value, json};
 
-pub use crate::{
-    client::{Answer, Client, Request, fresh_key},
-    port::steady_port,
-    postgres::{End, Postgres},
-    receiver::{Reaction, Received, Receiver},
-    redis::Redis,
-    server::{FailedStart, Launch, Server, store_under_test},
-    sse::{EventStream, Frame, Silence},
-    wait::eventually,
-    wire::Wire,
-};
+pub use crate::client::{Answer, Client, Request, fresh_key};
+pub use crate::port::steady_port;
+pub use crate::postgres::{End, Postgres};
+pub use crate::receiver::{Reaction, Received, Receiver};
+pub use crate::redis::Redis;
+pub use crate::server::{FailedStart, Launch, Server, store_under_test};
+pub use crate::sse::{EventStream, Frame, Silence};
+pub use crate::wait::eventually;
+pub use crate::wire::Wire;

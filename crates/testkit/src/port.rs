@@ -1,9 +1,7 @@
 //! Ports that stay free while nobody listens on them: for servers that come back where they were.
 
-use std::{
-    net::TcpListener,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Below the ports that the system gives to whoever connects somewhere (32768 and up, on Linux).
 const RANGE: std::ops::Range<u32> = 18_000..32_000;

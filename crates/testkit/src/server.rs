@@ -1,23 +1,22 @@
 //! Starts the real binary on a free port and a directory of its own, and stops it, politely or not.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::Arc,
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::client::Client;
-use crate::{postgres::Postgres, redis::Redis};
+use crate::postgres::Postgres;
+use crate::redis::Redis;
 
 /// How long a server may take until it is ready.
 const START_DEADLINE: Duration = Duration::from_secs(60);

@@ -1,8 +1,10 @@
 //! Reads Server-Sent Events as the WHATWG specification says, wherever the network cut the bytes.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
+use std::time::Duration;
 
-use reqwest::{Response, header::HeaderMap};
+use reqwest::Response;
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 /// How long [`EventStream::next`] waits for a frame.

@@ -1,6 +1,6 @@
 //! An example of every error.
 
-use agentcafe_domain::kernel::error::{Code, DomainError};
+use agentcafe_domain::kernel::{Code, DomainError};
 use serde_json::{Map, Value, json};
 
 use agentcafe_http::error::status_of;

@@ -1,6 +1,6 @@
 //! The parameters of an operation: of its path, of its query, and headers.
 
-use agentcafe_domain::kernel::fields::{DescribedField, EXAMPLE_ID};
+use agentcafe_domain::kernel::{DescribedField, EXAMPLE_ID};
 use serde_json::{Value, json};
 
 use crate::route::{Answer, Route};
@@ -73,7 +73,7 @@ fn without_null(schema: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use agentcafe_domain::kernel::rules::Rules;
+    use agentcafe_domain::kernel::Rules;
 
     use super::*;
     use crate::router::table;

@@ -1,35 +1,25 @@
 //! Every setting, declared once: name, aliases, type, default, allowed values, meaning, and which subcommands read it.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use agentcafe_client::{EVENT_STREAM_PATH, Start, StreamOptions};
-use agentcafe_domain::{
-    conversation::ConversationRules,
-    kernel::{
-        idempotency::IdempotencyRules,
-        ids::{RoomId, TenantId},
-        money::Usd,
-        rules::RuleSet,
-        secret::Secret,
-    },
-    moderation::ModerationRules,
-    permissions::PermissionsMode,
-    presence::PresenceRules,
-    tables::{PrivateTableRules, payment::DEFAULT_STUB_PROOF, plan::Catalogue},
-};
+use agentcafe_domain::conversation::ConversationRules;
+use agentcafe_domain::kernel::{IdempotencyRules, RoomId, RuleSet, Secret, TenantId, Usd};
+use agentcafe_domain::moderation::ModerationRules;
+use agentcafe_domain::permissions::PermissionsMode;
+use agentcafe_domain::presence::PresenceRules;
+use agentcafe_domain::tables::PrivateTableRules;
+use agentcafe_domain::tables::payment::DEFAULT_STUB_PROOF;
+use agentcafe_domain::tables::plan::Catalogue;
 use agentcafe_load::target::Target;
 use ipnet::IpNet;
 use reqwest::Url;
 
-use super::{
-    DrillMode,
-    kinds::*,
-    setting::{AnySetting, DefaultValue, Description, Kind, Secrecy, Setting},
-};
+use super::DrillMode;
+use super::kinds::*;
+use super::setting::{AnySetting, DefaultValue, Description, Kind, Secrecy, Setting};
 
 /// The port of the API, and that of the realtime service.
 pub(super) const API_PORT_NUMBER: u16 = 3850;

@@ -1,6 +1,8 @@
 //! The configuration file: settings by their names, in TOML.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use toml::{Table, Value};

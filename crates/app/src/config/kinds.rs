@@ -1,15 +1,12 @@
 //! The kinds of values that settings have: numbers, flags, addresses, lists and what else is parsed.
 
-use std::{fmt::Display, net::IpAddr, str::FromStr, time::Duration};
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::{
-        ids::{RoomId, TenantId},
-        money::Usd,
-        secret::Secret,
-    },
-    tables::plan::Catalogue,
-};
+use agentcafe_domain::kernel::{RoomId, Secret, TenantId, Usd};
+use agentcafe_domain::tables::plan::Catalogue;
 use agentcafe_load::target::{BadTarget, Target, checked_path};
 use agentcafe_redis::RedisConnection;
 use ipnet::IpNet;

@@ -1,18 +1,17 @@
 //! What people read of the settings: the help of subcommands, `agentcafe config`, and the tables in `docs/operations.md`.
 
-use std::{collections::BTreeSet, io::Write, path::PathBuf};
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use reqwest::Url;
 
-use super::{
-    DrillConfig, ProjectorConfig, RealtimeConfig, ServeConfig, SettingError,
-    catalogue::SETTINGS,
-    gate,
-    setting::{AnySetting, Secrecy},
-    sources::{Found, Sources},
-};
+use super::catalogue::SETTINGS;
+use super::setting::{AnySetting, Secrecy};
+use super::sources::{Found, Sources};
+use super::{DrillConfig, ProjectorConfig, RealtimeConfig, ServeConfig, SettingError, gate};
 
 /// What `agentcafe config` prints.
 #[derive(Args, Clone, Debug)]

@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-use agentcafe_load::{
-    gate::{GateTest, Objectives},
-    target::Target,
-};
+use agentcafe_load::gate::{GateTest, Objectives};
+use agentcafe_load::target::Target;
 
-use super::{
-    catalogue::*,
-    setting::Setting,
-    sources::{SettingError, Sources},
-};
+use super::catalogue::*;
+use super::setting::Setting;
+use super::sources::{SettingError, Sources};
 
 /// What the drill does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

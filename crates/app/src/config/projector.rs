@@ -1,18 +1,17 @@
 //! The settings of `agentcafe projector`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use agentcafe_client::{AddressError, ApiClient, Backoff};
-use agentcafe_domain::kernel::{ids::Sequence, secret::Secret};
+use agentcafe_domain::kernel::{Secret, Sequence};
 use agentcafe_projector::{Scope, Settings};
 use agentcafe_redis::Keys;
 use reqwest::Url;
 
-use super::{
-    catalogue::*,
-    setting::Setting,
-    sources::{SettingError, Sources},
-};
+use super::catalogue::*;
+use super::setting::Setting;
+use super::sources::{SettingError, Sources};
 
 /// The delay after a first failure to connect to the API.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);

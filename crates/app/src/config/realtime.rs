@@ -3,16 +3,14 @@
 use std::net::SocketAddr;
 
 use agentcafe_client::ApiClient;
-use agentcafe_domain::kernel::secret::Secret;
+use agentcafe_domain::kernel::Secret;
 use agentcafe_realtime::Settings;
 use agentcafe_redis::Keys;
 
-use super::{
-    catalogue::*,
-    projector::event_source,
-    serve::{exposure, listen_host, token},
-    sources::{SettingError, Sources},
-};
+use super::catalogue::*;
+use super::projector::event_source;
+use super::serve::{exposure, listen_host, token};
+use super::sources::{SettingError, Sources};
 
 /// Everything that the realtime service needs to know.
 #[derive(Clone)]

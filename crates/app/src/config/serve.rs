@@ -1,30 +1,26 @@
 //! The settings of `agentcafe serve`.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use agentcafe_api::Settings;
 use agentcafe_dispatcher::external_client::PaymentProvider;
-use agentcafe_domain::{
-    conversation::ConversationRules,
-    kernel::{idempotency::IdempotencyRules, rules::Rules, secret::Secret},
-    moderation::ModerationRules,
-    presence::PresenceRules,
-    tables::{PrivateTableRules, payment::PaymentMode, plan::Catalogue},
-    webhooks::target::WebhookRules,
-};
+use agentcafe_domain::conversation::ConversationRules;
+use agentcafe_domain::kernel::{IdempotencyRules, Rules, Secret};
+use agentcafe_domain::moderation::ModerationRules;
+use agentcafe_domain::presence::PresenceRules;
+use agentcafe_domain::tables::PrivateTableRules;
+use agentcafe_domain::tables::payment::PaymentMode;
+use agentcafe_domain::tables::plan::Catalogue;
+use agentcafe_domain::webhooks::target::WebhookRules;
 use agentcafe_http::Token;
 use agentcafe_redis::Keys;
 use agentcafe_service::ServiceSettings;
 use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 
-use super::{
-    catalogue::*,
-    realtime::RealtimeConfig,
-    sources::{SettingError, Sources},
-};
+use super::catalogue::*;
+use super::realtime::RealtimeConfig;
+use super::sources::{SettingError, Sources};
 
 /// Everything `agentcafe serve` needs to know.
 pub(crate) struct ServeConfig {

@@ -1,13 +1,12 @@
 //! Where values come from: the environment, then `agentcafe.toml`, then the defaults.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 
-use super::{
-    catalogue::AGENTCAFE_DATA_DIR,
-    file::ConfigFile,
-    setting::{AnySetting, DefaultValue, Description, Secrecy, Setting, why},
-    unknown,
-};
+use super::catalogue::AGENTCAFE_DATA_DIR;
+use super::file::ConfigFile;
+use super::setting::{AnySetting, DefaultValue, Description, Secrecy, Setting, why};
+use super::unknown;
 
 /// Everything that is set, and what was noticed while reading it.
 pub(crate) struct Sources {

@@ -1,17 +1,13 @@
 //! What `agentcafe load` shows on standard error: in a terminal a progress line and a summary, always the notes.
 
-use std::{
-    io::{IsTerminal, Write, stderr},
-    time::Duration,
-};
+use std::io::{IsTerminal, Write, stderr};
+use std::time::Duration;
 
-use agentcafe_load::{
-    fanout::FanoutReport,
-    gate::GateReport,
-    report::{GateCheck, GateResult, ProgressObserver, RunProgress},
-    stats::LatencySummary,
-    write::WriteReport,
-};
+use agentcafe_load::fanout::FanoutReport;
+use agentcafe_load::gate::GateReport;
+use agentcafe_load::report::{GateCheck, GateResult, ProgressObserver, RunProgress};
+use agentcafe_load::stats::LatencySummary;
+use agentcafe_load::write::WriteReport;
 
 /// Characters of the progress bar.
 const PROGRESS_CHARS: usize = 20;

@@ -4,16 +4,15 @@ use agentcafe_client::{
     AddressError, ApiClient, EventStream, Query, ReceivedEvent, RequestError, Start, StreamOptions,
     StreamUpdate,
 };
-use agentcafe_domain::kernel::{event::EventType, ids::Sequence};
+use agentcafe_domain::kernel::{EventType, Sequence};
 use anyhow::{anyhow, bail};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::sanitize::sanitize;
-use crate::{
-    cli::TailOptions,
-    config::{AGENTCAFE_TOKEN, AGENTCAFE_URL, Sources},
-};
+use crate::cli::TailOptions;
+use crate::config::{AGENTCAFE_TOKEN, AGENTCAFE_URL, Sources};
 
 const TIMELINE: &str = "/v1/timeline";
 

@@ -1,9 +1,11 @@
 //! Renders an event as a line: when, where, who, what.
 
-use agentcafe_domain::{kernel::event::EventType, reactions::ANNOTATION};
+use agentcafe_domain::kernel::EventType;
+use agentcafe_domain::reactions::ANNOTATION;
 use serde_json::Value;
 
-use super::{colour::Phrase, feed::Event};
+use super::colour::Phrase;
+use super::feed::Event;
 
 mod people;
 mod work;

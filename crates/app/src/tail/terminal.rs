@@ -2,10 +2,8 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    io::retry_on_intr,
-};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 
 use super::colour::{Palette, Phrase};
 use crate::cli::Colour;

@@ -1,10 +1,8 @@
 //! Bodies: what is read, and what is refused before it is looked at.
 
 use agentcafe_testkit::{Answer, Client, Method, fresh_key, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::{cafe, log};
 

@@ -2,10 +2,8 @@
 
 use agentcafe_testkit::{Value, json};
 
-use crate::{
-    cafe, log,
-    tasks::{change, create, newest_first},
-};
+use crate::tasks::{change, create, newest_first};
+use crate::{cafe, log};
 
 /// CONTRACT 25.1: in an empty café: the paths to go on from, the two rooms, nobody, nothing, and the cursor 0.
 #[tokio::test]

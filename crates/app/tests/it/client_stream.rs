@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agentcafe_client::{ApiClient, Backoff, EventStream, RequestError, Start, StreamOptions, StreamUpdate};
-use agentcafe_domain::kernel::ids::Sequence;
+use agentcafe_domain::kernel::Sequence;
 use agentcafe_testkit::{Server, json, steady_port};
 use rustix::process::{Pid, Signal, kill_process};
 

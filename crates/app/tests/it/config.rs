@@ -1,6 +1,8 @@
 //! Settings: where they come from, what is wrong with them, and what `agentcafe config` shows of them.
 
-use std::{fs, path::Path, process::Command};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use agentcafe_testkit::json;
 use tempfile::TempDir;

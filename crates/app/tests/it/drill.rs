@@ -2,11 +2,9 @@
 
 use agentcafe_testkit::{Reaction, Receiver, Value, json};
 
-use crate::{
-    cafe, launch,
-    load::{CommandResult, failed_among, nowhere, run},
-    realtime::beside,
-};
+use crate::load::{CommandResult, failed_among, nowhere, run};
+use crate::realtime::beside;
+use crate::{cafe, launch};
 
 const PROBES: [&str; 4] =
     ["world_healthz", "runtime_api_healthz", "runtime_realtime_healthz", "runtime_stream_ready"];

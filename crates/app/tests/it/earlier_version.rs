@@ -3,11 +3,9 @@
 //! `tests/fixtures/0.1.0` was made by the binary of that version: one request to every mutation, each under a key of its
 //! own (`*.mutations.jsonl`, with the answer that a replay got), and all events after them (`*.events.json`).
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use agentcafe_testkit::{Client, Launch, Postgres, Value, json};
 use tempfile::TempDir;

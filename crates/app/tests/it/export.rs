@@ -1,16 +1,16 @@
 //! `agentcafe export` and `agentcafe import`: a café moves, whole or in parts, and nothing is lost, told twice or mixed up.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
-use std::{
-    io::Write,
-    path::Path,
-    process::{Child, Command, Output, Stdio},
-};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
 
 use agentcafe_testkit::{Client, Launch, Postgres, Server, Value, json, store_under_test};
 use tempfile::TempDir;
 
-use crate::{cafe, launch, promise_chance::Chance, promise_load::everything};
+use crate::promise_chance::Chance;
+use crate::promise_load::everything;
+use crate::{cafe, launch};
 
 mod broken;
 mod parts;

@@ -2,7 +2,8 @@
 
 use agentcafe_testkit::{Answer, Client, Value, json};
 
-use crate::{cafe, log, tasks::create};
+use crate::tasks::create;
+use crate::{cafe, log};
 
 async fn hand_over(client: &Client, task: &Value, body: Value) -> Answer {
     client.act(&path_of(task), body).await

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use agentcafe_testkit::{Answer, Client, Method, Request, Value, fresh_key, json};
-use proptest::{
-    collection::{btree_map, vec},
-    prelude::*,
-    test_runner::{Config, TestRunner},
-};
-use tokio::{sync::Semaphore, task::JoinSet};
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use self::values::odd_values;
-use crate::{cafe, log, operations::documented};
+use crate::operations::documented;
+use crate::{cafe, log};
 
 mod values;
 

@@ -5,10 +5,8 @@ use std::time::Duration;
 use agentcafe_testkit::{Client, Method, eventually, json};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::{
-    launch,
-    promise_raw::{RawConnection, say_over_the_wire},
-};
+use crate::launch;
+use crate::promise_raw::{RawConnection, say_over_the_wire};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 

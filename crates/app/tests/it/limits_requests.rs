@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use agentcafe_testkit::{Client, json};
 
-use crate::{
-    launch,
-    promise_large_events::post_large_says,
-    promise_load::{everything, page_by_page},
-    promise_raw::{RawConnection, say_over_the_wire},
-    promise_stalled_reader::peak_kib,
-};
+use crate::launch;
+use crate::promise_large_events::post_large_says;
+use crate::promise_load::{everything, page_by_page};
+use crate::promise_raw::{RawConnection, say_over_the_wire};
+use crate::promise_stalled_reader::peak_kib;
 
 const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 

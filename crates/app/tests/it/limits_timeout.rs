@@ -5,11 +5,9 @@ use std::time::Duration;
 use agentcafe_testkit::json;
 use tokio::time::Instant;
 
-use crate::{
-    launch,
-    promise_load::everything,
-    promise_raw::{RawConnection, say_over_the_wire},
-};
+use crate::launch;
+use crate::promise_load::everything;
+use crate::promise_raw::{RawConnection, say_over_the_wire};
 
 /// The server waits 30 s for a request's head, and 30 s for its body; and then it must be over.
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,16 +1,12 @@
 //! `agentcafe load`: the gate mode, run as an operator runs it, against real servers.
 
-use std::{
-    process::{Child, Command, Output, Stdio},
-    time::Duration,
-};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use agentcafe_testkit::{Client, Server, Value, eventually};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::{cafe, launch};
 

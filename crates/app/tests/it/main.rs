@@ -1,8 +1,9 @@
 //! Black-box tests over real HTTP against the real binary.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::secret::Secret;
+use agentcafe_domain::kernel::Secret;
 use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 use agentcafe_testkit::{Client, Launch, Postgres, Server, Value, store_under_test};
 

@@ -2,10 +2,8 @@
 
 use agentcafe_testkit::{Client, Method, Value, json};
 
-use crate::{
-    cafe, log,
-    tasks::{change, newest_first},
-};
+use crate::tasks::{change, newest_first};
+use crate::{cafe, log};
 
 /// An id that no object has.
 const NOBODY: &str = "0190b5a0-0000-7000-8000-000000000000";

@@ -2,21 +2,16 @@
 //! another's tool (Schemathesis) makes requests of it.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
-use std::{
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use agentcafe_testkit::{Client, Method, Value};
 
-use crate::{
-    cafe,
-    furnished::{Names, furnish, named},
-    launch,
-    operations::documented,
-};
+use crate::furnished::{Names, furnish, named};
+use crate::operations::documented;
+use crate::{cafe, launch};
 
 /// An operation's path with what its parameters hold in the example, or what is there, and its query.
 pub(crate) fn example_path(path: &str, operation: &Value, names: &Names) -> String {

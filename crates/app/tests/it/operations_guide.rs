@@ -1,7 +1,8 @@
 //! docs/operations.md is complete: every setting, every metric. What compose.yaml sets are settings.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
-use std::{fs, process::Command};
+use std::fs;
+use std::process::Command;
 
 use agentcafe_testkit::{Redis, json};
 

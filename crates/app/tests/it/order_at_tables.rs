@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use agentcafe_testkit::{Answer, Client, Launch, Method, Value, fresh_key, json};
 
-use crate::{launch, log, tables::text};
+use crate::tables::text;
+use crate::{launch, log};
 
 /// What everything that is done at a table is asked for by.
 pub(crate) const ACTOR: &str = "Eve";

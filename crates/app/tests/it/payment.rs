@@ -1,13 +1,16 @@
 //! Paying for private tables: what a payment provider is asked, what its answers mean, and that nobody pays twice.
 
-use std::{net::TcpListener, sync::Arc};
+use std::net::TcpListener;
+use std::sync::Arc;
 
 use agentcafe_testkit::{Answer, Client, Launch, Method, Reaction, Receiver, Value, fresh_key, json};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
-use crate::{launch, log, tables::text};
+use crate::tables::text;
+use crate::{launch, log};
 
 const PAY: &str = "/pay";
 const SESSIONS: &str = "/v1/table-sessions";

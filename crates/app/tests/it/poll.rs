@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use agentcafe_testkit::{Client, Value, json};
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::{cafe, log};
 

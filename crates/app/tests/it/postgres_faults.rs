@@ -1,24 +1,18 @@
 //! The issue, "restart PostgreSQL under load": 503 meanwhile, nothing acknowledged is lost or doubled, keys replay, and it goes
 //! on by itself.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use agentcafe_testkit::{Client, End, Postgres, Server, eventually, json};
 use tokio::task::JoinSet;
 
-use crate::{
-    launch,
-    promise_load::{Said, assert_logged, head_of_log, say_again},
-    store_full::{assert_not_ready, assert_unavailable},
-    unwritable::say,
-};
+use crate::launch;
+use crate::promise_load::{Said, assert_logged, head_of_log, say_again};
+use crate::store_full::{assert_not_ready, assert_unavailable};
+use crate::unwritable::say;
 
 const SPEAKERS: usize = 16;
 const DEADLINE: Duration = Duration::from_secs(180);

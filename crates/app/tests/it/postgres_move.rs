@@ -1,19 +1,15 @@
 //! The issue: "a café moves from SQLite to PostgreSQL with sequences, cursors and keys intact", and back.
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use agentcafe_testkit::{Client, Launch, Postgres, Server, Value, json};
 use tempfile::TempDir;
 
-use crate::{
-    export::{act, feed, on_embedded, on_postgres, stderr, timeless},
-    launch,
-    promise_chance::Chance,
-    promise_load::everything,
-};
+use crate::export::{act, feed, on_embedded, on_postgres, stderr, timeless};
+use crate::launch;
+use crate::promise_chance::Chance;
+use crate::promise_load::everything;
 
 /// Who keeps a café.
 enum Keeper {

@@ -1,14 +1,14 @@
 //! Many nodes on one database are one café: commands that arrive on any of them make one log, which all of them tell.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use agentcafe_testkit::{Client, EventStream, Server, Value, eventually, json};
 use tokio::task::JoinSet;
 
-use crate::{
-    launch,
-    promise_load::{Said, assert_logged, everything, head_of_log, say_again},
-};
+use crate::launch;
+use crate::promise_load::{Said, assert_logged, everything, head_of_log, say_again};
 
 const SPEAKERS: usize = 50;
 const EACH: usize = 40;

@@ -1,21 +1,21 @@
 //! Many nodes on one database, when one of them dies, is cut off, or has the wrong time: the others go on, and nothing is lost
 //! or done twice.
 
-use std::{collections::HashSet, path::PathBuf, time::Duration};
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::time::Timestamp;
+use agentcafe_domain::kernel::Timestamp;
 use agentcafe_testkit::{Client, Postgres, Receiver, Server, Wire, eventually, json};
 use tokio::task::JoinSet;
 
-use crate::{
-    launch,
-    postgres_nodes::{assert_tells_all, say_everywhere, two_nodes},
-    promise_load::{Said, assert_logged, everything, head_of_log, say_again},
-    reaction_engine::rule,
-    store_full::assert_unavailable,
-    webhook_delivery::{say, talk, texts},
-    webhook_fields::subscribe,
-};
+use crate::launch;
+use crate::postgres_nodes::{assert_tells_all, say_everywhere, two_nodes};
+use crate::promise_load::{Said, assert_logged, everything, head_of_log, say_again};
+use crate::reaction_engine::rule;
+use crate::store_full::assert_unavailable;
+use crate::webhook_delivery::{say, talk, texts};
+use crate::webhook_fields::subscribe;
 
 const SPEAKERS: usize = 16;
 const DEADLINE: Duration = Duration::from_secs(180);

@@ -3,7 +3,10 @@
 use agentcafe_testkit::{Postgres, eventually};
 use tokio::task::JoinSet;
 
-use crate::{launch, postgres_migrate::migrate, promise_kill::LOAD_DEADLINE, unwritable::say};
+use crate::launch;
+use crate::postgres_migrate::migrate;
+use crate::promise_kill::LOAD_DEADLINE;
+use crate::unwritable::say;
 
 /// The server's URL by another name and with other parameters.
 fn url(postgres: &Postgres, host: &str, parameters: &str) -> String {

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use agentcafe_testkit::{eventually, json};
 use tokio::task::JoinSet;
 
-use crate::{
-    cafe, log,
-    tables::{LATER_MS, SOON, act, from_now, has_passed, open},
-};
+use crate::tables::{LATER_MS, SOON, act, from_now, has_passed, open};
+use crate::{cafe, log};
 
 const ENTER: &str = "/v1/commands/enter";
 const SAY: &str = "/v1/commands/say";

@@ -2,11 +2,9 @@
 
 use agentcafe_testkit::{Answer, Client, Method, Value, eventually, fresh_key, json};
 
-use crate::{
-    log,
-    order_at_tables::{ACTOR, acts, close, make_private, operate, reopen, selling, works},
-    tables::{SOON, act, text},
-};
+use crate::log;
+use crate::order_at_tables::{ACTOR, acts, close, make_private, operate, reopen, selling, works};
+use crate::tables::{SOON, act, text};
 
 async fn change(client: &Client, path: &str, fields: Value) -> Answer {
     client.request(Method::PATCH, path).key(&fresh_key()).json(&fields).send().await

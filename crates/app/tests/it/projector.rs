@@ -1,14 +1,10 @@
 //! The projector: read models in Redis that are those of the log, whatever is killed, wiped or cut off.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::{
-        event::Event,
-        ids::{RoomId, TenantId},
-    },
-    projection::RoomProjection,
-};
+use agentcafe_domain::kernel::{Event, RoomId, TenantId};
+use agentcafe_domain::projection::RoomProjection;
 use agentcafe_testkit::{Launch, Redis, Server, Value, eventually, json, steady_port};
 
 use crate::{launch, log};

@@ -3,10 +3,8 @@
 use agentcafe_testkit::{Answer, Client, Method, Value, json};
 use tokio::task::JoinSet;
 
-use crate::{
-    launch,
-    promise_load::{Said, assert_logged, everything},
-};
+use crate::launch;
+use crate::promise_load::{Said, assert_logged, everything};
 
 const COPIES: usize = 50;
 

@@ -1,11 +1,14 @@
 //! A follower that is cut off all the time and comes back with its cursor.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use agentcafe_testkit::{Client, Frame, Method, Silence, Value, json};
-use tokio::{sync::watch, time::timeout};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
-use crate::{promise_chance::Chance, socket::Socket};
+use crate::promise_chance::Chance;
+use crate::socket::Socket;
 
 /// How long a follower without a server waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

@@ -1,23 +1,19 @@
 //! Promise 3: a follower that returns with its cursor sees every later event once, in order, whatever happens meanwhile.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use agentcafe_testkit::{Client, Method, Value, eventually, json};
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use crate::{
-    launch,
-    promise_chance::Chance,
-    promise_follower::{Course, Follower, Manner},
-    promise_load::{everything, matching},
-};
+use crate::launch;
+use crate::promise_chance::Chance;
+use crate::promise_follower::{Course, Follower, Manner};
+use crate::promise_load::{everything, matching};
 
 const WRITERS: u64 = 8;
 const ACTS: usize = 50;

@@ -1,20 +1,14 @@
 //! Promises 1 and 2 under `kill -9`: what was acknowledged is there, once, and its key gives the first answer.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use agentcafe_testkit::{Server, eventually};
 use tokio::task::JoinSet;
 
-use crate::{
-    launch,
-    promise_load::{Said, assert_logged, say_again, say_until_cut},
-};
+use crate::launch;
+use crate::promise_load::{Said, assert_logged, say_again, say_until_cut};
 
 const SPEAKERS: usize = 32;
 pub(crate) const LOAD_DEADLINE: Duration = Duration::from_secs(180);

@@ -1,13 +1,9 @@
 //! Says under known keys, from many connections, and what the log must hold of them.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use agentcafe_testkit::{Answer, Client, Method, Value, json};
 use tokio::task::JoinSet;

@@ -1,13 +1,12 @@
 //! Connections that send and read what, and when, a test says: to stall, to break off, to be slow.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use agentcafe_testkit::Value;
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpSocket, TcpStream},
-    time::timeout,
-};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 /// How long the next line may take.
 const LINE_DEADLINE: Duration = Duration::from_secs(60);

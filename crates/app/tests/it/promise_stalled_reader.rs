@@ -1,20 +1,17 @@
 //! Promises 3 and 5: readers that never read cost a bounded amount of memory, and catch up later without loss.
 
-use std::{
-    future::Future,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use agentcafe_testkit::{Server, Value};
-use tokio::{task::JoinSet, time::interval};
+use tokio::task::JoinSet;
+use tokio::time::interval;
 
-use crate::{
-    launch,
-    promise_large_events::post_large_says,
-    promise_load::{head_of_log, page_by_page},
-    promise_raw::RawConnection,
-};
+use crate::launch;
+use crate::promise_large_events::post_large_says;
+use crate::promise_load::{head_of_log, page_by_page};
+use crate::promise_raw::RawConnection;
 
 /// How much a server may grow for readers that are behind, beyond what it needs for the posting itself and for a reader that
 /// reads: the frames that are shared (4 MiB), a batch for each on its way, and room for the allocator.

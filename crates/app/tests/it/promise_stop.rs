@@ -1,20 +1,18 @@
 //! RULINGS O7, the graceful stop: streams end cleanly, who waits is answered, nothing accepted is lost, and nobody can hold
 //! it up.
 
-use std::{
-    sync::{Arc, atomic::AtomicUsize},
-    time::Duration,
-};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use agentcafe_testkit::{Method, Server, Silence, eventually, json};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use crate::{
-    launch,
-    promise_large_events::post_large_says,
-    promise_load::{assert_logged, everything, head_of_log, say_again, say_until_cut},
-    promise_raw::{RawConnection, say_over_the_wire},
-};
+use crate::launch;
+use crate::promise_large_events::post_large_says;
+use crate::promise_load::{assert_logged, everything, head_of_log, say_again, say_until_cut};
+use crate::promise_raw::{RawConnection, say_over_the_wire};
 
 /// How long a stop may take while every client is well-behaved: less than the server's patience of 10 s with others.
 const PROMPT: Duration = Duration::from_secs(9);

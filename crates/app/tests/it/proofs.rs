@@ -1,9 +1,12 @@
 //! docs/proofs.md is complete and true: each endpoint and each capability has a row, and each test it names is there.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
 
-use crate::{cafe, operations::documented};
+use crate::cafe;
+use crate::operations::documented;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 

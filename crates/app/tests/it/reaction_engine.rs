@@ -6,7 +6,8 @@ use agentcafe_testkit::{
     Answer, Client, Method, Server, Value, eventually, fresh_key, json, store_under_test,
 };
 
-use crate::{cafe, launch, log, promise_load::head_of_log};
+use crate::promise_load::head_of_log;
+use crate::{cafe, launch, log};
 
 const PATH: &str = "/v1/reactions/subscriptions";
 const TIMEOUT: Duration = Duration::from_secs(60);

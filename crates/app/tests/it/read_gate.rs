@@ -2,27 +2,20 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{
-    kernel::{
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        ids::{ActorId, RoomId, TenantId},
-        money::Usd,
-        record::Query,
-    },
-    rooms::{Room, RoomType},
-    tables::{SessionStatus, TableSession},
+use agentcafe_domain::kernel::{
+    ActorId, Command, CommandContext, CommandError, Query, Reply, RoomId, Success, TenantId, Usd,
 };
+use agentcafe_domain::rooms::{Room, RoomType};
+use agentcafe_domain::tables::{SessionStatus, TableSession};
 use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_store::{Envelope, Options, Store};
 use agentcafe_testkit::{Client, Launch, Method, Reaction, Receiver, eventually, json};
 use serde_json::Map;
 use tempfile::TempDir;
 
-use crate::{
-    cafe, launch,
-    socket::Socket,
-    tables::{SOON, act, text},
-};
+use crate::socket::Socket;
+use crate::tables::{SOON, act, text};
+use crate::{cafe, launch};
 
 /// Puts a private table into a store: the room `den`, and a session of Nova's to which Kai is invited.
 struct Open {
@@ -74,14 +67,14 @@ async fn den(features: &[&str], for_ms: i64) -> (TempDir, Launch) {
     let directory = TempDir::new().expect("a directory");
     let (store, closing) = Store::open(Options {
         location: crate::place_of(directory.path()),
-        rules: agentcafe_domain::kernel::rules::Rules::default(),
+        rules: agentcafe_domain::kernel::Rules::default(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::new()),
         on_commit: Box::new(|_| ()),
     })
     .expect("a fresh store");
     let features = ["basic_thread_chat"].iter().chain(features).map(|name| (*name).to_owned()).collect();
-    let correlation_id = agentcafe_domain::kernel::ids::CorrelationId::parse("test").expect("an id");
+    let correlation_id = agentcafe_domain::kernel::CorrelationId::parse("test").expect("an id");
     let command = Arc::new(Open { features, for_ms });
     store.submit(Envelope { command, correlation_id, request: None, outcome: None }).await.expect("a turn");
     drop(store);

@@ -3,19 +3,15 @@
 
 use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::{
-        event::Event,
-        ids::{RoomId, TenantId},
-    },
-    projection::RoomProjection,
-};
+use agentcafe_domain::kernel::{Event, RoomId, TenantId};
+use agentcafe_domain::projection::RoomProjection;
 use agentcafe_testkit::{
     Client, EventStream, Frame, Launch, Method, Server, Silence, Value, eventually, json, steady_port,
 };
 use tokio::task::JoinSet;
 
-use crate::{launch, log, socket::Socket};
+use crate::socket::Socket;
+use crate::{launch, log};
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 

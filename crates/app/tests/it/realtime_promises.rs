@@ -1,27 +1,23 @@
 //! `agentcafe realtime` while things break: the API, itself, and its clients.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use agentcafe_testkit::{Client, Method, Server, Value, eventually, json, steady_port};
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use crate::{
-    launch,
-    promise_large_events::post_large_says,
-    promise_load::{head_of_log, page_by_page},
-    promise_raw::RawConnection,
-    promise_stalled_reader::peak_kib,
-    realtime::{beside, level, order},
-    socket::Socket,
-};
+use crate::launch;
+use crate::promise_large_events::post_large_says;
+use crate::promise_load::{head_of_log, page_by_page};
+use crate::promise_raw::RawConnection;
+use crate::promise_stalled_reader::peak_kib;
+use crate::realtime::{beside, level, order};
+use crate::socket::Socket;
 
 const DEADLINE: Duration = Duration::from_secs(180);
 const WRITERS: usize = 6;

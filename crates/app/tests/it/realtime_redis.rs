@@ -2,10 +2,8 @@
 
 use agentcafe_testkit::{Redis, Value, eventually, json, steady_port};
 
-use crate::{
-    launch,
-    realtime::{DEADLINE, beside, introduced, level, of_room, order, sequences},
-};
+use crate::launch;
+use crate::realtime::{DEADLINE, beside, introduced, level, of_room, order, sequences};
 
 /// CONTRACT 17 with Redis, RULINGS M2: what memory does not have is replayed from what the projector keeps, also while the
 /// API is away; without Redis, memory has to do.

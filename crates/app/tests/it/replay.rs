@@ -109,7 +109,7 @@ async fn a_window_has_minutes() {
         let window = replay(&client, query).await["window"].clone();
         assert_eq!(window["minutes"].as_f64(), Some(minutes), "{query}");
         let [from, to] = ["fromTs", "toTs"].map(|name| {
-            let at = agentcafe_domain::kernel::time::Timestamp::parse(window[name].as_str().unwrap());
+            let at = agentcafe_domain::kernel::Timestamp::parse(window[name].as_str().unwrap());
             at.unwrap().as_millis()
         });
         assert_eq!((to - from) as f64, minutes * 60_000.0, "{query}");

@@ -2,22 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use agentcafe_domain::{
-    kernel::{
-        event::Event,
-        ids::{RoomId, TenantId},
-    },
-    projection::{RoomProjection, themed::Themes},
-};
+use agentcafe_domain::kernel::{Event, RoomId, TenantId};
+use agentcafe_domain::projection::RoomProjection;
+use agentcafe_domain::projection::themed::Themes;
 use agentcafe_testkit::{Answer, Client, EventStream, Method, Server, Silence, Value, fresh_key, json};
-use proptest::{
-    collection::vec,
-    prelude::*,
-    test_runner::{Config, TestRunner},
-};
-use tokio::{sync::watch, task::JoinSet};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use crate::{launch, log, promise_chance::Chance};
+use crate::promise_chance::Chance;
+use crate::{launch, log};
 
 /// How, where, and with what; `{…}` in a path is an id that an earlier answer told under this name. Who acts, and in which
 /// room, is added. A further command is a further line.

@@ -2,18 +2,22 @@
 //! refused; then everything that the server answers, says and keeps is searched for them.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use agentcafe_testkit::{
     Answer, Client, Launch, Method, Postgres, Reaction, Receiver, Server, Value, fresh_key, json,
     store_under_test,
 };
-use rusqlite::{Connection, types::ValueRef};
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 
-use crate::{
-    export::export, launch, openapi::example_path, operations::documented, webhook_delivery::talk,
-    webhook_dlq::dead,
-};
+use crate::export::export;
+use crate::launch;
+use crate::openapi::example_path;
+use crate::operations::documented;
+use crate::webhook_delivery::talk;
+use crate::webhook_dlq::dead;
 
 /// Part of every secret that is planted, and of nothing else.
 const MARK: &str = "pl4nted";

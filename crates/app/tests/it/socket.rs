@@ -1,19 +1,17 @@
 //! A client of WebSockets for tests: what is said as frames of a stream, and how it ends.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use agentcafe_testkit::{Frame, Value};
 use futures_util::{SinkExt, StreamExt};
-use tokio::{net::TcpSocket, net::TcpStream, time::timeout};
-use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{
-        Error, Message,
-        client::IntoClientRequest,
-        http::{HeaderName, HeaderValue},
-    },
-};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// How long a message, or the answer to the handshake, may take.
 const DEADLINE: Duration = Duration::from_secs(60);

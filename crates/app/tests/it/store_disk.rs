@@ -1,11 +1,9 @@
 //! Small disks of our own: what a real disk does only on bad days.
 
-use std::{
-    fs::{self, File},
-    io::Write,
-    path::PathBuf,
-    process::Command,
-};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
 
 use tempfile::TempDir;
 

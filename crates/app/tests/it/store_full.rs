@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use agentcafe_testkit::{Answer, Client, Server, Value, eventually, json};
 
-use crate::{launch, promise_load::page_by_page, store_disk::SmallDisk};
+use crate::launch;
+use crate::promise_load::page_by_page;
+use crate::store_disk::SmallDisk;
 
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(60);
 /// Large enough that a disk is soon full.

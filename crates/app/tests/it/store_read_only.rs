@@ -1,6 +1,9 @@
 //! The issue, "a store that is read-only": a clear error at the start.
 
-use crate::{launch, promise_load::everything, store_disk::SmallDisk, unwritable::say};
+use crate::launch;
+use crate::promise_load::everything;
+use crate::store_disk::SmallDisk;
+use crate::unwritable::say;
 
 /// A disk that is mounted read-only, with a store on it and without: the start fails, and says which directory and why.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

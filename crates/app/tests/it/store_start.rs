@@ -1,11 +1,14 @@
 //! RULINGS O2, O6 and O9: a server that cannot or must not start says why, ends with a failure, and touches nothing.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use agentcafe_testkit::{FailedStart, Launch, Server, json};
 use tempfile::TempDir;
 
-use crate::{launch, promise_load::everything};
+use crate::launch;
+use crate::promise_load::everything;
 
 /// Every file in a directory but the lock, byte for byte.
 fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {

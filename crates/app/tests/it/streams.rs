@@ -1,6 +1,7 @@
 //! Event streams: ready, backlog, live, gaps, heartbeats, limits.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
+use std::time::Duration;
 
 use agentcafe_testkit::{Client, EventStream, Frame, Method, Silence, Value, eventually, json};
 

@@ -2,10 +2,8 @@
 
 use agentcafe_testkit::{Client, Method, Value, eventually, fresh_key, json};
 
-use crate::{
-    cafe, launch, log,
-    tables::{LATER_MS, SOON, from_now, has_passed, open, text, try_open},
-};
+use crate::tables::{LATER_MS, SOON, from_now, has_passed, open, text, try_open};
+use crate::{cafe, launch, log};
 
 async fn change(client: &Client, session: &Value, actor: &str, fields: Value) -> agentcafe_testkit::Answer {
     let path = format!("/v1/table-sessions/{}", text(&session["sessionId"]));

@@ -1,21 +1,17 @@
 //! The issue, "a store that is read-only": 503 on writes until it can be written again.
 
-use std::{
-    ffi::OsStr,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use agentcafe_testkit::{Answer, Client, Postgres, json, store_under_test};
 use tempfile::TempDir;
 
-use crate::{
-    launch,
-    promise_load::everything,
-    store_disk::run,
-    store_full::{assert_not_ready, assert_unavailable},
-};
+use crate::launch;
+use crate::promise_load::everything;
+use crate::store_disk::run;
+use crate::store_full::{assert_not_ready, assert_unavailable};
 
 /// A data directory whose database can be made unwritable while it is open. Writable again when dropped.
 pub(crate) struct Unwritable(TempDir);

@@ -3,19 +3,17 @@
 use std::time::Duration;
 
 use agentcafe_testkit::{Client, Frame, Method, json};
-use tokio::{io::AsyncWriteExt, task::JoinSet};
-use tokio_tungstenite::tungstenite::{
-    Message,
-    protocol::{CloseFrame, frame::coding::CloseCode},
-};
+use tokio::io::AsyncWriteExt;
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::{
-    cafe, launch,
-    promise_large_events::post_large_says,
-    promise_load::{head_of_log, page_by_page},
-    promise_stalled_reader::peak_kib,
-    socket::{End, Socket},
-};
+use crate::promise_large_events::post_large_says;
+use crate::promise_load::{head_of_log, page_by_page};
+use crate::promise_stalled_reader::peak_kib;
+use crate::socket::{End, Socket};
+use crate::{cafe, launch};
 
 const SOCKET: &str = "/v1/ws";
 

@@ -1,30 +1,23 @@
 //! Webhooks of private tables: who may have them, and what those without a room are not told.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
+use std::sync::Arc;
 
-use agentcafe_domain::{
-    kernel::{
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        ids::{ActorId, CorrelationId, RoomId, TenantId},
-        money::Usd,
-        record::Query,
-        rules::Rules,
-        time::Timestamp,
-    },
-    permissions::RoomOverride,
-    rooms::{Room, RoomType},
-    tables::{SessionStatus, TableSession},
+use agentcafe_domain::kernel::{
+    ActorId, Command, CommandContext, CommandError, CorrelationId, Query, Reply, RoomId, Rules, Success,
+    TenantId, Timestamp, Usd,
 };
+use agentcafe_domain::permissions::RoomOverride;
+use agentcafe_domain::rooms::{Room, RoomType};
+use agentcafe_domain::tables::{SessionStatus, TableSession};
 use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_store::{Envelope, Options, Store};
 use agentcafe_testkit::{Client, Receiver, Server, json};
 use serde_json::Map;
 
-use crate::{
-    launch,
-    webhook_delivery::{say, talk, texts},
-    webhook_fields::{change, delete, subscribe},
-};
+use crate::launch;
+use crate::webhook_delivery::{say, talk, texts};
+use crate::webhook_fields::{change, delete, subscribe};
 
 const EVER: Timestamp = Timestamp::from_millis(4_000_000_000_000);
 const ALL: &[&str] = &["event_subscriptions", "basic_thread_chat"];

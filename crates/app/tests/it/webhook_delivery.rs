@@ -1,14 +1,18 @@
 //! Webhooks: what is sent, signed how, to whom, in which order, and how a failure of one target is nobody else's.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use agentcafe_testkit::{Client, Reaction, Received, Receiver, Value, eventually, json, store_under_test};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::sync::Notify;
 
-use crate::{cafe, launch, log, unwritable::Unwritable, webhook_fields::subscribe};
+use crate::unwritable::Unwritable;
+use crate::webhook_fields::subscribe;
+use crate::{cafe, launch, log};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use agentcafe_testkit::{Client, Reaction, Receiver, Value, eventually, json};
 
-use crate::{
-    cafe, log,
-    webhook_delivery::{recorded, say, talk},
-    webhook_fields::{change, delete, subscribe},
-};
+use crate::webhook_delivery::{recorded, say, talk};
+use crate::webhook_fields::{change, delete, subscribe};
+use crate::{cafe, log};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 

@@ -1,14 +1,13 @@
 //! Promise 4: webhooks are delivered at least once, also across `kill -9`, and per subscription in order.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
+use std::time::Duration;
 
 use agentcafe_testkit::{Reaction, Received, Receiver, eventually, json};
 
-use crate::{
-    cafe,
-    webhook_delivery::{recorded, say, talk, texts},
-    webhook_fields::subscribe,
-};
+use crate::cafe;
+use crate::webhook_delivery::{recorded, say, talk, texts};
+use crate::webhook_fields::subscribe;
 
 const DEADLINE: Duration = Duration::from_secs(180);
 

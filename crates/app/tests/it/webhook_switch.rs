@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use agentcafe_testkit::{Reaction, Receiver, eventually, json};
 
-use crate::{
-    cafe,
-    webhook_delivery::{recorded, say, talk, texts},
-    webhook_dlq::dead,
-    webhook_fields::{change, delete, subscribe},
-};
+use crate::cafe;
+use crate::webhook_delivery::{recorded, say, talk, texts};
+use crate::webhook_dlq::dead;
+use crate::webhook_fields::{change, delete, subscribe};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 

@@ -2,11 +2,9 @@
 
 use agentcafe_testkit::{Receiver, json};
 
-use crate::{
-    launch,
-    webhook_delivery::{recorded, say, talk},
-    webhook_fields::{change, subscribe},
-};
+use crate::launch;
+use crate::webhook_delivery::{recorded, say, talk};
+use crate::webhook_fields::{change, subscribe};
 
 /// RULINGS B14: with a token, private targets are refused unless allowed; link-local and metadata addresses always are.
 #[tokio::test]

@@ -1,9 +1,7 @@
 //! The dependencies between the crates are those of ARCHITECTURE.md.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    process::Command,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use agentcafe_testkit::Value;
 

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::{
-    kernel::{error::Code, idempotency::IdempotencyKey, ids::CorrelationId},
-    reactions::{
-        MatchResult, ReactionOutcome, RecordReactionFailure, RunReaction, SourceEvent, StoredReaction,
-    },
+use agentcafe_domain::kernel::{Code, CorrelationId, IdempotencyKey};
+use agentcafe_domain::reactions::{
+    MatchResult, ReactionOutcome, RecordReactionFailure, RunReaction, SourceEvent, StoredReaction,
 };
-use agentcafe_engine::{Engine, SubmittedCommand, metrics::ReasonLabel};
+use agentcafe_engine::metrics::ReasonLabel;
+use agentcafe_engine::{Engine, SubmittedCommand};
 use agentcafe_store::{Failure, Origin};
 use serde_json::Map;
 use tokio::time::sleep;

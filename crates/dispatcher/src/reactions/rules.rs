@@ -1,11 +1,10 @@
 //! The rules at work, tenant by tenant, kept in memory until one is written to.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use agentcafe_domain::{
-    kernel::{ids::TenantId, record::Record},
-    reactions::StoredReaction,
-};
+use agentcafe_domain::kernel::{Record, TenantId};
+use agentcafe_domain::reactions::StoredReaction;
 use agentcafe_engine::Engine;
 use agentcafe_store::{ReadError, Store};
 use tokio::sync::watch;

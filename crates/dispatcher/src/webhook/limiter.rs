@@ -1,11 +1,11 @@
 //! How much is sent at once, such that targets that are slow do not hold up the others.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::timeout,
-};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 /// How long an attempt counts as being sent; after that it waits for its target.
 const TIMEOUT: Duration = Duration::from_millis(200);

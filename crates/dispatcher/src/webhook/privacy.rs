@@ -2,15 +2,11 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::{
-    kernel::{event::Event, ids::RoomId},
-    rooms::{Room, RoomType},
-    tables::{PrivateTableRules, TableSession},
-    webhooks::{
-        Subscription,
-        admission::{may_know, sessions_of},
-    },
-};
+use agentcafe_domain::kernel::{Event, RoomId};
+use agentcafe_domain::rooms::{Room, RoomType};
+use agentcafe_domain::tables::{PrivateTableRules, TableSession};
+use agentcafe_domain::webhooks::Subscription;
+use agentcafe_domain::webhooks::admission::{may_know, sessions_of};
 use agentcafe_engine::Engine;
 use agentcafe_store::ReadError;
 

@@ -1,17 +1,15 @@
 //! Records what was delivered, while the next deliveries are on their way.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::error::Code,
-    webhooks::record::{DeliveryReport, RecordDeliveries},
-};
-use agentcafe_engine::{Engine, lease::LeaseGuard};
+use agentcafe_domain::kernel::Code;
+use agentcafe_domain::webhooks::record::{DeliveryReport, RecordDeliveries};
+use agentcafe_engine::Engine;
+use agentcafe_engine::lease::LeaseGuard;
 use agentcafe_store::Failure;
-use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
-    time::sleep,
-};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::sleep;
 
 /// The most reports that wait to be recorded; past it those who deliver wait.
 pub(super) const MAX_WAITING: usize = 1_024;

@@ -1,9 +1,7 @@
 //! Resolves the names of targets, and gives out only addresses that webhooks may go to.
 
-use std::{
-    net::{SocketAddr, ToSocketAddrs},
-    sync::Arc,
-};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
 use agentcafe_domain::webhooks::target::{AddressClass, TargetError, WebhookRules};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};

@@ -1,27 +1,23 @@
 //! Carries one event to one target: signs it, sends it, and says how that went.
 
-use std::{
-    error::Error,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::error::Error;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::{secret::Secret, time::Clock},
-    webhooks::{
-        admission::delivery_id,
-        delivery::{DeliverySource, EventRef, SendResult},
-        replay::Redelivery,
-        schedule,
-        target::{self, TargetError, WebhookRules},
-    },
-};
+use agentcafe_domain::kernel::{Clock, Secret};
+use agentcafe_domain::webhooks::admission::delivery_id;
+use agentcafe_domain::webhooks::delivery::{DeliverySource, EventRef, SendResult};
+use agentcafe_domain::webhooks::replay::Redelivery;
+use agentcafe_domain::webhooks::schedule;
+use agentcafe_domain::webhooks::target::{self, TargetError, WebhookRules};
 use bytes::Bytes;
-use reqwest::{Client, RequestBuilder, Response, header, redirect::Policy};
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder, Response, header};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{resolver::Resolver, signature};
+use super::resolver::Resolver;
+use super::signature;
 
 /// How much of an answer's body is read, so that its connection can be used again, in bytes.
 const MAX_DRAINED_BYTES: usize = 16 << 10;

@@ -1,7 +1,9 @@
 //! How deliveries are signed: as the first version did, and as Standard Webhooks 1.0 says.
 
-use agentcafe_domain::{kernel::secret::Secret, webhooks::signing};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use agentcafe_domain::kernel::Secret;
+use agentcafe_domain::webhooks::signing;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 

@@ -1,38 +1,26 @@
 //! One subscription's follower: reads the log from its cursor, and delivers event after event, strictly in order.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::{event::Event, ids::Sequence, time::Timestamp},
-    webhooks::{
-        DeliveryProgress, RetryState, Subscription,
-        delivery::{DeliverySource, EventRef},
-        record::{DeliveryAttempt, DeliveryOutcome, DeliveryReport},
-        schedule::{self, AttemptResult, RetryDecision},
-    },
-};
+use agentcafe_domain::kernel::{Event, Sequence, Timestamp};
+use agentcafe_domain::webhooks::delivery::{DeliverySource, EventRef};
+use agentcafe_domain::webhooks::record::{DeliveryAttempt, DeliveryOutcome, DeliveryReport};
+use agentcafe_domain::webhooks::schedule::{self, AttemptResult, RetryDecision};
+use agentcafe_domain::webhooks::{DeliveryProgress, RetryState, Subscription};
 use agentcafe_engine::webhook_metrics::{DELIVERED, FAILED, Gauge, RETRIED};
 use agentcafe_eventlog::{EventFilter, EventPage, Follower, LoggedEvent};
 use bytes::{BufMut, Bytes, BytesMut};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{Instant, sleep, sleep_until},
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{
-    Shared, Wanted,
-    privacy::Rooms,
-    recorder::QueuedReport,
-    sender::{Answered, DeliveryRequest},
-};
+use super::privacy::Rooms;
+use super::recorder::QueuedReport;
+use super::sender::{Answered, DeliveryRequest};
+use super::{Shared, Wanted};
 
 /// The place of a follower that has nothing to do.
 pub(super) const CAUGHT_UP: u64 = u64::MAX;

@@ -2,17 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use agentcafe_domain::{
-    kernel::{
-        ids::ActorId,
-        money::Usd,
-        time::{Clock, Timestamp},
-    },
-    permissions::{Mute, Permission, RoomOverride},
-    presence::{Presence, Status},
-    rooms::{Room, RoomType},
-    tables::{SessionStatus, TableSession},
-};
+use agentcafe_domain::kernel::{ActorId, Clock, Timestamp, Usd};
+use agentcafe_domain::permissions::{Mute, Permission, RoomOverride};
+use agentcafe_domain::presence::{Presence, Status};
+use agentcafe_domain::rooms::{Room, RoomType};
+use agentcafe_domain::tables::{SessionStatus, TableSession};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 

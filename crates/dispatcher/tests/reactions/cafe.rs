@@ -1,35 +1,26 @@
 //! A café with a clock of its own, in which records are written and things happen without asking anybody.
 
-use std::{
-    path::Path,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use agentcafe_dispatcher::reactions;
-use agentcafe_domain::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        event::Event,
-        external_call::{CallResult, ExternalCall},
-        fields::Fields,
-        idempotency::IdempotencyRules,
-        ids::{ActorId, RoomId, TenantId},
-        record::{Key, Query, Record, StoredRecord, Table},
-        rules::Rules,
-        time::{Clock, Timestamp},
-    },
-    moderation::ModerationRules,
-    orders::OrderChanged,
-    reactions::{CreateReaction, ReactionSubscription, StoredReaction},
+use agentcafe_domain::kernel::{
+    ActorId, ActorInRoom, CallResult, Clock, Command, CommandContext, CommandError, Event, ExternalCall,
+    Fields, IdempotencyRules, Key, Query, Record, Reply, RoomId, Rules, StoredRecord, Success, Table,
+    TenantId, Timestamp,
 };
-use agentcafe_engine::{Engine, clock::RandomIds, external_calls::ExternalCallRunner, metrics::Metrics};
-use agentcafe_store::{EventFilter, EventQuery, Options, Store, store::Closing};
+use agentcafe_domain::moderation::ModerationRules;
+use agentcafe_domain::orders::OrderChanged;
+use agentcafe_domain::reactions::{CreateReaction, ReactionSubscription, StoredReaction};
+use agentcafe_engine::Engine;
+use agentcafe_engine::clock::RandomIds;
+use agentcafe_engine::external_calls::ExternalCallRunner;
+use agentcafe_engine::metrics::Metrics;
+use agentcafe_store::store::Closing;
+use agentcafe_store::{EventFilter, EventQuery, Options, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -164,7 +155,7 @@ impl Cafe {
         cafe
     }
 
-    fn head(&self) -> agentcafe_domain::kernel::ids::Sequence {
+    fn head(&self) -> agentcafe_domain::kernel::Sequence {
         self.engine.store.recent_events().head()
     }
 
@@ -226,7 +217,7 @@ impl Cafe {
     /// Everything that happened.
     pub(crate) async fn log(&self) -> Vec<Event> {
         let query =
-            EventQuery::after(EventFilter::default(), agentcafe_domain::kernel::ids::Sequence::START, 10_000);
+            EventQuery::after(EventFilter::default(), agentcafe_domain::kernel::Sequence::START, 10_000);
         let page = self.engine.store.events(query).await.unwrap();
         page.events.iter().map(|event| serde_json::from_slice(&event.json).unwrap()).collect()
     }

@@ -1,11 +1,6 @@
 //! The follower behind reactions: cooldowns to the millisecond, old cursors, damage, and standing still.
 
-use agentcafe_domain::kernel::{
-    event::EventType,
-    follower::FollowerCursor,
-    ids::Sequence,
-    time::{Clock, Timestamp},
-};
+use agentcafe_domain::kernel::{Clock, EventType, FollowerCursor, Sequence, Timestamp};
 use serde_json::json;
 
 use crate::cafe::{Cafe, put};

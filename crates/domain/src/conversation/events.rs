@@ -4,10 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Conversation;
-use crate::kernel::{
-    event::{Notification, payloads},
-    ids::ActorId,
-};
+use crate::kernel::{ActorId, Notification, payloads};
 
 /// The text that is shown over a speaker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

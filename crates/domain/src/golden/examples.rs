@@ -3,17 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::Example;
-use crate::{
-    conversation::{ContextWindow, Conversation, events::*},
-    kernel::{ids::ActorId, time::Timestamp},
-    orders::OrderChanged,
-    presence::{
-        Status,
-        events::*,
-        position::{Direction, PathSegment, Point, SentPosition},
-    },
-    reactions::ReactionRef,
-};
+use crate::conversation::events::*;
+use crate::conversation::{ContextWindow, Conversation};
+use crate::kernel::{ActorId, Timestamp};
+use crate::orders::OrderChanged;
+use crate::presence::Status;
+use crate::presence::events::*;
+use crate::presence::position::{Direction, PathSegment, Point, SentPosition};
+use crate::reactions::ReactionRef;
 
 mod work;
 

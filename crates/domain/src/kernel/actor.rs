@@ -1,11 +1,9 @@
 //! An actor in a room: the identity that almost every command and rule starts from.
 
-use crate::kernel::{
-    error::DomainError,
-    fields::{ACTOR_ID, Fields},
-    ids::{ActorId, RoomId, TenantId},
-    record::Key,
-};
+use crate::kernel::error::DomainError;
+use crate::kernel::fields::{ACTOR_ID, Fields};
+use crate::kernel::ids::{ActorId, RoomId, TenantId};
+use crate::kernel::record::Key;
 
 /// An actor in a room of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

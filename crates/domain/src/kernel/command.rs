@@ -6,19 +6,17 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::kernel::{
-    actor::ActorInRoom,
-    error::DomainError,
-    event::{Annotation, EmittedEvent, EventHeader, Notification, Payload, StoredEvent},
-    external_call::{CallRequest, CallResult, ExternalCall},
-    guard::ActionGuard,
-    idempotency::Hash,
-    ids::{CorrelationId, Sequence},
-    record::{CorruptRecord, Key, Query, Record, RecordQuery, StoredRecord, Table},
-    rules::Rules,
-    time::Timestamp,
-    trace::{Step, StepCode},
-};
+use crate::kernel::actor::ActorInRoom;
+use crate::kernel::error::DomainError;
+use crate::kernel::event::{Annotation, EmittedEvent, EventHeader, Notification, Payload, StoredEvent};
+use crate::kernel::external_call::{CallRequest, CallResult, ExternalCall};
+use crate::kernel::guard::ActionGuard;
+use crate::kernel::idempotency::Hash;
+use crate::kernel::ids::{CorrelationId, Sequence};
+use crate::kernel::record::{CorruptRecord, Key, Query, Record, RecordQuery, StoredRecord, Table};
+use crate::kernel::rules::Rules;
+use crate::kernel::time::Timestamp;
+use crate::kernel::trace::{Step, StepCode};
 
 /// How many records a list loads beyond its limit, in steps, when the batch has written records of its kind: coarse, so
 /// that what the batch writes meanwhile seldom needs another load.

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
-use serde_json::{Map, Value, value::RawValue};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
-use crate::kernel::{
-    ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
-    time::Timestamp,
-};
+use crate::kernel::ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId};
+use crate::kernel::time::Timestamp;
 
 macro_rules! event_types {
     ($($variant:ident $text:literal,)*) => {
@@ -124,8 +124,8 @@ macro_rules! payloads {
             $($(#[$attribute])* pub $field: $of,)*
         }
 
-        impl $crate::kernel::event::Payload for $name {
-            const TYPE: $crate::kernel::event::EventType = $crate::kernel::event::EventType::$name;
+        impl $crate::kernel::Payload for $name {
+            const TYPE: $crate::kernel::EventType = $crate::kernel::EventType::$name;
 
             $($($method)*)?
         }

@@ -1,6 +1,7 @@
 //! A call to a system outside that a command needs the response of: made between two attempts to decide it, never in a batch.
 
-use std::{any::Any, sync::Arc};
+use std::any::Any;
+use std::sync::Arc;
 
 /// What is asked of a system outside, and the type of its response. Each subject declares its own.
 pub trait CallRequest: Any + Send + Sync {

@@ -1,11 +1,14 @@
 //! Reads what a client sent, field by field, with fixed coercions and errors; and describes, without a client, which fields a
 //! reader reads, from which the OpenAPI document is made.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::collections::HashMap;
+use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use crate::kernel::{error::DomainError, ids::Sequence, time::Timestamp};
+use crate::kernel::error::DomainError;
+use crate::kernel::ids::Sequence;
+use crate::kernel::time::Timestamp;
 
 mod choices;
 mod declared;
@@ -13,11 +16,9 @@ mod field;
 mod numbers;
 mod texts;
 
+pub use declared::*;
 pub(crate) use field::too_large;
-pub use {
-    declared::*,
-    field::{DescribedField, EXAMPLE_ID, Field, bounded_object, bounded_text},
-};
+pub use field::{DescribedField, EXAMPLE_ID, Field, bounded_object, bounded_text};
 
 enum Source {
     Body(Map<String, Value>),

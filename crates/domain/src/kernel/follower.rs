@@ -2,12 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{
-    command::{Command, CommandContext, CommandError, Reply, Success},
-    ids::Sequence,
-    record::{Cell, Key, Portable, Query, Record, Table},
-    time::Timestamp,
-};
+use crate::kernel::command::{Command, CommandContext, CommandError, Reply, Success};
+use crate::kernel::ids::Sequence;
+use crate::kernel::record::{Cell, Key, Portable, Query, Record, Table};
+use crate::kernel::time::Timestamp;
 
 /// The cursor of a follower.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

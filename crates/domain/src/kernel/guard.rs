@@ -1,6 +1,7 @@
 //! The check of an actor's action against what it did before, as commands see it; moderation implements it.
 
-use crate::kernel::{actor::ActorInRoom, error::DomainError};
+use crate::kernel::actor::ActorInRoom;
+use crate::kernel::error::DomainError;
 
 /// What makes an actor act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,11 +3,9 @@
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::kernel::{
-    error::{Code, DomainError},
-    ids::TenantId,
-    rules::rule_set,
-};
+use crate::kernel::error::{Code, DomainError};
+use crate::kernel::ids::TenantId;
+use crate::kernel::rules::rule_set;
 
 /// The settings of idempotency keys.
 #[derive(Clone, Copy, Debug)]

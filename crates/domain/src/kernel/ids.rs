@@ -1,9 +1,12 @@
 //! Identifiers that are valid once they exist: tenants, rooms, actors, correlation ids, sequences.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest id a client may choose, in Unicode scalar values.
 pub const MAX_ID_CHARS: usize = 128;

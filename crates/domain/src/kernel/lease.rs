@@ -3,12 +3,10 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::kernel::{
-    command::{Command, CommandContext, CommandError, Reply, Success},
-    error::{Code, DomainError},
-    record::{Cell, Key, Query, Record, Table},
-    time::Timestamp,
-};
+use crate::kernel::command::{Command, CommandContext, CommandError, Reply, Success};
+use crate::kernel::error::{Code, DomainError};
+use crate::kernel::record::{Cell, Key, Query, Record, Table};
+use crate::kernel::time::Timestamp;
 
 /// A lease: its holder, and its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

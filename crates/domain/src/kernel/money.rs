@@ -1,9 +1,11 @@
 //! Amounts of money, in whole cents.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
+use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The largest amount that is taken, in cents: a million dollars.
 const MAX_CENTS: f64 = 100_000_000.0;

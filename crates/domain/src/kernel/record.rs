@@ -1,13 +1,13 @@
 //! Typed records and the questions asked of them, independent of any database.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::cmp::Ordering;
+use std::sync::Arc;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::kernel::{
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    time::Timestamp,
-};
+use crate::kernel::ids::{ActorId, RoomId, Sequence, TenantId};
+use crate::kernel::time::Timestamp;
 
 /// A value of a key or of a column that lists filter and sort by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,6 +1,8 @@
 //! The settings that decide what commands mean: read once at start, the same for every command.
 
-use std::{any::Any, fmt::Debug, sync::Arc};
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
 
 /// The rules of one subject, which declares them with their defaults.
 pub trait RuleSet: Any + Debug + Send + Sync {
@@ -13,7 +15,7 @@ pub trait RuleSet: Any + Debug + Send + Sync {
 /// Makes a type that is [`Default`] a [`RuleSet`].
 macro_rules! rule_set {
     ($rules:ty) => {
-        impl $crate::kernel::rules::RuleSet for $rules {
+        impl $crate::kernel::RuleSet for $rules {
             fn defaults() -> &'static Self {
                 static DEFAULTS: std::sync::LazyLock<$rules> = std::sync::LazyLock::new(Default::default);
                 &DEFAULTS

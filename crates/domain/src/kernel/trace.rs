@@ -7,11 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::kernel::{
-    error::Code,
-    ids::{ActorId, CorrelationId, RoomId, TenantId},
-    time::Timestamp,
-};
+use crate::kernel::error::Code;
+use crate::kernel::ids::{ActorId, CorrelationId, RoomId, TenantId};
+use crate::kernel::time::Timestamp;
 
 /// How many steps a trace shows at most; the newest are kept.
 pub const MAX_STEPS: usize = 80;

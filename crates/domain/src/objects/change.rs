@@ -2,24 +2,15 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    MAX_QUANTITY, ObjectType, SharedObject, WriteObjectResponse,
-    create::{CONTENT, DATA, OBJECT_KEY, OBJECT_TYPE, QUANTITY, TITLE},
-    events::SharedObjectUpdated,
+use super::create::{CONTENT, DATA, OBJECT_KEY, OBJECT_TYPE, QUANTITY, TITLE};
+use super::events::SharedObjectUpdated;
+use super::{MAX_QUANTITY, ObjectType, SharedObject, WriteObjectResponse};
+use crate::kernel::{
+    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, Field, Fields, METADATA,
+    Query, Reply, Success, Timestamp,
 };
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
-        fields::{Field, Fields, METADATA},
-        ids::ActorId,
-        record::Query,
-        time::Timestamp,
-    },
-    tables::plan::Feature,
-    work::{self, Editor, WorkPolicy},
-};
+use crate::tables::plan::Feature;
+use crate::work::{self, Editor, WorkPolicy};
 
 const UPDATE: WorkPolicy = WorkPolicy { action: "object_update", feature: Feature::SharedObjects };
 

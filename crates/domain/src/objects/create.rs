@@ -3,19 +3,14 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{MAX_QUANTITY, ObjectType, SharedObject, WriteObjectResponse, events::SharedObjectCreated};
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::DomainError,
-        fields::{Field, Fields, MAX_OBJECT_BYTES, METADATA},
-        record::Query,
-        time::Timestamp,
-    },
-    tables::plan::Feature,
-    work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, WorkPolicy},
+use super::events::SharedObjectCreated;
+use super::{MAX_QUANTITY, ObjectType, SharedObject, WriteObjectResponse};
+use crate::kernel::{
+    ActorInRoom, Command, CommandContext, CommandError, DomainError, Field, Fields, MAX_OBJECT_BYTES,
+    METADATA, Query, Reply, Success, Timestamp,
 };
+use crate::tables::plan::Feature;
+use crate::work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, WorkPolicy};
 
 pub(super) const OBJECT_TYPE: Field =
     Field::new("objectType", "What kind of object it is. Default: note.", "whiteboard");

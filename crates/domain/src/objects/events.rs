@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::kernel::{event::payloads, ids::ActorId, time::Timestamp};
+use crate::kernel::{ActorId, Timestamp, payloads};
 
 payloads! {
     /// A shared object was created.

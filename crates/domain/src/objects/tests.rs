@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{SharedObject, change::UpdateSharedObject, create::CreateSharedObject};
-use crate::{
-    kernel::error::{Code, DomainError},
-    scene::{Scene, body},
-    work::Editor,
-};
+use super::SharedObject;
+use super::change::UpdateSharedObject;
+use super::create::CreateSharedObject;
+use crate::kernel::{Code, DomainError};
+use crate::scene::{Scene, body};
+use crate::work::Editor;
 
 fn create(scene: &mut Scene, mut fields: Value) -> Result<SharedObject, DomainError> {
     fields["actorId"] = json!("Nova");

@@ -6,10 +6,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::kernel::{
-    command::{CommandContext, CommandError},
-    ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
-    record::{Cell, Key, Record, Table},
-    time::Timestamp,
+    ActorId, Cell, CommandContext, CommandError, CorrelationId, Key, Record, RoomId, Sequence, Table,
+    TenantId, Timestamp,
 };
 
 /// What came of an operator's action.

@@ -3,10 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::kernel::{
-    event::{Notification, payloads},
-    ids::ActorId,
-};
+use crate::kernel::{ActorId, Notification, payloads};
 
 /// The overrides of a room after an operator acted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,19 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
-        fields::{Field, Fields, REQUIRED_ROOM_ID},
-        ids::{ActorId, CorrelationId, RoomId, TenantId},
-        record::{Query, RecordQuery},
-        time::Timestamp,
-    },
-    operators::audit::{self, AuditEntry, AuditInput, AuditVerdict},
-    permissions::{self, Capability, Permission, PermissionsMode},
+use crate::kernel::{
+    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError, Field,
+    Fields, Query, REQUIRED_ROOM_ID, RecordQuery, Reply, RoomId, Success, TenantId, Timestamp,
 };
+use crate::operators::audit::{self, AuditEntry, AuditInput, AuditVerdict};
+use crate::permissions::{self, Capability, Permission, PermissionsMode};
 
 const ACTOR_ID: Field = Field::new("actorId", "The actor whose capabilities are set.", "Kai");
 const OPERATOR_ID: Field = Field::new(

@@ -2,23 +2,14 @@
 
 use serde_json::Value;
 
-use crate::{
-    actor_command::{Action, ActorCommand, PresenceEffect},
-    kernel::{
-        actor::ActorInRoom,
-        command::{CommandContext, CommandError},
-        error::DomainError,
-        event::EmittedEvent,
-        fields::{CAUSATION_ID, Field, Fields, bounded_text},
-        record::Query,
-        time::Timestamp,
-    },
-    permissions::Capability,
-    presence::{
-        events::{AgentEntered, AgentLeft},
-        position::{Point, Position, SPAWN, SentPosition},
-    },
+use crate::actor_command::{Action, ActorCommand, PresenceEffect};
+use crate::kernel::{
+    ActorInRoom, CAUSATION_ID, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields, Query,
+    Timestamp, bounded_text,
 };
+use crate::permissions::Capability;
+use crate::presence::events::{AgentEntered, AgentLeft};
+use crate::presence::position::{Point, Position, SPAWN, SentPosition};
 
 const MAX_REASON_CHARS: usize = 1_000;
 const PAYLOAD: Field = Field::new(

@@ -2,11 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    position::{PathSegment, Point, SentPosition},
-    record::Status,
-};
-use crate::kernel::{event::payloads, ids::ActorId, time::Timestamp};
+use super::position::{PathSegment, Point, SentPosition};
+use super::record::Status;
+use crate::kernel::{ActorId, Timestamp, payloads};
 
 payloads! {
     /// An actor entered the room.

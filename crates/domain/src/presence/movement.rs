@@ -5,28 +5,17 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{
-    actor_command::{Action, ActorCommand, PresenceEffect},
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
-        event::EmittedEvent,
-        fields::{CAUSATION_ID, Field, Fields},
-        guard::{ActionSource, GuardedAction},
-        ids::{CorrelationId, Sequence},
-        record::Query,
-        trace::StepCode,
-    },
-    permissions::{self, Capability},
-    presence::{
-        self, ChangeReason, Presence, PresenceRules, Status,
-        arrival::{position_of, set_position},
-        events::{ActorMoved, IntentCompleted, IntentPlanned},
-        position::{Direction, MAX_STEPS, MAX_X, MAX_Y, PathSegment, Point, Position, TABLES},
-    },
-    tables::access::{self, AccessRequirement},
+use crate::actor_command::{Action, ActorCommand, PresenceEffect};
+use crate::kernel::{
+    ActionSource, ActorInRoom, CAUSATION_ID, Code, Command, CommandContext, CommandError, CorrelationId,
+    DomainError, EmittedEvent, Field, Fields, GuardedAction, Query, Reply, Sequence, StepCode, Success,
 };
+use crate::permissions::{self, Capability};
+use crate::presence::arrival::{position_of, set_position};
+use crate::presence::events::{ActorMoved, IntentCompleted, IntentPlanned};
+use crate::presence::position::{Direction, MAX_STEPS, MAX_X, MAX_Y, PathSegment, Point, Position, TABLES};
+use crate::presence::{self, ChangeReason, Presence, PresenceRules, Status};
+use crate::tables::access::{self, AccessRequirement};
 
 const MAX_INTENT_CHARS: usize = 64;
 pub(crate) const DIRECTION: Field = Field::new("direction", "The direction of the move.", "E");

@@ -3,10 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{
-    ids::{ActorId, RoomId, TenantId},
-    record::{Cell, Key, Record, Table},
-};
+use crate::kernel::{ActorId, Cell, Key, Record, RoomId, Table, TenantId};
 
 /// The largest x of the grid; the smallest is 0.
 pub const MAX_X: i64 = 19;

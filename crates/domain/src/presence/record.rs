@@ -3,12 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{
-    actor::ActorInRoom,
-    ids::{ActorId, RoomId, TenantId},
-    record::{Cell, Key, Record, Table},
-    time::Timestamp,
-};
+use crate::kernel::{ActorId, ActorInRoom, Cell, Key, Record, RoomId, Table, TenantId, Timestamp};
 
 /// The shortest and longest time that a heartbeat holds, in milliseconds.
 pub const TTL_MS: std::ops::RangeInclusive<i64> = 1_000..=600_000;

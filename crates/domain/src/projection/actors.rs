@@ -6,17 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::payload_view::PayloadView;
-use crate::{
-    kernel::{
-        event::{Event, EventType},
-        ids::ActorId,
-        time::Timestamp,
-    },
-    presence::{
-        Status,
-        position::{PathSegment, Point, SPAWN},
-    },
-};
+use crate::kernel::{ActorId, Event, EventType, Timestamp};
+use crate::presence::Status;
+use crate::presence::position::{PathSegment, Point, SPAWN};
 
 /// The most actors that a room remembers. One more, and an inactive one goes, else the one unseen for longest.
 pub const MAX_ACTORS: usize = 5_000;

@@ -7,18 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{
-    payload_view::PayloadView,
-    recent::{Keyed, LastChanged, NewestFirst},
-};
-use crate::{
-    conversation::ContextWindow,
-    kernel::{
-        event::Event,
-        ids::{ActorId, Sequence},
-        time::Timestamp,
-    },
-};
+use super::payload_view::PayloadView;
+use super::recent::{Keyed, LastChanged, NewestFirst};
+use crate::conversation::ContextWindow;
+use crate::kernel::{ActorId, Event, Sequence, Timestamp};
 
 /// The most chat entries that a room shows.
 pub const MAX_CHAT: usize = 100;

@@ -5,12 +5,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{conversations::text_of, payload_view::PayloadView};
-use crate::kernel::{
-    event::{Event, EventType},
-    ids::{ActorId, Sequence},
-    time::Timestamp,
-};
+use super::conversations::text_of;
+use super::payload_view::PayloadView;
+use crate::kernel::{ActorId, Event, EventType, Sequence, Timestamp};
 
 /// The most that is remembered.
 pub const MAX_MEMORY: usize = 5;

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{payload_view::PayloadView, recent::NewestFirst};
-use crate::kernel::{event::Event, ids::ActorId, time::Timestamp};
+use super::payload_view::PayloadView;
+use super::recent::NewestFirst;
+use crate::kernel::{ActorId, Event, Timestamp};
 
 /// The most orders that a room shows.
 pub const MAX_ORDERS: usize = 50;

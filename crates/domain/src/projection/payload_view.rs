@@ -2,13 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::{
-    kernel::{event::Event, ids::ActorId, time::Timestamp},
-    presence::{
-        Status,
-        position::{Direction, PathSegment, Point, SentPosition},
-    },
-};
+use crate::kernel::{ActorId, Event, Timestamp};
+use crate::presence::Status;
+use crate::presence::position::{Direction, PathSegment, Point, SentPosition};
 
 /// An event's payload, or an object within it. Whatever is missing, or not what it should be, reads as `None`.
 #[derive(Clone, Copy)]

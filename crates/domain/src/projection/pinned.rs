@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::payload_view::PayloadView;
-use crate::kernel::{event::Event, ids::ActorId, time::Timestamp};
+use crate::kernel::{ActorId, Event, Timestamp};
 
 /// The context that was pinned last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::time::Timestamp;
+use crate::kernel::Timestamp;
 
 /// The newest `MOST` of what happened, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]

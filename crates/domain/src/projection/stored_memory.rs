@@ -3,15 +3,9 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use super::{
-    memory::{MAX_MEMORY, MemoryDetails, MemoryEntry},
-    recent::NewestFirst,
-};
-use crate::kernel::{
-    event::EventType,
-    ids::{ActorId, Sequence},
-    time::Timestamp,
-};
+use super::memory::{MAX_MEMORY, MemoryDetails, MemoryEntry};
+use super::recent::NewestFirst;
+use crate::kernel::{ActorId, EventType, Sequence, Timestamp};
 
 type Memory = NewestFirst<MemoryEntry, MAX_MEMORY>;
 

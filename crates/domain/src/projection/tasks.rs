@@ -3,11 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    payload_view::PayloadView,
-    recent::{Keyed, LastChanged},
-};
-use crate::kernel::{event::Event, ids::ActorId, time::Timestamp};
+use super::payload_view::PayloadView;
+use super::recent::{Keyed, LastChanged};
+use crate::kernel::{ActorId, Event, Timestamp};
 
 /// The most tasks that a room shows; the one that changed longest ago goes first.
 pub const MAX_TASKS: usize = 100;

@@ -3,10 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    kernel::ids::{ActorId, CorrelationId, Sequence},
-    presence::position::SPAWN,
-};
+use crate::kernel::{ActorId, CorrelationId, Sequence};
+use crate::presence::position::SPAWN;
 
 mod garbage;
 mod limits;

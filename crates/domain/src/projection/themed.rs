@@ -6,23 +6,16 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{
-    RoomSnapshot,
-    actors::ActorEntry,
-    conversations::{ChatEntry, MessageEntry, ThreadEntry},
-    memory::MemoryEntry,
-    objects::ObjectEntry,
-    orders::OrderEntry,
-    pinned::PinnedEntry,
-    tasks::TaskEntry,
-};
-use crate::{
-    kernel::{
-        ids::{ActorId, RoomId, TenantId},
-        time::Timestamp,
-    },
-    rooms::theme::Theme,
-};
+use super::RoomSnapshot;
+use super::actors::ActorEntry;
+use super::conversations::{ChatEntry, MessageEntry, ThreadEntry};
+use super::memory::MemoryEntry;
+use super::objects::ObjectEntry;
+use super::orders::OrderEntry;
+use super::pinned::PinnedEntry;
+use super::tasks::TaskEntry;
+use crate::kernel::{ActorId, RoomId, TenantId, Timestamp};
+use crate::rooms::theme::Theme;
 
 /// What actors look like, as their profiles say.
 pub type Themes = HashMap<ActorId, Theme>;
@@ -125,10 +118,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        kernel::event::EventType,
-        projection::{RoomProjection, tests::event},
-    };
+    use crate::kernel::EventType;
+    use crate::projection::RoomProjection;
+    use crate::projection::tests::event;
 
     /// Every actor that is shown has a theme or null, and nothing else changes.
     #[test]

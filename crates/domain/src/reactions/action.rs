@@ -4,28 +4,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ANNOTATION, ReactionRef, matching::SourceEvent};
-use crate::{
-    actor_command::Action,
-    conversation::{self, AutomaticReply, ConversationRules, SayAction, TEXT},
-    kernel::{
-        actor::ActorInRoom,
-        command::{CommandContext, CommandError},
-        error::{Code, DomainError},
-        event::EmittedEvent,
-        fields::{Field, Fields},
-        ids::ActorId,
-        record::Query,
-        rules::Rules,
-    },
-    orders::{ITEM_ID, OrderAction, SIZE},
-    permissions::Capability,
-    presence::{
-        movement::{DIRECTION, MoveAction, STEPS},
-        position::{Direction, MAX_STEPS, PathSegment},
-    },
-    tables::plan::Feature,
+use super::matching::SourceEvent;
+use super::{ANNOTATION, ReactionRef};
+use crate::actor_command::Action;
+use crate::conversation::{self, AutomaticReply, ConversationRules, SayAction, TEXT};
+use crate::kernel::{
+    ActorId, ActorInRoom, Code, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields,
+    Query, Rules,
 };
+use crate::orders::{ITEM_ID, OrderAction, SIZE};
+use crate::permissions::Capability;
+use crate::presence::movement::{DIRECTION, MoveAction, STEPS};
+use crate::presence::position::{Direction, MAX_STEPS, PathSegment};
+use crate::tables::plan::Feature;
 
 /// The name of the member that the payload stands in.
 const PAYLOAD: &str = "actionPayload";

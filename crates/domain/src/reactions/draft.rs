@@ -2,13 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{ANY_EVENT, ReactionAction, ReactionSubscription, action::ActionKind};
-use crate::kernel::{
-    error::{Code, DomainError},
-    fields::{Field, Fields, METADATA, too_large},
-    ids::{ActorId, RoomId},
-    rules::Rules,
-};
+use super::action::ActionKind;
+use super::{ANY_EVENT, ReactionAction, ReactionSubscription};
+use crate::kernel::{ActorId, Code, DomainError, Field, Fields, METADATA, RoomId, Rules, too_large};
 
 /// The most triggers of a subscription.
 pub(super) const MAX_TRIGGERS: usize = 50;
@@ -242,7 +238,8 @@ impl ReactionInput {
 mod tests {
     use serde_json::json;
 
-    use super::{super::tests::rule, *};
+    use super::super::tests::rule;
+    use super::*;
 
     fn draft(body: &Value, is_whole: bool) -> Result<ReactionInput, DomainError> {
         ReactionInput::read(&Fields::of_body(body.as_object().cloned().unwrap()), is_whole, &Rules::default())

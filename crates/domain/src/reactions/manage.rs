@@ -6,26 +6,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{
-    MAX_SUBSCRIPTIONS, ReactionAction, ReactionSubscription, StoredReaction,
-    draft::{ROOM_ID, ReactionInput, TARGET_ACTOR_ID},
+use super::draft::{ROOM_ID, ReactionInput, TARGET_ACTOR_ID};
+use super::{MAX_SUBSCRIPTIONS, ReactionAction, ReactionSubscription, StoredReaction};
+use crate::kernel::{
+    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError, Field,
+    Fields, Query, RecordQuery, Reply, RoomId, Rules, Success, TENANT_FILTER, TenantId,
 };
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
-        fields::{Field, Fields, TENANT_FILTER},
-        ids::{ActorId, CorrelationId, RoomId, TenantId},
-        record::{Query, RecordQuery},
-        rules::Rules,
-    },
-    permissions::{self, Capability, PermissionsMode},
-    tables::{
-        access::{self, AccessRequirement},
-        plan::Feature,
-    },
-};
+use crate::permissions::{self, Capability, PermissionsMode};
+use crate::tables::access::{self, AccessRequirement};
+use crate::tables::plan::Feature;
 
 const CREATED_BY: Field = Field::new(
     "createdBy",

@@ -4,11 +4,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{ANY_EVENT, StoredReaction};
-use crate::kernel::{
-    event::EventType,
-    ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
-    time::Timestamp,
-};
+use crate::kernel::{ActorId, CorrelationId, EventType, RoomId, Sequence, TenantId, Timestamp};
 
 /// The members of an event that rules match.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,7 +135,8 @@ impl StoredReaction {
 mod tests {
     use serde_json::json;
 
-    use super::{super::tests::rule, *};
+    use super::super::tests::rule;
+    use super::*;
 
     fn source() -> SourceEvent {
         let event = json!({

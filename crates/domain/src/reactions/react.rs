@@ -5,28 +5,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{
-    ANNOTATION, MAX_HOPS, ReactionRef, ReactionSubscription, SourceEvent, StoredReaction,
-    action::ReactiveAction,
+use super::action::ReactiveAction;
+use super::{ANNOTATION, MAX_HOPS, ReactionRef, ReactionSubscription, SourceEvent, StoredReaction};
+use crate::kernel::{
+    ActionSource, ActorInRoom, Annotation, Code, Command, CommandContext, CommandError, DomainError,
+    GuardedAction, Query, Reply, Sequence, StepCode, Success,
 };
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
-        event::Annotation,
-        guard::{ActionSource, GuardedAction},
-        ids::Sequence,
-        record::Query,
-        trace::StepCode,
-    },
-    permissions,
-    presence::{self, ChangeReason, PresenceRules, Status},
-    tables::{
-        access::{self, AccessRequirement},
-        plan::Feature,
-    },
-};
+use crate::permissions;
+use crate::presence::{self, ChangeReason, PresenceRules, Status};
+use crate::tables::access::{self, AccessRequirement};
+use crate::tables::plan::Feature;
 
 /// The longest error text that is stored, in bytes.
 const MAX_ERROR_BYTES: usize = 500;

@@ -2,10 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::kernel::{
-    event::payloads,
-    ids::{ActorId, RoomId},
-};
+use crate::kernel::{ActorId, RoomId, payloads};
 
 payloads! {
     /// A room got a record.

@@ -6,20 +6,13 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::events::RoomContextPinned;
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::DomainError,
-        fields::{Field, Fields, METADATA},
-        guard::{ActionSource, GuardedAction},
-        ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
-        record::{Cell, Key, Query, Record, RecordQuery, Table},
-        time::Timestamp,
-    },
-    permissions::{self, Capability},
-    tables::access::{self, AccessRequirement},
+use crate::kernel::{
+    ActionSource, ActorId, ActorInRoom, Cell, Command, CommandContext, CommandError, CorrelationId,
+    DomainError, Field, Fields, GuardedAction, Key, METADATA, Query, Record, RecordQuery, Reply, RoomId,
+    Sequence, Success, Table, TenantId, Timestamp,
 };
+use crate::permissions::{self, Capability};
+use crate::tables::access::{self, AccessRequirement};
 
 const MAX_CONTENT_CHARS: usize = 16 * 1_024;
 const CONTENT: Field =

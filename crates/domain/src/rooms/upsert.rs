@@ -4,26 +4,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{
-    Room, RoomType,
-    events::{RoomCreated, RoomUpdated},
+use super::events::{RoomCreated, RoomUpdated};
+use super::{Room, RoomType};
+use crate::kernel::{
+    ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError,
+    EmittedEvent, Field, Fields, METADATA, Query, Reply, RoomId, Success,
 };
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
-        event::EmittedEvent,
-        fields::{ACTOR_ID, Field, Fields, METADATA},
-        ids::{ActorId, CorrelationId, RoomId},
-        record::Query,
-    },
-    permissions::{self, Capability},
-    tables::{
-        PrivateTableRules, TableSession, access,
-        payment::{self, PaymentInput, PaymentReceipt},
-    },
-};
+use crate::permissions::{self, Capability};
+use crate::tables::payment::{self, PaymentInput, PaymentReceipt};
+use crate::tables::{PrivateTableRules, TableSession, access};
 
 /// The longest name of a room, in characters.
 pub const MAX_NAME_CHARS: usize = 200;

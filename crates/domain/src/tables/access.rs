@@ -1,18 +1,13 @@
 //! Access to private tables: which actors may act in a room that is paid for, and with which features.
 
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{CommandContext, CommandError},
-        error::{Code, DomainError},
-        ids::{ActorId, RoomId, TenantId},
-        record::{Query, RecordQuery},
-        time::Timestamp,
-    },
-    presence::record::Presence,
-    rooms::{Room, RoomType},
-    tables::{SessionStatus, TableSession, plan::Feature},
+use crate::kernel::{
+    ActorId, ActorInRoom, Code, CommandContext, CommandError, DomainError, Query, RecordQuery, RoomId,
+    TenantId, Timestamp,
 };
+use crate::presence::record::Presence;
+use crate::rooms::{Room, RoomType};
+use crate::tables::plan::Feature;
+use crate::tables::{SessionStatus, TableSession};
 
 /// The most presences that are looked at to count taken seats: far more than a plan seats.
 const MAX_COUNTED_PRESENCES: usize = 1_000;
@@ -159,7 +154,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::kernel::money::Usd;
+    use crate::kernel::Usd;
 
     /// A session of Nova's from 1,000 to 2,000, to which Kai is invited.
     fn session(features: &[&str]) -> TableSession {

@@ -6,20 +6,12 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{INVITED_ACTOR_IDS, SessionStatus, TableSession, end, guests};
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
-        event::EmittedEvent,
-        fields::{ACTOR_ID, Field, Fields, METADATA},
-        ids::{ActorId, CorrelationId, TenantId},
-        record::Query,
-        time::Timestamp,
-    },
-    permissions::{self, Capability},
-    work::names_nothing,
+use crate::kernel::{
+    ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError,
+    EmittedEvent, Field, Fields, METADATA, Query, Reply, Success, TenantId, Timestamp,
 };
+use crate::permissions::{self, Capability};
+use crate::work::names_nothing;
 
 const ACTION: &str = "table_session_update";
 /// What can be changed, in the order in which it is checked and reported.

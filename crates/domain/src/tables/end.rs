@@ -2,16 +2,11 @@
 
 use serde_json::Value;
 
-use super::{
-    SessionStatus, TableSession,
-    events::{TableSessionEnded, TableSessionUpdated},
-};
+use super::events::{TableSessionEnded, TableSessionUpdated};
+use super::{SessionStatus, TableSession};
 use crate::kernel::{
-    actor::ActorInRoom,
-    command::{Command, CommandContext, CommandError, Reply, Success},
-    event::EmittedEvent,
-    record::{Comparison, Query, RecordQuery},
-    time::Timestamp,
+    ActorInRoom, Command, CommandContext, CommandError, Comparison, EmittedEvent, Query, RecordQuery, Reply,
+    Success, Timestamp,
 };
 
 /// Appends `table_session_updated`, and `table_session_ended` if the change has ended it.

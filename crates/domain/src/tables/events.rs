@@ -3,11 +3,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::kernel::{
-    event::payloads,
-    ids::{ActorId, RoomId},
-    time::Timestamp,
-};
+use crate::kernel::{ActorId, RoomId, Timestamp, payloads};
 
 payloads! {
     /// A session at a private table began.

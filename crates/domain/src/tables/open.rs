@@ -4,34 +4,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{
-    INVITED_ACTOR_IDS, PrivateTableRules, SessionStatus, TableSession, end, events::TableSessionCreated,
-    guests,
+use super::events::TableSessionCreated;
+use super::{INVITED_ACTOR_IDS, PrivateTableRules, SessionStatus, TableSession, end, guests};
+use crate::kernel::{
+    ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError,
+    EmittedEvent, Field, Fields, METADATA, Query, Reply, RoomId, Rules, Success, TenantId, Timestamp, Usd,
 };
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
-        event::EmittedEvent,
-        fields::{ACTOR_ID, Field, Fields, METADATA},
-        ids::{ActorId, CorrelationId, RoomId, TenantId},
-        money::Usd,
-        record::Query,
-        rules::Rules,
-        time::Timestamp,
-    },
-    permissions,
-    rooms::{
-        Room, RoomType,
-        upsert::{self, MAX_NAME_CHARS},
-    },
-    tables::{
-        access,
-        payment::{self, PaymentInput},
-        plan::Plan,
-    },
-};
+use crate::permissions;
+use crate::rooms::upsert::{self, MAX_NAME_CHARS};
+use crate::rooms::{Room, RoomType};
+use crate::tables::access;
+use crate::tables::payment::{self, PaymentInput};
+use crate::tables::plan::Plan;
 
 const ACTION: &str = "table_session_create";
 const PLAN_ID: Field = Field::new("planId", "The plan to buy; /healthz lists them.", "espresso");

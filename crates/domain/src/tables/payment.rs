@@ -4,22 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{CommandContext, CommandError},
-        error::{Code, DomainError},
-        external_call::{CallRequest, ExternalCall},
-        fields::{Field, Fields},
-        idempotency::Hash,
-        ids::{ActorId, RoomId, TenantId},
-        money::Usd,
-        record::{Cell, Key, Record, Table},
-        secret::Secret,
-        time::Timestamp,
-    },
-    tables::PrivateTableRules,
+use crate::kernel::{
+    ActorId, ActorInRoom, CallRequest, Cell, Code, CommandContext, CommandError, DomainError, ExternalCall,
+    Field, Fields, Hash, Key, Record, RoomId, Secret, Table, TenantId, Timestamp, Usd,
 };
+use crate::tables::PrivateTableRules;
 
 /// The proof of payment in the stub mode, unless another one is set.
 pub const DEFAULT_STUB_PROOF: &str = "coffee_paid";
@@ -374,17 +363,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        inbox,
-        kernel::{
-            command::{Effects, Heads, IdSource, LoadedRecords, RequestContext, WriteSet},
-            external_call::CallResult,
-            ids::{CorrelationId, Sequence},
-            record::{Query, StoredRecord},
-            rules::Rules,
-        },
-        moderation::{RateGuard, RateWindows},
+    use crate::inbox;
+    use crate::kernel::{
+        CallResult, CorrelationId, Effects, Heads, IdSource, LoadedRecords, Query, RequestContext, Rules,
+        Sequence, StoredRecord, WriteSet,
     };
+    use crate::moderation::{RateGuard, RateWindows};
 
     struct NoIds;
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::kernel::money::Usd;
+use crate::kernel::Usd;
 
 /// The most actors that a plan may seat.
 const MAX_SEATS: i64 = 32;

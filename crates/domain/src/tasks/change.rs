@@ -2,26 +2,16 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    PROGRESS, Task, TaskState, WriteTaskResponse,
-    create::{ASSIGNEE_ACTOR_ID, DESCRIPTION, STATE, TASK_PROGRESS, TITLE},
-    events::{TaskAssigned, TaskCompleted, TaskProgressUpdated, TaskUpdated},
+use super::create::{ASSIGNEE_ACTOR_ID, DESCRIPTION, STATE, TASK_PROGRESS, TITLE};
+use super::events::{TaskAssigned, TaskCompleted, TaskProgressUpdated, TaskUpdated};
+use super::{PROGRESS, Task, TaskState, WriteTaskResponse};
+use crate::inbox;
+use crate::kernel::{
+    ActorId, ActorInRoom, Command, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields,
+    METADATA, Query, Reply, Success, Timestamp,
 };
-use crate::{
-    inbox,
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::DomainError,
-        event::EmittedEvent,
-        fields::{Field, Fields, METADATA},
-        ids::ActorId,
-        record::Query,
-        time::Timestamp,
-    },
-    tables::plan::Feature,
-    work::{self, Editor, WorkPolicy},
-};
+use crate::tables::plan::Feature;
+use crate::work::{self, Editor, WorkPolicy};
 
 /// What changing a task is called, by a patch or a handoff.
 pub(super) const UPDATE: WorkPolicy = WorkPolicy { action: "task_update", feature: Feature::TaskBoard };

@@ -3,24 +3,15 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{
-    PROGRESS, Task, TaskState, WriteTaskResponse,
-    events::{TaskAssigned, TaskCompleted, TaskCreated},
+use super::events::{TaskAssigned, TaskCompleted, TaskCreated};
+use super::{PROGRESS, Task, TaskState, WriteTaskResponse};
+use crate::inbox;
+use crate::kernel::{
+    ActorId, ActorInRoom, Command, CommandContext, CommandError, DomainError, Field, Fields, METADATA, Query,
+    Reply, Success, Timestamp,
 };
-use crate::{
-    inbox,
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::DomainError,
-        fields::{Field, Fields, METADATA},
-        ids::ActorId,
-        record::Query,
-        time::Timestamp,
-    },
-    tables::plan::Feature,
-    work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, WorkPolicy},
-};
+use crate::tables::plan::Feature;
+use crate::work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, WorkPolicy};
 
 pub(super) const TITLE: Field =
     Field::new("title", "What is to be done.", "Two flat whites").up_to(MAX_TITLE_CHARS).in_example();

@@ -3,11 +3,7 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::kernel::{
-    event::{Notification, payloads},
-    ids::ActorId,
-    time::Timestamp,
-};
+use crate::kernel::{ActorId, Notification, Timestamp, payloads};
 
 payloads! {
     /// A task was created.

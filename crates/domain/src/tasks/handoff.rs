@@ -5,25 +5,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{
-    Task, TaskState,
-    change::{UPDATE, append_changes, current},
-    events::TaskHandoff,
+use super::change::{UPDATE, append_changes, current};
+use super::events::TaskHandoff;
+use super::{Task, TaskState};
+use crate::inbox;
+use crate::kernel::{
+    ActorId, ActorInRoom, Cell, Code, Command, CommandContext, CommandError, Comparison, CorrelationId,
+    DomainError, EXAMPLE_ID, EmittedEvent, Field, Fields, Key, MAX_REFERENCE_CHARS, METADATA, Query, Record,
+    RecordQuery, Reply, RoomId, Sequence, Success, Table, TenantId, Timestamp,
 };
-use crate::{
-    inbox,
-    kernel::{
-        actor::ActorInRoom,
-        command::{Command, CommandContext, CommandError, Reply, Success},
-        error::{Code, DomainError},
-        event::EmittedEvent,
-        fields::{EXAMPLE_ID, Field, Fields, MAX_REFERENCE_CHARS, METADATA},
-        ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
-        record::{Cell, Comparison, Key, Query, Record, RecordQuery, Table},
-        time::Timestamp,
-    },
-    work::{self, Editor},
-};
+use crate::work::{self, Editor};
 
 /// The longest note, and the longest reason for being blocked, in characters.
 pub const MAX_NOTE_CHARS: usize = 4_000;

@@ -2,23 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    Task,
-    change::{TaskPatch, UpdateTask},
-    create::CreateTask,
-    handoff::HandOffTask,
-};
-use crate::{
-    kernel::{
-        command::Success,
-        error::{Code, DomainError},
-        fields::MAX_OBJECT_BYTES,
-        ids::ActorId,
-        time::Timestamp,
-    },
-    scene::{Scene, body},
-    work::{Editor, MAX_CONTENT_CHARS},
-};
+use super::Task;
+use super::change::{TaskPatch, UpdateTask};
+use super::create::CreateTask;
+use super::handoff::HandOffTask;
+use crate::kernel::{ActorId, Code, DomainError, MAX_OBJECT_BYTES, Success, Timestamp};
+use crate::scene::{Scene, body};
+use crate::work::{Editor, MAX_CONTENT_CHARS};
 
 fn by(actor: &str, mut fields: Value) -> Value {
     fields["actorId"] = json!(actor);

@@ -3,23 +3,15 @@
 use uuid::Uuid;
 
 use super::Subscription;
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::{CommandContext, CommandError},
-        error::DomainError,
-        ids::{ActorId, RoomId, TenantId},
-        record::{Query, RecordQuery},
-        time::Timestamp,
-    },
-    permissions,
-    rooms::{Room, RoomType},
-    tables::{
-        TableSession,
-        access::{self, AccessRequirement},
-        plan::Feature,
-    },
+use crate::kernel::{
+    ActorId, ActorInRoom, CommandContext, CommandError, DomainError, Query, RecordQuery, RoomId, TenantId,
+    Timestamp,
 };
+use crate::permissions;
+use crate::rooms::{Room, RoomType};
+use crate::tables::TableSession;
+use crate::tables::access::{self, AccessRequirement};
+use crate::tables::plan::Feature;
 
 /// The most sessions of a room, from the newest on, among which the one is looked for that an event happened in.
 const MAX_SESSIONS: usize = 16;
@@ -105,7 +97,8 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
-    use crate::{kernel::money::Usd, tables::SessionStatus};
+    use crate::kernel::Usd;
+    use crate::tables::SessionStatus;
 
     fn session(started: i64, expires: i64, ended: Option<i64>, features: &[&str]) -> TableSession {
         let nova = ActorInRoom::named("default", "attic", "Nova");

@@ -4,22 +4,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{
-    DeliveryProgress, Subscription, WebhookSecret, WebhookSubscription,
-    admission::SubscriptionSubject,
-    counter::{self, CounterKind, WebhookCounter},
-    fields::{ScopeChange, SubscriptionSettings},
-    not_found,
-    subscribe::WriteSubscriptionResponse,
-};
+use super::admission::SubscriptionSubject;
+use super::counter::{self, CounterKind, WebhookCounter};
+use super::fields::{ScopeChange, SubscriptionSettings};
+use super::subscribe::WriteSubscriptionResponse;
+use super::{DeliveryProgress, Subscription, WebhookSecret, WebhookSubscription, not_found};
 use crate::kernel::{
-    command::{Command, CommandContext, CommandError, Reply, Success},
-    error::DomainError,
-    fields::{Fields, TENANT_FILTER},
-    ids::CorrelationId,
-    record::Query,
-    rules::Rules,
-    secret::Secret,
+    Command, CommandContext, CommandError, CorrelationId, DomainError, Fields, Query, Reply, Rules, Secret,
+    Success, TENANT_FILTER,
 };
 
 /// What every change reads.

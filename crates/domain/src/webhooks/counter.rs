@@ -2,11 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{
-    command::{CommandContext, CommandError},
-    error::{Code, DomainError},
-    record::{Cell, Key, Query, Record, Table},
-};
+use crate::kernel::{Cell, Code, CommandContext, CommandError, DomainError, Key, Query, Record, Table};
 
 /// The most subscriptions of a café: each has a follower of its own.
 pub const MAX_SUBSCRIPTIONS: u64 = 5_000;
@@ -127,11 +123,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        kernel::rules::Rules,
-        scene::{Scene, body},
-        webhooks::{Subscription, change::DeleteSubscription, subscribe::CreateSubscription},
-    };
+    use crate::kernel::Rules;
+    use crate::scene::{Scene, body};
+    use crate::webhooks::Subscription;
+    use crate::webhooks::change::DeleteSubscription;
+    use crate::webhooks::subscribe::CreateSubscription;
 
     /// There are so many subscriptions and no more, and a deleted one makes room.
     #[test]

@@ -5,10 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::kernel::{
-    event::{Event, EventType},
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    record::{Cell, Key, Record, RecordQuery, Table},
-    time::Timestamp,
+    ActorId, Cell, Event, EventType, Key, Record, RecordQuery, RoomId, Sequence, Table, TenantId, Timestamp,
 };
 
 /// How many deliveries, and how many events that could not be delivered, are kept: the newest.

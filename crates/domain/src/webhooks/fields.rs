@@ -3,16 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::{ALL_TYPES, signing};
-use crate::{
-    kernel::{
-        error::DomainError,
-        fields::{Field, Fields, METADATA, bounded_text},
-        ids::{ActorId, RoomId},
-        secret::Secret,
-    },
-    webhooks::target::{self, MAX_TARGET_CHARS, WebhookRules},
-    work::names_nothing,
-};
+use crate::kernel::{ActorId, DomainError, Field, Fields, METADATA, RoomId, Secret, bounded_text};
+use crate::webhooks::target::{self, MAX_TARGET_CHARS, WebhookRules};
+use crate::work::names_nothing;
 
 /// The most types that a subscription lists.
 const MAX_TYPES: usize = 64;

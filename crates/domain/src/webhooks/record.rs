@@ -4,17 +4,12 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::{
-    DeliveryProgress, RetryState, Subscription, change,
-    counter::{CounterKind, WebhookCounter},
-    delivery::{Delivery, DeliverySource, DlqEntry, DlqStatus, EventRef, RING_SLOTS, SendResult},
-};
+use super::counter::{CounterKind, WebhookCounter};
+use super::delivery::{Delivery, DeliverySource, DlqEntry, DlqStatus, EventRef, RING_SLOTS, SendResult};
+use super::{DeliveryProgress, RetryState, Subscription, change};
 use crate::kernel::{
-    command::{Command, CommandContext, CommandError, Reply, Success},
-    event::Event,
-    ids::Sequence,
-    lease::LeaseToken,
-    record::{Comparison, Query, RecordQuery},
+    Command, CommandContext, CommandError, Comparison, Event, LeaseToken, Query, RecordQuery, Reply,
+    Sequence, Success,
 };
 
 /// The outcome of an attempt.

@@ -5,20 +5,12 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    DeliveryProgress, Subscription, WebhookSecret,
-    counter::{CounterKind, WebhookCounter},
-    delivery::{DeliverySource, DlqEntry, DlqStatus, EventRef, SendResult},
-    not_found, record,
-};
+use super::counter::{CounterKind, WebhookCounter};
+use super::delivery::{DeliverySource, DlqEntry, DlqStatus, EventRef, SendResult};
+use super::{DeliveryProgress, Subscription, WebhookSecret, not_found, record};
 use crate::kernel::{
-    command::{Command, CommandContext, CommandError, Reply, Success},
-    error::{Code, DomainError},
-    external_call::{CallRequest, ExternalCall},
-    fields::{Field, Fields, TENANT_FILTER},
-    ids::{ActorId, CorrelationId, RoomId, TenantId},
-    record::Query,
-    secret::Secret,
+    ActorId, CallRequest, Code, Command, CommandContext, CommandError, CorrelationId, DomainError,
+    ExternalCall, Field, Fields, Query, Reply, RoomId, Secret, Success, TENANT_FILTER, TenantId,
 };
 
 const ROOM_ID: Field =

@@ -2,7 +2,7 @@
 
 use jiff::fmt::rfc2822::DateTimeParser;
 
-use crate::kernel::time::Timestamp;
+use crate::kernel::Timestamp;
 
 /// The longest pause between two attempts, whatever the backoff and the receiver say: 15 minutes.
 pub const MAX_PAUSE_MS: u64 = 15 * 60_000;

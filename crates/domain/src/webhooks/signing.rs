@@ -1,8 +1,9 @@
 //! Secrets of webhooks: how they are made, and which key is in them (Standard Webhooks 1.0).
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
-use crate::kernel::{error::DomainError, secret::Secret};
+use crate::kernel::{DomainError, Secret};
 
 /// The prefix of a secret whose rest is the key in base64.
 const PREFIX: &str = "whsec_";

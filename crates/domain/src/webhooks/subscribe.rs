@@ -3,21 +3,13 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{
-    DeliveryProgress, Subscription, WebhookSecret, WebhookSubscription,
-    admission::SubscriptionSubject,
-    counter::{self, CounterKind, WebhookCounter},
-    fields::{ACTOR_ID, ROOM_ID, SubscriptionDefaults, SubscriptionSettings},
-    signing,
-};
+use super::admission::SubscriptionSubject;
+use super::counter::{self, CounterKind, WebhookCounter};
+use super::fields::{ACTOR_ID, ROOM_ID, SubscriptionDefaults, SubscriptionSettings};
+use super::{DeliveryProgress, Subscription, WebhookSecret, WebhookSubscription, signing};
 use crate::kernel::{
-    command::{Command, CommandContext, CommandError, Reply, Success},
-    error::DomainError,
-    fields::Fields,
-    ids::{ActorId, CorrelationId, RoomId, TenantId},
-    record::Query,
-    rules::Rules,
-    secret::Secret,
+    ActorId, Command, CommandContext, CommandError, CorrelationId, DomainError, Fields, Query, Reply, RoomId,
+    Rules, Secret, Success, TenantId,
 };
 
 const ACTION: &str = "event_subscription_create";

@@ -4,10 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use crate::kernel::{
-    error::{Code, DomainError},
-    rules::rule_set,
-};
+use crate::kernel::{Code, DomainError, rule_set};
 
 /// Where webhooks may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,22 +4,19 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{Editor, Feature};
-use crate::{
-    kernel::{
-        actor::ActorInRoom,
-        command::Command,
-        error::{Code, DomainError},
-        money::Usd,
-        time::Timestamp,
-    },
-    objects::{SharedObject, change::UpdateSharedObject, create::CreateSharedObject},
-    permissions::RoomOverride,
-    presence::Presence,
-    rooms::{Room, RoomType},
-    scene::{Scene, body},
-    tables::{SessionStatus, TableSession},
-    tasks::{Task, change::UpdateTask, create::CreateTask, handoff::HandOffTask},
-};
+use crate::kernel::{ActorInRoom, Code, Command, DomainError, Timestamp, Usd};
+use crate::objects::SharedObject;
+use crate::objects::change::UpdateSharedObject;
+use crate::objects::create::CreateSharedObject;
+use crate::permissions::RoomOverride;
+use crate::presence::Presence;
+use crate::rooms::{Room, RoomType};
+use crate::scene::{Scene, body};
+use crate::tables::{SessionStatus, TableSession};
+use crate::tasks::Task;
+use crate::tasks::change::UpdateTask;
+use crate::tasks::create::CreateTask;
+use crate::tasks::handoff::HandOffTask;
 
 /// A scene with a task and an object in it, before the room is made private or paused.
 struct Cafe {

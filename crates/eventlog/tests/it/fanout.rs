@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::ids::Sequence;
+use agentcafe_domain::kernel::Sequence;
 use agentcafe_eventlog::{EventFilter, Fanout, Follower, FrameEncoder, LoggedEvent};
 
 use crate::memory_log::{MemoryLog, filters};

@@ -1,9 +1,10 @@
 //! A follower sees every event after its cursor that matches, once and in order, whatever it does in between.
 //! (With a real store, while others write: `agentcafe-store`, `tests/suite/follow.rs`.)
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::ids::Sequence;
+use agentcafe_domain::kernel::Sequence;
 use agentcafe_eventlog::{Follower, LoggedEvent, MAX_RECENT_BYTES};
 use tokio::time::timeout;
 

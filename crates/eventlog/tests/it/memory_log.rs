@@ -2,11 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use agentcafe_domain::kernel::{
-    event::{EventType, StoredEvent},
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    time::Timestamp,
-};
+use agentcafe_domain::kernel::{ActorId, EventType, RoomId, Sequence, StoredEvent, TenantId, Timestamp};
 use agentcafe_eventlog::{
     EventFilter, EventPage, EventQuery, Log, LoggedEvent, PageFuture, ReadError, RecentEvents,
 };

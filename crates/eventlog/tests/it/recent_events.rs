@@ -1,18 +1,10 @@
 //! The recent events: the newest events in memory, and the wake-ups of followers.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use agentcafe_domain::kernel::{
-    event::{EventType, StoredEvent},
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    time::Timestamp,
-};
+use agentcafe_domain::kernel::{ActorId, EventType, RoomId, Sequence, StoredEvent, TenantId, Timestamp};
 use agentcafe_eventlog::{EventFilter, EventQuery, MAX_RECENT_BYTES, RecentEvents};
 use bytes::Bytes;
 use tokio::time::Instant;

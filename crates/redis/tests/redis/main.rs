@@ -1,21 +1,15 @@
 //! Read models and streams in a real Redis server.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::{
-        ids::{RoomId, Sequence, TenantId},
-        secret::Secret,
-        time::Timestamp,
-    },
-    projection::RoomProjection,
+use agentcafe_domain::kernel::{RoomId, Secret, Sequence, TenantId, Timestamp};
+use agentcafe_domain::projection::RoomProjection;
+use agentcafe_redis::read_models::{
+    ReadModelLimits, ReadModels, RoomWrite, StoredRoom, StreamEntry, WriteOutcome,
 };
-use agentcafe_redis::{
-    Keys, RedisConnection, RoomName,
-    read_models::{ReadModelLimits, ReadModels, RoomWrite, StoredRoom, StreamEntry, WriteOutcome},
-    stream,
-};
+use agentcafe_redis::{Keys, RedisConnection, RoomName, stream};
 use agentcafe_testkit::Redis;
 use tokio_util::sync::CancellationToken;
 

@@ -1,10 +1,8 @@
 //! What reads of the log have in common: their filter, and where they begin.
 
 use agentcafe_domain::kernel::{
-    error::{Code, DomainError, OperationError},
-    event::EventType,
-    fields::{EVENT_TENANT_FILTER, Field, Fields, ROOM_FILTER, TYPES},
-    ids::Sequence,
+    Code, DomainError, EVENT_TENANT_FILTER, EventType, Field, Fields, OperationError, ROOM_FILTER, Sequence,
+    TYPES,
 };
 use agentcafe_store::EventFilter;
 use uuid::Uuid;

@@ -1,12 +1,11 @@
 //! Follows the log: what is stored after a cursor, then what comes.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    error::{Code, DomainError, OperationError},
-    fields::{Cursor, EVENT_ACTOR_FILTER, LIMIT, STREAM_CURSOR, TYPES},
-    ids::{ActorId, Sequence},
-    rules::Rules,
+    ActorId, Code, Cursor, DomainError, EVENT_ACTOR_FILTER, LIMIT, OperationError, Rules, STREAM_CURSOR,
+    Sequence, TYPES,
 };
 use agentcafe_eventlog::Follower;
 use agentcafe_store::{EventFilter, Store};
@@ -14,11 +13,9 @@ use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::filter::filter;
-use crate::{
-    operation::{Call, Input, Operation},
-    read_access,
-    service::Service,
-};
+use crate::operation::{Call, Input, Operation};
+use crate::read_access;
+use crate::service::Service;
 
 const MAX_BACKLOG: usize = 5_000;
 

@@ -1,20 +1,15 @@
 //! Lists events after a cursor.
 
 use agentcafe_domain::kernel::{
-    error::{DomainError, OperationError},
-    fields::{AFTER_EVENT_ID, CURSOR, EVENT_ACTOR_FILTER},
-    ids::{ActorId, Sequence},
-    rules::Rules,
+    AFTER_EVENT_ID, ActorId, CURSOR, DomainError, EVENT_ACTOR_FILTER, OperationError, Rules, Sequence,
 };
 use agentcafe_store::{EventFilter, EventQuery};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::filter::{filter, sequence_of};
-use crate::{
-    operation::{Call, EventList, Input, Operation},
-    read_access,
-};
+use crate::operation::{Call, EventList, Input, Operation};
+use crate::read_access;
 
 pub(super) const LIMIT: usize = 100;
 pub(super) const MAX_LIMIT: usize = 5_000;

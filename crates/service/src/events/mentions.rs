@@ -1,19 +1,14 @@
 //! Lists mentions after a cursor.
 
 use agentcafe_domain::kernel::{
-    error::{DomainError, OperationError},
-    event::EventType,
-    fields::{CURSOR, EVENT_TENANT_FILTER, Field, ROOM_FILTER},
-    ids::{ActorId, Sequence},
-    rules::Rules,
+    ActorId, CURSOR, DomainError, EVENT_TENANT_FILTER, EventType, Field, OperationError, ROOM_FILTER, Rules,
+    Sequence,
 };
 use agentcafe_store::{EventFilter, EventPage, EventQuery};
 
 use super::list::{LIMIT, MAX_LIMIT, PageEnd};
-use crate::{
-    operation::{Call, EventList, Input, Operation},
-    read_access,
-};
+use crate::operation::{Call, EventList, Input, Operation};
+use crate::read_access;
 
 const MENTIONED_ACTOR_ID: Field = Field::new("mentionedActorId", "Only mentions of this actor.", "Kai");
 

@@ -1,27 +1,21 @@
 //! Long poll: the next events, as soon as there are any.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::{
-        actor::ActorInRoom,
-        error::{DomainError, OperationError},
-        fields::{AFTER_EVENT_ID, Cursor, Field, Fields, STREAM_CURSOR},
-        ids::{ActorId, Sequence},
-        rules::Rules,
-    },
-    presence::{self, Presence, RefreshPresence, Status},
+use agentcafe_domain::kernel::{
+    AFTER_EVENT_ID, ActorId, ActorInRoom, Cursor, DomainError, Field, Fields, OperationError, Rules,
+    STREAM_CURSOR, Sequence,
 };
+use agentcafe_domain::presence::{self, Presence, RefreshPresence, Status};
 use agentcafe_eventlog::Follower;
 use agentcafe_store::{EventFilter, EventPage, Failure};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::filter::{filter, sequence_of};
-use crate::{
-    operation::{Call, EventList, Input, Operation},
-    read_access,
-};
+use crate::operation::{Call, EventList, Input, Operation};
+use crate::read_access;
 
 const ACTOR_ID: Field =
     Field::new("actorId", "The actor that polls. To filter by author, use authorId.", "Nova");

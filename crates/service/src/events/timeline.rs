@@ -1,24 +1,17 @@
 //! Lists events by time, in either order.
 
 use agentcafe_domain::kernel::{
-    error::{DomainError, OperationError},
-    fields::{CURSOR, EVENT_ACTOR_FILTER, FROM_TS, TO_TS},
-    ids::{ActorId, Sequence},
-    rules::Rules,
-    time::Timestamp,
+    ActorId, CURSOR, DomainError, EVENT_ACTOR_FILTER, FROM_TS, OperationError, Rules, Sequence, TO_TS,
+    Timestamp,
 };
 use agentcafe_store::{EventFilter, EventQuery};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{
-    filter::filter,
-    list::{LIMIT, MAX_LIMIT},
-};
-use crate::{
-    operation::{Call, EventList, Input, Operation},
-    read_access,
-};
+use super::filter::filter;
+use super::list::{LIMIT, MAX_LIMIT};
+use crate::operation::{Call, EventList, Input, Operation};
+use crate::read_access;
 
 /// Lists events by time, in either order.
 pub struct ReadTimeline {

@@ -1,24 +1,16 @@
 //! Reads what an agent should remember of a room.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        event::Event,
-        fields::ACTOR_FILTER,
-        ids::{ActorId, RoomId, TenantId},
-        rules::Rules,
-    },
-    projection::memory::{MAX_MEMORY, MemoryEntry, REMEMBERED, memory_entry},
+use agentcafe_domain::kernel::{
+    ACTOR_FILTER, ActorId, DomainError, Event, OperationError, RoomId, Rules, TenantId,
 };
+use agentcafe_domain::projection::memory::{MAX_MEMORY, MemoryEntry, REMEMBERED, memory_entry};
 use agentcafe_store::EventFilter;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{
-    newest_events::{NewestEvents, NewestQuery},
-    operation::{Call, Input, Operation},
-    read_access,
-};
+use crate::newest_events::{NewestEvents, NewestQuery};
+use crate::operation::{Call, Input, Operation};
+use crate::read_access;
 
 /// How many of the room's newest events are scanned.
 const SCANNED: u32 = 10_000;

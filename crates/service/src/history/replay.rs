@@ -2,33 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        event::{Event, EventType},
-        fields::{EVENT_ACTOR_FILTER, Field},
-        ids::{ActorId, RoomId, Sequence, TenantId},
-        rules::Rules,
-        time::Timestamp,
-    },
-    profiles::Profile,
-    projection::{
-        RoomProjection, RoomSnapshot,
-        themed::{ThemedSnapshot, Themes},
-    },
+use agentcafe_domain::kernel::{
+    ActorId, DomainError, EVENT_ACTOR_FILTER, Event, EventType, Field, OperationError, RoomId, Rules,
+    Sequence, TenantId, Timestamp,
 };
+use agentcafe_domain::profiles::Profile;
+use agentcafe_domain::projection::themed::{ThemedSnapshot, Themes};
+use agentcafe_domain::projection::{RoomProjection, RoomSnapshot};
 use agentcafe_store::{EventFilter, LoggedEvent};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Number;
 
-use crate::{
-    events::types,
-    newest_events::{NewestEvents, NewestQuery},
-    operation::{Call, EventList, Input, Operation, on_blocking_thread},
-    read_access,
-    service::Service,
-};
+use crate::events::types;
+use crate::newest_events::{NewestEvents, NewestQuery};
+use crate::operation::{Call, EventList, Input, Operation, on_blocking_thread};
+use crate::read_access;
+use crate::service::Service;
 
 const MINUTES: Field = Field::new("minutes", "How far back to replay, in minutes.", "10");
 

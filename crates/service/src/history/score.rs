@@ -1,24 +1,16 @@
 //! Reads how much the actors in a room have done together.
 
-use agentcafe_domain::{
-    collaboration::{COUNTED, Collaboration, CollaborationCounter},
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::{FROM_TS, TO_TS},
-        ids::{ActorId, RoomId, TenantId},
-        rules::Rules,
-        time::Timestamp,
-    },
+use agentcafe_domain::collaboration::{COUNTED, Collaboration, CollaborationCounter};
+use agentcafe_domain::kernel::{
+    ActorId, DomainError, FROM_TS, OperationError, RoomId, Rules, TO_TS, TenantId, Timestamp,
 };
 use agentcafe_store::{EventFilter, LoggedEvent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    newest_events::{NewestEvents, NewestQuery},
-    operation::{Call, Input, Operation, on_blocking_thread},
-    read_access,
-};
+use crate::newest_events::{NewestEvents, NewestQuery};
+use crate::operation::{Call, Input, Operation, on_blocking_thread};
+use crate::read_access;
 
 const LIMIT: usize = 5_000;
 const MAX_LIMIT: usize = 10_000;

@@ -1,13 +1,7 @@
 //! Acknowledges items of an inbox: one by its id, or many.
 
-use agentcafe_domain::{
-    inbox::{AckInboxItem, AckInboxItemResponse, AckInboxItems, AckInboxItemsResponse},
-    kernel::{
-        error::{DomainError, OperationError},
-        ids::{ActorId, RoomId, TenantId},
-        rules::Rules,
-    },
-};
+use agentcafe_domain::inbox::{AckInboxItem, AckInboxItemResponse, AckInboxItems, AckInboxItemsResponse};
+use agentcafe_domain::kernel::{ActorId, DomainError, OperationError, RoomId, Rules, TenantId};
 
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared, Subject};
 

@@ -1,14 +1,9 @@
 //! Lists the items of an inbox.
 
-use agentcafe_domain::{
-    inbox::{InboxItem, UnreadCount, unread_counts},
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::{ACTOR_FILTER, CURSOR, Field, ROOM_FILTER},
-        ids::{ActorId, RoomId, Sequence, TenantId},
-        record::{Comparison, RecordQuery},
-        rules::Rules,
-    },
+use agentcafe_domain::inbox::{InboxItem, UnreadCount, unread_counts};
+use agentcafe_domain::kernel::{
+    ACTOR_FILTER, ActorId, CURSOR, Comparison, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery,
+    RoomId, Rules, Sequence, TenantId,
 };
 use schemars::JsonSchema;
 use serde::Serialize;

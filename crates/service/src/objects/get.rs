@@ -1,23 +1,15 @@
 //! Reads one shared object.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        ids::{ActorId, TenantId},
-        rules::Rules,
-    },
-    objects::SharedObject,
-    work,
-};
+use agentcafe_domain::kernel::{ActorId, DomainError, OperationError, Rules, TenantId};
+use agentcafe_domain::objects::SharedObject;
+use agentcafe_domain::work;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{
-    operation::{Call, Input, Operation},
-    read_access,
-    service::Service,
-};
+use crate::operation::{Call, Input, Operation};
+use crate::read_access;
+use crate::service::Service;
 
 /// Reads one shared object.
 pub struct GetObject {

@@ -1,21 +1,13 @@
 //! Lists shared objects, the last changed first.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::{Field, ROOM_FILTER},
-        ids::{ActorId, RoomId, TenantId},
-        record::{RecordQuery, SortKey},
-        rules::Rules,
-    },
-    objects::{ObjectType, SharedObject},
+use agentcafe_domain::kernel::{
+    ActorId, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Rules, SortKey, TenantId,
 };
+use agentcafe_domain::objects::{ObjectType, SharedObject};
 
-use crate::{
-    operation::{Call, Input, Operation},
-    paging::{self, record_list},
-    read_access,
-};
+use crate::operation::{Call, Input, Operation};
+use crate::paging::{self, record_list};
+use crate::read_access;
 
 const CREATED_BY: Field = Field::new("createdBy", "Only objects that this actor created.", "Nova");
 const OBJECT_KEY: Field = Field::new("objectKey", "Only objects with this objectKey.", "menu");

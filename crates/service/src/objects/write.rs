@@ -1,13 +1,10 @@
 //! Creates and changes shared objects.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        rules::Rules,
-    },
-    objects::{WriteObjectResponse, change::UpdateSharedObject, create::CreateSharedObject},
-    work::Editor,
-};
+use agentcafe_domain::kernel::{DomainError, OperationError, Rules};
+use agentcafe_domain::objects::WriteObjectResponse;
+use agentcafe_domain::objects::change::UpdateSharedObject;
+use agentcafe_domain::objects::create::CreateSharedObject;
+use agentcafe_domain::work::Editor;
 
 use super::get::object;
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared};

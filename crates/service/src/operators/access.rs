@@ -1,13 +1,7 @@
 //! Who may read what operators did.
 
-use agentcafe_domain::{
-    kernel::{
-        actor::ActorInRoom,
-        error::{DomainError, OperationError},
-        ids::{ActorId, RoomId, TenantId},
-    },
-    permissions::{self, Capability, Permission, PermissionsMode},
-};
+use agentcafe_domain::kernel::{ActorId, ActorInRoom, DomainError, OperationError, RoomId, TenantId};
+use agentcafe_domain::permissions::{self, Capability, Permission, PermissionsMode};
 
 use crate::service::Service;
 

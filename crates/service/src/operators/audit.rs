@@ -1,16 +1,10 @@
 //! Lists the audit trail.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::{CURSOR, FROM_TS, Field, OPERATOR_VIEWER_ACTOR_ID, ROOM_FILTER, TO_TS},
-        ids::{ActorId, RoomId, Sequence, TenantId},
-        record::{Comparison, RecordQuery},
-        rules::Rules,
-        time::Timestamp,
-    },
-    operators::audit::AuditEntry,
+use agentcafe_domain::kernel::{
+    ActorId, CURSOR, Comparison, DomainError, FROM_TS, Field, OPERATOR_VIEWER_ACTOR_ID, OperationError,
+    ROOM_FILTER, RecordQuery, RoomId, Rules, Sequence, TO_TS, TenantId, Timestamp,
 };
+use agentcafe_domain::operators::audit::AuditEntry;
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -1,24 +1,17 @@
 //! Imposes overrides on rooms and actors, and lists those in force.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::{Field, OPERATOR_VIEWER_ACTOR_ID, ROOM_FILTER},
-        ids::{ActorId, RoomId, TenantId},
-        record::{RecordQuery, SortKey},
-        rules::Rules,
-    },
-    operators::{ApplyOverride, ApplyOverrideResponse, OverrideState},
-    permissions::RoomOverride,
+use agentcafe_domain::kernel::{
+    ActorId, DomainError, Field, OPERATOR_VIEWER_ACTOR_ID, OperationError, ROOM_FILTER, RecordQuery, RoomId,
+    Rules, SortKey, TenantId,
 };
+use agentcafe_domain::operators::{ApplyOverride, ApplyOverrideResponse, OverrideState};
+use agentcafe_domain::permissions::RoomOverride;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::access::Viewer;
-use crate::{
-    operation::{Call, Input, KeyScope, Mutation, Operation, Prepared},
-    paging::{self, record_list},
-};
+use crate::operation::{Call, Input, KeyScope, Mutation, Operation, Prepared};
+use crate::paging::{self, record_list};
 
 const OPERATOR_ID: Field =
     Field::new("operatorId", "The operator that reads, if viewerActorId is missing.", "Nova");

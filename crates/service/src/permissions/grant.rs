@@ -1,12 +1,7 @@
 //! Gives capabilities to an actor in a room, or takes them away.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        rules::Rules,
-    },
-    permissions::grant::{GrantPermission, GrantPermissionResponse},
-};
+use agentcafe_domain::kernel::{DomainError, OperationError, Rules};
+use agentcafe_domain::permissions::grant::{GrantPermission, GrantPermissionResponse};
 
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared};
 

@@ -1,23 +1,16 @@
 //! Lists what was granted, the last changed first; with a room and an actor, reads what the actor may do there.
 
-use agentcafe_domain::{
-    kernel::{
-        actor::ActorInRoom,
-        error::{DomainError, OperationError},
-        fields::{ACTOR_FILTER, ROOM_FILTER},
-        ids::{ActorId, RoomId, TenantId},
-        record::{RecordQuery, SortKey},
-        rules::Rules,
-    },
-    permissions::{Permission, grant::EffectivePermission},
+use agentcafe_domain::kernel::{
+    ACTOR_FILTER, ActorId, ActorInRoom, DomainError, OperationError, ROOM_FILTER, RecordQuery, RoomId, Rules,
+    SortKey, TenantId,
 };
+use agentcafe_domain::permissions::Permission;
+use agentcafe_domain::permissions::grant::EffectivePermission;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{
-    operation::{Call, Input, Operation},
-    paging::{self, record_list},
-};
+use crate::operation::{Call, Input, Operation};
+use crate::paging::{self, record_list};
 
 const LIMIT: usize = 200;
 const MAX_LIMIT: usize = 1_000;

@@ -1,12 +1,7 @@
 //! Shows that an actor is present.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        rules::Rules,
-    },
-    presence::{Heartbeat, HeartbeatResponse},
-};
+use agentcafe_domain::kernel::{DomainError, OperationError, Rules};
+use agentcafe_domain::presence::{Heartbeat, HeartbeatResponse};
 
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared};
 

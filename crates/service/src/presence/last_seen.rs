@@ -2,27 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        event::{Event, EventType},
-        fields::{ACTOR_FILTER, Field, ROOM_FILTER},
-        ids::{ActorId, RoomId, Sequence, TenantId},
-        record::RecordQuery,
-        rules::Rules,
-        time::Timestamp,
-    },
-    presence::{Presence, Status},
+use agentcafe_domain::kernel::{
+    ACTOR_FILTER, ActorId, DomainError, Event, EventType, Field, OperationError, ROOM_FILTER, RecordQuery,
+    RoomId, Rules, Sequence, TenantId, Timestamp,
 };
+use agentcafe_domain::presence::{Presence, Status};
 use agentcafe_store::{EventFilter, EventQuery, LoggedEvent};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{
-    operation::{Call, Input, Operation, on_blocking_thread},
-    read_access,
-};
+use crate::operation::{Call, Input, Operation, on_blocking_thread};
+use crate::read_access;
 
 const INCLUDE_SYSTEM_ACTORS: Field =
     Field::new("includeSystemActors", "Whether to list the actor `system`. Default: false.", "true");

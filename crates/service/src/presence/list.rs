@@ -1,23 +1,16 @@
 //! Lists presences, the last changed first; with a room and an actor, reads one.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::{ACTOR_FILTER, Field, ROOM_FILTER},
-        ids::{ActorId, RoomId, TenantId},
-        record::{RecordQuery, SortKey},
-        rules::Rules,
-    },
-    presence::Presence,
+use agentcafe_domain::kernel::{
+    ACTOR_FILTER, ActorId, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Rules,
+    SortKey, TenantId,
 };
+use agentcafe_domain::presence::Presence;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{
-    operation::{Call, Input, Operation},
-    paging::{self, record_list},
-    read_access,
-};
+use crate::operation::{Call, Input, Operation};
+use crate::paging::{self, record_list};
+use crate::read_access;
 
 const ACTIVE: Field =
     Field::new("active", "true: only actors that are present; false: only those that are not.", "true");

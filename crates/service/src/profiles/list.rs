@@ -1,23 +1,15 @@
 //! Reads one profile, or lists those of a tenant, the last changed first.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::{ACTOR_FILTER, TENANT_ID},
-        ids::{ActorId, TenantId},
-        record::{RecordQuery, SortKey},
-        rules::Rules,
-    },
-    profiles::{Profile, ProfileOwner},
+use agentcafe_domain::kernel::{
+    ACTOR_FILTER, ActorId, DomainError, OperationError, RecordQuery, Rules, SortKey, TENANT_ID, TenantId,
 };
+use agentcafe_domain::profiles::{Profile, ProfileOwner};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{
-    operation::{Call, Input, Operation},
-    paging::{self, record_list},
-    service::Service,
-};
+use crate::operation::{Call, Input, Operation};
+use crate::paging::{self, record_list};
+use crate::service::Service;
 
 const LIMIT: usize = 200;
 const MAX_LIMIT: usize = 1_000;

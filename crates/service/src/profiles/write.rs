@@ -1,15 +1,9 @@
 //! Writes, changes and deletes profiles.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::TENANT_ID,
-        rules::Rules,
-    },
-    profiles::{
-        DeleteProfile, DeleteProfileResponse, ProfileOwner, UpdateProfile as UpdateProfileCommand,
-        UpsertProfile, WriteProfileResponse,
-    },
+use agentcafe_domain::kernel::{DomainError, OperationError, Rules, TENANT_ID};
+use agentcafe_domain::profiles::{
+    DeleteProfile, DeleteProfileResponse, ProfileOwner, UpdateProfile as UpdateProfileCommand, UpsertProfile,
+    WriteProfileResponse,
 };
 
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared, Subject};

@@ -1,22 +1,14 @@
 //! Reads one rule.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::TENANT_FILTER,
-        ids::TenantId,
-        rules::Rules,
-    },
-    reactions::{ReactionSubscription, StoredReaction, manage::unknown},
-};
+use agentcafe_domain::kernel::{DomainError, OperationError, Rules, TENANT_FILTER, TenantId};
+use agentcafe_domain::reactions::manage::unknown;
+use agentcafe_domain::reactions::{ReactionSubscription, StoredReaction};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{
-    operation::{Call, Input, Operation},
-    service::Service,
-};
+use crate::operation::{Call, Input, Operation};
+use crate::service::Service;
 
 /// Reads one rule.
 pub struct GetReaction {

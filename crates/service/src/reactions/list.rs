@@ -1,20 +1,12 @@
 //! Lists rules, the newest first.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::{Field, ROOM_FILTER},
-        ids::{ActorId, RoomId, TenantId},
-        record::{RecordQuery, SortKey},
-        rules::Rules,
-    },
-    reactions::{ANY_EVENT, MAX_SUBSCRIPTIONS, ReactionSubscription, StoredReaction},
+use agentcafe_domain::kernel::{
+    ActorId, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Rules, SortKey, TenantId,
 };
+use agentcafe_domain::reactions::{ANY_EVENT, MAX_SUBSCRIPTIONS, ReactionSubscription, StoredReaction};
 
-use crate::{
-    operation::{Call, Input, Operation},
-    paging::{self, record_list},
-};
+use crate::operation::{Call, Input, Operation};
+use crate::paging::{self, record_list};
 
 const ENABLED: Field = Field::new("enabled", "Only rules that are in force, or are not.", "true");
 const EVENT_TYPE: Field =

@@ -1,15 +1,9 @@
 //! Creates, changes and deletes rules.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        ids::{ActorId, TenantId},
-        rules::Rules,
-    },
-    reactions::{
-        CreateReaction as CreateReactionCommand, DeleteReaction, DeleteReactionResponse, StoredReaction,
-        UpdateReaction as UpdateReactionCommand, WriteReactionResponse,
-    },
+use agentcafe_domain::kernel::{ActorId, DomainError, OperationError, Rules, TenantId};
+use agentcafe_domain::reactions::{
+    CreateReaction as CreateReactionCommand, DeleteReaction, DeleteReactionResponse, StoredReaction,
+    UpdateReaction as UpdateReactionCommand, WriteReactionResponse,
 };
 
 use super::get::stored;

@@ -1,30 +1,23 @@
 //! An agent's first look: the room, its inbox and its tasks, in one call.
 
-use agentcafe_domain::{
-    inbox::{InboxItem, UnreadCount, unread_counts},
-    kernel::{
-        error::{DomainError, OperationError},
-        event::{Event, EventType},
-        fields::Field,
-        ids::{ActorId, RoomId, Sequence, TenantId},
-        record::{Comparison, RecordQuery},
-        rules::Rules,
-    },
-    presence::Presence,
-    rooms::{Room, pin::PinnedContext},
-    tasks::{Task, TaskState},
+use agentcafe_domain::inbox::{InboxItem, UnreadCount, unread_counts};
+use agentcafe_domain::kernel::{
+    ActorId, Comparison, DomainError, Event, EventType, Field, OperationError, RecordQuery, RoomId, Rules,
+    Sequence, TenantId,
 };
+use agentcafe_domain::presence::Presence;
+use agentcafe_domain::rooms::Room;
+use agentcafe_domain::rooms::pin::PinnedContext;
+use agentcafe_domain::tasks::{Task, TaskState};
 use agentcafe_store::{EventFilter, EventQuery};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{
-    inbox::newest_unread,
-    operation::{Call, Input, Operation},
-    presence::active_in,
-    read_access,
-    service::Service,
-};
+use crate::inbox::newest_unread;
+use crate::operation::{Call, Input, Operation};
+use crate::presence::active_in;
+use crate::read_access;
+use crate::service::Service;
 
 const ACTOR_ID: Field =
     Field::new("actorId", "The actor whose inbox and tasks are summarised. Default: none.", "Nova");

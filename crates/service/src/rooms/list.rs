@@ -1,23 +1,16 @@
 //! Reads one room, or lists the rooms that have a record, the last changed first.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{Code, DomainError, OperationError},
-        fields::{Field, ROOM_FILTER},
-        ids::{ActorId, RoomId, TenantId},
-        record::{RecordQuery, SortKey},
-        rules::Rules,
-    },
-    rooms::{Room, RoomType},
+use agentcafe_domain::kernel::{
+    ActorId, Code, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Rules, SortKey,
+    TenantId,
 };
+use agentcafe_domain::rooms::{Room, RoomType};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{
-    operation::{Call, Input, Operation},
-    paging::{self, record_list},
-    service::Service,
-};
+use crate::operation::{Call, Input, Operation};
+use crate::paging::{self, record_list};
+use crate::service::Service;
 
 const OWNER_ACTOR_ID: Field = Field::new("ownerActorId", "Only rooms of this owner.", "Nova");
 const ROOM_TYPE: Field = Field::new("roomType", "Only rooms of this type.", "lobby");

@@ -1,21 +1,14 @@
 //! Pins the context of a room, and reads what is and was pinned.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        ids::{ActorId, RoomId, TenantId},
-        record::{RecordQuery, SortKey},
-        rules::Rules,
-    },
-    rooms::pin::{PinContext, PinContextResponse, PinnedContext},
+use agentcafe_domain::kernel::{
+    ActorId, DomainError, OperationError, RecordQuery, RoomId, Rules, SortKey, TenantId,
 };
+use agentcafe_domain::rooms::pin::{PinContext, PinContextResponse, PinnedContext};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{
-    operation::{Call, Input, KeyScope, Mutation, Operation, Prepared},
-    paging, read_access,
-};
+use crate::operation::{Call, Input, KeyScope, Mutation, Operation, Prepared};
+use crate::{paging, read_access};
 
 const LIMIT: usize = 50;
 const MAX_LIMIT: usize = 500;

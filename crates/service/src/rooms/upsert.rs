@@ -1,12 +1,7 @@
 //! Gives a room a record, or changes it.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        rules::Rules,
-    },
-    rooms::upsert::{UpsertRoom, UpsertRoomResponse},
-};
+use agentcafe_domain::kernel::{DomainError, OperationError, Rules};
+use agentcafe_domain::rooms::upsert::{UpsertRoom, UpsertRoomResponse};
 
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared};
 

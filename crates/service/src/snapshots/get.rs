@@ -1,21 +1,12 @@
 //! Reads a snapshot: the newest, or a version.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{Code, DomainError, OperationError},
-        fields::{Field, Fields},
-        ids::ActorId,
-        rules::Rules,
-    },
-    snapshots::{Snapshot, SnapshotScope, SnapshotSubject},
-};
+use agentcafe_domain::kernel::{ActorId, Code, DomainError, Field, Fields, OperationError, Rules};
+use agentcafe_domain::snapshots::{Snapshot, SnapshotScope, SnapshotSubject};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{
-    operation::{Call, Input, Operation},
-    read_access,
-};
+use crate::operation::{Call, Input, Operation};
+use crate::read_access;
 
 const ACTOR_ID: Field = Field::new("actorId", "The actor whose snapshot it is.", "Nova");
 const VERSION: Field = Field::new("version", "The version to read. Default: the newest.", "1");

@@ -1,12 +1,7 @@
 //! Saves a state of a room, or of an agent in a room.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        rules::Rules,
-    },
-    snapshots::{CreateSnapshot, CreateSnapshotResponse, SnapshotScope},
-};
+use agentcafe_domain::kernel::{DomainError, OperationError, Rules};
+use agentcafe_domain::snapshots::{CreateSnapshot, CreateSnapshotResponse, SnapshotScope};
 
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared};
 

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::{ids::Sequence, money::Usd, time::Timestamp},
-    moderation::ModerationRules,
-    tables::{PrivateTableRules, payment::PaymentMode, plan::Plan},
-};
-use agentcafe_engine::{
-    redis::{ConnectionStatus, Redis},
-    webhook_metrics::{DELIVERED, FAILED, RETRIED, WebhookMetrics},
-};
+use agentcafe_domain::kernel::{Sequence, Timestamp, Usd};
+use agentcafe_domain::moderation::ModerationRules;
+use agentcafe_domain::tables::PrivateTableRules;
+use agentcafe_domain::tables::payment::PaymentMode;
+use agentcafe_domain::tables::plan::Plan;
+use agentcafe_engine::redis::{ConnectionStatus, Redis};
+use agentcafe_engine::webhook_metrics::{DELIVERED, FAILED, RETRIED, WebhookMetrics};
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentcafe_domain::kernel::error::OperationError;
+use agentcafe_domain::kernel::OperationError;
 use serde_json::json;
 use tokio::time::timeout;
 

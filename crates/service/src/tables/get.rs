@@ -1,21 +1,13 @@
 //! Reads one session.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        ids::{ActorId, TenantId},
-        rules::Rules,
-    },
-    tables::{self, SessionView, TableSession},
-};
+use agentcafe_domain::kernel::{ActorId, DomainError, OperationError, Rules, TenantId};
+use agentcafe_domain::tables::{self, SessionView, TableSession};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{
-    operation::{Call, Input, Operation},
-    read_access,
-};
+use crate::operation::{Call, Input, Operation};
+use crate::read_access;
 
 /// Reads one session.
 pub struct GetSession {

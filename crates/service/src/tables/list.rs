@@ -1,21 +1,13 @@
 //! Lists sessions, the last changed first.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::{Field, ROOM_FILTER},
-        ids::{ActorId, RoomId, TenantId},
-        record::{RecordQuery, SortKey},
-        rules::Rules,
-    },
-    tables::{SessionStatus, SessionView, TableSession},
+use agentcafe_domain::kernel::{
+    ActorId, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Rules, SortKey, TenantId,
 };
+use agentcafe_domain::tables::{SessionStatus, SessionView, TableSession};
 
-use crate::{
-    operation::{Call, Input, Operation},
-    paging::{self, record_list},
-    read_access,
-};
+use crate::operation::{Call, Input, Operation};
+use crate::paging::{self, record_list};
+use crate::read_access;
 
 const OWNER_ACTOR_ID: Field = Field::new("ownerActorId", "Only sessions of this owner.", "Nova");
 const STATUS: Field = Field::new("status", "Only sessions in this state.", "active");

@@ -1,16 +1,8 @@
 //! Buys a session, and changes or ends it.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        ids::RoomId,
-        rules::Rules,
-    },
-    tables::{
-        change::{UpdateTableSession, UpdateTableSessionResponse},
-        open::{CreateTableSession, CreateTableSessionResponse},
-    },
-};
+use agentcafe_domain::kernel::{DomainError, OperationError, RoomId, Rules};
+use agentcafe_domain::tables::change::{UpdateTableSession, UpdateTableSessionResponse};
+use agentcafe_domain::tables::open::{CreateTableSession, CreateTableSessionResponse};
 
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared, Subject};
 

@@ -1,24 +1,15 @@
 //! Reads one task.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::Fields,
-        ids::{ActorId, TenantId},
-        rules::Rules,
-    },
-    tasks::Task,
-    work,
-};
+use agentcafe_domain::kernel::{ActorId, DomainError, Fields, OperationError, Rules, TenantId};
+use agentcafe_domain::tasks::Task;
+use agentcafe_domain::work;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{
-    operation::{Call, Input, Operation},
-    read_access,
-    service::Service,
-};
+use crate::operation::{Call, Input, Operation};
+use crate::read_access;
+use crate::service::Service;
 
 /// Reads one task.
 pub struct GetTask {

@@ -1,14 +1,7 @@
 //! Lists the handoffs of a task, oldest first.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::CURSOR,
-        ids::Sequence,
-        rules::Rules,
-    },
-    tasks::handoff::HandoffPosition,
-};
+use agentcafe_domain::kernel::{CURSOR, DomainError, OperationError, Rules, Sequence};
+use agentcafe_domain::tasks::handoff::HandoffPosition;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;

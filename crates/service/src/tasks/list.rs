@@ -1,21 +1,13 @@
 //! Lists tasks, the last changed first.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::{Field, ROOM_FILTER},
-        ids::{ActorId, RoomId, TenantId},
-        record::{RecordQuery, SortKey},
-        rules::Rules,
-    },
-    tasks::{Task, TaskState},
+use agentcafe_domain::kernel::{
+    ActorId, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Rules, SortKey, TenantId,
 };
+use agentcafe_domain::tasks::{Task, TaskState};
 
-use crate::{
-    operation::{Call, Input, Operation},
-    paging::{self, record_list},
-    read_access,
-};
+use crate::operation::{Call, Input, Operation};
+use crate::paging::{self, record_list};
+use crate::read_access;
 
 const ASSIGNEE_ACTOR_ID: Field = Field::new("assigneeActorId", "Only tasks of this assignee.", "Kai");
 const CREATED_BY: Field = Field::new("createdBy", "Only tasks that this actor created.", "Nova");

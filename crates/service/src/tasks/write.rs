@@ -1,18 +1,11 @@
 //! Creates, changes and hands over tasks.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        rules::Rules,
-    },
-    tasks::{
-        WriteTaskResponse,
-        change::UpdateTask as UpdateTaskCommand,
-        create::CreateTask,
-        handoff::{HandOffTask as HandOffTaskCommand, HandOffTaskResponse},
-    },
-    work::Editor,
-};
+use agentcafe_domain::kernel::{DomainError, OperationError, Rules};
+use agentcafe_domain::tasks::WriteTaskResponse;
+use agentcafe_domain::tasks::change::UpdateTask as UpdateTaskCommand;
+use agentcafe_domain::tasks::create::CreateTask;
+use agentcafe_domain::tasks::handoff::{HandOffTask as HandOffTaskCommand, HandOffTaskResponse};
+use agentcafe_domain::work::Editor;
 
 use super::get::task;
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared};

@@ -1,21 +1,14 @@
 //! Lists attempts to deliver, the newest first.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::{EXAMPLE_ID, Field, TENANT_FILTER},
-        ids::{ActorId, TenantId},
-        record::{RecordQuery, SortKey},
-        rules::Rules,
-    },
-    webhooks::delivery::Delivery,
+use agentcafe_domain::kernel::{
+    ActorId, DomainError, EXAMPLE_ID, Field, OperationError, RecordQuery, Rules, SortKey, TENANT_FILTER,
+    TenantId,
 };
+use agentcafe_domain::webhooks::delivery::Delivery;
 
-use crate::{
-    operation::{Call, Input, Operation},
-    paging::{self, record_list},
-    read_access,
-};
+use crate::operation::{Call, Input, Operation};
+use crate::paging::{self, record_list};
+use crate::read_access;
 
 const EVENT_ID: Field = Field::new("eventId", "Only deliveries of this event.", EXAMPLE_ID);
 const SUBSCRIPTION_ID: Field =

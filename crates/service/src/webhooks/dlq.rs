@@ -1,24 +1,14 @@
 //! The dead-letter queue: lists events that could not be delivered, and delivers one once more.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::{Field, TENANT_FILTER},
-        ids::{ActorId, TenantId},
-        record::{RecordQuery, SortKey},
-        rules::Rules,
-    },
-    webhooks::{
-        delivery::{DlqEntry, DlqStatus},
-        replay::{ReplayDelivery, ReplayDeliveryResponse},
-    },
+use agentcafe_domain::kernel::{
+    ActorId, DomainError, Field, OperationError, RecordQuery, Rules, SortKey, TENANT_FILTER, TenantId,
 };
+use agentcafe_domain::webhooks::delivery::{DlqEntry, DlqStatus};
+use agentcafe_domain::webhooks::replay::{ReplayDelivery, ReplayDeliveryResponse};
 
-use crate::{
-    operation::{Call, Input, KeyScope, Mutation, Operation, Prepared, Subject},
-    paging::{self, record_list},
-    read_access,
-};
+use crate::operation::{Call, Input, KeyScope, Mutation, Operation, Prepared, Subject};
+use crate::paging::{self, record_list};
+use crate::read_access;
 
 const STATUS: Field = Field::new("status", "Only entries in this state.", "open");
 

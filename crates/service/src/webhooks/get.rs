@@ -1,23 +1,13 @@
 //! Reads one subscription.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::TENANT_FILTER,
-        ids::TenantId,
-        record::Record,
-        rules::Rules,
-    },
-    webhooks::{DeliveryProgress, Subscription, WebhookSubscription, not_found},
-};
+use agentcafe_domain::kernel::{DomainError, OperationError, Record, Rules, TENANT_FILTER, TenantId};
+use agentcafe_domain::webhooks::{DeliveryProgress, Subscription, WebhookSubscription, not_found};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{
-    operation::{Call, Input, Operation},
-    service::Service,
-};
+use crate::operation::{Call, Input, Operation};
+use crate::service::Service;
 
 /// Reads one subscription.
 pub struct GetSubscription {

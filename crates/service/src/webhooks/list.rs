@@ -1,20 +1,13 @@
 //! Lists subscriptions, the newest first.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::{Field, ROOM_FILTER, TENANT_FILTER},
-        ids::{RoomId, TenantId},
-        record::{Record, RecordQuery, SortKey},
-        rules::Rules,
-    },
-    webhooks::{ALL_TYPES, DeliveryProgress, Subscription, WebhookSubscription},
+use agentcafe_domain::kernel::{
+    DomainError, Field, OperationError, ROOM_FILTER, Record, RecordQuery, RoomId, Rules, SortKey,
+    TENANT_FILTER, TenantId,
 };
+use agentcafe_domain::webhooks::{ALL_TYPES, DeliveryProgress, Subscription, WebhookSubscription};
 
-use crate::{
-    operation::{Call, Input, Operation},
-    paging::{self, record_list},
-};
+use crate::operation::{Call, Input, Operation};
+use crate::paging::{self, record_list};
 
 const ENABLED: Field = Field::new("enabled", "Only subscriptions that are enabled, or are not.", "true");
 const EVENT_TYPE: Field =

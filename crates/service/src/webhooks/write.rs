@@ -1,17 +1,12 @@
 //! Creates, changes and deletes subscriptions.
 
-use agentcafe_domain::{
-    kernel::{
-        error::{DomainError, OperationError},
-        fields::{Fields, TENANT_FILTER},
-        ids::TenantId,
-        rules::Rules,
-    },
-    webhooks::{
-        Subscription,
-        change::{DeleteSubscription, DeleteSubscriptionResponse, UpdateSubscription},
-        subscribe::{CreateSubscription as CreateSubscriptionCommand, WriteSubscriptionResponse},
-    },
+use agentcafe_domain::kernel::{DomainError, Fields, OperationError, Rules, TENANT_FILTER, TenantId};
+use agentcafe_domain::webhooks::Subscription;
+use agentcafe_domain::webhooks::change::{
+    DeleteSubscription, DeleteSubscriptionResponse, UpdateSubscription,
+};
+use agentcafe_domain::webhooks::subscribe::{
+    CreateSubscription as CreateSubscriptionCommand, WriteSubscriptionResponse,
 };
 
 use super::get::stored;

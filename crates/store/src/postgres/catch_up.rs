@@ -1,31 +1,21 @@
 //! Publishes what other nodes have committed to the recent events of this one.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use agentcafe_domain::kernel::{
-    event::StoredEvent,
-    ids::{ActorId, InvalidId, RoomId, TenantId},
-    time::Timestamp,
-};
+use agentcafe_domain::kernel::{ActorId, InvalidId, RoomId, StoredEvent, TenantId, Timestamp};
 use agentcafe_eventlog::RecentEvents;
 use bytes::Bytes;
 use deadpool_postgres::Pool;
 use tokio_postgres::Row;
 
-use super::{
-    clock::SharedClock,
-    connect::PostgresError,
-    connection::Connection,
-    events::{self, CommittedHead},
-    schema::Schema,
-};
-use crate::{
-    sql::{number, sequence},
-    table_changes::TableChanges,
-};
+use super::clock::SharedClock;
+use super::connect::PostgresError;
+use super::connection::Connection;
+use super::events::{self, CommittedHead};
+use super::schema::Schema;
+use crate::sql::{number, sequence};
+use crate::table_changes::TableChanges;
 
 /// The most events that are read at once, and their size.
 const MAX_EVENTS: i64 = 2_000;

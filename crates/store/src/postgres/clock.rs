@@ -1,14 +1,10 @@
 //! The time of all nodes: that of the database, by which each node corrects its own clock.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
-use agentcafe_domain::kernel::time::{Clock, Timestamp};
+use agentcafe_domain::kernel::{Clock, Timestamp};
 
 /// Smaller differences are explained by the time that an answer takes.
 const MIN_OFFSET_MS: i64 = 100;

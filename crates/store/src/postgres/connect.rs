@@ -1,13 +1,18 @@
 //! Connects to PostgreSQL by its URL, with or without TLS, and retries at the start and after a failure.
 
-use std::{error::Error as _, io, time::Duration};
+use std::error::Error as _;
+use std::io;
+use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use tokio::time::{Instant, sleep};
-use tokio_postgres::{Client, Config, Error, Socket, error::SqlState, tls::MakeTlsConnect};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Error, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{clock::TimeSource, tls::TlsVerification};
+use super::clock::TimeSource;
+use super::tls::TlsVerification;
 
 /// How often connecting is tried at the start, and the pause after the first attempt, which doubles.
 const ATTEMPTS: usize = 5;
@@ -32,7 +37,7 @@ pub(super) type Messages =
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
     /// `postgres://user:password@host:port/database?sslmode=…`.
-    pub url: agentcafe_domain::kernel::secret::Secret,
+    pub url: agentcafe_domain::kernel::Secret,
     /// The most connections that read.
     pub pool_max: usize,
     /// How long an idle connection is kept.

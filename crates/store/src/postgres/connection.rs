@@ -1,18 +1,15 @@
 //! A connection with its prepared statements and the columns of the tables.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use deadpool_postgres::{Object, Pool, PoolError};
 use tokio::time::{Instant, timeout_at};
-use tokio_postgres::{Error, Row, Statement, types::ToSql};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, Row, Statement};
 
-use super::{
-    connect::{PostgresError, TIMEOUT, with_causes},
-    schema::Schema,
-};
+use super::connect::{PostgresError, TIMEOUT, with_causes};
+use super::schema::Schema;
 
 /// The most prepared statements of a connection; some are built for the query of a client.
 const MAX_STATEMENTS: usize = 400;

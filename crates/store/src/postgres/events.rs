@@ -1,25 +1,19 @@
 //! The statements of the log.
 
 use agentcafe_domain::kernel::{
-    command::Heads,
-    event::{EventType, StoredEvent},
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    time::Timestamp,
+    ActorId, EventType, Heads, RoomId, Sequence, StoredEvent, TenantId, Timestamp,
 };
 use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent};
 use bytes::Bytes;
-use tokio_postgres::{Error, Row, types::ToSql};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
-use super::{
-    connect::PostgresError,
-    connection::Connection,
-    pipeline::{BoundStatement, column},
-};
-use crate::{
-    sql::{self, number, sequence},
-    table_changes::TableVersions,
-};
+use super::connect::PostgresError;
+use super::connection::Connection;
+use super::pipeline::{BoundStatement, column};
+use crate::sql::{self, number, sequence};
+use crate::table_changes::TableVersions;
 
 /// Appends events.
 pub(super) fn append(events: &[StoredEvent]) -> BoundStatement<'_> {

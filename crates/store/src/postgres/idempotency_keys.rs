@@ -1,13 +1,11 @@
 //! Idempotency keys: found by their hash.
 
-use agentcafe_domain::kernel::{command::Reply, idempotency::Hash, ids::CorrelationId, time::Timestamp};
+use agentcafe_domain::kernel::{CorrelationId, Hash, Reply, Timestamp};
 use tokio_postgres::{Error, Row};
 
-use super::{
-    connect::PostgresError,
-    connection::Connection,
-    pipeline::{BoundStatement, column},
-};
+use super::connect::PostgresError;
+use super::connection::Connection;
+use super::pipeline::{BoundStatement, column};
 use crate::storage::{StoredKey, success_code, success_from_code};
 
 /// The most keys that one commit batch deletes, so that none takes long.

@@ -2,33 +2,24 @@
 
 use std::time::Duration;
 
-use agentcafe_domain::kernel::{
-    command::Heads,
-    event::StoredEvent,
-    record::{StoredRecord, Table},
-    time::Timestamp,
-};
-use tokio::{runtime::Runtime, time::sleep};
+use agentcafe_domain::kernel::{Heads, StoredEvent, StoredRecord, Table, Timestamp};
+use tokio::runtime::Runtime;
+use tokio::time::sleep;
 use tokio_postgres::error::SqlState;
 
-use super::{
-    connect::{Address, PostgresError, PostgresOptions},
-    connection::Connection,
-    events, idempotency_keys,
-    listener::IN_USE,
-    open::{connect_and_migrate, open_error},
-    pipeline::{self, BoundStatement},
-    records,
-    schema::Schema,
+use super::connect::{Address, PostgresError, PostgresOptions};
+use super::connection::Connection;
+use super::listener::IN_USE;
+use super::open::{connect_and_migrate, open_error};
+use super::pipeline::{self, BoundStatement};
+use super::schema::Schema;
+use super::{events, idempotency_keys, records};
+use crate::import::{
+    DUPLICATE, ImportError, ImportTarget, LineError, PreviousImport, REPLACED_TABLES, must_be_empty,
 };
-use crate::{
-    import::{
-        DUPLICATE, ImportError, ImportTarget, LineError, PreviousImport, REPLACED_TABLES, must_be_empty,
-    },
-    open_error::OpenError,
-    sql::{number, sequence},
-    storage::StoredKey,
-};
+use crate::open_error::OpenError;
+use crate::sql::{number, sequence};
+use crate::storage::StoredKey;
 
 /// How often, and with which pause, the import waits for servers to disconnect: the sessions of a killed one end in a moment.
 const ATTEMPTS: usize = 25;

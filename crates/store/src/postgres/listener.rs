@@ -1,18 +1,15 @@
 //! Listens for the notifications of other nodes: each says that there is something new in the log.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use tokio::{
-    sync::Notify,
-    time::{sleep, timeout},
-};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client, Error};
 
-use super::{
-    catch_up::CatchUp,
-    connect::{Address, Messages, PostgresError},
-};
+use super::catch_up::CatchUp;
+use super::connect::{Address, Messages, PostgresError};
 
 /// The advisory lock that all servers of a database share, and that an import takes exclusively.
 pub(super) const IN_USE: i64 = 942_516_432;

@@ -2,29 +2,25 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::time::Clock;
+use agentcafe_domain::kernel::Clock;
 use agentcafe_eventlog::RecentEvents;
 use deadpool_postgres::Object;
 use tokio::sync::Notify;
 
-use super::{
-    catch_up::{CatchUp, NodeState},
-    clock::SharedClock,
-    connect::{Address, PostgresOptions, connect_with_retry, with_causes},
-    connection::Connection,
-    events::CommittedHead,
-    listener::{IN_USE, Listener},
-    migrations,
-    reader::PostgresReader,
-    schema::Schema,
-    storage::PostgresStorage,
-};
-use crate::{
-    migrations::{MayChange, Migrated},
-    open_error::OpenError,
-    storage::{Opened, View},
-    table_changes::TableChanges,
-};
+use super::catch_up::{CatchUp, NodeState};
+use super::clock::SharedClock;
+use super::connect::{Address, PostgresOptions, connect_with_retry, with_causes};
+use super::connection::Connection;
+use super::events::CommittedHead;
+use super::listener::{IN_USE, Listener};
+use super::migrations;
+use super::reader::PostgresReader;
+use super::schema::Schema;
+use super::storage::PostgresStorage;
+use crate::migrations::{MayChange, Migrated};
+use crate::open_error::OpenError;
+use crate::storage::{Opened, View};
+use crate::table_changes::TableChanges;
 
 /// Connections that hold locks, one each: how many external calls run at once.
 const LOCK_CONNECTIONS: usize = 8;

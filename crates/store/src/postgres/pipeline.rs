@@ -1,12 +1,11 @@
 //! Pipelining: statements are sent one behind the other without waiting for the answers in between, in one round trip.
 
-use std::{
-    borrow::Cow,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use tokio_postgres::{Error, Row, Statement, types::ToSql};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, Row, Statement};
 
 use super::connection::Connection;
 

@@ -3,23 +3,18 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    ids::{CorrelationId, RoomId, Sequence, TenantId},
-    record::{Key, RecordQuery, StoredRecord, Table},
-    trace::Trace,
+    CorrelationId, Key, RecordQuery, RoomId, Sequence, StoredRecord, Table, TenantId, Trace,
 };
 use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent, ReadError};
 use deadpool_postgres::{Object, Pool};
 use futures_util::future::{BoxFuture, FutureExt};
 use uuid::Uuid;
 
-use super::{
-    catch_up::CatchUp,
-    connect::{PostgresError, Retry},
-    connection::Connection,
-    events, records,
-    schema::Schema,
-    traces,
-};
+use super::catch_up::CatchUp;
+use super::connect::{PostgresError, Retry};
+use super::connection::Connection;
+use super::schema::Schema;
+use super::{events, records, traces};
 use crate::storage::{LockGuard, ReadFuture, Reader};
 
 /// The connections that read and lock, and what keeps the recent events up to date.

@@ -2,15 +2,13 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::kernel::record::{Cell, Key, RecordQuery, StoredRecord, Table};
+use agentcafe_domain::kernel::{Cell, Key, RecordQuery, StoredRecord, Table};
 use tokio_postgres::{Error, Row};
 
-use super::{
-    connect::PostgresError,
-    connection::Connection,
-    pipeline::{self, BoundStatement, Parameter},
-    schema::Schema,
-};
+use super::connect::PostgresError;
+use super::connection::Connection;
+use super::pipeline::{self, BoundStatement, Parameter};
+use super::schema::Schema;
 use crate::sql::{Dialect, Select, column_list, columns, on_conflict_update};
 
 fn record(table: &Table, schema: &Schema, row: &Row) -> Result<StoredRecord, Error> {

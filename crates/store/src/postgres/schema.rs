@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::kernel::record::{Cell, Table};
+use agentcafe_domain::kernel::{Cell, Table};
 use tokio_postgres::{Client, Error};
 
 use super::pipeline::Parameter;

@@ -1,24 +1,21 @@
 //! Reads what a database holds at one moment, a row at a time: one transaction that lasts as long as this does.
 
-use agentcafe_domain::kernel::command::Heads;
+use agentcafe_domain::kernel::Heads;
 use futures_util::TryStreamExt;
 use tokio::runtime::Runtime;
-use tokio_postgres::{Row, types::ToSql};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
-use super::{
-    connect::{Address, PostgresError, PostgresOptions, connect_with_retry},
-    connection::Connection,
-    events, idempotency_keys,
-    open::open_error,
-    schema::Schema,
-};
-use crate::{
-    export::{ExportError, Snapshot},
-    export_format::ExportScope,
-    open_error::OpenError,
-    sql::scope_conditions,
-    storage::StoredKey,
-};
+use super::connect::{Address, PostgresError, PostgresOptions, connect_with_retry};
+use super::connection::Connection;
+use super::open::open_error;
+use super::schema::Schema;
+use super::{events, idempotency_keys};
+use crate::export::{ExportError, Snapshot};
+use crate::export_format::ExportScope;
+use crate::open_error::OpenError;
+use crate::sql::scope_conditions;
+use crate::storage::StoredKey;
 
 /// A store, or a part of it, at one moment.
 pub(crate) struct PostgresSnapshot {

@@ -3,33 +3,24 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{
-    command::Heads,
-    idempotency::Hash,
-    record::{Key, Query, RecordQuery, Table},
-    time::Timestamp,
-};
+use agentcafe_domain::kernel::{Hash, Heads, Key, Query, RecordQuery, Table, Timestamp};
 use deadpool_postgres::Pool;
-use tokio::{sync::Notify, task::JoinHandle, time::Instant};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_postgres::Row;
 
-use super::{
-    catch_up::CatchUp,
-    clock::SharedClock,
-    connect::{PostgresError, Retry, TIMEOUT},
-    connection::Connection,
-    events, idempotency_keys,
-    pipeline::{self, BoundStatement},
-    records,
-    schema::Schema,
-    traces,
-};
-use crate::{
-    commit::{Needs, Writes},
-    envelope::TraceNote,
-    sql::number,
-    storage::{Begun, Committed, Found, LogHead, Maintenance, Storage, StorageError, Transaction},
-};
+use super::catch_up::CatchUp;
+use super::clock::SharedClock;
+use super::connect::{PostgresError, Retry, TIMEOUT};
+use super::connection::Connection;
+use super::pipeline::{self, BoundStatement};
+use super::schema::Schema;
+use super::{events, idempotency_keys, records, traces};
+use crate::commit::{Needs, Writes};
+use crate::envelope::TraceNote;
+use crate::sql::number;
+use crate::storage::{Begun, Committed, Found, LogHead, Maintenance, Storage, StorageError, Transaction};
 
 /// Locks the row that serialises the transactions of all nodes.
 const LOCK_HEAD: &str =

@@ -1,21 +1,13 @@
 //! The statements of traces.
 
-use agentcafe_domain::kernel::{
-    ids::{ActorId, CorrelationId, RoomId, TenantId},
-    time::Timestamp,
-    trace::Trace,
-};
+use agentcafe_domain::kernel::{ActorId, CorrelationId, RoomId, TenantId, Timestamp, Trace};
 use tokio_postgres::{Error, Row};
 
-use super::{
-    connect::PostgresError,
-    connection::Connection,
-    pipeline::{BoundStatement, column},
-};
-use crate::{
-    envelope::TraceNote,
-    trace_attempts::{Attempt, MAX_ATTEMPTS, trace_of},
-};
+use super::connect::PostgresError;
+use super::connection::Connection;
+use super::pipeline::{BoundStatement, column};
+use crate::envelope::TraceNote;
+use crate::trace_attempts::{Attempt, MAX_ATTEMPTS, trace_of};
 
 /// How many of the newest attempts are always kept.
 const KEPT: i64 = 20_000;

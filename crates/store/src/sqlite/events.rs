@@ -1,13 +1,10 @@
 //! The statements of the log.
 
-use agentcafe_domain::kernel::{
-    event::{EventType, StoredEvent},
-    ids::{RoomId, Sequence, TenantId},
-    time::Timestamp,
-};
+use agentcafe_domain::kernel::{EventType, RoomId, Sequence, StoredEvent, TenantId, Timestamp};
 use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent};
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use uuid::Uuid;
 
 use crate::sql::{self, number, sequence};

@@ -1,11 +1,9 @@
 //! Checks the files of a database before SQLite opens them: it would take an empty or truncated file for a new one, or write to it.
 
-use std::{
-    collections::HashSet,
-    fs::{self, File},
-    io::{self, BufReader, Read, Seek, SeekFrom},
-    path::Path,
-};
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
 
 use crate::open_error::OpenError;
 

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::kernel::{command::Reply, idempotency::Hash, ids::CorrelationId, time::Timestamp};
+use agentcafe_domain::kernel::{CorrelationId, Hash, Reply, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::bloom_filter::BloomFilter;
@@ -328,7 +328,7 @@ fn stored_key(row: &Row<'_>, identity: Hash) -> rusqlite::Result<StoredKey> {
 
 #[cfg(test)]
 mod tests {
-    use agentcafe_domain::kernel::command::Success;
+    use agentcafe_domain::kernel::Success;
 
     use super::*;
 

@@ -2,27 +2,17 @@
 
 use std::path::Path;
 
-use agentcafe_domain::kernel::{
-    command::Heads,
-    event::StoredEvent,
-    record::{StoredRecord, Table},
-    time::Timestamp,
-};
+use agentcafe_domain::kernel::{Heads, StoredEvent, StoredRecord, Table, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{
-    events,
-    idempotency_keys::IdempotencyKeys,
-    open::{self, DataDirectory},
-    records,
-    storage::{checkpoint, log_head},
-};
-use crate::{
-    import::{ImportError, ImportTarget, LineError, PreviousImport, REPLACED_TABLES, must_be_empty},
-    open_error::OpenError,
-    sql::number,
-    storage::StoredKey,
-};
+use super::idempotency_keys::IdempotencyKeys;
+use super::open::{self, DataDirectory};
+use super::storage::{checkpoint, log_head};
+use super::{events, records};
+use crate::import::{ImportError, ImportTarget, LineError, PreviousImport, REPLACED_TABLES, must_be_empty};
+use crate::open_error::OpenError;
+use crate::sql::number;
+use crate::storage::StoredKey;
 
 /// How many keys are written before some of them are merged into the index.
 const KEYS_AT_ONCE: usize = 256;

@@ -5,10 +5,8 @@ use std::path::Path;
 use rusqlite::{Connection, params};
 
 use super::open::explain;
-use crate::{
-    migrations::{self, Migration, checksum},
-    open_error::OpenError,
-};
+use crate::migrations::{self, Migration, checksum};
+use crate::open_error::OpenError;
 
 const MIGRATIONS: [Migration; 1] = [("0001_initial", include_str!("migrations/0001_initial.sql"))];
 

@@ -1,21 +1,20 @@
 //! Opening an embedded store: one process per data directory, and no file is changed that is not an intact database of
 //! AgentCafe.
 
-use std::{
-    fs::{self, File, TryLockError},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use agentcafe_domain::kernel::time::Clock;
+use agentcafe_domain::kernel::Clock;
 use agentcafe_eventlog::RecentEvents;
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
 
-use super::{file_check, migrations, reader::SqliteReader, storage::SqliteStorage};
-use crate::{
-    open_error::OpenError,
-    storage::{Opened, View},
-};
+use super::reader::SqliteReader;
+use super::storage::SqliteStorage;
+use super::{file_check, migrations};
+use crate::open_error::OpenError;
+use crate::storage::{Opened, View};
 
 /// Marks the file as a database of AgentCafe: "AgCf".
 const APPLICATION_ID: i64 = 0x4167_4366;

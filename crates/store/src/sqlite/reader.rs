@@ -1,11 +1,10 @@
 //! The read side on SQLite: connections that read beside the writer, on threads that may block.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
+use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    ids::{CorrelationId, RoomId, Sequence, TenantId},
-    record::{Key, RecordQuery, StoredRecord, Table},
-    trace::Trace,
+    CorrelationId, Key, RecordQuery, RoomId, Sequence, StoredRecord, Table, TenantId, Trace,
 };
 use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent, ReadError};
 use parking_lot::Mutex;

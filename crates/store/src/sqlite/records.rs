@@ -1,12 +1,12 @@
 //! Records of every kind through one set of statements, built from the kind's table.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 
-use agentcafe_domain::kernel::record::{Cell, Key, RecordQuery, StoredRecord, Table};
-use rusqlite::{
-    Connection, Row, ToSql, params_from_iter,
-    types::{ToSqlOutput, Value, ValueRef},
-};
+use agentcafe_domain::kernel::{Cell, Key, RecordQuery, StoredRecord, Table};
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
 use crate::sql::{Dialect, Select, column_list, columns, on_conflict_update};
 
@@ -153,23 +153,19 @@ pub(super) fn delete(connection: &Connection, table: &Table, key: &Key) -> rusql
 
 #[cfg(test)]
 mod tests {
-    use agentcafe_domain::{
-        inbox::AckInboxItems,
-        kernel::{
-            actor::ActorInRoom,
-            command::Command,
-            fields::Fields,
-            record::{Comparison, Query, SortKey},
-            rules::Rules,
-            time::Timestamp,
-        },
-        presence::{ExpirePresence, Presence},
-        reactions::StoredReaction,
-        rooms::pin::PinnedContext,
-        snapshots::{CreateSnapshot, DeleteExpiredSnapshots, SnapshotScope},
-        tables::{access, end::ExpireTableSessions, open::CreateTableSession},
-        webhooks::{Subscription, admission, delivery::DlqEntry},
+    use agentcafe_domain::inbox::AckInboxItems;
+    use agentcafe_domain::kernel::{
+        ActorInRoom, Command, Comparison, Fields, Query, Rules, SortKey, Timestamp,
     };
+    use agentcafe_domain::presence::{ExpirePresence, Presence};
+    use agentcafe_domain::reactions::StoredReaction;
+    use agentcafe_domain::rooms::pin::PinnedContext;
+    use agentcafe_domain::snapshots::{CreateSnapshot, DeleteExpiredSnapshots, SnapshotScope};
+    use agentcafe_domain::tables::access;
+    use agentcafe_domain::tables::end::ExpireTableSessions;
+    use agentcafe_domain::tables::open::CreateTableSession;
+    use agentcafe_domain::webhooks::delivery::DlqEntry;
+    use agentcafe_domain::webhooks::{Subscription, admission};
     use serde_json::{Value, json};
 
     use super::*;

@@ -1,15 +1,14 @@
 //! Reads what a store holds at one moment, a row at a time: one transaction that lasts as long as this does.
 
-use agentcafe_domain::kernel::command::Heads;
+use agentcafe_domain::kernel::Heads;
 use rusqlite::{Connection, params_from_iter};
 
-use super::{idempotency_keys, storage::log_head};
-use crate::{
-    export::{ExportError, Snapshot},
-    export_format::ExportScope,
-    sql::scope_conditions,
-    storage::StoredKey,
-};
+use super::idempotency_keys;
+use super::storage::log_head;
+use crate::export::{ExportError, Snapshot};
+use crate::export_format::ExportScope;
+use crate::sql::scope_conditions;
+use crate::storage::StoredKey;
 
 /// A store, or a part of it, at one moment.
 pub(crate) struct SqliteSnapshot {

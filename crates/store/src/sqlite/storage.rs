@@ -2,21 +2,15 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{
-    command::{Heads, LoadedRecords},
-    record::Query,
-    time::{Clock, Timestamp},
-};
+use agentcafe_domain::kernel::{Clock, Heads, LoadedRecords, Query, Timestamp};
 use rusqlite::Connection;
 
-use super::{
-    events, idempotency_keys, idempotency_keys::IdempotencyKeys, open::DataDirectory, records, traces,
-};
-use crate::{
-    commit::{Needs, Writes},
-    sql::sequence,
-    storage::{Begun, Committed, Found, LogHead, Maintenance, Storage, StorageError, Transaction},
-};
+use super::idempotency_keys::{self, IdempotencyKeys};
+use super::open::DataDirectory;
+use super::{events, records, traces};
+use crate::commit::{Needs, Writes};
+use crate::sql::sequence;
+use crate::storage::{Begun, Committed, Found, LogHead, Maintenance, Storage, StorageError, Transaction};
 
 /// The state that the last commit batch left, as far as the tables say.
 pub(super) fn log_head(connection: &Connection) -> rusqlite::Result<LogHead> {

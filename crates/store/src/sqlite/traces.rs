@@ -1,17 +1,11 @@
 //! The statements of traces. Two tables take turns, so that deleting old traces costs a commit batch nothing.
 
-use agentcafe_domain::kernel::{
-    ids::{ActorId, CorrelationId, RoomId, TenantId},
-    time::Timestamp,
-    trace::Trace,
-};
+use agentcafe_domain::kernel::{ActorId, CorrelationId, RoomId, TenantId, Timestamp, Trace};
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
-use crate::{
-    envelope::TraceNote,
-    trace_attempts::{Attempt, MAX_ATTEMPTS, trace_of},
-};
+use crate::envelope::TraceNote;
+use crate::trace_attempts::{Attempt, MAX_ATTEMPTS, trace_of};
 
 /// How many attempts a table holds. At least as many of the newest are kept, and at most twice as many.
 const GENERATION: i64 = 20_000;

@@ -1,19 +1,16 @@
 //! Two nodes on one database: one log without gaps, and each learns in time what the other has written.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::{ids::Sequence, record::Record},
-    webhooks::counter::WebhookCounter,
-};
+use agentcafe_domain::kernel::{Record, Sequence};
+use agentcafe_domain::webhooks::counter::WebhookCounter;
 use agentcafe_store::{EventFilter, EventQuery, Store};
 use futures_util::future::join_all;
 
-use crate::{
-    commands::{NOTE_TYPES, actor, append_note, append_texts, command, reply},
-    table_changes::{count, counts},
-    test_store::TestStore,
-};
+use crate::commands::{NOTE_TYPES, actor, append_note, append_texts, command, reply};
+use crate::table_changes::{count, counts};
+use crate::test_store::TestStore;
 
 /// How long a node may take until it has the events of the other.
 const TIMEOUT: Duration = Duration::from_secs(60);

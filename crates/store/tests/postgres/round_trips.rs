@@ -1,13 +1,12 @@
 //! A commit batch takes as many round trips with one command as with many.
 
-use agentcafe_domain::{conversation::Say, kernel::fields::Fields};
+use agentcafe_domain::conversation::Say;
+use agentcafe_domain::kernel::Fields;
 use agentcafe_store::{Envelope, Failure};
 use serde_json::json;
 
-use crate::{
-    commands::{actor, envelope, submit_batch, with_key},
-    test_store::TestStore,
-};
+use crate::commands::{actor, envelope, submit_batch, with_key};
+use crate::test_store::TestStore;
 
 /// A say with two mentions, in one of the rooms, with an idempotency key.
 fn say(test_store: &TestStore, number: usize) -> Envelope {

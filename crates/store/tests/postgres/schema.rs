@@ -10,7 +10,7 @@ use agentcafe_testkit::Postgres;
 fn record_tables_have_every_column_and_sort_by_bytes() {
     let url = Postgres::shared().database();
     let options = PostgresOptions {
-        url: agentcafe_domain::kernel::secret::Secret::new(url.clone()),
+        url: agentcafe_domain::kernel::Secret::new(url.clone()),
         pool_max: 1,
         idle_timeout: std::time::Duration::from_secs(30),
         auto_migrate: true,

@@ -1,12 +1,11 @@
 //! Crash safety of the files: whenever a process is killed, the next start reads every event.
 
-use std::{
-    fs::{self, File},
-    io::{Seek, SeekFrom, Write},
-};
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
 
 use super::files::{database, files_after_kill, wal_file};
-use crate::{commit_batches::all_texts, test_store::TestStore};
+use crate::commit_batches::all_texts;
+use crate::test_store::TestStore;
 
 const WAL_HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;

@@ -1,23 +1,18 @@
 //! A store that was exported and imported holds, row by row, what the first one held.
 
-use agentcafe_domain::{
-    conversation::Say,
-    kernel::{fields::Fields, ids::TenantId, time::Timestamp},
-    record_kinds,
-};
-use agentcafe_store::{
-    Answer, ExportScope,
-    export::export,
-    import::{Imported, import},
-};
-use rusqlite::{Connection, OpenFlags, types::Value};
+use agentcafe_domain::conversation::Say;
+use agentcafe_domain::kernel::{Fields, TenantId, Timestamp};
+use agentcafe_domain::record_kinds;
+use agentcafe_store::export::export;
+use agentcafe_store::import::{Imported, import};
+use agentcafe_store::{Answer, ExportScope};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags};
 
 use super::files::database;
-use crate::{
-    commands::{actor, envelope},
-    idempotency_keys::{replayed, say_with_key},
-    test_store::{BEGIN, TestStore},
-};
+use crate::commands::{actor, envelope};
+use crate::idempotency_keys::{replayed, say_with_key};
+use crate::test_store::{BEGIN, TestStore};
 
 /// Every row of a table, whatever its columns.
 fn rows(test_store: &TestStore, table: &str) -> Vec<Vec<Value>> {

@@ -1,17 +1,13 @@
 //! The files of an embedded store, as the tests see them.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use agentcafe_store::OpenError;
 
-use crate::{
-    commands::{actor, append_texts},
-    test_store::TestStore,
-};
+use crate::commands::{actor, append_texts};
+use crate::test_store::TestStore;
 
 /// The database file.
 pub(crate) fn database(test_store: &TestStore) -> PathBuf {

@@ -1,16 +1,14 @@
 //! More idempotency keys than several generations of their index hold.
 
-use agentcafe_domain::kernel::idempotency::IdempotencyRules;
+use agentcafe_domain::kernel::IdempotencyRules;
 use agentcafe_store::{Answer, Store};
 use futures_util::future::join_all;
 use rusqlite::{Connection, OpenFlags};
 
 use super::files::database;
-use crate::{
-    commands::{actor, command, reply, with_key},
-    idempotency_keys::{accepted, assert_conflict, purge_all, replayed},
-    test_store::TestStore,
-};
+use crate::commands::{actor, command, reply, with_key};
+use crate::idempotency_keys::{accepted, assert_conflict, purge_all, replayed};
+use crate::test_store::TestStore;
 
 /// More than two generations.
 const KEYS: usize = 80_000;

@@ -1,9 +1,10 @@
 //! More traces than are kept.
 
-use agentcafe_domain::kernel::ids::CorrelationId;
+use agentcafe_domain::kernel::CorrelationId;
 use agentcafe_store::Store;
 
-use crate::{test_store::TestStore, traces::note};
+use crate::test_store::TestStore;
+use crate::traces::note;
 
 /// More than both tables of traces hold.
 const TRACES: usize = 45_000;

@@ -1,18 +1,17 @@
 //! A store that is damaged, of another application or version, or in use is not opened: the error says why,
 //! and no byte is changed.
 
-use std::{fs, io::Write};
+use std::fs;
+use std::io::Write;
 
-use agentcafe_domain::kernel::ids::Sequence;
+use agentcafe_domain::kernel::Sequence;
 use agentcafe_store::{OpenError, Options, Store, StoreLocation};
 use rusqlite::Connection;
 
 use super::files::{closed_store_with, database, files_after_kill, open_refused, wal_file};
-use crate::{
-    commands::{actor, append_texts},
-    commit_batches::all_texts,
-    test_store::TestStore,
-};
+use crate::commands::{actor, append_texts};
+use crate::commit_batches::all_texts;
+use crate::test_store::TestStore;
 
 #[track_caller]
 fn assert_damaged(error: &OpenError, word: &str) {

@@ -1,23 +1,16 @@
 //! Commands of the domain in one commit batch: presence that expires beside a say, acknowledgements beside
 //! mentions.
 
-use agentcafe_domain::{
-    conversation::Say,
-    inbox::{AckInboxItems, InboxItem, UnreadCount, unread_counts},
-    kernel::{
-        command::CommandContext, event::EventType, fields::Fields, ids::Sequence, record::RecordQuery,
-        time::Clock,
-    },
-    presence::{ExpirePresence, Presence, PresenceRules, Status},
-};
+use agentcafe_domain::conversation::Say;
+use agentcafe_domain::inbox::{AckInboxItems, InboxItem, UnreadCount, unread_counts};
+use agentcafe_domain::kernel::{Clock, CommandContext, EventType, Fields, RecordQuery, Sequence};
+use agentcafe_domain::presence::{ExpirePresence, Presence, PresenceRules, Status};
 use agentcafe_store::{Envelope, Store};
 use serde_json::{Value, json};
 
-use crate::{
-    commands::{Decided, actor, command, done, envelope, reply, submit_batch},
-    commit_batches::whole_log,
-    test_store::TestStore,
-};
+use crate::commands::{Decided, actor, command, done, envelope, reply, submit_batch};
+use crate::commit_batches::whole_log;
+use crate::test_store::TestStore;
 
 fn fields(body: Value) -> Fields {
     Fields::of_body(body.as_object().cloned().unwrap())

@@ -1,22 +1,14 @@
 //! Commands of one commit batch see each other's writes, by key and in lists.
 
-use agentcafe_domain::{
-    inbox::UnreadCount,
-    kernel::{
-        actor::ActorInRoom,
-        command::{CommandContext, CommandError},
-        ids::Sequence,
-        record::{Comparison, Query, Record, RecordQuery},
-        time::Timestamp,
-    },
-    presence::{Presence, Status},
+use agentcafe_domain::inbox::UnreadCount;
+use agentcafe_domain::kernel::{
+    ActorInRoom, CommandContext, CommandError, Comparison, Query, Record, RecordQuery, Sequence, Timestamp,
 };
+use agentcafe_domain::presence::{Presence, Status};
 use agentcafe_store::{Envelope, Store};
 
-use crate::{
-    commands::{actor, command, command_that_reads, done, reply, submit_batch},
-    test_store::{BEGIN, TestStore},
-};
+use crate::commands::{actor, command, command_that_reads, done, reply, submit_batch};
+use crate::test_store::{BEGIN, TestStore};
 
 fn guest(number: usize) -> ActorInRoom {
     actor("main", &format!("guest-{number}"))

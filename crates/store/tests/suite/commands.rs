@@ -1,19 +1,13 @@
 //! Commands made of closures, notes as events, and a way to put many commands into one commit batch.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    sync::{Arc, Mutex, mpsc},
-    task::Poll,
-};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::Poll;
 
 use agentcafe_domain::kernel::{
-    actor::ActorInRoom,
-    command::{Command, CommandContext, CommandError, Reply, Success},
-    event::{EmittedEvent, EventType, Payload},
-    idempotency::IdempotencyKey,
-    ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId},
-    record::Query,
+    ActorId, ActorInRoom, Command, CommandContext, CommandError, CorrelationId, EmittedEvent, EventType,
+    IdempotencyKey, Payload, Query, Reply, RoomId, Sequence, Success, TenantId,
 };
 use agentcafe_store::{Answer, Envelope, Failure, Origin, Request, Store};
 use futures_util::future::join_all;

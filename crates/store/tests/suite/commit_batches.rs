@@ -2,17 +2,11 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{
-    error::{Code, DomainError},
-    event::Event,
-    ids::Sequence,
-};
+use agentcafe_domain::kernel::{Code, DomainError, Event, Sequence};
 use agentcafe_store::{EventFilter, EventQuery, Failure, Store};
 
-use crate::{
-    commands::{Decided, NOTE_TYPES, actor, append_note, append_texts, command, done, submit_batch},
-    test_store::TestStore,
-};
+use crate::commands::{Decided, NOTE_TYPES, actor, append_note, append_texts, command, done, submit_batch};
+use crate::test_store::TestStore;
 
 /// Every event of the log, parsed.
 pub(crate) async fn whole_log(store: &Store) -> Vec<Event> {

@@ -1,18 +1,13 @@
 //! A model of the log in memory, with which pages of the store are compared.
 
 use agentcafe_domain::kernel::{
-    actor::ActorInRoom,
-    event::{Event, EventType},
-    ids::{ActorId, RoomId, Sequence, TenantId},
-    time::Timestamp,
+    ActorId, ActorInRoom, Event, EventType, RoomId, Sequence, TenantId, Timestamp,
 };
 use agentcafe_store::{Envelope, EventFilter, EventPage, EventQuery};
 use proptest::prelude::*;
 
-use crate::{
-    commands::{NOTE_TYPES, append_note, command, reply},
-    test_store::BEGIN,
-};
+use crate::commands::{NOTE_TYPES, append_note, command, reply};
+use crate::test_store::BEGIN;
 
 const TENANTS: [&str; 2] = ["default", "other"];
 const ROOMS: [&str; 3] = ["main", "lounge", "a:b"];

@@ -1,19 +1,16 @@
 //! Pages of the log: every filter, both directions, by sequence and by time, from memory and from the
 //! database.
 
-use agentcafe_domain::kernel::{
-    ids::{Sequence, TenantId},
-    time::Clock,
-};
+use agentcafe_domain::kernel::{Clock, Sequence, TenantId};
 use agentcafe_eventlog::MAX_RECENT_BYTES;
 use agentcafe_store::{EventFilter, EventQuery, Store};
-use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
-use crate::{
-    commands::{NOTE_TYPES, actor, append_note, command, reply},
-    event_model::{Model, TestEvent, filter, query, test_event},
-    test_store::{OpenStore, TestStore},
-};
+use crate::commands::{NOTE_TYPES, actor, append_note, command, reply};
+use crate::event_model::{Model, TestEvent, filter, query, test_event};
+use crate::test_store::{OpenStore, TestStore};
 
 /// Appends all events, each with this text.
 async fn append_all(test_store: &TestStore, store: &Store, test_events: Vec<TestEvent>, text: &str) -> Model {

@@ -1,16 +1,14 @@
 //! Events: found by their id or sequence, and read as they were written, byte for byte.
 
-use agentcafe_domain::kernel::{event::Event, ids::Sequence};
+use agentcafe_domain::kernel::{Event, Sequence};
 use agentcafe_eventlog::MAX_PAGE_BYTES;
 use agentcafe_store::{EventFilter, EventQuery};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{
-    commands::{NOTE_TYPES, actor, append_note, append_texts, command, done, reply},
-    commit_batches::all_texts,
-    test_store::TestStore,
-};
+use crate::commands::{NOTE_TYPES, actor, append_note, append_texts, command, done, reply};
+use crate::commit_batches::all_texts;
+use crate::test_store::TestStore;
 
 /// The bytes of an event never change: memory, database and a reopened store return the same line.
 #[tokio::test]

@@ -1,34 +1,24 @@
 //! A faulty command, a full queue or a caller that disconnects affects nothing else.
 
-use std::{
-    future::{Future, poll_fn},
-    sync::Arc,
-    task::Poll,
-};
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::Poll;
 
-use agentcafe_domain::{
-    inbox::UnreadCount,
-    kernel::{
-        command::CommandError,
-        ids::Sequence,
-        record::{Query, Record},
-    },
-};
-use agentcafe_store::{Answer, Envelope, Failure, Store, store::MAX_WAITING_COMMANDS};
+use agentcafe_domain::inbox::UnreadCount;
+use agentcafe_domain::kernel::{CommandError, Query, Record, Sequence};
+use agentcafe_store::store::MAX_WAITING_COMMANDS;
+use agentcafe_store::{Answer, Envelope, Failure, Store};
 use futures_util::future::join_all;
 
-use crate::{
-    commands::{
-        NOTE_TYPES, PausedWriter, actor, append_note, append_texts, command, done, reply, submit_batch,
-        with_key,
-    },
-    commit_batches::all_texts,
-    idempotency_keys::say_with_key,
-    test_store::TestStore,
+use crate::commands::{
+    NOTE_TYPES, PausedWriter, actor, append_note, append_texts, command, done, reply, submit_batch, with_key,
 };
+use crate::commit_batches::all_texts;
+use crate::idempotency_keys::say_with_key;
+use crate::test_store::TestStore;
 
 fn seat(number: usize) -> UnreadCount {
-    let agentcafe_domain::kernel::actor::ActorInRoom { tenant_id, room_id, actor_id } =
+    let agentcafe_domain::kernel::ActorInRoom { tenant_id, room_id, actor_id } =
         actor("main", &number.to_string());
     UnreadCount { tenant_id, room_id, actor_id, unread: 1 }
 }
@@ -84,7 +74,7 @@ async fn command_fails_after_too_many_read_stages() {
     let opened = test_store.open();
     let endless = command(|ctx| {
         let asked = Query::one::<UnreadCount>(seat(ctx.loaded.len()).key());
-        Err::<agentcafe_domain::kernel::command::Reply, _>(CommandError::Load(asked))
+        Err::<agentcafe_domain::kernel::Reply, _>(CommandError::Load(asked))
     });
     let batch = vec![endless, reads_one_after_the_other(3), append_texts(&actor("main", "Nova"), &["hi"])];
     let answers = submit_batch(&test_store, &opened.store, batch).await;

@@ -1,16 +1,17 @@
 //! Followers of a store see every event that matches, once, in order, while writers write.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use agentcafe_domain::kernel::ids::{ActorId, Sequence};
+use agentcafe_domain::kernel::{ActorId, Sequence};
 use agentcafe_eventlog::{Follower, MAX_RECENT_BYTES};
 use agentcafe_store::{EventFilter, EventQuery, LoggedEvent, Store};
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-use crate::{
-    commands::{NOTE_TYPES, actor, append_note, command, reply},
-    test_store::TestStore,
-};
+use crate::commands::{NOTE_TYPES, actor, append_note, command, reply};
+use crate::test_store::TestStore;
 
 const WRITERS: usize = 6;
 const ROUNDS: usize = 60;

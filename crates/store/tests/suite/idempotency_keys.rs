@@ -1,27 +1,17 @@
 //! Idempotency keys: one key, one effect, and the first answer for every copy.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use agentcafe_domain::kernel::{
-    actor::ActorInRoom,
-    command::Reply,
-    error::{Code, DomainError},
-    idempotency::IdempotencyRules,
-    ids::TenantId,
-};
+use agentcafe_domain::kernel::{ActorInRoom, Code, DomainError, IdempotencyRules, Reply, TenantId};
 use agentcafe_store::{Answer, Envelope, Failure, Store};
 
-use crate::{
-    commands::{
-        Decided, NOTE_TYPES, actor, append_note, append_texts, command, reply, submit_batch, with_key,
-        with_request,
-    },
-    commit_batches::all_texts,
-    test_store::TestStore,
+use crate::commands::{
+    Decided, NOTE_TYPES, actor, append_note, append_texts, command, reply, submit_batch, with_key,
+    with_request,
 };
+use crate::commit_batches::all_texts;
+use crate::test_store::TestStore;
 
 fn nova() -> ActorInRoom {
     actor("main", "Nova")
@@ -135,7 +125,7 @@ async fn idempotency_key_of_a_refused_request_stays_free() {
     let attempts = Arc::new(AtomicUsize::new(0));
     let refused_twice = || {
         let attempts = Arc::clone(&attempts);
-        let decide = move |ctx: &mut agentcafe_domain::kernel::command::CommandContext<'_>| {
+        let decide = move |ctx: &mut agentcafe_domain::kernel::CommandContext<'_>| {
             if attempts.fetch_add(1, Ordering::SeqCst) < 2 {
                 return Err(DomainError::new(Code::Forbidden).into());
             }
@@ -214,7 +204,7 @@ async fn idempotency_key_purge_spares_keys_that_have_not_expired() {
 /// Whatever it holds, with its kind of success.
 #[tokio::test]
 async fn idempotency_replay_is_the_first_answer_byte_for_byte() {
-    use agentcafe_domain::kernel::command::Success;
+    use agentcafe_domain::kernel::Success;
     let test_store = TestStore::new();
     let opened = test_store.open();
     let odd = "\u{0}\u{1f600} \"quotes\" \\ \u{2028} 1.0 1e300 ".repeat(5_000);
@@ -222,14 +212,12 @@ async fn idempotency_replay_is_the_first_answer_byte_for_byte() {
         [("ok", Success::Ok), ("created", Success::Created), ("accepted", Success::Accepted)]
     {
         let text = odd.clone();
-        let decide = move |_: &mut agentcafe_domain::kernel::command::CommandContext<'_>| {
-            Ok(Reply::new(success, &text))
-        };
+        let decide =
+            move |_: &mut agentcafe_domain::kernel::CommandContext<'_>| Ok(Reply::new(success, &text));
         let done = opened.store.submit(with_request(command(decide), &nova(), key, "odd", "c-1")).await;
         let text = odd.clone();
-        let decide = move |_: &mut agentcafe_domain::kernel::command::CommandContext<'_>| {
-            Ok(Reply::new(success, &text.len()))
-        };
+        let decide =
+            move |_: &mut agentcafe_domain::kernel::CommandContext<'_>| Ok(Reply::new(success, &text.len()));
         let copy = opened.store.submit(with_request(command(decide), &nova(), key, "odd", "c-2")).await;
         assert_eq!(replayed(&copy), (accepted(&done), "c-1"));
         assert_eq!(accepted(&done).success, success);

@@ -1,20 +1,17 @@
 //! Reads beside the writer: many at once, and some whose caller disconnects.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 
-use agentcafe_domain::{kernel::record::Record, tasks::Task};
+use agentcafe_domain::kernel::Record;
+use agentcafe_domain::tasks::Task;
 use agentcafe_store::{EventFilter, EventQuery};
 
-use crate::{
-    commands::{actor, append_texts},
-    records::{put, task},
-    test_store::TestStore,
-};
+use crate::commands::{actor, append_texts};
+use crate::records::{put, task};
+use crate::test_store::TestStore;
 
 /// More reads than there are connections are all answered, while others write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

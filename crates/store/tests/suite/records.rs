@@ -1,21 +1,15 @@
 //! Records: what is put is read, and lists match their conditions, in order, page by page.
 
-use agentcafe_domain::{
-    kernel::{
-        ids::{ActorId, RoomId, TenantId},
-        record::{Cell, Comparison, Record, RecordQuery, StoredRecord},
-        time::Timestamp,
-    },
-    tasks::{Task, TaskState},
+use agentcafe_domain::kernel::{
+    ActorId, Cell, Comparison, Record, RecordQuery, RoomId, StoredRecord, TenantId, Timestamp,
 };
+use agentcafe_domain::tasks::{Task, TaskState};
 use agentcafe_store::Store;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{
-    commands::{command, reply},
-    test_store::TestStore,
-};
+use crate::commands::{command, reply};
+use crate::test_store::TestStore;
 
 /// A task of the default tenant. Without an assignee, that column is null.
 pub(crate) fn task(number: u128, room: &str, assignee: Option<&str>, updated_at: i64) -> Task {

@@ -3,18 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use agentcafe_domain::{
-    kernel::record::{Cell, Comparison, Condition, Query, Record, RecordQuery, SortKey, StoredRecord},
-    tasks::Task,
+use agentcafe_domain::kernel::{
+    Cell, Comparison, Condition, Query, Record, RecordQuery, SortKey, StoredRecord,
 };
+use agentcafe_domain::tasks::Task;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use crate::{
-    commands::{command_that_reads, done, reply, submit_batch},
-    records::{numbers, put, task},
-    test_store::TestStore,
-};
+use crate::commands::{command_that_reads, done, reply, submit_batch};
+use crate::records::{numbers, put, task};
+use crate::test_store::TestStore;
 
 const NAMES: [&str; 6] = ["Kai", "kai", "Zoë", "a:b", "a", "日本"];
 

@@ -1,14 +1,12 @@
 //! A store that is closed and opened again continues where it was.
 
-use agentcafe_domain::kernel::ids::Sequence;
+use agentcafe_domain::kernel::Sequence;
 use agentcafe_store::Answer;
 
-use crate::{
-    commands::{actor, append_texts, done, envelope},
-    commit_batches::whole_log,
-    idempotency_keys::say_with_key,
-    test_store::{BEGIN, TestStore},
-};
+use crate::commands::{actor, append_texts, done, envelope};
+use crate::commit_batches::whole_log;
+use crate::idempotency_keys::say_with_key;
+use crate::test_store::{BEGIN, TestStore};
 
 /// Heads, events, keys and records survive a restart, and numbers continue.
 #[tokio::test]
@@ -39,11 +37,9 @@ async fn reopened_store_continues_its_numbers_and_keys() {
 /// The sequences of inbox items continue, too.
 #[tokio::test]
 async fn reopened_store_continues_inbox_sequences() {
-    use agentcafe_domain::{
-        conversation::Say,
-        inbox::InboxItem,
-        kernel::{fields::Fields, record::RecordQuery},
-    };
+    use agentcafe_domain::conversation::Say;
+    use agentcafe_domain::inbox::InboxItem;
+    use agentcafe_domain::kernel::{Fields, RecordQuery};
     let test_store = TestStore::new();
     for round in 1..4 {
         let opened = test_store.open();

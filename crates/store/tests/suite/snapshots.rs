@@ -1,19 +1,17 @@
 //! Snapshots over time, on a clock that the test sets: which are visible, which are deleted, and which
 //! versions are assigned.
 
-use agentcafe_domain::{
-    kernel::{actor::ActorInRoom, error::Code, fields::Fields, time::Clock},
-    permissions::RoomOverride,
-    rooms::{Room, RoomType},
-    snapshots::{CreateSnapshot, DeleteExpiredSnapshots, Snapshot, SnapshotScope, SnapshotSubject},
+use agentcafe_domain::kernel::{ActorInRoom, Clock, Code, Fields};
+use agentcafe_domain::permissions::RoomOverride;
+use agentcafe_domain::rooms::{Room, RoomType};
+use agentcafe_domain::snapshots::{
+    CreateSnapshot, DeleteExpiredSnapshots, Snapshot, SnapshotScope, SnapshotSubject,
 };
 use agentcafe_store::{Failure, Store};
 use serde_json::{Value, json};
 
-use crate::{
-    commands::{actor, append_texts, command, done, envelope, reply, submit_batch},
-    test_store::TestStore,
-};
+use crate::commands::{actor, append_texts, command, done, envelope, reply, submit_batch};
+use crate::test_store::TestStore;
 
 fn save(scope: SnapshotScope, body: Value) -> CreateSnapshot {
     CreateSnapshot::read(&Fields::of_body(body.as_object().cloned().unwrap()), scope).unwrap()

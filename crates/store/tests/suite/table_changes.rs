@@ -1,25 +1,16 @@
 //! Notifications of table changes: of one table only, and before the events of the change are visible.
 
-use agentcafe_domain::{
-    kernel::{
-        command::{CommandContext, CommandError, Reply, Success},
-        error::DomainError,
-        ids::Sequence,
-        record::Record,
-    },
-    reactions::StoredReaction,
-    tasks::Task,
-    webhooks::counter::{CounterKind, WebhookCounter},
-};
+use agentcafe_domain::kernel::{CommandContext, CommandError, DomainError, Record, Reply, Sequence, Success};
+use agentcafe_domain::reactions::StoredReaction;
+use agentcafe_domain::tasks::Task;
+use agentcafe_domain::webhooks::counter::{CounterKind, WebhookCounter};
 use agentcafe_store::{Envelope, Store};
 use serde_json::json;
 
-use crate::{
-    commands::{NOTE_TYPES, actor, append_note, append_texts, command, reply, with_key},
-    idempotency_keys::{accepted, replayed},
-    records::{put, task},
-    test_store::TestStore,
-};
+use crate::commands::{NOTE_TYPES, actor, append_note, append_texts, command, reply, with_key};
+use crate::idempotency_keys::{accepted, replayed};
+use crate::records::{put, task};
+use crate::test_store::TestStore;
 
 /// A command that writes to a table with a version.
 pub(crate) fn counts() -> Envelope {

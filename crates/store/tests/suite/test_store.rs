@@ -1,25 +1,13 @@
 //! The store of a test: the only file of the suite that chooses a database.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use agentcafe_domain::{
-    kernel::{
-        command::IdSource,
-        rules::Rules,
-        secret::Secret,
-        time::{Clock, Timestamp},
-    },
-    moderation::ModerationRules,
-};
-use agentcafe_store::{
-    CommitReport, Options, PostgresOptions, Store, StoreLocation, TimeSource, store::Closing,
-};
+use agentcafe_domain::kernel::{Clock, IdSource, Rules, Secret, Timestamp};
+use agentcafe_domain::moderation::ModerationRules;
+use agentcafe_store::store::Closing;
+use agentcafe_store::{CommitReport, Options, PostgresOptions, Store, StoreLocation, TimeSource};
 use agentcafe_testkit::Postgres;
 use tempfile::TempDir;
 use uuid::Uuid;

@@ -1,18 +1,13 @@
 //! Traces: stored with the request, and found by its correlation id.
 
 use agentcafe_domain::kernel::{
-    actor::ActorInRoom,
-    error::{Code, DomainError},
-    ids::{CorrelationId, TenantId},
-    trace::{MAX_STEPS, Status, Step, StepCode, Trace},
+    ActorInRoom, Code, CorrelationId, DomainError, MAX_STEPS, Status, Step, StepCode, TenantId, Trace,
 };
 use agentcafe_store::{Envelope, Store, TraceNote};
 use serde_json::json;
 
-use crate::{
-    commands::{actor, append_texts, command, with_request},
-    test_store::{BEGIN, TestStore},
-};
+use crate::commands::{actor, append_texts, command, with_request};
+use crate::test_store::{BEGIN, TestStore};
 
 fn id(text: &str) -> CorrelationId {
     CorrelationId::parse(text).unwrap()

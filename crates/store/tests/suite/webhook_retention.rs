@@ -1,26 +1,17 @@
 //! Retention of webhook deliveries and dead letters: the newest are kept, and the open ones are counted.
 
-use agentcafe_domain::{
-    kernel::{
-        command::{Reply, Success},
-        event::Event,
-        ids::Sequence,
-        record::{Record, RecordQuery},
-    },
-    webhooks::{
-        DeliveryProgress, Subscription,
-        counter::{CounterKind, WebhookCounter},
-        delivery::{Delivery, DlqEntry, DlqStatus, EventRef, RING_SLOTS, SendResult},
-        record::{DeliveryAttempt, DeliveryOutcome, DeliveryReport, RecordDeliveries},
-    },
+use agentcafe_domain::kernel::{Event, Record, RecordQuery, Reply, Sequence, Success};
+use agentcafe_domain::webhooks::counter::{CounterKind, WebhookCounter};
+use agentcafe_domain::webhooks::delivery::{Delivery, DlqEntry, DlqStatus, EventRef, RING_SLOTS, SendResult};
+use agentcafe_domain::webhooks::record::{
+    DeliveryAttempt, DeliveryOutcome, DeliveryReport, RecordDeliveries,
 };
+use agentcafe_domain::webhooks::{DeliveryProgress, Subscription};
 use agentcafe_store::{EventFilter, EventQuery, Store};
 use uuid::Uuid;
 
-use crate::{
-    commands::{actor, append_texts, command, envelope},
-    test_store::TestStore,
-};
+use crate::commands::{actor, append_texts, command, envelope};
+use crate::test_store::TestStore;
 
 /// The report of a delivery that failed for good.
 fn given_up(event: &Event) -> DeliveryReport {

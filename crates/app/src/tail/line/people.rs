@@ -1,17 +1,12 @@
 //! Sentences about people: who is there, who goes where, who says what.
 
-use agentcafe_domain::{
-    conversation::events::{BubblePosted, ConversationMessagePosted, MentionCreated},
-    orders::OrderChanged,
-    presence::{
-        Status,
-        events::{
-            ActorMoved, AgentEntered, AgentLeft, IntentCompleted, IntentPlanned, PresenceHeartbeat,
-            StatusChanged,
-        },
-        position::{Direction, PathSegment},
-    },
+use agentcafe_domain::conversation::events::{BubblePosted, ConversationMessagePosted, MentionCreated};
+use agentcafe_domain::orders::OrderChanged;
+use agentcafe_domain::presence::Status;
+use agentcafe_domain::presence::events::{
+    ActorMoved, AgentEntered, AgentLeft, IntentCompleted, IntentPlanned, PresenceHeartbeat, StatusChanged,
 };
+use agentcafe_domain::presence::position::{Direction, PathSegment};
 
 use super::Phrase;
 

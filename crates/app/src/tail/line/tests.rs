@@ -1,11 +1,13 @@
 //! The line of every golden event, and of events that have none.
 
-use std::{collections::BTreeMap, fs};
+use std::collections::BTreeMap;
+use std::fs;
 
 use serde_json::json;
 
 use super::*;
-use crate::{cli::Colour, tail::colour::Palette};
+use crate::cli::Colour;
+use crate::tail::colour::Palette;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../domain/tests/golden");
 

@@ -2,16 +2,14 @@
 
 use std::fmt::Display;
 
-use agentcafe_domain::{
-    kernel::ids::ActorId,
-    objects::events::{SharedObjectCreated, SharedObjectUpdated},
-    operators::events::OperatorOverrideApplied,
-    rooms::events::{RoomContextPinned, RoomCreated, RoomUpdated},
-    snapshots::SnapshotCreated,
-    tables::events::{TableSessionCreated, TableSessionEnded, TableSessionUpdated},
-    tasks::events::{
-        TaskAssigned, TaskCompleted, TaskCreated, TaskHandoff, TaskProgressUpdated, TaskUpdated,
-    },
+use agentcafe_domain::kernel::ActorId;
+use agentcafe_domain::objects::events::{SharedObjectCreated, SharedObjectUpdated};
+use agentcafe_domain::operators::events::OperatorOverrideApplied;
+use agentcafe_domain::rooms::events::{RoomContextPinned, RoomCreated, RoomUpdated};
+use agentcafe_domain::snapshots::SnapshotCreated;
+use agentcafe_domain::tables::events::{TableSessionCreated, TableSessionEnded, TableSessionUpdated};
+use agentcafe_domain::tasks::events::{
+    TaskAssigned, TaskCompleted, TaskCreated, TaskHandoff, TaskProgressUpdated, TaskUpdated,
 };
 
 use super::{Phrase, clock};

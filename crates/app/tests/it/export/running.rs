@@ -1,9 +1,8 @@
 //! Exports beside a server that is written to, and imports that are killed.
 
-use std::{
-    sync::{Arc, atomic::AtomicUsize},
-    time::Duration,
-};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use agentcafe_testkit::eventually;
 

@@ -1,9 +1,7 @@
 //! `agentcafe load` over TLS, against a server that closes the connection after each response, as some proxies do.
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
 
 use super::*;
 

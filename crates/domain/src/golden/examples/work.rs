@@ -3,16 +3,14 @@
 use serde_json::Map;
 
 use super::{MESSAGE, actor, at, id, metadata, text};
-use crate::{
-    golden::Example,
-    kernel::ids::RoomId,
-    objects::events::*,
-    operators::events::*,
-    rooms::events::*,
-    snapshots::{SnapshotCreated, SnapshotRef},
-    tables::events::*,
-    tasks::events::*,
-};
+use crate::golden::Example;
+use crate::kernel::RoomId;
+use crate::objects::events::*;
+use crate::operators::events::*;
+use crate::rooms::events::*;
+use crate::snapshots::{SnapshotCreated, SnapshotRef};
+use crate::tables::events::*;
+use crate::tasks::events::*;
 
 pub(super) fn all() -> Vec<Example> {
     let kinds = [rooms(), operators(), tasks(), handoffs(), objects(), sessions()];

@@ -6,11 +6,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Cursor, Field, Fields, LIMIT};
-use crate::kernel::{
-    error::{Code, DomainError},
-    ids::Sequence,
-    money::Usd,
-};
+use crate::kernel::error::{Code, DomainError};
+use crate::kernel::ids::Sequence;
+use crate::kernel::money::Usd;
 
 impl Fields {
     /// As [`Fields::optional`], of a number or integer (`kind`), and a blank text counts as missing too.
@@ -223,10 +221,8 @@ fn round_half_up(number: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::tests::{body, query},
-        *,
-    };
+    use super::super::tests::{body, query};
+    use super::*;
 
     /// Integers only; numeric strings count, out of range is clamped, anything else is refused.
     #[test]

@@ -4,10 +4,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Field, Fields, ROOM_ID, TENANT_ID, too_large};
-use crate::kernel::{
-    error::DomainError,
-    ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RoomId, TenantId},
-};
+use crate::kernel::error::DomainError;
+use crate::kernel::ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RoomId, TenantId};
 
 /// Makes a schema say how long a text, or how large a list, may be.
 fn bounded(mut schema: Value, keyword: &str, field: Field) -> Value {

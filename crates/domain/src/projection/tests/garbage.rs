@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use proptest::{collection, option, prelude::*, sample};
+use proptest::prelude::*;
+use proptest::{collection, option, sample};
 use serde_json::Map;
 
 use super::*;

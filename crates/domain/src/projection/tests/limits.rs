@@ -1,16 +1,14 @@
 //! A room stays the same size however long its log grows.
 
 use super::*;
-use crate::{
-    presence::Status,
-    projection::{
-        actors::MAX_ACTORS,
-        conversations::{MAX_CHAT, MAX_MESSAGES, MAX_THREAD_MESSAGES, MAX_THREAD_PARTICIPANTS, MAX_THREADS},
-        objects::MAX_OBJECTS,
-        orders::MAX_ORDERS,
-        tasks::MAX_TASKS,
-    },
+use crate::presence::Status;
+use crate::projection::actors::MAX_ACTORS;
+use crate::projection::conversations::{
+    MAX_CHAT, MAX_MESSAGES, MAX_THREAD_MESSAGES, MAX_THREAD_PARTICIPANTS, MAX_THREADS,
 };
+use crate::projection::objects::MAX_OBJECTS;
+use crate::projection::orders::MAX_ORDERS;
+use crate::projection::tasks::MAX_TASKS;
 
 fn many(kind: EventType, count: u64, payload: impl Fn(u64) -> Value) -> RoomSnapshot {
     let events: Vec<Event> =
