@@ -234,8 +234,7 @@ fn files_of_different_folders_import_each_other_in_no_circle() {
 fn imports_are_found_in_sources() {
     let source = r#"
 //! use crate::comment;
-use crate::a::{B, self};
-use crate::c::d as e;
+use crate::{a::{self, B}, c::d as e};
 use super::f;
 fn g() -> &'static str { h::i(crate::j::K, "use crate::text;") }
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod limits_zero;
 mod load;
 mod memory;
 mod moderation;
+mod naming;
 mod objects;
 mod openapi;
 mod operations;
