@@ -64,14 +64,14 @@ async fn opens(launch: Launch, store: &str) {
 }
 
 #[tokio::test]
-async fn a_data_directory_of_an_earlier_version_opens() {
+async fn store_of_an_earlier_version_opens() {
     let directory = TempDir::new().unwrap();
     fs::copy(fixture("agentcafe.db"), directory.path().join("agentcafe.db")).unwrap();
     opens(launch().data_dir(directory.path()).env("DATABASE_URL", ""), "sqlite").await;
 }
 
 #[tokio::test]
-async fn a_postgres_database_of_an_earlier_version_opens() {
+async fn postgres_database_of_an_earlier_version_opens() {
     let url = Postgres::shared().database();
     let output = Command::new("psql")
         .args(["--quiet", "--set=ON_ERROR_STOP=1", "--file"])
