@@ -1,6 +1,7 @@
 //! What all subjects build on: ids, time, records, events, commands, errors and fields.
 
 mod actor;
+mod binding;
 mod command;
 mod error;
 mod event;
@@ -19,6 +20,7 @@ mod time;
 mod trace;
 
 pub use actor::ActorInRoom;
+pub use binding::{Binding, IdPatterns};
 pub use command::{
     Command, CommandContext, CommandError, Effects, Heads, IdSource, LoadedRecords, Notify, Reply,
     RequestContext, Success, WriteSet,

@@ -7,6 +7,7 @@ pub mod conversation;
 mod golden;
 pub mod inbox;
 pub mod kernel;
+pub mod keys;
 pub mod moderation;
 pub mod objects;
 pub mod operators;

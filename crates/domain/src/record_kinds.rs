@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::inbox::{InboxItem, UnreadCount};
 use crate::kernel::{CorruptRecord, FollowerCursor, Lease, Portable, Record, Sequence, StoredRecord, Table};
+use crate::keys::{ApiKey, KeyUse};
 use crate::objects::SharedObject;
 use crate::operators::audit::AuditEntry;
 use crate::permissions::{Permission, RoomOverride};
@@ -52,14 +53,17 @@ pub const ALL: &[RecordKind] = &[
     RecordKind::of::<WebhookCounter>(),
     RecordKind::of::<Delivery>(),
     RecordKind::of::<DlqEntry>(),
+    RecordKind::of::<ApiKey>(),
+    RecordKind::of::<KeyUse>(),
 ];
 
 /// The tables that are never exported: they hold secrets and payments, or belong to the nodes of one store.
-pub const NOT_EXPORTED: &[&str] = &["payments", "webhook_secrets", "leases"];
+pub const NOT_EXPORTED: &[&str] = &["payments", "webhook_secrets", "leases", "api_keys", "api_key_uses"];
 
 /// The tables that nodes cache in memory: a node learns of writes to them by other nodes before it sees a later
 /// event.
-pub const CACHED_IN_MEMORY: [&Table; 3] = [Subscription::TABLE, StoredReaction::TABLE, WebhookCounter::TABLE];
+pub const CACHED_IN_MEMORY: [&Table; 4] =
+    [Subscription::TABLE, StoredReaction::TABLE, WebhookCounter::TABLE, ApiKey::TABLE];
 
 /// One kind of record.
 pub struct RecordKind {

@@ -1,0 +1,221 @@
+//! API keys: who may do what, in which tenant, as which actors, in which rooms.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{Binding, Cell, IdPatterns, Key, Record, Table, TenantId, Timestamp};
+
+pub mod manage;
+pub mod token;
+
+use token::{SecretHash, Token};
+
+/// What a key allows. Every operation needs one scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Speak, move, order, show presence, keep a profile.
+    Act,
+    /// Read rooms, events, presences, tasks and objects.
+    Listen,
+    /// Read and acknowledge the own inbox.
+    Inbox,
+    /// Create and change tasks and shared objects.
+    Work,
+    /// Keep snapshots of an agent and of rooms.
+    Remember,
+    /// Keep rules that react to events.
+    React,
+    /// Keep webhook subscriptions.
+    Hook,
+    /// Own rooms and private tables.
+    Host,
+    /// Act as an operator where a permission record allows it.
+    Operate,
+    /// Follow all events of a tenant.
+    Follow,
+    /// Read health and metrics whole.
+    Observe,
+    /// Everything in the tenant, and its keys.
+    Admin,
+}
+
+impl Scope {
+    /// The names of the scopes.
+    pub const NAMES: [(&str, Self); 12] = [
+        ("act", Self::Act),
+        ("listen", Self::Listen),
+        ("inbox", Self::Inbox),
+        ("work", Self::Work),
+        ("remember", Self::Remember),
+        ("react", Self::React),
+        ("hook", Self::Hook),
+        ("host", Self::Host),
+        ("operate", Self::Operate),
+        ("follow", Self::Follow),
+        ("observe", Self::Observe),
+        ("admin", Self::Admin),
+    ];
+}
+
+/// Scopes that are often given together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An agent that talks, works and listens.
+    Agent,
+    /// An agent that talks in the rooms it is given.
+    Guest,
+    /// One that only reads.
+    Viewer,
+    /// An agent that also keeps order.
+    Operator,
+    /// A program that follows all events of a tenant.
+    Service,
+    /// Who manages a tenant.
+    Admin,
+}
+
+impl Kind {
+    /// The names of the kinds.
+    pub const NAMES: [(&str, Self); 6] = [
+        ("agent", Self::Agent),
+        ("guest", Self::Guest),
+        ("viewer", Self::Viewer),
+        ("operator", Self::Operator),
+        ("service", Self::Service),
+        ("admin", Self::Admin),
+    ];
+
+    /// The scopes of the kind.
+    pub const fn scopes(self) -> &'static [Scope] {
+        use Scope::{Act, Admin, Follow, Hook, Inbox, Listen, Observe, Operate, React, Remember, Work};
+        match self {
+            Self::Agent => &[Act, Listen, Inbox, Work, Remember, React, Hook],
+            Self::Guest => &[Act, Listen, Inbox],
+            Self::Viewer => &[Listen],
+            Self::Operator => &[Act, Listen, Inbox, Work, Remember, React, Hook, Operate],
+            Self::Service => &[Follow, Observe],
+            Self::Admin => &[Admin],
+        }
+    }
+}
+
+/// One secret of a key: only its hash is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeySecret {
+    /// The hash of the secret.
+    pub hash: SecretHash,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Until when it counts; none: as long as the key does.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKey {
+    /// The key's id, the middle part of its text.
+    pub key_id: String,
+    /// What people call it.
+    pub name: Option<String>,
+    /// The tenant; none: every tenant.
+    pub tenant_id: Option<TenantId>,
+    /// The actors that its holder may be.
+    pub actors: IdPatterns,
+    /// The rooms that its holder may act and read in.
+    pub rooms: IdPatterns,
+    /// What it allows.
+    pub scopes: Vec<Scope>,
+    /// The secrets that count: two while the key is rotated.
+    pub secrets: Vec<KeySecret>,
+    /// Until when it counts.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub disabled_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The id of the key that made it; `root` for the shared token, `cli` for the command line.
+    pub created_by: String,
+}
+
+impl ApiKey {
+    /// The record key of a key.
+    pub fn key_of(key_id: &str) -> Key {
+        vec![key_id.into()]
+    }
+
+    /// Whether it allows this.
+    pub fn allows(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+    }
+
+    /// Whether it counts at all: it is neither revoked nor expired.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.disabled_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// Whether the token is one of its secrets, and counts now. Hashes are compared, so that the time it takes says nothing
+    /// about a secret.
+    pub fn accepts(&self, token: &Token, now: Timestamp) -> bool {
+        let is_live = |secret: &&KeySecret| secret.expires_at.is_none_or(|end| now < end);
+        self.is_live(now) && self.secrets.iter().filter(is_live).any(|secret| secret.hash == token.hash)
+    }
+
+    /// What its holder is bound to.
+    pub fn binding(&self) -> Binding {
+        Binding {
+            key_id: Arc::from(self.key_id.as_str()),
+            tenant: self.tenant_id.clone(),
+            actors: self.actors.clone(),
+            rooms: self.rooms.clone(),
+        }
+    }
+
+    /// Whether a key reaches no further than this one: a key makes and changes only such keys.
+    pub fn covers(&self, other: &Self) -> bool {
+        (self.tenant_id.is_none() || self.tenant_id == other.tenant_id)
+            && self.actors.cover(&other.actors)
+            && self.rooms.cover(&other.rooms)
+            && other.scopes.iter().all(|scope| self.allows(*scope))
+            && self.expires_at.is_none_or(|end| other.expires_at.is_some_and(|other| other <= end))
+    }
+}
+
+impl Record for ApiKey {
+    const TABLE: &'static Table =
+        &Table { name: "api_keys", key: &["key_id"], columns: &["tenant_id", "created_at"] };
+
+    fn key(&self) -> Key {
+        Self::key_of(&self.key_id)
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        vec![self.tenant_id.as_ref().into(), self.created_at.into()]
+    }
+}
+
+/// When a key was last used: apart from the key, which nodes cache until it changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyUse {
+    /// The key.
+    pub key_id: String,
+    /// When it was last used, to the minute.
+    pub last_used_at: Timestamp,
+}
+
+impl Record for KeyUse {
+    const TABLE: &'static Table = &Table { name: "api_key_uses", key: &["key_id"], columns: &[] };
+
+    fn key(&self) -> Key {
+        ApiKey::key_of(&self.key_id)
+    }
+
+    fn columns(&self) -> Vec<Cell> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,443 @@
+//! Making, changing, rotating and revoking API keys. Each of these leaves an entry in the audit trail.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::token::{self, RANDOM_BYTES};
+use super::{ApiKey, KeySecret, KeyUse, Kind, Scope};
+use crate::kernel::{
+    ActorId, Code, Command, CommandContext, CommandError, CorrelationId, DomainError, Field, Fields,
+    IdPatterns, Query, Reply, RoomId, Secret, Success, TenantId, Timestamp,
+};
+use crate::operators::audit::{self, AuditInput, AuditVerdict};
+
+const NAME: Field = Field::new("name", "What people call the key.", "Nova's key").up_to(128).in_example();
+const KIND: Field =
+    Field::new("kind", "A preset of scopes. Either kind or scopes is required.", "agent").in_example();
+const SCOPES: Field =
+    Field::new("scopes", "What the key allows, instead of a kind.", r#"["act","listen"]"#).up_to(12);
+const TENANT_ID: Field = Field::new(
+    "tenantId",
+    "The tenant of the key; `*`: every tenant, for keys that only follow or administrate. Default: the caller's tenant.",
+    "default",
+);
+const ACTORS: Field = Field::new(
+    "actors",
+    "The actors that the holder of the key may be: ids, or one prefix that ends in `/`, or `*` for an admin key.",
+    r#"["Nova"]"#,
+)
+.up_to(100)
+.in_example();
+const ROOMS: Field = Field::new(
+    "rooms",
+    "The rooms in which the key counts: ids, prefixes that end in `/`, or `*`. Default: `*`, but a guest key names its rooms.",
+    r#"["main"]"#,
+)
+.up_to(100);
+const EXPIRES_AT: Field = Field::new(
+    "expiresAt",
+    "Until when the key counts. Default: until it is revoked.",
+    "2030-01-01T00:00:00.000Z",
+);
+const GRACE_SECONDS: Field =
+    Field::new("graceSeconds", "How long the secret before this one still counts, in seconds.", "86400");
+/// How long the old secret of a rotated key counts, unless the caller says so: a day.
+const DEFAULT_GRACE_SECONDS: i64 = 86_400;
+const GRACE_RANGE: std::ops::RangeInclusive<i64> = 0..=30 * 86_400;
+/// How many secrets of a key count at once.
+const MAX_SECRETS: usize = 2;
+
+/// Who makes or changes a key.
+#[derive(Clone, Debug)]
+pub enum Issuer {
+    /// The holder of the shared token.
+    Root,
+    /// A person at the machine's command line.
+    CommandLine,
+    /// The holder of a key, which makes and changes only keys that reach no further.
+    Key(Box<ApiKey>),
+}
+
+impl Issuer {
+    fn name(&self) -> &str {
+        match self {
+            Self::Root => "root",
+            Self::CommandLine => "cli",
+            Self::Key(key) => &key.key_id,
+        }
+    }
+
+    fn tenant(&self) -> Option<&TenantId> {
+        match self {
+            Self::Key(key) => key.tenant_id.as_ref(),
+            Self::Root | Self::CommandLine => None,
+        }
+    }
+
+    /// Checks that the issuer may make or change such a key.
+    fn check(&self, key: &ApiKey) -> Result<(), DomainError> {
+        let Self::Key(own) = self else { return Ok(()) };
+        if own.allows(Scope::Admin) && own.covers(key) {
+            return Ok(());
+        }
+        Err(DomainError::new(Code::Forbidden)
+            .saying("a key makes and changes only keys that reach no further than itself")
+            .with("keyId", own.key_id.as_str()))
+    }
+}
+
+/// A key as lists and answers show it: its secrets are not part of it.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKeyView {
+    /// The key.
+    key_id: String,
+    /// What people call it.
+    name: Option<String>,
+    /// The tenant; `*`: every tenant.
+    tenant_id: String,
+    /// The actors that its holder may be.
+    actors: IdPatterns,
+    /// The rooms in which it counts.
+    rooms: IdPatterns,
+    /// What it allows.
+    scopes: Vec<Scope>,
+    /// How many of its secrets count or will expire: two while it is rotated.
+    secrets: usize,
+    /// Until when it counts.
+    expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    disabled_at: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    last_used_at: Option<Timestamp>,
+    /// When it was made.
+    created_at: Timestamp,
+    /// The id of the key that made it; `root` for the shared token, `cli` for the command line.
+    created_by: String,
+}
+
+impl ApiKeyView {
+    /// The view of a key.
+    pub fn of(key: &ApiKey, last_used: Option<&KeyUse>, now: Timestamp) -> Self {
+        let key = key.clone();
+        let counts = |secret: &&KeySecret| secret.expires_at.is_none_or(|end| now < end);
+        Self {
+            secrets: key.secrets.iter().filter(counts).count(),
+            tenant_id: key.tenant_id.map_or_else(|| "*".to_owned(), |tenant| tenant.as_str().to_owned()),
+            key_id: key.key_id,
+            name: key.name,
+            actors: key.actors,
+            rooms: key.rooms,
+            scopes: key.scopes,
+            expires_at: key.expires_at,
+            disabled_at: key.disabled_at,
+            last_used_at: last_used.map(|used| used.last_used_at),
+            created_at: key.created_at,
+            created_by: key.created_by,
+        }
+    }
+}
+
+/// The answer to a command that made or changed a key.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WriteKeyResponse {
+    /// The key.
+    key: ApiKeyView,
+    /// The text of the key, which is shown this once. Null in replays, and where no secret was made.
+    token: Option<String>,
+    correlation_id: CorrelationId,
+}
+
+impl WriteKeyResponse {
+    fn reply(ctx: &CommandContext<'_>, success: Success, key: &ApiKey, token: Option<&Secret>) -> Reply {
+        let answer = |token: Option<&Secret>| Self {
+            key: ApiKeyView::of(key, None, ctx.now),
+            token: token.map(|token| token.expose().to_owned()),
+            correlation_id: ctx.correlation_id.clone(),
+        };
+        match token {
+            Some(_) => Reply::shown_once(success, &answer(token), &answer(None)),
+            None => Reply::new(success, &answer(None)),
+        }
+    }
+}
+
+/// Adds what was done with a key to the audit trail of its tenant.
+fn audit(ctx: &mut CommandContext<'_>, issuer: &Issuer, action: &str, key: &ApiKey) {
+    let operator = ActorId::parse(issuer.name()).expect("an issuer's name is an id");
+    let metadata: Map<String, Value> = Map::from_iter([("keyId".to_owned(), key.key_id.as_str().into())]);
+    let input = AuditInput {
+        tenant_id: &key.tenant_id.clone().unwrap_or_default(),
+        room_id: &RoomId::main(),
+        operator_id: &operator,
+        action,
+        target_actor_id: None,
+        reason: None,
+        metadata: &metadata,
+    };
+    audit::record(ctx, &input, AuditVerdict::Applied, None);
+}
+
+/// The key with this id that the issuer may change.
+fn existing(ctx: &CommandContext<'_>, issuer: &Issuer, key_id: &str) -> Result<ApiKey, CommandError> {
+    let found = ctx.get::<ApiKey>(ApiKey::key_of(key_id))?;
+    let of_tenant = |key: &ApiKey| issuer.tenant().is_none_or(|own| key.tenant_id.as_ref() == Some(own));
+    let key = found.filter(of_tenant).ok_or_else(|| not_found(key_id))?;
+    issuer.check(&key)?;
+    Ok(key)
+}
+
+/// The error for a key that does not exist, or not in the caller's tenant.
+pub fn not_found(key_id: &str) -> DomainError {
+    DomainError::new(Code::NotFound).with("keyId", key_id)
+}
+
+/// Makes a key.
+pub struct CreateKey {
+    issuer: Issuer,
+    draft: Result<Draft, DomainError>,
+    random: [u8; RANDOM_BYTES],
+}
+
+/// What the body says of the key.
+#[derive(Clone)]
+struct Draft {
+    name: Option<String>,
+    tenant: Option<TenantId>,
+    actors: IdPatterns,
+    rooms: IdPatterns,
+    scopes: Vec<Scope>,
+    expires_at: Option<Timestamp>,
+}
+
+impl Draft {
+    fn read(fields: &Fields, issuer: &Issuer) -> Result<Self, DomainError> {
+        let name = fields.filled_text(NAME)?;
+        let kind = fields.text_choice(KIND, &Kind::NAMES)?;
+        let scopes = scopes(fields, kind)?;
+        let tenant = match fields.trimmed_text(TENANT_ID)?.as_deref() {
+            None => Some(issuer.tenant().cloned().unwrap_or_default()),
+            Some("*")
+                if scopes
+                    .iter()
+                    .all(|scope| [Scope::Follow, Scope::Observe, Scope::Admin].contains(scope)) =>
+            {
+                None
+            }
+            Some("*") => {
+                return Err(DomainError::invalid(TENANT_ID.name, "a key that acts belongs to one tenant"));
+            }
+            Some(id) => Some(
+                TenantId::parse(id).map_err(|why| DomainError::invalid(TENANT_ID.name, why.to_string()))?,
+            ),
+        };
+        Ok(Self {
+            name,
+            tenant,
+            actors: actors(fields, &scopes)?,
+            rooms: rooms(fields, kind)?,
+            scopes,
+            expires_at: fields.timestamp(EXPIRES_AT)?,
+        })
+    }
+}
+
+fn scopes(fields: &Fields, kind: Option<Kind>) -> Result<Vec<Scope>, DomainError> {
+    let Some(names) = fields.texts(SCOPES)? else {
+        return kind.map(|kind| kind.scopes().to_vec()).ok_or_else(|| KIND.missing());
+    };
+    let scope = |name: &String| {
+        let known = Scope::NAMES.iter().find(|(known, _)| known == name);
+        known.map(|(_, scope)| *scope).ok_or_else(|| SCOPES.not_one_of(Code::InvalidEnum, &Scope::NAMES))
+    };
+    let mut scopes = names.iter().map(scope).collect::<Result<Vec<_>, _>>()?;
+    scopes.sort_unstable();
+    scopes.dedup();
+    if scopes.is_empty() { Err(SCOPES.missing()) } else { Ok(scopes) }
+}
+
+/// The actors of a key: whoever acts is somebody.
+fn actors(fields: &Fields, scopes: &[Scope]) -> Result<IdPatterns, DomainError> {
+    let is_admin = scopes.contains(&Scope::Admin);
+    let acts = !is_admin
+        && scopes.iter().any(|scope| ![Scope::Listen, Scope::Follow, Scope::Observe].contains(scope));
+    let given = match fields.texts(ACTORS)? {
+        Some(given) => given,
+        None if acts => return Err(ACTORS.missing()),
+        None if is_admin => return Ok(IdPatterns::any()),
+        None => Vec::new(),
+    };
+    let is_alone = given.len() == 1 || given.iter().all(|id| id != "*" && !id.ends_with('/'));
+    if !is_alone || (given == ["*"] && !is_admin) || (given.is_empty() && acts) {
+        return Err(ACTORS.must_be("a list of ids, one prefix that ends in /, or * for an admin key"));
+    }
+    patterns(ACTORS, given)
+}
+
+/// The rooms of a key.
+fn rooms(fields: &Fields, kind: Option<Kind>) -> Result<IdPatterns, DomainError> {
+    match fields.texts(ROOMS)? {
+        Some(given) if !given.is_empty() => patterns(ROOMS, given),
+        None if kind != Some(Kind::Guest) => Ok(IdPatterns::any()),
+        _ => Err(ROOMS.missing()),
+    }
+}
+
+fn patterns(field: Field, given: Vec<String>) -> Result<IdPatterns, DomainError> {
+    for id in &given {
+        ActorId::parse(id).map_err(|why| DomainError::invalid(field.name, why.to_string()))?;
+    }
+    Ok(IdPatterns::new(given))
+}
+
+impl CreateKey {
+    /// Reads the body. `random` is what the key is made of.
+    pub fn read(fields: &Fields, issuer: Issuer, random: [u8; RANDOM_BYTES]) -> Self {
+        Self { draft: Draft::read(fields, &issuer), issuer, random }
+    }
+
+    /// The tenant of the key, for its trace.
+    pub fn tenant(&self) -> TenantId {
+        self.draft.iter().find_map(|draft| draft.tenant.clone()).unwrap_or_default()
+    }
+}
+
+impl Command for CreateKey {
+    fn reads(&self) -> Vec<Query> {
+        Vec::new()
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let Draft { name, tenant, actors, rooms, scopes, expires_at } = self.draft.clone()?;
+        let key_id = token::key_id(&self.random);
+        let (text, hash) = token::make(&key_id, &self.random);
+        let key = ApiKey {
+            key_id,
+            name,
+            tenant_id: tenant,
+            actors,
+            rooms,
+            scopes,
+            secrets: vec![KeySecret { hash, created_at: ctx.now, expires_at: None }],
+            expires_at,
+            disabled_at: None,
+            created_at: ctx.now,
+            created_by: self.issuer.name().to_owned(),
+        };
+        self.issuer.check(&key)?;
+        ctx.put(&key);
+        audit(ctx, &self.issuer, "key_create", &key);
+        Ok(WriteKeyResponse::reply(ctx, Success::Created, &key, Some(&text)))
+    }
+}
+
+/// What is done with a key that exists.
+enum Change {
+    /// Another name, another end.
+    Update(Result<(Option<Option<String>>, Option<Option<Timestamp>>), DomainError>),
+    /// A new secret; the old one counts for so many seconds more.
+    Rotate(Result<i64, DomainError>, Box<[u8; RANDOM_BYTES]>),
+    /// It counts no more.
+    Revoke,
+}
+
+/// Changes, rotates or revokes a key.
+pub struct ChangeKey {
+    issuer: Issuer,
+    key_id: String,
+    change: Change,
+}
+
+impl ChangeKey {
+    /// A change of its name or its end, as the body says.
+    pub fn update(fields: &Fields, issuer: Issuer, key_id: String) -> Self {
+        let read = || {
+            let name = fields.has(NAME.name).then(|| fields.filled_text(NAME)).transpose()?;
+            let expires_at = fields.has(EXPIRES_AT.name).then(|| fields.timestamp(EXPIRES_AT)).transpose()?;
+            Ok((name, expires_at))
+        };
+        Self { change: Change::Update(read()), issuer, key_id }
+    }
+
+    /// A new secret, made of `random`.
+    pub fn rotate(fields: &Fields, issuer: Issuer, key_id: String, random: [u8; RANDOM_BYTES]) -> Self {
+        let grace =
+            fields.bounded(GRACE_SECONDS, GRACE_RANGE).map(|grace| grace.unwrap_or(DEFAULT_GRACE_SECONDS));
+        Self { change: Change::Rotate(grace, Box::new(random)), issuer, key_id }
+    }
+
+    /// The end of the key.
+    pub fn revoke(issuer: Issuer, key_id: String) -> Self {
+        Self { change: Change::Revoke, issuer, key_id }
+    }
+}
+
+impl Command for ChangeKey {
+    fn reads(&self) -> Vec<Query> {
+        vec![Query::one::<ApiKey>(ApiKey::key_of(&self.key_id))]
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        let mut key = existing(ctx, &self.issuer, &self.key_id)?;
+        let mut token = None;
+        let action = match &self.change {
+            Change::Update(update) => {
+                let (name, expires_at) = update.clone()?;
+                key.name = name.unwrap_or(key.name);
+                key.expires_at = expires_at.unwrap_or(key.expires_at);
+                self.issuer.check(&key)?;
+                "key_update"
+            }
+            Change::Rotate(grace, random) => {
+                token = Some(rotate(&mut key, grace.clone()?, random, ctx.now)?);
+                "key_rotate"
+            }
+            Change::Revoke => {
+                key.disabled_at.get_or_insert(ctx.now);
+                "key_revoke"
+            }
+        };
+        ctx.put(&key);
+        audit(ctx, &self.issuer, action, &key);
+        Ok(WriteKeyResponse::reply(ctx, Success::Ok, &key, token.as_ref()))
+    }
+}
+
+/// Gives a key a new secret; the newest of the others counts for `grace` seconds more.
+fn rotate(
+    key: &mut ApiKey,
+    grace: i64,
+    random: &[u8; RANDOM_BYTES],
+    now: Timestamp,
+) -> Result<Secret, DomainError> {
+    if !key.is_live(now) {
+        return Err(
+            DomainError::new(Code::Conflict).saying("a key that does not count any more is not rotated")
+        );
+    }
+    let (text, hash) = token::make(&key.key_id, random);
+    let end = now.plus_ms(grace * 1_000);
+    for secret in &mut key.secrets {
+        secret.expires_at = Some(secret.expires_at.map_or(end, |before| before.min(end)));
+    }
+    key.secrets.push(KeySecret { hash, created_at: now, expires_at: None });
+    let surplus = key.secrets.len().saturating_sub(MAX_SECRETS);
+    key.secrets.drain(..surplus);
+    Ok(text)
+}
+
+/// Notes when keys were last used.
+pub struct NoteKeyUses(pub Vec<KeyUse>);
+
+impl Command for NoteKeyUses {
+    fn reads(&self) -> Vec<Query> {
+        Vec::new()
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        self.0.iter().for_each(|used| ctx.put(used));
+        Ok(Reply::new(Success::Ok, &self.0.len()))
+    }
+}
