@@ -5,7 +5,10 @@ use tokio_postgres::{Client, Error};
 use super::connect::with_causes;
 use crate::migrations::{MayChange, Migrated, Migration, checksum, missing};
 
-const MIGRATIONS: [Migration; 1] = [("0001_initial", include_str!("migrations/0001_initial.sql"))];
+const MIGRATIONS: [Migration; 2] = [
+    ("0001_initial", include_str!("migrations/0001_initial.sql")),
+    ("0002_api_keys", include_str!("migrations/0002_api_keys.sql")),
+];
 
 /// The table of the migrations that were applied.
 const HISTORY: &str = "CREATE TABLE schema_migrations (
