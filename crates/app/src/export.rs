@@ -22,8 +22,8 @@ use crate::config::{Sources, storage_in};
 pub(crate) fn run(options: ExportOptions, sources: &Sources) -> anyhow::Result<()> {
     let store = storage_in(options.data_dir, sources)?;
     let scope = ExportScope {
-        tenant: options.tenant.as_deref().map(TenantId::parse).transpose().map_err(anyhow::Error::msg)?,
-        room: options.room.as_deref().map(RoomId::parse).transpose().map_err(anyhow::Error::msg)?,
+        tenant: options.tenant.as_deref().map(TenantId::stored).transpose().map_err(anyhow::Error::msg)?,
+        room: options.room.as_deref().map(RoomId::stored).transpose().map_err(anyhow::Error::msg)?,
     };
     let now = SystemClock::start().now();
     let totals = match &options.output {
