@@ -28,9 +28,7 @@ impl WorkPolicy {
     /// # Errors
     /// As the table's gate, then as the operators' overrides.
     pub(crate) fn allow(self, ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<(), CommandError> {
-        let table_access =
-            AccessRequirement { action: self.action, feature: Some(self.feature), takes_seat: false };
-        access::check(ctx, actor, table_access)?;
+        access::check(ctx, actor, AccessRequirement::new(self.action).with_feature(self.feature))?;
         permissions::not_overridden(ctx, actor, self.action)
     }
 }
@@ -72,6 +70,13 @@ pub(crate) fn named<T>(
     fields.has(field.name).then(|| read(fields, field)).transpose()
 }
 
+/// Writes what a change says of a field, if it names it.
+pub(crate) fn set<T: Clone>(value: &mut T, named: &Option<T>) {
+    if let Some(named) = named {
+        value.clone_from(named);
+    }
+}
+
 /// A change that names nothing that can be changed.
 pub(crate) fn names_nothing(changeable: &[Field]) -> DomainError {
     let names: Vec<&str> = changeable.iter().map(|field| field.name).collect();
@@ -84,6 +89,3 @@ pub(crate) fn names_nothing(changeable: &[Field]) -> DomainError {
 pub fn not_found(tenant: &TenantId, id_name: &str, id: &str) -> DomainError {
     DomainError::new(Code::NotFound).with("tenantId", tenant.as_str()).with(id_name, id)
 }
-
-#[cfg(test)]
-mod tests;

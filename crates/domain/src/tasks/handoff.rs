@@ -1,6 +1,5 @@
 //! Handoffs of a task: assign it, accept it, report it blocked or done.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -10,9 +9,9 @@ use super::events::TaskHandoff;
 use super::{Task, TaskState};
 use crate::inbox;
 use crate::kernel::{
-    ActorId, ActorInRoom, Cell, Code, Command, CommandContext, CommandError, Comparison, CorrelationId,
-    DomainError, EXAMPLE_ID, EmittedEvent, Field, Fields, Key, MAX_REFERENCE_CHARS, METADATA, Query, Record,
-    RecordQuery, Reply, RoomId, Sequence, Success, Table, TenantId, Timestamp,
+    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, Comparison, DomainError, EXAMPLE_ID,
+    Field, Fields, MAX_REFERENCE_CHARS, METADATA, Query, RecordQuery, Reply, RoomId, Sequence, Success,
+    TenantId, Timestamp, record, response, wire_enum,
 };
 use crate::work::{self, Editor};
 
@@ -38,32 +37,17 @@ const REPLY_TO_EVENT_ID: Field =
     Field::new("replyToEventId", "The event that this handoff answers.", EXAMPLE_ID)
         .up_to(MAX_REFERENCE_CHARS);
 
-/// What is done with the task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HandoffAction {
-    Assign,
-    Accept,
-    Blocked,
-    Done,
+wire_enum! {
+    /// What is done with the task.
+    enum HandoffAction {
+        Assign = "assign",
+        Accept = "accept",
+        Blocked = "blocked",
+        Done = "done",
+    }
 }
 
 impl HandoffAction {
-    const NAMES: [(&str, Self); 4] = [
-        ("assign", Self::Assign),
-        ("accept", Self::Accept),
-        ("blocked", Self::Blocked),
-        ("done", Self::Done),
-    ];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Assign => "assign",
-            Self::Accept => "accept",
-            Self::Blocked => "blocked",
-            Self::Done => "done",
-        }
-    }
-
     /// Whether `actor` may do this with the task.
     fn is_open_to(self, task: &Task, actor: &ActorId) -> bool {
         let creates = task.created_by == *actor;
@@ -207,33 +191,15 @@ pub struct HandoffPosition {
     pub sequence: Sequence,
 }
 
-fn cell_of(sequence: Sequence) -> Cell {
-    i64::try_from(sequence.0).unwrap_or(i64::MAX).into()
-}
-
 impl HandoffPosition {
     /// The handoffs of a task after a place in the log, oldest first.
     pub fn after(task_id: Uuid, cursor: Sequence, limit: usize) -> RecordQuery {
-        RecordQuery::all::<Self>("sequence", limit).is("task_id", task_id.to_string().as_str()).only(
-            "sequence",
-            Comparison::Above,
-            cell_of(cursor),
-        )
+        let of_task = RecordQuery::all::<Self>("sequence", limit).is("task_id", task_id);
+        of_task.only("sequence", Comparison::Above, cursor)
     }
 }
 
-impl Record for HandoffPosition {
-    const TABLE: &'static Table =
-        &Table { name: "task_handoffs", key: &["task_id", "sequence"], columns: &["tenant_id", "room_id"] };
-
-    fn key(&self) -> Key {
-        vec![self.task_id.to_string().as_str().into(), cell_of(self.sequence)]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![(&self.tenant_id).into(), (&self.room_id).into()]
-    }
-}
+record!(HandoffPosition in "task_handoffs": [task_id, sequence] tenant_id, room_id);
 
 /// `POST /v1/tasks/{taskId}/handoffs`: an actor hands a task off.
 pub struct HandOffTask {
@@ -242,18 +208,15 @@ pub struct HandOffTask {
     handing: Result<HandoffInput, DomainError>,
 }
 
-/// The answer to a [`HandOffTask`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HandOffTaskResponse {
-    /// The task.
-    task: Task,
-    /// The payload of the task_handoff event.
-    #[schemars(with = "Map<String, Value>")]
-    handoff: TaskHandoff,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`HandOffTask`].
+    HandOffTaskResponse + emitted_events {
+        /// The task.
+        task: Task,
+        /// The payload of the task_handoff event.
+        #[schemars(with = "Map<String, Value>")]
+        handoff: TaskHandoff,
+    }
 }
 
 impl HandOffTask {
@@ -299,8 +262,7 @@ impl Command for HandOffTask {
     fn reads(&self) -> Vec<Query> {
         let to = self.handing.iter().filter_map(|handing| handing.to.as_ref());
         let concerned = to.chain(&self.task.assignee_actor_id).chain([&self.task.created_by]);
-        let unread = concerned
-            .map(|actor| inbox::counter(&ActorInRoom { actor_id: actor.clone(), ..self.actor.clone() }));
+        let unread = concerned.map(|actor| inbox::counter(&self.actor.with_actor(actor)));
         let task = Query::one::<Task>(Task::key_of(self.task.task_id));
         work::reads(&self.actor).into_iter().chain([task]).chain(unread).collect()
     }
@@ -322,12 +284,6 @@ impl Command for HandOffTask {
             sequence: appended.sequence,
         });
         ctx.put(&task);
-        let answer = HandOffTaskResponse {
-            task,
-            handoff,
-            emitted_events: ctx.emitted(),
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Ok, &answer))
+        Ok(HandOffTaskResponse::reply(ctx, Success::Ok, task, handoff))
     }
 }

@@ -1,7 +1,5 @@
 //! Changing and ending a subscription.
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::admission::SubscriptionSubject;
@@ -10,9 +8,10 @@ use super::fields::{ScopeChange, SubscriptionSettings};
 use super::subscribe::WriteSubscriptionResponse;
 use super::{DeliveryProgress, Subscription, WebhookSecret, WebhookSubscription, not_found};
 use crate::kernel::{
-    Command, CommandContext, CommandError, CorrelationId, DomainError, Fields, Query, Reply, Rules, Secret,
-    Success, TENANT_FILTER,
+    Command, CommandContext, CommandError, DomainError, Fields, Query, Reply, Rules, Secret, Success,
+    TENANT_FILTER, response,
 };
+use crate::work::set;
 
 /// What every change reads.
 fn reads(id: Uuid, subject: &SubscriptionSubject<'_>) -> Vec<Query> {
@@ -82,19 +81,9 @@ impl UpdateSubscription {
 
 /// Sets room and actor as a change says.
 fn moved(mut subscription: Subscription, about: &ScopeChange) -> Subscription {
-    if let Some(room_id) = &about.room_id {
-        subscription.room_id.clone_from(room_id);
-    }
-    if let Some(actor_id) = &about.actor_id {
-        subscription.actor_id.clone_from(actor_id);
-    }
+    set(&mut subscription.room_id, &about.room_id);
+    set(&mut subscription.actor_id, &about.actor_id);
     subscription
-}
-
-fn set<T: Clone>(value: &mut T, to: &Option<T>) {
-    if let Some(to) = to {
-        value.clone_from(to);
-    }
 }
 
 /// Sets everything else as a change says; the new secret is kept elsewhere.
@@ -141,15 +130,14 @@ pub struct DeleteSubscription {
     stored: Subscription,
 }
 
-/// The answer to an [`DeleteSubscription`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DeleteSubscriptionResponse {
-    /// Always true: the record existed and was deleted.
-    deleted: bool,
-    /// The subscription.
-    subscription_id: Uuid,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to an [`DeleteSubscription`].
+    DeleteSubscriptionResponse {
+        /// Always true: the record existed and was deleted.
+        deleted: bool,
+        /// The subscription.
+        subscription_id: Uuid,
+    }
 }
 
 impl DeleteSubscription {
@@ -172,11 +160,6 @@ impl Command for DeleteSubscription {
         put_changed(ctx, &mut subscription)?;
         ctx.delete::<DeliveryProgress>(Subscription::key_of(subscription.id));
         ctx.delete::<WebhookSecret>(Subscription::key_of(subscription.id));
-        let answer = DeleteSubscriptionResponse {
-            deleted: true,
-            subscription_id: subscription.id,
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Ok, &answer))
+        Ok(DeleteSubscriptionResponse::reply(ctx, Success::Ok, true, subscription.id))
     }
 }
