@@ -40,7 +40,7 @@ pub(crate) fn document(settings: &Settings, rules: &Rules, routes: &[Route]) -> 
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         answers::describe_all(schemas);
     }
-    if settings.auth_token.is_some() {
+    if settings.token.required.is_some() {
         document["components"]["securitySchemes"] = json!({
             "apiKey": { "type": "apiKey", "in": "header", "name": "x-api-key" },
             "bearer": { "type": "http", "scheme": "bearer" },

@@ -142,7 +142,7 @@ impl Route {
     ) -> Self {
         let handler = get(async |State(app): State<Arc<App>>, request: Request| {
             let output = call::<O>(&app, request, Reads::Query).await?;
-            Ok::<_, ApiError>(answer::found(&T::from(output)))
+            Ok::<_, ApiError>(answer::read(&T::from(output)))
         });
         let answer = Answer::Data(&[200], schema_of::<T>);
         Self { describe: O::describe, answer, ..Self::new(path, tag, summary, handler) }

@@ -1,8 +1,8 @@
-//! Health, liveness, readiness, metrics and the OpenAPI document: what operators and their tools ask for.
+//! Health, liveness, readiness and metrics: the routes for operators and their tools.
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{Code, DomainError, OperationError};
+use agentcafe_domain::kernel::{Code, DomainError};
 use agentcafe_http::ApiError;
 use agentcafe_http::answer::{enveloped, json};
 use axum::extract::State;
@@ -11,7 +11,6 @@ use axum::response::{IntoResponse, Response};
 use serde_json::to_vec;
 
 use crate::app::App;
-use crate::{openapi, router};
 
 /// `GET /healthz`: the one success without `data`.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
@@ -37,15 +36,6 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let mut response = app.service.engine().metrics_page().into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, TYPE);
     response
-}
-
-/// `GET /openapi.json`: this API, described from its code.
-pub(crate) async fn openapi(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    let document = tokio::task::spawn_blocking(move || {
-        let rules = &app.service.engine().rules;
-        app.openapi.get_or_init(|| openapi::document(&app.settings, rules, &router::table())).clone()
-    });
-    Ok(json(StatusCode::OK, document.await.map_err(|_| OperationError::internal())?))
 }
 
 /// `GET /v1/traces/`: looks up the empty id.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// The header with the correlation id.
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
-const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// A JSON response.
@@ -31,7 +31,7 @@ pub fn enveloped(status: StatusCode, data: &[u8]) -> Response {
 }
 
 /// The response of a read.
-pub fn found(data: &impl Serialize) -> Response {
+pub fn read(data: &impl Serialize) -> Response {
     let data = serde_json::to_vec(data).expect("a response has text keys and finite numbers");
     enveloped(StatusCode::OK, &data)
 }

@@ -9,8 +9,9 @@ use agentcafe_redis::Keys;
 
 use super::catalogue::*;
 use super::projector::event_source;
-use super::serve::{exposure, listen_host, token};
+use super::serve::{exposure, listen_host, log, token};
 use super::sources::{SettingError, Sources};
+use crate::process::LogSettings;
 
 /// Everything that the realtime service needs to know.
 #[derive(Clone)]
@@ -19,8 +20,8 @@ pub(crate) struct RealtimeConfig {
     pub(crate) listen: SocketAddr,
     /// Where Redis is.
     pub(crate) redis: Option<Secret>,
-    /// What is written to the log of the process: a level, or directives.
-    pub(crate) log: String,
+    /// What is written to the log of the process, and how.
+    pub(crate) log: LogSettings,
     /// What the operator should know at the start.
     pub(crate) warnings: Vec<String>,
     /// The settings of the service, which follows the API on this machine unless another event stream is set.
@@ -52,8 +53,8 @@ impl RealtimeConfig {
         let listen = SocketAddr::new(listen_host(sources.optional(&REALTIME_HOST)?, &token), port);
         let url = sources.optional(&REALTIME_EVENT_SOURCE_URL)?;
         let source = match &url {
-            Some(url) => ApiClient::from_stream_url(url.as_str(), token.wanted.as_deref()),
-            None => ApiClient::new(&local(API_PORT_NUMBER), token.wanted.as_deref()),
+            Some(url) => ApiClient::from_stream_url(url.as_str(), token.required.as_deref()),
+            None => ApiClient::new(&local(API_PORT_NUMBER), token.required.as_deref()),
         };
         let settings = Settings {
             source: event_source(sources, &REALTIME_EVENT_SOURCE_URL, source)?,
@@ -70,7 +71,7 @@ impl RealtimeConfig {
         Ok(Self {
             listen,
             redis: sources.optional(&REDIS_URL)?,
-            log: sources.value(&AGENTCAFE_LOG)?,
+            log: log(sources)?,
             warnings: Vec::new(),
             settings,
             has_source: url.is_some(),
