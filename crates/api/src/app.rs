@@ -13,7 +13,7 @@ use ipnet::IpNet;
 
 /// The settings of the HTTP API.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ApiSettings {
     /// The token that requests must carry.
     pub token: Token,
     /// Requests per minute, client and route; 0: no limit.
@@ -29,7 +29,7 @@ pub struct Settings {
 /// What all routes share.
 pub struct App {
     pub(crate) service: Arc<Service>,
-    pub(crate) settings: Settings,
+    pub(crate) settings: ApiSettings,
     pub(crate) stream_hub: StreamHub,
     /// The OpenAPI document, made at the first request for it: making it takes more memory than serving does.
     pub(crate) openapi: OnceLock<Bytes>,
@@ -37,7 +37,7 @@ pub struct App {
 
 impl App {
     /// The API on an engine. `metrics` counts its requests and streams.
-    pub fn new(engine: Arc<Engine>, settings: Settings, metrics: &HttpMetrics) -> Arc<Self> {
+    pub fn new(engine: Arc<Engine>, settings: ApiSettings, metrics: &HttpMetrics) -> Arc<Self> {
         let stream_hub = StreamHub {
             fanout: Arc::clone(&engine.fanout),
             clock: Arc::clone(&engine.clock),

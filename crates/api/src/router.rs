@@ -56,7 +56,7 @@ use crate::bootstrap::BootstrapAnswer;
 use crate::event_stream::EventStream;
 use crate::openapi;
 use crate::request::{self, MAX_BODY_BYTES};
-use crate::route::{Answer, Route, schema_of};
+use crate::route::{ResponseKind, Route, schema_of};
 use crate::system;
 
 const STREAM: &str = "/v1/streams/market-events";
@@ -72,10 +72,10 @@ pub(crate) fn table() -> Vec<Route> {
     let [health, live, ready, metrics, document] = OPERATIONS;
     let bootstrap = |path, summary| Route::read_as::<ReadBootstrap, BootstrapAnswer>(path, "Agents", summary);
     vec![
-        Route::new(health, "Operations", "The settings and the state of the process", get(system::health)).answers(Answer::Bare(schema_of::<Health>)),
-        Route::new(live, "Operations", "The process is up", get(system::live)).answers(Answer::Flag("live")),
-        Route::new(ready, "Operations", "The store takes writes, and no follower of the log is stuck", get(system::ready)).answers(Answer::Flag("ready")),
-        Route::new(metrics, "Operations", "Metrics for Prometheus", get(system::metrics)).answers(Answer::Text),
+        Route::new(health, "Operations", "The settings and the state of the process", get(system::health)).responds(ResponseKind::Bare(schema_of::<Health>)),
+        Route::new(live, "Operations", "The process is up", get(system::live)).responds(ResponseKind::Flag("live")),
+        Route::new(ready, "Operations", "The store takes writes, and no follower of the log is stuck", get(system::ready)).responds(ResponseKind::Flag("ready")),
+        Route::new(metrics, "Operations", "Metrics for Prometheus", get(system::metrics)).responds(ResponseKind::Text),
         Route::new(document, "Operations", "This document", get(openapi_document)),
 
         bootstrap("/v1/bootstrap", "What an agent needs to begin: its room, inbox, tasks and cursor"),

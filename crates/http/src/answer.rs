@@ -36,6 +36,18 @@ pub fn read(data: &impl Serialize) -> Response {
     enveloped(StatusCode::OK, &data)
 }
 
+/// `{"ok":true,"data":{name:true}}`.
+pub fn flag(name: &str) -> Response {
+    enveloped(StatusCode::OK, format!(r#"{{"{name}":true}}"#).as_bytes())
+}
+
+/// The page that Prometheus reads.
+pub fn metrics(page: String) -> Response {
+    const TYPE: HeaderValue =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    ([(header::CONTENT_TYPE, TYPE)], page).into_response()
+}
+
 /// Adds an id to the headers, if there is one and a header can hold it.
 pub fn insert_id(headers: &mut HeaderMap, name: HeaderName, id: Option<&CorrelationId>) {
     if let Some(value) = id.and_then(|id| HeaderValue::from_str(id.as_str()).ok()) {

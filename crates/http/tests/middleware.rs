@@ -1,13 +1,16 @@
 //! The middleware, around routes that do what no route of a server does: panic, or answer with a document of any size.
 
 use std::io::Read;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Clock, Timestamp};
 use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RequestIdSource, RouteTraits, Token, answer};
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
@@ -20,11 +23,13 @@ use uuid::Uuid;
 
 const FRESH_ID: Uuid = Uuid::from_u128(7);
 
-struct StoppedClock;
+/// A clock that a test sets, in milliseconds.
+#[derive(Default)]
+struct ManualTime(AtomicI64);
 
-impl Clock for StoppedClock {
+impl Clock for ManualTime {
     fn now(&self) -> Timestamp {
-        Timestamp::default()
+        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
     }
 
     fn stopwatch(&self) -> Duration {
@@ -47,13 +52,17 @@ async fn panic() -> Response {
 }
 
 fn server(limit: u64) -> (Router, Registry) {
+    server_at(limit, Arc::default())
+}
+
+fn server_at(limit: u64, clock: Arc<ManualTime>) -> (Router, Registry) {
     let mut registry = Registry::default();
     let middleware = Middleware {
         routes: traits,
         token: Token { required: Some("secret".to_owned()), query_param: "apiKey".to_owned() },
         limiter: RateLimiter::new(limit, None),
         trusted_proxies: Vec::new(),
-        clock: Arc::new(StoppedClock),
+        clock,
         request_ids: RequestIdSource::new(|| FRESH_ID),
         metrics: HttpMetrics::register(&mut registry),
     };
@@ -149,5 +158,30 @@ async fn middleware_checks_the_limit_then_the_token_then_the_route() {
             assert_eq!(got.as_u16(), status, "{path} {}", String::from_utf8_lossy(&body));
             assert!(headers.contains_key("x-ratelimit-remaining"), "{path} {headers:?}");
         }
+    }
+}
+
+/// Windows are per client, method and route. The reset time and the time to wait are rounded up.
+#[tokio::test]
+async fn rate_limit_window_allows_its_limit_until_it_ends() {
+    let clock = Arc::<ManualTime>::default();
+    let (server, _) = server_at(2, Arc::clone(&clock));
+    for (ms, client, path, status, header, value) in [
+        (500, 1, "/large", 200, "x-ratelimit-remaining", "1"),
+        (500, 1, "/large", 200, "x-ratelimit-remaining", "0"),
+        (1_501, 1, "/large", 429, "x-ratelimit-reset", "61"),
+        (1_501, 1, "/large", 429, "retry-after", "59"),
+        (1_501, 2, "/large", 200, "x-ratelimit-remaining", "1"),
+        (1_501, 1, "/stream", 200, "x-ratelimit-remaining", "1"),
+        (60_500, 1, "/large", 200, "x-ratelimit-remaining", "1"),
+    ] {
+        clock.0.store(ms, Ordering::Relaxed);
+        let client = ConnectInfo(SocketAddr::from(([127, 0, 0, client], 1)));
+        let request = Request::get(path).extension(client).body(Body::empty()).expect("the request is valid");
+        let response = server.clone().oneshot(request).await.expect("every request is answered");
+        assert_eq!(
+            (response.status().as_u16(), response.headers()[header].as_bytes()),
+            (status, value.as_bytes())
+        );
     }
 }

@@ -8,8 +8,8 @@ use agentcafe_http::websocket::Upgrade;
 use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, answer, query, request_id, request_span, sse};
 use axum::Router;
 use axum::extract::State;
-use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{Extensions, HeaderMap, StatusCode, Uri};
+use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
 use serde_json::json;
@@ -96,7 +96,7 @@ async fn open_stream(
 /// The health document.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Health {
+struct RealtimeHealth {
     ok: bool,
     service: &'static str,
     time: Timestamp,
@@ -151,7 +151,7 @@ fn degradations(service: &Service) -> Vec<String> {
 /// `GET /healthz`.
 async fn health(State(service): State<Arc<Service>>) -> Response {
     let (source_status, mirror) = (&service.source_status, service.mirror());
-    let health = Health {
+    let health = RealtimeHealth {
         ok: true,
         service: "agentcafe-realtime",
         time: service.clock.now(),
@@ -172,7 +172,7 @@ async fn health(State(service): State<Arc<Service>>) -> Response {
 
 /// `GET /livez`: the process is up.
 async fn live() -> Response {
-    answer::enveloped(StatusCode::OK, br#"{"live":true}"#)
+    answer::flag("live")
 }
 
 /// `GET /readyz`: the source is connected, and its log was received.
@@ -182,18 +182,14 @@ async fn ready(State(service): State<Arc<Service>>) -> Result<Response, ApiError
         reasons.insert(0, "the service is stopping".to_owned());
     }
     if reasons.is_empty() {
-        return Ok(answer::enveloped(StatusCode::OK, br#"{"ready":true}"#));
+        return Ok(answer::flag("ready"));
     }
     let mut error = ApiError::unavailable("not ready");
     error.0.error.details.insert("reasons".to_owned(), json!(reasons));
     Err(error)
 }
 
-/// `GET /metrics`: the page that Prometheus reads.
+/// `GET /metrics`.
 async fn metrics(State(service): State<Arc<Service>>) -> Response {
-    const TYPE: HeaderValue =
-        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    let mut response = service.metrics_page().into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, TYPE);
-    response
+    answer::metrics(service.metrics_page())
 }

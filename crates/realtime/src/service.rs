@@ -20,7 +20,7 @@ use crate::source::{self, SourceStatus};
 
 /// The settings of the service.
 #[derive(Clone)]
-pub struct Settings {
+pub struct RealtimeSettings {
     /// The API that is followed.
     pub source: ApiClient,
     /// The longest delay before reconnecting to the source.
@@ -45,7 +45,7 @@ pub struct Settings {
 
 /// The service.
 pub struct Service {
-    pub(crate) settings: Settings,
+    pub(crate) settings: RealtimeSettings,
     pub(crate) source_status: SourceStatus,
     pub(crate) stopping: CancellationToken,
     pub(crate) permits: Arc<Semaphore>,
@@ -79,7 +79,7 @@ impl Metrics {
 impl Service {
     /// Starts to follow the source; everything ends when `stopping` is cancelled.
     pub fn start(
-        settings: Settings,
+        settings: RealtimeSettings,
         clock: Arc<dyn Clock>,
         ids: Box<dyn IdSource>,
         stopping: CancellationToken,

@@ -3,7 +3,7 @@
 use agentcafe_domain::kernel::{DescribedField, EXAMPLE_ID};
 use serde_json::{Value, json};
 
-use crate::route::{Answer, Route};
+use crate::route::{ResponseKind, Route};
 
 /// What the names in paths mean, with an example of each.
 const IN_PATHS: &[(&str, &str, &str)] = &[
@@ -22,12 +22,12 @@ const IN_PATHS: &[(&str, &str, &str)] = &[
 pub(super) fn of(route: &Route, query: &[DescribedField]) -> Vec<Value> {
     let mut parameters: Vec<Value> = path_names(route.path).map(in_path).collect();
     parameters.extend(query.iter().map(in_query));
-    if matches!(route.answer, Answer::Stream) {
+    if matches!(route.response, ResponseKind::Stream) {
         parameters.push(json!({ "name": "Last-Event-ID", "in": "header", "required": false,
             "schema": { "type": "string", "pattern": "^[0-9]+$" }, "example": "0",
             "description": "The id of the last event that a client received before it reconnects." }));
     }
-    if route.method.is_mutation() {
+    if route.is_mutation() {
         parameters.push(json!({ "name": "Idempotency-Key", "in": "header", "required": true,
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
             "example": "nova-0001",

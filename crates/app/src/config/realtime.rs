@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use agentcafe_client::ApiClient;
 use agentcafe_domain::kernel::Secret;
-use agentcafe_realtime::Settings;
+use agentcafe_realtime::RealtimeSettings;
 use agentcafe_redis::Keys;
 
 use super::catalogue::*;
@@ -25,7 +25,7 @@ pub(crate) struct RealtimeConfig {
     /// What the operator should know at the start.
     pub(crate) warnings: Vec<String>,
     /// The settings of the service, which follows the API on this machine unless another event stream is set.
-    pub(crate) settings: Settings,
+    pub(crate) settings: RealtimeSettings,
     /// Whether another event stream is set.
     pub(crate) has_source: bool,
     /// What the keys of the projector are called in Redis.
@@ -56,7 +56,7 @@ impl RealtimeConfig {
             Some(url) => ApiClient::from_stream_url(url.as_str(), token.required.as_deref()),
             None => ApiClient::new(&local(API_PORT_NUMBER), token.required.as_deref()),
         };
-        let settings = Settings {
+        let settings = RealtimeSettings {
             source: event_source(sources, &REALTIME_EVENT_SOURCE_URL, source)?,
             source_reconnect: sources.value(&REALTIME_SOURCE_RECONNECT_MS)?,
             source_silence: sources.value(&AGENTCAFE_SOURCE_SILENCE_MS)?,

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use agentcafe_api::Settings;
+use agentcafe_api::ApiSettings;
 use agentcafe_dispatcher::external_client::PaymentProvider;
 use agentcafe_domain::conversation::ConversationRules;
 use agentcafe_domain::kernel::{IdempotencyRules, Rules, Secret};
@@ -32,7 +32,7 @@ pub(crate) struct ServeConfig {
     /// The settings of the rules.
     pub(crate) rules: Rules,
     /// The settings of the API.
-    pub(crate) api: Settings,
+    pub(crate) api: ApiSettings,
     /// Where private tables are paid for.
     pub(crate) payment_provider: PaymentProvider,
     /// The most events for which reactions are in progress.
@@ -183,8 +183,8 @@ fn private_tables(sources: &Sources) -> Result<PrivateTableRules, SettingError> 
     })
 }
 
-fn settings(sources: &Sources, token: Token) -> Result<Settings, SettingError> {
-    Ok(Settings {
+fn settings(sources: &Sources, token: Token) -> Result<ApiSettings, SettingError> {
+    Ok(ApiSettings {
         token,
         rate_limit_per_min: sources.value(&API_RATE_LIMIT_PER_MIN)?,
         trusted_proxies: sources.optional(&TRUSTED_PROXIES)?.unwrap_or_default(),
