@@ -1,17 +1,17 @@
-//! The OpenAPI document, made from the code: readers declare their fields, answers document theirs.
+//! The OpenAPI document, made from the code: operations declare the fields that they read, and types those of responses.
 
 use agentcafe_domain::kernel::{Code, DescribedField, Event, Rules};
 use agentcafe_http::error::status_of;
 use axum::http::Method;
 use bytes::Bytes;
-use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::app::ApiSettings;
 use crate::route::{ResponseKind, Route, schema_of};
 
-mod answers;
 mod examples;
 mod parameters;
 
@@ -20,6 +20,7 @@ pub(crate) fn document(settings: &ApiSettings, rules: &Rules, routes: &[Route]) 
     let mut generator = SchemaSettings::draft2020_12()
         .for_serialize()
         .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .with_transform(RecursiveTransform(complete_descriptions))
         .into_generator();
     let mut paths = Map::new();
     for route in routes.iter().filter(|route| !route.is_hidden) {
@@ -38,9 +39,6 @@ pub(crate) fn document(settings: &ApiSettings, rules: &Rules, routes: &[Route]) 
         "components": { "schemas": schemas, "examples": examples::errors() },
     });
     document["components"]["schemas"]["Error"] = error_schema();
-    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
-        answers::describe_all(schemas);
-    }
     if settings.token.required.is_some() {
         document["components"]["securitySchemes"] = json!({
             "apiKey": { "type": "apiKey", "in": "header", "name": "x-api-key" },
@@ -49,6 +47,24 @@ pub(crate) fn document(settings: &ApiSettings, rules: &Rules, routes: &[Route]) 
         document["security"] = json!([{ "apiKey": [] }, { "bearer": [] }]);
     }
     document.to_string().into()
+}
+
+/// Removes what doc comments link to, which is not in the document, and describes members that cannot have doc comments: the
+/// tag and the content of an enum.
+fn complete_descriptions(schema: &mut Schema) {
+    const MEMBERS: [(&str, &str); 2] = [
+        ("actionPayload", "How the target does it. Its members depend on actionType."),
+        ("actionType", "What the target does."),
+    ];
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        *text = text.replace("[`", "`").replace("`]", "`");
+    }
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
+    for (name, description) in MEMBERS {
+        if let Some(Value::Object(property)) = properties.get_mut(name) {
+            property.entry("description").or_insert_with(|| description.into());
+        }
+    }
 }
 
 fn error_schema() -> Value {
@@ -112,7 +128,7 @@ fn body_schema(fields: &[DescribedField]) -> Value {
     json!({ "type": "object", "properties": properties, "required": required })
 }
 
-/// A body that is accepted: the examples of the fields that it needs.
+/// A valid body: the examples of the fields that it needs.
 fn body_example(fields: &[DescribedField]) -> Value {
     let needed = fields.iter().filter(|field| field.is_in_example);
     let members = needed.filter_map(|field| Some((field.name.to_owned(), field.example.clone()?)));
@@ -153,7 +169,7 @@ fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
     for status in statuses {
         responses[status.to_string()] = json!({ "description": route.summary, "content": content });
     }
-    for (status, codes) in refusals(route) {
+    for (status, codes) in errors_of(route) {
         let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
         let example = |code: &Code| {
             let name = examples::name_of(*code);
@@ -170,8 +186,8 @@ fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
     responses
 }
 
-/// The codes that a route may refuse with, by status.
-fn refusals(route: &Route) -> Vec<(u16, Vec<Code>)> {
+/// The error codes that a route may respond with, by status.
+fn errors_of(route: &Route) -> Vec<(u16, Vec<Code>)> {
     let reads = [
         Code::Validation,
         Code::MissingField,
