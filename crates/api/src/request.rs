@@ -1,4 +1,4 @@
-//! Reads a request: who calls, and the input of the operation.
+//! Reads a request: the caller, and the input of the operation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ const KEY_HEADER: &str = "idempotency-key";
 pub(crate) enum Reads {
     /// The path and the query.
     Query,
-    /// Those, and where a client that reconnects was.
+    /// Those, and the position of a client that reconnects.
     Stream,
     /// The path, the query and the headers of a mutation.
     Key,
@@ -39,7 +39,7 @@ pub(crate) enum Reads {
     Body,
 }
 
-/// Reads who calls, and the input.
+/// Reads the caller and the input.
 ///
 /// # Errors
 /// The first thing that is wrong with the request.
@@ -108,7 +108,7 @@ fn escapes_are_whole(path: &str) -> bool {
 
 async fn read_body(request: Request, app: &Arc<App>) -> Result<Map<String, Value>, ApiError> {
     let bytes = timeout(BODY_TIMEOUT, Bytes::from_request(request, app)).await;
-    let bytes = bytes.map_err(|_| cut_off())?.map_err(unreadable)?;
+    let bytes = bytes.map_err(|_| incomplete())?.map_err(unreadable)?;
     Ok(body(&bytes)?)
 }
 
@@ -129,11 +129,11 @@ fn unreadable(rejection: BytesRejection) -> ApiError {
                 .with("maxBytes", MAX_BODY_BYTES)
                 .into()
         }
-        _ => cut_off(),
+        _ => incomplete(),
     }
 }
 
-fn cut_off() -> ApiError {
+fn incomplete() -> ApiError {
     DomainError::new(Code::Validation).saying("the body did not come whole").into()
 }
 

@@ -3,6 +3,7 @@
 //! Frames are rendered once for all subscribers (`frames.rs`), so the connection writes them as they are, without a library in
 //! between. Of what a client sends, only control frames have an effect.
 
+use std::io::{self, Cursor};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, he
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, split};
@@ -22,6 +24,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::task::TaskTracker;
 use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::frame::FrameHeader;
 
 use crate::auth::Token;
 use crate::error::ApiError;
@@ -170,7 +173,7 @@ async fn run(socket: impl AsyncRead + AsyncWrite, source: impl FrameSource, ping
                     break;
                 };
                 let began = Instant::now();
-                let written = writer.write_all(&chunk).await;
+                let written = write_frames(&mut writer, &mut frames, &chunk).await;
                 // A client that did not read could not answer pings either.
                 received_at += began.elapsed();
                 written
@@ -190,6 +193,26 @@ async fn run(socket: impl AsyncRead + AsyncWrite, source: impl FrameSource, ping
     let _ = writer.shutdown().await;
 }
 
+/// Writes a chunk of frames. One that begins with only a part of a large frame stands for the chunks with the other parts as
+/// well: no ping may come between them.
+async fn write_frames(
+    writer: &mut (impl AsyncWrite + Unpin),
+    frames: &mut (impl Stream<Item = Bytes> + Unpin),
+    chunk: &[u8],
+) -> io::Result<()> {
+    let mut cursor = Cursor::new(chunk);
+    let header = FrameHeader::parse(&mut cursor).ok().flatten();
+    let frame_bytes = header.map_or(0, |(_, payload_bytes)| cursor.position().saturating_add(payload_bytes));
+    let mut missing = frame_bytes.saturating_sub(chunk.len() as u64);
+    writer.write_all(chunk).await?;
+    while missing > 0 {
+        let Some(part) = frames.next().await else { break };
+        missing = missing.saturating_sub(part.len() as u64);
+        writer.write_all(&part).await?;
+    }
+    Ok(())
+}
+
 fn pong(payload: &[u8]) -> Vec<u8> {
     let length = u8::try_from(payload.len()).expect("a ping has at most 125 bytes");
     [&[FINAL_PONG, length], payload].concat()
@@ -197,7 +220,11 @@ fn pong(payload: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt, duplex};
+
     use super::*;
+    use crate::frames::StreamProtocol;
 
     /// A page's origin (RFC 6454) is that of the server, or it is another one.
     #[test]
@@ -217,5 +244,36 @@ mod tests {
             }
             assert_eq!(is_cross_origin(&headers), want, "{origin:?} {host}");
         }
+    }
+
+    /// Sends its chunks one by one, each after ten pings would have been due.
+    struct SlowSource(Vec<Bytes>);
+
+    const PING_INTERVAL: Duration = Duration::from_millis(2);
+
+    impl FrameSource for SlowSource {
+        async fn next(&mut self) -> Option<Bytes> {
+            tokio::time::sleep(PING_INTERVAL * 10).await;
+            self.0.pop()
+        }
+    }
+
+    #[tokio::test]
+    async fn websocket_ping_does_not_split_a_frame_that_comes_in_chunks() {
+        let state = vec![b'7'; 1_000];
+        let [head, tail] = StreamProtocol::WebSocket.control_around("snapshot", b"", state.len(), b"");
+        let frame = [&head[..], &state[..], &tail[..]].concat();
+        let end = StreamProtocol::WebSocket.control("ready", &json!(1));
+        let source = SlowSource(vec![end.clone(), tail, state.into(), head]);
+        let (server, mut client) = duplex(1 << 16);
+        let running = tokio::spawn(run(server, source, PING_INTERVAL));
+        let mut received = Vec::new();
+        while !received.ends_with(&end) {
+            assert_ne!(client.read_buf(&mut received).await.unwrap(), 0, "the connection ended");
+        }
+        assert!(received.windows(frame.len()).any(|part| part == frame), "{received:?}");
+        assert!(received.windows(2).any(|part| part == PING));
+        drop(client);
+        running.await.unwrap();
     }
 }
