@@ -4,6 +4,8 @@ use agentcafe_domain::kernel::Code;
 use agentcafe_eventlog::{FrameEncoder, LoggedEvent};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 /// The protocols of event streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,6 @@ pub enum CloseCode {
     TryAgainLater = 1013,
 }
 
-const FINAL_TEXT: u8 = 0x81;
 const FINAL_CLOSE: u8 = 0x88;
 
 impl StreamProtocol {
@@ -45,21 +46,7 @@ impl StreamProtocol {
 
     /// A control frame: one without an id.
     pub fn control(self, event: &str, data: &Value) -> Bytes {
-        let data = data.to_string();
-        let mut bytes = BytesMut::with_capacity(data.len() + 64);
-        match self {
-            Self::EventStream => {
-                bytes.put_slice(b"event: ");
-                bytes.put_slice(event.as_bytes());
-                bytes.put_slice(b"\ndata: ");
-                bytes.put_slice(data.as_bytes());
-                bytes.put_slice(b"\n\n");
-            }
-            Self::WebSocket => {
-                put_message(&format!(r#"{{"event":"{event}","data":"#), data.as_bytes(), &mut bytes);
-            }
-        }
-        bytes.freeze()
+        self.control_around(event, data.to_string().as_bytes(), 0, b"").concat().into()
     }
 
     /// As [`StreamProtocol::control`], for data too large to be copied for every client: the head and the tail of a frame whose
@@ -122,29 +109,14 @@ fn put_event_stream(event: &LoggedEvent, bytes: &mut BytesMut) {
 
 fn put_web_socket(event: &LoggedEvent, bytes: &mut BytesMut) {
     let before = format!(r#"{{"id":{},"event":"{}","data":"#, event.sequence, event.kind.as_str());
-    put_message(&before, &event.json, bytes);
-}
-
-/// A text message: `before`, the data, and a closing brace.
-fn put_message(before: &str, data: &[u8], bytes: &mut BytesMut) {
-    put_head(before.len() + data.len() + 1, bytes);
+    put_head(before.len() + event.json.len() + 1, bytes);
     bytes.put_slice(before.as_bytes());
-    bytes.put_slice(data);
+    bytes.put_slice(&event.json);
     bytes.put_u8(b'}');
 }
 
-/// The header of a text message of this length.
+/// The header of a text message with a payload of this many bytes.
 fn put_head(length: usize, bytes: &mut BytesMut) {
-    bytes.put_u8(FINAL_TEXT);
-    match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(short @ 0..=125), _) => bytes.put_u8(short),
-        (_, Ok(medium)) => {
-            bytes.put_u8(126);
-            bytes.put_u16(medium);
-        }
-        _ => {
-            bytes.put_u8(127);
-            bytes.put_u64(length as u64);
-        }
-    }
+    let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+    header.format(length as u64, &mut bytes.writer()).expect("writing to memory does not fail");
 }

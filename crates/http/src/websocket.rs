@@ -24,7 +24,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::task::TaskTracker;
 use tungstenite::handshake::derive_accept_key;
-use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::{Frame, FrameHeader};
 
 use crate::auth::Token;
 use crate::error::ApiError;
@@ -42,7 +42,6 @@ const MIN_SILENCE: Duration = Duration::from_secs(5);
 /// How long a client may take to close its side.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const PING: [u8; 2] = [0x89, 0];
-const FINAL_PONG: u8 = 0x8a;
 
 /// What an upgraded connection keeps of the server: its entry among the open connections, and its permit.
 #[derive(Clone)]
@@ -123,9 +122,12 @@ impl Upgrade {
     pub fn response(self, source: impl FrameSource, ping: Duration) -> Response {
         let Self { connection: ServerConnection { open, permit }, upgraded, accept_key, .. } = self;
         open.spawn(async move {
-            match upgraded.await {
+            let ended = match upgraded.await {
                 Ok(upgraded) => run(TokioIo::new(upgraded), source, ping).await,
-                Err(error) => tracing::debug!(%error, "a connection was not upgraded to a WebSocket"),
+                Err(error) => Err(io::Error::other(error)),
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a WebSocket ended");
             }
             drop(permit);
         });
@@ -140,7 +142,14 @@ impl Upgrade {
 
 /// Writes the frames of a source until it ends or the client disconnects. While a client does not read, the next frames are not
 /// rendered: it holds one chunk of them.
-async fn run(socket: impl AsyncRead + AsyncWrite, source: impl FrameSource, ping: Duration) {
+///
+/// # Errors
+/// The connection broke.
+async fn run(
+    socket: impl AsyncRead + AsyncWrite,
+    source: impl FrameSource,
+    ping: Duration,
+) -> io::Result<()> {
     let (read_half, mut writer) = split(socket);
     let (mut reader, mut frames) = (FrameReader::new(read_half), Box::pin(frame_stream(source)));
     let max_silence = (ping * UNANSWERED_PINGS).max(MIN_SILENCE);
@@ -148,18 +157,18 @@ async fn run(socket: impl AsyncRead + AsyncWrite, source: impl FrameSource, ping
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pings.reset();
     loop {
-        let written = tokio::select! {
+        tokio::select! {
             received = reader.next() => {
                 received_at = Instant::now();
                 let code = match received {
                     Received::Ping(payload) => {
-                        if writer.write_all(&pong(&payload)).await.is_err() {
-                            return;
-                        }
+                        let mut pong = Vec::new();
+                        Frame::pong(payload).format(&mut pong).map_err(io::Error::other)?;
+                        writer.write_all(&pong).await?;
                         continue;
                     }
                     Received::NoReplyNeeded => continue,
-                    Received::Disconnected => return,
+                    Received::Disconnected => return Ok(()),
                     Received::Close(code) => code,
                     Received::Violation(code) => code as u16,
                 };
@@ -173,24 +182,20 @@ async fn run(socket: impl AsyncRead + AsyncWrite, source: impl FrameSource, ping
                     break;
                 };
                 let began = Instant::now();
-                let written = write_frames(&mut writer, &mut frames, &chunk).await;
+                write_frames(&mut writer, &mut frames, &chunk).await?;
                 // A client that did not read could not answer pings either.
                 received_at += began.elapsed();
-                written
             }
             _ = pings.tick() => {
                 if received_at.elapsed() >= max_silence {
                     tracing::debug!("a WebSocket client does not answer pings and is disconnected");
-                    return;
+                    return Ok(());
                 }
-                writer.write_all(&PING).await
+                writer.write_all(&PING).await?;
             }
-        };
-        if written.is_err() {
-            return;
         }
     }
-    let _ = writer.shutdown().await;
+    writer.shutdown().await
 }
 
 /// Writes a chunk of frames. One that begins with only a part of a large frame stands for the chunks with the other parts as
@@ -211,11 +216,6 @@ async fn write_frames(
         writer.write_all(&part).await?;
     }
     Ok(())
-}
-
-fn pong(payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).expect("a ping has at most 125 bytes");
-    [&[FINAL_PONG, length], payload].concat()
 }
 
 #[cfg(test)]
@@ -274,6 +274,6 @@ mod tests {
         assert!(received.windows(frame.len()).any(|part| part == frame), "{received:?}");
         assert!(received.windows(2).any(|part| part == PING));
         drop(client);
-        running.await.unwrap();
+        let _ = running.await.unwrap();
     }
 }
