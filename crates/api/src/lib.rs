@@ -10,5 +10,5 @@ mod route;
 mod router;
 mod system;
 
-pub use app::{App, Settings};
+pub use app::{ApiSettings, App};
 pub use router::router;

@@ -1,11 +1,11 @@
-//! Reads a request: who calls, and the input of the operation.
+//! Reads a request: the caller, and the input of the operation.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Code, DomainError, Fields};
-use agentcafe_http::door::method_name;
-use agentcafe_http::{ApiError, RequestId, query, sse};
+use agentcafe_http::metrics::method_name;
+use agentcafe_http::{ApiError, query, request_id, request_span, sse};
 use agentcafe_service::{Caller, Identity, Input, Transport};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -31,7 +31,7 @@ const KEY_HEADER: &str = "idempotency-key";
 pub(crate) enum Reads {
     /// The path and the query.
     Query,
-    /// Those, and where a client that reconnects was.
+    /// Those, and the position of a client that reconnects.
     Stream,
     /// The path, the query and the headers of a mutation.
     Key,
@@ -39,7 +39,7 @@ pub(crate) enum Reads {
     Body,
 }
 
-/// Reads who calls, and the input.
+/// Reads the caller and the input.
 ///
 /// # Errors
 /// The first thing that is wrong with the request.
@@ -59,7 +59,7 @@ pub(crate) async fn read(
     let caller = Caller {
         identity: Identity::Shared,
         transport: Transport { route: parts.uri.path().to_owned(), method: method_name(&parts.method) },
-        request_id: RequestId::of(&parts.extensions),
+        request_id: request_id(&parts.extensions),
         correlation_id,
         idempotency_key,
     };
@@ -68,7 +68,18 @@ pub(crate) async fn read(
         Reads::Body => read_body(Request::from_parts(parts, body), app).await?,
         Reads::Query | Reads::Stream | Reads::Key => Map::new(),
     };
-    Ok((caller, Input { id, parameters, body: Fields::of_body(body), last_event_id }))
+    let input = Input { id, parameters, body: Fields::of_body(body), last_event_id };
+    request_span::record_ids(|| ids(&input));
+    Ok((caller, input))
+}
+
+/// The tenant, the room and the actor that the body names, else the query.
+fn ids(input: &Input) -> [Option<String>; 3] {
+    let id = |name| {
+        let named = [&input.body, &input.parameters].map(|fields| fields.actor(name).ok().flatten());
+        named.into_iter().flatten().next().map(|id| id.to_string())
+    };
+    ["tenantId", "roomId", "actorId"].map(id)
 }
 
 /// The one id in the path, decoded; empty for a path without one.
@@ -97,7 +108,7 @@ fn escapes_are_whole(path: &str) -> bool {
 
 async fn read_body(request: Request, app: &Arc<App>) -> Result<Map<String, Value>, ApiError> {
     let bytes = timeout(BODY_TIMEOUT, Bytes::from_request(request, app)).await;
-    let bytes = bytes.map_err(|_| cut_off())?.map_err(unreadable)?;
+    let bytes = bytes.map_err(|_| incomplete())?.map_err(unreadable)?;
     Ok(body(&bytes)?)
 }
 
@@ -118,11 +129,11 @@ fn unreadable(rejection: BytesRejection) -> ApiError {
                 .with("maxBytes", MAX_BODY_BYTES)
                 .into()
         }
-        _ => cut_off(),
+        _ => incomplete(),
     }
 }
 
-fn cut_off() -> ApiError {
+fn incomplete() -> ApiError {
     DomainError::new(Code::Validation).saying("the body did not come whole").into()
 }
 
@@ -165,35 +176,5 @@ fn has_nul(value: &Value) -> bool {
         Value::Array(members) => members.iter().any(has_nul),
         Value::String(text) => text.contains('\0'),
         _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A body is an object of bounded depth, without NUL characters.
-    #[test]
-    fn bodies_are_objects_of_bounded_depth_without_nul() {
-        let deep = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
-        let cases: [(Vec<u8>, bool); 14] = [
-            (b"".to_vec(), true),
-            (b" \n".to_vec(), true),
-            (b"{}".to_vec(), true),
-            (b"null".to_vec(), false),
-            (b"[]".to_vec(), false),
-            (b"7".to_vec(), false),
-            (b"{".to_vec(), false),
-            (b"{\"a\":\"\xff\"}".to_vec(), false),
-            (br#"{"a":"\u0000"}"#.to_vec(), false),
-            (br#"{"\u0000":1}"#.to_vec(), false),
-            (br#"{"a":"\\u0000"}"#.to_vec(), true),
-            (br#"{"a":"\ud800"}"#.to_vec(), false),
-            (deep(MAX_DEPTH).into_bytes(), true),
-            (deep(MAX_DEPTH + 1).into_bytes(), false),
-        ];
-        for (bytes, want) in cases {
-            assert_eq!(body(&bytes).is_ok(), want, "{:?}", String::from_utf8_lossy(&bytes));
-        }
     }
 }

@@ -1,10 +1,11 @@
-//! The table of the API: each route, the operation behind it, its statuses and what it is for.
+//! The table of the API: each route, the operation behind it, its success statuses and its summary.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use agentcafe_domain::conversation::Say;
 use agentcafe_domain::inbox::{AckInboxItem, AckInboxItems};
+use agentcafe_domain::kernel::OperationError;
 use agentcafe_domain::objects::create::CreateSharedObject;
 use agentcafe_domain::operators::ApplyOverride;
 use agentcafe_domain::orders::Order;
@@ -20,7 +21,7 @@ use agentcafe_domain::tables::open::CreateTableSession;
 use agentcafe_domain::tasks::create::CreateTask;
 use agentcafe_domain::webhooks::replay::ReplayDelivery;
 use agentcafe_http::websocket::Upgrade;
-use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, door};
+use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, answer};
 use agentcafe_service::actions::PostMessage;
 use agentcafe_service::events::{FollowEvents, ListEvents, ListMentions, PollEvents, ReadTimeline};
 use agentcafe_service::history::{ReadMemory, ReadScore, ReplayRoom};
@@ -43,36 +44,39 @@ use agentcafe_service::webhooks::{
     ChangeSubscription, CreateSubscription, GetSubscription, ListDeliveries, ListDlq, ListSubscriptions,
     RemoveSubscription,
 };
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use axum::{Router, middleware};
+use tokio::task::spawn_blocking;
 
 use crate::app::App;
 use crate::bootstrap::BootstrapAnswer;
 use crate::event_stream::EventStream;
+use crate::openapi;
 use crate::request::{self, MAX_BODY_BYTES};
-use crate::route::{Answer, Route, schema_of};
+use crate::route::{ResponseKind, Route, schema_of};
 use crate::system;
 
 const STREAM: &str = "/v1/streams/market-events";
 const STREAM_ALIAS: &str = "/v1/events/stream";
 const SOCKET: &str = "/v1/ws";
 const POLL: &str = "/v1/events/poll";
-/// Neither counted against the request limit nor, but for the last two, behind the token.
+/// Not counted against the rate limit. The first three need no token.
 const OPERATIONS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"];
 
 /// Every route.
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Route> {
-    let [health, live, ready, metrics, openapi] = OPERATIONS;
+    let [health, live, ready, metrics, document] = OPERATIONS;
     let bootstrap = |path, summary| Route::read_as::<ReadBootstrap, BootstrapAnswer>(path, "Agents", summary);
     vec![
-        Route::new(health, "Operations", "The settings and the state of the process", get(system::health)).answers(Answer::Bare(schema_of::<Health>)),
-        Route::new(live, "Operations", "The process is up", get(system::live)).answers(Answer::Flag("live")),
-        Route::new(ready, "Operations", "The store takes writes, and no follower of the log is stuck", get(system::ready)).answers(Answer::Flag("ready")),
-        Route::new(metrics, "Operations", "Metrics for Prometheus", get(system::metrics)).answers(Answer::Text),
-        Route::new(openapi, "Operations", "This document", get(system::openapi)),
+        Route::new(health, "Operations", "The settings and the state of the process", get(system::health)).responds(ResponseKind::Bare(schema_of::<Health>)),
+        Route::new(live, "Operations", "The process is up", get(system::live)).responds(ResponseKind::Flag("live")),
+        Route::new(ready, "Operations", "The store takes writes, and no follower of the log is stuck", get(system::ready)).responds(ResponseKind::Flag("ready")),
+        Route::new(metrics, "Operations", "Metrics for Prometheus", get(system::metrics)).responds(ResponseKind::Text),
+        Route::new(document, "Operations", "This document", get(openapi_document)),
 
         bootstrap("/v1/bootstrap", "What an agent needs to begin: its room, inbox, tasks and cursor"),
         bootstrap("/v1/agent/bootstrap", "The same as /v1/bootstrap"),
@@ -161,44 +165,47 @@ pub(crate) fn table() -> Vec<Route> {
     ]
 }
 
-/// The log over a WebSocket.
+/// `GET /v1/ws`: the log over a WebSocket.
 async fn socket(
     State(app): State<Arc<App>>,
     upgrade: Upgrade,
     request: Request,
 ) -> Result<Response, ApiError> {
-    upgrade.admit(&app.door.token)?;
+    upgrade.check_origin(&app.settings.token)?;
     let (caller, input) = request::read(&app, request, request::Reads::Stream).await?;
     let subscription = app.service.call::<FollowEvents>(&caller, &input).await?;
     let stream = EventStream::open(&app.stream_hub, StreamProtocol::WebSocket, subscription);
     Ok(upgrade.response(stream, app.settings.stream_heartbeat))
 }
 
-/// The router of the API, with everything that is done around all routes.
-pub fn router(app: Arc<App>) -> Router {
-    let routes =
-        table().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler));
-    routes
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn_with_state(Arc::clone(&app.door), door::pass))
-        .with_state(app)
-}
-
-/// What the door must know of a route: only probes are neither counted nor behind the token, streams and long polls take
-/// long on purpose.
-pub(crate) fn traits(matched: Option<&str>) -> RouteTraits {
-    static KNOWN: LazyLock<HashMap<&'static str, RouteTraits>> = LazyLock::new(|| {
-        let known = table().into_iter().map(|route| (route.path, of(route.path)));
-        known.collect()
+/// `GET /openapi.json`: this API, described from its code.
+async fn openapi_document(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let document = spawn_blocking(move || {
+        let rules = &app.service.engine().rules;
+        app.openapi.get_or_init(|| openapi::document(&app.settings, rules, &table())).clone()
     });
-    matched.and_then(|path| KNOWN.get(path).copied()).unwrap_or(RouteTraits::UNMATCHED)
+    Ok(answer::json(StatusCode::OK, document.await.map_err(|_| OperationError::internal())?))
 }
 
-fn of(template: &'static str) -> RouteTraits {
-    RouteTraits {
-        template,
-        is_limited: !OPERATIONS.contains(&template),
-        is_public: OPERATIONS[..3].contains(&template),
-        waits: [STREAM, STREAM_ALIAS, SOCKET, POLL].contains(&template),
-    }
+/// The router of the API, with the middleware around all routes.
+pub fn router(app: Arc<App>) -> Router {
+    let routes = table()
+        .into_iter()
+        .fold(Router::new(), |router, Route { path, handler, .. }| router.route(path, handler));
+    let limited = routes.layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    app.middleware(traits).wrap(limited).with_state(app)
+}
+
+/// How the middleware treats a route.
+fn traits(path: &str) -> Option<RouteTraits> {
+    static TRAITS: LazyLock<HashMap<&'static str, RouteTraits>> = LazyLock::new(|| {
+        let traits_of = |template| RouteTraits {
+            template,
+            is_limited: !OPERATIONS.contains(&template),
+            is_public: OPERATIONS[..3].contains(&template),
+            stays_open: [STREAM, STREAM_ALIAS, SOCKET, POLL].contains(&template),
+        };
+        table().into_iter().map(|route| (route.path, traits_of(route.path))).collect()
+    });
+    TRAITS.get(path).copied()
 }

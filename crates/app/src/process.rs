@@ -1,4 +1,4 @@
-//! What every long-running subcommand does around its work: a log, a runtime, an end when it is asked for.
+//! What every service sets up around its work: a log, a runtime, an end on a signal.
 
 use std::io::IsTerminal;
 
@@ -12,18 +12,40 @@ use tracing_subscriber::EnvFilter;
 /// only keep more memory.
 const MAX_BLOCKING_THREADS: usize = 8;
 
-/// Starts the process's log, and tells the operator what should be told at the start.
-pub(crate) fn start_logging(log: &str, warnings: &[String]) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(log).with_context(|| format!("AGENTCAFE_LOG={log:?} cannot be used"))?;
+/// What is written to the log of the process, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct LogSettings {
+    /// A level, or directives per module.
+    pub(crate) filter: String,
+    pub(crate) format: LogFormat,
+}
+
+/// The format of the log's lines.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line, with the fields of its span.
+    Json,
+}
+
+/// Starts the log of the process on standard error, with the warnings about the settings.
+pub(crate) fn start_logging(log: &LogSettings, warnings: &[String]) -> anyhow::Result<()> {
+    let LogSettings { filter, format } = log;
+    let filter =
+        EnvFilter::try_new(filter).with_context(|| format!("AGENTCAFE_LOG={filter:?} cannot be used"))?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colour)
         .with_target(false)
-        // Whoever read the log may be gone: that is nothing to end for.
-        .log_internal_errors(false)
-        .init();
+        // Standard error may be closed: that is no reason to end.
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(())
 }
@@ -45,7 +67,7 @@ pub(crate) fn stop_on_signal(
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        // First, because nobody may be left who reads what is logged.
+        // Before the log line, which may block where nothing reads standard error.
         stopping.cancel();
         tracing::info!("stopping");
     })

@@ -145,8 +145,8 @@ fn log_startup(address: SocketAddr, config: &ServeConfig) {
         StoreLocation::Postgres(_) => "PostgreSQL".to_owned(),
     };
     tracing::info!(data, "listening on http://{address}");
-    let token = if config.api.auth_token.is_some() { " -H \"x-api-key: $API_AUTH_TOKEN\"" } else { "" };
+    let token = if config.api.token.required.is_some() { " -H \"x-api-key: $API_AUTH_TOKEN\"" } else { "" };
     tracing::info!("try: curl{token} 'http://{reachable}/v1/bootstrap?actorId=Nova'");
-    let token = if config.api.auth_token.is_some() { "AGENTCAFE_TOKEN=$API_AUTH_TOKEN " } else { "" };
+    let token = if config.api.token.required.is_some() { "AGENTCAFE_TOKEN=$API_AUTH_TOKEN " } else { "" };
     tracing::info!("or watch the room: {token}agentcafe tail main --url http://{reachable}");
 }

@@ -1,10 +1,17 @@
-//! An [`OperationError`] as an HTTP response: the only place that knows which status a code has.
+//! An [`OperationError`] as an HTTP response: the status of its code, and the envelope in the body.
 
-use agentcafe_domain::kernel::{Code, OperationError};
+use std::any::Any;
+
+use agentcafe_domain::kernel::{Code, CorrelationId, DomainError, OperationError};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-/// An error response. Its body names the request id, so the outermost layer renders it.
+use crate::answer;
+use crate::request_id::REQUEST_ID;
+
+/// An error response. Its body names the request id, so the middleware renders it ([`render`]).
 #[derive(Clone, Debug)]
 pub struct ApiError(pub OperationError);
 
@@ -12,11 +19,6 @@ impl ApiError {
     /// As [`OperationError::unavailable`].
     pub fn unavailable(message: &str) -> Self {
         Self(OperationError::unavailable(message))
-    }
-
-    /// As [`OperationError::internal`].
-    pub fn internal() -> Self {
-        Self(OperationError::internal())
     }
 
     /// The status of the error's code.
@@ -69,4 +71,51 @@ impl IntoResponse for ApiError {
         response.extensions_mut().insert(self);
         response
     }
+}
+
+#[derive(Serialize)]
+struct ErrorEnvelope<'a> {
+    ok: bool,
+    error: ErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorBody<'a> {
+    code: &'a str,
+    message: &'a str,
+    details: &'a Map<String, Value>,
+    request_id: &'a str,
+}
+
+/// Renders the envelope of an [`ApiError`] into its response, which so far has a status and headers. Other responses stay
+/// as they are.
+pub(crate) fn render(mut response: Response) -> Response {
+    let Some(ApiError(error)) = response.extensions_mut().remove() else { return response };
+    let DomainError { code, message, mut details } = error.error;
+    if let Some(correlation_id) = &error.correlation_id {
+        details.insert("correlationId".to_owned(), correlation_id.as_str().into());
+    }
+    let request_id = response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let body = ErrorBody { code: code.as_str(), message: &message, details: &details, request_id };
+    let body = serde_json::to_vec(&ErrorEnvelope { ok: false, error: body }).expect("details have text keys");
+    let mut rendered = answer::json(status_of(code), body);
+    let headers = rendered.headers_mut();
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_LENGTH {
+            headers.insert(name, value.clone());
+        }
+    }
+    let in_details = || CorrelationId::parse(details.get("correlationId")?.as_str()?).ok();
+    let correlation_id = error.correlation_id.or_else(in_details);
+    answer::insert_id(headers, answer::CORRELATION_ID, correlation_id.as_ref());
+    rendered
+}
+
+/// The response to a request whose handler panicked.
+pub(crate) fn from_panic(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic.downcast_ref::<String>().map(String::as_str);
+    let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    tracing::error!(message, "a handler panicked");
+    ApiError(OperationError::internal()).into_response()
 }

@@ -1,5 +1,11 @@
 //! The metrics of an HTTP server: its requests and its event streams.
 
+use std::sync::Arc;
+
+use axum::extract::{Extension, Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::Response;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -7,15 +13,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::middleware::{Middleware, RouteTraits};
+
 /// The labels of a request.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct RequestLabels {
-    /// The HTTP method.
-    pub method: &'static str,
+    method: &'static str,
     /// The route's template, or `unmatched`.
-    pub route: &'static str,
-    /// The status code.
-    pub status: u16,
+    route: &'static str,
+    status: u16,
 }
 
 /// The metrics of an HTTP server.
@@ -47,5 +53,37 @@ impl HttpMetrics {
         let stream_events = Counter::default();
         registry.register("stream_events", "Events sent to streams", stream_events.clone());
         Self { requests, request_seconds, stream_clients, stream_events }
+    }
+}
+
+/// Counts a request by method, route and status, and observes how long it took unless it stays open on purpose.
+pub(crate) async fn count(
+    State(middleware): State<Arc<Middleware>>,
+    Extension(route): Extension<RouteTraits>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (began, method) = (middleware.clock.stopwatch(), method_name(request.method()));
+    let response = next.run(request).await;
+    let metrics = &middleware.metrics;
+    let labels = RequestLabels { method, route: route.template, status: response.status().as_u16() };
+    metrics.requests.get_or_create(&labels).inc();
+    if !route.stays_open {
+        metrics.request_seconds.observe((middleware.clock.stopwatch() - began).as_secs_f64());
+    }
+    response
+}
+
+/// The name of a method as a label: methods that HTTP does not define share one.
+pub const fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::PUT => "PUT",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
     }
 }

@@ -37,6 +37,12 @@ pub(crate) struct RoomStreamQuery {
 }
 
 impl RoomStreamQuery {
+    /// The tenant, the room and the actor, for the span of the request.
+    pub(crate) fn ids(&self) -> [Option<String>; 3] {
+        let (tenant, room) = &self.room;
+        [Some(tenant.to_string()), Some(room.to_string()), self.actor.as_ref().map(ToString::to_string)]
+    }
+
     pub(crate) fn read(fields: &Fields, default_tenant: &TenantId) -> Result<Self, DomainError> {
         let limit = fields.limit(REPLAY, MAX_REPLAY)?;
         let tenant = fields.tenant(TENANT_ID)?.unwrap_or_else(|| default_tenant.clone());

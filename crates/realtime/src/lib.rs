@@ -15,4 +15,4 @@ mod source;
 
 pub use replay_store::ReplayStore;
 pub use routes::router;
-pub use service::{Service, Settings};
+pub use service::{RealtimeSettings, Service};

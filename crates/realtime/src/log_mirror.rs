@@ -17,7 +17,7 @@ use crate::api_history::ApiHistory;
 use crate::replay_store::ReplayStore;
 use crate::room::ReplayStart;
 use crate::room_cache::{RoomCache, RoomKey};
-use crate::service::Settings;
+use crate::service::RealtimeSettings;
 
 /// How many events are read at once to load the state of a room.
 const LOAD_PAGE_EVENTS: usize = 2_000;
@@ -54,7 +54,7 @@ fn key(filter: &EventFilter) -> Option<RoomKey> {
 
 impl LogMirror {
     /// An empty mirror.
-    pub(crate) fn new(settings: &Settings, ended: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(settings: &RealtimeSettings, ended: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             recent_events: RecentEvents::new(Sequence::START),
             rooms: RoomCache::new(settings.max_rooms, settings.room_history_limit),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agentcafe_client::ApiClient;
 use agentcafe_domain::kernel::{Clock, IdSource, TenantId};
-use agentcafe_http::{Door, HttpMetrics, RateLimiter, StreamHub, Token};
+use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RequestIdSource, RouteTraits, StreamHub, Token};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
@@ -16,12 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::log_mirror::LogMirror;
 use crate::replay_store::ReplayStore;
 use crate::room_stream::RoomSubscribers;
-use crate::routes;
 use crate::source::{self, SourceStatus};
 
 /// The settings of the service.
 #[derive(Clone)]
-pub struct Settings {
+pub struct RealtimeSettings {
     /// The API that is followed.
     pub source: ApiClient,
     /// The longest delay before reconnecting to the source.
@@ -46,13 +45,13 @@ pub struct Settings {
 
 /// The service.
 pub struct Service {
-    pub(crate) settings: Settings,
+    pub(crate) settings: RealtimeSettings,
     pub(crate) source_status: SourceStatus,
     pub(crate) stopping: CancellationToken,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) subscribers: Arc<RoomSubscribers>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) door: Arc<Door>,
+    request_ids: RequestIdSource,
     metrics: Metrics,
     mirror: RwLock<Arc<LogMirror>>,
 }
@@ -80,29 +79,20 @@ impl Metrics {
 impl Service {
     /// Starts to follow the source; everything ends when `stopping` is cancelled.
     pub fn start(
-        settings: Settings,
+        settings: RealtimeSettings,
         clock: Arc<dyn Clock>,
         ids: Box<dyn IdSource>,
         stopping: CancellationToken,
     ) -> Arc<Self> {
         let metrics = Metrics::new();
         let (ids, now) = (Mutex::new(ids), Arc::clone(&clock));
-        let door = Door {
-            routes: routes::traits,
-            token: settings.token.clone(),
-            limiter: RateLimiter::new(0, None),
-            trusted_proxies: Vec::new(),
-            clock: Arc::clone(&clock),
-            fresh_id: Box::new(move || ids.lock().fresh(now.now())),
-            metrics: metrics.http.clone(),
-        };
         let mirror = LogMirror::new(&settings, stopping.child_token());
         let service = Arc::new(Self {
             source_status: SourceStatus::default(),
             permits: Arc::new(Semaphore::new(settings.max_clients)),
             subscribers: Arc::default(),
             clock,
-            door: Arc::new(door),
+            request_ids: RequestIdSource::new(move || ids.lock().fresh(now.now())),
             metrics,
             mirror: RwLock::new(mirror),
             stopping,
@@ -110,6 +100,19 @@ impl Service {
         });
         tokio::spawn(source::run(Arc::clone(&service)));
         service
+    }
+
+    /// The middleware around the routes. There is no rate limit.
+    pub(crate) fn middleware(&self, routes: fn(&str) -> Option<RouteTraits>) -> Middleware {
+        Middleware {
+            routes,
+            token: self.settings.token.clone(),
+            limiter: RateLimiter::new(0, None),
+            trusted_proxies: Vec::new(),
+            clock: Arc::clone(&self.clock),
+            request_ids: self.request_ids.clone(),
+            metrics: self.metrics.http.clone(),
+        }
     }
 
     /// The mirror of the source's log.

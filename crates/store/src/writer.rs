@@ -160,6 +160,7 @@ impl<S: Storage> Writer<S> {
     }
 
     /// Commits a batch, publishes its events, and answers its tasks. False if there is no database to write to.
+    #[tracing::instrument(name = "commit_batch", level = "debug", skip_all, fields(commands = tasks.commands.len()))]
     async fn commit(&mut self, tasks: QueuedTasks) -> bool {
         let began = self.clock.stopwatch();
         let commands = tasks.commands.len();
@@ -188,6 +189,8 @@ impl<S: Storage> Writer<S> {
         let shared_activity = batch.take_shared_activity();
         let (events, answers, inbox) = batch.into_results();
         let took = self.clock.stopwatch() - began;
+        let duration_ms = took.as_secs_f64() * 1_000.0;
+        tracing::debug!(events = events.len(), head = self.head.0, duration_ms, "committed");
         // Before the answers: metrics read after an answer include its batch.
         (self.on_commit)(&report(self.clock.as_ref(), took, (commands, events.len()), inbox, &stored));
         if !self.recent_events.publish(events) {

@@ -447,5 +447,5 @@ impl Drop for Process {
 fn address_in(log: &str) -> Option<SocketAddr> {
     let (_, rest) = log.split_once(LISTENING)?;
     let (line, _) = rest.split_once('\n')?;
-    line.split_whitespace().next()?.parse().ok()
+    line.split([' ', '"']).next()?.parse().ok()
 }

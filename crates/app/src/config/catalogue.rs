@@ -20,6 +20,7 @@ use reqwest::Url;
 use super::DrillMode;
 use super::kinds::*;
 use super::setting::{AnySetting, DefaultValue, Description, Kind, Secrecy, Setting};
+use crate::process::LogFormat;
 
 /// The port of the API, and that of the realtime service.
 pub(super) const API_PORT_NUMBER: u16 = 3850;
@@ -115,6 +116,11 @@ settings! {
     "Every service" for ["serve", "realtime", "projector"] {
         /// The log level, or directives per module
         AGENTCAFE_LOG: String = LOG_FILTER, default "info";
+        /// The format of the log's lines
+        LOG_FORMAT: LogFormat = Kind::Choice(&[
+            ("text", LogFormat::Text, ""),
+            ("json", LogFormat::Json, "an object per line"),
+        ]), default "text";
         /// The token that requests must carry, as x-api-key, as Bearer token or as query parameter
         API_AUTH_TOKEN else "AGENTCAFE_RUNTIME_API_KEY": String =
             parsed("text; ASCII where realtime or projector send it"), unset NONE, secret;

@@ -10,8 +10,10 @@ use agentcafe_redis::Keys;
 use reqwest::Url;
 
 use super::catalogue::*;
+use super::serve::log;
 use super::setting::Setting;
 use super::sources::{SettingError, Sources};
+use crate::process::LogSettings;
 
 /// The delay after a first failure to connect to the API.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
@@ -24,8 +26,8 @@ pub(crate) struct ProjectorConfig {
     pub(crate) redis: Option<Secret>,
     /// Where the health endpoints listen.
     pub(crate) health: Option<SocketAddr>,
-    /// What is written to the log of the process: a level, or directives.
-    pub(crate) log: String,
+    /// What is written to the log of the process, and how.
+    pub(crate) log: LogSettings,
     /// What the operator should know at the start.
     pub(crate) warnings: Vec<String>,
 }
@@ -55,7 +57,7 @@ impl ProjectorConfig {
             presence_ttl: sources.value(&PROJECTOR_REDIS_PRESENCE_TTL_SECONDS)?,
         };
         let health = port.map(|port| SocketAddr::new(host, port));
-        Ok(Self { settings, redis, health, log: sources.value(&AGENTCAFE_LOG)?, warnings })
+        Ok(Self { settings, redis, health, log: log(sources)?, warnings })
     }
 }
 

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 
 use agentcafe_client::ApiClient;
 use agentcafe_domain::kernel::Secret;
-use agentcafe_realtime::Settings;
+use agentcafe_realtime::RealtimeSettings;
 use agentcafe_redis::Keys;
 
 use super::catalogue::*;
 use super::projector::event_source;
-use super::serve::{exposure, listen_host, token};
+use super::serve::{exposure, listen_host, log, token};
 use super::sources::{SettingError, Sources};
+use crate::process::LogSettings;
 
 /// Everything that the realtime service needs to know.
 #[derive(Clone)]
@@ -19,12 +20,12 @@ pub(crate) struct RealtimeConfig {
     pub(crate) listen: SocketAddr,
     /// Where Redis is.
     pub(crate) redis: Option<Secret>,
-    /// What is written to the log of the process: a level, or directives.
-    pub(crate) log: String,
+    /// What is written to the log of the process, and how.
+    pub(crate) log: LogSettings,
     /// What the operator should know at the start.
     pub(crate) warnings: Vec<String>,
     /// The settings of the service, which follows the API on this machine unless another event stream is set.
-    pub(crate) settings: Settings,
+    pub(crate) settings: RealtimeSettings,
     /// Whether another event stream is set.
     pub(crate) has_source: bool,
     /// What the keys of the projector are called in Redis.
@@ -52,10 +53,10 @@ impl RealtimeConfig {
         let listen = SocketAddr::new(listen_host(sources.optional(&REALTIME_HOST)?, &token), port);
         let url = sources.optional(&REALTIME_EVENT_SOURCE_URL)?;
         let source = match &url {
-            Some(url) => ApiClient::from_stream_url(url.as_str(), token.wanted.as_deref()),
-            None => ApiClient::new(&local(API_PORT_NUMBER), token.wanted.as_deref()),
+            Some(url) => ApiClient::from_stream_url(url.as_str(), token.required.as_deref()),
+            None => ApiClient::new(&local(API_PORT_NUMBER), token.required.as_deref()),
         };
-        let settings = Settings {
+        let settings = RealtimeSettings {
             source: event_source(sources, &REALTIME_EVENT_SOURCE_URL, source)?,
             source_reconnect: sources.value(&REALTIME_SOURCE_RECONNECT_MS)?,
             source_silence: sources.value(&AGENTCAFE_SOURCE_SILENCE_MS)?,
@@ -70,7 +71,7 @@ impl RealtimeConfig {
         Ok(Self {
             listen,
             redis: sources.optional(&REDIS_URL)?,
-            log: sources.value(&AGENTCAFE_LOG)?,
+            log: log(sources)?,
             warnings: Vec::new(),
             settings,
             has_source: url.is_some(),

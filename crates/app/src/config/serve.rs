@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use agentcafe_api::Settings;
+use agentcafe_api::ApiSettings;
 use agentcafe_dispatcher::external_client::PaymentProvider;
 use agentcafe_domain::conversation::ConversationRules;
 use agentcafe_domain::kernel::{IdempotencyRules, Rules, Secret};
@@ -21,6 +21,7 @@ use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 use super::catalogue::*;
 use super::realtime::RealtimeConfig;
 use super::sources::{SettingError, Sources};
+use crate::process::LogSettings;
 
 /// Everything `agentcafe serve` needs to know.
 pub(crate) struct ServeConfig {
@@ -31,7 +32,7 @@ pub(crate) struct ServeConfig {
     /// The settings of the rules.
     pub(crate) rules: Rules,
     /// The settings of the API.
-    pub(crate) api: Settings,
+    pub(crate) api: ApiSettings,
     /// Where private tables are paid for.
     pub(crate) payment_provider: PaymentProvider,
     /// The most events for which reactions are in progress.
@@ -42,8 +43,8 @@ pub(crate) struct ServeConfig {
     pub(crate) redis: Option<(Secret, Keys)>,
     /// The embedded realtime service, if it is switched on.
     pub(crate) realtime: Option<RealtimeConfig>,
-    /// What is written to the log of the process: a level, or directives.
-    pub(crate) log: String,
+    /// What is written to the log of the process, and how.
+    pub(crate) log: LogSettings,
     /// What the operator should know at the start.
     pub(crate) warnings: Vec<String>,
 }
@@ -85,7 +86,7 @@ impl ServeConfig {
             webhook_max_concurrency: sources.value(&WEBHOOK_MAX_CONCURRENCY)?,
             redis: redis.map(|url| (url, keys)),
             realtime,
-            log: sources.value(&AGENTCAFE_LOG)?,
+            log: log(sources)?,
             warnings,
         })
     }
@@ -118,23 +119,28 @@ pub(crate) fn storage_in(
     directory.map_or_else(|| storage(sources), |directory| Ok(StoreLocation::Directory(directory)))
 }
 
+/// What is written to the log of the process, and how.
+pub(super) fn log(sources: &Sources) -> Result<LogSettings, SettingError> {
+    Ok(LogSettings { filter: sources.value(&AGENTCAFE_LOG)?, format: sources.value(&LOG_FORMAT)? })
+}
+
 /// The token that requests must carry, and the query parameter that may carry it.
 pub(super) fn token(sources: &Sources) -> Result<Token, SettingError> {
     Ok(Token {
-        wanted: sources.optional(&API_AUTH_TOKEN)?,
+        required: sources.optional(&API_AUTH_TOKEN)?,
         query_param: sources.value(&API_AUTH_QUERY_PARAM)?,
     })
 }
 
 /// Where to listen: without a token only this machine may connect, unless a host is set.
 pub(super) fn listen_host(host: Option<IpAddr>, token: &Token) -> IpAddr {
-    let default = if token.wanted.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    let default = if token.required.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
     host.unwrap_or(default.into())
 }
 
 /// The warning that anybody may connect, if so.
 pub(super) fn exposure(listen: SocketAddr, token: &Token) -> Option<String> {
-    let is_exposed = token.wanted.is_none() && !listen.ip().is_loopback();
+    let is_exposed = token.required.is_none() && !listen.ip().is_loopback();
     is_exposed.then(|| format!("{} can be reached from outside and API_AUTH_TOKEN is not set", listen.ip()))
 }
 
@@ -177,10 +183,9 @@ fn private_tables(sources: &Sources) -> Result<PrivateTableRules, SettingError> 
     })
 }
 
-fn settings(sources: &Sources, token: Token) -> Result<Settings, SettingError> {
-    Ok(Settings {
-        auth_token: token.wanted,
-        auth_query_param: token.query_param,
+fn settings(sources: &Sources, token: Token) -> Result<ApiSettings, SettingError> {
+    Ok(ApiSettings {
+        token,
         rate_limit_per_min: sources.value(&API_RATE_LIMIT_PER_MIN)?,
         trusted_proxies: sources.optional(&TRUSTED_PROXIES)?.unwrap_or_default(),
         stream_heartbeat: sources.value(&API_STREAM_HEARTBEAT_MS)?,

@@ -8,7 +8,7 @@ use super::catalogue::SETTINGS;
 
 /// First words of our settings with which variables of other programs begin too. Only together with the second word do they
 /// stand for ours.
-const SHARED_WORDS: [&str; 5] = ["DATABASE", "PG", "PRIVATE", "REDIS", "TRUSTED"];
+const SHARED_WORDS: [&str; 6] = ["DATABASE", "LOG", "PG", "PRIVATE", "REDIS", "TRUSTED"];
 /// How similar a name must be to be suggested, from 0 to 1.
 const MIN_SIMILARITY: f64 = 0.5;
 /// Shorter names are one letter away from too many words.

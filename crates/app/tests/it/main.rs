@@ -35,6 +35,7 @@ mod limits_requests;
 mod limits_timeout;
 mod limits_zero;
 mod load;
+mod logging;
 mod memory;
 mod moderation;
 mod naming;

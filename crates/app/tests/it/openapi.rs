@@ -122,6 +122,53 @@ async fn every_field_is_described() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// Whether a value has the type that a schema allows, and is within its bounds.
+fn is_allowed(value: &Value, schema: &Value) -> bool {
+    if let Some(choices) = schema["anyOf"].as_array() {
+        return choices.iter().any(|choice| is_allowed(value, choice));
+    }
+    if let Some(allowed) = schema["enum"].as_array() {
+        return allowed.contains(value);
+    }
+    let has_type = |name: &Value| match name.as_str() {
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_i64(),
+        Some("number") => value.is_number(),
+        Some("boolean") => value.is_boolean(),
+        Some("array") => value.is_array(),
+        Some("object") => value.is_object(),
+        _ => false,
+    };
+    let within = |bound: &str, is_within: fn(i64, i64) -> bool| {
+        value.as_i64().zip(schema[bound].as_i64()).is_none_or(|(value, bound)| is_within(value, bound))
+    };
+    let types = schema["type"].as_array();
+    types.map_or_else(|| has_type(&schema["type"]), |names| names.iter().any(has_type))
+        && within("minimum", |value, min| value >= min)
+        && within("maximum", |value, max| value <= max)
+}
+
+/// Every field of a query and of a body has an example that its schema allows, but for a cursor that only the server makes.
+#[tokio::test]
+async fn openapi_examples_of_fields_match_their_schemas() {
+    let (_server, client) = cafe().await;
+    for (method, path, operation) in documented(&client).await {
+        let body = &operation["requestBody"]["content"]["application/json"]["schema"]["properties"];
+        let in_body = body.as_object().into_iter().flatten();
+        let in_body = in_body.map(|(name, schema)| (name.as_str(), schema, &schema["examples"][0]));
+        let in_query = operation["parameters"].as_array().into_iter().flatten();
+        let in_query = in_query.filter(|parameter| parameter["in"] == "query").map(|parameter| {
+            let (schema, example) = (&parameter["schema"], &parameter["example"]);
+            let example = if example.is_null() { &schema["examples"][0] } else { example };
+            (parameter["name"].as_str().unwrap(), schema, example)
+        });
+        for (name, schema, example) in in_query.chain(in_body) {
+            let is_sound = if example.is_null() { name == "cursor" } else { is_allowed(example, schema) };
+            assert!(is_sound, "{name} of {method} {path}: {example} {schema}");
+        }
+    }
+}
+
 /// Where `test.sh` installs it.
 fn schemathesis() -> PathBuf {
     let target = Path::new(env!("CARGO_BIN_EXE_agentcafe")).ancestors().nth(2).unwrap();

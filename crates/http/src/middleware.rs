@@ -1,0 +1,98 @@
+//! The middleware around every route, as one list: a request passes it from the top down, its response from the bottom up.
+
+use std::sync::Arc;
+
+use agentcafe_domain::kernel::{Clock, Code, DomainError};
+use axum::Router;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{Method, Uri};
+use axum::middleware::from_fn_with_state;
+use ipnet::IpNet;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
+
+use crate::auth::{self, Token};
+use crate::error::ApiError;
+use crate::metrics::{self, HttpMetrics};
+use crate::rate_limit::{self, RateLimiter};
+use crate::request_id::{self, RequestIdSource};
+use crate::{compression, error, request_span};
+
+/// How the middleware treats a route.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteTraits {
+    /// The path as the router has it, for metrics and the rate limit.
+    pub template: &'static str,
+    /// Whether its requests count against the rate limit.
+    pub is_limited: bool,
+    /// Whether it needs no token.
+    pub is_public: bool,
+    /// Whether its requests stay open: a stream or a long poll, of which the duration says nothing.
+    pub stays_open: bool,
+}
+
+impl RouteTraits {
+    /// The traits of a path that no route matches.
+    const UNMATCHED: Self =
+        Self { template: "unmatched", is_limited: true, is_public: false, stays_open: false };
+}
+
+/// What the middleware of a server works with.
+pub struct Middleware {
+    /// Looks up a route by its template.
+    pub routes: fn(&str) -> Option<RouteTraits>,
+    /// The token that requests must carry.
+    pub token: Token,
+    /// Counts requests.
+    pub limiter: RateLimiter,
+    /// The proxies whose `x-forwarded-for` is trusted.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Measures how long requests take.
+    pub clock: Arc<dyn Clock>,
+    /// Makes the ids of requests that bring none.
+    pub request_ids: RequestIdSource,
+    /// Counts responses.
+    pub metrics: HttpMetrics,
+}
+
+impl Middleware {
+    /// Puts the middleware around every route of a router, and around the errors for requests that match no route.
+    pub fn wrap<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
+        let (routes, request_ids) = (self.routes, self.request_ids.clone());
+        let shared = Arc::new(self);
+        router.fallback(unsupported_action).method_not_allowed_fallback(unsupported_action).layer(
+            ServiceBuilder::new()
+                .map_request(move |request| with_traits(routes, request))
+                .map_request(request_id::discard_unusable)
+                .layer(SetRequestIdLayer::x_request_id(request_ids))
+                .layer(from_fn_with_state(Arc::clone(&shared), request_span::trace))
+                .layer(from_fn_with_state(Arc::clone(&shared), metrics::count))
+                .map_response(compression::drop_needless_vary)
+                .layer(compression::layer())
+                .map_response(error::render)
+                .layer(PropagateRequestIdLayer::x_request_id())
+                .layer(from_fn_with_state(Arc::clone(&shared), rate_limit::limit))
+                .layer(from_fn_with_state(shared, auth::authenticate))
+                .layer(CatchPanicLayer::custom(error::from_panic)),
+        )
+    }
+}
+
+/// Adds the traits of the matched route to a request, for the layers below.
+fn with_traits(routes: fn(&str) -> Option<RouteTraits>, mut request: Request) -> Request {
+    let matched = request.extensions().get::<MatchedPath>();
+    let traits = matched.and_then(|path| routes(path.as_str())).unwrap_or(RouteTraits::UNMATCHED);
+    request.extensions_mut().insert(traits);
+    request
+}
+
+/// The error for a path without a route. For a path without this method, axum adds the methods that there are (`Allow`).
+async fn unsupported_action(method: Method, uri: Uri) -> ApiError {
+    let path = uri.path();
+    DomainError::new(Code::UnsupportedAction)
+        .saying(format!("{method} {path} is not part of this API"))
+        .with("method", method.as_str())
+        .with("path", path)
+        .into()
+}
