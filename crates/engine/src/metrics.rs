@@ -160,17 +160,17 @@ impl EncodeMetric for LabeledCounter {
 }
 
 /// Counts something in a gauge until it is dropped.
-pub struct GaugeGuard<'g>(&'g Gauge);
+pub struct GaugeGuard(Gauge);
 
-impl<'g> GaugeGuard<'g> {
+impl GaugeGuard {
     /// Counts one more.
-    pub fn new(gauge: &'g Gauge) -> Self {
+    pub fn new(gauge: &Gauge) -> Self {
         gauge.inc();
-        Self(gauge)
+        Self(gauge.clone())
     }
 }
 
-impl Drop for GaugeGuard<'_> {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use agentcafe_api::Settings;
-use agentcafe_dispatcher::external_client::PaymentProvider;
+use agentcafe_dispatcher::PaymentProvider;
 use agentcafe_domain::conversation::ConversationRules;
 use agentcafe_domain::kernel::{IdempotencyRules, Rules, Secret};
 use agentcafe_domain::moderation::ModerationRules;

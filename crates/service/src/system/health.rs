@@ -7,8 +7,8 @@ use agentcafe_domain::moderation::ModerationRules;
 use agentcafe_domain::tables::PrivateTableRules;
 use agentcafe_domain::tables::payment::PaymentMode;
 use agentcafe_domain::tables::plan::Plan;
-use agentcafe_engine::redis::{ConnectionStatus, Redis};
 use agentcafe_engine::metrics::{DELIVERED, FAILED, RETRIED, WebhookMetrics};
+use agentcafe_engine::redis::{ConnectionStatus, Redis};
 use schemars::JsonSchema;
 use serde::Serialize;
 
