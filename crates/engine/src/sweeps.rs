@@ -34,18 +34,11 @@ pub async fn run(engine: Arc<Engine>, intervals: SweepIntervals) {
     let sweep_all = |lease: LeaseGuard| {
         let (engine, ending) = (Arc::clone(&sweeper), lease.ending);
         async move {
-            let presence =
-                async || sweep(&engine, ExpirePresence { now: engine.now() }).await == ExpirePresence::BATCH;
-            let table_sessions = async || {
-                sweep(&engine, ExpireTableSessions { now: engine.now() }).await == ExpireTableSessions::BATCH
-            };
             tokio::join!(
-                repeat(intervals.presence, &ending, presence),
-                repeat(intervals.table_sessions, &ending, table_sessions),
-                repeat(PURGE_INTERVAL, &ending, async || engine.store.purge().await),
-                repeat(PURGE_INTERVAL, &ending, async || {
-                    delete_snapshots(&engine).await == DeleteExpiredSnapshots::BATCH
-                }),
+                repeat(intervals.presence, &ending, || presence(&engine)),
+                repeat(intervals.table_sessions, &ending, || table_sessions(&engine)),
+                repeat(PURGE_INTERVAL, &ending, || engine.store.purge()),
+                repeat(PURGE_INTERVAL, &ending, || snapshots(&engine)),
             );
         }
     };
@@ -53,7 +46,10 @@ pub async fn run(engine: Arc<Engine>, intervals: SweepIntervals) {
 }
 
 /// Runs a sweep at each interval, batch by batch for as long as `batch` returns that there may be more. Runs never overlap.
-async fn repeat(every: Duration, ending: &CancellationToken, batch: impl AsyncFn() -> bool) {
+async fn repeat<Batch>(every: Duration, ending: &CancellationToken, batch: impl Fn() -> Batch)
+where
+    Batch: Future<Output = bool>,
+{
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while ending.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -61,25 +57,37 @@ async fn repeat(every: Duration, ending: &CancellationToken, batch: impl AsyncFn
     }
 }
 
-/// Runs one batch and returns its size; 0 if it failed, so that the next tick retries.
-async fn sweep(engine: &Engine, batch: impl Command + 'static) -> usize {
-    match engine.execute_in_background(Arc::new(batch)).await {
-        Ok(reply) => serde_json::from_slice(&reply.data).unwrap_or(0),
-        Err(failure) => {
-            tracing::warn!(%failure, "a sweep failed and will be retried");
-            0
+/// Marks actors as absent whose presence has expired.
+async fn presence(engine: &Engine) -> bool {
+    execute(engine, Arc::new(ExpirePresence { now: engine.now() })).await == ExpirePresence::BATCH
+}
+
+/// Ends expired table sessions.
+async fn table_sessions(engine: &Engine) -> bool {
+    execute(engine, Arc::new(ExpireTableSessions { now: engine.now() })).await == ExpireTableSessions::BATCH
+}
+
+/// Deletes expired snapshots. They are read before the commit batch, which then has nothing to wait for.
+async fn snapshots(engine: &Engine) -> bool {
+    match engine.store.find::<Snapshot>(DeleteExpiredSnapshots::due(engine.now())).await {
+        Ok(expired) if expired.is_empty() => false,
+        Ok(expired) => {
+            let delete = Arc::new(DeleteExpiredSnapshots { expired });
+            execute(engine, delete).await == DeleteExpiredSnapshots::BATCH
+        }
+        Err(error) => {
+            tracing::warn!(%error, "expired snapshots could not be read; the next sweep retries");
+            false
         }
     }
 }
 
-/// Deletes a batch of expired snapshots and returns its size; 0 if that failed, so that the next tick retries. They are read
-/// before the commit batch, which then has nothing to wait for.
-async fn delete_snapshots(engine: &Engine) -> usize {
-    match engine.store.find::<Snapshot>(DeleteExpiredSnapshots::due(engine.now())).await {
-        Ok(expired) if expired.is_empty() => 0,
-        Ok(expired) => sweep(engine, DeleteExpiredSnapshots { expired }).await,
-        Err(error) => {
-            tracing::warn!(%error, "expired snapshots could not be read; the next sweep retries");
+/// Executes a batch and returns its size; 0 if it failed, so that the next tick retries.
+async fn execute(engine: &Engine, batch: Arc<dyn Command>) -> usize {
+    match engine.execute_in_background(batch).await {
+        Ok(reply) => serde_json::from_slice(&reply.data).unwrap_or(0),
+        Err(failure) => {
+            tracing::warn!(%failure, "a sweep failed and will be retried");
             0
         }
     }

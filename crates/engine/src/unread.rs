@@ -10,6 +10,7 @@ use agentcafe_domain::kernel::{ActorInRoom, Record, RecordQuery, SortKey, Timest
 use agentcafe_redis::unread;
 use agentcafe_store::CommitReport;
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -33,6 +34,8 @@ const MAX_COMMIT_MS: i64 = 5_000;
 pub struct UnreadCopies {
     queued: Mutex<HashMap<ActorInRoom, (UnreadCount, Timestamp)>>,
     changed: Notify,
+    /// Copies that a comparison with the store corrected.
+    pub rebuilt: Counter,
 }
 
 impl UnreadCopies {
@@ -133,6 +136,7 @@ async fn compare_once(engine: &Engine, redis: &Redis) -> Result<(), Box<dyn Erro
             .map(|(copy, stored)| stored.unwrap_or_else(|| UnreadCount { unread: 0, ..copy.clone() }))
             .collect();
         unread::put(&redis.connection, &redis.keys, wrong.iter().map(|count| (count, at))).await?;
+        redis.unread.rebuilt.inc_by(wrong.len() as u64);
     }
     let known: HashSet<ActorInRoom> = copies.iter().map(owner).collect();
     let mut last_key = None;
@@ -141,7 +145,10 @@ async fn compare_once(engine: &Engine, redis: &Redis) -> Result<(), Box<dyn Erro
         let find = RecordQuery::all::<UnreadCount>("tenant_id", BATCH).behind(last_key);
         let counts: Vec<UnreadCount> = engine.store.find(find).await?;
         let missing = counts.iter().filter(|count| !known.contains(&owner(count)));
-        unread::put(&redis.connection, &redis.keys, missing.map(|count| (count, at))).await?;
+        let missing: Vec<_> = missing.map(|count| (count, at)).collect();
+        let rebuilt = missing.len() as u64;
+        unread::put(&redis.connection, &redis.keys, missing).await?;
+        redis.unread.rebuilt.inc_by(rebuilt);
         let Some(last) = counts.last().filter(|_| counts.len() == BATCH) else { return Ok(()) };
         last_key = Some(SortKey { sorted_by: (&last.tenant_id).into(), key: last.key() });
     }
