@@ -7,7 +7,6 @@ use agentcafe_domain::kernel::{CallResult, ExternalCall};
 use agentcafe_domain::tables::payment::ChargeRequest;
 use agentcafe_domain::webhooks::replay::Redelivery;
 use agentcafe_engine::external_calls::ExternalCallRunner;
-use reqwest::Response;
 
 use crate::payment::{PaymentClient, PaymentProvider};
 use crate::webhook::sender::WebhookSender;
@@ -42,16 +41,4 @@ impl ExternalCallRunner for ExternalClient {
             Some(CallResult::new::<Redelivery>(self.sender.redeliver(&redelivery).await))
         })
     }
-}
-
-/// Reads the body of a response, but not past `max_bytes`: of a longer one, only the beginning.
-pub(crate) async fn read_body(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, reqwest::Error> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if bytes.len() + chunk.len() > max_bytes {
-            break;
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
 }

@@ -8,8 +8,8 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Url, header};
 use serde_json::{Value, json};
 
-use crate::external_client::read_body;
 use crate::signature;
+use crate::webhook::sender::read_body;
 
 /// The longest response of a provider that is read, in bytes.
 const MAX_RESPONSE_BYTES: usize = 64 << 10;

@@ -19,9 +19,9 @@ pub(crate) struct Room {
     projection: Option<RoomProjection>,
     /// The newest events: every event of the room after `complete_after`.
     history: VecDeque<Arc<StoredEvent>>,
-    complete_after: Sequence,
+    pub(crate) complete_after: Sequence,
     /// Every event of the room up to here was applied.
-    last: Sequence,
+    pub(crate) last: Sequence,
     /// The size of the history, in bytes.
     pub(crate) bytes: usize,
     /// The state as JSON, until the next event.
@@ -94,16 +94,6 @@ impl Room {
         (self.projection, self.rendered) = (Some(projection), None);
         self.last = self.last.max(last);
         true
-    }
-
-    /// Every event of the room up to here was applied.
-    pub(crate) fn last(&self) -> Sequence {
-        self.last
-    }
-
-    /// The history holds every event of the room after this one.
-    pub(crate) fn complete_after(&self) -> Sequence {
-        self.complete_after
     }
 
     /// The state as JSON; none if it is not known.

@@ -87,7 +87,7 @@ impl RoomCache {
         match state.rooms.get_mut(key) {
             Some(room) => {
                 room.used_at = uses;
-                Some((room.state()?, room.last()))
+                Some((room.state()?, room.last))
             }
             None if has_evicted => None,
             None => Some((render(&RoomProjection::new(key.0.clone(), key.1.clone())), Sequence::START)),
@@ -148,7 +148,7 @@ impl RoomCache {
 
     /// Memory holds every event of the room after this one; none if the room is not in the cache.
     pub(crate) fn complete_after(&self, key: &RoomKey) -> Option<Sequence> {
-        self.state.lock().rooms.get(key).map(Room::complete_after)
+        self.state.lock().rooms.get(key).map(|room| room.complete_after)
     }
 }
 

@@ -60,7 +60,7 @@ impl Client {
     /// The same client, which sends this header with every request.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
-        self.headers.insert(header_name(name), header_value(value));
+        insert(&mut self.headers, name, value);
         self
     }
 
@@ -124,7 +124,7 @@ impl Request {
     /// Sets a header; an earlier value is replaced.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.insert(header_name(name), header_value(value));
+        insert(&mut self.headers, name, value);
         self
     }
 
@@ -265,11 +265,8 @@ impl Answer {
     }
 }
 
-fn header_name(name: &str) -> HeaderName {
-    name.parse().unwrap_or_else(|error| panic!("{name:?} is no header name: {error}"))
-}
-
-fn header_value(value: &str) -> HeaderValue {
-    HeaderValue::from_bytes(value.as_bytes())
-        .unwrap_or_else(|error| panic!("{value:?} is no header value: {error}"))
+fn insert(headers: &mut HeaderMap, name: &str, value: &str) {
+    let header = name.parse::<HeaderName>().ok().zip(HeaderValue::from_bytes(value.as_bytes()).ok());
+    let (name, value) = header.unwrap_or_else(|| panic!("{name:?}: {value:?} is no header"));
+    headers.insert(name, value);
 }

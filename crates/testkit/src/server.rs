@@ -28,9 +28,12 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(2);
 const LISTENING: &str = "listening on http://";
 /// The environment variables that servers inherit from the tests.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"];
-/// Unless a test sets them, there are no limits, and presences do not expire: they would in a test that takes a minute on a busy
-/// machine.
-const UNLIMITED: [(&str, &str); 5] = [
+/// What servers are started with unless a test sets it: a free port, no limits, and presences that do not expire, which they would
+/// in a test that takes a minute on a busy machine.
+const DEFAULTS: [(&str, &str); 8] = [
+    ("API_HOST", "127.0.0.1"),
+    ("API_PORT", "0"),
+    ("NO_COLOR", "1"),
     ("API_RATE_LIMIT_PER_MIN", "0"),
     ("MOD_MIN_ACTION_INTERVAL_MS", "0"),
     ("MOD_MAX_ACTIONS_PER_WINDOW", "0"),
@@ -43,26 +46,24 @@ const UNLIMITED: [(&str, &str); 5] = [
 pub struct Launch {
     binary: PathBuf,
     subcommand: Option<&'static str>,
-    data: DataDirectory,
+    directory: Arc<DataDirectory>,
     environment: BTreeMap<String, String>,
     is_on_postgres: bool,
     nodes: usize,
 }
 
-#[derive(Clone, Debug)]
-enum DataDirectory {
-    /// Removed with its last owner.
-    Fresh(Arc<Fresh>),
-    Given(PathBuf),
+/// A data directory. If it is temporary, it is removed with the database that belongs to it.
+#[derive(Debug)]
+struct DataDirectory {
+    path: PathBuf,
+    temporary: Option<TempDir>,
 }
 
-/// A temporary directory; the database that belongs to it is removed with it.
-#[derive(Debug)]
-struct Fresh(TempDir);
-
-impl Drop for Fresh {
+impl Drop for DataDirectory {
     fn drop(&mut self) {
-        Postgres::forget(self.0.path());
+        if self.temporary.is_some() {
+            Postgres::forget(&self.path);
+        }
     }
 }
 
@@ -83,26 +84,27 @@ fn nodes_under_test() -> usize {
 }
 
 impl Launch {
-    /// Starts `binary` (`env!("CARGO_BIN_EXE_agentcafe")`) on a free port of 127.0.0.1, with a fresh directory, without rate and
-    /// moderation limits, without expiry of presences, and with nothing else in its environment.
+    /// Starts `binary` (`env!("CARGO_BIN_EXE_agentcafe")`) on a free port of 127.0.0.1, with a temporary directory, without limits,
+    /// without expiry of presences, and with nothing else in its environment.
     ///
     /// # Panics
     /// If no temporary directory can be made.
     #[must_use]
     pub fn new(binary: impl Into<PathBuf>) -> Self {
-        let fresh =
-            tempfile::Builder::new().prefix("agentcafe-test-").tempdir().expect("a temporary directory");
-        let kept = INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
-        let unlimited = UNLIMITED.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let launch = Self {
+        let temporary = tempfile::Builder::new().prefix("agentcafe-test-").tempdir();
+        let temporary = temporary.expect("a temporary directory");
+        let path = temporary.path().to_owned();
+        let inherited =
+            INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
+        let defaults = DEFAULTS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self {
             binary: binary.into(),
             subcommand: None,
-            data: DataDirectory::Fresh(Arc::new(Fresh(fresh))),
-            environment: kept.chain(unlimited).collect(),
+            directory: Arc::new(DataDirectory { path, temporary: Some(temporary) }),
+            environment: inherited.chain(defaults).collect(),
             is_on_postgres: store_under_test() == "postgres",
             nodes: if store_under_test() == "postgres" { nodes_under_test() } else { 1 },
-        };
-        launch.env("API_HOST", "127.0.0.1").env("API_PORT", 0).env("NO_COLOR", 1)
+        }
     }
 
     /// Starts another service than the API, as one node without a database. It must log where it listens, and answer
@@ -131,7 +133,7 @@ impl Launch {
     /// Uses this directory, which is not removed.
     #[must_use]
     pub fn data_dir(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.data = DataDirectory::Given(directory.into());
+        self.directory = Arc::new(DataDirectory { path: directory.into(), temporary: None });
         self
     }
 
@@ -172,13 +174,13 @@ impl Launch {
 
     async fn begin(mut self, wait_until_ready: bool) -> Result<Server, FailedStart> {
         if self.is_on_postgres {
-            let url = Postgres::shared().database_for(self.directory());
+            let url = Postgres::shared().database_for(&self.directory.path);
             self.environment.entry("DATABASE_URL".to_owned()).or_insert(url);
         }
         let shares_redis = self.nodes > 1 && !self.environment.contains_key("REDIS_URL");
         if shares_redis {
             // Their limits apply to all of them together.
-            let prefix = self.directory().display().to_string();
+            let prefix = self.directory.path.display().to_string();
             self = self.env("REDIS_URL", Redis::shared().url()).env("INBOX_REDIS_PREFIX", prefix);
         }
         // Two nodes cannot share a given port.
@@ -198,13 +200,6 @@ impl Launch {
             nodes.push(Node { process, address });
         }
         Ok(Server { launch: self, nodes })
-    }
-
-    fn directory(&self) -> &Path {
-        match &self.data {
-            DataDirectory::Fresh(fresh) => fresh.0.path(),
-            DataDirectory::Given(path) => path,
-        }
     }
 }
 
@@ -259,7 +254,7 @@ impl Server {
     /// Its data directory.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
-        self.launch.directory()
+        &self.launch.directory.path
     }
 
     /// The process id of its first node.
@@ -352,7 +347,7 @@ impl Process {
     fn spawn(launch: &Launch) -> Self {
         let mut command = Command::new(&launch.binary);
         command.args(launch.subcommand);
-        command.env_clear().envs(&launch.environment).env("AGENTCAFE_DATA_DIR", launch.directory());
+        command.env_clear().envs(&launch.environment).env("AGENTCAFE_DATA_DIR", &launch.directory.path);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn();
         let mut child = child.unwrap_or_else(|error| panic!("cannot run {:?}: {error}", launch.binary));

@@ -17,7 +17,6 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::resolver::Resolver;
-use crate::external_client::read_body;
 use crate::signature;
 
 /// How much of a response's body is read, so that its connection can be reused, in bytes.
@@ -136,6 +135,18 @@ impl WebhookSender {
             .header("webhook-id", id)
             .body(delivery.body.clone())
     }
+}
+
+/// Reads the body of a response, but not past `max_bytes`: of a longer one, only the beginning.
+pub(crate) async fn read_body(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, reqwest::Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if bytes.len() + chunk.len() > max_bytes {
+            break;
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
 }
 
 /// The error as subscribers see it: without details of our network. `error` has no URL, which may contain a key.
