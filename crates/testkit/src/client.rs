@@ -10,7 +10,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::Value;
 
-use crate::sse::EventStream;
+use crate::sse::SseStream;
 
 /// The timeout of a request: longer than the longest long poll (30 s).
 const ANSWER_DEADLINE: Duration = Duration::from_secs(45);
@@ -104,7 +104,7 @@ impl Client {
     ///
     /// # Panics
     /// If the server refuses; [`Request::stream`] returns the refusal.
-    pub async fn stream(&self, path: &str) -> EventStream {
+    pub async fn stream(&self, path: &str) -> SseStream {
         let opened = self.request(Method::GET, path).stream().await;
         opened.unwrap_or_else(|refused| panic!("{path} was refused: {} {}", refused.status, refused.text))
     }
@@ -179,7 +179,7 @@ impl Request {
     ///
     /// # Panics
     /// If there is no answer.
-    pub async fn stream(self) -> Result<EventStream, Answer> {
+    pub async fn stream(self) -> Result<SseStream, Answer> {
         let what = format!("{} {}", self.method, self.url);
         let stream = self.try_stream().await;
         stream.map_err(|answer| answer.unwrap_or_else(|| panic!("{what}: no answer")))
@@ -189,13 +189,13 @@ impl Request {
     ///
     /// # Errors
     /// The answer, if it is no event stream; none if there is no answer.
-    pub async fn try_stream(self) -> Result<EventStream, Option<Answer>> {
+    pub async fn try_stream(self) -> Result<SseStream, Option<Answer>> {
         let opening =
             tokio::time::timeout(ANSWER_DEADLINE, self.build().header("accept", "text/event-stream").send());
         let Ok(Ok(response)) = opening.await else { return Err(None) };
         let kind = response.headers().get("content-type").and_then(|value| value.to_str().ok());
         if kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
-            return Ok(EventStream::new(response));
+            return Ok(SseStream::new(response));
         }
         Err(Answer::read(response).await.ok())
     }

@@ -33,7 +33,7 @@ pub use crate::postgres::{End, Postgres};
 pub use crate::receiver::{Reaction, Received, Receiver};
 pub use crate::redis::Redis;
 pub use crate::server::{FailedStart, Launch, Server, store_under_test};
-pub use crate::sse::{EventStream, Frame, Silence};
+pub use crate::sse::{Frame, Silence, SseStream};
 pub use crate::supervisor::steady_port;
 pub use crate::wait::eventually;
 pub use crate::wire::Wire;

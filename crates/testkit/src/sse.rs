@@ -8,7 +8,7 @@ use reqwest::Response;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-/// How long [`EventStream::next`] waits for a frame.
+/// How long [`SseStream::next`] waits for a frame.
 const FRAME_DEADLINE: Duration = Duration::from_secs(30);
 
 /// One frame of a stream.
@@ -45,13 +45,13 @@ pub enum Silence {
 
 /// An open event stream. Dropping it closes the connection.
 #[derive(Debug)]
-pub struct EventStream {
+pub struct SseStream {
     response: Response,
     parser: SseParser,
     frames: VecDeque<Frame>,
 }
 
-impl EventStream {
+impl SseStream {
     pub(crate) fn new(response: Response) -> Self {
         Self { response, parser: SseParser::default(), frames: VecDeque::new() }
     }

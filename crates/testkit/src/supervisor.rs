@@ -34,7 +34,7 @@ echo ready
 while read -r order; do
     case $order in
         start) start ;;
-        wipe) rm -rf "$DATA"/* ;;
+        wipe) rm -rf "${DATA:?}"/* ;;
         freeze) kill -STOP $server; kill -STOP $(children) ;;
         thaw) kill -CONT $(children); kill -CONT $server ;;
         -KILL)

@@ -49,25 +49,3 @@ impl ConcurrencyLimiter {
 async fn acquire(permits: &Semaphore) -> SemaphorePermit<'_> {
     permits.acquire().await.expect("the semaphores are never closed")
 }
-
-#[cfg(test)]
-mod tests {
-    use std::future::pending;
-    use std::sync::Arc;
-
-    use super::*;
-
-    /// A target that never answers holds a fast permit only briefly, and none if it was slow before.
-    #[tokio::test]
-    async fn limiter_slow_targets_do_not_block_fast_ones() {
-        let limiter = Arc::new(ConcurrencyLimiter::new(1));
-        for was_slow in [false, false, true, true] {
-            let limiter = Arc::clone(&limiter);
-            tokio::spawn(async move { limiter.attempt(was_slow, pending::<()>()).await });
-        }
-        for _ in 0..3 {
-            assert_eq!(limiter.attempt(false, async { 7 }).await, (7, false));
-        }
-        assert_eq!(limiter.attempt(true, async { 8 }).await, (8, false));
-    }
-}
