@@ -79,14 +79,7 @@ impl ApiClient {
     /// # Errors
     /// When the address or the token cannot be used.
     pub fn from_stream_url(address: &str, token: Option<&str>) -> Result<Self, AddressError> {
-        let mut stream = server_url(address)?;
-        let kept: Vec<(String, String)> = stream.query_pairs().into_owned().collect();
-        stream.set_query(None);
-        let mut base = stream.clone();
-        base.set_path(stream.path().strip_suffix(EVENT_STREAM_PATH).unwrap_or_default());
-        for (name, value) in kept.iter().filter(|(name, _)| !IGNORED_PARAMETERS.contains(&name.as_str())) {
-            stream.query_pairs_mut().append_pair(name, value);
-        }
+        let (base, stream) = split_stream_url(server_url(address)?);
         Ok(Self { http: http_client(token)?, base, stream })
     }
 
@@ -165,6 +158,18 @@ fn server_url(text: &str) -> Result<Url, AddressError> {
     Ok(url)
 }
 
+/// The address of the API, and that of its event stream, without the parameters that the client sets.
+fn split_stream_url(given: Url) -> (Url, Url) {
+    let mut stream = given.clone();
+    stream.set_query(None);
+    let mut base = stream.clone();
+    base.set_path(stream.path().strip_suffix(EVENT_STREAM_PATH).unwrap_or_default());
+    for (name, value) in given.query_pairs().filter(|(name, _)| !IGNORED_PARAMETERS.contains(&&**name)) {
+        stream.query_pairs_mut().append_pair(&name, &value);
+    }
+    (base, stream)
+}
+
 fn join(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
@@ -212,15 +217,11 @@ mod tests {
     #[test]
     fn api_stream_url_comes_from_either_address() {
         let whole = "http://cafe.example/runtime/v1/streams/market-events";
-        let with_query = format!("{whole}?apiKey=s3cret&limit=5&cursor=9");
         let base = server_url("http://cafe.example/runtime/").unwrap();
         assert_eq!(join(&base, EVENT_STREAM_PATH).as_str(), whole);
-        let stream = server_url(&with_query).unwrap();
-        let kept: Vec<_> = stream
-            .query_pairs()
-            .into_owned()
-            .filter(|(name, _)| !IGNORED_PARAMETERS.contains(&name.as_str()))
-            .collect();
-        assert_eq!(kept, [("apiKey".to_owned(), "s3cret".to_owned())]);
+        let given = server_url(&format!("{whole}?apiKey=s3cret&limit=5&cursor=9")).unwrap();
+        let (base, stream) = split_stream_url(given);
+        assert_eq!(base.as_str(), "http://cafe.example/runtime");
+        assert_eq!(stream.as_str(), format!("{whole}?apiKey=s3cret"));
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use agentcafe_client::ReceivedEvent;
-use agentcafe_domain::kernel::{Sequence, StoredEvent, Timestamp};
+use agentcafe_domain::kernel::{ActorId, EventType, Sequence, StoredEvent, Timestamp};
 use agentcafe_domain::projection::RoomProjection;
 use agentcafe_eventlog::{
-    EventFilter, EventPage, EventQuery, Fanout, Log, PageFuture, ReadError, RecentEvents,
+    EventFilter, EventPage, EventQuery, Fanout, Log, LoggedEvent, PageFuture, ReadError, RecentEvents,
 };
 use bytes::Bytes;
+use serde::Deserialize;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +51,35 @@ impl Log for LogMirror {
 
 fn key(filter: &EventFilter) -> Option<RoomKey> {
     Some((filter.tenant.clone()?, filter.room.clone()?))
+}
+
+/// The fields of an event's JSON that a [`LoggedEvent`] and its filter need.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EventHead {
+    pub(crate) sequence: Sequence,
+    pub(crate) actor_id: ActorId,
+    #[serde(rename = "type")]
+    pub(crate) kind: EventType,
+}
+
+/// The page that answers a query from `matching` events, as far as its limits allow. If all of them fit, everything up to
+/// `scanned_to` was examined.
+pub(crate) fn page(
+    query: &EventQuery,
+    matching: impl Iterator<Item = LoggedEvent>,
+    scanned_to: Sequence,
+) -> EventPage {
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    for event in matching {
+        bytes += event.json.len();
+        if events.len() == query.limit || (bytes > query.max_bytes && !events.is_empty()) {
+            let scanned_to = events.last().map_or(query.after, |event: &LoggedEvent| event.sequence);
+            return EventPage { events, scanned_to };
+        }
+        events.push(event);
+    }
+    EventPage { events, scanned_to: scanned_to.max(query.after) }
 }
 
 impl LogMirror {

@@ -87,7 +87,7 @@ impl RoomCache {
         match state.rooms.get_mut(key) {
             Some(room) => {
                 room.used_at = uses;
-                Some((room.state()?, room.last()))
+                Some((room.state()?, room.last))
             }
             None if has_evicted => None,
             None => Some((render(&RoomProjection::new(key.0.clone(), key.1.clone())), Sequence::START)),
@@ -148,7 +148,7 @@ impl RoomCache {
 
     /// Memory holds every event of the room after this one; none if the room is not in the cache.
     pub(crate) fn complete_after(&self, key: &RoomKey) -> Option<Sequence> {
-        self.state.lock().rooms.get(key).map(Room::complete_after)
+        self.state.lock().rooms.get(key).map(|room| room.complete_after)
     }
 }
 
@@ -179,17 +179,15 @@ impl CacheState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::tests::event;
 
     fn key(room: &str) -> RoomKey {
         (TenantId::default(), RoomId::parse(room).unwrap())
     }
 
     fn append(rooms: &RoomCache, sequence: u64, room: &str) -> Event {
-        let json = format!(
-            r#"{{"sequence":{sequence},"eventId":"0196a000-0000-7000-8000-{sequence:012}","tenantId":"default","roomId":"{room}","actorId":"Nova","type":"agent_entered","timestamp":"2026-01-02T03:04:05.678Z","payload":{{}},"correlationId":null,"causationId":null}}"#
-        );
-        let event: Event = serde_json::from_str(&json).unwrap();
-        rooms.apply(&event, Arc::new(StoredEvent::of(&event, json.into())));
+        let (event, stored) = event(sequence, room, "Nova");
+        rooms.apply(&event, stored);
         event
     }
 

@@ -1,4 +1,4 @@
-//! A TCP connection's way to a server, which can be cut: then nothing arrives any more, and nobody is told.
+//! A TCP proxy in front of a server that can be cut: then no bytes pass, and connections stay open.
 
 use std::net::SocketAddr;
 
@@ -7,10 +7,10 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// How much is carried at once, in bytes.
+/// The most bytes that are copied at once.
 const CHUNK_BYTES: usize = 16 << 10;
 
-/// Carries what is sent to its address to a server, and what is answered back, until it is cut.
+/// A proxy that copies bytes in both directions until it is cut.
 #[derive(Debug)]
 pub struct Wire {
     address: SocketAddr,
@@ -18,7 +18,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// A way to this server.
+    /// A proxy of this server.
     ///
     /// # Panics
     /// If no port is free.
@@ -35,18 +35,18 @@ impl Wire {
         Self { address, is_cut }
     }
 
-    /// Where it begins.
+    /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Cuts it: connections stay open, and nothing moves on them.
+    /// Cuts it: connections stay open, and no bytes pass.
     pub fn cut(&self) {
         self.is_cut.send_replace(true);
     }
 
-    /// Mends it: what waited arrives.
+    /// Mends it: bytes that were held back pass.
     pub fn mend(&self) {
         self.is_cut.send_replace(false);
     }

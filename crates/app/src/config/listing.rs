@@ -10,7 +10,7 @@ use reqwest::Url;
 
 use super::catalogue::SETTINGS;
 use super::setting::{AnySetting, Secrecy};
-use super::sources::{Found, Sources};
+use super::sources::{ConfiguredValue, Sources};
 use super::{DrillConfig, ProjectorConfig, RealtimeConfig, ServeConfig, SettingError, gate};
 
 /// What `agentcafe config` prints.
@@ -88,7 +88,7 @@ fn line(setting: &dyn AnySetting, sources: &Sources) -> String {
     let description = setting.description();
     let (value, origin) = match sources.find(description.names) {
         None => (description.default_text(), "default".to_owned()),
-        Some(Found { name, text, origin }) => {
+        Some(ConfiguredValue { name, text, origin }) => {
             let effective = setting.effective(text);
             let alias = if name == description.names[0] { String::new() } else { format!(", as {name}") };
             let fault = if effective.is_err() { "; cannot be used, see --check" } else { "" };

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use agentcafe_api::ApiSettings;
-use agentcafe_dispatcher::external_client::PaymentProvider;
+use agentcafe_dispatcher::PaymentProvider;
 use agentcafe_domain::conversation::ConversationRules;
 use agentcafe_domain::kernel::{IdempotencyRules, Rules, Secret};
 use agentcafe_domain::moderation::ModerationRules;
@@ -215,36 +215,23 @@ mod tests {
         assert!(config.redis.is_none() && config.realtime.is_none() && config.warnings.is_empty());
     }
 
+    /// Without a token, the server listens on loopback, and webhooks may go to private targets: its clients are on this machine.
     #[test]
-    fn serve_config_listens_on_loopback_without_a_token() {
-        let cases: [(&[(&str, &str)], &str, usize); 4] = [
-            (&[], "127.0.0.1:3850", 0),
-            (&[("API_AUTH_TOKEN", "t"), ("PORT", "80")], "0.0.0.0:80", 0),
-            (&[("API_HOST", "0.0.0.0"), ("API_PORT", "1"), ("PORT", "2")], "0.0.0.0:1", 1),
-            (&[("API_HOST", "::1"), ("API_AUTH_TOKEN", " ")], "[::1]:3850", 0),
-        ];
-        for (variables, want, warnings) in cases {
-            let config = read(variables).unwrap();
-            assert_eq!((config.listen.to_string().as_str(), config.warnings.len()), (want, warnings));
-        }
-    }
-
-    /// Whoever can reach a server without a token is on the same machine.
-    #[test]
-    fn serve_config_allows_private_webhook_targets_without_a_token() {
+    fn serve_config_without_a_token_is_for_this_machine() {
         const ALLOW: &str = "WEBHOOK_ALLOW_PRIVATE_TARGETS";
-        let cases: [(&[(&str, &str)], bool); 4] = [
-            (&[], true),
-            (&[("AGENTCAFE_RUNTIME_API_KEY", "t")], false),
-            (&[("API_AUTH_TOKEN", "t"), (ALLOW, "true")], true),
-            (&[(ALLOW, "false")], false),
+        let cases: [(&[(&str, &str)], &str, usize, bool); 6] = [
+            (&[], "127.0.0.1:3850", 0, true),
+            (&[("API_AUTH_TOKEN", "t"), ("PORT", "80")], "0.0.0.0:80", 0, false),
+            (&[("API_HOST", "0.0.0.0"), ("API_PORT", "1"), ("PORT", "2")], "0.0.0.0:1", 1, true),
+            (&[("API_HOST", "::1"), ("API_AUTH_TOKEN", " ")], "[::1]:3850", 0, true),
+            (&[("AGENTCAFE_RUNTIME_API_KEY", "t"), (ALLOW, "true")], "0.0.0.0:3850", 0, true),
+            (&[(ALLOW, "false")], "127.0.0.1:3850", 0, false),
         ];
-        for (variables, want) in cases {
-            assert_eq!(
-                read(variables).unwrap().rules.get::<WebhookRules>().allow_private_targets,
-                want,
-                "{variables:?}"
-            );
+        for (variables, listen, warnings, allow_private_targets) in cases {
+            let config = read(variables).unwrap();
+            assert_eq!((config.listen.to_string().as_str(), config.warnings.len()), (listen, warnings));
+            let webhooks = config.rules.get::<WebhookRules>();
+            assert_eq!(webhooks.allow_private_targets, allow_private_targets, "{variables:?}");
         }
     }
 

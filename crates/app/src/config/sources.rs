@@ -20,8 +20,8 @@ pub(crate) struct Sources {
     pub(super) service_links: Option<String>,
 }
 
-/// A value that is set.
-pub(super) struct Found<'a> {
+/// The text of a setting that is set, and where.
+pub(super) struct ConfiguredValue<'a> {
     pub(super) name: &'static str,
     pub(super) text: &'a str,
     /// `environment`, or the path of the configuration file.
@@ -70,10 +70,10 @@ impl Sources {
     }
 
     /// The first of these names that the environment sets, else the first that the file sets.
-    pub(super) fn find(&self, names: &[&'static str]) -> Option<Found<'_>> {
+    pub(super) fn find(&self, names: &[&'static str]) -> Option<ConfiguredValue<'_>> {
         let file = self.file.as_ref().map(|file| (&file.values, file.path.as_str()));
         std::iter::once((&self.environment, "environment")).chain(file).find_map(|(values, origin)| {
-            names.iter().find_map(|&name| Some(Found { name, text: values.get(name)?, origin }))
+            names.iter().find_map(|&name| Some(ConfiguredValue { name, text: values.get(name)?, origin }))
         })
     }
 
@@ -113,10 +113,10 @@ impl Sources {
     pub(super) fn error(&self, setting: &dyn AnySetting, problem: &str) -> SettingError {
         let Description { names, secrecy, .. } = setting.description();
         let set = match self.find(names) {
-            Some(Found { name, text, origin }) if *secrecy == Secrecy::Plain => {
+            Some(ConfiguredValue { name, text, origin }) if *secrecy == Secrecy::Plain => {
                 format!("{name}={text:?} ({origin})")
             }
-            Some(Found { name, origin, .. }) => format!("{name}=… ({origin})"),
+            Some(ConfiguredValue { name, origin, .. }) => format!("{name}=… ({origin})"),
             None => names[0].to_owned(),
         };
         let why = why(problem, &setting.allowed());

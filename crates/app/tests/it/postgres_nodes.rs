@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use agentcafe_testkit::{Client, EventStream, Server, Value, eventually, json};
+use agentcafe_testkit::{Client, Server, SseStream, Value, eventually, json};
 use tokio::task::JoinSet;
 
 use crate::launch;
@@ -41,7 +41,7 @@ pub(crate) async fn say_everywhere(nodes: [SocketAddr; 2], speaker: usize, count
 }
 
 /// Reads a stream up to this place; each place comes once, in order.
-pub(crate) async fn assert_tells_all(stream: &mut EventStream, from: u64, head: u64) {
+pub(crate) async fn assert_tells_all(stream: &mut SseStream, from: u64, head: u64) {
     for place in from..=head {
         assert_eq!(stream.next_event().await.id, Some(place), "left out, or told twice");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use agentcafe_domain::kernel::{Event, RoomId, TenantId};
 use agentcafe_domain::projection::RoomProjection;
 use agentcafe_testkit::{
-    Client, EventStream, Frame, Launch, Method, Server, Silence, Value, eventually, json, steady_port,
+    Client, Frame, Launch, Method, Server, Silence, SseStream, Value, eventually, json, steady_port,
 };
 use tokio::task::JoinSet;
 
@@ -48,7 +48,7 @@ pub(crate) async fn level(realtime: &Server, api: &Client) {
 }
 
 /// What a client is told until `ready`: the snapshot, the gap if there is one, the events, and `ready`.
-pub(crate) async fn introduced(stream: &mut EventStream) -> (Value, Option<Value>, Vec<Value>, Value) {
+pub(crate) async fn introduced(stream: &mut SseStream) -> (Value, Option<Value>, Vec<Value>, Value) {
     let first = stream.next().await;
     assert_eq!((first.event.as_str(), first.id), ("snapshot", None));
     let (mut gap, mut events) = (None, Vec::new());

@@ -81,7 +81,7 @@ async fn listen(
 }
 
 enum Connection {
-    Stream(Box<agentcafe_testkit::EventStream>),
+    Stream(Box<agentcafe_testkit::SseStream>),
     Socket(Box<Socket>),
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use agentcafe_domain::kernel::{Event, RoomId, TenantId};
 use agentcafe_domain::projection::RoomProjection;
 use agentcafe_domain::projection::themed::Themes;
-use agentcafe_testkit::{Answer, Client, EventStream, Method, Server, Silence, Value, fresh_key, json};
+use agentcafe_testkit::{Answer, Client, Method, Server, Silence, SseStream, Value, fresh_key, json};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -192,12 +192,12 @@ struct Follower {
 
 impl Follower {
     /// The stream of what it has not seen.
-    async fn stream(&self, client: &Client) -> EventStream {
+    async fn stream(&self, client: &Client) -> SseStream {
         client.stream(&format!("/v1/streams/market-events?cursor={}", self.cursor)).await
     }
 
     /// Until the last event is named and was told, or the server is gone.
-    async fn follow(mut self, mut stream: EventStream, last: watch::Receiver<Option<u64>>) -> Self {
+    async fn follow(mut self, mut stream: SseStream, last: watch::Receiver<Option<u64>>) -> Self {
         while last.borrow().is_none_or(|last| self.cursor < last) {
             let frame = match stream.next_within(std::time::Duration::from_secs(60)).await {
                 Ok(frame) => frame,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use agentcafe_testkit::{Client, EventStream, Frame, Method, Silence, Value, eventually, json};
+use agentcafe_testkit::{Client, Frame, Method, Silence, SseStream, Value, eventually, json};
 
 use crate::{cafe, launch, log};
 
@@ -14,7 +14,7 @@ async fn order(client: &Client, actor: &str, room: &str) {
     let _ = client.act("/v1/commands/order", body).await.data();
 }
 
-async fn ids(stream: &mut EventStream, count: usize) -> Vec<u64> {
+async fn ids(stream: &mut SseStream, count: usize) -> Vec<u64> {
     let mut ids = Vec::new();
     for _ in 0..count {
         ids.extend(stream.next_event().await.id);
@@ -22,7 +22,7 @@ async fn ids(stream: &mut EventStream, count: usize) -> Vec<u64> {
     ids
 }
 
-async fn opened(client: &Client, query: &str, last_event_id: Option<&str>) -> EventStream {
+async fn opened(client: &Client, query: &str, last_event_id: Option<&str>) -> SseStream {
     let request = client.request(Method::GET, &format!("{STREAM}?{query}"));
     let request = last_event_id.into_iter().fold(request, |request, id| request.header("last-event-id", id));
     request.stream().await.unwrap_or_else(|refused| panic!("{query}: {}", refused.text))
@@ -199,7 +199,7 @@ async fn a_limit_leaves_a_gap_that_is_told() {
 }
 
 /// The events and the gaps that come before a heartbeat says that all up to `head` was looked at.
-async fn until_quiet(stream: &mut EventStream, head: u64) -> (Vec<u64>, Vec<Value>) {
+async fn until_quiet(stream: &mut SseStream, head: u64) -> (Vec<u64>, Vec<Value>) {
     let (mut sent, mut gaps) = (Vec::new(), Vec::new());
     loop {
         let frame = stream.next().await;

@@ -19,7 +19,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "agentcafe-dispatcher",
-        &["agentcafe-domain", "agentcafe-eventlog", "agentcafe-store", "agentcafe-engine"],
+        &[
+            "agentcafe-domain",
+            "agentcafe-eventlog",
+            "agentcafe-store",
+            "agentcafe-engine",
+            "agentcafe-testkit",
+        ],
     ),
     ("agentcafe-client", &["agentcafe-domain"]),
     ("agentcafe-redis", &["agentcafe-domain", "agentcafe-testkit"]),
@@ -46,7 +52,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "agentcafe-testkit",
         ],
     ),
-    ("agentcafe-testkit", &[]),
+    ("agentcafe-testkit", &["agentcafe-client"]),
     ("agentcafe-load", &[]),
     ("agentcafe-bench", &["agentcafe-load", "agentcafe-testkit"]),
 ];

@@ -7,8 +7,8 @@ use agentcafe_domain::moderation::ModerationRules;
 use agentcafe_domain::tables::PrivateTableRules;
 use agentcafe_domain::tables::payment::PaymentMode;
 use agentcafe_domain::tables::plan::Plan;
+use agentcafe_engine::metrics::{DELIVERED, FAILED, RETRIED, WebhookMetrics};
 use agentcafe_engine::redis::{ConnectionStatus, Redis};
-use agentcafe_engine::webhook_metrics::{DELIVERED, FAILED, RETRIED, WebhookMetrics};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -231,9 +231,9 @@ impl Reactions {
         let lag = service.engine.followers.lag("reactions", service.engine.store.recent_events().head());
         Self {
             processed: metrics.processed.get(),
-            triggered: metrics.of("triggered"),
-            skipped: metrics.of("skipped"),
-            failed: metrics.of("failed"),
+            triggered: metrics.outcomes.get("triggered").get(),
+            skipped: metrics.outcomes.get("skipped").get(),
+            failed: metrics.outcomes.get("failed").get(),
             in_flight,
             queued: lag.saturating_sub(in_flight),
         }
@@ -262,12 +262,12 @@ struct Webhooks {
 
 impl Webhooks {
     fn of(metrics: &WebhookMetrics) -> Self {
-        let (failed, in_flight) = (metrics.count(FAILED), metrics.in_flight.get());
+        let (failed, in_flight) = (metrics.deliveries.get(FAILED).get(), metrics.in_flight.get());
         Self {
             processed: metrics.processed.get(),
-            delivered: metrics.count(DELIVERED),
+            delivered: metrics.deliveries.get(DELIVERED).get(),
             failed,
-            retried: metrics.count(RETRIED),
+            retried: metrics.deliveries.get(RETRIED).get(),
             dlq: failed,
             in_flight,
             queued: (metrics.queued.get() - in_flight).max(0),

@@ -1,4 +1,4 @@
-//! How deliveries are signed: as the first version did, and as Standard Webhooks 1.0 says.
+//! HMAC-SHA256 signatures of requests: the body's in hexadecimal, and those of Standard Webhooks 1.0.
 
 use agentcafe_domain::kernel::Secret;
 use agentcafe_domain::webhooks::signing;
@@ -14,12 +14,12 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// `x-agentcafe-signature`: the body's, in hexadecimal.
-pub(super) fn of_body(secret: &Secret, body: &[u8]) -> String {
+pub(crate) fn of_body(secret: &Secret, body: &[u8]) -> String {
     mac(secret.expose().as_bytes(), &[body]).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `webhook-signature`: that of id, time and body.
-pub(super) fn standard(secret: &Secret, id: &str, unix_seconds: i64, body: &[u8]) -> String {
+pub(crate) fn standard(secret: &Secret, id: &str, unix_seconds: i64, body: &[u8]) -> String {
     let time = unix_seconds.to_string();
     let parts = [id.as_bytes(), b".", time.as_bytes(), b".", body];
     format!("v1,{}", STANDARD.encode(mac(&signing::key_of(secret), &parts)))
@@ -31,7 +31,7 @@ mod tests {
 
     /// The example of the Standard Webhooks specification's libraries, and RFC 4231's second case.
     #[test]
-    fn signatures_are_those_of_the_specifications() {
+    fn signatures_match_the_examples_of_the_specifications() {
         let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         let signature =
             standard(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
