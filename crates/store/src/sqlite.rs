@@ -1,6 +1,7 @@
 //! The embedded database: one connection writes on the writer's thread, others read beside it.
 
 mod bloom_filter;
+mod connection;
 mod events;
 mod file_check;
 mod idempotency_keys;
@@ -9,6 +10,5 @@ mod migrations;
 pub(crate) mod open;
 mod reader;
 mod records;
-pub(crate) mod snapshot;
 mod storage;
 mod traces;

@@ -1,11 +1,12 @@
 //! What the commit driver and the read side need from a database. SQLite and PostgreSQL implement these traits.
 
 use std::any::Any;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    Clock, CorrelationId, Hash, Heads, Key, LoadedRecords, RecordQuery, Reply, RoomId, Sequence,
-    StoredRecord, Success, Table, TenantId, Timestamp, Trace,
+    Clock, CorrelationId, Hash, Heads, Key, LoadedRecords, RecordQuery, Reply, RoomId, Sequence, StoredEvent,
+    StoredRecord, Table, TenantId, Timestamp, Trace,
 };
 use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent, ReadError, RecentEvents};
 use futures_util::future::BoxFuture;
@@ -13,7 +14,9 @@ use uuid::Uuid;
 
 use crate::commit::{Needs, Writes};
 use crate::envelope::TraceNote;
-use crate::postgres::connect::PostgresError;
+use crate::reads::ReadConnection;
+use crate::rows::{Parameter, Row};
+use crate::storage_error::StorageError;
 use crate::table_changes::TableVersions;
 
 /// The state that commit batches hand on to each other: each begins with what the one before it left.
@@ -35,25 +38,6 @@ pub(crate) struct StoredKey {
     pub(crate) expires_at: Timestamp,
     pub(crate) correlation_id: CorrelationId,
     pub(crate) reply: Reply,
-}
-
-/// The number that stands for a kind of success in a database and in an export.
-pub(crate) const fn success_code(success: Success) -> i64 {
-    match success {
-        Success::Ok => 200,
-        Success::Created => 201,
-        Success::Accepted => 202,
-    }
-}
-
-/// The kind of success with this number; none if there is none.
-pub(crate) const fn success_from_code(code: i64) -> Option<Success> {
-    match code {
-        200 => Some(Success::Ok),
-        201 => Some(Success::Created),
-        202 => Some(Success::Accepted),
-        _ => None,
-    }
 }
 
 /// What a commit batch asked for, as far as the database has it.
@@ -87,22 +71,6 @@ pub(crate) struct Committed {
     pub(crate) more_to_purge: bool,
     /// The round trips to a database outside this process.
     pub(crate) round_trips: u32,
-}
-
-/// Why a transaction failed. The text is for the process's log.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StorageError {
-    #[error(transparent)]
-    Sqlite(#[from] rusqlite::Error),
-    #[error(transparent)]
-    Postgres(#[from] PostgresError),
-}
-
-impl StorageError {
-    /// Whether there is no database to write to.
-    pub(crate) const fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Postgres(PostgresError::Unreachable(_)))
-    }
 }
 
 /// The write side of a database. The commit driver is its only caller.
@@ -192,4 +160,65 @@ pub(crate) struct View {
     pub(crate) recent_events: Arc<RecentEvents>,
     /// The time that all nodes share.
     pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// A connection that one thread uses alone, and waits for.
+pub(crate) trait BlockingConnection {
+    type Connection: ReadConnection;
+
+    fn connection(&self) -> &Self::Connection;
+
+    /// Waits for an answer.
+    fn wait<T>(&self, answer: impl Future<Output = T>) -> T;
+
+    /// Passes all rows that a statement returns to `take`.
+    fn rows<E: From<StorageError>>(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        mut take: impl FnMut(&dyn Row) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let next = |row: &dyn Row| take(row).map(ControlFlow::Continue);
+        self.wait(self.connection().read(sql, parameters, next))
+    }
+}
+
+/// What a store holds at one moment: a transaction that lasts as long as this does.
+pub(crate) trait Snapshot: BlockingConnection {
+    /// The idempotency keys as [`stored_key`](crate::rows::stored_key) reads them, in order of arrival.
+    const KEYS: &'static str;
+    /// What keeps a database from using an index on the column behind it.
+    const UNINDEXED: &'static str;
+
+    /// The last numbers assigned.
+    fn heads(&self) -> Result<Heads, StorageError>;
+}
+
+/// An import that was finished.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PreviousImport {
+    pub(crate) sha256: String,
+    pub(crate) imported_at: Timestamp,
+}
+
+/// A row that is imported.
+pub(crate) enum ImportRow {
+    Event(StoredEvent),
+    Record(&'static Table, StoredRecord),
+    Key(StoredKey),
+}
+
+/// A store that no other process uses. Unless the import is finished, it stays empty.
+pub(crate) trait ImportTarget: BlockingConnection {
+    /// Begins the transaction, and empties these tables.
+    fn begin(&mut self, replaced: &[&Table]) -> Result<(), StorageError>;
+
+    /// Adds rows after those before them.
+    ///
+    /// # Errors
+    /// The index of the row that has the key of another, if that is the reason. The import cannot go on.
+    fn write(&mut self, rows: &[ImportRow]) -> Result<(), (usize, StorageError)>;
+
+    /// Records this import, the last numbers assigned and the time of the last event, and commits.
+    fn finish(self, import: &PreviousImport, heads: Heads, last_at: Timestamp) -> Result<(), StorageError>;
 }

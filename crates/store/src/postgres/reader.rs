@@ -11,11 +11,13 @@ use futures_util::future::{BoxFuture, FutureExt};
 use uuid::Uuid;
 
 use super::catch_up::CatchUp;
-use super::connect::{PostgresError, Retry};
+use super::connect::Retry;
 use super::connection::Connection;
 use super::schema::Schema;
-use super::{events, records, traces};
+use super::{events, records};
+use crate::reads;
 use crate::storage::{LockGuard, ReadFuture, Reader};
+use crate::storage_error::StorageError;
 
 /// The connections that read and lock, and what keeps the recent events up to date.
 pub(super) struct PostgresReader {
@@ -26,9 +28,9 @@ pub(super) struct PostgresReader {
 }
 
 /// Reads what a query asks for on a connection.
-type Read<Q, T> = for<'q> fn(&'q Connection, &'q Q) -> BoxFuture<'q, Result<T, PostgresError>>;
+type Read<Q, T> = for<'q> fn(&'q Connection, &'q Q) -> BoxFuture<'q, Result<T, StorageError>>;
 
-fn logged(error: PostgresError) -> ReadError {
+fn logged(error: StorageError) -> ReadError {
     tracing::error!(%error, "a read failed");
     ReadError
 }
@@ -60,13 +62,13 @@ impl PostgresReader {
         })
     }
 
-    async fn read_once<Q, T>(&self, query: &Q, read: Read<Q, T>) -> Result<T, PostgresError> {
+    async fn read_once<Q, T>(&self, query: &Q, read: Read<Q, T>) -> Result<T, StorageError> {
         let connection = Connection::from_pool(&self.pool, &self.schema).await?;
         let answered = connection.with_timeout(read(&connection, query)).await;
         connection.discard_if_lost(answered)
     }
 
-    async fn lock(&self, name: i64) -> Result<LockGuard, PostgresError> {
+    async fn lock(&self, name: i64) -> Result<LockGuard, StorageError> {
         let connection = Connection::from_pool(&self.locks, &self.schema).await?;
         let locking = async {
             connection.query("SELECT pg_advisory_lock($1)", &[&name]).await?;
@@ -89,7 +91,7 @@ impl Reader for PostgresReader {
     }
 
     fn events(&self, query: EventQuery) -> ReadFuture<'_, EventPage> {
-        self.read(query, |connection, query| events::read(connection, query).boxed())
+        self.read(query, |connection, query| reads::events(connection, query).boxed())
     }
 
     fn events_at(&self, sequences: Vec<Sequence>, max_bytes: usize) -> ReadFuture<'_, Vec<LoggedEvent>> {
@@ -99,12 +101,12 @@ impl Reader for PostgresReader {
     }
 
     fn sequence_of(&self, event_id: Uuid) -> ReadFuture<'_, Option<Sequence>> {
-        self.read(event_id, |connection, event_id| events::sequence_of(connection, *event_id).boxed())
+        self.read(event_id, |connection, event_id| reads::sequence_of(connection, *event_id).boxed())
     }
 
     fn before_newest(&self, tenant: TenantId, room: RoomId, count: u32) -> ReadFuture<'_, Sequence> {
         self.read((tenant, room, count), |connection, (tenant, room, count)| {
-            events::before_newest(connection, tenant, room, *count).boxed()
+            reads::before_newest(connection, tenant, room, *count).boxed()
         })
     }
 
@@ -114,13 +116,14 @@ impl Reader for PostgresReader {
 
     fn find(&self, query: RecordQuery, max_bytes: usize) -> ReadFuture<'_, (Vec<StoredRecord>, bool)> {
         self.read((query, max_bytes), |connection, (query, max_bytes)| {
-            records::find(connection, query, *max_bytes).boxed()
+            let select = records::select(&connection.schema, query);
+            reads::records(connection, query, select, *max_bytes).boxed()
         })
     }
 
     fn trace(&self, id: CorrelationId, tenant: Option<TenantId>) -> ReadFuture<'_, Option<Trace>> {
         self.read((id, tenant), |connection, (id, tenant)| {
-            traces::read(connection, id, tenant.as_ref()).boxed()
+            reads::trace(connection, id, tenant.as_ref()).boxed()
         })
     }
 }

@@ -12,8 +12,11 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-use super::{events, open, records, traces};
+use super::connection::now;
+use super::{events, open, records};
+use crate::reads;
 use crate::storage::{LockGuard, ReadFuture, Reader};
+use crate::storage_error::StorageError;
 
 /// How many connections read beside the writer.
 const READERS: usize = 4;
@@ -54,7 +57,7 @@ impl SqliteReader {
 
     fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        read: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
     ) -> ReadFuture<'_, T> {
         Box::pin(async {
             let permit = Arc::clone(&self.0.permits).acquire_owned().await.map_err(|_| ReadError)?;
@@ -84,7 +87,11 @@ impl Reader for SqliteReader {
     }
 
     fn events(&self, query: EventQuery) -> ReadFuture<'_, EventPage> {
-        self.read(move |connection| events::read(connection, &query))
+        self.read(move |connection| {
+            // What is read is of one moment.
+            let transaction = connection.unchecked_transaction()?;
+            now(reads::events(&*transaction, &query))
+        })
     }
 
     fn events_at(&self, sequences: Vec<Sequence>, max_bytes: usize) -> ReadFuture<'_, Vec<LoggedEvent>> {
@@ -92,11 +99,11 @@ impl Reader for SqliteReader {
     }
 
     fn sequence_of(&self, event_id: Uuid) -> ReadFuture<'_, Option<Sequence>> {
-        self.read(move |connection| events::sequence_of(connection, event_id))
+        self.read(move |connection| now(reads::sequence_of(connection, event_id)))
     }
 
     fn before_newest(&self, tenant: TenantId, room: RoomId, count: u32) -> ReadFuture<'_, Sequence> {
-        self.read(move |connection| events::before_newest(connection, &tenant, &room, count))
+        self.read(move |connection| now(reads::before_newest(connection, &tenant, &room, count)))
     }
 
     fn get(&self, table: &'static Table, keys: Vec<Key>) -> ReadFuture<'_, Vec<Option<StoredRecord>>> {
@@ -108,6 +115,6 @@ impl Reader for SqliteReader {
     }
 
     fn trace(&self, id: CorrelationId, tenant: Option<TenantId>) -> ReadFuture<'_, Option<Trace>> {
-        self.read(move |connection| traces::read(connection, &id, tenant.as_ref()))
+        self.read(move |connection| now(reads::trace(connection, &id, tenant.as_ref())))
     }
 }

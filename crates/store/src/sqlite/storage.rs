@@ -10,7 +10,8 @@ use super::open::DataDirectory;
 use super::{events, records, traces};
 use crate::commit::{Needs, Writes};
 use crate::sql::sequence;
-use crate::storage::{Begun, Committed, Found, LogHead, Maintenance, Storage, StorageError, Transaction};
+use crate::storage::{Begun, Committed, Found, LogHead, Maintenance, Storage, Transaction};
+use crate::storage_error::StorageError;
 
 /// The state that the last commit batch left, as far as the tables say.
 pub(super) fn log_head(connection: &Connection) -> rusqlite::Result<LogHead> {
@@ -66,7 +67,7 @@ impl SqliteStorage {
         &self.head
     }
 
-    fn load_needs(&self, needs: Needs) -> rusqlite::Result<Found> {
+    fn load_needs(&self, needs: Needs) -> Result<Found, StorageError> {
         let mut found =
             Found { records: LoadedRecords::with_capacity(needs.queries.len()), keys: Vec::new() };
         for query in needs.queries {
