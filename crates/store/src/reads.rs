@@ -3,15 +3,15 @@
 use std::ops::ControlFlow;
 
 use agentcafe_domain::kernel::{
-    ActorId, CorrelationId, MAX_STEPS, RecordQuery, RoomId, Sequence, Status, Step, StepCode, StoredRecord,
-    TenantId, Timestamp, Trace,
+    ActorId, CorrelationId, Key, MAX_STEPS, RecordQuery, RoomId, Sequence, Status, Step, StepCode,
+    StoredRecord, Table, TenantId, Timestamp, Trace,
 };
 use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::rows::{Parameter, Row, logged_event, stored_record};
-use crate::sql::{Select, conditions, event_columns, last_before, number, page, sequence};
+use crate::sql::{Select, conditions, event_columns, number, sequence};
 use crate::storage_error::StorageError;
 
 /// The most attempts in one trace.
@@ -36,8 +36,33 @@ pub(crate) trait ReadConnection {
     /// The last event before a time, in a log that ends at `head`.
     async fn last_before(&self, head: Sequence, time: Timestamp) -> Result<Sequence, StorageError>;
 
+    /// The events with these sequences, in this order; after the first, only as many as `max_bytes` of JSON hold.
+    async fn events_at(
+        &self,
+        sequences: &[Sequence],
+        max_bytes: usize,
+    ) -> Result<Vec<LoggedEvent>, StorageError>;
+
+    /// The records with these keys, in the order of the keys.
+    async fn records_with_keys(
+        &self,
+        table: &Table,
+        keys: &[Key],
+    ) -> Result<Vec<Option<StoredRecord>>, StorageError>;
+
+    /// A query as a statement.
+    fn select<'q>(&self, query: &'q RecordQuery) -> Select<'q>;
+
     /// Spares rows of a page of events that are not read, behind the one with which it exceeds `max_bytes`.
     fn limit_bytes(_page: &mut String, _parameters: &mut Vec<Parameter<'_>>, _order: &str, _max_bytes: i64) {}
+}
+
+/// A read that a connection of either database answers.
+pub(crate) trait ReadRequest: Send + Sync + 'static {
+    /// The answer.
+    type Answer: Send + 'static;
+
+    async fn read<C: ReadConnection>(&self, connection: &C) -> Result<Self::Answer, StorageError>;
 }
 
 /// Collects what fits into a limit of bytes, and the first in any case.
@@ -81,45 +106,73 @@ async fn first_sequence<C: ReadConnection>(
     Ok(found)
 }
 
-/// The sequence of the event with this id.
-pub(crate) async fn sequence_of<C: ReadConnection>(
-    connection: &C,
-    event_id: Uuid,
-) -> Result<Option<Sequence>, StorageError> {
-    let id = [Parameter::bytes(event_id.as_bytes())];
-    first_sequence(connection, "SELECT sequence FROM events WHERE event_id = $1", &id).await
+/// Asks for the sequence of the event with this id.
+pub(crate) struct SequenceOf(pub(crate) Uuid);
+
+impl ReadRequest for SequenceOf {
+    type Answer = Option<Sequence>;
+
+    async fn read<C: ReadConnection>(&self, connection: &C) -> Result<Option<Sequence>, StorageError> {
+        let id = [Parameter::bytes(self.0.as_bytes())];
+        first_sequence(connection, "SELECT sequence FROM events WHERE event_id = $1", &id).await
+    }
 }
 
-/// The sequence of the room's event before its newest `count`; the start of the log if the room has no more.
-pub(crate) async fn before_newest<C: ReadConnection>(
-    connection: &C,
-    tenant: &TenantId,
-    room: &RoomId,
-    count: u32,
-) -> Result<Sequence, StorageError> {
-    let sql = "SELECT sequence FROM events WHERE tenant_id = $1 AND room_id = $2
-               ORDER BY sequence DESC LIMIT 1 OFFSET $3";
-    let parameters =
-        [Parameter::Text(tenant.as_str()), Parameter::Text(room.as_str()), Parameter::Integer(count.into())];
-    Ok(first_sequence(connection, sql, &parameters).await?.unwrap_or(Sequence::START))
+/// Asks for the sequence of the room's event before its newest `count`; the start of the log if the room has no more.
+pub(crate) struct BeforeNewest {
+    pub(crate) tenant: TenantId,
+    pub(crate) room: RoomId,
+    pub(crate) count: u32,
 }
 
-/// A page of the log.
-pub(crate) async fn events<C: ReadConnection>(
-    connection: &C,
-    query: &EventQuery,
-) -> Result<EventPage, StorageError> {
-    let head = connection.last_sequence().await?;
-    let mut after = query.after;
-    if let Some(from) = query.from {
-        after = after.max(connection.last_before(head, from).await?);
+impl ReadRequest for BeforeNewest {
+    type Answer = Sequence;
+
+    async fn read<C: ReadConnection>(&self, connection: &C) -> Result<Sequence, StorageError> {
+        let sql = "SELECT sequence FROM events WHERE tenant_id = $1 AND room_id = $2
+                   ORDER BY sequence DESC LIMIT 1 OFFSET $3";
+        let (tenant, room) = (Parameter::Text(self.tenant.as_str()), Parameter::Text(self.room.as_str()));
+        let parameters = [tenant, room, Parameter::Integer(self.count.into())];
+        Ok(first_sequence(connection, sql, &parameters).await?.unwrap_or(Sequence::START))
     }
-    let mut last = last_before(query, head);
-    if let Some(to) = query.to {
-        last = last.min(connection.last_before(head, to.plus_ms(1)).await?);
+}
+
+/// Asks for the events with these sequences, in this order; after the first, only as many as `max_bytes` of JSON hold.
+pub(crate) struct EventsAt {
+    pub(crate) sequences: Vec<Sequence>,
+    pub(crate) max_bytes: usize,
+}
+
+impl ReadRequest for EventsAt {
+    type Answer = Vec<LoggedEvent>;
+
+    async fn read<C: ReadConnection>(&self, connection: &C) -> Result<Vec<LoggedEvent>, StorageError> {
+        connection.events_at(&self.sequences, self.max_bytes).await
     }
-    let (events, is_cut) = select_events(connection, query, after, last).await?;
-    Ok(page(events, is_cut, after, last))
+}
+
+/// Asks for a page of the log.
+impl ReadRequest for EventQuery {
+    type Answer = EventPage;
+
+    async fn read<C: ReadConnection>(&self, connection: &C) -> Result<EventPage, StorageError> {
+        let head = connection.last_sequence().await?;
+        let mut after = self.after;
+        if let Some(from) = self.from {
+            after = after.max(connection.last_before(head, from).await?);
+        }
+        let mut last = self.before.map_or(head, |before| head.min(Sequence(before.0.saturating_sub(1))));
+        if let Some(to) = self.to {
+            last = last.min(connection.last_before(head, to.plus_ms(1)).await?);
+        }
+        let (events, is_cut) = select_events(connection, self, after, last).await?;
+        let scanned_to = match events.last() {
+            Some(event) if is_cut => event.sequence,
+            None if is_cut => after,
+            _ => last.max(after),
+        };
+        Ok(EventPage { events, scanned_to })
+    }
 }
 
 /// The matching events, and whether a limit may have left out more.
@@ -157,52 +210,77 @@ async fn select_events<C: ReadConnection>(
     Ok((events.taken, events.is_cut || is_full))
 }
 
-/// The records that a query selects; after the first, only as many as `max_bytes` of JSON hold. And whether a limit may have
-/// left out more.
-pub(crate) async fn records<C: ReadConnection>(
-    connection: &C,
-    query: &RecordQuery,
-    Select { sql, parameters }: Select<'_>,
-    max_bytes: usize,
-) -> Result<(Vec<StoredRecord>, bool), StorageError> {
-    let mut records = Fitting::new(max_bytes);
-    let take = |row: &dyn Row| -> Result<_, StorageError> {
-        let record = stored_record(query.table, row)?;
-        Ok(records.add(record.json.len(), record))
-    };
-    connection.read(&sql, &parameters, take).await?;
-    let is_full = records.taken.len() == query.limit;
-    Ok((records.taken, records.is_cut || is_full))
+/// Asks for the records with these keys, in the order of the keys.
+pub(crate) struct RecordsWithKeys {
+    pub(crate) table: &'static Table,
+    pub(crate) keys: Vec<Key>,
 }
 
-/// The newest attempt with this correlation id, with the steps of all its attempts before; of one tenant if given.
-pub(crate) async fn trace<C: ReadConnection>(
-    connection: &C,
-    correlation_id: &CorrelationId,
-    tenant: Option<&TenantId>,
-) -> Result<Option<Trace>, StorageError> {
-    let mut parameters = vec![Parameter::Text(correlation_id.as_str())];
-    parameters.extend(tenant.map(|tenant| Parameter::Text(tenant.as_str())));
-    let of_tenant = if tenant.is_some() { " AND tenant_id = $2" } else { "" };
-    let sql = format!(
-        "SELECT trace_id, request_id, route, method, tenant_id, room_id, actor_id, started_at_ms, ended_at_ms,
-                succeeded, steps
-         FROM {} WHERE correlation_id = $1{of_tenant} ORDER BY id DESC LIMIT {MAX_ATTEMPTS}",
-        C::TRACES
-    );
-    // The newest is read first.
-    let (mut newest, mut attempts) = (None, Vec::new());
-    let take = |row: &dyn Row| -> Result<_, StorageError> {
-        let (trace, steps) = attempt(row, correlation_id)?;
-        attempts.push(steps);
-        newest.get_or_insert(trace);
-        Ok(ControlFlow::Continue(()))
-    };
-    connection.read(&sql, &parameters, take).await?;
-    Ok(newest.map(|trace| {
-        let mut steps: Vec<Step> = attempts.into_iter().rev().flatten().collect();
-        Trace { steps: steps.split_off(steps.len().saturating_sub(MAX_STEPS)), ..trace }
-    }))
+impl ReadRequest for RecordsWithKeys {
+    type Answer = Vec<Option<StoredRecord>>;
+
+    async fn read<C: ReadConnection>(&self, connection: &C) -> Result<Self::Answer, StorageError> {
+        connection.records_with_keys(self.table, &self.keys).await
+    }
+}
+
+/// Asks for the records that a query selects; after the first, only as many as `max_bytes` of JSON hold. The answer says whether
+/// a limit may have left out more.
+pub(crate) struct SelectedRecords {
+    pub(crate) query: RecordQuery,
+    pub(crate) max_bytes: usize,
+}
+
+impl ReadRequest for SelectedRecords {
+    type Answer = (Vec<StoredRecord>, bool);
+
+    async fn read<C: ReadConnection>(&self, connection: &C) -> Result<Self::Answer, StorageError> {
+        let Select { sql, parameters } = connection.select(&self.query);
+        let mut records = Fitting::new(self.max_bytes);
+        let take = |row: &dyn Row| -> Result<_, StorageError> {
+            let record = stored_record(self.query.table, row)?;
+            Ok(records.add(record.json.len(), record))
+        };
+        connection.read(&sql, &parameters, take).await?;
+        let is_full = records.taken.len() == self.query.limit;
+        Ok((records.taken, records.is_cut || is_full))
+    }
+}
+
+/// Asks for the newest attempt with this correlation id, with the steps of all its attempts before; of one tenant if given.
+pub(crate) struct TraceOf {
+    pub(crate) correlation_id: CorrelationId,
+    pub(crate) tenant: Option<TenantId>,
+}
+
+impl ReadRequest for TraceOf {
+    type Answer = Option<Trace>;
+
+    async fn read<C: ReadConnection>(&self, connection: &C) -> Result<Option<Trace>, StorageError> {
+        let Self { correlation_id, tenant } = self;
+        let mut parameters = vec![Parameter::Text(correlation_id.as_str())];
+        parameters.extend(tenant.as_ref().map(|tenant| Parameter::Text(tenant.as_str())));
+        let of_tenant = if tenant.is_some() { " AND tenant_id = $2" } else { "" };
+        let sql = format!(
+            "SELECT trace_id, request_id, route, method, tenant_id, room_id, actor_id, started_at_ms,
+                    ended_at_ms, succeeded, steps
+             FROM {} WHERE correlation_id = $1{of_tenant} ORDER BY id DESC LIMIT {MAX_ATTEMPTS}",
+            C::TRACES
+        );
+        // The newest is read first.
+        let (mut newest, mut attempts) = (None, Vec::new());
+        let take = |row: &dyn Row| -> Result<_, StorageError> {
+            let (trace, steps) = attempt(row, correlation_id)?;
+            attempts.push(steps);
+            newest.get_or_insert(trace);
+            Ok(ControlFlow::Continue(()))
+        };
+        connection.read(&sql, &parameters, take).await?;
+        Ok(newest.map(|trace| {
+            let mut steps: Vec<Step> = attempts.into_iter().rev().flatten().collect();
+            Trace { steps: steps.split_off(steps.len().saturating_sub(MAX_STEPS)), ..trace }
+        }))
+    }
 }
 
 /// An attempt as a trace without steps, and its steps.

@@ -1,7 +1,7 @@
 //! The SQL that both databases share: how the tables of records are written and queried, and how numbers are stored.
 
 use agentcafe_domain::kernel::{Cell, Comparison, Condition, RecordQuery, Sequence, SortKey, Table};
-use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent};
+use agentcafe_eventlog::EventFilter;
 
 use crate::export_format::ExportScope;
 use crate::rows::Parameter;
@@ -65,21 +65,6 @@ pub(crate) fn conditions<'v>(
         parameters.push(Parameter::Text(value));
         sql.push_str(&format!(" AND {operator}{column} = ${}", parameters.len()));
     }
-}
-
-/// The last event that a query may return, as far as `before` says.
-pub(crate) fn last_before(query: &EventQuery, head: Sequence) -> Sequence {
-    query.before.map_or(head, |before| head.min(Sequence(before.0.saturating_sub(1))))
-}
-
-/// The page of events found after `after` and up to `last`; `is_cut` if a limit may have left out more.
-pub(crate) fn page(events: Vec<LoggedEvent>, is_cut: bool, after: Sequence, last: Sequence) -> EventPage {
-    let scanned_to = match events.last() {
-        Some(event) if is_cut => event.sequence,
-        None if is_cut => after,
-        _ => last.max(after),
-    };
-    EventPage { events, scanned_to }
 }
 
 /// A [`RecordQuery`] as a statement, and the values of its parameters.

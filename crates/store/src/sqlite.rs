@@ -8,7 +8,7 @@ mod idempotency_keys;
 pub(crate) mod import_writer;
 mod migrations;
 pub(crate) mod open;
-mod reader;
+pub(crate) mod reader;
 mod records;
 mod storage;
 mod traces;

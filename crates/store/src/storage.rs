@@ -1,16 +1,12 @@
 //! What the commit driver and the read side need from a database. SQLite and PostgreSQL implement these traits.
 
-use std::any::Any;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    Clock, CorrelationId, Hash, Heads, Key, LoadedRecords, RecordQuery, Reply, RoomId, Sequence, StoredEvent,
-    StoredRecord, Table, TenantId, Timestamp, Trace,
+    Clock, CorrelationId, Hash, Heads, LoadedRecords, Reply, StoredEvent, StoredRecord, Table, Timestamp,
 };
-use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent, ReadError, RecentEvents};
-use futures_util::future::BoxFuture;
-use uuid::Uuid;
+use agentcafe_eventlog::RecentEvents;
 
 use crate::commit::{Needs, Writes};
 use crate::envelope::TraceNote;
@@ -75,6 +71,8 @@ pub(crate) struct Committed {
 
 /// The write side of a database. The commit driver is its only caller.
 pub(crate) trait Storage {
+    /// What reads beside the writer.
+    type Reader: Send + 'static;
     type Transaction<'s>: Transaction
     where
         Self: 's;
@@ -111,52 +109,16 @@ pub(crate) trait Transaction {
     ) -> Result<Committed, StorageError>;
 }
 
-/// The answer of a read.
-pub(crate) type ReadFuture<'r, T> = BoxFuture<'r, Result<T, ReadError>>;
-
-/// A lock that is released when this is dropped.
-pub(crate) type LockGuard = Box<dyn Any + Send + Sync>;
-
-/// The read side of a database: it runs beside the writer. A [`ReadError`] was logged where it occurred.
-pub(crate) trait Reader: Send + Sync {
-    /// Waits until the recent events have what any node had committed when this was called.
-    fn catch_up(&self) -> ReadFuture<'_, ()>;
-
-    /// Waits for the lock with this name, which one holder on all nodes can have at a time.
-    fn lock(&self, name: i64) -> ReadFuture<'_, LockGuard>;
-
-    /// A page of the log.
-    fn events(&self, query: EventQuery) -> ReadFuture<'_, EventPage>;
-
-    /// The events with these sequences, in this order; after the first, only as many as `max_bytes` of JSON hold.
-    fn events_at(&self, sequences: Vec<Sequence>, max_bytes: usize) -> ReadFuture<'_, Vec<LoggedEvent>>;
-
-    /// The sequence of the event with this id, if there is one.
-    fn sequence_of(&self, event_id: Uuid) -> ReadFuture<'_, Option<Sequence>>;
-
-    /// The sequence of the room's event before its newest `count`; the start of the log if the room has no more.
-    fn before_newest(&self, tenant: TenantId, room: RoomId, count: u32) -> ReadFuture<'_, Sequence>;
-
-    /// The records with these keys, in the order of the keys.
-    fn get(&self, table: &'static Table, keys: Vec<Key>) -> ReadFuture<'_, Vec<Option<StoredRecord>>>;
-
-    /// The records that a query selects; after the first, only as many as `max_bytes` of JSON hold. And whether a limit may
-    /// have cut off more.
-    fn find(&self, query: RecordQuery, max_bytes: usize) -> ReadFuture<'_, (Vec<StoredRecord>, bool)>;
-
-    /// What became of the requests with this correlation id; of one tenant if given.
-    fn trace(&self, id: CorrelationId, tenant: Option<TenantId>) -> ReadFuture<'_, Option<Trace>>;
-}
-
 /// An open database.
-pub(crate) struct Opened<S> {
+pub(crate) struct Opened<S: Storage> {
     pub(crate) storage: S,
-    pub(crate) view: View,
+    pub(crate) view: View<S::Reader>,
 }
 
 /// What everything above the writer sees of an open database.
-pub(crate) struct View {
-    pub(crate) reader: Arc<dyn Reader>,
+pub(crate) struct View<R> {
+    /// What reads beside the writer.
+    pub(crate) reader: R,
     pub(crate) recent_events: Arc<RecentEvents>,
     /// The time that all nodes share.
     pub(crate) clock: Arc<dyn Clock>,

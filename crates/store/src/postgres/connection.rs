@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use agentcafe_domain::kernel::{Cell, Sequence, Timestamp};
+use agentcafe_domain::kernel::{Cell, Key, RecordQuery, Sequence, StoredRecord, Table, Timestamp};
+use agentcafe_eventlog::LoggedEvent;
 use bytes::{BufMut, BytesMut};
 use deadpool_postgres::{Object, Pool, PoolError};
 use futures_util::TryStreamExt;
@@ -14,10 +15,11 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Error, Statement};
 
 use super::connect::TIMEOUT;
-use super::events::{CommittedHead, last_before};
 use super::schema::Schema;
+use super::{events, records};
 use crate::reads::ReadConnection;
 use crate::rows::{Parameter, Row};
+use crate::sql::Select;
 use crate::storage_error::{StorageError, with_causes};
 
 /// The most prepared statements of a connection; some are built for the query of a client.
@@ -200,11 +202,31 @@ impl ReadConnection for Connection {
     }
 
     async fn last_sequence(&self) -> Result<Sequence, StorageError> {
-        Ok(CommittedHead::read(self).await?.head)
+        Ok(events::CommittedHead::read(self).await?.head)
     }
 
     async fn last_before(&self, _: Sequence, time: Timestamp) -> Result<Sequence, StorageError> {
-        Ok(last_before(self, time).await?)
+        Ok(events::last_before(self, time).await?)
+    }
+
+    async fn events_at(
+        &self,
+        sequences: &[Sequence],
+        max_bytes: usize,
+    ) -> Result<Vec<LoggedEvent>, StorageError> {
+        events::at(self, sequences, max_bytes).await
+    }
+
+    async fn records_with_keys(
+        &self,
+        table: &Table,
+        keys: &[Key],
+    ) -> Result<Vec<Option<StoredRecord>>, StorageError> {
+        records::get(self, table, keys).await
+    }
+
+    fn select<'q>(&self, query: &'q RecordQuery) -> Select<'q> {
+        records::select(&self.schema, query)
     }
 
     /// The sums run over the chosen rows in order.

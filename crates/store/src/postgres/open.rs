@@ -123,5 +123,5 @@ pub(crate) async fn open(
         stop_listening,
     };
     let (recent_events, clock) = (Arc::clone(&state.recent_events), Arc::clone(&state.clock));
-    Ok(Opened { storage, view: View { reader: Arc::new(reader), recent_events, clock } })
+    Ok(Opened { storage, view: View { reader, recent_events, clock } })
 }

@@ -16,6 +16,7 @@ use super::connect::{Retry, TIMEOUT};
 use super::connection::Connection;
 use super::idempotency_keys::{KEYS, OVERWRITE};
 use super::pipeline::{self, BoundStatement};
+use super::reader::PostgresReader;
 use super::schema::Schema;
 use super::{events, idempotency_keys, records, traces};
 use crate::commit::{Needs, Writes};
@@ -77,6 +78,7 @@ impl PostgresStorage {
 }
 
 impl Storage for PostgresStorage {
+    type Reader = PostgresReader;
     type Transaction<'s> = PostgresTransaction<'s>;
 
     async fn begin(&mut self, needs: Needs) -> Result<Begun<PostgresTransaction<'_>>, StorageError> {

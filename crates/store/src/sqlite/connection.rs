@@ -2,14 +2,16 @@
 
 use std::ops::ControlFlow;
 
-use agentcafe_domain::kernel::{Cell, Sequence, Timestamp};
+use agentcafe_domain::kernel::{Cell, Key, RecordQuery, Sequence, StoredRecord, Table, Timestamp};
+use agentcafe_eventlog::LoggedEvent;
 use futures_util::FutureExt;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql};
 
-use super::events;
+use super::{events, records};
 use crate::reads::ReadConnection;
 use crate::rows::{Parameter, Row};
+use crate::sql::Select;
 use crate::storage::BlockingConnection;
 use crate::storage_error::StorageError;
 
@@ -105,6 +107,26 @@ impl ReadConnection for Connection {
 
     async fn last_before(&self, head: Sequence, time: Timestamp) -> Result<Sequence, StorageError> {
         Ok(events::last_before(self, head, time)?)
+    }
+
+    async fn events_at(
+        &self,
+        sequences: &[Sequence],
+        max_bytes: usize,
+    ) -> Result<Vec<LoggedEvent>, StorageError> {
+        events::at(self, sequences, max_bytes)
+    }
+
+    async fn records_with_keys(
+        &self,
+        table: &Table,
+        keys: &[Key],
+    ) -> Result<Vec<Option<StoredRecord>>, StorageError> {
+        keys.iter().map(|key| records::get(self, table, key)).collect()
+    }
+
+    fn select<'q>(&self, query: &'q RecordQuery) -> Select<'q> {
+        Select::new(query, false)
     }
 }
 

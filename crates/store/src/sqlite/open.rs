@@ -63,7 +63,7 @@ pub(crate) async fn open(path: PathBuf, clock: Arc<dyn Clock>) -> Result<Opened<
         reader.read_now(|reader| SqliteStorage::load(connection, reader, Arc::clone(&clock), directory));
     let storage = loaded.expect("no connection is in use yet").map_err(failed)?;
     let recent_events = Arc::new(RecentEvents::new(storage.head().heads.sequence));
-    Ok(Opened { storage, view: View { reader: Arc::new(reader), recent_events, clock } })
+    Ok(Opened { storage, view: View { reader, recent_events, clock } })
 }
 
 /// Opens the connection that writes; creates or migrates the schema.

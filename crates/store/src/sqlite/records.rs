@@ -4,13 +4,12 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use agentcafe_domain::kernel::{Key, RecordQuery, StoredRecord, Table};
+use agentcafe_domain::kernel::{Key, StoredRecord, Table};
 use rusqlite::{Connection, params_from_iter};
 
-use super::connection::{execute, now};
-use crate::reads;
+use super::connection::execute;
 use crate::rows::{Parameter, stored_record};
-use crate::sql::{Select, column_list, columns, on_conflict_update};
+use crate::sql::{column_list, columns, on_conflict_update};
 use crate::storage_error::StorageError;
 
 /// An `INSERT` of one row with so many columns.
@@ -67,16 +66,6 @@ pub(super) fn get(
     })
 }
 
-/// The records that a query selects; after the first, only as many as `max_bytes` of JSON hold. And whether a limit may have
-/// left out more.
-pub(super) fn find(
-    connection: &Connection,
-    query: &RecordQuery,
-    max_bytes: usize,
-) -> Result<(Vec<StoredRecord>, bool), StorageError> {
-    now(reads::records(connection, query, Select::new(query, false), max_bytes))
-}
-
 /// Inserts or overwrites a record.
 pub(super) fn put(connection: &Connection, table: &Table, stored: &StoredRecord) -> rusqlite::Result<()> {
     Statements::with(table, |statements| execute(connection, &statements.put, values(stored)))
@@ -103,7 +92,7 @@ pub(super) fn delete(connection: &Connection, table: &Table, key: &Key) -> rusql
 mod tests {
     use agentcafe_domain::inbox::AckInboxItems;
     use agentcafe_domain::kernel::{
-        ActorInRoom, Cell, Command, Comparison, Fields, Query, Rules, SortKey, Timestamp,
+        ActorInRoom, Cell, Command, Comparison, Fields, Query, RecordQuery, Rules, SortKey, Timestamp,
     };
     use agentcafe_domain::presence::{ExpirePresence, Presence};
     use agentcafe_domain::reactions::StoredReaction;
@@ -117,6 +106,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::sql::Select;
 
     /// How the database runs a query.
     fn plan(connection: &Connection, query: &RecordQuery) -> String {

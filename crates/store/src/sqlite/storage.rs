@@ -5,10 +5,13 @@ use std::sync::Arc;
 use agentcafe_domain::kernel::{Clock, Heads, LoadedRecords, Query, Timestamp};
 use rusqlite::Connection;
 
+use super::connection::now;
 use super::idempotency_keys::{self, IdempotencyKeys};
 use super::open::DataDirectory;
+use super::reader::SqliteReader;
 use super::{events, records, traces};
 use crate::commit::{Needs, Writes};
+use crate::reads::{ReadRequest, SelectedRecords};
 use crate::sql::sequence;
 use crate::storage::{Begun, Committed, Found, LogHead, Maintenance, Storage, Transaction};
 use crate::storage_error::StorageError;
@@ -73,7 +76,10 @@ impl SqliteStorage {
         for query in needs.queries {
             let records = match &query {
                 Query::One(table, key) => records::get(&self.connection, table, key)?.into_iter().collect(),
-                Query::Many(query) => records::find(&self.connection, query, usize::MAX)?.0,
+                Query::Many(query) => {
+                    let all = SelectedRecords { query: query.clone(), max_bytes: usize::MAX };
+                    now(all.read(&self.connection))?.0
+                }
             };
             found.records.insert(query, records);
         }
@@ -111,6 +117,7 @@ impl SqliteStorage {
 }
 
 impl Storage for SqliteStorage {
+    type Reader = SqliteReader;
     type Transaction<'s> = SqliteTransaction<'s>;
 
     async fn begin(&mut self, needs: Needs) -> Result<Begun<SqliteTransaction<'_>>, StorageError> {
