@@ -3,11 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use agentcafe_load::control::RunControl;
 use agentcafe_load::script::{SayActors, SayScript, Script};
 use agentcafe_load::stats::{RequestStats, Stopwatch};
 use agentcafe_load::target::Target;
-use agentcafe_load::worker::{WorkerOptions, WorkerPool};
+use agentcafe_load::worker::{RunControl, WorkerOptions, WorkerPool};
 use anyhow::{Context, Result, bail};
 
 use crate::process::Process;

@@ -1,14 +1,11 @@
 //! A load generator that often shares a machine with the server under test, so its own CPU cost must stay low.
 
 pub mod connection;
-pub mod control;
-pub mod event_log;
 pub mod fanout;
 pub mod gate;
 pub mod http;
 pub mod report;
 pub mod script;
-pub mod sse;
 pub mod stats;
 pub mod subscriber;
 pub mod target;

@@ -137,33 +137,3 @@ impl Keys {
         part.is_some_and(|part| ROOM_PARTS.contains(&part))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Plain ids keep the documented key; other ids are escaped, so that no two rooms share a key.
-    #[test]
-    fn redis_keys_are_unique_per_room() {
-        let keys = Keys::new("acf");
-        let cases = [
-            ("default", "main", "acf:room:default:main:state"),
-            ("a:b", "c", "acf:room:a%3Ab:c:state"),
-            ("a", "b:c", "acf:room:a:b%3Ac:state"),
-            ("a%3Ab", "c", "acf:room:a%253Ab:c:state"),
-            ("☕", "the attic", "acf:room:☕:the attic:state"),
-        ];
-        for (tenant, room, want) in cases {
-            let ids = (TenantId::parse(tenant).unwrap(), RoomId::parse(room).unwrap());
-            let name = RoomName::new(&ids.0, &ids.1);
-            let key = keys.room(&name, "state");
-            assert_eq!(key, want);
-            assert!(keys.is_projected(&key));
-            assert_eq!(name.ids(), Some(ids));
-        }
-        assert!(keys.is_projected("acf:room:default:main:state:snapshot"));
-        assert!(!keys.is_projected("acf:room:default:main:inbox:unread"));
-        assert!(!keys.is_projected("other:room:default:main:state"));
-        assert_eq!(Keys::new("a*b").rooms_pattern(), "a\\*b:room:*");
-    }
-}

@@ -12,9 +12,6 @@ use serde::Serialize;
 use crate::connection::{RedisConnection, RedisUnavailable};
 use crate::keys::{Keys, ROOM_PARTS, RoomName};
 
-/// How many keys are scanned or deleted at once.
-const KEYS_AT_ONCE: usize = 500;
-
 /// The read models of one projector.
 pub struct ReadModels {
     connection: Arc<RedisConnection>,
@@ -114,10 +111,7 @@ impl ReadModels {
             if !self.acquire_lock(owner, ttl).await? {
                 return Err(RedisUnavailable("another projector has taken the lock".to_owned()));
             }
-            let mut pipe = redis::pipe();
-            pipe.cmd("SCAN").arg(&cursor).arg("MATCH").arg(self.keys.rooms_pattern());
-            pipe.arg("COUNT").arg(KEYS_AT_ONCE);
-            let ((next, found),): ((String, Vec<String>),) = self.connection.query(&pipe).await?;
+            let (next, found) = self.connection.scan(&self.keys.rooms_pattern(), &cursor).await?;
             let ours: Vec<String> = found.into_iter().filter(|key| self.keys.is_projected(key)).collect();
             if !ours.is_empty() {
                 self.connection.query::<()>(redis::pipe().cmd("UNLINK").arg(ours).ignore()).await?;

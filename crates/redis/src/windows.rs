@@ -92,23 +92,3 @@ fn decode(member: &str) -> Option<RecentActivity> {
     let text_key = parts.next().filter(|key| !key.is_empty()).map(str::to_owned);
     Some(RecentActivity::Acted { at, source, text_key })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Members that a node cannot decode are ignored.
-    #[test]
-    fn recent_activity_survives_encoding_and_decoding() {
-        let at = Timestamp::from_millis(1_234);
-        let cases = [
-            RecentActivity::QuietUntil(at),
-            RecentActivity::Acted { at, source: ActionSource::Api, text_key: None },
-            RecentActivity::Acted { at, source: ActionSource::Reaction, text_key: Some("0f".to_owned()) },
-        ];
-        for activity in cases {
-            assert_eq!(decode(&encode(&activity, "node-1")), Some(activity));
-        }
-        assert!(["", "x:api::", "1:later::"].iter().all(|member| decode(member).is_none()));
-    }
-}

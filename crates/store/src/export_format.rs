@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use crate::storage::{StoredKey, success_code, success_from_code};
+use crate::rows::{success_code, success_from_code};
+use crate::storage::StoredKey;
 
 /// The name of the format in the header.
 pub(crate) const FORMAT: &str = "agentcafe-export";

@@ -8,13 +8,15 @@ pub mod import;
 mod migrations;
 mod open_error;
 mod postgres;
+mod reads;
+mod rows;
 pub mod shared_rate_windows;
 mod sql;
 mod sqlite;
 mod storage;
+mod storage_error;
 pub mod store;
 mod table_changes;
-mod trace_attempts;
 mod writer;
 
 pub use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};

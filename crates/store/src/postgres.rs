@@ -11,7 +11,7 @@ mod listener;
 mod migrations;
 pub(crate) mod open;
 mod pipeline;
-mod reader;
+pub(crate) mod reader;
 mod records;
 mod schema;
 pub(crate) mod snapshot;

@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::commit::{CommitBatch, CommitContext, InboxTimes, Needs, QueuedCommand};
 use crate::envelope::TraceNote;
-use crate::storage::{Begun, LogHead, Maintenance, Storage, StorageError, Transaction};
+use crate::storage::{Begun, LogHead, Maintenance, Storage, Transaction};
+use crate::storage_error::StorageError;
 use crate::table_changes::{TableChanges, versions_after};
 
 /// The most tasks in one batch: bounds how long a batch takes, and how many commands fail with it.

@@ -4,9 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Crates that still have circles. Take a crate off this list when its circles are gone.
-const WITH_CIRCLES: [&str; 1] = ["store"];
-
 /// A module, as the names from the root of its crate.
 type Module = Vec<String>;
 
@@ -222,11 +219,7 @@ fn files_of_different_folders_import_each_other_in_no_circle() {
             .into_string()
             .expect("the workspace's sources are readable");
         let circles = Imports::of_crate(&name).circles();
-        if WITH_CIRCLES.contains(&name.as_str()) {
-            assert!(!circles.is_empty(), "{name} has no circles any more: take it off WITH_CIRCLES");
-        } else {
-            assert!(circles.is_empty(), "{name}: {}", circles.join("; "));
-        }
+        assert!(circles.is_empty(), "{name}: {}", circles.join("; "));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use agentcafe_load::connection::Connection;
-use agentcafe_load::event_log::read_page;
+use agentcafe_load::fanout::read_page;
 use agentcafe_load::script::{GetScript, Script, reserve_numbers, scramble, write_decimal};
 use agentcafe_load::target::Target;
 use anyhow::{Result, ensure};

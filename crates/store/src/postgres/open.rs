@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::catch_up::{CatchUp, NodeState};
 use super::clock::SharedClock;
-use super::connect::{Address, PostgresOptions, connect_with_retry, with_causes};
+use super::connect::{Address, PostgresOptions, connect_with_retry};
 use super::connection::Connection;
 use super::events::CommittedHead;
 use super::listener::{IN_USE, Listener};
@@ -20,6 +20,7 @@ use super::storage::PostgresStorage;
 use crate::migrations::{MayChange, Migrated};
 use crate::open_error::OpenError;
 use crate::storage::{Opened, View};
+use crate::storage_error::with_causes;
 use crate::table_changes::TableChanges;
 
 /// Connections that hold locks, one each: how many external calls run at once.
@@ -122,5 +123,5 @@ pub(crate) async fn open(
         stop_listening,
     };
     let (recent_events, clock) = (Arc::clone(&state.recent_events), Arc::clone(&state.clock));
-    Ok(Opened { storage, view: View { reader: Arc::new(reader), recent_events, clock } })
+    Ok(Opened { storage, view: View { reader, recent_events, clock } })
 }

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use agentcafe_domain::kernel::{Clock, Heads, LoadedRecords, Query, Timestamp};
 use rusqlite::Connection;
 
+use super::connection::now;
 use super::idempotency_keys::{self, IdempotencyKeys};
 use super::open::DataDirectory;
+use super::reader::SqliteReader;
 use super::{events, records, traces};
 use crate::commit::{Needs, Writes};
+use crate::reads::{ReadRequest, SelectedRecords};
 use crate::sql::sequence;
-use crate::storage::{Begun, Committed, Found, LogHead, Maintenance, Storage, StorageError, Transaction};
+use crate::storage::{Begun, Committed, Found, LogHead, Maintenance, Storage, Transaction};
+use crate::storage_error::StorageError;
 
 /// The state that the last commit batch left, as far as the tables say.
 pub(super) fn log_head(connection: &Connection) -> rusqlite::Result<LogHead> {
@@ -66,13 +70,16 @@ impl SqliteStorage {
         &self.head
     }
 
-    fn load_needs(&self, needs: Needs) -> rusqlite::Result<Found> {
+    fn load_needs(&self, needs: Needs) -> Result<Found, StorageError> {
         let mut found =
             Found { records: LoadedRecords::with_capacity(needs.queries.len()), keys: Vec::new() };
         for query in needs.queries {
             let records = match &query {
                 Query::One(table, key) => records::get(&self.connection, table, key)?.into_iter().collect(),
-                Query::Many(query) => records::find(&self.connection, query, usize::MAX)?.0,
+                Query::Many(query) => {
+                    let all = SelectedRecords { query: query.clone(), max_bytes: usize::MAX };
+                    now(all.read(&self.connection))?.0
+                }
             };
             found.records.insert(query, records);
         }
@@ -110,6 +117,7 @@ impl SqliteStorage {
 }
 
 impl Storage for SqliteStorage {
+    type Reader = SqliteReader;
     type Transaction<'s> = SqliteTransaction<'s>;
 
     async fn begin(&mut self, needs: Needs) -> Result<Begun<SqliteTransaction<'_>>, StorageError> {
