@@ -1,10 +1,9 @@
 //! What all routes share.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use agentcafe_engine::Engine;
-use agentcafe_http::{Door, HttpMetrics, RateLimiter, SharedCounters, StreamHub, Token};
+use agentcafe_http::{Door, HttpMetrics, RateLimiter, SharedCounters, Token};
 use agentcafe_service::{Service, ServiceSettings};
 use bytes::Bytes;
 use ipnet::IpNet;
@@ -22,8 +21,6 @@ pub struct Settings {
     pub rate_limit_per_min: u64,
     /// The proxies whose `x-forwarded-for` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// The interval of a stream's heartbeats.
-    pub stream_heartbeat: Duration,
     /// The settings of the service behind the API.
     pub service: ServiceSettings,
 }
@@ -33,7 +30,8 @@ pub struct App {
     pub(crate) service: Arc<Service>,
     pub(crate) settings: Settings,
     pub(crate) door: Arc<Door>,
-    pub(crate) stream_hub: StreamHub,
+    /// Counts the streams and their events.
+    pub(crate) metrics: HttpMetrics,
     /// The OpenAPI document, made at the first request for it: making it takes more memory than serving does.
     pub(crate) openapi: OnceLock<Bytes>,
 }
@@ -43,21 +41,11 @@ impl App {
     pub fn new(engine: Arc<Engine>, settings: Settings, metrics: &HttpMetrics) -> Arc<Self> {
         Arc::new(Self {
             door: Arc::new(door(&engine, &settings, metrics)),
-            stream_hub: stream_hub(&engine, &settings, metrics),
+            metrics: metrics.clone(),
             openapi: OnceLock::new(),
             service: Arc::new(Service::new(engine, settings.service.clone())),
             settings,
         })
-    }
-}
-
-fn stream_hub(engine: &Engine, settings: &Settings, metrics: &HttpMetrics) -> StreamHub {
-    StreamHub {
-        fanout: Arc::clone(&engine.fanout),
-        clock: Arc::clone(&engine.clock),
-        metrics: metrics.clone(),
-        heartbeat: settings.stream_heartbeat,
-        stopping: engine.stopping.clone(),
     }
 }
 

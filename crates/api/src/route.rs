@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{CORRELATION_ID, DescribedField, Fields, Rules};
-use agentcafe_http::{ApiError, StreamProtocol, answer, sse};
-use agentcafe_service::events::Subscription;
+use agentcafe_http::{ApiError, StreamProtocol, answer, sse, stream};
+use agentcafe_service::events::LogStream;
 use agentcafe_service::{EventList, Input, Mutation, Operation};
 use axum::extract::{Request, State};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
@@ -13,7 +13,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::app::App;
-use crate::event_stream::EventStream;
 use crate::request::{self, Reads};
 use crate::response;
 
@@ -168,15 +167,15 @@ impl Route {
     }
 
     /// Server-sent events.
-    pub(crate) fn stream<O: Operation<Output = Subscription>>(
+    pub(crate) fn stream<O: Operation<Output = LogStream>>(
         path: &'static str,
         tag: &'static str,
         summary: &'static str,
     ) -> Self {
         let handler = get(async |State(app): State<Arc<App>>, request: Request| {
-            let subscription = call::<O>(&app, request, Reads::Stream).await?;
-            let stream = EventStream::open(&app.stream_hub, StreamProtocol::EventStream, subscription);
-            Ok::<_, ApiError>(sse::response(stream))
+            let stream = call::<O>(&app, request, Reads::Stream).await?;
+            let frames = stream::frames(stream, StreamProtocol::EventStream, app.metrics.clone());
+            Ok::<_, ApiError>(sse::response(frames))
         });
         Self { describe: O::describe, answer: Answer::Stream, ..Self::new(path, tag, summary, handler) }
     }

@@ -20,7 +20,7 @@ use agentcafe_domain::tables::open::CreateTableSession;
 use agentcafe_domain::tasks::create::CreateTask;
 use agentcafe_domain::webhooks::replay::ReplayDelivery;
 use agentcafe_http::websocket::Upgrade;
-use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, door};
+use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, door, stream};
 use agentcafe_service::actions::PostMessage;
 use agentcafe_service::events::{FollowEvents, ListEvents, ListMentions, PollEvents, ReadTimeline};
 use agentcafe_service::history::{ReadMemory, ReadScore, ReplayRoom};
@@ -50,7 +50,6 @@ use axum::{Router, middleware};
 
 use crate::app::App;
 use crate::bootstrap::BootstrapAnswer;
-use crate::event_stream::EventStream;
 use crate::request::{self, MAX_BODY_BYTES};
 use crate::route::{Answer, Route, schema_of};
 use crate::system;
@@ -169,9 +168,9 @@ async fn socket(
 ) -> Result<Response, ApiError> {
     upgrade.admit(&app.door.token)?;
     let (caller, input) = request::read(&app, request, request::Reads::Stream).await?;
-    let subscription = app.service.call::<FollowEvents>(&caller, &input).await?;
-    let stream = EventStream::open(&app.stream_hub, StreamProtocol::WebSocket, subscription);
-    Ok(upgrade.response(stream, app.settings.stream_heartbeat))
+    let stream = app.service.call::<FollowEvents>(&caller, &input).await?;
+    let frames = stream::frames(stream, StreamProtocol::WebSocket, app.metrics.clone());
+    Ok(upgrade.response(frames, app.settings.service.stream_heartbeat))
 }
 
 /// The router of the API, with everything that is done around all routes.

@@ -20,4 +20,3 @@ pub use frames::StreamProtocol;
 pub use metrics::HttpMetrics;
 pub use rate_limit::{RateLimiter, SharedCounters};
 pub use serve::serve;
-pub use stream::{FrameSource, StreamHub, StreamSession, Wakeup};

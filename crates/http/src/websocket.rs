@@ -14,7 +14,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use sha1::{Digest, Sha1};
@@ -25,7 +26,6 @@ use tokio_util::task::TaskTracker;
 use crate::auth::Token;
 use crate::error::ApiError;
 use crate::frames::close_frame;
-use crate::stream::{FrameSource, frame_stream};
 
 mod reader;
 
@@ -123,13 +123,13 @@ impl Upgrade {
             .into())
     }
 
-    /// The answer to the handshake; after it the client is told what the session says, and pinged.
-    pub fn response(self, session: impl FrameSource, ping: Duration) -> Response {
+    /// The answer to the handshake; after it the frames are sent to the client, which is pinged.
+    pub fn response(self, frames: impl Stream<Item = Bytes> + Send + 'static, ping: Duration) -> Response {
         let Self { connection, upgraded, answer, .. } = self;
         let Connection { open, place } = connection;
         open.spawn(async move {
             match upgraded.await {
-                Ok(upgraded) => run(TokioIo::new(upgraded), session, ping).await,
+                Ok(upgraded) => run(TokioIo::new(upgraded), frames, ping).await,
                 Err(error) => tracing::debug!(%error, "a connection did not become a WebSocket"),
             }
             drop(place);
@@ -144,9 +144,9 @@ impl Upgrade {
 }
 
 /// Tells the client piece by piece. One that does not read is told nothing more, and holds the piece on its way.
-async fn run(socket: impl AsyncRead + AsyncWrite, session: impl FrameSource, ping: Duration) {
+async fn run(socket: impl AsyncRead + AsyncWrite, frames: impl Stream<Item = Bytes>, ping: Duration) {
     let (reading, mut writing) = split(socket);
-    let (mut reader, mut told) = (Reader::new(reading), Box::pin(frame_stream(session)));
+    let (mut reader, mut told) = (Reader::new(reading), Box::pin(frames));
     let silence = (ping * UNANSWERED_PINGS).max(MIN_SILENCE);
     let (mut pings, mut heard_at) = (interval(ping), Instant::now());
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);

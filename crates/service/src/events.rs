@@ -7,7 +7,7 @@ mod mentions;
 mod poll;
 mod timeline;
 
-pub use follow::{FollowEvents, StreamAccess, Subscription};
+pub use follow::{FollowEvents, LogStream, LogSubscriber};
 pub use list::{ListEvents, PageEnd};
 pub use mentions::ListMentions;
 pub use poll::{PollEnd, PollEvents};

@@ -7,6 +7,7 @@ use agentcafe_domain::kernel::{
     Command, IdempotencyKey, Key, OperationError, Record, RecordQuery, Rules, Timestamp,
 };
 use agentcafe_engine::{Engine, Executed, SubmittedCommand};
+use agentcafe_eventlog::StreamHub;
 use agentcafe_store::{Origin, Store};
 use serde_json::Map;
 use tokio::sync::{Mutex, Semaphore};
@@ -19,6 +20,8 @@ use crate::operation::{Call, Input, Operation, Prepared};
 pub struct ServiceSettings {
     /// The most event streams that are open at once.
     pub max_streams: usize,
+    /// The interval of a stream's heartbeats.
+    pub stream_heartbeat: Duration,
     /// How often presences are swept, for the health document.
     pub presence_sweep: Duration,
     /// How often table sessions are swept, for the health document.
@@ -66,6 +69,16 @@ impl Service {
     /// The engine.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    /// What all streams of the log share.
+    pub(crate) fn stream_hub(&self) -> StreamHub {
+        StreamHub {
+            fanout: Arc::clone(&self.engine.fanout),
+            clock: Arc::clone(&self.engine.clock),
+            heartbeat: self.settings.stream_heartbeat,
+            stopping: self.engine.stopping.clone(),
+        }
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -183,9 +183,9 @@ fn settings(sources: &Sources, token: Token) -> Result<Settings, SettingError> {
         auth_query_param: token.query_param,
         rate_limit_per_min: sources.value(&API_RATE_LIMIT_PER_MIN)?,
         trusted_proxies: sources.optional(&TRUSTED_PROXIES)?.unwrap_or_default(),
-        stream_heartbeat: sources.value(&API_STREAM_HEARTBEAT_MS)?,
         service: ServiceSettings {
             max_streams: sources.value(&API_STREAM_MAX_CLIENTS)?,
+            stream_heartbeat: sources.value(&API_STREAM_HEARTBEAT_MS)?,
             presence_sweep: sources.value(&PRESENCE_SWEEP_MS)?,
             table_session_sweep: sources.value(&TABLE_SESSION_SWEEP_MS)?,
         },

@@ -7,9 +7,8 @@ use agentcafe_domain::kernel::{
     ActorId, Code, Cursor, DomainError, EVENT_ACTOR_FILTER, LIMIT, OperationError, Rules, STREAM_CURSOR,
     Sequence, TYPES,
 };
-use agentcafe_eventlog::Follower;
-use agentcafe_store::{EventFilter, Store};
-use serde_json::{Value, json};
+use agentcafe_eventlog::{Backlog, EventFilter, EventStream, StreamItem, StreamStart, Subscriber};
+use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::filter::filter;
@@ -18,6 +17,8 @@ use crate::read_access;
 use crate::service::Service;
 
 const MAX_BACKLOG: usize = 5_000;
+/// How often it is checked whether the subscriber may still read what it follows: tables close while streams are open.
+const CHECK_ACCESS_EVERY: Duration = Duration::from_secs(5);
 
 /// Follows the log.
 pub struct FollowEvents {
@@ -29,49 +30,33 @@ pub struct FollowEvents {
     last_event_id: Option<Sequence>,
 }
 
-/// An open stream of events.
-pub struct Subscription {
-    /// Reads the events.
-    pub follower: Follower,
-    /// The most events that are sent of those stored before the stream began.
-    pub backlog_limit: Option<usize>,
-    /// Where the stream begins and what it filters by, for its first message.
-    pub ready: Value,
-    /// Held as long as the stream is open: there is a limit on how many are.
-    pub permit: OwnedSemaphorePermit,
-    /// Checks while the stream is open whether it may go on.
-    pub access: StreamAccess,
-}
+/// The log as a stream.
+pub type LogStream = EventStream<LogSubscriber>;
 
-/// Whether a subscriber may still read what it follows: tables close while streams are open.
-pub struct StreamAccess {
+/// The owner of an open stream.
+pub struct LogSubscriber {
     service: Arc<Service>,
     viewer: Option<ActorId>,
+    /// When access was checked last, on the engine's stopwatch.
+    checked_at: Duration,
+    /// There is a limit on how many streams are open.
+    _permit: OwnedSemaphorePermit,
 }
 
-impl StreamAccess {
-    /// Checks it.
-    ///
-    /// # Errors
-    /// The code of the refusal.
-    pub async fn check(&self, filter: &EventFilter) -> Result<(), Code> {
-        let allowed = self.service.may_follow(&mut filter.clone(), self.viewer.as_ref()).await;
-        allowed.map_err(|error| error.error.code)
-    }
-
-    /// The store that is followed.
-    pub fn store(&self) -> &Store {
-        self.service.store()
-    }
-
-    /// The present, on the engine's stopwatch.
-    pub fn now(&self) -> Duration {
-        self.service.engine.clock.stopwatch()
+impl Subscriber for LogSubscriber {
+    async fn check_access(&mut self, filter: &EventFilter) -> Result<(), Code> {
+        let now = self.service.engine.clock.stopwatch();
+        if now.saturating_sub(self.checked_at) >= CHECK_ACCESS_EVERY {
+            let allowed = self.service.may_follow(&mut filter.clone(), self.viewer.as_ref()).await;
+            allowed.map_err(|error| error.error.code)?;
+            self.checked_at = now;
+        }
+        Ok(())
     }
 }
 
 impl Operation for FollowEvents {
-    type Output = Subscription;
+    type Output = LogStream;
 
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let fields = &input.parameters;
@@ -87,9 +72,9 @@ impl Operation for FollowEvents {
         })
     }
 
-    async fn run(self, call: &Call<'_>) -> Result<Subscription, OperationError> {
+    async fn run(self, call: &Call<'_>) -> Result<LogStream, OperationError> {
         let Self { mut filter, viewer, cursor, backlog_limit, types, last_event_id } = self;
-        let service = call.service;
+        let service = Arc::clone(call.service);
         service.may_follow(&mut filter, viewer.as_ref()).await?;
         let head = service.store().recent_events().head();
         let after = match cursor {
@@ -101,12 +86,15 @@ impl Operation for FollowEvents {
             let limit = service.settings.max_streams;
             OperationError::unavailable(&format!("all {limit} streams are taken (API_STREAM_MAX_CLIENTS)"))
         })?;
-        let ready = json!({
+        let ready = StreamItem::Ready(json!({
             "tenantId": filter.tenant, "roomId": filter.room, "actorId": filter.actor,
             "cursor": after, "types": types, "head": head,
-        });
-        let follower = Follower::new(Arc::clone(&service.engine.store), filter, after);
-        let access = StreamAccess { service: Arc::clone(service), viewer };
-        Ok(Subscription { follower, backlog_limit, ready, permit, access })
+        }));
+        let backlog = backlog_limit.map(|limit| Backlog { until: head, limit: Some(limit), ready: None });
+        let start = StreamStart { items: [ready].into(), after, backlog, ..StreamStart::default() };
+        let (hub, log) = (service.stream_hub(), Arc::clone(&service.engine.store));
+        let checked_at = service.engine.clock.stopwatch();
+        let subscriber = LogSubscriber { viewer, checked_at, service, _permit: permit };
+        Ok(EventStream::open(hub, log, filter, start, subscriber))
     }
 }
