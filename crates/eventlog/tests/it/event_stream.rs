@@ -80,9 +80,9 @@ fn start(after: u64, until: u64, limit: Option<usize>) -> StreamStart {
     StreamStart { items, events: Vec::new(), after: Sequence(after), backlog }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn event_stream_sends_backlog_then_ready_then_new_events_then_heartbeats() {
-    let (log, hub) = (MemoryLog::new(), hub(Duration::from_secs(9)));
+    let (log, hub) = (MemoryLog::new(), hub(Duration::from_millis(20)));
     log.append_many(4, 10);
     let read_elsewhere =
         LoggedEvent { json: "x".into(), ..log.matching(&EventFilter::default(), Sequence(1)).remove(0) };
@@ -97,9 +97,9 @@ async fn event_stream_sends_backlog_then_ready_then_new_events_then_heartbeats()
     assert!(stream.next(ENCODER).await.is_none());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn event_stream_puts_a_gap_where_the_limit_cuts_the_backlog() {
-    let (log, hub) = (MemoryLog::new(), hub(Duration::from_secs(9)));
+    let (log, hub) = (MemoryLog::new(), hub(Duration::from_millis(20)));
     log.append_many(5, 10);
     for (limit, want) in [
         (0, vec!["gap 0 5", r#"ready {"replayed":0}"#]),
@@ -111,18 +111,18 @@ async fn event_stream_puts_a_gap_where_the_limit_cuts_the_backlog() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn event_stream_waits_for_a_backlog_that_the_log_has_not_received() {
-    let (log, hub) = (MemoryLog::new(), hub(Duration::from_secs(9)));
+    let (log, hub) = (MemoryLog::new(), hub(Duration::from_millis(20)));
     let mut stream = open(&log, &hub, start(0, 1, None), u32::MAX);
     assert_eq!(take(&mut stream, 2).await[1], "heartbeat 0 7");
     log.append_many(1, 10);
     assert_eq!(take(&mut stream, 2).await, ["events 1,", r#"ready {"replayed":1}"#]);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn event_stream_ends_when_access_is_refused() {
-    let (log, hub) = (MemoryLog::new(), hub(Duration::from_secs(9)));
+    let (log, hub) = (MemoryLog::new(), hub(Duration::from_millis(20)));
     let mut stream = open(&log, &hub, StreamStart::default(), 1);
     log.append_many(1, 10);
     let want = ["events 1,", "error ERR_FORBIDDEN 1", "end ERR_FORBIDDEN"];
