@@ -12,7 +12,8 @@ use agentcafe_domain::permissions::grant::GrantPermission;
 use agentcafe_domain::presence::Heartbeat;
 use agentcafe_domain::presence::arrival::{Enter, Leave};
 use agentcafe_domain::presence::movement::{ExecuteIntent, Move};
-use agentcafe_domain::profiles::UpsertProfile;
+use agentcafe_domain::profiles::{DeleteProfile, UpsertProfile};
+use agentcafe_domain::reactions::CreateReaction;
 use agentcafe_domain::rooms::pin::PinContext;
 use agentcafe_domain::rooms::upsert::UpsertRoom;
 use agentcafe_domain::tables::change::UpdateTableSession;
@@ -29,10 +30,8 @@ use agentcafe_service::objects::{GetObject, ListObjects, UpdateObject};
 use agentcafe_service::operators::{ListAudit, ListOverrides};
 use agentcafe_service::permissions::ListPermissions;
 use agentcafe_service::presence::{ListPresence, ReadLastSeen};
-use agentcafe_service::profiles::{GetProfile, ListProfiles, RemoveProfile, UpdateProfile};
-use agentcafe_service::reactions::{
-    CreateReaction, GetReaction, ListReactions, RemoveReaction, UpdateReaction,
-};
+use agentcafe_service::profiles::{GetProfile, ListProfiles, UpdateProfile};
+use agentcafe_service::reactions::{GetReaction, ListReactions, RemoveReaction, UpdateReaction};
 use agentcafe_service::rooms::{GetRoom, ListPinned, ListRooms, ReadBootstrap, ReadPinned};
 use agentcafe_service::snapshots::{GetAgentSnapshot, GetRoomSnapshot, SaveAgentSnapshot, SaveRoomSnapshot};
 use agentcafe_service::system::Health;
@@ -88,7 +87,7 @@ pub(crate) fn table() -> Vec<Route> {
         Route::post::<UpsertProfile>(&[201], "/v1/profiles", "Profiles", "Write a whole profile"),
         Route::read::<GetProfile>("/v1/profiles/{actorId}", "Profiles", "How an actor is shown"),
         Route::patch::<UpdateProfile>("/v1/profiles/{actorId}", "Profiles", "Change some members of a profile"),
-        Route::delete::<RemoveProfile>("/v1/profiles/{actorId}", "Profiles", "Delete a profile"),
+        Route::delete::<DeleteProfile>("/v1/profiles/{actorId}", "Profiles", "Delete a profile"),
         Route::read::<ListPermissions>("/v1/permissions", "Permissions", "Who may do what in a room"),
         Route::post::<GrantPermission>(&[200], "/v1/permissions", "Permissions", "Grant capabilities, or revoke them"),
         Route::read::<ListOverrides>("/v1/operator/overrides", "Operators", "Overrides in force"),

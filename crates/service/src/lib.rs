@@ -27,6 +27,7 @@ pub mod tables;
 pub mod tasks;
 pub mod traces;
 pub mod webhooks;
+pub mod work;
 
 pub use caller::{Caller, Identity, Transport};
 pub use operation::{Call, EventList, Input, Mutation, Operation};

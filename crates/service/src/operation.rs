@@ -89,17 +89,8 @@ pub trait Mutation: Sized + Send + 'static {
 pub struct Prepared<C> {
     /// What is to be decided.
     pub command: C,
-    /// Whom it is about, for its trace and its key.
-    pub subject: Subject,
-    /// Where its key counts.
+    /// Whom it is about, and where its key counts.
     pub scope: KeyScope,
-}
-
-impl<C> Prepared<C> {
-    /// A command of an actor in a room.
-    pub fn by_actor(actor: &ActorInRoom, scope: KeyScope, command: C) -> Self {
-        Self { command, subject: Subject::from(actor), scope }
-    }
 }
 
 /// Whom a mutation is about, for its trace and its key.
@@ -112,18 +103,30 @@ pub struct Subject {
     pub actor: Option<ActorId>,
 }
 
+impl From<(&TenantId, Option<&RoomId>, Option<&ActorId>)> for Subject {
+    fn from((tenant, room, actor): (&TenantId, Option<&RoomId>, Option<&ActorId>)) -> Self {
+        Self { tenant: tenant.clone(), room: room.cloned(), actor: actor.cloned() }
+    }
+}
+
 impl From<&ActorInRoom> for Subject {
     fn from(actor: &ActorInRoom) -> Self {
-        let ActorInRoom { tenant_id, room_id, actor_id } = actor.clone();
-        Self { tenant: tenant_id, room: Some(room_id), actor: Some(actor_id) }
+        (&actor.tenant_id, Some(&actor.room_id), Some(&actor.actor_id)).into()
     }
+}
+
+/// The tenant, the room and the actor.
+pub(crate) fn ids(actor: &ActorInRoom) -> [&str; 3] {
+    [actor.tenant_id.as_str(), actor.room_id.as_str(), actor.actor_id.as_str()]
 }
 
 /// Where an idempotency key counts: the same key in another scope is another key.
 ///
-/// Both parts are hashed into stored keys. They never change, whatever an operation or its route is called: a test holds
-/// them to keys that earlier versions stored.
+/// The verb and the parts are hashed into stored keys. They never change, whatever an operation or its route is called: a
+/// test compares them with keys that earlier versions stored.
 pub struct KeyScope {
+    /// Whom the mutation is about.
+    pub subject: Subject,
     /// `POST`, `PATCH` or `DELETE`.
     pub verb: &'static str,
     /// The names and ids of the scope.
@@ -132,20 +135,61 @@ pub struct KeyScope {
 
 impl KeyScope {
     /// The scope of an operation that creates or does something.
-    pub fn post<const N: usize>(parts: [&str; N]) -> Self {
-        Self { verb: "POST", parts: parts.map(str::to_owned).into() }
+    pub fn post<const N: usize>(subject: impl Into<Subject>, parts: [&str; N]) -> Self {
+        Self { subject: subject.into(), verb: "POST", parts: parts.map(str::to_owned).into() }
     }
 
     /// The scope of an operation that changes something.
-    pub fn patch<const N: usize>(parts: [&str; N]) -> Self {
-        Self { verb: "PATCH", ..Self::post(parts) }
+    pub fn patch<const N: usize>(subject: impl Into<Subject>, parts: [&str; N]) -> Self {
+        Self { verb: "PATCH", ..Self::post(subject, parts) }
     }
 
     /// The scope of an operation that deletes something.
-    pub fn delete<const N: usize>(parts: [&str; N]) -> Self {
-        Self { verb: "DELETE", ..Self::post(parts) }
+    pub fn delete<const N: usize>(subject: impl Into<Subject>, parts: [&str; N]) -> Self {
+        Self { verb: "DELETE", ..Self::post(subject, parts) }
     }
 }
+
+/// Makes a [`Mutation`] of a command that is read from the input alone, or of a type around such a command. Its arguments:
+/// the type, what it answers, how the command is read, its [`KeyScope`], and how it is described, if not by reading it.
+macro_rules! mutation {
+    ($name:ident($command:ty), $($rest:tt)+) => {
+        mutation!(@ $name, $command, $name, |$name(command)| command, $($rest)+);
+    };
+    (@ $name:ty, $command:ty, $wrap:expr, $unwrap:expr,
+     $answer:ty, $read:expr, $scope:expr $(, $describe:expr)? $(,)?) => {
+        impl $crate::operation::Mutation for $name {
+            type Command = $command;
+            type Answer = $answer;
+
+            fn read(
+                input: &$crate::operation::Input,
+                rules: &agentcafe_domain::kernel::Rules,
+            ) -> Result<Self, agentcafe_domain::kernel::DomainError> {
+                let read: fn(&$crate::operation::Input, &agentcafe_domain::kernel::Rules) -> Result<$command, _> = $read;
+                read(input, rules).map($wrap)
+            }
+
+            async fn prepare(
+                self,
+                _: &$crate::operation::Call<'_>,
+            ) -> Result<$crate::operation::Prepared<$command>, agentcafe_domain::kernel::OperationError> {
+                let (unwrap, scope): (fn(Self) -> $command, fn(&$command) -> _) = ($unwrap, $scope);
+                let command = unwrap(self);
+                Ok($crate::operation::Prepared { scope: scope(&command), command })
+            }
+
+            $(fn describe(input: &$crate::operation::Input, _: &agentcafe_domain::kernel::Rules) {
+                let describe: fn(&$crate::operation::Input) = $describe;
+                describe(input);
+            })?
+        }
+    };
+    ($command:ty, $($rest:tt)+) => {
+        mutation!(@ $command, $command, std::convert::identity, std::convert::identity, $($rest)+);
+    };
+}
+pub(crate) use mutation;
 
 /// Events, as the log keeps them, and what is said beside them.
 pub struct EventList<T> {

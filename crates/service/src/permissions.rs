@@ -1,6 +1,74 @@
 //! Permissions: who may do what in a room.
 
-mod grant;
-mod list;
+use agentcafe_domain::kernel::{
+    ACTOR_FILTER, ActorId, ActorInRoom, DomainError, OperationError, ROOM_FILTER, RecordQuery, RoomId, Rules,
+    TenantId,
+};
+use agentcafe_domain::permissions::Permission;
+use agentcafe_domain::permissions::grant::{EffectivePermission, GrantPermission, GrantPermissionResponse};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-pub use list::{ListPermissions, PermissionsAnswer};
+use crate::operation::{Call, Input, KeyScope, Operation, ids, mutation};
+use crate::paging::{LIMITS, Page, newest_by, page_of, record_list};
+
+/// Lists what was granted, the last changed first; with a room and an actor, reads what the actor may do there.
+pub struct ListPermissions {
+    tenant: TenantId,
+    room: Option<RoomId>,
+    actor: Option<ActorId>,
+    query: RecordQuery,
+}
+
+record_list! {
+    /// What was granted, the last changed first.
+    PermissionList { permissions: EffectivePermission }
+}
+
+/// What one actor may do in one room.
+#[derive(Serialize, JsonSchema)]
+pub struct OnePermission {
+    /// What the actor may do in the room.
+    permission: EffectivePermission,
+}
+
+/// One permission, or a list.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PermissionsAnswer {
+    /// With a room and an actor.
+    One(OnePermission),
+    /// Otherwise.
+    List(PermissionList),
+}
+
+impl Operation for ListPermissions {
+    type Output = PermissionsAnswer;
+
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        let fields = &input.parameters;
+        let (tenant, room) = (fields.tenant_or_default()?, fields.room(ROOM_FILTER)?);
+        let actor = fields.actor(ACTOR_FILTER)?;
+        let query = newest_by::<Permission>("updated_at")
+            .is("tenant_id", &tenant)
+            .is_if_given("room_id", room.as_ref())
+            .is_if_given("actor_id", actor.as_ref());
+        Ok(Self { tenant, room, actor, query: page_of(query, fields, LIMITS)? })
+    }
+
+    async fn run(self, call: &Call<'_>) -> Result<PermissionsAnswer, OperationError> {
+        let (Some(room_id), Some(actor_id)) = (self.room, self.actor) else {
+            let granted: Page<Permission> = call.service.page(self.query).await?;
+            return Ok(PermissionsAnswer::List(granted.map(EffectivePermission::from).into()));
+        };
+        let actor = ActorInRoom { tenant_id: self.tenant, room_id, actor_id };
+        let granted: Option<Permission> = call.service.get(actor.key()).await?;
+        let permission = granted.map_or_else(|| EffectivePermission::standard(&actor), Into::into);
+        Ok(PermissionsAnswer::One(OnePermission { permission }))
+    }
+}
+
+mutation!(GrantPermission, GrantPermissionResponse, |input, _| Self::read(&input.body), |grant| {
+    let [tenant, room, actor] = ids(grant.actor());
+    KeyScope::post(grant.actor(), [tenant, "permissions", room, actor])
+});

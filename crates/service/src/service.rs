@@ -11,9 +11,10 @@ use agentcafe_eventlog::StreamHub;
 use agentcafe_store::{Origin, Store};
 use serde_json::Map;
 use tokio::sync::{Mutex, Semaphore};
+use uuid::Uuid;
 
 use crate::caller::Caller;
-use crate::operation::{Call, Input, Operation, Prepared};
+use crate::operation::{Call, Input, KeyScope, Operation, Prepared};
 
 /// Settings that operations use or show.
 #[derive(Clone, Debug)]
@@ -94,6 +95,18 @@ impl Service {
         Ok(self.store().get(key).await?)
     }
 
+    /// The record of an id as a caller wrote it: a text that is no id names no record.
+    pub(crate) async fn by_id<R: Record>(
+        &self,
+        id: &str,
+        key_of: fn(Uuid) -> Key,
+    ) -> Result<Option<R>, OperationError> {
+        match Uuid::parse_str(id) {
+            Ok(id) => self.get(key_of(id)).await,
+            Err(_) => Ok(None),
+        }
+    }
+
     /// The records that a query selects.
     pub(crate) async fn find<R: Record>(&self, query: RecordQuery) -> Result<Vec<R>, OperationError> {
         Ok(self.store().find(query).await?)
@@ -106,14 +119,14 @@ impl Call<'_> {
         &self,
         prepared: Prepared<C>,
     ) -> Result<Executed, OperationError> {
-        let Prepared { command, subject, scope } = prepared;
+        let Prepared { command, scope: KeyScope { subject, verb, parts } } = prepared;
         let (engine, caller) = (&self.service.engine, self.caller);
         let correlation_id = caller.correlation_id(&self.input.body, engine)?;
         let no_body = Map::new();
         let body = self.input.body.body().unwrap_or(&no_body);
-        let parts: Vec<&str> = scope.parts.iter().map(String::as_str).collect();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let key = caller.idempotency_key.as_deref();
-        let key = IdempotencyKey::new(key, &subject.tenant, &parts, scope.verb, body);
+        let key = IdempotencyKey::new(key, &subject.tenant, &parts, verb, body);
         let origin = Origin {
             trace_id: engine.fresh_id(),
             request_id: caller.request_id.clone(),

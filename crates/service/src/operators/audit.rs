@@ -8,8 +8,9 @@ use agentcafe_domain::operators::audit::AuditEntry;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::access::Viewer;
+use super::OperatorViewer;
 use crate::operation::{Call, Input, Operation};
+use crate::paging::{Page, after_sequence};
 
 const ACTION: Field = Field::new("action", "Only entries of this action.", "mute_agent");
 const OPERATOR_ID: Field = Field::new("operatorId", "Only entries of this operator.", "Nova");
@@ -52,16 +53,13 @@ impl ListAudit {
             .is_if_given("room_id", self.room.as_ref())
             .is_if_given("operator_id", self.operator.as_ref())
             .is_if_given("action", self.action.as_deref());
-        query.descending = !self.ascending;
         if let Some(from) = self.from {
             query = query.only("created_at", Comparison::Above, from.as_millis() - 1);
         }
         if let Some(to) = self.to {
             query = query.only("created_at", Comparison::AtMost, to);
         }
-        let Some(cursor) = self.cursor else { return query };
-        let beyond = if self.ascending { Comparison::Above } else { Comparison::Below };
-        query.only("audit_seq", beyond, i64::try_from(cursor.0).unwrap_or(i64::MAX))
+        after_sequence(query, self.cursor, !self.ascending)
     }
 }
 
@@ -86,9 +84,9 @@ impl Operation for ListAudit {
 
     async fn run(self, call: &Call<'_>) -> Result<AuditPage, OperationError> {
         let actor = self.viewer.as_ref().or(self.operator.as_ref());
-        let viewer = Viewer { tenant: &self.tenant, room: self.room.as_ref(), actor };
+        let viewer = OperatorViewer { tenant: &self.tenant, room: self.room.as_ref(), actor };
         viewer.may_see(call.service, "operator_audit_read").await?;
-        let (entries, _) = call.service.page::<AuditEntry>(self.query()).await?;
+        let Page { records: entries, .. } = call.service.page::<AuditEntry>(self.query()).await?;
         let given = self.cursor.unwrap_or(Sequence::START);
         Ok(AuditPage {
             count: entries.len(),
