@@ -11,7 +11,7 @@ use agentcafe_eventlog::{Backlog, EventFilter, EventStream, StreamItem, StreamSt
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::filter::filter;
+use super::filter;
 use crate::operation::{Call, Input, Operation};
 use crate::read_access;
 use crate::service::Service;

@@ -13,7 +13,7 @@ use agentcafe_store::{EventFilter, EventPage, Failure};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::filter::{filter, sequence_of};
+use super::{filter, sequence_of};
 use crate::operation::{Call, EventList, Input, Operation};
 use crate::read_access;
 
