@@ -4,11 +4,11 @@ use agentcafe_domain::kernel::{
     ACTOR_FILTER, ActorId, DomainError, Event, OperationError, RoomId, Rules, TenantId,
 };
 use agentcafe_domain::projection::memory::{MAX_MEMORY, MemoryEntry, REMEMBERED, memory_entry};
-use agentcafe_store::EventFilter;
+use agentcafe_store::{EventFilter, EventQuery};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::newest_events::{NewestEvents, NewestQuery};
+use crate::newest_events::NewestEvents;
 use crate::operation::{Call, Input, Operation};
 use crate::read_access;
 
@@ -60,13 +60,11 @@ impl Operation for ReadMemory {
     async fn run(self, call: &Call<'_>) -> Result<Memory, OperationError> {
         let Self { tenant: tenant_id, room: room_id, actor: actor_id, viewer, limit } = self;
         call.service.may_read(&tenant_id, &room_id, viewer.as_ref()).await?;
-        let types = Some(REMEMBERED.to_vec());
-        let query = NewestQuery {
-            filter: EventFilter { actor: actor_id.clone(), types, ..EventFilter::default() },
-            limit,
-            ..NewestQuery::new(&tenant_id, &room_id, SCANNED)
-        };
-        let mut newest = NewestEvents::begin(call.service.store(), query).await?;
+        let (actor, types) = (actor_id.clone(), Some(REMEMBERED.to_vec()));
+        let query = EventQuery::newest(EventFilter { actor, types, ..EventFilter::default() }, limit);
+        let query = EventQuery { max_bytes: usize::MAX, ..query };
+        let place = (&tenant_id, &room_id);
+        let mut newest = NewestEvents::begin(call.service.store(), place, SCANNED, query).await?;
         let mut memory = Vec::new();
         while let Some(page) = newest.page().await? {
             let events = page.iter().filter_map(|event| serde_json::from_slice::<Event>(&event.json).ok());

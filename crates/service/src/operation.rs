@@ -70,7 +70,7 @@ pub trait Mutation: Sized + Send + 'static {
     /// The first thing that is wrong with it.
     fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError>;
 
-    /// Makes the command, and says what it is about and in which scope its key counts.
+    /// Makes the command and the scope of its key.
     ///
     /// # Errors
     /// What it is about does not exist, or the store is not available.
@@ -191,11 +191,11 @@ macro_rules! mutation {
 }
 pub(crate) use mutation;
 
-/// Events, as the log keeps them, and what is said beside them.
+/// Events, as the log keeps them, and the other members of the answer.
 pub struct EventList<T> {
     /// The events, in the order of the list.
     pub events: Vec<LoggedEvent>,
-    /// What is said beside them.
+    /// The other members.
     pub rest: T,
 }
 

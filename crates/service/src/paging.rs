@@ -12,7 +12,7 @@ use crate::operation::Call;
 use crate::read_access;
 use crate::service::Service;
 
-/// How many records a page holds unless the caller says otherwise, and at most.
+/// The default and the largest number of records in a page.
 pub(crate) const LIMITS: (usize, usize) = (200, 1_000);
 
 /// A page of a list.
@@ -34,7 +34,7 @@ pub(crate) fn newest_by<R: Record>(order_by: &'static str) -> RecordQuery {
     RecordQuery::all::<R>(order_by, 0).newest_first()
 }
 
-/// Reads the `cursor` and the `limit` of a list: the page of the query that a caller wants.
+/// Reads the `cursor` and the `limit` of a list, and selects that page of the query.
 pub(crate) fn page_of(
     query: RecordQuery,
     fields: &Fields,
@@ -97,7 +97,7 @@ impl Service {
     }
 }
 
-/// A list of records of a tenant's rooms, or of one room: the page that is wanted, and who reads it.
+/// A page of the records of one room, or of all rooms of a tenant, and who reads it.
 pub(crate) struct RoomList {
     pub(crate) tenant: TenantId,
     pub(crate) room: Option<RoomId>,

@@ -9,13 +9,13 @@ use agentcafe_domain::kernel::{
 use agentcafe_domain::profiles::Profile;
 use agentcafe_domain::projection::themed::{ThemedSnapshot, Themes};
 use agentcafe_domain::projection::{RoomProjection, RoomSnapshot};
-use agentcafe_store::{EventFilter, LoggedEvent};
+use agentcafe_store::{EventFilter, EventQuery, LoggedEvent};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Number;
 
 use crate::events::types;
-use crate::newest_events::{NewestEvents, NewestQuery};
+use crate::newest_events::NewestEvents;
 use crate::operation::{Call, EventList, Input, Operation, on_blocking_thread};
 use crate::read_access;
 use crate::service::Service;
@@ -97,15 +97,14 @@ impl Operation for ReplayRoom {
         service.may_replay(&tenant_id, &room_id, viewer.as_ref()).await?;
         let to_ts = service.engine.now();
         let from_ts = to_ts.plus_ms(-(minutes * MINUTE_MS).round() as i64);
-        let query = NewestQuery {
-            filter: EventFilter { actor, types, ..EventFilter::default() },
+        let query = EventQuery {
             from: Some(from_ts),
             to: Some(to_ts),
-            limit: MAX_EVENTS,
             max_bytes: MAX_BYTES,
-            ..NewestQuery::new(&tenant_id, &room_id, SCANNED)
+            ..EventQuery::newest(EventFilter { actor, types, ..EventFilter::default() }, MAX_EVENTS)
         };
-        let mut newest = NewestEvents::begin(service.store(), query).await?;
+        let place = (&tenant_id, &room_id);
+        let mut newest = NewestEvents::begin(service.store(), place, SCANNED, query).await?;
         let mut events = Vec::new();
         while let Some(page) = newest.page().await? {
             events.extend(page);

@@ -4,11 +4,11 @@ use agentcafe_domain::collaboration::{COUNTED, Collaboration, CollaborationCount
 use agentcafe_domain::kernel::{
     ActorId, DomainError, FROM_TS, OperationError, RoomId, Rules, TO_TS, TenantId, Timestamp,
 };
-use agentcafe_store::{EventFilter, LoggedEvent};
+use agentcafe_store::{EventFilter, EventQuery, LoggedEvent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::newest_events::{NewestEvents, NewestQuery};
+use crate::newest_events::NewestEvents;
 use crate::operation::{Call, Input, Operation, on_blocking_thread};
 use crate::read_access;
 
@@ -69,14 +69,11 @@ impl Operation for ReadScore {
     async fn run(self, call: &Call<'_>) -> Result<CollaborationScore, OperationError> {
         let Self { tenant: tenant_id, room: room_id, viewer, window, limit } = self;
         call.service.may_read(&tenant_id, &room_id, viewer.as_ref()).await?;
-        let query = NewestQuery {
-            filter: EventFilter { types: Some(COUNTED.to_vec()), ..EventFilter::default() },
-            from: window.from_ts,
-            to: window.to_ts,
-            limit,
-            ..NewestQuery::new(&tenant_id, &room_id, SCANNED)
-        };
-        let mut newest = NewestEvents::begin(call.service.store(), query).await?;
+        let filter = EventFilter { types: Some(COUNTED.to_vec()), ..EventFilter::default() };
+        let (ScoreWindow { from_ts: from, to_ts: to }, max_bytes) = (window, usize::MAX);
+        let query = EventQuery { from, to, max_bytes, ..EventQuery::newest(filter, limit) };
+        let place = (&tenant_id, &room_id);
+        let mut newest = NewestEvents::begin(call.service.store(), place, SCANNED, query).await?;
         let (mut tally, mut events_considered) = (CollaborationCounter::default(), 0);
         while let Some(page) = newest.page().await? {
             events_considered += page.len();
