@@ -195,8 +195,7 @@ impl Route {
             let executed = call::<M>(&app, request, method.reads()).await?;
             Ok::<_, ApiError>(response::executed(&executed))
         });
-        let answer = Answer::Data(statuses, schema_of::<M::Answer>);
-        let describe = <M as Mutation>::describe;
+        let (answer, describe) = (Answer::Data(statuses, schema_of::<M::Answer>), M::describe as Describe);
         Self { method, describe, answer, ..Self::new(path, tag, summary, handler) }
     }
 

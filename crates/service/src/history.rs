@@ -1,15 +1,13 @@
 //! Looking back at a room: memory, replay and the collaboration score.
 
-use agentcafe_domain::kernel::{
-    ACTOR_FILTER, ActorId, DomainError, Event, OperationError, RoomId, Rules, TenantId,
-};
+use agentcafe_domain::kernel::{ACTOR_FILTER, ActorId, Event, OperationError, RoomId, TenantId};
 use agentcafe_domain::projection::memory::{MAX_MEMORY, MemoryEntry, REMEMBERED, memory_entry};
 use agentcafe_store::{EventFilter, EventQuery};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::newest_events::NewestEvents;
-use crate::operation::{Call, Input, Operation};
+use crate::operation::{Call, Operation, parameters};
 use crate::read_access;
 
 mod replay;
@@ -21,13 +19,15 @@ pub use score::{CollaborationScore, ReadScore};
 /// How many of the room's newest events are scanned.
 const SCANNED: u32 = 10_000;
 
-/// Reads what an agent should remember of a room.
-pub struct ReadMemory {
-    tenant: TenantId,
-    room: RoomId,
-    actor: Option<ActorId>,
-    viewer: Option<ActorId>,
-    limit: usize,
+parameters! {
+    /// Reads what an agent should remember of a room.
+    ReadMemory(fields) {
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: RoomId = fields.room_or_main()?,
+        actor: Option<ActorId> = fields.actor(ACTOR_FILTER)?,
+        viewer: Option<ActorId> = read_access::viewer(fields)?,
+        limit: usize = fields.limit(MAX_MEMORY, MAX_MEMORY)?,
+    }
 }
 
 /// What is remembered, newest first.
@@ -45,17 +45,6 @@ pub struct Memory {
 
 impl Operation for ReadMemory {
     type Output = Memory;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        Ok(Self {
-            tenant: fields.tenant_or_default()?,
-            room: fields.room_or_main()?,
-            actor: fields.actor(ACTOR_FILTER)?,
-            viewer: read_access::viewer(fields)?,
-            limit: fields.limit(MAX_MEMORY, MAX_MEMORY)?,
-        })
-    }
 
     async fn run(self, call: &Call<'_>) -> Result<Memory, OperationError> {
         let Self { tenant: tenant_id, room: room_id, actor: actor_id, viewer, limit } = self;

@@ -5,13 +5,13 @@ use agentcafe_domain::inbox::{
     unread_counts,
 };
 use agentcafe_domain::kernel::{
-    ACTOR_FILTER, ActorId, CURSOR, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId,
-    Rules, Sequence, TenantId,
+    ACTOR_FILTER, ActorId, CURSOR, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Sequence,
+    TenantId,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, Input, KeyScope, Operation, mutation};
+use crate::operation::{Call, KeyScope, Operation, mutation, parameters};
 use crate::paging::after_sequence;
 
 const UNREAD_ONLY: Field =
@@ -20,15 +20,17 @@ const UNREAD_ONLY: Field =
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
 
-/// Lists the items of an inbox, or of all inboxes of a tenant or a room.
-pub struct ListInbox {
-    tenant: TenantId,
-    room: Option<RoomId>,
-    actor: Option<ActorId>,
-    unread_only: bool,
-    cursor: Option<Sequence>,
-    limit: usize,
-    descending: bool,
+parameters! {
+    /// Lists the items of an inbox, or of all inboxes of a tenant or a room.
+    ListInbox(fields) {
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: Option<RoomId> = fields.room(ROOM_FILTER)?,
+        actor: Option<ActorId> = fields.actor(ACTOR_FILTER)?,
+        unread_only: bool = fields.flag(UNREAD_ONLY)?.unwrap_or(false),
+        cursor: Option<Sequence> = fields.sequence(CURSOR)?,
+        limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
+        descending: bool = fields.is_descending(),
+    }
 }
 
 /// A page of inbox items.
@@ -73,19 +75,6 @@ impl ListInbox {
 
 impl Operation for ListInbox {
     type Output = Inbox;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        Ok(Self {
-            tenant: fields.tenant_or_default()?,
-            room: fields.room(ROOM_FILTER)?,
-            actor: fields.actor(ACTOR_FILTER)?,
-            unread_only: fields.flag(UNREAD_ONLY)?.unwrap_or(false),
-            cursor: fields.sequence(CURSOR)?,
-            limit: fields.limit(LIMIT, MAX_LIMIT)?,
-            descending: fields.is_descending(),
-        })
-    }
 
     async fn run(self, call: &Call<'_>) -> Result<Inbox, OperationError> {
         let counts = unread_counts(&self.tenant, self.room.as_ref(), self.actor.as_ref());

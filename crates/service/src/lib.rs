@@ -30,5 +30,5 @@ pub mod webhooks;
 pub mod work;
 
 pub use caller::{Caller, Identity, Transport};
-pub use operation::{Call, EventList, Input, Mutation, Operation};
+pub use operation::{Call, EventList, FromInput, Input, Mutation, Operation};
 pub use service::{Service, ServiceSettings};

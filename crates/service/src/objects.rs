@@ -1,16 +1,16 @@
 //! Shared objects: listing, reading, creating and changing.
 
-use agentcafe_domain::kernel::{DomainError, Field, OperationError, Rules};
-use agentcafe_domain::objects::change::UpdateSharedObject;
+use agentcafe_domain::kernel::{Field, OperationError};
 use agentcafe_domain::objects::create::CreateSharedObject;
 use agentcafe_domain::objects::{ObjectType, SharedObject, WriteObjectResponse};
-use agentcafe_domain::work::Editor;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, Input, KeyScope, Mutation, Operation, Prepared, ids, mutation};
+use crate::operation::{Call, KeyScope, Operation, ids, mutation, parameters};
 use crate::paging::{RoomList, record_list};
-use crate::work::{self, GetWork, Work, work_mutation};
+use crate::work::GetWork;
+
+pub use crate::work::UpdateObject;
 
 const CREATED_BY: Field = Field::new("createdBy", "Only objects that this actor created.", "Nova");
 const OBJECT_KEY: Field = Field::new("objectKey", "Only objects with this objectKey.", "menu");
@@ -22,27 +22,25 @@ record_list! {
     ObjectList { objects: SharedObject }
 }
 
-/// Lists shared objects, the last changed first.
-pub struct ListObjects(RoomList);
-
-impl Operation for ListObjects {
-    type Output = ObjectList;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let list = RoomList::read::<SharedObject>(fields, |all| {
+parameters! {
+    /// Lists shared objects, the last changed first.
+    ListObjects(fields) {
+        list: RoomList = RoomList::read::<SharedObject>(fields, |all| {
             let object_type = fields.choice(OBJECT_TYPE, &ObjectType::NAMES)?;
             Ok(all
                 .is_if_given("object_type", object_type.map(ObjectType::as_str))
                 .is_if_given("object_key", fields.text(OBJECT_KEY)?.as_deref())
                 .is_if_given("created_by", fields.actor(CREATED_BY)?.as_ref())
                 .is_if_given("updated_by", fields.actor(UPDATED_BY)?.as_ref()))
-        });
-        list.map(Self)
+        })?,
     }
+}
+
+impl Operation for ListObjects {
+    type Output = ObjectList;
 
     async fn run(self, call: &Call<'_>) -> Result<ObjectList, OperationError> {
-        Ok(self.0.page(call).await?.into())
+        Ok(self.list.readable(call).await?.into())
     }
 }
 
@@ -66,8 +64,3 @@ mutation!(CreateSharedObject, WriteObjectResponse, |input, _| Self::read(&input.
     let [tenant, room, actor] = ids(object.actor());
     KeyScope::post(object.actor(), [tenant, room, "objects", "create", actor])
 });
-
-work_mutation! {
-    /// Changes a shared object.
-    UpdateObject(UpdateSharedObject: SharedObject), WriteObjectResponse, patch, "objects", "patch"
-}

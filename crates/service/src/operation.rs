@@ -30,25 +30,14 @@ pub struct Call<'a> {
     pub(crate) input: &'a Input,
 }
 
-/// Something that the café can do for a caller. The implementing type is the input, read and valid.
-pub trait Operation: Sized + Send + 'static {
-    /// What it answers.
-    type Output: Send;
-
-    /// Whether it first waits until this node has seen what any node has committed: a caller then reads its own writes.
-    const READS_OWN_WRITES: bool = true;
-
-    /// Reads the input.
+/// What an operation works on: its input, read and valid.
+pub trait FromInput: Sized {
+    /// Reads the input. Of a mutation, what identifies the actor must be right; what else is wrong with a body stays in the
+    /// command, because permissions are refused before payloads.
     ///
     /// # Errors
     /// The first thing that is wrong with it.
     fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError>;
-
-    /// Does it.
-    ///
-    /// # Errors
-    /// A refusal, or that the store is not available.
-    fn run(self, call: &Call<'_>) -> impl Future<Output = Result<Self::Output, OperationError>> + Send;
 
     /// Reads every field that the operation takes, so that fields which describe themselves are listed.
     fn describe(input: &Input, rules: &Rules) {
@@ -56,19 +45,27 @@ pub trait Operation: Sized + Send + 'static {
     }
 }
 
+/// Something that the café can do for a caller.
+pub trait Operation: FromInput + Send + 'static {
+    /// What it answers.
+    type Output: Send;
+
+    /// Whether it first waits until this node has seen what any node has committed: a caller then reads its own writes.
+    const READS_OWN_WRITES: bool = true;
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// A refusal, or that the store is not available.
+    fn run(self, call: &Call<'_>) -> impl Future<Output = Result<Self::Output, OperationError>> + Send;
+}
+
 /// An operation that takes effect: it becomes one command, once per idempotency key.
-pub trait Mutation: Sized + Send + 'static {
+pub trait Mutation: FromInput + Send + 'static {
     /// What decides it.
     type Command: Command + 'static;
     /// What the rendered answer holds.
     type Answer;
-
-    /// Reads the input. What identifies the actor must be right; what else is wrong with a body stays in the command,
-    /// because permissions are refused before payloads.
-    ///
-    /// # Errors
-    /// The first thing that is wrong with it.
-    fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError>;
 
     /// Makes the command and the scope of its key.
     ///
@@ -78,12 +75,44 @@ pub trait Mutation: Sized + Send + 'static {
         self,
         call: &Call<'_>,
     ) -> impl Future<Output = Result<Prepared<Self::Command>, OperationError>> + Send;
+}
 
-    /// As [`Operation::describe`].
-    fn describe(input: &Input, rules: &Rules) {
-        let _ = Self::read(input, rules);
+/// A mutation runs as its command, once per key.
+impl<M: Mutation> Operation for M {
+    type Output = Executed;
+
+    const READS_OWN_WRITES: bool = false;
+
+    async fn run(self, call: &Call<'_>) -> Result<Executed, OperationError> {
+        call.execute(self.prepare(call).await?).await
     }
 }
+
+/// Declares what an operation works on: its parameters, in the order in which they are read, each with how it is read. The
+/// names in parentheses are those of the parameters beside the body and, where it is needed, of the whole input.
+macro_rules! parameters {
+    ($(#[$doc:meta])* $name:ident($fields:ident $(, $input:ident)?) {
+        $($(#[$field_doc:meta])* $field:ident: $type:ty = $value:expr,)+
+    }) => {
+        $(#[$doc])*
+        pub struct $name {
+            $($(#[$field_doc])* $field: $type,)+
+        }
+
+        impl $crate::operation::FromInput for $name {
+            fn read(
+                whole_input: &$crate::operation::Input,
+                _: &agentcafe_domain::kernel::Rules,
+            ) -> Result<Self, agentcafe_domain::kernel::DomainError> {
+                $(let $input = whole_input;)?
+                let $fields = &whole_input.parameters;
+                $(let $field: $type = $value;)+
+                Ok(Self { $($field,)+ })
+            }
+        }
+    };
+}
+pub(crate) use parameters;
 
 /// A command that is ready to be executed.
 pub struct Prepared<C> {
@@ -158,10 +187,7 @@ macro_rules! mutation {
     };
     (@ $name:ty, $command:ty, $wrap:expr, $unwrap:expr,
      $answer:ty, $read:expr, $scope:expr $(, $describe:expr)? $(,)?) => {
-        impl $crate::operation::Mutation for $name {
-            type Command = $command;
-            type Answer = $answer;
-
+        impl $crate::operation::FromInput for $name {
             fn read(
                 input: &$crate::operation::Input,
                 rules: &agentcafe_domain::kernel::Rules,
@@ -169,6 +195,16 @@ macro_rules! mutation {
                 let read: fn(&$crate::operation::Input, &agentcafe_domain::kernel::Rules) -> Result<$command, _> = $read;
                 read(input, rules).map($wrap)
             }
+
+            $(fn describe(input: &$crate::operation::Input, _: &agentcafe_domain::kernel::Rules) {
+                let describe: fn(&$crate::operation::Input) = $describe;
+                describe(input);
+            })?
+        }
+
+        impl $crate::operation::Mutation for $name {
+            type Command = $command;
+            type Answer = $answer;
 
             async fn prepare(
                 self,
@@ -178,11 +214,6 @@ macro_rules! mutation {
                 let command = unwrap(self);
                 Ok($crate::operation::Prepared { scope: scope(&command), command })
             }
-
-            $(fn describe(input: &$crate::operation::Input, _: &agentcafe_domain::kernel::Rules) {
-                let describe: fn(&$crate::operation::Input) = $describe;
-                describe(input);
-            })?
         }
     };
     ($command:ty, $($rest:tt)+) => {
@@ -197,25 +228,6 @@ pub struct EventList<T> {
     pub events: Vec<LoggedEvent>,
     /// The other members.
     pub rest: T,
-}
-
-/// A mutation runs as its command, once per key.
-impl<M: Mutation> Operation for M {
-    type Output = Executed;
-
-    const READS_OWN_WRITES: bool = false;
-
-    fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError> {
-        M::read(input, rules)
-    }
-
-    async fn run(self, call: &Call<'_>) -> Result<Executed, OperationError> {
-        call.execute(self.prepare(call).await?).await
-    }
-
-    fn describe(input: &Input, rules: &Rules) {
-        M::describe(input, rules);
-    }
 }
 
 /// Does work that takes long, such as parsing thousands of events, on a thread that answers no other calls.

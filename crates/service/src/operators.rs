@@ -2,15 +2,15 @@
 
 use agentcafe_domain::kernel::{
     ActorId, ActorInRoom, DomainError, Field, OPERATOR_VIEWER_ACTOR_ID, OperationError, ROOM_FILTER,
-    RecordQuery, RoomId, Rules, TenantId,
+    RecordQuery, RoomId, TenantId,
 };
 use agentcafe_domain::operators::{ApplyOverride, ApplyOverrideResponse, OverrideState};
 use agentcafe_domain::permissions::{self, Capability, Permission, PermissionsMode, RoomOverride};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, Input, KeyScope, Operation, ids, mutation};
-use crate::paging::{LIMITS, Page, newest_by, page_of, record_list};
+use crate::operation::{Call, KeyScope, Operation, ids, mutation, parameters};
+use crate::paging::{LIMITS, Page, PageSelector, newest_by, record_list};
 use crate::service::Service;
 
 mod audit;
@@ -63,12 +63,16 @@ mutation!(ApplyOverride, ApplyOverrideResponse, |input, _| Self::read(&input.bod
     KeyScope::post(apply.operator(), parts)
 });
 
-/// Lists the overrides in force, the last changed first; with a room, reads those of the room.
-pub struct ListOverrides {
-    tenant: TenantId,
-    room: Option<RoomId>,
-    viewer: Option<ActorId>,
-    query: RecordQuery,
+parameters! {
+    /// Lists the overrides in force, the last changed first; with a room, reads those of the room.
+    ListOverrides(fields) {
+        operator: Option<ActorId> = fields.actor(OPERATOR_ID)?,
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: Option<RoomId> = fields.room(ROOM_FILTER)?,
+        viewer: Option<ActorId> = fields.actor(OPERATOR_VIEWER_ACTOR_ID)?,
+        query: RecordQuery = newest_by::<RoomOverride>("updated_at").is("tenant_id", &tenant),
+        page: PageSelector = PageSelector::read::<RoomOverride>(fields, LIMITS)?,
+    }
 }
 
 record_list! {
@@ -97,25 +101,17 @@ pub enum OverridesAnswer {
 impl Operation for ListOverrides {
     type Output = OverridesAnswer;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let operator = fields.actor(OPERATOR_ID)?;
-        let (tenant, room) = (fields.tenant_or_default()?, fields.room(ROOM_FILTER)?);
-        let viewer = fields.actor(OPERATOR_VIEWER_ACTOR_ID)?.or(operator);
-        let all = newest_by::<RoomOverride>("updated_at").is("tenant_id", &tenant);
-        Ok(Self { tenant, room, viewer, query: page_of(all, fields, LIMITS)? })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<OverridesAnswer, OperationError> {
-        let Self { tenant, room, viewer, query } = self;
-        let viewer = OperatorViewer { tenant: &tenant, room: room.as_ref(), actor: viewer.as_ref() };
+        let Self { operator, tenant, room, viewer, query, page } = self;
+        let actor = viewer.or(operator);
+        let viewer = OperatorViewer { tenant: &tenant, room: room.as_ref(), actor: actor.as_ref() };
         viewer.may_see(call.service, "operator_overrides_read").await?;
         if let Some(room) = room {
             let set: Option<RoomOverride> = call.service.get(vec![(&tenant).into(), (&room).into()]).await?;
             let state = set.map_or_else(|| OverrideState::none(tenant, room), Into::into);
             return Ok(OverridesAnswer::One(OneOverride { state }));
         }
-        let page: Page<RoomOverride> = call.service.page(query).await?;
+        let page: Page<RoomOverride> = call.service.page(page.of(query)).await?;
         Ok(OverridesAnswer::List(page.map(OverrideState::from).into()))
     }
 }

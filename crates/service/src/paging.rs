@@ -34,19 +34,30 @@ pub(crate) fn newest_by<R: Record>(order_by: &'static str) -> RecordQuery {
     RecordQuery::all::<R>(order_by, 0).newest_first()
 }
 
-/// Reads the `cursor` and the `limit` of a list, and selects that page of the query.
-pub(crate) fn page_of(
-    query: RecordQuery,
-    fields: &Fields,
-    (default_limit, max_limit): (usize, usize),
-) -> Result<RecordQuery, DomainError> {
-    let cursor = cursor(fields, query.table.key.len())?;
-    Ok(RecordQuery { limit: fields.limit(default_limit, max_limit)?, ..query.behind(cursor) })
+/// Selects a page of a list.
+pub(crate) struct PageSelector {
+    after: Option<SortKey>,
+    pub(crate) limit: usize,
 }
 
-fn cursor(fields: &Fields, key_columns: usize) -> Result<Option<SortKey>, DomainError> {
+impl PageSelector {
+    /// Reads the `cursor` and the `limit` of a list of records of kind `R`.
+    pub(crate) fn read<R: Record>(
+        fields: &Fields,
+        (default_limit, max_limit): (usize, usize),
+    ) -> Result<Self, DomainError> {
+        Ok(Self { after: cursor::<R>(fields)?, limit: fields.limit(default_limit, max_limit)? })
+    }
+
+    /// The query of the page.
+    pub(crate) fn of(self, list: RecordQuery) -> RecordQuery {
+        RecordQuery { limit: self.limit, ..list.behind(self.after) }
+    }
+}
+
+fn cursor<R: Record>(fields: &Fields) -> Result<Option<SortKey>, DomainError> {
     let Some(text) = fields.trimmed_text(PAGE_CURSOR)? else { return Ok(None) };
-    let of_kind = |sort_key: &SortKey| sort_key.key.len() == key_columns;
+    let of_kind = |sort_key: &SortKey| sort_key.key.len() == R::TABLE.key.len();
     sort_key(&text).filter(of_kind).map(Some).ok_or_else(|| {
         DomainError::invalid("cursor", "cursor must be a nextCursor of this list")
             .with("value", text.as_str())
@@ -102,7 +113,8 @@ pub(crate) struct RoomList {
     pub(crate) tenant: TenantId,
     pub(crate) room: Option<RoomId>,
     pub(crate) viewer: Option<ActorId>,
-    pub(crate) query: RecordQuery,
+    query: RecordQuery,
+    page: PageSelector,
 }
 
 impl RoomList {
@@ -115,13 +127,18 @@ impl RoomList {
         let all = newest_by::<R>("updated_at").is("tenant_id", &tenant);
         let query = filter(all.is_if_given("room_id", room.as_ref()))?;
         let viewer = read_access::viewer(fields)?;
-        Ok(Self { tenant, room, viewer, query: page_of(query, fields, LIMITS)? })
+        Ok(Self { tenant, room, viewer, query, page: PageSelector::read::<R>(fields, LIMITS)? })
     }
 
     /// The page, if the viewer may read the room.
-    pub(crate) async fn page<R: Record>(self, call: &Call<'_>) -> Result<Page<R>, OperationError> {
+    pub(crate) async fn readable<R: Record>(self, call: &Call<'_>) -> Result<Page<R>, OperationError> {
         call.service.may_list(&self.tenant, self.room.as_ref(), self.viewer.as_ref()).await?;
-        call.service.page(self.query).await
+        self.page(call).await
+    }
+
+    /// The page, whoever reads it.
+    pub(crate) async fn page<R: Record>(self, call: &Call<'_>) -> Result<Page<R>, OperationError> {
+        call.service.page(self.page.of(self.query)).await
     }
 }
 

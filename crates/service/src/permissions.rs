@@ -1,23 +1,28 @@
 //! Permissions: who may do what in a room.
 
 use agentcafe_domain::kernel::{
-    ACTOR_FILTER, ActorId, ActorInRoom, DomainError, OperationError, ROOM_FILTER, RecordQuery, RoomId, Rules,
-    TenantId,
+    ACTOR_FILTER, ActorId, ActorInRoom, OperationError, ROOM_FILTER, RecordQuery, RoomId, TenantId,
 };
 use agentcafe_domain::permissions::Permission;
 use agentcafe_domain::permissions::grant::{EffectivePermission, GrantPermission, GrantPermissionResponse};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, Input, KeyScope, Operation, ids, mutation};
-use crate::paging::{LIMITS, Page, newest_by, page_of, record_list};
+use crate::operation::{Call, KeyScope, Operation, ids, mutation, parameters};
+use crate::paging::{LIMITS, Page, PageSelector, newest_by, record_list};
 
-/// Lists what was granted, the last changed first; with a room and an actor, reads what the actor may do there.
-pub struct ListPermissions {
-    tenant: TenantId,
-    room: Option<RoomId>,
-    actor: Option<ActorId>,
-    query: RecordQuery,
+parameters! {
+    /// Lists what was granted, the last changed first; with a room and an actor, reads what the actor may do there.
+    ListPermissions(fields) {
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: Option<RoomId> = fields.room(ROOM_FILTER)?,
+        actor: Option<ActorId> = fields.actor(ACTOR_FILTER)?,
+        query: RecordQuery = newest_by::<Permission>("updated_at")
+            .is("tenant_id", &tenant)
+            .is_if_given("room_id", room.as_ref())
+            .is_if_given("actor_id", actor.as_ref()),
+        page: PageSelector = PageSelector::read::<Permission>(fields, LIMITS)?,
+    }
 }
 
 record_list! {
@@ -45,20 +50,9 @@ pub enum PermissionsAnswer {
 impl Operation for ListPermissions {
     type Output = PermissionsAnswer;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let (tenant, room) = (fields.tenant_or_default()?, fields.room(ROOM_FILTER)?);
-        let actor = fields.actor(ACTOR_FILTER)?;
-        let query = newest_by::<Permission>("updated_at")
-            .is("tenant_id", &tenant)
-            .is_if_given("room_id", room.as_ref())
-            .is_if_given("actor_id", actor.as_ref());
-        Ok(Self { tenant, room, actor, query: page_of(query, fields, LIMITS)? })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<PermissionsAnswer, OperationError> {
         let (Some(room_id), Some(actor_id)) = (self.room, self.actor) else {
-            let granted: Page<Permission> = call.service.page(self.query).await?;
+            let granted: Page<Permission> = call.service.page(self.page.of(self.query)).await?;
             return Ok(PermissionsAnswer::List(granted.map(EffectivePermission::from).into()));
         };
         let actor = ActorInRoom { tenant_id: self.tenant, room_id, actor_id };

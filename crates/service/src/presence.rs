@@ -1,15 +1,14 @@
 //! Presence: who is in a room, when actors were last seen, and heartbeats.
 
 use agentcafe_domain::kernel::{
-    ACTOR_FILTER, ActorId, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Rules,
-    TenantId,
+    ACTOR_FILTER, ActorId, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, TenantId,
 };
 use agentcafe_domain::presence::{Heartbeat, HeartbeatResponse, Presence};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, Input, KeyScope, Operation, ids, mutation};
-use crate::paging::{LIMITS, newest_by, page_of, record_list};
+use crate::operation::{Call, KeyScope, Operation, ids, mutation, parameters};
+use crate::paging::{LIMITS, PageSelector, newest_by, record_list};
 use crate::read_access;
 
 mod last_seen;
@@ -19,13 +18,20 @@ pub use last_seen::{LastSeen, LastSeenAnswer, ReadLastSeen};
 const ACTIVE: Field =
     Field::new("active", "true: only actors that are present; false: only those that are not.", "true");
 
-/// Lists presences, the last changed first; with a room and an actor, reads one.
-pub struct ListPresence {
-    tenant: TenantId,
-    room: Option<RoomId>,
-    actor: Option<ActorId>,
-    viewer: Option<ActorId>,
-    query: RecordQuery,
+parameters! {
+    /// Lists presences, the last changed first; with a room and an actor, reads one.
+    ListPresence(fields) {
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: Option<RoomId> = fields.room(ROOM_FILTER)?,
+        actor: Option<ActorId> = fields.actor(ACTOR_FILTER)?,
+        viewer: Option<ActorId> = read_access::viewer(fields)?,
+        query: RecordQuery = newest_by::<Presence>("updated_at")
+            .is("tenant_id", &tenant)
+            .is_if_given("room_id", room.as_ref())
+            .is_if_given("actor_id", actor.as_ref())
+            .is_if_given("is_active", fields.flag(ACTIVE)?),
+        page: PageSelector = PageSelector::read::<Presence>(fields, LIMITS)?,
+    }
 }
 
 record_list! {
@@ -53,26 +59,14 @@ pub enum PresenceAnswer {
 impl Operation for ListPresence {
     type Output = PresenceAnswer;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let (tenant, room) = (fields.tenant_or_default()?, fields.room(ROOM_FILTER)?);
-        let (actor, viewer) = (fields.actor(ACTOR_FILTER)?, read_access::viewer(fields)?);
-        let query = newest_by::<Presence>("updated_at")
-            .is("tenant_id", &tenant)
-            .is_if_given("room_id", room.as_ref())
-            .is_if_given("actor_id", actor.as_ref())
-            .is_if_given("is_active", fields.flag(ACTIVE)?);
-        Ok(Self { tenant, room, actor, viewer, query: page_of(query, fields, LIMITS)? })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<PresenceAnswer, OperationError> {
-        let Self { tenant, room, actor, viewer, query } = self;
+        let Self { tenant, room, actor, viewer, query, page } = self;
         call.service.may_list(&tenant, room.as_ref(), viewer.as_ref()).await?;
         if let (Some(room), Some(actor)) = (&room, &actor) {
             let presence = call.service.get(vec![(&tenant).into(), room.into(), actor.into()]).await?;
             return Ok(PresenceAnswer::One(OnePresence { presence }));
         }
-        Ok(PresenceAnswer::List(call.service.page(query).await?.into()))
+        Ok(PresenceAnswer::List(call.service.page(page.of(query)).await?.into()))
     }
 }
 

@@ -10,15 +10,20 @@ use agentcafe_domain::profiles::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, Input, KeyScope, Mutation, Operation, Prepared, Subject, mutation};
-use crate::paging::{LIMITS, newest_by, page_of, record_list};
+use crate::operation::{
+    Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, Subject, mutation, parameters,
+};
+use crate::paging::{LIMITS, PageSelector, newest_by, record_list};
 use crate::service::Service;
 
-/// Lists the profiles of a tenant, the last changed first; with an actor, reads one.
-pub struct ListProfiles {
-    tenant: TenantId,
-    actor: Option<ActorId>,
-    query: RecordQuery,
+parameters! {
+    /// Lists the profiles of a tenant, the last changed first; with an actor, reads one.
+    ListProfiles(fields) {
+        tenant: TenantId = fields.tenant_or_default()?,
+        actor: Option<ActorId> = fields.actor(ACTOR_FILTER)?,
+        query: RecordQuery = newest_by::<Profile>("updated_at").is("tenant_id", &tenant),
+        page: PageSelector = PageSelector::read::<Profile>(fields, LIMITS)?,
+    }
 }
 
 record_list! {
@@ -51,21 +56,14 @@ async fn one(service: &Service, owner: &ProfileOwner) -> Result<OneProfile, Oper
 impl Operation for ListProfiles {
     type Output = ProfilesAnswer;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let (tenant, actor) = (fields.tenant_or_default()?, fields.actor(ACTOR_FILTER)?);
-        let all = newest_by::<Profile>("updated_at").is("tenant_id", &tenant);
-        Ok(Self { tenant, actor, query: page_of(all, fields, LIMITS)? })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<ProfilesAnswer, OperationError> {
-        let Self { tenant: tenant_id, actor, query } = self;
+        let Self { tenant: tenant_id, actor, query, page } = self;
         match actor {
             Some(actor_id) => {
                 let owner = ProfileOwner { tenant_id, actor_id };
                 Ok(ProfilesAnswer::One(one(call.service, &owner).await?))
             }
-            None => Ok(ProfilesAnswer::List(call.service.page(query).await?.into())),
+            None => Ok(ProfilesAnswer::List(call.service.page(page.of(query)).await?.into())),
         }
     }
 }
@@ -73,19 +71,21 @@ impl Operation for ListProfiles {
 /// Reads one profile.
 pub struct GetProfile(ProfileOwner);
 
-impl Operation for GetProfile {
-    type Output = OneProfile;
-
+impl FromInput for GetProfile {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         ProfileOwner::read(&input.id, &input.parameters, &input.parameters).map(Self)
     }
 
-    async fn run(self, call: &Call<'_>) -> Result<OneProfile, OperationError> {
-        one(call.service, &self.0).await
-    }
-
     fn describe(input: &Input, _: &Rules) {
         let _ = input.parameters.tenant(TENANT_ID);
+    }
+}
+
+impl Operation for GetProfile {
+    type Output = OneProfile;
+
+    async fn run(self, call: &Call<'_>) -> Result<OneProfile, OperationError> {
+        one(call.service, &self.0).await
     }
 }
 
@@ -108,21 +108,23 @@ mutation!(UpsertProfile, WriteProfileResponse, |input, _| Self::read(&input.body
 /// Changes some members of a profile.
 pub struct UpdateProfile(ProfileOwner);
 
-impl Mutation for UpdateProfile {
-    type Command = UpdateProfileCommand;
-    type Answer = WriteProfileResponse;
-
+impl FromInput for UpdateProfile {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         ProfileOwner::read(&input.id, &input.parameters, &input.body).map(Self)
     }
 
+    fn describe(input: &Input, _: &Rules) {
+        let _ = (input.parameters.tenant(TENANT_ID), UpdateProfileCommand::describe(&input.body));
+    }
+}
+
+impl Mutation for UpdateProfile {
+    type Command = UpdateProfileCommand;
+    type Answer = WriteProfileResponse;
+
     async fn prepare(self, call: &Call<'_>) -> Result<Prepared<UpdateProfileCommand>, OperationError> {
         let scope = KeyScope::patch(&self.0, parts(&self.0, "PATCH"));
         Ok(Prepared { scope, command: UpdateProfileCommand::read(self.0, &call.input.body) })
-    }
-
-    fn describe(input: &Input, _: &Rules) {
-        let _ = (input.parameters.tenant(TENANT_ID), UpdateProfileCommand::describe(&input.body));
     }
 }
 

@@ -11,8 +11,10 @@ use agentcafe_domain::reactions::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, Input, KeyScope, Mutation, Operation, Prepared, mutation};
-use crate::paging::{Page, cursor_behind, newest_by, page_of, record_list};
+use crate::operation::{
+    Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, mutation, parameters,
+};
+use crate::paging::{Page, PageSelector, cursor_behind, newest_by, record_list};
 
 const ENABLED: Field = Field::new("enabled", "Only rules that are in force, or are not.", "true");
 const EVENT_TYPE: Field =
@@ -20,10 +22,19 @@ const EVENT_TYPE: Field =
 const SOURCE_ACTOR_ID: Field = Field::new("sourceActorId", "Only rules about this actor's events.", "Nova");
 const TARGET_ACTOR_ID: Field = Field::new("targetActorId", "Only rules by which this actor reacts.", "Kai");
 
-/// Lists rules, the newest first.
-pub struct ListReactions {
-    event_type: Option<String>,
-    query: RecordQuery,
+parameters! {
+    /// Lists rules, the newest first.
+    ListReactions(fields) {
+        query: RecordQuery = newest_by::<StoredReaction>("created_at")
+            .is("tenant_id", &fields.tenant_or_default()?)
+            .is_if_given("room_id", fields.room(ROOM_FILTER)?.as_ref())
+            .is_if_given("source_actor_id", fields.actor(SOURCE_ACTOR_ID)?.as_ref())
+            .is_if_given("target_actor_id", fields.actor(TARGET_ACTOR_ID)?.as_ref()),
+        event_type: Option<String> = fields.trimmed_text(EVENT_TYPE)?,
+        enabled: Option<bool> = fields.flag(ENABLED)?,
+        page: PageSelector =
+            PageSelector::read::<StoredReaction>(fields, (MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS))?,
+    }
 }
 
 record_list! {
@@ -31,47 +42,34 @@ record_list! {
     ReactionList { subscriptions: ReactionSubscription }
 }
 
-impl ListReactions {
-    fn is_triggered_by_type(&self, rule: &StoredReaction) -> bool {
-        let triggers = &rule.subscription.trigger_event_types;
-        let matches = |kind: &String| triggers.iter().any(|name| name == kind || name == ANY_EVENT);
-        self.event_type.as_ref().is_none_or(matches)
-    }
-}
-
 impl Operation for ListReactions {
     type Output = ReactionList;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let query = newest_by::<StoredReaction>("created_at")
-            .is("tenant_id", &fields.tenant_or_default()?)
-            .is_if_given("room_id", fields.room(ROOM_FILTER)?.as_ref())
-            .is_if_given("source_actor_id", fields.actor(SOURCE_ACTOR_ID)?.as_ref())
-            .is_if_given("target_actor_id", fields.actor(TARGET_ACTOR_ID)?.as_ref());
-        let event_type = fields.trimmed_text(EVENT_TYPE)?;
-        let query = query.is_if_given("enabled", fields.flag(ENABLED)?);
-        Ok(Self { event_type, query: page_of(query, fields, (MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS))? })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<ReactionList, OperationError> {
+        let limit = self.page.limit;
+        let query = self.page.of(self.query.is_if_given("enabled", self.enabled));
         // No column holds the types: all rules that a tenant can have are read, and cut to the page afterwards.
-        let all = RecordQuery { limit: MAX_SUBSCRIPTIONS, ..self.query.clone() };
+        let all = RecordQuery { limit: MAX_SUBSCRIPTIONS, ..query.clone() };
         let mut records: Vec<StoredReaction> = call.service.find(all).await?;
-        records.retain(|rule| self.is_triggered_by_type(rule));
-        let is_cut = records.len() > self.query.limit;
-        records.truncate(self.query.limit);
-        let last = records.last().filter(|_| is_cut);
-        let next_cursor = last.map(|last| cursor_behind(&self.query, last));
+        records.retain(|rule| {
+            let triggers = &rule.subscription.trigger_event_types;
+            let matches = |kind: &String| triggers.iter().any(|name| name == kind || name == ANY_EVENT);
+            self.event_type.as_ref().is_none_or(matches)
+        });
+        let is_cut = records.len() > limit;
+        records.truncate(limit);
+        let next_cursor = records.last().filter(|_| is_cut).map(|last| cursor_behind(&query, last));
         Ok(Page { records, next_cursor }.map(|rule| rule.subscription).into())
     }
 }
 
-/// Reads one rule.
-pub struct GetReaction {
-    id: String,
-    /// The tenant whose rule it must be; any if none is given.
-    tenant: Option<TenantId>,
+parameters! {
+    /// Reads one rule.
+    GetReaction(fields, input) {
+        id: String = input.id.clone(),
+        /// The tenant whose rule it must be; any if none is given.
+        tenant: Option<TenantId> = fields.tenant(TENANT_FILTER)?,
+    }
 }
 
 /// One rule.
@@ -83,10 +81,6 @@ pub struct OneReaction {
 
 impl Operation for GetReaction {
     type Output = OneReaction;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Ok(Self { id: input.id.clone(), tenant: input.parameters.tenant(TENANT_FILTER)? })
-    }
 
     async fn run(self, call: &Call<'_>) -> Result<OneReaction, OperationError> {
         let stored: Option<StoredReaction> = call.service.by_id(&self.id, StoredReaction::key_of).await?;
@@ -109,14 +103,21 @@ macro_rules! rule_mutation {
         $(#[$doc])*
         pub struct $name($command);
 
-        impl Mutation for $name {
-            type Command = $command;
-            type Answer = $answer;
-
+        impl FromInput for $name {
             fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError> {
                 let read: fn(&Input, &Rules) -> Result<$command, DomainError> = $read;
                 read(input, rules).map(Self)
             }
+
+            fn describe(input: &Input, rules: &Rules) {
+                let describe: fn(&Input, &Rules) = $describe;
+                describe(input, rules);
+            }
+        }
+
+        impl Mutation for $name {
+            type Command = $command;
+            type Answer = $answer;
 
             async fn prepare(self, call: &Call<'_>) -> Result<Prepared<$command>, OperationError> {
                 let known: Option<StoredReaction> = match self.0.id() {
@@ -130,11 +131,6 @@ macro_rules! rule_mutation {
                 let parts = [tenant.as_str(), "reactions", $verb_part, &call.input.id];
                 let scope = KeyScope::$verb(subject, parts);
                 Ok(Prepared { scope, command: self.0.expecting(known) })
-            }
-
-            fn describe(input: &Input, rules: &Rules) {
-                let describe: fn(&Input, &Rules) = $describe;
-                describe(input, rules);
             }
         }
     };

@@ -1,15 +1,15 @@
 //! Rooms: their records, what is pinned in them, and an agent's first look at one.
 
 use agentcafe_domain::kernel::{
-    Code, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Rules, TenantId,
+    Code, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, TenantId,
 };
 use agentcafe_domain::rooms::upsert::{UpsertRoom, UpsertRoomResponse};
 use agentcafe_domain::rooms::{Room, RoomType};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, Input, KeyScope, Operation, ids, mutation};
-use crate::paging::{LIMITS, newest_by, page_of, record_list};
+use crate::operation::{Call, KeyScope, Operation, ids, mutation, parameters};
+use crate::paging::{LIMITS, PageSelector, newest_by, record_list};
 use crate::service::Service;
 
 mod bootstrap;
@@ -21,11 +21,17 @@ pub use pin::{ListPinned, PinHistory, PinnedInRoom, ReadPinned};
 const OWNER_ACTOR_ID: Field = Field::new("ownerActorId", "Only rooms of this owner.", "Nova");
 const ROOM_TYPE: Field = Field::new("roomType", "Only rooms of this type.", "lobby");
 
-/// Lists the rooms that have a record, the last changed first; with a room, reads one.
-pub struct ListRooms {
-    tenant: TenantId,
-    room: Option<RoomId>,
-    query: RecordQuery,
+parameters! {
+    /// Lists the rooms that have a record, the last changed first; with a room, reads one.
+    ListRooms(fields) {
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: Option<RoomId> = fields.room(ROOM_FILTER)?,
+        query: RecordQuery = newest_by::<Room>("updated_at")
+            .is("tenant_id", &tenant)
+            .is_if_given("room_type", fields.choice(ROOM_TYPE, &RoomType::NAMES)?.map(RoomType::as_str))
+            .is_if_given("owner_actor_id", fields.actor(OWNER_ACTOR_ID)?.as_ref()),
+        page: PageSelector = PageSelector::read::<Room>(fields, LIMITS)?,
+    }
 }
 
 record_list! {
@@ -65,36 +71,24 @@ async fn one(service: &Service, tenant: &TenantId, id: &str) -> Result<OneRoom, 
 impl Operation for ListRooms {
     type Output = RoomsAnswer;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let (tenant, room) = (fields.tenant_or_default()?, fields.room(ROOM_FILTER)?);
-        let query = newest_by::<Room>("updated_at")
-            .is("tenant_id", &tenant)
-            .is_if_given("room_type", fields.choice(ROOM_TYPE, &RoomType::NAMES)?.map(RoomType::as_str))
-            .is_if_given("owner_actor_id", fields.actor(OWNER_ACTOR_ID)?.as_ref());
-        Ok(Self { tenant, room, query: page_of(query, fields, LIMITS)? })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<RoomsAnswer, OperationError> {
         Ok(match self.room {
             Some(room) => RoomsAnswer::One(one(call.service, &self.tenant, room.as_str()).await?),
-            None => RoomsAnswer::List(call.service.page(self.query).await?.into()),
+            None => RoomsAnswer::List(call.service.page(self.page.of(self.query)).await?.into()),
         })
     }
 }
 
-/// Reads one room.
-pub struct GetRoom {
-    id: String,
-    tenant: TenantId,
+parameters! {
+    /// Reads one room.
+    GetRoom(fields, input) {
+        id: String = input.id.clone(),
+        tenant: TenantId = fields.tenant_or_default()?,
+    }
 }
 
 impl Operation for GetRoom {
     type Output = OneRoom;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Ok(Self { id: input.id.clone(), tenant: input.parameters.tenant_or_default()? })
-    }
 
     async fn run(self, call: &Call<'_>) -> Result<OneRoom, OperationError> {
         one(call.service, &self.tenant, &self.id).await

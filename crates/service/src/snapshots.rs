@@ -7,7 +7,7 @@ use agentcafe_domain::snapshots::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, Input, KeyScope, Operation, mutation};
+use crate::operation::{Call, FromInput, Input, KeyScope, Operation, mutation};
 use crate::read_access;
 
 const ACTOR_ID: Field = Field::new("actorId", "The actor whose snapshot it is.", "Nova");
@@ -69,12 +69,14 @@ macro_rules! snapshots {
         $(#[$get_doc])*
         pub struct $get(SnapshotQuery);
 
-        impl Operation for $get {
-            type Output = OneSnapshot;
-
+        impl FromInput for $get {
             fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
                 SnapshotQuery::read(&input.parameters, $scope).map(Self)
             }
+        }
+
+        impl Operation for $get {
+            type Output = OneSnapshot;
 
             async fn run(self, call: &Call<'_>) -> Result<OneSnapshot, OperationError> {
                 self.0.run(call).await

@@ -1,13 +1,13 @@
 //! Private tables: sessions that are bought for a while.
 
-use agentcafe_domain::kernel::{ActorId, DomainError, Field, OperationError, RoomId, Rules, TenantId};
+use agentcafe_domain::kernel::{ActorId, Field, OperationError, RoomId, TenantId};
 use agentcafe_domain::tables::change::{UpdateTableSession, UpdateTableSessionResponse};
 use agentcafe_domain::tables::open::{CreateTableSession, CreateTableSessionResponse};
 use agentcafe_domain::tables::{SessionStatus, SessionView, TableSession, not_found};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, Input, KeyScope, Operation, mutation};
+use crate::operation::{Call, KeyScope, Operation, mutation, parameters};
 use crate::paging::{Page, RoomList, record_list};
 use crate::read_access;
 
@@ -22,37 +22,36 @@ record_list! {
     SessionList { sessions: SessionView }
 }
 
-/// Lists sessions, the last changed first.
-pub struct ListSessions(RoomList);
-
-impl Operation for ListSessions {
-    type Output = SessionList;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let list = RoomList::read::<TableSession>(fields, |all| {
+parameters! {
+    /// Lists sessions, the last changed first.
+    ListSessions(fields) {
+        list: RoomList = RoomList::read::<TableSession>(fields, |all| {
             Ok(all.is_if_given("owner_actor_id", fields.actor(OWNER_ACTOR_ID)?.as_ref()).is_if_given(
                 "status",
                 fields.choice(STATUS, &SessionStatus::NAMES)?.map(SessionStatus::as_str),
             ))
-        });
-        list.map(Self)
-    }
-
-    async fn run(self, call: &Call<'_>) -> Result<SessionList, OperationError> {
-        let RoomList { viewer, query, .. } = self.0;
-        let (service, viewer) = (call.service, viewer.as_ref());
-        let mut page: Page<TableSession> = service.page(query).await?;
-        page.records.retain(|session| service.may_see_session(session, viewer).is_ok());
-        Ok(page.map(|session| session.shown_to(viewer)).into())
+        })?,
     }
 }
 
-/// Reads one session.
-pub struct GetSession {
-    id: String,
-    tenant: TenantId,
-    viewer: Option<ActorId>,
+impl Operation for ListSessions {
+    type Output = SessionList;
+
+    async fn run(self, call: &Call<'_>) -> Result<SessionList, OperationError> {
+        let viewer = self.list.viewer.clone();
+        let mut page: Page<TableSession> = self.list.page(call).await?;
+        page.records.retain(|session| call.service.may_see_session(session, viewer.as_ref()).is_ok());
+        Ok(page.map(|session| session.shown_to(viewer.as_ref())).into())
+    }
+}
+
+parameters! {
+    /// Reads one session.
+    GetSession(fields, input) {
+        id: String = input.id.clone(),
+        tenant: TenantId = fields.tenant_or_default()?,
+        viewer: Option<ActorId> = read_access::viewer(fields)?,
+    }
 }
 
 /// One session.
@@ -64,11 +63,6 @@ pub struct OneSession {
 
 impl Operation for GetSession {
     type Output = OneSession;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let (id, fields) = (input.id.clone(), &input.parameters);
-        Ok(Self { id, tenant: fields.tenant_or_default()?, viewer: read_access::viewer(fields)? })
-    }
 
     async fn run(self, call: &Call<'_>) -> Result<OneSession, OperationError> {
         let session: Option<TableSession> = call.service.by_id(&self.id, TableSession::key_of).await?;

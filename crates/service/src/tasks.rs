@@ -1,20 +1,18 @@
 //! Tasks: listing, reading, creating, changing and handing over.
 
 use agentcafe_domain::kernel::{CURSOR, DomainError, Field, OperationError, Rules, Sequence};
-use agentcafe_domain::tasks::change::UpdateTask as UpdateTaskCommand;
 use agentcafe_domain::tasks::create::CreateTask;
-use agentcafe_domain::tasks::handoff::{
-    HandOffTask as HandOffTaskCommand, HandOffTaskResponse, HandoffPosition,
-};
+use agentcafe_domain::tasks::handoff::HandoffPosition;
 use agentcafe_domain::tasks::{Task, TaskState, WriteTaskResponse};
-use agentcafe_domain::work::Editor;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::operation::{Call, EventList, Input, KeyScope, Mutation, Operation, Prepared, ids, mutation};
+use crate::operation::{Call, EventList, FromInput, Input, KeyScope, Operation, ids, mutation, parameters};
 use crate::paging::{RoomList, record_list};
-use crate::work::{self, GetWork, Work, work_mutation};
+use crate::work::GetWork;
+
+pub use crate::work::{HandOffTask, UpdateTask};
 
 const ASSIGNEE_ACTOR_ID: Field = Field::new("assigneeActorId", "Only tasks of this assignee.", "Kai");
 const CREATED_BY: Field = Field::new("createdBy", "Only tasks that this actor created.", "Nova");
@@ -28,25 +26,23 @@ record_list! {
     TaskList { tasks: Task }
 }
 
-/// Lists tasks, the last changed first.
-pub struct ListTasks(RoomList);
-
-impl Operation for ListTasks {
-    type Output = TaskList;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let list = RoomList::read::<Task>(fields, |all| {
+parameters! {
+    /// Lists tasks, the last changed first.
+    ListTasks(fields) {
+        list: RoomList = RoomList::read::<Task>(fields, |all| {
             Ok(all
                 .is_if_given("state", fields.choice(STATE, &TaskState::NAMES)?.map(TaskState::as_str))
                 .is_if_given("assignee_actor_id", fields.actor(ASSIGNEE_ACTOR_ID)?.as_ref())
                 .is_if_given("created_by", fields.actor(CREATED_BY)?.as_ref()))
-        });
-        list.map(Self)
+        })?,
     }
+}
+
+impl Operation for ListTasks {
+    type Output = TaskList;
 
     async fn run(self, call: &Call<'_>) -> Result<TaskList, OperationError> {
-        Ok(self.0.page(call).await?.into())
+        Ok(self.list.readable(call).await?.into())
     }
 }
 
@@ -71,16 +67,6 @@ mutation!(CreateTask, WriteTaskResponse, |input, _| Self::read(&input.body), |ta
     KeyScope::post(task.actor(), [tenant, room, "tasks", "create", actor])
 });
 
-work_mutation! {
-    /// Changes a task.
-    UpdateTask(UpdateTaskCommand: Task), WriteTaskResponse, patch, "tasks", "patch"
-}
-
-work_mutation! {
-    /// Hands a task over, or says what became of it.
-    HandOffTask(HandOffTaskCommand: Task), HandOffTaskResponse, post, "tasks", "handoff"
-}
-
 /// Lists the handoffs of a task, oldest first.
 pub struct ListHandoffs {
     task: GetTask,
@@ -100,9 +86,7 @@ pub struct HandoffsEnd {
     next_cursor: Sequence,
 }
 
-impl Operation for ListHandoffs {
-    type Output = EventList<HandoffsEnd>;
-
+impl FromInput for ListHandoffs {
     fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError> {
         Ok(Self {
             task: GetTask::read(input, rules)?,
@@ -110,6 +94,10 @@ impl Operation for ListHandoffs {
             limit: input.parameters.limit(HANDOFF_LIMIT, MAX_HANDOFF_LIMIT)?,
         })
     }
+}
+
+impl Operation for ListHandoffs {
+    type Output = EventList<HandoffsEnd>;
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<HandoffsEnd>, OperationError> {
         let task_id = self.task.find(call.service).await?.task_id;

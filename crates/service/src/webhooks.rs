@@ -14,8 +14,8 @@ use agentcafe_domain::webhooks::{ALL_TYPES, DeliveryProgress, Subscription, Webh
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, Input, KeyScope, Mutation, Operation, Prepared};
-use crate::paging::{Page, newest_by, page_of, record_list};
+use crate::operation::{Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, parameters};
+use crate::paging::{Page, PageSelector, newest_by, record_list};
 use crate::service::Service;
 
 mod deliveries;
@@ -28,10 +28,17 @@ const EVENT_TYPE: Field =
 
 const LIMITS: (usize, usize) = (1_000, 1_000);
 
-/// Lists subscriptions, the newest first.
-pub struct ListSubscriptions {
-    event_type: Option<String>,
-    query: RecordQuery,
+parameters! {
+    /// Lists subscriptions, the newest first.
+    ListSubscriptions(fields) {
+        query: RecordQuery = newest_by::<Subscription>("created_at")
+            .is("deleted", false)
+            .is_if_given("tenant_id", fields.tenant(TENANT_FILTER)?.as_ref())
+            .is_if_given("room_id", fields.room(ROOM_FILTER)?.as_ref()),
+        event_type: Option<String> = fields.trimmed_text(EVENT_TYPE)?,
+        enabled: Option<bool> = fields.flag(ENABLED)?,
+        page: PageSelector = PageSelector::read::<Subscription>(fields, LIMITS)?,
+    }
 }
 
 record_list! {
@@ -42,19 +49,9 @@ record_list! {
 impl Operation for ListSubscriptions {
     type Output = SubscriptionList;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let query = newest_by::<Subscription>("created_at")
-            .is("deleted", false)
-            .is_if_given("tenant_id", fields.tenant(TENANT_FILTER)?.as_ref())
-            .is_if_given("room_id", fields.room(ROOM_FILTER)?.as_ref());
-        let event_type = fields.trimmed_text(EVENT_TYPE)?;
-        let query = query.is_if_given("enabled", fields.flag(ENABLED)?);
-        Ok(Self { event_type, query: page_of(query, fields, LIMITS)? })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<SubscriptionList, OperationError> {
-        let Page { mut records, next_cursor } = call.service.page::<Subscription>(self.query).await?;
+        let query = self.page.of(self.query.is_if_given("enabled", self.enabled));
+        let Page { mut records, next_cursor } = call.service.page::<Subscription>(query).await?;
         records.retain(|subscription| {
             let types = &subscription.event_types;
             self.event_type
@@ -68,10 +65,12 @@ impl Operation for ListSubscriptions {
     }
 }
 
-/// Reads one subscription.
-pub struct GetSubscription {
-    id: String,
-    tenant: Option<TenantId>,
+parameters! {
+    /// Reads one subscription.
+    GetSubscription(fields, input) {
+        id: String = input.id.clone(),
+        tenant: Option<TenantId> = fields.tenant(TENANT_FILTER)?,
+    }
 }
 
 /// One subscription.
@@ -83,10 +82,6 @@ pub struct OneSubscription {
 
 impl Operation for GetSubscription {
     type Output = OneSubscription;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Ok(Self { id: input.id.clone(), tenant: input.parameters.tenant(TENANT_FILTER)? })
-    }
 
     async fn run(self, call: &Call<'_>) -> Result<OneSubscription, OperationError> {
         let stored = stored(call.service, &self.id, self.tenant.as_ref()).await?;
@@ -112,13 +107,19 @@ async fn stored(
 /// Creates a subscription.
 pub struct CreateSubscription;
 
-impl Mutation for CreateSubscription {
-    type Command = CreateSubscriptionCommand;
-    type Answer = WriteSubscriptionResponse;
-
+impl FromInput for CreateSubscription {
     fn read(_: &Input, _: &Rules) -> Result<Self, DomainError> {
         Ok(Self)
     }
+
+    fn describe(input: &Input, rules: &Rules) {
+        let _ = CreateSubscriptionCommand::read(&input.body, rules, [0; 32]);
+    }
+}
+
+impl Mutation for CreateSubscription {
+    type Command = CreateSubscriptionCommand;
+    type Answer = WriteSubscriptionResponse;
 
     async fn prepare(self, call: &Call<'_>) -> Result<Prepared<CreateSubscriptionCommand>, OperationError> {
         let (body, service) = (&call.input.body, call.service);
@@ -126,10 +127,6 @@ impl Mutation for CreateSubscription {
         let (tenant, ..) = command.subject();
         let scope = KeyScope::post(command.subject(), [tenant.as_str(), "subscriptions", "create"]);
         Ok(Prepared { scope, command })
-    }
-
-    fn describe(input: &Input, rules: &Rules) {
-        let _ = CreateSubscriptionCommand::read(&input.body, rules, [0; 32]);
     }
 }
 
@@ -144,13 +141,20 @@ macro_rules! subscription_mutation {
         $(#[$doc])*
         pub struct $name(Option<TenantId>);
 
-        impl Mutation for $name {
-            type Command = $command;
-            type Answer = $answer;
-
+        impl FromInput for $name {
             fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
                 tenant(&input.parameters, &input.body).map(Self)
             }
+
+            fn describe(input: &Input, _: &Rules) {
+                let describe: fn(&Input) = $describe;
+                describe(input);
+            }
+        }
+
+        impl Mutation for $name {
+            type Command = $command;
+            type Answer = $answer;
 
             async fn prepare(self, call: &Call<'_>) -> Result<Prepared<$command>, OperationError> {
                 let stored = stored(call.service, &call.input.id, self.0.as_ref()).await?;
@@ -159,11 +163,6 @@ macro_rules! subscription_mutation {
                 let scope = KeyScope::$verb(subject, parts);
                 let make: fn(Subscription, &Fields, &Rules) -> $command = $make;
                 Ok(Prepared { scope, command: make(stored, &call.input.body, call.service.rules()) })
-            }
-
-            fn describe(input: &Input, _: &Rules) {
-                let describe: fn(&Input) = $describe;
-                describe(input);
             }
         }
     };

@@ -3,12 +3,15 @@
 use std::marker::PhantomData;
 
 use agentcafe_domain::kernel::{ActorId, DomainError, Key, OperationError, Record, RoomId, Rules, TenantId};
-use agentcafe_domain::objects::SharedObject;
-use agentcafe_domain::tasks::Task;
-use agentcafe_domain::work;
+use agentcafe_domain::objects::change::UpdateSharedObject;
+use agentcafe_domain::objects::{SharedObject, WriteObjectResponse};
+use agentcafe_domain::tasks::change::UpdateTask as UpdateTaskCommand;
+use agentcafe_domain::tasks::handoff::{HandOffTask as HandOffTaskCommand, HandOffTaskResponse};
+use agentcafe_domain::tasks::{Task, WriteTaskResponse};
+use agentcafe_domain::work::{self, Editor};
 use uuid::Uuid;
 
-use crate::operation::{Call, Input, Operation};
+use crate::operation::{Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, ids};
 use crate::read_access;
 use crate::service::Service;
 
@@ -64,14 +67,16 @@ impl<W: Work> GetWork<W> {
     }
 }
 
-impl<W: Work> Operation for GetWork<W> {
-    type Output = W::Answer;
-
+impl<W: Work> FromInput for GetWork<W> {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
         let (id, fields) = (input.id.clone(), &input.parameters);
         let tenant = fields.tenant_or_default()?;
         Ok(Self { id, tenant, viewer: read_access::viewer(fields)?, kind: PhantomData })
     }
+}
+
+impl<W: Work> Operation for GetWork<W> {
+    type Output = W::Answer;
 
     async fn run(self, call: &Call<'_>) -> Result<W::Answer, OperationError> {
         Ok(self.find(call.service).await?.into())
@@ -93,29 +98,45 @@ pub(crate) async fn find<W: Work>(
 macro_rules! work_mutation {
     ($(#[$doc:meta])* $name:ident($command:ty: $record:ty), $answer:ty, $verb:ident, $collection:literal, $last:literal) => {
         $(#[$doc])*
-        pub struct $name(agentcafe_domain::work::Editor);
+        pub struct $name(Editor);
 
-        impl Mutation for $name {
-            type Command = $command;
-            type Answer = $answer;
-
+        impl FromInput for $name {
             fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
                 Editor::read(&input.parameters, &input.body).map(Self)
-            }
-
-            async fn prepare(self, call: &Call<'_>) -> Result<Prepared<$command>, OperationError> {
-                let record: $record = work::find(call.service, &self.0.tenant_id, &call.input.id).await?;
-                let id = record.place().0.to_string();
-                let command = <$command>::read(&call.input.body, self.0, record);
-                let [tenant, room, _] = ids(command.actor());
-                let scope = KeyScope::$verb(command.actor(), [tenant, room, $collection, &id, $last]);
-                Ok(Prepared { scope, command })
             }
 
             fn describe(input: &Input, _: &Rules) {
                 <$command>::describe(&input.body);
             }
         }
+
+        impl Mutation for $name {
+            type Command = $command;
+            type Answer = $answer;
+
+            async fn prepare(self, call: &Call<'_>) -> Result<Prepared<$command>, OperationError> {
+                let record: $record = find(call.service, &self.0.tenant_id, &call.input.id).await?;
+                let id = record.place().0.to_string();
+                let command = <$command>::read(&call.input.body, self.0, record);
+                let [tenant, room, _] = ids(command.actor());
+                let scope = KeyScope::$verb(command.actor(), [tenant, room, $collection, &id, $last]);
+                Ok(Prepared { scope, command })
+            }
+        }
     };
 }
-pub(crate) use work_mutation;
+
+work_mutation! {
+    /// Changes a task.
+    UpdateTask(UpdateTaskCommand: Task), WriteTaskResponse, patch, "tasks", "patch"
+}
+
+work_mutation! {
+    /// Hands a task over, or says what became of it.
+    HandOffTask(HandOffTaskCommand: Task), HandOffTaskResponse, post, "tasks", "handoff"
+}
+
+work_mutation! {
+    /// Changes a shared object.
+    UpdateObject(UpdateSharedObject: SharedObject), WriteObjectResponse, patch, "objects", "patch"
+}

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    ActorId, Code, Cursor, DomainError, EVENT_ACTOR_FILTER, LIMIT, OperationError, Rules, STREAM_CURSOR,
-    Sequence, TYPES,
+    ActorId, Code, Cursor, EVENT_ACTOR_FILTER, LIMIT, OperationError, STREAM_CURSOR, Sequence, TYPES,
 };
 use agentcafe_eventlog::{Backlog, EventFilter, EventStream, StreamItem, StreamStart, Subscriber};
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::filter;
-use crate::operation::{Call, Input, Operation};
+use crate::operation::{Call, Operation, parameters};
 use crate::read_access;
 use crate::service::Service;
 
@@ -20,14 +19,20 @@ const MAX_BACKLOG: usize = 5_000;
 /// How often it is checked whether the subscriber may still read what it follows: tables close while streams are open.
 const CHECK_ACCESS_EVERY: Duration = Duration::from_secs(5);
 
-/// Follows the log.
-pub struct FollowEvents {
-    filter: EventFilter,
-    viewer: Option<ActorId>,
-    cursor: Option<Cursor>,
-    backlog_limit: Option<usize>,
-    types: Vec<String>,
-    last_event_id: Option<Sequence>,
+parameters! {
+    /// Follows the log.
+    FollowEvents(fields, input) {
+        /// The most events of the backlog, if the caller sets a limit.
+        backlog_limit: Option<usize> = {
+            let limit = fields.limit(MAX_BACKLOG, MAX_BACKLOG)?;
+            fields.text(LIMIT)?.map(|_| limit)
+        },
+        filter: EventFilter = filter(fields, EVENT_ACTOR_FILTER)?,
+        viewer: Option<ActorId> = read_access::viewer(fields)?,
+        cursor: Option<Cursor> = fields.cursor(STREAM_CURSOR)?,
+        types: Vec<String> = fields.names(TYPES),
+        last_event_id: Option<Sequence> = input.last_event_id,
+    }
 }
 
 /// The log as a stream.
@@ -57,20 +62,6 @@ impl Subscriber for LogSubscriber {
 
 impl Operation for FollowEvents {
     type Output = LogStream;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let limit = fields.limit(MAX_BACKLOG, MAX_BACKLOG)?;
-        let limited = fields.text(LIMIT)?.is_some();
-        Ok(Self {
-            filter: filter(fields, EVENT_ACTOR_FILTER)?,
-            viewer: read_access::viewer(fields)?,
-            cursor: fields.cursor(STREAM_CURSOR)?,
-            backlog_limit: limited.then_some(limit),
-            types: fields.names(TYPES),
-            last_event_id: input.last_event_id,
-        })
-    }
 
     async fn run(self, call: &Call<'_>) -> Result<LogStream, OperationError> {
         let Self { mut filter, viewer, cursor, backlog_limit, types, last_event_id } = self;

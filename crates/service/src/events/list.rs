@@ -2,14 +2,14 @@
 
 use agentcafe_domain::kernel::{
     AFTER_EVENT_ID, ActorId, CURSOR, DomainError, EVENT_ACTOR_FILTER, EVENT_TENANT_FILTER, EventType,
-    FROM_TS, Field, Fields, OperationError, ROOM_FILTER, Rules, Sequence, TO_TS, Timestamp,
+    FROM_TS, Field, Fields, OperationError, ROOM_FILTER, Sequence, TO_TS, Timestamp,
 };
 use agentcafe_store::{EventFilter, EventPage, EventQuery};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{filter, sequence_of};
-use crate::operation::{Call, EventList, Input, Operation};
+use crate::operation::{Call, EventList, Operation, parameters};
 use crate::read_access;
 
 const MENTIONED_ACTOR_ID: Field = Field::new("mentionedActorId", "Only mentions of this actor.", "Kai");
@@ -46,24 +46,17 @@ pub struct PageEnd {
     next_cursor: Sequence,
 }
 
-/// Lists events after a cursor.
-pub struct ListEvents {
-    events: EventSelector,
-    after_event_id: Option<String>,
-    limit: usize,
+parameters! {
+    /// Lists events after a cursor.
+    ListEvents(fields) {
+        events: EventSelector = EventSelector::read(fields, filter(fields, EVENT_ACTOR_FILTER)?)?,
+        after_event_id: Option<String> = fields.trimmed_text(AFTER_EVENT_ID)?,
+        limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
+    }
 }
 
 impl Operation for ListEvents {
     type Output = EventList<PageEnd>;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        Ok(Self {
-            events: EventSelector::read(fields, filter(fields, EVENT_ACTOR_FILTER)?)?,
-            after_event_id: fields.trimmed_text(AFTER_EVENT_ID)?,
-            limit: fields.limit(LIMIT, MAX_LIMIT)?,
-        })
-    }
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PageEnd>, OperationError> {
         let cursor = self.events.cursor;
@@ -79,27 +72,25 @@ impl Operation for ListEvents {
     }
 }
 
-/// Lists mentions after a cursor.
-pub struct ListMentions {
-    mentions: EventSelector,
-    limit: usize,
+parameters! {
+    /// Lists mentions after a cursor.
+    ListMentions(fields) {
+        mentions: EventSelector = EventSelector::read(
+            fields,
+            EventFilter {
+                tenant: fields.tenant(EVENT_TENANT_FILTER)?,
+                room: fields.room(ROOM_FILTER)?,
+                actor: None,
+                mentioned: fields.actor(MENTIONED_ACTOR_ID)?,
+                types: Some(vec![EventType::MentionCreated]),
+            },
+        )?,
+        limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
+    }
 }
 
 impl Operation for ListMentions {
     type Output = EventList<PageEnd>;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let filter = EventFilter {
-            tenant: fields.tenant(EVENT_TENANT_FILTER)?,
-            room: fields.room(ROOM_FILTER)?,
-            actor: None,
-            mentioned: fields.actor(MENTIONED_ACTOR_ID)?,
-            types: Some(vec![EventType::MentionCreated]),
-        };
-        let mentions = EventSelector::read(fields, filter)?;
-        Ok(Self { mentions, limit: fields.limit(LIMIT, MAX_LIMIT)? })
-    }
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PageEnd>, OperationError> {
         let after = self.mentions.cursor.unwrap_or(Sequence::START);
@@ -109,15 +100,17 @@ impl Operation for ListMentions {
     }
 }
 
-/// Lists events by time, in either order.
-pub struct ReadTimeline {
-    events: EventSelector,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-    /// `fromTs` and `toTs` as the caller wrote them.
-    as_written: (Option<String>, Option<String>),
-    descending: bool,
-    limit: usize,
+parameters! {
+    /// Lists events by time, in either order.
+    ReadTimeline(fields) {
+        events: EventSelector = EventSelector::read(fields, filter(fields, EVENT_ACTOR_FILTER)?)?,
+        from: Option<Timestamp> = fields.timestamp(FROM_TS)?,
+        to: Option<Timestamp> = fields.timestamp(TO_TS)?,
+        /// `fromTs` and `toTs` as the caller wrote them.
+        as_written: (Option<String>, Option<String>) = (fields.text(FROM_TS)?, fields.text(TO_TS)?),
+        descending: bool = fields.is_descending(),
+        limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
+    }
 }
 
 /// Where a page of the timeline ends, and the period that it is of.
@@ -138,18 +131,6 @@ pub struct TimelineEnd {
 
 impl Operation for ReadTimeline {
     type Output = EventList<TimelineEnd>;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        Ok(Self {
-            events: EventSelector::read(fields, filter(fields, EVENT_ACTOR_FILTER)?)?,
-            from: fields.timestamp(FROM_TS)?,
-            to: fields.timestamp(TO_TS)?,
-            as_written: (fields.text(FROM_TS)?, fields.text(TO_TS)?),
-            descending: fields.is_descending(),
-            limit: fields.limit(LIMIT, MAX_LIMIT)?,
-        })
-    }
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<TimelineEnd>, OperationError> {
         let Self { events, from, to, as_written: (from_ts, to_ts), descending, limit } = self;

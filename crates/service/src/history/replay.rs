@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use agentcafe_domain::kernel::{
-    ActorId, DomainError, EVENT_ACTOR_FILTER, Event, EventType, Field, OperationError, RoomId, Rules,
-    Sequence, TenantId, Timestamp,
+    ActorId, EVENT_ACTOR_FILTER, Event, EventType, Field, OperationError, RoomId, Sequence, TenantId,
+    Timestamp,
 };
 use agentcafe_domain::profiles::Profile;
 use agentcafe_domain::projection::themed::{ThemedSnapshot, Themes};
@@ -16,7 +16,7 @@ use serde_json::Number;
 
 use crate::events::types;
 use crate::newest_events::NewestEvents;
-use crate::operation::{Call, EventList, Input, Operation, on_blocking_thread};
+use crate::operation::{Call, EventList, Operation, on_blocking_thread, parameters};
 use crate::read_access;
 use crate::service::Service;
 
@@ -33,14 +33,16 @@ const MAX_BYTES: usize = 16 << 20;
 /// How many of the room's newest events are scanned.
 const SCANNED: u32 = 50_000;
 
-/// Replays the last minutes of a room.
-pub struct ReplayRoom {
-    tenant: TenantId,
-    room: RoomId,
-    actor: Option<ActorId>,
-    viewer: Option<ActorId>,
-    types: Option<Vec<EventType>>,
-    minutes: f64,
+parameters! {
+    /// Replays the last minutes of a room.
+    ReplayRoom(fields) {
+        actor: Option<ActorId> = fields.actor(EVENT_ACTOR_FILTER)?,
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: RoomId = fields.room_or_main()?,
+        viewer: Option<ActorId> = read_access::viewer(fields)?.or_else(|| actor.clone()),
+        types: Option<Vec<EventType>> = types(fields),
+        minutes: f64 = fields.number(MINUTES, MINUTES_RANGE)?.unwrap_or(DEFAULT_MINUTES),
+    }
 }
 
 /// The period of a replay, and its first and last event.
@@ -77,19 +79,6 @@ pub struct Replay {
 
 impl Operation for ReplayRoom {
     type Output = EventList<Replay>;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let actor = fields.actor(EVENT_ACTOR_FILTER)?;
-        Ok(Self {
-            tenant: fields.tenant_or_default()?,
-            room: fields.room_or_main()?,
-            viewer: read_access::viewer(fields)?.or_else(|| actor.clone()),
-            actor,
-            types: types(fields),
-            minutes: fields.number(MINUTES, MINUTES_RANGE)?.unwrap_or(DEFAULT_MINUTES),
-        })
-    }
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<Replay>, OperationError> {
         let Self { tenant: tenant_id, room: room_id, actor, viewer, types, minutes } = self;

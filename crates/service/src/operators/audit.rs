@@ -1,15 +1,15 @@
 //! Lists the audit trail.
 
 use agentcafe_domain::kernel::{
-    ActorId, CURSOR, Comparison, DomainError, FROM_TS, Field, OPERATOR_VIEWER_ACTOR_ID, OperationError,
-    ROOM_FILTER, RecordQuery, RoomId, Rules, Sequence, TO_TS, TenantId, Timestamp,
+    ActorId, CURSOR, Comparison, FROM_TS, Field, OPERATOR_VIEWER_ACTOR_ID, OperationError, ROOM_FILTER,
+    RecordQuery, RoomId, Sequence, TO_TS, TenantId, Timestamp,
 };
 use agentcafe_domain::operators::audit::AuditEntry;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::OperatorViewer;
-use crate::operation::{Call, Input, Operation};
+use crate::operation::{Call, Operation, parameters};
 use crate::paging::{Page, after_sequence};
 
 const ACTION: Field = Field::new("action", "Only entries of this action.", "mute_agent");
@@ -18,18 +18,20 @@ const OPERATOR_ID: Field = Field::new("operatorId", "Only entries of this operat
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
 
-/// Lists entries of the audit trail.
-pub struct ListAudit {
-    tenant: TenantId,
-    room: Option<RoomId>,
-    operator: Option<ActorId>,
-    viewer: Option<ActorId>,
-    action: Option<String>,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-    cursor: Option<Sequence>,
-    limit: usize,
-    ascending: bool,
+parameters! {
+    /// Lists entries of the audit trail.
+    ListAudit(fields) {
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: Option<RoomId> = fields.room(ROOM_FILTER)?,
+        operator: Option<ActorId> = fields.actor(OPERATOR_ID)?,
+        viewer: Option<ActorId> = fields.actor(OPERATOR_VIEWER_ACTOR_ID)?,
+        action: Option<String> = fields.trimmed_text(ACTION)?,
+        from: Option<Timestamp> = fields.timestamp(FROM_TS)?,
+        to: Option<Timestamp> = fields.timestamp(TO_TS)?,
+        cursor: Option<Sequence> = fields.sequence(CURSOR)?,
+        limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
+        ascending: bool = fields.is_ascending(),
+    }
 }
 
 /// A page of the audit trail.
@@ -65,22 +67,6 @@ impl ListAudit {
 
 impl Operation for ListAudit {
     type Output = AuditPage;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        Ok(Self {
-            tenant: fields.tenant_or_default()?,
-            room: fields.room(ROOM_FILTER)?,
-            operator: fields.actor(OPERATOR_ID)?,
-            viewer: fields.actor(OPERATOR_VIEWER_ACTOR_ID)?,
-            action: fields.trimmed_text(ACTION)?,
-            from: fields.timestamp(FROM_TS)?,
-            to: fields.timestamp(TO_TS)?,
-            cursor: fields.sequence(CURSOR)?,
-            limit: fields.limit(LIMIT, MAX_LIMIT)?,
-            ascending: fields.is_ascending(),
-        })
-    }
 
     async fn run(self, call: &Call<'_>) -> Result<AuditPage, OperationError> {
         let actor = self.viewer.as_ref().or(self.operator.as_ref());

@@ -1,12 +1,12 @@
 //! Pins the context of a room, and reads what is and was pinned.
 
-use agentcafe_domain::kernel::{ActorId, DomainError, OperationError, RecordQuery, RoomId, Rules, TenantId};
+use agentcafe_domain::kernel::{ActorId, OperationError, RecordQuery, RoomId, TenantId};
 use agentcafe_domain::rooms::pin::{PinContext, PinContextResponse, PinnedContext};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, Input, KeyScope, Operation, ids, mutation};
-use crate::paging::{Page, newest_by, page_of};
+use crate::operation::{Call, KeyScope, Operation, ids, mutation, parameters};
+use crate::paging::{Page, PageSelector, newest_by};
 use crate::read_access;
 
 const LIMITS: (usize, usize) = (50, 500);
@@ -16,11 +16,13 @@ mutation!(PinContext, PinContextResponse, |input, _| Self::read(&input.body), |p
     KeyScope::post(pin.actor(), [tenant, room, "room-context", "pin"])
 });
 
-/// Reads what is pinned in a room.
-pub struct ReadPinned {
-    tenant: TenantId,
-    room: RoomId,
-    viewer: Option<ActorId>,
+parameters! {
+    /// Reads what is pinned in a room.
+    ReadPinned(fields) {
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: RoomId = fields.room_or_main()?,
+        viewer: Option<ActorId> = read_access::viewer(fields)?,
+    }
 }
 
 /// What is pinned in a room.
@@ -38,12 +40,6 @@ pub struct PinnedInRoom {
 impl Operation for ReadPinned {
     type Output = PinnedInRoom;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let (tenant, room) = (fields.tenant_or_default()?, fields.room_or_main()?);
-        Ok(Self { tenant, room, viewer: read_access::viewer(fields)? })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<PinnedInRoom, OperationError> {
         let Self { tenant: tenant_id, room: room_id, viewer } = self;
         call.service.may_read(&tenant_id, &room_id, viewer.as_ref()).await?;
@@ -54,10 +50,15 @@ impl Operation for ReadPinned {
     }
 }
 
-/// Lists what was pinned in a room.
-pub struct ListPinned {
-    room: ReadPinned,
-    query: RecordQuery,
+parameters! {
+    /// Lists what was pinned in a room.
+    ListPinned(fields) {
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: RoomId = fields.room_or_main()?,
+        viewer: Option<ActorId> = read_access::viewer(fields)?,
+        query: RecordQuery = newest_by::<PinnedContext>("version").is("tenant_id", &tenant).is("room_id", &room),
+        page: PageSelector = PageSelector::read::<PinnedContext>(fields, LIMITS)?,
+    }
 }
 
 /// What was pinned in a room, the newest first.
@@ -77,17 +78,10 @@ pub struct PinHistory {
 impl Operation for ListPinned {
     type Output = PinHistory;
 
-    fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError> {
-        let room = ReadPinned::read(input, rules)?;
-        let all =
-            newest_by::<PinnedContext>("version").is("tenant_id", &room.tenant).is("room_id", &room.room);
-        Ok(Self { room, query: page_of(all, &input.parameters, LIMITS)? })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<PinHistory, OperationError> {
-        let Self { room: ReadPinned { tenant: tenant_id, room: room_id, viewer }, query } = self;
+        let Self { tenant: tenant_id, room: room_id, viewer, query, page } = self;
         call.service.may_read(&tenant_id, &room_id, viewer.as_ref()).await?;
-        let Page { records: history, next_cursor } = call.service.page(query).await?;
+        let Page { records: history, next_cursor } = call.service.page(page.of(query)).await?;
         Ok(PinHistory { tenant_id, room_id, count: history.len(), history, next_cursor })
     }
 }

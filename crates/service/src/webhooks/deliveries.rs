@@ -6,8 +6,8 @@ use agentcafe_domain::kernel::{
 use agentcafe_domain::webhooks::delivery::{Delivery, DlqEntry, DlqStatus};
 use agentcafe_domain::webhooks::replay::{ReplayDelivery, ReplayDeliveryResponse};
 
-use crate::operation::{Call, Input, KeyScope, Mutation, Operation, Prepared};
-use crate::paging::{Page, newest_by, page_of, record_list};
+use crate::operation::{Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, parameters};
+use crate::paging::{Page, PageSelector, newest_by, record_list};
 use crate::read_access;
 
 const EVENT_ID: Field = Field::new("eventId", "Only deliveries of this event.", EXAMPLE_ID);
@@ -29,34 +29,35 @@ record_list! {
     DlqList { dlq: DlqEntry }
 }
 
-/// Lists attempts to deliver.
-pub struct ListDeliveries {
-    viewer: Option<ActorId>,
-    query: RecordQuery,
+parameters! {
+    /// Lists attempts to deliver.
+    ListDeliveries(fields) {
+        query: RecordQuery = newest_by::<Delivery>("delivery_seq")
+            .is_if_given("tenant_id", fields.tenant(TENANT_FILTER)?.as_ref())
+            .is_if_given("subscription_id", fields.trimmed_text(SUBSCRIPTION_ID)?.as_deref())
+            .is_if_given("event_id", fields.trimmed_text(EVENT_ID)?.as_deref())
+            .is_if_given("success", fields.flag(SUCCESS)?),
+        viewer: Option<ActorId> = read_access::viewer(fields)?,
+        page: PageSelector = PageSelector::read::<Delivery>(fields, DELIVERY_LIMITS)?,
+    }
 }
 
-/// Lists events that could not be delivered.
-pub struct ListDlq {
-    viewer: Option<ActorId>,
-    query: RecordQuery,
+parameters! {
+    /// Lists events that could not be delivered.
+    ListDlq(fields) {
+        query: RecordQuery = newest_by::<DlqEntry>("dlq_seq")
+            .is_if_given("tenant_id", fields.tenant(TENANT_FILTER)?.as_ref())
+            .is_if_given("status", fields.text_choice(STATUS, &DlqStatus::NAMES)?.map(DlqStatus::as_str)),
+        viewer: Option<ActorId> = read_access::viewer(fields)?,
+        page: PageSelector = PageSelector::read::<DlqEntry>(fields, DLQ_LIMITS)?,
+    }
 }
 
 impl Operation for ListDeliveries {
     type Output = DeliveryList;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let query = newest_by::<Delivery>("delivery_seq")
-            .is_if_given("tenant_id", fields.tenant(TENANT_FILTER)?.as_ref())
-            .is_if_given("subscription_id", fields.trimmed_text(SUBSCRIPTION_ID)?.as_deref())
-            .is_if_given("event_id", fields.trimmed_text(EVENT_ID)?.as_deref())
-            .is_if_given("success", fields.flag(SUCCESS)?);
-        let viewer = read_access::viewer(fields)?;
-        Ok(Self { viewer, query: page_of(query, fields, DELIVERY_LIMITS)? })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<DeliveryList, OperationError> {
-        let mut page: Page<Delivery> = call.service.page(self.query).await?;
+        let mut page: Page<Delivery> = call.service.page(self.page.of(self.query)).await?;
         let room_of = |delivery: &Delivery| (delivery.tenant_id.clone(), delivery.room_id.clone());
         call.service.retain_readable(&mut page.records, self.viewer.as_ref(), room_of).await?;
         Ok(page.into())
@@ -66,20 +67,21 @@ impl Operation for ListDeliveries {
 impl Operation for ListDlq {
     type Output = DlqList;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let query = newest_by::<DlqEntry>("dlq_seq")
-            .is_if_given("tenant_id", fields.tenant(TENANT_FILTER)?.as_ref())
-            .is_if_given("status", fields.text_choice(STATUS, &DlqStatus::NAMES)?.map(DlqStatus::as_str));
-        let viewer = read_access::viewer(fields)?;
-        Ok(Self { viewer, query: page_of(query, fields, DLQ_LIMITS)? })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<DlqList, OperationError> {
-        let mut page: Page<DlqEntry> = call.service.page(self.query).await?;
+        let mut page: Page<DlqEntry> = call.service.page(self.page.of(self.query)).await?;
         let room_of = |entry: &DlqEntry| (entry.tenant_id.clone(), entry.room_id.clone());
         call.service.retain_readable(&mut page.records, self.viewer.as_ref(), room_of).await?;
         Ok(page.into())
+    }
+}
+
+impl FromInput for ReplayDelivery {
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        Self::read(input.id.clone(), &input.parameters, &input.body)
+    }
+
+    fn describe(input: &Input, _: &Rules) {
+        Self::describe(&input.body);
     }
 }
 
@@ -87,18 +89,10 @@ impl Mutation for ReplayDelivery {
     type Command = Self;
     type Answer = ReplayDeliveryResponse;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Self::read(input.id.clone(), &input.parameters, &input.body)
-    }
-
     async fn prepare(self, call: &Call<'_>) -> Result<Prepared<Self>, OperationError> {
         let (tenant, room, actor) = self.subject();
         let parts = [tenant.as_str(), "subscriptions", "dlq-replay", &call.input.id];
         let scope = KeyScope::post((&tenant, room.as_ref(), actor.as_ref()), parts);
         Ok(Prepared { scope, command: self })
-    }
-
-    fn describe(input: &Input, _: &Rules) {
-        Self::describe(&input.body);
     }
 }
