@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::app::Settings;
 use crate::route::{Answer, Route, schema_of};
 
+mod answers;
 mod examples;
 mod parameters;
 
@@ -36,7 +37,9 @@ pub(crate) fn document(settings: &Settings, rules: &Rules, routes: &[Route]) -> 
         "components": { "schemas": schemas, "examples": examples::errors() },
     });
     document["components"]["schemas"]["Error"] = error_schema();
-    complete(&mut document["components"]["schemas"]);
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        answers::describe_all(schemas);
+    }
     if settings.auth_token.is_some() {
         document["components"]["securitySchemes"] = json!({
             "apiKey": { "type": "apiKey", "in": "header", "name": "x-api-key" },
@@ -188,31 +191,4 @@ fn refusals(route: &Route) -> Vec<(u16, Vec<Code>)> {
         }
     }
     by_status
-}
-
-/// The tag and the content of a tagged enum cannot have doc comments.
-const TAG_DESCRIPTIONS: [(&str, &str); 2] = [
-    ("actionPayload", "How the target does it. Its members depend on actionType."),
-    ("actionType", "What the target does."),
-];
-
-/// Completes the descriptions in schemas: of tags, and without the links of doc comments, which lead nowhere here.
-fn complete(schema: &mut Value) {
-    match schema {
-        Value::Object(members) => {
-            if let Some(Value::String(text)) = members.get_mut("description") {
-                *text = text.replace("[`", "`").replace("`]", "`");
-            }
-            if let Some(Value::Object(properties)) = members.get_mut("properties") {
-                for (name, description) in TAG_DESCRIPTIONS {
-                    if let Some(Value::Object(property)) = properties.get_mut(name) {
-                        property.entry("description").or_insert_with(|| description.into());
-                    }
-                }
-            }
-            members.values_mut().for_each(complete);
-        }
-        Value::Array(members) => members.iter_mut().for_each(complete),
-        _ => {}
-    }
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::operation::{Call, KeyScope, Operation, ids, mutation, parameters};
-use crate::paging::{RoomList, record_list};
+use crate::paging::{RoomRecords, record_list};
 use crate::work::GetWork;
 
 pub use crate::work::UpdateObject;
@@ -25,7 +25,7 @@ record_list! {
 parameters! {
     /// Lists shared objects, the last changed first.
     ListObjects(fields) {
-        list: RoomList = RoomList::read::<SharedObject>(fields, |all| {
+        list: RoomRecords = RoomRecords::read::<SharedObject>(fields, |all| {
             let object_type = fields.choice(OBJECT_TYPE, &ObjectType::NAMES)?;
             Ok(all
                 .is_if_given("object_type", object_type.map(ObjectType::as_str))

@@ -109,15 +109,15 @@ impl Service {
 }
 
 /// A page of the records of one room, or of all rooms of a tenant, and who reads it.
-pub(crate) struct RoomList {
-    pub(crate) tenant: TenantId,
-    pub(crate) room: Option<RoomId>,
+pub(crate) struct RoomRecords {
+    tenant: TenantId,
+    room: Option<RoomId>,
     pub(crate) viewer: Option<ActorId>,
     query: RecordQuery,
     page: PageSelector,
 }
 
-impl RoomList {
+impl RoomRecords {
     /// Reads a list of records of kind `R`, the last changed first; `filter` reads what it is filtered by beside the room.
     pub(crate) fn read<R: Record>(
         fields: &Fields,

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::operation::{Call, KeyScope, Operation, mutation, parameters};
-use crate::paging::{Page, RoomList, record_list};
+use crate::paging::{Page, RoomRecords, record_list};
 use crate::read_access;
 
 const OWNER_ACTOR_ID: Field = Field::new("ownerActorId", "Only sessions of this owner.", "Nova");
@@ -25,7 +25,7 @@ record_list! {
 parameters! {
     /// Lists sessions, the last changed first.
     ListSessions(fields) {
-        list: RoomList = RoomList::read::<TableSession>(fields, |all| {
+        list: RoomRecords = RoomRecords::read::<TableSession>(fields, |all| {
             Ok(all.is_if_given("owner_actor_id", fields.actor(OWNER_ACTOR_ID)?.as_ref()).is_if_given(
                 "status",
                 fields.choice(STATUS, &SessionStatus::NAMES)?.map(SessionStatus::as_str),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::operation::{Call, EventList, FromInput, Input, KeyScope, Operation, ids, mutation, parameters};
-use crate::paging::{RoomList, record_list};
+use crate::paging::{RoomRecords, record_list};
 use crate::work::GetWork;
 
 pub use crate::work::{HandOffTask, UpdateTask};
@@ -29,7 +29,7 @@ record_list! {
 parameters! {
     /// Lists tasks, the last changed first.
     ListTasks(fields) {
-        list: RoomList = RoomList::read::<Task>(fields, |all| {
+        list: RoomRecords = RoomRecords::read::<Task>(fields, |all| {
             Ok(all
                 .is_if_given("state", fields.choice(STATE, &TaskState::NAMES)?.map(TaskState::as_str))
                 .is_if_given("assignee_actor_id", fields.actor(ASSIGNEE_ACTOR_ID)?.as_ref())
