@@ -1,11 +1,10 @@
 //! What all routes share: the service, the settings and the middleware.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use agentcafe_engine::Engine;
 use agentcafe_http::{
-    HttpMetrics, Middleware, RateLimiter, RequestIdSource, RouteTraits, SharedCounters, StreamHub, Token,
+    HttpMetrics, Middleware, RateLimiter, RequestIdSource, RouteTraits, SharedCounters, Token,
 };
 use agentcafe_service::{Service, ServiceSettings};
 use bytes::Bytes;
@@ -20,8 +19,6 @@ pub struct ApiSettings {
     pub rate_limit_per_min: u64,
     /// The proxies whose `x-forwarded-for` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// The interval of a stream's heartbeats.
-    pub stream_heartbeat: Duration,
     /// The settings of the service behind the API.
     pub service: ServiceSettings,
 }
@@ -30,7 +27,8 @@ pub struct ApiSettings {
 pub struct App {
     pub(crate) service: Arc<Service>,
     pub(crate) settings: ApiSettings,
-    pub(crate) stream_hub: StreamHub,
+    /// Counts requests, streams and their events.
+    pub(crate) metrics: HttpMetrics,
     /// The OpenAPI document, made at the first request for it: making it takes more memory than serving does.
     pub(crate) openapi: OnceLock<Bytes>,
 }
@@ -38,15 +36,8 @@ pub struct App {
 impl App {
     /// The API on an engine. `metrics` counts its requests and streams.
     pub fn new(engine: Arc<Engine>, settings: ApiSettings, metrics: &HttpMetrics) -> Arc<Self> {
-        let stream_hub = StreamHub {
-            fanout: Arc::clone(&engine.fanout),
-            clock: Arc::clone(&engine.clock),
-            metrics: metrics.clone(),
-            heartbeat: settings.stream_heartbeat,
-            stopping: engine.stopping.clone(),
-        };
         let service = Arc::new(Service::new(engine, settings.service.clone()));
-        Arc::new(Self { service, settings, stream_hub, openapi: OnceLock::new() })
+        Arc::new(Self { service, settings, metrics: metrics.clone(), openapi: OnceLock::new() })
     }
 
     /// The middleware, which finds the traits of routes with a function.
@@ -64,7 +55,7 @@ impl App {
             trusted_proxies: self.settings.trusted_proxies.clone(),
             clock: Arc::clone(&engine.clock),
             request_ids: RequestIdSource::new(move || engine.fresh_id()),
-            metrics: self.stream_hub.metrics.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 mod app;
 mod bootstrap;
-mod event_stream;
 mod openapi;
 mod request;
 mod response;

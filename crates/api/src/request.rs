@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcafe_domain::kernel::{Code, DomainError, Fields};
+use agentcafe_domain::kernel::{ACTOR_ID, Code, DomainError, Fields, ROOM_ID, TENANT_ID};
 use agentcafe_http::metrics::method_name;
 use agentcafe_http::{ApiError, query, request_id, request_span, sse};
 use agentcafe_service::{Caller, Identity, Input, Transport};
@@ -75,11 +75,11 @@ pub(crate) async fn read(
 
 /// The tenant, the room and the actor that the body names, else the query.
 fn ids(input: &Input) -> [Option<String>; 3] {
-    let id = |name| {
-        let named = [&input.body, &input.parameters].map(|fields| fields.actor(name).ok().flatten());
-        named.into_iter().flatten().next().map(|id| id.to_string())
+    let named = |field| {
+        let texts = [&input.body, &input.parameters].map(|fields| fields.trimmed_text(field).ok().flatten());
+        texts.into_iter().flatten().next()
     };
-    ["tenantId", "roomId", "actorId"].map(id)
+    [TENANT_ID, ROOM_ID, ACTOR_ID].map(named)
 }
 
 /// The one id in the path, decoded; empty for a path without one.

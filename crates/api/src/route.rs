@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{CORRELATION_ID, DescribedField, Fields, Rules};
-use agentcafe_http::{ApiError, StreamProtocol, answer, sse};
-use agentcafe_service::events::Subscription;
+use agentcafe_http::{ApiError, StreamProtocol, answer, sse, stream};
+use agentcafe_service::events::LogStream;
 use agentcafe_service::{EventList, Input, Mutation, Operation};
 use axum::extract::{Request, State};
 use axum::http::Method;
@@ -14,7 +14,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::app::App;
-use crate::event_stream::EventStream;
 use crate::request::{self, Reads};
 use crate::response;
 
@@ -114,12 +113,12 @@ impl Route {
     /// A stream of server-sent events.
     pub(crate) fn stream<O>(path: Text, tag: Text, summary: Text) -> Self
     where
-        O: Operation<Output = Subscription>,
+        O: Operation<Output = LogStream>,
     {
         let handler = get(async |State(app): State<Arc<App>>, request: Request| {
-            let subscription = call::<O>(&app, request, Reads::Stream).await?;
-            let stream = EventStream::open(&app.stream_hub, StreamProtocol::EventStream, subscription);
-            Ok::<_, ApiError>(sse::response(stream))
+            let stream = call::<O>(&app, request, Reads::Stream).await?;
+            let frames = stream::frames(stream, StreamProtocol::EventStream, app.metrics.clone());
+            Ok::<_, ApiError>(sse::response(frames))
         });
         Self {
             describe: O::describe,
@@ -158,8 +157,7 @@ impl Route {
             Ok::<_, ApiError>(response::executed(&executed))
         });
         let response = ResponseKind::Data(statuses, schema_of::<M::Answer>);
-        let describe = <M as Mutation>::describe;
-        Self { method, describe, response, ..Self::new(path, tag, summary, handler) }
+        Self { method, describe: M::describe, response, ..Self::new(path, tag, summary, handler) }
     }
 
     /// Responds in another way.

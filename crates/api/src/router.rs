@@ -13,7 +13,8 @@ use agentcafe_domain::permissions::grant::GrantPermission;
 use agentcafe_domain::presence::Heartbeat;
 use agentcafe_domain::presence::arrival::{Enter, Leave};
 use agentcafe_domain::presence::movement::{ExecuteIntent, Move};
-use agentcafe_domain::profiles::UpsertProfile;
+use agentcafe_domain::profiles::{DeleteProfile, UpsertProfile};
+use agentcafe_domain::reactions::CreateReaction;
 use agentcafe_domain::rooms::pin::PinContext;
 use agentcafe_domain::rooms::upsert::UpsertRoom;
 use agentcafe_domain::tables::change::UpdateTableSession;
@@ -21,7 +22,7 @@ use agentcafe_domain::tables::open::CreateTableSession;
 use agentcafe_domain::tasks::create::CreateTask;
 use agentcafe_domain::webhooks::replay::ReplayDelivery;
 use agentcafe_http::websocket::Upgrade;
-use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, answer};
+use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, answer, stream};
 use agentcafe_service::actions::PostMessage;
 use agentcafe_service::events::{FollowEvents, ListEvents, ListMentions, PollEvents, ReadTimeline};
 use agentcafe_service::history::{ReadMemory, ReadScore, ReplayRoom};
@@ -30,10 +31,8 @@ use agentcafe_service::objects::{GetObject, ListObjects, UpdateObject};
 use agentcafe_service::operators::{ListAudit, ListOverrides};
 use agentcafe_service::permissions::ListPermissions;
 use agentcafe_service::presence::{ListPresence, ReadLastSeen};
-use agentcafe_service::profiles::{GetProfile, ListProfiles, RemoveProfile, UpdateProfile};
-use agentcafe_service::reactions::{
-    CreateReaction, GetReaction, ListReactions, RemoveReaction, UpdateReaction,
-};
+use agentcafe_service::profiles::{GetProfile, ListProfiles, UpdateProfile};
+use agentcafe_service::reactions::{GetReaction, ListReactions, RemoveReaction, UpdateReaction};
 use agentcafe_service::rooms::{GetRoom, ListPinned, ListRooms, ReadBootstrap, ReadPinned};
 use agentcafe_service::snapshots::{GetAgentSnapshot, GetRoomSnapshot, SaveAgentSnapshot, SaveRoomSnapshot};
 use agentcafe_service::system::Health;
@@ -53,7 +52,6 @@ use tokio::task::spawn_blocking;
 
 use crate::app::App;
 use crate::bootstrap::BootstrapAnswer;
-use crate::event_stream::EventStream;
 use crate::openapi;
 use crate::request::{self, MAX_BODY_BYTES};
 use crate::route::{ResponseKind, Route, schema_of};
@@ -93,7 +91,7 @@ pub(crate) fn table() -> Vec<Route> {
         Route::post::<UpsertProfile>(&[201], "/v1/profiles", "Profiles", "Write a whole profile"),
         Route::read::<GetProfile>("/v1/profiles/{actorId}", "Profiles", "How an actor is shown"),
         Route::patch::<UpdateProfile>("/v1/profiles/{actorId}", "Profiles", "Change some members of a profile"),
-        Route::delete::<RemoveProfile>("/v1/profiles/{actorId}", "Profiles", "Delete a profile"),
+        Route::delete::<DeleteProfile>("/v1/profiles/{actorId}", "Profiles", "Delete a profile"),
         Route::read::<ListPermissions>("/v1/permissions", "Permissions", "Who may do what in a room"),
         Route::post::<GrantPermission>(&[200], "/v1/permissions", "Permissions", "Grant capabilities, or revoke them"),
         Route::read::<ListOverrides>("/v1/operator/overrides", "Operators", "Overrides in force"),
@@ -173,9 +171,9 @@ async fn socket(
 ) -> Result<Response, ApiError> {
     upgrade.check_origin(&app.settings.token)?;
     let (caller, input) = request::read(&app, request, request::Reads::Stream).await?;
-    let subscription = app.service.call::<FollowEvents>(&caller, &input).await?;
-    let stream = EventStream::open(&app.stream_hub, StreamProtocol::WebSocket, subscription);
-    Ok(upgrade.response(stream, app.settings.stream_heartbeat))
+    let stream = app.service.call::<FollowEvents>(&caller, &input).await?;
+    let frames = stream::frames(stream, StreamProtocol::WebSocket, app.metrics.clone());
+    Ok(upgrade.response(frames, app.settings.service.stream_heartbeat))
 }
 
 /// `GET /openapi.json`: this API, described from its code.

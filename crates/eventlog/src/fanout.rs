@@ -48,11 +48,14 @@ struct Cache {
     bytes: usize,
 }
 
-fn render(encoder: FrameEncoder, events: &[LoggedEvent]) -> Bytes {
-    let size: usize = events.iter().map(|event| event.json.len() + 96).sum();
-    let mut bytes = BytesMut::with_capacity(size);
-    events.iter().for_each(|event| (encoder.encode)(event, &mut bytes));
-    bytes.freeze()
+impl Frames {
+    /// Renders events.
+    pub(crate) fn render(encoder: FrameEncoder, events: &[LoggedEvent], scanned_to: Sequence) -> Self {
+        let size: usize = events.iter().map(|event| event.json.len() + 96).sum();
+        let mut bytes = BytesMut::with_capacity(size);
+        events.iter().for_each(|event| (encoder.encode)(event, &mut bytes));
+        Self { bytes: bytes.freeze(), count: events.len(), scanned_to }
+    }
 }
 
 impl Fanout {
@@ -76,11 +79,7 @@ impl Fanout {
             return Ok(frames.clone());
         }
         let page = follower.read_within(limit, MAX_BATCH_BYTES).await?;
-        let frames = Frames {
-            bytes: render(encoder, &page.events),
-            count: page.events.len(),
-            scanned_to: follower.scanned_to(),
-        };
+        let frames = Frames::render(encoder, &page.events, follower.scanned_to());
         if limit == MAX_BATCH_EVENTS && frames.count > 0 {
             let mut cache = self.cache.lock();
             if cache.bytes + frames.bytes.len() > MAX_CACHED_BYTES {

@@ -25,4 +25,3 @@ pub use middleware::{Middleware, RouteTraits};
 pub use rate_limit::{RateLimiter, SharedCounters};
 pub use request_id::{RequestIdSource, request_id};
 pub use serve::serve;
-pub use stream::{FrameSource, StreamHub, StreamSession, Wakeup};

@@ -29,7 +29,6 @@ use tungstenite::protocol::frame::{Frame, FrameHeader};
 use crate::auth::Token;
 use crate::error::ApiError;
 use crate::frames::close_frame;
-use crate::stream::{FrameSource, frame_stream};
 
 mod reader;
 
@@ -118,12 +117,12 @@ impl Upgrade {
         Err(error.saying(message).with("field", "origin").into())
     }
 
-    /// The response to the handshake. After it, the client gets the frames of the source, and a ping at each interval.
-    pub fn response(self, source: impl FrameSource, ping: Duration) -> Response {
+    /// The response to the handshake. After it, the client gets the frames, and a ping at each interval.
+    pub fn response(self, frames: impl Stream<Item = Bytes> + Send + 'static, ping: Duration) -> Response {
         let Self { connection: ServerConnection { open, permit }, upgraded, accept_key, .. } = self;
         open.spawn(async move {
             let ended = match upgraded.await {
-                Ok(upgraded) => run(TokioIo::new(upgraded), source, ping).await,
+                Ok(upgraded) => run(TokioIo::new(upgraded), frames, ping).await,
                 Err(error) => Err(io::Error::other(error)),
             };
             if let Err(error) = ended {
@@ -140,18 +139,18 @@ impl Upgrade {
     }
 }
 
-/// Writes the frames of a source until it ends or the client disconnects. While a client does not read, the next frames are not
-/// rendered: it holds one chunk of them.
+/// Writes the frames of a stream until it ends or the client disconnects. While a client does not read, the next frames are
+/// not rendered: it holds one chunk of them.
 ///
 /// # Errors
 /// The connection broke.
 async fn run(
     socket: impl AsyncRead + AsyncWrite,
-    source: impl FrameSource,
+    frames: impl Stream<Item = Bytes>,
     ping: Duration,
 ) -> io::Result<()> {
     let (read_half, mut writer) = split(socket);
-    let (mut reader, mut frames) = (FrameReader::new(read_half), Box::pin(frame_stream(source)));
+    let (mut reader, mut frames) = (FrameReader::new(read_half), Box::pin(frames));
     let max_silence = (ping * UNANSWERED_PINGS).max(MIN_SILENCE);
     let (mut pings, mut received_at) = (interval(ping), Instant::now());
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -220,6 +219,7 @@ async fn write_frames(
 
 #[cfg(test)]
 mod tests {
+    use futures_util::stream;
     use serde_json::json;
     use tokio::io::{AsyncReadExt, duplex};
 
@@ -246,16 +246,14 @@ mod tests {
         }
     }
 
-    /// Sends its chunks one by one, each after ten pings would have been due.
-    struct SlowSource(Vec<Bytes>);
-
     const PING_INTERVAL: Duration = Duration::from_millis(2);
 
-    impl FrameSource for SlowSource {
-        async fn next(&mut self) -> Option<Bytes> {
+    /// The chunks one by one, each after ten pings would have been due.
+    fn slow(chunks: Vec<Bytes>) -> impl Stream<Item = Bytes> {
+        stream::iter(chunks).then(async |chunk| {
             tokio::time::sleep(PING_INTERVAL * 10).await;
-            self.0.pop()
-        }
+            chunk
+        })
     }
 
     #[tokio::test]
@@ -264,9 +262,9 @@ mod tests {
         let [head, tail] = StreamProtocol::WebSocket.control_around("snapshot", b"", state.len(), b"");
         let frame = [&head[..], &state[..], &tail[..]].concat();
         let end = StreamProtocol::WebSocket.control("ready", &json!(1));
-        let source = SlowSource(vec![end.clone(), tail, state.into(), head]);
+        let chunks = slow(vec![head, state.into(), tail, end.clone()]);
         let (server, mut client) = duplex(1 << 16);
-        let running = tokio::spawn(run(server, source, PING_INTERVAL));
+        let running = tokio::spawn(run(server, chunks, PING_INTERVAL));
         let mut received = Vec::new();
         while !received.ends_with(&end) {
             assert_ne!(client.read_buf(&mut received).await.unwrap(), 0, "the connection ended");

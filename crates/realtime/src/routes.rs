@@ -3,20 +3,24 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{Sequence, Timestamp};
-use agentcafe_eventlog::Follower;
+use agentcafe_eventlog::EventStream;
 use agentcafe_http::websocket::Upgrade;
-use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, answer, query, request_id, request_span, sse};
+use agentcafe_http::{
+    ApiError, RouteTraits, StreamProtocol, answer, query, request_id, request_span, sse,
+    stream as event_stream,
+};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{Extensions, HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
+use bytes::Bytes;
+use futures_util::Stream;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::initial_frames::{RoomStreamQuery, initial_frames};
-use crate::room_stream::RoomStream;
 use crate::service::Service;
+use crate::stream_start::{RoomStreamQuery, stream_start};
 
 const HEALTH: &str = "/healthz";
 const LIVE: &str = "/livez";
@@ -67,8 +71,8 @@ async fn socket(
     extensions: Extensions,
 ) -> Result<Response, ApiError> {
     upgrade.check_origin(&service.settings.token)?;
-    let stream = open_stream(&service, &uri, &headers, &extensions, StreamProtocol::WebSocket).await?;
-    Ok(upgrade.response(stream, service.settings.heartbeat))
+    let frames = open_stream(&service, &uri, &headers, &extensions, StreamProtocol::WebSocket).await?;
+    Ok(upgrade.response(frames, service.settings.heartbeat))
 }
 
 async fn open_stream(
@@ -77,7 +81,7 @@ async fn open_stream(
     headers: &HeaderMap,
     extensions: &Extensions,
     protocol: StreamProtocol,
-) -> Result<RoomStream, ApiError> {
+) -> Result<impl Stream<Item = Bytes> + use<>, ApiError> {
     let query = RoomStreamQuery::read(&query::fields(uri)?, &service.settings.default_tenant)?;
     request_span::record_ids(|| query.ids());
     let cursor = query.cursor(sse::last_event_id(headers)?);
@@ -86,11 +90,13 @@ async fn open_stream(
         ApiError::unavailable(&format!("all {limit} streams are taken (REALTIME_MAX_CLIENTS)"))
     })?;
     let mirror = service.mirror();
-    let initial = initial_frames(service, &mirror, &query, cursor, protocol).await?;
-    let follower = Follower::new(Arc::clone(&mirror), query.filter(), initial.after);
-    let session = service.stream_hub(&mirror).open(follower, protocol, permit);
-    let subscription = service.subscribers.subscribe(query.room);
-    Ok(RoomStream::new(session, initial, subscription, request_id(extensions)))
+    let (tenant, room) = &query.room;
+    let ready = json!({ "tenantId": tenant, "roomId": room, "requestId": request_id(extensions) });
+    let start = stream_start(service, &mirror, &query, cursor, ready).await?;
+    let (hub, filter) = (service.stream_hub(&mirror), query.filter());
+    let subscriber = service.subscribers.subscribe(query.room, permit);
+    let stream = EventStream::open(hub, mirror, filter, start, subscriber);
+    Ok(event_stream::frames(stream, protocol, service.http_metrics().clone()))
 }
 
 /// The health document.

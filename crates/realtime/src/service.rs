@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use agentcafe_client::ApiClient;
 use agentcafe_domain::kernel::{Clock, IdSource, TenantId};
-use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RequestIdSource, RouteTraits, StreamHub, Token};
+use agentcafe_eventlog::StreamHub;
+use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RequestIdSource, RouteTraits, Token};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
@@ -15,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::log_mirror::LogMirror;
 use crate::replay_store::ReplayStore;
-use crate::room_stream::RoomSubscribers;
 use crate::source::{self, SourceStatus};
+use crate::subscribers::RoomSubscribers;
 
 /// The settings of the service.
 #[derive(Clone)]
@@ -132,10 +133,14 @@ impl Service {
         StreamHub {
             fanout: Arc::clone(&mirror.fanout),
             clock: Arc::clone(&self.clock),
-            metrics: self.metrics.http.clone(),
             heartbeat: self.settings.heartbeat,
             stopping: mirror.ended.clone(),
         }
+    }
+
+    /// Counts requests and streams.
+    pub(crate) fn http_metrics(&self) -> &HttpMetrics {
+        &self.metrics.http
     }
 
     /// The number of open streams.

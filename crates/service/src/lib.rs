@@ -27,7 +27,8 @@ pub mod tables;
 pub mod tasks;
 pub mod traces;
 pub mod webhooks;
+pub mod work;
 
 pub use caller::{Caller, Identity, Transport};
-pub use operation::{Call, EventList, Input, Mutation, Operation};
+pub use operation::{Call, EventList, FromInput, Input, Mutation, Operation};
 pub use service::{Service, ServiceSettings};

@@ -188,9 +188,9 @@ fn settings(sources: &Sources, token: Token) -> Result<ApiSettings, SettingError
         token,
         rate_limit_per_min: sources.value(&API_RATE_LIMIT_PER_MIN)?,
         trusted_proxies: sources.optional(&TRUSTED_PROXIES)?.unwrap_or_default(),
-        stream_heartbeat: sources.value(&API_STREAM_HEARTBEAT_MS)?,
         service: ServiceSettings {
             max_streams: sources.value(&API_STREAM_MAX_CLIENTS)?,
+            stream_heartbeat: sources.value(&API_STREAM_HEARTBEAT_MS)?,
             presence_sweep: sources.value(&PRESENCE_SWEEP_MS)?,
             table_session_sweep: sources.value(&TABLE_SESSION_SWEEP_MS)?,
         },

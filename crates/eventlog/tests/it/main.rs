@@ -1,6 +1,7 @@
 //! Followers, recent events and shared frames, on a log in memory.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
+mod event_stream;
 mod fanout;
 mod follower;
 mod memory_log;

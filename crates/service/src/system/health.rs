@@ -84,44 +84,58 @@ impl PrivateTables {
     }
 }
 
-/// Where each kind of data is kept: `sqlite`, the embedded database, or `postgres`.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-struct Storage {
+/// Declares the kinds of data, each of which the one database keeps.
+macro_rules! storage {
+    ($($(#[$doc:meta])* $kind:ident,)*) => {
+        /// Where each kind of data is kept: `sqlite`, the embedded database, or `postgres`.
+        #[derive(Serialize, JsonSchema)]
+        #[serde(rename_all = "camelCase")]
+        struct Storage {
+            $($(#[$doc])* $kind: &'static str,)*
+        }
+
+        impl Storage {
+            fn all_in(database: &'static str) -> Self {
+                Self { $($kind: database,)* }
+            }
+        }
+    };
+}
+storage! {
     /// The log.
-    event_store: &'static str,
+    event_store,
     /// What actors may do.
-    permissions: &'static str,
+    permissions,
     /// What operators have imposed.
-    operator_overrides: &'static str,
+    operator_overrides,
     /// What operators did.
-    operator_audit: &'static str,
+    operator_audit,
     /// Who is there.
-    presence: &'static str,
+    presence,
     /// What actors say about themselves.
-    profiles: &'static str,
+    profiles,
     /// The rooms.
-    rooms: &'static str,
+    rooms,
     /// Sessions of private tables.
-    table_sessions: &'static str,
+    table_sessions,
     /// The tasks.
-    tasks: &'static str,
+    tasks,
     /// The shared objects.
-    shared_objects: &'static str,
+    shared_objects,
     /// What is pinned in rooms.
-    room_context: &'static str,
+    room_context,
     /// The inboxes.
-    inbox: &'static str,
+    inbox,
     /// Idempotency keys.
-    idempotency: &'static str,
+    idempotency,
     /// What was saved of rooms and agents.
-    snapshots: &'static str,
+    snapshots,
     /// What became of requests.
-    traces: &'static str,
+    traces,
     /// The rules by which actors react.
-    reactions: &'static str,
+    reactions,
     /// Webhooks.
-    subscriptions: &'static str,
+    subscriptions,
 }
 
 /// How the inbox stands. It is projected in the same transaction as its events, so its cursor is the log's head.
@@ -278,7 +292,6 @@ impl Webhooks {
 impl Service {
     /// The health document.
     pub fn health(&self) -> Health {
-        let store = self.engine.store.kind();
         let rules: &ModerationRules = self.rules().get();
         let redis = self.engine.redis.as_deref();
         Health {
@@ -286,25 +299,7 @@ impl Service {
             ok: true,
             service: "agentcafe-api",
             time: self.engine.now(),
-            storage: Storage {
-                event_store: store,
-                permissions: store,
-                operator_overrides: store,
-                operator_audit: store,
-                presence: store,
-                profiles: store,
-                rooms: store,
-                table_sessions: store,
-                tasks: store,
-                shared_objects: store,
-                room_context: store,
-                inbox: store,
-                idempotency: store,
-                snapshots: store,
-                traces: store,
-                reactions: store,
-                subscriptions: store,
-            },
+            storage: Storage::all_in(self.engine.store.kind()),
             inbox_projector: InboxProjector {
                 cursor: self.engine.store.recent_events().head(),
                 projected_events: self.engine.metrics.events.get(),
