@@ -1,4 +1,4 @@
-//! The audit trail: how it is read.
+//! The audit trail of operators: listing, filters, and sequence numbers.
 
 use agentcafe_testkit::{Client, Method, Value, json};
 
@@ -17,9 +17,9 @@ fn places(page: &Value) -> Vec<u64> {
     page["entries"].as_array().into_iter().flatten().filter_map(|entry| entry["auditSeq"].as_u64()).collect()
 }
 
-/// CONTRACT 9.13 and 11: the newest first unless `asc` is asked for; filters, cursors and limits; one tenant at a time.
+/// Newest first, or oldest first with `order=asc`; filters, cursors and limits; one tenant at a time.
 #[tokio::test]
-async fn entries_are_listed() {
+async fn audit_trail_is_filtered_and_paged_newest_first() {
     let (mut server, client) = cafe().await;
     // 1 to 6, of which only 4 is another tenant's.
     for (tenant, room, operator, action) in [
@@ -73,9 +73,9 @@ async fn entries_are_listed() {
     assert_eq!(places(&page(&client, "limit=0").await), [6], "limits are clamped");
 }
 
-/// CONTRACT 9.13: entries are only added; there is no other method.
+/// Entries are only appended; other methods than `GET` are unsupported.
 #[tokio::test]
-async fn the_trail_is_only_read() {
+async fn audit_trail_is_read_only() {
     let (_server, client) = cafe().await;
     for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
         let answer = client.request(method.clone(), "/v1/operator/audit").key("k").send().await;
@@ -84,9 +84,9 @@ async fn the_trail_is_only_read() {
     }
 }
 
-/// RULINGS D2 and B16: places in the trail have no gaps and no doubles, whatever is applied and denied at the same time.
+/// Applied and denied actions that run at the same time get consecutive sequence numbers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_trail_has_no_gaps() {
+async fn audit_trail_sequence_has_no_gaps_under_concurrent_actions() {
     let (_server, client) = cafe().await;
     let body = json!({"roomId": "main", "actorId": "Op", "canModerate": true});
     let _ = client.act("/v1/permissions", body).await.data();

@@ -1,7 +1,7 @@
-//! Data of an earlier version opens with this one: the log as it was, keys that replay, cursors that go on.
+//! Data of an earlier version opens with this one: the log is unchanged, keys replay, cursors resume.
 //!
-//! `tests/fixtures/0.1.0` was made by the binary of that version: one request to every mutation, each under a key of its
-//! own (`*.mutations.jsonl`, with the answer that a replay got), and all events after them (`*.events.json`).
+//! `tests/fixtures/0.1.0` was made by the binary of that version: one request to every mutation, each under a key of
+//! its own (`*.mutations.jsonl`, with the response that a replay got), and all events after them (`*.events.json`).
 
 use std::fs;
 use std::path::{Path, PathBuf};

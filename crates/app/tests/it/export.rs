@@ -1,4 +1,5 @@
-//! `agentcafe export` and `agentcafe import`: a café moves, whole or in parts, and nothing is lost, told twice or mixed up.
+//! `agentcafe export` and `agentcafe import`: a café moves, whole or in parts, without lost, repeated or mixed up
+//! data.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 use std::io::Write;
@@ -8,8 +9,8 @@ use std::process::{Child, Command, Output, Stdio};
 use agentcafe_testkit::{Client, Launch, Postgres, Server, Value, json, store_under_test};
 use tempfile::TempDir;
 
-use crate::promise_chance::Chance;
-use crate::promise_load::everything;
+use crate::background_load::everything;
+use crate::seeded_random::Chance;
 use crate::{cafe, launch};
 
 mod broken;
@@ -140,10 +141,10 @@ fn launch_on(directory: &TempDir) -> Launch {
     launch().data_dir(directory.path())
 }
 
-/// Exporting, importing and exporting again gives the same to the byte, but for the moment; whatever was done before. So does
-/// a third generation, and the import of what was imported changes nothing.
+/// Export, import and export again: only the time of the export differs. So does a third generation, and importing
+/// changes nothing in the source.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_moved_cafe_is_the_same_to_the_byte() {
+async fn export_of_an_import_is_byte_identical() {
     for seed in 1..6 {
         let (mut server, _client) = lively(seed).await;
         let text = export(server.data_dir(), &[]);
@@ -167,9 +168,8 @@ async fn a_moved_cafe_is_the_same_to_the_byte() {
     }
 }
 
-/// Sequences, cursors, inbox places and idempotency keys go on where they were, on another machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_go_on_in_the_new_place() {
+async fn import_keeps_sequences_cursors_inboxes_and_keys() {
     let (server, client) = cafe().await;
     let say = json!({ "actorId": "Nova", "text": "hey @Kai" });
     let first = client.post("/v1/commands/say", "the-key", say.clone()).await;
@@ -216,9 +216,9 @@ async fn clients_go_on_in_the_new_place() {
     assert!(gone_on.contains("hey again"), "what happened since the import is still there");
 }
 
-/// The first line says what it is and how far it goes, the last how much there was; secrets and traces are not in it.
+/// The first line has the format and the last sequence, the last line the counts. Secrets and traces are left out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_export_says_what_it_is() {
+async fn export_has_header_and_footer_and_no_secrets() {
     let (server, client) = cafe().await;
     let _ = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hey @Kai" })).await.data();
     let file = server.data_dir().join("copy.jsonl");

@@ -1,4 +1,4 @@
-//! A moderation setting of 0 switches its rule off; it does not mean the default.
+//! A moderation setting of 0 disables its rule; it does not mean the default.
 
 use agentcafe_testkit::{Answer, Client, Launch, json};
 
@@ -23,7 +23,7 @@ async fn block(client: &Client, text: &str) -> String {
     blocked.error(429, "ERR_MODERATION_BLOCKED")["reasonCode"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Each limit blocks where it is set, and not where it is 0; another one set to 0 does not matter to it.
+/// Each limit blocks where it is set, and not where it is 0, whatever the other limits are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn moderation_limit_of_zero_is_off() {
     let rules = [
@@ -48,8 +48,8 @@ async fn moderation_limit_of_zero_is_off() {
     }
 }
 
-/// A window of 0 remembers nothing, so that neither rate nor repetition is limited; a cooldown of 0 is none: after a block
-/// only the limit itself counts.
+/// A window of 0 disables both the rate and the repetition limit. A cooldown of 0 blocks no longer than the limit
+/// itself does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn moderation_window_or_cooldown_of_zero_is_off() {
     let server = strict().env("MOD_WINDOW_MS", 0).env("MOD_MIN_ACTION_INTERVAL_MS", 0).start().await;

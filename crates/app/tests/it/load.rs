@@ -1,4 +1,4 @@
-//! `agentcafe load`: the gate mode, run as an operator runs it, against real servers.
+//! `agentcafe load`: the gate mode against real servers.
 
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -218,7 +218,7 @@ async fn load_gate_fails_on_each_missed_threshold() {
 
 /// With the server's default settings only the rate limit fails the gate, and the notes say so.
 #[tokio::test(flavor = "multi_thread")]
-async fn load_gate_tells_the_rate_limit_from_the_server() {
+async fn load_gate_reports_the_rate_limit_separately() {
     let server = launch().without("API_RATE_LIMIT_PER_MIN").start().await;
     // Long enough for a busy machine to reach the limit.
     let result = gate(&server, &[("LOAD_DURATION_MS", "4000")]).await;
@@ -285,7 +285,7 @@ async fn load_sends_its_api_key_and_never_shows_it() {
     }
 }
 
-/// A server that is killed during the test fails requests and streams, but there still is a report.
+/// Requests and streams fail, but there is a report.
 #[tokio::test(flavor = "multi_thread")]
 async fn load_gate_fails_if_the_server_is_killed() {
     let (mut server, client) = cafe().await;

@@ -1,4 +1,4 @@
-//! Moderation: each reason, what its refusal says, and what is not moderated.
+//! Moderation: each reason, its error, and which actions are exempt.
 
 use agentcafe_testkit::{Answer, Client, Launch, Value, json};
 
@@ -38,9 +38,9 @@ fn cooling(ms: u64) -> Launch {
     launch().env("MOD_COOLDOWN_MS", ms)
 }
 
-/// CONTRACT 4.3 rule 2, RULINGS H6: two actions of one actor in a room need time between them; others are not held up.
+/// The interval is per actor and room.
 #[tokio::test]
-async fn actions_need_time_between_them() {
+async fn moderation_blocks_actions_within_the_minimum_interval() {
     let server = launch().env("MOD_MIN_ACTION_INTERVAL_MS", 60_000).start().await;
     let client = server.client();
     assert_eq!(say(&client, "one").await.status, 202);
@@ -59,9 +59,9 @@ async fn actions_need_time_between_them() {
     );
 }
 
-/// CONTRACT 4.3 rules 3 and 1: too many actions in a window start a cooldown, which then is the reason.
+/// During the cooldown, the reason is the cooldown.
 #[tokio::test]
-async fn too_many_actions_start_a_cooldown() {
+async fn moderation_starts_a_cooldown_after_too_many_actions() {
     let server = cooling(40_000).env("MOD_MAX_ACTIONS_PER_WINDOW", 2).start().await;
     let client = server.client();
     assert_eq!(client.act("/v1/commands/enter", json!({"actorId": "Nova"})).await.status, 202);
@@ -76,9 +76,9 @@ async fn too_many_actions_start_a_cooldown() {
     blocked(&answer, "intent:navigate_to", "MOD_COOLDOWN", json!({}), 1..=40_000);
 }
 
-/// CONTRACT 4.3 rule 4 and RULINGS H1: the same text, however it is spaced and whichever way it is said.
+/// Texts are compared without their whitespace, across all commands that post a text.
 #[tokio::test]
-async fn repeated_texts_are_blocked() {
+async fn moderation_blocks_repeated_texts() {
     let server = cooling(0).env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 2).start().await;
     let client = server.client();
     assert_eq!(say(&client, "Hello  World").await.status, 202);
@@ -91,9 +91,8 @@ async fn repeated_texts_are_blocked() {
     assert_eq!(say(&client, "hello, world").await.status, 202, "another text; a cooldown of 0 is none");
 }
 
-/// RULINGS H3 and CONTRACT 4.3: one may always leave; presence, acknowledgements and reads are not moderated.
 #[tokio::test]
-async fn leaving_and_listening_are_not_moderated() {
+async fn moderation_exempts_leave_presence_acks_and_reads() {
     let server =
         launch().env("MOD_MIN_ACTION_INTERVAL_MS", 60_000).env("MOD_MAX_ACTIONS_PER_WINDOW", 1).start().await;
     let client = server.client();
@@ -109,9 +108,8 @@ async fn leaving_and_listening_are_not_moderated() {
     }
 }
 
-/// RULINGS H2: what was refused for another reason is not counted, nor is a replay.
 #[tokio::test]
-async fn only_what_was_done_is_counted() {
+async fn moderation_counts_neither_refused_actions_nor_replays() {
     let server = launch().env("MOD_MAX_ACTIONS_PER_WINDOW", 2).start().await;
     let client = server.client();
     for _ in 0..3 {
@@ -129,9 +127,8 @@ async fn only_what_was_done_is_counted() {
     let _ = say(&client, "thrice").await.error(429, "ERR_MODERATION_BLOCKED");
 }
 
-/// CONTRACT 3.2 and 4.3: a blocked action happens not at all, and its key stays free.
 #[tokio::test]
-async fn a_blocked_action_leaves_nothing_behind() {
+async fn moderation_block_has_no_effect_and_leaves_the_key_free() {
     let server = cooling(0).env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 1).start().await;
     let client = server.client();
     assert_eq!(say(&client, "same").await.status, 202);
@@ -143,9 +140,8 @@ async fn a_blocked_action_leaves_nothing_behind() {
     assert_eq!((answer.status, answer.header("x-idempotent-replay")), (202, None));
 }
 
-/// RULINGS H8 and CONTRACT 23: the defaults, as health shows them and as they act.
 #[tokio::test]
-async fn the_defaults_hold() {
+async fn moderation_defaults_are_shown_by_health_and_enforced() {
     let names =
         ["MOD_MIN_ACTION_INTERVAL_MS", "MOD_MAX_ACTIONS_PER_WINDOW", "MOD_MAX_REPEATED_TEXT_PER_WINDOW"];
     let server = names.iter().fold(launch(), |launch, name| launch.without(name)).start().await;

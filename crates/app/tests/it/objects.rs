@@ -1,4 +1,4 @@
-//! Shared objects: creating, reading and changing them, as clients see it.
+//! Shared objects: creating, reading and changing them over HTTP.
 
 use agentcafe_testkit::{Client, Method, Value, json};
 
@@ -31,9 +31,8 @@ fn payload_of(object: &Value) -> Value {
     payload
 }
 
-/// CONTRACT 9.21 and 7.8: an object that is created is answered whole, told whole, and found.
 #[tokio::test]
-async fn an_object_is_created_told_and_found() {
+async fn object_create_returns_appends_and_stores_it() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "roomId": "attic", "objectType": " TOKEN ", "objectKey": "beans", "title": "Beans",
         "content": "", "data": {"origin": "Kenya"}, "metadata": {"a": 1}, "correlationId": "c-1"});
@@ -60,9 +59,9 @@ async fn an_object_is_created_told_and_found() {
     );
 }
 
-/// CONTRACT 9.21: what a patch names is changed, one version up, by whom; in the object's own room.
+/// The change happens in the object's own room, whatever room the request names.
 #[tokio::test]
-async fn an_object_is_changed_in_its_room() {
+async fn object_patch_changes_named_fields_and_increments_version() {
     let (_server, client) = cafe().await;
     let object =
         create(&client, json!({"roomId": "attic", "title": "t", "content": "c", "data": {"a": 1}})).await;
@@ -92,9 +91,9 @@ async fn an_object_is_changed_in_its_room() {
     assert_eq!(answer.data()["emittedEvents"][0]["eventId"], event["eventId"]);
 }
 
-/// RULINGS J1 and J8: another version than the expected is a conflict; a type cannot be taken away; nothing happens then.
+/// The type cannot be removed. A refused change has no effect.
 #[tokio::test]
-async fn a_change_is_refused() {
+async fn object_patch_with_another_expected_version_is_a_conflict() {
     let (_server, client) = cafe().await;
     let object = create(&client, json!({})).await;
     let path = path_of(&object);
@@ -143,9 +142,9 @@ async fn a_change_is_refused() {
     assert_eq!(log(&client).await.len(), 1);
 }
 
-/// CONTRACT 9.21 and 11, RULINGS J5: newest change first, by every filter, page by page; other tenants' do not show.
+/// Objects of other tenants are not listed.
 #[tokio::test]
-async fn objects_are_listed() {
+async fn objects_are_filtered_and_paged_newest_change_first() {
     let (_server, client) = cafe().await;
     let mut objects = Vec::new();
     for fields in [
@@ -195,9 +194,9 @@ async fn objects_are_listed() {
     }
 }
 
-/// Promise 5: a page holds 4 MiB; what does not fit comes with the next, each object once.
+/// Each object comes once.
 #[tokio::test]
-async fn large_objects_come_page_by_page() {
+async fn objects_page_holds_at_most_4_mib() {
     const OBJECTS: usize = 40;
     let (_server, client) = cafe().await;
     let large = json!({"a": "x".repeat(65_000)});
@@ -221,9 +220,9 @@ async fn large_objects_come_page_by_page() {
     assert_eq!(titles, (0..OBJECTS).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 
-/// RULINGS J4 and B3, CONTRACT 3.4: unknown, malformed and other tenants' ids are 404, after who acts is known.
+/// The ids of the caller are checked first.
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn object_of_an_unknown_id_or_another_tenant_is_404() {
     let (_server, client) = cafe().await;
     let object = create(&client, json!({"tenantId": "acme"})).await;
     let id = object["objectId"].as_str().unwrap();
@@ -245,10 +244,9 @@ async fn what_is_not_there_is_not_found() {
     );
 }
 
-/// RULINGS J1, D1: of patches that arrive together each is a version of its own and none is lost; of those that
-/// expect the same version one wins; copies of one request are one change.
+/// None is lost. Of those that expect the same version, one succeeds; copies of one request are one change.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn patches_that_arrive_together_are_all_kept() {
+async fn object_patches_at_the_same_time_each_make_a_version() {
     const AT_ONCE: usize = 40;
     let (mut server, client) = cafe().await;
     let object = create(&client, json!({"objectType": "token"})).await;

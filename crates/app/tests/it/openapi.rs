@@ -1,5 +1,5 @@
-//! The OpenAPI document describes every route, field, error and example, and what it says is what the server does: also when
-//! another's tool (Schemathesis) makes requests of it.
+//! The OpenAPI document describes every route, field, error and example, and matches the server's behaviour;
+//! Schemathesis checks it, too.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 use std::fmt::Write as _;
@@ -9,8 +9,8 @@ use std::process::Command;
 
 use agentcafe_testkit::{Client, Method, Value};
 
-use crate::furnished::{Names, furnish, named};
-use crate::operations::documented;
+use crate::fixture_cafe::{Names, furnish, named};
+use crate::monitoring::documented;
 use crate::{cafe, launch};
 
 /// An operation's path with what its parameters hold in the example, or what is there, and its query.
@@ -31,9 +31,9 @@ pub(crate) fn example_path(path: &str, operation: &Value, names: &Names) -> Stri
     if query.is_empty() { filled } else { format!("{filled}?{}", query.join("&")) }
 }
 
-/// The issue: the document's examples are valid. Each is accepted, those that delete something at the end.
+/// Requests that delete something run last.
 #[tokio::test]
-async fn the_examples_of_requests_are_accepted() {
+async fn openapi_request_examples_are_accepted() {
     let (_server, client) = cafe().await;
     let names = furnish(&client).await;
     let (deletions, others): (Vec<_>, Vec<_>) =
@@ -61,9 +61,9 @@ async fn the_examples_of_requests_are_accepted() {
     }
 }
 
-/// The issue: every error of every route has an example in the envelope, under a code that the response names.
+/// Each error of each route, in the envelope, under a code that the response lists.
 #[tokio::test]
-async fn every_error_has_an_example() {
+async fn openapi_has_an_example_of_every_error() {
     let (_server, client) = cafe().await;
     let document = client.get("/openapi.json").await.json;
     for (method, path, operation) in documented(&client).await {
@@ -102,9 +102,9 @@ fn without_description(schema: &Value, place: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Every field of requests and answers is described: by its declaration, or by the doc comment of the member.
+/// By its declaration, or by the doc comment of the struct's field.
 #[tokio::test]
-async fn every_field_is_described() {
+async fn openapi_describes_every_field() {
     let (_server, client) = cafe().await;
     let document = client.get("/openapi.json").await.json;
     let mut found = Vec::new();
@@ -145,10 +145,10 @@ async fn settings(client: &Client, names: &Names) -> String {
     text
 }
 
-/// Somebody else's reader of the document makes requests of it, valid and invalid, and finds nothing: no 500, no status, content
-/// type or body that the document does not have. A missing tool is a failure: `./test.sh` installs it.
+/// It sends valid and invalid requests, and finds no 500, and no status, content type or body that the document
+/// lacks. A missing tool is a failure: `./test.sh` installs it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn schemathesis_finds_nothing() {
+async fn openapi_passes_schemathesis() {
     let tool = schemathesis();
     assert!(tool.exists(), "{} is missing; ./test.sh installs it", tool.display());
     let server = launch().start().await;

@@ -1,4 +1,4 @@
-//! Operators: pausing and resuming, muting, sending away; what is stored, what is told, who may.
+//! Operators: pause and resume a room, mute and unmute an actor, force it to leave; state, events and rights.
 
 use agentcafe_testkit::{Answer, Client, Server, Value, json};
 
@@ -29,10 +29,10 @@ async fn say(client: &Client, actor: &str, text: &str) -> Answer {
     client.act("/v1/commands/say", json!({"actorId": actor, "text": text})).await
 }
 
-/// CONTRACT 7.4, 9.13 and 4.2, RULINGS I2 and I5: a pause blocks everybody's actions but leaving, moderators' too; resuming
-/// clears what the pause said. State, event, audit entry and answer agree.
+/// Operators' own actions in the room are blocked, too. Resuming clears the pause's reason and metadata. State,
+/// event, audit entry and response agree.
 #[tokio::test]
-async fn a_room_is_paused_and_resumed() {
+async fn pause_blocks_all_actions_but_leave_until_resume() {
     let (_server, client) = operated().await;
     let none = json!({"tenantId": "default", "roomId": "main", "roomPaused": false, "pausedBy": null, "pauseReason": null,
         "pausedAt": null, "resumedAt": null, "mutedActors": {}, "mutedActorIds": [], "metadata": {}, "createdAt": null, "updatedAt": null});
@@ -98,10 +98,9 @@ async fn a_room_is_paused_and_resumed() {
     assert_eq!(trail, audit, "the trail keeps what the state forgets");
 }
 
-/// CONTRACT 4.2 and 14, RULINGS B10: a mute blocks speech, in either way, and nothing else, of the one that is named; who
-/// is acted on finds it in its inbox.
+/// All commands that post a message are blocked, and nothing else. The target gets an inbox item.
 #[tokio::test]
-async fn an_agent_is_muted_and_unmuted() {
+async fn mute_blocks_messages_of_the_target_only() {
     let (_server, client) = operated().await;
     let body = json!({"roomId": "main", "operatorId": "Op", "action": "mute_agent", "targetActorId": " Kai ", "reason": "loud"});
     let data = client.act("/v1/operator/overrides", body).await.data().clone();
@@ -141,10 +140,9 @@ async fn an_agent_is_muted_and_unmuted() {
     assert_eq!(say(&client, "Kai", "hi").await.status, 202);
 }
 
-/// CONTRACT 9.13 and 4.4, RULINGS I7: an agent that is sent away leaves by force, is no longer present, stands where one
-/// comes in, and may come back; all of it is the operator's doing.
+/// Its presence is inactive and its position is the entrance. Every event names the operator.
 #[tokio::test]
-async fn an_agent_is_sent_away() {
+async fn force_leave_removes_the_target_which_may_return() {
     let (_server, client) = operated().await;
     let body = json!({"actorId": "Kai", "payload": {"position": {"x": 1, "y": 1}}});
     let _ = client.act("/v1/commands/enter", body).await.data();
@@ -178,10 +176,9 @@ async fn an_agent_is_sent_away() {
     assert_eq!(client.act("/v1/commands/enter", json!({"actorId": "Kai"})).await.status, 202);
 }
 
-/// RULINGS G7 (kept): an agent that is not there is sent away all the same, with the operator's reason; nothing about its
-/// presence changes, and there is no presence to change.
+/// With the operator's reason; no presence is created or changed.
 #[tokio::test]
-async fn an_absent_agent_is_sent_away() {
+async fn force_leave_of_an_absent_actor_appends_a_leave_event() {
     let (_server, client) = operated().await;
     let body = json!({"roomId": "main", "operatorId": "Op", "action": "force_leave", "targetActorId": "Ghost", "reason": "spam"});
     let data = client.act("/v1/operator/overrides", body).await.data().clone();
@@ -191,9 +188,9 @@ async fn an_absent_agent_is_sent_away() {
     assert!(client.get("/v1/presence?roomId=main&actorId=Ghost").await.data()["presence"].is_null());
 }
 
-/// CONTRACT 3.4 row 6 and 9.13, RULINGS I1: the fields in order; the action is trimmed, but else taken to the letter.
+/// The action is trimmed, and case-sensitive.
 #[tokio::test]
-async fn fields_are_checked_in_order() {
+async fn override_fields_are_validated_in_order() {
     let (_server, client) = operated().await;
     let allowed = json!(["pause_room", "resume_room", "mute_agent", "unmute_agent", "force_leave"]);
     let unknown = json!({"field": "action", "allowed": allowed});
@@ -253,10 +250,9 @@ async fn fields_are_checked_in_order() {
     );
 }
 
-/// CONTRACT 4.1 and 3.4 row 6, RULINGS B16: only operators of the room may; who is denied stands in the trail, nothing else
-/// happens, and the key stays free.
+/// The denial is in the audit trail, has no other effect, and the key stays free.
 #[tokio::test]
-async fn only_operators_operate() {
+async fn override_by_a_non_operator_is_denied_and_audited() {
     let (_server, client) = operated().await;
     let cases = [
         (
@@ -291,9 +287,9 @@ async fn only_operators_operate() {
     assert_eq!((answer.status, answer.header("x-idempotent-replay")), (202, None));
 }
 
-/// CONTRACT 3.2 and 3.4 row 6: an action takes effect once under its key; another action or target is another scope.
+/// Another action or target is another scope.
 #[tokio::test]
-async fn an_action_is_done_once() {
+async fn override_takes_effect_once_per_key() {
     let (_server, client) = operated().await;
     let body = |action: &str, target: &str, reason: &str| json!({"roomId": "main", "operatorId": "Op", "action": action, "targetActorId": target, "reason": reason});
     let send = |body: Value| client.post("/v1/operator/overrides", "k", body);
@@ -316,9 +312,9 @@ async fn an_action_is_done_once() {
     assert_eq!(client.get("/v1/operator/audit").await.data()["count"], 4, "with the grant");
 }
 
-/// RULINGS I4: mutes at the same time lose nothing; and they hold after a restart.
+/// Also after a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mutes_at_the_same_time_add_up() {
+async fn mutes_at_the_same_time_are_all_kept() {
     let (mut server, client) = operated().await;
     let sent = (0..16).map(|n| {
         let client = client.clone();
@@ -341,9 +337,9 @@ async fn mutes_at_the_same_time_add_up() {
     assert_eq!(blocked.error(423, "ERR_OPERATOR_OVERRIDE_BLOCKED")["reasonCode"], "ACTOR_MUTED");
 }
 
-/// CONTRACT 9.13, RULINGS J5: the states of all rooms of a tenant, the newest first, page by page.
+/// The states of all rooms of a tenant.
 #[tokio::test]
-async fn overrides_are_listed() {
+async fn overrides_are_listed_newest_first_and_paged() {
     let (_server, client) = cafe().await;
     for room in ["a", "b", "c"] {
         promote(&client, room).await;
@@ -363,9 +359,8 @@ async fn overrides_are_listed() {
     assert_eq!(list("?tenantId=acme").await["count"], 0);
 }
 
-/// RULINGS B16: in strict mode only operators of a room read what was done there.
 #[tokio::test]
-async fn strict_mode_gates_reads() {
+async fn strict_mode_limits_override_and_audit_reads_to_operators() {
     let server = launch().env("PERMISSIONS_MODE", "strict").start().await;
     let client = server.client();
     promote(&client, "main").await;

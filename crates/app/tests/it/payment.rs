@@ -1,4 +1,4 @@
-//! Paying for private tables: what a payment provider is asked, what its answers mean, and that nobody pays twice.
+//! Payment of private tables: the provider's request and response, and that nobody pays twice.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use sha2::Sha256;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::tables::text;
+use crate::table_fixtures::text;
 use crate::{launch, log};
 
 const PAY: &str = "/pay";
@@ -63,9 +63,9 @@ async fn end(client: &Client, session: &Value) {
     let _ = ended.data();
 }
 
-/// CONTRACT 5.3, RULINGS A8 and A9: what the provider is asked, and what its answer becomes; the proof goes to it alone.
+/// The provider's response becomes the session's payment. The payment proof is sent to the provider only.
 #[tokio::test]
-async fn the_provider_is_asked() {
+async fn payment_request_has_the_documented_fields() {
     let told = json!({"paid": true, "provider": "till", "paymentRef": "till-1", "amountUsd": 5});
     let (provider, _server, client) = till([told, json!({"ok": true})]).await;
     let body = order(
@@ -103,9 +103,9 @@ async fn the_provider_is_asked() {
     assert_eq!(charges(&provider).len(), 2);
 }
 
-/// CONTRACT 5.3, RULINGS A10: a room without a name gets one before the provider is asked, and keeps it.
+/// The id is generated before the provider is called.
 #[tokio::test]
-async fn a_room_without_a_name_is_paid_for() {
+async fn payment_of_an_unnamed_room_keeps_its_generated_id() {
     let (provider, _server, client) = till([json!({"paid": true})]).await;
     let body = json!({"actorId": "Nova", "planId": "espresso"});
     let answer = client.post(SESSIONS, "k", body).await;
@@ -113,10 +113,10 @@ async fn a_room_without_a_name_is_paid_for() {
     assert_eq!(answer.data()["room"]["roomId"], asked["roomId"]);
 }
 
-/// CONTRACT 5.3, RULINGS A20, B14: only a 2xx with a true `paid`, or else `ok`, is a payment; redirects are not followed. The key
-/// stays free, and all attempts under it are the same payment.
+/// Redirects are not followed. After a failure the key stays free, and all attempts under it have the same
+/// `paymentId`.
 #[tokio::test]
-async fn only_what_is_paid_counts() {
+async fn payment_needs_2xx_with_paid_or_ok_true() {
     let (provider, _server, client) = till([]).await;
     let cases = [
         (Reaction::json(200, &json!({"paid": "true"})), 200, json!(null)),
@@ -146,9 +146,8 @@ async fn only_what_is_paid_counts() {
     assert_eq!((ids.len(), ids.iter().all(|id| *id == ids[0])), (count + 1, true), "{ids:?}");
 }
 
-/// CONTRACT 5.3: a provider that says nothing, is not there, or is not set.
 #[tokio::test]
-async fn a_provider_that_cannot_be_asked() {
+async fn payment_provider_that_is_silent_unreachable_or_unset_is_an_error() {
     let provider = Receiver::start().await;
     provider.always(PAY, Reaction::hang());
     let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
@@ -165,10 +164,10 @@ async fn a_provider_that_cannot_be_asked() {
     }
 }
 
-/// RULINGS A7: the amount is what the provider took. Less than the price is refused, and not asked for again; an amount that is
-/// none is no payment.
+/// The amount is what the provider reports. After too small an amount the provider is not called again; an invalid
+/// amount is no payment.
 #[tokio::test]
-async fn what_the_provider_took_must_be_enough() {
+async fn payment_below_the_price_is_refused() {
     let (provider, _server, client) = till([
         json!({"paid": true, "amountUsd": 2.5}),
         json!({"paid": true, "amountUsd": "a lot"}),
@@ -192,9 +191,8 @@ async fn what_the_provider_took_must_be_enough() {
     assert!(ids[0] != ids[1] && ids[1] == ids[2], "{ids:?}");
 }
 
-/// CONTRACT 9.15: what is refused anyway is refused before anybody pays.
 #[tokio::test]
-async fn nobody_pays_for_what_is_refused() {
+async fn payment_is_not_requested_for_a_refused_request() {
     let (provider, _server, client) = till([]).await;
     let _ = client.act("/v1/rooms", json!({"actorId": "Nova", "roomId": "lobby"})).await.data();
     let grant = json!({"roomId": "paused", "actorId": "Op", "canModerate": true});
@@ -222,9 +220,9 @@ async fn nobody_pays_for_what_is_refused() {
     assert!(charges(&provider).is_empty());
 }
 
-/// RULINGS A20: with a secret, what the provider is asked is signed: the HMAC of the very bytes.
+/// If a secret is set. The signature is over the exact bytes of the body.
 #[tokio::test]
-async fn the_question_is_signed() {
+async fn payment_request_is_signed_with_hmac_sha256() {
     let provider = Receiver::start().await;
     provider.next(PAY, [Reaction::json(200, &json!({"paid": true}))]);
     let server = paying(&provider).env("PRIVATE_TABLE_PAYMENT_WEBHOOK_SECRET", "hush").start().await;
@@ -235,9 +233,9 @@ async fn the_question_is_signed() {
     assert_eq!(received.header("x-agentcafe-signature"), hex);
 }
 
-/// RULINGS A9, D1: copies at once are one payment and one session, and all get the same answer.
+/// There is one session, and all copies get the same response.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn copies_at_once_pay_once() {
+async fn payment_of_concurrent_copies_is_made_once() {
     let provider = Receiver::start().await;
     let let_go = Arc::new(Notify::new());
     provider.next(PAY, [Reaction::json(200, &json!({"paid": true, "paymentRef": "one"})).held(&let_go)]);
@@ -258,9 +256,9 @@ async fn copies_at_once_pay_once() {
     assert_eq!((replays.count(), charges(&provider).len(), log(&client).await.len()), (19, 1, 2));
 }
 
-/// RULINGS A9: the server dies while the provider takes the money; the same request, sent again, is the same payment.
+/// The server is killed while the provider answers; the same request, sent again, is the same payment.
 #[tokio::test]
-async fn a_payment_survives_the_server() {
+async fn payment_after_a_kill_has_the_same_payment_id() {
     let provider = Receiver::start().await;
     provider.next(PAY, [Reaction::hang(), Reaction::json(200, &json!({"paid": true}))]);
     let mut server = paying(&provider).start().await;
@@ -281,10 +279,10 @@ async fn a_payment_survives_the_server() {
     assert_eq!(log(&client).await.len(), 2, "one room, one session");
 }
 
-/// RULINGS A9: who has paid for a table that was taken meanwhile has paid: the payment is recorded, whatever becomes of the server,
-/// and opens the table later; but not one that costs more.
+/// The room was taken meanwhile. The payment is recorded, survives a restart, and opens the table later at the same
+/// price, but not at a higher one.
 #[tokio::test]
-async fn a_payment_outlives_its_error() {
+async fn payment_is_kept_if_the_table_cannot_be_opened() {
     let provider = Receiver::start().await;
     let let_go = Arc::new(Notify::new());
     let held = Reaction::json(200, &json!({"paid": true, "paymentRef": "mine"})).held(&let_go);
@@ -310,9 +308,8 @@ async fn a_payment_outlives_its_error() {
     assert_eq!(charges(&provider).len(), 2, "nobody was charged twice");
 }
 
-/// What was begun is finished, also if the client does not wait for it.
 #[tokio::test]
-async fn a_payment_does_not_need_its_client() {
+async fn payment_completes_after_the_client_disconnects() {
     let provider = Receiver::start().await;
     let let_go = Arc::new(Notify::new());
     provider.next(PAY, [Reaction::json(200, &json!({"paid": true})).held(&let_go)]);
@@ -328,9 +325,9 @@ async fn a_payment_does_not_need_its_client() {
     assert_eq!(log(&client).await.len(), 2);
 }
 
-/// CONTRACT 5.3: where nothing is asked for, nothing is; what the client calls its payment is kept.
+/// A `paymentRef` of the client is kept.
 #[tokio::test]
-async fn tables_may_be_free() {
+async fn payment_mode_off_needs_no_proof() {
     let provider = Receiver::start().await;
     let server = paying(&provider).env("PRIVATE_TABLE_PAYMENT_MODE", "off").start().await;
     let client = server.client();

@@ -1,5 +1,5 @@
-//! The issue, "restart PostgreSQL under load": 503 meanwhile, nothing acknowledged is lost or doubled, keys replay, and it goes
-//! on by itself.
+//! PostgreSQL restarts or fails under load: 503 meanwhile, nothing acknowledged is lost or doubled, keys replay, and
+//! the server recovers by itself.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use std::time::Duration;
 use agentcafe_testkit::{Client, End, Postgres, Server, eventually, json};
 use tokio::task::JoinSet;
 
+use crate::background_load::{Said, assert_logged, head_of_log, say_again};
 use crate::launch;
-use crate::promise_load::{Said, assert_logged, head_of_log, say_again};
+use crate::read_only_database::say;
 use crate::store_full::{assert_not_ready, assert_unavailable};
-use crate::unwritable::say;
 
 const SPEAKERS: usize = 16;
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -72,11 +72,11 @@ async fn on(postgres: &Postgres) -> Server {
     launch().env("DATABASE_URL", postgres.database()).start().await
 }
 
-/// `pg_ctl restart`, fast and immediate, and `kill -9` of the whole server, several times under load: every answer is an
-/// acceptance or a 503 that says when to come back; the log holds each acceptance once, at the place it was given, and a
-/// stream that was open all the time tells every event once and in order.
+/// `pg_ctl restart`, fast and immediate, and `kill -9` of PostgreSQL, several times under load. Every response is a
+/// success or a 503 with `Retry-After`. The log has each success once, at its sequence. A stream that stays open
+/// delivers every event once and in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn restarts_under_load_lose_and_double_nothing() {
+async fn postgres_restarts_under_load_lose_and_double_nothing() {
     let postgres = Postgres::start(true);
     let server = on(&postgres).await;
     let client = server.client();
@@ -110,11 +110,10 @@ async fn restarts_under_load_lose_and_double_nothing() {
     assert_logged(&client, &again).await;
 }
 
-/// A database that is gone, and one that is there and says nothing: writes and reads are refused with 503, the server is not
-/// ready and says why, and alive all the same; when the database is back, so is the café, and what was refused has its effect
-/// once.
+/// Reads and writes are 503; `/readyz` names the reason and `/livez` is 200. When the database is back, the server
+/// recovers, and a refused request takes effect once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_its_database_the_cafe_says_so() {
+async fn postgres_unreachable_or_hanging_is_503_and_not_ready() {
     let postgres = Postgres::start(true);
     let server = on(&postgres).await;
     let client = server.client();

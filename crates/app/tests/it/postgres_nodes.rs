@@ -1,4 +1,4 @@
-//! Many nodes on one database are one café: commands that arrive on any of them make one log, which all of them tell.
+//! Several nodes on one database have one log, and each of them serves all of it.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use agentcafe_testkit::{Client, EventStream, Server, Value, eventually, json};
 use tokio::task::JoinSet;
 
+use crate::background_load::{Said, assert_logged, everything, head_of_log, say_again};
 use crate::launch;
-use crate::promise_load::{Said, assert_logged, everything, head_of_log, say_again};
 
 const SPEAKERS: usize = 50;
 const EACH: usize = 40;
@@ -47,10 +47,10 @@ pub(crate) async fn assert_tells_all(stream: &mut EventStream, from: u64, head: 
     }
 }
 
-/// The issue: 2,000 commands at once on two nodes, in one room and in many: sequences without gap or repeat, keys that give
-/// the first answer on either node, and every stream on both nodes tells every event once and in order.
+/// 2,000 commands at once on two nodes, in one room and in many: sequences without gap or repeat, keys that replay on
+/// either node, and streams on both nodes that deliver every event once and in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_nodes_are_one_cafe() {
+async fn nodes_write_one_log_without_gaps() {
     for rooms in [1, 5] {
         let servers = two_nodes().await;
         let addresses = [servers[0].address(), servers[1].address()];
@@ -82,9 +82,9 @@ async fn two_nodes_are_one_cafe() {
     }
 }
 
-/// What was done on one node is seen by whoever asks the other next, in every kind of read.
+/// In every kind of read, immediately.
 #[tokio::test]
-async fn what_was_done_is_seen_on_every_node() {
+async fn node_reads_what_another_node_acknowledged() {
     let [here, there] = two_nodes().await;
     let (here, there) = (here.client(), there.client());
     for round in 1..=50_u64 {
@@ -101,10 +101,9 @@ async fn what_was_done_is_seen_on_every_node() {
     }
 }
 
-/// One node does what must not be done twice; the others do it when it stops. Nothing is done twice in between, and nothing is
-/// left out.
+/// Leased work (webhooks, reactions, sweeps) is done by one node. No work is repeated or left out.
 #[tokio::test]
-async fn a_node_that_stops_hands_its_work_over() {
+async fn node_that_stops_hands_its_leases_over() {
     let launch = launch().on_postgres(1).env("PRESENCE_SWEEP_MS", 500);
     let (mut here, there) = (launch.clone().start().await, launch.start().await);
     let client = there.client();

@@ -1,5 +1,5 @@
-//! Many nodes on one database, when one of them dies, is cut off, or has the wrong time: the others go on, and nothing is lost
-//! or done twice.
+//! One of several nodes is killed, cut off, or has a wrong clock: the others continue, and nothing is lost or done
+//! twice.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -9,21 +9,22 @@ use agentcafe_domain::kernel::Timestamp;
 use agentcafe_testkit::{Client, Postgres, Receiver, Server, Wire, eventually, json};
 use tokio::task::JoinSet;
 
+use crate::background_load::{Said, assert_logged, everything, head_of_log, say_again};
 use crate::launch;
 use crate::postgres_nodes::{assert_tells_all, say_everywhere, two_nodes};
-use crate::promise_load::{Said, assert_logged, everything, head_of_log, say_again};
 use crate::reaction_engine::rule;
 use crate::store_full::assert_unavailable;
 use crate::webhook_delivery::{say, talk, texts};
-use crate::webhook_fields::subscribe;
+use crate::webhook_subscriptions::subscribe;
 
 const SPEAKERS: usize = 16;
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// The issue: `kill -9` of the node that has all leases, under load. Clients go to the other node with their keys; what was
-/// acknowledged is in the log once; every message is delivered by webhook, in order, and answered by the rule exactly once.
+/// `kill -9` of the node that has all leases, under load. Clients repeat requests on the other node with their keys.
+/// What was acknowledged is in the log once; every message is delivered by webhook, in order, and answered by the
+/// reaction exactly once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_node_is_replaced() {
+async fn node_that_is_killed_is_replaced() {
     let [mut here, there] = two_nodes().await;
     let (addresses, client) = ([here.address(), there.address()], there.client());
     let receiver = Receiver::start().await;
@@ -64,10 +65,10 @@ async fn a_killed_node_is_replaced() {
     assert_eq!(head_of_log(&client).await, log.len() as u64);
 }
 
-/// The issue: a node that is cut off from PostgreSQL says so with 503, is not ready, and loses its leases to one that is not;
-/// once it is back it tells what happened meanwhile without a gap.
+/// It answers 503, is not ready, and the other node takes its leases. When it is back, its streams continue without a
+/// gap.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_is_cut_off_steps_back() {
+async fn node_cut_off_from_postgres_loses_its_leases() {
     let postgres = Postgres::start(false);
     let wire = Wire::to(postgres.address()).await;
     let url = postgres.database();
@@ -114,10 +115,10 @@ fn fake_time() -> PathBuf {
     found.last().expect("libfaketime is not installed; ./test.sh installs it")
 }
 
-/// The issue: a node whose clock is a minute off, before or after, and that has the leases: nothing runs out too early or too
-/// late, and the log's times are those of the database.
+/// The clock of the node that has the leases is a minute ahead or behind: nothing expires too early or too late, and
+/// the log has the database's times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_is_wrong_does_not_matter() {
+async fn node_with_a_wrong_clock_uses_the_time_of_postgres() {
     for offset in ["+60s", "-60s"] {
         let launch = launch().on_postgres(1).env("PRESENCE_SWEEP_MS", 500);
         let wrong = launch.clone();

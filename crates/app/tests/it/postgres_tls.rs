@@ -1,12 +1,12 @@
-//! TLS to PostgreSQL as the URL's `sslmode` says, and what the pool of connections keeps to.
+//! TLS to PostgreSQL by `sslmode`, and the limits of the connection pool.
 
 use agentcafe_testkit::{Postgres, eventually};
 use tokio::task::JoinSet;
 
+use crate::durability::LOAD_DEADLINE;
 use crate::launch;
 use crate::postgres_migrate::migrate;
-use crate::promise_kill::LOAD_DEADLINE;
-use crate::unwritable::say;
+use crate::read_only_database::say;
 
 /// The server's URL by another name and with other parameters.
 fn url(postgres: &Postgres, host: &str, parameters: &str) -> String {
@@ -15,10 +15,11 @@ fn url(postgres: &Postgres, host: &str, parameters: &str) -> String {
     format!("{url}?{parameters}")
 }
 
-/// `disable` encrypts nothing; `prefer` and `require` encrypt and trust anybody; `verify-ca` wants an authority that is known,
-/// `verify-full` the right name too. What does not hold is told at the start, and that without TLS where it was required.
+/// `disable` does not encrypt; `prefer` and `require` encrypt without verification; `verify-ca` needs a trusted
+/// authority, `verify-full` the right host name, too. A failure stops the start with an error; so does a server
+/// without TLS if TLS is required.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sslmode_says_what_is_encrypted_and_who_is_trusted() {
+async fn sslmode_decides_encryption_and_verification() {
     let (postgres, plain) = (Postgres::start_with_tls(), Postgres::start(false));
     let known = format!("sslrootcert={}", postgres.authority().display());
     for (host, parameters, is_encrypted) in [
@@ -56,10 +57,9 @@ async fn sslmode_says_what_is_encrypted_and_who_is_trusted() {
     }
 }
 
-/// `PG_POOL_MAX` bounds the connections that read, however many read at once; those that nobody needs are closed after
-/// `PG_IDLE_TIMEOUT_MS`.
+/// `PG_POOL_MAX` bounds the reading connections; idle ones are closed after `PG_IDLE_TIMEOUT_MS`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_pool_is_bounded_and_gives_back() {
+async fn pool_is_bounded_and_closes_idle_connections() {
     let database = Postgres::shared().database();
     let server = launch()
         .env("DATABASE_URL", &database)

@@ -1,4 +1,4 @@
-//! The projector: read models in Redis that are those of the log, whatever is killed, wiped or cut off.
+//! The projector: read models in Redis match the log, after kills, wipes and lost connections.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -82,10 +82,9 @@ fn content<'a>(contents: &'a BTreeMap<String, Value>, key: &str) -> &'a Value {
     &contents.get(key).unwrap_or_else(|| panic!("no {key} in {:?}", contents.keys()))["content"]
 }
 
-/// CONTRACT 18, RULINGS N1, N4, B9: every room has its keys, which hold the fold of its events; its stream has their
-/// sequences.
+/// The stream has the log's sequences as ids.
 #[tokio::test]
-async fn read_models_are_the_fold_of_the_log() {
+async fn projector_writes_all_read_models_of_every_room() {
     let (server, redis) = (patient().start().await, Redis::start());
     let projector = projecting(&server, &redis).start().await;
     happen(&server, 5).await;
@@ -115,7 +114,7 @@ async fn read_models_are_the_fold_of_the_log() {
             .map(|actor| (actor.actor_id.to_string(), serde_json::to_string(actor).unwrap().into()))
             .collect();
         assert_eq!(text("presence"), Value::Object(present));
-        assert_eq!(contents[&format!("{key}:presence")]["expires"], true, "RULINGS N5");
+        assert_eq!(contents[&format!("{key}:presence")]["expires"], true, "the presence key expires");
         let stream = text("stream");
         let stream = stream.as_array().unwrap();
         assert_eq!(stream.len(), of_room.len());
@@ -142,9 +141,8 @@ async fn read_models_are_the_fold_of_the_log() {
     assert_eq!((&health["redis"]["connected"], &health["source"]["connected"]), (&json!(true), &json!(true)));
 }
 
-/// RULINGS N2: what happens in a quiet room is there within 250 ms.
 #[tokio::test]
-async fn a_quiet_room_is_fresh() {
+async fn projector_updates_a_quiet_room_within_250_ms() {
     const FRESH: Duration = Duration::from_millis(250);
     let (server, redis) = (patient().start().await, Redis::start());
     let _projector = projecting(&server, &redis).start().await;
@@ -169,9 +167,8 @@ async fn a_quiet_room_is_fresh() {
     panic!("never sooner than after {fastest:?}");
 }
 
-/// RULINGS N3 and N6, issue 4: whoever is stopped, killed or wiped, the read models become the same bytes again.
 #[tokio::test]
-async fn what_is_killed_or_wiped_becomes_the_same_again() {
+async fn projector_rebuilds_identical_bytes_after_stops_kills_and_wipes() {
     let (server, mut redis) = (steady_cafe().await, Redis::start());
     let mut projector = projecting(&server, &redis).start().await;
     happen(&server, 3).await;
@@ -203,9 +200,8 @@ async fn what_is_killed_or_wiped_becomes_the_same_again() {
     same(&settled(&server, &redis).await, &after, "a read model was lost");
 }
 
-/// Issue 4: Redis that is gone for a while, or hangs, costs nothing but the time.
 #[tokio::test]
-async fn redis_may_be_gone_for_a_while() {
+async fn projector_recovers_after_redis_is_down_or_hangs() {
     let (server, mut redis) = (patient().start().await, Redis::start());
     redis.stop();
     let starting = tokio::spawn(projecting(&server, &redis).start());
@@ -230,9 +226,8 @@ async fn redis_may_be_gone_for_a_while() {
     same(&projected_afresh(&server).await, &contents, "projected afresh");
 }
 
-/// Issue 4: an API that is gone for a while is followed again without a gap.
 #[tokio::test]
-async fn the_api_may_be_gone_for_a_while() {
+async fn projector_resumes_without_a_gap_after_the_api_is_down() {
     let (mut server, redis) = (steady_cafe().await, Redis::start());
     let projector = projecting(&server, &redis).start().await;
     for _ in 0..3 {
@@ -250,9 +245,9 @@ async fn the_api_may_be_gone_for_a_while() {
     same(&projected_afresh(&server).await, &contents, "projected afresh");
 }
 
-/// RULINGS M6: another log on the same address is projected anew, and nothing is left of the first.
+/// Nothing of the first log is left.
 #[tokio::test]
-async fn another_log_is_projected_anew() {
+async fn projector_rebuilds_when_the_log_is_replaced() {
     let (mut first, redis) = (steady_cafe().await, Redis::start());
     let _projector = projecting(&first, &redis).start().await;
     happen(&first, 3).await;
@@ -272,9 +267,9 @@ async fn another_log_is_projected_anew() {
     same(&projected_afresh(&second).await, &contents, "projected afresh");
 }
 
-/// RULINGS N5: who is present goes by itself, with or without the API, with or without the projector.
+/// Without the API and without the projector.
 #[tokio::test]
-async fn presence_runs_out_by_itself() {
+async fn projector_presence_expires_without_events() {
     let (mut server, redis) = (patient().start().await, Redis::start());
     let mut projector =
         projecting(&server, &redis).env("PROJECTOR_REDIS_PRESENCE_TTL_SECONDS", 10).start().await;
@@ -307,9 +302,9 @@ async fn presence_runs_out_by_itself() {
     assert!((1..=10_000).contains(&left()), "nobody renews it now");
 }
 
-/// RULINGS N1: an allow-list restricts what is projected; when it changes, so does what is there.
+/// A change of the list adds and removes rooms.
 #[tokio::test]
-async fn a_list_restricts_the_rooms() {
+async fn projector_room_list_restricts_the_rooms() {
     let (server, redis) = (patient().start().await, Redis::start());
     let attic = projecting(&server, &redis).env("PROJECTOR_ROOM_ID", "the:attic");
     happen(&server, 1).await;
@@ -332,9 +327,9 @@ async fn a_list_restricts_the_rooms() {
     assert_eq!(redis.ask(&["EXISTS", "acf:room:default:main:state"]), 0);
 }
 
-/// CONTRACT 18: no more events are kept than are asked for, and always the newest.
+/// At most `PROJECTOR_REDIS_STREAM_MAXLEN`.
 #[tokio::test]
-async fn streams_are_trimmed() {
+async fn projector_stream_keeps_the_newest_events() {
     let (server, redis) = (patient().start().await, Redis::start());
     let projector = projecting(&server, &redis).env("PROJECTOR_REDIS_STREAM_MAXLEN", 100);
     happen(&server, 20).await;
@@ -348,9 +343,9 @@ async fn streams_are_trimmed() {
     assert_eq!(ids, want[want.len() - 100..].iter().collect::<Vec<_>>());
 }
 
-/// DESIGN 2: one projector is at work at a time; when it dies, the other goes on where it was.
+/// It continues at the stored cursor.
 #[tokio::test]
-async fn a_second_projector_takes_over() {
+async fn projector_standby_takes_over_after_a_kill() {
     let (server, redis) = (patient().start().await, Redis::start());
     let mut first = projecting(&server, &redis).start().await;
     happen(&server, 1).await;
@@ -369,9 +364,8 @@ async fn a_second_projector_takes_over() {
     same(&projected_afresh(&server).await, &contents, "projected afresh");
 }
 
-/// RULINGS B6: the projector of a protected café sends its token.
 #[tokio::test]
-async fn a_protected_cafe_is_projected() {
+async fn projector_sends_the_token() {
     let (server, redis) = (launch().env("API_AUTH_TOKEN", "s3cret").start().await, Redis::start());
     let client = server.client().with_header("x-api-key", "s3cret");
     let projector = projecting(&server, &redis).env("API_AUTH_TOKEN", "s3cret").start().await;

@@ -1,4 +1,4 @@
-//! The reaction engine: which events make whom do what, once each, and what is written down when somebody may not.
+//! Reactions: which events trigger a rule, that it acts exactly once, and what is recorded when it may not act.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use agentcafe_testkit::{
     Answer, Client, Method, Server, Value, eventually, fresh_key, json, store_under_test,
 };
 
-use crate::promise_load::head_of_log;
+use crate::background_load::head_of_log;
 use crate::{cafe, launch, log};
 
 const PATH: &str = "/v1/reactions/subscriptions";
@@ -63,9 +63,9 @@ async fn patch(client: &Client, id: &str, body: Value) {
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
 
-/// CONTRACT 12: what a say looks like, and what is counted; RULINGS L8: presence, mentions, inbox and a trace, as for a command.
+/// It has the effects of a command: presence, mentions, inbox items, a trace. The rule counts it.
 #[tokio::test]
-async fn a_say_answers_the_message() {
+async fn reaction_say_replies_to_the_message() {
     let (_server, client) = cafe().await;
     let payload = json!({"text": "hey @Bo", "ttlMs": 3_000, "mentions": ["Nova", "Kai"]});
     let id = rule(&client, json!({"actionPayload": payload, "roomId": "main"})).await;
@@ -115,9 +115,9 @@ async fn a_say_answers_the_message() {
     assert!(steps.iter().any(|step| step["details"]["eventId"] == message["eventId"]), "{}", trace.text);
 }
 
-/// CONTRACT 12: moves and orders; the mover ends up where the move leads.
+/// A move changes the actor's position.
 #[tokio::test]
-async fn moves_and_orders_are_done() {
+async fn reaction_moves_and_orders() {
     let (_server, client) = cafe().await;
     let step = json!({"direction": "w", "steps": 3});
     rule(
@@ -149,9 +149,9 @@ async fn moves_and_orders_are_done() {
     assert_eq!(walked.data()["from"], json!({"x": 7, "y": 6}), "three steps west of the spawn");
 }
 
-/// CONTRACT 12, check 1: whose events, of which types, in which rooms and tenants; RULINGS L1: no room is every room.
+/// A rule without a room matches every room.
 #[tokio::test]
-async fn rules_answer_what_they_are_for() {
+async fn reaction_matches_actor_type_room_and_tenant() {
     let (_server, client) = cafe().await;
     let text = |text: &str| json!({"text": text});
     for (name, over) in [
@@ -183,7 +183,7 @@ async fn rules_answer_what_they_are_for() {
         texts.sort();
         texts
     };
-    // The wildcard also answers the heartbeat of the say (RULINGS L10).
+    // The wildcard also answers the heartbeat of the say.
     assert_eq!(
         texts("main").await,
         ["any type", "any type", "everywhere", "not even self", "room", "source"]
@@ -205,10 +205,10 @@ async fn rules_answer_what_they_are_for() {
     );
 }
 
-/// CONTRACT 12, check 1 (reaction events), RULINGS L5: a chain of reactions ends, and says why; nothing that a reaction brings
-/// with it (a mention, a heartbeat) starts another.
+/// The end is recorded with its reason. Events that a reaction has in its train (a mention, a heartbeat) trigger no
+/// rule.
 #[tokio::test]
-async fn two_rules_do_not_chat_for_ever() {
+async fn reaction_chain_ends_at_its_limit() {
     let (_server, client) = cafe().await;
     let chatty = |target: &str, types: Value| {
         json!({"targetActorId": target, "ignoreReactionEvents": false, "roomId": "main", "triggerEventTypes": types,
@@ -244,9 +244,9 @@ async fn two_rules_do_not_chat_for_ever() {
     assert_eq!(fresh, 2 * beats, "each answers what Bo did, and nothing else: {:?}", &after[before..]);
 }
 
-/// RULINGS L3: however many events come at once, a rule that rests is triggered once.
+/// However many events arrive at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rule_rests_after_it_was_triggered() {
+async fn reaction_cooldown_allows_one_trigger() {
     let server = launch().env("REACTION_MAX_CONCURRENCY", 16).start().await;
     let client = server.client();
     let id = rule(&client, json!({"cooldownMs": 86_400_000})).await;
@@ -263,10 +263,9 @@ async fn a_rule_rests_after_it_was_triggered() {
     assert_eq!((&rule["triggerCount"], &rule["errorCount"]), (&json!(1), &json!(0)));
 }
 
-/// RULINGS K12 in spirit, CONTRACT 12: what is switched off or deleted does nothing from then on; what happened before a rule
-/// was made, or while it was off, is no business of it.
+/// Events before the rule was made, or while it was disabled, do not trigger it.
 #[tokio::test]
-async fn switching_off_and_deleting_hold_at_once() {
+async fn reaction_stops_when_disabled_or_deleted() {
     let (_server, client) = cafe().await;
     say(&client, json!({})).await;
     let id = rule(&client, json!({})).await;
@@ -293,9 +292,9 @@ async fn switching_off_and_deleting_hold_at_once() {
     assert_eq!(reacted(&client, "conversation_message_posted").await.len(), before + 1);
 }
 
-/// CONTRACT 12, check 3, RULINGS H1: reactions are moderated, which is written down and counted, and refused to nobody.
+/// It is counted in the metrics; no client gets an error.
 #[tokio::test]
-async fn what_moderation_blocks_is_written_down() {
+async fn reaction_blocked_by_moderation_is_recorded() {
     let server = launch().env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 2).env("MOD_COOLDOWN_MS", 0).start().await;
     let client = server.client();
     let id = rule(&client, json!({})).await;
@@ -328,9 +327,9 @@ async fn what_moderation_blocks_is_written_down() {
     );
 }
 
-/// RULINGS H8: a reaction does not use up the interval between actions: its target may act at once.
+/// The actor may act at once after its reaction.
 #[tokio::test]
-async fn a_reaction_does_not_hold_up_its_target() {
+async fn reaction_does_not_use_up_the_minimum_interval() {
     let server = launch().env("MOD_MIN_ACTION_INTERVAL_MS", 60_000).start().await;
     let client = server.client();
     let id = rule(&client, json!({})).await;
@@ -342,9 +341,8 @@ async fn a_reaction_does_not_hold_up_its_target() {
     assert_eq!(shown(&client, &id).await["triggerCount"], 2);
 }
 
-/// RULINGS L4: a text that became too long when the limit was lowered is not said, which is written down.
 #[tokio::test]
-async fn a_text_that_became_too_long_fails() {
+async fn reaction_text_over_a_lowered_limit_fails_and_is_recorded() {
     let directory = tempfile::tempdir().unwrap();
     let at = |chars: u32| launch().data_dir(directory.path()).env("API_MAX_CHAT_MESSAGE_CHARS", chars);
     let mut server = at(120).start().await;
@@ -394,9 +392,9 @@ async fn say_until_gone(server: &mut Server, enough: usize) -> Vec<Value> {
     said
 }
 
-/// RULINGS L7 and DESIGN's follower: `kill -9` in the middle, several times: every message has exactly one answer of each rule.
+/// `kill -9` several times: every message has exactly one reply of each rule.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_message_is_answered_once_across_kills() {
+async fn reaction_happens_exactly_once_across_kills() {
     let (mut server, client) = cafe().await;
     let rules = [
         rule(&client, json!({})).await,
@@ -436,9 +434,9 @@ async fn every_message_is_answered_once_across_kills() {
     }
 }
 
-/// DESIGN's follower: after a polite stop nothing is gone over again, and what happened meanwhile is answered.
+/// After a graceful stop no event is processed again, and events meanwhile get their reaction.
 #[tokio::test]
-async fn a_restart_goes_on_where_it_was() {
+async fn reaction_resumes_after_a_restart() {
     let (mut server, client) = cafe().await;
     rule(&client, json!({})).await;
     say(&client, json!({})).await;

@@ -1,4 +1,4 @@
-//! `agentcafe realtime`: what clients are told of a room, who may ask, and what operators see.
+//! `agentcafe realtime`: the frames of a room's stream, access, and health.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use agentcafe_testkit::{
 };
 use tokio::task::JoinSet;
 
-use crate::socket::Socket;
+use crate::websocket_client::Socket;
 use crate::{launch, log};
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -85,9 +85,9 @@ fn folded(events: &[Value]) -> Value {
     json!(projection.snapshot())
 }
 
-/// CONTRACT 17, RULINGS M10: the snapshot with the room's state, what happened last, `ready`, what happens, heartbeats.
+/// And heartbeats.
 #[tokio::test]
-async fn a_client_is_told_of_a_room_and_then_what_happens() {
+async fn realtime_stream_sends_snapshot_backlog_ready_and_live_events() {
     let api = launch().start().await;
     let client = api.client();
     for (actor, room) in [("Nova", "main"), ("Kai", "attic"), ("Kai", "main")] {
@@ -117,9 +117,9 @@ async fn a_client_is_told_of_a_room_and_then_what_happens() {
     assert_eq!((snapshot["state"]["actors"].clone(), events.len()), (json!([]), 0));
 }
 
-/// RULINGS M10 and promise 8: the state, and the events that come after it, are together the room that the API shows.
+/// The API's `GET /v1/replay` shows the same room.
 #[tokio::test]
-async fn a_state_and_what_follows_make_the_room_of_the_api() {
+async fn realtime_snapshot_plus_later_events_equal_the_rooms_replay() {
     let api = launch().start().await;
     let client = api.client();
     let realtime = beside(&api).start().await;
@@ -179,10 +179,10 @@ fn without_themes(mut value: Value) -> Value {
     value
 }
 
-/// CONTRACT 17 and 11, RULINGS M8 and M11: filters, the newest `limit` with a gap before it, everything behind a cursor or
-/// `Last-Event-ID`; whether it is all in memory, or has to be asked of the API.
+/// Filters; the newest `limit` events after a `gap`; everything after a cursor or `Last-Event-ID`, from memory or
+/// from the API.
 #[tokio::test]
-async fn a_backlog_is_whole_or_says_what_it_leaves_out() {
+async fn realtime_backlog_is_complete_or_starts_with_a_gap() {
     let api = launch().start().await;
     let client = api.client();
     for number in 0..200 {
@@ -237,10 +237,9 @@ async fn a_backlog_is_whole_or_says_what_it_leaves_out() {
     }
 }
 
-/// RULINGS M5: rooms in memory are bounded; one that was forgotten is read again, and is what it would be. Names that clients
-/// invent cost nothing.
+/// Rooms in memory are bounded. Room names that do not exist cost nothing.
 #[tokio::test]
-async fn forgotten_rooms_are_read_again() {
+async fn realtime_reads_evicted_rooms_again() {
     let api = launch().start().await;
     let client = api.client();
     let realtime =
@@ -275,10 +274,9 @@ async fn forgotten_rooms_are_read_again() {
     assert_eq!((&snapshot["state"]["actors"], events.len()), (&json!([]), 0));
 }
 
-/// RULINGS B6, CONTRACT 2.4 and 17: the token holds as at the API, and is sent to it; probes need none. Unknown paths, wrong
-/// parameters and too many clients are refused as the catalogue says.
+/// Probes need none. Unknown paths, wrong parameters and too many clients are errors of the catalogue.
 #[tokio::test]
-async fn clients_are_admitted_as_by_the_api() {
+async fn realtime_requires_the_api_token() {
     let api = launch().env("API_AUTH_TOKEN", "secret").start().await;
     let realtime = beside(&api).env("API_AUTH_TOKEN", "secret").env("REALTIME_MAX_CLIENTS", 1).start().await;
     let outside = realtime.client();
@@ -316,9 +314,8 @@ async fn clients_are_admitted_as_by_the_api() {
     .await;
 }
 
-/// CONTRACT 17 over a WebSocket: the same frames.
 #[tokio::test]
-async fn a_socket_says_what_a_stream_says() {
+async fn realtime_websocket_has_the_frames_of_the_stream() {
     let api = launch().start().await;
     let realtime = beside(&api).start().await;
     let client = api.client();
@@ -342,10 +339,9 @@ async fn a_socket_says_what_a_stream_says() {
     }
 }
 
-/// CONTRACT 20, RULINGS M7 and M9: health says whether the source is there, for how long it was, and why not; it is `ok` all
-/// the same, and not ready.
+/// `/healthz` is 200 with the reason, `/readyz` is 503.
 #[tokio::test]
-async fn health_says_when_the_source_is_down() {
+async fn realtime_health_reports_a_source_that_is_down() {
     let port = steady_port();
     let mut api = launch().env("API_PORT", port).start().await;
     order(&api.client(), "Nova", "main").await;
@@ -383,10 +379,9 @@ async fn health_says_when_the_source_is_down() {
     assert_eq!(client.get("/healthz").await.json["source"]["reconnects"], 1);
 }
 
-/// Without a source nothing is known: whoever comes for the first time is told to come back; whoever was here is kept, and
-/// told what comes behind its place once the source is there.
+/// A client with a cursor stays connected, and gets the events after its cursor when the source is there.
 #[tokio::test]
-async fn before_the_source_is_there() {
+async fn realtime_without_a_source_is_503_for_new_clients() {
     let port = steady_port();
     let api = launch().env("API_PORT", port);
     let mut first = api.clone().start().await;
@@ -410,9 +405,9 @@ async fn before_the_source_is_there() {
     assert_eq!([resumed.next_event().await.id, resumed.next_event().await.id], [Some(5), Some(6)]);
 }
 
-/// Inside `serve`, where it is asked for by its port: it follows the API that it is beside, with its token.
+/// If `REALTIME_PORT` is set. It follows the API of the same process, with its token.
 #[tokio::test]
-async fn it_also_runs_inside_serve() {
+async fn realtime_runs_inside_serve() {
     let mut api = launch()
         .env("REALTIME_PORT", 0)
         .env("REALTIME_HOST", "127.0.0.1")

@@ -1,14 +1,13 @@
-//! `agentcafe realtime` beside Redis: what the projector keeps is told again where memory does not reach.
+//! `agentcafe realtime` with Redis: older events come from what the projector keeps.
 
 use agentcafe_testkit::{Redis, Value, eventually, json, steady_port};
 
 use crate::launch;
 use crate::realtime::{DEADLINE, beside, introduced, level, of_room, order, sequences};
 
-/// CONTRACT 17 with Redis, RULINGS M2: what memory does not have is replayed from what the projector keeps, also while the
-/// API is away; without Redis, memory has to do.
+/// Also while the API is down. Without Redis only events in memory are there then.
 #[tokio::test]
-async fn rooms_are_replayed_from_redis() {
+async fn realtime_replays_older_events_from_redis() {
     let port = steady_port();
     let mut api = launch().env("API_PORT", port).start().await;
     let client = api.client();

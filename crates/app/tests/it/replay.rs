@@ -1,4 +1,4 @@
-//! Replay: what happened in a room in the last minutes, and what it looks like after it.
+//! `GET /v1/replay`: the events of a room in the last minutes, and the room's state after them.
 
 use agentcafe_testkit::{Client, Value, json};
 
@@ -13,9 +13,8 @@ async fn replay(client: &Client, query: &str) -> Value {
     client.get(&format!("/v1/replay{query}")).await.data().clone()
 }
 
-/// CONTRACT 9.7: an empty room: no events, no cursors, and the snapshot of a room in which nothing happened.
 #[tokio::test]
-async fn an_empty_room_can_be_replayed() {
+async fn replay_of_an_empty_room_has_an_empty_snapshot() {
     let (_server, client) = cafe().await;
     let data = replay(&client, "?roomId=attic").await;
     assert_eq!((&data["tenantId"], &data["roomId"]), (&json!("default"), &json!("attic")));
@@ -33,9 +32,8 @@ async fn an_empty_room_can_be_replayed() {
     assert_eq!(data["snapshot"], snapshot);
 }
 
-/// CONTRACT 9.7 and 16.3: the room's events, oldest first, as the log has them, and the room after them.
 #[tokio::test]
-async fn a_room_is_replayed_in_order() {
+async fn replay_has_the_rooms_events_oldest_first_and_its_snapshot() {
     let (_server, client) = cafe().await;
     let say = json!({"actorId": "Nova", "text": "hey @Kai"});
     let _ = client.act("/v1/commands/say", say).await.data();
@@ -61,9 +59,8 @@ async fn a_room_is_replayed_in_order() {
     assert_eq!(snapshot["lastEventId"], whole.last().unwrap()["eventId"]);
 }
 
-/// CONTRACT 9.7 and ACF-203: what an actor said is shown in the colours of its profile.
 #[tokio::test]
-async fn a_replay_is_in_the_actors_colours() {
+async fn replay_has_the_colours_of_profiles() {
     let (_server, client) = cafe().await;
     let profile = json!({"actorId": "Nova", "displayName": "Nova", "theme": {"bubbleColor": "#aabbcc"}});
     let _ = client.act("/v1/profiles", profile).await.data();
@@ -76,9 +73,9 @@ async fn a_replay_is_in_the_actors_colours() {
     }
 }
 
-/// CONTRACT 9.7: filters by actor and type; the snapshot reflects only what passed.
+/// The snapshot reflects only the events that match.
 #[tokio::test]
-async fn a_replay_can_be_filtered() {
+async fn replay_is_filtered_by_actor_and_type() {
     let (_server, client) = cafe().await;
     for actor in ["Nova", "Kai", "Nova"] {
         order(&client, actor, "main").await;
@@ -92,9 +89,9 @@ async fn a_replay_can_be_filtered() {
     assert_eq!(replay(&client, "?tenantId=acme").await["count"], 0);
 }
 
-/// CONTRACT 9.7, RULINGS J12: minutes may be fractions and are held within 1 and 120; what is no number is refused.
+/// Fractions are allowed; anything else than a number is refused.
 #[tokio::test]
-async fn a_window_has_minutes() {
+async fn replay_minutes_are_clamped_to_1_to_120() {
     let (_server, client) = cafe().await;
     let cases = [
         ("", 10.0),
@@ -120,9 +117,8 @@ async fn a_window_has_minutes() {
     }
 }
 
-/// RULINGS J13: a busy window loses its oldest part, and says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_busy_window_keeps_the_newest() {
+async fn replay_of_a_busy_window_is_truncated_to_the_newest_events() {
     const ORDERS: usize = 2_510;
     const AT_ONCE: usize = 32;
     let (_server, client) = cafe().await;
@@ -151,9 +147,9 @@ async fn a_busy_window_keeps_the_newest() {
     assert_eq!(orders["truncated"], false);
 }
 
-/// Promise 5: what is read at once is bounded in bytes too: a replay keeps what is newest, memory and score read on in pages.
+/// A replay keeps the newest events; memory and score read on.
 #[tokio::test]
-async fn large_events_are_read_in_pages() {
+async fn replay_memory_and_score_read_large_events_in_bounded_pages() {
     const MESSAGES: usize = 12;
     let server = launch().env("API_MAX_CHAT_MESSAGE_CHARS", 0).start().await;
     let client = server.client();

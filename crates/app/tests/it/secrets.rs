@@ -1,5 +1,6 @@
-//! Secrets are nowhere but where they must be. Each that can be planted is planted, in requests that succeed and in requests that are
-//! refused; then everything that the server answers, says and keeps is searched for them.
+//! Secrets are never returned, logged or stored in the clear where they need not be. The tests send secrets in
+//! requests that succeed and in requests that are refused, then search all responses, logs, metrics and stored data
+//! for them.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 use std::fs;
@@ -14,8 +15,8 @@ use rusqlite::types::ValueRef;
 
 use crate::export::export;
 use crate::launch;
+use crate::monitoring::documented;
 use crate::openapi::example_path;
-use crate::operations::documented;
 use crate::webhook_delivery::talk;
 use crate::webhook_dlq::dead;
 
@@ -413,10 +414,9 @@ async fn keeps_its_secrets(launch: Launch, refused: &Refused<'_>) -> Search {
     search
 }
 
-/// The issue: secrets and payment proofs never appear in any read, event, log line, trace, metric, idempotency record or export. Here
-/// with the proof that the operator sets.
+/// Not in reads, events, log lines, traces, metrics, idempotency records or exports.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_proof_and_all_secrets_stay_hidden() {
+async fn secrets_with_the_stub_provider_appear_nowhere() {
     let offers = vec![
         json!({}),
         json!({"paymentProof": OTHER_PROOF}),
@@ -428,9 +428,8 @@ async fn the_proof_and_all_secrets_stay_hidden() {
     assert!(search.seen > 300, "{} places were searched", search.seen);
 }
 
-/// The same, with a payment provider that repeats what it is told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_provider_is_told_stays_hidden() {
+async fn secrets_with_a_webhook_provider_that_echoes_them_appear_nowhere() {
     let provider = Receiver::start().await;
     let echo = format!("{PROOF}, signed with {PROVIDER_SECRET}");
     let paid = json!({"paid": true, "provider": echo, "paymentRef": PROOF, "message": echo});

@@ -1,4 +1,4 @@
-//! Small disks of our own: what a real disk does only on bad days.
+//! Small disks of our own, to test full and read-only file systems.
 
 use std::fs::{self, File};
 use std::io::Write;

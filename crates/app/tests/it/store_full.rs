@@ -1,11 +1,11 @@
-//! The issue, "a store that is full": 503 on writes, reads go on, and it recovers by itself without loss.
+//! A full disk: writes are 503, reads work, and the server recovers by itself without loss.
 
 use std::time::Duration;
 
 use agentcafe_testkit::{Answer, Client, Server, Value, eventually, json};
 
+use crate::background_load::page_by_page;
 use crate::launch;
-use crate::promise_load::page_by_page;
 use crate::store_disk::SmallDisk;
 
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ async fn say(client: &Client, number: usize, bytes: usize) -> Answer {
 /// What was accepted, and how large it was.
 type Accepted = Vec<(usize, Answer)>;
 
-/// CONTRACT 25.6 and 25.7, RULINGS: a clear answer that says when to come back.
+/// The response to a refused write: 503 with `Retry-After`.
 #[track_caller]
 pub(crate) fn assert_unavailable(answer: &Answer) {
     let _ = answer.error(503, "ERR_UNAVAILABLE");
@@ -98,10 +98,10 @@ async fn on(disk: &SmallDisk) -> Server {
     launch().data_dir(disk.data()).start().await
 }
 
-/// A disk runs full under a server, is given room again, twice; then the server is killed. Nothing acknowledged is ever
-/// lost, nothing refused has an effect, and the server never has to be started anew.
+/// 503 with `Retry-After`. The disk fills up under a server and is freed, twice; then the server is killed. Nothing
+/// acknowledged is lost, nothing refused has an effect, and no restart is needed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_refuses_writes_and_recovers() {
+async fn full_disk_refuses_writes_and_recovers() {
     let disk = SmallDisk::mount(48);
     disk.put_ballast("first", 12);
     disk.put_ballast("second", 12);
@@ -131,9 +131,9 @@ async fn a_full_disk_refuses_writes_and_recovers() {
     server.kill();
 }
 
-/// A server that starts on a full disk says so and ends, or is not ready; it comes up when there is room.
+/// The server exits with an error, or is not ready; it works when there is room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_is_told_at_the_start() {
+async fn full_disk_at_the_start_is_reported() {
     let disk = SmallDisk::mount(8);
     disk.put_ballast("all", 8);
     let Err(failed) = launch().data_dir(disk.data()).try_start().await else {

@@ -1,4 +1,4 @@
-//! Event streams: ready, backlog, live, gaps, heartbeats, limits.
+//! Event streams: ready, backlog, live events, gaps, heartbeats, limits.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -28,9 +28,9 @@ async fn opened(client: &Client, query: &str, last_event_id: Option<&str>) -> Ev
     request.stream().await.unwrap_or_else(|refused| panic!("{query}: {}", refused.text))
 }
 
-/// CONTRACT 10 and 25.4: headers, then `ready` with what was asked for and the log's head, without an id.
+/// The frame has the filters and the log's head, and no id.
 #[tokio::test]
-async fn a_stream_begins_with_ready() {
+async fn stream_starts_with_ready() {
     let (_server, client) = cafe().await;
     order(&client, "Nova", "main").await;
     let mut stream =
@@ -45,10 +45,9 @@ async fn a_stream_begins_with_ready() {
     assert_eq!(alias.next().await.data, data);
 }
 
-/// CONTRACT 10 and RULINGS E2: without a cursor the whole log, then what comes; every event once, in order, as a frame
-/// with its sequence, its type and itself.
+/// Each event once and in order; a frame has its sequence as `id`, its type as `event`, and the event as `data`.
 #[tokio::test]
-async fn a_stream_is_the_whole_log_and_then_what_comes() {
+async fn stream_without_a_cursor_sends_the_whole_log_then_live_events() {
     let (_server, client) = cafe().await;
     let writers: Vec<_> = (0..3)
         .map(|writer| {
@@ -81,10 +80,10 @@ async fn a_stream_is_the_whole_log_and_then_what_comes() {
     assert_eq!(ids(&mut late, 600).await, (1..=600).collect::<Vec<_>>(), "all of the backlog, by default");
 }
 
-/// CONTRACT 10, 25.4 and RULINGS E3: a stream begins after its cursor or after `Last-Event-ID`, whichever is later;
-/// `latest` begins live, and goes on where a browser that reconnects had got to.
+/// Or after `cursor`, whichever is later. `cursor=latest` starts with live events, and resumes at `Last-Event-ID`
+/// when a browser reconnects.
 #[tokio::test]
-async fn a_stream_begins_where_it_is_told() {
+async fn stream_resumes_after_last_event_id() {
     let (_server, client) = cafe().await;
     for _ in 0..4 {
         order(&client, "Nova", "main").await;
@@ -113,9 +112,8 @@ async fn a_stream_begins_where_it_is_told() {
     assert_eq!(ids(&mut live, 2).await, [9, 10]);
 }
 
-/// RULINGS E9, "for streams too": what is no number is refused before a stream begins.
 #[tokio::test]
-async fn bad_parameters_are_refused() {
+async fn stream_with_invalid_parameters_is_refused() {
     let (_server, client) = cafe().await;
     for query in ["cursor=abc", "cursor=1.5", "limit=abc", "cursor=newest", "roomId=%01"] {
         let refused = client.request(Method::GET, &format!("{STREAM}?{query}")).stream().await.unwrap_err();
@@ -125,9 +123,9 @@ async fn bad_parameters_are_refused() {
     let _ = request.stream().await.unwrap_err().error(400, "ERR_VALIDATION");
 }
 
-/// CONTRACT 10 and RULINGS B3: exact filters, also live; absent ones mean all.
+/// A filter that is not given matches everything.
 #[tokio::test]
-async fn streams_are_filtered() {
+async fn stream_filters_match_exactly_in_backlog_and_live() {
     let (_server, client) = cafe().await;
     let queries = [
         "",
@@ -166,10 +164,9 @@ async fn streams_are_filtered() {
     }
 }
 
-/// CONTRACT 25.4 and RULINGS E1: a client's `limit` cuts the backlog short, a `gap` says what was skipped, and live
-/// events follow; where nothing is skipped, there is no gap.
+/// Live events follow. If nothing is skipped, there is no `gap`.
 #[tokio::test]
-async fn a_limit_leaves_a_gap_that_is_told() {
+async fn stream_limit_skips_backlog_with_a_gap_frame() {
     let server = launch().env("API_STREAM_HEARTBEAT_MS", 20).start().await;
     let client = server.client();
     for _ in 0..5 {
@@ -212,10 +209,9 @@ async fn until_quiet(stream: &mut EventStream, head: u64) -> (Vec<u64>, Vec<Valu
     }
 }
 
-/// CONTRACT 10 and 25.4: heartbeats show the highest sequence examined, also when the filter lets nothing through; a
-/// client that comes back with it misses nothing.
+/// A client that returns with it misses nothing.
 #[tokio::test]
-async fn heartbeats_carry_a_cursor_that_moves() {
+async fn stream_heartbeat_cursor_moves_past_filtered_events() {
     let server = launch().env("API_STREAM_HEARTBEAT_MS", 50).start().await;
     let client = server.client();
     let mut stream = client.stream(&format!("{STREAM}?roomId=attic")).await;
@@ -237,9 +233,9 @@ async fn heartbeats_carry_a_cursor_that_moves() {
     assert_eq!(ids(&mut resumed, 1).await, [cursor + 1]);
 }
 
-/// Promise 3: whoever returns with its cursor sees each event once and in order, wherever it was cut off.
+/// Wherever it was cut off.
 #[tokio::test]
-async fn a_stream_that_returns_misses_nothing() {
+async fn stream_that_reconnects_misses_nothing() {
     let (_server, client) = cafe().await;
     let writer = tokio::spawn({
         let client = client.clone();
@@ -269,10 +265,9 @@ async fn a_stream_that_returns_misses_nothing() {
     assert_eq!(seen.iter().collect::<HashSet<_>>().len(), seen.len());
 }
 
-/// RULINGS E5 and CONTRACT 25.6: past the most open streams there is 503 with `Retry-After`; a stream that ends gives
-/// its place free. Settings of 0 mean 0.
+/// A stream that ends makes room for another. A limit of 0 allows none.
 #[tokio::test]
-async fn open_streams_are_bounded() {
+async fn stream_over_the_limit_is_503_with_retry_after() {
     let server = launch().env("API_STREAM_MAX_CLIENTS", 2).start().await;
     let client = Client::new(server.address());
     let first = client.stream(STREAM).await;
@@ -292,7 +287,7 @@ async fn open_streams_are_bounded() {
     let _ = refused.error(503, "ERR_UNAVAILABLE");
 }
 
-/// RULINGS O7: when the server stops, streams end properly after what was committed, and polls are answered.
+/// After the last committed event.
 #[tokio::test]
 async fn streams_and_polls_end_when_the_server_stops() {
     let (mut server, client) = cafe().await;

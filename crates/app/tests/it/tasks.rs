@@ -1,4 +1,4 @@
-//! Tasks: creating, reading and changing them, as clients see it.
+//! Tasks: creating, reading and changing them over HTTP.
 
 use std::cmp::Reverse;
 
@@ -47,9 +47,8 @@ async fn listed(client: &Client, query: &str) -> Vec<Value> {
     tasks.iter().map(|task| task["title"].clone()).collect()
 }
 
-/// CONTRACT 9.20 and 7.7: a task that is created is answered whole, told in order, found, and waits for its assignee.
 #[tokio::test]
-async fn a_task_is_created_told_and_found() {
+async fn task_create_returns_appends_and_notifies_the_assignee() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "roomId": "attic", "title": " Sweep ", "description": " All of it. ",
         "assigneeActorId": "Kai", "progress": 10, "metadata": {"colour": "red"}, "correlationId": "c-1"});
@@ -94,9 +93,9 @@ async fn a_task_is_created_told_and_found() {
     );
 }
 
-/// CONTRACT 9.20: what a patch names is changed; the rest stays, in the task's own room whatever the body says.
+/// In the task's own room, whatever room the body names.
 #[tokio::test]
-async fn a_task_is_changed_in_its_room() {
+async fn task_patch_changes_named_fields() {
     let (_server, client) = cafe().await;
     let task = create(&client, json!({"roomId": "attic", "description": "d", "metadata": {"a": 1}})).await;
     let body = json!({"actorId": "Kai", "roomId": "cellar", "title": "Mop", "state": "done", "assigneeActorId": "Bo"});
@@ -134,9 +133,9 @@ async fn a_task_is_changed_in_its_room() {
     assert_eq!(answer.data()["emittedEvents"].as_array().unwrap().len(), 4);
 }
 
-/// CONTRACT 9.20 and 11, RULINGS J5: newest change first, by every filter, page by page; other tenants' do not show.
+/// Tasks of other tenants are not listed.
 #[tokio::test]
-async fn tasks_are_listed() {
+async fn tasks_are_filtered_and_paged_newest_change_first() {
     let (_server, client) = cafe().await;
     let mut tasks = Vec::new();
     for fields in [
@@ -184,9 +183,9 @@ async fn tasks_are_listed() {
     }
 }
 
-/// RULINGS J4 and B3, CONTRACT 3.4: unknown, malformed and other tenants' ids are 404, after who acts is known.
+/// The ids of the caller are checked first.
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn task_of_an_unknown_id_or_another_tenant_is_404() {
     let (_server, client) = cafe().await;
     let task = create(&client, json!({"tenantId": "acme"})).await;
     let id = task["taskId"].as_str().unwrap();
@@ -218,9 +217,9 @@ async fn what_is_not_there_is_not_found() {
     );
 }
 
-/// CONTRACT 2.8 and 3.1: a mutation of a task is refused with its code, the field, and the correlation id; nothing happens.
+/// A refused mutation has no effect.
 #[tokio::test]
-async fn refusals_say_what_is_wrong() {
+async fn task_errors_have_code_field_and_correlation_id() {
     let (_server, client) = cafe().await;
     let task = create(&client, json!({})).await;
     let answer = client.act("/v1/tasks", json!({"actorId": "Nova", "title": "t", "progress": "much"})).await;
@@ -237,9 +236,9 @@ async fn refusals_say_what_is_wrong() {
     assert_eq!(log(&client).await.len(), 1);
 }
 
-/// CONTRACT 3.2 and 3.4 rows 15 and 16: a key counts in its scope: once, however often, and also after a restart.
+/// Also after a restart.
 #[tokio::test]
-async fn a_key_takes_effect_once() {
+async fn task_mutation_takes_effect_once_per_key() {
     let (mut server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "title": "Sweep"});
     let first = client.post("/v1/tasks", "k", body.clone()).await;
@@ -266,9 +265,8 @@ async fn a_key_takes_effect_once() {
     assert_eq!(client.get("/v1/tasks").await.data()["count"], 1);
 }
 
-/// RULINGS J1: patches of one task that arrive together are all kept: each changes only what it names.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn patches_that_arrive_together_are_all_kept() {
+async fn task_patches_at_the_same_time_are_all_kept() {
     let (_server, client) = cafe().await;
     let task = create(&client, json!({})).await;
     let fields = [

@@ -1,4 +1,4 @@
-//! Webhooks of private tables: who may have them, and what those without a room are not told.
+//! Webhooks of private tables: who may subscribe, and which events a subscription without a room gets.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use serde_json::Map;
 
 use crate::launch;
 use crate::webhook_delivery::{say, talk, texts};
-use crate::webhook_fields::{change, delete, subscribe};
+use crate::webhook_subscriptions::{change, delete, subscribe};
 
 const EVER: Timestamp = Timestamp::from_millis(4_000_000_000_000);
 const ALL: &[&str] = &["event_subscriptions", "basic_thread_chat"];
@@ -113,10 +113,9 @@ async fn cafe_with_tables() -> (tempfile::TempDir, Server, Client) {
     (directory, server, client)
 }
 
-/// CONTRACT 3.4 rows 19 and 20, RULINGS A21, I3: who makes, changes or ends a subscription to a private table must be at it, with
-/// a plan that includes subscriptions; a change is judged by the room it leads to; a pause stops it.
+/// To create, change or end it. A change is checked against the new room; a pause blocks it.
 #[tokio::test]
-async fn private_tables_are_gated() {
+async fn webhook_subscription_to_a_private_table_requires_membership_and_feature() {
     let (_directory, _server, client) = cafe_with_tables().await;
     let body = |room: &str, actor: Option<&str>| {
         let mut body = talk("http://127.0.0.1:9/".to_owned());
@@ -152,10 +151,9 @@ async fn private_tables_are_gated() {
     let _ = delete(&client, &own).await.data();
 }
 
-/// RULINGS A21: a subscription without a room is told of a private table only if its actor is at it. One to a room that became
-/// private later is told of it only while reads of private tables are not gated.
+/// A subscription to a room that became private later gets its events only while reads are not gated.
 #[tokio::test]
-async fn who_is_not_at_the_table_is_told_nothing() {
+async fn webhook_without_a_room_gets_private_events_of_members_only() {
     for (gate, told) in [("off", &["before", "two"][..]), ("members", &["before"][..])] {
         let (directory, mut server, client) = cafe_with_tables().await;
         let receiver = Receiver::start().await;

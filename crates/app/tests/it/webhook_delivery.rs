@@ -1,4 +1,4 @@
-//! Webhooks: what is sent, signed how, to whom, in which order, and how a failure of one target is nobody else's.
+//! Webhook deliveries: body, signatures, order, retries, and independence of targets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::sync::Notify;
 
-use crate::unwritable::Unwritable;
-use crate::webhook_fields::subscribe;
+use crate::read_only_database::Unwritable;
+use crate::webhook_subscriptions::subscribe;
 use crate::{cafe, launch, log};
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -69,10 +69,9 @@ fn assert_signed(request: &Received, secret: &str) {
     assert!(time.parse::<u64>().is_ok() && !id.is_empty() && !id.contains('.'), "{id} {time}");
 }
 
-/// CONTRACT 13 and 25.5: the body is the stored event, with both signatures, for made and for given secrets, also when one is
-/// replaced.
+/// The body is the stored event. With generated and given secrets, and after a secret is replaced.
 #[tokio::test]
-async fn deliveries_are_signed_both_ways() {
+async fn webhook_delivery_is_signed_both_ways() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
     let made = subscribe(&client, talk(receiver.url("/made"))).await;
@@ -100,7 +99,7 @@ async fn deliveries_are_signed_both_ways() {
         receiver.received("/made")[0].header("webhook-id"),
         receiver.received("/given")[0].header("webhook-id")
     );
-    let _ = crate::webhook_fields::change(&client, &made, json!({"secret": "another"})).await.data();
+    let _ = crate::webhook_subscriptions::change(&client, &made, json!({"secret": "another"})).await.data();
     say(&client, "main", "two").await;
     assert_signed(&receiver.wait("/made", 2).await[1], "another");
 }
@@ -112,10 +111,9 @@ async fn text_of(client: &Client) -> String {
     rest[..rest.rfind("],\"").expect("its end")].to_owned()
 }
 
-/// CONTRACT 13, RULINGS K1: tenant, room, type and actor select; without a room, all rooms of the tenant; only what happens
-/// from the subscription on.
+/// Without a room: all rooms of the tenant. Only events after the subscription's creation.
 #[tokio::test]
-async fn subscriptions_select_events() {
+async fn webhook_selects_events_by_tenant_room_type_and_actor() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
     say(&client, "main", "before").await;
@@ -157,10 +155,9 @@ async fn subscriptions_select_events() {
     }
 }
 
-/// CONTRACT 7.13 and 13, RULINGS K7, K9: every attempt is recorded with its status, every answer but 2xx is retried, redirects
-/// are not followed, and the subscription says how it went last.
+/// Every response but 2xx is retried, redirects are not followed, and the subscription has its last status.
 #[tokio::test]
-async fn attempts_are_recorded() {
+async fn webhook_attempts_are_recorded_with_their_status() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
     let redirect = Reaction::status(307).header("location", &receiver.url("/elsewhere"));
@@ -208,10 +205,9 @@ async fn attempts_are_recorded() {
     assert!(metrics.contains("agentcafe_follower_lag{name=\"webhooks\"}"), "{metrics}");
 }
 
-/// CONTRACT 13, RULINGS K4, K9: targets that hang, fail, are slow, or ask for patience keep only themselves waiting; each gets
-/// its events in order.
+/// Each target gets its events in order, also if it is slow or sends `Retry-After`.
 #[tokio::test]
-async fn a_bad_target_is_nobody_elses_matter() {
+async fn webhook_targets_that_fail_or_hang_do_not_delay_others() {
     let server = launch().env("WEBHOOK_MAX_CONCURRENCY", 1).start().await;
     let client = server.client();
     let receiver = Receiver::start().await;
@@ -238,9 +234,8 @@ async fn a_bad_target_is_nobody_elses_matter() {
     assert!(texts(&fails).iter().all(|text| *text == said[0]), "the first comes first, however often");
 }
 
-/// CONTRACT 13: an attempt that takes too long is a failure, a target that is not there too.
 #[tokio::test]
-async fn what_went_wrong_is_told() {
+async fn webhook_timeout_and_refused_connection_are_recorded_as_failures() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
     receiver.always("/hang", Reaction::hang());
@@ -260,9 +255,9 @@ async fn what_went_wrong_is_told() {
     }
 }
 
-/// RULINGS K5: what has arrived and cannot be recorded is recorded when that is possible again, and not sent twice.
+/// It is recorded when the store is writable again.
 #[tokio::test]
-async fn an_arrival_that_cannot_be_recorded_is_no_failure() {
+async fn webhook_delivery_that_cannot_be_recorded_is_not_repeated() {
     let place = Unwritable::new();
     let server = launch().data_dir(place.data()).start().await;
     let client = server.client();

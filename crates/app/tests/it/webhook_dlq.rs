@@ -1,11 +1,11 @@
-//! What could not be delivered: it is kept, and can be sent once more.
+//! The dead letter queue of webhooks: kept events, and sending them once more.
 
 use std::time::Duration;
 
 use agentcafe_testkit::{Client, Reaction, Receiver, Value, eventually, json};
 
 use crate::webhook_delivery::{recorded, say, talk};
-use crate::webhook_fields::{change, delete, subscribe};
+use crate::webhook_subscriptions::{change, delete, subscribe};
 use crate::{cafe, log};
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -28,9 +28,9 @@ fn replay_path(entry: &Value) -> String {
     format!("/v1/subscriptions/dlq/{}/replay", entry["id"].as_str().expect("an id"))
 }
 
-/// CONTRACT 13 and 7.13, RULINGS K2: after the last attempt the event is kept, and the next one has its turn.
+/// The next event is delivered.
 #[tokio::test]
-async fn what_could_not_be_delivered_is_kept() {
+async fn webhook_event_goes_to_the_dlq_after_the_last_attempt() {
     let (mut server, client) = cafe().await;
     let receiver = Receiver::start().await;
     receiver.next("/hook", [500, 500, 204].map(Reaction::status));
@@ -63,10 +63,10 @@ async fn what_could_not_be_delivered_is_kept() {
     .await;
 }
 
-/// CONTRACT 9.23, RULINGS K6: one attempt, 202 whether it arrives or not, the same entry; what has arrived is sent again only
-/// by force; a replay of the request sends nothing.
+/// 202 whether it succeeds or not. A delivered entry is sent again only with `force`; a replay of the request sends
+/// nothing.
 #[tokio::test]
-async fn an_entry_is_replayed() {
+async fn webhook_dlq_replay_makes_one_attempt() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
     receiver.next("/hook", [500, 502].map(Reaction::status));
@@ -107,10 +107,10 @@ async fn an_entry_is_replayed() {
     assert_eq!((&attempts[0]["source"], &attempts[0]["dlqId"]), (&json!("dlq_replay"), &entry["id"]));
 }
 
-/// CONTRACT 9.23, RULINGS B3, K10: an unknown entry, another tenant's, and one of a deleted subscription are not found; what
-/// was delivered to a deleted subscription is still told.
+/// Also of another tenant's entry and of a deleted subscription's. The deliveries of a deleted subscription are still
+/// listed.
 #[tokio::test]
-async fn what_cannot_be_replayed_is_not_found() {
+async fn webhook_dlq_replay_of_an_unknown_entry_is_404() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
     receiver.always("/hook", Reaction::status(500));

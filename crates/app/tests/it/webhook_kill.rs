@@ -1,4 +1,4 @@
-//! Promise 4: webhooks are delivered at least once, also across `kill -9`, and per subscription in order.
+//! Webhooks are delivered at least once, also across `kill -9`, and in order per subscription.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use agentcafe_testkit::{Reaction, Received, Receiver, eventually, json};
 
 use crate::cafe;
 use crate::webhook_delivery::{recorded, say, talk, texts};
-use crate::webhook_fields::subscribe;
+use crate::webhook_subscriptions::subscribe;
 
 const DEADLINE: Duration = Duration::from_secs(180);
 
@@ -22,10 +22,10 @@ fn in_order(received: &[Received]) -> Vec<String> {
     first
 }
 
-/// Promise 4, RULINGS K3: the server is killed several times while it delivers and retries; every event arrives, in order, and
-/// repeats are recognised by their `webhook-id`.
+/// The server is killed several times while it delivers and retries. Every event arrives in order; repeats have the
+/// same `webhook-id`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_by_kill_nine() {
+async fn webhook_events_all_arrive_across_kills() {
     let (mut server, client) = cafe().await;
     let receiver = Receiver::start().await;
     for path in ["/good", "/moody"] {
@@ -66,9 +66,9 @@ async fn nothing_is_lost_by_kill_nine() {
     }
 }
 
-/// RULINGS K3: a retry that was due in ten minutes is due in ten minutes after a restart, and the attempts are counted on.
+/// A retry that is due in ten minutes is due at the same time after a restart, and attempts are counted on.
 #[tokio::test]
-async fn a_schedule_survives_kill_nine() {
+async fn webhook_retry_schedule_survives_a_kill() {
     let (mut server, client) = cafe().await;
     let receiver = Receiver::start().await;
     receiver.next("/later", [Reaction::status(503).header("retry-after", "600")]);
@@ -85,9 +85,8 @@ async fn a_schedule_survives_kill_nine() {
     assert_eq!((receiver.received("/soon").len(), receiver.received("/later").len()), (2, 1));
 }
 
-/// A server that is asked to stop records what it has delivered: nothing comes twice.
 #[tokio::test]
-async fn a_graceful_stop_repeats_nothing() {
+async fn webhook_delivery_is_not_repeated_after_a_graceful_stop() {
     let (mut server, client) = cafe().await;
     let receiver = Receiver::start().await;
     subscribe(&client, talk(receiver.url("/hook"))).await;

@@ -1,14 +1,14 @@
-//! Where webhooks may go, as an operator sees it: what is refused when a subscription is made, and what is refused later.
+//! Targets of webhooks: which addresses are refused when a subscription is created, and when something is sent.
 
 use agentcafe_testkit::{Receiver, json};
 
 use crate::launch;
 use crate::webhook_delivery::{recorded, say, talk};
-use crate::webhook_fields::{change, subscribe};
+use crate::webhook_subscriptions::{change, subscribe};
 
-/// RULINGS B14: with a token, private targets are refused unless allowed; link-local and metadata addresses always are.
+/// Link-local and metadata addresses are always refused.
 #[tokio::test]
-async fn private_targets_are_a_setting() {
+async fn webhook_private_targets_need_a_setting_if_a_token_is_set() {
     const ALLOW: &str = "WEBHOOK_ALLOW_PRIVATE_TARGETS";
     let private = [
         "http://127.0.0.1:9/",
@@ -68,9 +68,9 @@ fn own_name() -> Option<String> {
     names.map(str::to_owned).next()
 }
 
-/// RULINGS B14: what a name stands for is checked when something is sent, and so are targets that were allowed once.
+/// The addresses of a host name, and targets that were allowed when the subscription was created.
 #[tokio::test]
-async fn addresses_are_checked_again_when_something_is_sent() {
+async fn webhook_target_addresses_are_checked_at_each_delivery() {
     let directory = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;
     let start = async |allow: bool| {

@@ -68,7 +68,7 @@ fn cargo(arguments: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn crates_depend_only_on_the_crates_that_the_architecture_allows() {
+fn crates_depend_only_on_crates_that_the_architecture_allows() {
     let metadata = cargo(&["metadata", "--no-deps", "--format-version", "1"]);
     let metadata: Value = serde_json::from_slice(&metadata).unwrap();
     let allowed: BTreeMap<_, _> = EDGES.iter().copied().collect();

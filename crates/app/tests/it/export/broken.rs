@@ -1,4 +1,4 @@
-//! What is not a whole export is refused with its line, and leaves the store as it was.
+//! An import refuses an incomplete or malformed export, names the line, and leaves the store as it was.
 
 use super::*;
 
@@ -19,9 +19,9 @@ fn fails(directory: &Path, text: &str, words: &[&str]) {
     assert!(words.iter().all(|word| said.contains(word)), "expected {words:?} in: {said}");
 }
 
-/// A file that was cut off, at the end of any line or within one, is noticed, and nothing of it is there.
+/// Truncated at the end of any line, or within one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cut_file_is_noticed() {
+async fn import_of_a_truncated_file_imports_nothing() {
     let text = sample().await;
     let directory = TempDir::new().unwrap();
     let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
@@ -39,9 +39,8 @@ async fn a_cut_file_is_noticed() {
     assert!(timeless(&export(directory.path(), &[])) == timeless(&text));
 }
 
-/// Each malformed line is named with its number and what is wrong.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_malformed_line_is_named() {
+async fn import_names_the_number_of_a_malformed_line() {
     let text = sample().await;
     let all: Vec<&str> = text.lines().collect();
     let line_of = |what: &str| all.iter().position(|line| line.contains(what)).unwrap();
@@ -96,9 +95,9 @@ async fn a_malformed_line_is_named() {
     assert!(import(directory.path(), &text).status.success());
 }
 
-/// A store with something else in it is refused, and is as it was; so is a directory that is no directory.
+/// The store stays unchanged. A path that is not a directory is refused, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_with_other_content_is_refused() {
+async fn import_into_a_store_with_content_is_refused() {
     let text = sample().await;
     let (mut server, client) = lively(3).await;
     let place = match store_under_test() {

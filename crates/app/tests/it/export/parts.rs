@@ -1,7 +1,7 @@
 //! The export of a tenant or a room holds all that is theirs and nothing of others.
 
 use super::*;
-use crate::promise_load::head_of_log;
+use crate::background_load::head_of_log;
 
 /// What the export of a part holds is what that of the whole says of it.
 fn assert_is_part(whole: &str, part: &str, belongs: impl Fn(&Value) -> bool) {
@@ -16,9 +16,9 @@ fn assert_is_part(whole: &str, part: &str, belongs: impl Fn(&Value) -> bool) {
     assert_eq!(got, want);
 }
 
-/// A tenant, a room: everything of theirs, in the order of the whole; no key, nothing of anybody else.
+/// Events keep the order of the whole log. Idempotency keys are left out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_part_holds_what_is_its_own() {
+async fn export_of_a_tenant_or_room_has_only_its_own_data() {
     let (server, _client) = lively(7).await;
     let whole = export(server.data_dir(), &[]);
     let tenant = export(server.data_dir(), &["--tenant", "acme"]);
@@ -48,9 +48,9 @@ async fn a_part_holds_what_is_its_own() {
     assert!(!output.status.success() && stderr(&output).contains("--tenant"), "{}", stderr(&output));
 }
 
-/// A cursor that a client has from the café where its tenant came from is still one behind which it misses nothing.
+/// A client that had a cursor of the whole log, beyond the tenant's last event, misses nothing after the import.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_head_of_the_whole_cafe_moves_with_a_part() {
+async fn import_of_a_tenant_keeps_cursors_of_the_whole_log_valid() {
     let (server, client) = cafe().await;
     let say = |tenant: &str| json!({ "tenantId": tenant, "actorId": "Nova", "text": "hey @Kai" });
     for tenant in ["acme", "default", "default", "default"] {

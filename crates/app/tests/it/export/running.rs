@@ -1,4 +1,4 @@
-//! Exports beside a server that is written to, and imports that are killed.
+//! Exports while a server writes, and imports that are killed.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use agentcafe_testkit::eventually;
 
 use super::*;
-use crate::promise_load::say_until_cut;
+use crate::background_load::say_until_cut;
 
 /// How long a condition may take.
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -28,9 +28,9 @@ fn assert_is_one_moment(text: &str) -> usize {
     keys
 }
 
-/// While a server works, exports show one moment each, and each of them can be imported.
+/// Each of several exports can be imported.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_export_under_load_shows_one_moment() {
+async fn export_under_load_is_a_consistent_snapshot() {
     let (mut server, _client) = cafe().await;
     let acknowledged = Arc::new(AtomicUsize::new(0));
     let address = server.address();
@@ -68,9 +68,9 @@ fn endless(text: &str, count: u64) -> String {
     format!("{header}\n") + &(1..=count).map(numbered).collect::<String>()
 }
 
-/// Killed in the middle, an import leaves an empty store; after that the same import succeeds.
+/// The same import succeeds afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_import_leaves_an_empty_store() {
+async fn import_that_is_killed_leaves_an_empty_store() {
     let (server, client) = cafe().await;
     let _ = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hey @Kai" })).await.data();
     let whole = export(server.data_dir(), &[]);

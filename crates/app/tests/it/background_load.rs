@@ -1,0 +1,159 @@
+//! Says under known keys from many connections, and a check of the log against their responses.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use agentcafe_testkit::{Answer, Client, Method, Value, json};
+use tokio::task::JoinSet;
+
+/// How many requests are checked at once.
+const CHECKED_AT_ONCE: usize = 16;
+
+/// One thing that was said, or that somebody tried to say.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    speaker: String,
+    room: String,
+    key: String,
+    text: String,
+    /// The body of the answer, if it was accepted and the answer came.
+    pub(crate) answer: Option<String>,
+}
+
+impl Said {
+    /// Something to say that nothing else says: it mentions Kai, so that it is several events and an inbox item.
+    pub(crate) fn new(speaker: usize, name: &str) -> Self {
+        Self {
+            speaker: format!("speaker-{speaker}"),
+            room: format!("room-{}", speaker % 5),
+            key: format!("key-{name}"),
+            text: format!("{name} for @Kai"),
+            answer: None,
+        }
+    }
+
+    /// Says it, under its key; the same request each time. Keeps the body of an acceptance.
+    pub(crate) async fn say(&mut self, client: &Client) -> Option<Answer> {
+        let body = json!({ "actorId": self.speaker, "roomId": self.room, "text": self.text });
+        let request = client.request(Method::POST, "/v1/commands/say").key(&self.key).json(&body);
+        let answer = request.try_send().await.ok()?;
+        if answer.status == 202 && self.answer.is_none() {
+            self.answer = Some(answer.text.clone());
+        }
+        Some(answer)
+    }
+}
+
+/// Says one thing after the other on a connection of its own, until there is no answer any more.
+pub(crate) async fn say_until_cut(
+    address: SocketAddr,
+    speaker: usize,
+    round: &str,
+    acknowledged: Arc<AtomicUsize>,
+) -> Vec<Said> {
+    let client = Client::new(address);
+    let mut all = Vec::new();
+    loop {
+        let mut said = Said::new(speaker, &format!("{round}-{speaker}-{}", all.len()));
+        let answered = said.say(&client).await;
+        all.push(said);
+        match answered {
+            Some(answer) if answer.status == 202 => acknowledged.fetch_add(1, Ordering::SeqCst),
+            Some(answer) if answer.status != 503 => panic!("{} {}", answer.status, answer.text),
+            _ => return all,
+        };
+    }
+}
+
+/// How far the log goes.
+pub(crate) async fn head_of_log(client: &Client) -> u64 {
+    client.get("/v1/bootstrap").await.data()["cursor"].as_u64().expect("a cursor")
+}
+
+/// Every event of the log, in order.
+pub(crate) async fn everything(client: &Client) -> Vec<Value> {
+    matching(client, "").await
+}
+
+/// Every event that a query selects.
+pub(crate) async fn matching(client: &Client, query: &str) -> Vec<Value> {
+    page_by_page(client, query, 2_000).await
+}
+
+/// Every event that a query selects, so many at a time.
+pub(crate) async fn page_by_page(client: &Client, query: &str, limit: usize) -> Vec<Value> {
+    let (mut all, mut cursor) = (Vec::new(), Value::from(0));
+    loop {
+        let page = client.get(&format!("/v1/events?limit={limit}&cursor={cursor}&{query}")).await;
+        let events = page.data()["events"].as_array().cloned().unwrap_or_default();
+        if events.is_empty() {
+            return all;
+        }
+        cursor = page.data()["nextCursor"].clone();
+        all.extend(events);
+    }
+}
+
+/// The log holds what it must: places without gaps; what was acknowledged once, with all its events, as the answer says;
+/// what was not, at most once.
+pub(crate) async fn assert_logged(client: &Client, all: &[Said]) {
+    let log = everything(client).await;
+    for (event, place) in log.iter().zip(1_u64..) {
+        assert_eq!(event["sequence"], place, "the log has gaps");
+    }
+    let mut by_text: HashMap<&str, Vec<&Value>> = HashMap::new();
+    for event in &log {
+        if let Some(text) = event["payload"]["conversation"]["text"].as_str() {
+            by_text.entry(text).or_default().push(event);
+        }
+    }
+    for said in all {
+        let events = by_text.get(said.text.as_str()).map_or(&[][..], Vec::as_slice);
+        let Some(answer) = &said.answer else {
+            assert!(events.len() <= 1, "{} times: {said:?}", events.len());
+            continue;
+        };
+        assert_eq!(events.len(), 1, "{said:?}");
+        let answer: Value = serde_json::from_str(answer).expect("an answer is JSON");
+        assert_eq!(
+            (&events[0]["eventId"], &events[0]["sequence"]),
+            (&answer["data"]["eventId"], &answer["data"]["sequence"])
+        );
+        let emitted = answer["data"]["emittedEvents"].as_array().expect("a list");
+        assert!(emitted.len() >= 3, "a message, a mention and a heartbeat: {emitted:?}");
+        for told in emitted {
+            let place = told["sequence"].as_u64().expect("a sequence");
+            let event = &log[usize::try_from(place).expect("a small number") - 1];
+            assert_eq!(
+                (&event["eventId"], &event["type"]),
+                (&told["eventId"], &told["eventType"]),
+                "{said:?}"
+            );
+        }
+    }
+    let mentions = log.iter().filter(|event| event["type"] == "mention_created").count();
+    let inbox = client.get("/v1/inbox?actorId=Kai&limit=1").await;
+    assert_eq!(inbox.data()["unreadCount"], mentions, "mentions and inbox items come together");
+}
+
+/// Says everything again. What was acknowledged is answered as the first time, byte for byte; what was not has its effect
+/// now, or is answered as it was. Afterwards everything counts as acknowledged.
+pub(crate) async fn say_again(client: &Client, all: Vec<Said>) -> Vec<Said> {
+    let (mut waiting, mut checking, mut checked) = (all.into_iter(), JoinSet::new(), Vec::new());
+    loop {
+        while checking.len() < CHECKED_AT_ONCE
+            && let Some(mut said) = waiting.next()
+        {
+            let client = client.clone();
+            checking.spawn(async move {
+                let answer = said.say(&client).await.expect("the server runs");
+                assert_eq!(Some(&answer.text), said.answer.as_ref(), "{} {said:?}", answer.status);
+                said
+            });
+        }
+        let Some(done) = checking.join_next().await else { return checked };
+        checked.push(done.expect("the answer is the first one"));
+    }
+}
