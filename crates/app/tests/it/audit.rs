@@ -21,7 +21,7 @@ fn places(page: &Value) -> Vec<u64> {
 #[tokio::test]
 async fn audit_trail_is_filtered_and_paged_newest_first() {
     let (mut server, client) = cafe().await;
-    // 1 to 6, of which only 4 is another tenant's.
+    // Sequence numbers 1 to 6; only 4 is another tenant's.
     for (tenant, room, operator, action) in [
         ("default", "main", "Op", "pause_room"),
         ("default", "main", "Op", "mute_agent"),

@@ -8,22 +8,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use agentcafe_testkit::{Answer, Client, Method, Value, json};
 use tokio::task::JoinSet;
 
-/// How many requests are checked at once.
+/// Concurrent requests of a check.
 const CHECKED_AT_ONCE: usize = 16;
 
-/// One thing that was said, or that somebody tried to say.
+/// A say, and its outcome.
 #[derive(Clone, Debug)]
-pub(crate) struct Said {
+pub(crate) struct TrackedSay {
     speaker: String,
     room: String,
     key: String,
     text: String,
-    /// The body of the answer, if it was accepted and the answer came.
+    /// The response body, if it was accepted and the response arrived.
     pub(crate) answer: Option<String>,
 }
 
-impl Said {
-    /// Something to say that nothing else says: it mentions Kai, so that it is several events and an inbox item.
+impl TrackedSay {
+    /// A say with a unique text. It mentions Kai, so that it makes several events and an inbox item.
     pub(crate) fn new(speaker: usize, name: &str) -> Self {
         Self {
             speaker: format!("speaker-{speaker}"),
@@ -34,7 +34,7 @@ impl Said {
         }
     }
 
-    /// Says it, under its key; the same request each time. Keeps the body of an acceptance.
+    /// Sends it under its key, the same request each time. Keeps the body of a success.
     pub(crate) async fn say(&mut self, client: &Client) -> Option<Answer> {
         let body = json!({ "actorId": self.speaker, "roomId": self.room, "text": self.text });
         let request = client.request(Method::POST, "/v1/commands/say").key(&self.key).json(&body);
@@ -46,17 +46,17 @@ impl Said {
     }
 }
 
-/// Says one thing after the other on a connection of its own, until there is no answer any more.
-pub(crate) async fn say_until_cut(
+/// Sends one say after the other on its own connection, until there is no response any more.
+pub(crate) async fn say_until_disconnected(
     address: SocketAddr,
     speaker: usize,
     round: &str,
     acknowledged: Arc<AtomicUsize>,
-) -> Vec<Said> {
+) -> Vec<TrackedSay> {
     let client = Client::new(address);
     let mut all = Vec::new();
     loop {
-        let mut said = Said::new(speaker, &format!("{round}-{speaker}-{}", all.len()));
+        let mut said = TrackedSay::new(speaker, &format!("{round}-{speaker}-{}", all.len()));
         let answered = said.say(&client).await;
         all.push(said);
         match answered {
@@ -67,23 +67,23 @@ pub(crate) async fn say_until_cut(
     }
 }
 
-/// How far the log goes.
+/// The head of the log.
 pub(crate) async fn head_of_log(client: &Client) -> u64 {
     client.get("/v1/bootstrap").await.data()["cursor"].as_u64().expect("a cursor")
 }
 
 /// Every event of the log, in order.
-pub(crate) async fn everything(client: &Client) -> Vec<Value> {
-    matching(client, "").await
+pub(crate) async fn all_events(client: &Client) -> Vec<Value> {
+    events_matching(client, "").await
 }
 
-/// Every event that a query selects.
-pub(crate) async fn matching(client: &Client, query: &str) -> Vec<Value> {
-    page_by_page(client, query, 2_000).await
+/// Every event that matches a query.
+pub(crate) async fn events_matching(client: &Client, query: &str) -> Vec<Value> {
+    read_pages(client, query, 2_000).await
 }
 
-/// Every event that a query selects, so many at a time.
-pub(crate) async fn page_by_page(client: &Client, query: &str, limit: usize) -> Vec<Value> {
+/// Every event that matches a query, in pages of this size.
+pub(crate) async fn read_pages(client: &Client, query: &str, limit: usize) -> Vec<Value> {
     let (mut all, mut cursor) = (Vec::new(), Value::from(0));
     loop {
         let page = client.get(&format!("/v1/events?limit={limit}&cursor={cursor}&{query}")).await;
@@ -96,10 +96,10 @@ pub(crate) async fn page_by_page(client: &Client, query: &str, limit: usize) -> 
     }
 }
 
-/// The log holds what it must: places without gaps; what was acknowledged once, with all its events, as the answer says;
-/// what was not, at most once.
-pub(crate) async fn assert_logged(client: &Client, all: &[Said]) {
-    let log = everything(client).await;
+/// Checks that the log has no gaps, each acknowledged say once, with all its events as in the response, and each
+/// other say at most once.
+pub(crate) async fn assert_logged(client: &Client, all: &[TrackedSay]) {
+    let log = all_events(client).await;
     for (event, place) in log.iter().zip(1_u64..) {
         assert_eq!(event["sequence"], place, "the log has gaps");
     }
@@ -138,9 +138,9 @@ pub(crate) async fn assert_logged(client: &Client, all: &[Said]) {
     assert_eq!(inbox.data()["unreadCount"], mentions, "mentions and inbox items come together");
 }
 
-/// Says everything again. What was acknowledged is answered as the first time, byte for byte; what was not has its effect
-/// now, or is answered as it was. Afterwards everything counts as acknowledged.
-pub(crate) async fn say_again(client: &Client, all: Vec<Said>) -> Vec<Said> {
+/// Sends every say again. An acknowledged one gets its first response, byte for byte; another takes effect now, or
+/// replays. Returns all as acknowledged.
+pub(crate) async fn repeat_says(client: &Client, all: Vec<TrackedSay>) -> Vec<TrackedSay> {
     let (mut waiting, mut checking, mut checked) = (all.into_iter(), JoinSet::new(), Vec::new());
     loop {
         while checking.len() < CHECKED_AT_ONCE

@@ -29,7 +29,7 @@ async fn command_reports_the_first_failed_check() {
         client.act("/v1/operator/overrides", body)
     };
     let _ = give("Op", "canModerate", true).await.data();
-    // Said once before: moderation will refuse it the next time. Its key is known from now on.
+    // The same text was said before, so that moderation will refuse it. Its key is known from now on.
     let done = say(&client, Some("done"), "Nova", json!("hi")).send().await;
     assert_eq!(done.status, 202);
     let _ = give("Nova", "canSpeak", false).await.data();
@@ -56,6 +56,6 @@ async fn command_reports_the_first_failed_check() {
     let answer = say(&client, Some("a"), "Nova", json!("hi")).send().await;
     assert_eq!(answer.error(429, "ERR_MODERATION_BLOCKED")["reasonCode"], "MOD_REPEAT_TEXT");
     assert_eq!(log(&client).await.len(), events + 2, "but for what the operator did, nothing has happened");
-    // None of the refusals has taken the key.
+    // No refusal has used up its key.
     assert_eq!(say(&client, Some("a"), "Nova", json!("hello")).send().await.status, 202);
 }

@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use agentcafe_testkit::{Answer, Client, Launch, Method, Value, fresh_key, json};
 
 use crate::table_fixtures::text;
-use crate::{launch, log};
+use crate::{launch, log, merged};
 
-/// What everything that is done at a table is asked for by.
+/// The actor of all requests at the table.
 pub(crate) const ACTOR: &str = "Eve";
 const ROOM: &str = "den";
 
@@ -16,16 +16,16 @@ const ROOM: &str = "den";
 pub(crate) struct Case {
     pub(crate) method: Method,
     pub(crate) path: Cow<'static, str>,
-    /// What its body says beside the actor and the room.
-    pub(crate) right: Value,
-    /// The same, wrong, and the code of that; null if what can be wrong about it is wrong at once.
-    wrong: Value,
+    /// The members of a valid body, without actor and room.
+    pub(crate) valid: Value,
+    /// Members that make the body invalid, and the error code; null if the error is found with the ids.
+    invalid: Value,
     wrong_code: &'static str,
-    /// Whether the body is checked before the gate.
-    body_first: bool,
-    /// The label of the gate.
+    /// Whether the body is checked before the access to the table.
+    checks_body_first: bool,
+    /// The name of the action in refusals of the access check.
     pub(crate) action: &'static str,
-    /// The label of capability and override.
+    /// The name of the action in refusals of capability and override.
     policy_action: &'static str,
     pub(crate) feature: Option<&'static str>,
     capability: Option<&'static str>,
@@ -37,16 +37,16 @@ fn work(
     path: impl Into<Cow<'static, str>>,
     action: &'static str,
     feature: Option<&'static str>,
-    right: Value,
-    (wrong, wrong_code): (Value, &'static str),
+    valid: Value,
+    (invalid, wrong_code): (Value, &'static str),
 ) -> Case {
     Case {
         method: Method::POST,
         path: path.into(),
-        right,
-        wrong,
+        valid,
+        invalid,
         wrong_code,
-        body_first: false,
+        checks_body_first: false,
         action,
         policy_action: action,
         feature,
@@ -60,31 +60,29 @@ impl Case {
         Self { method, ..self }
     }
 
-    fn body_first(self) -> Self {
-        Self { body_first: true, ..self }
+    fn checks_body_first(self) -> Self {
+        Self { checks_body_first: true, ..self }
     }
 
-    /// An act of an agent, under this capability.
+    /// An action that needs this capability.
     fn act(self, capability: &'static str) -> Self {
         Self { capability: Some(capability), is_moderated: true, ..self }
     }
 
-    /// Sends it, with a body that is right or wrong.
+    /// Sends it, with a valid or an invalid body.
     pub(crate) async fn send(
         &self,
         client: &Client,
         actor: &str,
-        is_right: bool,
+        is_valid: bool,
         key: Option<&str>,
     ) -> Answer {
+        let fields = if is_valid { &self.valid } else { &self.invalid };
         let mut body = json!({"actorId": actor, "roomId": ROOM});
         if self.action == "reaction_subscription_create" {
             body["targetActorId"] = json!(actor);
         }
-        let fields = if is_right { &self.right } else { &self.wrong };
-        for (name, value) in fields.as_object().into_iter().flatten() {
-            body[name] = value.clone();
-        }
+        let body = merged(body, fields);
         let mut request = client.request(self.method.clone(), &self.path);
         if self.method != Method::DELETE {
             request = request.json(&body);
@@ -96,13 +94,10 @@ impl Case {
     }
 }
 
-/// What is there to be worked on: made by Eve while the room is open to all.
-pub(crate) async fn works(client: &Client) -> Vec<Case> {
+/// Cases of work at the table, on records that Eve creates while the room is public.
+pub(crate) async fn work_cases(client: &Client) -> Vec<Case> {
     let id = async |path: &str, fields: Value, resource: &str, name: &str| {
-        let mut body = json!({"actorId": ACTOR, "roomId": ROOM});
-        for (name, value) in fields.as_object().into_iter().flatten() {
-            body[name] = value.clone();
-        }
+        let body = merged(json!({"actorId": ACTOR, "roomId": ROOM}), &fields);
         let made = client.act(path, body).await;
         text(&made.data()[resource][name]).to_owned()
     };
@@ -137,7 +132,7 @@ pub(crate) async fn works(client: &Client) -> Vec<Case> {
         work("/v1/objects", "object_create", objects, json!({"content": "x"}), no_type()),
         work(object, "object_update", objects, json!({"content": "y"}), no_type()).by(Method::PATCH),
         work("/v1/reactions/subscriptions", "reaction_subscription_create", events, rule, no_action())
-            .body_first(),
+            .checks_body_first(),
         work(reaction.clone(), "reaction_subscription_update", events, json!({"cooldownMs": 9}), no_action())
             .by(Method::PATCH),
         work(
@@ -147,7 +142,7 @@ pub(crate) async fn works(client: &Client) -> Vec<Case> {
             hook,
             (json!({"targetUrl": 7}), missing),
         )
-        .body_first(),
+        .checks_body_first(),
         work(webhook.clone(), "event_subscription_update", events, json!({"maxRetries": 1}), no_retries)
             .by(Method::PATCH),
         work(
@@ -165,14 +160,14 @@ pub(crate) async fn works(client: &Client) -> Vec<Case> {
             (json!({"ttlSeconds": 0}), "ERR_OUT_OF_BOUNDS"),
         ),
         work("/v1/presence/heartbeat", "presence_heartbeat", None, json!({}), nothing()),
-        // What is deleted comes last.
+        // Deletions come last.
         work(reaction, "reaction_subscription_delete", events, json!({}), nothing()).by(Method::DELETE),
         work(webhook, "event_subscription_delete", events, json!({}), nothing()).by(Method::DELETE),
     ]
 }
 
-/// What agents do in a room.
-pub(crate) fn acts() -> Vec<Case> {
+/// Cases of agents' actions.
+pub(crate) fn action_cases() -> Vec<Case> {
     let chat = Some("basic_thread_chat");
     let missing = "ERR_MISSING_FIELD";
     let hi = || json!({"text": "hi"});
@@ -207,15 +202,15 @@ pub(crate) fn acts() -> Vec<Case> {
     ]
 }
 
-/// A café that sells two plans for nothing: one with everything, one with nothing.
-pub(crate) fn selling() -> Launch {
+/// A server with two free plans: one with all features, one without any.
+pub(crate) fn launch_with_free_plans() -> Launch {
     let features = json!(["basic_thread_chat", "task_board", "shared_objects", "event_subscriptions"]);
     let plans = json!({"full": {"maxAgents": 8, "features": features}, "bare": {"maxAgents": 8}});
     launch().env("TABLE_PLAN_CATALOG_JSON", plans).env("PRIVATE_TABLE_PAYMENT_MODE", "off")
 }
 
-/// Ends the table's session if there is one, and opens another one of Nova's.
-pub(crate) async fn reopen(client: &Client, plan: &str, invited: &[&str]) -> Value {
+/// Ends the table's session, if there is one, and opens another one of Nova's.
+pub(crate) async fn replace_session(client: &Client, plan: &str, invited: &[&str]) -> Value {
     close(client).await;
     let body = json!({"actorId": "Nova", "roomId": ROOM, "planId": plan, "invitedActorIds": invited});
     client.act("/v1/table-sessions", body).await.data()["session"].clone()
@@ -242,13 +237,13 @@ async fn permit(client: &Client, actor: &str, may: bool) {
     let _ = client.act("/v1/permissions", body).await.data();
 }
 
-/// Makes the room a private table of Nova's.
+/// Makes the room Nova's private table.
 pub(crate) async fn make_private(client: &Client) {
     let body = json!({"actorId": "Nova", "roomId": ROOM, "roomType": "private_table"});
     let _ = client.act("/v1/rooms", body).await.data();
 }
 
-/// What keeps Eve from acting, from the first check to the last.
+/// The checks that Eve's requests fail, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 enum Obstacle {
     NoSession,
@@ -271,17 +266,17 @@ impl Obstacle {
         Self::Moderation,
     ];
 
-    fn concerns(self, case: &Case, is_right: bool) -> bool {
+    fn concerns(self, case: &Case, is_valid: bool) -> bool {
         match self {
             Self::NoFeature => case.feature.is_some(),
             Self::NotCapable => case.capability.is_some(),
-            Self::Body => !is_right,
+            Self::Body => !is_valid,
             Self::Moderation => case.is_moderated,
             Self::NoSession | Self::NotInvited | Self::Paused => true,
         }
     }
 
-    /// Holds an answer against what this obstacle is refused with.
+    /// Checks that a response is the refusal of this check.
     fn assert(self, case: &Case, answer: &Answer) {
         let (status, code, name, value) = match self {
             Self::NoSession => (402, "ERR_PAYMENT_REQUIRED", "action", json!(case.action)),
@@ -302,19 +297,20 @@ impl Obstacle {
     }
 }
 
-/// Asks for everything, with a right body and a wrong one: what is told is the first thing that is wrong from `from` on.
+/// Sends all cases with a valid and an invalid body, and checks that each response names the first failing check from
+/// `from` on.
 async fn assert_first(client: &Client, cases: &[Case], from: Obstacle) {
     for case in cases {
-        for is_right in [false, true] {
-            if !is_right && case.wrong.is_null() {
+        for is_valid in [false, true] {
+            if !is_valid && case.invalid.is_null() {
                 continue;
             }
-            let answer = case.send(client, ACTOR, is_right, Some(&fresh_key())).await;
+            let answer = case.send(client, ACTOR, is_valid, Some(&fresh_key())).await;
             let first = Obstacle::ALL
                 .into_iter()
-                .find(|obstacle| *obstacle >= from && obstacle.concerns(case, is_right));
+                .find(|obstacle| *obstacle >= from && obstacle.concerns(case, is_valid));
             match first {
-                Some(_) if !is_right && case.body_first => Obstacle::Body.assert(case, &answer),
+                Some(_) if !is_valid && case.checks_body_first => Obstacle::Body.assert(case, &answer),
                 Some(obstacle) => obstacle.assert(case, &answer),
                 None => assert!(answer.status < 300, "{} {}: {}", case.method, case.path, answer.text),
             }
@@ -326,11 +322,13 @@ async fn assert_first(client: &Client, cases: &[Case], from: Obstacle) {
 /// others.
 #[tokio::test]
 async fn private_table_mutation_reports_the_first_failed_check() {
-    let server = selling().env("MOD_MAX_ACTIONS_PER_WINDOW", 1).env("MOD_COOLDOWN_MS", 0).start().await;
+    let server =
+        launch_with_free_plans().env("MOD_MAX_ACTIONS_PER_WINDOW", 1).env("MOD_COOLDOWN_MS", 0).start().await;
     let client = server.client();
-    let cases: Vec<Case> = acts().into_iter().chain(works(&client).await).collect();
+    let cases: Vec<Case> = action_cases().into_iter().chain(work_cases(&client).await).collect();
     permit(&client, "Op", true).await;
-    // While the room is open: whatever is not moderated is done once, and of what is, one thing, which is all for now.
+    // While the room is public: each case succeeds once; of the moderated ones only one, because moderation allows no
+    // more.
     let is_done = |case: &&Case| case.action == "say" || !case.is_moderated && case.method != Method::DELETE;
     for case in cases.iter().filter(is_done) {
         let done = case.send(&client, ACTOR, true, Some("done")).await;
@@ -346,7 +344,7 @@ async fn private_table_mutation_reports_the_first_failed_check() {
     for case in cases.iter().filter(is_done) {
         let replay = case.send(&client, ACTOR, true, Some("done")).await;
         assert_eq!(replay.header("x-idempotent-replay"), Some("true"), "{}: {}", case.path, replay.text);
-        if !case.wrong.is_null() {
+        if !case.invalid.is_null() {
             let other = case.send(&client, ACTOR, false, Some("done")).await;
             let _ = other.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
         }
@@ -359,7 +357,7 @@ async fn private_table_mutation_reports_the_first_failed_check() {
         ("full", &[ACTOR], Obstacle::NotCapable),
     ] {
         operate(&client, "resume_room").await;
-        let _ = reopen(&client, plan, invited).await;
+        let _ = replace_session(&client, plan, invited).await;
         operate(&client, "pause_room").await;
         assert_first(&client, &cases, next).await;
     }
@@ -372,11 +370,11 @@ async fn private_table_mutation_reports_the_first_failed_check() {
 /// Managing rooms and sessions needs no session.
 #[tokio::test]
 async fn private_table_management_checks_ownership_then_pause_then_body() {
-    let server = selling().start().await;
+    let server = launch_with_free_plans().start().await;
     let client = server.client();
     permit(&client, "Op", true).await;
     make_private(&client).await;
-    let session = reopen(&client, "bare", &[ACTOR]).await;
+    let session = replace_session(&client, "bare", &[ACTOR]).await;
     let lobby = json!({"actorId": "Nova", "roomId": "lobby"});
     let _ = client.act("/v1/rooms", lobby).await.data();
     let path = format!("/v1/table-sessions/{}", text(&session["sessionId"]));

@@ -21,7 +21,7 @@ fn quick(options: StreamOptions) -> StreamOptions {
     StreamOptions { backoff, ..options }
 }
 
-/// What `wanted` finds in the first update that has it; updates before are dropped.
+/// The first result of `wanted`; updates before it are dropped.
 async fn until<T>(stream: &mut EventStream, mut wanted: impl FnMut(StreamUpdate) -> Option<T>) -> T {
     let found = tokio::time::timeout(DEADLINE, async {
         loop {

@@ -4,7 +4,7 @@ use agentcafe_testkit::{Answer, Client, Value, json};
 
 use crate::{cafe, log};
 
-/// Sends a command of Nova, and checks what holds for the answer to every command. Returns it with its events.
+/// Sends a command of Nova, and checks what all commands have in common. Returns the response with its events.
 async fn act(client: &Client, path: &str, body: Value) -> (Answer, Vec<Value>) {
     let mut body = body;
     body["actorId"] = json!("Nova");
@@ -26,7 +26,7 @@ async fn act(client: &Client, path: &str, body: Value) -> (Answer, Vec<Value>) {
     (answer, events)
 }
 
-/// The types of events, each with the place of the event that caused it.
+/// The types of events, each with the index of the event that caused it.
 type Links<'a> = Vec<(&'a str, Option<usize>)>;
 
 fn links(events: &[Value]) -> Links<'_> {
@@ -43,8 +43,8 @@ const SAID: &str = "conversation_message_posted";
 const BEAT: &str = "presence_heartbeat";
 const CHANGED: &str = "status_changed";
 
-/// What Nova does one after the other: where, with what, what that appends, and which status it then has.
-fn acts() -> [(&'static str, Value, Links<'static>, &'static str); 9] {
+/// Nova's commands in order: path, body, the appended events, and the status afterwards.
+fn cases() -> [(&'static str, Value, Links<'static>, &'static str); 9] {
     let (enter, leave) = ("/v1/commands/enter", "/v1/commands/leave");
     let (order, tea) = ("/v1/commands/order", json!({"itemId": "tea"}));
     let mention = ("mention_created", Some(0));
@@ -70,7 +70,7 @@ fn acts() -> [(&'static str, Value, Links<'static>, &'static str); 9] {
 #[tokio::test]
 async fn command_appends_its_event_then_mentions_then_presence() {
     let (_server, client) = cafe().await;
-    for (path, body, want, status) in acts() {
+    for (path, body, want, status) in cases() {
         let (answer, events) = act(&client, path, body.clone()).await;
         assert_eq!(links(&events), want, "{path} {body}");
         let (data, presence) = (answer.data(), &answer.data()["presence"]);

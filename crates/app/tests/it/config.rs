@@ -9,14 +9,14 @@ use tempfile::TempDir;
 
 use crate::launch;
 
-/// What a run of `agentcafe` came to.
+/// The result of running `agentcafe`.
 struct Ran {
     passed: bool,
     output: String,
     errors: String,
 }
 
-/// Runs `agentcafe` in a directory, with nothing in its environment but these variables.
+/// Runs `agentcafe` in a directory, with only these variables in its environment.
 fn agentcafe(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agentcafe"));
     command.args(arguments).current_dir(directory).env_clear().envs(variables.iter().copied());
@@ -65,7 +65,7 @@ fn config_prints_each_value_and_its_source() {
         assert_eq!(shown(&ran, name), want, "{name}");
     }
     assert!(ran.passed && ran.errors.is_empty(), "{}", ran.errors);
-    // A file that is named is read instead of that in the data directory.
+    // `--config` takes precedence over the file in the data directory.
     fs::write(directory.path().join("other.toml"), "API_PORT = 7070").unwrap();
     let ran = agentcafe(directory.path(), &["config", "--config", "other.toml"], &[]);
     assert_eq!(shown(&ran, "API_PORT"), "7070 other.toml");
@@ -167,7 +167,7 @@ fn config_check_names_every_invalid_setting() {
             ("ROLLBACK_API_URL", "cafe"),
         ][..],
         &[("API_PORT", "70000"), ("PRIVATE_TABLE_PRICE_USD", "-1"), ("MOD_WINDOW_MS", "9223372036854775808")],
-        // Alone, each of these could be used.
+        // Each of these is valid by itself.
         &[("API_DB_REQUIRED", "true")],
         &[("TABLE_PLAN_DEFAULT_ID", "ristretto")],
         &[("AGENTCAFE_RUNTIME_API_KEY", "a\u{7}b"), ("ROLLBACK_API_KEY", "a\u{7}b")],
@@ -214,7 +214,7 @@ fn config_names_the_nearest_setting_of_a_misspelled_variable() {
         ["HOME", "SORT", "PG_VERSION", "PGHOST", "DATABASE_USER", "REDIS_PASSWORD", "PRIVATE_KEY", "TABLES"];
     let ran = config(&["--check"], &others.map(|name| (name, "1")));
     assert!(ran.passed && ran.errors.is_empty(), "{}", ran.errors);
-    // Subcommands that do not serve say it too, and go on.
+    // Other subcommands print the warning and continue.
     let ran = agentcafe(directory().path(), &["drill"], &[("ROLLBACK_API", "none")]);
     assert!(ran.passed && ran.errors.contains("ROLLBACK_API is not a setting"), "{}", ran.errors);
 }
@@ -240,7 +240,7 @@ async fn config_ignores_kubernetes_service_links_with_a_warning() {
     let log = server.log();
     let warning = log.lines().find(|line| line.contains("look like Kubernetes service links"));
     let warning = warning.unwrap_or_else(|| panic!("{log}"));
-    // What begins like no setting of ours is no matter of ours.
+    // Variables without a prefix of our settings are not mentioned.
     let (ours, others) = links.split_at(10);
     assert!(ours.iter().all(|(name, _)| warning.contains(name)), "{warning}");
     assert!(!log.contains(others[0].0) && !log.contains("is not a setting"), "{log}");

@@ -2,14 +2,14 @@
 
 use agentcafe_testkit::{Reaction, Receiver, Value, json};
 
-use crate::load::{CommandResult, failed_among, nowhere, run};
-use crate::realtime::beside;
+use crate::load::{CommandResult, failed_among, run, unused_url};
+use crate::realtime::launch_realtime;
 use crate::{cafe, launch};
 
 const PROBES: [&str; 4] =
     ["world_healthz", "runtime_api_healthz", "runtime_realtime_healthz", "runtime_stream_ready"];
 
-/// Probes these three; each is also what must be shown as a target.
+/// Probes these three services; each must be in the report's targets.
 async fn probe(world: &str, api: &str, realtime: &str, more: &[(&str, &str)]) -> CommandResult {
     let targets = [
         ("ROLLBACK_WORLD_URL", world),
@@ -34,7 +34,7 @@ fn check<'a>(ran: &'a CommandResult, name: &str) -> &'a Value {
     checks.find(|check| check["name"] == name).unwrap_or_else(|| panic!("{name}: {}", ran.report))
 }
 
-/// A world that answers its health with this.
+/// A world service whose health check answers this.
 async fn world(reaction: Reaction) -> (Receiver, String) {
     let world = Receiver::start().await;
     world.always("/api/healthz", reaction);
@@ -63,7 +63,7 @@ async fn drill_dry_run_lists_the_steps_without_requests() {
 async fn drill_passes_with_healthy_services_and_a_stream() {
     let (server, _client) = cafe().await;
     let (_world, world_url) = world(Reaction::json(200, &json!({"ok": true}))).await;
-    let realtime = beside(&server).start().await;
+    let realtime = launch_realtime(&server).start().await;
     let url = server.url();
     let ran = probe(&world_url, &url, &realtime.url(), &[]).await;
     assert!(ran.passed && ran.stderr.is_empty(), "{}", ran.stderr);
@@ -99,7 +99,7 @@ async fn drill_fails_and_names_an_unhealthy_service() {
         assert_eq!(failed(&ran), if passes { vec![] } else { vec!["world_healthz"] });
         assert_eq!(ran.stderr.contains("world_healthz"), !passes, "{}", ran.stderr);
     }
-    let ran = probe("none", &url, &nowhere().await, &[]).await;
+    let ran = probe("none", &url, &unused_url().await, &[]).await;
     assert_eq!(failed(&ran), ["runtime_realtime_healthz"]);
     let realtime = check(&ran, "runtime_realtime_healthz");
     assert!(

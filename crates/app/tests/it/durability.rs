@@ -7,19 +7,19 @@ use std::time::Duration;
 use agentcafe_testkit::{Server, eventually};
 use tokio::task::JoinSet;
 
-use crate::background_load::{Said, assert_logged, say_again, say_until_cut};
+use crate::background_load::{TrackedSay, assert_logged, repeat_says, say_until_disconnected};
 use crate::launch;
 
 const SPEAKERS: usize = 32;
 pub(crate) const LOAD_DEADLINE: Duration = Duration::from_secs(180);
 
-/// Loads the server from many connections and kills it once so much was acknowledged.
-async fn load_and_kill(server: &mut Server, round: &str, acknowledged_at_least: usize) -> Vec<Said> {
+/// Sends says from many connections, and kills the server after this many were acknowledged.
+async fn load_and_kill(server: &mut Server, round: &str, acknowledged_at_least: usize) -> Vec<TrackedSay> {
     let acknowledged = Arc::new(AtomicUsize::new(0));
     let mut speakers = JoinSet::new();
     for speaker in 0..SPEAKERS {
         let (address, round, acknowledged) = (server.address(), round.to_owned(), Arc::clone(&acknowledged));
-        speakers.spawn(async move { say_until_cut(address, speaker, &round, acknowledged).await });
+        speakers.spawn(async move { say_until_disconnected(address, speaker, &round, acknowledged).await });
     }
     let enough = async || (acknowledged.load(Ordering::SeqCst) >= acknowledged_at_least).then_some(());
     eventually("the load is accepted", LOAD_DEADLINE, enough).await;
@@ -41,12 +41,12 @@ async fn acknowledged_commands_survive_kill_nine() {
         server.restart().await;
         let client = server.client();
         assert_logged(&client, &said).await;
-        all.extend(say_again(&client, said).await);
+        all.extend(repeat_says(&client, said).await);
     }
     server.restart().await;
     let client = server.client();
     assert!(all.iter().all(|said| said.answer.is_some()));
     assert_logged(&client, &all).await;
-    let all = say_again(&client, all).await;
+    let all = repeat_says(&client, all).await;
     assert_logged(&client, &all).await;
 }

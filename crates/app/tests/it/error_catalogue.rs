@@ -7,14 +7,14 @@ use agentcafe_testkit::{Answer, Client, Method, Server, Value, fresh_key, json};
 
 use crate::{launch, table_fixtures};
 
-/// A detail that must be there; what it says depends on the run.
+/// A detail that must be present; its value differs between runs.
 const SOME: &str = "(something)";
-/// What no request of a client can bring about by itself, and the test that proves it: its rule panics inside a turn, which costs its own
-/// command and nobody else's; `store::envelope` tests that the error shows no cause.
+/// Codes that no request can cause, and the test of each. `ERR_INTERNAL`: a rule panics inside a commit batch, which
+/// fails its own command only; `store::envelope` tests that the error has no cause.
 const PROVEN_ELSEWHERE: [(&str, &str); 1] = [("ERR_INTERNAL", "fn err_internal_shows_no_cause")];
-const PROBLEM: &str = include_str!("../../../store/src/envelope.rs");
+const ENVELOPE_SOURCE: &str = include_str!("../../../store/src/envelope.rs");
 
-/// A refusal: its code and status, the request that gets it, and the details that it must have.
+/// An error: its code and status, the request that causes it, and the details that it must have.
 struct Row {
     code: &'static str,
     status: u16,
@@ -29,7 +29,7 @@ fn row(code: &'static str, status: u16, request: &str, body: Value, details: Val
     Row { code, status, method: method.parse().unwrap(), path: path.to_owned(), body, details }
 }
 
-/// What is to be refused: a closed room, a private one, who may not speak, a finished task.
+/// The state that makes requests fail: a paused room, a private one, an actor that may not speak, a done task.
 struct Scene {
     task: String,
     session: Value,
@@ -57,7 +57,7 @@ async fn set(client: &Client) -> Scene {
 }
 
 /// Errors of bodies and paths.
-fn of_input() -> Vec<Row> {
+fn input_errors() -> Vec<Row> {
     let say = "POST /v1/commands/say";
     let nobody = "0190b5a0-0000-7000-8000-000000000000";
     let large = json!({"actorId": "Nova", "text": "x".repeat(1 << 20)});
@@ -170,7 +170,7 @@ fn of_input() -> Vec<Row> {
 }
 
 /// Errors of rights and state.
-fn of_rules(scene: &Scene) -> Vec<Row> {
+fn state_errors(scene: &Scene) -> Vec<Row> {
     let say = "POST /v1/commands/say";
     let session = &scene.session["sessionId"];
     let here = |room: &str, actor: &str| json!({"tenantId": "default", "roomId": room, "actorId": actor, "correlationId": SOME});
@@ -249,8 +249,8 @@ fn of_rules(scene: &Scene) -> Vec<Row> {
     ]
 }
 
-/// The answer is this refusal, with at least these details.
-fn refuses(row: &Row, answer: &Answer) {
+/// Checks that the response is this error, with at least these details.
+fn assert_error(row: &Row, answer: &Answer) {
     let details = answer.error(row.status, row.code);
     for (name, want) in row.details.as_object().unwrap() {
         let given = &details[name];
@@ -275,7 +275,7 @@ async fn send(client: &Client, row: &Row) -> Answer {
 }
 
 /// Errors of the middleware, which are the same for every route.
-async fn of_the_door() -> Vec<(Row, Answer)> {
+async fn middleware_errors() -> Vec<(Row, Answer)> {
     let server: Server = launch()
         .env("API_AUTH_TOKEN", "token")
         .env("API_RATE_LIMIT_PER_MIN", 1)
@@ -309,12 +309,12 @@ async fn error_codes_of_the_openapi_document_can_all_be_caused() {
     let server = launch().env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 1).start().await;
     let client = server.client();
     let scene = set(&client).await;
-    let mut answers = of_the_door().await;
-    for row in of_input().into_iter().chain(of_rules(&scene)) {
+    let mut answers = middleware_errors().await;
+    for row in input_errors().into_iter().chain(state_errors(&scene)) {
         let answer = send(&client, &row).await;
         answers.push((row, answer));
     }
-    answers.iter().for_each(|(row, answer)| refuses(row, answer));
+    answers.iter().for_each(|(row, answer)| assert_error(row, answer));
     let document = client.get("/openapi.json").await.json;
     let codes =
         &document["components"]["schemas"]["Error"]["properties"]["error"]["properties"]["code"]["enum"];
@@ -323,5 +323,8 @@ async fn error_codes_of_the_openapi_document_can_all_be_caused() {
     let elsewhere: BTreeSet<&str> = PROVEN_ELSEWHERE.iter().map(|(code, _)| *code).collect();
     let all: BTreeSet<&str> = proven.union(&elsewhere).copied().collect();
     assert_eq!(documented, all, "a code has no row here, or is gone");
-    assert!(PROVEN_ELSEWHERE.iter().all(|(_, test)| PROBLEM.contains(test)), "a test that is named is gone");
+    assert!(
+        PROVEN_ELSEWHERE.iter().all(|(_, test)| ENVELOPE_SOURCE.contains(test)),
+        "a test that is named is gone"
+    );
 }

@@ -30,7 +30,7 @@ fn sequences(events: &Value) -> Vec<u64> {
     events.as_array().into_iter().flatten().filter_map(|event| event["sequence"].as_u64()).collect()
 }
 
-fn matching(events: &[Value], wanted: impl Fn(&Value) -> bool) -> Vec<u64> {
+fn events_matching(events: &[Value], wanted: impl Fn(&Value) -> bool) -> Vec<u64> {
     events.iter().filter(|event| wanted(event)).filter_map(|event| event["sequence"].as_u64()).collect()
 }
 
@@ -58,7 +58,7 @@ async fn events_and_timeline_apply_all_filters() {
     let (_server, client) = cafe().await;
     let events = fill(&client).await;
     let all = |wanted: &[(&str, &str)]| {
-        matching(&events, |event| wanted.iter().all(|(name, value)| event[*name] == *value))
+        events_matching(&events, |event| wanted.iter().all(|(name, value)| event[*name] == *value))
     };
     let cases = [
         ("", all(&[])),
@@ -95,7 +95,7 @@ async fn events_and_timeline_apply_all_filters() {
 #[tokio::test]
 async fn events_pages_continue_after_their_cursor() {
     let (_server, client) = cafe().await;
-    let want = matching(&fill(&client).await, |event| event["roomId"] == "main");
+    let want = events_matching(&fill(&client).await, |event| event["roomId"] == "main");
     for path in ["/v1/events", "/v1/timeline"] {
         let (mut got, mut cursor) = (Vec::new(), json!(0));
         loop {
@@ -118,7 +118,7 @@ async fn events_page_starts_after_after_event_id() {
     let (_server, client) = cafe().await;
     let events = fill(&client).await;
     let id = events[4]["eventId"].as_str().unwrap();
-    let rest = matching(&events[5..], |event| event["tenantId"] == "acme");
+    let rest = events_matching(&events[5..], |event| event["tenantId"] == "acme");
     let got = page(&client, &format!("/v1/events?afterEventId={id}&tenantId=acme")).await;
     assert_eq!(sequences(&got["events"]), rest);
     let got = page(&client, &format!("/v1/events?afterEventId={id}&roomId=nowhere")).await;
@@ -204,7 +204,7 @@ async fn timeline_from_and_to_are_inclusive() {
     let events = fill(&client).await;
     let at = |index: usize| events[index]["timestamp"].as_str().unwrap();
     let between = |from: &str, to: &str| {
-        matching(&events, |event| {
+        events_matching(&events, |event| {
             event["timestamp"].as_str() >= Some(from) && event["timestamp"].as_str() <= Some(to)
         })
     };
@@ -243,7 +243,7 @@ async fn mentions_are_filtered_before_the_limit() {
     say("@Kai", "attic").await;
     say("@Bo", "main").await;
     let events = log(&client).await;
-    let of = |who: &str| matching(&events, |event| event["payload"]["mentionedActorId"] == who);
+    let of = |who: &str| events_matching(&events, |event| event["payload"]["mentionedActorId"] == who);
     let got = page(&client, "/v1/mentions?mentionedActorId=Kai&limit=1").await;
     assert_eq!((sequences(&got["mentions"]), &got["count"]), (of("Kai")[..1].to_vec(), &json!(1)));
     let got =

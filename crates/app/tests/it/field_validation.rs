@@ -4,10 +4,10 @@ use agentcafe_testkit::{Client, Value, json};
 
 use crate::{cafe, log};
 
-/// A body that is valid but for its last word, what it is refused with, and details that the refusal has.
+/// A body with one invalid field, the error code, and details that the error has.
 type Case = (Value, &'static str, Value);
 
-/// Sends each body as Nova's to `path`: refused with 400, and nothing happens.
+/// Sends each body to `path` as Nova: it is refused with 400, and has no effect.
 async fn check(client: &Client, path: &str, cases: &[Case]) {
     for (body, code, details) in cases {
         let mut body = body.clone();

@@ -2,26 +2,26 @@
 
 use agentcafe_testkit::{Client, Value, json};
 
-use crate::webhook_dlq::dead;
+use crate::webhook_dlq::dlq_entry;
 
-/// What some paths name: how a path begins, the name in braces, and an id that is there.
+/// Ids that exist: the prefix of a path, the name of its parameter, and the id.
 pub(crate) type Names = Vec<(&'static str, &'static str, String)>;
 
-/// The id that a route's path names.
+/// The id for a parameter of a route's path.
 pub(crate) fn named<'a>(names: &'a Names, path: &str, name: &str) -> Option<&'a str> {
     let mut known = names.iter().filter(|(place, known, _)| path.starts_with(place) && *known == name);
     known.next().map(|(.., id)| id.as_str())
 }
 
-/// Makes one of everything. In the room `main`, Nova is an operator and Kai has spoken to it.
-pub(crate) async fn furnish(client: &Client) -> Names {
+/// Creates one record of each kind. In the room `main`, Nova is an operator and Kai has mentioned it.
+pub(crate) async fn create_one_of_everything(client: &Client) -> Names {
     let grant = json!({"roomId": "main", "actorId": "Nova", "canModerate": true});
     let _ = client.act("/v1/permissions", grant).await.data();
     let hook = json!({"targetUrl": "http://127.0.0.1:9/hook", "maxRetries": 0, "roomId": "main"});
     let webhook = id(client, "/v1/subscriptions", hook, "/subscription/id").await;
     let said = json!({"actorId": "Kai", "text": "hey @Nova", "correlationId": "order-4711"});
     let _ = client.act("/v1/commands/say", said).await.data();
-    let entry = dead(client, 1).await.remove(0);
+    let entry = dlq_entry(client, 1).await.remove(0);
     let inbox = client.get("/v1/inbox?actorId=Nova").await;
     let table = json!({"actorId": "Nova", "planId": "espresso", "paymentProof": "coffee_paid"});
     let rule = json!({"targetActorId": "Kai", "actionType": "say", "actionPayload": {"text": "hi"}, "enabled": false});

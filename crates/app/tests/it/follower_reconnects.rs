@@ -10,17 +10,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::background_load::{everything, matching};
+use crate::background_load::{all_events, events_matching};
 use crate::launch;
-use crate::reconnecting_follower::{Course, Follower, Manner};
-use crate::seeded_random::Chance;
+use crate::reconnecting_follower::{Follower, LoadState, Transport};
+use crate::seeded_random::SeededRandom;
 
 const WRITERS: u64 = 8;
 const ACTS: usize = 50;
 const LOAD_DEADLINE: Duration = Duration::from_secs(180);
 const FOLLOW_DEADLINE: Duration = Duration::from_secs(180);
 
-/// Filters that streams, polls and pages understand alike.
+/// Filters that have the same meaning on streams, polls and pages.
 const QUERIES: [&str; 6] = [
     "",
     "tenantId=default",
@@ -30,8 +30,8 @@ const QUERIES: [&str; 6] = [
     "types=conversation_message_posted",
 ];
 
-/// What a writer does next: in some room, as itself.
-fn act(writer: u64, number: usize, chance: &mut Chance) -> (&'static str, Value) {
+/// The next command of a writer, in a random room.
+fn act(writer: u64, number: usize, chance: &mut SeededRandom) -> (&'static str, Value) {
     let who = json!({ "actorId": format!("writer-{writer}"), "roomId": format!("room-{}", chance.below(3)) });
     let (path, more) = match chance.below(4) {
         0 => ("/v1/commands/order", json!({ "itemId": format!("coffee-{writer}-{number}") })),
@@ -43,9 +43,9 @@ fn act(writer: u64, number: usize, chance: &mut Chance) -> (&'static str, Value)
     (path, body.map(|(key, value)| (key.clone(), value.clone())).collect::<serde_json::Map<_, _>>().into())
 }
 
-/// Does one thing after the other, each until it is acknowledged, whatever happens to the server.
+/// Sends one command after the other, each until it is acknowledged, across restarts of the server.
 async fn write(writer: u64, mut address: watch::Receiver<SocketAddr>, done: Arc<AtomicUsize>) {
-    let mut chance = Chance::new(1_000 + writer);
+    let mut chance = SeededRandom::new(1_000 + writer);
     for number in 0..ACTS {
         let ((path, body), key) = (act(writer, number, &mut chance), format!("{writer}-{number}"));
         loop {
@@ -62,7 +62,8 @@ async fn write(writer: u64, mut address: watch::Receiver<SocketAddr>, done: Arc<
 }
 
 fn followers() -> impl Iterator<Item = Follower> {
-    let manners = [Manner::StreamFromCursor, Manner::StreamFromLastEventId, Manner::Socket, Manner::Poll];
+    let manners =
+        [Transport::StreamFromCursor, Transport::StreamFromLastEventId, Transport::Socket, Transport::Poll];
     let all = manners.into_iter().flat_map(|manner| QUERIES.map(|query| (manner, query)));
     all.zip(1..).map(|((manner, query), seed)| Follower::new(manner, query, seed))
 }
@@ -76,7 +77,7 @@ async fn followers_that_reconnect_miss_nothing() {
     let (end, last) = watch::channel(None);
     let (mut writing, mut following) = (JoinSet::new(), JoinSet::new());
     for follower in followers() {
-        following.spawn(follower.follow(Course { address: address.clone(), last: last.clone() }));
+        following.spawn(follower.follow(LoadState { address: address.clone(), last: last.clone() }));
     }
     let done = Arc::new(AtomicUsize::new(0));
     for writer in 0..WRITERS {
@@ -94,7 +95,7 @@ async fn followers_that_reconnect_miss_nothing() {
     }
     writing.join_all().await;
     let client = server.client();
-    let log = everything(&client).await;
+    let log = all_events(&client).await;
     let messages = log.iter().filter(|event| event["causationId"].is_null()).count();
     assert_eq!(messages, WRITERS as usize * ACTS, "every act took effect once");
     end.send_replace(log.last().and_then(|event| event["sequence"].as_u64()));
@@ -102,7 +103,7 @@ async fn followers_that_reconnect_miss_nothing() {
     for follower in followed {
         let Follower { manner, query, heard, visits, .. } = &follower;
         assert!(*visits > 3, "{manner:?} {query} was hardly cut off");
-        let want = matching(&client, query).await;
+        let want = events_matching(&client, query).await;
         let places =
             |events: &[Value]| events.iter().map(|event| event["sequence"].clone()).collect::<Vec<_>>();
         assert_eq!(places(heard), places(&want), "{manner:?} {query}");

@@ -13,14 +13,12 @@ use tokio::task::JoinSet;
 
 use self::values::odd_values;
 use crate::monitoring::documented;
-use crate::{cafe, log};
+use crate::{UNKNOWN_ID, cafe, cafe_with_operator, log};
 
 mod values;
 
-/// An id that nothing has.
-const NOBODY: &str = "0190b5a0-0000-7000-8000-000000000000";
-/// Requests under way at once.
-const AT_ONCE: usize = 24;
+/// Concurrent requests.
+const CONCURRENCY: usize = 24;
 
 /// The codes of the error catalogue, without those of a fault of the server.
 const CATALOGUE: [&str; 20] = [
@@ -46,8 +44,9 @@ const CATALOGUE: [&str; 20] = [
     "ERR_MODERATION_BLOCKED",
 ];
 
-/// Panics unless the answer is a success or a refusal of the catalogue, in its envelope. `what` says what was asked.
-fn sane(what: &str, answer: &Answer) {
+/// Panics unless the response is a success or an error of the catalogue, in its envelope. `what` describes the
+/// request.
+fn assert_valid_response(what: &str, answer: &Answer) {
     let what: String = what.chars().take(400).collect();
     let shown: String = answer.text.chars().take(600).collect();
     assert!(answer.status < 500, "{what}: {} {shown}", answer.status);
@@ -63,15 +62,15 @@ fn sane(what: &str, answer: &Answer) {
     }
 }
 
-/// Sends all requests, some at once, and checks each answer. Those that open a stream only look at its beginning.
+/// Sends all requests, some concurrently, and checks each response. Of a stream, only the start is read.
 async fn send_all(requests: Vec<(String, Request)>) {
-    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let places = Arc::new(Semaphore::new(CONCURRENCY));
     let mut under_way = JoinSet::new();
     for (what, request) in requests {
         let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
         under_way.spawn(async move {
             if let Err(answer) = request.stream().await {
-                sane(&what, &answer);
+                assert_valid_response(&what, &answer);
             }
             drop(place);
         });
@@ -83,8 +82,8 @@ async fn send_all(requests: Vec<(String, Request)>) {
     }
 }
 
-/// The server is ready, has counted no fault, and what it has kept can be read, also after a restart.
-async fn unharmed(mut server: agentcafe_testkit::Server, client: Client) {
+/// Checks that the server is ready, has counted no 5xx, and that its data is readable, also after a restart.
+async fn assert_healthy(mut server: agentcafe_testkit::Server, client: Client) {
     let metrics = client.metrics().await;
     let faults: Vec<&str> = metrics.lines().filter(|line| line.contains("status=\"5")).collect();
     assert!(faults.is_empty(), "{faults:?}");
@@ -92,30 +91,29 @@ async fn unharmed(mut server: agentcafe_testkit::Server, client: Client) {
     let kept = log(&client).await;
     assert!(!server.log().contains("panicked"), "{}", server.log());
     server.restart().await;
-    // Meanwhile presences may have run out, which is told behind what was there.
+    // Expired presence may have appended events meanwhile.
     assert!(log(&server.client()).await.starts_with(&kept), "the log is another one after a restart");
 }
 
-/// Pointers to everything in a body.
-fn places_in(value: &Value, at: &str, places: &mut Vec<String>) {
+/// JSON pointers to every value in a body.
+fn pointers_into(value: &Value, at: &str, places: &mut Vec<String>) {
     let escaped = |name: &str| name.replace('~', "~0").replace('/', "~1");
     match value {
         Value::Object(members) => members.iter().for_each(|(name, member)| {
             let place = format!("{at}/{}", escaped(name));
-            places_in(member, &place, places);
+            pointers_into(member, &place, places);
             places.push(place);
         }),
         Value::Array(members) => members.iter().enumerate().for_each(|(index, member)| {
             let place = format!("{at}/{index}");
-            places_in(member, &place, places);
+            pointers_into(member, &place, places);
             places.push(place);
         }),
         _ => {}
     }
 }
 
-/// A mutation of the document: the path it is sent to, a body that is accepted, and every field that a body may have, with an
-/// example of each.
+/// A mutation of the OpenAPI document: its path, a valid body, and every field of the body with an example.
 #[derive(Clone, Debug)]
 struct Mutation {
     method: Method,
@@ -126,8 +124,8 @@ struct Mutation {
     needs_fields: bool,
 }
 
-/// Makes what some paths name, and tells its ids; other paths name what nothing has.
-async fn things(client: &Client) -> Vec<(String, String)> {
+/// Creates the records of some paths, and returns their ids; other paths have unknown ids.
+async fn fixture_ids(client: &Client) -> Vec<(String, String)> {
     let mut ids = Vec::new();
     for (path, thing, id) in [("/v1/tasks", "task", "taskId"), ("/v1/objects", "object", "objectId")] {
         let made = client.act(path, json!({"actorId": "Nova", "title": "t"})).await;
@@ -142,29 +140,21 @@ impl Mutation {
     }
 }
 
-/// A server in whose main room Nova is an operator, and a client of it.
-async fn hosted() -> (agentcafe_testkit::Server, Client) {
-    let (server, client) = cafe().await;
-    let grant = json!({"roomId": "main", "actorId": "Nova", "canModerate": true});
-    let _ = client.act("/v1/permissions", grant).await.data();
-    (server, client)
-}
-
-/// Mutations of the document that take a body.
+/// Mutations of the OpenAPI document with a body.
 async fn mutations(client: &Client) -> Vec<Mutation> {
     let operations =
         documented(client).await.into_iter().filter(|(.., operation)| operation["requestBody"].is_object());
-    let things = things(client).await;
-    let named = |part: &str| match things.iter().find(|(name, _)| name == part) {
+    let fixture_ids = fixture_ids(client).await;
+    let named = |part: &str| match fixture_ids.iter().find(|(name, _)| name == part) {
         Some((_, id)) => id.clone(),
-        None if part.starts_with('{') => NOBODY.to_owned(),
+        None if part.starts_with('{') => UNKNOWN_ID.to_owned(),
         None => part.to_owned(),
     };
     let mutation = |(method, path, operation): (String, String, Value)| {
         let content = &operation["requestBody"]["content"]["application/json"];
         let schema = &content["schema"];
         let mut valid_body = content["examples"]["request"]["value"].clone();
-        // Webhooks and reactions stay off: what they would do is not tested here.
+        // Webhooks and reactions are created disabled: their effects are not tested here.
         if schema["properties"].get("enabled").is_some() {
             valid_body["enabled"] = json!(false);
         }
@@ -178,14 +168,14 @@ async fn mutations(client: &Client) -> Vec<Mutation> {
     operations.map(mutation).collect()
 }
 
-/// Requests in which one field of a valid body, and everything in it, is each odd value in turn, and missing.
+/// Requests with a valid body in which one field, and each value in it, is replaced by each odd value, or missing.
 fn odd_bodies(client: &Client, mutation: &Mutation, name: &str, example: &Value) -> Vec<(String, Request)> {
     let mut valid = mutation.valid_body.clone();
     if valid.get(name).is_none() {
         valid[name] = example.clone();
     }
     let mut places = vec![format!("/{name}")];
-    places_in(&valid[name], &places[0].clone(), &mut places);
+    pointers_into(&valid[name], &places[0].clone(), &mut places);
     let mut requests = Vec::new();
     for place in places {
         for value in odd_values() {
@@ -208,7 +198,7 @@ fn odd_bodies(client: &Client, mutation: &Mutation, name: &str, example: &Value)
 /// Every field of every mutation, and every nested value, is replaced by each of the values in turn.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn body_fields_with_any_value_cause_no_500() {
-    let (server, client) = hosted().await;
+    let (server, client) = cafe_with_operator().await;
     let mut requests = Vec::new();
     for mutation in mutations(&client).await {
         let path = &mutation.path;
@@ -221,16 +211,16 @@ async fn body_fields_with_any_value_cause_no_500() {
     }
     assert!(requests.len() > 10_000, "only {} requests", requests.len());
     send_all(requests).await;
-    unharmed(server, client).await;
+    assert_healthy(server, client).await;
 }
 
-/// Requests with odd values of one parameter of the query or the path; none for headers.
+/// Requests with odd values of one parameter in the query or the path; none for headers.
 fn odd_requests(client: &Client, method: &str, path: &str, parameter: &Value) -> Vec<(String, Request)> {
     let name = parameter["name"].as_str().unwrap_or_default();
     let odd = odd_values().into_iter().map(|value| value.as_str().map_or(value.to_string(), str::to_owned));
     let mut values: Vec<String> = odd.filter(|text| text.len() < 10_000).map(|text| encoded(&text)).collect();
     values.extend(RAW.map(str::to_owned));
-    // With nothing to tell a poll would wait; what is asked of its timeout is told at once.
+    // A poll without events would wait; errors of its timeout are returned at once.
     let timeout = if path.ends_with("/poll") && name != "timeoutMs" { "timeoutMs=0&" } else { "" };
     let place = |value: &str| match parameter["in"].as_str() {
         Some("query") => Some(format!("{path}?{timeout}{name}={value}")),
@@ -245,7 +235,7 @@ fn odd_requests(client: &Client, method: &str, path: &str, parameter: &Value) ->
     values.iter().filter_map(|value| place(value)).map(request).collect()
 }
 
-/// What does not stand in a URL as it is, on the verge of encodings.
+/// Malformed and unusual percent-encodings.
 const RAW: [&str; 9] = ["%ff", "%00", "%zz", "%", "%c3%28", "+", "a=b=c", "a&cursor=x", "%ed%a0%80"];
 
 fn encoded(text: &str) -> String {
@@ -265,7 +255,7 @@ async fn query_and_path_parameters_with_any_value_cause_no_500() {
     }
     assert!(requests.len() > 2_000, "only {} requests", requests.len());
     send_all(requests).await;
-    unharmed(server, client).await;
+    assert_healthy(server, client).await;
 }
 
 /// Bodies that are too large, nested too deeply, not UTF-8, not JSON, not an object, or truncated, for every
@@ -275,7 +265,7 @@ async fn bodies_that_are_malformed_cause_no_500() {
     let (server, client) = cafe().await;
     for mutation in mutations(&client).await {
         let valid = mutation.valid_body.to_string().into_bytes();
-        // A change that need not say who asks is about something that is not there.
+        // A change without an actor names an unknown record.
         let nothing = match (&mutation.method, mutation.path.as_str()) {
             (&Method::PATCH, "/v1/reactions/subscriptions/{subscriptionId}") => (404, "ERR_NOT_FOUND"),
             _ => (400, "ERR_MISSING_FIELD"),
@@ -292,7 +282,7 @@ async fn bodies_that_are_malformed_cause_no_500() {
             (valid[..valid.len() / 2].to_vec(), 400, "ERR_VALIDATION"),
             (b"{}".to_vec(), nothing.0, nothing.1),
         ];
-        // That there is no such thing is told before what is missing of the body, which may be nothing.
+        // The 404 of an unknown record comes before errors of the body, which may be empty.
         let by_id = mutation.path.starts_with("/v1/subscriptions/");
         for (body, status, code) in bodies {
             if code == "ERR_MISSING_FIELD" && !mutation.needs_fields {
@@ -303,14 +293,15 @@ async fn bodies_that_are_malformed_cause_no_500() {
             let _ = mutation.request(&client).body(body).send().await.error(status, code);
         }
     }
-    unharmed(server, client).await;
+    assert_healthy(server, client).await;
 }
 
 /// Any bytes that HTTP allows in a header.
 #[tokio::test]
 async fn id_headers_with_any_bytes_cause_no_500() {
     let (server, client) = cafe().await;
-    let texts = ["", "ü", "😀", "a b", "\"'", "{}", "null", "-1", &"x".repeat(300), &"x".repeat(8_000)];
+    let message_texts =
+        ["", "ü", "😀", "a b", "\"'", "{}", "null", "-1", &"x".repeat(300), &"x".repeat(8_000)];
     for name in [
         "idempotency-key",
         "x-request-id",
@@ -321,22 +312,22 @@ async fn id_headers_with_any_bytes_cause_no_500() {
         "accept",
         "authorization",
     ] {
-        for text in texts {
+        for text in message_texts {
             let what = format!("{name}: {text}");
             let order = client
                 .request(Method::POST, "/v1/commands/order")
                 .key(&fresh_key())
                 .json(&json!({"actorId": "Nova", "itemId": "tea"}))
                 .header(name, text);
-            sane(&what, &order.send().await);
+            assert_valid_response(&what, &order.send().await);
             if let Err(answer) =
                 client.request(Method::GET, "/v1/events/stream").header(name, text).stream().await
             {
-                sane(&what, &answer);
+                assert_valid_response(&what, &answer);
             }
         }
     }
-    unharmed(server, client).await;
+    assert_healthy(server, client).await;
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
@@ -360,7 +351,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 #[test]
 fn random_bodies_cause_no_500() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (server, client) = runtime.block_on(hosted());
+    let (server, client) = runtime.block_on(cafe_with_operator());
     let mutations = runtime.block_on(mutations(&client));
     let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
     let changes = vec((any::<prop::sample::Index>(), any_json()), 1..5);
@@ -378,9 +369,9 @@ fn random_bodies_cause_no_500() {
             None => request.json(&body),
         };
         let answer = runtime.block_on(request.send());
-        sane(&format!("{} {body}", mutation.path), &answer);
+        assert_valid_response(&format!("{} {body}", mutation.path), &answer);
         Ok(())
     });
     outcome.unwrap_or_else(|failed| panic!("{failed}"));
-    runtime.block_on(unharmed(server, client));
+    runtime.block_on(assert_healthy(server, client));
 }

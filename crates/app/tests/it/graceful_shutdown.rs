@@ -9,15 +9,15 @@ use agentcafe_testkit::{Method, Server, Silence, eventually, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::background_load::{assert_logged, everything, head_of_log, say_again, say_until_cut};
+use crate::background_load::{all_events, assert_logged, head_of_log, repeat_says, say_until_disconnected};
 use crate::large_events::post_large_says;
 use crate::launch;
 use crate::raw_connection::{RawConnection, say_over_the_wire};
 
-/// How long a stop may take while every client is well-behaved: less than the server's patience of 10 s with others.
-const PROMPT: Duration = Duration::from_secs(9);
-/// How long it may take while clients stall: the server's patience of 10 s, and then it is over.
-const PATIENT: Duration = Duration::from_secs(20);
+/// Deadline of a stop with well-behaved clients: less than the server's timeout of 10 s for others.
+const STOP_DEADLINE: Duration = Duration::from_secs(9);
+/// Deadline of a stop with stalled clients: the server's timeout of 10 s, and a margin.
+const STALLED_STOP_DEADLINE: Duration = Duration::from_secs(20);
 const END_DEADLINE: Duration = Duration::from_secs(60);
 
 async fn assert_stops(server: &mut Server, within: Duration) {
@@ -42,7 +42,7 @@ async fn shutdown_under_load_loses_nothing() {
     let (acknowledged, mut speakers) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
     for speaker in 0..16 {
         let (address, acknowledged) = (server.address(), Arc::clone(&acknowledged));
-        speakers.spawn(async move { say_until_cut(address, speaker, "stop", acknowledged).await });
+        speakers.spawn(async move { say_until_disconnected(address, speaker, "stop", acknowledged).await });
     }
     let enough = async || (acknowledged.load(std::sync::atomic::Ordering::SeqCst) > 200).then_some(());
     eventually("the load is accepted", END_DEADLINE, enough).await;
@@ -65,13 +65,13 @@ async fn shutdown_under_load_loses_nothing() {
     }
     let polled = poll.await.expect("no panic").expect("the poll is answered");
     assert_eq!((polled.status, &polled.data()["count"]), (200, &json!(0)));
-    assert_stops(&mut server, PROMPT).await;
+    assert_stops(&mut server, STOP_DEADLINE).await;
     let said = speakers.join_all().await.into_iter().flatten().collect::<Vec<_>>();
     server.restart().await;
     let client = server.client();
     assert_logged(&client, &said).await;
-    assert!(everything(&client).await.len() as u64 >= told, "a stream told what is not in the log");
-    assert_logged(&client, &say_again(&client, said).await).await;
+    assert!(all_events(&client).await.len() as u64 >= told, "a stream told what is not in the log");
+    assert_logged(&client, &repeat_says(&client, said).await).await;
 }
 
 /// A request that has arrived in part is completed, answered, and there after the restart.
@@ -90,9 +90,9 @@ async fn shutdown_answers_a_request_in_progress() {
     connection.send(&body.as_bytes()[5..]).await;
     let answer = connection.rest(END_DEADLINE).await;
     assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
-    assert_stops(&mut server, PROMPT).await;
+    assert_stops(&mut server, STOP_DEADLINE).await;
     server.restart().await;
-    let log = everything(&server.client()).await;
+    let log = all_events(&server.client()).await;
     assert_eq!(log[0]["payload"]["conversation"]["text"], "just in time");
 }
 
@@ -112,7 +112,7 @@ async fn shutdown_does_not_wait_for_stalled_clients() {
     assert_eq!(server.client().get("/livez").await.status, 200);
     let before = head_of_log(&server.client()).await;
     server.terminate();
-    assert_stops(&mut server, PATIENT).await;
+    assert_stops(&mut server, STALLED_STOP_DEADLINE).await;
     drop(stalled);
     server.restart().await;
     assert_eq!(head_of_log(&server.client()).await, before);
@@ -125,9 +125,9 @@ async fn shutdown_ignores_a_second_sigterm() {
     let said = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hi" })).await;
     server.terminate();
     server.terminate();
-    assert_stops(&mut server, PROMPT).await;
+    assert_stops(&mut server, STOP_DEADLINE).await;
     server.restart().await;
-    let log = everything(&server.client()).await;
+    let log = all_events(&server.client()).await;
     assert_eq!(log[0]["eventId"], said.data()["eventId"]);
 }
 

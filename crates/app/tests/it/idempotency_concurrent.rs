@@ -3,12 +3,12 @@
 use agentcafe_testkit::{Answer, Client, Method, Value, json};
 use tokio::task::JoinSet;
 
-use crate::background_load::{Said, assert_logged, everything};
+use crate::background_load::{TrackedSay, all_events, assert_logged};
 use crate::launch;
 
 const COPIES: usize = 50;
 
-/// Sends copies of one request, each on a connection of its own, all at once; their answers, as far as there are any.
+/// Sends copies of one request at once, each on its own connection. Returns the responses that arrive.
 fn send_copies(client: &Client, path: &str, key: &str, body: &Value) -> JoinSet<Option<Answer>> {
     let mut copies = JoinSet::new();
     for _ in 0..COPIES {
@@ -42,7 +42,7 @@ async fn key_of_fifty_concurrent_copies_has_one_effect() {
         ("/v1/commands/leave", json!({ "actorId": "Nova" })),
     ];
     for (path, body) in cases {
-        let before = everything(&client).await.len();
+        let before = all_events(&client).await.len();
         let answers = send_copies(&client, path, &format!("copies of {path}"), &body).join_all().await;
         let answers: Vec<Answer> = answers.into_iter().map(|answer| answer.expect("an answer")).collect();
         let first = answers.iter().find(|answer| !is_replay(answer)).expect("somebody was first");
@@ -56,7 +56,7 @@ async fn key_of_fifty_concurrent_copies_has_one_effect() {
             assert_eq!((answer.status, &answer.text), (first.status, &first.text), "{path}");
             assert_eq!(answer.header("x-correlation-id"), first.header("x-correlation-id"), "{path}");
         }
-        let after = everything(&client).await;
+        let after = all_events(&client).await;
         let of_first = |event: &&Value| event["correlationId"].as_str() == first.header("x-correlation-id");
         assert_eq!(
             after.len() - before,
@@ -73,7 +73,7 @@ async fn key_of_copies_around_a_kill_has_one_effect() {
     let mut server = launch().start().await;
     let mut all = Vec::new();
     for (round, answered_before) in [0, 1, 7, 20, 0, 1].into_iter().enumerate() {
-        let (client, mut said) = (server.client(), Said::new(round, &format!("kill-{round}")));
+        let (client, mut said) = (server.client(), TrackedSay::new(round, &format!("kill-{round}")));
         let mut copies = JoinSet::new();
         for mut copy in vec![said.clone(); COPIES] {
             let client = client.clone();
@@ -115,7 +115,7 @@ async fn key_of_copies_among_other_traffic_has_one_effect() {
     let mut all = JoinSet::new();
     for name in 0..20 {
         for _ in 0..10 {
-            let (client, mut said) = (client.clone(), Said::new(name, &format!("traffic-{name}")));
+            let (client, mut said) = (client.clone(), TrackedSay::new(name, &format!("traffic-{name}")));
             all.spawn(async move {
                 let answer = said.say(&client).await.expect("an answer");
                 assert_eq!(answer.status, 202, "{}", answer.text);
@@ -125,6 +125,7 @@ async fn key_of_copies_among_other_traffic_has_one_effect() {
     }
     let said = all.join_all().await;
     assert_logged(&client, &said).await;
-    let messages = crate::background_load::matching(&client, "types=conversation_message_posted").await;
+    let messages =
+        crate::background_load::events_matching(&client, "types=conversation_message_posted").await;
     assert_eq!(messages.len(), 20);
 }

@@ -16,8 +16,8 @@ async fn go(client: &Client, x: i64, y: i64) -> Value {
     intend(client, json!({"intent": "navigate_to", "x": x, "y": y})).await
 }
 
-/// Where Nova stands: where its next way would begin.
-async fn place(client: &Client) -> (i64, i64) {
+/// Nova's position: the start of its next path.
+async fn position(client: &Client) -> (i64, i64) {
     let from = go(client, 10, 6).await["from"].clone();
     (from["x"].as_i64().unwrap_or(-1), from["y"].as_i64().unwrap_or(-1))
 }
@@ -109,24 +109,24 @@ async fn position_is_shared_by_moves_arrivals_and_intents() {
     let enter = async |payload: Value| {
         let _ = client.act("/v1/commands/enter", json!({"actorId": "Nova", "payload": payload})).await.data();
     };
-    assert_eq!(place(&client).await, (10, 6), "where one begins");
+    assert_eq!(position(&client).await, (10, 6), "where one begins");
     step("W", 3).await;
     step("N", 2).await;
-    assert_eq!(place(&client).await, (7, 4), "where moves lead");
+    assert_eq!(position(&client).await, (7, 4), "where moves lead");
     step("W", 50).await;
     step("N", 50).await;
-    assert_eq!(place(&client).await, (0, 0), "walls stop");
+    assert_eq!(position(&client).await, (0, 0), "walls stop");
     go(&client, 0, 0).await;
-    assert_eq!(place(&client).await, (0, 0), "zero is a place");
+    assert_eq!(position(&client).await, (0, 0), "zero is a place");
     go(&client, 19, 11).await;
     step("E", 1).await;
     step("N", 1).await;
-    assert_eq!(place(&client).await, (19, 10), "moves after an intent");
+    assert_eq!(position(&client).await, (19, 10), "moves after an intent");
     enter(json!({"position": {"x": 0, "y": 3}})).await;
-    assert_eq!(place(&client).await, (0, 3), "where one enters");
+    assert_eq!(position(&client).await, (0, 3), "where one enters");
     go(&client, 1, 1).await;
     enter(json!({})).await;
-    assert_eq!(place(&client).await, (10, 6), "entering without a place is spawning");
+    assert_eq!(position(&client).await, (10, 6), "entering without a place is spawning");
 }
 
 #[tokio::test]
@@ -140,5 +140,5 @@ async fn position_is_per_tenant_room_and_actor_and_survives_a_restart() {
         assert_eq!(answer.data()["from"], json!({"x": 10, "y": 6}), "{other}");
     }
     server.restart().await;
-    assert_eq!(place(&server.client()).await, (1, 1));
+    assert_eq!(position(&server.client()).await, (1, 1));
 }

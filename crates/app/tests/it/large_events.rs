@@ -6,7 +6,7 @@ const SAYS: usize = 280;
 const SAY_BYTES: usize = 200_000;
 const POSTERS: usize = 4;
 
-/// Posts 56 MB of large says, far more than sockets and the server's memory of the newest events hold.
+/// Posts 56 MB of large says, far more than sockets and the buffer of recent events hold.
 pub(crate) async fn post_large_says(server: &Server) {
     let text = "x".repeat(SAY_BYTES);
     let post = async |poster: usize| {

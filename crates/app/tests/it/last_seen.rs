@@ -4,12 +4,7 @@ use std::time::Duration;
 
 use agentcafe_testkit::{Client, Value, eventually, json};
 
-use crate::{cafe, launch, log};
-
-async fn order(client: &Client, actor: &str, room: &str) {
-    let body = json!({"actorId": actor, "roomId": room, "itemId": "tea"});
-    let _ = client.act("/v1/commands/order", body).await.data();
-}
+use crate::{cafe, launch, log, order};
 
 async fn actors(client: &Client, query: &str) -> Vec<String> {
     let answer = client.get(&format!("/v1/presence/last-seen{query}")).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agentcafe_testkit::{Client, json};
 
-use crate::background_load::{everything, page_by_page};
+use crate::background_load::{all_events, read_pages};
 use crate::large_events::post_large_says;
 use crate::launch;
 use crate::raw_connection::{RawConnection, say_over_the_wire};
@@ -12,10 +12,10 @@ use crate::stalled_readers::peak_kib;
 
 const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Sends some bytes and ends; what comes back.
+/// Sends bytes, closes the sending half, and returns the response.
 async fn exchange(address: std::net::SocketAddr, bytes: &[u8]) -> String {
     let mut connection = RawConnection::open(address).await;
-    // The server may have answered, and closed, before it has read everything.
+    // The server may have responded and closed before it has read everything.
     let _ = connection.try_send(bytes).await;
     connection.rest(ANSWER_DEADLINE).await
 }
@@ -67,12 +67,12 @@ async fn chunked_body_without_end_is_413_at_the_limit() {
     }
     for answer in endless {
         let answer = answer.await.expect("the endless are cut off");
-        // The answer may be lost with the connection, which is closed while the client still sends.
+        // The response may be lost with the connection, which is closed while the client still sends.
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
     }
     let grown = server.rss_kib().saturating_sub(before);
     assert!(grown < 50 << 10, "20 endless bodies cost {grown} KiB");
-    assert_eq!(everything(&server.client()).await.len(), 0);
+    assert_eq!(all_events(&server.client()).await.len(), 0);
 }
 
 /// With the connection closed or half closed, with `Content-Length` and with chunks.
@@ -108,10 +108,10 @@ async fn page_of_large_events_is_bounded_in_bytes() {
     let server = launch().start().await;
     post_large_says(&server).await;
     let before = server.rss_kib();
-    let count = page_by_page(&server.client(), "", 20).await.len();
+    let count = read_pages(&server.client(), "", 20).await.len();
     let read = async || {
         let client = Client::new(server.address());
-        assert_eq!(page_by_page(&client, "", 5_000).await.len(), count);
+        assert_eq!(read_pages(&client, "", 5_000).await.len(), count);
     };
     let (_, most) = peak_kib(&server, async { tokio::join!(read(), read(), read(), read()) }).await;
     let grown = most.saturating_sub(before);

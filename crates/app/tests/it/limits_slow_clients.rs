@@ -5,11 +5,11 @@ use std::time::Duration;
 use agentcafe_testkit::json;
 use tokio::time::Instant;
 
-use crate::background_load::everything;
+use crate::background_load::all_events;
 use crate::launch;
 use crate::raw_connection::{RawConnection, say_over_the_wire};
 
-/// The server waits 30 s for a request's head, and 30 s for its body; and then it must be over.
+/// The server's timeout of 30 s for a request's head, and of 30 s for its body.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const OVER: Duration = Duration::from_secs(60);
 
@@ -38,6 +38,6 @@ async fn slow_clients_time_out_without_affecting_others() {
     for took in [head_took, body_took] {
         assert!(took > TIMEOUT - Duration::from_secs(2), "the patience ended after {took:?}");
     }
-    let log = everything(&client).await;
+    let log = all_events(&client).await;
     assert!(log.iter().all(|event| event["actorId"] == "Kai"));
 }

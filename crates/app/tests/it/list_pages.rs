@@ -6,13 +6,13 @@ use agentcafe_testkit::{Client, Value, json};
 
 use crate::cafe;
 
-/// More than one page of records that are as large as may be.
+/// More than one page of records of the maximum size.
 const RECORDS: usize = 70;
 const CHARS: usize = 65_000;
-/// The most bytes of an answer: a page of 4 MiB and what is around it.
+/// Maximum size of a response: a page of 4 MiB and its envelope.
 const MAX_ANSWER_BYTES: usize = 5 << 20;
 
-/// All records of a list, page by page; there is more than one page, and none is too large.
+/// All records of a list, read in pages. Checks that there are several pages, and that none is too large.
 async fn all(client: &Client, path: &str, list: &str, id: &str) -> BTreeSet<String> {
     let (mut ids, mut pages, mut cursor) = (BTreeSet::new(), 0, String::new());
     loop {

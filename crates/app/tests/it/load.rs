@@ -55,7 +55,7 @@ pub(crate) fn failed_among(checks: &Value) -> Vec<&str> {
     checks.filter(|check| check["pass"] == false).filter_map(|check| check["name"].as_str()).collect()
 }
 
-/// `agentcafe` with nothing in its environment but these variables.
+/// `agentcafe` with only these variables in its environment.
 fn agentcafe(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agentcafe"));
     command.args(arguments).env_clear().envs(variables.iter().copied());
@@ -87,7 +87,7 @@ async fn listen() -> (TcpListener, String) {
 }
 
 /// The URL of a port on which nothing listens.
-pub(crate) async fn nowhere() -> String {
+pub(crate) async fn unused_url() -> String {
     listen().await.1
 }
 
@@ -98,7 +98,7 @@ async fn gate(server: &Server, variables: &[(&str, &str)]) -> CommandResult {
     run(&["load"], &[&short, &LENIENT as &[_], variables].concat()).await
 }
 
-/// Number of pages of the log that the server has answered so far.
+/// Number of pages of the log that the server has returned so far.
 async fn pages(client: &Client) -> u64 {
     let text = client.get("/metrics").await.text;
     let counts = text.lines().filter(|line| line.contains("route=\"/v1/events\"") && line.contains("_total"));
@@ -237,7 +237,7 @@ async fn load_gate_reports_the_rate_limit_separately() {
 /// Without a server there is no report, but an error that names its address.
 #[tokio::test(flavor = "multi_thread")]
 async fn load_without_a_server_is_an_error() {
-    let url = nowhere().await;
+    let url = unused_url().await;
     for mode in [&["load"] as &[&str], &["load", "gate"], &["load", "write"], &["load", "fanout"]] {
         let result = run(&[mode, &["--url", &url]].concat(), &[]).await;
         assert!(!result.passed && result.report.is_null(), "{mode:?}: {}", result.report);

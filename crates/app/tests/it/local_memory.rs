@@ -8,7 +8,7 @@ async fn act(client: &Client, path: &str, body: Value) {
     let _ = client.act(path, body).await.data();
 }
 
-async fn remembered(client: &Client, query: &str) -> Vec<Value> {
+async fn summaries(client: &Client, query: &str) -> Vec<Value> {
     let data = client.get(&format!("/v1/memory/local{query}")).await.data().clone();
     let memory = data["memory"].as_array().expect("a list").clone();
     assert_eq!(data["count"], memory.len());
@@ -32,7 +32,7 @@ async fn local_memory_has_a_summary_per_event_type_newest_first() {
     act(&client, "/v1/intents/execute", body).await;
     act(&client, "/v1/presence/heartbeat", json!({"actorId": "Nova", "status": "idle"})).await;
     act(&client, "/v1/commands/leave", json!({"actorId": "Nova"})).await;
-    let memory = remembered(&client, "").await;
+    let memory = summaries(&client, "").await;
     let types: Vec<&str> = memory.iter().filter_map(|entry| entry["type"].as_str()).collect();
     let intent = ["agent_left", "intent_completed", "actor_moved", "actor_moved", "order_changed"];
     assert_eq!(types, intent, "{memory:?}");
@@ -41,7 +41,7 @@ async fn local_memory_has_a_summary_per_event_type_newest_first() {
     let projection = client.get("/v1/replay").await.data()["snapshot"]["localMemory"].clone();
     assert_eq!(json!(memory), projection);
 
-    let novas = remembered(&client, "?actorId=Nova&limit=3").await;
+    let novas = summaries(&client, "?actorId=Nova&limit=3").await;
     assert!(novas.iter().all(|entry| entry["actorId"] == "Nova"));
     let types: Vec<&str> = novas.iter().filter_map(|entry| entry["type"].as_str()).collect();
     assert_eq!(types, ["agent_left", "conversation_message_posted", "actor_moved"]);
@@ -66,7 +66,7 @@ async fn local_memory_limit_is_clamped_to_1_to_5() {
             .await;
     }
     for (query, want) in [("", 5), ("?limit=2", 2), ("?limit=100", 5), ("?limit=0", 1), ("?limit=-4", 1)] {
-        let memory = remembered(&client, query).await;
+        let memory = summaries(&client, query).await;
         assert_eq!((memory.len(), &memory[0]["itemId"]), (want, &json!("tea 7")), "{query}");
     }
     for limit in ["abc", "1.5"] {
@@ -85,7 +85,7 @@ async fn local_memory_is_per_room() {
         act(&client, "/v1/commands/order", body).await;
     }
     let items = async |query: &str| -> Vec<String> {
-        let memory = remembered(&client, query).await;
+        let memory = summaries(&client, query).await;
         memory.iter().filter_map(|entry| entry["itemId"].as_str()).map(str::to_owned).collect()
     };
     assert_eq!(items("").await, ["tea"]);

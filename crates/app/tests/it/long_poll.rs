@@ -6,12 +6,7 @@ use agentcafe_testkit::{Client, Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::{cafe, log};
-
-async fn order(client: &Client, actor: &str, room: &str) -> u64 {
-    let body = json!({"actorId": actor, "roomId": room, "itemId": "tea"});
-    client.act("/v1/commands/order", body).await.data()["sequence"].as_u64().unwrap_or_default()
-}
+use crate::{cafe, log, order};
 
 async fn poll(client: &Client, query: &str) -> Value {
     client.get(&format!("/v1/events/poll?{query}")).await.data().clone()
@@ -60,7 +55,7 @@ async fn poll_waits_for_the_next_event() {
         let head = log(&client).await.len();
         let query = query.replace("cursor=2", &format!("cursor={head}"));
         let waiting = polling(&client, &format!("{query}&types=order_changed"));
-        // Whether the poll has begun cannot be seen from outside, so orders come until one is heard.
+        // Whether the poll has started cannot be observed, so orders are sent until it returns one.
         let mut ordered = Vec::new();
         while !waiting.is_finished() {
             ordered.push(order(&client, "Kai", "main").await);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agentcafe_domain::kernel::Secret;
 use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
-use agentcafe_testkit::{Client, Launch, Postgres, Server, Value, store_under_test};
+use agentcafe_testkit::{Answer, Client, Launch, Postgres, Server, Value, json, store_under_test};
 
 mod audit;
 mod auth;
@@ -94,6 +94,7 @@ mod store_disk;
 mod store_full;
 mod store_read_only;
 mod store_start;
+mod stored_tables;
 mod streams;
 mod table_fixtures;
 mod table_sessions;
@@ -111,7 +112,7 @@ mod websocket_client;
 mod workspace;
 
 /// The store of a server with this data directory, for tests that write to it before the server starts.
-fn place_of(directory: &Path) -> StoreLocation {
+fn store_location(directory: &Path) -> StoreLocation {
     if store_under_test() == "sqlite" {
         return StoreLocation::Directory(directory.to_owned());
     }
@@ -125,7 +126,7 @@ fn place_of(directory: &Path) -> StoreLocation {
     })
 }
 
-/// How the binary under test is started: without limits unless a test asks for them.
+/// The binary under test, without rate limits and moderation unless a test sets them.
 fn launch() -> Launch {
     Launch::new(env!("CARGO_BIN_EXE_agentcafe"))
 }
@@ -141,4 +142,45 @@ async fn cafe() -> (Server, Client) {
 async fn log(client: &Client) -> Vec<Value> {
     let page = client.get("/v1/events?limit=5000").await;
     page.data()["events"].as_array().cloned().unwrap_or_default()
+}
+
+/// An id that does not exist.
+const UNKNOWN_ID: &str = "0190b5a0-0000-7000-8000-000000000000";
+
+/// A JSON object with the members of another one over it.
+fn merged(mut object: Value, members: &Value) -> Value {
+    for (name, value) in members.as_object().into_iter().flatten() {
+        object[name] = value.clone();
+    }
+    object
+}
+
+/// Posts a message of an actor in the room `main`.
+async fn say(client: &Client, actor: &str, text: &str) -> Answer {
+    client.act("/v1/commands/say", json!({ "actorId": actor, "text": text })).await
+}
+
+/// Posts a message of Nova in a room, which must succeed.
+async fn say_in(client: &Client, room: &str, text: &str) {
+    let body = json!({ "actorId": "Nova", "roomId": room, "text": text });
+    let _ = client.act("/v1/commands/say", body).await.data();
+}
+
+/// Orders tea, which must succeed. Returns the event's sequence.
+async fn order(client: &Client, actor: &str, room: &str) -> u64 {
+    let body = json!({ "actorId": actor, "roomId": room, "itemId": "tea" });
+    client.act("/v1/commands/order", body).await.data()["sequence"].as_u64().unwrap_or_default()
+}
+
+/// Makes an actor an operator of a room.
+async fn promote(client: &Client, actor: &str, room: &str) {
+    let body = json!({ "roomId": room, "actorId": actor, "operatorId": actor, "canModerate": true });
+    let _ = client.act("/v1/permissions", body).await.data();
+}
+
+/// A started server with Op as operator of the room `main`, and a client of it.
+async fn cafe_with_operator() -> (Server, Client) {
+    let (server, client) = cafe().await;
+    promote(&client, "Op", "main").await;
+    (server, client)
 }

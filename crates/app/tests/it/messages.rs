@@ -4,7 +4,7 @@ use agentcafe_testkit::{Client, Value, json};
 
 use crate::{cafe, launch, log};
 
-/// Nova says this; returns the message's payload.
+/// Posts this as Nova; returns the message's payload.
 async fn said(client: &Client, body: Value) -> Value {
     let mut body = body;
     body["actorId"] = json!("Nova");

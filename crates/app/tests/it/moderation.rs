@@ -1,12 +1,8 @@
 //! Moderation: each reason, its error, and which actions are exempt.
 
-use agentcafe_testkit::{Answer, Client, Launch, Value, json};
+use agentcafe_testkit::{Answer, Launch, Value, json};
 
-use crate::{launch, log};
-
-async fn say(client: &Client, text: &str) -> Answer {
-    client.act("/v1/commands/say", json!({"actorId": "Nova", "text": text})).await
-}
+use crate::{launch, log, say};
 
 /// Checks that Nova's action was blocked for this reason, with these details and a `Retry-After` within `retry_ms`.
 fn blocked(
@@ -43,8 +39,8 @@ fn cooling(ms: u64) -> Launch {
 async fn moderation_blocks_actions_within_the_minimum_interval() {
     let server = launch().env("MOD_MIN_ACTION_INTERVAL_MS", 60_000).start().await;
     let client = server.client();
-    assert_eq!(say(&client, "one").await.status, 202);
-    let answer = say(&client, "two").await;
+    assert_eq!(say(&client, "Nova", "one").await.status, 202);
+    let answer = say(&client, "Nova", "two").await;
     blocked(&answer, "say", "MOD_MIN_INTERVAL", json!({"minIntervalMs": 60_000}), 1..=60_000);
     for other in [
         json!({"actorId": "Kai"}),
@@ -65,7 +61,7 @@ async fn moderation_starts_a_cooldown_after_too_many_actions() {
     let server = cooling(40_000).env("MOD_MAX_ACTIONS_PER_WINDOW", 2).start().await;
     let client = server.client();
     assert_eq!(client.act("/v1/commands/enter", json!({"actorId": "Nova"})).await.status, 202);
-    assert_eq!(say(&client, "hi").await.status, 202);
+    assert_eq!(say(&client, "Nova", "hi").await.status, 202);
     let answer = client.act("/v1/commands/order", json!({"actorId": "Nova", "itemId": "tea"})).await;
     let details = json!({"windowMs": 60_000, "maxActionsPerWindow": 2, "cooldownMs": 40_000});
     blocked(&answer, "order", "MOD_RATE_LIMIT", details, 40_000..=60_001);
@@ -81,14 +77,24 @@ async fn moderation_starts_a_cooldown_after_too_many_actions() {
 async fn moderation_blocks_repeated_texts() {
     let server = cooling(0).env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 2).start().await;
     let client = server.client();
-    assert_eq!(say(&client, "Hello  World").await.status, 202);
+    assert_eq!(say(&client, "Nova", "Hello  World").await.status, 202);
     let message =
         |text: &str| client.act("/v1/conversations/messages", json!({"actorId": "Nova", "text": text}));
     assert_eq!(message(" hello\tworld ").await.status, 202);
     let details = json!({"windowMs": 60_000, "maxRepeatedTextPerWindow": 2});
-    blocked(&say(&client, "HELLO WORLD").await, "say", "MOD_REPEAT_TEXT", details.clone(), 1..=60_001);
+    blocked(
+        &say(&client, "Nova", "HELLO WORLD").await,
+        "say",
+        "MOD_REPEAT_TEXT",
+        details.clone(),
+        1..=60_001,
+    );
     blocked(&message("hello world").await, "conversation_message", "MOD_REPEAT_TEXT", details, 1..=60_001);
-    assert_eq!(say(&client, "hello, world").await.status, 202, "another text; a cooldown of 0 is none");
+    assert_eq!(
+        say(&client, "Nova", "hello, world").await.status,
+        202,
+        "another text; a cooldown of 0 is none"
+    );
 }
 
 #[tokio::test]
@@ -97,7 +103,7 @@ async fn moderation_exempts_leave_presence_acks_and_reads() {
         launch().env("MOD_MIN_ACTION_INTERVAL_MS", 60_000).env("MOD_MAX_ACTIONS_PER_WINDOW", 1).start().await;
     let client = server.client();
     assert_eq!(client.act("/v1/commands/enter", json!({"actorId": "Nova"})).await.status, 202);
-    let _ = say(&client, "hi").await.error(429, "ERR_MODERATION_BLOCKED");
+    let _ = say(&client, "Nova", "hi").await.error(429, "ERR_MODERATION_BLOCKED");
     for _ in 0..3 {
         assert_eq!(client.act("/v1/presence/heartbeat", json!({"actorId": "Nova"})).await.status, 202);
         assert_eq!(
@@ -113,7 +119,7 @@ async fn moderation_counts_neither_refused_actions_nor_replays() {
     let server = launch().env("MOD_MAX_ACTIONS_PER_WINDOW", 2).start().await;
     let client = server.client();
     for _ in 0..3 {
-        let _ = say(&client, "").await.error(400, "ERR_MISSING_FIELD");
+        let _ = say(&client, "Nova", "").await.error(400, "ERR_MISSING_FIELD");
         let body = json!({"actorId": "Nova", "text": "hi", "causationId": 5});
         let _ = client.act("/v1/commands/say", body).await.error(400, "ERR_VALIDATION");
         let body = json!({"actorId": "Nova", "intent": "dance"});
@@ -123,15 +129,15 @@ async fn moderation_counts_neither_refused_actions_nor_replays() {
         let body = json!({"actorId": "Nova", "text": "once"});
         assert_eq!(client.post("/v1/commands/say", "k", body).await.status, 202);
     }
-    assert_eq!(say(&client, "twice").await.status, 202);
-    let _ = say(&client, "thrice").await.error(429, "ERR_MODERATION_BLOCKED");
+    assert_eq!(say(&client, "Nova", "twice").await.status, 202);
+    let _ = say(&client, "Nova", "thrice").await.error(429, "ERR_MODERATION_BLOCKED");
 }
 
 #[tokio::test]
 async fn moderation_block_has_no_effect_and_leaves_the_key_free() {
     let server = cooling(0).env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 1).start().await;
     let client = server.client();
-    assert_eq!(say(&client, "same").await.status, 202);
+    assert_eq!(say(&client, "Nova", "same").await.status, 202);
     let before = log(&client).await;
     let blocked = client.post("/v1/commands/say", "k", json!({"actorId": "Nova", "text": "same"})).await;
     let _ = blocked.error(429, "ERR_MODERATION_BLOCKED");
@@ -151,7 +157,7 @@ async fn moderation_defaults_are_shown_by_health_and_enforced() {
     assert_eq!(client.get("/healthz").await.json["moderation"], want);
     let bursts = (0..5).map(|n| {
         let client = client.clone();
-        tokio::spawn(async move { say(&client, &format!("burst {n}")).await })
+        tokio::spawn(async move { say(&client, "Nova", &format!("burst {n}")).await })
     });
     let mut accepted = 0;
     for answer in bursts.collect::<Vec<_>>() {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Crates that still have circles. Take a crate off this list when its circles are gone.
 const WITH_CIRCLES: [&str; 2] = ["api", "store"];
 
-/// A module, as the names from the root of its crate.
+/// A module, as its path from the crate's root.
 type Module = Vec<String>;
 
 /// The modules of one crate that are files, and for each the modules that it imports.
@@ -41,7 +41,7 @@ impl Imports {
         Self(sources.iter().map(imported).collect())
     }
 
-    /// All that a module imports, directly and by way of others.
+    /// All modules that a module imports, directly or indirectly.
     fn reachable<'m>(&'m self, from: &'m Module) -> BTreeSet<&'m Module> {
         let (mut reached, mut open) = (BTreeSet::new(), vec![from]);
         while let Some(module) = open.pop() {
@@ -50,13 +50,13 @@ impl Imports {
         reached
     }
 
-    /// The folder of a module's file; a file beside a folder of its own name belongs into it.
+    /// The folder of a module's file. A file beside a folder of the same name belongs to the folder.
     fn folder<'m>(&self, module: &'m Module) -> &'m [String] {
         let is_folder = self.0.keys().any(|other| other.len() > module.len() && other.starts_with(module));
         if is_folder { module } else { &module[..module.len().saturating_sub(1)] }
     }
 
-    /// Pairs of files in different folders that import each other, directly or by way of others.
+    /// Pairs of files in different folders that import each other, directly or indirectly.
     fn circles(&self) -> Vec<String> {
         let reachable: BTreeMap<_, _> =
             self.0.keys().map(|module| (module, self.reachable(module))).collect();
@@ -122,7 +122,7 @@ fn tokens(code: &str) -> Vec<&str> {
     tokens
 }
 
-/// The paths of `use` declarations, and those that begin with `crate` or `super` elsewhere.
+/// The paths of `use` declarations, and others that begin with `crate` or `super`.
 fn paths<'s>(tokens: &[&'s str]) -> Vec<Vec<&'s str>> {
     let (mut found, mut at) = (Vec::new(), 0);
     while at < tokens.len() {
@@ -143,7 +143,7 @@ fn paths<'s>(tokens: &[&'s str]) -> Vec<Vec<&'s str>> {
     found
 }
 
-/// Reads one member of a `use` declaration, and answers where it ends.
+/// Reads one member of a `use` declaration, and returns where it ends.
 fn read_tree<'s>(
     tokens: &[&'s str],
     mut at: usize,
@@ -174,7 +174,7 @@ fn read_tree<'s>(
     at
 }
 
-/// The file's module that a path leads into; none if it leads out of the crate.
+/// The module of the file that a path names; none if it is outside of the crate.
 fn resolve(sources: &BTreeMap<Module, String>, module: &Module, path: &[&str]) -> Option<Module> {
     let mut start = module.clone();
     let mut names = path.iter().copied().peekable();

@@ -6,7 +6,7 @@ use agentcafe_testkit::{Client, Method, Value, json};
 
 use crate::{cafe, launch};
 
-/// Of what the health document says where it is kept.
+/// Parts of the health document that name their storage.
 const STORES: [&str; 17] = [
     "eventStore",
     "subscriptions",
@@ -128,7 +128,7 @@ async fn metrics_have_override_blocks_by_reason() {
     }
 }
 
-/// Every route of the contract (8 and 25).
+/// Every route of the API.
 const ROUTES: &[(&str, &str)] = &[
     ("get", "/healthz"),
     ("get", "/livez"),

@@ -3,10 +3,7 @@
 use agentcafe_testkit::{Client, Method, Value, json};
 
 use crate::tasks::{change, newest_first};
-use crate::{cafe, log};
-
-/// An id that no object has.
-const NOBODY: &str = "0190b5a0-0000-7000-8000-000000000000";
+use crate::{UNKNOWN_ID, cafe, log};
 
 /// Creates an object as Nova, unless the fields name another actor.
 async fn create(client: &Client, mut fields: Value) -> Value {
@@ -226,7 +223,7 @@ async fn object_of_an_unknown_id_or_another_tenant_is_404() {
     let (_server, client) = cafe().await;
     let object = create(&client, json!({"tenantId": "acme"})).await;
     let id = object["objectId"].as_str().unwrap();
-    for (id, tenant) in [(NOBODY, "default"), ("%20", "default"), (id, "default"), (NOBODY, "acme")] {
+    for (id, tenant) in [(UNKNOWN_ID, "default"), ("%20", "default"), (id, "default"), (UNKNOWN_ID, "acme")] {
         let path = format!("/v1/objects/{id}?tenantId={tenant}");
         let id = id.replace("%20", " ");
         for answer in

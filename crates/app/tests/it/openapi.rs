@@ -9,11 +9,11 @@ use std::process::Command;
 
 use agentcafe_testkit::{Client, Method, Value};
 
-use crate::fixture_cafe::{Names, furnish, named};
+use crate::fixture_cafe::{Names, create_one_of_everything, named};
 use crate::monitoring::documented;
 use crate::{cafe, launch};
 
-/// An operation's path with what its parameters hold in the example, or what is there, and its query.
+/// An operation's path with the example values of its parameters, or ids that exist, and its query.
 pub(crate) fn example_path(path: &str, operation: &Value, names: &Names) -> String {
     let (mut filled, mut query) = (path.to_owned(), Vec::new());
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
@@ -35,7 +35,7 @@ pub(crate) fn example_path(path: &str, operation: &Value, names: &Names) -> Stri
 #[tokio::test]
 async fn openapi_request_examples_are_accepted() {
     let (_server, client) = cafe().await;
-    let names = furnish(&client).await;
+    let names = create_one_of_everything(&client).await;
     let (deletions, others): (Vec<_>, Vec<_>) =
         documented(&client).await.into_iter().partition(|(method, ..)| method == "delete");
     for (method, path, operation) in others.into_iter().chain(deletions) {
@@ -85,7 +85,7 @@ async fn openapi_has_an_example_of_every_error() {
     }
 }
 
-/// Finds properties of schemas that say nothing of themselves.
+/// Finds properties of schemas without a description.
 fn without_description(schema: &Value, place: &str, found: &mut Vec<String>) {
     match schema {
         Value::Object(members) => {
@@ -122,13 +122,13 @@ async fn openapi_describes_every_field() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// Where `test.sh` installs it.
+/// The Schemathesis that `test.sh` installs.
 fn schemathesis() -> PathBuf {
     let target = Path::new(env!("CARGO_BIN_EXE_agentcafe")).ancestors().nth(2).unwrap();
     target.join("schemathesis/bin/schemathesis")
 }
 
-/// The settings in `schemathesis.toml`, and for each path what it may name that is there.
+/// The content of `schemathesis.toml`, with ids that exist for each path.
 async fn settings(client: &Client, names: &Names) -> String {
     let mut text =
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schemathesis.toml")).unwrap();
@@ -153,13 +153,13 @@ async fn openapi_passes_schemathesis() {
     assert!(tool.exists(), "{} is missing; ./test.sh installs it", tool.display());
     let server = launch().start().await;
     let client = server.client();
-    let names = furnish(&client).await;
+    let names = create_one_of_everything(&client).await;
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("schemathesis.toml");
     fs::write(&file, settings(&client, &names).await).unwrap();
     let mut command = Command::new(tool);
     command.arg("--config-file").arg(file).arg("run").arg(format!("{}/openapi.json", server.url()));
-    // It keeps what it finds where it is started.
+    // Schemathesis writes its findings to the working directory.
     command.current_dir(place.path()).env("NO_COLOR", "1").env_remove("SCHEMATHESIS_HOOKS");
     for proxy in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"] {
         command.env_remove(proxy);

@@ -1,20 +1,8 @@
 //! Operators: pause and resume a room, mute and unmute an actor, force it to leave; state, events and rights.
 
-use agentcafe_testkit::{Answer, Client, Server, Value, json};
+use agentcafe_testkit::{Answer, Client, Value, json};
 
-use crate::{cafe, launch, log};
-
-/// A server in whose main room Op is an operator.
-async fn operated() -> (Server, Client) {
-    let (server, client) = cafe().await;
-    promote(&client, "main").await;
-    (server, client)
-}
-
-async fn promote(client: &Client, room: &str) {
-    let body = json!({"roomId": room, "actorId": "Op", "operatorId": "Op", "canModerate": true});
-    let _ = client.act("/v1/permissions", body).await.data();
-}
+use crate::{cafe, cafe_with_operator, launch, log, promote, say};
 
 async fn operate(client: &Client, action: &str, target: Option<&str>) -> Answer {
     let body = json!({"roomId": "main", "operatorId": "Op", "action": action, "targetActorId": target});
@@ -25,15 +13,11 @@ async fn state(client: &Client) -> Value {
     client.get("/v1/operator/overrides?roomId=main").await.data()["override"].clone()
 }
 
-async fn say(client: &Client, actor: &str, text: &str) -> Answer {
-    client.act("/v1/commands/say", json!({"actorId": actor, "text": text})).await
-}
-
 /// Operators' own actions in the room are blocked, too. Resuming clears the pause's reason and metadata. State,
 /// event, audit entry and response agree.
 #[tokio::test]
 async fn pause_blocks_all_actions_but_leave_until_resume() {
-    let (_server, client) = operated().await;
+    let (_server, client) = cafe_with_operator().await;
     let none = json!({"tenantId": "default", "roomId": "main", "roomPaused": false, "pausedBy": null, "pauseReason": null,
         "pausedAt": null, "resumedAt": null, "mutedActors": {}, "mutedActorIds": [], "metadata": {}, "createdAt": null, "updatedAt": null});
     assert_eq!(state(&client).await, none);
@@ -101,7 +85,7 @@ async fn pause_blocks_all_actions_but_leave_until_resume() {
 /// All commands that post a message are blocked, and nothing else. The target gets an inbox item.
 #[tokio::test]
 async fn mute_blocks_messages_of_the_target_only() {
-    let (_server, client) = operated().await;
+    let (_server, client) = cafe_with_operator().await;
     let body = json!({"roomId": "main", "operatorId": "Op", "action": "mute_agent", "targetActorId": " Kai ", "reason": "loud"});
     let data = client.act("/v1/operator/overrides", body).await.data().clone();
     let at = &data["action"]["at"];
@@ -143,7 +127,7 @@ async fn mute_blocks_messages_of_the_target_only() {
 /// Its presence is inactive and its position is the entrance. Every event names the operator.
 #[tokio::test]
 async fn force_leave_removes_the_target_which_may_return() {
-    let (_server, client) = operated().await;
+    let (_server, client) = cafe_with_operator().await;
     let body = json!({"actorId": "Kai", "payload": {"position": {"x": 1, "y": 1}}});
     let _ = client.act("/v1/commands/enter", body).await.data();
     let data = operate(&client, "force_leave", Some("Kai")).await.data().clone();
@@ -179,7 +163,7 @@ async fn force_leave_removes_the_target_which_may_return() {
 /// With the operator's reason; no presence is created or changed.
 #[tokio::test]
 async fn force_leave_of_an_absent_actor_appends_a_leave_event() {
-    let (_server, client) = operated().await;
+    let (_server, client) = cafe_with_operator().await;
     let body = json!({"roomId": "main", "operatorId": "Op", "action": "force_leave", "targetActorId": "Ghost", "reason": "spam"});
     let data = client.act("/v1/operator/overrides", body).await.data().clone();
     let events = log(&client).await;
@@ -191,7 +175,7 @@ async fn force_leave_of_an_absent_actor_appends_a_leave_event() {
 /// The action is trimmed, and case-sensitive.
 #[tokio::test]
 async fn override_fields_are_validated_in_order() {
-    let (_server, client) = operated().await;
+    let (_server, client) = cafe_with_operator().await;
     let allowed = json!(["pause_room", "resume_room", "mute_agent", "unmute_agent", "force_leave"]);
     let unknown = json!({"field": "action", "allowed": allowed});
     let missing = |field: &str| json!({"field": field});
@@ -227,7 +211,7 @@ async fn override_fields_are_validated_in_order() {
     for (sent, code, details) in cases {
         let mut body = json!({"roomId": "main", "operatorId": "Op", "action": "pause_room"});
         sent.as_object().unwrap().iter().for_each(|(name, value)| body[name] = value.clone());
-        // Whatever is wrong with the body is told before whether the operator may.
+        // The body is validated before the rights of the operator.
         for operator in ["Op", "Nobody"] {
             if body["operatorId"] != "" {
                 body["operatorId"] = json!(operator);
@@ -253,7 +237,7 @@ async fn override_fields_are_validated_in_order() {
 /// The denial is in the audit trail, has no other effect, and the key stays free.
 #[tokio::test]
 async fn override_by_a_non_operator_is_denied_and_audited() {
-    let (_server, client) = operated().await;
+    let (_server, client) = cafe_with_operator().await;
     let cases = [
         (
             json!({"roomId": "main", "operatorId": "Nova", "action": "force_leave", "targetActorId": "Kai", "reason": "r", "metadata": {"m": 1}}),
@@ -290,7 +274,7 @@ async fn override_by_a_non_operator_is_denied_and_audited() {
 /// Another action or target is another scope.
 #[tokio::test]
 async fn override_takes_effect_once_per_key() {
-    let (_server, client) = operated().await;
+    let (_server, client) = cafe_with_operator().await;
     let body = |action: &str, target: &str, reason: &str| json!({"roomId": "main", "operatorId": "Op", "action": action, "targetActorId": target, "reason": reason});
     let send = |body: Value| client.post("/v1/operator/overrides", "k", body);
     let first = send(body("mute_agent", "Kai", "a")).await;
@@ -315,7 +299,7 @@ async fn override_takes_effect_once_per_key() {
 /// Also after a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mutes_at_the_same_time_are_all_kept() {
-    let (mut server, client) = operated().await;
+    let (mut server, client) = cafe_with_operator().await;
     let sent = (0..16).map(|n| {
         let client = client.clone();
         tokio::spawn(async move { operate(&client, "mute_agent", Some(&format!("a{n:02}"))).await.status })
@@ -342,7 +326,7 @@ async fn mutes_at_the_same_time_are_all_kept() {
 async fn overrides_are_listed_newest_first_and_paged() {
     let (_server, client) = cafe().await;
     for room in ["a", "b", "c"] {
-        promote(&client, room).await;
+        promote(&client, "Op", room).await;
         let body = json!({"roomId": room, "operatorId": "Op", "action": "pause_room"});
         assert_eq!(client.act("/v1/operator/overrides", body).await.status, 202);
     }
@@ -363,7 +347,7 @@ async fn overrides_are_listed_newest_first_and_paged() {
 async fn strict_mode_limits_override_and_audit_reads_to_operators() {
     let server = launch().env("PERMISSIONS_MODE", "strict").start().await;
     let client = server.client();
-    promote(&client, "main").await;
+    promote(&client, "Op", "main").await;
     for (path, action) in
         [("/v1/operator/overrides", "operator_overrides_read"), ("/v1/operator/audit", "operator_audit_read")]
     {

@@ -10,42 +10,40 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::table_fixtures::text;
-use crate::{launch, log};
+use crate::{launch, log, merged};
 
 const PAY: &str = "/pay";
 const SESSIONS: &str = "/v1/table-sessions";
 
 /// A server whose payment provider is this receiver.
-fn paying(provider: &Receiver) -> Launch {
+fn launch_with_provider(provider: &Receiver) -> Launch {
     launch()
         .env("PRIVATE_TABLE_PAYMENT_MODE", "webhook")
         .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_URL", provider.url(PAY))
         .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS", 30_000)
 }
 
-/// A provider that answers the next requests so, and a server that asks it.
-async fn till(answers: impl IntoIterator<Item = Value>) -> (Receiver, agentcafe_testkit::Server, Client) {
+/// A provider with these next responses, and a server that uses it.
+async fn provider_and_server(
+    answers: impl IntoIterator<Item = Value>,
+) -> (Receiver, agentcafe_testkit::Server, Client) {
     let provider = Receiver::start().await;
     provider.next(PAY, answers.into_iter().map(|answer| Reaction::json(200, &answer)));
-    let server = paying(&provider).start().await;
+    let server = launch_with_provider(&provider).start().await;
     let client = server.client();
     (provider, server, client)
 }
 
-/// Nova's order of a plan for the room `den`, with these fields beside.
-fn order(plan: &str, fields: Value) -> Value {
-    let mut body = json!({"actorId": "Nova", "planId": plan, "roomId": "den"});
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
-    body
+/// A purchase of a plan by Nova for the room `den`, with these additional fields.
+fn purchase(plan: &str, fields: Value) -> Value {
+    merged(json!({"actorId": "Nova", "planId": plan, "roomId": "den"}), &fields)
 }
 
 async fn buy(client: &Client, key: &str, plan: &str) -> Answer {
-    client.post(SESSIONS, key, order(plan, json!({}))).await
+    client.post(SESSIONS, key, purchase(plan, json!({}))).await
 }
 
-/// The payment ids of the charges that have come.
+/// The payment ids of all requests to the provider.
 fn charges(provider: &Receiver) -> Vec<String> {
     let received = provider.received(PAY);
     let ids = received.iter().map(|request| {
@@ -67,8 +65,8 @@ async fn end(client: &Client, session: &Value) {
 #[tokio::test]
 async fn payment_request_has_the_documented_fields() {
     let told = json!({"paid": true, "provider": "till", "paymentRef": "till-1", "amountUsd": 5});
-    let (provider, _server, client) = till([told, json!({"ok": true})]).await;
-    let body = order(
+    let (provider, _server, client) = provider_and_server([told, json!({"ok": true})]).await;
+    let body = purchase(
         "espresso",
         json!({"ownerActorId": "Kai", "paymentProof": "card 4711", "paymentRef": "bill-7"}),
     );
@@ -106,7 +104,7 @@ async fn payment_request_has_the_documented_fields() {
 /// The id is generated before the provider is called.
 #[tokio::test]
 async fn payment_of_an_unnamed_room_keeps_its_generated_id() {
-    let (provider, _server, client) = till([json!({"paid": true})]).await;
+    let (provider, _server, client) = provider_and_server([json!({"paid": true})]).await;
     let body = json!({"actorId": "Nova", "planId": "espresso"});
     let answer = client.post(SESSIONS, "k", body).await;
     let asked: Value = serde_json::from_slice(&provider.received(PAY)[0].body).expect("JSON");
@@ -117,7 +115,7 @@ async fn payment_of_an_unnamed_room_keeps_its_generated_id() {
 /// `paymentId`.
 #[tokio::test]
 async fn payment_needs_2xx_with_paid_or_ok_true() {
-    let (provider, _server, client) = till([]).await;
+    let (provider, _server, client) = provider_and_server([]).await;
     let cases = [
         (Reaction::json(200, &json!({"paid": "true"})), 200, json!(null)),
         (Reaction::json(200, &json!({"paid": 1, "ok": true})), 200, json!(null)),
@@ -151,9 +149,9 @@ async fn payment_provider_that_is_silent_unreachable_or_unset_is_an_error() {
     let provider = Receiver::start().await;
     provider.always(PAY, Reaction::hang());
     let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
-    let silent = paying(&provider).env("PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS", 250);
-    let absent =
-        paying(&provider).env("PRIVATE_TABLE_PAYMENT_WEBHOOK_URL", format!("http://{nobody}/secret"));
+    let silent = launch_with_provider(&provider).env("PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS", 250);
+    let absent = launch_with_provider(&provider)
+        .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_URL", format!("http://{nobody}/secret"));
     let unset = launch().env("PRIVATE_TABLE_PAYMENT_MODE", "webhook");
     for (launch, field) in [(silent, "cause"), (absent, "cause"), (unset, "reason")] {
         let server = launch.start().await;
@@ -168,7 +166,7 @@ async fn payment_provider_that_is_silent_unreachable_or_unset_is_an_error() {
 /// amount is no payment.
 #[tokio::test]
 async fn payment_below_the_price_is_refused() {
-    let (provider, _server, client) = till([
+    let (provider, _server, client) = provider_and_server([
         json!({"paid": true, "amountUsd": 2.5}),
         json!({"paid": true, "amountUsd": "a lot"}),
         json!({"paid": true, "amountUsd": "3.00"}),
@@ -193,7 +191,7 @@ async fn payment_below_the_price_is_refused() {
 
 #[tokio::test]
 async fn payment_is_not_requested_for_a_refused_request() {
-    let (provider, _server, client) = till([]).await;
+    let (provider, _server, client) = provider_and_server([]).await;
     let _ = client.act("/v1/rooms", json!({"actorId": "Nova", "roomId": "lobby"})).await.data();
     let grant = json!({"roomId": "paused", "actorId": "Op", "canModerate": true});
     let _ = client.act("/v1/permissions", grant).await.data();
@@ -206,7 +204,7 @@ async fn payment_is_not_requested_for_a_refused_request() {
         (json!({"expiresAt": "2020-01-01T00:00:00Z"}), 400, "ERR_OUT_OF_BOUNDS"),
     ];
     for (fields, status, code) in cases {
-        let _ = client.act(SESSIONS, order("espresso", fields)).await.error(status, code);
+        let _ = client.act(SESSIONS, purchase("espresso", fields)).await.error(status, code);
     }
     let private = json!({"actorId": "Nova", "roomId": "lobby", "roomType": "private_table"});
     for (name, value, status, code) in [
@@ -225,7 +223,8 @@ async fn payment_is_not_requested_for_a_refused_request() {
 async fn payment_request_is_signed_with_hmac_sha256() {
     let provider = Receiver::start().await;
     provider.next(PAY, [Reaction::json(200, &json!({"paid": true}))]);
-    let server = paying(&provider).env("PRIVATE_TABLE_PAYMENT_WEBHOOK_SECRET", "hush").start().await;
+    let server =
+        launch_with_provider(&provider).env("PRIVATE_TABLE_PAYMENT_WEBHOOK_SECRET", "hush").start().await;
     assert_eq!(buy(&server.client(), "k", "espresso").await.status, 201);
     let received = provider.received(PAY).remove(0);
     let mac = Hmac::<Sha256>::new_from_slice(b"hush").expect("any length").chain_update(&received.body);
@@ -239,7 +238,7 @@ async fn payment_of_concurrent_copies_is_made_once() {
     let provider = Receiver::start().await;
     let let_go = Arc::new(Notify::new());
     provider.next(PAY, [Reaction::json(200, &json!({"paid": true, "paymentRef": "one"})).held(&let_go)]);
-    let server = paying(&provider).start().await;
+    let server = launch_with_provider(&provider).start().await;
     let client = server.client();
     let mut copies = JoinSet::new();
     for _ in 0..20 {
@@ -261,9 +260,9 @@ async fn payment_of_concurrent_copies_is_made_once() {
 async fn payment_after_a_kill_has_the_same_payment_id() {
     let provider = Receiver::start().await;
     provider.next(PAY, [Reaction::hang(), Reaction::json(200, &json!({"paid": true}))]);
-    let mut server = paying(&provider).start().await;
+    let mut server = launch_with_provider(&provider).start().await;
     let request = server.client().request(Method::POST, SESSIONS).key("k");
-    let request = request.json(&order("espresso", json!({})));
+    let request = request.json(&purchase("espresso", json!({})));
     let lost = tokio::spawn(request.try_send());
     provider.wait(PAY, 1).await;
     server.kill();
@@ -287,7 +286,7 @@ async fn payment_is_kept_if_the_table_cannot_be_opened() {
     let let_go = Arc::new(Notify::new());
     let held = Reaction::json(200, &json!({"paid": true, "paymentRef": "mine"})).held(&let_go);
     provider.next(PAY, [held, Reaction::json(200, &json!({"paid": true, "paymentRef": "other"}))]);
-    let mut server = paying(&provider).start().await;
+    let mut server = launch_with_provider(&provider).start().await;
     let slow = server.client();
     let slow = tokio::spawn(async move { buy(&slow, "slow", "espresso").await });
     provider.wait(PAY, 1).await;
@@ -313,7 +312,7 @@ async fn payment_completes_after_the_client_disconnects() {
     let provider = Receiver::start().await;
     let let_go = Arc::new(Notify::new());
     provider.next(PAY, [Reaction::json(200, &json!({"paid": true})).held(&let_go)]);
-    let server = paying(&provider).start().await;
+    let server = launch_with_provider(&provider).start().await;
     let gone = server.client();
     let gone = tokio::spawn(async move { buy(&gone, "k", "espresso").await });
     provider.wait(PAY, 1).await;
@@ -329,7 +328,7 @@ async fn payment_completes_after_the_client_disconnects() {
 #[tokio::test]
 async fn payment_mode_off_needs_no_proof() {
     let provider = Receiver::start().await;
-    let server = paying(&provider).env("PRIVATE_TABLE_PAYMENT_MODE", "off").start().await;
+    let server = launch_with_provider(&provider).env("PRIVATE_TABLE_PAYMENT_MODE", "off").start().await;
     let client = server.client();
     let session = buy(&client, "k", "espresso").await.data()["session"].clone();
     assert_eq!(

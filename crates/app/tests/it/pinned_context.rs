@@ -1,20 +1,8 @@
 //! The pinned context of a room: versions, history, who may pin, and when.
 
-use agentcafe_testkit::{Client, Server, Value, json};
+use agentcafe_testkit::{Client, Value, json};
 
-use crate::{cafe, launch, log};
-
-/// A server in whose main room Op may pin.
-async fn pinnable() -> (Server, Client) {
-    let (server, client) = cafe().await;
-    promote(&client, "main").await;
-    (server, client)
-}
-
-async fn promote(client: &Client, room: &str) {
-    let body = json!({"roomId": room, "actorId": "Op", "canModerate": true});
-    let _ = client.act("/v1/permissions", body).await.data();
-}
+use crate::{cafe_with_operator, launch, log, promote};
 
 async fn pin(client: &Client, content: &str) -> Value {
     let answer = client.act("/v1/rooms/context/pin", json!({"actorId": "Op", "content": content})).await;
@@ -24,7 +12,7 @@ async fn pin(client: &Client, content: &str) -> Value {
 
 #[tokio::test]
 async fn pin_replaces_the_active_version_and_keeps_the_history() {
-    let (mut server, client) = pinnable().await;
+    let (mut server, client) = cafe_with_operator().await;
     let nothing = json!({"tenantId": "default", "roomId": "main", "pinnedContext": null, "isPinned": false});
     assert_eq!(client.get("/v1/rooms/context/pin").await.data(), &nothing);
     let history =
@@ -68,7 +56,7 @@ async fn pin_replaces_the_active_version_and_keeps_the_history() {
 
 #[tokio::test]
 async fn pin_history_is_paged_per_room_and_tenant() {
-    let (_server, client) = pinnable().await;
+    let (_server, client) = cafe_with_operator().await;
     for n in 1..=5 {
         pin(&client, &format!("v{n}")).await;
     }
@@ -85,7 +73,7 @@ async fn pin_history_is_paged_per_room_and_tenant() {
         assert_eq!(client.get(&format!("/v1/rooms/context/history?{query}")).await.data()["count"], 0);
         assert_eq!(client.get(&format!("/v1/rooms/context/pin?{query}")).await.data()["isPinned"], false);
     }
-    promote(&client, "attic").await;
+    promote(&client, "Op", "attic").await;
     let body = json!({"roomId": "attic", "actorId": "Op", "content": "c"});
     assert_eq!(client.act("/v1/rooms/context/pin", body).await.data()["pinnedContext"]["version"], 1);
     let _ = client.get("/v1/rooms/context/history?limit=x").await.error(400, "ERR_VALIDATION");
@@ -95,8 +83,8 @@ async fn pin_history_is_paged_per_room_and_tenant() {
 /// One of them is active.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pins_at_the_same_time_get_consecutive_versions() {
-    let (_server, client) = pinnable().await;
-    promote(&client, "attic").await;
+    let (_server, client) = cafe_with_operator().await;
+    promote(&client, "Op", "attic").await;
     let sent = (0..30).map(|n| {
         let client = client.clone();
         let room = if n % 3 == 0 { "attic" } else { "main" };
@@ -151,7 +139,7 @@ async fn pin_checks_fields_then_rights_then_pause_then_moderation() {
     let want = json!({"tenantId": "default", "roomId": "main", "actorId": "Op", "capability": "canModerate",
         "action": "room_context_pin", "correlationId": answer.header("x-correlation-id")});
     assert_eq!(answer.error(403, "ERR_FORBIDDEN"), &want);
-    promote(&client, "main").await;
+    promote(&client, "Op", "main").await;
     let operate = |action: &str| {
         let body = json!({"roomId": "main", "operatorId": "Op", "action": action});
         client.act("/v1/operator/overrides", body)
@@ -174,7 +162,7 @@ async fn pin_checks_fields_then_rights_then_pause_then_moderation() {
 /// Whoever sends it.
 #[tokio::test]
 async fn pin_takes_effect_once_per_key_and_room() {
-    let (_server, client) = pinnable().await;
+    let (_server, client) = cafe_with_operator().await;
     let body = json!({"actorId": "Op", "content": "c"});
     let first = client.post("/v1/rooms/context/pin", "k", body.clone()).await;
     let again = client.post("/v1/rooms/context/pin", "k", body).await;

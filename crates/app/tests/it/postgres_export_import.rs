@@ -6,18 +6,18 @@ use std::process::{Command, Stdio};
 use agentcafe_testkit::{Client, Launch, Postgres, Server, Value, json};
 use tempfile::TempDir;
 
-use crate::background_load::everything;
-use crate::export::{act, feed, on_embedded, on_postgres, stderr, timeless};
+use crate::background_load::all_events;
+use crate::export::{act, embedded_command, on_postgres, stderr, wait_with_stdin, without_exported_at};
 use crate::launch;
-use crate::seeded_random::Chance;
+use crate::seeded_random::SeededRandom;
 
-/// Who keeps a café.
-enum Keeper {
+/// Where a café's data is.
+enum Location {
     Embedded(TempDir),
     Postgres(String),
 }
 
-impl Keeper {
+impl Location {
     fn new(is_postgres: bool) -> Self {
         if is_postgres {
             Self::Postgres(Postgres::shared().database())
@@ -27,7 +27,7 @@ impl Keeper {
     }
 
     fn launch(&self) -> Launch {
-        // Whichever database the other tests are run on.
+        // The database of this test run.
         let directory = match self {
             Self::Embedded(directory) => directory.path(),
             Self::Postgres(_) => Path::new("/nowhere"),
@@ -44,21 +44,21 @@ impl Keeper {
 
     fn import(&self, text: &str) {
         let child = self.command("import").stdin(Stdio::piped()).spawn().expect("it runs");
-        let output = feed(child, text);
+        let output = wait_with_stdin(child, text);
         assert!(output.status.success() && stderr(&output).contains("imported"), "{}", stderr(&output));
     }
 
     fn command(&self, subcommand: &str) -> Command {
         match self {
-            Self::Embedded(directory) => on_embedded(subcommand, directory.path()),
+            Self::Embedded(directory) => embedded_command(subcommand, directory.path()),
             Self::Postgres(url) => on_postgres(subcommand, url),
         }
     }
 }
 
-/// Many things happen by chance.
-async fn live(client: &Client, seed: u64) {
-    let mut chance = Chance::new(seed);
+/// Sends random commands.
+async fn send_random_commands(client: &Client, seed: u64) {
+    let mut chance = SeededRandom::new(seed);
     for _ in 0..120 {
         act(client, &mut chance).await;
     }
@@ -68,8 +68,8 @@ fn greeting() -> Value {
     json!({ "actorId": "Nova", "text": "hey @Kai" })
 }
 
-/// What was said under a key before is answered as it was, with its first words.
-async fn replays(server: &Server, first: &str) {
+/// A key that was used before replays the first response.
+async fn assert_key_replays(server: &Server, first: &str) {
     let replayed = server.client().post("/v1/commands/say", "the-key", greeting()).await;
     assert_eq!(
         (replayed.text.as_str(), replayed.headers["x-idempotent-replay"].as_bytes()),
@@ -81,33 +81,33 @@ async fn replays(server: &Server, first: &str) {
 /// resume, keys replay, inboxes are kept.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn export_import_from_sqlite_to_postgres_and_back() {
-    let keepers = [false, true, true, false].map(Keeper::new);
+    let keepers = [false, true, true, false].map(Location::new);
     let mut server = keepers[0].launch().start().await;
     let first = server.client().post("/v1/commands/say", "the-key", greeting()).await.text;
-    live(&server.client(), 1).await;
+    send_random_commands(&server.client(), 1).await;
     for (at, pair) in keepers.windows(2).enumerate() {
         let [from, to] = pair else { unreachable!("windows of two") };
         let client = server.client();
-        let (log, inbox) = (everything(&client).await, client.get("/v1/inbox?actorId=Kai&limit=100").await);
-        // While the server runs, and when it is gone: only what it does by itself may differ.
+        let (log, inbox) = (all_events(&client).await, client.get("/v1/inbox?actorId=Kai&limit=100").await);
+        // An export while the server runs, and one after it has stopped: only events of the server itself may differ.
         let _ = from.export();
         assert!(server.stop().await.success());
         let text = from.export();
         to.import(&text);
-        assert!(timeless(&to.export()) == timeless(&text), "move {at}");
+        assert!(without_exported_at(&to.export()) == without_exported_at(&text), "move {at}");
         server = to.launch().start().await;
         let client = server.client();
-        assert_eq!(everything(&client).await, log);
+        assert_eq!(all_events(&client).await, log);
         let found = client.get("/v1/inbox?actorId=Kai&limit=100").await;
         assert_eq!(found.data()["items"], inbox.data()["items"]);
-        replays(&server, &first).await;
+        assert_key_replays(&server, &first).await;
         let mut stream = client.stream(&format!("/v1/events/stream?cursor={}", log.len() - 3)).await;
         for event in &log[log.len() - 3..] {
             assert_eq!(stream.next_event().await.data, *event);
         }
         let next = client.act("/v1/commands/say", json!({ "actorId": "Bo", "text": "and on" })).await;
         assert!(next.data()["sequence"].as_u64() > Some(log.len() as u64));
-        live(&client, at as u64 + 2).await;
+        send_random_commands(&client, at as u64 + 2).await;
     }
-    replays(&server, &first).await;
+    assert_key_replays(&server, &first).await;
 }

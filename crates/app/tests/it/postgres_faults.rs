@@ -9,54 +9,55 @@ use std::time::Duration;
 use agentcafe_testkit::{Client, End, Postgres, Server, eventually, json};
 use tokio::task::JoinSet;
 
-use crate::background_load::{Said, assert_logged, head_of_log, say_again};
+use crate::background_load::{TrackedSay, assert_logged, head_of_log, repeat_says};
 use crate::launch;
-use crate::read_only_database::say;
+use crate::read_only_database::say_once;
 use crate::store_full::{assert_not_ready, assert_unavailable};
 
 const SPEAKERS: usize = 16;
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// Those who talk all the time, and what they have reached.
-struct Load {
-    speakers: JoinSet<Vec<Said>>,
+/// Writers, and the says that were accepted.
+struct Writers {
+    speakers: JoinSet<Vec<TrackedSay>>,
     acknowledged: Arc<AtomicUsize>,
     ended: Arc<AtomicBool>,
 }
 
-impl Load {
+impl Writers {
     fn start(address: SocketAddr) -> Self {
         let mut load = Self { speakers: JoinSet::new(), acknowledged: Arc::default(), ended: Arc::default() };
         for speaker in 0..SPEAKERS {
             let counts = (Arc::clone(&load.acknowledged), Arc::clone(&load.ended));
-            load.speakers.spawn(speak(address, speaker, counts));
+            load.speakers.spawn(say_until_stopped(address, speaker, counts));
         }
         load
     }
 
-    /// Waits until so many more were accepted.
-    async fn goes_on(&self, more: usize) {
+    /// Waits until this many more says are accepted.
+    async fn wait_for_accepted(&self, more: usize) {
         let enough = self.acknowledged.load(Ordering::SeqCst) + more;
         let reached = async || (self.acknowledged.load(Ordering::SeqCst) >= enough).then_some(());
         eventually("the load is accepted", DEADLINE, reached).await;
     }
 
-    async fn end(self) -> Vec<Said> {
+    async fn end(self) -> Vec<TrackedSay> {
         self.ended.store(true, Ordering::SeqCst);
         self.speakers.join_all().await.into_iter().flatten().collect()
     }
 }
 
-/// Says one thing after the other; what is refused with 503 once more at the end only, so that its key tells what became of it.
-async fn speak(
+/// Sends one say after the other. A say that got 503 is repeated only at the end, so that its key shows whether it
+/// took effect.
+async fn say_until_stopped(
     address: SocketAddr,
     speaker: usize,
     (acknowledged, ended): (Arc<AtomicUsize>, Arc<AtomicBool>),
-) -> Vec<Said> {
+) -> Vec<TrackedSay> {
     let client = Client::new(address);
     let mut all = Vec::new();
     while !ended.load(Ordering::SeqCst) {
-        let mut said = Said::new(speaker, &format!("{speaker}-{}", all.len()));
+        let mut said = TrackedSay::new(speaker, &format!("{speaker}-{}", all.len()));
         let answer = said.say(&client).await.expect("the server answers, whatever its database does");
         all.push(said);
         if answer.status == 202 {
@@ -81,13 +82,13 @@ async fn postgres_restarts_under_load_lose_and_double_nothing() {
     let server = on(&postgres).await;
     let client = server.client();
     let mut stream = client.stream("/v1/events/stream?cursor=0").await;
-    let load = Load::start(server.address());
+    let load = Writers::start(server.address());
     for how in [End::Fast, End::Immediate, End::Kill, End::Fast, End::Kill, End::Immediate] {
-        load.goes_on(150).await;
+        load.wait_for_accepted(150).await;
         postgres.end(how);
         postgres.begin();
     }
-    load.goes_on(150).await;
+    load.wait_for_accepted(150).await;
     let all = load.end().await;
     let ready = async || (client.get("/readyz").await.status == 200).then_some(());
     eventually("ready again", DEADLINE, ready).await;
@@ -106,7 +107,7 @@ async fn postgres_restarts_under_load_lose_and_double_nothing() {
         }
         again.push(said);
     }
-    let again = say_again(&client, again).await;
+    let again = repeat_says(&client, again).await;
     assert_logged(&client, &again).await;
 }
 
@@ -122,16 +123,16 @@ async fn postgres_unreachable_or_hanging_is_503_and_not_ready() {
         ("frozen", Postgres::freeze, Postgres::thaw),
         ("killed", |postgres| postgres.end(End::Kill), Postgres::begin),
     ];
-    let mut texts = Vec::new();
+    let mut message_texts = Vec::new();
     for (name, stop, go_on) in stop {
-        let before = say(&client, &format!("before {name}")).await;
+        let before = say_once(&client, &format!("before {name}")).await;
         assert_eq!(before.status, 202, "{}", before.text);
         stop(&postgres);
         let asked: Vec<_> = (0..20).map(|_| format!("while {name}")).collect();
         let mut asking = JoinSet::new();
         for text in asked {
             let client = client.clone();
-            asking.spawn(async move { assert_unavailable(&say(&client, &text).await) });
+            asking.spawn(async move { assert_unavailable(&say_once(&client, &text).await) });
         }
         asking.join_all().await;
         assert_not_ready(&client).await;
@@ -140,13 +141,13 @@ async fn postgres_unreachable_or_hanging_is_503_and_not_ready() {
         go_on(&postgres);
         let ready = async || (client.get("/readyz").await.status == 200).then_some(());
         eventually("ready again", DEADLINE, ready).await;
-        let after = say(&client, &format!("while {name}")).await;
+        let after = say_once(&client, &format!("while {name}")).await;
         assert_eq!(after.status, 202, "{}", after.text);
-        assert_eq!(say(&client, &format!("while {name}")).await.text, after.text);
-        texts.extend([json!(format!("before {name}")), json!(format!("while {name}"))]);
+        assert_eq!(say_once(&client, &format!("while {name}")).await.text, after.text);
+        message_texts.extend([json!(format!("before {name}")), json!(format!("while {name}"))]);
     }
     let log = client.get("/v1/events?types=conversation_message_posted&limit=100").await;
     let said = log.data()["events"].as_array().expect("a list").clone();
     let said: Vec<_> = said.iter().map(|event| event["payload"]["conversation"]["text"].clone()).collect();
-    assert_eq!(said, texts);
+    assert_eq!(said, message_texts);
 }

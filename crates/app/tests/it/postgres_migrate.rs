@@ -6,7 +6,7 @@ use agentcafe_testkit::Postgres;
 
 use crate::launch;
 
-/// `agentcafe migrate`, about to run on a database.
+/// The command `agentcafe migrate` on a database.
 pub(crate) fn migrate(url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agentcafe"));
     command.env_clear().env("DATABASE_URL", url).arg("migrate").args(arguments);
@@ -14,13 +14,13 @@ pub(crate) fn migrate(url: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// What it says, and whether it succeeds.
+/// Its output, and whether it succeeds.
 fn migrated(url: &str, arguments: &[&str]) -> (bool, String) {
     let output = migrate(url, arguments).output().expect("it runs");
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// A server that must not start, and its last words.
+/// The error of a server that must not start.
 async fn refused(url: &str, automatic: bool) -> String {
     let launch = launch().env("DATABASE_URL", url).env("API_DB_AUTO_MIGRATE", automatic);
     let Err(failed) = launch.try_start().await else { panic!("it started") };

@@ -7,26 +7,26 @@ use std::time::Duration;
 use agentcafe_testkit::{Client, EventStream, Server, Value, eventually, json};
 use tokio::task::JoinSet;
 
-use crate::background_load::{Said, assert_logged, everything, head_of_log, say_again};
+use crate::background_load::{TrackedSay, all_events, assert_logged, head_of_log, repeat_says};
 use crate::launch;
 
 const SPEAKERS: usize = 50;
 const EACH: usize = 40;
 
-/// Two nodes on one database. The first has the leases: it was there when nobody else was.
+/// Two nodes on one database. The first one has the leases, because it was started first.
 pub(crate) async fn two_nodes() -> [Server; 2] {
     let launch = launch().on_postgres(1);
     let first = launch.clone().start().await;
     [first, launch.start().await]
 }
 
-/// Says so many things one after the other, now on this node and then on that, each until it is accepted: a node that does
-/// not answer is left for the next.
-pub(crate) async fn say_everywhere(nodes: [SocketAddr; 2], speaker: usize, count: usize) -> Vec<Said> {
+/// Sends says one after the other, alternating between the nodes, each until it is accepted. If a node does not
+/// respond, the next one is used.
+pub(crate) async fn say_everywhere(nodes: [SocketAddr; 2], speaker: usize, count: usize) -> Vec<TrackedSay> {
     let clients = nodes.map(Client::new);
     let (mut all, mut turn) = (Vec::new(), speaker);
     for n in 0..count {
-        let mut said = Said::new(speaker, &format!("{speaker}-{n}"));
+        let mut said = TrackedSay::new(speaker, &format!("{speaker}-{n}"));
         while said.answer.is_none() {
             turn += 1;
             match said.say(&clients[turn % 2]).await {
@@ -40,8 +40,8 @@ pub(crate) async fn say_everywhere(nodes: [SocketAddr; 2], speaker: usize, count
     all
 }
 
-/// Reads a stream up to this place; each place comes once, in order.
-pub(crate) async fn assert_tells_all(stream: &mut EventStream, from: u64, head: u64) {
+/// Reads a stream up to this sequence, and checks that each sequence comes once, in order.
+pub(crate) async fn assert_streams_all(stream: &mut EventStream, from: u64, head: u64) {
     for place in from..=head {
         assert_eq!(stream.next_event().await.id, Some(place), "left out, or told twice");
     }
@@ -67,16 +67,16 @@ async fn nodes_write_one_log_without_gaps() {
             let speaker = if rooms == 1 { 5 * speaker } else { speaker };
             speakers.spawn(say_everywhere(addresses, speaker, EACH));
         }
-        let all: Vec<Said> = speakers.join_all().await.into_iter().flatten().collect();
+        let all: Vec<TrackedSay> = speakers.join_all().await.into_iter().flatten().collect();
         assert_eq!(all.len(), SPEAKERS * EACH);
         assert_logged(&clients[0], &all).await;
-        assert_eq!(everything(&clients[0]).await, everything(&clients[1]).await);
+        assert_eq!(all_events(&clients[0]).await, all_events(&clients[1]).await);
         let head = head_of_log(&clients[1]).await;
         for stream in &mut streams {
-            assert_tells_all(stream, 1, head).await;
+            assert_streams_all(stream, 1, head).await;
         }
         let both = Client::of_nodes(addresses);
-        let all = say_again(&both, all).await;
+        let all = repeat_says(&both, all).await;
         assert_eq!(head_of_log(&both).await, head);
         assert_logged(&both, &all).await;
     }

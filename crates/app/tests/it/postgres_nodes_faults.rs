@@ -9,13 +9,13 @@ use agentcafe_domain::kernel::Timestamp;
 use agentcafe_testkit::{Client, Postgres, Receiver, Server, Wire, eventually, json};
 use tokio::task::JoinSet;
 
-use crate::background_load::{Said, assert_logged, everything, head_of_log, say_again};
-use crate::launch;
-use crate::postgres_nodes::{assert_tells_all, say_everywhere, two_nodes};
+use crate::background_load::{TrackedSay, all_events, assert_logged, head_of_log, repeat_says};
+use crate::postgres_nodes::{assert_streams_all, say_everywhere, two_nodes};
 use crate::reaction_engine::rule;
 use crate::store_full::assert_unavailable;
-use crate::webhook_delivery::{say, talk, texts};
+use crate::webhook_delivery::{message_subscription, message_texts};
 use crate::webhook_subscriptions::subscribe;
+use crate::{launch, say};
 
 const SPEAKERS: usize = 16;
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -28,7 +28,7 @@ async fn node_that_is_killed_is_replaced() {
     let [mut here, there] = two_nodes().await;
     let (addresses, client) = ([here.address(), there.address()], there.client());
     let receiver = Receiver::start().await;
-    subscribe(&client, talk(receiver.url("/all"))).await;
+    subscribe(&client, message_subscription(receiver.url("/all"))).await;
     let id = rule(&client, json!({"actionType": "order", "actionPayload": {"itemId": "tea"}})).await;
     let mut stream = client.stream("/v1/events/stream?cursor=0").await;
     let mut speakers = JoinSet::new();
@@ -37,7 +37,7 @@ async fn node_that_is_killed_is_replaced() {
     }
     receiver.wait("/all", 40).await;
     here.kill();
-    let all: Vec<Said> = speakers.join_all().await.into_iter().flatten().collect();
+    let all: Vec<TrackedSay> = speakers.join_all().await.into_iter().flatten().collect();
     let answered = async || {
         let orders = client.get("/v1/events?types=order_changed&limit=5000").await;
         let sources = orders.data()["events"].as_array().expect("a list").clone();
@@ -49,19 +49,19 @@ async fn node_that_is_killed_is_replaced() {
     assert_eq!((orders.len(), sources.len()), (all.len(), all.len()), "one answer of {id} each");
     let in_order = || {
         let mut seen = HashSet::new();
-        let mut texts = texts(&receiver.received("/all"));
-        texts.retain(|text| seen.insert(text.clone()));
-        texts
+        let mut message_texts = message_texts(&receiver.received("/all"));
+        message_texts.retain(|text| seen.insert(text.clone()));
+        message_texts
     };
     eventually("every message arrives", DEADLINE, async || (in_order().len() == all.len()).then_some(()))
         .await;
-    let log = everything(&client).await;
+    let log = all_events(&client).await;
     let said: Vec<&str> =
         log.iter().filter_map(|event| event["payload"]["conversation"]["text"].as_str()).collect();
     assert_eq!(in_order(), said);
-    assert_tells_all(&mut stream, 1, log.len() as u64).await;
+    assert_streams_all(&mut stream, 1, log.len() as u64).await;
     assert_logged(&client, &all).await;
-    say_again(&client, all).await;
+    repeat_says(&client, all).await;
     assert_eq!(head_of_log(&client).await, log.len() as u64);
 }
 
@@ -77,7 +77,7 @@ async fn node_cut_off_from_postgres_loses_its_leases() {
     let near = launch().env("DATABASE_URL", url).start().await;
     let (far, near) = (far.client(), near.client());
     let receiver = Receiver::start().await;
-    subscribe(&near, talk(receiver.url("/all"))).await;
+    subscribe(&near, message_subscription(receiver.url("/all"))).await;
     let mut stream = far.stream("/v1/events/stream?cursor=0").await;
     say(&far, "main", "before").await;
     receiver.wait("/all", 1).await;
@@ -90,7 +90,7 @@ async fn node_cut_off_from_postgres_loses_its_leases() {
         say(&near, "main", &format!("meanwhile {n}")).await;
     }
     eventually("the other node delivers", DEADLINE, async || {
-        texts(&receiver.received("/all")).contains(&"meanwhile 19".to_owned()).then_some(())
+        message_texts(&receiver.received("/all")).contains(&"meanwhile 19".to_owned()).then_some(())
     })
     .await;
     wire.mend();
@@ -99,14 +99,14 @@ async fn node_cut_off_from_postgres_loses_its_leases() {
     say(&far, "main", "after").await;
     receiver.wait("/all", 22).await;
     let head = head_of_log(&near).await;
-    assert_tells_all(&mut stream, 1, head).await;
-    assert_eq!(everything(&far).await, everything(&near).await);
-    let mut once = texts(&receiver.received("/all"));
+    assert_streams_all(&mut stream, 1, head).await;
+    assert_eq!(all_events(&far).await, all_events(&near).await);
+    let mut once = message_texts(&receiver.received("/all"));
     once.dedup();
     assert_eq!(once.len(), 22, "in order, whoever delivers: {once:?}");
 }
 
-/// Where Debian keeps the library that gives a process another time.
+/// The path of libfaketime on Debian.
 fn fake_time() -> PathBuf {
     let found = std::fs::read_dir("/usr/lib").expect("there is /usr/lib").filter_map(|entry| {
         let library = entry.ok()?.path().join("faketime/libfaketime.so.1");
@@ -142,13 +142,13 @@ async fn node_with_a_wrong_clock_uses_the_time_of_postgres() {
         for client in [&wrong, &right] {
             say(client, "main", "what time is it?").await;
         }
-        let log = everything(&right).await;
+        let log = all_events(&right).await;
         let times: Vec<&str> = log.iter().filter_map(|event| event["timestamp"].as_str()).collect();
         assert!(times.is_sorted(), "{offset}: {times:?}");
     }
 }
 
-/// When a node began to listen, by its own clock, which is what its log shows.
+/// When a node started to listen, by its own clock, which its log shows.
 fn began(server: &Server) -> i64 {
     let log = server.log();
     let line = log.lines().find(|line| line.contains("listening on")).expect("it listens");
@@ -156,7 +156,7 @@ fn began(server: &Server) -> i64 {
     time.expect("a line begins with its time").as_millis()
 }
 
-/// The clocks are apart, and yet both nodes tell the same time.
+/// Checks that both nodes use the same time although their clocks differ.
 async fn assert_one_time(wrong: &Server, right: &Server) {
     let apart = began(wrong).abs_diff(began(right));
     assert!((45_000..75_000).contains(&apart), "the clocks are {apart} ms apart");

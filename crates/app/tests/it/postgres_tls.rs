@@ -6,9 +6,9 @@ use tokio::task::JoinSet;
 use crate::durability::LOAD_DEADLINE;
 use crate::launch;
 use crate::postgres_migrate::migrate;
-use crate::read_only_database::say;
+use crate::read_only_database::say_once;
 
-/// The server's URL by another name and with other parameters.
+/// The server's URL with another host name and other parameters.
 fn url(postgres: &Postgres, host: &str, parameters: &str) -> String {
     let url = postgres.database().replace("127.0.0.1", host);
     let (url, _) = url.split_once('?').expect("parameters");
@@ -31,7 +31,7 @@ async fn sslmode_decides_encryption_and_verification() {
     ] {
         let url = url(&postgres, host, parameters);
         let mut server = launch().env("DATABASE_URL", &url).start().await;
-        assert_eq!(say(&server.client(), "hello").await.status, 202, "{parameters}");
+        assert_eq!(say_once(&server.client(), "hello").await.status, 202, "{parameters}");
         let seen = Postgres::query(
             &format!("{}?sslmode=disable", url.split('?').next().expect("an address")),
             "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
@@ -80,7 +80,7 @@ async fn pool_is_bounded_and_closes_idle_connections() {
         reading.spawn(async move { client.get("/v1/inbox?actorId=Nova").await.status });
     }
     assert!(reading.join_all().await.into_iter().all(|status| status == 200));
-    // Those that read at once are gone by now if that took long.
+    // If this took long, the connections may be closed already.
     eventually("a connection that read is still there", LOAD_DEADLINE, async || {
         assert_eq!(server.client().get("/v1/inbox?actorId=Nova").await.status, 200);
         let reads = count("reads");

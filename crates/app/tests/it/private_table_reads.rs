@@ -1,90 +1,25 @@
 //! Who may read a private table and replay it: `PRIVATE_TABLE_READ_GATE`, and the feature `replay` of plans.
 
-use std::sync::Arc;
-
-use agentcafe_domain::kernel::{
-    ActorId, Command, CommandContext, CommandError, Query, Reply, RoomId, Success, TenantId, Usd,
-};
-use agentcafe_domain::rooms::{Room, RoomType};
-use agentcafe_domain::tables::{SessionStatus, TableSession};
-use agentcafe_engine::clock::{RandomIds, SystemClock};
-use agentcafe_store::{Envelope, Options, Store};
 use agentcafe_testkit::{Client, Launch, Method, Reaction, Receiver, eventually, json};
-use serde_json::Map;
 use tempfile::TempDir;
 
+use crate::stored_tables::{StoredTable, store_tables};
 use crate::table_fixtures::{SOON, act, text};
 use crate::websocket_client::Socket;
 use crate::{cafe, launch};
 
-/// Puts a private table into a store: the room `den`, and a session of Nova's to which Kai is invited.
-struct Open {
-    features: Vec<String>,
-    for_ms: i64,
-}
-
-impl Command for Open {
-    fn reads(&self) -> Vec<Query> {
-        Vec::new()
-    }
-
-    fn decide(&self, moment: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let (tenant_id, room_id) = (TenantId::default(), RoomId::parse("den").expect("an id"));
-        let (nova, kai) = (ActorId::parse("Nova").expect("an id"), ActorId::parse("Kai").expect("an id"));
-        moment.put(&Room {
-            room_type: RoomType::PrivateTable,
-            owner_actor_id: Some(nova.clone()),
-            updated_at: Some(moment.now),
-            ..Room::without_record(tenant_id.clone(), room_id.clone())
-        });
-        let session = TableSession {
-            session_id: moment.fresh_id(),
-            tenant_id,
-            room_id,
-            owner_actor_id: nova,
-            plan_id: "americano".to_owned(),
-            max_agents: 8,
-            features: self.features.clone(),
-            invited_actor_ids: vec![kai],
-            status: SessionStatus::Active,
-            started_at: moment.now,
-            expires_at: moment.now.plus_ms(self.for_ms),
-            ended_at: None,
-            payment_ref: None,
-            payment_amount_usd: Usd::from_cents(0),
-            payment_provider: "off".to_owned(),
-            metadata: Map::new(),
-            created_at: moment.now,
-            updated_at: moment.now,
-        };
-        moment.put(&session);
-        Ok(Reply::new(Success::Ok, &()))
-    }
-}
-
-/// A server of a café that has a private table, open for so long, with these features beside speech.
-async fn den(features: &[&str], for_ms: i64) -> (TempDir, Launch) {
+/// A server with a private table, open for this long, with these features besides chat.
+async fn launch_with_table(features: &[&'static str], open_for_ms: i64) -> (TempDir, Launch) {
     let directory = TempDir::new().expect("a directory");
-    let (store, closing) = Store::open(Options {
-        location: crate::place_of(directory.path()),
-        rules: agentcafe_domain::kernel::Rules::default(),
-        clock: Arc::new(SystemClock::start()),
-        ids: Box::new(RandomIds::new()),
-        on_commit: Box::new(|_| ()),
-    })
-    .expect("a fresh store");
-    let features = ["basic_thread_chat"].iter().chain(features).map(|name| (*name).to_owned()).collect();
-    let correlation_id = agentcafe_domain::kernel::CorrelationId::parse("test").expect("an id");
-    let command = Arc::new(Open { features, for_ms });
-    store.submit(Envelope { command, correlation_id, request: None, outcome: None }).await.expect("a turn");
-    drop(store);
-    tokio::task::spawn_blocking(move || closing.wait()).await.expect("a writer that ends");
+    let features = [&["basic_thread_chat"], features].concat();
+    let table = StoredTable { room: "den", features, guests: &["Kai"], open_for_ms, is_paused: false };
+    store_tables(directory.path(), vec![table]).await;
     let launch = launch().data_dir(directory.path());
     (directory, launch)
 }
 
-/// What is read of the den.
-const OF_THE_DEN: [&str; 16] = [
+/// Reads of the private table.
+const TABLE_READS: [&str; 16] = [
     "/v1/events?roomId=den",
     "/v1/timeline?roomId=den",
     "/v1/mentions?roomId=den",
@@ -106,11 +41,11 @@ const OF_THE_DEN: [&str; 16] = [
 /// The viewer decides, not the actor whose events are read.
 #[tokio::test]
 async fn read_gate_admits_members_only() {
-    let (_directory, launch) = den(&[], 3_600_000).await;
+    let (_directory, launch) = launch_with_table(&[], 3_600_000).await;
     let server = launch.env("PRIVATE_TABLE_READ_GATE", "members").start().await;
     let client = server.client();
     let _ = client.act("/v1/snapshots/room", json!({"roomId": "den", "actorId": "Nova"})).await.data();
-    for read in OF_THE_DEN {
+    for read in TABLE_READS {
         for viewer in ["Nova", "Kai"] {
             let answer = client.get(&format!("{read}&viewerActorId={viewer}")).await;
             assert_eq!(answer.status, 200, "{read} {viewer}: {}", answer.text);
@@ -142,7 +77,7 @@ async fn read_gate_admits_members_only() {
 /// A session is readable by its owner and guests.
 #[tokio::test]
 async fn read_gate_admits_members_only_to_records_by_id() {
-    let (_directory, launch) = den(&["task_board", "shared_objects"], 3_600_000).await;
+    let (_directory, launch) = launch_with_table(&["task_board", "shared_objects"], 3_600_000).await;
     let server = launch.env("PRIVATE_TABLE_READ_GATE", "members").start().await;
     let client = server.client();
     let task = act(&client, "Nova", "/v1/tasks", json!({"title": "Sweep"})).await.data()["task"].clone();
@@ -185,7 +120,7 @@ async fn read_gate_admits_members_only_to_records_by_id() {
 /// And to nothing else of the table, if they are not members.
 #[tokio::test]
 async fn read_gate_admits_operators_to_overrides_and_audit() {
-    let (_directory, launch) = den(&[], 3_600_000).await;
+    let (_directory, launch) = launch_with_table(&[], 3_600_000).await;
     let server = launch.env("PRIVATE_TABLE_READ_GATE", "members").start().await;
     let client = server.client();
     let _ = act(&client, "Op", "/v1/permissions", json!({"canModerate": true})).await.data();
@@ -203,7 +138,7 @@ async fn read_gate_admits_operators_to_overrides_and_audit() {
 
 #[tokio::test]
 async fn read_gate_hides_deliveries_and_dlq_entries_from_others() {
-    let (_directory, launch) = den(&["event_subscriptions"], 3_600_000).await;
+    let (_directory, launch) = launch_with_table(&["event_subscriptions"], 3_600_000).await;
     let server = launch.env("PRIVATE_TABLE_READ_GATE", "members").start().await;
     let client = server.client();
     let receiver = Receiver::start().await;
@@ -238,7 +173,7 @@ async fn read_gate_hides_deliveries_and_dlq_entries_from_others() {
 /// Whether reads are gated or not. The viewer is `viewerActorId`, else `actorId`.
 #[tokio::test]
 async fn replay_of_a_private_table_needs_membership_and_feature() {
-    let (_directory, launch) = den(&["replay"], 3_600_000).await;
+    let (_directory, launch) = launch_with_table(&["replay"], 3_600_000).await;
     let server = launch.start().await;
     let client = server.client();
     for actor in ["Nova", "Kai"] {
@@ -252,11 +187,11 @@ async fn replay_of_a_private_table_needs_membership_and_feature() {
     let _ = replay("&viewerActorId=Eve&actorId=Kai").await.error(403, "ERR_FORBIDDEN");
     let details = replay("").await.error(400, "ERR_MISSING_FIELD").clone();
     assert_eq!(details, json!({"field": "actorId", "roomId": "den", "action": "replay"}));
-    for read in OF_THE_DEN.iter().filter(|read| !read.contains("snapshots")) {
+    for read in TABLE_READS.iter().filter(|read| !read.contains("snapshots")) {
         assert_eq!(client.get(read).await.status, 200, "{read}: not gated");
     }
 
-    let (_directory, launch) = den(&["task_board"], 3_600_000).await;
+    let (_directory, launch) = launch_with_table(&["task_board"], 3_600_000).await;
     let server = launch.start().await;
     let refused = server.client().get("/v1/replay?roomId=den&viewerActorId=Nova").await;
     let details = refused.error(403, "ERR_PLAN_FEATURE_DISABLED");
@@ -269,8 +204,8 @@ async fn replay_of_a_private_table_needs_membership_and_feature() {
 /// With the reason.
 #[tokio::test]
 async fn table_close_ends_its_streams() {
-    let (_directory, launch) = den(&[], 12_000).await;
-    // Nobody ends the session: its time just runs out.
+    let (_directory, launch) = launch_with_table(&[], 12_000).await;
+    // The session is not ended, it expires.
     let launch = launch
         .env("PRIVATE_TABLE_READ_GATE", "members")
         .env("API_STREAM_HEARTBEAT_MS", 50)

@@ -3,7 +3,9 @@
 
 use agentcafe_testkit::{Answer, Client, Method, Value, eventually, fresh_key, json};
 
-use crate::check_order_private_table::{ACTOR, acts, close, make_private, operate, reopen, selling, works};
+use crate::check_order_private_table::{
+    ACTOR, action_cases, close, launch_with_free_plans, make_private, operate, replace_session, work_cases,
+};
 use crate::log;
 use crate::table_fixtures::{SOON, act, text};
 
@@ -14,9 +16,9 @@ async fn change(client: &Client, path: &str, fields: Value) -> Answer {
 /// The details of each refusal, in order; a refusal has no effect. The owner and a guest may.
 #[tokio::test]
 async fn private_table_work_requires_session_membership_and_feature() {
-    let server = selling().start().await;
+    let server = launch_with_free_plans().start().await;
     let client = server.client();
-    let cases: Vec<_> = acts().into_iter().chain(works(&client).await).collect();
+    let cases: Vec<_> = action_cases().into_iter().chain(work_cases(&client).await).collect();
     make_private(&client).await;
     for actor in [ACTOR, "Nova"] {
         let body = json!({"roomId": "den", "actorId": actor, "canModerate": true});
@@ -40,13 +42,13 @@ async fn private_table_work_requires_session_membership_and_feature() {
         assert_eq!(log(&client).await.len(), events, "nothing has happened");
     };
     refuse(402, "ERR_PAYMENT_REQUIRED", &|_, _| true).await;
-    let session = reopen(&client, "full", &[]).await;
+    let session = replace_session(&client, "full", &[]).await;
     refuse(403, "ERR_FORBIDDEN", &|want, _| {
         want["sessionId"] = session["sessionId"].clone();
         true
     })
     .await;
-    let session = reopen(&client, "bare", &[ACTOR]).await;
+    let session = replace_session(&client, "bare", &[ACTOR]).await;
     refuse(403, "ERR_PLAN_FEATURE_DISABLED", &|want, feature| {
         want["sessionId"] = session["sessionId"].clone();
         want["planId"] = json!("bare");
@@ -55,7 +57,7 @@ async fn private_table_work_requires_session_membership_and_feature() {
         feature.is_some()
     })
     .await;
-    let _ = reopen(&client, "full", &[ACTOR]).await;
+    let _ = replace_session(&client, "full", &[ACTOR]).await;
     for actor in ["Nova", ACTOR] {
         for case in cases.iter().filter(|case| actor == ACTOR || case.method == Method::POST) {
             let done = case.send(&client, actor, true, Some(&fresh_key())).await;
@@ -70,9 +72,9 @@ async fn private_table_work_requires_session_membership_and_feature() {
 /// In private rooms and others, for everybody.
 #[tokio::test]
 async fn pause_blocks_all_work_but_leave() {
-    let server = selling().start().await;
+    let server = launch_with_free_plans().start().await;
     let client = server.client();
-    let cases: Vec<_> = acts().into_iter().chain(works(&client).await).collect();
+    let cases: Vec<_> = action_cases().into_iter().chain(work_cases(&client).await).collect();
     for actor in [ACTOR, "Op"] {
         let body = json!({"roomId": "den", "actorId": actor, "canModerate": true});
         let _ = client.act("/v1/permissions", body).await.data();
@@ -90,10 +92,10 @@ async fn pause_blocks_all_work_but_leave() {
 
 #[tokio::test]
 async fn subscription_to_a_private_table_requires_membership_and_feature() {
-    let server = selling().start().await;
+    let server = launch_with_free_plans().start().await;
     let client = server.client();
     make_private(&client).await;
-    let _ = reopen(&client, "full", &["Kai"]).await;
+    let _ = replace_session(&client, "full", &["Kai"]).await;
     let made = async |path: &str, body: Value| {
         let made = client.act(path, body).await;
         format!("{path}/{}", text(&made.data()["subscription"]["id"]))
@@ -110,12 +112,12 @@ async fn subscription_to_a_private_table_requires_membership_and_feature() {
     }
     let nobody = change(&client, &hook, json!({"roomId": "den", "actorId": null})).await;
     assert_eq!(nobody.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
-    // Whoever is at the table may, under its own name.
+    // Members may, under their own name.
     let guest = [(&rule, "targetActorId"), (&hook, "actorId")];
     for (path, name) in guest {
         assert_eq!(change(&client, path, json!({"roomId": "den", name: "Kai"})).await.status, 200, "{path}");
     }
-    let _ = reopen(&client, "bare", &["Kai"]).await;
+    let _ = replace_session(&client, "bare", &["Kai"]).await;
     for (path, _) in guest {
         let refused = change(&client, path, json!({"enabled": false})).await;
         let details = refused.error(403, "ERR_PLAN_FEATURE_DISABLED");
@@ -123,13 +125,13 @@ async fn subscription_to_a_private_table_requires_membership_and_feature() {
     }
 }
 
-/// A rule for all rooms is checked when it acts; the refusal is recorded.
+/// A rule for all rooms is checked when it action_cases; the refusal is recorded.
 #[tokio::test]
 async fn reaction_at_a_private_table_requires_access_of_its_actor() {
-    let server = selling().start().await;
+    let server = launch_with_free_plans().start().await;
     let client = server.client();
     make_private(&client).await;
-    let _ = reopen(&client, "full", &[]).await;
+    let _ = replace_session(&client, "full", &[]).await;
     let rule = json!({"targetActorId": ACTOR, "actionType": "say", "actionPayload": {"text": "hello"},
         "triggerEventTypes": ["order_changed"], "cooldownMs": 0});
     let rule = client.act("/v1/reactions/subscriptions", rule).await.data()["subscription"].clone();
@@ -142,7 +144,7 @@ async fn reaction_at_a_private_table_requires_access_of_its_actor() {
     .await;
     let said = async || log(&client).await.iter().filter(|event| event["actorId"] == ACTOR).count();
     assert_eq!(said().await, 0);
-    let _ = reopen(&client, "full", &[ACTOR]).await;
+    let _ = replace_session(&client, "full", &[ACTOR]).await;
     assert_eq!(act(&client, "Nova", "/v1/commands/order", json!({"itemId": "tea"})).await.status, 202);
     eventually("it reacts", SOON, async || (state().await["triggerCount"] == 1).then_some(())).await;
     assert_ne!(said().await, 0);

@@ -10,14 +10,14 @@ use crate::monitoring::documented;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// Every capability of the runtime.
+/// Every capability of the first version that this one has.
 const CAPABILITIES: [&str; 39] = [
     "001", "002", "003", "101", "102", "103", "104", "203", "204", "205", "301", "302", "303", "304", "401",
     "402", "403", "404", "501", "502", "503", "504", "601", "602", "604", "701", "702", "703", "704", "801",
     "802", "803", "804", "903", "904", "906", "907", "916", "1001",
 ];
 
-/// Where the tests of a kind are.
+/// The directories of the tests, by the first part of their names.
 const TEST_DIRECTORIES: [(&str, &str); 14] = [
     ("it", "crates/app/tests/it"),
     ("app", "crates/app/src"),
@@ -39,7 +39,7 @@ fn document() -> String {
     fs::read_to_string(format!("{ROOT}/docs/proofs.md")).expect("docs/proofs.md")
 }
 
-/// The first cell of each row under a heading, and the whole row.
+/// The first cell of each row under a heading, and the row.
 fn rows(heading: &str) -> Vec<(String, String)> {
     let document = document();
     let (_, section) = document.split_once(&format!("\n## {heading}\n")).expect("the heading");
@@ -48,18 +48,18 @@ fn rows(heading: &str) -> Vec<(String, String)> {
     lines.map(|line| (line.split('|').nth(1).unwrap().trim().replace('`', ""), line.to_owned())).collect()
 }
 
-/// The names in backticks that are paths of tests.
+/// The names of tests in backticks.
 fn tests_named(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).filter(|name| name.contains("::") && !name.ends_with("::")).collect()
 }
 
-/// Whether a test is where its name says.
+/// Whether a test exists.
 fn exists(test: &str) -> bool {
     let mut parts = test.split("::");
     let place = parts.next().and_then(|first| TEST_DIRECTORIES.iter().find(|(name, _)| *name == first));
     let (Some((_, folder)), modules) = (place, parts.collect::<Vec<_>>()) else { return false };
     let Some((name, modules)) = modules.split_last() else { return false };
-    // A module has a file of its own, or stands at the end of its parent's.
+    // A module is a file, or is at the end of its parent's file.
     let files = (1..=modules.len()).rev().flat_map(|depth| {
         let file = PathBuf::from(ROOT).join(folder).join(modules[..depth].join("/"));
         [file.with_extension("rs"), file.join("mod.rs")]

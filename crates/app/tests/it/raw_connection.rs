@@ -8,21 +8,21 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// How long the next line may take.
+/// Deadline of the next line.
 const LINE_DEADLINE: Duration = Duration::from_secs(60);
 
-/// A connection on which nothing is sent or read by itself.
+/// A connection that sends and reads only on request.
 pub(crate) struct RawConnection(BufReader<TcpStream>);
 
 impl RawConnection {
-    /// Connects, with a small buffer for what is received, so that what is not read stays with the server.
+    /// Connects with a small receive buffer, so that unread data stays on the server.
     pub(crate) async fn open(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(16 << 10).expect("a buffer size");
         Self(BufReader::new(socket.connect(address).await.expect("the server listens")))
     }
 
-    /// Begins to stream events, in the manner of HTTP/1.0, whose body is not cut into chunks.
+    /// Starts an event stream over HTTP/1.0, whose body is not chunked.
     pub(crate) async fn stream(address: SocketAddr, query: &str) -> Self {
         let mut connection = Self::open(address).await;
         let head = format!("GET /v1/streams/market-events?{query} HTTP/1.0\r\nhost: cafe\r\n\r\n");
@@ -35,12 +35,12 @@ impl RawConnection {
         self.try_send(bytes).await.expect("the server reads");
     }
 
-    /// Sends bytes to a server that may not want them any more.
+    /// Sends bytes to a server that may have closed the connection.
     pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.0.get_mut().write_all(bytes).await
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending half.
     pub(crate) async fn end_sending(&mut self) {
         self.0.get_mut().shutdown().await.expect("the connection is open");
     }
@@ -54,7 +54,7 @@ impl RawConnection {
         (read > 0).then_some(line)
     }
 
-    /// Everything until the connection ends, however it ends.
+    /// All data until the connection ends.
     pub(crate) async fn rest(&mut self, within: Duration) -> String {
         let mut bytes = Vec::new();
         let read = timeout(within, self.0.read_to_end(&mut bytes)).await;
@@ -62,7 +62,7 @@ impl RawConnection {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// One whole answer, after which the connection can be used again: its status line, and its body.
+    /// One whole response: its status line, and its body. The connection can be used again.
     pub(crate) async fn answer(&mut self) -> (String, String) {
         let (mut status, mut length) = (String::new(), 0);
         loop {
@@ -97,7 +97,7 @@ impl RawConnection {
     }
 }
 
-/// A say as it goes over the wire: its head, with the length of the body, and the body.
+/// The bytes of a say: its head with the length of the body, and the body.
 pub(crate) fn say_over_the_wire(key: &str, body: &Value) -> (String, String) {
     let body = body.to_string();
     let head = format!(

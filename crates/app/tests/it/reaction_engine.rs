@@ -7,18 +7,18 @@ use agentcafe_testkit::{
 };
 
 use crate::background_load::head_of_log;
-use crate::{cafe, launch, log};
+use crate::{cafe, launch, log, merged};
 
 const PATH: &str = "/v1/reactions/subscriptions";
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A rule by which Kai answers what is said, without a pause, with these members over it.
+/// Creates a rule by which Kai replies to messages without a cooldown, changed by these members.
 pub(crate) async fn rule(client: &Client, over: Value) -> String {
-    let mut body = json!({"targetActorId": "Kai", "actionType": "say", "actionPayload": {"text": "hello"}, "cooldownMs": 0,
-        "triggerEventTypes": ["conversation_message_posted"]});
-    for (name, value) in over.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
+    let body = merged(
+        json!({"targetActorId": "Kai", "actionType": "say", "actionPayload": {"text": "hello"}, "cooldownMs": 0,
+        "triggerEventTypes": ["conversation_message_posted"]}),
+        &over,
+    );
     let answer = client.act(PATH, body).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
     answer.data()["subscription"]["id"].as_str().expect("an id").to_owned()
@@ -28,18 +28,15 @@ async fn shown(client: &Client, id: &str) -> Value {
     client.get(&format!("{PATH}/{id}")).await.data()["subscription"].clone()
 }
 
-async fn say(client: &Client, over: Value) -> Answer {
-    let mut body = json!({"actorId": "Nova", "text": "hi"});
-    for (name, value) in over.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
+async fn say_with(client: &Client, over: Value) -> Answer {
+    let body = merged(json!({"actorId": "Nova", "text": "hi"}), &over);
     let answer = client.act("/v1/commands/say", body).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
     answer
 }
 
-/// Waits until the engine, on whichever node it works, has dealt with everything that has happened.
-pub(crate) async fn settle(client: &Client) {
+/// Waits until the reaction engine, on whichever node, has processed all events.
+pub(crate) async fn wait_until_processed(client: &Client) {
     let head = head_of_log(client).await;
     let idle = async || {
         let health = client.health().await;
@@ -51,8 +48,8 @@ pub(crate) async fn settle(client: &Client) {
     eventually("all reactions are done", TIMEOUT, idle).await;
 }
 
-/// What reactions did: the events of these types that say so.
-async fn reacted(client: &Client, kind: &str) -> Vec<Value> {
+/// The events of this type that are reactions.
+async fn reactions_of_type(client: &Client, kind: &str) -> Vec<Value> {
     let is_one = |event: &Value| event["type"] == kind && event["payload"]["reaction"].is_object();
     log(client).await.into_iter().filter(is_one).collect()
 }
@@ -69,8 +66,8 @@ async fn reaction_say_replies_to_the_message() {
     let (_server, client) = cafe().await;
     let payload = json!({"text": "hey @Bo", "ttlMs": 3_000, "mentions": ["Nova", "Kai"]});
     let id = rule(&client, json!({"actionPayload": payload, "roomId": "main"})).await;
-    let said = say(&client, json!({"threadId": "t", "messageId": "m", "correlationId": "c"})).await;
-    settle(&client).await;
+    let said = say_with(&client, json!({"threadId": "t", "messageId": "m", "correlationId": "c"})).await;
+    wait_until_processed(&client).await;
     let all = log(&client).await;
     let reaction = json!({"sourceSubscriptionId": id, "sourceEventId": said.data()["eventId"], "hops": 1});
     let own: Vec<&Value> = all.iter().filter(|event| event["payload"]["reaction"] == reaction).collect();
@@ -130,8 +127,9 @@ async fn reaction_moves_and_orders() {
         .await;
     let moved = client.act("/v1/commands/move", json!({"actorId": "Nova", "direction": "N"})).await;
     let ordered = client.act("/v1/commands/order", json!({"actorId": "Nova", "itemId": "x"})).await;
-    settle(&client).await;
-    let (moves, orders) = (reacted(&client, "actor_moved").await, reacted(&client, "order_changed").await);
+    wait_until_processed(&client).await;
+    let (moves, orders) =
+        (reactions_of_type(&client, "actor_moved").await, reactions_of_type(&client, "order_changed").await);
     assert_eq!((moves.len(), orders.len()), (1, 1));
     let payload = &moves[0]["payload"];
     assert_eq!(
@@ -171,30 +169,30 @@ async fn reaction_matches_actor_type_room_and_tenant() {
         over["actionPayload"] = text(name);
         rule(&client, over).await;
     }
-    say(&client, json!({})).await;
-    settle(&client).await;
-    let texts = async |room: &str| {
-        let mut texts: Vec<String> = reacted(&client, "conversation_message_posted")
+    say_with(&client, json!({})).await;
+    wait_until_processed(&client).await;
+    let message_texts = async |room: &str| {
+        let mut message_texts: Vec<String> = reactions_of_type(&client, "conversation_message_posted")
             .await
             .iter()
             .filter(|event| event["roomId"] == room)
             .map(|event| event["payload"]["conversation"]["text"].as_str().unwrap().to_owned())
             .collect();
-        texts.sort();
-        texts
+        message_texts.sort();
+        message_texts
     };
     // The wildcard also answers the heartbeat of the say.
     assert_eq!(
-        texts("main").await,
+        message_texts("main").await,
         ["any type", "any type", "everywhere", "not even self", "room", "source"]
     );
-    say(&client, json!({"roomId": "attic", "actorId": "Bo"})).await;
-    settle(&client).await;
+    say_with(&client, json!({"roomId": "attic", "actorId": "Bo"})).await;
+    wait_until_processed(&client).await;
     assert_eq!(
-        texts("attic").await,
+        message_texts("attic").await,
         ["any type", "any type", "everywhere", "not even self", "other room", "other source", "self"]
     );
-    let tenants: Vec<Value> = reacted(&client, "conversation_message_posted").await;
+    let tenants: Vec<Value> = reactions_of_type(&client, "conversation_message_posted").await;
     assert!(tenants.iter().all(|event| event["tenantId"] == "default"));
     let health = client.health().await["reactions"].clone();
     assert_eq!(health["triggered"], 13);
@@ -216,14 +214,14 @@ async fn reaction_chain_ends_at_its_limit() {
     };
     let kai = rule(&client, chatty("Kai", json!(["conversation_message_posted"]))).await;
     let nova = rule(&client, chatty("Nova", json!(["conversation_message_posted"]))).await;
-    say(&client, json!({"actorId": "Bo"})).await;
-    settle(&client).await;
-    let hops: Vec<u64> = reacted(&client, "conversation_message_posted")
+    say_with(&client, json!({"actorId": "Bo"})).await;
+    wait_until_processed(&client).await;
+    let hops: Vec<u64> = reactions_of_type(&client, "conversation_message_posted")
         .await
         .iter()
         .map(|event| event["payload"]["reaction"]["hops"].as_u64().unwrap())
         .collect();
-    // Both answer Bo, and then each other's answers, four deep.
+    // Both reply to Bo, and then to each other, up to four hops.
     assert_eq!(hops.iter().filter(|hops| **hops == 1).count(), 2);
     assert_eq!((hops.len(), hops.iter().max()), (8, Some(&4)));
     for id in [&kai, &nova] {
@@ -237,9 +235,9 @@ async fn reaction_chain_ends_at_its_limit() {
     patch(&client, &kai, json!({"ignoreReactionEvents": true, "triggerEventTypes": ["*"]})).await;
     patch(&client, &nova, json!({"ignoreReactionEvents": true, "triggerEventTypes": ["*"]})).await;
     assert_eq!(client.act("/v1/presence/heartbeat", json!({"actorId": "Bo"})).await.status, 202);
-    settle(&client).await;
+    wait_until_processed(&client).await;
     let after = log(&client).await;
-    let fresh = reacted(&client, "conversation_message_posted").await.len() - hops.len();
+    let fresh = reactions_of_type(&client, "conversation_message_posted").await.len() - hops.len();
     let beats = after[before..].iter().filter(|event| event["payload"]["reaction"].is_null()).count();
     assert_eq!(fresh, 2 * beats, "each answers what Bo did, and nothing else: {:?}", &after[before..]);
 }
@@ -252,13 +250,13 @@ async fn reaction_cooldown_allows_one_trigger() {
     let id = rule(&client, json!({"cooldownMs": 86_400_000})).await;
     let says = (0..60).map(|n| {
         let client = client.clone();
-        tokio::spawn(async move { say(&client, json!({"actorId": format!("a{n}")})).await })
+        tokio::spawn(async move { say_with(&client, json!({"actorId": format!("a{n}")})).await })
     });
     for said in says.collect::<Vec<_>>() {
         said.await.unwrap();
     }
-    settle(&client).await;
-    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), 1);
+    wait_until_processed(&client).await;
+    assert_eq!(reactions_of_type(&client, "conversation_message_posted").await.len(), 1);
     let rule = shown(&client, &id).await;
     assert_eq!((&rule["triggerCount"], &rule["errorCount"]), (&json!(1), &json!(0)));
 }
@@ -267,29 +265,29 @@ async fn reaction_cooldown_allows_one_trigger() {
 #[tokio::test]
 async fn reaction_stops_when_disabled_or_deleted() {
     let (_server, client) = cafe().await;
-    say(&client, json!({})).await;
+    say_with(&client, json!({})).await;
     let id = rule(&client, json!({})).await;
-    settle(&client).await;
-    assert!(reacted(&client, "conversation_message_posted").await.is_empty());
-    say(&client, json!({})).await;
+    wait_until_processed(&client).await;
+    assert!(reactions_of_type(&client, "conversation_message_posted").await.is_empty());
+    say_with(&client, json!({})).await;
     patch(&client, &id, json!({"enabled": false})).await;
-    settle(&client).await;
-    let before = reacted(&client, "conversation_message_posted").await.len();
+    wait_until_processed(&client).await;
+    let before = reactions_of_type(&client, "conversation_message_posted").await.len();
     assert!(before <= 1);
     for _ in 0..3 {
-        say(&client, json!({})).await;
+        say_with(&client, json!({})).await;
     }
     patch(&client, &id, json!({"enabled": true})).await;
-    settle(&client).await;
-    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), before);
-    say(&client, json!({})).await;
-    settle(&client).await;
-    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), before + 1);
+    wait_until_processed(&client).await;
+    assert_eq!(reactions_of_type(&client, "conversation_message_posted").await.len(), before);
+    say_with(&client, json!({})).await;
+    wait_until_processed(&client).await;
+    assert_eq!(reactions_of_type(&client, "conversation_message_posted").await.len(), before + 1);
     let answer = client.request(Method::DELETE, &format!("{PATH}/{id}")).key("k").send().await;
     assert_eq!(answer.status, 200);
-    say(&client, json!({})).await;
-    settle(&client).await;
-    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), before + 1);
+    say_with(&client, json!({})).await;
+    wait_until_processed(&client).await;
+    assert_eq!(reactions_of_type(&client, "conversation_message_posted").await.len(), before + 1);
 }
 
 /// It is counted in the metrics; no client gets an error.
@@ -299,8 +297,8 @@ async fn reaction_blocked_by_moderation_is_recorded() {
     let client = server.client();
     let id = rule(&client, json!({})).await;
     for name in ["a", "b", "c"] {
-        say(&client, json!({"actorId": name})).await;
-        settle(&client).await;
+        say_with(&client, json!({"actorId": name})).await;
+        wait_until_processed(&client).await;
     }
     let rule = shown(&client, &id).await;
     for (name, want) in [
@@ -333,11 +331,11 @@ async fn reaction_does_not_use_up_the_minimum_interval() {
     let server = launch().env("MOD_MIN_ACTION_INTERVAL_MS", 60_000).start().await;
     let client = server.client();
     let id = rule(&client, json!({})).await;
-    say(&client, json!({"actorId": "Nova"})).await;
-    settle(&client).await;
-    say(&client, json!({"actorId": "Kai", "text": "I speak for myself"})).await;
-    say(&client, json!({"actorId": "Bo"})).await;
-    settle(&client).await;
+    say_with(&client, json!({"actorId": "Nova"})).await;
+    wait_until_processed(&client).await;
+    say_with(&client, json!({"actorId": "Kai", "text": "I speak for myself"})).await;
+    say_with(&client, json!({"actorId": "Bo"})).await;
+    wait_until_processed(&client).await;
     assert_eq!(shown(&client, &id).await["triggerCount"], 2);
 }
 
@@ -350,14 +348,14 @@ async fn reaction_text_over_a_lowered_limit_fails_and_is_recorded() {
     server.stop().await;
     let server = at(20).start().await;
     let client = server.client();
-    say(&client, json!({})).await;
-    settle(&client).await;
+    say_with(&client, json!({})).await;
+    wait_until_processed(&client).await;
     let rule = shown(&client, &id).await;
     assert_eq!((&rule["lastError"], &rule["errorCount"]), (&json!("reaction text is too long"), &json!(1)));
     assert_eq!(client.health().await["reactions"]["failed"], 1);
 }
 
-/// Says things from several actors at once until the server is gone; answers what was acknowledged.
+/// Sends says from several actors until the server is gone; returns the acknowledged ones.
 async fn say_until_gone(server: &mut Server, enough: usize) -> Vec<Value> {
     let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let speakers: Vec<_> = (0..8)
@@ -406,7 +404,7 @@ async fn reaction_happens_exactly_once_across_kills() {
         server.restart().await;
     }
     let client = server.client();
-    settle(&client).await;
+    wait_until_processed(&client).await;
     let all = log(&client).await;
     assert!(all.len() < 5_000);
     let said: Vec<&Value> = all
@@ -439,15 +437,15 @@ async fn reaction_happens_exactly_once_across_kills() {
 async fn reaction_resumes_after_a_restart() {
     let (mut server, client) = cafe().await;
     rule(&client, json!({})).await;
-    say(&client, json!({})).await;
-    settle(&client).await;
+    say_with(&client, json!({})).await;
+    wait_until_processed(&client).await;
     server.stop().await;
     server.restart().await;
     let client = server.client();
-    settle(&client).await;
-    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), 1);
-    say(&client, json!({})).await;
-    settle(&client).await;
-    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), 2);
+    wait_until_processed(&client).await;
+    assert_eq!(reactions_of_type(&client, "conversation_message_posted").await.len(), 1);
+    say_with(&client, json!({})).await;
+    wait_until_processed(&client).await;
+    assert_eq!(reactions_of_type(&client, "conversation_message_posted").await.len(), 2);
     assert_eq!(client.health().await["reactions"]["triggered"], 1, "counted since the start");
 }

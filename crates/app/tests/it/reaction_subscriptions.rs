@@ -2,18 +2,15 @@
 
 use agentcafe_testkit::{Answer, Client, Method, Value, fresh_key, json};
 
-use crate::{cafe, launch, log};
+use crate::{UNKNOWN_ID, cafe, launch, log, merged};
 
 const PATH: &str = "/v1/reactions/subscriptions";
-const NOBODY: &str = "0190b5a0-0000-7000-8000-000000000000";
-
-/// A rule by which Kai says hello, with these members over it.
+/// A rule by which Kai says hello, changed by these members.
 fn hello(over: Value) -> Value {
-    let mut body = json!({"targetActorId": "Kai", "roomId": "main", "actionType": "say", "actionPayload": {"text": "hello"}});
-    for (name, value) in over.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
-    body
+    merged(
+        json!({"targetActorId": "Kai", "roomId": "main", "actionType": "say", "actionPayload": {"text": "hello"}}),
+        &over,
+    )
 }
 
 async fn create(client: &Client, over: Value) -> Value {
@@ -143,7 +140,7 @@ async fn reaction_subscription_fields_are_validated_in_order() {
         for (name, want) in details.as_object().into_iter().flatten() {
             assert_eq!(&got[name], want, "{over}: {got}");
         }
-        // What a change names is checked as well; who made a rule, its tenant, and its order of checks are its own.
+        // A change is validated, too. The creator, the tenant and the order of checks differ.
         let own =
             over.get("createdBy").is_some() || over.as_object().is_some_and(|members| members.len() > 1);
         assert!(own || changed.error(400, code)["field"] == details["field"], "{over}: {}", changed.text);
@@ -187,18 +184,19 @@ async fn reaction_subscriptions_are_filtered_and_paged() {
         assert_eq!(sorted(query).await, want, "{query}");
     }
     for query in ["limit=1", "limit=1&eventType=order_changed", "limit=3"] {
-        let (mut texts, mut cursor) = (Vec::new(), String::new());
+        let (mut message_texts, mut cursor) = (Vec::new(), String::new());
         loop {
             let page = client.get(&format!("{PATH}?{query}&cursor={cursor}")).await;
             let found = page.data()["subscriptions"].as_array().cloned().unwrap_or_default();
-            texts.extend(found.iter().map(|rule| rule["actionPayload"]["text"].as_str().unwrap().to_owned()));
+            message_texts
+                .extend(found.iter().map(|rule| rule["actionPayload"]["text"].as_str().unwrap().to_owned()));
             match page.data()["nextCursor"].as_str() {
                 Some(next) => cursor = next.to_owned(),
                 None => break,
             }
         }
         let want = list(&client, &query.replace("limit=1", "").replace("limit=3", "")).await;
-        assert_eq!(texts, want, "{query}");
+        assert_eq!(message_texts, want, "{query}");
     }
     let refused = client.get(&format!("{PATH}?cursor=nope")).await;
     assert_eq!(refused.error(400, "ERR_VALIDATION")["field"], "cursor");
@@ -244,7 +242,7 @@ async fn reaction_subscription_of_another_tenant_or_unknown_id_is_404() {
     let path = path_of(&create(&client, json!({"tenantId": "acme"})).await);
     let unknown =
         |answer: Answer, id: &str| assert_eq!(answer.error(404, "ERR_NOT_FOUND")["subscriptionId"], id);
-    for id in [NOBODY, "nope", "%20"] {
+    for id in [UNKNOWN_ID, "nope", "%20"] {
         let path = format!("{PATH}/{id}");
         let shown = id.replace("%20", " ");
         unknown(client.get(&path).await, &shown);
@@ -278,15 +276,15 @@ async fn reaction_subscription_is_created_once_per_key() {
         let client = client.clone();
         tokio::spawn(async move { client.post(PATH, "k", hello(json!({}))).await.text })
     });
-    let mut texts = Vec::new();
+    let mut message_texts = Vec::new();
     for copy in copies.collect::<Vec<_>>() {
-        texts.push(copy.await.unwrap());
+        message_texts.push(copy.await.unwrap());
     }
-    texts.dedup();
-    assert_eq!(texts.len(), 1);
+    message_texts.dedup();
+    assert_eq!(message_texts.len(), 1);
     server.restart().await;
     let client = server.client();
-    assert_eq!(client.post(PATH, "k", hello(json!({}))).await.text, texts[0]);
+    assert_eq!(client.post(PATH, "k", hello(json!({}))).await.text, message_texts[0]);
     let conflict = client.post(PATH, "k", hello(json!({"cooldownMs": 5}))).await;
     assert_eq!(conflict.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"], "default:reactions:create");
     let keyless = client.request(Method::POST, PATH).json(&hello(json!({}))).send().await;
@@ -331,7 +329,7 @@ async fn reaction_subscriptions_are_limited_per_tenant() {
             tokio::spawn(async move {
                 let (key, body) = (fresh_key(), hello(json!({"enabled": false})));
                 loop {
-                    // A server that has too little of the machine asks for patience.
+                    // An overloaded server answers 503.
                     match client.post(PATH, &key, body.clone()).await.status {
                         503 => {}
                         status => return status,

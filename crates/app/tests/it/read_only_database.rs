@@ -8,20 +8,20 @@ use std::process::Command;
 use agentcafe_testkit::{Answer, Client, Postgres, json, store_under_test};
 use tempfile::TempDir;
 
-use crate::background_load::everything;
+use crate::background_load::all_events;
 use crate::launch;
 use crate::store_disk::run;
 use crate::store_full::{assert_not_ready, assert_unavailable};
 
-/// A data directory whose database can be made unwritable while it is open. Writable again when dropped.
-pub(crate) struct Unwritable(TempDir);
+/// A data directory whose database can be made read-only while it is open. Writable again when dropped.
+pub(crate) struct ReadOnlyDatabase(TempDir);
 
-impl Unwritable {
-    /// Beside the test binaries, where files can be made immutable; they cannot on a disk in memory.
+impl ReadOnlyDatabase {
+    /// Creates it beside the test binaries: on a disk in memory, files cannot be made immutable.
     pub(crate) fn new() -> Self {
-        let beside = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        fs::create_dir_all(beside).expect("cargo's own directory");
-        Self(TempDir::new_in(beside).expect("a temporary directory"))
+        let launch_realtime = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        fs::create_dir_all(launch_realtime).expect("cargo's own directory");
+        Self(TempDir::new_in(launch_realtime).expect("a temporary directory"))
     }
 
     pub(crate) fn data(&self) -> &Path {
@@ -33,8 +33,8 @@ impl Unwritable {
         names.into_iter().filter(|file| file.exists()).collect()
     }
 
-    /// From now on no write to the database succeeds, although it is open; reads do. In PostgreSQL that is what happens
-    /// when a standby answers in place of the primary.
+    /// Makes every write to the open database fail; reads work. In PostgreSQL this is what happens if a standby
+    /// replaces the primary.
     pub(crate) fn forbid_writing(&self) {
         if store_under_test() == "postgres" {
             return self.new_sessions("SET default_transaction_read_only = on");
@@ -49,7 +49,7 @@ impl Unwritable {
         run(Command::new("chattr").arg("-i").args(self.database_files()));
     }
 
-    /// Changes the database for sessions that begin now, and ends those that have begun.
+    /// Changes the database for new sessions, and ends the existing ones.
     fn new_sessions(&self, change: &str) {
         let url = Postgres::shared().database_for(self.0.path());
         let (_, name) = url.split_once("/cafe_").expect("the name of a database");
@@ -61,14 +61,15 @@ impl Unwritable {
     }
 }
 
-impl Drop for Unwritable {
+impl Drop for ReadOnlyDatabase {
     fn drop(&mut self) {
         let files = self.database_files();
         let _ = Command::new("chattr").arg("-i").args(files.iter().map(AsRef::<OsStr>::as_ref)).output();
     }
 }
 
-pub(crate) async fn say(client: &Client, text: &str) -> Answer {
+/// Posts a message of Nova under its text as idempotency key.
+pub(crate) async fn say_once(client: &Client, text: &str) -> Answer {
     client.post("/v1/commands/say", text, json!({ "actorId": "Nova", "text": text })).await
 }
 
@@ -76,34 +77,34 @@ pub(crate) async fn say(client: &Client, text: &str) -> Answer {
 /// recovers, and a refused request takes effect once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn read_only_database_refuses_writes_and_recovers() {
-    let disk = Unwritable::new();
+    let disk = ReadOnlyDatabase::new();
     let mut server = launch().data_dir(disk.data()).start().await;
     let client = server.client();
     let mut stream = client.stream("/v1/streams/market-events?types=conversation_message_posted").await;
     for round in 0..3 {
-        let before = say(&client, &format!("before {round}")).await;
+        let before = say_once(&client, &format!("before {round}")).await;
         assert_eq!(before.status, 202, "{}", before.text);
-        let count = everything(&client).await.len();
+        let count = all_events(&client).await.len();
         disk.forbid_writing();
         for _ in 0..5 {
-            assert_unavailable(&say(&client, &format!("while {round}")).await);
+            assert_unavailable(&say_once(&client, &format!("while {round}")).await);
         }
         assert_not_ready(&client).await;
-        assert_eq!(everything(&client).await.len(), count);
+        assert_eq!(all_events(&client).await.len(), count);
         assert_eq!(stream.next_event().await.data["eventId"], before.data()["eventId"]);
         disk.allow_writing();
         client.until_ready().await;
-        let after = say(&client, &format!("while {round}")).await;
+        let after = say_once(&client, &format!("while {round}")).await;
         assert_eq!(after.status, 202, "{}", after.text);
-        assert_eq!(say(&client, &format!("while {round}")).await.text, after.text);
+        assert_eq!(say_once(&client, &format!("while {round}")).await.text, after.text);
         assert_eq!(stream.next_event().await.data["eventId"], after.data()["eventId"]);
     }
     server.restart().await;
-    let texts: Vec<_> = everything(&server.client())
+    let message_texts: Vec<_> = all_events(&server.client())
         .await
         .iter()
         .filter_map(|event| event["payload"]["conversation"]["text"].as_str().map(str::to_owned))
         .collect();
-    assert_eq!(texts, ["before 0", "while 0", "before 1", "while 1", "before 2", "while 2"]);
+    assert_eq!(message_texts, ["before 0", "while 0", "before 1", "while 1", "before 2", "while 2"]);
     server.kill();
 }

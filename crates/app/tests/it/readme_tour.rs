@@ -8,7 +8,7 @@ use crate::{launch, log};
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
 
-/// The shell lines of a section, with the server's address instead of the usual one.
+/// The shell commands of a section, with the test server's address.
 fn shell_lines(section: &str, server: &Server) -> String {
     let readme = std::fs::read_to_string(README).expect("the README");
     let (_, section) = readme.split_once(&format!("## {section}\n")).expect("the section");
@@ -17,7 +17,7 @@ fn shell_lines(section: &str, server: &Server) -> String {
     blocks.collect::<String>().replace("http://127.0.0.1:3850", &server.url())
 }
 
-/// As a newcomer starts it: with the limits that hold by default.
+/// The server with its default limits.
 fn with_default_limits() -> Launch {
     let limits = [
         "API_RATE_LIMIT_PER_MIN",

@@ -11,12 +11,12 @@ use agentcafe_testkit::{
 use tokio::task::JoinSet;
 
 use crate::websocket_client::Socket;
-use crate::{launch, log};
+use crate::{launch, log, order, say_in};
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A realtime service that follows this API.
-pub(crate) fn beside(api: &Server) -> Launch {
+pub(crate) fn launch_realtime(api: &Server) -> Launch {
     let source = format!("{}/v1/streams/market-events", api.url());
     launch()
         .subcommand("realtime")
@@ -26,18 +26,8 @@ pub(crate) fn beside(api: &Server) -> Launch {
         .env("REALTIME_EVENT_SOURCE_URL", source)
 }
 
-pub(crate) async fn say(api: &Client, room: &str, text: &str) {
-    let body = json!({"actorId": "Nova", "roomId": room, "text": text});
-    let _ = api.act("/v1/commands/say", body).await.data();
-}
-
-pub(crate) async fn order(api: &Client, actor: &str, room: &str) {
-    let body = json!({"actorId": actor, "roomId": room, "itemId": "tea"});
-    let _ = api.act("/v1/commands/order", body).await.data();
-}
-
-/// Waits until the service has heard of everything that the API has.
-pub(crate) async fn level(realtime: &Server, api: &Client) {
+/// Waits until the service has received all events of the API.
+pub(crate) async fn wait_until_caught_up(realtime: &Server, api: &Client) {
     let head = log(api).await.last().and_then(|event| event["sequence"].as_u64()).unwrap_or(0);
     let client = realtime.client();
     eventually("realtime has heard of everything", DEADLINE, async || {
@@ -47,8 +37,8 @@ pub(crate) async fn level(realtime: &Server, api: &Client) {
     .await;
 }
 
-/// What a client is told until `ready`: the snapshot, the gap if there is one, the events, and `ready`.
-pub(crate) async fn introduced(stream: &mut EventStream) -> (Value, Option<Value>, Vec<Value>, Value) {
+/// The first frames of a stream: the snapshot, the gap if there is one, the events, and `ready`.
+pub(crate) async fn read_until_ready(stream: &mut EventStream) -> (Value, Option<Value>, Vec<Value>, Value) {
     let first = stream.next().await;
     assert_eq!((first.event.as_str(), first.id), ("snapshot", None));
     let (mut gap, mut events) = (None, Vec::new());
@@ -75,8 +65,8 @@ pub(crate) async fn of_room(api: &Client, query: &str) -> Vec<Value> {
     page.data()["events"].as_array().cloned().unwrap_or_default()
 }
 
-/// The room that a list of events makes.
-fn folded(events: &[Value]) -> Value {
+/// The projection of a list of events.
+fn project(events: &[Value]) -> Value {
     let mut projection = RoomProjection::new(TenantId::default(), RoomId::main());
     for event in events {
         let event: Event = serde_json::from_value(event.clone()).unwrap();
@@ -93,16 +83,16 @@ async fn realtime_stream_sends_snapshot_backlog_ready_and_live_events() {
     for (actor, room) in [("Nova", "main"), ("Kai", "attic"), ("Kai", "main")] {
         order(&client, actor, room).await;
     }
-    let realtime = beside(&api).env("REALTIME_HEARTBEAT_MS", 40).start().await;
-    level(&realtime, &client).await;
+    let realtime = launch_realtime(&api).env("REALTIME_HEARTBEAT_MS", 40).start().await;
+    wait_until_caught_up(&realtime, &client).await;
     let request = realtime.client().request(Method::GET, "/v1/stream?actorId=%20&types=");
     let mut stream = request.header("x-request-id", "r1").stream().await.unwrap();
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
     assert_eq!(stream.headers()["cache-control"], "no-cache");
     assert_eq!(stream.headers()["x-request-id"], "r1");
-    let (mut snapshot, gap, events, ready) = introduced(&mut stream).await;
+    let (mut snapshot, gap, events, ready) = read_until_ready(&mut stream).await;
     let main = of_room(&client, "tenantId=default&roomId=main").await;
-    assert_eq!(snapshot["state"].take(), folded(&main));
+    assert_eq!(snapshot["state"].take(), project(&main));
     let want = json!({"tenantId": "default", "roomId": "main", "actorId": null, "types": [], "lastCursor": 6, "sourceConnected": true, "state": null});
     assert_eq!(snapshot, want);
     assert_eq!((gap, &events), (None, &main), "byte for byte what the API has");
@@ -113,7 +103,7 @@ async fn realtime_stream_sends_snapshot_backlog_ready_and_live_events() {
     order(&client, "Kai", "main").await;
     assert_eq!([stream.next_event().await.id, stream.next_event().await.id], [Some(9), Some(10)]);
     let (snapshot, _, events, _) =
-        introduced(&mut realtime.client().stream("/v1/stream?roomId=nowhere").await).await;
+        read_until_ready(&mut realtime.client().stream("/v1/stream?roomId=nowhere").await).await;
     assert_eq!((snapshot["state"]["actors"].clone(), events.len()), (json!([]), 0));
 }
 
@@ -122,12 +112,12 @@ async fn realtime_stream_sends_snapshot_backlog_ready_and_live_events() {
 async fn realtime_snapshot_plus_later_events_equal_the_rooms_replay() {
     let api = launch().start().await;
     let client = api.client();
-    let realtime = beside(&api).start().await;
+    let realtime = launch_realtime(&api).start().await;
     let speaking = tokio::spawn({
         let client = client.clone();
         async move {
             for number in 0..120 {
-                say(&client, "main", &format!("number {number} for @Kai")).await;
+                say_in(&client, "main", &format!("number {number} for @Kai")).await;
             }
         }
     });
@@ -138,7 +128,7 @@ async fn realtime_snapshot_plus_later_events_equal_the_rooms_replay() {
         let realtime = realtime.client();
         listening.spawn(async move {
             let mut stream = realtime.stream("/v1/stream?cursor=latest").await;
-            let (snapshot, gap, replayed, _) = introduced(&mut stream).await;
+            let (snapshot, gap, replayed, _) = read_until_ready(&mut stream).await;
             assert_eq!((gap, replayed.len()), (None, 0));
             let mut deltas = Vec::new();
             while deltas.last().is_none_or(|event: &Value| !event.to_string().contains("number 119 ")) {
@@ -154,16 +144,16 @@ async fn realtime_snapshot_plus_later_events_equal_the_rooms_replay() {
         let cursor = snapshot["lastCursor"].as_u64().unwrap();
         let (before, after): (Vec<_>, Vec<_>) =
             all.iter().cloned().partition(|event| event["sequence"].as_u64().unwrap() <= cursor);
-        assert_eq!(snapshot["state"], folded(&before));
+        assert_eq!(snapshot["state"], project(&before));
         assert_eq!(deltas[..], after[..deltas.len()]);
     }
-    level(&realtime, &client).await;
-    let (snapshot, ..) = introduced(&mut realtime.client().stream("/v1/stream").await).await;
+    wait_until_caught_up(&realtime, &client).await;
+    let (snapshot, ..) = read_until_ready(&mut realtime.client().stream("/v1/stream").await).await;
     let replay = client.get("/v1/replay?minutes=120").await;
     assert_eq!(snapshot["state"], without_themes(replay.data()["snapshot"].clone()));
 }
 
-/// A replay shows what actors look like, too.
+/// A replay has the actors' themes, too.
 fn without_themes(mut value: Value) -> Value {
     match &mut value {
         Value::Object(members) => {
@@ -194,8 +184,8 @@ async fn realtime_backlog_is_complete_or_starts_with_a_gap() {
         .await;
     }
     for history in [500, 3] {
-        let realtime = beside(&api).env("REALTIME_ROOM_HISTORY_LIMIT", history).start().await;
-        level(&realtime, &client).await;
+        let realtime = launch_realtime(&api).env("REALTIME_ROOM_HISTORY_LIMIT", history).start().await;
+        wait_until_caught_up(&realtime, &client).await;
         for (query, last_event_id, newest) in [
             ("", None, 300),
             ("limit=7", None, 7),
@@ -216,7 +206,7 @@ async fn realtime_backlog_is_complete_or_starts_with_a_gap() {
             let request =
                 last_event_id.into_iter().fold(request, |request, id| request.header("last-event-id", id));
             let mut stream = request.stream().await.unwrap();
-            let (_, gap, events, ready) = introduced(&mut stream).await;
+            let (_, gap, events, ready) = read_until_ready(&mut stream).await;
             let filters: Vec<&str> = query
                 .split('&')
                 .filter(|part| !part.starts_with("limit") && !part.starts_with("cursor"))
@@ -242,18 +232,21 @@ async fn realtime_backlog_is_complete_or_starts_with_a_gap() {
 async fn realtime_reads_evicted_rooms_again() {
     let api = launch().start().await;
     let client = api.client();
-    let realtime =
-        beside(&api).env("REALTIME_MAX_ROOMS", 3).env("REALTIME_ROOM_HISTORY_LIMIT", 8).start().await;
+    let realtime = launch_realtime(&api)
+        .env("REALTIME_MAX_ROOMS", 3)
+        .env("REALTIME_ROOM_HISTORY_LIMIT", 8)
+        .start()
+        .await;
     for round in 0..4 {
         for room in 0..12 {
             order(&client, &format!("actor-{round}"), &format!("room-{room}")).await;
         }
     }
-    level(&realtime, &client).await;
+    wait_until_caught_up(&realtime, &client).await;
     for room in [0, 5, 11, 0, 3] {
         let path = format!("/v1/stream?roomId=room-{room}&limit=5");
         let mut stream = realtime.client().stream(&path).await;
-        let (snapshot, gap, events, _) = introduced(&mut stream).await;
+        let (snapshot, gap, events, _) = read_until_ready(&mut stream).await;
         let all = of_room(&client, &format!("roomId=room-{room}")).await;
         let ordered = all.iter().filter(|event| event["type"] == "order_changed").count();
         let shown = snapshot["state"]["orders"].as_array().unwrap();
@@ -267,10 +260,10 @@ async fn realtime_reads_evicted_rooms_again() {
             order(&client, "late", &format!("room-{room}")).await;
         }
         assert_eq!(stream.next_event().await.data["actorId"], "late");
-        level(&realtime, &client).await;
+        wait_until_caught_up(&realtime, &client).await;
     }
     let (snapshot, _, events, _) =
-        introduced(&mut realtime.client().stream("/v1/stream?roomId=nowhere").await).await;
+        read_until_ready(&mut realtime.client().stream("/v1/stream?roomId=nowhere").await).await;
     assert_eq!((&snapshot["state"]["actors"], events.len()), (&json!([]), 0));
 }
 
@@ -278,7 +271,8 @@ async fn realtime_reads_evicted_rooms_again() {
 #[tokio::test]
 async fn realtime_requires_the_api_token() {
     let api = launch().env("API_AUTH_TOKEN", "secret").start().await;
-    let realtime = beside(&api).env("API_AUTH_TOKEN", "secret").env("REALTIME_MAX_CLIENTS", 1).start().await;
+    let realtime =
+        launch_realtime(&api).env("API_AUTH_TOKEN", "secret").env("REALTIME_MAX_CLIENTS", 1).start().await;
     let outside = realtime.client();
     for (path, want) in
         [("/healthz", 200), ("/livez", 200), ("/readyz", 200), ("/metrics", 401), ("/nowhere", 401)]
@@ -317,12 +311,12 @@ async fn realtime_requires_the_api_token() {
 #[tokio::test]
 async fn realtime_websocket_has_the_frames_of_the_stream() {
     let api = launch().start().await;
-    let realtime = beside(&api).start().await;
+    let realtime = launch_realtime(&api).start().await;
     let client = api.client();
     for _ in 0..3 {
-        say(&client, "main", "hello").await;
+        say_in(&client, "main", "hello").await;
     }
-    level(&realtime, &client).await;
+    wait_until_caught_up(&realtime, &client).await;
     for query in ["", "limit=2", "cursor=2&types=conversation_message_posted"] {
         let mut stream = realtime.client().stream(&format!("/v1/stream?{query}")).await;
         let path = format!("/v1/ws?{query}");
@@ -345,9 +339,9 @@ async fn realtime_health_reports_a_source_that_is_down() {
     let port = steady_port();
     let mut api = launch().env("API_PORT", port).start().await;
     order(&api.client(), "Nova", "main").await;
-    let realtime = beside(&api).start().await;
+    let realtime = launch_realtime(&api).start().await;
     let client = realtime.client();
-    level(&realtime, &api.client()).await;
+    wait_until_caught_up(&realtime, &api.client()).await;
     let mut health = client.get("/healthz").await.json;
     let at = health["source"]["lastEventAt"].take();
     assert_eq!(at, log(&api.client()).await[1]["timestamp"]);
@@ -369,7 +363,7 @@ async fn realtime_health_reports_a_source_that_is_down() {
     assert!(down["source"]["lastError"].is_string(), "{down}");
     let not_ready = client.get("/readyz").await;
     assert!(not_ready.error(503, "ERR_UNAVAILABLE")["reasons"][0].as_str().unwrap().contains("source"));
-    let (snapshot, _, events, _) = introduced(&mut client.stream("/v1/stream").await).await;
+    let (snapshot, _, events, _) = read_until_ready(&mut client.stream("/v1/stream").await).await;
     assert_eq!((&snapshot["sourceConnected"], events.len()), (&json!(false), 2), "what is known is told");
     api.restart().await;
     eventually("it is ready again", DEADLINE, async || {
@@ -388,7 +382,7 @@ async fn realtime_without_a_source_is_503_for_new_clients() {
     for _ in 0..3 {
         order(&first.client(), "Nova", "main").await;
     }
-    let stopped = beside(&first);
+    let stopped = launch_realtime(&first);
     first.kill();
     let realtime = stopped.start_listening().await;
     let client = realtime.client();
@@ -398,7 +392,7 @@ async fn realtime_without_a_source_is_503_for_new_clients() {
     );
     let _ = fresh.unwrap_err().error(503, "ERR_UNAVAILABLE");
     let mut resumed = resumed.unwrap();
-    let (snapshot, gap, events, _) = introduced(&mut resumed).await;
+    let (snapshot, gap, events, _) = read_until_ready(&mut resumed).await;
     assert_eq!((&snapshot["state"], &snapshot["sourceConnected"]), (&json!(null), &json!(false)));
     assert_eq!((gap, events), (None, Vec::new()));
     first.restart().await;

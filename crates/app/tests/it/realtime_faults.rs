@@ -11,20 +11,20 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::background_load::{head_of_log, page_by_page};
+use crate::background_load::{head_of_log, read_pages};
 use crate::large_events::post_large_says;
-use crate::launch;
 use crate::raw_connection::RawConnection;
-use crate::realtime::{beside, level, order};
+use crate::realtime::{launch_realtime, wait_until_caught_up};
 use crate::stalled_readers::peak_kib;
 use crate::websocket_client::Socket;
+use crate::{launch, order};
 
 const DEADLINE: Duration = Duration::from_secs(180);
 const WRITERS: usize = 6;
 const ACTS: usize = 60;
 const LISTENERS: usize = 12;
 
-/// Says one thing after the other in `main`, each until it is acknowledged, whatever happens to the API.
+/// Sends one say after the other to `main`, each until it is acknowledged, across restarts of the API.
 async fn write(address: SocketAddr, writer: usize, done: Arc<AtomicUsize>) {
     let client = Client::new(address);
     for number in 0..ACTS {
@@ -41,7 +41,8 @@ async fn write(address: SocketAddr, writer: usize, done: Arc<AtomicUsize>) {
     }
 }
 
-/// One client that comes back, with `Last-Event-ID` or over a WebSocket, whenever it is cut off; what it was told.
+/// A client that reconnects, with `Last-Event-ID` or over a WebSocket, whenever it is cut off. Returns the received
+/// events.
 async fn listen(
     address: SocketAddr,
     over_socket: bool,
@@ -94,13 +95,13 @@ impl Connection {
     }
 }
 
-/// The API and realtime on ports that they keep, writers at work, and listeners who come from the beginning.
+/// The API and realtime on fixed ports, writers, and listeners that start at the first event.
 struct Scene {
     api: Server,
     realtime: Server,
     writing: JoinSet<()>,
     listening: JoinSet<Vec<Value>>,
-    /// How often each listener was connected.
+    /// How often each listener has connected.
     visits: Vec<Arc<AtomicUsize>>,
     done: Arc<AtomicUsize>,
     end: watch::Sender<Option<u64>>,
@@ -109,11 +110,11 @@ struct Scene {
 impl Scene {
     async fn set() -> Self {
         let api = launch().env("API_PORT", steady_port()).start().await;
-        let realtime = beside(&api)
+        let realtime = launch_realtime(&api)
             .env("REALTIME_PORT", steady_port())
             .env("REALTIME_HEARTBEAT_MS", 50)
             .env("REALTIME_ROOM_HISTORY_LIMIT", 100);
-        // The first event is there: a cursor of 0 would ask for the newest only.
+        // The first event, because a cursor of 0 would return only the newest events.
         order(&api.client(), "Nova", "main").await;
         let realtime = realtime.start().await;
         let (end, last) = watch::channel(None);
@@ -129,24 +130,24 @@ impl Scene {
         Self { api, realtime, writing, listening, visits, done, end }
     }
 
-    /// Waits until so many fifths of the load are done.
+    /// Waits until this many fifths of the load are sent.
     async fn reach(&self, fifths: usize) {
         let enough = async || (self.done.load(Ordering::SeqCst) >= WRITERS * ACTS * fifths / 5).then_some(());
         eventually("the load is accepted", DEADLINE, enough).await;
     }
 
-    /// Waits until everybody has been connected so often.
-    async fn all_listen(&self, visits: usize) {
+    /// Waits until each listener has connected this often.
+    async fn wait_for_connections(&self, visits: usize) {
         let often = |one: &Arc<AtomicUsize>| one.load(Ordering::SeqCst) >= visits;
         let all = async || self.visits.iter().all(often).then_some(());
         eventually("everybody listens", DEADLINE, all).await;
     }
 
-    /// Everybody was told all that happened, once and in order.
-    async fn assert_whole(self) {
+    /// Checks that each listener has received all events, once and in order.
+    async fn assert_all_received(self) {
         let Self { api, realtime, writing, listening, end, .. } = self;
         timeout(DEADLINE, writing.join_all()).await.expect("everything is accepted");
-        let log = page_by_page(&api.client(), "roomId=main", 500).await;
+        let log = read_pages(&api.client(), "roomId=main", 500).await;
         end.send_replace(log.last().and_then(|event| event["sequence"].as_u64()));
         let heard = timeout(DEADLINE, listening.join_all()).await;
         let heard =
@@ -174,7 +175,7 @@ async fn realtime_has_no_gap_after_the_api_is_killed() {
         })
         .await;
     }
-    scene.assert_whole().await;
+    scene.assert_all_received().await;
 }
 
 /// They return with `Last-Event-ID` or their cursor.
@@ -183,13 +184,13 @@ async fn realtime_clients_miss_nothing_after_it_is_killed() {
     let mut scene = Scene::set().await;
     for fifths in 1..=3 {
         scene.reach(fifths).await;
-        scene.all_listen(fifths).await;
+        scene.wait_for_connections(fifths).await;
         if fifths == 2 {
             assert!(scene.realtime.stop().await.success(), "{}", scene.realtime.log());
         }
         scene.realtime.restart().await;
     }
-    scene.assert_whole().await;
+    scene.assert_all_received().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,13 +198,13 @@ async fn realtime_clients_miss_nothing_after_both_are_killed() {
     let mut scene = Scene::set().await;
     for fifths in 1..=3 {
         scene.reach(fifths).await;
-        scene.all_listen(fifths).await;
+        scene.wait_for_connections(fifths).await;
         scene.api.kill();
         scene.realtime.kill();
         scene.api.restart().await;
         scene.realtime.restart().await;
     }
-    scene.assert_whole().await;
+    scene.assert_all_received().await;
 }
 
 /// Rooms in memory are dropped, and streams end.
@@ -214,8 +215,8 @@ async fn realtime_starts_over_when_the_log_is_replaced() {
     for _ in 0..5 {
         order(&api.client(), "Nova", "main").await;
     }
-    let realtime = beside(&api).start().await;
-    level(&realtime, &api.client()).await;
+    let realtime = launch_realtime(&api).start().await;
+    wait_until_caught_up(&realtime, &api.client()).await;
     let mut stream = realtime.client().stream("/v1/stream?cursor=8").await;
     assert_eq!(stream.next_event().await.id, Some(9));
     api.kill();
@@ -237,14 +238,14 @@ async fn realtime_starts_over_when_the_log_is_replaced() {
 /// 56 MB of events are posted meanwhile; then the clients receive all of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn realtime_clients_that_never_read_cost_bounded_memory() {
-    /// What is kept of the log, of the room and of pages, twice what is on its way to clients, and room for the allocator.
+    /// The buffers of the log, the room and pages, twice the frames being sent, and a margin for the allocator.
     const MAX_GROWTH_KIB: u64 = 110 << 10;
     let api = launch().start().await;
-    let realtime = beside(&api).start().await;
-    // What following costs is there already when the clients come.
+    let realtime = launch_realtime(&api).start().await;
+    // The memory for following the log is allocated before the clients connect.
     post_large_says(&api).await;
     let first = head_of_log(&api.client()).await;
-    level(&realtime, &api.client()).await;
+    wait_until_caught_up(&realtime, &api.client()).await;
     let mut stalled = Vec::new();
     for _ in 0..20 {
         let mut connection = RawConnection::open(realtime.address()).await;
@@ -255,12 +256,12 @@ async fn realtime_clients_that_never_read_cost_bounded_memory() {
     let before = realtime.rss_kib();
     let posting = async {
         post_large_says(&api).await;
-        level(&realtime, &api.client()).await;
+        wait_until_caught_up(&realtime, &api.client()).await;
     };
     let ((), most) = peak_kib(&realtime, posting).await;
     let grown = most.saturating_sub(before);
     assert!(grown < MAX_GROWTH_KIB, "{before} KiB grew by {grown} KiB");
-    let log = page_by_page(&api.client(), "", 20).await;
+    let log = read_pages(&api.client(), "", 20).await;
     let log = Arc::new(log[usize::try_from(first).unwrap()..].to_vec());
     let mut reading: JoinSet<_> = stalled
         .into_iter()
@@ -293,9 +294,9 @@ async fn realtime_delivers_everything_to_a_thousand_subscribers() {
     const SUBSCRIBERS: usize = 1_000;
     const SAYS: usize = 100;
     let api = launch().start().await;
-    let realtime = beside(&api).start().await;
+    let realtime = launch_realtime(&api).start().await;
     order(&api.client(), "Nova", "main").await;
-    level(&realtime, &api.client()).await;
+    wait_until_caught_up(&realtime, &api.client()).await;
     let (end, last) = watch::channel(None::<u64>);
     let ready = Arc::new(AtomicUsize::new(0));
     let mut listening = JoinSet::new();
@@ -322,7 +323,7 @@ async fn realtime_delivers_everything_to_a_thousand_subscribers() {
         let body = json!({"actorId": format!("a{}", number % 7), "text": format!("said {number}")});
         let _ = client.act("/v1/commands/say", body).await.data();
         if number == SAYS - 2 {
-            // Known before the last is said, so that nobody waits for something that is over.
+            // Set before the last event, so that no listener waits for it in vain.
             end.send_replace(Some(head_of_log(&client).await + 2));
         }
     }

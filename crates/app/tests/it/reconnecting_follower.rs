@@ -7,20 +7,20 @@ use agentcafe_testkit::{Client, Frame, Method, Silence, Value, json};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::seeded_random::Chance;
+use crate::seeded_random::SeededRandom;
 use crate::websocket_client::Socket;
 
-/// How long a follower without a server waits before it looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// How long nothing may come, heartbeats included.
-const SILENCE: Duration = Duration::from_secs(60);
+/// Pause before a follower without a server tries again.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// Deadline of the next frame, heartbeats included.
+const FRAME_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How a follower listens, and how it says where it was.
+/// The transport of a follower, and how it sends its cursor.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Manner {
+pub(crate) enum Transport {
     /// A stream; the cursor is in the query.
     StreamFromCursor,
-    /// A stream that is opened as a browser does: always the same URL, and `Last-Event-ID`.
+    /// A stream opened like a browser's: always the same URL, and `Last-Event-ID`.
     StreamFromLastEventId,
     /// A WebSocket; the cursor is in the query.
     Socket,
@@ -28,57 +28,57 @@ pub(crate) enum Manner {
     Poll,
 }
 
-/// Where the server is, and from when on nothing more will happen.
+/// The server's address, and the last event.
 #[derive(Clone)]
-pub(crate) struct Course {
+pub(crate) struct LoadState {
     pub(crate) address: watch::Receiver<SocketAddr>,
     pub(crate) last: watch::Receiver<Option<u64>>,
 }
 
-/// One follower, and what it has heard.
+/// A follower, and the events that it has received.
 pub(crate) struct Follower {
-    pub(crate) manner: Manner,
+    pub(crate) manner: Transport,
     pub(crate) query: &'static str,
     pub(crate) heard: Vec<Value>,
-    /// How often it was connected.
+    /// How often it has connected.
     pub(crate) visits: usize,
     cursor: u64,
-    chance: Chance,
+    chance: SeededRandom,
 }
 
 impl Follower {
-    pub(crate) fn new(manner: Manner, query: &'static str, seed: u64) -> Self {
-        Self { manner, query, heard: Vec::new(), visits: 0, cursor: 0, chance: Chance::new(seed) }
+    pub(crate) fn new(manner: Transport, query: &'static str, seed: u64) -> Self {
+        Self { manner, query, heard: Vec::new(), visits: 0, cursor: 0, chance: SeededRandom::new(seed) }
     }
 
-    /// Comes and goes until it has been told of everything up to the last event.
-    pub(crate) async fn follow(mut self, mut course: Course) -> Self {
+    /// Connects and disconnects until it has received everything up to the last event.
+    pub(crate) async fn follow(mut self, mut course: LoadState) -> Self {
         loop {
             let client = Client::new(*course.address.borrow_and_update());
             let was_there = match self.manner {
-                Manner::Poll => self.poll(&client).await,
-                Manner::Socket => {
+                Transport::Poll => self.poll(&client).await,
+                Transport::Socket => {
                     let address = *course.address.borrow();
                     self.socket(address).await
                 }
-                Manner::StreamFromCursor | Manner::StreamFromLastEventId => self.stream(&client).await,
+                Transport::StreamFromCursor | Transport::StreamFromLastEventId => self.stream(&client).await,
             };
             self.visits += usize::from(was_there);
             if course.last.borrow().is_some_and(|last| self.cursor >= last) {
                 return self;
             }
             if !was_there {
-                // It is told when there is a new server; until then it tries the old one again.
-                let _ = timeout(LOOK_AGAIN, course.address.changed()).await;
+                // The channel changes when there is a new server; until then the old address is tried again.
+                let _ = timeout(RETRY_PAUSE, course.address.changed()).await;
             }
         }
     }
 
-    /// Reads some frames, and goes. Tells whether there was a server.
+    /// Reads some frames, and disconnects. Returns whether there was a server.
     async fn stream(&mut self, client: &Client) -> bool {
         let path = "/v1/streams/market-events";
         let request = match self.manner {
-            Manner::StreamFromLastEventId => {
+            Transport::StreamFromLastEventId => {
                 let request = client.request(Method::GET, &format!("{path}?cursor=0&{}", self.query));
                 request.header("last-event-id", &self.cursor.to_string())
             }
@@ -86,9 +86,9 @@ impl Follower {
         };
         let Ok(mut stream) = request.try_stream().await else { return false };
         for _ in 0..self.chance.below(40) {
-            let frame = match stream.next_within(SILENCE).await {
+            let frame = match stream.next_within(FRAME_DEADLINE).await {
                 Ok(frame) => frame,
-                Err(Silence::TimedOut) => panic!("nothing for {SILENCE:?}, not even a heartbeat"),
+                Err(Silence::TimedOut) => panic!("nothing for {FRAME_DEADLINE:?}, not even a heartbeat"),
                 Err(Silence::Ended | Silence::Broken(_)) => break,
             };
             self.take(frame);
@@ -122,7 +122,7 @@ impl Follower {
         }
     }
 
-    /// Polls once. Tells whether there was a server.
+    /// Polls once. Returns whether there was a server.
     async fn poll(&mut self, client: &Client) -> bool {
         let (limit, timeout_ms) = (1 + self.chance.below(30), self.chance.below(300));
         let path = format!(

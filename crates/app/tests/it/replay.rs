@@ -2,12 +2,7 @@
 
 use agentcafe_testkit::{Client, Value, json};
 
-use crate::{cafe, launch, log};
-
-async fn order(client: &Client, actor: &str, room: &str) {
-    let body = json!({"actorId": actor, "roomId": room, "itemId": "tea"});
-    let _ = client.act("/v1/commands/order", body).await.data();
-}
+use crate::{cafe, launch, log, order};
 
 async fn replay(client: &Client, query: &str) -> Value {
     client.get(&format!("/v1/replay{query}")).await.data().clone()
@@ -164,8 +159,8 @@ async fn replay_memory_and_score_read_large_events_in_bounded_pages() {
     let newest = data["snapshot"]["chat"][0]["text"].as_str().unwrap();
     assert!(newest.starts_with("11 "), "the newest is kept");
     let memory = client.get("/v1/memory/local").await.data()["memory"].clone();
-    let texts = memory.as_array().unwrap().iter().map(|entry| entry["text"].as_str().unwrap());
-    let numbers: Vec<&str> = texts.filter_map(|text| text.split(' ').next()).collect();
+    let message_texts = memory.as_array().unwrap().iter().map(|entry| entry["text"].as_str().unwrap());
+    let numbers: Vec<&str> = message_texts.filter_map(|text| text.split(' ').next()).collect();
     assert_eq!(numbers, ["11", "10", "9", "8", "7"]);
     let score = client.get("/v1/collaboration/score").await.data().clone();
     assert_eq!((&score["eventsConsidered"], &score["truncated"]), (&json!(MESSAGES), &json!(false)));

@@ -12,12 +12,12 @@ use proptest::test_runner::{Config, TestRunner};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::seeded_random::Chance;
+use crate::seeded_random::SeededRandom;
 use crate::{launch, log};
 
-/// How, where, and with what; `{…}` in a path is an id that an earlier answer told under this name. Who acts, and in which
-/// room, is added. A further command is a further line.
-const DEEDS: &[(Method, &str, fn(&mut Chance) -> Value)] = &[
+/// Method, path and body of commands. `{…}` in a path is an id of this name from an earlier response. The actor and
+/// the room are added. A new command needs a line here.
+const COMMANDS: &[(Method, &str, fn(&mut SeededRandom) -> Value)] = &[
     (Method::POST, "/v1/commands/enter", |_| json!({})),
     (
         Method::POST,
@@ -115,26 +115,26 @@ const DEEDS: &[(Method, &str, fn(&mut Chance) -> Value)] = &[
 const TEXTS: [&str; 5] = ["hi", "hey @Kai and @Bo", "\"quoted\"\n\\ \u{2028}", "ünïcödé 😀", "@Nova @Nova"];
 const ACTORS: [&str; 4] = ["Nova", "Kai", "Bo", "ünï"];
 const ROOMS: [(&str, &str); 3] = [("default", "main"), ("default", "attic"), ("acme", "main")];
-/// Requests under way at once: their order is the log's affair.
-const AT_ONCE: usize = 4;
+/// Concurrent requests; the log decides their order.
+const CONCURRENCY: usize = 4;
 const CASES: u32 = 6;
 
-fn any_of(chance: &mut Chance, texts: &[&str]) -> Value {
-    texts[chance.below(texts.len() as u64) as usize].into()
+fn any_of(chance: &mut SeededRandom, message_texts: &[&str]) -> Value {
+    message_texts[chance.below(message_texts.len() as u64) as usize].into()
 }
 
-/// One command: which of the [`DEEDS`], and the chance that fills it in.
+/// One command: an index into [`COMMANDS`], and the seed of its values.
 type Command = (prop::sample::Index, u64);
 
-/// The ids that answers told, by the names that paths have for them.
+/// The ids in responses, by the names that paths have for them.
 #[derive(Default)]
-struct Known(BTreeMap<String, Vec<String>>);
+struct KnownIds(BTreeMap<String, Vec<String>>);
 
-impl Known {
+impl KnownIds {
     fn learn(&mut self, answer: &Value) {
         match answer {
             Value::Object(members) => members.iter().for_each(|(name, member)| match member.as_str() {
-                Some(id) if DEEDS.iter().any(|(_, path, _)| path.contains(&format!("{{{name}}}"))) => {
+                Some(id) if COMMANDS.iter().any(|(_, path, _)| path.contains(&format!("{{{name}}}"))) => {
                     self.0.entry(name.clone()).or_default().push(id.to_owned());
                 }
                 _ => self.learn(member),
@@ -144,8 +144,8 @@ impl Known {
         }
     }
 
-    /// The path with ids in it; none if there is none of this name yet.
-    fn fill(&self, path: &str, chance: &mut Chance) -> Option<String> {
+    /// The path with ids filled in; none if there is no id of this name yet.
+    fn fill(&self, path: &str, chance: &mut SeededRandom) -> Option<String> {
         let Some((before, rest)) = path.split_once('{') else { return Some(path.to_owned()) };
         let (name, after) = rest.split_once('}')?;
         let ids = self.0.get(name)?;
@@ -153,8 +153,8 @@ impl Known {
     }
 
     fn request(&self, client: &Client, (deed, seed): Command) -> Option<agentcafe_testkit::Request> {
-        let mut chance = Chance::new(seed);
-        let (method, path, body) = deed.get(DEEDS);
+        let mut chance = SeededRandom::new(seed);
+        let (method, path, body) = deed.get(COMMANDS);
         let path = self.fill(path, &mut chance)?;
         let mut body = body(&mut chance);
         let (tenant, room) = ROOMS[chance.below(ROOMS.len() as u64) as usize];
@@ -164,7 +164,7 @@ impl Known {
     }
 }
 
-/// The rooms, and what each looked like after each of its events, rendered.
+/// The rooms, and the rendered state of each after each of its events.
 #[derive(Default)]
 struct Rooms {
     folds: BTreeMap<(TenantId, RoomId), RoomProjection>,
@@ -172,7 +172,7 @@ struct Rooms {
 }
 
 impl Rooms {
-    fn take_in(&mut self, event: Value) {
+    fn apply(&mut self, event: Value) {
         let event: Event = serde_json::from_value(event).expect("an event");
         let (tenant, room) = (event.tenant_id.clone(), event.room_id.clone());
         let begin = || RoomProjection::new(tenant.clone(), room.clone());
@@ -183,7 +183,7 @@ impl Rooms {
     }
 }
 
-/// Listens, and folds every event as it comes.
+/// Follows the log, and projects every event as it arrives.
 #[derive(Default)]
 struct Follower {
     rooms: Rooms,
@@ -191,12 +191,12 @@ struct Follower {
 }
 
 impl Follower {
-    /// The stream of what it has not seen.
+    /// The stream of events that it has not received.
     async fn stream(&self, client: &Client) -> EventStream {
         client.stream(&format!("/v1/streams/market-events?cursor={}", self.cursor)).await
     }
 
-    /// Until the last event is named and was told, or the server is gone.
+    /// Follows until the last event is known and received, or the server is gone.
     async fn follow(mut self, mut stream: EventStream, last: watch::Receiver<Option<u64>>) -> Self {
         while last.borrow().is_none_or(|last| self.cursor < last) {
             let frame = match stream.next_within(std::time::Duration::from_secs(60)).await {
@@ -206,16 +206,16 @@ impl Follower {
             };
             if let Some(sequence) = frame.id {
                 self.cursor = sequence;
-                self.rooms.take_in(frame.data);
+                self.rooms.apply(frame.data);
             }
         }
         self
     }
 }
 
-/// Sends the commands, some at once.
-async fn act(client: &Client, known: &mut Known, commands: &[Command]) {
-    for some in commands.chunks(AT_ONCE) {
+/// Sends the commands, some concurrently.
+async fn act(client: &Client, known: &mut KnownIds, commands: &[Command]) {
+    for some in commands.chunks(CONCURRENCY) {
         let requests = some.iter().filter_map(|command| known.request(client, *command));
         let mut under_way: JoinSet<Answer> = requests.map(agentcafe_testkit::Request::send).collect();
         while let Some(answer) = under_way.join_next().await {
@@ -227,15 +227,15 @@ async fn act(client: &Client, known: &mut Known, commands: &[Command]) {
     }
 }
 
-/// Folds the stored log from nothing.
-async fn refold(client: &Client) -> Rooms {
+/// Projects the stored log from the start.
+async fn project_log(client: &Client) -> Rooms {
     let mut rooms = Rooms::default();
-    log(client).await.into_iter().for_each(|event| rooms.take_in(event));
+    log(client).await.into_iter().for_each(|event| rooms.apply(event));
     rooms
 }
 
-/// What the follower saw is what the stored log gives, after each event.
-fn same(followed: &Rooms, refolded: &Rooms) {
+/// Checks that the follower's states and those of the stored log are the same after each event.
+fn assert_same(followed: &Rooms, refolded: &Rooms) {
     for (sequence, shown) in &followed.after {
         assert_eq!(refolded.after.get(sequence), Some(shown), "after event {sequence}");
     }
@@ -244,15 +244,15 @@ fn same(followed: &Rooms, refolded: &Rooms) {
     assert_eq!(count, followed.after.len(), "events that were not told");
 }
 
-/// What a replay shows of a whole room is what the log gives.
+/// Checks that a replay of a room equals the projection of the log.
 async fn replayed(client: &Client) {
     let mut shown = Vec::new();
     for (tenant, room) in ROOMS {
         let path = format!("/v1/replay?tenantId={tenant}&roomId={room}&minutes=120");
         shown.push(client.get(&path).await);
     }
-    // Read afterwards: it has everything that the replays have, and may have more.
-    let refolded = refold(client).await;
+    // Read afterwards: it has all events of the replays, and may have more.
+    let refolded = project_log(client).await;
     for answer in shown {
         assert_eq!(answer.data()["truncated"], false);
         if let Some(end) = answer.data()["window"]["endCursor"].as_u64() {
@@ -262,12 +262,12 @@ async fn replayed(client: &Client) {
     }
 }
 
-/// Two rounds of commands; in the middle of the first the server is killed, after the second too.
+/// Two rounds of commands; the server is killed in the first, and after the second.
 async fn check(commands: &[Command]) {
     let launch = launch().env("PRESENCE_SWEEP_MS", 500).env("API_STREAM_HEARTBEAT_MS", 20);
     let mut server: Server = launch.start().await;
     let (first, second) = commands.split_at(commands.len() / 2);
-    let (mut known, follower) = (Known::default(), Follower::default());
+    let (mut known, follower) = (KnownIds::default(), Follower::default());
 
     let (_forever, no_end) = watch::channel(None);
     let client = server.client();
@@ -293,7 +293,7 @@ async fn check(commands: &[Command]) {
 
     server.restart().await;
     let client = server.client();
-    same(&followed, &refold(&client).await);
+    assert_same(&followed, &project_log(&client).await);
     replayed(&client).await;
 }
 

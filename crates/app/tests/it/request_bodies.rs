@@ -102,12 +102,12 @@ async fn body_shorter_than_its_content_length_has_no_effect() {
     assert!(log(&client).await.is_empty());
 }
 
-/// Sends a `say` whose last header and body are given to the byte, then ends, and reads what is answered.
+/// Sends a `say` with these bytes as its last header and body, closes the sending half, and returns the response.
 async fn raw(address: std::net::SocketAddr, rest: &str) -> String {
     let mut connection = TcpStream::connect(address).await.expect("the server listens");
     let head =
         "POST /v1/commands/say HTTP/1.1\r\nhost: cafe\r\nconnection: close\r\nidempotency-key: raw\r\n";
-    // The server may answer and close before it has read everything.
+    // The server may respond and close before it has read everything.
     let _ = connection.write_all(format!("{head}{rest}").as_bytes()).await;
     let _ = connection.shutdown().await;
     let mut answer = Vec::new();

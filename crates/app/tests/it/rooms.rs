@@ -2,13 +2,10 @@
 
 use agentcafe_testkit::{Answer, Client, Value, json};
 
-use crate::{cafe, log};
+use crate::{cafe, log, merged};
 
 async fn upsert(client: &Client, actor: &str, fields: Value) -> Answer {
-    let mut body = json!({"actorId": actor, "roomId": "den"});
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
+    let body = merged(json!({"actorId": actor, "roomId": "den"}), &fields);
     client.act("/v1/rooms", body).await
 }
 
@@ -56,13 +53,7 @@ async fn room_is_changed_by_its_owner_or_operator() {
 #[tokio::test]
 async fn room_becoming_private_is_paid_once() {
     let (_server, client) = cafe().await;
-    let private = |fields: Value| {
-        let mut body = json!({"roomType": "private_table"});
-        for (name, value) in fields.as_object().into_iter().flatten() {
-            body[name] = value.clone();
-        }
-        body
-    };
+    let private = |fields: Value| merged(json!({"roomType": "private_table"}), &fields);
     let unpaid = upsert(&client, "Nova", private(json!({}))).await;
     let details = unpaid.error(402, "ERR_PAYMENT_REQUIRED");
     assert_eq!((&details["mode"], &details["amountUsd"]), (&json!("stub"), &json!(3.5)));

@@ -1,9 +1,9 @@
 //! Random numbers that are the same in every run.
 
-/// Numbers that look random; the same for the same seed.
-pub(crate) struct Chance(u64);
+/// Pseudo-random numbers, the same for the same seed.
+pub(crate) struct SeededRandom(u64);
 
-impl Chance {
+impl SeededRandom {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }

@@ -195,13 +195,13 @@ async fn redis_url_that_is_invalid_stops_the_start() {
     assert!(failed.log.contains("REDIS_URL") && !failed.log.contains("s3cret"), "{}", failed.log);
 }
 
-/// Two nodes of one café.
+/// Two nodes on one database.
 async fn two_nodes(launch: &Launch) -> [Server; 2] {
     let launch = launch.clone().env("DATABASE_URL", Postgres::shared().database());
     [launch.clone().start().await, launch.start().await]
 }
 
-/// What becomes of a message on a node: nothing, or why not.
+/// Posts a message on a node; returns the error code, if any.
 async fn said(node: &Server, text: &str) -> Option<String> {
     let body = json!({ "actorId": "Nova", "text": text });
     let answer = node.client().act("/v1/commands/say", body).await;

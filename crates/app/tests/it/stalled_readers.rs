@@ -8,16 +8,16 @@ use agentcafe_testkit::{Server, Value};
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
-use crate::background_load::{head_of_log, page_by_page};
+use crate::background_load::{head_of_log, read_pages};
 use crate::large_events::post_large_says;
 use crate::launch;
 use crate::raw_connection::RawConnection;
 
-/// How much a server may grow for readers that are behind, beyond what it needs for the posting itself and for a reader that
-/// reads: the frames that are shared (4 MiB), a batch for each on its way, and room for the allocator.
+/// The growth that a server may have for stalled readers, beyond that for the posting and for a normal reader: the
+/// shared frames (4 MiB), a batch in flight for each, and a margin for the allocator.
 const MAX_GROWTH_KIB: u64 = 40 << 10;
 
-/// The most that a server's memory is while something goes on, in KiB.
+/// The peak of the server's memory during some work, in KiB.
 pub(crate) async fn peak_kib<T>(server: &Server, work: impl Future<Output = T>) -> (T, u64) {
     let (most, mut looks) = (AtomicU64::new(0), interval(Duration::from_millis(2)));
     let look = async {
@@ -32,7 +32,7 @@ pub(crate) async fn peak_kib<T>(server: &Server, work: impl Future<Output = T>) 
     }
 }
 
-/// Reads every event behind `first` up to `last`, each once, in order.
+/// Reads every event after `first` up to `last`, and checks that each comes once, in order.
 async fn read_all(mut reader: RawConnection, first: u64, last: u64) -> Vec<Vec<u8>> {
     let mut events = Vec::new();
     for place in first + 1..=last {
@@ -43,11 +43,11 @@ async fn read_all(mut reader: RawConnection, first: u64, last: u64) -> Vec<Vec<u
     events
 }
 
-/// Some readers connect and read nothing while 56 MB are posted; then all of them read everything at the same time.
-async fn stall(readers: usize) {
+/// Readers connect and read nothing while 56 MB are posted; then all of them read everything at the same time.
+async fn stall_readers(readers: usize) {
     let server = launch().start().await;
-    // What posting itself costs, and reading what was posted from the database. The allocator gives back after a while what was
-    // freed, so that what is there when the readers come says little.
+    // The memory for posting and for reading from the database. The allocator returns freed memory late, so the value
+    // before the readers connect says little.
     let ((), posting) = peak_kib(&server, post_large_says(&server)).await;
     let first = head_of_log(&server.client()).await;
     let reader = RawConnection::stream(server.address(), "cursor=0").await;
@@ -77,7 +77,7 @@ async fn stall(readers: usize) {
     let grown = most.saturating_sub(before);
     assert!(grown < MAX_GROWTH_KIB, "{readers} readers that catch up: {before} KiB grew by {grown} KiB");
     let read: Vec<Value> = read.iter().map(|data| serde_json::from_slice(data).expect("JSON")).collect();
-    let log = page_by_page(&server.client(), "", 20).await;
+    let log = read_pages(&server.client(), "", 20).await;
     assert!(
         read == log[usize::try_from(first).expect("small")..],
         "the readers were not told what the log says"
@@ -87,11 +87,11 @@ async fn stall(readers: usize) {
 /// 56 MB of events are posted meanwhile; then the client reads all of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stream_that_is_never_read_costs_bounded_memory() {
-    stall(1).await;
+    stall_readers(1).await;
 }
 
 /// Twenty of them cost no more than one: their backlog is in the database, and the bytes being sent are shared.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_are_never_read_share_bounded_memory() {
-    stall(20).await;
+    stall_readers(20).await;
 }

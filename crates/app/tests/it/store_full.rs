@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use agentcafe_testkit::{Answer, Client, Server, Value, eventually, json};
 
-use crate::background_load::page_by_page;
+use crate::background_load::read_pages;
 use crate::launch;
 use crate::store_disk::SmallDisk;
 
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(60);
-/// Large enough that a disk is soon full.
+/// Large enough to fill a small disk soon.
 const LARGE: usize = 60_000;
 /// Small enough to fit where a large say does not.
 const SMALL: usize = 1;
 
-/// A say that takes up so much room, under its own key; the same request each time.
+/// A say of this size, under its own key; the same request each time.
 async fn say(client: &Client, number: usize, bytes: usize) -> Answer {
     let body = json!({
         "actorId": "Nova", "text": format!("number {number}"), "metadata": { "filler": "x".repeat(bytes) },
@@ -22,7 +22,7 @@ async fn say(client: &Client, number: usize, bytes: usize) -> Answer {
     client.post("/v1/commands/say", &format!("key-{number}"), body).await
 }
 
-/// What was accepted, and how large it was.
+/// The accepted says, and their sizes.
 type Accepted = Vec<(usize, Answer)>;
 
 /// The response to a refused write: 503 with `Retry-After`.
@@ -33,7 +33,7 @@ pub(crate) fn assert_unavailable(answer: &Answer) {
     assert!(retry_after.is_some_and(|seconds| seconds >= 1), "no Retry-After: {:?}", answer.headers);
 }
 
-/// Not ready, and why.
+/// Checks that `/readyz` is 503 with reasons, and `/livez` 200.
 pub(crate) async fn assert_not_ready(client: &Client) {
     let ready = client.get("/readyz").await;
     assert_unavailable(&ready);
@@ -42,9 +42,9 @@ pub(crate) async fn assert_not_ready(client: &Client) {
     assert_eq!(client.get("/livez").await.status, 200, "the process is up all the same");
 }
 
-/// Every accepted say is in the log, once, and its key gives the first answer.
+/// Checks that every accepted say is in the log once, and that its key replays.
 async fn assert_all_there(client: &Client, accepted: &Accepted) {
-    let messages = page_by_page(client, "types=conversation_message_posted", 50).await;
+    let messages = read_pages(client, "types=conversation_message_posted", 50).await;
     assert_eq!(messages.len(), accepted.len());
     for (number, (message, (_, answer))) in messages.iter().zip(accepted).enumerate() {
         assert_eq!(message["eventId"], answer.data()["eventId"], "number {number}");
@@ -52,7 +52,7 @@ async fn assert_all_there(client: &Client, accepted: &Accepted) {
     }
 }
 
-/// Says one thing after the other until there is no room for it.
+/// Sends one say after the other until there is no room.
 async fn fill(client: &Client, accepted: &mut Accepted, bytes: usize) {
     loop {
         let answer = say(client, accepted.len(), bytes).await;
@@ -64,7 +64,7 @@ async fn fill(client: &Client, accepted: &mut Accepted, bytes: usize) {
     }
 }
 
-/// Reads of every kind go on while nothing can be written.
+/// Checks that reads work while writes fail.
 async fn assert_reads_go_on(client: &Client, accepted: &Accepted) {
     assert_all_there(client, accepted).await;
     for path in ["/v1/timeline?order=desc&limit=5", "/v1/bootstrap?actorId=Nova", "/v1/presence", "/healthz"]
@@ -111,7 +111,7 @@ async fn full_disk_refuses_writes_and_recovers() {
         let client = server.client();
         fill(&client, &mut accepted, LARGE).await;
         assert!(accepted.len() > 20, "only {} says fitted", accepted.len());
-        // What had no room for a large say may have it for small ones, and so may the write-ahead log within itself.
+        // There may be room for small says, also within the write-ahead log.
         disk.put_ballast("rest", 48);
         fill(&client, &mut accepted, SMALL).await;
         for _ in 0..5 {

@@ -7,10 +7,10 @@ use std::path::Path;
 use agentcafe_testkit::{FailedStart, Launch, Server, json};
 use tempfile::TempDir;
 
-use crate::background_load::everything;
+use crate::background_load::all_events;
 use crate::launch;
 
-/// Every file in a directory but the lock, byte for byte.
+/// Every file in a directory except the lock, with its bytes.
 fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries =
         fs::read_dir(directory).expect("the directory is there").map(|entry| entry.expect("an entry"));
@@ -22,7 +22,7 @@ fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Starts a server that must not start; its last words must hold these.
+/// Starts a server that must not start, and checks that its error contains these words.
 async fn fails(launch: Launch, words: &[&str]) -> FailedStart {
     let Err(failed) = launch.try_start().await else { panic!("it started; expected {words:?}") };
     let status = failed.status.unwrap_or_else(|| panic!("it neither starts nor ends: {}", failed.log));
@@ -33,7 +33,7 @@ async fn fails(launch: Launch, words: &[&str]) -> FailedStart {
     failed
 }
 
-/// A directory with a store in it, after a server has said something and was stopped or killed.
+/// A directory with a store, after a server was stopped or killed.
 async fn used(kill: bool) -> TempDir {
     let directory = TempDir::new().expect("a temporary directory");
     let mut server = launch().data_dir(directory.path()).start().await;
@@ -67,7 +67,7 @@ async fn data_directory_in_use_is_refused() {
     }
     first.kill();
     let second: Server = launch().data_dir(directory.path()).start().await;
-    assert!(everything(&second.client()).await.len() >= 6, "the lock of a killed process is free");
+    assert!(all_events(&second.client()).await.len() >= 6, "the lock of a killed process is free");
 }
 
 /// Damaged after a stop and after a kill. The error names the file; no byte changes.

@@ -5,14 +5,9 @@ use std::time::Duration;
 
 use agentcafe_testkit::{Client, EventStream, Frame, Method, Silence, Value, eventually, json};
 
-use crate::{cafe, launch, log};
+use crate::{cafe, launch, log, order};
 
 const STREAM: &str = "/v1/streams/market-events";
-
-async fn order(client: &Client, actor: &str, room: &str) {
-    let body = json!({"actorId": actor, "roomId": room, "itemId": "tea"});
-    let _ = client.act("/v1/commands/order", body).await.data();
-}
 
 async fn ids(stream: &mut EventStream, count: usize) -> Vec<u64> {
     let mut ids = Vec::new();
@@ -195,7 +190,7 @@ async fn stream_limit_skips_backlog_with_a_gap_frame() {
     assert_eq!(ids(&mut stream, 2).await, [11, 12], "live after the gap");
 }
 
-/// The events and the gaps that come before a heartbeat says that all up to `head` was looked at.
+/// The events and gaps before a heartbeat with a cursor of at least `head`.
 async fn until_quiet(stream: &mut EventStream, head: u64) -> (Vec<u64>, Vec<Value>) {
     let (mut sent, mut gaps) = (Vec::new(), Vec::new());
     loop {
@@ -299,7 +294,7 @@ async fn streams_and_polls_end_when_the_server_stops() {
         let path = "/v1/events/poll?tenantId=default&roomId=main&actorId=Kai&types=order_changed&cursor=2&timeoutMs=30000";
         async move { client.get(path).await }
     });
-    // The poll waits once its presence is told.
+    // The poll waits after it has appended its presence.
     assert_eq!(stream.next_of("presence_heartbeat").await.id, Some(2));
     assert_eq!(stream.next_of("presence_heartbeat").await.data["actorId"], "Kai");
     assert!(server.stop().await.success(), "{}", server.log());

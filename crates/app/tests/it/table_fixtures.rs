@@ -5,52 +5,51 @@ use std::time::Duration;
 use agentcafe_testkit::{Answer, Client, Value, json};
 use jiff::{SignedDuration, Timestamp};
 
-/// How long a test waits for what must come.
+use crate::merged;
+
+/// Deadline of a condition.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
-/// How far off a moment is that a test waits for, in milliseconds: what it does before that may take so long.
+/// Distance of a future time that a test waits for, in milliseconds: its preparation may take this long.
 pub(crate) const LATER_MS: i64 = 5_000;
 
-/// A text in an answer.
+/// A string in a response.
 pub(crate) fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
 }
 
-fn moment(text: &str) -> Timestamp {
+fn timestamp(text: &str) -> Timestamp {
     text.parse().expect("a moment")
 }
 
-/// The server's clock, so many milliseconds from now.
+/// The server's time, plus this many milliseconds.
 pub(crate) async fn from_now(client: &Client, ms: i64) -> String {
     let health = client.get("/healthz").await.json;
-    (moment(text(&health["time"])) + SignedDuration::from_millis(ms)).to_string()
+    (timestamp(text(&health["time"])) + SignedDuration::from_millis(ms)).to_string()
 }
 
-/// Whether a moment of the server has passed.
+/// Whether this time has passed on the server.
 pub(crate) async fn has_passed(client: &Client, at: &str) -> bool {
-    moment(&from_now(client, 0).await) >= moment(at)
+    timestamp(&from_now(client, 0).await) >= timestamp(at)
 }
 
 /// Buys a plan for the room `den`, as Nova, paying with the proof.
 pub(crate) async fn try_open(client: &Client, plan: &str, fields: Value) -> Answer {
-    let mut body = json!({"actorId": "Nova", "planId": plan, "roomId": "den", "paymentProof": "coffee_paid"});
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
+    let body = merged(
+        json!({"actorId": "Nova", "planId": plan, "roomId": "den", "paymentProof": "coffee_paid"}),
+        &fields,
+    );
     client.act("/v1/table-sessions", body).await
 }
 
-/// The session that is bought.
+/// Buys a session, which must succeed.
 pub(crate) async fn open(client: &Client, plan: &str, fields: Value) -> Value {
     let answer = try_open(client, plan, fields).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
     answer.data()["session"].clone()
 }
 
-/// An actor does something in the room `den`.
+/// Sends a command of an actor in the room `den`.
 pub(crate) async fn act(client: &Client, actor: &str, path: &str, fields: Value) -> Answer {
-    let mut body = json!({"actorId": actor, "roomId": "den"});
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
+    let body = merged(json!({"actorId": actor, "roomId": "den"}), &fields);
     client.act(path, body).await
 }

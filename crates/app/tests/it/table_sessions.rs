@@ -3,14 +3,11 @@
 use agentcafe_testkit::{Client, Method, Value, eventually, fresh_key, json};
 
 use crate::table_fixtures::{LATER_MS, SOON, from_now, has_passed, open, text, try_open};
-use crate::{cafe, launch, log};
+use crate::{cafe, launch, log, merged};
 
 async fn change(client: &Client, session: &Value, actor: &str, fields: Value) -> agentcafe_testkit::Answer {
     let path = format!("/v1/table-sessions/{}", text(&session["sessionId"]));
-    let mut body = json!({"actorId": actor});
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
+    let body = merged(json!({"actorId": actor}), &fields);
     client.request(Method::PATCH, &path).key(&fresh_key()).json(&body).send().await
 }
 

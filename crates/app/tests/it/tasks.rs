@@ -4,17 +4,11 @@ use std::cmp::Reverse;
 
 use agentcafe_testkit::{Answer, Client, Method, Value, fresh_key, json};
 
-use crate::{cafe, log};
-
-/// An id that no task has.
-const NOBODY: &str = "0190b5a0-0000-7000-8000-000000000000";
+use crate::{UNKNOWN_ID, cafe, log, merged};
 
 /// Creates a task as Nova, unless the fields name another actor.
 pub(crate) async fn create(client: &Client, fields: Value) -> Value {
-    let mut body = json!({"actorId": "Nova", "title": "Sweep"});
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
+    let body = merged(json!({"actorId": "Nova", "title": "Sweep"}), &fields);
     let answer = client.act("/v1/tasks", body).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
     answer.data()["task"].clone()
@@ -25,7 +19,7 @@ pub(crate) async fn change(client: &Client, path: &str, body: Value) -> Answer {
     client.request(Method::PATCH, path).key(&fresh_key()).json(&body).send().await
 }
 
-/// The titles of those of `records` that are wanted, in the order of lists: newest change first, by `id` among equals.
+/// The titles of the wanted `records`, in the order of lists: newest change first, by `id` if equal.
 pub(crate) fn newest_first(records: &[Value], id: &str, wanted: &[&str]) -> Vec<Value> {
     let is_wanted = |record: &&Value| wanted.iter().any(|title| record["title"] == *title);
     let mut found: Vec<&Value> = records.iter().filter(is_wanted).collect();
@@ -39,7 +33,7 @@ fn path_of(task: &Value) -> String {
     format!("/v1/tasks/{}", task["taskId"].as_str().expect("an id"))
 }
 
-/// The titles of the tasks that a list answers.
+/// The titles of the tasks in a list.
 async fn listed(client: &Client, query: &str) -> Vec<Value> {
     let data = client.get(&format!("/v1/tasks?{query}")).await.data().clone();
     let tasks = data["tasks"].as_array().expect("a list");
@@ -190,7 +184,7 @@ async fn task_of_an_unknown_id_or_another_tenant_is_404() {
     let task = create(&client, json!({"tenantId": "acme"})).await;
     let id = task["taskId"].as_str().unwrap();
     let handoff = json!({"actorId": "Nova", "action": "accept"});
-    for (id, tenant) in [(NOBODY, "default"), ("42", "default"), (id, "default"), (NOBODY, "acme")] {
+    for (id, tenant) in [(UNKNOWN_ID, "default"), ("42", "default"), (id, "default"), (UNKNOWN_ID, "acme")] {
         let path = format!("/v1/tasks/{id}");
         let tenant_too = format!("?tenantId={tenant}");
         let answers = [

@@ -6,7 +6,7 @@ use agentcafe_testkit::{Client, Method, Value, eventually, json};
 
 use crate::{cafe, launch};
 
-/// The trace with this id, once its newest attempt is kept with `steps` steps in all.
+/// The trace with this id, when it has `steps` steps in all.
 async fn trace(client: &Client, id: &str, steps: usize) -> Value {
     let path = format!("/v1/traces/{id}");
     eventually(&format!("a trace {id} of {steps} steps"), Duration::from_secs(60), async || {

@@ -10,26 +10,21 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::sync::Notify;
 
-use crate::read_only_database::Unwritable;
+use crate::read_only_database::ReadOnlyDatabase;
 use crate::webhook_subscriptions::subscribe;
-use crate::{cafe, launch, log};
+use crate::{cafe, launch, log, say_in};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-pub(crate) async fn say(client: &Client, room: &str, text: &str) {
-    let _ =
-        client.act("/v1/commands/say", json!({"actorId": "Nova", "roomId": room, "text": text})).await.data();
-}
-
-/// What was said, in the order in which it came.
-pub(crate) fn texts(received: &[Received]) -> Vec<String> {
+/// The texts of the received messages, in order.
+pub(crate) fn message_texts(received: &[Received]) -> Vec<String> {
     let text =
         |request: &Received| request.event()["payload"]["conversation"]["text"].as_str().map(str::to_owned);
     received.iter().filter_map(text).collect()
 }
 
-/// Only what is said, so that counts are easy.
-pub(crate) fn talk(url: String) -> Value {
+/// A subscription to messages only, so that counts are simple.
+pub(crate) fn message_subscription(url: String) -> Value {
     json!({"targetUrl": url, "eventTypes": ["conversation_message_posted"], "backoffMs": 100})
 }
 
@@ -38,7 +33,7 @@ pub(crate) async fn deliveries(client: &Client, query: &str) -> Vec<Value> {
     answer.data()["deliveries"].as_array().expect("a list").clone()
 }
 
-/// Waits until there are so many recorded deliveries, newest first.
+/// Waits for this many recorded deliveries; newest first.
 pub(crate) async fn recorded(client: &Client, query: &str, count: usize) -> Vec<Value> {
     eventually("deliveries are recorded", DEADLINE, async || {
         Some(deliveries(client, query).await).filter(|found| found.len() >= count)
@@ -74,11 +69,11 @@ fn assert_signed(request: &Received, secret: &str) {
 async fn webhook_delivery_is_signed_both_ways() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
-    let made = subscribe(&client, talk(receiver.url("/made"))).await;
-    let mut given = talk(receiver.url("/given"));
+    let made = subscribe(&client, message_subscription(receiver.url("/made"))).await;
+    let mut given = message_subscription(receiver.url("/given"));
     given["secret"] = json!("correct horse battery staple");
     let given = subscribe(&client, given).await;
-    say(&client, "main", "one").await;
+    say_in(&client, "main", "one").await;
     for (path, subscription) in [("/made", &made), ("/given", &given)] {
         let request = &receiver.wait(path, 1).await[0];
         assert_signed(request, subscription["secret"].as_str().unwrap());
@@ -100,11 +95,11 @@ async fn webhook_delivery_is_signed_both_ways() {
         receiver.received("/given")[0].header("webhook-id")
     );
     let _ = crate::webhook_subscriptions::change(&client, &made, json!({"secret": "another"})).await.data();
-    say(&client, "main", "two").await;
+    say_in(&client, "main", "two").await;
     assert_signed(&receiver.wait("/made", 2).await[1], "another");
 }
 
-/// The first event, byte for byte as the log keeps it.
+/// The bytes of the first event in the log.
 async fn text_of(client: &Client) -> String {
     let page = client.get("/v1/events?limit=1&types=conversation_message_posted").await.text;
     let (_, rest) = page.split_once("\"events\":[").expect("a list of events");
@@ -116,7 +111,7 @@ async fn text_of(client: &Client) -> String {
 async fn webhook_selects_events_by_tenant_room_type_and_actor() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
-    say(&client, "main", "before").await;
+    say_in(&client, "main", "before").await;
     for (path, more) in [
         ("/all", json!({})),
         ("/attic", json!({"roomId": "attic"})),
@@ -125,7 +120,7 @@ async fn webhook_selects_events_by_tenant_room_type_and_actor() {
         ("/mentions", json!({"eventTypes": ["mention_created", "no_such_type"]})),
         ("/off", json!({"enabled": false})),
     ] {
-        let mut body = talk(receiver.url(path));
+        let mut body = message_subscription(receiver.url(path));
         more.as_object().unwrap().iter().for_each(|(name, value)| body[name] = value.clone());
         subscribe(&client, body).await;
     }
@@ -146,7 +141,7 @@ async fn webhook_selects_events_by_tenant_room_type_and_actor() {
         ("/acme", &["elsewhere", "the end"]),
     ];
     for (path, want) in wants {
-        assert_eq!(texts(&receiver.wait(path, want.len()).await), want, "{path}");
+        assert_eq!(message_texts(&receiver.wait(path, want.len()).await), want, "{path}");
     }
     assert_eq!(receiver.wait("/mentions", 1).await[0].event()["payload"]["mentionedActorId"], "Bo");
     for (path, want) in [("/mentions", 1), ("/off", 0), ("/all", 3), ("/attic", 1), ("/kai", 1), ("/acme", 2)]
@@ -162,8 +157,8 @@ async fn webhook_attempts_are_recorded_with_their_status() {
     let receiver = Receiver::start().await;
     let redirect = Reaction::status(307).header("location", &receiver.url("/elsewhere"));
     receiver.next("/hook", [redirect, Reaction::status(404), Reaction::status(500)]);
-    let made = subscribe(&client, talk(receiver.url("/hook"))).await;
-    say(&client, "main", "one").await;
+    let made = subscribe(&client, message_subscription(receiver.url("/hook"))).await;
+    say_in(&client, "main", "one").await;
     let attempts = recorded(&client, "", 4).await;
     let event = &log(&client).await[0];
     for (at, (attempt, status)) in attempts.iter().rev().zip([307, 404, 500, 204]).enumerate() {
@@ -194,7 +189,7 @@ async fn webhook_attempts_are_recorded_with_their_status() {
         assert_eq!(deliveries(&client, &query).await.len(), want, "{query}");
     }
     let want = json!({"processed": 1, "delivered": 1, "failed": 0, "retried": 3, "dlq": 0, "inFlight": 0, "queued": 0});
-    // What was recorded already may not be counted yet.
+    // A recorded attempt may not be counted yet.
     let health = eventually("it is counted", DEADLINE, async || {
         Some(client.health().await).filter(|health| health["webhooks"] == want)
     })
@@ -216,22 +211,25 @@ async fn webhook_targets_that_fail_or_hang_do_not_delay_others() {
     receiver.always("/slow", Reaction::status(200).after(Duration::from_millis(700)));
     receiver.always("/later", Reaction::status(503).header("retry-after", "600"));
     for path in ["/hang", "/hang", "/hang", "/fail", "/slow", "/later", "/good"] {
-        let mut body = talk(receiver.url(path));
+        let mut body = message_subscription(receiver.url(path));
         body["timeoutMs"] = json!(30_000);
         body["maxRetries"] = json!(10);
         subscribe(&client, body).await;
     }
     let said: Vec<String> = (0..30).map(|n| format!("word {n}")).collect();
     for text in &said {
-        say(&client, "main", text).await;
+        say_in(&client, "main", text).await;
     }
-    assert_eq!(texts(&receiver.wait("/good", 30).await), said);
+    assert_eq!(message_texts(&receiver.wait("/good", 30).await), said);
     assert_eq!(receiver.wait("/hang", 3).await.len(), 3, "one attempt of each is under way");
     assert_eq!(receiver.wait("/later", 1).await.len(), 1, "Retry-After is honoured");
-    let slow = texts(&receiver.wait("/slow", 3).await);
+    let slow = message_texts(&receiver.wait("/slow", 3).await);
     assert_eq!(slow, said[..slow.len()]);
     let fails = receiver.wait("/fail", 3).await;
-    assert!(texts(&fails).iter().all(|text| *text == said[0]), "the first comes first, however often");
+    assert!(
+        message_texts(&fails).iter().all(|text| *text == said[0]),
+        "the first comes first, however often"
+    );
 }
 
 #[tokio::test]
@@ -239,13 +237,13 @@ async fn webhook_timeout_and_refused_connection_are_recorded_as_failures() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
     receiver.always("/hang", Reaction::hang());
-    let mut hang = talk(receiver.url("/hang"));
+    let mut hang = message_subscription(receiver.url("/hang"));
     (hang["timeoutMs"], hang["maxRetries"]) = (json!(500), json!(0));
     let hang = subscribe(&client, hang).await;
-    let mut gone = talk("http://127.0.0.1:1/".to_owned());
+    let mut gone = message_subscription("http://127.0.0.1:1/".to_owned());
     gone["maxRetries"] = json!(0);
     let gone = subscribe(&client, gone).await;
-    say(&client, "main", "one").await;
+    say_in(&client, "main", "one").await;
     for (subscription, want) in [(hang, "timeout"), (gone, "the target cannot be reached")] {
         let id = subscription["id"].as_str().unwrap();
         let attempts = recorded(&client, &format!("?subscriptionId={id}"), 1).await;
@@ -258,14 +256,14 @@ async fn webhook_timeout_and_refused_connection_are_recorded_as_failures() {
 /// It is recorded when the store is writable again.
 #[tokio::test]
 async fn webhook_delivery_that_cannot_be_recorded_is_not_repeated() {
-    let place = Unwritable::new();
+    let place = ReadOnlyDatabase::new();
     let server = launch().data_dir(place.data()).start().await;
     let client = server.client();
     let receiver = Receiver::start().await;
     let let_go = Arc::new(Notify::new());
     receiver.next("/hook", [Reaction::status(200).held(&let_go)]);
-    subscribe(&client, talk(receiver.url("/hook"))).await;
-    say(&client, "main", "one").await;
+    subscribe(&client, message_subscription(receiver.url("/hook"))).await;
+    say_in(&client, "main", "one").await;
     receiver.wait("/hook", 1).await;
     place.forbid_writing();
     let_go.notify_one();
@@ -277,7 +275,7 @@ async fn webhook_delivery_that_cannot_be_recorded_is_not_repeated() {
     client.until_ready().await;
     let attempts = recorded(&client, "", 1).await;
     assert_eq!((&attempts[0]["attempt"], &attempts[0]["success"]), (&json!(1), &json!(true)));
-    say(&client, "main", "two").await;
-    assert_eq!(texts(&receiver.wait("/hook", 2).await), ["one", "two"]);
+    say_in(&client, "main", "two").await;
+    assert_eq!(message_texts(&receiver.wait("/hook", 2).await), ["one", "two"]);
     assert_eq!(recorded(&client, "", 2).await.len(), 2);
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use agentcafe_testkit::{Client, Reaction, Receiver, Value, eventually, json};
 
-use crate::webhook_delivery::{recorded, say, talk};
+use crate::webhook_delivery::{message_subscription, recorded};
 use crate::webhook_subscriptions::{change, delete, subscribe};
-use crate::{cafe, log};
+use crate::{cafe, log, say_in};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -17,7 +17,7 @@ pub(crate) async fn dlq(client: &Client, query: &str) -> Vec<Value> {
         .clone()
 }
 
-pub(crate) async fn dead(client: &Client, count: usize) -> Vec<Value> {
+pub(crate) async fn dlq_entry(client: &Client, count: usize) -> Vec<Value> {
     eventually("entries are there", DEADLINE, async || {
         Some(dlq(client, "").await).filter(|found| found.len() >= count)
     })
@@ -34,12 +34,12 @@ async fn webhook_event_goes_to_the_dlq_after_the_last_attempt() {
     let (mut server, client) = cafe().await;
     let receiver = Receiver::start().await;
     receiver.next("/hook", [500, 500, 204].map(Reaction::status));
-    let mut body = talk(receiver.url("/hook"));
+    let mut body = message_subscription(receiver.url("/hook"));
     body["maxRetries"] = json!(1);
     let made = subscribe(&client, body).await;
-    say(&client, "main", "one").await;
-    say(&client, "main", "two").await;
-    let entry = dead(&client, 1).await.remove(0);
+    say_in(&client, "main", "one").await;
+    say_in(&client, "main", "two").await;
+    let entry = dlq_entry(&client, 1).await.remove(0);
     let event = &log(&client).await[0];
     let want = json!({
         "id": entry["id"], "dlqSeq": 1, "subscriptionId": made["id"], "eventId": event["eventId"],
@@ -70,11 +70,11 @@ async fn webhook_dlq_replay_makes_one_attempt() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
     receiver.next("/hook", [500, 502].map(Reaction::status));
-    let mut body = talk(receiver.url("/hook"));
+    let mut body = message_subscription(receiver.url("/hook"));
     body["maxRetries"] = json!(0);
     let made = subscribe(&client, body).await;
-    say(&client, "main", "one").await;
-    let entry = dead(&client, 1).await.remove(0);
+    say_in(&client, "main", "one").await;
+    let entry = dlq_entry(&client, 1).await.remove(0);
     let _ = change(&client, &made, json!({"enabled": false})).await.data();
     let path = replay_path(&entry);
     let failed = client.act(&path, json!({})).await;
@@ -114,11 +114,11 @@ async fn webhook_dlq_replay_of_an_unknown_entry_is_404() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
     receiver.always("/hook", Reaction::status(500));
-    let mut body = talk(receiver.url("/hook"));
+    let mut body = message_subscription(receiver.url("/hook"));
     body["maxRetries"] = json!(0);
     let made = subscribe(&client, body).await;
-    say(&client, "main", "one").await;
-    let entry = dead(&client, 1).await.remove(0);
+    say_in(&client, "main", "one").await;
+    let entry = dlq_entry(&client, 1).await.remove(0);
     let path = replay_path(&entry);
     for (path, body) in [
         (path.clone(), json!({"tenantId": "acme"})),

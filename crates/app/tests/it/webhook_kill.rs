@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use agentcafe_testkit::{Reaction, Received, Receiver, eventually, json};
 
-use crate::cafe;
-use crate::webhook_delivery::{recorded, say, talk, texts};
+use crate::webhook_delivery::{message_subscription, message_texts, recorded};
 use crate::webhook_subscriptions::subscribe;
+use crate::{cafe, say_in};
 
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// What came, without the repeats of what came just before.
+/// The received texts, without direct repeats.
 fn in_order(received: &[Received]) -> Vec<String> {
     let mut first = Vec::new();
-    for text in texts(received) {
+    for text in message_texts(received) {
         if !first.contains(&text) {
             first.push(text);
         }
@@ -29,7 +29,7 @@ async fn webhook_events_all_arrive_across_kills() {
     let (mut server, client) = cafe().await;
     let receiver = Receiver::start().await;
     for path in ["/good", "/moody"] {
-        let mut body = talk(receiver.url(path));
+        let mut body = message_subscription(receiver.url(path));
         (body["maxRetries"], body["backoffMs"]) = (json!(10), json!(100));
         subscribe(&client, body).await;
     }
@@ -41,7 +41,7 @@ async fn webhook_events_all_arrive_across_kills() {
         receiver.next("/moody", moods.map(Reaction::status));
         for n in 0..15 {
             let text = format!("round {round} word {n}");
-            say(&client, "main", &text).await;
+            say_in(&client, "main", &text).await;
             said.push(text);
         }
         receiver.wait("/moody", before + 2).await;
@@ -74,9 +74,9 @@ async fn webhook_retry_schedule_survives_a_kill() {
     receiver.next("/later", [Reaction::status(503).header("retry-after", "600")]);
     receiver.next("/soon", [Reaction::status(503).header("retry-after", "4")]);
     for path in ["/later", "/soon"] {
-        subscribe(&client, talk(receiver.url(path))).await;
+        subscribe(&client, message_subscription(receiver.url(path))).await;
     }
-    say(&client, "main", "one").await;
+    say_in(&client, "main", "one").await;
     recorded(&client, "", 2).await;
     server.restart().await;
     let client = server.client();
@@ -89,16 +89,16 @@ async fn webhook_retry_schedule_survives_a_kill() {
 async fn webhook_delivery_is_not_repeated_after_a_graceful_stop() {
     let (mut server, client) = cafe().await;
     let receiver = Receiver::start().await;
-    subscribe(&client, talk(receiver.url("/hook"))).await;
+    subscribe(&client, message_subscription(receiver.url("/hook"))).await;
     let said: Vec<String> = (0..40).map(|n| format!("word {n}")).collect();
     for (n, text) in said.iter().enumerate() {
         let client = server.client();
-        say(&client, "main", text).await;
+        say_in(&client, "main", text).await;
         if n % 10 == 9 {
             assert!(server.stop().await.success());
             server.restart().await;
         }
     }
     receiver.wait("/hook", said.len()).await;
-    assert_eq!(texts(&receiver.received("/hook")), said);
+    assert_eq!(message_texts(&receiver.received("/hook")), said);
 }

@@ -2,11 +2,9 @@
 
 use agentcafe_testkit::{Answer, Client, Method, Value, fresh_key, json};
 
-use crate::cafe;
+use crate::{UNKNOWN_ID, cafe};
 
 const URL: &str = "http://127.0.0.1:9/hook";
-const NOBODY: &str = "0190b5a0-0000-7000-8000-000000000000";
-
 pub(crate) async fn subscribe(client: &Client, body: Value) -> Value {
     client.act("/v1/subscriptions", body).await.data()["subscription"].clone()
 }
@@ -203,7 +201,7 @@ async fn webhook_subscription_of_another_tenant_deleted_or_invalid_id_is_404() {
     for path in [
         &format!("{path}?tenantId=default"),
         "/v1/subscriptions/nothing",
-        &format!("/v1/subscriptions/{NOBODY}"),
+        &format!("/v1/subscriptions/{UNKNOWN_ID}"),
     ] {
         assert!(client.get(path).await.error(404, "ERR_NOT_FOUND")["subscriptionId"].is_string(), "{path}");
     }
@@ -219,10 +217,7 @@ async fn webhook_subscription_of_another_tenant_deleted_or_invalid_id_is_404() {
         json!({"deleted": true, "subscriptionId": id, "correlationId": deleted.header("x-correlation-id")});
     assert_eq!((deleted.status, deleted.data()), (200, &want));
     let again = delete_with(&key, "").await;
-    assert_eq!(
-        (again.header("x-idempotent-replay"), &again.text),
-        (Some("true"), &deleted.text)
-    );
+    assert_eq!((again.header("x-idempotent-replay"), &again.text), (Some("true"), &deleted.text));
     let _ = delete_with(&fresh_key(), "").await.error(404, "ERR_NOT_FOUND");
     let _ = client.get(&path).await.error(404, "ERR_NOT_FOUND");
     let _ = change(&client, &made, json!({"enabled": true})).await.error(404, "ERR_NOT_FOUND");
@@ -254,7 +249,7 @@ async fn webhook_subscriptions_are_filtered_and_paged_newest_first() {
         ("?enabled=perhaps", vec![0, 1, 2]),
     ];
     for (query, want) in cases {
-        // Those made in the same millisecond stand in the order of their ids.
+        // Those created in the same millisecond are ordered by id.
         let got = listed(&client, query).await;
         let mut got: Vec<_> =
             got.iter().filter_map(|one| ids.iter().position(|id| **id == one["id"])).collect();

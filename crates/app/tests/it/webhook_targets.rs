@@ -2,9 +2,9 @@
 
 use agentcafe_testkit::{Receiver, json};
 
-use crate::launch;
-use crate::webhook_delivery::{recorded, say, talk};
+use crate::webhook_delivery::{message_subscription, recorded};
 use crate::webhook_subscriptions::{change, subscribe};
+use crate::{launch, say_in};
 
 /// Link-local and metadata addresses are always refused.
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn webhook_private_targets_need_a_setting_if_a_token_is_set() {
     }
 }
 
-/// A name of this machine other than `localhost`, as its table of hosts has it.
+/// A host name of this machine other than `localhost`, from its hosts file.
 fn own_name() -> Option<String> {
     let hosts = std::fs::read_to_string("/etc/hosts").ok()?;
     let names = hosts.lines().filter(|line| !line.starts_with('#')).flat_map(|line| {
@@ -77,7 +77,7 @@ async fn webhook_target_addresses_are_checked_at_each_delivery() {
         launch().data_dir(directory.path()).env("WEBHOOK_ALLOW_PRIVATE_TARGETS", allow).start().await
     };
     let mut server = start(true).await;
-    let mut allowed_once = talk(receiver.url("/hook"));
+    let mut allowed_once = message_subscription(receiver.url("/hook"));
     allowed_once["maxRetries"] = json!(0);
     subscribe(&server.client(), allowed_once).await;
     server.stop().await;
@@ -85,12 +85,12 @@ async fn webhook_target_addresses_are_checked_at_each_delivery() {
     let client = server.client();
     let mut count = 1;
     if let Some(name) = own_name() {
-        let mut named = talk(format!("http://{name}:{}/named", receiver.address().port()));
+        let mut named = message_subscription(format!("http://{name}:{}/named", receiver.address().port()));
         named["maxRetries"] = json!(0);
         subscribe(&client, named).await;
         count = 2;
     }
-    say(&client, "main", "one").await;
+    say_in(&client, "main", "one").await;
     for attempt in recorded(&client, "", count).await {
         assert_eq!(attempt["error"], "webhooks may not go to this address", "{attempt}");
     }

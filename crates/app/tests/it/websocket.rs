@@ -2,29 +2,23 @@
 
 use std::time::Duration;
 
-use agentcafe_testkit::{Client, Frame, Method, json};
+use agentcafe_testkit::{Client, Frame, Method};
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::background_load::{head_of_log, page_by_page};
+use crate::background_load::{head_of_log, read_pages};
 use crate::large_events::post_large_says;
 use crate::stalled_readers::peak_kib;
 use crate::websocket_client::{End, Socket};
-use crate::{cafe, launch};
+use crate::{cafe, launch, order};
 
 const SOCKET: &str = "/v1/ws";
 
-async fn order(client: &Client, actor: &str, room: &str) {
-    let body = json!({"actorId": actor, "roomId": room, "itemId": "tea"});
-    let _ = client.act("/v1/commands/order", body).await.data();
-}
-
-/// Adds a frame to the others; false if it is the heartbeat that says that all of the log was looked at. Heartbeats before that
-/// come or not, as it happens.
-fn gather(frames: &mut Vec<Frame>, frame: Frame) -> bool {
+/// Adds a frame; false for the heartbeat whose cursor is the head of the log. Earlier heartbeats are optional.
+fn collect_frame(frames: &mut Vec<Frame>, frame: Frame) -> bool {
     if frame.event == "heartbeat" {
         return frame.data["cursor"] != 6;
     }
@@ -53,8 +47,8 @@ async fn websocket_has_the_frames_of_the_stream() {
         let mut socket =
             Socket::open(server.address(), &format!("{SOCKET}?{query}"), &[]).await.expect("it opens");
         let (mut told, mut said) = (Vec::new(), Vec::new());
-        while gather(&mut told, stream.next().await) {}
-        while gather(&mut said, socket.next().await) {}
+        while collect_frame(&mut told, stream.next().await) {}
+        while collect_frame(&mut said, socket.next().await) {}
         assert_eq!(said, told, "{query}");
     }
     let path = format!("{SOCKET}?cursor=2");
@@ -177,7 +171,7 @@ async fn websocket_is_closed_when_the_server_stops() {
 async fn websockets_that_are_never_read_cost_bounded_memory() {
     const MAX_GROWTH_KIB: u64 = 60 << 10;
     let server = launch().start().await;
-    // What posting itself costs is there already when the readers come.
+    // The memory for posting is allocated before the readers connect.
     post_large_says(&server).await;
     let first = head_of_log(&server.client()).await;
     let mut sockets = Vec::new();
@@ -189,7 +183,7 @@ async fn websockets_that_are_never_read_cost_bounded_memory() {
     let ((), most) = peak_kib(&server, post_large_says(&server)).await;
     assert!(most - before < MAX_GROWTH_KIB, "{before} KiB became {most} KiB");
     let last = head_of_log(&server.client()).await;
-    let log = page_by_page(&server.client(), "", 20).await;
+    let log = read_pages(&server.client(), "", 20).await;
     let mut reading: JoinSet<_> = sockets
         .into_iter()
         .map(|mut socket| async move {
@@ -217,7 +211,7 @@ async fn websockets_that_are_never_read_cost_bounded_memory() {
 #[tokio::test]
 async fn websocket_without_pong_is_closed() {
     let server = launch().env("API_STREAM_HEARTBEAT_MS", 50).env("API_STREAM_MAX_CLIENTS", 1).start().await;
-    // It is not read, and therefore sends no pongs; all that comes fits into its buffer.
+    // It is not read, so it sends no pongs; everything fits into its buffer.
     let silent = Socket::open(server.address(), SOCKET, &[]).await.expect("it opens");
     agentcafe_testkit::eventually("the place is free", Duration::from_secs(60), async || {
         Socket::open(server.address(), SOCKET, &[]).await.ok()

@@ -13,10 +13,10 @@ use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-/// How long a message, or the answer to the handshake, may take.
+/// Deadline of a message, and of the handshake's response.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// An open WebSocket. Pings are answered while it is read.
+/// An open WebSocket. It answers pings while it is read.
 pub(crate) struct Socket(WebSocketStream<TcpStream>);
 
 /// Why there is no further frame.
@@ -29,7 +29,7 @@ pub(crate) enum End {
 }
 
 impl Socket {
-    /// Opens one; the status of the answer if it is refused, none if there is no answer.
+    /// Opens one. The error is the status of a refusal, or none without a response.
     pub(crate) async fn open(
         address: SocketAddr,
         path: &str,
@@ -40,7 +40,7 @@ impl Socket {
             let name: HeaderName = name.parse().unwrap();
             request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
         }
-        // A small buffer for what is received, so that what is not read stays with the server.
+        // A small receive buffer, so that unread data stays on the server.
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(16 << 10).unwrap();
         let Ok(stream) = socket.connect(address).await else { return Err(None) };
@@ -51,7 +51,7 @@ impl Socket {
         }
     }
 
-    /// The next message, control frames of the WebSocket included.
+    /// The next message, WebSocket control frames included.
     pub(crate) async fn message(&mut self) -> Result<Message, End> {
         match timeout(DEADLINE, self.0.next()).await.expect("a message comes in time") {
             Some(Ok(Message::Close(frame))) => Err(End::Closed(frame.map(|frame| frame.code.into()))),
@@ -87,7 +87,7 @@ impl Socket {
         }
     }
 
-    /// How it ends; what is said before is dropped.
+    /// How it ends; earlier messages are dropped.
     pub(crate) async fn end(&mut self) -> End {
         loop {
             if let Err(end) = self.message().await {
@@ -96,12 +96,12 @@ impl Socket {
         }
     }
 
-    /// Sends a message, control frames included.
+    /// Sends a message, or a control frame.
     pub(crate) async fn send(&mut self, message: Message) {
         self.0.send(message).await.expect("the server reads");
     }
 
-    /// The connection below.
+    /// The underlying connection.
     pub(crate) fn stream(&mut self) -> &mut TcpStream {
         self.0.get_mut()
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// An export of a few things: the events of two messages and their mentions, an entrance before them.
+/// A small export: an entrance, then two messages with their mentions.
 async fn sample() -> String {
     let (server, client) = cafe().await;
     for text in ["hey @Kai", "again @Kai"] {
@@ -11,7 +11,7 @@ async fn sample() -> String {
     export(server.data_dir(), &[])
 }
 
-/// An import that must fail with these words, and leave nothing.
+/// Checks that an import fails with this text, and imports nothing.
 fn fails(directory: &Path, text: &str, words: &[&str]) {
     let output = import(directory, text);
     let said = stderr(&output);
@@ -33,10 +33,10 @@ async fn import_of_a_truncated_file_imports_nothing() {
     }
     let first = export(directory.path(), &[]);
     assert_eq!(first.lines().count(), 2, "nothing was imported: {first}");
-    // Without the very last line end it is whole.
+    // The last line end may be missing.
     let output = import(directory.path(), text.trim_end());
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(timeless(&export(directory.path(), &[])) == timeless(&text));
+    assert!(without_exported_at(&export(directory.path(), &[])) == without_exported_at(&text));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,7 +46,7 @@ async fn import_names_the_number_of_a_malformed_line() {
     let line_of = |what: &str| all.iter().position(|line| line.contains(what)).unwrap();
     let (record, key, end) = (line_of("{\"record\""), line_of("{\"key\""), all.len() - 1);
     let directory = TempDir::new().unwrap();
-    // Which line, what it becomes, and what is said of it.
+    // The line number, its replacement, and the error.
     let cases: Vec<(usize, String, &str)> = vec![
         (0, "{}".to_owned(), "not an export"),
         (0, "PK\u{3}\u{4}".to_owned(), "not an export"),
@@ -79,7 +79,7 @@ async fn import_names_the_number_of_a_malformed_line() {
         assert_ne!(broken[at], line, "{why}: the case changes nothing");
         broken[at] = &line;
         fails(directory.path(), &broken.join("\n"), &["line ", why, "nothing was imported"]);
-        // What only a later line shows is said of that one.
+        // Some errors are found, and reported, at a later line.
         if ![0, 1].contains(&at)
             || ["not an export", "not a line", "not an event", "version"]
                 .iter()
@@ -99,7 +99,7 @@ async fn import_names_the_number_of_a_malformed_line() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn import_into_a_store_with_content_is_refused() {
     let text = sample().await;
-    let (mut server, client) = lively(3).await;
+    let (mut server, client) = cafe_with_random_data(3).await;
     let place = match store_under_test() {
         "sqlite" => server.data_dir().display().to_string(),
         _ => "the database of DATABASE_URL".to_owned(),
@@ -109,11 +109,11 @@ async fn import_into_a_store_with_content_is_refused() {
     assert!(server.stop().await.success());
     let before = export(server.data_dir(), &[]);
     fails(server.data_dir(), &text, &["not empty", &place]);
-    assert!(timeless(&export(server.data_dir(), &[])) == timeless(&before));
-    let copy = moved(&text);
+    assert!(without_exported_at(&export(server.data_dir(), &[])) == without_exported_at(&before));
+    let copy = import_to_new_directory(&text);
     fails(copy.path(), &before, &["not empty"]);
-    assert!(timeless(&export(copy.path(), &[])) == timeless(&text));
-    // A server that nobody has used yet leaves an empty store.
+    assert!(without_exported_at(&export(copy.path(), &[])) == without_exported_at(&text));
+    // A server that was never used leaves an empty store.
     let mut server = launch().start().await;
     assert!(server.stop().await.success());
     assert!(import(server.data_dir(), &text).status.success());

@@ -6,7 +6,7 @@ fn nested(levels: usize) -> Value {
     (0..levels).fold(json!("deep"), |inner, _| json!([inner]))
 }
 
-/// Texts that have meant something to somebody.
+/// Texts with a special meaning in some language or format.
 const ODD_TEXTS: [&str; 38] = [
     "",
     " ",
@@ -48,7 +48,7 @@ const ODD_TEXTS: [&str; 38] = [
     "{}",
 ];
 
-/// What no field should be, or what is at its limits.
+/// Values of wrong types, and values at limits.
 pub(super) fn odd_values() -> Vec<Value> {
     let mut values = vec![
         json!(null),
