@@ -35,7 +35,7 @@ async fn audit_trail_is_filtered_and_paged_newest_first() {
     server.restart().await;
     let client = server.client();
     let whole = page(&client, "order=asc").await;
-    let moment = |at: usize| whole["entries"][at]["createdAt"].as_str().unwrap().to_owned();
+    let created_at = |at: usize| whole["entries"][at]["createdAt"].as_str().unwrap().to_owned();
     let cases: [(String, &[u64], u64); 15] = [
         (String::new(), &[6, 5, 3, 2, 1], 1),
         ("order=asc".to_owned(), &[1, 2, 3, 5, 6], 6),
@@ -50,7 +50,7 @@ async fn audit_trail_is_filtered_and_paged_newest_first() {
         ("limit=2&cursor=5".to_owned(), &[3, 2], 2),
         ("limit=2&cursor=2&order=asc".to_owned(), &[3, 5], 5),
         ("cursor=1".to_owned(), &[], 1),
-        (format!("fromTs={}&toTs={}&order=asc", moment(0), moment(4)), &[1, 2, 3, 5, 6], 6),
+        (format!("fromTs={}&toTs={}&order=asc", created_at(0), created_at(4)), &[1, 2, 3, 5, 6], 6),
         ("toTs=2020-01-01T00:00:00Z".to_owned(), &[], 0),
     ];
     for (query, want, next) in cases {
@@ -60,7 +60,7 @@ async fn audit_trail_is_filtered_and_paged_newest_first() {
         assert_eq!(got["order"], if query.contains("order=asc") { "asc" } else { "desc" }, "{query}");
     }
     // Both bounds are inclusive, to the millisecond.
-    let at = moment(2);
+    let at = created_at(2);
     let then = page(&client, &format!("fromTs={at}&toTs={at}")).await;
     assert!(
         places(&then).contains(&3)

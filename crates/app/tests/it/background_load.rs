@@ -123,12 +123,12 @@ pub(crate) async fn assert_logged(client: &Client, all: &[TrackedSay]) {
         );
         let emitted = answer["data"]["emittedEvents"].as_array().expect("a list");
         assert!(emitted.len() >= 3, "a message, a mention and a heartbeat: {emitted:?}");
-        for told in emitted {
-            let place = told["sequence"].as_u64().expect("a sequence");
+        for emitted_event in emitted {
+            let place = emitted_event["sequence"].as_u64().expect("a sequence");
             let event = &log[usize::try_from(place).expect("a small number") - 1];
             assert_eq!(
                 (&event["eventId"], &event["type"]),
-                (&told["eventId"], &told["eventType"]),
+                (&emitted_event["eventId"], &emitted_event["eventType"]),
                 "{said:?}"
             );
         }

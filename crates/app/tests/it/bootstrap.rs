@@ -71,8 +71,8 @@ async fn bootstrap_lists_the_actors_unread_inbox_presence_and_thread() {
         let _ = client.act("/v1/commands/say", body).await.data();
     };
     let view = async || client.get("/v1/bootstrap?actorId=Kai").await.data()["actor"].clone();
-    let nobody = json!({"actorId": "Kai", "unreadCount": 0, "suggestedThreadId": null, "presence": null, "inbox": [], "assignedTasks": []});
-    assert_eq!(view().await, nobody);
+    let empty = json!({"actorId": "Kai", "unreadCount": 0, "suggestedThreadId": null, "presence": null, "inbox": [], "assignedTasks": []});
+    assert_eq!(view().await, empty);
     say("Kai", "hello", "own").await;
     say("Kai", "hello again", "newest own").await;
     let alone = view().await;
@@ -169,8 +169,8 @@ async fn bootstrap_cursor_is_the_head_of_the_log() {
     let cursor = client.get("/v1/bootstrap?roomId=attic").await.data()["cursor"].clone();
     assert_eq!(cursor, log(&client).await.last().unwrap()["sequence"]);
     let next = client.act("/v1/commands/enter", enter).await;
-    let heard = client.get(&format!("/v1/events/poll?cursor={cursor}&limit=1")).await;
-    assert_eq!(heard.data()["events"][0]["eventId"], next.data()["eventId"]);
+    let polled = client.get(&format!("/v1/events/poll?cursor={cursor}&limit=1")).await;
+    assert_eq!(polled.data()["events"][0]["eventId"], next.data()["eventId"]);
 }
 
 #[tokio::test]

@@ -51,10 +51,10 @@ fn cases() -> [(&'static str, Value, Links<'static>, &'static str); 9] {
     let busy = |first| vec![(first, None), (BEAT, Some(0))];
     let changed = |first| vec![(first, None), (BEAT, Some(0)), (CHANGED, Some(1))];
     let left = vec![("agent_left", None), (CHANGED, Some(0))];
-    let told = vec![(SAID, None), mention, mention, (BEAT, Some(0)), (CHANGED, Some(3))];
+    let say_events = vec![(SAID, None), mention, mention, (BEAT, Some(0)), (CHANGED, Some(3))];
     [
         (enter, json!({}), busy("agent_entered"), "idle"),
-        ("/v1/commands/say", json!({"text": "hey @Kai and @Bo"}), told, "busy"),
+        ("/v1/commands/say", json!({"text": "hey @Kai and @Bo"}), say_events, "busy"),
         ("/v1/conversations/messages", json!({"text": "hm"}), busy(SAID), "busy"),
         ("/v1/commands/move", json!({"direction": "N"}), busy("actor_moved"), "busy"),
         (order, tea.clone(), busy("order_changed"), "busy"),
@@ -111,7 +111,7 @@ async fn enter_and_leave_events_have_their_payloads_and_defaults() {
     let (_, events) = act(&client, "/v1/commands/enter", json!({"payload": odd})).await;
     let mut want = standard;
     want["enteredAt"] = events[0]["timestamp"].clone();
-    assert_eq!(events[0]["payload"], want, "blank and unreadable members count as not sent");
+    assert_eq!(events[0]["payload"], want, "blank and invalid members count as missing");
     let (_, events) = act(&client, "/v1/commands/leave", json!({})).await;
     let want = json!({"source": "agent", "reason": "manual_leave", "leftAt": events[0]["timestamp"], "forced": false,
         "operatorId": null, "metadata": {}});

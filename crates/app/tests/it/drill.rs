@@ -129,8 +129,8 @@ async fn drill_sends_the_api_key_to_the_runtime_only() {
         assert!(ran.passed, "{}", ran.stderr);
         assert!(!ran.report.to_string().contains(KEY));
     }
-    let asked = receiver.received("/api/healthz");
-    assert!(asked.len() == 2 && asked.iter().all(|request| request.header("x-api-key").is_empty()));
+    let requests = receiver.received("/api/healthz");
+    assert!(requests.len() == 2 && requests.iter().all(|request| request.header("x-api-key").is_empty()));
     for (variables, hint) in
         [(&[] as &[_], "set ROLLBACK_API_KEY"), (&[("ROLLBACK_API_KEY", "x")], "is not the server's")]
     {

@@ -59,7 +59,7 @@ async fn set(client: &Client) -> Scene {
 /// Errors of bodies and paths.
 fn input_errors() -> Vec<Row> {
     let say = "POST /v1/commands/say";
-    let nobody = "0190b5a0-0000-7000-8000-000000000000";
+    let unknown = "0190b5a0-0000-7000-8000-000000000000";
     let large = json!({"actorId": "Nova", "text": "x".repeat(1 << 20)});
     vec![
         row("ERR_VALIDATION", 400, say, json!("{"), json!({"cause": SOME})),
@@ -150,7 +150,13 @@ fn input_errors() -> Vec<Row> {
             json!({"actorId": "Nova", "itemId": "milk"}),
             json!({"scope": "main:Nova:/v1/commands/order", "idempotencyKey": "used", "correlationId": SOME}),
         ),
-        row("ERR_NOT_FOUND", 404, &format!("GET /v1/tasks/{nobody}"), json!(null), json!({"taskId": nobody})),
+        row(
+            "ERR_NOT_FOUND",
+            404,
+            &format!("GET /v1/tasks/{unknown}"),
+            json!(null),
+            json!({"taskId": unknown}),
+        ),
         row("ERR_NOT_FOUND", 404, "DELETE /v1/profiles/Nobody", json!(null), json!({"actorId": "Nobody"})),
         row(
             "ERR_UNSUPPORTED_ACTION",
@@ -286,13 +292,13 @@ async fn middleware_errors() -> Vec<(Row, Answer)> {
     let events = "GET /v1/events";
     let forbidden = json!({"auth": {"header": "x-api-key", "query": "apiKey"}});
     let limited = json!({"limit": 1, "resetEpochSeconds": SOME});
-    let asked = [
+    let cases = [
         (&anyone, row("ERR_FORBIDDEN", 401, events, json!(null), forbidden)),
         (&client, row("ERR_RATE_LIMITED", 429, events, json!(null), limited)),
         (&client, row("ERR_UNAVAILABLE", 503, "GET /v1/streams/market-events", json!(null), json!({}))),
     ];
     let mut answers = Vec::new();
-    for (client, row) in asked {
+    for (client, row) in cases {
         let answer = send(client, &row).await;
         if [429, 503].contains(&row.status) {
             assert!(answer.header("retry-after").is_some(), "{}: {:?}", row.code, answer.headers);
@@ -322,9 +328,9 @@ async fn error_codes_of_the_openapi_document_can_all_be_caused() {
     let proven: BTreeSet<&str> = answers.iter().map(|(row, _)| row.code).collect();
     let elsewhere: BTreeSet<&str> = PROVEN_ELSEWHERE.iter().map(|(code, _)| *code).collect();
     let all: BTreeSet<&str> = proven.union(&elsewhere).copied().collect();
-    assert_eq!(documented, all, "a code has no row here, or is gone");
+    assert_eq!(documented, all, "a code has no row here, or is unknown");
     assert!(
         PROVEN_ELSEWHERE.iter().all(|(_, test)| ENVELOPE_SOURCE.contains(test)),
-        "a test that is named is gone"
+        "the named test does not exist"
     );
 }

@@ -122,7 +122,7 @@ async fn events_page_starts_after_after_event_id() {
     let got = page(&client, &format!("/v1/events?afterEventId={id}&tenantId=acme")).await;
     assert_eq!(sequences(&got["events"]), rest);
     let got = page(&client, &format!("/v1/events?afterEventId={id}&roomId=nowhere")).await;
-    assert_eq!(got["nextCursor"], events[4]["sequence"], "an empty page stays there");
+    assert_eq!(got["nextCursor"], events[4]["sequence"], "an empty page keeps the cursor");
     let got = page(&client, &format!("/v1/events?afterEventId={id}&cursor=14")).await;
     assert_eq!(sequences(&got["events"]), [15, 16]);
     for unknown in ["0190b5a0-0000-7000-8000-000000000000", "nonsense"] {
@@ -254,10 +254,12 @@ async fn mentions_are_filtered_before_the_limit() {
         page(&client, &format!("/v1/mentions?mentionedActorId=Kai&limit=5&cursor={}", got["nextCursor"]))
             .await;
     assert_eq!(got["count"], 0);
-    assert!(got["nextCursor"].as_u64() >= of("Bo").last().copied(), "past what was looked at: {got}");
+    assert!(got["nextCursor"].as_u64() >= of("Bo").last().copied(), "past the scanned events: {got}");
     assert_eq!(sequences(&page(&client, "/v1/mentions?roomId=attic").await["mentions"]), of("Kai")[1..]);
-    let everybody = page(&client, "/v1/mentions").await;
-    assert_eq!(everybody["count"], 11);
-    assert!(everybody["mentions"].as_array().unwrap().iter().all(|event| event["type"] == "mention_created"));
+    let of_all_actors = page(&client, "/v1/mentions").await;
+    assert_eq!(of_all_actors["count"], 11);
+    assert!(
+        of_all_actors["mentions"].as_array().unwrap().iter().all(|event| event["type"] == "mention_created")
+    );
     assert_eq!(page(&client, "/v1/mentions?tenantId=acme").await["count"], 0);
 }

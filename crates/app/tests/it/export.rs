@@ -72,7 +72,7 @@ pub(crate) fn wait_with_stdin(mut child: Child, text: &str) -> Output {
     // A refused import stops reading.
     let writing = std::thread::spawn(move || drop(stdin.write_all(text.as_bytes())));
     let output = child.wait_with_output().expect("it ends");
-    writing.join().expect("it does not panic");
+    writing.join().expect("the task does not panic");
     output
 }
 
@@ -153,7 +153,10 @@ async fn export_of_an_import_is_byte_identical() {
         let copy = import_to_new_directory(&text);
         let again = export(copy.path(), &[]);
         assert!(without_exported_at(&again) == without_exported_at(&text), "seed {seed}:\n{text}\n{again}");
-        assert!(without_exported_at(&killed) == without_exported_at(&text), "seed {seed}: killed in between");
+        assert!(
+            without_exported_at(&killed) == without_exported_at(&text),
+            "seed {seed}: killed during the import"
+        );
         assert!(
             without_exported_at(&export(import_to_new_directory(&again).path(), &[]))
                 == without_exported_at(&text),
@@ -179,7 +182,7 @@ async fn import_keeps_sequences_cursors_inboxes_and_keys() {
     let first = client.post("/v1/commands/say", "the-key", say.clone()).await;
     let _ = client.act("/v1/commands/say", json!({ "actorId": "Bo", "text": "hey @Kai" })).await.data();
     let mut stream = client.stream("/v1/events/stream?cursor=0").await;
-    let heard = stream.next_event().await.id.expect("an id");
+    let received = stream.next_event().await.id.expect("an id");
     let (events, inbox) = (all_events(&client).await, client.get("/v1/inbox?actorId=Kai").await);
     let text = export(server.data_dir(), &[]);
     let copy = import_to_new_directory(&text);
@@ -194,8 +197,8 @@ async fn import_keeps_sequences_cursors_inboxes_and_keys() {
     let other = json!({ "actorId": "Nova", "text": "something else" });
     let _ =
         client.post("/v1/commands/say", "the-key", other).await.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
-    let mut stream = client.stream(&format!("/v1/events/stream?cursor={heard}")).await;
-    for event in events.iter().filter(|event| event["sequence"].as_u64() > Some(heard)) {
+    let mut stream = client.stream(&format!("/v1/events/stream?cursor={received}")).await;
+    for event in events.iter().filter(|event| event["sequence"].as_u64() > Some(received)) {
         assert_eq!(stream.next_event().await.data, *event);
     }
     let next = client.act("/v1/commands/say", json!({ "actorId": "Bo", "text": "hey again @Kai" })).await;
@@ -217,7 +220,7 @@ async fn import_keeps_sequences_cursors_inboxes_and_keys() {
         stderr(&output)
     );
     let gone_on = export(copy.path(), &[]);
-    assert!(gone_on.contains("hey again"), "what happened since the import is still there");
+    assert!(gone_on.contains("hey again"), "events after the import are kept");
 }
 
 /// The first line has the format and the last sequence, the last line the counts. Secrets and traces are left out.

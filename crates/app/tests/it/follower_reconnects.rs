@@ -64,8 +64,8 @@ async fn write(writer: u64, mut address: watch::Receiver<SocketAddr>, done: Arc<
 fn followers() -> impl Iterator<Item = Follower> {
     let manners =
         [Transport::StreamFromCursor, Transport::StreamFromLastEventId, Transport::Socket, Transport::Poll];
-    let all = manners.into_iter().flat_map(|manner| QUERIES.map(|query| (manner, query)));
-    all.zip(1..).map(|((manner, query), seed)| Follower::new(manner, query, seed))
+    let all = manners.into_iter().flat_map(|transport| QUERIES.map(|query| (transport, query)));
+    all.zip(1..).map(|((transport, query), seed)| Follower::new(transport, query, seed))
 }
 
 /// Streams, WebSockets and long polls, with filters and without, disconnect at any moment and return with `cursor=`
@@ -97,16 +97,17 @@ async fn followers_that_reconnect_miss_nothing() {
     let client = server.client();
     let log = all_events(&client).await;
     let messages = log.iter().filter(|event| event["causationId"].is_null()).count();
-    assert_eq!(messages, WRITERS as usize * ACTS, "every act took effect once");
+    assert_eq!(messages, WRITERS as usize * ACTS, "every command took effect once");
     end.send_replace(log.last().and_then(|event| event["sequence"].as_u64()));
-    let followed = timeout(FOLLOW_DEADLINE, following.join_all()).await.expect("followers reach the end");
+    let followed =
+        timeout(FOLLOW_DEADLINE, following.join_all()).await.expect("followers receive the last event");
     for follower in followed {
-        let Follower { manner, query, heard, visits, .. } = &follower;
-        assert!(*visits > 3, "{manner:?} {query} was hardly cut off");
+        let Follower { transport, query, received, visits, .. } = &follower;
+        assert!(*visits > 3, "{transport:?} {query} was cut off too seldom");
         let want = events_matching(&client, query).await;
         let places =
             |events: &[Value]| events.iter().map(|event| event["sequence"].clone()).collect::<Vec<_>>();
-        assert_eq!(places(heard), places(&want), "{manner:?} {query}");
-        assert_eq!(heard, &want, "{manner:?} {query}");
+        assert_eq!(places(received), places(&want), "{transport:?} {query}");
+        assert_eq!(received, &want, "{transport:?} {query}");
     }
 }

@@ -92,7 +92,7 @@ async fn assert_healthy(mut server: agentcafe_testkit::Server, client: Client) {
     assert!(!server.log().contains("panicked"), "{}", server.log());
     server.restart().await;
     // Expired presence may have appended events meanwhile.
-    assert!(log(&server.client()).await.starts_with(&kept), "the log is another one after a restart");
+    assert!(log(&server.client()).await.starts_with(&kept), "the log differs after a restart");
 }
 
 /// JSON pointers to every value in a body.
@@ -180,7 +180,7 @@ fn odd_bodies(client: &Client, mutation: &Mutation, name: &str, example: &Value)
     for place in places {
         for value in odd_values() {
             let mut body = valid.clone();
-            *body.pointer_mut(&place).expect("a place in the body") = value.clone();
+            *body.pointer_mut(&place).expect("a pointer into the body") = value.clone();
             let what = format!("{} {place} = {value}", mutation.path);
             requests.push((what, mutation.request(client).json(&body)));
         }

@@ -21,10 +21,10 @@ const STALLED_STOP_DEADLINE: Duration = Duration::from_secs(20);
 const END_DEADLINE: Duration = Duration::from_secs(60);
 
 async fn assert_stops(server: &mut Server, within: Duration) {
-    let asked = Instant::now();
+    let started = Instant::now();
     let status = server.wait().await;
     assert!(status.success(), "{status:?}, its log:\n{}", server.log());
-    assert!(asked.elapsed() < within, "it took {:?}, its log:\n{}", asked.elapsed(), server.log());
+    assert!(started.elapsed() < within, "it took {:?}, its log:\n{}", started.elapsed(), server.log());
 }
 
 /// Says, streams and a long poll are in progress. Streams end with the terminal chunk, the poll returns, every
@@ -47,7 +47,7 @@ async fn shutdown_under_load_loses_nothing() {
     let enough = async || (acknowledged.load(std::sync::atomic::Ordering::SeqCst) > 200).then_some(());
     eventually("the load is accepted", END_DEADLINE, enough).await;
     server.terminate();
-    let mut told = 0;
+    let mut last_sent = 0;
     for (mut stream, expects_events) in streams.into_iter().zip([true, true, false]) {
         let (mut events, mut last) = (0, 0);
         let end = loop {
@@ -59,9 +59,9 @@ async fn shutdown_under_load_loses_nothing() {
                 Err(silence) => break silence,
             }
         };
-        assert_eq!(end, Silence::Ended, "a stream is not ended, but cut");
+        assert_eq!(end, Silence::Ended, "a stream was cut without its end");
         assert_eq!(events > 0, expects_events);
-        told = last.max(told);
+        last_sent = last.max(last_sent);
     }
     let polled = poll.await.expect("no panic").expect("the poll is answered");
     assert_eq!((polled.status, &polled.data()["count"]), (200, &json!(0)));
@@ -70,7 +70,10 @@ async fn shutdown_under_load_loses_nothing() {
     server.restart().await;
     let client = server.client();
     assert_logged(&client, &said).await;
-    assert!(all_events(&client).await.len() as u64 >= told, "a stream told what is not in the log");
+    assert!(
+        all_events(&client).await.len() as u64 >= last_sent,
+        "a stream sent an event that is not in the log"
+    );
     assert_logged(&client, &repeat_says(&client, said).await).await;
 }
 
@@ -147,7 +150,7 @@ async fn shutdown_works_after_stderr_is_closed() {
         assert_ne!(
             std::io::BufRead::read_line(&mut log, &mut line).unwrap(),
             0,
-            "it ended before it listened"
+            "it exited before it listened"
         );
     }
     drop(log);

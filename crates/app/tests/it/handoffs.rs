@@ -55,8 +55,12 @@ async fn handoff_appends_events_and_an_inbox_item_per_target() {
         "blockedReason": null, "initiatedBy": "Kai"});
     assert_eq!(item["payload"], payload);
     let [item] = inbox(&client, "Zoe").await.try_into().unwrap();
-    assert_eq!(item["sourceEventType"], "task_assigned", "the one that is assigned hears of it once");
-    assert_eq!(inbox(&client, "Kai").await.len(), 1, "its own first assignment, nothing of its own handoff");
+    assert_eq!(item["sourceEventType"], "task_assigned", "the assignee gets one item");
+    assert_eq!(
+        inbox(&client, "Kai").await.len(),
+        1,
+        "the item of the first assignment, none of its own handoff"
+    );
 }
 
 /// A handoff of a done task is `409 ERR_CONFLICT`.
@@ -87,9 +91,9 @@ async fn handoff_is_possible_until_the_task_is_done() {
     let want =
         json!({"tenantId": "default", "taskId": task["taskId"], "state": "done", "correlationId": "c"});
     assert_eq!(over.error(409, "ERR_CONFLICT"), &want);
-    let told: Vec<Value> =
+    let actions: Vec<Value> =
         inbox(&client, "Nova").await.iter().map(|item| item["payload"]["action"].clone()).collect();
-    assert_eq!(told, ["accept", "blocked", "done"]);
+    assert_eq!(actions, ["accept", "blocked", "done"]);
 }
 
 #[tokio::test]

@@ -91,9 +91,10 @@ async fn key_is_required_after_the_ids_and_before_the_payload() {
         let blank = client.request(Method::POST, path).key("  ").json(&body).send().await;
         let _ = blank.error(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
     }
-    let nobody = client.request(Method::POST, "/v1/commands/say").json(&json!({"text": "hi"})).send().await;
-    assert_eq!(nobody.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
-    assert_eq!(nobody.header("x-correlation-id"), None, "no trace was started");
+    let anonymous =
+        client.request(Method::POST, "/v1/commands/say").json(&json!({"text": "hi"})).send().await;
+    assert_eq!(anonymous.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
+    assert_eq!(anonymous.header("x-correlation-id"), None, "no trace was started");
     let body = json!({"actorId": "Nova", "itemId": "tea"});
     let _ =
         client.post("/v1/commands/order", &"k".repeat(256), body.clone()).await.error(400, "ERR_VALIDATION");

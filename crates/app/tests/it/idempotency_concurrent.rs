@@ -45,12 +45,12 @@ async fn key_of_fifty_concurrent_copies_has_one_effect() {
         let before = all_events(&client).await.len();
         let answers = send_copies(&client, path, &format!("copies of {path}"), &body).join_all().await;
         let answers: Vec<Answer> = answers.into_iter().map(|answer| answer.expect("an answer")).collect();
-        let first = answers.iter().find(|answer| !is_replay(answer)).expect("somebody was first");
+        let first = answers.iter().find(|answer| !is_replay(answer)).expect("one copy was first");
         assert!(first.status == 200 || first.status == 202, "{path}: {} {}", first.status, first.text);
         assert_eq!(
             answers.iter().filter(|answer| !is_replay(answer)).count(),
             1,
-            "{path}: more than one was first"
+            "{path}: several were first"
         );
         for answer in &answers {
             assert_eq!((answer.status, &answer.text), (first.status, &first.text), "{path}");
@@ -81,7 +81,7 @@ async fn key_of_copies_around_a_kill_has_one_effect() {
         }
         let mut answers = Vec::new();
         while answers.len() < answered_before {
-            answers.push(copies.join_next().await.expect("copies are left").expect("no panic"));
+            answers.push(copies.join_next().await.expect("some copies got no response").expect("no panic"));
         }
         server.kill();
         answers.extend(copies.join_all().await);
@@ -95,7 +95,7 @@ async fn key_of_copies_around_a_kill_has_one_effect() {
         answers.extend(after.join_all().await);
         let answers: Vec<Answer> =
             answers.into_iter().flatten().filter(|answer| answer.status != 503).collect();
-        assert!(answers.len() >= COPIES, "those after the restart are answered");
+        assert!(answers.len() >= COPIES, "copies after the restart get responses");
         assert!(answers.iter().all(|answer| answer.text == answers[0].text), "round {round}: answers differ");
         assert!(
             answers.iter().filter(|answer| !is_replay(answer)).count() <= 1,

@@ -71,7 +71,7 @@ async fn inbox_is_listed_in_both_orders_with_cursors_and_filters() {
     }
     let behind = inbox(&client, &format!("?actorId=Kai&cursor={}", all[3])).await;
     assert_eq!((&behind["count"], &behind["nextCursor"]), (&json!(0), &json!(all[3])));
-    assert_eq!(inbox(&client, "").await["unreadCount"], 5, "without an actor: everybody's");
+    assert_eq!(inbox(&client, "").await["unreadCount"], 5, "without an actor: items of all actors");
     for bad in ["cursor=x", "cursor=1.5", "limit=x"] {
         let answer = client.get(&format!("/v1/inbox?{bad}")).await;
         assert_eq!(answer.error(400, "ERR_VALIDATION")["value"], bad.split_once('=').unwrap().1);

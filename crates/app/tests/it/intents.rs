@@ -109,24 +109,24 @@ async fn position_is_shared_by_moves_arrivals_and_intents() {
     let enter = async |payload: Value| {
         let _ = client.act("/v1/commands/enter", json!({"actorId": "Nova", "payload": payload})).await.data();
     };
-    assert_eq!(position(&client).await, (10, 6), "where one begins");
+    assert_eq!(position(&client).await, (10, 6), "the start position");
     step("W", 3).await;
     step("N", 2).await;
-    assert_eq!(position(&client).await, (7, 4), "where moves lead");
+    assert_eq!(position(&client).await, (7, 4), "after moves");
     step("W", 50).await;
     step("N", 50).await;
     assert_eq!(position(&client).await, (0, 0), "walls stop");
     go(&client, 0, 0).await;
-    assert_eq!(position(&client).await, (0, 0), "zero is a place");
+    assert_eq!(position(&client).await, (0, 0), "zero is a coordinate");
     go(&client, 19, 11).await;
     step("E", 1).await;
     step("N", 1).await;
     assert_eq!(position(&client).await, (19, 10), "moves after an intent");
     enter(json!({"position": {"x": 0, "y": 3}})).await;
-    assert_eq!(position(&client).await, (0, 3), "where one enters");
+    assert_eq!(position(&client).await, (0, 3), "the position of the entrance");
     go(&client, 1, 1).await;
     enter(json!({})).await;
-    assert_eq!(position(&client).await, (10, 6), "entering without a place is spawning");
+    assert_eq!(position(&client).await, (10, 6), "enter without a position uses the spawn");
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ async fn last_seen_ignores_presence_expiry() {
         client.get("/v1/presence/last-seen?roomId=main&actorId=Nova").await.data()["lastSeen"].clone()
     };
     let before = seen().await;
-    eventually("the presence runs out", Duration::from_secs(60), async || {
+    eventually("the presence expires", Duration::from_secs(60), async || {
         let page = client.get("/v1/events?types=status_changed").await;
         (page.data()["count"] == 1).then_some(())
     })

@@ -34,8 +34,8 @@ async fn file_descriptor_exhaustion_does_not_affect_connected_clients() {
         connected.send(format!("{head}{body}").as_bytes()).await;
         let (status, answer) = connected.answer().await;
         assert_eq!(status, "HTTP/1.1 202 Accepted", "{answer}");
-        let heard = stream.next_of("conversation_message_posted").await;
-        assert!(answer.contains(heard.data["eventId"].as_str().expect("an id")), "{answer}");
+        let received = stream.next_of("conversation_message_posted").await;
+        assert!(answer.contains(received.data["eventId"].as_str().expect("an id")), "{answer}");
     }
     let complaints = server.log().matches("could not be accepted").count();
     assert!(complaints < 2_000, "{complaints} lines in the log: it does not pause between attempts");
@@ -44,5 +44,5 @@ async fn file_descriptor_exhaustion_does_not_affect_connected_clients() {
         let answer = Client::new(server.address()).request(Method::GET, "/readyz").try_send().await;
         answer.is_ok_and(|answer| answer.status == 200).then_some(())
     };
-    eventually("newcomers are served again", DEADLINE, served).await;
+    eventually("new clients are served again", DEADLINE, served).await;
 }

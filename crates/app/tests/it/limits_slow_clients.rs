@@ -36,7 +36,7 @@ async fn slow_clients_time_out_without_affecting_others() {
     assert!(to_head.is_empty() || to_head.starts_with("HTTP/1.1 408"), "{to_head}");
     assert!(to_body.starts_with("HTTP/1.1 400") && to_body.contains("ERR_VALIDATION"), "{to_body}");
     for took in [head_took, body_took] {
-        assert!(took > TIMEOUT - Duration::from_secs(2), "the patience ended after {took:?}");
+        assert!(took > TIMEOUT - Duration::from_secs(2), "the timeout came after {took:?}");
     }
     let log = all_events(&client).await;
     assert!(log.iter().all(|event| event["actorId"] == "Kai"));

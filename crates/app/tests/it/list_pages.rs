@@ -29,7 +29,7 @@ async fn all(client: &Client, path: &str, list: &str, id: &str) -> BTreeSet<Stri
             _ => break,
         }
     }
-    assert!(pages > 1, "{path}: one page holds everything");
+    assert!(pages > 1, "{path}: all records are on one page");
     ids
 }
 

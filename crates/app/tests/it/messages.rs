@@ -42,14 +42,14 @@ async fn message_mentions_are_unique_in_order_and_notified() {
             &["any name: even this"],
         ),
     ];
-    for (body, mentions, told) in cases {
+    for (body, mentions, notified_actors) in cases {
         let message = said(&client, body.clone()).await;
         assert_eq!(message["conversation"]["mentions"], json!(mentions), "{body}");
         let events = notified(&client, &message).await;
         let names: Vec<&Value> = events.iter().map(|payload| &payload["mentionedActorId"]).collect();
         assert_eq!(
             names,
-            told.iter().map(|name| json!(name)).collect::<Vec<_>>().iter().collect::<Vec<_>>(),
+            notified_actors.iter().map(|name| json!(name)).collect::<Vec<_>>().iter().collect::<Vec<_>>(),
             "{body}"
         );
         assert!(events.iter().all(|payload| payload["threadId"] == message["conversation"]["threadId"]));

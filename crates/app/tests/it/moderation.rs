@@ -93,7 +93,7 @@ async fn moderation_blocks_repeated_texts() {
     assert_eq!(
         say(&client, "Nova", "hello, world").await.status,
         202,
-        "another text; a cooldown of 0 is none"
+        "another text; a cooldown of 0 is off"
     );
 }
 

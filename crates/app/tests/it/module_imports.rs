@@ -207,7 +207,7 @@ fn kernel_imports_no_subject() {
     let imports = Imports::of_crate("domain");
     let kernel = ["kernel".to_owned()];
     let of_kernel: Vec<_> = imports.0.iter().filter(|(module, _)| module.starts_with(&kernel)).collect();
-    assert!(of_kernel.len() > 10, "the kernel is not where it is looked for");
+    assert!(of_kernel.len() > 10, "there are no kernel modules");
     for (module, imported) in of_kernel {
         let subjects: Vec<_> = imported.iter().filter(|imported| !imported.starts_with(&kernel)).collect();
         assert!(subjects.is_empty(), "{} imports {subjects:?}", module.join("::"));
@@ -224,7 +224,7 @@ fn folders_have_no_import_circle() {
             .expect("the workspace's sources are readable");
         let circles = Imports::of_crate(&name).circles();
         if WITH_CIRCLES.contains(&name.as_str()) {
-            assert!(!circles.is_empty(), "{name} has no circles any more: take it off WITH_CIRCLES");
+            assert!(!circles.is_empty(), "{name} has no circles any more: remove it from WITH_CIRCLES");
         } else {
             assert!(circles.is_empty(), "{name}: {}", circles.join("; "));
         }

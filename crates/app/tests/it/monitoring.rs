@@ -232,7 +232,7 @@ async fn openapi_lists_every_route() {
     assert_eq!(
         (contract.len(), &contract),
         (ROUTES.len(), &listed),
-        "a route is there twice, missing or unknown"
+        "a route is repeated, missing or unknown"
     );
     for (method, path) in listed {
         let path = path.replace(['{', '}'], "");
@@ -259,13 +259,16 @@ async fn openapi_references_resolve_and_operations_are_complete() {
     assert!(!references.is_empty());
     for reference in references {
         let pointer = reference.strip_prefix('#').unwrap();
-        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+        assert!(document.pointer(pointer).is_some(), "{reference} does not resolve");
     }
     let mut ids = BTreeSet::new();
     for (method, path, operation) in documented(&client).await {
         let what = format!("{method} {path}");
         assert!(operation["summary"].as_str().is_some_and(|summary| !summary.is_empty()), "{what}");
-        assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{what}: its id is taken");
+        assert!(
+            ids.insert(operation["operationId"].as_str().unwrap().to_owned()),
+            "{what}: its operation id is not unique"
+        );
         assert!(
             operation["responses"]
                 .as_object()

@@ -231,8 +231,8 @@ async fn object_of_an_unknown_id_or_another_tenant_is_404() {
         {
             assert_eq!(answer.error(404, "ERR_NOT_FOUND"), &json!({"tenantId": tenant, "objectId": id}));
         }
-        let nobody = change(&client, &path, json!({"title": "t"})).await;
-        assert_eq!(nobody.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
+        let anonymous = change(&client, &path, json!({"title": "t"})).await;
+        assert_eq!(anonymous.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
     }
     let path = format!("/v1/objects/{id}?tenantId=acme");
     assert_eq!(

@@ -79,7 +79,7 @@ async fn pause_blocks_all_actions_but_leave_until_resume() {
     assert_eq!(resumed["override"], want);
     assert_eq!(say(&client, "Nova", "hi").await.status, 202);
     let trail = client.get("/v1/operator/audit?action=pause_room").await.data()["entries"][0].clone();
-    assert_eq!(trail, audit, "the trail keeps what the state forgets");
+    assert_eq!(trail, audit, "the trail keeps the reason");
 }
 
 /// All commands that post a message are blocked, and nothing else. The target gets an inbox item.
@@ -155,7 +155,7 @@ async fn force_leave_removes_the_target_which_may_return() {
     assert_eq!(
         client.act("/v1/intents/execute", body).await.data()["path"],
         json!([]),
-        "it stands where one comes in"
+        "its position is the entrance"
     );
     assert_eq!(client.act("/v1/commands/enter", json!({"actorId": "Kai"})).await.status, 202);
 }
@@ -373,5 +373,5 @@ async fn strict_mode_limits_override_and_audit_reads_to_operators() {
     }
     let _ = operate(&client, "pause_room", None).await.data();
     let others = client.get("/v1/operator/audit?roomId=main&viewerActorId=Op&operatorId=Nova").await;
-    assert_eq!(others.data()["count"], 0, "operatorId filters, viewerActorId says who reads");
+    assert_eq!(others.data()["count"], 0, "operatorId filters, viewerActorId is the reader");
 }

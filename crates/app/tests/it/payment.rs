@@ -48,7 +48,11 @@ fn charges(provider: &Receiver) -> Vec<String> {
     let received = provider.received(PAY);
     let ids = received.iter().map(|request| {
         let body: Value = serde_json::from_slice(&request.body).expect("JSON");
-        assert_eq!(text(&body["paymentId"]), request.header("idempotency-key"), "the same in both places");
+        assert_eq!(
+            text(&body["paymentId"]),
+            request.header("idempotency-key"),
+            "the same in the response and in the event"
+        );
         text(&body["paymentId"]).to_owned()
     });
     ids.collect()
@@ -64,8 +68,8 @@ async fn end(client: &Client, session: &Value) {
 /// The provider's response becomes the session's payment. The payment proof is sent to the provider only.
 #[tokio::test]
 async fn payment_request_has_the_documented_fields() {
-    let told = json!({"paid": true, "provider": "till", "paymentRef": "till-1", "amountUsd": 5});
-    let (provider, _server, client) = provider_and_server([told, json!({"ok": true})]).await;
+    let paid_response = json!({"paid": true, "provider": "till", "paymentRef": "till-1", "amountUsd": 5});
+    let (provider, _server, client) = provider_and_server([paid_response, json!({"ok": true})]).await;
     let body = purchase(
         "espresso",
         json!({"ownerActorId": "Kai", "paymentProof": "card 4711", "paymentRef": "bill-7"}),
@@ -74,12 +78,12 @@ async fn payment_request_has_the_documented_fields() {
     let answer = request.key("k").json(&body).send().await;
     assert_eq!(answer.status, 201, "{}", answer.text);
     let received = provider.received(PAY);
-    let asked: Value = serde_json::from_slice(&received[0].body).expect("JSON");
+    let charge: Value = serde_json::from_slice(&received[0].body).expect("JSON");
     let want = json!({
         "paymentId": received[0].header("idempotency-key"), "tenantId": "default", "roomId": "den",
         "ownerActorId": "Kai", "paymentProof": "card 4711", "paymentRef": "bill-7", "amountUsd": 3
     });
-    assert_eq!(asked, want);
+    assert_eq!(charge, want);
     assert_eq!(
         (received[0].header("content-type"), received[0].header("x-request-id")),
         ("application/json", "req-1")
@@ -96,8 +100,12 @@ async fn payment_request_has_the_documented_fields() {
     let room = json!({"actorId": "Nova", "roomId": "attic", "roomType": "private_table", "paymentRef": "b"});
     let made = client.act("/v1/rooms", room.clone()).await;
     let paid = json!({"verified": true, "provider": "webhook", "ref": "b", "amountUsd": 3.5});
-    assert_eq!(made.data()["payment"], paid, "what the provider does not say");
-    assert_eq!(client.act("/v1/rooms", room).await.data()["payment"], json!(null), "it is private already");
+    assert_eq!(made.data()["payment"], paid, "without a reason of the provider");
+    assert_eq!(
+        client.act("/v1/rooms", room).await.data()["payment"],
+        json!(null),
+        "the room is private already"
+    );
     assert_eq!(charges(&provider).len(), 2);
 }
 
@@ -107,8 +115,8 @@ async fn payment_of_an_unnamed_room_keeps_its_generated_id() {
     let (provider, _server, client) = provider_and_server([json!({"paid": true})]).await;
     let body = json!({"actorId": "Nova", "planId": "espresso"});
     let answer = client.post(SESSIONS, "k", body).await;
-    let asked: Value = serde_json::from_slice(&provider.received(PAY)[0].body).expect("JSON");
-    assert_eq!(answer.data()["room"]["roomId"], asked["roomId"]);
+    let charge: Value = serde_json::from_slice(&provider.received(PAY)[0].body).expect("JSON");
+    assert_eq!(answer.data()["room"]["roomId"], charge["roomId"]);
 }
 
 /// Redirects are not followed. After a failure the key stays free, and all attempts under it have the same
@@ -148,10 +156,10 @@ async fn payment_needs_2xx_with_paid_or_ok_true() {
 async fn payment_provider_that_is_silent_unreachable_or_unset_is_an_error() {
     let provider = Receiver::start().await;
     provider.always(PAY, Reaction::hang());
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let unused = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
     let silent = launch_with_provider(&provider).env("PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS", 250);
     let absent = launch_with_provider(&provider)
-        .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_URL", format!("http://{nobody}/secret"));
+        .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_URL", format!("http://{unused}/secret"));
     let unset = launch().env("PRIVATE_TABLE_PAYMENT_MODE", "webhook");
     for (launch, field) in [(silent, "cause"), (absent, "cause"), (unset, "reason")] {
         let server = launch.start().await;
@@ -304,7 +312,7 @@ async fn payment_is_kept_if_the_table_cannot_be_opened() {
     assert_eq!((&details["value"], &details["min"]), (&json!(3.0), &json!(10.0)));
     let opened = buy(&client, "slow", "espresso").await;
     assert_eq!(opened.data()["session"]["paymentRef"], "mine");
-    assert_eq!(charges(&provider).len(), 2, "nobody was charged twice");
+    assert_eq!(charges(&provider).len(), 2, "no payment was charged twice");
 }
 
 #[tokio::test]

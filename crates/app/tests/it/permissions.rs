@@ -45,7 +45,7 @@ async fn permission_grant_changes_only_named_capabilities() {
         assert_eq!(answer.data()["correlationId"].as_str(), answer.header("x-correlation-id"));
         assert_eq!(client.get(one).await.data(), &json!({"permission": want}));
     }
-    assert!(log(&client).await.is_empty(), "no event tells of it");
+    assert!(log(&client).await.is_empty(), "a grant appends no event");
     let refused = client.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hi"})).await;
     let details = refused.error(403, "ERR_FORBIDDEN");
     let want = json!({"tenantId": "default", "roomId": "main", "actorId": "Nova", "capability": "canSpeak", "action": "say",

@@ -58,7 +58,7 @@ async fn say_until_stopped(
     let mut all = Vec::new();
     while !ended.load(Ordering::SeqCst) {
         let mut said = TrackedSay::new(speaker, &format!("{speaker}-{}", all.len()));
-        let answer = said.say(&client).await.expect("the server answers, whatever its database does");
+        let answer = said.say(&client).await.expect("the server responds without its database, too");
         all.push(said);
         if answer.status == 202 {
             acknowledged.fetch_add(1, Ordering::SeqCst);
@@ -94,11 +94,7 @@ async fn postgres_restarts_under_load_lose_and_double_nothing() {
     eventually("ready again", DEADLINE, ready).await;
     assert_logged(&client, &all).await;
     for place in 1..=head_of_log(&client).await {
-        assert_eq!(
-            stream.next_event().await.id,
-            Some(place),
-            "the stream leaves an event out, or tells one twice"
-        );
+        assert_eq!(stream.next_event().await.id, Some(place), "the stream lost or repeated an event");
     }
     let mut again = Vec::new();
     for mut said in all {
@@ -128,9 +124,9 @@ async fn postgres_unreachable_or_hanging_is_503_and_not_ready() {
         let before = say_once(&client, &format!("before {name}")).await;
         assert_eq!(before.status, 202, "{}", before.text);
         stop(&postgres);
-        let asked: Vec<_> = (0..20).map(|_| format!("while {name}")).collect();
+        let texts: Vec<_> = (0..20).map(|_| format!("while {name}")).collect();
         let mut asking = JoinSet::new();
-        for text in asked {
+        for text in texts {
             let client = client.clone();
             asking.spawn(async move { assert_unavailable(&say_once(&client, &text).await) });
         }

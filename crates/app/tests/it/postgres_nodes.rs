@@ -43,7 +43,7 @@ pub(crate) async fn say_everywhere(nodes: [SocketAddr; 2], speaker: usize, count
 /// Reads a stream up to this sequence, and checks that each sequence comes once, in order.
 pub(crate) async fn assert_streams_all(stream: &mut EventStream, from: u64, head: u64) {
     for place in from..=head {
-        assert_eq!(stream.next_event().await.id, Some(place), "left out, or told twice");
+        assert_eq!(stream.next_event().await.id, Some(place), "lost or repeated");
     }
 }
 

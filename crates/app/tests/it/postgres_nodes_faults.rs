@@ -43,10 +43,10 @@ async fn node_that_is_killed_is_replaced() {
         let sources = orders.data()["events"].as_array().expect("a list").clone();
         (sources.len() >= all.len()).then_some(sources)
     };
-    let orders = eventually("the rule answers everything", DEADLINE, answered).await;
+    let orders = eventually("the rule reacts to every message", DEADLINE, answered).await;
     let sources: HashSet<String> =
         orders.iter().map(|order| order["payload"]["reaction"]["sourceEventId"].to_string()).collect();
-    assert_eq!((orders.len(), sources.len()), (all.len(), all.len()), "one answer of {id} each");
+    assert_eq!((orders.len(), sources.len()), (all.len(), all.len()), "one reaction of {id} each");
     let in_order = || {
         let mut seen = HashSet::new();
         let mut message_texts = message_texts(&receiver.received("/all"));
@@ -103,7 +103,7 @@ async fn node_cut_off_from_postgres_loses_its_leases() {
     assert_eq!(all_events(&far).await, all_events(&near).await);
     let mut once = message_texts(&receiver.received("/all"));
     once.dedup();
-    assert_eq!(once.len(), 22, "in order, whoever delivers: {once:?}");
+    assert_eq!(once.len(), 22, "in order, on both nodes: {once:?}");
 }
 
 /// The path of libfaketime on Debian.
@@ -137,7 +137,7 @@ async fn node_with_a_wrong_clock_uses_the_time_of_postgres() {
             right.get(&format!("/v1/presence?{query}")).await.data()["count"].as_u64().expect("a number")
         };
         let run_out = async || (count("active=0").await >= 2).then_some(());
-        eventually("what is short runs out", DEADLINE, run_out).await;
+        eventually("the short ones expire", DEADLINE, run_out).await;
         assert_eq!((count("active=0").await, count("active=1").await), (2, 2), "{offset}");
         for client in [&wrong, &right] {
             say(client, "main", "what time is it?").await;
@@ -166,5 +166,5 @@ async fn assert_one_time(wrong: &Server, right: &Server) {
         Timestamp::parse(health["time"].as_str().expect("a time")).expect("a time").as_millis()
     };
     let differ = time(&wrong).await.abs_diff(time(&right).await);
-    assert!(differ < 5_000, "they tell times that are {differ} ms apart");
+    assert!(differ < 5_000, "their times are {differ} ms apart");
 }

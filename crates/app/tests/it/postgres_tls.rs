@@ -90,6 +90,6 @@ async fn pool_is_bounded_and_closes_idle_connections() {
     .await;
     assert_eq!((count("writes"), count("listens")), (1, 1));
     let closed = async || (count("reads") == 0).then_some(());
-    eventually("connections that nobody needs are closed", LOAD_DEADLINE, closed).await;
+    eventually("idle connections are closed", LOAD_DEADLINE, closed).await;
     assert_eq!(server.client().get("/v1/inbox?actorId=Nova").await.status, 200);
 }

@@ -34,7 +34,7 @@ async fn heartbeat_appends_an_event_and_a_status_change() {
         let emitted = data["emittedEvents"].as_array().into_iter().flatten();
         emitted.map(|event| event["eventType"].as_str().unwrap_or_default().to_owned()).collect()
     };
-    assert_eq!(types(&first), ["presence_heartbeat"], "the first is no change");
+    assert_eq!(types(&first), ["presence_heartbeat"], "the first heartbeat is no change");
     assert_eq!(types(&second), ["presence_heartbeat", "status_changed"]);
     assert_eq!(types(&third), ["presence_heartbeat"]);
     let events = log(&client).await;
@@ -171,7 +171,7 @@ async fn presence_expires_once_and_returns_with_a_heartbeat() {
     }
     beat(&client, json!({"actorId": "Stays"})).await;
     beat(&client, json!({"actorId": "Gone", "status": "inactive", "ttlMs": 1_000})).await;
-    let expired = eventually("both presences run out", Duration::from_secs(60), async || {
+    let expired = eventually("both presences expire", Duration::from_secs(60), async || {
         let page = client.get("/v1/events?types=status_changed").await;
         let events = page.data()["events"].as_array()?.clone();
         (events.len() >= 2).then_some(events)
@@ -200,6 +200,6 @@ async fn presence_expires_once_and_returns_with_a_heartbeat() {
     assert_eq!(
         client.get("/v1/events?types=status_changed").await.data()["count"],
         3,
-        "nobody expires twice"
+        "each presence expires once"
     );
 }

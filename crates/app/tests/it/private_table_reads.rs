@@ -159,7 +159,7 @@ async fn read_gate_hides_deliveries_and_dlq_entries_from_others() {
             rooms.sort_unstable();
             rooms
         };
-        eventually("both rooms are told of", SOON, async || {
+        eventually("deliveries of both rooms are recorded", SOON, async || {
             (rooms("?viewerActorId=Nova").await == ["den", "main"]).then_some(())
         })
         .await;
@@ -181,7 +181,7 @@ async fn replay_of_a_private_table_needs_membership_and_feature() {
         let _ = client.act("/v1/commands/order", body).await.data();
     }
     let replay = async |query: &str| client.get(&format!("/v1/replay?roomId=den{query}")).await;
-    assert_eq!(replay("&viewerActorId=Nova").await.data()["count"], 4, "all that happened");
+    assert_eq!(replay("&viewerActorId=Nova").await.data()["count"], 4, "all events");
     assert_eq!(replay("&actorId=Kai").await.data()["count"], 2, "what Kai did");
     assert_eq!(replay("&viewerActorId=Nova&actorId=Kai").await.data()["count"], 2);
     let _ = replay("&viewerActorId=Eve&actorId=Kai").await.error(403, "ERR_FORBIDDEN");
@@ -278,9 +278,9 @@ async fn read_gate_requires_a_room() {
         "/v1/rooms/context/history",
     ];
     for read in of_rooms {
-        assert_eq!(client.get(read).await.status, 200, "{read}: main is the room if none is named");
+        assert_eq!(client.get(read).await.status, 200, "{read}: the default room is main");
     }
-    assert_eq!(client.get("/v1/inbox?actorId=Nova").await.status, 200, "an inbox is no room's");
+    assert_eq!(client.get("/v1/inbox?actorId=Nova").await.status, 200, "an inbox belongs to no room");
 }
 
 /// A missing tenant is `default`.

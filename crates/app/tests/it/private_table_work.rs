@@ -110,8 +110,8 @@ async fn subscription_to_a_private_table_requires_membership_and_feature() {
         assert_eq!((&details["action"], &details["actorId"]), (&json!(action), &json!(ACTOR)));
         assert_eq!(client.get(path).await.data()["subscription"]["roomId"], "main");
     }
-    let nobody = change(&client, &hook, json!({"roomId": "den", "actorId": null})).await;
-    assert_eq!(nobody.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
+    let anonymous = change(&client, &hook, json!({"roomId": "den", "actorId": null})).await;
+    assert_eq!(anonymous.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
     // Members may, under their own name.
     let guest = [(&rule, "targetActorId"), (&hook, "actorId")];
     for (path, name) in guest {
@@ -138,7 +138,7 @@ async fn reaction_at_a_private_table_requires_access_of_its_actor() {
     let rule = format!("/v1/reactions/subscriptions/{}", text(&rule["id"]));
     let state = async || client.get(&rule).await.data()["subscription"].clone();
     assert_eq!(act(&client, "Nova", "/v1/commands/order", json!({"itemId": "tea"})).await.status, 202);
-    eventually("it is kept away", SOON, async || {
+    eventually("it is refused", SOON, async || {
         (state().await["lastError"] == "forbidden:session").then_some(())
     })
     .await;

@@ -62,7 +62,7 @@ async fn private_table_checks_every_action() {
         assert_eq!(answer.error(403, "ERR_FORBIDDEN")["action"], action);
     }
     let poll = client.get("/v1/events/poll?roomId=den&tenantId=default&actorId=Eve&timeoutMs=0").await;
-    assert_eq!(poll.data()["presence"], json!(null), "listening does not make an outsider present");
+    assert_eq!(poll.data()["presence"], json!(null), "a poll does not make an outsider present");
     assert_eq!(client.get("/v1/presence?roomId=den").await.data()["count"], 0);
 }
 
@@ -168,7 +168,7 @@ async fn private_table_with_an_expired_session_is_403() {
     let client = server.client();
     let expires_at = from_now(&client, LATER_MS).await;
     let session = open(&client, "espresso", json!({"expiresAt": expires_at})).await;
-    eventually("the session has run out", SOON, async || {
+    eventually("the session has expired", SOON, async || {
         has_passed(&client, &expires_at).await.then_some(())
     })
     .await;

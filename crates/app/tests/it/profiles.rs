@@ -211,9 +211,9 @@ async fn profiles_are_listed_newest_first_and_survive_a_restart() {
     assert_eq!(change(&client, "b", json!({"bio": "newest"})).await.status, 200);
     let whole = client.get("/v1/profiles").await.data().clone();
     assert_eq!((&whole["count"], &whole["nextCursor"]), (&json!(5), &json!(null)));
-    let moments: Vec<_> =
+    let times: Vec<_> =
         whole["profiles"].as_array().unwrap().iter().map(|row| row["updatedAt"].as_str().unwrap()).collect();
-    assert!(moments.is_sorted_by(|newer, older| newer >= older), "{moments:?}");
+    assert!(times.is_sorted_by(|newer, older| newer >= older), "{times:?}");
     server.restart().await;
     let client = server.client();
     let (mut rows, mut cursor) = (Vec::new(), String::new());

@@ -131,7 +131,7 @@ async fn projector_writes_all_read_models_of_every_room() {
         }
     }
     // The health document is updated after Redis.
-    let health = eventually("the health document tells of it", DEADLINE, async || {
+    let health = eventually("the health document has it", DEADLINE, async || {
         let health = projector.client().get("/healthz").await.json;
         (health["cursor"] == events.len()).then_some(health)
     })
@@ -164,7 +164,7 @@ async fn projector_updates_a_quiet_room_within_250_ms() {
             return;
         }
     }
-    panic!("never sooner than after {fastest:?}");
+    panic!("the fastest took {fastest:?}");
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn projector_rebuilds_identical_bytes_after_stops_kills_and_wipes() {
     assert_same(&settled_keys(&server, &redis).await, &after, "the cursor was lost, and only that");
     let _ = redis.ask(&["DEL", "acf:room:default:main:fold"]);
     projector.restart().await;
-    eventually("a read model that was lost is made again", DEADLINE, async || {
+    eventually("a lost read model is rebuilt", DEADLINE, async || {
         (redis.ask(&["EXISTS", "acf:room:default:main:fold"]) == 1).then_some(())
     })
     .await;
@@ -211,7 +211,7 @@ async fn projector_recovers_after_redis_is_down_or_hangs() {
     settled_keys(&server, &redis).await;
     redis.kill();
     append_events(&server, 2).await;
-    eventually("it says that Redis is away", DEADLINE, async || {
+    eventually("it reports that Redis is down", DEADLINE, async || {
         let health = projector.client().get("/healthz").await.json;
         (health["ok"] == false && health["redis"]["lastError"].is_string()).then_some(())
     })
@@ -223,7 +223,7 @@ async fn projector_recovers_after_redis_is_down_or_hangs() {
     append_events(&server, 2).await;
     redis.thaw();
     let contents = settled_keys(&server, &redis).await;
-    assert_same(&project_from_scratch(&server).await, &contents, "projected afresh");
+    assert_same(&project_from_scratch(&server).await, &contents, "projected from scratch");
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn projector_resumes_without_a_gap_after_the_api_is_down() {
     for _ in 0..3 {
         append_events(&server, 1).await;
         server.kill();
-        eventually("it says that the API is away", DEADLINE, async || {
+        eventually("it reports that the API is down", DEADLINE, async || {
             let health = projector.client().get("/healthz").await.json;
             (health["ok"] == false && health["source"]["connected"] == false).then_some(())
         })
@@ -242,7 +242,7 @@ async fn projector_resumes_without_a_gap_after_the_api_is_down() {
     }
     append_events(&server, 1).await;
     let contents = settled_keys(&server, &redis).await;
-    assert_same(&project_from_scratch(&server).await, &contents, "projected afresh");
+    assert_same(&project_from_scratch(&server).await, &contents, "projected from scratch");
 }
 
 /// Nothing of the first log is left.
@@ -264,7 +264,7 @@ async fn projector_rebuilds_when_the_log_is_replaced() {
         "{:?}",
         contents.keys()
     );
-    assert_same(&project_from_scratch(&second).await, &contents, "projected afresh");
+    assert_same(&project_from_scratch(&second).await, &contents, "projected from scratch");
 }
 
 /// Without the API and without the projector.
@@ -290,7 +290,7 @@ async fn projector_presence_expires_without_events() {
     };
     assert_eq!(who(), json!(["Kai", "Nova"]));
     server.kill();
-    eventually("Kai is gone, though nobody says so", DEADLINE, async || {
+    eventually("Kai's presence expires without an event", DEADLINE, async || {
         (who() == json!(["Nova"])).then_some(())
     })
     .await;
@@ -299,7 +299,7 @@ async fn projector_presence_expires_without_events() {
     assert!((1..=10_000).contains(&before), "{before}");
     eventually("it is renewed", DEADLINE, async || (left() > 8_000).then_some(())).await;
     projector.kill();
-    assert!((1..=10_000).contains(&left()), "nobody renews it now");
+    assert!((1..=10_000).contains(&left()), "it is not renewed any more");
 }
 
 /// A change of the list adds and removes rooms.
@@ -361,7 +361,7 @@ async fn projector_standby_takes_over_after_a_kill() {
     append_events(&server, 1).await;
     let contents = settled_keys(&server, &redis).await;
     assert_eq!(second.client().get("/healthz").await.json["standby"], false);
-    assert_same(&project_from_scratch(&server).await, &contents, "projected afresh");
+    assert_same(&project_from_scratch(&server).await, &contents, "projected from scratch");
 }
 
 #[tokio::test]

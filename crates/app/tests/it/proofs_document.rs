@@ -77,7 +77,7 @@ fn proofs_document_names_only_tests_that_exist() {
     assert!(named.len() > 150, "{named:?}");
     let missing: Vec<_> =
         named.into_iter().filter(|test| *test != "it::proofs_document" && !exists(test)).collect();
-    assert!(missing.is_empty(), "there are no such tests: {missing:#?}");
+    assert!(missing.is_empty(), "these tests do not exist: {missing:#?}");
     for wrong in [
         "it::proofs_document::exists",
         "it::nowhere::nothing",
@@ -103,14 +103,14 @@ async fn proofs_document_has_one_row_per_endpoint() {
 #[test]
 fn proofs_document_has_one_row_per_capability() {
     let complete: BTreeSet<String> = CAPABILITIES.iter().map(|number| format!("ACF-{number}")).collect();
-    assert_eq!(complete.len(), CAPABILITIES.len(), "a number is listed twice");
+    assert_eq!(complete.len(), CAPABILITIES.len(), "a number is repeated");
     assert_rows("Capabilities", &complete);
 }
 
 fn assert_rows(heading: &str, wanted: &BTreeSet<String>) {
     let rows = rows(heading);
     let listed: BTreeSet<String> = rows.iter().map(|(name, _)| name.clone()).collect();
-    assert_eq!(rows.len(), listed.len(), "{heading}: a row is there twice");
+    assert_eq!(rows.len(), listed.len(), "{heading}: a row is repeated");
     let missing: Vec<_> = wanted.difference(&listed).collect();
     let unknown: Vec<_> = listed.difference(wanted).collect();
     assert!(

@@ -58,14 +58,14 @@ async fn rate_limit_counts_per_method_and_route() {
 #[tokio::test]
 async fn rate_limit_ignores_x_forwarded_for_of_untrusted_peers() {
     let (_server, client) = limited().await;
-    let ask = |n: usize| {
+    let send = |n: usize| {
         let address = format!("10.0.0.{n}");
         client.request(Method::GET, "/v1/events").header("x-forwarded-for", &address).send()
     };
     for n in 0..LIMIT {
-        assert_eq!(ask(n).await.status, 200);
+        assert_eq!(send(n).await.status, 200);
     }
-    let _ = ask(LIMIT).await.error(429, "ERR_RATE_LIMITED");
+    let _ = send(LIMIT).await.error(429, "ERR_RATE_LIMITED");
 }
 
 /// The right-most address that is not a trusted proxy counts.

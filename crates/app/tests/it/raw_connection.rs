@@ -58,7 +58,7 @@ impl RawConnection {
     pub(crate) async fn rest(&mut self, within: Duration) -> String {
         let mut bytes = Vec::new();
         let read = timeout(within, self.0.read_to_end(&mut bytes)).await;
-        assert!(read.is_ok(), "not over within {within:?}: {}", String::from_utf8_lossy(&bytes));
+        assert!(read.is_ok(), "not closed within {within:?}: {}", String::from_utf8_lossy(&bytes));
         String::from_utf8_lossy(&bytes).into_owned()
     }
 

@@ -239,7 +239,7 @@ async fn reaction_chain_ends_at_its_limit() {
     let after = log(&client).await;
     let fresh = reactions_of_type(&client, "conversation_message_posted").await.len() - hops.len();
     let beats = after[before..].iter().filter(|event| event["payload"]["reaction"].is_null()).count();
-    assert_eq!(fresh, 2 * beats, "each answers what Bo did, and nothing else: {:?}", &after[before..]);
+    assert_eq!(fresh, 2 * beats, "each reacts to Bo's event, and to no other: {:?}", &after[before..]);
 }
 
 /// However many events arrive at once.
@@ -357,10 +357,10 @@ async fn reaction_text_over_a_lowered_limit_fails_and_is_recorded() {
 
 /// Sends says from several actors until the server is gone; returns the acknowledged ones.
 async fn say_until_gone(server: &mut Server, enough: usize) -> Vec<Value> {
-    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let speakers: Vec<_> = (0..8)
         .map(|speaker| {
-            let (client, told) = (server.client(), told.clone());
+            let (client, sender) = (server.client(), sender.clone());
             tokio::spawn(async move {
                 loop {
                     let body = json!({"actorId": format!("speaker-{speaker}"), "text": "hi"});
@@ -368,24 +368,24 @@ async fn say_until_gone(server: &mut Server, enough: usize) -> Vec<Value> {
                         client.request(Method::POST, "/v1/commands/say").key(&fresh_key()).json(&body);
                     let Ok(answer) = request.try_send().await else { return };
                     assert_eq!(answer.status, 202, "{}", answer.text);
-                    if told.send(answer.data()["eventId"].clone()).is_err() {
+                    if sender.send(answer.data()["eventId"].clone()).is_err() {
                         return;
                     }
                 }
             })
         })
         .collect();
-    drop(told);
+    drop(sender);
     let mut said = Vec::new();
     while said.len() < enough {
-        said.push(heard.recv().await.expect("somebody speaks"));
+        said.push(receiver.recv().await.expect("a say is acknowledged"));
     }
     server.kill();
-    while let Some(event) = heard.recv().await {
+    while let Some(event) = receiver.recv().await {
         said.push(event);
     }
     for speaker in speakers {
-        speaker.await.expect("a speaker stops without a panic");
+        speaker.await.expect("a writer stops without a panic");
     }
     said
 }
@@ -423,7 +423,7 @@ async fn reaction_happens_exactly_once_across_kills() {
             })
             .map(|event| &event["payload"]["reaction"]["sourceEventId"])
             .collect();
-        assert_eq!(answered.len(), said.len(), "one answer each");
+        assert_eq!(answered.len(), said.len(), "one reaction each");
         // In order for each rule.
         assert_eq!(answered, said);
         answered.dedup();

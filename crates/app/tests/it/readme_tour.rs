@@ -31,7 +31,7 @@ fn with_default_limits() -> Launch {
 async fn run(lines: String) -> String {
     let script = format!("set -euo pipefail\n{lines}");
     let output = tokio::task::spawn_blocking(move || Command::new("bash").arg("-c").arg(script).output());
-    let output = output.await.expect("it does not panic").expect("bash");
+    let output = output.await.expect("the task does not panic").expect("bash");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     said
@@ -42,7 +42,7 @@ async fn readme_tour_works_as_written() {
     let server = with_default_limits().start().await;
     let said = run(shell_lines("Tour", &server)).await;
     assert!(!said.contains(r#""ok":false"#), "{said}");
-    assert!(said.contains(r#""unread": 1"#), "Kai is mentioned: {said}");
+    assert!(said.contains(r#""unread": 1"#), "the mention of Kai is unread: {said}");
     assert!(said.contains("event: ready") && said.contains("event: agent_entered"), "{said}");
     assert!(said.contains(r#""count": 2"#), "both mentioned each other: {said}");
     assert!(said.contains(r#""state": "done""#), "the task is handed over: {said}");

@@ -30,7 +30,7 @@ pub(crate) fn launch_realtime(api: &Server) -> Launch {
 pub(crate) async fn wait_until_caught_up(realtime: &Server, api: &Client) {
     let head = log(api).await.last().and_then(|event| event["sequence"].as_u64()).unwrap_or(0);
     let client = realtime.client();
-    eventually("realtime has heard of everything", DEADLINE, async || {
+    eventually("realtime has received all events", DEADLINE, async || {
         let health = client.get("/healthz").await;
         (health.json["source"]["lastCursor"].as_u64() >= Some(head)).then_some(())
     })
@@ -51,7 +51,7 @@ pub(crate) async fn read_until_ready(stream: &mut EventStream) -> (Value, Option
                 assert_eq!((&data["sequence"], &data["type"]), (&json!(id), &json!(kind)));
                 events.push(data);
             }
-            (other, None) => panic!("{other} has no business here: {data}"),
+            (other, None) => panic!("unexpected frame {other}: {data}"),
         }
     }
 }
@@ -137,10 +137,10 @@ async fn realtime_snapshot_plus_later_events_equal_the_rooms_replay() {
             (snapshot, deltas)
         });
     }
-    let heard = listening.join_all().await;
+    let received = listening.join_all().await;
     speaking.await.unwrap();
     let all = of_room(&client, "roomId=main").await;
-    for (snapshot, deltas) in heard {
+    for (snapshot, deltas) in received {
         let cursor = snapshot["lastCursor"].as_u64().unwrap();
         let (before, after): (Vec<_>, Vec<_>) =
             all.iter().cloned().partition(|event| event["sequence"].as_u64().unwrap() <= cursor);
@@ -302,7 +302,7 @@ async fn realtime_requires_the_api_token() {
     let health = inside.get("/healthz").await.json;
     assert_eq!((&health["rooms"], &health["clients"]), (&json!(1), &json!(1)));
     drop(first);
-    eventually("the place is free", DEADLINE, async || {
+    eventually("the stream is closed", DEADLINE, async || {
         Socket::open(realtime.address(), "/v1/ws?apiKey=secret", &[]).await.ok()
     })
     .await;
@@ -354,7 +354,7 @@ async fn realtime_health_reports_a_source_that_is_down() {
     });
     assert_eq!(health, want);
     api.kill();
-    let down = eventually("it is noticed", DEADLINE, async || {
+    let down = eventually("the loss is detected", DEADLINE, async || {
         let health = client.get("/healthz").await.json;
         (health["degraded"] == true).then_some(health)
     })
@@ -364,7 +364,7 @@ async fn realtime_health_reports_a_source_that_is_down() {
     let not_ready = client.get("/readyz").await;
     assert!(not_ready.error(503, "ERR_UNAVAILABLE")["reasons"][0].as_str().unwrap().contains("source"));
     let (snapshot, _, events, _) = read_until_ready(&mut client.stream("/v1/stream").await).await;
-    assert_eq!((&snapshot["sourceConnected"], events.len()), (&json!(false), 2), "what is known is told");
+    assert_eq!((&snapshot["sourceConnected"], events.len()), (&json!(false), 2), "the known events are sent");
     api.restart().await;
     eventually("it is ready again", DEADLINE, async || {
         (client.get("/readyz").await.status == 200).then_some(())
@@ -408,7 +408,7 @@ async fn realtime_runs_inside_serve() {
         .env("API_AUTH_TOKEN", "t")
         .start()
         .await;
-    let address = eventually("it says where it listens", DEADLINE, async || {
+    let address = eventually("it logs its address", DEADLINE, async || {
         let log = api.log();
         let (_, address) = log.split_once("realtime at http://")?;
         let (line, _) = address.split_once('\n')?;

@@ -49,7 +49,7 @@ async fn listen(
     last: watch::Receiver<Option<u64>>,
     visits: Arc<AtomicUsize>,
 ) -> Vec<Value> {
-    let (mut heard, mut cursor) = (Vec::new(), 0);
+    let (mut received, mut cursor) = (Vec::new(), 0);
     while last.borrow().is_none_or(|last| cursor < last) {
         let mut connection = if over_socket {
             Socket::open(address, &format!("/v1/ws?cursor={cursor}"), &[])
@@ -70,15 +70,15 @@ async fn listen(
             let Some(frame) = connection.next().await else { break };
             assert_ne!(frame.event, "gap", "nothing is left out: {}", frame.data);
             if let Some(id) = frame.id {
-                assert!(id > cursor, "{id} came after {cursor} was told");
+                assert!(id > cursor, "{id} came after {cursor}");
                 cursor = id;
-                heard.push(frame.data);
+                received.push(frame.data);
             } else if frame.event == "heartbeat" {
                 cursor = cursor.max(frame.data["cursor"].as_u64().unwrap());
             }
         }
     }
-    heard
+    received
 }
 
 enum Connection {
@@ -140,23 +140,23 @@ impl Scene {
     async fn wait_for_connections(&self, visits: usize) {
         let often = |one: &Arc<AtomicUsize>| one.load(Ordering::SeqCst) >= visits;
         let all = async || self.visits.iter().all(often).then_some(());
-        eventually("everybody listens", DEADLINE, all).await;
+        eventually("all are connected", DEADLINE, all).await;
     }
 
     /// Checks that each listener has received all events, once and in order.
     async fn assert_all_received(self) {
         let Self { api, realtime, writing, listening, end, .. } = self;
-        timeout(DEADLINE, writing.join_all()).await.expect("everything is accepted");
+        timeout(DEADLINE, writing.join_all()).await.expect("all says are accepted");
         let log = read_pages(&api.client(), "roomId=main", 500).await;
         end.send_replace(log.last().and_then(|event| event["sequence"].as_u64()));
-        let heard = timeout(DEADLINE, listening.join_all()).await;
-        let heard =
-            heard.unwrap_or_else(|_| panic!("not everybody was told everything:\n{}", realtime.log()));
-        for heard in heard {
+        let received = timeout(DEADLINE, listening.join_all()).await;
+        let received =
+            received.unwrap_or_else(|_| panic!("not all clients received everything:\n{}", realtime.log()));
+        for received in received {
             let places =
                 |events: &[Value]| events.iter().map(|event| event["sequence"].clone()).collect::<Vec<_>>();
-            assert_eq!(places(&heard), places(&log));
-            assert_eq!(heard, log);
+            assert_eq!(places(&received), places(&log));
+            assert_eq!(received, log);
         }
     }
 }
@@ -269,10 +269,10 @@ async fn realtime_clients_that_never_read_cost_bounded_memory() {
             let log = Arc::clone(&log);
             async move {
                 for event in log.iter() {
-                    let (_, data) = reader.event().await.expect("the stream goes on");
+                    let (_, data) = reader.event().await.expect("the stream continues");
                     assert!(
                         *event == serde_json::from_slice::<Value>(&data).unwrap(),
-                        "not what the log says"
+                        "not the events of the log"
                     );
                 }
             }
@@ -307,15 +307,15 @@ async fn realtime_delivers_everything_to_a_thousand_subscribers() {
             connection.send(b"GET /v1/stream?cursor=latest HTTP/1.0\r\nhost: cafe\r\n\r\n").await;
             while connection.line().await.expect("it goes on") != b"event: ready" {}
             ready.fetch_add(1, Ordering::SeqCst);
-            let mut heard = Vec::new();
-            while last.borrow().is_none_or(|last| heard.last() != Some(&last)) {
-                heard.push(connection.event().await.expect("the stream goes on").0);
+            let mut received = Vec::new();
+            while last.borrow().is_none_or(|last| received.last() != Some(&last)) {
+                received.push(connection.event().await.expect("the stream continues").0);
             }
-            heard
+            received
         });
     }
     let all_ready = async || (ready.load(Ordering::SeqCst) == SUBSCRIBERS).then_some(());
-    eventually("everybody listens", DEADLINE, all_ready).await;
+    eventually("all are connected", DEADLINE, all_ready).await;
     let before = realtime.rss_kib();
     let first = head_of_log(&api.client()).await;
     let client = api.client();
@@ -329,8 +329,8 @@ async fn realtime_delivers_everything_to_a_thousand_subscribers() {
     }
     let want: Vec<u64> = (first + 1..=head_of_log(&client).await).collect();
     assert_eq!(want.last().copied(), *end.borrow(), "a say is two events");
-    let heard = timeout(DEADLINE, listening.join_all()).await.expect("everybody is told");
-    assert!(heard.iter().all(|heard| *heard == want), "somebody was told something else");
+    let received = timeout(DEADLINE, listening.join_all()).await.expect("all receive everything");
+    assert!(received.iter().all(|received| *received == want), "a client received something else");
     let grown = realtime.rss_kib().saturating_sub(before);
     assert!(grown < 64 << 10, "{before} KiB grew by {grown} KiB");
 }

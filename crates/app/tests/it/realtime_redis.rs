@@ -35,7 +35,7 @@ async fn realtime_replays_older_events_from_redis() {
         (projector.client().get("/healthz").await.json["cursor"].as_u64() >= Some(120)).then_some(())
     })
     .await;
-    eventually("Redis can be asked", DEADLINE, async || {
+    eventually("Redis is connected", DEADLINE, async || {
         let health = realtime.client().get("/healthz").await.json;
         (health["replayStore"] == json!({"enabled": true, "reason": null})).then_some(())
     })
@@ -64,7 +64,7 @@ async fn realtime_replays_older_events_from_redis() {
     order(&api.client(), "Kai", "main").await;
     assert_eq!([stream.next_event().await.id, stream.next_event().await.id], [Some(121), Some(122)]);
     redis.kill();
-    eventually("Redis is missed", DEADLINE, async || {
+    eventually("the loss of Redis is detected", DEADLINE, async || {
         (realtime.client().get("/healthz").await.json["replayStore"]["enabled"] == false).then_some(())
     })
     .await;

@@ -37,9 +37,9 @@ pub(crate) struct LoadState {
 
 /// A follower, and the events that it has received.
 pub(crate) struct Follower {
-    pub(crate) manner: Transport,
+    pub(crate) transport: Transport,
     pub(crate) query: &'static str,
-    pub(crate) heard: Vec<Value>,
+    pub(crate) received: Vec<Value>,
     /// How often it has connected.
     pub(crate) visits: usize,
     cursor: u64,
@@ -47,29 +47,29 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    pub(crate) fn new(manner: Transport, query: &'static str, seed: u64) -> Self {
-        Self { manner, query, heard: Vec::new(), visits: 0, cursor: 0, chance: SeededRandom::new(seed) }
+    pub(crate) fn new(transport: Transport, query: &'static str, seed: u64) -> Self {
+        Self { transport, query, received: Vec::new(), visits: 0, cursor: 0, chance: SeededRandom::new(seed) }
     }
 
     /// Connects and disconnects until it has received everything up to the last event.
-    pub(crate) async fn follow(mut self, mut course: LoadState) -> Self {
+    pub(crate) async fn follow(mut self, mut load: LoadState) -> Self {
         loop {
-            let client = Client::new(*course.address.borrow_and_update());
-            let was_there = match self.manner {
+            let client = Client::new(*load.address.borrow_and_update());
+            let was_there = match self.transport {
                 Transport::Poll => self.poll(&client).await,
                 Transport::Socket => {
-                    let address = *course.address.borrow();
+                    let address = *load.address.borrow();
                     self.socket(address).await
                 }
                 Transport::StreamFromCursor | Transport::StreamFromLastEventId => self.stream(&client).await,
             };
             self.visits += usize::from(was_there);
-            if course.last.borrow().is_some_and(|last| self.cursor >= last) {
+            if load.last.borrow().is_some_and(|last| self.cursor >= last) {
                 return self;
             }
             if !was_there {
                 // The channel changes when there is a new server; until then the old address is tried again.
-                let _ = timeout(RETRY_PAUSE, course.address.changed()).await;
+                let _ = timeout(RETRY_PAUSE, load.address.changed()).await;
             }
         }
     }
@@ -77,7 +77,7 @@ impl Follower {
     /// Reads some frames, and disconnects. Returns whether there was a server.
     async fn stream(&mut self, client: &Client) -> bool {
         let path = "/v1/streams/market-events";
-        let request = match self.manner {
+        let request = match self.transport {
             Transport::StreamFromLastEventId => {
                 let request = client.request(Method::GET, &format!("{path}?cursor=0&{}", self.query));
                 request.header("last-event-id", &self.cursor.to_string())
@@ -113,12 +113,12 @@ impl Follower {
             ("heartbeat", None) => self.advance(frame.data["cursor"].as_u64().expect("a cursor")),
             (event, Some(id)) => {
                 assert_eq!((&frame.data["sequence"], &frame.data["type"]), (&json!(id), &json!(event)));
-                assert!(id > self.cursor, "{id} came after {} was told", self.cursor);
+                assert!(id > self.cursor, "{id} came after {}", self.cursor);
                 self.advance(id);
-                self.heard.push(frame.data);
+                self.received.push(frame.data);
             }
             // `error` is for a store that cannot be read, which does not happen here.
-            (event, None) => panic!("a frame that has no business here, {event}: {}", frame.data),
+            (event, None) => panic!("unexpected frame {event}: {}", frame.data),
         }
     }
 
@@ -133,9 +133,9 @@ impl Follower {
         let data = answer.data();
         for event in data["events"].as_array().expect("a list") {
             let id = event["sequence"].as_u64().expect("a sequence");
-            assert!(id > self.cursor, "{id} came after {} was told", self.cursor);
+            assert!(id > self.cursor, "{id} came after {}", self.cursor);
             self.advance(id);
-            self.heard.push(event.clone());
+            self.received.push(event.clone());
         }
         self.advance(data["nextCursor"].as_u64().expect("a cursor"));
         true

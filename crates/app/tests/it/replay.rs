@@ -157,7 +157,7 @@ async fn replay_memory_and_score_read_large_events_in_bounded_pages() {
     assert!((8..MESSAGES).contains(&count), "{count}");
     assert_eq!((&data["truncated"], &data["count"]), (&json!(true), &json!(count)));
     let newest = data["snapshot"]["chat"][0]["text"].as_str().unwrap();
-    assert!(newest.starts_with("11 "), "the newest is kept");
+    assert!(newest.starts_with("11 "), "the newest event is kept");
     let memory = client.get("/v1/memory/local").await.data()["memory"].clone();
     let message_texts = memory.as_array().unwrap().iter().map(|entry| entry["text"].as_str().unwrap());
     let numbers: Vec<&str> = message_texts.filter_map(|text| text.split(' ').next()).collect();

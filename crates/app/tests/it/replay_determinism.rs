@@ -131,15 +131,15 @@ type Command = (prop::sample::Index, u64);
 struct KnownIds(BTreeMap<String, Vec<String>>);
 
 impl KnownIds {
-    fn learn(&mut self, answer: &Value) {
+    fn collect_ids(&mut self, answer: &Value) {
         match answer {
             Value::Object(members) => members.iter().for_each(|(name, member)| match member.as_str() {
                 Some(id) if COMMANDS.iter().any(|(_, path, _)| path.contains(&format!("{{{name}}}"))) => {
                     self.0.entry(name.clone()).or_default().push(id.to_owned());
                 }
-                _ => self.learn(member),
+                _ => self.collect_ids(member),
             }),
-            Value::Array(members) => members.iter().for_each(|member| self.learn(member)),
+            Value::Array(members) => members.iter().for_each(|member| self.collect_ids(member)),
             _ => {}
         }
     }
@@ -221,9 +221,9 @@ async fn act(client: &Client, known: &mut KnownIds, commands: &[Command]) {
         while let Some(answer) = under_way.join_next().await {
             let answer = answer.expect("an answer");
             assert!(answer.status < 500, "{}", answer.text);
-            known.learn(&answer.json);
+            known.collect_ids(&answer.json);
         }
-        known.learn(&client.get("/v1/inbox?limit=5&order=desc").await.json);
+        known.collect_ids(&client.get("/v1/inbox?limit=5&order=desc").await.json);
     }
 }
 
@@ -241,7 +241,7 @@ fn assert_same(followed: &Rooms, refolded: &Rooms) {
     }
     let last = followed.after.keys().last().copied().unwrap_or_default();
     let count = refolded.after.range(..=last).count();
-    assert_eq!(count, followed.after.len(), "events that were not told");
+    assert_eq!(count, followed.after.len(), "events that were not received");
 }
 
 /// Checks that a replay of a room equals the projection of the log.
@@ -288,7 +288,7 @@ async fn check(commands: &[Command]) {
     let head = client.get("/v1/bootstrap").await.data()["cursor"].as_u64();
     name_end.send_replace(head);
     let followed = following.await.expect("a follower").rooms;
-    assert!(followed.after.keys().last().copied() >= head && head > Some(0), "not all was told");
+    assert!(followed.after.keys().last().copied() >= head && head > Some(0), "not all events were received");
     replayed(&client).await;
 
     server.restart().await;

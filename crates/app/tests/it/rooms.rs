@@ -69,7 +69,7 @@ async fn room_becoming_private_is_paid_once() {
     );
     assert!(payment["ref"].as_str().unwrap().starts_with("stub_"));
     let again = upsert(&client, "Nova", private(json!({"displayName": "Den"}))).await;
-    assert_eq!(again.data()["payment"], json!(null), "it is private already");
+    assert_eq!(again.data()["payment"], json!(null), "the room is private already");
     let leaky = client
         .act(
             "/v1/rooms",

@@ -84,7 +84,7 @@ impl Search {
             async |body: &Value| client.request(method.clone(), path).key(&key).json(body).send().await;
         let first = send(&body).await;
         let subscription = first.data()["subscription"].clone();
-        let secret = subscription["secret"].as_str().expect("a secret that was just set is shown").to_owned();
+        let secret = subscription["secret"].as_str().expect("a new secret is shown").to_owned();
         if !secret.contains(MARK) {
             self.needles.push(secret.trim_start_matches("whsec_").to_owned());
         }
@@ -280,7 +280,7 @@ async fn read_everything(search: &mut Search, client: &Client, ids: &[(&str, Str
         let example = example_path(&filled, &operation, &Vec::new());
         if operation["responses"]["200"]["content"].get("text/event-stream").is_some() {
             let mut stream = client.stream(&filled).await;
-            let head = stream.next().await.data["head"].as_u64().expect("`ready` says how long the log is");
+            let head = stream.next().await.data["head"].as_u64().expect("`ready` has the head of the log");
             let mut last = 0;
             while last < head {
                 let frame = stream.next().await;
@@ -406,7 +406,7 @@ async fn assert_no_secrets(launch: Launch, refused: &Refused<'_>) -> Search {
     search.check("an export", export(server.data_dir(), &[]).as_bytes());
     search.check("an export of a part", export(server.data_dir(), &["--tenant", "default"]).as_bytes());
     assert!(server.stop().await.success());
-    assert!(before.contains("TRACE") && before.contains("not answered"), "the log says little: {before}");
+    assert!(before.contains("TRACE") && before.contains("not answered"), "the log is too short: {before}");
     assert!(!before.contains("/lost"), "a target's URL, which may hold a key, is logged: {before}");
     search.check("the log before", before.as_bytes());
     search.check("the log after", server.log().as_bytes());
@@ -455,9 +455,9 @@ async fn secrets_with_a_webhook_provider_that_echoes_them_appear_nowhere() {
         .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS", 250);
     let search = assert_no_secrets(launch, &Refused { offers, prepare: &prepare }).await;
     assert!(search.seen > 300, "{} places were searched", search.seen);
-    let asked = provider.received(&path);
-    assert!(asked.iter().all(|request| !request.header("x-agentcafe-signature").is_empty()));
+    let requests = provider.received(&path);
+    assert!(requests.iter().all(|request| !request.header("x-agentcafe-signature").is_empty()));
     assert!(
-        asked.iter().any(|request| request.body.windows(PROOF.len()).any(|part| part == PROOF.as_bytes()))
+        requests.iter().any(|request| request.body.windows(PROOF.len()).any(|part| part == PROOF.as_bytes()))
     );
 }

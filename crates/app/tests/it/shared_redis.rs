@@ -46,14 +46,17 @@ async fn unread_counts_are_copied_to_redis() {
     let main = "acf:room:default:main:inbox:unread";
     copied(&redis, main, json!({ "Kai": "3", "Zoe": "1" })).await;
     copied(&redis, "acf:room:default:the%3Aattic:inbox:unread", json!({ "Kai": "1" })).await;
-    let asked = client.get("/v1/inbox?roomId=main&actorId=Kai").await;
-    assert_eq!((&asked.data()["unreadCount"], &asked.data()["projectedUnreadCount"]), (&json!(3), &json!(3)));
+    let listed = client.get("/v1/inbox?roomId=main&actorId=Kai").await;
+    assert_eq!(
+        (&listed.data()["unreadCount"], &listed.data()["projectedUnreadCount"]),
+        (&json!(3), &json!(3))
+    );
     for query in ["actorId=Kai", "roomId=main", "roomId=main&actorId=Nobody"] {
-        let asked = client.get(&format!("/v1/inbox?{query}")).await;
+        let listed = client.get(&format!("/v1/inbox?{query}")).await;
         let want = if query.contains("Nobody") { json!(0) } else { Value::Null };
-        assert_eq!(asked.data()["projectedUnreadCount"], want, "{query}");
+        assert_eq!(listed.data()["projectedUnreadCount"], want, "{query}");
     }
-    let id = asked.data()["items"][0]["inboxId"].as_str().unwrap().to_owned();
+    let id = listed.data()["items"][0]["inboxId"].as_str().unwrap().to_owned();
     client.act(&format!("/v1/inbox/{id}/ack"), json!({ "actorId": "Kai" })).await;
     copied(&redis, main, json!({ "Kai": "2", "Zoe": "1" })).await;
     client.act("/v1/inbox/ack", json!({ "actorId": "Kai", "upToCursor": 1_000 })).await;
@@ -84,7 +87,7 @@ async fn unread_counts_in_redis_are_repaired() {
     let projected = async |server: &Server| {
         server.client().get("/v1/inbox?roomId=main&actorId=Kai").await.data()["projectedUnreadCount"].clone()
     };
-    assert_eq!(projected(&server).await, Value::Null, "the count itself is there: it is a copy that is not");
+    assert_eq!(projected(&server).await, Value::Null, "only the copy is missing, not the count");
     mention(&server.client(), "main", "Kai").await;
     redis.restart();
     let mut more = all.clone();
@@ -179,7 +182,7 @@ async fn rate_limit_is_per_node_while_redis_is_down() {
         assert_eq!(client.get("/v1/rooms").await.status, 200);
     }
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
-    assert_eq!(client.get("/v1/rooms").await.status, 429, "what was used up before counts");
+    assert_eq!(client.get("/v1/rooms").await.status, 429, "requests before count");
     redis.thaw();
     server.client().until_redis(true).await;
     let page = client.get("/metrics").await.text;
@@ -267,8 +270,8 @@ async fn moderation_is_per_node_while_redis_is_down() {
     assert_eq!(said(&nodes[0], "1").await, None);
     assert_eq!(said(&nodes[1], "2").await, None);
     redis.freeze();
-    assert_eq!(said(&nodes[0], "3").await, None, "which knows of 1");
-    assert_eq!(said(&nodes[1], "3").await, None, "which knows of 1 and 2");
+    assert_eq!(said(&nodes[0], "3").await, None, "it has the action 1");
+    assert_eq!(said(&nodes[1], "3").await, None, "it has the actions 1 and 2");
     redis.thaw();
     redis.wipe();
     for node in &nodes {

@@ -53,9 +53,10 @@ async fn snapshot_of_a_room_has_author_system_by_default() {
     assert_eq!((&second["snapshot"]["actorId"], &second["snapshot"]["version"]), (&json!(null), &json!(2)));
     assert_eq!(second["snapshot"]["expiresAt"], json!(null));
     let events = log(&client).await;
-    let told = |event: &Value| (event["actorId"].clone(), event["payload"]["snapshotRef"]["actorId"].clone());
-    assert_eq!(told(&events[0]), (json!("system"), json!(null)));
-    assert_eq!(told(&events[1]), (json!("Nova"), json!(null)));
+    let actors =
+        |event: &Value| (event["actorId"].clone(), event["payload"]["snapshotRef"]["actorId"].clone());
+    assert_eq!(actors(&events[0]), (json!("system"), json!(null)));
+    assert_eq!(actors(&events[1]), (json!("Nova"), json!(null)));
 }
 
 /// Of the tenant, room and actor that are named, also after a kill.

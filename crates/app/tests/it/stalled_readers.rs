@@ -36,8 +36,8 @@ pub(crate) async fn peak_kib<T>(server: &Server, work: impl Future<Output = T>) 
 async fn read_all(mut reader: RawConnection, first: u64, last: u64) -> Vec<Vec<u8>> {
     let mut events = Vec::new();
     for place in first + 1..=last {
-        let (id, data) = reader.event().await.expect("the stream goes on");
-        assert_eq!(id, place, "an event is missing, or told twice");
+        let (id, data) = reader.event().await.expect("the stream continues");
+        assert_eq!(id, place, "an event is lost or repeated");
         events.push(data);
     }
     events
@@ -68,7 +68,7 @@ async fn stall_readers(readers: usize) {
         while let Some(read) = reading.join_next().await {
             assert!(
                 read.expect("it reads everything") == first_read,
-                "two readers were told different things"
+                "two readers received different events"
             );
         }
         first_read
@@ -80,7 +80,7 @@ async fn stall_readers(readers: usize) {
     let log = read_pages(&server.client(), "", 20).await;
     assert!(
         read == log[usize::try_from(first).expect("small")..],
-        "the readers were not told what the log says"
+        "the readers did not receive the events of the log"
     );
 }
 

@@ -26,7 +26,7 @@ async fn serve_with_an_invalid_setting_does_not_start() {
     ];
     for (name, value) in bad {
         let failed = launch().env(name, value).try_start().await;
-        let failed = failed.err().unwrap_or_else(|| panic!("{name}={value} was taken"));
+        let failed = failed.err().unwrap_or_else(|| panic!("{name}={value} was accepted"));
         assert!(failed.status.is_some_and(|status| !status.success()), "{name}: {failed}");
         assert!(failed.log.contains(name), "{name} is not named: {failed}");
     }

@@ -39,7 +39,7 @@ pub(crate) async fn assert_not_ready(client: &Client) {
     assert_unavailable(&ready);
     let reasons = ready.json["error"]["details"]["reasons"].as_array().cloned().unwrap_or_default();
     assert!(!reasons.is_empty() && reasons.iter().all(Value::is_string), "no reasons: {}", ready.text);
-    assert_eq!(client.get("/livez").await.status, 200, "the process is up all the same");
+    assert_eq!(client.get("/livez").await.status, 200, "the process is up");
 }
 
 /// Checks that every accepted say is in the log once, and that its key replays.
@@ -139,7 +139,7 @@ async fn full_disk_at_the_start_is_reported() {
     let Err(failed) = launch().data_dir(disk.data()).try_start().await else {
         panic!("it is ready on a full disk")
     };
-    let status = failed.status.expect("it ends instead of waiting");
+    let status = failed.status.expect("it exits instead of waiting");
     assert!(!status.success() && !failed.log.contains("panicked"), "{status:?}: {}", failed.log);
     assert!(failed.log.contains(&disk.data().display().to_string()), "{}", failed.log);
     disk.remove_ballast("all");

@@ -25,7 +25,7 @@ fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 /// Starts a server that must not start, and checks that its error contains these words.
 async fn fails(launch: Launch, words: &[&str]) -> FailedStart {
     let Err(failed) = launch.try_start().await else { panic!("it started; expected {words:?}") };
-    let status = failed.status.unwrap_or_else(|| panic!("it neither starts nor ends: {}", failed.log));
+    let status = failed.status.unwrap_or_else(|| panic!("it neither starts nor exits: {}", failed.log));
     assert!(!status.success() && status.code().is_some(), "{status:?}: {}", failed.log);
     assert!(!failed.log.contains("panicked"), "{}", failed.log);
     let last = failed.log.lines().last().unwrap_or_default();
@@ -135,6 +135,6 @@ async fn invalid_settings_are_named_with_their_value() {
         let data = directory.path().join("data");
         let named = value.rsplit(", ").next().unwrap_or(value);
         fails(launch().data_dir(&data).env(name, value), &[name, named]).await;
-        assert!(!data.exists(), "{name}={value}: a store was made all the same");
+        assert!(!data.exists(), "{name}={value}: a store was created");
     }
 }

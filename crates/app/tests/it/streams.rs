@@ -270,10 +270,10 @@ async fn stream_over_the_limit_is_503_with_retry_after() {
     let refused = client.request(Method::GET, STREAM).stream().await.unwrap_err();
     let _ = refused.error(503, "ERR_UNAVAILABLE");
     assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
-    assert_eq!(client.get("/v1/events").await.status, 200, "everything else goes on");
+    assert_eq!(client.get("/v1/events").await.status, 200, "everything else works");
     drop(first);
     let _ = client.request(Method::HEAD, STREAM).send().await;
-    eventually("a place is free", Duration::from_secs(60), async || {
+    eventually("a stream is available again", Duration::from_secs(60), async || {
         client.request(Method::GET, STREAM).stream().await.ok()
     })
     .await;

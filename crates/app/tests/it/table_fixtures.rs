@@ -18,7 +18,7 @@ pub(crate) fn text(value: &Value) -> &str {
 }
 
 fn timestamp(text: &str) -> Timestamp {
-    text.parse().expect("a moment")
+    text.parse().expect("a timestamp")
 }
 
 /// The server's time, plus this many milliseconds.

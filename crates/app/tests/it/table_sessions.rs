@@ -36,7 +36,7 @@ async fn session_purchase_creates_its_private_room() {
         (&session["planId"], &session["maxAgents"], &session["status"]),
         (&json!("cappuccino"), &json!(4), &json!("active"))
     );
-    assert_eq!(session["invitedActorIds"], json!(["Kai"]), "each once, and never the owner");
+    assert_eq!(session["invitedActorIds"], json!(["Kai"]), "each guest once, without the owner");
     assert_eq!(
         (&session["paymentRef"], &session["paymentAmountUsd"], &session["paymentProvider"]),
         (&json!("bill-7"), &json!(6), &json!("stub"))
@@ -102,7 +102,7 @@ async fn session_fields_are_validated_in_order() {
         (&details["mode"], &details["roomId"], &details["ownerActorId"]),
         (&json!("stub"), &json!("den"), &json!("Nova"))
     );
-    assert!(!unpaid.text.contains("coffee_paid"), "the proof is not told");
+    assert!(!unpaid.text.contains("coffee_paid"), "the proof is not shown");
     assert!(log(&client).await.is_empty(), "nothing was written");
 }
 

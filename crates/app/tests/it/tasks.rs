@@ -69,10 +69,10 @@ async fn task_create_returns_appends_and_notifies_the_assignee() {
         assigned["payload"],
         json!({"taskId": task["taskId"], "fromAssigneeActorId": null, "toAssigneeActorId": "Kai", "assignedBy": "Nova"})
     );
-    for (event, told) in events.iter().zip(data["emittedEvents"].as_array().unwrap()) {
+    for (event, summary) in events.iter().zip(data["emittedEvents"].as_array().unwrap()) {
         let emitted =
             json!({"eventId": event["eventId"], "sequence": event["sequence"], "eventType": event["type"]});
-        assert_eq!(told, &emitted);
+        assert_eq!(summary, &emitted);
         assert_eq!((&event["roomId"], &event["correlationId"]), (&json!("attic"), &json!("c-1")));
     }
     assert_eq!(client.get(&path_of(task)).await.data(), &json!({"task": want}));
@@ -197,8 +197,8 @@ async fn task_of_an_unknown_id_or_another_tenant_is_404() {
             let details = answer.error(404, "ERR_NOT_FOUND");
             assert_eq!(details, &json!({"tenantId": tenant, "taskId": id}));
         }
-        let nobody = change(&client, &path, json!({"title": "Mop"})).await;
-        assert_eq!(nobody.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
+        let anonymous = change(&client, &path, json!({"title": "Mop"})).await;
+        assert_eq!(anonymous.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
     }
     assert_eq!(client.get(&format!("/v1/tasks/{id}?tenantId=acme")).await.data()["task"], task);
     let path = format!("/v1/tasks/{id}?tenantId=acme");

@@ -66,7 +66,7 @@ async fn webhook_subscription_to_a_private_table_requires_membership_and_feature
 /// A subscription to a room that became private later gets its events only while reads are not gated.
 #[tokio::test]
 async fn webhook_without_a_room_gets_private_events_of_members_only() {
-    for (gate, told) in [("off", &["before", "two"][..]), ("members", &["before"][..])] {
+    for (gate, expected) in [("off", &["before", "two"][..]), ("members", &["before"][..])] {
         let (directory, mut server, client) = cafe_with_tables().await;
         let receiver = Receiver::start().await;
         for (path, room, actor) in [
@@ -95,7 +95,7 @@ async fn webhook_without_a_room_gets_private_events_of_members_only() {
             ("/nova", &["before", "one", "two", "three"]),
             ("/nobody", &["before", "three"]),
             ("/nova-upstairs", &["one"]),
-            ("/later", told),
+            ("/later", expected),
         ];
         for (path, want) in wants {
             assert_eq!(message_texts(&receiver.wait(path, want.len()).await), want, "{gate} {path}");

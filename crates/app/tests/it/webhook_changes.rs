@@ -80,7 +80,7 @@ async fn webhook_delete_ends_attempts() {
     }
     receiver.wait("/other", 21).await;
     let later = receiver.received("/hook");
-    assert!(later.len() <= tried + 1, "one attempt may have been under way: {tried} {}", later.len());
+    assert!(later.len() <= tried + 1, "one attempt may have been in progress: {tried} {}", later.len());
     assert!(message_texts(&later).iter().all(|text| text == "one"));
 }
 
@@ -116,7 +116,7 @@ async fn webhook_410_disables_the_subscription() {
     let path = format!("/v1/subscriptions/{}", made["id"].as_str().unwrap());
     let found = client.get(&path).await.data()["subscription"].clone();
     assert_eq!((&found["enabled"], &found["lastError"]), (&json!(false), &json!("HTTP 410")));
-    say_in(&client, "main", "nobody hears this").await;
+    say_in(&client, "main", "not delivered").await;
     let _ = change(&client, &made, json!({"enabled": true})).await.data();
     say_in(&client, "main", "the last").await;
     let arrived = eventually("it goes on", DEADLINE, async || {
@@ -124,6 +124,6 @@ async fn webhook_410_disables_the_subscription() {
         arrived.last().is_some_and(|text| text == "the last").then_some(arrived)
     })
     .await;
-    assert!(!arrived.contains(&"nobody hears this".to_owned()), "{arrived:?}");
+    assert!(!arrived.contains(&"not delivered".to_owned()), "{arrived:?}");
     assert_eq!(arrived.iter().filter(|text| *text == "word 0").count(), 1, "{arrived:?}");
 }

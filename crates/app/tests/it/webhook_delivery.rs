@@ -43,7 +43,7 @@ pub(crate) async fn recorded(client: &Client, query: &str, count: usize) -> Vec<
 
 fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     Hmac::<Sha256>::new_from_slice(key)
-        .expect("any length makes a key")
+        .expect("a key may have any length")
         .chain_update(message)
         .finalize()
         .into_bytes()
@@ -221,14 +221,14 @@ async fn webhook_targets_that_fail_or_hang_do_not_delay_others() {
         say_in(&client, "main", text).await;
     }
     assert_eq!(message_texts(&receiver.wait("/good", 30).await), said);
-    assert_eq!(receiver.wait("/hang", 3).await.len(), 3, "one attempt of each is under way");
+    assert_eq!(receiver.wait("/hang", 3).await.len(), 3, "one attempt of each is in progress");
     assert_eq!(receiver.wait("/later", 1).await.len(), 1, "Retry-After is honoured");
     let slow = message_texts(&receiver.wait("/slow", 3).await);
     assert_eq!(slow, said[..slow.len()]);
     let fails = receiver.wait("/fail", 3).await;
     assert!(
         message_texts(&fails).iter().all(|text| *text == said[0]),
-        "the first comes first, however often"
+        "the first event comes first, repeated or not"
     );
 }
 

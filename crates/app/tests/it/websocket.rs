@@ -46,15 +46,15 @@ async fn websocket_has_the_frames_of_the_stream() {
         let mut stream = client.stream(&format!("/v1/streams/market-events?{query}")).await;
         let mut socket =
             Socket::open(server.address(), &format!("{SOCKET}?{query}"), &[]).await.expect("it opens");
-        let (mut told, mut said) = (Vec::new(), Vec::new());
-        while collect_frame(&mut told, stream.next().await) {}
-        while collect_frame(&mut said, socket.next().await) {}
-        assert_eq!(said, told, "{query}");
+        let (mut from_stream, mut from_websocket) = (Vec::new(), Vec::new());
+        while collect_frame(&mut from_stream, stream.next().await) {}
+        while collect_frame(&mut from_websocket, socket.next().await) {}
+        assert_eq!(from_websocket, from_stream, "{query}");
     }
     let path = format!("{SOCKET}?cursor=2");
     let mut socket =
         Socket::open(server.address(), &path, &[("last-event-id", "4")]).await.expect("it opens");
-    assert_eq!(socket.next().await.data["cursor"], 4, "Last-Event-ID is honoured where it can be sent");
+    assert_eq!(socket.next().await.data["cursor"], 4, "Last-Event-ID is supported");
     assert_eq!(socket.next_event().await.id, Some(5));
     order(&client, "Nova", "main").await;
     let live = [socket.next_event().await.id, socket.next_event().await.id, socket.next_event().await.id];
@@ -83,7 +83,7 @@ async fn websocket_has_the_token_parameters_and_limits_of_the_stream() {
     assert_eq!(refused.error(400, "ERR_VALIDATION")["field"], "upgrade");
     let first =
         Socket::open(server.address(), &format!("{SOCKET}?apiKey=secret"), &[]).await.expect("it opens");
-    assert_eq!(open("apiKey=secret", &[]).await, Err(Some(503)), "the place is taken");
+    assert_eq!(open("apiKey=secret", &[]).await, Err(Some(503)), "the stream is open");
     let refused = inside.request(Method::GET, "/v1/events/stream").stream().await.unwrap_err();
     let _ = refused.error(503, "ERR_UNAVAILABLE");
     drop(first);
@@ -118,7 +118,7 @@ async fn websocket_answers_pings_and_close() {
     let server = launch().env("API_STREAM_HEARTBEAT_MS", 30).start().await;
     let mut socket = Socket::open(server.address(), SOCKET, &[]).await.expect("it opens");
     socket.send(Message::Ping("there?".into())).await;
-    socket.send(Message::Text("nobody listens to this".into())).await;
+    socket.send(Message::Text("ignored".into())).await;
     let (mut pinged, mut answered) = (false, false);
     while !(pinged && answered) {
         match socket.message().await.expect("it goes on") {
@@ -199,7 +199,7 @@ async fn websockets_that_are_never_read_cost_bounded_memory() {
             let read = read.expect("it reads everything");
             assert!(
                 read == log[usize::try_from(first).expect("small")..],
-                "a socket said what the log does not"
+                "a WebSocket sent an event that is not in the log"
             );
         }
     };
@@ -213,7 +213,7 @@ async fn websocket_without_pong_is_closed() {
     let server = launch().env("API_STREAM_HEARTBEAT_MS", 50).env("API_STREAM_MAX_CLIENTS", 1).start().await;
     // It is not read, so it sends no pongs; everything fits into its buffer.
     let silent = Socket::open(server.address(), SOCKET, &[]).await.expect("it opens");
-    agentcafe_testkit::eventually("the place is free", Duration::from_secs(60), async || {
+    agentcafe_testkit::eventually("the stream is closed", Duration::from_secs(60), async || {
         Socket::open(server.address(), SOCKET, &[]).await.ok()
     })
     .await;

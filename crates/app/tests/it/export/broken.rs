@@ -123,7 +123,7 @@ async fn import_into_a_store_with_content_is_refused() {
     let missing = copy.path().join("missing");
     let output = agentcafe("export", &missing, &[]).output().unwrap();
     assert!(!output.status.success() && stderr(&output).contains("there is no store"), "{}", stderr(&output));
-    assert!(!missing.exists(), "an export makes nothing");
+    assert!(!missing.exists(), "an export creates nothing");
     let output = agentcafe("import", &missing, &["no-such-file"]).output().unwrap();
     assert!(!output.status.success() && stderr(&output).contains("no-such-file"), "{}", stderr(&output));
 }

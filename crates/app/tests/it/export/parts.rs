@@ -34,7 +34,7 @@ async fn export_of_a_tenant_or_room_has_only_its_own_data() {
         };
         assert!(
             without_exported_at(&export(copy.path(), &again)) == without_exported_at(part),
-            "moved, the part is the same"
+            "the imported part exports the same"
         );
         let output = import(copy.path(), part);
         assert!(
@@ -45,8 +45,8 @@ async fn export_of_a_tenant_or_room_has_only_its_own_data() {
         let output = import(copy.path(), &whole);
         assert!(!output.status.success() && stderr(&output).contains("not empty"), "{}", stderr(&output));
     }
-    let nobody = export(server.data_dir(), &["--tenant", "nobody"]);
-    assert_eq!(nobody.lines().count(), 2);
+    let empty = export(server.data_dir(), &["--tenant", "nobody"]);
+    assert_eq!(empty.lines().count(), 2);
     let output = agentcafe("export", server.data_dir(), &["--room", "main"]).output().unwrap();
     assert!(!output.status.success() && stderr(&output).contains("--tenant"), "{}", stderr(&output));
 }
@@ -68,13 +68,16 @@ async fn import_of_a_tenant_keeps_cursors_of_the_whole_log_valid() {
     assert_eq!(client.get("/v1/events?tenantId=acme").await.data()["events"], page.data()["events"]);
     let mut stream = client.stream(&format!("/v1/events/stream?tenantId=acme&cursor={head}")).await;
     let next = client.act("/v1/commands/say", say("acme")).await;
-    let heard = stream.next_event().await;
-    assert_eq!((heard.id, &heard.data["correlationId"]), (Some(head + 1), &next.data()["correlationId"]));
+    let received = stream.next_event().await;
+    assert_eq!(
+        (received.id, &received.data["correlationId"]),
+        (Some(head + 1), &next.data()["correlationId"])
+    );
     let items = client.get("/v1/inbox?actorId=Kai&tenantId=acme").await.data()["items"].clone();
     let places: Vec<_> =
         items.as_array().unwrap().iter().map(|item| item["inboxSeq"].as_u64().unwrap()).collect();
     assert!(
         places.contains(&1) && places.contains(&5),
-        "inbox places were given to others in between: {places:?}"
+        "inbox sequences were assigned to others in between: {places:?}"
     );
 }

@@ -44,7 +44,7 @@ async fn export_under_load_is_a_consistent_snapshot() {
         let (before, directory) = (said(), server.data_dir().to_owned());
         let text = tokio::task::spawn_blocking(move || export(&directory, &[])).await.unwrap();
         last = assert_is_consistent(&text);
-        assert!(last >= before, "round {round}: what was answered before is in it");
+        assert!(last >= before, "round {round}: earlier acknowledged events are in it");
         let copy = import_to_new_directory(&text);
         assert!(
             without_exported_at(&export(copy.path(), &[])) == without_exported_at(&text),
