@@ -1,4 +1,4 @@
-//! What every long-running subcommand does around its work: a log, a runtime, an end when it is asked for.
+//! What all services share: the log, the runtime, and the stop at a signal.
 
 use std::io::IsTerminal;
 
@@ -8,20 +8,20 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// The most threads that read from the database: as many as it has readers, and some for larger computations. More would
-/// only keep more memory.
+/// Maximum number of blocking threads: one per database reader, and some for larger computations. More would only use
+/// more memory.
 const MAX_BLOCKING_THREADS: usize = 8;
 
-/// Starts the process's log, and tells the operator what should be told at the start.
+/// Starts the process's log, and logs the warnings.
 pub(crate) fn start_logging(log: &str, warnings: &[String]) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(log).with_context(|| format!("AGENTCAFE_LOG={log:?} cannot be used"))?;
+    let filter = EnvFilter::try_new(log).with_context(|| format!("AGENTCAFE_LOG={log:?} is invalid"))?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colour)
         .with_target(false)
-        // Whoever read the log may be gone: that is nothing to end for.
+        // Standard error may be closed; the process continues.
         .log_internal_errors(false)
         .init();
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -45,7 +45,7 @@ pub(crate) fn stop_on_signal(
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        // First, because nobody may be left who reads what is logged.
+        // Before logging, which may block if standard error is a full pipe.
         stopping.cancel();
         tracing::info!("stopping");
     })
