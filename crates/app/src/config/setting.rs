@@ -83,9 +83,9 @@ impl<T: Clone> Setting<T> {
     /// Parses an option of the command line that stands for this setting. An error says what is wrong, and what is allowed.
     pub(crate) fn parse_option(&self, text: &str) -> Result<T, String> {
         let parsed = self.kind.parse(text.trim());
-        let problem =
-            |problem| format!("{text:?} cannot be used: {problem}. It must be {}", self.kind.allowed());
-        parsed.map(|(value, _)| value).map_err(problem)
+        let error =
+            |problem: String| format!("{text:?} cannot be used{}", why(&problem, &self.kind.allowed()));
+        parsed.map(|(value, _)| value).map_err(error)
     }
 }
 

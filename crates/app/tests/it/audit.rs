@@ -13,7 +13,7 @@ async fn page(client: &Client, query: &str) -> Value {
     client.get(&format!("/v1/operator/audit?{query}")).await.data().clone()
 }
 
-fn places(page: &Value) -> Vec<u64> {
+fn sequences(page: &Value) -> Vec<u64> {
     page["entries"].as_array().into_iter().flatten().filter_map(|entry| entry["auditSeq"].as_u64()).collect()
 }
 
@@ -55,7 +55,7 @@ async fn audit_trail_is_filtered_and_paged_newest_first() {
     ];
     for (query, want, next) in cases {
         let got = page(&client, &query).await;
-        assert_eq!((places(&got), &got["nextCursor"]), (want.to_vec(), &json!(next)), "{query}");
+        assert_eq!((sequences(&got), &got["nextCursor"]), (want.to_vec(), &json!(next)), "{query}");
         assert_eq!(got["count"], want.len(), "{query}");
         assert_eq!(got["order"], if query.contains("order=asc") { "asc" } else { "desc" }, "{query}");
     }
@@ -63,14 +63,14 @@ async fn audit_trail_is_filtered_and_paged_newest_first() {
     let at = created_at(2);
     let then = page(&client, &format!("fromTs={at}&toTs={at}")).await;
     assert!(
-        places(&then).contains(&3)
+        sequences(&then).contains(&3)
             && then["entries"].as_array().unwrap().iter().all(|entry| entry["createdAt"] == at.as_str())
     );
     for bad in ["cursor=x", "limit=1.5", "fromTs=yesterday"] {
         let answer = client.get(&format!("/v1/operator/audit?{bad}")).await;
         assert_eq!(answer.error(400, "ERR_VALIDATION")["value"], bad.split_once('=').unwrap().1);
     }
-    assert_eq!(places(&page(&client, "limit=0").await), [6], "limits are clamped");
+    assert_eq!(sequences(&page(&client, "limit=0").await), [6], "limits are clamped");
 }
 
 /// Entries are only appended; other methods than `GET` are unsupported.
@@ -99,7 +99,7 @@ async fn audit_trail_sequence_has_no_gaps_under_concurrent_actions() {
         one.await.unwrap();
     }
     let whole = page(&client, "order=asc").await;
-    assert_eq!(places(&whole), (1..=21).collect::<Vec<u64>>());
+    assert_eq!(sequences(&whole), (1..=21).collect::<Vec<u64>>());
     let denied = whole["entries"].as_array().unwrap().iter().filter(|entry| entry["outcome"] == "denied");
     assert_eq!(denied.count(), 10);
 }

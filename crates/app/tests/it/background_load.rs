@@ -100,8 +100,8 @@ pub(crate) async fn read_pages(client: &Client, query: &str, limit: usize) -> Ve
 /// other say at most once.
 pub(crate) async fn assert_logged(client: &Client, all: &[TrackedSay]) {
     let log = all_events(client).await;
-    for (event, place) in log.iter().zip(1_u64..) {
-        assert_eq!(event["sequence"], place, "the log has gaps");
+    for (event, number) in log.iter().zip(1_u64..) {
+        assert_eq!(event["sequence"], number, "the log has gaps");
     }
     let mut by_text: HashMap<&str, Vec<&Value>> = HashMap::new();
     for event in &log {
@@ -124,8 +124,8 @@ pub(crate) async fn assert_logged(client: &Client, all: &[TrackedSay]) {
         let emitted = answer["data"]["emittedEvents"].as_array().expect("a list");
         assert!(emitted.len() >= 3, "a message, a mention and a heartbeat: {emitted:?}");
         for emitted_event in emitted {
-            let place = emitted_event["sequence"].as_u64().expect("a sequence");
-            let event = &log[usize::try_from(place).expect("a small number") - 1];
+            let number = emitted_event["sequence"].as_u64().expect("a sequence");
+            let event = &log[usize::try_from(number).expect("a small number") - 1];
             assert_eq!(
                 (&event["eventId"], &event["type"]),
                 (&emitted_event["eventId"], &emitted_event["eventType"]),

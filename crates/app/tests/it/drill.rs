@@ -132,7 +132,7 @@ async fn drill_sends_the_api_key_to_the_runtime_only() {
     let requests = receiver.received("/api/healthz");
     assert!(requests.len() == 2 && requests.iter().all(|request| request.header("x-api-key").is_empty()));
     for (variables, hint) in
-        [(&[] as &[_], "set ROLLBACK_API_KEY"), (&[("ROLLBACK_API_KEY", "x")], "is not the server's")]
+        [(&[] as &[_], "set ROLLBACK_API_KEY"), (&[("ROLLBACK_API_KEY", "x")], "is wrong")]
     {
         let ran = probe(&world_url, &url, &url, variables).await;
         assert_eq!(failed(&ran), ["runtime_stream_ready"], "health needs no key");

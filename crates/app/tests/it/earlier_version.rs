@@ -30,9 +30,9 @@ async fn assert_keys_replay(client: &Client, store: &str) {
         let request = client.request(method, text("path")).key(text("key"));
         let request = if mutation["body"].is_null() { request } else { request.json(&mutation["body"]) };
         let answer = request.send().await;
-        let place = (text("method"), text("path"));
-        assert_eq!(answer.header("x-idempotent-replay"), Some("true"), "{place:?}: {}", answer.text);
-        assert_eq!((answer.status, &answer.json), (status(&mutation), &mutation["answer"]), "{place:?}");
+        let route = (text("method"), text("path"));
+        assert_eq!(answer.header("x-idempotent-replay"), Some("true"), "{route:?}: {}", answer.text);
+        assert_eq!((answer.status, &answer.json), (status(&mutation), &mutation["answer"]), "{route:?}");
     }
     assert_eq!(mutations.lines().count(), 40, "one line per mutation");
 }

@@ -205,10 +205,10 @@ async fn import_keeps_sequences_cursors_inboxes_and_keys() {
     assert_eq!(next.data()["sequence"], json!(events.len() + 1));
     assert_eq!(stream.next_event().await.id, Some(events.len() as u64 + 1));
     let items = client.get("/v1/inbox?actorId=Kai").await.data()["items"].clone();
-    let mut places: Vec<_> =
+    let mut inbox_sequences: Vec<_> =
         items.as_array().unwrap().iter().map(|item| item["inboxSeq"].as_u64().unwrap()).collect();
-    places.sort_unstable();
-    assert_eq!(places, [1, 2, 3]);
+    inbox_sequences.sort_unstable();
+    assert_eq!(inbox_sequences, [1, 2, 3]);
     let output = import(copy.path(), &text);
     assert!(!output.status.success() && stderr(&output).contains("in use"), "{}", stderr(&output));
     drop(stream);

@@ -9,7 +9,7 @@ pub(crate) type Names = Vec<(&'static str, &'static str, String)>;
 
 /// The id for a parameter of a route's path.
 pub(crate) fn named<'a>(names: &'a Names, path: &str, name: &str) -> Option<&'a str> {
-    let mut known = names.iter().filter(|(place, known, _)| path.starts_with(place) && *known == name);
+    let mut known = names.iter().filter(|(prefix, known, _)| path.starts_with(prefix) && *known == name);
     known.next().map(|(.., id)| id.as_str())
 }
 

@@ -105,9 +105,9 @@ async fn followers_that_reconnect_miss_nothing() {
         let Follower { transport, query, received, visits, .. } = &follower;
         assert!(*visits > 3, "{transport:?} {query} was cut off too seldom");
         let want = events_matching(&client, query).await;
-        let places =
+        let sequences =
             |events: &[Value]| events.iter().map(|event| event["sequence"].clone()).collect::<Vec<_>>();
-        assert_eq!(places(received), places(&want), "{transport:?} {query}");
+        assert_eq!(sequences(received), sequences(&want), "{transport:?} {query}");
         assert_eq!(received, &want, "{transport:?} {query}");
     }
 }

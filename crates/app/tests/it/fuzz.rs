@@ -64,15 +64,15 @@ fn assert_valid_response(what: &str, answer: &Answer) {
 
 /// Sends all requests, some concurrently, and checks each response. Of a stream, only the start is read.
 async fn send_all(requests: Vec<(String, Request)>) {
-    let places = Arc::new(Semaphore::new(CONCURRENCY));
+    let permits = Arc::new(Semaphore::new(CONCURRENCY));
     let mut under_way = JoinSet::new();
     for (what, request) in requests {
-        let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
+        let permit = Arc::clone(&permits).acquire_owned().await.expect("never closed");
         under_way.spawn(async move {
             if let Err(answer) = request.stream().await {
                 assert_valid_response(&what, &answer);
             }
-            drop(place);
+            drop(permit);
         });
     }
     while let Some(done) = under_way.join_next().await {
@@ -96,18 +96,18 @@ async fn assert_healthy(mut server: agentcafe_testkit::Server, client: Client) {
 }
 
 /// JSON pointers to every value in a body.
-fn pointers_into(value: &Value, at: &str, places: &mut Vec<String>) {
+fn pointers_into(value: &Value, at: &str, pointers: &mut Vec<String>) {
     let escaped = |name: &str| name.replace('~', "~0").replace('/', "~1");
     match value {
         Value::Object(members) => members.iter().for_each(|(name, member)| {
-            let place = format!("{at}/{}", escaped(name));
-            pointers_into(member, &place, places);
-            places.push(place);
+            let pointer = format!("{at}/{}", escaped(name));
+            pointers_into(member, &pointer, pointers);
+            pointers.push(pointer);
         }),
         Value::Array(members) => members.iter().enumerate().for_each(|(index, member)| {
-            let place = format!("{at}/{index}");
-            pointers_into(member, &place, places);
-            places.push(place);
+            let pointer = format!("{at}/{index}");
+            pointers_into(member, &pointer, pointers);
+            pointers.push(pointer);
         }),
         _ => {}
     }
@@ -174,23 +174,23 @@ fn odd_bodies(client: &Client, mutation: &Mutation, name: &str, example: &Value)
     if valid.get(name).is_none() {
         valid[name] = example.clone();
     }
-    let mut places = vec![format!("/{name}")];
-    pointers_into(&valid[name], &places[0].clone(), &mut places);
+    let mut pointers = vec![format!("/{name}")];
+    pointers_into(&valid[name], &pointers[0].clone(), &mut pointers);
     let mut requests = Vec::new();
-    for place in places {
+    for pointer in pointers {
         for value in odd_values() {
             let mut body = valid.clone();
-            *body.pointer_mut(&place).expect("a pointer into the body") = value.clone();
-            let what = format!("{} {place} = {value}", mutation.path);
+            *body.pointer_mut(&pointer).expect("a pointer into the body") = value.clone();
+            let what = format!("{} {pointer} = {value}", mutation.path);
             requests.push((what, mutation.request(client).json(&body)));
         }
         let mut body = valid.clone();
-        if let Some((parent, name)) = place.rsplit_once('/')
+        if let Some((parent, name)) = pointer.rsplit_once('/')
             && let Some(Value::Object(members)) = body.pointer_mut(parent)
         {
             members.remove(name);
         }
-        requests.push((format!("{} without {place}", mutation.path), mutation.request(client).json(&body)));
+        requests.push((format!("{} without {pointer}", mutation.path), mutation.request(client).json(&body)));
     }
     requests
 }
@@ -222,7 +222,7 @@ fn odd_requests(client: &Client, method: &str, path: &str, parameter: &Value) ->
     values.extend(RAW.map(str::to_owned));
     // A poll without events would wait; errors of its timeout are returned at once.
     let timeout = if path.ends_with("/poll") && name != "timeoutMs" { "timeoutMs=0&" } else { "" };
-    let place = |value: &str| match parameter["in"].as_str() {
+    let fill = |value: &str| match parameter["in"].as_str() {
         Some("query") => Some(format!("{path}?{timeout}{name}={value}")),
         Some("path") => Some(path.replace(&format!("{{{name}}}"), value)),
         _ => None,
@@ -232,7 +232,7 @@ fn odd_requests(client: &Client, method: &str, path: &str, parameter: &Value) ->
         let request = if method == "GET" { request } else { request.json(&json!({"actorId": "Nova"})) };
         (format!("{method} {target}"), request)
     };
-    values.iter().filter_map(|value| place(value)).map(request).collect()
+    values.iter().filter_map(|value| fill(value)).map(request).collect()
 }
 
 /// Malformed and unusual percent-encodings.

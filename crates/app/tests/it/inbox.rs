@@ -145,13 +145,14 @@ async fn inbox_ack_takes_ids_and_up_to_cursor() {
         mention(&client, who, room).await;
     }
     let items = inbox(&client, "?actorId=Kai").await["items"].clone();
-    let (id, place) = (|at: usize| items[at]["inboxId"].clone(), |at: usize| items[at]["inboxSeq"].clone());
+    let (id, sequence) =
+        (|at: usize| items[at]["inboxId"].clone(), |at: usize| items[at]["inboxSeq"].clone());
     let bo = inbox(&client, "?actorId=Bo").await["items"][0]["inboxId"].clone();
     let stranger = json!("0190b5a0-0000-7000-8000-000000000000");
     let cases = [
-        (json!({"roomId": "main", "upToCursor": place(2)}), vec![id(0), id(2)], 1),
+        (json!({"roomId": "main", "upToCursor": sequence(2)}), vec![id(0), id(2)], 1),
         (json!({"ids": [id(4), id(0), bo, stranger, id(4)]}), vec![id(4)], 2),
-        (json!({"ids": [id(3)], "upToCursor": place(1)}), vec![id(1), id(3)], 0),
+        (json!({"ids": [id(3)], "upToCursor": sequence(1)}), vec![id(1), id(3)], 0),
         (json!({"upToCursor": "9999999"}), vec![], 0),
     ];
     for (mut body, acked, unread) in cases {

@@ -86,18 +86,20 @@ async fn openapi_has_an_example_of_every_error() {
 }
 
 /// Finds properties of schemas without a description.
-fn without_description(schema: &Value, place: &str, found: &mut Vec<String>) {
+fn without_description(schema: &Value, schema_name: &str, found: &mut Vec<String>) {
     match schema {
         Value::Object(members) => {
             for (name, property) in members.get("properties").and_then(Value::as_object).into_iter().flatten()
             {
                 if property.is_object() && property["description"].as_str().is_none_or(str::is_empty) {
-                    found.push(format!("{place}: {name}"));
+                    found.push(format!("{schema_name}: {name}"));
                 }
             }
-            members.values().for_each(|member| without_description(member, place, found));
+            members.values().for_each(|member| without_description(member, schema_name, found));
         }
-        Value::Array(members) => members.iter().for_each(|member| without_description(member, place, found)),
+        Value::Array(members) => {
+            members.iter().for_each(|member| without_description(member, schema_name, found))
+        }
         _ => {}
     }
 }
@@ -154,13 +156,13 @@ async fn openapi_passes_schemathesis() {
     let server = launch().start().await;
     let client = server.client();
     let names = create_one_of_everything(&client).await;
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("schemathesis.toml");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("schemathesis.toml");
     fs::write(&file, settings(&client, &names).await).unwrap();
     let mut command = Command::new(tool);
     command.arg("--config-file").arg(file).arg("run").arg(format!("{}/openapi.json", server.url()));
     // Schemathesis writes its findings to the working directory.
-    command.current_dir(place.path()).env("NO_COLOR", "1").env_remove("SCHEMATHESIS_HOOKS");
+    command.current_dir(directory.path()).env("NO_COLOR", "1").env_remove("SCHEMATHESIS_HOOKS");
     for proxy in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"] {
         command.env_remove(proxy);
     }

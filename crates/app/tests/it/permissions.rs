@@ -85,10 +85,10 @@ async fn capability_is_required_by_its_actions() {
             } else {
                 assert_eq!(answer.status, 202, "{path} without {taken}: {}", answer.text);
             }
-            for (place, name) in [("roomId", "attic"), ("tenantId", "acme")] {
+            for (field, name) in [("roomId", "attic"), ("tenantId", "acme")] {
                 let mut elsewhere = body.clone();
-                elsewhere[place] = json!(name);
-                assert_eq!(client.act(path, elsewhere).await.status, 202, "{path} in another {place}");
+                elsewhere[field] = json!(name);
+                assert_eq!(client.act(path, elsewhere).await.status, 202, "{path} in another {field}");
             }
         }
     }

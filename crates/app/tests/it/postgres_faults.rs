@@ -93,8 +93,8 @@ async fn postgres_restarts_under_load_lose_and_double_nothing() {
     let ready = async || (client.get("/readyz").await.status == 200).then_some(());
     eventually("ready again", DEADLINE, ready).await;
     assert_logged(&client, &all).await;
-    for place in 1..=head_of_log(&client).await {
-        assert_eq!(stream.next_event().await.id, Some(place), "the stream lost or repeated an event");
+    for expected in 1..=head_of_log(&client).await {
+        assert_eq!(stream.next_event().await.id, Some(expected), "the stream lost or repeated an event");
     }
     let mut again = Vec::new();
     for mut said in all {

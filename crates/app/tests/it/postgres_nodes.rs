@@ -42,8 +42,8 @@ pub(crate) async fn say_everywhere(nodes: [SocketAddr; 2], speaker: usize, count
 
 /// Reads a stream up to this sequence, and checks that each sequence comes once, in order.
 pub(crate) async fn assert_streams_all(stream: &mut EventStream, from: u64, head: u64) {
-    for place in from..=head {
-        assert_eq!(stream.next_event().await.id, Some(place), "lost or repeated");
+    for expected in from..=head {
+        assert_eq!(stream.next_event().await.id, Some(expected), "lost or repeated");
     }
 }
 
@@ -89,7 +89,7 @@ async fn node_reads_what_another_node_acknowledged() {
     let (here, there) = (here.client(), there.client());
     for round in 1..=50_u64 {
         let said = here.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey @Kai"})).await;
-        let sequence = said.data()["sequence"].as_u64().expect("a place");
+        let sequence = said.data()["sequence"].as_u64().expect("a sequence");
         let after = sequence - 1;
         let page = there.get(&format!("/v1/events?cursor={after}&limit=1")).await;
         assert_eq!(page.data()["events"][0]["eventId"], said.data()["eventId"]);

@@ -56,8 +56,8 @@ fn tests_named(text: &str) -> Vec<&str> {
 /// Whether a test exists.
 fn exists(test: &str) -> bool {
     let mut parts = test.split("::");
-    let place = parts.next().and_then(|first| TEST_DIRECTORIES.iter().find(|(name, _)| *name == first));
-    let (Some((_, folder)), modules) = (place, parts.collect::<Vec<_>>()) else { return false };
+    let directory = parts.next().and_then(|first| TEST_DIRECTORIES.iter().find(|(name, _)| *name == first));
+    let (Some((_, folder)), modules) = (directory, parts.collect::<Vec<_>>()) else { return false };
     let Some((name, modules)) = modules.split_last() else { return false };
     // A module is a file, or is at the end of its parent's file.
     let files = (1..=modules.len()).rev().flat_map(|depth| {

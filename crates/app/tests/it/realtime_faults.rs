@@ -153,9 +153,9 @@ impl Scene {
         let received =
             received.unwrap_or_else(|_| panic!("not all clients received everything:\n{}", realtime.log()));
         for received in received {
-            let places =
+            let sequences =
                 |events: &[Value]| events.iter().map(|event| event["sequence"].clone()).collect::<Vec<_>>();
-            assert_eq!(places(&received), places(&log));
+            assert_eq!(sequences(&received), sequences(&log));
             assert_eq!(received, log);
         }
     }

@@ -53,7 +53,7 @@ async fn realtime_replays_older_events_from_redis() {
     assert_eq!((sequences(&events), &ready["replayed"]), (sequences(&all[all.len() - 6..]), &json!(6)));
     assert_eq!(
         gap.unwrap()["toCursor"].as_u64(),
-        all[all.len() - 6]["sequence"].as_u64().map(|place| place - 1)
+        all[all.len() - 6]["sequence"].as_u64().map(|sequence| sequence - 1)
     );
     let mut stream = fresh.client().stream("/v1/stream?cursor=7").await;
     let (snapshot, gap, events, _) = read_until_ready(&mut stream).await;

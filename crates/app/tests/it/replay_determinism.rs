@@ -152,9 +152,9 @@ impl KnownIds {
         Some(format!("{before}{}{after}", ids[chance.below(ids.len() as u64) as usize]))
     }
 
-    fn request(&self, client: &Client, (deed, seed): Command) -> Option<agentcafe_testkit::Request> {
+    fn request(&self, client: &Client, (command, seed): Command) -> Option<agentcafe_testkit::Request> {
         let mut chance = SeededRandom::new(seed);
-        let (method, path, body) = deed.get(COMMANDS);
+        let (method, path, body) = command.get(COMMANDS);
         let path = self.fill(path, &mut chance)?;
         let mut body = body(&mut chance);
         let (tenant, room) = ROOMS[chance.below(ROOMS.len() as u64) as usize];

@@ -48,22 +48,22 @@ impl Search {
     }
 
     /// Checks that `bytes` contain no secret.
-    fn check(&mut self, place: &str, bytes: &[u8]) {
+    fn check(&mut self, source: &str, bytes: &[u8]) {
         self.seen += 1;
         let text = String::from_utf8_lossy(bytes);
         for needle in &self.needles {
             if let Some(at) = text.find(needle.as_str()) {
                 let around =
                     text.floor_char_boundary(at.saturating_sub(300))..text.ceil_char_boundary(at + 100);
-                panic!("{place} shows {needle}: {}", &text[around.start..around.end.min(text.len())]);
+                panic!("{source} shows {needle}: {}", &text[around.start..around.end.min(text.len())]);
             }
         }
     }
 
     /// Checks that a response contains no secret, headers included; its trace is checked later.
-    fn answer(&mut self, place: &str, answer: &Answer) {
-        self.check(place, answer.text.as_bytes());
-        self.check(&format!("the headers of {place}"), format!("{:?}", answer.headers).as_bytes());
+    fn answer(&mut self, source: &str, answer: &Answer) {
+        self.check(source, answer.text.as_bytes());
+        self.check(&format!("the headers of {source}"), format!("{:?}", answer.headers).as_bytes());
         self.correlation_ids.extend(answer.header("x-correlation-id").map(str::to_owned));
     }
 
@@ -425,7 +425,7 @@ async fn secrets_with_the_stub_provider_appear_nowhere() {
     ];
     let launch = launch().env("PRIVATE_TABLE_PAYMENT_STUB_PROOF", PROOF);
     let search = assert_no_secrets(launch, &Refused { offers, prepare: &|_| () }).await;
-    assert!(search.seen > 300, "{} places were searched", search.seen);
+    assert!(search.seen > 300, "{} texts were searched", search.seen);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -454,7 +454,7 @@ async fn secrets_with_a_webhook_provider_that_echoes_them_appear_nowhere() {
         .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_SECRET", PROVIDER_SECRET)
         .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS", 250);
     let search = assert_no_secrets(launch, &Refused { offers, prepare: &prepare }).await;
-    assert!(search.seen > 300, "{} places were searched", search.seen);
+    assert!(search.seen > 300, "{} texts were searched", search.seen);
     let requests = provider.received(&path);
     assert!(requests.iter().all(|request| !request.header("x-agentcafe-signature").is_empty()));
     assert!(

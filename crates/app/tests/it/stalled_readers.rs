@@ -35,9 +35,9 @@ pub(crate) async fn peak_kib<T>(server: &Server, work: impl Future<Output = T>) 
 /// Reads every event after `first` up to `last`, and checks that each comes once, in order.
 async fn read_all(mut reader: RawConnection, first: u64, last: u64) -> Vec<Vec<u8>> {
     let mut events = Vec::new();
-    for place in first + 1..=last {
+    for expected in first + 1..=last {
         let (id, data) = reader.event().await.expect("the stream continues");
-        assert_eq!(id, place, "an event is lost or repeated");
+        assert_eq!(id, expected, "an event is lost or repeated");
         events.push(data);
     }
     events

@@ -256,8 +256,8 @@ async fn webhook_timeout_and_refused_connection_are_recorded_as_failures() {
 /// It is recorded when the store is writable again.
 #[tokio::test]
 async fn webhook_delivery_that_cannot_be_recorded_is_not_repeated() {
-    let place = ReadOnlyDatabase::new();
-    let server = launch().data_dir(place.data()).start().await;
+    let database = ReadOnlyDatabase::new();
+    let server = launch().data_dir(database.data()).start().await;
     let client = server.client();
     let receiver = Receiver::start().await;
     let let_go = Arc::new(Notify::new());
@@ -265,13 +265,13 @@ async fn webhook_delivery_that_cannot_be_recorded_is_not_repeated() {
     subscribe(&client, message_subscription(receiver.url("/hook"))).await;
     say_in(&client, "main", "one").await;
     receiver.wait("/hook", 1).await;
-    place.forbid_writing();
+    database.forbid_writing();
     let_go.notify_one();
     eventually("recording fails", DEADLINE, async || {
         server.log().contains("deliveries are not recorded yet").then_some(())
     })
     .await;
-    place.allow_writing();
+    database.allow_writing();
     client.until_ready().await;
     let attempts = recorded(&client, "", 1).await;
     assert_eq!((&attempts[0]["attempt"], &attempts[0]["success"]), (&json!(1), &json!(true)));

@@ -100,7 +100,7 @@ async fn import_names_the_number_of_a_malformed_line() {
 async fn import_into_a_store_with_content_is_refused() {
     let text = sample().await;
     let (mut server, client) = cafe_with_random_data(3).await;
-    let place = match store_under_test() {
+    let location = match store_under_test() {
         "sqlite" => server.data_dir().display().to_string(),
         _ => "the database of DATABASE_URL".to_owned(),
     };
@@ -108,7 +108,7 @@ async fn import_into_a_store_with_content_is_refused() {
     drop(client);
     assert!(server.stop().await.success());
     let before = export(server.data_dir(), &[]);
-    fails(server.data_dir(), &text, &["not empty", &place]);
+    fails(server.data_dir(), &text, &["not empty", &location]);
     assert!(without_exported_at(&export(server.data_dir(), &[])) == without_exported_at(&before));
     let copy = import_to_new_directory(&text);
     fails(copy.path(), &before, &["not empty"]);

@@ -74,10 +74,10 @@ async fn import_of_a_tenant_keeps_cursors_of_the_whole_log_valid() {
         (Some(head + 1), &next.data()["correlationId"])
     );
     let items = client.get("/v1/inbox?actorId=Kai&tenantId=acme").await.data()["items"].clone();
-    let places: Vec<_> =
+    let inbox_sequences: Vec<_> =
         items.as_array().unwrap().iter().map(|item| item["inboxSeq"].as_u64().unwrap()).collect();
     assert!(
-        places.contains(&1) && places.contains(&5),
-        "inbox sequences were assigned to others in between: {places:?}"
+        inbox_sequences.contains(&1) && inbox_sequences.contains(&5),
+        "inbox sequences were assigned to others in between: {inbox_sequences:?}"
     );
 }
