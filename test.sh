@@ -59,7 +59,7 @@ run() { "$@" 2>&1 | tee --append "$log" || failed=yes; }
 
 run cargo test --workspace --no-fail-fast "$@"
 # The black-box tests again, on PostgreSQL and Redis, each server as two nodes that get a client's requests alternately.
-# Skipped are modules about the embedded database only (store_), and about PostgreSQL only, which have run (postgres_).
+# Skipped are tests of the embedded database only, and of PostgreSQL only, which have run: their paths contain these words.
 one_database=(--skip store_ --skip postgres_)
 export AGENTCAFE_TEST_STORE=postgres AGENTCAFE_TEST_NODES=2
 run cargo test -p agentcafe --test it -- "${one_database[@]}"

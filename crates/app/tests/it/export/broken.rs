@@ -97,7 +97,7 @@ async fn import_names_the_number_of_a_malformed_line() {
 
 /// The store stays unchanged. A path that is not a directory is refused, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn import_into_a_store_with_content_is_refused() {
+async fn import_into_existing_data_is_refused() {
     let text = sample().await;
     let (mut server, client) = cafe_with_random_data(3).await;
     let location = match store_under_test() {
