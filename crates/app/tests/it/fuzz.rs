@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use self::values::odd_values;
 use crate::monitoring::documented;
-use crate::{UNKNOWN_ID, cafe, cafe_with_operator, log};
+use crate::{UNKNOWN_ID, cafe, log, promote};
 
 mod values;
 
@@ -198,7 +198,8 @@ fn odd_bodies(client: &Client, mutation: &Mutation, name: &str, example: &Value)
 /// Every field of every mutation, and every nested value, is replaced by each of the values in turn.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn body_fields_with_any_value_cause_no_500() {
-    let (server, client) = cafe_with_operator().await;
+    let (server, client) = cafe().await;
+    promote(&client, "Nova", "main").await;
     let mut requests = Vec::new();
     for mutation in mutations(&client).await {
         let path = &mutation.path;
@@ -351,7 +352,8 @@ fn any_json() -> impl Strategy<Value = Value> {
 #[test]
 fn random_bodies_cause_no_500() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (server, client) = runtime.block_on(cafe_with_operator());
+    let (server, client) = runtime.block_on(cafe());
+    runtime.block_on(promote(&client, "Nova", "main"));
     let mutations = runtime.block_on(mutations(&client));
     let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
     let changes = vec((any::<prop::sample::Index>(), any_json()), 1..5);

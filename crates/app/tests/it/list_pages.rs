@@ -45,6 +45,7 @@ async fn lists_of_large_records_are_paged_without_loss() {
             ("/v1/rooms", json!({"actorId": "Nova", "roomId": name})),
             ("/v1/profiles", json!({"actorId": name, "displayName": name})),
             ("/v1/subscriptions", json!({"targetUrl": target, "enabled": false})),
+            ("/v1/objects", json!({"actorId": "Nova", "objectType": "note", "title": name})),
         ];
         for (path, mut body) in bodies {
             body["metadata"] = metadata.clone();
@@ -55,6 +56,7 @@ async fn lists_of_large_records_are_paged_without_loss() {
         ("/v1/rooms", "rooms", "roomId"),
         ("/v1/profiles", "profiles", "actorId"),
         ("/v1/subscriptions", "subscriptions", "id"),
+        ("/v1/objects", "objects", "objectId"),
     ] {
         assert_eq!(all(&client, path, list, id).await.len(), RECORDS, "{path}");
     }

@@ -239,7 +239,7 @@ async fn openapi_lists_every_route() {
         let method: Method = method.to_uppercase().parse().unwrap();
         let head = if method == Method::GET { Method::HEAD } else { method };
         if path.ends_with("/poll") {
-            continue; // It would wait: long_poll.rs shows that it exists.
+            continue; // It would wait; long_poll.rs tests it.
         }
         let answer = client.request(head.clone(), &path).send().await;
         assert!(answer.header("allow").is_none() && answer.status < 500, "{head} {path}: {}", answer.status);

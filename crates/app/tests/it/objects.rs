@@ -2,7 +2,7 @@
 
 use agentcafe_testkit::{Client, Method, Value, json};
 
-use crate::tasks::{change, newest_first};
+use crate::tasks::{List, change};
 use crate::{UNKNOWN_ID, cafe, log};
 
 /// Creates an object as Nova, unless the fields name another actor.
@@ -166,55 +166,15 @@ async fn objects_are_filtered_and_paged_newest_change_first() {
         ("tenantId=acme", vec!["d"]),
         ("limit=-5", vec!["a"]),
     ];
-    for (query, want) in cases {
-        let data = client.get(&format!("/v1/objects?{query}")).await.data().clone();
-        let found = data["objects"].as_array().unwrap();
-        let titles: Vec<Value> = found.iter().map(|object| object["title"].clone()).collect();
-        assert_eq!(titles, newest_first(&objects, "objectId", &want), "{query}");
-        assert_eq!(data["count"], want.len(), "{query}");
-    }
-    let mut cursor = String::new();
-    for want in newest_first(&objects, "objectId", &["a", "b", "c"]) {
-        let page = client.get(&format!("/v1/objects?limit=1{cursor}")).await.data().clone();
-        assert_eq!(page["objects"][0]["title"], want);
-        cursor = format!("&cursor={}", page["nextCursor"].as_str().unwrap());
-    }
-    let end = client.get(&format!("/v1/objects?limit=1{cursor}")).await;
-    assert_eq!(end.data(), &json!({"objects": [], "count": 0, "nextCursor": null}));
-    for (query, code, field) in [
+    let list = List { path: "/v1/objects", name: "objects", id: "objectId" };
+    list.assert_filters(&client, &objects, &cases).await;
+    list.assert_pages(&client, &objects, &["a", "b", "c"]).await;
+    let errors = [
         ("objectType=cup", "ERR_INVALID_ENUM", "objectType"),
         ("limit=1.5", "ERR_VALIDATION", "limit"),
         ("cursor=bm9uZQ", "ERR_VALIDATION", "cursor"),
-    ] {
-        let answer = client.get(&format!("/v1/objects?{query}")).await;
-        assert_eq!(answer.error(400, code)["field"], field);
-    }
-}
-
-/// Each object comes once.
-#[tokio::test]
-async fn objects_page_holds_at_most_4_mib() {
-    const OBJECTS: usize = 40;
-    let (_server, client) = cafe().await;
-    let large = json!({"a": "x".repeat(65_000)});
-    for n in 0..OBJECTS {
-        let fields =
-            json!({"title": format!("{n}"), "data": large, "metadata": large, "content": "x".repeat(16_000)});
-        create(&client, fields).await;
-    }
-    let (mut titles, mut sizes, mut cursor) = (Vec::new(), Vec::new(), String::new());
-    loop {
-        let page = client.get(&format!("/v1/objects?limit=1000{cursor}")).await;
-        let found = page.data()["objects"].as_array().unwrap();
-        assert!(page.text.len() <= (4 << 20) + 1_000, "{} bytes", page.text.len());
-        sizes.push(found.len());
-        titles.extend(found.iter().map(|object| object["title"].as_str().unwrap().to_owned()));
-        let Some(next) = page.data()["nextCursor"].as_str() else { break };
-        cursor = format!("&cursor={next}");
-    }
-    assert_eq!(sizes.len(), 2, "{sizes:?}");
-    titles.sort_by_key(|title| title.parse::<usize>().unwrap());
-    assert_eq!(titles, (0..OBJECTS).map(|n| n.to_string()).collect::<Vec<_>>());
+    ];
+    list.assert_errors(&client, &errors).await;
 }
 
 /// The ids of the caller are checked first.

@@ -33,12 +33,49 @@ fn path_of(task: &Value) -> String {
     format!("/v1/tasks/{}", task["taskId"].as_str().expect("an id"))
 }
 
-/// The titles of the tasks in a list.
-async fn listed(client: &Client, query: &str) -> Vec<Value> {
-    let data = client.get(&format!("/v1/tasks?{query}")).await.data().clone();
-    let tasks = data["tasks"].as_array().expect("a list");
-    assert_eq!(data["count"], tasks.len());
-    tasks.iter().map(|task| task["title"].clone()).collect()
+/// A list of records that have titles: its path, the member of the response, and the member that is a record's id.
+pub(crate) struct List {
+    pub(crate) path: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) id: &'static str,
+}
+
+impl List {
+    /// Checks which titles each query returns, in their order.
+    pub(crate) async fn assert_filters(
+        &self,
+        client: &Client,
+        records: &[Value],
+        cases: &[(&str, Vec<&str>)],
+    ) {
+        for (query, want) in cases {
+            let data = client.get(&format!("{}?{query}", self.path)).await.data().clone();
+            let found = data[self.name].as_array().expect("a list");
+            let titles: Vec<Value> = found.iter().map(|record| record["title"].clone()).collect();
+            assert_eq!(titles, newest_first(records, self.id, want), "{query}");
+            assert_eq!(data["count"], want.len(), "{query}");
+        }
+    }
+
+    /// Checks that pages of one record return these titles, then an empty page.
+    pub(crate) async fn assert_pages(&self, client: &Client, records: &[Value], titles: &[&str]) {
+        let mut cursor = String::new();
+        for want in newest_first(records, self.id, titles) {
+            let page = client.get(&format!("{}?limit=1{cursor}", self.path)).await.data().clone();
+            assert_eq!(page[self.name][0]["title"], want);
+            cursor = format!("&cursor={}", page["nextCursor"].as_str().expect("a cursor"));
+        }
+        let end = client.get(&format!("{}?limit=1{cursor}", self.path)).await;
+        assert_eq!(end.data(), &json!({self.name: [], "count": 0, "nextCursor": null}));
+    }
+
+    /// Checks the error of each invalid query: its code and field.
+    pub(crate) async fn assert_errors(&self, client: &Client, cases: &[(&str, &str, &str)]) {
+        for (query, code, field) in cases {
+            let answer = client.get(&format!("{}?{query}", self.path)).await;
+            assert_eq!(answer.error(400, code)["field"], *field);
+        }
+    }
 }
 
 #[tokio::test]
@@ -155,26 +192,16 @@ async fn tasks_are_filtered_and_paged_newest_change_first() {
         ("roomId=nowhere", vec![]),
         ("limit=0", vec!["a"]),
     ];
-    for (query, want) in cases {
-        assert_eq!(listed(&client, query).await, newest_first(&tasks, "taskId", &want), "{query}");
-    }
-    let mut cursor = String::new();
-    for want in newest_first(&tasks, "taskId", &["a", "c", "b"]) {
-        let page = client.get(&format!("/v1/tasks?limit=1{cursor}")).await.data().clone();
-        assert_eq!(page["tasks"][0]["title"], want);
-        cursor = format!("&cursor={}", page["nextCursor"].as_str().unwrap());
-    }
-    let end = client.get(&format!("/v1/tasks?limit=1{cursor}")).await;
-    assert_eq!(end.data(), &json!({"tasks": [], "count": 0, "nextCursor": null}));
-    for (query, code, field) in [
+    let list = List { path: "/v1/tasks", name: "tasks", id: "taskId" };
+    list.assert_filters(&client, &tasks, &cases).await;
+    list.assert_pages(&client, &tasks, &["a", "c", "b"]).await;
+    let errors = [
         ("state=lost", "ERR_INVALID_ENUM", "state"),
         ("limit=x", "ERR_VALIDATION", "limit"),
         ("cursor=x", "ERR_VALIDATION", "cursor"),
         ("createdBy=%01", "ERR_VALIDATION", "createdBy"),
-    ] {
-        let answer = client.get(&format!("/v1/tasks?{query}")).await;
-        assert_eq!(answer.error(400, code)["field"], field);
-    }
+    ];
+    list.assert_errors(&client, &errors).await;
 }
 
 /// The ids of the caller are checked first.
