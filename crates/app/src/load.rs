@@ -28,7 +28,7 @@ const OTHER_FILES: u64 = 32;
 /// Runs the test, prints its report, and fails if a check fails.
 ///
 /// # Errors
-/// When a setting cannot be used, there is no server, or the gate does not pass.
+/// An invalid setting, an unreachable server, or a failed check.
 pub(crate) fn run(options: LoadOptions, sources: &Sources) -> anyhow::Result<()> {
     let load = Load::new(&options, sources)?;
     let terminal = Terminal::new();

@@ -1,4 +1,4 @@
-//! What every service sets up around its work: a log, a runtime, an end on a signal.
+//! What all services share: the log, the runtime, and the stop at a signal.
 
 use std::io::IsTerminal;
 
@@ -8,11 +8,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// The most threads that read from the database: as many as it has readers, and some for larger computations. More would
-/// only keep more memory.
+/// Maximum number of blocking threads: one per database reader, and some for larger computations. More would only use
+/// more memory.
 const MAX_BLOCKING_THREADS: usize = 8;
 
-/// What is written to the log of the process, and how.
+/// The log of the process.
 #[derive(Clone, Debug)]
 pub(crate) struct LogSettings {
     /// A level, or directives per module.
@@ -29,18 +29,18 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Starts the log of the process on standard error, with the warnings about the settings.
+/// Starts the process's log on standard error, and logs the warnings.
 pub(crate) fn start_logging(log: &LogSettings, warnings: &[String]) -> anyhow::Result<()> {
     let LogSettings { filter, format } = log;
     let filter =
-        EnvFilter::try_new(filter).with_context(|| format!("AGENTCAFE_LOG={filter:?} cannot be used"))?;
+        EnvFilter::try_new(filter).with_context(|| format!("AGENTCAFE_LOG={filter:?} is invalid"))?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colour)
         .with_target(false)
-        // Standard error may be closed: that is no reason to end.
+        // Standard error may be closed; the process continues.
         .log_internal_errors(false);
     match format {
         LogFormat::Text => log.init(),
@@ -67,7 +67,7 @@ pub(crate) fn stop_on_signal(
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        // Before the log line, which may block where nothing reads standard error.
+        // Before logging, which may block if standard error is a full pipe.
         stopping.cancel();
         tracing::info!("stopping");
     })

@@ -39,7 +39,7 @@ pub(super) const fn millis(min: u64) -> Kind<Duration> {
     Kind::Number { min, max: UNBOUNDED, zero: None, convert }
 }
 
-/// Any text that the type parses.
+/// Any text that parses to the type.
 pub(super) const fn parsed<T: FromStr>(allowed: &'static str) -> Kind<T> {
     Kind::Parsed { allowed, parse: |text| text.parse().map_err(|_| String::new()) }
 }

@@ -18,30 +18,31 @@ use crate::process::LogSettings;
 /// The delay after a first failure to connect to the API.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Everything `agentcafe projector` needs to know.
+/// The settings of `agentcafe projector`.
 pub(crate) struct ProjectorConfig {
-    /// What is projected, and how.
+    /// The settings of the projector.
     pub(crate) settings: Settings,
-    /// Where Redis is.
+    /// The Redis server.
     pub(crate) redis: Option<Secret>,
-    /// Where the health endpoints listen.
+    /// The address of the health endpoints.
     pub(crate) health: Option<SocketAddr>,
-    /// What is written to the log of the process, and how.
+    /// The log of the process.
     pub(crate) log: LogSettings,
-    /// What the operator should know at the start.
+    /// Warnings to log at the start.
     pub(crate) warnings: Vec<String>,
 }
 
 impl ProjectorConfig {
-    /// Reads every setting. The error is that of the first that cannot be used.
+    /// Reads every setting. The error is that of the first invalid one.
     pub(crate) fn read(sources: &Sources) -> Result<Self, SettingError> {
         let host = sources.value(&PROJECTOR_HEALTH_HOST)?;
         let port = sources.optional(&PROJECTOR_HEALTH_PORT)?;
         let redis = sources.optional(&REDIS_URL)?;
         let mut warnings = sources.warnings();
         if redis.is_none() {
-            warnings
-                .push("REDIS_URL is not set: the event stream is followed, and nothing is kept".to_owned());
+            warnings.push(
+                "REDIS_URL is not set: the projector follows the event stream, and writes nothing".to_owned(),
+            );
         }
         let settings = Settings {
             api: api(sources)?,
@@ -75,7 +76,7 @@ fn api(sources: &Sources) -> Result<ApiClient, SettingError> {
     event_source(sources, setting, made)
 }
 
-/// The API to follow, or the setting because of which it cannot be followed.
+/// The API to follow, or the error of the setting.
 pub(super) fn event_source(
     sources: &Sources,
     url: &'static Setting<Url>,

@@ -13,27 +13,27 @@ use super::serve::{exposure, listen_host, log, token};
 use super::sources::{SettingError, Sources};
 use crate::process::LogSettings;
 
-/// Everything that the realtime service needs to know.
+/// The settings of the realtime service.
 #[derive(Clone)]
 pub(crate) struct RealtimeConfig {
-    /// Where to listen.
+    /// The address to listen on.
     pub(crate) listen: SocketAddr,
-    /// Where Redis is.
+    /// The Redis server.
     pub(crate) redis: Option<Secret>,
-    /// What is written to the log of the process, and how.
+    /// The log of the process.
     pub(crate) log: LogSettings,
-    /// What the operator should know at the start.
+    /// Warnings to log at the start.
     pub(crate) warnings: Vec<String>,
     /// The settings of the service, which follows the API on this machine unless another event stream is set.
     pub(crate) settings: RealtimeSettings,
-    /// Whether another event stream is set.
+    /// Whether `REALTIME_EVENT_SOURCE_URL` is set.
     pub(crate) has_source: bool,
-    /// What the keys of the projector are called in Redis.
+    /// The names of the projector's keys in Redis.
     pub(crate) keys: Keys,
 }
 
 impl RealtimeConfig {
-    /// Reads every setting, for a process of its own. The error is that of the first that cannot be used.
+    /// Reads every setting, for a process of its own. The error is that of the first invalid one.
     pub(crate) fn read(sources: &Sources) -> Result<Self, SettingError> {
         let port = sources.optional(&REALTIME_PORT)?.unwrap_or(REALTIME_PORT_NUMBER);
         let config = Self::on_port(sources, port)?;

@@ -23,34 +23,34 @@ use super::realtime::RealtimeConfig;
 use super::sources::{SettingError, Sources};
 use crate::process::LogSettings;
 
-/// Everything `agentcafe serve` needs to know.
+/// The settings of `agentcafe serve`.
 pub(crate) struct ServeConfig {
-    /// Where to listen.
+    /// The address to listen on.
     pub(crate) listen: SocketAddr,
-    /// Where the data is kept.
+    /// The storage of the data.
     pub(crate) storage: StoreLocation,
     /// The settings of the rules.
     pub(crate) rules: Rules,
     /// The settings of the API.
     pub(crate) api: ApiSettings,
-    /// Where private tables are paid for.
+    /// The payment provider of private tables.
     pub(crate) payment_provider: PaymentProvider,
-    /// The most events for which reactions are in progress.
+    /// Maximum number of events whose reactions are in progress.
     pub(crate) reaction_max_concurrency: usize,
-    /// The most webhook deliveries in flight.
+    /// Maximum number of concurrent webhook deliveries.
     pub(crate) webhook_max_concurrency: usize,
-    /// Where Redis is, and what our keys are called there.
+    /// The Redis server, and the names of our keys.
     pub(crate) redis: Option<(Secret, Keys)>,
-    /// The embedded realtime service, if it is switched on.
+    /// The embedded realtime service, if it is enabled.
     pub(crate) realtime: Option<RealtimeConfig>,
-    /// What is written to the log of the process, and how.
+    /// The log of the process.
     pub(crate) log: LogSettings,
-    /// What the operator should know at the start.
+    /// Warnings to log at the start.
     pub(crate) warnings: Vec<String>,
 }
 
 impl ServeConfig {
-    /// Reads every setting. The error is that of the first that cannot be used.
+    /// Reads every setting. The error is that of the first invalid one.
     pub(crate) fn read(sources: &Sources) -> Result<Self, SettingError> {
         let token = token(sources)?;
         let host = listen_host(sources.optional(&API_HOST)?, &token);
@@ -92,7 +92,7 @@ impl ServeConfig {
     }
 }
 
-/// The storage that a server with these settings has.
+/// The storage of a server with these settings.
 pub(crate) fn storage(sources: &Sources) -> Result<StoreLocation, SettingError> {
     let Some(url) = sources.optional(&DATABASE_URL)? else {
         if sources.value(&API_DB_REQUIRED)? {
@@ -138,10 +138,10 @@ pub(super) fn listen_host(host: Option<IpAddr>, token: &Token) -> IpAddr {
     host.unwrap_or(default.into())
 }
 
-/// The warning that anybody may connect, if so.
+/// The warning that the server is reachable without a token, if it is.
 pub(super) fn exposure(listen: SocketAddr, token: &Token) -> Option<String> {
     let is_exposed = token.required.is_none() && !listen.ip().is_loopback();
-    is_exposed.then(|| format!("{} can be reached from outside and API_AUTH_TOKEN is not set", listen.ip()))
+    is_exposed.then(|| format!("{} is reachable from other machines, and API_AUTH_TOKEN is not set: set it, or listen on 127.0.0.1", listen.ip()))
 }
 
 fn rules(sources: &Sources) -> Result<Rules, SettingError> {
@@ -206,7 +206,7 @@ mod tests {
         ServeConfig::read(&Sources::of("serve", variables.iter().copied()))
     }
 
-    /// With nothing set, the rules are those that the domain has as its defaults.
+    /// Without settings, the rules are the domain's defaults.
     #[test]
     fn serve_config_without_settings_has_the_default_rules() {
         let config = read(&[]).unwrap();
@@ -217,7 +217,22 @@ mod tests {
 
     /// Without a token, the server listens on loopback, and webhooks may go to private targets: its clients are on this machine.
     #[test]
-    fn serve_config_without_a_token_is_for_this_machine() {
+    fn serve_config_listens_on_loopback_without_a_token() {
+        let cases: [(&[(&str, &str)], &str, usize); 4] = [
+            (&[], "127.0.0.1:3850", 0),
+            (&[("API_AUTH_TOKEN", "t"), ("PORT", "80")], "0.0.0.0:80", 0),
+            (&[("API_HOST", "0.0.0.0"), ("API_PORT", "1"), ("PORT", "2")], "0.0.0.0:1", 1),
+            (&[("API_HOST", "::1"), ("API_AUTH_TOKEN", " ")], "[::1]:3850", 0),
+        ];
+        for (variables, want, warnings) in cases {
+            let config = read(variables).unwrap();
+            assert_eq!((config.listen.to_string().as_str(), config.warnings.len()), (want, warnings));
+        }
+    }
+
+    /// A server without a token listens on the loopback address only.
+    #[test]
+    fn serve_config_allows_private_webhook_targets_without_a_token() {
         const ALLOW: &str = "WEBHOOK_ALLOW_PRIVATE_TARGETS";
         let cases: [(&[(&str, &str)], &str, usize, bool); 6] = [
             (&[], "127.0.0.1:3850", 0, true),

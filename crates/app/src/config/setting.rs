@@ -6,7 +6,7 @@ pub(crate) struct Setting<T: 'static> {
     pub(super) kind: Kind<T>,
 }
 
-/// What is known of a setting whatever its type.
+/// The parts of a setting that do not depend on its type.
 pub(super) struct Description {
     /// Its name, then its aliases. The first that is set counts.
     pub(super) names: &'static [&'static str],
@@ -20,7 +20,7 @@ pub(super) struct Description {
     pub(super) secrecy: Secrecy,
 }
 
-/// What holds where a setting is not set.
+/// The value of a setting that is not set.
 #[derive(Clone, Copy)]
 pub(super) enum DefaultValue {
     /// This value.
@@ -29,7 +29,7 @@ pub(super) enum DefaultValue {
     Unset(fn() -> String),
 }
 
-/// What may be shown of a value.
+/// Which part of a value may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Secrecy {
     /// All of it.
@@ -83,9 +83,9 @@ impl<T: Clone> Setting<T> {
     /// Parses an option of the command line that stands for this setting. An error says what is wrong, and what is allowed.
     pub(crate) fn parse_option(&self, text: &str) -> Result<T, String> {
         let parsed = self.kind.parse(text.trim());
-        let problem =
-            |problem| format!("{text:?} cannot be used: {problem}. It must be {}", self.kind.allowed());
-        parsed.map(|(value, _)| value).map_err(problem)
+        let error =
+            |problem: String| format!("{text:?} cannot be used{}", why(&problem, &self.kind.allowed()));
+        parsed.map(|(value, _)| value).map_err(error)
     }
 }
 

@@ -1,11 +1,12 @@
-//! Names in the source tree: a type's name says which type is meant, a cited file exists, and status codes stay at the doors.
+//! Names in the source tree: a type name is in at most two crates, a cited file exists, and status codes are in HTTP crates
+//! only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Crates whose code knows no HTTP status of its own: what happened is a `Code`, and `http` gives it a status.
+/// Crates without HTTP status codes: they return a `Code`, and `http` maps it to a status.
 const WITHOUT_STATUS: [&str; 5] = ["domain", "eventlog", "store", "engine", "service"];
 
 fn root() -> PathBuf {
@@ -46,12 +47,12 @@ fn defined_type(line: &str) -> Option<&str> {
 }
 
 #[test]
-fn type_names_stand_in_at_most_two_crates() {
+fn type_names_are_in_at_most_two_crates() {
     let tracked = tracked();
     let mut defined: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (path, source) in &tracked {
         let Some(name) = crate_of(path) else { continue };
-        // Associated types are indented and bear the name that their trait gives them.
+        // Associated types are indented, and have the name that their trait gives them.
         for line in
             source.lines().filter(|line| !line.trim_start().starts_with("type ") || !line.starts_with(' '))
         {
@@ -62,16 +63,16 @@ fn type_names_stand_in_at_most_two_crates() {
     }
     assert!(defined.len() > 500, "only {} types are found", defined.len());
     defined.retain(|_, crates| crates.len() > 2);
-    assert!(defined.is_empty(), "these names mean too many things: {defined:#?}");
+    assert!(defined.is_empty(), "these names are in more than two crates: {defined:#?}");
 }
 
-/// The part of a line that is written for people: all of a Markdown file's, and the comment of another file's.
+/// The prose of a line: all of it in a Markdown file, the comment in another file.
 fn prose<'l>(path: &str, line: &'l str) -> &'l str {
     let comment = if path.ends_with(".rs") { "//" } else { "#" };
     if path.ends_with(".md") { line } else { line.split_once(comment).map_or("", |(_, comment)| comment) }
 }
 
-/// The files that a text names: words that end like a file's name.
+/// The files that a text cites: words that end like a file's name.
 fn cited(line: &str) -> impl Iterator<Item = &str> {
     let words = line.split(|c: char| !c.is_alphanumeric() && !"_-./".contains(c));
     let words = words.map(|word| word.trim_matches('.').trim_start_matches(['/', '.']));
@@ -107,17 +108,17 @@ fn cited_files_exist() {
 }
 
 #[test]
-fn status_codes_stay_at_the_doors() {
+fn status_codes_are_in_http_crates_only() {
     let tracked = tracked();
     let sources =
         tracked.iter().filter(|(path, _)| crate_of(path).is_some_and(|name| WITHOUT_STATUS.contains(&name)));
     let named: Vec<_> =
         sources.filter(|(_, source)| source.contains("StatusCode")).map(|(path, _)| path).collect();
-    assert!(named.is_empty(), "no status code belongs in {named:?}");
+    assert!(named.is_empty(), "these files must not use StatusCode: {named:?}");
 }
 
 #[test]
-fn definitions_and_citations_are_found_in_text() {
+fn naming_parser_finds_definitions_and_citations() {
     let lines = [
         "pub struct A;",
         "    pub(crate) enum B<T> {",

@@ -1,5 +1,5 @@
-//! The OpenAPI document describes every route, field, error and example, and what it says is what the server does: also when
-//! another's tool (Schemathesis) makes requests of it.
+//! The OpenAPI document describes every route, field, error and example, and matches the server's behaviour;
+//! Schemathesis checks it, too.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 use std::fmt::Write as _;
@@ -9,11 +9,11 @@ use std::process::Command;
 
 use agentcafe_testkit::{Client, Method, Value};
 
-use crate::furnished::{Names, furnish, named};
-use crate::operations::documented;
+use crate::fixture_cafe::{Names, create_one_of_everything, named};
+use crate::monitoring::documented;
 use crate::{cafe, launch};
 
-/// An operation's path with what its parameters hold in the example, or what is there, and its query.
+/// An operation's path with the example values of its parameters, or ids that exist, and its query.
 pub(crate) fn example_path(path: &str, operation: &Value, names: &Names) -> String {
     let (mut filled, mut query) = (path.to_owned(), Vec::new());
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
@@ -31,11 +31,11 @@ pub(crate) fn example_path(path: &str, operation: &Value, names: &Names) -> Stri
     if query.is_empty() { filled } else { format!("{filled}?{}", query.join("&")) }
 }
 
-/// The issue: the document's examples are valid. Each is accepted, those that delete something at the end.
+/// Requests that delete something run last.
 #[tokio::test]
-async fn the_examples_of_requests_are_accepted() {
+async fn openapi_request_examples_are_accepted() {
     let (_server, client) = cafe().await;
-    let names = furnish(&client).await;
+    let names = create_one_of_everything(&client).await;
     let (deletions, others): (Vec<_>, Vec<_>) =
         documented(&client).await.into_iter().partition(|(method, ..)| method == "delete");
     for (method, path, operation) in others.into_iter().chain(deletions) {
@@ -61,9 +61,9 @@ async fn the_examples_of_requests_are_accepted() {
     }
 }
 
-/// The issue: every error of every route has an example in the envelope, under a code that the response names.
+/// Each error of each route, in the envelope, under a code that the response lists.
 #[tokio::test]
-async fn every_error_has_an_example() {
+async fn openapi_has_an_example_of_every_error() {
     let (_server, client) = cafe().await;
     let document = client.get("/openapi.json").await.json;
     for (method, path, operation) in documented(&client).await {
@@ -85,26 +85,28 @@ async fn every_error_has_an_example() {
     }
 }
 
-/// Finds properties of schemas that say nothing of themselves.
-fn without_description(schema: &Value, place: &str, found: &mut Vec<String>) {
+/// Finds properties of schemas without a description.
+fn without_description(schema: &Value, schema_name: &str, found: &mut Vec<String>) {
     match schema {
         Value::Object(members) => {
             for (name, property) in members.get("properties").and_then(Value::as_object).into_iter().flatten()
             {
                 if property.is_object() && property["description"].as_str().is_none_or(str::is_empty) {
-                    found.push(format!("{place}: {name}"));
+                    found.push(format!("{schema_name}: {name}"));
                 }
             }
-            members.values().for_each(|member| without_description(member, place, found));
+            members.values().for_each(|member| without_description(member, schema_name, found));
         }
-        Value::Array(members) => members.iter().for_each(|member| without_description(member, place, found)),
+        Value::Array(members) => {
+            members.iter().for_each(|member| without_description(member, schema_name, found))
+        }
         _ => {}
     }
 }
 
-/// Every field of requests and answers is described: by its declaration, or by the doc comment of the member.
+/// By its declaration, or by the doc comment of the struct's field.
 #[tokio::test]
-async fn every_field_is_described() {
+async fn openapi_describes_every_field() {
     let (_server, client) = cafe().await;
     let document = client.get("/openapi.json").await.json;
     let mut found = Vec::new();
@@ -169,13 +171,13 @@ async fn openapi_examples_of_fields_match_their_schemas() {
     }
 }
 
-/// Where `test.sh` installs it.
+/// The Schemathesis that `test.sh` installs.
 fn schemathesis() -> PathBuf {
     let target = Path::new(env!("CARGO_BIN_EXE_agentcafe")).ancestors().nth(2).unwrap();
     target.join("schemathesis/bin/schemathesis")
 }
 
-/// The settings in `schemathesis.toml`, and for each path what it may name that is there.
+/// The content of `schemathesis.toml`, with ids that exist for each path.
 async fn settings(client: &Client, names: &Names) -> String {
     let mut text =
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schemathesis.toml")).unwrap();
@@ -192,22 +194,22 @@ async fn settings(client: &Client, names: &Names) -> String {
     text
 }
 
-/// Somebody else's reader of the document makes requests of it, valid and invalid, and finds nothing: no 500, no status, content
-/// type or body that the document does not have. A missing tool is a failure: `./test.sh` installs it.
+/// It sends valid and invalid requests, and finds no 500, and no status, content type or body that the document
+/// lacks. A missing tool is a failure: `./test.sh` installs it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn schemathesis_finds_nothing() {
+async fn openapi_passes_schemathesis() {
     let tool = schemathesis();
     assert!(tool.exists(), "{} is missing; ./test.sh installs it", tool.display());
     let server = launch().start().await;
     let client = server.client();
-    let names = furnish(&client).await;
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("schemathesis.toml");
+    let names = create_one_of_everything(&client).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("schemathesis.toml");
     fs::write(&file, settings(&client, &names).await).unwrap();
     let mut command = Command::new(tool);
     command.arg("--config-file").arg(file).arg("run").arg(format!("{}/openapi.json", server.url()));
-    // It keeps what it finds where it is started.
-    command.current_dir(place.path()).env("NO_COLOR", "1").env_remove("SCHEMATHESIS_HOOKS");
+    // Schemathesis writes its findings to the working directory.
+    command.current_dir(directory.path()).env("NO_COLOR", "1").env_remove("SCHEMATHESIS_HOOKS");
     for proxy in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"] {
         command.env_remove(proxy);
     }

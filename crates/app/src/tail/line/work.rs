@@ -14,7 +14,7 @@ use agentcafe_domain::tasks::events::{
 
 use super::{Phrase, clock};
 
-/// The end of an id, by which a person can tell it from others; the beginning is a time.
+/// The end of an id, which differs between ids; the beginning is a time.
 fn short(id: impl Display) -> String {
     let id = id.to_string();
     let start = id.char_indices().rev().nth(5).map_or(0, |(at, _)| at);
@@ -25,7 +25,7 @@ fn task(id: impl Display) -> String {
     format!("task {}", short(id))
 }
 
-/// What is added if there is anything to add.
+/// A text after a colon; nothing if there is none.
 fn remark(text: Option<&str>) -> String {
     text.map(|text| format!(": {text}")).unwrap_or_default()
 }
@@ -75,7 +75,7 @@ pub(super) fn task_created(who: Phrase, created: &TaskCreated) -> Phrase {
     creates.plain(format!(": {}", created.title))
 }
 
-/// What matters of a change has an event of its own; this one holds the rest.
+/// Important changes have an event of their own; this one has the others.
 pub(super) fn task_updated(who: Phrase, updated: &TaskUpdated) -> Phrase {
     who.dim(format!("changes {} ({})", task(updated.task_id), updated.changed_fields.join(", ")))
 }

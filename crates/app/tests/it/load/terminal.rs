@@ -6,7 +6,7 @@ use super::*;
 const IN_A_TERMINAL: &str =
     "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
 
-/// A terminal shows progress, then the summary with its histogram; a dumb one shows neither.
+/// A terminal shows progress, then the summary with its histogram; with `TERM=dumb` neither is shown.
 #[tokio::test(flavor = "multi_thread")]
 async fn load_shows_progress_and_a_summary_in_a_terminal() {
     let (server, _client) = cafe().await;
