@@ -101,8 +101,8 @@ fn parts<'a>(owner: &'a ProfileOwner, last: &'a str) -> [&'a str; 4] {
 }
 
 mutation!(UpsertProfile, WriteProfileResponse, |input, _| Self::read(&input.body), |profile| {
-    let ProfileOwner { tenant_id, actor_id } = profile.whose();
-    KeyScope::post((tenant_id, profile.room_id(), Some(actor_id)), parts(profile.whose(), "upsert"))
+    let ProfileOwner { tenant_id, actor_id } = profile.owner();
+    KeyScope::post((tenant_id, profile.room_id(), Some(actor_id)), parts(profile.owner(), "upsert"))
 });
 
 /// Changes some members of a profile.
@@ -131,7 +131,7 @@ impl Mutation for UpdateProfile {
 mutation!(
     DeleteProfile,
     DeleteProfileResponse,
-    |input, _| { ProfileOwner::read(&input.id, &input.parameters, &input.body).map(|whose| Self { whose }) },
-    |delete| KeyScope::delete(&delete.whose, parts(&delete.whose, "DELETE")),
+    |input, _| { ProfileOwner::read(&input.id, &input.parameters, &input.body).map(|owner| Self { owner }) },
+    |delete| KeyScope::delete(&delete.owner, parts(&delete.owner, "DELETE")),
     |input| drop(input.parameters.tenant(TENANT_ID)),
 );
