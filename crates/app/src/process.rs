@@ -44,7 +44,11 @@ pub(crate) fn start_logging(log: &LogSettings, warnings: &[String]) -> anyhow::R
         .log_internal_errors(false);
     match format {
         LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+        LogFormat::Json => {
+            log.json().flatten_event(true).with_span_list(false).init();
+            // The default hook writes text.
+            std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+        }
     }
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(())

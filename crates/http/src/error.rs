@@ -112,10 +112,7 @@ pub(crate) fn render(mut response: Response) -> Response {
     rendered
 }
 
-/// The response to a request whose handler panicked.
-pub(crate) fn from_panic(panic: Box<dyn Any + Send>) -> Response {
-    let message = panic.downcast_ref::<String>().map(String::as_str);
-    let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-    tracing::error!(message, "a handler panicked");
+/// The response to a request whose handler panicked, which the process's panic hook has logged.
+pub(crate) fn from_panic(_: Box<dyn Any + Send>) -> Response {
     ApiError(OperationError::internal()).into_response()
 }
