@@ -102,20 +102,20 @@ pub(crate) fn without_exported_at(text: &str) -> String {
 }
 
 /// Sends a random command of an agent. Many succeed, some are refused.
-pub(crate) async fn act(client: &Client, chance: &mut SeededRandom) {
-    let tenant = ["default", "acme", "a:b"][chance.below(3) as usize];
-    let room = ["main", "lounge", "b:c", "küche"][chance.below(4) as usize];
-    let actor = ["Nova", "Kai", "Bo"][chance.below(3) as usize];
-    let (path, mut body) = match chance.below(9) {
+pub(crate) async fn act(client: &Client, random: &mut SeededRandom) {
+    let tenant = ["default", "acme", "a:b"][random.below(3) as usize];
+    let room = ["main", "lounge", "b:c", "küche"][random.below(4) as usize];
+    let actor = ["Nova", "Kai", "Bo"][random.below(3) as usize];
+    let (path, mut body) = match random.below(9) {
         0 => ("/v1/commands/enter", json!({ "payload": { "metadata": { "z": 1, "a": [1.5, "ü"] } } })),
         1 => ("/v1/commands/leave", json!({})),
-        2 => ("/v1/commands/move", json!({ "direction": "E", "steps": chance.below(6) })),
+        2 => ("/v1/commands/move", json!({ "direction": "E", "steps": random.below(6) })),
         3 => ("/v1/commands/order", json!({ "itemId": "tea", "size": "large" })),
         4 => ("/v1/presence/heartbeat", json!({ "status": "busy", "ttlMs": 600_000 })),
         5 => ("/v1/intents/execute", json!({ "intent": "navigate_to", "payload": { "x": 3, "y": 4 } })),
-        6 => ("/v1/inbox/ack", json!({ "upToCursor": chance.below(40) })),
+        6 => ("/v1/inbox/ack", json!({ "upToCursor": random.below(40) })),
         _ => {
-            let text = format!("\u{2028}{} for @Kai and @Nova \"\\", chance.below(1_000));
+            let text = format!("\u{2028}{} for @Kai and @Nova \"\\", random.below(1_000));
             ("/v1/commands/say", json!({ "text": text, "metadata": { "deep": { "b": null } } }))
         }
     };
@@ -129,9 +129,9 @@ pub(crate) async fn act(client: &Client, chance: &mut SeededRandom) {
 /// A café with random data.
 pub(crate) async fn cafe_with_random_data(seed: u64) -> (Server, Client) {
     let (server, client) = cafe().await;
-    let mut chance = SeededRandom::new(seed);
+    let mut random = SeededRandom::new(seed);
     for _ in 0..120 {
-        act(&client, &mut chance).await;
+        act(&client, &mut random).await;
     }
     (server, client)
 }

@@ -31,9 +31,9 @@ const QUERIES: [&str; 6] = [
 ];
 
 /// The next command of a writer, in a random room.
-fn act(writer: u64, number: usize, chance: &mut SeededRandom) -> (&'static str, Value) {
-    let who = json!({ "actorId": format!("writer-{writer}"), "roomId": format!("room-{}", chance.below(3)) });
-    let (path, more) = match chance.below(4) {
+fn act(writer: u64, number: usize, random: &mut SeededRandom) -> (&'static str, Value) {
+    let who = json!({ "actorId": format!("writer-{writer}"), "roomId": format!("room-{}", random.below(3)) });
+    let (path, more) = match random.below(4) {
         0 => ("/v1/commands/order", json!({ "itemId": format!("coffee-{writer}-{number}") })),
         1 => ("/v1/commands/move", json!({ "direction": "E" })),
         2 => ("/v1/commands/say", json!({ "text": format!("{writer}-{number} to @Kai") })),
@@ -45,9 +45,9 @@ fn act(writer: u64, number: usize, chance: &mut SeededRandom) -> (&'static str, 
 
 /// Sends one command after the other, each until it is acknowledged, across restarts of the server.
 async fn write(writer: u64, mut address: watch::Receiver<SocketAddr>, done: Arc<AtomicUsize>) {
-    let mut chance = SeededRandom::new(1_000 + writer);
+    let mut random = SeededRandom::new(1_000 + writer);
     for number in 0..ACTS {
-        let ((path, body), key) = (act(writer, number, &mut chance), format!("{writer}-{number}"));
+        let ((path, body), key) = (act(writer, number, &mut random), format!("{writer}-{number}"));
         loop {
             let client = Client::new(*address.borrow_and_update());
             let answer = client.request(Method::POST, path).key(&key).json(&body).try_send().await;

@@ -45,9 +45,9 @@ async fn object_create_returns_appends_and_stores_it() {
     let [event] = log(&client).await.try_into().unwrap();
     assert_eq!((&event["type"], &event["causationId"]), (&json!("shared_object_created"), &json!(null)));
     assert_eq!((&event["payload"], &event["roomId"]), (&payload_of(object), &json!("attic")));
-    let told =
+    let emitted =
         json!([{"eventId": event["eventId"], "sequence": event["sequence"], "eventType": event["type"]}]);
-    assert_eq!((&data["emittedEvents"], &data["correlationId"]), (&told, &json!("c-1")));
+    assert_eq!((&data["emittedEvents"], &data["correlationId"]), (&emitted, &json!("c-1")));
     assert_eq!(client.get(&path_of(object)).await.data(), &json!({"object": want}));
     let plain = create(&client, json!({})).await;
     assert_eq!(
@@ -220,9 +220,9 @@ async fn object_patches_at_the_same_time_each_make_a_version() {
     }
     versions.sort_unstable();
     assert_eq!(versions, (2..2 + AT_ONCE as u64).collect::<Vec<_>>());
-    let told: Vec<Value> =
+    let emitted: Vec<Value> =
         log(&client).await.iter().map(|event| event["payload"]["version"].clone()).collect();
-    assert_eq!(told, (1..2 + AT_ONCE as u64).map(|version| json!(version)).collect::<Vec<_>>());
+    assert_eq!(emitted, (1..2 + AT_ONCE as u64).map(|version| json!(version)).collect::<Vec<_>>());
     let seen = 1 + AT_ONCE;
     let rivals: Vec<_> = (0..8)
         .map(|n| {

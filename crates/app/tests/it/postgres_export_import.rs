@@ -58,9 +58,9 @@ impl Location {
 
 /// Sends random commands.
 async fn send_random_commands(client: &Client, seed: u64) {
-    let mut chance = SeededRandom::new(seed);
+    let mut random = SeededRandom::new(seed);
     for _ in 0..120 {
-        act(client, &mut chance).await;
+        act(client, &mut random).await;
     }
 }
 

@@ -43,12 +43,12 @@ pub(crate) struct Follower {
     /// How often it has connected.
     pub(crate) visits: usize,
     cursor: u64,
-    chance: SeededRandom,
+    random: SeededRandom,
 }
 
 impl Follower {
     pub(crate) fn new(transport: Transport, query: &'static str, seed: u64) -> Self {
-        Self { transport, query, received: Vec::new(), visits: 0, cursor: 0, chance: SeededRandom::new(seed) }
+        Self { transport, query, received: Vec::new(), visits: 0, cursor: 0, random: SeededRandom::new(seed) }
     }
 
     /// Connects and disconnects until it has received everything up to the last event.
@@ -85,7 +85,7 @@ impl Follower {
             _ => client.request(Method::GET, &format!("{path}?cursor={}&{}", self.cursor, self.query)),
         };
         let Ok(mut stream) = request.try_stream().await else { return false };
-        for _ in 0..self.chance.below(40) {
+        for _ in 0..self.random.below(40) {
             let frame = match stream.next_within(FRAME_DEADLINE).await {
                 Ok(frame) => frame,
                 Err(Silence::TimedOut) => panic!("nothing for {FRAME_DEADLINE:?}, not even a heartbeat"),
@@ -100,7 +100,7 @@ impl Follower {
     async fn socket(&mut self, address: SocketAddr) -> bool {
         let path = format!("/v1/ws?cursor={}&{}", self.cursor, self.query);
         let Ok(mut socket) = Socket::open(address, &path, &[]).await else { return false };
-        for _ in 0..self.chance.below(40) {
+        for _ in 0..self.random.below(40) {
             let Ok(frame) = socket.try_next().await else { break };
             self.take(frame);
         }
@@ -124,7 +124,7 @@ impl Follower {
 
     /// Polls once. Returns whether there was a server.
     async fn poll(&mut self, client: &Client) -> bool {
-        let (limit, timeout_ms) = (1 + self.chance.below(30), self.chance.below(300));
+        let (limit, timeout_ms) = (1 + self.random.below(30), self.random.below(300));
         let path = format!(
             "/v1/events/poll?cursor={}&limit={limit}&timeoutMs={timeout_ms}&{}",
             self.cursor, self.query

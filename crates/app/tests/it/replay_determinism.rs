@@ -22,95 +22,95 @@ const COMMANDS: &[(Method, &str, fn(&mut SeededRandom) -> Value)] = &[
     (
         Method::POST,
         "/v1/commands/enter",
-        |chance| json!({"payload": {"position": {"x": chance.below(24), "y": chance.below(14)}, "metadata": {"ü": [1.5]}}}),
+        |random| json!({"payload": {"position": {"x": random.below(24), "y": random.below(14)}, "metadata": {"ü": [1.5]}}}),
     ),
     (Method::POST, "/v1/commands/leave", |_| json!({"payload": {"reason": "tired"}})),
     (
         Method::POST,
         "/v1/commands/move",
-        |chance| json!({"direction": any_of(chance, &["N", "S", "E", "W"]), "steps": 1 + chance.below(15)}),
+        |random| json!({"direction": any_of(random, &["N", "S", "E", "W"]), "steps": 1 + random.below(15)}),
     ),
-    (Method::POST, "/v1/commands/say", |chance| json!({"text": any_of(chance, &TEXTS)})),
-    (Method::POST, "/v1/commands/say", |chance| {
-        json!({"text": any_of(chance, &TEXTS), "threadId": any_of(chance, &["t1", "t2", "t3"]),
+    (Method::POST, "/v1/commands/say", |random| json!({"text": any_of(random, &TEXTS)})),
+    (Method::POST, "/v1/commands/say", |random| {
+        json!({"text": any_of(random, &TEXTS), "threadId": any_of(random, &["t1", "t2", "t3"]),
             "replyToMessageId": "m", "contextWindowId": "w", "metadata": {"b": 1, "a": [null, 0.1]}})
     }),
-    (Method::POST, "/v1/conversations/messages", |chance| {
-        json!({"text": any_of(chance, &TEXTS), "messageId": format!("m{}", chance.below(6)),
-            "parentMessageId": format!("m{}", chance.below(6)), "mentions": ["Kai", "Bo"]})
+    (Method::POST, "/v1/conversations/messages", |random| {
+        json!({"text": any_of(random, &TEXTS), "messageId": format!("m{}", random.below(6)),
+            "parentMessageId": format!("m{}", random.below(6)), "mentions": ["Kai", "Bo"]})
     }),
     (
         Method::POST,
         "/v1/commands/order",
-        |chance| json!({"itemId": any_of(chance, &["tea", "flat white", "☕"]), "size": any_of(chance, &["small", "large"])}),
+        |random| json!({"itemId": any_of(random, &["tea", "flat white", "☕"]), "size": any_of(random, &["small", "large"])}),
     ),
     (
         Method::POST,
         "/v1/intents/execute",
-        |chance| json!({"intent": "navigate_to", "payload": {"x": chance.below(20), "y": chance.below(12)}}),
+        |random| json!({"intent": "navigate_to", "payload": {"x": random.below(20), "y": random.below(12)}}),
     ),
     (
         Method::POST,
         "/v1/intents/execute",
-        |chance| json!({"intent": "sit_at_table", "payload": {"tableId": format!("table_{}", 1 + chance.below(8))}}),
+        |random| json!({"intent": "sit_at_table", "payload": {"tableId": format!("table_{}", 1 + random.below(8))}}),
     ),
     (
         Method::POST,
         "/v1/presence/heartbeat",
-        |chance| json!({"status": any_of(chance, &["thinking", "idle", "busy", "inactive"]), "ttlMs": 1_000 + chance.below(2_000)}),
+        |random| json!({"status": any_of(random, &["thinking", "idle", "busy", "inactive"]), "ttlMs": 1_000 + random.below(2_000)}),
     ),
     (
         Method::POST,
         "/v1/snapshots/room",
-        |chance| json!({"state": {"n": chance.below(9)}, "ttlSeconds": null}),
+        |random| json!({"state": {"n": random.below(9)}, "ttlSeconds": null}),
     ),
     (
         Method::POST,
         "/v1/snapshots/agent",
-        |chance| json!({"state": {"n": chance.below(9)}, "ttlSeconds": 60}),
+        |random| json!({"state": {"n": random.below(9)}, "ttlSeconds": 60}),
     ),
-    (Method::POST, "/v1/inbox/ack", |chance| json!({"upToCursor": chance.below(20)})),
+    (Method::POST, "/v1/inbox/ack", |random| json!({"upToCursor": random.below(20)})),
     (Method::POST, "/v1/inbox/{inboxId}/ack", |_| json!({})),
-    (Method::POST, "/v1/tasks", |chance| {
-        json!({"title": any_of(chance, &TEXTS), "assigneeActorId": any_of(chance, &["", "Kai", "Bo"]),
-            "state": any_of(chance, &["open", "active", "done"]), "progress": chance.below(101)})
+    (Method::POST, "/v1/tasks", |random| {
+        json!({"title": any_of(random, &TEXTS), "assigneeActorId": any_of(random, &["", "Kai", "Bo"]),
+            "state": any_of(random, &["open", "active", "done"]), "progress": random.below(101)})
     }),
     (
         Method::PATCH,
         "/v1/tasks/{taskId}",
-        |chance| json!({"assigneeActorId": any_of(chance, &["Nova", "Bo"]), "progress": chance.below(101)}),
+        |random| json!({"assigneeActorId": any_of(random, &["Nova", "Bo"]), "progress": random.below(101)}),
     ),
     (
         Method::PATCH,
         "/v1/tasks/{taskId}",
-        |chance| json!({"state": any_of(chance, &["open", "active", "done"]), "title": any_of(chance, &TEXTS)}),
+        |random| json!({"state": any_of(random, &["open", "active", "done"]), "title": any_of(random, &TEXTS)}),
     ),
     (
         Method::POST,
         "/v1/tasks/{taskId}/handoffs",
-        |chance| json!({"action": any_of(chance, &["assign", "accept", "blocked", "done"]), "note": "n", "toAssigneeActorId": "Kai"}),
+        |random| json!({"action": any_of(random, &["assign", "accept", "blocked", "done"]), "note": "n", "toAssigneeActorId": "Kai"}),
     ),
-    (Method::POST, "/v1/objects", |chance| {
-        json!({"objectType": any_of(chance, &["note", "token", "whiteboard"]), "title": any_of(chance, &TEXTS),
-            "data": {"z": 0.1, "a": [1]}, "quantity": chance.below(9)})
+    (Method::POST, "/v1/objects", |random| {
+        json!({"objectType": any_of(random, &["note", "token", "whiteboard"]), "title": any_of(random, &TEXTS),
+            "data": {"z": 0.1, "a": [1]}, "quantity": random.below(9)})
     }),
     (
         Method::PATCH,
         "/v1/objects/{objectId}",
-        |chance| json!({"content": any_of(chance, &TEXTS), "quantity": chance.below(9)}),
+        |random| json!({"content": any_of(random, &TEXTS), "quantity": random.below(9)}),
     ),
-    (Method::POST, "/v1/permissions", |chance| json!({"canModerate": true, "canSpeak": chance.below(4) > 0})),
+    (Method::POST, "/v1/permissions", |random| json!({"canModerate": true, "canSpeak": random.below(4) > 0})),
     (
         Method::POST,
         "/v1/rooms/context/pin",
-        |chance| json!({"content": any_of(chance, &TEXTS), "metadata": {"é": 1}}),
+        |random| json!({"content": any_of(random, &TEXTS), "metadata": {"é": 1}}),
     ),
-    (Method::POST, "/v1/operator/overrides", |chance| {
-        json!({"operatorId": any_of(chance, &ACTORS), "targetActorId": any_of(chance, &ACTORS),
-            "action": any_of(chance, &["resume_room", "mute_agent", "unmute_agent", "force_leave"])})
+    (Method::POST, "/v1/operator/overrides", |random| {
+        json!({"operatorId": any_of(random, &ACTORS), "targetActorId": any_of(random, &ACTORS),
+            "action": any_of(random, &["resume_room", "mute_agent", "unmute_agent", "force_leave"])})
     }),
-    (Method::POST, "/v1/rooms", |chance| json!({"displayName": any_of(chance, &TEXTS)})),
-    (Method::POST, "/v1/profiles", |chance| json!({"displayName": any_of(chance, &TEXTS)})),
+    (Method::POST, "/v1/rooms", |random| json!({"displayName": any_of(random, &TEXTS)})),
+    (Method::POST, "/v1/profiles", |random| json!({"displayName": any_of(random, &TEXTS)})),
 ];
 const TEXTS: [&str; 5] = ["hi", "hey @Kai and @Bo", "\"quoted\"\n\\ \u{2028}", "ünïcödé 😀", "@Nova @Nova"];
 const ACTORS: [&str; 4] = ["Nova", "Kai", "Bo", "ünï"];
@@ -119,8 +119,8 @@ const ROOMS: [(&str, &str); 3] = [("default", "main"), ("default", "attic"), ("a
 const CONCURRENCY: usize = 4;
 const CASES: u32 = 6;
 
-fn any_of(chance: &mut SeededRandom, message_texts: &[&str]) -> Value {
-    message_texts[chance.below(message_texts.len() as u64) as usize].into()
+fn any_of(random: &mut SeededRandom, message_texts: &[&str]) -> Value {
+    message_texts[random.below(message_texts.len() as u64) as usize].into()
 }
 
 /// One command: an index into [`COMMANDS`], and the seed of its values.
@@ -145,21 +145,21 @@ impl KnownIds {
     }
 
     /// The path with ids filled in; none if there is no id of this name yet.
-    fn fill(&self, path: &str, chance: &mut SeededRandom) -> Option<String> {
+    fn fill(&self, path: &str, random: &mut SeededRandom) -> Option<String> {
         let Some((before, rest)) = path.split_once('{') else { return Some(path.to_owned()) };
         let (name, after) = rest.split_once('}')?;
         let ids = self.0.get(name)?;
-        Some(format!("{before}{}{after}", ids[chance.below(ids.len() as u64) as usize]))
+        Some(format!("{before}{}{after}", ids[random.below(ids.len() as u64) as usize]))
     }
 
     fn request(&self, client: &Client, (command, seed): Command) -> Option<agentcafe_testkit::Request> {
-        let mut chance = SeededRandom::new(seed);
+        let mut random = SeededRandom::new(seed);
         let (method, path, body) = command.get(COMMANDS);
-        let path = self.fill(path, &mut chance)?;
-        let mut body = body(&mut chance);
-        let (tenant, room) = ROOMS[chance.below(ROOMS.len() as u64) as usize];
+        let path = self.fill(path, &mut random)?;
+        let mut body = body(&mut random);
+        let (tenant, room) = ROOMS[random.below(ROOMS.len() as u64) as usize];
         (body["tenantId"], body["roomId"]) = (tenant.into(), room.into());
-        body["actorId"] = any_of(&mut chance, &ACTORS);
+        body["actorId"] = any_of(&mut random, &ACTORS);
         Some(client.request(method.clone(), &path).key(&fresh_key()).json(&body))
     }
 }
