@@ -26,8 +26,6 @@ pub(crate) struct Room {
     pub(crate) bytes: usize,
     /// The state as JSON, until the next event.
     rendered: Option<Bytes>,
-    /// When the room was last used, as a counter.
-    pub(crate) used_at: u64,
     /// Whether its older events are being loaded; it is not evicted meanwhile.
     pub(crate) is_loading: bool,
 }
@@ -51,7 +49,6 @@ impl Room {
             last,
             bytes: 0,
             rendered: None,
-            used_at: 0,
             is_loading: false,
         }
     }
