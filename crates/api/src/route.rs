@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agentcafe_domain::kernel::{CORRELATION_ID, DescribedField, Fields, Rules};
 use agentcafe_http::{ApiError, StreamProtocol, answer, sse, stream};
-use agentcafe_service::events::LogStream;
+use agentcafe_service::events::FollowedEvents;
 use agentcafe_service::{EventList, Input, Mutation, Operation};
 use axum::extract::{Request, State};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
@@ -167,7 +167,7 @@ impl Route {
     }
 
     /// Server-sent events.
-    pub(crate) fn stream<O: Operation<Output = LogStream>>(
+    pub(crate) fn stream<O: Operation<Output = FollowedEvents>>(
         path: &'static str,
         tag: &'static str,
         summary: &'static str,
