@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agentcafe_domain::kernel::{CORRELATION_ID, DescribedField, Fields, Rules};
 use agentcafe_http::{ApiError, StreamProtocol, answer, sse, stream};
-use agentcafe_service::events::LogStream;
+use agentcafe_service::events::FollowedEvents;
 use agentcafe_service::{EventList, Input, Mutation, Operation};
 use axum::extract::{Request, State};
 use axum::http::Method;
@@ -113,7 +113,7 @@ impl Route {
     /// A stream of server-sent events.
     pub(crate) fn stream<O>(path: Text, tag: Text, summary: Text) -> Self
     where
-        O: Operation<Output = LogStream>,
+        O: Operation<Output = FollowedEvents>,
     {
         let handler = get(async |State(app): State<Arc<App>>, request: Request| {
             let stream = call::<O>(&app, request, Reads::Stream).await?;

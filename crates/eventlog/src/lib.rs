@@ -3,14 +3,14 @@
 //!
 //! Nothing here knows a database or a transport. Whatever holds a log implements [`Log`].
 
-mod event_stream;
 mod fanout;
 mod follow;
+mod log_stream;
 mod query;
 mod recent_events;
 
-pub use event_stream::{Backlog, EventStream, StreamHub, StreamItem, StreamStart, Subscriber};
 pub use fanout::{Fanout, FrameEncoder, Frames};
 pub use follow::{Follower, Log, PageFuture};
+pub use log_stream::{Backlog, LogStream, StreamHub, StreamItem, StreamStart, Subscriber};
 pub use query::{EventFilter, EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES, ReadError};
 pub use recent_events::{MAX_RECENT_BYTES, RecentEvents, Watermark};

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use agentcafe_eventlog::{EventStream, StreamItem, Subscriber};
+use agentcafe_eventlog::{LogStream, StreamItem, Subscriber};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::metrics::HttpMetrics;
 
 /// A stream that is sent to a client.
 struct Rendering<S> {
-    stream: EventStream<S>,
+    stream: LogStream<S>,
     protocol: StreamProtocol,
     metrics: HttpMetrics,
     /// Parts of the current frame that were not sent yet.
@@ -21,7 +21,7 @@ struct Rendering<S> {
 
 /// The frames of a stream until it ends. `metrics` counts the stream and its events.
 pub fn frames<S: Subscriber>(
-    stream: EventStream<S>,
+    stream: LogStream<S>,
     protocol: StreamProtocol,
     metrics: HttpMetrics,
 ) -> impl Stream<Item = Bytes> + Send + 'static {

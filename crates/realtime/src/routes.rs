@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{Sequence, Timestamp};
-use agentcafe_eventlog::EventStream;
+use agentcafe_eventlog::LogStream;
 use agentcafe_http::websocket::Upgrade;
 use agentcafe_http::{
     ApiError, RouteTraits, StreamProtocol, answer, query, request_id, request_span, sse,
@@ -95,7 +95,7 @@ async fn open_stream(
     let start = stream_start(service, &mirror, &query, cursor, ready).await?;
     let (hub, filter) = (service.stream_hub(&mirror), query.filter());
     let subscriber = service.subscribers.subscribe(query.room, permit);
-    let stream = EventStream::open(hub, mirror, filter, start, subscriber);
+    let stream = LogStream::open(hub, mirror, filter, start, subscriber);
     Ok(event_stream::frames(stream, protocol, service.http_metrics().clone()))
 }
 

@@ -13,7 +13,7 @@ mod follow;
 mod list;
 mod poll;
 
-pub use follow::{FollowEvents, LogStream, LogSubscriber};
+pub use follow::{FollowEvents, FollowedEvents, LogSubscriber};
 pub use list::{ListEvents, ListMentions, PageEnd, ReadTimeline, TimelineEnd};
 pub use poll::{PollEnd, PollEvents};
 

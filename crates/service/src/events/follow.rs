@@ -6,7 +6,7 @@ use std::time::Duration;
 use agentcafe_domain::kernel::{
     ActorId, Code, Cursor, EVENT_ACTOR_FILTER, LIMIT, OperationError, STREAM_CURSOR, Sequence, TYPES,
 };
-use agentcafe_eventlog::{Backlog, EventFilter, EventStream, StreamItem, StreamStart, Subscriber};
+use agentcafe_eventlog::{Backlog, EventFilter, LogStream, StreamItem, StreamStart, Subscriber};
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -35,8 +35,8 @@ parameters! {
     }
 }
 
-/// The log as a stream.
-pub type LogStream = EventStream<LogSubscriber>;
+/// The events that an operation follows.
+pub type FollowedEvents = LogStream<LogSubscriber>;
 
 /// The owner of an open stream.
 pub struct LogSubscriber {
@@ -61,9 +61,9 @@ impl Subscriber for LogSubscriber {
 }
 
 impl Operation for FollowEvents {
-    type Output = LogStream;
+    type Output = FollowedEvents;
 
-    async fn run(self, call: &Call<'_>) -> Result<LogStream, OperationError> {
+    async fn run(self, call: &Call<'_>) -> Result<FollowedEvents, OperationError> {
         let Self { mut filter, viewer, cursor, backlog_limit, types, last_event_id } = self;
         let service = Arc::clone(call.service);
         service.may_follow(&mut filter, viewer.as_ref()).await?;
@@ -86,6 +86,6 @@ impl Operation for FollowEvents {
         let (hub, log) = (service.stream_hub(), Arc::clone(&service.engine.store));
         let checked_at = service.engine.clock.stopwatch();
         let subscriber = LogSubscriber { viewer, checked_at, service, _permit: permit };
-        Ok(EventStream::open(hub, log, filter, start, subscriber))
+        Ok(LogStream::open(hub, log, filter, start, subscriber))
     }
 }

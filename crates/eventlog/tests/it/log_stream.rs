@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agentcafe_domain::kernel::{Clock, Code, Sequence, Timestamp};
 use agentcafe_eventlog::{
-    Backlog, EventFilter, EventStream, FrameEncoder, LoggedEvent, StreamHub, StreamItem, StreamStart,
+    Backlog, EventFilter, FrameEncoder, LogStream, LoggedEvent, StreamHub, StreamItem, StreamStart,
     Subscriber,
 };
 use serde_json::json;
@@ -50,8 +50,8 @@ fn hub(heartbeat: Duration) -> StreamHub {
     }
 }
 
-fn open(log: &Arc<MemoryLog>, hub: &StreamHub, start: StreamStart, checks: u32) -> EventStream<Visitor> {
-    EventStream::open(hub.clone(), Arc::clone(log), EventFilter::default(), start, Visitor(checks))
+fn open(log: &Arc<MemoryLog>, hub: &StreamHub, start: StreamStart, checks: u32) -> LogStream<Visitor> {
+    LogStream::open(hub.clone(), Arc::clone(log), EventFilter::default(), start, Visitor(checks))
 }
 
 fn shown(item: StreamItem) -> String {
@@ -66,7 +66,7 @@ fn shown(item: StreamItem) -> String {
     }
 }
 
-async fn take(stream: &mut EventStream<Visitor>, count: usize) -> Vec<String> {
+async fn take(stream: &mut LogStream<Visitor>, count: usize) -> Vec<String> {
     let mut items = Vec::new();
     for _ in 0..count {
         items.push(shown(stream.next(ENCODER).await.expect("the stream goes on")));
@@ -81,7 +81,7 @@ fn start(after: u64, until: u64, limit: Option<usize>) -> StreamStart {
 }
 
 #[tokio::test]
-async fn event_stream_sends_backlog_then_ready_then_new_events_then_heartbeats() {
+async fn log_stream_sends_backlog_then_ready_then_new_events_then_heartbeats() {
     let (log, hub) = (MemoryLog::new(), hub(Duration::from_millis(20)));
     log.append_many(4, 10);
     let read_elsewhere =
@@ -98,7 +98,7 @@ async fn event_stream_sends_backlog_then_ready_then_new_events_then_heartbeats()
 }
 
 #[tokio::test]
-async fn event_stream_puts_a_gap_where_the_limit_cuts_the_backlog() {
+async fn log_stream_puts_a_gap_where_the_limit_cuts_the_backlog() {
     let (log, hub) = (MemoryLog::new(), hub(Duration::from_millis(20)));
     log.append_many(5, 10);
     for (limit, want) in [
@@ -112,7 +112,7 @@ async fn event_stream_puts_a_gap_where_the_limit_cuts_the_backlog() {
 }
 
 #[tokio::test]
-async fn event_stream_waits_for_a_backlog_that_the_log_has_not_received() {
+async fn log_stream_waits_for_a_backlog_that_the_log_has_not_received() {
     let (log, hub) = (MemoryLog::new(), hub(Duration::from_millis(20)));
     let mut stream = open(&log, &hub, start(0, 1, None), u32::MAX);
     assert_eq!(take(&mut stream, 2).await[1], "heartbeat 0 7");
@@ -121,7 +121,7 @@ async fn event_stream_waits_for_a_backlog_that_the_log_has_not_received() {
 }
 
 #[tokio::test]
-async fn event_stream_ends_when_access_is_refused() {
+async fn log_stream_ends_when_access_is_refused() {
     let (log, hub) = (MemoryLog::new(), hub(Duration::from_millis(20)));
     let mut stream = open(&log, &hub, StreamStart::default(), 1);
     log.append_many(1, 10);

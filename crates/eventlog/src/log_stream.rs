@@ -104,7 +104,7 @@ pub struct Backlog {
 }
 
 /// A stream of events to one reader.
-pub struct EventStream<S> {
+pub struct LogStream<S> {
     hub: StreamHub,
     follower: Follower,
     heartbeat: Interval,
@@ -118,7 +118,7 @@ pub struct EventStream<S> {
     is_over: bool,
 }
 
-impl<S: Subscriber> EventStream<S> {
+impl<S: Subscriber> LogStream<S> {
     /// Opens a stream of the events that match `filter`.
     pub fn open(
         hub: StreamHub,
