@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::kernel::{
     ACTOR_ID, ActorId, ActorInRoom, Cell, Code, Command, CommandContext, CommandError, Comparison,
     CorrelationId, DomainError, EventType, Field, Fields, Key, Notification, Query, ROOM_FILTER, Record,
-    RecordQuery, Reply, RoomId, Sequence, StoredEvent, StoredRecord, Success, Table, TenantId, Timestamp,
-    WriteSet,
+    RecordQuery, Reply, RoomId, Sequence, StoredEvent, StoredRecord, Success, TenantId, Timestamp, WriteSet,
+    record,
 };
 
 /// The most items that one bulk acknowledgement takes; `unreadCount` in its answer says what is left.
@@ -101,7 +101,7 @@ impl InboxItem {
 
     /// The key of an item.
     pub fn key_of(inbox_id: Uuid) -> Key {
-        vec![inbox_id.to_string().as_str().into()]
+        vec![inbox_id.into()]
     }
 
     fn owner(&self) -> ActorInRoom {
@@ -113,27 +113,8 @@ impl InboxItem {
     }
 }
 
-impl Record for InboxItem {
-    const TABLE: &'static Table = &Table {
-        name: "inbox_items",
-        key: &["inbox_id"],
-        columns: &["inbox_seq", "tenant_id", "actor_id", "room_id", "acked"],
-    };
-
-    fn key(&self) -> Key {
-        Self::key_of(self.inbox_id)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![
-            (self.inbox_seq.0 as i64).into(),
-            (&self.tenant_id).into(),
-            (&self.actor_id).into(),
-            (&self.room_id).into(),
-            self.acked_at.is_some().into(),
-        ]
-    }
-}
+record!(InboxItem in "inbox_items" as item: [inbox_id]
+    inbox_seq, tenant_id, actor_id, room_id, acked = item.acked_at.is_some());
 
 /// How many unread items an actor has in a room, kept so that counting costs nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,18 +130,7 @@ pub struct UnreadCount {
     pub unread: u64,
 }
 
-impl Record for UnreadCount {
-    const TABLE: &'static Table =
-        &Table { name: "unread_counts", key: &["tenant_id", "room_id", "actor_id"], columns: &[] };
-
-    fn key(&self) -> Key {
-        vec![(&self.tenant_id).into(), (&self.room_id).into(), (&self.actor_id).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        Vec::new()
-    }
-}
+record!(UnreadCount in "unread_counts": [tenant_id, room_id, actor_id]);
 
 impl UnreadCount {
     /// The counts that were written, as they are now; those that went are 0.

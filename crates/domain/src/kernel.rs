@@ -17,6 +17,7 @@ mod rules;
 mod secret;
 mod time;
 mod trace;
+mod wire_enum;
 
 pub use actor::ActorInRoom;
 pub use command::{
@@ -24,8 +25,6 @@ pub use command::{
     RequestContext, Success, WriteSet,
 };
 pub use error::{Code, DomainError, MAX_DETAIL_BYTES, OperationError};
-#[cfg(test)]
-pub(crate) use event::EventHeader;
 pub(crate) use event::payloads;
 pub use event::{Annotation, EmittedEvent, Event, EventType, Notification, Payload, StoredEvent};
 pub use external_call::{CallRequest, CallResult, ExternalCall};
@@ -43,6 +42,7 @@ pub use idempotency::{Hash, IdempotencyKey, IdempotencyRules, MAX_KEY_BYTES};
 pub use ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RoomId, Sequence, TenantId};
 pub use lease::{AcquireLease, Lease, LeaseToken, ReleaseLease};
 pub use money::Usd;
+pub(crate) use record::record;
 pub use record::{
     Cell, Comparison, Condition, CorruptRecord, Key, Portable, Query, Record, RecordQuery, SortKey,
     StoredRecord, Table,
@@ -52,3 +52,4 @@ pub use rules::{RuleSet, Rules};
 pub use secret::Secret;
 pub use time::{Clock, Timestamp};
 pub use trace::{MAX_STEPS, Status, Step, StepCode, Trace};
+pub(crate) use wire_enum::wire_enum;

@@ -3,8 +3,6 @@
 pub mod actor_command;
 pub mod collaboration;
 pub mod conversation;
-#[cfg(test)]
-mod golden;
 pub mod inbox;
 pub mod kernel;
 pub mod moderation;
@@ -18,8 +16,6 @@ pub mod projection;
 pub mod reactions;
 pub mod record_kinds;
 pub mod rooms;
-#[cfg(test)]
-mod scene;
 pub mod snapshots;
 pub mod tables;
 pub mod tasks;

@@ -6,45 +6,30 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::kernel::{
-    ActorId, Cell, CommandContext, CorrelationId, EmittedEvent, Key, Record, RoomId, Table, TenantId,
-    Timestamp,
+    ActorId, CommandContext, CorrelationId, EmittedEvent, Key, RoomId, TenantId, Timestamp, record, wire_enum,
 };
 
 pub mod change;
 pub mod create;
 pub mod events;
-#[cfg(test)]
-mod tests;
 
 /// The largest quantity: whole numbers up to here are the same in every JSON.
 const MAX_QUANTITY: i64 = 9_007_199_254_740_991;
 
-/// What kind of thing an object is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ObjectType {
-    /// Something to draw on.
-    Whiteboard,
-    /// Something to read.
-    Note,
-    /// Something to count.
-    Token,
+wire_enum! {
+    /// What kind of thing an object is.
+    #[derive(JsonSchema)]
+    pub enum ObjectType {
+        /// Something to draw on.
+        Whiteboard = "whiteboard",
+        /// Something to read.
+        Note = "note",
+        /// Something to count.
+        Token = "token",
+    }
 }
 
 impl ObjectType {
-    /// The names of the types, in the order of the documentation.
-    pub const NAMES: [(&str, Self); 3] =
-        [("whiteboard", Self::Whiteboard), ("note", Self::Note), ("token", Self::Token)];
-
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Whiteboard => "whiteboard",
-            Self::Note => "note",
-            Self::Token => "token",
-        }
-    }
-
     /// What counts as this type's quantity: of tokens there is always a number.
     fn quantity(self, sent: Option<i64>) -> Option<i64> {
         if self == Self::Token { sent.or(Some(0)) } else { sent }
@@ -90,41 +75,12 @@ pub struct SharedObject {
 impl SharedObject {
     /// The key of an object.
     pub fn key_of(object_id: Uuid) -> Key {
-        vec![object_id.to_string().as_str().into()]
+        vec![object_id.into()]
     }
 }
 
-impl Record for SharedObject {
-    const TABLE: &'static Table = &Table {
-        name: "shared_objects",
-        key: &["object_id"],
-        columns: &[
-            "tenant_id",
-            "room_id",
-            "object_type",
-            "object_key",
-            "created_by",
-            "updated_by",
-            "updated_at",
-        ],
-    };
-
-    fn key(&self) -> Key {
-        Self::key_of(self.object_id)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![
-            (&self.tenant_id).into(),
-            (&self.room_id).into(),
-            self.object_type.as_str().into(),
-            self.object_key.as_deref().into(),
-            (&self.created_by).into(),
-            (&self.updated_by).into(),
-            self.updated_at.into(),
-        ]
-    }
-}
+record!(SharedObject in "shared_objects": [object_id]
+    tenant_id, room_id, object_type, object_key, created_by, updated_by, updated_at);
 
 /// The answer to a command that created or changed an object.
 #[derive(Serialize, JsonSchema)]

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::kernel::{
-    ActorId, ActorInRoom, Cell, Code, CommandContext, CommandError, DomainError, Key, Query, Record, RoomId,
-    Table, TenantId, Timestamp, rule_set,
+    ActorId, ActorInRoom, Code, CommandContext, CommandError, DomainError, Query, RoomId, TenantId,
+    Timestamp, record, rule_set, wire_enum,
 };
 
 /// The actors that may grant permissions.
@@ -24,35 +24,25 @@ pub enum PermissionsMode {
 }
 rule_set!(PermissionsMode);
 
-/// A thing that an actor may or may not do in a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Capability {
-    /// Move, and carry out intents.
-    Move,
-    /// Say things.
-    Speak,
-    /// Order things.
-    Order,
-    /// Enter and leave.
-    EnterLeave,
-    /// Pin the context, and act as an operator.
-    Moderate,
+wire_enum! {
+    /// A thing that an actor may or may not do in a room.
+    pub enum Capability {
+        /// Move, and carry out intents.
+        Move = "canMove",
+        /// Say things.
+        Speak = "canSpeak",
+        /// Order things.
+        Order = "canOrder",
+        /// Enter and leave.
+        EnterLeave = "canEnterLeave",
+        /// Pin the context, and act as an operator.
+        Moderate = "canModerate",
+    }
 }
 
 impl Capability {
     /// All of them, in the order of the documentation.
     pub const ALL: [Self; 5] = [Self::Move, Self::Speak, Self::Order, Self::EnterLeave, Self::Moderate];
-
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Move => "canMove",
-            Self::Speak => "canSpeak",
-            Self::Order => "canOrder",
-            Self::EnterLeave => "canEnterLeave",
-            Self::Moderate => "canModerate",
-        }
-    }
 }
 
 /// What an actor may do in a room. Without a record: everything but moderate.
@@ -122,18 +112,7 @@ impl Permission {
     }
 }
 
-impl Record for Permission {
-    const TABLE: &'static Table =
-        &Table { name: "permissions", key: &["tenant_id", "room_id", "actor_id"], columns: &["updated_at"] };
-
-    fn key(&self) -> Key {
-        vec![(&self.tenant_id).into(), (&self.room_id).into(), (&self.actor_id).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![self.updated_at.into()]
-    }
-}
+record!(Permission in "permissions": [tenant_id, room_id, actor_id] updated_at);
 
 /// An actor that may not speak in a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -177,18 +156,7 @@ pub struct RoomOverride {
     pub updated_at: Timestamp,
 }
 
-impl Record for RoomOverride {
-    const TABLE: &'static Table =
-        &Table { name: "room_overrides", key: &["tenant_id", "room_id"], columns: &["updated_at"] };
-
-    fn key(&self) -> Key {
-        vec![(&self.tenant_id).into(), (&self.room_id).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![self.updated_at.into()]
-    }
-}
+record!(RoomOverride in "room_overrides": [tenant_id, room_id] updated_at);
 
 /// What both checks read.
 pub fn reads(actor: &ActorInRoom) -> [Query; 2] {
@@ -287,49 +255,5 @@ impl RoomOverride {
                 .with("reason", mute.reason.clone()));
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn room(paused: bool, muted: Option<&str>) -> RoomOverride {
-        let at = Timestamp::from_millis(0);
-        let mute = muted.map(|name| {
-            let operator = ActorInRoom::named("default", "main", "Op").actor_id;
-            let actor = ActorInRoom::named("default", "main", name).actor_id;
-            (actor.clone(), Mute { actor_id: actor, muted_by: operator, muted_at: at, reason: None })
-        });
-        let who = ActorInRoom::named("default", "main", "Op");
-        RoomOverride {
-            room_paused: paused,
-            paused_by: paused.then_some(who.actor_id),
-            paused_at: paused.then_some(at),
-            muted_actors: mute.into_iter().collect(),
-            ..RoomOverride::none(who.tenant_id, who.room_id, at)
-        }
-    }
-
-    /// A pause blocks all but leave, a mute blocks speech; no actor's name is special.
-    #[test]
-    fn overrides_block_in_order() {
-        let cases = [
-            (false, None, "Nova", "say", None),
-            (true, None, "Nova", "say", Some("ROOM_PAUSED")),
-            (true, None, "Nova", "presence_heartbeat", Some("ROOM_PAUSED")),
-            (true, None, "Nova", "leave", None),
-            (false, Some("Nova"), "Nova", "say", Some("ACTOR_MUTED")),
-            (false, Some("Nova"), "Nova", "conversation_message", Some("ACTOR_MUTED")),
-            (false, Some("Nova"), "Nova", "move", None),
-            (false, Some("Nova"), "constructor", "say", None),
-            (true, Some("Nova"), "Nova", "say", Some("ROOM_PAUSED")),
-        ];
-        for (paused, muted, name, action, want) in cases {
-            let actor = ActorInRoom::named("default", "main", name);
-            let got = room(paused, muted).permits(&actor, action);
-            let reason = got.err().map(|error| error.details["reasonCode"].as_str().unwrap().to_owned());
-            assert_eq!(reason.as_deref(), want, "{paused} {muted:?} {name} {action}");
-        }
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::kernel::{
-    ACTOR_ID, ActorId, Cell, Code, Command, CommandContext, CommandError, CorrelationId, DomainError, Field,
-    Fields, Key, METADATA, Query, Record, Reply, RoomId, Success, Table, TenantId, Timestamp,
+    ACTOR_ID, ActorId, Code, Command, CommandContext, CommandError, CorrelationId, DomainError, Field,
+    Fields, Key, METADATA, Query, Reply, RoomId, Success, TenantId, Timestamp, record,
 };
 use crate::rooms::theme::Theme;
 use crate::work::names_nothing;
@@ -59,18 +59,7 @@ pub struct Profile {
     pub updated_at: Timestamp,
 }
 
-impl Record for Profile {
-    const TABLE: &'static Table =
-        &Table { name: "profiles", key: &["tenant_id", "actor_id"], columns: &["updated_at"] };
-
-    fn key(&self) -> Key {
-        vec![(&self.tenant_id).into(), (&self.actor_id).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![self.updated_at.into()]
-    }
-}
+record!(Profile in "profiles": [tenant_id, actor_id] updated_at);
 
 /// The owner of the profile.
 #[derive(Clone, Debug)]
@@ -320,80 +309,5 @@ impl Command for DeleteProfile {
         ctx.delete::<Profile>(self.whose.key());
         let correlation_id = ctx.correlation_id.clone();
         Ok(Reply::new(Success::Ok, &DeleteProfileResponse { deleted: true, actor_id, correlation_id }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    /// An avatar has an absolute http or https URL.
-    #[test]
-    fn avatars_have_web_addresses() {
-        let cases = [
-            ("https://example.com/a.png", true),
-            ("HTTP://example.com", true),
-            ("http://[::1]:8080/x?y#z", true),
-            ("http://user:pass@example.com/", true),
-            ("https://bücher.example/ü", true),
-            ("ftp://example.com/a.png", false),
-            ("javascript:alert(1)", false),
-            ("data:image/png;base64,AA", false),
-            ("//example.com/a.png", false),
-            ("/a.png", false),
-            ("example.com/a.png", false),
-            ("http:example.com", false),
-            ("http:/example.com", false),
-            ("http://", false),
-            ("https://exa mple.com", false),
-            ("https://example.com/a b", false),
-            ("https://example.com:99999/", false),
-            ("https://[::1", false),
-            ("https://ex\u{7}ample.com", false),
-        ];
-        for (text, want) in cases {
-            assert_eq!(web_address("avatarUrl", text.to_owned()).is_ok(), want, "{text}");
-        }
-    }
-
-    /// A change touches what it names; null and blank empty a field that may be empty.
-    #[test]
-    fn a_change_touches_what_it_names() {
-        let at = Timestamp::from_millis(0);
-        let whole = json!({"displayName": " Nova ", "avatarUrl": "https://a.example/", "bio": "b", "theme": {"textColor": "#000000"},
-            "metadata": {"theme": "mine"}});
-        let fields = |value: &Value| Fields::of_body(value.as_object().cloned().unwrap());
-        let blank = Profile {
-            tenant_id: TenantId::default(),
-            actor_id: ActorId::parse("Nova").unwrap(),
-            display_name: String::new(),
-            avatar_url: None,
-            bio: None,
-            theme: None,
-            metadata: Map::new(),
-            created_at: at,
-            updated_at: at,
-        };
-        let full = ProfileChanges::whole(&fields(&whole)).unwrap().apply(blank, at);
-        assert_eq!(full.display_name, "Nova");
-        let cases = [
-            (json!({"displayName": "N"}), json!({"displayName": "N"})),
-            (json!({"avatarUrl": null}), json!({"avatarUrl": null})),
-            (json!({"avatarUrl": " "}), json!({"avatarUrl": null})),
-            (json!({"bio": ""}), json!({"bio": null})),
-            (json!({"theme": null}), json!({"theme": null})),
-            (json!({"theme": {}}), json!({"theme": null})),
-            (json!({"theme": {"accentColor": "#FFFFFF"}}), json!({"theme": {"accentColor": "#ffffff"}})),
-            (json!({"metadata": null}), json!({"metadata": {}})),
-            (json!({"metadata": {"a": 1}, "unknown": 1}), json!({"metadata": {"a": 1}})),
-        ];
-        for (sent, changed) in cases {
-            let mut want = json!(full);
-            changed.as_object().unwrap().iter().for_each(|(name, value)| want[name] = value.clone());
-            let got = ProfileChanges::partial(&fields(&sent)).unwrap().apply(full.clone(), at);
-            assert_eq!(json!(got), want, "{sent}");
-        }
     }
 }

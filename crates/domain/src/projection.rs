@@ -16,8 +16,6 @@ pub mod pinned;
 mod recent;
 mod stored_memory;
 pub mod tasks;
-#[cfg(test)]
-mod tests;
 pub mod themed;
 
 use actors::{ActorEntry, Actors, CompactActor};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::kernel::{ActorId, Cell, Key, Record, RecordQuery, RoomId, Sequence, Table, TenantId, Timestamp};
+use crate::kernel::{ActorId, Key, RecordQuery, RoomId, Sequence, TenantId, Timestamp, record};
 
 pub mod action;
 mod draft;
@@ -105,7 +105,7 @@ pub struct StoredReaction {
 impl StoredReaction {
     /// The key of a subscription.
     pub fn key_of(id: Uuid) -> Key {
-        vec![id.to_string().as_str().into()]
+        vec![id.into()]
     }
 
     /// The rules at work in a tenant, the oldest first.
@@ -119,69 +119,10 @@ impl StoredReaction {
     }
 }
 
-impl Record for StoredReaction {
-    const TABLE: &'static Table = &Table {
-        name: "reaction_subscriptions",
-        key: &["subscription_id"],
-        columns: &["tenant_id", "room_id", "source_actor_id", "target_actor_id", "enabled", "created_at"],
-    };
-
-    fn key(&self) -> Key {
-        Self::key_of(self.subscription.id)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        let rule = &self.subscription;
-        vec![
-            (&rule.tenant_id).into(),
-            rule.room_id.as_ref().into(),
-            rule.source_actor_id.as_ref().into(),
-            (&rule.target_actor_id).into(),
-            rule.enabled.into(),
-            rule.created_at.into(),
-        ]
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// A rule by which Kai answers what is said in the room `main` of `acme`.
-    pub(crate) fn rule() -> StoredReaction {
-        let at = Timestamp::from_millis(0);
-        StoredReaction {
-            subscription: ReactionSubscription {
-                id: Uuid::from_u128(1),
-                tenant_id: TenantId::parse("acme").unwrap(),
-                room_id: Some(RoomId::main()),
-                source_actor_id: None,
-                target_actor_id: ActorId::parse("Kai").unwrap(),
-                trigger_event_types: vec!["conversation_message_posted".to_owned()],
-                action: ReactionAction::Say { text: "hello".to_owned(), ttl_ms: 7_000, mentions: None },
-                enabled: true,
-                cooldown_ms: 1_000,
-                ignore_self: true,
-                ignore_reaction_events: true,
-                metadata: Map::new(),
-                trigger_count: 0,
-                error_count: 0,
-                last_triggered_at: None,
-                last_source_event_id: None,
-                last_error: None,
-                created_by: None,
-                created_at: at,
-                updated_at: at,
-            },
-            revision: 0,
-            since: Sequence::START,
-        }
-    }
-
-    /// A rule is read back as it was written.
-    #[test]
-    fn a_rule_survives_storage() {
-        let stored = crate::kernel::StoredRecord::of(&rule());
-        assert_eq!(stored.read::<StoredReaction>().unwrap(), rule());
-    }
-}
+record!(StoredReaction in "reaction_subscriptions" as stored: [subscription_id = &stored.subscription.id]
+    tenant_id = &stored.subscription.tenant_id,
+    room_id = &stored.subscription.room_id,
+    source_actor_id = &stored.subscription.source_actor_id,
+    target_actor_id = &stored.subscription.target_actor_id,
+    enabled = stored.subscription.enabled,
+    created_at = stored.subscription.created_at);

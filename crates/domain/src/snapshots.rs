@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::kernel::{
     ACTOR_ID, ActorId, ActorInRoom, Cell, Command, CommandContext, CommandError, Comparison, CorrelationId,
-    DomainError, Field, Fields, Key, Query, Record, RecordQuery, Reply, RoomId, StepCode, Success, Table,
-    TenantId, Timestamp, bounded_object, payloads,
+    DomainError, Field, Fields, Key, Query, Record, RecordQuery, Reply, RoomId, StepCode, Success, TenantId,
+    Timestamp, bounded_object, payloads, record, wire_enum,
 };
 use crate::permissions;
 use crate::tables::access::{self, AccessRequirement};
@@ -48,23 +48,14 @@ pub struct SnapshotRef {
     pub actor_id: Option<ActorId>,
 }
 
-/// What a snapshot is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SnapshotScope {
-    /// A room.
-    Room,
-    /// An actor in a room.
-    Agent,
-}
-
-impl SnapshotScope {
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Room => "room",
-            Self::Agent => "agent",
-        }
+wire_enum! {
+    /// What a snapshot is of.
+    #[derive(JsonSchema)]
+    pub enum SnapshotScope {
+        /// A room.
+        Room = "room",
+        /// An actor in a room.
+        Agent = "agent",
     }
 }
 
@@ -90,28 +81,10 @@ pub struct Snapshot {
     pub expires_at: Option<Timestamp>,
 }
 
-impl Record for Snapshot {
-    const TABLE: &'static Table = &Table {
-        name: "snapshots",
-        key: &["tenant_id", "room_id", "scope", "actor_id", "version"],
-        columns: &["expires_at"],
-    };
-
-    fn key(&self) -> Key {
-        let of = SnapshotSubject {
-            tenant_id: self.tenant_id.clone(),
-            room_id: self.room_id.clone(),
-            scope: self.scope,
-            actor_id: self.actor_id.clone(),
-        };
-        of.key().into_iter().chain([number(self.version)]).collect()
-    }
-
-    /// Snapshots that never expire sort behind all others, so that one comparison finds those that exist.
-    fn columns(&self) -> Vec<Cell> {
-        vec![self.expires_at.map_or(i64::MAX, Timestamp::as_millis).into()]
-    }
-}
+// Snapshots that never expire sort behind all others, so that one comparison finds those that exist.
+record!(Snapshot in "snapshots" as snapshot:
+    [tenant_id, room_id, scope, actor_id = actor_cell(&snapshot.actor_id), version]
+    expires_at = snapshot.expires_at.map_or(i64::MAX, Timestamp::as_millis));
 
 /// The last version that was given: it outlives the snapshots.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -121,24 +94,12 @@ pub struct LastVersion {
     version: u64,
 }
 
-impl Record for LastVersion {
-    const TABLE: &'static Table = &Table {
-        name: "snapshot_versions",
-        key: &["tenant_id", "room_id", "scope", "actor_id"],
-        columns: &[],
-    };
+record!(LastVersion in "snapshot_versions" as last:
+    [tenant_id = &last.of.tenant_id, room_id = &last.of.room_id, scope = &last.of.scope,
+     actor_id = actor_cell(&last.of.actor_id)]);
 
-    fn key(&self) -> Key {
-        self.of.key()
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        Vec::new()
-    }
-}
-
-fn number(version: u64) -> Cell {
-    i64::try_from(version).unwrap_or(i64::MAX).into()
+fn actor_cell(actor: &Option<ActorId>) -> Cell {
+    actor.as_ref().map_or_else(|| NO_ACTOR.into(), Cell::from)
 }
 
 /// What snapshots are of: a room, or an actor in it.
@@ -157,8 +118,12 @@ pub struct SnapshotSubject {
 
 impl SnapshotSubject {
     fn key(&self) -> Key {
-        let actor = self.actor_id.as_ref().map_or_else(|| Cell::from(NO_ACTOR), Cell::from);
-        vec![(&self.tenant_id).into(), (&self.room_id).into(), self.scope.as_str().into(), actor]
+        vec![
+            (&self.tenant_id).into(),
+            (&self.room_id).into(),
+            (&self.scope).into(),
+            actor_cell(&self.actor_id),
+        ]
     }
 
     /// The actor as scopes of idempotency keys name it.
@@ -176,7 +141,7 @@ impl SnapshotSubject {
             .is("room_id", room)
             .is("scope", scope)
             .is("actor_id", actor)
-            .is_if_given("version", version.map(number))
+            .is_if_given("version", version.as_ref())
             .only("expires_at", Comparison::Above, now)
     }
 }
@@ -307,62 +272,5 @@ impl Command for DeleteExpiredSnapshots {
             ctx.delete::<Snapshot>(snapshot.key());
         }
         Ok(Reply::new(Success::Ok, &self.expired.len()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernel::Code;
-
-    fn save(body: Value) -> Result<CreateSnapshot, DomainError> {
-        CreateSnapshot::read(&Fields::of_body(body.as_object().cloned().unwrap()), SnapshotScope::Agent)
-    }
-
-    /// `ttlSeconds` is a whole number of 1 to 31,536,000; null means never, missing means an hour.
-    #[test]
-    fn a_snapshot_is_kept_as_long_as_was_said() {
-        let cases = [
-            (json!({}), Ok(Some(3_600))),
-            (json!({ "ttlSeconds": null }), Ok(None)),
-            (json!({ "ttlSeconds": " " }), Ok(Some(3_600))),
-            (json!({ "ttlSeconds": 1 }), Ok(Some(1))),
-            (json!({ "ttlSeconds": "60" }), Ok(Some(60))),
-            (json!({ "ttlSeconds": 60.0 }), Ok(Some(60))),
-            (json!({ "ttlSeconds": 31_536_000 }), Ok(Some(31_536_000))),
-            (json!({ "ttlSeconds": 31_536_001 }), Err(Code::OutOfBounds)),
-            (json!({ "ttlSeconds": 0 }), Err(Code::OutOfBounds)),
-            (json!({ "ttlSeconds": -1 }), Err(Code::OutOfBounds)),
-            (json!({ "ttlSeconds": 1.5 }), Err(Code::OutOfBounds)),
-            (json!({ "ttlSeconds": 1e300 }), Err(Code::OutOfBounds)),
-            (json!({ "ttlSeconds": "soon" }), Err(Code::OutOfBounds)),
-            (json!({ "ttlSeconds": true }), Err(Code::OutOfBounds)),
-        ];
-        for (mut body, want) in cases {
-            body["actorId"] = json!("Nova");
-            let got = save(body.clone()).unwrap().what.map(|(_, ttl)| ttl).map_err(|error| error.code);
-            assert_eq!(got, want, "{body}");
-        }
-    }
-
-    /// The state's type is checked when it is read, its size when the command is decided.
-    #[test]
-    fn a_state_is_an_object_of_bounded_size() {
-        let sized = |bytes: usize| json!({ "actorId": "Nova", "state": { "a": "x".repeat(bytes - 8) } });
-        assert!(save(sized(MAX_STATE_BYTES)).unwrap().what.is_ok());
-        let error = save(sized(MAX_STATE_BYTES + 1)).unwrap().what.unwrap_err();
-        assert_eq!((error.code, &error.details["value"]), (Code::OutOfBounds, &json!(MAX_STATE_BYTES + 1)));
-        let error = save(json!({ "actorId": "Nova", "state": [] })).map(|_| ()).unwrap_err();
-        assert_eq!((error.code, &error.details["field"]), (Code::Validation, &json!("state")));
-    }
-
-    /// An actor may have the id that stands for no actor in the keys of rooms.
-    #[test]
-    fn keys_of_rooms_and_actors_do_not_meet() {
-        let of = |scope, actor: Option<&str>| {
-            let actor_id = actor.map(|name| ActorId::parse(name).unwrap());
-            SnapshotSubject { tenant_id: TenantId::default(), room_id: RoomId::main(), scope, actor_id }.key()
-        };
-        assert_ne!(of(SnapshotScope::Room, None), of(SnapshotScope::Agent, Some(NO_ACTOR)));
     }
 }

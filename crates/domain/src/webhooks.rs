@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::kernel::{
-    ActorId, Cell, Code, DomainError, EventType, Key, Portable, Record, RoomId, Secret, Sequence, Table,
-    TenantId, Timestamp,
+    ActorId, Code, DomainError, EventType, Key, Portable, RoomId, Secret, Sequence, TenantId, Timestamp,
+    record,
 };
 
 pub mod admission;
@@ -69,7 +69,7 @@ pub struct Subscription {
 impl Subscription {
     /// The key of a subscription, and of all that belongs to it.
     pub fn key_of(id: Uuid) -> Key {
-        vec![id.to_string().as_str().into()]
+        vec![id.into()]
     }
 
     /// Whether something is to be sent.
@@ -84,28 +84,8 @@ impl Subscription {
     }
 }
 
-impl Record for Subscription {
-    const TABLE: &'static Table = &Table {
-        name: "webhook_subscriptions",
-        key: &["id"],
-        columns: &["tenant_id", "room_id", "enabled", "deleted", "created_at", "revision"],
-    };
-
-    fn key(&self) -> Key {
-        Self::key_of(self.id)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![
-            (&self.tenant_id).into(),
-            self.room_id.as_ref().into(),
-            self.enabled.into(),
-            self.deleted.into(),
-            self.created_at.into(),
-            i64::try_from(self.revision).unwrap_or(i64::MAX).into(),
-        ]
-    }
-}
+record!(Subscription in "webhook_subscriptions": [id]
+    tenant_id, room_id, enabled, deleted, created_at, revision);
 
 /// What deliveries of a subscription are signed with. It has a table of its own, which no read of the API looks into.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,17 +97,7 @@ pub struct WebhookSecret {
     pub secret: Secret,
 }
 
-impl Record for WebhookSecret {
-    const TABLE: &'static Table = &Table { name: "webhook_secrets", key: &["subscription_id"], columns: &[] };
-
-    fn key(&self) -> Key {
-        Subscription::key_of(self.subscription_id)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        Vec::new()
-    }
-}
+record!(WebhookSecret in "webhook_secrets": [subscription_id]);
 
 /// The state of a delivery that failed and will be retried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -232,18 +202,7 @@ impl DeliveryProgress {
     }
 }
 
-impl Record for DeliveryProgress {
-    const TABLE: &'static Table =
-        &Table { name: "webhook_progress", key: &["subscription_id"], columns: &[] };
-
-    fn key(&self) -> Key {
-        Subscription::key_of(self.subscription_id)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        Vec::new()
-    }
-}
+record!(DeliveryProgress in "webhook_progress": [subscription_id]);
 
 /// A subscription as clients see it: without its secret, but for once.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]

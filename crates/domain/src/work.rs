@@ -84,6 +84,3 @@ pub(crate) fn names_nothing(changeable: &[Field]) -> DomainError {
 pub fn not_found(tenant: &TenantId, id_name: &str, id: &str) -> DomainError {
     DomainError::new(Code::NotFound).with("tenantId", tenant.as_str()).with(id_name, id)
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcafe_domain::kernel::{ActorId, Cursor, DomainError, EventType, Fields, RoomId, Sequence, TenantId};
+use agentcafe_domain::kernel::{
+    ActorId, Cursor, DomainError, EVENT_ACTOR_FILTER, EventType, Fields, LIMIT, STREAM_CURSOR, Sequence,
+    TENANT_ID, TYPES, TenantId,
+};
 use agentcafe_eventlog::EventFilter;
 use agentcafe_http::{ApiError, StreamProtocol};
 use bytes::{Bytes, BytesMut};
@@ -36,13 +39,13 @@ pub(crate) struct RoomStreamQuery {
 impl RoomStreamQuery {
     pub(crate) fn read(fields: &Fields, default_tenant: &TenantId) -> Result<Self, DomainError> {
         let limit = fields.limit(REPLAY, MAX_REPLAY)?;
-        let tenant = fields.tenant("tenantId")?.unwrap_or_else(|| default_tenant.clone());
+        let tenant = fields.tenant(TENANT_ID)?.unwrap_or_else(|| default_tenant.clone());
         Ok(Self {
-            room: (tenant, fields.room("roomId")?.unwrap_or_else(RoomId::main)),
-            actor: fields.actor("actorId")?,
-            types: fields.names("types"),
-            requested_cursor: fields.cursor("cursor")?,
-            limit: fields.text("limit")?.is_some().then_some(limit),
+            room: (tenant, fields.room_or_main()?),
+            actor: fields.actor(EVENT_ACTOR_FILTER)?,
+            types: fields.names(TYPES),
+            requested_cursor: fields.cursor(STREAM_CURSOR)?,
+            limit: fields.text(LIMIT)?.is_some().then_some(limit),
         })
     }
 

@@ -47,14 +47,4 @@ impl ActorInRoom {
             .with("roomId", self.room_id.as_str())
             .with("actorId", self.actor_id.as_str())
     }
-
-    /// An actor in a room, for tests.
-    #[cfg(test)]
-    pub(crate) fn named(tenant: &str, room: &str, actor: &str) -> Self {
-        Self {
-            tenant_id: TenantId::parse(tenant).unwrap(),
-            room_id: RoomId::parse(room).unwrap(),
-            actor_id: ActorId::parse(actor).unwrap(),
-        }
-    }
 }

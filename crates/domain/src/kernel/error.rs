@@ -97,6 +97,11 @@ impl DomainError {
         Self::new(Code::Validation).saying(message).with("field", field)
     }
 
+    /// The value of `field` is out of its bounds.
+    pub fn out_of_bounds(field: &str, message: impl Into<String>, value: impl Into<Value>) -> Self {
+        Self::new(Code::OutOfBounds).saying(message).with("field", field).with("value", value)
+    }
+
     /// `field` is missing, or not of the type that a required field has.
     pub fn missing(field: &str) -> Self {
         Self::new(Code::MissingField).saying(format!("{field} is required.")).with("field", field)

@@ -114,8 +114,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for another type, `ERR_OUT_OF_BOUNDS {field, max, value}` for too many bytes as JSON.
-    pub fn object(&self, field: impl Into<Field>) -> Result<Option<Map<String, Value>>, DomainError> {
-        let field = field.into();
+    pub fn object(&self, field: Field) -> Result<Option<Map<String, Value>>, DomainError> {
         let schema = || {
             let mut schema = json!({ "type": ["object", "null"] });
             if let Some(max) = field.max() {
@@ -134,8 +133,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for anything but a boolean in a body.
-    pub fn flag(&self, field: impl Into<Field>) -> Result<Option<bool>, DomainError> {
-        let field = field.into();
+    pub fn flag(&self, field: Field) -> Result<Option<bool>, DomainError> {
         let sent = self.optional(field, || json!({ "type": ["boolean", "null"] }));
         match (&self.0, sent) {
             (_, None) => Ok(None),
@@ -165,8 +163,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}`.
-    pub fn timestamp(&self, field: impl Into<Field>) -> Result<Option<Timestamp>, DomainError> {
-        let field = field.into();
+    pub fn timestamp(&self, field: Field) -> Result<Option<Timestamp>, DomainError> {
         match self.optional(field, || json!({ "type": ["string", "null"], "format": "date-time" })) {
             None => Ok(None),
             Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
@@ -179,42 +176,8 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for another type.
-    pub fn nested_or_self(&self, field: impl Into<Field>) -> Result<Option<Self>, DomainError> {
+    pub fn nested_or_self(&self, field: Field) -> Result<Option<Self>, DomainError> {
         let nested = self.object(field)?;
         if self.is_describing() { Ok(None) } else { Ok(nested.map(Self::of_body)) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    pub(super) fn body(value: Value) -> Fields {
-        Fields::of_body(value.as_object().cloned().unwrap())
-    }
-
-    pub(super) fn query(name: &str, value: &str) -> Fields {
-        Fields::of_query(HashMap::from([(name.to_owned(), value.to_owned())]))
-    }
-
-    /// A body takes only JSON booleans; a query takes a few words.
-    #[test]
-    fn flag_is_a_boolean_or_a_known_word() {
-        assert_eq!(body(json!({ "f": true })).flag("f"), Ok(Some(true)));
-        assert!(body(json!({ "f": "false" })).flag("f").is_err());
-        assert!(body(json!({ "f": 1 })).flag("f").is_err());
-        for (text, want) in [("YES", Some(true)), ("0", Some(false)), ("maybe", None)] {
-            assert_eq!(query("f", text).flag("f"), Ok(want));
-        }
-    }
-
-    /// A described reader yields its fields: with bounds in the schema, or in the description if a schema cannot express them.
-    #[test]
-    fn a_reader_describes_itself() {
-        let fields = Fields::describing();
-        let _ = fields.required_actor("actorId");
-        let _ = fields.text("note");
-        let names: Vec<_> = fields.described().iter().map(|field| (field.name, field.required)).collect();
-        assert_eq!(names, [("actorId", true), ("note", false)]);
     }
 }

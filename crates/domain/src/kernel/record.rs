@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use crate::kernel::ids::{ActorId, RoomId, Sequence, TenantId};
 use crate::kernel::time::Timestamp;
@@ -26,6 +27,12 @@ impl From<i64> for Cell {
     }
 }
 
+impl From<&u64> for Cell {
+    fn from(number: &u64) -> Self {
+        Self::Integer(i64::try_from(*number).unwrap_or(i64::MAX))
+    }
+}
+
 impl From<bool> for Cell {
     fn from(flag: bool) -> Self {
         Self::Integer(i64::from(flag))
@@ -38,9 +45,27 @@ impl From<Timestamp> for Cell {
     }
 }
 
+impl From<Sequence> for Cell {
+    fn from(sequence: Sequence) -> Self {
+        (&sequence.0).into()
+    }
+}
+
+impl From<Uuid> for Cell {
+    fn from(id: Uuid) -> Self {
+        Self::Text((*id.hyphenated().encode_lower(&mut Uuid::encode_buffer())).into())
+    }
+}
+
 impl From<&str> for Cell {
     fn from(text: &str) -> Self {
         Self::Text(text.into())
+    }
+}
+
+impl From<&String> for Cell {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
     }
 }
 
@@ -49,6 +74,17 @@ impl From<Arc<str>> for Cell {
         Self::Text(text)
     }
 }
+
+macro_rules! cell_from_copy {
+    ($($of:ty),*) => {$(
+        impl From<&$of> for Cell {
+            fn from(value: &$of) -> Self {
+                (*value).into()
+            }
+        }
+    )*};
+}
+cell_from_copy!(bool, Timestamp, Sequence, Uuid);
 
 macro_rules! cell_from_id {
     ($($id:ty),*) => {$(
@@ -60,6 +96,17 @@ macro_rules! cell_from_id {
     )*};
 }
 cell_from_id!(TenantId, RoomId, ActorId);
+
+macro_rules! cell_from_optional {
+    ($($of:ty),*) => {$(
+        impl From<&Option<$of>> for Cell {
+            fn from(value: &Option<$of>) -> Self {
+                value.as_ref().into()
+            }
+        }
+    )*};
+}
+cell_from_optional!(RoomId, ActorId, String);
 
 impl<T> From<Option<T>> for Cell
 where
@@ -109,6 +156,42 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The values of [`Table::columns`].
     fn columns(&self) -> Vec<Cell>;
 }
+
+/// Implements [`Record`]: the table, its key in brackets, and its columns beside the key. A column has the value of the field
+/// of its name, or of the expression behind `=`, in which the record has the name that stands behind `as`.
+macro_rules! record {
+    ($record:ident in $table:literal: $($columns:tt)*) => {
+        record!($record in $table as record: $($columns)*);
+    };
+    ($record:ident in $table:literal as $this:ident:
+     [$($key:ident $(= $key_value:expr)?),*] $($column:ident $(= $value:expr)?),*) => {
+        impl $crate::kernel::Record for $record {
+            const TABLE: &'static $crate::kernel::Table = &$crate::kernel::Table {
+                name: $table,
+                key: &[$(stringify!($key)),*],
+                columns: &[$(stringify!($column)),*],
+            };
+
+            fn key(&self) -> $crate::kernel::Key {
+                let $this = self;
+                vec![$(record!(@cell $this $key $($key_value)?)),*]
+            }
+
+            fn columns(&self) -> Vec<$crate::kernel::Cell> {
+                let $this = self;
+                let _ = $this;
+                vec![$(record!(@cell $this $column $($value)?)),*]
+            }
+        }
+    };
+    (@cell $this:ident $column:ident) => {
+        $crate::kernel::Cell::from(&$this.$column)
+    };
+    (@cell $this:ident $column:ident $value:expr) => {
+        $crate::kernel::Cell::from($value)
+    };
+}
+pub(crate) use record;
 
 /// A record that an import changes on its way into another store.
 pub trait Portable: Record {
@@ -315,60 +398,5 @@ impl Query {
     /// Asks for the record of kind `R` with this key.
     pub fn one<R: Record>(key: Key) -> Self {
         Self::One(R::TABLE, key)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TABLE: Table = Table { name: "things", key: &["id"], columns: &["owner", "at"] };
-
-    fn thing(id: i64, owner: Option<&str>, at: i64) -> StoredRecord {
-        StoredRecord { key: vec![id.into()], columns: vec![owner.into(), at.into()], json: Vec::new() }
-    }
-
-    #[test]
-    fn conditions_hold_for_columns_and_keys_and_never_for_null() {
-        let find = |column, comparison, value: Cell| RecordQuery {
-            table: &TABLE,
-            conditions: vec![Condition { column, comparison, value }],
-            order_by: "id",
-            descending: false,
-            after: None,
-            limit: 10,
-        };
-        let cases = [
-            ("owner", Comparison::Is, Cell::from("a"), true),
-            ("owner", Comparison::IsNot, Cell::Null, true),
-            ("owner", Comparison::IsNot, Cell::from("a"), false),
-            ("at", Comparison::AtMost, Cell::from(5), true),
-            ("at", Comparison::Above, Cell::from(5), false),
-            ("id", Comparison::Below, Cell::from(2), true),
-            ("id", Comparison::Above, Cell::Null, false),
-            ("unknown", Comparison::Is, Cell::Null, false),
-        ];
-        for (column, comparison, value, want) in cases {
-            let find = find(column, comparison, value);
-            assert_eq!(find.matches(&thing(1, Some("a"), 5)), want, "{find:?}");
-        }
-    }
-
-    #[test]
-    fn order_is_total() {
-        let mut find = RecordQuery {
-            table: &TABLE,
-            conditions: vec![],
-            order_by: "at",
-            descending: true,
-            after: None,
-            limit: 10,
-        };
-        let mut things = [thing(2, None, 1), thing(1, None, 1), thing(3, None, 9)];
-        things.sort_by(|left, right| find.compare(left, right));
-        assert_eq!(things.each_ref().map(|thing| thing.key[0].clone()), [3, 1, 2].map(Cell::Integer));
-        find.descending = false;
-        things.sort_by(|left, right| find.compare(left, right));
-        assert_eq!(things.each_ref().map(|thing| thing.key[0].clone()), [1, 2, 3].map(Cell::Integer));
     }
 }

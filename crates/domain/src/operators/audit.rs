@@ -6,8 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::kernel::{
-    ActorId, Cell, CommandContext, CommandError, CorrelationId, Key, Record, RoomId, Sequence, Table,
-    TenantId, Timestamp,
+    ActorId, CommandContext, CommandError, CorrelationId, RoomId, Sequence, TenantId, Timestamp, record,
 };
 
 /// What came of an operator's action.
@@ -54,27 +53,7 @@ pub struct AuditEntry {
     pub created_at: Timestamp,
 }
 
-impl Record for AuditEntry {
-    const TABLE: &'static Table = &Table {
-        name: "audit_entries",
-        key: &["audit_seq"],
-        columns: &["tenant_id", "room_id", "operator_id", "action", "created_at"],
-    };
-
-    fn key(&self) -> Key {
-        vec![i64::try_from(self.audit_seq.0).unwrap_or(i64::MAX).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![
-            (&self.tenant_id).into(),
-            (&self.room_id).into(),
-            (&self.operator_id).into(),
-            self.action.as_str().into(),
-            self.created_at.into(),
-        ]
-    }
-}
+record!(AuditEntry in "audit_entries": [audit_seq] tenant_id, room_id, operator_id, action, created_at);
 
 /// What an entry says beside what the moment knows.
 pub struct AuditInput<'a> {

@@ -290,36 +290,3 @@ impl Command for ExecuteIntent {
         Ok(Reply::new(Success::Accepted, &answer))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-
-    fn target(intent: &str, body: Value) -> Result<IntentTarget, DomainError> {
-        IntentTarget::read(intent, &Fields::of_body(body.as_object().cloned().unwrap()))
-    }
-
-    /// Parameters, their bounds and their errors; an unknown intent does not count for moderation.
-    #[test]
-    fn intents_are_read_with_their_errors() {
-        let cases = [
-            ("navigate_to", json!({ "x": 0, "y": 0 }), Ok("(0, 0)")),
-            ("navigate_to", json!({ "x": "18.6", "y": 2.4 }), Ok("(19, 2)")),
-            ("navigate_to", json!({ "x": 20, "y": 0 }), Err(Code::OutOfBounds)),
-            ("navigate_to", json!({ "x": -1, "y": 0 }), Err(Code::OutOfBounds)),
-            ("navigate_to", json!({ "x": 1e300, "y": 0 }), Err(Code::OutOfBounds)),
-            ("navigate_to", json!({ "x": 1 }), Err(Code::OutOfBounds)),
-            ("sit_at_table", json!({ "tableId": "table_7" }), Ok("table_7")),
-            ("sit_at_table", json!({ "tableId": "constructor" }), Err(Code::UnknownTable)),
-            ("sit_at_table", json!({ "tableId": " table_7" }), Err(Code::UnknownTable)),
-            ("sit_at_table", json!({}), Err(Code::MissingField)),
-            ("dance", json!({}), Err(Code::UnsupportedAction)),
-        ];
-        for (intent, body, want) in cases {
-            let got = target(intent, body.clone()).map(|target| target.label).map_err(|error| error.code);
-            assert_eq!(got, want.map(str::to_owned), "{intent} {body}");
-        }
-    }
-}

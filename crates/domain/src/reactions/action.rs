@@ -10,7 +10,7 @@ use crate::actor_command::Action;
 use crate::conversation::{self, AutomaticReply, ConversationRules, SayAction, TEXT};
 use crate::kernel::{
     ActorId, ActorInRoom, Code, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields,
-    Query, Rules,
+    Query, Rules, wire_enum,
 };
 use crate::orders::{ITEM_ID, OrderAction, SIZE};
 use crate::permissions::Capability;
@@ -21,30 +21,19 @@ use crate::tables::plan::Feature;
 /// The name of the member that the payload stands in.
 const PAYLOAD: &str = "actionPayload";
 
-/// A kind of action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActionKind {
-    /// To say something.
-    Say,
-    /// To take steps.
-    Move,
-    /// To order something.
-    Order,
+wire_enum! {
+    /// A kind of action.
+    pub enum ActionKind {
+        /// To say something.
+        Say = "say",
+        /// To take steps.
+        Move = "move",
+        /// To order something.
+        Order = "order",
+    }
 }
 
 impl ActionKind {
-    /// The names of the kinds, in the order of the documentation.
-    pub const NAMES: [(&str, Self); 3] = [("say", Self::Say), ("move", Self::Move), ("order", Self::Order)];
-
-    /// Its name in overrides.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Say => "say",
-            Self::Move => "move",
-            Self::Order => "order",
-        }
-    }
-
     /// Its label in access checks and moderation.
     pub const fn label(self) -> &'static str {
         match self {
@@ -260,70 +249,5 @@ impl ReactiveAction {
             Self::Move(steps) => steps.perform(actor, ctx),
             Self::Order(wish) => wish.perform(actor, ctx),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn read(kind: ActionKind, payload: Value) -> Result<Value, (Code, Value)> {
-        let read = ReactionAction::read(kind, payload.as_object().cloned().unwrap(), &Rules::default());
-        read.map(|action| action.payload().into())
-            .map_err(|error| (error.code, error.details["field"].clone()))
-    }
-
-    /// Payloads are checked by kind, named in full, and reduced.
-    #[test]
-    fn payloads_are_checked_and_reduced() {
-        let bad = |code: Code, field: &str| Err((code, json!(format!("actionPayload.{field}"))));
-        let cases = [
-            (ActionKind::Say, json!({"text": " hi ", "x": 1}), Ok(json!({"text": "hi", "ttlMs": 7_000}))),
-            (ActionKind::Say, json!({"text": "hi", "ttlMs": 1}), Ok(json!({"text": "hi", "ttlMs": 2_000}))),
-            (
-                ActionKind::Say,
-                json!({"text": "hi", "ttlMs": "99999", "mentions": [" Kai ", "Kai"]}),
-                Ok(json!({"text": "hi", "ttlMs": 30_000, "mentions": ["Kai"]})),
-            ),
-            (ActionKind::Say, json!({}), bad(Code::Validation, "text")),
-            (ActionKind::Say, json!({"text": " "}), bad(Code::Validation, "text")),
-            (ActionKind::Say, json!({"text": 5}), bad(Code::Validation, "text")),
-            (ActionKind::Say, json!({"text": "x".repeat(121)}), bad(Code::OutOfBounds, "text")),
-            (ActionKind::Say, json!({"text": "x", "ttlMs": "soon"}), bad(Code::OutOfBounds, "ttlMs")),
-            (ActionKind::Say, json!({"text": "x", "mentions": "Kai"}), bad(Code::Validation, "mentions")),
-            (
-                ActionKind::Say,
-                json!({"text": "x", "mentions": ["a\u{7}"]}),
-                bad(Code::Validation, "mentions"),
-            ),
-            (ActionKind::Move, json!({"direction": "n"}), Ok(json!({"direction": "N", "steps": 1}))),
-            (
-                ActionKind::Move,
-                json!({"direction": "N", "steps": 50}),
-                Ok(json!({"direction": "N", "steps": 50})),
-            ),
-            (ActionKind::Move, json!({}), bad(Code::InvalidDirection, "direction")),
-            (ActionKind::Move, json!({"direction": 5}), bad(Code::InvalidDirection, "direction")),
-            (ActionKind::Move, json!({"direction": "N", "steps": 0}), bad(Code::OutOfBounds, "steps")),
-            (ActionKind::Move, json!({"direction": "N", "steps": 51}), bad(Code::OutOfBounds, "steps")),
-            (ActionKind::Order, json!({"itemId": "tea"}), Ok(json!({"itemId": "tea", "size": "regular"}))),
-            (ActionKind::Order, json!({"size": "large"}), bad(Code::Validation, "itemId")),
-            (ActionKind::Order, json!({"itemId": "tea", "size": 1}), bad(Code::Validation, "size")),
-        ];
-        for (kind, payload, want) in cases {
-            assert_eq!(read(kind, payload.clone()), want, "{kind:?} {payload}");
-        }
-    }
-
-    /// Type and payload stand side by side, and come back as what they were.
-    #[test]
-    fn an_action_is_two_members() {
-        let payload = json!({"direction": "W", "steps": 3}).as_object().cloned().unwrap();
-        let action = ReactionAction::read(ActionKind::Move, payload.clone(), &Rules::default()).unwrap();
-        let shown = serde_json::to_value(&action).unwrap();
-        assert_eq!(shown, json!({"actionType": "move", "actionPayload": payload}));
-        assert_eq!(serde_json::from_value::<ReactionAction>(shown).unwrap(), action);
     }
 }

@@ -228,12 +228,9 @@ impl Command for CreateReaction {
         self.scene(wanted).permit(ctx, wanted.created_by.as_ref(), CREATE)?;
         let others = ctx.find::<StoredReaction>(self.others())?.len();
         if others >= MAX_SUBSCRIPTIONS {
-            return Err(DomainError::new(Code::OutOfBounds)
-                .saying(format!("a tenant has at most {MAX_SUBSCRIPTIONS} reaction subscriptions"))
-                .with("field", "subscriptions")
-                .with("max", MAX_SUBSCRIPTIONS)
-                .with("value", others + 1)
-                .into());
+            let message = format!("a tenant has at most {MAX_SUBSCRIPTIONS} reaction subscriptions");
+            let error = DomainError::out_of_bounds("subscriptions", message, others + 1);
+            return Err(error.with("max", MAX_SUBSCRIPTIONS).into());
         }
         let made = self.make(wanted, ctx)?;
         ctx.put(&made);

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::events::RoomContextPinned;
 use crate::kernel::{
-    ActionSource, ActorId, ActorInRoom, Cell, Command, CommandContext, CommandError, CorrelationId,
-    DomainError, Field, Fields, GuardedAction, Key, METADATA, Query, Record, RecordQuery, Reply, RoomId,
-    Sequence, Success, Table, TenantId, Timestamp,
+    ActionSource, ActorId, ActorInRoom, Command, CommandContext, CommandError, CorrelationId, DomainError,
+    Field, Fields, GuardedAction, Key, METADATA, Query, RecordQuery, Reply, RoomId, Sequence, Success,
+    TenantId, Timestamp, record,
 };
 use crate::permissions::{self, Capability};
 use crate::tables::access::{self, AccessRequirement};
@@ -60,21 +60,7 @@ impl PinnedContext {
     }
 }
 
-impl Record for PinnedContext {
-    const TABLE: &'static Table = &Table {
-        name: "pinned_contexts",
-        key: &["tenant_id", "room_id", "version"],
-        columns: &["is_active"],
-    };
-
-    fn key(&self) -> Key {
-        Self::key_of(&self.tenant_id, &self.room_id, self.version)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![self.is_active.into()]
-    }
-}
+record!(PinnedContext in "pinned_contexts": [tenant_id, room_id, version] is_active);
 
 /// Which version of a room's pinned context counts, so that pinning reads no more than that one, however long the history is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,17 +74,7 @@ pub struct PinHead {
     pub version: u64,
 }
 
-impl Record for PinHead {
-    const TABLE: &'static Table = &Table { name: "pin_heads", key: &["tenant_id", "room_id"], columns: &[] };
-
-    fn key(&self) -> Key {
-        vec![(&self.tenant_id).into(), (&self.room_id).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        Vec::new()
-    }
-}
+record!(PinHead in "pin_heads": [tenant_id, room_id]);
 
 /// `POST /v1/rooms/context/pin`: pins a context for all actors of the room.
 pub struct PinContext {

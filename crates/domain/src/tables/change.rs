@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{INVITED_ACTOR_IDS, SessionStatus, TableSession, end, guests};
 use crate::kernel::{
-    ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError,
+    ACTOR_ID, ActorId, ActorInRoom, Command, CommandContext, CommandError, CorrelationId, DomainError,
     EmittedEvent, Field, Fields, METADATA, Query, Reply, Success, TenantId, Timestamp,
 };
 use crate::permissions::{self, Capability};
@@ -105,12 +105,10 @@ fn within(field: &str, value: Timestamp, min: Timestamp, max: Timestamp) -> Resu
     if (min..=max).contains(&value) {
         return Ok(());
     }
-    Err(DomainError::new(Code::OutOfBounds)
-        .saying("a session can only be shortened; another one is another payment")
-        .with("field", field)
+    let message = "a session can only be shortened; another one is another payment";
+    Err(DomainError::out_of_bounds(field, message, value.to_string())
         .with("min", min.to_string())
-        .with("max", max.to_string())
-        .with("value", value.to_string()))
+        .with("max", max.to_string()))
 }
 
 impl UpdateTableSession {

@@ -127,14 +127,11 @@ impl CreateTableSession {
         if expires_at > earliest && expires_at <= latest {
             return Ok((started_at, expires_at));
         }
-        Err(DomainError::new(Code::OutOfBounds)
-            .saying(
-                "a session ends after it starts and after now, at most the plan's duration after its start",
-            )
-            .with("field", "expiresAt")
+        let message =
+            "a session ends after it starts and after now, at most the plan's duration after its start";
+        Err(DomainError::out_of_bounds(EXPIRES_AT.name, message, expires_at.to_string())
             .with("min", earliest.to_string())
-            .with("max", latest.to_string())
-            .with("value", expires_at.to_string()))
+            .with("max", latest.to_string()))
     }
 
     /// The room that the session is for: the one that is named, or one with a fresh name.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use crate::kernel::{
-    ActorId, ActorInRoom, CallRequest, Cell, Code, CommandContext, CommandError, DomainError, ExternalCall,
-    Field, Fields, Hash, Key, Record, RoomId, Secret, Table, TenantId, Timestamp, Usd,
+    ActorId, ActorInRoom, CallRequest, Code, CommandContext, CommandError, DomainError, ExternalCall, Field,
+    Fields, Hash, Key, RoomId, Secret, TenantId, Timestamp, Usd, record,
 };
 use crate::tables::PrivateTableRules;
 
@@ -113,17 +113,7 @@ pub struct Payment {
     pub paid_at: Timestamp,
 }
 
-impl Record for Payment {
-    const TABLE: &'static Table = &Table { name: "payments", key: &["payment_id"], columns: &["paid_at"] };
-
-    fn key(&self) -> Key {
-        vec![self.payment_id.to_string().as_str().into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![self.paid_at.into()]
-    }
-}
+record!(Payment in "payments": [payment_id] paid_at);
 
 /// The longest proof or reference of a payment, in characters.
 const MAX_TEXT_CHARS: usize = 1_024;
@@ -355,111 +345,5 @@ fn charged(
             amount,
             request_id: request.id.to_owned(),
         }))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::inbox;
-    use crate::kernel::{
-        CallResult, CorrelationId, Effects, Heads, IdSource, LoadedRecords, Query, RequestContext, Rules,
-        Sequence, StoredRecord, WriteSet,
-    };
-    use crate::moderation::{RateGuard, RateWindows};
-
-    struct NoIds;
-
-    impl IdSource for NoIds {
-        fn fresh(&mut self, _now: Timestamp) -> Uuid {
-            Uuid::nil()
-        }
-    }
-
-    const THREE: Usd = Usd::from_cents(300);
-    const KEY: Hash = [7; 16];
-
-    fn paid(amount: Usd) -> Option<ChargeResponse> {
-        Some(ChargeResponse::Paid { provider: None, reference: None, amount })
-    }
-
-    /// Asks a buyer for so much, under one key; `refused` is what keeps it from buying, once it has paid.
-    fn buy(
-        stored: &mut Option<Payment>,
-        price: Usd,
-        outcome: Option<ChargeResponse>,
-        refused: Option<Code>,
-    ) -> Result<Usd, CommandError> {
-        let payment = PaymentMode::Webhook { configured: true };
-        let rules = Rules::default().with(PrivateTableRules { payment, ..PrivateTableRules::default() });
-        let outcome = outcome.map(CallResult::new::<ChargeRequest>);
-        let key: Key = vec![payment_id(KEY, 0).to_string().as_str().into()];
-        let found: Vec<StoredRecord> = stored.iter().map(StoredRecord::of).collect();
-        let mut windows = RateWindows::default();
-        let (start, now) = (Sequence::START, Timestamp::from_millis(1_000));
-        let mut ctx = CommandContext {
-            now,
-            rules: &rules,
-            correlation_id: CorrelationId::parse("c").unwrap(),
-            request: Some(RequestContext { id: "r", key: KEY }),
-            outcome: outcome.as_ref(),
-            loaded: &LoadedRecords::from([(Query::one::<Payment>(key.clone()), found)]),
-            written: &WriteSet::default(),
-            ids: &mut NoIds,
-            guard: &mut RateGuard::new(&mut windows, rules.get(), now),
-            notify: inbox::deliver,
-            effects: Effects::none(Heads { sequence: start, inbox: start, audit: start }),
-        };
-        let offer = PaymentInput { proof: None, reference: None, amount: None };
-        let payer = ActorInRoom::named("default", "den", "Nova");
-        let decided = recording_charge(&mut ctx, |ctx| {
-            let paid = settle(ctx, &payer, &offer, price)?;
-            refused.map_or(Ok(paid.amount_usd), |code| Err(DomainError::new(code).into()))
-        });
-        if matches!(decided, Ok(_) | Err(CommandError::DeniedAudited(_))) {
-            *stored = ctx.get(key).unwrap();
-        }
-        decided
-    }
-
-    fn asked(decided: Result<Usd, CommandError>) -> Uuid {
-        match decided {
-            Err(CommandError::External(call)) => call.request::<ChargeRequest>().unwrap().payment_id,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// What was paid buys once, also if its request was refused at first; a request whose key was forgotten since
-    /// is another payment, and so is the one after that.
-    #[test]
-    fn a_payment_buys_once() {
-        let mut stored = None;
-        let first = asked(buy(&mut stored, THREE, None, None));
-        let denied = buy(&mut stored, THREE, paid(THREE), Some(Code::Validation));
-        assert!(matches!(denied, Err(CommandError::DeniedAudited(_))), "{denied:?}");
-        assert!(matches!(buy(&mut stored, THREE, None, None), Ok(THREE)), "it is not asked for again");
-        let second = asked(buy(&mut stored, THREE, None, None));
-        assert!(matches!(buy(&mut stored, THREE, paid(THREE), None), Ok(THREE)));
-        let third = asked(buy(&mut stored, THREE, None, None));
-        assert!(first != second && second != third && third != first, "{first} {second} {third}");
-        assert_eq!(asked(buy(&mut stored, THREE, None, None)), third, "until it is paid");
-    }
-
-    /// What was taken for less does not pay for more under the same key.
-    #[test]
-    fn a_payment_does_not_grow() {
-        let mut stored = None;
-        let denied = buy(&mut stored, THREE, paid(THREE), Some(Code::Validation));
-        assert!(matches!(denied, Err(CommandError::DeniedAudited(_))), "{denied:?}");
-        match buy(&mut stored, Usd::from_cents(1_000), None, None) {
-            Err(CommandError::Refused(error)) => {
-                let details = &error.details;
-                assert_eq!((&details["reason"], &details["value"]), (&json!("amount"), &json!(3.0)));
-            }
-            other => panic!("{other:?}"),
-        }
-        assert!(matches!(buy(&mut stored, THREE, None, None), Ok(THREE)));
     }
 }

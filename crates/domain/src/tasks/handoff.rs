@@ -11,8 +11,8 @@ use super::{Task, TaskState};
 use crate::inbox;
 use crate::kernel::{
     ActorId, ActorInRoom, Cell, Code, Command, CommandContext, CommandError, Comparison, CorrelationId,
-    DomainError, EXAMPLE_ID, EmittedEvent, Field, Fields, Key, MAX_REFERENCE_CHARS, METADATA, Query, Record,
-    RecordQuery, Reply, RoomId, Sequence, Success, Table, TenantId, Timestamp,
+    DomainError, EXAMPLE_ID, EmittedEvent, Field, Fields, MAX_REFERENCE_CHARS, METADATA, Query, RecordQuery,
+    Reply, RoomId, Sequence, Success, TenantId, Timestamp, record, wire_enum,
 };
 use crate::work::{self, Editor};
 
@@ -38,32 +38,17 @@ const REPLY_TO_EVENT_ID: Field =
     Field::new("replyToEventId", "The event that this handoff answers.", EXAMPLE_ID)
         .up_to(MAX_REFERENCE_CHARS);
 
-/// What is done with the task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HandoffAction {
-    Assign,
-    Accept,
-    Blocked,
-    Done,
+wire_enum! {
+    /// What is done with the task.
+    enum HandoffAction {
+        Assign = "assign",
+        Accept = "accept",
+        Blocked = "blocked",
+        Done = "done",
+    }
 }
 
 impl HandoffAction {
-    const NAMES: [(&str, Self); 4] = [
-        ("assign", Self::Assign),
-        ("accept", Self::Accept),
-        ("blocked", Self::Blocked),
-        ("done", Self::Done),
-    ];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Assign => "assign",
-            Self::Accept => "accept",
-            Self::Blocked => "blocked",
-            Self::Done => "done",
-        }
-    }
-
     /// Whether `actor` may do this with the task.
     fn is_open_to(self, task: &Task, actor: &ActorId) -> bool {
         let creates = task.created_by == *actor;
@@ -222,18 +207,7 @@ impl HandoffPosition {
     }
 }
 
-impl Record for HandoffPosition {
-    const TABLE: &'static Table =
-        &Table { name: "task_handoffs", key: &["task_id", "sequence"], columns: &["tenant_id", "room_id"] };
-
-    fn key(&self) -> Key {
-        vec![self.task_id.to_string().as_str().into(), cell_of(self.sequence)]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![(&self.tenant_id).into(), (&self.room_id).into()]
-    }
-}
+record!(HandoffPosition in "task_handoffs": [task_id, sequence] tenant_id, room_id);
 
 /// `POST /v1/tasks/{taskId}/handoffs`: an actor hands a task off.
 pub struct HandOffTask {

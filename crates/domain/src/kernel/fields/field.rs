@@ -29,7 +29,7 @@ pub struct DescribedField {
     pub required: bool,
     /// Its JSON Schema.
     pub schema: Value,
-    /// What it means, and the bounds that a schema cannot express. Empty if it is not declared.
+    /// What it means, and the bounds that a schema cannot express.
     pub description: String,
     /// A value that it may have.
     pub example: Option<Value>,
@@ -112,13 +112,6 @@ impl Field {
     }
 }
 
-/// A field that is not declared: its description says nothing, and it has no example.
-impl From<&'static str> for Field {
-    fn from(name: &'static str) -> Self {
-        Self::new(name, "", "")
-    }
-}
-
 /// Refuses a text that is longer than `max` characters.
 ///
 /// # Errors
@@ -143,44 +136,6 @@ pub fn bounded_object(
 
 /// The error for a field that holds more than `max` of `unit`.
 pub(crate) fn too_large(field: &str, max: usize, value: usize, unit: &str) -> DomainError {
-    DomainError::new(Code::OutOfBounds)
-        .saying(format!("{field} has {value} {unit}; at most {max} are allowed"))
-        .with("field", field)
-        .with("max", max)
-        .with("value", value)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    /// An example is JSON if it can be, else a text.
-    #[test]
-    fn field_examples_are_json_or_text() {
-        let example = |text| Field::new("f", "", text).example();
-        for (text, want) in [
-            ("", None),
-            ("50", Some(json!(50))),
-            ("true", Some(json!(true))),
-            (r#"["Kai"]"#, Some(json!(["Kai"]))),
-            ("Fix the build", Some(json!("Fix the build"))),
-            (EXAMPLE_ID, Some(json!(EXAMPLE_ID))),
-        ] {
-            assert_eq!(example(text), want);
-        }
-    }
-
-    /// An error says which field, what is allowed, and what the field is for.
-    #[test]
-    fn field_errors_name_the_field_its_meaning_and_an_example() {
-        const STEPS: Field = Field::new("steps", "How many steps to take.", "2");
-        assert_eq!(STEPS.missing().message, "steps is required. How many steps to take.");
-        assert_eq!(STEPS.must_be("a number").message, "steps must be a number, for example 2");
-        let error = STEPS.not_one_of(Code::InvalidEnum, &[("one", 1), ("two", 2)]);
-        assert_eq!(error.message, "steps must be one of: one, two");
-        assert_eq!(error.details["allowed"], json!(["one", "two"]));
-        assert_eq!(Field::from("steps").missing().message, "steps is required.");
-    }
+    let message = format!("{field} has {value} {unit}; at most {max} are allowed");
+    DomainError::out_of_bounds(field, message, value).with("max", max)
 }

@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// What a message without this or that falls back to.
+/// The fallbacks for the members that a message does not have.
 #[test]
-fn a_message_is_completed_by_fallbacks() {
+fn projection_completes_a_message_by_fallbacks() {
     let id = "00000000-0000-0000-0000-000000000001";
     let window = json!({ "id": null, "maxItems": 20 });
     let whole = json!({
@@ -39,7 +39,7 @@ fn a_message_is_completed_by_fallbacks() {
 
 /// A thread keeps its root and collects messages and speakers; the newest thread comes first.
 #[test]
-fn threads_collect_their_messages() {
+fn projection_collects_messages_into_threads() {
     let post = |actor, message: &str, thread: &str, parent: Option<&str>| {
         let conversation =
             json!({ "messageId": message, "threadId": thread, "parentMessageId": parent, "text": "hi" });
@@ -68,7 +68,7 @@ fn threads_collect_their_messages() {
 
 /// What each event says of a task, known or not; leaving `done` clears who finished it.
 #[test]
-fn tasks_are_put_together_from_their_events() {
+fn projection_builds_tasks_from_their_events() {
     use EventType::*;
     let created = json!({
         "taskId": "t", "title": "Sweep", "state": "active", "assigneeActorId": "Kai", "progress": 10, "createdBy": "Nova",
@@ -124,7 +124,7 @@ fn tasks_are_put_together_from_their_events() {
 
 /// The task that changed last comes first.
 #[test]
-fn tasks_are_sorted_by_their_last_change() {
+fn projection_sorts_tasks_by_their_last_change() {
     use EventType::*;
     let task = |kind, id: &str| (kind, "Nova", json!({ "taskId": id }));
     let room = snapshot([task(TaskCreated, "a"), task(TaskCreated, "b"), task(TaskAssigned, "a")]);
@@ -133,7 +133,7 @@ fn tasks_are_sorted_by_their_last_change() {
 
 /// An object has all its keys, from its payload or by default; an update changes those it gives.
 #[test]
-fn objects_are_put_together_from_their_events() {
+fn projection_builds_objects_from_their_events() {
     use EventType::*;
     let whole = json!({
         "objectId": "o", "objectType": "token", "objectKey": "beans", "title": "Beans", "content": null, "data": { "a": 1 },
@@ -169,7 +169,7 @@ fn objects_are_put_together_from_their_events() {
 
 /// The newest pin is shown.
 #[test]
-fn the_last_pin_stays() {
+fn projection_shows_the_newest_pin() {
     let pin = |payload| (EventType::RoomContextPinned, "Nova", payload);
     let first = json!({ "version": 1, "content": "be kind", "metadata": { "a": 1 }, "pinnedBy": "Kai" });
     let room = snapshot([pin(first.clone())]);

@@ -1,16 +1,16 @@
 //! Examples of what is done to rooms, tasks, objects and private tables.
 
+use agentcafe_domain::kernel::RoomId;
+use agentcafe_domain::objects::events::*;
+use agentcafe_domain::operators::events::*;
+use agentcafe_domain::rooms::events::*;
+use agentcafe_domain::snapshots::{SnapshotCreated, SnapshotRef};
+use agentcafe_domain::tables::events::*;
+use agentcafe_domain::tasks::events::*;
 use serde_json::Map;
 
 use super::{MESSAGE, actor, at, id, metadata, text};
 use crate::golden::Example;
-use crate::kernel::RoomId;
-use crate::objects::events::*;
-use crate::operators::events::*;
-use crate::rooms::events::*;
-use crate::snapshots::{SnapshotCreated, SnapshotRef};
-use crate::tables::events::*;
-use crate::tasks::events::*;
 
 pub(super) fn all() -> Vec<Example> {
     let kinds = [rooms(), operators(), tasks(), handoffs(), objects(), sessions()];

@@ -1,20 +1,26 @@
 //! Tables of cases for the projection: events in, a room out.
 
+use agentcafe_domain::kernel::{
+    ActorId, CorrelationId, Event, EventType, RoomId, Sequence, TenantId, Timestamp,
+};
+use agentcafe_domain::presence::position::SPAWN;
+use agentcafe_domain::projection::actors::ActorEntry;
+use agentcafe_domain::projection::memory::{MAX_MEMORY, MemoryEntry};
+use agentcafe_domain::projection::{CompactRoom, RoomProjection, RoomSnapshot, RoomState};
 use serde_json::{Value, json};
-
-use super::*;
-use crate::kernel::{ActorId, CorrelationId, Sequence};
-use crate::presence::position::SPAWN;
+use uuid::Uuid;
 
 mod garbage;
 mod limits;
+mod memory;
+mod themed;
 mod things;
 
 /// 2026-01-01T00:00:00.000Z.
 const MIDNIGHT_MS: i64 = 1_767_225_600_000;
 
-/// The first event of a log, for tests.
-pub(super) fn event(kind: EventType, actor: &str, payload: Value) -> Event {
+/// The first event of a log.
+fn event(kind: EventType, actor: &str, payload: Value) -> Event {
     numbered(1, kind, actor, payload)
 }
 
@@ -35,7 +41,7 @@ fn numbered(sequence: u64, kind: EventType, actor: &str, payload: Value) -> Even
     }
 }
 
-fn fold_of(events: &[Event]) -> RoomProjection {
+fn project(events: &[Event]) -> RoomProjection {
     let mut projection = RoomProjection::new(TenantId::default(), RoomId::main());
     events.iter().for_each(|event| projection.apply(event));
     projection
@@ -44,7 +50,7 @@ fn fold_of(events: &[Event]) -> RoomProjection {
 fn projection(events: impl IntoIterator<Item = (EventType, &'static str, Value)>) -> RoomProjection {
     let numbers = 1..;
     let numbered = |(number, (kind, actor, payload))| numbered(number, kind, actor, payload);
-    fold_of(&numbers.zip(events).map(numbered).collect::<Vec<_>>())
+    project(&numbers.zip(events).map(numbered).collect::<Vec<_>>())
 }
 
 fn snapshot(events: impl IntoIterator<Item = (EventType, &'static str, Value)>) -> RoomSnapshot {
@@ -56,7 +62,7 @@ type Case = (Vec<(EventType, Value)>, [i64; 2]);
 
 /// One position model, on a grid, in which zero is a place.
 #[test]
-fn actors_stand_where_their_events_lead_them() {
+fn projection_moves_actors_with_their_events() {
     use EventType::*;
     let walk = |direction, steps| (ActorMoved, json!({ "direction": direction, "steps": steps }));
     let entered = |position: Value| (AgentEntered, json!({ "position": position }));
@@ -82,9 +88,9 @@ fn actors_stand_where_their_events_lead_them() {
     }
 }
 
-/// Who is not in the room is not shown in it.
+/// Only events that show an actor in the room add it; a status of inactive does not.
 #[test]
-fn an_actor_appears_by_being_there() {
+fn projection_shows_actors_that_are_in_the_room() {
     use EventType::*;
     let appear = [
         AgentEntered,
@@ -109,9 +115,9 @@ fn an_actor_appears_by_being_there() {
     assert_eq!(snapshot(left).actors, []);
 }
 
-/// What an event makes of the status, and that every event touches its actor.
+/// The status after each type of event; every event updates `lastSeen` of its actor.
 #[test]
-fn a_status_follows_what_an_actor_does() {
+fn projection_sets_the_status_by_event_type() {
     use EventType::*;
     let cases = [
         (AgentEntered, "busy"),
@@ -153,7 +159,7 @@ fn a_status_follows_what_an_actor_does() {
 
 /// Presence comes from heartbeats and changes of status.
 #[test]
-fn presence_follows_heartbeats_and_statuses() {
+fn projection_sets_presence_by_heartbeat_and_status() {
     use EventType::*;
     let beat = json!({
         "status": "busy", "ttlMs": 5000,
@@ -187,7 +193,7 @@ fn presence_follows_heartbeats_and_statuses() {
 
 /// The shape of an empty room, and of one with an actor in it.
 #[test]
-fn a_room_is_shown_whole() {
+fn projection_renders_every_read_model() {
     let empty = json!({
         "tenantId": "default", "roomId": "main", "actors": [], "pinnedContext": null, "chat": [], "localMemory": [],
         "messages": [], "threads": [], "tasks": [], "sharedObjects": [], "orders": [], "lastEventAt": null, "lastEventId": null,
@@ -220,16 +226,16 @@ fn a_room_is_shown_whole() {
 }
 
 #[test]
-fn events_of_other_rooms_are_passed_over() {
+fn projection_ignores_events_of_other_rooms() {
     let mut elsewhere = event(EventType::AgentEntered, "Nova", json!({}));
     elsewhere.room_id = RoomId::parse("cellar").unwrap();
     let mut foreign = event(EventType::AgentEntered, "Nova", json!({}));
     foreign.tenant_id = TenantId::parse("rival").unwrap();
-    assert_eq!(fold_of(&[elsewhere, foreign]).snapshot(), snapshot([]));
+    assert_eq!(project(&[elsewhere, foreign]).snapshot(), snapshot([]));
 }
 
 #[test]
-fn the_read_models_have_schemas() {
+fn projection_read_models_have_schemas() {
     let properties = |schema: schemars::Schema| schema.as_value()["properties"].clone();
     assert_eq!(properties(schemars::schema_for!(RoomState))["actorCount"]["type"], "integer");
     assert_eq!(properties(schemars::schema_for!(ActorEntry))["x"]["type"], "integer");

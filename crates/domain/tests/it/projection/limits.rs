@@ -1,23 +1,24 @@
 //! A room stays the same size however long its log grows.
 
-use super::*;
-use crate::presence::Status;
-use crate::projection::actors::MAX_ACTORS;
-use crate::projection::conversations::{
+use agentcafe_domain::presence::Status;
+use agentcafe_domain::projection::actors::MAX_ACTORS;
+use agentcafe_domain::projection::conversations::{
     MAX_CHAT, MAX_MESSAGES, MAX_THREAD_MESSAGES, MAX_THREAD_PARTICIPANTS, MAX_THREADS,
 };
-use crate::projection::objects::MAX_OBJECTS;
-use crate::projection::orders::MAX_ORDERS;
-use crate::projection::tasks::MAX_TASKS;
+use agentcafe_domain::projection::objects::MAX_OBJECTS;
+use agentcafe_domain::projection::orders::MAX_ORDERS;
+use agentcafe_domain::projection::tasks::MAX_TASKS;
+
+use super::*;
 
 fn many(kind: EventType, count: u64, payload: impl Fn(u64) -> Value) -> RoomSnapshot {
     let events: Vec<Event> =
         (1..=count).map(|number| numbered(number, kind, "Nova", payload(number))).collect();
-    fold_of(&events).snapshot()
+    project(&events).snapshot()
 }
 
 #[test]
-fn lists_keep_what_is_newest() {
+fn projection_lists_keep_the_newest_entries() {
     use EventType::*;
     let room = many(OrderChanged, 60, |number| json!({ "itemId": number.to_string() }));
     assert_eq!((room.orders.len(), room.orders[0].item_id.as_deref()), (MAX_ORDERS, Some("60")));
@@ -34,9 +35,9 @@ fn lists_keep_what_is_newest() {
     assert_eq!((room.messages.len(), room.messages[0].text.as_str()), (MAX_MESSAGES, "210"));
 }
 
-/// The thread that has been silent for longest goes, not the one that began first.
+/// The thread without a message for the longest time is dropped, not the oldest one.
 #[test]
-fn silent_threads_go_first() {
+fn projection_drops_the_thread_without_new_messages() {
     let room = many(EventType::ConversationMessagePosted, 202, |number| {
         // The first thread speaks once more just before the room is full.
         let thread = if number == 200 { 1 } else { number };
@@ -47,14 +48,14 @@ fn silent_threads_go_first() {
     assert!(!threads.contains(&"2"));
 }
 
-/// A long thread forgets its first messages and speakers, and goes on counting.
+/// A long thread drops its first messages and speakers; its count goes on.
 #[test]
-fn a_long_thread_is_cut_at_its_beginning() {
+fn projection_cuts_a_long_thread_at_its_start() {
     let post = |number: u64| {
         let payload = json!({ "conversation": { "messageId": number.to_string(), "threadId": "t" } });
         numbered(number, EventType::ConversationMessagePosted, &format!("actor{number}"), payload)
     };
-    let room = fold_of(&(1..=250).map(post).collect::<Vec<_>>()).snapshot();
+    let room = project(&(1..=250).map(post).collect::<Vec<_>>()).snapshot();
     let thread = &room.threads[0];
     assert_eq!((thread.message_count, thread.root_message_id.as_str()), (250, "1"));
     assert_eq!(
@@ -64,16 +65,16 @@ fn a_long_thread_is_cut_at_its_beginning() {
     assert_eq!((thread.message_ids[0].as_str(), thread.participants[0].as_str()), ("51", "actor51"));
 }
 
-/// A room full of actors lets the inactive go first, then the one unseen for longest.
+/// A full room drops an inactive actor first, then the one with the oldest event.
 #[test]
-fn actors_who_are_gone_make_room() {
+fn projection_drops_inactive_actors_first() {
     let max = u64::try_from(MAX_ACTORS).unwrap();
     let name = |number: u64| format!("actor{number}");
     let enter = |number: u64| numbered(number, EventType::AgentEntered, &name(number), json!({}));
     let expired = numbered(max + 1, EventType::StatusChanged, &name(7), json!({ "to": "inactive" }));
     let mut events: Vec<Event> = (1..=max).map(enter).chain([expired]).collect();
     events.extend((max + 2..=max + 3).map(enter));
-    let room = fold_of(&events).snapshot();
+    let room = project(&events).snapshot();
     assert_eq!(room.actors.len(), MAX_ACTORS);
     assert!(room.actors.iter().all(|actor| actor.status != Status::Inactive));
     let gone = [name(1), name(7)];

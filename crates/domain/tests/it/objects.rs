@@ -1,31 +1,35 @@
-//! What becomes of a shared object, as tables of cases.
+//! Creating and changing shared objects.
 
+use agentcafe_domain::kernel::{Code, DomainError};
+use agentcafe_domain::objects::SharedObject;
+use agentcafe_domain::objects::change::UpdateSharedObject;
+use agentcafe_domain::objects::create::CreateSharedObject;
+use agentcafe_domain::work::Editor;
 use serde_json::{Value, json};
 
-use super::SharedObject;
-use super::change::UpdateSharedObject;
-use super::create::CreateSharedObject;
-use crate::kernel::{Code, DomainError};
-use crate::scene::{Scene, body};
-use crate::work::Editor;
+use crate::harness::{Harness, assert_details, body};
 
-fn create(scene: &mut Scene, mut fields: Value) -> Result<SharedObject, DomainError> {
+fn create(harness: &mut Harness, mut fields: Value) -> Result<SharedObject, DomainError> {
     fields["actorId"] = json!("Nova");
-    let (_, mut data) = scene.decide(&CreateSharedObject::read(&body(&fields)).unwrap())?;
+    let (_, mut data) = harness.decide(&CreateSharedObject::read(&body(&fields)).unwrap())?;
     Ok(serde_json::from_value(data["object"].take()).unwrap())
 }
 
-fn change(scene: &mut Scene, object: &SharedObject, mut fields: Value) -> Result<SharedObject, DomainError> {
+fn change(
+    harness: &mut Harness,
+    object: &SharedObject,
+    mut fields: Value,
+) -> Result<SharedObject, DomainError> {
     fields["actorId"] = json!("Kai");
     let fields = body(&fields);
-    let changer = Editor::read(&fields, &fields).unwrap();
-    let (_, mut data) = scene.decide(&UpdateSharedObject::read(&fields, changer, object.clone()))?;
+    let editor = Editor::read(&fields, &fields).unwrap();
+    let (_, mut data) = harness.decide(&UpdateSharedObject::read(&fields, editor, object.clone()))?;
     Ok(serde_json::from_value(data["object"].take()).unwrap())
 }
 
-/// Of tokens there is always a number; of other things there is what was sent.
+/// A token always has a quantity; another object has what was sent.
 #[test]
-fn tokens_are_always_counted() {
+fn shared_object_of_type_token_always_has_a_quantity() {
     let note = json!({});
     let token = json!({"objectType": "token", "quantity": 5});
     let cases = [
@@ -50,27 +54,31 @@ fn tokens_are_always_counted() {
             json!(["objectKey", "title", "content", "data", "metadata"]),
         ),
     ];
-    for (begun, fields, quantity, changed) in cases {
-        let mut scene = Scene::new();
-        let before = create(&mut scene, begun.clone()).unwrap();
-        let after = change(&mut scene, &before, fields.clone()).unwrap();
-        assert_eq!(json!(after.quantity), quantity, "{begun} {fields}");
+    for (initial, fields, quantity, changed) in cases {
+        let mut harness = Harness::new();
+        let before = create(&mut harness, initial.clone()).unwrap();
+        let after = change(&mut harness, &before, fields.clone()).unwrap();
+        assert_eq!(json!(after.quantity), quantity, "{initial} {fields}");
         assert_eq!((after.version, after.created_by.as_str(), after.updated_by.as_str()), (2, "Nova", "Kai"));
-        let told = &scene.events[1].payload;
-        assert_eq!((&told["changedFields"], &told["quantity"]), (&changed, &quantity), "{begun} {fields}");
-        assert_eq!(scene.all::<SharedObject>(), [after]);
+        let updated = &harness.events[1].payload;
+        assert_eq!(
+            (&updated["changedFields"], &updated["quantity"]),
+            (&changed, &quantity),
+            "{initial} {fields}"
+        );
+        assert_eq!(harness.all::<SharedObject>(), [after]);
     }
-    let mut scene = Scene::new();
+    let mut harness = Harness::new();
     for (fields, quantity) in
         [(json!({"objectType": "token"}), json!(0)), (json!({"quantity": "2.5"}), json!(3))]
     {
-        assert_eq!(json!(create(&mut scene, fields).unwrap().quantity), quantity);
+        assert_eq!(json!(create(&mut harness, fields).unwrap().quantity), quantity);
     }
 }
 
 /// Fields are checked in order, and each has a limit.
 #[test]
-fn fields_are_checked_in_order() {
+fn shared_object_fields_are_checked_in_order() {
     let types = json!(["whiteboard", "note", "token"]);
     let long = "x".repeat(201);
     let cases = [
@@ -110,41 +118,39 @@ fn fields_are_checked_in_order() {
         ),
         (json!({"metadata": "x"}), Code::Validation, json!({"field": "metadata"})),
     ];
-    let mut scene = Scene::new();
-    let object = create(&mut scene, json!({})).unwrap();
+    let mut harness = Harness::new();
+    let object = create(&mut harness, json!({})).unwrap();
     for (fields, code, details) in cases {
         let refusals = [
-            create(&mut scene, fields.clone()).unwrap_err(),
-            change(&mut scene, &object, fields.clone()).unwrap_err(),
+            create(&mut harness, fields.clone()).unwrap_err(),
+            change(&mut harness, &object, fields.clone()).unwrap_err(),
         ];
         for error in refusals {
             assert_eq!(error.code, code, "{fields}");
-            for (name, want) in details.as_object().unwrap() {
-                assert_eq!(&error.details[name], want, "{fields}");
-            }
+            assert_details(&error, &details);
         }
     }
-    let null = change(&mut scene, &object, json!({"objectType": null})).unwrap_err();
+    let null = change(&mut harness, &object, json!({"objectType": null})).unwrap_err();
     assert_eq!((null.code, &null.details["allowed"]), (Code::InvalidEnum, &types));
-    let nothing = change(&mut scene, &object, json!({"expectedVersion": 1})).unwrap_err();
+    let nothing = change(&mut harness, &object, json!({"expectedVersion": 1})).unwrap_err();
     let seven = json!(["objectType", "objectKey", "title", "content", "data", "quantity", "metadata"]);
     assert_eq!((nothing.code, &nothing.details["fields"]), (Code::Validation, &seven));
-    assert_eq!(create(&mut scene, json!({"objectType": null})).unwrap().object_type.as_str(), "note");
+    assert_eq!(create(&mut harness, json!({"objectType": null})).unwrap().object_type.as_str(), "note");
 }
 
-/// Whoever names the version it has seen changes that version or none.
+/// A change that expects a version changes that version or nothing.
 #[test]
-fn another_version_than_the_expected_is_left_alone() {
-    let mut scene = Scene::new();
-    let object = create(&mut scene, json!({})).unwrap();
+fn shared_object_of_another_version_than_expected_stays() {
+    let mut harness = Harness::new();
+    let object = create(&mut harness, json!({})).unwrap();
     let patch = |expected: Value| json!({"title": "t", "expectedVersion": expected});
-    assert_eq!(change(&mut scene, &object, patch(json!("1"))).unwrap().version, 2);
-    assert_eq!(change(&mut scene, &object, patch(json!(null))).unwrap().version, 3);
+    assert_eq!(change(&mut harness, &object, patch(json!("1"))).unwrap().version, 2);
+    assert_eq!(change(&mut harness, &object, patch(json!(null))).unwrap().version, 3);
     for expected in [0, 1, 2, 4, i64::MAX] {
-        let error = change(&mut scene, &object, patch(json!(expected))).unwrap_err();
+        let error = change(&mut harness, &object, patch(json!(expected))).unwrap_err();
         let want = json!({"tenantId": "default", "objectId": object.object_id, "expectedVersion": expected, "version": 3});
         assert_eq!((error.code, Value::Object(error.details)), (Code::Conflict, want));
     }
-    let error = change(&mut scene, &object, patch(json!(1.5))).unwrap_err();
+    let error = change(&mut harness, &object, patch(json!(1.5))).unwrap_err();
     assert_eq!((error.code, &error.details["field"]), (Code::Validation, &json!("expectedVersion")));
 }

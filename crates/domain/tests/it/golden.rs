@@ -4,20 +4,52 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
+use agentcafe_domain::kernel::{
+    Annotation, Command, CommandContext, CommandError, CorrelationId, Event, EventType, Payload, Query,
+    Reply, Sequence, StoredEvent, Success, Timestamp,
+};
+use agentcafe_domain::orders::OrderChanged;
+use agentcafe_domain::reactions::{ANNOTATION, ReactionRef};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::kernel::{
-    ActorId, Annotation, Event, EventHeader, EventType, Payload, RoomId, Sequence, StoredEvent, TenantId,
-    Timestamp,
-};
-use crate::reactions::{ANNOTATION, ReactionRef};
+use crate::harness::{CountingIds, Harness, actor};
 
 mod examples;
 
 const NEVER: &str = "A stored shape must not change, and a golden file is never edited: logs are full of events of this \
     shape. Put what the code does back, and add a new field as an optional one (`skip_serializing_if`), with a golden \
     file of its own named <type>.<variant>.json.";
+
+/// Appends one event with this payload.
+struct Append<'a, P> {
+    payload: &'a P,
+    cause: Option<&'static str>,
+    annotation: Option<Annotation>,
+}
+
+impl<P: Payload + Sync + Send> Command for Append<'_, P> {
+    fn reads(&self) -> Vec<Query> {
+        Vec::new()
+    }
+
+    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
+        ctx.effects.annotation.clone_from(&self.annotation);
+        ctx.append(&actor("Nova"), self.payload, self.cause)?;
+        Ok(Reply::new(Success::Ok, &()))
+    }
+}
+
+/// The 42nd event of a log, as it is stored.
+fn append(command: &impl Command) -> StoredEvent {
+    let mut harness = Harness::new();
+    harness.now = Timestamp::parse("2026-01-02T03:04:05.678Z").unwrap();
+    harness.heads.sequence = Sequence(41);
+    harness.ids = CountingIds(0x0199_0000_0000_7000_8000_0000_0000_0041);
+    harness.correlation_id = CorrelationId::parse("01990000-0000-7000-8000-00000000000c").unwrap();
+    harness.attempt(command).unwrap();
+    harness.stored.remove(0)
+}
 
 /// An example of an event: what the log would keep, and what reading it back and writing it again gives.
 struct Example {
@@ -30,35 +62,22 @@ struct Example {
 
 impl Example {
     /// Renders the payload as the log does. Without a `variant` it is the type's first example.
-    fn of<P: Payload + DeserializeOwned>(variant: &str, payload: &P) -> Self {
+    fn of<P: Payload + DeserializeOwned + Sync + Send>(variant: &str, payload: &P) -> Self {
         Self::annotated(variant, payload, None)
     }
 
     /// The example of an event that a reaction made.
-    fn of_reaction<P: Payload + DeserializeOwned>(payload: &P) -> Self {
-        Self::annotated(ANNOTATION, payload, Some(&Annotation::new(ANNOTATION, &examples::reaction())))
+    fn of_reaction<P: Payload + DeserializeOwned + Sync + Send>(payload: &P) -> Self {
+        Self::annotated(ANNOTATION, payload, Some(Annotation::new(ANNOTATION, &examples::reaction())))
     }
 
-    fn annotated<P: Payload + DeserializeOwned>(
+    fn annotated<P: Payload + DeserializeOwned + Sync + Send>(
         variant: &str,
         payload: &P,
-        annotation: Option<&Annotation>,
+        annotation: Option<Annotation>,
     ) -> Self {
-        let id = |text: &str| uuid::Uuid::parse_str(text).unwrap();
-        let stored = StoredEvent::render(
-            &EventHeader {
-                sequence: Sequence(42),
-                event_id: id("01990000-0000-7000-8000-000000000042"),
-                tenant: &TenantId::default(),
-                room: &RoomId::main(),
-                actor: &ActorId::parse("Nova").unwrap(),
-                at: Timestamp::parse("2026-01-02T03:04:05.678Z").unwrap(),
-                correlation: &id("01990000-0000-7000-8000-00000000000c").into(),
-                cause: (!variant.is_empty()).then_some("01990000-0000-7000-8000-000000000041"),
-            },
-            payload,
-            annotation,
-        );
+        let cause = (!variant.is_empty()).then_some("01990000-0000-7000-8000-000000000041");
+        let stored = append(&Append { payload, cause, annotation });
         let restored = StoredEvent::restore(stored.json.clone()).unwrap();
         assert_eq!(restored, stored, "an event that is read back is the same, in every column. {NEVER}");
         let dot = if variant.is_empty() { "" } else { "." };
@@ -135,19 +154,9 @@ fn golden_files_are_read_without_loss() {
 /// The annotation stands behind the payload's own members, in the order in which it was written.
 #[test]
 fn an_annotation_is_the_last_member_of_a_payload() {
-    let order = crate::orders::OrderChanged { item_id: "tea".to_owned(), size: "large".to_owned() };
-    let header = EventHeader {
-        sequence: Sequence(1),
-        event_id: uuid::Uuid::nil(),
-        tenant: &TenantId::default(),
-        room: &RoomId::main(),
-        actor: &ActorId::system(),
-        at: Timestamp::default(),
-        correlation: &uuid::Uuid::nil().into(),
-        cause: None,
-    };
-    let annotation = Annotation::new(ANNOTATION, &examples::reaction());
-    let stored = StoredEvent::render(&header, &order, Some(&annotation));
+    let order = OrderChanged { item_id: "tea".to_owned(), size: "large".to_owned() };
+    let annotation = Some(Annotation::new(ANNOTATION, &examples::reaction()));
+    let stored = append(&Append { payload: &order, cause: None, annotation });
     let json = std::str::from_utf8(&stored.json).unwrap();
     let want = r#""payload":{"itemId":"tea","size":"large","reaction":{"sourceSubscriptionId":"01990000-0000-7000-8000-0000000000b0","sourceEventId":"01990000-0000-7000-8000-0000000000b1","hops":1}},"correlationId""#;
     assert!(json.contains(want), "{json}");

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
+use agentcafe_domain::projection::conversations::{MAX_THREAD_MESSAGES, MAX_THREADS};
 use proptest::prelude::*;
 use proptest::{collection, option, sample};
 use serde_json::Map;
 
 use super::*;
-use crate::projection::conversations::{MAX_THREAD_MESSAGES, MAX_THREADS};
 
 /// Keys that the projection reads, so that malformed values reach its code.
 const KEYS: &str = "action bubble changedFields completedAt completedBy content contextWindow conversation data \
@@ -96,12 +96,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn the_same_events_give_the_same_bytes(events in events()) {
-        let mut projection = fold_of(&events);
-        prop_assert_eq!(bytes(&projection), bytes(&fold_of(&events)));
+    fn projection_of_the_same_events_has_the_same_bytes(events in events()) {
+        let mut projection = project(&events);
+        prop_assert_eq!(bytes(&projection), bytes(&project(&events)));
         let stored = serde_json::to_vec(&events).unwrap();
         let read: Vec<Event> = serde_json::from_slice(&stored).unwrap();
-        prop_assert_eq!(bytes(&projection), bytes(&fold_of(&read)));
+        prop_assert_eq!(bytes(&projection), bytes(&project(&read)));
 
         let room = projection.snapshot();
         prop_assert!(room.actors.iter().all(|actor| actor.position.is_on_grid()));
@@ -111,18 +111,18 @@ proptest! {
         prop_assert!(room.tasks.is_sorted_by(|a, b| a.updated_at >= b.updated_at));
         prop_assert!(room.shared_objects.is_sorted_by(|a, b| a.updated_at >= b.updated_at));
 
-        // Redelivery after a crash is dull, but must not be fatal.
+        // Redelivery after a crash does not panic.
         events.iter().for_each(|event| projection.apply(event));
     }
 
     /// A projection that was stored and restored goes on as if it had never stopped.
     #[test]
-    fn a_fold_that_was_put_aside_goes_on(events in events(), stop in 0..40_usize) {
+    fn projection_that_was_stored_continues(events in events(), stop in 0..40_usize) {
         let (before, after) = events.split_at(stop.min(events.len()));
-        let aside = serde_json::to_vec(&fold_of(before)).unwrap();
-        let mut projection: RoomProjection = serde_json::from_slice(&aside).unwrap();
-        prop_assert_eq!(serde_json::to_vec(&projection).unwrap(), aside);
+        let stored = serde_json::to_vec(&project(before)).unwrap();
+        let mut projection: RoomProjection = serde_json::from_slice(&stored).unwrap();
+        prop_assert_eq!(serde_json::to_vec(&projection).unwrap(), stored);
         after.iter().for_each(|event| projection.apply(event));
-        prop_assert_eq!(bytes(&projection), bytes(&fold_of(&events)));
+        prop_assert_eq!(bytes(&projection), bytes(&project(&events)));
     }
 }

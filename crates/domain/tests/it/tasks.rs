@@ -1,53 +1,53 @@
-//! What becomes of a task, as tables of cases.
+//! Creating, changing and handing off tasks.
 
+use agentcafe_domain::kernel::{Code, DomainError, MAX_OBJECT_BYTES, Success, Timestamp};
+use agentcafe_domain::tasks::Task;
+use agentcafe_domain::tasks::change::UpdateTask;
+use agentcafe_domain::tasks::create::CreateTask;
+use agentcafe_domain::tasks::handoff::HandOffTask;
+use agentcafe_domain::work::{Editor, MAX_CONTENT_CHARS};
 use serde_json::{Value, json};
 
-use super::Task;
-use super::change::{TaskPatch, UpdateTask};
-use super::create::CreateTask;
-use super::handoff::HandOffTask;
-use crate::kernel::{ActorId, Code, DomainError, MAX_OBJECT_BYTES, Success, Timestamp};
-use crate::scene::{Scene, body};
-use crate::work::{Editor, MAX_CONTENT_CHARS};
+use crate::harness::{Harness, assert_details, body};
 
 fn by(actor: &str, mut fields: Value) -> Value {
     fields["actorId"] = json!(actor);
     fields
 }
 
-fn create(scene: &mut Scene, fields: Value) -> Result<Task, DomainError> {
-    let (success, mut data) = scene.decide(&CreateTask::read(&body(&by("Nova", fields))).unwrap())?;
+fn create(harness: &mut Harness, fields: Value) -> Result<Task, DomainError> {
+    let (success, mut data) = harness.decide(&CreateTask::read(&body(&by("Nova", fields))).unwrap())?;
     assert_eq!(success, Success::Created);
     Ok(serde_json::from_value(data["task"].take()).unwrap())
 }
 
-fn change(scene: &mut Scene, task: &Task, actor: &str, fields: Value) -> Result<Task, DomainError> {
+fn change(harness: &mut Harness, task: &Task, actor: &str, fields: Value) -> Result<Task, DomainError> {
     let fields = body(&by(actor, fields));
-    let changer = Editor::read(&fields, &fields).unwrap();
-    let (success, mut data) = scene.decide(&UpdateTask::read(&fields, changer, task.clone()))?;
+    let editor = Editor::read(&fields, &fields).unwrap();
+    let (success, mut data) = harness.decide(&UpdateTask::read(&fields, editor, task.clone()))?;
     assert_eq!(success, Success::Ok);
     Ok(serde_json::from_value(data["task"].take()).unwrap())
 }
 
-fn hand_over(scene: &mut Scene, task: &Task, actor: &str, fields: Value) -> Result<Value, DomainError> {
+fn hand_off(harness: &mut Harness, task: &Task, actor: &str, fields: Value) -> Result<Value, DomainError> {
     let fields = body(&by(actor, fields));
-    let changer = Editor::read(&fields, &fields).unwrap();
-    scene.decide(&HandOffTask::read(&fields, changer, task.clone())).map(|(_, data)| data)
+    let editor = Editor::read(&fields, &fields).unwrap();
+    harness.decide(&HandOffTask::read(&fields, editor, task.clone())).map(|(_, data)| data)
 }
 
 /// State, assignee, progress, and who finished it.
-fn standing(task: &Task) -> Value {
+fn summary(task: &Task) -> Value {
     json!([task.state, task.assignee_actor_id, task.progress, task.completed_by])
 }
 
 /// The types of the events after the first `from`, without `task_`.
-fn types(scene: &Scene, from: usize) -> Vec<&'static str> {
-    scene.events[from..].iter().map(|event| event.kind.as_str().trim_start_matches("task_")).collect()
+fn types(harness: &Harness, from: usize) -> Vec<&'static str> {
+    harness.events[from..].iter().map(|event| event.kind.as_str().trim_start_matches("task_")).collect()
 }
 
-/// How a task begins, and what is told of it, in order and caused by the first.
+/// State and progress of a new task, and its events: in order, caused by the first.
 #[test]
-fn a_task_begins_as_it_is_described() {
+fn task_create_sets_state_and_progress() {
     let cases = [
         (json!({}), json!(["open", null, 0, null]), vec!["created"]),
         (json!({"assigneeActorId": "Kai"}), json!(["active", "Kai", 0, null]), vec!["created", "assigned"]),
@@ -75,22 +75,22 @@ fn a_task_begins_as_it_is_described() {
             vec!["created", "assigned", "completed"],
         ),
     ];
-    for (mut fields, want, told) in cases {
+    for (mut fields, want, event_types) in cases {
         fields["title"] = json!(" Sweep ");
-        let mut scene = Scene::new();
-        let task = create(&mut scene, fields.clone()).unwrap();
-        assert_eq!((standing(&task), task.title.as_str()), (want, "Sweep"), "{fields}");
-        assert_eq!(task.completed_at, task.completed_by.as_ref().map(|_| scene.now));
-        assert_eq!(types(&scene, 0), told, "{fields}");
-        let first = scene.events[0].event_id.to_string();
-        assert!(scene.events[1..].iter().all(|event| event.causation_id.as_ref() == Some(&first)));
-        assert_eq!(scene.all::<Task>(), [task]);
+        let mut harness = Harness::new();
+        let task = create(&mut harness, fields.clone()).unwrap();
+        assert_eq!((summary(&task), task.title.as_str()), (want, "Sweep"), "{fields}");
+        assert_eq!(task.completed_at, task.completed_by.as_ref().map(|_| harness.now));
+        assert_eq!(types(&harness, 0), event_types, "{fields}");
+        let first = harness.events[0].event_id.to_string();
+        assert!(harness.events[1..].iter().all(|event| event.causation_id.as_ref() == Some(&first)));
+        assert_eq!(harness.all::<Task>(), [task]);
     }
 }
 
 /// Fields are checked in order, and each has a limit.
 #[test]
-fn fields_are_checked_in_order() {
+fn task_fields_are_checked_in_order() {
     let long = "x".repeat(201);
     let cases = [
         (json!({}), Code::MissingField, json!({"field": "title"})),
@@ -130,33 +130,31 @@ fn fields_are_checked_in_order() {
         ),
     ];
     for (fields, code, details) in cases {
-        let mut scene = Scene::new();
-        let error = create(&mut scene, fields.clone()).unwrap_err();
-        let task = create(&mut scene, json!({"title": "Sweep"})).unwrap();
+        let mut harness = Harness::new();
+        let error = create(&mut harness, fields.clone()).unwrap_err();
+        let task = create(&mut harness, json!({"title": "Sweep"})).unwrap();
         let mut refusals = vec![error];
         if fields != json!({}) {
-            refusals.push(change(&mut scene, &task, "Kai", fields.clone()).unwrap_err());
+            refusals.push(change(&mut harness, &task, "Kai", fields.clone()).unwrap_err());
         }
         for error in refusals {
             assert_eq!(error.code, code, "{fields}");
-            for (name, want) in details.as_object().unwrap() {
-                assert_eq!(&error.details[name], want, "{fields}");
-            }
+            assert_details(&error, &details);
         }
     }
-    let mut scene = Scene::new();
-    let task = create(&mut scene, json!({"title": "Sweep"})).unwrap();
-    let error = change(&mut scene, &task, "Kai", json!({"reason": "none"})).unwrap_err();
+    let mut harness = Harness::new();
+    let task = create(&mut harness, json!({"title": "Sweep"})).unwrap();
+    let error = change(&mut harness, &task, "Kai", json!({"reason": "none"})).unwrap_err();
     let six = json!(["title", "description", "state", "assigneeActorId", "progress", "metadata"]);
     assert_eq!((error.code, &error.details["fields"]), (Code::Validation, &six));
     for (name, code) in [("title", Code::MissingField), ("state", Code::InvalidEnum)] {
-        assert_eq!(change(&mut scene, &task, "Kai", json!({name: null})).unwrap_err().code, code, "{name}");
+        assert_eq!(change(&mut harness, &task, "Kai", json!({name: null})).unwrap_err().code, code, "{name}");
     }
 }
 
-/// What a patch makes of a task, and which fields it says have changed.
+/// A patch changes the fields that it names and those that follow from them; `changedFields` lists both.
 #[test]
-fn a_patch_changes_what_it_names_and_what_follows() {
+fn task_update_changes_named_fields_and_what_follows() {
     let open = json!({});
     let given = json!({"assigneeActorId": "Kai", "progress": 30});
     let done = json!({"state": "done"});
@@ -211,24 +209,25 @@ fn a_patch_changes_what_it_names_and_what_follows() {
             json!(["assigneeActorId"]),
         ),
     ];
-    for (begun, fields, want, changed) in cases {
-        let mut scene = Scene::new();
-        let mut described = begun.clone();
+    for (initial, fields, want, changed) in cases {
+        let mut harness = Harness::new();
+        let mut described = initial.clone();
         described["title"] = json!("Sweep");
-        let before = create(&mut scene, described).unwrap();
-        let patch = TaskPatch::read(&body(&fields)).unwrap();
-        let later = Timestamp::from_millis(2_000_000);
-        let (after, named) = patch.apply(&before, &ActorId::parse("Zoe").unwrap(), later);
-        assert_eq!((standing(&after), json!(named)), (want, changed), "{begun} {fields}");
-        assert_eq!((after.created_at, after.updated_at), (before.created_at, later));
-        let finished_at = after.completed_by.as_ref().map(|_| before.completed_at.unwrap_or(later));
-        assert_eq!(after.completed_at, finished_at, "{begun} {fields}");
+        let before = create(&mut harness, described).unwrap();
+        harness.now = Timestamp::from_millis(2_000_000);
+        let from = harness.events.len();
+        let after = change(&mut harness, &before, "Zoe", fields.clone()).unwrap();
+        let named = &harness.events[from].payload["changedFields"];
+        assert_eq!((summary(&after), named), (want, &changed), "{initial} {fields}");
+        assert_eq!((after.created_at, after.updated_at), (before.created_at, harness.now));
+        let finished_at = after.completed_by.as_ref().map(|_| before.completed_at.unwrap_or(harness.now));
+        assert_eq!(after.completed_at, finished_at, "{initial} {fields}");
     }
 }
 
-/// A change tells of the update first, then of what else is new, caused by it.
+/// A change appends `task_updated` first, which causes the events of what else is new.
 #[test]
-fn a_change_tells_only_what_is_new() {
+fn task_update_appends_an_event_per_change() {
     let cases = [
         (json!({"title": "Mop"}), vec!["updated"]),
         (json!({"assigneeActorId": "Kai"}), vec!["updated"]),
@@ -241,22 +240,22 @@ fn a_change_tells_only_what_is_new() {
         ),
     ];
     for (fields, want) in cases {
-        let mut scene = Scene::new();
-        let task =
-            create(&mut scene, json!({"title": "Sweep", "assigneeActorId": "Kai", "progress": 30})).unwrap();
-        let from = scene.events.len();
-        change(&mut scene, &task, "Zoe", fields.clone()).unwrap();
-        assert_eq!(types(&scene, from), want, "{fields}");
-        let updated = &scene.events[from];
+        let mut harness = Harness::new();
+        let task = create(&mut harness, json!({"title": "Sweep", "assigneeActorId": "Kai", "progress": 30}))
+            .unwrap();
+        let from = harness.events.len();
+        change(&mut harness, &task, "Zoe", fields.clone()).unwrap();
+        assert_eq!(types(&harness, from), want, "{fields}");
+        let updated = &harness.events[from];
         assert!(updated.causation_id.is_none());
         let cause = updated.event_id.to_string();
-        assert!(scene.events[from + 1..].iter().all(|event| event.causation_id.as_ref() == Some(&cause)));
+        assert!(harness.events[from + 1..].iter().all(|event| event.causation_id.as_ref() == Some(&cause)));
     }
 }
 
-/// Who may do what with a task that has nobody, or somebody: Nova made it, Kai has it, Zoe is a stranger.
+/// Who may do what with a task without an assignee, and with one: Nova created it, Kai is the assignee, Zoe is neither.
 #[test]
-fn handoffs_are_open_to_those_concerned() {
+fn task_handoff_is_allowed_to_creator_and_assignee() {
     let cases = [
         ("assign", false, ["Nova"].as_slice()),
         ("assign", true, &["Nova", "Kai"]),
@@ -267,14 +266,14 @@ fn handoffs_are_open_to_those_concerned() {
         ("done", false, &["Nova", "Kai", "Zoe"]),
         ("done", true, &["Nova", "Kai"]),
     ];
-    for (action, is_given, allowed) in cases {
+    for (action, has_assignee, allowed) in cases {
         for actor in ["Nova", "Kai", "Zoe"] {
-            let mut scene = Scene::new();
-            let assignee = is_given.then_some("Kai");
-            let task = create(&mut scene, json!({"title": "Sweep", "assigneeActorId": assignee})).unwrap();
+            let mut harness = Harness::new();
+            let assignee = has_assignee.then_some("Kai");
+            let task = create(&mut harness, json!({"title": "Sweep", "assigneeActorId": assignee})).unwrap();
             let fields = json!({"action": action, "toAssigneeActorId": "Bo", "note": "n"});
-            let got = hand_over(&mut scene, &task, actor, fields);
-            assert_eq!(got.is_ok(), allowed.contains(&actor), "{action} {is_given} {actor}");
+            let got = hand_off(&mut harness, &task, actor, fields);
+            assert_eq!(got.is_ok(), allowed.contains(&actor), "{action} {has_assignee} {actor}");
             let Err(error) = got else { continue };
             assert_eq!(error.code, Code::Forbidden);
             assert_eq!(
@@ -285,9 +284,9 @@ fn handoffs_are_open_to_those_concerned() {
     }
 }
 
-/// What a handoff makes of the task, what it tells, whom it is meant for, and who gets which item once.
+/// The task after a handoff, its events, its targets, and one inbox item for each of them.
 #[test]
-fn handoffs_take_effect_and_are_told() {
+fn task_handoff_changes_the_task_and_notifies_its_targets() {
     let kai = json!({"assigneeActorId": "Kai"});
     let nobody = json!({});
     let cases = [
@@ -372,41 +371,41 @@ fn handoffs_take_effect_and_are_told() {
             vec!["Zoe task_assigned", "Nova task_handoff"],
         ),
     ];
-    for ((begun, actor, fields), want, changed, told, (targets, owner), items) in cases {
-        let mut scene = Scene::new();
-        let mut described = begun.clone();
+    for ((initial, actor, fields), want, changed, event_types, (targets, owner), items) in cases {
+        let mut harness = Harness::new();
+        let mut described = initial.clone();
         described["title"] = json!("Sweep");
         described["metadata"] = json!({"colour": "red"});
-        let task = create(&mut scene, described).unwrap();
-        let (from, heard) = (scene.events.len(), scene.notified().len());
-        let data = hand_over(&mut scene, &task, actor, fields.clone()).unwrap();
+        let task = create(&mut harness, described).unwrap();
+        let (from, items_before) = (harness.events.len(), harness.notified().len());
+        let data = hand_off(&mut harness, &task, actor, fields.clone()).unwrap();
         let after: Task = serde_json::from_value(data["task"].clone()).unwrap();
-        assert_eq!(standing(&after), want, "{begun} {actor} {fields}");
-        assert_eq!(types(&scene, from), told, "{begun} {actor} {fields}");
-        assert_eq!(scene.events[from].payload["changedFields"], changed, "{begun} {actor} {fields}");
+        assert_eq!(summary(&after), want, "{initial} {actor} {fields}");
+        assert_eq!(types(&harness, from), event_types, "{initial} {actor} {fields}");
+        assert_eq!(harness.events[from].payload["changedFields"], changed, "{initial} {actor} {fields}");
         let handoff = &data["handoff"];
         assert_eq!(
             (&handoff["targetActorIds"], &handoff["ownerActorId"]),
             (&targets, &json!(owner)),
             "{fields}"
         );
-        assert_eq!(&scene.notified()[heard..], items, "{begun} {actor} {fields}");
-        assert_eq!(json!(scene.events.last().unwrap().payload), *handoff);
-        let kept = &after.metadata["handoff"];
-        assert_eq!((&kept["by"], &kept["at"]), (&json!(actor), &json!(scene.now)));
+        assert_eq!(&harness.notified()[items_before..], items, "{initial} {actor} {fields}");
+        assert_eq!(json!(harness.events.last().unwrap().payload), *handoff);
+        let record = &after.metadata["handoff"];
+        assert_eq!((&record["by"], &record["at"]), (&json!(actor), &json!(harness.now)));
         assert_eq!(
-            (&kept["fromAssigneeActorId"], &kept["toAssigneeActorId"]),
+            (&record["fromAssigneeActorId"], &record["toAssigneeActorId"]),
             (&json!(task.assignee_actor_id), &json!(after.assignee_actor_id))
         );
-        assert_eq!(after.metadata["colour"], "red", "what else stands there stays");
+        assert_eq!(after.metadata["colour"], "red");
     }
 }
 
-/// A handoff's own fields, and a done task is nobody's to hand over.
+/// The fields of a handoff are checked in order, and a done task is not handed off.
 #[test]
-fn a_handoff_is_refused_for_what_it_says() {
-    let mut scene = Scene::new();
-    let task = create(&mut scene, json!({"title": "Sweep"})).unwrap();
+fn task_handoff_fields_are_checked_in_order() {
+    let mut harness = Harness::new();
+    let task = create(&mut harness, json!({"title": "Sweep"})).unwrap();
     let allowed = json!(["assign", "accept", "blocked", "done"]);
     let cases = [
         (json!({}), Code::MissingField, json!({"field": "action"})),
@@ -436,16 +435,14 @@ fn a_handoff_is_refused_for_what_it_says() {
         (json!({"action": "done", "metadata": 1}), Code::Validation, json!({"field": "metadata"})),
     ];
     for (fields, code, details) in cases {
-        let error = hand_over(&mut scene, &task, "Nova", fields.clone()).unwrap_err();
+        let error = hand_off(&mut harness, &task, "Nova", fields.clone()).unwrap_err();
         assert_eq!(error.code, code, "{fields}");
-        for (name, want) in details.as_object().unwrap() {
-            assert_eq!(&error.details[name], want, "{fields}");
-        }
+        assert_details(&error, &details);
     }
-    hand_over(&mut scene, &task, "Nova", json!({"action": "done"})).unwrap();
-    // A stranger learns the same: that it is done comes before who may.
+    hand_off(&mut harness, &task, "Nova", json!({"action": "done"})).unwrap();
+    // That the task is done is checked before who may hand it off.
     for actor in ["Nova", "Zoe"] {
-        let error = hand_over(&mut scene, &task, actor, json!({"action": "done"})).unwrap_err();
+        let error = hand_off(&mut harness, &task, actor, json!({"action": "done"})).unwrap_err();
         let want = json!({"tenantId": "default", "taskId": task.task_id, "state": "done"});
         assert_eq!((error.code, Value::Object(error.details)), (Code::Conflict, want));
     }

@@ -1,16 +1,17 @@
 //! An example of every event type, and of every way its optional fields can be: here what agents do in a room.
 
+use agentcafe_domain::conversation::events::*;
+use agentcafe_domain::conversation::{ContextWindow, Conversation};
+use agentcafe_domain::kernel::Timestamp;
+use agentcafe_domain::orders::OrderChanged;
+use agentcafe_domain::presence::Status;
+use agentcafe_domain::presence::events::*;
+use agentcafe_domain::presence::position::{Direction, PathSegment, Point, SentPosition};
+use agentcafe_domain::reactions::ReactionRef;
 use serde_json::{Map, Value, json};
 
 use super::Example;
-use crate::conversation::events::*;
-use crate::conversation::{ContextWindow, Conversation};
-use crate::kernel::{ActorId, Timestamp};
-use crate::orders::OrderChanged;
-use crate::presence::Status;
-use crate::presence::events::*;
-use crate::presence::position::{Direction, PathSegment, Point, SentPosition};
-use crate::reactions::ReactionRef;
+use crate::harness::id as actor;
 
 mod work;
 
@@ -23,10 +24,6 @@ pub(super) fn all() -> Vec<Example> {
         examples.extend(some);
     }
     examples
-}
-
-fn actor(name: &str) -> ActorId {
-    ActorId::parse(name).unwrap()
 }
 
 fn id(last: u128) -> uuid::Uuid {
