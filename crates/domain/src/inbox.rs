@@ -331,13 +331,12 @@ impl AckInboxItems {
     }
 
     fn up_to(&self) -> Option<RecordQuery> {
-        let up_to = i64::try_from(self.up_to?.0).unwrap_or(i64::MAX);
         let find = RecordQuery::all::<InboxItem>("inbox_seq", MAX_ACKED_AT_ONCE)
             .is("tenant_id", &self.tenant_id)
             .is("actor_id", &self.actor_id)
             .is("acked", false)
             .is_if_given("room_id", self.room_id.as_ref())
-            .only("inbox_seq", Comparison::AtMost, up_to);
+            .only("inbox_seq", Comparison::AtMost, self.up_to?);
         Some(find)
     }
 

@@ -23,7 +23,7 @@ const TEST_DIRECTORIES: [(&str, &str); 14] = [
     ("app", "crates/app/src"),
     ("api", "crates/api/src"),
     ("service", "crates/service/src"),
-    ("domain", "crates/domain/src"),
+    ("domain", "crates/domain/tests/it"),
     ("http", "crates/http/src"),
     ("realtime", "crates/realtime/src"),
     ("client", "crates/client/src"),

@@ -47,7 +47,7 @@ pub struct PinnedContext {
 impl PinnedContext {
     /// The key of a version.
     fn key_of(tenant: &TenantId, room: &RoomId, version: u64) -> Key {
-        vec![tenant.into(), room.into(), (version as i64).into()]
+        vec![tenant.into(), room.into(), (&version).into()]
     }
 
     /// The version that counts in a room.

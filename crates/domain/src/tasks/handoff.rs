@@ -10,7 +10,7 @@ use super::events::TaskHandoff;
 use super::{Task, TaskState};
 use crate::inbox;
 use crate::kernel::{
-    ActorId, ActorInRoom, Cell, Code, Command, CommandContext, CommandError, Comparison, CorrelationId,
+    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, Comparison, CorrelationId,
     DomainError, EXAMPLE_ID, EmittedEvent, Field, Fields, MAX_REFERENCE_CHARS, METADATA, Query, RecordQuery,
     Reply, RoomId, Sequence, Success, TenantId, Timestamp, record, wire_enum,
 };
@@ -192,18 +192,11 @@ pub struct HandoffPosition {
     pub sequence: Sequence,
 }
 
-fn cell_of(sequence: Sequence) -> Cell {
-    i64::try_from(sequence.0).unwrap_or(i64::MAX).into()
-}
-
 impl HandoffPosition {
     /// The handoffs of a task after a place in the log, oldest first.
     pub fn after(task_id: Uuid, cursor: Sequence, limit: usize) -> RecordQuery {
-        RecordQuery::all::<Self>("sequence", limit).is("task_id", task_id.to_string().as_str()).only(
-            "sequence",
-            Comparison::Above,
-            cell_of(cursor),
-        )
+        let of_task = RecordQuery::all::<Self>("sequence", limit).is("task_id", task_id);
+        of_task.only("sequence", Comparison::Above, cursor)
     }
 }
 

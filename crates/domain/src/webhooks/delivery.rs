@@ -156,7 +156,7 @@ pub struct DlqEntry {
 impl DlqEntry {
     /// Finds an entry by its id.
     pub fn with_id(id: Uuid) -> RecordQuery {
-        RecordQuery::all::<Self>("dlq_seq", 1).is("id", id.to_string().as_str())
+        RecordQuery::all::<Self>("dlq_seq", 1).is("id", id)
     }
 
     /// The key of the entry with this place, which is also that of the one that makes room for it.
