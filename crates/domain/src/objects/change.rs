@@ -116,25 +116,6 @@ impl ObjectPatch {
     }
 }
 
-fn updated(object: &SharedObject, changed: &[&str]) -> SharedObjectUpdated {
-    SharedObjectUpdated {
-        object_id: object.object_id,
-        object_type: object.object_type.as_str().to_owned(),
-        object_key: object.object_key.clone(),
-        title: object.title.clone(),
-        content: object.content.clone(),
-        data: object.data.clone(),
-        quantity: object.quantity,
-        metadata: object.metadata.clone(),
-        version: object.version,
-        created_by: object.created_by.clone(),
-        updated_by: object.updated_by.clone(),
-        created_at: object.created_at,
-        updated_at: object.updated_at,
-        changed_fields: changed.iter().map(|name| (*name).to_owned()).collect(),
-    }
-}
-
 impl UpdateSharedObject {
     /// Reads what the body says of the object, which is in the changer's tenant.
     pub fn read(fields: &Fields, changer: Editor, object: SharedObject) -> Self {
@@ -167,7 +148,9 @@ impl Command for UpdateSharedObject {
         let before = before.ok_or_else(|| work::not_found(tenant, "objectId", &id.to_string()))?;
         patch.check(&before)?;
         let (object, changed) = patch.apply(&before, &self.actor.actor_id, ctx.now);
-        ctx.append(&self.actor, &updated(&object, &changed), None)?;
+        let changed_fields = changed.into_iter().map(str::to_owned).collect();
+        let updated = SharedObjectUpdated { object: object.clone().into(), changed_fields };
+        ctx.append(&self.actor, &updated, None)?;
         ctx.put(&object);
         Ok(Reply::new(Success::Ok, &WriteObjectResponse::of(ctx, object)))
     }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::events::{RoomCreated, RoomUpdated};
+use super::events::{RoomCreated, RoomDetails, RoomUpdated};
 use super::{Room, RoomType};
 use crate::kernel::{
     ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError,
@@ -168,36 +168,21 @@ pub(crate) fn announce(
     paid: Option<&PaymentReceipt>,
     created: bool,
 ) -> Result<EmittedEvent, CommandError> {
-    let room = room.clone();
-    let payment_provider = paid.map(|paid| paid.provider.clone());
-    let payment_ref = paid.and_then(|paid| paid.reference.clone());
-    let payment_amount_usd = paid.map(|paid| paid.amount_usd.dollars());
-    let (room_type, owner_actor_id) = (room.room_type.as_str().to_owned(), room.owner_actor_id);
-    let (room_id, display_name, metadata): (RoomId, _, _) = (room.room_id, room.display_name, room.metadata);
-    if created {
-        let payload = RoomCreated {
-            room_id,
-            room_type,
-            display_name,
-            owner_actor_id,
-            metadata,
-            payment_provider,
-            payment_ref,
-            payment_amount_usd,
-        };
-        return ctx.append(actor, &payload, None);
-    }
-    let payload = RoomUpdated {
-        room_id,
-        room_type,
-        display_name,
-        owner_actor_id,
-        metadata,
-        payment_provider,
-        payment_ref,
-        payment_amount_usd,
+    let room = RoomDetails {
+        room_id: room.room_id.clone(),
+        room_type: room.room_type.as_str().to_owned(),
+        display_name: room.display_name.clone(),
+        owner_actor_id: room.owner_actor_id.clone(),
+        metadata: room.metadata.clone(),
+        payment_provider: paid.map(|paid| paid.provider.clone()),
+        payment_ref: paid.and_then(|paid| paid.reference.clone()),
+        payment_amount_usd: paid.map(|paid| paid.amount_usd.dollars()),
     };
-    ctx.append(actor, &payload, None)
+    if created {
+        ctx.append(actor, &RoomCreated { room }, None)
+    } else {
+        ctx.append(actor, &RoomUpdated { room }, None)
+    }
 }
 
 impl Command for UpsertRoom {

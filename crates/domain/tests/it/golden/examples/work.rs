@@ -18,7 +18,7 @@ pub(super) fn all() -> Vec<Example> {
 }
 
 fn rooms() -> Vec<Example> {
-    let created = RoomCreated {
+    let lobby = RoomDetails {
         room_id: RoomId::parse("terrace").unwrap(),
         room_type: text("lobby"),
         display_name: None,
@@ -28,38 +28,24 @@ fn rooms() -> Vec<Example> {
         payment_ref: None,
         payment_amount_usd: None,
     };
-    let private = RoomCreated {
+    let private = RoomDetails {
         room_type: text("private_table"),
         display_name: Some(text("The terrace")),
         owner_actor_id: Some(actor("Nova")),
         metadata: metadata(),
-        payment_provider: Some(text("stub")),
-        payment_ref: Some(text("stub_1")),
-        payment_amount_usd: Some(6.5),
-        ..created.clone()
+        ..lobby.clone()
     };
-    let RoomCreated { room_id, room_type, display_name, owner_actor_id, metadata, .. } = private.clone();
-    let updated = RoomUpdated {
-        room_id,
-        room_type,
-        display_name,
-        owner_actor_id,
-        metadata,
-        payment_provider: None,
-        payment_ref: None,
-        payment_amount_usd: None,
-    };
-    let paid = RoomUpdated {
-        payment_provider: Some(text("webhook")),
-        payment_ref: Some(text("pay_1")),
-        payment_amount_usd: Some(3.0),
-        ..updated.clone()
+    let paid = |provider: &str, reference: &str, amount| RoomDetails {
+        payment_provider: Some(text(provider)),
+        payment_ref: Some(text(reference)),
+        payment_amount_usd: Some(amount),
+        ..private.clone()
     };
     vec![
-        Example::of("", &created),
-        Example::of("private_table", &private),
-        Example::of("", &updated),
-        Example::of("paid", &paid),
+        Example::of("", &RoomCreated { room: lobby }),
+        Example::of("private_table", &RoomCreated { room: paid("stub", "stub_1", 6.5) }),
+        Example::of("", &RoomUpdated { room: private.clone() }),
+        Example::of("paid", &RoomUpdated { room: paid("webhook", "pay_1", 3.0) }),
     ]
 }
 
@@ -199,7 +185,7 @@ fn handoffs() -> Vec<Example> {
 }
 
 fn objects() -> Vec<Example> {
-    let note = SharedObjectCreated {
+    let note = ObjectDetails {
         object_id: id(0xe0),
         object_type: text("note"),
         object_key: None,
@@ -214,7 +200,7 @@ fn objects() -> Vec<Example> {
         created_at: at("03:04:05.678"),
         updated_at: at("03:04:05.678"),
     };
-    let token = SharedObjectCreated {
+    let token = ObjectDetails {
         object_type: text("token"),
         object_key: Some(text("beans")),
         title: Some(text("Beans")),
@@ -224,37 +210,24 @@ fn objects() -> Vec<Example> {
         metadata: metadata(),
         ..note.clone()
     };
-    let SharedObjectCreated { object_id, object_type, object_key, title, content, data, metadata, .. } =
-        token.clone();
-    let fewer = SharedObjectUpdated {
-        object_id,
-        object_type,
-        object_key,
-        title,
-        content,
-        data,
+    let fewer = ObjectDetails {
         quantity: Some(0),
-        metadata,
         version: 2,
-        created_by: actor("Nova"),
         updated_by: actor("Kai"),
         created_at: at("03:04:00.000"),
-        updated_at: at("03:04:05.678"),
-        changed_fields: vec![text("quantity")],
+        ..token.clone()
     };
-    let emptied = SharedObjectUpdated {
-        object_key: None,
-        title: None,
-        content: None,
-        quantity: None,
-        changed_fields: vec![text("objectKey"), text("title"), text("content"), text("quantity")],
-        ..fewer.clone()
+    let emptied =
+        ObjectDetails { object_key: None, title: None, content: None, quantity: None, ..fewer.clone() };
+    let updated = |object, changed: &[&str]| SharedObjectUpdated {
+        object,
+        changed_fields: changed.iter().map(|name| text(name)).collect(),
     };
     vec![
-        Example::of("", &note),
-        Example::of("token", &token),
-        Example::of("", &fewer),
-        Example::of("emptied", &emptied),
+        Example::of("", &SharedObjectCreated { object: note }),
+        Example::of("token", &SharedObjectCreated { object: token }),
+        Example::of("", &updated(fewer, &["quantity"])),
+        Example::of("emptied", &updated(emptied, &["objectKey", "title", "content", "quantity"])),
     ]
 }
 
