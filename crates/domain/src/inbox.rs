@@ -9,9 +9,8 @@ use uuid::Uuid;
 
 use crate::kernel::{
     ACTOR_ID, ActorId, ActorInRoom, Cell, Code, Command, CommandContext, CommandError, Comparison,
-    CorrelationId, DomainError, EventType, Field, Fields, Key, Notification, Query, ROOM_FILTER, Record,
-    RecordQuery, Reply, RoomId, Sequence, StoredEvent, StoredRecord, Success, TenantId, Timestamp, WriteSet,
-    record,
+    DomainError, EventType, Field, Fields, Key, Notification, Query, ROOM_FILTER, Record, RecordQuery, Reply,
+    RoomId, Sequence, StoredEvent, StoredRecord, Success, TenantId, Timestamp, WriteSet, record, response,
 };
 
 /// The most items that one bulk acknowledgement takes; `unreadCount` in its answer says what is left.
@@ -213,17 +212,16 @@ pub struct AckInboxItem {
     acked_by: Result<Option<ActorId>, DomainError>,
 }
 
-/// The answer to an [`AckInboxItem`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AckInboxItemResponse {
-    /// The item.
-    item: InboxItem,
-    /// Whether the item was not acknowledged before.
-    changed: bool,
-    /// The number of items that are not acknowledged.
-    unread_count: u64,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to an [`AckInboxItem`].
+    AckInboxItemResponse {
+        /// The item.
+        item: InboxItem,
+        /// Whether the item was not acknowledged before.
+        changed: bool,
+        /// The number of items that are not acknowledged.
+        unread_count: u64,
+    }
 }
 
 impl AckInboxItem {
@@ -278,8 +276,7 @@ impl Command for AckInboxItem {
             count(ctx, &item, -1)?;
         }
         let unread_count = unread(ctx, &item.owner())?;
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Ok, &AckInboxItemResponse { item, changed, unread_count, correlation_id }))
+        Ok(AckInboxItemResponse::reply(ctx, Success::Ok, item, changed, unread_count))
     }
 }
 
@@ -293,17 +290,16 @@ pub struct AckInboxItems {
     acked_by: Result<Option<ActorId>, DomainError>,
 }
 
-/// The answer to an [`AckInboxItems`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AckInboxItemsResponse {
-    /// The number of items that this request acknowledged.
-    acked_count: usize,
-    /// The items that this request acknowledged.
-    acked_ids: Vec<Uuid>,
-    /// The number of items that are not acknowledged.
-    unread_count: u64,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to an [`AckInboxItems`].
+    AckInboxItemsResponse {
+        /// The number of items that this request acknowledged.
+        acked_count: usize,
+        /// The items that this request acknowledged.
+        acked_ids: Vec<Uuid>,
+        /// The number of items that are not acknowledged.
+        unread_count: u64,
+    }
 }
 
 impl AckInboxItems {
@@ -393,12 +389,6 @@ impl Command for AckInboxItems {
                 keep(ctx, &count);
             }
         }
-        let answer = AckInboxItemsResponse {
-            acked_count: acked_ids.len(),
-            acked_ids,
-            unread_count,
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Ok, &answer))
+        Ok(AckInboxItemsResponse::reply(ctx, Success::Ok, acked_ids.len(), acked_ids, unread_count))
     }
 }

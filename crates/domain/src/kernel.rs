@@ -13,6 +13,7 @@ mod ids;
 mod lease;
 mod money;
 mod record;
+mod response;
 mod rules;
 mod secret;
 mod time;
@@ -47,6 +48,7 @@ pub use record::{
     Cell, Comparison, Condition, CorruptRecord, Key, Portable, Query, Record, RecordQuery, SortKey,
     StoredRecord, Table,
 };
+pub(crate) use response::response;
 pub(crate) use rules::rule_set;
 pub use rules::{RuleSet, Rules};
 pub use secret::Secret;

@@ -5,9 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::kernel::{
-    ActorId, CommandContext, CorrelationId, EmittedEvent, Key, RoomId, TenantId, Timestamp, record, wire_enum,
-};
+use crate::kernel::{ActorId, Key, RoomId, TenantId, Timestamp, record, response, wire_enum};
 
 pub mod change;
 pub mod create;
@@ -82,19 +80,10 @@ impl SharedObject {
 record!(SharedObject in "shared_objects": [object_id]
     tenant_id, room_id, object_type, object_key, created_by, updated_by, updated_at);
 
-/// The answer to a command that created or changed an object.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WriteObjectResponse {
-    /// The object.
-    object: SharedObject,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
-}
-
-impl WriteObjectResponse {
-    fn of(ctx: &CommandContext<'_>, object: SharedObject) -> Self {
-        Self { object, emitted_events: ctx.emitted(), correlation_id: ctx.correlation_id.clone() }
+response! {
+    /// The answer to a command that created or changed an object.
+    WriteObjectResponse + emitted_events {
+        /// The object.
+        object: SharedObject,
     }
 }

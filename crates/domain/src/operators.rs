@@ -13,8 +13,8 @@ use self::audit::{AuditEntry, AuditInput, AuditVerdict};
 use self::events::{OperatorOverrideApplied, OverrideSummary};
 use crate::inbox::UnreadCount;
 use crate::kernel::{
-    ActorId, ActorInRoom, Command, CommandContext, CommandError, CorrelationId, DomainError, EmittedEvent,
-    Field, Fields, METADATA, Query, REQUIRED_ROOM_ID, Reply, RoomId, Success, TenantId, Timestamp, too_large,
+    ActorId, ActorInRoom, Command, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields,
+    METADATA, Query, REQUIRED_ROOM_ID, Reply, RoomId, Success, TenantId, Timestamp, response, too_large,
     wire_enum,
 };
 use crate::permissions::{self, Capability, Mute, RoomOverride};
@@ -147,20 +147,17 @@ pub struct AppliedOverride {
     at: Timestamp,
 }
 
-/// The answer to an [`ApplyOverride`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ApplyOverrideResponse {
-    /// The overrides of the room.
-    #[serde(rename = "override")]
-    state: OverrideState,
-    /// What was done.
-    action: AppliedOverride,
-    /// The audit entry of this action.
-    audit: AuditEntry,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to an [`ApplyOverride`].
+    ApplyOverrideResponse + emitted_events {
+        /// The overrides of the room.
+        #[serde(rename = "override")]
+        state: OverrideState,
+        /// What was done.
+        action: AppliedOverride,
+        /// The audit entry of this action.
+        audit: AuditEntry,
+    }
 }
 
 impl ApplyOverride {
@@ -322,20 +319,14 @@ impl Command for ApplyOverride {
         {
             self.send_away(ctx, &target, &applied)?;
         }
-        let answer = ApplyOverrideResponse {
-            state: state.into(),
-            action: AppliedOverride {
-                action: self.action,
-                operator_id: self.operator.actor_id.clone(),
-                target_actor_id: self.target.clone(),
-                reason: self.reason.clone(),
-                metadata: self.metadata.clone(),
-                at: ctx.now,
-            },
-            audit,
-            emitted_events: ctx.emitted(),
-            correlation_id: ctx.correlation_id.clone(),
+        let action = AppliedOverride {
+            action: self.action,
+            operator_id: self.operator.actor_id.clone(),
+            target_actor_id: self.target.clone(),
+            reason: self.reason.clone(),
+            metadata: self.metadata.clone(),
+            at: ctx.now,
         };
-        Ok(Reply::new(Success::Accepted, &answer))
+        Ok(ApplyOverrideResponse::reply(ctx, Success::Accepted, state.into(), action, audit))
     }
 }

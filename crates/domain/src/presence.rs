@@ -6,15 +6,13 @@ pub mod movement;
 pub mod position;
 pub mod record;
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::Map;
 
 use self::events::{PresenceHeartbeat, StatusChanged};
 pub use self::record::{Presence, Status, TTL_MS};
 use crate::kernel::{
-    ActorId, ActorInRoom, Command, CommandContext, CommandError, Comparison, CorrelationId, DomainError,
-    EmittedEvent, Field, Fields, Query, RecordQuery, Reply, Rules, Success, Timestamp, rule_set,
+    ActorId, ActorInRoom, Command, CommandContext, CommandError, Comparison, DomainError, Field, Fields,
+    Query, RecordQuery, Reply, Rules, Success, Timestamp, response, rule_set,
 };
 use crate::permissions;
 use crate::tables::access::{self, AccessRequirement};
@@ -174,15 +172,12 @@ pub struct Heartbeat {
     ttl_ms: i64,
 }
 
-/// The answer to a [`Heartbeat`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HeartbeatResponse {
-    /// The presence of the actor.
-    presence: Presence,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`Heartbeat`].
+    HeartbeatResponse + emitted_events {
+        /// The presence of the actor.
+        presence: Presence,
+    }
 }
 
 impl Heartbeat {
@@ -213,12 +208,7 @@ impl Command for Heartbeat {
         check_heartbeat(ctx, &self.actor, self.status)?;
         let why = ChangeReason::of_agent("heartbeat_update");
         let presence = heartbeat(ctx, &self.actor, (self.status, self.ttl_ms), why, None)?;
-        let answer = HeartbeatResponse {
-            presence,
-            emitted_events: ctx.emitted(),
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Accepted, &answer))
+        Ok(HeartbeatResponse::reply(ctx, Success::Accepted, presence))
     }
 }
 

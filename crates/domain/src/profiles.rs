@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::kernel::{
-    ACTOR_ID, ActorId, Code, Command, CommandContext, CommandError, CorrelationId, DomainError, Field,
-    Fields, Key, METADATA, Query, Reply, RoomId, Success, TenantId, Timestamp, record,
+    ACTOR_ID, ActorId, Code, Command, CommandContext, CommandError, DomainError, Field, Fields, Key,
+    METADATA, Query, Reply, RoomId, Success, TenantId, Timestamp, record, response,
 };
 use crate::rooms::theme::Theme;
 use crate::work::names_nothing;
@@ -177,18 +177,12 @@ impl ProfileChanges {
     }
 }
 
-/// The answer to a profile that was written.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WriteProfileResponse {
-    /// The profile.
-    profile: Profile,
-    correlation_id: CorrelationId,
-}
-
-fn write(ctx: &mut CommandContext<'_>, profile: Profile, success: Success) -> Reply {
-    ctx.put(&profile);
-    Reply::new(success, &WriteProfileResponse { profile, correlation_id: ctx.correlation_id.clone() })
+response! {
+    /// The answer to a profile that was written.
+    WriteProfileResponse {
+        /// The profile.
+        profile: Profile,
+    }
 }
 
 /// `POST /v1/profiles`: an actor's profile is written whole, whether there was one or not.
@@ -246,7 +240,8 @@ impl Command for UpsertProfile {
             updated_at: ctx.now,
         };
         let profile = changes.apply(blank, ctx.now);
-        Ok(write(ctx, profile, Success::Created))
+        ctx.put(&profile);
+        Ok(WriteProfileResponse::reply(ctx, Success::Created, profile))
     }
 }
 
@@ -279,7 +274,8 @@ impl Command for UpdateProfile {
         let profile = self.whose.find(ctx)?;
         let changes = self.changes.as_ref().map_err(Clone::clone)?;
         let profile = changes.apply(profile, ctx.now);
-        Ok(write(ctx, profile, Success::Ok))
+        ctx.put(&profile);
+        Ok(WriteProfileResponse::reply(ctx, Success::Ok, profile))
     }
 }
 
@@ -289,14 +285,13 @@ pub struct DeleteProfile {
     pub whose: ProfileOwner,
 }
 
-/// The answer to a [`DeleteProfile`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DeleteProfileResponse {
-    /// Always true: the record existed and was deleted.
-    deleted: bool,
-    actor_id: ActorId,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`DeleteProfile`].
+    DeleteProfileResponse {
+        /// Always true: the record existed and was deleted.
+        deleted: bool,
+        actor_id: ActorId,
+    }
 }
 
 impl Command for DeleteProfile {
@@ -307,7 +302,6 @@ impl Command for DeleteProfile {
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let Profile { actor_id, .. } = self.whose.find(ctx)?;
         ctx.delete::<Profile>(self.whose.key());
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Ok, &DeleteProfileResponse { deleted: true, actor_id, correlation_id }))
+        Ok(DeleteProfileResponse::reply(ctx, Success::Ok, true, actor_id))
     }
 }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::kernel::{
-    ACTOR_ID, ActorId, ActorInRoom, Cell, Command, CommandContext, CommandError, Comparison, CorrelationId,
-    DomainError, Field, Fields, Key, Query, Record, RecordQuery, Reply, RoomId, StepCode, Success, TenantId,
-    Timestamp, bounded_object, payloads, record, wire_enum,
+    ACTOR_ID, ActorId, ActorInRoom, Cell, Command, CommandContext, CommandError, Comparison, DomainError,
+    Field, Fields, Key, Query, Record, RecordQuery, Reply, RoomId, StepCode, Success, TenantId, Timestamp,
+    bounded_object, payloads, record, response, wire_enum,
 };
 use crate::permissions;
 use crate::tables::access::{self, AccessRequirement};
@@ -154,13 +154,12 @@ pub struct CreateSnapshot {
     what: Result<(Map<String, Value>, Option<i64>), DomainError>,
 }
 
-/// The answer to a [`CreateSnapshot`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CreateSnapshotResponse {
-    /// The snapshot that was saved.
-    snapshot: Snapshot,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`CreateSnapshot`].
+    CreateSnapshotResponse {
+        /// The snapshot that was saved.
+        snapshot: Snapshot,
+    }
 }
 
 impl CreateSnapshot {
@@ -241,8 +240,7 @@ impl Command for CreateSnapshot {
         ctx.put(&snapshot);
         ctx.put(&LastVersion { of: self.of.clone(), version });
         ctx.step(StepCode::SnapshotCreated, json!({ "scope": scope.as_str(), "version": version }));
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Created, &CreateSnapshotResponse { snapshot, correlation_id }))
+        Ok(CreateSnapshotResponse::reply(ctx, Success::Created, snapshot))
     }
 }
 

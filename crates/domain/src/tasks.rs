@@ -5,9 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::kernel::{
-    ActorId, CommandContext, CorrelationId, EmittedEvent, Key, RoomId, TenantId, Timestamp, record, wire_enum,
-};
+use crate::kernel::{ActorId, Key, RoomId, TenantId, Timestamp, record, response, wire_enum};
 
 pub mod change;
 pub mod create;
@@ -93,20 +91,11 @@ impl Task {
     }
 }
 
-/// The answer to a command that created or changed a task.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WriteTaskResponse {
-    /// The task.
-    task: Task,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
-}
-
-impl WriteTaskResponse {
-    fn of(ctx: &CommandContext<'_>, task: Task) -> Self {
-        Self { task, emitted_events: ctx.emitted(), correlation_id: ctx.correlation_id.clone() }
+response! {
+    /// The answer to a command that created or changed a task.
+    WriteTaskResponse + emitted_events {
+        /// The task.
+        task: Task,
     }
 }
 

@@ -152,6 +152,6 @@ impl Command for UpdateSharedObject {
         let updated = SharedObjectUpdated { object: object.clone().into(), changed_fields };
         ctx.append(&self.actor, &updated, None)?;
         ctx.put(&object);
-        Ok(Reply::new(Success::Ok, &WriteObjectResponse::of(ctx, object)))
+        Ok(WriteObjectResponse::reply(ctx, Success::Ok, object))
     }
 }

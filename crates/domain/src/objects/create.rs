@@ -105,6 +105,6 @@ impl Command for CreateSharedObject {
         let object = draft.object(ctx.fresh_id(), &self.actor, ctx.now);
         ctx.append(&self.actor, &SharedObjectCreated { object: object.clone().into() }, None)?;
         ctx.put(&object);
-        Ok(Reply::new(Success::Created, &WriteObjectResponse::of(ctx, object)))
+        Ok(WriteObjectResponse::reply(ctx, Success::Created, object))
     }
 }

@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::kernel::{
-    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError, Field,
-    Fields, Query, REQUIRED_ROOM_ID, RecordQuery, Reply, RoomId, Success, TenantId, Timestamp,
+    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, Field, Fields, Query,
+    REQUIRED_ROOM_ID, RecordQuery, Reply, RoomId, Success, TenantId, Timestamp, response,
 };
 use crate::operators::audit::{self, AuditEntry, AuditInput, AuditVerdict};
 use crate::permissions::{self, Capability, Permission, PermissionsMode};
@@ -103,15 +103,14 @@ pub struct GrantPermission {
     given: Result<Vec<(Capability, bool)>, DomainError>,
 }
 
-/// The answer to a [`GrantPermission`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct GrantPermissionResponse {
-    /// What the actor may do in the room.
-    permission: EffectivePermission,
-    /// The audit entry of this grant.
-    audit: AuditEntry,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`GrantPermission`].
+    GrantPermissionResponse {
+        /// What the actor may do in the room.
+        permission: EffectivePermission,
+        /// The audit entry of this grant.
+        audit: AuditEntry,
+    }
 }
 
 /// A capability's value: `true` or `false`, and nothing that resembles them.
@@ -209,10 +208,6 @@ impl Command for GrantPermission {
         permission.updated_at = ctx.now;
         ctx.put(&permission);
         let audit = audit::record(ctx, &deed, AuditVerdict::Applied, None);
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(
-            Success::Ok,
-            &GrantPermissionResponse { permission: permission.into(), audit, correlation_id },
-        ))
+        Ok(GrantPermissionResponse::reply(ctx, Success::Ok, permission.into(), audit))
     }
 }

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::draft::{ROOM_ID, ReactionInput, TARGET_ACTOR_ID};
 use super::{MAX_SUBSCRIPTIONS, ReactionAction, ReactionSubscription, StoredReaction};
 use crate::kernel::{
-    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError, Field,
-    Fields, Query, RecordQuery, Reply, RoomId, Rules, Success, TENANT_FILTER, TenantId,
+    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, Field, Fields, Query,
+    RecordQuery, Reply, RoomId, Rules, Success, TENANT_FILTER, TenantId, response,
 };
 use crate::permissions::{self, Capability, PermissionsMode};
 use crate::tables::access::{self, AccessRequirement};
@@ -31,24 +29,22 @@ const CREATE: &str = "reaction_subscription_create";
 const UPDATE: &str = "reaction_subscription_update";
 const DELETE: &str = "reaction_subscription_delete";
 
-/// The answer to a [`CreateReaction`] and a [`UpdateReaction`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WriteReactionResponse {
-    /// The subscription.
-    subscription: ReactionSubscription,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`CreateReaction`] and a [`UpdateReaction`].
+    WriteReactionResponse {
+        /// The subscription.
+        subscription: ReactionSubscription,
+    }
 }
 
-/// The answer to a [`DeleteReaction`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DeleteReactionResponse {
-    /// Always true: the record existed and was deleted.
-    deleted: bool,
-    /// The subscription.
-    subscription_id: Uuid,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`DeleteReaction`].
+    DeleteReactionResponse {
+        /// Always true: the record existed and was deleted.
+        deleted: bool,
+        /// The subscription.
+        subscription_id: Uuid,
+    }
 }
 
 /// The scope of a subscription: the room it works in, if it is one room, and the actor that reacts there.
@@ -234,11 +230,7 @@ impl Command for CreateReaction {
         }
         let made = self.make(wanted, ctx)?;
         ctx.put(&made);
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(
-            Success::Created,
-            &WriteReactionResponse { subscription: made.subscription, correlation_id },
-        ))
+        Ok(WriteReactionResponse::reply(ctx, Success::Created, made.subscription))
     }
 }
 
@@ -382,11 +374,7 @@ impl Command for UpdateReaction {
         stored.revision += 1;
         stored.subscription.updated_at = ctx.now;
         ctx.put(&stored);
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(
-            Success::Ok,
-            &WriteReactionResponse { subscription: stored.subscription, correlation_id },
-        ))
+        Ok(WriteReactionResponse::reply(ctx, Success::Ok, stored.subscription))
     }
 }
 
@@ -416,10 +404,6 @@ impl Command for DeleteReaction {
         let StoredReaction { subscription, .. } = self.named.find(ctx)?;
         ReactionScope::of(&subscription).permit(ctx, self.named.requester.as_ref(), DELETE)?;
         ctx.delete::<StoredReaction>(StoredReaction::key_of(subscription.id));
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(
-            Success::Ok,
-            &DeleteReactionResponse { deleted: true, subscription_id: subscription.id, correlation_id },
-        ))
+        Ok(DeleteReactionResponse::reply(ctx, Success::Ok, true, subscription.id))
     }
 }

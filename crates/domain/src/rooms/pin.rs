@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::events::RoomContextPinned;
 use crate::kernel::{
-    ActionSource, ActorId, ActorInRoom, Command, CommandContext, CommandError, CorrelationId, DomainError,
-    Field, Fields, GuardedAction, Key, METADATA, Query, RecordQuery, Reply, RoomId, Sequence, Success,
-    TenantId, Timestamp, record,
+    ActionSource, ActorId, ActorInRoom, Command, CommandContext, CommandError, DomainError, Field, Fields,
+    GuardedAction, Key, METADATA, Query, RecordQuery, Reply, RoomId, Sequence, Success, TenantId, Timestamp,
+    record, response,
 };
 use crate::permissions::{self, Capability};
 use crate::tables::access::{self, AccessRequirement};
@@ -83,17 +83,16 @@ pub struct PinContext {
     metadata: Map<String, Value>,
 }
 
-/// The answer to a [`PinContext`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PinContextResponse {
-    /// The pinned context of the room; null if nothing is pinned.
-    pinned_context: PinnedContext,
-    /// The id of the main event.
-    event_id: Uuid,
-    /// The sequence of the main event.
-    sequence: Sequence,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`PinContext`].
+    PinContextResponse {
+        /// The pinned context of the room; null if nothing is pinned.
+        pinned_context: PinnedContext,
+        /// The id of the main event.
+        event_id: Uuid,
+        /// The sequence of the main event.
+        sequence: Sequence,
+    }
 }
 
 impl PinContext {
@@ -167,12 +166,6 @@ impl Command for PinContext {
         let PinnedContext { tenant_id, room_id, .. } = pinned_context.clone();
         ctx.put(&PinHead { tenant_id, room_id, version });
         let event = ctx.append(&self.actor, &event, None)?;
-        let answer = PinContextResponse {
-            pinned_context,
-            event_id: event.event_id,
-            sequence: event.sequence,
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Created, &answer))
+        Ok(PinContextResponse::reply(ctx, Success::Created, pinned_context, event.event_id, event.sequence))
     }
 }

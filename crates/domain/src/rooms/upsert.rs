@@ -1,14 +1,12 @@
 //! Giving a room a record, or changing it: its name, its owner, whether it is private.
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::events::{RoomCreated, RoomDetails, RoomUpdated};
 use super::{Room, RoomType};
 use crate::kernel::{
-    ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError,
-    EmittedEvent, Field, Fields, METADATA, Query, Reply, RoomId, Success,
+    ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, EmittedEvent,
+    Field, Fields, METADATA, Query, Reply, Success, response,
 };
 use crate::permissions::{self, Capability};
 use crate::tables::payment::{self, PaymentInput, PaymentReceipt};
@@ -38,19 +36,16 @@ pub struct UpsertRoom {
     offer: PaymentInput,
 }
 
-/// The answer to an [`UpsertRoom`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct UpsertRoomResponse {
-    /// The room as it is now.
-    room: Room,
-    /// Whether the room had no record before.
-    created: bool,
-    /// The payment; null if there was none.
-    payment: Option<PaymentReceipt>,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to an [`UpsertRoom`].
+    UpsertRoomResponse + emitted_events {
+        /// The room as it is now.
+        room: Room,
+        /// Whether the room had no record before.
+        created: bool,
+        /// The payment; null if there was none.
+        payment: Option<PaymentReceipt>,
+    }
 }
 
 impl UpsertRoom {
@@ -146,14 +141,8 @@ impl UpsertRoom {
         ctx.put(&room);
         let created = existing.is_none();
         announce(ctx, &self.actor, &room, paid.as_ref(), created)?;
-        let answer = UpsertRoomResponse {
-            room,
-            created,
-            payment: paid,
-            emitted_events: ctx.emitted(),
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(if created { Success::Created } else { Success::Ok }, &answer))
+        let success = if created { Success::Created } else { Success::Ok };
+        Ok(UpsertRoomResponse::reply(ctx, success, room, created, paid))
     }
 }
 

@@ -1,14 +1,12 @@
 //! Changing a session: its invitations and its end, never beyond what was paid for.
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{INVITED_ACTOR_IDS, SessionStatus, TableSession, end, guests};
 use crate::kernel::{
-    ACTOR_ID, ActorId, ActorInRoom, Command, CommandContext, CommandError, CorrelationId, DomainError,
-    EmittedEvent, Field, Fields, METADATA, Query, Reply, Success, TenantId, Timestamp,
+    ACTOR_ID, ActorId, ActorInRoom, Command, CommandContext, CommandError, DomainError, Field, Fields,
+    METADATA, Query, Reply, Success, TenantId, Timestamp, response,
 };
 use crate::permissions::{self, Capability};
 use crate::work::names_nothing;
@@ -44,15 +42,12 @@ struct SessionChange {
     metadata: Option<Map<String, Value>>,
 }
 
-/// The answer to a [`UpdateTableSession`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct UpdateTableSessionResponse {
-    /// The session as it is now; only its owner sees the payment.
-    session: super::SessionView,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`UpdateTableSession`].
+    UpdateTableSessionResponse + emitted_events {
+        /// The session as it is now; only its owner sees the payment.
+        session: super::SessionView,
+    }
 }
 
 impl SessionChange {
@@ -159,11 +154,7 @@ impl Command for UpdateTableSession {
         ctx.put(&session);
         let has_ended = session.status == SessionStatus::Ended && before.status == SessionStatus::Active;
         end::announce(ctx, &actor, &session, change.fields.clone(), has_ended.then_some(None))?;
-        let answer = UpdateTableSessionResponse {
-            session: session.shown_to(Some(&self.actor_id)),
-            emitted_events: ctx.emitted(),
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Ok, &answer))
+        let session = session.shown_to(Some(&self.actor_id));
+        Ok(UpdateTableSessionResponse::reply(ctx, Success::Ok, session))
     }
 }

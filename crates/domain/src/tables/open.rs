@@ -1,14 +1,12 @@
 //! Opening a private table: buying a plan for a room, for a while.
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::events::TableSessionCreated;
 use super::{INVITED_ACTOR_IDS, PrivateTableRules, SessionStatus, TableSession, end, guests};
 use crate::kernel::{
-    ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError,
-    EmittedEvent, Field, Fields, METADATA, Query, Reply, RoomId, Rules, Success, TenantId, Timestamp, Usd,
+    ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, EmittedEvent,
+    Field, Fields, METADATA, Query, Reply, RoomId, Rules, Success, TenantId, Timestamp, Usd, response,
 };
 use crate::permissions;
 use crate::rooms::upsert::{self, MAX_NAME_CHARS};
@@ -51,17 +49,16 @@ pub struct CreateTableSession {
     expires_at: Option<Timestamp>,
 }
 
-/// The answer to an [`CreateTableSession`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CreateTableSessionResponse {
-    /// The room as it is now.
-    room: Room,
-    /// The session that was bought.
-    session: TableSession,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to an [`CreateTableSession`].
+    CreateTableSessionResponse {
+        /// The room as it is now.
+        room: Room,
+        /// The session that was bought.
+        session: TableSession,
+        /// Every event of this request, in order.
+        emitted_events: Vec<EmittedEvent>,
+    }
 }
 
 /// Reads the plan that is to be bought.
@@ -217,13 +214,8 @@ impl CreateTableSession {
         };
         ctx.put(&session);
         ctx.append(&actor, &created(&session), announced.map(|event| event.cause()).as_deref())?;
-        let answer = CreateTableSessionResponse {
-            room,
-            session,
-            emitted_events: ctx.emitted().split_off(before),
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Created, &answer))
+        let emitted_events = ctx.emitted().split_off(before);
+        Ok(CreateTableSessionResponse::reply(ctx, Success::Created, room, session, emitted_events))
     }
 
     /// Makes the room, or gives it what is new about it; answers the event that says so.

@@ -177,7 +177,7 @@ impl Command for UpdateTask {
         let (task, changed) = patch.apply(&before, &self.actor.actor_id, ctx.now);
         append_changes(ctx, &self.actor, (&before, &task), &changed)?;
         ctx.put(&task);
-        Ok(Reply::new(Success::Ok, &WriteTaskResponse::of(ctx, task)))
+        Ok(WriteTaskResponse::reply(ctx, Success::Ok, task))
     }
 }
 

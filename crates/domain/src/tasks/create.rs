@@ -137,6 +137,6 @@ impl Command for CreateTask {
             ctx.append(&self.actor, &completed, Some(&cause))?;
         }
         ctx.put(&task);
-        Ok(Reply::new(Success::Created, &WriteTaskResponse::of(ctx, task)))
+        Ok(WriteTaskResponse::reply(ctx, Success::Created, task))
     }
 }

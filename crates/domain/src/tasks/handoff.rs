@@ -1,6 +1,5 @@
 //! Handoffs of a task: assign it, accept it, report it blocked or done.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -10,9 +9,9 @@ use super::events::TaskHandoff;
 use super::{Task, TaskState};
 use crate::inbox;
 use crate::kernel::{
-    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, Comparison, CorrelationId,
-    DomainError, EXAMPLE_ID, EmittedEvent, Field, Fields, MAX_REFERENCE_CHARS, METADATA, Query, RecordQuery,
-    Reply, RoomId, Sequence, Success, TenantId, Timestamp, record, wire_enum,
+    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, Comparison, DomainError, EXAMPLE_ID,
+    Field, Fields, MAX_REFERENCE_CHARS, METADATA, Query, RecordQuery, Reply, RoomId, Sequence, Success,
+    TenantId, Timestamp, record, response, wire_enum,
 };
 use crate::work::{self, Editor};
 
@@ -209,18 +208,15 @@ pub struct HandOffTask {
     handing: Result<HandoffInput, DomainError>,
 }
 
-/// The answer to a [`HandOffTask`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HandOffTaskResponse {
-    /// The task.
-    task: Task,
-    /// The payload of the task_handoff event.
-    #[schemars(with = "Map<String, Value>")]
-    handoff: TaskHandoff,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`HandOffTask`].
+    HandOffTaskResponse + emitted_events {
+        /// The task.
+        task: Task,
+        /// The payload of the task_handoff event.
+        #[schemars(with = "Map<String, Value>")]
+        handoff: TaskHandoff,
+    }
 }
 
 impl HandOffTask {
@@ -289,12 +285,6 @@ impl Command for HandOffTask {
             sequence: appended.sequence,
         });
         ctx.put(&task);
-        let answer = HandOffTaskResponse {
-            task,
-            handoff,
-            emitted_events: ctx.emitted(),
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Ok, &answer))
+        Ok(HandOffTaskResponse::reply(ctx, Success::Ok, task, handoff))
     }
 }

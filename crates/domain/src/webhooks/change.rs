@@ -1,7 +1,5 @@
 //! Changing and ending a subscription.
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::admission::SubscriptionSubject;
@@ -10,8 +8,8 @@ use super::fields::{ScopeChange, SubscriptionSettings};
 use super::subscribe::WriteSubscriptionResponse;
 use super::{DeliveryProgress, Subscription, WebhookSecret, WebhookSubscription, not_found};
 use crate::kernel::{
-    Command, CommandContext, CommandError, CorrelationId, DomainError, Fields, Query, Reply, Rules, Secret,
-    Success, TENANT_FILTER,
+    Command, CommandContext, CommandError, DomainError, Fields, Query, Reply, Rules, Secret, Success,
+    TENANT_FILTER, response,
 };
 
 /// What every change reads.
@@ -141,15 +139,14 @@ pub struct DeleteSubscription {
     stored: Subscription,
 }
 
-/// The answer to an [`DeleteSubscription`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DeleteSubscriptionResponse {
-    /// Always true: the record existed and was deleted.
-    deleted: bool,
-    /// The subscription.
-    subscription_id: Uuid,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to an [`DeleteSubscription`].
+    DeleteSubscriptionResponse {
+        /// Always true: the record existed and was deleted.
+        deleted: bool,
+        /// The subscription.
+        subscription_id: Uuid,
+    }
 }
 
 impl DeleteSubscription {
@@ -172,11 +169,6 @@ impl Command for DeleteSubscription {
         put_changed(ctx, &mut subscription)?;
         ctx.delete::<DeliveryProgress>(Subscription::key_of(subscription.id));
         ctx.delete::<WebhookSecret>(Subscription::key_of(subscription.id));
-        let answer = DeleteSubscriptionResponse {
-            deleted: true,
-            subscription_id: subscription.id,
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Ok, &answer))
+        Ok(DeleteSubscriptionResponse::reply(ctx, Success::Ok, true, subscription.id))
     }
 }

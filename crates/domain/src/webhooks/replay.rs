@@ -9,8 +9,8 @@ use super::counter::{CounterKind, WebhookCounter};
 use super::delivery::{DeliverySource, DlqEntry, DlqStatus, EventRef, SendResult};
 use super::{DeliveryProgress, Subscription, WebhookSecret, not_found, record};
 use crate::kernel::{
-    ActorId, CallRequest, Code, Command, CommandContext, CommandError, CorrelationId, DomainError,
-    ExternalCall, Field, Fields, Query, Reply, RoomId, Secret, Success, TENANT_FILTER, TenantId,
+    ActorId, CallRequest, Code, Command, CommandContext, CommandError, DomainError, ExternalCall, Field,
+    Fields, Query, Reply, RoomId, Secret, Success, TENANT_FILTER, TenantId, response,
 };
 
 const ROOM_ID: Field =
@@ -65,13 +65,12 @@ struct ReplayResult {
     error: Option<String>,
 }
 
-/// The answer to a [`ReplayDelivery`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ReplayDeliveryResponse {
-    /// The result of the delivery.
-    replay: ReplayResult,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`ReplayDelivery`].
+    ReplayDeliveryResponse {
+        /// The result of the delivery.
+        replay: ReplayResult,
+    }
 }
 
 impl ReplayDelivery {
@@ -203,7 +202,6 @@ impl Command for ReplayDelivery {
             error: attempted.error.clone(),
         };
         keep(ctx, entry, &attempted)?;
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Accepted, &ReplayDeliveryResponse { replay, correlation_id }))
+        Ok(ReplayDeliveryResponse::reply(ctx, Success::Accepted, replay))
     }
 }
