@@ -141,11 +141,8 @@ impl<D: Action> Command for ActorCommand<D> {
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         if !D::IS_ALWAYS_ALLOWED {
-            access::check(
-                ctx,
-                &self.actor,
-                AccessRequirement { action: self.label, feature: D::FEATURE, takes_seat: true },
-            )?;
+            let required = AccessRequirement::new(self.label).taking_seat();
+            access::check(ctx, &self.actor, AccessRequirement { feature: D::FEATURE, ..required })?;
         }
         permissions::require(ctx, &self.actor, self.capability, self.label)?;
         permissions::not_overridden(ctx, &self.actor, self.label)?;

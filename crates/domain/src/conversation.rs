@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use self::events::{Bubble, ConversationMessagePosted, MentionCreated};
 use crate::actor_command::{Action, ActorCommand, PresenceEffect};
-use crate::inbox::UnreadCount;
+use crate::inbox;
 use crate::kernel::{
     ActorId, ActorInRoom, CAUSATION_ID, CommandContext, CommandError, DomainError, EmittedEvent, Field,
     Fields, MAX_REFERENCE_CHARS, Query, Rules, rule_set, too_large,
@@ -268,11 +268,7 @@ impl Action for SayAction {
     }
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
-        let counter = |mentioned: &ActorId| {
-            let recipient = ActorInRoom { actor_id: mentioned.clone(), ..actor.clone() };
-            Query::one::<UnreadCount>(recipient.key())
-        };
-        self.recipients(actor).map(counter).collect()
+        self.recipients(actor).map(|mentioned| inbox::counter(&actor.with_actor(mentioned))).collect()
     }
 
     fn perform(

@@ -104,11 +104,7 @@ impl InboxItem {
     }
 
     fn owner(&self) -> ActorInRoom {
-        ActorInRoom {
-            tenant_id: self.tenant_id.clone(),
-            room_id: self.room_id.clone(),
-            actor_id: self.actor_id.clone(),
-        }
+        ActorInRoom::new(&self.tenant_id, &self.room_id, &self.actor_id)
     }
 }
 

@@ -201,8 +201,7 @@ impl ApplyOverride {
     }
 
     fn target_in_room(&self) -> Option<ActorInRoom> {
-        let actor_id = self.target.clone()?;
-        Some(ActorInRoom { actor_id, ..self.operator.clone() })
+        Some(self.operator.with_actor(self.target.as_ref()?))
     }
 
     fn audit_input(&self) -> AuditInput<'_> {

@@ -261,11 +261,8 @@ impl ExpirePresence {
     pub const BATCH: usize = 500;
 
     fn due(&self) -> RecordQuery {
-        RecordQuery::all::<Presence>("active_until", Self::BATCH).only(
-            "active_until",
-            Comparison::AtMost,
-            self.now,
-        )
+        let by_expiry = RecordQuery::all::<Presence>("active_until", Self::BATCH);
+        by_expiry.only("active_until", Comparison::AtMost, self.now)
     }
 }
 
@@ -277,11 +274,7 @@ impl Command for ExpirePresence {
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let due: Vec<Presence> = ctx.find(self.due())?;
         for presence in &due {
-            let actor = ActorInRoom {
-                tenant_id: presence.tenant_id.clone(),
-                room_id: presence.room_id.clone(),
-                actor_id: presence.actor_id.clone(),
-            };
+            let actor = ActorInRoom::new(&presence.tenant_id, &presence.room_id, &presence.actor_id);
             let current = presence.expired(ctx.now);
             ctx.put(&current);
             let why = ChangeReason { reason: "heartbeat_ttl_expired", source: "system", operator: None };

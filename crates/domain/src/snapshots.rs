@@ -216,11 +216,7 @@ impl Command for CreateSnapshot {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        access::check(
-            ctx,
-            &self.actor,
-            AccessRequirement { action: ACTION, feature: None, takes_seat: false },
-        )?;
+        access::check(ctx, &self.actor, AccessRequirement::new(ACTION))?;
         permissions::not_overridden(ctx, &self.actor, ACTION)?;
         let (state, ttl_seconds) = self.what.clone()?;
         let last: Option<LastVersion> = ctx.get(self.of.key())?;

@@ -28,9 +28,7 @@ impl WorkPolicy {
     /// # Errors
     /// As the table's gate, then as the operators' overrides.
     pub(crate) fn allow(self, ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<(), CommandError> {
-        let table_access =
-            AccessRequirement { action: self.action, feature: Some(self.feature), takes_seat: false };
-        access::check(ctx, actor, table_access)?;
+        access::check(ctx, actor, AccessRequirement::new(self.action).with_feature(self.feature))?;
         permissions::not_overridden(ctx, actor, self.action)
     }
 }

@@ -183,10 +183,7 @@ impl Command for GrantPermission {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let operator = ActorInRoom {
-            actor_id: self.operator.clone().unwrap_or_else(ActorId::system),
-            ..self.actor.clone()
-        };
+        let operator = self.actor.with_actor(&self.operator.clone().unwrap_or_else(ActorId::system));
         let set = self.given.iter().flatten();
         let metadata: Map<String, Value> =
             set.map(|(capability, may)| (capability.as_str().to_owned(), (*may).into())).collect();

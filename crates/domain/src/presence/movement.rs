@@ -254,11 +254,7 @@ impl Command for ExecuteIntent {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        access::check(
-            ctx,
-            &self.actor,
-            AccessRequirement { action: &self.label, feature: None, takes_seat: true },
-        )?;
+        access::check(ctx, &self.actor, AccessRequirement::new(&self.label).taking_seat())?;
         permissions::require(ctx, &self.actor, Capability::Move, &self.intent)?;
         permissions::not_overridden(ctx, &self.actor, &self.intent)?;
         let target = self.target.as_ref().map_err(Clone::clone)?;

@@ -65,8 +65,7 @@ impl<'s> ReactionScope<'s> {
     }
 
     fn actor(self, actor: &ActorId) -> Option<ActorInRoom> {
-        let (tenant_id, room_id) = (self.tenant_id.clone(), self.room_id?.clone());
-        Some(ActorInRoom { tenant_id, room_id, actor_id: actor.clone() })
+        Some(ActorInRoom::new(self.tenant_id, self.room_id?, actor))
     }
 
     fn reads(self, requester: Option<&ActorId>) -> Vec<Query> {
@@ -86,8 +85,8 @@ impl<'s> ReactionScope<'s> {
     ) -> Result<(), CommandError> {
         let target = self.actor(self.target_actor_id);
         if let Some(target) = &target {
-            let feature = Some(Feature::EventSubscriptions);
-            access::check(ctx, target, AccessRequirement { action: label, feature, takes_seat: false })?;
+            let required = AccessRequirement::new(label).with_feature(Feature::EventSubscriptions);
+            access::check(ctx, target, required)?;
         }
         self.check_requester(ctx, requester, label)?;
         target.map_or(Ok(()), |target| permissions::not_overridden(ctx, &target, label))

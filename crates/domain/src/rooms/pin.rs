@@ -130,11 +130,7 @@ impl Command for PinContext {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        access::check(
-            ctx,
-            &self.actor,
-            AccessRequirement { action: ACTION, feature: None, takes_seat: false },
-        )?;
+        access::check(ctx, &self.actor, AccessRequirement::new(ACTION))?;
         permissions::require(ctx, &self.actor, Capability::Moderate, ACTION)?;
         permissions::not_overridden(ctx, &self.actor, ACTION)?;
         ctx.guard

@@ -132,8 +132,7 @@ impl UpsertRoom {
         let was_private = existing.as_ref().is_some_and(|before| before.room_type == RoomType::PrivateTable);
         let paid = if room.room_type == RoomType::PrivateTable && !was_private {
             let amount = self.offer.amount(ctx.rules.get::<PrivateTableRules>().price)?;
-            let owner = room.owner_actor_id.clone().unwrap_or_else(|| self.actor.actor_id.clone());
-            let payer = ActorInRoom { actor_id: owner, ..self.actor.clone() };
+            let payer = self.actor.with_actor(room.owner_actor_id.as_ref().unwrap_or(&self.actor.actor_id));
             Some(payment::settle(ctx, &payer, &self.offer, amount)?)
         } else {
             None

@@ -23,6 +23,25 @@ pub struct AccessRequirement<'a> {
     pub takes_seat: bool,
 }
 
+impl<'a> AccessRequirement<'a> {
+    /// The access that an action needs that no plan must include and that takes no seat.
+    pub const fn new(action: &'a str) -> Self {
+        Self { action, feature: None, takes_seat: false }
+    }
+
+    /// The same for an action that the plan must include.
+    #[must_use]
+    pub const fn with_feature(self, feature: Feature) -> Self {
+        Self { feature: Some(feature), ..self }
+    }
+
+    /// The same for an action that makes the actor present.
+    #[must_use]
+    pub const fn taking_seat(self) -> Self {
+        Self { takes_seat: true, ..self }
+    }
+}
+
 /// What the check always reads; for a private table it loads more.
 pub fn read(actor: &ActorInRoom) -> Query {
     Query::one::<Room>(actor.room_key())
@@ -53,15 +72,15 @@ fn present(actor: &ActorInRoom) -> RecordQuery {
 pub fn check(
     ctx: &CommandContext<'_>,
     actor: &ActorInRoom,
-    table_access: AccessRequirement<'_>,
+    required: AccessRequirement<'_>,
 ) -> Result<(), CommandError> {
     let room: Option<Room> = ctx.get(actor.room_key())?;
     if room.is_none_or(|room| room.room_type != RoomType::PrivateTable) {
         return Ok(());
     }
     let session = ctx.find::<TableSession>(active_session(&actor.tenant_id, &actor.room_id))?.pop();
-    let session = allow(session.as_ref(), actor, table_access, ctx.now)?;
-    if table_access.takes_seat { take_seat(ctx, session, actor, table_access.action) } else { Ok(()) }
+    let session = allow(session.as_ref(), actor, required, ctx.now)?;
+    if required.takes_seat { take_seat(ctx, session, actor, required.action) } else { Ok(()) }
 }
 
 /// The session, if the actor may do this at its table now, seats aside.
@@ -71,13 +90,13 @@ pub fn check(
 pub fn allow<'s>(
     session: Option<&'s TableSession>,
     actor: &ActorInRoom,
-    table_access: AccessRequirement<'_>,
+    required: AccessRequirement<'_>,
     now: Timestamp,
 ) -> Result<&'s TableSession, DomainError> {
-    let session = admit(session, actor, table_access.action, now)?;
-    match table_access.feature {
+    let session = admit(session, actor, required.action, now)?;
+    match required.feature {
         Some(feature) if !session.has(feature) => {
-            Err(about(Code::PlanFeatureDisabled, actor, table_access.action)
+            Err(about(Code::PlanFeatureDisabled, actor, required.action)
                 .saying(format!("the plan {} does not include {}", session.plan_id, feature.as_str()))
                 .with("sessionId", session.session_id.to_string())
                 .with("planId", session.plan_id.as_str())

@@ -140,11 +140,7 @@ impl Command for UpdateTableSession {
         let Some(before) = stored.filter(|session| session.tenant_id == self.tenant_id) else {
             return Err(super::not_found(&self.tenant_id, &self.session_id.to_string()).into());
         };
-        let actor = ActorInRoom {
-            tenant_id: self.tenant_id.clone(),
-            room_id: before.room_id.clone(),
-            actor_id: self.actor_id.clone(),
-        };
+        let actor = ActorInRoom::new(&self.tenant_id, &before.room_id, &self.actor_id);
         if before.owner_actor_id != self.actor_id {
             permissions::require(ctx, &actor, Capability::Moderate, ACTION)?;
         }

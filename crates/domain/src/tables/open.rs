@@ -179,16 +179,12 @@ impl CreateTableSession {
 
     fn open(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let (started_at, expires_at) = self.span(ctx.now)?;
-        let actor = ActorInRoom {
-            tenant_id: self.tenant_id.clone(),
-            room_id: self.room_id(ctx)?,
-            actor_id: self.actor_id.clone(),
-        };
+        let actor = ActorInRoom::new(&self.tenant_id, &self.room_id(ctx)?, &self.actor_id);
         let existing = Self::room_for(ctx, &actor)?;
         if existing.is_some() {
             Self::make_way(ctx, &actor)?;
         }
-        let payer = ActorInRoom { actor_id: self.owner_actor_id.clone(), ..actor.clone() };
+        let payer = actor.with_actor(&self.owner_actor_id);
         let paid = payment::settle(ctx, &payer, &self.offer, self.amount)?;
         let before = ctx.effects.events.len();
         let (room, announced) = self.create_or_update_room(ctx, &actor, existing)?;
@@ -266,11 +262,7 @@ fn created(session: &TableSession) -> TableSessionCreated {
 impl Command for CreateTableSession {
     fn reads(&self) -> Vec<Query> {
         let Some(room_id) = &self.room_id else { return Vec::new() };
-        let actor = ActorInRoom {
-            tenant_id: self.tenant_id.clone(),
-            room_id: room_id.clone(),
-            actor_id: self.actor_id.clone(),
-        };
+        let actor = ActorInRoom::new(&self.tenant_id, room_id, &self.actor_id);
         let session = Query::Many(access::active_session(&actor.tenant_id, &actor.room_id));
         permissions::reads(&actor).into_iter().chain([access::read(&actor), session]).collect()
     }

@@ -164,8 +164,8 @@ impl UpdateTask {
 
 impl Command for UpdateTask {
     fn reads(&self) -> Vec<Query> {
-        let assignee = self.patch.iter().filter_map(|patch| patch.assignee.clone().flatten());
-        let unread = assignee.map(|actor_id| inbox::counter(&ActorInRoom { actor_id, ..self.actor.clone() }));
+        let assignee = self.patch.iter().filter_map(|patch| patch.assignee.as_ref()?.as_ref());
+        let unread = assignee.map(|assignee| inbox::counter(&self.actor.with_actor(assignee)));
         let task = Query::one::<Task>(Task::key_of(self.task.task_id));
         work::reads(&self.actor).into_iter().chain([task]).chain(unread).collect()
     }

@@ -100,8 +100,8 @@ impl CreateTask {
 
 impl Command for CreateTask {
     fn reads(&self) -> Vec<Query> {
-        let assignee = self.draft.iter().filter_map(|draft| draft.assignee.clone());
-        let unread = assignee.map(|actor_id| inbox::counter(&ActorInRoom { actor_id, ..self.actor.clone() }));
+        let assignee = self.draft.iter().filter_map(|draft| draft.assignee.as_ref());
+        let unread = assignee.map(|assignee| inbox::counter(&self.actor.with_actor(assignee)));
         work::reads(&self.actor).into_iter().chain(unread).collect()
     }
 

@@ -262,8 +262,7 @@ impl Command for HandOffTask {
     fn reads(&self) -> Vec<Query> {
         let to = self.handing.iter().filter_map(|handing| handing.to.as_ref());
         let concerned = to.chain(&self.task.assignee_actor_id).chain([&self.task.created_by]);
-        let unread = concerned
-            .map(|actor| inbox::counter(&ActorInRoom { actor_id: actor.clone(), ..self.actor.clone() }));
+        let unread = concerned.map(|actor| inbox::counter(&self.actor.with_actor(actor)));
         let task = Query::one::<Task>(Task::key_of(self.task.task_id));
         work::reads(&self.actor).into_iter().chain([task]).chain(unread).collect()
     }

@@ -33,11 +33,7 @@ impl<'a> SubscriptionSubject<'a> {
     }
 
     fn actor(&self) -> Option<ActorInRoom> {
-        Some(ActorInRoom {
-            tenant_id: self.tenant_id.clone(),
-            room_id: self.room_id?.clone(),
-            actor_id: self.actor_id?.clone(),
-        })
+        Some(ActorInRoom::new(self.tenant_id, self.room_id?, self.actor_id?))
     }
 
     /// What [`SubscriptionSubject::pass`] surely reads.
@@ -61,9 +57,8 @@ impl<'a> SubscriptionSubject<'a> {
                 || DomainError::missing("actorId").with("roomId", room_id.as_str()).with("action", action);
             return if is_private { Err(missing().into()) } else { Ok(()) };
         };
-        let table_access =
-            AccessRequirement { action, feature: Some(Feature::EventSubscriptions), takes_seat: false };
-        access::check(ctx, &actor, table_access)?;
+        let required = AccessRequirement::new(action).with_feature(Feature::EventSubscriptions);
+        access::check(ctx, &actor, required)?;
         permissions::not_overridden(ctx, &actor, action)
     }
 }
