@@ -10,7 +10,7 @@ use crate::kernel::{
     METADATA, Query, Reply, RoomId, Success, TenantId, Timestamp, record, response,
 };
 use crate::rooms::theme::Theme;
-use crate::work::names_nothing;
+use crate::work::{names_nothing, set};
 
 const MAX_NAME_CHARS: usize = 200;
 const MAX_URL_CHARS: usize = 2_048;
@@ -166,12 +166,11 @@ impl ProfileChanges {
     }
 
     fn apply(&self, mut profile: Profile, now: Timestamp) -> Profile {
-        let Self { display_name, avatar_url, bio, theme, metadata } = self.clone();
-        profile.display_name = display_name.unwrap_or(profile.display_name);
-        profile.avatar_url = avatar_url.unwrap_or(profile.avatar_url);
-        profile.bio = bio.unwrap_or(profile.bio);
-        profile.theme = theme.unwrap_or(profile.theme);
-        profile.metadata = metadata.unwrap_or(profile.metadata);
+        set(&mut profile.display_name, &self.display_name);
+        set(&mut profile.avatar_url, &self.avatar_url);
+        set(&mut profile.bio, &self.bio);
+        set(&mut profile.theme, &self.theme);
+        set(&mut profile.metadata, &self.metadata);
         profile.updated_at = now;
         profile
     }

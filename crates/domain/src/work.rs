@@ -70,6 +70,13 @@ pub(crate) fn named<T>(
     fields.has(field.name).then(|| read(fields, field)).transpose()
 }
 
+/// Writes what a change says of a field, if it names it.
+pub(crate) fn set<T: Clone>(value: &mut T, named: &Option<T>) {
+    if let Some(named) = named {
+        value.clone_from(named);
+    }
+}
+
 /// A change that names nothing that can be changed.
 pub(crate) fn names_nothing(changeable: &[Field]) -> DomainError {
     let names: Vec<&str> = changeable.iter().map(|field| field.name).collect();

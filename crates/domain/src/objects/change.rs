@@ -71,21 +71,19 @@ impl ObjectPatch {
         by: &ActorId,
         now: Timestamp,
     ) -> (SharedObject, Vec<&'static str>) {
-        let quantity = self.quantity.unwrap_or(before.quantity);
-        let object_type = self.object_type.unwrap_or(before.object_type);
-        let object = SharedObject {
-            object_type,
-            object_key: self.object_key.clone().unwrap_or_else(|| before.object_key.clone()),
-            title: self.title.clone().unwrap_or_else(|| before.title.clone()),
-            content: self.content.clone().unwrap_or_else(|| before.content.clone()),
-            data: self.data.clone().unwrap_or_else(|| before.data.clone()),
-            quantity: object_type.quantity(quantity),
-            metadata: self.metadata.clone().unwrap_or_else(|| before.metadata.clone()),
+        let mut object = SharedObject {
             version: before.version + 1,
             updated_by: by.clone(),
             updated_at: now,
             ..before.clone()
         };
+        work::set(&mut object.object_type, &self.object_type);
+        work::set(&mut object.object_key, &self.object_key);
+        work::set(&mut object.title, &self.title);
+        work::set(&mut object.content, &self.content);
+        work::set(&mut object.data, &self.data);
+        work::set(&mut object.metadata, &self.metadata);
+        object.quantity = object.object_type.quantity(self.quantity.unwrap_or(before.quantity));
         let is_named = [
             self.object_type.is_some(),
             self.object_key.is_some(),

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::action::ActionKind;
 use super::{ANY_EVENT, ReactionAction, ReactionSubscription};
 use crate::kernel::{ActorId, Code, DomainError, Field, Fields, METADATA, RoomId, Rules, too_large};
+use crate::work::set;
 
 /// The most triggers of a subscription.
 pub(super) const MAX_TRIGGERS: usize = 50;
@@ -56,7 +57,7 @@ const COOLDOWN_MS: Field = Field::new(
 );
 
 /// What a body names; what it does not name is `None`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ReactionInput {
     pub(super) room_id: Option<Option<RoomId>>,
     pub(super) source_actor_id: Option<Option<ActorId>>,
@@ -147,11 +148,7 @@ impl ReactionInput {
             trigger_event_types: body.named(TRIGGER_EVENT_TYPES, triggers)?,
             kind: body.kind()?,
             payload: body.named(ACTION_PAYLOAD, object)?,
-            enabled: None,
-            cooldown_ms: None,
-            ignore_self: None,
-            ignore_reaction_events: None,
-            metadata: None,
+            ..Self::default()
         };
         if is_whole && !fields.is_describing() {
             draft.action(None, rules)?;
@@ -168,23 +165,7 @@ impl ReactionInput {
 
     /// Whether the body names nothing at all.
     pub(super) fn is_empty(&self) -> bool {
-        let Self {
-            room_id: None,
-            source_actor_id: None,
-            target_actor_id: None,
-            trigger_event_types: None,
-            kind: None,
-            payload: None,
-            enabled: None,
-            cooldown_ms: None,
-            ignore_self: None,
-            ignore_reaction_events: None,
-            metadata: None,
-        } = self
-        else {
-            return false;
-        };
-        true
+        *self == Self::default()
     }
 
     /// The action: what the body names of it, and the rest as it is. Another kind needs a payload that fits it.
@@ -210,26 +191,15 @@ impl ReactionInput {
         if self.kind.is_some() || self.payload.is_some() {
             to.action = self.action(Some(&to.action), rules)?;
         }
-        let set = |flag: &mut bool, named: Option<bool>| *flag = named.unwrap_or(*flag);
-        set(&mut to.enabled, self.enabled);
-        set(&mut to.ignore_self, self.ignore_self);
-        set(&mut to.ignore_reaction_events, self.ignore_reaction_events);
-        to.cooldown_ms = self.cooldown_ms.unwrap_or(to.cooldown_ms);
-        if let Some(room) = &self.room_id {
-            to.room_id.clone_from(room);
-        }
-        if let Some(actor) = &self.source_actor_id {
-            to.source_actor_id.clone_from(actor);
-        }
-        if let Some(actor) = &self.target_actor_id {
-            to.target_actor_id.clone_from(actor);
-        }
-        if let Some(types) = &self.trigger_event_types {
-            to.trigger_event_types.clone_from(types);
-        }
-        if let Some(metadata) = &self.metadata {
-            to.metadata.clone_from(metadata);
-        }
+        set(&mut to.enabled, &self.enabled);
+        set(&mut to.ignore_self, &self.ignore_self);
+        set(&mut to.ignore_reaction_events, &self.ignore_reaction_events);
+        set(&mut to.cooldown_ms, &self.cooldown_ms);
+        set(&mut to.room_id, &self.room_id);
+        set(&mut to.source_actor_id, &self.source_actor_id);
+        set(&mut to.target_actor_id, &self.target_actor_id);
+        set(&mut to.trigger_event_types, &self.trigger_event_types);
+        set(&mut to.metadata, &self.metadata);
         Ok(())
     }
 }

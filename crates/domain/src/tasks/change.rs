@@ -59,18 +59,10 @@ impl TaskPatch {
     /// The task as the patch leaves it, and which of its fields were named or followed from what was named.
     pub(super) fn apply(&self, before: &Task, by: &ActorId, now: Timestamp) -> (Task, Vec<&'static str>) {
         let mut task = Task { updated_at: now, ..before.clone() };
-        if let Some(title) = &self.title {
-            task.title.clone_from(title);
-        }
-        if let Some(description) = &self.description {
-            task.description.clone_from(description);
-        }
-        if let Some(assignee) = &self.assignee {
-            task.assignee_actor_id.clone_from(assignee);
-        }
-        if let Some(metadata) = &self.metadata {
-            task.metadata.clone_from(metadata);
-        }
+        work::set(&mut task.title, &self.title);
+        work::set(&mut task.description, &self.description);
+        work::set(&mut task.assignee_actor_id, &self.assignee);
+        work::set(&mut task.metadata, &self.metadata);
         // Whoever is given an open task is at it, unless the sender says how far it is.
         let begins =
             self.state.is_none() && matches!(self.assignee, Some(Some(_))) && before.state == TaskState::Open;
@@ -117,31 +109,37 @@ pub(super) fn append_changes(
         progress: after.progress,
     };
     let updated = ctx.append(actor, &updated, None)?;
-    let cause = updated.cause();
-    if before.assignee_actor_id != after.assignee_actor_id {
-        let assigned = TaskAssigned {
-            task_id: after.task_id,
-            from_assignee_actor_id: before.assignee_actor_id.clone(),
-            to_assignee_actor_id: after.assignee_actor_id.clone(),
-            assigned_by: actor.actor_id.clone(),
-        };
-        ctx.append(actor, &assigned, Some(&cause))?;
-    }
-    if before.progress != after.progress {
-        let (from_progress, to_progress) = (before.progress, after.progress);
-        let progressed = TaskProgressUpdated { task_id: after.task_id, from_progress, to_progress };
-        ctx.append(actor, &progressed, Some(&cause))?;
-    }
-    if before.state != TaskState::Done && after.state == TaskState::Done {
-        let completed = TaskCompleted {
-            task_id: after.task_id,
-            completed_by: actor.actor_id.clone(),
-            completed_at: ctx.now,
-            progress: after.progress,
-        };
-        ctx.append(actor, &completed, Some(&cause))?;
-    }
+    append_consequences(ctx, actor, (Some(before), after), &updated.cause())?;
     Ok(updated)
+}
+
+/// Appends the events of what else is new about a task, because of `cause`. A task that is created has nothing before.
+pub(super) fn append_consequences(
+    ctx: &mut CommandContext<'_>,
+    actor: &ActorInRoom,
+    (before, after): (Option<&Task>, &Task),
+    cause: &str,
+) -> Result<(), CommandError> {
+    let task_id = after.task_id;
+    let from_assignee_actor_id = before.and_then(|before| before.assignee_actor_id.clone());
+    if from_assignee_actor_id != after.assignee_actor_id {
+        let to_assignee_actor_id = after.assignee_actor_id.clone();
+        let assigned_by = actor.actor_id.clone();
+        let assigned = TaskAssigned { task_id, from_assignee_actor_id, to_assignee_actor_id, assigned_by };
+        ctx.append(actor, &assigned, Some(cause))?;
+    }
+    if let Some(before) = before.filter(|before| before.progress != after.progress) {
+        let (from_progress, to_progress) = (before.progress, after.progress);
+        let progressed = TaskProgressUpdated { task_id, from_progress, to_progress };
+        ctx.append(actor, &progressed, Some(cause))?;
+    }
+    let was_done = before.is_some_and(|before| before.state == TaskState::Done);
+    if after.state == TaskState::Done && !was_done {
+        let (completed_by, completed_at) = (actor.actor_id.clone(), ctx.now);
+        let completed = TaskCompleted { task_id, completed_by, completed_at, progress: after.progress };
+        ctx.append(actor, &completed, Some(cause))?;
+    }
+    Ok(())
 }
 
 impl UpdateTask {

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::events::{TaskAssigned, TaskCompleted, TaskCreated};
+use super::change::append_consequences;
+use super::events::TaskCreated;
 use super::{PROGRESS, Task, TaskState, WriteTaskResponse};
 use crate::inbox;
 use crate::kernel::{
@@ -118,24 +119,7 @@ impl Command for CreateTask {
             created_by: task.created_by.clone(),
         };
         let cause = ctx.append(&self.actor, &created, None)?.cause();
-        if task.assignee_actor_id.is_some() {
-            let assigned = TaskAssigned {
-                task_id: task.task_id,
-                from_assignee_actor_id: None,
-                to_assignee_actor_id: task.assignee_actor_id.clone(),
-                assigned_by: self.actor.actor_id.clone(),
-            };
-            ctx.append(&self.actor, &assigned, Some(&cause))?;
-        }
-        if task.state == TaskState::Done {
-            let completed = TaskCompleted {
-                task_id: task.task_id,
-                completed_by: self.actor.actor_id.clone(),
-                completed_at: ctx.now,
-                progress: task.progress,
-            };
-            ctx.append(&self.actor, &completed, Some(&cause))?;
-        }
+        append_consequences(ctx, &self.actor, (None, &task), &cause)?;
         ctx.put(&task);
         Ok(WriteTaskResponse::reply(ctx, Success::Created, task))
     }

@@ -11,6 +11,7 @@ use crate::kernel::{
     Command, CommandContext, CommandError, DomainError, Fields, Query, Reply, Rules, Secret, Success,
     TENANT_FILTER, response,
 };
+use crate::work::set;
 
 /// What every change reads.
 fn reads(id: Uuid, subject: &SubscriptionSubject<'_>) -> Vec<Query> {
@@ -80,19 +81,9 @@ impl UpdateSubscription {
 
 /// Sets room and actor as a change says.
 fn moved(mut subscription: Subscription, about: &ScopeChange) -> Subscription {
-    if let Some(room_id) = &about.room_id {
-        subscription.room_id.clone_from(room_id);
-    }
-    if let Some(actor_id) = &about.actor_id {
-        subscription.actor_id.clone_from(actor_id);
-    }
+    set(&mut subscription.room_id, &about.room_id);
+    set(&mut subscription.actor_id, &about.actor_id);
     subscription
-}
-
-fn set<T: Clone>(value: &mut T, to: &Option<T>) {
-    if let Some(to) = to {
-        value.clone_from(to);
-    }
 }
 
 /// Sets everything else as a change says; the new secret is kept elsewhere.
