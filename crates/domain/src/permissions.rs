@@ -40,13 +40,8 @@ wire_enum! {
     }
 }
 
-impl Capability {
-    /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 5] = [Self::Move, Self::Speak, Self::Order, Self::EnterLeave, Self::Moderate];
-}
-
 /// What an actor may do in a room. Without a record: everything but moderate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Permission {
     /// The tenant.
@@ -55,25 +50,25 @@ pub struct Permission {
     pub room_id: RoomId,
     /// The actor.
     pub actor_id: ActorId,
-    /// [`Capability::Move`].
+    /// Whether the actor may move and execute intents.
     pub can_move: bool,
-    /// [`Capability::Speak`].
+    /// Whether the actor may speak.
     pub can_speak: bool,
-    /// [`Capability::Order`].
+    /// Whether the actor may order.
     pub can_order: bool,
-    /// [`Capability::EnterLeave`].
+    /// Whether the actor may enter and leave.
     pub can_enter_leave: bool,
-    /// [`Capability::Moderate`].
+    /// Whether the actor may pin the context and act as an operator.
     pub can_moderate: bool,
-    /// When it was first given.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
+    /// When the permission was first set; null if it never was.
+    pub created_at: Option<Timestamp>,
+    /// When the permission was last set; null if it never was.
+    pub updated_at: Option<Timestamp>,
 }
 
 impl Permission {
-    /// The default permission of an actor.
-    pub fn standard(actor: &ActorInRoom, now: Timestamp) -> Self {
+    /// The permission of an actor for which none was set.
+    pub fn default_of(actor: &ActorInRoom) -> Self {
         let ActorInRoom { tenant_id, room_id, actor_id } = actor.clone();
         Self {
             tenant_id,
@@ -84,8 +79,8 @@ impl Permission {
             can_order: true,
             can_enter_leave: true,
             can_moderate: false,
-            created_at: now,
-            updated_at: now,
+            created_at: None,
+            updated_at: None,
         }
     }
 
@@ -112,7 +107,8 @@ impl Permission {
     }
 }
 
-record!(Permission in "permissions": [tenant_id, room_id, actor_id] updated_at);
+record!(Permission in "permissions" as permission: [tenant_id, room_id, actor_id]
+    updated_at = permission.updated_at.unwrap_or_default());
 
 /// An actor that may not speak in a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

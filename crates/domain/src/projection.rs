@@ -48,24 +48,25 @@ pub struct RoomProjection {
     last_event: Option<(Timestamp, Uuid)>,
 }
 
-/// A room, whole.
+/// A room, whole. Its actors, chat and messages are the entries as they are, or with themes.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct RoomSnapshot {
+#[schemars(rename = "RoomSnapshot")]
+pub struct RoomSnapshot<A = ActorEntry, C = ChatEntry, M = MessageEntry> {
     /// The tenant.
     pub tenant_id: TenantId,
     /// The room.
     pub room_id: RoomId,
     /// The actors in it, in the order in which they appeared.
-    pub actors: Vec<ActorEntry>,
+    pub actors: Vec<A>,
     /// The context that is pinned to it.
     pub pinned_context: Option<PinnedEntry>,
     /// What was said, newest first.
-    pub chat: Vec<ChatEntry>,
+    pub chat: Vec<C>,
     /// What an agent remembers, newest first.
     pub local_memory: Vec<MemoryEntry>,
     /// The messages, newest first.
-    pub messages: Vec<MessageEntry>,
+    pub messages: Vec<M>,
     /// The threads, newest message first.
     pub threads: Vec<ThreadEntry>,
     /// The tasks, newest change first.

@@ -13,19 +13,7 @@ use uuid::Uuid;
 use crate::cafe::{Cafe, actor};
 
 fn permission(name: &str) -> Permission {
-    let who = actor(name);
-    Permission {
-        tenant_id: who.tenant_id,
-        room_id: who.room_id,
-        actor_id: who.actor_id,
-        can_move: true,
-        can_speak: true,
-        can_order: true,
-        can_enter_leave: true,
-        can_moderate: false,
-        created_at: Timestamp::from_millis(0),
-        updated_at: Timestamp::from_millis(0),
-    }
+    Permission::default_of(&actor(name))
 }
 
 fn overridden(is_paused: bool, muted: &[&str]) -> RoomOverride {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::kernel::{
     ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, Field, Fields, Query,
-    REQUIRED_ROOM_ID, RecordQuery, Reply, RoomId, Success, TenantId, Timestamp, response,
+    REQUIRED_ROOM_ID, RecordQuery, Reply, Success, response,
 };
 use crate::operators::audit::{self, AuditEntry, AuditInput, AuditVerdict};
 use crate::permissions::{self, Capability, Permission, PermissionsMode};
@@ -48,50 +48,22 @@ pub enum PermissionSource {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EffectivePermission {
-    tenant_id: TenantId,
-    room_id: RoomId,
-    actor_id: ActorId,
-    /// Whether the actor may move and execute intents.
-    can_move: bool,
-    /// Whether the actor may speak.
-    can_speak: bool,
-    /// Whether the actor may order.
-    can_order: bool,
-    /// Whether the actor may enter and leave.
-    can_enter_leave: bool,
-    /// Whether the actor may pin the context and act as an operator.
-    can_moderate: bool,
-    /// When the permission was first set; null if it never was.
-    created_at: Option<Timestamp>,
-    /// When the permission was last set; null if it never was.
-    updated_at: Option<Timestamp>,
+    #[serde(flatten)]
+    permission: Permission,
     /// Whether the permission was set or is the default.
     source: PermissionSource,
 }
 
 impl From<Permission> for EffectivePermission {
-    fn from(given: Permission) -> Self {
-        Self {
-            tenant_id: given.tenant_id,
-            room_id: given.room_id,
-            actor_id: given.actor_id,
-            can_move: given.can_move,
-            can_speak: given.can_speak,
-            can_order: given.can_order,
-            can_enter_leave: given.can_enter_leave,
-            can_moderate: given.can_moderate,
-            created_at: Some(given.created_at),
-            updated_at: Some(given.updated_at),
-            source: PermissionSource::Custom,
-        }
+    fn from(permission: Permission) -> Self {
+        Self { permission, source: PermissionSource::Custom }
     }
 }
 
 impl EffectivePermission {
-    /// The default permission of an actor.
-    pub fn standard(actor: &ActorInRoom) -> Self {
-        let standard = Permission::standard(actor, Timestamp::default());
-        Self { created_at: None, updated_at: None, source: PermissionSource::Default, ..standard.into() }
+    /// The permission of an actor for which none was set.
+    pub fn default_of(actor: &ActorInRoom) -> Self {
+        Self { permission: Permission::default_of(actor), source: PermissionSource::Default }
     }
 }
 
@@ -134,14 +106,15 @@ impl GrantPermission {
             actor_id: fields.required_actor(ACTOR_ID)?,
         };
         let operator = fields.actor(OPERATOR_ID)?;
-        let names = Capability::ALL.map(Capability::as_str);
+        let names = Capability::NAMES.map(|(name, _)| name);
         if !names.iter().any(|name| fields.has(name)) {
             return Err(DomainError::new(Code::Validation)
                 .saying(format!("no capability is named; name at least one of: {}", names.join(", ")))
                 .with("fields", json!(names)));
         }
-        let named = Capability::ALL.into_iter().filter(|capability| fields.has(capability.as_str()));
-        let given = named.map(|capability| Ok((capability, value(fields, field_of(capability))?))).collect();
+        let named = Capability::NAMES.into_iter().filter(|(name, _)| fields.has(name));
+        let given =
+            named.map(|(_, capability)| Ok((capability, value(fields, field_of(capability))?))).collect();
         Ok(Self { actor, operator, given })
     }
 
@@ -200,9 +173,10 @@ impl Command for GrantPermission {
         audit::unless_denied(ctx, checked, &deed)?;
         let given = self.given.as_ref().map_err(Clone::clone)?;
         let previous: Option<Permission> = ctx.get(self.actor.key())?;
-        let mut permission = previous.unwrap_or_else(|| Permission::standard(&self.actor, ctx.now));
+        let mut permission = previous.unwrap_or_else(|| Permission::default_of(&self.actor));
         given.iter().for_each(|(capability, may)| permission.set(*capability, *may));
-        permission.updated_at = ctx.now;
+        permission.created_at.get_or_insert(ctx.now);
+        permission.updated_at = Some(ctx.now);
         ctx.put(&permission);
         let audit = audit::record(ctx, &deed, AuditVerdict::Applied, None);
         Ok(GrantPermissionResponse::reply(ctx, Success::Ok, permission.into(), audit))

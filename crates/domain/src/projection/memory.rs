@@ -2,7 +2,7 @@
 //! `GET /v1/memory/local`.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::conversations::text_of;
@@ -51,10 +51,26 @@ pub struct MemoryEntry {
     pub details: MemoryDetails,
 }
 
-/// What is remembered of an event, by its type.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(untagged, rename_all_fields = "camelCase")]
-pub enum MemoryDetails {
+/// Declares what is remembered of an event, by its type, once for clients and once as it is stored.
+macro_rules! memory_details {
+    ($($(#[$doc:meta])* $variant:ident { $($(#[$meaning:meta])* $member:ident : $of:ty,)* })*) => {
+        /// What is remembered of an event, by its type.
+        #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+        #[serde(untagged, rename_all_fields = "camelCase")]
+        pub enum MemoryDetails {
+            $($(#[$doc])* $variant { $($(#[$meaning])* $member: $of,)* },)*
+        }
+
+        /// [`MemoryDetails`] as they are stored: with the name of the variant, which clients do not get.
+        #[derive(Serialize, Deserialize)]
+        #[serde(remote = "MemoryDetails")]
+        pub(super) enum StoredDetails {
+            $($variant { $($member: $of,)* },)*
+        }
+    };
+}
+
+memory_details! {
     /// Something was said.
     Message {
         /// What was said.
@@ -63,28 +79,28 @@ pub enum MemoryDetails {
         thread_id: Option<String>,
         /// The actors that were mentioned.
         mentions: Vec<ActorId>,
-    },
+    }
     /// Something was ordered.
     Order {
         /// What was ordered.
         item_id: Option<String>,
         /// The size of the order.
         size: Option<String>,
-    },
+    }
     /// Steps were taken.
     Move {
         /// The direction of the move.
         direction: Option<String>,
         /// The number of steps.
         steps: i64,
-    },
+    }
     /// An intent's target was reached.
     Intent {
         /// The intent.
         intent: Option<String>,
         /// The result of the intent.
         outcome: Option<String>,
-    },
+    }
     /// An operator acted.
     Override {
         /// What the operator did.
@@ -93,7 +109,7 @@ pub enum MemoryDetails {
         target_actor_id: Option<ActorId>,
         /// Why; null if the operator gave no reason.
         reason: Option<String>,
-    },
+    }
     /// A task was created or changed.
     Task {
         /// The task.
@@ -102,7 +118,7 @@ pub enum MemoryDetails {
         state: Option<String>,
         /// How much is done, in percent.
         progress: i64,
-    },
+    }
     /// A task got another assignee.
     TaskAssignment {
         /// The task.
@@ -111,7 +127,7 @@ pub enum MemoryDetails {
         from_assignee_actor_id: Option<ActorId>,
         /// The assignee now; null: none.
         to_assignee_actor_id: Option<ActorId>,
-    },
+    }
     /// A task's progress changed.
     TaskProgress {
         /// The task.
@@ -120,14 +136,14 @@ pub enum MemoryDetails {
         from_progress: Option<i64>,
         /// How much is done now, in percent.
         to_progress: Option<i64>,
-    },
+    }
     /// A task was done.
     TaskCompletion {
         /// The task.
         task_id: Option<String>,
         /// The actor that completed the task.
         completed_by: Option<ActorId>,
-    },
+    }
     /// A shared object was created or changed.
     Object {
         /// The object.
@@ -140,9 +156,9 @@ pub enum MemoryDetails {
         version: i64,
         /// The fields that were changed.
         changed_fields: Vec<String>,
-    },
+    }
     /// That it happened is all there is to remember.
-    Nothing {},
+    Nothing {}
 }
 
 /// What is remembered of an event; `None` if it is not of one of the [`REMEMBERED`] types.

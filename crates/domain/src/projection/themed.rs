@@ -4,17 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::RoomSnapshot;
 use super::actors::ActorEntry;
-use super::conversations::{ChatEntry, MessageEntry, ThreadEntry};
-use super::memory::MemoryEntry;
-use super::objects::ObjectEntry;
-use super::orders::OrderEntry;
-use super::pinned::PinnedEntry;
-use super::tasks::TaskEntry;
-use crate::kernel::{ActorId, RoomId, TenantId, Timestamp};
+use super::conversations::{ChatEntry, MessageEntry};
+use crate::kernel::ActorId;
 use crate::rooms::theme::Theme;
 
 /// What actors look like, as their profiles say.
@@ -34,32 +28,9 @@ pub struct WithTheme<T> {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThemedSnapshot {
-    /// The tenant.
-    pub tenant_id: TenantId,
     /// The room.
-    pub room_id: RoomId,
-    /// The actors in it, in the order in which they appeared.
-    pub actors: Vec<WithTheme<ActorEntry>>,
-    /// The context that is pinned to it.
-    pub pinned_context: Option<PinnedEntry>,
-    /// What was said, newest first.
-    pub chat: Vec<WithTheme<ChatEntry>>,
-    /// What an agent remembers, newest first.
-    pub local_memory: Vec<MemoryEntry>,
-    /// The messages, newest first.
-    pub messages: Vec<WithTheme<MessageEntry>>,
-    /// The threads, newest message first.
-    pub threads: Vec<ThreadEntry>,
-    /// The tasks, newest change first.
-    pub tasks: Vec<TaskEntry>,
-    /// The shared objects, newest change first.
-    pub shared_objects: Vec<ObjectEntry>,
-    /// The orders, newest first.
-    pub orders: Vec<OrderEntry>,
-    /// When the last event happened.
-    pub last_event_at: Option<Timestamp>,
-    /// The last event.
-    pub last_event_id: Option<Uuid>,
+    #[serde(flatten)]
+    pub room: RoomSnapshot<WithTheme<ActorEntry>, WithTheme<ChatEntry>, WithTheme<MessageEntry>>,
     /// What to know about the speakers.
     pub conversation_context: ConversationContext,
 }
@@ -89,7 +60,7 @@ impl RoomSnapshot {
         };
         let conversation_context =
             ConversationContext { actor_themes: self.shown_actors().into_iter().map(theme).collect() };
-        ThemedSnapshot {
+        let room = RoomSnapshot {
             tenant_id: self.tenant_id,
             room_id: self.room_id,
             actors: all_themed(self.actors, themes, |entry| &entry.actor_id),
@@ -103,8 +74,8 @@ impl RoomSnapshot {
             orders: self.orders,
             last_event_at: self.last_event_at,
             last_event_id: self.last_event_id,
-            conversation_context,
-        }
+        };
+        ThemedSnapshot { room, conversation_context }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::harness::{Harness, actor, body, id};
 /// A room with an operator.
 fn room() -> Harness {
     let mut harness = Harness::new();
-    let can_moderate = Permission { can_moderate: true, ..Permission::standard(&actor("Op"), harness.now) };
+    let can_moderate = Permission { can_moderate: true, ..Permission::default_of(&actor("Op")) };
     harness.put(&can_moderate);
     harness
 }

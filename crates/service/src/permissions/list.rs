@@ -65,7 +65,7 @@ impl Operation for ListPermissions {
         if let (Some(room_id), Some(actor_id)) = (room.clone(), actor.clone()) {
             let actor = ActorInRoom { tenant_id, room_id, actor_id };
             let granted: Option<Permission> = call.service.get(actor.key()).await?;
-            let permission = granted.map_or_else(|| EffectivePermission::standard(&actor), Into::into);
+            let permission = granted.map_or_else(|| EffectivePermission::default_of(&actor), Into::into);
             return Ok(PermissionsAnswer::One(OnePermission { permission }));
         }
         let query = RecordQuery::all::<Permission>("updated_at", limit)
