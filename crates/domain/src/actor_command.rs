@@ -50,18 +50,18 @@ pub struct ActorCommand<D> {
     actor: ActorInRoom,
     label: &'static str,
     capability: Capability,
-    /// What the body says, or why it is refused once the actor has turned out to be allowed to act.
+    /// The action, or why the body is invalid; checked after the rights of the actor.
     action: Result<D, DomainError>,
 }
 
-/// What acting did to the actor's presence.
+/// The effect of an action on the actor's presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PresenceEffect {
-    /// It came in.
+    /// It entered.
     Entered,
-    /// It is at work.
+    /// It is busy.
     Busy,
-    /// It went.
+    /// It left.
     Left,
 }
 

@@ -183,7 +183,7 @@ pub(crate) struct AutomaticReply {
 
 impl SayAction {
     /// The reply to a message: below it, in its thread.
-    pub(crate) fn answering(reply: AutomaticReply) -> Self {
+    pub(crate) fn of_reaction(reply: AutomaticReply) -> Self {
         let named = |text: &str| mentions_in(text).into_iter().take(MAX_MENTIONS).collect();
         Self {
             message_id: None,

@@ -128,7 +128,7 @@ pub struct UnreadCount {
 record!(UnreadCount in "unread_counts": [tenant_id, room_id, actor_id]);
 
 impl UnreadCount {
-    /// The counts that were written, as they are now; those that went are 0.
+    /// The counts that were written, as they are now; deleted ones are 0.
     pub fn changed(written: &WriteSet) -> Vec<Self> {
         let read = |(key, record): (&Key, &Option<StoredRecord>)| match record {
             Some(record) => record.read().ok(),

@@ -1,4 +1,4 @@
-//! Shared objects: whiteboards, notes and tokens that lie in a room for everybody.
+//! Shared objects of a room: whiteboards, notes and tokens.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ wire_enum! {
 }
 
 impl ObjectType {
-    /// What counts as this type's quantity: of tokens there is always a number.
+    /// The quantity of an object of this type; a token always has one.
     fn quantity(self, sent: Option<i64>) -> Option<i64> {
         if self == Self::Token { sent.or(Some(0)) } else { sent }
     }

@@ -113,7 +113,7 @@ impl From<RoomOverride> for OverrideState {
 }
 
 impl OverrideState {
-    /// The state of a room in which no operator has done anything.
+    /// The state of a room without overrides.
     pub fn none(tenant_id: TenantId, room_id: RoomId) -> Self {
         let blank = RoomOverride::none(tenant_id, room_id, Timestamp::default());
         Self { created_at: None, updated_at: None, ..blank.into() }
@@ -190,12 +190,12 @@ impl ApplyOverride {
         &self.operator
     }
 
-    /// What it does.
+    /// The action.
     pub fn action(&self) -> OperatorAction {
         self.action
     }
 
-    /// On whom.
+    /// The actor that it acts on.
     pub fn target(&self) -> Option<&ActorId> {
         self.target.as_ref()
     }
@@ -216,7 +216,7 @@ impl ApplyOverride {
         }
     }
 
-    /// The room's overrides after this action. What a pause said goes when the room is resumed; the audit trail keeps it.
+    /// The room's overrides after this action. Resuming a room clears the details of its pause; the audit trail keeps them.
     fn apply(&self, mut state: RoomOverride, now: Timestamp) -> Result<RoomOverride, DomainError> {
         let operator = &self.operator.actor_id;
         match (self.action, &self.target) {
@@ -269,7 +269,7 @@ impl ApplyOverride {
     }
 
     /// Removes the target from the room, because of `applied`, whether it is present or not.
-    fn send_away(
+    fn remove_from_room(
         &self,
         ctx: &mut CommandContext<'_>,
         target: &ActorInRoom,
@@ -296,10 +296,10 @@ impl Command for ApplyOverride {
         let own = permissions::reads(&self.operator);
         let target = self.target_in_room();
         let unread = target.iter().map(|target| Query::one::<UnreadCount>(target.key()));
-        let sent_away = target.iter().filter(|_| self.action == OperatorAction::ForceLeave);
-        let sent_away =
-            sent_away.flat_map(|target| [presence::read(target), Query::one::<Position>(target.key())]);
-        own.into_iter().chain(unread).chain(sent_away).collect()
+        let removed = target.iter().filter(|_| self.action == OperatorAction::ForceLeave);
+        let removed =
+            removed.flat_map(|target| [presence::read(target), Query::one::<Position>(target.key())]);
+        own.into_iter().chain(unread).chain(removed).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
@@ -316,7 +316,7 @@ impl Command for ApplyOverride {
         if self.action == OperatorAction::ForceLeave
             && let Some(target) = self.target_in_room()
         {
-            self.send_away(ctx, &target, &applied)?;
+            self.remove_from_room(ctx, &target, &applied)?;
         }
         let action = AppliedOverride {
             action: self.action,

@@ -32,8 +32,8 @@ pub struct OrderAction {
 }
 
 impl OrderAction {
-    /// A wish because of something that happened.
-    pub(crate) fn answering(item_id: String, size: String, cause: String) -> Self {
+    /// The order of a reaction.
+    pub(crate) fn of_reaction(item_id: String, size: String, cause: String) -> Self {
         Self { item_id, size, cause: Some(cause) }
     }
 

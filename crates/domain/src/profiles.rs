@@ -1,4 +1,4 @@
-//! Profiles: what an actor says of itself, and how it is shown.
+//! Profiles: how an actor describes itself, and how it is shown.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ impl ProfileOwner {
         vec![(&self.tenant_id).into(), (&self.actor_id).into()]
     }
 
-    /// The refusal where there is no profile.
+    /// The error of an actor without a profile.
     pub fn unknown(&self) -> DomainError {
         not_found(&self.tenant_id, self.actor_id.as_str())
     }
@@ -186,7 +186,7 @@ response! {
 
 /// `POST /v1/profiles`: an actor's profile is written whole, whether there was one or not.
 pub struct UpsertProfile {
-    whose: ProfileOwner,
+    owner: ProfileOwner,
     room_id: Option<RoomId>,
     changes: Result<ProfileChanges, DomainError>,
 }
@@ -201,15 +201,15 @@ impl UpsertProfile {
         let actor_id = fields.required_actor(ACTOR_ID)?;
         let room_id = fields.room(ROOM_ID)?;
         Ok(Self {
-            whose: ProfileOwner { tenant_id, actor_id },
+            owner: ProfileOwner { tenant_id, actor_id },
             room_id,
             changes: ProfileChanges::whole(fields),
         })
     }
 
     /// The owner of the profile.
-    pub fn whose(&self) -> &ProfileOwner {
-        &self.whose
+    pub fn owner(&self) -> &ProfileOwner {
+        &self.owner
     }
 
     /// Where the actor says it is; only the trace shows it.
@@ -220,13 +220,13 @@ impl UpsertProfile {
 
 impl Command for UpsertProfile {
     fn reads(&self) -> Vec<Query> {
-        vec![Query::one::<Profile>(self.whose.key())]
+        vec![Query::one::<Profile>(self.owner.key())]
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let changes = self.changes.as_ref().map_err(Clone::clone)?;
-        let previous: Option<Profile> = ctx.get(self.whose.key())?;
-        let ProfileOwner { tenant_id, actor_id } = self.whose.clone();
+        let previous: Option<Profile> = ctx.get(self.owner.key())?;
+        let ProfileOwner { tenant_id, actor_id } = self.owner.clone();
         let blank = Profile {
             tenant_id,
             actor_id,
@@ -246,14 +246,14 @@ impl Command for UpsertProfile {
 
 /// `PATCH /v1/profiles/{actorId}`: some of a profile is changed.
 pub struct UpdateProfile {
-    whose: ProfileOwner,
+    owner: ProfileOwner,
     changes: Result<ProfileChanges, DomainError>,
 }
 
 impl UpdateProfile {
     /// Takes the owner of the profile, and reads the body.
-    pub fn read(whose: ProfileOwner, fields: &Fields) -> Self {
-        Self { whose, changes: ProfileChanges::partial(fields) }
+    pub fn read(owner: ProfileOwner, fields: &Fields) -> Self {
+        Self { owner, changes: ProfileChanges::partial(fields) }
     }
 
     /// Names the fields of the body, none of which must be there.
@@ -266,11 +266,11 @@ impl UpdateProfile {
 
 impl Command for UpdateProfile {
     fn reads(&self) -> Vec<Query> {
-        vec![Query::one::<Profile>(self.whose.key())]
+        vec![Query::one::<Profile>(self.owner.key())]
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let profile = self.whose.find(ctx)?;
+        let profile = self.owner.find(ctx)?;
         let changes = self.changes.as_ref().map_err(Clone::clone)?;
         let profile = changes.apply(profile, ctx.now);
         ctx.put(&profile);
@@ -278,10 +278,10 @@ impl Command for UpdateProfile {
     }
 }
 
-/// `DELETE /v1/profiles/{actorId}`: a profile is forgotten.
+/// `DELETE /v1/profiles/{actorId}`: a profile is deleted.
 pub struct DeleteProfile {
     /// The owner of the profile.
-    pub whose: ProfileOwner,
+    pub owner: ProfileOwner,
 }
 
 response! {
@@ -295,12 +295,12 @@ response! {
 
 impl Command for DeleteProfile {
     fn reads(&self) -> Vec<Query> {
-        vec![Query::one::<Profile>(self.whose.key())]
+        vec![Query::one::<Profile>(self.owner.key())]
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let Profile { actor_id, .. } = self.whose.find(ctx)?;
-        ctx.delete::<Profile>(self.whose.key());
+        let Profile { actor_id, .. } = self.owner.find(ctx)?;
+        ctx.delete::<Profile>(self.owner.key());
         Ok(DeleteProfileResponse::reply(ctx, Success::Ok, true, actor_id))
     }
 }

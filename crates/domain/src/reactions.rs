@@ -98,7 +98,7 @@ pub struct StoredReaction {
     /// Counts the changes that clients made, so that a command with an old copy of the rule detects it.
     pub revision: u64,
     /// The rule ignores events up to here: they are older than it, or processed. Events reach a rule in order, so
-    /// this is what makes it answer each of them once, however often the log is gone through again.
+    /// this is what makes it answer each of them once, however often the log is read again.
     pub since: Sequence,
 }
 
@@ -108,12 +108,12 @@ impl StoredReaction {
         vec![id.into()]
     }
 
-    /// The rules at work in a tenant, the oldest first.
+    /// The enabled rules of a tenant, the oldest first.
     pub fn at_work(tenant: &TenantId) -> RecordQuery {
         RecordQuery::all::<Self>("created_at", MAX_SUBSCRIPTIONS).is("enabled", true).is("tenant_id", tenant)
     }
 
-    /// One rule at work anywhere, if there is one.
+    /// One enabled rule of any tenant, if there is one.
     pub fn any_at_work() -> RecordQuery {
         RecordQuery::all::<Self>("tenant_id", 1).is("enabled", true)
     }

@@ -1,4 +1,4 @@
-//! Rooms that have a record. A room without one is a lobby that anybody may use.
+//! Rooms that have a record. A room without one is a lobby that every actor may use.
 
 pub mod events;
 pub mod pin;

@@ -16,7 +16,7 @@ use crate::tables::access::{self, AccessRequirement};
 pub const MAX_STATE_BYTES: usize = 256 << 10;
 /// How long a snapshot may be kept, in seconds: up to a year.
 const TTL_SECONDS: std::ops::RangeInclusive<i64> = 1..=31_536_000;
-/// How long it is kept if nothing is said.
+/// How long it is kept by default.
 const DEFAULT_TTL_SECONDS: i64 = 3_600;
 const STATE: Field = Field::new(
     "state",
@@ -30,7 +30,7 @@ const TTL: Field =
 const ACTION: &str = "snapshot_create";
 /// The actor that saves a room if the request names none.
 const SYSTEM: &str = "system";
-/// Stands for the actor in the keys of what belongs to a room.
+/// The value of the actor column in keys of snapshots of rooms.
 const NO_ACTOR: &str = "-";
 
 payloads! {
@@ -131,7 +131,7 @@ impl SnapshotSubject {
         self.actor_id.as_ref().map_or(NO_ACTOR, ActorId::as_str)
     }
 
-    /// The newest snapshot that is still there at this moment, or the one with this version.
+    /// The newest snapshot that has not expired at `now`, or the one with this version.
     pub fn newest(&self, version: Option<u64>, now: Timestamp) -> RecordQuery {
         let [tenant, room, scope, actor]: [Cell; 4] =
             self.key().try_into().expect("the key has four columns");
@@ -150,7 +150,7 @@ impl SnapshotSubject {
 pub struct CreateSnapshot {
     actor: ActorInRoom,
     of: SnapshotSubject,
-    /// What is saved and for how many seconds, or why it is refused once the actor has turned out to be allowed to.
+    /// The state and its time to live in seconds, or why they are invalid; checked after the rights of the actor.
     what: Result<(Map<String, Value>, Option<i64>), DomainError>,
 }
 
@@ -202,11 +202,11 @@ impl CreateSnapshot {
     }
 }
 
-/// How long it is kept; null means for good.
+/// How long it is kept, in seconds; null means for ever.
 fn ttl_seconds(fields: &Fields) -> Result<Option<i64>, DomainError> {
     let given = fields.bounded_integer(TTL, TTL_SECONDS)?;
-    let for_good = fields.body().and_then(|body| body.get(TTL.name)).is_some_and(Value::is_null);
-    Ok(if for_good { None } else { given.or(Some(DEFAULT_TTL_SECONDS)) })
+    let for_ever = fields.body().and_then(|body| body.get(TTL.name)).is_some_and(Value::is_null);
+    Ok(if for_ever { None } else { given.or(Some(DEFAULT_TTL_SECONDS)) })
 }
 
 impl Command for CreateSnapshot {
@@ -250,7 +250,7 @@ impl DeleteExpiredSnapshots {
     /// The most snapshots that one command deletes: they are read before, and may be large.
     pub const BATCH: usize = 50;
 
-    /// What has expired at this moment.
+    /// The snapshots that have expired at `now`.
     pub fn due(now: Timestamp) -> RecordQuery {
         RecordQuery::all::<Snapshot>("expires_at", Self::BATCH).only("expires_at", Comparison::AtMost, now)
     }

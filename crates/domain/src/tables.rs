@@ -61,7 +61,7 @@ wire_enum! {
     }
 }
 
-/// A session. What its plan allows is written into it when it is bought, whatever becomes of the plan.
+/// A session. What its plan includes is copied into it when it is bought, so that later changes of the plan do not matter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TableSession {
@@ -143,11 +143,11 @@ pub struct SessionWithoutPayment {
 pub enum SessionView {
     /// Its owner.
     Whole(Box<TableSession>),
-    /// Anybody else.
+    /// Every other viewer.
     WithoutPayment(Box<SessionWithoutPayment>),
 }
 
-/// Nobody has this session, as far as this tenant knows.
+/// The error for a session that does not exist in this tenant.
 pub fn not_found(tenant: &TenantId, session: &str) -> DomainError {
     DomainError::new(Code::NotFound).with("tenantId", tenant.as_str()).with("sessionId", session)
 }
@@ -157,7 +157,7 @@ const INVITED_ACTOR_IDS: Field =
         .up_to(MAX_LISTED)
         .in_example();
 
-/// The guests of a table with so many seats. Its owner is none: it needs no invitation.
+/// The invited actors of a table with so many seats, without its owner, which needs no invitation.
 fn guests(mut invited: Vec<ActorId>, owner: &ActorId, seats: u64) -> Result<Vec<ActorId>, DomainError> {
     invited.retain(|actor| actor != owner);
     let max = seats * INVITED_PER_SEAT;

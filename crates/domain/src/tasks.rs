@@ -85,7 +85,7 @@ impl Task {
         self.advance(self.progress);
     }
 
-    /// Sets how much is done; of a finished task that is all of it.
+    /// Sets the progress; that of a task that is done is always 100.
     fn advance(&mut self, progress: i64) {
         self.progress = if self.state == TaskState::Done { *PROGRESS.end() } else { progress };
     }

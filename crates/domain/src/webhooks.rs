@@ -25,7 +25,7 @@ pub mod schedule;
 pub mod signing;
 pub mod subscribe;
 
-/// Stands for all types of events.
+/// The name that matches every type of event.
 pub const ALL_TYPES: &str = "*";
 
 /// A subscription to events and its target. Deliveries write its [`DeliveryProgress`], a record of its own.
@@ -111,7 +111,7 @@ pub struct RetryState {
     pub next_attempt_at: Timestamp,
 }
 
-/// Events that are skipped, because the subscription was disabled: those after the first number, up to the second.
+/// Events that are skipped because the subscription was disabled: those after the first sequence, up to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedRange(pub Sequence, pub Sequence);
 
@@ -122,7 +122,8 @@ impl SkippedRange {
     }
 }
 
-/// The most gaps that are kept for one subscription that is far behind; past it the oldest is forgotten, and filled.
+/// The most gaps that are kept for one subscription that is far behind; past it the oldest is dropped, and its events are
+/// delivered.
 const MAX_GAPS: usize = 32;
 
 /// The progress of a subscription's deliveries.
@@ -137,7 +138,7 @@ pub struct DeliveryProgress {
     pub retrying: Option<RetryState>,
     /// While it is disabled: the last event before.
     pub disabled_after: Option<Sequence>,
-    /// When it was disabled, as far as that lies ahead of the cursor.
+    /// The ranges of events in which it was disabled, as far as they are ahead of the cursor.
     pub gaps: Vec<SkippedRange>,
     /// When something last arrived.
     pub last_delivered_at: Option<Timestamp>,
@@ -175,8 +176,8 @@ impl DeliveryProgress {
         }
     }
 
-    /// Notes that the subscription is enabled, or not, from now on. What happens while it is not is not delivered, not even later;
-    /// what happened before still is.
+    /// Notes that the subscription is enabled, or not, from now on. Events that are appended while it is disabled are never
+    /// delivered; earlier ones still are.
     pub fn set_enabled(&mut self, enabled: bool, head: Sequence) {
         match (enabled, self.disabled_after) {
             (true, Some(since)) => {
@@ -248,7 +249,7 @@ pub struct WebhookSubscription {
 impl WebhookSubscription {
     /// How a subscription looks to clients.
     pub fn of(subscription: Subscription, progress: Option<&DeliveryProgress>) -> Self {
-        let told_at = progress.and_then(|progress| progress.updated_at);
+        let progress_at = progress.and_then(|progress| progress.updated_at);
         Self {
             id: subscription.id,
             tenant_id: subscription.tenant_id,
@@ -264,7 +265,7 @@ impl WebhookSubscription {
             timeout_ms: subscription.timeout_ms,
             metadata: subscription.metadata,
             created_at: subscription.created_at,
-            updated_at: told_at.map_or(subscription.updated_at, |at| at.max(subscription.updated_at)),
+            updated_at: progress_at.map_or(subscription.updated_at, |at| at.max(subscription.updated_at)),
             last_delivered_at: progress.and_then(|progress| progress.last_delivered_at),
             last_error: progress.and_then(|progress| progress.last_error.clone()),
         }
@@ -277,7 +278,7 @@ impl WebhookSubscription {
     }
 }
 
-/// There is no such thing, or it belongs to another tenant.
+/// The error for a record that does not exist, or belongs to another tenant.
 pub fn not_found(field: &str, id: impl Display) -> DomainError {
     DomainError::new(Code::NotFound).with(field, id.to_string())
 }

@@ -67,7 +67,7 @@ impl EventType {
     }
 }
 
-/// What an event of one type says. Its stored shape never changes silently: a golden file holds each.
+/// The payload of one type of event. Its stored shape never changes silently: a golden file holds each.
 pub trait Payload: Serialize {
     /// The type whose payload this is.
     const TYPE: EventType;
@@ -278,7 +278,7 @@ impl StoredEvent {
         Ok(Self { mentioned, ..Self::of(&event, json) })
     }
 
-    /// An event and the JSON that it was read from; whom it mentions is left out.
+    /// An event and the JSON that it was read from, without the mentioned actor.
     pub fn of(event: &Event, json: Bytes) -> Self {
         Self {
             sequence: event.sequence,

@@ -34,7 +34,7 @@ pub struct Fields(Source);
 pub enum Cursor {
     /// After this event.
     After(Sequence),
-    /// At the head: only what comes from now on.
+    /// At the head: only events that are appended from now on.
     Latest,
 }
 
@@ -159,7 +159,7 @@ impl Fields {
         order.is_some_and(|order| order == "asc")
     }
 
-    /// A moment, RFC 3339; blank counts as missing.
+    /// A date-time, RFC 3339; blank counts as missing.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}`.

@@ -1,4 +1,4 @@
-//! Typed records and the questions asked of them, independent of any database.
+//! Typed records and queries of them, independent of any database.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::kernel::time::Timestamp;
 pub enum Cell {
     /// No value.
     Null,
-    /// A number, a flag (0 or 1) or a moment (milliseconds since the epoch).
+    /// A number, a flag (0 or 1) or a time (milliseconds since the epoch).
     Integer(i64),
     /// A text.
     Text(Arc<str>),
@@ -297,13 +297,13 @@ pub struct RecordQuery {
     pub order_by: &'static str,
     /// Whether the largest comes first.
     pub descending: bool,
-    /// Only records behind this place in the order.
+    /// Only records behind this position in the order.
     pub after: Option<SortKey>,
     /// The most that are returned.
     pub limit: usize,
 }
 
-/// A record's place in the order of a [`RecordQuery`]: the value it is sorted by, and its key.
+/// A record's position in the order of a [`RecordQuery`]: the value it is sorted by, and its key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SortKey {
     /// The value of the column to sort by.
@@ -338,7 +338,7 @@ impl RecordQuery {
         self.only(column, Comparison::Is, value)
     }
 
-    /// As [`RecordQuery::is`] if there is a value; else every record passes.
+    /// As [`RecordQuery::is`] if there is a value; else keeps every record.
     #[must_use]
     pub fn is_if_given<T>(self, column: &'static str, value: Option<T>) -> Self
     where
@@ -350,14 +350,14 @@ impl RecordQuery {
         }
     }
 
-    /// Goes on behind a place in this order.
+    /// Continues behind a position in this order.
     #[must_use]
-    pub fn behind(mut self, place: Option<SortKey>) -> Self {
-        self.after = place;
+    pub fn behind(mut self, position: Option<SortKey>) -> Self {
+        self.after = position;
         self
     }
 
-    /// A record's place in this order.
+    /// A record's position in this order.
     pub fn position(&self, record: &StoredRecord) -> SortKey {
         let sorted_by = self.table.cell(record, self.order_by).cloned().unwrap_or(Cell::Null);
         SortKey { sorted_by, key: record.key.clone() }
@@ -368,16 +368,16 @@ impl RecordQuery {
         let holds = self.conditions.iter().all(|condition| {
             self.table.cell(record, condition.column).is_some_and(|cell| condition.holds(cell))
         });
-        holds && self.after.as_ref().is_none_or(|place| self.is_behind(record, place))
+        holds && self.after.as_ref().is_none_or(|position| self.is_behind(record, position))
     }
 
-    fn is_behind(&self, record: &StoredRecord, place: &SortKey) -> bool {
-        let by_column = self.table.cell(record, self.order_by).cmp(&Some(&place.sorted_by));
+    fn is_behind(&self, record: &StoredRecord, position: &SortKey) -> bool {
+        let by_column = self.table.cell(record, self.order_by).cmp(&Some(&position.sorted_by));
         let by_column = if self.descending { by_column.reverse() } else { by_column };
-        by_column.then_with(|| record.key.cmp(&place.key)).is_gt()
+        by_column.then_with(|| record.key.cmp(&position.key)).is_gt()
     }
 
-    /// How two records stand to each other in this order.
+    /// Compares two records by this order.
     pub fn compare(&self, left: &StoredRecord, right: &StoredRecord) -> Ordering {
         let by_column = self.table.cell(left, self.order_by).cmp(&self.table.cell(right, self.order_by));
         let by_column = if self.descending { by_column.reverse() } else { by_column };
@@ -385,7 +385,7 @@ impl RecordQuery {
     }
 }
 
-/// What a command may ask to read.
+/// What a command may read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Query {
     /// The record with this key.
@@ -395,7 +395,7 @@ pub enum Query {
 }
 
 impl Query {
-    /// Asks for the record of kind `R` with this key.
+    /// Selects the record of kind `R` with this key.
     pub fn one<R: Record>(key: Key) -> Self {
         Self::One(R::TABLE, key)
     }

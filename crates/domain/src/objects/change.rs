@@ -29,7 +29,7 @@ pub struct UpdateSharedObject {
     patch: Result<ObjectPatch, DomainError>,
 }
 
-/// What the body names.
+/// The fields that the body names.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ObjectPatch {
     /// The version that the sender expects (optimistic concurrency); none: any.
@@ -115,9 +115,9 @@ impl ObjectPatch {
 }
 
 impl UpdateSharedObject {
-    /// Reads what the body says of the object, which is in the changer's tenant.
-    pub fn read(fields: &Fields, changer: Editor, object: SharedObject) -> Self {
-        Self { actor: changer.in_room(&object.room_id), object, patch: ObjectPatch::read(fields) }
+    /// Reads what the body says of the object, which is in the editor's tenant.
+    pub fn read(fields: &Fields, editor: Editor, object: SharedObject) -> Self {
+        Self { actor: editor.in_room(&object.room_id), object, patch: ObjectPatch::read(fields) }
     }
 
     /// Names the fields of the body.

@@ -28,7 +28,7 @@ pub(super) const QUANTITY: Field =
 
 const CREATE: WorkPolicy = WorkPolicy { action: "object_create", feature: Feature::SharedObjects };
 
-/// `POST /v1/objects`: an actor lays something down in a room.
+/// `POST /v1/objects`: an actor creates a shared object in a room.
 pub struct CreateSharedObject {
     actor: ActorInRoom,
     draft: Result<NewSharedObject, DomainError>,

@@ -1,4 +1,4 @@
-//! Giving and taking capabilities, and how an actor's permission is shown.
+//! Granting and revoking capabilities, and how an actor's permission is shown.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -38,13 +38,13 @@ const ACTION: &str = "permission_grant";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PermissionSource {
-    /// Nobody has; it has what everybody has.
+    /// None was set: it is the default.
     Default,
-    /// Somebody has.
+    /// It was set.
     Custom,
 }
 
-/// What an actor may do in a room, given or not.
+/// What an actor may do in a room, granted or not.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EffectivePermission {
@@ -67,12 +67,12 @@ impl EffectivePermission {
     }
 }
 
-/// `POST /v1/permissions`: capabilities are given to an actor in a room, or taken from it.
+/// `POST /v1/permissions`: capabilities are granted to an actor in a room, or taken from it.
 pub struct GrantPermission {
     actor: ActorInRoom,
     operator: Option<ActorId>,
-    /// What the body sets, or why it is refused once the operator has turned out to be allowed to.
-    given: Result<Vec<(Capability, bool)>, DomainError>,
+    /// What the body sets, or why it is invalid; checked after the rights of the operator.
+    granted: Result<Vec<(Capability, bool)>, DomainError>,
 }
 
 response! {
@@ -113,9 +113,9 @@ impl GrantPermission {
                 .with("fields", json!(names)));
         }
         let named = Capability::NAMES.into_iter().filter(|(name, _)| fields.has(name));
-        let given =
+        let granted =
             named.map(|(_, capability)| Ok((capability, value(fields, field_of(capability))?))).collect();
-        Ok(Self { actor, operator, given })
+        Ok(Self { actor, operator, granted })
     }
 
     /// The actor that gets it.
@@ -130,9 +130,9 @@ impl GrantPermission {
             .is("room_id", &self.actor.room_id)
     }
 
-    /// Checks that the operator may give: in open mode anybody may; in strict mode operators of the room, and anybody as
-    /// long as nothing was granted there.
-    fn may_give(&self, ctx: &CommandContext<'_>, operator: &ActorInRoom) -> Result<(), CommandError> {
+    /// Checks that the operator may grant: in open mode every actor may; in strict mode operators of the room, and every actor
+    /// as long as nothing was granted there.
+    fn may_grant(&self, ctx: &CommandContext<'_>, operator: &ActorInRoom) -> Result<(), CommandError> {
         if *ctx.rules.get::<PermissionsMode>() == PermissionsMode::Open {
             return Ok(());
         }
@@ -157,10 +157,10 @@ impl Command for GrantPermission {
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let operator = self.actor.with_actor(&self.operator.clone().unwrap_or_else(ActorId::system));
-        let set = self.given.iter().flatten();
+        let set = self.granted.iter().flatten();
         let metadata: Map<String, Value> =
             set.map(|(capability, may)| (capability.as_str().to_owned(), (*may).into())).collect();
-        let deed = AuditInput {
+        let input = AuditInput {
             tenant_id: &self.actor.tenant_id,
             room_id: &self.actor.room_id,
             operator_id: &operator.actor_id,
@@ -169,16 +169,16 @@ impl Command for GrantPermission {
             reason: None,
             metadata: &metadata,
         };
-        let checked = self.may_give(ctx, &operator);
-        audit::unless_denied(ctx, checked, &deed)?;
-        let given = self.given.as_ref().map_err(Clone::clone)?;
+        let checked = self.may_grant(ctx, &operator);
+        audit::unless_denied(ctx, checked, &input)?;
+        let granted = self.granted.as_ref().map_err(Clone::clone)?;
         let previous: Option<Permission> = ctx.get(self.actor.key())?;
         let mut permission = previous.unwrap_or_else(|| Permission::default_of(&self.actor));
-        given.iter().for_each(|(capability, may)| permission.set(*capability, *may));
+        granted.iter().for_each(|(capability, may)| permission.set(*capability, *may));
         permission.created_at.get_or_insert(ctx.now);
         permission.updated_at = Some(ctx.now);
         ctx.put(&permission);
-        let audit = audit::record(ctx, &deed, AuditVerdict::Applied, None);
+        let audit = audit::record(ctx, &input, AuditVerdict::Applied, None);
         Ok(GrantPermissionResponse::reply(ctx, Success::Ok, permission.into(), audit))
     }
 }

@@ -1,4 +1,4 @@
-//! Moving: single steps, and intents that find their own way.
+//! Moving: single steps, and intents, which find a path to their target.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -43,8 +43,8 @@ pub struct MoveAction {
 }
 
 impl MoveAction {
-    /// Steps because of something that happened.
-    pub(crate) fn answering(leg: PathSegment, intent: &str, cause: String) -> Self {
+    /// The steps of a reaction.
+    pub(crate) fn of_reaction(leg: PathSegment, intent: &str, cause: String) -> Self {
         Self { leg, intent: Some(intent.to_owned()), cause: Some(cause) }
     }
 
@@ -89,7 +89,7 @@ impl Action for MoveAction {
     }
 }
 
-/// Where an intent leads.
+/// The target of an intent.
 #[derive(Clone, Debug, PartialEq)]
 struct IntentTarget {
     point: Point,
@@ -135,7 +135,7 @@ impl IntentTarget {
     }
 }
 
-/// `POST /v1/intents/execute`: an actor goes where it wants to be.
+/// `POST /v1/intents/execute`: an actor walks to a target.
 pub struct ExecuteIntent {
     actor: ActorInRoom,
     intent: String,
@@ -196,7 +196,7 @@ impl ExecuteIntent {
         &self.actor
     }
 
-    /// What it wants.
+    /// The name of the intent.
     pub fn intent(&self) -> &str {
         &self.intent
     }

@@ -9,12 +9,12 @@ use crate::kernel::{ActorId, RoomId, TenantId, record, wire_enum};
 pub const MAX_X: i64 = 19;
 /// The largest y of the grid; the smallest is 0.
 pub const MAX_Y: i64 = 11;
-/// Where an actor stands that never said where it is.
+/// The position of an actor that has none.
 pub const SPAWN: Point = Point { x: 10, y: 6 };
 /// The most steps of one move.
 pub const MAX_STEPS: i64 = 50;
 
-/// The tables that one can sit at.
+/// The tables of the room and their positions.
 pub const TABLES: [(&str, Point); 8] = [
     ("table_1", Point { x: 2, y: 2 }),
     ("table_2", Point { x: 6, y: 2 }),
@@ -35,7 +35,7 @@ pub struct Point {
     pub y: i64,
 }
 
-/// Where a client says that its actor enters, on the grid or beside it.
+/// The position at which a client says that its actor enters, on the grid or beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SentPosition {
     /// East.
@@ -80,7 +80,7 @@ impl Point {
         Self { x: coordinate(sent.x, MAX_X), y: coordinate(sent.y, MAX_Y) }
     }
 
-    /// Where one stands after a leg; walls stop.
+    /// The point after a leg; it does not leave the grid.
     #[must_use]
     pub fn after(self, leg: PathSegment) -> Self {
         let (x, y) = match leg.direction {
@@ -104,7 +104,7 @@ impl Point {
     }
 }
 
-/// Where an actor stands in a room. An actor without this record stands at [`SPAWN`].
+/// The position of an actor in a room. An actor without this record is at [`SPAWN`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Position {

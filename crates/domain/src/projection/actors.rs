@@ -10,7 +10,7 @@ use crate::kernel::{ActorId, Event, EventType, Timestamp};
 use crate::presence::Status;
 use crate::presence::position::{PathSegment, Point, SPAWN};
 
-/// The most actors that a room remembers. One more, and an inactive one goes, else the one unseen for longest.
+/// The most actors of a room. One more drops an inactive one, else the one with the oldest event.
 pub const MAX_ACTORS: usize = 5_000;
 
 /// An actor in the room.

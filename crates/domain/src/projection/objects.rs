@@ -8,7 +8,7 @@ use super::payload_view::PayloadView;
 use super::recent::{Keyed, LastChanged};
 use crate::kernel::{ActorId, Event, Timestamp};
 
-/// The most shared objects that a room shows; the one that changed longest ago goes first.
+/// The most shared objects that a room shows; the one that changed longest ago is dropped.
 pub const MAX_OBJECTS: usize = 200;
 
 /// A shared object.

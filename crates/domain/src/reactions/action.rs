@@ -18,7 +18,7 @@ use crate::presence::movement::{DIRECTION, MoveAction, STEPS};
 use crate::presence::position::{Direction, MAX_STEPS, PathSegment};
 use crate::tables::plan::Feature;
 
-/// The name of the member that the payload stands in.
+/// The name of the member that holds the payload.
 const PAYLOAD: &str = "actionPayload";
 
 wire_enum! {
@@ -97,7 +97,7 @@ pub enum ReactionAction {
     },
 }
 
-/// The refusal of something inside the payload.
+/// The error of a member of the payload, by its full path.
 fn inside(mut error: DomainError) -> DomainError {
     if let Some(Value::String(field)) = error.details.get_mut("field") {
         *field = format!("{PAYLOAD}.{field}");
@@ -183,7 +183,7 @@ impl ReactionAction {
         let cause = source.event_id.to_string();
         match self {
             Self::Say { text, ttl_ms, mentions } => {
-                ReactiveAction::Say(SayAction::answering(AutomaticReply {
+                ReactiveAction::Say(SayAction::of_reaction(AutomaticReply {
                     text: text.clone(),
                     mentions: mentions.clone(),
                     bubble_ttl_ms: *ttl_ms,
@@ -195,10 +195,10 @@ impl ReactionAction {
             }
             Self::Move { direction, steps } => {
                 let leg = PathSegment { direction: *direction, steps: *steps };
-                ReactiveAction::Move(MoveAction::answering(leg, "reaction", cause))
+                ReactiveAction::Move(MoveAction::of_reaction(leg, "reaction", cause))
             }
             Self::Order { item_id, size } => {
-                ReactiveAction::Order(OrderAction::answering(item_id.clone(), size.clone(), cause))
+                ReactiveAction::Order(OrderAction::of_reaction(item_id.clone(), size.clone(), cause))
             }
         }
     }
@@ -223,18 +223,18 @@ impl ReactiveAction {
     /// As [`Action::reads`].
     pub(crate) fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         match self {
-            Self::Say(speech) => speech.reads(actor),
-            Self::Move(steps) => steps.reads(actor),
-            Self::Order(wish) => wish.reads(actor),
+            Self::Say(say) => say.reads(actor),
+            Self::Move(walk) => walk.reads(actor),
+            Self::Order(order) => order.reads(actor),
         }
     }
 
     /// As [`Action::text`].
     pub(crate) fn text(&self) -> Option<&str> {
         match self {
-            Self::Say(speech) => speech.text(),
-            Self::Move(steps) => steps.text(),
-            Self::Order(wish) => wish.text(),
+            Self::Say(say) => say.text(),
+            Self::Move(walk) => walk.text(),
+            Self::Order(order) => order.text(),
         }
     }
 
@@ -245,9 +245,9 @@ impl ReactiveAction {
         ctx: &mut CommandContext<'_>,
     ) -> Result<EmittedEvent, CommandError> {
         match self {
-            Self::Say(speech) => speech.perform(actor, ctx),
-            Self::Move(steps) => steps.perform(actor, ctx),
-            Self::Order(wish) => wish.perform(actor, ctx),
+            Self::Say(say) => say.perform(actor, ctx),
+            Self::Move(walk) => walk.perform(actor, ctx),
+            Self::Order(order) => order.perform(actor, ctx),
         }
     }
 }

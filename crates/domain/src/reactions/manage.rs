@@ -75,8 +75,8 @@ impl<'s> ReactionScope<'s> {
         permissions.chain(permissions::reads(&target)).chain([access::read(&target)]).collect()
     }
 
-    /// Whether a subscription here may be made, changed or deleted by `requester`. Without a room there is nothing to ask
-    /// but the requester: what the rule does in a room is checked against that room when it acts.
+    /// Whether a subscription here may be made, changed or deleted by `requester`. Without a room only the
+    /// requester is checked: what the rule does in a room is checked when it runs.
     fn permit(
         self,
         ctx: &CommandContext<'_>,
@@ -165,7 +165,7 @@ impl CreateReaction {
         (&self.tenant_id, self.room_id.as_ref(), target)
     }
 
-    fn scene<'s>(&'s self, wanted: &'s NewReaction) -> ReactionScope<'s> {
+    fn scope<'s>(&'s self, wanted: &'s NewReaction) -> ReactionScope<'s> {
         ReactionScope {
             tenant_id: &self.tenant_id,
             room_id: self.room_id.as_ref(),
@@ -177,7 +177,7 @@ impl CreateReaction {
         RecordQuery::all::<StoredReaction>("created_at", MAX_SUBSCRIPTIONS).is("tenant_id", &self.tenant_id)
     }
 
-    /// The new subscription. What happened before it is no business of it.
+    /// The new subscription, which ignores earlier events.
     fn make(
         &self,
         wanted: &NewReaction,
@@ -213,14 +213,14 @@ impl CreateReaction {
 impl Command for CreateReaction {
     fn reads(&self) -> Vec<Query> {
         let Ok(wanted) = &self.wanted else { return Vec::new() };
-        let mut reads = self.scene(wanted).reads(wanted.created_by.as_ref());
+        let mut reads = self.scope(wanted).reads(wanted.created_by.as_ref());
         reads.push(Query::Many(self.others()));
         reads
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let wanted = self.wanted.as_ref().map_err(Clone::clone)?;
-        self.scene(wanted).permit(ctx, wanted.created_by.as_ref(), CREATE)?;
+        self.scope(wanted).permit(ctx, wanted.created_by.as_ref(), CREATE)?;
         let others = ctx.find::<StoredReaction>(self.others())?.len();
         if others >= MAX_SUBSCRIPTIONS {
             let message = format!("a tenant has at most {MAX_SUBSCRIPTIONS} reaction subscriptions");
@@ -235,13 +235,13 @@ impl Command for CreateReaction {
 
 /// The subscription that a request names, and the requester.
 struct ReactionSelector {
-    /// None for what is no id at all: nothing is called that.
+    /// None if the text is no id.
     id: Option<Uuid>,
     shown_id: String,
     /// The tenant the client says it is in, if it says so.
     tenant_id: Option<TenantId>,
     requester: Option<ActorId>,
-    /// The subscription shortly before, from which is known what will be read.
+    /// The subscription as it was shortly before, which tells what will be read.
     expected: Option<Arc<StoredReaction>>,
 }
 
@@ -261,9 +261,9 @@ impl ReactionSelector {
 
     fn reads(&self) -> Vec<Query> {
         let own = self.id.map(|id| Query::one::<StoredReaction>(StoredReaction::key_of(id)));
-        let scene = self.expected.as_ref().map(|expected| ReactionScope::of(&expected.subscription));
-        let scene = scene.map(|scene| scene.reads(self.requester.as_ref()));
-        own.into_iter().chain(scene.into_iter().flatten()).collect()
+        let scope = self.expected.as_ref().map(|expected| ReactionScope::of(&expected.subscription));
+        let scope = scope.map(|scope| scope.reads(self.requester.as_ref()));
+        own.into_iter().chain(scope.into_iter().flatten()).collect()
     }
 
     fn find(&self, ctx: &CommandContext<'_>) -> Result<StoredReaction, CommandError> {
@@ -278,7 +278,7 @@ impl ReactionSelector {
     }
 }
 
-/// The refusal of an id that nothing has.
+/// The error for an id that no subscription has.
 pub fn unknown(id: &str) -> DomainError {
     DomainError::new(Code::NotFound).saying("there is no such subscription").with("subscriptionId", id)
 }
@@ -367,7 +367,7 @@ impl Command for UpdateReaction {
         draft.apply(&mut stored.subscription, ctx.rules)?;
         ReactionScope::of(&stored.subscription).permit(ctx, requester, UPDATE)?;
         if stored.subscription.enabled && !was_enabled {
-            // What happened while it was off is no business of it.
+            // It ignores the events that were appended while it was disabled.
             stored.since = stored.since.max(ctx.effects.heads.sequence);
         }
         stored.revision += 1;

@@ -1,4 +1,4 @@
-//! The pinned context of a room: what everybody in it should know, version by version.
+//! The pinned context of a room, version by version.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,7 @@ impl PinnedContext {
         vec![tenant.into(), room.into(), (&version).into()]
     }
 
-    /// The version that counts in a room.
+    /// The active version of a room.
     pub fn active(tenant: &TenantId, room: &RoomId) -> RecordQuery {
         RecordQuery::all::<Self>("version", 1)
             .newest_first()
@@ -62,7 +62,7 @@ impl PinnedContext {
 
 record!(PinnedContext in "pinned_contexts": [tenant_id, room_id, version] is_active);
 
-/// Which version of a room's pinned context counts, so that pinning reads no more than that one, however long the history is.
+/// The current version of a room's pinned context, so that pinning reads only that one, however long the history is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PinHead {
@@ -112,7 +112,7 @@ impl PinContext {
         &self.actor
     }
 
-    /// The version that counts now.
+    /// The active version.
     fn active(&self, ctx: &CommandContext<'_>) -> Result<Option<PinnedContext>, CommandError> {
         let Some(head) = ctx.get::<PinHead>(self.actor.room_key())? else { return Ok(None) };
         ctx.get(PinnedContext::key_of(&head.tenant_id, &head.room_id, head.version))

@@ -94,7 +94,7 @@ impl UpsertRoom {
         }
     }
 
-    /// Checks that the owner or a moderator of the room changes it, and that only the owner gives it away or opens it to all.
+    /// Checks that the owner or a moderator of the room changes it, and that only the owner transfers it or opens it to all.
     fn may_change(&self, ctx: &CommandContext<'_>, before: &Room, wanted: &Room) -> Result<(), CommandError> {
         let owner = before.owner_actor_id.as_ref();
         let is_owner = owner.is_none_or(|owner| *owner == self.actor.actor_id);

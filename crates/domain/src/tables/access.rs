@@ -1,8 +1,8 @@
 //! Access to private tables: which actors may act in a room that is paid for, and with which features.
 
 use crate::kernel::{
-    ActorId, ActorInRoom, Code, CommandContext, CommandError, DomainError, Query, RecordQuery, RoomId,
-    TenantId, Timestamp,
+    ActorInRoom, Code, CommandContext, CommandError, DomainError, Query, RecordQuery, RoomId, TenantId,
+    Timestamp,
 };
 use crate::presence::record::Presence;
 use crate::rooms::{Room, RoomType};
@@ -65,7 +65,7 @@ fn present(actor: &ActorInRoom) -> RecordQuery {
         .is("is_active", true)
 }
 
-/// Lets the actor pass, if the room is no private table or the actor sits, or may sit, at it.
+/// Allows the action if the room is no private table, or the actor is a member of its session and has, or gets, a seat.
 ///
 /// # Errors
 /// `ERR_PAYMENT_REQUIRED`, `ERR_FORBIDDEN`, `ERR_PLAN_FEATURE_DISABLED`, `ERR_OUT_OF_BOUNDS {reason: "seat_capacity"}`.
@@ -144,7 +144,7 @@ pub fn admit<'s>(
     Ok(session)
 }
 
-/// Lets the actor sit down, if it sits already or there is a free seat.
+/// Allows the action if the actor has a seat or one is free.
 fn take_seat(
     ctx: &CommandContext<'_>,
     session: &TableSession,
@@ -152,8 +152,8 @@ fn take_seat(
     action: &str,
 ) -> Result<(), CommandError> {
     let present: Vec<Presence> = ctx.find(present(actor))?;
-    let sits = |id: &ActorId| session.entitles(id);
-    let taken = present.iter().filter(|presence| sits(&presence.actor_id)).count() as u64;
+    let is_member = |presence: &&Presence| session.entitles(&presence.actor_id);
+    let taken = present.iter().filter(is_member).count() as u64;
     if present.iter().any(|presence| presence.actor_id == actor.actor_id) || taken < session.max_agents {
         return Ok(());
     }

@@ -31,7 +31,7 @@ pub struct UpdateTableSession {
     change: Result<SessionChange, DomainError>,
 }
 
-/// What the body says.
+/// What the body changes.
 struct SessionChange {
     fields: Vec<String>,
     invited: Vec<ActorId>,
@@ -95,7 +95,7 @@ impl SessionChange {
     }
 }
 
-/// Refuses a moment outside of what was paid for.
+/// Refuses a time outside of the session that was paid for.
 fn within(field: &str, value: Timestamp, min: Timestamp, max: Timestamp) -> Result<(), DomainError> {
     if (min..=max).contains(&value) {
         return Ok(());

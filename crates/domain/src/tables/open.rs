@@ -115,7 +115,7 @@ impl CreateTableSession {
         (&self.tenant_id, &self.actor_id, &self.owner_actor_id, self.room_id.as_ref())
     }
 
-    /// From when to when the table will be theirs.
+    /// The start and the end of the session.
     fn span(&self, now: Timestamp) -> Result<(Timestamp, Timestamp), DomainError> {
         let started_at = self.started_at.unwrap_or(now);
         let latest = started_at.plus_ms(self.plan.duration_ms());
@@ -162,8 +162,8 @@ impl CreateTableSession {
         }
     }
 
-    /// Ends the room's session if its time has run out before a sweep ended it.
-    fn make_way(ctx: &mut CommandContext<'_>, actor: &ActorInRoom) -> Result<(), CommandError> {
+    /// Ends the room's session if it has expired and no sweep has ended it yet.
+    fn end_expired_session(ctx: &mut CommandContext<'_>, actor: &ActorInRoom) -> Result<(), CommandError> {
         let find = access::active_session(&actor.tenant_id, &actor.room_id);
         let Some(session) = ctx.find::<TableSession>(find)?.pop() else { return Ok(()) };
         if session.expires_at <= ctx.now {
@@ -182,7 +182,7 @@ impl CreateTableSession {
         let actor = ActorInRoom::new(&self.tenant_id, &self.room_id(ctx)?, &self.actor_id);
         let existing = Self::room_for(ctx, &actor)?;
         if existing.is_some() {
-            Self::make_way(ctx, &actor)?;
+            Self::end_expired_session(ctx, &actor)?;
         }
         let payer = actor.with_actor(&self.owner_actor_id);
         let paid = payment::settle(ctx, &payer, &self.offer, self.amount)?;
@@ -214,7 +214,7 @@ impl CreateTableSession {
         Ok(CreateTableSessionResponse::reply(ctx, Success::Created, room, session, emitted_events))
     }
 
-    /// Makes the room, or gives it what is new about it; answers the event that says so.
+    /// Creates the room, or updates its record; answers the event of that.
     fn create_or_update_room(
         &self,
         ctx: &mut CommandContext<'_>,

@@ -1,4 +1,4 @@
-//! Paying for a private table: what must be paid, how it is shown, and what is kept of it.
+//! Payments for private tables: what must be paid, how it is shown, and what is stored.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,9 +23,9 @@ pub enum PaymentMode {
         /// The proof.
         proof: Secret,
     },
-    /// A payment provider is asked.
+    /// A payment provider takes the payment.
     Webhook {
-        /// Whether it is known where the provider is.
+        /// Whether the URL of the provider is set.
         configured: bool,
     },
 }
@@ -41,7 +41,7 @@ impl PaymentMode {
     }
 }
 
-/// What the payment provider is asked.
+/// The request to the payment provider.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChargeRequest {
     /// The same for every attempt of the same request, so that no request is paid for twice.
@@ -66,7 +66,7 @@ impl CallRequest for ChargeRequest {
     type Response = ChargeResponse;
 }
 
-/// What the payment provider said.
+/// The response of the payment provider.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChargeResponse {
     /// It is paid.
@@ -85,15 +85,15 @@ pub enum ChargeResponse {
         /// What it says to the payer.
         message: Option<String>,
     },
-    /// The provider could not be asked.
+    /// The provider could not be reached.
     Unreachable {
         /// Why, in general terms.
         cause: String,
     },
 }
 
-/// The newest payment of a request, kept before what it pays for is created: whatever happens then, it is not asked for
-/// again. It buys once; when its idempotency key is forgotten, the same request is another payment.
+/// The newest payment of a request, stored before what it pays for is created, so that the provider is not asked twice.
+/// It buys once; when its idempotency key is forgotten, the same request is another payment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
@@ -155,7 +155,7 @@ pub struct PaymentReceipt {
     pub amount_usd: Usd,
 }
 
-/// The payment of a request that has paid for so much before: the same id however often the request comes meanwhile.
+/// The id of the next payment of a request: the same for every attempt until it is spent.
 fn payment_id(mut key: Hash, spent_before: u32) -> Uuid {
     for (byte, number) in key.iter_mut().rev().zip(spent_before.to_le_bytes()) {
         *byte ^= number;
@@ -188,7 +188,7 @@ impl PaymentInput {
         Ok(Self { proof, reference, amount: fields.amount(PAYMENT_AMOUNT_USD)? })
     }
 
-    /// What is paid where at least `price` is asked.
+    /// The amount of the payment, at least `price`.
     ///
     /// # Errors
     /// `ERR_PAYMENT_REQUIRED {field, value, min}`.
@@ -211,7 +211,7 @@ impl PaymentInput {
     }
 }
 
-/// What the request buys: the same id until it has been paid and bought; none for background work.
+/// The id of the purchase: the same until it was paid and spent; none for background work.
 ///
 /// # Errors
 /// [`CommandError::Load`] for what was paid under the same key.
@@ -222,8 +222,8 @@ pub fn purchase(ctx: &CommandContext<'_>) -> Result<Option<Uuid>, CommandError> 
     Ok(Some(payment_id(request.key, spent_before)))
 }
 
-/// Keeps a payment that the provider has just taken. If the command is refused after all, the record of it stays, so that
-/// the same request never pays twice: the refusal becomes one that keeps what was written.
+/// Records a payment that the provider has just taken. If the command is refused, the record is committed all the same, so
+/// that the same request never pays twice: the refusal becomes [`CommandError::DeniedAudited`].
 ///
 /// # Errors
 /// What `decide` refuses.
@@ -248,7 +248,7 @@ pub fn recording_charge<T>(
     }
     match (decide(ctx), taken) {
         (Err(CommandError::Refused(error)), Some(payment)) => {
-            // Whatever was done with it before the refusal: it has bought nothing.
+            // It has bought nothing, whatever the command wrote before the refusal.
             ctx.put(&payment);
             Err(CommandError::DeniedAudited(error))
         }
@@ -256,7 +256,7 @@ pub fn recording_charge<T>(
     }
 }
 
-/// Settles what `payer` owes for its room.
+/// Settles the price that `payer` pays for its room.
 ///
 /// # Errors
 /// `ERR_PAYMENT_REQUIRED`; [`CommandError::External`] to ask the provider.
@@ -302,7 +302,7 @@ pub fn settle(
     }
 }
 
-/// What the provider has taken: recorded before, or asked for now.
+/// The payment that the provider took: recorded before, or requested now.
 fn charged(
     ctx: &mut CommandContext<'_>,
     payer: &ActorInRoom,

@@ -10,11 +10,11 @@ use crate::kernel::{Usd, wire_enum};
 const MAX_SEATS: i64 = 32;
 /// How long a plan may last, in minutes.
 const MINUTES: std::ops::RangeInclusive<i64> = 5..=1_440;
-/// The plan that counts as standard if none is named.
+/// The default plan, unless a setting names another.
 const DEFAULT_PLAN: &str = "cappuccino";
 
 wire_enum! {
-    /// What a plan may let those at a table do.
+    /// What a plan may include.
     pub enum Feature {
         /// To speak.
         BasicThreadChat = "basic_thread_chat",
@@ -46,7 +46,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// How long the table is theirs, in milliseconds.
+    /// How long a session lasts, in milliseconds.
     pub const fn duration_ms(&self) -> i64 {
         self.duration_minutes * 60_000
     }
@@ -89,7 +89,7 @@ impl Default for Catalogue {
 }
 
 impl Catalogue {
-    /// Reads a catalogue: an object of plans by id, which replaces the built-in one, and the id of its standard plan.
+    /// Reads a catalogue: an object of plans by id, which replaces the built-in one, and the id of its default plan.
     ///
     /// # Errors
     /// The error, for the operator that wrote the catalogue.
@@ -111,7 +111,7 @@ impl Catalogue {
         &self.plans
     }
 
-    /// The standard plan.
+    /// The default plan.
     pub fn standard(&self) -> &Plan {
         &self.plans[self.standard]
     }
@@ -152,8 +152,8 @@ fn read_plan(plan_id: &str, entry: &Value) -> Result<Plan, String> {
     if !entry.is_object() {
         return Err("it must be an object with maxAgents, durationMinutes, features and price".to_owned());
     }
-    let number = |name: &str, standard: f64| match entry.get(name) {
-        None | Some(Value::Null) => Ok(standard),
+    let number = |name: &str, default: f64| match entry.get(name) {
+        None | Some(Value::Null) => Ok(default),
         Some(value) => value.as_f64().ok_or_else(|| format!("{name} must be a number")),
     };
     let features = match entry.get("features") {

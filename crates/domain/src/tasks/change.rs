@@ -13,7 +13,7 @@ use crate::kernel::{
 use crate::tables::plan::Feature;
 use crate::work::{self, Editor, WorkPolicy};
 
-/// What changing a task is called, by a patch or a handoff.
+/// The policy of changes, by a patch or a handoff.
 pub(super) const UPDATE: WorkPolicy = WorkPolicy { action: "task_update", feature: Feature::TaskBoard };
 
 /// What can be changed, in the order of the documentation.
@@ -26,7 +26,7 @@ pub struct UpdateTask {
     patch: Result<TaskPatch, DomainError>,
 }
 
-/// What the body names.
+/// The fields that the body names.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct TaskPatch {
     title: Option<String>,
@@ -63,7 +63,7 @@ impl TaskPatch {
         work::set(&mut task.description, &self.description);
         work::set(&mut task.assignee_actor_id, &self.assignee);
         work::set(&mut task.metadata, &self.metadata);
-        // Whoever is given an open task is at it, unless the sender says how far it is.
+        // An open task that gets an assignee is active, unless the patch sets a state.
         let begins =
             self.state.is_none() && matches!(self.assignee, Some(Some(_))) && before.state == TaskState::Open;
         let state = if begins { Some(TaskState::Active) } else { self.state };
@@ -88,7 +88,7 @@ impl TaskPatch {
     }
 }
 
-/// The title, if the patch names it: it cannot be taken away.
+/// The title, if the patch names it; it cannot be removed.
 fn title(fields: &Fields) -> Result<Option<String>, DomainError> {
     let is_named = fields.has(TITLE.name) && !fields.is_describing();
     if is_named { fields.required_text(TITLE).map(Some) } else { fields.trimmed_text(TITLE) }
@@ -113,7 +113,7 @@ pub(super) fn append_changes(
     Ok(updated)
 }
 
-/// Appends the events of what else is new about a task, because of `cause`. A task that is created has nothing before.
+/// Appends the events of a new assignee, progress or completion, caused by `cause`; `before` is none for a new task.
 pub(super) fn append_consequences(
     ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
@@ -143,9 +143,9 @@ pub(super) fn append_consequences(
 }
 
 impl UpdateTask {
-    /// Reads what the body says of the task, which is in the changer's tenant.
-    pub fn read(fields: &Fields, changer: Editor, task: Task) -> Self {
-        Self { actor: changer.in_room(&task.room_id), task, patch: TaskPatch::read(fields) }
+    /// Reads what the body says of the task, which is in the editor's tenant.
+    pub fn read(fields: &Fields, editor: Editor, task: Task) -> Self {
+        Self { actor: editor.in_room(&task.room_id), task, patch: TaskPatch::read(fields) }
     }
 
     /// Names the fields of the body.

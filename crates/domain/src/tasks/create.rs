@@ -27,7 +27,7 @@ pub(super) const TASK_PROGRESS: Field =
 
 const CREATE: WorkPolicy = WorkPolicy { action: "task_create", feature: Feature::TaskBoard };
 
-/// `POST /v1/tasks`: an actor says what is to be done.
+/// `POST /v1/tasks`: an actor creates a task.
 pub struct CreateTask {
     actor: ActorInRoom,
     draft: Result<NewTask, DomainError>,
@@ -51,11 +51,11 @@ impl NewTask {
         let assignee = fields.actor(ASSIGNEE_ACTOR_ID)?;
         // A task with an assignee is active, unless the sender sets a state.
         let is_begun = assignee.is_some() && !fields.has(STATE.name);
-        let unsaid = if is_begun { TaskState::Active } else { TaskState::Open };
+        let default = if is_begun { TaskState::Active } else { TaskState::Open };
         Ok(Self {
             title,
             description,
-            state: state.unwrap_or(unsaid),
+            state: state.unwrap_or(default),
             assignee,
             progress: fields.bounded(TASK_PROGRESS, PROGRESS)?.unwrap_or(0),
             metadata: fields.object(METADATA)?.unwrap_or_default(),

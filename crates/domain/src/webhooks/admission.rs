@@ -16,7 +16,7 @@ use crate::tables::plan::Feature;
 /// The most sessions of a room, from the newest on, among which the one is looked for that an event happened in.
 const MAX_SESSIONS: usize = 16;
 
-/// What a subscription is about, and for whom.
+/// The tenant, the room and the actor of a subscription.
 pub(super) struct SubscriptionSubject<'a> {
     pub(super) tenant_id: &'a TenantId,
     pub(super) room_id: Option<&'a RoomId>,
@@ -36,7 +36,7 @@ impl<'a> SubscriptionSubject<'a> {
         Some(ActorInRoom::new(self.tenant_id, self.room_id?, self.actor_id?))
     }
 
-    /// What [`SubscriptionSubject::pass`] surely reads.
+    /// What [`SubscriptionSubject::check`] always reads.
     pub(super) fn reads(&self) -> Vec<Query> {
         match self.actor() {
             Some(actor) => permissions::reads(&actor).into_iter().chain([access::read(&actor)]).collect(),
@@ -44,11 +44,11 @@ impl<'a> SubscriptionSubject<'a> {
         }
     }
 
-    /// Lets a mutation of the subscription pass: the gate of a private table, then the overrides of its operators.
+    /// Checks a mutation of the subscription: access to a private table, then the overrides of operators.
     ///
     /// # Errors
-    /// As [`access::pass`] and [`permissions::not_overridden`]; `ERR_MISSING_FIELD {field: "actorId"}` at a private table.
-    pub(super) fn pass(&self, ctx: &CommandContext<'_>, action: &'static str) -> Result<(), CommandError> {
+    /// As [`access::check`] and [`permissions::not_overridden`]; `ERR_MISSING_FIELD {field: "actorId"}` at a private table.
+    pub(super) fn check(&self, ctx: &CommandContext<'_>, action: &'static str) -> Result<(), CommandError> {
         let Some(room_id) = self.room_id else { return Ok(()) };
         let Some(actor) = self.actor() else {
             let room: Option<Room> = ctx.get(vec![self.tenant_id.into(), room_id.into()])?;

@@ -107,7 +107,7 @@ impl Command for UpdateSubscription {
         let found = existing(ctx, self.stored.id)?;
         let about = self.about.as_ref().map_err(Clone::clone)?;
         let mut subscription = moved(found, about);
-        SubscriptionSubject::of(&subscription).pass(ctx, "event_subscription_update")?;
+        SubscriptionSubject::of(&subscription).check(ctx, "event_subscription_update")?;
         let settings = self.settings.as_ref().map_err(Clone::clone)?;
         apply(&mut subscription, settings);
         let secret: Option<Secret> = settings.secret.clone();
@@ -154,7 +154,7 @@ impl Command for DeleteSubscription {
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let mut subscription = existing(ctx, self.stored.id)?;
-        SubscriptionSubject::of(&subscription).pass(ctx, "event_subscription_delete")?;
+        SubscriptionSubject::of(&subscription).check(ctx, "event_subscription_delete")?;
         subscription.deleted = true;
         counter::count_one_less(ctx)?;
         put_changed(ctx, &mut subscription)?;

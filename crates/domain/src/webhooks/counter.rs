@@ -40,7 +40,7 @@ impl WebhookCounter {
         Query::one::<Self>(Self::key_of(counted))
     }
 
-    /// The counter as it stands; at 0 if nothing was counted yet.
+    /// The counter; 0 if nothing was counted yet.
     ///
     /// # Errors
     /// [`CommandError::Load`] if it was not loaded.

@@ -97,7 +97,7 @@ impl ReplayDelivery {
         let _ = Self::read(String::new(), fields, fields);
     }
 
-    /// What the request says whom it is about.
+    /// The tenant, the room and the actor of the request.
     pub fn subject(&self) -> (TenantId, Option<RoomId>, Option<ActorId>) {
         let tenant = self.tenant_id.clone().unwrap_or_default();
         (tenant, self.room_id.clone(), self.actor_id.clone())

@@ -32,7 +32,7 @@ pub struct AttemptResult {
 }
 
 /// Decides what follows an attempt. The pause is anything up to the backoff, doubled with each attempt (`jitter` says
-/// where in between), so that deliveries that failed together are not retried together; and at least what the receiver asks for.
+/// where in between), so that deliveries that failed together are not retried together; and at least as long as the `Retry-After` of the receiver.
 pub fn next(result: AttemptResult, max_retries: u32, backoff_ms: u64, jitter: u64) -> RetryDecision {
     match result.status {
         Some(200..300) => return RetryDecision::Done,

@@ -44,7 +44,7 @@ impl AddressClass {
         }
     }
 
-    /// The class of an address; one that stands for another counts as that one.
+    /// The class of an address; that of the embedded address, if it embeds one.
     pub fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => of_v4(address),
@@ -137,7 +137,7 @@ fn of_v6(address: Ipv6Addr) -> AddressClass {
     if is_private { AddressClass::Private } else { AddressClass::Public }
 }
 
-/// The IPv4 address that an IPv6 address stands for, and what it is at least for being written so.
+/// The IPv4 address that an IPv6 address embeds, and the least strict class of an address that is written so.
 fn embedded_v4(address: Ipv6Addr) -> Option<(Ipv4Addr, AddressClass)> {
     let last = |pair: [u16; 2]| Ipv4Addr::from_bits((u32::from(pair[0]) << 16) | u32::from(pair[1]));
     match address.segments() {

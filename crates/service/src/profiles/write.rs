@@ -8,8 +8,8 @@ use agentcafe_domain::profiles::{
 
 use crate::operation::{Call, Input, KeyScope, Mutation, Prepared, Subject};
 
-fn subject(whose: &ProfileOwner) -> Subject {
-    Subject { tenant: whose.tenant_id.clone(), room: None, actor: Some(whose.actor_id.clone()) }
+fn subject(owner: &ProfileOwner) -> Subject {
+    Subject { tenant: owner.tenant_id.clone(), room: None, actor: Some(owner.actor_id.clone()) }
 }
 
 impl Mutation for UpsertProfile {
@@ -21,9 +21,9 @@ impl Mutation for UpsertProfile {
     }
 
     async fn prepare(self, _: &Call<'_>) -> Result<Prepared<Self>, OperationError> {
-        let whose = self.whose();
-        let scope = KeyScope::post([whose.tenant_id.as_str(), "profiles", whose.actor_id.as_str(), "upsert"]);
-        let subject = Subject { room: self.room_id().cloned(), ..subject(whose) };
+        let owner = self.owner();
+        let scope = KeyScope::post([owner.tenant_id.as_str(), "profiles", owner.actor_id.as_str(), "upsert"]);
+        let subject = Subject { room: self.room_id().cloned(), ..subject(owner) };
         Ok(Prepared { subject, scope, command: self })
     }
 }
@@ -40,10 +40,10 @@ impl Mutation for UpdateProfile {
     }
 
     async fn prepare(self, call: &Call<'_>) -> Result<Prepared<UpdateProfileCommand>, OperationError> {
-        let Self(whose) = self;
-        let scope = KeyScope::patch([whose.tenant_id.as_str(), "profiles", whose.actor_id.as_str(), "PATCH"]);
-        let subject = subject(&whose);
-        Ok(Prepared { subject, scope, command: UpdateProfileCommand::read(whose, &call.input.body) })
+        let Self(owner) = self;
+        let scope = KeyScope::patch([owner.tenant_id.as_str(), "profiles", owner.actor_id.as_str(), "PATCH"]);
+        let subject = subject(&owner);
+        Ok(Prepared { subject, scope, command: UpdateProfileCommand::read(owner, &call.input.body) })
     }
 
     fn describe(input: &Input, _: &Rules) {
@@ -63,10 +63,10 @@ impl Mutation for RemoveProfile {
     }
 
     async fn prepare(self, _: &Call<'_>) -> Result<Prepared<DeleteProfile>, OperationError> {
-        let Self(whose) = self;
+        let Self(owner) = self;
         let scope =
-            KeyScope::delete([whose.tenant_id.as_str(), "profiles", whose.actor_id.as_str(), "DELETE"]);
-        Ok(Prepared { subject: subject(&whose), scope, command: DeleteProfile { whose } })
+            KeyScope::delete([owner.tenant_id.as_str(), "profiles", owner.actor_id.as_str(), "DELETE"]);
+        Ok(Prepared { subject: subject(&owner), scope, command: DeleteProfile { owner } })
     }
 
     fn describe(input: &Input, _: &Rules) {

@@ -49,7 +49,7 @@ impl Field {
         Self { max: Some(max), ..self }
     }
 
-    /// Stands in the example of a whole request although it is optional.
+    /// Includes the field in the example of a whole request although it is optional.
     #[must_use]
     pub const fn in_example(self) -> Self {
         Self { is_in_example: true, ..self }
