@@ -83,7 +83,7 @@ fn every_test_that_is_named_exists() {
     {
         assert!(!exists(wrong), "{wrong}");
     }
-    assert!(exists("domain::record_kinds::tests::no_kind_is_listed_twice"));
+    assert!(exists("domain::kernel::record_kinds::record_kinds_are_listed_once"));
 }
 
 /// Each endpoint of the OpenAPI document has one row with a test, and there is no other row.
