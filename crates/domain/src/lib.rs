@@ -1,4 +1,4 @@
-//! What commands mean. Pure: no I/O, no async, no clock, no randomness; all of these come in through [`command::CommandContext`].
+//! What commands mean. Pure: no I/O, no async, no clock, no randomness; all of these come in through [`kernel::CommandContext`].
 
 pub mod actor_command;
 pub mod collaboration;

@@ -87,7 +87,7 @@ fn proofs_document_names_only_tests_that_exist() {
     ] {
         assert!(!exists(wrong), "{wrong}");
     }
-    assert!(exists("domain::record_kinds::tests::no_kind_is_listed_twice"));
+    assert!(exists("domain::kernel::record_kinds::record_kinds_are_listed_once"));
 }
 
 /// And no row for anything else.
