@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::envelope::{Answer, Envelope, Failure, Request, TraceNote};
 use crate::shared_rate_windows::SharedRateWindows;
-use crate::storage::{Found, StoredKey};
+use crate::storage::{LoadedBatch, StoredKey};
 
 /// How often a command may be decided before it fails because it still asks for more.
 const MAX_READ_STAGES: usize = 4;
@@ -121,7 +121,7 @@ impl<'c> CommitBatch<'c> {
     }
 
     /// Adds what the database found.
-    pub(crate) fn add_found(&mut self, found: Found) {
+    pub(crate) fn add_found(&mut self, found: LoadedBatch) {
         self.loaded.extend(found.records);
         self.known_keys.extend(found.keys.into_iter().map(|key| (key.identity, key)));
     }

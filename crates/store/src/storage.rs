@@ -36,9 +36,9 @@ pub(crate) struct StoredKey {
     pub(crate) reply: Reply,
 }
 
-/// What a commit batch asked for, as far as the database has it.
+/// What the database has of the records and keys that a commit batch reads.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct LoadedBatch {
     pub(crate) records: LoadedRecords,
     pub(crate) keys: Vec<StoredKey>,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Begun<T> {
     pub(crate) transaction: T,
     /// The state that the batch before this one left, with the time of this one.
     pub(crate) head: LogHead,
-    pub(crate) found: Found,
+    pub(crate) found: LoadedBatch,
 }
 
 /// What a commit batch does beside its commands.
@@ -94,7 +94,7 @@ pub(crate) trait Storage {
 /// The transaction of a commit batch. Dropping it rolls it back.
 pub(crate) trait Transaction {
     /// Loads more: one round trip.
-    async fn load(&mut self, needs: Needs) -> Result<Found, StorageError>;
+    async fn load(&mut self, needs: Needs) -> Result<LoadedBatch, StorageError>;
 
     /// Writes everything, and commits: one round trip, and two more to purge.
     ///

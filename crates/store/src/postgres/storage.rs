@@ -23,7 +23,7 @@ use crate::commit::{Needs, Writes};
 use crate::envelope::TraceNote;
 use crate::rows::{ATTEMPTS, EVENTS, stored_key};
 use crate::sql::number;
-use crate::storage::{Begun, Committed, Found, LogHead, Maintenance, Storage, Transaction};
+use crate::storage::{Begun, Committed, LoadedBatch, LogHead, Maintenance, Storage, Transaction};
 use crate::storage_error::StorageError;
 
 /// Locks the row that serialises the transactions of all nodes.
@@ -136,7 +136,7 @@ impl PostgresTransaction<'_> {
 }
 
 impl Transaction for PostgresTransaction<'_> {
-    async fn load(&mut self, needs: Needs) -> Result<Found, StorageError> {
+    async fn load(&mut self, needs: Needs) -> Result<LoadedBatch, StorageError> {
         let stage = ReadStage::new(needs);
         let rows = self
             .before_deadline(async |connection| {
@@ -206,10 +206,10 @@ impl ReadStage {
         queries.chain(gets).chain(keys).collect()
     }
 
-    fn found(self, rows: Vec<Vec<Row>>) -> Result<Found, StorageError> {
+    fn found(self, rows: Vec<Vec<Row>>) -> Result<LoadedBatch, StorageError> {
         let mut rows = rows.into_iter();
         let mut next = || rows.next().unwrap_or_default();
-        let mut found = Found::default();
+        let mut found = LoadedBatch::default();
         for query in self.queries {
             let records = records::found(query.table, &next())?;
             found.records.insert(Query::Many(query), records);

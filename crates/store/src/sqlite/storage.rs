@@ -13,7 +13,7 @@ use super::{events, records, traces};
 use crate::commit::{Needs, Writes};
 use crate::reads::{ReadRequest, SelectedRecords};
 use crate::sql::sequence;
-use crate::storage::{Begun, Committed, Found, LogHead, Maintenance, Storage, Transaction};
+use crate::storage::{Begun, Committed, LoadedBatch, LogHead, Maintenance, Storage, Transaction};
 use crate::storage_error::StorageError;
 
 /// The state that the last commit batch left, as far as the tables say.
@@ -70,9 +70,9 @@ impl SqliteStorage {
         &self.head
     }
 
-    fn load_needs(&self, needs: Needs) -> Result<Found, StorageError> {
+    fn load_needs(&self, needs: Needs) -> Result<LoadedBatch, StorageError> {
         let mut found =
-            Found { records: LoadedRecords::with_capacity(needs.queries.len()), keys: Vec::new() };
+            LoadedBatch { records: LoadedRecords::with_capacity(needs.queries.len()), keys: Vec::new() };
         for query in needs.queries {
             let records = match &query {
                 Query::One(table, key) => records::get(&self.connection, table, key)?.into_iter().collect(),
@@ -141,7 +141,7 @@ pub(crate) struct SqliteTransaction<'s> {
 }
 
 impl Transaction for SqliteTransaction<'_> {
-    async fn load(&mut self, needs: Needs) -> Result<Found, StorageError> {
+    async fn load(&mut self, needs: Needs) -> Result<LoadedBatch, StorageError> {
         Ok(self.storage.load_needs(needs)?)
     }
 
