@@ -110,7 +110,7 @@ async fn node_that_stops_hands_its_leases_over() {
     let held = |log: String| -> BTreeSet<String> {
         let held = log
             .lines()
-            .filter(|line| line.contains("this node does it now"))
+            .filter(|line| line.contains("lease acquired"))
             .map(|line| line.rsplit_once("lease=\"").expect("a name").1.trim_end_matches('"').to_owned());
         held.collect()
     };

@@ -158,7 +158,7 @@ fn explain(error: reqwest::Error) -> String {
         }
         cause = inner.source();
     }
-    tracing::debug!(%error, "a webhook request failed");
+    tracing::debug!(%error, "a webhook was not answered");
     let text = if error.is_timeout() {
         "timeout"
     } else if error.is_connect() {
