@@ -235,16 +235,25 @@ impl ReadRequest for SelectedRecords {
     type Answer = (Vec<StoredRecord>, bool);
 
     async fn read<C: ReadConnection>(&self, connection: &C) -> Result<Self::Answer, StorageError> {
-        let Select { sql, parameters } = connection.select(&self.query);
-        let mut records = Fitting::new(self.max_bytes);
-        let take = |row: &dyn Row| -> Result<_, StorageError> {
-            let record = stored_record(self.query.table, row)?;
-            Ok(records.add(record.json.len(), record))
-        };
-        connection.read(&sql, &parameters, take).await?;
-        let is_full = records.taken.len() == self.query.limit;
-        Ok((records.taken, records.is_cut || is_full))
+        select_records(connection, &self.query, self.max_bytes).await
     }
+}
+
+/// The records that a query selects, and whether a limit may have left out more.
+pub(crate) async fn select_records<C: ReadConnection>(
+    connection: &C,
+    query: &RecordQuery,
+    max_bytes: usize,
+) -> Result<(Vec<StoredRecord>, bool), StorageError> {
+    let Select { sql, parameters } = connection.select(query);
+    let mut records = Fitting::new(max_bytes);
+    let take = |row: &dyn Row| -> Result<_, StorageError> {
+        let record = stored_record(query.table, row)?;
+        Ok(records.add(record.json.len(), record))
+    };
+    connection.read(&sql, &parameters, take).await?;
+    let is_full = records.taken.len() == query.limit;
+    Ok((records.taken, records.is_cut || is_full))
 }
 
 /// Asks for the newest attempt with this correlation id, with the steps of all its attempts before; of one tenant if given.

@@ -89,9 +89,10 @@ enum Readers {
 
 impl Readers {
     async fn read<R: ReadRequest>(&self, request: R) -> Result<R::Answer, ReadError> {
+        // Boxed, so that the futures that wait for a read do not contain those of the database's driver.
         match self {
-            Self::Sqlite(reader) => reader.read(request).await,
-            Self::Postgres(reader) => reader.read(request).await,
+            Self::Sqlite(reader) => Box::pin(reader.read(request)).await,
+            Self::Postgres(reader) => Box::pin(reader.read(request)).await,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::open::DataDirectory;
 use super::reader::SqliteReader;
 use super::{events, records, traces};
 use crate::commit::{Needs, Writes};
-use crate::reads::{ReadRequest, SelectedRecords};
+use crate::reads::select_records;
 use crate::sql::sequence;
 use crate::storage::{Begun, Committed, LoadedBatch, LogHead, Maintenance, Storage, Transaction};
 use crate::storage_error::StorageError;
@@ -76,10 +76,7 @@ impl SqliteStorage {
         for query in needs.queries {
             let records = match &query {
                 Query::One(table, key) => records::get(&self.connection, table, key)?.into_iter().collect(),
-                Query::Many(query) => {
-                    let all = SelectedRecords { query: query.clone(), max_bytes: usize::MAX };
-                    now(all.read(&self.connection))?.0
-                }
+                Query::Many(query) => now(select_records(&self.connection, query, usize::MAX))?.0,
             };
             found.records.insert(query, records);
         }
