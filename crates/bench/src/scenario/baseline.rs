@@ -44,9 +44,9 @@ pub(crate) async fn run(setup: &Setup, section: &mut Section<'_>) -> Result<()> 
     let bare = measure_for(server.measured(), scripts, warm_up, duration).await?;
     server.stop().await?;
     section.figure("bare HTTP requests", bare.per_second(), "/s");
-    section.figure("bare HTTP CPU per request", bare.server_cpu_us(), "µs");
+    section.figure("bare HTTP CPU per request", bare.us_per_success(bare.server_cpu), "µs");
     section.figure("bare HTTP p99", bare.stats.latencies.quantile_ms(0.99), "ms");
-    section.figure("generator CPU per request", bare.generator_cpu_us(), "µs");
+    section.figure("generator CPU per request", bare.us_per_success(bare.generator_cpu), "µs");
     report_failures(section, &bare);
 
     let duration = duration.min(MAX_DISK_DURATION);

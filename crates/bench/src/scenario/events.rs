@@ -59,7 +59,7 @@ async fn check_pages(server: &Server, log_length: u64) -> Result<()> {
 }
 
 fn report_details(section: &mut Section<'_>, name: &str, pages: &Measurement) {
-    section.figure(&format!("{name}, server CPU"), pages.server_cpu_us(), "µs");
+    section.figure(&format!("{name}, server CPU"), pages.us_per_success(pages.server_cpu), "µs");
     section.figure(&format!("{name}, p99"), pages.stats.latencies.quantile_ms(0.99), "ms");
     report_failures(section, pages);
 }

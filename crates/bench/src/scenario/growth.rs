@@ -100,13 +100,13 @@ async fn measure_start(setup: &Setup, store: &Path) -> Result<(f64, f64)> {
     let server = Server::start(&setup.server_binary, store).await?;
     let ready_after_ms = server.ready_after.as_secs_f64() * 1e3;
     tokio::time::sleep(IDLE).await;
-    let resident_bytes = server.measured().process.resident_bytes()?;
+    let resident_mib = server.measured().process.resident_mib()?;
     server.stop().await?;
-    Ok((ready_after_ms, resident_bytes as f64 / f64::from(1 << 20)))
+    Ok((ready_after_ms, resident_mib))
 }
 
 fn cpu_us(says: &Measurement) -> f64 {
-    says.server_cpu_us()
+    says.us_per_success(says.server_cpu)
 }
 
 fn mean_ms(says: &Measurement) -> f64 {

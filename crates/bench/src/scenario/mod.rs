@@ -7,13 +7,16 @@ mod growth;
 mod says;
 mod webhooks;
 
+use clap::ValueEnum;
+
 use crate::arguments::{Scenario, Setup};
 use crate::measure::Measurement;
 use crate::report::{BenchReport, Section};
 
 /// Runs one scenario. The report includes its errors.
 pub(crate) async fn run(scenario: Scenario, setup: &Setup, report: &mut BenchReport) {
-    let mut section = report.section(name(scenario));
+    let name = scenario.to_possible_value();
+    let mut section = report.section(name.as_ref().map_or("", |name| name.get_name()));
     let result = match scenario {
         Scenario::Baseline => baseline::run(setup, &mut section).await,
         Scenario::Says => says::run_on_sqlite(setup, &mut section, 64).await,
@@ -26,19 +29,6 @@ pub(crate) async fn run(scenario: Scenario, setup: &Setup, report: &mut BenchRep
     };
     if let Err(error) = result {
         section.failure(format!("{error:#}"));
-    }
-}
-
-fn name(scenario: Scenario) -> &'static str {
-    match scenario {
-        Scenario::Baseline => "baseline",
-        Scenario::Says => "says",
-        Scenario::Says256 => "says256",
-        Scenario::Fanout => "fanout",
-        Scenario::Events => "events",
-        Scenario::Growth => "growth",
-        Scenario::Webhooks => "webhooks",
-        Scenario::Postgres => "postgres",
     }
 }
 

@@ -91,7 +91,7 @@ async fn stream_server() -> (mpsc::UnboundedSender<String>, Target) {
     let (sender, mut frames) = mpsc::unbounded_channel::<String>();
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        stream.read(&mut [0; 1024]).await.unwrap();
+        assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0, "a request");
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nevent: ready\ndata: {}\n\n").await.unwrap();
         while let Some(frame) = frames.recv().await {
             stream.write_all(frame.as_bytes()).await.unwrap();

@@ -150,7 +150,7 @@ async fn rate_windows_load_what_was_saved() {
         RecentActivity::QuietUntil(at(1_236)),
     ];
     for member in ["", "x:api::", "1:later::"] {
-        assert_eq!(redis.ask(&["ZADD", "acf:room:default:main:moderation:Nova", "1230", member]), "1");
+        assert_eq!(redis.ask(&["ZADD", "acf:room:default:main:moderation:Nova", "1230", member]), 1);
     }
     let activity = saved.clone().map(|activity| (actor.clone(), activity));
     let name = || "node-1".to_owned();

@@ -143,7 +143,7 @@ impl Transaction for PostgresTransaction<'_> {
                 Ok(pipeline::run(connection, &stage.statements(&self.storage.schema)).await?)
             })
             .await?;
-        Ok(stage.found(rows)?)
+        stage.found(rows)
     }
 
     async fn commit(

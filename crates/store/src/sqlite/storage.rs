@@ -139,7 +139,7 @@ pub(crate) struct SqliteTransaction<'s> {
 
 impl Transaction for SqliteTransaction<'_> {
     async fn load(&mut self, needs: Needs) -> Result<LoadedBatch, StorageError> {
-        Ok(self.storage.load_needs(needs)?)
+        self.storage.load_needs(needs)
     }
 
     async fn commit(
