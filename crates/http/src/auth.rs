@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{Code, DomainError};
-use axum::extract::{Extension, Request, State};
+use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{HeaderMap, Uri, header};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use subtle::ConstantTimeEq;
+use tower_http::validate_request::ValidateRequest;
 
 use crate::error::ApiError;
 use crate::middleware::{Middleware, RouteTraits};
@@ -26,16 +27,20 @@ pub struct Token {
 }
 
 /// Lets a request pass if its route is public or it carries the token.
-pub(crate) async fn authenticate(
-    State(middleware): State<Arc<Middleware>>,
-    Extension(route): Extension<RouteTraits>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    if !route.is_public {
-        middleware.token.check(request.headers(), request.uri())?;
+#[derive(Clone)]
+pub(crate) struct Authenticate(pub(crate) Arc<Middleware>);
+
+impl ValidateRequest<Body> for Authenticate {
+    type ResponseBody = Body;
+
+    fn validate(&mut self, request: &mut Request) -> Result<(), Response> {
+        let is_public = request.extensions().get::<RouteTraits>().is_some_and(|route| route.is_public);
+        if is_public {
+            return Ok(());
+        }
+        let checked = self.0.token.check(request.headers(), request.uri());
+        checked.map_err(|error| ApiError::from(error).into_response())
     }
-    Ok(next.run(request).await)
 }
 
 impl Token {

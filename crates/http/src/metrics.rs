@@ -1,11 +1,8 @@
 //! The metrics of an HTTP server: its requests and its event streams.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{Extension, Request, State};
-use axum::http::Method;
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::http::{Method, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use crate::middleware::{Middleware, RouteTraits};
+use crate::middleware::RouteTraits;
 
 /// The labels of a request.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -54,24 +51,15 @@ impl HttpMetrics {
         registry.register("stream_events", "Events sent to streams", stream_events.clone());
         Self { requests, request_seconds, stream_clients, stream_events }
     }
-}
 
-/// Counts a request by method, route and status, and observes how long it took unless it stays open on purpose.
-pub(crate) async fn count(
-    State(middleware): State<Arc<Middleware>>,
-    Extension(route): Extension<RouteTraits>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let (began, method) = (middleware.clock.stopwatch(), method_name(request.method()));
-    let response = next.run(request).await;
-    let metrics = &middleware.metrics;
-    let labels = RequestLabels { method, route: route.template, status: response.status().as_u16() };
-    metrics.requests.get_or_create(&labels).inc();
-    if !route.stays_open {
-        metrics.request_seconds.observe((middleware.clock.stopwatch() - began).as_secs_f64());
+    /// Counts a request, and observes how long it took unless it stays open on purpose.
+    pub(crate) fn count(&self, method: &'static str, route: RouteTraits, status: StatusCode, took: Duration) {
+        let labels = RequestLabels { method, route: route.template, status: status.as_u16() };
+        self.requests.get_or_create(&labels).inc();
+        if !route.stays_open {
+            self.request_seconds.observe(took.as_secs_f64());
+        }
     }
-    response
 }
 
 /// The name of a method as a label: methods that HTTP does not define share one.

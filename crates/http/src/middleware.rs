@@ -7,14 +7,16 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
 use ipnet::IpNet;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::validate_request::ValidateRequestHeaderLayer;
 
-use crate::auth::{self, Token};
+use crate::auth::{Authenticate, Token};
 use crate::error::ApiError;
-use crate::metrics::{self, HttpMetrics};
+use crate::metrics::HttpMetrics;
 use crate::rate_limit::{self, RateLimiter};
 use crate::request_id::{self, RequestIdSource};
 use crate::{compression, error, request_span};
@@ -66,14 +68,14 @@ impl Middleware {
                 .map_request(move |request| with_traits(routes, request))
                 .map_request(request_id::discard_unusable)
                 .layer(SetRequestIdLayer::x_request_id(request_ids))
-                .layer(from_fn_with_state(Arc::clone(&shared), request_span::trace))
-                .layer(from_fn_with_state(Arc::clone(&shared), metrics::count))
+                .layer(from_fn_with_state(Arc::clone(&shared), request_span::observe))
                 .map_response(compression::drop_needless_vary)
                 .layer(compression::layer())
                 .map_response(error::render)
                 .layer(PropagateRequestIdLayer::x_request_id())
                 .layer(from_fn_with_state(Arc::clone(&shared), rate_limit::limit))
-                .layer(from_fn_with_state(shared, auth::authenticate))
+                .layer(ValidateRequestHeaderLayer::custom(Authenticate(shared)))
+                .map_response(IntoResponse::into_response)
                 .layer(CatchPanicLayer::custom(error::from_panic)),
         )
     }
