@@ -10,16 +10,19 @@ use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use ipnet::IpNet;
 use tower::ServiceBuilder;
+use tower::layer::layer_fn;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::validate_request::ValidateRequestHeaderLayer;
 
 use crate::auth::{Authenticate, Token};
+use crate::compression::CompressLarge;
+use crate::error;
 use crate::error::ApiError;
 use crate::metrics::HttpMetrics;
 use crate::rate_limit::{self, RateLimiter};
 use crate::request_id::{self, RequestIdSource};
-use crate::{compression, error, request_span};
+use crate::request_span::Observe;
 
 /// How the middleware treats a route.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +39,7 @@ pub struct RouteTraits {
 
 impl RouteTraits {
     /// The traits of a path that no route matches.
-    const UNMATCHED: Self =
+    pub(crate) const UNMATCHED: Self =
         Self { template: "unmatched", is_limited: true, is_public: false, stays_open: false };
 }
 
@@ -63,14 +66,14 @@ impl Middleware {
     pub fn wrap<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
         let (routes, request_ids) = (self.routes, self.request_ids.clone());
         let shared = Arc::new(self);
+        let observed = Arc::clone(&shared);
         router.fallback(unsupported_action).method_not_allowed_fallback(unsupported_action).layer(
             ServiceBuilder::new()
                 .map_request(move |request| with_traits(routes, request))
                 .map_request(request_id::discard_unusable)
                 .layer(SetRequestIdLayer::x_request_id(request_ids))
-                .layer(from_fn_with_state(Arc::clone(&shared), request_span::observe))
-                .map_response(compression::drop_needless_vary)
-                .layer(compression::layer())
+                .layer(layer_fn(move |inner| Observe { inner, middleware: Arc::clone(&observed) }))
+                .layer(layer_fn(CompressLarge::new))
                 .map_response(error::render)
                 .layer(PropagateRequestIdLayer::x_request_id())
                 .layer(from_fn_with_state(Arc::clone(&shared), rate_limit::limit))
