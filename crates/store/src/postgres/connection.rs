@@ -229,15 +229,16 @@ impl ReadConnection for Connection {
         records::select(&self.schema, query)
     }
 
-    /// The sums run over the chosen rows in order.
+    /// The sums run over the chosen rows in order. The second row is sent even if the first is too large already: it shows that
+    /// the page is cut.
     fn limit_bytes(page: &mut String, parameters: &mut Vec<Parameter<'_>>, order: &str, max_bytes: i64) {
         parameters.push(Parameter::Integer(max_bytes));
         *page = format!(
             "SELECT sequence, type, json FROM (
-                 SELECT sequence, type, json,
+                 SELECT sequence, type, json, row_number() OVER (ORDER BY sequence {order}) AS position,
                         sum(octet_length(json)) OVER (ORDER BY sequence {order}) - octet_length(json) AS bytes_before
                  FROM ({page}) AS page) AS summed
-             WHERE bytes_before <= ${} ORDER BY sequence {order}",
+             WHERE bytes_before <= ${} OR position = 2 ORDER BY sequence {order}",
             parameters.len()
         );
     }
