@@ -13,7 +13,7 @@ use agentcafe_store::shared_rate_windows::{BoxFuture, SharedRateWindows};
 use crate::metrics::RedisMetrics;
 use crate::unread::UnreadCopies;
 
-/// Redis as the engine uses it: for limits that nodes share, and for copies of unread counts. No answer depends on it.
+/// Redis as the engine uses it: for limits that nodes share, and for copies of unread counts. Commands work without it.
 pub struct Redis {
     /// The connection.
     pub connection: Arc<RedisConnection>,

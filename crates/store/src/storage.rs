@@ -55,7 +55,7 @@ pub(crate) struct Begun<T> {
 pub(crate) struct Maintenance<'b> {
     /// Traces of requests that ended before they were put into a batch.
     pub(crate) notes: &'b [TraceNote],
-    /// Whether a caller wants to know that the database accepts writes.
+    /// Whether to check that the database accepts writes.
     pub(crate) probe: bool,
     /// Whether to delete rows that are no longer needed.
     pub(crate) purge: bool,

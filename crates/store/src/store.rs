@@ -97,7 +97,7 @@ impl Readers {
     }
 }
 
-/// The log and the records of a café.
+/// The log and the records.
 ///
 /// A read fails with [`ReadError`] when the database cannot be read.
 pub struct Store {
@@ -129,7 +129,7 @@ impl Store {
     /// Opens the store, or creates it.
     ///
     /// # Errors
-    /// [`OpenError`] says why not; nothing was changed then.
+    /// [`OpenError`]: why not; nothing was changed then.
     pub fn open(options: Options) -> Result<(Arc<Self>, Closing), OpenError> {
         Self::open_sharing(options, None)
     }

@@ -38,7 +38,7 @@ impl DeliveryRecorder {
         }
     }
 
-    /// Records until it succeeds: an event that has arrived must not be sent again because, say, the disk is full.
+    /// Records until it succeeds: an event that has arrived must not be sent again because the disk is full, for example.
     async fn record(&self, reports: Vec<DeliveryReport>) {
         let (mut attempts, count) = (0, reports.len());
         loop {

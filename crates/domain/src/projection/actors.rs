@@ -191,7 +191,7 @@ impl ActorEntry {
     }
 }
 
-/// The status that a heartbeat shows; idle unless it says more.
+/// The status that a heartbeat shows; idle if it has none.
 fn heartbeat_status(event: &Event) -> Status {
     PayloadView::by(event).status("status").unwrap_or(Status::Idle)
 }

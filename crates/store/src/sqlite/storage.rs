@@ -16,7 +16,7 @@ use crate::sql::sequence;
 use crate::storage::{Begun, Committed, LoadedBatch, LogHead, Maintenance, Storage, Transaction};
 use crate::storage_error::StorageError;
 
-/// The state that the last commit batch left, as far as the tables say.
+/// The state that the last commit batch left, as far as it is in the tables.
 pub(super) fn log_head(connection: &Connection) -> rusqlite::Result<LogHead> {
     let (last_event, at) = events::head(connection)?;
     let last = |query| -> rusqlite::Result<_> {
