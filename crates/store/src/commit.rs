@@ -44,12 +44,12 @@ pub(crate) struct CommitContext {
 
 /// What a batch must still read from its database.
 #[derive(Default)]
-pub(crate) struct Needs {
+pub(crate) struct MissingReads {
     pub(crate) queries: HashSet<Query>,
     pub(crate) keys: Vec<Hash>,
 }
 
-impl Needs {
+impl MissingReads {
     pub(crate) fn is_empty(&self) -> bool {
         self.queries.is_empty() && self.keys.is_empty()
     }
@@ -92,8 +92,8 @@ pub(crate) struct InboxTimes {
 
 impl<'c> CommitBatch<'c> {
     /// A new batch, and what it needs first.
-    pub(crate) fn new(context: &'c mut CommitContext, commands: Vec<QueuedCommand>) -> (Self, Needs) {
-        let mut needs = Needs::default();
+    pub(crate) fn new(context: &'c mut CommitContext, commands: Vec<QueuedCommand>) -> (Self, MissingReads) {
+        let mut needs = MissingReads::default();
         for QueuedCommand { envelope, .. } in &commands {
             needs.queries.extend(envelope.command.reads());
             needs.keys.extend(envelope.request.as_ref().map(|request| request.key.identity));
@@ -127,9 +127,9 @@ impl<'c> CommitBatch<'c> {
     }
 
     /// Decides every command that can be decided, and returns what the others need.
-    pub(crate) fn decide(&mut self) -> Needs {
+    pub(crate) fn decide(&mut self) -> MissingReads {
         self.stage += 1;
-        let mut needs = Needs::default();
+        let mut needs = MissingReads::default();
         for at in 0..self.commands.len() {
             if self.decided[at].is_some() {
                 continue;

@@ -9,9 +9,9 @@ use agentcafe_domain::kernel::{Clock, Heads, Sequence, Timestamp};
 use agentcafe_eventlog::RecentEvents;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::commit::{CommitBatch, CommitContext, InboxTimes, Needs, QueuedCommand};
+use crate::commit::{CommitBatch, CommitContext, InboxTimes, MissingReads, QueuedCommand};
 use crate::envelope::TraceNote;
-use crate::storage::{Begun, LogHead, Maintenance, Storage, Transaction};
+use crate::storage::{BegunTransaction, LogHead, Maintenance, Storage, Transaction};
 use crate::storage_error::StorageError;
 use crate::table_changes::{TableChanges, versions_after};
 
@@ -214,10 +214,10 @@ impl<S: Storage> Writer<S> {
 async fn write_batch<S: Storage>(
     storage: &mut S,
     batch: &mut CommitBatch<'_>,
-    needs: Needs,
+    needs: MissingReads,
     maintenance: &Maintenance<'_>,
 ) -> Result<StoredBatch, StorageError> {
-    let Begun { mut transaction, head: before, mut found } = storage.begin(needs).await?;
+    let BegunTransaction { mut transaction, head: before, mut found } = storage.begin(needs).await?;
     batch.start(before.at, before.heads);
     loop {
         batch.add_found(found);

@@ -100,7 +100,7 @@ impl ActorEntry {
     }
 
     /// The actor as the projector keeps it.
-    pub fn reduced(&self) -> CompactActor {
+    pub fn compact(&self) -> CompactActor {
         CompactActor {
             actor_id: self.actor_id.clone(),
             status: self.status,
