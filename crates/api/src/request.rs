@@ -63,12 +63,12 @@ pub(crate) async fn read(
         correlation_id,
         idempotency_key,
     };
-    let last_event_id = if reads == Reads::Stream { sse::last_event_id(&parts.headers)? } else { None };
+    let resume_after = if reads == Reads::Stream { sse::last_event_id(&parts.headers)? } else { None };
     let body = match reads {
         Reads::Body => read_body(Request::from_parts(parts, body), app).await?,
         Reads::Query | Reads::Stream | Reads::Key => Map::new(),
     };
-    let input = Input { id, parameters, body: Fields::of_body(body), last_event_id };
+    let input = Input { id, parameters, body: Fields::of_body(body), resume_after };
     request_span::record_ids(|| ids(&input));
     Ok((caller, input))
 }
@@ -100,7 +100,7 @@ async fn path_id(parts: &mut Parts, app: &Arc<App>) -> Result<String, DomainErro
     Ok(id)
 }
 
-/// Whether every `%` stands before two hexadecimal digits.
+/// Whether every `%` precedes two hexadecimal digits.
 fn escapes_are_whole(path: &str) -> bool {
     let escapes = path.split('%').skip(1);
     escapes.map(str::as_bytes).all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit))
@@ -134,7 +134,9 @@ fn unreadable(rejection: BytesRejection) -> ApiError {
 }
 
 fn incomplete() -> ApiError {
-    DomainError::new(Code::Validation).saying("the body did not come whole").into()
+    DomainError::new(Code::Validation)
+        .saying(format!("the body is incomplete, or took longer than {} s", BODY_TIMEOUT.as_secs()))
+        .into()
 }
 
 /// Parses a body: empty counts as `{}`.

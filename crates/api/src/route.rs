@@ -183,7 +183,7 @@ impl Route {
     /// The fields that its operation reads of the query and of the body, with the bounds that these rules set.
     pub(crate) fn fields(&self, rules: &Rules) -> (Vec<DescribedField>, Vec<DescribedField>) {
         let (parameters, body) = (Fields::describing(), Fields::describing());
-        let input = Input { id: String::new(), parameters, body, last_event_id: None };
+        let input = Input { id: String::new(), parameters, body, resume_after: None };
         (self.describe)(&input, rules);
         let _ = input.body.correlation(CORRELATION_ID);
         (input.parameters.described(), input.body.described())

@@ -13,7 +13,7 @@ use agentcafe_engine::redis::Redis;
 use agentcafe_engine::{Engine, sweeps, unread};
 use agentcafe_http::HttpMetrics;
 use agentcafe_redis::RedisConnection;
-use agentcafe_store::{Options, SharedRateWindows, Store, StoreLocation};
+use agentcafe_store::{SharedRateWindows, Store, StoreLocation, StoreOptions};
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -48,7 +48,7 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
         })
     };
     let shared = redis.clone().map(|redis| redis as Arc<dyn SharedRateWindows>);
-    let options = Options {
+    let options = StoreOptions {
         location: config.storage.clone(),
         rules: config.rules.clone(),
         clock: Arc::new(SystemClock::start()),

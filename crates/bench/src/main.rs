@@ -1,4 +1,5 @@
-//! `bench`: measures a release build of agentcafe, next to bare baselines on the same machine.
+//! `bench`: measures a release build of agentcafe, next to bare baselines on the same machine. A *say* is one
+//! `POST /v1/commands/say`.
 
 mod arguments;
 mod measure;

@@ -63,23 +63,21 @@ pub enum RequestError {
 }
 
 impl ApiClient {
-    /// The API whose routes are below this address.
+    /// The API at this address, or whose event stream has this address. The stream's requests keep the parameters of its query.
     ///
     /// # Errors
     /// When the address or the token cannot be used.
     pub fn new(address: &str, token: Option<&str>) -> Result<Self, AddressError> {
-        let mut base = server_url(address)?;
-        base.set_query(None);
-        let stream = join(&base, EVENT_STREAM_PATH);
+        let (base, stream) = api_and_stream(&server_url(address)?, false);
         Ok(Self { http: http_client(token)?, base, stream })
     }
 
-    /// The API whose event stream has this address. The other parameters of its query are sent along.
+    /// As [`ApiClient::new`], but an address with any other path is that of the event stream.
     ///
     /// # Errors
     /// When the address or the token cannot be used.
     pub fn from_stream_url(address: &str, token: Option<&str>) -> Result<Self, AddressError> {
-        let (base, stream) = split_stream_url(server_url(address)?);
+        let (base, stream) = api_and_stream(&server_url(address)?, true);
         Ok(Self { http: http_client(token)?, base, stream })
     }
 
@@ -158,12 +156,20 @@ fn server_url(text: &str) -> Result<Url, AddressError> {
     Ok(url)
 }
 
-/// The address of the API, and that of its event stream, without the parameters that the client sets.
-fn split_stream_url(given: Url) -> (Url, Url) {
+/// The address of the API, and that of its event stream, without the parameters that the client sets. Either may be given:
+/// `is_stream` selects which one it is if its path is neither empty nor ends with [`EVENT_STREAM_PATH`].
+fn api_and_stream(given: &Url, is_stream: bool) -> (Url, Url) {
+    let path = given.path().trim_end_matches('/');
+    let (base_path, stream_path) = match path.strip_suffix(EVENT_STREAM_PATH) {
+        Some(base_path) => (base_path, path.to_owned()),
+        None if is_stream && !path.is_empty() => ("", given.path().to_owned()),
+        None => (path, format!("{path}{EVENT_STREAM_PATH}")),
+    };
     let mut stream = given.clone();
     stream.set_query(None);
     let mut base = stream.clone();
-    base.set_path(stream.path().strip_suffix(EVENT_STREAM_PATH).unwrap_or_default());
+    base.set_path(base_path);
+    stream.set_path(&stream_path);
     for (name, value) in given.query_pairs().filter(|(name, _)| !IGNORED_PARAMETERS.contains(&&**name)) {
         stream.query_pairs_mut().append_pair(&name, &value);
     }
@@ -213,15 +219,32 @@ mod tests {
         }
     }
 
-    /// A base address or the stream's own may be given; a cursor in the address is ignored.
+    /// The address of the API or of its stream may be given; a cursor in the address is ignored.
     #[test]
     fn api_stream_url_comes_from_either_address() {
-        let whole = "http://cafe.example/runtime/v1/streams/market-events";
-        let base = server_url("http://cafe.example/runtime/").unwrap();
-        assert_eq!(join(&base, EVENT_STREAM_PATH).as_str(), whole);
-        let given = server_url(&format!("{whole}?apiKey=s3cret&limit=5&cursor=9")).unwrap();
-        let (base, stream) = split_stream_url(given);
-        assert_eq!(base.as_str(), "http://cafe.example/runtime");
-        assert_eq!(stream.as_str(), format!("{whole}?apiKey=s3cret"));
+        const STREAM: &str = "/v1/streams/market-events";
+        // The given path; whether another path is the stream's; the paths of the API and of its stream.
+        let cases = [
+            ("", false, "/", STREAM),
+            ("", true, "/", STREAM),
+            ("/", true, "/", STREAM),
+            (STREAM, false, "/", STREAM),
+            (STREAM, true, "/", STREAM),
+            ("/runtime/", false, "/runtime", "/runtime/v1/streams/market-events"),
+            ("/runtime/v1/streams/market-events", false, "/runtime", "/runtime/v1/streams/market-events"),
+            ("/runtime/v1/streams/market-events/", true, "/runtime", "/runtime/v1/streams/market-events"),
+            ("/mirror", true, "/", "/mirror"),
+        ];
+        for (path, is_stream, base_path, stream_path) in cases {
+            let given =
+                server_url(&format!("http://cafe.example{path}?apiKey=s3cret&limit=5&cursor=9")).unwrap();
+            let (base, stream) = api_and_stream(&given, is_stream);
+            assert_eq!(base.as_str(), format!("http://cafe.example{base_path}"), "{path:?}");
+            assert_eq!(
+                stream.as_str(),
+                format!("http://cafe.example{stream_path}?apiKey=s3cret"),
+                "{path:?}"
+            );
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::api::RequestError;
 use crate::sse::SseFrame;
 use crate::stream::{ReceivedEvent, Start, StreamUpdate};
 
-/// A log that is shorter than before counts as another log after this many connections in a row. A node of the same café may lag
+/// A log that is shorter than before counts as another log after this many connections in a row. A node with the same store may lag
 /// behind the others for a moment.
 const SHORTER_CONNECTIONS: u32 = 3;
 /// And after this time.

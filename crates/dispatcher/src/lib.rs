@@ -1,4 +1,4 @@
-//! What the café does on its own: it delivers webhooks, runs reactions, and calls the payment provider for commands.
+//! What the server does on its own: it delivers webhooks, runs reactions, and calls the payment provider for commands.
 
 mod external_client;
 mod payment;

@@ -45,7 +45,7 @@ pub(crate) struct SignedSubscription {
 }
 
 /// What all followers share.
-struct Shared {
+struct FollowerContext {
     engine: Arc<Engine>,
     sender: Arc<WebhookSender>,
     limiter: ConcurrencyLimiter,
@@ -68,7 +68,7 @@ struct RunningFollower {
 
 /// Starts and stops followers.
 struct Manager {
-    shared: Arc<Shared>,
+    context: Arc<FollowerContext>,
     running: HashMap<Uuid, RunningFollower>,
     /// Followers that were stopped. The next one of the same subscription waits for them.
     stopped: HashMap<Uuid, JoinHandle<()>>,
@@ -91,7 +91,7 @@ async fn deliver(engine: Arc<Engine>, sender: Arc<WebhookSender>, lease: LeaseGu
     let mut counters = engine.store.changed(WebhookCounter::TABLE);
     counters.mark_changed();
     let changes = engine.store.changed(Subscription::TABLE);
-    let shared = Arc::new(Shared {
+    let context = Arc::new(FollowerContext {
         limiter: ConcurrencyLimiter::new(max_concurrency),
         engine,
         sender,
@@ -101,7 +101,7 @@ async fn deliver(engine: Arc<Engine>, sender: Arc<WebhookSender>, lease: LeaseGu
         applied: watch::Sender::new(0),
     });
     let (running, stopped) = (HashMap::new(), HashMap::new());
-    let mut manager = Manager { shared, running, stopped, revision: 0, counters };
+    let mut manager = Manager { context, running, stopped, revision: 0, counters };
     manager.run().await;
     manager.end().await;
     drop(manager);
@@ -112,24 +112,24 @@ async fn deliver(engine: Arc<Engine>, sender: Arc<WebhookSender>, lease: LeaseGu
 
 impl Manager {
     async fn run(&mut self) {
-        let shared = Arc::clone(&self.shared);
-        let mut changes = shared.changes.clone();
+        let context = Arc::clone(&self.context);
+        let mut changes = context.changes.clone();
         changes.mark_changed();
         let mut ticks = interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = shared.ending.cancelled() => return,
+                () = context.ending.cancelled() => return,
                 _ = ticks.tick() => self.check().await,
                 changed = changes.changed() => {
                     if changed.is_err() {
                         return;
                     }
                     let number = *changes.borrow_and_update();
-                    while self.apply().await.is_err() && !shared.ending.is_cancelled() {
+                    while self.apply().await.is_err() && !context.ending.is_cancelled() {
                         sleep(RETRY_AFTER).await;
                     }
-                    shared.applied.send_replace(number);
+                    context.applied.send_replace(number);
                 }
             }
         }
@@ -137,7 +137,7 @@ impl Manager {
 
     /// Applies every change of a subscription since the last time.
     async fn apply(&mut self) -> Result<(), ReadError> {
-        let store = Arc::clone(&self.shared.engine.store);
+        let store = Arc::clone(&self.context.engine.store);
         loop {
             let after = i64::try_from(self.revision).unwrap_or(i64::MAX);
             let find =
@@ -181,10 +181,10 @@ impl Manager {
         let (id, enabled_by) = (subscription.subscription.id, subscription.subscription.enabled_by);
         let previous = self.stopped.remove(&id);
         let (subscription, updates) = watch::channel(subscription);
-        let ending = self.shared.ending.child_token();
+        let ending = self.context.ending.child_token();
         let position = Arc::new(AtomicU64::new(CAUGHT_UP));
-        let shared = Arc::clone(&self.shared);
-        let subscriber = Subscriber::new(id, shared, updates, ending.clone(), Arc::clone(&position));
+        let context = Arc::clone(&self.context);
+        let subscriber = Subscriber::new(id, context, updates, ending.clone(), Arc::clone(&position));
         let task = tokio::spawn(async move {
             if let Some(previous) = previous {
                 // Even if it panicked, it has ended.
@@ -205,14 +205,14 @@ impl Manager {
             tracing::error!(subscription = %id, "the follower of a webhook panicked and is restarted");
             self.start(Arc::clone(&running.subscription.borrow()));
         }
-        let metrics = &self.shared.engine.metrics.webhooks;
-        let head = self.shared.engine.store.recent_events().head().0;
+        let metrics = &self.context.engine.metrics.webhooks;
+        let head = self.context.engine.store.recent_events().head().0;
         let positions = self.running.values().map(|running| running.position.load(Ordering::Relaxed));
         *metrics.lag.lock() = Some(head.saturating_sub(positions.min().unwrap_or(CAUGHT_UP)));
         if self.counters.has_changed().unwrap_or(false) {
             self.counters.mark_unchanged();
             let key = WebhookCounter::key_of(CounterKind::DeadLetters);
-            if let Ok(counter) = self.shared.engine.store.get::<WebhookCounter>(key).await {
+            if let Ok(counter) = self.context.engine.store.get::<WebhookCounter>(key).await {
                 metrics.dlq_open.set(counter.map_or(0, |counter| counter.open));
             }
         }
@@ -227,6 +227,6 @@ impl Manager {
             }
         }
         // The node that delivers from now on reports the lag.
-        self.shared.engine.metrics.webhooks.lag.lock().take();
+        self.context.engine.metrics.webhooks.lag.lock().take();
     }
 }

@@ -18,7 +18,7 @@ use crate::tables::plan::Feature;
 pub trait Action: Send + Sync {
     /// What it does to the actor's presence.
     const PRESENCE_EFFECT: PresenceEffect;
-    /// Whether it is possible without access to the table and whatever moderation says: leaving always is.
+    /// Whether it is possible without access to the table and in spite of moderation: leaving always is.
     const IS_ALWAYS_ALLOWED: bool = false;
     /// What a private table's plan must include for it.
     const FEATURE: Option<Feature> = None;
@@ -90,7 +90,7 @@ pub struct CommandAccepted {
 }
 
 impl<D: Action> ActorCommand<D> {
-    /// Reads the actor; `action` is what the rest of the body says.
+    /// Reads the actor; `action` has the other fields of the body.
     ///
     /// # Errors
     /// As [`ActorInRoom::read`].

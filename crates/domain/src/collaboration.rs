@@ -43,7 +43,7 @@ pub struct CollaborationMetrics {
     pub contributors: u64,
 }
 
-/// What the score says in a word.
+/// The score as a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CollaborationGrade {

@@ -1,4 +1,4 @@
-//! Messages, threads and mentions: what a say command means.
+//! Messages, threads and mentions: the meaning of the command `say`.
 
 pub mod events;
 
@@ -127,7 +127,7 @@ pub fn mentions_in(text: &str) -> Vec<ActorId> {
 /// `POST /v1/commands/say` and `POST /v1/conversations/messages`: an actor says something.
 pub type Say = ActorCommand<SayAction>;
 
-/// What a body says, before ids are given to the message.
+/// The fields of a body, before ids are given to the message.
 #[derive(Clone, Debug)]
 pub struct SayAction {
     message_id: Option<String>,

@@ -13,7 +13,7 @@ use crate::kernel::{
     RoomId, Sequence, StoredEvent, StoredRecord, Success, TenantId, Timestamp, WriteSet, record, response,
 };
 
-/// The most items that one bulk acknowledgement takes; `unreadCount` in its answer says what is left.
+/// The most items that one bulk acknowledgement takes; `unreadCount` in its response is the rest.
 pub const MAX_ACKED_AT_ONCE: usize = 10_000;
 /// The most ids that one bulk acknowledgement may list.
 pub const MAX_LISTED_IDS: usize = 1_000;
@@ -58,7 +58,7 @@ pub struct InboxItem {
     pub thread_id: Option<String>,
     /// `mention`, `task` or `operator`.
     pub topic: String,
-    /// What it says, by topic.
+    /// The fields of its topic.
     pub payload: Map<String, Value>,
     /// When the event happened, too.
     pub created_at: Timestamp,
@@ -221,7 +221,7 @@ response! {
 }
 
 impl AckInboxItem {
-    /// Reads the path's id and the body; the tenant may also stand in the query.
+    /// Reads the path's id and the body; the tenant may also be in the query.
     ///
     /// # Errors
     /// What identifies the item and its owner does not hold.

@@ -73,8 +73,8 @@ pub enum RecentActivity {
         /// The hash of its text, if it spoke: the same for the same words.
         text_key: Option<String>,
     },
-    /// It must be quiet until then.
-    QuietUntil(Timestamp),
+    /// It may not act until then.
+    CooldownUntil(Timestamp),
 }
 
 /// Checks the actions of one command against the rate windows.
@@ -175,7 +175,7 @@ impl RateWindows {
             && let Err(exceeded) = window.check(action.source, text_key.as_deref(), now, rules)
         {
             if let (Some(until), Some(new_cooldowns)) = (exceeded.quiet_until, &mut self.new_cooldowns) {
-                new_cooldowns.push((actor.clone(), RecentActivity::QuietUntil(until)));
+                new_cooldowns.push((actor.clone(), RecentActivity::CooldownUntil(until)));
             }
             return Err(exceeded.describe(actor, action, rules));
         }

@@ -24,7 +24,7 @@ payloads! {
 /// `POST /v1/commands/order`: an actor orders something.
 pub type Order = ActorCommand<OrderAction>;
 
-/// What the body of an order says.
+/// The fields of the body of an order.
 pub struct OrderAction {
     item_id: String,
     size: String,

@@ -20,7 +20,7 @@ use crate::tables::access::{self, AccessRequirement};
 /// The settings of presence.
 #[derive(Clone, Copy, Debug)]
 pub struct PresenceRules {
-    /// How long an actor counts as present after it acted, unless it says otherwise, in milliseconds.
+    /// How long an actor counts as present after it acted, unless the request has another time, in milliseconds.
     pub default_ttl_ms: i64,
 }
 
@@ -31,7 +31,7 @@ impl Default for PresenceRules {
 }
 rule_set!(PresenceRules);
 
-/// What an actor says it does.
+/// The activity that an actor reports.
 pub const STATUS: Field =
     Field::new("status", "What the actor is doing. Default: idle.", "thinking").in_example();
 const TTL: Field = Field::new(
@@ -42,7 +42,7 @@ const TTL: Field = Field::new(
 /// The label of a heartbeat in policies.
 const ACTION: &str = "presence_heartbeat";
 
-/// Why a presence changed, for the events that say so.
+/// Why a presence changed, for the events that have a reason.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangeReason<'a> {
     /// The reason's name.

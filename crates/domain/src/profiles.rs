@@ -15,7 +15,7 @@ use crate::work::{names_nothing, set};
 const MAX_NAME_CHARS: usize = 200;
 const MAX_URL_CHARS: usize = 2_048;
 const MAX_BIO_CHARS: usize = 16 * 1_024;
-/// What a profile says, in the order in which it is checked.
+/// The fields of a profile, in the order in which it is checked.
 const CHANGEABLE: [Field; 5] = [DISPLAY_NAME, AVATAR_URL, BIO, THEME, METADATA];
 const DISPLAY_NAME: Field =
     Field::new("displayName", "The actor's name, for people.", "Nova").up_to(MAX_NAME_CHARS).in_example();
@@ -47,7 +47,7 @@ pub struct Profile {
     pub display_name: String,
     /// The URL of its picture.
     pub avatar_url: Option<String>,
-    /// What it says of itself.
+    /// Its description of itself.
     pub bio: Option<String>,
     /// Its colours.
     pub theme: Option<Theme>,
@@ -71,7 +71,7 @@ pub struct ProfileOwner {
 }
 
 impl ProfileOwner {
-    /// Reads the path's id; the tenant stands in the body, else in the query.
+    /// Reads the path's id; the tenant is in the body, else in the query.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for the tenant, `ERR_NOT_FOUND` for an id that no actor can have.
@@ -212,7 +212,7 @@ impl UpsertProfile {
         &self.owner
     }
 
-    /// Where the actor says it is; only the trace shows it.
+    /// The actor's own location; only the trace shows it.
     pub fn room_id(&self) -> Option<&RoomId> {
         self.room_id.as_ref()
     }

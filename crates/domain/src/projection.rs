@@ -210,13 +210,13 @@ impl RoomProjection {
     }
 
     /// The room as the projector keeps it.
-    pub fn reduced(&self) -> CompactRoom {
+    pub fn compact(&self) -> CompactRoom {
         CompactRoom {
             tenant_id: self.tenant_id.clone(),
             room_id: self.room_id.clone(),
             last_event_id: self.last_event.map(|(_, id)| id),
             last_event_at: self.last_event.map(|(at, _)| at),
-            actors: self.actors.in_order().into_iter().map(ActorEntry::reduced).collect(),
+            actors: self.actors.in_order().into_iter().map(ActorEntry::compact).collect(),
             pinned_context: self.pinned_context.clone(),
             threads: self.conversations.threads.to_vec(),
             tasks: self.tasks.to_vec(),
@@ -242,7 +242,7 @@ impl RoomProjection {
     /// The actors that count as there, in the order in which they appeared.
     pub fn active_actors(&self) -> Vec<CompactActor> {
         let active = self.actors.in_order().into_iter().filter(|actor| actor.is_active());
-        active.map(ActorEntry::reduced).collect()
+        active.map(ActorEntry::compact).collect()
     }
 
     /// What was said, newest first.

@@ -89,7 +89,7 @@ pub struct ReactionSubscription {
     pub updated_at: Timestamp,
 }
 
-/// A subscription, and what only the engine knows of it.
+/// A subscription, and its internal state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredReaction {

@@ -57,7 +57,7 @@ pub const ALL: &[RecordKind] = &[
 /// The tables that are never exported: they hold secrets and payments, or belong to the nodes of one store.
 pub const NOT_EXPORTED: &[&str] = &["payments", "webhook_secrets", "leases"];
 
-/// The tables that nodes cache in memory: a node learns of writes to them by other nodes before it sees a later
+/// The tables that nodes cache in memory: a node invalidates them after writes of other nodes before it sees a later
 /// event.
 pub const CACHED_IN_MEMORY: [&Table; 3] = [Subscription::TABLE, StoredReaction::TABLE, WebhookCounter::TABLE];
 
@@ -90,7 +90,7 @@ impl RecordKind {
         NOT_EXPORTED.contains(&self.table.name)
     }
 
-    /// Whether an export has records of this kind: of a part of a café, only those that say to which part they belong.
+    /// Whether an export has records of this kind: of a part of a store, only those with the columns of that part.
     pub fn is_exported(&self, by_tenant: bool, by_room: bool) -> bool {
         !self.is_internal()
             && (!by_tenant || self.table.has("tenant_id"))

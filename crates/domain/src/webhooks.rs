@@ -40,7 +40,7 @@ pub struct Subscription {
     pub room_id: Option<RoomId>,
     /// Only events of this actor, whose access to private tables the subscription has.
     pub actor_id: Option<ActorId>,
-    /// Only of these types; `*` stands for all.
+    /// Only of these types; `*`: all.
     pub event_types: Vec<String>,
     /// Where to.
     pub target_url: String,
@@ -77,7 +77,7 @@ impl Subscription {
         self.enabled && !self.deleted
     }
 
-    /// The types of events it wants; none means all.
+    /// The types of events that are sent; none: all.
     pub fn types(&self) -> Option<Vec<EventType>> {
         let all = self.event_types.iter().any(|name| name == ALL_TYPES);
         (!all).then(|| self.event_types.iter().filter_map(|name| EventType::parse(name)).collect())
@@ -216,7 +216,7 @@ pub struct WebhookSubscription {
     room_id: Option<RoomId>,
     /// Only events by this actor are sent; null: those of every actor.
     actor_id: Option<ActorId>,
-    /// The types of events that are sent; `*` stands for every type.
+    /// The types of events that are sent; `*`: every type.
     event_types: Vec<String>,
     /// The URL to which events are sent.
     target_url: String,

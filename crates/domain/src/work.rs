@@ -48,7 +48,7 @@ pub struct Editor {
 }
 
 impl Editor {
-    /// Reads the body; the tenant may also stand in the query.
+    /// Reads the body; the tenant may also be in the query.
     ///
     /// # Errors
     /// As [`ActorInRoom::read`].

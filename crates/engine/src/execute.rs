@@ -54,7 +54,7 @@ impl Engine {
     /// Executes a command once, however many requests have the same key.
     ///
     /// # Errors
-    /// [`NotExecuted`] says why it did not take effect. The details of a domain error hold the correlation id.
+    /// [`NotExecuted`]: why it did not take effect. The details of a domain error hold the correlation id.
     pub async fn execute(self: &Arc<Self>, submitted: SubmittedCommand) -> Result<Executed, NotExecuted> {
         let SubmittedCommand { command, correlation_id, origin, key } = submitted;
         let key = match key {

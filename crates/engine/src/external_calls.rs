@@ -13,9 +13,9 @@ use crate::engine::Engine;
 /// The most calls of one command: a payment, another one if the first was too small, and a spare.
 const MAX_EXTERNAL_CALLS: usize = 3;
 
-/// Makes external calls. The implementation knows HTTP, which the engine must not.
+/// Makes external calls. The implementation uses HTTP, on which the engine must not depend.
 pub trait ExternalCallRunner: Send + Sync {
-    /// Makes the call. It always ends, and a failure is a result too; none if this runner does not know such a request.
+    /// Makes the call. It always ends, and a failure is a result too; none if this runner does not support such a request.
     fn run(&self, call: ExternalCall) -> Pin<Box<dyn Future<Output = Option<CallResult>> + Send + '_>>;
 }
 

@@ -24,7 +24,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub struct LeaseGuard {
     /// The token that fences writes; none on a node that does not share its database.
-    pub hold: Option<LeaseToken>,
+    pub token: Option<LeaseToken>,
     /// Cancelled when the lease is lost, or the engine stops.
     pub ending: CancellationToken,
 }
@@ -37,13 +37,13 @@ pub async fn while_held<Working: Future<Output = ()>>(
     work: impl Fn(LeaseGuard) -> Working,
 ) {
     if !engine.store.is_shared() {
-        return work(LeaseGuard { hold: None, ending: engine.stopping.clone() }).await;
+        return work(LeaseGuard { token: None, ending: engine.stopping.clone() }).await;
     }
-    let contender = Contender { engine: &engine, hold: LeaseToken { name, holder: engine.node } };
+    let contender = Contender { engine: &engine, token: LeaseToken { name, holder: engine.node } };
     while let Some(held_since) = contender.acquire().await {
         tracing::info!(lease = name, "lease acquired");
         let ending = engine.stopping.child_token();
-        let lease = LeaseGuard { hold: Some(contender.hold), ending: ending.clone() };
+        let lease = LeaseGuard { token: Some(contender.token), ending: ending.clone() };
         let working = async {
             work(lease).await;
             ending.cancel();
@@ -56,7 +56,7 @@ pub async fn while_held<Working: Future<Output = ()>>(
 /// A node that acquires a lease or holds it.
 struct Contender<'e> {
     engine: &'e Engine,
-    hold: LeaseToken,
+    token: LeaseToken,
 }
 
 impl Contender<'_> {
@@ -78,13 +78,13 @@ impl Contender<'_> {
 
     /// Whether the lease seems to be free. Reading it is cheaper than an attempt that fails, which costs a commit.
     async fn is_free(&self) -> bool {
-        let lease = self.engine.store.get::<Lease>(Lease::key_of(self.hold.name)).await;
-        lease.is_ok_and(|lease| lease.is_none_or(|lease| lease.is_free(self.hold.holder, self.engine.now())))
+        let lease = self.engine.store.get::<Lease>(Lease::key_of(self.token.name)).await;
+        lease.is_ok_and(|lease| lease.is_none_or(|lease| lease.is_free(self.token.holder, self.engine.now())))
     }
 
     async fn submit(&self) -> Result<bool, Failure> {
         let ttl_ms = i64::try_from(TTL.as_millis()).unwrap_or(i64::MAX);
-        let claim = Arc::new(AcquireLease { token: self.hold, ttl_ms });
+        let claim = Arc::new(AcquireLease { token: self.token, ttl_ms });
         let reply = self.engine.execute_in_background(claim).await?;
         Ok(serde_json::from_slice(&reply.data).unwrap_or(false))
     }
@@ -95,7 +95,7 @@ impl Contender<'_> {
         loop {
             let left = (held_since + TTL - MARGIN).saturating_sub(self.engine.clock.stopwatch());
             if left.is_zero() {
-                tracing::warn!(lease = self.hold.name, "lease not renewed; another node may take over");
+                tracing::warn!(lease = self.token.name, "lease not renewed; another node may take over");
                 return ending.cancel();
             }
             tokio::select! {
@@ -110,7 +110,7 @@ impl Contender<'_> {
                     RENEW_INTERVAL
                 }
                 Ok(Ok(false)) => {
-                    tracing::warn!(lease = self.hold.name, "lease lost: another node has taken over");
+                    tracing::warn!(lease = self.token.name, "lease lost: another node has taken over");
                     return ending.cancel();
                 }
                 Ok(Err(_)) | Err(_) => RETRY_AFTER,
@@ -120,9 +120,9 @@ impl Contender<'_> {
 
     /// Releases the lease, if this node still holds it, so that another node can take over at once.
     async fn release(&self) {
-        let release = Arc::new(ReleaseLease { token: self.hold });
+        let release = Arc::new(ReleaseLease { token: self.token });
         if let Err(failure) = self.engine.execute_in_background(release).await {
-            tracing::debug!(lease = self.hold.name, %failure, "lease not released; it expires");
+            tracing::debug!(lease = self.token.name, %failure, "lease not released; it expires");
         }
     }
 }

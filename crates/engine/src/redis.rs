@@ -7,13 +7,13 @@ use std::time::Duration;
 use agentcafe_domain::kernel::{ActorId, ActorInRoom, RoomId, TenantId};
 use agentcafe_domain::moderation::{ModerationRules, RecentActivity};
 pub use agentcafe_redis::ConnectionStatus;
-use agentcafe_redis::{Keys, RedisConnection, RoomName, unread, windows};
+use agentcafe_redis::{Keys, RedisConnection, RoomName, moderation_activity, unread};
 use agentcafe_store::shared_rate_windows::{BoxFuture, SharedRateWindows};
 
 use crate::metrics::RedisMetrics;
 use crate::unread::UnreadCopies;
 
-/// Redis as the engine uses it: for limits that nodes share, and for copies of unread counts. No answer depends on it.
+/// Redis as the engine uses it: for limits that nodes share, and for copies of unread counts. Commands work without it.
 pub struct Redis {
     /// The connection.
     pub connection: Arc<RedisConnection>,
@@ -71,7 +71,7 @@ impl Redis {
 impl SharedRateWindows for Redis {
     fn load<'a>(&'a self, actors: &'a [ActorInRoom]) -> BoxFuture<'a, Option<Vec<Vec<RecentActivity>>>> {
         Box::pin(async move {
-            let loaded = windows::load(&self.connection, &self.keys, actors).await.ok();
+            let loaded = moderation_activity::load(&self.connection, &self.keys, actors).await.ok();
             if loaded.is_none() {
                 self.metrics.own_limits.inc();
             }
@@ -83,7 +83,8 @@ impl SharedRateWindows for Redis {
         Box::pin(async move {
             let fresh_name = || self.fresh_name();
             let saved =
-                windows::save(&self.connection, &self.keys, &recent, self.retention, fresh_name).await;
+                moderation_activity::save(&self.connection, &self.keys, &recent, self.retention, fresh_name)
+                    .await;
             if let Err(error) = saved {
                 tracing::debug!(%error, "rate windows were not shared with other nodes");
             }

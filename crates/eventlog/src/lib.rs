@@ -1,7 +1,7 @@
 //! The event log as a stream: queries, the newest events in memory, followers with a cursor, shared
 //! rendering, and streams of events to readers.
 //!
-//! Nothing here knows a database or a transport. Whatever holds a log implements [`Log`].
+//! Nothing here depends on a database or a transport. Whatever holds a log implements [`Log`].
 
 mod fanout;
 mod follow;

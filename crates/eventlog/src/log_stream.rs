@@ -1,8 +1,8 @@
 //! A stream of events to one reader: how it begins, the backlog, then what is appended to the log, with heartbeats and an
 //! orderly end.
 //!
-//! Every door pulls the same [items](StreamItem) and renders them in its protocol. Only events come rendered, by the encoder
-//! that the door names, because readers share those bytes ([`Fanout`]).
+//! Every protocol pulls the same [items](StreamItem) and renders them. Only events come rendered, by the encoder that the
+//! protocol names, because readers share those bytes ([`Fanout`]).
 
 use std::collections::VecDeque;
 use std::future::ready;
@@ -97,7 +97,7 @@ pub struct StreamStart {
 pub struct Backlog {
     /// The last of them.
     pub until: Sequence,
-    /// The most of them that are sent; a gap stands for the others. None: all.
+    /// The most of them that are sent; a gap replaces the others. None: all.
     pub limit: Option<usize>,
     /// The `ready` message that ends the backlog, without its `replayed`: the number of events before it.
     pub ready: Option<Value>,
@@ -165,7 +165,7 @@ impl<S: Subscriber> LogStream<S> {
         }
     }
 
-    /// The next events of the backlog, or what stands at its end.
+    /// The next events of the backlog, or the item at its end.
     async fn replay(&mut self, encoder: FrameEncoder) -> Result<Option<StreamItem>, Code> {
         let from = self.follower.scanned_to();
         let Some(Backlog { until, limit, .. }) = self.backlog else { return Ok(None) };
@@ -187,7 +187,7 @@ impl<S: Subscriber> LogStream<S> {
         if item.is_some() || self.follower.scanned_to() > from {
             return Ok(item);
         }
-        // The log is behind the backlog, but receives the missing events soon.
+        // Realtime: the mirror has not received the backlog's last events yet.
         self.follow(left, encoder).await
     }
 

@@ -109,7 +109,7 @@ impl Differences {
     }
 }
 
-/// Settings of the fan-out mode, as they stand in its report.
+/// Settings of the fan-out mode, as its report shows them.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FanoutTest {

@@ -18,7 +18,7 @@ use crate::subscriber::wait_until_ready;
 use crate::target::{Target, serialize_path};
 use crate::worker::{LatencyEnd, RunControl, WorkerOptions, WorkerPool};
 
-/// Settings of the gate mode, as they stand in its report.
+/// Settings of the gate mode, as its report shows them.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GateTest {

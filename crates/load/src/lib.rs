@@ -1,4 +1,6 @@
 //! A load generator that often shares a machine with the server under test, so its own CPU cost must stay low.
+//!
+//! A *say* is one `POST /v1/commands/say`.
 
 pub mod connection;
 pub mod fanout;

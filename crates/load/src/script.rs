@@ -83,7 +83,7 @@ impl SayRequest {
     }
 }
 
-/// A text as it stands between the quotes of a JSON string.
+/// The text between the quotes of a JSON string.
 fn json_string_content(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()

@@ -190,7 +190,7 @@ pub struct RequestStats {
     pub sequences: Vec<u64>,
 }
 
-/// Failures by kind, as they stand in a report. Each failure is of one kind only.
+/// Failures by kind, as a report shows them. Each failure is of one kind only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailureCounts {

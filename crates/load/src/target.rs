@@ -78,7 +78,7 @@ impl Target {
     /// The server at an address such as `http://127.0.0.1:3850` or `https://cafe.example/runtime`.
     ///
     /// # Errors
-    /// [`BadTarget`] says why the address cannot be used.
+    /// [`BadTarget`]: why the address cannot be used.
     pub fn parse(address: &str) -> Result<Self, BadTarget> {
         let url = Url::parse(address.trim()).map_err(|_| BadTarget::Address)?;
         if !url.username().is_empty() || url.password().is_some() {

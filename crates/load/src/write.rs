@@ -71,13 +71,13 @@ pub struct Thresholds {
     pub per_second: Option<f64>,
 }
 
-/// Settings of the write mode, as they stand in its report.
+/// Settings of the write mode, as its report shows them.
 #[derive(Clone, Debug, Serialize)]
 pub struct WriteTest {
     /// How to send.
     #[serde(flatten)]
     pub load: SayLoad,
-    /// Who says it where.
+    /// The actors and their rooms.
     #[serde(flatten)]
     pub actors: SayActors,
     /// What to check.

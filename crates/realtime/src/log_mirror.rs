@@ -126,7 +126,7 @@ impl LogMirror {
             }
         }
         let mut rest = stored.as_slice();
-        // The log of an imported part of a café has holes. After each, the recent events start anew.
+        // The log of an imported part of a store has gaps. After each, the recent events start anew.
         while let Some(first) = rest.first() {
             let hole = rest.windows(2).position(|pair| pair[1].sequence != pair[0].sequence.next());
             let (run, others) = rest.split_at(hole.map_or(rest.len(), |at| at + 1));

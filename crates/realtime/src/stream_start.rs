@@ -67,12 +67,12 @@ impl RoomStreamQuery {
     }
 
     /// The client's cursor; none if it connects for the first time.
-    pub(crate) fn cursor(&self, last_event_id: Option<Sequence>) -> Option<Sequence> {
+    pub(crate) fn cursor(&self, resume_after: Option<Sequence>) -> Option<Sequence> {
         let cursor = match self.requested_cursor {
             Some(Cursor::After(cursor)) => Some(cursor),
             Some(Cursor::Latest) | None => None,
         };
-        cursor.max(last_event_id).filter(|cursor| *cursor > Sequence::START)
+        cursor.max(resume_after).filter(|cursor| *cursor > Sequence::START)
     }
 }
 

@@ -237,7 +237,7 @@ impl ReadModels {
         let [state, snapshot, _, chat, orders, stream, fold] =
             ROOM_PARTS.map(|part| self.keys.room(room, part));
         pipe.cmd("SET").arg(state).arg(json(&projection.state())).ignore();
-        pipe.cmd("SET").arg(snapshot).arg(json(&projection.reduced())).ignore();
+        pipe.cmd("SET").arg(snapshot).arg(json(&projection.compact())).ignore();
         pipe.cmd("SET").arg(fold).arg(json(projection)).ignore();
         replace_list(pipe, &chat, &projection.chat());
         replace_list(pipe, &orders, &projection.orders());

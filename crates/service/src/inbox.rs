@@ -46,11 +46,11 @@ pub struct Inbox {
     order: &'static str,
     /// The number of entries in this answer.
     count: usize,
-    /// The cursor of the next page; null if this is the last one.
+    /// The cursor to continue from; unchanged if nothing was found.
     next_cursor: Sequence,
     /// The number of items that are not acknowledged.
     unread_count: u64,
-    /// The same as unreadCount.
+    /// The copy of unreadCount in Redis, which may lag; null without Redis, or if room or actor is not given.
     projected_unread_count: Option<u64>,
     /// The items.
     items: Vec<InboxItem>,

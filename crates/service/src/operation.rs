@@ -11,7 +11,7 @@ use agentcafe_store::LoggedEvent;
 use crate::caller::Caller;
 use crate::service::Service;
 
-/// What an operation reads, whichever door it came through.
+/// What an operation reads, whichever transport it came through.
 pub struct Input {
     /// The id of the record that is meant; empty for operations that need none.
     pub id: String,
@@ -19,8 +19,8 @@ pub struct Input {
     pub parameters: Fields,
     /// The members of the body; empty for reads.
     pub body: Fields,
-    /// The last event that a client which reconnects to a stream has received.
-    pub last_event_id: Option<Sequence>,
+    /// The sequence after which a client which reconnects to a stream resumes (`Last-Event-ID`).
+    pub resume_after: Option<Sequence>,
 }
 
 /// One call of an operation: what it works on, who calls, and with what.
@@ -45,7 +45,7 @@ pub trait FromInput: Sized {
     }
 }
 
-/// Something that the café can do for a caller.
+/// An operation of the server for a caller.
 pub trait Operation: FromInput + Send + 'static {
     /// What it answers.
     type Output: Send;

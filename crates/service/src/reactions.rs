@@ -97,7 +97,7 @@ mutation!(CreateReaction, WriteReactionResponse, |input, rules| Self::read(&inpu
 });
 
 /// Declares a mutation of the rule that the path names: how its command is read and described, and its key's verb. The
-/// trace names the room and the actor of the rule, unless the input says who makes the request.
+/// trace names the room and the actor of the rule, unless the input names the requester.
 macro_rules! rule_mutation {
     ($(#[$doc:meta])* $name:ident($command:ty), $answer:ty, $read:expr, $describe:expr, $verb:ident, $verb_part:literal) => {
         $(#[$doc])*

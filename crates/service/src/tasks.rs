@@ -82,7 +82,7 @@ pub struct HandoffsEnd {
     task_id: Uuid,
     /// The number of entries in this answer.
     count: usize,
-    /// The cursor of the next page; null if this is the last one.
+    /// The cursor to continue from; unchanged if nothing was found.
     next_cursor: Sequence,
 }
 

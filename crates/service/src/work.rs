@@ -132,7 +132,7 @@ work_mutation! {
 }
 
 work_mutation! {
-    /// Hands a task over, or says what became of it.
+    /// Hands a task over, or reports its progress.
     HandOffTask(HandOffTaskCommand: Task), HandOffTaskResponse, post, "tasks", "handoff"
 }
 

@@ -17,7 +17,7 @@ pub struct Envelope {
     pub correlation_id: CorrelationId,
     /// The request it came with; none for background work, which leaves no trace.
     pub request: Option<Request>,
-    /// The result of the external call that the command asked for when it was submitted before.
+    /// The result of the external call that the command requested when it was submitted before.
     pub outcome: Option<CallResult>,
 }
 

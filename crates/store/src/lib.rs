@@ -29,5 +29,5 @@ pub use postgres::clock::TimeSource;
 pub use postgres::connect::PostgresOptions;
 pub use postgres::open::migrate;
 pub use shared_rate_windows::SharedRateWindows;
-pub use store::{Options, RecordPage, Store, StoreLocation};
+pub use store::{RecordPage, Store, StoreLocation, StoreOptions};
 pub use writer::CommitReport;

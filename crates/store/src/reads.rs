@@ -106,7 +106,7 @@ async fn first_sequence<C: ReadConnection>(
     Ok(found)
 }
 
-/// Asks for the sequence of the event with this id.
+/// Reads the sequence of the event with this id.
 pub(crate) struct SequenceOf(pub(crate) Uuid);
 
 impl ReadRequest for SequenceOf {
@@ -118,7 +118,7 @@ impl ReadRequest for SequenceOf {
     }
 }
 
-/// Asks for the sequence of the room's event before its newest `count`; the start of the log if the room has no more.
+/// Reads the sequence of the room's event before its newest `count`; the start of the log if the room has no more.
 pub(crate) struct BeforeNewest {
     pub(crate) tenant: TenantId,
     pub(crate) room: RoomId,
@@ -137,7 +137,7 @@ impl ReadRequest for BeforeNewest {
     }
 }
 
-/// Asks for the events with these sequences, in this order; after the first, only as many as `max_bytes` of JSON hold.
+/// Reads the events with these sequences, in this order; after the first, only as many as `max_bytes` of JSON hold.
 pub(crate) struct EventsAt {
     pub(crate) sequences: Vec<Sequence>,
     pub(crate) max_bytes: usize,
@@ -151,7 +151,7 @@ impl ReadRequest for EventsAt {
     }
 }
 
-/// Asks for a page of the log.
+/// Reads a page of the log.
 impl ReadRequest for EventQuery {
     type Answer = EventPage;
 
@@ -210,7 +210,7 @@ async fn select_events<C: ReadConnection>(
     Ok((events.taken, events.is_cut || is_full))
 }
 
-/// Asks for the records with these keys, in the order of the keys.
+/// Reads the records with these keys, in the order of the keys.
 pub(crate) struct RecordsWithKeys {
     pub(crate) table: &'static Table,
     pub(crate) keys: Vec<Key>,
@@ -224,8 +224,8 @@ impl ReadRequest for RecordsWithKeys {
     }
 }
 
-/// Asks for the records that a query selects; after the first, only as many as `max_bytes` of JSON hold. The answer says whether
-/// a limit may have left out more.
+/// Reads the records that a query selects; after the first, only as many as `max_bytes` of JSON hold. Also
+/// whether a limit may have left out more.
 pub(crate) struct SelectedRecords {
     pub(crate) query: RecordQuery,
     pub(crate) max_bytes: usize,
@@ -256,7 +256,7 @@ pub(crate) async fn select_records<C: ReadConnection>(
     Ok((records.taken, records.is_cut || is_full))
 }
 
-/// Asks for the newest attempt with this correlation id, with the steps of all its attempts before; of one tenant if given.
+/// Reads the newest attempt with this correlation id, with the steps of all its attempts before; of one tenant if given.
 pub(crate) struct TraceOf {
     pub(crate) correlation_id: CorrelationId,
     pub(crate) tenant: Option<TenantId>,

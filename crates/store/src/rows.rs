@@ -165,7 +165,7 @@ pub(crate) fn stored_key(row: &dyn Row) -> Result<StoredKey, StorageError> {
     })
 }
 
-/// The number that stands for a kind of success in a database and in an export.
+/// The number of a kind of success in a database and in an export.
 pub(crate) const fn success_code(success: Success) -> i64 {
     match success {
         Success::Ok => 200,

@@ -54,7 +54,7 @@ pub(crate) fn scope_columns(scope: &ExportScope) -> impl Iterator<Item = (&'stat
     columns.into_iter().filter_map(|(column, value)| Some((column, value?)))
 }
 
-/// Adds conditions that columns equal values. `operator` stands before the name of each column.
+/// Adds conditions that columns equal values. `operator` precedes the name of each column.
 pub(crate) fn conditions<'v>(
     sql: &mut String,
     parameters: &mut Vec<Parameter<'v>>,
@@ -74,7 +74,7 @@ pub(crate) struct Select<'q> {
 }
 
 impl<'q> Select<'q> {
-    /// `names_null_order` if an order by the query's column has to say that null comes before every value.
+    /// `names_null_order` if an order by the query's column has to specify that null comes before every value.
     pub(crate) fn new(query: &'q RecordQuery, names_null_order: bool) -> Self {
         let table = query.table;
         let mut select = Self { sql: String::new(), parameters: Vec::new() };

@@ -8,7 +8,7 @@ use agentcafe_domain::kernel::{
 };
 use agentcafe_eventlog::RecentEvents;
 
-use crate::commit::{Needs, Writes};
+use crate::commit::{MissingReads, Writes};
 use crate::envelope::TraceNote;
 use crate::reads::ReadConnection;
 use crate::rows::{Parameter, Row};
@@ -44,7 +44,7 @@ pub(crate) struct LoadedBatch {
 }
 
 /// An open transaction, and what was read when it began.
-pub(crate) struct Begun<T> {
+pub(crate) struct BegunTransaction<T> {
     pub(crate) transaction: T,
     /// The state that the batch before this one left, with the time of this one.
     pub(crate) head: LogHead,
@@ -55,7 +55,7 @@ pub(crate) struct Begun<T> {
 pub(crate) struct Maintenance<'b> {
     /// Traces of requests that ended before they were put into a batch.
     pub(crate) notes: &'b [TraceNote],
-    /// Whether a caller wants to know that the database accepts writes.
+    /// Whether to check that the database accepts writes.
     pub(crate) probe: bool,
     /// Whether to delete rows that are no longer needed.
     pub(crate) purge: bool,
@@ -82,7 +82,10 @@ pub(crate) trait Storage {
     ///
     /// # Errors
     /// No transaction is open.
-    async fn begin(&mut self, needs: Needs) -> Result<Begun<Self::Transaction<'_>>, StorageError>;
+    async fn begin(
+        &mut self,
+        needs: MissingReads,
+    ) -> Result<BegunTransaction<Self::Transaction<'_>>, StorageError>;
 
     /// Publishes what other nodes have committed to the recent events. What fails is logged, and tried again later.
     async fn catch_up(&self) {}
@@ -94,7 +97,7 @@ pub(crate) trait Storage {
 /// The transaction of a commit batch. Dropping it rolls it back.
 pub(crate) trait Transaction {
     /// Loads more: one round trip.
-    async fn load(&mut self, needs: Needs) -> Result<LoadedBatch, StorageError>;
+    async fn load(&mut self, needs: MissingReads) -> Result<LoadedBatch, StorageError>;
 
     /// Writes everything, and commits: one round trip, and two more to purge.
     ///

@@ -38,7 +38,7 @@ impl StorageError {
     }
 }
 
-/// The messages of an error and its causes: that of PostgreSQL's driver alone says little.
+/// The messages of an error and its causes: that of PostgreSQL's driver alone has few details.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source());
     causes.fold(error.to_string(), |why, cause| format!("{why}: {cause}"))

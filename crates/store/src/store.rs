@@ -56,7 +56,7 @@ impl fmt::Display for StoreLocation {
 }
 
 /// What a store is opened with.
-pub struct Options {
+pub struct StoreOptions {
     /// Where it keeps its data.
     pub location: StoreLocation,
     /// The settings of the rules.
@@ -97,7 +97,7 @@ impl Readers {
     }
 }
 
-/// The log and the records of a café.
+/// The log and the records.
 ///
 /// A read fails with [`ReadError`] when the database cannot be read.
 pub struct Store {
@@ -129,8 +129,8 @@ impl Store {
     /// Opens the store, or creates it.
     ///
     /// # Errors
-    /// [`OpenError`] says why not; nothing was changed then.
-    pub fn open(options: Options) -> Result<(Arc<Self>, Closing), OpenError> {
+    /// [`OpenError`]: why not; nothing was changed then.
+    pub fn open(options: StoreOptions) -> Result<(Arc<Self>, Closing), OpenError> {
         Self::open_sharing(options, None)
     }
 
@@ -139,11 +139,11 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_sharing(
-        options: Options,
+        options: StoreOptions,
         shared: Option<Arc<dyn SharedRateWindows>>,
     ) -> Result<(Arc<Self>, Closing), OpenError> {
         let (queue, receiver) = mpsc::channel(MAX_WAITING_COMMANDS);
-        let Options { location, rules, clock, mut ids, on_commit } = options;
+        let StoreOptions { location, rules, clock, mut ids, on_commit } = options;
         let is_shared = matches!(location, StoreLocation::Postgres(_));
         let shared = shared.filter(|_| is_shared);
         let windows = if shared.is_some() { RateWindows::shared() } else { RateWindows::default() };

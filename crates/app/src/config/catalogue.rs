@@ -228,7 +228,7 @@ settings! {
         REALTIME_PORT else "PORT": u16 = PORT, unset format!("{REALTIME_PORT_NUMBER}; in serve none");
         /// The IP address to listen on
         REALTIME_HOST: IpAddr = IP_ADDRESS, unset LISTEN_HOST;
-        /// The API's event stream to follow, with API_AUTH_TOKEN
+        /// The API to follow, with API_AUTH_TOKEN: its address, or the URL of its event stream
         REALTIME_EVENT_SOURCE_URL: Url = HTTP_URL,
             unset format!("{}{EVENT_STREAM_PATH}; in serve its own", local(API_PORT_NUMBER)), address;
         /// Maximum pause before the event stream reconnects
@@ -248,9 +248,9 @@ settings! {
     }
 
     "Projector" for ["projector"] {
-        /// The API to follow, with API_AUTH_TOKEN
+        /// The API to follow, with API_AUTH_TOKEN: its address, or the URL of its event stream
         PROJECTOR_EVENT_SOURCE_URL: Url = HTTP_URL, default local(API_PORT_NUMBER), address;
-        /// The URL of the event stream, if it differs
+        /// The URL of the event stream, if its path is another one
         PROJECTOR_EVENT_STREAM_URL: Url = HTTP_URL,
             unset "the event stream of PROJECTOR_EVENT_SOURCE_URL", address;
         /// The tenants whose rooms are projected

@@ -217,22 +217,7 @@ mod tests {
 
     /// Without a token, the server listens on loopback, and webhooks may go to private targets: its clients are on this machine.
     #[test]
-    fn serve_config_listens_on_loopback_without_a_token() {
-        let cases: [(&[(&str, &str)], &str, usize); 4] = [
-            (&[], "127.0.0.1:3850", 0),
-            (&[("API_AUTH_TOKEN", "t"), ("PORT", "80")], "0.0.0.0:80", 0),
-            (&[("API_HOST", "0.0.0.0"), ("API_PORT", "1"), ("PORT", "2")], "0.0.0.0:1", 1),
-            (&[("API_HOST", "::1"), ("API_AUTH_TOKEN", " ")], "[::1]:3850", 0),
-        ];
-        for (variables, want, warnings) in cases {
-            let config = read(variables).unwrap();
-            assert_eq!((config.listen.to_string().as_str(), config.warnings.len()), (want, warnings));
-        }
-    }
-
-    /// A server without a token listens on the loopback address only.
-    #[test]
-    fn serve_config_allows_private_webhook_targets_without_a_token() {
+    fn serve_config_without_a_token_listens_on_loopback_and_allows_private_webhook_targets() {
         const ALLOW: &str = "WEBHOOK_ALLOW_PRIVATE_TARGETS";
         let cases: [(&[(&str, &str)], &str, usize, bool); 6] = [
             (&[], "127.0.0.1:3850", 0, true),

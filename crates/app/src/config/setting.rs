@@ -25,7 +25,7 @@ pub(super) struct Description {
 pub(super) enum DefaultValue {
     /// This value.
     Value(fn() -> String),
-    /// No value, or one that depends on other settings: the text says which.
+    /// No value, or one that depends on other settings, which the text names.
     Unset(fn() -> String),
 }
 
@@ -46,7 +46,7 @@ pub(super) enum Kind<T: 'static> {
     Number { min: u64, max: u64, zero: Option<&'static str>, convert: fn(u64) -> Option<T> },
     /// One of a few names, compared without case; each with its value, and with what it means unless the name says it.
     Choice(&'static [(&'static str, T, &'static str)]),
-    /// What `parse` accepts. Its error says what is wrong with a text, or nothing where that is plain.
+    /// What `parse` accepts. Its error describes what is wrong with a text, or is empty where that is plain.
     Parsed { allowed: &'static str, parse: fn(&str) -> Result<T, String> },
 }
 
@@ -60,8 +60,8 @@ pub(super) trait AnySetting: Sync {
     /// Which values are allowed, as the end of the sentence "it must be …".
     fn allowed(&self) -> String;
 
-    /// The text of the value that a text is read as: numbers within their bounds, choices in lower case. An error says what
-    /// is wrong with the text.
+    /// The text of the value that a text is read as: numbers within their bounds, choices in lower case. An error describes
+    /// what is wrong with the text.
     fn effective(&self, text: &str) -> Result<String, String>;
 }
 
@@ -80,7 +80,7 @@ impl<T: Clone + Sync> AnySetting for Setting<T> {
 }
 
 impl<T: Clone> Setting<T> {
-    /// Parses an option of the command line that stands for this setting. An error says what is wrong, and what is allowed.
+    /// Parses an option of the command line with the meaning of this setting. An error describes what is wrong, and what is allowed.
     pub(crate) fn parse_option(&self, text: &str) -> Result<T, String> {
         let parsed = self.kind.parse(text.trim());
         let error =

@@ -98,7 +98,7 @@ async fn projector_writes_all_read_models_of_every_room() {
         }
         let text = |part: &str| content(&contents, &format!("{key}:{part}")).clone();
         assert_eq!(text("state"), serde_json::to_string(&projection.state()).unwrap());
-        assert_eq!(text("state:snapshot"), serde_json::to_string(&projection.reduced()).unwrap());
+        assert_eq!(text("state:snapshot"), serde_json::to_string(&projection.compact()).unwrap());
         let lines = |entries: Vec<String>| json!(entries);
         assert_eq!(
             text("chat"),

@@ -11,7 +11,7 @@ use agentcafe_domain::permissions::RoomOverride;
 use agentcafe_domain::rooms::{Room, RoomType};
 use agentcafe_domain::tables::{SessionStatus, TableSession};
 use agentcafe_engine::clock::{RandomIds, SystemClock};
-use agentcafe_store::{Envelope, Options, Store};
+use agentcafe_store::{Envelope, Store, StoreOptions};
 use serde_json::Map;
 
 /// Nova's private table in the default tenant, with an active session.
@@ -88,7 +88,7 @@ impl Command for StoredTable {
 
 /// Puts tables into the store of servers with this data directory.
 pub(crate) async fn store_tables(directory: &Path, tables: Vec<StoredTable>) {
-    let (store, closing) = Store::open(Options {
+    let (store, closing) = Store::open(StoreOptions {
         location: crate::store_location(directory),
         rules: Rules::default(),
         clock: Arc::new(SystemClock::start()),

@@ -24,8 +24,8 @@ impl ConcurrencyLimiter {
         Self { fast: Semaphore::new(fast), slow: Semaphore::new(MAX_SLOW) }
     }
 
-    /// Makes an attempt when there is a permit for it, and returns whether it was slow. An attempt whose target was slow before
-    /// takes a slow permit from the beginning; one that becomes slow exchanges its permit.
+    /// Makes an attempt when there is a permit for it, and returns whether it was slow. If the last attempt of its subscription
+    /// was slow, it takes a slow permit from the beginning; one that becomes slow exchanges its permit, when a slow one is free.
     pub(super) async fn attempt<T>(&self, was_slow: bool, attempt: impl Future<Output = T>) -> (T, bool) {
         let permit = acquire(if was_slow { &self.slow } else { &self.fast }).await;
         let mut attempt = pin!(attempt);

@@ -38,11 +38,11 @@ impl DeliveryRecorder {
         }
     }
 
-    /// Records until it succeeds: an event that has arrived must not be sent again because, say, the disk is full.
+    /// Records until it succeeds: an event that has arrived must not be sent again because the disk is full, for example.
     async fn record(&self, reports: Vec<DeliveryReport>) {
         let (mut attempts, count) = (0, reports.len());
         loop {
-            let command = Arc::new(RecordDeliveries::new(self.lease.hold, reports.clone()));
+            let command = Arc::new(RecordDeliveries::new(self.lease.token, reports.clone()));
             let Err(failure) = self.engine.execute_in_background(command).await else { return };
             attempts += 1;
             match &failure {

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::privacy::Rooms;
 use super::sender::DeliveryRequest;
-use super::{Shared, SignedSubscription};
+use super::{FollowerContext, SignedSubscription};
 
 /// The position of a follower without work.
 pub(super) const CAUGHT_UP: u64 = u64::MAX;
@@ -43,7 +43,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Follows the log for one subscription.
 pub(super) struct Subscriber {
     id: Uuid,
-    shared: Arc<Shared>,
+    context: Arc<FollowerContext>,
     subscription: watch::Receiver<Arc<SignedSubscription>>,
     ending: CancellationToken,
     /// The event in progress, for the lag.
@@ -70,13 +70,13 @@ struct DeliveryState {
 impl Subscriber {
     pub(super) fn new(
         id: Uuid,
-        shared: Arc<Shared>,
+        context: Arc<FollowerContext>,
         subscription: watch::Receiver<Arc<SignedSubscription>>,
         ending: CancellationToken,
         position: Arc<AtomicU64>,
     ) -> Self {
         let unrecorded = Arc::new(Semaphore::new(MAX_UNRECORDED));
-        Self { id, shared, subscription, ending, position, unrecorded, is_slow: false, empty_pages: 0 }
+        Self { id, context, subscription, ending, position, unrecorded, is_slow: false, empty_pages: 0 }
     }
 
     /// Delivers until it has to end.
@@ -98,7 +98,7 @@ impl Subscriber {
     /// The stored progress; none if the subscription was deleted, or the follower has to end.
     async fn load(&self) -> Option<DeliveryProgress> {
         loop {
-            match self.shared.engine.store.get(Subscription::key_of(self.id)).await {
+            match self.context.engine.store.get(Subscription::key_of(self.id)).await {
                 Ok(progress) => return progress,
                 Err(_) if self.ending.is_cancelled() => return None,
                 Err(_) => sleep(RETRY_AFTER).await,
@@ -119,7 +119,7 @@ impl Subscriber {
         loop {
             self.subscription.mark_unchanged();
             let filter = filter_of(&self.current().subscription);
-            let store = Arc::clone(&self.shared.engine.store);
+            let store = Arc::clone(&self.context.engine.store);
             let mut follower = Follower::new(store, filter.clone(), state.processed);
             while self.selects(&filter) {
                 let page = self.next_page(&mut follower, state).await?;
@@ -197,11 +197,11 @@ impl Subscriber {
                 && let Some(event) = parsed(logged)
                 && self.is_admitted(&mut rooms, &event).await?
             {
-                let _queued = GaugeGuard::new(&self.shared.engine.metrics.webhooks.queued);
+                let _queued = GaugeGuard::new(&self.context.engine.metrics.webhooks.queued);
                 if !self.deliver(&event, &logged.json, filter, state).await? {
                     return Ok(());
                 }
-                self.shared.engine.metrics.webhooks.processed.inc();
+                self.context.engine.metrics.webhooks.processed.inc();
             }
             state.processed = logged.sequence;
             self.record_cursor_if_due(state).await;
@@ -212,7 +212,7 @@ impl Subscriber {
 
     async fn is_admitted(&self, rooms: &mut Rooms, event: &Event) -> Result<bool, Ended> {
         loop {
-            match rooms.admit(&self.shared.engine, &self.current().subscription, event).await {
+            match rooms.admit(&self.context.engine, &self.current().subscription, event).await {
                 Ok(admitted) => return Ok(admitted),
                 Err(_) => self.unless_ending(sleep(RETRY_AFTER)).await?,
             }
@@ -270,7 +270,7 @@ impl Subscriber {
 
     /// Waits for the next attempt. A change of the subscription ends the pause, because it may have fixed the cause.
     async fn wait_until(&mut self, at: Timestamp) -> Result<(), Ended> {
-        let ms = at.as_millis() - self.shared.engine.now().as_millis();
+        let ms = at.as_millis() - self.context.engine.now().as_millis();
         tokio::select! {
             () = self.ending.cancelled() => Err(Ended),
             _ = self.subscription.changed() => Ok(()),
@@ -281,8 +281,8 @@ impl Subscriber {
     /// Waits until the manager has applied all changes of subscriptions, so that nothing is sent after the response to a change
     /// that forbids it.
     async fn wait_for_changes(&self) -> Result<(), Ended> {
-        let known = *self.shared.changes.borrow();
-        let mut applied = self.shared.applied.subscribe();
+        let known = *self.context.changes.borrow();
+        let mut applied = self.context.applied.subscribe();
         self.unless_ending(applied.wait_for(|number| *number >= known)).await?.map_err(|_| Ended)?;
         if self.ending.is_cancelled() { Err(Ended) } else { Ok(()) }
     }
@@ -302,9 +302,9 @@ impl Subscriber {
             body,
             source: DeliverySource::Live,
         };
-        let sending = self.shared.limiter.attempt(self.is_slow, async {
-            let _in_flight = GaugeGuard::new(&self.shared.engine.metrics.webhooks.in_flight);
-            self.shared.sender.deliver(&request).await
+        let sending = self.context.limiter.attempt(self.is_slow, async {
+            let _in_flight = GaugeGuard::new(&self.context.engine.metrics.webhooks.in_flight);
+            self.context.sender.deliver(&request).await
         });
         let ended = async {
             self.ending.cancelled().await;
@@ -321,7 +321,7 @@ impl Subscriber {
 
     /// Decides what follows an attempt, and counts it.
     fn outcome(&self, subscription: &Subscription, event: &Event, result: AttemptResult) -> DeliveryOutcome {
-        let engine = &self.shared.engine;
+        let engine = &self.context.engine;
         let [a, b, c, d, e, f, g, h, ..] = engine.random();
         let jitter = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
         let next = schedule::next(result, subscription.max_retries, subscription.backoff_ms, jitter);
@@ -352,7 +352,7 @@ impl Subscriber {
         state.queued = state.processed;
         state.record_cursor_at = Instant::now() + CURSOR_INTERVAL;
         let report = DeliveryReport { subscription_id: self.id, cursor: state.processed, attempt };
-        if self.shared.reports.send((report, permit)).await.is_err() {
+        if self.context.reports.send((report, permit)).await.is_err() {
             tracing::error!("the recorder of deliveries has ended");
         }
     }

@@ -20,7 +20,7 @@ use agentcafe_engine::clock::RandomIds;
 use agentcafe_engine::external_calls::ExternalCallRunner;
 use agentcafe_engine::metrics::Metrics;
 use agentcafe_store::store::Closing;
-use agentcafe_store::{EventFilter, EventQuery, Options, Store, StoreLocation};
+use agentcafe_store::{EventFilter, EventQuery, Store, StoreLocation, StoreOptions};
 use agentcafe_testkit::eventually;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -116,7 +116,7 @@ fn engine(store: Arc<Store>) -> Arc<Engine> {
 }
 
 fn open(directory: &Path, clock: &Arc<TestClock>) -> (Arc<Store>, Closing) {
-    Store::open(Options {
+    Store::open(StoreOptions {
         location: StoreLocation::Directory(directory.to_owned()),
         rules: rules(),
         clock: clock.clone(),

@@ -230,7 +230,7 @@ pub struct CommandContext<'t> {
     pub ids: &'t mut dyn IdSource,
     /// Checks the command's actions against what the actor did before.
     pub guard: &'t mut dyn ActionGuard,
-    /// Puts what an event says to an actor into its inbox.
+    /// Puts the notification of an event into an actor's inbox.
     pub notify: Notify,
     /// What this command has written so far.
     pub effects: Effects,

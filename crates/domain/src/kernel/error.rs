@@ -12,7 +12,7 @@ pub const MAX_DETAIL_BYTES: usize = 1_024;
 
 macro_rules! catalogue {
     ($($variant:ident $text:literal $message:literal;)*) => {
-        /// Every error code a client can meet. Only `api` knows which HTTP status each one has.
+        /// Every error code a client can get. The HTTP status of each is in `http` (`status_of`).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
         pub enum Code {
             $(#[doc = $message] #[serde(rename = $text)] $variant,)*

@@ -24,7 +24,7 @@ rule_set!(IdempotencyRules);
 /// The longest `Idempotency-Key`, in bytes.
 pub const MAX_KEY_BYTES: usize = 255;
 
-/// A 16-byte hash: short enough to index cheaply, long enough that two of them never meet by chance.
+/// A 16-byte hash: short enough to index cheaply, long enough that two of them do not collide.
 pub type Hash = [u8; 16];
 
 /// One use of an idempotency key.
@@ -36,13 +36,13 @@ pub struct IdempotencyKey {
     pub scope: String,
     /// What identifies the key: tenant, scope and value.
     pub identity: Hash,
-    /// What the request says: scope, method and body.
+    /// The request: scope, method and body.
     pub request: Hash,
 }
 
 impl IdempotencyKey {
     /// Makes the use of `key` by a request. The parts of the scope are hashed apart, so that ids with `:` in them
-    /// cannot meet.
+    /// cannot collide.
     ///
     /// # Errors
     /// `ERR_IDEMPOTENCY_KEY_REQUIRED` when blank or missing, `ERR_VALIDATION` when longer than [`MAX_KEY_BYTES`].

@@ -44,7 +44,7 @@ pub struct LeaseToken {
 }
 
 impl LeaseToken {
-    /// What [`LeaseToken::check`] needs to know.
+    /// What [`LeaseToken::check`] reads.
     pub fn read(self) -> Query {
         Query::one::<Lease>(Lease::key_of(self.name))
     }

@@ -158,7 +158,7 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// Implements [`Record`]: the table, its key in brackets, and its columns beside the key. A column has the value of the field
-/// of its name, or of the expression behind `=`, in which the record has the name that stands behind `as`.
+/// of its name, or of the expression behind `=`, in which the record has the name after `as`.
 macro_rules! record {
     ($record:ident in $table:literal: $($columns:tt)*) => {
         record!($record in $table as record: $($columns)*);
@@ -196,7 +196,7 @@ pub(crate) use record;
 /// A record that an import changes on its way into another store.
 pub trait Portable: Record {
     /// Adapts it to a store whose log ends at `head`. A durable follower continues at `head`, so that it processes no event
-    /// twice; what needs a secret, which is never exported, is disabled and says why.
+    /// twice; what needs a secret, which is never exported, is disabled, with the reason.
     fn adapt(&mut self, head: Sequence);
 }
 
@@ -328,6 +328,7 @@ impl RecordQuery {
     /// Keeps only records for which the comparison holds.
     #[must_use]
     pub fn only(mut self, column: &'static str, comparison: Comparison, value: impl Into<Cell>) -> Self {
+        debug_assert!(self.table.has(column), "{} has no column {column}", self.table.name);
         self.conditions.push(Condition { column, comparison, value: value.into() });
         self
     }

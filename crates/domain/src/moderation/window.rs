@@ -198,7 +198,7 @@ impl Window {
     /// Merges what other nodes published. What no rule needs is not stored.
     pub(super) fn merge(&mut self, mut activity: Vec<RecentActivity>, rules: &ModerationRules) {
         activity.sort_by_key(|activity| match activity {
-            RecentActivity::Acted { at, .. } | RecentActivity::QuietUntil(at) => *at,
+            RecentActivity::Acted { at, .. } | RecentActivity::CooldownUntil(at) => *at,
         });
         let mut published = Self::default();
         for activity in activity {
@@ -210,7 +210,7 @@ impl Window {
                         published.texts.entry(key).or_default().push_back(at);
                     }
                 }
-                RecentActivity::QuietUntil(until) => published.cooldown_until = Some(until),
+                RecentActivity::CooldownUntil(until) => published.cooldown_until = Some(until),
             }
         }
         if rules.max_actions_per_window > 0 {

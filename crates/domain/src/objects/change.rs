@@ -115,7 +115,7 @@ impl ObjectPatch {
 }
 
 impl UpdateSharedObject {
-    /// Reads what the body says of the object, which is in the editor's tenant.
+    /// Reads the object's fields from the body. The object is in the editor's tenant.
     pub fn read(fields: &Fields, editor: Editor, object: SharedObject) -> Self {
         Self { actor: editor.in_room(&object.room_id), object, patch: ObjectPatch::read(fields) }
     }

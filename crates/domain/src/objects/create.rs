@@ -34,7 +34,7 @@ pub struct CreateSharedObject {
     draft: Result<NewSharedObject, DomainError>,
 }
 
-/// What the body says of the object.
+/// The fields of the object in the body.
 struct NewSharedObject {
     object_type: ObjectType,
     object_key: Option<String>,

@@ -18,7 +18,7 @@ const PAYLOAD: Field = Field::new(
     r#"{"source":"web","reason":"done for today","position":{"x":1,"y":2},"metadata":{"mood":"curious"}}"#,
 );
 
-/// What the `payload` of an arrival or a departure may say.
+/// The optional fields in the `payload` of an arrival or a departure.
 struct TransitionDetails {
     source: Option<String>,
     reason: Option<String>,

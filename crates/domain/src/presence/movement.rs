@@ -35,7 +35,7 @@ const TABLE_ID: Field = Field::new("tableId", "For sit_at_table: the table.", "t
 /// `POST /v1/commands/move`: an actor takes steps. Walls stop it.
 pub type Move = ActorCommand<MoveAction>;
 
-/// What the body of a move says.
+/// The fields of the body of a move.
 pub struct MoveAction {
     leg: PathSegment,
     intent: Option<String>,
@@ -171,7 +171,7 @@ pub struct ExecuteIntentResponse {
 }
 
 impl ExecuteIntent {
-    /// Reads the body; parameters stand in `payload`, or beside it if there is none.
+    /// Reads the body; parameters are in `payload`, or beside it if there is none.
     ///
     /// # Errors
     /// A field that identifies the actor or the intent is not valid; the command refuses other fields when it is decided.

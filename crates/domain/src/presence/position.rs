@@ -35,7 +35,7 @@ pub struct Point {
     pub y: i64,
 }
 
-/// The position at which a client says that its actor enters, on the grid or beside it.
+/// The requested position of an actor that enters, on the grid or beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SentPosition {
     /// East.

@@ -100,7 +100,7 @@ impl ActorEntry {
     }
 
     /// The actor as the projector keeps it.
-    pub fn reduced(&self) -> CompactActor {
+    pub fn compact(&self) -> CompactActor {
         CompactActor {
             actor_id: self.actor_id.clone(),
             status: self.status,
@@ -191,7 +191,7 @@ impl ActorEntry {
     }
 }
 
-/// The status that a heartbeat shows; idle unless it says more.
+/// The status that a heartbeat shows; idle if it has none.
 fn heartbeat_status(event: &Event) -> Status {
     PayloadView::by(event).status("status").unwrap_or(Status::Idle)
 }

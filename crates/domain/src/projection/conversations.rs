@@ -93,7 +93,7 @@ impl Keyed for ThreadEntry {
     }
 }
 
-/// What a message says: in the conversation, else over the speaker's head, else beside both.
+/// The text of a message: in the conversation, else over the speaker's head, else beside both.
 pub(super) fn text_of(event: &Event) -> String {
     let payload = PayloadView::by(event);
     let places = [payload.part("conversation"), payload.part("bubble"), Some(payload)];

@@ -11,7 +11,7 @@ use crate::presence::position::{Direction, PathSegment, Point, SentPosition};
 pub(super) struct PayloadView<'e>(&'e Map<String, Value>);
 
 impl<'e> PayloadView<'e> {
-    /// What the event says.
+    /// The payload of the event.
     pub(super) fn by(event: &'e Event) -> Self {
         Self(&event.payload)
     }

@@ -11,7 +11,7 @@ use super::conversations::{ChatEntry, MessageEntry};
 use crate::kernel::ActorId;
 use crate::rooms::theme::Theme;
 
-/// What actors look like, as their profiles say.
+/// The appearance of actors, from their profiles.
 pub type Themes = HashMap<ActorId, Theme>;
 
 /// An entry of an actor, with the actor's theme.
@@ -31,11 +31,11 @@ pub struct ThemedSnapshot {
     /// The room.
     #[serde(flatten)]
     pub room: RoomSnapshot<WithTheme<ActorEntry>, WithTheme<ChatEntry>, WithTheme<MessageEntry>>,
-    /// What to know about the speakers.
+    /// The themes of the speakers.
     pub conversation_context: ConversationContext,
 }
 
-/// What to know about the speakers.
+/// The themes of the speakers.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationContext {

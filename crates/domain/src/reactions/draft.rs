@@ -1,4 +1,4 @@
-//! What a body says of a reaction subscription: everything for a new one, some of it for a change.
+//! The fields of a reaction subscription in a body: everything for a new one, some of it for a change.
 
 use serde_json::{Map, Value};
 

@@ -128,7 +128,7 @@ pub struct CreateReaction {
     wanted: Result<NewReaction, DomainError>,
 }
 
-/// What the body of a [`CreateReaction`] says.
+/// The fields of the body of a [`CreateReaction`].
 struct NewReaction {
     draft: ReactionInput,
     target_actor_id: ActorId,
@@ -238,10 +238,10 @@ struct ReactionSelector {
     /// None if the text is no id.
     id: Option<Uuid>,
     shown_id: String,
-    /// The tenant the client says it is in, if it says so.
+    /// The tenant of the request, if given.
     tenant_id: Option<TenantId>,
     requester: Option<ActorId>,
-    /// The subscription as it was shortly before, which tells what will be read.
+    /// The subscription as it was shortly before, from which the reads are known.
     expected: Option<Arc<StoredReaction>>,
 }
 
@@ -317,7 +317,7 @@ pub struct UpdateReaction {
 named!(UpdateReaction);
 
 impl UpdateReaction {
-    /// Reads the path's id and the body; the tenant and the requester may also stand in the query.
+    /// Reads the path's id and the body; the tenant and the requester may also be in the query.
     ///
     /// # Errors
     /// The tenant or the requester is not valid; the command refuses other fields when it is decided.

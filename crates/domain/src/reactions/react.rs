@@ -63,7 +63,7 @@ fn unless_refused(
     })
 }
 
-/// The detail of a refusal that says which rule it was.
+/// The detail of a refusal that names the rule.
 fn reason<'r>(error: &'r DomainError, detail: &str) -> &'r str {
     error.details.get(detail).and_then(Value::as_str).unwrap_or_default()
 }

@@ -31,7 +31,7 @@ pub struct UpdateTableSession {
     change: Result<SessionChange, DomainError>,
 }
 
-/// What the body changes.
+/// The fields of the body.
 struct SessionChange {
     fields: Vec<String>,
     invited: Vec<ActorId>,
@@ -107,7 +107,7 @@ fn within(field: &str, value: Timestamp, min: Timestamp, max: Timestamp) -> Resu
 }
 
 impl UpdateTableSession {
-    /// Reads the path's id and the body; the tenant may also stand in the query.
+    /// Reads the path's id and the body; the tenant may also be in the query.
     ///
     /// # Errors
     /// The requester is not valid; the command refuses other fields when it is decided.

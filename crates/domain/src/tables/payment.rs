@@ -18,7 +18,7 @@ pub const DEFAULT_STUB_PROOF: &str = "coffee_paid";
 pub enum PaymentMode {
     /// They are free.
     Off,
-    /// Whoever knows the proof has paid.
+    /// A request with this proof counts as paid.
     Stub {
         /// The proof.
         proof: Secret,
@@ -82,7 +82,7 @@ pub enum ChargeResponse {
     Declined {
         /// The status of the provider's answer.
         status: u16,
-        /// What it says to the payer.
+        /// The message for the payer.
         message: Option<String>,
     },
     /// The provider could not be reached.
@@ -92,7 +92,7 @@ pub enum ChargeResponse {
     },
 }
 
-/// The newest payment of a request, stored before what it pays for is created, so that the provider is not asked twice.
+/// The newest payment of a request, stored before what it pays for is created, so that the provider is not called twice.
 /// It buys once; when its idempotency key is forgotten, the same request is another payment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -132,7 +132,7 @@ const PAYMENT_AMOUNT_USD: Field = Field::new(
     "3",
 );
 
-/// What a client says about its payment.
+/// What a request contains about its payment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PaymentInput {
     proof: Option<Secret>,
@@ -259,7 +259,7 @@ pub fn recording_charge<T>(
 /// Settles the price that `payer` pays for its room.
 ///
 /// # Errors
-/// `ERR_PAYMENT_REQUIRED`; [`CommandError::External`] to ask the provider.
+/// `ERR_PAYMENT_REQUIRED`; [`CommandError::External`] to call the provider.
 pub fn settle(
     ctx: &mut CommandContext<'_>,
     payer: &ActorInRoom,

@@ -143,7 +143,7 @@ pub(super) fn append_consequences(
 }
 
 impl UpdateTask {
-    /// Reads what the body says of the task, which is in the editor's tenant.
+    /// Reads the task's fields from the body. The task is in the editor's tenant.
     pub fn read(fields: &Fields, editor: Editor, task: Task) -> Self {
         Self { actor: editor.in_room(&task.room_id), task, patch: TaskPatch::read(fields) }
     }

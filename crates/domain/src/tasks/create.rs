@@ -33,7 +33,7 @@ pub struct CreateTask {
     draft: Result<NewTask, DomainError>,
 }
 
-/// What the body says of the task.
+/// The fields of the task in the body.
 struct NewTask {
     title: String,
     description: Option<String>,

@@ -61,7 +61,7 @@ impl HandoffAction {
     }
 }
 
-/// What the body says.
+/// The fields of the body.
 struct HandoffInput {
     action: HandoffAction,
     to: Option<ActorId>,
@@ -220,7 +220,7 @@ response! {
 }
 
 impl HandOffTask {
-    /// Reads what the body says of the task, which is in the editor's tenant.
+    /// Reads the task's fields from the body. The task is in the editor's tenant.
     pub fn read(fields: &Fields, editor: Editor, task: Task) -> Self {
         Self { actor: editor.in_room(&task.room_id), task, input: HandoffInput::read(fields) }
     }

@@ -42,7 +42,7 @@ pub(super) fn put_changed(
     subscription.updated_at = ctx.now;
     subscription.revision = counter::next_revision(ctx)?;
     let stored: Option<DeliveryProgress> = ctx.get(Subscription::key_of(subscription.id))?;
-    // What was moved here with a part of a café has no progress yet: it begins here.
+    // A subscription imported with a part of a store has no progress yet: it begins here.
     let here = || DeliveryProgress::at(subscription.id, ctx.effects.heads.sequence, false);
     let mut progress = Some(stored.unwrap_or_else(here));
     if subscription.enabled && progress.as_ref().is_some_and(|progress| progress.disabled_after.is_some()) {
@@ -79,14 +79,14 @@ impl UpdateSubscription {
     }
 }
 
-/// Sets room and actor as a change says.
+/// Sets the room and the actor of a change.
 fn moved(mut subscription: Subscription, about: &ScopeChange) -> Subscription {
     set(&mut subscription.room_id, &about.room_id);
     set(&mut subscription.actor_id, &about.actor_id);
     subscription
 }
 
-/// Sets everything else as a change says; the new secret is kept elsewhere.
+/// Sets all other fields of a change; the new secret is kept elsewhere.
 fn apply(subscription: &mut Subscription, settings: &SubscriptionSettings) {
     set(&mut subscription.target_url, &settings.target_url);
     set(&mut subscription.event_types, &settings.event_types);

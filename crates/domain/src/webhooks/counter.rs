@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::{CommandContext, CommandError, DomainError, Key, Query, record, wire_enum};
 
-/// The most subscriptions of a café: each has a follower of its own.
+/// The most subscriptions of a store: each has a follower of its own.
 pub const MAX_SUBSCRIPTIONS: u64 = 5_000;
 
 wire_enum! {
@@ -74,7 +74,7 @@ pub(super) fn next_revision(ctx: &mut CommandContext<'_>) -> Result<u64, Command
 pub(super) fn count_one_more(ctx: &mut CommandContext<'_>) -> Result<(), CommandError> {
     let mut counter = WebhookCounter::load(ctx, CounterKind::Revisions)?;
     if counter.open >= MAX_SUBSCRIPTIONS {
-        let message = format!("a café has at most {MAX_SUBSCRIPTIONS} webhook subscriptions; delete some");
+        let message = format!("a store has at most {MAX_SUBSCRIPTIONS} webhook subscriptions; delete some");
         let error = DomainError::out_of_bounds("subscriptions", message, counter.open);
         return Err(error.with("max", MAX_SUBSCRIPTIONS).into());
     }

@@ -1,4 +1,4 @@
-//! What bodies say about a subscription: each field with its bounds, its default, and the error for what it cannot be.
+//! The fields of a subscription in bodies: each with its bounds, its default, and the error for what it cannot be.
 
 use serde_json::{Map, Value};
 

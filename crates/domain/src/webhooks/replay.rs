@@ -74,7 +74,7 @@ response! {
 }
 
 impl ReplayDelivery {
-    /// Reads the path's id and the body; the tenant may also stand in the query.
+    /// Reads the path's id and the body; the tenant may also be in the query.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for an id in the body that is not valid.

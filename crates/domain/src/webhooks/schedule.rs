@@ -4,7 +4,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 
 use crate::kernel::Timestamp;
 
-/// The longest pause between two attempts, whatever the backoff and the receiver say: 15 minutes.
+/// The longest pause between two attempts, whatever the backoff and `Retry-After` are: 15 minutes.
 pub const MAX_PAUSE_MS: u64 = 15 * 60_000;
 
 /// What follows an attempt.
@@ -25,14 +25,14 @@ pub enum RetryDecision {
 pub struct AttemptResult {
     /// The status of the answer; none without an answer.
     pub status: Option<u16>,
-    /// What the answer's `Retry-After` says, in milliseconds.
+    /// The response's `Retry-After`, in milliseconds.
     pub retry_after_ms: Option<u64>,
     /// Which attempt it was, from 1.
     pub number: u32,
 }
 
-/// Decides what follows an attempt. The pause is anything up to the backoff, doubled with each attempt (`jitter` says
-/// where in between), so that deliveries that failed together are not retried together; and at least as long as the `Retry-After` of the receiver.
+/// Decides what follows an attempt. The pause is anything up to the backoff, doubled with each attempt (`jitter` selects
+/// the value), so that deliveries that failed together are not retried together; and at least as long as the `Retry-After` of the receiver.
 pub fn next(result: AttemptResult, max_retries: u32, backoff_ms: u64, jitter: u64) -> RetryDecision {
     match result.status {
         Some(200..300) => return RetryDecision::Done,
@@ -44,8 +44,8 @@ pub fn next(result: AttemptResult, max_retries: u32, backoff_ms: u64, jitter: u6
     }
     let doubled = 1_u64.checked_shl(result.number.saturating_sub(1)).unwrap_or(u64::MAX);
     let ceiling = backoff_ms.saturating_mul(doubled).min(MAX_PAUSE_MS);
-    let asked = result.retry_after_ms.unwrap_or(0).min(MAX_PAUSE_MS);
-    RetryDecision::RetryAfter((jitter % (ceiling + 1)).max(asked))
+    let requested = result.retry_after_ms.unwrap_or(0).min(MAX_PAUSE_MS);
+    RetryDecision::RetryAfter((jitter % (ceiling + 1)).max(requested))
 }
 
 /// Reads a `Retry-After`: seconds, or a date. Milliseconds from `now`; none if it is neither.

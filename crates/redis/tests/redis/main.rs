@@ -12,7 +12,7 @@ use agentcafe_domain::projection::RoomProjection;
 use agentcafe_redis::read_models::{
     ReadModelLimits, ReadModels, RoomWrite, StoredRoom, StreamEntry, WriteOutcome,
 };
-use agentcafe_redis::{Keys, RedisConnection, RoomName, stream, windows};
+use agentcafe_redis::{Keys, RedisConnection, RoomName, moderation_activity, stream};
 use agentcafe_testkit::Redis;
 use tokio_util::sync::CancellationToken;
 
@@ -147,14 +147,14 @@ async fn rate_windows_load_what_was_saved() {
     let saved = [
         RecentActivity::Acted { at: at(1_234), source: api, text_key: None },
         RecentActivity::Acted { at: at(1_235), source: reaction, text_key: Some("0f".to_owned()) },
-        RecentActivity::QuietUntil(at(1_236)),
+        RecentActivity::CooldownUntil(at(1_236)),
     ];
     for member in ["", "x:api::", "1:later::"] {
         assert_eq!(redis.ask(&["ZADD", "acf:room:default:main:moderation:Nova", "1230", member]), 1);
     }
     let activity = saved.clone().map(|activity| (actor.clone(), activity));
     let name = || "node-1".to_owned();
-    windows::save(&connection, &keys, &activity, Duration::from_secs(60), name).await.unwrap();
-    let loaded = windows::load(&connection, &keys, &[actor]).await.unwrap();
+    moderation_activity::save(&connection, &keys, &activity, Duration::from_secs(60), name).await.unwrap();
+    let loaded = moderation_activity::load(&connection, &keys, &[actor]).await.unwrap();
     assert_eq!(loaded, [saved.to_vec()]);
 }

@@ -31,7 +31,7 @@ parameters! {
         viewer: Option<ActorId> = read_access::viewer(fields)?,
         cursor: Option<Cursor> = fields.cursor(STREAM_CURSOR)?,
         types: Vec<String> = fields.names(TYPES),
-        last_event_id: Option<Sequence> = input.last_event_id,
+        resume_after: Option<Sequence> = input.resume_after,
     }
 }
 
@@ -64,14 +64,14 @@ impl Operation for FollowEvents {
     type Output = FollowedEvents;
 
     async fn run(self, call: &Call<'_>) -> Result<FollowedEvents, OperationError> {
-        let Self { mut filter, viewer, cursor, backlog_limit, types, last_event_id } = self;
+        let Self { mut filter, viewer, cursor, backlog_limit, types, resume_after } = self;
         let service = Arc::clone(call.service);
         service.may_follow(&mut filter, viewer.as_ref()).await?;
         let head = service.store().recent_events().head();
         let after = match cursor {
-            Some(Cursor::Latest) => last_event_id.unwrap_or(head),
-            Some(Cursor::After(cursor)) => cursor.max(last_event_id.unwrap_or(cursor)),
-            None => last_event_id.unwrap_or(Sequence::START),
+            Some(Cursor::Latest) => resume_after.unwrap_or(head),
+            Some(Cursor::After(cursor)) => cursor.max(resume_after.unwrap_or(cursor)),
+            None => resume_after.unwrap_or(Sequence::START),
         };
         let permit = Arc::clone(&service.streams).try_acquire_owned().map_err(|_| {
             let limit = service.settings.max_streams;

@@ -42,7 +42,7 @@ impl EventSelector {
 pub struct PageEnd {
     /// The number of entries in this answer.
     count: usize,
-    /// The cursor of the next page; null if this is the last one.
+    /// The cursor to continue from; unchanged if nothing was found.
     next_cursor: Sequence,
 }
 
@@ -121,7 +121,7 @@ pub struct TimelineEnd {
     count: usize,
     /// The order of the list: asc or desc.
     order: &'static str,
-    /// The cursor of the next page; null if this is the last one.
+    /// The cursor to continue from; unchanged if nothing was found.
     next_cursor: Sequence,
     /// The start of the time span; null: the beginning of the log.
     from_ts: Option<String>,

@@ -56,7 +56,7 @@ parameters! {
 pub struct PollEnd {
     /// The number of entries in this answer.
     count: usize,
-    /// The cursor of the next page; null if this is the last one.
+    /// The cursor to continue from; unchanged if nothing was found.
     next_cursor: Sequence,
     /// How long the poll waited, in milliseconds.
     waited_ms: u64,
@@ -64,7 +64,7 @@ pub struct PollEnd {
     presence: Option<Presence>,
 }
 
-/// The actor that polls, if it is named and wants to be shown as present.
+/// The actor that polls, if it is named and to be shown as present.
 fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<RefreshPresence>, DomainError> {
     let actor = fields.actor(ACTOR_ID)?;
     let heartbeat = fields.flag(HEARTBEAT)?.unwrap_or(true);

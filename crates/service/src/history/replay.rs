@@ -51,9 +51,9 @@ parameters! {
 struct ReplayWindow {
     /// How far back the replay goes, in minutes.
     minutes: Number,
-    /// The start of the time span; null: the beginning of the log.
+    /// The start of the time span.
     from_ts: Timestamp,
-    /// The end of the time span; null: the end of the log.
+    /// The end of the time span.
     to_ts: Timestamp,
     /// The sequence of the first event; null if there is none.
     start_cursor: Option<Sequence>,
@@ -61,7 +61,7 @@ struct ReplayWindow {
     end_cursor: Option<Sequence>,
 }
 
-/// What a replay says beside its events.
+/// A replay, beside its events.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Replay {

@@ -42,7 +42,7 @@ pub struct AuditPage {
     entries: Vec<AuditEntry>,
     /// The number of entries in this answer.
     count: usize,
-    /// The cursor of the next page; null if this is the last one.
+    /// The cursor to continue from; unchanged if nothing was found.
     next_cursor: Sequence,
     /// The order of the list: asc or desc.
     order: &'static str,

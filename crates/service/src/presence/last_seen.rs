@@ -22,7 +22,7 @@ const SCAN_LIMIT: Field = Field::new("scanLimit", "How many of the newest events
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
 const MAX_SCANNED: usize = 5_000;
-/// How many events are scanned for each actor that is wanted, unless the caller says otherwise.
+/// How many events are scanned for each requested actor, unless the request has another number.
 const SCANNED_PER_ACTOR: usize = 20;
 
 parameters! {

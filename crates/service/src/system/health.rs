@@ -54,7 +54,7 @@ struct PrivateTables {
     payment_mode: &'static str,
     /// The price of a private room, in dollars.
     price_usd: Usd,
-    /// How long a session lasts if its plan does not say, in minutes.
+    /// How long a session lasts if its plan has no duration, in minutes.
     default_session_minutes: i64,
     /// Whether a payment webhook is configured.
     webhook_configured: bool,
@@ -112,7 +112,7 @@ storage! {
     operator_audit,
     /// Who is there.
     presence,
-    /// What actors say about themselves.
+    /// The actors' descriptions of themselves.
     profiles,
     /// The rooms.
     rooms,
@@ -138,7 +138,7 @@ storage! {
     subscriptions,
 }
 
-/// How the inbox stands. It is projected in the same transaction as its events, so its cursor is the log's head.
+/// The state of the inbox. It is projected in the same transaction as its events, so its cursor is the log's head.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct InboxProjector {

@@ -31,7 +31,7 @@ const NEXT: &str =
 /// The most events that recent events catch up with one after the other; further behind, they start again at the head.
 const MAX_BEHIND: u64 = 50_000;
 
-/// What a node knows of the log, and keeps up to date with what other nodes commit.
+/// A node's copy of the state of the log, kept up to date with the commits of other nodes.
 pub(super) struct NodeState {
     pub(super) recent_events: Arc<RecentEvents>,
     pub(super) table_changes: Arc<TableChanges>,
@@ -85,7 +85,7 @@ impl CatchUp {
         let NodeState { recent_events, table_changes, clock } = self.state.as_ref();
         let CommittedHead { head, table_versions, now } = CommittedHead::read(connection).await?;
         clock.learn(now);
-        // Before the events are visible: whoever sees one of them knows that cached records may be old.
+        // Before the events are visible, so that a reader of these events reloads cached records.
         table_changes.publish(&table_versions);
         if head.0.saturating_sub(recent_events.last_sequence().0) > MAX_BEHIND {
             recent_events.reset_to(head);

@@ -1,4 +1,4 @@
-//! Listens for the notifications of other nodes: each says that there is something new in the log.
+//! Listens for the notifications of other nodes: each means that there is something new in the log.
 
 use std::sync::Arc;
 use std::time::Duration;

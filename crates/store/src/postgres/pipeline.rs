@@ -24,7 +24,7 @@ impl<'p> BoundStatement<'p> {
         Self { sql: sql.into(), parameters }
     }
 
-    /// Inserts rows; `on_conflict` says what happens to those that are there already.
+    /// Inserts rows; `on_conflict` selects what happens to those that exist already.
     pub(super) fn insert<R: 'p, const N: usize>(
         format: &RowFormat<R, N>,
         rows: impl IntoIterator<Item = &'p R>,

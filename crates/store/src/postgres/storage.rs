@@ -19,11 +19,11 @@ use super::pipeline::{self, BoundStatement};
 use super::reader::PostgresReader;
 use super::schema::Schema;
 use super::{events, idempotency_keys, records, traces};
-use crate::commit::{Needs, Writes};
+use crate::commit::{MissingReads, Writes};
 use crate::envelope::TraceNote;
 use crate::rows::{ATTEMPTS, EVENTS, stored_key};
 use crate::sql::number;
-use crate::storage::{Begun, Committed, LoadedBatch, LogHead, Maintenance, Storage, Transaction};
+use crate::storage::{BegunTransaction, Committed, LoadedBatch, LogHead, Maintenance, Storage, Transaction};
 use crate::storage_error::StorageError;
 
 /// Locks the row that serialises the transactions of all nodes.
@@ -81,7 +81,10 @@ impl Storage for PostgresStorage {
     type Reader = PostgresReader;
     type Transaction<'s> = PostgresTransaction<'s>;
 
-    async fn begin(&mut self, needs: Needs) -> Result<Begun<PostgresTransaction<'_>>, StorageError> {
+    async fn begin(
+        &mut self,
+        needs: MissingReads,
+    ) -> Result<BegunTransaction<PostgresTransaction<'_>>, StorageError> {
         let stage = ReadStage::new(needs);
         let (connection, mut rows) = self.begin_reading(&stage).await?;
         let deadline = Instant::now() + TIMEOUT;
@@ -90,7 +93,7 @@ impl Storage for PostgresStorage {
         // The first two are the answers to BEGIN and LOCK_HEAD.
         let found = stage.found(rows.split_off(2))?;
         let head = locked_head(rows[1].first(), &storage.clock)?;
-        Ok(Begun { transaction, head, found })
+        Ok(BegunTransaction { transaction, head, found })
     }
 
     async fn catch_up(&self) {
@@ -136,7 +139,7 @@ impl PostgresTransaction<'_> {
 }
 
 impl Transaction for PostgresTransaction<'_> {
-    async fn load(&mut self, needs: Needs) -> Result<LoadedBatch, StorageError> {
+    async fn load(&mut self, needs: MissingReads) -> Result<LoadedBatch, StorageError> {
         let stage = ReadStage::new(needs);
         let rows = self
             .before_deadline(async |connection| {
@@ -185,7 +188,7 @@ struct ReadStage {
 }
 
 impl ReadStage {
-    fn new(needs: Needs) -> Self {
+    fn new(needs: MissingReads) -> Self {
         let (mut queries, mut gets) = (Vec::new(), Vec::<(&'static Table, Vec<Key>)>::new());
         for query in needs.queries {
             match query {

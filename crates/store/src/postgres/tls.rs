@@ -31,7 +31,7 @@ pub(super) struct TlsVerification {
 }
 
 impl TlsVerification {
-    /// Splits the parameters of the verification off a URL. In the rest, `sslmode` is one that the driver knows.
+    /// Splits the parameters of the verification off a URL. In the rest, `sslmode` is one that the driver supports.
     ///
     /// # Errors
     /// What is wrong with the URL.

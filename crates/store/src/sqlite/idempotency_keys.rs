@@ -283,7 +283,7 @@ pub(super) fn purge(connection: &Connection, now: Timestamp) -> rusqlite::Result
     Ok(expired.len() == PURGED_AT_ONCE)
 }
 
-/// Deletes the oldest run if none of its keys is left. The newest stays: it says up to which id keys are indexed.
+/// Deletes the oldest run if none of its keys is left. The newest stays: it has the id up to which keys are indexed.
 fn purge_runs(connection: &Connection) -> rusqlite::Result<()> {
     let empty: Option<i64> = connection
         .prepare_cached(

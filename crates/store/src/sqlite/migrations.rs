@@ -13,7 +13,7 @@ const MIGRATIONS: [Migration; 1] = [("0001_initial", include_str!("migrations/00
 /// Migrates the schema to this version.
 ///
 /// # Errors
-/// [`OpenError::Version`] if the store has a migration that this version does not know, or knows with another content.
+/// [`OpenError::Version`] if the store has a migration that is unknown to this version, or has another content.
 pub(super) fn apply(connection: &Connection, database: &Path) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| explain(database, &error);
     connection

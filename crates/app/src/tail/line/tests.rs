@@ -15,7 +15,7 @@ fn text(event: &Event, label: Label) -> String {
     Palette::choose(Colour::Never, false, false).paint(&render(event, label))
 }
 
-/// What the lines of the golden events say behind their time.
+/// The lines of the golden events, without their time.
 const LINES: &[(&str, &str)] = &[
     ("actor_moved", "Nova  walks ← 4"),
     ("actor_moved.command_intent", "Nova  walks ← 4 (stretch_legs)"),

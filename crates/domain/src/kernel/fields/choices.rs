@@ -54,7 +54,7 @@ impl Fields {
         }
     }
 
-    /// As [`Fields::choice`], and it must be there; `code` says what an unknown one is called.
+    /// As [`Fields::choice`], and it must be there; `code` is the error of an unknown one.
     ///
     /// # Errors
     /// `code {field, allowed}`; `ERR_MISSING_FIELD {field}` when missing.

@@ -66,7 +66,7 @@ impl Field {
         Some(serde_json::from_str(text).unwrap_or_else(|_| text.into()))
     }
 
-    /// The field as a reader reads it. A `description` in the schema says more than the declaration does.
+    /// The field as a reader reads it. A `description` in the schema is appended to the declaration's.
     pub fn described(self, required: bool, mut schema: Value) -> DescribedField {
         let more = schema.as_object_mut().and_then(|members| members.remove("description"));
         let more = more.as_ref().and_then(Value::as_str).map(|more| format!(" {more}"));

@@ -7,7 +7,7 @@ use super::{Field, Fields, ROOM_ID, TENANT_ID, too_large};
 use crate::kernel::error::DomainError;
 use crate::kernel::ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RoomId, TenantId};
 
-/// Makes a schema say how long a text, or how large a list, may be.
+/// Adds the maximum length of a text, or size of a list, to a schema.
 fn bounded(mut schema: Value, keyword: &str, field: Field) -> Value {
     if let Some(max) = field.max() {
         schema[keyword] = max.into();

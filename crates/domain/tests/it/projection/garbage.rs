@@ -87,7 +87,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 
 fn bytes(projection: &RoomProjection) -> Vec<u8> {
     let mut bytes = serde_json::to_vec(&projection.snapshot()).unwrap();
-    bytes.extend(serde_json::to_vec(&projection.reduced()).unwrap());
+    bytes.extend(serde_json::to_vec(&projection.compact()).unwrap());
     bytes.extend(serde_json::to_vec(&projection.state()).unwrap());
     bytes
 }

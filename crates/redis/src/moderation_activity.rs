@@ -32,14 +32,14 @@ pub async fn load(
     for actor in actors {
         pipe.cmd("ZRANGE").arg(key(keys, actor)).arg(0).arg(-1);
     }
-    let pasts: Vec<Vec<String>> = connection.query(&pipe).await?;
-    Ok(pasts
+    let members: Vec<Vec<String>> = connection.query(&pipe).await?;
+    Ok(members
         .into_iter()
         .map(|activity| activity.iter().filter_map(|member| decode(member)).collect())
         .collect())
 }
 
-/// Adds activity, which is kept for `time`. `names` yields a unique name for each entry, so that equal entries count twice.
+/// Adds activity, which is kept for `retention`. `unique_names` yields a name for each entry, so that equal entries count twice.
 ///
 /// # Errors
 /// [`RedisUnavailable`] if Redis does not answer; then some of it may have been added.
@@ -47,21 +47,21 @@ pub async fn save(
     connection: &RedisConnection,
     keys: &Keys,
     activity: &[(ActorInRoom, RecentActivity)],
-    time: Duration,
-    mut names: impl FnMut() -> String,
+    retention: Duration,
+    mut unique_names: impl FnMut() -> String,
 ) -> Result<(), RedisUnavailable> {
-    let time_ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
     let mut pipe = redis::pipe();
     for (actor, activity) in activity {
         let key = key(keys, actor);
         let at = match activity {
-            RecentActivity::Acted { at, .. } | RecentActivity::QuietUntil(at) => *at,
+            RecentActivity::Acted { at, .. } | RecentActivity::CooldownUntil(at) => *at,
         };
-        pipe.cmd("ZADD").arg(&key).arg(at.as_millis()).arg(encode(activity, &names())).ignore();
-        let forgotten = format!("({}", at.as_millis().saturating_sub(time_ms));
-        pipe.cmd("ZREMRANGEBYSCORE").arg(&key).arg("-inf").arg(forgotten).ignore();
+        pipe.cmd("ZADD").arg(&key).arg(at.as_millis()).arg(encode(activity, &unique_names())).ignore();
+        let expired = format!("({}", at.as_millis().saturating_sub(retention_ms));
+        pipe.cmd("ZREMRANGEBYSCORE").arg(&key).arg("-inf").arg(expired).ignore();
         pipe.cmd("ZREMRANGEBYRANK").arg(&key).arg(0).arg(-MAX_ENTRIES - 1).ignore();
-        pipe.cmd("PEXPIRE").arg(&key).arg(time_ms).ignore();
+        pipe.cmd("PEXPIRE").arg(&key).arg(retention_ms).ignore();
     }
     if pipe.is_empty() { Ok(()) } else { connection.query(&pipe).await }
 }
@@ -69,7 +69,7 @@ pub async fn save(
 /// A member of the set: time, kind, hash of the text, unique name.
 fn encode(activity: &RecentActivity, name: &str) -> String {
     match activity {
-        RecentActivity::QuietUntil(until) => format!("{}:quiet::{name}", until.as_millis()),
+        RecentActivity::CooldownUntil(until) => format!("{}:quiet::{name}", until.as_millis()),
         RecentActivity::Acted { at, source, text_key } => {
             let kind = match source {
                 ActionSource::Api => "api",
@@ -84,7 +84,7 @@ fn decode(member: &str) -> Option<RecentActivity> {
     let mut parts = member.splitn(4, ':');
     let at = Timestamp::from_millis(parts.next()?.parse().ok()?);
     let source = match parts.next()? {
-        "quiet" => return Some(RecentActivity::QuietUntil(at)),
+        "quiet" => return Some(RecentActivity::CooldownUntil(at)),
         "api" => ActionSource::Api,
         "reaction" => ActionSource::Reaction,
         _ => return None,
