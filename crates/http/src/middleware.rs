@@ -33,7 +33,7 @@ pub struct RouteTraits {
     pub is_limited: bool,
     /// Whether it needs no token.
     pub is_public: bool,
-    /// Whether its requests stay open: a stream or a long poll, of which the duration says nothing.
+    /// Whether its requests stay open: a stream or a long poll, whose duration is not measured.
     pub stays_open: bool,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Code, DomainError, OperationError, Timestamp};
-use agentcafe_redis::rate::{self, RateLimitKey, RateLimitUsage};
+use agentcafe_redis::rate_limit::{self, RateLimitKey, RateLimitUsage};
 use agentcafe_redis::{Keys, RedisConnection};
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -64,7 +64,7 @@ struct RateLimitStatus {
     retry_after_seconds: i64,
 }
 
-/// Counts a request, and refuses it past the limit. Every counted response says how much of the limit is left.
+/// Counts a request, and refuses it past the limit. The headers of every counted response hold what is left of the limit.
 pub(crate) async fn limit(
     State(middleware): State<Arc<Middleware>>,
     Extension(route): Extension<RouteTraits>,
@@ -148,7 +148,7 @@ impl RateLimiter {
         let client = client.to_string();
         let key = RateLimitKey { client: &client, method, route };
         let window = Duration::from_millis(WINDOW_MS.unsigned_abs());
-        match rate::count(&shared.connection, &shared.keys, key, window).await {
+        match rate_limit::count(&shared.connection, &shared.keys, key, window).await {
             Ok(RateLimitUsage { requests, ends_in }) => {
                 let left_ms = i64::try_from(ends_in.as_millis()).unwrap_or(WINDOW_MS);
                 Some(self.status(requests, now.plus_ms(left_ms), now))

@@ -5,7 +5,7 @@
 pub mod connection;
 pub mod keys;
 pub mod moderation_activity;
-pub mod rate;
+pub mod rate_limit;
 pub mod read_models;
 pub mod stream;
 pub mod unread;
