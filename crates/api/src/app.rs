@@ -3,9 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use agentcafe_engine::Engine;
-use agentcafe_http::{
-    HttpMetrics, Middleware, RateLimiter, RequestIdSource, RouteTraits, SharedCounters, Token,
-};
+use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RouteTraits, SharedCounters, Token};
 use agentcafe_service::{Service, ServiceSettings};
 use bytes::Bytes;
 use ipnet::IpNet;
@@ -54,7 +52,7 @@ impl App {
             limiter: RateLimiter::new(self.settings.rate_limit_per_min, shared),
             trusted_proxies: self.settings.trusted_proxies.clone(),
             clock: Arc::clone(&engine.clock),
-            request_ids: RequestIdSource::new(move || engine.fresh_id()),
+            fresh_id: Box::new(move || engine.fresh_id()),
             metrics: self.metrics.clone(),
         }
     }

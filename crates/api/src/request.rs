@@ -1,24 +1,25 @@
 //! Reads a request: the caller, and the input of the operation.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{ACTOR_ID, Code, DomainError, Fields, ROOM_ID, TENANT_ID};
 use agentcafe_http::metrics::method_name;
-use agentcafe_http::{ApiError, query, request_id, request_span, sse};
+use agentcafe_http::{ApiError, observe, query, request_id, sse};
 use agentcafe_service::{Caller, Identity, Input, Transport};
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Request};
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequestParts, MatchedPath, Path, Request};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use crate::app::App;
 
 /// The largest body, in bytes.
-pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
+const MAX_BODY_BYTES: usize = 1 << 20;
 /// How long a client may take to send its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The deepest nesting of a body.
@@ -65,11 +66,11 @@ pub(crate) async fn read(
     };
     let resume_after = if reads == Reads::Stream { sse::last_event_id(&parts.headers)? } else { None };
     let body = match reads {
-        Reads::Body => read_body(Request::from_parts(parts, body), app).await?,
+        Reads::Body => read_body(body).await?,
         Reads::Query | Reads::Stream | Reads::Key => Map::new(),
     };
     let input = Input { id, parameters, body: Fields::of_body(body), resume_after };
-    request_span::record_ids(|| ids(&input));
+    observe::record_ids(|| ids(&input));
     Ok((caller, input))
 }
 
@@ -106,9 +107,9 @@ fn escapes_are_whole(path: &str) -> bool {
     escapes.map(str::as_bytes).all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit))
 }
 
-async fn read_body(request: Request, app: &Arc<App>) -> Result<Map<String, Value>, ApiError> {
-    let bytes = timeout(BODY_TIMEOUT, Bytes::from_request(request, app)).await;
-    let bytes = bytes.map_err(|_| incomplete())?.map_err(unreadable)?;
+async fn read_body(bytes: Body) -> Result<Map<String, Value>, ApiError> {
+    let bytes = timeout(BODY_TIMEOUT, to_bytes(bytes, MAX_BODY_BYTES)).await;
+    let bytes = bytes.map_err(|_| incomplete())?.map_err(|error| unreadable(&error))?;
     Ok(body(&bytes)?)
 }
 
@@ -120,17 +121,14 @@ fn header(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Dom
     Ok(Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
-fn unreadable(rejection: BytesRejection) -> ApiError {
-    use axum::extract::rejection::FailedToBufferBody;
-    match rejection {
-        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
-            DomainError::new(Code::PayloadTooLarge)
-                .saying(format!("a body has at most {MAX_BODY_BYTES} bytes"))
-                .with("maxBytes", MAX_BODY_BYTES)
-                .into()
-        }
-        _ => incomplete(),
+fn unreadable(error: &axum::Error) -> ApiError {
+    if !error.source().is_some_and(|source| source.is::<LengthLimitError>()) {
+        return incomplete();
     }
+    DomainError::new(Code::PayloadTooLarge)
+        .saying(format!("a body has at most {MAX_BODY_BYTES} bytes"))
+        .with("maxBytes", MAX_BODY_BYTES)
+        .into()
 }
 
 fn incomplete() -> ApiError {

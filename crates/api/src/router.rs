@@ -44,7 +44,7 @@ use agentcafe_service::webhooks::{
     RemoveSubscription,
 };
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
@@ -53,7 +53,7 @@ use tokio::task::spawn_blocking;
 use crate::app::App;
 use crate::bootstrap::BootstrapAnswer;
 use crate::openapi;
-use crate::request::{self, MAX_BODY_BYTES};
+use crate::request;
 use crate::route::{ResponseKind, Route, schema_of};
 use crate::system;
 
@@ -190,8 +190,7 @@ pub fn router(app: Arc<App>) -> Router {
     let routes = table()
         .into_iter()
         .fold(Router::new(), |router, Route { path, handler, .. }| router.route(path, handler));
-    let limited = routes.layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
-    app.middleware(traits).wrap(limited).with_state(app)
+    app.middleware(traits).wrap(routes).with_state(app)
 }
 
 /// How the middleware treats a route.

@@ -12,7 +12,8 @@ use subtle::ConstantTimeEq;
 use tower_http::validate_request::ValidateRequest;
 
 use crate::error::ApiError;
-use crate::middleware::{Middleware, RouteTraits};
+use crate::middleware::Middleware;
+use crate::observe::RequestContext;
 use crate::query;
 
 const API_KEY: &str = "x-api-key";
@@ -34,7 +35,8 @@ impl ValidateRequest<Body> for Authenticate {
     type ResponseBody = Body;
 
     fn validate(&mut self, request: &mut Request) -> Result<(), Response> {
-        let is_public = request.extensions().get::<RouteTraits>().is_some_and(|route| route.is_public);
+        let is_public =
+            request.extensions().get::<RequestContext>().is_some_and(|context| context.route.is_public);
         if is_public {
             return Ok(());
         }

@@ -1,7 +1,5 @@
 //! An [`OperationError`] as an HTTP response: the status of its code, and the envelope in the body.
 
-use std::any::Any;
-
 use agentcafe_domain::kernel::{Code, CorrelationId, DomainError, OperationError};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,7 +7,6 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::answer;
-use crate::request_id::REQUEST_ID;
 
 /// An error response. Its body names the request id, so the middleware renders it ([`render`]).
 #[derive(Clone, Debug)]
@@ -90,13 +87,12 @@ struct ErrorBody<'a> {
 
 /// Renders the envelope of an [`ApiError`] into its response, which so far has a status and headers. Other responses stay
 /// as they are.
-pub(crate) fn render(mut response: Response) -> Response {
+pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
     let Some(ApiError(error)) = response.extensions_mut().remove() else { return response };
     let DomainError { code, message, mut details } = error.error;
     if let Some(correlation_id) = &error.correlation_id {
         details.insert("correlationId".to_owned(), correlation_id.as_str().into());
     }
-    let request_id = response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     let body = ErrorBody { code: code.as_str(), message: &message, details: &details, request_id };
     let body = serde_json::to_vec(&ErrorEnvelope { ok: false, error: body }).expect("details have text keys");
     let mut rendered = answer::json(status_of(code), body);
@@ -110,9 +106,4 @@ pub(crate) fn render(mut response: Response) -> Response {
     let correlation_id = error.correlation_id.or_else(in_details);
     answer::insert_id(headers, answer::CORRELATION_ID, correlation_id.as_ref());
     rendered
-}
-
-/// The response to a request whose handler panicked, which the process's panic hook has logged.
-pub(crate) fn from_panic(_: Box<dyn Any + Send>) -> Response {
-    ApiError(OperationError::internal()).into_response()
 }

@@ -4,25 +4,19 @@ use std::sync::Arc;
 
 use agentcafe_domain::kernel::{Clock, Code, DomainError};
 use axum::Router;
-use axum::extract::{MatchedPath, Request};
 use axum::http::{Method, Uri};
-use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
 use ipnet::IpNet;
 use tower::ServiceBuilder;
 use tower::layer::layer_fn;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::validate_request::ValidateRequestHeaderLayer;
+use uuid::Uuid;
 
 use crate::auth::{Authenticate, Token};
 use crate::compression::CompressLarge;
-use crate::error;
 use crate::error::ApiError;
 use crate::metrics::HttpMetrics;
-use crate::rate_limit::{self, RateLimiter};
-use crate::request_id::{self, RequestIdSource};
-use crate::request_span::Observe;
+use crate::observe::Observe;
+use crate::rate_limit::{LimitRate, RateLimiter};
 
 /// How the middleware treats a route.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +50,7 @@ pub struct Middleware {
     /// Measures how long requests take.
     pub clock: Arc<dyn Clock>,
     /// Makes the ids of requests that bring none.
-    pub request_ids: RequestIdSource,
+    pub fresh_id: Box<dyn Fn() -> Uuid + Send + Sync>,
     /// Counts responses.
     pub metrics: HttpMetrics,
 }
@@ -64,32 +58,16 @@ pub struct Middleware {
 impl Middleware {
     /// Puts the middleware around every route of a router, and around the errors for requests that match no route.
     pub fn wrap<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
-        let (routes, request_ids) = (self.routes, self.request_ids.clone());
         let shared = Arc::new(self);
-        let observed = Arc::clone(&shared);
+        let [observing, limiting, authenticating] = [(); 3].map(|()| Arc::clone(&shared));
         router.fallback(unsupported_action).method_not_allowed_fallback(unsupported_action).layer(
             ServiceBuilder::new()
-                .map_request(move |request| with_traits(routes, request))
-                .map_request(request_id::discard_unusable)
-                .layer(SetRequestIdLayer::x_request_id(request_ids))
-                .layer(layer_fn(move |inner| Observe { inner, middleware: Arc::clone(&observed) }))
                 .layer(layer_fn(CompressLarge::new))
-                .map_response(error::render)
-                .layer(PropagateRequestIdLayer::x_request_id())
-                .layer(from_fn_with_state(Arc::clone(&shared), rate_limit::limit))
-                .layer(ValidateRequestHeaderLayer::custom(Authenticate(shared)))
-                .map_response(IntoResponse::into_response)
-                .layer(CatchPanicLayer::custom(error::from_panic)),
+                .layer(layer_fn(move |inner| Observe { inner, middleware: Arc::clone(&observing) }))
+                .layer(layer_fn(move |inner| LimitRate { inner, middleware: Arc::clone(&limiting) }))
+                .layer(ValidateRequestHeaderLayer::custom(Authenticate(authenticating))),
         )
     }
-}
-
-/// Adds the traits of the matched route to a request, for the layers below.
-fn with_traits(routes: fn(&str) -> Option<RouteTraits>, mut request: Request) -> Request {
-    let matched = request.extensions().get::<MatchedPath>();
-    let traits = matched.and_then(|path| routes(path.as_str())).unwrap_or(RouteTraits::UNMATCHED);
-    request.extensions_mut().insert(traits);
-    request
 }
 
 /// The error for a path without a route. For a path without this method, axum adds the methods that there are (`Allow`).

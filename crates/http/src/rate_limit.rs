@@ -3,22 +3,26 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Code, DomainError, OperationError, Timestamp};
 use agentcafe_redis::rate_limit::{self, RateLimitKey, RateLimitUsage};
 use agentcafe_redis::{Keys, RedisConnection};
-use axum::extract::{Extension, Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
+use tower::Service;
 
 use crate::client_address::client_address;
 use crate::error::ApiError;
 use crate::metrics::method_name;
-use crate::middleware::{Middleware, RouteTraits};
+use crate::middleware::Middleware;
+use crate::observe::RequestContext;
 
 /// The length of a window, in milliseconds.
 const WINDOW_MS: i64 = 60_000;
@@ -65,23 +69,46 @@ struct RateLimitStatus {
 }
 
 /// Counts a request, and refuses it past the limit. The headers of every counted response hold what is left of the limit.
-pub(crate) async fn limit(
-    State(middleware): State<Arc<Middleware>>,
-    Extension(route): Extension<RouteTraits>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if !route.is_limited {
-        return next.run(request).await;
+#[derive(Clone)]
+pub(crate) struct LimitRate<S> {
+    pub(crate) inner: S,
+    pub(crate) middleware: Arc<Middleware>,
+}
+
+impl<S> Service<Request> for LimitRate<S>
+where
+    S: Service<Request, Response = Response, Future: Send + 'static> + Clone + Send + 'static,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
     }
-    let client = client_address(&request, &middleware.trusted_proxies);
-    let (method, now) = (method_name(request.method()), middleware.clock.now());
-    let counted = middleware.limiter.count(client, method, route.template, now).await;
-    let Some(status) = counted else { return next.run(request).await };
-    let mut response =
-        if status.is_allowed { next.run(request).await } else { status.refusal().into_response() };
-    status.add_headers(response.headers_mut());
-    response
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let route = request.extensions().get::<RequestContext>().map(|context| context.route);
+        let Some(route) = route.filter(|route| route.is_limited && self.middleware.limiter.limit > 0) else {
+            return self.inner.call(request).boxed();
+        };
+        let middleware = Arc::clone(&self.middleware);
+        // The service that is ready is the one that is called.
+        let next = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, next);
+        async move {
+            let client = client_address(&request, &middleware.trusted_proxies);
+            let (method, now) = (method_name(request.method()), middleware.clock.now());
+            let status = middleware.limiter.count(client, method, route.template, now).await;
+            let mut response = match status.is_allowed {
+                true => inner.call(request).await?,
+                false => status.refusal().into_response(),
+            };
+            status.add_headers(response.headers_mut());
+            Ok(response)
+        }
+        .boxed()
+    }
 }
 
 impl RateLimitStatus {
@@ -134,28 +161,28 @@ impl RateLimiter {
         Self { limit, windows: Mutex::default(), shared }
     }
 
-    /// Counts a request; none if there is no limit.
+    /// Counts a request.
     async fn count(
         &self,
         client: IpAddr,
         method: &'static str,
         route: &'static str,
         now: Timestamp,
-    ) -> Option<RateLimitStatus> {
+    ) -> RateLimitStatus {
         // Also with shared counters: a client over its limit stays so when Redis stops answering.
-        let local = self.count_locally(client, method, route, now)?;
-        let Some(shared) = &self.shared else { return Some(local) };
+        let local = self.count_locally(client, method, route, now);
+        let Some(shared) = &self.shared else { return local };
         let client = client.to_string();
         let key = RateLimitKey { client: &client, method, route };
         let window = Duration::from_millis(WINDOW_MS.unsigned_abs());
         match rate_limit::count(&shared.connection, &shared.keys, key, window).await {
             Ok(RateLimitUsage { requests, ends_in }) => {
                 let left_ms = i64::try_from(ends_in.as_millis()).unwrap_or(WINDOW_MS);
-                Some(self.status(requests, now.plus_ms(left_ms), now))
+                self.status(requests, now.plus_ms(left_ms), now)
             }
             Err(_) => {
                 shared.fallbacks.inc();
-                Some(local)
+                local
             }
         }
     }
@@ -166,15 +193,12 @@ impl RateLimiter {
         method: &'static str,
         route: &'static str,
         now: Timestamp,
-    ) -> Option<RateLimitStatus> {
-        if self.limit == 0 {
-            return None;
-        }
+    ) -> RateLimitStatus {
         let mut windows = self.windows.lock();
         let window = windows.window(WindowKey { client: Some(client), method, route }, now);
         window.used += 1;
         let (used, ends_at) = (window.used, window.ends_at);
-        Some(self.status(used, ends_at, now))
+        self.status(used, ends_at, now)
     }
 
     fn status(&self, used: u64, ends_at: Timestamp, now: Timestamp) -> RateLimitStatus {

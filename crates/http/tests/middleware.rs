@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Clock, Timestamp};
-use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RequestIdSource, RouteTraits, Token, answer};
+use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RouteTraits, Token, answer};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
@@ -63,7 +63,7 @@ fn server_at(limit: u64, clock: Arc<ManualTime>) -> (Router, Registry) {
         limiter: RateLimiter::new(limit, None),
         trusted_proxies: Vec::new(),
         clock,
-        request_ids: RequestIdSource::new(|| FRESH_ID),
+        fresh_id: Box::new(|| FRESH_ID),
         metrics: HttpMetrics::register(&mut registry),
     };
     let stream = || async { ([("content-type", "text/event-stream")], "data: 1\n\n".repeat(10_000)) };

@@ -6,8 +6,7 @@ use agentcafe_domain::kernel::{Sequence, Timestamp};
 use agentcafe_eventlog::LogStream;
 use agentcafe_http::websocket::Upgrade;
 use agentcafe_http::{
-    ApiError, RouteTraits, StreamProtocol, answer, query, request_id, request_span, sse,
-    stream as event_stream,
+    ApiError, RouteTraits, StreamProtocol, answer, observe, query, request_id, sse, stream as event_stream,
 };
 use axum::Router;
 use axum::extract::State;
@@ -83,7 +82,7 @@ async fn open_stream(
     protocol: StreamProtocol,
 ) -> Result<impl Stream<Item = Bytes> + use<>, ApiError> {
     let query = RoomStreamQuery::read(&query::fields(uri)?, &service.settings.default_tenant)?;
-    request_span::record_ids(|| query.ids());
+    observe::record_ids(|| query.ids());
     let cursor = query.cursor(sse::last_event_id(headers)?);
     let permit = Arc::clone(&service.permits).try_acquire_owned().map_err(|_| {
         let limit = service.settings.max_clients;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use agentcafe_client::ApiClient;
 use agentcafe_domain::kernel::{Clock, IdSource, TenantId};
 use agentcafe_eventlog::StreamHub;
-use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RequestIdSource, RouteTraits, Token};
+use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RouteTraits, Token};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
@@ -52,7 +52,8 @@ pub struct Service {
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) subscribers: Arc<RoomSubscribers>,
     pub(crate) clock: Arc<dyn Clock>,
-    request_ids: RequestIdSource,
+    /// Makes request ids.
+    ids: Mutex<Box<dyn IdSource>>,
     metrics: Metrics,
     mirror: RwLock<Arc<LogMirror>>,
 }
@@ -86,14 +87,13 @@ impl Service {
         stopping: CancellationToken,
     ) -> Arc<Self> {
         let metrics = Metrics::new();
-        let (ids, now) = (Mutex::new(ids), Arc::clone(&clock));
         let mirror = LogMirror::new(&settings, stopping.child_token());
         let service = Arc::new(Self {
             source_status: SourceStatus::default(),
             permits: Arc::new(Semaphore::new(settings.max_clients)),
             subscribers: Arc::default(),
             clock,
-            request_ids: RequestIdSource::new(move || ids.lock().fresh(now.now())),
+            ids: Mutex::new(ids),
             metrics,
             mirror: RwLock::new(mirror),
             stopping,
@@ -104,14 +104,15 @@ impl Service {
     }
 
     /// The middleware around the routes. There is no rate limit.
-    pub(crate) fn middleware(&self, routes: fn(&str) -> Option<RouteTraits>) -> Middleware {
+    pub(crate) fn middleware(self: &Arc<Self>, routes: fn(&str) -> Option<RouteTraits>) -> Middleware {
+        let service = Arc::clone(self);
         Middleware {
             routes,
             token: self.settings.token.clone(),
             limiter: RateLimiter::new(0, None),
             trusted_proxies: Vec::new(),
             clock: Arc::clone(&self.clock),
-            request_ids: self.request_ids.clone(),
+            fresh_id: Box::new(move || service.ids.lock().fresh(service.clock.now())),
             metrics: self.metrics.http.clone(),
         }
     }

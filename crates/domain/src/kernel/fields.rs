@@ -1,7 +1,6 @@
 //! Reads what a client sent, field by field, with fixed coercions and errors; and describes, without a client, which fields a
 //! reader reads, from which the OpenAPI document is made.
 
-use std::collections::HashMap;
 use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
@@ -22,7 +21,8 @@ pub use field::{DescribedField, EXAMPLE_ID, Field, bounded_object, bounded_text}
 
 enum Source {
     Body(Map<String, Value>),
-    Query(HashMap<String, String>),
+    /// Texts only.
+    Query(Map<String, Value>),
     Describing(Mutex<Vec<DescribedField>>),
 }
 
@@ -44,8 +44,12 @@ impl Fields {
         Self(Source::Body(body))
     }
 
-    /// Reads from decoded query parameters.
-    pub fn of_query(query: HashMap<String, String>) -> Self {
+    /// Reads from decoded query parameters; of each name, the first one counts.
+    pub fn of_query(parameters: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut query = Map::new();
+        for (name, value) in parameters {
+            query.entry(name).or_insert(Value::String(value));
+        }
         Self(Source::Query(query))
     }
 
@@ -85,29 +89,27 @@ impl Fields {
         true
     }
 
-    /// The value as sent; `None` when missing, null or (in a query) empty.
-    fn sent(&self, field: Field) -> Option<Value> {
+    fn members(&self) -> Option<&Map<String, Value>> {
         match &self.0 {
-            Source::Body(body) => body.get(field.name).filter(|value| !value.is_null()).cloned(),
-            Source::Query(query) => {
-                query.get(field.name).filter(|text| !text.is_empty()).map(|text| text.clone().into())
-            }
+            Source::Body(members) | Source::Query(members) => Some(members),
             Source::Describing(_) => None,
         }
     }
 
+    /// The value as sent; `None` when missing, null or (in a query) empty.
+    fn sent(&self, field: Field) -> Option<&Value> {
+        let is_empty = |value: &Value| matches!(self.0, Source::Query(_)) && value == "";
+        self.members()?.get(field.name).filter(|value| !value.is_null() && !is_empty(value))
+    }
+
     /// Notes an optional field when describing; else the value as sent.
-    fn optional(&self, field: Field, schema: impl FnOnce() -> Value) -> Option<Value> {
+    fn optional(&self, field: Field, schema: impl FnOnce() -> Value) -> Option<&Value> {
         if self.note(field, false, schema) { None } else { self.sent(field) }
     }
 
     /// Whether the client sent this member at all, be it null: what a change does not name stays as it is.
     pub fn has(&self, name: &str) -> bool {
-        match &self.0 {
-            Source::Body(body) => body.contains_key(name),
-            Source::Query(query) => query.contains_key(name),
-            Source::Describing(_) => true,
-        }
+        self.members().is_none_or(|members| members.contains_key(name))
     }
 
     /// A JSON object; none if missing.
@@ -124,7 +126,7 @@ impl Fields {
         };
         match self.optional(field, schema) {
             None => Ok(None),
-            Some(Value::Object(object)) => field.bounded_object(object).map(Some),
+            Some(Value::Object(object)) => field.bounded_object(object.clone()).map(Some),
             Some(_) => Err(field.must_be("an object")),
         }
     }
@@ -142,7 +144,7 @@ impl Fields {
                 "false" | "0" | "no" => Some(false),
                 _ => None,
             }),
-            (_, Some(Value::Bool(flag))) => Ok(Some(flag)),
+            (_, Some(Value::Bool(flag))) => Ok(Some(*flag)),
             (_, Some(_)) => Err(field.must_be("true or false")),
         }
     }
@@ -167,8 +169,8 @@ impl Fields {
         match self.optional(field, || json!({ "type": ["string", "null"], "format": "date-time" })) {
             None => Ok(None),
             Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
-            Some(Value::String(text)) if let Some(at) = Timestamp::parse(&text) => Ok(Some(at)),
-            Some(other) => Err(field.must_be("an RFC 3339 date-time").with("value", other)),
+            Some(Value::String(text)) if let Some(at) = Timestamp::parse(text) => Ok(Some(at)),
+            Some(other) => Err(field.must_be("an RFC 3339 date-time").with("value", other.clone())),
         }
     }
 

@@ -39,7 +39,7 @@ impl TransitionDetails {
         let coordinate = |key: &str| payload.get("position")?.get(key)?.as_f64();
         let position = coordinate("x").zip(coordinate("y"));
         let bounded = |name, text: Option<String>| {
-            text.map(|text| bounded_text(name, text, MAX_REASON_CHARS)).transpose()
+            text.map(|text| bounded_text(name, &text, MAX_REASON_CHARS)).transpose()
         };
         let source = text("source").filter(|source| source != "operator" && source != "system");
         Ok(Self {

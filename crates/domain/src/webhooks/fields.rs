@@ -163,7 +163,7 @@ fn target(fields: &Fields, rules: WebhookRules) -> Result<String, DomainError> {
 fn event_types(fields: &Fields) -> Result<Vec<String>, DomainError> {
     let names = fields.texts(EVENT_TYPES)?.unwrap_or_default();
     for name in &names {
-        bounded_text(EVENT_TYPES.name, name.clone(), MAX_TYPE_CHARS)?;
+        bounded_text(EVENT_TYPES.name, name, MAX_TYPE_CHARS)?;
     }
     Ok(if names.is_empty() { vec![ALL_TYPES.to_owned()] } else { names })
 }

@@ -81,7 +81,7 @@ impl Fields {
             return Ok(first);
         }
         let sent = self.sent(field);
-        let wanted = sent.as_ref().and_then(Value::as_str).unwrap_or_default().trim();
+        let wanted = sent.and_then(Value::as_str).unwrap_or_default().trim();
         let found = allowed.iter().find(|(text, _)| *text == wanted);
         found.map(|(_, value)| *value).ok_or_else(|| field.not_one_of(Code::InvalidEnum, allowed))
     }
@@ -104,8 +104,8 @@ impl Fields {
             Some(Value::String(text)) if !text.trim().is_empty() => text,
             _ => return Err(field.missing()),
         };
-        let found = allowed.iter().find(|(text, _)| *text == wanted);
-        found.map(|(_, value)| *value).ok_or_else(|| unknown(wanted))
+        let found = allowed.iter().find(|(text, _)| text == wanted);
+        found.map(|(_, value)| *value).ok_or_else(|| unknown(wanted.clone()))
     }
 
     /// Notes the field when describing, and then answers the first choice.

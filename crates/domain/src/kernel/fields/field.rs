@@ -97,7 +97,7 @@ impl Field {
             .with("allowed", names)
     }
 
-    pub(super) fn bounded_text(self, text: String) -> Result<String, DomainError> {
+    pub(super) fn bounded_text(self, text: &str) -> Result<String, DomainError> {
         bounded_text(self.name, text, self.max.unwrap_or(usize::MAX))
     }
 
@@ -116,9 +116,9 @@ impl Field {
 ///
 /// # Errors
 /// `ERR_OUT_OF_BOUNDS {field, max, value}`.
-pub fn bounded_text(field: &str, text: String, max: usize) -> Result<String, DomainError> {
+pub fn bounded_text(field: &str, text: &str, max: usize) -> Result<String, DomainError> {
     let chars = text.chars().count();
-    if chars <= max { Ok(text) } else { Err(too_large(field, max, chars, "characters")) }
+    if chars <= max { Ok(text.to_owned()) } else { Err(too_large(field, max, chars, "characters")) }
 }
 
 /// Refuses an object that takes more than `max` bytes as JSON.

@@ -17,10 +17,10 @@ impl Fields {
         field: Field,
         kind: &str,
         range: &RangeInclusive<impl Serialize>,
-    ) -> Option<Value> {
+    ) -> Option<&Value> {
         let (low, high) = (range.start(), range.end());
         let schema = || json!({ "type": [kind, "null"], "minimum": low, "maximum": high });
-        self.optional(field, schema).filter(is_not_blank)
+        self.optional(field, schema).filter(|sent| is_not_blank(sent))
     }
 
     /// A whole number, held within `range`.
@@ -29,14 +29,14 @@ impl Fields {
     /// `ERR_VALIDATION {field, value}` if it is not a whole number.
     pub fn integer(&self, field: Field, range: RangeInclusive<i64>) -> Result<Option<i64>, DomainError> {
         let Some(sent) = self.optional_number(field, "integer", &range) else { return Ok(None) };
-        let whole = match &sent {
+        let whole = match sent {
             Value::Number(number) => whole_number(number.as_i64(), number.as_f64()),
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         };
         whole
             .map(|number| Some(number.clamp(*range.start(), *range.end())))
-            .ok_or_else(|| field.must_be("a whole number").with("value", sent))
+            .ok_or_else(|| field.must_be("a whole number").with("value", sent.clone()))
     }
 
     /// A limit of a list: `default` when missing, else within 1 and `max`.
@@ -77,9 +77,9 @@ impl Fields {
     /// `ERR_VALIDATION {field, value}` if it is not a number.
     pub fn number(&self, field: Field, range: RangeInclusive<f64>) -> Result<Option<f64>, DomainError> {
         let Some(sent) = self.optional_number(field, "number", &range) else { return Ok(None) };
-        number(&sent)
+        number(sent)
             .map(|number| Some(number.clamp(*range.start(), *range.end())))
-            .ok_or_else(|| field.must_be("a number").with("value", sent))
+            .ok_or_else(|| field.must_be("a number").with("value", sent.clone()))
     }
 
     /// A number that must be there, rounded (halves up); `None` if it is missing or not a number.
@@ -88,7 +88,7 @@ impl Fields {
         if self.note(field, false, || json!({ "type": "number", "minimum": low, "maximum": high })) {
             return Some(low as f64);
         }
-        self.sent(field).as_ref().and_then(number).map(round_half_up)
+        self.sent(field).and_then(number).map(round_half_up)
     }
 
     /// A duration or count that is held within `range`; rounded.
@@ -99,8 +99,10 @@ impl Fields {
         let (low, high) = (*range.start(), *range.end());
         let held = || format!("What is below {low} counts as {low}, what is above {high} as {high}.");
         let schema = || json!({ "type": ["number", "null"], "description": held() });
-        let Some(sent) = self.optional(field, schema).filter(is_not_blank) else { return Ok(None) };
-        match number(&sent) {
+        let Some(sent) = self.optional(field, schema).filter(|sent| is_not_blank(sent)) else {
+            return Ok(None);
+        };
+        match number(sent) {
             Some(number) => Ok(Some((round_half_up(number) as i64).clamp(low, high))),
             None => Err(out_of_bounds(field, &format!("a number, {low} to {high}"), sent)
                 .with("min", low)
@@ -114,7 +116,7 @@ impl Fields {
     /// `ERR_OUT_OF_BOUNDS {field, min, value}` if it is no number, negative, or more than a million.
     pub fn amount(&self, field: Field) -> Result<Option<Usd>, DomainError> {
         let Some(sent) = self.optional_number(field, "number", &(0..=1_000_000)) else { return Ok(None) };
-        number(&sent)
+        number(sent)
             .and_then(Usd::from_dollars)
             .map(Some)
             .ok_or_else(|| out_of_bounds(field, "an amount in dollars, 0 to 1000000", sent).with("min", 0))
@@ -142,8 +144,8 @@ impl Fields {
     }
 }
 
-fn out_of_bounds(field: Field, what: &str, value: Value) -> DomainError {
-    DomainError::out_of_bounds(field.name, field.must_be(what).message, value)
+fn out_of_bounds(field: Field, what: &str, value: &Value) -> DomainError {
+    DomainError::out_of_bounds(field.name, field.must_be(what).message, value.clone())
 }
 
 fn is_not_blank(sent: &Value) -> bool {
@@ -154,20 +156,20 @@ fn is_not_blank(sent: &Value) -> bool {
 fn within(
     field: Field,
     range: RangeInclusive<i64>,
-    sent: Value,
+    sent: &Value,
     whole: impl FnOnce(f64) -> Option<f64>,
 ) -> Result<Option<i64>, DomainError> {
     let (low, high) = (*range.start(), *range.end());
-    let refused = |value: Value| {
+    let refused = |value: &Value| {
         out_of_bounds(field, &format!("a number between {low} and {high}"), value)
             .with("min", low)
             .with("max", high)
     };
-    let Some(number) = number(&sent).and_then(whole) else { return Err(refused(sent)) };
+    let Some(number) = number(sent).and_then(whole) else { return Err(refused(sent)) };
     if (low as f64..=high as f64).contains(&number) {
         Ok(Some(number as i64))
     } else {
-        Err(refused(json!(number)))
+        Err(refused(&json!(number)))
     }
 }
 

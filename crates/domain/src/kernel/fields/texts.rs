@@ -26,9 +26,7 @@ impl Fields {
             return Ok(example_text(field));
         }
         match self.sent(field) {
-            Some(Value::String(text)) if !text.trim().is_empty() => {
-                field.bounded_text(text.trim().to_owned())
-            }
+            Some(Value::String(text)) if !text.trim().is_empty() => field.bounded_text(text.trim()),
             _ => Err(field.missing()),
         }
     }
@@ -46,7 +44,7 @@ impl Fields {
     }
 
     /// As sent; `None` when missing.
-    fn optional_text(&self, field: Field) -> Result<Option<String>, DomainError> {
+    fn optional_text(&self, field: Field) -> Result<Option<&str>, DomainError> {
         let schema = || bounded(json!({ "type": ["string", "null"] }), "maxLength", field);
         match self.optional(field, schema) {
             None => Ok(None),
@@ -77,8 +75,8 @@ impl Fields {
     /// # Errors
     /// As [`Fields::text`].
     pub fn trimmed_text(&self, field: Field) -> Result<Option<String>, DomainError> {
-        let text = self.optional_text(field)?.map(|text| text.trim().to_owned());
-        text.filter(|text| !text.is_empty()).map(|text| field.bounded_text(text)).transpose()
+        let text = self.optional_text(field)?.map(str::trim).filter(|text| !text.is_empty());
+        text.map(|text| field.bounded_text(text)).transpose()
     }
 
     fn optional_id<T>(
@@ -226,17 +224,17 @@ impl Fields {
         if let Some(max) = field.max().filter(|max| members.len() > *max) {
             return Err(too_large(field.name, max, members.len(), "members"));
         }
-        let parse = |member: Value| {
+        let parse = |member: &Value| {
             let id = member.as_str().and_then(|text| Uuid::parse_str(text.trim()).ok());
-            id.ok_or_else(|| field.must_be("an array of UUIDs").with("value", member))
+            id.ok_or_else(|| field.must_be("an array of UUIDs").with("value", member.clone()))
         };
-        members.into_iter().map(parse).collect()
+        members.iter().map(parse).collect()
     }
 
     /// Names separated by commas; blanks dropped. Missing and empty mean no filter.
     pub fn names(&self, field: Field) -> Vec<String> {
         let sent = self.optional(field, || json!({ "type": "string" }));
-        let text = sent.as_ref().and_then(Value::as_str).unwrap_or_default();
+        let text = sent.and_then(Value::as_str).unwrap_or_default();
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
 }
