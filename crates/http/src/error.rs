@@ -1,8 +1,11 @@
 //! An [`OperationError`] as an HTTP response: the status of its code, and the envelope in the body.
 
+use std::panic::AssertUnwindSafe;
+
 use agentcafe_domain::kernel::{Code, CorrelationId, DomainError, OperationError};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -106,4 +109,12 @@ pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
     let correlation_id = error.correlation_id.or_else(in_details);
     answer::insert_id(headers, answer::CORRELATION_ID, correlation_id.as_ref());
     rendered
+}
+
+/// The response of a handler; an internal error if it panics, which the process's panic hook has logged.
+pub(crate) async fn catch_panic<E>(
+    response: impl Future<Output = Result<Response, E>>,
+) -> Result<Response, E> {
+    let caught = AssertUnwindSafe(response).catch_unwind().await;
+    caught.unwrap_or_else(|_| Ok(ApiError(OperationError::internal()).into_response()))
 }

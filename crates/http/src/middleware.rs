@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::auth::{Authenticate, Token};
 use crate::compression::CompressLarge;
-use crate::error::ApiError;
+use crate::error::{self, ApiError};
 use crate::metrics::HttpMetrics;
 use crate::observe::Observe;
 use crate::rate_limit::{LimitRate, RateLimiter};
@@ -65,7 +65,8 @@ impl Middleware {
                 .layer(layer_fn(CompressLarge::new))
                 .layer(layer_fn(move |inner| Observe { inner, middleware: Arc::clone(&observing) }))
                 .layer(layer_fn(move |inner| LimitRate { inner, middleware: Arc::clone(&limiting) }))
-                .layer(ValidateRequestHeaderLayer::custom(Authenticate(authenticating))),
+                .layer(ValidateRequestHeaderLayer::custom(Authenticate(authenticating)))
+                .map_future(error::catch_panic),
         )
     }
 }
