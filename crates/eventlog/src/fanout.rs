@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use agentcafe_domain::kernel::Sequence;
 use bytes::{Bytes, BytesMut};
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
 use crate::{EventFilter, Follower, LoggedEvent, ReadError};
@@ -42,9 +43,10 @@ pub struct Fanout {
     cache: Mutex<Cache>,
 }
 
+/// Looked up once per reader and batch, so it is hashed fast.
 #[derive(Default)]
 struct Cache {
-    batches: HashMap<(&'static str, Arc<EventFilter>, Sequence), Frames>,
+    batches: HashMap<(&'static str, Arc<EventFilter>, Sequence), Frames, RandomState>,
     bytes: usize,
 }
 

@@ -132,6 +132,8 @@ impl<S: Subscriber> LogStream<S> {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat.reset();
         let follower = Follower::new(log, filter, after);
+        // Waiting locks the token, so each stream has one of its own.
+        let hub = StreamHub { stopping: hub.stopping.child_token(), ..hub };
         Self { hub, follower, heartbeat, subscriber, queue, events, backlog, sent: 0, is_over: false }
     }
 
