@@ -87,18 +87,3 @@ pub(super) fn event_source(
         _ => sources.error(url, &error.to_string()),
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn projector_config_presence_ttl_is_unlimited_at_zero_and_below() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        for (text, want) in [("-1", None), ("0", None), ("1", Some(10)), ("11", Some(11))] {
-            let variables = [("PROJECTOR_REDIS_PRESENCE_TTL_SECONDS", text)];
-            let config = ProjectorConfig::read(&Sources::of("projector", variables)).unwrap();
-            assert_eq!(config.settings.presence_ttl, want.map(Duration::from_secs), "{text}");
-        }
-    }
-}

@@ -84,6 +84,3 @@ fn sentence(event: &Event) -> Option<Phrase> {
         Type::TableSessionEnded => work::table_closed(who, &event.payload()?),
     })
 }
-
-#[cfg(test)]
-mod tests;

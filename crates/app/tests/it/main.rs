@@ -99,6 +99,7 @@ mod stored_tables;
 mod streams;
 mod table_fixtures;
 mod table_sessions;
+mod tail;
 mod tasks;
 mod traces;
 mod webhook_access;
