@@ -1,6 +1,5 @@
 //! `agentcafe load`: load-tests a server, prints a JSON report, and fails if the results miss the thresholds.
 
-use std::io::Write;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Clock, IdSource, RoomId, TenantId};
@@ -12,11 +11,12 @@ use agentcafe_load::report::GateResult;
 use agentcafe_load::script::SayActors;
 use agentcafe_load::target::{Target, checked_path};
 use agentcafe_load::write::{SayLoad, Thresholds, WriteTest};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde::Serialize;
 
 use crate::cli::load::{FanoutOptions, LoadMode, LoadOptions, SayOptions, WriteOptions};
 use crate::config::{self, LOAD_API_KEY, Sources};
+use crate::process::print_report;
 
 mod terminal;
 
@@ -152,7 +152,7 @@ struct RunIdentity {
 
 impl RunIdentity {
     fn new() -> Self {
-        let id = RandomIds::new().fresh(SystemClock::start().now()).as_u128();
+        let id = RandomIds::default().fresh(SystemClock::start().now()).as_u128();
         // The last 64 bits of the id are random.
         Self { room: format!("load-{:08x}", id & 0xffff_ffff), seed: id as u64 }
     }
@@ -191,17 +191,8 @@ fn finish(
     notes: &[String],
     terminal: &Terminal,
 ) -> anyhow::Result<()> {
-    let json = serde_json::to_string_pretty(report).context("the report cannot be written")? + "\n";
-    let mut output = std::io::stdout().lock();
-    output
-        .write_all(json.as_bytes())
-        .and_then(|()| output.flush())
-        .context("the report cannot be written")?;
-    for note in notes {
-        terminal.note(note);
-    }
-    if gate.pass {
-        return Ok(());
-    }
-    bail!("gate failed: {}", gate.failed().join(", "))
+    print_report(report)?;
+    notes.iter().for_each(|note| terminal.note(note));
+    ensure!(gate.pass, "gate failed: {}", gate.failed().join(", "));
+    Ok(())
 }

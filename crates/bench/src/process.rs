@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use procfs::ticks_per_second;
-use rustix::process::{Pid, Signal, kill_process};
 
 /// A running process, by its id.
 #[derive(Clone, Copy, Debug)]
@@ -53,15 +52,6 @@ impl Process {
     pub(crate) fn resident_mib(self) -> Result<f64> {
         let kibibytes = procfs::process::Process::new(self.id)?.status()?.vmrss;
         Ok(kibibytes.context("the process has no memory")? as f64 / 1024.0)
-    }
-
-    /// Asks the process to stop (SIGTERM).
-    ///
-    /// # Errors
-    /// When the process is gone.
-    pub(crate) fn terminate(self) -> Result<()> {
-        let id = Pid::from_raw(self.id).context("no id of a process")?;
-        Ok(kill_process(id, Signal::TERM)?)
     }
 }
 

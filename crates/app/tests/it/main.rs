@@ -101,6 +101,7 @@ mod table_fixtures;
 mod table_sessions;
 mod tail;
 mod tasks;
+mod tcp_proxy;
 mod traces;
 mod webhook_access;
 mod webhook_changes;
