@@ -21,6 +21,8 @@ pub(crate) struct LogSettings {
     /// A level, or directives per module.
     pub(crate) filter: String,
     pub(crate) format: LogFormat,
+    /// Warnings to log at the start.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// The format of the log's lines.
@@ -33,8 +35,8 @@ pub(crate) enum LogFormat {
 }
 
 /// Starts the process's log on standard error, and logs the warnings.
-pub(crate) fn start_logging(log: &LogSettings, warnings: &[String]) -> anyhow::Result<()> {
-    let LogSettings { filter, format } = log;
+pub(crate) fn start_logging(log: &LogSettings) -> anyhow::Result<()> {
+    let LogSettings { filter, format, warnings } = log;
     let filter =
         EnvFilter::try_new(filter).with_context(|| format!("AGENTCAFE_LOG={filter:?} is invalid"))?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

@@ -18,7 +18,7 @@ const REDIS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs until SIGTERM or SIGINT, then writes the pending events.
 pub(crate) fn run(config: ProjectorConfig) -> anyhow::Result<()> {
-    start_logging(&config.log, &config.warnings)?;
+    start_logging(&config.log)?;
     runtime()?.block_on(project(config))
 }
 

@@ -22,7 +22,7 @@ const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs until SIGTERM or SIGINT, then ends the streams.
 pub(crate) fn run(config: RealtimeConfig) -> anyhow::Result<()> {
-    start_logging(&config.log, &config.warnings)?;
+    start_logging(&config.log)?;
     runtime()?.block_on(async {
         let stopping = CancellationToken::new();
         let listener = listen(config.listen, ADDRESS_SETTINGS).await?;

@@ -29,7 +29,7 @@ const REDIS_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Runs until SIGTERM or SIGINT, then completes the accepted requests.
 pub(crate) fn run(config: ServeConfig) -> anyhow::Result<()> {
-    start_logging(&config.log, &config.warnings)?;
+    start_logging(&config.log)?;
     runtime()?.block_on(serve(config))
 }
 

@@ -91,7 +91,7 @@ impl ReadModels {
     /// [`RedisUnavailable`] if Redis does not answer.
     pub async fn cursor(&self) -> Result<Option<Sequence>, RedisUnavailable> {
         let mut pipe = redis::pipe();
-        pipe.cmd("MGET").arg(self.keys.cursor()).arg(self.keys.shape());
+        pipe.cmd("MGET").arg(self.keys.projector("cursor")).arg(self.keys.projector("shape"));
         let ((cursor, shape),): ((Option<u64>, Option<String>),) = self.connection.query(&pipe).await?;
         Ok(cursor.filter(|_| shape.as_ref() == Some(&self.shape)).map(Sequence))
     }
@@ -103,8 +103,8 @@ impl ReadModels {
     /// [`RedisUnavailable`] if Redis does not answer, or another projector has taken the lock.
     pub async fn clear(&self, owner: &str, ttl: Duration) -> Result<(), RedisUnavailable> {
         let mut pipe = redis::pipe();
-        pipe.cmd("DEL").arg(&[self.keys.cursor(), self.keys.shape()]).ignore();
-        pipe.cmd("DEL").arg(&[self.keys.rooms(), self.keys.present()]).ignore();
+        pipe.cmd("DEL").arg(&[self.keys.projector("cursor"), self.keys.projector("shape")]).ignore();
+        pipe.cmd("DEL").arg(&[self.keys.projector("rooms"), self.keys.projector("present")]).ignore();
         self.connection.query::<()>(&pipe).await?;
         let mut cursor = "0".to_owned();
         loop {
@@ -133,7 +133,7 @@ impl ReadModels {
         }
         let mut pipe = redis::pipe();
         for room in rooms {
-            pipe.cmd("SISMEMBER").arg(self.keys.rooms()).arg(room.as_str());
+            pipe.cmd("SISMEMBER").arg(self.keys.projector("rooms")).arg(room.as_str());
             pipe.cmd("GET").arg(self.keys.room(room, "fold"));
         }
         let answers: Vec<redis::Value> = self.connection.query(&pipe).await?;
@@ -156,7 +156,7 @@ impl ReadModels {
     /// [`RedisUnavailable`] if Redis does not answer.
     pub async fn present(&self) -> Result<Vec<RoomName>, RedisUnavailable> {
         let (names,): (Vec<String>,) =
-            self.connection.query(redis::pipe().cmd("SMEMBERS").arg(self.keys.present())).await?;
+            self.connection.query(redis::pipe().cmd("SMEMBERS").arg(self.keys.projector("present"))).await?;
         Ok(names.into_iter().map(RoomName::from_key_part).collect())
     }
 
@@ -165,7 +165,8 @@ impl ReadModels {
     /// # Errors
     /// [`RedisUnavailable`] if Redis does not answer.
     pub async fn room_count(&self) -> Result<u64, RedisUnavailable> {
-        let (count,) = self.connection.query(redis::pipe().cmd("SCARD").arg(self.keys.rooms())).await?;
+        let (count,) =
+            self.connection.query(redis::pipe().cmd("SCARD").arg(self.keys.projector("rooms"))).await?;
         Ok(count)
     }
 
@@ -174,7 +175,7 @@ impl ReadModels {
     /// # Errors
     /// [`RedisUnavailable`] if Redis does not answer.
     pub async fn acquire_lock(&self, owner: &str, ttl: Duration) -> Result<bool, RedisUnavailable> {
-        let key = self.keys.lock();
+        let key = self.keys.projector("lock");
         let ms = whole_ms(ttl);
         let mut pipe = redis::pipe();
         pipe.cmd("SET").arg(&key).arg(owner).arg("NX").arg("PX").arg(ms).ignore();
@@ -192,7 +193,7 @@ impl ReadModels {
     /// # Errors
     /// [`RedisUnavailable`] if Redis does not answer.
     pub async fn release_lock(&self, owner: &str) -> Result<(), RedisUnavailable> {
-        let key = self.keys.lock();
+        let key = self.keys.projector("lock");
         let (holder,): (Option<String>,) = self.connection.query(redis::pipe().cmd("GET").arg(&key)).await?;
         if holder.as_deref() == Some(owner) {
             self.connection.query::<()>(redis::pipe().cmd("DEL").arg(&key).ignore()).await?;
@@ -213,8 +214,8 @@ impl ReadModels {
     ) -> Result<WriteOutcome, RedisUnavailable> {
         let mut session = self.connection.session()?;
         let mut check = redis::pipe();
-        check.cmd("WATCH").arg(self.keys.cursor()).ignore();
-        check.cmd("GET").arg(self.keys.cursor());
+        check.cmd("WATCH").arg(self.keys.projector("cursor")).ignore();
+        check.cmd("GET").arg(self.keys.projector("cursor"));
         let (found,): (Option<u64>,) = session.query(&check).await?;
         if found.map(Sequence) != before {
             session.query::<()>(redis::pipe().cmd("UNWATCH").ignore()).await?;
@@ -225,8 +226,8 @@ impl ReadModels {
         for write in rooms {
             self.write_room(&mut pipe, write, now);
         }
-        pipe.cmd("SET").arg(self.keys.cursor()).arg(cursor.0).ignore();
-        pipe.cmd("SET").arg(self.keys.shape()).arg(&self.shape).ignore();
+        pipe.cmd("SET").arg(self.keys.projector("cursor")).arg(cursor.0).ignore();
+        pipe.cmd("SET").arg(self.keys.projector("shape")).arg(&self.shape).ignore();
         // A transaction whose watched cursor changed is not executed and answers nil.
         let done: Option<redis::Value> = session.query(&pipe).await?;
         Ok(if done.is_some() { WriteOutcome::Committed } else { WriteOutcome::Conflict })
@@ -251,7 +252,7 @@ impl ReadModels {
             }
             pipe.ignore();
         }
-        pipe.cmd("SADD").arg(self.keys.rooms()).arg(room.as_str()).ignore();
+        pipe.cmd("SADD").arg(self.keys.projector("rooms")).arg(room.as_str()).ignore();
         self.write_present(pipe, room, projection, now);
     }
 
@@ -283,10 +284,10 @@ impl ReadModels {
         let present = present(projection, now);
         pipe.cmd("DEL").arg(&key).ignore();
         if present.is_empty() {
-            pipe.cmd("SREM").arg(self.keys.present()).arg(room.as_str()).ignore();
+            pipe.cmd("SREM").arg(self.keys.projector("present")).arg(room.as_str()).ignore();
             return;
         }
-        pipe.cmd("SADD").arg(self.keys.present()).arg(room.as_str()).ignore();
+        pipe.cmd("SADD").arg(self.keys.projector("present")).arg(room.as_str()).ignore();
         pipe.cmd("HSET").arg(&key);
         for actor in &present {
             pipe.arg(actor.actor_id.as_str()).arg(json(actor));

@@ -28,8 +28,6 @@ pub(crate) struct ProjectorConfig {
     pub(crate) health: Option<SocketAddr>,
     /// The log of the process.
     pub(crate) log: LogSettings,
-    /// Warnings to log at the start.
-    pub(crate) warnings: Vec<String>,
 }
 
 impl ProjectorConfig {
@@ -38,9 +36,9 @@ impl ProjectorConfig {
         let host = sources.value(&PROJECTOR_HEALTH_HOST)?;
         let port = sources.optional(&PROJECTOR_HEALTH_PORT)?;
         let redis = sources.optional(&REDIS_URL)?;
-        let mut warnings = sources.warnings();
+        let mut log = log(sources)?;
         if redis.is_none() {
-            warnings.push(
+            log.warnings.push(
                 "REDIS_URL is not set: the projector follows the event stream, and writes nothing".to_owned(),
             );
         }
@@ -58,7 +56,7 @@ impl ProjectorConfig {
             presence_ttl: sources.value(&PROJECTOR_REDIS_PRESENCE_TTL_SECONDS)?,
         };
         let health = port.map(|port| SocketAddr::new(host, port));
-        Ok(Self { settings, redis, health, log: log(sources)?, warnings })
+        Ok(Self { settings, redis, health, log })
     }
 }
 

@@ -45,8 +45,6 @@ pub(crate) struct ServeConfig {
     pub(crate) realtime: Option<RealtimeConfig>,
     /// The log of the process.
     pub(crate) log: LogSettings,
-    /// Warnings to log at the start.
-    pub(crate) warnings: Vec<String>,
 }
 
 impl ServeConfig {
@@ -57,15 +55,15 @@ impl ServeConfig {
         let listen = SocketAddr::new(host, sources.value(&API_PORT)?);
         let rules = rules(sources)?;
         let realtime = RealtimeConfig::embedded(sources)?;
-        let mut warnings = sources.warnings();
+        let mut log = log(sources)?;
         if rules.get::<PrivateTableRules>().payment == (PaymentMode::Webhook { configured: false }) {
-            warnings.push(
+            log.warnings.push(
                 "PRIVATE_TABLE_PAYMENT_WEBHOOK_URL is not set: no private table can be paid for".to_owned(),
             );
         }
-        warnings.extend(exposure(listen, &token));
+        log.warnings.extend(exposure(listen, &token));
         if realtime.is_some() && rules.get::<PrivateTableRules>().gates_reads {
-            warnings.push(
+            log.warnings.push(
                 "PRIVATE_TABLE_READ_GATE is members: realtime may not read the event stream, and sends nothing"
                     .to_owned(),
             );
@@ -86,8 +84,7 @@ impl ServeConfig {
             webhook_max_concurrency: sources.value(&WEBHOOK_MAX_CONCURRENCY)?,
             redis: redis.map(|url| (url, keys)),
             realtime,
-            log: log(sources)?,
-            warnings,
+            log,
         })
     }
 }
@@ -121,7 +118,8 @@ pub(crate) fn storage_in(
 
 /// What is written to the log of the process, and how.
 pub(super) fn log(sources: &Sources) -> Result<LogSettings, SettingError> {
-    Ok(LogSettings { filter: sources.value(&AGENTCAFE_LOG)?, format: sources.value(&LOG_FORMAT)? })
+    let (filter, format) = (sources.value(&AGENTCAFE_LOG)?, sources.value(&LOG_FORMAT)?);
+    Ok(LogSettings { filter, format, warnings: sources.warnings() })
 }
 
 /// The token that requests must carry, and the query parameter that may carry it.
