@@ -45,6 +45,11 @@ impl Server {
         MeasuredServer { address: self.process.address(), process, database: None }
     }
 
+    /// Its resident memory, in mebibytes.
+    pub(crate) fn resident_mib(&self) -> f64 {
+        self.process.rss_kib() as f64 / 1024.0
+    }
+
     /// Stops it with SIGTERM and waits for its end.
     pub(crate) async fn stop(mut self) -> Result<()> {
         let status = self.process.stop().await;

@@ -18,8 +18,7 @@ pub struct ReadModels {
     keys: Keys,
     /// What the read models depend on beside the log. Another projector cannot resume from them.
     shape: String,
-    stream_maxlen: u64,
-    presence_ttl: Option<Duration>,
+    limits: ReadModelLimits,
 }
 
 /// How much is kept, and for how long.
@@ -74,9 +73,8 @@ impl ReadModels {
     /// The read models of the rooms in `scope`.
     #[must_use]
     pub fn new(connection: Arc<RedisConnection>, keys: Keys, scope: &str, limits: ReadModelLimits) -> Self {
-        let ReadModelLimits { stream_maxlen, presence_ttl } = limits;
-        let shape = format!("fold {PROJECTION_VERSION}, {stream_maxlen} events, {scope}");
-        Self { connection, keys, shape, stream_maxlen, presence_ttl }
+        let shape = format!("fold {PROJECTION_VERSION}, {} events, {scope}", limits.stream_maxlen);
+        Self { connection, keys, shape, limits }
     }
 
     /// The connection.
@@ -242,10 +240,10 @@ impl ReadModels {
         pipe.cmd("SET").arg(fold).arg(json(projection)).ignore();
         replace_list(pipe, &chat, &projection.chat());
         replace_list(pipe, &orders, &projection.orders());
-        let max = usize::try_from(self.stream_maxlen).unwrap_or(usize::MAX);
+        let max = usize::try_from(self.limits.stream_maxlen).unwrap_or(usize::MAX);
         let skipped = entries.len().saturating_sub(max);
         for StreamEntry { sequence, fields } in entries.into_iter().skip(skipped) {
-            pipe.cmd("XADD").arg(&stream).arg("MAXLEN").arg("=").arg(self.stream_maxlen);
+            pipe.cmd("XADD").arg(&stream).arg("MAXLEN").arg("=").arg(self.limits.stream_maxlen);
             pipe.arg(format!("{sequence}-0"));
             for (name, value) in fields {
                 pipe.arg(name).arg(value);
@@ -293,7 +291,7 @@ impl ReadModels {
             pipe.arg(actor.actor_id.as_str()).arg(json(actor));
         }
         pipe.ignore();
-        if let Some(ttl) = self.presence_ttl {
+        if let Some(ttl) = self.limits.presence_ttl {
             let longest = present.iter().map(|actor| time_left(actor, now).unwrap_or(ttl)).max();
             let ms = whole_ms(longest.unwrap_or(ttl).min(ttl)).max(1);
             pipe.cmd("PEXPIRE").arg(&key).arg(ms).ignore();

@@ -100,7 +100,7 @@ async fn measure_start(setup: &Setup, store: &Path) -> Result<(f64, f64)> {
     let server = Server::start(&setup.server_binary, store).await?;
     let ready_after_ms = server.ready_after.as_secs_f64() * 1e3;
     tokio::time::sleep(IDLE).await;
-    let resident_mib = server.measured().process.resident_mib()?;
+    let resident_mib = server.resident_mib();
     server.stop().await?;
     Ok((ready_after_ms, resident_mib))
 }

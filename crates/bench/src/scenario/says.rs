@@ -18,7 +18,7 @@ pub(crate) async fn run_on_sqlite(setup: &Setup, section: &mut Section<'_>, conn
     let dir = setup.temporary_dir()?;
     let server = Server::start(&setup.server_binary, &dir.path().join("store")).await?;
     let says = measure(setup, section, server.measured(), connections).await?;
-    let resident_mib = server.measured().process.resident_mib()?;
+    let resident_mib = server.resident_mib();
     server.stop().await?;
 
     let (cpu_us, p99_ms) = (says.us_per_success(says.server_cpu), says.stats.latencies.quantile_ms(0.99));
