@@ -7,7 +7,7 @@ use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_load::connection::raise_open_files;
 use agentcafe_load::fanout::FanoutTest;
 use agentcafe_load::gate::GateTest;
-use agentcafe_load::report::GateResult;
+use agentcafe_load::report::Report;
 use agentcafe_load::script::SayActors;
 use agentcafe_load::target::{Target, checked_path};
 use agentcafe_load::write::{SayLoad, Thresholds, WriteTest};
@@ -100,8 +100,7 @@ impl Load {
         let gate = self.gate;
         allow_connections(gate.concurrency.max(gate.stream_fanout) as u64)?;
         let report = gate.run(terminal).await?;
-        terminal.show_summary(&terminal::summarize_gate(&report));
-        finish(&report, &report.gate, &report.notes, terminal)
+        finish(&report, &terminal::summarize_gate(&report.results), terminal)
     }
 
     async fn write(self, options: WriteOptions, terminal: &Terminal) -> anyhow::Result<()> {
@@ -119,8 +118,7 @@ impl Load {
             load: self.say_load(options.connections, options.rate, &options.say),
         };
         let report = test.run(terminal).await?;
-        terminal.show_summary(&terminal::summarize_write(&report));
-        finish(&report, &report.gate, &report.notes, terminal)
+        finish(&report, &terminal::summarize_write(&report.results), terminal)
     }
 
     async fn fanout(self, options: FanoutOptions, terminal: &Terminal) -> anyhow::Result<()> {
@@ -139,8 +137,7 @@ impl Load {
             settle_timeout: Duration::from_millis(options.settle_timeout_ms),
         };
         let report = test.run(terminal).await?;
-        terminal.show_summary(&terminal::summarize_fanout(&report));
-        finish(&report, &report.gate, &report.notes, terminal)
+        finish(&report, &terminal::summarize_fanout(&report.results), terminal)
     }
 }
 
@@ -184,15 +181,15 @@ fn allow_connections(count: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints the report and its notes, and fails if a check failed.
-fn finish(
-    report: &impl Serialize,
-    gate: &GateResult,
-    notes: &[String],
+/// Shows the summary, prints the report and its notes, and fails if a check failed.
+fn finish<Test: Serialize, Results: Serialize>(
+    report: &Report<Test, Results>,
+    summary: &[String],
     terminal: &Terminal,
 ) -> anyhow::Result<()> {
+    terminal.show_summary(summary, &report.gate);
     print_report(report)?;
-    notes.iter().for_each(|note| terminal.note(note));
-    ensure!(gate.pass, "gate failed: {}", gate.failed().join(", "));
+    report.notes.iter().for_each(|note| terminal.note(note));
+    ensure!(report.gate.pass, "gate failed: {}", report.gate.failed().join(", "));
     Ok(())
 }

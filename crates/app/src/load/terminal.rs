@@ -3,11 +3,11 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 
-use agentcafe_load::fanout::FanoutReport;
-use agentcafe_load::gate::GateReport;
+use agentcafe_load::fanout::FanoutResults;
+use agentcafe_load::gate::GateResults;
 use agentcafe_load::report::{GateCheck, GateResult, ProgressObserver, RunProgress};
 use agentcafe_load::stats::LatencySummary;
-use agentcafe_load::write::WriteReport;
+use agentcafe_load::write::WriteResults;
 
 /// Characters of the progress bar.
 const PROGRESS_CHARS: usize = 20;
@@ -33,10 +33,11 @@ impl Terminal {
         self.put(&format!("agentcafe: {text}\n"));
     }
 
-    /// Prints the summary, if this is a terminal.
-    pub(super) fn show_summary(&self, lines: &[String]) {
+    /// Prints a summary and the checks, if this is a terminal.
+    pub(super) fn show_summary(&self, summary: &[String], gate: &GateResult) {
         if self.is_interactive {
-            let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let lines = summary.iter().cloned().chain(gate.checks.iter().map(check));
+            let lines: String = lines.map(|line| line + "\n").collect();
             self.put(&format!("{CLEAR_LINE}{lines}"));
         }
     }
@@ -77,36 +78,31 @@ fn progress_line(progress: &RunProgress) -> String {
 }
 
 /// Summary of the gate mode.
-pub(super) fn summarize_gate(report: &GateReport) -> Vec<String> {
-    let GateReport { api, stream, gate, .. } = report;
+pub(super) fn summarize_gate(GateResults { api, stream }: &GateResults) -> Vec<String> {
     let mut lines = vec![format!("requests: {}, {} failed", api.total, api.errors)];
     lines.extend(latencies(&api.latencies));
     lines.push(format!("streams: {}, {} failed", stream.total, stream.errors));
     lines.extend(latencies(&stream.latencies));
-    lines.extend(checks(gate));
     lines
 }
 
 /// Summary of the write mode.
-pub(super) fn summarize_write(report: &WriteReport) -> Vec<String> {
-    let requests = &report.write.requests;
-    let per_second = report.write.per_second;
+pub(super) fn summarize_write(WriteResults { write }: &WriteResults) -> Vec<String> {
+    let (requests, per_second) = (&write.requests, write.per_second);
     let mut lines =
         vec![format!("commands: {}, {} failed, {per_second}/s accepted", requests.total, requests.errors)];
     lines.extend(latencies(&requests.latencies));
-    lines.extend(checks(&report.gate));
     lines
 }
 
 /// Summary of the fan-out mode.
-pub(super) fn summarize_fanout(report: &FanoutReport) -> Vec<String> {
-    let (requests, fanout) = (&report.write.requests, &report.fanout);
+pub(super) fn summarize_fanout(FanoutResults { write, fanout }: &FanoutResults) -> Vec<String> {
+    let requests = &write.requests;
     let mut lines = vec![
         format!("says: {}, {} failed", requests.total, requests.errors),
         format!("deliveries: {}, {}/s, to {} streams", fanout.delivered, fanout.per_second, fanout.ready),
     ];
     lines.extend(latencies(&fanout.latencies));
-    lines.extend(checks(&report.gate));
     lines
 }
 
@@ -127,11 +123,8 @@ fn latencies(summary: &LatencySummary) -> Vec<String> {
     lines
 }
 
-fn checks(gate: &GateResult) -> Vec<String> {
-    let line = |check: &GateCheck| {
-        let actual = check.actual.map_or_else(|| "unknown".to_owned(), |actual| actual.to_string());
-        let verdict = if check.pass { "ok  " } else { "FAIL" };
-        format!("{verdict} {}: {actual} (expected {})", check.name, check.expected)
-    };
-    gate.checks.iter().map(line).collect()
+fn check(check: &GateCheck) -> String {
+    let actual = check.actual.map_or_else(|| "unknown".to_owned(), |actual| actual.to_string());
+    let verdict = if check.pass { "ok  " } else { "FAIL" };
+    format!("{verdict} {}: {actual} (expected {})", check.name, check.expected)
 }
