@@ -75,6 +75,16 @@ fn config_prints_each_value_and_its_source() {
 }
 
 /// Numbers are raised to their minimum and lowered to their maximum. 0 stays 0 where it disables something.
+/// A setting's own name takes precedence over its alias.
+#[test]
+fn config_prefers_the_name_to_the_alias() {
+    let ran = config(&[], &[("API_PORT", "1"), ("PORT", "2")]);
+    assert_eq!(
+        (shown(&ran, "API_PORT"), shown(&ran, "REALTIME_PORT")),
+        ("1 environment".to_owned(), "2 environment, as PORT".to_owned())
+    );
+}
+
 #[test]
 fn config_prints_numbers_within_their_bounds() {
     let cases = [
