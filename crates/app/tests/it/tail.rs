@@ -1,4 +1,5 @@
 //! `agentcafe tail`: the line of every golden event, and of events that have none; and what a terminal shows of them.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
