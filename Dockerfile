@@ -1,5 +1,4 @@
-# One image for every part of the café: `agentcafe` serves the API, `agentcafe realtime` and `agentcafe projector` are its
-# other processes.
+# One image for all services: `agentcafe` serves the API, `agentcafe realtime` and `agentcafe projector` are the others.
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /source

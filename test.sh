@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need where it is missing, then runs all tests. Nothing is skipped: a test that was
-# ignored makes this fail.
+# Installs the tools that the tests need, if they are missing, then runs all tests. An ignored test is a failure.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -17,25 +16,25 @@ if [ "${#missing[@]}" -gt 0 ]; then
     $(as_root) apt-get install --yes --no-install-recommends ${packages[@]}
 fi
 
-# A PostgreSQL server, of which the tests start private ones. Debian starts one of its own, which nobody needs.
+# PostgreSQL: the tests start their own servers. The one that Debian starts is not used.
 if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' > /dev/null; then
     $(as_root) apt-get update
     $(as_root) apt-get install --yes --no-install-recommends postgresql
 fi
 
-# A Redis server, likewise.
+# Redis, likewise.
 if ! command -v redis-server > /dev/null || ! command -v redis-cli > /dev/null; then
     $(as_root) apt-get update
     $(as_root) apt-get install --yes --no-install-recommends redis-server
 fi
 
-# A library that gives a process another time than the machine's.
+# libfaketime, which gives a process another time.
 if ! compgen -G '/usr/lib/*/faketime/libfaketime.so.1' > /dev/null; then
     $(as_root) apt-get update
     $(as_root) apt-get install --yes --no-install-recommends libfaketime
 fi
 
-# Schemathesis, which the tests let loose on the OpenAPI document, in a place of its own.
+# Schemathesis, in its own virtual environment: it tests the server against the OpenAPI document.
 schemathesis_version=4.32.5
 target=${CARGO_TARGET_DIR:-target}
 tools=$target/schemathesis
@@ -43,7 +42,7 @@ if [ "$("$tools/bin/python" -m pip show schemathesis 2> /dev/null | sed -n 's/^V
     rm -rf "$tools"
     mkdir -p "$target"
     if ! python3 -m venv "$tools"; then
-        # Debian keeps what makes environments in a package of its own.
+        # Debian has the module venv in a separate package.
         rm -rf "$tools"
         $(as_root) apt-get update
         $(as_root) apt-get install --yes --no-install-recommends python3-venv
@@ -55,13 +54,12 @@ fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failed=
-# Runs some of the tests to their end, whatever fails, and notes if something did.
+# Runs a test command, and records a failure without stopping.
 run() { "$@" 2>&1 | tee --append "$log" || failed=yes; }
 
 run cargo test --workspace --no-fail-fast "$@"
-# The black-box tests once more, on PostgreSQL and Redis, each server on two nodes that take turns. What concerns the
-# embedded database alone, its files and its disk, is in modules whose names begin with store_; what concerns PostgreSQL
-# alone, in those that begin with postgres_, has run already.
+# The black-box tests again, on PostgreSQL and Redis, each server as two nodes that get a client's requests alternately.
+# Skipped are tests of the embedded database only, and of PostgreSQL only, which have run: their paths contain these words.
 one_database=(--skip store_ --skip postgres_)
 export AGENTCAFE_TEST_STORE=postgres AGENTCAFE_TEST_NODES=2
 run cargo test -p agentcafe --test it -- "${one_database[@]}"
@@ -71,7 +69,7 @@ if grep -E '^test result: .* [1-9][0-9]* ignored' "$log" > /dev/null; then
     failed=yes
 fi
 if [ -n "$failed" ]; then
-    echo 'test.sh: not all is well; the tests that failed, if any:' >&2
+    echo 'test.sh: failed; the tests that failed, if any:' >&2
     grep -E '^test .* \.\.\. FAILED$' "$log" >&2 || true
     exit 1
 fi

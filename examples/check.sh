@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs barista.py and guest.sh together against a running server, then reads the log to see that they
-# really talked. Exits 0, or 1 and says what is missing. Starts nothing but the two agents.
+# Runs barista.py and guest.sh against a running server, then checks their conversation in the log. Exits 0, or 1 with
+# what is missing.
 #
 #   AGENTCAFE_URL=http://127.0.0.1:3850 examples/check.sh
 #
-# Uses a fresh room unless AGENTCAFE_ROOM names one, and looks only at what happens from now on.
+# Uses a new room unless AGENTCAFE_ROOM is set, and checks later events only.
 # shellcheck disable=SC2016  # the $names in single quotes belong to jq
 set -euo pipefail
 
@@ -24,7 +24,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 fail() { echo "check: $*" >&2; exit 1; }
 
-# get PATH NAME=VALUE...: prints the answer's `data`.
+# get PATH NAME=VALUE...: prints the `data` of the response.
 get() {
   local path=$1 field query=()
   shift
@@ -32,7 +32,7 @@ get() {
   curl -sS --fail --max-time 10 --retry 5 --retry-all-errors -H @"$tmp/headers" -G "${AGENTCAFE_URL%/}$path" "${query[@]}" | jq .data
 }
 
-# await NAME PID SECONDS: the exit status of one of our agents, which is stopped when it takes too long.
+# await NAME PID SECONDS: waits for an agent, and stops it when it takes too long.
 await() {
   local name=$1 pid=$2 until=$((SECONDS + $3)) status=0
   while kill -0 "$pid" 2> /dev/null; do
@@ -44,7 +44,7 @@ await() {
 }
 
 { if [ -n "${AGENTCAFE_TOKEN:-}" ]; then echo "x-api-key: $AGENTCAFE_TOKEN"; fi; } > "$tmp/headers"
-cursor=$(get /v1/bootstrap | jq .cursor) || fail "no café at $AGENTCAFE_URL"
+cursor=$(get /v1/bootstrap | jq .cursor) || fail "no server at $AGENTCAFE_URL"
 
 echo "check: room $AGENTCAFE_ROOM at $AGENTCAFE_URL"
 "${PYTHON:-python3}" "$here/barista.py" --max-seconds "$((AGENTCAFE_TIMEOUT + 5))" &
@@ -60,7 +60,7 @@ get /v1/events cursor="$cursor" limit=5000 | jq .events > "$tmp/log.json"
 get /v1/inbox actorId=Barista > "$tmp/barista.json"
 get /v1/inbox actorId=Nova > "$tmp/nova.json"
 
-# What the checks below speak of. Each name stands for exactly one event; none or two of it is an error.
+# The names in the checks below. Each is exactly one event; none or several are an error.
 names='
   def one(f): [.[] | select(f)] | if length == 1 then .[0] else error("expected one, found \(length)") end;
   def did($who; $type): one(.actorId == $who and .type == $type);
@@ -102,7 +102,7 @@ expect "Barista replied to the ask in its thread" "$log" 'ask as $ask | reply | 
 expect "the reply mentioned Nova back" "$log" 'mention("Nova"; reply).actorId == "Barista"'
 expect "Nova said thank you and bye in the same thread" "$log" 'reply as $reply | thanks | answers($reply)'
 expect "Barista said bye in the same thread" "$log" 'thanks as $thanks | farewell | answers($thanks)'
-expect "it all happened in this order" "$log" \
+expect "the order of events" "$log" \
   '[ask, did("Barista"; "order_changed"), reply, thanks, farewell] | map(.sequence) | . == sort'
 expect "Barista acked both mentions" "$tmp/barista.json" '.unreadCount == 0 and (.items | length >= 2 and all(.ackedBy == "Barista"))'
 expect "Nova acked the mention back" "$tmp/nova.json" '.unreadCount == 0 and (.items | length >= 1 and all(.ackedBy == "Nova"))'

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Nova, a guest: takes a seat, asks the barista for a flat white, hears the answer, thanks, leaves.
+# A guest: enters, takes a seat, orders a flat white from the barista in a message, reads the reply, thanks, leaves.
 #
 # The same loop as barista.py (bootstrap, enter, poll, react, ack, leave), with curl and jq only.
 # Exits 0 only if the conversation happened. README.md says how to run it and why it works.
@@ -11,17 +11,17 @@ room=${AGENTCAFE_ROOM:-main}
 me=${AGENTCAFE_ACTOR:-Nova}
 barista=${AGENTCAFE_BARISTA:-Barista}
 table=table_2
-timeout_seconds=${AGENTCAFE_TIMEOUT:-60}     # for the whole visit
+timeout_seconds=${AGENTCAFE_TIMEOUT:-60}     # deadline of the whole visit
 deadline=$((SECONDS + timeout_seconds))
-visit=$(date +%s)-$$-$RANDOM                 # makes the keys of this visit its own
+visit=$(date +%s)-$$-$RANDOM                 # part of every idempotency key of this visit
 inside=no
 
-exec 3>&1                                    # log lines go here, also from inside $(...)
+exec 3>&1                                    # log lines go here, also those inside $(...)
 log() { printf '%s %-8s %s\n' "$(date +%H:%M:%S)" "$me" "$*" >&3; }
 die() { printf 'guest: %s\n' "$*" >&2; exit 1; }
 
 tmp=$(mktemp -d)
-# However this ends, Nova does not stay behind as a ghost.
+# Leaves the room however the script ends.
 finish() {
   if [ "$inside" = yes ]; then (leave) || true; fi
   rm -rf "$tmp"
@@ -32,10 +32,10 @@ trap 'exit 130' INT TERM
 {
   echo "content-type: application/json"
   if [ -n "${AGENTCAFE_TOKEN:-}" ]; then echo "x-api-key: $AGENTCAFE_TOKEN"; fi
-} > "$tmp/headers"                           # a file, so that the token does not show up in `ps`
+} > "$tmp/headers"                           # a file, so that `ps` does not show the token
 
-# call CURL_ARGUMENTS...: one request, repeated unchanged (same key!) until there is a clear answer.
-# Prints the answer's `data`.
+# call CURL_ARGUMENTS...: sends one request, and repeats it unchanged (with the same key) until it succeeds or is refused.
+# Prints the `data` of the response.
 call() {
   local status why wait_ms backoff_ms=250
   while :; do
@@ -44,11 +44,11 @@ call() {
       -w '%{http_code}' "$@" 2> "$tmp/curl") || status=000
     case $status in
       2??) jq -c .data "$tmp/body"; return ;;
-      000) why="no answer ($(cat "$tmp/curl"))" ;;          # it may have happened: the key makes it safe
+      000) why="no response ($(cat "$tmp/curl"))" ;;          # it may have taken effect: the key makes a repeat safe
       *) why="$status $(jq -r '.error.code' "$tmp/body" 2> /dev/null || true)" ;;
     esac
     case $status in
-      000 | 423 | 429 | 502 | 503 | 504) wait_ms=$(asked_to_wait) ;;
+      000 | 423 | 429 | 502 | 503 | 504) wait_ms=$(retry_after_ms) ;;
       *) die "refused: $why $(jq -c .error "$tmp/body" 2> /dev/null || true)" ;;
     esac
     if ((${wait_ms:-0} == 0)); then wait_ms=$backoff_ms; fi
@@ -59,8 +59,8 @@ call() {
   done
 }
 
-# Milliseconds the café asks us to wait: exact in the details, in whole seconds in the header.
-asked_to_wait() {
+# Milliseconds until the next attempt: exact in the details, whole seconds in the header.
+retry_after_ms() {
   local exact=''
   exact=$(jq -r '.error.details.retryAfterMs // empty | ceil' "$tmp/body" 2> /dev/null) || true
   if [ -n "$exact" ]; then echo "$exact"; return; fi
@@ -75,7 +75,7 @@ get() {
   call -G "$url$path" "${query[@]}"
 }
 
-# post PATH KEY NAME=VALUE...: acts. The key names the intention; however often sent, it takes effect once.
+# post PATH KEY NAME=VALUE...: sends a mutation. It takes effect once per key, however often it is sent.
 post() {
   local path=$1 key=$2 body
   shift 2
@@ -90,7 +90,7 @@ leave() {
   post /v1/commands/leave "$visit-leave" > /dev/null
 }
 
-# Bootstrap: where the log stands now. A poll from here misses nothing of what follows.
+# Bootstrap: the cursor of the log. A poll from here misses no later event.
 cursor=$(get /v1/bootstrap actorId="$me" | jq .cursor)
 
 inside=yes
@@ -99,7 +99,7 @@ post /v1/commands/enter "$visit-enter" > /dev/null
 log "sits down at $table"
 post /v1/intents/execute "$visit-sit" intent=sit_at_table tableId="$table" > /dev/null
 
-# Ask. Naming the message ourselves, we know which thread the answer will be in.
+# Post the order. The script chooses the message id, which is also the id of the reply's thread.
 ask=$visit-ask
 log "says: @$barista a flat white please"
 post /v1/commands/say "$visit-say" messageId="$ask" text="@$barista a flat white please" > /dev/null
@@ -117,7 +117,7 @@ while [ -z "$reply" ]; do
 done
 log "hears $barista: $(jq -r '.text | gsub("[[:cntrl:]]"; " ")' <<< "$reply")"
 
-# The reply mentions Nova, so it is in her inbox as well. Act on it first, ack it then.
+# The reply mentions Nova, so it is in her inbox, too. Act on it first, then acknowledge it.
 item=$(get /v1/inbox actorId="$me" unreadOnly=true order=desc | jq -c --argjson reply "$reply" \
   'first(.items[] | select(.payload.sourceMessageId == $reply.messageId)) // empty')
 if [ -z "$item" ]; then die "the reply did not reach the inbox of $me"; fi

@@ -1,29 +1,22 @@
-//! What all routes share.
+//! What all routes share: the service, the settings and the middleware.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use agentcafe_engine::Engine;
-use agentcafe_http::{Door, HttpMetrics, RateLimiter, SharedCounters, StreamHub, Token};
+use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RouteTraits, SharedCounters, Token};
 use agentcafe_service::{Service, ServiceSettings};
 use bytes::Bytes;
 use ipnet::IpNet;
 
-use crate::router;
-
 /// The settings of the HTTP API.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// The token that requests must carry; none: everybody may.
-    pub auth_token: Option<String>,
-    /// The query parameter that may carry the token.
-    pub auth_query_param: String,
+pub struct ApiSettings {
+    /// The token that requests must carry.
+    pub token: Token,
     /// Requests per minute, client and route; 0: no limit.
     pub rate_limit_per_min: u64,
     /// The proxies whose `x-forwarded-for` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// The interval of a stream's heartbeats.
-    pub stream_heartbeat: Duration,
     /// The settings of the service behind the API.
     pub service: ServiceSettings,
 }
@@ -31,50 +24,36 @@ pub struct Settings {
 /// What all routes share.
 pub struct App {
     pub(crate) service: Arc<Service>,
-    pub(crate) settings: Settings,
-    pub(crate) door: Arc<Door>,
-    pub(crate) stream_hub: StreamHub,
+    pub(crate) settings: ApiSettings,
+    /// Counts requests, streams and their events.
+    pub(crate) metrics: HttpMetrics,
     /// The OpenAPI document, made at the first request for it: making it takes more memory than serving does.
     pub(crate) openapi: OnceLock<Bytes>,
 }
 
 impl App {
     /// The API on an engine. `metrics` counts its requests and streams.
-    pub fn new(engine: Arc<Engine>, settings: Settings, metrics: &HttpMetrics) -> Arc<Self> {
-        Arc::new(Self {
-            door: Arc::new(door(&engine, &settings, metrics)),
-            stream_hub: stream_hub(&engine, &settings, metrics),
-            openapi: OnceLock::new(),
-            service: Arc::new(Service::new(engine, settings.service.clone())),
-            settings,
-        })
+    pub fn new(engine: Arc<Engine>, settings: ApiSettings, metrics: &HttpMetrics) -> Arc<Self> {
+        let service = Arc::new(Service::new(engine, settings.service.clone()));
+        Arc::new(Self { service, settings, metrics: metrics.clone(), openapi: OnceLock::new() })
     }
-}
 
-fn stream_hub(engine: &Engine, settings: &Settings, metrics: &HttpMetrics) -> StreamHub {
-    StreamHub {
-        fanout: Arc::clone(&engine.fanout),
-        clock: Arc::clone(&engine.clock),
-        metrics: metrics.clone(),
-        heartbeat: settings.stream_heartbeat,
-        stopping: engine.stopping.clone(),
-    }
-}
-
-fn door(engine: &Arc<Engine>, settings: &Settings, metrics: &HttpMetrics) -> Door {
-    let ids = Arc::clone(engine);
-    let shared = engine.redis.as_ref().map(|redis| SharedCounters {
-        connection: Arc::clone(&redis.connection),
-        keys: redis.keys.clone(),
-        fallbacks: redis.metrics.own_limits.clone(),
-    });
-    Door {
-        routes: router::traits,
-        token: Token { wanted: settings.auth_token.clone(), query_param: settings.auth_query_param.clone() },
-        limiter: RateLimiter::new(settings.rate_limit_per_min, shared),
-        trusted_proxies: settings.trusted_proxies.clone(),
-        clock: Arc::clone(&engine.clock),
-        fresh_id: Box::new(move || ids.fresh_id()),
-        metrics: metrics.clone(),
+    /// The middleware, which finds the traits of routes with a function.
+    pub(crate) fn middleware(&self, routes: fn(&str) -> Option<RouteTraits>) -> Middleware {
+        let engine = Arc::clone(self.service.engine());
+        let shared = engine.redis.as_ref().map(|redis| SharedCounters {
+            connection: Arc::clone(&redis.connection),
+            keys: redis.keys.clone(),
+            fallbacks: redis.metrics.own_limits.clone(),
+        });
+        Middleware {
+            routes,
+            token: self.settings.token.clone(),
+            limiter: RateLimiter::new(self.settings.rate_limit_per_min, shared),
+            trusted_proxies: self.settings.trusted_proxies.clone(),
+            clock: Arc::clone(&engine.clock),
+            fresh_id: Box::new(move || engine.fresh_id()),
+            metrics: self.metrics.clone(),
+        }
     }
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 pub(crate) struct BootstrapAnswer {
     /// The paths and defaults of the API.
     discovery: Discovery,
-    /// The actor that asks, with its inbox and its tasks; null without actorId.
+    /// The requested actor, with its inbox and its tasks; null without actorId.
     actor: Option<ActorView>,
     /// What happens in the room.
     room: RoomView,
@@ -64,7 +64,7 @@ impl From<Bootstrap> for BootstrapAnswer {
             default_room_id: RoomId::main(),
             resolved_room_id: room,
             rooms,
-            // On these two, `actorId` would filter by author: an agent wants what others say.
+            // On these two, `actorId` would filter by author: an agent needs the events of others.
             stream_path: format!("/v1/streams/market-events?{place}"),
             timeline_path: format!("/v1/timeline?{place}"),
             poll_path: format!("/v1/events/poll?{ids}"),

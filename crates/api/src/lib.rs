@@ -2,7 +2,6 @@
 
 mod app;
 mod bootstrap;
-mod event_stream;
 mod openapi;
 mod request;
 mod response;
@@ -10,5 +9,5 @@ mod route;
 mod router;
 mod system;
 
-pub use app::{App, Settings};
+pub use app::{ApiSettings, App};
 pub use router::router;

@@ -1,29 +1,31 @@
-//! The OpenAPI document, made from the code: readers declare their fields, answers document theirs.
+//! The OpenAPI document, made from the code: operations declare the fields that they read, and types those of responses.
 
 use agentcafe_domain::kernel::{Code, DescribedField, Event, Rules};
 use agentcafe_http::error::status_of;
+use axum::http::Method;
 use bytes::Bytes;
-use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::app::Settings;
-use crate::route::{Answer, Route, schema_of};
+use crate::app::ApiSettings;
+use crate::route::{ResponseKind, Route, schema_of};
 
-mod answers;
 mod examples;
 mod parameters;
 
 /// Renders the document.
-pub(crate) fn document(settings: &Settings, rules: &Rules, routes: &[Route]) -> Bytes {
+pub(crate) fn document(settings: &ApiSettings, rules: &Rules, routes: &[Route]) -> Bytes {
     let mut generator = SchemaSettings::draft2020_12()
         .for_serialize()
         .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .with_transform(RecursiveTransform(complete_descriptions))
         .into_generator();
     let mut paths = Map::new();
     for route in routes.iter().filter(|route| !route.is_hidden) {
         let described = operation(&mut generator, route, rules);
-        paths.entry(route.path).or_insert_with(|| json!({}))[route.method.as_str()] = described;
+        paths.entry(route.path).or_insert_with(|| json!({}))[route.method_key()] = described;
     }
     let schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
     let mut document = json!({
@@ -37,10 +39,7 @@ pub(crate) fn document(settings: &Settings, rules: &Rules, routes: &[Route]) -> 
         "components": { "schemas": schemas, "examples": examples::errors() },
     });
     document["components"]["schemas"]["Error"] = error_schema();
-    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
-        answers::describe_all(schemas);
-    }
-    if settings.auth_token.is_some() {
+    if settings.token.required.is_some() {
         document["components"]["securitySchemes"] = json!({
             "apiKey": { "type": "apiKey", "in": "header", "name": "x-api-key" },
             "bearer": { "type": "http", "scheme": "bearer" },
@@ -48,6 +47,24 @@ pub(crate) fn document(settings: &Settings, rules: &Rules, routes: &[Route]) -> 
         document["security"] = json!([{ "apiKey": [] }, { "bearer": [] }]);
     }
     document.to_string().into()
+}
+
+/// Removes what doc comments link to, which is not in the document, and describes members that cannot have doc comments: the
+/// tag and the content of an enum.
+fn complete_descriptions(schema: &mut Schema) {
+    const MEMBERS: [(&str, &str); 2] = [
+        ("actionPayload", "How the target does it. Its members depend on actionType."),
+        ("actionType", "What the target does."),
+    ];
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        *text = text.replace("[`", "`").replace("`]", "`");
+    }
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
+    for (name, description) in MEMBERS {
+        if let Some(Value::Object(property)) = properties.get_mut(name) {
+            property.entry("description").or_insert_with(|| description.into());
+        }
+    }
 }
 
 fn error_schema() -> Value {
@@ -86,7 +103,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, rules: &Rules) -> V
         "parameters": parameters::of(route, &query),
         "responses": responses(generator, route),
     });
-    if route.method.has_body() {
+    if [Method::POST, Method::PATCH].contains(&route.method) {
         let example = json!({ "summary": summary, "value": body_example(&body) });
         described["requestBody"] = json!({ "required": true, "content": { "application/json": {
             "schema": body_schema(&body), "examples": { "request": example } } } });
@@ -96,7 +113,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, rules: &Rules) -> V
 
 fn operation_id(route: &Route) -> String {
     let words = route.path.split(['/', '-', '.', '{', '}']).filter(|word| !word.is_empty() && *word != "v1");
-    [route.method.as_str()].into_iter().chain(words).collect::<Vec<_>>().join("_")
+    [route.method_key().as_str()].into_iter().chain(words).collect::<Vec<_>>().join("_")
 }
 
 fn body_schema(fields: &[DescribedField]) -> Value {
@@ -111,7 +128,7 @@ fn body_schema(fields: &[DescribedField]) -> Value {
     json!({ "type": "object", "properties": properties, "required": required })
 }
 
-/// A body that is accepted: the examples of the fields that it needs.
+/// A valid body: the examples of the fields that it needs.
 fn body_example(fields: &[DescribedField]) -> Value {
     let needed = fields.iter().filter(|field| field.is_in_example);
     let members = needed.filter_map(|field| Some((field.name.to_owned(), field.example.clone()?)));
@@ -125,32 +142,34 @@ fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
         json!({ "type": "object", "required": ["ok", "data"], "properties": { "ok": ok, "data": data } })
     };
     let as_json = |schema: Value| json!({ "application/json": { "schema": schema } });
-    let (statuses, content) = match route.answer {
-        Answer::Data(statuses, schema) => (statuses.to_vec(), as_json(enveloped(schema(generator)))),
-        Answer::Events(name, schema) => {
+    let (statuses, content) = match route.response {
+        ResponseKind::Data(statuses, schema) => (statuses.to_vec(), as_json(enveloped(schema(generator)))),
+        ResponseKind::Events(name, schema) => {
             let event = schema_of::<Event>(generator);
             let list = json!({ "type": "object", "required": [name],
                                "properties": { name: { "type": "array", "items": event,
                                                        "description": "The events, in the order of the list." } } });
             (vec![200], as_json(enveloped(json!({ "allOf": [list, schema(generator)] }))))
         }
-        Answer::Bare(schema) => (vec![200], as_json(schema(generator))),
-        Answer::Flag(name) => {
+        ResponseKind::Bare(schema) => (vec![200], as_json(schema(generator))),
+        ResponseKind::Flag(name) => {
             let flag = json!({ "const": true, "description": route.summary });
             let data = json!({ "type": "object", "required": [name], "properties": { name: flag } });
             (vec![200], as_json(enveloped(data)))
         }
-        Answer::Stream => (vec![200], json!({ "text/event-stream": { "schema": { "type": "string" } } })),
-        Answer::Text => {
+        ResponseKind::Stream => {
+            (vec![200], json!({ "text/event-stream": { "schema": { "type": "string" } } }))
+        }
+        ResponseKind::Text => {
             (vec![200], json!({ "application/openmetrics-text": { "schema": { "type": "string" } } }))
         }
-        Answer::Any => (vec![200], as_json(json!({ "type": "object" }))),
+        ResponseKind::Any => (vec![200], as_json(json!({ "type": "object" }))),
     };
     let mut responses = json!({});
     for status in statuses {
         responses[status.to_string()] = json!({ "description": route.summary, "content": content });
     }
-    for (status, codes) in refusals(route) {
+    for (status, codes) in errors_of(route) {
         let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
         let example = |code: &Code| {
             let name = examples::name_of(*code);
@@ -167,8 +186,8 @@ fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
     responses
 }
 
-/// The codes that a route may refuse with, by status.
-fn refusals(route: &Route) -> Vec<(u16, Vec<Code>)> {
+/// The error codes that a route may respond with, by status.
+fn errors_of(route: &Route) -> Vec<(u16, Vec<Code>)> {
     let reads = [
         Code::Validation,
         Code::MissingField,
@@ -181,7 +200,7 @@ fn refusals(route: &Route) -> Vec<(u16, Vec<Code>)> {
         Code::Internal,
         Code::Unavailable,
     ];
-    let codes = if route.method.is_mutation() { Code::ALL } else { &reads[..] };
+    let codes = if route.is_mutation() { Code::ALL } else { &reads[..] };
     let mut by_status: Vec<(u16, Vec<Code>)> = Vec::new();
     for code in codes {
         let status = status_of(*code).as_u16();

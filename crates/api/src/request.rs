@@ -1,24 +1,25 @@
-//! Reads a request: who calls, and the input of the operation.
+//! Reads a request: the caller, and the input of the operation.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcafe_domain::kernel::{Code, DomainError, Fields};
-use agentcafe_http::door::method_name;
-use agentcafe_http::{ApiError, RequestId, query, sse};
+use agentcafe_domain::kernel::{ACTOR_ID, Code, DomainError, Fields, ROOM_ID, TENANT_ID};
+use agentcafe_http::metrics::method_name;
+use agentcafe_http::{ApiError, observe, query, request_id, sse};
 use agentcafe_service::{Caller, Identity, Input, Transport};
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Request};
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequestParts, MatchedPath, Path, Request};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use crate::app::App;
 
 /// The largest body, in bytes.
-pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
+const MAX_BODY_BYTES: usize = 1 << 20;
 /// How long a client may take to send its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The deepest nesting of a body.
@@ -31,7 +32,7 @@ const KEY_HEADER: &str = "idempotency-key";
 pub(crate) enum Reads {
     /// The path and the query.
     Query,
-    /// Those, and where a client that reconnects was.
+    /// Those, and the position of a client that reconnects.
     Stream,
     /// The path, the query and the headers of a mutation.
     Key,
@@ -39,7 +40,7 @@ pub(crate) enum Reads {
     Body,
 }
 
-/// Reads who calls, and the input.
+/// Reads the caller and the input.
 ///
 /// # Errors
 /// The first thing that is wrong with the request.
@@ -59,16 +60,27 @@ pub(crate) async fn read(
     let caller = Caller {
         identity: Identity::Shared,
         transport: Transport { route: parts.uri.path().to_owned(), method: method_name(&parts.method) },
-        request_id: RequestId::of(&parts.extensions),
+        request_id: request_id(&parts.extensions),
         correlation_id,
         idempotency_key,
     };
-    let last_event_id = if reads == Reads::Stream { sse::last_event_id(&parts.headers)? } else { None };
+    let resume_after = if reads == Reads::Stream { sse::last_event_id(&parts.headers)? } else { None };
     let body = match reads {
-        Reads::Body => read_body(Request::from_parts(parts, body), app).await?,
+        Reads::Body => read_body(body).await?,
         Reads::Query | Reads::Stream | Reads::Key => Map::new(),
     };
-    Ok((caller, Input { id, parameters, body: Fields::of_body(body), last_event_id }))
+    let input = Input { id, parameters, body: Fields::of_body(body), resume_after };
+    observe::record_ids(|| ids(&input));
+    Ok((caller, input))
+}
+
+/// The tenant, the room and the actor that the body names, else the query.
+fn ids(input: &Input) -> [Option<String>; 3] {
+    let named = |field| {
+        let texts = [&input.body, &input.parameters].map(|fields| fields.trimmed_text(field).ok().flatten());
+        texts.into_iter().flatten().next()
+    };
+    [TENANT_ID, ROOM_ID, ACTOR_ID].map(named)
 }
 
 /// The one id in the path, decoded; empty for a path without one.
@@ -89,15 +101,15 @@ async fn path_id(parts: &mut Parts, app: &Arc<App>) -> Result<String, DomainErro
     Ok(id)
 }
 
-/// Whether every `%` stands before two hexadecimal digits.
+/// Whether every `%` precedes two hexadecimal digits.
 fn escapes_are_whole(path: &str) -> bool {
     let escapes = path.split('%').skip(1);
     escapes.map(str::as_bytes).all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit))
 }
 
-async fn read_body(request: Request, app: &Arc<App>) -> Result<Map<String, Value>, ApiError> {
-    let bytes = timeout(BODY_TIMEOUT, Bytes::from_request(request, app)).await;
-    let bytes = bytes.map_err(|_| cut_off())?.map_err(unreadable)?;
+async fn read_body(bytes: Body) -> Result<Map<String, Value>, ApiError> {
+    let bytes = timeout(BODY_TIMEOUT, to_bytes(bytes, MAX_BODY_BYTES)).await;
+    let bytes = bytes.map_err(|_| incomplete())?.map_err(|error| unreadable(&error))?;
     Ok(body(&bytes)?)
 }
 
@@ -109,21 +121,20 @@ fn header(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Dom
     Ok(Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
-fn unreadable(rejection: BytesRejection) -> ApiError {
-    use axum::extract::rejection::FailedToBufferBody;
-    match rejection {
-        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
-            DomainError::new(Code::PayloadTooLarge)
-                .saying(format!("a body has at most {MAX_BODY_BYTES} bytes"))
-                .with("maxBytes", MAX_BODY_BYTES)
-                .into()
-        }
-        _ => cut_off(),
+fn unreadable(error: &axum::Error) -> ApiError {
+    if !error.source().is_some_and(|source| source.is::<LengthLimitError>()) {
+        return incomplete();
     }
+    DomainError::new(Code::PayloadTooLarge)
+        .saying(format!("a body has at most {MAX_BODY_BYTES} bytes"))
+        .with("maxBytes", MAX_BODY_BYTES)
+        .into()
 }
 
-fn cut_off() -> ApiError {
-    DomainError::new(Code::Validation).saying("the body did not come whole").into()
+fn incomplete() -> ApiError {
+    DomainError::new(Code::Validation)
+        .saying(format!("the body is incomplete, or took longer than {} s", BODY_TIMEOUT.as_secs()))
+        .into()
 }
 
 /// Parses a body: empty counts as `{}`.
@@ -165,35 +176,5 @@ fn has_nul(value: &Value) -> bool {
         Value::Array(members) => members.iter().any(has_nul),
         Value::String(text) => text.contains('\0'),
         _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A body is an object of bounded depth, without NUL characters.
-    #[test]
-    fn bodies_are_objects_of_bounded_depth_without_nul() {
-        let deep = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
-        let cases: [(Vec<u8>, bool); 14] = [
-            (b"".to_vec(), true),
-            (b" \n".to_vec(), true),
-            (b"{}".to_vec(), true),
-            (b"null".to_vec(), false),
-            (b"[]".to_vec(), false),
-            (b"7".to_vec(), false),
-            (b"{".to_vec(), false),
-            (b"{\"a\":\"\xff\"}".to_vec(), false),
-            (br#"{"a":"\u0000"}"#.to_vec(), false),
-            (br#"{"\u0000":1}"#.to_vec(), false),
-            (br#"{"a":"\\u0000"}"#.to_vec(), true),
-            (br#"{"a":"\ud800"}"#.to_vec(), false),
-            (deep(MAX_DEPTH).into_bytes(), true),
-            (deep(MAX_DEPTH + 1).into_bytes(), false),
-        ];
-        for (bytes, want) in cases {
-            assert_eq!(body(&bytes).is_ok(), want, "{:?}", String::from_utf8_lossy(&bytes));
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Renders what operations answer.
+//! Renders the output of operations as responses.
 
 use agentcafe_domain::kernel::Success;
 use agentcafe_engine::Executed;
@@ -40,7 +40,7 @@ const fn status_of(success: Success) -> StatusCode {
     }
 }
 
-/// What a mutation came to.
+/// The response to a mutation.
 pub(crate) fn executed(executed: &Executed) -> Response {
     let mut response = enveloped(status_of(executed.reply.success), &executed.reply.data);
     let headers = response.headers_mut();

@@ -1,10 +1,11 @@
-//! The table of the API: each route, the operation behind it, its statuses and what it is for.
+//! The table of the API: each route, the operation behind it, its success statuses and its summary.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use agentcafe_domain::conversation::Say;
 use agentcafe_domain::inbox::{AckInboxItem, AckInboxItems};
+use agentcafe_domain::kernel::OperationError;
 use agentcafe_domain::objects::create::CreateSharedObject;
 use agentcafe_domain::operators::ApplyOverride;
 use agentcafe_domain::orders::Order;
@@ -12,7 +13,8 @@ use agentcafe_domain::permissions::grant::GrantPermission;
 use agentcafe_domain::presence::Heartbeat;
 use agentcafe_domain::presence::arrival::{Enter, Leave};
 use agentcafe_domain::presence::movement::{ExecuteIntent, Move};
-use agentcafe_domain::profiles::UpsertProfile;
+use agentcafe_domain::profiles::{DeleteProfile, UpsertProfile};
+use agentcafe_domain::reactions::CreateReaction;
 use agentcafe_domain::rooms::pin::PinContext;
 use agentcafe_domain::rooms::upsert::UpsertRoom;
 use agentcafe_domain::tables::change::UpdateTableSession;
@@ -20,7 +22,7 @@ use agentcafe_domain::tables::open::CreateTableSession;
 use agentcafe_domain::tasks::create::CreateTask;
 use agentcafe_domain::webhooks::replay::ReplayDelivery;
 use agentcafe_http::websocket::Upgrade;
-use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, door};
+use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, answer, stream};
 use agentcafe_service::actions::PostMessage;
 use agentcafe_service::events::{FollowEvents, ListEvents, ListMentions, PollEvents, ReadTimeline};
 use agentcafe_service::history::{ReadMemory, ReadScore, ReplayRoom};
@@ -29,10 +31,8 @@ use agentcafe_service::objects::{GetObject, ListObjects, UpdateObject};
 use agentcafe_service::operators::{ListAudit, ListOverrides};
 use agentcafe_service::permissions::ListPermissions;
 use agentcafe_service::presence::{ListPresence, ReadLastSeen};
-use agentcafe_service::profiles::{GetProfile, ListProfiles, RemoveProfile, UpdateProfile};
-use agentcafe_service::reactions::{
-    CreateReaction, GetReaction, ListReactions, RemoveReaction, UpdateReaction,
-};
+use agentcafe_service::profiles::{GetProfile, ListProfiles, UpdateProfile};
+use agentcafe_service::reactions::{GetReaction, ListReactions, RemoveReaction, UpdateReaction};
 use agentcafe_service::rooms::{GetRoom, ListPinned, ListRooms, ReadBootstrap, ReadPinned};
 use agentcafe_service::snapshots::{GetAgentSnapshot, GetRoomSnapshot, SaveAgentSnapshot, SaveRoomSnapshot};
 use agentcafe_service::system::Health;
@@ -43,36 +43,38 @@ use agentcafe_service::webhooks::{
     ChangeSubscription, CreateSubscription, GetSubscription, ListDeliveries, ListDlq, ListSubscriptions,
     RemoveSubscription,
 };
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use axum::{Router, middleware};
+use tokio::task::spawn_blocking;
 
 use crate::app::App;
 use crate::bootstrap::BootstrapAnswer;
-use crate::event_stream::EventStream;
-use crate::request::{self, MAX_BODY_BYTES};
-use crate::route::{Answer, Route, schema_of};
+use crate::openapi;
+use crate::request;
+use crate::route::{ResponseKind, Route, schema_of};
 use crate::system;
 
 const STREAM: &str = "/v1/streams/market-events";
 const STREAM_ALIAS: &str = "/v1/events/stream";
 const SOCKET: &str = "/v1/ws";
 const POLL: &str = "/v1/events/poll";
-/// Neither counted against the request limit nor, but for the last two, behind the token.
+/// Not counted against the rate limit. The first three need no token.
 const OPERATIONS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"];
 
 /// Every route.
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Route> {
-    let [health, live, ready, metrics, openapi] = OPERATIONS;
+    let [health, live, ready, metrics, document] = OPERATIONS;
     let bootstrap = |path, summary| Route::read_as::<ReadBootstrap, BootstrapAnswer>(path, "Agents", summary);
     vec![
-        Route::new(health, "Operations", "The settings and the state of the process", get(system::health)).answers(Answer::Bare(schema_of::<Health>)),
-        Route::new(live, "Operations", "The process is up", get(system::live)).answers(Answer::Flag("live")),
-        Route::new(ready, "Operations", "The store takes writes, and no follower of the log is stuck", get(system::ready)).answers(Answer::Flag("ready")),
-        Route::new(metrics, "Operations", "Metrics for Prometheus", get(system::metrics)).answers(Answer::Text),
-        Route::new(openapi, "Operations", "This document", get(system::openapi)),
+        Route::new(health, "Operations", "The settings and the state of the process", get(system::health)).responds(ResponseKind::Bare(schema_of::<Health>)),
+        Route::new(live, "Operations", "The process is up", get(system::live)).responds(ResponseKind::Flag("live")),
+        Route::new(ready, "Operations", "The store takes writes, and no follower of the log is stuck", get(system::ready)).responds(ResponseKind::Flag("ready")),
+        Route::new(metrics, "Operations", "Metrics for Prometheus", get(system::metrics)).responds(ResponseKind::Text),
+        Route::new(document, "Operations", "This document", get(openapi_document)),
 
         bootstrap("/v1/bootstrap", "What an agent needs to begin: its room, inbox, tasks and cursor"),
         bootstrap("/v1/agent/bootstrap", "The same as /v1/bootstrap"),
@@ -89,7 +91,7 @@ pub(crate) fn table() -> Vec<Route> {
         Route::post::<UpsertProfile>(&[201], "/v1/profiles", "Profiles", "Write a whole profile"),
         Route::read::<GetProfile>("/v1/profiles/{actorId}", "Profiles", "How an actor is shown"),
         Route::patch::<UpdateProfile>("/v1/profiles/{actorId}", "Profiles", "Change some members of a profile"),
-        Route::delete::<RemoveProfile>("/v1/profiles/{actorId}", "Profiles", "Delete a profile"),
+        Route::delete::<DeleteProfile>("/v1/profiles/{actorId}", "Profiles", "Delete a profile"),
         Route::read::<ListPermissions>("/v1/permissions", "Permissions", "Who may do what in a room"),
         Route::post::<GrantPermission>(&[200], "/v1/permissions", "Permissions", "Grant capabilities, or revoke them"),
         Route::read::<ListOverrides>("/v1/operator/overrides", "Operators", "Overrides in force"),
@@ -161,44 +163,46 @@ pub(crate) fn table() -> Vec<Route> {
     ]
 }
 
-/// The log over a WebSocket.
+/// `GET /v1/ws`: the log over a WebSocket.
 async fn socket(
     State(app): State<Arc<App>>,
     upgrade: Upgrade,
     request: Request,
 ) -> Result<Response, ApiError> {
-    upgrade.admit(&app.door.token)?;
+    upgrade.check_origin(&app.settings.token)?;
     let (caller, input) = request::read(&app, request, request::Reads::Stream).await?;
-    let subscription = app.service.call::<FollowEvents>(&caller, &input).await?;
-    let stream = EventStream::open(&app.stream_hub, StreamProtocol::WebSocket, subscription);
-    Ok(upgrade.response(stream, app.settings.stream_heartbeat))
+    let stream = app.service.call::<FollowEvents>(&caller, &input).await?;
+    let frames = stream::frames(stream, StreamProtocol::WebSocket, app.metrics.clone());
+    Ok(upgrade.response(frames, app.settings.service.stream_heartbeat))
 }
 
-/// The router of the API, with everything that is done around all routes.
-pub fn router(app: Arc<App>) -> Router {
-    let routes =
-        table().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler));
-    routes
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn_with_state(Arc::clone(&app.door), door::pass))
-        .with_state(app)
-}
-
-/// What the door must know of a route: only probes are neither counted nor behind the token, streams and long polls take
-/// long on purpose.
-pub(crate) fn traits(matched: Option<&str>) -> RouteTraits {
-    static KNOWN: LazyLock<HashMap<&'static str, RouteTraits>> = LazyLock::new(|| {
-        let known = table().into_iter().map(|route| (route.path, of(route.path)));
-        known.collect()
+/// `GET /openapi.json`: this API, described from its code.
+async fn openapi_document(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let document = spawn_blocking(move || {
+        let rules = &app.service.engine().rules;
+        app.openapi.get_or_init(|| openapi::document(&app.settings, rules, &table())).clone()
     });
-    matched.and_then(|path| KNOWN.get(path).copied()).unwrap_or(RouteTraits::UNMATCHED)
+    Ok(answer::json(StatusCode::OK, document.await.map_err(|_| OperationError::internal())?))
 }
 
-fn of(template: &'static str) -> RouteTraits {
-    RouteTraits {
-        template,
-        is_limited: !OPERATIONS.contains(&template),
-        is_public: OPERATIONS[..3].contains(&template),
-        waits: [STREAM, STREAM_ALIAS, SOCKET, POLL].contains(&template),
-    }
+/// The router of the API, with the middleware around all routes.
+pub fn router(app: Arc<App>) -> Router {
+    let routes = table()
+        .into_iter()
+        .fold(Router::new(), |router, Route { path, handler, .. }| router.route(path, handler));
+    app.middleware(traits).wrap(routes).with_state(app)
+}
+
+/// How the middleware treats a route.
+fn traits(path: &str) -> Option<RouteTraits> {
+    static TRAITS: LazyLock<HashMap<&'static str, RouteTraits>> = LazyLock::new(|| {
+        let traits_of = |template| RouteTraits {
+            template,
+            is_limited: !OPERATIONS.contains(&template),
+            is_public: OPERATIONS[..3].contains(&template),
+            stays_open: [STREAM, STREAM_ALIAS, SOCKET, POLL].contains(&template),
+        };
+        table().into_iter().map(|route| (route.path, traits_of(route.path))).collect()
+    });
+    TRAITS.get(path).copied()
 }

@@ -1,51 +1,36 @@
-//! Health, liveness, readiness, metrics and the OpenAPI document: what operators and their tools ask for.
+//! Health, liveness, readiness and metrics: the routes for operators and their tools.
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{Code, DomainError, OperationError};
-use agentcafe_http::ApiError;
-use agentcafe_http::answer::{enveloped, json};
+use agentcafe_domain::kernel::{Code, DomainError};
+use agentcafe_http::{ApiError, answer};
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde_json::to_vec;
 
 use crate::app::App;
-use crate::{openapi, router};
 
 /// `GET /healthz`: the one success without `data`.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
-    let document = to_vec(&app.service.health()).expect("an answer has text keys and finite numbers");
-    json(StatusCode::OK, document)
+    let document = to_vec(&app.service.health()).expect("a document has text keys and finite numbers");
+    answer::json(StatusCode::OK, document)
 }
 
 /// `GET /livez`: the process is up.
 pub(crate) async fn live() -> Response {
-    enveloped(StatusCode::OK, br#"{"live":true}"#)
+    answer::flag("live")
 }
 
 /// `GET /readyz`: the store takes writes, and no follower is stuck.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     app.service.check_readiness().await?;
-    Ok(enveloped(StatusCode::OK, br#"{"ready":true}"#))
+    Ok(answer::flag("ready"))
 }
 
-/// `GET /metrics`: the page that Prometheus reads.
+/// `GET /metrics`.
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    const TYPE: HeaderValue =
-        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    let mut response = app.service.engine().metrics_page().into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, TYPE);
-    response
-}
-
-/// `GET /openapi.json`: this API, described from its code.
-pub(crate) async fn openapi(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    let document = tokio::task::spawn_blocking(move || {
-        let rules = &app.service.engine().rules;
-        app.openapi.get_or_init(|| openapi::document(&app.settings, rules, &router::table())).clone()
-    });
-    Ok(json(StatusCode::OK, document.await.map_err(|_| OperationError::internal())?))
+    answer::metrics(app.service.engine().metrics_page())
 }
 
 /// `GET /v1/traces/`: looks up the empty id.

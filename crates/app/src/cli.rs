@@ -16,15 +16,15 @@ const SETTINGS_HINT: &str = "--help lists the settings, `agentcafe config` shows
 #[derive(Debug, Parser)]
 #[command(name = "agentcafe", version, after_long_help = config::help("serve"), after_help = SETTINGS_HINT)]
 pub(crate) struct Cli {
-    /// The file that sets what the environment does not [default: agentcafe.toml in the data directory, if it is there].
+    /// The configuration file [default: agentcafe.toml in the data directory, if it exists].
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
 
-/// What `agentcafe` can do.
+/// The subcommands of `agentcafe`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the API (the default).
@@ -33,124 +33,124 @@ pub(crate) enum Command {
     /// Stream rooms to many clients, from memory.
     #[command(after_long_help = config::help("realtime"), after_help = SETTINGS_HINT)]
     Realtime,
-    /// Keep read models of the rooms, and their newest events, in Redis.
+    /// Keep read models of rooms, and their newest events, in Redis.
     #[command(after_long_help = config::help("projector"), after_help = SETTINGS_HINT)]
     Projector,
-    /// Show every setting, its value and where it comes from; or check them.
+    /// Show every setting, its value and its source; or check the settings.
     Config(config::ConfigOptions),
-    /// Follow a room in the terminal: who comes, who goes, who says what.
+    /// Show the events of a room in the terminal, as they happen.
     Tail(TailOptions),
-    /// Write what the store holds as JSON Lines, also while a server runs on it.
+    /// Export the store as JSON Lines, also while a server uses it.
     Export(ExportOptions),
-    /// Read an export into an empty store.
+    /// Import an export into an empty store.
     Import(ImportOptions),
-    /// Bring the schema of the PostgreSQL database in `DATABASE_URL` to this version.
+    /// Migrate the schema of the PostgreSQL database in `DATABASE_URL` to this version.
     Migrate(MigrateOptions),
-    /// Load a running server: is it fast and sound enough, how much does it bear?
+    /// Load test a running server: latency, errors, throughput, lost events.
     Load(load::LoadOptions),
-    /// Rehearse taking a release back: the steps, or probes of what runs.
+    /// Rehearse a rollback: print its steps, or check the running services.
     Drill(DrillOptions),
 }
 
-/// What `agentcafe export` exports, and where to.
+/// Options of `agentcafe export`.
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = with_settings(EXPORT_HELP, "export"), after_help = EXPORT_HELP)]
 pub(crate) struct ExportOptions {
-    /// The directory of an embedded database [default: the database of `DATABASE_URL`, else that in `AGENTCAFE_DATA_DIR`].
+    /// The directory of an embedded database [default: the database in `DATABASE_URL`, else the directory in `AGENTCAFE_DATA_DIR`].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Only this tenant; everything if missing.
+    /// Export this tenant only [default: everything].
     #[arg(long)]
     pub(crate) tenant: Option<String>,
-    /// Only this room of the tenant.
+    /// Export this room of the tenant only.
     #[arg(long, requires = "tenant")]
     pub(crate) room: Option<String>,
-    /// The file to write; standard output if missing. It is there only once it is whole.
+    /// The file to write [default: standard output]. It is created when the export is complete.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
 
 const EXPORT_HELP: &str = "\
-Traces, payments and the secrets of webhooks are never exported; idempotency keys only
-with the whole café. The last line tells whether a file is whole.";
+Traces, payments and webhook secrets are never exported; idempotency keys only if everything
+is exported. A file without its last line is incomplete.";
 
-/// What `agentcafe import` reads, and where to.
+/// Options of `agentcafe import`.
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = with_settings(IMPORT_HELP, "import"), after_help = IMPORT_HELP)]
 pub(crate) struct ImportOptions {
-    /// The file to read; standard input if missing or -.
+    /// The file to read [default: standard input, also for -].
     pub(crate) file: Option<PathBuf>,
-    /// The directory of an embedded database [default: the database of `DATABASE_URL`, else that in `AGENTCAFE_DATA_DIR`].
+    /// The directory of an embedded database [default: the database in `DATABASE_URL`, else the directory in `AGENTCAFE_DATA_DIR`].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
 const IMPORT_HELP: &str = "\
-The directory or database must be empty or missing, and no server may run on it. All of the file is
-imported or nothing. The same file again changes nothing. No webhook and no reaction hears of
-what was imported.";
+The directory or database must be empty or missing, and no server may use it. The whole file is
+imported, or nothing. Importing the same file again changes nothing. Webhooks and reactions do not
+process imported events.";
 
-/// How `agentcafe migrate` migrates.
+/// Options of `agentcafe migrate`.
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = with_settings(MIGRATE_HELP, "migrate"), after_help = MIGRATE_HELP)]
 pub(crate) struct MigrateOptions {
-    /// Change nothing: tell what is missing, and fail if something is.
+    /// Change nothing: list the missing migrations, and fail if there are any.
     #[arg(long)]
     pub(crate) check: bool,
 }
 
 const MIGRATE_HELP: &str = "\
-Servers do this when they start, unless API_DB_AUTO_MIGRATE is false. However many do it at
-once, it is done once. What was applied is checked by its SHA-256.";
+A server does this when it starts, unless API_DB_AUTO_MIGRATE is false. Several processes may
+migrate at once: each migration is applied once. Applied migrations are verified by their SHA-256.";
 
-/// What `agentcafe tail` follows, and where.
+/// Options of `agentcafe tail`.
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = with_settings(TAIL_HELP, "tail"), after_help = TAIL_HELP)]
 pub(crate) struct TailOptions {
-    /// The room to follow; all rooms if missing.
+    /// The room [default: all rooms].
     pub(crate) room: Option<String>,
-    /// The server [default: AGENTCAFE_URL].
+    /// The URL of the server [default: AGENTCAFE_URL].
     #[arg(long)]
     pub(crate) url: Option<String>,
-    /// The tenant; all tenants if missing.
+    /// The tenant [default: all tenants].
     #[arg(long)]
     pub(crate) tenant: Option<String>,
-    /// Start behind this sequence instead of at the newest event; 0 shows everything from the beginning.
+    /// Start after this sequence; 0 shows the whole log.
     #[arg(long, value_name = "SEQUENCE")]
     pub(crate) since: Option<u64>,
-    /// How many of the events that have happened already are shown first.
+    /// How many earlier events to show first.
     #[arg(long, value_name = "COUNT", default_value_t = 10, conflicts_with = "since", value_parser = clap::value_parser!(u16).range(0..=5000))]
     pub(crate) last: u16,
-    /// Show heartbeats and changes of status too.
+    /// Show heartbeats and changes of status, too.
     #[arg(long)]
     pub(crate) all: bool,
-    /// When to colour: in a terminal, always or never.
+    /// When to use colours: in a terminal, always or never.
     #[arg(long, visible_alias = "color", value_enum, default_value_t = Colour::Auto)]
     pub(crate) colour: Colour,
 }
 
 const TAIL_HELP: &str = "\
-Times are UTC. A lost connection is taken up again where it broke off; Ctrl-C ends.
-Where NO_COLOR is set, there are no colours, unless --colour always.";
+Times are UTC. A lost connection resumes without a gap. Press Ctrl-C to stop.
+If NO_COLOR is set, there are no colours, except with --colour always.";
 
 const REPORT_HELP: &str =
-    "The report goes to standard output as JSON; the exit code is 0 if all is well, else 1.";
+    "The report goes to standard output as JSON; the exit code is 0 if all checks pass, else 1.";
 
-/// The end of a subcommand's help: a text, then its settings.
+/// The end of a subcommand's help: a text and the settings.
 fn with_settings(text: &str, subcommand: &str) -> String {
     format!("{text}\n\n{}", config::help(subcommand))
 }
 
-/// How `agentcafe drill` rehearses.
+/// Options of `agentcafe drill`.
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = with_settings(REPORT_HELP, "drill"), after_help = SETTINGS_HINT)]
 pub(crate) struct DrillOptions {
-    /// dry-run prints the steps, probe asks what runs [default: ROLLBACK_DRILL_MODE].
+    /// dry-run prints the steps, probe checks the running services [default: ROLLBACK_DRILL_MODE].
     #[arg(long)]
     pub(crate) mode: Option<String>,
 }
 
-/// When to colour.
+/// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Colour {
     /// In a terminal, unless `NO_COLOR` is set.

@@ -1,6 +1,5 @@
-//! `agentcafe drill`: what to do when a release must be taken back, rehearsed on paper or against what runs.
+//! `agentcafe drill`: prints the steps of a rollback, or checks the running services.
 
-use std::io::Write;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Clock, Timestamp};
@@ -15,30 +14,31 @@ use serde_json::Value;
 
 use crate::cli::DrillOptions;
 use crate::config::{DrillConfig, DrillMode, ROLLBACK_DRILL_MODE, Sources};
+use crate::process::print_report;
 
-/// The stream that must begin; nothing of the log is asked for.
+/// The stream that must start; it requests no earlier events.
 const STREAM: &str = "/v1/streams/market-events?cursor=latest";
 
-/// What is done before, during and after taking a release back, in this order.
+/// The steps before, during and after a rollback, in order.
 const STEPS: [(&str, &str); 4] = [
     (
         "capture_incident_context",
-        "Write down what is wrong since when, the versions that run, the newest sequence of the log (GET /v1/bootstrap: \
-         cursor), and save /healthz and /metrics of each process.",
+        "Write down the symptoms, since when they occur, the running versions, and the newest sequence of the log (GET \
+         /v1/bootstrap: cursor). Save /healthz and /metrics of each process.",
     ),
     (
         "prepare_write_safety",
-        "Pause what writes by itself: automations and agents, then webhook and reaction subscriptions that must not act \
-         meanwhile. Make a backup (agentcafe export) before any schema is changed back.",
+        "Pause automations and agents, then webhook and reaction subscriptions that must not act meanwhile. Make a \
+         backup (agentcafe export) before changing any schema.",
     ),
     (
         "rollback_order",
-        "Take back the public path first, then the API and the projector, and the automations last.",
+        "Roll back the public website first, then the API and the projector, and the automations last.",
     ),
     (
         "post_rollback_validation",
-        "Validate health and the stream (agentcafe drill with ROLLBACK_DRILL_MODE=probe), then that the log goes on behind \
-         the sequence that was written down, then resume what was paused.",
+        "Validate health and the stream (agentcafe drill with ROLLBACK_DRILL_MODE=probe), then that the log continues after \
+         the sequence that was written down. Resume what was paused.",
     ),
 ];
 
@@ -86,7 +86,7 @@ struct Probe {
 /// Runs the drill, and prints the report.
 ///
 /// # Errors
-/// When a setting cannot be used, or a probe fails.
+/// An invalid setting, or a failed probe.
 pub(crate) fn run(options: DrillOptions, sources: &Sources) -> anyhow::Result<()> {
     let config = DrillConfig::read(sources)?;
     let mode = match &options.mode {
@@ -95,10 +95,10 @@ pub(crate) fn run(options: DrillOptions, sources: &Sources) -> anyhow::Result<()
     };
     let executed_at = SystemClock::start().now();
     match mode {
-        Ok(DrillMode::DryRun) => print(&dry_run(&config, executed_at)),
+        Ok(DrillMode::DryRun) => print_report(&dry_run(&config, executed_at)),
         Ok(DrillMode::Probe) => probe(&config, executed_at),
         Err(error) => {
-            print(&ErrorReport { ok: false, executed_at, error: error.clone() })?;
+            print_report(&ErrorReport { ok: false, executed_at, error: error.clone() })?;
             Err(anyhow!(error))
         }
     }
@@ -106,7 +106,7 @@ pub(crate) fn run(options: DrillOptions, sources: &Sources) -> anyhow::Result<()
 
 fn dry_run(config: &DrillConfig, executed_at: Timestamp) -> Report<Step> {
     let checks: Vec<_> = STEPS.map(|(name, notes)| Step { name, pass: true, notes }).into();
-    let summary = format!("{} steps to go through; nothing was contacted", checks.len());
+    let summary = format!("{} steps; no request was sent", checks.len());
     Report { ok: true, mode: "dry-run", executed_at, summary, checks, targets: Targets::of(config) }
 }
 
@@ -117,14 +117,14 @@ fn probe(config: &DrillConfig, executed_at: Timestamp) -> anyhow::Result<()> {
     let ok = passed == checks.len() && !checks.is_empty();
     let failed: Vec<_> = checks.iter().filter(|check| !check.pass).map(|check| check.name).collect();
     let summary = if checks.is_empty() {
-        "there is nothing to probe".to_owned()
+        "all services are set to none: there is nothing to probe".to_owned()
     } else if failed.is_empty() {
         format!("{passed} of {} probes pass", checks.len())
     } else {
-        format!("{passed} of {} probes pass; not {}", checks.len(), failed.join(", "))
+        format!("{passed} of {} probes pass; failed: {}", checks.len(), failed.join(", "))
     };
     let targets = Targets::of(config);
-    print(&Report { ok, mode: "probe", executed_at, summary: summary.clone(), checks, targets })?;
+    print_report(&Report { ok, mode: "probe", executed_at, summary: summary.clone(), checks, targets })?;
     if ok { Ok(()) } else { bail!(summary) }
 }
 
@@ -140,7 +140,7 @@ async fn probes(config: &DrillConfig) -> Vec<Probe> {
     [world, api_health, realtime, stream].into_iter().flatten().collect()
 }
 
-/// 2xx, and if there is JSON, its `ok` is not false.
+/// Passes with 2xx, unless the body is JSON with `ok: false`.
 async fn health(name: &'static str, target: Option<&Target>, path: &str, timeout: Duration) -> Option<Probe> {
     let target = target?;
     let answered = tokio::time::timeout(timeout, async {
@@ -152,10 +152,10 @@ async fn health(name: &'static str, target: Option<&Target>, path: &str, timeout
         Err(error) => Probe { name, pass: false, status: None, error: Some(error.to_string()) },
         Ok(connection) => {
             let response = connection.response();
-            let says_not_ok =
+            let is_not_ok =
                 serde_json::from_slice::<Value>(response.body).is_ok_and(|body| body["ok"] == false);
             let error = match response.status {
-                200..300 if says_not_ok => Some("it says that it is not ok".to_owned()),
+                200..300 if is_not_ok => Some("the response has ok: false".to_owned()),
                 200..300 => None,
                 status => Some(explained(status, target)),
             };
@@ -164,7 +164,7 @@ async fn health(name: &'static str, target: Option<&Target>, path: &str, timeout
     })
 }
 
-/// A stream begins: its `ready` comes.
+/// Passes if a stream starts: its `ready` frame arrives.
 async fn stream_ready(name: &'static str, target: Option<&Target>, timeout: Duration) -> Option<Probe> {
     let target = target?;
     let ready = tokio::time::timeout(timeout, wait_until_ready(target, STREAM)).await;
@@ -182,7 +182,7 @@ async fn stream_ready(name: &'static str, target: Option<&Target>, timeout: Dura
 
 fn explained(status: u16, target: &Target) -> String {
     match status {
-        401 if target.has_key() => "status 401: the key in ROLLBACK_API_KEY is not the server's".to_owned(),
+        401 if target.has_key() => "status 401: the key in ROLLBACK_API_KEY is wrong".to_owned(),
         401 => "status 401: set ROLLBACK_API_KEY".to_owned(),
         429 => "status 429: refused by the server's rate limit, not by a fault".to_owned(),
         _ => format!("status {status}"),
@@ -194,10 +194,4 @@ impl Targets {
         let shown = |target: &Option<Target>| target.as_ref().map(ToString::to_string);
         Self { world: shown(&config.world), api: shown(&config.api), realtime: shown(&config.realtime) }
     }
-}
-
-fn print(report: &impl Serialize) -> anyhow::Result<()> {
-    let json = serde_json::to_string_pretty(report).context("the report cannot be written")? + "\n";
-    let mut output = std::io::stdout().lock();
-    output.write_all(json.as_bytes()).and_then(|()| output.flush()).context("the report cannot be written")
 }

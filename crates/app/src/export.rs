@@ -1,4 +1,4 @@
-//! `agentcafe export`: a café, a tenant or a room as JSON Lines.
+//! `agentcafe export`: everything, a tenant or a room as JSON Lines.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -15,10 +15,10 @@ use anyhow::Context;
 use crate::cli::ExportOptions;
 use crate::config::{Sources, storage_in};
 
-/// Exports, and says on standard error what there was.
+/// Exports, and prints the counts to standard error.
 ///
 /// # Errors
-/// There is no store, it cannot be read, or the export cannot be written.
+/// The store does not exist or cannot be read, or the export cannot be written.
 pub(crate) fn run(options: ExportOptions, sources: &Sources) -> anyhow::Result<()> {
     let store = storage_in(options.data_dir, sources)?;
     let scope = ExportScope {
@@ -35,7 +35,7 @@ pub(crate) fn run(options: ExportOptions, sources: &Sources) -> anyhow::Result<(
     Ok(())
 }
 
-/// Writes beside the file first, so that what has its name is whole.
+/// Writes to a temporary file beside it and renames that, so that the file is complete once it exists.
 fn to_file(
     store: &StoreLocation,
     scope: &ExportScope,
@@ -44,12 +44,12 @@ fn to_file(
 ) -> anyhow::Result<Totals> {
     let cannot = || format!("{} cannot be written", file.display());
     if fs::metadata(file).is_ok_and(|known| !known.is_file()) {
-        // A device or a pipe: nothing can take its place.
+        // A device or a pipe cannot be replaced.
         let out = File::options().write(true).open(file).with_context(cannot)?;
         return Ok(export(store, scope, now, out)?);
     }
-    let partial = beside(file);
-    // Only the owner may read it: it holds what everybody said.
+    let partial = partial_path(file);
+    // Only the owner may read it: it has all conversations.
     let out = File::options().write(true).create(true).truncate(true).mode(0o600).open(&partial);
     let out = out.with_context(cannot)?;
     let written = export(store, scope, now, &out)
@@ -59,13 +59,13 @@ fn to_file(
         Ok(totals)
     });
     if moved.is_err() {
-        // What is left is of no use; that it cannot be removed changes nothing about what went wrong.
+        // The incomplete file is useless. The first error is reported, not a failure to remove it.
         let _ = fs::remove_file(&partial);
     }
     moved
 }
 
-fn beside(file: &Path) -> PathBuf {
+fn partial_path(file: &Path) -> PathBuf {
     let mut name = OsString::from(file);
     name.push(".partial");
     name.into()

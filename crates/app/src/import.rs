@@ -1,4 +1,4 @@
-//! `agentcafe import`: an export into an empty store.
+//! `agentcafe import`: imports an export into an empty store.
 
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -13,13 +13,13 @@ use anyhow::Context;
 use crate::cli::ImportOptions;
 use crate::config::{Sources, storage_in};
 
-/// How much of the file is read at once, in bytes.
+/// The size of the read buffer, in bytes.
 const READ_BYTES: usize = 1 << 20;
 
-/// Imports, and says on standard error what was done.
+/// Imports, and prints the counts to standard error.
 ///
 /// # Errors
-/// The file is not whole or no export, or the store is in use or not empty; nothing was imported then.
+/// The file is incomplete or not an export, or the store is in use or not empty. Nothing is imported then.
 pub(crate) fn run(options: ImportOptions, sources: &Sources) -> anyhow::Result<()> {
     let store = storage_in(options.data_dir, sources)?;
     let now = SystemClock::start().now();
@@ -35,7 +35,7 @@ pub(crate) fn run(options: ImportOptions, sources: &Sources) -> anyhow::Result<(
             eprintln!("agentcafe: imported {events} events, {records} records, {keys} idempotency keys");
         }
         Imported::Before(at) => {
-            eprintln!("agentcafe: nothing to do: the same was imported at {at}; nothing was changed");
+            eprintln!("agentcafe: nothing to do: the same file was imported at {at}; nothing was changed");
         }
     }
     Ok(())

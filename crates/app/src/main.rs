@@ -21,15 +21,16 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 use crate::config::{ProjectorConfig, RealtimeConfig, ServeConfig, Sources};
 
-/// A batch makes and frees thousands of small things, on another thread than the requests: this allocator is good at it.
+/// A commit batch allocates and frees thousands of small objects on another thread than the requests; mimalloc is fast at
+/// this.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // The allocator asks for huge pages, which keep an idle process a third larger. Where that cannot be undone, it stays so.
+    // Huge pages make an idle process a third larger. If they cannot be disabled, it continues with them.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let cli = Cli::parse();
-    // Nothing else installs it.
+    // The first and only installation, so it cannot fail.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match run(cli.command.unwrap_or(Command::Serve), cli.config) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! `agentcafe migrate`: the schema of a PostgreSQL database, brought to this version by hand.
+//! `agentcafe migrate`: migrates the schema of a PostgreSQL database to this version.
 
 use agentcafe_store::{MayChange, Migrated, StoreLocation, migrate};
 use anyhow::bail;
@@ -6,13 +6,15 @@ use anyhow::bail;
 use crate::cli::MigrateOptions;
 use crate::config::{Sources, storage};
 
-/// Migrates, and says on standard error what was done.
+/// Migrates, and prints the applied migrations to standard error.
 ///
 /// # Errors
-/// There is no such database, it has another history, or, with `--check`, something is missing.
+/// The database does not exist, or has unknown migrations; with `--check`, also if a migration is missing.
 pub(crate) fn run(options: MigrateOptions, sources: &Sources) -> anyhow::Result<()> {
     let StoreLocation::Postgres(database) = storage(sources)? else {
-        bail!("DATABASE_URL is not set; the embedded database looks after its schema by itself");
+        bail!(
+            "DATABASE_URL is not set: set it to the PostgreSQL database to migrate (the embedded database migrates when it is opened)"
+        );
     };
     let may_change = if options.check { MayChange::No } else { MayChange::Yes };
     let Migrated { before, applied } = migrate(&database, may_change)?;

@@ -1,29 +1,60 @@
-//! What every long-running subcommand does around its work: a log, a runtime, an end when it is asked for.
+//! What all services share: the log, the runtime, and the stop at a signal.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 
 use anyhow::Context;
+use serde::Serialize;
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// The most threads that read from the database: as many as it has readers, and some for larger computations. More would
-/// only keep more memory.
+/// Maximum number of blocking threads: one per database reader, and some for larger computations. More would only use
+/// more memory.
 const MAX_BLOCKING_THREADS: usize = 8;
 
-/// Starts the process's log, and tells the operator what should be told at the start.
-pub(crate) fn start_logging(log: &str, warnings: &[String]) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(log).with_context(|| format!("AGENTCAFE_LOG={log:?} cannot be used"))?;
+/// The log of the process.
+#[derive(Clone, Debug)]
+pub(crate) struct LogSettings {
+    /// A level, or directives per module.
+    pub(crate) filter: String,
+    pub(crate) format: LogFormat,
+    /// Warnings to log at the start.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The format of the log's lines.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line, with the fields of its span.
+    Json,
+}
+
+/// Starts the process's log on standard error, and logs the warnings.
+pub(crate) fn start_logging(log: &LogSettings) -> anyhow::Result<()> {
+    let LogSettings { filter, format, warnings } = log;
+    let filter =
+        EnvFilter::try_new(filter).with_context(|| format!("AGENTCAFE_LOG={filter:?} is invalid"))?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colour)
         .with_target(false)
-        // Whoever read the log may be gone: that is nothing to end for.
-        .log_internal_errors(false)
-        .init();
+        // Standard error may be closed; the process continues.
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => {
+            log.json().flatten_event(true).with_span_list(false).init();
+            // The default hook writes text.
+            std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+        }
+    }
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(())
 }
@@ -32,6 +63,19 @@ pub(crate) fn start_logging(log: &str, warnings: &[String]) -> anyhow::Result<()
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all().max_blocking_threads(MAX_BLOCKING_THREADS).build().context("no runtime")
+}
+
+/// Listens on an address; `settings` are those that it comes from.
+pub(crate) async fn listen(address: SocketAddr, settings: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address} ({settings})"))
+}
+
+/// Prints the report of a subcommand as JSON.
+pub(crate) fn print_report(report: &impl Serialize) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(report).context("the report cannot be written")? + "\n";
+    let mut output = std::io::stdout().lock();
+    output.write_all(json.as_bytes()).and_then(|()| output.flush()).context("the report cannot be written")
 }
 
 /// Cancels at the first SIGTERM or SIGINT.
@@ -45,7 +89,7 @@ pub(crate) fn stop_on_signal(
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        // First, because nobody may be left who reads what is logged.
+        // Before logging, which may block if standard error is a full pipe.
         stopping.cancel();
         tracing::info!("stopping");
     })

@@ -1,4 +1,4 @@
-//! `agentcafe serve`: everything in one process, until it is asked to stop.
+//! `agentcafe serve`: the API and all background work in one process, until it is stopped.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,28 +13,28 @@ use agentcafe_engine::redis::Redis;
 use agentcafe_engine::{Engine, sweeps, unread};
 use agentcafe_http::HttpMetrics;
 use agentcafe_redis::RedisConnection;
-use agentcafe_store::{Options, SharedRateWindows, Store, StoreLocation};
+use agentcafe_store::{SharedRateWindows, Store, StoreLocation, StoreOptions};
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{RealtimeConfig, ServeConfig};
-use crate::process::{runtime, start_logging, stop_on_signal};
+use crate::process::{listen, runtime, start_logging, stop_on_signal};
 use crate::realtime;
 
-/// How long Redis may take to answer: requests wait for it. A connection that takes longer counts as lost, and while there is
-/// none, nobody waits.
+/// Timeout of Redis, for which requests wait. A connection that exceeds it is dropped; without a connection no request
+/// waits.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Runs until SIGTERM or SIGINT, then finishes what was accepted.
+/// Runs until SIGTERM or SIGINT, then completes the accepted requests.
 pub(crate) fn run(config: ServeConfig) -> anyhow::Result<()> {
-    start_logging(&config.log, &config.warnings)?;
+    start_logging(&config.log)?;
     runtime()?.block_on(serve(config))
 }
 
 async fn serve(config: ServeConfig) -> anyhow::Result<()> {
-    let mut metrics = Metrics::new();
+    let mut metrics = Metrics::default();
     let http_metrics = HttpMetrics::register(metrics.registry_mut());
     let metrics = Arc::new(metrics);
     let redis = redis(&config, &metrics)?;
@@ -47,28 +47,27 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
             }
         })
     };
-    let shared = redis.clone().map(|redis| redis as Arc<dyn SharedRateWindows>);
-    let options = Options {
+    let options = StoreOptions {
         location: config.storage.clone(),
         rules: config.rules.clone(),
         clock: Arc::new(SystemClock::start()),
-        ids: Box::new(RandomIds::new()),
+        ids: Box::new(RandomIds::default()),
+        shared_windows: redis.clone().map(|redis| redis as Arc<dyn SharedRateWindows>),
         on_commit,
     };
-    let (store, closing) = Store::open_sharing(options, shared)?;
+    let (store, closing) = Store::open(options)?;
     metrics.log_head.set(store.recent_events().head().0);
-    let courier = Arc::new(WebhookSender::new(*config.rules.get(), store.clock()));
-    let outside = ExternalClient::new(config.payment_provider.clone(), Arc::clone(&courier))
-        .context("no way to the payment provider: TLS cannot be used")?;
-    let ids = Box::new(RandomIds::new());
-    let engine = Engine::new(store, config.rules.clone(), metrics, ids, Arc::new(outside));
-    let engine = Arc::new(engine.with_redis(redis));
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {} (API_HOST, API_PORT)", config.listen))?;
+    let sender = Arc::new(WebhookSender::new(*config.rules.get(), store.clock()));
+    let external_client = ExternalClient::new(config.payment_provider.clone(), Arc::clone(&sender))
+        .context("the client of the payment provider cannot be created: TLS is not available")?;
+    let ids = Box::new(RandomIds::default());
+    let mut engine = Engine::new(store, config.rules.clone(), metrics, ids, Arc::new(external_client));
+    engine.redis = redis;
+    let engine = Arc::new(engine);
+    let listener = listen(config.listen, "API_HOST, API_PORT").await?;
     let address = listener.local_addr()?;
     let embedded_realtime = match &config.realtime {
-        Some(config) => Some((config.clone(), realtime::listen(config).await?)),
+        Some(config) => Some((config.clone(), listen(config.listen, realtime::ADDRESS_SETTINGS).await?)),
         None => None,
     };
     let intervals = sweeps::SweepIntervals {
@@ -78,24 +77,24 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     let background = [
         tokio::spawn(sweeps::run(Arc::clone(&engine), intervals)),
         tokio::spawn(reactions::run(Arc::clone(&engine), config.reaction_max_concurrency)),
-        tokio::spawn(webhook::run(Arc::clone(&engine), courier, config.webhook_max_concurrency)),
+        tokio::spawn(webhook::run(Arc::clone(&engine), sender, config.webhook_max_concurrency)),
         tokio::spawn(unread::run(Arc::clone(&engine))),
     ];
     if let Some(redis) = &engine.redis {
         tokio::spawn(Arc::clone(&redis.connection).maintain(engine.stopping.clone()));
     }
     let app = App::new(Arc::clone(&engine), config.api.clone(), &http_metrics);
-    // Before anybody is told that the server is up: who is told may ask it to stop.
+    // Before the log says that the server is up: a signal may follow at once.
     tokio::spawn(stop_on_signal(engine.stopping.clone())?);
     let embedded_realtime = match embedded_realtime {
-        Some((config, listener)) => Some(beside_the_api(config, listener, address, engine.stopping.clone())?),
+        Some((config, listener)) => Some(embed_realtime(config, listener, address, engine.stopping.clone())?),
         None => None,
     };
     log_startup(address, &config);
     agentcafe_http::serve(listener, agentcafe_api::router(app), engine.stopping.clone()).await;
     for work in background.into_iter().chain(embedded_realtime) {
         if let Err(error) = work.await {
-            tracing::error!(%error, "work in the background ended badly");
+            tracing::error!(%error, "a background task panicked");
         }
     }
     drop(engine);
@@ -104,17 +103,17 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Redis, if it is to be used.
+/// Redis, if `REDIS_URL` is set.
 fn redis(config: &ServeConfig, metrics: &Metrics) -> anyhow::Result<Option<Arc<Redis>>> {
     let Some((url, keys)) = &config.redis else { return Ok(None) };
-    let link = RedisConnection::new(url, REDIS_TIMEOUT).context("REDIS_URL")?;
-    let name = RandomIds::new().fresh(SystemClock::start().now()).to_string();
+    let connection = RedisConnection::new(url, REDIS_TIMEOUT).context("REDIS_URL")?;
+    let name = RandomIds::default().fresh(SystemClock::start().now()).to_string();
     let (counted, rules) = (metrics.redis.clone(), config.rules.get());
-    Ok(Some(Redis::new(link, keys.clone(), counted, rules, name)))
+    Ok(Some(Redis::new(connection, keys.clone(), counted, rules, name)))
 }
 
-/// The realtime service in the same process, which follows the API like one of its own would.
-fn beside_the_api(
+/// Starts the realtime service in the same process. It follows the API over HTTP, like one in another process.
+fn embed_realtime(
     config: RealtimeConfig,
     listener: TcpListener,
     api: SocketAddr,
@@ -124,12 +123,12 @@ fn beside_the_api(
     Ok(tokio::spawn(async move {
         let served = realtime::serve(&config, listener, Some(reachable(api)), stopping).await;
         if let Err(error) = served {
-            tracing::error!(error = format!("{error:#}"), "realtime does not run");
+            tracing::error!(error = format!("{error:#}"), "the realtime service has stopped");
         }
     }))
 }
 
-/// Where this machine reaches what listens at an address.
+/// The address under which this machine reaches a listener.
 fn reachable(address: SocketAddr) -> SocketAddr {
     if !address.ip().is_unspecified() {
         return address;
@@ -137,7 +136,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), address.port())
 }
 
-/// Tells a newcomer where the server is and what to try next.
+/// Logs the address, and commands to try next.
 fn log_startup(address: SocketAddr, config: &ServeConfig) {
     let reachable = reachable(address);
     let data = match &config.storage {
@@ -145,8 +144,8 @@ fn log_startup(address: SocketAddr, config: &ServeConfig) {
         StoreLocation::Postgres(_) => "PostgreSQL".to_owned(),
     };
     tracing::info!(data, "listening on http://{address}");
-    let token = if config.api.auth_token.is_some() { " -H \"x-api-key: $API_AUTH_TOKEN\"" } else { "" };
+    let token = if config.api.token.required.is_some() { " -H \"x-api-key: $API_AUTH_TOKEN\"" } else { "" };
     tracing::info!("try: curl{token} 'http://{reachable}/v1/bootstrap?actorId=Nova'");
-    let token = if config.api.auth_token.is_some() { "AGENTCAFE_TOKEN=$API_AUTH_TOKEN " } else { "" };
+    let token = if config.api.token.required.is_some() { "AGENTCAFE_TOKEN=$API_AUTH_TOKEN " } else { "" };
     tracing::info!("or watch the room: {token}agentcafe tail main --url http://{reachable}");
 }

@@ -3,11 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use agentcafe_load::control::RunControl;
 use agentcafe_load::script::{SayActors, SayScript, Script};
 use agentcafe_load::stats::{RequestStats, Stopwatch};
 use agentcafe_load::target::Target;
-use agentcafe_load::worker::{WorkerOptions, WorkerPool};
+use agentcafe_load::worker::{RunControl, WorkerOptions, WorkerPool};
 use anyhow::{Context, Result, bail};
 
 use crate::process::Process;
@@ -68,19 +67,9 @@ impl Measurement {
         self.stats.completed as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// CPU time of the server per success, in microseconds.
-    pub(crate) fn server_cpu_us(&self) -> f64 {
-        self.server_cpu.as_secs_f64() * 1e6 / self.stats.completed as f64
-    }
-
-    /// CPU time of the database server per success, in microseconds.
-    pub(crate) fn database_cpu_us(&self) -> f64 {
-        self.database_cpu.as_secs_f64() * 1e6 / self.stats.completed as f64
-    }
-
-    /// CPU time of the load generator per success, in microseconds.
-    pub(crate) fn generator_cpu_us(&self) -> f64 {
-        self.generator_cpu.as_secs_f64() * 1e6 / self.stats.completed as f64
+    /// CPU time of one of the processes per success, in microseconds.
+    pub(crate) fn us_per_success(&self, cpu: Duration) -> f64 {
+        cpu.as_secs_f64() * 1e6 / self.stats.completed as f64
     }
 }
 

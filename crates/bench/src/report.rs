@@ -1,13 +1,13 @@
 //! The report: the machine, and figures with their goals, as a table and as JSON.
 
 use std::fmt::Write as _;
-use std::fs::read_to_string;
 use std::process::Command;
 
+use procfs::{CpuInfo, Current, Meminfo};
+use rustix::system::uname;
 use serde::Serialize;
 
 use crate::arguments::BenchSettings;
-use crate::process::number_after;
 
 /// Placeholder for what the system does not reveal.
 const UNKNOWN: &str = "unknown";
@@ -30,16 +30,14 @@ pub(crate) struct Machine {
 impl Machine {
     /// Describes this machine.
     pub(crate) fn describe() -> Self {
-        let cpus = read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-        let memory = read_to_string("/proc/meminfo").unwrap_or_default();
-        let kernel = read_to_string("/proc/sys/kernel/osrelease").unwrap_or_else(|_| UNKNOWN.to_owned());
+        let unknown = || UNKNOWN.to_owned();
+        let cpu = CpuInfo::current().ok().and_then(|cpus| cpus.model_name(0).map(str::to_owned));
         Self {
-            date: date().unwrap_or_else(|| UNKNOWN.to_owned()),
-            cpu: cpu.map_or(UNKNOWN, |(_, name)| name.trim()).to_owned(),
+            date: date().unwrap_or_else(unknown),
+            cpu: cpu.unwrap_or_else(unknown),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
-            memory_mib: number_after(&memory, "MemTotal:").unwrap_or(0) / 1024,
-            kernel: kernel.trim().to_owned(),
+            memory_mib: Meminfo::current().map_or(0, |memory| memory.mem_total >> 20),
+            kernel: uname().release().to_string_lossy().into_owned(),
         }
     }
 }
@@ -83,7 +81,7 @@ impl Goal {
 /// One measured value.
 #[derive(Debug, Serialize)]
 pub(crate) struct Figure {
-    scenario: &'static str,
+    scenario: String,
     name: String,
     value: f64,
     unit: &'static str,
@@ -94,7 +92,7 @@ pub(crate) struct Figure {
 /// A failed measurement.
 #[derive(Debug, Serialize)]
 pub(crate) struct ScenarioError {
-    scenario: &'static str,
+    scenario: String,
     message: String,
 }
 
@@ -114,8 +112,8 @@ impl BenchReport {
     }
 
     /// The section of a scenario.
-    pub(crate) fn section(&mut self, scenario: &'static str) -> Section<'_> {
-        Section { report: self, scenario }
+    pub(crate) fn section(&mut self, scenario: &str) -> Section<'_> {
+        Section { report: self, scenario: scenario.to_owned() }
     }
 
     /// Whether a measurement failed.
@@ -154,7 +152,7 @@ impl BenchReport {
 #[derive(Debug)]
 pub(crate) struct Section<'report> {
     report: &'report mut BenchReport,
-    scenario: &'static str,
+    scenario: String,
 }
 
 impl Section<'_> {
@@ -165,24 +163,27 @@ impl Section<'_> {
 
     /// Adds a figure.
     pub(crate) fn figure(&mut self, name: &str, value: f64, unit: &'static str) {
-        self.push(name, value, unit, None);
+        self.figure_with_goal(name, value, unit, None);
     }
 
-    /// Adds a figure and its goal.
-    pub(crate) fn figure_with_goal(&mut self, name: &str, value: f64, unit: &'static str, target: Goal) {
-        self.push(name, value, unit, Some(target));
+    /// Adds a figure and its goal, if it has one.
+    pub(crate) fn figure_with_goal(
+        &mut self,
+        name: &str,
+        value: f64,
+        unit: &'static str,
+        target: impl Into<Option<Goal>>,
+    ) {
+        let target = target.into();
+        let pass = target.map(|target| target.is_met_by(value));
+        let (scenario, name) = (self.scenario.clone(), name.to_owned());
+        self.report.figures.push(Figure { scenario, name, value, unit, target, pass });
     }
 
     /// Adds a failed measurement.
     pub(crate) fn failure(&mut self, message: String) {
         eprintln!("{}: {message}", self.scenario);
-        self.report.failures.push(ScenarioError { scenario: self.scenario, message });
-    }
-
-    fn push(&mut self, name: &str, value: f64, unit: &'static str, target: Option<Goal>) {
-        let pass = target.map(|target| target.is_met_by(value));
-        let (scenario, name) = (self.scenario, name.to_owned());
-        self.report.figures.push(Figure { scenario, name, value, unit, target, pass });
+        self.report.failures.push(ScenarioError { scenario: self.scenario.clone(), message });
     }
 }
 
@@ -193,7 +194,7 @@ fn cells(figure: &Figure) -> [String; 6] {
         None => "",
     };
     [
-        figure.scenario.to_owned(),
+        figure.scenario.clone(),
         figure.name.clone(),
         readable_number(figure.value),
         figure.unit.to_owned(),

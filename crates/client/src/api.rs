@@ -63,30 +63,21 @@ pub enum RequestError {
 }
 
 impl ApiClient {
-    /// The API whose routes are below this address.
+    /// The API at this address, or whose event stream has this address. The stream's requests keep the parameters of its query.
     ///
     /// # Errors
     /// When the address or the token cannot be used.
     pub fn new(address: &str, token: Option<&str>) -> Result<Self, AddressError> {
-        let mut base = server_url(address)?;
-        base.set_query(None);
-        let stream = join(&base, EVENT_STREAM_PATH);
+        let (base, stream) = api_and_stream(&server_url(address)?, false);
         Ok(Self { http: http_client(token)?, base, stream })
     }
 
-    /// The API whose event stream has this address. The other parameters of its query are sent along.
+    /// As [`ApiClient::new`], but an address with any other path is that of the event stream.
     ///
     /// # Errors
     /// When the address or the token cannot be used.
     pub fn from_stream_url(address: &str, token: Option<&str>) -> Result<Self, AddressError> {
-        let mut stream = server_url(address)?;
-        let kept: Vec<(String, String)> = stream.query_pairs().into_owned().collect();
-        stream.set_query(None);
-        let mut base = stream.clone();
-        base.set_path(stream.path().strip_suffix(EVENT_STREAM_PATH).unwrap_or_default());
-        for (name, value) in kept.iter().filter(|(name, _)| !IGNORED_PARAMETERS.contains(&name.as_str())) {
-            stream.query_pairs_mut().append_pair(name, value);
-        }
+        let (base, stream) = api_and_stream(&server_url(address)?, true);
         Ok(Self { http: http_client(token)?, base, stream })
     }
 
@@ -165,6 +156,26 @@ fn server_url(text: &str) -> Result<Url, AddressError> {
     Ok(url)
 }
 
+/// The address of the API, and that of its event stream, without the parameters that the client sets. Either may be given:
+/// `is_stream` selects which one it is if its path is neither empty nor ends with [`EVENT_STREAM_PATH`].
+fn api_and_stream(given: &Url, is_stream: bool) -> (Url, Url) {
+    let path = given.path().trim_end_matches('/');
+    let (base_path, stream_path) = match path.strip_suffix(EVENT_STREAM_PATH) {
+        Some(base_path) => (base_path, path.to_owned()),
+        None if is_stream && !path.is_empty() => ("", given.path().to_owned()),
+        None => (path, format!("{path}{EVENT_STREAM_PATH}")),
+    };
+    let mut stream = given.clone();
+    stream.set_query(None);
+    let mut base = stream.clone();
+    base.set_path(base_path);
+    stream.set_path(&stream_path);
+    for (name, value) in given.query_pairs().filter(|(name, _)| !IGNORED_PARAMETERS.contains(&&**name)) {
+        stream.query_pairs_mut().append_pair(&name, &value);
+    }
+    (base, stream)
+}
+
 fn join(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
@@ -186,41 +197,4 @@ pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
         cause = deeper;
     }
     cause.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn api_address_must_be_http() {
-        let cases = [
-            ("http://127.0.0.1:3850", Some("http://127.0.0.1:3850/")),
-            ("http://cafe.example/runtime/?a=b#c", Some("http://cafe.example/runtime/?a=b")),
-            ("https://cafe.example", Some("https://cafe.example/")),
-            ("ftp://cafe.example", None),
-            ("127.0.0.1:3850", None),
-            ("localhost:3850", None),
-            ("", None),
-        ];
-        for (text, want) in cases {
-            assert_eq!(server_url(text).ok().as_ref().map(Url::as_str), want, "{text:?}");
-        }
-    }
-
-    /// A base address or the stream's own may be given; a cursor in the address is ignored.
-    #[test]
-    fn api_stream_url_comes_from_either_address() {
-        let whole = "http://cafe.example/runtime/v1/streams/market-events";
-        let with_query = format!("{whole}?apiKey=s3cret&limit=5&cursor=9");
-        let base = server_url("http://cafe.example/runtime/").unwrap();
-        assert_eq!(join(&base, EVENT_STREAM_PATH).as_str(), whole);
-        let stream = server_url(&with_query).unwrap();
-        let kept: Vec<_> = stream
-            .query_pairs()
-            .into_owned()
-            .filter(|(name, _)| !IGNORED_PARAMETERS.contains(&name.as_str()))
-            .collect();
-        assert_eq!(kept, [("apiKey".to_owned(), "s3cret".to_owned())]);
-    }
 }

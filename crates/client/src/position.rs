@@ -11,7 +11,7 @@ use crate::api::RequestError;
 use crate::sse::SseFrame;
 use crate::stream::{ReceivedEvent, Start, StreamUpdate};
 
-/// A log that is shorter than before counts as another log after this many connections in a row. A node of the same café may lag
+/// A log that is shorter than before counts as another log after this many connections in a row. A node with the same store may lag
 /// behind the others for a moment.
 const SHORTER_CONNECTIONS: u32 = 3;
 /// And after this time.
@@ -107,78 +107,5 @@ impl Position {
         let (from, to) = (from?, to?);
         self.after = self.after.max(Some(to));
         Some(StreamUpdate::Gap { from, to })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event(sequence: u64) -> SseFrame<'static> {
-        SseFrame { id: Some(sequence), event: b"agent_entered", data: b"{}" }
-    }
-
-    fn control(event: &'static str, data: &'static str) -> SseFrame<'static> {
-        SseFrame { id: None, event: event.as_bytes(), data: data.as_bytes() }
-    }
-
-    fn ready(head: u64) -> SseFrame<'static> {
-        control("ready", format!(r#"{{"cursor":{head},"head":{head}}}"#).leak())
-    }
-
-    fn starting(after: Option<u64>) -> Position {
-        let start = after.map_or(Start::Latest, |after| Start::After(Sequence(after)));
-        Position::new(start, Sequence::START)
-    }
-
-    fn connected(after: u64, head: u64) -> Result<Option<StreamUpdate>, RequestError> {
-        Ok(Some(StreamUpdate::Connected { after: Sequence(after), head: Sequence(head) }))
-    }
-
-    #[test]
-    fn position_takes_each_event_once() {
-        let heartbeat = control("heartbeat", r#"{"cursor":30,"ts":0}"#);
-        let gap = control("gap", r#"{"fromCursor":20,"toCursor":40}"#);
-        let error = control("error", r#"{"code":"ERR_UNAVAILABLE","cursor":9}"#);
-        let received =
-            StreamUpdate::Events(vec![ReceivedEvent { sequence: Sequence(11), json: "{}".into() }]);
-        let ended = RequestError::Unavailable("the server ended the stream: ERR_UNAVAILABLE".to_owned());
-        let ten = Some(10);
-        let cases = [
-            (None, ready(7), connected(7, 7), Some(7)),
-            (ten, ready(25), connected(10, 25), ten),
-            (ten, ready(7), connected(10, 7), ten),
-            (ten, event(10), Ok(None), ten),
-            (ten, event(11), Ok(Some(received)), Some(11)),
-            (ten, heartbeat, Ok(Some(StreamUpdate::ScannedTo(Sequence(30)))), Some(30)),
-            (Some(31), heartbeat, Ok(None), Some(31)),
-            (None, heartbeat, Ok(None), None),
-            (ten, gap, Ok(Some(StreamUpdate::Gap { from: Sequence(20), to: Sequence(40) })), Some(40)),
-            (ten, error, Err(ended), ten),
-            (ten, control("not known yet", "?"), Ok(None), ten),
-        ];
-        for (after, frame, want, want_after) in cases {
-            let mut position = starting(after);
-            assert_eq!(position.apply(&frame, Instant::now()), want, "{after:?} {frame:?}");
-            assert_eq!(position.after(), want_after.map(Sequence), "{after:?} {frame:?}");
-        }
-    }
-
-    /// A log that stays shorter is another one; a node that lags for a moment is not.
-    #[test]
-    fn position_notices_a_log_that_stays_shorter() {
-        let begin = Instant::now();
-        let lags = |update: Result<_, _>| matches!(update, Err(RequestError::Unavailable(_)));
-        let mut position = starting(Some(0));
-        assert_eq!(position.apply(&ready(50), begin), connected(0, 50));
-        position.apply(&event(60), begin).unwrap();
-        assert!(lags(position.apply(&ready(59), begin)) && lags(position.apply(&ready(50), begin)));
-        assert_eq!(position.apply(&ready(60), begin), connected(60, 60));
-        let at = |ms| begin + Duration::from_millis(ms);
-        assert!([0, 100, 300, 4_999].into_iter().all(|ms| lags(position.apply(&ready(5), at(ms)))));
-        let replaced = StreamUpdate::LogReplaced { head: Sequence(5) };
-        assert_eq!(position.apply(&ready(5), at(5_000)), Ok(Some(replaced)));
-        let mut known = Position::new(Start::After(Sequence(9)), Sequence(9));
-        assert!(lags(known.apply(&ready(8), begin)), "known from before");
     }
 }

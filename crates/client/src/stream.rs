@@ -100,7 +100,7 @@ impl ReceivedEvent {
     /// Parses the event.
     ///
     /// # Errors
-    /// When this version does not know its type or its fields.
+    /// When its type or its fields are unknown to this version.
     pub fn parse(&self) -> Result<Event, serde_json::Error> {
         serde_json::from_slice(&self.json)
     }

@@ -1,10 +1,11 @@
-//! What goes out, and what the café does by itself: the payment provider is asked for commands that need it, webhooks are
-//! told of events, reactions answer them.
+//! What the server does on its own: it delivers webhooks, runs reactions, and calls the payment provider for commands.
 
-pub mod external_client;
-pub mod payment;
+mod external_client;
+mod payment;
 pub mod reactions;
+mod signature;
 pub mod webhook;
 
 pub use external_client::ExternalClient;
+pub use payment::PaymentProvider;
 pub use webhook::sender::WebhookSender;

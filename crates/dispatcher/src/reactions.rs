@@ -1,9 +1,9 @@
-//! The reaction engine: follows the log, holds each event against the rules of its tenant, and lets actors react, once per rule
+//! The reaction engine: follows the log, matches each event against the rules of its tenant, and runs reactions, once per rule
 //! and event, in order for each rule.
 //!
-//! How far it has come is kept after each batch in which something was decided. A crash in between makes it go over events again;
-//! each rule remembers in its own record the last event it dealt with, written with what it did, so nobody acts twice. (The
-//! idempotency key of a reaction says the same, but only for as long as keys are kept.)
+//! The cursor is saved after each batch with reactions. After a crash, events are read again. The record of each rule holds the
+//! last event that it processed, committed together with the reaction, so no reaction runs twice. (Its idempotency key ensures
+//! the same, but only until keys expire.)
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,44 +22,40 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::answer::Answering;
 use self::rules::Rules;
+use self::run::ReactionRunner;
 
-mod answer;
 mod rules;
+mod run;
 
 /// The name of the follower, and of its lease.
 pub const FOLLOWER: &str = "reactions";
 /// The most events in one batch.
 const MAX_BATCH_EVENTS: usize = 256;
-/// How many answers make a batch full, so that none takes long.
-const FULL_BATCH_ANSWERS: usize = 1_024;
-/// How long it waits before it tries again what the store could not do.
+/// A batch ends with the event that reaches this many reactions.
+const MAX_BATCH_REACTIONS: usize = 1_024;
+/// The pause after the store failed.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// A rule's part in an event.
-struct Part {
+/// A reaction of a rule to an event.
+struct Reaction {
     rule: Arc<StoredReaction>,
-    /// Tells that the rule is through with the event before this one.
-    before: Option<oneshot::Receiver<()>>,
-    /// Told when the rule is through with this one; dropped if it is not, so that it does not go on with later ones.
+    /// Resolves when the rule has processed its previous event.
+    previous: Option<oneshot::Receiver<()>>,
+    /// Sent when the rule has processed this event; dropped if it could not, so that it skips the later ones too.
     done: oneshot::Sender<()>,
 }
 
-/// An event, and the rules that answer it, in order.
+/// An event, and the reactions to it, in order.
 struct Job {
     source: Arc<SourceEvent>,
-    parts: Vec<Part>,
+    reactions: Vec<Reaction>,
 }
 
-/// What is to be done for the events of a page.
-struct Batch {
-    jobs: Vec<Job>,
-    /// Up to where the page was looked at.
-    scanned_to: Sequence,
-}
+/// The jobs of a page, and the position up to which it was scanned.
+type Batch = (Vec<Job>, Sequence);
 
-/// Lets actors react to events, at most `concurrency` events at a time, on one node at a time, until the engine stops.
+/// Runs reactions to at most `concurrency` events at a time, on one node at a time, until the engine stops.
 pub async fn run(engine: Arc<Engine>, concurrency: usize) {
     let react = |lease: LeaseGuard| react(Arc::clone(&engine), lease.ending, concurrency);
     while_held(Arc::clone(&engine), FOLLOWER, react).await;
@@ -78,40 +74,42 @@ async fn react(engine: Arc<Engine>, ending: CancellationToken, concurrency: usiz
         progress.begin();
         if let Err(error) = reactions.advance(&mut follower, &mut progress).await {
             progress.fail(&error.to_string());
-            reactions.pause().await;
+            pause(&reactions.ending).await;
         }
         if follower.scanned_to() > progress.cursor() {
             follower = follow(&reactions.engine, &progress);
         }
     }
-    if let Err(failure) = progress.keep().await {
-        tracing::warn!(%failure, "the reactions' cursor was not kept; the next start goes over some events again");
+    if let Err(failure) = progress.save().await {
+        tracing::warn!(%failure, "the cursor of reactions was not saved; the next start reads some events again");
     }
 }
 
-/// Follows everything, from where the reactions have come to.
+/// Follows all events after the cursor.
 fn follow(engine: &Engine, progress: &Progress) -> Follower {
     Follower::new(Arc::clone(&engine.store), EventFilter::default(), progress.cursor())
 }
 
-/// Finds out where to go on; none if it is time to end meanwhile.
+/// Loads the cursor; none if `ending` is cancelled first.
 async fn resume(engine: &Arc<Engine>, ending: &CancellationToken) -> Option<Progress> {
-    let mut is_told = false;
+    let mut is_logged = false;
     loop {
         match Progress::resume(engine, FOLLOWER, ending).await {
             Ok(progress) => return Some(progress),
-            Err(_) if is_told => {}
-            Err(failure) => tracing::warn!(%failure, "reactions cannot begin yet; they try again"),
+            Err(_) if is_logged => {}
+            Err(failure) => tracing::warn!(%failure, "reactions cannot start yet; retrying"),
         }
-        is_told = true;
-        tokio::select! {
-            () = ending.cancelled() => return None,
-            () = sleep(RETRY_AFTER) => {}
-        }
+        is_logged = true;
+        pause(ending).await?;
     }
 }
 
-/// The engine of reactions.
+/// Waits before a retry; none if `ending` is cancelled first.
+async fn pause(ending: &CancellationToken) -> Option<()> {
+    ending.run_until_cancelled(sleep(RETRY_AFTER)).await
+}
+
+/// The reaction engine.
 struct Reactions {
     engine: Arc<Engine>,
     rules: Rules,
@@ -120,113 +118,106 @@ struct Reactions {
 }
 
 impl Reactions {
-    async fn pause(&self) {
-        tokio::select! {
-            () = self.ending.cancelled() => {}
-            () = sleep(RETRY_AFTER) => {}
-        }
-    }
-
-    /// Deals with the next batch.
+    /// Processes the next batch.
     async fn advance(&mut self, follower: &mut Follower, progress: &mut Progress) -> Result<(), Failure> {
         let unread = |error: ReadError| {
-            tracing::debug!(%error, "reactions wait");
+            tracing::debug!(%error, "reactions cannot read the store");
             Failure::Unavailable("the store cannot be read right now")
         };
-        // In this order: a rule that is older than an event has been told of before the event can be seen.
+        // The head is read first: changes of rules are published before later events.
         let head = self.engine.store.recent_events().head();
-        if !self.rules.is_any_at_work().await.map_err(unread)? {
+        if !self.rules.is_any_active().await.map_err(unread)? {
             self.engine.metrics.reactions.processed.inc_by(head.0.saturating_sub(progress.cursor().0));
             follower.advance_to(head);
             progress.reach(head);
-            return progress.keep_now_and_then().await;
+            return progress.save_if_far().await;
         }
         let page = follower.read(MAX_BATCH_EVENTS).await.map_err(unread)?;
-        let batch = self.batch(&page).await.map_err(unread)?;
-        let has_work = !batch.jobs.is_empty();
-        let settled = self.carry_out(batch).await;
-        let passed = page.events.iter().filter(|event| event.sequence <= settled).count();
-        self.engine.metrics.reactions.processed.inc_by(passed as u64);
-        progress.reach(settled);
-        if has_work { progress.keep().await } else { progress.keep_now_and_then().await }
+        let (jobs, scanned_to) = self.batch(&page).await.map_err(unread)?;
+        let has_reactions = !jobs.is_empty();
+        let processed_to = self.run(jobs, scanned_to).await;
+        let processed = page.events.iter().filter(|event| event.sequence <= processed_to).count();
+        self.engine.metrics.reactions.processed.inc_by(processed as u64);
+        progress.reach(processed_to);
+        if has_reactions { progress.save().await } else { progress.save_if_far().await }
     }
 
-    /// Holds the events of a page against the rules.
+    /// Matches the events of a page against the rules.
     async fn batch(&mut self, page: &EventPage) -> Result<Batch, ReadError> {
         self.rules.refresh();
-        let now = self.engine.now();
+        let (now, skipped) = (self.engine.now(), self.engine.metrics.reactions.outcomes.get("skipped"));
         let mut last_of: HashMap<Uuid, oneshot::Receiver<()>> = HashMap::new();
-        let (mut jobs, mut answers) = (Vec::new(), 0);
+        let (mut jobs, mut count) = (Vec::new(), 0);
         for event in &page.events {
             let source = match SourceEvent::read(&event.json) {
                 Ok(source) => Arc::new(source),
                 Err(error) => {
-                    tracing::error!(sequence = %event.sequence, %error, "an event cannot be read; no rule answers it");
+                    tracing::error!(sequence = %event.sequence, %error, "an event cannot be parsed; no rule reacts to it");
                     continue;
                 }
             };
-            let rules = self.rules.of(&source.tenant_id).await?;
-            let mut parts = Vec::new();
+            let rules = self.rules.for_tenant(&source.tenant_id).await?;
+            let mut reactions = Vec::new();
             for rule in rules.iter() {
                 match rule.verdict(&source, now) {
                     MatchResult::Unconcerned => {}
-                    MatchResult::Skips => self.engine.metrics.reactions.count("skipped"),
+                    MatchResult::Skips => drop(skipped.inc()),
                     MatchResult::Answers => {
                         let (done, end) = oneshot::channel();
-                        let before = last_of.insert(rule.subscription.id, end);
-                        parts.push(Part { rule: Arc::clone(rule), before, done });
+                        let previous = last_of.insert(rule.subscription.id, end);
+                        reactions.push(Reaction { rule: Arc::clone(rule), previous, done });
                     }
                 }
             }
-            answers += parts.len();
-            if !parts.is_empty() {
-                jobs.push(Job { source, parts });
+            count += reactions.len();
+            if !reactions.is_empty() {
+                jobs.push(Job { source, reactions });
             }
-            if answers >= FULL_BATCH_ANSWERS {
-                return Ok(Batch { jobs, scanned_to: event.sequence });
+            if count >= MAX_BATCH_REACTIONS {
+                return Ok((jobs, event.sequence));
             }
         }
-        Ok(Batch { jobs, scanned_to: page.scanned_to })
+        Ok((jobs, page.scanned_to))
     }
 
-    /// Carries out the jobs of a page, some at once, begun in order. Answers up to where everything is settled.
-    async fn carry_out(&self, batch: Batch) -> Sequence {
-        let (mut waiting, mut under_way) = (batch.jobs.into_iter(), JoinSet::new());
-        let mut settled = batch.scanned_to;
+    /// Runs the jobs of a page, some concurrently, started in order. Returns up to where all events have been processed.
+    async fn run(&self, jobs: Vec<Job>, scanned_to: Sequence) -> Sequence {
+        let (mut waiting, mut running) = (jobs.into_iter(), JoinSet::new());
+        let mut processed_to = scanned_to;
         loop {
-            while under_way.len() < self.concurrency
+            while running.len() < self.concurrency
                 && let Some(job) = waiting.next()
             {
                 if self.ending.is_cancelled() {
-                    settled = settled.min(Sequence(job.source.sequence.0 - 1));
+                    processed_to = processed_to.min(Sequence(job.source.sequence.0 - 1));
                     break;
                 }
-                let answering = Answering::new(&self.engine, &self.ending, Arc::clone(&job.source));
-                under_way.spawn(carry_out(answering, job));
+                let runner = ReactionRunner::new(&self.engine, &self.ending, Arc::clone(&job.source));
+                running.spawn(run_job(runner, job));
             }
-            let Some(ended) = under_way.join_next().await else { return settled };
+            let Some(ended) = running.join_next().await else { return processed_to };
             match ended {
                 Ok(Ok(())) => {}
-                // It is time to end: this event, and what comes after it, is for who goes on.
-                Ok(Err(unsettled)) => settled = settled.min(Sequence(unsettled.0 - 1)),
-                Err(error) => tracing::error!(%error, "a reaction ended badly"),
+                // The lease ends: the next holder resumes with this event.
+                Ok(Err(unprocessed)) => processed_to = processed_to.min(Sequence(unprocessed.0 - 1)),
+                Err(error) => tracing::error!(%error, "a reaction panicked"),
             }
         }
     }
 }
 
-/// Lets one rule after the other answer an event. Says which event it is if it could not be settled.
-async fn carry_out(answering: Answering, job: Job) -> Result<(), Sequence> {
-    for part in job.parts {
-        let comes_in_order = match part.before {
-            Some(before) => before.await.is_ok(),
+/// Runs the reactions to an event, one after the other. The error is the event's sequence: it has not been processed.
+async fn run_job(runner: ReactionRunner, job: Job) -> Result<(), Sequence> {
+    for Reaction { rule, previous, done } in job.reactions {
+        let is_in_order = match previous {
+            Some(previous) => previous.await.is_ok(),
             None => true,
         };
-        if !comes_in_order || !answering.answer(part.rule).await {
+        if !is_in_order || !runner.run(rule).await {
             return Err(job.source.sequence);
         }
-        // Nobody waits for it after the last event of the batch.
-        let _ = part.done.send(());
+        // The last event of a batch has no receiver.
+        let _ = done.send(());
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Webhooks: one durable follower for each subscription, and who starts and ends them as subscriptions come and go.
+//! Webhooks: one durable follower for each subscription, started and stopped as subscriptions change.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,6 @@ mod privacy;
 mod recorder;
 mod resolver;
 pub mod sender;
-mod signature;
 mod subscriber;
 
 use self::limiter::ConcurrencyLimiter;
@@ -32,51 +31,50 @@ use self::subscriber::{CAUGHT_UP, Subscriber};
 
 /// How many subscriptions are read at once.
 const PAGE: usize = 500;
-/// How often it is looked how far behind the followers are, and whether all of them still run.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The pause after the store could not be read.
-const PAUSE: Duration = Duration::from_millis(200);
+/// The interval between checks of the followers: their lag, and whether all of them run.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The pause after a failed read.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// The lease that a node holds while it delivers.
+const LEASE: &str = "webhooks";
 
-/// What a subscription wants, with the secret it is signed with.
-pub(crate) struct Wanted {
+/// A subscription, with the secret that its deliveries are signed with.
+pub(crate) struct SignedSubscription {
     subscription: Subscription,
     secret: Secret,
 }
 
-/// What all followers of subscriptions share.
-struct Shared {
+/// What all followers share.
+struct FollowerContext {
     engine: Arc<Engine>,
     sender: Arc<WebhookSender>,
     limiter: ConcurrencyLimiter,
-    queued: mpsc::Sender<QueuedReport>,
+    reports: mpsc::Sender<QueuedReport>,
     ending: CancellationToken,
-    /// How many times subscriptions have changed, as the store counts.
+    /// The number of changes of subscriptions, as the store counts them.
     changes: watch::Receiver<u64>,
-    /// Up to which of these changes followers have been told.
+    /// The changes up to which followers have been updated.
     applied: watch::Sender<u64>,
 }
 
 /// A follower that runs.
-struct Running {
+struct RunningFollower {
     enabled_by: u64,
-    wanted: watch::Sender<Arc<Wanted>>,
+    subscription: watch::Sender<Arc<SignedSubscription>>,
     ending: CancellationToken,
     task: JoinHandle<()>,
-    place: Arc<AtomicU64>,
+    position: Arc<AtomicU64>,
 }
 
-/// Starts and ends followers.
+/// Starts and stops followers.
 struct Manager {
-    shared: Arc<Shared>,
-    running: HashMap<Uuid, Running>,
-    /// Those that were told to end; who comes after one of them waits for it.
-    ending: HashMap<Uuid, JoinHandle<()>>,
+    context: Arc<FollowerContext>,
+    running: HashMap<Uuid, RunningFollower>,
+    /// Followers that were stopped. The next one of the same subscription waits for them.
+    stopped: HashMap<Uuid, JoinHandle<()>>,
     revision: u64,
     counters: watch::Receiver<u64>,
 }
-
-/// The lease of who delivers.
-const LEASE: &str = "webhooks";
 
 /// Delivers webhooks, on one node at a time, until the engine stops.
 pub async fn run(engine: Arc<Engine>, sender: Arc<WebhookSender>, max_concurrency: usize) {
@@ -85,66 +83,61 @@ pub async fn run(engine: Arc<Engine>, sender: Arc<WebhookSender>, max_concurrenc
     while_held(Arc::clone(&engine), LEASE, deliver).await;
 }
 
-/// Delivers webhooks until the tenure ends; what was delivered is recorded then.
+/// Delivers webhooks until the lease ends, and then records what was delivered.
 async fn deliver(engine: Arc<Engine>, sender: Arc<WebhookSender>, lease: LeaseGuard, max_concurrency: usize) {
-    let (queued, waiting) = mpsc::channel(recorder::MAX_WAITING);
+    let (reports, queue) = mpsc::channel(recorder::MAX_QUEUED);
     let recorder = DeliveryRecorder { engine: Arc::clone(&engine), lease: lease.clone() };
-    let recorder = tokio::spawn(recorder.run(waiting));
+    let recorder = tokio::spawn(recorder.run(queue));
     let mut counters = engine.store.changed(WebhookCounter::TABLE);
     counters.mark_changed();
     let changes = engine.store.changed(Subscription::TABLE);
-    let shared = Shared {
+    let context = Arc::new(FollowerContext {
         limiter: ConcurrencyLimiter::new(max_concurrency),
         engine,
         sender,
-        queued,
+        reports,
         ending: lease.ending,
         changes,
         applied: watch::Sender::new(0),
-    };
-    let mut manager = Manager {
-        shared: Arc::new(shared),
-        running: HashMap::new(),
-        ending: HashMap::new(),
-        revision: 0,
-        counters,
-    };
+    });
+    let (running, stopped) = (HashMap::new(), HashMap::new());
+    let mut manager = Manager { context, running, stopped, revision: 0, counters };
     manager.run().await;
     manager.end().await;
     drop(manager);
     if let Err(error) = recorder.await {
-        tracing::error!(%error, "the recorder of deliveries ended badly");
+        tracing::error!(%error, "the recorder of deliveries panicked");
     }
 }
 
 impl Manager {
     async fn run(&mut self) {
-        let shared = Arc::clone(&self.shared);
-        let mut changes = self.shared.changes.clone();
+        let context = Arc::clone(&self.context);
+        let mut changes = context.changes.clone();
         changes.mark_changed();
-        let mut ticks = interval(LOOK_EVERY);
+        let mut ticks = interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = shared.ending.cancelled() => return,
-                _ = ticks.tick() => self.look().await,
+                () = context.ending.cancelled() => return,
+                _ = ticks.tick() => self.check().await,
                 changed = changes.changed() => {
                     if changed.is_err() {
                         return;
                     }
                     let number = *changes.borrow_and_update();
-                    while self.apply().await.is_err() && !shared.ending.is_cancelled() {
-                        sleep(PAUSE).await;
+                    while self.apply().await.is_err() && !context.ending.is_cancelled() {
+                        sleep(RETRY_AFTER).await;
                     }
-                    self.shared.applied.send_replace(number);
+                    context.applied.send_replace(number);
                 }
             }
         }
     }
 
-    /// Takes in every subscription that has changed since the last time.
+    /// Applies every change of a subscription since the last time.
     async fn apply(&mut self) -> Result<(), ReadError> {
-        let store = Arc::clone(&self.shared.engine.store);
+        let store = Arc::clone(&self.context.engine.store);
         loop {
             let after = i64::try_from(self.revision).unwrap_or(i64::MAX);
             let find =
@@ -163,91 +156,77 @@ impl Manager {
         }
     }
 
-    /// Starts, tells or ends the follower of a subscription.
+    /// Starts, updates or stops the follower of a subscription.
     fn set(&mut self, subscription: Subscription, secret: Option<Secret>) {
-        let id = subscription.id;
-        let secret = secret.filter(|_| subscription.is_active());
-        let enabled_by = subscription.enabled_by;
-        let is_same = |running: &&Running| running.enabled_by == enabled_by;
-        match secret {
-            Some(secret) => {
-                let wanted = Arc::new(Wanted { subscription, secret });
-                match self.running.get(&id).filter(is_same) {
-                    Some(running) => drop(running.wanted.send_replace(wanted)),
-                    None => {
-                        self.stop(id);
-                        self.start(wanted);
-                    }
-                }
+        let (id, enabled_by) = (subscription.id, subscription.enabled_by);
+        let Some(secret) = secret.filter(|_| subscription.is_active()) else { return self.stop(id) };
+        let subscription = Arc::new(SignedSubscription { subscription, secret });
+        match self.running.get(&id).filter(|running| running.enabled_by == enabled_by) {
+            Some(running) => drop(running.subscription.send_replace(subscription)),
+            None => {
+                self.stop(id);
+                self.start(subscription);
             }
-            None => self.stop(id),
         }
     }
 
     fn stop(&mut self, id: Uuid) {
         if let Some(running) = self.running.remove(&id) {
             running.ending.cancel();
-            self.ending.insert(id, running.task);
+            self.stopped.insert(id, running.task);
         }
     }
 
-    fn start(&mut self, wanted: Arc<Wanted>) {
-        let (id, enabled_by) = (wanted.subscription.id, wanted.subscription.enabled_by);
-        let before = self.ending.remove(&id);
-        let (wanted, seen) = watch::channel(wanted);
-        let ending = self.shared.ending.child_token();
-        let place = Arc::new(AtomicU64::new(CAUGHT_UP));
-        let subscriber =
-            Subscriber::new(id, Arc::clone(&self.shared), seen, ending.clone(), Arc::clone(&place));
+    fn start(&mut self, subscription: Arc<SignedSubscription>) {
+        let (id, enabled_by) = (subscription.subscription.id, subscription.subscription.enabled_by);
+        let previous = self.stopped.remove(&id);
+        let (subscription, updates) = watch::channel(subscription);
+        let ending = self.context.ending.child_token();
+        let position = Arc::new(AtomicU64::new(CAUGHT_UP));
+        let context = Arc::clone(&self.context);
+        let subscriber = Subscriber::new(id, context, updates, ending.clone(), Arc::clone(&position));
         let task = tokio::spawn(async move {
-            if let Some(before) = before {
-                // However it ended: it does nothing any more.
-                let _ = before.await;
+            if let Some(previous) = previous {
+                // Even if it panicked, it has ended.
+                let _ = previous.await;
             }
             subscriber.run().await;
         });
-        self.running.insert(id, Running { enabled_by, wanted, ending, task, place });
+        self.running.insert(id, RunningFollower { enabled_by, subscription, ending, task, position });
     }
 
-    /// Measures, and starts again what should not have ended.
-    async fn look(&mut self) {
-        self.ending.retain(|_, task| !task.is_finished());
-        let broken: Vec<Uuid> = self
-            .running
-            .iter()
-            .filter(|(_, running)| running.task.is_finished() && !running.ending.is_cancelled())
-            .map(|(id, _)| *id)
-            .collect();
-        for id in broken {
-            tracing::error!(subscription = %id, "the follower of a webhook ended badly; it is started again");
-            if let Some(running) = self.running.remove(&id) {
-                let wanted = Arc::clone(&running.wanted.borrow());
-                self.start(wanted);
-            }
+    /// Updates the metrics, and restarts followers that panicked.
+    async fn check(&mut self) {
+        self.stopped.retain(|_, task| !task.is_finished());
+        let panicked =
+            |running: &RunningFollower| running.task.is_finished() && !running.ending.is_cancelled();
+        let failed: Vec<_> = self.running.extract_if(|_, running| panicked(running)).collect();
+        for (id, running) in failed {
+            tracing::error!(subscription = %id, "the follower of a webhook panicked and is restarted");
+            self.start(Arc::clone(&running.subscription.borrow()));
         }
-        let metrics = &self.shared.engine.metrics.webhooks;
-        let head = self.shared.engine.store.recent_events().head().0;
-        let place = |running: &Running| running.place.load(Ordering::Relaxed);
-        let last = self.running.values().map(place).min().unwrap_or(CAUGHT_UP);
-        *metrics.lag.lock() = Some(head.saturating_sub(last));
+        let metrics = &self.context.engine.metrics.webhooks;
+        let head = self.context.engine.store.recent_events().head().0;
+        let positions = self.running.values().map(|running| running.position.load(Ordering::Relaxed));
+        *metrics.lag.lock() = Some(head.saturating_sub(positions.min().unwrap_or(CAUGHT_UP)));
         if self.counters.has_changed().unwrap_or(false) {
             self.counters.mark_unchanged();
             let key = WebhookCounter::key_of(CounterKind::DeadLetters);
-            if let Ok(counter) = self.shared.engine.store.get::<WebhookCounter>(key).await {
+            if let Ok(counter) = self.context.engine.store.get::<WebhookCounter>(key).await {
                 metrics.dlq_open.set(counter.map_or(0, |counter| counter.open));
             }
         }
     }
 
-    /// Waits until all followers have ended and filed what they did.
+    /// Waits until all followers have ended and enqueued their reports.
     async fn end(&mut self) {
         let running = self.running.drain().map(|(_, running)| running.task);
-        for task in running.chain(self.ending.drain().map(|(_, task)| task)) {
+        for task in running.chain(self.stopped.drain().map(|(_, task)| task)) {
             if let Err(error) = task.await {
-                tracing::error!(%error, "the follower of a webhook ended badly");
+                tracing::error!(%error, "the follower of a webhook panicked");
             }
         }
-        // Who delivers from now on says how far behind it is.
-        self.shared.engine.metrics.webhooks.lag.lock().take();
+        // The node that delivers from now on reports the lag.
+        self.context.engine.metrics.webhooks.lag.lock().take();
     }
 }

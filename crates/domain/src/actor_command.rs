@@ -18,7 +18,7 @@ use crate::tables::plan::Feature;
 pub trait Action: Send + Sync {
     /// What it does to the actor's presence.
     const PRESENCE_EFFECT: PresenceEffect;
-    /// Whether it is possible without access to the table and whatever moderation says: leaving always is.
+    /// Whether it is possible without access to the table and in spite of moderation: leaving always is.
     const IS_ALWAYS_ALLOWED: bool = false;
     /// What a private table's plan must include for it.
     const FEATURE: Option<Feature> = None;
@@ -50,18 +50,18 @@ pub struct ActorCommand<D> {
     actor: ActorInRoom,
     label: &'static str,
     capability: Capability,
-    /// What the body says, or why it is refused once the actor has turned out to be allowed to act.
+    /// The action, or why the body is invalid; checked after the rights of the actor.
     action: Result<D, DomainError>,
 }
 
-/// What acting did to the actor's presence.
+/// The effect of an action on the actor's presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PresenceEffect {
-    /// It came in.
+    /// It entered.
     Entered,
-    /// It is at work.
+    /// It is busy.
     Busy,
-    /// It went.
+    /// It left.
     Left,
 }
 
@@ -90,7 +90,7 @@ pub struct CommandAccepted {
 }
 
 impl<D: Action> ActorCommand<D> {
-    /// Reads the actor; `action` is what the rest of the body says.
+    /// Reads the actor; `action` has the other fields of the body.
     ///
     /// # Errors
     /// As [`ActorInRoom::read`].
@@ -141,11 +141,8 @@ impl<D: Action> Command for ActorCommand<D> {
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         if !D::IS_ALWAYS_ALLOWED {
-            access::check(
-                ctx,
-                &self.actor,
-                AccessRequirement { action: self.label, feature: D::FEATURE, takes_seat: true },
-            )?;
+            let required = AccessRequirement::new(self.label).taking_seat();
+            access::check(ctx, &self.actor, AccessRequirement { feature: D::FEATURE, ..required })?;
         }
         permissions::require(ctx, &self.actor, self.capability, self.label)?;
         permissions::not_overridden(ctx, &self.actor, self.label)?;

@@ -1,4 +1,4 @@
-//! Messages, threads and mentions: what a say command means.
+//! Messages, threads and mentions: the meaning of the command `say`.
 
 pub mod events;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use self::events::{Bubble, ConversationMessagePosted, MentionCreated};
 use crate::actor_command::{Action, ActorCommand, PresenceEffect};
-use crate::inbox::UnreadCount;
+use crate::inbox;
 use crate::kernel::{
     ActorId, ActorInRoom, CAUSATION_ID, CommandContext, CommandError, DomainError, EmittedEvent, Field,
     Fields, MAX_REFERENCE_CHARS, Query, Rules, rule_set, too_large,
@@ -127,7 +127,7 @@ pub fn mentions_in(text: &str) -> Vec<ActorId> {
 /// `POST /v1/commands/say` and `POST /v1/conversations/messages`: an actor says something.
 pub type Say = ActorCommand<SayAction>;
 
-/// What a body says, before ids are given to the message.
+/// The fields of a body, before ids are given to the message.
 #[derive(Clone, Debug)]
 pub struct SayAction {
     message_id: Option<String>,
@@ -183,7 +183,7 @@ pub(crate) struct AutomaticReply {
 
 impl SayAction {
     /// The reply to a message: below it, in its thread.
-    pub(crate) fn answering(reply: AutomaticReply) -> Self {
+    pub(crate) fn of_reaction(reply: AutomaticReply) -> Self {
         let named = |text: &str| mentions_in(text).into_iter().take(MAX_MENTIONS).collect();
         Self {
             message_id: None,
@@ -268,11 +268,7 @@ impl Action for SayAction {
     }
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
-        let counter = |mentioned: &ActorId| {
-            let recipient = ActorInRoom { actor_id: mentioned.clone(), ..actor.clone() };
-            Query::one::<UnreadCount>(recipient.key())
-        };
-        self.recipients(actor).map(counter).collect()
+        self.recipients(actor).map(|mentioned| inbox::counter(&actor.with_actor(mentioned))).collect()
     }
 
     fn perform(
@@ -294,46 +290,5 @@ impl Action for SayAction {
             ctx.append(actor, &mention, Some(&posted.cause()))?;
         }
         Ok(posted)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The actors that a text mentions.
-    #[test]
-    fn mentions_are_found_in_text() {
-        let cases: [(&str, &[&str]); 9] = [
-            ("hey @Kai", &["Kai"]),
-            ("@Kai @Kai and @Nova-2, ok?", &["Kai", "Nova-2"]),
-            ("mail a@b.c", &[]),
-            ("(@Kai)", &["Kai"]),
-            ("@", &[]),
-            ("@@Kai", &["Kai"]),
-            ("é@Kai", &[]),
-            ("@Kai_1's", &["Kai_1"]),
-            ("x_@Kai", &[]),
-        ];
-        for (text, want) in cases {
-            let got = mentions_in(text);
-            assert_eq!(got.iter().map(ActorId::as_str).collect::<Vec<_>>(), want, "{text}");
-        }
-    }
-
-    /// A message belongs to its thread, else to its parent's, else it starts one.
-    #[test]
-    fn a_message_finds_its_thread() {
-        let cases = [
-            (None, None, "fresh"),
-            (None, Some("parent"), "parent"),
-            (Some("thread"), Some("parent"), "thread"),
-        ];
-        for (thread, parent, want) in cases {
-            let body = serde_json::json!({ "text": "hi", "threadId": thread, "parentMessageId": parent });
-            let fields = Fields::of_body(body.as_object().cloned().unwrap());
-            let speech = SayAction::of_body(&fields, &Rules::default()).unwrap();
-            assert_eq!(speech.conversation("fresh".into()).thread_id, want);
-        }
     }
 }

@@ -9,12 +9,11 @@ use uuid::Uuid;
 
 use crate::kernel::{
     ACTOR_ID, ActorId, ActorInRoom, Cell, Code, Command, CommandContext, CommandError, Comparison,
-    CorrelationId, DomainError, EventType, Field, Fields, Key, Notification, Query, ROOM_FILTER, Record,
-    RecordQuery, Reply, RoomId, Sequence, StoredEvent, StoredRecord, Success, Table, TenantId, Timestamp,
-    WriteSet,
+    DomainError, EventType, Field, Fields, Key, Notification, Query, ROOM_FILTER, Record, RecordQuery, Reply,
+    RoomId, Sequence, StoredEvent, StoredRecord, Success, TenantId, Timestamp, WriteSet, record, response,
 };
 
-/// The most items that one bulk acknowledgement takes; `unreadCount` in its answer says what is left.
+/// The most items that one bulk acknowledgement takes; `unreadCount` in its response is the rest.
 pub const MAX_ACKED_AT_ONCE: usize = 10_000;
 /// The most ids that one bulk acknowledgement may list.
 pub const MAX_LISTED_IDS: usize = 1_000;
@@ -59,7 +58,7 @@ pub struct InboxItem {
     pub thread_id: Option<String>,
     /// `mention`, `task` or `operator`.
     pub topic: String,
-    /// What it says, by topic.
+    /// The fields of its topic.
     pub payload: Map<String, Value>,
     /// When the event happened, too.
     pub created_at: Timestamp,
@@ -101,39 +100,16 @@ impl InboxItem {
 
     /// The key of an item.
     pub fn key_of(inbox_id: Uuid) -> Key {
-        vec![inbox_id.to_string().as_str().into()]
+        vec![inbox_id.into()]
     }
 
     fn owner(&self) -> ActorInRoom {
-        ActorInRoom {
-            tenant_id: self.tenant_id.clone(),
-            room_id: self.room_id.clone(),
-            actor_id: self.actor_id.clone(),
-        }
+        ActorInRoom::new(&self.tenant_id, &self.room_id, &self.actor_id)
     }
 }
 
-impl Record for InboxItem {
-    const TABLE: &'static Table = &Table {
-        name: "inbox_items",
-        key: &["inbox_id"],
-        columns: &["inbox_seq", "tenant_id", "actor_id", "room_id", "acked"],
-    };
-
-    fn key(&self) -> Key {
-        Self::key_of(self.inbox_id)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![
-            (self.inbox_seq.0 as i64).into(),
-            (&self.tenant_id).into(),
-            (&self.actor_id).into(),
-            (&self.room_id).into(),
-            self.acked_at.is_some().into(),
-        ]
-    }
-}
+record!(InboxItem in "inbox_items" as item: [inbox_id]
+    inbox_seq, tenant_id, actor_id, room_id, acked = item.acked_at.is_some());
 
 /// How many unread items an actor has in a room, kept so that counting costs nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,21 +125,10 @@ pub struct UnreadCount {
     pub unread: u64,
 }
 
-impl Record for UnreadCount {
-    const TABLE: &'static Table =
-        &Table { name: "unread_counts", key: &["tenant_id", "room_id", "actor_id"], columns: &[] };
-
-    fn key(&self) -> Key {
-        vec![(&self.tenant_id).into(), (&self.room_id).into(), (&self.actor_id).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        Vec::new()
-    }
-}
+record!(UnreadCount in "unread_counts": [tenant_id, room_id, actor_id]);
 
 impl UnreadCount {
-    /// The counts that were written, as they are now; those that went are 0.
+    /// The counts that were written, as they are now; deleted ones are 0.
     pub fn changed(written: &WriteSet) -> Vec<Self> {
         let read = |(key, record): (&Key, &Option<StoredRecord>)| match record {
             Some(record) => record.read().ok(),
@@ -243,21 +208,20 @@ pub struct AckInboxItem {
     acked_by: Result<Option<ActorId>, DomainError>,
 }
 
-/// The answer to an [`AckInboxItem`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AckInboxItemResponse {
-    /// The item.
-    item: InboxItem,
-    /// Whether the item was not acknowledged before.
-    changed: bool,
-    /// The number of items that are not acknowledged.
-    unread_count: u64,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to an [`AckInboxItem`].
+    AckInboxItemResponse {
+        /// The item.
+        item: InboxItem,
+        /// Whether the item was not acknowledged before.
+        changed: bool,
+        /// The number of items that are not acknowledged.
+        unread_count: u64,
+    }
 }
 
 impl AckInboxItem {
-    /// Reads the path's id and the body; the tenant may also stand in the query.
+    /// Reads the path's id and the body; the tenant may also be in the query.
     ///
     /// # Errors
     /// What identifies the item and its owner does not hold.
@@ -308,8 +272,7 @@ impl Command for AckInboxItem {
             count(ctx, &item, -1)?;
         }
         let unread_count = unread(ctx, &item.owner())?;
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Ok, &AckInboxItemResponse { item, changed, unread_count, correlation_id }))
+        Ok(AckInboxItemResponse::reply(ctx, Success::Ok, item, changed, unread_count))
     }
 }
 
@@ -323,17 +286,16 @@ pub struct AckInboxItems {
     acked_by: Result<Option<ActorId>, DomainError>,
 }
 
-/// The answer to an [`AckInboxItems`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AckInboxItemsResponse {
-    /// The number of items that this request acknowledged.
-    acked_count: usize,
-    /// The items that this request acknowledged.
-    acked_ids: Vec<Uuid>,
-    /// The number of items that are not acknowledged.
-    unread_count: u64,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to an [`AckInboxItems`].
+    AckInboxItemsResponse {
+        /// The number of items that this request acknowledged.
+        acked_count: usize,
+        /// The items that this request acknowledged.
+        acked_ids: Vec<Uuid>,
+        /// The number of items that are not acknowledged.
+        unread_count: u64,
+    }
 }
 
 impl AckInboxItems {
@@ -361,13 +323,12 @@ impl AckInboxItems {
     }
 
     fn up_to(&self) -> Option<RecordQuery> {
-        let up_to = i64::try_from(self.up_to?.0).unwrap_or(i64::MAX);
         let find = RecordQuery::all::<InboxItem>("inbox_seq", MAX_ACKED_AT_ONCE)
             .is("tenant_id", &self.tenant_id)
             .is("actor_id", &self.actor_id)
             .is("acked", false)
             .is_if_given("room_id", self.room_id.as_ref())
-            .only("inbox_seq", Comparison::AtMost, up_to);
+            .only("inbox_seq", Comparison::AtMost, self.up_to?);
         Some(find)
     }
 
@@ -424,12 +385,6 @@ impl Command for AckInboxItems {
                 keep(ctx, &count);
             }
         }
-        let answer = AckInboxItemsResponse {
-            acked_count: acked_ids.len(),
-            acked_ids,
-            unread_count,
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Ok, &answer))
+        Ok(AckInboxItemsResponse::reply(ctx, Success::Ok, acked_ids.len(), acked_ids, unread_count))
     }
 }

@@ -14,10 +14,12 @@ mod ids;
 mod lease;
 mod money;
 mod record;
+mod response;
 mod rules;
 mod secret;
 mod time;
 mod trace;
+mod wire_enum;
 
 pub use actor::ActorInRoom;
 pub use binding::{Binding, IdPatterns};
@@ -26,8 +28,6 @@ pub use command::{
     RequestContext, Success, WriteSet,
 };
 pub use error::{Code, DomainError, MAX_DETAIL_BYTES, OperationError};
-#[cfg(test)]
-pub(crate) use event::EventHeader;
 pub(crate) use event::payloads;
 pub use event::{Annotation, EmittedEvent, Event, EventType, Notification, Payload, StoredEvent};
 pub use external_call::{CallRequest, CallResult, ExternalCall};
@@ -45,12 +45,15 @@ pub use idempotency::{Hash, IdempotencyKey, IdempotencyRules, MAX_KEY_BYTES};
 pub use ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RoomId, Sequence, TenantId, is_invisible};
 pub use lease::{AcquireLease, Lease, LeaseToken, ReleaseLease};
 pub use money::Usd;
+pub(crate) use record::record;
 pub use record::{
     Cell, Comparison, Condition, CorruptRecord, Key, Portable, Query, Record, RecordQuery, SortKey,
     StoredRecord, Table,
 };
+pub(crate) use response::response;
 pub(crate) use rules::rule_set;
 pub use rules::{RuleSet, Rules};
 pub use secret::Secret;
 pub use time::{Clock, Timestamp};
 pub use trace::{MAX_STEPS, Status, Step, StepCode, Trace};
+pub(crate) use wire_enum::wire_enum;

@@ -1,10 +1,8 @@
-//! What commands mean. Pure: no I/O, no async, no clock, no randomness; all of these come in through [`command::CommandContext`].
+//! What commands mean. Pure: no I/O, no async, no clock, no randomness; all of these come in through [`kernel::CommandContext`].
 
 pub mod actor_command;
 pub mod collaboration;
 pub mod conversation;
-#[cfg(test)]
-mod golden;
 pub mod inbox;
 pub mod kernel;
 pub mod keys;
@@ -19,8 +17,6 @@ pub mod projection;
 pub mod reactions;
 pub mod record_kinds;
 pub mod rooms;
-#[cfg(test)]
-mod scene;
 pub mod snapshots;
 pub mod tables;
 pub mod tasks;

@@ -13,8 +13,9 @@ use self::audit::{AuditEntry, AuditInput, AuditVerdict};
 use self::events::{OperatorOverrideApplied, OverrideSummary};
 use crate::inbox::UnreadCount;
 use crate::kernel::{
-    ActorId, ActorInRoom, Command, CommandContext, CommandError, CorrelationId, DomainError, EmittedEvent,
-    Field, Fields, METADATA, Query, REQUIRED_ROOM_ID, Reply, RoomId, Success, TenantId, Timestamp, too_large,
+    ActorId, ActorInRoom, Command, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields,
+    METADATA, Query, REQUIRED_ROOM_ID, Reply, RoomId, Success, TenantId, Timestamp, response, too_large,
+    wire_enum,
 };
 use crate::permissions::{self, Capability, Mute, RoomOverride};
 use crate::presence::events::AgentLeft;
@@ -40,43 +41,24 @@ pub const MAX_MUTED: usize = 1_000;
 /// The default reason of a forced leave.
 const FORCED: &str = "operator_force_leave";
 
-/// What an operator does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OperatorAction {
-    /// No actor may act in the room.
-    PauseRoom,
-    /// Actors may act again.
-    ResumeRoom,
-    /// An actor may not speak in the room.
-    MuteAgent,
-    /// It may again.
-    UnmuteAgent,
-    /// An actor is removed from the room. It may come back.
-    ForceLeave,
+wire_enum! {
+    /// What an operator does.
+    #[derive(JsonSchema)]
+    pub enum OperatorAction {
+        /// No actor may act in the room.
+        PauseRoom = "pause_room",
+        /// Actors may act again.
+        ResumeRoom = "resume_room",
+        /// An actor may not speak in the room.
+        MuteAgent = "mute_agent",
+        /// It may again.
+        UnmuteAgent = "unmute_agent",
+        /// An actor is removed from the room. It may come back.
+        ForceLeave = "force_leave",
+    }
 }
 
 impl OperatorAction {
-    /// The names of the actions, in the order of the documentation.
-    pub const NAMES: [(&str, Self); 5] = [
-        ("pause_room", Self::PauseRoom),
-        ("resume_room", Self::ResumeRoom),
-        ("mute_agent", Self::MuteAgent),
-        ("unmute_agent", Self::UnmuteAgent),
-        ("force_leave", Self::ForceLeave),
-    ];
-
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::PauseRoom => "pause_room",
-            Self::ResumeRoom => "resume_room",
-            Self::MuteAgent => "mute_agent",
-            Self::UnmuteAgent => "unmute_agent",
-            Self::ForceLeave => "force_leave",
-        }
-    }
-
     const fn needs_target(self) -> bool {
         matches!(self, Self::MuteAgent | Self::UnmuteAgent | Self::ForceLeave)
     }
@@ -131,7 +113,7 @@ impl From<RoomOverride> for OverrideState {
 }
 
 impl OverrideState {
-    /// The state of a room in which no operator has done anything.
+    /// The state of a room without overrides.
     pub fn none(tenant_id: TenantId, room_id: RoomId) -> Self {
         let blank = RoomOverride::none(tenant_id, room_id, Timestamp::default());
         Self { created_at: None, updated_at: None, ..blank.into() }
@@ -165,20 +147,17 @@ pub struct AppliedOverride {
     at: Timestamp,
 }
 
-/// The answer to an [`ApplyOverride`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ApplyOverrideResponse {
-    /// The overrides of the room.
-    #[serde(rename = "override")]
-    state: OverrideState,
-    /// What was done.
-    action: AppliedOverride,
-    /// The audit entry of this action.
-    audit: AuditEntry,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to an [`ApplyOverride`].
+    ApplyOverrideResponse + emitted_events {
+        /// The overrides of the room.
+        #[serde(rename = "override")]
+        state: OverrideState,
+        /// What was done.
+        action: AppliedOverride,
+        /// The audit entry of this action.
+        audit: AuditEntry,
+    }
 }
 
 impl ApplyOverride {
@@ -211,19 +190,18 @@ impl ApplyOverride {
         &self.operator
     }
 
-    /// What it does.
+    /// The action.
     pub fn action(&self) -> OperatorAction {
         self.action
     }
 
-    /// On whom.
+    /// The actor that it acts on.
     pub fn target(&self) -> Option<&ActorId> {
         self.target.as_ref()
     }
 
     fn target_in_room(&self) -> Option<ActorInRoom> {
-        let actor_id = self.target.clone()?;
-        Some(ActorInRoom { actor_id, ..self.operator.clone() })
+        Some(self.operator.with_actor(self.target.as_ref()?))
     }
 
     fn audit_input(&self) -> AuditInput<'_> {
@@ -238,7 +216,7 @@ impl ApplyOverride {
         }
     }
 
-    /// The room's overrides after this action. What a pause said goes when the room is resumed; the audit trail keeps it.
+    /// The room's overrides after this action. Resuming a room clears the details of its pause; the audit trail keeps them.
     fn apply(&self, mut state: RoomOverride, now: Timestamp) -> Result<RoomOverride, DomainError> {
         let operator = &self.operator.actor_id;
         match (self.action, &self.target) {
@@ -291,7 +269,7 @@ impl ApplyOverride {
     }
 
     /// Removes the target from the room, because of `applied`, whether it is present or not.
-    fn send_away(
+    fn remove_from_room(
         &self,
         ctx: &mut CommandContext<'_>,
         target: &ActorInRoom,
@@ -318,10 +296,10 @@ impl Command for ApplyOverride {
         let own = permissions::reads(&self.operator);
         let target = self.target_in_room();
         let unread = target.iter().map(|target| Query::one::<UnreadCount>(target.key()));
-        let sent_away = target.iter().filter(|_| self.action == OperatorAction::ForceLeave);
-        let sent_away =
-            sent_away.flat_map(|target| [presence::read(target), Query::one::<Position>(target.key())]);
-        own.into_iter().chain(unread).chain(sent_away).collect()
+        let removed = target.iter().filter(|_| self.action == OperatorAction::ForceLeave);
+        let removed =
+            removed.flat_map(|target| [presence::read(target), Query::one::<Position>(target.key())]);
+        own.into_iter().chain(unread).chain(removed).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
@@ -338,92 +316,16 @@ impl Command for ApplyOverride {
         if self.action == OperatorAction::ForceLeave
             && let Some(target) = self.target_in_room()
         {
-            self.send_away(ctx, &target, &applied)?;
+            self.remove_from_room(ctx, &target, &applied)?;
         }
-        let answer = ApplyOverrideResponse {
-            state: state.into(),
-            action: AppliedOverride {
-                action: self.action,
-                operator_id: self.operator.actor_id.clone(),
-                target_actor_id: self.target.clone(),
-                reason: self.reason.clone(),
-                metadata: self.metadata.clone(),
-                at: ctx.now,
-            },
-            audit,
-            emitted_events: ctx.emitted(),
-            correlation_id: ctx.correlation_id.clone(),
+        let action = AppliedOverride {
+            action: self.action,
+            operator_id: self.operator.actor_id.clone(),
+            target_actor_id: self.target.clone(),
+            reason: self.reason.clone(),
+            metadata: self.metadata.clone(),
+            at: ctx.now,
         };
-        Ok(Reply::new(Success::Accepted, &answer))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::kernel::Code;
-
-    fn operate(action: &str, target: Option<&str>, reason: Option<&str>) -> ApplyOverride {
-        let body = json!({"roomId": "main", "operatorId": "Op", "action": action, "targetActorId": target,
-            "reason": reason, "metadata": {"why": action}});
-        ApplyOverride::read(&Fields::of_body(body.as_object().cloned().unwrap())).unwrap()
-    }
-
-    /// What each action does to the state that the ones before it left.
-    #[test]
-    fn actions_change_the_state() {
-        let at = Timestamp::from_millis;
-        let mut state = RoomOverride::none(TenantId::default(), RoomId::main(), at(0));
-        let cases = [
-            ("pause_room", None, Some("fire"), json!([true, "Op", "fire", at(1), null, []])),
-            ("pause_room ", None, None, json!([true, "Op", null, at(2), null, []])),
-            ("mute_agent", Some("Kai"), Some("loud"), json!([true, "Op", null, at(2), null, ["Kai"]])),
-            (
-                "mute_agent",
-                Some("constructor"),
-                None,
-                json!([true, "Op", null, at(2), null, ["Kai", "constructor"]]),
-            ),
-            (
-                "resume_room",
-                None,
-                Some("over"),
-                json!([false, null, null, null, at(5), ["Kai", "constructor"]]),
-            ),
-            (
-                "unmute_agent",
-                Some("nobody"),
-                None,
-                json!([false, null, null, null, at(5), ["Kai", "constructor"]]),
-            ),
-            ("unmute_agent", Some("Kai"), None, json!([false, null, null, null, at(5), ["constructor"]])),
-            ("force_leave", Some("Kai"), None, json!([false, null, null, null, at(5), ["constructor"]])),
-            ("pause_room", None, None, json!([true, "Op", null, at(9), null, ["constructor"]])),
-        ];
-        for (step, (action, target, reason, want)) in cases.into_iter().enumerate() {
-            let now = at(i64::try_from(step).unwrap() + 1);
-            state = operate(action, target, reason).apply(state, now).unwrap();
-            let shown = json!(OverrideState::from(state.clone()));
-            let names = ["roomPaused", "pausedBy", "pauseReason", "pausedAt", "resumedAt", "mutedActorIds"];
-            assert_eq!(json!(names.map(|name| shown[name].clone())), want, "{step}: {action}");
-            assert_eq!((&shown["metadata"], &shown["updatedAt"]), (&json!({"why": action}), &json!(now)));
-        }
-    }
-
-    /// A room has a largest number of muted actors; muting one of them again, or fewer, stays possible.
-    #[test]
-    fn muted_actors_are_bounded() {
-        let at = Timestamp::from_millis(0);
-        let mut state = RoomOverride::none(TenantId::default(), RoomId::main(), at);
-        for n in 0..MAX_MUTED {
-            state = operate("mute_agent", Some(&format!("a{n}")), None).apply(state, at).unwrap();
-        }
-        let error = operate("mute_agent", Some("one more"), None).apply(state.clone(), at).unwrap_err();
-        assert_eq!((error.code, &error.details["max"]), (Code::OutOfBounds, &json!(MAX_MUTED)));
-        for (action, target) in [("mute_agent", "a0"), ("unmute_agent", "a1"), ("force_leave", "one more")] {
-            assert!(operate(action, Some(target), None).apply(state.clone(), at).is_ok(), "{action}");
-        }
+        Ok(ApplyOverrideResponse::reply(ctx, Success::Accepted, state.into(), action, audit))
     }
 }

@@ -24,7 +24,7 @@ payloads! {
 /// `POST /v1/commands/order`: an actor orders something.
 pub type Order = ActorCommand<OrderAction>;
 
-/// What the body of an order says.
+/// The fields of the body of an order.
 pub struct OrderAction {
     item_id: String,
     size: String,
@@ -32,8 +32,8 @@ pub struct OrderAction {
 }
 
 impl OrderAction {
-    /// A wish because of something that happened.
-    pub(crate) fn answering(item_id: String, size: String, cause: String) -> Self {
+    /// The order of a reaction.
+    pub(crate) fn of_reaction(item_id: String, size: String, cause: String) -> Self {
         Self { item_id, size, cause: Some(cause) }
     }
 

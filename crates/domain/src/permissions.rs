@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::kernel::{
-    ActorId, ActorInRoom, Cell, Code, CommandContext, CommandError, DomainError, Key, Query, Record, RoomId,
-    Table, TenantId, Timestamp, rule_set,
+    ActorId, ActorInRoom, Code, CommandContext, CommandError, DomainError, Query, RoomId, TenantId,
+    Timestamp, record, rule_set, wire_enum,
 };
 
 /// The actors that may grant permissions.
@@ -24,39 +24,24 @@ pub enum PermissionsMode {
 }
 rule_set!(PermissionsMode);
 
-/// A thing that an actor may or may not do in a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Capability {
-    /// Move, and carry out intents.
-    Move,
-    /// Say things.
-    Speak,
-    /// Order things.
-    Order,
-    /// Enter and leave.
-    EnterLeave,
-    /// Pin the context, and act as an operator.
-    Moderate,
-}
-
-impl Capability {
-    /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 5] = [Self::Move, Self::Speak, Self::Order, Self::EnterLeave, Self::Moderate];
-
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Move => "canMove",
-            Self::Speak => "canSpeak",
-            Self::Order => "canOrder",
-            Self::EnterLeave => "canEnterLeave",
-            Self::Moderate => "canModerate",
-        }
+wire_enum! {
+    /// A thing that an actor may or may not do in a room.
+    pub enum Capability {
+        /// Move, and carry out intents.
+        Move = "canMove",
+        /// Say things.
+        Speak = "canSpeak",
+        /// Order things.
+        Order = "canOrder",
+        /// Enter and leave.
+        EnterLeave = "canEnterLeave",
+        /// Pin the context, and act as an operator.
+        Moderate = "canModerate",
     }
 }
 
 /// What an actor may do in a room. Without a record: everything but moderate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Permission {
     /// The tenant.
@@ -65,25 +50,25 @@ pub struct Permission {
     pub room_id: RoomId,
     /// The actor.
     pub actor_id: ActorId,
-    /// [`Capability::Move`].
+    /// Whether the actor may move and execute intents.
     pub can_move: bool,
-    /// [`Capability::Speak`].
+    /// Whether the actor may speak.
     pub can_speak: bool,
-    /// [`Capability::Order`].
+    /// Whether the actor may order.
     pub can_order: bool,
-    /// [`Capability::EnterLeave`].
+    /// Whether the actor may enter and leave.
     pub can_enter_leave: bool,
-    /// [`Capability::Moderate`].
+    /// Whether the actor may pin the context and act as an operator.
     pub can_moderate: bool,
-    /// When it was first given.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
+    /// When the permission was first set; null if it never was.
+    pub created_at: Option<Timestamp>,
+    /// When the permission was last set; null if it never was.
+    pub updated_at: Option<Timestamp>,
 }
 
 impl Permission {
-    /// The default permission of an actor.
-    pub fn standard(actor: &ActorInRoom, now: Timestamp) -> Self {
+    /// The permission of an actor for which none was set.
+    pub fn default_of(actor: &ActorInRoom) -> Self {
         let ActorInRoom { tenant_id, room_id, actor_id } = actor.clone();
         Self {
             tenant_id,
@@ -94,8 +79,8 @@ impl Permission {
             can_order: true,
             can_enter_leave: true,
             can_moderate: false,
-            created_at: now,
-            updated_at: now,
+            created_at: None,
+            updated_at: None,
         }
     }
 
@@ -122,18 +107,8 @@ impl Permission {
     }
 }
 
-impl Record for Permission {
-    const TABLE: &'static Table =
-        &Table { name: "permissions", key: &["tenant_id", "room_id", "actor_id"], columns: &["updated_at"] };
-
-    fn key(&self) -> Key {
-        vec![(&self.tenant_id).into(), (&self.room_id).into(), (&self.actor_id).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![self.updated_at.into()]
-    }
-}
+record!(Permission in "permissions" as permission: [tenant_id, room_id, actor_id]
+    updated_at = permission.updated_at.unwrap_or_default());
 
 /// An actor that may not speak in a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -177,18 +152,7 @@ pub struct RoomOverride {
     pub updated_at: Timestamp,
 }
 
-impl Record for RoomOverride {
-    const TABLE: &'static Table =
-        &Table { name: "room_overrides", key: &["tenant_id", "room_id"], columns: &["updated_at"] };
-
-    fn key(&self) -> Key {
-        vec![(&self.tenant_id).into(), (&self.room_id).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![self.updated_at.into()]
-    }
-}
+record!(RoomOverride in "room_overrides": [tenant_id, room_id] updated_at);
 
 /// What both checks read.
 pub fn reads(actor: &ActorInRoom) -> [Query; 2] {
@@ -287,49 +251,5 @@ impl RoomOverride {
                 .with("reason", mute.reason.clone()));
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn room(paused: bool, muted: Option<&str>) -> RoomOverride {
-        let at = Timestamp::from_millis(0);
-        let mute = muted.map(|name| {
-            let operator = ActorInRoom::named("default", "main", "Op").actor_id;
-            let actor = ActorInRoom::named("default", "main", name).actor_id;
-            (actor.clone(), Mute { actor_id: actor, muted_by: operator, muted_at: at, reason: None })
-        });
-        let who = ActorInRoom::named("default", "main", "Op");
-        RoomOverride {
-            room_paused: paused,
-            paused_by: paused.then_some(who.actor_id),
-            paused_at: paused.then_some(at),
-            muted_actors: mute.into_iter().collect(),
-            ..RoomOverride::none(who.tenant_id, who.room_id, at)
-        }
-    }
-
-    /// A pause blocks all but leave, a mute blocks speech; no actor's name is special.
-    #[test]
-    fn overrides_block_in_order() {
-        let cases = [
-            (false, None, "Nova", "say", None),
-            (true, None, "Nova", "say", Some("ROOM_PAUSED")),
-            (true, None, "Nova", "presence_heartbeat", Some("ROOM_PAUSED")),
-            (true, None, "Nova", "leave", None),
-            (false, Some("Nova"), "Nova", "say", Some("ACTOR_MUTED")),
-            (false, Some("Nova"), "Nova", "conversation_message", Some("ACTOR_MUTED")),
-            (false, Some("Nova"), "Nova", "move", None),
-            (false, Some("Nova"), "constructor", "say", None),
-            (true, Some("Nova"), "Nova", "say", Some("ROOM_PAUSED")),
-        ];
-        for (paused, muted, name, action, want) in cases {
-            let actor = ActorInRoom::named("default", "main", name);
-            let got = room(paused, muted).permits(&actor, action);
-            let reason = got.err().map(|error| error.details["reasonCode"].as_str().unwrap().to_owned());
-            assert_eq!(reason.as_deref(), want, "{paused} {muted:?} {name} {action}");
-        }
     }
 }

@@ -6,15 +6,13 @@ pub mod movement;
 pub mod position;
 pub mod record;
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::Map;
 
 use self::events::{PresenceHeartbeat, StatusChanged};
 pub use self::record::{Presence, Status, TTL_MS};
 use crate::kernel::{
-    ActorId, ActorInRoom, Command, CommandContext, CommandError, Comparison, CorrelationId, DomainError,
-    EmittedEvent, Field, Fields, Query, RecordQuery, Reply, Rules, Success, Timestamp, rule_set,
+    ActorId, ActorInRoom, Command, CommandContext, CommandError, Comparison, DomainError, Field, Fields,
+    Query, RecordQuery, Reply, Rules, Success, Timestamp, response, rule_set,
 };
 use crate::permissions;
 use crate::tables::access::{self, AccessRequirement};
@@ -22,7 +20,7 @@ use crate::tables::access::{self, AccessRequirement};
 /// The settings of presence.
 #[derive(Clone, Copy, Debug)]
 pub struct PresenceRules {
-    /// How long an actor counts as present after it acted, unless it says otherwise, in milliseconds.
+    /// How long an actor counts as present after it acted, unless the request has another time, in milliseconds.
     pub default_ttl_ms: i64,
 }
 
@@ -33,7 +31,7 @@ impl Default for PresenceRules {
 }
 rule_set!(PresenceRules);
 
-/// What an actor says it does.
+/// The activity that an actor reports.
 pub const STATUS: Field =
     Field::new("status", "What the actor is doing. Default: idle.", "thinking").in_example();
 const TTL: Field = Field::new(
@@ -44,7 +42,7 @@ const TTL: Field = Field::new(
 /// The label of a heartbeat in policies.
 const ACTION: &str = "presence_heartbeat";
 
-/// Why a presence changed, for the events that say so.
+/// Why a presence changed, for the events that have a reason.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangeReason<'a> {
     /// The reason's name.
@@ -174,15 +172,12 @@ pub struct Heartbeat {
     ttl_ms: i64,
 }
 
-/// The answer to a [`Heartbeat`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HeartbeatResponse {
-    /// The presence of the actor.
-    presence: Presence,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`Heartbeat`].
+    HeartbeatResponse + emitted_events {
+        /// The presence of the actor.
+        presence: Presence,
+    }
 }
 
 impl Heartbeat {
@@ -213,12 +208,7 @@ impl Command for Heartbeat {
         check_heartbeat(ctx, &self.actor, self.status)?;
         let why = ChangeReason::of_agent("heartbeat_update");
         let presence = heartbeat(ctx, &self.actor, (self.status, self.ttl_ms), why, None)?;
-        let answer = HeartbeatResponse {
-            presence,
-            emitted_events: ctx.emitted(),
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Accepted, &answer))
+        Ok(HeartbeatResponse::reply(ctx, Success::Accepted, presence))
     }
 }
 
@@ -271,11 +261,8 @@ impl ExpirePresence {
     pub const BATCH: usize = 500;
 
     fn due(&self) -> RecordQuery {
-        RecordQuery::all::<Presence>("active_until", Self::BATCH).only(
-            "active_until",
-            Comparison::AtMost,
-            self.now,
-        )
+        let by_expiry = RecordQuery::all::<Presence>("active_until", Self::BATCH);
+        by_expiry.only("active_until", Comparison::AtMost, self.now)
     }
 }
 
@@ -287,11 +274,7 @@ impl Command for ExpirePresence {
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let due: Vec<Presence> = ctx.find(self.due())?;
         for presence in &due {
-            let actor = ActorInRoom {
-                tenant_id: presence.tenant_id.clone(),
-                room_id: presence.room_id.clone(),
-                actor_id: presence.actor_id.clone(),
-            };
+            let actor = ActorInRoom::new(&presence.tenant_id, &presence.room_id, &presence.actor_id);
             let current = presence.expired(ctx.now);
             ctx.put(&current);
             let why = ChangeReason { reason: "heartbeat_ttl_expired", source: "system", operator: None };

@@ -1,4 +1,4 @@
-//! Profiles: what an actor says of itself, and how it is shown.
+//! Profiles: how an actor describes itself, and how it is shown.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,16 +6,16 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::kernel::{
-    ACTOR_ID, ActorId, Cell, Code, Command, CommandContext, CommandError, CorrelationId, DomainError, Field,
-    Fields, Key, METADATA, Query, Record, Reply, RoomId, Success, Table, TenantId, Timestamp,
+    ACTOR_ID, ActorId, Code, Command, CommandContext, CommandError, DomainError, Field, Fields, Key,
+    METADATA, Query, Reply, RoomId, Success, TenantId, Timestamp, record, response,
 };
 use crate::rooms::theme::Theme;
-use crate::work::names_nothing;
+use crate::work::{names_nothing, set};
 
 const MAX_NAME_CHARS: usize = 200;
 const MAX_URL_CHARS: usize = 2_048;
 const MAX_BIO_CHARS: usize = 16 * 1_024;
-/// What a profile says, in the order in which it is checked.
+/// The fields of a profile, in the order in which it is checked.
 const CHANGEABLE: [Field; 5] = [DISPLAY_NAME, AVATAR_URL, BIO, THEME, METADATA];
 const DISPLAY_NAME: Field =
     Field::new("displayName", "The actor's name, for people.", "Nova").up_to(MAX_NAME_CHARS).in_example();
@@ -47,7 +47,7 @@ pub struct Profile {
     pub display_name: String,
     /// The URL of its picture.
     pub avatar_url: Option<String>,
-    /// What it says of itself.
+    /// Its description of itself.
     pub bio: Option<String>,
     /// Its colours.
     pub theme: Option<Theme>,
@@ -59,18 +59,7 @@ pub struct Profile {
     pub updated_at: Timestamp,
 }
 
-impl Record for Profile {
-    const TABLE: &'static Table =
-        &Table { name: "profiles", key: &["tenant_id", "actor_id"], columns: &["updated_at"] };
-
-    fn key(&self) -> Key {
-        vec![(&self.tenant_id).into(), (&self.actor_id).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![self.updated_at.into()]
-    }
-}
+record!(Profile in "profiles": [tenant_id, actor_id] updated_at);
 
 /// The owner of the profile.
 #[derive(Clone, Debug)]
@@ -82,7 +71,7 @@ pub struct ProfileOwner {
 }
 
 impl ProfileOwner {
-    /// Reads the path's id; the tenant stands in the body, else in the query.
+    /// Reads the path's id; the tenant is in the body, else in the query.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for the tenant, `ERR_NOT_FOUND` for an id that no actor can have.
@@ -98,7 +87,7 @@ impl ProfileOwner {
         vec![(&self.tenant_id).into(), (&self.actor_id).into()]
     }
 
-    /// The refusal where there is no profile.
+    /// The error of an actor without a profile.
     pub fn unknown(&self) -> DomainError {
         not_found(&self.tenant_id, self.actor_id.as_str())
     }
@@ -177,34 +166,27 @@ impl ProfileChanges {
     }
 
     fn apply(&self, mut profile: Profile, now: Timestamp) -> Profile {
-        let Self { display_name, avatar_url, bio, theme, metadata } = self.clone();
-        profile.display_name = display_name.unwrap_or(profile.display_name);
-        profile.avatar_url = avatar_url.unwrap_or(profile.avatar_url);
-        profile.bio = bio.unwrap_or(profile.bio);
-        profile.theme = theme.unwrap_or(profile.theme);
-        profile.metadata = metadata.unwrap_or(profile.metadata);
+        set(&mut profile.display_name, &self.display_name);
+        set(&mut profile.avatar_url, &self.avatar_url);
+        set(&mut profile.bio, &self.bio);
+        set(&mut profile.theme, &self.theme);
+        set(&mut profile.metadata, &self.metadata);
         profile.updated_at = now;
         profile
     }
 }
 
-/// The answer to a profile that was written.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WriteProfileResponse {
-    /// The profile.
-    profile: Profile,
-    correlation_id: CorrelationId,
-}
-
-fn write(ctx: &mut CommandContext<'_>, profile: Profile, success: Success) -> Reply {
-    ctx.put(&profile);
-    Reply::new(success, &WriteProfileResponse { profile, correlation_id: ctx.correlation_id.clone() })
+response! {
+    /// The answer to a profile that was written.
+    WriteProfileResponse {
+        /// The profile.
+        profile: Profile,
+    }
 }
 
 /// `POST /v1/profiles`: an actor's profile is written whole, whether there was one or not.
 pub struct UpsertProfile {
-    whose: ProfileOwner,
+    owner: ProfileOwner,
     room_id: Option<RoomId>,
     changes: Result<ProfileChanges, DomainError>,
 }
@@ -219,18 +201,18 @@ impl UpsertProfile {
         let actor_id = fields.required_actor(ACTOR_ID)?;
         let room_id = fields.room(ROOM_ID)?;
         Ok(Self {
-            whose: ProfileOwner { tenant_id, actor_id },
+            owner: ProfileOwner { tenant_id, actor_id },
             room_id,
             changes: ProfileChanges::whole(fields),
         })
     }
 
     /// The owner of the profile.
-    pub fn whose(&self) -> &ProfileOwner {
-        &self.whose
+    pub fn owner(&self) -> &ProfileOwner {
+        &self.owner
     }
 
-    /// Where the actor says it is; only the trace shows it.
+    /// The actor's own location; only the trace shows it.
     pub fn room_id(&self) -> Option<&RoomId> {
         self.room_id.as_ref()
     }
@@ -238,13 +220,13 @@ impl UpsertProfile {
 
 impl Command for UpsertProfile {
     fn reads(&self) -> Vec<Query> {
-        vec![Query::one::<Profile>(self.whose.key())]
+        vec![Query::one::<Profile>(self.owner.key())]
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let changes = self.changes.as_ref().map_err(Clone::clone)?;
-        let previous: Option<Profile> = ctx.get(self.whose.key())?;
-        let ProfileOwner { tenant_id, actor_id } = self.whose.clone();
+        let previous: Option<Profile> = ctx.get(self.owner.key())?;
+        let ProfileOwner { tenant_id, actor_id } = self.owner.clone();
         let blank = Profile {
             tenant_id,
             actor_id,
@@ -257,20 +239,21 @@ impl Command for UpsertProfile {
             updated_at: ctx.now,
         };
         let profile = changes.apply(blank, ctx.now);
-        Ok(write(ctx, profile, Success::Created))
+        ctx.put(&profile);
+        Ok(WriteProfileResponse::reply(ctx, Success::Created, profile))
     }
 }
 
 /// `PATCH /v1/profiles/{actorId}`: some of a profile is changed.
 pub struct UpdateProfile {
-    whose: ProfileOwner,
+    owner: ProfileOwner,
     changes: Result<ProfileChanges, DomainError>,
 }
 
 impl UpdateProfile {
     /// Takes the owner of the profile, and reads the body.
-    pub fn read(whose: ProfileOwner, fields: &Fields) -> Self {
-        Self { whose, changes: ProfileChanges::partial(fields) }
+    pub fn read(owner: ProfileOwner, fields: &Fields) -> Self {
+        Self { owner, changes: ProfileChanges::partial(fields) }
     }
 
     /// Names the fields of the body, none of which must be there.
@@ -283,117 +266,41 @@ impl UpdateProfile {
 
 impl Command for UpdateProfile {
     fn reads(&self) -> Vec<Query> {
-        vec![Query::one::<Profile>(self.whose.key())]
+        vec![Query::one::<Profile>(self.owner.key())]
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let profile = self.whose.find(ctx)?;
+        let profile = self.owner.find(ctx)?;
         let changes = self.changes.as_ref().map_err(Clone::clone)?;
         let profile = changes.apply(profile, ctx.now);
-        Ok(write(ctx, profile, Success::Ok))
+        ctx.put(&profile);
+        Ok(WriteProfileResponse::reply(ctx, Success::Ok, profile))
     }
 }
 
-/// `DELETE /v1/profiles/{actorId}`: a profile is forgotten.
+/// `DELETE /v1/profiles/{actorId}`: a profile is deleted.
 pub struct DeleteProfile {
     /// The owner of the profile.
-    pub whose: ProfileOwner,
+    pub owner: ProfileOwner,
 }
 
-/// The answer to a [`DeleteProfile`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DeleteProfileResponse {
-    /// Always true: the record existed and was deleted.
-    deleted: bool,
-    actor_id: ActorId,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`DeleteProfile`].
+    DeleteProfileResponse {
+        /// Always true: the record existed and was deleted.
+        deleted: bool,
+        actor_id: ActorId,
+    }
 }
 
 impl Command for DeleteProfile {
     fn reads(&self) -> Vec<Query> {
-        vec![Query::one::<Profile>(self.whose.key())]
+        vec![Query::one::<Profile>(self.owner.key())]
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let Profile { actor_id, .. } = self.whose.find(ctx)?;
-        ctx.delete::<Profile>(self.whose.key());
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Ok, &DeleteProfileResponse { deleted: true, actor_id, correlation_id }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    /// An avatar has an absolute http or https URL.
-    #[test]
-    fn avatars_have_web_addresses() {
-        let cases = [
-            ("https://example.com/a.png", true),
-            ("HTTP://example.com", true),
-            ("http://[::1]:8080/x?y#z", true),
-            ("http://user:pass@example.com/", true),
-            ("https://bücher.example/ü", true),
-            ("ftp://example.com/a.png", false),
-            ("javascript:alert(1)", false),
-            ("data:image/png;base64,AA", false),
-            ("//example.com/a.png", false),
-            ("/a.png", false),
-            ("example.com/a.png", false),
-            ("http:example.com", false),
-            ("http:/example.com", false),
-            ("http://", false),
-            ("https://exa mple.com", false),
-            ("https://example.com/a b", false),
-            ("https://example.com:99999/", false),
-            ("https://[::1", false),
-            ("https://ex\u{7}ample.com", false),
-        ];
-        for (text, want) in cases {
-            assert_eq!(web_address("avatarUrl", text.to_owned()).is_ok(), want, "{text}");
-        }
-    }
-
-    /// A change touches what it names; null and blank empty a field that may be empty.
-    #[test]
-    fn a_change_touches_what_it_names() {
-        let at = Timestamp::from_millis(0);
-        let whole = json!({"displayName": " Nova ", "avatarUrl": "https://a.example/", "bio": "b", "theme": {"textColor": "#000000"},
-            "metadata": {"theme": "mine"}});
-        let fields = |value: &Value| Fields::of_body(value.as_object().cloned().unwrap());
-        let blank = Profile {
-            tenant_id: TenantId::default(),
-            actor_id: ActorId::parse("Nova").unwrap(),
-            display_name: String::new(),
-            avatar_url: None,
-            bio: None,
-            theme: None,
-            metadata: Map::new(),
-            created_at: at,
-            updated_at: at,
-        };
-        let full = ProfileChanges::whole(&fields(&whole)).unwrap().apply(blank, at);
-        assert_eq!(full.display_name, "Nova");
-        let cases = [
-            (json!({"displayName": "N"}), json!({"displayName": "N"})),
-            (json!({"avatarUrl": null}), json!({"avatarUrl": null})),
-            (json!({"avatarUrl": " "}), json!({"avatarUrl": null})),
-            (json!({"bio": ""}), json!({"bio": null})),
-            (json!({"theme": null}), json!({"theme": null})),
-            (json!({"theme": {}}), json!({"theme": null})),
-            (json!({"theme": {"accentColor": "#FFFFFF"}}), json!({"theme": {"accentColor": "#ffffff"}})),
-            (json!({"metadata": null}), json!({"metadata": {}})),
-            (json!({"metadata": {"a": 1}, "unknown": 1}), json!({"metadata": {"a": 1}})),
-        ];
-        for (sent, changed) in cases {
-            let mut want = json!(full);
-            changed.as_object().unwrap().iter().for_each(|(name, value)| want[name] = value.clone());
-            let got = ProfileChanges::partial(&fields(&sent)).unwrap().apply(full.clone(), at);
-            assert_eq!(json!(got), want, "{sent}");
-        }
+        let Profile { actor_id, .. } = self.owner.find(ctx)?;
+        ctx.delete::<Profile>(self.owner.key());
+        Ok(DeleteProfileResponse::reply(ctx, Success::Ok, true, actor_id))
     }
 }

@@ -16,8 +16,6 @@ pub mod pinned;
 mod recent;
 mod stored_memory;
 pub mod tasks;
-#[cfg(test)]
-mod tests;
 pub mod themed;
 
 use actors::{ActorEntry, Actors, CompactActor};
@@ -50,24 +48,25 @@ pub struct RoomProjection {
     last_event: Option<(Timestamp, Uuid)>,
 }
 
-/// A room, whole.
+/// A room, whole. Its actors, chat and messages are the entries as they are, or with themes.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct RoomSnapshot {
+#[schemars(rename = "RoomSnapshot")]
+pub struct RoomSnapshot<A = ActorEntry, C = ChatEntry, M = MessageEntry> {
     /// The tenant.
     pub tenant_id: TenantId,
     /// The room.
     pub room_id: RoomId,
     /// The actors in it, in the order in which they appeared.
-    pub actors: Vec<ActorEntry>,
+    pub actors: Vec<A>,
     /// The context that is pinned to it.
     pub pinned_context: Option<PinnedEntry>,
     /// What was said, newest first.
-    pub chat: Vec<ChatEntry>,
+    pub chat: Vec<C>,
     /// What an agent remembers, newest first.
     pub local_memory: Vec<MemoryEntry>,
     /// The messages, newest first.
-    pub messages: Vec<MessageEntry>,
+    pub messages: Vec<M>,
     /// The threads, newest message first.
     pub threads: Vec<ThreadEntry>,
     /// The tasks, newest change first.
@@ -211,13 +210,13 @@ impl RoomProjection {
     }
 
     /// The room as the projector keeps it.
-    pub fn reduced(&self) -> CompactRoom {
+    pub fn compact(&self) -> CompactRoom {
         CompactRoom {
             tenant_id: self.tenant_id.clone(),
             room_id: self.room_id.clone(),
             last_event_id: self.last_event.map(|(_, id)| id),
             last_event_at: self.last_event.map(|(at, _)| at),
-            actors: self.actors.in_order().into_iter().map(ActorEntry::reduced).collect(),
+            actors: self.actors.in_order().into_iter().map(ActorEntry::compact).collect(),
             pinned_context: self.pinned_context.clone(),
             threads: self.conversations.threads.to_vec(),
             tasks: self.tasks.to_vec(),
@@ -243,7 +242,7 @@ impl RoomProjection {
     /// The actors that count as there, in the order in which they appeared.
     pub fn active_actors(&self) -> Vec<CompactActor> {
         let active = self.actors.in_order().into_iter().filter(|actor| actor.is_active());
-        active.map(ActorEntry::reduced).collect()
+        active.map(ActorEntry::compact).collect()
     }
 
     /// What was said, newest first.

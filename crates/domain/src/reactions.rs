@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::kernel::{ActorId, Cell, Key, Record, RecordQuery, RoomId, Sequence, Table, TenantId, Timestamp};
+use crate::kernel::{ActorId, Key, RecordQuery, RoomId, Sequence, TenantId, Timestamp, record};
 
 pub mod action;
 mod draft;
@@ -89,7 +89,7 @@ pub struct ReactionSubscription {
     pub updated_at: Timestamp,
 }
 
-/// A subscription, and what only the engine knows of it.
+/// A subscription, and its internal state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredReaction {
@@ -98,90 +98,31 @@ pub struct StoredReaction {
     /// Counts the changes that clients made, so that a command with an old copy of the rule detects it.
     pub revision: u64,
     /// The rule ignores events up to here: they are older than it, or processed. Events reach a rule in order, so
-    /// this is what makes it answer each of them once, however often the log is gone through again.
+    /// this is what makes it answer each of them once, however often the log is read again.
     pub since: Sequence,
 }
 
 impl StoredReaction {
     /// The key of a subscription.
     pub fn key_of(id: Uuid) -> Key {
-        vec![id.to_string().as_str().into()]
+        vec![id.into()]
     }
 
-    /// The rules at work in a tenant, the oldest first.
+    /// The enabled rules of a tenant, the oldest first.
     pub fn at_work(tenant: &TenantId) -> RecordQuery {
         RecordQuery::all::<Self>("created_at", MAX_SUBSCRIPTIONS).is("enabled", true).is("tenant_id", tenant)
     }
 
-    /// One rule at work anywhere, if there is one.
+    /// One enabled rule of any tenant, if there is one.
     pub fn any_at_work() -> RecordQuery {
         RecordQuery::all::<Self>("tenant_id", 1).is("enabled", true)
     }
 }
 
-impl Record for StoredReaction {
-    const TABLE: &'static Table = &Table {
-        name: "reaction_subscriptions",
-        key: &["subscription_id"],
-        columns: &["tenant_id", "room_id", "source_actor_id", "target_actor_id", "enabled", "created_at"],
-    };
-
-    fn key(&self) -> Key {
-        Self::key_of(self.subscription.id)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        let rule = &self.subscription;
-        vec![
-            (&rule.tenant_id).into(),
-            rule.room_id.as_ref().into(),
-            rule.source_actor_id.as_ref().into(),
-            (&rule.target_actor_id).into(),
-            rule.enabled.into(),
-            rule.created_at.into(),
-        ]
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// A rule by which Kai answers what is said in the room `main` of `acme`.
-    pub(crate) fn rule() -> StoredReaction {
-        let at = Timestamp::from_millis(0);
-        StoredReaction {
-            subscription: ReactionSubscription {
-                id: Uuid::from_u128(1),
-                tenant_id: TenantId::parse("acme").unwrap(),
-                room_id: Some(RoomId::main()),
-                source_actor_id: None,
-                target_actor_id: ActorId::parse("Kai").unwrap(),
-                trigger_event_types: vec!["conversation_message_posted".to_owned()],
-                action: ReactionAction::Say { text: "hello".to_owned(), ttl_ms: 7_000, mentions: None },
-                enabled: true,
-                cooldown_ms: 1_000,
-                ignore_self: true,
-                ignore_reaction_events: true,
-                metadata: Map::new(),
-                trigger_count: 0,
-                error_count: 0,
-                last_triggered_at: None,
-                last_source_event_id: None,
-                last_error: None,
-                created_by: None,
-                created_at: at,
-                updated_at: at,
-            },
-            revision: 0,
-            since: Sequence::START,
-        }
-    }
-
-    /// A rule is read back as it was written.
-    #[test]
-    fn a_rule_survives_storage() {
-        let stored = crate::kernel::StoredRecord::of(&rule());
-        assert_eq!(stored.read::<StoredReaction>().unwrap(), rule());
-    }
-}
+record!(StoredReaction in "reaction_subscriptions" as stored: [subscription_id = &stored.subscription.id]
+    tenant_id = &stored.subscription.tenant_id,
+    room_id = &stored.subscription.room_id,
+    source_actor_id = &stored.subscription.source_actor_id,
+    target_actor_id = &stored.subscription.target_actor_id,
+    enabled = stored.subscription.enabled,
+    created_at = stored.subscription.created_at);

@@ -1,4 +1,4 @@
-//! Rooms that have a record. A room without one is a lobby that anybody may use.
+//! Rooms that have a record. A room without one is a lobby that every actor may use.
 
 pub mod events;
 pub mod pin;
@@ -9,28 +9,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::kernel::{ActorId, Cell, Key, Record, RoomId, Table, TenantId, Timestamp};
+use crate::kernel::{ActorId, RoomId, TenantId, Timestamp, record, wire_enum};
 
-/// What kind of room it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RoomType {
-    /// Open to all.
-    Lobby,
-    /// Open to those at a paid table.
-    PrivateTable,
-}
-
-impl RoomType {
-    /// The names of the kinds.
-    pub const NAMES: [(&str, Self); 2] = [("lobby", Self::Lobby), ("private_table", Self::PrivateTable)];
-
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Lobby => "lobby",
-            Self::PrivateTable => "private_table",
-        }
+wire_enum! {
+    /// What kind of room it is.
+    #[derive(JsonSchema)]
+    pub enum RoomType {
+        /// Open to all.
+        Lobby = "lobby",
+        /// Open to those at a paid table.
+        PrivateTable = "private_table",
     }
 }
 
@@ -72,19 +60,5 @@ impl Room {
     }
 }
 
-impl Record for Room {
-    const TABLE: &'static Table = &Table {
-        name: "rooms",
-        key: &["tenant_id", "room_id"],
-        columns: &["room_type", "owner_actor_id", "updated_at"],
-    };
-
-    fn key(&self) -> Key {
-        vec![(&self.tenant_id).into(), (&self.room_id).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        let updated_at = self.updated_at.unwrap_or_default();
-        vec![self.room_type.as_str().into(), self.owner_actor_id.as_ref().into(), updated_at.into()]
-    }
-}
+record!(Room in "rooms" as room: [tenant_id, room_id]
+    room_type, owner_actor_id, updated_at = room.updated_at.unwrap_or_default());

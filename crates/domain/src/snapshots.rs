@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::kernel::{
-    ACTOR_ID, ActorId, ActorInRoom, Cell, Command, CommandContext, CommandError, Comparison, CorrelationId,
-    DomainError, Field, Fields, Key, Query, Record, RecordQuery, Reply, RoomId, StepCode, Success, Table,
-    TenantId, Timestamp, bounded_object, payloads,
+    ACTOR_ID, ActorId, ActorInRoom, Cell, Command, CommandContext, CommandError, Comparison, DomainError,
+    Field, Fields, Key, Query, Record, RecordQuery, Reply, RoomId, StepCode, Success, TenantId, Timestamp,
+    bounded_object, payloads, record, response, wire_enum,
 };
 use crate::permissions;
 use crate::tables::access::{self, AccessRequirement};
@@ -16,7 +16,7 @@ use crate::tables::access::{self, AccessRequirement};
 pub const MAX_STATE_BYTES: usize = 256 << 10;
 /// How long a snapshot may be kept, in seconds: up to a year.
 const TTL_SECONDS: std::ops::RangeInclusive<i64> = 1..=31_536_000;
-/// How long it is kept if nothing is said.
+/// How long it is kept by default.
 const DEFAULT_TTL_SECONDS: i64 = 3_600;
 const STATE: Field = Field::new(
     "state",
@@ -30,7 +30,7 @@ const TTL: Field =
 const ACTION: &str = "snapshot_create";
 /// The actor that saves a room if the request names none.
 const SYSTEM: &str = "system";
-/// Stands for the actor in the keys of what belongs to a room.
+/// The value of the actor column in keys of snapshots of rooms.
 const NO_ACTOR: &str = "-";
 
 payloads! {
@@ -48,23 +48,14 @@ pub struct SnapshotRef {
     pub actor_id: Option<ActorId>,
 }
 
-/// What a snapshot is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SnapshotScope {
-    /// A room.
-    Room,
-    /// An actor in a room.
-    Agent,
-}
-
-impl SnapshotScope {
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Room => "room",
-            Self::Agent => "agent",
-        }
+wire_enum! {
+    /// What a snapshot is of.
+    #[derive(JsonSchema)]
+    pub enum SnapshotScope {
+        /// A room.
+        Room = "room",
+        /// An actor in a room.
+        Agent = "agent",
     }
 }
 
@@ -90,28 +81,10 @@ pub struct Snapshot {
     pub expires_at: Option<Timestamp>,
 }
 
-impl Record for Snapshot {
-    const TABLE: &'static Table = &Table {
-        name: "snapshots",
-        key: &["tenant_id", "room_id", "scope", "actor_id", "version"],
-        columns: &["expires_at"],
-    };
-
-    fn key(&self) -> Key {
-        let of = SnapshotSubject {
-            tenant_id: self.tenant_id.clone(),
-            room_id: self.room_id.clone(),
-            scope: self.scope,
-            actor_id: self.actor_id.clone(),
-        };
-        of.key().into_iter().chain([number(self.version)]).collect()
-    }
-
-    /// Snapshots that never expire sort behind all others, so that one comparison finds those that exist.
-    fn columns(&self) -> Vec<Cell> {
-        vec![self.expires_at.map_or(i64::MAX, Timestamp::as_millis).into()]
-    }
-}
+// Snapshots that never expire sort behind all others, so that one comparison finds those that exist.
+record!(Snapshot in "snapshots" as snapshot:
+    [tenant_id, room_id, scope, actor_id = actor_cell(&snapshot.actor_id), version]
+    expires_at = snapshot.expires_at.map_or(i64::MAX, Timestamp::as_millis));
 
 /// The last version that was given: it outlives the snapshots.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -121,24 +94,12 @@ pub struct LastVersion {
     version: u64,
 }
 
-impl Record for LastVersion {
-    const TABLE: &'static Table = &Table {
-        name: "snapshot_versions",
-        key: &["tenant_id", "room_id", "scope", "actor_id"],
-        columns: &[],
-    };
+record!(LastVersion in "snapshot_versions" as last:
+    [tenant_id = &last.of.tenant_id, room_id = &last.of.room_id, scope = &last.of.scope,
+     actor_id = actor_cell(&last.of.actor_id)]);
 
-    fn key(&self) -> Key {
-        self.of.key()
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        Vec::new()
-    }
-}
-
-fn number(version: u64) -> Cell {
-    i64::try_from(version).unwrap_or(i64::MAX).into()
+fn actor_cell(actor: &Option<ActorId>) -> Cell {
+    actor.as_ref().map_or_else(|| NO_ACTOR.into(), Cell::from)
 }
 
 /// What snapshots are of: a room, or an actor in it.
@@ -157,8 +118,12 @@ pub struct SnapshotSubject {
 
 impl SnapshotSubject {
     fn key(&self) -> Key {
-        let actor = self.actor_id.as_ref().map_or_else(|| Cell::from(NO_ACTOR), Cell::from);
-        vec![(&self.tenant_id).into(), (&self.room_id).into(), self.scope.as_str().into(), actor]
+        vec![
+            (&self.tenant_id).into(),
+            (&self.room_id).into(),
+            (&self.scope).into(),
+            actor_cell(&self.actor_id),
+        ]
     }
 
     /// The actor as scopes of idempotency keys name it.
@@ -166,7 +131,7 @@ impl SnapshotSubject {
         self.actor_id.as_ref().map_or(NO_ACTOR, ActorId::as_str)
     }
 
-    /// The newest snapshot that is still there at this moment, or the one with this version.
+    /// The newest snapshot that has not expired at `now`, or the one with this version.
     pub fn newest(&self, version: Option<u64>, now: Timestamp) -> RecordQuery {
         let [tenant, room, scope, actor]: [Cell; 4] =
             self.key().try_into().expect("the key has four columns");
@@ -176,7 +141,7 @@ impl SnapshotSubject {
             .is("room_id", room)
             .is("scope", scope)
             .is("actor_id", actor)
-            .is_if_given("version", version.map(number))
+            .is_if_given("version", version.as_ref())
             .only("expires_at", Comparison::Above, now)
     }
 }
@@ -185,17 +150,16 @@ impl SnapshotSubject {
 pub struct CreateSnapshot {
     actor: ActorInRoom,
     of: SnapshotSubject,
-    /// What is saved and for how many seconds, or why it is refused once the actor has turned out to be allowed to.
+    /// The state and its time to live in seconds, or why they are invalid; checked after the rights of the actor.
     what: Result<(Map<String, Value>, Option<i64>), DomainError>,
 }
 
-/// The answer to a [`CreateSnapshot`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CreateSnapshotResponse {
-    /// The snapshot that was saved.
-    snapshot: Snapshot,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`CreateSnapshot`].
+    CreateSnapshotResponse {
+        /// The snapshot that was saved.
+        snapshot: Snapshot,
+    }
 }
 
 impl CreateSnapshot {
@@ -238,11 +202,11 @@ impl CreateSnapshot {
     }
 }
 
-/// How long it is kept; null means for good.
+/// How long it is kept, in seconds; null means for ever.
 fn ttl_seconds(fields: &Fields) -> Result<Option<i64>, DomainError> {
     let given = fields.bounded_integer(TTL, TTL_SECONDS)?;
-    let for_good = fields.body().and_then(|body| body.get(TTL.name)).is_some_and(Value::is_null);
-    Ok(if for_good { None } else { given.or(Some(DEFAULT_TTL_SECONDS)) })
+    let for_ever = fields.body().and_then(|body| body.get(TTL.name)).is_some_and(Value::is_null);
+    Ok(if for_ever { None } else { given.or(Some(DEFAULT_TTL_SECONDS)) })
 }
 
 impl Command for CreateSnapshot {
@@ -252,11 +216,7 @@ impl Command for CreateSnapshot {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        access::check(
-            ctx,
-            &self.actor,
-            AccessRequirement { action: ACTION, feature: None, takes_seat: false },
-        )?;
+        access::check(ctx, &self.actor, AccessRequirement::new(ACTION))?;
         permissions::not_overridden(ctx, &self.actor, ACTION)?;
         let (state, ttl_seconds) = self.what.clone()?;
         let last: Option<LastVersion> = ctx.get(self.of.key())?;
@@ -276,8 +236,7 @@ impl Command for CreateSnapshot {
         ctx.put(&snapshot);
         ctx.put(&LastVersion { of: self.of.clone(), version });
         ctx.step(StepCode::SnapshotCreated, json!({ "scope": scope.as_str(), "version": version }));
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Created, &CreateSnapshotResponse { snapshot, correlation_id }))
+        Ok(CreateSnapshotResponse::reply(ctx, Success::Created, snapshot))
     }
 }
 
@@ -291,7 +250,7 @@ impl DeleteExpiredSnapshots {
     /// The most snapshots that one command deletes: they are read before, and may be large.
     pub const BATCH: usize = 50;
 
-    /// What has expired at this moment.
+    /// The snapshots that have expired at `now`.
     pub fn due(now: Timestamp) -> RecordQuery {
         RecordQuery::all::<Snapshot>("expires_at", Self::BATCH).only("expires_at", Comparison::AtMost, now)
     }
@@ -307,62 +266,5 @@ impl Command for DeleteExpiredSnapshots {
             ctx.delete::<Snapshot>(snapshot.key());
         }
         Ok(Reply::new(Success::Ok, &self.expired.len()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernel::Code;
-
-    fn save(body: Value) -> Result<CreateSnapshot, DomainError> {
-        CreateSnapshot::read(&Fields::of_body(body.as_object().cloned().unwrap()), SnapshotScope::Agent)
-    }
-
-    /// `ttlSeconds` is a whole number of 1 to 31,536,000; null means never, missing means an hour.
-    #[test]
-    fn a_snapshot_is_kept_as_long_as_was_said() {
-        let cases = [
-            (json!({}), Ok(Some(3_600))),
-            (json!({ "ttlSeconds": null }), Ok(None)),
-            (json!({ "ttlSeconds": " " }), Ok(Some(3_600))),
-            (json!({ "ttlSeconds": 1 }), Ok(Some(1))),
-            (json!({ "ttlSeconds": "60" }), Ok(Some(60))),
-            (json!({ "ttlSeconds": 60.0 }), Ok(Some(60))),
-            (json!({ "ttlSeconds": 31_536_000 }), Ok(Some(31_536_000))),
-            (json!({ "ttlSeconds": 31_536_001 }), Err(Code::OutOfBounds)),
-            (json!({ "ttlSeconds": 0 }), Err(Code::OutOfBounds)),
-            (json!({ "ttlSeconds": -1 }), Err(Code::OutOfBounds)),
-            (json!({ "ttlSeconds": 1.5 }), Err(Code::OutOfBounds)),
-            (json!({ "ttlSeconds": 1e300 }), Err(Code::OutOfBounds)),
-            (json!({ "ttlSeconds": "soon" }), Err(Code::OutOfBounds)),
-            (json!({ "ttlSeconds": true }), Err(Code::OutOfBounds)),
-        ];
-        for (mut body, want) in cases {
-            body["actorId"] = json!("Nova");
-            let got = save(body.clone()).unwrap().what.map(|(_, ttl)| ttl).map_err(|error| error.code);
-            assert_eq!(got, want, "{body}");
-        }
-    }
-
-    /// The state's type is checked when it is read, its size when the command is decided.
-    #[test]
-    fn a_state_is_an_object_of_bounded_size() {
-        let sized = |bytes: usize| json!({ "actorId": "Nova", "state": { "a": "x".repeat(bytes - 8) } });
-        assert!(save(sized(MAX_STATE_BYTES)).unwrap().what.is_ok());
-        let error = save(sized(MAX_STATE_BYTES + 1)).unwrap().what.unwrap_err();
-        assert_eq!((error.code, &error.details["value"]), (Code::OutOfBounds, &json!(MAX_STATE_BYTES + 1)));
-        let error = save(json!({ "actorId": "Nova", "state": [] })).map(|_| ()).unwrap_err();
-        assert_eq!((error.code, &error.details["field"]), (Code::Validation, &json!("state")));
-    }
-
-    /// An actor may have the id that stands for no actor in the keys of rooms.
-    #[test]
-    fn keys_of_rooms_and_actors_do_not_meet() {
-        let of = |scope, actor: Option<&str>| {
-            let actor_id = actor.map(|name| ActorId::parse(name).unwrap());
-            SnapshotSubject { tenant_id: TenantId::default(), room_id: RoomId::main(), scope, actor_id }.key()
-        };
-        assert_ne!(of(SnapshotScope::Room, None), of(SnapshotScope::Agent, Some(NO_ACTOR)));
     }
 }

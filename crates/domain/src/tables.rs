@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::kernel::{
-    ActorId, Cell, Code, DomainError, Field, Key, Record, RoomId, Secret, Table, TenantId, Timestamp, Usd,
-    rule_set,
+    ActorId, Code, DomainError, Field, Key, RoomId, Secret, TenantId, Timestamp, Usd, record, rule_set,
+    wire_enum,
 };
 use crate::tables::payment::PaymentMode;
 use crate::tables::plan::{Catalogue, Feature};
@@ -50,30 +50,18 @@ const INVITED_PER_SEAT: u64 = 4;
 /// How many invitations are read at all: more than any plan allows.
 const MAX_LISTED: usize = 256;
 
-/// Whether a table is still open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SessionStatus {
-    /// It is.
-    Active,
-    /// It was ended, or its time ran out. It stays so.
-    Ended,
-}
-
-impl SessionStatus {
-    /// The names of the statuses.
-    pub const NAMES: [(&str, Self); 2] = [("active", Self::Active), ("ended", Self::Ended)];
-
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Ended => "ended",
-        }
+wire_enum! {
+    /// Whether a table is still open.
+    #[derive(JsonSchema)]
+    pub enum SessionStatus {
+        /// It is.
+        Active = "active",
+        /// It was ended, or its time ran out. It stays so.
+        Ended = "ended",
     }
 }
 
-/// A session. What its plan allows is written into it when it is bought, whatever becomes of the plan.
+/// A session. What its plan includes is copied into it when it is bought, so that later changes of the plan do not matter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TableSession {
@@ -155,11 +143,11 @@ pub struct SessionWithoutPayment {
 pub enum SessionView {
     /// Its owner.
     Whole(Box<TableSession>),
-    /// Anybody else.
+    /// Every other viewer.
     WithoutPayment(Box<SessionWithoutPayment>),
 }
 
-/// Nobody has this session, as far as this tenant knows.
+/// The error for a session that does not exist in this tenant.
 pub fn not_found(tenant: &TenantId, session: &str) -> DomainError {
     DomainError::new(Code::NotFound).with("tenantId", tenant.as_str()).with("sessionId", session)
 }
@@ -169,24 +157,21 @@ const INVITED_ACTOR_IDS: Field =
         .up_to(MAX_LISTED)
         .in_example();
 
-/// The guests of a table with so many seats. Its owner is none: it needs no invitation.
+/// The invited actors of a table with so many seats, without its owner, which needs no invitation.
 fn guests(mut invited: Vec<ActorId>, owner: &ActorId, seats: u64) -> Result<Vec<ActorId>, DomainError> {
     invited.retain(|actor| actor != owner);
     let max = seats * INVITED_PER_SEAT;
     if invited.len() as u64 <= max {
         return Ok(invited);
     }
-    Err(DomainError::new(Code::OutOfBounds)
-        .saying(format!("at most {INVITED_PER_SEAT} actors are invited for each seat"))
-        .with("field", INVITED_ACTOR_IDS.name)
-        .with("max", max)
-        .with("value", invited.len()))
+    let message = format!("at most {INVITED_PER_SEAT} actors are invited for each seat");
+    Err(DomainError::out_of_bounds(INVITED_ACTOR_IDS.name, message, invited.len()).with("max", max))
 }
 
 impl TableSession {
     /// The key of the session with this id.
     pub fn key_of(session_id: Uuid) -> Key {
-        vec![session_id.to_string().as_str().into()]
+        vec![session_id.into()]
     }
 
     /// The session as `viewer` sees it.
@@ -224,26 +209,6 @@ impl TableSession {
     }
 }
 
-impl Record for TableSession {
-    const TABLE: &'static Table = &Table {
-        name: "table_sessions",
-        key: &["session_id"],
-        columns: &["tenant_id", "room_id", "owner_actor_id", "status", "active_until", "updated_at"],
-    };
-
-    fn key(&self) -> Key {
-        Self::key_of(self.session_id)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        let active_until = (self.status == SessionStatus::Active).then_some(self.expires_at);
-        vec![
-            (&self.tenant_id).into(),
-            (&self.room_id).into(),
-            (&self.owner_actor_id).into(),
-            self.status.as_str().into(),
-            active_until.into(),
-            self.updated_at.into(),
-        ]
-    }
-}
+record!(TableSession in "table_sessions" as session: [session_id]
+    tenant_id, room_id, owner_actor_id, status,
+    active_until = (session.status == SessionStatus::Active).then_some(session.expires_at), updated_at);

@@ -5,45 +5,26 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::kernel::{
-    ActorId, Cell, CommandContext, CorrelationId, EmittedEvent, Key, Record, RoomId, Table, TenantId,
-    Timestamp,
-};
+use crate::kernel::{ActorId, Key, RoomId, TenantId, Timestamp, record, response, wire_enum};
 
 pub mod change;
 pub mod create;
 pub mod events;
 pub mod handoff;
-#[cfg(test)]
-mod tests;
 
 /// How much of a task may be done, in percent.
 const PROGRESS: std::ops::RangeInclusive<i64> = 0..=100;
 
-/// How far a task is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TaskState {
-    /// Nobody works on it.
-    Open,
-    /// Somebody does.
-    Active,
-    /// It is finished.
-    Done,
-}
-
-impl TaskState {
-    /// The names of the states, in the order of the documentation.
-    pub const NAMES: [(&str, Self); 3] =
-        [("open", Self::Open), ("active", Self::Active), ("done", Self::Done)];
-
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Active => "active",
-            Self::Done => "done",
-        }
+wire_enum! {
+    /// How far a task is.
+    #[derive(JsonSchema)]
+    pub enum TaskState {
+        /// Nobody works on it.
+        Open = "open",
+        /// Somebody does.
+        Active = "active",
+        /// It is finished.
+        Done = "done",
     }
 }
 
@@ -84,7 +65,7 @@ pub struct Task {
 impl Task {
     /// The key of a task.
     pub fn key_of(task_id: Uuid) -> Key {
-        vec![task_id.to_string().as_str().into()]
+        vec![task_id.into()]
     }
 
     /// Sets the state: a task that is done keeps the actor and the time of its completion, and its progress is 100.
@@ -104,48 +85,18 @@ impl Task {
         self.advance(self.progress);
     }
 
-    /// Sets how much is done; of a finished task that is all of it.
+    /// Sets the progress; that of a task that is done is always 100.
     fn advance(&mut self, progress: i64) {
         self.progress = if self.state == TaskState::Done { *PROGRESS.end() } else { progress };
     }
 }
 
-/// The answer to a command that created or changed a task.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WriteTaskResponse {
-    /// The task.
-    task: Task,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
-}
-
-impl WriteTaskResponse {
-    fn of(ctx: &CommandContext<'_>, task: Task) -> Self {
-        Self { task, emitted_events: ctx.emitted(), correlation_id: ctx.correlation_id.clone() }
+response! {
+    /// The answer to a command that created or changed a task.
+    WriteTaskResponse + emitted_events {
+        /// The task.
+        task: Task,
     }
 }
 
-impl Record for Task {
-    const TABLE: &'static Table = &Table {
-        name: "tasks",
-        key: &["task_id"],
-        columns: &["tenant_id", "room_id", "state", "assignee_actor_id", "created_by", "updated_at"],
-    };
-
-    fn key(&self) -> Key {
-        Self::key_of(self.task_id)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![
-            (&self.tenant_id).into(),
-            (&self.room_id).into(),
-            self.state.as_str().into(),
-            self.assignee_actor_id.as_ref().into(),
-            (&self.created_by).into(),
-            self.updated_at.into(),
-        ]
-    }
-}
+record!(Task in "tasks": [task_id] tenant_id, room_id, state, assignee_actor_id, created_by, updated_at);

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::kernel::{
-    ActorId, Cell, Code, DomainError, EventType, Key, Portable, Record, RoomId, Secret, Sequence, Table,
-    TenantId, Timestamp,
+    ActorId, Code, DomainError, EventType, Key, Portable, RoomId, Secret, Sequence, TenantId, Timestamp,
+    record,
 };
 
 pub mod admission;
@@ -25,7 +25,7 @@ pub mod schedule;
 pub mod signing;
 pub mod subscribe;
 
-/// Stands for all types of events.
+/// The name that matches every type of event.
 pub const ALL_TYPES: &str = "*";
 
 /// A subscription to events and its target. Deliveries write its [`DeliveryProgress`], a record of its own.
@@ -40,7 +40,7 @@ pub struct Subscription {
     pub room_id: Option<RoomId>,
     /// Only events of this actor, whose access to private tables the subscription has.
     pub actor_id: Option<ActorId>,
-    /// Only of these types; `*` stands for all.
+    /// Only of these types; `*`: all.
     pub event_types: Vec<String>,
     /// Where to.
     pub target_url: String,
@@ -69,7 +69,7 @@ pub struct Subscription {
 impl Subscription {
     /// The key of a subscription, and of all that belongs to it.
     pub fn key_of(id: Uuid) -> Key {
-        vec![id.to_string().as_str().into()]
+        vec![id.into()]
     }
 
     /// Whether something is to be sent.
@@ -77,35 +77,15 @@ impl Subscription {
         self.enabled && !self.deleted
     }
 
-    /// The types of events it wants; none means all.
+    /// The types of events that are sent; none: all.
     pub fn types(&self) -> Option<Vec<EventType>> {
         let all = self.event_types.iter().any(|name| name == ALL_TYPES);
         (!all).then(|| self.event_types.iter().filter_map(|name| EventType::parse(name)).collect())
     }
 }
 
-impl Record for Subscription {
-    const TABLE: &'static Table = &Table {
-        name: "webhook_subscriptions",
-        key: &["id"],
-        columns: &["tenant_id", "room_id", "enabled", "deleted", "created_at", "revision"],
-    };
-
-    fn key(&self) -> Key {
-        Self::key_of(self.id)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![
-            (&self.tenant_id).into(),
-            self.room_id.as_ref().into(),
-            self.enabled.into(),
-            self.deleted.into(),
-            self.created_at.into(),
-            i64::try_from(self.revision).unwrap_or(i64::MAX).into(),
-        ]
-    }
-}
+record!(Subscription in "webhook_subscriptions": [id]
+    tenant_id, room_id, enabled, deleted, created_at, revision);
 
 /// What deliveries of a subscription are signed with. It has a table of its own, which no read of the API looks into.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,17 +97,7 @@ pub struct WebhookSecret {
     pub secret: Secret,
 }
 
-impl Record for WebhookSecret {
-    const TABLE: &'static Table = &Table { name: "webhook_secrets", key: &["subscription_id"], columns: &[] };
-
-    fn key(&self) -> Key {
-        Subscription::key_of(self.subscription_id)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        Vec::new()
-    }
-}
+record!(WebhookSecret in "webhook_secrets": [subscription_id]);
 
 /// The state of a delivery that failed and will be retried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -141,7 +111,7 @@ pub struct RetryState {
     pub next_attempt_at: Timestamp,
 }
 
-/// Events that are skipped, because the subscription was disabled: those after the first number, up to the second.
+/// Events that are skipped because the subscription was disabled: those after the first sequence, up to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedRange(pub Sequence, pub Sequence);
 
@@ -152,7 +122,8 @@ impl SkippedRange {
     }
 }
 
-/// The most gaps that are kept for one subscription that is far behind; past it the oldest is forgotten, and filled.
+/// The most gaps that are kept for one subscription that is far behind; past it the oldest is dropped, and its events are
+/// delivered.
 const MAX_GAPS: usize = 32;
 
 /// The progress of a subscription's deliveries.
@@ -167,7 +138,7 @@ pub struct DeliveryProgress {
     pub retrying: Option<RetryState>,
     /// While it is disabled: the last event before.
     pub disabled_after: Option<Sequence>,
-    /// When it was disabled, as far as that lies ahead of the cursor.
+    /// The ranges of events in which it was disabled, as far as they are ahead of the cursor.
     pub gaps: Vec<SkippedRange>,
     /// When something last arrived.
     pub last_delivered_at: Option<Timestamp>,
@@ -205,8 +176,8 @@ impl DeliveryProgress {
         }
     }
 
-    /// Notes that the subscription is enabled, or not, from now on. What happens while it is not is not delivered, not even later;
-    /// what happened before still is.
+    /// Notes that the subscription is enabled, or not, from now on. Events that are appended while it is disabled are never
+    /// delivered; earlier ones still are.
     pub fn set_enabled(&mut self, enabled: bool, head: Sequence) {
         match (enabled, self.disabled_after) {
             (true, Some(since)) => {
@@ -232,18 +203,7 @@ impl DeliveryProgress {
     }
 }
 
-impl Record for DeliveryProgress {
-    const TABLE: &'static Table =
-        &Table { name: "webhook_progress", key: &["subscription_id"], columns: &[] };
-
-    fn key(&self) -> Key {
-        Subscription::key_of(self.subscription_id)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        Vec::new()
-    }
-}
+record!(DeliveryProgress in "webhook_progress": [subscription_id]);
 
 /// A subscription as clients see it: without its secret, but for once.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -256,7 +216,7 @@ pub struct WebhookSubscription {
     room_id: Option<RoomId>,
     /// Only events by this actor are sent; null: those of every actor.
     actor_id: Option<ActorId>,
-    /// The types of events that are sent; `*` stands for every type.
+    /// The types of events that are sent; `*`: every type.
     event_types: Vec<String>,
     /// The URL to which events are sent.
     target_url: String,
@@ -289,7 +249,7 @@ pub struct WebhookSubscription {
 impl WebhookSubscription {
     /// How a subscription looks to clients.
     pub fn of(subscription: Subscription, progress: Option<&DeliveryProgress>) -> Self {
-        let told_at = progress.and_then(|progress| progress.updated_at);
+        let progress_at = progress.and_then(|progress| progress.updated_at);
         Self {
             id: subscription.id,
             tenant_id: subscription.tenant_id,
@@ -305,7 +265,7 @@ impl WebhookSubscription {
             timeout_ms: subscription.timeout_ms,
             metadata: subscription.metadata,
             created_at: subscription.created_at,
-            updated_at: told_at.map_or(subscription.updated_at, |at| at.max(subscription.updated_at)),
+            updated_at: progress_at.map_or(subscription.updated_at, |at| at.max(subscription.updated_at)),
             last_delivered_at: progress.and_then(|progress| progress.last_delivered_at),
             last_error: progress.and_then(|progress| progress.last_error.clone()),
         }
@@ -318,7 +278,7 @@ impl WebhookSubscription {
     }
 }
 
-/// There is no such thing, or it belongs to another tenant.
+/// The error for a record that does not exist, or belongs to another tenant.
 pub fn not_found(field: &str, id: impl Display) -> DomainError {
     DomainError::new(Code::NotFound).with(field, id.to_string())
 }

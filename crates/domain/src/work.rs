@@ -26,16 +26,14 @@ impl WorkPolicy {
     /// Checks that the actor may do this in the room now.
     ///
     /// # Errors
-    /// As the table's gate, then as the operators' overrides.
+    /// As [`access::check`], then as [`permissions::not_overridden`].
     pub(crate) fn allow(self, ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<(), CommandError> {
-        let table_access =
-            AccessRequirement { action: self.action, feature: Some(self.feature), takes_seat: false };
-        access::check(ctx, actor, table_access)?;
+        access::check(ctx, actor, AccessRequirement::new(self.action).with_feature(self.feature))?;
         permissions::not_overridden(ctx, actor, self.action)
     }
 }
 
-/// What [`WorkPolicy::allow`] surely reads.
+/// What [`WorkPolicy::allow`] always reads.
 pub(crate) fn reads(actor: &ActorInRoom) -> Vec<Query> {
     vec![access::read(actor), Query::one::<RoomOverride>(actor.room_key())]
 }
@@ -50,7 +48,7 @@ pub struct Editor {
 }
 
 impl Editor {
-    /// Reads the body; the tenant may also stand in the query.
+    /// Reads the body; the tenant may also be in the query.
     ///
     /// # Errors
     /// As [`ActorInRoom::read`].
@@ -63,7 +61,7 @@ impl Editor {
     }
 }
 
-/// What a change says of a field, if it names it.
+/// The value that a change gives a field, if it names it.
 pub(crate) fn named<T>(
     fields: &Fields,
     field: Field,
@@ -72,7 +70,14 @@ pub(crate) fn named<T>(
     fields.has(field.name).then(|| read(fields, field)).transpose()
 }
 
-/// A change that names nothing that can be changed.
+/// Sets a field to the value that a change gives it, if it names it.
+pub(crate) fn set<T: Clone>(value: &mut T, named: &Option<T>) {
+    if let Some(named) = named {
+        value.clone_from(named);
+    }
+}
+
+/// The error for a change that names no field that can be changed.
 pub(crate) fn names_nothing(changeable: &[Field]) -> DomainError {
     let names: Vec<&str> = changeable.iter().map(|field| field.name).collect();
     DomainError::new(Code::Validation)
@@ -80,10 +85,7 @@ pub(crate) fn names_nothing(changeable: &[Field]) -> DomainError {
         .with("fields", names)
 }
 
-/// Something that is not there, or belongs to another tenant.
+/// The error for a record that does not exist, or belongs to another tenant.
 pub fn not_found(tenant: &TenantId, id_name: &str, id: &str) -> DomainError {
     DomainError::new(Code::NotFound).with("tenantId", tenant.as_str()).with(id_name, id)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,4 +1,4 @@
-//! The real clock and the real randomness: the only place where either is taken from the machine.
+//! The system's clock and randomness. No other code reads either.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,15 +12,15 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// The clock, with its stopwatch at zero.
-    #[expect(clippy::disallowed_methods, reason = "this is the stopwatch that all others read")]
+    /// A clock whose stopwatch is at zero.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
     pub fn start() -> Self {
         Self { started: Instant::now() }
     }
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock that all others read")]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system clock")]
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
@@ -34,38 +34,32 @@ impl Clock for SystemClock {
 /// 32 random bytes.
 pub(crate) fn random() -> [u8; 32] {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+    getrandom::fill(&mut bytes).expect("the operating system provides randomness");
     bytes
 }
 
-/// How much randomness is fetched from the operating system at once, in bytes.
+/// Randomness read from the operating system at once, in bytes.
 const POOL_BYTES: usize = 1_024;
-/// How much of it one id takes: the 74 random bits of a version 7 UUID.
+/// Randomness of one id, in bytes: the 74 random bits of a version 7 UUID.
 const ID_BYTES: usize = 10;
 
-/// Version 7 UUIDs: time first, so that indexes grow at their end; the rest from the operating system's randomness.
+/// Generates version 7 UUIDs. They begin with the time, so that indexes grow at their end; the rest is random.
 pub struct RandomIds {
     pool: [u8; POOL_BYTES],
     used: usize,
 }
 
-impl RandomIds {
-    /// A source with nothing fetched yet.
-    pub const fn new() -> Self {
-        Self { pool: [0; POOL_BYTES], used: POOL_BYTES }
-    }
-}
-
 impl Default for RandomIds {
+    /// A source with an empty pool.
     fn default() -> Self {
-        Self::new()
+        Self { pool: [0; POOL_BYTES], used: POOL_BYTES }
     }
 }
 
 impl IdSource for RandomIds {
     fn fresh(&mut self, now: Timestamp) -> Uuid {
         if self.used + ID_BYTES > POOL_BYTES {
-            getrandom::fill(&mut self.pool).expect("the operating system gives randomness");
+            getrandom::fill(&mut self.pool).expect("the operating system provides randomness");
             self.used = 0;
         }
         let mut random = [0; ID_BYTES];

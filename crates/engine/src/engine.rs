@@ -1,4 +1,4 @@
-//! What every part above the store shares: the store, the settings, the clock, the metrics, the end.
+//! The engine: the store, rules, clock and metrics that everything above the store shares.
 
 use std::sync::Arc;
 
@@ -12,30 +12,30 @@ use uuid::Uuid;
 use crate::clock;
 use crate::external_calls::{ExternalCallRunner, ExternalCalls};
 use crate::followers::Followers;
-use crate::metrics::{FollowerLabel, Metrics};
+use crate::metrics::Metrics;
 use crate::redis::Redis;
 
 /// The engine of one process.
 pub struct Engine {
-    /// Which of the nodes that share a database this is; another one after each start.
+    /// The id of this node among those that share a database. It changes with each start.
     pub node: Uuid,
     /// The log and the records.
     pub store: Arc<Store>,
     /// The settings of the rules.
     pub rules: Rules,
-    /// Where time comes from.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The cache of frames that followers share.
     pub fanout: Arc<Fanout>,
-    /// Cancelled when the process is asked to stop: streams end, long polls answer.
+    /// Cancelled when the process is to stop: streams end, long polls are answered.
     pub stopping: CancellationToken,
-    /// What runs outside for commands that need it.
+    /// The calls to external systems that commands need.
     pub external_calls: ExternalCalls,
-    /// How those stand that follow the log on behalf of the café.
+    /// The status of the durable followers.
     pub followers: Followers,
-    /// What nodes share beside the store, if they do.
+    /// Redis, if it is configured.
     pub redis: Option<Arc<Redis>>,
     ids: Mutex<Box<dyn IdSource>>,
 }
@@ -68,25 +68,19 @@ impl Engine {
         }
     }
 
-    /// The same, with Redis.
-    #[must_use]
-    pub fn with_redis(self, redis: Option<Arc<Redis>>) -> Self {
-        Self { redis, ..self }
-    }
-
-    /// The present moment.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// The page that Prometheus reads.
+    /// The metrics in Prometheus' text format.
     pub fn metrics_page(&self) -> String {
-        // One that another node has taken over is not here any more.
+        // Followers that another node has taken over must not stay.
         self.metrics.follower_lag.clear();
         let webhooks = self.metrics.webhooks.lag.lock().map(|lag| ("webhooks", lag));
         for (name, lag) in self.followers.lags(self.store.recent_events().head()).into_iter().chain(webhooks)
         {
-            self.metrics.follower_lag.get_or_create(&FollowerLabel { name }).set(lag);
+            self.metrics.follower_lag.get_or_create(&[("name", name)]).set(lag);
         }
         if let Some(redis) = &self.redis {
             redis.measure();
@@ -99,12 +93,12 @@ impl Engine {
         self.ids.lock().fresh(self.now())
     }
 
-    /// 32 random bytes: a key, or a throw of dice.
+    /// 32 random bytes.
     pub fn random(&self) -> [u8; 32] {
         clock::random()
     }
 
-    /// A correlation id for work that nobody asked for.
+    /// A correlation id for work that no request caused.
     pub fn fresh_correlation_id(&self) -> CorrelationId {
         self.fresh_id().into()
     }

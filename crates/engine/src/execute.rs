@@ -1,46 +1,45 @@
-//! The one way from a request to the log: idempotency, trace, turn.
+//! Executes commands: idempotency, external calls, trace, commit.
 
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    Command, CorrelationId, DomainError, IdempotencyKey, OperationError, Reply, Step, StepCode,
+    Command, CorrelationId, DomainError, IdempotencyKey, OperationError, Reply, StepCode,
 };
 use agentcafe_store::{Answer, Envelope, Failure, Origin, Request, TraceNote, error_step};
 
 use crate::engine::Engine;
-use crate::metrics::ReasonLabel;
 
-/// A mutation that was asked for, past its pre-checks.
+/// A command that passed its checks and is to be executed.
 pub struct SubmittedCommand {
-    /// What is to be decided.
+    /// The command.
     pub command: Arc<dyn Command>,
-    /// Stamped on its events, and the key of its trace.
+    /// The correlation id of its events and its trace.
     pub correlation_id: CorrelationId,
-    /// What its trace says of the request.
+    /// The request, for its trace.
     pub origin: Origin,
-    /// The key under which it takes effect once, or why there is none.
+    /// The idempotency key, or why the request has no valid one.
     pub key: Result<IdempotencyKey, DomainError>,
 }
 
-/// A mutation that took effect, now or before.
+/// A command that took effect, now or before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Executed {
-    /// The answer: for a replay, the first one.
+    /// The reply; of a replay, the first one.
     pub reply: Reply,
     /// The correlation id of the request that took effect.
     pub correlation_id: CorrelationId,
-    /// For a replay, the correlation id of this attempt, if it is another.
+    /// Of a replay: the correlation id of this attempt, if it is a different one.
     pub replayed_as: Option<CorrelationId>,
-    /// Whether it took effect before.
+    /// Whether it is a replay: the command took effect before.
     pub replayed: bool,
 }
 
-/// A mutation that did not take effect.
+/// A command that did not take effect.
 #[derive(Debug)]
 pub struct NotExecuted {
     /// Why.
     pub failure: Failure,
-    /// The correlation id that its trace is found by.
+    /// The correlation id of its trace.
     pub correlation_id: CorrelationId,
 }
 
@@ -52,10 +51,10 @@ impl From<NotExecuted> for OperationError {
 }
 
 impl Engine {
-    /// Carries out a mutation: once, however often it is asked for under the same key.
+    /// Executes a command once, however many requests have the same key.
     ///
     /// # Errors
-    /// [`NotExecuted`] says why it did not take effect; the refusal's details name the correlation id.
+    /// [`NotExecuted`]: why it did not take effect. The details of a domain error hold the correlation id.
     pub async fn execute(self: &Arc<Self>, submitted: SubmittedCommand) -> Result<Executed, NotExecuted> {
         let SubmittedCommand { command, correlation_id, origin, key } = submitted;
         let key = match key {
@@ -83,10 +82,10 @@ impl Engine {
         }
     }
 
-    /// Carries out work that no request asked for: no key, no trace.
+    /// Executes a command of background work: without a key, without a trace.
     ///
     /// # Errors
-    /// As the store's turn.
+    /// [`Failure`] when it did not take effect.
     pub async fn execute_in_background(&self, command: Arc<dyn Command>) -> Result<Reply, Failure> {
         let correlation_id = self.fresh_correlation_id();
         let envelope = Envelope { command, correlation_id, request: None, outcome: None };
@@ -97,7 +96,7 @@ impl Engine {
 
     fn note(&self, origin: Origin, correlation_id: &CorrelationId, error: &DomainError) {
         let ended_at = self.now();
-        let steps: Vec<Step> = vec![error_step(error, ended_at)];
+        let steps = vec![error_step(error, ended_at)];
         let (origin, correlation_id) = (Arc::new(origin), correlation_id.clone());
         self.store.note(TraceNote { origin, correlation_id, ended_at, succeeded: false, steps });
     }
@@ -117,6 +116,6 @@ impl Engine {
             _ => return,
         };
         let reason = error.details.get("reasonCode").and_then(|reason| reason.as_str()).unwrap_or_default();
-        blocks.get_or_create(&ReasonLabel::of(reason)).inc();
+        blocks.get(reason.to_owned()).inc();
     }
 }

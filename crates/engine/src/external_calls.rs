@@ -1,4 +1,4 @@
-//! Errands: what a command needs from outside is fetched between two of its submissions, once per idempotency key.
+//! Calls to external systems that a command needs. They are made between two submissions of it, once per idempotency key.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -10,65 +10,65 @@ use parking_lot::Mutex;
 
 use crate::engine::Engine;
 
-/// How often one submission may send out: a payment that was made and then found too small, and once more.
+/// The most calls of one command: a payment, another one if the first was too small, and a spare.
 const MAX_EXTERNAL_CALLS: usize = 3;
 
-/// Where errands go: HTTP, behind an interface, because nothing here may know it.
+/// Makes external calls. The implementation uses HTTP, on which the engine must not depend.
 pub trait ExternalCallRunner: Send + Sync {
-    /// Makes the call. It always ends, and a failure is a response too; none if this runner does not know such a request.
+    /// Makes the call. It always ends, and a failure is a result too; none if this runner does not support such a request.
     fn run(&self, call: ExternalCall) -> Pin<Box<dyn Future<Output = Option<CallResult>> + Send + '_>>;
 }
 
-/// The errands under way.
+/// The external calls in flight.
 pub struct ExternalCalls {
     runner: Arc<dyn ExternalCallRunner>,
-    under_way: Mutex<HashMap<Hash, Weak<tokio::sync::Mutex<()>>>>,
+    in_flight: Mutex<HashMap<Hash, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 impl ExternalCalls {
-    /// No errands under way.
+    /// No calls in flight.
     pub(crate) fn new(runner: Arc<dyn ExternalCallRunner>) -> Self {
-        Self { runner, under_way: Mutex::default() }
+        Self { runner, in_flight: Mutex::default() }
     }
 
-    /// The lock that copies of one request share, so that one of them goes and the others wait for what comes of it.
+    /// The lock that copies of one request share, so that one of them makes the call and the others wait for its result.
     fn lock_of(&self, key: Hash) -> Arc<tokio::sync::Mutex<()>> {
-        let mut under_way = self.under_way.lock();
-        under_way.retain(|_, lock| lock.strong_count() > 0);
-        if let Some(lock) = under_way.get(&key).and_then(Weak::upgrade) {
+        let mut in_flight = self.in_flight.lock();
+        in_flight.retain(|_, lock| lock.strong_count() > 0);
+        if let Some(lock) = in_flight.get(&key).and_then(Weak::upgrade) {
             return lock;
         }
         let lock = Arc::default();
-        under_way.insert(key, Arc::downgrade(&lock));
+        in_flight.insert(key, Arc::downgrade(&lock));
         lock
     }
 }
 
-/// What all nodes call a key.
-fn name_of(key: Hash) -> i64 {
+/// The name of a key's lock on all nodes.
+fn lock_name(key: Hash) -> i64 {
     let [a, b, c, d, e, f, g, h, ..] = key;
     i64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 impl Engine {
-    /// Submits a command that needs something from outside: gets it, and submits the command again with it. What has been
-    /// begun is finished, also when the client does not wait for it.
+    /// Submits a command that needs an external call: makes the call, and submits the command again with its result. It is
+    /// completed even if the client disconnects.
     pub(crate) async fn run_external_calls(self: &Arc<Self>, envelope: Envelope) -> Result<Answer, Failure> {
         let engine = Arc::clone(self);
         let finished = tokio::spawn(async move { engine.with_external_calls(envelope).await }).await;
-        finished.unwrap_or(Err(Failure::Internal("an errand ended badly")))
+        finished.unwrap_or(Err(Failure::Internal("an external call panicked")))
     }
 
     async fn with_external_calls(&self, mut envelope: Envelope) -> Result<Answer, Failure> {
         let lock = envelope.request.as_ref().map(|request| self.external_calls.lock_of(request.key.identity));
-        let _batch = match &lock {
+        let _local = match &lock {
             Some(lock) => Some(lock.lock().await),
             None => None,
         };
-        let unheld = |_| Failure::Unavailable("another node is at it");
-        // Copies may have come to other nodes, too.
-        let _alone = match &envelope.request {
-            Some(request) => Some(self.store.lock(name_of(request.key.identity)).await.map_err(unheld)?),
+        let locked = |_| Failure::Unavailable("another node makes this call");
+        // Other nodes may have received copies too.
+        let _shared = match &envelope.request {
+            Some(request) => Some(self.store.lock(lock_name(request.key.identity)).await.map_err(locked)?),
             None => None,
         };
         for _ in 0..MAX_EXTERNAL_CALLS {
@@ -82,6 +82,6 @@ impl Engine {
                 settled => return settled,
             }
         }
-        Err(Failure::Internal("a command sends out again and again"))
+        Err(Failure::Internal("a command needs too many external calls"))
     }
 }

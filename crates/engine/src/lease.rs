@@ -1,5 +1,5 @@
-//! Work that one node at a time does on behalf of all: whoever holds the lease does it, and who dies or is cut off loses it
-//! within seconds. A node that has its database to itself does all of it, and asks nobody.
+//! Leases: background work runs on one node at a time. A node that crashes or is cut off loses its lease within seconds. A
+//! node that does not share its database needs no lease.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,112 +11,106 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 
-/// How long a lease lasts from when it was last renewed.
-const LASTS: Duration = Duration::from_secs(5);
-/// How long before its end a node that could not renew it gives up: what it has begun must end in time.
+/// How long a lease is valid after its last renewal.
+const TTL: Duration = Duration::from_secs(5);
+/// How long before its end a node that could not renew it stops, so that work in progress ends in time.
 const MARGIN: Duration = Duration::from_millis(1_500);
-/// How often it is renewed, or looked whether it is free.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How soon renewing is tried again when it fails.
+/// The interval between renewals, and between checks whether it is free.
+const RENEW_INTERVAL: Duration = Duration::from_secs(1);
+/// The pause after a failed renewal.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// The time in which a node holds a lease.
+/// A lease that this node holds.
 #[derive(Clone, Debug)]
 pub struct LeaseGuard {
-    /// What writes of this time show; none on a node that has its database to itself.
-    pub hold: Option<LeaseToken>,
+    /// The token that fences writes; none on a node that does not share its database.
+    pub token: Option<LeaseToken>,
     /// Cancelled when the lease is lost, or the engine stops.
     pub ending: CancellationToken,
 }
 
-/// Does some work while this node holds the lease of this name, again each time it gets it, until the engine stops. The work
-/// ends soon after its tenure does.
+/// Runs `work` while this node holds the lease with this name, again each time it acquires it, until the engine stops. `work`
+/// must end soon after [`LeaseGuard::ending`] is cancelled.
 pub async fn while_held<Working: Future<Output = ()>>(
     engine: Arc<Engine>,
     name: &'static str,
     work: impl Fn(LeaseGuard) -> Working,
 ) {
     if !engine.store.is_shared() {
-        return work(LeaseGuard { hold: None, ending: engine.stopping.clone() }).await;
+        return work(LeaseGuard { token: None, ending: engine.stopping.clone() }).await;
     }
-    let contender = Contender { engine: &engine, hold: LeaseToken { name, holder: engine.node } };
-    while let Some(held_since) = contender.claim().await {
-        tracing::info!(lease = name, "this node does it now");
+    let contender = Contender { engine: &engine, token: LeaseToken { name, holder: engine.node } };
+    while let Some(held_since) = contender.acquire().await {
+        tracing::info!(lease = name, "lease acquired");
         let ending = engine.stopping.child_token();
-        let lease = LeaseGuard { hold: Some(contender.hold), ending: ending.clone() };
+        let lease = LeaseGuard { token: Some(contender.token), ending: ending.clone() };
         let working = async {
             work(lease).await;
             ending.cancel();
         };
         tokio::join!(working, contender.renew(held_since, &ending));
-        contender.give_back().await;
+        contender.release().await;
     }
 }
 
-/// A node that wants a lease, or holds it.
+/// A node that acquires a lease or holds it.
 struct Contender<'e> {
     engine: &'e Engine,
-    hold: LeaseToken,
+    token: LeaseToken,
 }
 
 impl Contender<'_> {
-    /// Waits until the lease is this node's, and answers since when, by the stopwatch; none if the engine stops before.
-    async fn claim(&self) -> Option<Duration> {
-        let mut ticks = interval(LOOK_EVERY);
+    /// Waits until this node holds the lease, and returns since when, by the stopwatch; none if the engine stops first.
+    async fn acquire(&self) -> Option<Duration> {
+        let mut ticks = interval(RENEW_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                () = self.engine.stopping.cancelled() => return None,
-                _ = ticks.tick() => {}
-            }
+            self.engine.stopping.run_until_cancelled(ticks.tick()).await?;
             if !self.is_free().await {
                 continue;
             }
-            let asked_at = self.engine.clock.stopwatch();
+            let submitted_at = self.engine.clock.stopwatch();
             if matches!(self.submit().await, Ok(true)) {
-                return Some(asked_at);
+                return Some(submitted_at);
             }
         }
     }
 
-    /// Whether it looks as if the lease could be had: asking in vain costs a turn.
+    /// Whether the lease seems to be free. Reading it is cheaper than an attempt that fails, which costs a commit.
     async fn is_free(&self) -> bool {
-        let lease = self.engine.store.get::<Lease>(Lease::key_of(self.hold.name)).await;
-        lease.is_ok_and(|lease| lease.is_none_or(|lease| lease.is_free(self.hold.holder, self.engine.now())))
+        let lease = self.engine.store.get::<Lease>(Lease::key_of(self.token.name)).await;
+        lease.is_ok_and(|lease| lease.is_none_or(|lease| lease.is_free(self.token.holder, self.engine.now())))
     }
 
     async fn submit(&self) -> Result<bool, Failure> {
-        let ttl_ms = i64::try_from(LASTS.as_millis()).unwrap_or(i64::MAX);
-        let claim = Arc::new(AcquireLease { token: self.hold, ttl_ms });
+        let ttl_ms = i64::try_from(TTL.as_millis()).unwrap_or(i64::MAX);
+        let claim = Arc::new(AcquireLease { token: self.token, ttl_ms });
         let reply = self.engine.execute_in_background(claim).await?;
         Ok(serde_json::from_slice(&reply.data).unwrap_or(false))
     }
 
-    /// Renews the lease until the tenure ends, and ends it if that fails for too long, or another node has taken over.
+    /// Renews the lease until `ending`, which it cancels if renewals fail for too long or another node has taken over.
     async fn renew(&self, mut held_since: Duration, ending: &CancellationToken) {
-        let mut pause = LOOK_EVERY;
+        let mut pause = RENEW_INTERVAL;
         loop {
-            let left = (held_since + LASTS - MARGIN).saturating_sub(self.engine.clock.stopwatch());
+            let left = (held_since + TTL - MARGIN).saturating_sub(self.engine.clock.stopwatch());
             if left.is_zero() {
-                tracing::warn!(
-                    lease = self.hold.name,
-                    "the lease could not be renewed; another node may take over"
-                );
+                tracing::warn!(lease = self.token.name, "lease not renewed; another node may take over");
                 return ending.cancel();
             }
             tokio::select! {
                 () = ending.cancelled() => return,
                 () = sleep(pause.min(left)) => {}
             }
-            let asked_at = self.engine.clock.stopwatch();
-            // Whoever does not answer in time must not keep this node believing.
+            let submitted_at = self.engine.clock.stopwatch();
+            // A store that does not answer in time must not extend the lease.
             pause = match tokio::time::timeout(left, self.submit()).await {
                 Ok(Ok(true)) => {
-                    held_since = asked_at;
-                    LOOK_EVERY
+                    held_since = submitted_at;
+                    RENEW_INTERVAL
                 }
                 Ok(Ok(false)) => {
-                    tracing::warn!(lease = self.hold.name, "another node has taken over");
+                    tracing::warn!(lease = self.token.name, "lease lost: another node has taken over");
                     return ending.cancel();
                 }
                 Ok(Err(_)) | Err(_) => RETRY_AFTER,
@@ -124,12 +118,11 @@ impl Contender<'_> {
         }
     }
 
-    /// Lets another node take over at once, if the lease is still this node's.
-    async fn give_back(&self) {
-        if let Err(failure) =
-            self.engine.execute_in_background(Arc::new(ReleaseLease { token: self.hold })).await
-        {
-            tracing::debug!(lease = self.hold.name, %failure, "the lease runs out by itself");
+    /// Releases the lease, if this node still holds it, so that another node can take over at once.
+    async fn release(&self) {
+        let release = Arc::new(ReleaseLease { token: self.token });
+        if let Err(failure) = self.engine.execute_in_background(release).await {
+            tracing::debug!(lease = self.token.name, %failure, "lease not released; it expires");
         }
     }
 }

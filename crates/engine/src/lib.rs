@@ -1,4 +1,4 @@
-//! Executes commands, and runs the background work: leases, sweeps, durable followers.
+//! Executes commands, and runs background work: leases, sweeps, durable followers.
 
 pub mod clock;
 pub mod engine;
@@ -10,7 +10,6 @@ pub mod metrics;
 pub mod redis;
 pub mod sweeps;
 pub mod unread;
-pub mod webhook_metrics;
 
 pub use engine::Engine;
 pub use execute::{Executed, NotExecuted, SubmittedCommand};

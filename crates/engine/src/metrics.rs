@@ -1,121 +1,195 @@
-//! What the process counts and measures, in Prometheus' terms.
+//! The Prometheus metrics of the process.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::atomic::AtomicU64;
 
 use agentcafe_store::CommitReport;
-use prometheus_client::encoding::EncodeLabelSet;
+use parking_lot::Mutex;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
-use crate::redis::RedisMetrics;
-use crate::webhook_metrics::WebhookMetrics;
+/// Declares a struct of metrics: each with its help text, its type, and how it is made and registered.
+macro_rules! metrics {
+    ($(#[$meta:meta])* $name:ident { $($(#[doc = $help:literal])+ $vis:vis $field:ident: $type:ty = $make:expr;)* }) => {
+        $(#[$meta])*
+        pub struct $name { $($(#[doc = $help])+ $vis $field: $type,)* }
 
-/// A refusal's label.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct ReasonLabel {
-    /// The reason code.
-    pub reason: String,
-}
-
-impl ReasonLabel {
-    /// The label of a reason.
-    pub fn of(reason: &str) -> Self {
-        Self { reason: reason.to_owned() }
-    }
-}
-
-/// A follower's label.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct FollowerLabel {
-    /// Its name.
-    pub name: &'static str,
-}
-
-/// What came of a reaction.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct OutcomeLabel {
-    /// `triggered`, `skipped` or `failed`.
-    pub outcome: &'static str,
-}
-
-/// What the reaction engine does.
-pub struct ReactionMetrics {
-    /// Events that were held against the rules of their tenant.
-    pub processed: Counter,
-    /// Rules that met an event, by what came of it.
-    pub outcomes: Family<OutcomeLabel, Counter>,
-    /// Events in progress.
-    pub in_flight: Gauge,
-}
-
-impl ReactionMetrics {
-    /// The outcomes that there are.
-    const OUTCOMES: [&str; 3] = ["triggered", "skipped", "failed"];
-
-    fn register(registry: &mut Registry) -> Self {
-        let (processed, in_flight) = (Counter::default(), Gauge::default());
-        let outcomes = Family::<OutcomeLabel, Counter>::default();
-        registry.register("reaction_events", "Events held against reaction rules", processed.clone());
-        registry.register("reactions", "Reaction rules that met an event, by outcome", outcomes.clone());
-        registry.register(
-            "reactions_in_flight",
-            "Events that reactions are in progress for",
-            in_flight.clone(),
-        );
-        for outcome in Self::OUTCOMES {
-            drop(outcomes.get_or_create(&OutcomeLabel { outcome }));
+        impl $name {
+            /// Registers all of them, at zero.
+            fn register(registry: &mut Registry, _help: &'static str) -> Self {
+                $(let $field: $type = $make(registry, concat!($($help),+).trim_ascii());)*
+                Self { $($field),* }
+            }
         }
-        Self { processed, outcomes, in_flight }
-    }
+    };
+}
 
-    /// How often an outcome came of it.
-    pub fn of(&self, outcome: &'static str) -> u64 {
-        self.outcomes.get_or_create(&OutcomeLabel { outcome }).get()
-    }
-
-    /// Counts an outcome.
-    pub fn count(&self, outcome: &'static str) {
-        self.outcomes.get_or_create(&OutcomeLabel { outcome }).inc();
+metrics! {
+    /// All metrics of the process.
+    Metrics {
+        /// Commands in a commit batch
+        pub batch_commands: Histogram =
+            metric_from("turn_commands", Histogram::new(exponential_buckets(1.0, 2.0, 10)));
+        /// How long commit batches took, in seconds
+        pub batch_seconds: Histogram = metric_from("turn_seconds", seconds());
+        /// Commit batches that could not be written
+        pub failed_batches: Counter = metric("turns_failed");
+        /// Events written to the log
+        pub events: Counter = metric("events_written");
+        /// The last event's sequence
+        pub log_head: Gauge<u64, AtomicU64> = metric("log_head");
+        /// Actions blocked by moderation, by reason
+        pub moderation_blocks: LabeledCounter = metric_from("moderation_blocks", LabeledCounter::new(
+            "reason",
+            &["MOD_COOLDOWN", "MOD_MIN_INTERVAL", "MOD_RATE_LIMIT", "MOD_REPEAT_TEXT"],
+        ));
+        /// Actions blocked by operators, by reason
+        pub override_blocks: LabeledCounter =
+            metric_from("override_blocks", LabeledCounter::new("reason", &["ROOM_PAUSED", "ACTOR_MUTED"]));
+        /// Inbox items written
+        pub inbox_items: Counter = metric("inbox_items");
+        /// From a request's arrival until the inbox items it caused are committed, in seconds
+        pub inbox_enqueue_seconds: Histogram = metric_from("inbox_enqueue_seconds", seconds());
+        /// From an inbox item's time until it was acknowledged, in seconds
+        pub inbox_ack_seconds: Histogram =
+            metric_from("inbox_ack_seconds", Histogram::new(exponential_buckets(0.01, 4.0, 12)));
+        /// Reactions
+        pub reactions: ReactionMetrics = ReactionMetrics::register;
+        /// Events that a follower has not processed yet, by its name
+        pub follower_lag: FollowerLag = metric("follower_lag");
+        /// Webhooks
+        pub webhooks: WebhookMetrics = WebhookMetrics::register;
+        /// Redis; zero without it
+        pub redis: RedisMetrics = RedisMetrics::register;
+        /// The registry
+        registry: Registry = |registry, _| std::mem::take(registry);
     }
 }
 
-type Reasons = Family<ReasonLabel, Counter>;
+metrics! {
+    /// The metrics of the reaction engine.
+    ReactionMetrics {
+        /// Events matched against reaction rules
+        pub processed: Counter = metric("reaction_events");
+        /// Reaction rules that matched an event, by outcome
+        pub outcomes: LabeledCounter =
+            metric_from("reactions", LabeledCounter::new("outcome", &["triggered", "skipped", "failed"]));
+        /// Events for which reactions are in progress
+        pub in_flight: Gauge = metric("reactions_in_flight");
+    }
+}
 
-/// All metrics of the process.
-pub struct Metrics {
-    registry: Registry,
-    /// How many commands turns held.
-    pub batch_commands: Histogram,
-    /// How long turns took, in seconds.
-    pub batch_seconds: Histogram,
-    /// Turns that could not be written.
-    pub failed_batches: Counter,
-    /// Events written.
-    pub events: Counter,
-    /// The log's head.
-    pub log_head: Gauge<u64, AtomicU64>,
-    /// Actions that moderation blocked.
-    pub moderation_blocks: Reasons,
-    /// Actions that operators' overrides blocked.
-    pub override_blocks: Reasons,
-    /// Inbox items written.
-    pub inbox_items: Counter,
-    /// From a request's arrival until the inbox items it caused are committed, in seconds.
-    pub inbox_enqueue_seconds: Histogram,
-    /// From an inbox item's time until it was acknowledged, in seconds.
-    pub inbox_ack_seconds: Histogram,
-    /// What the reaction engine does.
-    pub reactions: ReactionMetrics,
-    /// How many events followers are behind, by name.
-    pub follower_lag: Family<FollowerLabel, Gauge<u64, AtomicU64>>,
-    /// What is counted of webhooks.
-    pub webhooks: WebhookMetrics,
-    /// What is counted of Redis.
-    pub redis: RedisMetrics,
+metrics! {
+    /// The metrics of webhooks.
+    WebhookMetrics {
+        /// Events that matched a subscription and were processed
+        pub processed: Counter = metric("webhook_events");
+        /// Delivery attempts, by result
+        pub deliveries: LabeledCounter =
+            metric_from("webhook_deliveries", LabeledCounter::new("result", &[DELIVERED, RETRIED, FAILED]));
+        /// Delivery attempts in flight
+        pub in_flight: Gauge = metric("webhook_in_flight");
+        /// Events that are being processed: they wait for an attempt, or are being sent
+        pub queued: Gauge = metric("webhook_queued");
+        /// Events that could not be delivered and are not resolved
+        pub dlq_open: Gauge<u64, AtomicU64> = metric("webhook_dlq_open");
+        /// How far the slowest busy subscription is behind the log's head; none while another node delivers
+        pub lag: Mutex<Option<u64>> = |_, _| Mutex::default();
+    }
+}
+
+metrics! {
+    /// The metrics of Redis.
+    #[derive(Clone)]
+    RedisMetrics {
+        /// Whether there is a connection to Redis
+        pub(crate) connected: Gauge = metric("redis_connected");
+        /// Connections to Redis that were lost or could not be made since the start
+        pub(crate) failures: Gauge = metric("redis_failures");
+        /// Checks against the limits of this node alone, because Redis was unavailable
+        pub own_limits: Counter = metric("redis_own_limits");
+    }
+}
+
+/// The result of a delivery attempt: the event arrived.
+pub const DELIVERED: &str = "delivered";
+/// The event did not arrive; the attempt is retried.
+pub const RETRIED: &str = "retried";
+/// The event did not arrive, and was given up.
+pub const FAILED: &str = "failed";
+
+/// How far each follower is behind the log's head, by its name.
+type FollowerLag = Family<[(&'static str, &'static str); 1], Gauge<u64, AtomicU64>>;
+
+/// A counter for each value of a label.
+#[derive(Clone, Debug)]
+pub struct LabeledCounter {
+    label: &'static str,
+    counters: Family<[(&'static str, Cow<'static, str>); 1], Counter>,
+}
+
+impl LabeledCounter {
+    /// Counters of these values at zero. Others appear with their first count.
+    fn new(label: &'static str, values: &[&'static str]) -> Self {
+        let counter = Self { label, counters: Family::default() };
+        values.iter().for_each(|value| drop(counter.get(*value)));
+        counter
+    }
+
+    /// The counter of a value.
+    pub fn get(&self, value: impl Into<Cow<'static, str>>) -> Counter {
+        self.counters.get_or_create_owned(&[(self.label, value.into())])
+    }
+}
+
+impl EncodeMetric for LabeledCounter {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        self.counters.encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        self.counters.metric_type()
+    }
+}
+
+/// Counts something in a gauge until it is dropped.
+pub struct GaugeGuard(Gauge);
+
+impl GaugeGuard {
+    /// Counts one more.
+    pub fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Registers a metric with this name at zero.
+fn metric<M: Metric + Clone + Default>(name: &'static str) -> impl FnOnce(&mut Registry, &'static str) -> M {
+    metric_from(name, M::default())
+}
+
+/// Registers a metric with this name.
+fn metric_from<M: Metric + Clone>(
+    name: &'static str,
+    metric: M,
+) -> impl FnOnce(&mut Registry, &'static str) -> M {
+    move |registry, help| {
+        registry.register(name, help, metric.clone());
+        metric
+    }
 }
 
 fn seconds() -> Histogram {
@@ -123,92 +197,19 @@ fn seconds() -> Histogram {
 }
 
 impl Metrics {
-    /// All metrics at zero.
-    pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("agentcafe");
-        let batch_commands = Histogram::new(exponential_buckets(1.0, 2.0, 10));
-        registry.register("turn_commands", "Commands in a turn", batch_commands.clone());
-        let batch_seconds = seconds();
-        registry.register("turn_seconds", "How long turns took, commit included", batch_seconds.clone());
-        let failed_batches = Counter::default();
-        registry.register("turns_failed", "Turns that could not be written", failed_batches.clone());
-        let events = Counter::default();
-        registry.register("events_written", "Events written to the log", events.clone());
-        let log_head = Gauge::<u64, AtomicU64>::default();
-        registry.register("log_head", "The last event's sequence", log_head.clone());
-        let moderation_blocks = Reasons::default();
-        registry.register(
-            "moderation_blocks",
-            "Actions blocked by moderation, by reason",
-            moderation_blocks.clone(),
-        );
-        let override_blocks = Reasons::default();
-        registry.register(
-            "override_blocks",
-            "Actions blocked by operators, by reason",
-            override_blocks.clone(),
-        );
-        for reason in ["MOD_COOLDOWN", "MOD_MIN_INTERVAL", "MOD_RATE_LIMIT", "MOD_REPEAT_TEXT"] {
-            drop(moderation_blocks.get_or_create(&ReasonLabel::of(reason)));
-        }
-        for reason in ["ROOM_PAUSED", "ACTOR_MUTED"] {
-            drop(override_blocks.get_or_create(&ReasonLabel::of(reason)));
-        }
-        let inbox_items = Counter::default();
-        registry.register("inbox_items", "Inbox items written", inbox_items.clone());
-        let inbox_enqueue_seconds = seconds();
-        registry.register(
-            "inbox_enqueue_seconds",
-            "From a request's arrival until the inbox items it caused are committed",
-            inbox_enqueue_seconds.clone(),
-        );
-        let inbox_ack_seconds = Histogram::new(exponential_buckets(0.01, 4.0, 12));
-        registry.register(
-            "inbox_ack_seconds",
-            "How long inbox items waited for their ack",
-            inbox_ack_seconds.clone(),
-        );
-        let reactions = ReactionMetrics::register(&mut registry);
-        let follower_lag = Family::<FollowerLabel, Gauge<u64, AtomicU64>>::default();
-        registry.register(
-            "follower_lag",
-            "Events that a follower has not dealt with yet",
-            follower_lag.clone(),
-        );
-        let webhooks = WebhookMetrics::register(&mut registry);
-        let redis = RedisMetrics::register(&mut registry);
-        Self {
-            registry,
-            batch_commands,
-            batch_seconds,
-            failed_batches,
-            events,
-            log_head,
-            moderation_blocks,
-            override_blocks,
-            inbox_items,
-            inbox_enqueue_seconds,
-            inbox_ack_seconds,
-            reactions,
-            follower_lag,
-            webhooks,
-            redis,
-        }
-    }
-
-    /// The registry, for metrics that other parts of the process count.
+    /// The registry, for metrics of other parts of the process.
     pub fn registry_mut(&mut self) -> &mut Registry {
         &mut self.registry
     }
 
-    /// The page that Prometheus reads.
+    /// The metrics in Prometheus' text format.
     pub fn page(&self) -> String {
         let mut page = String::new();
         encode(&mut page, &self.registry).expect("writing to memory does not fail");
         page
     }
 
-    /// Counts a turn.
+    /// Counts a commit batch.
     pub fn count_batch(&self, report: &CommitReport) {
         self.batch_commands.observe(report.commands as f64);
         self.batch_seconds.observe(report.took.as_secs_f64());
@@ -228,7 +229,8 @@ impl Metrics {
 }
 
 impl Default for Metrics {
+    /// All metrics at zero.
     fn default() -> Self {
-        Self::new()
+        Self::register(&mut Registry::with_prefix("agentcafe"), "")
     }
 }

@@ -1,13 +1,14 @@
-//! Copies of unread counts in Redis: written after each turn that changed one, and compared with the store now and then.
+//! Copies of unread counts in Redis: written after each commit batch that changed one, and regularly compared with the store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::inbox::UnreadCount;
 use agentcafe_domain::kernel::{ActorInRoom, Record, RecordQuery, SortKey, Timestamp};
-use agentcafe_redis::{RedisUnavailable, unread};
-use agentcafe_store::{CommitReport, ReadError};
+use agentcafe_redis::unread;
+use agentcafe_store::CommitReport;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::Notify;
@@ -17,70 +18,52 @@ use crate::engine::Engine;
 use crate::lease::while_held;
 use crate::redis::Redis;
 
-/// The most changed counts that wait for Redis; past it they are left to the next comparison.
-const MAX_WAITING: usize = 100_000;
-/// How many counts are written, or compared, at once.
-const AT_ONCE: usize = 500;
-/// How often all copies are compared with the store.
-const COMPARE_EVERY: Duration = Duration::from_secs(300);
-/// The pause after something failed.
-const PAUSE: Duration = Duration::from_secs(1);
-/// What a comparison read may be older than a turn that is just being committed, by so much.
-const IN_DOUBT_MS: i64 = 5_000;
+/// The most changed counts in the queue; more are left to the next comparison.
+const MAX_QUEUED: usize = 100_000;
+/// How many counts are written or compared at once.
+const BATCH: usize = 500;
+/// The interval between comparisons of all copies with the store.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(300);
+/// The pause after a failure.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The longest time from the timestamp of a commit batch until its writes can be read.
+const MAX_COMMIT_MS: i64 = 5_000;
 
 /// Counts that changed and whose copies are not written yet.
 #[derive(Default)]
 pub struct UnreadCopies {
-    waiting: Mutex<HashMap<ActorInRoom, (UnreadCount, Timestamp)>>,
+    queued: Mutex<HashMap<ActorInRoom, (UnreadCount, Timestamp)>>,
     changed: Notify,
-    /// Copies that a comparison with the store wrote anew.
+    /// Copies that a comparison with the store corrected.
     pub rebuilt: Counter,
 }
 
-/// Why copies could not be made.
-enum NotCopied {
-    RedisUnavailable(RedisUnavailable),
-    Store,
-}
-
-impl From<RedisUnavailable> for NotCopied {
-    fn from(error: RedisUnavailable) -> Self {
-        Self::RedisUnavailable(error)
-    }
-}
-
-impl From<ReadError> for NotCopied {
-    fn from(_: ReadError) -> Self {
-        Self::Store
-    }
-}
-
 impl UnreadCopies {
-    /// Takes what a turn changed.
+    /// Enqueues the counts that a commit batch changed.
     pub fn learn(&self, report: &CommitReport) {
         if report.unread.is_empty() {
             return;
         }
-        let mut waiting = self.waiting.lock();
+        let mut queued = self.queued.lock();
         for count in &report.unread {
-            if waiting.len() < MAX_WAITING {
-                waiting.insert(owner(count), (count.clone(), report.at));
+            if queued.len() < MAX_QUEUED {
+                queued.insert(owner(count), (count.clone(), report.at));
             }
         }
         self.changed.notify_one();
     }
 
     fn take(&self) -> Vec<(UnreadCount, Timestamp)> {
-        let mut waiting = self.waiting.lock();
-        let owners: Vec<ActorInRoom> = waiting.keys().take(AT_ONCE).cloned().collect();
-        owners.iter().filter_map(|owner| waiting.remove(owner)).collect()
+        let mut queued = self.queued.lock();
+        let owners: Vec<ActorInRoom> = queued.keys().take(BATCH).cloned().collect();
+        owners.iter().filter_map(|owner| queued.remove(owner)).collect()
     }
 
-    /// Puts back what could not be written; what has changed again meanwhile stays.
+    /// Enqueues again what could not be written, unless a newer count is in the queue.
     fn put_back(&self, counts: Vec<(UnreadCount, Timestamp)>) {
-        let mut waiting = self.waiting.lock();
+        let mut queued = self.queued.lock();
         for (count, at) in counts {
-            waiting.entry(owner(&count)).or_insert((count, at));
+            queued.entry(owner(&count)).or_insert((count, at));
         }
     }
 
@@ -95,7 +78,7 @@ impl UnreadCopies {
             let copies = counts.iter().map(|(count, at)| (count, *at));
             if unread::put(&redis.connection, &redis.keys, copies).await.is_err() {
                 self.put_back(counts);
-                sleep(PAUSE).await;
+                sleep(RETRY_AFTER).await;
             }
         }
     }
@@ -109,7 +92,7 @@ fn owner(count: &UnreadCount) -> ActorInRoom {
     }
 }
 
-/// Keeps the copies, until the engine stops.
+/// Maintains the copies until the engine stops.
 pub async fn run(engine: Arc<Engine>) {
     let Some(redis) = engine.redis.clone() else { return };
     let writing = engine.stopping.run_until_cancelled(redis.unread.write(&redis));
@@ -122,59 +105,57 @@ pub async fn run(engine: Arc<Engine>) {
     tokio::join!(writing, comparing);
 }
 
-/// Compares now, each time Redis comes back, and now and then.
+/// Compares now, after each reconnect, and at each interval.
 async fn compare(engine: &Engine, redis: &Redis) {
     loop {
         let connection = redis.connection.wait_connected().await;
         match compare_once(engine, redis).await {
-            Ok(count) => {
-                redis.unread.rebuilt.inc_by(count);
-                tokio::select! {
-                    () = redis.connection.wait_disconnected(connection) => {}
-                    () = sleep(COMPARE_EVERY) => {}
-                }
-            }
-            Err(NotCopied::RedisUnavailable(error)) => {
+            Ok(()) => tokio::select! {
+                () = redis.connection.wait_disconnected(connection) => {}
+                () = sleep(COMPARE_INTERVAL) => {}
+            },
+            Err(error) => {
                 tracing::debug!(%error, "unread counts could not be compared");
-                sleep(PAUSE).await;
+                sleep(RETRY_AFTER).await;
             }
-            Err(NotCopied::Store) => sleep(PAUSE).await,
         }
     }
 }
 
-async fn compare_once(engine: &Engine, redis: &Redis) -> Result<u64, NotCopied> {
-    let mut written = 0;
-    // First what is there and should not be, then what should be there.
+/// Corrects all copies.
+async fn compare_once(engine: &Engine, redis: &Redis) -> Result<(), Box<dyn Error + Send + Sync>> {
+    // First the copies that exist, then the counts without a copy.
     let copies = unread::all(&redis.connection, &redis.keys).await?;
-    for some in copies.chunks(AT_ONCE) {
-        let at = before(engine);
-        let kept = engine.store.get_all::<UnreadCount>(some.iter().map(Record::key).collect()).await?;
-        let wrong: Vec<UnreadCount> = some
+    for batch in copies.chunks(BATCH) {
+        let at = valid_since(engine);
+        let stored = engine.store.get_all::<UnreadCount>(batch.iter().map(Record::key).collect()).await?;
+        let wrong: Vec<UnreadCount> = batch
             .iter()
-            .zip(kept)
-            .filter(|(copy, kept)| kept.as_ref() != Some(*copy))
-            .map(|(copy, kept)| kept.unwrap_or_else(|| UnreadCount { unread: 0, ..copy.clone() }))
+            .zip(stored)
+            .filter(|(copy, stored)| stored.as_ref() != Some(*copy))
+            .map(|(copy, stored)| stored.unwrap_or_else(|| UnreadCount { unread: 0, ..copy.clone() }))
             .collect();
-        written += wrong.len() as u64;
         unread::put(&redis.connection, &redis.keys, wrong.iter().map(|count| (count, at))).await?;
+        redis.unread.rebuilt.inc_by(wrong.len() as u64);
     }
-    let known: HashMap<ActorInRoom, u64> = copies.iter().map(|copy| (owner(copy), copy.unread)).collect();
-    let mut place = None;
+    let known: HashSet<ActorInRoom> = copies.iter().map(owner).collect();
+    let mut last_key = None;
     loop {
-        let at = before(engine);
-        let find = RecordQuery::all::<UnreadCount>("tenant_id", AT_ONCE).behind(place);
+        let at = valid_since(engine);
+        let find = RecordQuery::all::<UnreadCount>("tenant_id", BATCH).behind(last_key);
         let counts: Vec<UnreadCount> = engine.store.find(find).await?;
-        let missing: Vec<&UnreadCount> =
-            counts.iter().filter(|count| !known.contains_key(&owner(count))).collect();
-        written += missing.len() as u64;
-        unread::put(&redis.connection, &redis.keys, missing.into_iter().map(|count| (count, at))).await?;
-        let Some(last) = counts.last().filter(|_| counts.len() == AT_ONCE) else { return Ok(written) };
-        place = Some(SortKey { sorted_by: (&last.tenant_id).into(), key: last.key() });
+        let missing = counts.iter().filter(|count| !known.contains(&owner(count)));
+        let missing: Vec<_> = missing.map(|count| (count, at)).collect();
+        let rebuilt = missing.len() as u64;
+        unread::put(&redis.connection, &redis.keys, missing).await?;
+        redis.unread.rebuilt.inc_by(rebuilt);
+        let Some(last) = counts.last().filter(|_| counts.len() == BATCH) else { return Ok(()) };
+        last_key = Some(SortKey { sorted_by: (&last.tenant_id).into(), key: last.key() });
     }
 }
 
-/// Since when what is read now is certainly true: a turn may have its time already, and be committed only later.
-fn before(engine: &Engine) -> Timestamp {
-    engine.now().plus_ms(-IN_DOUBT_MS)
+/// Since when counts that are read now have been valid for certain: a commit batch may have its timestamp already, and commit
+/// only later.
+fn valid_since(engine: &Engine) -> Timestamp {
+    engine.now().plus_ms(-MAX_COMMIT_MS)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use agentcafe_domain::kernel::Sequence;
 use bytes::{Bytes, BytesMut};
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
 use crate::{EventFilter, Follower, LoggedEvent, ReadError};
@@ -42,17 +43,21 @@ pub struct Fanout {
     cache: Mutex<Cache>,
 }
 
+/// Looked up once per reader and batch, so it is hashed fast.
 #[derive(Default)]
 struct Cache {
-    batches: HashMap<(&'static str, Arc<EventFilter>, Sequence), Frames>,
+    batches: HashMap<(&'static str, Arc<EventFilter>, Sequence), Frames, RandomState>,
     bytes: usize,
 }
 
-fn render(encoder: FrameEncoder, events: &[LoggedEvent]) -> Bytes {
-    let size: usize = events.iter().map(|event| event.json.len() + 96).sum();
-    let mut bytes = BytesMut::with_capacity(size);
-    events.iter().for_each(|event| (encoder.encode)(event, &mut bytes));
-    bytes.freeze()
+impl Frames {
+    /// Renders events.
+    pub(crate) fn render(encoder: FrameEncoder, events: &[LoggedEvent], scanned_to: Sequence) -> Self {
+        let size: usize = events.iter().map(|event| event.json.len() + 96).sum();
+        let mut bytes = BytesMut::with_capacity(size);
+        events.iter().for_each(|event| (encoder.encode)(event, &mut bytes));
+        Self { bytes: bytes.freeze(), count: events.len(), scanned_to }
+    }
 }
 
 impl Fanout {
@@ -76,11 +81,7 @@ impl Fanout {
             return Ok(frames.clone());
         }
         let page = follower.read_within(limit, MAX_BATCH_BYTES).await?;
-        let frames = Frames {
-            bytes: render(encoder, &page.events),
-            count: page.events.len(),
-            scanned_to: follower.scanned_to(),
-        };
+        let frames = Frames::render(encoder, &page.events, follower.scanned_to());
         if limit == MAX_BATCH_EVENTS && frames.count > 0 {
             let mut cache = self.cache.lock();
             if cache.bytes + frames.bytes.len() > MAX_CACHED_BYTES {

@@ -97,6 +97,16 @@ impl Follower {
         Ok(page)
     }
 
+    /// Whether an event after the cursor matches, up to `until`.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the log cannot be read.
+    pub async fn has_match_until(&self, until: Sequence) -> Result<bool, ReadError> {
+        let after = EventQuery::after(self.filter.as_ref().clone(), self.scanned_to, 1);
+        let page = self.log.read_older(EventQuery { before: Some(until.next()), ..after }).await?;
+        Ok(page.events.first().is_some_and(|event| event.sequence <= until))
+    }
+
     /// Waits for matching events and reads them: at most `limit`, at least one.
     ///
     /// # Errors

@@ -1,13 +1,16 @@
-//! The event log as a stream: queries, the newest events in memory, followers with a cursor, and shared rendering.
+//! The event log as a stream: queries, the newest events in memory, followers with a cursor, shared
+//! rendering, and streams of events to readers.
 //!
-//! Nothing here knows a database or a transport. Whatever holds a log implements [`Log`].
+//! Nothing here depends on a database or a transport. Whatever holds a log implements [`Log`].
 
 mod fanout;
 mod follow;
+mod log_stream;
 mod query;
 mod recent_events;
 
 pub use fanout::{Fanout, FrameEncoder, Frames};
 pub use follow::{Follower, Log, PageFuture};
+pub use log_stream::{Backlog, LogStream, StreamHub, StreamItem, StreamStart, Subscriber};
 pub use query::{EventFilter, EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES, ReadError};
 pub use recent_events::{MAX_RECENT_BYTES, RecentEvents, Watermark};

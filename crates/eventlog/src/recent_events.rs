@@ -19,7 +19,7 @@ const MAX_SCANNED: usize = 4_096;
 
 type RoomKey = (TenantId, RoomId);
 
-/// What a follower learns when events were published that may match its filter.
+/// The notification that events were published which may match a follower's filter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watermark {
     /// The last event that may match.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// The header with the correlation id.
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
-const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// A JSON response.
@@ -31,9 +31,21 @@ pub fn enveloped(status: StatusCode, data: &[u8]) -> Response {
 }
 
 /// The response of a read.
-pub fn found(data: &impl Serialize) -> Response {
+pub fn read(data: &impl Serialize) -> Response {
     let data = serde_json::to_vec(data).expect("a response has text keys and finite numbers");
     enveloped(StatusCode::OK, &data)
+}
+
+/// `{"ok":true,"data":{name:true}}`.
+pub fn flag(name: &str) -> Response {
+    enveloped(StatusCode::OK, format!(r#"{{"{name}":true}}"#).as_bytes())
+}
+
+/// The page that Prometheus reads.
+pub fn metrics(page: String) -> Response {
+    const TYPE: HeaderValue =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    ([(header::CONTENT_TYPE, TYPE)], page).into_response()
 }
 
 /// Adds an id to the headers, if there is one and a header can hold it.

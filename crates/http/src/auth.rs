@@ -1,11 +1,19 @@
-//! The API token: requests must carry it, if one is set.
+//! Authentication by the API token, if one is set.
+
+use std::sync::Arc;
 
 use agentcafe_domain::kernel::{Code, DomainError};
+use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{HeaderMap, Uri, header};
+use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use subtle::ConstantTimeEq;
+use tower_http::validate_request::ValidateRequest;
 
 use crate::error::ApiError;
+use crate::middleware::Middleware;
+use crate::observe::RequestContext;
 use crate::query;
 
 const API_KEY: &str = "x-api-key";
@@ -13,28 +21,43 @@ const API_KEY: &str = "x-api-key";
 /// The token that requests must carry, and the query parameter that may hold it.
 #[derive(Clone, Debug)]
 pub struct Token {
-    /// The token; none: no token is required.
-    pub wanted: Option<String>,
+    /// The token; none: every request is accepted.
+    pub required: Option<String>,
     /// The query parameter that may hold it.
     pub query_param: String,
 }
 
-/// Checks the token of a request. The first one counts, in this order: `x-api-key`, `Authorization: Bearer`, the query
-/// parameter. The comparison takes constant time.
-///
-/// # Errors
-/// The token is missing or wrong.
-pub fn check(token: &Token, headers: &HeaderMap, uri: &Uri) -> Result<(), ApiError> {
-    let Some(wanted) = &token.wanted else { return Ok(()) };
-    let given = header_token(headers)
-        .or_else(|| query::value(uri, &token.query_param).filter(|token| !token.trim().is_empty()));
-    let matches = given.is_some_and(|given| given.trim().as_bytes().ct_eq(wanted.as_bytes()).into());
-    if matches {
-        return Ok(());
+/// Lets a request pass if its route is public or it carries the token.
+#[derive(Clone)]
+pub(crate) struct Authenticate(pub(crate) Arc<Middleware>);
+
+impl ValidateRequest<Body> for Authenticate {
+    type ResponseBody = Body;
+
+    fn validate(&mut self, request: &mut Request) -> Result<(), Response> {
+        let is_public =
+            request.extensions().get::<RequestContext>().is_some_and(|context| context.route.is_public);
+        if is_public {
+            return Ok(());
+        }
+        let checked = self.0.token.check(request.headers(), request.uri());
+        checked.map_err(|error| ApiError::from(error).into_response())
     }
-    Err(DomainError::new(Code::Unauthorized)
-        .with("auth", json!({ "header": API_KEY, "query": token.query_param }))
-        .into())
+}
+
+impl Token {
+    /// Checks the token of a request. The first one counts, in this order: `x-api-key`, `Authorization: Bearer`, the query
+    /// parameter. The comparison takes constant time.
+    fn check(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), DomainError> {
+        let Some(required) = &self.required else { return Ok(()) };
+        let given = header_token(headers)
+            .or_else(|| query::value(uri, &self.query_param).filter(|token| !token.trim().is_empty()));
+        if given.is_some_and(|given| given.trim().as_bytes().ct_eq(required.as_bytes()).into()) {
+            return Ok(());
+        }
+        let auth = json!({ "header": API_KEY, "query": self.query_param });
+        Err(DomainError::new(Code::Unauthorized).with("auth", auth))
+    }
 }
 
 fn header_token(headers: &HeaderMap) -> Option<String> {
@@ -50,39 +73,4 @@ fn header_token(headers: &HeaderMap) -> Option<String> {
         token.filter(|token| !token.is_empty())
     };
     text(API_KEY).or_else(bearer)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A wrong `x-api-key` does not fall through to the next place.
-    #[test]
-    fn token_is_read_from_the_first_place_that_holds_one() {
-        let cases: [(&[(&str, &str)], &str, bool); 9] = [
-            (&[], "/v1/events", false),
-            (&[("x-api-key", " secret ")], "/v1/events", true),
-            (&[("authorization", "bearer secret")], "/v1/events", true),
-            (&[("authorization", "Basic secret")], "/v1/events", false),
-            (&[], "/v1/events?apiKey=secret", true),
-            (&[], "/v1/events?apikey=secret", false),
-            (
-                &[("x-api-key", "wrong"), ("authorization", "Bearer secret")],
-                "/v1/events?apiKey=secret",
-                false,
-            ),
-            (&[("x-api-key", " "), ("authorization", "Bearer secret")], "/v1/events", true),
-            (&[("x-api-key", "secre")], "/v1/events", false),
-        ];
-        let token = Token { wanted: Some("secret".to_owned()), query_param: "apiKey".to_owned() };
-        for (sent, uri, want) in cases {
-            let mut headers = HeaderMap::new();
-            for (name, value) in sent {
-                headers
-                    .insert(header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
-            }
-            let got = check(&token, &headers, &uri.parse().unwrap());
-            assert_eq!(got.is_ok(), want, "{sent:?} {uri}");
-        }
-    }
 }

@@ -1,10 +1,17 @@
-//! An [`OperationError`] as an HTTP response: the only place that knows which status a code has.
+//! An [`OperationError`] as an HTTP response: the status of its code, and the envelope in the body.
 
-use agentcafe_domain::kernel::{Code, OperationError};
+use std::panic::AssertUnwindSafe;
+
+use agentcafe_domain::kernel::{Code, CorrelationId, DomainError, OperationError};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-/// An error response. Its body names the request id, so the outermost layer renders it.
+use crate::answer;
+
+/// An error response. Its body names the request id, so the middleware renders it ([`render`]).
 #[derive(Clone, Debug)]
 pub struct ApiError(pub OperationError);
 
@@ -12,11 +19,6 @@ impl ApiError {
     /// As [`OperationError::unavailable`].
     pub fn unavailable(message: &str) -> Self {
         Self(OperationError::unavailable(message))
-    }
-
-    /// As [`OperationError::internal`].
-    pub fn internal() -> Self {
-        Self(OperationError::internal())
     }
 
     /// The status of the error's code.
@@ -69,4 +71,50 @@ impl IntoResponse for ApiError {
         response.extensions_mut().insert(self);
         response
     }
+}
+
+#[derive(Serialize)]
+struct ErrorEnvelope<'a> {
+    ok: bool,
+    error: ErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorBody<'a> {
+    code: &'a str,
+    message: &'a str,
+    details: &'a Map<String, Value>,
+    request_id: &'a str,
+}
+
+/// Renders the envelope of an [`ApiError`] into its response, which so far has a status and headers. Other responses stay
+/// as they are.
+pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
+    let Some(ApiError(error)) = response.extensions_mut().remove() else { return response };
+    let DomainError { code, message, mut details } = error.error;
+    if let Some(correlation_id) = &error.correlation_id {
+        details.insert("correlationId".to_owned(), correlation_id.as_str().into());
+    }
+    let body = ErrorBody { code: code.as_str(), message: &message, details: &details, request_id };
+    let body = serde_json::to_vec(&ErrorEnvelope { ok: false, error: body }).expect("details have text keys");
+    let mut rendered = answer::json(status_of(code), body);
+    let headers = rendered.headers_mut();
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_LENGTH {
+            headers.insert(name, value.clone());
+        }
+    }
+    let in_details = || CorrelationId::parse(details.get("correlationId")?.as_str()?).ok();
+    let correlation_id = error.correlation_id.or_else(in_details);
+    answer::insert_id(headers, answer::CORRELATION_ID, correlation_id.as_ref());
+    rendered
+}
+
+/// The response of a handler; an internal error if it panics, which the process's panic hook has logged.
+pub(crate) async fn catch_panic<E>(
+    response: impl Future<Output = Result<Response, E>>,
+) -> Result<Response, E> {
+    let caught = AssertUnwindSafe(response).catch_unwind().await;
+    caught.unwrap_or_else(|_| Ok(ApiError(OperationError::internal()).into_response()))
 }

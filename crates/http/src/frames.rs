@@ -4,6 +4,8 @@ use agentcafe_domain::kernel::Code;
 use agentcafe_eventlog::{FrameEncoder, LoggedEvent};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 /// The protocols of event streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,6 @@ pub enum CloseCode {
     TryAgainLater = 1013,
 }
 
-const FINAL_TEXT: u8 = 0x81;
 const FINAL_CLOSE: u8 = 0x88;
 
 impl StreamProtocol {
@@ -45,21 +46,7 @@ impl StreamProtocol {
 
     /// A control frame: one without an id.
     pub fn control(self, event: &str, data: &Value) -> Bytes {
-        let data = data.to_string();
-        let mut bytes = BytesMut::with_capacity(data.len() + 64);
-        match self {
-            Self::EventStream => {
-                bytes.put_slice(b"event: ");
-                bytes.put_slice(event.as_bytes());
-                bytes.put_slice(b"\ndata: ");
-                bytes.put_slice(data.as_bytes());
-                bytes.put_slice(b"\n\n");
-            }
-            Self::WebSocket => {
-                put_message(&format!(r#"{{"event":"{event}","data":"#), data.as_bytes(), &mut bytes);
-            }
-        }
-        bytes.freeze()
+        self.control_around(event, data.to_string().as_bytes(), 0, b"").concat().into()
     }
 
     /// As [`StreamProtocol::control`], for data too large to be copied for every client: the head and the tail of a frame whose
@@ -122,75 +109,14 @@ fn put_event_stream(event: &LoggedEvent, bytes: &mut BytesMut) {
 
 fn put_web_socket(event: &LoggedEvent, bytes: &mut BytesMut) {
     let before = format!(r#"{{"id":{},"event":"{}","data":"#, event.sequence, event.kind.as_str());
-    put_message(&before, &event.json, bytes);
-}
-
-/// A text message: `before`, the data, and a closing brace.
-fn put_message(before: &str, data: &[u8], bytes: &mut BytesMut) {
-    put_head(before.len() + data.len() + 1, bytes);
+    put_head(before.len() + event.json.len() + 1, bytes);
     bytes.put_slice(before.as_bytes());
-    bytes.put_slice(data);
+    bytes.put_slice(&event.json);
     bytes.put_u8(b'}');
 }
 
-/// The header of a text message of this length.
+/// The header of a text message with a payload of this many bytes.
 fn put_head(length: usize, bytes: &mut BytesMut) {
-    bytes.put_u8(FINAL_TEXT);
-    match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(short @ 0..=125), _) => bytes.put_u8(short),
-        (_, Ok(medium)) => {
-            bytes.put_u8(126);
-            bytes.put_u16(medium);
-        }
-        _ => {
-            bytes.put_u8(127);
-            bytes.put_u64(length as u64);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use agentcafe_domain::kernel::{EventType, Sequence};
-    use serde_json::json;
-
-    use super::*;
-
-    /// A WebSocket message has the content of the server-sent event. Its length takes one, three or nine bytes (RFC 6455, 5.2).
-    #[test]
-    fn frames_of_both_protocols_have_the_same_content() {
-        for (size, header) in [(10, 2), (1_000, 4), (100_000, 10)] {
-            let data = format!(r#"{{"text":"{}"}}"#, "é".repeat(size / 2));
-            let event = LoggedEvent {
-                sequence: Sequence(41),
-                kind: EventType::OrderChanged,
-                json: data.clone().into(),
-            };
-            let rendered = |protocol: StreamProtocol| {
-                let mut bytes = BytesMut::new();
-                (protocol.encoder().encode)(&event, &mut bytes);
-                bytes.freeze()
-            };
-            let lines = format!("id: 41\nevent: order_changed\ndata: {data}\n\n");
-            assert_eq!(rendered(StreamProtocol::EventStream), lines);
-            let message = rendered(StreamProtocol::WebSocket);
-            let content: Value = serde_json::from_slice(&message[header..]).unwrap();
-            let data: Value = serde_json::from_str(&data).unwrap();
-            assert_eq!(content, json!({ "id": 41, "event": "order_changed", "data": data }), "{size}");
-            let length = match header {
-                2 => u64::from(message[1]),
-                4 => u64::from(u16::from_be_bytes([message[2], message[3]])),
-                _ => u64::from_be_bytes(message[2..10].try_into().unwrap()),
-            };
-            assert_eq!((message[0], length), (FINAL_TEXT, (message.len() - header) as u64));
-        }
-        for protocol in [StreamProtocol::EventStream, StreamProtocol::WebSocket] {
-            let [before, after] = protocol.control_around("snapshot", br#"{"state":"#, 7, b"}");
-            let want = protocol.control("snapshot", &json!({ "state": [1, 2, 3] }));
-            assert_eq!([&before[..], b"[1,2,3]", &after[..]].concat(), want);
-        }
-        let ready = StreamProtocol::WebSocket.control("ready", &json!({ "cursor": 5 }));
-        assert_eq!(&ready[2..], br#"{"event":"ready","data":{"cursor":5}}"#);
-        assert_eq!(StreamProtocol::EventStream.control("ready", &json!(5)), "event: ready\ndata: 5\n\n");
-    }
+    let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+    header.format(length as u64, &mut bytes.writer()).expect("writing to memory does not fail");
 }

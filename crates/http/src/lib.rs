@@ -1,23 +1,26 @@
 //! HTTP for every server of the workspace: middleware, responses and errors, event streams, serving.
 
 pub mod answer;
-pub mod auth;
-pub mod door;
+mod auth;
+mod client_address;
+mod compression;
 pub mod error;
 pub mod frames;
 pub mod metrics;
+mod middleware;
+pub mod observe;
 pub mod query;
-pub mod rate_limit;
+mod rate_limit;
 mod serve;
 pub mod sse;
 pub mod stream;
 pub mod websocket;
 
 pub use auth::Token;
-pub use door::{Door, RequestId, RouteTraits};
 pub use error::ApiError;
 pub use frames::StreamProtocol;
 pub use metrics::HttpMetrics;
+pub use middleware::{Middleware, RouteTraits};
+pub use observe::request_id;
 pub use rate_limit::{RateLimiter, SharedCounters};
 pub use serve::serve;
-pub use stream::{FrameSource, StreamHub, StreamSession, Wakeup};

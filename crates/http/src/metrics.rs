@@ -1,5 +1,8 @@
 //! The metrics of an HTTP server: its requests and its event streams.
 
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -7,15 +10,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::middleware::RouteTraits;
+
 /// The labels of a request.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct RequestLabels {
-    /// The HTTP method.
-    pub method: &'static str,
+    method: &'static str,
     /// The route's template, or `unmatched`.
-    pub route: &'static str,
-    /// The status code.
-    pub status: u16,
+    route: &'static str,
+    status: u16,
 }
 
 /// The metrics of an HTTP server.
@@ -47,5 +50,28 @@ impl HttpMetrics {
         let stream_events = Counter::default();
         registry.register("stream_events", "Events sent to streams", stream_events.clone());
         Self { requests, request_seconds, stream_clients, stream_events }
+    }
+
+    /// Counts a request, and observes how long it took unless it stays open on purpose.
+    pub(crate) fn count(&self, method: &'static str, route: RouteTraits, status: StatusCode, took: Duration) {
+        let labels = RequestLabels { method, route: route.template, status: status.as_u16() };
+        self.requests.get_or_create(&labels).inc();
+        if !route.stays_open {
+            self.request_seconds.observe(took.as_secs_f64());
+        }
+    }
+}
+
+/// The name of a method as a label: methods that HTTP does not define share one.
+pub const fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::PUT => "PUT",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
     }
 }

@@ -1,12 +1,13 @@
 //! Query strings, percent-decoded.
 
-use std::collections::HashMap;
-
 use agentcafe_domain::kernel::{Code, DomainError, Fields};
 use axum::http::Uri;
 use percent_encoding::percent_decode_str;
 
 fn decoded(text: &str) -> Result<String, DomainError> {
+    if !text.contains(['+', '%']) {
+        return Ok(text.to_owned());
+    }
     let text = text.replace('+', " ");
     let decoded = percent_decode_str(&text).decode_utf8().map_err(|_| {
         DomainError::new(Code::Validation).saying("the query is not valid UTF-8").with("query", text.as_str())
@@ -33,9 +34,6 @@ pub fn value(uri: &Uri, name: &str) -> Option<String> {
 /// # Errors
 /// The query is not valid UTF-8, or contains a NUL.
 pub fn fields(uri: &Uri) -> Result<Fields, DomainError> {
-    let mut values = HashMap::new();
-    for (key, value) in pairs(uri) {
-        values.entry(decoded(key)?).or_insert(decoded(value)?);
-    }
-    Ok(Fields::of_query(values))
+    let decoded = pairs(uri).map(|(key, value)| Ok((decoded(key)?, decoded(value)?)));
+    Ok(Fields::of_query(decoded.collect::<Result<Vec<_>, DomainError>>()?))
 }

@@ -3,18 +3,36 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use agentcafe_domain::kernel::Timestamp;
-use agentcafe_redis::rate::{self, RateLimitKey, RateLimitUsage};
+use agentcafe_domain::kernel::{Code, DomainError, OperationError, Timestamp};
+use agentcafe_redis::rate_limit::{self, RateLimitKey, RateLimitUsage};
 use agentcafe_redis::{Keys, RedisConnection};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
+use tower::Service;
+
+use crate::client_address::client_address;
+use crate::error::ApiError;
+use crate::metrics::method_name;
+use crate::middleware::Middleware;
+use crate::observe::RequestContext;
 
 /// The length of a window, in milliseconds.
-pub const WINDOW_MS: i64 = 60_000;
+const WINDOW_MS: i64 = 60_000;
 /// The most windows in memory; past it, further clients share one window per route.
 const MAX_WINDOWS: usize = 100_000;
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Which window a request counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,17 +56,85 @@ struct Windows {
 
 /// What the limiter decided about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimitStatus {
-    /// Whether the request is within the limit.
-    pub allowed: bool,
+struct RateLimitStatus {
+    is_allowed: bool,
     /// Requests per window.
-    pub limit: u64,
+    limit: u64,
     /// Requests left in this window.
-    pub remaining: u64,
+    remaining: u64,
     /// When the window ends, in whole seconds since the epoch, rounded up.
-    pub reset_epoch_seconds: i64,
+    reset_epoch_seconds: i64,
     /// Whole seconds until then, rounded up; at least 1.
-    pub retry_after_seconds: i64,
+    retry_after_seconds: i64,
+}
+
+/// Counts a request, and refuses it past the limit. The headers of every counted response hold what is left of the limit.
+#[derive(Clone)]
+pub(crate) struct LimitRate<S> {
+    pub(crate) inner: S,
+    pub(crate) middleware: Arc<Middleware>,
+}
+
+impl<S> Service<Request> for LimitRate<S>
+where
+    S: Service<Request, Response = Response, Future: Send + 'static> + Clone + Send + 'static,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let route = request.extensions().get::<RequestContext>().map(|context| context.route);
+        let Some(route) = route.filter(|route| route.is_limited && self.middleware.limiter.limit > 0) else {
+            return self.inner.call(request).boxed();
+        };
+        let middleware = Arc::clone(&self.middleware);
+        // The service that is ready is the one that is called.
+        let next = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, next);
+        async move {
+            let client = client_address(&request, &middleware.trusted_proxies);
+            let (method, now) = (method_name(request.method()), middleware.clock.now());
+            let status = middleware.limiter.count(client, method, route.template, now).await;
+            let mut response = match status.is_allowed {
+                true => inner.call(request).await?,
+                false => status.refusal().into_response(),
+            };
+            status.add_headers(response.headers_mut());
+            Ok(response)
+        }
+        .boxed()
+    }
+}
+
+impl RateLimitStatus {
+    fn refusal(&self) -> ApiError {
+        let error = DomainError::new(Code::RateLimited)
+            .with("limit", self.limit)
+            .with("resetEpochSeconds", self.reset_epoch_seconds);
+        let retry_after_seconds = Some(self.retry_after_seconds);
+        ApiError(OperationError { retry_after_seconds, ..error.into() })
+    }
+
+    fn add_headers(&self, headers: &mut HeaderMap) {
+        let Self { limit, remaining, reset_epoch_seconds, retry_after_seconds, .. } = *self;
+        headers.insert(LIMIT, limit.into());
+        headers.insert(REMAINING, remaining.into());
+        headers.insert(RESET, reset_epoch_seconds.into());
+        let texts = [
+            (RATE_LIMIT_POLICY, format!("\"default\";q={limit};w=60")),
+            (RATE_LIMIT, format!("\"default\";r={remaining};t={retry_after_seconds}")),
+        ];
+        for (name, text) in texts {
+            if let Ok(value) = HeaderValue::try_from(text) {
+                headers.insert(name, value);
+            }
+        }
+    }
 }
 
 /// Counters in Redis that all nodes share.
@@ -57,7 +143,7 @@ pub struct SharedCounters {
     pub connection: Arc<RedisConnection>,
     /// The names of the keys.
     pub keys: Keys,
-    /// Counts the requests that were held against this node's own windows because Redis did not answer.
+    /// Counts the requests that were checked against this node's own windows because Redis did not answer.
     pub fallbacks: Counter,
 }
 
@@ -75,28 +161,28 @@ impl RateLimiter {
         Self { limit, windows: Mutex::default(), shared }
     }
 
-    /// Counts a request; none if there is no limit.
-    pub async fn count(
+    /// Counts a request.
+    async fn count(
         &self,
         client: IpAddr,
         method: &'static str,
         route: &'static str,
         now: Timestamp,
-    ) -> Option<RateLimitStatus> {
+    ) -> RateLimitStatus {
         // Also with shared counters: a client over its limit stays so when Redis stops answering.
-        let local = self.count_locally(client, method, route, now)?;
-        let Some(shared) = &self.shared else { return Some(local) };
+        let local = self.count_locally(client, method, route, now);
+        let Some(shared) = &self.shared else { return local };
         let client = client.to_string();
         let key = RateLimitKey { client: &client, method, route };
         let window = Duration::from_millis(WINDOW_MS.unsigned_abs());
-        match rate::count(&shared.connection, &shared.keys, key, window).await {
+        match rate_limit::count(&shared.connection, &shared.keys, key, window).await {
             Ok(RateLimitUsage { requests, ends_in }) => {
                 let left_ms = i64::try_from(ends_in.as_millis()).unwrap_or(WINDOW_MS);
-                Some(self.status(requests, now.plus_ms(left_ms), now))
+                self.status(requests, now.plus_ms(left_ms), now)
             }
             Err(_) => {
                 shared.fallbacks.inc();
-                Some(local)
+                local
             }
         }
     }
@@ -107,22 +193,19 @@ impl RateLimiter {
         method: &'static str,
         route: &'static str,
         now: Timestamp,
-    ) -> Option<RateLimitStatus> {
-        if self.limit == 0 {
-            return None;
-        }
+    ) -> RateLimitStatus {
         let mut windows = self.windows.lock();
         let window = windows.window(WindowKey { client: Some(client), method, route }, now);
         window.used += 1;
         let (used, ends_at) = (window.used, window.ends_at);
-        Some(self.status(used, ends_at, now))
+        self.status(used, ends_at, now)
     }
 
     fn status(&self, used: u64, ends_at: Timestamp, now: Timestamp) -> RateLimitStatus {
         let ends_at_ms = ends_at.as_millis();
         let ceil = |ms: i64| ms.div_euclid(1_000) + i64::from(ms.rem_euclid(1_000) > 0);
         RateLimitStatus {
-            allowed: used <= self.limit,
+            is_allowed: used <= self.limit,
             limit: self.limit,
             remaining: self.limit.saturating_sub(used),
             reset_epoch_seconds: ceil(ends_at_ms),
@@ -135,7 +218,7 @@ impl Windows {
     fn window(&mut self, key: WindowKey, now: Timestamp) -> &mut Window {
         let due = now.as_millis() - self.swept_at.as_millis() >= WINDOW_MS;
         if due || self.open.len() >= MAX_WINDOWS && !self.open.contains_key(&key) {
-            // When full, another sweep at once would free little: once a second is enough.
+            // When the map is full, another sweep right away would free little: once a second is enough.
             if due || now.as_millis() - self.swept_at.as_millis() >= 1_000 {
                 self.open.retain(|_, window| window.ends_at > now);
                 self.swept_at = now;
@@ -159,33 +242,12 @@ mod tests {
     use super::*;
 
     const NOVA: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
-    const KAI: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_millis(ms)
     }
 
-    /// Windows are per client, method and route; the reset time is rounded up.
     #[test]
-    fn rate_limit_window_allows_its_limit_until_it_ends() {
-        let limiter = RateLimiter::new(2, None);
-        let count = |client, route, ms| limiter.count_locally(client, "GET", route, at(ms)).unwrap();
-        assert_eq!((count(NOVA, "/a", 500).allowed, count(NOVA, "/a", 500).remaining), (true, 0));
-        let refused = count(NOVA, "/a", 1_501);
-        assert_eq!((refused.allowed, refused.remaining), (false, 0));
-        assert_eq!((refused.reset_epoch_seconds, refused.retry_after_seconds), (61, 59));
-        assert!(count(KAI, "/a", 1_501).allowed, "another client");
-        assert!(count(NOVA, "/b", 1_501).allowed, "another route");
-        assert!(count(NOVA, "/a", 60_500).allowed, "the next window");
-    }
-
-    #[test]
-    fn rate_limit_of_0_counts_nothing() {
-        assert_eq!(RateLimiter::new(0, None).count_locally(NOVA, "GET", "/a", at(0)), None);
-    }
-
-    #[test]
-    fn rate_limit_windows_are_bounded_whatever_addresses_come() {
+    fn rate_limit_windows_are_bounded_however_many_clients_there_are() {
         let limiter = RateLimiter::new(1, None);
         for number in 0..(MAX_WINDOWS as u32 + 1_000) {
             limiter.count_locally(Ipv4Addr::from(number).into(), "GET", "/a", at(0));

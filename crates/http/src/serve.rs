@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::websocket::Connection;
+use crate::websocket::ServerConnection;
 
 /// The most open connections; further ones wait in the backlog of the kernel.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -45,7 +45,7 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Cancellation
             accepted = accept(&listener, &permits) => accepted,
         };
         let Some((stream, peer, permit)) = accepted else { continue };
-        let connection = Connection { open: open.clone(), place: Arc::new(permit) };
+        let connection = ServerConnection { open: open.clone(), permit: Arc::new(permit) };
         open.spawn(serve_connection(stream, peer, router.clone(), connection, stopping.clone()));
     }
     drop(listener);
@@ -60,7 +60,7 @@ async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    upgrade: Connection,
+    upgrade: ServerConnection,
     stopping: CancellationToken,
 ) {
     let service = service_fn(|request| answer(router.clone(), request, peer, upgrade.clone()));
@@ -105,7 +105,7 @@ async fn answer(
     router: Router,
     request: Request<Incoming>,
     peer: SocketAddr,
-    connection: Connection,
+    connection: ServerConnection,
 ) -> Result<axum::response::Response, Infallible> {
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));

@@ -6,13 +6,12 @@ use agentcafe_domain::kernel::{DomainError, Sequence};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 
-use crate::stream::{FrameSource, frame_stream};
-
-/// The response that streams the frames of a source until it ends or the client disconnects.
-pub fn response(source: impl FrameSource) -> Response {
-    let body = Body::from_stream(frame_stream(source).map(Ok::<_, Infallible>));
+/// The response that streams frames until they end or the client disconnects.
+pub fn response(frames: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    let body = Body::from_stream(frames.map(Ok::<_, Infallible>));
     let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

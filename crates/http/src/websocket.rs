@@ -1,8 +1,9 @@
-//! The WebSocket (RFC 6455) as a way to listen: the handshake, and the connection on which frames go out.
+//! WebSocket (RFC 6455) as a protocol for event streams: the handshake, and the connection that frames are written to.
 //!
-//! What goes out was framed once for all who hear it (`frames.rs`), which is why no library stands in between. What a client
-//! sends is not listened to, but for what keeps the connection.
+//! Frames are rendered once for all subscribers (`frames.rs`), so the connection writes them as they are, without a library in
+//! between. Of what a client sends, only control frames have an effect.
 
+use std::io::{self, Cursor};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,51 +11,50 @@ use agentcafe_domain::kernel::{Code, DomainError};
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, split};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::task::TaskTracker;
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::frame::{Frame, FrameHeader};
 
 use crate::auth::Token;
 use crate::error::ApiError;
 use crate::frames::close_frame;
-use crate::stream::{FrameSource, frame_stream};
 
 mod reader;
 
-use reader::{Heard, Reader};
+use reader::{FrameReader, Received};
 
-/// What the handshake's answer is made of (RFC 6455, 1.3).
-const ANSWER_SALT: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// How many pings may go unanswered.
 const UNANSWERED_PINGS: u32 = 3;
-/// The shortest silence after which a client that does not answer pings counts as gone.
+/// The shortest silence after which a client that does not answer pings counts as disconnected.
 const MIN_SILENCE: Duration = Duration::from_secs(5);
 /// How long a client may take to close its side.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const PING: [u8; 2] = [0x89, 0];
-const FINAL_PONG: u8 = 0x8a;
 
-/// What a connection is to those who take it over: who waits for its end, and what it occupies until then.
+/// What an upgraded connection keeps of the server: its entry among the open connections, and its permit.
 #[derive(Clone)]
-pub(crate) struct Connection {
+pub(crate) struct ServerConnection {
     pub(crate) open: TaskTracker,
-    pub(crate) place: Arc<tokio::sync::OwnedSemaphorePermit>,
+    pub(crate) permit: Arc<OwnedSemaphorePermit>,
 }
 
-/// A request that wants to become a WebSocket.
+/// A valid WebSocket handshake.
 pub struct Upgrade {
-    connection: Connection,
+    connection: ServerConnection,
     upgraded: OnUpgrade,
-    answer: HeaderValue,
-    is_from_elsewhere: bool,
+    accept_key: HeaderValue,
+    is_cross_origin: bool,
 }
 
 impl<S: Sync> FromRequestParts<S> for Upgrade {
@@ -62,43 +62,39 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let headers = &parts.headers;
-        let wants = parts.method == Method::GET
-            && names(headers, header::CONNECTION, "upgrade")
-            && names(headers, header::UPGRADE, "websocket");
-        if !wants {
-            return Err(not_a_handshake("upgrade", "this is reached with a WebSocket"));
+        let invalid = |field: &str, message: &str| Err(DomainError::invalid(field, message).into());
+        let is_upgrade = parts.method == Method::GET
+            && lists(headers, header::CONNECTION, "upgrade")
+            && lists(headers, header::UPGRADE, "websocket");
+        if !is_upgrade {
+            return invalid("upgrade", "this path takes WebSocket handshakes only");
         }
-        if !names(headers, header::SEC_WEBSOCKET_VERSION, "13") {
-            return Err(not_a_handshake("sec-websocket-version", "only version 13 is spoken here"));
+        if !lists(headers, header::SEC_WEBSOCKET_VERSION, "13") {
+            return invalid("sec-websocket-version", "sec-websocket-version must be 13");
         }
         let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
-        if STANDARD.decode(key).map(|nonce| nonce.len()) != Ok(16) {
-            return Err(not_a_handshake("sec-websocket-key", "sec-websocket-key must be 16 bytes in base64"));
-        }
-        let answer = STANDARD.encode(Sha1::new().chain_update(key).chain_update(ANSWER_SALT).finalize());
-        let answer = HeaderValue::from_str(&answer).map_err(|_| ApiError::internal())?;
-        let is_from_elsewhere = is_from_elsewhere(headers);
-        let upgraded = parts.extensions.remove::<OnUpgrade>();
-        let connection = parts.extensions.get::<Connection>().cloned();
-        let (Some(upgraded), Some(connection)) = (upgraded, connection) else {
-            return Err(not_a_handshake("upgrade", "this connection cannot become a WebSocket"));
+        let accept_key = HeaderValue::try_from(derive_accept_key(key));
+        let (Ok(16), Ok(accept_key)) = (STANDARD.decode(key).map(|nonce| nonce.len()), accept_key) else {
+            return invalid("sec-websocket-key", "sec-websocket-key must be 16 bytes in base64");
         };
-        Ok(Self { connection, upgraded, answer, is_from_elsewhere })
+        let is_cross_origin = is_cross_origin(headers);
+        let upgraded = parts.extensions.remove::<OnUpgrade>();
+        let connection = parts.extensions.get::<ServerConnection>().cloned();
+        let (Some(upgraded), Some(connection)) = (upgraded, connection) else {
+            return invalid("upgrade", "this connection cannot be upgraded");
+        };
+        Ok(Self { connection, upgraded, accept_key, is_cross_origin })
     }
 }
 
-fn not_a_handshake(field: &str, message: &str) -> ApiError {
-    DomainError::invalid(field, message).into()
-}
-
-/// Whether a header's list has this word in it.
-fn names(headers: &HeaderMap, header: header::HeaderName, word: &str) -> bool {
+/// Whether a header lists a word, on however many lines.
+fn lists(headers: &HeaderMap, header: HeaderName, word: &str) -> bool {
     let lists = headers.get_all(header).into_iter().filter_map(|value| value.to_str().ok());
-    lists.flat_map(|list| list.split(',')).any(|name| name.trim().eq_ignore_ascii_case(word))
+    lists.flat_map(|list| list.split(',')).any(|listed| listed.trim().eq_ignore_ascii_case(word))
 }
 
-/// Whether a browser says that a page of somebody else opens the connection.
-fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+/// Whether a page of another origin than this server's opens the connection, as browsers report it.
+fn is_cross_origin(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return false };
     let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
     let origin = origin.and_then(|origin| Some(origin.authority()?.as_str().to_ascii_lowercase()));
@@ -107,114 +103,136 @@ fn is_from_elsewhere(headers: &HeaderMap) -> bool {
 }
 
 impl Upgrade {
-    /// Any page may open a WebSocket to anywhere, and no browser keeps it from reading: where no token protects the café,
-    /// pages of others stay outside.
+    /// Refuses pages of other origins where no token is required: browsers let any page open a WebSocket to any server, and
+    /// read from it.
     ///
     /// # Errors
-    /// The problem that it comes from elsewhere.
-    pub fn admit(&self, token: &Token) -> Result<(), ApiError> {
-        if token.wanted.is_some() || !self.is_from_elsewhere {
+    /// `ERR_FORBIDDEN {field: "origin"}`.
+    pub fn check_origin(&self, token: &Token) -> Result<(), ApiError> {
+        if token.required.is_some() || !self.is_cross_origin {
             return Ok(());
         }
         let error = DomainError::new(Code::Forbidden);
-        Err(error
-            .saying("without a token, no page of another origin may listen")
-            .with("field", "origin")
-            .into())
+        let message = "pages of other origins may connect only to a server that requires a token";
+        Err(error.saying(message).with("field", "origin").into())
     }
 
-    /// The answer to the handshake; after it the client is told what the session says, and pinged.
-    pub fn response(self, session: impl FrameSource, ping: Duration) -> Response {
-        let Self { connection, upgraded, answer, .. } = self;
-        let Connection { open, place } = connection;
+    /// The response to the handshake. After it, the client gets the frames, and a ping at each interval.
+    pub fn response(self, frames: impl Stream<Item = Bytes> + Send + 'static, ping: Duration) -> Response {
+        let Self { connection: ServerConnection { open, permit }, upgraded, accept_key, .. } = self;
         open.spawn(async move {
-            match upgraded.await {
-                Ok(upgraded) => run(TokioIo::new(upgraded), session, ping).await,
-                Err(error) => tracing::debug!(%error, "a connection did not become a WebSocket"),
+            let ended = match upgraded.await {
+                Ok(upgraded) => run(TokioIo::new(upgraded), frames, ping).await,
+                Err(error) => Err(io::Error::other(error)),
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a WebSocket ended");
             }
-            drop(place);
+            drop(permit);
         });
         let mut response = (StatusCode::SWITCHING_PROTOCOLS, Body::empty()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(header::SEC_WEBSOCKET_ACCEPT, answer);
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept_key);
         response
     }
 }
 
-/// Tells the client piece by piece. One that does not read is told nothing more, and holds the piece on its way.
-async fn run(socket: impl AsyncRead + AsyncWrite, session: impl FrameSource, ping: Duration) {
-    let (reading, mut writing) = split(socket);
-    let (mut reader, mut told) = (Reader::new(reading), Box::pin(frame_stream(session)));
-    let silence = (ping * UNANSWERED_PINGS).max(MIN_SILENCE);
-    let (mut pings, mut heard_at) = (interval(ping), Instant::now());
+/// Writes the frames of a stream until it ends or the client disconnects. While a client does not read, the next frames are
+/// not rendered: it holds one chunk of them.
+///
+/// # Errors
+/// The connection broke.
+async fn run(
+    socket: impl AsyncRead + AsyncWrite,
+    frames: impl Stream<Item = Bytes>,
+    ping: Duration,
+) -> io::Result<()> {
+    let (read_half, mut writer) = split(socket);
+    let (mut reader, mut frames) = (FrameReader::new(read_half), Box::pin(frames));
+    let max_silence = (ping * UNANSWERED_PINGS).max(MIN_SILENCE);
+    let (mut pings, mut received_at) = (interval(ping), Instant::now());
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pings.reset();
     loop {
-        let written = tokio::select! {
-            heard = reader.next() => {
-                heard_at = Instant::now();
-                match heard {
-                    Heard::Ping(payload) => writing.write_all(&pong(&payload)).await,
-                    Heard::Something => Ok(()),
-                    Heard::Close(code) => {
-                        let _ = timeout(CLOSE_TIMEOUT, writing.write_all(&close_frame(code))).await;
-                        break;
+        tokio::select! {
+            received = reader.next() => {
+                received_at = Instant::now();
+                let code = match received {
+                    Received::Ping(payload) => {
+                        let mut pong = Vec::new();
+                        Frame::pong(payload).format(&mut pong).map_err(io::Error::other)?;
+                        writer.write_all(&pong).await?;
+                        continue;
                     }
-                    Heard::Gone => return,
-                    Heard::Violation(close) => {
-                        let _ = timeout(CLOSE_TIMEOUT, writing.write_all(&close_frame(close as u16))).await;
-                        break;
-                    }
-                }
+                    Received::NoReplyNeeded => continue,
+                    Received::Disconnected => return Ok(()),
+                    Received::Close(code) => code,
+                    Received::Violation(code) => code as u16,
+                };
+                let _ = timeout(CLOSE_TIMEOUT, writer.write_all(&close_frame(code))).await;
+                break;
             }
-            piece = told.next() => match piece {
-                Some(bytes) => {
-                    let began = Instant::now();
-                    let written = writing.write_all(&bytes).await;
-                    // Whoever did not read could not answer either.
-                    heard_at += began.elapsed();
-                    written
-                }
-                None => {
-                    drop(told);
+            chunk = frames.next() => {
+                let Some(chunk) = chunk else {
+                    drop(frames);
                     let _ = timeout(CLOSE_TIMEOUT, reader.closed()).await;
                     break;
-                }
-            },
-            _ = pings.tick() => {
-                if heard_at.elapsed() >= silence {
-                    tracing::debug!("a WebSocket does not answer and is cut");
-                    return;
-                }
-                writing.write_all(&PING).await
+                };
+                let began = Instant::now();
+                write_frames(&mut writer, &mut frames, &chunk).await?;
+                // A client that did not read could not answer pings either.
+                received_at += began.elapsed();
             }
-        };
-        if written.is_err() {
-            return;
+            _ = pings.tick() => {
+                if received_at.elapsed() >= max_silence {
+                    tracing::debug!("a WebSocket client does not answer pings and is disconnected");
+                    return Ok(());
+                }
+                writer.write_all(&PING).await?;
+            }
         }
     }
-    let _ = writing.shutdown().await;
+    writer.shutdown().await
 }
 
-fn pong(payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).expect("a ping has at most 125 bytes");
-    [&[FINAL_PONG, length], payload].concat()
+/// Writes a chunk of frames. One that begins with only a part of a large frame stands for the chunks with the other parts as
+/// well: no ping may come between them.
+async fn write_frames(
+    writer: &mut (impl AsyncWrite + Unpin),
+    frames: &mut (impl Stream<Item = Bytes> + Unpin),
+    chunk: &[u8],
+) -> io::Result<()> {
+    let mut cursor = Cursor::new(chunk);
+    let header = FrameHeader::parse(&mut cursor).ok().flatten();
+    let frame_bytes = header.map_or(0, |(_, payload_bytes)| cursor.position().saturating_add(payload_bytes));
+    let mut missing = frame_bytes.saturating_sub(chunk.len() as u64);
+    writer.write_all(chunk).await?;
+    while missing > 0 {
+        let Some(part) = frames.next().await else { break };
+        missing = missing.saturating_sub(part.len() as u64);
+        writer.write_all(&part).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use futures_util::stream;
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt, duplex};
 
-    /// RFC 6454: a page's origin is that of the server, or it is somebody else's.
+    use super::*;
+    use crate::frames::StreamProtocol;
+
+    /// A page's origin (RFC 6454) is that of the server, or it is another one.
     #[test]
-    fn pages_of_others_are_told_from_ours() {
+    fn websocket_origin_is_compared_with_the_host() {
         let cases = [
             (None, "127.0.0.1:3850", false),
             (Some("http://127.0.0.1:3850"), "127.0.0.1:3850", false),
             (Some("https://Cafe.example"), "cafe.example", false),
-            (Some("http://evil.example"), "127.0.0.1:3850", true),
             (Some("http://127.0.0.1:3851"), "127.0.0.1:3850", true),
             (Some("null"), "127.0.0.1:3850", true),
         ];
@@ -224,7 +242,36 @@ mod tests {
             if let Some(origin) = origin {
                 headers.insert(header::ORIGIN, origin.parse().unwrap());
             }
-            assert_eq!(is_from_elsewhere(&headers), want, "{origin:?} {host}");
+            assert_eq!(is_cross_origin(&headers), want, "{origin:?} {host}");
         }
+    }
+
+    const PING_INTERVAL: Duration = Duration::from_millis(2);
+
+    /// The chunks one by one, each after ten pings would have been due.
+    fn slow(chunks: Vec<Bytes>) -> impl Stream<Item = Bytes> {
+        stream::iter(chunks).then(async |chunk| {
+            tokio::time::sleep(PING_INTERVAL * 10).await;
+            chunk
+        })
+    }
+
+    #[tokio::test]
+    async fn websocket_ping_does_not_split_a_frame_that_comes_in_chunks() {
+        let state = vec![b'7'; 1_000];
+        let [head, tail] = StreamProtocol::WebSocket.control_around("snapshot", b"", state.len(), b"");
+        let frame = [&head[..], &state[..], &tail[..]].concat();
+        let end = StreamProtocol::WebSocket.control("ready", &json!(1));
+        let chunks = slow(vec![head, state.into(), tail, end.clone()]);
+        let (server, mut client) = duplex(1 << 16);
+        let running = tokio::spawn(run(server, chunks, PING_INTERVAL));
+        let mut received = Vec::new();
+        let contains = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+        while !contains(&received, &end) {
+            assert_ne!(client.read_buf(&mut received).await.unwrap(), 0, "the connection ended");
+        }
+        assert!(contains(&received, &frame) && contains(&received, &PING), "{received:?}");
+        drop(client);
+        let _ = running.await.unwrap();
     }
 }

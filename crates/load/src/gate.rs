@@ -7,102 +7,86 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::connection::Connection;
-use crate::control::RunControl;
 use crate::http::ProtocolError;
 use crate::report::{
-    CpuMeter, Diagnostics, GateCheck, GateResult, GeneratorUsage, ProgressObserver, RequestReport,
-    RunProgress, STREAMS, share, whole_ms,
+    CpuMeter, Diagnostics, GateCheck, GateResult, ProgressObserver, Report, RequestReport, RunProgress,
+    STREAMS, serialize_ms, share,
 };
 use crate::script::GetScript;
 use crate::stats::{FailureCounts, LatencySummary, RequestStats, Stopwatch};
 use crate::subscriber::wait_until_ready;
-use crate::target::{Target, shown_path};
-use crate::worker::{LatencyEnd, WorkerOptions, WorkerPool};
+use crate::target::{Target, serialize_path};
+use crate::worker::{LatencyEnd, RunControl, WorkerOptions, WorkerPool};
 
-/// Settings of the gate mode.
-#[derive(Clone, Debug)]
+/// Settings of the gate mode, as its report shows them.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct GateTest {
     /// The API.
+    #[serde(rename = "targetUrl")]
     pub target: Target,
     /// The server of the streams.
+    #[serde(rename = "streamUrl")]
     pub stream_target: Target,
-    /// Path of the first request.
-    pub api_path: String,
-    /// Path of the second request; the two alternate.
-    pub api_path_alt: String,
-    /// Path of the stream.
-    pub stream_path: String,
     /// How long to send requests.
+    #[serde(rename = "durationMs", serialize_with = "serialize_ms")]
     pub duration: Duration,
     /// Number of connections.
     pub concurrency: usize,
     /// Number of sequential requests before the test.
     pub warmup_requests: u64,
     /// Deadline of a response.
+    #[serde(rename = "timeoutMs", serialize_with = "serialize_ms")]
     pub request_timeout: Duration,
     /// Number of streams, all opened at once.
     pub stream_fanout: usize,
     /// Deadline of a stream's `ready` frame.
+    #[serde(rename = "streamTimeoutMs", serialize_with = "serialize_ms")]
     pub stream_timeout: Duration,
+    /// Path of the stream.
+    #[serde(serialize_with = "serialize_path")]
+    pub stream_path: String,
+    /// Path of the first request.
+    #[serde(serialize_with = "serialize_path")]
+    pub api_path: String,
+    /// Path of the second request; the two alternate.
+    #[serde(serialize_with = "serialize_path")]
+    pub api_path_alt: String,
     /// Objectives to check.
+    #[serde(flatten)]
     pub objectives: Objectives,
     /// Worker threads of this process.
+    #[serde(skip)]
     pub threads: usize,
 }
 
 /// Service level objectives.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Objectives {
     /// Highest 95th percentile of request latencies, in milliseconds.
+    #[serde(rename = "sloApiP95Ms")]
     pub api_p95_ms: f64,
     /// Highest 99th percentile of request latencies, in milliseconds.
+    #[serde(rename = "sloApiP99Ms")]
     pub api_p99_ms: f64,
     /// Highest share of failed requests.
+    #[serde(rename = "sloApiErrorRateMax")]
     pub api_error_rate_max: f64,
     /// Highest 95th percentile of the time until streams are ready, in milliseconds.
+    #[serde(rename = "sloStreamReadyP95Ms")]
     pub stream_ready_p95_ms: f64,
     /// Lowest share of streams that become ready.
+    #[serde(rename = "sloStreamSuccessRateMin")]
     pub stream_success_rate_min: f64,
 }
 
-/// The report of the gate mode.
+/// The results of the gate mode.
 #[derive(Clone, Debug, Serialize)]
-pub struct GateReport {
-    /// Settings of the run.
-    pub config: GateConfig,
+pub struct GateResults {
     /// Results of the requests.
     pub api: RequestReport,
     /// Results of the streams.
     pub stream: StreamReport,
-    /// Results of the checks.
-    pub gate: GateResult,
-    /// What the load generator used.
-    pub generator: GeneratorUsage,
-    /// Explanations for the operator.
-    pub notes: Vec<String>,
-}
-
-/// Settings of the run in its report.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "each member repeats the setting of the same name")]
-pub struct GateConfig {
-    pub target_url: String,
-    pub stream_url: String,
-    pub duration_ms: u64,
-    pub concurrency: usize,
-    pub warmup_requests: u64,
-    pub timeout_ms: u64,
-    pub stream_fanout: usize,
-    pub stream_timeout_ms: u64,
-    pub stream_path: String,
-    pub api_path: String,
-    pub api_path_alt: String,
-    pub slo_api_p95_ms: f64,
-    pub slo_api_p99_ms: f64,
-    pub slo_api_error_rate_max: f64,
-    pub slo_stream_ready_p95_ms: f64,
-    pub slo_stream_success_rate_min: f64,
 }
 
 /// Streams in a report.
@@ -128,7 +112,7 @@ impl GateTest {
     ///
     /// # Errors
     /// When the server cannot be reached.
-    pub async fn run(&self, observer: &dyn ProgressObserver) -> Result<GateReport> {
+    pub async fn run(&self, observer: &dyn ProgressObserver) -> Result<Report<GateTest, GateResults>> {
         self.warm_up(observer).await.with_context(|| format!("{} cannot be reached", self.target))?;
         let cpu = CpuMeter::start(self.threads);
         let api = self.send_requests(observer).await?;
@@ -141,16 +125,10 @@ impl GateTest {
         let (api, stream) = (RequestReport::new(&api), StreamReport::new(&streams));
         let gate = self.objectives.check(&api, &stream);
         if !gate.pass && api.failures.rate_limited + stream.failures.rate_limited > 0 {
-            diagnostics.add(self.objectives.explain_without_rate_limit(&api, &stream));
+            diagnostics.0.push(self.objectives.explain_without_rate_limit(&api, &stream));
         }
-        Ok(GateReport {
-            config: self.config(),
-            gate,
-            api,
-            stream,
-            generator,
-            notes: diagnostics.into_notes(),
-        })
+        let results = GateResults { api, stream };
+        Ok(Report { config: self.clone(), results, gate, generator, notes: diagnostics.0 })
     }
 
     async fn warm_up(&self, observer: &dyn ProgressObserver) -> Result<(), ProtocolError> {
@@ -180,7 +158,7 @@ impl GateTest {
             request_timeout: self.request_timeout,
             reconnects: true,
             latency_end: LatencyEnd::Head,
-            collects_sequences: false,
+            ..WorkerOptions::default()
         };
         let control = RunControl::until_stopped();
         control.start_measuring();
@@ -221,27 +199,6 @@ impl GateTest {
         }
         stats
     }
-
-    fn config(&self) -> GateConfig {
-        GateConfig {
-            target_url: self.target.to_string(),
-            stream_url: self.stream_target.to_string(),
-            duration_ms: whole_ms(self.duration),
-            concurrency: self.concurrency,
-            warmup_requests: self.warmup_requests,
-            timeout_ms: whole_ms(self.request_timeout),
-            stream_fanout: self.stream_fanout,
-            stream_timeout_ms: whole_ms(self.stream_timeout),
-            stream_path: shown_path(&self.stream_path),
-            api_path: shown_path(&self.api_path),
-            api_path_alt: shown_path(&self.api_path_alt),
-            slo_api_p95_ms: self.objectives.api_p95_ms,
-            slo_api_p99_ms: self.objectives.api_p99_ms,
-            slo_api_error_rate_max: self.objectives.api_error_rate_max,
-            slo_stream_ready_p95_ms: self.objectives.stream_ready_p95_ms,
-            slo_stream_success_rate_min: self.objectives.stream_success_rate_min,
-        }
-    }
 }
 
 impl StreamReport {
@@ -274,7 +231,8 @@ impl Objectives {
     }
 
     /// Says what the result would be without the requests that the rate limit refused.
-    fn explain_without_rate_limit(&self, api: &RequestReport, stream: &StreamReport) -> String {
+    #[must_use]
+    pub fn explain_without_rate_limit(&self, api: &RequestReport, stream: &StreamReport) -> String {
         let (mut api, mut stream) = (api.clone(), stream.clone());
         api.errors -= api.failures.rate_limited;
         api.error_rate = share(api.errors, api.total - api.failures.rate_limited, 1.0);
@@ -286,73 +244,5 @@ impl Objectives {
             return "without its rate limit, the server would pass the gate".to_owned();
         }
         format!("without its rate limit, the server would still fail the gate: {}", gate.failed().join(", "))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OBJECTIVES: Objectives = Objectives {
-        api_p95_ms: 200.0,
-        api_p99_ms: 500.0,
-        api_error_rate_max: 0.01,
-        stream_ready_p95_ms: 1200.0,
-        stream_success_rate_min: 0.98,
-    };
-
-    fn stats(latencies_ms: &[u64], failed: u64) -> RequestStats {
-        let mut stats = RequestStats { completed: latencies_ms.len() as u64, ..RequestStats::default() };
-        latencies_ms.iter().for_each(|ms| stats.latencies.record_us(ms * 1000));
-        (0..failed).for_each(|_| stats.record_error(&ProtocolError::TimedOut, 5_000_000));
-        stats
-    }
-
-    #[test]
-    fn gate_explains_its_result_without_the_rate_limit() {
-        let limited = |mut stats: RequestStats| {
-            let wire = b"HTTP/1.1 429 Slow\r\ncontent-length: 0\r\n\r\n";
-            let head = crate::http::parse_head(wire).unwrap().unwrap();
-            (0..50).for_each(|_| stats.record_refusal(head, b"", 1));
-            stats
-        };
-        let cases = [
-            (limited(stats(&[10; 100], 1)), limited(stats(&[10; 50], 1)), "would pass the gate"),
-            (limited(stats(&[10; 9], 1)), stats(&[10; 50], 0), "still fail the gate: api_error_rate"),
-            (
-                limited(stats(&[], 0)),
-                stats(&[10; 50], 0),
-                "still fail the gate: api_p95, api_p99, api_error_rate",
-            ),
-        ];
-        for (api, stream, expected) in cases {
-            let (api, stream) = (RequestReport::new(&api), StreamReport::new(&stream));
-            assert!(!OBJECTIVES.check(&api, &stream).pass);
-            let note = OBJECTIVES.explain_without_rate_limit(&api, &stream);
-            assert!(note.ends_with(expected), "{note}");
-        }
-    }
-
-    #[test]
-    fn gate_names_each_missed_objective() {
-        let fast = vec![10; 100];
-        let slow_tail = [vec![10; 98], vec![600; 2]].concat();
-        let cases: [(RequestStats, RequestStats, &[&str]); 6] = [
-            (stats(&fast, 0), stats(&fast, 0), &[]),
-            (stats(&fast, 1), stats(&fast, 2), &[]),
-            (stats(&fast, 2), stats(&fast, 3), &["api_error_rate", "stream_success_rate"]),
-            (stats(&slow_tail, 0), stats(&fast, 0), &["api_p99"]),
-            (stats(&[300; 10], 0), stats(&[1300; 10], 0), &["api_p95", "stream_ready_p95"]),
-            (
-                stats(&[], 0),
-                stats(&[], 0),
-                &["api_p95", "api_p99", "api_error_rate", "stream_ready_p95", "stream_success_rate"],
-            ),
-        ];
-        for (api, stream, failed) in cases {
-            let gate = OBJECTIVES.check(&RequestReport::new(&api), &StreamReport::new(&stream));
-            assert_eq!(gate.failed(), failed);
-            assert_eq!(gate.pass, failed.is_empty());
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::stats::{FailureCounts, LatencySummary, RequestStats, Stopwatch};
 
@@ -34,11 +34,24 @@ pub trait ProgressObserver: Sync {
 }
 
 /// Ignores progress.
-#[derive(Clone, Copy, Debug)]
-pub struct NoObserver;
-
-impl ProgressObserver for NoObserver {
+impl ProgressObserver for () {
     fn show(&self, _progress: &RunProgress) {}
+}
+
+/// The report of a mode.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report<Test, Results> {
+    /// Settings of the run.
+    pub config: Test,
+    /// Results of the run.
+    #[serde(flatten)]
+    pub results: Results,
+    /// Results of the checks.
+    pub gate: GateResult,
+    /// What the load generator used.
+    pub generator: GeneratorUsage,
+    /// Explanations for the operator.
+    pub notes: Vec<String>,
 }
 
 /// Requests in a report.
@@ -87,6 +100,11 @@ pub fn share(part: u64, total: u64, default: f64) -> f64 {
 #[must_use]
 pub fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Serialises a duration as [`whole_ms`].
+pub(crate) fn serialize_ms<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(whole_ms(*duration))
 }
 
 /// Rate per second, rounded to a tenth.
@@ -190,32 +208,21 @@ fn cpu_time() -> Duration {
 
 /// Explains the figures of a run to its operator: the `notes` of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Diagnostics(Vec<String>);
+pub struct Diagnostics(pub Vec<String>);
 
 impl Diagnostics {
-    /// All explanations.
-    #[must_use]
-    pub fn into_notes(self) -> Vec<String> {
-        self.0
-    }
-
-    /// Adds an explanation.
-    pub fn add(&mut self, note: String) {
-        self.0.push(note);
-    }
-
     /// Explains failures of `what` (requests, streams) that have another cause than a slow server.
     pub fn explain_failures(&mut self, what: &str, failures: &FailureCounts, has_key: bool) {
         if failures.rate_limited > 0 {
             let limit = failures.rate_limit.map_or_else(String::new, |limit| format!(" of {limit} a minute"));
-            self.add(format!(
+            self.0.push(format!(
                 "{} {what} were refused by the server's rate limit{limit}, so this run measures the limit and not the \
                  server: set API_RATE_LIMIT_PER_MIN on the server to 0 (no limit) or a higher value during the test",
                 failures.rate_limited
             ));
         }
         if failures.moderated > 0 {
-            self.add(format!(
+            self.0.push(format!(
                 "{} {what} were refused by moderation: use more actors (--actors) or a lower rate (--rate), or set \
                  MOD_MIN_ACTION_INTERVAL_MS and MOD_MAX_ACTIONS_PER_WINDOW on the server to 0 during the test",
                 failures.moderated
@@ -224,16 +231,16 @@ impl Diagnostics {
         if failures.unauthorized > 0 {
             let hint =
                 if has_key { "the key in LOAD_API_KEY is not the server's" } else { "set LOAD_API_KEY" };
-            self.add(format!(
+            self.0.push(format!(
                 "{} {what} were refused without a valid API key: {hint}",
                 failures.unauthorized
             ));
         }
         if failures.transport_errors > 0 {
-            self.add(format!("{} {what} failed because the connection failed", failures.transport_errors));
+            self.0.push(format!("{} {what} failed because the connection failed", failures.transport_errors));
         }
         if failures.timeouts > 0 {
-            self.add(format!("{} {what} timed out", failures.timeouts));
+            self.0.push(format!("{} {what} timed out", failures.timeouts));
         }
         if let Some(count) = failures.statuses.get(&503) {
             let reason = match what {
@@ -242,93 +249,18 @@ impl Diagnostics {
                 }
                 _ => "the server is overloaded or not ready; see its log",
             };
-            self.add(format!("{count} {what} were answered with 503: {reason}"));
+            self.0.push(format!("{count} {what} were answered with 503: {reason}"));
         }
     }
 
     /// Warns if the generator may be what limits the figures.
     pub fn explain_usage(&mut self, usage: GeneratorUsage) {
         if usage.busy >= BUSY {
-            self.add(format!(
+            self.0.push(format!(
                 "the load generator itself was busy {:.0} % of the time, so the figures may be its own limit: give it more \
                  threads (--threads) or its own machine",
                 usage.busy * 100.0
             ));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::ProtocolError;
-
-    #[test]
-    fn gate_check_includes_its_bound_and_fails_without_a_value() {
-        let cases = [
-            (GateCheck::at_most("a", Some(200.0), 200.0), true),
-            (GateCheck::at_most("a", Some(200.001), 200.0), false),
-            (GateCheck::at_most("a", None, 200.0), false),
-            (GateCheck::at_least("a", Some(0.98), 0.98), true),
-            (GateCheck::at_least("a", Some(0.97), 0.98), false),
-            (GateCheck::at_least("a", None, 0.98), false),
-        ];
-        for (check, pass) in cases {
-            assert_eq!(check.pass, pass, "{check:?}");
-            assert_eq!(GateResult::new(vec![check]).pass, pass);
-        }
-        let checks = vec![GateCheck::at_most("a", Some(1.0), 2.0), GateCheck::at_most("b", None, 2.0)];
-        let result = GateResult::new(checks);
-        assert_eq!((result.pass, result.failed()), (false, vec!["b"]));
-    }
-
-    #[test]
-    fn share_of_nothing_is_the_default() {
-        assert_eq!([share(1, 4, 1.0), share(0, 0, 1.0), share(0, 0, 0.0)], [0.25, 1.0, 0.0]);
-    }
-
-    #[test]
-    fn request_report_has_latencies_and_failures_by_kind() {
-        let mut stats = RequestStats { completed: 3, ..RequestStats::default() };
-        (0..3).for_each(|_| stats.latencies.record_us(2000));
-        stats.record_error(&ProtocolError::TimedOut, 9000);
-        let json = serde_json::to_value(RequestReport::new(&stats)).unwrap();
-        let expected = [
-            ("/count", 3.0),
-            ("/p95Ms", 2.0),
-            ("/total", 4.0),
-            ("/errors", 1.0),
-            ("/errorRate", 0.25),
-            ("/timeouts", 1.0),
-            ("/rateLimited", 0.0),
-            ("/failed/count", 1.0),
-            ("/failed/maxMs", 9.0),
-        ];
-        for (pointer, number) in expected {
-            assert_eq!(json.pointer(pointer).and_then(serde_json::Value::as_f64), Some(number), "{pointer}");
-        }
-        assert_eq!(json["firstFailure"], "connection: no answer in time");
-        let nothing = serde_json::to_value(RequestReport::new(&RequestStats::default())).unwrap();
-        assert_eq!((&nothing["p95Ms"], &nothing["errorRate"]), (&serde_json::Value::Null, &1.0.into()));
-    }
-
-    #[test]
-    fn diagnostics_tell_the_rate_limit_from_the_server() {
-        let failures = FailureCounts { rate_limited: 7, rate_limit: Some(120), ..FailureCounts::default() };
-        let mut diagnostics = Diagnostics::default();
-        diagnostics.explain_failures("requests", &failures, false);
-        let [note] = diagnostics.into_notes().try_into().unwrap();
-        for part in ["7 requests", "rate limit of 120 a minute", "not the server", "API_RATE_LIMIT_PER_MIN"] {
-            assert!(note.contains(part), "{note}");
-        }
-    }
-
-    #[test]
-    fn diagnostics_warn_of_a_busy_generator() {
-        for (busy, count) in [(0.5, 0), (0.97, 1)] {
-            let mut diagnostics = Diagnostics::default();
-            diagnostics.explain_usage(GeneratorUsage { threads: 1, cpu_ms: 1, busy });
-            assert_eq!(diagnostics.into_notes().len(), count, "{busy}");
         }
     }
 }

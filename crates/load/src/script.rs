@@ -3,6 +3,8 @@
 use std::ops::{Range, RangeFrom};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Serialize, Serializer};
+
 use crate::target::Target;
 
 /// Characters of an idempotency key: a UUID's.
@@ -81,7 +83,7 @@ impl SayRequest {
     }
 }
 
-/// A text as it stands between the quotes of a JSON string.
+/// The text between the quotes of a JSON string.
 fn json_string_content(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
@@ -121,18 +123,25 @@ pub fn reserve_numbers() -> u64 {
 }
 
 /// The actors that say something, and their rooms.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct SayActors {
     /// The tenant of all rooms.
+    #[serde(rename = "tenantId")]
     pub tenant: String,
-    /// Prefix of the room names; a number follows.
+    /// Prefix of the room names; a hyphen and a number follow.
+    #[serde(rename = "roomIdPrefix", serialize_with = "serialize_prefix")]
     pub room_prefix: String,
     /// Number of rooms.
     pub rooms: u64,
     /// Number of actors; actor `i` is in room `i % rooms`.
     pub actors: u64,
     /// Other seeds make other idempotency keys.
+    #[serde(skip)]
     pub seed: u64,
+}
+
+fn serialize_prefix<S: Serializer>(prefix: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{prefix}-"))
 }
 
 impl Default for SayActors {
@@ -245,78 +254,5 @@ impl Script for GetScript {
         let current = self.next % self.requests.len();
         self.next = current + 1;
         &self.requests[current]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    fn target() -> Target {
-        Target::parse("http://cafe").unwrap()
-    }
-
-    fn say_request(seed: u64) -> SayRequest {
-        SayRequest::new(&target(), seed, "a \"b\"", "room-00", "actor-000", "no. 000")
-    }
-
-    #[test]
-    fn say_request_is_well_formed_after_overwriting() {
-        let mut request = say_request(0);
-        request.set_key(7);
-        write_decimal(&mut request.room_mut()[5..], 42);
-        write_decimal(&mut request.actor_mut()[6..], 7);
-        write_decimal(&mut request.text_mut()[4..], 99);
-        let text = String::from_utf8(request.bytes).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("content-length: {}", body.len())));
-        let body: serde_json::Value = serde_json::from_str(body).unwrap();
-        let expected = serde_json::json!(
-            {"tenantId": "a \"b\"", "roomId": "room-42", "actorId": "actor-007", "text": "no. 099"}
-        );
-        assert_eq!(body, expected);
-    }
-
-    #[test]
-    fn say_request_keys_are_unique_and_formatted_like_uuids() {
-        let mut keys = HashSet::new();
-        for mut request in [say_request(0), say_request(1)] {
-            for number in 0..1000 {
-                request.set_key(number);
-                let key = std::str::from_utf8(&request.bytes[request.key.clone()]).unwrap().to_owned();
-                assert_eq!(key.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
-                assert!(keys.insert(key));
-            }
-        }
-    }
-
-    #[test]
-    fn say_scripts_share_all_actors_and_no_key() {
-        let (mut seen, mut requests) = (HashSet::new(), HashSet::new());
-        let actors = SayActors { room_prefix: "a \"room\"".to_owned(), ..SayActors::default() };
-        for mut script in SayScript::for_connections(&target(), &actors, 64) {
-            for _ in 0..125 {
-                let request = String::from_utf8(script.next_request(0).to_vec()).unwrap();
-                let (_, body) = request.split_once("\r\n\r\n").unwrap();
-                let body: serde_json::Value = serde_json::from_str(body).unwrap();
-                let (room, actor) = (body["roomId"].as_str().unwrap(), body["actorId"].as_str().unwrap());
-                let room: u64 = room.strip_prefix("a \"room\"-").unwrap().parse().unwrap();
-                let actor: u64 = actor.strip_prefix("actor-").unwrap().parse().unwrap();
-                assert_eq!(room, actor % actors.rooms);
-                seen.insert(actor);
-                assert!(requests.insert(request));
-            }
-        }
-        assert_eq!(seen.len() as u64, actors.actors);
-    }
-
-    #[test]
-    fn get_script_alternates() {
-        let mut script = GetScript::new(&target(), &["/a", "/b"]);
-        for path in ["/a", "/b", "/a"] {
-            assert_eq!(script.next_request(0), target().get(path));
-        }
     }
 }

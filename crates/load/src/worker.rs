@@ -1,14 +1,17 @@
-//! Workers: each sends the requests of one script on one connection and records the results.
+//! Workers, each of which sends the requests of one script on one connection and records the results; and the state they share,
+//! which starts, paces and stops a run.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use memchr::memmem;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::connection::Connection;
-use crate::control::{RunControl, find_sequence};
-use crate::http::{ProtocolError, ResponseHead};
+use crate::http::{ProtocolError, ResponseHead, parse_decimal};
 use crate::report::{ProgressObserver, RunProgress};
 use crate::script::Script;
 use crate::stats::{RequestStats, Stopwatch};
@@ -20,6 +23,155 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 /// How long the last responses may take beyond their request timeout.
 const DRAIN_GRACE: Duration = Duration::from_secs(5);
+
+/// Controls one run. Workers take a permit from it before each request.
+#[derive(Debug)]
+pub struct RunControl {
+    stopped: watch::Sender<bool>,
+    measuring: AtomicBool,
+    requests_left: AtomicI64,
+    stop_at_sequence: Option<u64>,
+    pace: Option<Pace>,
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// A fixed rate, shared by all workers.
+#[derive(Debug)]
+struct Pace {
+    stopwatch: Stopwatch,
+    begins_us: u64,
+    per_second: f64,
+    permits: AtomicU64,
+}
+
+/// Permission to send one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendPermit {
+    /// When the request was due, in microseconds of the run's stopwatch, if it is sent late because the worker was waiting
+    /// for a response. Latency counts from then: a server that stalls must show in the percentiles ("coordinated
+    /// omission").
+    pub due_us: Option<u64>,
+}
+
+impl RunControl {
+    /// A run that lasts until [`Self::stop`] and is measured after [`Self::start_measuring`].
+    #[must_use]
+    pub fn until_stopped() -> Self {
+        Self {
+            stopped: watch::Sender::new(false),
+            measuring: AtomicBool::new(false),
+            requests_left: AtomicI64::new(i64::MAX),
+            stop_at_sequence: None,
+            pace: None,
+            succeeded: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// A run of `count` requests, measured from the first.
+    #[must_use]
+    pub fn for_requests(count: u64) -> Self {
+        let requests_left = AtomicI64::new(i64::try_from(count).unwrap_or(i64::MAX));
+        Self { measuring: AtomicBool::new(true), requests_left, ..Self::until_stopped() }
+    }
+
+    /// A run that lasts until a response names a sequence of at least `sequence`.
+    #[must_use]
+    pub fn until_sequence(sequence: u64) -> Self {
+        Self { stop_at_sequence: Some(sequence), ..Self::until_stopped() }
+    }
+
+    /// Paces the run from now on to `per_second` requests a second, measured by the run's stopwatch. A late request is sent
+    /// as soon as possible.
+    #[must_use]
+    pub fn paced(self, per_second: f64, stopwatch: Stopwatch) -> Self {
+        let (begins_us, permits) = (stopwatch.elapsed_us(), AtomicU64::new(0));
+        Self { pace: Some(Pace { stopwatch, begins_us, per_second, permits }), ..self }
+    }
+
+    /// Measures responses from now on.
+    pub fn start_measuring(&self) {
+        self.measuring.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the run: no further request is sent, and no further response is measured.
+    pub fn stop(&self) {
+        self.measuring.store(false, Ordering::Relaxed);
+        self.finish();
+    }
+
+    /// Ends the run: no further request is sent, but the responses to those in flight are measured.
+    pub fn finish(&self) {
+        self.stopped.send_replace(true);
+    }
+
+    /// Whether responses are measured.
+    #[must_use]
+    pub fn is_measuring(&self) -> bool {
+        self.measuring.load(Ordering::Relaxed)
+    }
+
+    /// Waits until one more request may be sent; `None` once the run has ended.
+    pub async fn acquire(&self) -> Option<SendPermit> {
+        if *self.stopped.borrow() || self.requests_left.fetch_sub(1, Ordering::Relaxed) <= 0 {
+            return None;
+        }
+        let Some(pace) = &self.pace else {
+            return Some(SendPermit { due_us: None });
+        };
+        let due_us = pace.next_due_us();
+        let now_us = pace.stopwatch.elapsed_us();
+        if due_us <= now_us {
+            return Some(SendPermit { due_us: Some(due_us) });
+        }
+        let has_ended = self.pause(Duration::from_micros(due_us - now_us)).await;
+        (!has_ended).then_some(SendPermit { due_us: None })
+    }
+
+    /// Waits for `duration`, or until the run ends; whether it has ended.
+    pub async fn pause(&self, duration: Duration) -> bool {
+        let mut stopped = self.stopped.subscribe();
+        tokio::time::timeout(duration, stopped.wait_for(|is_stopped| *is_stopped)).await.is_ok()
+    }
+
+    /// Counts a success; its body may end the run.
+    pub fn record_success(&self, body: &[u8]) {
+        self.succeeded.fetch_add(1, Ordering::Relaxed);
+        if let Some(last) = self.stop_at_sequence
+            && find_sequence(body).is_some_and(|sequence| sequence >= last)
+        {
+            self.stop();
+        }
+    }
+
+    /// Counts a failure.
+    pub fn record_failure(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Successes and failures so far.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        (self.succeeded.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+}
+
+impl Pace {
+    /// When the next request is due; each call counts one.
+    fn next_due_us(&self) -> u64 {
+        let before = self.permits.fetch_add(1, Ordering::Relaxed);
+        self.begins_us + (before as f64 / self.per_second * 1e6) as u64
+    }
+}
+
+/// The first `"sequence"` of a JSON text, found without parsing it.
+fn find_sequence(body: &[u8]) -> Option<u64> {
+    const NAME: &[u8] = b"\"sequence\":";
+    let value = &body[memmem::find(body, NAME)? + NAME.len()..];
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    parse_decimal(&value[..digits]).map(|sequence| sequence as u64)
+}
 
 /// How workers send requests.
 #[derive(Clone, Copy, Debug)]
@@ -237,54 +389,5 @@ impl Worker {
     ) -> Result<T, ProtocolError> {
         let result = tokio::time::timeout(self.options.request_timeout, future).await;
         result.unwrap_or(Err(ProtocolError::TimedOut))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-
-    use super::*;
-    use crate::script::GetScript;
-
-    /// A server that answers this many requests on each connection, then closes it without notice.
-    async fn closing_server(answers: usize) -> Target {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let target = Target::from(listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut request = [0; 1024];
-                for _ in 0..answers {
-                    if stream.read(&mut request).await.unwrap() == 0 {
-                        break;
-                    }
-                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
-                }
-            }
-        });
-        target
-    }
-
-    async fn seven_requests(target: &Target, reconnects: bool) -> RequestStats {
-        let script = GetScript::new(target, &["/"]);
-        let options = WorkerOptions { reconnects, ..WorkerOptions::default() };
-        let control = RunControl::for_requests(7);
-        let workers = WorkerPool::start(target, control, Stopwatch::start(), options, vec![script]);
-        workers.join(Duration::from_secs(30)).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn worker_reopens_a_connection_closed_while_idle() {
-        let stats = seven_requests(&closing_server(2).await, false).await;
-        assert_eq!((stats.completed, stats.failed), (7, 0), "{:?}", stats.failures);
-    }
-
-    #[tokio::test]
-    async fn worker_counts_a_connection_that_never_answers() {
-        let target = closing_server(0).await;
-        let (once, always) = (seven_requests(&target, false).await, seven_requests(&target, true).await);
-        assert_eq!((once.completed, once.failures.transport_errors), (0, 1));
-        assert_eq!((always.completed, always.failures.transport_errors), (0, 7));
     }
 }

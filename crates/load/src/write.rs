@@ -6,30 +6,34 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::control::RunControl;
 use crate::report::{
-    CpuMeter, Diagnostics, GateCheck, GateResult, GeneratorUsage, ProgressObserver, RequestReport,
-    per_second, whole_ms,
+    CpuMeter, Diagnostics, GateCheck, GateResult, ProgressObserver, Report, RequestReport, per_second,
+    serialize_ms,
 };
 use crate::script::{SayActors, SayScript, Script};
 use crate::stats::Stopwatch;
 use crate::target::Target;
-use crate::worker::{LatencyEnd, WorkerOptions, WorkerPool};
+use crate::worker::{RunControl, WorkerOptions, WorkerPool};
 
 /// How the write and fan-out modes send says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SayLoad {
     /// The API.
+    #[serde(rename = "targetUrl")]
     pub target: Target,
     /// Number of connections.
     pub connections: u64,
     /// Says per second on all connections together; unlimited if missing.
     pub rate: Option<f64>,
     /// How long to send.
+    #[serde(rename = "durationMs", serialize_with = "serialize_ms")]
     pub duration: Duration,
     /// Deadline of a response.
+    #[serde(rename = "timeoutMs", serialize_with = "serialize_ms")]
     pub request_timeout: Duration,
     /// Worker threads of this process.
+    #[serde(skip)]
     pub threads: usize,
 }
 
@@ -49,8 +53,8 @@ impl SayLoad {
         let options = WorkerOptions {
             request_timeout: self.request_timeout,
             reconnects: true,
-            latency_end: LatencyEnd::Body,
             collects_sequences,
+            ..WorkerOptions::default()
         };
         WorkerPool::start(&self.target, control, stopwatch, options, scripts)
     }
@@ -67,46 +71,25 @@ pub struct Thresholds {
     pub per_second: Option<f64>,
 }
 
-/// Settings of the write mode.
-#[derive(Clone, Debug)]
+/// Settings of the write mode, as its report shows them.
+#[derive(Clone, Debug, Serialize)]
 pub struct WriteTest {
     /// How to send.
+    #[serde(flatten)]
     pub load: SayLoad,
-    /// Who says it where.
+    /// The actors and their rooms.
+    #[serde(flatten)]
     pub actors: SayActors,
     /// What to check.
+    #[serde(skip)]
     pub thresholds: Thresholds,
 }
 
-/// The report of the write mode.
+/// The results of the write mode.
 #[derive(Clone, Debug, Serialize)]
-pub struct WriteReport {
-    /// Settings of the run.
-    pub config: WriteConfig,
+pub struct WriteResults {
     /// Results of the commands.
     pub write: CommandReport,
-    /// Results of the checks.
-    pub gate: GateResult,
-    /// What the load generator used.
-    pub generator: GeneratorUsage,
-    /// Explanations for the operator.
-    pub notes: Vec<String>,
-}
-
-/// Settings of the run in its report.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "each member repeats the option of the same name")]
-pub struct WriteConfig {
-    pub target_url: String,
-    pub tenant_id: String,
-    pub room_id_prefix: String,
-    pub rooms: u64,
-    pub actors: u64,
-    pub connections: u64,
-    pub rate: Option<f64>,
-    pub duration_ms: u64,
-    pub timeout_ms: u64,
 }
 
 /// Commands in a report.
@@ -125,7 +108,7 @@ impl WriteTest {
     ///
     /// # Errors
     /// When the server cannot be reached, or responses take much longer than their deadline.
-    pub async fn run(&self, observer: &dyn ProgressObserver) -> Result<WriteReport> {
+    pub async fn run(&self, observer: &dyn ProgressObserver) -> Result<Report<WriteTest, WriteResults>> {
         let SayLoad { target, connections, duration, request_timeout, threads, .. } = &self.load;
         let connected = tokio::time::timeout(*request_timeout, target.connect()).await;
         let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
@@ -145,21 +128,8 @@ impl WriteTest {
         let requests = RequestReport::new(&stats);
         let write = CommandReport { requests, per_second: per_second(stats.completed, elapsed) };
         let gate = self.thresholds.check_writes(&write);
-        Ok(WriteReport { config: self.config(), write, gate, generator, notes: diagnostics.into_notes() })
-    }
-
-    fn config(&self) -> WriteConfig {
-        WriteConfig {
-            target_url: self.load.target.to_string(),
-            tenant_id: self.actors.tenant.clone(),
-            room_id_prefix: format!("{}-", self.actors.room_prefix),
-            rooms: self.actors.rooms,
-            actors: self.actors.actors,
-            connections: self.load.connections,
-            rate: self.load.rate,
-            duration_ms: whole_ms(self.load.duration),
-            timeout_ms: whole_ms(self.load.request_timeout),
-        }
+        let results = WriteResults { write };
+        Ok(Report { config: self.clone(), results, gate, generator, notes: diagnostics.0 })
     }
 }
 

@@ -41,6 +41,18 @@ pub struct Settings {
     pub presence_ttl: Option<Duration>,
 }
 
+impl Settings {
+    /// The events of the log after `cursor`.
+    pub(crate) fn stream_options(&self, cursor: Sequence) -> StreamOptions {
+        StreamOptions {
+            scope: self.scope.query(),
+            backoff: self.backoff,
+            idle_timeout: self.idle_timeout,
+            ..StreamOptions::all(Start::After(cursor))
+        }
+    }
+}
+
 /// The projector of one process.
 pub struct Projector {
     pub(crate) settings: Settings,
@@ -100,7 +112,7 @@ impl Projector {
                 Ok(session) => session.run().await,
                 Err(end) => end,
             };
-            self.status.change(|state| state.source_connected = false);
+            self.status.change(|state| state.source.connected = false);
             match end {
                 SessionEnd::Stopped => return,
                 SessionEnd::RedisUnavailable(error) => tracing::debug!(%error, "the session ended"),
@@ -123,10 +135,10 @@ impl Projector {
         let acquired = read_models.acquire_lock(&self.name, LOCK_TTL).await;
         let is_standby = matches!(acquired, Ok(false));
         self.status.change(|state| {
-            if is_standby && !state.is_standby {
+            if is_standby && !state.standby {
                 tracing::info!("another projector is active: standing by");
             }
-            state.is_standby = is_standby;
+            state.standby = is_standby;
         });
         matches!(acquired, Ok(true))
     }
@@ -137,12 +149,7 @@ impl Projector {
 
     /// Follows the log and reports its status, without Redis.
     async fn follow_only(&self) {
-        let options = StreamOptions {
-            scope: self.settings.scope.query(),
-            backoff: self.settings.backoff,
-            idle_timeout: self.settings.idle_timeout,
-            ..StreamOptions::all(Start::After(self.settings.start_cursor))
-        };
+        let options = self.settings.stream_options(self.settings.start_cursor);
         let mut stream = EventStream::new(self.settings.api.clone(), options);
         while let Some(update) = self.stopping.run_until_cancelled(stream.next()).await {
             self.status.change(|state| match update {
@@ -152,17 +159,10 @@ impl Projector {
                     tracing::debug!(cursor = %state.cursor, "followed the log without writing: REDIS_URL is not set");
                 }
                 StreamUpdate::ScannedTo(sequence) => state.cursor = sequence,
-                StreamUpdate::Connected { head, .. } => {
-                    state.source_connected = true;
-                    state.head = head;
-                }
+                StreamUpdate::Connected { head, .. } => state.connected(head),
                 StreamUpdate::LogReplaced { .. } => state.cursor = Sequence::START,
                 StreamUpdate::Gap { .. } => {}
-                StreamUpdate::Disconnected(error) => {
-                    state.source_connected = false;
-                    state.reconnects += 1;
-                    state.source_error = Some(error.to_string());
-                }
+                StreamUpdate::Disconnected(error) => state.disconnected(error.to_string()),
             });
         }
     }

@@ -20,7 +20,7 @@ pub(crate) struct RoomEvent {
     pub(crate) tenant: TenantId,
     pub(crate) room: RoomId,
     pub(crate) name: RoomName,
-    /// For the projection; none if this version does not know the type.
+    /// For the projection; none if the type is unknown to this version.
     pub(crate) event: Option<Event>,
     /// For the room's stream in Redis.
     pub(crate) entry: StreamEntry,

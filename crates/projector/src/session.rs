@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use agentcafe_client::{EventStream, ReceivedEvent, Start, StreamOptions, StreamUpdate};
+use agentcafe_client::{EventStream, ReceivedEvent, StreamOptions, StreamUpdate};
 use agentcafe_domain::kernel::{Sequence, Timestamp};
 use agentcafe_domain::projection::RoomProjection;
 use agentcafe_redis::RedisUnavailable;
@@ -70,13 +70,7 @@ impl<'a> Session<'a> {
             projector.status.change(|state| state.rebuilds += 1);
         }
         let applied = stored.unwrap_or(projector.settings.start_cursor);
-        let options = StreamOptions {
-            scope: projector.settings.scope.query(),
-            known_head: applied,
-            backoff: projector.settings.backoff,
-            idle_timeout: projector.settings.idle_timeout,
-            ..StreamOptions::all(Start::After(applied))
-        };
+        let options = StreamOptions { known_head: applied, ..projector.settings.stream_options(applied) };
         let stream = EventStream::new(projector.settings.api.clone(), options);
         let mut rooms = Rooms::default();
         let present = read_models.present().await?;
@@ -135,10 +129,7 @@ impl<'a> Session<'a> {
         match update {
             StreamUpdate::Connected { head, .. } => {
                 self.head = self.head.max(head);
-                status.change(|state| {
-                    state.source_connected = true;
-                    state.head = head;
-                });
+                status.change(|state| state.connected(head));
             }
             StreamUpdate::Events(events) => return self.apply_events(events).await,
             StreamUpdate::ScannedTo(sequence) => {
@@ -155,15 +146,7 @@ impl<'a> Session<'a> {
                 return Err(SessionEnd::Rebuild("the log was replaced"));
             }
             StreamUpdate::Disconnected(error) => {
-                let why = error.to_string();
-                status.change(|state| {
-                    if state.source_error.as_ref() != Some(&why) || state.source_connected {
-                        tracing::warn!(%why, "the event source is not connected");
-                    }
-                    state.source_connected = false;
-                    state.reconnects += 1;
-                    state.source_error = Some(why);
-                });
+                status.change(|state| state.disconnected(error.to_string()));
             }
         }
         Ok(())
@@ -179,7 +162,7 @@ impl<'a> Session<'a> {
                 Ok(_) => {}
                 Err(error) => {
                     tracing::error!(sequence = %received.sequence, %error, "an event cannot be parsed");
-                    self.projector.status.change(|state| state.unreadable += 1);
+                    self.projector.status.change(|state| state.unreadable_events += 1);
                 }
             }
         }

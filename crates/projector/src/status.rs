@@ -20,63 +20,79 @@ use crate::Projector;
 #[derive(Debug, Default)]
 pub(crate) struct Status(Mutex<StatusFields>);
 
-#[derive(Clone, Debug, Default)]
+/// The status in the health document.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct StatusFields {
+    /// The stored cursor.
     pub(crate) cursor: Sequence,
+    /// The highest sequence that the log is known to have.
     pub(crate) head: Sequence,
+    /// How many rooms have read models.
     pub(crate) rooms: u64,
+    /// How many events were projected since the start.
     pub(crate) events: u64,
-    pub(crate) unreadable: u64,
+    /// How many events could not be read since the start.
+    pub(crate) unreadable_events: u64,
+    /// How often the read models were rebuilt since the start.
     pub(crate) rebuilds: u64,
-    pub(crate) is_standby: bool,
+    /// Whether another projector is active and this one waits.
+    pub(crate) standby: bool,
     pub(crate) written_at: Option<Timestamp>,
-    pub(crate) source_connected: bool,
-    pub(crate) reconnects: u64,
-    pub(crate) source_error: Option<String>,
+    #[serde(skip)]
+    pub(crate) source: SourceStatus,
+}
+
+/// The connection to the event source.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SourceStatus {
+    pub(crate) connected: bool,
+    reconnects: u64,
+    last_error: Option<String>,
+}
+
+impl StatusFields {
+    /// The event source is connected, and its log ends at `head`.
+    pub(crate) fn connected(&mut self, head: Sequence) {
+        self.source.connected = true;
+        self.head = head;
+    }
+
+    /// The event source is not connected. Logs the error, unless it is the same as before.
+    pub(crate) fn disconnected(&mut self, why: String) {
+        if self.source.connected || self.source.last_error.as_ref() != Some(&why) {
+            tracing::warn!(%why, "the event source is not connected");
+        }
+        let reconnects = self.source.reconnects + 1;
+        self.source = SourceStatus { connected: false, reconnects, last_error: Some(why) };
+    }
 }
 
 /// The health document.
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Health {
     ok: bool,
     service: &'static str,
     time: Timestamp,
-    /// The stored cursor.
-    cursor: Sequence,
-    /// The highest sequence that the log is known to have.
-    head: Sequence,
-    /// How many rooms have read models.
-    rooms: u64,
-    /// How many events were projected since the start.
-    events: u64,
-    /// How many events could not be read since the start.
-    unreadable_events: u64,
-    /// How often the read models were rebuilt since the start.
-    rebuilds: u64,
-    /// Whether another projector is active and this one waits.
-    standby: bool,
-    written_at: Option<Timestamp>,
+    #[serde(flatten)]
+    status: StatusFields,
     redis: RedisHealth,
     source: SourceHealth,
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct RedisHealth {
     enabled: bool,
-    connected: bool,
-    failures: u64,
-    last_error: Option<String>,
+    #[serde(flatten)]
+    connection: ConnectionStatus,
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct SourceHealth {
     url: String,
-    connected: bool,
-    reconnects: u64,
-    last_error: Option<String>,
+    #[serde(flatten)]
+    status: SourceStatus,
 }
 
 impl Status {
@@ -85,29 +101,17 @@ impl Status {
     }
 
     pub(crate) fn health(&self, redis: Option<ConnectionStatus>, source: &str, time: Timestamp) -> Health {
-        let state = self.0.lock().clone();
-        let enabled = redis.is_some();
-        let ConnectionStatus { connected, failures, last_error } = redis.unwrap_or_default();
-        let is_fed = state.source_connected || state.is_standby;
+        let mut status = self.0.lock().clone();
+        status.head = status.head.max(status.cursor);
+        let redis = RedisHealth { enabled: redis.is_some(), connection: redis.unwrap_or_default() };
+        let is_fed = status.source.connected || status.standby;
         Health {
-            ok: is_fed && (connected || !enabled),
+            ok: is_fed && (redis.connection.connected || !redis.enabled),
             service: "agentcafe-projector",
             time,
-            cursor: state.cursor,
-            head: state.head.max(state.cursor),
-            rooms: state.rooms,
-            events: state.events,
-            unreadable_events: state.unreadable,
-            rebuilds: state.rebuilds,
-            standby: state.is_standby,
-            written_at: state.written_at,
-            redis: RedisHealth { enabled, connected, failures, last_error },
-            source: SourceHealth {
-                url: source.to_owned(),
-                connected: state.source_connected,
-                reconnects: state.reconnects,
-                last_error: state.source_error,
-            },
+            redis,
+            source: SourceHealth { url: source.to_owned(), status: status.source.clone() },
+            status,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_client::{ApiClient, Query};
-use agentcafe_domain::kernel::{ActorId, EventType, RoomId, Sequence, TenantId};
+use agentcafe_domain::kernel::{ActorId, RoomId, Sequence, TenantId};
 use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::log_mirror::{EventHead, page};
 use crate::room::ReplayStart;
 
 const EVENTS: &str = "/v1/events";
@@ -48,14 +49,6 @@ struct EventsResponse {
 #[derive(Deserialize)]
 struct EventsData {
     events: Vec<Box<RawValue>>,
-}
-
-/// The fields of an event that a [`LoggedEvent`] needs.
-#[derive(Deserialize)]
-struct EventHead {
-    sequence: Sequence,
-    #[serde(rename = "type")]
-    kind: EventType,
 }
 
 impl ApiHistory {
@@ -103,39 +96,31 @@ impl ApiHistory {
         after: Sequence,
         count: usize,
     ) -> Result<ReplayStart, ReadError> {
-        let mut parameters = query_for(filter);
-        parameters.push(("order", "desc".to_owned()));
-        parameters.push(("limit", (count + 1).to_string()));
         let _permit = self.requests.acquire().await.map_err(|_| ReadError)?;
-        let events = self.request(TIMELINE, &parameters).await?;
-        let left_out = events.get(count).map(|event| event.sequence).filter(|sequence| *sequence > after);
-        Ok(match (left_out, events.last()) {
-            (Some(left_out), _) => ReplayStart { after: left_out, has_gap: true },
-            // A page that was cut because of its size is incomplete: it begins before its last event.
-            (None, Some(last)) if events.len() <= count && last.sequence > after => {
-                self.before_cut(filter, after, last.sequence).await?
+        let newest = self.timeline(filter, None, count + 1).await?;
+        let skipped = match newest.last().map(|oldest| oldest.sequence) {
+            // A page that was cut because of its size is incomplete: it continues before its last event.
+            Some(oldest) if newest.len() <= count && oldest > after => {
+                self.timeline(filter, Some(oldest), 1).await?.first().map(|event| event.sequence)
             }
-            _ => ReplayStart { after, has_gap: false },
-        })
+            _ => newest.get(count).map(|event| event.sequence),
+        };
+        let skipped = skipped.filter(|skipped| *skipped > after);
+        Ok(ReplayStart { after: skipped.unwrap_or(after), has_gap: skipped.is_some() })
     }
 
-    /// Whether there are matching events before `oldest`.
-    async fn before_cut(
+    /// The newest matching events before `before`, newest first.
+    async fn timeline(
         &self,
         filter: &EventFilter,
-        after: Sequence,
-        oldest: Sequence,
-    ) -> Result<ReplayStart, ReadError> {
+        before: Option<Sequence>,
+        limit: usize,
+    ) -> Result<Vec<LoggedEvent>, ReadError> {
         let mut parameters = query_for(filter);
         parameters.push(("order", "desc".to_owned()));
-        parameters.push(("cursor", oldest.to_string()));
-        parameters.push(("limit", "1".to_owned()));
-        let before = self.request(TIMELINE, &parameters).await?;
-        let left_out = before.first().map(|event| event.sequence).filter(|sequence| *sequence > after);
-        Ok(match left_out {
-            Some(left_out) => ReplayStart { after: left_out, has_gap: true },
-            None => ReplayStart { after, has_gap: false },
-        })
+        parameters.extend(before.map(|before| ("cursor", before.to_string())));
+        parameters.push(("limit", limit.to_string()));
+        self.request(TIMELINE, &parameters).await
     }
 
     fn cached(&self, query: &EventQuery) -> Option<Arc<CachedPage>> {
@@ -164,7 +149,7 @@ impl ApiHistory {
 }
 
 fn logged(json: Box<RawValue>) -> Option<LoggedEvent> {
-    let EventHead { sequence, kind } = serde_json::from_str(json.get()).ok()?;
+    let EventHead { sequence, kind, .. } = serde_json::from_str(json.get()).ok()?;
     Some(LoggedEvent { sequence, kind, json: String::from(Box::<str>::from(json)).into() })
 }
 
@@ -187,20 +172,6 @@ impl CachedPage {
     /// The part of the page that a query reads.
     fn select(&self, query: &EventQuery) -> EventPage {
         let start = self.events.partition_point(|event| event.sequence <= query.after);
-        let mut bytes = 0;
-        let fits = |(at, event): &(usize, &LoggedEvent)| {
-            bytes += event.json.len();
-            *at < query.limit && (bytes <= query.max_bytes || *at == 0)
-        };
-        let events: Vec<LoggedEvent> = self.events[start..]
-            .iter()
-            .enumerate()
-            .take_while(fits)
-            .map(|(_, event)| event.clone())
-            .collect();
-        let is_rest = start + events.len() == self.events.len();
-        let last = events.last().map(|event| event.sequence);
-        let scanned_to = if is_rest { self.scanned_to } else { last.unwrap_or(query.after) };
-        EventPage { events, scanned_to: scanned_to.max(query.after) }
+        page(query, self.events[start..].iter().cloned(), self.scanned_to)
     }
 }

@@ -3,16 +3,16 @@
 //! All its data can be read from the API again, so any number of instances may run.
 
 mod api_history;
-mod initial_frames;
 mod log_mirror;
 mod replay_store;
 mod room;
 mod room_cache;
-mod room_stream;
 mod routes;
 mod service;
 mod source;
+mod stream_start;
+mod subscribers;
 
 pub use replay_store::ReplayStore;
 pub use routes::router;
-pub use service::{Service, Settings};
+pub use service::{RealtimeSettings, Service};

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use agentcafe_client::ReceivedEvent;
-use agentcafe_domain::kernel::{Sequence, StoredEvent, Timestamp};
+use agentcafe_domain::kernel::{ActorId, EventType, Sequence, StoredEvent, Timestamp};
 use agentcafe_domain::projection::RoomProjection;
 use agentcafe_eventlog::{
-    EventFilter, EventPage, EventQuery, Fanout, Log, PageFuture, ReadError, RecentEvents,
+    EventFilter, EventPage, EventQuery, Fanout, Log, LoggedEvent, PageFuture, ReadError, RecentEvents,
 };
 use bytes::Bytes;
+use serde::Deserialize;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,7 @@ use crate::api_history::ApiHistory;
 use crate::replay_store::ReplayStore;
 use crate::room::ReplayStart;
 use crate::room_cache::{RoomCache, RoomKey};
-use crate::service::Settings;
+use crate::service::RealtimeSettings;
 
 /// How many events are read at once to load the state of a room.
 const LOAD_PAGE_EVENTS: usize = 2_000;
@@ -52,9 +53,38 @@ fn key(filter: &EventFilter) -> Option<RoomKey> {
     Some((filter.tenant.clone()?, filter.room.clone()?))
 }
 
+/// The fields of an event's JSON that a [`LoggedEvent`] and its filter need.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EventHead {
+    pub(crate) sequence: Sequence,
+    pub(crate) actor_id: ActorId,
+    #[serde(rename = "type")]
+    pub(crate) kind: EventType,
+}
+
+/// The page that answers a query from `matching` events, as far as its limits allow. If all of them fit, everything up to
+/// `scanned_to` was examined.
+pub(crate) fn page(
+    query: &EventQuery,
+    matching: impl Iterator<Item = LoggedEvent>,
+    scanned_to: Sequence,
+) -> EventPage {
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    for event in matching {
+        bytes += event.json.len();
+        if events.len() == query.limit || (bytes > query.max_bytes && !events.is_empty()) {
+            let scanned_to = events.last().map_or(query.after, |event: &LoggedEvent| event.sequence);
+            return EventPage { events, scanned_to };
+        }
+        events.push(event);
+    }
+    EventPage { events, scanned_to: scanned_to.max(query.after) }
+}
+
 impl LogMirror {
     /// An empty mirror.
-    pub(crate) fn new(settings: &Settings, ended: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(settings: &RealtimeSettings, ended: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             recent_events: RecentEvents::new(Sequence::START),
             rooms: RoomCache::new(settings.max_rooms, settings.room_history_limit),
@@ -96,7 +126,7 @@ impl LogMirror {
             }
         }
         let mut rest = stored.as_slice();
-        // The log of an imported part of a café has holes. After each, the recent events start anew.
+        // The log of an imported part of a store has gaps. After each, the recent events start anew.
         while let Some(first) = rest.first() {
             let hole = rest.windows(2).position(|pair| pair[1].sequence != pair[0].sequence.next());
             let (run, others) = rest.split_at(hole.map_or(rest.len(), |at| at + 1));

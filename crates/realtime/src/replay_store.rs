@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{ActorId, EventType, Sequence};
+use agentcafe_domain::kernel::Sequence;
 use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent};
 use agentcafe_redis::stream::{self, StreamedEvent};
 use agentcafe_redis::{ConnectionStatus, Keys, RedisConnection, RedisUnavailable, RoomName};
 use bytes::Bytes;
-use serde::Deserialize;
 
+use crate::log_mirror::{EventHead, page};
 use crate::room_cache::RoomKey;
 
 /// The most events in one read.
@@ -32,15 +32,6 @@ pub(crate) struct ReplayedRoom {
     pub(crate) events: Vec<LoggedEvent>,
     /// Whether older matching events are missing, or may be.
     pub(crate) has_gap: bool,
-}
-
-/// The fields of an event that the filter and a [`LoggedEvent`] need.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct EventHead {
-    actor_id: ActorId,
-    #[serde(rename = "type")]
-    kind: EventType,
 }
 
 impl ReplayStore {
@@ -69,16 +60,8 @@ impl ReplayStore {
         if oldest.first().is_none_or(|oldest| oldest.sequence > query.after) {
             return Ok(None);
         }
-        let (mut events, mut bytes) = (Vec::new(), 0);
-        for event in kept.into_iter().filter_map(|event| matching(event, &query.filter)) {
-            bytes += event.json.len();
-            if bytes > query.max_bytes && !events.is_empty() {
-                let scanned_to = events.last().map_or(query.after, |event: &LoggedEvent| event.sequence);
-                return Ok(Some(EventPage { events, scanned_to }));
-            }
-            events.push(event);
-        }
-        Ok(Some(EventPage { events, scanned_to: last }))
+        let events = kept.into_iter().filter_map(|event| matching(event, &query.filter));
+        Ok(Some(page(query, events, last)))
     }
 
     /// A room with the newest `count` matching events after `after`; none if Redis has no state of it.
@@ -105,7 +88,7 @@ impl ReplayStore {
 
 /// The event, if it matches the filter; its room is the filter's.
 fn matching(StreamedEvent { sequence, json }: StreamedEvent, filter: &EventFilter) -> Option<LoggedEvent> {
-    let EventHead { actor_id, kind } = serde_json::from_str(&json).ok()?;
+    let EventHead { actor_id, kind, .. } = serde_json::from_str(&json).ok()?;
     let matches = filter.actor.as_ref().is_none_or(|actor| *actor == actor_id)
         && filter.types.as_ref().is_none_or(|types| types.contains(&kind));
     matches.then(|| LoggedEvent { sequence, kind, json: json.into() })

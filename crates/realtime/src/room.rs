@@ -8,6 +8,8 @@ use agentcafe_domain::projection::RoomProjection;
 use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent};
 use bytes::Bytes;
 
+use crate::log_mirror::page;
+
 /// The most event JSON of one room, in bytes; the newest event is kept whatever its size.
 const MAX_ROOM_BYTES: usize = 4 << 20;
 
@@ -17,15 +19,13 @@ pub(crate) struct Room {
     projection: Option<RoomProjection>,
     /// The newest events: every event of the room after `complete_after`.
     history: VecDeque<Arc<StoredEvent>>,
-    complete_after: Sequence,
+    pub(crate) complete_after: Sequence,
     /// Every event of the room up to here was applied.
-    last: Sequence,
+    pub(crate) last: Sequence,
     /// The size of the history, in bytes.
     pub(crate) bytes: usize,
     /// The state as JSON, until the next event.
     rendered: Option<Bytes>,
-    /// When the room was last used, as a counter.
-    pub(crate) used_at: u64,
     /// Whether its older events are being loaded; it is not evicted meanwhile.
     pub(crate) is_loading: bool,
 }
@@ -49,7 +49,6 @@ impl Room {
             last,
             bytes: 0,
             rendered: None,
-            used_at: 0,
             is_loading: false,
         }
     }
@@ -94,16 +93,6 @@ impl Room {
         true
     }
 
-    /// Every event of the room up to here was applied.
-    pub(crate) fn last(&self) -> Sequence {
-        self.last
-    }
-
-    /// The history holds every event of the room after this one.
-    pub(crate) fn complete_after(&self) -> Sequence {
-        self.complete_after
-    }
-
     /// The state as JSON; none if it is not known.
     pub(crate) fn state(&mut self) -> Option<Bytes> {
         let projection = self.projection.as_ref()?;
@@ -116,16 +105,9 @@ impl Room {
             return None;
         }
         let start = self.history.partition_point(|event| event.sequence <= query.after);
-        let (mut events, mut bytes) = (Vec::new(), 0);
-        for event in self.history.iter().skip(start).filter(|event| query.filter.matches(event)) {
-            bytes += event.json.len();
-            if events.len() == query.limit || (bytes > query.max_bytes && !events.is_empty()) {
-                let scanned_to = events.last().map_or(query.after, |event: &LoggedEvent| event.sequence);
-                return Some(EventPage { events, scanned_to });
-            }
-            events.push(LoggedEvent::from(event.as_ref()));
-        }
-        Some(EventPage { events, scanned_to: head.max(self.last).max(query.after) })
+        let matching = self.history.range(start..).filter(|event| query.filter.matches(event));
+        let matching = matching.map(|event| LoggedEvent::from(event.as_ref()));
+        Some(page(query, matching, head.max(self.last)))
     }
 
     /// Where the newest `count` matching events after `after` begin; none if the history does not hold all of them.
@@ -144,14 +126,15 @@ pub(crate) fn render(projection: &RoomProjection) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests {
-    use agentcafe_domain::kernel::{RoomId, TenantId};
+pub(crate) mod tests {
+    use agentcafe_domain::kernel::{ActorId, RoomId, TenantId};
 
     use super::*;
 
-    fn event(sequence: u64, actor: &str) -> (Event, Arc<StoredEvent>) {
+    /// Somebody entered a room.
+    pub(crate) fn event(sequence: u64, room: &str, actor: &str) -> (Event, Arc<StoredEvent>) {
         let json = format!(
-            r#"{{"sequence":{sequence},"eventId":"0196a000-0000-7000-8000-{sequence:012}","tenantId":"default","roomId":"main","actorId":"{actor}","type":"agent_entered","timestamp":"2026-01-02T03:04:05.678Z","payload":{{}},"correlationId":null,"causationId":null}}"#
+            r#"{{"sequence":{sequence},"eventId":"0196a000-0000-7000-8000-{sequence:012}","tenantId":"default","roomId":"{room}","actorId":"{actor}","type":"agent_entered","timestamp":"2026-01-02T03:04:05.678Z","payload":{{}},"correlationId":null,"causationId":null}}"#
         );
         let event: Event = serde_json::from_str(&json).unwrap();
         let stored = StoredEvent::of(&event, json.into());
@@ -162,12 +145,17 @@ mod tests {
         RoomProjection::new(TenantId::default(), RoomId::main())
     }
 
-    fn room(sequences: impl IntoIterator<Item = u64>, limit: usize) -> Room {
-        let mut room = Room::new(Some(empty()), Sequence::START);
+    /// Kai enters with even sequences, Nova with odd ones.
+    fn enter(room: &mut Room, sequences: impl IntoIterator<Item = u64>, limit: usize) {
         for sequence in sequences {
-            let (event, stored) = event(sequence, if sequence % 2 == 0 { "Kai" } else { "Nova" });
+            let (event, stored) = event(sequence, "main", if sequence % 2 == 0 { "Kai" } else { "Nova" });
             room.apply(&event, stored, limit);
         }
+    }
+
+    fn room(sequences: impl IntoIterator<Item = u64>, limit: usize) -> Room {
+        let mut room = Room::new(Some(empty()), Sequence::START);
+        enter(&mut room, sequences, limit);
         room
     }
 
@@ -193,10 +181,8 @@ mod tests {
     #[test]
     fn room_replay_starts_before_the_newest_matching_events_and_knows_of_gaps() {
         let room = room(1..=10, 6);
-        let of = |name: &str| EventFilter {
-            actor: Some(agentcafe_domain::kernel::ActorId::parse(name).unwrap()),
-            ..EventFilter::default()
-        };
+        let by =
+            |name: &str| EventFilter { actor: Some(ActorId::parse(name).unwrap()), ..EventFilter::default() };
         let all = EventFilter::default();
         let cases = [
             (&all, 0, 3, Some((7, true))),
@@ -204,9 +190,9 @@ mod tests {
             (&all, 8, 3, Some((8, false))),
             (&all, 0, 6, None),
             (&all, 4, 6, Some((4, false))),
-            (&of("Kai"), 0, 2, Some((6, true))),
-            (&of("Kai"), 0, 3, None),
-            (&of("Nova"), 5, 3, Some((5, false))),
+            (&by("Kai"), 0, 2, Some((6, true))),
+            (&by("Kai"), 0, 3, None),
+            (&by("Nova"), 5, 3, Some((5, false))),
         ];
         for (filter, after, count, want) in cases {
             let got = room.newest(filter, Sequence(after), count);
@@ -220,18 +206,9 @@ mod tests {
     fn room_adopts_a_projection_only_without_a_gap() {
         let want = room(1..=10, 500).state().unwrap();
         let mut partial = Room::new(None, Sequence(6));
-        for sequence in 7..=10 {
-            let (event, stored) = event(sequence, if sequence % 2 == 0 { "Kai" } else { "Nova" });
-            partial.apply(&event, stored, 500);
-        }
+        enter(&mut partial, 7..=10, 500);
         assert_eq!(partial.state(), None);
-        let projected = |last: u64| {
-            let mut projection = empty();
-            for sequence in 1..=last {
-                projection.apply(&event(sequence, if sequence % 2 == 0 { "Kai" } else { "Nova" }).0);
-            }
-            projection
-        };
+        let projected = |last| room(1..=last, 500).projection.unwrap();
         assert!(!partial.adopt(projected(5), Sequence(5), Sequence(5)), "6 is missing");
         assert!(partial.adopt(projected(8), Sequence(8), Sequence(8)));
         assert_eq!(partial.state().unwrap(), want);

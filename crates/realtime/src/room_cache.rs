@@ -1,12 +1,12 @@
 //! The rooms in memory: those with events, up to a limit. The least recently used are evicted.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{Event, RoomId, Sequence, StoredEvent, TenantId};
 use agentcafe_domain::projection::RoomProjection;
 use agentcafe_eventlog::{EventFilter, EventPage, EventQuery};
 use bytes::Bytes;
+use lru::LruCache;
 use parking_lot::Mutex;
 
 use crate::room::{ReplayStart, Room, render};
@@ -25,9 +25,8 @@ pub(crate) struct RoomCache {
 struct CacheState {
     /// The most rooms.
     limit: usize,
-    rooms: HashMap<RoomKey, Room>,
+    rooms: LruCache<RoomKey, Room>,
     bytes: usize,
-    uses: u64,
     /// Everything up to here was applied.
     last: Sequence,
     /// Whether rooms were ever evicted. Before that, a room that is not in the cache has no events.
@@ -43,7 +42,7 @@ pub(crate) struct LoadGuard<'a> {
 impl Drop for LoadGuard<'_> {
     fn drop(&mut self) {
         let mut state = self.rooms.state.lock();
-        if let Some(room) = state.rooms.get_mut(&self.key) {
+        if let Some(room) = state.rooms.peek_mut(&self.key) {
             room.is_loading = false;
         }
         state.evict();
@@ -53,19 +52,18 @@ impl Drop for LoadGuard<'_> {
 impl RoomCache {
     /// An empty cache for at most `limit` rooms, with at most `history_limit` events each.
     pub(crate) fn new(limit: usize, history_limit: usize) -> Self {
-        let (rooms, last) = (HashMap::new(), Sequence::START);
-        let state = CacheState { limit, rooms, bytes: 0, uses: 0, last, has_evicted: false };
+        let (rooms, last) = (LruCache::unbounded(), Sequence::START);
+        let state = CacheState { limit, rooms, bytes: 0, last, has_evicted: false };
         Self { history_limit, state: Mutex::new(state) }
     }
 
     /// Applies an event to its room.
     pub(crate) fn apply(&self, event: &Event, stored: Arc<StoredEvent>) {
         let mut state = self.state.lock();
-        state.uses += 1;
         state.last = event.sequence;
-        let CacheState { uses, has_evicted, rooms, bytes, .. } = &mut *state;
-        let key = (event.tenant_id.clone(), event.room_id.clone());
-        let room = rooms.entry(key).or_insert_with_key(|(tenant, room)| {
+        let CacheState { has_evicted, rooms, bytes, .. } = &mut *state;
+        let (tenant, room) = (&event.tenant_id, &event.room_id);
+        let room = rooms.get_or_insert_mut((tenant.clone(), room.clone()), || {
             if *has_evicted {
                 Room::new(None, Sequence(event.sequence.0.saturating_sub(1)))
             } else {
@@ -74,22 +72,16 @@ impl RoomCache {
         });
         let before = room.bytes;
         room.apply(event, stored, self.history_limit);
-        room.used_at = *uses;
         *bytes = *bytes + room.bytes - before;
         state.evict();
     }
 
     /// The state of a room as JSON, and its last event; none if the room must be loaded.
     pub(crate) fn state(&self, key: &RoomKey) -> Option<(Bytes, Sequence)> {
-        let mut state = self.state.lock();
-        state.uses += 1;
-        let (uses, has_evicted) = (state.uses, state.has_evicted);
-        match state.rooms.get_mut(key) {
-            Some(room) => {
-                room.used_at = uses;
-                Some((room.state()?, room.last()))
-            }
-            None if has_evicted => None,
+        let CacheState { rooms, has_evicted, .. } = &mut *self.state.lock();
+        match rooms.get_mut(key) {
+            Some(room) => Some((room.state()?, room.last)),
+            None if *has_evicted => None,
             None => Some((render(&RoomProjection::new(key.0.clone(), key.1.clone())), Sequence::START)),
         }
     }
@@ -99,8 +91,7 @@ impl RoomCache {
     pub(crate) fn begin_loading(&self, key: &RoomKey) -> LoadGuard<'_> {
         let mut state = self.state.lock();
         let last = state.last;
-        let room = state.rooms.entry(key.clone()).or_insert_with(|| Room::new(None, last));
-        room.is_loading = true;
+        state.rooms.get_or_insert_mut(key.clone(), || Room::new(None, last)).is_loading = true;
         LoadGuard { rooms: self, key: key.clone() }
     }
 
@@ -113,18 +104,14 @@ impl RoomCache {
         scanned_to: Sequence,
     ) -> bool {
         let mut state = self.state.lock();
-        state.uses += 1;
-        let uses = state.uses;
-        let Some(room) = state.rooms.get_mut(key) else { return false };
-        room.used_at = uses;
-        room.adopt(projection, last, scanned_to)
+        state.rooms.get_mut(key).is_some_and(|room| room.adopt(projection, last, scanned_to))
     }
 
     /// The page for a query about a room; none if memory does not hold everything that it examines. `head`: everything up to
     /// there was applied before this is called.
     pub(crate) fn read(&self, key: &RoomKey, query: &EventQuery, head: Sequence) -> Option<EventPage> {
         let state = self.state.lock();
-        match state.rooms.get(key) {
+        match state.rooms.peek(key) {
             Some(room) => room.read(query, head),
             None if state.has_evicted => None,
             None => Some(EventPage { events: Vec::new(), scanned_to: head.max(query.after) }),
@@ -140,7 +127,7 @@ impl RoomCache {
         count: usize,
     ) -> Option<ReplayStart> {
         let state = self.state.lock();
-        match state.rooms.get(key) {
+        match state.rooms.peek(key) {
             Some(room) => room.newest(filter, after, count),
             None => (!state.has_evicted).then_some(ReplayStart { after, has_gap: false }),
         }
@@ -148,48 +135,39 @@ impl RoomCache {
 
     /// Memory holds every event of the room after this one; none if the room is not in the cache.
     pub(crate) fn complete_after(&self, key: &RoomKey) -> Option<Sequence> {
-        self.state.lock().rooms.get(key).map(Room::complete_after)
+        self.state.lock().rooms.peek(key).map(|room| room.complete_after)
     }
 }
 
 impl CacheState {
-    /// Evicts the least recently used rooms when a limit is exceeded: a tenth more than necessary, so that it happens seldom.
+    /// Evicts the least recently used rooms while a limit is exceeded. A room that is being loaded stays, and so does the most
+    /// recently used one, whatever its size.
     fn evict(&mut self) {
-        if self.rooms.len() <= self.limit && self.bytes <= MAX_BYTES {
-            return;
-        }
-        let evictable = self.rooms.iter().filter(|(_, room)| !room.is_loading);
-        let mut by_use: Vec<(u64, RoomKey)> =
-            evictable.map(|(key, room)| (room.used_at, key.clone())).collect();
-        by_use.sort_unstable_by_key(|(used_at, _)| *used_at);
-        // The most recently used room stays, whatever its size.
-        by_use.pop();
-        for (_, key) in by_use {
-            if self.rooms.len() <= self.limit * 9 / 10 && self.bytes <= MAX_BYTES * 9 / 10 {
-                break;
-            }
-            if let Some(room) = self.rooms.remove(&key) {
+        while self.rooms.len() > 1 && (self.rooms.len() > self.limit || self.bytes > MAX_BYTES) {
+            let Some((key, room)) = self.rooms.pop_lru() else { return };
+            if room.is_loading {
+                // Only one room is loaded at a time, so the next one is evicted.
+                self.rooms.put(key, room);
+            } else {
                 self.bytes -= room.bytes;
+                self.has_evicted = true;
             }
         }
-        self.has_evicted = true;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::tests::event;
 
     fn key(room: &str) -> RoomKey {
         (TenantId::default(), RoomId::parse(room).unwrap())
     }
 
     fn append(rooms: &RoomCache, sequence: u64, room: &str) -> Event {
-        let json = format!(
-            r#"{{"sequence":{sequence},"eventId":"0196a000-0000-7000-8000-{sequence:012}","tenantId":"default","roomId":"{room}","actorId":"Nova","type":"agent_entered","timestamp":"2026-01-02T03:04:05.678Z","payload":{{}},"correlationId":null,"causationId":null}}"#
-        );
-        let event: Event = serde_json::from_str(&json).unwrap();
-        rooms.apply(&event, Arc::new(StoredEvent::of(&event, json.into())));
+        let (event, stored) = event(sequence, room, "Nova");
+        rooms.apply(&event, stored);
         event
     }
 
@@ -208,7 +186,7 @@ mod tests {
         assert!(is_known(&rooms, "a"));
         append(&rooms, 4, "d");
         let known = ["a", "b", "c", "d", "invented"].map(|room| is_known(&rooms, room));
-        assert_eq!(known, [true, false, false, true, false]);
+        assert_eq!(known, [true, false, true, true, false]);
     }
 
     /// A room that is being loaded is not evicted, and has the events since the loading began.

@@ -3,20 +3,23 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{Sequence, Timestamp};
-use agentcafe_eventlog::Follower;
+use agentcafe_eventlog::LogStream;
 use agentcafe_http::websocket::Upgrade;
-use agentcafe_http::{ApiError, RequestId, RouteTraits, StreamProtocol, answer, door, query, sse};
+use agentcafe_http::{
+    ApiError, RouteTraits, StreamProtocol, answer, observe, query, request_id, sse, stream as event_stream,
+};
+use axum::Router;
 use axum::extract::State;
-use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{Extensions, HeaderMap, StatusCode, Uri};
+use axum::response::Response;
 use axum::routing::get;
-use axum::{Router, middleware};
+use bytes::Bytes;
+use futures_util::Stream;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::initial_frames::{RoomStreamQuery, initial_frames};
-use crate::room_stream::RoomStream;
 use crate::service::Service;
+use crate::stream_start::{RoomStreamQuery, stream_start};
 
 const HEALTH: &str = "/healthz";
 const LIVE: &str = "/livez";
@@ -27,27 +30,24 @@ const SOCKET: &str = "/v1/ws";
 
 /// The routes, with the middleware around them.
 pub fn router(service: Arc<Service>) -> Router {
-    let door = Arc::clone(&service.door);
-    Router::new()
+    let routes = Router::new()
         .route(HEALTH, get(health))
         .route(LIVE, get(live))
         .route(READY, get(ready))
         .route(METRICS, get(metrics))
         .route(STREAM, get(stream))
-        .route(SOCKET, get(socket))
-        .layer(middleware::from_fn_with_state(door, door::pass))
-        .with_state(service)
+        .route(SOCKET, get(socket));
+    service.middleware(traits).wrap(routes).with_state(service)
 }
 
 /// How the middleware treats a route.
-pub(crate) fn traits(matched: Option<&str>) -> RouteTraits {
-    let all = [HEALTH, LIVE, READY, METRICS, STREAM, SOCKET];
-    let found = matched.and_then(|path| all.into_iter().find(|template| *template == path));
-    found.map_or(RouteTraits::UNMATCHED, |template| RouteTraits {
+fn traits(path: &str) -> Option<RouteTraits> {
+    let template = [HEALTH, LIVE, READY, METRICS, STREAM, SOCKET].into_iter().find(|known| *known == path)?;
+    Some(RouteTraits {
         template,
         is_limited: false,
         is_public: [HEALTH, LIVE, READY].contains(&template),
-        waits: [STREAM, SOCKET].contains(&template),
+        stays_open: [STREAM, SOCKET].contains(&template),
     })
 }
 
@@ -69,9 +69,9 @@ async fn socket(
     upgrade: Upgrade,
     extensions: Extensions,
 ) -> Result<Response, ApiError> {
-    upgrade.admit(&service.settings.token)?;
-    let stream = open_stream(&service, &uri, &headers, &extensions, StreamProtocol::WebSocket).await?;
-    Ok(upgrade.response(stream, service.settings.heartbeat))
+    upgrade.check_origin(&service.settings.token)?;
+    let frames = open_stream(&service, &uri, &headers, &extensions, StreamProtocol::WebSocket).await?;
+    Ok(upgrade.response(frames, service.settings.heartbeat))
 }
 
 async fn open_stream(
@@ -80,25 +80,28 @@ async fn open_stream(
     headers: &HeaderMap,
     extensions: &Extensions,
     protocol: StreamProtocol,
-) -> Result<RoomStream, ApiError> {
+) -> Result<impl Stream<Item = Bytes> + use<>, ApiError> {
     let query = RoomStreamQuery::read(&query::fields(uri)?, &service.settings.default_tenant)?;
+    observe::record_ids(|| query.ids());
     let cursor = query.cursor(sse::last_event_id(headers)?);
     let permit = Arc::clone(&service.permits).try_acquire_owned().map_err(|_| {
         let limit = service.settings.max_clients;
         ApiError::unavailable(&format!("all {limit} streams are taken (REALTIME_MAX_CLIENTS)"))
     })?;
     let mirror = service.mirror();
-    let initial = initial_frames(service, &mirror, &query, cursor, protocol).await?;
-    let follower = Follower::new(Arc::clone(&mirror), query.filter(), initial.after);
-    let session = service.stream_hub(&mirror).open(follower, protocol, permit);
-    let subscription = service.subscribers.subscribe(query.room);
-    Ok(RoomStream::new(session, initial, subscription, RequestId::of(extensions)))
+    let (tenant, room) = &query.room;
+    let ready = json!({ "tenantId": tenant, "roomId": room, "requestId": request_id(extensions) });
+    let start = stream_start(service, &mirror, &query, cursor, ready).await?;
+    let (hub, filter) = (service.stream_hub(&mirror), query.filter());
+    let subscriber = service.subscribers.subscribe(query.room, permit);
+    let stream = LogStream::open(hub, mirror, filter, start, subscriber);
+    Ok(event_stream::frames(stream, protocol, service.http_metrics().clone()))
 }
 
 /// The health document.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Health {
+struct RealtimeHealth {
     ok: bool,
     service: &'static str,
     time: Timestamp,
@@ -153,7 +156,7 @@ fn degradations(service: &Service) -> Vec<String> {
 /// `GET /healthz`.
 async fn health(State(service): State<Arc<Service>>) -> Response {
     let (source_status, mirror) = (&service.source_status, service.mirror());
-    let health = Health {
+    let health = RealtimeHealth {
         ok: true,
         service: "agentcafe-realtime",
         time: service.clock.now(),
@@ -174,7 +177,7 @@ async fn health(State(service): State<Arc<Service>>) -> Response {
 
 /// `GET /livez`: the process is up.
 async fn live() -> Response {
-    answer::enveloped(StatusCode::OK, br#"{"live":true}"#)
+    answer::flag("live")
 }
 
 /// `GET /readyz`: the source is connected, and its log was received.
@@ -184,18 +187,14 @@ async fn ready(State(service): State<Arc<Service>>) -> Result<Response, ApiError
         reasons.insert(0, "the service is stopping".to_owned());
     }
     if reasons.is_empty() {
-        return Ok(answer::enveloped(StatusCode::OK, br#"{"ready":true}"#));
+        return Ok(answer::flag("ready"));
     }
     let mut error = ApiError::unavailable("not ready");
     error.0.error.details.insert("reasons".to_owned(), json!(reasons));
     Err(error)
 }
 
-/// `GET /metrics`: the page that Prometheus reads.
+/// `GET /metrics`.
 async fn metrics(State(service): State<Arc<Service>>) -> Response {
-    const TYPE: HeaderValue =
-        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    let mut response = service.metrics_page().into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, TYPE);
-    response
+    answer::metrics(service.metrics_page())
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use agentcafe_client::ApiClient;
 use agentcafe_domain::kernel::{Clock, IdSource, TenantId};
-use agentcafe_http::{Door, HttpMetrics, RateLimiter, StreamHub, Token};
+use agentcafe_eventlog::StreamHub;
+use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RouteTraits, Token};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
@@ -15,13 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::log_mirror::LogMirror;
 use crate::replay_store::ReplayStore;
-use crate::room_stream::RoomSubscribers;
-use crate::routes;
 use crate::source::{self, SourceStatus};
+use crate::subscribers::RoomSubscribers;
 
 /// The settings of the service.
 #[derive(Clone)]
-pub struct Settings {
+pub struct RealtimeSettings {
     /// The API that is followed.
     pub source: ApiClient,
     /// The longest delay before reconnecting to the source.
@@ -46,13 +46,14 @@ pub struct Settings {
 
 /// The service.
 pub struct Service {
-    pub(crate) settings: Settings,
+    pub(crate) settings: RealtimeSettings,
     pub(crate) source_status: SourceStatus,
     pub(crate) stopping: CancellationToken,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) subscribers: Arc<RoomSubscribers>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) door: Arc<Door>,
+    /// Makes request ids.
+    ids: Mutex<Box<dyn IdSource>>,
     metrics: Metrics,
     mirror: RwLock<Arc<LogMirror>>,
 }
@@ -80,29 +81,19 @@ impl Metrics {
 impl Service {
     /// Starts to follow the source; everything ends when `stopping` is cancelled.
     pub fn start(
-        settings: Settings,
+        settings: RealtimeSettings,
         clock: Arc<dyn Clock>,
         ids: Box<dyn IdSource>,
         stopping: CancellationToken,
     ) -> Arc<Self> {
         let metrics = Metrics::new();
-        let (ids, now) = (Mutex::new(ids), Arc::clone(&clock));
-        let door = Door {
-            routes: routes::traits,
-            token: settings.token.clone(),
-            limiter: RateLimiter::new(0, None),
-            trusted_proxies: Vec::new(),
-            clock: Arc::clone(&clock),
-            fresh_id: Box::new(move || ids.lock().fresh(now.now())),
-            metrics: metrics.http.clone(),
-        };
         let mirror = LogMirror::new(&settings, stopping.child_token());
         let service = Arc::new(Self {
             source_status: SourceStatus::default(),
             permits: Arc::new(Semaphore::new(settings.max_clients)),
             subscribers: Arc::default(),
             clock,
-            door: Arc::new(door),
+            ids: Mutex::new(ids),
             metrics,
             mirror: RwLock::new(mirror),
             stopping,
@@ -110,6 +101,20 @@ impl Service {
         });
         tokio::spawn(source::run(Arc::clone(&service)));
         service
+    }
+
+    /// The middleware around the routes. There is no rate limit.
+    pub(crate) fn middleware(self: &Arc<Self>, routes: fn(&str) -> Option<RouteTraits>) -> Middleware {
+        let service = Arc::clone(self);
+        Middleware {
+            routes,
+            token: self.settings.token.clone(),
+            limiter: RateLimiter::new(0, None),
+            trusted_proxies: Vec::new(),
+            clock: Arc::clone(&self.clock),
+            fresh_id: Box::new(move || service.ids.lock().fresh(service.clock.now())),
+            metrics: self.metrics.http.clone(),
+        }
     }
 
     /// The mirror of the source's log.
@@ -129,10 +134,14 @@ impl Service {
         StreamHub {
             fanout: Arc::clone(&mirror.fanout),
             clock: Arc::clone(&self.clock),
-            metrics: self.metrics.http.clone(),
             heartbeat: self.settings.heartbeat,
             stopping: mirror.ended.clone(),
         }
+    }
+
+    /// Counts requests and streams.
+    pub(crate) fn http_metrics(&self) -> &HttpMetrics {
+        &self.metrics.http
     }
 
     /// The number of open streams.

@@ -7,6 +7,7 @@ use agentcafe_domain::kernel::Secret;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, FromRedisValue, Pipeline, RedisError};
+use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const RECONNECT_DELAY: Duration = Duration::from_millis(250);
 /// The interval of the pings that check an idle connection.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// About how many keys are scanned at once.
+const KEYS_AT_ONCE: usize = 500;
 
 /// Redis is not connected, did not answer, or reported an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +42,8 @@ pub struct InvalidRedisUrl;
 type Numbered = Option<(u64, MultiplexedConnection)>;
 
 /// The state of the connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ConnectionStatus {
     /// Whether Redis is connected.
     pub connected: bool,
@@ -73,6 +78,18 @@ impl RedisConnection {
         let client = Client::open(url.expose()).map_err(|_| InvalidRedisUrl)?;
         let current = watch::Sender::new(None);
         Ok(Arc::new(Self { client, timeout, current, failures: Mutex::default() }))
+    }
+
+    /// The next keys that match a pattern, and the cursor behind them, which is `0` behind the last. The first cursor is `0`.
+    pub(crate) async fn scan(
+        &self,
+        pattern: &str,
+        cursor: &str,
+    ) -> Result<(String, Vec<String>), RedisUnavailable> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(KEYS_AT_ONCE);
+        let (found,) = self.query(&pipe).await?;
+        Ok(found)
     }
 
     /// Connects, and reconnects whenever the connection is lost, until `stopping`.

@@ -76,34 +76,11 @@ impl Keys {
         format!("{}:room:{room}:{part}", self.prefix)
     }
 
-    /// The projector's cursor.
-    #[must_use]
-    pub fn cursor(&self) -> String {
-        format!("{}:projector:cursor", self.prefix)
-    }
-
-    /// The configuration of the projector that wrote the read models; one with another configuration rebuilds them.
-    #[must_use]
-    pub fn shape(&self) -> String {
-        format!("{}:projector:shape", self.prefix)
-    }
-
-    /// The rooms that have read models, a set of [`RoomName`]s.
-    #[must_use]
-    pub fn rooms(&self) -> String {
-        format!("{}:projector:rooms", self.prefix)
-    }
-
-    /// The rooms with present actors, a set of [`RoomName`]s.
-    #[must_use]
-    pub fn present(&self) -> String {
-        format!("{}:projector:present", self.prefix)
-    }
-
-    /// The lock that the active projector holds.
-    #[must_use]
-    pub fn lock(&self) -> String {
-        format!("{}:projector:lock", self.prefix)
+    /// A key of the projector itself: its `cursor`; the `shape`, the configuration with which the read models were written (a
+    /// projector with another one rebuilds them); the `rooms` that have read models, and those with `present` actors, both sets
+    /// of [`RoomName`]s; and the `lock` that the active projector holds.
+    pub(crate) fn projector(&self, part: &str) -> String {
+        format!("{}:projector:{part}", self.prefix)
     }
 
     /// The number of requests of a client to a route in the current window.
@@ -135,35 +112,5 @@ impl Keys {
         let rest = key.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix(":room:"));
         let part = rest.and_then(|rest| rest.splitn(3, ':').nth(2));
         part.is_some_and(|part| ROOM_PARTS.contains(&part))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Plain ids keep the documented key; other ids are escaped, so that no two rooms share a key.
-    #[test]
-    fn redis_keys_are_unique_per_room() {
-        let keys = Keys::new("acf");
-        let cases = [
-            ("default", "main", "acf:room:default:main:state"),
-            ("a:b", "c", "acf:room:a%3Ab:c:state"),
-            ("a", "b:c", "acf:room:a:b%3Ac:state"),
-            ("a%3Ab", "c", "acf:room:a%253Ab:c:state"),
-            ("☕", "the attic", "acf:room:☕:the attic:state"),
-        ];
-        for (tenant, room, want) in cases {
-            let ids = (TenantId::parse(tenant).unwrap(), RoomId::parse(room).unwrap());
-            let name = RoomName::new(&ids.0, &ids.1);
-            let key = keys.room(&name, "state");
-            assert_eq!(key, want);
-            assert!(keys.is_projected(&key));
-            assert_eq!(name.ids(), Some(ids));
-        }
-        assert!(keys.is_projected("acf:room:default:main:state:snapshot"));
-        assert!(!keys.is_projected("acf:room:default:main:inbox:unread"));
-        assert!(!keys.is_projected("other:room:default:main:state"));
-        assert_eq!(Keys::new("a*b").rooms_pattern(), "a\\*b:room:*");
     }
 }

@@ -4,11 +4,11 @@
 
 pub mod connection;
 pub mod keys;
-pub mod rate;
+pub mod moderation_activity;
+pub mod rate_limit;
 pub mod read_models;
 pub mod stream;
 pub mod unread;
-pub mod windows;
 
 pub use connection::{ConnectionStatus, InvalidRedisUrl, RedisConnection, RedisUnavailable};
 pub use keys::{Keys, RoomName};

@@ -34,11 +34,7 @@ pub async fn newest(
     room: &RoomName,
     max: usize,
 ) -> Result<Vec<StreamedEvent>, RedisUnavailable> {
-    let key = keys.room(room, "stream");
-    let mut pipe = redis::pipe();
-    pipe.cmd("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(max);
-    let (entries,): (Vec<Value>,) = connection.query(&pipe).await?;
-    let mut events: Vec<StreamedEvent> = entries.into_iter().filter_map(entry).collect();
+    let mut events = range(connection, keys, room, ["XREVRANGE", "+", "-"], max).await?;
     events.reverse();
     Ok(events)
 }
@@ -54,9 +50,18 @@ pub async fn after(
     after: Sequence,
     max: usize,
 ) -> Result<Vec<StreamedEvent>, RedisUnavailable> {
-    let key = keys.room(room, "stream");
+    range(connection, keys, room, ["XRANGE", &format!("({after}-0"), "+"], max).await
+}
+
+async fn range(
+    connection: &RedisConnection,
+    keys: &Keys,
+    room: &RoomName,
+    [command, from, to]: [&str; 3],
+    max: usize,
+) -> Result<Vec<StreamedEvent>, RedisUnavailable> {
     let mut pipe = redis::pipe();
-    pipe.cmd("XRANGE").arg(key).arg(format!("({after}-0")).arg("+").arg("COUNT").arg(max);
+    pipe.cmd(command).arg(keys.room(room, "stream")).arg(from).arg(to).arg("COUNT").arg(max);
     let (entries,): (Vec<Value>,) = connection.query(&pipe).await?;
     Ok(entries.into_iter().filter_map(entry).collect())
 }

@@ -10,8 +10,6 @@ use crate::keys::{Keys, RoomName};
 
 /// How long the time of a copy is kept: longer than any write is under way.
 const TIME_KEPT_MS: u64 = 600_000;
-/// How many keys are scanned at once.
-const KEYS_AT_ONCE: usize = 500;
 /// The last part of the keys of counts.
 const PART: &str = "inbox:unread";
 /// Sets a count, or removes it if nothing is unread, unless a newer one was written.
@@ -65,10 +63,7 @@ pub async fn all(connection: &RedisConnection, keys: &Keys) -> Result<Vec<Unread
     let mut counts = Vec::new();
     let mut cursor = "0".to_owned();
     loop {
-        let mut pipe = redis::pipe();
-        pipe.cmd("SCAN").arg(&cursor).arg("MATCH").arg(keys.rooms_pattern() + PART);
-        pipe.arg("COUNT").arg(KEYS_AT_ONCE);
-        let ((next, found),): ((String, Vec<String>),) = connection.query(&pipe).await?;
+        let (next, found) = connection.scan(&(keys.rooms_pattern() + PART), &cursor).await?;
         for key in found {
             let Some((tenant_id, room_id)) = keys.room_of(&key, PART).and_then(|room| room.ids()) else {
                 continue;

@@ -6,7 +6,7 @@ use agentcafe_engine::Engine;
 /// The header that carries a client's correlation id.
 const CORRELATION_HEADER: &str = "x-correlation-id";
 
-/// Who calls, and how the call came in. Every door makes one per call.
+/// Who calls, and how the call came in. Every transport makes one per call.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// Who calls.

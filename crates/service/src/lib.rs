@@ -1,6 +1,6 @@
-//! What the café can do for a caller: one operation per capability, without a transport.
+//! The operations of the server: one per capability, without a transport.
 //!
-//! A door (HTTP, MCP, a command line) makes a [`Caller`] and an [`Input`] of what it received, calls
+//! A transport (today HTTP) makes a [`Caller`] and an [`Input`] of what it received, calls
 //! [`Service::call`], and renders the plain type that it gets back.
 
 pub mod caller;
@@ -27,7 +27,8 @@ pub mod tables;
 pub mod tasks;
 pub mod traces;
 pub mod webhooks;
+pub mod work;
 
 pub use caller::{Caller, Identity, Transport};
-pub use operation::{Call, EventList, Input, Mutation, Operation};
+pub use operation::{Call, EventList, FromInput, Input, Mutation, Operation};
 pub use service::{Service, ServiceSettings};

@@ -11,7 +11,7 @@ use agentcafe_store::LoggedEvent;
 use crate::caller::Caller;
 use crate::service::Service;
 
-/// What an operation reads, whichever door it came through.
+/// What an operation reads, whichever transport it came through.
 pub struct Input {
     /// The id of the record that is meant; empty for operations that need none.
     pub id: String,
@@ -19,8 +19,8 @@ pub struct Input {
     pub parameters: Fields,
     /// The members of the body; empty for reads.
     pub body: Fields,
-    /// The last event that a client which reconnects to a stream has received.
-    pub last_event_id: Option<Sequence>,
+    /// The sequence after which a client which reconnects to a stream resumes (`Last-Event-ID`).
+    pub resume_after: Option<Sequence>,
 }
 
 /// One call of an operation: what it works on, who calls, and with what.
@@ -30,25 +30,14 @@ pub struct Call<'a> {
     pub(crate) input: &'a Input,
 }
 
-/// Something that the café can do for a caller. The implementing type is the input, read and valid.
-pub trait Operation: Sized + Send + 'static {
-    /// What it answers.
-    type Output: Send;
-
-    /// Whether it first waits until this node has seen what any node has committed: a caller then reads its own writes.
-    const READS_OWN_WRITES: bool = true;
-
-    /// Reads the input.
+/// What an operation works on: its input, read and valid.
+pub trait FromInput: Sized {
+    /// Reads the input. Of a mutation, what identifies the actor must be right; what else is wrong with a body stays in the
+    /// command, because permissions are refused before payloads.
     ///
     /// # Errors
     /// The first thing that is wrong with it.
     fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError>;
-
-    /// Does it.
-    ///
-    /// # Errors
-    /// A refusal, or that the store is not available.
-    fn run(self, call: &Call<'_>) -> impl Future<Output = Result<Self::Output, OperationError>> + Send;
 
     /// Reads every field that the operation takes, so that fields which describe themselves are listed.
     fn describe(input: &Input, rules: &Rules) {
@@ -56,21 +45,29 @@ pub trait Operation: Sized + Send + 'static {
     }
 }
 
+/// An operation of the server for a caller.
+pub trait Operation: FromInput + Send + 'static {
+    /// What it answers.
+    type Output: Send;
+
+    /// Whether it first waits until this node has seen what any node has committed: a caller then reads its own writes.
+    const READS_OWN_WRITES: bool = true;
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// A refusal, or that the store is not available.
+    fn run(self, call: &Call<'_>) -> impl Future<Output = Result<Self::Output, OperationError>> + Send;
+}
+
 /// An operation that takes effect: it becomes one command, once per idempotency key.
-pub trait Mutation: Sized + Send + 'static {
+pub trait Mutation: FromInput + Send + 'static {
     /// What decides it.
     type Command: Command + 'static;
     /// What the rendered answer holds.
     type Answer;
 
-    /// Reads the input. What identifies the actor must be right; what else is wrong with a body stays in the command,
-    /// because permissions are refused before payloads.
-    ///
-    /// # Errors
-    /// The first thing that is wrong with it.
-    fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError>;
-
-    /// Makes the command, and says what it is about and in which scope its key counts.
+    /// Makes the command and the scope of its key.
     ///
     /// # Errors
     /// What it is about does not exist, or the store is not available.
@@ -78,28 +75,51 @@ pub trait Mutation: Sized + Send + 'static {
         self,
         call: &Call<'_>,
     ) -> impl Future<Output = Result<Prepared<Self::Command>, OperationError>> + Send;
+}
 
-    /// As [`Operation::describe`].
-    fn describe(input: &Input, rules: &Rules) {
-        let _ = Self::read(input, rules);
+/// A mutation runs as its command, once per key.
+impl<M: Mutation> Operation for M {
+    type Output = Executed;
+
+    const READS_OWN_WRITES: bool = false;
+
+    async fn run(self, call: &Call<'_>) -> Result<Executed, OperationError> {
+        call.execute(self.prepare(call).await?).await
     }
 }
+
+/// Declares what an operation works on: its parameters, in the order in which they are read, each with how it is read. The
+/// names in parentheses are those of the parameters beside the body and, where it is needed, of the whole input.
+macro_rules! parameters {
+    ($(#[$doc:meta])* $name:ident($fields:ident $(, $input:ident)?) {
+        $($(#[$field_doc:meta])* $field:ident: $type:ty = $value:expr,)+
+    }) => {
+        $(#[$doc])*
+        pub struct $name {
+            $($(#[$field_doc])* $field: $type,)+
+        }
+
+        impl $crate::operation::FromInput for $name {
+            fn read(
+                whole_input: &$crate::operation::Input,
+                _: &agentcafe_domain::kernel::Rules,
+            ) -> Result<Self, agentcafe_domain::kernel::DomainError> {
+                $(let $input = whole_input;)?
+                let $fields = &whole_input.parameters;
+                $(let $field: $type = $value;)+
+                Ok(Self { $($field,)+ })
+            }
+        }
+    };
+}
+pub(crate) use parameters;
 
 /// A command that is ready to be executed.
 pub struct Prepared<C> {
     /// What is to be decided.
     pub command: C,
-    /// Whom it is about, for its trace and its key.
-    pub subject: Subject,
-    /// Where its key counts.
+    /// Whom it is about, and where its key counts.
     pub scope: KeyScope,
-}
-
-impl<C> Prepared<C> {
-    /// A command of an actor in a room.
-    pub fn by_actor(actor: &ActorInRoom, scope: KeyScope, command: C) -> Self {
-        Self { command, subject: Subject::from(actor), scope }
-    }
 }
 
 /// Whom a mutation is about, for its trace and its key.
@@ -112,18 +132,30 @@ pub struct Subject {
     pub actor: Option<ActorId>,
 }
 
+impl From<(&TenantId, Option<&RoomId>, Option<&ActorId>)> for Subject {
+    fn from((tenant, room, actor): (&TenantId, Option<&RoomId>, Option<&ActorId>)) -> Self {
+        Self { tenant: tenant.clone(), room: room.cloned(), actor: actor.cloned() }
+    }
+}
+
 impl From<&ActorInRoom> for Subject {
     fn from(actor: &ActorInRoom) -> Self {
-        let ActorInRoom { tenant_id, room_id, actor_id } = actor.clone();
-        Self { tenant: tenant_id, room: Some(room_id), actor: Some(actor_id) }
+        (&actor.tenant_id, Some(&actor.room_id), Some(&actor.actor_id)).into()
     }
+}
+
+/// The tenant, the room and the actor.
+pub(crate) fn ids(actor: &ActorInRoom) -> [&str; 3] {
+    [actor.tenant_id.as_str(), actor.room_id.as_str(), actor.actor_id.as_str()]
 }
 
 /// Where an idempotency key counts: the same key in another scope is another key.
 ///
-/// Both parts are hashed into stored keys. They never change, whatever an operation or its route is called: a test holds
-/// them to keys that earlier versions stored.
+/// The verb and the parts are hashed into stored keys. They never change, whatever an operation or its route is called: a
+/// test compares them with keys that earlier versions stored.
 pub struct KeyScope {
+    /// Whom the mutation is about.
+    pub subject: Subject,
     /// `POST`, `PATCH` or `DELETE`.
     pub verb: &'static str,
     /// The names and ids of the scope.
@@ -132,46 +164,70 @@ pub struct KeyScope {
 
 impl KeyScope {
     /// The scope of an operation that creates or does something.
-    pub fn post<const N: usize>(parts: [&str; N]) -> Self {
-        Self { verb: "POST", parts: parts.map(str::to_owned).into() }
+    pub fn post<const N: usize>(subject: impl Into<Subject>, parts: [&str; N]) -> Self {
+        Self { subject: subject.into(), verb: "POST", parts: parts.map(str::to_owned).into() }
     }
 
     /// The scope of an operation that changes something.
-    pub fn patch<const N: usize>(parts: [&str; N]) -> Self {
-        Self { verb: "PATCH", ..Self::post(parts) }
+    pub fn patch<const N: usize>(subject: impl Into<Subject>, parts: [&str; N]) -> Self {
+        Self { verb: "PATCH", ..Self::post(subject, parts) }
     }
 
     /// The scope of an operation that deletes something.
-    pub fn delete<const N: usize>(parts: [&str; N]) -> Self {
-        Self { verb: "DELETE", ..Self::post(parts) }
+    pub fn delete<const N: usize>(subject: impl Into<Subject>, parts: [&str; N]) -> Self {
+        Self { verb: "DELETE", ..Self::post(subject, parts) }
     }
 }
 
-/// Events, as the log keeps them, and what is said beside them.
+/// Makes a [`Mutation`] of a command that is read from the input alone, or of a type around such a command. Its arguments:
+/// the type, what it answers, how the command is read, its [`KeyScope`], and how it is described, if not by reading it.
+macro_rules! mutation {
+    ($name:ident($command:ty), $($rest:tt)+) => {
+        mutation!(@ $name, $command, $name, |$name(command)| command, $($rest)+);
+    };
+    (@ $name:ty, $command:ty, $wrap:expr, $unwrap:expr,
+     $answer:ty, $read:expr, $scope:expr $(, $describe:expr)? $(,)?) => {
+        impl $crate::operation::FromInput for $name {
+            fn read(
+                input: &$crate::operation::Input,
+                rules: &agentcafe_domain::kernel::Rules,
+            ) -> Result<Self, agentcafe_domain::kernel::DomainError> {
+                let read: fn(&$crate::operation::Input, &agentcafe_domain::kernel::Rules) -> Result<$command, _> = $read;
+                read(input, rules).map($wrap)
+            }
+
+            $(fn describe(input: &$crate::operation::Input, _: &agentcafe_domain::kernel::Rules) {
+                let describe: fn(&$crate::operation::Input) = $describe;
+                describe(input);
+            })?
+        }
+
+        impl $crate::operation::Mutation for $name {
+            type Command = $command;
+            type Answer = $answer;
+
+            async fn prepare(
+                self,
+                _: &$crate::operation::Call<'_>,
+            ) -> Result<$crate::operation::Prepared<$command>, agentcafe_domain::kernel::OperationError> {
+                let (unwrap, scope): (fn(Self) -> $command, fn(&$command) -> _) = ($unwrap, $scope);
+                let command = unwrap(self);
+                Ok($crate::operation::Prepared { scope: scope(&command), command })
+            }
+        }
+    };
+    ($command:ty, $($rest:tt)+) => {
+        mutation!(@ $command, $command, std::convert::identity, std::convert::identity, $($rest)+);
+    };
+}
+pub(crate) use mutation;
+
+/// Events, as the log keeps them, and the other members of the answer.
 pub struct EventList<T> {
     /// The events, in the order of the list.
     pub events: Vec<LoggedEvent>,
-    /// What is said beside them.
+    /// The other members.
     pub rest: T,
-}
-
-/// A mutation runs as its command, once per key.
-impl<M: Mutation> Operation for M {
-    type Output = Executed;
-
-    const READS_OWN_WRITES: bool = false;
-
-    fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError> {
-        M::read(input, rules)
-    }
-
-    async fn run(self, call: &Call<'_>) -> Result<Executed, OperationError> {
-        call.execute(self.prepare(call).await?).await
-    }
-
-    fn describe(input: &Input, rules: &Rules) {
-        M::describe(input, rules);
-    }
 }
 
 /// Does work that takes long, such as parsing thousands of events, on a thread that answers no other calls.

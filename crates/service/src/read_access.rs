@@ -125,7 +125,7 @@ impl Service {
         Ok(())
     }
 
-    /// Holds a read against the room: the refusal, if there is one, inside; that the store cannot be read, outside.
+    /// Checks a read. The inner result is the refusal; the outer error means that the store cannot be read.
     async fn read_access(
         &self,
         tenant: &TenantId,
@@ -148,7 +148,6 @@ impl Service {
 
 /// The refusal of a read that names no viewer.
 fn no_viewer(room: &RoomId, required: AccessRequirement<'_>, field: &str) -> DomainError {
-    let error =
-        DomainError::missing(field).saying(format!("{} must say who wants to read", VIEWER_ACTOR_ID.name));
+    let error = DomainError::missing(field).saying(format!("{} must name the reader", VIEWER_ACTOR_ID.name));
     error.with("roomId", room.as_str()).with("action", required.action)
 }

@@ -1,10 +1,101 @@
 //! Rooms: their records, what is pinned in them, and an agent's first look at one.
 
+use agentcafe_domain::kernel::{
+    Code, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, TenantId,
+};
+use agentcafe_domain::rooms::upsert::{UpsertRoom, UpsertRoomResponse};
+use agentcafe_domain::rooms::{Room, RoomType};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::operation::{Call, KeyScope, Operation, ids, mutation, parameters};
+use crate::paging::{LIMITS, PageSelector, newest_by, record_list};
+use crate::service::Service;
+
 mod bootstrap;
-mod list;
 mod pin;
-mod upsert;
 
 pub use bootstrap::{ActorView, Bootstrap, ReadBootstrap, RoomView};
-pub use list::{GetRoom, ListRooms, OneRoom, RoomsAnswer};
 pub use pin::{ListPinned, PinHistory, PinnedInRoom, ReadPinned};
+
+const OWNER_ACTOR_ID: Field = Field::new("ownerActorId", "Only rooms of this owner.", "Nova");
+const ROOM_TYPE: Field = Field::new("roomType", "Only rooms of this type.", "lobby");
+
+parameters! {
+    /// Lists the rooms that have a record, the last changed first; with a room, reads one.
+    ListRooms(fields) {
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: Option<RoomId> = fields.room(ROOM_FILTER)?,
+        query: RecordQuery = newest_by::<Room>("updated_at")
+            .is("tenant_id", &tenant)
+            .is_if_given("room_type", fields.choice(ROOM_TYPE, &RoomType::NAMES)?.map(RoomType::as_str))
+            .is_if_given("owner_actor_id", fields.actor(OWNER_ACTOR_ID)?.as_ref()),
+        page: PageSelector = PageSelector::read::<Room>(fields, LIMITS)?,
+    }
+}
+
+record_list! {
+    /// Rooms, the last changed first.
+    RoomList { rooms: Room }
+}
+
+/// One room.
+#[derive(Serialize, JsonSchema)]
+pub struct OneRoom {
+    /// What happens in the room.
+    room: Room,
+}
+
+/// One room, or a list.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RoomsAnswer {
+    /// With a room.
+    One(OneRoom),
+    /// Otherwise.
+    List(RoomList),
+}
+
+/// A room by its id as a caller wrote it: a text that is no id names no room.
+async fn one(service: &Service, tenant: &TenantId, id: &str) -> Result<OneRoom, OperationError> {
+    let room: Option<Room> = match RoomId::parse(id) {
+        Ok(id) => service.get(vec![tenant.into(), (&id).into()]).await?,
+        Err(_) => None,
+    };
+    let room = room.ok_or_else(|| {
+        DomainError::new(Code::NotFound).with("tenantId", tenant.as_str()).with("roomId", id)
+    })?;
+    Ok(OneRoom { room })
+}
+
+impl Operation for ListRooms {
+    type Output = RoomsAnswer;
+
+    async fn run(self, call: &Call<'_>) -> Result<RoomsAnswer, OperationError> {
+        Ok(match self.room {
+            Some(room) => RoomsAnswer::One(one(call.service, &self.tenant, room.as_str()).await?),
+            None => RoomsAnswer::List(call.service.page(self.page.of(self.query)).await?.into()),
+        })
+    }
+}
+
+parameters! {
+    /// Reads one room.
+    GetRoom(fields, input) {
+        id: String = input.id.clone(),
+        tenant: TenantId = fields.tenant_or_default()?,
+    }
+}
+
+impl Operation for GetRoom {
+    type Output = OneRoom;
+
+    async fn run(self, call: &Call<'_>) -> Result<OneRoom, OperationError> {
+        one(call.service, &self.tenant, &self.id).await
+    }
+}
+
+mutation!(UpsertRoom, UpsertRoomResponse, |input, _| Self::read(&input.body), |upsert| {
+    let [tenant, room, _] = ids(upsert.actor());
+    KeyScope::post(upsert.actor(), [tenant, "rooms", room, "upsert"])
+});

@@ -7,18 +7,22 @@ use agentcafe_domain::kernel::{
     Command, IdempotencyKey, Key, OperationError, Record, RecordQuery, Rules, Timestamp,
 };
 use agentcafe_engine::{Engine, Executed, SubmittedCommand};
+use agentcafe_eventlog::StreamHub;
 use agentcafe_store::{Origin, Store};
 use serde_json::Map;
 use tokio::sync::{Mutex, Semaphore};
+use uuid::Uuid;
 
 use crate::caller::Caller;
-use crate::operation::{Call, Input, Operation, Prepared};
+use crate::operation::{Call, Input, KeyScope, Operation, Prepared};
 
 /// Settings that operations use or show.
 #[derive(Clone, Debug)]
 pub struct ServiceSettings {
     /// The most event streams that are open at once.
     pub max_streams: usize,
+    /// The interval of a stream's heartbeats.
+    pub stream_heartbeat: Duration,
     /// How often presences are swept, for the health document.
     pub presence_sweep: Duration,
     /// How often table sessions are swept, for the health document.
@@ -68,6 +72,16 @@ impl Service {
         &self.engine
     }
 
+    /// What all streams of the log share.
+    pub(crate) fn stream_hub(&self) -> StreamHub {
+        StreamHub {
+            fanout: Arc::clone(&self.engine.fanout),
+            clock: Arc::clone(&self.engine.clock),
+            heartbeat: self.settings.stream_heartbeat,
+            stopping: self.engine.stopping.clone(),
+        }
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.engine.store
     }
@@ -79,6 +93,18 @@ impl Service {
     /// The record with this key.
     pub(crate) async fn get<R: Record>(&self, key: Key) -> Result<Option<R>, OperationError> {
         Ok(self.store().get(key).await?)
+    }
+
+    /// The record of an id as a caller wrote it: a text that is no id names no record.
+    pub(crate) async fn by_id<R: Record>(
+        &self,
+        id: &str,
+        key_of: fn(Uuid) -> Key,
+    ) -> Result<Option<R>, OperationError> {
+        match Uuid::parse_str(id) {
+            Ok(id) => self.get(key_of(id)).await,
+            Err(_) => Ok(None),
+        }
     }
 
     /// The records that a query selects.
@@ -93,14 +119,14 @@ impl Call<'_> {
         &self,
         prepared: Prepared<C>,
     ) -> Result<Executed, OperationError> {
-        let Prepared { command, subject, scope } = prepared;
+        let Prepared { command, scope: KeyScope { subject, verb, parts } } = prepared;
         let (engine, caller) = (&self.service.engine, self.caller);
         let correlation_id = caller.correlation_id(&self.input.body, engine)?;
         let no_body = Map::new();
         let body = self.input.body.body().unwrap_or(&no_body);
-        let parts: Vec<&str> = scope.parts.iter().map(String::as_str).collect();
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let key = caller.idempotency_key.as_deref();
-        let key = IdempotencyKey::new(key, &subject.tenant, &parts, scope.verb, body);
+        let key = IdempotencyKey::new(key, &subject.tenant, &parts, verb, body);
         let origin = Origin {
             trace_id: engine.fresh_id(),
             request_id: caller.request_id.clone(),

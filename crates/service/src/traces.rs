@@ -1,18 +1,20 @@
 //! Traces: what became of a request.
 
 use agentcafe_domain::kernel::{
-    Code, CorrelationId, DomainError, OperationError, Rules, TENANT_FILTER, TenantId, Trace,
+    Code, CorrelationId, DomainError, OperationError, TENANT_FILTER, TenantId, Trace,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, Input, Operation};
+use crate::operation::{Call, Operation, parameters};
 
-/// Reads the trace of a correlation id.
-pub struct GetTrace {
-    id: String,
-    /// The tenant whose traces are read; all if none is given.
-    tenant: Option<TenantId>,
+parameters! {
+    /// Reads the trace of a correlation id.
+    GetTrace(fields, input) {
+        id: String = input.id.clone(),
+        /// The tenant whose traces are read; all if none is given.
+        tenant: Option<TenantId> = fields.tenant(TENANT_FILTER)?,
+    }
 }
 
 /// One trace.
@@ -24,10 +26,6 @@ pub struct OneTrace {
 
 impl Operation for GetTrace {
     type Output = OneTrace;
-
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Ok(Self { id: input.id.clone(), tenant: input.parameters.tenant(TENANT_FILTER)? })
-    }
 
     async fn run(self, call: &Call<'_>) -> Result<OneTrace, OperationError> {
         let trace = match CorrelationId::parse(&self.id) {

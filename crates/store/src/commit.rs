@@ -1,6 +1,6 @@
 //! A commit batch (group commit): many commands, decided one after the other in memory, written in one transaction.
 //!
-//! It knows no database: `writer.rs` loads what a batch asks for, and stores what it made.
+//! It does not depend on a database: `writer.rs` loads what a batch needs, and stores what it made.
 
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,9 +19,9 @@ use tokio::sync::oneshot;
 
 use crate::envelope::{Answer, Envelope, Failure, Request, TraceNote};
 use crate::shared_rate_windows::SharedRateWindows;
-use crate::storage::{Found, StoredKey};
+use crate::storage::{LoadedBatch, StoredKey};
 
-/// How often a command may be decided before it fails because it still asks for more.
+/// How often a command may be decided before it fails because it still needs more.
 const MAX_READ_STAGES: usize = 4;
 
 /// What a command was decided to be.
@@ -42,14 +42,14 @@ pub(crate) struct CommitContext {
     pub(crate) shared: Option<Arc<dyn SharedRateWindows>>,
 }
 
-/// What a batch asks its database for.
+/// What a batch must still read from its database.
 #[derive(Default)]
-pub(crate) struct Needs {
+pub(crate) struct MissingReads {
     pub(crate) queries: HashSet<Query>,
     pub(crate) keys: Vec<Hash>,
 }
 
-impl Needs {
+impl MissingReads {
     pub(crate) fn is_empty(&self) -> bool {
         self.queries.is_empty() && self.keys.is_empty()
     }
@@ -92,8 +92,8 @@ pub(crate) struct InboxTimes {
 
 impl<'c> CommitBatch<'c> {
     /// A new batch, and what it needs first.
-    pub(crate) fn new(context: &'c mut CommitContext, commands: Vec<QueuedCommand>) -> (Self, Needs) {
-        let mut needs = Needs::default();
+    pub(crate) fn new(context: &'c mut CommitContext, commands: Vec<QueuedCommand>) -> (Self, MissingReads) {
+        let mut needs = MissingReads::default();
         for QueuedCommand { envelope, .. } in &commands {
             needs.queries.extend(envelope.command.reads());
             needs.keys.extend(envelope.request.as_ref().map(|request| request.key.identity));
@@ -121,15 +121,15 @@ impl<'c> CommitBatch<'c> {
     }
 
     /// Adds what the database found.
-    pub(crate) fn add_found(&mut self, found: Found) {
+    pub(crate) fn add_found(&mut self, found: LoadedBatch) {
         self.loaded.extend(found.records);
         self.known_keys.extend(found.keys.into_iter().map(|key| (key.identity, key)));
     }
 
     /// Decides every command that can be decided, and returns what the others need.
-    pub(crate) fn decide(&mut self) -> Needs {
+    pub(crate) fn decide(&mut self) -> MissingReads {
         self.stage += 1;
-        let mut needs = Needs::default();
+        let mut needs = MissingReads::default();
         for at in 0..self.commands.len() {
             if self.decided[at].is_some() {
                 continue;
@@ -137,8 +137,9 @@ impl<'c> CommitBatch<'c> {
             match self.decide_one(at) {
                 Ok(decided) => self.decided[at] = Some(decided),
                 Err(_) if self.stage >= MAX_READ_STAGES => {
-                    tracing::error!("a command asked for more than {MAX_READ_STAGES} read stages");
-                    self.decided[at] = Some(Err(self.fail_internally(at, "the command asked for too much")));
+                    tracing::error!("a command needed more than {MAX_READ_STAGES} read stages");
+                    self.decided[at] =
+                        Some(Err(self.fail_internally(at, "the command needed too many reads")));
                 }
                 Err(query) => {
                     needs.queries.insert(query);

@@ -17,7 +17,7 @@ pub struct Envelope {
     pub correlation_id: CorrelationId,
     /// The request it came with; none for background work, which leaves no trace.
     pub request: Option<Request>,
-    /// The result of the external call that the command asked for when it was submitted before.
+    /// The result of the external call that the command requested when it was submitted before.
     pub outcome: Option<CallResult>,
 }
 
@@ -113,22 +113,5 @@ impl From<Failure> for OperationError {
             Failure::Internal(_) | Failure::External(_) => Self::internal(),
             Failure::Unavailable(message) => Self::unavailable(message),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use agentcafe_domain::kernel::Code;
-
-    use super::*;
-
-    /// That a panic in a rule becomes such a failure is a test of the store's suite (`faults`).
-    #[test]
-    fn err_internal_shows_no_cause() {
-        let failure = Failure::Internal("no such table: secrets at /var/lib/agentcafe");
-        assert_eq!(OperationError::from(failure), OperationError::internal());
-        let OperationError { error, retry_after_seconds, .. } = OperationError::internal();
-        assert_eq!((error.code.as_str(), error.message.as_str()), ("ERR_INTERNAL", Code::Internal.message()));
-        assert!(error.details.is_empty() && retry_after_seconds.is_none());
     }
 }

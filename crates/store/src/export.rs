@@ -2,16 +2,17 @@
 
 use std::io::{self, Write};
 
-use agentcafe_domain::kernel::{CorruptRecord, Heads, Timestamp};
+use agentcafe_domain::kernel::{CorruptRecord, Timestamp};
 use agentcafe_domain::record_kinds;
 
 use crate::export_format::{Digest, ExportScope, Header, KeyLine, Line, RecordLine, Totals, Trailer};
 use crate::open_error::OpenError;
-use crate::postgres::connect::PostgresError;
-use crate::postgres::snapshot::PostgresSnapshot;
-use crate::sqlite::open;
-use crate::sqlite::snapshot::SqliteSnapshot;
-use crate::storage::StoredKey;
+use crate::postgres::blocking::BlockingPostgres;
+use crate::rows::stored_key;
+use crate::sql::{conditions, scope_columns};
+use crate::sqlite;
+use crate::storage::Snapshot;
+use crate::storage_error::StorageError;
 use crate::store::StoreLocation;
 
 /// Why there is no complete export.
@@ -37,34 +38,10 @@ pub enum ExportError {
     Write(#[from] io::Error),
 }
 
-impl From<rusqlite::Error> for ExportError {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<StorageError> for ExportError {
+    fn from(error: StorageError) -> Self {
         Self::Read(error.to_string())
     }
-}
-
-impl From<PostgresError> for ExportError {
-    fn from(error: PostgresError) -> Self {
-        Self::Read(error.to_string())
-    }
-}
-
-/// What a store holds at one moment, whichever database it is in.
-pub(crate) trait Snapshot {
-    /// The last numbers assigned.
-    fn heads(&self) -> Result<Heads, ExportError>;
-
-    /// Passes the JSON of every row of a table in the exported scope to `take`.
-    fn each_json(
-        &self,
-        table: &str,
-        order_by: &str,
-        take: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>,
-    ) -> Result<(), ExportError>;
-
-    /// Passes every idempotency key to `take`, in order of arrival.
-    fn each_key(&self, take: &mut dyn FnMut(StoredKey) -> Result<(), ExportError>)
-    -> Result<(), ExportError>;
 }
 
 /// Exports a store, or a part of it. Servers may run on it.
@@ -80,18 +57,16 @@ pub fn export(
     let missing = || ExportError::Missing(location.clone());
     match location {
         StoreLocation::Directory(directory) => {
-            let connection = open::open_existing(&directory.join(open::FILE_NAME))?.ok_or_else(missing)?;
-            write(&SqliteSnapshot::take(connection, scope.clone())?, scope, exported_at, out)
+            write(&sqlite::open::snapshot(directory)?.ok_or_else(missing)?, scope, exported_at, out)
         }
         StoreLocation::Postgres(options) => {
-            let snapshot = PostgresSnapshot::take(options, scope.clone())?.ok_or_else(missing)?;
-            write(&snapshot, scope, exported_at, out)
+            write(&BlockingPostgres::snapshot(options)?.ok_or_else(missing)?, scope, exported_at, out)
         }
     }
 }
 
-fn write(
-    snapshot: &impl Snapshot,
+fn write<S: Snapshot>(
+    snapshot: &S,
     scope: &ExportScope,
     exported_at: Timestamp,
     out: impl Write,
@@ -106,20 +81,37 @@ fn write(
     };
     serde_json::to_writer(&mut lines.line, &header)?;
     lines.end_line()?;
-    snapshot.each_json("events", "sequence", &mut |json| lines.event(json))?;
+    each_json(snapshot, scope, "events", "sequence", |json| lines.event(json))?;
     let (by_tenant, by_room) = (scope.tenant.is_some(), scope.room.is_some());
     for kind in record_kinds::ALL.iter().filter(|kind| kind.is_exported(by_tenant, by_room)) {
-        snapshot.each_json(kind.table.name, &kind.table.key.join(", "), &mut |json| {
+        each_json(snapshot, scope, kind.table.name, &kind.table.key.join(", "), |json| {
             lines.record(kind.table.name, &kind.export(json, heads.sequence)?)
         })?;
     }
     if scope.is_everything() {
-        snapshot.each_key(&mut |key| {
+        snapshot.rows::<ExportError>(S::KEYS, &[], |row| {
             lines.totals.keys += 1;
-            lines.add(&Line::Key(KeyLine::new(&key)?))
+            lines.add(&Line::Key(KeyLine::new(&stored_key(row)?)?))
         })?;
     }
     lines.finish()
+}
+
+/// Passes the JSON of every row of a table in the exported scope to `take`.
+fn each_json<S: Snapshot>(
+    snapshot: &S,
+    scope: &ExportScope,
+    table: &str,
+    order_by: &str,
+    mut take: impl FnMut(&[u8]) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    // Without an index, rows come in the order of their key and need no sort, which would take memory. The index of the log by
+    // room is in the order of sequences.
+    let operator = if table == "events" && scope.room.is_some() { "" } else { S::UNINDEXED };
+    let (mut sql, mut parameters) = (format!("SELECT json FROM {table} WHERE true"), Vec::new());
+    conditions(&mut sql, &mut parameters, operator, scope_columns(scope));
+    sql.push_str(&format!(" ORDER BY {order_by}"));
+    snapshot.rows(&sql, &parameters, |row| take(row.bytes(0)?))
 }
 
 struct LineWriter<W: Write> {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use crate::storage::{StoredKey, success_code, success_from_code};
+use crate::rows::{success_code, success_from_code};
+use crate::storage::StoredKey;
 
 /// The name of the format in the header.
 pub(crate) const FORMAT: &str = "agentcafe-export";
@@ -182,20 +183,5 @@ impl Digest {
 
     pub(crate) fn finish(self) -> String {
         self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn export_hashes_have_32_hexadecimal_digits() {
-        for hash in [[0; 16], [255; 16], *b"0123456789abcdef"] {
-            assert_eq!(from_hex(&to_hex(hash)), Some(hash));
-        }
-        for wrong in ["", "+0000000000000000000000000000001", "12", "zz000000000000000000000000000000"] {
-            assert_eq!(from_hex(wrong), None, "{wrong}");
-        }
     }
 }

@@ -11,10 +11,12 @@ use crate::export_format::{
     Digest, ExportScope, FORMAT, Header, Line, MAX_LINE_BYTES, RecordLine, Totals, Trailer, VERSION,
 };
 use crate::open_error::OpenError;
-use crate::postgres::connect::PostgresError;
-use crate::postgres::import_writer::PostgresImport;
+use crate::postgres::blocking::BlockingPostgres;
+use crate::rows::Row;
+use crate::sql::sequence;
 use crate::sqlite::import_writer::SqliteImport;
-use crate::storage::StoredKey;
+use crate::storage::{ImportRow, ImportTarget, PreviousImport};
+use crate::storage_error::StorageError;
 use crate::store::StoreLocation;
 
 /// Why nothing was imported.
@@ -47,62 +49,24 @@ pub enum ImportError {
     Write(String),
 }
 
-impl From<rusqlite::Error> for ImportError {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<StorageError> for ImportError {
+    fn from(error: StorageError) -> Self {
         Self::Write(error.to_string())
     }
 }
 
-impl From<PostgresError> for ImportError {
-    fn from(error: PostgresError) -> Self {
-        Self::Write(error.to_string())
-    }
-}
-
+/// The most rows that are written at once, and about how many bytes.
+const ROWS_AT_ONCE: usize = 500;
+const BYTES_AT_ONCE: usize = 4 << 20;
 /// The tables that a server has rows in before it is first used: the cursors of its followers, at the start of the log, and its
 /// leases. An import replaces them.
-pub(crate) const REPLACED_TABLES: [&Table; 2] = [FollowerCursor::TABLE, Lease::TABLE];
+const REPLACED_TABLES: [&Table; 2] = [FollowerCursor::TABLE, Lease::TABLE];
 
 /// The tables that must be empty when an import begins.
-pub(crate) fn must_be_empty() -> impl Iterator<Item = &'static str> {
+fn must_be_empty() -> impl Iterator<Item = &'static str> {
     let kinds =
         record_kinds::ALL.iter().map(|kind| kind.table).filter(|table| !REPLACED_TABLES.contains(table));
     ["events", "idempotency_keys", "import_origin"].into_iter().chain(kinds.map(|table| table.name))
-}
-
-/// An import that was finished.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct PreviousImport {
-    pub(crate) sha256: String,
-    pub(crate) imported_at: Timestamp,
-}
-
-/// A store that no other process uses, whichever database it is in. Unless the import is finished, it stays empty. Lines are
-/// identified by their numbers.
-pub(crate) trait ImportTarget {
-    /// The import that the store was made by, if there was one.
-    fn previous(&self) -> Result<Option<PreviousImport>, ImportError>;
-
-    /// Whether all tables in [`must_be_empty`] are.
-    fn is_empty(&self) -> Result<bool, ImportError>;
-
-    /// Begins the transaction, and empties the [`REPLACED_TABLES`].
-    fn begin(&mut self) -> Result<(), ImportError>;
-
-    /// Adds an event after those before it.
-    fn event(&mut self, line: u64, event: StoredEvent) -> Result<(), LineError>;
-
-    /// Adds a record; an error if there is one with its key.
-    fn record(&mut self, line: u64, table: &'static Table, record: StoredRecord) -> Result<(), LineError>;
-
-    /// Adds an idempotency key after those before it.
-    fn key(&mut self, line: u64, key: StoredKey) -> Result<(), LineError>;
-
-    /// Writes what is still buffered. Returns the last numbers that the imported rows have.
-    fn flush(&mut self) -> Result<Heads, LineError>;
-
-    /// Records this import and the last numbers assigned, and commits.
-    fn finish(self, import: &PreviousImport, heads: Heads) -> Result<(), ImportError>;
 }
 
 /// What an import did.
@@ -130,7 +94,7 @@ pub fn import(
             import_into(SqliteImport::open(directory)?, location, lines, header, now)
         }
         StoreLocation::Postgres(options) => {
-            import_into(PostgresImport::open(options)?, location, lines, header, now)
+            import_into(BlockingPostgres::import(options)?, location, lines, header, now)
         }
     }
 }
@@ -142,23 +106,33 @@ fn import_into(
     header: Header,
     now: Timestamp,
 ) -> Result<Imported, ImportError> {
-    let previous = target.previous()?;
-    if previous.is_none() && !target.is_empty()? {
+    let previous = previous(&target)?;
+    if previous.is_none() && !is_empty(&target)? {
         return Err(ImportError::NotEmpty(location.clone()));
     }
     let mut progress = Progress::new(header);
     if previous.is_none() {
-        target.begin()?;
+        target.begin(&REPLACED_TABLES)?;
     }
+    let mut buffer = Buffer::default();
     let trailer = loop {
         let number = lines.number;
-        let line = lines.next()?.ok_or(ImportError::CutOff(number))?;
-        let target = previous.is_none().then_some(&mut target);
-        match progress.take(line, number + 1, target) {
-            Ok(None) => {}
-            Ok(Some(trailer)) => break trailer,
-            Err(LineError::Syntax(_)) if lines.is_cut => return Err(ImportError::CutOff(number)),
-            Err(error) => return Err(error.at(number + 1)),
+        let bytes = lines.next()?.ok_or(ImportError::CutOff(number))?;
+        let parsed = serde_json::from_slice(bytes);
+        let is_cut_off = parsed.is_err();
+        let parsed = parsed.map_err(|error| format!("it is not a line of an export: {}", plain(&error)));
+        match parsed.and_then(|line| progress.take(bytes, line)) {
+            Ok(Taken::Row(row)) if previous.is_none() => {
+                buffer.add(&mut target, number + 1, bytes.len(), row)?;
+            }
+            Ok(Taken::Row(_)) => {}
+            Ok(Taken::End(trailer)) => break trailer,
+            Err(why) => {
+                // An error of an earlier line comes first.
+                buffer.write(&mut target)?;
+                let is_cut_off = is_cut_off && lines.is_cut;
+                return Err(if is_cut_off { ImportError::CutOff(number) } else { lines.error(&why) });
+            }
         }
     };
     if lines.next()?.is_some() {
@@ -168,15 +142,98 @@ fn import_into(
         Some(previous) if previous.sha256 == trailer.sha256 => Ok(Imported::Before(previous.imported_at)),
         Some(_) => Err(ImportError::NotEmpty(location.clone())),
         None => {
-            let imported = target.flush().map_err(|error| error.at(lines.number))?;
-            if !is_within(imported, progress.heads) {
+            buffer.write(&mut target)?;
+            if !is_within(last_numbers(&target)?, progress.heads) {
                 return Err(
                     lines.error("an inbox item or audit entry has a larger number than the first line says")
                 );
             }
-            target.finish(&PreviousImport { sha256: trailer.sha256, imported_at: now }, progress.heads)?;
+            let import = PreviousImport { sha256: trailer.sha256, imported_at: now };
+            let last_at = if trailer.totals.events > 0 { progress.last.1 } else { Timestamp::default() };
+            target.finish(&import, progress.heads, last_at)?;
             Ok(Imported::Done(trailer.totals))
         }
+    }
+}
+
+/// The import that a store was made by, if there was one.
+fn previous(target: &impl ImportTarget) -> Result<Option<PreviousImport>, StorageError> {
+    first(target, "SELECT sha256, imported_at_ms FROM import_origin", |row| {
+        Ok(PreviousImport { sha256: row.text(0)?.to_owned(), imported_at: row.timestamp(1)? })
+    })
+}
+
+/// Whether all tables in [`must_be_empty`] are.
+fn is_empty(target: &impl ImportTarget) -> Result<bool, StorageError> {
+    for table in must_be_empty() {
+        if first(target, &format!("SELECT 1 FROM {table} LIMIT 1"), |_| Ok(()))?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The last numbers that the imported rows have.
+fn last_numbers(target: &impl ImportTarget) -> Result<Heads, StorageError> {
+    let last = |column: &str, table: &str| -> Result<Sequence, StorageError> {
+        let sql = format!("SELECT coalesce(max({column}), 0) FROM {table}");
+        Ok(sequence(first(target, &sql, |row| row.integer(0))?.unwrap_or_default()))
+    };
+    Ok(Heads {
+        sequence: last("sequence", "events")?,
+        inbox: last("inbox_seq", "inbox_items")?,
+        audit: last("audit_seq", "audit_entries")?,
+    })
+}
+
+/// What the one row holds that a statement returns, if there is one.
+fn first<T>(
+    target: &impl ImportTarget,
+    sql: &str,
+    read: impl Fn(&dyn Row) -> Result<T, StorageError>,
+) -> Result<Option<T>, StorageError> {
+    let mut found = None;
+    target.rows(sql, &[], |row| {
+        found = Some(read(row)?);
+        Ok::<_, StorageError>(())
+    })?;
+    Ok(found)
+}
+
+/// Rows that are not written yet, and the lines that they are from.
+#[derive(Default)]
+struct Buffer {
+    rows: Vec<ImportRow>,
+    lines: Vec<u64>,
+    bytes: usize,
+}
+
+impl Buffer {
+    /// Adds a row; writes all if they are many.
+    fn add(
+        &mut self,
+        target: &mut impl ImportTarget,
+        line: u64,
+        bytes: usize,
+        row: ImportRow,
+    ) -> Result<(), ImportError> {
+        self.rows.push(row);
+        self.lines.push(line);
+        self.bytes += bytes;
+        let is_full = self.rows.len() >= ROWS_AT_ONCE || self.bytes >= BYTES_AT_ONCE;
+        if is_full { self.write(target) } else { Ok(()) }
+    }
+
+    fn write(&mut self, target: &mut impl ImportTarget) -> Result<(), ImportError> {
+        target.write(&self.rows).map_err(|(at, error)| {
+            if error.is_duplicate() {
+                let why = "it has an id, key or number that a line before it has".to_owned();
+                return ImportError::Line { number: self.lines[at], why };
+            }
+            error.into()
+        })?;
+        *self = Self::default();
+        Ok(())
     }
 }
 
@@ -248,56 +305,11 @@ fn plain(error: &serde_json::Error) -> String {
     error.to_string().replace(" at line 1 column ", ", at byte ")
 }
 
-/// What is wrong with a row that conflicts with one before it.
-pub(crate) const DUPLICATE: &str = "it has an id, key or number that a line before it has";
-
-/// Why a line was not imported.
-pub(crate) enum LineError {
-    /// It is not a line of an export, perhaps because it was cut off.
-    Syntax(String),
-    /// Its content is invalid.
-    Invalid(String),
-    /// The content of the earlier line with this number is invalid: lines are written with a delay.
-    Earlier(u64, String),
-    /// The store could not be written.
-    Store(String),
-}
-
-impl LineError {
-    fn at(self, number: u64) -> ImportError {
-        match self {
-            Self::Syntax(why) | Self::Invalid(why) => ImportError::Line { number, why },
-            Self::Earlier(number, why) => ImportError::Line { number, why },
-            Self::Store(why) => ImportError::Write(why),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for LineError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::ConstraintViolation) => Self::Invalid(DUPLICATE.to_owned()),
-            _ => Self::Store(error.to_string()),
-        }
-    }
-}
-
-impl From<PostgresError> for LineError {
-    fn from(error: PostgresError) -> Self {
-        Self::Store(error.to_string())
-    }
-}
-
-impl From<String> for LineError {
-    fn from(why: String) -> Self {
-        Self::Invalid(why)
-    }
-}
-
-impl From<&str> for LineError {
-    fn from(why: &str) -> Self {
-        Self::Invalid(why.to_owned())
-    }
+/// The content of a valid line.
+enum Taken {
+    Row(ImportRow),
+    /// The last line.
+    End(Trailer),
 }
 
 /// How far a file was read, and what the rest of it has to match.
@@ -320,53 +332,41 @@ impl Progress {
         }
     }
 
-    /// Validates a line, and writes its content to the target, if there is one. Returns the trailer.
-    fn take(
-        &mut self,
-        bytes: &[u8],
-        number: u64,
-        target: Option<&mut impl ImportTarget>,
-    ) -> Result<Option<Trailer>, LineError> {
-        let line: Line<'_> = serde_json::from_slice(bytes).map_err(|error| {
-            LineError::Syntax(format!("it is not a line of an export: {}", plain(&error)))
-        })?;
-        if let Line::End(trailer) = line {
-            return self.check_trailer(trailer).map(Some);
+    /// Validates a line. The error is what is wrong with its content.
+    fn take(&mut self, bytes: &[u8], line: Line<'_>) -> Result<Taken, String> {
+        if !matches!(line, Line::End(_)) {
+            self.digest.add(bytes);
         }
-        self.digest.add(bytes);
-        match line {
+        let row = match line {
             Line::Event(json) => {
                 self.totals.events += 1;
-                let event = self.event(json.get())?;
-                target.map(|target| target.event(number, event)).transpose()?;
+                ImportRow::Event(self.event(json.get())?)
             }
             Line::Record(line) => {
                 self.totals.records += 1;
                 let (table, record) = self.record(&line)?;
-                target.map(|target| target.record(number, table, record)).transpose()?;
+                ImportRow::Record(table, record)
             }
             Line::Key(line) => {
                 self.totals.keys += 1;
                 if !self.scope.is_everything() {
                     return Err("the export of one tenant or room has no idempotency keys".into());
                 }
-                let key = line.read()?;
-                target.map(|target| target.key(number, key)).transpose()?;
+                ImportRow::Key(line.read()?)
             }
-            Line::End(_) => {}
-        }
-        Ok(None)
+            Line::End(trailer) => return self.check_trailer(trailer).map(Taken::End),
+        };
+        Ok(Taken::Row(row))
     }
 
-    fn event(&mut self, json: &str) -> Result<StoredEvent, LineError> {
+    fn event(&mut self, json: &str) -> Result<StoredEvent, String> {
         let event = StoredEvent::restore(json.to_owned().into())
             .map_err(|error| format!("it is not an event: {}", plain(&error)))?;
         if event.sequence <= self.last.0 || event.sequence > self.heads.sequence {
             return Err(format!(
                 "the event's sequence {} is not after {} and up to the head {}",
                 event.sequence.0, self.last.0.0, self.heads.sequence.0
-            )
-            .into());
+            ));
         }
         if event.timestamp < self.last.1 {
             return Err("the event is older than the one before it".into());
@@ -379,7 +379,7 @@ impl Progress {
         Ok(event)
     }
 
-    fn record(&self, line: &RecordLine<'_>) -> Result<(&'static Table, StoredRecord), LineError> {
+    fn record(&self, line: &RecordLine<'_>) -> Result<(&'static Table, StoredRecord), String> {
         let kind = RecordKind::of_table(line.table).filter(|kind| !kind.is_internal());
         let kind = kind.ok_or_else(|| format!("there is no table {:?} that is imported", line.table))?;
         let json = line.json.get().as_bytes().to_vec();
@@ -389,7 +389,7 @@ impl Progress {
     }
 
     /// Checks that a row belongs to the tenant and room in the header.
-    fn check_scope(&self, cell: impl Fn(&str) -> Option<Cell>) -> Result<(), LineError> {
+    fn check_scope(&self, cell: impl Fn(&str) -> Option<Cell>) -> Result<(), String> {
         let tenant = self.scope.tenant.as_ref().map(Cell::from);
         let room = self.scope.room.as_ref().map(Cell::from);
         for (column, wanted) in [("tenant_id", tenant), ("room_id", room)] {
@@ -400,13 +400,12 @@ impl Progress {
         Ok(())
     }
 
-    fn check_trailer(&self, trailer: Trailer) -> Result<Trailer, LineError> {
+    fn check_trailer(&self, trailer: Trailer) -> Result<Trailer, String> {
         if trailer.totals != self.totals {
             return Err(format!(
                 "lines are missing: it counts {:?}, but there were {:?}",
                 trailer.totals, self.totals
-            )
-            .into());
+            ));
         }
         if self.digest.clone().finish() != trailer.sha256 {
             return Err("the file was changed after it was exported: its SHA-256 does not match".into());

@@ -31,7 +31,7 @@ pub(crate) fn checksum(sql: &str) -> String {
 /// The steps that a database lacks. `applied` are the names and checksums of those it has, in order.
 ///
 /// # Errors
-/// The database has a step that this version does not know, or knows with another content.
+/// The database has a step that is unknown to this version, or has another content.
 pub(crate) fn missing<'m>(
     all: &'m [Migration],
     applied: &[(String, String)],

@@ -8,7 +8,7 @@ pub use futures_util::future::BoxFuture;
 
 use crate::commit::{CommitContext, QueuedCommand};
 
-/// Where nodes share the recent activity that moderation limits. While it is unavailable, each node uses what it knows.
+/// Where nodes share the recent activity that moderation limits. While it is unavailable, each node uses its own activity only.
 pub trait SharedRateWindows: Send + Sync {
     /// The recent activity of actors, in their order; none if it is unavailable.
     fn load<'a>(&'a self, actors: &'a [ActorInRoom]) -> BoxFuture<'a, Option<Vec<Vec<RecentActivity>>>>;
@@ -18,7 +18,7 @@ pub trait SharedRateWindows: Send + Sync {
 }
 
 impl CommitContext {
-    /// Adds what other nodes know of the actors of these commands.
+    /// Adds the activity of these commands' actors on other nodes.
     pub(crate) async fn load_shared_windows(&mut self, commands: &[QueuedCommand]) {
         let rules: &ModerationRules = self.rules.get();
         let Some(shared) = self.shared.as_ref().filter(|_| rules.is_on()) else { return };

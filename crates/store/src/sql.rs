@@ -1,9 +1,10 @@
 //! The SQL that both databases share: how the tables of records are written and queried, and how numbers are stored.
 
 use agentcafe_domain::kernel::{Cell, Comparison, Condition, RecordQuery, Sequence, SortKey, Table};
-use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent};
+use agentcafe_eventlog::EventFilter;
 
 use crate::export_format::ExportScope;
+use crate::rows::Parameter;
 
 /// A sequence as databases store it.
 pub(crate) fn number(sequence: Sequence) -> i64 {
@@ -34,7 +35,7 @@ pub(crate) fn on_conflict_update(table: &Table) -> String {
 }
 
 /// What a filter compares events to, by column; their types aside.
-pub(crate) fn event_conditions(filter: &EventFilter) -> impl Iterator<Item = (&'static str, &str)> {
+pub(crate) fn event_columns(filter: &EventFilter) -> impl Iterator<Item = (&'static str, &str)> {
     let columns = [
         ("tenant_id", filter.tenant.as_ref().map(|id| id.as_str())),
         ("room_id", filter.room.as_ref().map(|id| id.as_str())),
@@ -45,7 +46,7 @@ pub(crate) fn event_conditions(filter: &EventFilter) -> impl Iterator<Item = (&'
 }
 
 /// What an export compares rows to, by column.
-pub(crate) fn scope_conditions(scope: &ExportScope) -> impl Iterator<Item = (&'static str, &str)> {
+pub(crate) fn scope_columns(scope: &ExportScope) -> impl Iterator<Item = (&'static str, &str)> {
     let columns = [
         ("tenant_id", scope.tenant.as_ref().map(|id| id.as_str())),
         ("room_id", scope.room.as_ref().map(|id| id.as_str())),
@@ -53,43 +54,34 @@ pub(crate) fn scope_conditions(scope: &ExportScope) -> impl Iterator<Item = (&'s
     columns.into_iter().filter_map(|(column, value)| Some((column, value?)))
 }
 
-/// The last event that a query may return, as far as `before` says.
-pub(crate) fn last_before(query: &EventQuery, head: Sequence) -> Sequence {
-    query.before.map_or(head, |before| head.min(Sequence(before.0.saturating_sub(1))))
+/// Adds conditions that columns equal values. `operator` precedes the name of each column.
+pub(crate) fn conditions<'v>(
+    sql: &mut String,
+    parameters: &mut Vec<Parameter<'v>>,
+    operator: &str,
+    columns: impl Iterator<Item = (&'static str, &'v str)>,
+) {
+    for (column, value) in columns {
+        parameters.push(Parameter::Text(value));
+        sql.push_str(&format!(" AND {operator}{column} = ${}", parameters.len()));
+    }
 }
 
-/// The page of events found after `after` and up to `last`; `is_cut` if a limit may have left out more.
-pub(crate) fn page(events: Vec<LoggedEvent>, is_cut: bool, after: Sequence, last: Sequence) -> EventPage {
-    let scanned_to = match events.last() {
-        Some(event) if is_cut => event.sequence,
-        None if is_cut => after,
-        _ => last.max(after),
-    };
-    EventPage { events, scanned_to }
-}
-
-/// How two databases write the same statement.
-pub(crate) struct Dialect {
-    /// What a parameter's number follows.
-    pub(crate) parameter: char,
-    /// Whether an order by this column has to say that null comes before every value.
-    pub(crate) names_null_order: bool,
-}
-
-/// A [`RecordQuery`] as a statement, and the values of its parameters, each with the column that it is compared to.
+/// A [`RecordQuery`] as a statement, and the values of its parameters.
 pub(crate) struct Select<'q> {
     pub(crate) sql: String,
-    pub(crate) parameters: Vec<(&'static str, &'q Cell)>,
+    pub(crate) parameters: Vec<Parameter<'q>>,
 }
 
 impl<'q> Select<'q> {
-    pub(crate) fn new(query: &'q RecordQuery, dialect: &Dialect) -> Self {
+    /// `names_null_order` if an order by the query's column has to specify that null comes before every value.
+    pub(crate) fn new(query: &'q RecordQuery, names_null_order: bool) -> Self {
         let table = query.table;
         let mut select = Self { sql: String::new(), parameters: Vec::new() };
         let mut conditions: Vec<String> =
-            query.conditions.iter().map(|one| select.condition(one, dialect)).collect();
-        conditions.extend(query.after.as_ref().map(|position| select.behind(query, position, dialect)));
-        let direction = match (query.descending, dialect.names_null_order) {
+            query.conditions.iter().map(|condition| select.condition(condition)).collect();
+        conditions.extend(query.after.as_ref().map(|position| select.behind(query, position)));
+        let direction = match (query.descending, names_null_order) {
             (true, true) => "DESC NULLS LAST",
             (false, true) => "ASC NULLS FIRST",
             (true, false) => "DESC",
@@ -112,12 +104,12 @@ impl<'q> Select<'q> {
     }
 
     /// Adds a value, and returns how the statement refers to it.
-    fn parameter(&mut self, column: &'static str, value: &'q Cell, dialect: &Dialect) -> String {
-        self.parameters.push((column, value));
-        format!("{}{}", dialect.parameter, self.parameters.len())
+    fn parameter(&mut self, value: &'q Cell) -> String {
+        self.parameters.push(value.into());
+        format!("${}", self.parameters.len())
     }
 
-    fn condition(&mut self, condition: &'q Condition, dialect: &Dialect) -> String {
+    fn condition(&mut self, condition: &'q Condition) -> String {
         let column = condition.column;
         let comparison = match (condition.comparison, &condition.value) {
             (Comparison::Is, Cell::Null) => return format!("{column} IS NULL"),
@@ -129,30 +121,24 @@ impl<'q> Select<'q> {
             (Comparison::Above, _) => ">",
             (Comparison::Below, _) => "<",
         };
-        let value = self.parameter(column, &condition.value, dialect);
+        let value = self.parameter(&condition.value);
         format!("{column} {comparison} {value}")
     }
 
     /// The condition of coming after a position in the order. Null comes before every value.
-    fn behind(&mut self, query: &RecordQuery, position: &'q SortKey, dialect: &Dialect) -> String {
+    fn behind(&mut self, query: &'q RecordQuery, position: &'q SortKey) -> String {
         let (column, table) = (query.order_by, query.table);
-        let keys: Vec<String> = table
-            .key
-            .iter()
-            .zip(&position.key)
-            .map(|(name, value)| self.parameter(name, value, dialect))
-            .collect();
+        let value = (position.sorted_by != Cell::Null).then(|| self.parameter(&position.sorted_by));
+        let keys: Vec<String> = position.key.iter().map(|value| self.parameter(value)).collect();
         let behind_key = format!("({}) > ({})", table.key.join(", "), keys.join(", "));
-        if position.sorted_by == Cell::Null {
-            let further = if query.descending { String::new() } else { format!("{column} IS NOT NULL OR ") };
-            return format!("({further}({column} IS NULL AND {behind_key}))");
-        }
-        let value = self.parameter(column, &position.sorted_by, dialect);
-        let further = if query.descending {
-            format!("{column} < {value} OR {column} IS NULL")
-        } else {
-            format!("{column} > {value}")
+        let (further, equal) = match (value, query.descending) {
+            (None, true) => (String::new(), format!("{column} IS NULL")),
+            (None, false) => (format!("{column} IS NOT NULL OR "), format!("{column} IS NULL")),
+            (Some(value), true) => {
+                (format!("{column} < {value} OR {column} IS NULL OR "), format!("{column} = {value}"))
+            }
+            (Some(value), false) => (format!("{column} > {value} OR "), format!("{column} = {value}")),
         };
-        format!("({further} OR ({column} = {value} AND {behind_key}))")
+        format!("({further}({equal} AND {behind_key}))")
     }
 }

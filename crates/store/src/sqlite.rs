@@ -1,14 +1,14 @@
 //! The embedded database: one connection writes on the writer's thread, others read beside it.
 
 mod bloom_filter;
+mod connection;
 mod events;
 mod file_check;
 mod idempotency_keys;
 pub(crate) mod import_writer;
 mod migrations;
 pub(crate) mod open;
-mod reader;
+pub(crate) mod reader;
 mod records;
-pub(crate) mod snapshot;
 mod storage;
 mod traces;

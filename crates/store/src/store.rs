@@ -22,9 +22,14 @@ use crate::envelope::{Answer, Envelope, Failure, TraceNote};
 use crate::open_error::OpenError;
 use crate::postgres;
 use crate::postgres::connect::PostgresOptions;
+use crate::postgres::reader::{AdvisoryLock, PostgresReader};
+use crate::reads::{
+    BeforeNewest, EventsAt, ReadRequest, RecordsWithKeys, SelectedRecords, SequenceOf, TraceOf,
+};
 use crate::shared_rate_windows::SharedRateWindows;
 use crate::sqlite;
-use crate::storage::{LockGuard, Opened, Storage, View};
+use crate::sqlite::reader::SqliteReader;
+use crate::storage::{Opened, Storage, View};
 use crate::table_changes::TableChanges;
 use crate::writer::{CommitReport, Writer, WriterParts, WriterTask};
 
@@ -51,7 +56,7 @@ impl fmt::Display for StoreLocation {
 }
 
 /// What a store is opened with.
-pub struct Options {
+pub struct StoreOptions {
     /// Where it keeps its data.
     pub location: StoreLocation,
     /// The settings of the rules.
@@ -60,6 +65,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
     pub ids: Box<dyn IdSource>,
+    /// Where the nodes of one database share moderation's rate windows, if they do. (An embedded database has one node.)
+    pub shared_windows: Option<Arc<dyn SharedRateWindows>>,
     /// Called for every commit batch, on the writer's thread.
     pub on_commit: Box<dyn Fn(&CommitReport) + Send>,
 }
@@ -74,13 +81,29 @@ pub struct RecordPage<R> {
 }
 
 /// A lock that no other node has; released when it is dropped.
-pub struct Lock(#[expect(dead_code, reason = "it is only kept")] LockGuard);
+pub struct Lock(#[expect(dead_code, reason = "it is only kept")] Option<AdvisoryLock>);
 
-/// The log and the records of a café.
+/// What reads beside the writer.
+enum Readers {
+    Sqlite(SqliteReader),
+    Postgres(PostgresReader),
+}
+
+impl Readers {
+    async fn read<R: ReadRequest>(&self, request: R) -> Result<R::Answer, ReadError> {
+        // Boxed, so that the futures that wait for a read do not contain those of the database's driver.
+        match self {
+            Self::Sqlite(reader) => Box::pin(reader.read(request)).await,
+            Self::Postgres(reader) => Box::pin(reader.read(request)).await,
+        }
+    }
+}
+
+/// The log and the records.
 ///
 /// A read fails with [`ReadError`] when the database cannot be read.
 pub struct Store {
-    view: View,
+    view: View<Readers>,
     table_changes: Arc<TableChanges>,
     queue: mpsc::Sender<WriterTask>,
     is_shared: bool,
@@ -108,23 +131,12 @@ impl Store {
     /// Opens the store, or creates it.
     ///
     /// # Errors
-    /// [`OpenError`] says why not; nothing was changed then.
-    pub fn open(options: Options) -> Result<(Arc<Self>, Closing), OpenError> {
-        Self::open_sharing(options, None)
-    }
-
-    /// The same; the nodes of one database share moderation's rate windows. (An embedded database has one node.)
-    ///
-    /// # Errors
-    /// As [`Store::open`].
-    pub fn open_sharing(
-        options: Options,
-        shared: Option<Arc<dyn SharedRateWindows>>,
-    ) -> Result<(Arc<Self>, Closing), OpenError> {
+    /// [`OpenError`]: why not; nothing was changed then.
+    pub fn open(options: StoreOptions) -> Result<(Arc<Self>, Closing), OpenError> {
         let (queue, receiver) = mpsc::channel(MAX_WAITING_COMMANDS);
-        let Options { location, rules, clock, mut ids, on_commit } = options;
+        let StoreOptions { location, rules, clock, mut ids, shared_windows, on_commit } = options;
         let is_shared = matches!(location, StoreLocation::Postgres(_));
-        let shared = shared.filter(|_| is_shared);
+        let shared = shared_windows.filter(|_| is_shared);
         let windows = if shared.is_some() { RateWindows::shared() } else { RateWindows::default() };
         let table_changes = Arc::new(TableChanges::default());
         let node = is_shared.then(|| ids.fresh(clock.now()).to_string());
@@ -135,16 +147,14 @@ impl Store {
         let (view, writer) = match location {
             // Its writer waits for nothing but the queue.
             StoreLocation::Directory(directory) => {
-                start_writer(&mut runtime, move || sqlite::open::open(directory, clock), parts)?
+                let open = move || sqlite::open::open(directory, clock);
+                start_writer(&mut runtime, open, parts, Readers::Sqlite)?
             }
             StoreLocation::Postgres(options) => {
                 let changes = Arc::clone(&table_changes);
                 let node = node.unwrap_or_default();
-                start_writer(
-                    runtime.enable_all(),
-                    move || postgres::open::open(options, changes, clock, node),
-                    parts,
-                )?
+                let open = move || postgres::open::open(options, changes, clock, node);
+                start_writer(runtime.enable_all(), open, parts, Readers::Postgres)?
             }
         };
         let closing = Closing { queue: queue.clone(), writer };
@@ -218,7 +228,11 @@ impl Store {
     /// Waits until the recent events have what any node had committed when this was called. In a store of one process, they
     /// always do.
     pub async fn catch_up(&self) -> Result<(), ReadError> {
-        self.view.reader.catch_up().await
+        match &self.view.reader {
+            // This process is the only writer: its events are there before its answers.
+            Readers::Sqlite(_) => Ok(()),
+            Readers::Postgres(reader) => reader.catch_up().await,
+        }
     }
 
     /// Waits for the lock with this name, which no other node has until it is dropped. A store of one process needs no lock,
@@ -227,7 +241,10 @@ impl Store {
     /// # Errors
     /// [`ReadError`] when the database cannot be reached, or another node keeps the lock for too long.
     pub async fn lock(&self, name: i64) -> Result<Lock, ReadError> {
-        self.view.reader.lock(name).await.map(Lock)
+        match &self.view.reader {
+            Readers::Sqlite(_) => Ok(Lock(None)),
+            Readers::Postgres(reader) => reader.lock(name).await.map(|lock| Lock(Some(lock))),
+        }
     }
 
     /// A page of the log: from memory if all of it is there. Only a page behind which no event matches is empty: a read of
@@ -248,12 +265,12 @@ impl Store {
     pub async fn older_events(&self, mut query: EventQuery) -> Result<EventPage, ReadError> {
         let beyond = self.view.recent_events.last_sequence().next();
         query.before = Some(query.before.map_or(beyond, |before| before.min(beyond)));
-        self.view.reader.events(query).await
+        self.view.reader.read(query).await
     }
 
     /// The sequence of the event with this id, if there is one.
     pub async fn sequence_of(&self, event_id: Uuid) -> Result<Option<Sequence>, ReadError> {
-        self.view.reader.sequence_of(event_id).await
+        self.view.reader.read(SequenceOf(event_id)).await
     }
 
     /// The sequence of the room's event before its newest `count`; the start of the log if the room has no more. A read that
@@ -264,12 +281,13 @@ impl Store {
         room: &RoomId,
         count: u32,
     ) -> Result<Sequence, ReadError> {
-        self.view.reader.before_newest(tenant.clone(), room.clone(), count).await
+        let request = BeforeNewest { tenant: tenant.clone(), room: room.clone(), count };
+        self.view.reader.read(request).await
     }
 
     /// The events with these sequences, in this order: all of them, or as many as a page holds.
     pub async fn events_at(&self, sequences: Vec<Sequence>) -> Result<Vec<LoggedEvent>, ReadError> {
-        self.view.reader.events_at(sequences, MAX_PAGE_BYTES).await
+        self.view.reader.read(EventsAt { sequences, max_bytes: MAX_PAGE_BYTES }).await
     }
 
     /// The record with this key.
@@ -280,19 +298,20 @@ impl Store {
 
     /// The records that a query selects.
     pub async fn find<R: Record>(&self, query: RecordQuery) -> Result<Vec<R>, ReadError> {
-        let (stored, _) = self.view.reader.find(query, usize::MAX).await?;
+        let (stored, _) = self.view.reader.read(SelectedRecords { query, max_bytes: usize::MAX }).await?;
         stored.iter().map(parse).collect()
     }
 
     /// The records with these keys, in their order.
     pub async fn get_all<R: Record>(&self, keys: Vec<Key>) -> Result<Vec<Option<R>>, ReadError> {
-        let stored = self.view.reader.get(R::TABLE, keys).await?;
+        let stored = self.view.reader.read(RecordsWithKeys { table: R::TABLE, keys }).await?;
         stored.iter().map(|found| found.as_ref().map(parse).transpose()).collect()
     }
 
     /// A page of the records that a query selects: all of them, or as many as a page holds.
     pub async fn page<R: Record>(&self, query: RecordQuery) -> Result<RecordPage<R>, ReadError> {
-        let (stored, has_more) = self.view.reader.find(query, MAX_PAGE_BYTES).await?;
+        let request = SelectedRecords { query, max_bytes: MAX_PAGE_BYTES };
+        let (stored, has_more) = self.view.reader.read(request).await?;
         let records = stored.iter().map(parse).collect::<Result<_, _>>()?;
         Ok(RecordPage { records, has_more })
     }
@@ -303,7 +322,7 @@ impl Store {
         correlation_id: CorrelationId,
         tenant: Option<TenantId>,
     ) -> Result<Option<Trace>, ReadError> {
-        self.view.reader.trace(correlation_id, tenant).await
+        self.view.reader.read(TraceOf { correlation_id, tenant }).await
     }
 }
 
@@ -329,7 +348,8 @@ fn start_writer<S: Storage, O: Future<Output = Result<Opened<S>, OpenError>>>(
     runtime: &mut tokio::runtime::Builder,
     open: impl FnOnce() -> O + Send + 'static,
     parts: WriterParts,
-) -> Result<(View, JoinHandle<()>), OpenError> {
+    readers: fn(S::Reader) -> Readers,
+) -> Result<(View<Readers>, JoinHandle<()>), OpenError> {
     let runtime = runtime.build().map_err(OpenError::Writer)?;
     let (sender, opened) = std::sync::mpsc::channel();
     let write = async move || match open().await {
@@ -347,6 +367,6 @@ fn start_writer<S: Storage, O: Future<Output = Result<Opened<S>, OpenError>>>(
         .spawn(move || runtime.block_on(write()))
         .map_err(OpenError::Writer)?;
     let ended = |_| OpenError::Writer(std::io::Error::other("it ended with a panic"));
-    let view = opened.recv().map_err(ended)??;
-    Ok((view, writer))
+    let View { reader, recent_events, clock } = opened.recv().map_err(ended)??;
+    Ok((View { reader: readers(reader), recent_events, clock }, writer))
 }

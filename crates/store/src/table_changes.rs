@@ -7,7 +7,7 @@ use tokio::sync::watch;
 /// How many commit batches of all nodes have written to each table in [`CACHED_IN_MEMORY`].
 pub(crate) type TableVersions = [i64; CACHED_IN_MEMORY.len()];
 
-/// The versions that this node knows, each with its watchers.
+/// The versions that this node has seen, each with its watchers.
 #[derive(Default)]
 pub(crate) struct TableChanges([watch::Sender<u64>; CACHED_IN_MEMORY.len()]);
 

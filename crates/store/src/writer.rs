@@ -9,9 +9,10 @@ use agentcafe_domain::kernel::{Clock, Heads, Sequence, Timestamp};
 use agentcafe_eventlog::RecentEvents;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::commit::{CommitBatch, CommitContext, InboxTimes, Needs, QueuedCommand};
+use crate::commit::{CommitBatch, CommitContext, InboxTimes, MissingReads, QueuedCommand};
 use crate::envelope::TraceNote;
-use crate::storage::{Begun, LogHead, Maintenance, Storage, StorageError, Transaction};
+use crate::storage::{BegunTransaction, LogHead, Maintenance, Storage, Transaction};
+use crate::storage_error::StorageError;
 use crate::table_changes::{TableChanges, versions_after};
 
 /// The most tasks in one batch: bounds how long a batch takes, and how many commands fail with it.
@@ -120,7 +121,7 @@ pub(crate) struct Writer<S> {
     context: CommitContext,
     table_changes: Arc<TableChanges>,
     on_commit: Box<dyn Fn(&CommitReport) + Send>,
-    /// The last event's sequence, as far as this writer knows.
+    /// The sequence of the last event that this writer has seen.
     head: Sequence,
 }
 
@@ -160,6 +161,7 @@ impl<S: Storage> Writer<S> {
     }
 
     /// Commits a batch, publishes its events, and answers its tasks. False if there is no database to write to.
+    #[tracing::instrument(name = "commit_batch", level = "debug", skip_all, fields(commands = tasks.commands.len()))]
     async fn commit(&mut self, tasks: QueuedTasks) -> bool {
         let began = self.clock.stopwatch();
         let commands = tasks.commands.len();
@@ -183,11 +185,13 @@ impl<S: Storage> Writer<S> {
             }
         };
         self.head = stored.after.heads.sequence;
-        // Before the events are visible: whoever sees one of them knows that cached records may be old.
+        // Before the events are visible, so that a reader of these events reloads cached records.
         self.table_changes.publish(&stored.after.table_versions);
         let shared_activity = batch.take_shared_activity();
         let (events, answers, inbox) = batch.into_results();
         let took = self.clock.stopwatch() - began;
+        let duration_ms = took.as_secs_f64() * 1_000.0;
+        tracing::debug!(events = events.len(), head = self.head.0, duration_ms, "committed");
         // Before the answers: metrics read after an answer include its batch.
         (self.on_commit)(&report(self.clock.as_ref(), took, (commands, events.len()), inbox, &stored));
         if !self.recent_events.publish(events) {
@@ -197,7 +201,7 @@ impl<S: Storage> Writer<S> {
         // Before the answers: a caller with an answer may send its next request to another node.
         self.context.save_shared_windows(shared_activity).await;
         for (sender, answer) in answers {
-            // The caller may be gone; the decision stands all the same.
+            // The caller may be gone; the decision is valid all the same.
             let _ = sender.send(answer);
         }
         answer_all(tasks.probes, true);
@@ -210,10 +214,10 @@ impl<S: Storage> Writer<S> {
 async fn write_batch<S: Storage>(
     storage: &mut S,
     batch: &mut CommitBatch<'_>,
-    needs: Needs,
+    needs: MissingReads,
     maintenance: &Maintenance<'_>,
 ) -> Result<StoredBatch, StorageError> {
-    let Begun { mut transaction, head: before, mut found } = storage.begin(needs).await?;
+    let BegunTransaction { mut transaction, head: before, mut found } = storage.begin(needs).await?;
     batch.start(before.at, before.heads);
     loop {
         batch.add_found(found);

@@ -1,4 +1,4 @@
-//! A client for tests: it sends anything, well-formed or not, and hands back everything that was answered.
+//! An HTTP client for tests: it sends anything, well-formed or not, and returns the whole answer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::Value;
 
-use crate::sse::EventStream;
+use crate::sse::SseStream;
 
-/// How long one answer may take: longer than the longest long poll (30 s).
+/// The timeout of a request: longer than the longest long poll (30 s).
 const ANSWER_DEADLINE: Duration = Duration::from_secs(45);
 
 /// An idempotency key that no other call in this process has returned.
@@ -22,7 +22,7 @@ pub fn fresh_key() -> String {
     format!("test-key-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Speaks to one server, or to the nodes of one in turn. Clones share their connections.
+/// A client of one server, or of the nodes of one in turn. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -47,9 +47,9 @@ impl Client {
     /// If no HTTP client can be made on this machine.
     #[must_use]
     pub fn of_nodes(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
-        // Clients of a server under test speak plain HTTP, but none can be made without; it may be there already.
+        // Required even for plain HTTP; another client may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // Reading this machine's certificates would take most of the time of a test that comes and goes.
+        // Without root certificates, because reading them takes long.
         let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build();
         let http = http.expect("a plain HTTP client can be built");
         let base = |address| Url::parse(&format!("http://{address}")).expect("a socket address makes a URL");
@@ -60,7 +60,7 @@ impl Client {
     /// The same client, which sends this header with every request.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
-        self.headers.insert(header_name(name), header_value(value));
+        insert(&mut self.headers, name, value);
         self
     }
 
@@ -103,14 +103,14 @@ impl Client {
     /// Opens the event stream at `path`.
     ///
     /// # Panics
-    /// If the server refuses; [`Request::stream`] hands back the refusal.
-    pub async fn stream(&self, path: &str) -> EventStream {
+    /// If the server refuses; [`Request::stream`] returns the refusal.
+    pub async fn stream(&self, path: &str) -> SseStream {
         let opened = self.request(Method::GET, path).stream().await;
         opened.unwrap_or_else(|refused| panic!("{path} was refused: {} {}", refused.status, refused.text))
     }
 }
 
-/// A request in the making.
+/// A request that is being built.
 #[derive(Debug)]
 pub struct Request {
     http: reqwest::Client,
@@ -124,7 +124,7 @@ impl Request {
     /// Sets a header; an earlier value is replaced.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.insert(header_name(name), header_value(value));
+        insert(&mut self.headers, name, value);
         self
     }
 
@@ -169,7 +169,7 @@ impl Request {
     /// When the connection fails, or ends before the answer does.
     pub async fn try_send(self) -> Result<Answer, reqwest::Error> {
         let response = self.build().timeout(ANSWER_DEADLINE).send().await?;
-        Answer::of(response).await
+        Answer::read(response).await
     }
 
     /// Sends it and reads the answer as an event stream.
@@ -179,33 +179,25 @@ impl Request {
     ///
     /// # Panics
     /// If there is no answer.
-    pub async fn stream(self) -> Result<EventStream, Answer> {
+    pub async fn stream(self) -> Result<SseStream, Answer> {
         let what = format!("{} {}", self.method, self.url);
-        let opening =
-            tokio::time::timeout(ANSWER_DEADLINE, self.build().header("accept", "text/event-stream").send());
-        let response =
-            opening.await.unwrap_or_else(|_| panic!("{what}: no answer within {ANSWER_DEADLINE:?}"));
-        let response = response.unwrap_or_else(|error| panic!("{what}: no answer: {error:?}"));
-        let kind = response.headers().get("content-type").and_then(|value| value.to_str().ok());
-        if kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
-            return Ok(EventStream::new(response));
-        }
-        Err(Answer::of(response).await.unwrap_or_else(|error| panic!("{what}: half an answer: {error:?}")))
+        let stream = self.try_stream().await;
+        stream.map_err(|answer| answer.unwrap_or_else(|| panic!("{what}: no answer")))
     }
 
     /// Sends it to a server that may die at any moment, and reads the answer as an event stream.
     ///
     /// # Errors
-    /// When there is no answer, or it is no event stream: then what was answered instead.
-    pub async fn try_stream(self) -> Result<EventStream, Option<Answer>> {
+    /// The answer, if it is no event stream; none if there is no answer.
+    pub async fn try_stream(self) -> Result<SseStream, Option<Answer>> {
         let opening =
             tokio::time::timeout(ANSWER_DEADLINE, self.build().header("accept", "text/event-stream").send());
         let Ok(Ok(response)) = opening.await else { return Err(None) };
         let kind = response.headers().get("content-type").and_then(|value| value.to_str().ok());
         if kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
-            return Ok(EventStream::new(response));
+            return Ok(SseStream::new(response));
         }
-        Err(Answer::of(response).await.ok())
+        Err(Answer::read(response).await.ok())
     }
 
     fn build(self) -> reqwest::RequestBuilder {
@@ -231,7 +223,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    async fn of(response: reqwest::Response) -> Result<Self, reqwest::Error> {
+    async fn read(response: reqwest::Response) -> Result<Self, reqwest::Error> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.bytes().await?;
         let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
@@ -247,7 +239,7 @@ impl Answer {
     /// The `data` of a success.
     ///
     /// # Panics
-    /// If the answer is no success in the envelope of the contract.
+    /// If the answer is no success in the envelope of the API.
     #[track_caller]
     #[must_use]
     pub fn data(&self) -> &Value {
@@ -260,7 +252,7 @@ impl Answer {
     /// The `error.details` of a refusal with this status and this code.
     ///
     /// # Panics
-    /// If the answer is another one, or not in the envelope of the contract.
+    /// If the answer is another one, or not in the envelope of the API.
     #[track_caller]
     #[must_use]
     pub fn error(&self, status: u16, code: &str) -> &Value {
@@ -273,11 +265,8 @@ impl Answer {
     }
 }
 
-fn header_name(name: &str) -> HeaderName {
-    name.parse().unwrap_or_else(|error| panic!("{name:?} is no header name: {error}"))
-}
-
-fn header_value(value: &str) -> HeaderValue {
-    HeaderValue::from_bytes(value.as_bytes())
-        .unwrap_or_else(|error| panic!("{value:?} is no header value: {error}"))
+fn insert(headers: &mut HeaderMap, name: &str, value: &str) {
+    let header = name.parse::<HeaderName>().ok().zip(HeaderValue::from_bytes(value.as_bytes()).ok());
+    let (name, value) = header.unwrap_or_else(|| panic!("{name:?}: {value:?} is no header"));
+    headers.insert(name, value);
 }

@@ -1,4 +1,4 @@
-//! What the nodes of a server have counted, taken together as an operator's dashboard does.
+//! The health and the metrics of all nodes of a server, added up as a dashboard would.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::wait::eventually;
 
-/// How long the nodes may take until all of them are as a test needs them.
+/// How long the nodes may take to reach a state.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The parts of the health document in which each node counts what it has done itself.
+/// The parts of the health document that each node counts for itself.
 const COUNTED: [&str; 3] = ["/reactions", "/webhooks", "/inboxProjector"];
 
 impl Client {
@@ -29,16 +29,16 @@ impl Client {
     /// Waits until every node is connected to Redis, or none is.
     ///
     /// # Panics
-    /// If one of them is not so within 60 s.
+    /// If one of them is in the other state after 60 s.
     pub async fn until_redis(&self, is_connected: bool) {
-        eventually("the connections to Redis are as they should be", DEADLINE, async || {
+        eventually(&format!("connected to Redis: {is_connected}"), DEADLINE, async || {
             let answers = self.everywhere("/healthz").await;
             answers.iter().all(|answer| answer.json["redis"]["connected"] == is_connected).then_some(())
         })
         .await;
     }
 
-    /// The health document: of several nodes that of one, with what all of them have counted.
+    /// The health document of one node, with the sums of what all nodes have counted.
     pub async fn health(&self) -> Value {
         let mut documents = self.everywhere("/healthz").await.into_iter().map(|answer| answer.json);
         let mut together = documents.next().expect("there is a node");
@@ -69,7 +69,7 @@ impl Client {
     }
 }
 
-/// Adds the numbers of an object to those of another. A position is no count: the earlier one stands.
+/// Adds the numbers of an object to those of another. Of cursors, the smaller one is taken.
 fn add(sum: &mut Value, more: &Value) {
     let (Some(sum), Some(more)) = (sum.as_object_mut(), more.as_object()) else { return };
     for (name, value) in sum {

@@ -1,4 +1,4 @@
-//! What the black-box tests stand on: a real server on a free port, and a client that speaks to it.
+//! The test kit of the black-box tests: starts real servers on free ports, and talks to them.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -15,25 +15,23 @@
 
 pub mod client;
 pub mod everywhere;
-pub mod port;
 pub mod postgres;
 pub mod receiver;
 pub mod redis;
 pub mod server;
 pub mod sse;
+pub mod supervisor;
 pub mod wait;
-pub mod wire;
 
 pub use bytes::Bytes;
 pub use reqwest::Method;
 pub use serde_json::{Value, json};
 
 pub use crate::client::{Answer, Client, Request, fresh_key};
-pub use crate::port::steady_port;
 pub use crate::postgres::{End, Postgres};
 pub use crate::receiver::{Reaction, Received, Receiver};
 pub use crate::redis::Redis;
 pub use crate::server::{FailedStart, Launch, Server, store_under_test};
-pub use crate::sse::{EventStream, Frame, Silence};
+pub use crate::sse::{Frame, Silence, SseStream};
+pub use crate::supervisor::steady_port;
 pub use crate::wait::eventually;
-pub use crate::wire::Wire;

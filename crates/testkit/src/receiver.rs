@@ -1,27 +1,30 @@
-//! A receiver of webhooks for tests: a real HTTP server that answers as it is told, and keeps what it was sent.
+//! A receiver of webhooks for tests: an HTTP server with scripted responses that keeps all requests.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, serve};
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::wait::eventually;
 
-/// How long is waited for deliveries.
+/// How long [`Receiver::wait`] waits.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// How a request is answered.
+/// The response to a request.
 #[derive(Clone, Debug)]
 pub struct Reaction {
-    status: u16,
-    headers: Vec<(String, String)>,
+    status: StatusCode,
+    headers: HeaderMap,
     body: String,
     delay: Option<Duration>,
     held: Option<Arc<Notify>>,
@@ -29,59 +32,66 @@ pub struct Reaction {
 }
 
 impl Reaction {
-    /// At once, with this status.
+    /// Responds immediately with this status.
+    ///
+    /// # Panics
+    /// If it is no status code.
     #[must_use]
     pub fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: String::new(), delay: None, held: None, hangs: false }
+        let status = StatusCode::from_u16(status).expect("a status code");
+        Self { status, headers: HeaderMap::new(), body: String::new(), delay: None, held: None, hangs: false }
     }
 
-    /// At once, with this status and this body.
+    /// Responds immediately with this status and this body.
     #[must_use]
     pub fn json(status: u16, body: &Value) -> Self {
         Self { body: body.to_string(), ..Self::status(status) }
     }
 
-    /// Never.
+    /// Never responds.
     #[must_use]
     pub fn hang() -> Self {
         Self { hangs: true, ..Self::status(200) }
     }
 
-    /// The same, with a header.
+    /// Adds a header.
+    ///
+    /// # Panics
+    /// If it is no header.
     #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.append(name, value.parse().expect("a header's value"));
         self
     }
 
-    /// The same, when it is let go.
+    /// Responds when it is notified.
     #[must_use]
-    pub fn held(self, let_go: &Arc<Notify>) -> Self {
-        Self { held: Some(Arc::clone(let_go)), ..self }
+    pub fn held(self, release: &Arc<Notify>) -> Self {
+        Self { held: Some(Arc::clone(release)), ..self }
     }
 
-    /// The same, later.
+    /// Responds after a delay.
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {
         Self { delay: Some(delay), ..self }
     }
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// Its path.
+    /// Its path and query.
     pub path: String,
     /// Its headers, by their names in lower case.
     pub headers: BTreeMap<String, String>,
     /// Its body, byte for byte.
     pub body: Bytes,
-    /// When it had come.
+    /// When it had arrived completely.
     pub at: Instant,
 }
 
 impl Received {
-    /// A header's value; empty if it is not there.
+    /// A header's value; empty if it is missing.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
@@ -101,17 +111,17 @@ struct Script {
     received: Vec<Received>,
 }
 
-/// A receiver. It answers everything with 204 unless it is told otherwise.
+/// A receiver. It responds with 204 unless it is scripted otherwise.
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
     script: Arc<Mutex<Script>>,
-    accepting: tokio::task::JoinHandle<()>,
+    serving: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.accepting.abort();
+        self.serving.abort();
     }
 }
 
@@ -124,13 +134,9 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let script = Arc::<Mutex<Script>>::default();
-        let shared = Arc::clone(&script);
-        let accepting = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&shared)));
-            }
-        });
-        Self { address, script, accepting }
+        let router = Router::new().fallback(respond).layer(DefaultBodyLimit::disable());
+        let router = router.with_state(Arc::clone(&script));
+        Self { address, script, serving: tokio::spawn(serve(listener, router).into_future()) }
     }
 
     /// Where it listens.
@@ -149,81 +155,57 @@ impl Receiver {
         run(&mut self.script.lock().expect("nobody panics while holding it"))
     }
 
-    /// Answers the next requests for a path so, in this order.
+    /// Responds to the next requests for a path in this way, in this order.
     pub fn next(&self, path: &str, reactions: impl IntoIterator<Item = Reaction>) {
         self.with(|script| script.next.entry(path.to_owned()).or_default().extend(reactions));
     }
 
-    /// Answers all other requests for a path so.
+    /// Responds to all other requests for a path in this way.
     pub fn always(&self, path: &str, reaction: Reaction) {
         self.with(|script| script.always.insert(path.to_owned(), reaction));
     }
 
-    /// What has come for a path, in order.
+    /// The requests for a path, in order.
     #[must_use]
     pub fn received(&self, path: &str) -> Vec<Received> {
         self.with(|script| script.received.iter().filter(|request| request.path == path).cloned().collect())
     }
 
-    /// Waits until so many requests have come for a path.
+    /// Waits until this many requests for a path have arrived.
     ///
     /// # Panics
-    /// If they do not come within 180 s.
+    /// If they do not arrive within 180 s.
     pub async fn wait(&self, path: &str, count: usize) -> Vec<Received> {
         let enough = async || Some(self.received(path)).filter(|received| received.len() >= count);
         eventually(&format!("{count} requests for {path}"), DEADLINE, enough).await
     }
 }
 
-/// Serves one connection until it ends.
-async fn serve(stream: TcpStream, script: Arc<Mutex<Script>>) {
-    let mut stream = BufReader::new(stream);
-    while let Some(request) = read(&mut stream).await {
-        let reaction = {
-            let mut script = script.lock().expect("nobody panics while holding it");
-            let path = request.path.clone();
-            script.received.push(request);
-            let next = script.next.get_mut(&path).and_then(VecDeque::pop_front);
-            next.or_else(|| script.always.get(&path).cloned()).unwrap_or_else(|| Reaction::status(204))
-        };
-        if reaction.hangs {
-            std::future::pending::<()>().await;
-        }
-        if let Some(let_go) = reaction.held {
-            let_go.notified().await;
-        }
-        if let Some(delay) = reaction.delay {
-            sleep(delay).await;
-        }
-        let mut head = format!("HTTP/1.1 {} Scripted\r\n", reaction.status);
-        if reaction.status != 204 {
-            head.push_str(&format!("content-length: {}\r\n", reaction.body.len()));
-        }
-        for (name, value) in reaction.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str("\r\n");
-        head.push_str(&reaction.body);
-        if stream.write_all(head.as_bytes()).await.is_err() {
-            return;
-        }
+/// Stores a request, and responds as the script says.
+async fn respond(
+    State(script): State<Arc<Mutex<Script>>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let reaction = {
+        let mut script = script.lock().expect("nobody panics while holding it");
+        let path = uri.to_string();
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let headers = headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));
+        let received = Received { path: path.clone(), headers: headers.collect(), body, at: Instant::now() };
+        script.received.push(received);
+        let next = script.next.get_mut(&path).and_then(VecDeque::pop_front);
+        next.or_else(|| script.always.get(&path).cloned()).unwrap_or_else(|| Reaction::status(204))
+    };
+    if reaction.hangs {
+        std::future::pending::<()>().await;
     }
-}
-
-/// The next request on a connection; none at its end.
-async fn read(stream: &mut BufReader<TcpStream>) -> Option<Received> {
-    let mut line = String::new();
-    stream.read_line(&mut line).await.ok()?;
-    let path = line.split_whitespace().nth(1)?.to_owned();
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).await.ok()?;
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
-        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    if let Some(release) = reaction.held {
+        release.notified().await;
     }
-    let length = headers.get("content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.ok()?;
-    Some(Received { path, headers, body: body.into(), at: Instant::now() })
+    if let Some(delay) = reaction.delay {
+        sleep(delay).await;
+    }
+    (reaction.status, reaction.headers, reaction.body).into_response()
 }

@@ -1,4 +1,4 @@
-//! Starts the real binary on a free port and a directory of its own, and stops it, politely or not.
+//! Starts the real binary on a free port and with a directory of its own, and stops or kills it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,17 +20,20 @@ use crate::redis::Redis;
 
 /// How long a server may take until it is ready.
 const START_DEADLINE: Duration = Duration::from_secs(60);
-/// How long a server may take to stop once asked to.
+/// How long a server may take to stop.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
-/// Pause between two looks at a process.
-const LOOK_INTERVAL: Duration = Duration::from_millis(2);
-/// What stands in the log before the address.
+/// The pause between two checks of a process.
+const CHECK_INTERVAL: Duration = Duration::from_millis(2);
+/// The text in the log before the address.
 const LISTENING: &str = "listening on http://";
-/// What is kept of the environment of the tests.
-const KEPT: [&str; 5] = ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"];
-/// Unless a test asks for them there are no limits, and presences are not looked for that have run out: they would in a test that
-/// a busy machine takes a minute for.
-const UNLIMITED: [(&str, &str); 5] = [
+/// The environment variables that servers inherit from the tests.
+const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"];
+/// What servers are started with unless a test sets it: a free port, no limits, and presences that do not expire, which they would
+/// in a test that takes a minute on a busy machine.
+const DEFAULTS: [(&str, &str); 8] = [
+    ("API_HOST", "127.0.0.1"),
+    ("API_PORT", "0"),
+    ("NO_COLOR", "1"),
     ("API_RATE_LIMIT_PER_MIN", "0"),
     ("MOD_MIN_ACTION_INTERVAL_MS", "0"),
     ("MOD_MAX_ACTIONS_PER_WINDOW", "0"),
@@ -38,78 +41,74 @@ const UNLIMITED: [(&str, &str); 5] = [
     ("PRESENCE_SWEEP_MS", "600000"),
 ];
 
-/// How a server is to be started. Clones share the data directory.
+/// How to start a server. Clones share the data directory.
 #[derive(Clone, Debug)]
 pub struct Launch {
     binary: PathBuf,
     subcommand: Option<&'static str>,
-    data: DataDirectory,
+    directory: Arc<DataDirectory>,
     environment: BTreeMap<String, String>,
     is_on_postgres: bool,
     nodes: usize,
 }
 
-#[derive(Clone, Debug)]
-enum DataDirectory {
-    /// Removed with the last that knows it.
-    Fresh(Arc<Fresh>),
-    Given(PathBuf),
+/// A data directory. If it is temporary, it is removed with the database that belongs to it.
+#[derive(Debug)]
+struct DataDirectory {
+    path: PathBuf,
+    temporary: Option<TempDir>,
 }
 
-/// A directory that is removed, and the database that stands for it with it.
-#[derive(Debug)]
-struct Fresh(TempDir);
-
-impl Drop for Fresh {
+impl Drop for DataDirectory {
     fn drop(&mut self) {
-        Postgres::forget(self.0.path());
+        if self.temporary.is_some() {
+            Postgres::forget(&self.path);
+        }
     }
 }
 
-/// Where servers keep their data: `postgres`, or else the embedded database.
+/// Selects the database of servers: `postgres`, or else the embedded one.
 const STORE_VARIABLE: &str = "AGENTCAFE_TEST_STORE";
 
-/// The database that servers run on in this run: `postgres` or `sqlite`, as health documents name it.
+/// The database of servers in this run: `postgres` or `sqlite`, as health documents name it.
 #[must_use]
 pub fn store_under_test() -> &'static str {
     if std::env::var(STORE_VARIABLE).is_ok_and(|store| store == "postgres") { "postgres" } else { "sqlite" }
 }
 
-/// How many nodes a server has in this run that keeps its data in PostgreSQL; they share their limits through Redis.
+/// The number of nodes of a server on PostgreSQL; they share their limits through Redis.
 const NODES_VARIABLE: &str = "AGENTCAFE_TEST_NODES";
 
 fn nodes_under_test() -> usize {
-    let nodes = std::env::var(NODES_VARIABLE).ok();
-    nodes.map_or(1, |nodes| {
-        nodes.parse().unwrap_or_else(|_| panic!("{NODES_VARIABLE}={nodes:?} is no number"))
-    })
+    std::env::var(NODES_VARIABLE).map_or(1, |nodes| nodes.parse().expect(NODES_VARIABLE))
 }
 
 impl Launch {
-    /// Starts `binary` (`env!("CARGO_BIN_EXE_agentcafe")`) on a free port of 127.0.0.1, on a fresh directory, with no
-    /// rate limit, no moderation limits, no presence that runs out, and nothing else in its environment.
+    /// Starts `binary` (`env!("CARGO_BIN_EXE_agentcafe")`) on a free port of 127.0.0.1, with a temporary directory, without limits,
+    /// without expiry of presences, and with nothing else in its environment.
     ///
     /// # Panics
     /// If no temporary directory can be made.
     #[must_use]
     pub fn new(binary: impl Into<PathBuf>) -> Self {
-        let fresh =
-            tempfile::Builder::new().prefix("agentcafe-test-").tempdir().expect("a temporary directory");
-        let kept = KEPT.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
-        let unlimited = UNLIMITED.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let launch = Self {
+        let temporary = tempfile::Builder::new().prefix("agentcafe-test-").tempdir();
+        let temporary = temporary.expect("a temporary directory");
+        let path = temporary.path().to_owned();
+        let inherited =
+            INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
+        let defaults = DEFAULTS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self {
             binary: binary.into(),
             subcommand: None,
-            data: DataDirectory::Fresh(Arc::new(Fresh(fresh))),
-            environment: kept.chain(unlimited).collect(),
+            directory: Arc::new(DataDirectory { path, temporary: Some(temporary) }),
+            environment: inherited.chain(defaults).collect(),
             is_on_postgres: store_under_test() == "postgres",
             nodes: if store_under_test() == "postgres" { nodes_under_test() } else { 1 },
-        };
-        launch.env("API_HOST", "127.0.0.1").env("API_PORT", 0).env("NO_COLOR", 1)
+        }
     }
 
-    /// Starts another service than the API, of which there is one, without a database. It must say where it listens, and
-    /// answer `GET /readyz`.
+    /// Starts another service than the API, as one node without a database. It must log where it listens, and answer
+    /// `GET /readyz`.
     #[must_use]
     pub fn subcommand(mut self, subcommand: &'static str) -> Self {
         (self.is_on_postgres, self.nodes) = (false, 1);
@@ -124,22 +123,22 @@ impl Launch {
         self
     }
 
-    /// Leaves an environment variable unset, so that the server's own default holds.
+    /// Removes an environment variable, so that the server's default applies.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.environment.remove(name);
         self
     }
 
-    /// Uses this directory, which stays when the server is gone.
+    /// Uses this directory, which is not removed.
     #[must_use]
     pub fn data_dir(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.data = DataDirectory::Given(directory.into());
+        self.directory = Arc::new(DataDirectory { path: directory.into(), temporary: None });
         self
     }
 
-    /// Keeps its data in a PostgreSQL database that belongs to the data directory, whatever this run is about, on so many
-    /// nodes, among which clients take turns.
+    /// Uses a PostgreSQL database that belongs to the data directory, whatever the database of this run, and this number of
+    /// nodes, which clients use in turn.
     #[must_use]
     pub fn on_postgres(mut self, nodes: usize) -> Self {
         (self.is_on_postgres, self.nodes) = (true, nodes);
@@ -154,7 +153,7 @@ impl Launch {
         self.try_start().await.unwrap_or_else(|failed| panic!("{failed}"))
     }
 
-    /// Starts it and waits until it is ready, which is when `GET /readyz` is answered with 200.
+    /// Starts it and waits until it is ready: `GET /readyz` is answered with 200.
     ///
     /// # Errors
     /// When it ends before that, or is not ready within 60 s.
@@ -173,24 +172,24 @@ impl Launch {
         self.begin(false).await.unwrap_or_else(|failed| panic!("{failed}"))
     }
 
-    async fn begin(mut self, is_to_be_ready: bool) -> Result<Server, FailedStart> {
+    async fn begin(mut self, wait_until_ready: bool) -> Result<Server, FailedStart> {
         if self.is_on_postgres {
-            let url = Postgres::shared().database_for(self.directory());
+            let url = Postgres::shared().database_for(&self.directory.path);
             self.environment.entry("DATABASE_URL".to_owned()).or_insert(url);
         }
         let shares_redis = self.nodes > 1 && !self.environment.contains_key("REDIS_URL");
         if shares_redis {
-            // Their limits hold for all of them together.
-            let prefix = self.directory().display().to_string();
+            // Their limits apply to all of them together.
+            let prefix = self.directory.path.display().to_string();
             self = self.env("REDIS_URL", Redis::shared().url()).env("INBOX_REDIS_PREFIX", prefix);
         }
-        // A port that is given is one node's.
+        // Two nodes cannot share a given port.
         let has_free_port = self.environment.get("API_PORT").is_some_and(|port| port == "0");
         let nodes = if has_free_port { self.nodes } else { 1 };
         let spawned: Vec<_> = (0..nodes).map(|_| Process::spawn(&self)).collect();
         let mut nodes = Vec::new();
         for mut process in spawned {
-            let ready = process.ready(is_to_be_ready, shares_redis);
+            let ready = process.address(wait_until_ready, shares_redis);
             let address = match tokio::time::timeout(START_DEADLINE, ready).await {
                 Ok(Some(address)) => address,
                 Ok(None) => {
@@ -202,27 +201,20 @@ impl Launch {
         }
         Ok(Server { launch: self, nodes })
     }
-
-    fn directory(&self) -> &Path {
-        match &self.data {
-            DataDirectory::Fresh(fresh) => fresh.0.path(),
-            DataDirectory::Given(path) => path,
-        }
-    }
 }
 
 /// A server that did not become ready.
 #[derive(Debug)]
 pub struct FailedStart {
-    /// How it ended; none if it had to be killed.
+    /// Its exit status; none if it had to be killed.
     pub status: Option<ExitStatus>,
-    /// What it wrote to stderr.
+    /// Its output on stderr.
     pub log: String,
 }
 
 impl fmt::Display for FailedStart {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "the server is not ready, its end: {:?}, its log:\n{}", self.status, self.log)
+        write!(out, "the server is not ready, its exit status: {:?}, its log:\n{}", self.status, self.log)
     }
 }
 
@@ -230,7 +222,7 @@ impl fmt::Display for FailedStart {
 #[derive(Debug)]
 pub struct Server {
     nodes: Vec<Node>,
-    /// After the nodes, so that they are gone before what they keep.
+    /// Declared after the nodes, so that they end before their data is removed.
     launch: Launch,
 }
 
@@ -259,10 +251,10 @@ impl Server {
         Client::of_nodes(self.nodes.iter().map(|node| node.address))
     }
 
-    /// Where it keeps its data.
+    /// Its data directory.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
-        self.launch.directory()
+        &self.launch.directory.path
     }
 
     /// The process id of its first node.
@@ -271,13 +263,13 @@ impl Server {
         self.nodes[0].process.child.id()
     }
 
-    /// What its nodes have written to stderr so far, one after the other; complete once it was stopped or killed.
+    /// The output of its nodes on stderr so far, one after the other; complete once it was stopped or killed.
     #[must_use]
     pub fn log(&self) -> String {
         self.nodes.iter().map(|node| node.process.log()).collect()
     }
 
-    /// Resident memory of its first node in KiB.
+    /// The resident memory of its first node, in KiB.
     ///
     /// # Panics
     /// If the process is gone.
@@ -290,7 +282,7 @@ impl Server {
         kib.unwrap_or_else(|| panic!("no VmRSS in {path}"))
     }
 
-    /// Sends SIGTERM without waiting for what follows.
+    /// Sends SIGTERM without waiting for the end.
     ///
     /// # Panics
     /// If a process is gone.
@@ -300,19 +292,19 @@ impl Server {
         }
     }
 
-    /// Asks it to stop (SIGTERM) and returns how it ended.
+    /// Stops it (SIGTERM) and returns its exit status.
     ///
     /// # Panics
     /// If it does not stop within 30 s.
     pub async fn stop(&mut self) -> ExitStatus {
-        if self.nodes.iter_mut().all(|node| !node.process.has_ended()) {
+        if self.nodes.iter_mut().all(|node| node.process.try_wait().is_none()) {
             self.terminate();
         }
         self.wait().await
     }
 
-    /// Waits until it has ended by itself or by [`Server::terminate`], and returns how: if its nodes ended in several ways,
-    /// one that failed.
+    /// Waits until it has ended by itself or by [`Server::terminate`], and returns its exit status: of several nodes, that of one
+    /// that failed.
     ///
     /// # Panics
     /// If it does not end within 30 s.
@@ -334,8 +326,7 @@ impl Server {
         self.nodes.iter_mut().for_each(|node| node.process.kill());
     }
 
-    /// Starts it again with the same settings on the same data; kills it first if it still runs. Clients made before
-    /// still speak to the old address.
+    /// Starts it again with the same settings and data; kills it first if it still runs. Existing clients keep the old address.
     ///
     /// # Panics
     /// If it does not become ready.
@@ -356,7 +347,7 @@ impl Process {
     fn spawn(launch: &Launch) -> Self {
         let mut command = Command::new(&launch.binary);
         command.args(launch.subcommand);
-        command.env_clear().envs(&launch.environment).env("AGENTCAFE_DATA_DIR", launch.directory());
+        command.env_clear().envs(&launch.environment).env("AGENTCAFE_DATA_DIR", &launch.directory.path);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn();
         let mut child = child.unwrap_or_else(|error| panic!("cannot run {:?}: {error}", launch.binary));
@@ -377,33 +368,30 @@ impl Process {
         self.log.borrow().clone()
     }
 
-    /// The address, once it is ready, if that is asked for; none if it ended. A node that shares its limits is ready before
-    /// it is connected to Redis, and until then its limits are its own.
-    async fn ready(&mut self, is_to_be_ready: bool, shares_redis: bool) -> Option<SocketAddr> {
+    /// Its address once it listens, or, with `wait_until_ready`, once it is ready; none if it ended. A node that shares limits must
+    /// also be connected to Redis, because until then it applies its own.
+    async fn address(&mut self, wait_until_ready: bool, shares_redis: bool) -> Option<SocketAddr> {
         let address = {
             let log = self.log.wait_for(|log| address_in(log).is_some()).await.ok()?;
             address_in(&log)?
         };
-        if !is_to_be_ready {
+        if !wait_until_ready {
             return Some(address);
         }
         let client = Client::new(address);
         loop {
-            let ready = client.request(reqwest::Method::GET, "/readyz").try_send().await;
-            let health = client.request(reqwest::Method::GET, "/healthz").try_send().await;
-            let is_connected = health.is_ok_and(|health| health.json["redis"]["connected"] == true);
-            if ready.is_ok_and(|ready| ready.status == 200) && (is_connected || !shares_redis) {
+            let get = |path| client.request(reqwest::Method::GET, path).try_send();
+            let is_ready = get("/readyz").await.is_ok_and(|ready| ready.status == 200);
+            let is_connected =
+                async || get("/healthz").await.is_ok_and(|health| health.json["redis"]["connected"] == true);
+            if is_ready && (!shares_redis || is_connected().await) {
                 return Some(address);
             }
-            if self.has_ended() {
+            if self.try_wait().is_some() {
                 return None;
             }
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
-    }
-
-    fn has_ended(&mut self) -> bool {
-        self.try_wait().is_some()
     }
 
     fn try_wait(&mut self) -> Option<ExitStatus> {
@@ -411,19 +399,18 @@ impl Process {
     }
 
     async fn wait(&mut self) -> ExitStatus {
-        let status = loop {
-            match self.try_wait() {
-                Some(status) => break status,
-                None => tokio::time::sleep(LOOK_INTERVAL).await,
+        loop {
+            if let Some(status) = self.try_wait() {
+                self.finish_log();
+                return status;
             }
-        };
-        self.finish_log();
-        status
+            tokio::time::sleep(CHECK_INTERVAL).await;
+        }
     }
 
     fn kill(&mut self) {
-        if !self.has_ended() {
-            // It fails only if the process has just ended by itself, which is as good.
+        if self.try_wait().is_none() {
+            // This fails only if the process has just ended by itself.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -443,9 +430,9 @@ impl Drop for Process {
     }
 }
 
-/// The address that the server says it listens on.
+/// The address that the server logged.
 fn address_in(log: &str) -> Option<SocketAddr> {
     let (_, rest) = log.split_once(LISTENING)?;
     let (line, _) = rest.split_once('\n')?;
-    line.split_whitespace().next()?.parse().ok()
+    line.split([' ', '"']).next()?.parse().ok()
 }

@@ -1,11 +1,11 @@
-//! The parameters of an operation: of its path, of its query, and headers.
+//! The parameters of an operation in the OpenAPI document: of the path, of the query, and headers.
 
 use agentcafe_domain::kernel::{DescribedField, EXAMPLE_ID};
 use serde_json::{Value, json};
 
-use crate::route::{Answer, Route};
+use crate::route::{ResponseKind, Route};
 
-/// What the names in paths mean, with an example of each.
+/// The names in paths, with a description and an example of each.
 const IN_PATHS: &[(&str, &str, &str)] = &[
     ("actorId", "The actor.", "Nova"),
     ("correlationId", "The correlation id of the request.", "order-4711"),
@@ -18,16 +18,16 @@ const IN_PATHS: &[(&str, &str, &str)] = &[
     ("taskId", "The task.", EXAMPLE_ID),
 ];
 
-/// The parameters of a route's operation, of which `query` are read of the query.
+/// The parameters of a route's operation, `query` among them.
 pub(super) fn of(route: &Route, query: &[DescribedField]) -> Vec<Value> {
     let mut parameters: Vec<Value> = path_names(route.path).map(in_path).collect();
     parameters.extend(query.iter().map(in_query));
-    if matches!(route.answer, Answer::Stream) {
+    if matches!(route.response, ResponseKind::Stream) {
         parameters.push(json!({ "name": "Last-Event-ID", "in": "header", "required": false,
             "schema": { "type": "string", "pattern": "^[0-9]+$" }, "example": "0",
             "description": "The id of the last event that a client received before it reconnects." }));
     }
-    if route.method.is_mutation() {
+    if route.is_mutation() {
         parameters.push(json!({ "name": "Idempotency-Key", "in": "header", "required": true,
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
             "example": "nova-0001",
@@ -58,7 +58,7 @@ fn in_query(field: &DescribedField) -> Value {
     parameter
 }
 
-/// In a query nothing is null: a parameter is there or it is not.
+/// The schema without null, which a query cannot hold.
 fn without_null(schema: &Value) -> Value {
     let mut schema = schema.clone();
     if let Some(types) = schema.get("type").and_then(Value::as_array) {
@@ -69,59 +69,4 @@ fn without_null(schema: &Value) -> Value {
         schema["enum"] = values.iter().filter(|value| !value.is_null()).cloned().collect();
     }
     schema
-}
-
-#[cfg(test)]
-mod tests {
-    use agentcafe_domain::kernel::Rules;
-
-    use super::*;
-    use crate::router::table;
-
-    fn matches_type(value: &Value, schema: &Value) -> bool {
-        if let Some(choices) = schema["anyOf"].as_array() {
-            return choices.iter().any(|choice| matches_type(value, choice));
-        }
-        if let Some(allowed) = schema["enum"].as_array() {
-            return allowed.contains(value);
-        }
-        let names = |kind: &Value| match kind.as_str() {
-            Some("string") => value.is_string(),
-            Some("integer") => value.is_i64(),
-            Some("number") => value.is_number(),
-            Some("boolean") => value.is_boolean(),
-            Some("array") => value.is_array(),
-            Some("object") => value.is_object(),
-            _ => false,
-        };
-        let within = |bound: &str, is_within: fn(i64, i64) -> bool| {
-            value.as_i64().zip(schema[bound].as_i64()).is_none_or(|(value, bound)| is_within(value, bound))
-        };
-        let is_of_type =
-            schema["type"].as_array().map_or_else(|| names(&schema["type"]), |kinds| kinds.iter().any(names));
-        is_of_type
-            && within("minimum", |value, min| value >= min)
-            && within("maximum", |value, max| value <= max)
-    }
-
-    /// Every field of every route has a meaning, and an example that its schema allows; but for a cursor that only the server makes.
-    #[test]
-    fn every_field_has_a_meaning_and_a_valid_example() {
-        for route in table().iter().filter(|route| !route.is_hidden) {
-            let (query, body) = route.fields(&Rules::default());
-            for field in query.iter().chain(&body) {
-                let what = format!("{} of {}", field.name, route.path);
-                assert!(!field.description.is_empty(), "{what} has no meaning");
-                match &field.example {
-                    Some(example) => {
-                        assert!(matches_type(example, &field.schema), "{what}: {example} {}", field.schema)
-                    }
-                    None => assert_eq!(field.name, "cursor", "{what} has no example"),
-                }
-            }
-            for name in path_names(route.path) {
-                assert!(IN_PATHS.iter().any(|(known, ..)| *known == name), "{name} of {}", route.path);
-            }
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! The kinds of values that settings have: numbers, flags, addresses, lists and what else is parsed.
+//! The kinds of values of settings: numbers, flags, addresses, lists, and other parsed texts.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -39,7 +39,7 @@ pub(super) const fn millis(min: u64) -> Kind<Duration> {
     Kind::Number { min, max: UNBOUNDED, zero: None, convert }
 }
 
-/// Whatever the type can be parsed from.
+/// Any text that parses to the type.
 pub(super) const fn parsed<T: FromStr>(allowed: &'static str) -> Kind<T> {
     Kind::Parsed { allowed, parse: |text| text.parse().map_err(|_| String::new()) }
 }
@@ -54,30 +54,48 @@ pub(super) const SECRET: Kind<Secret> = checked("text", |text| Ok(Secret::new(te
 pub(super) const PORT: Kind<u16> = parsed("a port, 0 to 65535");
 pub(super) const IP_ADDRESS: Kind<IpAddr> = parsed("an IP address");
 pub(super) const NETWORKS: Kind<Vec<IpNet>> =
-    checked("IP addresses or networks (10.0.0.0/8), separated by commas", |text| list(text, network));
+    checked("IP addresses or networks (10.0.0.0/8), separated by commas", |text| {
+        list(text, |part| {
+            let address = part.parse::<IpAddr>().map(IpNet::from);
+            address.or_else(|_| part.parse()).map_err(|_| format!("{part:?} is neither"))
+        })
+    });
 pub(super) const POSTGRES_ADDRESS: Kind<Secret> =
-    checked("postgres://user:password@host/name?sslmode=…&sslrootcert=…", postgres_url);
+    checked("postgres://user:password@host/name?sslmode=…&sslrootcert=…", |text| {
+        let is_postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
+        valid(is_postgres.then(|| Secret::new(text)))
+    });
 pub(super) const REDIS_ADDRESS: Kind<Secret> =
-    checked("redis://user:password@host/database, or rediss:// with TLS", redis_url);
-pub(super) const HTTP_URL: Kind<Url> = checked("an absolute http or https URL", http_url);
+    checked("redis://user:password@host/database, or rediss:// with TLS", |text| {
+        let url = Secret::new(text);
+        valid(RedisConnection::check(&url).is_ok().then_some(url))
+    });
+pub(super) const HTTP_URL: Kind<Url> = checked("an absolute http or https URL", |text| {
+    valid(Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https")))
+});
 /// A server that is loaded or probed.
 pub(super) const TARGET: Kind<Target> =
     checked("the URL of a server, like http://host:port or https://host", target);
 /// A server that may be absent.
 pub(super) const OPTIONAL_TARGET: Kind<Option<Target>> =
-    checked("the URL of a server, like http://host:port or https://host, or none", optional_target);
-pub(super) const PATH: Kind<String> =
-    checked("a path that begins with /, percent-encoded where needed", |text| {
-        checked_path(text).map_err(|_| String::new())
+    checked("the URL of a server, like http://host:port or https://host, or none", |text| {
+        if text.eq_ignore_ascii_case("none") { Ok(None) } else { target(text).map(Some) }
     });
-pub(super) const TENANT: Kind<TenantId> = checked("a tenant id", tenant);
+pub(super) const PATH: Kind<String> =
+    checked("a path that begins with /, percent-encoded where needed", |text| valid(checked_path(text).ok()));
+pub(super) const TENANT: Kind<TenantId> =
+    checked("a tenant id", |text| TenantId::parse(text).map_err(message));
 pub(super) const TENANTS: Kind<Vec<TenantId>> =
-    checked("tenant ids, separated by commas", |text| list(text, tenant));
+    checked("tenant ids, separated by commas", |text| list(text, |id| TenantId::parse(id).map_err(message)));
 pub(super) const ROOMS: Kind<Vec<RoomId>> =
     checked("room ids, separated by commas", |text| list(text, |id| RoomId::parse(id).map_err(message)));
-pub(super) const DECIMAL: Kind<f64> = checked("a number, 0 or more", decimal);
-pub(super) const DOLLARS: Kind<Usd> = checked("an amount in dollars, 0 to 1000000", dollars);
-/// The JSON of table plans, which is checked and kept as it is.
+pub(super) const DECIMAL: Kind<f64> = checked("a number, 0 or more", |text| {
+    valid(text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0))
+});
+pub(super) const DOLLARS: Kind<Usd> = checked("an amount in dollars, 0 to 1000000", |text| {
+    valid(text.parse().ok().and_then(Usd::from_dollars))
+});
+/// The JSON of table plans, which is checked and kept as text.
 pub(super) const PLANS: Kind<String> = checked(
     "a JSON object of plans by id: {\"planId\": {\"maxAgents\", \"durationMinutes\", \"features\", \"price\"}}",
     |text| Catalogue::read(Some(text), None).map(|_| text.to_owned()),
@@ -86,37 +104,22 @@ pub(super) const LOG_FILTER: Kind<String> =
     checked("error, warn, info, debug, trace, or directives (info,agentcafe_store=debug)", |text| {
         EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(message)
     });
-/// A time to live in seconds; none: for ever.
+/// A time to live in seconds; none: forever.
 pub(super) const PRESENCE_TTL: Kind<Option<Duration>> =
-    checked("a whole number, at least 10; 0 or less: for ever", presence_ttl);
+    checked("a whole number, at least 10; 0 or less: for ever", |text| {
+        let seconds: i64 = text.parse().map_err(|_| String::new())?;
+        let seconds = u64::try_from(seconds).ok().filter(|&seconds| seconds > 0);
+        Ok(seconds.map(|seconds| Duration::from_secs(seconds.max(MIN_PRESENCE_TTL))))
+    });
 
-/// Parts that are separated by commas.
+/// The values between commas.
 fn list<T>(text: &str, parse: fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(parse).collect()
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
-    let address = text.parse::<IpAddr>().map(IpNet::from);
-    address.or_else(|_| text.parse()).map_err(|_| format!("{text:?} is neither"))
-}
-
-fn tenant(text: &str) -> Result<TenantId, String> {
-    TenantId::parse(text).map_err(message)
-}
-
-fn postgres_url(text: &str) -> Result<Secret, String> {
-    let is_postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
-    is_postgres.then(|| Secret::new(text)).ok_or_else(String::new)
-}
-
-fn redis_url(text: &str) -> Result<Secret, String> {
-    let url = Secret::new(text);
-    RedisConnection::check(&url).map(|()| url).map_err(|_| String::new())
-}
-
-fn http_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.ok_or_else(String::new)
+/// A value, or an error that needs no other explanation than what is allowed.
+fn valid<T>(value: Option<T>) -> Result<T, String> {
+    value.ok_or_else(String::new)
 }
 
 fn target(text: &str) -> Result<Target, String> {
@@ -124,25 +127,6 @@ fn target(text: &str) -> Result<Target, String> {
         BadTarget::Address => String::new(),
         other => other.to_string(),
     })
-}
-
-fn optional_target(text: &str) -> Result<Option<Target>, String> {
-    if text.eq_ignore_ascii_case("none") { Ok(None) } else { target(text).map(Some) }
-}
-
-fn dollars(text: &str) -> Result<Usd, String> {
-    text.parse().ok().and_then(Usd::from_dollars).ok_or_else(String::new)
-}
-
-fn decimal(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0);
-    number.ok_or_else(String::new)
-}
-
-fn presence_ttl(text: &str) -> Result<Option<Duration>, String> {
-    let seconds: i64 = text.parse().map_err(|_| String::new())?;
-    let seconds = u64::try_from(seconds).ok().filter(|&seconds| seconds > 0);
-    Ok(seconds.map(|seconds| Duration::from_secs(seconds.max(MIN_PRESENCE_TTL))))
 }
 
 fn message(error: impl Display) -> String {

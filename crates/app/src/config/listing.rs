@@ -1,4 +1,4 @@
-//! What people read of the settings: the help of subcommands, `agentcafe config`, and the tables in `docs/operations.md`.
+//! The settings as text: the help of subcommands, `agentcafe config`, and the tables in `docs/operations.md`.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -10,25 +10,25 @@ use reqwest::Url;
 
 use super::catalogue::SETTINGS;
 use super::setting::{AnySetting, Secrecy};
-use super::sources::{Found, Sources};
+use super::sources::{ConfiguredValue, Sources};
 use super::{DrillConfig, ProjectorConfig, RealtimeConfig, ServeConfig, SettingError, gate};
 
-/// What `agentcafe config` prints.
+/// Options of `agentcafe config`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ConfigOptions {
-    /// Print what is wrong, and fail if anything is: values that cannot be used, and variables that are no settings.
+    /// List invalid values and unknown variables, and fail if there are any.
     #[arg(long)]
     check: bool,
-    /// Print the reference of all settings that docs/operations.md holds.
+    /// Print the tables of all settings in docs/operations.md.
     #[arg(long, conflicts_with = "check")]
     markdown: bool,
 }
 
-/// What is shown of a secret.
+/// Shown instead of a secret.
 const MASK: &str = "********";
 const HELP: &str = "\
 Settings, from the environment, else from agentcafe.toml (--config, or in the data directory).
-Times are in milliseconds. Blank counts as not set, a number out of its bounds as the bound.
+Times are in milliseconds. A blank value counts as not set; a number out of bounds is set to the bound.
 `agentcafe config` shows all settings and their values.
 ";
 
@@ -62,10 +62,10 @@ fn markdown() -> String {
     page
 }
 
-/// `agentcafe config`: prints the settings, or says what is wrong with them.
+/// `agentcafe config`: prints the settings, or what is wrong with them.
 ///
 /// # Errors
-/// When the configuration file cannot be used, or, with `--check`, anything else.
+/// An invalid configuration file; with `--check`, any invalid setting.
 pub(crate) fn run(options: &ConfigOptions, config_file: Option<PathBuf>) -> anyhow::Result<()> {
     if options.markdown {
         return print(&markdown());
@@ -77,7 +77,7 @@ pub(crate) fn run(options: &ConfigOptions, config_file: Option<PathBuf>) -> anyh
     let problems = problems(&sources);
     problems.iter().chain(&sources.service_links).for_each(|problem| eprintln!("agentcafe: {problem}"));
     match problems.len() {
-        0 => print("All settings can be used.\n"),
+        0 => print("All settings are valid.\n"),
         1 => bail!("1 problem with the settings"),
         count => bail!("{count} problems with the settings"),
     }
@@ -88,10 +88,10 @@ fn line(setting: &dyn AnySetting, sources: &Sources) -> String {
     let description = setting.description();
     let (value, origin) = match sources.find(description.names) {
         None => (description.default_text(), "default".to_owned()),
-        Some(Found { name, text, origin }) => {
+        Some(ConfiguredValue { name, text, origin }) => {
             let effective = setting.effective(text);
             let alias = if name == description.names[0] { String::new() } else { format!(", as {name}") };
-            let fault = if effective.is_err() { "; cannot be used, see --check" } else { "" };
+            let fault = if effective.is_err() { "; invalid, see --check" } else { "" };
             let shown = match (effective, description.secrecy) {
                 (effective, Secrecy::Plain) => effective.unwrap_or_else(|_| text.to_owned()),
                 (Ok(effective), Secrecy::Address) => without_secrets(&effective),
@@ -110,7 +110,7 @@ fn without_secrets(address: &str) -> String {
     format!("{}://{}{port}/…", url.scheme(), url.host_str().unwrap_or_default())
 }
 
-/// Everything that is wrong: values that cannot be used, alone or together, and variables that are no settings.
+/// All errors: values that are invalid, alone or in combination, and unknown variables.
 fn problems(sources: &Sources) -> Vec<String> {
     let alone = SETTINGS.iter().filter_map(|setting| {
         let problem = setting.effective(sources.find(setting.description().names)?.text).err()?;

@@ -9,17 +9,17 @@ use super::catalogue::*;
 use super::setting::Setting;
 use super::sources::{SettingError, Sources};
 
-/// What the drill does.
+/// The mode of the drill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DrillMode {
     /// Prints the steps.
     DryRun,
-    /// Asks every part whether it answers.
+    /// Checks every service.
     Probe,
 }
 
-/// The gate of `agentcafe load`, with the targets of the command line if there are any. The error is that of the first setting
-/// that cannot be used.
+/// The gate of `agentcafe load`, with the targets of the command line if there are any. The error is that of the first
+/// invalid setting.
 pub(crate) fn gate(
     sources: &Sources,
     target: Option<Target>,
@@ -54,11 +54,11 @@ pub(crate) fn gate(
 /// The settings of `agentcafe drill`.
 #[derive(Clone, Debug)]
 pub(crate) struct DrillConfig {
-    /// What is done; an error is part of the report.
+    /// The mode; an error is part of the report.
     pub(crate) mode: Result<DrillMode, SettingError>,
-    /// How long each probe may take.
+    /// Timeout of each probe.
     pub(crate) timeout: Duration,
-    /// The website in front of the café, if there is one.
+    /// The public website, if there is one.
     pub(crate) world: Option<Target>,
     /// The API, if there is one.
     pub(crate) api: Option<Target>,
@@ -67,7 +67,7 @@ pub(crate) struct DrillConfig {
 }
 
 impl DrillConfig {
-    /// Reads every setting. The error is that of the first that cannot be used, other than the mode.
+    /// Reads every setting. The error is that of the first invalid one, other than the mode.
     pub(crate) fn read(sources: &Sources) -> Result<Self, SettingError> {
         let key = sources.optional(&ROLLBACK_API_KEY)?;
         let service = |setting: &Setting<Option<Target>>| {

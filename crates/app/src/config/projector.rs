@@ -10,36 +10,37 @@ use agentcafe_redis::Keys;
 use reqwest::Url;
 
 use super::catalogue::*;
+use super::serve::log;
 use super::setting::Setting;
 use super::sources::{SettingError, Sources};
+use crate::process::LogSettings;
 
 /// The delay after a first failure to connect to the API.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Everything `agentcafe projector` needs to know.
+/// The settings of `agentcafe projector`.
 pub(crate) struct ProjectorConfig {
-    /// What is projected, and how.
+    /// The settings of the projector.
     pub(crate) settings: Settings,
-    /// Where Redis is.
+    /// The Redis server.
     pub(crate) redis: Option<Secret>,
-    /// Where the health endpoints listen.
+    /// The address of the health endpoints.
     pub(crate) health: Option<SocketAddr>,
-    /// What is written to the log of the process: a level, or directives.
-    pub(crate) log: String,
-    /// What the operator should know at the start.
-    pub(crate) warnings: Vec<String>,
+    /// The log of the process.
+    pub(crate) log: LogSettings,
 }
 
 impl ProjectorConfig {
-    /// Reads every setting. The error is that of the first that cannot be used.
+    /// Reads every setting. The error is that of the first invalid one.
     pub(crate) fn read(sources: &Sources) -> Result<Self, SettingError> {
         let host = sources.value(&PROJECTOR_HEALTH_HOST)?;
         let port = sources.optional(&PROJECTOR_HEALTH_PORT)?;
         let redis = sources.optional(&REDIS_URL)?;
-        let mut warnings = sources.warnings();
+        let mut log = log(sources)?;
         if redis.is_none() {
-            warnings
-                .push("REDIS_URL is not set: the event stream is followed, and nothing is kept".to_owned());
+            log.warnings.push(
+                "REDIS_URL is not set: the projector follows the event stream, and writes nothing".to_owned(),
+            );
         }
         let settings = Settings {
             api: api(sources)?,
@@ -55,7 +56,7 @@ impl ProjectorConfig {
             presence_ttl: sources.value(&PROJECTOR_REDIS_PRESENCE_TTL_SECONDS)?,
         };
         let health = port.map(|port| SocketAddr::new(host, port));
-        Ok(Self { settings, redis, health, log: sources.value(&AGENTCAFE_LOG)?, warnings })
+        Ok(Self { settings, redis, health, log })
     }
 }
 
@@ -73,7 +74,7 @@ fn api(sources: &Sources) -> Result<ApiClient, SettingError> {
     event_source(sources, setting, made)
 }
 
-/// The API to follow, or the setting because of which it cannot be followed.
+/// The API to follow, or the error of the setting.
 pub(super) fn event_source(
     sources: &Sources,
     url: &'static Setting<Url>,
@@ -83,19 +84,4 @@ pub(super) fn event_source(
         AddressError::Token => sources.error(&API_AUTH_TOKEN, &error.to_string()),
         _ => sources.error(url, &error.to_string()),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn projector_config_presence_ttl_is_unlimited_at_zero_and_below() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        for (text, want) in [("-1", None), ("0", None), ("1", Some(10)), ("11", Some(11))] {
-            let variables = [("PROJECTOR_REDIS_PRESENCE_TTL_SECONDS", text)];
-            let config = ProjectorConfig::read(&Sources::of("projector", variables)).unwrap();
-            assert_eq!(config.settings.presence_ttl, want.map(Duration::from_secs), "{text}");
-        }
-    }
 }

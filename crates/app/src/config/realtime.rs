@@ -4,40 +4,39 @@ use std::net::SocketAddr;
 
 use agentcafe_client::ApiClient;
 use agentcafe_domain::kernel::Secret;
-use agentcafe_realtime::Settings;
+use agentcafe_realtime::RealtimeSettings;
 use agentcafe_redis::Keys;
 
 use super::catalogue::*;
 use super::projector::event_source;
-use super::serve::{exposure, listen_host, token};
+use super::serve::{exposure, listen_host, log, token};
 use super::sources::{SettingError, Sources};
+use crate::process::LogSettings;
 
-/// Everything that the realtime service needs to know.
+/// The settings of the realtime service.
 #[derive(Clone)]
 pub(crate) struct RealtimeConfig {
-    /// Where to listen.
+    /// The address to listen on.
     pub(crate) listen: SocketAddr,
-    /// Where Redis is.
+    /// The Redis server.
     pub(crate) redis: Option<Secret>,
-    /// What is written to the log of the process: a level, or directives.
-    pub(crate) log: String,
-    /// What the operator should know at the start.
-    pub(crate) warnings: Vec<String>,
+    /// The log of the process.
+    pub(crate) log: LogSettings,
     /// The settings of the service, which follows the API on this machine unless another event stream is set.
-    pub(crate) settings: Settings,
-    /// Whether another event stream is set.
+    pub(crate) settings: RealtimeSettings,
+    /// Whether `REALTIME_EVENT_SOURCE_URL` is set.
     pub(crate) has_source: bool,
-    /// What the keys of the projector are called in Redis.
+    /// The names of the projector's keys in Redis.
     pub(crate) keys: Keys,
 }
 
 impl RealtimeConfig {
-    /// Reads every setting, for a process of its own. The error is that of the first that cannot be used.
+    /// Reads every setting, for a process of its own. The error is that of the first invalid one.
     pub(crate) fn read(sources: &Sources) -> Result<Self, SettingError> {
         let port = sources.optional(&REALTIME_PORT)?.unwrap_or(REALTIME_PORT_NUMBER);
-        let config = Self::on_port(sources, port)?;
-        let exposure = exposure(config.listen, &config.settings.token);
-        Ok(Self { warnings: sources.warnings().into_iter().chain(exposure).collect(), ..config })
+        let mut config = Self::on_port(sources, port)?;
+        config.log.warnings.extend(exposure(config.listen, &config.settings.token));
+        Ok(config)
     }
 
     /// As [`RealtimeConfig::read`], for the service that is embedded in `serve`; none unless `REALTIME_PORT` is set. `PORT`
@@ -52,10 +51,10 @@ impl RealtimeConfig {
         let listen = SocketAddr::new(listen_host(sources.optional(&REALTIME_HOST)?, &token), port);
         let url = sources.optional(&REALTIME_EVENT_SOURCE_URL)?;
         let source = match &url {
-            Some(url) => ApiClient::from_stream_url(url.as_str(), token.wanted.as_deref()),
-            None => ApiClient::new(&local(API_PORT_NUMBER), token.wanted.as_deref()),
+            Some(url) => ApiClient::from_stream_url(url.as_str(), token.required.as_deref()),
+            None => ApiClient::new(&local(API_PORT_NUMBER), token.required.as_deref()),
         };
-        let settings = Settings {
+        let settings = RealtimeSettings {
             source: event_source(sources, &REALTIME_EVENT_SOURCE_URL, source)?,
             source_reconnect: sources.value(&REALTIME_SOURCE_RECONNECT_MS)?,
             source_silence: sources.value(&AGENTCAFE_SOURCE_SILENCE_MS)?,
@@ -70,8 +69,7 @@ impl RealtimeConfig {
         Ok(Self {
             listen,
             redis: sources.optional(&REDIS_URL)?,
-            log: sources.value(&AGENTCAFE_LOG)?,
-            warnings: Vec::new(),
+            log: log(sources)?,
             settings,
             has_source: url.is_some(),
             keys: Keys::new(sources.value(&REALTIME_REDIS_PREFIX)?),

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use agentcafe_api::Settings;
-use agentcafe_dispatcher::external_client::PaymentProvider;
+use agentcafe_api::ApiSettings;
+use agentcafe_dispatcher::PaymentProvider;
 use agentcafe_domain::conversation::ConversationRules;
 use agentcafe_domain::kernel::{IdempotencyRules, Rules, Secret};
 use agentcafe_domain::moderation::ModerationRules;
@@ -21,50 +21,49 @@ use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 use super::catalogue::*;
 use super::realtime::RealtimeConfig;
 use super::sources::{SettingError, Sources};
+use crate::process::LogSettings;
 
-/// Everything `agentcafe serve` needs to know.
+/// The settings of `agentcafe serve`.
 pub(crate) struct ServeConfig {
-    /// Where to listen.
+    /// The address to listen on.
     pub(crate) listen: SocketAddr,
-    /// Where the data is kept.
+    /// The storage of the data.
     pub(crate) storage: StoreLocation,
     /// The settings of the rules.
     pub(crate) rules: Rules,
     /// The settings of the API.
-    pub(crate) api: Settings,
-    /// Where private tables are paid for.
+    pub(crate) api: ApiSettings,
+    /// The payment provider of private tables.
     pub(crate) payment_provider: PaymentProvider,
-    /// The most events for which reactions are in progress.
+    /// Maximum number of events whose reactions are in progress.
     pub(crate) reaction_max_concurrency: usize,
-    /// The most webhook deliveries in flight.
+    /// Maximum number of concurrent webhook deliveries.
     pub(crate) webhook_max_concurrency: usize,
-    /// Where Redis is, and what our keys are called there.
+    /// The Redis server, and the names of our keys.
     pub(crate) redis: Option<(Secret, Keys)>,
-    /// The embedded realtime service, if it is switched on.
+    /// The embedded realtime service, if it is enabled.
     pub(crate) realtime: Option<RealtimeConfig>,
-    /// What is written to the log of the process: a level, or directives.
-    pub(crate) log: String,
-    /// What the operator should know at the start.
-    pub(crate) warnings: Vec<String>,
+    /// The log of the process.
+    pub(crate) log: LogSettings,
 }
 
 impl ServeConfig {
-    /// Reads every setting. The error is that of the first that cannot be used.
+    /// Reads every setting. The error is that of the first invalid one.
     pub(crate) fn read(sources: &Sources) -> Result<Self, SettingError> {
         let token = token(sources)?;
         let host = listen_host(sources.optional(&API_HOST)?, &token);
         let listen = SocketAddr::new(host, sources.value(&API_PORT)?);
         let rules = rules(sources)?;
         let realtime = RealtimeConfig::embedded(sources)?;
-        let mut warnings = sources.warnings();
+        let mut log = log(sources)?;
         if rules.get::<PrivateTableRules>().payment == (PaymentMode::Webhook { configured: false }) {
-            warnings.push(
+            log.warnings.push(
                 "PRIVATE_TABLE_PAYMENT_WEBHOOK_URL is not set: no private table can be paid for".to_owned(),
             );
         }
-        warnings.extend(exposure(listen, &token));
+        log.warnings.extend(exposure(listen, &token));
         if realtime.is_some() && rules.get::<PrivateTableRules>().gates_reads {
-            warnings.push(
+            log.warnings.push(
                 "PRIVATE_TABLE_READ_GATE is members: realtime may not read the event stream, and sends nothing"
                     .to_owned(),
             );
@@ -85,13 +84,12 @@ impl ServeConfig {
             webhook_max_concurrency: sources.value(&WEBHOOK_MAX_CONCURRENCY)?,
             redis: redis.map(|url| (url, keys)),
             realtime,
-            log: sources.value(&AGENTCAFE_LOG)?,
-            warnings,
+            log,
         })
     }
 }
 
-/// The storage that a server with these settings has.
+/// The storage of a server with these settings.
 pub(crate) fn storage(sources: &Sources) -> Result<StoreLocation, SettingError> {
     let Some(url) = sources.optional(&DATABASE_URL)? else {
         if sources.value(&API_DB_REQUIRED)? {
@@ -118,24 +116,30 @@ pub(crate) fn storage_in(
     directory.map_or_else(|| storage(sources), |directory| Ok(StoreLocation::Directory(directory)))
 }
 
+/// What is written to the log of the process, and how.
+pub(super) fn log(sources: &Sources) -> Result<LogSettings, SettingError> {
+    let (filter, format) = (sources.value(&AGENTCAFE_LOG)?, sources.value(&LOG_FORMAT)?);
+    Ok(LogSettings { filter, format, warnings: sources.warnings() })
+}
+
 /// The token that requests must carry, and the query parameter that may carry it.
 pub(super) fn token(sources: &Sources) -> Result<Token, SettingError> {
     Ok(Token {
-        wanted: sources.optional(&API_AUTH_TOKEN)?,
+        required: sources.optional(&API_AUTH_TOKEN)?,
         query_param: sources.value(&API_AUTH_QUERY_PARAM)?,
     })
 }
 
 /// Where to listen: without a token only this machine may connect, unless a host is set.
 pub(super) fn listen_host(host: Option<IpAddr>, token: &Token) -> IpAddr {
-    let default = if token.wanted.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    let default = if token.required.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
     host.unwrap_or(default.into())
 }
 
-/// The warning that anybody may connect, if so.
+/// The warning that the server is reachable without a token, if it is.
 pub(super) fn exposure(listen: SocketAddr, token: &Token) -> Option<String> {
-    let is_exposed = token.wanted.is_none() && !listen.ip().is_loopback();
-    is_exposed.then(|| format!("{} can be reached from outside and API_AUTH_TOKEN is not set", listen.ip()))
+    let is_exposed = token.required.is_none() && !listen.ip().is_loopback();
+    is_exposed.then(|| format!("{} is reachable from other machines, and API_AUTH_TOKEN is not set: set it, or listen on 127.0.0.1", listen.ip()))
 }
 
 fn rules(sources: &Sources) -> Result<Rules, SettingError> {
@@ -177,78 +181,16 @@ fn private_tables(sources: &Sources) -> Result<PrivateTableRules, SettingError> 
     })
 }
 
-fn settings(sources: &Sources, token: Token) -> Result<Settings, SettingError> {
-    Ok(Settings {
-        auth_token: token.wanted,
-        auth_query_param: token.query_param,
+fn settings(sources: &Sources, token: Token) -> Result<ApiSettings, SettingError> {
+    Ok(ApiSettings {
+        token,
         rate_limit_per_min: sources.value(&API_RATE_LIMIT_PER_MIN)?,
         trusted_proxies: sources.optional(&TRUSTED_PROXIES)?.unwrap_or_default(),
-        stream_heartbeat: sources.value(&API_STREAM_HEARTBEAT_MS)?,
         service: ServiceSettings {
             max_streams: sources.value(&API_STREAM_MAX_CLIENTS)?,
+            stream_heartbeat: sources.value(&API_STREAM_HEARTBEAT_MS)?,
             presence_sweep: sources.value(&PRESENCE_SWEEP_MS)?,
             table_session_sweep: sources.value(&TABLE_SESSION_SWEEP_MS)?,
         },
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(variables: &[(&str, &str)]) -> Result<ServeConfig, SettingError> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        ServeConfig::read(&Sources::of("serve", variables.iter().copied()))
-    }
-
-    /// With nothing set, the rules are those that the domain has as its defaults.
-    #[test]
-    fn serve_config_without_settings_has_the_default_rules() {
-        let config = read(&[]).unwrap();
-        assert_eq!(config.rules.get::<ModerationRules>(), &ModerationRules::default());
-        assert_eq!(config.rules.get::<PrivateTableRules>(), &PrivateTableRules::default());
-        assert!(config.redis.is_none() && config.realtime.is_none() && config.warnings.is_empty());
-    }
-
-    #[test]
-    fn serve_config_listens_on_loopback_without_a_token() {
-        let cases: [(&[(&str, &str)], &str, usize); 4] = [
-            (&[], "127.0.0.1:3850", 0),
-            (&[("API_AUTH_TOKEN", "t"), ("PORT", "80")], "0.0.0.0:80", 0),
-            (&[("API_HOST", "0.0.0.0"), ("API_PORT", "1"), ("PORT", "2")], "0.0.0.0:1", 1),
-            (&[("API_HOST", "::1"), ("API_AUTH_TOKEN", " ")], "[::1]:3850", 0),
-        ];
-        for (variables, want, warnings) in cases {
-            let config = read(variables).unwrap();
-            assert_eq!((config.listen.to_string().as_str(), config.warnings.len()), (want, warnings));
-        }
-    }
-
-    /// Whoever can reach a server without a token is on the same machine.
-    #[test]
-    fn serve_config_allows_private_webhook_targets_without_a_token() {
-        const ALLOW: &str = "WEBHOOK_ALLOW_PRIVATE_TARGETS";
-        let cases: [(&[(&str, &str)], bool); 4] = [
-            (&[], true),
-            (&[("AGENTCAFE_RUNTIME_API_KEY", "t")], false),
-            (&[("API_AUTH_TOKEN", "t"), (ALLOW, "true")], true),
-            (&[(ALLOW, "false")], false),
-        ];
-        for (variables, want) in cases {
-            assert_eq!(
-                read(variables).unwrap().rules.get::<WebhookRules>().allow_private_targets,
-                want,
-                "{variables:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn serve_config_embeds_realtime_only_with_realtime_port() {
-        let port = |variables: &[(&str, &str)]| {
-            read(variables).unwrap().realtime.map(|realtime| realtime.listen.port())
-        };
-        assert_eq!(port(&[("PORT", "80")]), None);
-        assert_eq!(port(&[("REALTIME_PORT", "81"), ("PORT", "80")]), Some(81));
-    }
 }

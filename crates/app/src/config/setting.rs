@@ -6,7 +6,7 @@ pub(crate) struct Setting<T: 'static> {
     pub(super) kind: Kind<T>,
 }
 
-/// What is known of a setting whatever its type.
+/// The parts of a setting that do not depend on its type.
 pub(super) struct Description {
     /// Its name, then its aliases. The first that is set counts.
     pub(super) names: &'static [&'static str],
@@ -20,16 +20,16 @@ pub(super) struct Description {
     pub(super) secrecy: Secrecy,
 }
 
-/// What holds where a setting is not set.
+/// The value of a setting that is not set.
 #[derive(Clone, Copy)]
 pub(super) enum DefaultValue {
     /// This value.
     Value(fn() -> String),
-    /// No value, or one that depends on other settings: the text says which.
+    /// No value, or one that depends on other settings, which the text names.
     Unset(fn() -> String),
 }
 
-/// What may be shown of a value.
+/// Which part of a value may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Secrecy {
     /// All of it.
@@ -46,7 +46,7 @@ pub(super) enum Kind<T: 'static> {
     Number { min: u64, max: u64, zero: Option<&'static str>, convert: fn(u64) -> Option<T> },
     /// One of a few names, compared without case; each with its value, and with what it means unless the name says it.
     Choice(&'static [(&'static str, T, &'static str)]),
-    /// What `parse` accepts. Its error says what is wrong with a text, or nothing where that is plain.
+    /// What `parse` accepts. Its error describes what is wrong with a text, or is empty where that is plain.
     Parsed { allowed: &'static str, parse: fn(&str) -> Result<T, String> },
 }
 
@@ -60,8 +60,8 @@ pub(super) trait AnySetting: Sync {
     /// Which values are allowed, as the end of the sentence "it must be …".
     fn allowed(&self) -> String;
 
-    /// The text of the value that a text is read as: numbers within their bounds, choices in lower case. An error says what
-    /// is wrong with the text.
+    /// The text of the value that a text is read as: numbers within their bounds, choices in lower case. An error describes
+    /// what is wrong with the text.
     fn effective(&self, text: &str) -> Result<String, String>;
 }
 
@@ -80,12 +80,12 @@ impl<T: Clone + Sync> AnySetting for Setting<T> {
 }
 
 impl<T: Clone> Setting<T> {
-    /// Parses an option of the command line that stands for this setting. An error says what is wrong, and what is allowed.
+    /// Parses an option of the command line with the meaning of this setting. An error describes what is wrong, and what is allowed.
     pub(crate) fn parse_option(&self, text: &str) -> Result<T, String> {
         let parsed = self.kind.parse(text.trim());
-        let problem =
-            |problem| format!("{text:?} cannot be used: {problem}. It must be {}", self.kind.allowed());
-        parsed.map(|(value, _)| value).map_err(problem)
+        let error =
+            |problem: String| format!("{text:?} cannot be used{}", why(&problem, &self.kind.allowed()));
+        parsed.map(|(value, _)| value).map_err(error)
     }
 }
 

@@ -8,20 +8,20 @@ use super::file::ConfigFile;
 use super::setting::{AnySetting, DefaultValue, Description, Secrecy, Setting, why};
 use super::unknown;
 
-/// Everything that is set, and what was noticed while reading it.
+/// The values that are set, and warnings about them.
 pub(crate) struct Sources {
     /// The subcommand that reads it.
     subcommand: &'static str,
     environment: HashMap<String, String>,
     file: Option<ConfigFile>,
-    /// A hint for each variable that is probably meant as a setting and is none.
+    /// A hint for each variable that is probably a misspelled setting.
     pub(super) unknown: Vec<String>,
     /// A warning if there are variables that an orchestrator set.
     pub(super) service_links: Option<String>,
 }
 
-/// A value that is set.
-pub(super) struct Found<'a> {
+/// A value that is set, and where.
+pub(super) struct ConfiguredValue<'a> {
     pub(super) name: &'static str,
     pub(super) text: &'a str,
     /// `environment`, or the path of the configuration file.
@@ -34,11 +34,11 @@ pub(super) struct Found<'a> {
 pub(crate) struct SettingError(String);
 
 impl Sources {
-    /// What the environment of this process sets, and the configuration file: the one that is named, else `agentcafe.toml` in
-    /// the data directory if it is there.
+    /// Reads the environment of this process and the configuration file: the named one, else `agentcafe.toml` in the data
+    /// directory, if it exists.
     ///
     /// # Errors
-    /// When the file cannot be read, or sets what it cannot set.
+    /// The file cannot be read, or has an invalid key or value.
     pub(crate) fn load(subcommand: &'static str, config_file: Option<PathBuf>) -> anyhow::Result<Self> {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
@@ -64,16 +64,16 @@ impl Sources {
         Self { subcommand, environment, file: None, unknown, service_links }
     }
 
-    /// What the operator should know about the environment.
+    /// Warnings about the environment.
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.unknown.iter().chain(&self.service_links).cloned().collect()
     }
 
     /// The first of these names that the environment sets, else the first that the file sets.
-    pub(super) fn find(&self, names: &[&'static str]) -> Option<Found<'_>> {
+    pub(super) fn find(&self, names: &[&'static str]) -> Option<ConfiguredValue<'_>> {
         let file = self.file.as_ref().map(|file| (&file.values, file.path.as_str()));
         std::iter::once((&self.environment, "environment")).chain(file).find_map(|(values, origin)| {
-            names.iter().find_map(|&name| Some(Found { name, text: values.get(name)?, origin }))
+            names.iter().find_map(|&name| Some(ConfiguredValue { name, text: values.get(name)?, origin }))
         })
     }
 
@@ -87,7 +87,7 @@ impl Sources {
         self.optional_named(setting, setting.description.names)
     }
 
-    /// As [`Sources::optional`], of a setting that counts under some of its names only.
+    /// As [`Sources::optional`], under some of the setting's names only.
     pub(super) fn optional_named<T: Clone + Sync>(
         &self,
         setting: &Setting<T>,
@@ -113,10 +113,10 @@ impl Sources {
     pub(super) fn error(&self, setting: &dyn AnySetting, problem: &str) -> SettingError {
         let Description { names, secrecy, .. } = setting.description();
         let set = match self.find(names) {
-            Some(Found { name, text, origin }) if *secrecy == Secrecy::Plain => {
+            Some(ConfiguredValue { name, text, origin }) if *secrecy == Secrecy::Plain => {
                 format!("{name}={text:?} ({origin})")
             }
-            Some(Found { name, origin, .. }) => format!("{name}=… ({origin})"),
+            Some(ConfiguredValue { name, origin, .. }) => format!("{name}=… ({origin})"),
             None => names[0].to_owned(),
         };
         let why = why(problem, &setting.allowed());

@@ -8,7 +8,7 @@ use super::catalogue::SETTINGS;
 
 /// First words of our settings with which variables of other programs begin too. Only together with the second word do they
 /// stand for ours.
-const SHARED_WORDS: [&str; 5] = ["DATABASE", "PG", "PRIVATE", "REDIS", "TRUSTED"];
+const SHARED_WORDS: [&str; 6] = ["DATABASE", "LOG", "PG", "PRIVATE", "REDIS", "TRUSTED"];
 /// How similar a name must be to be suggested, from 0 to 1.
 const MIN_SIMILARITY: f64 = 0.5;
 /// Shorter names are one letter away from too many words.
@@ -27,7 +27,7 @@ pub(super) fn remove_service_links(environment: &mut HashMap<String, String>) ->
     let names = links.join(", ");
     (!links.is_empty()).then(|| {
         format!(
-            "{names} look like Kubernetes service links and are ignored. Set enableServiceLinks: false in the pod to be rid of them."
+            "{names} look like Kubernetes service links and are ignored. Set enableServiceLinks: false in the pod to remove them."
         )
     })
 }
@@ -42,7 +42,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
         || (is_address && name.contains("_PORT"))
 }
 
-/// A hint for each of these variables that is probably meant as a setting and is none.
+/// A hint for each of these variables that is probably a misspelled setting.
 pub(super) fn hints<'a>(variables: impl Iterator<Item = &'a String>) -> Vec<String> {
     let unknown = variables.filter(|variable| !names().any(|name| name == variable.as_str()));
     let meant = unknown.filter(|variable| is_ours(variable) || is_misspelled(variable));
@@ -51,7 +51,7 @@ pub(super) fn hints<'a>(variables: impl Iterator<Item = &'a String>) -> Vec<Stri
     hints
 }
 
-/// What to say of a name that is no setting: the nearest one.
+/// The hint for an unknown name: the nearest setting.
 pub(super) fn hint(name: &str) -> String {
     let upper = name.to_ascii_uppercase();
     let similarity = |setting: &str| normalized_damerau_levenshtein(&upper, setting);
@@ -62,7 +62,7 @@ pub(super) fn hint(name: &str) -> String {
     }
 }
 
-/// Whether a variable begins like one of our settings.
+/// Whether a variable has the prefix of one of our settings.
 fn is_ours(variable: &str) -> bool {
     names().any(|name| variable.strip_prefix(prefix(name)).is_some_and(|rest| rest.starts_with('_')))
 }

@@ -19,7 +19,7 @@ const TIMELINE: &str = "/v1/timeline";
 /// The types that only show presence; they are hidden without `--all`.
 const PRESENCE: [EventType; 2] = [EventType::StatusChanged, EventType::PresenceHeartbeat];
 
-/// An event of any type, also of one that this version does not know.
+/// An event of any type, also of one that is unknown to this version.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Event {

@@ -1,4 +1,4 @@
-//! The audit trail: how it is read.
+//! The audit trail of operators: listing, filters, and sequence numbers.
 
 use agentcafe_testkit::{Client, Method, Value, json};
 
@@ -13,15 +13,15 @@ async fn page(client: &Client, query: &str) -> Value {
     client.get(&format!("/v1/operator/audit?{query}")).await.data().clone()
 }
 
-fn places(page: &Value) -> Vec<u64> {
+fn sequences(page: &Value) -> Vec<u64> {
     page["entries"].as_array().into_iter().flatten().filter_map(|entry| entry["auditSeq"].as_u64()).collect()
 }
 
-/// CONTRACT 9.13 and 11: the newest first unless `asc` is asked for; filters, cursors and limits; one tenant at a time.
+/// Newest first, or oldest first with `order=asc`; filters, cursors and limits; one tenant at a time.
 #[tokio::test]
-async fn entries_are_listed() {
+async fn audit_trail_is_filtered_and_paged_newest_first() {
     let (mut server, client) = cafe().await;
-    // 1 to 6, of which only 4 is another tenant's.
+    // Sequence numbers 1 to 6; only 4 is another tenant's.
     for (tenant, room, operator, action) in [
         ("default", "main", "Op", "pause_room"),
         ("default", "main", "Op", "mute_agent"),
@@ -35,7 +35,7 @@ async fn entries_are_listed() {
     server.restart().await;
     let client = server.client();
     let whole = page(&client, "order=asc").await;
-    let moment = |at: usize| whole["entries"][at]["createdAt"].as_str().unwrap().to_owned();
+    let created_at = |at: usize| whole["entries"][at]["createdAt"].as_str().unwrap().to_owned();
     let cases: [(String, &[u64], u64); 15] = [
         (String::new(), &[6, 5, 3, 2, 1], 1),
         ("order=asc".to_owned(), &[1, 2, 3, 5, 6], 6),
@@ -50,32 +50,32 @@ async fn entries_are_listed() {
         ("limit=2&cursor=5".to_owned(), &[3, 2], 2),
         ("limit=2&cursor=2&order=asc".to_owned(), &[3, 5], 5),
         ("cursor=1".to_owned(), &[], 1),
-        (format!("fromTs={}&toTs={}&order=asc", moment(0), moment(4)), &[1, 2, 3, 5, 6], 6),
+        (format!("fromTs={}&toTs={}&order=asc", created_at(0), created_at(4)), &[1, 2, 3, 5, 6], 6),
         ("toTs=2020-01-01T00:00:00Z".to_owned(), &[], 0),
     ];
     for (query, want, next) in cases {
         let got = page(&client, &query).await;
-        assert_eq!((places(&got), &got["nextCursor"]), (want.to_vec(), &json!(next)), "{query}");
+        assert_eq!((sequences(&got), &got["nextCursor"]), (want.to_vec(), &json!(next)), "{query}");
         assert_eq!(got["count"], want.len(), "{query}");
         assert_eq!(got["order"], if query.contains("order=asc") { "asc" } else { "desc" }, "{query}");
     }
     // Both bounds are inclusive, to the millisecond.
-    let at = moment(2);
+    let at = created_at(2);
     let then = page(&client, &format!("fromTs={at}&toTs={at}")).await;
     assert!(
-        places(&then).contains(&3)
+        sequences(&then).contains(&3)
             && then["entries"].as_array().unwrap().iter().all(|entry| entry["createdAt"] == at.as_str())
     );
     for bad in ["cursor=x", "limit=1.5", "fromTs=yesterday"] {
         let answer = client.get(&format!("/v1/operator/audit?{bad}")).await;
         assert_eq!(answer.error(400, "ERR_VALIDATION")["value"], bad.split_once('=').unwrap().1);
     }
-    assert_eq!(places(&page(&client, "limit=0").await), [6], "limits are clamped");
+    assert_eq!(sequences(&page(&client, "limit=0").await), [6], "limits are clamped");
 }
 
-/// CONTRACT 9.13: entries are only added; there is no other method.
+/// Entries are only appended; other methods than `GET` are unsupported.
 #[tokio::test]
-async fn the_trail_is_only_read() {
+async fn audit_trail_is_read_only() {
     let (_server, client) = cafe().await;
     for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
         let answer = client.request(method.clone(), "/v1/operator/audit").key("k").send().await;
@@ -84,9 +84,9 @@ async fn the_trail_is_only_read() {
     }
 }
 
-/// RULINGS D2 and B16: places in the trail have no gaps and no doubles, whatever is applied and denied at the same time.
+/// Applied and denied actions that run at the same time get consecutive sequence numbers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_trail_has_no_gaps() {
+async fn audit_trail_sequence_has_no_gaps_under_concurrent_actions() {
     let (_server, client) = cafe().await;
     let body = json!({"roomId": "main", "actorId": "Op", "canModerate": true});
     let _ = client.act("/v1/permissions", body).await.data();
@@ -99,7 +99,7 @@ async fn the_trail_has_no_gaps() {
         one.await.unwrap();
     }
     let whole = page(&client, "order=asc").await;
-    assert_eq!(places(&whole), (1..=21).collect::<Vec<u64>>());
+    assert_eq!(sequences(&whole), (1..=21).collect::<Vec<u64>>());
     let denied = whole["entries"].as_array().unwrap().iter().filter(|entry| entry["outcome"] == "denied");
     assert_eq!(denied.count(), 10);
 }

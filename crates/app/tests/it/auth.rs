@@ -1,4 +1,4 @@
-//! The token: where it may stand, what needs none, what is said to those without it.
+//! The API token: where it is read from, which routes need none, and the response to a request without it.
 
 use agentcafe_testkit::{Method, json};
 
@@ -6,9 +6,10 @@ use crate::launch;
 
 type Headers = &'static [(&'static str, &'static str)];
 
-/// CONTRACT 2.4: `x-api-key`, then Bearer, then the query parameter; a wrong `x-api-key` does not fall through.
+/// `x-api-key` comes first, then `Authorization: Bearer`, then the query parameter. A wrong `x-api-key` is refused
+/// even if the others are right.
 #[tokio::test]
-async fn the_token_is_taken_from_the_first_place_that_has_one() {
+async fn token_is_read_from_x_api_key_then_bearer_then_query() {
     let server = launch().env("API_AUTH_TOKEN", " secret ").start().await;
     let client = server.client();
     let cases: [(Headers, &str, bool); 11] = [
@@ -32,9 +33,9 @@ async fn the_token_is_taken_from_the_first_place_that_has_one() {
     }
 }
 
-/// CONTRACT 2.4 and 2.5, RULINGS B5: the refusal names where a token may stand, how to authenticate, and the limits.
+/// The error names where a token may be sent; the response has `WWW-Authenticate` and the rate limit's headers.
 #[tokio::test]
-async fn without_the_token_one_is_told_how_to_bring_it() {
+async fn token_missing_is_401_that_explains_how_to_authenticate() {
     let server = launch()
         .env("AGENTCAFE_RUNTIME_API_KEY", "secret")
         .env("API_AUTH_QUERY_PARAM", "token")
@@ -53,10 +54,10 @@ async fn without_the_token_one_is_told_how_to_bring_it() {
     assert!(client.request(Method::GET, "/v1/events/stream?token=secret").stream().await.is_ok());
 }
 
-/// CONTRACT 2.4 and 25.7, RULINGS B7: only health, liveness and readiness need no token, HEAD included; 2.1: the token
-/// comes before the route.
+/// Only health, liveness and readiness need no token, with `HEAD` too. The token is checked before the route: an
+/// unknown path without it is 401.
 #[tokio::test]
-async fn only_the_probes_need_no_token() {
+async fn token_is_not_needed_by_health_checks() {
     let server = launch().env("API_AUTH_TOKEN", "secret").start().await;
     let client = server.client();
     for (path, want) in [
@@ -77,9 +78,9 @@ async fn only_the_probes_need_no_token() {
     }
 }
 
-/// RULINGS B5: a token in a query reaches no log, and no path that the server hands out.
+/// A token in the query is not logged, and is in no path that the server returns.
 #[tokio::test]
-async fn the_token_is_not_repeated() {
+async fn token_in_a_query_appears_in_no_log_or_link() {
     let mut server = launch().env("API_AUTH_TOKEN", "s3cr3t").env("AGENTCAFE_LOG", "debug").start().await;
     let answer = server.client().get("/v1/bootstrap?actorId=Nova&apiKey=s3cr3t").await;
     assert_eq!(answer.status, 200);

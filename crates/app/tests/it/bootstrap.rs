@@ -1,13 +1,12 @@
-//! Bootstrap: where an agent is, and what waits for it.
+//! `GET /v1/bootstrap`: what an agent needs to start, in one response.
 
 use agentcafe_testkit::{Value, json};
 
 use crate::tasks::{change, create, newest_first};
 use crate::{cafe, log};
 
-/// CONTRACT 25.1: in an empty café: the paths to go on from, the two rooms, nobody, nothing, and the cursor 0.
 #[tokio::test]
-async fn an_empty_cafe_says_where_to_go() {
+async fn bootstrap_of_an_empty_cafe_has_links_rooms_and_cursor_0() {
     let (_server, client) = cafe().await;
     let answer = client.get("/v1/bootstrap").await;
     assert_eq!(client.get("/v1/agent/bootstrap").await.json, answer.json, "the alias");
@@ -30,9 +29,9 @@ async fn an_empty_cafe_says_where_to_go() {
     assert_eq!(data["cursor"], 0);
 }
 
-/// CONTRACT 25.1: paths are relative, carry the ids, encoded, and work as they are.
+/// The links are relative paths, with the ids percent-encoded.
 #[tokio::test]
-async fn the_paths_carry_the_ids_and_work() {
+async fn bootstrap_links_contain_the_ids_and_can_be_called() {
     let (_server, client) = cafe().await;
     let query = "?tenantId=a%26b&roomId=the%20attic&actorId=N%C3%B6va%3F&includeBacklog=no&roomLimit=5";
     let data = client.get(&format!("/v1/bootstrap{query}")).await.data().clone();
@@ -63,17 +62,17 @@ async fn the_paths_carry_the_ids_and_work() {
     assert_eq!(stream.next().await.data["roomId"], "the attic");
 }
 
-/// CONTRACT 25.1: what waits for an actor: unread items newest first, its presence, the thread to go on in.
+/// Unread items come newest first.
 #[tokio::test]
-async fn an_actor_sees_what_waits_for_it() {
+async fn bootstrap_lists_the_actors_unread_inbox_presence_and_thread() {
     let (_server, client) = cafe().await;
     let say = async |actor: &str, text: &str, thread: &str| {
         let body = json!({"actorId": actor, "text": text, "threadId": thread});
         let _ = client.act("/v1/commands/say", body).await.data();
     };
     let view = async || client.get("/v1/bootstrap?actorId=Kai").await.data()["actor"].clone();
-    let nobody = json!({"actorId": "Kai", "unreadCount": 0, "suggestedThreadId": null, "presence": null, "inbox": [], "assignedTasks": []});
-    assert_eq!(view().await, nobody);
+    let empty = json!({"actorId": "Kai", "unreadCount": 0, "suggestedThreadId": null, "presence": null, "inbox": [], "assignedTasks": []});
+    assert_eq!(view().await, empty);
     say("Kai", "hello", "own").await;
     say("Kai", "hello again", "newest own").await;
     let alone = view().await;
@@ -95,9 +94,9 @@ async fn an_actor_sees_what_waits_for_it() {
     assert_eq!((&acked["unreadCount"], &acked["suggestedThreadId"]), (&json!(21), &json!("t20")));
 }
 
-/// CONTRACT 25.1: who is active in the room, the newest first; others' rooms and tenants do not show.
+/// Newest first; actors of other rooms and tenants are not listed.
 #[tokio::test]
-async fn a_room_shows_who_is_active() {
+async fn bootstrap_lists_active_actors_of_the_room() {
     let (_server, client) = cafe().await;
     let command = async |path: &str, actor: &str, room: &str, tenant: &str| {
         let body = json!({"actorId": actor, "roomId": room, "tenantId": tenant});
@@ -121,10 +120,9 @@ async fn a_room_shows_who_is_active() {
     assert_eq!(attic.data()["room"]["presence"][0]["actorId"], "C");
 }
 
-/// CONTRACT 25.1: a room's tasks, active before open and the newest change first; an actor's own in all rooms; none that is
-/// done.
+/// The room's tasks: active before open, the newest change first. The actor's own tasks: of all rooms.
 #[tokio::test]
-async fn tasks_wait_in_their_order() {
+async fn bootstrap_lists_tasks_that_are_not_done() {
     let (_server, client) = cafe().await;
     let mut tasks = Vec::new();
     for (title, room, assignee, state) in [
@@ -162,22 +160,21 @@ async fn tasks_wait_in_their_order() {
     assert_eq!(view("&includeBacklog=false").await["room"]["openOrActiveTasks"], json!([]));
 }
 
-/// CONTRACT 25.1: the cursor is the log's head, so a poll from it hears what comes next and nothing before.
+/// A poll from this cursor returns later events only.
 #[tokio::test]
-async fn the_cursor_is_the_head_of_the_log() {
+async fn bootstrap_cursor_is_the_head_of_the_log() {
     let (_server, client) = cafe().await;
     let enter = json!({"actorId": "Nova"});
     let _ = client.act("/v1/commands/enter", enter.clone()).await.data();
     let cursor = client.get("/v1/bootstrap?roomId=attic").await.data()["cursor"].clone();
     assert_eq!(cursor, log(&client).await.last().unwrap()["sequence"]);
     let next = client.act("/v1/commands/enter", enter).await;
-    let heard = client.get(&format!("/v1/events/poll?cursor={cursor}&limit=1")).await;
-    assert_eq!(heard.data()["events"][0]["eventId"], next.data()["eventId"]);
+    let polled = client.get(&format!("/v1/events/poll?cursor={cursor}&limit=1")).await;
+    assert_eq!(polled.data()["events"][0]["eventId"], next.data()["eventId"]);
 }
 
-/// RULINGS E9 and B8: bad parameters are refused, out of range limits clamped.
 #[tokio::test]
-async fn parameters_are_checked() {
+async fn bootstrap_refuses_invalid_parameters_and_clamps_limits() {
     let (_server, client) = cafe().await;
     for bad in ["roomLimit=x", "roomLimit=1.5", "roomId=%01", "actorId=%01"] {
         let answer = client.get(&format!("/v1/bootstrap?{bad}")).await;

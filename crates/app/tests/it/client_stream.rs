@@ -1,4 +1,5 @@
-//! The client's event stream: every event once and in order, whatever happens to the server and the connection.
+//! The Rust client's event stream delivers every event once and in order, also across restarts of the server and lost
+//! connections.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ fn quick(options: StreamOptions) -> StreamOptions {
     StreamOptions { backoff, ..options }
 }
 
-/// What `wanted` finds in the first update that has it; updates before are dropped.
+/// The first result of `wanted`; updates before it are dropped.
 async fn until<T>(stream: &mut EventStream, mut wanted: impl FnMut(StreamUpdate) -> Option<T>) -> T {
     let found = tokio::time::timeout(DEADLINE, async {
         loop {
@@ -102,7 +103,7 @@ async fn client_stream_next_is_cancel_safe() {
     assert_eq!(seen, (1..=known).collect::<Vec<_>>());
 }
 
-/// A server that hangs without closing the connection.
+/// For a server that hangs without closing the connection.
 #[tokio::test]
 async fn client_stream_gives_up_a_connection_without_data() {
     let server = launch().env("API_STREAM_HEARTBEAT_MS", 50).start().await;

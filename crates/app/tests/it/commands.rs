@@ -1,10 +1,10 @@
-//! Commands: which events each appends, in which order, with which causes, and what it does to presence.
+//! Agents' commands: which events each appends, in which order, with which causes, and their effect on presence.
 
 use agentcafe_testkit::{Answer, Client, Value, json};
 
 use crate::{cafe, log};
 
-/// Sends a command of Nova, and checks what holds for the answer to every command. Returns it with its events.
+/// Sends a command of Nova, and checks what all commands have in common. Returns the response with its events.
 async fn act(client: &Client, path: &str, body: Value) -> (Answer, Vec<Value>) {
     let mut body = body;
     body["actorId"] = json!("Nova");
@@ -26,7 +26,7 @@ async fn act(client: &Client, path: &str, body: Value) -> (Answer, Vec<Value>) {
     (answer, events)
 }
 
-/// The types of events, each with the place of the event that caused it.
+/// The types of events, each with the index of the event that caused it.
 type Links<'a> = Vec<(&'a str, Option<usize>)>;
 
 fn links(events: &[Value]) -> Links<'_> {
@@ -43,18 +43,18 @@ const SAID: &str = "conversation_message_posted";
 const BEAT: &str = "presence_heartbeat";
 const CHANGED: &str = "status_changed";
 
-/// What Nova does one after the other: where, with what, what that appends, and which status it then has.
-fn acts() -> [(&'static str, Value, Links<'static>, &'static str); 9] {
+/// Nova's commands in order: path, body, the appended events, and the status afterwards.
+fn cases() -> [(&'static str, Value, Links<'static>, &'static str); 9] {
     let (enter, leave) = ("/v1/commands/enter", "/v1/commands/leave");
     let (order, tea) = ("/v1/commands/order", json!({"itemId": "tea"}));
     let mention = ("mention_created", Some(0));
     let busy = |first| vec![(first, None), (BEAT, Some(0))];
     let changed = |first| vec![(first, None), (BEAT, Some(0)), (CHANGED, Some(1))];
     let left = vec![("agent_left", None), (CHANGED, Some(0))];
-    let told = vec![(SAID, None), mention, mention, (BEAT, Some(0)), (CHANGED, Some(3))];
+    let say_events = vec![(SAID, None), mention, mention, (BEAT, Some(0)), (CHANGED, Some(3))];
     [
         (enter, json!({}), busy("agent_entered"), "idle"),
-        ("/v1/commands/say", json!({"text": "hey @Kai and @Bo"}), told, "busy"),
+        ("/v1/commands/say", json!({"text": "hey @Kai and @Bo"}), say_events, "busy"),
         ("/v1/conversations/messages", json!({"text": "hm"}), busy(SAID), "busy"),
         ("/v1/commands/move", json!({"direction": "N"}), busy("actor_moved"), "busy"),
         (order, tea.clone(), busy("order_changed"), "busy"),
@@ -65,12 +65,12 @@ fn acts() -> [(&'static str, Value, Links<'static>, &'static str); 9] {
     ]
 }
 
-/// CONTRACT 4.4, 6.2 and 9.1: primary event, mentions, presence, each with its cause; `status_changed` only when the
-/// status is another; the first heartbeat of an actor never is a change.
+/// Each event names its cause. `status_changed` follows only if the status differs; an actor's first heartbeat is no
+/// change of status.
 #[tokio::test]
-async fn each_command_appends_its_events_in_order() {
+async fn command_appends_its_event_then_mentions_then_presence() {
     let (_server, client) = cafe().await;
-    for (path, body, want, status) in acts() {
+    for (path, body, want, status) in cases() {
         let (answer, events) = act(&client, path, body.clone()).await;
         assert_eq!(links(&events), want, "{path} {body}");
         let (data, presence) = (answer.data(), &answer.data()["presence"]);
@@ -85,9 +85,8 @@ async fn each_command_appends_its_events_in_order() {
     assert!(sequences.windows(2).all(|pair| pair[0] < pair[1]) && sequences[0] >= 1, "{sequences:?}");
 }
 
-/// CONTRACT 6.3: what arrivals and departures say, and what they say if the client says nothing.
 #[tokio::test]
-async fn arrivals_and_departures_say_how() {
+async fn enter_and_leave_events_have_their_payloads_and_defaults() {
     let (_server, client) = cafe().await;
     let (_, events) = act(&client, "/v1/commands/enter", json!({})).await;
     let at = &events[0]["timestamp"];
@@ -112,7 +111,7 @@ async fn arrivals_and_departures_say_how() {
     let (_, events) = act(&client, "/v1/commands/enter", json!({"payload": odd})).await;
     let mut want = standard;
     want["enteredAt"] = events[0]["timestamp"].clone();
-    assert_eq!(events[0]["payload"], want, "blank and unreadable members count as not sent");
+    assert_eq!(events[0]["payload"], want, "blank and invalid members count as missing");
     let (_, events) = act(&client, "/v1/commands/leave", json!({})).await;
     let want = json!({"source": "agent", "reason": "manual_leave", "leftAt": events[0]["timestamp"], "forced": false,
         "operatorId": null, "metadata": {}});
@@ -121,9 +120,9 @@ async fn arrivals_and_departures_say_how() {
     assert_eq!(got, want);
 }
 
-/// RULINGS B12: nobody passes for an operator.
+/// Only an operator's `force_leave` makes a departure that is marked as forced.
 #[tokio::test]
-async fn a_departure_cannot_be_forged_as_forced() {
+async fn leave_cannot_be_marked_as_forced_by_a_client() {
     let (_server, client) = cafe().await;
     let forged = json!({"forced": true, "operatorId": "Op", "source": "operator", "reason": "because"});
     let (_, events) = act(&client, "/v1/commands/leave", json!({"payload": forged})).await;
@@ -134,9 +133,8 @@ async fn a_departure_cannot_be_forged_as_forced() {
     assert_eq!(events[0]["payload"]["source"], "agent");
 }
 
-/// RULINGS G7, kept as it was: every leave is told, also of one who is not there.
 #[tokio::test]
-async fn every_leave_is_told() {
+async fn leave_of_an_absent_actor_appends_an_event() {
     let (_server, client) = cafe().await;
     for path in ["leave", "enter", "leave", "leave"] {
         let (_, events) = act(&client, &format!("/v1/commands/{path}"), json!({})).await;
@@ -145,9 +143,9 @@ async fn every_leave_is_told() {
     }
 }
 
-/// CONTRACT 6.3: what moves, orders and presence events say; 9.1: defaults, rounding and numeric strings.
+/// Numbers may be numeric strings, and are rounded.
 #[tokio::test]
-async fn moves_orders_and_presence_say_what_happened() {
+async fn move_order_and_presence_events_have_their_payloads_and_defaults() {
     let (_server, client) = cafe().await;
     let moves = [
         (json!({"direction": "n"}), json!({"direction": "N", "steps": 1})),
@@ -187,9 +185,8 @@ async fn moves_orders_and_presence_say_what_happened() {
     assert_eq!(events[1]["payload"], left);
 }
 
-/// CONTRACT 6.2 and 9.1: a client's `causationId` goes to the primary event, and only there.
 #[tokio::test]
-async fn a_client_may_say_what_caused_its_command() {
+async fn causation_id_of_a_client_is_on_the_first_event_only() {
     let (_server, client) = cafe().await;
     let bodies = [
         ("/v1/commands/enter", json!({})),
@@ -209,9 +206,9 @@ async fn a_client_may_say_what_caused_its_command() {
     }
 }
 
-/// CONTRACT 9.1 and RULINGS B8: ids are trimmed, blank ones count as missing; one need not enter first.
+/// A command does not need an `enter` before it.
 #[tokio::test]
-async fn ids_are_trimmed_and_blank_ones_are_the_defaults() {
+async fn ids_are_trimmed_and_default_if_blank() {
     let (_server, client) = cafe().await;
     let cases = [
         (json!({"roomId": " attic ", "tenantId": "acme"}), "attic", "acme"),

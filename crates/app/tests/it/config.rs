@@ -4,19 +4,21 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use agentcafe_domain::moderation::ModerationRules;
+use agentcafe_domain::tables::PrivateTableRules;
 use agentcafe_testkit::json;
 use tempfile::TempDir;
 
 use crate::launch;
 
-/// What a run of `agentcafe` came to.
+/// The result of running `agentcafe`.
 struct Ran {
     passed: bool,
     output: String,
     errors: String,
 }
 
-/// Runs `agentcafe` in a directory, with nothing in its environment but these variables.
+/// Runs `agentcafe` in a directory, with only these variables in its environment.
 fn agentcafe(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agentcafe"));
     command.args(arguments).current_dir(directory).env_clear().envs(variables.iter().copied());
@@ -40,7 +42,8 @@ fn shown(ran: &Ran, name: &str) -> String {
     line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
 }
 
-/// The environment goes before the file, the file before the default, whichever of its names a setting is set by.
+/// The environment takes precedence over the file, and the file over the default, also if one of them uses an alias
+/// of the setting.
 #[test]
 fn config_prints_each_value_and_its_source() {
     let directory = directory();
@@ -64,14 +67,24 @@ fn config_prints_each_value_and_its_source() {
         assert_eq!(shown(&ran, name), want, "{name}");
     }
     assert!(ran.passed && ran.errors.is_empty(), "{}", ran.errors);
-    // A file that is named is read instead of that in the data directory.
+    // `--config` takes precedence over the file in the data directory.
     fs::write(directory.path().join("other.toml"), "API_PORT = 7070").unwrap();
     let ran = agentcafe(directory.path(), &["config", "--config", "other.toml"], &[]);
     assert_eq!(shown(&ran, "API_PORT"), "7070 other.toml");
     assert_eq!(shown(&ran, "MOD_COOLDOWN_MS"), "2000 default");
 }
 
-/// 0 is 0 where it switches something off; else numbers are raised to their minimum, and lowered to their maximum.
+/// Numbers are raised to their minimum and lowered to their maximum. 0 stays 0 where it disables something.
+/// A setting's own name takes precedence over its alias.
+#[test]
+fn config_prefers_the_name_to_the_alias() {
+    let ran = config(&[], &[("API_PORT", "1"), ("PORT", "2")]);
+    assert_eq!(
+        (shown(&ran, "API_PORT"), shown(&ran, "REALTIME_PORT")),
+        ("1 environment".to_owned(), "2 environment, as PORT".to_owned())
+    );
+}
+
 #[test]
 fn config_prints_numbers_within_their_bounds() {
     let cases = [
@@ -93,6 +106,27 @@ fn config_prints_numbers_within_their_bounds() {
     for (name, _, want) in cases {
         assert_eq!(shown(&ran, name), format!("{want} environment"), "{name}");
     }
+}
+
+/// Without settings, the rules are the defaults of the domain.
+#[test]
+fn config_prints_the_default_rules() {
+    let (moderation, tables) = (ModerationRules::default(), PrivateTableRules::default());
+    let ran = config(&[], &[]);
+    for (name, want) in [
+        ("MOD_WINDOW_MS", moderation.window_ms.to_string()),
+        ("MOD_MAX_ACTIONS_PER_WINDOW", moderation.max_actions_per_window.to_string()),
+        ("MOD_MAX_REPEATED_TEXT_PER_WINDOW", moderation.max_repeated_text_per_window.to_string()),
+        ("MOD_MIN_ACTION_INTERVAL_MS", moderation.min_action_interval_ms.to_string()),
+        ("MOD_COOLDOWN_MS", moderation.cooldown_ms.to_string()),
+        ("PRIVATE_TABLE_PRICE_USD", tables.price.dollars().to_string()),
+        ("PRIVATE_TABLE_PAYMENT_MODE", "stub".to_owned()),
+        ("PRIVATE_TABLE_READ_GATE", "off".to_owned()),
+        ("REDIS_URL", "none".to_owned()),
+    ] {
+        assert_eq!(shown(&ran, name), format!("{want} default"), "{name}");
+    }
+    assert!(config(&["--check"], &[]).errors.is_empty());
 }
 
 #[test]
@@ -132,9 +166,9 @@ fn config_masks_secrets() {
     }
 }
 
-/// All that is wrong is named at once, with what is allowed and what to do.
+/// All errors are listed at once, each with the allowed values and what to do.
 #[test]
-fn config_check_names_every_setting_that_cannot_be_used() {
+fn config_check_names_every_invalid_setting() {
     let runs = [
         &[
             ("API_PORT", "http"),
@@ -166,7 +200,7 @@ fn config_check_names_every_setting_that_cannot_be_used() {
             ("ROLLBACK_API_URL", "cafe"),
         ][..],
         &[("API_PORT", "70000"), ("PRIVATE_TABLE_PRICE_USD", "-1"), ("MOD_WINDOW_MS", "9223372036854775808")],
-        // Alone, each of these could be used.
+        // Each of these is valid by itself.
         &[("API_DB_REQUIRED", "true")],
         &[("TABLE_PLAN_DEFAULT_ID", "ristretto")],
         &[("AGENTCAFE_RUNTIME_API_KEY", "a\u{7}b"), ("ROLLBACK_API_KEY", "a\u{7}b")],
@@ -189,9 +223,9 @@ fn config_check_names_every_setting_that_cannot_be_used() {
     assert!(ran.passed && ran.errors.is_empty(), "{}", ran.errors);
 }
 
-/// Misspelled variables are named with the nearest setting; those of other programs are left alone.
+/// Variables of other programs are ignored.
 #[test]
-fn misspelled_variables_are_named_with_the_nearest_setting() {
+fn config_names_the_nearest_setting_of_a_misspelled_variable() {
     for (name, nearest) in [
         ("API_RATELIMIT_PER_MIN", "Did you mean API_RATE_LIMIT_PER_MIN?"),
         ("API_RATE_LIMIT", "Did you mean API_RATE_LIMIT_PER_MIN?"),
@@ -213,14 +247,14 @@ fn misspelled_variables_are_named_with_the_nearest_setting() {
         ["HOME", "SORT", "PG_VERSION", "PGHOST", "DATABASE_USER", "REDIS_PASSWORD", "PRIVATE_KEY", "TABLES"];
     let ran = config(&["--check"], &others.map(|name| (name, "1")));
     assert!(ran.passed && ran.errors.is_empty(), "{}", ran.errors);
-    // Subcommands that do not serve say it too, and go on.
+    // Other subcommands print the warning and continue.
     let ran = agentcafe(directory().path(), &["drill"], &[("ROLLBACK_API", "none")]);
     assert!(ran.passed && ran.errors.contains("ROLLBACK_API is not a setting"), "{}", ran.errors);
 }
 
-/// Kubernetes sets such variables in every pod beside a service that is called api.
+/// Kubernetes sets such variables in every pod of a namespace that has a service named `api`.
 #[tokio::test]
-async fn kubernetes_service_links_are_ignored_with_a_warning() {
+async fn config_ignores_kubernetes_service_links_with_a_warning() {
     let links = [
         ("API_PORT", "tcp://10.0.0.1:8080"),
         ("API_SERVICE_HOST", "10.0.0.1"),
@@ -239,13 +273,12 @@ async fn kubernetes_service_links_are_ignored_with_a_warning() {
     let log = server.log();
     let warning = log.lines().find(|line| line.contains("look like Kubernetes service links"));
     let warning = warning.unwrap_or_else(|| panic!("{log}"));
-    // What begins like no setting of ours is no matter of ours.
+    // Variables without a prefix of our settings are not mentioned.
     let (ours, others) = links.split_at(10);
     assert!(ours.iter().all(|(name, _)| warning.contains(name)), "{warning}");
     assert!(!log.contains(others[0].0) && !log.contains("is not a setting"), "{log}");
 }
 
-/// The file in the data directory holds for a server; what the environment sets goes before it.
 #[tokio::test]
 async fn config_file_in_the_data_directory_sets_what_the_environment_does_not() {
     let directory = directory();
@@ -262,7 +295,7 @@ async fn config_file_in_the_data_directory_sets_what_the_environment_does_not() 
     assert_eq!(short.status, 202, "{}", short.json);
 }
 
-/// A file that cannot be used stops the start, and its error does not show what may be secret.
+/// An invalid file stops the start. The error does not show values, which may be secret.
 #[test]
 fn config_file_errors_name_the_file_and_the_setting() {
     let directory = directory();
@@ -290,7 +323,7 @@ fn config_file_errors_name_the_file_and_the_setting() {
     assert!(!ran.passed && ran.errors.contains("none.toml cannot be read"), "{}", ran.errors);
 }
 
-/// Each setting is in the help of a subcommand that reads it, and not in those that do not.
+/// Each setting is in the help of the subcommands that read it, and of no other.
 #[test]
 fn help_lists_the_settings_of_each_subcommand() {
     let help = |subcommand: &str| agentcafe(directory().path(), &[subcommand, "--help"], &[]).output;

@@ -1,15 +1,15 @@
-//! `agentcafe drill`: the steps of taking a release back, and probes of what runs.
+//! `agentcafe drill`: the steps of a rollback, and the checks of the services that run.
 
 use agentcafe_testkit::{Reaction, Receiver, Value, json};
 
-use crate::load::{CommandResult, failed_among, nowhere, run};
-use crate::realtime::beside;
+use crate::load::{CommandResult, failed_among, run, unused_url};
+use crate::realtime::launch_realtime;
 use crate::{cafe, launch};
 
 const PROBES: [&str; 4] =
     ["world_healthz", "runtime_api_healthz", "runtime_realtime_healthz", "runtime_stream_ready"];
 
-/// Probes these three; each is also what must be shown as a target.
+/// Probes these three services; each must be in the report's targets.
 async fn probe(world: &str, api: &str, realtime: &str, more: &[(&str, &str)]) -> CommandResult {
     let targets = [
         ("ROLLBACK_WORLD_URL", world),
@@ -34,7 +34,7 @@ fn check<'a>(ran: &'a CommandResult, name: &str) -> &'a Value {
     checks.find(|check| check["name"] == name).unwrap_or_else(|| panic!("{name}: {}", ran.report))
 }
 
-/// A world that answers its health with this.
+/// A world service whose health check answers this.
 async fn world(reaction: Reaction) -> (Receiver, String) {
     let world = Receiver::start().await;
     world.always("/api/healthz", reaction);
@@ -42,9 +42,8 @@ async fn world(reaction: Reaction) -> (Receiver, String) {
     (world, url)
 }
 
-/// CONTRACT 22: the dry run is a list of steps, and contacts nobody.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_lists_the_steps() {
+async fn drill_dry_run_lists_the_steps_without_requests() {
     let (receiver, url) = world(Reaction::status(200)).await;
     let ran = run(&["drill"], &[("ROLLBACK_WORLD_URL", &url)]).await;
     assert!(ran.passed && ran.stderr.is_empty(), "{}", ran.stderr);
@@ -59,12 +58,12 @@ async fn a_dry_run_lists_the_steps() {
     assert!(receiver.received("/api/healthz").is_empty());
 }
 
-/// CONTRACT 22: all is well when the three are healthy; RULINGS Q5: and when a stream begins.
+/// All three services are healthy, and an event stream starts.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_healthy_cafe_passes_its_probes() {
+async fn drill_passes_with_healthy_services_and_a_stream() {
     let (server, _client) = cafe().await;
     let (_world, world_url) = world(Reaction::json(200, &json!({"ok": true}))).await;
-    let realtime = beside(&server).start().await;
+    let realtime = launch_realtime(&server).start().await;
     let url = server.url();
     let ran = probe(&world_url, &url, &realtime.url(), &[]).await;
     assert!(ran.passed && ran.stderr.is_empty(), "{}", ran.stderr);
@@ -74,16 +73,16 @@ async fn a_healthy_cafe_passes_its_probes() {
         let expected = json!({"name": name, "pass": true, "status": 200, "error": null});
         assert_eq!(check(&ran, name), &expected);
     }
-    // RULINGS Q5: who has no world and no realtime service leaves them out.
+    // The world service and the realtime service are optional.
     let ran = probe("none", &url, "none", &[]).await;
     assert!(ran.passed, "{}", ran.stderr);
     assert_eq!(ran.report["targets"], json!({"world": null, "api": url, "realtime": null}));
     assert_eq!(ran.report["checks"].as_array().unwrap().len(), 2);
 }
 
-/// CONTRACT 22: a service passes with 2xx and, if there is JSON, an `ok` that is not false; all else fails the drill.
+/// A service is healthy if it answers 2xx and the body, if it is JSON, has no `ok: false`.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_well_is_named() {
+async fn drill_fails_and_names_an_unhealthy_service() {
     let (server, _client) = cafe().await;
     let url = server.url();
     let cases = [
@@ -100,7 +99,7 @@ async fn what_is_not_well_is_named() {
         assert_eq!(failed(&ran), if passes { vec![] } else { vec!["world_healthz"] });
         assert_eq!(ran.stderr.contains("world_healthz"), !passes, "{}", ran.stderr);
     }
-    let ran = probe("none", &url, &nowhere().await, &[]).await;
+    let ran = probe("none", &url, &unused_url().await, &[]).await;
     assert_eq!(failed(&ran), ["runtime_realtime_healthz"]);
     let realtime = check(&ran, "runtime_realtime_healthz");
     assert!(
@@ -109,9 +108,8 @@ async fn what_is_not_well_is_named() {
     );
 }
 
-/// RULINGS Q5: a café whose health is fine, but whose streams do not begin, does not pass.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_must_begin() {
+async fn drill_fails_if_no_stream_starts() {
     let server = launch().env("API_STREAM_MAX_CLIENTS", 0).start().await;
     let url = server.url();
     let ran = probe("none", &url, "none", &[]).await;
@@ -119,9 +117,9 @@ async fn a_stream_must_begin() {
     assert_eq!(check(&ran, "runtime_stream_ready")["status"], 503);
 }
 
-/// RULINGS Q5: a protected café is probed with its key, which the world does not get.
+/// A protected café is checked with its API key; the world service does not receive it.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_key_is_for_the_runtime_only() {
+async fn drill_sends_the_api_key_to_the_runtime_only() {
     const KEY: &str = "k3y-0f-th3-c4f3";
     let server = launch().env("API_AUTH_TOKEN", KEY).start().await;
     let (receiver, world_url) = world(Reaction::status(200)).await;
@@ -131,10 +129,10 @@ async fn the_key_is_for_the_runtime_only() {
         assert!(ran.passed, "{}", ran.stderr);
         assert!(!ran.report.to_string().contains(KEY));
     }
-    let asked = receiver.received("/api/healthz");
-    assert!(asked.len() == 2 && asked.iter().all(|request| request.header("x-api-key").is_empty()));
+    let requests = receiver.received("/api/healthz");
+    assert!(requests.len() == 2 && requests.iter().all(|request| request.header("x-api-key").is_empty()));
     for (variables, hint) in
-        [(&[] as &[_], "set ROLLBACK_API_KEY"), (&[("ROLLBACK_API_KEY", "x")], "is not the server's")]
+        [(&[] as &[_], "set ROLLBACK_API_KEY"), (&[("ROLLBACK_API_KEY", "x")], "is wrong")]
     {
         let ran = probe(&world_url, &url, &url, variables).await;
         assert_eq!(failed(&ran), ["runtime_stream_ready"], "health needs no key");
@@ -143,9 +141,8 @@ async fn the_key_is_for_the_runtime_only() {
     }
 }
 
-/// CONTRACT 22: any other mode is an error, as JSON.
 #[tokio::test(flavor = "multi_thread")]
-async fn another_mode_is_an_error() {
+async fn drill_with_an_unknown_mode_is_a_json_error() {
     for ran in [
         run(&["drill"], &[("ROLLBACK_DRILL_MODE", "full")]).await,
         run(&["drill", "--mode", "full"], &[("ROLLBACK_DRILL_MODE", "probe")]).await,

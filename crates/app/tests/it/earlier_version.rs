@@ -1,7 +1,7 @@
-//! Data of an earlier version opens with this one: the log as it was, keys that replay, cursors that go on.
+//! Data of an earlier version opens with this one: the log is unchanged, keys replay, cursors resume.
 //!
-//! `tests/fixtures/0.1.0` was made by the binary of that version: one request to every mutation, each under a key of its
-//! own (`*.mutations.jsonl`, with the answer that a replay got), and all events after them (`*.events.json`).
+//! `tests/fixtures/0.1.0` was made by the binary of that version: one request to every mutation, each under a key of
+//! its own (`*.mutations.jsonl`, with the response that a replay got), and all events after them (`*.events.json`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ fn read(name: &str) -> String {
     fs::read_to_string(fixture(name)).expect("the fixture")
 }
 
-/// Every mutation that the fixture's version made is replayed, and nothing else happens.
-async fn keys_replay(client: &Client, store: &str) {
+/// Every mutation of the fixture is replayed, and has no other effect.
+async fn assert_keys_replay(client: &Client, store: &str) {
     let mutations = read(&format!("{store}.mutations.jsonl"));
     for line in mutations.lines() {
         let mutation: Value = serde_json::from_str(line).expect("a recorded mutation");
@@ -30,9 +30,9 @@ async fn keys_replay(client: &Client, store: &str) {
         let request = client.request(method, text("path")).key(text("key"));
         let request = if mutation["body"].is_null() { request } else { request.json(&mutation["body"]) };
         let answer = request.send().await;
-        let place = (text("method"), text("path"));
-        assert_eq!(answer.header("x-idempotent-replay"), Some("true"), "{place:?}: {}", answer.text);
-        assert_eq!((answer.status, &answer.json), (status(&mutation), &mutation["answer"]), "{place:?}");
+        let route = (text("method"), text("path"));
+        assert_eq!(answer.header("x-idempotent-replay"), Some("true"), "{route:?}: {}", answer.text);
+        assert_eq!((answer.status, &answer.json), (status(&mutation), &mutation["answer"]), "{route:?}");
     }
     assert_eq!(mutations.lines().count(), 40, "one line per mutation");
 }
@@ -41,8 +41,8 @@ fn status(mutation: &Value) -> u16 {
     mutation["status"].as_u64().and_then(|status| status.try_into().ok()).expect("a status")
 }
 
-/// The log begins as the fixture's version left it, to the byte, and goes on behind its cursor.
-async fn the_log_goes_on(client: &Client, store: &str) {
+/// The log starts with the fixture's events, byte for byte, and continues after its cursor.
+async fn assert_log_continues(client: &Client, store: &str) {
     let stored: Vec<Value> =
         serde_json::from_str(&read(&format!("{store}.events.json"))).expect("recorded events");
     let head = stored.last().and_then(|event| event["sequence"].as_u64()).expect("a sequence");
@@ -56,18 +56,18 @@ async fn the_log_goes_on(client: &Client, store: &str) {
     assert_eq!(later.data()["events"][0]["sequence"], sequence);
 }
 
-async fn opens(launch: Launch, store: &str) {
+async fn assert_opens(launch: Launch, store: &str) {
     let server = launch.start().await;
     let client = server.client();
-    keys_replay(&client, store).await;
-    the_log_goes_on(&client, store).await;
+    assert_keys_replay(&client, store).await;
+    assert_log_continues(&client, store).await;
 }
 
 #[tokio::test]
 async fn store_of_an_earlier_version_opens() {
     let directory = TempDir::new().unwrap();
     fs::copy(fixture("agentcafe.db"), directory.path().join("agentcafe.db")).unwrap();
-    opens(launch().data_dir(directory.path()).env("DATABASE_URL", ""), "sqlite").await;
+    assert_opens(launch().data_dir(directory.path()).env("DATABASE_URL", ""), "sqlite").await;
 }
 
 #[tokio::test]
@@ -80,5 +80,5 @@ async fn postgres_database_of_an_earlier_version_opens() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    opens(launch().data_dir("/nowhere").env("DATABASE_URL", url), "postgres").await;
+    assert_opens(launch().data_dir("/nowhere").env("DATABASE_URL", url), "postgres").await;
 }

@@ -30,13 +30,13 @@ fn sequences(events: &Value) -> Vec<u64> {
     events.as_array().into_iter().flatten().filter_map(|event| event["sequence"].as_u64()).collect()
 }
 
-fn matching(events: &[Value], wanted: impl Fn(&Value) -> bool) -> Vec<u64> {
+fn events_matching(events: &[Value], wanted: impl Fn(&Value) -> bool) -> Vec<u64> {
     events.iter().filter(|event| wanted(event)).filter_map(|event| event["sequence"].as_u64()).collect()
 }
 
-/// CONTRACT 6.1: what every event carries, from sequence 1 on, strictly increasing.
+/// The first sequence is 1.
 #[tokio::test]
-async fn events_carry_the_envelope() {
+async fn events_have_the_envelope_and_increasing_sequences() {
     let (_server, client) = cafe().await;
     let events = fill(&client).await;
     assert_eq!(events.len(), 16);
@@ -52,13 +52,13 @@ async fn events_carry_the_envelope() {
     }
 }
 
-/// CONTRACT 9.3, 9.4 and RULINGS B3: filters without defaults, all of them at once; events and timeline agree.
+/// A filter that is not given matches everything. Both routes return the same events.
 #[tokio::test]
-async fn pages_are_filtered() {
+async fn events_and_timeline_apply_all_filters() {
     let (_server, client) = cafe().await;
     let events = fill(&client).await;
     let all = |wanted: &[(&str, &str)]| {
-        matching(&events, |event| wanted.iter().all(|(name, value)| event[*name] == *value))
+        events_matching(&events, |event| wanted.iter().all(|(name, value)| event[*name] == *value))
     };
     let cases = [
         ("", all(&[])),
@@ -91,11 +91,11 @@ async fn pages_are_filtered() {
     }
 }
 
-/// CONTRACT 9.3 and 11: pages behind a cursor, each event once; an empty page gives the cursor back.
+/// Each event comes once; an empty page returns the cursor that was sent.
 #[tokio::test]
-async fn pages_go_on_behind_their_cursor() {
+async fn events_pages_continue_after_their_cursor() {
     let (_server, client) = cafe().await;
-    let want = matching(&fill(&client).await, |event| event["roomId"] == "main");
+    let want = events_matching(&fill(&client).await, |event| event["roomId"] == "main");
     for path in ["/v1/events", "/v1/timeline"] {
         let (mut got, mut cursor) = (Vec::new(), json!(0));
         loop {
@@ -111,18 +111,18 @@ async fn pages_go_on_behind_their_cursor() {
     }
 }
 
-/// RULINGS E10: `afterEventId` names a place in the whole log, whatever the filters; unknown ones are not found; the
-/// cursor wins over it.
+/// `afterEventId` is a position in the whole log, whatever the filters. An unknown id is 404. `cursor` takes
+/// precedence.
 #[tokio::test]
-async fn a_page_may_begin_after_an_event() {
+async fn events_page_starts_after_after_event_id() {
     let (_server, client) = cafe().await;
     let events = fill(&client).await;
     let id = events[4]["eventId"].as_str().unwrap();
-    let rest = matching(&events[5..], |event| event["tenantId"] == "acme");
+    let rest = events_matching(&events[5..], |event| event["tenantId"] == "acme");
     let got = page(&client, &format!("/v1/events?afterEventId={id}&tenantId=acme")).await;
     assert_eq!(sequences(&got["events"]), rest);
     let got = page(&client, &format!("/v1/events?afterEventId={id}&roomId=nowhere")).await;
-    assert_eq!(got["nextCursor"], events[4]["sequence"], "an empty page stays there");
+    assert_eq!(got["nextCursor"], events[4]["sequence"], "an empty page keeps the cursor");
     let got = page(&client, &format!("/v1/events?afterEventId={id}&cursor=14")).await;
     assert_eq!(sequences(&got["events"]), [15, 16]);
     for unknown in ["0190b5a0-0000-7000-8000-000000000000", "nonsense"] {
@@ -131,9 +131,9 @@ async fn a_page_may_begin_after_an_event() {
     }
 }
 
-/// RULINGS E9: whole numbers or 400, naming field and value; out of range limits are clamped.
+/// The error names the field and the value. Limits out of range are clamped.
 #[tokio::test]
-async fn numbers_are_whole_or_refused() {
+async fn events_parameters_that_are_not_integers_are_refused() {
     let (_server, client) = cafe().await;
     fill(&client).await;
     for path in ["/v1/events", "/v1/timeline", "/v1/mentions"] {
@@ -160,9 +160,8 @@ async fn numbers_are_whole_or_refused() {
     assert_eq!(page(&client, "/v1/events?cursor=-5").await["count"], 16);
 }
 
-/// CONTRACT 9.3: 100 events unless asked for more, 5000 at most.
 #[tokio::test]
-async fn pages_have_a_default_and_a_largest_size() {
+async fn events_page_has_100_events_by_default_and_at_most_5000() {
     let (_server, client) = cafe().await;
     let orders = (0..60).map(|n| {
         let client = client.clone();
@@ -181,9 +180,9 @@ async fn pages_have_a_default_and_a_largest_size() {
     assert_eq!(page(&client, "/v1/events?limit=5000").await["count"], 120);
 }
 
-/// CONTRACT 9.4: newest first, behind a falling cursor; any other order is ascending.
+/// The cursor falls from page to page. Any other `order` is ascending.
 #[tokio::test]
-async fn the_timeline_also_runs_backwards() {
+async fn timeline_order_desc_pages_newest_first() {
     let (_server, client) = cafe().await;
     let all = sequences(&json!(fill(&client).await));
     let got = page(&client, "/v1/timeline?order=desc&limit=3").await;
@@ -198,14 +197,14 @@ async fn the_timeline_also_runs_backwards() {
     assert_eq!((&got["fromTs"], &got["toTs"]), (&json!(null), &json!(null)));
 }
 
-/// CONTRACT 9.4 and RULINGS E9: bounds of time are inclusive, echoed as sent, and RFC 3339 or refused.
+/// Both are RFC 3339, echoed as sent; anything else is refused.
 #[tokio::test]
-async fn the_timeline_is_bounded_by_time() {
+async fn timeline_from_and_to_are_inclusive() {
     let (_server, client) = cafe().await;
     let events = fill(&client).await;
     let at = |index: usize| events[index]["timestamp"].as_str().unwrap();
     let between = |from: &str, to: &str| {
-        matching(&events, |event| {
+        events_matching(&events, |event| {
             event["timestamp"].as_str() >= Some(from) && event["timestamp"].as_str() <= Some(to)
         })
     };
@@ -227,10 +226,9 @@ async fn the_timeline_is_bounded_by_time() {
     }
 }
 
-/// CONTRACT 9.5 and RULINGS F1: mentions by who is mentioned; the filter comes before the limit, and the cursor moves
-/// past what was looked at.
+/// The cursor moves past every event that was scanned.
 #[tokio::test]
-async fn mentions_are_found_among_many() {
+async fn mentions_are_filtered_before_the_limit() {
     let (_server, client) = cafe().await;
     let say = async |text: &str, room: &str| {
         let _ = client
@@ -245,7 +243,7 @@ async fn mentions_are_found_among_many() {
     say("@Kai", "attic").await;
     say("@Bo", "main").await;
     let events = log(&client).await;
-    let of = |who: &str| matching(&events, |event| event["payload"]["mentionedActorId"] == who);
+    let of = |who: &str| events_matching(&events, |event| event["payload"]["mentionedActorId"] == who);
     let got = page(&client, "/v1/mentions?mentionedActorId=Kai&limit=1").await;
     assert_eq!((sequences(&got["mentions"]), &got["count"]), (of("Kai")[..1].to_vec(), &json!(1)));
     let got =
@@ -256,10 +254,12 @@ async fn mentions_are_found_among_many() {
         page(&client, &format!("/v1/mentions?mentionedActorId=Kai&limit=5&cursor={}", got["nextCursor"]))
             .await;
     assert_eq!(got["count"], 0);
-    assert!(got["nextCursor"].as_u64() >= of("Bo").last().copied(), "past what was looked at: {got}");
+    assert!(got["nextCursor"].as_u64() >= of("Bo").last().copied(), "past the scanned events: {got}");
     assert_eq!(sequences(&page(&client, "/v1/mentions?roomId=attic").await["mentions"]), of("Kai")[1..]);
-    let everybody = page(&client, "/v1/mentions").await;
-    assert_eq!(everybody["count"], 11);
-    assert!(everybody["mentions"].as_array().unwrap().iter().all(|event| event["type"] == "mention_created"));
+    let of_all_actors = page(&client, "/v1/mentions").await;
+    assert_eq!(of_all_actors["count"], 11);
+    assert!(
+        of_all_actors["mentions"].as_array().unwrap().iter().all(|event| event["type"] == "mention_created")
+    );
     assert_eq!(page(&client, "/v1/mentions?tenantId=acme").await["count"], 0);
 }

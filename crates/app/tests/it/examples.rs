@@ -1,4 +1,4 @@
-//! The example agents: they meet in a real café, and what they said and heard is checked.
+//! The example agents hold a conversation with each other on a real server; the log is checked afterwards.
 
 use std::process::{Command, Output};
 
@@ -6,10 +6,10 @@ use crate::launch;
 
 const CHECK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/check.sh");
 
-/// The issue, 7: the two agents hold a conversation under the default moderation: mention, thread reply, inbox ack, seat
-/// at a table. A missing tool (bash, python3, curl, jq) is a failure.
+/// Under the default moderation: a mention, a reply in its thread, an acknowledgement, a seat at a table. A missing
+/// tool (bash, python3, curl, jq) is a failure.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_example_agents_hold_a_conversation() {
+async fn example_agents_hold_a_conversation() {
     for tool in ["bash", "python3", "curl", "jq"] {
         let found = Command::new(tool).arg("--version").output();
         assert!(found.is_ok_and(|output| output.status.success()), "the examples need {tool}");

@@ -1,4 +1,5 @@
-//! `agentcafe export` and `agentcafe import`: a café moves, whole or in parts, and nothing is lost, told twice or mixed up.
+//! `agentcafe export` and `agentcafe import`: a café moves, whole or in parts, without lost, repeated or mixed up
+//! data.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 use std::io::Write;
@@ -8,15 +9,15 @@ use std::process::{Child, Command, Output, Stdio};
 use agentcafe_testkit::{Client, Launch, Postgres, Server, Value, json, store_under_test};
 use tempfile::TempDir;
 
-use crate::promise_chance::Chance;
-use crate::promise_load::everything;
+use crate::background_load::all_events;
+use crate::seeded_random::SeededRandom;
 use crate::{cafe, launch};
 
 mod broken;
 mod parts;
 mod running;
 
-/// The binary, about to do something, with nothing in its environment.
+/// The command of a subcommand, with an empty environment.
 fn binary(subcommand: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agentcafe"));
     command.env_clear().arg(subcommand);
@@ -24,31 +25,31 @@ fn binary(subcommand: &str) -> Command {
     command
 }
 
-/// The binary, about to work on the embedded database in a directory.
-pub(crate) fn on_embedded(subcommand: &str, directory: &Path) -> Command {
+/// The command of a subcommand on the embedded database in a directory.
+pub(crate) fn embedded_command(subcommand: &str, directory: &Path) -> Command {
     let mut command = binary(subcommand);
     command.arg("--data-dir").arg(directory);
     command
 }
 
-/// The binary, about to work on a database in PostgreSQL.
+/// The command of a subcommand on a PostgreSQL database.
 pub(crate) fn on_postgres(subcommand: &str, url: &str) -> Command {
     let mut command = binary(subcommand);
     command.env("DATABASE_URL", url);
     command
 }
 
-/// The binary, about to work on the store of servers with this data directory.
+/// The command of a subcommand on the store of servers with this data directory.
 fn agentcafe(subcommand: &str, directory: &Path, arguments: &[&str]) -> Command {
     let mut command = match store_under_test() {
-        "sqlite" => on_embedded(subcommand, directory),
+        "sqlite" => embedded_command(subcommand, directory),
         _ => on_postgres(subcommand, &Postgres::shared().database_for(directory)),
     };
     command.args(arguments);
     command
 }
 
-/// What a store holds, as its export says.
+/// The export of a store.
 pub(crate) fn export(directory: &Path, arguments: &[&str]) -> String {
     let output = agentcafe("export", directory, arguments).output().expect("the binary runs");
     assert!(output.status.success(), "{}", stderr(&output));
@@ -61,17 +62,17 @@ fn start_import(directory: &Path) -> Child {
 
 /// Imports a text into the store of servers with this data directory.
 fn import(directory: &Path, text: &str) -> Output {
-    feed(start_import(directory), text)
+    wait_with_stdin(start_import(directory), text)
 }
 
-/// Gives a process a text to read, and waits for its end.
-pub(crate) fn feed(mut child: Child, text: &str) -> Output {
+/// Writes a text to a process's standard input, and waits for its end.
+pub(crate) fn wait_with_stdin(mut child: Child, text: &str) -> Output {
     let mut stdin = child.stdin.take().expect("it is piped");
     let text = text.to_owned();
-    // An import that refuses does not read on.
+    // A refused import stops reading.
     let writing = std::thread::spawn(move || drop(stdin.write_all(text.as_bytes())));
     let output = child.wait_with_output().expect("it ends");
-    writing.join().expect("it does not panic");
+    writing.join().expect("the task does not panic");
     output
 }
 
@@ -79,8 +80,8 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Imports into a fresh directory.
-fn moved(text: &str) -> TempDir {
+/// Imports into a new directory.
+fn import_to_new_directory(text: &str) -> TempDir {
     let directory = TempDir::new().expect("a temporary directory");
     let output = import(directory.path(), text);
     assert!(output.status.success() && stderr(&output).contains("imported"), "{}", stderr(&output));
@@ -92,29 +93,29 @@ fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
 }
 
-/// An export without the moment it was made at.
-pub(crate) fn timeless(text: &str) -> String {
+/// An export without `exportedAt`.
+pub(crate) fn without_exported_at(text: &str) -> String {
     let (first, rest) = text.split_once('\n').expect("a first line");
     let mut header: Value = serde_json::from_str(first).expect("a header");
     header["exportedAt"].take();
     format!("{header}\n{rest}")
 }
 
-/// One of the agents' commands, by chance; many are fine, some are refused.
-pub(crate) async fn act(client: &Client, chance: &mut Chance) {
-    let tenant = ["default", "acme", "a:b"][chance.below(3) as usize];
-    let room = ["main", "lounge", "b:c", "küche"][chance.below(4) as usize];
-    let actor = ["Nova", "Kai", "Bo"][chance.below(3) as usize];
-    let (path, mut body) = match chance.below(9) {
+/// Sends a random command of an agent. Many succeed, some are refused.
+pub(crate) async fn act(client: &Client, random: &mut SeededRandom) {
+    let tenant = ["default", "acme", "a:b"][random.below(3) as usize];
+    let room = ["main", "lounge", "b:c", "küche"][random.below(4) as usize];
+    let actor = ["Nova", "Kai", "Bo"][random.below(3) as usize];
+    let (path, mut body) = match random.below(9) {
         0 => ("/v1/commands/enter", json!({ "payload": { "metadata": { "z": 1, "a": [1.5, "ü"] } } })),
         1 => ("/v1/commands/leave", json!({})),
-        2 => ("/v1/commands/move", json!({ "direction": "E", "steps": chance.below(6) })),
+        2 => ("/v1/commands/move", json!({ "direction": "E", "steps": random.below(6) })),
         3 => ("/v1/commands/order", json!({ "itemId": "tea", "size": "large" })),
         4 => ("/v1/presence/heartbeat", json!({ "status": "busy", "ttlMs": 600_000 })),
         5 => ("/v1/intents/execute", json!({ "intent": "navigate_to", "payload": { "x": 3, "y": 4 } })),
-        6 => ("/v1/inbox/ack", json!({ "upToCursor": chance.below(40) })),
+        6 => ("/v1/inbox/ack", json!({ "upToCursor": random.below(40) })),
         _ => {
-            let text = format!("\u{2028}{} for @Kai and @Nova \"\\", chance.below(1_000));
+            let text = format!("\u{2028}{} for @Kai and @Nova \"\\", random.below(1_000));
             ("/v1/commands/say", json!({ "text": text, "metadata": { "deep": { "b": null } } }))
         }
     };
@@ -125,36 +126,40 @@ pub(crate) async fn act(client: &Client, chance: &mut Chance) {
     assert!(answer.status < 500, "{path}: {} {}", answer.status, answer.text);
 }
 
-/// A café in which many things have happened by chance.
-pub(crate) async fn lively(seed: u64) -> (Server, Client) {
+/// A café with random data.
+pub(crate) async fn cafe_with_random_data(seed: u64) -> (Server, Client) {
     let (server, client) = cafe().await;
-    let mut chance = Chance::new(seed);
+    let mut random = SeededRandom::new(seed);
     for _ in 0..120 {
-        act(&client, &mut chance).await;
+        act(&client, &mut random).await;
     }
     (server, client)
 }
 
-/// On the data of another directory.
+/// A server on the data of another directory.
 fn launch_on(directory: &TempDir) -> Launch {
     launch().data_dir(directory.path())
 }
 
-/// Exporting, importing and exporting again gives the same to the byte, but for the moment; whatever was done before. So does
-/// a third generation, and the import of what was imported changes nothing.
+/// Export, import and export again: only the time of the export differs. So does a third generation, and importing
+/// changes nothing in the source.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_moved_cafe_is_the_same_to_the_byte() {
+async fn export_of_an_import_is_byte_identical() {
     for seed in 1..6 {
-        let (mut server, _client) = lively(seed).await;
+        let (mut server, _client) = cafe_with_random_data(seed).await;
         let text = export(server.data_dir(), &[]);
         server.kill();
         let killed = export(server.data_dir(), &[]);
-        let copy = moved(&text);
+        let copy = import_to_new_directory(&text);
         let again = export(copy.path(), &[]);
-        assert!(timeless(&again) == timeless(&text), "seed {seed}:\n{text}\n{again}");
-        assert!(timeless(&killed) == timeless(&text), "seed {seed}: killed in between");
+        assert!(without_exported_at(&again) == without_exported_at(&text), "seed {seed}:\n{text}\n{again}");
         assert!(
-            timeless(&export(moved(&again).path(), &[])) == timeless(&text),
+            without_exported_at(&killed) == without_exported_at(&text),
+            "seed {seed}: killed during the import"
+        );
+        assert!(
+            without_exported_at(&export(import_to_new_directory(&again).path(), &[]))
+                == without_exported_at(&text),
             "seed {seed}: third generation"
         );
         let output = import(copy.path(), &text);
@@ -163,26 +168,28 @@ async fn a_moved_cafe_is_the_same_to_the_byte() {
             "{}",
             stderr(&output)
         );
-        assert!(timeless(&export(copy.path(), &[])) == timeless(&text), "seed {seed}: imported twice");
+        assert!(
+            without_exported_at(&export(copy.path(), &[])) == without_exported_at(&text),
+            "seed {seed}: imported twice"
+        );
     }
 }
 
-/// Sequences, cursors, inbox places and idempotency keys go on where they were, on another machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_go_on_in_the_new_place() {
+async fn import_keeps_sequences_cursors_inboxes_and_keys() {
     let (server, client) = cafe().await;
     let say = json!({ "actorId": "Nova", "text": "hey @Kai" });
     let first = client.post("/v1/commands/say", "the-key", say.clone()).await;
     let _ = client.act("/v1/commands/say", json!({ "actorId": "Bo", "text": "hey @Kai" })).await.data();
     let mut stream = client.stream("/v1/events/stream?cursor=0").await;
-    let heard = stream.next_event().await.id.expect("an id");
-    let (events, inbox) = (everything(&client).await, client.get("/v1/inbox?actorId=Kai").await);
+    let received = stream.next_event().await.id.expect("an id");
+    let (events, inbox) = (all_events(&client).await, client.get("/v1/inbox?actorId=Kai").await);
     let text = export(server.data_dir(), &[]);
-    let copy = moved(&text);
+    let copy = import_to_new_directory(&text);
     drop(server);
     let mut server = launch_on(&copy).start().await;
     let client = server.client();
-    assert_eq!(everything(&client).await, events);
+    assert_eq!(all_events(&client).await, events);
     assert_eq!(client.get("/v1/inbox?actorId=Kai").await.data()["items"], inbox.data()["items"]);
     let replayed = client.post("/v1/commands/say", "the-key", say).await;
     assert_eq!((replayed.text, replayed.status), (first.text, first.status));
@@ -190,18 +197,18 @@ async fn clients_go_on_in_the_new_place() {
     let other = json!({ "actorId": "Nova", "text": "something else" });
     let _ =
         client.post("/v1/commands/say", "the-key", other).await.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
-    let mut stream = client.stream(&format!("/v1/events/stream?cursor={heard}")).await;
-    for event in events.iter().filter(|event| event["sequence"].as_u64() > Some(heard)) {
+    let mut stream = client.stream(&format!("/v1/events/stream?cursor={received}")).await;
+    for event in events.iter().filter(|event| event["sequence"].as_u64() > Some(received)) {
         assert_eq!(stream.next_event().await.data, *event);
     }
     let next = client.act("/v1/commands/say", json!({ "actorId": "Bo", "text": "hey again @Kai" })).await;
     assert_eq!(next.data()["sequence"], json!(events.len() + 1));
     assert_eq!(stream.next_event().await.id, Some(events.len() as u64 + 1));
     let items = client.get("/v1/inbox?actorId=Kai").await.data()["items"].clone();
-    let mut places: Vec<_> =
+    let mut inbox_sequences: Vec<_> =
         items.as_array().unwrap().iter().map(|item| item["inboxSeq"].as_u64().unwrap()).collect();
-    places.sort_unstable();
-    assert_eq!(places, [1, 2, 3]);
+    inbox_sequences.sort_unstable();
+    assert_eq!(inbox_sequences, [1, 2, 3]);
     let output = import(copy.path(), &text);
     assert!(!output.status.success() && stderr(&output).contains("in use"), "{}", stderr(&output));
     drop(stream);
@@ -213,12 +220,12 @@ async fn clients_go_on_in_the_new_place() {
         stderr(&output)
     );
     let gone_on = export(copy.path(), &[]);
-    assert!(gone_on.contains("hey again"), "what happened since the import is still there");
+    assert!(gone_on.contains("hey again"), "events after the import are kept");
 }
 
-/// The first line says what it is and how far it goes, the last how much there was; secrets and traces are not in it.
+/// The first line has the format and the last sequence, the last line the counts. Secrets and traces are left out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_export_says_what_it_is() {
+async fn export_has_header_and_footer_and_no_secrets() {
     let (server, client) = cafe().await;
     let _ = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hey @Kai" })).await.data();
     let file = server.data_dir().join("copy.jsonl");
@@ -227,7 +234,10 @@ async fn an_export_says_what_it_is() {
     assert!(output.status.success() && output.stdout.is_empty(), "{}", stderr(&output));
     assert!(stderr(&output).contains("exported 3 events"), "{}", stderr(&output));
     let text = std::fs::read_to_string(&file).unwrap();
-    assert!(timeless(&text) == timeless(&export(server.data_dir(), &[])), "the same on standard output");
+    assert!(
+        without_exported_at(&text) == without_exported_at(&export(server.data_dir(), &[])),
+        "the same on standard output"
+    );
     let lines = lines(&text);
     let header = &lines[0];
     assert_eq!((&header["format"], &header["version"]), (&json!("agentcafe-export"), &json!(1)));

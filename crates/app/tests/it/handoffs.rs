@@ -1,4 +1,4 @@
-//! Handoffs: how a task goes from one to another, who hears of it, and how the log is asked for it.
+//! Handoffs of tasks: who may assign, accept, block and finish, the inbox items, and the list of handoffs.
 
 use agentcafe_testkit::{Answer, Client, Value, json};
 
@@ -18,9 +18,9 @@ async fn inbox(client: &Client, actor: &str) -> Vec<Value> {
     found.data()["items"].as_array().cloned().unwrap_or_default()
 }
 
-/// CONTRACT 25.3: the answer, the events with their causes, what stays with the task, and one item for each target.
+/// Each event names its cause; the task keeps the newest handoff as `metadata.handoff`.
 #[tokio::test]
-async fn a_task_is_handed_over() {
+async fn handoff_appends_events_and_an_inbox_item_per_target() {
     let (_server, client) = cafe().await;
     let task =
         create(&client, json!({"roomId": "attic", "assigneeActorId": "Kai", "metadata": {"a": 1}})).await;
@@ -55,13 +55,17 @@ async fn a_task_is_handed_over() {
         "blockedReason": null, "initiatedBy": "Kai"});
     assert_eq!(item["payload"], payload);
     let [item] = inbox(&client, "Zoe").await.try_into().unwrap();
-    assert_eq!(item["sourceEventType"], "task_assigned", "the one that is assigned hears of it once");
-    assert_eq!(inbox(&client, "Kai").await.len(), 1, "its own first assignment, nothing of its own handoff");
+    assert_eq!(item["sourceEventType"], "task_assigned", "the assignee gets one item");
+    assert_eq!(
+        inbox(&client, "Kai").await.len(),
+        1,
+        "the item of the first assignment, none of its own handoff"
+    );
 }
 
-/// CONTRACT 25.3: from hand to hand until it is done; then it is nobody's to hand over.
+/// A handoff of a done task is `409 ERR_CONFLICT`.
 #[tokio::test]
-async fn a_task_goes_from_hand_to_hand() {
+async fn handoff_is_possible_until_the_task_is_done() {
     let (_server, client) = cafe().await;
     let task = create(&client, json!({})).await;
     let steps = [
@@ -87,14 +91,13 @@ async fn a_task_goes_from_hand_to_hand() {
     let want =
         json!({"tenantId": "default", "taskId": task["taskId"], "state": "done", "correlationId": "c"});
     assert_eq!(over.error(409, "ERR_CONFLICT"), &want);
-    let told: Vec<Value> =
+    let actions: Vec<Value> =
         inbox(&client, "Nova").await.iter().map(|item| item["payload"]["action"].clone()).collect();
-    assert_eq!(told, ["accept", "blocked", "done"]);
+    assert_eq!(actions, ["accept", "blocked", "done"]);
 }
 
-/// CONTRACT 25.3: what each refusal says; nothing happens then.
 #[tokio::test]
-async fn a_handoff_is_refused() {
+async fn handoff_refusals_name_the_cause_and_change_nothing() {
     let (_server, client) = cafe().await;
     let task = create(&client, json!({"assigneeActorId": "Kai"})).await;
     let cases = [
@@ -124,9 +127,9 @@ async fn a_handoff_is_refused() {
     assert_eq!(client.get(&path_of(&task)).await.data()["count"], 0);
 }
 
-/// CONTRACT 25.3: a task's handoffs are the log's own events, ascending, behind cursors, also after a kill.
+/// The list contains the log's own events, ascending, paged by sequence.
 #[tokio::test]
-async fn handoffs_are_listed() {
+async fn handoffs_are_listed_in_log_order_also_after_a_kill() {
     let (mut server, client) = cafe().await;
     let task = create(&client, json!({"actorId": "Kai"})).await;
     let other = create(&client, json!({})).await;
@@ -166,9 +169,9 @@ async fn handoffs_are_listed() {
     }
 }
 
-/// CONTRACT 25.3: of many that take a free task at once one gets it; a key that comes again changes nothing.
+/// A copy with the same key changes nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_of_many_gets_a_free_task() {
+async fn handoff_accept_of_a_free_task_succeeds_for_one_of_many() {
     let (_server, client) = cafe().await;
     let task = create(&client, json!({})).await;
     let takers: Vec<_> = (0..16)

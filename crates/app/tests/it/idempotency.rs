@@ -1,13 +1,12 @@
-//! Idempotency keys: one key, one effect, and every copy gets the first answer.
+//! Idempotency keys: one key has one effect, and every copy of a request gets the first response.
 
 use agentcafe_testkit::{Method, json};
 
 use crate::{cafe, log};
 
-/// CONTRACT 3.2 and 24: a replay answers with the stored status and body to the byte; RULINGS D7: its
-/// `x-correlation-id` is the first one's.
+/// The body is the same byte for byte.
 #[tokio::test]
-async fn a_replay_is_the_first_answer_again() {
+async fn replay_has_the_status_body_and_correlation_id_of_the_first_response() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "text": "hey @Kai", "correlationId": "c1"});
     let first = client.post("/v1/commands/say", "k1", body.clone()).await;
@@ -22,9 +21,9 @@ async fn a_replay_is_the_first_answer_again() {
     assert_eq!(log(&client).await, events, "nothing was appended");
 }
 
-/// RULINGS D7: the attempt's own correlation id goes to `x-replay-correlation-id`, and its trace is found by it.
+/// Its own correlation id is in `x-replay-correlation-id`, and finds its trace.
 #[tokio::test]
-async fn a_replay_has_a_trace_of_its_own() {
+async fn replay_has_its_own_trace() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "itemId": "latte"});
     let first = client.post("/v1/commands/order", "k", body.clone()).await;
@@ -35,9 +34,8 @@ async fn a_replay_has_a_trace_of_its_own() {
     assert_eq!(client.get("/v1/traces/second-try").await.data()["trace"]["status"], "success");
 }
 
-/// RULINGS D8: the same JSON written in another way is the same request.
 #[tokio::test]
-async fn another_spelling_is_the_same_request() {
+async fn replay_ignores_json_whitespace_and_member_order() {
     let (_server, client) = cafe().await;
     let spellings = [
         r#"{"actorId":"Nova","direction":"N","steps":2,"metadata":{"b":[1,2.5],"a":"ü"}}"#,
@@ -51,10 +49,10 @@ async fn another_spelling_is_the_same_request() {
     assert_eq!(answers[1].header("x-idempotent-replay"), Some("true"));
 }
 
-/// CONTRACT 3.2 and 24: the same key with another payload is a conflict that names scope and key; the body's
-/// correlation id is part of the payload. The first answer stays.
+/// The error names the scope and the key. `correlationId` in the body is part of the payload. The first response is
+/// kept.
 #[tokio::test]
-async fn another_payload_under_the_same_key_is_a_conflict() {
+async fn key_with_another_payload_is_a_conflict() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "text": "hi"});
     let first = client.post("/v1/commands/say", "k1", body.clone()).await;
@@ -75,10 +73,9 @@ async fn another_payload_under_the_same_key_is_a_conflict() {
     assert_eq!(client.post("/v1/commands/say", "k1", body).await.text, first.text);
 }
 
-/// CONTRACT 3.1: a mutation needs a key, asked for after the identity and before the payload; RULINGS D8: at most 255
-/// bytes. The key is trimmed.
+/// It is trimmed and has at most 255 bytes.
 #[tokio::test]
-async fn a_key_is_required_in_its_turn() {
+async fn key_is_required_after_the_ids_and_before_the_payload() {
     let (_server, client) = cafe().await;
     let paths = [
         ("/v1/commands/enter", json!({"actorId": "Nova"})),
@@ -94,9 +91,10 @@ async fn a_key_is_required_in_its_turn() {
         let blank = client.request(Method::POST, path).key("  ").json(&body).send().await;
         let _ = blank.error(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
     }
-    let nobody = client.request(Method::POST, "/v1/commands/say").json(&json!({"text": "hi"})).send().await;
-    assert_eq!(nobody.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
-    assert_eq!(nobody.header("x-correlation-id"), None, "no trace was started");
+    let anonymous =
+        client.request(Method::POST, "/v1/commands/say").json(&json!({"text": "hi"})).send().await;
+    assert_eq!(anonymous.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
+    assert_eq!(anonymous.header("x-correlation-id"), None, "no trace was started");
     let body = json!({"actorId": "Nova", "itemId": "tea"});
     let _ =
         client.post("/v1/commands/order", &"k".repeat(256), body.clone()).await.error(400, "ERR_VALIDATION");
@@ -106,9 +104,8 @@ async fn a_key_is_required_in_its_turn() {
     assert_eq!(again.header("x-idempotent-replay"), Some("true"));
 }
 
-/// CONTRACT 3.2: a failed request leaves its key free.
 #[tokio::test]
-async fn a_failed_request_leaves_its_key_free() {
+async fn key_of_a_failed_request_can_be_used_again() {
     let (_server, client) = cafe().await;
     let too_long = json!({"actorId": "Nova", "text": "x".repeat(121)});
     for _ in 0..2 {
@@ -119,9 +116,9 @@ async fn a_failed_request_leaves_its_key_free() {
     assert_eq!((answer.status, answer.header("x-idempotent-replay")), (202, None));
 }
 
-/// CONTRACT 3.4: the key counts per tenant, room, actor, path and intent; RULINGS D10: ids with `:` do not meet.
+/// Ids that contain `:` do not make two scopes equal.
 #[tokio::test]
-async fn a_key_counts_within_its_scope() {
+async fn key_is_scoped_by_tenant_room_actor_path_and_intent() {
     let (_server, client) = cafe().await;
     let say = "/v1/commands/say";
     let requests = [
@@ -149,9 +146,8 @@ async fn a_key_counts_within_its_scope() {
     }
 }
 
-/// CONTRACT 3.4: the scope strings, as conflicts show them.
 #[tokio::test]
-async fn conflicts_name_the_scope_of_each_route() {
+async fn key_conflict_names_the_scope_of_each_route() {
     let (_server, client) = cafe().await;
     let say = json!({"actorId": "Kai", "text": "hi @Nova", "roomId": "r"});
     let _ = client.act("/v1/commands/say", say).await.data();

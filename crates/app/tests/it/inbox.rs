@@ -1,4 +1,4 @@
-//! The inbox: what a mention puts there, how it is listed, and how it is acknowledged.
+//! The inbox: items from mentions, lists, and acknowledgements.
 
 use agentcafe_testkit::{Client, Value, json};
 
@@ -17,10 +17,9 @@ fn sequences(inbox: &Value) -> Vec<u64> {
     inbox["items"].as_array().into_iter().flatten().filter_map(|item| item["inboxSeq"].as_u64()).collect()
 }
 
-/// CONTRACT 14 and 7.12, RULINGS F7: a mention puts an item into the inbox of who is mentioned, at once and with the
-/// event's time; nobody puts one into its own.
+/// The item is there when the command returns, with the event's time. A mention of oneself adds none.
 #[tokio::test]
-async fn a_mention_waits_for_who_is_mentioned() {
+async fn mention_adds_an_inbox_item_for_the_mentioned_actor() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "text": "hey @Kai and @Nova", "threadId": "t1"});
     let _ = client.act("/v1/commands/say", body).await.data();
@@ -42,9 +41,9 @@ async fn a_mention_waits_for_who_is_mentioned() {
     assert_eq!(inbox(&client, "?actorId=Nova").await["count"], 0);
 }
 
-/// CONTRACT 9.6 and 11: lists in both orders, with cursors and filters; `unreadCount` knows only tenant, room and actor.
+/// `unreadCount` depends only on tenant, room and actor, not on the other filters.
 #[tokio::test]
-async fn items_are_listed_in_order_and_behind_cursors() {
+async fn inbox_is_listed_in_both_orders_with_cursors_and_filters() {
     let (_server, client) = cafe().await;
     for (who, room) in [("Kai", "main"), ("Kai", "main"), ("Bo", "main"), ("Kai", "attic"), ("Kai", "main")] {
         mention(&client, who, room).await;
@@ -72,16 +71,16 @@ async fn items_are_listed_in_order_and_behind_cursors() {
     }
     let behind = inbox(&client, &format!("?actorId=Kai&cursor={}", all[3])).await;
     assert_eq!((&behind["count"], &behind["nextCursor"]), (&json!(0), &json!(all[3])));
-    assert_eq!(inbox(&client, "").await["unreadCount"], 5, "without an actor: everybody's");
+    assert_eq!(inbox(&client, "").await["unreadCount"], 5, "without an actor: items of all actors");
     for bad in ["cursor=x", "cursor=1.5", "limit=x"] {
         let answer = client.get(&format!("/v1/inbox?{bad}")).await;
         assert_eq!(answer.error(400, "ERR_VALIDATION")["value"], bad.split_once('=').unwrap().1);
     }
 }
 
-/// CONTRACT 9.6: the first acknowledgement counts, later ones change nothing; no events are emitted.
+/// Later ones change nothing; no event is appended.
 #[tokio::test]
-async fn one_item_is_acknowledged_once() {
+async fn inbox_ack_keeps_the_first_acknowledgement() {
     let (_server, client) = cafe().await;
     mention(&client, "Kai", "main").await;
     mention(&client, "Kai", "main").await;
@@ -106,9 +105,9 @@ async fn one_item_is_acknowledged_once() {
     assert_eq!(log(&client).await.len(), events);
 }
 
-/// CONTRACT 9.6: an item is acknowledged by its owner in its tenant, or not found; the tenant may stand in the query.
+/// The tenant may be in the query.
 #[tokio::test]
-async fn only_the_owner_acknowledges() {
+async fn inbox_ack_by_another_actor_or_tenant_is_not_found() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "tenantId": "acme", "text": "hey @Kai"});
     let _ = client.act("/v1/commands/say", body).await.data();
@@ -131,9 +130,9 @@ async fn only_the_owner_acknowledges() {
     assert_eq!(answer.data()["changed"], true);
 }
 
-/// CONTRACT 9.6: listed ids and everything up to a cursor, of the actor (and room) only, unread only.
+/// Only unread items of the actor (and the room, if given) are acknowledged.
 #[tokio::test]
-async fn many_items_are_acknowledged_at_once() {
+async fn inbox_ack_takes_ids_and_up_to_cursor() {
     let (_server, client) = cafe().await;
     for (who, room) in [
         ("Kai", "main"),
@@ -146,13 +145,14 @@ async fn many_items_are_acknowledged_at_once() {
         mention(&client, who, room).await;
     }
     let items = inbox(&client, "?actorId=Kai").await["items"].clone();
-    let (id, place) = (|at: usize| items[at]["inboxId"].clone(), |at: usize| items[at]["inboxSeq"].clone());
+    let (id, sequence) =
+        (|at: usize| items[at]["inboxId"].clone(), |at: usize| items[at]["inboxSeq"].clone());
     let bo = inbox(&client, "?actorId=Bo").await["items"][0]["inboxId"].clone();
     let stranger = json!("0190b5a0-0000-7000-8000-000000000000");
     let cases = [
-        (json!({"roomId": "main", "upToCursor": place(2)}), vec![id(0), id(2)], 1),
+        (json!({"roomId": "main", "upToCursor": sequence(2)}), vec![id(0), id(2)], 1),
         (json!({"ids": [id(4), id(0), bo, stranger, id(4)]}), vec![id(4)], 2),
-        (json!({"ids": [id(3)], "upToCursor": place(1)}), vec![id(1), id(3)], 0),
+        (json!({"ids": [id(3)], "upToCursor": sequence(1)}), vec![id(1), id(3)], 0),
         (json!({"upToCursor": "9999999"}), vec![], 0),
     ];
     for (mut body, acked, unread) in cases {

@@ -1,4 +1,4 @@
-//! Intents: the way there, what is told of it, and one position for moves, arrivals and intents.
+//! Intents: planning a path, its events, and the position that moves, arrivals and intents share.
 
 use agentcafe_testkit::{Client, Value, json};
 
@@ -16,16 +16,15 @@ async fn go(client: &Client, x: i64, y: i64) -> Value {
     intend(client, json!({"intent": "navigate_to", "x": x, "y": y})).await
 }
 
-/// Where Nova stands: where its next way would begin.
-async fn place(client: &Client) -> (i64, i64) {
+/// Nova's position: the start of its next path.
+async fn position(client: &Client) -> (i64, i64) {
     let from = go(client, 10, 6).await["from"].clone();
     (from["x"].as_i64().unwrap_or(-1), from["y"].as_i64().unwrap_or(-1))
 }
 
-/// CONTRACT 9.2: planned, one move per leg (horizontal first), completed, presence; caused by the plan, presence by the
-/// completion.
+/// One move per leg, horizontal first. The plan causes the moves, the completion causes the presence.
 #[tokio::test]
-async fn an_intent_is_planned_walked_and_completed() {
+async fn intent_appends_planned_moves_completed_and_presence() {
     let (_server, client) = cafe().await;
     let data = intend(&client, json!({"intent": "sit_at_table", "tableId": "table_1"})).await;
     let (from, target) = (json!({"x": 10, "y": 6}), json!({"x": 2, "y": 2}));
@@ -58,9 +57,9 @@ async fn an_intent_is_planned_walked_and_completed() {
     assert_eq!((&data["presence"]["status"], &data["presence"]["isActive"]), (&json!("busy"), &json!(true)));
 }
 
-/// CONTRACT 4.4: an intent's presence is `busy` for the reason `intent_activity`, told only when it is a change.
+/// The presence is an event only if the status changes.
 #[tokio::test]
-async fn an_intent_makes_its_actor_busy() {
+async fn intent_sets_presence_busy_with_reason_intent_activity() {
     let (_server, client) = cafe().await;
     let _ = client.act("/v1/commands/enter", json!({"actorId": "Nova"})).await.data();
     for changes in [1, 0] {
@@ -80,9 +79,9 @@ async fn an_intent_makes_its_actor_busy() {
     }
 }
 
-/// CONTRACT 9.2: where the tables stand, the labels, the rounding; and no leg for no distance.
+/// A point is rounded; a target at the actor's position needs no move.
 #[tokio::test]
-async fn targets_are_tables_or_points() {
+async fn intent_targets_are_tables_or_points() {
     let (_server, client) = cafe().await;
     let tables = [(2, 2), (6, 2), (10, 2), (14, 2), (2, 6), (6, 6), (10, 6), (14, 6)];
     for (number, (x, y)) in (1..).zip(tables) {
@@ -99,9 +98,9 @@ async fn targets_are_tables_or_points() {
     assert_eq!(completed["type"], "presence_heartbeat");
 }
 
-/// RULINGS N8: one position for all: spawn or where one enters, moves held on the grid, intents; zero is a coordinate.
+/// Moves stay on the grid; 0 is a valid coordinate.
 #[tokio::test]
-async fn moves_arrivals_and_intents_share_one_position() {
+async fn position_is_shared_by_moves_arrivals_and_intents() {
     let (_server, client) = cafe().await;
     let step = async |direction: &str, steps: i64| {
         let body = json!({"actorId": "Nova", "direction": direction, "steps": steps});
@@ -110,29 +109,28 @@ async fn moves_arrivals_and_intents_share_one_position() {
     let enter = async |payload: Value| {
         let _ = client.act("/v1/commands/enter", json!({"actorId": "Nova", "payload": payload})).await.data();
     };
-    assert_eq!(place(&client).await, (10, 6), "where one begins");
+    assert_eq!(position(&client).await, (10, 6), "the start position");
     step("W", 3).await;
     step("N", 2).await;
-    assert_eq!(place(&client).await, (7, 4), "where moves lead");
+    assert_eq!(position(&client).await, (7, 4), "after moves");
     step("W", 50).await;
     step("N", 50).await;
-    assert_eq!(place(&client).await, (0, 0), "walls stop");
+    assert_eq!(position(&client).await, (0, 0), "walls stop");
     go(&client, 0, 0).await;
-    assert_eq!(place(&client).await, (0, 0), "zero is a place");
+    assert_eq!(position(&client).await, (0, 0), "zero is a coordinate");
     go(&client, 19, 11).await;
     step("E", 1).await;
     step("N", 1).await;
-    assert_eq!(place(&client).await, (19, 10), "moves after an intent");
+    assert_eq!(position(&client).await, (19, 10), "moves after an intent");
     enter(json!({"position": {"x": 0, "y": 3}})).await;
-    assert_eq!(place(&client).await, (0, 3), "where one enters");
+    assert_eq!(position(&client).await, (0, 3), "the position of the entrance");
     go(&client, 1, 1).await;
     enter(json!({})).await;
-    assert_eq!(place(&client).await, (10, 6), "entering without a place is spawning");
+    assert_eq!(position(&client).await, (10, 6), "enter without a position uses the spawn");
 }
 
-/// CONTRACT 9.2: a position belongs to a tenant, a room and an actor. RULINGS O8: it survives a restart.
 #[tokio::test]
-async fn positions_are_kept_apart_and_kept() {
+async fn position_is_per_tenant_room_and_actor_and_survives_a_restart() {
     let (mut server, client) = cafe().await;
     go(&client, 1, 1).await;
     for other in [json!({"roomId": "attic"}), json!({"tenantId": "acme"}), json!({"actorId": "Kai"})] {
@@ -142,5 +140,5 @@ async fn positions_are_kept_apart_and_kept() {
         assert_eq!(answer.data()["from"], json!({"x": 10, "y": 6}), "{other}");
     }
     server.restart().await;
-    assert_eq!(place(&server.client()).await, (1, 1));
+    assert_eq!(position(&server.client()).await, (1, 1));
 }

@@ -1,15 +1,10 @@
-//! Last seen: the newest thing that each actor did by itself.
+//! `GET /v1/presence/last-seen`: the newest event of each actor.
 
 use std::time::Duration;
 
 use agentcafe_testkit::{Client, Value, eventually, json};
 
-use crate::{cafe, launch, log};
-
-async fn order(client: &Client, actor: &str, room: &str) {
-    let body = json!({"actorId": actor, "roomId": room, "itemId": "tea"});
-    let _ = client.act("/v1/commands/order", body).await.data();
-}
+use crate::{cafe, launch, log, order};
 
 async fn actors(client: &Client, query: &str) -> Vec<String> {
     let answer = client.get(&format!("/v1/presence/last-seen{query}")).await;
@@ -18,9 +13,9 @@ async fn actors(client: &Client, query: &str) -> Vec<String> {
     rows.iter().map(|row| row["actorId"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-/// CONTRACT 9.10: the newest event of each actor, newest first; `system` only when asked for.
+/// `system` is listed only with its filter.
 #[tokio::test]
-async fn actors_are_listed_by_their_newest_event() {
+async fn last_seen_lists_actors_by_newest_event() {
     let (_server, client) = cafe().await;
     for (actor, room) in
         [("Nova", "main"), ("system", "main"), ("Kai", "main"), ("Nova", "attic"), ("Bo", "main")]
@@ -35,9 +30,9 @@ async fn actors_are_listed_by_their_newest_event() {
     let _ = client.get("/v1/presence/last-seen?scanLimit=x").await.error(400, "ERR_VALIDATION");
 }
 
-/// CONTRACT 9.10: what a row says; presence is joined when a room is given; one actor, known or not.
+/// Presence is joined if a room is given; a list for one actor has a row also if the actor is unknown.
 #[tokio::test]
-async fn a_row_says_what_was_seen_and_how_the_actor_is() {
+async fn last_seen_row_has_event_and_presence() {
     let (_server, client) = cafe().await;
     order(&client, "Nova", "main").await;
     let newest = log(&client).await.pop().unwrap();
@@ -57,9 +52,9 @@ async fn a_row_says_what_was_seen_and_how_the_actor_is() {
     assert_eq!(none.data(), &json!({"actorId": "Nobody", "lastSeen": null}));
 }
 
-/// CONTRACT 9.10: only the newest `scanLimit` events are looked at, and the answer says when that was all.
+/// The response has a flag if older events were not scanned.
 #[tokio::test]
-async fn the_scan_is_bounded_and_says_so() {
+async fn last_seen_scans_at_most_scan_limit_events() {
     let (_server, client) = cafe().await;
     order(&client, "Nova", "main").await;
     for _ in 0..3 {
@@ -71,9 +66,9 @@ async fn the_scan_is_bounded_and_says_so() {
     assert_eq!(actors(&client, "?limit=2").await, ["Kai", "Nova"]);
 }
 
-/// RULINGS G6: being declared gone is not being seen.
+/// The event that marks an actor inactive is not an action of that actor.
 #[tokio::test]
-async fn running_out_of_time_is_not_being_seen() {
+async fn last_seen_ignores_presence_expiry() {
     let server = launch().env("PRESENCE_SWEEP_MS", 500).start().await;
     let client = server.client();
     let _ = client.act("/v1/presence/heartbeat", json!({"actorId": "Nova", "ttlMs": 1_000})).await.data();
@@ -81,7 +76,7 @@ async fn running_out_of_time_is_not_being_seen() {
         client.get("/v1/presence/last-seen?roomId=main&actorId=Nova").await.data()["lastSeen"].clone()
     };
     let before = seen().await;
-    eventually("the presence runs out", Duration::from_secs(60), async || {
+    eventually("the presence expires", Duration::from_secs(60), async || {
         let page = client.get("/v1/events?types=status_changed").await;
         (page.data()["count"] == 1).then_some(())
     })

@@ -1,4 +1,4 @@
-//! Promise 5: more connections than the process may have open make newcomers wait; nobody else is hurt.
+//! Connections beyond the limit of open files wait; connected clients are still served.
 
 use std::time::Duration;
 
@@ -6,14 +6,13 @@ use agentcafe_testkit::{Client, Method, eventually, json};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::launch;
-use crate::promise_raw::{RawConnection, say_over_the_wire};
+use crate::raw_connection::{RawConnection, say_over_the_wire};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The server may have few files open, and many connect: who is connected is served, streams go on, the store works, and
-/// when connections are free again, newcomers are served as well.
+/// Streams and the store keep working. When descriptors are free again, new clients are served.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn running_out_of_files_hurts_nobody_who_is_connected() {
+async fn file_descriptor_exhaustion_does_not_affect_connected_clients() {
     let server = launch().start().await;
     let mut stream = server.client().stream("/v1/streams/market-events?cursor=latest").await;
     assert_eq!(stream.next().await.event, "ready");
@@ -35,8 +34,8 @@ async fn running_out_of_files_hurts_nobody_who_is_connected() {
         connected.send(format!("{head}{body}").as_bytes()).await;
         let (status, answer) = connected.answer().await;
         assert_eq!(status, "HTTP/1.1 202 Accepted", "{answer}");
-        let heard = stream.next_of("conversation_message_posted").await;
-        assert!(answer.contains(heard.data["eventId"].as_str().expect("an id")), "{answer}");
+        let received = stream.next_of("conversation_message_posted").await;
+        assert!(answer.contains(received.data["eventId"].as_str().expect("an id")), "{answer}");
     }
     let complaints = server.log().matches("could not be accepted").count();
     assert!(complaints < 2_000, "{complaints} lines in the log: it does not pause between attempts");
@@ -45,5 +44,5 @@ async fn running_out_of_files_hurts_nobody_who_is_connected() {
         let answer = Client::new(server.address()).request(Method::GET, "/readyz").try_send().await;
         answer.is_ok_and(|answer| answer.status == 200).then_some(())
     };
-    eventually("newcomers are served again", DEADLINE, served).await;
+    eventually("new clients are served again", DEADLINE, served).await;
 }

@@ -1,29 +1,28 @@
-//! Promise 5: heads, bodies and pages have limits; past them there is a clear answer, and memory stays bounded.
+//! Limits of request heads, bodies and pages: past them there is a clear error, and memory stays bounded.
 
 use std::time::Duration;
 
 use agentcafe_testkit::{Client, json};
 
+use crate::background_load::{all_events, read_pages};
+use crate::large_events::post_large_says;
 use crate::launch;
-use crate::promise_large_events::post_large_says;
-use crate::promise_load::{everything, page_by_page};
-use crate::promise_raw::{RawConnection, say_over_the_wire};
-use crate::promise_stalled_reader::peak_kib;
+use crate::raw_connection::{RawConnection, say_over_the_wire};
+use crate::stalled_readers::peak_kib;
 
 const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Sends some bytes and ends; what comes back.
+/// Sends bytes, closes the sending half, and returns the response.
 async fn exchange(address: std::net::SocketAddr, bytes: &[u8]) -> String {
     let mut connection = RawConnection::open(address).await;
-    // The server may have answered, and closed, before it has read everything.
+    // The server may have responded and closed before it has read everything.
     let _ = connection.try_send(bytes).await;
     connection.rest(ANSWER_DEADLINE).await
 }
 
-/// A head that is too long, in its target or in its headers, is refused with the status that says so; no server error,
-/// and the server goes on.
+/// For a long target and for long headers, with the status for each; the server keeps running.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn heads_are_bounded() {
+async fn request_head_that_is_too_long_is_refused() {
     let server = launch().start().await;
     let long = "x".repeat(200_000);
     let cases = [
@@ -42,9 +41,9 @@ async fn heads_are_bounded() {
     assert_eq!(server.client().get("/livez").await.status, 200);
 }
 
-/// A body without an announced end is cut off at the limit: 413 long before the client is through, and no memory for it.
+/// The response comes before the client has sent everything; the memory of the server does not grow.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn endless_bodies_are_cut_off() {
+async fn chunked_body_without_end_is_413_at_the_limit() {
     let server = launch().start().await;
     let before = server.rss_kib();
     let mut endless = Vec::new();
@@ -68,17 +67,17 @@ async fn endless_bodies_are_cut_off() {
     }
     for answer in endless {
         let answer = answer.await.expect("the endless are cut off");
-        // The answer may be lost with the connection, which is closed while the client still sends.
+        // The response may be lost with the connection, which is closed while the client still sends.
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
     }
     let grown = server.rss_kib().saturating_sub(before);
     assert!(grown < 50 << 10, "20 endless bodies cost {grown} KiB");
-    assert_eq!(everything(&server.client()).await.len(), 0);
+    assert_eq!(all_events(&server.client()).await.len(), 0);
 }
 
-/// A body that breaks off, with the connection or with its sending half, announced or in chunks, has no effect.
+/// With the connection closed or half closed, with `Content-Length` and with chunks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_that_break_off_have_no_effect() {
+async fn body_that_breaks_off_has_no_effect() {
     let server = launch().start().await;
     let (head, body) = say_over_the_wire("cut", &json!({ "actorId": "Nova", "text": "cut off" }));
     let chunked = "POST /v1/commands/say HTTP/1.1\r\nhost: cafe\r\nidempotency-key: c\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -101,18 +100,18 @@ async fn bodies_that_break_off_have_no_effect() {
     assert_eq!(said.data()["sequence"], 1, "the key was free and nothing had happened");
 }
 
-/// A page of large events is bounded in bytes, however many events it may have: clients that ask for the largest pages of
-/// a log of 56 MB do not make the server hold it in memory, once for each of them; and they get all of it, by its cursors.
+/// Clients that read the largest pages of a log of 56 MB at the same time do not make the server hold it in memory;
+/// they get all events by cursor.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_of_large_events_are_bounded() {
+async fn page_of_large_events_is_bounded_in_bytes() {
     const MAX_GROWTH_KIB: u64 = 120 << 10;
     let server = launch().start().await;
     post_large_says(&server).await;
     let before = server.rss_kib();
-    let count = page_by_page(&server.client(), "", 20).await.len();
+    let count = read_pages(&server.client(), "", 20).await.len();
     let read = async || {
         let client = Client::new(server.address());
-        assert_eq!(page_by_page(&client, "", 5_000).await.len(), count);
+        assert_eq!(read_pages(&client, "", 5_000).await.len(), count);
     };
     let (_, most) = peak_kib(&server, async { tokio::join!(read(), read(), read(), read()) }).await;
     let grown = most.saturating_sub(before);

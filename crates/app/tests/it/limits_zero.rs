@@ -1,10 +1,10 @@
-//! A moderation setting of 0 switches its rule off; it does not mean the default.
+//! A moderation setting of 0 disables its rule; it does not mean the default.
 
-use agentcafe_testkit::{Answer, Client, Launch, json};
+use agentcafe_testkit::{Client, Launch};
 
-use crate::launch;
+use crate::{launch, say};
 
-/// Limits that block the second action, unless the setting under test turns them off.
+/// Limits that block the second action, unless the tested setting disables them.
 fn strict() -> Launch {
     launch()
         .env("MOD_WINDOW_MS", 60_000)
@@ -14,16 +14,12 @@ fn strict() -> Launch {
         .env("MOD_COOLDOWN_MS", 60_000)
 }
 
-async fn say(client: &Client, text: &str) -> Answer {
-    client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": text })).await
-}
-
 async fn block(client: &Client, text: &str) -> String {
-    let blocked = say(client, text).await;
+    let blocked = say(client, "Nova", text).await;
     blocked.error(429, "ERR_MODERATION_BLOCKED")["reasonCode"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Each limit blocks where it is set, and not where it is 0; another one set to 0 does not matter to it.
+/// Each limit blocks where it is set, and not where it is 0, whatever the other limits are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn moderation_limit_of_zero_is_off() {
     let rules = [
@@ -35,7 +31,7 @@ async fn moderation_limit_of_zero_is_off() {
         let off = rules.iter().filter(|(name, _)| *name != kept);
         let server = off.fold(strict(), |launch, (name, _)| launch.env(name, 0)).start().await;
         let client = server.client();
-        assert_eq!(say(&client, "hi").await.status, 202);
+        assert_eq!(say(&client, "Nova", "hi").await.status, 202);
         assert_eq!(block(&client, "hi").await, reason);
         let health = client.get("/healthz").await.json;
         let zeros = ["minActionIntervalMs", "maxActionsPerWindow", "maxRepeatedTextPerWindow"];
@@ -44,27 +40,27 @@ async fn moderation_limit_of_zero_is_off() {
     let server = rules.iter().fold(strict(), |launch, (name, _)| launch.env(name, 0)).start().await;
     let client = server.client();
     for _ in 0..60 {
-        assert_eq!(say(&client, "the same").await.status, 202);
+        assert_eq!(say(&client, "Nova", "the same").await.status, 202);
     }
 }
 
-/// A window of 0 remembers nothing, so that neither rate nor repetition is limited; a cooldown of 0 is none: after a block
-/// only the limit itself counts.
+/// A window of 0 disables both the rate and the repetition limit. A cooldown of 0 blocks no longer than the limit
+/// itself does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn moderation_window_or_cooldown_of_zero_is_off() {
     let server = strict().env("MOD_WINDOW_MS", 0).env("MOD_MIN_ACTION_INTERVAL_MS", 0).start().await;
     let client = server.client();
     for _ in 0..60 {
-        assert_eq!(say(&client, "the same").await.status, 202);
+        assert_eq!(say(&client, "Nova", "the same").await.status, 202);
     }
     let repeats_only = strict().env("MOD_MAX_ACTIONS_PER_WINDOW", 0).env("MOD_MIN_ACTION_INTERVAL_MS", 0);
     for (cooldown_ms, later) in [(0, 202), (60_000, 429)] {
         let server = repeats_only.clone().env("MOD_COOLDOWN_MS", cooldown_ms).start().await;
         let client = server.client();
-        // Nodes that share what they remember still know what was said before.
+        // Nodes that share recent activity still have the earlier texts.
         let text = format!("hi {cooldown_ms}");
-        assert_eq!(say(&client, &text).await.status, 202);
+        assert_eq!(say(&client, "Nova", &text).await.status, 202);
         assert_eq!(block(&client, &text).await, "MOD_REPEAT_TEXT");
-        assert_eq!(say(&client, "something else").await.status, later, "a cooldown of {cooldown_ms}");
+        assert_eq!(say(&client, "Nova", "something else").await.status, later, "a cooldown of {cooldown_ms}");
     }
 }

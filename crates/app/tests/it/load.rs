@@ -1,4 +1,4 @@
-//! `agentcafe load`: the gate mode, run as an operator runs it, against real servers.
+//! `agentcafe load`: the gate mode against real servers.
 
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use crate::{cafe, launch};
 
 mod fanout;
-mod terminal;
+pub(crate) mod terminal;
 mod tls;
 mod write;
 
@@ -55,7 +55,7 @@ pub(crate) fn failed_among(checks: &Value) -> Vec<&str> {
     checks.filter(|check| check["pass"] == false).filter_map(|check| check["name"].as_str()).collect()
 }
 
-/// `agentcafe` with nothing in its environment but these variables.
+/// `agentcafe` with only these variables in its environment.
 fn agentcafe(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agentcafe"));
     command.args(arguments).env_clear().envs(variables.iter().copied());
@@ -87,7 +87,7 @@ async fn listen() -> (TcpListener, String) {
 }
 
 /// The URL of a port on which nothing listens.
-pub(crate) async fn nowhere() -> String {
+pub(crate) async fn unused_url() -> String {
     listen().await.1
 }
 
@@ -98,7 +98,7 @@ async fn gate(server: &Server, variables: &[(&str, &str)]) -> CommandResult {
     run(&["load"], &[&short, &LENIENT as &[_], variables].concat()).await
 }
 
-/// Number of pages of the log that the server has answered so far.
+/// Number of pages of the log that the server has returned so far.
 async fn pages(client: &Client) -> u64 {
     let text = client.get("/metrics").await.text;
     let counts = text.lines().filter(|line| line.contains("route=\"/v1/events\"") && line.contains("_total"));
@@ -218,7 +218,7 @@ async fn load_gate_fails_on_each_missed_threshold() {
 
 /// With the server's default settings only the rate limit fails the gate, and the notes say so.
 #[tokio::test(flavor = "multi_thread")]
-async fn load_gate_tells_the_rate_limit_from_the_server() {
+async fn load_gate_reports_the_rate_limit_separately() {
     let server = launch().without("API_RATE_LIMIT_PER_MIN").start().await;
     // Long enough for a busy machine to reach the limit.
     let result = gate(&server, &[("LOAD_DURATION_MS", "4000")]).await;
@@ -237,7 +237,7 @@ async fn load_gate_tells_the_rate_limit_from_the_server() {
 /// Without a server there is no report, but an error that names its address.
 #[tokio::test(flavor = "multi_thread")]
 async fn load_without_a_server_is_an_error() {
-    let url = nowhere().await;
+    let url = unused_url().await;
     for mode in [&["load"] as &[&str], &["load", "gate"], &["load", "write"], &["load", "fanout"]] {
         let result = run(&[mode, &["--url", &url]].concat(), &[]).await;
         assert!(!result.passed && result.report.is_null(), "{mode:?}: {}", result.report);
@@ -285,7 +285,7 @@ async fn load_sends_its_api_key_and_never_shows_it() {
     }
 }
 
-/// A server that is killed during the test fails requests and streams, but there still is a report.
+/// Requests and streams fail, but there is a report.
 #[tokio::test(flavor = "multi_thread")]
 async fn load_gate_fails_if_the_server_is_killed() {
     let (mut server, client) = cafe().await;

@@ -5,113 +5,117 @@ use std::time::Duration;
 
 use agentcafe_domain::kernel::Secret;
 use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
-use agentcafe_testkit::{Client, Launch, Postgres, Server, Value, store_under_test};
+use agentcafe_testkit::{Answer, Client, Launch, Postgres, Server, Value, json, store_under_test};
 
 mod audit;
 mod auth;
-mod bodies;
+mod background_load;
 mod bootstrap;
-mod catalogue;
+mod check_order;
+mod check_order_private_table;
 mod client_stream;
+mod collaboration_score;
 mod commands;
 mod config;
 mod drill;
+mod durability;
 mod earlier_version;
-mod envelope;
+mod error_catalogue;
 mod events;
 mod examples;
 mod export;
-mod fields;
-mod furnished;
+mod field_validation;
+mod fixture_cafe;
+mod follower_reconnects;
+mod fuzz;
+mod graceful_shutdown;
 mod handoffs;
-mod hostile;
 mod idempotency;
-mod imports;
+mod idempotency_concurrent;
 mod inbox;
 mod intents;
+mod large_events;
 mod last_seen;
 mod limits_connections;
 mod limits_requests;
-mod limits_timeout;
+mod limits_slow_clients;
 mod limits_zero;
+mod list_pages;
 mod load;
-mod memory;
+mod local_memory;
+mod logging;
+mod long_poll;
+mod messages;
 mod moderation;
+mod module_imports;
+mod monitoring;
 mod naming;
 mod objects;
 mod openapi;
-mod operations;
 mod operations_guide;
 mod operators;
-mod order_at_tables;
-mod order_of_checks;
-mod pages;
 mod payment;
 mod permissions;
-mod pins;
-mod poll;
+mod pinned_context;
+mod postgres_export_import;
 mod postgres_faults;
 mod postgres_migrate;
-mod postgres_move;
 mod postgres_nodes;
 mod postgres_nodes_faults;
 mod postgres_tls;
 mod presence;
+mod private_table_reads;
+mod private_table_work;
 mod private_tables;
-mod private_work;
 mod profiles;
 mod projector;
-mod promise_chance;
-mod promise_copies;
-mod promise_follower;
-mod promise_following;
-mod promise_kill;
-mod promise_large_events;
-mod promise_load;
-mod promise_raw;
-mod promise_stalled_reader;
-mod promise_stop;
-mod proofs;
+mod proofs_document;
 mod rate_limit;
+mod raw_connection;
 mod reaction_engine;
-mod reactions;
-mod read_gate;
-mod readme;
+mod reaction_subscriptions;
+mod read_only_database;
+mod readme_tour;
 mod realtime;
-mod realtime_promises;
+mod realtime_faults;
 mod realtime_redis;
+mod reconnecting_follower;
 mod replay;
-mod replaying;
+mod replay_determinism;
+mod request_bodies;
+mod response_envelope;
 mod rooms;
-mod score;
 mod secrets;
+mod seeded_random;
 mod shared_redis;
 mod snapshots;
-mod socket;
-mod speech;
-mod start;
+mod stalled_readers;
+mod startup;
 mod store_disk;
 mod store_full;
 mod store_read_only;
 mod store_start;
+mod stored_tables;
 mod streams;
+mod table_fixtures;
 mod table_sessions;
-mod tables;
+mod tail;
 mod tasks;
+mod tcp_proxy;
 mod traces;
-mod unwritable;
-mod web_socket;
 mod webhook_access;
+mod webhook_changes;
 mod webhook_delivery;
 mod webhook_dlq;
-mod webhook_fields;
 mod webhook_kill;
-mod webhook_switch;
+mod webhook_subscriptions;
 mod webhook_targets;
+mod websocket;
+mod websocket_client;
 mod workspace;
 
 /// The store of a server with this data directory, for tests that write to it before the server starts.
-fn place_of(directory: &Path) -> StoreLocation {
+fn store_location(directory: &Path) -> StoreLocation {
     if store_under_test() == "sqlite" {
         return StoreLocation::Directory(directory.to_owned());
     }
@@ -125,7 +129,7 @@ fn place_of(directory: &Path) -> StoreLocation {
     })
 }
 
-/// How the binary under test is started: without limits unless a test asks for them.
+/// The binary under test, without rate limits and moderation unless a test sets them.
 fn launch() -> Launch {
     Launch::new(env!("CARGO_BIN_EXE_agentcafe"))
 }
@@ -141,4 +145,45 @@ async fn cafe() -> (Server, Client) {
 async fn log(client: &Client) -> Vec<Value> {
     let page = client.get("/v1/events?limit=5000").await;
     page.data()["events"].as_array().cloned().unwrap_or_default()
+}
+
+/// An id that does not exist.
+const UNKNOWN_ID: &str = "0190b5a0-0000-7000-8000-000000000000";
+
+/// A JSON object with the members of another one over it.
+fn merged(mut object: Value, members: &Value) -> Value {
+    for (name, value) in members.as_object().into_iter().flatten() {
+        object[name] = value.clone();
+    }
+    object
+}
+
+/// Posts a message of an actor in the room `main`.
+async fn say(client: &Client, actor: &str, text: &str) -> Answer {
+    client.act("/v1/commands/say", json!({ "actorId": actor, "text": text })).await
+}
+
+/// Posts a message of Nova in a room, which must succeed.
+async fn say_in(client: &Client, room: &str, text: &str) {
+    let body = json!({ "actorId": "Nova", "roomId": room, "text": text });
+    let _ = client.act("/v1/commands/say", body).await.data();
+}
+
+/// Orders tea, which must succeed. Returns the event's sequence.
+async fn order(client: &Client, actor: &str, room: &str) -> u64 {
+    let body = json!({ "actorId": actor, "roomId": room, "itemId": "tea" });
+    client.act("/v1/commands/order", body).await.data()["sequence"].as_u64().unwrap_or_default()
+}
+
+/// Makes an actor an operator of a room.
+async fn promote(client: &Client, actor: &str, room: &str) {
+    let body = json!({ "roomId": room, "actorId": actor, "operatorId": actor, "canModerate": true });
+    let _ = client.act("/v1/permissions", body).await.data();
+}
+
+/// A started server with Op as operator of the room `main`, and a client of it.
+async fn cafe_with_operator() -> (Server, Client) {
+    let (server, client) = cafe().await;
+    promote(&client, "Op", "main").await;
+    (server, client)
 }

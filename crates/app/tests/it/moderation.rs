@@ -1,12 +1,8 @@
-//! Moderation: each reason, what its refusal says, and what is not moderated.
+//! Moderation: each reason, its error, and which actions are exempt.
 
-use agentcafe_testkit::{Answer, Client, Launch, Value, json};
+use agentcafe_testkit::{Answer, Launch, Value, json};
 
-use crate::{launch, log};
-
-async fn say(client: &Client, text: &str) -> Answer {
-    client.act("/v1/commands/say", json!({"actorId": "Nova", "text": text})).await
-}
+use crate::{launch, log, say};
 
 /// Checks that Nova's action was blocked for this reason, with these details and a `Retry-After` within `retry_ms`.
 fn blocked(
@@ -38,13 +34,13 @@ fn cooling(ms: u64) -> Launch {
     launch().env("MOD_COOLDOWN_MS", ms)
 }
 
-/// CONTRACT 4.3 rule 2, RULINGS H6: two actions of one actor in a room need time between them; others are not held up.
+/// The interval is per actor and room.
 #[tokio::test]
-async fn actions_need_time_between_them() {
+async fn moderation_blocks_actions_within_the_minimum_interval() {
     let server = launch().env("MOD_MIN_ACTION_INTERVAL_MS", 60_000).start().await;
     let client = server.client();
-    assert_eq!(say(&client, "one").await.status, 202);
-    let answer = say(&client, "two").await;
+    assert_eq!(say(&client, "Nova", "one").await.status, 202);
+    let answer = say(&client, "Nova", "two").await;
     blocked(&answer, "say", "MOD_MIN_INTERVAL", json!({"minIntervalMs": 60_000}), 1..=60_000);
     for other in [
         json!({"actorId": "Kai"}),
@@ -59,13 +55,13 @@ async fn actions_need_time_between_them() {
     );
 }
 
-/// CONTRACT 4.3 rules 3 and 1: too many actions in a window start a cooldown, which then is the reason.
+/// During the cooldown, the reason is the cooldown.
 #[tokio::test]
-async fn too_many_actions_start_a_cooldown() {
+async fn moderation_starts_a_cooldown_after_too_many_actions() {
     let server = cooling(40_000).env("MOD_MAX_ACTIONS_PER_WINDOW", 2).start().await;
     let client = server.client();
     assert_eq!(client.act("/v1/commands/enter", json!({"actorId": "Nova"})).await.status, 202);
-    assert_eq!(say(&client, "hi").await.status, 202);
+    assert_eq!(say(&client, "Nova", "hi").await.status, 202);
     let answer = client.act("/v1/commands/order", json!({"actorId": "Nova", "itemId": "tea"})).await;
     let details = json!({"windowMs": 60_000, "maxActionsPerWindow": 2, "cooldownMs": 40_000});
     blocked(&answer, "order", "MOD_RATE_LIMIT", details, 40_000..=60_001);
@@ -76,29 +72,38 @@ async fn too_many_actions_start_a_cooldown() {
     blocked(&answer, "intent:navigate_to", "MOD_COOLDOWN", json!({}), 1..=40_000);
 }
 
-/// CONTRACT 4.3 rule 4 and RULINGS H1: the same text, however it is spaced and whichever way it is said.
+/// Texts are compared without their whitespace, across all commands that post a text.
 #[tokio::test]
-async fn repeated_texts_are_blocked() {
+async fn moderation_blocks_repeated_texts() {
     let server = cooling(0).env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 2).start().await;
     let client = server.client();
-    assert_eq!(say(&client, "Hello  World").await.status, 202);
+    assert_eq!(say(&client, "Nova", "Hello  World").await.status, 202);
     let message =
         |text: &str| client.act("/v1/conversations/messages", json!({"actorId": "Nova", "text": text}));
     assert_eq!(message(" hello\tworld ").await.status, 202);
     let details = json!({"windowMs": 60_000, "maxRepeatedTextPerWindow": 2});
-    blocked(&say(&client, "HELLO WORLD").await, "say", "MOD_REPEAT_TEXT", details.clone(), 1..=60_001);
+    blocked(
+        &say(&client, "Nova", "HELLO WORLD").await,
+        "say",
+        "MOD_REPEAT_TEXT",
+        details.clone(),
+        1..=60_001,
+    );
     blocked(&message("hello world").await, "conversation_message", "MOD_REPEAT_TEXT", details, 1..=60_001);
-    assert_eq!(say(&client, "hello, world").await.status, 202, "another text; a cooldown of 0 is none");
+    assert_eq!(
+        say(&client, "Nova", "hello, world").await.status,
+        202,
+        "another text; a cooldown of 0 is off"
+    );
 }
 
-/// RULINGS H3 and CONTRACT 4.3: one may always leave; presence, acknowledgements and reads are not moderated.
 #[tokio::test]
-async fn leaving_and_listening_are_not_moderated() {
+async fn moderation_exempts_leave_presence_acks_and_reads() {
     let server =
         launch().env("MOD_MIN_ACTION_INTERVAL_MS", 60_000).env("MOD_MAX_ACTIONS_PER_WINDOW", 1).start().await;
     let client = server.client();
     assert_eq!(client.act("/v1/commands/enter", json!({"actorId": "Nova"})).await.status, 202);
-    let _ = say(&client, "hi").await.error(429, "ERR_MODERATION_BLOCKED");
+    let _ = say(&client, "Nova", "hi").await.error(429, "ERR_MODERATION_BLOCKED");
     for _ in 0..3 {
         assert_eq!(client.act("/v1/presence/heartbeat", json!({"actorId": "Nova"})).await.status, 202);
         assert_eq!(
@@ -109,13 +114,12 @@ async fn leaving_and_listening_are_not_moderated() {
     }
 }
 
-/// RULINGS H2: what was refused for another reason is not counted, nor is a replay.
 #[tokio::test]
-async fn only_what_was_done_is_counted() {
+async fn moderation_counts_neither_refused_actions_nor_replays() {
     let server = launch().env("MOD_MAX_ACTIONS_PER_WINDOW", 2).start().await;
     let client = server.client();
     for _ in 0..3 {
-        let _ = say(&client, "").await.error(400, "ERR_MISSING_FIELD");
+        let _ = say(&client, "Nova", "").await.error(400, "ERR_MISSING_FIELD");
         let body = json!({"actorId": "Nova", "text": "hi", "causationId": 5});
         let _ = client.act("/v1/commands/say", body).await.error(400, "ERR_VALIDATION");
         let body = json!({"actorId": "Nova", "intent": "dance"});
@@ -125,16 +129,15 @@ async fn only_what_was_done_is_counted() {
         let body = json!({"actorId": "Nova", "text": "once"});
         assert_eq!(client.post("/v1/commands/say", "k", body).await.status, 202);
     }
-    assert_eq!(say(&client, "twice").await.status, 202);
-    let _ = say(&client, "thrice").await.error(429, "ERR_MODERATION_BLOCKED");
+    assert_eq!(say(&client, "Nova", "twice").await.status, 202);
+    let _ = say(&client, "Nova", "thrice").await.error(429, "ERR_MODERATION_BLOCKED");
 }
 
-/// CONTRACT 3.2 and 4.3: a blocked action happens not at all, and its key stays free.
 #[tokio::test]
-async fn a_blocked_action_leaves_nothing_behind() {
+async fn moderation_block_has_no_effect_and_leaves_the_key_free() {
     let server = cooling(0).env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 1).start().await;
     let client = server.client();
-    assert_eq!(say(&client, "same").await.status, 202);
+    assert_eq!(say(&client, "Nova", "same").await.status, 202);
     let before = log(&client).await;
     let blocked = client.post("/v1/commands/say", "k", json!({"actorId": "Nova", "text": "same"})).await;
     let _ = blocked.error(429, "ERR_MODERATION_BLOCKED");
@@ -143,9 +146,8 @@ async fn a_blocked_action_leaves_nothing_behind() {
     assert_eq!((answer.status, answer.header("x-idempotent-replay")), (202, None));
 }
 
-/// RULINGS H8 and CONTRACT 23: the defaults, as health shows them and as they act.
 #[tokio::test]
-async fn the_defaults_hold() {
+async fn moderation_defaults_are_shown_by_health_and_enforced() {
     let names =
         ["MOD_MIN_ACTION_INTERVAL_MS", "MOD_MAX_ACTIONS_PER_WINDOW", "MOD_MAX_REPEATED_TEXT_PER_WINDOW"];
     let server = names.iter().fold(launch(), |launch, name| launch.without(name)).start().await;
@@ -155,7 +157,7 @@ async fn the_defaults_hold() {
     assert_eq!(client.get("/healthz").await.json["moderation"], want);
     let bursts = (0..5).map(|n| {
         let client = client.clone();
-        tokio::spawn(async move { say(&client, &format!("burst {n}")).await })
+        tokio::spawn(async move { say(&client, "Nova", &format!("burst {n}")).await })
     });
     let mut accepted = 0;
     for answer in bursts.collect::<Vec<_>>() {

@@ -1,12 +1,9 @@
-//! Shared objects: creating, reading and changing them, as clients see it.
+//! Shared objects: creating, reading and changing them over HTTP.
 
 use agentcafe_testkit::{Client, Method, Value, json};
 
-use crate::tasks::{change, newest_first};
-use crate::{cafe, log};
-
-/// An id that no object has.
-const NOBODY: &str = "0190b5a0-0000-7000-8000-000000000000";
+use crate::tasks::{List, change};
+use crate::{UNKNOWN_ID, cafe, log};
 
 /// Creates an object as Nova, unless the fields name another actor.
 async fn create(client: &Client, mut fields: Value) -> Value {
@@ -31,9 +28,8 @@ fn payload_of(object: &Value) -> Value {
     payload
 }
 
-/// CONTRACT 9.21 and 7.8: an object that is created is answered whole, told whole, and found.
 #[tokio::test]
-async fn an_object_is_created_told_and_found() {
+async fn object_create_returns_appends_and_stores_it() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "roomId": "attic", "objectType": " TOKEN ", "objectKey": "beans", "title": "Beans",
         "content": "", "data": {"origin": "Kenya"}, "metadata": {"a": 1}, "correlationId": "c-1"});
@@ -49,9 +45,9 @@ async fn an_object_is_created_told_and_found() {
     let [event] = log(&client).await.try_into().unwrap();
     assert_eq!((&event["type"], &event["causationId"]), (&json!("shared_object_created"), &json!(null)));
     assert_eq!((&event["payload"], &event["roomId"]), (&payload_of(object), &json!("attic")));
-    let told =
+    let emitted =
         json!([{"eventId": event["eventId"], "sequence": event["sequence"], "eventType": event["type"]}]);
-    assert_eq!((&data["emittedEvents"], &data["correlationId"]), (&told, &json!("c-1")));
+    assert_eq!((&data["emittedEvents"], &data["correlationId"]), (&emitted, &json!("c-1")));
     assert_eq!(client.get(&path_of(object)).await.data(), &json!({"object": want}));
     let plain = create(&client, json!({})).await;
     assert_eq!(
@@ -60,9 +56,9 @@ async fn an_object_is_created_told_and_found() {
     );
 }
 
-/// CONTRACT 9.21: what a patch names is changed, one version up, by whom; in the object's own room.
+/// The change happens in the object's own room, whatever room the request names.
 #[tokio::test]
-async fn an_object_is_changed_in_its_room() {
+async fn object_patch_changes_named_fields_and_increments_version() {
     let (_server, client) = cafe().await;
     let object =
         create(&client, json!({"roomId": "attic", "title": "t", "content": "c", "data": {"a": 1}})).await;
@@ -92,9 +88,9 @@ async fn an_object_is_changed_in_its_room() {
     assert_eq!(answer.data()["emittedEvents"][0]["eventId"], event["eventId"]);
 }
 
-/// RULINGS J1 and J8: another version than the expected is a conflict; a type cannot be taken away; nothing happens then.
+/// The type cannot be removed. A refused change has no effect.
 #[tokio::test]
-async fn a_change_is_refused() {
+async fn object_patch_with_another_expected_version_is_a_conflict() {
     let (_server, client) = cafe().await;
     let object = create(&client, json!({})).await;
     let path = path_of(&object);
@@ -143,9 +139,9 @@ async fn a_change_is_refused() {
     assert_eq!(log(&client).await.len(), 1);
 }
 
-/// CONTRACT 9.21 and 11, RULINGS J5: newest change first, by every filter, page by page; other tenants' do not show.
+/// Objects of other tenants are not listed.
 #[tokio::test]
-async fn objects_are_listed() {
+async fn objects_are_filtered_and_paged_newest_change_first() {
     let (_server, client) = cafe().await;
     let mut objects = Vec::new();
     for fields in [
@@ -170,64 +166,24 @@ async fn objects_are_listed() {
         ("tenantId=acme", vec!["d"]),
         ("limit=-5", vec!["a"]),
     ];
-    for (query, want) in cases {
-        let data = client.get(&format!("/v1/objects?{query}")).await.data().clone();
-        let found = data["objects"].as_array().unwrap();
-        let titles: Vec<Value> = found.iter().map(|object| object["title"].clone()).collect();
-        assert_eq!(titles, newest_first(&objects, "objectId", &want), "{query}");
-        assert_eq!(data["count"], want.len(), "{query}");
-    }
-    let mut cursor = String::new();
-    for want in newest_first(&objects, "objectId", &["a", "b", "c"]) {
-        let page = client.get(&format!("/v1/objects?limit=1{cursor}")).await.data().clone();
-        assert_eq!(page["objects"][0]["title"], want);
-        cursor = format!("&cursor={}", page["nextCursor"].as_str().unwrap());
-    }
-    let end = client.get(&format!("/v1/objects?limit=1{cursor}")).await;
-    assert_eq!(end.data(), &json!({"objects": [], "count": 0, "nextCursor": null}));
-    for (query, code, field) in [
+    let list = List { path: "/v1/objects", name: "objects", id: "objectId" };
+    list.assert_filters(&client, &objects, &cases).await;
+    list.assert_pages(&client, &objects, &["a", "b", "c"]).await;
+    let errors = [
         ("objectType=cup", "ERR_INVALID_ENUM", "objectType"),
         ("limit=1.5", "ERR_VALIDATION", "limit"),
         ("cursor=bm9uZQ", "ERR_VALIDATION", "cursor"),
-    ] {
-        let answer = client.get(&format!("/v1/objects?{query}")).await;
-        assert_eq!(answer.error(400, code)["field"], field);
-    }
+    ];
+    list.assert_errors(&client, &errors).await;
 }
 
-/// Promise 5: a page holds 4 MiB; what does not fit comes with the next, each object once.
+/// The ids of the caller are checked first.
 #[tokio::test]
-async fn large_objects_come_page_by_page() {
-    const OBJECTS: usize = 40;
-    let (_server, client) = cafe().await;
-    let large = json!({"a": "x".repeat(65_000)});
-    for n in 0..OBJECTS {
-        let fields =
-            json!({"title": format!("{n}"), "data": large, "metadata": large, "content": "x".repeat(16_000)});
-        create(&client, fields).await;
-    }
-    let (mut titles, mut sizes, mut cursor) = (Vec::new(), Vec::new(), String::new());
-    loop {
-        let page = client.get(&format!("/v1/objects?limit=1000{cursor}")).await;
-        let found = page.data()["objects"].as_array().unwrap();
-        assert!(page.text.len() <= (4 << 20) + 1_000, "{} bytes", page.text.len());
-        sizes.push(found.len());
-        titles.extend(found.iter().map(|object| object["title"].as_str().unwrap().to_owned()));
-        let Some(next) = page.data()["nextCursor"].as_str() else { break };
-        cursor = format!("&cursor={next}");
-    }
-    assert_eq!(sizes.len(), 2, "{sizes:?}");
-    titles.sort_by_key(|title| title.parse::<usize>().unwrap());
-    assert_eq!(titles, (0..OBJECTS).map(|n| n.to_string()).collect::<Vec<_>>());
-}
-
-/// RULINGS J4 and B3, CONTRACT 3.4: unknown, malformed and other tenants' ids are 404, after who acts is known.
-#[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn object_of_an_unknown_id_or_another_tenant_is_404() {
     let (_server, client) = cafe().await;
     let object = create(&client, json!({"tenantId": "acme"})).await;
     let id = object["objectId"].as_str().unwrap();
-    for (id, tenant) in [(NOBODY, "default"), ("%20", "default"), (id, "default"), (NOBODY, "acme")] {
+    for (id, tenant) in [(UNKNOWN_ID, "default"), ("%20", "default"), (id, "default"), (UNKNOWN_ID, "acme")] {
         let path = format!("/v1/objects/{id}?tenantId={tenant}");
         let id = id.replace("%20", " ");
         for answer in
@@ -235,8 +191,8 @@ async fn what_is_not_there_is_not_found() {
         {
             assert_eq!(answer.error(404, "ERR_NOT_FOUND"), &json!({"tenantId": tenant, "objectId": id}));
         }
-        let nobody = change(&client, &path, json!({"title": "t"})).await;
-        assert_eq!(nobody.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
+        let anonymous = change(&client, &path, json!({"title": "t"})).await;
+        assert_eq!(anonymous.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
     }
     let path = format!("/v1/objects/{id}?tenantId=acme");
     assert_eq!(
@@ -245,10 +201,9 @@ async fn what_is_not_there_is_not_found() {
     );
 }
 
-/// RULINGS J1, D1: of patches that arrive together each is a version of its own and none is lost; of those that
-/// expect the same version one wins; copies of one request are one change.
+/// None is lost. Of those that expect the same version, one succeeds; copies of one request are one change.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn patches_that_arrive_together_are_all_kept() {
+async fn object_patches_at_the_same_time_each_make_a_version() {
     const AT_ONCE: usize = 40;
     let (mut server, client) = cafe().await;
     let object = create(&client, json!({"objectType": "token"})).await;
@@ -265,9 +220,9 @@ async fn patches_that_arrive_together_are_all_kept() {
     }
     versions.sort_unstable();
     assert_eq!(versions, (2..2 + AT_ONCE as u64).collect::<Vec<_>>());
-    let told: Vec<Value> =
+    let emitted: Vec<Value> =
         log(&client).await.iter().map(|event| event["payload"]["version"].clone()).collect();
-    assert_eq!(told, (1..2 + AT_ONCE as u64).map(|version| json!(version)).collect::<Vec<_>>());
+    assert_eq!(emitted, (1..2 + AT_ONCE as u64).map(|version| json!(version)).collect::<Vec<_>>());
     let seen = 1 + AT_ONCE;
     let rivals: Vec<_> = (0..8)
         .map(|n| {

@@ -1,5 +1,5 @@
-//! The OpenAPI document describes every route, field, error and example, and what it says is what the server does: also when
-//! another's tool (Schemathesis) makes requests of it.
+//! The OpenAPI document describes every route, field, error and example, and matches the server's behaviour;
+//! Schemathesis checks it, too.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 use std::fmt::Write as _;
@@ -9,11 +9,11 @@ use std::process::Command;
 
 use agentcafe_testkit::{Client, Method, Value};
 
-use crate::furnished::{Names, furnish, named};
-use crate::operations::documented;
+use crate::fixture_cafe::{Names, create_one_of_everything, named};
+use crate::monitoring::documented;
 use crate::{cafe, launch};
 
-/// An operation's path with what its parameters hold in the example, or what is there, and its query.
+/// An operation's path with the example values of its parameters, or ids that exist, and its query.
 pub(crate) fn example_path(path: &str, operation: &Value, names: &Names) -> String {
     let (mut filled, mut query) = (path.to_owned(), Vec::new());
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
@@ -31,11 +31,11 @@ pub(crate) fn example_path(path: &str, operation: &Value, names: &Names) -> Stri
     if query.is_empty() { filled } else { format!("{filled}?{}", query.join("&")) }
 }
 
-/// The issue: the document's examples are valid. Each is accepted, those that delete something at the end.
+/// Requests that delete something run last.
 #[tokio::test]
-async fn the_examples_of_requests_are_accepted() {
+async fn openapi_request_examples_are_accepted() {
     let (_server, client) = cafe().await;
-    let names = furnish(&client).await;
+    let names = create_one_of_everything(&client).await;
     let (deletions, others): (Vec<_>, Vec<_>) =
         documented(&client).await.into_iter().partition(|(method, ..)| method == "delete");
     for (method, path, operation) in others.into_iter().chain(deletions) {
@@ -61,9 +61,9 @@ async fn the_examples_of_requests_are_accepted() {
     }
 }
 
-/// The issue: every error of every route has an example in the envelope, under a code that the response names.
+/// Each error of each route, in the envelope, under a code that the response lists.
 #[tokio::test]
-async fn every_error_has_an_example() {
+async fn openapi_has_an_example_of_every_error() {
     let (_server, client) = cafe().await;
     let document = client.get("/openapi.json").await.json;
     for (method, path, operation) in documented(&client).await {
@@ -85,26 +85,28 @@ async fn every_error_has_an_example() {
     }
 }
 
-/// Finds properties of schemas that say nothing of themselves.
-fn without_description(schema: &Value, place: &str, found: &mut Vec<String>) {
+/// Finds properties of schemas without a description.
+fn without_description(schema: &Value, schema_name: &str, found: &mut Vec<String>) {
     match schema {
         Value::Object(members) => {
             for (name, property) in members.get("properties").and_then(Value::as_object).into_iter().flatten()
             {
                 if property.is_object() && property["description"].as_str().is_none_or(str::is_empty) {
-                    found.push(format!("{place}: {name}"));
+                    found.push(format!("{schema_name}: {name}"));
                 }
             }
-            members.values().for_each(|member| without_description(member, place, found));
+            members.values().for_each(|member| without_description(member, schema_name, found));
         }
-        Value::Array(members) => members.iter().for_each(|member| without_description(member, place, found)),
+        Value::Array(members) => {
+            members.iter().for_each(|member| without_description(member, schema_name, found))
+        }
         _ => {}
     }
 }
 
-/// Every field of requests and answers is described: by its declaration, or by the doc comment of the member.
+/// By its declaration, or by the doc comment of the struct's field.
 #[tokio::test]
-async fn every_field_is_described() {
+async fn openapi_describes_every_field() {
     let (_server, client) = cafe().await;
     let document = client.get("/openapi.json").await.json;
     let mut found = Vec::new();
@@ -122,13 +124,60 @@ async fn every_field_is_described() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// Where `test.sh` installs it.
+/// Whether a value has the type that a schema allows, and is within its bounds.
+fn is_allowed(value: &Value, schema: &Value) -> bool {
+    if let Some(choices) = schema["anyOf"].as_array() {
+        return choices.iter().any(|choice| is_allowed(value, choice));
+    }
+    if let Some(allowed) = schema["enum"].as_array() {
+        return allowed.contains(value);
+    }
+    let has_type = |name: &Value| match name.as_str() {
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_i64(),
+        Some("number") => value.is_number(),
+        Some("boolean") => value.is_boolean(),
+        Some("array") => value.is_array(),
+        Some("object") => value.is_object(),
+        _ => false,
+    };
+    let within = |bound: &str, is_within: fn(i64, i64) -> bool| {
+        value.as_i64().zip(schema[bound].as_i64()).is_none_or(|(value, bound)| is_within(value, bound))
+    };
+    let types = schema["type"].as_array();
+    types.map_or_else(|| has_type(&schema["type"]), |names| names.iter().any(has_type))
+        && within("minimum", |value, min| value >= min)
+        && within("maximum", |value, max| value <= max)
+}
+
+/// Every field of a query and of a body has an example that its schema allows, but for a cursor that only the server makes.
+#[tokio::test]
+async fn openapi_examples_of_fields_match_their_schemas() {
+    let (_server, client) = cafe().await;
+    for (method, path, operation) in documented(&client).await {
+        let body = &operation["requestBody"]["content"]["application/json"]["schema"]["properties"];
+        let in_body = body.as_object().into_iter().flatten();
+        let in_body = in_body.map(|(name, schema)| (name.as_str(), schema, &schema["examples"][0]));
+        let in_query = operation["parameters"].as_array().into_iter().flatten();
+        let in_query = in_query.filter(|parameter| parameter["in"] == "query").map(|parameter| {
+            let (schema, example) = (&parameter["schema"], &parameter["example"]);
+            let example = if example.is_null() { &schema["examples"][0] } else { example };
+            (parameter["name"].as_str().unwrap(), schema, example)
+        });
+        for (name, schema, example) in in_query.chain(in_body) {
+            let is_sound = if example.is_null() { name == "cursor" } else { is_allowed(example, schema) };
+            assert!(is_sound, "{name} of {method} {path}: {example} {schema}");
+        }
+    }
+}
+
+/// The Schemathesis that `test.sh` installs.
 fn schemathesis() -> PathBuf {
     let target = Path::new(env!("CARGO_BIN_EXE_agentcafe")).ancestors().nth(2).unwrap();
     target.join("schemathesis/bin/schemathesis")
 }
 
-/// The settings in `schemathesis.toml`, and for each path what it may name that is there.
+/// The content of `schemathesis.toml`, with ids that exist for each path.
 async fn settings(client: &Client, names: &Names) -> String {
     let mut text =
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schemathesis.toml")).unwrap();
@@ -145,22 +194,22 @@ async fn settings(client: &Client, names: &Names) -> String {
     text
 }
 
-/// Somebody else's reader of the document makes requests of it, valid and invalid, and finds nothing: no 500, no status, content
-/// type or body that the document does not have. A missing tool is a failure: `./test.sh` installs it.
+/// It sends valid and invalid requests, and finds no 500, and no status, content type or body that the document
+/// lacks. A missing tool is a failure: `./test.sh` installs it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn schemathesis_finds_nothing() {
+async fn openapi_passes_schemathesis() {
     let tool = schemathesis();
     assert!(tool.exists(), "{} is missing; ./test.sh installs it", tool.display());
     let server = launch().start().await;
     let client = server.client();
-    let names = furnish(&client).await;
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("schemathesis.toml");
+    let names = create_one_of_everything(&client).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("schemathesis.toml");
     fs::write(&file, settings(&client, &names).await).unwrap();
     let mut command = Command::new(tool);
     command.arg("--config-file").arg(file).arg("run").arg(format!("{}/openapi.json", server.url()));
-    // It keeps what it finds where it is started.
-    command.current_dir(place.path()).env("NO_COLOR", "1").env_remove("SCHEMATHESIS_HOOKS");
+    // Schemathesis writes its findings to the working directory.
+    command.current_dir(directory.path()).env("NO_COLOR", "1").env_remove("SCHEMATHESIS_HOOKS");
     for proxy in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"] {
         command.env_remove(proxy);
     }

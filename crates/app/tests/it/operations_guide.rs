@@ -1,4 +1,4 @@
-//! docs/operations.md is complete: every setting, every metric. What compose.yaml sets are settings.
+//! docs/operations.md has every setting and every metric; compose.yaml sets only settings that exist.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 use std::fs;
@@ -20,9 +20,8 @@ fn settings() -> String {
     String::from_utf8(output.unwrap().stdout).unwrap()
 }
 
-/// The settings are in the guide as they are declared.
 #[test]
-fn settings_tables_of_the_guide_are_those_of_the_binary() {
+fn operations_guide_settings_tables_match_the_binary() {
     let guide = read("docs/operations.md");
     let (_, section) = guide.split_once("<!-- settings -->\n").unwrap();
     let (tables, _) = section.split_once("\n<!-- end of settings -->").unwrap();
@@ -33,9 +32,9 @@ fn settings_tables_of_the_guide_are_those_of_the_binary() {
     );
 }
 
-/// Every series of a node that has Redis is explained in the guide.
+/// Of a node with Redis.
 #[tokio::test]
-async fn every_metric_is_in_the_guide() {
+async fn operations_guide_has_every_metric() {
     let server = launch().env("REDIS_URL", Redis::shared().url()).start().await;
     let client = server.client();
     let _ = client.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey @Kai"})).await.data();
@@ -46,9 +45,8 @@ async fn every_metric_is_in_the_guide() {
     assert_eq!(missing, Vec::<&str>::new());
 }
 
-/// What the compose file gives to our processes are settings of theirs.
 #[test]
-fn compose_file_sets_only_settings() {
+fn compose_file_sets_only_known_settings() {
     let settings = settings();
     let compose = read("compose.yaml");
     let set = compose.lines().map(str::trim).filter_map(|line| line.split_once(": ").map(|(name, _)| name));

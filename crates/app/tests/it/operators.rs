@@ -1,20 +1,8 @@
-//! Operators: pausing and resuming, muting, sending away; what is stored, what is told, who may.
+//! Operators: pause and resume a room, mute and unmute an actor, force it to leave; state, events and rights.
 
-use agentcafe_testkit::{Answer, Client, Server, Value, json};
+use agentcafe_testkit::{Answer, Client, Value, json};
 
-use crate::{cafe, launch, log};
-
-/// A server in whose main room Op is an operator.
-async fn operated() -> (Server, Client) {
-    let (server, client) = cafe().await;
-    promote(&client, "main").await;
-    (server, client)
-}
-
-async fn promote(client: &Client, room: &str) {
-    let body = json!({"roomId": room, "actorId": "Op", "operatorId": "Op", "canModerate": true});
-    let _ = client.act("/v1/permissions", body).await.data();
-}
+use crate::{cafe, cafe_with_operator, launch, log, promote, say};
 
 async fn operate(client: &Client, action: &str, target: Option<&str>) -> Answer {
     let body = json!({"roomId": "main", "operatorId": "Op", "action": action, "targetActorId": target});
@@ -25,15 +13,11 @@ async fn state(client: &Client) -> Value {
     client.get("/v1/operator/overrides?roomId=main").await.data()["override"].clone()
 }
 
-async fn say(client: &Client, actor: &str, text: &str) -> Answer {
-    client.act("/v1/commands/say", json!({"actorId": actor, "text": text})).await
-}
-
-/// CONTRACT 7.4, 9.13 and 4.2, RULINGS I2 and I5: a pause blocks everybody's actions but leaving, moderators' too; resuming
-/// clears what the pause said. State, event, audit entry and answer agree.
+/// Operators' own actions in the room are blocked, too. Resuming clears the pause's reason and metadata. State,
+/// event, audit entry and response agree.
 #[tokio::test]
-async fn a_room_is_paused_and_resumed() {
-    let (_server, client) = operated().await;
+async fn pause_blocks_all_actions_but_leave_until_resume() {
+    let (_server, client) = cafe_with_operator().await;
     let none = json!({"tenantId": "default", "roomId": "main", "roomPaused": false, "pausedBy": null, "pauseReason": null,
         "pausedAt": null, "resumedAt": null, "mutedActors": {}, "mutedActorIds": [], "metadata": {}, "createdAt": null, "updatedAt": null});
     assert_eq!(state(&client).await, none);
@@ -95,14 +79,13 @@ async fn a_room_is_paused_and_resumed() {
     assert_eq!(resumed["override"], want);
     assert_eq!(say(&client, "Nova", "hi").await.status, 202);
     let trail = client.get("/v1/operator/audit?action=pause_room").await.data()["entries"][0].clone();
-    assert_eq!(trail, audit, "the trail keeps what the state forgets");
+    assert_eq!(trail, audit, "the trail keeps the reason");
 }
 
-/// CONTRACT 4.2 and 14, RULINGS B10: a mute blocks speech, in either way, and nothing else, of the one that is named; who
-/// is acted on finds it in its inbox.
+/// All commands that post a message are blocked, and nothing else. The target gets an inbox item.
 #[tokio::test]
-async fn an_agent_is_muted_and_unmuted() {
-    let (_server, client) = operated().await;
+async fn mute_blocks_messages_of_the_target_only() {
+    let (_server, client) = cafe_with_operator().await;
     let body = json!({"roomId": "main", "operatorId": "Op", "action": "mute_agent", "targetActorId": " Kai ", "reason": "loud"});
     let data = client.act("/v1/operator/overrides", body).await.data().clone();
     let at = &data["action"]["at"];
@@ -141,11 +124,10 @@ async fn an_agent_is_muted_and_unmuted() {
     assert_eq!(say(&client, "Kai", "hi").await.status, 202);
 }
 
-/// CONTRACT 9.13 and 4.4, RULINGS I7: an agent that is sent away leaves by force, is no longer present, stands where one
-/// comes in, and may come back; all of it is the operator's doing.
+/// Its presence is inactive and its position is the entrance. Every event names the operator.
 #[tokio::test]
-async fn an_agent_is_sent_away() {
-    let (_server, client) = operated().await;
+async fn force_leave_removes_the_target_which_may_return() {
+    let (_server, client) = cafe_with_operator().await;
     let body = json!({"actorId": "Kai", "payload": {"position": {"x": 1, "y": 1}}});
     let _ = client.act("/v1/commands/enter", body).await.data();
     let data = operate(&client, "force_leave", Some("Kai")).await.data().clone();
@@ -173,16 +155,15 @@ async fn an_agent_is_sent_away() {
     assert_eq!(
         client.act("/v1/intents/execute", body).await.data()["path"],
         json!([]),
-        "it stands where one comes in"
+        "its position is the entrance"
     );
     assert_eq!(client.act("/v1/commands/enter", json!({"actorId": "Kai"})).await.status, 202);
 }
 
-/// RULINGS G7 (kept): an agent that is not there is sent away all the same, with the operator's reason; nothing about its
-/// presence changes, and there is no presence to change.
+/// With the operator's reason; no presence is created or changed.
 #[tokio::test]
-async fn an_absent_agent_is_sent_away() {
-    let (_server, client) = operated().await;
+async fn force_leave_of_an_absent_actor_appends_a_leave_event() {
+    let (_server, client) = cafe_with_operator().await;
     let body = json!({"roomId": "main", "operatorId": "Op", "action": "force_leave", "targetActorId": "Ghost", "reason": "spam"});
     let data = client.act("/v1/operator/overrides", body).await.data().clone();
     let events = log(&client).await;
@@ -191,10 +172,10 @@ async fn an_absent_agent_is_sent_away() {
     assert!(client.get("/v1/presence?roomId=main&actorId=Ghost").await.data()["presence"].is_null());
 }
 
-/// CONTRACT 3.4 row 6 and 9.13, RULINGS I1: the fields in order; the action is trimmed, but else taken to the letter.
+/// The action is trimmed, and case-sensitive.
 #[tokio::test]
-async fn fields_are_checked_in_order() {
-    let (_server, client) = operated().await;
+async fn override_fields_are_validated_in_order() {
+    let (_server, client) = cafe_with_operator().await;
     let allowed = json!(["pause_room", "resume_room", "mute_agent", "unmute_agent", "force_leave"]);
     let unknown = json!({"field": "action", "allowed": allowed});
     let missing = |field: &str| json!({"field": field});
@@ -230,7 +211,7 @@ async fn fields_are_checked_in_order() {
     for (sent, code, details) in cases {
         let mut body = json!({"roomId": "main", "operatorId": "Op", "action": "pause_room"});
         sent.as_object().unwrap().iter().for_each(|(name, value)| body[name] = value.clone());
-        // Whatever is wrong with the body is told before whether the operator may.
+        // The body is validated before the rights of the operator.
         for operator in ["Op", "Nobody"] {
             if body["operatorId"] != "" {
                 body["operatorId"] = json!(operator);
@@ -253,11 +234,10 @@ async fn fields_are_checked_in_order() {
     );
 }
 
-/// CONTRACT 4.1 and 3.4 row 6, RULINGS B16: only operators of the room may; who is denied stands in the trail, nothing else
-/// happens, and the key stays free.
+/// The denial is in the audit trail, has no other effect, and the key stays free.
 #[tokio::test]
-async fn only_operators_operate() {
-    let (_server, client) = operated().await;
+async fn override_by_a_non_operator_is_denied_and_audited() {
+    let (_server, client) = cafe_with_operator().await;
     let cases = [
         (
             json!({"roomId": "main", "operatorId": "Nova", "action": "force_leave", "targetActorId": "Kai", "reason": "r", "metadata": {"m": 1}}),
@@ -291,10 +271,10 @@ async fn only_operators_operate() {
     assert_eq!((answer.status, answer.header("x-idempotent-replay")), (202, None));
 }
 
-/// CONTRACT 3.2 and 3.4 row 6: an action takes effect once under its key; another action or target is another scope.
+/// Another action or target is another scope.
 #[tokio::test]
-async fn an_action_is_done_once() {
-    let (_server, client) = operated().await;
+async fn override_takes_effect_once_per_key() {
+    let (_server, client) = cafe_with_operator().await;
     let body = |action: &str, target: &str, reason: &str| json!({"roomId": "main", "operatorId": "Op", "action": action, "targetActorId": target, "reason": reason});
     let send = |body: Value| client.post("/v1/operator/overrides", "k", body);
     let first = send(body("mute_agent", "Kai", "a")).await;
@@ -316,10 +296,10 @@ async fn an_action_is_done_once() {
     assert_eq!(client.get("/v1/operator/audit").await.data()["count"], 4, "with the grant");
 }
 
-/// RULINGS I4: mutes at the same time lose nothing; and they hold after a restart.
+/// Also after a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mutes_at_the_same_time_add_up() {
-    let (mut server, client) = operated().await;
+async fn mutes_at_the_same_time_are_all_kept() {
+    let (mut server, client) = cafe_with_operator().await;
     let sent = (0..16).map(|n| {
         let client = client.clone();
         tokio::spawn(async move { operate(&client, "mute_agent", Some(&format!("a{n:02}"))).await.status })
@@ -341,12 +321,12 @@ async fn mutes_at_the_same_time_add_up() {
     assert_eq!(blocked.error(423, "ERR_OPERATOR_OVERRIDE_BLOCKED")["reasonCode"], "ACTOR_MUTED");
 }
 
-/// CONTRACT 9.13, RULINGS J5: the states of all rooms of a tenant, the newest first, page by page.
+/// The states of all rooms of a tenant.
 #[tokio::test]
-async fn overrides_are_listed() {
+async fn overrides_are_listed_newest_first_and_paged() {
     let (_server, client) = cafe().await;
     for room in ["a", "b", "c"] {
-        promote(&client, room).await;
+        promote(&client, "Op", room).await;
         let body = json!({"roomId": room, "operatorId": "Op", "action": "pause_room"});
         assert_eq!(client.act("/v1/operator/overrides", body).await.status, 202);
     }
@@ -363,12 +343,11 @@ async fn overrides_are_listed() {
     assert_eq!(list("?tenantId=acme").await["count"], 0);
 }
 
-/// RULINGS B16: in strict mode only operators of a room read what was done there.
 #[tokio::test]
-async fn strict_mode_gates_reads() {
+async fn strict_mode_limits_override_and_audit_reads_to_operators() {
     let server = launch().env("PERMISSIONS_MODE", "strict").start().await;
     let client = server.client();
-    promote(&client, "main").await;
+    promote(&client, "Op", "main").await;
     for (path, action) in
         [("/v1/operator/overrides", "operator_overrides_read"), ("/v1/operator/audit", "operator_audit_read")]
     {
@@ -394,5 +373,5 @@ async fn strict_mode_gates_reads() {
     }
     let _ = operate(&client, "pause_room", None).await.data();
     let others = client.get("/v1/operator/audit?roomId=main&viewerActorId=Op&operatorId=Nova").await;
-    assert_eq!(others.data()["count"], 0, "operatorId filters, viewerActorId says who reads");
+    assert_eq!(others.data()["count"], 0, "operatorId filters, viewerActorId is the reader");
 }

@@ -1,4 +1,4 @@
-//! Paying for private tables: what a payment provider is asked, what its answers mean, and that nobody pays twice.
+//! Payment of private tables: the provider's request and response, and that nobody pays twice.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -9,48 +9,50 @@ use sha2::Sha256;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::tables::text;
-use crate::{launch, log};
+use crate::table_fixtures::text;
+use crate::{launch, log, merged};
 
 const PAY: &str = "/pay";
 const SESSIONS: &str = "/v1/table-sessions";
 
 /// A server whose payment provider is this receiver.
-fn paying(provider: &Receiver) -> Launch {
+fn launch_with_provider(provider: &Receiver) -> Launch {
     launch()
         .env("PRIVATE_TABLE_PAYMENT_MODE", "webhook")
         .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_URL", provider.url(PAY))
         .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS", 30_000)
 }
 
-/// A provider that answers the next requests so, and a server that asks it.
-async fn till(answers: impl IntoIterator<Item = Value>) -> (Receiver, agentcafe_testkit::Server, Client) {
+/// A provider with these next responses, and a server that uses it.
+async fn provider_and_server(
+    answers: impl IntoIterator<Item = Value>,
+) -> (Receiver, agentcafe_testkit::Server, Client) {
     let provider = Receiver::start().await;
     provider.next(PAY, answers.into_iter().map(|answer| Reaction::json(200, &answer)));
-    let server = paying(&provider).start().await;
+    let server = launch_with_provider(&provider).start().await;
     let client = server.client();
     (provider, server, client)
 }
 
-/// Nova's order of a plan for the room `den`, with these fields beside.
-fn order(plan: &str, fields: Value) -> Value {
-    let mut body = json!({"actorId": "Nova", "planId": plan, "roomId": "den"});
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
-    body
+/// A purchase of a plan by Nova for the room `den`, with these additional fields.
+fn purchase(plan: &str, fields: Value) -> Value {
+    merged(json!({"actorId": "Nova", "planId": plan, "roomId": "den"}), &fields)
 }
 
 async fn buy(client: &Client, key: &str, plan: &str) -> Answer {
-    client.post(SESSIONS, key, order(plan, json!({}))).await
+    client.post(SESSIONS, key, purchase(plan, json!({}))).await
 }
 
-/// The payment ids of the charges that have come.
+/// The payment ids of all requests to the provider.
 fn charges(provider: &Receiver) -> Vec<String> {
     let received = provider.received(PAY);
     let ids = received.iter().map(|request| {
         let body: Value = serde_json::from_slice(&request.body).expect("JSON");
-        assert_eq!(text(&body["paymentId"]), request.header("idempotency-key"), "the same in both places");
+        assert_eq!(
+            text(&body["paymentId"]),
+            request.header("idempotency-key"),
+            "the same in the response and in the event"
+        );
         text(&body["paymentId"]).to_owned()
     });
     ids.collect()
@@ -63,12 +65,12 @@ async fn end(client: &Client, session: &Value) {
     let _ = ended.data();
 }
 
-/// CONTRACT 5.3, RULINGS A8 and A9: what the provider is asked, and what its answer becomes; the proof goes to it alone.
+/// The provider's response becomes the session's payment. The payment proof is sent to the provider only.
 #[tokio::test]
-async fn the_provider_is_asked() {
-    let told = json!({"paid": true, "provider": "till", "paymentRef": "till-1", "amountUsd": 5});
-    let (provider, _server, client) = till([told, json!({"ok": true})]).await;
-    let body = order(
+async fn payment_request_has_the_documented_fields() {
+    let paid_response = json!({"paid": true, "provider": "till", "paymentRef": "till-1", "amountUsd": 5});
+    let (provider, _server, client) = provider_and_server([paid_response, json!({"ok": true})]).await;
+    let body = purchase(
         "espresso",
         json!({"ownerActorId": "Kai", "paymentProof": "card 4711", "paymentRef": "bill-7"}),
     );
@@ -76,12 +78,12 @@ async fn the_provider_is_asked() {
     let answer = request.key("k").json(&body).send().await;
     assert_eq!(answer.status, 201, "{}", answer.text);
     let received = provider.received(PAY);
-    let asked: Value = serde_json::from_slice(&received[0].body).expect("JSON");
+    let charge: Value = serde_json::from_slice(&received[0].body).expect("JSON");
     let want = json!({
         "paymentId": received[0].header("idempotency-key"), "tenantId": "default", "roomId": "den",
         "ownerActorId": "Kai", "paymentProof": "card 4711", "paymentRef": "bill-7", "amountUsd": 3
     });
-    assert_eq!(asked, want);
+    assert_eq!(charge, want);
     assert_eq!(
         (received[0].header("content-type"), received[0].header("x-request-id")),
         ("application/json", "req-1")
@@ -98,26 +100,30 @@ async fn the_provider_is_asked() {
     let room = json!({"actorId": "Nova", "roomId": "attic", "roomType": "private_table", "paymentRef": "b"});
     let made = client.act("/v1/rooms", room.clone()).await;
     let paid = json!({"verified": true, "provider": "webhook", "ref": "b", "amountUsd": 3.5});
-    assert_eq!(made.data()["payment"], paid, "what the provider does not say");
-    assert_eq!(client.act("/v1/rooms", room).await.data()["payment"], json!(null), "it is private already");
+    assert_eq!(made.data()["payment"], paid, "without a reason of the provider");
+    assert_eq!(
+        client.act("/v1/rooms", room).await.data()["payment"],
+        json!(null),
+        "the room is private already"
+    );
     assert_eq!(charges(&provider).len(), 2);
 }
 
-/// CONTRACT 5.3, RULINGS A10: a room without a name gets one before the provider is asked, and keeps it.
+/// The id is generated before the provider is called.
 #[tokio::test]
-async fn a_room_without_a_name_is_paid_for() {
-    let (provider, _server, client) = till([json!({"paid": true})]).await;
+async fn payment_of_an_unnamed_room_keeps_its_generated_id() {
+    let (provider, _server, client) = provider_and_server([json!({"paid": true})]).await;
     let body = json!({"actorId": "Nova", "planId": "espresso"});
     let answer = client.post(SESSIONS, "k", body).await;
-    let asked: Value = serde_json::from_slice(&provider.received(PAY)[0].body).expect("JSON");
-    assert_eq!(answer.data()["room"]["roomId"], asked["roomId"]);
+    let charge: Value = serde_json::from_slice(&provider.received(PAY)[0].body).expect("JSON");
+    assert_eq!(answer.data()["room"]["roomId"], charge["roomId"]);
 }
 
-/// CONTRACT 5.3, RULINGS A20, B14: only a 2xx with a true `paid`, or else `ok`, is a payment; redirects are not followed. The key
-/// stays free, and all attempts under it are the same payment.
+/// Redirects are not followed. After a failure the key stays free, and all attempts under it have the same
+/// `paymentId`.
 #[tokio::test]
-async fn only_what_is_paid_counts() {
-    let (provider, _server, client) = till([]).await;
+async fn payment_needs_2xx_with_paid_or_ok_true() {
+    let (provider, _server, client) = provider_and_server([]).await;
     let cases = [
         (Reaction::json(200, &json!({"paid": "true"})), 200, json!(null)),
         (Reaction::json(200, &json!({"paid": 1, "ok": true})), 200, json!(null)),
@@ -146,15 +152,14 @@ async fn only_what_is_paid_counts() {
     assert_eq!((ids.len(), ids.iter().all(|id| *id == ids[0])), (count + 1, true), "{ids:?}");
 }
 
-/// CONTRACT 5.3: a provider that says nothing, is not there, or is not set.
 #[tokio::test]
-async fn a_provider_that_cannot_be_asked() {
+async fn payment_provider_that_is_silent_unreachable_or_unset_is_an_error() {
     let provider = Receiver::start().await;
     provider.always(PAY, Reaction::hang());
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
-    let silent = paying(&provider).env("PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS", 250);
-    let absent =
-        paying(&provider).env("PRIVATE_TABLE_PAYMENT_WEBHOOK_URL", format!("http://{nobody}/secret"));
+    let unused = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let silent = launch_with_provider(&provider).env("PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS", 250);
+    let absent = launch_with_provider(&provider)
+        .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_URL", format!("http://{unused}/secret"));
     let unset = launch().env("PRIVATE_TABLE_PAYMENT_MODE", "webhook");
     for (launch, field) in [(silent, "cause"), (absent, "cause"), (unset, "reason")] {
         let server = launch.start().await;
@@ -165,16 +170,15 @@ async fn a_provider_that_cannot_be_asked() {
     }
 }
 
-/// RULINGS A7: the amount is what the provider took. Less than the price is refused, and not asked for again; an amount that is
-/// none is no payment.
+/// The amount is what the provider reports. After too small an amount the provider is not called again; an invalid
+/// amount is no payment.
 #[tokio::test]
-async fn what_the_provider_took_must_be_enough() {
-    let (provider, _server, client) = till([
-        json!({"paid": true, "amountUsd": 2.5}),
-        json!({"paid": true, "amountUsd": "a lot"}),
-        json!({"paid": true, "amountUsd": "3.00"}),
-    ])
-    .await;
+async fn payment_below_the_price_is_refused() {
+    let invalid = [json!("a lot"), json!(""), json!("NaN"), json!(-3), json!(true), json!([3])];
+    let amounts =
+        [json!(2.5)].into_iter().chain(invalid.clone()).chain([json!(" 3.00 "), json!(null), json!(0)]);
+    let (provider, _server, client) =
+        provider_and_server(amounts.map(|amount| json!({"paid": true, "amountUsd": amount}))).await;
     for _ in 0..2 {
         let refused = buy(&client, "k", "espresso").await;
         let details = refused.error(402, "ERR_PAYMENT_REQUIRED");
@@ -184,18 +188,24 @@ async fn what_the_provider_took_must_be_enough() {
         );
         assert_eq!(charges(&provider).len(), 1, "charged once");
     }
-    let senseless = buy(&client, "l", "espresso").await;
-    assert!(senseless.error(402, "ERR_PAYMENT_REQUIRED")["cause"].is_string());
+    for amount in &invalid {
+        let refused = buy(&client, "l", "espresso").await;
+        assert!(refused.error(402, "ERR_PAYMENT_REQUIRED")["cause"].is_string(), "{amount}");
+    }
     let session = buy(&client, "l", "espresso").await.data()["session"].clone();
     assert_eq!(session["paymentAmountUsd"], 3);
     let ids = charges(&provider);
-    assert!(ids[0] != ids[1] && ids[1] == ids[2], "{ids:?}");
+    assert!(ids[0] != ids[1] && ids[1..].iter().all(|id| *id == ids[1]), "{ids:?}");
+    end(&client, &session).await;
+    let session = buy(&client, "m", "espresso").await.data()["session"].clone();
+    assert_eq!(session["paymentAmountUsd"], 3, "the price, if no amount is reported");
+    end(&client, &session).await;
+    assert_eq!(buy(&client, "n", "espresso").await.error(402, "ERR_PAYMENT_REQUIRED")["value"], 0.0);
 }
 
-/// CONTRACT 9.15: what is refused anyway is refused before anybody pays.
 #[tokio::test]
-async fn nobody_pays_for_what_is_refused() {
-    let (provider, _server, client) = till([]).await;
+async fn payment_is_not_requested_for_a_refused_request() {
+    let (provider, _server, client) = provider_and_server([]).await;
     let _ = client.act("/v1/rooms", json!({"actorId": "Nova", "roomId": "lobby"})).await.data();
     let grant = json!({"roomId": "paused", "actorId": "Op", "canModerate": true});
     let _ = client.act("/v1/permissions", grant).await.data();
@@ -208,7 +218,7 @@ async fn nobody_pays_for_what_is_refused() {
         (json!({"expiresAt": "2020-01-01T00:00:00Z"}), 400, "ERR_OUT_OF_BOUNDS"),
     ];
     for (fields, status, code) in cases {
-        let _ = client.act(SESSIONS, order("espresso", fields)).await.error(status, code);
+        let _ = client.act(SESSIONS, purchase("espresso", fields)).await.error(status, code);
     }
     let private = json!({"actorId": "Nova", "roomId": "lobby", "roomType": "private_table"});
     for (name, value, status, code) in [
@@ -222,12 +232,13 @@ async fn nobody_pays_for_what_is_refused() {
     assert!(charges(&provider).is_empty());
 }
 
-/// RULINGS A20: with a secret, what the provider is asked is signed: the HMAC of the very bytes.
+/// If a secret is set. The signature is over the exact bytes of the body.
 #[tokio::test]
-async fn the_question_is_signed() {
+async fn payment_request_is_signed_with_hmac_sha256() {
     let provider = Receiver::start().await;
     provider.next(PAY, [Reaction::json(200, &json!({"paid": true}))]);
-    let server = paying(&provider).env("PRIVATE_TABLE_PAYMENT_WEBHOOK_SECRET", "hush").start().await;
+    let server =
+        launch_with_provider(&provider).env("PRIVATE_TABLE_PAYMENT_WEBHOOK_SECRET", "hush").start().await;
     assert_eq!(buy(&server.client(), "k", "espresso").await.status, 201);
     let received = provider.received(PAY).remove(0);
     let mac = Hmac::<Sha256>::new_from_slice(b"hush").expect("any length").chain_update(&received.body);
@@ -235,13 +246,13 @@ async fn the_question_is_signed() {
     assert_eq!(received.header("x-agentcafe-signature"), hex);
 }
 
-/// RULINGS A9, D1: copies at once are one payment and one session, and all get the same answer.
+/// There is one session, and all copies get the same response.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn copies_at_once_pay_once() {
+async fn payment_of_concurrent_copies_is_made_once() {
     let provider = Receiver::start().await;
     let let_go = Arc::new(Notify::new());
     provider.next(PAY, [Reaction::json(200, &json!({"paid": true, "paymentRef": "one"})).held(&let_go)]);
-    let server = paying(&provider).start().await;
+    let server = launch_with_provider(&provider).start().await;
     let client = server.client();
     let mut copies = JoinSet::new();
     for _ in 0..20 {
@@ -258,14 +269,14 @@ async fn copies_at_once_pay_once() {
     assert_eq!((replays.count(), charges(&provider).len(), log(&client).await.len()), (19, 1, 2));
 }
 
-/// RULINGS A9: the server dies while the provider takes the money; the same request, sent again, is the same payment.
+/// The server is killed while the provider answers; the same request, sent again, is the same payment.
 #[tokio::test]
-async fn a_payment_survives_the_server() {
+async fn payment_after_a_kill_has_the_same_payment_id() {
     let provider = Receiver::start().await;
     provider.next(PAY, [Reaction::hang(), Reaction::json(200, &json!({"paid": true}))]);
-    let mut server = paying(&provider).start().await;
+    let mut server = launch_with_provider(&provider).start().await;
     let request = server.client().request(Method::POST, SESSIONS).key("k");
-    let request = request.json(&order("espresso", json!({})));
+    let request = request.json(&purchase("espresso", json!({})));
     let lost = tokio::spawn(request.try_send());
     provider.wait(PAY, 1).await;
     server.kill();
@@ -281,15 +292,15 @@ async fn a_payment_survives_the_server() {
     assert_eq!(log(&client).await.len(), 2, "one room, one session");
 }
 
-/// RULINGS A9: who has paid for a table that was taken meanwhile has paid: the payment is recorded, whatever becomes of the server,
-/// and opens the table later; but not one that costs more.
+/// The room was taken meanwhile. The payment is recorded, survives a restart, and opens the table later at the same
+/// price, but not at a higher one.
 #[tokio::test]
-async fn a_payment_outlives_its_error() {
+async fn payment_is_kept_if_the_table_cannot_be_opened() {
     let provider = Receiver::start().await;
     let let_go = Arc::new(Notify::new());
     let held = Reaction::json(200, &json!({"paid": true, "paymentRef": "mine"})).held(&let_go);
     provider.next(PAY, [held, Reaction::json(200, &json!({"paid": true, "paymentRef": "other"}))]);
-    let mut server = paying(&provider).start().await;
+    let mut server = launch_with_provider(&provider).start().await;
     let slow = server.client();
     let slow = tokio::spawn(async move { buy(&slow, "slow", "espresso").await });
     provider.wait(PAY, 1).await;
@@ -307,16 +318,15 @@ async fn a_payment_outlives_its_error() {
     assert_eq!((&details["value"], &details["min"]), (&json!(3.0), &json!(10.0)));
     let opened = buy(&client, "slow", "espresso").await;
     assert_eq!(opened.data()["session"]["paymentRef"], "mine");
-    assert_eq!(charges(&provider).len(), 2, "nobody was charged twice");
+    assert_eq!(charges(&provider).len(), 2, "no payment was charged twice");
 }
 
-/// What was begun is finished, also if the client does not wait for it.
 #[tokio::test]
-async fn a_payment_does_not_need_its_client() {
+async fn payment_completes_after_the_client_disconnects() {
     let provider = Receiver::start().await;
     let let_go = Arc::new(Notify::new());
     provider.next(PAY, [Reaction::json(200, &json!({"paid": true})).held(&let_go)]);
-    let server = paying(&provider).start().await;
+    let server = launch_with_provider(&provider).start().await;
     let gone = server.client();
     let gone = tokio::spawn(async move { buy(&gone, "k", "espresso").await });
     provider.wait(PAY, 1).await;
@@ -328,11 +338,11 @@ async fn a_payment_does_not_need_its_client() {
     assert_eq!(log(&client).await.len(), 2);
 }
 
-/// CONTRACT 5.3: where nothing is asked for, nothing is; what the client calls its payment is kept.
+/// A `paymentRef` of the client is kept.
 #[tokio::test]
-async fn tables_may_be_free() {
+async fn payment_mode_off_needs_no_proof() {
     let provider = Receiver::start().await;
-    let server = paying(&provider).env("PRIVATE_TABLE_PAYMENT_MODE", "off").start().await;
+    let server = launch_with_provider(&provider).env("PRIVATE_TABLE_PAYMENT_MODE", "off").start().await;
     let client = server.client();
     let session = buy(&client, "k", "espresso").await.data()["session"].clone();
     assert_eq!(

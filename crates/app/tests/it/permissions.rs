@@ -1,4 +1,4 @@
-//! Permissions: what is given, what is shown, who may give, and that the audit trail knows.
+//! Permissions: capabilities, grants, who may grant, and the audit trail.
 
 use agentcafe_testkit::{Answer, Client, Value, json};
 
@@ -16,9 +16,9 @@ async fn trail(client: &Client, query: &str) -> Vec<Value> {
     page.data()["entries"].as_array().cloned().unwrap_or_default()
 }
 
-/// CONTRACT 7.3, 4.1 and 9.18: without a record everything but moderate, `default`; a grant changes what it names.
+/// Without a record an actor has every capability but `canModerate`, and the source is `default`.
 #[tokio::test]
-async fn a_permission_is_given_and_shown() {
+async fn permission_grant_changes_only_named_capabilities() {
     let (_server, client) = cafe().await;
     let one = "/v1/permissions?roomId=main&actorId=Nova";
     let mut want = json!({"tenantId": "default", "roomId": "main", "actorId": "Nova", "canMove": true, "canSpeak": true,
@@ -45,7 +45,7 @@ async fn a_permission_is_given_and_shown() {
         assert_eq!(answer.data()["correlationId"].as_str(), answer.header("x-correlation-id"));
         assert_eq!(client.get(one).await.data(), &json!({"permission": want}));
     }
-    assert!(log(&client).await.is_empty(), "no event tells of it");
+    assert!(log(&client).await.is_empty(), "a grant appends no event");
     let refused = client.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hi"})).await;
     let details = refused.error(403, "ERR_FORBIDDEN");
     let want = json!({"tenantId": "default", "roomId": "main", "actorId": "Nova", "capability": "canSpeak", "action": "say",
@@ -53,9 +53,9 @@ async fn a_permission_is_given_and_shown() {
     assert_eq!(details, &want);
 }
 
-/// CONTRACT 4.1: each capability governs its actions, in its room and tenant only.
+/// In its room and tenant only.
 #[tokio::test]
-async fn capabilities_govern_their_actions() {
+async fn capability_is_required_by_its_actions() {
     let (_server, client) = cafe().await;
     let acts = [
         ("/v1/commands/enter", json!({}), "canEnterLeave", "enter"),
@@ -85,18 +85,18 @@ async fn capabilities_govern_their_actions() {
             } else {
                 assert_eq!(answer.status, 202, "{path} without {taken}: {}", answer.text);
             }
-            for (place, name) in [("roomId", "attic"), ("tenantId", "acme")] {
+            for (field, name) in [("roomId", "attic"), ("tenantId", "acme")] {
                 let mut elsewhere = body.clone();
-                elsewhere[place] = json!(name);
-                assert_eq!(client.act(path, elsewhere).await.status, 202, "{path} in another {place}");
+                elsewhere[field] = json!(name);
+                assert_eq!(client.act(path, elsewhere).await.status, 202, "{path} in another {field}");
             }
         }
     }
 }
 
-/// CONTRACT 3.4 row 7 and 9.18, RULINGS J11: who is named first, then that something is; values are JSON booleans.
+/// The target's id is checked first, then that at least one capability is given.
 #[tokio::test]
-async fn values_are_booleans() {
+async fn permission_values_must_be_booleans() {
     let (_server, client) = cafe().await;
     let five = json!(["canMove", "canSpeak", "canOrder", "canEnterLeave", "canModerate"]);
     let cases = [
@@ -126,9 +126,9 @@ async fn values_are_booleans() {
     assert!(trail(&client, "").await.is_empty());
 }
 
-/// CONTRACT 9.18 and 11, RULINGS J5: stored records only, the newest first, by room or actor, of one tenant; durable.
+/// Stored records only, of one tenant, by room or actor.
 #[tokio::test]
-async fn permissions_are_listed_and_durable() {
+async fn permissions_are_listed_newest_first_and_survive_a_restart() {
     let (mut server, client) = cafe().await;
     for (room, actor, tenant) in
         [("main", "A", "default"), ("main", "B", "default"), ("attic", "A", "default"), ("main", "A", "acme")]
@@ -166,9 +166,9 @@ async fn permissions_are_listed_and_durable() {
     assert_eq!((rows, cursor.as_str()), (3, ""));
 }
 
-/// RULINGS B2, open mode: anybody gives; the trail says who, or `system`, and what was set. A replay adds nothing.
+/// In open mode anybody grants; the entry has the operator, else `system`, and the values. A replay adds no entry.
 #[tokio::test]
-async fn every_grant_is_audited() {
+async fn permission_grant_is_audited() {
     let (_server, client) = cafe().await;
     let body = json!({"roomId": "main", "actorId": "Nova", "canModerate": true, "canMove": false});
     let first = client.post("/v1/permissions", "k", body.clone()).await;
@@ -185,10 +185,10 @@ async fn every_grant_is_audited() {
     assert_eq!(trail(&client, "").await, [entry, named.data()["audit"].clone()]);
 }
 
-/// RULINGS B2, strict mode: the first grant of a room is anybody's, all others need an operator of that very room; who
-/// is denied is told so before its values are looked at, and stands in the trail.
+/// Anybody may make the first grant of a room; later ones need an operator of this room. A denial comes before the
+/// values are validated, and is audited.
 #[tokio::test]
-async fn strict_mode_asks_for_an_operator() {
+async fn strict_mode_needs_an_operator_to_grant() {
     let server = launch().env("PERMISSIONS_MODE", "strict").start().await;
     let client = server.client();
     assert_eq!(grant(&client, json!({"actorId": "Op", "canModerate": true})).await.status, 200);
@@ -231,9 +231,8 @@ async fn strict_mode_asks_for_an_operator() {
         .error(403, "ERR_FORBIDDEN");
 }
 
-/// RULINGS B2 and D1: of several first grants at the same time, one is the first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_grant_is_the_first() {
+async fn strict_mode_accepts_one_of_several_first_grants_at_the_same_time() {
     let server = launch().env("PERMISSIONS_MODE", "strict").start().await;
     let client = server.client();
     let sent = (0..12).map(|n| {

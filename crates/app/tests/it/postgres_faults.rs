@@ -1,5 +1,5 @@
-//! The issue, "restart PostgreSQL under load": 503 meanwhile, nothing acknowledged is lost or doubled, keys replay, and it goes
-//! on by itself.
+//! PostgreSQL restarts or fails under load: 503 meanwhile, nothing acknowledged is lost or doubled, keys replay, and
+//! the server recovers by itself.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,55 +9,56 @@ use std::time::Duration;
 use agentcafe_testkit::{Client, End, Postgres, Server, eventually, json};
 use tokio::task::JoinSet;
 
+use crate::background_load::{TrackedSay, assert_logged, head_of_log, repeat_says};
 use crate::launch;
-use crate::promise_load::{Said, assert_logged, head_of_log, say_again};
+use crate::read_only_database::say_once;
 use crate::store_full::{assert_not_ready, assert_unavailable};
-use crate::unwritable::say;
 
 const SPEAKERS: usize = 16;
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// Those who talk all the time, and what they have reached.
-struct Load {
-    speakers: JoinSet<Vec<Said>>,
+/// Writers, and the says that were accepted.
+struct Writers {
+    speakers: JoinSet<Vec<TrackedSay>>,
     acknowledged: Arc<AtomicUsize>,
     ended: Arc<AtomicBool>,
 }
 
-impl Load {
+impl Writers {
     fn start(address: SocketAddr) -> Self {
         let mut load = Self { speakers: JoinSet::new(), acknowledged: Arc::default(), ended: Arc::default() };
         for speaker in 0..SPEAKERS {
             let counts = (Arc::clone(&load.acknowledged), Arc::clone(&load.ended));
-            load.speakers.spawn(speak(address, speaker, counts));
+            load.speakers.spawn(say_until_stopped(address, speaker, counts));
         }
         load
     }
 
-    /// Waits until so many more were accepted.
-    async fn goes_on(&self, more: usize) {
+    /// Waits until this many more says are accepted.
+    async fn wait_for_accepted(&self, more: usize) {
         let enough = self.acknowledged.load(Ordering::SeqCst) + more;
         let reached = async || (self.acknowledged.load(Ordering::SeqCst) >= enough).then_some(());
         eventually("the load is accepted", DEADLINE, reached).await;
     }
 
-    async fn end(self) -> Vec<Said> {
+    async fn end(self) -> Vec<TrackedSay> {
         self.ended.store(true, Ordering::SeqCst);
         self.speakers.join_all().await.into_iter().flatten().collect()
     }
 }
 
-/// Says one thing after the other; what is refused with 503 once more at the end only, so that its key tells what became of it.
-async fn speak(
+/// Sends one say after the other. A say that got 503 is repeated only at the end, so that its key shows whether it
+/// took effect.
+async fn say_until_stopped(
     address: SocketAddr,
     speaker: usize,
     (acknowledged, ended): (Arc<AtomicUsize>, Arc<AtomicBool>),
-) -> Vec<Said> {
+) -> Vec<TrackedSay> {
     let client = Client::new(address);
     let mut all = Vec::new();
     while !ended.load(Ordering::SeqCst) {
-        let mut said = Said::new(speaker, &format!("{speaker}-{}", all.len()));
-        let answer = said.say(&client).await.expect("the server answers, whatever its database does");
+        let mut said = TrackedSay::new(speaker, &format!("{speaker}-{}", all.len()));
+        let answer = said.say(&client).await.expect("the server responds without its database, too");
         all.push(said);
         if answer.status == 202 {
             acknowledged.fetch_add(1, Ordering::SeqCst);
@@ -72,32 +73,28 @@ async fn on(postgres: &Postgres) -> Server {
     launch().env("DATABASE_URL", postgres.database()).start().await
 }
 
-/// `pg_ctl restart`, fast and immediate, and `kill -9` of the whole server, several times under load: every answer is an
-/// acceptance or a 503 that says when to come back; the log holds each acceptance once, at the place it was given, and a
-/// stream that was open all the time tells every event once and in order.
+/// `pg_ctl restart`, fast and immediate, and `kill -9` of PostgreSQL, several times under load. Every response is a
+/// success or a 503 with `Retry-After`. The log has each success once, at its sequence. A stream that stays open
+/// delivers every event once and in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn restarts_under_load_lose_and_double_nothing() {
+async fn postgres_restarts_under_load_lose_and_double_nothing() {
     let postgres = Postgres::start(true);
     let server = on(&postgres).await;
     let client = server.client();
     let mut stream = client.stream("/v1/events/stream?cursor=0").await;
-    let load = Load::start(server.address());
+    let load = Writers::start(server.address());
     for how in [End::Fast, End::Immediate, End::Kill, End::Fast, End::Kill, End::Immediate] {
-        load.goes_on(150).await;
+        load.wait_for_accepted(150).await;
         postgres.end(how);
         postgres.begin();
     }
-    load.goes_on(150).await;
+    load.wait_for_accepted(150).await;
     let all = load.end().await;
     let ready = async || (client.get("/readyz").await.status == 200).then_some(());
     eventually("ready again", DEADLINE, ready).await;
     assert_logged(&client, &all).await;
-    for place in 1..=head_of_log(&client).await {
-        assert_eq!(
-            stream.next_event().await.id,
-            Some(place),
-            "the stream leaves an event out, or tells one twice"
-        );
+    for expected in 1..=head_of_log(&client).await {
+        assert_eq!(stream.next_event().await.id, Some(expected), "the stream lost or repeated an event");
     }
     let mut again = Vec::new();
     for mut said in all {
@@ -106,15 +103,14 @@ async fn restarts_under_load_lose_and_double_nothing() {
         }
         again.push(said);
     }
-    let again = say_again(&client, again).await;
+    let again = repeat_says(&client, again).await;
     assert_logged(&client, &again).await;
 }
 
-/// A database that is gone, and one that is there and says nothing: writes and reads are refused with 503, the server is not
-/// ready and says why, and alive all the same; when the database is back, so is the café, and what was refused has its effect
-/// once.
+/// Reads and writes are 503; `/readyz` names the reason and `/livez` is 200. When the database is back, the server
+/// recovers, and a refused request takes effect once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_its_database_the_cafe_says_so() {
+async fn postgres_unreachable_or_hanging_is_503_and_not_ready() {
     let postgres = Postgres::start(true);
     let server = on(&postgres).await;
     let client = server.client();
@@ -123,16 +119,16 @@ async fn without_its_database_the_cafe_says_so() {
         ("frozen", Postgres::freeze, Postgres::thaw),
         ("killed", |postgres| postgres.end(End::Kill), Postgres::begin),
     ];
-    let mut texts = Vec::new();
+    let mut message_texts = Vec::new();
     for (name, stop, go_on) in stop {
-        let before = say(&client, &format!("before {name}")).await;
+        let before = say_once(&client, &format!("before {name}")).await;
         assert_eq!(before.status, 202, "{}", before.text);
         stop(&postgres);
-        let asked: Vec<_> = (0..20).map(|_| format!("while {name}")).collect();
+        let texts: Vec<_> = (0..20).map(|_| format!("while {name}")).collect();
         let mut asking = JoinSet::new();
-        for text in asked {
+        for text in texts {
             let client = client.clone();
-            asking.spawn(async move { assert_unavailable(&say(&client, &text).await) });
+            asking.spawn(async move { assert_unavailable(&say_once(&client, &text).await) });
         }
         asking.join_all().await;
         assert_not_ready(&client).await;
@@ -141,13 +137,13 @@ async fn without_its_database_the_cafe_says_so() {
         go_on(&postgres);
         let ready = async || (client.get("/readyz").await.status == 200).then_some(());
         eventually("ready again", DEADLINE, ready).await;
-        let after = say(&client, &format!("while {name}")).await;
+        let after = say_once(&client, &format!("while {name}")).await;
         assert_eq!(after.status, 202, "{}", after.text);
-        assert_eq!(say(&client, &format!("while {name}")).await.text, after.text);
-        texts.extend([json!(format!("before {name}")), json!(format!("while {name}"))]);
+        assert_eq!(say_once(&client, &format!("while {name}")).await.text, after.text);
+        message_texts.extend([json!(format!("before {name}")), json!(format!("while {name}"))]);
     }
     let log = client.get("/v1/events?types=conversation_message_posted&limit=100").await;
     let said = log.data()["events"].as_array().expect("a list").clone();
     let said: Vec<_> = said.iter().map(|event| event["payload"]["conversation"]["text"].clone()).collect();
-    assert_eq!(said, texts);
+    assert_eq!(said, message_texts);
 }

@@ -6,7 +6,7 @@ use agentcafe_testkit::Postgres;
 
 use crate::launch;
 
-/// `agentcafe migrate`, about to run on a database.
+/// The command `agentcafe migrate` on a database.
 pub(crate) fn migrate(url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agentcafe"));
     command.env_clear().env("DATABASE_URL", url).arg("migrate").args(arguments);
@@ -14,13 +14,13 @@ pub(crate) fn migrate(url: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// What it says, and whether it succeeds.
+/// Its output, and whether it succeeds.
 fn migrated(url: &str, arguments: &[&str]) -> (bool, String) {
     let output = migrate(url, arguments).output().expect("it runs");
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// A server that must not start, and its last words.
+/// The error of a server that must not start.
 async fn refused(url: &str, automatic: bool) -> String {
     let launch = launch().env("DATABASE_URL", url).env("API_DB_AUTO_MIGRATE", automatic);
     let Err(failed) = launch.try_start().await else { panic!("it started") };
@@ -28,10 +28,10 @@ async fn refused(url: &str, automatic: bool) -> String {
     failed.log.lines().last().unwrap_or_default().to_owned()
 }
 
-/// With `API_DB_AUTO_MIGRATE=false` nothing is changed: what is missing is named, and what to do about it. `agentcafe migrate`
-/// does it, once, however many do it at the same time.
+/// With `API_DB_AUTO_MIGRATE=false` the server changes nothing: its error names the missing migrations and the
+/// command to run. `agentcafe migrate` applies them once, also if several run at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_schema_is_migrated_by_hand() {
+async fn migrate_is_manual_with_auto_migrate_false() {
     let url = Postgres::shared().database();
     let why = refused(&url, false).await;
     assert!(why.contains("0001_initial is missing") && why.contains("agentcafe migrate"), "{why}");
@@ -55,9 +55,9 @@ async fn a_schema_is_migrated_by_hand() {
     assert!(server.stop().await.success());
 }
 
-/// A schema with another history than this version knows is left alone, and said to be so.
+/// The schema stays unchanged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_history_is_refused() {
+async fn migrate_refuses_a_schema_with_an_unknown_history() {
     for (change, why) in [
         ("UPDATE schema_migrations SET checksum = 'another'", "another content"),
         ("INSERT INTO schema_migrations VALUES ('9999_later', 'x')", "newer version"),
@@ -75,9 +75,8 @@ async fn another_history_is_refused() {
     }
 }
 
-/// Without a database there is nothing to migrate, which is told.
 #[test]
-fn a_database_must_be_named() {
+fn migrate_without_database_url_is_an_error() {
     let output = migrate("", &[]).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("DATABASE_URL is not set"), "{said}");

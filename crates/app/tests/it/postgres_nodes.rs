@@ -1,32 +1,32 @@
-//! Many nodes on one database are one café: commands that arrive on any of them make one log, which all of them tell.
+//! Several nodes on one database have one log, and each of them serves all of it.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use agentcafe_testkit::{Client, EventStream, Server, Value, eventually, json};
+use agentcafe_testkit::{Client, Server, SseStream, Value, eventually, json};
 use tokio::task::JoinSet;
 
+use crate::background_load::{TrackedSay, all_events, assert_logged, head_of_log, repeat_says};
 use crate::launch;
-use crate::promise_load::{Said, assert_logged, everything, head_of_log, say_again};
 
 const SPEAKERS: usize = 50;
 const EACH: usize = 40;
 
-/// Two nodes on one database. The first has the leases: it was there when nobody else was.
+/// Two nodes on one database. The first one has the leases, because it was started first.
 pub(crate) async fn two_nodes() -> [Server; 2] {
     let launch = launch().on_postgres(1);
     let first = launch.clone().start().await;
     [first, launch.start().await]
 }
 
-/// Says so many things one after the other, now on this node and then on that, each until it is accepted: a node that does
-/// not answer is left for the next.
-pub(crate) async fn say_everywhere(nodes: [SocketAddr; 2], speaker: usize, count: usize) -> Vec<Said> {
+/// Sends says one after the other, alternating between the nodes, each until it is accepted. If a node does not
+/// respond, the next one is used.
+pub(crate) async fn say_everywhere(nodes: [SocketAddr; 2], speaker: usize, count: usize) -> Vec<TrackedSay> {
     let clients = nodes.map(Client::new);
     let (mut all, mut turn) = (Vec::new(), speaker);
     for n in 0..count {
-        let mut said = Said::new(speaker, &format!("{speaker}-{n}"));
+        let mut said = TrackedSay::new(speaker, &format!("{speaker}-{n}"));
         while said.answer.is_none() {
             turn += 1;
             match said.say(&clients[turn % 2]).await {
@@ -40,17 +40,17 @@ pub(crate) async fn say_everywhere(nodes: [SocketAddr; 2], speaker: usize, count
     all
 }
 
-/// Reads a stream up to this place; each place comes once, in order.
-pub(crate) async fn assert_tells_all(stream: &mut EventStream, from: u64, head: u64) {
-    for place in from..=head {
-        assert_eq!(stream.next_event().await.id, Some(place), "left out, or told twice");
+/// Reads a stream up to this sequence, and checks that each sequence comes once, in order.
+pub(crate) async fn assert_streams_all(stream: &mut SseStream, from: u64, head: u64) {
+    for expected in from..=head {
+        assert_eq!(stream.next_event().await.id, Some(expected), "lost or repeated");
     }
 }
 
-/// The issue: 2,000 commands at once on two nodes, in one room and in many: sequences without gap or repeat, keys that give
-/// the first answer on either node, and every stream on both nodes tells every event once and in order.
+/// 2,000 commands at once on two nodes, in one room and in many: sequences without gap or repeat, keys that replay on
+/// either node, and streams on both nodes that deliver every event once and in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_nodes_are_one_cafe() {
+async fn nodes_write_one_log_without_gaps() {
     for rooms in [1, 5] {
         let servers = two_nodes().await;
         let addresses = [servers[0].address(), servers[1].address()];
@@ -67,29 +67,29 @@ async fn two_nodes_are_one_cafe() {
             let speaker = if rooms == 1 { 5 * speaker } else { speaker };
             speakers.spawn(say_everywhere(addresses, speaker, EACH));
         }
-        let all: Vec<Said> = speakers.join_all().await.into_iter().flatten().collect();
+        let all: Vec<TrackedSay> = speakers.join_all().await.into_iter().flatten().collect();
         assert_eq!(all.len(), SPEAKERS * EACH);
         assert_logged(&clients[0], &all).await;
-        assert_eq!(everything(&clients[0]).await, everything(&clients[1]).await);
+        assert_eq!(all_events(&clients[0]).await, all_events(&clients[1]).await);
         let head = head_of_log(&clients[1]).await;
         for stream in &mut streams {
-            assert_tells_all(stream, 1, head).await;
+            assert_streams_all(stream, 1, head).await;
         }
         let both = Client::of_nodes(addresses);
-        let all = say_again(&both, all).await;
+        let all = repeat_says(&both, all).await;
         assert_eq!(head_of_log(&both).await, head);
         assert_logged(&both, &all).await;
     }
 }
 
-/// What was done on one node is seen by whoever asks the other next, in every kind of read.
+/// In every kind of read, immediately.
 #[tokio::test]
-async fn what_was_done_is_seen_on_every_node() {
+async fn node_reads_what_another_node_acknowledged() {
     let [here, there] = two_nodes().await;
     let (here, there) = (here.client(), there.client());
     for round in 1..=50_u64 {
         let said = here.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey @Kai"})).await;
-        let sequence = said.data()["sequence"].as_u64().expect("a place");
+        let sequence = said.data()["sequence"].as_u64().expect("a sequence");
         let after = sequence - 1;
         let page = there.get(&format!("/v1/events?cursor={after}&limit=1")).await;
         assert_eq!(page.data()["events"][0]["eventId"], said.data()["eventId"]);
@@ -101,17 +101,16 @@ async fn what_was_done_is_seen_on_every_node() {
     }
 }
 
-/// One node does what must not be done twice; the others do it when it stops. Nothing is done twice in between, and nothing is
-/// left out.
+/// Leased work (webhooks, reactions, sweeps) is done by one node. No work is repeated or left out.
 #[tokio::test]
-async fn a_node_that_stops_hands_its_work_over() {
+async fn node_that_stops_hands_its_leases_over() {
     let launch = launch().on_postgres(1).env("PRESENCE_SWEEP_MS", 500);
     let (mut here, there) = (launch.clone().start().await, launch.start().await);
     let client = there.client();
     let held = |log: String| -> BTreeSet<String> {
         let held = log
             .lines()
-            .filter(|line| line.contains("this node does it now"))
+            .filter(|line| line.contains("lease acquired"))
             .map(|line| line.rsplit_once("lease=\"").expect("a name").1.trim_end_matches('"').to_owned());
         held.collect()
     };

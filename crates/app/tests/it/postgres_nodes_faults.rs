@@ -1,33 +1,35 @@
-//! Many nodes on one database, when one of them dies, is cut off, or has the wrong time: the others go on, and nothing is lost
-//! or done twice.
+//! One of several nodes is killed, cut off, or has a wrong clock: the others continue, and nothing is lost or done
+//! twice.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::Timestamp;
-use agentcafe_testkit::{Client, Postgres, Receiver, Server, Wire, eventually, json};
+use agentcafe_testkit::{Client, Postgres, Receiver, Server, eventually, json};
 use tokio::task::JoinSet;
 
-use crate::launch;
-use crate::postgres_nodes::{assert_tells_all, say_everywhere, two_nodes};
-use crate::promise_load::{Said, assert_logged, everything, head_of_log, say_again};
+use crate::background_load::{TrackedSay, all_events, assert_logged, head_of_log, repeat_says};
+use crate::postgres_nodes::{assert_streams_all, say_everywhere, two_nodes};
 use crate::reaction_engine::rule;
 use crate::store_full::assert_unavailable;
-use crate::webhook_delivery::{say, talk, texts};
-use crate::webhook_fields::subscribe;
+use crate::tcp_proxy::TcpProxy;
+use crate::webhook_delivery::{message_subscription, message_texts};
+use crate::webhook_subscriptions::subscribe;
+use crate::{launch, say};
 
 const SPEAKERS: usize = 16;
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// The issue: `kill -9` of the node that has all leases, under load. Clients go to the other node with their keys; what was
-/// acknowledged is in the log once; every message is delivered by webhook, in order, and answered by the rule exactly once.
+/// `kill -9` of the node that has all leases, under load. Clients repeat requests on the other node with their keys.
+/// What was acknowledged is in the log once; every message is delivered by webhook, in order, and answered by the
+/// reaction exactly once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_node_is_replaced() {
+async fn node_that_is_killed_is_replaced() {
     let [mut here, there] = two_nodes().await;
     let (addresses, client) = ([here.address(), there.address()], there.client());
     let receiver = Receiver::start().await;
-    subscribe(&client, talk(receiver.url("/all"))).await;
+    subscribe(&client, message_subscription(receiver.url("/all"))).await;
     let id = rule(&client, json!({"actionType": "order", "actionPayload": {"itemId": "tea"}})).await;
     let mut stream = client.stream("/v1/events/stream?cursor=0").await;
     let mut speakers = JoinSet::new();
@@ -36,51 +38,51 @@ async fn a_killed_node_is_replaced() {
     }
     receiver.wait("/all", 40).await;
     here.kill();
-    let all: Vec<Said> = speakers.join_all().await.into_iter().flatten().collect();
+    let all: Vec<TrackedSay> = speakers.join_all().await.into_iter().flatten().collect();
     let answered = async || {
         let orders = client.get("/v1/events?types=order_changed&limit=5000").await;
         let sources = orders.data()["events"].as_array().expect("a list").clone();
         (sources.len() >= all.len()).then_some(sources)
     };
-    let orders = eventually("the rule answers everything", DEADLINE, answered).await;
+    let orders = eventually("the rule reacts to every message", DEADLINE, answered).await;
     let sources: HashSet<String> =
         orders.iter().map(|order| order["payload"]["reaction"]["sourceEventId"].to_string()).collect();
-    assert_eq!((orders.len(), sources.len()), (all.len(), all.len()), "one answer of {id} each");
+    assert_eq!((orders.len(), sources.len()), (all.len(), all.len()), "one reaction of {id} each");
     let in_order = || {
         let mut seen = HashSet::new();
-        let mut texts = texts(&receiver.received("/all"));
-        texts.retain(|text| seen.insert(text.clone()));
-        texts
+        let mut message_texts = message_texts(&receiver.received("/all"));
+        message_texts.retain(|text| seen.insert(text.clone()));
+        message_texts
     };
     eventually("every message arrives", DEADLINE, async || (in_order().len() == all.len()).then_some(()))
         .await;
-    let log = everything(&client).await;
+    let log = all_events(&client).await;
     let said: Vec<&str> =
         log.iter().filter_map(|event| event["payload"]["conversation"]["text"].as_str()).collect();
     assert_eq!(in_order(), said);
-    assert_tells_all(&mut stream, 1, log.len() as u64).await;
+    assert_streams_all(&mut stream, 1, log.len() as u64).await;
     assert_logged(&client, &all).await;
-    say_again(&client, all).await;
+    repeat_says(&client, all).await;
     assert_eq!(head_of_log(&client).await, log.len() as u64);
 }
 
-/// The issue: a node that is cut off from PostgreSQL says so with 503, is not ready, and loses its leases to one that is not;
-/// once it is back it tells what happened meanwhile without a gap.
+/// It answers 503, is not ready, and the other node takes its leases. When it is back, its streams continue without a
+/// gap.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_is_cut_off_steps_back() {
+async fn node_cut_off_from_postgres_loses_its_leases() {
     let postgres = Postgres::start(false);
-    let wire = Wire::to(postgres.address()).await;
+    let proxy = TcpProxy::to(postgres.address()).await;
     let url = postgres.database();
-    let through = url.replace(&postgres.address().to_string(), &wire.address().to_string());
+    let through = url.replace(&postgres.address().to_string(), &proxy.address().to_string());
     let far = launch().env("DATABASE_URL", through).start().await;
     let near = launch().env("DATABASE_URL", url).start().await;
     let (far, near) = (far.client(), near.client());
     let receiver = Receiver::start().await;
-    subscribe(&near, talk(receiver.url("/all"))).await;
+    subscribe(&near, message_subscription(receiver.url("/all"))).await;
     let mut stream = far.stream("/v1/events/stream?cursor=0").await;
     say(&far, "main", "before").await;
     receiver.wait("/all", 1).await;
-    wire.cut();
+    proxy.cut();
     let refused = far.act("/v1/commands/say", json!({"actorId": "Nova", "text": "cut off"})).await;
     assert_unavailable(&refused);
     let unready = async || (far.get("/readyz").await.status == 503).then_some(());
@@ -89,23 +91,23 @@ async fn a_node_that_is_cut_off_steps_back() {
         say(&near, "main", &format!("meanwhile {n}")).await;
     }
     eventually("the other node delivers", DEADLINE, async || {
-        texts(&receiver.received("/all")).contains(&"meanwhile 19".to_owned()).then_some(())
+        message_texts(&receiver.received("/all")).contains(&"meanwhile 19".to_owned()).then_some(())
     })
     .await;
-    wire.mend();
+    proxy.mend();
     let ready = async || (far.get("/readyz").await.status == 200).then_some(());
     eventually("the node is back", DEADLINE, ready).await;
     say(&far, "main", "after").await;
     receiver.wait("/all", 22).await;
     let head = head_of_log(&near).await;
-    assert_tells_all(&mut stream, 1, head).await;
-    assert_eq!(everything(&far).await, everything(&near).await);
-    let mut once = texts(&receiver.received("/all"));
+    assert_streams_all(&mut stream, 1, head).await;
+    assert_eq!(all_events(&far).await, all_events(&near).await);
+    let mut once = message_texts(&receiver.received("/all"));
     once.dedup();
-    assert_eq!(once.len(), 22, "in order, whoever delivers: {once:?}");
+    assert_eq!(once.len(), 22, "in order, on both nodes: {once:?}");
 }
 
-/// Where Debian keeps the library that gives a process another time.
+/// The path of libfaketime on Debian.
 fn fake_time() -> PathBuf {
     let found = std::fs::read_dir("/usr/lib").expect("there is /usr/lib").filter_map(|entry| {
         let library = entry.ok()?.path().join("faketime/libfaketime.so.1");
@@ -114,10 +116,10 @@ fn fake_time() -> PathBuf {
     found.last().expect("libfaketime is not installed; ./test.sh installs it")
 }
 
-/// The issue: a node whose clock is a minute off, before or after, and that has the leases: nothing runs out too early or too
-/// late, and the log's times are those of the database.
+/// The clock of the node that has the leases is a minute ahead or behind: nothing expires too early or too late, and
+/// the log has the database's times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_is_wrong_does_not_matter() {
+async fn node_with_a_wrong_clock_uses_the_time_of_postgres() {
     for offset in ["+60s", "-60s"] {
         let launch = launch().on_postgres(1).env("PRESENCE_SWEEP_MS", 500);
         let wrong = launch.clone();
@@ -136,18 +138,18 @@ async fn a_clock_that_is_wrong_does_not_matter() {
             right.get(&format!("/v1/presence?{query}")).await.data()["count"].as_u64().expect("a number")
         };
         let run_out = async || (count("active=0").await >= 2).then_some(());
-        eventually("what is short runs out", DEADLINE, run_out).await;
+        eventually("the short ones expire", DEADLINE, run_out).await;
         assert_eq!((count("active=0").await, count("active=1").await), (2, 2), "{offset}");
         for client in [&wrong, &right] {
             say(client, "main", "what time is it?").await;
         }
-        let log = everything(&right).await;
+        let log = all_events(&right).await;
         let times: Vec<&str> = log.iter().filter_map(|event| event["timestamp"].as_str()).collect();
         assert!(times.is_sorted(), "{offset}: {times:?}");
     }
 }
 
-/// When a node began to listen, by its own clock, which is what its log shows.
+/// When a node started to listen, by its own clock, which its log shows.
 fn began(server: &Server) -> i64 {
     let log = server.log();
     let line = log.lines().find(|line| line.contains("listening on")).expect("it listens");
@@ -155,7 +157,7 @@ fn began(server: &Server) -> i64 {
     time.expect("a line begins with its time").as_millis()
 }
 
-/// The clocks are apart, and yet both nodes tell the same time.
+/// Checks that both nodes use the same time although their clocks differ.
 async fn assert_one_time(wrong: &Server, right: &Server) {
     let apart = began(wrong).abs_diff(began(right));
     assert!((45_000..75_000).contains(&apart), "the clocks are {apart} ms apart");
@@ -165,5 +167,5 @@ async fn assert_one_time(wrong: &Server, right: &Server) {
         Timestamp::parse(health["time"].as_str().expect("a time")).expect("a time").as_millis()
     };
     let differ = time(&wrong).await.abs_diff(time(&right).await);
-    assert!(differ < 5_000, "they tell times that are {differ} ms apart");
+    assert!(differ < 5_000, "their times are {differ} ms apart");
 }

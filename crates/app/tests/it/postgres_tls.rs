@@ -1,36 +1,39 @@
-//! TLS to PostgreSQL as the URL's `sslmode` says, and what the pool of connections keeps to.
+//! TLS to PostgreSQL by `sslmode`, and the limits of the connection pool.
 
 use agentcafe_testkit::{Postgres, eventually};
 use tokio::task::JoinSet;
 
+use crate::durability::LOAD_DEADLINE;
 use crate::launch;
 use crate::postgres_migrate::migrate;
-use crate::promise_kill::LOAD_DEADLINE;
-use crate::unwritable::say;
+use crate::read_only_database::say_once;
 
-/// The server's URL by another name and with other parameters.
+/// The server's URL with another host name and other parameters.
 fn url(postgres: &Postgres, host: &str, parameters: &str) -> String {
     let url = postgres.database().replace("127.0.0.1", host);
     let (url, _) = url.split_once('?').expect("parameters");
     format!("{url}?{parameters}")
 }
 
-/// `disable` encrypts nothing; `prefer` and `require` encrypt and trust anybody; `verify-ca` wants an authority that is known,
-/// `verify-full` the right name too. What does not hold is told at the start, and that without TLS where it was required.
+/// `disable` does not encrypt; `prefer` and `require` encrypt without verification; `verify-ca` needs a trusted
+/// authority, `verify-full` the right host name, too. A failure stops the start with an error; so does a server
+/// without TLS if TLS is required.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sslmode_says_what_is_encrypted_and_who_is_trusted() {
+async fn sslmode_decides_encryption_and_verification() {
     let (postgres, plain) = (Postgres::start_with_tls(), Postgres::start(false));
     let known = format!("sslrootcert={}", postgres.authority().display());
+    let encoded = format!("connect_timeout=3&sslmode=verify-ca&{}", known.replace('/', "%2F"));
     for (host, parameters, is_encrypted) in [
         ("127.0.0.1", "sslmode=disable", false),
         ("127.0.0.1", "", true),
         ("127.0.0.1", "sslmode=require", true),
         ("127.0.0.1", &format!("sslmode=verify-ca&{known}"), true),
+        ("127.0.0.1", &encoded, true),
         ("localhost", &format!("{known}&sslmode=verify-full"), true),
     ] {
         let url = url(&postgres, host, parameters);
         let mut server = launch().env("DATABASE_URL", &url).start().await;
-        assert_eq!(say(&server.client(), "hello").await.status, 202, "{parameters}");
+        assert_eq!(say_once(&server.client(), "hello").await.status, 202, "{parameters}");
         let seen = Postgres::query(
             &format!("{}?sslmode=disable", url.split('?').next().expect("an address")),
             "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
@@ -56,10 +59,9 @@ async fn sslmode_says_what_is_encrypted_and_who_is_trusted() {
     }
 }
 
-/// `PG_POOL_MAX` bounds the connections that read, however many read at once; those that nobody needs are closed after
-/// `PG_IDLE_TIMEOUT_MS`.
+/// `PG_POOL_MAX` bounds the reading connections; idle ones are closed after `PG_IDLE_TIMEOUT_MS`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_pool_is_bounded_and_gives_back() {
+async fn pool_is_bounded_and_closes_idle_connections() {
     let database = Postgres::shared().database();
     let server = launch()
         .env("DATABASE_URL", &database)
@@ -80,7 +82,7 @@ async fn the_pool_is_bounded_and_gives_back() {
         reading.spawn(async move { client.get("/v1/inbox?actorId=Nova").await.status });
     }
     assert!(reading.join_all().await.into_iter().all(|status| status == 200));
-    // Those that read at once are gone by now if that took long.
+    // If this took long, the connections may be closed already.
     eventually("a connection that read is still there", LOAD_DEADLINE, async || {
         assert_eq!(server.client().get("/v1/inbox?actorId=Nova").await.status, 200);
         let reads = count("reads");
@@ -90,6 +92,6 @@ async fn the_pool_is_bounded_and_gives_back() {
     .await;
     assert_eq!((count("writes"), count("listens")), (1, 1));
     let closed = async || (count("reads") == 0).then_some(());
-    eventually("connections that nobody needs are closed", LOAD_DEADLINE, closed).await;
+    eventually("idle connections are closed", LOAD_DEADLINE, closed).await;
     assert_eq!(server.client().get("/v1/inbox?actorId=Nova").await.status, 200);
 }

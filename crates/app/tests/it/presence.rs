@@ -1,4 +1,4 @@
-//! Presence: heartbeats, who is listed, and running out of time.
+//! Presence: heartbeats, lists, and expiry.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ async fn beat(client: &Client, body: Value) -> Value {
     answer.data().clone()
 }
 
-/// CONTRACT 9.11 and 4.4: a heartbeat is told, a change of status after it, caused by it; the answer lists both.
+/// `status_changed` follows, caused by the heartbeat, if the status differs; the response lists both.
 #[tokio::test]
-async fn a_heartbeat_is_told_and_so_is_a_change() {
+async fn heartbeat_appends_an_event_and_a_status_change() {
     let (_server, client) = cafe().await;
     let first = beat(&client, json!({"actorId": "Nova"})).await;
     let presence = &first["presence"];
@@ -34,7 +34,7 @@ async fn a_heartbeat_is_told_and_so_is_a_change() {
         let emitted = data["emittedEvents"].as_array().into_iter().flatten();
         emitted.map(|event| event["eventType"].as_str().unwrap_or_default().to_owned()).collect()
     };
-    assert_eq!(types(&first), ["presence_heartbeat"], "the first is no change");
+    assert_eq!(types(&first), ["presence_heartbeat"], "the first heartbeat is no change");
     assert_eq!(types(&second), ["presence_heartbeat", "status_changed"]);
     assert_eq!(types(&third), ["presence_heartbeat"]);
     let events = log(&client).await;
@@ -56,9 +56,8 @@ async fn a_heartbeat_is_told_and_so_is_a_change() {
     );
 }
 
-/// CONTRACT 9.11: a blank status counts as missing, which is `idle`.
 #[tokio::test]
-async fn a_blank_status_is_idle() {
+async fn heartbeat_with_blank_status_is_idle() {
     let (_server, client) = cafe().await;
     for status in [json!(null), json!(""), json!("  ")] {
         let answer = client.act("/v1/presence/heartbeat", json!({"actorId": "Nova", "status": status})).await;
@@ -67,9 +66,8 @@ async fn a_blank_status_is_idle() {
     }
 }
 
-/// RULINGS G2: an inactive heartbeat is a goodbye: the actor no longer counts as there.
 #[tokio::test]
-async fn an_inactive_heartbeat_is_a_goodbye() {
+async fn heartbeat_with_status_inactive_ends_presence() {
     let (_server, client) = cafe().await;
     beat(&client, json!({"actorId": "Nova", "status": "busy"})).await;
     let data = beat(&client, json!({"actorId": "Nova", "status": "inactive"})).await;
@@ -80,9 +78,9 @@ async fn an_inactive_heartbeat_is_a_goodbye() {
     assert_eq!(client.get("/v1/presence?roomId=main&active=true").await.data()["count"], 0);
 }
 
-/// RULINGS G3 and E9: `ttlMs` is held within 1000 to 600000, and the event carries what is stored.
+/// `ttlMs` is 1,000 to 600,000; the event has the stored value.
 #[tokio::test]
-async fn a_time_to_live_is_held_within_bounds() {
+async fn heartbeat_ttl_is_clamped() {
     let server = launch().env("PRESENCE_DEFAULT_TTL_MS", 5_000).start().await;
     let client = server.client();
     let cases = [
@@ -106,9 +104,9 @@ async fn a_time_to_live_is_held_within_bounds() {
     assert_eq!(entered.data()["presence"]["ttlMs"], 5_000);
 }
 
-/// CONTRACT 9.10: one presence or none; or a list, newest first, by tenant, room, actor and activity.
+/// By tenant, room, actor and activity. With one actor: its presence, or none.
 #[tokio::test]
-async fn presences_are_listed_newest_first() {
+async fn presence_is_listed_newest_first_with_filters() {
     let (_server, client) = cafe().await;
     for (actor, room, tenant) in
         [("A", "main", "default"), ("B", "main", "default"), ("A", "attic", "default"), ("A", "main", "acme")]
@@ -137,9 +135,9 @@ async fn presences_are_listed_newest_first() {
     assert_eq!(client.get("/v1/presence?roomId=main&actorId=C").await.data(), &json!({"presence": null}));
 }
 
-/// RULINGS J5: a list goes on behind its `nextCursor`, each row once, until there is none.
+/// Each row comes once.
 #[tokio::test]
-async fn a_list_goes_on_behind_its_cursor() {
+async fn presence_list_continues_after_next_cursor() {
     let (_server, client) = cafe().await;
     let many = (0..7).map(|n| beat(&client, json!({"actorId": format!("a{n}")})));
     for one in many {
@@ -163,10 +161,9 @@ async fn a_list_goes_on_behind_its_cursor() {
     assert_eq!(client.get("/v1/presence?limit=-3").await.data()["count"], 1, "limits are clamped");
 }
 
-/// CONTRACT 4.4 and 15: who lets its time run out is told to be gone, once, under an own correlation id; a heartbeat
-/// brings it back.
+/// The expiry is one event, with a correlation id of its own.
 #[tokio::test]
-async fn presences_run_out() {
+async fn presence_expires_once_and_returns_with_a_heartbeat() {
     let server = launch().env("PRESENCE_SWEEP_MS", 500).start().await;
     let client = server.client();
     for actor in ["Nova", "Kai"] {
@@ -174,7 +171,7 @@ async fn presences_run_out() {
     }
     beat(&client, json!({"actorId": "Stays"})).await;
     beat(&client, json!({"actorId": "Gone", "status": "inactive", "ttlMs": 1_000})).await;
-    let expired = eventually("both presences run out", Duration::from_secs(60), async || {
+    let expired = eventually("both presences expire", Duration::from_secs(60), async || {
         let page = client.get("/v1/events?types=status_changed").await;
         let events = page.data()["events"].as_array()?.clone();
         (events.len() >= 2).then_some(events)
@@ -203,6 +200,6 @@ async fn presences_run_out() {
     assert_eq!(
         client.get("/v1/events?types=status_changed").await.data()["count"],
         3,
-        "nobody expires twice"
+        "each presence expires once"
     );
 }

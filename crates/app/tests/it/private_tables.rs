@@ -1,19 +1,20 @@
-//! The gate of private tables: who may act at one, with which features, on how many seats.
+//! Access to private tables: who may act, with which features, on how many seats.
 
 use std::sync::Arc;
 
 use agentcafe_testkit::{eventually, json};
 use tokio::task::JoinSet;
 
-use crate::tables::{LATER_MS, SOON, act, from_now, has_passed, open};
+use crate::table_fixtures::{LATER_MS, SOON, act, from_now, has_passed, open};
 use crate::{cafe, log};
 
 const ENTER: &str = "/v1/commands/enter";
 const SAY: &str = "/v1/commands/say";
 
-/// CONTRACT 5.2, in the order of its steps; leaving is always possible.
+/// The checks in their order: an active session (402, or 403 with its times), owner or guest (403), the feature of
+/// the plan (403), a free seat (400). Leaving is always possible.
 #[tokio::test]
-async fn the_gate_lets_in_who_may() {
+async fn private_table_requires_session_membership_feature_and_seat() {
     let (_server, client) = cafe().await;
     let private = json!({"actorId": "Nova", "roomId": "den", "roomType": "private_table", "paymentProof": "coffee_paid"});
     let _ = client.act("/v1/rooms", private).await.data();
@@ -42,9 +43,9 @@ async fn the_gate_lets_in_who_may() {
     assert_eq!(client.act(SAY, elsewhere).await.status, 202, "other rooms are open");
 }
 
-/// RULINGS A12, A13: every action that makes an actor present is gated, and so are intents and heartbeats.
+/// Also intents and heartbeats, which make an actor present.
 #[tokio::test]
-async fn every_action_is_gated() {
+async fn private_table_checks_every_action() {
     let (_server, client) = cafe().await;
     let _ = open(&client, "espresso", json!({})).await;
     let actions = [
@@ -61,13 +62,13 @@ async fn every_action_is_gated() {
         assert_eq!(answer.error(403, "ERR_FORBIDDEN")["action"], action);
     }
     let poll = client.get("/v1/events/poll?roomId=den&tenantId=default&actorId=Eve&timeoutMs=0").await;
-    assert_eq!(poll.data()["presence"], json!(null), "listening does not make an outsider present");
+    assert_eq!(poll.data()["presence"], json!(null), "a poll does not make an outsider present");
     assert_eq!(client.get("/v1/presence?roomId=den").await.data()["count"], 0);
 }
 
-/// CONTRACT 5.2 step 7, RULINGS A13, A14: seats are counted for whatever makes present; who sits goes on.
+/// An actor that has a seat is not checked again.
 #[tokio::test]
-async fn seats_are_counted() {
+async fn private_table_seats_are_counted_for_whatever_makes_present() {
     let (_server, client) = cafe().await;
     let session = open(&client, "espresso", json!({"invitedActorIds": ["Kai", "Ada"]})).await;
     assert_eq!(act(&client, "Nova", ENTER, json!({})).await.status, 202);
@@ -88,9 +89,9 @@ async fn seats_are_counted() {
     assert_eq!(act(&client, "Ada", ENTER, json!({})).await.status, 202, "a seat is free");
 }
 
-/// The promise about stampedes: 100 actors enter a 4-seat table at once, exactly 4 sit.
+/// 100 actors enter at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stampede_fills_the_seats_exactly() {
+async fn private_table_with_4_seats_admits_exactly_4_of_100() {
     let server = crate::launch()
         .env("TABLE_PLAN_CATALOG_JSON", r#"{"big": {"maxAgents": 4, "durationMinutes": 30}}"#)
         .env("PRIVATE_TABLE_PAYMENT_MODE", "off")
@@ -119,9 +120,9 @@ async fn a_stampede_fills_the_seats_exactly() {
     assert_eq!(entered.len(), 4, "{entered:?}");
 }
 
-/// CONTRACT 5.2 step 6, RULINGS A18: a plan without chat has no speech; the refusal names what it has.
+/// The error lists the plan's features.
 #[tokio::test]
-async fn a_plan_lets_do_what_it_includes() {
+async fn private_table_plan_without_chat_refuses_messages() {
     let server = crate::launch()
         .env("TABLE_PLAN_CATALOG_JSON", r#"{"quiet": {"maxAgents": 2, "features": ["task_board"]}}"#)
         .env("PRIVATE_TABLE_PAYMENT_MODE", "off")
@@ -139,9 +140,8 @@ async fn a_plan_lets_do_what_it_includes() {
     assert_eq!(details["enabledFeatures"], json!(["task_board"]));
 }
 
-/// RULINGS A17: a session keeps what was bought, whatever becomes of its plan.
 #[tokio::test]
-async fn a_session_outlives_its_plan() {
+async fn private_table_session_keeps_its_features_if_the_plan_changes() {
     let catalogue =
         |seats: u32| format!(r#"{{"table": {{"maxAgents": {seats}, "features": ["basic_thread_chat"]}}}}"#);
     let directory = tempfile::tempdir().unwrap();
@@ -161,14 +161,14 @@ async fn a_session_outlives_its_plan() {
     }
 }
 
-/// CONTRACT 5.2 step 4: an expired session is told as such, before and after the sweep.
+/// With `expiredAt`, before the sweep and after it.
 #[tokio::test]
-async fn an_expired_session_lets_nobody_in() {
+async fn private_table_with_an_expired_session_is_403() {
     let server = crate::launch().env("TABLE_SESSION_SWEEP_MS", 60_000).start().await;
     let client = server.client();
     let expires_at = from_now(&client, LATER_MS).await;
     let session = open(&client, "espresso", json!({"expiresAt": expires_at})).await;
-    eventually("the session has run out", SOON, async || {
+    eventually("the session has expired", SOON, async || {
         has_passed(&client, &expires_at).await.then_some(())
     })
     .await;

@@ -1,4 +1,4 @@
-//! Profiles: written whole, changed in part, deleted, listed; colours and addresses.
+//! Profiles: written whole, changed in part, deleted, listed; colours and URLs.
 
 use agentcafe_testkit::{Answer, Client, Method, Value, fresh_key, json};
 
@@ -18,10 +18,10 @@ async fn delete(client: &Client, path: &str, key: &str) -> Answer {
     client.request(Method::DELETE, &format!("/v1/profiles/{path}")).key(key).send().await
 }
 
-/// CONTRACT 9.19 and 7.11, RULINGS J6: a profile is written whole; what is missing becomes nothing, also of an earlier
-/// one; it is always 201, and no event tells of it. A user's `metadata.theme` is its own.
+/// A missing field becomes null, also if the earlier profile had it. The status is always 201, and no event is
+/// appended. `metadata.theme` is the user's own.
 #[tokio::test]
-async fn a_profile_is_written_whole() {
+async fn profile_post_replaces_the_whole_profile() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "roomId": "main", "displayName": " Nova ", "avatarUrl": "https://example.com/n.png",
         "bio": "hi", "theme": {"bubbleColor": "#AABBCC", "font": "serif"}, "metadata": {"theme": "mine"}});
@@ -43,9 +43,9 @@ async fn a_profile_is_written_whole() {
     assert!(log(&client).await.is_empty());
 }
 
-/// CONTRACT 9.19: a change touches what it names, themes and metadata wholesale; naming nothing is refused.
+/// `theme` and `metadata` are replaced as a whole; a patch without fields is refused.
 #[tokio::test]
-async fn a_profile_is_changed_in_part() {
+async fn profile_patch_changes_named_fields() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "displayName": "Nova", "bio": "hi", "metadata": {"a": 1},
         "theme": {"bubbleColor": "#aabbcc", "textColor": "#000000"}});
@@ -74,9 +74,9 @@ async fn a_profile_is_changed_in_part() {
     assert_eq!(client.get("/v1/profiles/Nova").await.data()["profile"], want);
 }
 
-/// CONTRACT 9.19: each field's refusal, in the order of the fields, on writing and on changing.
+/// On writing and on changing.
 #[tokio::test]
-async fn fields_are_checked_in_order() {
+async fn profile_fields_are_validated_in_order() {
     let (_server, client) = cafe().await;
     let before = write(&client, json!({"actorId": "Nova", "displayName": "Nova"})).await;
     let long_url = format!("https://example.com/{}", "x".repeat(2_029));
@@ -147,10 +147,10 @@ async fn fields_are_checked_in_order() {
     let _ = client.act("/v1/profiles", json!({"actorId": "Kai"})).await.error(400, "ERR_MISSING_FIELD");
 }
 
-/// CONTRACT 9.19, RULINGS D3: a deletion happens once; its replay gives the first answer, and so does the replay of a
-/// change to what is gone. The key of another deletion finds nothing.
+/// Replays of the deletion, and of a change before it, return the first response. A deletion under another key is
+/// 404.
 #[tokio::test]
-async fn a_profile_is_deleted_once() {
+async fn profile_delete_takes_effect_once() {
     let (_server, client) = cafe().await;
     write(&client, json!({"actorId": "Nova", "displayName": "Nova"})).await;
     let patch =
@@ -180,10 +180,9 @@ async fn a_profile_is_deleted_once() {
     let _ = keyless.error(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
 }
 
-/// RULINGS J4 and B3: an id that nobody can have is not found; a tenant sees its own profiles only, and is named in the
-/// body or the query.
+/// The tenant is in the body or in the query.
 #[tokio::test]
-async fn profiles_belong_to_their_tenant() {
+async fn profile_of_another_tenant_or_invalid_id_is_404() {
     let (_server, client) = cafe().await;
     write(&client, json!({"tenantId": "acme", "actorId": "Nova", "displayName": "Acme's"})).await;
     let long = "x".repeat(129);
@@ -203,9 +202,8 @@ async fn profiles_belong_to_their_tenant() {
     assert_eq!(delete(&client, "Nova?tenantId=acme", "d").await.status, 200);
 }
 
-/// CONTRACT 11, RULINGS J5: the newest first, page by page; and all of it is there after a restart.
 #[tokio::test]
-async fn profiles_are_listed_and_durable() {
+async fn profiles_are_listed_newest_first_and_survive_a_restart() {
     let (mut server, client) = cafe().await;
     for actor in ["a", "b", "c", "d", "e"] {
         write(&client, json!({"actorId": actor, "displayName": actor})).await;
@@ -213,9 +211,9 @@ async fn profiles_are_listed_and_durable() {
     assert_eq!(change(&client, "b", json!({"bio": "newest"})).await.status, 200);
     let whole = client.get("/v1/profiles").await.data().clone();
     assert_eq!((&whole["count"], &whole["nextCursor"]), (&json!(5), &json!(null)));
-    let moments: Vec<_> =
+    let times: Vec<_> =
         whole["profiles"].as_array().unwrap().iter().map(|row| row["updatedAt"].as_str().unwrap()).collect();
-    assert!(moments.is_sorted_by(|newer, older| newer >= older), "{moments:?}");
+    assert!(times.is_sorted_by(|newer, older| newer >= older), "{times:?}");
     server.restart().await;
     let client = server.client();
     let (mut rows, mut cursor) = (Vec::new(), String::new());
@@ -229,9 +227,8 @@ async fn profiles_are_listed_and_durable() {
     assert_eq!(client.get("/v1/profiles?limit=0").await.data()["count"], 1);
 }
 
-/// RULINGS J1: changes of different fields at the same time lose nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changes_at_the_same_time_add_up() {
+async fn profile_patches_at_the_same_time_are_all_kept() {
     let (_server, client) = cafe().await;
     for round in 0..5 {
         write(&client, json!({"actorId": "Nova", "displayName": "Nova"})).await;

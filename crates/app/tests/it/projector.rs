@@ -1,4 +1,4 @@
-//! The projector: read models in Redis that are those of the log, whatever is killed, wiped or cut off.
+//! The projector: read models in Redis match the log, after kills, wipes and lost connections.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::{launch, log};
 const DEADLINE: Duration = Duration::from_secs(60);
 const CURSOR: &str = "acf:projector:cursor";
 
-/// How a projector of this café is started.
-fn projecting(server: &Server, redis: &Redis) -> Launch {
+/// The launch of a projector of this server.
+fn launch_projector(server: &Server, redis: &Redis) -> Launch {
     launch()
         .subcommand("projector")
         .env("PROJECTOR_EVENT_SOURCE_URL", server.url())
@@ -22,18 +22,18 @@ fn projecting(server: &Server, redis: &Redis) -> Launch {
         .env("REDIS_URL", redis.url())
 }
 
-/// How a café is started in which nobody runs out of time, however long a test takes.
-fn patient() -> Launch {
+/// The launch of a server on which presence does not expire during a test.
+fn launch_with_long_presence() -> Launch {
     launch().env("PRESENCE_DEFAULT_TTL_MS", 600_000)
 }
 
-/// A café on a port that stays the same when it starts again.
-async fn steady_cafe() -> Server {
-    patient().env("API_PORT", steady_port()).start().await
+/// A server that keeps its port across restarts.
+async fn cafe_on_fixed_port() -> Server {
+    launch_with_long_presence().env("API_PORT", steady_port()).start().await
 }
 
-/// Something of every kind that read models show, in a few rooms.
-async fn happen(server: &Server, rounds: usize) {
+/// Appends every kind of event that read models show, in a few rooms.
+async fn append_events(server: &Server, rounds: usize) {
     let client = server.client();
     for round in 0..rounds {
         for (room, actor) in [("main", "Nova"), ("main", "Kai"), ("the:attic", "Nova")] {
@@ -52,8 +52,8 @@ async fn happen(server: &Server, rounds: usize) {
     }
 }
 
-/// Waits until everything that happened is projected, and gives all that Redis holds, but for who does it.
-async fn settled(server: &Server, redis: &Redis) -> BTreeMap<String, Value> {
+/// Waits until all events are projected, and returns all keys in Redis, except the lock.
+async fn settled_keys(server: &Server, redis: &Redis) -> BTreeMap<String, Value> {
     eventually("the log is projected", DEADLINE, async || {
         let head = log(&server.client()).await.len().to_string();
         (redis.ask(&["GET", CURSOR]) == head).then_some(())
@@ -64,15 +64,15 @@ async fn settled(server: &Server, redis: &Redis) -> BTreeMap<String, Value> {
     contents
 }
 
-/// What a projector that has seen nothing before makes of the log.
-async fn projected_afresh(server: &Server) -> BTreeMap<String, Value> {
+/// The keys that a projector without a cursor makes of the log.
+async fn project_from_scratch(server: &Server) -> BTreeMap<String, Value> {
     let redis = Redis::start();
-    let _projector = projecting(server, &redis).start().await;
-    settled(server, &redis).await
+    let _projector = launch_projector(server, &redis).start().await;
+    settled_keys(server, &redis).await
 }
 
-/// Both are the same, byte for byte.
-fn same(one: &BTreeMap<String, Value>, other: &BTreeMap<String, Value>, what: &str) {
+/// Checks that both are the same, byte for byte.
+fn assert_same(one: &BTreeMap<String, Value>, other: &BTreeMap<String, Value>, what: &str) {
     let differing: Vec<&String> =
         one.keys().chain(other.keys()).filter(|key| one.get(*key) != other.get(*key)).collect();
     assert!(differing.is_empty(), "{what}: {differing:?}");
@@ -82,14 +82,13 @@ fn content<'a>(contents: &'a BTreeMap<String, Value>, key: &str) -> &'a Value {
     &contents.get(key).unwrap_or_else(|| panic!("no {key} in {:?}", contents.keys()))["content"]
 }
 
-/// CONTRACT 18, RULINGS N1, N4, B9: every room has its keys, which hold the fold of its events; its stream has their
-/// sequences.
+/// The stream has the log's sequences as ids.
 #[tokio::test]
-async fn read_models_are_the_fold_of_the_log() {
-    let (server, redis) = (patient().start().await, Redis::start());
-    let projector = projecting(&server, &redis).start().await;
-    happen(&server, 5).await;
-    let contents = settled(&server, &redis).await;
+async fn projector_writes_all_read_models_of_every_room() {
+    let (server, redis) = (launch_with_long_presence().start().await, Redis::start());
+    let projector = launch_projector(&server, &redis).start().await;
+    append_events(&server, 5).await;
+    let contents = settled_keys(&server, &redis).await;
     let events = log(&server.client()).await;
     for (room, key) in [("main", "acf:room:default:main"), ("the:attic", "acf:room:default:the%3Aattic")] {
         let of_room: Vec<&Value> = events.iter().filter(|event| event["roomId"] == room).collect();
@@ -99,7 +98,7 @@ async fn read_models_are_the_fold_of_the_log() {
         }
         let text = |part: &str| content(&contents, &format!("{key}:{part}")).clone();
         assert_eq!(text("state"), serde_json::to_string(&projection.state()).unwrap());
-        assert_eq!(text("state:snapshot"), serde_json::to_string(&projection.reduced()).unwrap());
+        assert_eq!(text("state:snapshot"), serde_json::to_string(&projection.compact()).unwrap());
         let lines = |entries: Vec<String>| json!(entries);
         assert_eq!(
             text("chat"),
@@ -115,7 +114,7 @@ async fn read_models_are_the_fold_of_the_log() {
             .map(|actor| (actor.actor_id.to_string(), serde_json::to_string(actor).unwrap().into()))
             .collect();
         assert_eq!(text("presence"), Value::Object(present));
-        assert_eq!(contents[&format!("{key}:presence")]["expires"], true, "RULINGS N5");
+        assert_eq!(contents[&format!("{key}:presence")]["expires"], true, "the presence key expires");
         let stream = text("stream");
         let stream = stream.as_array().unwrap();
         assert_eq!(stream.len(), of_room.len());
@@ -131,8 +130,8 @@ async fn read_models_are_the_fold_of_the_log() {
             assert_eq!(serde_json::from_str::<Value>(fields[17]).unwrap(), *event);
         }
     }
-    // Redis has it before the health document tells of it.
-    let health = eventually("the health document tells of it", DEADLINE, async || {
+    // The health document is updated after Redis.
+    let health = eventually("the health document has it", DEADLINE, async || {
         let health = projector.client().get("/healthz").await.json;
         (health["cursor"] == events.len()).then_some(health)
     })
@@ -142,16 +141,15 @@ async fn read_models_are_the_fold_of_the_log() {
     assert_eq!((&health["redis"]["connected"], &health["source"]["connected"]), (&json!(true), &json!(true)));
 }
 
-/// RULINGS N2: what happens in a quiet room is there within 250 ms.
 #[tokio::test]
-async fn a_quiet_room_is_fresh() {
-    const FRESH: Duration = Duration::from_millis(250);
-    let (server, redis) = (patient().start().await, Redis::start());
-    let _projector = projecting(&server, &redis).start().await;
-    happen(&server, 1).await;
-    settled(&server, &redis).await;
+async fn projector_updates_a_quiet_room_within_250_ms() {
+    const MAX_DELAY: Duration = Duration::from_millis(250);
+    let (server, redis) = (launch_with_long_presence().start().await, Redis::start());
+    let _projector = launch_projector(&server, &redis).start().await;
+    append_events(&server, 1).await;
+    settled_keys(&server, &redis).await;
     let mut fastest = Duration::MAX;
-    // A machine that is busy with other things needs more than one attempt.
+    // A busy machine needs more than one attempt.
     for number in 0..50 {
         let text = format!("is {number} fresh?");
         server.client().act("/v1/commands/say", json!({ "actorId": "Nova", "text": text })).await;
@@ -162,122 +160,119 @@ async fn a_quiet_room_is_fresh() {
         })
         .await;
         fastest = fastest.min(said.elapsed());
-        if fastest < FRESH {
+        if fastest < MAX_DELAY {
             return;
         }
     }
-    panic!("never sooner than after {fastest:?}");
+    panic!("the fastest took {fastest:?}");
 }
 
-/// RULINGS N3 and N6, issue 4: whoever is stopped, killed or wiped, the read models become the same bytes again.
 #[tokio::test]
-async fn what_is_killed_or_wiped_becomes_the_same_again() {
-    let (server, mut redis) = (steady_cafe().await, Redis::start());
-    let mut projector = projecting(&server, &redis).start().await;
-    happen(&server, 3).await;
-    let before = settled(&server, &redis).await;
+async fn projector_rebuilds_identical_bytes_after_stops_kills_and_wipes() {
+    let (server, mut redis) = (cafe_on_fixed_port().await, Redis::start());
+    let mut projector = launch_projector(&server, &redis).start().await;
+    append_events(&server, 3).await;
+    let before = settled_keys(&server, &redis).await;
     assert!(projector.stop().await.success());
     projector.restart().await;
-    same(&settled(&server, &redis).await, &before, "stopped");
-    happen(&server, 2).await;
+    assert_same(&settled_keys(&server, &redis).await, &before, "stopped");
+    append_events(&server, 2).await;
     projector.kill();
-    happen(&server, 2).await;
+    append_events(&server, 2).await;
     projector.restart().await;
-    let after = settled(&server, &redis).await;
+    let after = settled_keys(&server, &redis).await;
     assert_ne!(after, before);
-    same(&projected_afresh(&server).await, &after, "killed");
+    assert_same(&project_from_scratch(&server).await, &after, "killed");
     redis.wipe();
-    same(&settled(&server, &redis).await, &after, "wiped while the projector runs");
+    assert_same(&settled_keys(&server, &redis).await, &after, "wiped while the projector runs");
     projector.kill();
     redis.wipe();
     projector.restart().await;
-    same(&settled(&server, &redis).await, &after, "wiped while it did not");
+    assert_same(&settled_keys(&server, &redis).await, &after, "wiped while it did not");
     let _ = redis.ask(&["DEL", CURSOR]);
-    same(&settled(&server, &redis).await, &after, "the cursor was lost, and only that");
+    assert_same(&settled_keys(&server, &redis).await, &after, "the cursor was lost, and only that");
     let _ = redis.ask(&["DEL", "acf:room:default:main:fold"]);
     projector.restart().await;
-    eventually("a read model that was lost is made again", DEADLINE, async || {
+    eventually("a lost read model is rebuilt", DEADLINE, async || {
         (redis.ask(&["EXISTS", "acf:room:default:main:fold"]) == 1).then_some(())
     })
     .await;
-    same(&settled(&server, &redis).await, &after, "a read model was lost");
+    assert_same(&settled_keys(&server, &redis).await, &after, "a read model was lost");
 }
 
-/// Issue 4: Redis that is gone for a while, or hangs, costs nothing but the time.
 #[tokio::test]
-async fn redis_may_be_gone_for_a_while() {
-    let (server, mut redis) = (patient().start().await, Redis::start());
+async fn projector_recovers_after_redis_is_down_or_hangs() {
+    let (server, mut redis) = (launch_with_long_presence().start().await, Redis::start());
     redis.stop();
-    let starting = tokio::spawn(projecting(&server, &redis).start());
-    happen(&server, 2).await;
+    let starting = tokio::spawn(launch_projector(&server, &redis).start());
+    append_events(&server, 2).await;
     redis.restart();
     let projector = starting.await.unwrap();
-    settled(&server, &redis).await;
+    settled_keys(&server, &redis).await;
     redis.kill();
-    happen(&server, 2).await;
-    eventually("it says that Redis is away", DEADLINE, async || {
+    append_events(&server, 2).await;
+    eventually("it reports that Redis is down", DEADLINE, async || {
         let health = projector.client().get("/healthz").await.json;
         (health["ok"] == false && health["redis"]["lastError"].is_string()).then_some(())
     })
     .await;
     assert_eq!(projector.client().get("/readyz").await.status, 503);
     redis.restart();
-    settled(&server, &redis).await;
+    settled_keys(&server, &redis).await;
     redis.freeze();
-    happen(&server, 2).await;
+    append_events(&server, 2).await;
     redis.thaw();
-    let contents = settled(&server, &redis).await;
-    same(&projected_afresh(&server).await, &contents, "projected afresh");
+    let contents = settled_keys(&server, &redis).await;
+    assert_same(&project_from_scratch(&server).await, &contents, "projected from scratch");
 }
 
-/// Issue 4: an API that is gone for a while is followed again without a gap.
 #[tokio::test]
-async fn the_api_may_be_gone_for_a_while() {
-    let (mut server, redis) = (steady_cafe().await, Redis::start());
-    let projector = projecting(&server, &redis).start().await;
+async fn projector_resumes_without_a_gap_after_the_api_is_down() {
+    let (mut server, redis) = (cafe_on_fixed_port().await, Redis::start());
+    let projector = launch_projector(&server, &redis).start().await;
     for _ in 0..3 {
-        happen(&server, 1).await;
+        append_events(&server, 1).await;
         server.kill();
-        eventually("it says that the API is away", DEADLINE, async || {
+        eventually("it reports that the API is down", DEADLINE, async || {
             let health = projector.client().get("/healthz").await.json;
             (health["ok"] == false && health["source"]["connected"] == false).then_some(())
         })
         .await;
         server.restart().await;
     }
-    happen(&server, 1).await;
-    let contents = settled(&server, &redis).await;
-    same(&projected_afresh(&server).await, &contents, "projected afresh");
+    append_events(&server, 1).await;
+    let contents = settled_keys(&server, &redis).await;
+    assert_same(&project_from_scratch(&server).await, &contents, "projected from scratch");
 }
 
-/// RULINGS M6: another log on the same address is projected anew, and nothing is left of the first.
+/// Nothing of the first log is left.
 #[tokio::test]
-async fn another_log_is_projected_anew() {
-    let (mut first, redis) = (steady_cafe().await, Redis::start());
-    let _projector = projecting(&first, &redis).start().await;
-    happen(&first, 3).await;
-    settled(&first, &redis).await;
+async fn projector_rebuilds_when_the_log_is_replaced() {
+    let (mut first, redis) = (cafe_on_fixed_port().await, Redis::start());
+    let _projector = launch_projector(&first, &redis).start().await;
+    append_events(&first, 3).await;
+    settled_keys(&first, &redis).await;
     first.kill();
     let second = launch().env("API_PORT", first.address().port()).start().await;
     second
         .client()
         .act("/v1/commands/say", json!({ "actorId": "Zoe", "roomId": "cellar", "text": "hi" }))
         .await;
-    let contents = settled(&second, &redis).await;
+    let contents = settled_keys(&second, &redis).await;
     assert!(
         contents.keys().all(|key| !key.contains("main") && !key.contains("attic")),
         "{:?}",
         contents.keys()
     );
-    same(&projected_afresh(&second).await, &contents, "projected afresh");
+    assert_same(&project_from_scratch(&second).await, &contents, "projected from scratch");
 }
 
-/// RULINGS N5: who is present goes by itself, with or without the API, with or without the projector.
+/// Without the API and without the projector.
 #[tokio::test]
-async fn presence_runs_out_by_itself() {
-    let (mut server, redis) = (patient().start().await, Redis::start());
+async fn projector_presence_expires_without_events() {
+    let (mut server, redis) = (launch_with_long_presence().start().await, Redis::start());
     let mut projector =
-        projecting(&server, &redis).env("PROJECTOR_REDIS_PRESENCE_TTL_SECONDS", 10).start().await;
+        launch_projector(&server, &redis).env("PROJECTOR_REDIS_PRESENCE_TTL_SECONDS", 10).start().await;
     let client = server.client();
     let beat = async |actor: &str, ttl_ms: u64| {
         client
@@ -286,7 +281,7 @@ async fn presence_runs_out_by_itself() {
     };
     beat("Nova", 600_000).await;
     beat("Kai", 8_000).await;
-    settled(&server, &redis).await;
+    settled_keys(&server, &redis).await;
     let key = "acf:room:default:main:presence";
     let who = || {
         let mut actors = redis.ask(&["HKEYS", key]);
@@ -295,7 +290,7 @@ async fn presence_runs_out_by_itself() {
     };
     assert_eq!(who(), json!(["Kai", "Nova"]));
     server.kill();
-    eventually("Kai is gone, though nobody says so", DEADLINE, async || {
+    eventually("Kai's presence expires without an event", DEADLINE, async || {
         (who() == json!(["Nova"])).then_some(())
     })
     .await;
@@ -304,15 +299,15 @@ async fn presence_runs_out_by_itself() {
     assert!((1..=10_000).contains(&before), "{before}");
     eventually("it is renewed", DEADLINE, async || (left() > 8_000).then_some(())).await;
     projector.kill();
-    assert!((1..=10_000).contains(&left()), "nobody renews it now");
+    assert!((1..=10_000).contains(&left()), "it is not renewed any more");
 }
 
-/// RULINGS N1: an allow-list restricts what is projected; when it changes, so does what is there.
+/// A change of the list adds and removes rooms.
 #[tokio::test]
-async fn a_list_restricts_the_rooms() {
-    let (server, redis) = (patient().start().await, Redis::start());
-    let attic = projecting(&server, &redis).env("PROJECTOR_ROOM_ID", "the:attic");
-    happen(&server, 1).await;
+async fn projector_room_list_restricts_the_rooms() {
+    let (server, redis) = (launch_with_long_presence().start().await, Redis::start());
+    let attic = launch_projector(&server, &redis).env("PROJECTOR_ROOM_ID", "the:attic");
+    append_events(&server, 1).await;
     let mut projector = attic.clone().start().await;
     let rooms = async |want: &[&str]| {
         eventually("the rooms are those of the list", DEADLINE, async || {
@@ -324,7 +319,7 @@ async fn a_list_restricts_the_rooms() {
     };
     rooms(&["default:the%3Aattic"]).await;
     projector.kill();
-    projector = projecting(&server, &redis).start().await;
+    projector = launch_projector(&server, &redis).start().await;
     rooms(&["default:main", "default:the%3Aattic"]).await;
     projector.kill();
     let _projector = attic.start().await;
@@ -332,14 +327,56 @@ async fn a_list_restricts_the_rooms() {
     assert_eq!(redis.ask(&["EXISTS", "acf:room:default:main:state"]), 0);
 }
 
-/// CONTRACT 18: no more events are kept than are asked for, and always the newest.
+/// A room is projected if both its tenant and its id are listed; the order of a list is without meaning.
 #[tokio::test]
-async fn streams_are_trimmed() {
-    let (server, redis) = (patient().start().await, Redis::start());
-    let projector = projecting(&server, &redis).env("PROJECTOR_REDIS_STREAM_MAXLEN", 100);
-    happen(&server, 20).await;
+async fn projector_scope_has_the_listed_tenants_and_rooms() {
+    let server = launch_with_long_presence().start().await;
+    append_events(&server, 1).await;
+    let both: &[&str] = &["default:main", "default:the%3Aattic"];
+    let mut shapes = Vec::new();
+    for (tenants, list, want) in [
+        ("default", "", both),
+        ("default", "main,cellar", &both[..1]),
+        ("other", "main", &[]),
+        ("", "the:attic,main", both),
+        ("", "main,the:attic", both),
+    ] {
+        let redis = Redis::start();
+        let projector = launch_projector(&server, &redis).env("PROJECTOR_TENANT_ID", tenants);
+        let _projector = projector.env("PROJECTOR_ROOM_ID", list).start().await;
+        settled_keys(&server, &redis).await;
+        let mut names = redis.ask(&["SMEMBERS", "acf:projector:rooms"]);
+        names.as_array_mut().unwrap().sort_by_key(Value::to_string);
+        assert_eq!(names, json!(want), "{tenants:?} {list:?}");
+        shapes.push(redis.ask(&["GET", "acf:projector:shape"]));
+    }
+    assert!(shapes[3] == shapes[4] && shapes[3] != shapes[0], "{shapes:?}");
+}
+
+/// At least 10 s, and forever at 0 and below.
+#[tokio::test]
+async fn projector_presence_time_to_live_is_bounded() {
+    let server = launch_with_long_presence().start().await;
+    append_events(&server, 1).await;
+    for (seconds, want) in [("-1", None), ("0", None), ("1", Some(10_000)), ("11", Some(11_000))] {
+        let redis = Redis::start();
+        let launch = launch_projector(&server, &redis).env("PROJECTOR_REDIS_PRESENCE_TTL_SECONDS", seconds);
+        let _projector = launch.start().await;
+        settled_keys(&server, &redis).await;
+        let left = redis.ask(&["PTTL", "acf:room:default:main:presence"]).as_i64().unwrap();
+        let is_right = want.map_or(left == -1, |max| (max - 9_000..=max).contains(&left));
+        assert!(is_right, "{seconds}: {left} ms are left");
+    }
+}
+
+/// At most `PROJECTOR_REDIS_STREAM_MAXLEN`.
+#[tokio::test]
+async fn projector_stream_keeps_the_newest_events() {
+    let (server, redis) = (launch_with_long_presence().start().await, Redis::start());
+    let projector = launch_projector(&server, &redis).env("PROJECTOR_REDIS_STREAM_MAXLEN", 100);
+    append_events(&server, 20).await;
     let _projector = projector.start().await;
-    settled(&server, &redis).await;
+    settled_keys(&server, &redis).await;
     let stream = redis.ask(&["XRANGE", "acf:room:default:main:stream", "-", "+"]);
     let ids: Vec<&Value> = stream.as_array().unwrap().iter().map(|entry| &entry[0]).collect();
     let events = log(&server.client()).await;
@@ -348,33 +385,32 @@ async fn streams_are_trimmed() {
     assert_eq!(ids, want[want.len() - 100..].iter().collect::<Vec<_>>());
 }
 
-/// DESIGN 2: one projector is at work at a time; when it dies, the other goes on where it was.
+/// It continues at the stored cursor.
 #[tokio::test]
-async fn a_second_projector_takes_over() {
-    let (server, redis) = (patient().start().await, Redis::start());
-    let mut first = projecting(&server, &redis).start().await;
-    happen(&server, 1).await;
-    settled(&server, &redis).await;
-    let second = projecting(&server, &redis).start().await;
+async fn projector_standby_takes_over_after_a_kill() {
+    let (server, redis) = (launch_with_long_presence().start().await, Redis::start());
+    let mut first = launch_projector(&server, &redis).start().await;
+    append_events(&server, 1).await;
+    settled_keys(&server, &redis).await;
+    let second = launch_projector(&server, &redis).start().await;
     eventually("the second stands by", DEADLINE, async || {
         (second.client().get("/healthz").await.json["standby"] == true).then_some(())
     })
     .await;
-    happen(&server, 1).await;
-    settled(&server, &redis).await;
+    append_events(&server, 1).await;
+    settled_keys(&server, &redis).await;
     first.kill();
-    happen(&server, 1).await;
-    let contents = settled(&server, &redis).await;
+    append_events(&server, 1).await;
+    let contents = settled_keys(&server, &redis).await;
     assert_eq!(second.client().get("/healthz").await.json["standby"], false);
-    same(&projected_afresh(&server).await, &contents, "projected afresh");
+    assert_same(&project_from_scratch(&server).await, &contents, "projected from scratch");
 }
 
-/// RULINGS B6: the projector of a protected café sends its token.
 #[tokio::test]
-async fn a_protected_cafe_is_projected() {
+async fn projector_sends_the_token() {
     let (server, redis) = (launch().env("API_AUTH_TOKEN", "s3cret").start().await, Redis::start());
     let client = server.client().with_header("x-api-key", "s3cret");
-    let projector = projecting(&server, &redis).env("API_AUTH_TOKEN", "s3cret").start().await;
+    let projector = launch_projector(&server, &redis).env("API_AUTH_TOKEN", "s3cret").start().await;
     client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hi" })).await;
     eventually("it is projected", DEADLINE, async || {
         (redis.ask(&["LLEN", "acf:room:default:main:chat"]) == 1).then_some(())

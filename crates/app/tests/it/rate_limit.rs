@@ -1,4 +1,4 @@
-//! The request limit: what it counts, what it says, and that it cannot be dodged.
+//! The rate limit of requests: what it counts, its headers, and that it cannot be evaded.
 
 use agentcafe_testkit::{Answer, Client, Method, Server, json};
 
@@ -17,9 +17,9 @@ fn number(answer: &Answer, name: &str) -> u64 {
     value.parse().unwrap_or_else(|_| panic!("{name}: {value} is no number"))
 }
 
-/// CONTRACT 2.5 and 25.6, RULINGS C5: every answer says where one stands; the refusal also says when to come back.
+/// Every response has the limit, the rest and the reset; a refusal has `Retry-After`, too.
 #[tokio::test]
-async fn the_limit_is_told_and_then_enforced() {
+async fn rate_limit_is_in_headers_and_enforced() {
     let (_server, client) = limited().await;
     for used in 1..=LIMIT as u64 {
         let answer = client.get("/v1/events").await;
@@ -40,10 +40,9 @@ async fn the_limit_is_told_and_then_enforced() {
     assert!(answer.header("ratelimit").unwrap().starts_with("\"default\";r=0;t="));
 }
 
-/// CONTRACT 2.5 and RULINGS C1: a budget belongs to a method and a route; neither the query nor an id in the path
-/// gives another. Errors and unknown routes count too.
+/// Another query or another id in the path does not give another budget. Errors and unknown routes count.
 #[tokio::test]
-async fn budgets_belong_to_routes() {
+async fn rate_limit_counts_per_method_and_route() {
     let (_server, client) = limited().await;
     for path in ["/v1/events?x=", "/v1/traces/", "/v1/timeline?limit=x", "/nowhere/"] {
         for n in 1..=LIMIT {
@@ -56,23 +55,22 @@ async fn budgets_belong_to_routes() {
     assert_eq!(client.act("/v1/commands/say", say).await.status, 202, "another method");
 }
 
-/// RULINGS C2: an `x-forwarded-for` of just anybody is not believed.
 #[tokio::test]
-async fn a_forwarded_address_is_not_believed() {
+async fn rate_limit_ignores_x_forwarded_for_of_untrusted_peers() {
     let (_server, client) = limited().await;
-    let ask = |n: usize| {
+    let send = |n: usize| {
         let address = format!("10.0.0.{n}");
         client.request(Method::GET, "/v1/events").header("x-forwarded-for", &address).send()
     };
     for n in 0..LIMIT {
-        assert_eq!(ask(n).await.status, 200);
+        assert_eq!(send(n).await.status, 200);
     }
-    let _ = ask(LIMIT).await.error(429, "ERR_RATE_LIMITED");
+    let _ = send(LIMIT).await.error(429, "ERR_RATE_LIMITED");
 }
 
-/// RULINGS C2: behind a trusted proxy the right-most address that is none of the proxies counts.
+/// The right-most address that is not a trusted proxy counts.
 #[tokio::test]
-async fn a_trusted_proxy_is_believed() {
+async fn rate_limit_uses_x_forwarded_for_of_trusted_proxies() {
     let server = launch()
         .env("API_RATE_LIMIT_PER_MIN", 1)
         .env("TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8")
@@ -96,9 +94,8 @@ async fn a_trusted_proxy_is_believed() {
     }
 }
 
-/// RULINGS B7, CONTRACT 25.7: operations are not counted; RULINGS C5: streams are, and say so.
 #[tokio::test]
-async fn operations_are_exempt_and_streams_are_not() {
+async fn rate_limit_exempts_probes_and_metrics_but_not_streams() {
     let (_server, client) = limited().await;
     for path in ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"] {
         for _ in 0..=LIMIT {
@@ -114,9 +111,8 @@ async fn operations_are_exempt_and_streams_are_not() {
     let _ = refused.error(429, "ERR_RATE_LIMITED");
 }
 
-/// RULINGS C4 and the issue: a limit of 0 is no limit.
 #[tokio::test]
-async fn zero_is_no_limit() {
+async fn rate_limit_of_zero_is_off() {
     let server = launch().env("API_RATE_LIMIT_PER_MIN", 0).start().await;
     let client = server.client();
     for _ in 0..150 {

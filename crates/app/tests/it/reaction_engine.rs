@@ -1,4 +1,4 @@
-//! The reaction engine: which events make whom do what, once each, and what is written down when somebody may not.
+//! Reactions: which events trigger a rule, that it acts exactly once, and what is recorded when it may not act.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use agentcafe_testkit::{
     Answer, Client, Method, Server, Value, eventually, fresh_key, json, store_under_test,
 };
 
-use crate::promise_load::head_of_log;
-use crate::{cafe, launch, log};
+use crate::background_load::head_of_log;
+use crate::{cafe, launch, log, merged};
 
 const PATH: &str = "/v1/reactions/subscriptions";
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A rule by which Kai answers what is said, without a pause, with these members over it.
+/// Creates a rule by which Kai replies to messages without a cooldown, changed by these members.
 pub(crate) async fn rule(client: &Client, over: Value) -> String {
-    let mut body = json!({"targetActorId": "Kai", "actionType": "say", "actionPayload": {"text": "hello"}, "cooldownMs": 0,
-        "triggerEventTypes": ["conversation_message_posted"]});
-    for (name, value) in over.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
+    let body = merged(
+        json!({"targetActorId": "Kai", "actionType": "say", "actionPayload": {"text": "hello"}, "cooldownMs": 0,
+        "triggerEventTypes": ["conversation_message_posted"]}),
+        &over,
+    );
     let answer = client.act(PATH, body).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
     answer.data()["subscription"]["id"].as_str().expect("an id").to_owned()
@@ -28,18 +28,15 @@ async fn shown(client: &Client, id: &str) -> Value {
     client.get(&format!("{PATH}/{id}")).await.data()["subscription"].clone()
 }
 
-async fn say(client: &Client, over: Value) -> Answer {
-    let mut body = json!({"actorId": "Nova", "text": "hi"});
-    for (name, value) in over.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
+async fn say_with(client: &Client, over: Value) -> Answer {
+    let body = merged(json!({"actorId": "Nova", "text": "hi"}), &over);
     let answer = client.act("/v1/commands/say", body).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
     answer
 }
 
-/// Waits until the engine, on whichever node it works, has dealt with everything that has happened.
-pub(crate) async fn settle(client: &Client) {
+/// Waits until the reaction engine, on whichever node, has processed all events.
+pub(crate) async fn wait_until_processed(client: &Client) {
     let head = head_of_log(client).await;
     let idle = async || {
         let health = client.health().await;
@@ -51,8 +48,8 @@ pub(crate) async fn settle(client: &Client) {
     eventually("all reactions are done", TIMEOUT, idle).await;
 }
 
-/// What reactions did: the events of these types that say so.
-async fn reacted(client: &Client, kind: &str) -> Vec<Value> {
+/// The events of this type that are reactions.
+async fn reactions_of_type(client: &Client, kind: &str) -> Vec<Value> {
     let is_one = |event: &Value| event["type"] == kind && event["payload"]["reaction"].is_object();
     log(client).await.into_iter().filter(is_one).collect()
 }
@@ -63,14 +60,14 @@ async fn patch(client: &Client, id: &str, body: Value) {
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
 
-/// CONTRACT 12: what a say looks like, and what is counted; RULINGS L8: presence, mentions, inbox and a trace, as for a command.
+/// It has the effects of a command: presence, mentions, inbox items, a trace. The rule counts it.
 #[tokio::test]
-async fn a_say_answers_the_message() {
+async fn reaction_say_replies_to_the_message() {
     let (_server, client) = cafe().await;
     let payload = json!({"text": "hey @Bo", "ttlMs": 3_000, "mentions": ["Nova", "Kai"]});
     let id = rule(&client, json!({"actionPayload": payload, "roomId": "main"})).await;
-    let said = say(&client, json!({"threadId": "t", "messageId": "m", "correlationId": "c"})).await;
-    settle(&client).await;
+    let said = say_with(&client, json!({"threadId": "t", "messageId": "m", "correlationId": "c"})).await;
+    wait_until_processed(&client).await;
     let all = log(&client).await;
     let reaction = json!({"sourceSubscriptionId": id, "sourceEventId": said.data()["eventId"], "hops": 1});
     let own: Vec<&Value> = all.iter().filter(|event| event["payload"]["reaction"] == reaction).collect();
@@ -115,9 +112,9 @@ async fn a_say_answers_the_message() {
     assert!(steps.iter().any(|step| step["details"]["eventId"] == message["eventId"]), "{}", trace.text);
 }
 
-/// CONTRACT 12: moves and orders; the mover ends up where the move leads.
+/// A move changes the actor's position.
 #[tokio::test]
-async fn moves_and_orders_are_done() {
+async fn reaction_moves_and_orders() {
     let (_server, client) = cafe().await;
     let step = json!({"direction": "w", "steps": 3});
     rule(
@@ -130,8 +127,9 @@ async fn moves_and_orders_are_done() {
         .await;
     let moved = client.act("/v1/commands/move", json!({"actorId": "Nova", "direction": "N"})).await;
     let ordered = client.act("/v1/commands/order", json!({"actorId": "Nova", "itemId": "x"})).await;
-    settle(&client).await;
-    let (moves, orders) = (reacted(&client, "actor_moved").await, reacted(&client, "order_changed").await);
+    wait_until_processed(&client).await;
+    let (moves, orders) =
+        (reactions_of_type(&client, "actor_moved").await, reactions_of_type(&client, "order_changed").await);
     assert_eq!((moves.len(), orders.len()), (1, 1));
     let payload = &moves[0]["payload"];
     assert_eq!(
@@ -149,9 +147,9 @@ async fn moves_and_orders_are_done() {
     assert_eq!(walked.data()["from"], json!({"x": 7, "y": 6}), "three steps west of the spawn");
 }
 
-/// CONTRACT 12, check 1: whose events, of which types, in which rooms and tenants; RULINGS L1: no room is every room.
+/// A rule without a room matches every room.
 #[tokio::test]
-async fn rules_answer_what_they_are_for() {
+async fn reaction_matches_actor_type_room_and_tenant() {
     let (_server, client) = cafe().await;
     let text = |text: &str| json!({"text": text});
     for (name, over) in [
@@ -171,30 +169,30 @@ async fn rules_answer_what_they_are_for() {
         over["actionPayload"] = text(name);
         rule(&client, over).await;
     }
-    say(&client, json!({})).await;
-    settle(&client).await;
-    let texts = async |room: &str| {
-        let mut texts: Vec<String> = reacted(&client, "conversation_message_posted")
+    say_with(&client, json!({})).await;
+    wait_until_processed(&client).await;
+    let message_texts = async |room: &str| {
+        let mut message_texts: Vec<String> = reactions_of_type(&client, "conversation_message_posted")
             .await
             .iter()
             .filter(|event| event["roomId"] == room)
             .map(|event| event["payload"]["conversation"]["text"].as_str().unwrap().to_owned())
             .collect();
-        texts.sort();
-        texts
+        message_texts.sort();
+        message_texts
     };
-    // The wildcard also answers the heartbeat of the say (RULINGS L10).
+    // The wildcard also answers the heartbeat of the say.
     assert_eq!(
-        texts("main").await,
+        message_texts("main").await,
         ["any type", "any type", "everywhere", "not even self", "room", "source"]
     );
-    say(&client, json!({"roomId": "attic", "actorId": "Bo"})).await;
-    settle(&client).await;
+    say_with(&client, json!({"roomId": "attic", "actorId": "Bo"})).await;
+    wait_until_processed(&client).await;
     assert_eq!(
-        texts("attic").await,
+        message_texts("attic").await,
         ["any type", "any type", "everywhere", "not even self", "other room", "other source", "self"]
     );
-    let tenants: Vec<Value> = reacted(&client, "conversation_message_posted").await;
+    let tenants: Vec<Value> = reactions_of_type(&client, "conversation_message_posted").await;
     assert!(tenants.iter().all(|event| event["tenantId"] == "default"));
     let health = client.health().await["reactions"].clone();
     assert_eq!(health["triggered"], 13);
@@ -205,10 +203,10 @@ async fn rules_answer_what_they_are_for() {
     );
 }
 
-/// CONTRACT 12, check 1 (reaction events), RULINGS L5: a chain of reactions ends, and says why; nothing that a reaction brings
-/// with it (a mention, a heartbeat) starts another.
+/// The end is recorded with its reason. Events that a reaction has in its train (a mention, a heartbeat) trigger no
+/// rule.
 #[tokio::test]
-async fn two_rules_do_not_chat_for_ever() {
+async fn reaction_chain_ends_at_its_limit() {
     let (_server, client) = cafe().await;
     let chatty = |target: &str, types: Value| {
         json!({"targetActorId": target, "ignoreReactionEvents": false, "roomId": "main", "triggerEventTypes": types,
@@ -216,14 +214,14 @@ async fn two_rules_do_not_chat_for_ever() {
     };
     let kai = rule(&client, chatty("Kai", json!(["conversation_message_posted"]))).await;
     let nova = rule(&client, chatty("Nova", json!(["conversation_message_posted"]))).await;
-    say(&client, json!({"actorId": "Bo"})).await;
-    settle(&client).await;
-    let hops: Vec<u64> = reacted(&client, "conversation_message_posted")
+    say_with(&client, json!({"actorId": "Bo"})).await;
+    wait_until_processed(&client).await;
+    let hops: Vec<u64> = reactions_of_type(&client, "conversation_message_posted")
         .await
         .iter()
         .map(|event| event["payload"]["reaction"]["hops"].as_u64().unwrap())
         .collect();
-    // Both answer Bo, and then each other's answers, four deep.
+    // Both reply to Bo, and then to each other, up to four hops.
     assert_eq!(hops.iter().filter(|hops| **hops == 1).count(), 2);
     assert_eq!((hops.len(), hops.iter().max()), (8, Some(&4)));
     for id in [&kai, &nova] {
@@ -237,71 +235,70 @@ async fn two_rules_do_not_chat_for_ever() {
     patch(&client, &kai, json!({"ignoreReactionEvents": true, "triggerEventTypes": ["*"]})).await;
     patch(&client, &nova, json!({"ignoreReactionEvents": true, "triggerEventTypes": ["*"]})).await;
     assert_eq!(client.act("/v1/presence/heartbeat", json!({"actorId": "Bo"})).await.status, 202);
-    settle(&client).await;
+    wait_until_processed(&client).await;
     let after = log(&client).await;
-    let fresh = reacted(&client, "conversation_message_posted").await.len() - hops.len();
+    let fresh = reactions_of_type(&client, "conversation_message_posted").await.len() - hops.len();
     let beats = after[before..].iter().filter(|event| event["payload"]["reaction"].is_null()).count();
-    assert_eq!(fresh, 2 * beats, "each answers what Bo did, and nothing else: {:?}", &after[before..]);
+    assert_eq!(fresh, 2 * beats, "each reacts to Bo's event, and to no other: {:?}", &after[before..]);
 }
 
-/// RULINGS L3: however many events come at once, a rule that rests is triggered once.
+/// However many events arrive at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rule_rests_after_it_was_triggered() {
+async fn reaction_cooldown_allows_one_trigger() {
     let server = launch().env("REACTION_MAX_CONCURRENCY", 16).start().await;
     let client = server.client();
     let id = rule(&client, json!({"cooldownMs": 86_400_000})).await;
     let says = (0..60).map(|n| {
         let client = client.clone();
-        tokio::spawn(async move { say(&client, json!({"actorId": format!("a{n}")})).await })
+        tokio::spawn(async move { say_with(&client, json!({"actorId": format!("a{n}")})).await })
     });
     for said in says.collect::<Vec<_>>() {
         said.await.unwrap();
     }
-    settle(&client).await;
-    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), 1);
+    wait_until_processed(&client).await;
+    assert_eq!(reactions_of_type(&client, "conversation_message_posted").await.len(), 1);
     let rule = shown(&client, &id).await;
     assert_eq!((&rule["triggerCount"], &rule["errorCount"]), (&json!(1), &json!(0)));
 }
 
-/// RULINGS K12 in spirit, CONTRACT 12: what is switched off or deleted does nothing from then on; what happened before a rule
-/// was made, or while it was off, is no business of it.
+/// Events before the rule was made, or while it was disabled, do not trigger it.
 #[tokio::test]
-async fn switching_off_and_deleting_hold_at_once() {
+async fn reaction_stops_when_disabled_or_deleted() {
     let (_server, client) = cafe().await;
-    say(&client, json!({})).await;
+    say_with(&client, json!({})).await;
     let id = rule(&client, json!({})).await;
-    settle(&client).await;
-    assert!(reacted(&client, "conversation_message_posted").await.is_empty());
-    say(&client, json!({})).await;
+    wait_until_processed(&client).await;
+    assert!(reactions_of_type(&client, "conversation_message_posted").await.is_empty());
+    say_with(&client, json!({})).await;
     patch(&client, &id, json!({"enabled": false})).await;
-    settle(&client).await;
-    let before = reacted(&client, "conversation_message_posted").await.len();
+    wait_until_processed(&client).await;
+    let before = reactions_of_type(&client, "conversation_message_posted").await.len();
     assert!(before <= 1);
     for _ in 0..3 {
-        say(&client, json!({})).await;
+        say_with(&client, json!({})).await;
     }
     patch(&client, &id, json!({"enabled": true})).await;
-    settle(&client).await;
-    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), before);
-    say(&client, json!({})).await;
-    settle(&client).await;
-    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), before + 1);
+    wait_until_processed(&client).await;
+    assert_eq!(reactions_of_type(&client, "conversation_message_posted").await.len(), before);
+    say_with(&client, json!({})).await;
+    wait_until_processed(&client).await;
+    assert_eq!(reactions_of_type(&client, "conversation_message_posted").await.len(), before + 1);
     let answer = client.request(Method::DELETE, &format!("{PATH}/{id}")).key("k").send().await;
     assert_eq!(answer.status, 200);
-    say(&client, json!({})).await;
-    settle(&client).await;
-    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), before + 1);
+    say_with(&client, json!({})).await;
+    wait_until_processed(&client).await;
+    assert_eq!(reactions_of_type(&client, "conversation_message_posted").await.len(), before + 1);
 }
 
-/// CONTRACT 12, check 3, RULINGS H1: reactions are moderated, which is written down and counted, and refused to nobody.
+/// It is counted in the metrics; no client gets an error.
 #[tokio::test]
-async fn what_moderation_blocks_is_written_down() {
+async fn reaction_blocked_by_moderation_is_recorded() {
     let server = launch().env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 2).env("MOD_COOLDOWN_MS", 0).start().await;
     let client = server.client();
     let id = rule(&client, json!({})).await;
     for name in ["a", "b", "c"] {
-        say(&client, json!({"actorId": name})).await;
-        settle(&client).await;
+        say_with(&client, json!({"actorId": name})).await;
+        wait_until_processed(&client).await;
     }
     let rule = shown(&client, &id).await;
     for (name, want) in [
@@ -328,23 +325,22 @@ async fn what_moderation_blocks_is_written_down() {
     );
 }
 
-/// RULINGS H8: a reaction does not use up the interval between actions: its target may act at once.
+/// The actor may act at once after its reaction.
 #[tokio::test]
-async fn a_reaction_does_not_hold_up_its_target() {
+async fn reaction_does_not_use_up_the_minimum_interval() {
     let server = launch().env("MOD_MIN_ACTION_INTERVAL_MS", 60_000).start().await;
     let client = server.client();
     let id = rule(&client, json!({})).await;
-    say(&client, json!({"actorId": "Nova"})).await;
-    settle(&client).await;
-    say(&client, json!({"actorId": "Kai", "text": "I speak for myself"})).await;
-    say(&client, json!({"actorId": "Bo"})).await;
-    settle(&client).await;
+    say_with(&client, json!({"actorId": "Nova"})).await;
+    wait_until_processed(&client).await;
+    say_with(&client, json!({"actorId": "Kai", "text": "I speak for myself"})).await;
+    say_with(&client, json!({"actorId": "Bo"})).await;
+    wait_until_processed(&client).await;
     assert_eq!(shown(&client, &id).await["triggerCount"], 2);
 }
 
-/// RULINGS L4: a text that became too long when the limit was lowered is not said, which is written down.
 #[tokio::test]
-async fn a_text_that_became_too_long_fails() {
+async fn reaction_text_over_a_lowered_limit_fails_and_is_recorded() {
     let directory = tempfile::tempdir().unwrap();
     let at = |chars: u32| launch().data_dir(directory.path()).env("API_MAX_CHAT_MESSAGE_CHARS", chars);
     let mut server = at(120).start().await;
@@ -352,19 +348,19 @@ async fn a_text_that_became_too_long_fails() {
     server.stop().await;
     let server = at(20).start().await;
     let client = server.client();
-    say(&client, json!({})).await;
-    settle(&client).await;
+    say_with(&client, json!({})).await;
+    wait_until_processed(&client).await;
     let rule = shown(&client, &id).await;
     assert_eq!((&rule["lastError"], &rule["errorCount"]), (&json!("reaction text is too long"), &json!(1)));
     assert_eq!(client.health().await["reactions"]["failed"], 1);
 }
 
-/// Says things from several actors at once until the server is gone; answers what was acknowledged.
+/// Sends says from several actors until the server is gone; returns the acknowledged ones.
 async fn say_until_gone(server: &mut Server, enough: usize) -> Vec<Value> {
-    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let speakers: Vec<_> = (0..8)
         .map(|speaker| {
-            let (client, told) = (server.client(), told.clone());
+            let (client, sender) = (server.client(), sender.clone());
             tokio::spawn(async move {
                 loop {
                     let body = json!({"actorId": format!("speaker-{speaker}"), "text": "hi"});
@@ -372,31 +368,31 @@ async fn say_until_gone(server: &mut Server, enough: usize) -> Vec<Value> {
                         client.request(Method::POST, "/v1/commands/say").key(&fresh_key()).json(&body);
                     let Ok(answer) = request.try_send().await else { return };
                     assert_eq!(answer.status, 202, "{}", answer.text);
-                    if told.send(answer.data()["eventId"].clone()).is_err() {
+                    if sender.send(answer.data()["eventId"].clone()).is_err() {
                         return;
                     }
                 }
             })
         })
         .collect();
-    drop(told);
+    drop(sender);
     let mut said = Vec::new();
     while said.len() < enough {
-        said.push(heard.recv().await.expect("somebody speaks"));
+        said.push(receiver.recv().await.expect("a say is acknowledged"));
     }
     server.kill();
-    while let Some(event) = heard.recv().await {
+    while let Some(event) = receiver.recv().await {
         said.push(event);
     }
     for speaker in speakers {
-        speaker.await.expect("a speaker stops without a panic");
+        speaker.await.expect("a writer stops without a panic");
     }
     said
 }
 
-/// RULINGS L7 and DESIGN's follower: `kill -9` in the middle, several times: every message has exactly one answer of each rule.
+/// `kill -9` several times: every message has exactly one reply of each rule.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_message_is_answered_once_across_kills() {
+async fn reaction_happens_exactly_once_across_kills() {
     let (mut server, client) = cafe().await;
     let rules = [
         rule(&client, json!({})).await,
@@ -408,7 +404,7 @@ async fn every_message_is_answered_once_across_kills() {
         server.restart().await;
     }
     let client = server.client();
-    settle(&client).await;
+    wait_until_processed(&client).await;
     let all = log(&client).await;
     assert!(all.len() < 5_000);
     let said: Vec<&Value> = all
@@ -427,7 +423,7 @@ async fn every_message_is_answered_once_across_kills() {
             })
             .map(|event| &event["payload"]["reaction"]["sourceEventId"])
             .collect();
-        assert_eq!(answered.len(), said.len(), "one answer each");
+        assert_eq!(answered.len(), said.len(), "one reaction each");
         // In order for each rule.
         assert_eq!(answered, said);
         answered.dedup();
@@ -436,20 +432,20 @@ async fn every_message_is_answered_once_across_kills() {
     }
 }
 
-/// DESIGN's follower: after a polite stop nothing is gone over again, and what happened meanwhile is answered.
+/// After a graceful stop no event is processed again, and events meanwhile get their reaction.
 #[tokio::test]
-async fn a_restart_goes_on_where_it_was() {
+async fn reaction_resumes_after_a_restart() {
     let (mut server, client) = cafe().await;
     rule(&client, json!({})).await;
-    say(&client, json!({})).await;
-    settle(&client).await;
+    say_with(&client, json!({})).await;
+    wait_until_processed(&client).await;
     server.stop().await;
     server.restart().await;
     let client = server.client();
-    settle(&client).await;
-    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), 1);
-    say(&client, json!({})).await;
-    settle(&client).await;
-    assert_eq!(reacted(&client, "conversation_message_posted").await.len(), 2);
+    wait_until_processed(&client).await;
+    assert_eq!(reactions_of_type(&client, "conversation_message_posted").await.len(), 1);
+    say_with(&client, json!({})).await;
+    wait_until_processed(&client).await;
+    assert_eq!(reactions_of_type(&client, "conversation_message_posted").await.len(), 2);
     assert_eq!(client.health().await["reactions"]["triggered"], 1, "counted since the start");
 }

@@ -1,4 +1,4 @@
-//! `agentcafe realtime`: what clients are told of a room, who may ask, and what operators see.
+//! `agentcafe realtime`: the frames of a room's stream, access, and health.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use agentcafe_domain::kernel::{Event, RoomId, TenantId};
 use agentcafe_domain::projection::RoomProjection;
 use agentcafe_testkit::{
-    Client, EventStream, Frame, Launch, Method, Server, Silence, Value, eventually, json, steady_port,
+    Client, Frame, Launch, Method, Server, Silence, SseStream, Value, eventually, json, steady_port,
 };
 use tokio::task::JoinSet;
 
-use crate::socket::Socket;
-use crate::{launch, log};
+use crate::websocket_client::Socket;
+use crate::{launch, log, order, say_in};
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A realtime service that follows this API.
-pub(crate) fn beside(api: &Server) -> Launch {
+pub(crate) fn launch_realtime(api: &Server) -> Launch {
     let source = format!("{}/v1/streams/market-events", api.url());
     launch()
         .subcommand("realtime")
@@ -26,29 +26,19 @@ pub(crate) fn beside(api: &Server) -> Launch {
         .env("REALTIME_EVENT_SOURCE_URL", source)
 }
 
-pub(crate) async fn say(api: &Client, room: &str, text: &str) {
-    let body = json!({"actorId": "Nova", "roomId": room, "text": text});
-    let _ = api.act("/v1/commands/say", body).await.data();
-}
-
-pub(crate) async fn order(api: &Client, actor: &str, room: &str) {
-    let body = json!({"actorId": actor, "roomId": room, "itemId": "tea"});
-    let _ = api.act("/v1/commands/order", body).await.data();
-}
-
-/// Waits until the service has heard of everything that the API has.
-pub(crate) async fn level(realtime: &Server, api: &Client) {
+/// Waits until the service has received all events of the API.
+pub(crate) async fn wait_until_caught_up(realtime: &Server, api: &Client) {
     let head = log(api).await.last().and_then(|event| event["sequence"].as_u64()).unwrap_or(0);
     let client = realtime.client();
-    eventually("realtime has heard of everything", DEADLINE, async || {
+    eventually("realtime has received all events", DEADLINE, async || {
         let health = client.get("/healthz").await;
         (health.json["source"]["lastCursor"].as_u64() >= Some(head)).then_some(())
     })
     .await;
 }
 
-/// What a client is told until `ready`: the snapshot, the gap if there is one, the events, and `ready`.
-pub(crate) async fn introduced(stream: &mut EventStream) -> (Value, Option<Value>, Vec<Value>, Value) {
+/// The first frames of a stream: the snapshot, the gap if there is one, the events, and `ready`.
+pub(crate) async fn read_until_ready(stream: &mut SseStream) -> (Value, Option<Value>, Vec<Value>, Value) {
     let first = stream.next().await;
     assert_eq!((first.event.as_str(), first.id), ("snapshot", None));
     let (mut gap, mut events) = (None, Vec::new());
@@ -61,7 +51,7 @@ pub(crate) async fn introduced(stream: &mut EventStream) -> (Value, Option<Value
                 assert_eq!((&data["sequence"], &data["type"]), (&json!(id), &json!(kind)));
                 events.push(data);
             }
-            (other, None) => panic!("{other} has no business here: {data}"),
+            (other, None) => panic!("unexpected frame {other}: {data}"),
         }
     }
 }
@@ -75,8 +65,8 @@ pub(crate) async fn of_room(api: &Client, query: &str) -> Vec<Value> {
     page.data()["events"].as_array().cloned().unwrap_or_default()
 }
 
-/// The room that a list of events makes.
-fn folded(events: &[Value]) -> Value {
+/// The projection of a list of events.
+fn project(events: &[Value]) -> Value {
     let mut projection = RoomProjection::new(TenantId::default(), RoomId::main());
     for event in events {
         let event: Event = serde_json::from_value(event.clone()).unwrap();
@@ -85,24 +75,24 @@ fn folded(events: &[Value]) -> Value {
     json!(projection.snapshot())
 }
 
-/// CONTRACT 17, RULINGS M10: the snapshot with the room's state, what happened last, `ready`, what happens, heartbeats.
+/// And heartbeats.
 #[tokio::test]
-async fn a_client_is_told_of_a_room_and_then_what_happens() {
+async fn realtime_stream_sends_snapshot_backlog_ready_and_live_events() {
     let api = launch().start().await;
     let client = api.client();
     for (actor, room) in [("Nova", "main"), ("Kai", "attic"), ("Kai", "main")] {
         order(&client, actor, room).await;
     }
-    let realtime = beside(&api).env("REALTIME_HEARTBEAT_MS", 40).start().await;
-    level(&realtime, &client).await;
+    let realtime = launch_realtime(&api).env("REALTIME_HEARTBEAT_MS", 40).start().await;
+    wait_until_caught_up(&realtime, &client).await;
     let request = realtime.client().request(Method::GET, "/v1/stream?actorId=%20&types=");
     let mut stream = request.header("x-request-id", "r1").stream().await.unwrap();
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
     assert_eq!(stream.headers()["cache-control"], "no-cache");
     assert_eq!(stream.headers()["x-request-id"], "r1");
-    let (mut snapshot, gap, events, ready) = introduced(&mut stream).await;
+    let (mut snapshot, gap, events, ready) = read_until_ready(&mut stream).await;
     let main = of_room(&client, "tenantId=default&roomId=main").await;
-    assert_eq!(snapshot["state"].take(), folded(&main));
+    assert_eq!(snapshot["state"].take(), project(&main));
     let want = json!({"tenantId": "default", "roomId": "main", "actorId": null, "types": [], "lastCursor": 6, "sourceConnected": true, "state": null});
     assert_eq!(snapshot, want);
     assert_eq!((gap, &events), (None, &main), "byte for byte what the API has");
@@ -113,21 +103,21 @@ async fn a_client_is_told_of_a_room_and_then_what_happens() {
     order(&client, "Kai", "main").await;
     assert_eq!([stream.next_event().await.id, stream.next_event().await.id], [Some(9), Some(10)]);
     let (snapshot, _, events, _) =
-        introduced(&mut realtime.client().stream("/v1/stream?roomId=nowhere").await).await;
+        read_until_ready(&mut realtime.client().stream("/v1/stream?roomId=nowhere").await).await;
     assert_eq!((snapshot["state"]["actors"].clone(), events.len()), (json!([]), 0));
 }
 
-/// RULINGS M10 and promise 8: the state, and the events that come after it, are together the room that the API shows.
+/// The API's `GET /v1/replay` shows the same room.
 #[tokio::test]
-async fn a_state_and_what_follows_make_the_room_of_the_api() {
+async fn realtime_snapshot_plus_later_events_equal_the_rooms_replay() {
     let api = launch().start().await;
     let client = api.client();
-    let realtime = beside(&api).start().await;
+    let realtime = launch_realtime(&api).start().await;
     let speaking = tokio::spawn({
         let client = client.clone();
         async move {
             for number in 0..120 {
-                say(&client, "main", &format!("number {number} for @Kai")).await;
+                say_in(&client, "main", &format!("number {number} for @Kai")).await;
             }
         }
     });
@@ -138,7 +128,7 @@ async fn a_state_and_what_follows_make_the_room_of_the_api() {
         let realtime = realtime.client();
         listening.spawn(async move {
             let mut stream = realtime.stream("/v1/stream?cursor=latest").await;
-            let (snapshot, gap, replayed, _) = introduced(&mut stream).await;
+            let (snapshot, gap, replayed, _) = read_until_ready(&mut stream).await;
             assert_eq!((gap, replayed.len()), (None, 0));
             let mut deltas = Vec::new();
             while deltas.last().is_none_or(|event: &Value| !event.to_string().contains("number 119 ")) {
@@ -147,23 +137,23 @@ async fn a_state_and_what_follows_make_the_room_of_the_api() {
             (snapshot, deltas)
         });
     }
-    let heard = listening.join_all().await;
+    let received = listening.join_all().await;
     speaking.await.unwrap();
     let all = of_room(&client, "roomId=main").await;
-    for (snapshot, deltas) in heard {
+    for (snapshot, deltas) in received {
         let cursor = snapshot["lastCursor"].as_u64().unwrap();
         let (before, after): (Vec<_>, Vec<_>) =
             all.iter().cloned().partition(|event| event["sequence"].as_u64().unwrap() <= cursor);
-        assert_eq!(snapshot["state"], folded(&before));
+        assert_eq!(snapshot["state"], project(&before));
         assert_eq!(deltas[..], after[..deltas.len()]);
     }
-    level(&realtime, &client).await;
-    let (snapshot, ..) = introduced(&mut realtime.client().stream("/v1/stream").await).await;
+    wait_until_caught_up(&realtime, &client).await;
+    let (snapshot, ..) = read_until_ready(&mut realtime.client().stream("/v1/stream").await).await;
     let replay = client.get("/v1/replay?minutes=120").await;
     assert_eq!(snapshot["state"], without_themes(replay.data()["snapshot"].clone()));
 }
 
-/// A replay shows what actors look like, too.
+/// A replay has the actors' themes, too.
 fn without_themes(mut value: Value) -> Value {
     match &mut value {
         Value::Object(members) => {
@@ -179,10 +169,10 @@ fn without_themes(mut value: Value) -> Value {
     value
 }
 
-/// CONTRACT 17 and 11, RULINGS M8 and M11: filters, the newest `limit` with a gap before it, everything behind a cursor or
-/// `Last-Event-ID`; whether it is all in memory, or has to be asked of the API.
+/// Filters; the newest `limit` events after a `gap`; everything after a cursor or `Last-Event-ID`, from memory or
+/// from the API.
 #[tokio::test]
-async fn a_backlog_is_whole_or_says_what_it_leaves_out() {
+async fn realtime_backlog_is_complete_or_starts_with_a_gap() {
     let api = launch().start().await;
     let client = api.client();
     for number in 0..200 {
@@ -194,8 +184,8 @@ async fn a_backlog_is_whole_or_says_what_it_leaves_out() {
         .await;
     }
     for history in [500, 3] {
-        let realtime = beside(&api).env("REALTIME_ROOM_HISTORY_LIMIT", history).start().await;
-        level(&realtime, &client).await;
+        let realtime = launch_realtime(&api).env("REALTIME_ROOM_HISTORY_LIMIT", history).start().await;
+        wait_until_caught_up(&realtime, &client).await;
         for (query, last_event_id, newest) in [
             ("", None, 300),
             ("limit=7", None, 7),
@@ -216,7 +206,7 @@ async fn a_backlog_is_whole_or_says_what_it_leaves_out() {
             let request =
                 last_event_id.into_iter().fold(request, |request, id| request.header("last-event-id", id));
             let mut stream = request.stream().await.unwrap();
-            let (_, gap, events, ready) = introduced(&mut stream).await;
+            let (_, gap, events, ready) = read_until_ready(&mut stream).await;
             let filters: Vec<&str> = query
                 .split('&')
                 .filter(|part| !part.starts_with("limit") && !part.starts_with("cursor"))
@@ -237,24 +227,26 @@ async fn a_backlog_is_whole_or_says_what_it_leaves_out() {
     }
 }
 
-/// RULINGS M5: rooms in memory are bounded; one that was forgotten is read again, and is what it would be. Names that clients
-/// invent cost nothing.
+/// Rooms in memory are bounded. Room names that do not exist cost nothing.
 #[tokio::test]
-async fn forgotten_rooms_are_read_again() {
+async fn realtime_reads_evicted_rooms_again() {
     let api = launch().start().await;
     let client = api.client();
-    let realtime =
-        beside(&api).env("REALTIME_MAX_ROOMS", 3).env("REALTIME_ROOM_HISTORY_LIMIT", 8).start().await;
+    let realtime = launch_realtime(&api)
+        .env("REALTIME_MAX_ROOMS", 3)
+        .env("REALTIME_ROOM_HISTORY_LIMIT", 8)
+        .start()
+        .await;
     for round in 0..4 {
         for room in 0..12 {
             order(&client, &format!("actor-{round}"), &format!("room-{room}")).await;
         }
     }
-    level(&realtime, &client).await;
+    wait_until_caught_up(&realtime, &client).await;
     for room in [0, 5, 11, 0, 3] {
         let path = format!("/v1/stream?roomId=room-{room}&limit=5");
         let mut stream = realtime.client().stream(&path).await;
-        let (snapshot, gap, events, _) = introduced(&mut stream).await;
+        let (snapshot, gap, events, _) = read_until_ready(&mut stream).await;
         let all = of_room(&client, &format!("roomId=room-{room}")).await;
         let ordered = all.iter().filter(|event| event["type"] == "order_changed").count();
         let shown = snapshot["state"]["orders"].as_array().unwrap();
@@ -268,19 +260,19 @@ async fn forgotten_rooms_are_read_again() {
             order(&client, "late", &format!("room-{room}")).await;
         }
         assert_eq!(stream.next_event().await.data["actorId"], "late");
-        level(&realtime, &client).await;
+        wait_until_caught_up(&realtime, &client).await;
     }
     let (snapshot, _, events, _) =
-        introduced(&mut realtime.client().stream("/v1/stream?roomId=nowhere").await).await;
+        read_until_ready(&mut realtime.client().stream("/v1/stream?roomId=nowhere").await).await;
     assert_eq!((&snapshot["state"]["actors"], events.len()), (&json!([]), 0));
 }
 
-/// RULINGS B6, CONTRACT 2.4 and 17: the token holds as at the API, and is sent to it; probes need none. Unknown paths, wrong
-/// parameters and too many clients are refused as the catalogue says.
+/// Probes need none. Unknown paths, wrong parameters and too many clients are errors of the catalogue.
 #[tokio::test]
-async fn clients_are_admitted_as_by_the_api() {
+async fn realtime_requires_the_api_token() {
     let api = launch().env("API_AUTH_TOKEN", "secret").start().await;
-    let realtime = beside(&api).env("API_AUTH_TOKEN", "secret").env("REALTIME_MAX_CLIENTS", 1).start().await;
+    let realtime =
+        launch_realtime(&api).env("API_AUTH_TOKEN", "secret").env("REALTIME_MAX_CLIENTS", 1).start().await;
     let outside = realtime.client();
     for (path, want) in
         [("/healthz", 200), ("/livez", 200), ("/readyz", 200), ("/metrics", 401), ("/nowhere", 401)]
@@ -310,22 +302,21 @@ async fn clients_are_admitted_as_by_the_api() {
     let health = inside.get("/healthz").await.json;
     assert_eq!((&health["rooms"], &health["clients"]), (&json!(1), &json!(1)));
     drop(first);
-    eventually("the place is free", DEADLINE, async || {
+    eventually("the stream is closed", DEADLINE, async || {
         Socket::open(realtime.address(), "/v1/ws?apiKey=secret", &[]).await.ok()
     })
     .await;
 }
 
-/// CONTRACT 17 over a WebSocket: the same frames.
 #[tokio::test]
-async fn a_socket_says_what_a_stream_says() {
+async fn realtime_websocket_has_the_frames_of_the_stream() {
     let api = launch().start().await;
-    let realtime = beside(&api).start().await;
+    let realtime = launch_realtime(&api).start().await;
     let client = api.client();
     for _ in 0..3 {
-        say(&client, "main", "hello").await;
+        say_in(&client, "main", "hello").await;
     }
-    level(&realtime, &client).await;
+    wait_until_caught_up(&realtime, &client).await;
     for query in ["", "limit=2", "cursor=2&types=conversation_message_posted"] {
         let mut stream = realtime.client().stream(&format!("/v1/stream?{query}")).await;
         let path = format!("/v1/ws?{query}");
@@ -342,16 +333,15 @@ async fn a_socket_says_what_a_stream_says() {
     }
 }
 
-/// CONTRACT 20, RULINGS M7 and M9: health says whether the source is there, for how long it was, and why not; it is `ok` all
-/// the same, and not ready.
+/// `/healthz` is 200 with the reason, `/readyz` is 503.
 #[tokio::test]
-async fn health_says_when_the_source_is_down() {
+async fn realtime_health_reports_a_source_that_is_down() {
     let port = steady_port();
     let mut api = launch().env("API_PORT", port).start().await;
     order(&api.client(), "Nova", "main").await;
-    let realtime = beside(&api).start().await;
+    let realtime = launch_realtime(&api).start().await;
     let client = realtime.client();
-    level(&realtime, &api.client()).await;
+    wait_until_caught_up(&realtime, &api.client()).await;
     let mut health = client.get("/healthz").await.json;
     let at = health["source"]["lastEventAt"].take();
     assert_eq!(at, log(&api.client()).await[1]["timestamp"]);
@@ -364,7 +354,7 @@ async fn health_says_when_the_source_is_down() {
     });
     assert_eq!(health, want);
     api.kill();
-    let down = eventually("it is noticed", DEADLINE, async || {
+    let down = eventually("the loss is detected", DEADLINE, async || {
         let health = client.get("/healthz").await.json;
         (health["degraded"] == true).then_some(health)
     })
@@ -373,8 +363,8 @@ async fn health_says_when_the_source_is_down() {
     assert!(down["source"]["lastError"].is_string(), "{down}");
     let not_ready = client.get("/readyz").await;
     assert!(not_ready.error(503, "ERR_UNAVAILABLE")["reasons"][0].as_str().unwrap().contains("source"));
-    let (snapshot, _, events, _) = introduced(&mut client.stream("/v1/stream").await).await;
-    assert_eq!((&snapshot["sourceConnected"], events.len()), (&json!(false), 2), "what is known is told");
+    let (snapshot, _, events, _) = read_until_ready(&mut client.stream("/v1/stream").await).await;
+    assert_eq!((&snapshot["sourceConnected"], events.len()), (&json!(false), 2), "the known events are sent");
     api.restart().await;
     eventually("it is ready again", DEADLINE, async || {
         (client.get("/readyz").await.status == 200).then_some(())
@@ -383,17 +373,16 @@ async fn health_says_when_the_source_is_down() {
     assert_eq!(client.get("/healthz").await.json["source"]["reconnects"], 1);
 }
 
-/// Without a source nothing is known: whoever comes for the first time is told to come back; whoever was here is kept, and
-/// told what comes behind its place once the source is there.
+/// A client with a cursor stays connected, and gets the events after its cursor when the source is there.
 #[tokio::test]
-async fn before_the_source_is_there() {
+async fn realtime_without_a_source_is_503_for_new_clients() {
     let port = steady_port();
     let api = launch().env("API_PORT", port);
     let mut first = api.clone().start().await;
     for _ in 0..3 {
         order(&first.client(), "Nova", "main").await;
     }
-    let stopped = beside(&first);
+    let stopped = launch_realtime(&first);
     first.kill();
     let realtime = stopped.start_listening().await;
     let client = realtime.client();
@@ -403,23 +392,23 @@ async fn before_the_source_is_there() {
     );
     let _ = fresh.unwrap_err().error(503, "ERR_UNAVAILABLE");
     let mut resumed = resumed.unwrap();
-    let (snapshot, gap, events, _) = introduced(&mut resumed).await;
+    let (snapshot, gap, events, _) = read_until_ready(&mut resumed).await;
     assert_eq!((&snapshot["state"], &snapshot["sourceConnected"]), (&json!(null), &json!(false)));
     assert_eq!((gap, events), (None, Vec::new()));
     first.restart().await;
     assert_eq!([resumed.next_event().await.id, resumed.next_event().await.id], [Some(5), Some(6)]);
 }
 
-/// Inside `serve`, where it is asked for by its port: it follows the API that it is beside, with its token.
+/// If `REALTIME_PORT` is set. It follows the API of the same process, with its token.
 #[tokio::test]
-async fn it_also_runs_inside_serve() {
+async fn realtime_runs_inside_serve() {
     let mut api = launch()
         .env("REALTIME_PORT", 0)
         .env("REALTIME_HOST", "127.0.0.1")
         .env("API_AUTH_TOKEN", "t")
         .start()
         .await;
-    let address = eventually("it says where it listens", DEADLINE, async || {
+    let address = eventually("it logs its address", DEADLINE, async || {
         let log = api.log();
         let (_, address) = log.split_once("realtime at http://")?;
         let (line, _) = address.split_once('\n')?;

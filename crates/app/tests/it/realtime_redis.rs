@@ -1,14 +1,15 @@
-//! `agentcafe realtime` beside Redis: what the projector keeps is told again where memory does not reach.
+//! `agentcafe realtime` with Redis: older events come from what the projector keeps.
 
 use agentcafe_testkit::{Redis, Value, eventually, json, steady_port};
 
-use crate::launch;
-use crate::realtime::{DEADLINE, beside, introduced, level, of_room, order, sequences};
+use crate::realtime::{
+    DEADLINE, launch_realtime, of_room, read_until_ready, sequences, wait_until_caught_up,
+};
+use crate::{launch, order};
 
-/// CONTRACT 17 with Redis, RULINGS M2: what memory does not have is replayed from what the projector keeps, also while the
-/// API is away; without Redis, memory has to do.
+/// Also while the API is down. Without Redis only events in memory are there then.
 #[tokio::test]
-async fn rooms_are_replayed_from_redis() {
+async fn realtime_replays_older_events_from_redis() {
     let port = steady_port();
     let mut api = launch().env("API_PORT", port).start().await;
     let client = api.client();
@@ -24,33 +25,38 @@ async fn rooms_are_replayed_from_redis() {
         .start()
         .await;
     let all = of_room(&client, "roomId=main").await;
-    let realtime =
-        beside(&api).env("REDIS_URL", redis.url()).env("REALTIME_ROOM_HISTORY_LIMIT", 4).start().await;
-    level(&realtime, &client).await;
+    let realtime = launch_realtime(&api)
+        .env("REDIS_URL", redis.url())
+        .env("REALTIME_ROOM_HISTORY_LIMIT", 4)
+        .start()
+        .await;
+    wait_until_caught_up(&realtime, &client).await;
     eventually("everything is projected", DEADLINE, async || {
         (projector.client().get("/healthz").await.json["cursor"].as_u64() >= Some(120)).then_some(())
     })
     .await;
-    eventually("Redis can be asked", DEADLINE, async || {
+    eventually("Redis is connected", DEADLINE, async || {
         let health = realtime.client().get("/healthz").await.json;
         (health["replayStore"] == json!({"enabled": true, "reason": null})).then_some(())
     })
     .await;
     api.kill();
-    let (_, _, events, _) = introduced(&mut realtime.client().stream("/v1/stream?cursor=5").await).await;
+    let (_, _, events, _) =
+        read_until_ready(&mut realtime.client().stream("/v1/stream?cursor=5").await).await;
     let behind: Vec<Value> =
         all.iter().filter(|event| event["sequence"].as_u64() > Some(5)).cloned().collect();
     assert_eq!(events, behind, "read while the API is away");
 
-    let fresh = beside(&api).env("REDIS_URL", redis.url()).start_listening().await;
-    let (_, gap, events, ready) = introduced(&mut fresh.client().stream("/v1/stream?limit=6").await).await;
+    let fresh = launch_realtime(&api).env("REDIS_URL", redis.url()).start_listening().await;
+    let (_, gap, events, ready) =
+        read_until_ready(&mut fresh.client().stream("/v1/stream?limit=6").await).await;
     assert_eq!((sequences(&events), &ready["replayed"]), (sequences(&all[all.len() - 6..]), &json!(6)));
     assert_eq!(
         gap.unwrap()["toCursor"].as_u64(),
-        all[all.len() - 6]["sequence"].as_u64().map(|place| place - 1)
+        all[all.len() - 6]["sequence"].as_u64().map(|sequence| sequence - 1)
     );
     let mut stream = fresh.client().stream("/v1/stream?cursor=7").await;
-    let (snapshot, gap, events, _) = introduced(&mut stream).await;
+    let (snapshot, gap, events, _) = read_until_ready(&mut stream).await;
     assert_eq!(snapshot["state"]["actors"][0]["actorId"], "Nova");
     let behind = sequences(&all).into_iter().filter(|sequence| *sequence > 7).collect::<Vec<_>>();
     assert_eq!((gap, sequences(&events)), (None, behind));
@@ -58,11 +64,12 @@ async fn rooms_are_replayed_from_redis() {
     order(&api.client(), "Kai", "main").await;
     assert_eq!([stream.next_event().await.id, stream.next_event().await.id], [Some(121), Some(122)]);
     redis.kill();
-    eventually("Redis is missed", DEADLINE, async || {
+    eventually("the loss of Redis is detected", DEADLINE, async || {
         (realtime.client().get("/healthz").await.json["replayStore"]["enabled"] == false).then_some(())
     })
     .await;
-    level(&realtime, &api.client()).await;
-    let (_, _, events, _) = introduced(&mut realtime.client().stream("/v1/stream?cursor=5").await).await;
+    wait_until_caught_up(&realtime, &api.client()).await;
+    let (_, _, events, _) =
+        read_until_ready(&mut realtime.client().stream("/v1/stream?cursor=5").await).await;
     assert_eq!(events.len(), of_room(&api.client(), "roomId=main&cursor=5").await.len());
 }

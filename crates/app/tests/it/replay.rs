@@ -1,21 +1,15 @@
-//! Replay: what happened in a room in the last minutes, and what it looks like after it.
+//! `GET /v1/replay`: the events of a room in the last minutes, and the room's state after them.
 
 use agentcafe_testkit::{Client, Value, json};
 
-use crate::{cafe, launch, log};
-
-async fn order(client: &Client, actor: &str, room: &str) {
-    let body = json!({"actorId": actor, "roomId": room, "itemId": "tea"});
-    let _ = client.act("/v1/commands/order", body).await.data();
-}
+use crate::{cafe, launch, log, order};
 
 async fn replay(client: &Client, query: &str) -> Value {
     client.get(&format!("/v1/replay{query}")).await.data().clone()
 }
 
-/// CONTRACT 9.7: an empty room: no events, no cursors, and the snapshot of a room in which nothing happened.
 #[tokio::test]
-async fn an_empty_room_can_be_replayed() {
+async fn replay_of_an_empty_room_has_an_empty_snapshot() {
     let (_server, client) = cafe().await;
     let data = replay(&client, "?roomId=attic").await;
     assert_eq!((&data["tenantId"], &data["roomId"]), (&json!("default"), &json!("attic")));
@@ -33,9 +27,8 @@ async fn an_empty_room_can_be_replayed() {
     assert_eq!(data["snapshot"], snapshot);
 }
 
-/// CONTRACT 9.7 and 16.3: the room's events, oldest first, as the log has them, and the room after them.
 #[tokio::test]
-async fn a_room_is_replayed_in_order() {
+async fn replay_has_the_rooms_events_oldest_first_and_its_snapshot() {
     let (_server, client) = cafe().await;
     let say = json!({"actorId": "Nova", "text": "hey @Kai"});
     let _ = client.act("/v1/commands/say", say).await.data();
@@ -61,9 +54,8 @@ async fn a_room_is_replayed_in_order() {
     assert_eq!(snapshot["lastEventId"], whole.last().unwrap()["eventId"]);
 }
 
-/// CONTRACT 9.7 and ACF-203: what an actor said is shown in the colours of its profile.
 #[tokio::test]
-async fn a_replay_is_in_the_actors_colours() {
+async fn replay_has_the_colours_of_profiles() {
     let (_server, client) = cafe().await;
     let profile = json!({"actorId": "Nova", "displayName": "Nova", "theme": {"bubbleColor": "#aabbcc"}});
     let _ = client.act("/v1/profiles", profile).await.data();
@@ -76,9 +68,9 @@ async fn a_replay_is_in_the_actors_colours() {
     }
 }
 
-/// CONTRACT 9.7: filters by actor and type; the snapshot reflects only what passed.
+/// The snapshot reflects only the events that match.
 #[tokio::test]
-async fn a_replay_can_be_filtered() {
+async fn replay_is_filtered_by_actor_and_type() {
     let (_server, client) = cafe().await;
     for actor in ["Nova", "Kai", "Nova"] {
         order(&client, actor, "main").await;
@@ -92,9 +84,9 @@ async fn a_replay_can_be_filtered() {
     assert_eq!(replay(&client, "?tenantId=acme").await["count"], 0);
 }
 
-/// CONTRACT 9.7, RULINGS J12: minutes may be fractions and are held within 1 and 120; what is no number is refused.
+/// Fractions are allowed; anything else than a number is refused.
 #[tokio::test]
-async fn a_window_has_minutes() {
+async fn replay_minutes_are_clamped_to_1_to_120() {
     let (_server, client) = cafe().await;
     let cases = [
         ("", 10.0),
@@ -120,9 +112,8 @@ async fn a_window_has_minutes() {
     }
 }
 
-/// RULINGS J13: a busy window loses its oldest part, and says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_busy_window_keeps_the_newest() {
+async fn replay_of_a_busy_window_is_truncated_to_the_newest_events() {
     const ORDERS: usize = 2_510;
     const AT_ONCE: usize = 32;
     let (_server, client) = cafe().await;
@@ -151,9 +142,9 @@ async fn a_busy_window_keeps_the_newest() {
     assert_eq!(orders["truncated"], false);
 }
 
-/// Promise 5: what is read at once is bounded in bytes too: a replay keeps what is newest, memory and score read on in pages.
+/// A replay keeps the newest events; memory and score read on.
 #[tokio::test]
-async fn large_events_are_read_in_pages() {
+async fn replay_memory_and_score_read_large_events_in_bounded_pages() {
     const MESSAGES: usize = 12;
     let server = launch().env("API_MAX_CHAT_MESSAGE_CHARS", 0).start().await;
     let client = server.client();
@@ -166,10 +157,10 @@ async fn large_events_are_read_in_pages() {
     assert!((8..MESSAGES).contains(&count), "{count}");
     assert_eq!((&data["truncated"], &data["count"]), (&json!(true), &json!(count)));
     let newest = data["snapshot"]["chat"][0]["text"].as_str().unwrap();
-    assert!(newest.starts_with("11 "), "the newest is kept");
+    assert!(newest.starts_with("11 "), "the newest event is kept");
     let memory = client.get("/v1/memory/local").await.data()["memory"].clone();
-    let texts = memory.as_array().unwrap().iter().map(|entry| entry["text"].as_str().unwrap());
-    let numbers: Vec<&str> = texts.filter_map(|text| text.split(' ').next()).collect();
+    let message_texts = memory.as_array().unwrap().iter().map(|entry| entry["text"].as_str().unwrap());
+    let numbers: Vec<&str> = message_texts.filter_map(|text| text.split(' ').next()).collect();
     assert_eq!(numbers, ["11", "10", "9", "8", "7"]);
     let score = client.get("/v1/collaboration/score").await.data().clone();
     assert_eq!((&score["eventsConsidered"], &score["truncated"]), (&json!(MESSAGES), &json!(false)));

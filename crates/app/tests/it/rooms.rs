@@ -1,21 +1,17 @@
-//! Rooms that have a record: who may change what, and what becoming private costs.
+//! Rooms with a record: who may change them, and the payment for making one private.
 
 use agentcafe_testkit::{Answer, Client, Value, json};
 
-use crate::{cafe, log};
+use crate::{cafe, log, merged};
 
 async fn upsert(client: &Client, actor: &str, fields: Value) -> Answer {
-    let mut body = json!({"actorId": actor, "roomId": "den"});
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
+    let body = merged(json!({"actorId": actor, "roomId": "den"}), &fields);
     client.act("/v1/rooms", body).await
 }
 
-/// CONTRACT 9.14: the first upsert creates, later ones update; the event says the same as the answer. RULINGS A24: what is
-/// not sent keeps its value.
+/// A field that is not sent keeps its value. The event has the values of the response.
 #[tokio::test]
-async fn a_room_is_created_and_changed() {
+async fn room_post_creates_then_updates() {
     let (_server, client) = cafe().await;
     let created = upsert(&client, "Nova", json!({"displayName": " The Den ", "metadata": {"a": 1}})).await;
     assert_eq!(created.status, 201, "{}", created.text);
@@ -39,9 +35,9 @@ async fn a_room_is_created_and_changed() {
     assert_eq!(changed.data()["emittedEvents"][0]["eventId"], events[1]["eventId"]);
 }
 
-/// RULINGS A4: only the owner, or who moderates the room, changes it; only the owner gives it away.
+/// Only the owner transfers it.
 #[tokio::test]
-async fn a_room_belongs_to_its_owner() {
+async fn room_is_changed_by_its_owner_or_operator() {
     let (_server, client) = cafe().await;
     let _ = upsert(&client, "Nova", json!({})).await.data();
     let details = upsert(&client, "Kai", json!({"displayName": "Mine"})).await;
@@ -53,17 +49,11 @@ async fn a_room_belongs_to_its_owner() {
     let _ = upsert(&client, "Kai", json!({})).await.data();
 }
 
-/// RULINGS A7, A8, A24: becoming private costs the price at least, once; the proof is nowhere to be read.
+/// At least the price. The proof is in no read.
 #[tokio::test]
-async fn becoming_private_is_paid_for_once() {
+async fn room_becoming_private_is_paid_once() {
     let (_server, client) = cafe().await;
-    let private = |fields: Value| {
-        let mut body = json!({"roomType": "private_table"});
-        for (name, value) in fields.as_object().into_iter().flatten() {
-            body[name] = value.clone();
-        }
-        body
-    };
+    let private = |fields: Value| merged(json!({"roomType": "private_table"}), &fields);
     let unpaid = upsert(&client, "Nova", private(json!({}))).await;
     let details = unpaid.error(402, "ERR_PAYMENT_REQUIRED");
     assert_eq!((&details["mode"], &details["amountUsd"]), (&json!("stub"), &json!(3.5)));
@@ -79,7 +69,7 @@ async fn becoming_private_is_paid_for_once() {
     );
     assert!(payment["ref"].as_str().unwrap().starts_with("stub_"));
     let again = upsert(&client, "Nova", private(json!({"displayName": "Den"}))).await;
-    assert_eq!(again.data()["payment"], json!(null), "it is private already");
+    assert_eq!(again.data()["payment"], json!(null), "the room is private already");
     let leaky = client
         .act(
             "/v1/rooms",
@@ -91,9 +81,9 @@ async fn becoming_private_is_paid_for_once() {
     assert!(!json!(log(&client).await).to_string().contains("coffee_paid"));
 }
 
-/// CONTRACT 9.14: what is listed, the newest change first; RULINGS B3, J5: by tenant, page by page.
+/// Of one tenant.
 #[tokio::test]
-async fn rooms_are_listed() {
+async fn rooms_are_listed_newest_change_first_and_paged() {
     let (_server, client) = cafe().await;
     for (tenant, room) in [("default", "a"), ("default", "b"), ("default", "c"), ("other", "d")] {
         let body = json!({"tenantId": tenant, "roomId": room, "actorId": "Nova", "ownerActorId": format!("owner-{room}")});
@@ -115,9 +105,9 @@ async fn rooms_are_listed() {
     let _ = client.get("/v1/rooms?roomType=tavern").await.error(400, "ERR_INVALID_ENUM");
 }
 
-/// CONTRACT 9.14 and RULINGS J4, J15: a room without a record is not found, whatever its id looks like.
+/// Also for an invalid id.
 #[tokio::test]
-async fn a_room_without_a_record_is_not_found() {
+async fn room_without_a_record_is_404() {
     let (_server, client) = cafe().await;
     for path in [
         "/v1/rooms/main",
@@ -131,9 +121,8 @@ async fn a_room_without_a_record_is_not_found() {
     }
 }
 
-/// CONTRACT 9.14: the order of the pre-checks.
 #[tokio::test]
-async fn the_first_wrong_field_is_told() {
+async fn room_fields_are_validated_in_order() {
     let (_server, client) = cafe().await;
     let cases = [
         (json!({}), "ERR_MISSING_FIELD", "roomId"),

@@ -1,5 +1,6 @@
-//! Secrets are nowhere but where they must be. Each that can be planted is planted, in requests that succeed and in requests that are
-//! refused; then everything that the server answers, says and keeps is searched for them.
+//! Secrets are never returned, logged or stored in the clear where they need not be. The tests send secrets in
+//! requests that succeed and in requests that are refused, then search all responses, logs, metrics and stored data
+//! for them.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 use std::fs;
@@ -14,12 +15,12 @@ use rusqlite::types::ValueRef;
 
 use crate::export::export;
 use crate::launch;
+use crate::monitoring::documented;
 use crate::openapi::example_path;
-use crate::operations::documented;
-use crate::webhook_delivery::talk;
-use crate::webhook_dlq::dead;
+use crate::webhook_delivery::message_subscription;
+use crate::webhook_dlq::dlq_entry;
 
-/// Part of every secret that is planted, and of nothing else.
+/// A part of every secret of these tests, and of nothing else.
 const MARK: &str = "pl4nted";
 const TOKEN: &str = "token-pl4nted-1";
 const PROOF: &str = "proof-pl4nted-2";
@@ -29,12 +30,12 @@ const GIVEN_SECRET: &str =
     "secret-pl4nted-5-that-is-long-and-leaves-something-behind-when-a-short-one-takes-its-place";
 const ROTATED_SECRET: &str = "secret-pl4nted-6";
 const DELETED_SECRET: &str = "secret-pl4nted-8";
-/// The key of a payment provider's URL.
+/// The key in the payment provider's URL.
 const PROVIDER_KEY: &str = "url-pl4nted-7";
 /// The one table that holds secrets.
-const KEEPER: &str = "webhook_secrets";
+const SECRETS_TABLE: &str = "webhook_secrets";
 
-/// Everything that a server has shown, each with where, and what must not be in it.
+/// Checks everything that a server returns and stores for secrets.
 struct Search {
     needles: Vec<String>,
     correlation_ids: Vec<String>,
@@ -46,27 +47,27 @@ impl Search {
         Self { needles: vec![MARK.to_owned()], correlation_ids: Vec::new(), seen: 0 }
     }
 
-    /// Nothing secret is in `bytes`.
-    fn check(&mut self, place: &str, bytes: &[u8]) {
+    /// Checks that `bytes` contain no secret.
+    fn check(&mut self, source: &str, bytes: &[u8]) {
         self.seen += 1;
         let text = String::from_utf8_lossy(bytes);
         for needle in &self.needles {
             if let Some(at) = text.find(needle.as_str()) {
                 let around =
                     text.floor_char_boundary(at.saturating_sub(300))..text.ceil_char_boundary(at + 100);
-                panic!("{place} shows {needle}: {}", &text[around.start..around.end.min(text.len())]);
+                panic!("{source} shows {needle}: {}", &text[around.start..around.end.min(text.len())]);
             }
         }
     }
 
-    /// Nothing secret is in an answer, its headers included; its trace is looked at later.
-    fn answer(&mut self, place: &str, answer: &Answer) {
-        self.check(place, answer.text.as_bytes());
-        self.check(&format!("the headers of {place}"), format!("{:?}", answer.headers).as_bytes());
+    /// Checks that a response contains no secret, headers included; its trace is checked later.
+    fn answer(&mut self, source: &str, answer: &Answer) {
+        self.check(source, answer.text.as_bytes());
+        self.check(&format!("the headers of {source}"), format!("{:?}", answer.headers).as_bytes());
         self.correlation_ids.extend(answer.header("x-correlation-id").map(str::to_owned));
     }
 
-    /// Sends a mutation, twice with the same key; neither answer may show a secret.
+    /// Sends a mutation twice with the same key; neither response may contain a secret.
     async fn act(&mut self, client: &Client, path: &str, body: Value, status: u16) -> Answer {
         let key = fresh_key();
         let first = client.post(path, &key, body.clone()).await;
@@ -76,14 +77,14 @@ impl Search {
         first
     }
 
-    /// Sends a mutation that shows a secret, but only once.
+    /// Sends a mutation that returns a secret, once only.
     async fn shown_once(&mut self, client: &Client, method: Method, path: &str, body: Value) -> Value {
         let key = fresh_key();
         let send =
             async |body: &Value| client.request(method.clone(), path).key(&key).json(body).send().await;
         let first = send(&body).await;
         let subscription = first.data()["subscription"].clone();
-        let secret = subscription["secret"].as_str().expect("a secret that was just set is shown").to_owned();
+        let secret = subscription["secret"].as_str().expect("a new secret is shown").to_owned();
         if !secret.contains(MARK) {
             self.needles.push(secret.trim_start_matches("whsec_").to_owned());
         }
@@ -99,13 +100,13 @@ impl Search {
     }
 }
 
-/// Payments that are not taken, and what is to be done before each.
+/// Refused payments, and what is done before each.
 struct Refused<'a> {
     offers: Vec<Value>,
     prepare: &'a dyn Fn(usize),
 }
 
-/// The token in every place where it may stand, right and wrong, in requests that are fine and that are not.
+/// The token in every place where it is accepted, right and wrong, in valid and invalid requests.
 async fn use_the_token(search: &mut Search, anyone: &Client) {
     for path in [
         "/v1/events?apiKey=TOKEN",
@@ -137,7 +138,7 @@ async fn use_the_token(search: &mut Search, anyone: &Client) {
     drop(anyone.stream(&format!("/v1/streams/market-events?apiKey={TOKEN}")).await);
 }
 
-/// Pays for rooms and sessions: rightly and wrongly, with the proof in each field it may be taken for, and with what is no proof at all.
+/// Pays for rooms and sessions: with right and wrong proofs, in each field that could be taken for the proof.
 async fn pay(search: &mut Search, client: &Client, refused: &Refused<'_>) {
     let room = |number: usize| json!({"actorId": "Nova", "roomId": format!("den-{number}"), "roomType": "private_table"});
     let session =
@@ -187,11 +188,11 @@ async fn pay(search: &mut Search, client: &Client, refused: &Refused<'_>) {
     }
 }
 
-/// Webhooks with secrets of every kind: given, generated, changed, refused; delivered with, and not.
+/// Webhooks with secrets of every kind (given, generated, changed, refused), with and without deliveries.
 async fn subscribe(search: &mut Search, client: &Client, receiver: &Receiver) {
     receiver.always("/broken", Reaction::status(500));
     let hook = |path: &str| {
-        let mut body = talk(receiver.url(path));
+        let mut body = message_subscription(receiver.url(path));
         body["maxRetries"] = json!(0);
         body
     };
@@ -205,7 +206,7 @@ async fn subscribe(search: &mut Search, client: &Client, receiver: &Receiver) {
         search.shown_once(client, Method::POST, path, with(hook("/given"), json!(GIVEN_SECRET))).await;
     let generated = search.shown_once(client, Method::POST, path, hook("/broken")).await;
     let _ = search.shown_once(client, Method::PATCH, &one(&given), json!({"secret": ROTATED_SECRET})).await;
-    let mut lost = talk("http://127.0.0.1:9/lost".to_owned());
+    let mut lost = message_subscription("http://127.0.0.1:9/lost".to_owned());
     lost["maxRetries"] = json!(0);
     let _ =
         search.shown_once(client, Method::POST, path, with(lost, json!("whsec_cGw0bnRlZC1hcy1rZXk="))).await;
@@ -226,8 +227,8 @@ async fn subscribe(search: &mut Search, client: &Client, receiver: &Receiver) {
         assert_eq!(answer.status, 400, "{}", answer.text);
         search.answer("a refused change", &answer);
     }
-    let nowhere = json!({"targetUrl": "ftp://x", "secret": GIVEN_SECRET});
-    let _ = search.act(client, path, nowhere, 400).await;
+    let unused_url = json!({"targetUrl": "ftp://x", "secret": GIVEN_SECRET});
+    let _ = search.act(client, path, unused_url, 400).await;
     let unchanged =
         client.request(Method::PATCH, &one(&generated)).key(&fresh_key()).json(&json!({"secret": null}));
     search.answer("a change to no secret", &unchanged.send().await);
@@ -235,14 +236,14 @@ async fn subscribe(search: &mut Search, client: &Client, receiver: &Receiver) {
     search.answer("a say", &said);
     let delivered = receiver.wait("/given", 1).await;
     assert!(!delivered[0].header("webhook-signature").is_empty());
-    for entry in dead(client, 2).await {
+    for entry in dlq_entry(client, 2).await {
         let replay = format!("{path}/dlq/{}/replay", entry["id"].as_str().unwrap());
         let _ = search.act(client, &replay, json!({}), 202).await;
     }
 }
 
-/// Some of everything else, so that reads have something to show.
-async fn live(search: &mut Search, client: &Client) -> Vec<(&'static str, String)> {
+/// Creates other data, so that reads are not empty.
+async fn create_other_data(search: &mut Search, client: &Client) -> Vec<(&'static str, String)> {
     let mut ids = vec![("{actorId}", "Nova".to_owned()), ("{roomId}", "den-0".to_owned())];
     let makes = [
         ("/v1/tasks", json!({"actorId": "Nova", "title": "t"}), "/data/task/taskId", "{taskId}"),
@@ -267,7 +268,7 @@ async fn live(search: &mut Search, client: &Client) -> Vec<(&'static str, String
     ids
 }
 
-/// Every read that the document knows, every trace, every stream, and the metrics.
+/// Calls every read of the OpenAPI document, every trace, every stream, and the metrics.
 async fn read_everything(search: &mut Search, client: &Client, ids: &[(&str, String)]) {
     let mut streams = 0;
     for (method, path, operation) in documented(client).await {
@@ -279,7 +280,7 @@ async fn read_everything(search: &mut Search, client: &Client, ids: &[(&str, Str
         let example = example_path(&filled, &operation, &Vec::new());
         if operation["responses"]["200"]["content"].get("text/event-stream").is_some() {
             let mut stream = client.stream(&filled).await;
-            let head = stream.next().await.data["head"].as_u64().expect("`ready` says how long the log is");
+            let head = stream.next().await.data["head"].as_u64().expect("`ready` has the head of the log");
             let mut last = 0;
             while last < head {
                 let frame = stream.next().await;
@@ -310,7 +311,7 @@ fn table_names(connection: &Connection) -> Vec<String> {
     names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
-/// What a table holds, as bytes.
+/// The content of a table, as bytes.
 fn rows(connection: &Connection, table: &str) -> Vec<u8> {
     let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
     let columns = statement.column_count();
@@ -328,7 +329,7 @@ fn rows(connection: &Connection, table: &str) -> Vec<u8> {
     bytes
 }
 
-/// Every table of the embedded database, and what it holds.
+/// Every table of the embedded database, and its content.
 fn embedded_tables(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let connection = Connection::open(directory.join("agentcafe.db")).unwrap();
     let held = |name: String| (name.clone(), rows(&connection, &name));
@@ -351,14 +352,14 @@ fn postgres_tables(directory: &Path) -> Vec<(String, Vec<u8>)> {
     columns.lines().map(held).collect()
 }
 
-/// What a stopped server has left: no secret is in any table but one, none but those of webhooks in any file.
-fn search_the_store(search: &mut Search, directory: &Path) {
+/// Checks the data of a stopped server: no table but one has a secret, and no file has one but those of webhooks.
+fn check_store(search: &mut Search, directory: &Path) {
     let (tables, keys) = match store_under_test() {
         "sqlite" => (embedded_tables(directory), "idempotency_replies"),
         _ => (postgres_tables(directory), "idempotency_keys"),
     };
     for (name, kept) in &tables {
-        if name != KEEPER {
+        if name != SECRETS_TABLE {
             search.check(name, kept);
         }
     }
@@ -367,14 +368,14 @@ fn search_the_store(search: &mut Search, directory: &Path) {
         String::from_utf8_lossy(kept).into_owned()
     };
     assert!(
-        kept(KEEPER).contains(ROTATED_SECRET) && !kept(KEEPER).contains(GIVEN_SECRET),
+        kept(SECRETS_TABLE).contains(ROTATED_SECRET) && !kept(SECRETS_TABLE).contains(GIVEN_SECRET),
         "{}",
-        kept(KEEPER)
+        kept(SECRETS_TABLE)
     );
     assert!(kept(keys).contains("conversation_message_posted"), "replies are searched as they are read");
     let current: Vec<String> = search.needles.drain(..).collect();
-    let nowhere = [TOKEN, PROOF, OTHER_PROOF, PROVIDER_SECRET, PROVIDER_KEY, GIVEN_SECRET, DELETED_SECRET];
-    search.needles = nowhere.map(str::to_owned).to_vec();
+    let unused_url = [TOKEN, PROOF, OTHER_PROOF, PROVIDER_SECRET, PROVIDER_KEY, GIVEN_SECRET, DELETED_SECRET];
+    search.needles = unused_url.map(str::to_owned).to_vec();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         search.check(&path.display().to_string(), &fs::read(&path).unwrap());
@@ -382,8 +383,8 @@ fn search_the_store(search: &mut Search, directory: &Path) {
     search.needles = current;
 }
 
-/// Everything that may show a secret happens, and nothing shows one.
-async fn keeps_its_secrets(launch: Launch, refused: &Refused<'_>) -> Search {
+/// Does everything that may show a secret, and checks that none is shown.
+async fn assert_no_secrets(launch: Launch, refused: &Refused<'_>) -> Search {
     let receiver = Receiver::start().await;
     let launch = launch
         .env("API_AUTH_TOKEN", TOKEN)
@@ -396,7 +397,7 @@ async fn keeps_its_secrets(launch: Launch, refused: &Refused<'_>) -> Search {
     use_the_token(&mut search, &server.client()).await;
     pay(&mut search, &client, refused).await;
     subscribe(&mut search, &client, &receiver).await;
-    let ids = live(&mut search, &client).await;
+    let ids = create_other_data(&mut search, &client).await;
     server.kill();
     let before = server.log();
     server.restart().await;
@@ -405,18 +406,17 @@ async fn keeps_its_secrets(launch: Launch, refused: &Refused<'_>) -> Search {
     search.check("an export", export(server.data_dir(), &[]).as_bytes());
     search.check("an export of a part", export(server.data_dir(), &["--tenant", "default"]).as_bytes());
     assert!(server.stop().await.success());
-    assert!(before.contains("TRACE") && before.contains("not answered"), "the log says little: {before}");
+    assert!(before.contains("TRACE") && before.contains("not answered"), "the log is too short: {before}");
     assert!(!before.contains("/lost"), "a target's URL, which may hold a key, is logged: {before}");
     search.check("the log before", before.as_bytes());
     search.check("the log after", server.log().as_bytes());
-    search_the_store(&mut search, server.data_dir());
+    check_store(&mut search, server.data_dir());
     search
 }
 
-/// The issue: secrets and payment proofs never appear in any read, event, log line, trace, metric, idempotency record or export. Here
-/// with the proof that the operator sets.
+/// Not in reads, events, log lines, traces, metrics, idempotency records or exports.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_proof_and_all_secrets_stay_hidden() {
+async fn secrets_with_the_stub_provider_appear_nowhere() {
     let offers = vec![
         json!({}),
         json!({"paymentProof": OTHER_PROOF}),
@@ -424,13 +424,12 @@ async fn the_proof_and_all_secrets_stay_hidden() {
         json!({"paymentProof": OTHER_PROOF, "paymentRef": PROOF}),
     ];
     let launch = launch().env("PRIVATE_TABLE_PAYMENT_STUB_PROOF", PROOF);
-    let search = keeps_its_secrets(launch, &Refused { offers, prepare: &|_| () }).await;
-    assert!(search.seen > 300, "{} places were searched", search.seen);
+    let search = assert_no_secrets(launch, &Refused { offers, prepare: &|_| () }).await;
+    assert!(search.seen > 300, "{} texts were searched", search.seen);
 }
 
-/// The same, with a payment provider that repeats what it is told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_provider_is_told_stays_hidden() {
+async fn secrets_with_a_webhook_provider_that_echoes_them_appear_nowhere() {
     let provider = Receiver::start().await;
     let echo = format!("{PROOF}, signed with {PROVIDER_SECRET}");
     let paid = json!({"paid": true, "provider": echo, "paymentRef": PROOF, "message": echo});
@@ -454,11 +453,11 @@ async fn what_a_provider_is_told_stays_hidden() {
         .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_URL", provider.url(&path))
         .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_SECRET", PROVIDER_SECRET)
         .env("PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS", 250);
-    let search = keeps_its_secrets(launch, &Refused { offers, prepare: &prepare }).await;
-    assert!(search.seen > 300, "{} places were searched", search.seen);
-    let asked = provider.received(&path);
-    assert!(asked.iter().all(|request| !request.header("x-agentcafe-signature").is_empty()));
+    let search = assert_no_secrets(launch, &Refused { offers, prepare: &prepare }).await;
+    assert!(search.seen > 300, "{} texts were searched", search.seen);
+    let requests = provider.received(&path);
+    assert!(requests.iter().all(|request| !request.header("x-agentcafe-signature").is_empty()));
     assert!(
-        asked.iter().any(|request| request.body.windows(PROOF.len()).any(|part| part == PROOF.as_bytes()))
+        requests.iter().any(|request| request.body.windows(PROOF.len()).any(|part| part == PROOF.as_bytes()))
     );
 }

@@ -1,4 +1,4 @@
-//! What API nodes keep in Redis: copies of unread counts, and limits for all nodes together. Without it, they go on.
+//! API nodes with Redis: unread counts, and limits that hold for all nodes together; and the fallback without it.
 
 use std::time::Duration;
 
@@ -31,9 +31,9 @@ async fn copied(redis: &Redis, key: &str, want: Value) {
     assert!(found.await.is_ok(), "{key} is {seen}, not {want}");
 }
 
-/// CONTRACT 14, RULINGS F5 and B9: the copies are the counts, zero has no field, and ids with a colon are kept apart.
+/// A count of zero has no field. Ids that contain a colon are escaped.
 #[tokio::test]
-async fn unread_counts_are_copied() {
+async fn unread_counts_are_copied_to_redis() {
     let redis = Redis::start();
     let server = with(&redis).start().await;
     let client = server.client();
@@ -46,23 +46,26 @@ async fn unread_counts_are_copied() {
     let main = "acf:room:default:main:inbox:unread";
     copied(&redis, main, json!({ "Kai": "3", "Zoe": "1" })).await;
     copied(&redis, "acf:room:default:the%3Aattic:inbox:unread", json!({ "Kai": "1" })).await;
-    let asked = client.get("/v1/inbox?roomId=main&actorId=Kai").await;
-    assert_eq!((&asked.data()["unreadCount"], &asked.data()["projectedUnreadCount"]), (&json!(3), &json!(3)));
+    let listed = client.get("/v1/inbox?roomId=main&actorId=Kai").await;
+    assert_eq!(
+        (&listed.data()["unreadCount"], &listed.data()["projectedUnreadCount"]),
+        (&json!(3), &json!(3))
+    );
     for query in ["actorId=Kai", "roomId=main", "roomId=main&actorId=Nobody"] {
-        let asked = client.get(&format!("/v1/inbox?{query}")).await;
+        let listed = client.get(&format!("/v1/inbox?{query}")).await;
         let want = if query.contains("Nobody") { json!(0) } else { Value::Null };
-        assert_eq!(asked.data()["projectedUnreadCount"], want, "{query}");
+        assert_eq!(listed.data()["projectedUnreadCount"], want, "{query}");
     }
-    let id = asked.data()["items"][0]["inboxId"].as_str().unwrap().to_owned();
+    let id = listed.data()["items"][0]["inboxId"].as_str().unwrap().to_owned();
     client.act(&format!("/v1/inbox/{id}/ack"), json!({ "actorId": "Kai" })).await;
     copied(&redis, main, json!({ "Kai": "2", "Zoe": "1" })).await;
     client.act("/v1/inbox/ack", json!({ "actorId": "Kai", "upToCursor": 1_000 })).await;
     copied(&redis, main, json!({ "Zoe": "1" })).await;
 }
 
-/// RULINGS F5: what is lost, or wrong, in Redis is made right again: when the node starts, and when Redis comes back.
+/// When the node starts, and when Redis comes back.
 #[tokio::test]
-async fn copies_that_were_lost_are_made_again() {
+async fn unread_counts_in_redis_are_repaired() {
     let mut redis = Redis::start();
     let mut server = with(&redis).start().await;
     server.client().until_redis(true).await;
@@ -84,7 +87,7 @@ async fn copies_that_were_lost_are_made_again() {
     let projected = async |server: &Server| {
         server.client().get("/v1/inbox?roomId=main&actorId=Kai").await.data()["projectedUnreadCount"].clone()
     };
-    assert_eq!(projected(&server).await, Value::Null, "the count itself is there: it is a copy that is not");
+    assert_eq!(projected(&server).await, Value::Null, "only the copy is missing, not the count");
     mention(&server.client(), "main", "Kai").await;
     redis.restart();
     let mut more = all.clone();
@@ -101,9 +104,9 @@ async fn copies_that_were_lost_are_made_again() {
     assert_eq!(health["inboxProjector"]["counters"], json!({ "enabled": true, "reason": null }));
 }
 
-/// RULINGS F5: counts that two nodes change at the same time are copied as they are in the end.
+/// Changes at the same time.
 #[tokio::test]
-async fn copies_of_two_nodes_do_not_drift() {
+async fn unread_counts_in_redis_are_right_after_changes_on_two_nodes() {
     let redis = Redis::start();
     let nodes = two_nodes(&with(&redis)).await;
     for node in &nodes {
@@ -128,9 +131,9 @@ async fn copies_of_two_nodes_do_not_drift() {
     copied(&redis, "acf:room:default:main:inbox:unread", want).await;
 }
 
-/// RULINGS C6: nodes that share a Redis share a client's budget; each of them says how much of it is left.
+/// Each node reports the remaining budget.
 #[tokio::test]
-async fn the_request_limit_holds_for_all_nodes_together() {
+async fn rate_limit_is_shared_by_all_nodes() {
     let redis = Redis::start();
     let node = || with(&redis).env("API_RATE_LIMIT_PER_MIN", 20).start();
     let nodes = [node().await, node().await, node().await];
@@ -155,9 +158,9 @@ async fn the_request_limit_holds_for_all_nodes_together() {
     assert!((1..=60_000).contains(&redis.ask(&["PTTL", key]).as_i64().unwrap()));
 }
 
-/// RULINGS O5, issue 4: a node starts without Redis, goes on when Redis dies or hangs, with limits of its own, and says so.
+/// A node starts without Redis, and continues if Redis dies or hangs. `/healthz` shows it.
 #[tokio::test]
-async fn without_redis_a_node_has_limits_of_its_own() {
+async fn rate_limit_is_per_node_while_redis_is_down() {
     let mut redis = Redis::start();
     redis.kill();
     let server = with(&redis).env("API_RATE_LIMIT_PER_MIN", 10).start().await;
@@ -179,7 +182,7 @@ async fn without_redis_a_node_has_limits_of_its_own() {
         assert_eq!(client.get("/v1/rooms").await.status, 200);
     }
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
-    assert_eq!(client.get("/v1/rooms").await.status, 429, "what was used up before counts");
+    assert_eq!(client.get("/v1/rooms").await.status, 429, "requests before count");
     redis.thaw();
     server.client().until_redis(true).await;
     let page = client.get("/metrics").await.text;
@@ -188,29 +191,29 @@ async fn without_redis_a_node_has_limits_of_its_own() {
     assert!(page.contains("agentcafe_redis_connected 1"), "{page}");
 }
 
-/// RULINGS O6 and B5: a URL that is none stops the start, and is not shown: it may hold a password.
+/// The error does not contain the URL, which may hold a password.
 #[tokio::test]
-async fn a_bad_url_stops_the_start() {
+async fn redis_url_that_is_invalid_stops_the_start() {
     let failed = launch().env("REDIS_URL", "s3cret@nowhere").try_start().await.unwrap_err();
     assert!(failed.log.contains("REDIS_URL") && !failed.log.contains("s3cret"), "{}", failed.log);
 }
 
-/// Two nodes of one café.
+/// Two nodes on one database.
 async fn two_nodes(launch: &Launch) -> [Server; 2] {
     let launch = launch.clone().env("DATABASE_URL", Postgres::shared().database());
     [launch.clone().start().await, launch.start().await]
 }
 
-/// What becomes of a message on a node: nothing, or why not.
+/// Posts a message on a node; returns the error code, if any.
 async fn said(node: &Server, text: &str) -> Option<String> {
     let body = json!({ "actorId": "Nova", "text": text });
     let answer = node.client().act("/v1/commands/say", body).await;
     answer.json["error"]["details"]["reasonCode"].as_str().map(str::to_owned)
 }
 
-/// RULINGS H4, issue 4: an actor has one past, whichever node it speaks to; a node that is new knows it too.
+/// Also with a node that started later.
 #[tokio::test]
-async fn moderation_holds_for_all_nodes_together() {
+async fn moderation_is_shared_by_all_nodes() {
     let redis = Redis::start();
     let limited = with(&redis)
         .env("MOD_MAX_ACTIONS_PER_WINDOW", 6)
@@ -236,9 +239,8 @@ async fn moderation_holds_for_all_nodes_together() {
     assert_eq!(said(&nodes[1], "one more").await.as_deref(), Some("MOD_RATE_LIMIT"), "after a restart");
 }
 
-/// CONTRACT 4.3: the interval and the cooldown, too.
 #[tokio::test]
-async fn intervals_and_cooldowns_hold_for_all_nodes_together() {
+async fn moderation_interval_and_cooldown_are_shared_by_all_nodes() {
     let redis = Redis::start();
     let hasty = with(&redis).env("MOD_MIN_ACTION_INTERVAL_MS", 600_000);
     let [first, second] = two_nodes(&hasty).await;
@@ -257,9 +259,9 @@ async fn intervals_and_cooldowns_hold_for_all_nodes_together() {
     assert_eq!(said(&quiet[0], "b").await.as_deref(), Some("MOD_COOLDOWN"));
 }
 
-/// Issue 4: while Redis is away or hangs, each node goes on with what it knows, and loses none of it.
+/// Redis is down or hangs. Actions that a node has counted stay counted.
 #[tokio::test]
-async fn without_redis_moderation_goes_on() {
+async fn moderation_is_per_node_while_redis_is_down() {
     let mut redis = Redis::start();
     let nodes = two_nodes(&with(&redis).env("MOD_MAX_ACTIONS_PER_WINDOW", 4)).await;
     for node in &nodes {
@@ -268,8 +270,8 @@ async fn without_redis_moderation_goes_on() {
     assert_eq!(said(&nodes[0], "1").await, None);
     assert_eq!(said(&nodes[1], "2").await, None);
     redis.freeze();
-    assert_eq!(said(&nodes[0], "3").await, None, "which knows of 1");
-    assert_eq!(said(&nodes[1], "3").await, None, "which knows of 1 and 2");
+    assert_eq!(said(&nodes[0], "3").await, None, "it has the action 1");
+    assert_eq!(said(&nodes[1], "3").await, None, "it has the actions 1 and 2");
     redis.thaw();
     redis.wipe();
     for node in &nodes {

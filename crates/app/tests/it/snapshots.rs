@@ -1,4 +1,4 @@
-//! Snapshots: what is saved is found again, by version, across restarts, by nobody else's name.
+//! Snapshots: stored JSON by version, across restarts.
 
 use agentcafe_testkit::{Client, Method, Value, fresh_key, json};
 
@@ -10,9 +10,9 @@ async fn save(client: &Client, scope: &str, body: Value) -> Value {
     answer.data().clone()
 }
 
-/// CONTRACT 9.16, 7.14 and 6.3, RULINGS J7: the answer, the event and the trace of what was saved; times are ISO.
+/// Times are RFC 3339.
 #[tokio::test]
-async fn a_snapshot_is_saved_and_told() {
+async fn snapshot_create_returns_appends_and_traces() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "roomId": "attic", "state": {"mood": [1, {"a": null}]}, "correlationId": "c"});
     let saved = save(&client, "agent", body).await;
@@ -39,9 +39,9 @@ async fn a_snapshot_is_saved_and_told() {
     assert_eq!(found.data(), &json!({"snapshot": want}));
 }
 
-/// CONTRACT 9.16 and 3.4 row 3: a room's snapshot is nobody's; unless somebody is named, the system saves it.
+/// A room's snapshot belongs to no actor.
 #[tokio::test]
-async fn a_room_is_saved_by_the_system() {
+async fn snapshot_of_a_room_has_author_system_by_default() {
     let (_server, client) = cafe().await;
     let first = save(&client, "room", json!({})).await;
     assert_eq!(
@@ -53,15 +53,15 @@ async fn a_room_is_saved_by_the_system() {
     assert_eq!((&second["snapshot"]["actorId"], &second["snapshot"]["version"]), (&json!(null), &json!(2)));
     assert_eq!(second["snapshot"]["expiresAt"], json!(null));
     let events = log(&client).await;
-    let told = |event: &Value| (event["actorId"].clone(), event["payload"]["snapshotRef"]["actorId"].clone());
-    assert_eq!(told(&events[0]), (json!("system"), json!(null)));
-    assert_eq!(told(&events[1]), (json!("Nova"), json!(null)));
+    let actors =
+        |event: &Value| (event["actorId"].clone(), event["payload"]["snapshotRef"]["actorId"].clone());
+    assert_eq!(actors(&events[0]), (json!("system"), json!(null)));
+    assert_eq!(actors(&events[1]), (json!("Nova"), json!(null)));
 }
 
-/// CONTRACT 9.16: the newest unless a version is asked for, in the tenant, the room and of the actor that are named, also
-/// after a crash.
+/// Of the tenant, room and actor that are named, also after a kill.
 #[tokio::test]
-async fn snapshots_are_found_by_version() {
+async fn snapshot_is_read_by_version_or_newest() {
     let (mut server, client) = cafe().await;
     for (number, tenant) in [(1, "default"), (2, "default"), (3, "acme")] {
         let body = json!({"tenantId": tenant, "actorId": "Nova", "state": {"n": number}});
@@ -102,9 +102,9 @@ async fn snapshots_are_found_by_version() {
     assert_eq!(invalid.error(400, "ERR_VALIDATION"), &json!({"field": "version", "value": "abc"}));
 }
 
-/// CONTRACT 3.2 and 3.4 row 3: a key takes effect once in its scope, which is the room's or the actor's.
+/// The scope of the key is the room's or the actor's.
 #[tokio::test]
-async fn a_key_saves_once() {
+async fn snapshot_is_created_once_per_key() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "state": {"n": 1}});
     let first = client.post("/v1/snapshots/agent", "k", body.clone()).await;
@@ -123,9 +123,8 @@ async fn a_key_saves_once() {
     let _ = without.error(400, "ERR_IDEMPOTENCY_KEY_REQUIRED");
 }
 
-/// RULINGS J7 and J1: however many save at once, each version is given once, without gaps.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn versions_are_given_once() {
+async fn snapshot_versions_are_consecutive_under_concurrency() {
     const SAVES: u64 = 40;
     let (_server, client) = cafe().await;
     let saves = (0..SAVES).map(|number| {

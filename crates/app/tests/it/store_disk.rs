@@ -1,4 +1,4 @@
-//! Small disks of our own: what a real disk does only on bad days.
+//! Small disks of our own, to test full and read-only file systems.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// Runs a system command that the test cannot do without.
+/// Runs a system command that must succeed.
 pub(crate) fn run(command: &mut Command) {
     let output = command.output();
     let output =
@@ -19,7 +19,7 @@ pub(crate) fn run(command: &mut Command) {
     );
 }
 
-/// A disk in memory that is soon full. It is gone when this is dropped.
+/// A small disk in memory. It is removed when this is dropped.
 pub(crate) struct SmallDisk(TempDir);
 
 impl SmallDisk {
@@ -30,12 +30,12 @@ impl SmallDisk {
         Self(directory)
     }
 
-    /// Where the server keeps its data.
+    /// The data directory on it.
     pub(crate) fn data(&self) -> PathBuf {
         self.0.path().join("data")
     }
 
-    /// Puts a file of this size, or, if that is more than there is, fills the disk with it.
+    /// Creates a file of this size, or fills the disk if it does not fit.
     pub(crate) fn put_ballast(&self, name: &str, mebibytes: usize) {
         let mut ballast = File::create(self.0.path().join(name)).expect("a file on the disk");
         let block = vec![0xaa; 4_096];
@@ -50,7 +50,7 @@ impl SmallDisk {
         fs::remove_file(self.0.path().join(name)).expect("the ballast is there");
     }
 
-    /// Makes it read-only, or writable again. Nobody may have a file open for writing.
+    /// Makes it read-only, or writable again. No file may be open for writing.
     pub(crate) fn remount(&self, how: &str) {
         run(Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.0.path()));
     }
@@ -58,7 +58,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // A server that still runs is killed after this: detach now, and let the disk go with its last file.
+        // A server that still runs is killed after this: detach the disk now, it is removed with its last open file.
         let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).output();
     }
 }

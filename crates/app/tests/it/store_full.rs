@@ -1,20 +1,20 @@
-//! The issue, "a store that is full": 503 on writes, reads go on, and it recovers by itself without loss.
+//! A full disk: writes are 503, reads work, and the server recovers by itself without loss.
 
 use std::time::Duration;
 
 use agentcafe_testkit::{Answer, Client, Server, Value, eventually, json};
 
+use crate::background_load::read_pages;
 use crate::launch;
-use crate::promise_load::page_by_page;
 use crate::store_disk::SmallDisk;
 
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(60);
-/// Large enough that a disk is soon full.
+/// Large enough to fill a small disk soon.
 const LARGE: usize = 60_000;
 /// Small enough to fit where a large say does not.
 const SMALL: usize = 1;
 
-/// A say that takes up so much room, under its own key; the same request each time.
+/// A say of this size, under its own key; the same request each time.
 async fn say(client: &Client, number: usize, bytes: usize) -> Answer {
     let body = json!({
         "actorId": "Nova", "text": format!("number {number}"), "metadata": { "filler": "x".repeat(bytes) },
@@ -22,10 +22,10 @@ async fn say(client: &Client, number: usize, bytes: usize) -> Answer {
     client.post("/v1/commands/say", &format!("key-{number}"), body).await
 }
 
-/// What was accepted, and how large it was.
+/// The accepted says, and their sizes.
 type Accepted = Vec<(usize, Answer)>;
 
-/// CONTRACT 25.6 and 25.7, RULINGS: a clear answer that says when to come back.
+/// The response to a refused write: 503 with `Retry-After`.
 #[track_caller]
 pub(crate) fn assert_unavailable(answer: &Answer) {
     let _ = answer.error(503, "ERR_UNAVAILABLE");
@@ -33,18 +33,18 @@ pub(crate) fn assert_unavailable(answer: &Answer) {
     assert!(retry_after.is_some_and(|seconds| seconds >= 1), "no Retry-After: {:?}", answer.headers);
 }
 
-/// Not ready, and why.
+/// Checks that `/readyz` is 503 with reasons, and `/livez` 200.
 pub(crate) async fn assert_not_ready(client: &Client) {
     let ready = client.get("/readyz").await;
     assert_unavailable(&ready);
     let reasons = ready.json["error"]["details"]["reasons"].as_array().cloned().unwrap_or_default();
     assert!(!reasons.is_empty() && reasons.iter().all(Value::is_string), "no reasons: {}", ready.text);
-    assert_eq!(client.get("/livez").await.status, 200, "the process is up all the same");
+    assert_eq!(client.get("/livez").await.status, 200, "the process is up");
 }
 
-/// Every accepted say is in the log, once, and its key gives the first answer.
+/// Checks that every accepted say is in the log once, and that its key replays.
 async fn assert_all_there(client: &Client, accepted: &Accepted) {
-    let messages = page_by_page(client, "types=conversation_message_posted", 50).await;
+    let messages = read_pages(client, "types=conversation_message_posted", 50).await;
     assert_eq!(messages.len(), accepted.len());
     for (number, (message, (_, answer))) in messages.iter().zip(accepted).enumerate() {
         assert_eq!(message["eventId"], answer.data()["eventId"], "number {number}");
@@ -52,7 +52,7 @@ async fn assert_all_there(client: &Client, accepted: &Accepted) {
     }
 }
 
-/// Says one thing after the other until there is no room for it.
+/// Sends one say after the other until there is no room.
 async fn fill(client: &Client, accepted: &mut Accepted, bytes: usize) {
     loop {
         let answer = say(client, accepted.len(), bytes).await;
@@ -64,7 +64,7 @@ async fn fill(client: &Client, accepted: &mut Accepted, bytes: usize) {
     }
 }
 
-/// Reads of every kind go on while nothing can be written.
+/// Checks that reads work while writes fail.
 async fn assert_reads_go_on(client: &Client, accepted: &Accepted) {
     assert_all_there(client, accepted).await;
     for path in ["/v1/timeline?order=desc&limit=5", "/v1/bootstrap?actorId=Nova", "/v1/presence", "/healthz"]
@@ -98,10 +98,10 @@ async fn on(disk: &SmallDisk) -> Server {
     launch().data_dir(disk.data()).start().await
 }
 
-/// A disk runs full under a server, is given room again, twice; then the server is killed. Nothing acknowledged is ever
-/// lost, nothing refused has an effect, and the server never has to be started anew.
+/// 503 with `Retry-After`. The disk fills up under a server and is freed, twice; then the server is killed. Nothing
+/// acknowledged is lost, nothing refused has an effect, and no restart is needed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_refuses_writes_and_recovers() {
+async fn full_disk_refuses_writes_and_recovers() {
     let disk = SmallDisk::mount(48);
     disk.put_ballast("first", 12);
     disk.put_ballast("second", 12);
@@ -111,7 +111,7 @@ async fn a_full_disk_refuses_writes_and_recovers() {
         let client = server.client();
         fill(&client, &mut accepted, LARGE).await;
         assert!(accepted.len() > 20, "only {} says fitted", accepted.len());
-        // What had no room for a large say may have it for small ones, and so may the write-ahead log within itself.
+        // There may be room for small says, also within the write-ahead log.
         disk.put_ballast("rest", 48);
         fill(&client, &mut accepted, SMALL).await;
         for _ in 0..5 {
@@ -131,15 +131,15 @@ async fn a_full_disk_refuses_writes_and_recovers() {
     server.kill();
 }
 
-/// A server that starts on a full disk says so and ends, or is not ready; it comes up when there is room.
+/// The server exits with an error, or is not ready; it works when there is room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_is_told_at_the_start() {
+async fn full_disk_at_the_start_is_reported() {
     let disk = SmallDisk::mount(8);
     disk.put_ballast("all", 8);
     let Err(failed) = launch().data_dir(disk.data()).try_start().await else {
         panic!("it is ready on a full disk")
     };
-    let status = failed.status.expect("it ends instead of waiting");
+    let status = failed.status.expect("it exits instead of waiting");
     assert!(!status.success() && !failed.log.contains("panicked"), "{status:?}: {}", failed.log);
     assert!(failed.log.contains(&disk.data().display().to_string()), "{}", failed.log);
     disk.remove_ballast("all");

@@ -1,18 +1,18 @@
-//! The issue, "a store that is read-only": a clear error at the start.
+//! A read-only disk is a clear error at the start.
 
+use crate::background_load::all_events;
 use crate::launch;
-use crate::promise_load::everything;
+use crate::read_only_database::say_once;
 use crate::store_disk::SmallDisk;
-use crate::unwritable::say;
 
-/// A disk that is mounted read-only, with a store on it and without: the start fails, and says which directory and why.
+/// With a store on it and without; the error names the directory and the cause.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_only_disk_is_told_at_the_start() {
+async fn read_only_disk_at_the_start_is_reported() {
     let disk = SmallDisk::mount(16);
     for has_store in [false, true] {
         if has_store {
             let mut server = launch().data_dir(disk.data()).start().await;
-            assert_eq!(say(&server.client(), "before").await.status, 202);
+            assert_eq!(say_once(&server.client(), "before").await.status, 202);
             assert!(server.stop().await.success());
         }
         disk.remount("ro");
@@ -26,6 +26,6 @@ async fn a_read_only_disk_is_told_at_the_start() {
     }
     let mut server = launch().data_dir(disk.data()).start().await;
     let client = server.client();
-    assert_eq!(everything(&client).await[0]["payload"]["conversation"]["text"], "before");
+    assert_eq!(all_events(&client).await[0]["payload"]["conversation"]["text"], "before");
     server.kill();
 }

@@ -1,4 +1,4 @@
-//! RULINGS O2, O6 and O9: a server that cannot or must not start says why, ends with a failure, and touches nothing.
+//! A server that cannot start, or must not, names the cause, exits with a failure, and changes nothing.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,10 +7,10 @@ use std::path::Path;
 use agentcafe_testkit::{FailedStart, Launch, Server, json};
 use tempfile::TempDir;
 
+use crate::background_load::all_events;
 use crate::launch;
-use crate::promise_load::everything;
 
-/// Every file in a directory but the lock, byte for byte.
+/// Every file in a directory except the lock, with its bytes.
 fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries =
         fs::read_dir(directory).expect("the directory is there").map(|entry| entry.expect("an entry"));
@@ -22,10 +22,10 @@ fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Starts a server that must not start; its last words must hold these.
+/// Starts a server that must not start, and checks that its error contains these words.
 async fn fails(launch: Launch, words: &[&str]) -> FailedStart {
     let Err(failed) = launch.try_start().await else { panic!("it started; expected {words:?}") };
-    let status = failed.status.unwrap_or_else(|| panic!("it neither starts nor ends: {}", failed.log));
+    let status = failed.status.unwrap_or_else(|| panic!("it neither starts nor exits: {}", failed.log));
     assert!(!status.success() && status.code().is_some(), "{status:?}: {}", failed.log);
     assert!(!failed.log.contains("panicked"), "{}", failed.log);
     let last = failed.log.lines().last().unwrap_or_default();
@@ -33,7 +33,7 @@ async fn fails(launch: Launch, words: &[&str]) -> FailedStart {
     failed
 }
 
-/// A directory with a store in it, after a server has said something and was stopped or killed.
+/// A directory with a store, after a server was stopped or killed.
 async fn used(kill: bool) -> TempDir {
     let directory = TempDir::new().expect("a temporary directory");
     let mut server = launch().data_dir(directory.path()).start().await;
@@ -49,9 +49,9 @@ async fn used(kill: bool) -> TempDir {
     directory
 }
 
-/// A second process on the same directory ends with a message that names it; the first is not disturbed.
+/// The error names the directory; the first process is not affected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_directory_in_use_is_refused() {
+async fn data_directory_in_use_is_refused() {
     let directory = TempDir::new().expect("a temporary directory");
     let path = directory.path().display().to_string();
     let mut first = launch().data_dir(directory.path()).start().await;
@@ -67,12 +67,12 @@ async fn a_directory_in_use_is_refused() {
     }
     first.kill();
     let second: Server = launch().data_dir(directory.path()).start().await;
-    assert!(everything(&second.client()).await.len() >= 6, "the lock of a killed process is free");
+    assert!(all_events(&second.client()).await.len() >= 6, "the lock of a killed process is free");
 }
 
-/// Damaged stores, after a stop and after a kill: a message that names the file, and not a byte is changed.
+/// Damaged after a stop and after a kill. The error names the file; no byte changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_store_is_left_untouched() {
+async fn damaged_store_is_left_unchanged() {
     type Damage = fn(&Path);
     let damages: [(bool, Damage); 5] = [
         (false, |file| fs::write(file, "{\"events\":[]}").expect("written")),
@@ -98,9 +98,8 @@ async fn a_damaged_store_is_left_untouched() {
     }
 }
 
-/// A data directory that cannot be one, and a port that is taken, are named.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_used_is_named() {
+async fn data_directory_or_port_that_cannot_be_used_is_named() {
     let directory = TempDir::new().expect("a temporary directory");
     let file = directory.path().join("file");
     fs::write(&file, "mine").expect("written");
@@ -111,9 +110,9 @@ async fn what_cannot_be_used_is_named() {
     fails(launch().env("API_PORT", &port), &[&port, "API_PORT"]).await;
 }
 
-/// RULINGS O6: a setting that cannot be used stops the start before anything is made, and is named with its value.
+/// Before anything is created.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bad_settings_are_named() {
+async fn invalid_settings_are_named_with_their_value() {
     let cases = [
         ("API_PORT", "http"),
         ("API_PORT", "70000"),
@@ -136,6 +135,6 @@ async fn bad_settings_are_named() {
         let data = directory.path().join("data");
         let named = value.rsplit(", ").next().unwrap_or(value);
         fails(launch().data_dir(&data).env(name, value), &[name, named]).await;
-        assert!(!data.exists(), "{name}={value}: a store was made all the same");
+        assert!(!data.exists(), "{name}={value}: a store was created");
     }
 }

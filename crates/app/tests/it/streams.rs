@@ -1,20 +1,14 @@
-//! Event streams: ready, backlog, live, gaps, heartbeats, limits.
+//! Event streams: ready, backlog, live events, gaps, heartbeats, limits.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
-use agentcafe_testkit::{Client, EventStream, Frame, Method, Silence, Value, eventually, json};
+use agentcafe_testkit::{Client, Frame, Method, SseStream, Value, eventually, json};
 
-use crate::{cafe, launch, log};
+use crate::{cafe, launch, log, order};
 
 const STREAM: &str = "/v1/streams/market-events";
 
-async fn order(client: &Client, actor: &str, room: &str) {
-    let body = json!({"actorId": actor, "roomId": room, "itemId": "tea"});
-    let _ = client.act("/v1/commands/order", body).await.data();
-}
-
-async fn ids(stream: &mut EventStream, count: usize) -> Vec<u64> {
+async fn ids(stream: &mut SseStream, count: usize) -> Vec<u64> {
     let mut ids = Vec::new();
     for _ in 0..count {
         ids.extend(stream.next_event().await.id);
@@ -22,15 +16,15 @@ async fn ids(stream: &mut EventStream, count: usize) -> Vec<u64> {
     ids
 }
 
-async fn opened(client: &Client, query: &str, last_event_id: Option<&str>) -> EventStream {
+async fn opened(client: &Client, query: &str, last_event_id: Option<&str>) -> SseStream {
     let request = client.request(Method::GET, &format!("{STREAM}?{query}"));
     let request = last_event_id.into_iter().fold(request, |request, id| request.header("last-event-id", id));
     request.stream().await.unwrap_or_else(|refused| panic!("{query}: {}", refused.text))
 }
 
-/// CONTRACT 10 and 25.4: headers, then `ready` with what was asked for and the log's head, without an id.
+/// The frame has the filters and the log's head, and no id.
 #[tokio::test]
-async fn a_stream_begins_with_ready() {
+async fn stream_starts_with_ready() {
     let (_server, client) = cafe().await;
     order(&client, "Nova", "main").await;
     let mut stream =
@@ -45,10 +39,9 @@ async fn a_stream_begins_with_ready() {
     assert_eq!(alias.next().await.data, data);
 }
 
-/// CONTRACT 10 and RULINGS E2: without a cursor the whole log, then what comes; every event once, in order, as a frame
-/// with its sequence, its type and itself.
+/// Each event once and in order; a frame has its sequence as `id`, its type as `event`, and the event as `data`.
 #[tokio::test]
-async fn a_stream_is_the_whole_log_and_then_what_comes() {
+async fn stream_without_a_cursor_sends_the_whole_log_then_live_events() {
     let (_server, client) = cafe().await;
     let writers: Vec<_> = (0..3)
         .map(|writer| {
@@ -81,10 +74,10 @@ async fn a_stream_is_the_whole_log_and_then_what_comes() {
     assert_eq!(ids(&mut late, 600).await, (1..=600).collect::<Vec<_>>(), "all of the backlog, by default");
 }
 
-/// CONTRACT 10, 25.4 and RULINGS E3: a stream begins after its cursor or after `Last-Event-ID`, whichever is later;
-/// `latest` begins live, and goes on where a browser that reconnects had got to.
+/// Or after `cursor`, whichever is later. `cursor=latest` starts with live events, and resumes at `Last-Event-ID`
+/// when a browser reconnects.
 #[tokio::test]
-async fn a_stream_begins_where_it_is_told() {
+async fn stream_resumes_after_last_event_id() {
     let (_server, client) = cafe().await;
     for _ in 0..4 {
         order(&client, "Nova", "main").await;
@@ -113,9 +106,8 @@ async fn a_stream_begins_where_it_is_told() {
     assert_eq!(ids(&mut live, 2).await, [9, 10]);
 }
 
-/// RULINGS E9, "for streams too": what is no number is refused before a stream begins.
 #[tokio::test]
-async fn bad_parameters_are_refused() {
+async fn stream_with_invalid_parameters_is_refused() {
     let (_server, client) = cafe().await;
     for query in ["cursor=abc", "cursor=1.5", "limit=abc", "cursor=newest", "roomId=%01"] {
         let refused = client.request(Method::GET, &format!("{STREAM}?{query}")).stream().await.unwrap_err();
@@ -125,9 +117,9 @@ async fn bad_parameters_are_refused() {
     let _ = request.stream().await.unwrap_err().error(400, "ERR_VALIDATION");
 }
 
-/// CONTRACT 10 and RULINGS B3: exact filters, also live; absent ones mean all.
+/// A filter that is not given matches everything.
 #[tokio::test]
-async fn streams_are_filtered() {
+async fn stream_filters_match_exactly_in_backlog_and_live() {
     let (_server, client) = cafe().await;
     let queries = [
         "",
@@ -166,10 +158,9 @@ async fn streams_are_filtered() {
     }
 }
 
-/// CONTRACT 25.4 and RULINGS E1: a client's `limit` cuts the backlog short, a `gap` says what was skipped, and live
-/// events follow; where nothing is skipped, there is no gap.
+/// Live events follow. If nothing is skipped, there is no `gap`.
 #[tokio::test]
-async fn a_limit_leaves_a_gap_that_is_told() {
+async fn stream_limit_skips_backlog_with_a_gap_frame() {
     let server = launch().env("API_STREAM_HEARTBEAT_MS", 20).start().await;
     let client = server.client();
     for _ in 0..5 {
@@ -198,8 +189,8 @@ async fn a_limit_leaves_a_gap_that_is_told() {
     assert_eq!(ids(&mut stream, 2).await, [11, 12], "live after the gap");
 }
 
-/// The events and the gaps that come before a heartbeat says that all up to `head` was looked at.
-async fn until_quiet(stream: &mut EventStream, head: u64) -> (Vec<u64>, Vec<Value>) {
+/// The events and gaps before a heartbeat with a cursor of at least `head`.
+async fn until_quiet(stream: &mut SseStream, head: u64) -> (Vec<u64>, Vec<Value>) {
     let (mut sent, mut gaps) = (Vec::new(), Vec::new());
     loop {
         let frame = stream.next().await;
@@ -212,10 +203,9 @@ async fn until_quiet(stream: &mut EventStream, head: u64) -> (Vec<u64>, Vec<Valu
     }
 }
 
-/// CONTRACT 10 and 25.4: heartbeats show the highest sequence examined, also when the filter lets nothing through; a
-/// client that comes back with it misses nothing.
+/// A client that returns with it misses nothing.
 #[tokio::test]
-async fn heartbeats_carry_a_cursor_that_moves() {
+async fn stream_heartbeat_cursor_moves_past_filtered_events() {
     let server = launch().env("API_STREAM_HEARTBEAT_MS", 50).start().await;
     let client = server.client();
     let mut stream = client.stream(&format!("{STREAM}?roomId=attic")).await;
@@ -237,42 +227,9 @@ async fn heartbeats_carry_a_cursor_that_moves() {
     assert_eq!(ids(&mut resumed, 1).await, [cursor + 1]);
 }
 
-/// Promise 3: whoever returns with its cursor sees each event once and in order, wherever it was cut off.
+/// A stream that ends makes room for another. A limit of 0 allows none.
 #[tokio::test]
-async fn a_stream_that_returns_misses_nothing() {
-    let (_server, client) = cafe().await;
-    let writer = tokio::spawn({
-        let client = client.clone();
-        async move {
-            for n in 0..150 {
-                order(&client, "Nova", if n % 3 == 0 { "attic" } else { "main" }).await;
-            }
-        }
-    });
-    let (mut seen, mut cursor) = (Vec::new(), 0);
-    while seen.len() < 200 {
-        let mut stream = opened(&client, "roomId=main", Some(&format!("{cursor}"))).await;
-        for _ in 0..7.min(200 - seen.len()) {
-            cursor = stream.next_event().await.id.unwrap();
-            seen.push(cursor);
-        }
-    }
-    writer.await.unwrap();
-    let page = client.get("/v1/events?roomId=main&limit=5000").await;
-    let want: Vec<u64> = page.data()["events"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|event| event["sequence"].as_u64())
-        .collect();
-    assert_eq!(seen, want);
-    assert_eq!(seen.iter().collect::<HashSet<_>>().len(), seen.len());
-}
-
-/// RULINGS E5 and CONTRACT 25.6: past the most open streams there is 503 with `Retry-After`; a stream that ends gives
-/// its place free. Settings of 0 mean 0.
-#[tokio::test]
-async fn open_streams_are_bounded() {
+async fn stream_over_the_limit_is_503_with_retry_after() {
     let server = launch().env("API_STREAM_MAX_CLIENTS", 2).start().await;
     let client = Client::new(server.address());
     let first = client.stream(STREAM).await;
@@ -280,41 +237,14 @@ async fn open_streams_are_bounded() {
     let refused = client.request(Method::GET, STREAM).stream().await.unwrap_err();
     let _ = refused.error(503, "ERR_UNAVAILABLE");
     assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
-    assert_eq!(client.get("/v1/events").await.status, 200, "everything else goes on");
+    assert_eq!(client.get("/v1/events").await.status, 200, "everything else works");
     drop(first);
     let _ = client.request(Method::HEAD, STREAM).send().await;
-    eventually("a place is free", Duration::from_secs(60), async || {
+    eventually("a stream is available again", Duration::from_secs(60), async || {
         client.request(Method::GET, STREAM).stream().await.ok()
     })
     .await;
     let none = launch().env("API_STREAM_MAX_CLIENTS", 0).start().await;
     let refused = none.client().request(Method::GET, STREAM).stream().await.unwrap_err();
     let _ = refused.error(503, "ERR_UNAVAILABLE");
-}
-
-/// RULINGS O7: when the server stops, streams end properly after what was committed, and polls are answered.
-#[tokio::test]
-async fn streams_and_polls_end_when_the_server_stops() {
-    let (mut server, client) = cafe().await;
-    order(&client, "Nova", "main").await;
-    let mut stream = client.stream(STREAM).await;
-    let _ = stream.next().await;
-    let waiting = tokio::spawn({
-        let client = client.clone();
-        let path = "/v1/events/poll?tenantId=default&roomId=main&actorId=Kai&types=order_changed&cursor=2&timeoutMs=30000";
-        async move { client.get(path).await }
-    });
-    // The poll waits once its presence is told.
-    assert_eq!(stream.next_of("presence_heartbeat").await.id, Some(2));
-    assert_eq!(stream.next_of("presence_heartbeat").await.data["actorId"], "Kai");
-    assert!(server.stop().await.success(), "{}", server.log());
-    let end = loop {
-        match stream.next_within(Duration::from_secs(60)).await {
-            Ok(frame) => assert_eq!(frame.id, None, "nothing new is in the log"),
-            Err(silence) => break silence,
-        }
-    };
-    assert_eq!(end, Silence::Ended);
-    let answer = waiting.await.unwrap();
-    assert!(matches!(answer.status, 200 | 503), "{} {}", answer.status, answer.text);
 }

@@ -1,16 +1,13 @@
-//! Sessions of private tables: how they are bought, changed, and how they end.
+//! Sessions of private tables: purchase, changes, expiry.
 
 use agentcafe_testkit::{Client, Method, Value, eventually, fresh_key, json};
 
-use crate::tables::{LATER_MS, SOON, from_now, has_passed, open, text, try_open};
-use crate::{cafe, launch, log};
+use crate::table_fixtures::{LATER_MS, SOON, from_now, has_passed, open, text, try_open};
+use crate::{cafe, launch, log, merged};
 
 async fn change(client: &Client, session: &Value, actor: &str, fields: Value) -> agentcafe_testkit::Answer {
     let path = format!("/v1/table-sessions/{}", text(&session["sessionId"]));
-    let mut body = json!({"actorId": actor});
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
+    let body = merged(json!({"actorId": actor}), &fields);
     client.request(Method::PATCH, &path).key(&fresh_key()).json(&body).send().await
 }
 
@@ -18,9 +15,9 @@ fn types(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| text(&event["type"])).collect()
 }
 
-/// CONTRACT 9.15 and 5.4, RULINGS A19: a session makes its room; the events tell both, in order, the second caused by the first.
+/// Two events in order, the second caused by the first.
 #[tokio::test]
-async fn a_session_is_bought() {
+async fn session_purchase_creates_its_private_room() {
     let (_server, client) = cafe().await;
     let answer = try_open(
         &client,
@@ -39,7 +36,7 @@ async fn a_session_is_bought() {
         (&session["planId"], &session["maxAgents"], &session["status"]),
         (&json!("cappuccino"), &json!(4), &json!("active"))
     );
-    assert_eq!(session["invitedActorIds"], json!(["Kai"]), "each once, and never the owner");
+    assert_eq!(session["invitedActorIds"], json!(["Kai"]), "each guest once, without the owner");
     assert_eq!(
         (&session["paymentRef"], &session["paymentAmountUsd"], &session["paymentProvider"]),
         (&json!("bill-7"), &json!(6), &json!("stub"))
@@ -64,9 +61,8 @@ async fn a_session_is_bought() {
     }
 }
 
-/// RULINGS A10: without a room id a fresh one is made, and a copy of the request gets the same session.
 #[tokio::test]
-async fn a_room_without_a_name_gets_one_once() {
+async fn session_without_room_id_creates_one_room_per_key() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "planId": "espresso", "paymentProof": "coffee_paid"});
     let first = client.post("/v1/table-sessions", "k", body.clone()).await;
@@ -78,9 +74,8 @@ async fn a_room_without_a_name_gets_one_once() {
     assert_ne!(other.data()["room"]["roomId"], *room);
 }
 
-/// CONTRACT 9.15, RULINGS A5, A25: the pre-checks, in order.
 #[tokio::test]
-async fn what_cannot_be_bought_is_refused() {
+async fn session_fields_are_validated_in_order() {
     let (_server, client) = cafe().await;
     let many: Vec<String> = (0..9).map(|number| format!("guest-{number}")).collect();
     let past = from_now(&client, -60_000).await;
@@ -107,13 +102,13 @@ async fn what_cannot_be_bought_is_refused() {
         (&details["mode"], &details["roomId"], &details["ownerActorId"]),
         (&json!("stub"), &json!("den"), &json!("Nova"))
     );
-    assert!(!unpaid.text.contains("coffee_paid"), "the proof is not told");
+    assert!(!unpaid.text.contains("coffee_paid"), "the proof is not shown");
     assert!(log(&client).await.is_empty(), "nothing was written");
 }
 
-/// RULINGS A2, A4, A16: a session needs a private room that is the requester's own, and there is one at a time.
+/// A session needs a private room of the buyer; a room has one active session.
 #[tokio::test]
-async fn a_room_has_one_session_at_a_time() {
+async fn session_is_refused_for_an_occupied_or_foreign_room() {
     let (_server, client) = cafe().await;
     let lobby = json!({"actorId": "Nova", "roomId": "lobby"});
     let _ = client.act("/v1/rooms", lobby).await.data();
@@ -130,9 +125,9 @@ async fn a_room_has_one_session_at_a_time() {
     assert_ne!(renewed["sessionId"], session["sessionId"]);
 }
 
-/// RULINGS A23: a table with an active session stays private; without one its owner may open it to all.
+/// Without a session its owner may make it public.
 #[tokio::test]
-async fn an_occupied_table_stays_private() {
+async fn room_with_an_active_session_stays_private() {
     let (_server, client) = cafe().await;
     let session = open(&client, "espresso", json!({})).await;
     let lobby = json!({"actorId": "Nova", "roomId": "den", "roomType": "lobby"});
@@ -142,9 +137,9 @@ async fn an_occupied_table_stays_private() {
     assert_eq!(client.act("/v1/rooms", lobby).await.data()["room"]["roomType"], "lobby");
 }
 
-/// CONTRACT 9.15, RULINGS A3, A6: its owner manages a session whatever the plan, and only ever shortens it.
+/// Whatever the features of the plan.
 #[tokio::test]
-async fn a_session_is_changed() {
+async fn session_is_changed_by_its_owner_and_never_extended() {
     let (_server, client) = cafe().await;
     let session = open(&client, "espresso", json!({})).await;
     let sooner = from_now(&client, 600_000).await;
@@ -183,9 +178,9 @@ async fn a_session_is_changed() {
     assert_eq!(revived.error(400, "ERR_VALIDATION")["field"], "status");
 }
 
-/// CONTRACT 9.15, RULINGS B17, J4: sessions are found by their filters; only the owner sees the payment.
+/// Only the owner sees the payment.
 #[tokio::test]
-async fn sessions_are_found() {
+async fn sessions_are_listed_with_filters() {
     let (_server, client) = cafe().await;
     let session = open(&client, "espresso", json!({})).await;
     let id = session["sessionId"].as_str().unwrap();
@@ -212,9 +207,9 @@ async fn sessions_are_found() {
     let _ = change(&client, &foreign, "Nova", json!({"status": "ended"})).await.error(404, "ERR_NOT_FOUND");
 }
 
-/// CONTRACT 15 and the promise that sessions expire once: one pair of events, also when the process was down at that moment.
+/// One pair of events.
 #[tokio::test]
-async fn a_session_expires_once_also_while_nobody_looks() {
+async fn session_expires_once_also_while_the_server_is_down() {
     let mut server = launch().env("TABLE_SESSION_SWEEP_MS", 1_000).start().await;
     let client = server.client();
     let expires_at = from_now(&client, LATER_MS).await;

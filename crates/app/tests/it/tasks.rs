@@ -1,20 +1,14 @@
-//! Tasks: creating, reading and changing them, as clients see it.
+//! Tasks: creating, reading and changing them over HTTP.
 
 use std::cmp::Reverse;
 
 use agentcafe_testkit::{Answer, Client, Method, Value, fresh_key, json};
 
-use crate::{cafe, log};
-
-/// An id that no task has.
-const NOBODY: &str = "0190b5a0-0000-7000-8000-000000000000";
+use crate::{UNKNOWN_ID, cafe, log, merged};
 
 /// Creates a task as Nova, unless the fields name another actor.
 pub(crate) async fn create(client: &Client, fields: Value) -> Value {
-    let mut body = json!({"actorId": "Nova", "title": "Sweep"});
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        body[name] = value.clone();
-    }
+    let body = merged(json!({"actorId": "Nova", "title": "Sweep"}), &fields);
     let answer = client.act("/v1/tasks", body).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
     answer.data()["task"].clone()
@@ -25,7 +19,7 @@ pub(crate) async fn change(client: &Client, path: &str, body: Value) -> Answer {
     client.request(Method::PATCH, path).key(&fresh_key()).json(&body).send().await
 }
 
-/// The titles of those of `records` that are wanted, in the order of lists: newest change first, by `id` among equals.
+/// The titles of the wanted `records`, in the order of lists: newest change first, by `id` if equal.
 pub(crate) fn newest_first(records: &[Value], id: &str, wanted: &[&str]) -> Vec<Value> {
     let is_wanted = |record: &&Value| wanted.iter().any(|title| record["title"] == *title);
     let mut found: Vec<&Value> = records.iter().filter(is_wanted).collect();
@@ -39,17 +33,53 @@ fn path_of(task: &Value) -> String {
     format!("/v1/tasks/{}", task["taskId"].as_str().expect("an id"))
 }
 
-/// The titles of the tasks that a list answers.
-async fn listed(client: &Client, query: &str) -> Vec<Value> {
-    let data = client.get(&format!("/v1/tasks?{query}")).await.data().clone();
-    let tasks = data["tasks"].as_array().expect("a list");
-    assert_eq!(data["count"], tasks.len());
-    tasks.iter().map(|task| task["title"].clone()).collect()
+/// A list of records that have titles: its path, the member of the response, and the member that is a record's id.
+pub(crate) struct List {
+    pub(crate) path: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) id: &'static str,
 }
 
-/// CONTRACT 9.20 and 7.7: a task that is created is answered whole, told in order, found, and waits for its assignee.
+impl List {
+    /// Checks which titles each query returns, in their order.
+    pub(crate) async fn assert_filters(
+        &self,
+        client: &Client,
+        records: &[Value],
+        cases: &[(&str, Vec<&str>)],
+    ) {
+        for (query, want) in cases {
+            let data = client.get(&format!("{}?{query}", self.path)).await.data().clone();
+            let found = data[self.name].as_array().expect("a list");
+            let titles: Vec<Value> = found.iter().map(|record| record["title"].clone()).collect();
+            assert_eq!(titles, newest_first(records, self.id, want), "{query}");
+            assert_eq!(data["count"], want.len(), "{query}");
+        }
+    }
+
+    /// Checks that pages of one record return these titles, then an empty page.
+    pub(crate) async fn assert_pages(&self, client: &Client, records: &[Value], titles: &[&str]) {
+        let mut cursor = String::new();
+        for want in newest_first(records, self.id, titles) {
+            let page = client.get(&format!("{}?limit=1{cursor}", self.path)).await.data().clone();
+            assert_eq!(page[self.name][0]["title"], want);
+            cursor = format!("&cursor={}", page["nextCursor"].as_str().expect("a cursor"));
+        }
+        let end = client.get(&format!("{}?limit=1{cursor}", self.path)).await;
+        assert_eq!(end.data(), &json!({self.name: [], "count": 0, "nextCursor": null}));
+    }
+
+    /// Checks the error of each invalid query: its code and field.
+    pub(crate) async fn assert_errors(&self, client: &Client, cases: &[(&str, &str, &str)]) {
+        for (query, code, field) in cases {
+            let answer = client.get(&format!("{}?{query}", self.path)).await;
+            assert_eq!(answer.error(400, code)["field"], *field);
+        }
+    }
+}
+
 #[tokio::test]
-async fn a_task_is_created_told_and_found() {
+async fn task_create_returns_appends_and_notifies_the_assignee() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "roomId": "attic", "title": " Sweep ", "description": " All of it. ",
         "assigneeActorId": "Kai", "progress": 10, "metadata": {"colour": "red"}, "correlationId": "c-1"});
@@ -76,10 +106,10 @@ async fn a_task_is_created_told_and_found() {
         assigned["payload"],
         json!({"taskId": task["taskId"], "fromAssigneeActorId": null, "toAssigneeActorId": "Kai", "assignedBy": "Nova"})
     );
-    for (event, told) in events.iter().zip(data["emittedEvents"].as_array().unwrap()) {
+    for (event, summary) in events.iter().zip(data["emittedEvents"].as_array().unwrap()) {
         let emitted =
             json!({"eventId": event["eventId"], "sequence": event["sequence"], "eventType": event["type"]});
-        assert_eq!(told, &emitted);
+        assert_eq!(summary, &emitted);
         assert_eq!((&event["roomId"], &event["correlationId"]), (&json!("attic"), &json!("c-1")));
     }
     assert_eq!(client.get(&path_of(task)).await.data(), &json!({"task": want}));
@@ -94,9 +124,9 @@ async fn a_task_is_created_told_and_found() {
     );
 }
 
-/// CONTRACT 9.20: what a patch names is changed; the rest stays, in the task's own room whatever the body says.
+/// In the task's own room, whatever room the body names.
 #[tokio::test]
-async fn a_task_is_changed_in_its_room() {
+async fn task_patch_changes_named_fields() {
     let (_server, client) = cafe().await;
     let task = create(&client, json!({"roomId": "attic", "description": "d", "metadata": {"a": 1}})).await;
     let body = json!({"actorId": "Kai", "roomId": "cellar", "title": "Mop", "state": "done", "assigneeActorId": "Bo"});
@@ -134,9 +164,9 @@ async fn a_task_is_changed_in_its_room() {
     assert_eq!(answer.data()["emittedEvents"].as_array().unwrap().len(), 4);
 }
 
-/// CONTRACT 9.20 and 11, RULINGS J5: newest change first, by every filter, page by page; other tenants' do not show.
+/// Tasks of other tenants are not listed.
 #[tokio::test]
-async fn tasks_are_listed() {
+async fn tasks_are_filtered_and_paged_newest_change_first() {
     let (_server, client) = cafe().await;
     let mut tasks = Vec::new();
     for fields in [
@@ -162,36 +192,26 @@ async fn tasks_are_listed() {
         ("roomId=nowhere", vec![]),
         ("limit=0", vec!["a"]),
     ];
-    for (query, want) in cases {
-        assert_eq!(listed(&client, query).await, newest_first(&tasks, "taskId", &want), "{query}");
-    }
-    let mut cursor = String::new();
-    for want in newest_first(&tasks, "taskId", &["a", "c", "b"]) {
-        let page = client.get(&format!("/v1/tasks?limit=1{cursor}")).await.data().clone();
-        assert_eq!(page["tasks"][0]["title"], want);
-        cursor = format!("&cursor={}", page["nextCursor"].as_str().unwrap());
-    }
-    let end = client.get(&format!("/v1/tasks?limit=1{cursor}")).await;
-    assert_eq!(end.data(), &json!({"tasks": [], "count": 0, "nextCursor": null}));
-    for (query, code, field) in [
+    let list = List { path: "/v1/tasks", name: "tasks", id: "taskId" };
+    list.assert_filters(&client, &tasks, &cases).await;
+    list.assert_pages(&client, &tasks, &["a", "c", "b"]).await;
+    let errors = [
         ("state=lost", "ERR_INVALID_ENUM", "state"),
         ("limit=x", "ERR_VALIDATION", "limit"),
         ("cursor=x", "ERR_VALIDATION", "cursor"),
         ("createdBy=%01", "ERR_VALIDATION", "createdBy"),
-    ] {
-        let answer = client.get(&format!("/v1/tasks?{query}")).await;
-        assert_eq!(answer.error(400, code)["field"], field);
-    }
+    ];
+    list.assert_errors(&client, &errors).await;
 }
 
-/// RULINGS J4 and B3, CONTRACT 3.4: unknown, malformed and other tenants' ids are 404, after who acts is known.
+/// The ids of the caller are checked first.
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn task_of_an_unknown_id_or_another_tenant_is_404() {
     let (_server, client) = cafe().await;
     let task = create(&client, json!({"tenantId": "acme"})).await;
     let id = task["taskId"].as_str().unwrap();
     let handoff = json!({"actorId": "Nova", "action": "accept"});
-    for (id, tenant) in [(NOBODY, "default"), ("42", "default"), (id, "default"), (NOBODY, "acme")] {
+    for (id, tenant) in [(UNKNOWN_ID, "default"), ("42", "default"), (id, "default"), (UNKNOWN_ID, "acme")] {
         let path = format!("/v1/tasks/{id}");
         let tenant_too = format!("?tenantId={tenant}");
         let answers = [
@@ -204,8 +224,8 @@ async fn what_is_not_there_is_not_found() {
             let details = answer.error(404, "ERR_NOT_FOUND");
             assert_eq!(details, &json!({"tenantId": tenant, "taskId": id}));
         }
-        let nobody = change(&client, &path, json!({"title": "Mop"})).await;
-        assert_eq!(nobody.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
+        let anonymous = change(&client, &path, json!({"title": "Mop"})).await;
+        assert_eq!(anonymous.error(400, "ERR_MISSING_FIELD")["field"], "actorId");
     }
     assert_eq!(client.get(&format!("/v1/tasks/{id}?tenantId=acme")).await.data()["task"], task);
     let path = format!("/v1/tasks/{id}?tenantId=acme");
@@ -218,9 +238,9 @@ async fn what_is_not_there_is_not_found() {
     );
 }
 
-/// CONTRACT 2.8 and 3.1: a mutation of a task is refused with its code, the field, and the correlation id; nothing happens.
+/// A refused mutation has no effect.
 #[tokio::test]
-async fn refusals_say_what_is_wrong() {
+async fn task_errors_have_code_field_and_correlation_id() {
     let (_server, client) = cafe().await;
     let task = create(&client, json!({})).await;
     let answer = client.act("/v1/tasks", json!({"actorId": "Nova", "title": "t", "progress": "much"})).await;
@@ -237,9 +257,9 @@ async fn refusals_say_what_is_wrong() {
     assert_eq!(log(&client).await.len(), 1);
 }
 
-/// CONTRACT 3.2 and 3.4 rows 15 and 16: a key counts in its scope: once, however often, and also after a restart.
+/// Also after a restart.
 #[tokio::test]
-async fn a_key_takes_effect_once() {
+async fn task_mutation_takes_effect_once_per_key() {
     let (mut server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "title": "Sweep"});
     let first = client.post("/v1/tasks", "k", body.clone()).await;
@@ -266,9 +286,8 @@ async fn a_key_takes_effect_once() {
     assert_eq!(client.get("/v1/tasks").await.data()["count"], 1);
 }
 
-/// RULINGS J1: patches of one task that arrive together are all kept: each changes only what it names.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn patches_that_arrive_together_are_all_kept() {
+async fn task_patches_at_the_same_time_are_all_kept() {
     let (_server, client) = cafe().await;
     let task = create(&client, json!({})).await;
     let fields = [

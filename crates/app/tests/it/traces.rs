@@ -1,4 +1,4 @@
-//! Traces: what became of a request, step by step.
+//! Traces: the steps of a request, by correlation id.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use agentcafe_testkit::{Client, Method, Value, eventually, json};
 
 use crate::{cafe, launch};
 
-/// The trace with this id, once its newest attempt is kept with `steps` steps in all.
+/// The trace with this id, when it has `steps` steps in all.
 async fn trace(client: &Client, id: &str, steps: usize) -> Value {
     let path = format!("/v1/traces/{id}");
     eventually(&format!("a trace {id} of {steps} steps"), Duration::from_secs(60), async || {
@@ -21,9 +21,9 @@ fn codes(trace: &Value) -> Vec<&str> {
     trace["steps"].as_array().into_iter().flatten().filter_map(|step| step["code"].as_str()).collect()
 }
 
-/// CONTRACT 3.3 and 7.15: a command's trace: received, new, appended, finished.
+/// Received, new, appended, finished.
 #[tokio::test]
-async fn a_command_leaves_its_steps() {
+async fn trace_of_a_command_has_its_steps() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "roomId": "attic", "text": "hi", "correlationId": "c1"});
     let request = client.request(Method::POST, "/v1/commands/say").key("k").json(&body);
@@ -57,9 +57,8 @@ async fn a_command_leaves_its_steps() {
     }
 }
 
-/// CONTRACT 3.3: an intent's trace tells the plan and what came of it.
 #[tokio::test]
-async fn an_intent_leaves_its_plan() {
+async fn trace_of_an_intent_has_its_plan() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "intent": "navigate_to", "x": 0, "y": 6, "correlationId": "c"});
     let _ = client.act("/v1/intents/execute", body).await.data();
@@ -78,10 +77,9 @@ async fn an_intent_leaves_its_plan() {
     assert_eq!(trace["steps"][3]["details"], json!({"intent": "navigate_to", "emittedEvents": 4}));
 }
 
-/// CONTRACT 3.3 and RULINGS P2, P3: a refusal ends the trace as `error`, with the code of its kind; RULINGS R6: and the
-/// refusal names the trace.
+/// The trace ends as `error`; the error response has the correlation id.
 #[tokio::test]
-async fn an_error_leaves_its_reason() {
+async fn trace_of_an_error_has_its_code() {
     let server = launch().env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 1).start().await;
     let client = server.client();
     let say = json!({"actorId": "Nova", "text": "hi"});
@@ -141,9 +139,8 @@ async fn an_error_leaves_its_reason() {
     assert_eq!(moderated.data()["trace"]["steps"][2]["details"]["reasonCode"], "MOD_REPEAT_TEXT");
 }
 
-/// CONTRACT 3.1: what fails its pre-checks starts no trace.
 #[tokio::test]
-async fn a_failed_pre_check_leaves_no_trace() {
+async fn trace_is_not_started_by_a_failed_pre_check() {
     let (_server, client) = cafe().await;
     let body = json!({"text": "hi", "correlationId": "early"});
     let _ = client.act("/v1/commands/say", body).await.error(400, "ERR_MISSING_FIELD");
@@ -151,9 +148,9 @@ async fn a_failed_pre_check_leaves_no_trace() {
     let _ = client.get("/v1/traces/early").await.error(404, "ERR_NOT_FOUND");
 }
 
-/// CONTRACT 3.3: a replay's trace; RULINGS P4: attempts under one id are put behind each other, not over each other.
+/// Requests with one correlation id, replays included, are appended to one trace.
 #[tokio::test]
-async fn attempts_under_one_id_are_kept_in_order() {
+async fn trace_of_several_requests_keeps_their_order() {
     let (_server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "itemId": "tea", "correlationId": "c"});
     let _ = client.post("/v1/commands/order", "k", body.clone()).await.data();
@@ -171,9 +168,8 @@ async fn attempts_under_one_id_are_kept_in_order() {
     assert_eq!(codes(&three)[..7], codes(&both)[..]);
 }
 
-/// RULINGS B3: with a tenant given, other tenants' traces are not found; 9.17: an unknown or empty id is not found.
 #[tokio::test]
-async fn traces_are_found_by_id_and_tenant() {
+async fn trace_of_another_tenant_or_unknown_id_is_404() {
     let (_server, client) = cafe().await;
     let body =
         json!({"actorId": "Nova", "tenantId": "acme", "itemId": "tea", "correlationId": "an id / with ü"});
@@ -186,14 +182,13 @@ async fn traces_are_found_by_id_and_tenant() {
     }
     let unknown = client.get("/v1/traces/unknown").await;
     assert_eq!(unknown.error(404, "ERR_NOT_FOUND")["correlationId"], "unknown");
-    assert_eq!(unknown.header("x-correlation-id"), Some("unknown"), "CONTRACT 2.2");
+    assert_eq!(unknown.header("x-correlation-id"), Some("unknown"));
     assert_eq!(client.get("/v1/traces/").await.error(404, "ERR_NOT_FOUND")["correlationId"], "");
     let _ = client.get("/v1/traces").await.error(404, "ERR_UNSUPPORTED_ACTION");
 }
 
-/// ACF-916: a trace outlives the process.
 #[tokio::test]
-async fn a_trace_survives_a_restart() {
+async fn trace_survives_a_restart() {
     let (mut server, client) = cafe().await;
     let body = json!({"actorId": "Nova", "itemId": "tea", "correlationId": "c"});
     let _ = client.act("/v1/commands/order", body).await.data();
@@ -202,9 +197,8 @@ async fn a_trace_survives_a_restart() {
     assert_eq!(trace(&server.client(), "c", 4).await, before);
 }
 
-/// CONTRACT 3.3: the newest 80 steps are shown, in order.
 #[tokio::test]
-async fn a_trace_shows_its_newest_steps() {
+async fn trace_has_the_newest_80_steps_in_order() {
     let (_server, client) = cafe().await;
     for n in 0..25 {
         let body = json!({"actorId": format!("a{n}"), "itemId": "tea", "correlationId": "busy"});

@@ -1,4 +1,4 @@
-//! Webhooks: what is sent, signed how, to whom, in which order, and how a failure of one target is nobody else's.
+//! Webhook deliveries: body, signatures, order, retries, and independence of targets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,26 +10,21 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::sync::Notify;
 
-use crate::unwritable::Unwritable;
-use crate::webhook_fields::subscribe;
-use crate::{cafe, launch, log};
+use crate::read_only_database::ReadOnlyDatabase;
+use crate::webhook_subscriptions::subscribe;
+use crate::{cafe, launch, log, say_in};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-pub(crate) async fn say(client: &Client, room: &str, text: &str) {
-    let _ =
-        client.act("/v1/commands/say", json!({"actorId": "Nova", "roomId": room, "text": text})).await.data();
-}
-
-/// What was said, in the order in which it came.
-pub(crate) fn texts(received: &[Received]) -> Vec<String> {
+/// The texts of the received messages, in order.
+pub(crate) fn message_texts(received: &[Received]) -> Vec<String> {
     let text =
         |request: &Received| request.event()["payload"]["conversation"]["text"].as_str().map(str::to_owned);
     received.iter().filter_map(text).collect()
 }
 
-/// Only what is said, so that counts are easy.
-pub(crate) fn talk(url: String) -> Value {
+/// A subscription to messages only, so that counts are simple.
+pub(crate) fn message_subscription(url: String) -> Value {
     json!({"targetUrl": url, "eventTypes": ["conversation_message_posted"], "backoffMs": 100})
 }
 
@@ -38,7 +33,7 @@ pub(crate) async fn deliveries(client: &Client, query: &str) -> Vec<Value> {
     answer.data()["deliveries"].as_array().expect("a list").clone()
 }
 
-/// Waits until there are so many recorded deliveries, newest first.
+/// Waits for this many recorded deliveries; newest first.
 pub(crate) async fn recorded(client: &Client, query: &str, count: usize) -> Vec<Value> {
     eventually("deliveries are recorded", DEADLINE, async || {
         Some(deliveries(client, query).await).filter(|found| found.len() >= count)
@@ -48,38 +43,51 @@ pub(crate) async fn recorded(client: &Client, query: &str, count: usize) -> Vec<
 
 fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     Hmac::<Sha256>::new_from_slice(key)
-        .expect("any length makes a key")
+        .expect("a key may have any length")
         .chain_update(message)
         .finalize()
         .into_bytes()
         .to_vec()
 }
 
-fn assert_signed(request: &Received, secret: &str) {
-    let hex: String =
-        hmac(secret.as_bytes(), &request.body).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(request.header("x-agentcafe-signature"), hex);
+/// The signature of Standard Webhooks.
+fn standard_signature(secret: &str, id: &str, time: &str, body: &[u8]) -> String {
     let key = match secret.strip_prefix("whsec_") {
         Some(encoded) => STANDARD.decode(encoded).expect("base64"),
         None => secret.as_bytes().to_vec(),
     };
+    let signed = [id.as_bytes(), b".", time.as_bytes(), b".", body].concat();
+    format!("v1,{}", STANDARD.encode(hmac(&key, &signed)))
+}
+
+/// What deliveries are compared with is the example of the specification's libraries.
+#[test]
+fn webhook_signature_is_that_of_standard_webhooks() {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let signature =
+        standard_signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#);
+    assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+}
+
+fn assert_signed(request: &Received, secret: &str) {
+    let hex: String =
+        hmac(secret.as_bytes(), &request.body).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(request.header("x-agentcafe-signature"), hex);
     let (id, time) = (request.header("webhook-id"), request.header("webhook-timestamp"));
-    let signed = [id.as_bytes(), b".", time.as_bytes(), b".", &request.body].concat();
-    assert_eq!(request.header("webhook-signature"), format!("v1,{}", STANDARD.encode(hmac(&key, &signed))));
+    assert_eq!(request.header("webhook-signature"), standard_signature(secret, id, time, &request.body));
     assert!(time.parse::<u64>().is_ok() && !id.is_empty() && !id.contains('.'), "{id} {time}");
 }
 
-/// CONTRACT 13 and 25.5: the body is the stored event, with both signatures, for made and for given secrets, also when one is
-/// replaced.
+/// The body is the stored event. With generated and given secrets, and after a secret is replaced.
 #[tokio::test]
-async fn deliveries_are_signed_both_ways() {
+async fn webhook_delivery_is_signed_both_ways() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
-    let made = subscribe(&client, talk(receiver.url("/made"))).await;
-    let mut given = talk(receiver.url("/given"));
+    let made = subscribe(&client, message_subscription(receiver.url("/made"))).await;
+    let mut given = message_subscription(receiver.url("/given"));
     given["secret"] = json!("correct horse battery staple");
     let given = subscribe(&client, given).await;
-    say(&client, "main", "one").await;
+    say_in(&client, "main", "one").await;
     for (path, subscription) in [("/made", &made), ("/given", &given)] {
         let request = &receiver.wait(path, 1).await[0];
         assert_signed(request, subscription["secret"].as_str().unwrap());
@@ -100,25 +108,24 @@ async fn deliveries_are_signed_both_ways() {
         receiver.received("/made")[0].header("webhook-id"),
         receiver.received("/given")[0].header("webhook-id")
     );
-    let _ = crate::webhook_fields::change(&client, &made, json!({"secret": "another"})).await.data();
-    say(&client, "main", "two").await;
+    let _ = crate::webhook_subscriptions::change(&client, &made, json!({"secret": "another"})).await.data();
+    say_in(&client, "main", "two").await;
     assert_signed(&receiver.wait("/made", 2).await[1], "another");
 }
 
-/// The first event, byte for byte as the log keeps it.
+/// The bytes of the first event in the log.
 async fn text_of(client: &Client) -> String {
     let page = client.get("/v1/events?limit=1&types=conversation_message_posted").await.text;
     let (_, rest) = page.split_once("\"events\":[").expect("a list of events");
     rest[..rest.rfind("],\"").expect("its end")].to_owned()
 }
 
-/// CONTRACT 13, RULINGS K1: tenant, room, type and actor select; without a room, all rooms of the tenant; only what happens
-/// from the subscription on.
+/// Without a room: all rooms of the tenant. Only events after the subscription's creation.
 #[tokio::test]
-async fn subscriptions_select_events() {
+async fn webhook_selects_events_by_tenant_room_type_and_actor() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
-    say(&client, "main", "before").await;
+    say_in(&client, "main", "before").await;
     for (path, more) in [
         ("/all", json!({})),
         ("/attic", json!({"roomId": "attic"})),
@@ -127,7 +134,7 @@ async fn subscriptions_select_events() {
         ("/mentions", json!({"eventTypes": ["mention_created", "no_such_type"]})),
         ("/off", json!({"enabled": false})),
     ] {
-        let mut body = talk(receiver.url(path));
+        let mut body = message_subscription(receiver.url(path));
         more.as_object().unwrap().iter().for_each(|(name, value)| body[name] = value.clone());
         subscribe(&client, body).await;
     }
@@ -148,7 +155,7 @@ async fn subscriptions_select_events() {
         ("/acme", &["elsewhere", "the end"]),
     ];
     for (path, want) in wants {
-        assert_eq!(texts(&receiver.wait(path, want.len()).await), want, "{path}");
+        assert_eq!(message_texts(&receiver.wait(path, want.len()).await), want, "{path}");
     }
     assert_eq!(receiver.wait("/mentions", 1).await[0].event()["payload"]["mentionedActorId"], "Bo");
     for (path, want) in [("/mentions", 1), ("/off", 0), ("/all", 3), ("/attic", 1), ("/kai", 1), ("/acme", 2)]
@@ -157,16 +164,15 @@ async fn subscriptions_select_events() {
     }
 }
 
-/// CONTRACT 7.13 and 13, RULINGS K7, K9: every attempt is recorded with its status, every answer but 2xx is retried, redirects
-/// are not followed, and the subscription says how it went last.
+/// Every response but 2xx is retried, redirects are not followed, and the subscription has its last status.
 #[tokio::test]
-async fn attempts_are_recorded() {
+async fn webhook_attempts_are_recorded_with_their_status() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
     let redirect = Reaction::status(307).header("location", &receiver.url("/elsewhere"));
     receiver.next("/hook", [redirect, Reaction::status(404), Reaction::status(500)]);
-    let made = subscribe(&client, talk(receiver.url("/hook"))).await;
-    say(&client, "main", "one").await;
+    let made = subscribe(&client, message_subscription(receiver.url("/hook"))).await;
+    say_in(&client, "main", "one").await;
     let attempts = recorded(&client, "", 4).await;
     let event = &log(&client).await[0];
     for (at, (attempt, status)) in attempts.iter().rev().zip([307, 404, 500, 204]).enumerate() {
@@ -197,7 +203,7 @@ async fn attempts_are_recorded() {
         assert_eq!(deliveries(&client, &query).await.len(), want, "{query}");
     }
     let want = json!({"processed": 1, "delivered": 1, "failed": 0, "retried": 3, "dlq": 0, "inFlight": 0, "queued": 0});
-    // What was recorded already may not be counted yet.
+    // A recorded attempt may not be counted yet.
     let health = eventually("it is counted", DEADLINE, async || {
         Some(client.health().await).filter(|health| health["webhooks"] == want)
     })
@@ -208,10 +214,9 @@ async fn attempts_are_recorded() {
     assert!(metrics.contains("agentcafe_follower_lag{name=\"webhooks\"}"), "{metrics}");
 }
 
-/// CONTRACT 13, RULINGS K4, K9: targets that hang, fail, are slow, or ask for patience keep only themselves waiting; each gets
-/// its events in order.
+/// Each target gets its events in order, also if it is slow or sends `Retry-After`.
 #[tokio::test]
-async fn a_bad_target_is_nobody_elses_matter() {
+async fn webhook_targets_that_fail_or_hang_do_not_delay_others() {
     let server = launch().env("WEBHOOK_MAX_CONCURRENCY", 1).start().await;
     let client = server.client();
     let receiver = Receiver::start().await;
@@ -220,37 +225,39 @@ async fn a_bad_target_is_nobody_elses_matter() {
     receiver.always("/slow", Reaction::status(200).after(Duration::from_millis(700)));
     receiver.always("/later", Reaction::status(503).header("retry-after", "600"));
     for path in ["/hang", "/hang", "/hang", "/fail", "/slow", "/later", "/good"] {
-        let mut body = talk(receiver.url(path));
+        let mut body = message_subscription(receiver.url(path));
         body["timeoutMs"] = json!(30_000);
         body["maxRetries"] = json!(10);
         subscribe(&client, body).await;
     }
     let said: Vec<String> = (0..30).map(|n| format!("word {n}")).collect();
     for text in &said {
-        say(&client, "main", text).await;
+        say_in(&client, "main", text).await;
     }
-    assert_eq!(texts(&receiver.wait("/good", 30).await), said);
-    assert_eq!(receiver.wait("/hang", 3).await.len(), 3, "one attempt of each is under way");
+    assert_eq!(message_texts(&receiver.wait("/good", 30).await), said);
+    assert_eq!(receiver.wait("/hang", 3).await.len(), 3, "one attempt of each is in progress");
     assert_eq!(receiver.wait("/later", 1).await.len(), 1, "Retry-After is honoured");
-    let slow = texts(&receiver.wait("/slow", 3).await);
+    let slow = message_texts(&receiver.wait("/slow", 3).await);
     assert_eq!(slow, said[..slow.len()]);
     let fails = receiver.wait("/fail", 3).await;
-    assert!(texts(&fails).iter().all(|text| *text == said[0]), "the first comes first, however often");
+    assert!(
+        message_texts(&fails).iter().all(|text| *text == said[0]),
+        "the first event comes first, repeated or not"
+    );
 }
 
-/// CONTRACT 13: an attempt that takes too long is a failure, a target that is not there too.
 #[tokio::test]
-async fn what_went_wrong_is_told() {
+async fn webhook_timeout_and_refused_connection_are_recorded_as_failures() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
     receiver.always("/hang", Reaction::hang());
-    let mut hang = talk(receiver.url("/hang"));
+    let mut hang = message_subscription(receiver.url("/hang"));
     (hang["timeoutMs"], hang["maxRetries"]) = (json!(500), json!(0));
     let hang = subscribe(&client, hang).await;
-    let mut gone = talk("http://127.0.0.1:1/".to_owned());
+    let mut gone = message_subscription("http://127.0.0.1:1/".to_owned());
     gone["maxRetries"] = json!(0);
     let gone = subscribe(&client, gone).await;
-    say(&client, "main", "one").await;
+    say_in(&client, "main", "one").await;
     for (subscription, want) in [(hang, "timeout"), (gone, "the target cannot be reached")] {
         let id = subscription["id"].as_str().unwrap();
         let attempts = recorded(&client, &format!("?subscriptionId={id}"), 1).await;
@@ -260,29 +267,29 @@ async fn what_went_wrong_is_told() {
     }
 }
 
-/// RULINGS K5: what has arrived and cannot be recorded is recorded when that is possible again, and not sent twice.
+/// It is recorded when the store is writable again.
 #[tokio::test]
-async fn an_arrival_that_cannot_be_recorded_is_no_failure() {
-    let place = Unwritable::new();
-    let server = launch().data_dir(place.data()).start().await;
+async fn webhook_delivery_that_cannot_be_recorded_is_not_repeated() {
+    let database = ReadOnlyDatabase::new();
+    let server = launch().data_dir(database.data()).start().await;
     let client = server.client();
     let receiver = Receiver::start().await;
     let let_go = Arc::new(Notify::new());
     receiver.next("/hook", [Reaction::status(200).held(&let_go)]);
-    subscribe(&client, talk(receiver.url("/hook"))).await;
-    say(&client, "main", "one").await;
+    subscribe(&client, message_subscription(receiver.url("/hook"))).await;
+    say_in(&client, "main", "one").await;
     receiver.wait("/hook", 1).await;
-    place.forbid_writing();
+    database.forbid_writing();
     let_go.notify_one();
     eventually("recording fails", DEADLINE, async || {
         server.log().contains("deliveries are not recorded yet").then_some(())
     })
     .await;
-    place.allow_writing();
+    database.allow_writing();
     client.until_ready().await;
     let attempts = recorded(&client, "", 1).await;
     assert_eq!((&attempts[0]["attempt"], &attempts[0]["success"]), (&json!(1), &json!(true)));
-    say(&client, "main", "two").await;
-    assert_eq!(texts(&receiver.wait("/hook", 2).await), ["one", "two"]);
+    say_in(&client, "main", "two").await;
+    assert_eq!(message_texts(&receiver.wait("/hook", 2).await), ["one", "two"]);
     assert_eq!(recorded(&client, "", 2).await.len(), 2);
 }

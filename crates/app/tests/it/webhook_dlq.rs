@@ -1,12 +1,12 @@
-//! What could not be delivered: it is kept, and can be sent once more.
+//! The dead letter queue of webhooks: kept events, and sending them once more.
 
 use std::time::Duration;
 
 use agentcafe_testkit::{Client, Reaction, Receiver, Value, eventually, json};
 
-use crate::webhook_delivery::{recorded, say, talk};
-use crate::webhook_fields::{change, delete, subscribe};
-use crate::{cafe, log};
+use crate::webhook_delivery::{message_subscription, recorded};
+use crate::webhook_subscriptions::{change, delete, subscribe};
+use crate::{cafe, log, say_in};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -17,7 +17,7 @@ pub(crate) async fn dlq(client: &Client, query: &str) -> Vec<Value> {
         .clone()
 }
 
-pub(crate) async fn dead(client: &Client, count: usize) -> Vec<Value> {
+pub(crate) async fn dlq_entry(client: &Client, count: usize) -> Vec<Value> {
     eventually("entries are there", DEADLINE, async || {
         Some(dlq(client, "").await).filter(|found| found.len() >= count)
     })
@@ -28,18 +28,18 @@ fn replay_path(entry: &Value) -> String {
     format!("/v1/subscriptions/dlq/{}/replay", entry["id"].as_str().expect("an id"))
 }
 
-/// CONTRACT 13 and 7.13, RULINGS K2: after the last attempt the event is kept, and the next one has its turn.
+/// The next event is delivered.
 #[tokio::test]
-async fn what_could_not_be_delivered_is_kept() {
+async fn webhook_event_goes_to_the_dlq_after_the_last_attempt() {
     let (mut server, client) = cafe().await;
     let receiver = Receiver::start().await;
     receiver.next("/hook", [500, 500, 204].map(Reaction::status));
-    let mut body = talk(receiver.url("/hook"));
+    let mut body = message_subscription(receiver.url("/hook"));
     body["maxRetries"] = json!(1);
     let made = subscribe(&client, body).await;
-    say(&client, "main", "one").await;
-    say(&client, "main", "two").await;
-    let entry = dead(&client, 1).await.remove(0);
+    say_in(&client, "main", "one").await;
+    say_in(&client, "main", "two").await;
+    let entry = dlq_entry(&client, 1).await.remove(0);
     let event = &log(&client).await[0];
     let want = json!({
         "id": entry["id"], "dlqSeq": 1, "subscriptionId": made["id"], "eventId": event["eventId"],
@@ -63,18 +63,18 @@ async fn what_could_not_be_delivered_is_kept() {
     .await;
 }
 
-/// CONTRACT 9.23, RULINGS K6: one attempt, 202 whether it arrives or not, the same entry; what has arrived is sent again only
-/// by force; a replay of the request sends nothing.
+/// 202 whether it succeeds or not. A delivered entry is sent again only with `force`; a replay of the request sends
+/// nothing.
 #[tokio::test]
-async fn an_entry_is_replayed() {
+async fn webhook_dlq_replay_makes_one_attempt() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
     receiver.next("/hook", [500, 502].map(Reaction::status));
-    let mut body = talk(receiver.url("/hook"));
+    let mut body = message_subscription(receiver.url("/hook"));
     body["maxRetries"] = json!(0);
     let made = subscribe(&client, body).await;
-    say(&client, "main", "one").await;
-    let entry = dead(&client, 1).await.remove(0);
+    say_in(&client, "main", "one").await;
+    let entry = dlq_entry(&client, 1).await.remove(0);
     let _ = change(&client, &made, json!({"enabled": false})).await.data();
     let path = replay_path(&entry);
     let failed = client.act(&path, json!({})).await;
@@ -107,18 +107,18 @@ async fn an_entry_is_replayed() {
     assert_eq!((&attempts[0]["source"], &attempts[0]["dlqId"]), (&json!("dlq_replay"), &entry["id"]));
 }
 
-/// CONTRACT 9.23, RULINGS B3, K10: an unknown entry, another tenant's, and one of a deleted subscription are not found; what
-/// was delivered to a deleted subscription is still told.
+/// Also of another tenant's entry and of a deleted subscription's. The deliveries of a deleted subscription are still
+/// listed.
 #[tokio::test]
-async fn what_cannot_be_replayed_is_not_found() {
+async fn webhook_dlq_replay_of_an_unknown_entry_is_404() {
     let (_server, client) = cafe().await;
     let receiver = Receiver::start().await;
     receiver.always("/hook", Reaction::status(500));
-    let mut body = talk(receiver.url("/hook"));
+    let mut body = message_subscription(receiver.url("/hook"));
     body["maxRetries"] = json!(0);
     let made = subscribe(&client, body).await;
-    say(&client, "main", "one").await;
-    let entry = dead(&client, 1).await.remove(0);
+    say_in(&client, "main", "one").await;
+    let entry = dlq_entry(&client, 1).await.remove(0);
     let path = replay_path(&entry);
     for (path, body) in [
         (path.clone(), json!({"tenantId": "acme"})),

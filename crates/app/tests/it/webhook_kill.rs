@@ -1,20 +1,20 @@
-//! Promise 4: webhooks are delivered at least once, also across `kill -9`, and per subscription in order.
+//! Webhooks are delivered at least once, also across `kill -9`, and in order per subscription.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use agentcafe_testkit::{Reaction, Received, Receiver, eventually, json};
 
-use crate::cafe;
-use crate::webhook_delivery::{recorded, say, talk, texts};
-use crate::webhook_fields::subscribe;
+use crate::webhook_delivery::{message_subscription, message_texts, recorded};
+use crate::webhook_subscriptions::subscribe;
+use crate::{cafe, say_in};
 
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// What came, without the repeats of what came just before.
+/// The received texts, without direct repeats.
 fn in_order(received: &[Received]) -> Vec<String> {
     let mut first = Vec::new();
-    for text in texts(received) {
+    for text in message_texts(received) {
         if !first.contains(&text) {
             first.push(text);
         }
@@ -22,14 +22,14 @@ fn in_order(received: &[Received]) -> Vec<String> {
     first
 }
 
-/// Promise 4, RULINGS K3: the server is killed several times while it delivers and retries; every event arrives, in order, and
-/// repeats are recognised by their `webhook-id`.
+/// The server is killed several times while it delivers and retries. Every event arrives in order; repeats have the
+/// same `webhook-id`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_by_kill_nine() {
+async fn webhook_events_all_arrive_across_kills() {
     let (mut server, client) = cafe().await;
     let receiver = Receiver::start().await;
     for path in ["/good", "/moody"] {
-        let mut body = talk(receiver.url(path));
+        let mut body = message_subscription(receiver.url(path));
         (body["maxRetries"], body["backoffMs"]) = (json!(10), json!(100));
         subscribe(&client, body).await;
     }
@@ -41,7 +41,7 @@ async fn nothing_is_lost_by_kill_nine() {
         receiver.next("/moody", moods.map(Reaction::status));
         for n in 0..15 {
             let text = format!("round {round} word {n}");
-            say(&client, "main", &text).await;
+            say_in(&client, "main", &text).await;
             said.push(text);
         }
         receiver.wait("/moody", before + 2).await;
@@ -66,17 +66,17 @@ async fn nothing_is_lost_by_kill_nine() {
     }
 }
 
-/// RULINGS K3: a retry that was due in ten minutes is due in ten minutes after a restart, and the attempts are counted on.
+/// A retry that is due in ten minutes is due at the same time after a restart, and attempts are counted on.
 #[tokio::test]
-async fn a_schedule_survives_kill_nine() {
+async fn webhook_retry_schedule_survives_a_kill() {
     let (mut server, client) = cafe().await;
     let receiver = Receiver::start().await;
     receiver.next("/later", [Reaction::status(503).header("retry-after", "600")]);
     receiver.next("/soon", [Reaction::status(503).header("retry-after", "4")]);
     for path in ["/later", "/soon"] {
-        subscribe(&client, talk(receiver.url(path))).await;
+        subscribe(&client, message_subscription(receiver.url(path))).await;
     }
-    say(&client, "main", "one").await;
+    say_in(&client, "main", "one").await;
     recorded(&client, "", 2).await;
     server.restart().await;
     let client = server.client();
@@ -85,21 +85,20 @@ async fn a_schedule_survives_kill_nine() {
     assert_eq!((receiver.received("/soon").len(), receiver.received("/later").len()), (2, 1));
 }
 
-/// A server that is asked to stop records what it has delivered: nothing comes twice.
 #[tokio::test]
-async fn a_graceful_stop_repeats_nothing() {
+async fn webhook_delivery_is_not_repeated_after_a_graceful_stop() {
     let (mut server, client) = cafe().await;
     let receiver = Receiver::start().await;
-    subscribe(&client, talk(receiver.url("/hook"))).await;
+    subscribe(&client, message_subscription(receiver.url("/hook"))).await;
     let said: Vec<String> = (0..40).map(|n| format!("word {n}")).collect();
     for (n, text) in said.iter().enumerate() {
         let client = server.client();
-        say(&client, "main", text).await;
+        say_in(&client, "main", text).await;
         if n % 10 == 9 {
             assert!(server.stop().await.success());
             server.restart().await;
         }
     }
     receiver.wait("/hook", said.len()).await;
-    assert_eq!(texts(&receiver.received("/hook")), said);
+    assert_eq!(message_texts(&receiver.received("/hook")), said);
 }

@@ -1,14 +1,14 @@
-//! Where webhooks may go, as an operator sees it: what is refused when a subscription is made, and what is refused later.
+//! Targets of webhooks: which addresses are refused when a subscription is created, and when something is sent.
 
 use agentcafe_testkit::{Receiver, json};
 
-use crate::launch;
-use crate::webhook_delivery::{recorded, say, talk};
-use crate::webhook_fields::{change, subscribe};
+use crate::webhook_delivery::{message_subscription, recorded};
+use crate::webhook_subscriptions::{change, subscribe};
+use crate::{launch, say_in};
 
-/// RULINGS B14: with a token, private targets are refused unless allowed; link-local and metadata addresses always are.
+/// Link-local and metadata addresses are always refused.
 #[tokio::test]
-async fn private_targets_are_a_setting() {
+async fn webhook_private_targets_need_a_setting_if_a_token_is_set() {
     const ALLOW: &str = "WEBHOOK_ALLOW_PRIVATE_TARGETS";
     let private = [
         "http://127.0.0.1:9/",
@@ -59,7 +59,7 @@ async fn private_targets_are_a_setting() {
     }
 }
 
-/// A name of this machine other than `localhost`, as its table of hosts has it.
+/// A host name of this machine other than `localhost`, from its hosts file.
 fn own_name() -> Option<String> {
     let hosts = std::fs::read_to_string("/etc/hosts").ok()?;
     let names = hosts.lines().filter(|line| !line.starts_with('#')).flat_map(|line| {
@@ -68,16 +68,16 @@ fn own_name() -> Option<String> {
     names.map(str::to_owned).next()
 }
 
-/// RULINGS B14: what a name stands for is checked when something is sent, and so are targets that were allowed once.
+/// The addresses of a host name, and targets that were allowed when the subscription was created.
 #[tokio::test]
-async fn addresses_are_checked_again_when_something_is_sent() {
+async fn webhook_target_addresses_are_checked_at_each_delivery() {
     let directory = tempfile::tempdir().unwrap();
     let receiver = Receiver::start().await;
     let start = async |allow: bool| {
         launch().data_dir(directory.path()).env("WEBHOOK_ALLOW_PRIVATE_TARGETS", allow).start().await
     };
     let mut server = start(true).await;
-    let mut allowed_once = talk(receiver.url("/hook"));
+    let mut allowed_once = message_subscription(receiver.url("/hook"));
     allowed_once["maxRetries"] = json!(0);
     subscribe(&server.client(), allowed_once).await;
     server.stop().await;
@@ -85,12 +85,12 @@ async fn addresses_are_checked_again_when_something_is_sent() {
     let client = server.client();
     let mut count = 1;
     if let Some(name) = own_name() {
-        let mut named = talk(format!("http://{name}:{}/named", receiver.address().port()));
+        let mut named = message_subscription(format!("http://{name}:{}/named", receiver.address().port()));
         named["maxRetries"] = json!(0);
         subscribe(&client, named).await;
         count = 2;
     }
-    say(&client, "main", "one").await;
+    say_in(&client, "main", "one").await;
     for attempt in recorded(&client, "", count).await {
         assert_eq!(attempt["error"], "webhooks may not go to this address", "{attempt}");
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use agentcafe_load::connection::Connection;
-use agentcafe_load::event_log::read_page;
+use agentcafe_load::fanout::read_page;
 use agentcafe_load::script::{GetScript, Script, reserve_numbers, scramble, write_decimal};
 use agentcafe_load::target::Target;
 use anyhow::{Result, ensure};
@@ -59,7 +59,7 @@ async fn check_pages(server: &Server, log_length: u64) -> Result<()> {
 }
 
 fn report_details(section: &mut Section<'_>, name: &str, pages: &Measurement) {
-    section.figure(&format!("{name}, server CPU"), pages.server_cpu_us(), "µs");
+    section.figure(&format!("{name}, server CPU"), pages.us_per_success(pages.server_cpu), "µs");
     section.figure(&format!("{name}, p99"), pages.stats.latencies.quantile_ms(0.99), "ms");
     report_failures(section, pages);
 }

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use agentcafe_load::control::RunControl;
-use agentcafe_load::event_log::{Differences, read_after};
-use agentcafe_load::report::NoObserver;
+use agentcafe_load::fanout::{Differences, read_after};
 use agentcafe_load::script::TimedSayScript;
 use agentcafe_load::stats::Stopwatch;
 use agentcafe_load::subscriber::{ReceivedEvents, Subscribers, WaitResult};
-use agentcafe_load::worker::{WorkerOptions, WorkerPool};
+use agentcafe_load::worker::{RunControl, WorkerOptions, WorkerPool};
 use anyhow::{Result, bail, ensure};
 
 use super::report_failures;
@@ -98,7 +96,7 @@ async fn settle(
     what: &'static str,
     condition: impl Fn(&ReceivedEvents) -> bool,
 ) -> Result<bool> {
-    match subscribers.wait_until(what, SETTLE_DEADLINE, &NoObserver, condition).await {
+    match subscribers.wait_until(what, SETTLE_DEADLINE, &(), condition).await {
         WaitResult::Reached => Ok(true),
         WaitResult::TimedOut => Ok(false),
         WaitResult::StreamEnded => {

@@ -7,13 +7,21 @@ mod growth;
 mod says;
 mod webhooks;
 
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::Result;
+use axum::serve::{Listener, ListenerExt};
+use clap::ValueEnum;
+use tokio::net::TcpListener;
+
 use crate::arguments::{Scenario, Setup};
 use crate::measure::Measurement;
 use crate::report::{BenchReport, Section};
 
 /// Runs one scenario. The report includes its errors.
 pub(crate) async fn run(scenario: Scenario, setup: &Setup, report: &mut BenchReport) {
-    let mut section = report.section(name(scenario));
+    let name = scenario.to_possible_value();
+    let mut section = report.section(name.as_ref().map_or("", |name| name.get_name()));
     let result = match scenario {
         Scenario::Baseline => baseline::run(setup, &mut section).await,
         Scenario::Says => says::run_on_sqlite(setup, &mut section, 64).await,
@@ -29,17 +37,15 @@ pub(crate) async fn run(scenario: Scenario, setup: &Setup, report: &mut BenchRep
     }
 }
 
-fn name(scenario: Scenario) -> &'static str {
-    match scenario {
-        Scenario::Baseline => "baseline",
-        Scenario::Says => "says",
-        Scenario::Says256 => "says256",
-        Scenario::Fanout => "fanout",
-        Scenario::Events => "events",
-        Scenario::Growth => "growth",
-        Scenario::Webhooks => "webhooks",
-        Scenario::Postgres => "postgres",
-    }
+/// Listens on a free port of 127.0.0.1, with Nagle's algorithm off.
+async fn listen() -> Result<(SocketAddr, impl Listener<Addr = SocketAddr>)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    let listener = listener.tap_io(|stream| {
+        // A connection on which this fails is about to fail anyway.
+        let _ = stream.set_nodelay(true);
+    });
+    Ok((address, listener))
 }
 
 /// A failed request invalidates the measurement.

@@ -1,6 +1,6 @@
 //! `says`, `says256`, `postgres`: how many says per second a server accepts, how fast, and at what cost.
 
-use agentcafe_testkit::Postgres;
+use agentcafe_testkit::{Launch, Postgres};
 use anyhow::Result;
 
 use super::report_failures;
@@ -18,21 +18,16 @@ pub(crate) async fn run_on_sqlite(setup: &Setup, section: &mut Section<'_>, conn
     let dir = setup.temporary_dir()?;
     let server = Server::start(&setup.server_binary, &dir.path().join("store")).await?;
     let says = measure(setup, section, server.measured(), connections).await?;
-    let resident_bytes = server.measured().process.resident_bytes()?;
+    let resident_mib = server.resident_mib();
     server.stop().await?;
 
-    let (cpu_us, p99_ms) = (says.server_cpu_us(), says.stats.latencies.quantile_ms(0.99));
-    if connections == GOAL_CONNECTIONS {
-        section.figure_with_goal("accepted", says.per_second(), "/s", Goal::AtLeast(10_000.0));
-        section.figure_with_goal("server CPU per say", cpu_us, "µs", Goal::AtMost(100.0));
-        section.figure_with_goal("p99", p99_ms, "ms", Goal::Below(20.0));
-    } else {
-        section.figure("accepted", says.per_second(), "/s");
-        section.figure("server CPU per say", cpu_us, "µs");
-        section.figure("p99", p99_ms, "ms");
-    }
+    let (cpu_us, p99_ms) = (says.us_per_success(says.server_cpu), says.stats.latencies.quantile_ms(0.99));
+    let goal = |goal| (connections == GOAL_CONNECTIONS).then_some(goal);
+    section.figure_with_goal("accepted", says.per_second(), "/s", goal(Goal::AtLeast(10_000.0)));
+    section.figure_with_goal("server CPU per say", cpu_us, "µs", goal(Goal::AtMost(100.0)));
+    section.figure_with_goal("p99", p99_ms, "ms", goal(Goal::Below(20.0)));
     report_details(section, &says);
-    section.figure("server memory afterwards", resident_bytes as f64 / f64::from(1 << 20), "MiB");
+    section.figure("server memory afterwards", resident_mib, "MiB");
     report_failures(section, &says);
     Ok(())
 }
@@ -41,14 +36,14 @@ pub(crate) async fn run_on_sqlite(setup: &Setup, section: &mut Section<'_>, conn
 pub(crate) async fn run_on_postgres(setup: &Setup, section: &mut Section<'_>) -> Result<()> {
     let dir = setup.temporary_dir()?;
     let postgres = Postgres::start(true);
-    let settings = [("DATABASE_URL", postgres.database())];
-    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
-    let server = Server::start_with(&setup.server_binary, &dir.path().join("store"), &settings).await?;
+    let launch = Launch::new(&setup.server_binary).data_dir(dir.path().join("store"));
+    let server = Server::launch(launch.env("DATABASE_URL", postgres.database())).await?;
     let measured = MeasuredServer { database: Some(Process::with_id(postgres.pid())), ..server.measured() };
     let says = measure(setup, section, measured, GOAL_CONNECTIONS).await?;
     server.stop().await?;
 
-    let (server_us, database_us) = (says.server_cpu_us(), says.database_cpu_us());
+    let (server_us, database_us) =
+        (says.us_per_success(says.server_cpu), says.us_per_success(says.database_cpu));
     let total_us = server_us + database_us;
     section.figure_with_goal("accepted", says.per_second(), "/s", Goal::AtLeast(6_000.0));
     section.figure_with_goal("CPU per say, PostgreSQL's included", total_us, "µs", Goal::AtMost(170.0));
@@ -76,5 +71,5 @@ fn report_details(section: &mut Section<'_>, says: &Measurement) {
     section.figure("p50", latencies.quantile_ms(0.50), "ms");
     section.figure("max", latencies.max_ms(), "ms");
     section.figure("refused", says.stats.failed as f64, "");
-    section.figure("generator CPU per say", says.generator_cpu_us(), "µs");
+    section.figure("generator CPU per say", says.us_per_success(says.generator_cpu), "µs");
 }

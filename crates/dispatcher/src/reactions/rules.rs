@@ -1,4 +1,4 @@
-//! The rules at work, tenant by tenant, kept in memory until one is written to.
+//! A cache of the active rules of each tenant, until a rule is written.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,44 +9,44 @@ use agentcafe_engine::Engine;
 use agentcafe_store::{ReadError, Store};
 use tokio::sync::watch;
 
-/// The most rules that are kept in memory; past it all are forgotten and read again.
-const MAX_KEPT_RULES: usize = 20_000;
+/// The most rules in the cache; when it is full, it is cleared.
+const MAX_CACHED_RULES: usize = 20_000;
 
-type OfTenant = Arc<Vec<Arc<StoredReaction>>>;
+type TenantRules = Arc<Vec<Arc<StoredReaction>>>;
 
-/// The rules at work.
+/// The active rules.
 pub(super) struct Rules {
     store: Arc<Store>,
     changed: watch::Receiver<u64>,
     is_any: Option<bool>,
-    by_tenant: HashMap<TenantId, OfTenant>,
-    kept: usize,
+    by_tenant: HashMap<TenantId, TenantRules>,
+    cached: usize,
 }
 
 impl Rules {
-    /// No rules read yet.
+    /// An empty cache.
     pub(super) fn new(engine: &Engine) -> Self {
         let changed = engine.store.changed(StoredReaction::TABLE);
         let store = Arc::clone(&engine.store);
-        Self { store, changed, is_any: None, by_tenant: HashMap::new(), kept: 0 }
+        Self { store, changed, is_any: None, by_tenant: HashMap::new(), cached: 0 }
     }
 
-    /// Forgets what may be old.
+    /// Clears the cache if rules have changed.
     pub(super) fn refresh(&mut self) {
         if self.changed.has_changed().unwrap_or(false) {
             self.changed.mark_unchanged();
             self.is_any = None;
-            self.forget();
+            self.clear();
         }
     }
 
-    fn forget(&mut self) {
+    fn clear(&mut self) {
         self.by_tenant.clear();
-        self.kept = 0;
+        self.cached = 0;
     }
 
-    /// Whether there is a rule at work anywhere.
-    pub(super) async fn is_any_at_work(&mut self) -> Result<bool, ReadError> {
+    /// Whether any tenant has an active rule.
+    pub(super) async fn is_any_active(&mut self) -> Result<bool, ReadError> {
         self.refresh();
         if let Some(is_any) = self.is_any {
             return Ok(is_any);
@@ -56,18 +56,18 @@ impl Rules {
         Ok(is_any)
     }
 
-    /// The rules at work in a tenant, the oldest first.
-    pub(super) async fn of(&mut self, tenant: &TenantId) -> Result<OfTenant, ReadError> {
+    /// The active rules of a tenant, the oldest first.
+    pub(super) async fn for_tenant(&mut self, tenant: &TenantId) -> Result<TenantRules, ReadError> {
         if let Some(rules) = self.by_tenant.get(tenant) {
             return Ok(Arc::clone(rules));
         }
         let rules = self.store.find::<StoredReaction>(StoredReaction::at_work(tenant)).await?;
-        if self.kept + rules.len() + 1 > MAX_KEPT_RULES {
-            self.forget();
+        if self.cached + rules.len() + 1 > MAX_CACHED_RULES {
+            self.clear();
         }
-        // A tenant without rules takes room too.
-        self.kept += rules.len() + 1;
-        let rules: OfTenant = Arc::new(rules.into_iter().map(Arc::new).collect());
+        // A tenant without rules takes memory too.
+        self.cached += rules.len() + 1;
+        let rules: TenantRules = Arc::new(rules.into_iter().map(Arc::new).collect());
         self.by_tenant.insert(tenant.clone(), Arc::clone(&rules));
         Ok(rules)
     }

@@ -1,4 +1,4 @@
-//! What subscriptions may not know: what happens at private tables where their actors do not sit.
+//! Withholds events of private tables from subscriptions whose actors are not at the table.
 
 use std::collections::HashMap;
 
@@ -10,13 +10,13 @@ use agentcafe_domain::webhooks::admission::{may_know, sessions_of};
 use agentcafe_engine::Engine;
 use agentcafe_store::ReadError;
 
-/// The rooms of one page of events: for a private table, its sessions.
+/// The rooms of one page of events: of a private table, its sessions.
 #[derive(Default)]
 pub(super) struct Rooms(HashMap<RoomId, Option<Vec<TableSession>>>);
 
 impl Rooms {
-    /// Whether the subscription may be told of the event. A subscription to one room was admitted to it when it was made; unless
-    /// reads of private tables are gated, that is enough.
+    /// Whether the subscription may receive the event. Access to a single room was checked when the subscription was created;
+    /// unless reads of private tables are restricted, that is enough.
     ///
     /// # Errors
     /// [`ReadError`] when the store cannot be read.

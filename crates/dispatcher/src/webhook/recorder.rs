@@ -1,4 +1,4 @@
-//! Records what was delivered, while the next deliveries are on their way.
+//! Records deliveries in batches, while the next ones are in flight.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,69 +11,63 @@ use agentcafe_store::Failure;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::sleep;
 
-/// The most reports that wait to be recorded; past it those who deliver wait.
-pub(super) const MAX_WAITING: usize = 1_024;
-/// The pause before recording is tried again, at first and at most.
-const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(2)];
-/// How often recording is tried once the tenure has ended.
-const TRIES_WHEN_ENDING: u32 = 6;
+/// The most reports in the queue; followers wait while it is full.
+pub(super) const MAX_QUEUED: usize = 1_024;
+/// The first pause before a retry, and the longest.
+const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(2)];
+/// The most attempts to record once the lease has ended.
+const MAX_FINAL_ATTEMPTS: u32 = 6;
 
-/// A report, and the place it takes among what its subscription has not recorded yet.
-pub(super) struct QueuedReport {
-    pub(super) report: DeliveryReport,
-    pub(super) place: Option<OwnedSemaphorePermit>,
-}
+/// A report, with a permit that limits the unrecorded attempts of its subscription.
+pub(super) type QueuedReport = (DeliveryReport, Option<OwnedSemaphorePermit>);
 
-/// Records on behalf of a tenure.
+/// Records while this node holds a lease.
 pub(super) struct DeliveryRecorder {
     pub(super) engine: Arc<Engine>,
     pub(super) lease: LeaseGuard,
 }
 
 impl DeliveryRecorder {
-    /// Records all that is filed, until nobody files any more.
-    pub(super) async fn run(self, mut queued: mpsc::Receiver<QueuedReport>) {
-        let mut waiting = Vec::with_capacity(RecordDeliveries::BATCH);
-        while queued.recv_many(&mut waiting, RecordDeliveries::BATCH).await > 0 {
-            let (reports, places): (Vec<_>, Vec<_>) =
-                waiting.drain(..).map(|QueuedReport { report, place }| (report, place)).unzip();
+    /// Records all reports until the queue is closed.
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<QueuedReport>) {
+        let mut queued = Vec::with_capacity(RecordDeliveries::BATCH);
+        while queue.recv_many(&mut queued, RecordDeliveries::BATCH).await > 0 {
+            let (reports, permits): (Vec<_>, Vec<_>) = queued.drain(..).unzip();
             self.record(reports).await;
-            drop(places);
+            drop(permits);
         }
     }
 
-    /// Records until it is done: what arrived has arrived, and is not sent again because the disk is full.
+    /// Records until it succeeds: an event that has arrived must not be sent again because the disk is full, for example.
     async fn record(&self, reports: Vec<DeliveryReport>) {
-        let mut tries = 0;
+        let (mut attempts, count) = (0, reports.len());
         loop {
-            let command = Arc::new(RecordDeliveries::new(self.lease.hold, reports.clone()));
-            let failure = match self.engine.execute_in_background(command).await {
-                Ok(_) => return,
-                Err(failure) => failure,
-            };
-            tries += 1;
-            if matches!(&failure, Failure::Refused(error) if error.code == Code::Conflict) {
-                let reports = reports.len();
-                return tracing::warn!(
-                    reports,
-                    "another node delivers now, and repeats what was not recorded"
-                );
-            } else if matches!(failure, Failure::Unavailable(_)) {
-                tracing::warn!(%failure, reports = reports.len(), "deliveries are not recorded yet");
-            } else if reports.len() > 1 {
-                // One of them cannot be recorded: it must not keep the others from it.
-                for report in reports {
-                    Box::pin(self.record(vec![report])).await;
+            let command = Arc::new(RecordDeliveries::new(self.lease.token, reports.clone()));
+            let Err(failure) = self.engine.execute_in_background(command).await else { return };
+            attempts += 1;
+            match &failure {
+                Failure::Refused(error) if error.code == Code::Conflict => {
+                    return tracing::warn!(
+                        count,
+                        "another node delivers now, and repeats unrecorded deliveries"
+                    );
                 }
-                return;
-            } else {
-                return tracing::error!(%failure, ?reports, "a delivery cannot be recorded");
+                Failure::Unavailable(_) => tracing::warn!(%failure, count, "deliveries are not recorded yet"),
+                _ if count == 1 => {
+                    return tracing::error!(%failure, ?reports, "a delivery cannot be recorded");
+                }
+                // One of them cannot be recorded. The others can, one by one.
+                _ => {
+                    for report in reports {
+                        Box::pin(self.record(vec![report])).await;
+                    }
+                    return;
+                }
             }
-            if self.lease.ending.is_cancelled() && tries >= TRIES_WHEN_ENDING {
-                let reports = reports.len();
-                return tracing::error!(reports, "deliveries were not recorded; they are repeated");
+            if self.lease.ending.is_cancelled() && attempts >= MAX_FINAL_ATTEMPTS {
+                return tracing::error!(count, "deliveries were not recorded and will be repeated");
             }
-            sleep((PAUSES[0] * 2_u32.saturating_pow(tries.min(10))).min(PAUSES[1])).await;
+            sleep((BACKOFF[0] * 2_u32.saturating_pow(attempts.min(10))).min(BACKOFF[1])).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Resolves the names of targets, and gives out only addresses that webhooks may go to.
+//! Resolves the host names of targets to addresses that webhooks may be sent to.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -7,26 +7,29 @@ use agentcafe_domain::webhooks::target::{AddressClass, TargetError, WebhookRules
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::{Semaphore, oneshot};
 
-/// The most names that are resolved at once.
+/// The most concurrent lookups.
 const MAX_LOOKUPS: usize = 32;
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Resolves names on threads of its own: the system's resolver blocks for as long as it likes, and those who read from the
-/// database must not wait for it.
+/// Resolves names on threads of its own: the system's resolver may block for long, which must not delay database reads on the
+/// shared pool of threads.
 pub(super) struct Resolver {
     rules: WebhookRules,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Resolver {
     pub(super) fn new(rules: WebhookRules) -> Self {
-        Self { rules, places: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
+        Self { rules, permits: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
     }
 }
 
-/// Those addresses that webhooks may go to.
-fn allowed(found: impl Iterator<Item = SocketAddr>, rules: WebhookRules) -> Result<Vec<SocketAddr>, Failed> {
+/// The addresses that webhooks may be sent to.
+fn allowed(
+    found: impl Iterator<Item = SocketAddr>,
+    rules: WebhookRules,
+) -> Result<Vec<SocketAddr>, BoxError> {
     let found: Vec<_> = found.collect();
     let allowed: Vec<_> =
         found.iter().filter(|address| AddressClass::of(address.ip()).is_allowed(rules)).copied().collect();
@@ -35,17 +38,17 @@ fn allowed(found: impl Iterator<Item = SocketAddr>, rules: WebhookRules) -> Resu
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (rules, places) = (self.rules, Arc::clone(&self.places));
+        let (rules, permits) = (self.rules, Arc::clone(&self.permits));
         Box::pin(async move {
-            let place = places.acquire_owned().await?;
-            let (answer, answered) = oneshot::channel();
+            let permit = permits.acquire_owned().await?;
+            let (sender, result) = oneshot::channel();
             let host = name.as_str().to_owned();
             std::thread::Builder::new().name("lookup".to_owned()).spawn(move || {
-                let _place = place;
-                // Nobody may wait any more: then there is nobody to tell.
-                let _ = answer.send((host.as_str(), 0).to_socket_addrs());
+                let _permit = permit;
+                // The request may have been cancelled.
+                let _ = sender.send((host.as_str(), 0).to_socket_addrs());
             })?;
-            let found = answered.await??;
+            let found = result.await??;
             let addresses: Addrs = Box::new(allowed(found, rules)?.into_iter());
             Ok(addresses)
         })
@@ -56,9 +59,9 @@ impl Resolve for Resolver {
 mod tests {
     use super::*;
 
-    /// RULINGS B14: what a name resolves to is checked each time; a name that stands for both is used where it is allowed.
+    /// Each lookup is checked. Of a name with allowed and forbidden addresses, the allowed ones are used.
     #[test]
-    fn only_allowed_addresses_are_given_out() {
+    fn resolver_returns_only_allowed_addresses() {
         let cases: [(&[&str], bool, Option<&[&str]>); 6] = [
             (&["8.8.8.8:0", "127.0.0.1:0"], false, Some(&["8.8.8.8:0"])),
             (&["8.8.8.8:0", "127.0.0.1:0"], true, Some(&["8.8.8.8:0", "127.0.0.1:0"])),

@@ -1,4 +1,4 @@
-//! Carries one event to one target: signs it, sends it, and says how that went.
+//! Sends one event to one target: signs the request, and reports the result.
 
 use std::error::Error;
 use std::sync::{Arc, OnceLock};
@@ -17,15 +17,15 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::resolver::Resolver;
-use super::signature;
+use crate::signature;
 
-/// How much of an answer's body is read, so that its connection can be used again, in bytes.
-const MAX_DRAINED_BYTES: usize = 16 << 10;
-/// How long an answer's body is waited for: whether it comes does not matter.
-const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
+/// How much of a response's body is read, so that its connection can be reused, in bytes.
+const MAX_BODY_BYTES: usize = 16 << 10;
+/// How long the body of a response may take; its content does not matter.
+const BODY_TIMEOUT: Duration = Duration::from_millis(100);
 /// How long an idle connection is kept.
-const KEEP_IDLE: Duration = Duration::from_secs(60);
-/// How many idle connections to one target are kept.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The most idle connections to one target.
 const MAX_IDLE_PER_HOST: usize = 8;
 
 /// What is to be delivered.
@@ -39,23 +39,16 @@ pub(super) struct DeliveryRequest<'a> {
     pub(super) source: DeliverySource,
 }
 
-/// How an attempt went.
-pub(super) struct Answered {
-    pub(super) attempted: SendResult,
-    /// What the receiver says when to come again.
-    pub(super) retry_after_ms: Option<u64>,
-}
-
-/// Delivers webhooks.
+/// Sends webhooks.
 pub struct WebhookSender {
-    /// Made for the first delivery: a café without webhooks does not pay for the roots of trust.
+    /// Made for the first delivery, because loading root certificates takes time.
     client: OnceLock<Client>,
     rules: WebhookRules,
     clock: Arc<dyn Clock>,
 }
 
 impl WebhookSender {
-    /// A courier that goes where `rules` allow.
+    /// A sender to the targets that `rules` allow.
     pub fn new(rules: WebhookRules, clock: Arc<dyn Clock>) -> Self {
         Self { client: OnceLock::new(), rules, clock }
     }
@@ -63,7 +56,7 @@ impl WebhookSender {
     /// The client that all deliveries share.
     ///
     /// # Errors
-    /// When none can be made: TLS has no roots of trust.
+    /// When none can be made: TLS has no root certificates.
     fn client(&self) -> Result<&Client, reqwest::Error> {
         if let Some(client) = self.client.get() {
             return Ok(client);
@@ -72,34 +65,34 @@ impl WebhookSender {
             .redirect(Policy::none())
             .no_proxy()
             .dns_resolver(Arc::new(Resolver::new(self.rules)))
-            .pool_idle_timeout(KEEP_IDLE)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
             .user_agent(concat!("agentcafe/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(self.client.get_or_init(|| made))
     }
 
-    /// Sends once more what could not be delivered.
-    pub(crate) async fn redeliver(&self, what: &Redelivery) -> SendResult {
+    /// Sends an event from the dead-letter queue again.
+    pub(crate) async fn redeliver(&self, redelivery: &Redelivery) -> SendResult {
         let request = DeliveryRequest {
-            subscription_id: what.subscription_id,
-            target_url: &what.target_url,
-            secret: &what.secret,
-            timeout: Duration::from_millis(what.timeout_ms),
-            sent: &what.sent,
-            body: what.body.clone().into(),
+            subscription_id: redelivery.subscription_id,
+            target_url: &redelivery.target_url,
+            secret: &redelivery.secret,
+            timeout: Duration::from_millis(redelivery.timeout_ms),
+            sent: &redelivery.sent,
+            body: redelivery.body.clone().into(),
             source: DeliverySource::DlqReplay,
         };
-        self.deliver(&request).await.attempted
+        self.deliver(&request).await.0
     }
 
-    /// Makes one attempt.
-    pub(super) async fn deliver(&self, request: &DeliveryRequest<'_>) -> Answered {
+    /// Makes one attempt. With its result comes the delay that the receiver's `Retry-After` requests, in milliseconds.
+    pub(super) async fn deliver(&self, request: &DeliveryRequest<'_>) -> (SendResult, Option<u64>) {
         let began = self.clock.stopwatch();
-        let answer = self.send(request).await;
+        let response = self.send(request).await;
         let took = self.clock.stopwatch().saturating_sub(began);
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let (status_code, error, retry_after_ms) = match answer {
+        match response {
             Ok(response) => {
                 let status = response.status();
                 let retry_after = response.headers().get(header::RETRY_AFTER);
@@ -107,22 +100,21 @@ impl WebhookSender {
                 let retry_after_ms =
                     retry_after.and_then(|text| schedule::retry_after_ms(text, self.clock.now()));
                 let error = (!status.is_success()).then(|| format!("HTTP {}", status.as_u16()));
-                let _ = timeout(DRAIN_TIMEOUT, drain(response)).await;
-                (Some(status.as_u16()), error, retry_after_ms)
+                let _ = timeout(BODY_TIMEOUT, read_body(response, MAX_BODY_BYTES)).await;
+                let status_code = Some(status.as_u16());
+                (SendResult { status_code, error, duration_ms }, retry_after_ms)
             }
-            Err(error) => (None, Some(error), None),
-        };
-        Answered { attempted: SendResult { status_code, error, duration_ms }, retry_after_ms }
+            Err(error) => (SendResult { status_code: None, error: Some(error), duration_ms }, None),
+        }
     }
 
     async fn send(&self, delivery: &DeliveryRequest<'_>) -> Result<Response, String> {
-        // The rules may be stricter than when the subscription was made.
-        let url = target::check(delivery.target_url, self.rules).map_err(|refused| refused.to_string())?;
+        // The rules may be stricter than when the subscription was created.
+        let url = target::check(delivery.target_url, self.rules).map_err(|error| error.to_string())?;
         let client = self.client().map_err(explain)?;
         let request = self.signed(client.post(url), delivery);
         match timeout(delivery.timeout, request.send()).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(explain(error.without_url())),
+            Ok(response) => response.map_err(|error| explain(error.without_url())),
             Err(_) => Err("timeout".to_owned()),
         }
     }
@@ -145,18 +137,19 @@ impl WebhookSender {
     }
 }
 
-/// Reads what is left of a short answer.
-async fn drain(mut response: Response) {
-    let mut bytes = 0;
-    while let Ok(Some(chunk)) = response.chunk().await {
-        bytes += chunk.len();
-        if bytes > MAX_DRAINED_BYTES {
-            return;
+/// Reads the body of a response, but not past `max_bytes`: of a longer one, only the beginning.
+pub(crate) async fn read_body(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, reqwest::Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if bytes.len() + chunk.len() > max_bytes {
+            break;
         }
+        bytes.extend_from_slice(&chunk);
     }
+    Ok(bytes)
 }
 
-/// What went wrong, in terms that say nothing about our network. The error is without its URL, which may hold a key.
+/// The error as subscribers see it: without details of our network. `error` has no URL, which may contain a key.
 fn explain(error: reqwest::Error) -> String {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(inner) = cause {

@@ -1,15 +1,15 @@
-//! One subscription's follower: reads the log from its cursor, and delivers event after event, strictly in order.
+//! The follower of one subscription: reads the log from its cursor, and delivers one event after the other, in order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Event, Sequence, Timestamp};
-use agentcafe_domain::webhooks::delivery::{DeliverySource, EventRef};
+use agentcafe_domain::webhooks::delivery::{DeliverySource, EventRef, SendResult};
 use agentcafe_domain::webhooks::record::{DeliveryAttempt, DeliveryOutcome, DeliveryReport};
 use agentcafe_domain::webhooks::schedule::{self, AttemptResult, RetryDecision};
 use agentcafe_domain::webhooks::{DeliveryProgress, RetryState, Subscription};
-use agentcafe_engine::webhook_metrics::{DELIVERED, FAILED, Gauge, RETRIED};
+use agentcafe_engine::metrics::{DELIVERED, FAILED, GaugeGuard, RETRIED};
 use agentcafe_eventlog::{EventFilter, EventPage, Follower, LoggedEvent};
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -18,127 +18,117 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::privacy::Rooms;
-use super::recorder::QueuedReport;
-use super::sender::{Answered, DeliveryRequest};
-use super::{Shared, Wanted};
+use super::sender::DeliveryRequest;
+use super::{FollowerContext, SignedSubscription};
 
-/// The place of a follower that has nothing to do.
+/// The position of a follower without work.
 pub(super) const CAUGHT_UP: u64 = u64::MAX;
 /// How many events are read at once, and how much of their JSON, in bytes.
 const PAGE: usize = 64;
 const PAGE_BYTES: usize = 1 << 20;
-/// The most attempts of one subscription that are not recorded yet: what a crash repeats.
+/// The most unrecorded attempts of one subscription: a crash repeats them.
 const MAX_UNRECORDED: usize = 16;
-/// While nothing matches, the cursor is recorded after so many events, or so long.
+/// While no event matches, the cursor is recorded after this many events, or this time.
 const CURSOR_EVENTS: u64 = 1_000;
-const CURSOR_EVERY: Duration = Duration::from_secs(60);
-/// The pause after the store could not be read.
-const PAUSE: Duration = Duration::from_millis(500);
-/// Whose events seldom match does not look at each turn's: the pause grows with each look in vain, up to the second.
-const BACKOFF: Duration = Duration::from_millis(5);
-const LONGEST_BACKOFF: Duration = Duration::from_millis(100);
-/// How long an attempt under way may go on when the follower is to end.
+const CURSOR_INTERVAL: Duration = Duration::from_secs(60);
+/// The pause after a failed read.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// A follower pauses after a page without matches, so that it does not read after each commit batch. The pause grows with each
+/// such page, from the first value to the second.
+const EMPTY_PAGE_BACKOFF: Duration = Duration::from_millis(5);
+const MAX_EMPTY_PAGE_BACKOFF: Duration = Duration::from_millis(100);
+/// How long an attempt in flight may take when the follower is to end.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Follows the log for one subscription.
 pub(super) struct Subscriber {
     id: Uuid,
-    shared: Arc<Shared>,
-    wanted: watch::Receiver<Arc<Wanted>>,
+    context: Arc<FollowerContext>,
+    subscription: watch::Receiver<Arc<SignedSubscription>>,
     ending: CancellationToken,
-    /// The event it works at, for those who measure.
-    place: Arc<AtomicU64>,
+    /// The event in progress, for the lag.
+    position: Arc<AtomicU64>,
     unrecorded: Arc<Semaphore>,
-    /// Whether its target was slow the last time.
+    /// Whether the last attempt was slow.
     is_slow: bool,
-    looks_in_vain: u32,
+    empty_pages: u32,
 }
 
-/// Ends the follower.
+/// The follower has to end.
 struct Ended;
 
-/// Counts something for as long as it goes on, however it ends.
-struct CounterKind<'g>(&'g Gauge);
-
-impl<'g> CounterKind<'g> {
-    fn one(gauge: &'g Gauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for CounterKind<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
-/// Everything the loop carries along.
+/// The state of the delivery loop.
 struct DeliveryState {
     progress: DeliveryProgress,
-    /// Everything up to here has been dealt with.
+    /// Everything up to here has been processed.
     processed: Sequence,
-    /// Everything up to here has been recorded, or is about to be.
+    /// Everything up to here has been recorded, or enqueued to be.
     queued: Sequence,
-    store_cursor_at: Instant,
+    record_cursor_at: Instant,
 }
 
 impl Subscriber {
     pub(super) fn new(
         id: Uuid,
-        shared: Arc<Shared>,
-        wanted: watch::Receiver<Arc<Wanted>>,
+        context: Arc<FollowerContext>,
+        subscription: watch::Receiver<Arc<SignedSubscription>>,
         ending: CancellationToken,
-        place: Arc<AtomicU64>,
+        position: Arc<AtomicU64>,
     ) -> Self {
         let unrecorded = Arc::new(Semaphore::new(MAX_UNRECORDED));
-        Self { id, shared, wanted, ending, place, unrecorded, is_slow: false, looks_in_vain: 0 }
+        Self { id, context, subscription, ending, position, unrecorded, is_slow: false, empty_pages: 0 }
     }
 
-    /// Delivers until it is told to end.
+    /// Delivers until it has to end.
     pub(super) async fn run(mut self) {
         let Some(progress) = self.load().await else { return };
         let (processed, queued) = (progress.cursor, progress.cursor);
-        let mut state = DeliveryState { progress, processed, queued, store_cursor_at: later() };
+        let record_cursor_at = Instant::now() + CURSOR_INTERVAL;
+        let mut state = DeliveryState { progress, processed, queued, record_cursor_at };
         let _: Result<(), Ended> = self.follow(&mut state).await;
-        self.place.store(CAUGHT_UP, Ordering::Relaxed);
+        self.position.store(CAUGHT_UP, Ordering::Relaxed);
         if state.processed > state.queued {
-            let place = Arc::clone(&self.unrecorded).acquire_owned().await.ok();
-            self.enqueue(&mut state, None, place).await;
+            let permit = Arc::clone(&self.unrecorded).acquire_owned().await.ok();
+            self.enqueue(&mut state, None, permit).await;
         }
-        // Who follows after this one begins where it has ended, so that must be recorded first.
+        // The next follower of this subscription resumes from what is recorded, so all of it must be.
         let _ = self.unrecorded.acquire_many(MAX_UNRECORDED as u32).await;
     }
 
-    /// How far it had come; none if it was deleted, or is to end.
+    /// The stored progress; none if the subscription was deleted, or the follower has to end.
     async fn load(&self) -> Option<DeliveryProgress> {
         loop {
-            match self.shared.engine.store.get(Subscription::key_of(self.id)).await {
+            match self.context.engine.store.get(Subscription::key_of(self.id)).await {
                 Ok(progress) => return progress,
                 Err(_) if self.ending.is_cancelled() => return None,
-                Err(_) => sleep(PAUSE).await,
+                Err(_) => sleep(RETRY_AFTER).await,
             }
         }
     }
 
-    fn current(&self) -> Arc<Wanted> {
-        Arc::clone(&self.wanted.borrow())
+    fn current(&self) -> Arc<SignedSubscription> {
+        Arc::clone(&self.subscription.borrow())
+    }
+
+    /// Whether the subscription still selects the events of this filter.
+    fn selects(&self, filter: &EventFilter) -> bool {
+        filter_of(&self.current().subscription) == *filter
     }
 
     async fn follow(&mut self, state: &mut DeliveryState) -> Result<(), Ended> {
         loop {
-            self.wanted.mark_unchanged();
+            self.subscription.mark_unchanged();
             let filter = filter_of(&self.current().subscription);
-            let store = Arc::clone(&self.shared.engine.store);
+            let store = Arc::clone(&self.context.engine.store);
             let mut follower = Follower::new(store, filter.clone(), state.processed);
-            while filter_of(&self.current().subscription) == filter {
+            while self.selects(&filter) {
                 let page = self.next_page(&mut follower, state).await?;
-                self.deal_with(&page, &filter, state).await?;
+                self.process(&page, &filter, state).await?;
             }
         }
     }
 
-    /// The next matching events; a page without any if the subscription was changed.
+    /// The next matching events; an empty page if the subscription changed.
     async fn next_page(
         &mut self,
         follower: &mut Follower,
@@ -151,35 +141,35 @@ impl Subscriber {
             if follower.has_more() {
                 match follower.read_within(PAGE, PAGE_BYTES).await {
                     Ok(page) if page.events.is_empty() => {
-                        self.looks_in_vain = self.looks_in_vain.saturating_add(1);
-                        self.unless_ending(sleep((BACKOFF * self.looks_in_vain).min(LONGEST_BACKOFF)))
-                            .await?;
+                        self.empty_pages = self.empty_pages.saturating_add(1);
+                        let backoff = EMPTY_PAGE_BACKOFF * self.empty_pages;
+                        self.unless_ending(sleep(backoff.min(MAX_EMPTY_PAGE_BACKOFF))).await?;
                     }
                     Ok(page) => {
-                        self.looks_in_vain = 0;
+                        self.empty_pages = 0;
                         return Ok(page);
                     }
-                    Err(_) => self.unless_ending(sleep(PAUSE)).await?,
+                    Err(_) => self.unless_ending(sleep(RETRY_AFTER)).await?,
                 }
             }
             state.processed = follower.scanned_to();
-            let moved = self.store_now_and_then(state).await;
-            self.place.store(CAUGHT_UP, Ordering::Relaxed);
+            let has_moved = self.record_cursor_if_due(state).await;
+            self.position.store(CAUGHT_UP, Ordering::Relaxed);
             tokio::select! {
                 () = self.ending.cancelled() => return Err(Ended),
                 () = follower.wait_for_more() => {}
-                _ = self.wanted.changed() => {
+                _ = self.subscription.changed() => {
                     return Ok(EventPage { events: Vec::new(), scanned_to: state.processed });
                 }
-                () = sleep_until(state.store_cursor_at), if moved => {}
+                () = sleep_until(state.record_cursor_at), if has_moved => {}
             }
         }
     }
 
-    /// Has the cursor recorded if it has moved far, or long ago. Whether it has moved and is not recorded.
-    async fn store_now_and_then(&self, state: &mut DeliveryState) -> bool {
+    /// Enqueues the cursor if it has moved far, or was recorded long ago. Returns whether it has moved and is not enqueued.
+    async fn record_cursor_if_due(&self, state: &mut DeliveryState) -> bool {
         let moved = state.processed.0.saturating_sub(state.queued.0);
-        if moved >= CURSOR_EVENTS || (moved > 0 && state.store_cursor_at <= Instant::now()) {
+        if moved >= CURSOR_EVENTS || (moved > 0 && state.record_cursor_at <= Instant::now()) {
             self.enqueue(state, None, None).await;
             return false;
         }
@@ -187,14 +177,11 @@ impl Subscriber {
     }
 
     async fn unless_ending<T>(&self, work: impl Future<Output = T>) -> Result<T, Ended> {
-        tokio::select! {
-            () = self.ending.cancelled() => Err(Ended),
-            done = work => Ok(done),
-        }
+        self.ending.run_until_cancelled(work).await.ok_or(Ended)
     }
 
-    /// Delivers a page, until its end or until the filter it was read with no longer holds.
-    async fn deal_with(
+    /// Delivers a page, until its end or until the filter it was read with changes.
+    async fn process(
         &mut self,
         page: &EventPage,
         filter: &EventFilter,
@@ -202,23 +189,22 @@ impl Subscriber {
     ) -> Result<(), Ended> {
         let mut rooms = Rooms::default();
         for logged in &page.events {
-            if filter_of(&self.current().subscription) != *filter {
+            if !self.selects(filter) {
                 return Ok(());
             }
-            self.place.store(logged.sequence.0, Ordering::Relaxed);
+            self.position.store(logged.sequence.0, Ordering::Relaxed);
             if !state.progress.is_skipped(logged.sequence)
                 && let Some(event) = parsed(logged)
                 && self.is_admitted(&mut rooms, &event).await?
             {
-                let metrics = Arc::clone(&self.shared.engine.metrics);
-                let _queued = CounterKind::one(&metrics.webhooks.queued);
+                let _queued = GaugeGuard::new(&self.context.engine.metrics.webhooks.queued);
                 if !self.deliver(&event, &logged.json, filter, state).await? {
                     return Ok(());
                 }
-                metrics.webhooks.processed.inc();
+                self.context.engine.metrics.webhooks.processed.inc();
             }
             state.processed = logged.sequence;
-            self.store_now_and_then(state).await;
+            self.record_cursor_if_due(state).await;
         }
         state.processed = page.scanned_to;
         Ok(())
@@ -226,15 +212,14 @@ impl Subscriber {
 
     async fn is_admitted(&self, rooms: &mut Rooms, event: &Event) -> Result<bool, Ended> {
         loop {
-            let wanted = self.current();
-            match rooms.admit(&self.shared.engine, &wanted.subscription, event).await {
+            match rooms.admit(&self.context.engine, &self.current().subscription, event).await {
                 Ok(admitted) => return Ok(admitted),
-                Err(_) => self.unless_ending(sleep(PAUSE)).await?,
+                Err(_) => self.unless_ending(sleep(RETRY_AFTER)).await?,
             }
         }
     }
 
-    /// Attempts until the event has arrived or is given up; `false` if other events are wanted now.
+    /// Makes attempts until the event has arrived or is given up; `false` if the filter changed.
     async fn deliver(
         &mut self,
         event: &Event,
@@ -242,25 +227,25 @@ impl Subscriber {
         filter: &EventFilter,
         state: &mut DeliveryState,
     ) -> Result<bool, Ended> {
-        let sent = EventRef::from(event);
-        let body = body_of(json);
-        let before = state.progress.retrying.take().filter(|retrying| retrying.event_id == event.event_id);
-        let (mut number, mut due) = match before {
-            Some(RetryState { failed, next_attempt_at, .. }) => (failed + 1, Some(next_attempt_at)),
-            None => (1, None),
-        };
+        let (sent, body) = (EventRef::from(event), body_of(json));
+        let retrying = state.progress.retrying.take().filter(|retrying| retrying.event_id == event.event_id);
+        let mut number = retrying.as_ref().map_or(1, |retrying| retrying.failed + 1);
+        let mut due = retrying.map(|retrying| retrying.next_attempt_at);
         loop {
             if let Some(at) = due {
                 self.wait_until(at).await?;
             }
-            let place = self.place_to_record().await?;
-            self.know_all_changes().await?;
-            let wanted = self.current();
-            if filter_of(&wanted.subscription) != *filter {
+            let permit = Arc::clone(&self.unrecorded).acquire_owned();
+            let permit = self.unless_ending(permit).await?.map_err(|_| Ended)?;
+            self.wait_for_changes().await?;
+            let current = self.current();
+            if filter_of(&current.subscription) != *filter {
                 return Ok(false);
             }
-            let answered = self.attempt(&wanted, &sent, body.clone()).await?;
-            let outcome = self.outcome(&wanted.subscription, event, number, &answered);
+            let (attempted, retry_after_ms) = self.attempt(&current, &sent, body.clone()).await?;
+            let status = attempted.status_code;
+            let result = AttemptResult { status, retry_after_ms, number };
+            let outcome = self.outcome(&current.subscription, event, result);
             due = match &outcome {
                 DeliveryOutcome::Retried(retrying) => Some(retrying.next_attempt_at),
                 DeliveryOutcome::Delivered | DeliveryOutcome::GivenUp { .. } => None,
@@ -269,11 +254,10 @@ impl Subscriber {
             if due.is_none() {
                 state.processed = event.sequence;
             }
-            let attempted = answered.attempted;
             let attempt = DeliveryAttempt { sent: sent.clone(), number, attempted, outcome };
-            self.enqueue(state, Some(attempt), Some(place)).await;
+            self.enqueue(state, Some(attempt), Some(permit)).await;
             if is_gone {
-                // Once that is recorded, the subscription is disabled; until then nothing more is sent.
+                // Recording it disables the subscription, which ends this follower. Nothing more is sent until then.
                 self.ending.cancelled().await;
                 return Err(Ended);
             }
@@ -284,116 +268,97 @@ impl Subscriber {
         }
     }
 
-    /// A change of the subscription ends the pause: what was wrong may be right now.
+    /// Waits for the next attempt. A change of the subscription ends the pause, because it may have fixed the cause.
     async fn wait_until(&mut self, at: Timestamp) -> Result<(), Ended> {
-        let ms = at.as_millis() - self.shared.engine.now().as_millis();
+        let ms = at.as_millis() - self.context.engine.now().as_millis();
         tokio::select! {
             () = self.ending.cancelled() => Err(Ended),
-            _ = self.wanted.changed() => Ok(()),
+            _ = self.subscription.changed() => Ok(()),
             () = sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0))) => Ok(()),
         }
     }
 
-    async fn place_to_record(&self) -> Result<OwnedSemaphorePermit, Ended> {
-        let place = Arc::clone(&self.unrecorded).acquire_owned();
-        self.unless_ending(place).await?.map_err(|_| Ended)
-    }
-
-    /// Makes sure that nobody has changed, disabled or deleted the subscription before what it is about to deliver happened.
-    async fn know_all_changes(&self) -> Result<(), Ended> {
-        let known = *self.shared.changes.borrow();
-        let mut applied = self.shared.applied.subscribe();
+    /// Waits until the manager has applied all changes of subscriptions, so that nothing is sent after the response to a change
+    /// that forbids it.
+    async fn wait_for_changes(&self) -> Result<(), Ended> {
+        let known = *self.context.changes.borrow();
+        let mut applied = self.context.applied.subscribe();
         self.unless_ending(applied.wait_for(|number| *number >= known)).await?.map_err(|_| Ended)?;
         if self.ending.is_cancelled() { Err(Ended) } else { Ok(()) }
     }
 
-    async fn attempt(&mut self, wanted: &Wanted, sent: &EventRef, body: Bytes) -> Result<Answered, Ended> {
-        let shared = Arc::clone(&self.shared);
+    async fn attempt(
+        &mut self,
+        signed: &SignedSubscription,
+        sent: &EventRef,
+        body: Bytes,
+    ) -> Result<(SendResult, Option<u64>), Ended> {
         let request = DeliveryRequest {
             subscription_id: self.id,
-            target_url: &wanted.subscription.target_url,
-            secret: &wanted.secret,
-            timeout: Duration::from_millis(wanted.subscription.timeout_ms),
+            target_url: &signed.subscription.target_url,
+            secret: &signed.secret,
+            timeout: Duration::from_millis(signed.subscription.timeout_ms),
             sent,
             body,
             source: DeliverySource::Live,
         };
-        let in_flight = &shared.engine.metrics.webhooks.in_flight;
-        let sending = shared.limiter.attempt(self.is_slow, async {
-            let _in_flight = CounterKind::one(in_flight);
-            shared.sender.deliver(&request).await
+        let sending = self.context.limiter.attempt(self.is_slow, async {
+            let _in_flight = GaugeGuard::new(&self.context.engine.metrics.webhooks.in_flight);
+            self.context.sender.deliver(&request).await
         });
         let ended = async {
             self.ending.cancelled().await;
             sleep(GRACE).await;
         };
-        tokio::select! {
+        let (result, is_slow) = tokio::select! {
             biased;
-            (answered, is_slow) = sending => {
-                self.is_slow = is_slow;
-                Ok(answered)
-            }
-            () = ended => Err(Ended),
-        }
+            result = sending => result,
+            () = ended => return Err(Ended),
+        };
+        self.is_slow = is_slow;
+        Ok(result)
     }
 
-    /// Decides what comes of an attempt, and counts it.
-    fn outcome(
-        &self,
-        subscription: &Subscription,
-        event: &Event,
-        number: u32,
-        answered: &Answered,
-    ) -> DeliveryOutcome {
-        let engine = &self.shared.engine;
-        let result = AttemptResult {
-            status: answered.attempted.status_code,
-            retry_after_ms: answered.retry_after_ms,
-            number,
-        };
+    /// Decides what follows an attempt, and counts it.
+    fn outcome(&self, subscription: &Subscription, event: &Event, result: AttemptResult) -> DeliveryOutcome {
+        let engine = &self.context.engine;
         let [a, b, c, d, e, f, g, h, ..] = engine.random();
         let jitter = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
         let next = schedule::next(result, subscription.max_retries, subscription.backoff_ms, jitter);
-        let (result, outcome) = match next {
+        let (label, outcome) = match next {
             RetryDecision::Done => (DELIVERED, DeliveryOutcome::Delivered),
             RetryDecision::RetryAfter(ms) => {
                 let next_attempt_at = engine.now().plus_ms(i64::try_from(ms).unwrap_or(i64::MAX));
-                let retrying = RetryState { event_id: event.event_id, failed: number, next_attempt_at };
+                let failed = result.number;
+                let retrying = RetryState { event_id: event.event_id, failed, next_attempt_at };
                 (RETRIED, DeliveryOutcome::Retried(retrying))
             }
-            RetryDecision::GiveUp | RetryDecision::Disable => (
-                FAILED,
-                DeliveryOutcome::GivenUp {
-                    event: Box::new(event.clone()),
-                    is_gone: next == RetryDecision::Disable,
-                },
-            ),
+            RetryDecision::GiveUp | RetryDecision::Disable => {
+                let is_gone = next == RetryDecision::Disable;
+                (FAILED, DeliveryOutcome::GivenUp { event: Box::new(event.clone()), is_gone })
+            }
         };
-        engine.metrics.webhooks.deliveries.get_or_create(&result).inc();
+        engine.metrics.webhooks.deliveries.get(label).inc();
         outcome
     }
 
-    /// Has it recorded how far this has come.
+    /// Enqueues a report: the cursor, and an attempt if there was one.
     async fn enqueue(
         &self,
         state: &mut DeliveryState,
         attempt: Option<DeliveryAttempt>,
-        place: Option<OwnedSemaphorePermit>,
+        permit: Option<OwnedSemaphorePermit>,
     ) {
         state.queued = state.processed;
-        state.store_cursor_at = later();
+        state.record_cursor_at = Instant::now() + CURSOR_INTERVAL;
         let report = DeliveryReport { subscription_id: self.id, cursor: state.processed, attempt };
-        if self.shared.queued.send(QueuedReport { report, place }).await.is_err() {
-            tracing::error!("nobody records deliveries");
+        if self.context.reports.send((report, permit)).await.is_err() {
+            tracing::error!("the recorder of deliveries has ended");
         }
     }
 }
 
-fn later() -> Instant {
-    Instant::now() + CURSOR_EVERY
-}
-
-/// Which events a subscription wants.
+/// The filter for the events of a subscription.
 fn filter_of(subscription: &Subscription) -> EventFilter {
     EventFilter {
         tenant: Some(subscription.tenant_id.clone()),
@@ -404,7 +369,7 @@ fn filter_of(subscription: &Subscription) -> EventFilter {
     }
 }
 
-/// What is sent: the bytes of the log, in an envelope.
+/// The body of a delivery: the JSON of the log in an envelope.
 fn body_of(json: &Bytes) -> Bytes {
     let mut body = BytesMut::with_capacity(json.len() + 10);
     body.put_slice(br#"{"event":"#);
@@ -416,7 +381,7 @@ fn body_of(json: &Bytes) -> Bytes {
 fn parsed(logged: &LoggedEvent) -> Option<Event> {
     let event = serde_json::from_slice(&logged.json);
     if let Err(error) = &event {
-        tracing::error!(%error, sequence = %logged.sequence, "a stored event cannot be read; it is not delivered");
+        tracing::error!(%error, sequence = %logged.sequence, "a stored event cannot be parsed and is not delivered");
     }
     event.ok()
 }

@@ -1,4 +1,4 @@
-//! What keeps a target from reacting: written into the rule, and nothing happens.
+//! Reactions that are blocked: the reason is recorded in the rule, and no event is appended.
 
 use std::collections::BTreeMap;
 
@@ -13,19 +13,7 @@ use uuid::Uuid;
 use crate::cafe::{Cafe, actor};
 
 fn permission(name: &str) -> Permission {
-    let who = actor(name);
-    Permission {
-        tenant_id: who.tenant_id,
-        room_id: who.room_id,
-        actor_id: who.actor_id,
-        can_move: true,
-        can_speak: true,
-        can_order: true,
-        can_enter_leave: true,
-        can_moderate: false,
-        created_at: Timestamp::from_millis(0),
-        updated_at: Timestamp::from_millis(0),
-    }
+    Permission::default_of(&actor(name))
 }
 
 fn overridden(is_paused: bool, muted: &[&str]) -> RoomOverride {
@@ -55,7 +43,7 @@ fn private_room() -> Room {
     Room { room_type: RoomType::PrivateTable, ..Room::without_record(who.tenant_id, who.room_id) }
 }
 
-/// A session of Nova's, to which these are invited.
+/// A session of Nova's with these invited actors.
 fn session(now: Timestamp, invited: &[&str], features: &[&str]) -> TableSession {
     let who = actor("Nova");
     TableSession {
@@ -96,11 +84,11 @@ fn present(now: Timestamp, name: &str) -> Presence {
     }
 }
 
-/// Lets an order happen, and checks what it made of the rule: nothing said is a reaction, an error is none.
+/// Appends an order, and checks the rule afterwards: without an error in `want`, its reaction must have run.
 async fn check(cafe: &Cafe, rule: Uuid, want: Option<&str>, what: &str) {
     let (before, events) = (cafe.shown(rule).await, cafe.log().await.len());
     cafe.order("Nova").await;
-    cafe.adapt().await;
+    cafe.process_all().await;
     let after = cafe.shown(rule).await;
     let log = cafe.log().await;
     assert_eq!(after.last_error.as_deref(), want, "{what}");
@@ -110,9 +98,9 @@ async fn check(cafe: &Cafe, rule: Uuid, want: Option<&str>, what: &str) {
     assert_eq!(log.len() - events > 1, want.is_none(), "{what}");
 }
 
-/// CONTRACT 12, check 2: operators' overrides, by the names of the actions.
+/// A paused room blocks reactions, and a mute those of the muted actor that speak.
 #[tokio::test]
-async fn overrides_block_reactions() {
+async fn reactions_are_blocked_by_overrides() {
     let cafe = Cafe::open().await;
     let says = cafe.rule(json!({})).await;
     for (is_paused, muted, want) in [
@@ -129,12 +117,12 @@ async fn overrides_block_reactions() {
     let moves =
         cafe.rule(json!({"actionType": "move", "actionPayload": {"direction": "N"}, "roomId": "main"})).await;
     cafe.put(&overridden(false, &["Kai"])).await;
-    check(&cafe, moves, None, "a mute keeps nobody from moving").await;
+    check(&cafe, moves, None, "muted actors may move").await;
 }
 
-/// CONTRACT 12, check 4: each action takes its capability.
+/// Each action requires its permission.
 #[tokio::test]
-async fn capabilities_are_needed() {
+async fn reactions_require_the_permission_of_their_action() {
     type Take = fn(&mut Permission);
     let say = json!({"text": "hello"});
     let cases: [(&str, Value, Take, &str); 3] = [
@@ -154,9 +142,9 @@ async fn capabilities_are_needed() {
     }
 }
 
-/// RULINGS A21 and A22: at a private table one reacts by the rules of the table, also by a rule for all rooms.
+/// At a private table, a reaction requires an invitation and the features of the plan, also of a rule for all rooms.
 #[tokio::test]
-async fn the_gate_holds_for_reactions() {
+async fn reactions_require_access_to_a_private_table() {
     let forbidden = Some("forbidden:session");
     let both = ["basic_thread_chat", "event_subscriptions"];
     for room in [json!(null), json!("main")] {
@@ -179,9 +167,9 @@ async fn the_gate_holds_for_reactions() {
     }
 }
 
-/// RULINGS A13: a reaction makes its target present, so it takes a seat, if there is one.
+/// A reaction makes its target present, which requires a free seat.
 #[tokio::test]
-async fn a_reaction_takes_a_seat() {
+async fn reaction_requires_a_free_seat() {
     let cafe = Cafe::open().await;
     let says = cafe.rule(json!({})).await;
     let now = cafe.clock.now();
@@ -194,19 +182,19 @@ async fn a_reaction_takes_a_seat() {
     cafe.put(&Presence { is_active: false, ..present(now, "Bo") }).await;
     check(&cafe, says, None, "a free seat").await;
     cafe.put(&present(now, "Bo")).await;
-    check(&cafe, says, None, "who sits may go on").await;
+    check(&cafe, says, None, "a seated actor").await;
 }
 
-/// RULINGS L9: what happens to one rule is nothing to the others, which answer at once, in any order.
+/// A rule that is blocked does not stop the others.
 #[tokio::test]
-async fn one_rule_does_not_stop_the_others() {
+async fn reactions_of_other_rules_run_when_one_is_blocked() {
     let cafe = Cafe::open().await;
-    let mute = cafe.rule(json!({"targetActorId": "Mute"})).await;
+    let muted = cafe.rule(json!({"targetActorId": "Muted"})).await;
     let first = cafe.rule(json!({"actionPayload": {"text": "first"}})).await;
     let second = cafe.rule(json!({"targetActorId": "Bo", "actionPayload": {"text": "second"}})).await;
-    cafe.put(&overridden(false, &["Mute"])).await;
+    cafe.put(&overridden(false, &["Muted"])).await;
     cafe.order("Nova").await;
-    cafe.adapt().await;
+    cafe.process_all().await;
     let mut texts: Vec<Value> = cafe
         .log()
         .await
@@ -216,7 +204,7 @@ async fn one_rule_does_not_stop_the_others() {
         .collect();
     texts.sort_unstable_by_key(Value::to_string);
     assert_eq!(texts, [json!("first"), json!("second")]);
-    assert_eq!(cafe.shown(mute).await.error_count, 1);
+    assert_eq!(cafe.shown(muted).await.error_count, 1);
     for rule in [first, second] {
         assert_eq!(cafe.shown(rule).await.trigger_count, 1);
     }

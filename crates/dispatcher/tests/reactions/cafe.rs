@@ -1,4 +1,4 @@
-//! A café with a clock of its own, in which records are written and things happen without asking anybody.
+//! An engine with reactions and a test clock. Records and events are written without checks.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use agentcafe_dispatcher::reactions;
 use agentcafe_domain::kernel::{
     ActorId, ActorInRoom, CallResult, Clock, Command, CommandContext, CommandError, Event, ExternalCall,
-    Fields, IdempotencyRules, Key, Query, Record, Reply, RoomId, Rules, StoredRecord, Success, Table,
-    TenantId, Timestamp,
+    Fields, IdempotencyRules, Key, Query, Record, Reply, RoomId, Rules, Sequence, StoredRecord, Success,
+    Table, TenantId, Timestamp,
 };
 use agentcafe_domain::moderation::ModerationRules;
 use agentcafe_domain::orders::OrderChanged;
@@ -20,16 +20,16 @@ use agentcafe_engine::clock::RandomIds;
 use agentcafe_engine::external_calls::ExternalCallRunner;
 use agentcafe_engine::metrics::Metrics;
 use agentcafe_store::store::Closing;
-use agentcafe_store::{EventFilter, EventQuery, Options, Store};
+use agentcafe_store::{EventFilter, EventQuery, Store, StoreLocation, StoreOptions};
+use agentcafe_testkit::eventually;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
-const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
-/// A clock that stands still until it is moved.
+/// A clock that stands still until it is advanced.
 pub(crate) struct TestClock(AtomicI64);
 
 impl TestClock {
@@ -56,10 +56,10 @@ impl ExternalCallRunner for NoExternalCalls {
     }
 }
 
-/// Writes records as they are.
-struct Writes(Vec<(&'static Table, Key, StoredRecord)>);
+/// Writes records without checks.
+struct WriteRecords(Vec<(&'static Table, Key, StoredRecord)>);
 
-impl Command for Writes {
+impl Command for WriteRecords {
     fn reads(&self) -> Vec<Query> {
         Vec::new()
     }
@@ -72,10 +72,10 @@ impl Command for Writes {
     }
 }
 
-/// Somebody orders something, whatever the rules of the room.
-struct Orders(ActorInRoom);
+/// Appends an order without checks.
+struct AppendOrder(ActorInRoom);
 
-impl Command for Orders {
+impl Command for AppendOrder {
     fn reads(&self) -> Vec<Query> {
         Vec::new()
     }
@@ -87,7 +87,7 @@ impl Command for Orders {
     }
 }
 
-/// An open café with its reaction engine.
+/// An engine that runs reactions.
 pub(crate) struct Cafe {
     pub(crate) engine: Arc<Engine>,
     pub(crate) clock: Arc<TestClock>,
@@ -104,75 +104,73 @@ pub(crate) fn actor(name: &str) -> ActorInRoom {
     }
 }
 
-/// Keys are kept for a minute, and nobody says the same too often.
+/// Idempotency keys expire after a minute, and texts may be repeated.
 fn rules() -> Rules {
     let moderation = ModerationRules { max_repeated_text_per_window: 0, ..ModerationRules::default() };
     Rules::default().with(IdempotencyRules { ttl_ms: 60_000 }).with(moderation)
 }
 
 fn engine(store: Arc<Store>) -> Arc<Engine> {
-    let (metrics, ids) = (Arc::new(Metrics::new()), Box::new(RandomIds::new()));
+    let (metrics, ids) = (Arc::new(Metrics::default()), Box::new(RandomIds::default()));
     Arc::new(Engine::new(store, rules(), metrics, ids, Arc::new(NoExternalCalls)))
 }
 
 fn open(directory: &Path, clock: &Arc<TestClock>) -> (Arc<Store>, Closing) {
-    Store::open(Options {
-        location: agentcafe_store::StoreLocation::Directory(directory.to_owned()),
+    Store::open(StoreOptions {
+        location: StoreLocation::Directory(directory.to_owned()),
         rules: rules(),
         clock: clock.clone(),
-        ids: Box::new(RandomIds::new()),
+        ids: Box::new(RandomIds::default()),
+        shared_windows: None,
         on_commit: Box::new(|_| ()),
     })
     .unwrap()
 }
 
 impl Cafe {
-    /// A new one, whose reactions wait for events.
+    /// Starts an engine on a new store, and waits until reactions run.
     pub(crate) async fn open() -> Self {
-        let directory = TempDir::new().unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(1_000_000)));
-        let (store, closing) = open(directory.path(), &clock);
-        let engine = engine(store);
-        let running = tokio::spawn(reactions::run(Arc::clone(&engine), 4));
-        let cafe = Self { engine, clock, running, closing, directory };
-        cafe.until("the reactions run", || !cafe.engine.followers.lags(cafe.head()).is_empty()).await;
-        cafe
+        Self::start(TempDir::new().unwrap(), clock, async |_, _| ()).await
     }
 
-    /// Stops and starts again; in between, `meanwhile` happens on the closed store, opened for that alone.
-    pub(crate) async fn restart(self, meanwhile: impl AsyncFnOnce(&Engine, &TestClock)) -> Self {
+    /// Stops the engine and starts it again. `before` runs on the opened store, before reactions do.
+    pub(crate) async fn restart(self, before: impl AsyncFnOnce(&Engine, &TestClock)) -> Self {
         let Self { engine: old, clock, running, closing, directory } = self;
         old.stopping.cancel();
         running.await.unwrap();
         drop(old);
         closing.wait();
+        Self::start(directory, clock, before).await
+    }
+
+    async fn start(
+        directory: TempDir,
+        clock: Arc<TestClock>,
+        before: impl AsyncFnOnce(&Engine, &TestClock),
+    ) -> Self {
         let (store, closing) = open(directory.path(), &clock);
         let engine = engine(store);
-        meanwhile(&engine, &clock).await;
+        before(&engine, &clock).await;
         let running = tokio::spawn(reactions::run(Arc::clone(&engine), 4));
         let cafe = Self { engine, clock, running, closing, directory };
         cafe.until("the reactions run", || !cafe.engine.followers.lags(cafe.head()).is_empty()).await;
         cafe
     }
 
-    fn head(&self) -> agentcafe_domain::kernel::Sequence {
+    fn head(&self) -> Sequence {
         self.engine.store.recent_events().head()
     }
 
     /// Waits for a condition.
     pub(crate) async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        let looking = async {
-            while !holds() {
-                tokio::time::sleep(LOOK_INTERVAL).await;
-            }
-        };
-        tokio::time::timeout(TIMEOUT, looking).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+        eventually(what, TIMEOUT, async || holds().then_some(())).await;
     }
 
-    /// Waits until everything that has happened is dealt with.
-    pub(crate) async fn adapt(&self) {
+    /// Waits until reactions have processed all events.
+    pub(crate) async fn process_all(&self) {
         let done = || self.engine.followers.lag("reactions", self.head()) == 0;
-        self.until("all reactions are done", done).await;
+        self.until("reactions have processed all events", done).await;
     }
 
     /// Writes a record.
@@ -180,20 +178,20 @@ impl Cafe {
         put(&self.engine, record).await;
     }
 
-    /// Writes something that is no record into the place of a rule.
+    /// Replaces a rule by a record that cannot be read.
     pub(crate) async fn damage(&self, id: Uuid) {
         let stored: StoredReaction = self.stored(id).await;
         let broken = StoredRecord { json: b"{}".to_vec(), ..StoredRecord::of(&stored) };
-        let writes = Writes(vec![(StoredReaction::TABLE, stored.key(), broken)]);
+        let writes = WriteRecords(vec![(StoredReaction::TABLE, stored.key(), broken)]);
         self.engine.execute_in_background(Arc::new(writes)).await.unwrap();
     }
 
-    /// Somebody orders something.
+    /// Appends an order of this actor.
     pub(crate) async fn order(&self, name: &str) {
-        self.engine.execute_in_background(Arc::new(Orders(actor(name)))).await.unwrap();
+        self.engine.execute_in_background(Arc::new(AppendOrder(actor(name)))).await.unwrap();
     }
 
-    /// A rule by which Kai answers orders in the room, with these members over it.
+    /// Creates a rule: when somebody orders, Kai says hello. `over` replaces members of its body.
     pub(crate) async fn rule(&self, over: Value) -> Uuid {
         let mut body = json!({"targetActorId": "Kai", "actionType": "say", "actionPayload": {"text": "hello"}, "cooldownMs": 0,
             "triggerEventTypes": ["order_changed"]});
@@ -209,15 +207,14 @@ impl Cafe {
         self.engine.store.get(StoredReaction::key_of(id)).await.unwrap().unwrap()
     }
 
-    /// A rule as clients see it.
+    /// The subscription of a rule.
     pub(crate) async fn shown(&self, id: Uuid) -> ReactionSubscription {
         self.stored(id).await.subscription
     }
 
-    /// Everything that happened.
+    /// All events of the log.
     pub(crate) async fn log(&self) -> Vec<Event> {
-        let query =
-            EventQuery::after(EventFilter::default(), agentcafe_domain::kernel::Sequence::START, 10_000);
+        let query = EventQuery::after(EventFilter::default(), Sequence::START, 10_000);
         let page = self.engine.store.events(query).await.unwrap();
         page.events.iter().map(|event| serde_json::from_slice(&event.json).unwrap()).collect()
     }
@@ -225,6 +222,6 @@ impl Cafe {
 
 /// Writes a record.
 pub(crate) async fn put<R: Record>(engine: &Engine, record: &R) {
-    let writes = Writes(vec![(R::TABLE, record.key(), StoredRecord::of(record))]);
+    let writes = WriteRecords(vec![(R::TABLE, record.key(), StoredRecord::of(record))]);
     engine.execute_in_background(Arc::new(writes)).await.unwrap();
 }

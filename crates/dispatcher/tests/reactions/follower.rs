@@ -1,45 +1,49 @@
-//! The follower behind reactions: cooldowns to the millisecond, old cursors, damage, and standing still.
+//! The follower of reactions: cooldowns, old cursors, damaged records, and stalls.
 
 use agentcafe_domain::kernel::{Clock, EventType, FollowerCursor, Sequence, Timestamp};
+use agentcafe_domain::reactions::StoredReaction;
+use agentcafe_engine::followers::Progress;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::cafe::{Cafe, put};
 
-async fn said(cafe: &Cafe) -> usize {
+async fn saved_cursor(cafe: &Cafe) -> FollowerCursor {
+    cafe.engine.store.get(FollowerCursor::key_of("reactions")).await.unwrap().unwrap()
+}
+
+/// The number of messages in the log.
+async fn messages(cafe: &Cafe) -> usize {
     cafe.log().await.iter().filter(|event| event.kind == EventType::ConversationMessagePosted).count()
 }
 
-/// CONTRACT 12, check 1 and RULINGS K2: a rule rests for its cooldown, to the millisecond; 0 is no rest.
+/// A rule skips events until its cooldown has passed, to the millisecond. Skipped events are not errors.
 #[tokio::test]
-async fn a_rule_rests_for_its_cooldown() {
+async fn reaction_cooldown_is_exact_to_the_millisecond() {
     let cafe = Cafe::open().await;
     let rule = cafe.rule(json!({"cooldownMs": 5_000})).await;
     for (ms, want) in [(0, 1), (4_999, 1), (1, 2), (4_000, 2), (1_000, 3)] {
         cafe.clock.advance(ms);
         cafe.order("Nova").await;
-        cafe.adapt().await;
-        assert_eq!(said(&cafe).await, want, "after {ms} ms more");
+        cafe.process_all().await;
+        assert_eq!(messages(&cafe).await, want, "after {ms} ms more");
     }
     let shown = cafe.shown(rule).await;
-    assert_eq!(
-        (shown.trigger_count, shown.error_count, shown.last_error),
-        (3, 0, None),
-        "rests are no errors"
-    );
-    let metrics = &cafe.engine.metrics.reactions;
-    assert_eq!((metrics.of("triggered"), metrics.of("skipped") >= 2), (3, true));
+    assert_eq!((shown.trigger_count, shown.error_count, shown.last_error), (3, 0, None));
+    let outcomes = &cafe.engine.metrics.reactions.outcomes;
+    assert_eq!((outcomes.get("triggered").get(), outcomes.get("skipped").get() >= 2), (3, true));
 }
 
-/// RULINGS L7: a log that is gone over again, long after its idempotency keys have expired, makes nobody act twice.
+/// Events that are read again, long after their idempotency keys have expired, cause no second reaction.
 #[tokio::test]
-async fn an_old_cursor_makes_nobody_act_twice() {
+async fn reactions_run_once_after_the_cursor_moved_back() {
     let cafe = Cafe::open().await;
     let rule = cafe.rule(json!({})).await;
     for _ in 0..20 {
         cafe.order("Nova").await;
     }
-    cafe.adapt().await;
-    assert_eq!(said(&cafe).await, 20);
+    cafe.process_all().await;
+    assert_eq!(messages(&cafe).await, 20);
     let cafe = cafe
         .restart(async |engine, clock| {
             clock.advance(600_000);
@@ -49,49 +53,70 @@ async fn an_old_cursor_makes_nobody_act_twice() {
         })
         .await;
     cafe.order("Nova").await;
-    cafe.adapt().await;
-    assert_eq!(said(&cafe).await, 21);
+    cafe.process_all().await;
+    assert_eq!(messages(&cafe).await, 21);
     assert_eq!(cafe.shown(rule).await.trigger_count, 21);
-    assert_eq!(cafe.engine.metrics.reactions.of("triggered"), 1);
+    assert_eq!(cafe.engine.metrics.reactions.outcomes.get("triggered").get(), 1);
 }
 
-/// The log's past is no business of reactions when they begin: without a cursor they start at the head, and keep that.
+/// Without a stored cursor, reactions start at the head of the log and save it. They save their cursor again when they stop.
 #[tokio::test]
-async fn reactions_begin_at_the_head() {
+async fn reactions_start_at_the_head_of_the_log() {
     let cafe = Cafe::open().await;
     cafe.order("Nova").await;
-    cafe.adapt().await;
-    let kept: FollowerCursor =
-        cafe.engine.store.get(FollowerCursor::key_of("reactions")).await.unwrap().unwrap();
-    assert_eq!((kept.cursor, kept.updated_at), (Sequence::START, Timestamp::from_millis(1_000_000)));
+    cafe.process_all().await;
+    let saved = saved_cursor(&cafe).await;
+    assert_eq!((saved.cursor, saved.updated_at), (Sequence::START, Timestamp::from_millis(1_000_000)));
     let cafe = cafe.restart(async |_, _| ()).await;
-    let kept: FollowerCursor =
-        cafe.engine.store.get(FollowerCursor::key_of("reactions")).await.unwrap().unwrap();
-    assert_eq!(kept.cursor, Sequence(1), "kept at the stop");
+    assert_eq!(saved_cursor(&cafe).await.cursor, Sequence(1));
 }
 
-/// CONTRACT 25.7: a follower that cannot go on for 30 s is named, and why; it goes on by itself once it can.
+/// A follower that fails for 30 s is reported as stuck, with the cause. It resumes when the cause is gone.
 #[tokio::test]
-async fn standing_still_is_told() {
+async fn reactions_that_cannot_proceed_are_reported_as_stuck() {
     let cafe = Cafe::open().await;
     let rule = cafe.rule(json!({})).await;
-    let whole = agentcafe_domain::reactions::StoredReaction {
-        subscription: cafe.shown(rule).await,
-        revision: 0,
-        since: Sequence::START,
-    };
+    let intact = StoredReaction { subscription: cafe.shown(rule).await, revision: 0, since: Sequence::START };
     cafe.damage(rule).await;
     cafe.order("Nova").await;
     let stuck = || cafe.engine.followers.stuck(cafe.clock.stopwatch());
     assert!(stuck().is_empty());
-    cafe.until("it stands still", || {
+    cafe.until("the follower is stuck", || {
         cafe.clock.advance(1_000);
         stuck().iter().any(|sentence| sentence.contains("cannot be read"))
     })
     .await;
     assert_eq!(cafe.engine.followers.lag("reactions", Sequence(1)), 1);
-    cafe.put(&whole).await;
-    cafe.adapt().await;
+    cafe.put(&intact).await;
+    cafe.process_all().await;
     assert!(stuck().is_empty());
-    assert_eq!(said(&cafe).await, 1);
+    assert_eq!(messages(&cafe).await, 1);
+}
+
+/// A follower is stuck when it has worked for 30 s without progress, or has ended although it was not stopped; not while it
+/// waits for events.
+#[tokio::test]
+async fn follower_that_waits_is_not_stuck() {
+    let cafe = Cafe::open().await;
+    let followers = &cafe.engine.followers;
+    let stuck = || followers.stuck(cafe.clock.stopwatch()).join(" ");
+    let ending = CancellationToken::new();
+    let mut progress = Progress::resume(&cafe.engine, "test", &ending).await.unwrap();
+    cafe.clock.advance(1_000_000);
+    assert_eq!(stuck(), "");
+    progress.begin();
+    progress.fail("why");
+    cafe.clock.advance(29_999);
+    assert_eq!(stuck(), "");
+    cafe.clock.advance(1);
+    assert!(stuck().contains("test") && stuck().ends_with(": why"), "{}", stuck());
+    progress.reach(Sequence(7));
+    assert_eq!(stuck(), "");
+    assert_eq!((followers.lag("test", Sequence(9)), followers.lag("none", Sequence(9))), (2, 0));
+    progress.fail("gone");
+    drop(progress);
+    assert!(stuck().contains("test has ended") && stuck().ends_with(": gone"), "{}", stuck());
+    ending.cancel();
+    drop(Progress::resume(&cafe.engine, "test", &ending).await.unwrap());
+    assert_eq!(stuck(), "");
 }

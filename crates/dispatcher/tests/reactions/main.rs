@@ -1,5 +1,5 @@
-//! The reaction engine on a real store, with a clock that only moves when it is told to.
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
+//! The reaction engine on a real store, with a clock that tests advance.
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod blocked;
 mod cafe;

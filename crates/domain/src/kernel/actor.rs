@@ -17,6 +17,17 @@ pub struct ActorInRoom {
 }
 
 impl ActorInRoom {
+    /// An actor in a room of a tenant.
+    pub fn new(tenant_id: &TenantId, room_id: &RoomId, actor_id: &ActorId) -> Self {
+        Self { tenant_id: tenant_id.clone(), room_id: room_id.clone(), actor_id: actor_id.clone() }
+    }
+
+    /// Another actor in the same room.
+    #[must_use]
+    pub fn with_actor(&self, actor_id: &ActorId) -> Self {
+        Self::new(&self.tenant_id, &self.room_id, actor_id)
+    }
+
     /// Reads `tenantId` (else `default`), `roomId` (else `main`) and `actorId`, in this order.
     ///
     /// # Errors
@@ -46,15 +57,5 @@ impl ActorInRoom {
             .with("tenantId", self.tenant_id.as_str())
             .with("roomId", self.room_id.as_str())
             .with("actorId", self.actor_id.as_str())
-    }
-
-    /// An actor in a room, for tests.
-    #[cfg(test)]
-    pub(crate) fn named(tenant: &str, room: &str, actor: &str) -> Self {
-        Self {
-            tenant_id: TenantId::parse(tenant).unwrap(),
-            room_id: RoomId::parse(room).unwrap(),
-            actor_id: ActorId::parse(actor).unwrap(),
-        }
     }
 }

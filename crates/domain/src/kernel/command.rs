@@ -117,7 +117,7 @@ pub trait IdSource: Send {
     fn fresh(&mut self, now: Timestamp) -> Uuid;
 }
 
-/// Records that were written but not committed yet, by key. `None` stands for deleted.
+/// Records that were written but not committed yet, by key. `None` means deleted.
 #[derive(Debug, Default)]
 pub struct WriteSet(HashMap<&'static str, (&'static Table, HashMap<Key, Option<StoredRecord>>)>);
 
@@ -165,7 +165,7 @@ impl WriteSet {
 /// What a batch has loaded from its store.
 pub type LoadedRecords = HashMap<Query, Vec<StoredRecord>>;
 
-/// The last numbers that were given; a batch goes on from there.
+/// The last numbers that were assigned; a batch continues from there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Heads {
     /// The last event's sequence.
@@ -220,7 +220,7 @@ pub struct CommandContext<'t> {
     pub correlation_id: CorrelationId,
     /// The request; none for background work.
     pub request: Option<RequestContext<'t>>,
-    /// The response to the external call that the command asked for.
+    /// The response to the external call that the command made.
     pub outcome: Option<&'t CallResult>,
     /// What the store has loaded.
     pub loaded: &'t LoadedRecords,
@@ -230,7 +230,7 @@ pub struct CommandContext<'t> {
     pub ids: &'t mut dyn IdSource,
     /// Checks the command's actions against what the actor did before.
     pub guard: &'t mut dyn ActionGuard,
-    /// Puts what an event says to an actor into its inbox.
+    /// Puts the notification of an event into an actor's inbox.
     pub notify: Notify,
     /// What this command has written so far.
     pub effects: Effects,
@@ -331,7 +331,7 @@ impl CommandContext<'_> {
         self.effects.events.iter().map(emitted).collect()
     }
 
-    /// The response to the external call that the command asked for, if it made a request of type `C`.
+    /// The response to the external call that the command made, if it made a request of type `C`.
     pub fn response_to<C: CallRequest>(&self) -> Option<&C::Response> {
         self.outcome.and_then(CallResult::response_to::<C>)
     }

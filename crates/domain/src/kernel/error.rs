@@ -12,7 +12,7 @@ pub const MAX_DETAIL_BYTES: usize = 1_024;
 
 macro_rules! catalogue {
     ($($variant:ident $text:literal $message:literal;)*) => {
-        /// Every error code a client can meet. Only `api` knows which HTTP status each one has.
+        /// Every error code a client can get. The HTTP status of each is in `http` (`status_of`).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
         pub enum Code {
             $(#[doc = $message] #[serde(rename = $text)] $variant,)*
@@ -95,6 +95,11 @@ impl DomainError {
     /// A validation error of `field`.
     pub fn invalid(field: &str, message: impl Into<String>) -> Self {
         Self::new(Code::Validation).saying(message).with("field", field)
+    }
+
+    /// The value of `field` is out of its bounds.
+    pub fn out_of_bounds(field: &str, message: impl Into<String>, value: impl Into<Value>) -> Self {
+        Self::new(Code::OutOfBounds).saying(message).with("field", field).with("value", value)
     }
 
     /// `field` is missing, or not of the type that a required field has.

@@ -19,7 +19,7 @@ macro_rules! event_types {
         }
 
         impl EventType {
-            /// All of them, in the order of the documentation.
+            /// All of them, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// The name on the wire.
@@ -67,7 +67,7 @@ impl EventType {
     }
 }
 
-/// What an event of one type says. Its stored shape never changes silently: a golden file holds each.
+/// The payload of one type of event. Its stored shape never changes silently: a golden file holds each.
 pub trait Payload: Serialize {
     /// The type whose payload this is.
     const TYPE: EventType;
@@ -83,7 +83,7 @@ pub trait Payload: Serialize {
     }
 }
 
-/// What an event says to one actor, whether or not that actor follows the room.
+/// The notification of one actor of an event, whether or not that actor follows the room.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notification {
     /// The actor.
@@ -92,7 +92,7 @@ pub struct Notification {
     pub topic: &'static str,
     /// The thread that the event belongs to.
     pub thread_id: Option<String>,
-    /// What the inbox item says, the topic included.
+    /// The content of the inbox item, the topic included.
     pub payload: Map<String, Value>,
 }
 
@@ -184,7 +184,7 @@ pub struct Event {
     pub kind: EventType,
     /// When the batch that wrote it began.
     pub timestamp: Timestamp,
-    /// What it says, by type.
+    /// The fields of its type.
     pub payload: Map<String, Value>,
     /// Ties together all events of one request.
     pub correlation_id: Option<CorrelationId>,
@@ -278,7 +278,7 @@ impl StoredEvent {
         Ok(Self { mentioned, ..Self::of(&event, json) })
     }
 
-    /// An event and the JSON that it was read from; whom it mentions is left out.
+    /// An event and the JSON that it was read from, without the mentioned actor.
     pub fn of(event: &Event, json: Bytes) -> Self {
         Self {
             sequence: event.sequence,

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-/// What is asked of a system outside, and the type of its response. Each subject declares its own.
+/// The request of a call to a system outside, and the type of its response. Each subject declares its own.
 pub trait CallRequest: Any + Send + Sync {
     /// The response. A call that fails has one too.
     type Response: Any + Send + Sync;

@@ -1,7 +1,6 @@
 //! Reads what a client sent, field by field, with fixed coercions and errors; and describes, without a client, which fields a
 //! reader reads, from which the OpenAPI document is made.
 
-use std::collections::HashMap;
 use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
@@ -22,7 +21,8 @@ pub use field::{DescribedField, EXAMPLE_ID, Field, bounded_object, bounded_text}
 
 enum Source {
     Body(Map<String, Value>),
-    Query(HashMap<String, String>),
+    /// Texts only.
+    Query(Map<String, Value>),
     Describing(Mutex<Vec<DescribedField>>),
 }
 
@@ -34,7 +34,7 @@ pub struct Fields(Source);
 pub enum Cursor {
     /// After this event.
     After(Sequence),
-    /// At the head: only what comes from now on.
+    /// At the head: only events that are appended from now on.
     Latest,
 }
 
@@ -44,8 +44,12 @@ impl Fields {
         Self(Source::Body(body))
     }
 
-    /// Reads from decoded query parameters.
-    pub fn of_query(query: HashMap<String, String>) -> Self {
+    /// Reads from decoded query parameters; of each name, the first one counts.
+    pub fn of_query(parameters: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut query = Map::new();
+        for (name, value) in parameters {
+            query.entry(name).or_insert(Value::String(value));
+        }
         Self(Source::Query(query))
     }
 
@@ -85,37 +89,34 @@ impl Fields {
         true
     }
 
-    /// The value as sent; `None` when missing, null or (in a query) empty.
-    fn sent(&self, field: Field) -> Option<Value> {
+    fn members(&self) -> Option<&Map<String, Value>> {
         match &self.0 {
-            Source::Body(body) => body.get(field.name).filter(|value| !value.is_null()).cloned(),
-            Source::Query(query) => {
-                query.get(field.name).filter(|text| !text.is_empty()).map(|text| text.clone().into())
-            }
+            Source::Body(members) | Source::Query(members) => Some(members),
             Source::Describing(_) => None,
         }
     }
 
+    /// The value as sent; `None` when missing, null or (in a query) empty.
+    fn sent(&self, field: Field) -> Option<&Value> {
+        let is_empty = |value: &Value| matches!(self.0, Source::Query(_)) && value == "";
+        self.members()?.get(field.name).filter(|value| !value.is_null() && !is_empty(value))
+    }
+
     /// Notes an optional field when describing; else the value as sent.
-    fn optional(&self, field: Field, schema: impl FnOnce() -> Value) -> Option<Value> {
+    fn optional(&self, field: Field, schema: impl FnOnce() -> Value) -> Option<&Value> {
         if self.note(field, false, schema) { None } else { self.sent(field) }
     }
 
     /// Whether the client sent this member at all, be it null: what a change does not name stays as it is.
     pub fn has(&self, name: &str) -> bool {
-        match &self.0 {
-            Source::Body(body) => body.contains_key(name),
-            Source::Query(query) => query.contains_key(name),
-            Source::Describing(_) => true,
-        }
+        self.members().is_none_or(|members| members.contains_key(name))
     }
 
     /// A JSON object; none if missing.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for another type, `ERR_OUT_OF_BOUNDS {field, max, value}` for too many bytes as JSON.
-    pub fn object(&self, field: impl Into<Field>) -> Result<Option<Map<String, Value>>, DomainError> {
-        let field = field.into();
+    pub fn object(&self, field: Field) -> Result<Option<Map<String, Value>>, DomainError> {
         let schema = || {
             let mut schema = json!({ "type": ["object", "null"] });
             if let Some(max) = field.max() {
@@ -125,7 +126,7 @@ impl Fields {
         };
         match self.optional(field, schema) {
             None => Ok(None),
-            Some(Value::Object(object)) => field.bounded_object(object).map(Some),
+            Some(Value::Object(object)) => field.bounded_object(object.clone()).map(Some),
             Some(_) => Err(field.must_be("an object")),
         }
     }
@@ -134,8 +135,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for anything but a boolean in a body.
-    pub fn flag(&self, field: impl Into<Field>) -> Result<Option<bool>, DomainError> {
-        let field = field.into();
+    pub fn flag(&self, field: Field) -> Result<Option<bool>, DomainError> {
         let sent = self.optional(field, || json!({ "type": ["boolean", "null"] }));
         match (&self.0, sent) {
             (_, None) => Ok(None),
@@ -144,7 +144,7 @@ impl Fields {
                 "false" | "0" | "no" => Some(false),
                 _ => None,
             }),
-            (_, Some(Value::Bool(flag))) => Ok(Some(flag)),
+            (_, Some(Value::Bool(flag))) => Ok(Some(*flag)),
             (_, Some(_)) => Err(field.must_be("true or false")),
         }
     }
@@ -161,17 +161,16 @@ impl Fields {
         order.is_some_and(|order| order == "asc")
     }
 
-    /// A moment, RFC 3339; blank counts as missing.
+    /// A date-time, RFC 3339; blank counts as missing.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}`.
-    pub fn timestamp(&self, field: impl Into<Field>) -> Result<Option<Timestamp>, DomainError> {
-        let field = field.into();
+    pub fn timestamp(&self, field: Field) -> Result<Option<Timestamp>, DomainError> {
         match self.optional(field, || json!({ "type": ["string", "null"], "format": "date-time" })) {
             None => Ok(None),
             Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
-            Some(Value::String(text)) if let Some(at) = Timestamp::parse(&text) => Ok(Some(at)),
-            Some(other) => Err(field.must_be("an RFC 3339 date-time").with("value", other)),
+            Some(Value::String(text)) if let Some(at) = Timestamp::parse(text) => Ok(Some(at)),
+            Some(other) => Err(field.must_be("an RFC 3339 date-time").with("value", other.clone())),
         }
     }
 
@@ -179,42 +178,8 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for another type.
-    pub fn nested_or_self(&self, field: impl Into<Field>) -> Result<Option<Self>, DomainError> {
+    pub fn nested_or_self(&self, field: Field) -> Result<Option<Self>, DomainError> {
         let nested = self.object(field)?;
         if self.is_describing() { Ok(None) } else { Ok(nested.map(Self::of_body)) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    pub(super) fn body(value: Value) -> Fields {
-        Fields::of_body(value.as_object().cloned().unwrap())
-    }
-
-    pub(super) fn query(name: &str, value: &str) -> Fields {
-        Fields::of_query(HashMap::from([(name.to_owned(), value.to_owned())]))
-    }
-
-    /// A body takes only JSON booleans; a query takes a few words.
-    #[test]
-    fn flag_is_a_boolean_or_a_known_word() {
-        assert_eq!(body(json!({ "f": true })).flag("f"), Ok(Some(true)));
-        assert!(body(json!({ "f": "false" })).flag("f").is_err());
-        assert!(body(json!({ "f": 1 })).flag("f").is_err());
-        for (text, want) in [("YES", Some(true)), ("0", Some(false)), ("maybe", None)] {
-            assert_eq!(query("f", text).flag("f"), Ok(want));
-        }
-    }
-
-    /// A described reader yields its fields: with bounds in the schema, or in the description if a schema cannot express them.
-    #[test]
-    fn a_reader_describes_itself() {
-        let fields = Fields::describing();
-        let _ = fields.required_actor("actorId");
-        let _ = fields.text("note");
-        let names: Vec<_> = fields.described().iter().map(|field| (field.name, field.required)).collect();
-        assert_eq!(names, [("actorId", true), ("note", false)]);
     }
 }

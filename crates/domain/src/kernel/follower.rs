@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::command::{Command, CommandContext, CommandError, Reply, Success};
 use crate::kernel::ids::Sequence;
-use crate::kernel::record::{Cell, Key, Portable, Query, Record, Table};
+use crate::kernel::record::{Key, Portable, Query, record};
 use crate::kernel::time::Timestamp;
 
 /// The cursor of a follower.
@@ -26,18 +26,7 @@ impl FollowerCursor {
     }
 }
 
-impl Record for FollowerCursor {
-    const TABLE: &'static Table =
-        &Table { name: "follower_cursors", key: &["name"], columns: &["updated_at"] };
-
-    fn key(&self) -> Key {
-        Self::key_of(&self.name)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![self.updated_at.into()]
-    }
-}
+record!(FollowerCursor in "follower_cursors": [name] updated_at);
 
 impl Portable for FollowerCursor {
     fn adapt(&mut self, head: Sequence) {

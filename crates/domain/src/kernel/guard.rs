@@ -2,23 +2,15 @@
 
 use crate::kernel::actor::ActorInRoom;
 use crate::kernel::error::DomainError;
+use crate::kernel::wire_enum::wire_enum;
 
-/// What makes an actor act.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActionSource {
-    /// A request.
-    Api,
-    /// A rule that answers an event.
-    Reaction,
-}
-
-impl ActionSource {
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Reaction => "reaction",
-        }
+wire_enum! {
+    /// What makes an actor act.
+    pub enum ActionSource {
+        /// A request.
+        Api = "api",
+        /// A rule that answers an event.
+        Reaction = "reaction",
     }
 }
 

@@ -24,7 +24,7 @@ rule_set!(IdempotencyRules);
 /// The longest `Idempotency-Key`, in bytes.
 pub const MAX_KEY_BYTES: usize = 255;
 
-/// A 16-byte hash: short enough to index cheaply, long enough that two of them never meet by chance.
+/// A 16-byte hash: short enough to index cheaply, long enough that two of them do not collide.
 pub type Hash = [u8; 16];
 
 /// One use of an idempotency key.
@@ -36,13 +36,13 @@ pub struct IdempotencyKey {
     pub scope: String,
     /// What identifies the key: tenant, scope and value.
     pub identity: Hash,
-    /// What the request says: scope, method and body.
+    /// The request: scope, method and body.
     pub request: Hash,
 }
 
 impl IdempotencyKey {
     /// Makes the use of `key` by a request. The parts of the scope are hashed apart, so that ids with `:` in them
-    /// cannot meet.
+    /// cannot collide.
     ///
     /// # Errors
     /// `ERR_IDEMPOTENCY_KEY_REQUIRED` when blank or missing, `ERR_VALIDATION` when longer than [`MAX_KEY_BYTES`].
@@ -131,51 +131,6 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) {
         },
         Value::String(_) | Value::Bool(_) | Value::Null => {
             serde_json::to_writer(out, value).expect("writing to memory does not fail");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn key(scope: &[&str], body: &Value) -> IdempotencyKey {
-        IdempotencyKey::new(Some("k"), &TenantId::default(), scope, "POST", body.as_object().unwrap())
-            .unwrap()
-    }
-
-    /// Key order and number formatting do not make another request; values do.
-    #[test]
-    fn the_same_request_has_the_same_hash() {
-        let first: Value = serde_json::from_str(r#"{"a":1,"b":{"y":[1.0,"x"],"x":null}}"#).unwrap();
-        let same: Value = serde_json::from_str(r#"{"b":{"x":null,"y":[1,"x"]},"a":1.0}"#).unwrap();
-        let other: Value = serde_json::from_str(r#"{"b":{"x":null,"y":[1.5,"x"]},"a":1}"#).unwrap();
-        let hash = |body| key(&["s"], body).request;
-        assert_eq!(hash(&first), hash(&same));
-        assert_ne!(hash(&first), hash(&other));
-    }
-
-    /// `a:b` in `c` and `a` in `b:c` are two scopes, though they look the same.
-    #[test]
-    fn scopes_do_not_collide() {
-        let (one, two) = (key(&["a:b", "c"], &json!({})), key(&["a", "b:c"], &json!({})));
-        assert_eq!(one.scope, two.scope);
-        assert_ne!(one.identity, two.identity);
-    }
-
-    #[test]
-    fn a_key_is_required_and_bounded() {
-        let long = "x".repeat(MAX_KEY_BYTES + 1);
-        let cases = [
-            (None, Code::IdempotencyKeyRequired),
-            (Some("  "), Code::IdempotencyKeyRequired),
-            (Some(long.as_str()), Code::Validation),
-        ];
-        for (sent, want) in cases {
-            let got = IdempotencyKey::new(sent, &TenantId::default(), &["s"], "POST", &Map::new());
-            assert_eq!(got.map_err(|error| error.code), Err(want));
         }
     }
 }

@@ -214,7 +214,7 @@ impl From<uuid::Uuid> for CorrelationId {
     }
 }
 
-/// An event's place in the log: 1 for the first, then strictly increasing over all tenants. 0 stands before every event.
+/// An event's place in the log: 1 for the first, then strictly increasing over all tenants. 0 is before every event.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]

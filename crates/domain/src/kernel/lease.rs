@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::kernel::command::{Command, CommandContext, CommandError, Reply, Success};
 use crate::kernel::error::{Code, DomainError};
-use crate::kernel::record::{Cell, Key, Query, Record, Table};
+use crate::kernel::record::{Key, Query, record};
 use crate::kernel::time::Timestamp;
 
 /// A lease: its holder, and its end.
@@ -32,17 +32,7 @@ impl Lease {
     }
 }
 
-impl Record for Lease {
-    const TABLE: &'static Table = &Table { name: "leases", key: &["name"], columns: &["until"] };
-
-    fn key(&self) -> Key {
-        Self::key_of(&self.name)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![self.until.into()]
-    }
-}
+record!(Lease in "leases": [name] until);
 
 /// A node's claim to a lease: commands that carry it are refused once another node has acquired the lease (a fencing token).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +44,7 @@ pub struct LeaseToken {
 }
 
 impl LeaseToken {
-    /// What [`LeaseToken::check`] needs to know.
+    /// What [`LeaseToken::check`] reads.
     pub fn read(self) -> Query {
         Query::one::<Lease>(Lease::key_of(self.name))
     }

@@ -1,10 +1,11 @@
-//! Typed records and the questions asked of them, independent of any database.
+//! Typed records and queries of them, independent of any database.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use crate::kernel::ids::{ActorId, RoomId, Sequence, TenantId};
 use crate::kernel::time::Timestamp;
@@ -14,7 +15,7 @@ use crate::kernel::time::Timestamp;
 pub enum Cell {
     /// No value.
     Null,
-    /// A number, a flag (0 or 1) or a moment (milliseconds since the epoch).
+    /// A number, a flag (0 or 1) or a time (milliseconds since the epoch).
     Integer(i64),
     /// A text.
     Text(Arc<str>),
@@ -23,6 +24,12 @@ pub enum Cell {
 impl From<i64> for Cell {
     fn from(number: i64) -> Self {
         Self::Integer(number)
+    }
+}
+
+impl From<&u64> for Cell {
+    fn from(number: &u64) -> Self {
+        Self::Integer(i64::try_from(*number).unwrap_or(i64::MAX))
     }
 }
 
@@ -38,9 +45,27 @@ impl From<Timestamp> for Cell {
     }
 }
 
+impl From<Sequence> for Cell {
+    fn from(sequence: Sequence) -> Self {
+        (&sequence.0).into()
+    }
+}
+
+impl From<Uuid> for Cell {
+    fn from(id: Uuid) -> Self {
+        Self::Text((*id.hyphenated().encode_lower(&mut Uuid::encode_buffer())).into())
+    }
+}
+
 impl From<&str> for Cell {
     fn from(text: &str) -> Self {
         Self::Text(text.into())
+    }
+}
+
+impl From<&String> for Cell {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
     }
 }
 
@@ -49,6 +74,17 @@ impl From<Arc<str>> for Cell {
         Self::Text(text)
     }
 }
+
+macro_rules! cell_from_copy {
+    ($($of:ty),*) => {$(
+        impl From<&$of> for Cell {
+            fn from(value: &$of) -> Self {
+                (*value).into()
+            }
+        }
+    )*};
+}
+cell_from_copy!(bool, Timestamp, Sequence, Uuid);
 
 macro_rules! cell_from_id {
     ($($id:ty),*) => {$(
@@ -60,6 +96,17 @@ macro_rules! cell_from_id {
     )*};
 }
 cell_from_id!(TenantId, RoomId, ActorId);
+
+macro_rules! cell_from_optional {
+    ($($of:ty),*) => {$(
+        impl From<&Option<$of>> for Cell {
+            fn from(value: &Option<$of>) -> Self {
+                value.as_ref().into()
+            }
+        }
+    )*};
+}
+cell_from_optional!(RoomId, ActorId, String);
 
 impl<T> From<Option<T>> for Cell
 where
@@ -110,10 +157,46 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn columns(&self) -> Vec<Cell>;
 }
 
+/// Implements [`Record`]: the table, its key in brackets, and its columns beside the key. A column has the value of the field
+/// of its name, or of the expression behind `=`, in which the record has the name after `as`.
+macro_rules! record {
+    ($record:ident in $table:literal: $($columns:tt)*) => {
+        record!($record in $table as record: $($columns)*);
+    };
+    ($record:ident in $table:literal as $this:ident:
+     [$($key:ident $(= $key_value:expr)?),*] $($column:ident $(= $value:expr)?),*) => {
+        impl $crate::kernel::Record for $record {
+            const TABLE: &'static $crate::kernel::Table = &$crate::kernel::Table {
+                name: $table,
+                key: &[$(stringify!($key)),*],
+                columns: &[$(stringify!($column)),*],
+            };
+
+            fn key(&self) -> $crate::kernel::Key {
+                let $this = self;
+                vec![$(record!(@cell $this $key $($key_value)?)),*]
+            }
+
+            fn columns(&self) -> Vec<$crate::kernel::Cell> {
+                let $this = self;
+                let _ = $this;
+                vec![$(record!(@cell $this $column $($value)?)),*]
+            }
+        }
+    };
+    (@cell $this:ident $column:ident) => {
+        $crate::kernel::Cell::from(&$this.$column)
+    };
+    (@cell $this:ident $column:ident $value:expr) => {
+        $crate::kernel::Cell::from($value)
+    };
+}
+pub(crate) use record;
+
 /// A record that an import changes on its way into another store.
 pub trait Portable: Record {
     /// Adapts it to a store whose log ends at `head`. A durable follower continues at `head`, so that it processes no event
-    /// twice; what needs a secret, which is never exported, is disabled and says why.
+    /// twice; what needs a secret, which is never exported, is disabled, with the reason.
     fn adapt(&mut self, head: Sequence);
 }
 
@@ -214,13 +297,13 @@ pub struct RecordQuery {
     pub order_by: &'static str,
     /// Whether the largest comes first.
     pub descending: bool,
-    /// Only records behind this place in the order.
+    /// Only records behind this position in the order.
     pub after: Option<SortKey>,
     /// The most that are returned.
     pub limit: usize,
 }
 
-/// A record's place in the order of a [`RecordQuery`]: the value it is sorted by, and its key.
+/// A record's position in the order of a [`RecordQuery`]: the value it is sorted by, and its key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SortKey {
     /// The value of the column to sort by.
@@ -245,6 +328,7 @@ impl RecordQuery {
     /// Keeps only records for which the comparison holds.
     #[must_use]
     pub fn only(mut self, column: &'static str, comparison: Comparison, value: impl Into<Cell>) -> Self {
+        debug_assert!(self.table.has(column), "{} has no column {column}", self.table.name);
         self.conditions.push(Condition { column, comparison, value: value.into() });
         self
     }
@@ -255,7 +339,7 @@ impl RecordQuery {
         self.only(column, Comparison::Is, value)
     }
 
-    /// As [`RecordQuery::is`] if there is a value; else every record passes.
+    /// As [`RecordQuery::is`] if there is a value; else keeps every record.
     #[must_use]
     pub fn is_if_given<T>(self, column: &'static str, value: Option<T>) -> Self
     where
@@ -267,14 +351,14 @@ impl RecordQuery {
         }
     }
 
-    /// Goes on behind a place in this order.
+    /// Continues behind a position in this order.
     #[must_use]
-    pub fn behind(mut self, place: Option<SortKey>) -> Self {
-        self.after = place;
+    pub fn behind(mut self, position: Option<SortKey>) -> Self {
+        self.after = position;
         self
     }
 
-    /// A record's place in this order.
+    /// A record's position in this order.
     pub fn position(&self, record: &StoredRecord) -> SortKey {
         let sorted_by = self.table.cell(record, self.order_by).cloned().unwrap_or(Cell::Null);
         SortKey { sorted_by, key: record.key.clone() }
@@ -285,16 +369,16 @@ impl RecordQuery {
         let holds = self.conditions.iter().all(|condition| {
             self.table.cell(record, condition.column).is_some_and(|cell| condition.holds(cell))
         });
-        holds && self.after.as_ref().is_none_or(|place| self.is_behind(record, place))
+        holds && self.after.as_ref().is_none_or(|position| self.is_behind(record, position))
     }
 
-    fn is_behind(&self, record: &StoredRecord, place: &SortKey) -> bool {
-        let by_column = self.table.cell(record, self.order_by).cmp(&Some(&place.sorted_by));
+    fn is_behind(&self, record: &StoredRecord, position: &SortKey) -> bool {
+        let by_column = self.table.cell(record, self.order_by).cmp(&Some(&position.sorted_by));
         let by_column = if self.descending { by_column.reverse() } else { by_column };
-        by_column.then_with(|| record.key.cmp(&place.key)).is_gt()
+        by_column.then_with(|| record.key.cmp(&position.key)).is_gt()
     }
 
-    /// How two records stand to each other in this order.
+    /// Compares two records by this order.
     pub fn compare(&self, left: &StoredRecord, right: &StoredRecord) -> Ordering {
         let by_column = self.table.cell(left, self.order_by).cmp(&self.table.cell(right, self.order_by));
         let by_column = if self.descending { by_column.reverse() } else { by_column };
@@ -302,7 +386,7 @@ impl RecordQuery {
     }
 }
 
-/// What a command may ask to read.
+/// What a command may read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Query {
     /// The record with this key.
@@ -312,63 +396,8 @@ pub enum Query {
 }
 
 impl Query {
-    /// Asks for the record of kind `R` with this key.
+    /// Selects the record of kind `R` with this key.
     pub fn one<R: Record>(key: Key) -> Self {
         Self::One(R::TABLE, key)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TABLE: Table = Table { name: "things", key: &["id"], columns: &["owner", "at"] };
-
-    fn thing(id: i64, owner: Option<&str>, at: i64) -> StoredRecord {
-        StoredRecord { key: vec![id.into()], columns: vec![owner.into(), at.into()], json: Vec::new() }
-    }
-
-    #[test]
-    fn conditions_hold_for_columns_and_keys_and_never_for_null() {
-        let find = |column, comparison, value: Cell| RecordQuery {
-            table: &TABLE,
-            conditions: vec![Condition { column, comparison, value }],
-            order_by: "id",
-            descending: false,
-            after: None,
-            limit: 10,
-        };
-        let cases = [
-            ("owner", Comparison::Is, Cell::from("a"), true),
-            ("owner", Comparison::IsNot, Cell::Null, true),
-            ("owner", Comparison::IsNot, Cell::from("a"), false),
-            ("at", Comparison::AtMost, Cell::from(5), true),
-            ("at", Comparison::Above, Cell::from(5), false),
-            ("id", Comparison::Below, Cell::from(2), true),
-            ("id", Comparison::Above, Cell::Null, false),
-            ("unknown", Comparison::Is, Cell::Null, false),
-        ];
-        for (column, comparison, value, want) in cases {
-            let find = find(column, comparison, value);
-            assert_eq!(find.matches(&thing(1, Some("a"), 5)), want, "{find:?}");
-        }
-    }
-
-    #[test]
-    fn order_is_total() {
-        let mut find = RecordQuery {
-            table: &TABLE,
-            conditions: vec![],
-            order_by: "at",
-            descending: true,
-            after: None,
-            limit: 10,
-        };
-        let mut things = [thing(2, None, 1), thing(1, None, 1), thing(3, None, 9)];
-        things.sort_by(|left, right| find.compare(left, right));
-        assert_eq!(things.each_ref().map(|thing| thing.key[0].clone()), [3, 1, 2].map(Cell::Integer));
-        find.descending = false;
-        things.sort_by(|left, right| find.compare(left, right));
-        assert_eq!(things.each_ref().map(|thing| thing.key[0].clone()), [1, 2, 3].map(Cell::Integer));
     }
 }

@@ -1,4 +1,4 @@
-//! Moments in UTC with millisecond precision, as the wire shows them.
+//! Times in UTC with millisecond precision, as the wire shows them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
-/// The last moment that is held, 9999-12-30T22:00:00.000Z: the largest of the calendar library.
+/// The last time that can be represented, 9999-12-30T22:00:00.000Z: the largest of the calendar library.
 const LATEST_MS: i64 = 253_402_207_200_000;
 /// The first: 0000-01-01T00:00:00.000Z.
 const EARLIEST_MS: i64 = -62_167_219_200_000;
@@ -20,9 +20,9 @@ const EARLIEST_MS: i64 = -62_167_219_200_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(i64);
 
-/// Where the present moment comes from; tests bring their own.
+/// The source of the current time; tests have their own.
 pub trait Clock: Send + Sync {
-    /// The present moment.
+    /// The current time.
     fn now(&self) -> Timestamp;
 
     /// A stopwatch that never goes back: only differences of its readings mean something.
@@ -30,7 +30,7 @@ pub trait Clock: Send + Sync {
 }
 
 impl Timestamp {
-    /// The moment `ms` milliseconds after the epoch, held within the years 0000 to 9999.
+    /// The time `ms` milliseconds after the epoch, clamped to the years 0000 to 9999.
     pub const fn from_millis(ms: i64) -> Self {
         if ms > LATEST_MS {
             Self(LATEST_MS)
@@ -46,7 +46,7 @@ impl Timestamp {
         self.0
     }
 
-    /// This moment, `ms` milliseconds later.
+    /// This time, `ms` milliseconds later.
     #[must_use]
     pub const fn plus_ms(self, ms: i64) -> Self {
         Self::from_millis(self.0.saturating_add(ms))

@@ -126,7 +126,7 @@ pub struct Trace {
     pub room_id: Option<RoomId>,
     /// How it ended.
     pub status: Status,
-    /// When it came in.
+    /// When it arrived.
     pub started_at: Timestamp,
     /// When it was answered.
     pub ended_at: Option<Timestamp>,

@@ -29,7 +29,7 @@ pub struct UpdateSharedObject {
     patch: Result<ObjectPatch, DomainError>,
 }
 
-/// What the body names.
+/// The fields that the body names.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ObjectPatch {
     /// The version that the sender expects (optimistic concurrency); none: any.
@@ -71,21 +71,19 @@ impl ObjectPatch {
         by: &ActorId,
         now: Timestamp,
     ) -> (SharedObject, Vec<&'static str>) {
-        let quantity = self.quantity.unwrap_or(before.quantity);
-        let object_type = self.object_type.unwrap_or(before.object_type);
-        let object = SharedObject {
-            object_type,
-            object_key: self.object_key.clone().unwrap_or_else(|| before.object_key.clone()),
-            title: self.title.clone().unwrap_or_else(|| before.title.clone()),
-            content: self.content.clone().unwrap_or_else(|| before.content.clone()),
-            data: self.data.clone().unwrap_or_else(|| before.data.clone()),
-            quantity: object_type.quantity(quantity),
-            metadata: self.metadata.clone().unwrap_or_else(|| before.metadata.clone()),
+        let mut object = SharedObject {
             version: before.version + 1,
             updated_by: by.clone(),
             updated_at: now,
             ..before.clone()
         };
+        work::set(&mut object.object_type, &self.object_type);
+        work::set(&mut object.object_key, &self.object_key);
+        work::set(&mut object.title, &self.title);
+        work::set(&mut object.content, &self.content);
+        work::set(&mut object.data, &self.data);
+        work::set(&mut object.metadata, &self.metadata);
+        object.quantity = object.object_type.quantity(self.quantity.unwrap_or(before.quantity));
         let is_named = [
             self.object_type.is_some(),
             self.object_key.is_some(),
@@ -116,29 +114,10 @@ impl ObjectPatch {
     }
 }
 
-fn updated(object: &SharedObject, changed: &[&str]) -> SharedObjectUpdated {
-    SharedObjectUpdated {
-        object_id: object.object_id,
-        object_type: object.object_type.as_str().to_owned(),
-        object_key: object.object_key.clone(),
-        title: object.title.clone(),
-        content: object.content.clone(),
-        data: object.data.clone(),
-        quantity: object.quantity,
-        metadata: object.metadata.clone(),
-        version: object.version,
-        created_by: object.created_by.clone(),
-        updated_by: object.updated_by.clone(),
-        created_at: object.created_at,
-        updated_at: object.updated_at,
-        changed_fields: changed.iter().map(|name| (*name).to_owned()).collect(),
-    }
-}
-
 impl UpdateSharedObject {
-    /// Reads what the body says of the object, which is in the changer's tenant.
-    pub fn read(fields: &Fields, changer: Editor, object: SharedObject) -> Self {
-        Self { actor: changer.in_room(&object.room_id), object, patch: ObjectPatch::read(fields) }
+    /// Reads the object's fields from the body. The object is in the editor's tenant.
+    pub fn read(fields: &Fields, editor: Editor, object: SharedObject) -> Self {
+        Self { actor: editor.in_room(&object.room_id), object, patch: ObjectPatch::read(fields) }
     }
 
     /// Names the fields of the body.
@@ -167,8 +146,10 @@ impl Command for UpdateSharedObject {
         let before = before.ok_or_else(|| work::not_found(tenant, "objectId", &id.to_string()))?;
         patch.check(&before)?;
         let (object, changed) = patch.apply(&before, &self.actor.actor_id, ctx.now);
-        ctx.append(&self.actor, &updated(&object, &changed), None)?;
+        let changed_fields = changed.into_iter().map(str::to_owned).collect();
+        let updated = SharedObjectUpdated { object: object.clone().into(), changed_fields };
+        ctx.append(&self.actor, &updated, None)?;
         ctx.put(&object);
-        Ok(Reply::new(Success::Ok, &WriteObjectResponse::of(ctx, object)))
+        Ok(WriteObjectResponse::reply(ctx, Success::Ok, object))
     }
 }

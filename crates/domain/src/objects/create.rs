@@ -28,13 +28,13 @@ pub(super) const QUANTITY: Field =
 
 const CREATE: WorkPolicy = WorkPolicy { action: "object_create", feature: Feature::SharedObjects };
 
-/// `POST /v1/objects`: an actor lays something down in a room.
+/// `POST /v1/objects`: an actor creates a shared object in a room.
 pub struct CreateSharedObject {
     actor: ActorInRoom,
     draft: Result<NewSharedObject, DomainError>,
 }
 
-/// What the body says of the object.
+/// The fields of the object in the body.
 struct NewSharedObject {
     object_type: ObjectType,
     object_key: Option<String>,
@@ -79,24 +79,6 @@ impl NewSharedObject {
     }
 }
 
-fn created(object: &SharedObject) -> SharedObjectCreated {
-    SharedObjectCreated {
-        object_id: object.object_id,
-        object_type: object.object_type.as_str().to_owned(),
-        object_key: object.object_key.clone(),
-        title: object.title.clone(),
-        content: object.content.clone(),
-        data: object.data.clone(),
-        quantity: object.quantity,
-        metadata: object.metadata.clone(),
-        version: object.version,
-        created_by: object.created_by.clone(),
-        updated_by: object.updated_by.clone(),
-        created_at: object.created_at,
-        updated_at: object.updated_at,
-    }
-}
-
 impl CreateSharedObject {
     /// Reads the body.
     ///
@@ -121,8 +103,8 @@ impl Command for CreateSharedObject {
         CREATE.allow(ctx, &self.actor)?;
         let draft = self.draft.as_ref().map_err(Clone::clone)?;
         let object = draft.object(ctx.fresh_id(), &self.actor, ctx.now);
-        ctx.append(&self.actor, &created(&object), None)?;
+        ctx.append(&self.actor, &SharedObjectCreated { object: object.clone().into() }, None)?;
         ctx.put(&object);
-        Ok(Reply::new(Success::Created, &WriteObjectResponse::of(ctx, object)))
+        Ok(WriteObjectResponse::reply(ctx, Success::Created, object))
     }
 }

@@ -6,11 +6,10 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::kernel::{
-    ActorId, Cell, CommandContext, CommandError, CorrelationId, Key, Record, RoomId, Sequence, Table,
-    TenantId, Timestamp,
+    ActorId, CommandContext, CommandError, CorrelationId, RoomId, Sequence, TenantId, Timestamp, record,
 };
 
-/// What came of an operator's action.
+/// The result of an operator's action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditVerdict {
@@ -54,29 +53,9 @@ pub struct AuditEntry {
     pub created_at: Timestamp,
 }
 
-impl Record for AuditEntry {
-    const TABLE: &'static Table = &Table {
-        name: "audit_entries",
-        key: &["audit_seq"],
-        columns: &["tenant_id", "room_id", "operator_id", "action", "created_at"],
-    };
+record!(AuditEntry in "audit_entries": [audit_seq] tenant_id, room_id, operator_id, action, created_at);
 
-    fn key(&self) -> Key {
-        vec![i64::try_from(self.audit_seq.0).unwrap_or(i64::MAX).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![
-            (&self.tenant_id).into(),
-            (&self.room_id).into(),
-            (&self.operator_id).into(),
-            self.action.as_str().into(),
-            self.created_at.into(),
-        ]
-    }
-}
-
-/// What an entry says beside what the moment knows.
+/// What an entry holds beside what the context provides.
 pub struct AuditInput<'a> {
     /// The tenant.
     pub tenant_id: &'a TenantId,
@@ -94,24 +73,24 @@ pub struct AuditInput<'a> {
     pub metadata: &'a Map<String, Value>,
 }
 
-/// Goes on if a check let the operator pass; else the trail says that it was denied.
+/// Passes on the result of a check; records a denial in the audit trail.
 ///
 /// # Errors
-/// [`CommandError::DeniedAudited`] instead of [`CommandError::Refused`]: the entry stays.
+/// [`CommandError::DeniedAudited`] instead of [`CommandError::Refused`], so that the entry is committed.
 pub fn unless_denied(
     ctx: &mut CommandContext<'_>,
     checked: Result<(), CommandError>,
-    deed: &AuditInput<'_>,
+    input: &AuditInput<'_>,
 ) -> Result<(), CommandError> {
     let Err(CommandError::Refused(error)) = checked else { return checked };
-    record(ctx, deed, AuditVerdict::Denied, None);
+    record(ctx, input, AuditVerdict::Denied, None);
     Err(CommandError::DeniedAudited(error))
 }
 
 /// Adds an entry to the trail.
 pub fn record(
     ctx: &mut CommandContext<'_>,
-    deed: &AuditInput<'_>,
+    input: &AuditInput<'_>,
     outcome: AuditVerdict,
     event_id: Option<Uuid>,
 ) -> AuditEntry {
@@ -120,13 +99,13 @@ pub fn record(
     let entry = AuditEntry {
         id: ctx.fresh_id(),
         audit_seq,
-        tenant_id: deed.tenant_id.clone(),
-        room_id: deed.room_id.clone(),
-        operator_id: deed.operator_id.clone(),
-        action: deed.action.to_owned(),
-        target_actor_id: deed.target_actor_id.cloned(),
-        reason: deed.reason.map(str::to_owned),
-        metadata: deed.metadata.clone(),
+        tenant_id: input.tenant_id.clone(),
+        room_id: input.room_id.clone(),
+        operator_id: input.operator_id.clone(),
+        action: input.action.to_owned(),
+        target_actor_id: input.target_actor_id.cloned(),
+        reason: input.reason.map(str::to_owned),
+        metadata: input.metadata.clone(),
         correlation_id: Some(ctx.correlation_id.clone()),
         request_id: ctx.request.map(|request| request.id.to_owned()),
         outcome,

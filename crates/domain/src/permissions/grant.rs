@@ -1,12 +1,12 @@
-//! Giving and taking capabilities, and how an actor's permission is shown.
+//! Granting and revoking capabilities, and how an actor's permission is shown.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::kernel::{
-    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError, Field,
-    Fields, Query, REQUIRED_ROOM_ID, RecordQuery, Reply, RoomId, Success, TenantId, Timestamp,
+    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, Field, Fields, Query,
+    REQUIRED_ROOM_ID, RecordQuery, Reply, Success, response,
 };
 use crate::operators::audit::{self, AuditEntry, AuditInput, AuditVerdict};
 use crate::permissions::{self, Capability, Permission, PermissionsMode};
@@ -38,80 +38,51 @@ const ACTION: &str = "permission_grant";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PermissionSource {
-    /// Nobody has; it has what everybody has.
+    /// None was set: it is the default.
     Default,
-    /// Somebody has.
+    /// It was set.
     Custom,
 }
 
-/// What an actor may do in a room, given or not.
+/// What an actor may do in a room, granted or not.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EffectivePermission {
-    tenant_id: TenantId,
-    room_id: RoomId,
-    actor_id: ActorId,
-    /// Whether the actor may move and execute intents.
-    can_move: bool,
-    /// Whether the actor may speak.
-    can_speak: bool,
-    /// Whether the actor may order.
-    can_order: bool,
-    /// Whether the actor may enter and leave.
-    can_enter_leave: bool,
-    /// Whether the actor may pin the context and act as an operator.
-    can_moderate: bool,
-    /// When the permission was first set; null if it never was.
-    created_at: Option<Timestamp>,
-    /// When the permission was last set; null if it never was.
-    updated_at: Option<Timestamp>,
+    #[serde(flatten)]
+    permission: Permission,
     /// Whether the permission was set or is the default.
     source: PermissionSource,
 }
 
 impl From<Permission> for EffectivePermission {
-    fn from(given: Permission) -> Self {
-        Self {
-            tenant_id: given.tenant_id,
-            room_id: given.room_id,
-            actor_id: given.actor_id,
-            can_move: given.can_move,
-            can_speak: given.can_speak,
-            can_order: given.can_order,
-            can_enter_leave: given.can_enter_leave,
-            can_moderate: given.can_moderate,
-            created_at: Some(given.created_at),
-            updated_at: Some(given.updated_at),
-            source: PermissionSource::Custom,
-        }
+    fn from(permission: Permission) -> Self {
+        Self { permission, source: PermissionSource::Custom }
     }
 }
 
 impl EffectivePermission {
-    /// The default permission of an actor.
-    pub fn standard(actor: &ActorInRoom) -> Self {
-        let standard = Permission::standard(actor, Timestamp::default());
-        Self { created_at: None, updated_at: None, source: PermissionSource::Default, ..standard.into() }
+    /// The permission of an actor for which none was set.
+    pub fn default_of(actor: &ActorInRoom) -> Self {
+        Self { permission: Permission::default_of(actor), source: PermissionSource::Default }
     }
 }
 
-/// `POST /v1/permissions`: capabilities are given to an actor in a room, or taken from it.
+/// `POST /v1/permissions`: capabilities are granted to an actor in a room, or taken from it.
 pub struct GrantPermission {
     actor: ActorInRoom,
     operator: Option<ActorId>,
-    /// What the body sets, or why it is refused once the operator has turned out to be allowed to.
-    given: Result<Vec<(Capability, bool)>, DomainError>,
+    /// What the body sets, or why it is invalid; checked after the rights of the operator.
+    granted: Result<Vec<(Capability, bool)>, DomainError>,
 }
 
-/// The answer to a [`GrantPermission`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct GrantPermissionResponse {
-    /// What the actor may do in the room.
-    permission: EffectivePermission,
-    /// The audit entry of this grant.
-    audit: AuditEntry,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`GrantPermission`].
+    GrantPermissionResponse {
+        /// What the actor may do in the room.
+        permission: EffectivePermission,
+        /// The audit entry of this grant.
+        audit: AuditEntry,
+    }
 }
 
 /// A capability's value: `true` or `false`, and nothing that resembles them.
@@ -135,15 +106,16 @@ impl GrantPermission {
             actor_id: fields.required_actor(ACTOR_ID)?,
         };
         let operator = fields.actor(OPERATOR_ID)?;
-        let names = Capability::ALL.map(Capability::as_str);
+        let names = Capability::NAMES.map(|(name, _)| name);
         if !names.iter().any(|name| fields.has(name)) {
             return Err(DomainError::new(Code::Validation)
                 .saying(format!("no capability is named; name at least one of: {}", names.join(", ")))
                 .with("fields", json!(names)));
         }
-        let named = Capability::ALL.into_iter().filter(|capability| fields.has(capability.as_str()));
-        let given = named.map(|capability| Ok((capability, value(fields, field_of(capability))?))).collect();
-        Ok(Self { actor, operator, given })
+        let named = Capability::NAMES.into_iter().filter(|(name, _)| fields.has(name));
+        let granted =
+            named.map(|(_, capability)| Ok((capability, value(fields, field_of(capability))?))).collect();
+        Ok(Self { actor, operator, granted })
     }
 
     /// The actor that gets it.
@@ -158,9 +130,9 @@ impl GrantPermission {
             .is("room_id", &self.actor.room_id)
     }
 
-    /// Checks that the operator may give: in open mode anybody may; in strict mode operators of the room, and anybody as
-    /// long as nothing was granted there.
-    fn may_give(&self, ctx: &CommandContext<'_>, operator: &ActorInRoom) -> Result<(), CommandError> {
+    /// Checks that the operator may grant: in open mode every actor may; in strict mode operators of the room, and every actor
+    /// as long as nothing was granted there.
+    fn may_grant(&self, ctx: &CommandContext<'_>, operator: &ActorInRoom) -> Result<(), CommandError> {
         if *ctx.rules.get::<PermissionsMode>() == PermissionsMode::Open {
             return Ok(());
         }
@@ -184,14 +156,11 @@ impl Command for GrantPermission {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let operator = ActorInRoom {
-            actor_id: self.operator.clone().unwrap_or_else(ActorId::system),
-            ..self.actor.clone()
-        };
-        let set = self.given.iter().flatten();
+        let operator = self.actor.with_actor(&self.operator.clone().unwrap_or_else(ActorId::system));
+        let set = self.granted.iter().flatten();
         let metadata: Map<String, Value> =
             set.map(|(capability, may)| (capability.as_str().to_owned(), (*may).into())).collect();
-        let deed = AuditInput {
+        let input = AuditInput {
             tenant_id: &self.actor.tenant_id,
             room_id: &self.actor.room_id,
             operator_id: &operator.actor_id,
@@ -200,19 +169,16 @@ impl Command for GrantPermission {
             reason: None,
             metadata: &metadata,
         };
-        let checked = self.may_give(ctx, &operator);
-        audit::unless_denied(ctx, checked, &deed)?;
-        let given = self.given.as_ref().map_err(Clone::clone)?;
+        let checked = self.may_grant(ctx, &operator);
+        audit::unless_denied(ctx, checked, &input)?;
+        let granted = self.granted.as_ref().map_err(Clone::clone)?;
         let previous: Option<Permission> = ctx.get(self.actor.key())?;
-        let mut permission = previous.unwrap_or_else(|| Permission::standard(&self.actor, ctx.now));
-        given.iter().for_each(|(capability, may)| permission.set(*capability, *may));
-        permission.updated_at = ctx.now;
+        let mut permission = previous.unwrap_or_else(|| Permission::default_of(&self.actor));
+        granted.iter().for_each(|(capability, may)| permission.set(*capability, *may));
+        permission.created_at.get_or_insert(ctx.now);
+        permission.updated_at = Some(ctx.now);
         ctx.put(&permission);
-        let audit = audit::record(ctx, &deed, AuditVerdict::Applied, None);
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(
-            Success::Ok,
-            &GrantPermissionResponse { permission: permission.into(), audit, correlation_id },
-        ))
+        let audit = audit::record(ctx, &input, AuditVerdict::Applied, None);
+        Ok(GrantPermissionResponse::reply(ctx, Success::Ok, permission.into(), audit))
     }
 }

@@ -18,7 +18,7 @@ const PAYLOAD: Field = Field::new(
     r#"{"source":"web","reason":"done for today","position":{"x":1,"y":2},"metadata":{"mood":"curious"}}"#,
 );
 
-/// What the `payload` of an arrival or a departure may say.
+/// The optional fields in the `payload` of an arrival or a departure.
 struct TransitionDetails {
     source: Option<String>,
     reason: Option<String>,
@@ -29,7 +29,7 @@ struct TransitionDetails {
 }
 
 impl TransitionDetails {
-    /// Whatever of the payload is not of its type counts as not sent. Nobody passes for an operator or for the system.
+    /// A member of another type counts as not sent. The sources `operator` and `system` are ignored.
     fn read(fields: &Fields, at: &str) -> Result<Self, DomainError> {
         let payload = fields.object(PAYLOAD)?.unwrap_or_default();
         let text = |key: &str| {
@@ -39,7 +39,7 @@ impl TransitionDetails {
         let coordinate = |key: &str| payload.get("position")?.get(key)?.as_f64();
         let position = coordinate("x").zip(coordinate("y"));
         let bounded = |name, text: Option<String>| {
-            text.map(|text| bounded_text(name, text, MAX_REASON_CHARS)).transpose()
+            text.map(|text| bounded_text(name, &text, MAX_REASON_CHARS)).transpose()
         };
         let source = text("source").filter(|source| source != "operator" && source != "system");
         Ok(Self {
@@ -53,10 +53,10 @@ impl TransitionDetails {
     }
 }
 
-/// `POST /v1/commands/enter`: an actor comes into a room.
+/// `POST /v1/commands/enter`: an actor enters a room.
 pub type Enter = ActorCommand<EnterAction>;
 
-/// How an actor comes in.
+/// How an actor enters.
 pub struct EnterAction(TransitionDetails);
 
 impl Enter {
@@ -82,24 +82,24 @@ impl Action for EnterAction {
         actor: &ActorInRoom,
         ctx: &mut CommandContext<'_>,
     ) -> Result<EmittedEvent, CommandError> {
-        let Self(manner) = self;
+        let Self(details) = self;
         let payload = AgentEntered {
-            source: manner.source.clone().unwrap_or_else(|| "agent".to_owned()),
-            reason: manner.reason.clone().unwrap_or_else(|| "manual_enter".to_owned()),
-            entered_at: manner.at.unwrap_or(ctx.now),
-            position: manner.position,
-            metadata: manner.metadata.clone(),
+            source: details.source.clone().unwrap_or_else(|| "agent".to_owned()),
+            reason: details.reason.clone().unwrap_or_else(|| "manual_enter".to_owned()),
+            entered_at: details.at.unwrap_or(ctx.now),
+            position: details.position,
+            metadata: details.metadata.clone(),
         };
-        let entered = ctx.append(actor, &payload, manner.cause.as_deref())?;
-        set_position(ctx, actor, manner.position.map_or(SPAWN, Point::nearest))?;
+        let entered = ctx.append(actor, &payload, details.cause.as_deref())?;
+        set_position(ctx, actor, details.position.map_or(SPAWN, Point::nearest))?;
         Ok(entered)
     }
 }
 
-/// `POST /v1/commands/leave`: an actor goes. Never moderated, and possible in a paused room.
+/// `POST /v1/commands/leave`: an actor leaves a room. Never moderated, and possible in a paused room.
 pub type Leave = ActorCommand<LeaveAction>;
 
-/// How an actor goes.
+/// How an actor leaves.
 pub struct LeaveAction(TransitionDetails);
 
 impl Leave {
@@ -126,22 +126,22 @@ impl Action for LeaveAction {
         actor: &ActorInRoom,
         ctx: &mut CommandContext<'_>,
     ) -> Result<EmittedEvent, CommandError> {
-        let Self(manner) = self;
+        let Self(details) = self;
         let payload = AgentLeft {
-            source: manner.source.clone().unwrap_or_else(|| "agent".to_owned()),
-            reason: manner.reason.clone().unwrap_or_else(|| "manual_leave".to_owned()),
-            left_at: manner.at.unwrap_or(ctx.now),
+            source: details.source.clone().unwrap_or_else(|| "agent".to_owned()),
+            reason: details.reason.clone().unwrap_or_else(|| "manual_leave".to_owned()),
+            left_at: details.at.unwrap_or(ctx.now),
             forced: false,
             operator_id: None,
-            metadata: manner.metadata.clone(),
+            metadata: details.metadata.clone(),
         };
-        let left = ctx.append(actor, &payload, manner.cause.as_deref())?;
+        let left = ctx.append(actor, &payload, details.cause.as_deref())?;
         set_position(ctx, actor, SPAWN)?;
         Ok(left)
     }
 }
 
-/// Where an actor stands; at [`SPAWN`] if it never moved.
+/// The position of an actor; [`SPAWN`] if it has none.
 ///
 /// # Errors
 /// [`CommandError::Load`] the actor's [`Position`].
@@ -149,7 +149,7 @@ pub fn position_of(ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<Poin
     Ok(ctx.get::<Position>(actor.key())?.map_or(SPAWN, |position| position.point))
 }
 
-/// Puts an actor somewhere; nothing is written if it stands there already, and no record means [`SPAWN`].
+/// Sets the position of an actor. Nothing is written if it is there already; no record means [`SPAWN`].
 ///
 /// # Errors
 /// [`CommandError::Load`] the actor's [`Position`].

@@ -1,4 +1,4 @@
-//! Moving: single steps, and intents that find their own way.
+//! Moving: single steps, and intents, which find a path to their target.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -35,7 +35,7 @@ const TABLE_ID: Field = Field::new("tableId", "For sit_at_table: the table.", "t
 /// `POST /v1/commands/move`: an actor takes steps. Walls stop it.
 pub type Move = ActorCommand<MoveAction>;
 
-/// What the body of a move says.
+/// The fields of the body of a move.
 pub struct MoveAction {
     leg: PathSegment,
     intent: Option<String>,
@@ -43,8 +43,8 @@ pub struct MoveAction {
 }
 
 impl MoveAction {
-    /// Steps because of something that happened.
-    pub(crate) fn answering(leg: PathSegment, intent: &str, cause: String) -> Self {
+    /// The steps of a reaction.
+    pub(crate) fn of_reaction(leg: PathSegment, intent: &str, cause: String) -> Self {
         Self { leg, intent: Some(intent.to_owned()), cause: Some(cause) }
     }
 
@@ -89,7 +89,7 @@ impl Action for MoveAction {
     }
 }
 
-/// Where an intent leads.
+/// The target of an intent.
 #[derive(Clone, Debug, PartialEq)]
 struct IntentTarget {
     point: Point,
@@ -135,7 +135,7 @@ impl IntentTarget {
     }
 }
 
-/// `POST /v1/intents/execute`: an actor goes where it wants to be.
+/// `POST /v1/intents/execute`: an actor walks to a target.
 pub struct ExecuteIntent {
     actor: ActorInRoom,
     intent: String,
@@ -171,7 +171,7 @@ pub struct ExecuteIntentResponse {
 }
 
 impl ExecuteIntent {
-    /// Reads the body; parameters stand in `payload`, or beside it if there is none.
+    /// Reads the body; parameters are in `payload`, or beside it if there is none.
     ///
     /// # Errors
     /// A field that identifies the actor or the intent is not valid; the command refuses other fields when it is decided.
@@ -196,7 +196,7 @@ impl ExecuteIntent {
         &self.actor
     }
 
-    /// What it wants.
+    /// The name of the intent.
     pub fn intent(&self) -> &str {
         &self.intent
     }
@@ -254,11 +254,7 @@ impl Command for ExecuteIntent {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        access::check(
-            ctx,
-            &self.actor,
-            AccessRequirement { action: &self.label, feature: None, takes_seat: true },
-        )?;
+        access::check(ctx, &self.actor, AccessRequirement::new(&self.label).taking_seat())?;
         permissions::require(ctx, &self.actor, Capability::Move, &self.intent)?;
         permissions::not_overridden(ctx, &self.actor, &self.intent)?;
         let target = self.target.as_ref().map_err(Clone::clone)?;
@@ -288,38 +284,5 @@ impl Command for ExecuteIntent {
             presence: Some(presence),
         };
         Ok(Reply::new(Success::Accepted, &answer))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-
-    fn target(intent: &str, body: Value) -> Result<IntentTarget, DomainError> {
-        IntentTarget::read(intent, &Fields::of_body(body.as_object().cloned().unwrap()))
-    }
-
-    /// Parameters, their bounds and their errors; an unknown intent does not count for moderation.
-    #[test]
-    fn intents_are_read_with_their_errors() {
-        let cases = [
-            ("navigate_to", json!({ "x": 0, "y": 0 }), Ok("(0, 0)")),
-            ("navigate_to", json!({ "x": "18.6", "y": 2.4 }), Ok("(19, 2)")),
-            ("navigate_to", json!({ "x": 20, "y": 0 }), Err(Code::OutOfBounds)),
-            ("navigate_to", json!({ "x": -1, "y": 0 }), Err(Code::OutOfBounds)),
-            ("navigate_to", json!({ "x": 1e300, "y": 0 }), Err(Code::OutOfBounds)),
-            ("navigate_to", json!({ "x": 1 }), Err(Code::OutOfBounds)),
-            ("sit_at_table", json!({ "tableId": "table_7" }), Ok("table_7")),
-            ("sit_at_table", json!({ "tableId": "constructor" }), Err(Code::UnknownTable)),
-            ("sit_at_table", json!({ "tableId": " table_7" }), Err(Code::UnknownTable)),
-            ("sit_at_table", json!({}), Err(Code::MissingField)),
-            ("dance", json!({}), Err(Code::UnsupportedAction)),
-        ];
-        for (intent, body, want) in cases {
-            let got = target(intent, body.clone()).map(|target| target.label).map_err(|error| error.code);
-            assert_eq!(got, want.map(str::to_owned), "{intent} {body}");
-        }
     }
 }

@@ -3,18 +3,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{ActorId, Cell, Key, Record, RoomId, Table, TenantId};
+use crate::kernel::{ActorId, RoomId, TenantId, record, wire_enum};
 
 /// The largest x of the grid; the smallest is 0.
 pub const MAX_X: i64 = 19;
 /// The largest y of the grid; the smallest is 0.
 pub const MAX_Y: i64 = 11;
-/// Where an actor stands that never said where it is.
+/// The position of an actor that has none.
 pub const SPAWN: Point = Point { x: 10, y: 6 };
 /// The most steps of one move.
 pub const MAX_STEPS: i64 = 50;
 
-/// The tables that one can sit at.
+/// The tables of the room and their positions.
 pub const TABLES: [(&str, Point); 8] = [
     ("table_1", Point { x: 2, y: 2 }),
     ("table_2", Point { x: 6, y: 2 }),
@@ -35,7 +35,7 @@ pub struct Point {
     pub y: i64,
 }
 
-/// Where a client says that its actor enters, on the grid or beside it.
+/// The requested position of an actor that enters, on the grid or beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SentPosition {
     /// East.
@@ -44,22 +44,19 @@ pub struct SentPosition {
     pub y: f64,
 }
 
-/// One of the four ways to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Direction {
-    /// North: y shrinks.
-    N,
-    /// South: y grows.
-    S,
-    /// East: x grows.
-    E,
-    /// West: x shrinks.
-    W,
-}
-
-impl Direction {
-    /// The names of the directions, in the order of the documentation.
-    pub const NAMES: [(&str, Self); 4] = [("N", Self::N), ("S", Self::S), ("E", Self::E), ("W", Self::W)];
+wire_enum! {
+    /// One of the four ways to go.
+    #[derive(JsonSchema)]
+    pub enum Direction {
+        /// North: y shrinks.
+        N = "N",
+        /// South: y grows.
+        S = "S",
+        /// East: x grows.
+        E = "E",
+        /// West: x shrinks.
+        W = "W",
+    }
 }
 
 /// A straight part of a way.
@@ -83,7 +80,7 @@ impl Point {
         Self { x: coordinate(sent.x, MAX_X), y: coordinate(sent.y, MAX_Y) }
     }
 
-    /// Where one stands after a leg; walls stop.
+    /// The point after a leg; it does not leave the grid.
     #[must_use]
     pub fn after(self, leg: PathSegment) -> Self {
         let (x, y) = match leg.direction {
@@ -107,7 +104,7 @@ impl Point {
     }
 }
 
-/// Where an actor stands in a room. An actor without this record stands at [`SPAWN`].
+/// The position of an actor in a room. An actor without this record is at [`SPAWN`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Position {
@@ -121,47 +118,4 @@ pub struct Position {
     pub point: Point,
 }
 
-impl Record for Position {
-    const TABLE: &'static Table =
-        &Table { name: "positions", key: &["tenant_id", "room_id", "actor_id"], columns: &[] };
-
-    fn key(&self) -> Key {
-        vec![(&self.tenant_id).into(), (&self.room_id).into(), (&self.actor_id).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        Vec::new()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// At most two legs, horizontal first; walking them ends at the target.
-    #[test]
-    fn a_path_leads_to_its_target() {
-        let cases = [
-            (SPAWN, SPAWN, vec![]),
-            (SPAWN, Point { x: 2, y: 2 }, vec![(Direction::W, 8), (Direction::N, 4)]),
-            (Point { x: 0, y: 0 }, Point { x: 0, y: 11 }, vec![(Direction::S, 11)]),
-            (Point { x: 5, y: 5 }, Point { x: 0, y: 5 }, vec![(Direction::W, 5)]),
-        ];
-        for (from, target, want) in cases {
-            let path = from.path_to(target);
-            let legs: Vec<_> = path.iter().map(|leg| (leg.direction, leg.steps)).collect();
-            assert_eq!(legs, want);
-            assert_eq!(path.into_iter().fold(from, Point::after), target);
-        }
-    }
-
-    /// Moves are held on the grid, and zero is a valid coordinate.
-    #[test]
-    fn walls_stop_a_move() {
-        let far = |direction| SPAWN.after(PathSegment { direction, steps: MAX_STEPS });
-        assert_eq!(far(Direction::W), Point { x: 0, y: 6 });
-        assert_eq!(far(Direction::E), Point { x: MAX_X, y: 6 });
-        assert_eq!(far(Direction::N), Point { x: 10, y: 0 });
-        assert_eq!(far(Direction::S), Point { x: 10, y: MAX_Y });
-    }
-}
+record!(Position in "positions": [tenant_id, room_id, actor_id]);

@@ -3,33 +3,24 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{ActorId, ActorInRoom, Cell, Key, Record, RoomId, Table, TenantId, Timestamp};
+use crate::kernel::{ActorId, ActorInRoom, RoomId, TenantId, Timestamp, record, wire_enum};
 
 /// The shortest and longest time that a heartbeat holds, in milliseconds.
 pub const TTL_MS: std::ops::RangeInclusive<i64> = 1_000..=600_000;
 
-/// What an actor is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Thinking.
-    Thinking,
-    /// There, not doing anything.
-    Idle,
-    /// Doing something.
-    Busy,
-    /// Not there.
-    Inactive,
-}
-
-impl Status {
-    /// The names of the statuses, in the order of the documentation.
-    pub const NAMES: [(&str, Self); 4] = [
-        ("thinking", Self::Thinking),
-        ("idle", Self::Idle),
-        ("busy", Self::Busy),
-        ("inactive", Self::Inactive),
-    ];
+wire_enum! {
+    /// What an actor is doing.
+    #[derive(JsonSchema)]
+    pub enum Status {
+        /// Thinking.
+        Thinking = "thinking",
+        /// There, not doing anything.
+        Idle = "idle",
+        /// Doing something.
+        Busy = "busy",
+        /// Not there.
+        Inactive = "inactive",
+    }
 }
 
 /// An actor's presence in a room.
@@ -58,22 +49,8 @@ pub struct Presence {
     pub updated_at: Timestamp,
 }
 
-impl Record for Presence {
-    const TABLE: &'static Table = &Table {
-        name: "presence",
-        key: &["tenant_id", "room_id", "actor_id"],
-        columns: &["active_until", "is_active", "updated_at"],
-    };
-
-    fn key(&self) -> Key {
-        vec![(&self.tenant_id).into(), (&self.room_id).into(), (&self.actor_id).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        let active_until = self.is_active.then_some(self.expires_at);
-        vec![active_until.into(), self.is_active.into(), self.updated_at.into()]
-    }
-}
+record!(Presence in "presence" as presence: [tenant_id, room_id, actor_id]
+    active_until = presence.is_active.then_some(presence.expires_at), is_active, updated_at);
 
 impl Presence {
     /// The presence after a heartbeat. One with status `inactive` is a goodbye: the actor no longer counts as there.

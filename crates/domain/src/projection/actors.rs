@@ -10,7 +10,7 @@ use crate::kernel::{ActorId, Event, EventType, Timestamp};
 use crate::presence::Status;
 use crate::presence::position::{PathSegment, Point, SPAWN};
 
-/// The most actors that a room remembers. One more, and an inactive one goes, else the one unseen for longest.
+/// The most actors of a room. One more drops an inactive one, else the one with the oldest event.
 pub const MAX_ACTORS: usize = 5_000;
 
 /// An actor in the room.
@@ -100,7 +100,7 @@ impl ActorEntry {
     }
 
     /// The actor as the projector keeps it.
-    pub fn reduced(&self) -> CompactActor {
+    pub fn compact(&self) -> CompactActor {
         CompactActor {
             actor_id: self.actor_id.clone(),
             status: self.status,
@@ -191,7 +191,7 @@ impl ActorEntry {
     }
 }
 
-/// The status that a heartbeat shows; idle unless it says more.
+/// The status that a heartbeat shows; idle if it has none.
 fn heartbeat_status(event: &Event) -> Status {
     PayloadView::by(event).status("status").unwrap_or(Status::Idle)
 }

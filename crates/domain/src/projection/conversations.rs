@@ -16,11 +16,11 @@ use crate::kernel::{ActorId, Event, Sequence, Timestamp};
 pub const MAX_CHAT: usize = 100;
 /// The most messages that a room shows.
 pub const MAX_MESSAGES: usize = 200;
-/// The most threads that a room shows; the one that has been silent for longest goes first.
+/// The most threads that a room shows; the one without a message for the longest time is dropped.
 pub const MAX_THREADS: usize = 200;
 /// The most message ids that a thread lists; its count goes on.
 pub const MAX_THREAD_MESSAGES: usize = 200;
-/// The most participants that a thread lists; the first of them go first.
+/// The most participants that a thread lists; the first of them are dropped.
 pub const MAX_THREAD_PARTICIPANTS: usize = 200;
 
 /// Something that was said.
@@ -93,7 +93,7 @@ impl Keyed for ThreadEntry {
     }
 }
 
-/// What a message says: in the conversation, else over the speaker's head, else beside both.
+/// The text of a message: in the conversation, else over the speaker's head, else beside both.
 pub(super) fn text_of(event: &Event) -> String {
     let payload = PayloadView::by(event);
     let places = [payload.part("conversation"), payload.part("bubble"), Some(payload)];

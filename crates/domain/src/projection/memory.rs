@@ -2,7 +2,7 @@
 //! `GET /v1/memory/local`.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::conversations::text_of;
@@ -51,10 +51,26 @@ pub struct MemoryEntry {
     pub details: MemoryDetails,
 }
 
-/// What is remembered of an event, by its type.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(untagged, rename_all_fields = "camelCase")]
-pub enum MemoryDetails {
+/// Declares what is remembered of an event, by its type, once for clients and once as it is stored.
+macro_rules! memory_details {
+    ($($(#[$doc:meta])* $variant:ident { $($(#[$meaning:meta])* $member:ident : $of:ty,)* })*) => {
+        /// What is remembered of an event, by its type.
+        #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+        #[serde(untagged, rename_all_fields = "camelCase")]
+        pub enum MemoryDetails {
+            $($(#[$doc])* $variant { $($(#[$meaning])* $member: $of,)* },)*
+        }
+
+        /// [`MemoryDetails`] as they are stored: with the name of the variant, which clients do not get.
+        #[derive(Serialize, Deserialize)]
+        #[serde(remote = "MemoryDetails")]
+        pub(super) enum StoredDetails {
+            $($variant { $($member: $of,)* },)*
+        }
+    };
+}
+
+memory_details! {
     /// Something was said.
     Message {
         /// What was said.
@@ -63,28 +79,28 @@ pub enum MemoryDetails {
         thread_id: Option<String>,
         /// The actors that were mentioned.
         mentions: Vec<ActorId>,
-    },
+    }
     /// Something was ordered.
     Order {
         /// What was ordered.
         item_id: Option<String>,
         /// The size of the order.
         size: Option<String>,
-    },
+    }
     /// Steps were taken.
     Move {
         /// The direction of the move.
         direction: Option<String>,
         /// The number of steps.
         steps: i64,
-    },
+    }
     /// An intent's target was reached.
     Intent {
         /// The intent.
         intent: Option<String>,
         /// The result of the intent.
         outcome: Option<String>,
-    },
+    }
     /// An operator acted.
     Override {
         /// What the operator did.
@@ -93,7 +109,7 @@ pub enum MemoryDetails {
         target_actor_id: Option<ActorId>,
         /// Why; null if the operator gave no reason.
         reason: Option<String>,
-    },
+    }
     /// A task was created or changed.
     Task {
         /// The task.
@@ -102,7 +118,7 @@ pub enum MemoryDetails {
         state: Option<String>,
         /// How much is done, in percent.
         progress: i64,
-    },
+    }
     /// A task got another assignee.
     TaskAssignment {
         /// The task.
@@ -111,7 +127,7 @@ pub enum MemoryDetails {
         from_assignee_actor_id: Option<ActorId>,
         /// The assignee now; null: none.
         to_assignee_actor_id: Option<ActorId>,
-    },
+    }
     /// A task's progress changed.
     TaskProgress {
         /// The task.
@@ -120,14 +136,14 @@ pub enum MemoryDetails {
         from_progress: Option<i64>,
         /// How much is done now, in percent.
         to_progress: Option<i64>,
-    },
+    }
     /// A task was done.
     TaskCompletion {
         /// The task.
         task_id: Option<String>,
         /// The actor that completed the task.
         completed_by: Option<ActorId>,
-    },
+    }
     /// A shared object was created or changed.
     Object {
         /// The object.
@@ -140,9 +156,9 @@ pub enum MemoryDetails {
         version: i64,
         /// The fields that were changed.
         changed_fields: Vec<String>,
-    },
+    }
     /// That it happened is all there is to remember.
-    Nothing {},
+    Nothing {}
 }
 
 /// What is remembered of an event; `None` if it is not of one of the [`REMEMBERED`] types.
@@ -226,84 +242,5 @@ fn message(event: &Event) -> MemoryDetails {
         text: text_of(event),
         thread_id: text("threadId").or_else(|| text("messageId")),
         mentions: conversation.map(|conversation| conversation.actors("mentions")).unwrap_or_default(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::projection::tests::event;
-
-    fn remembered(kind: EventType, payload: Value) -> Value {
-        let mut entry = serde_json::to_value(memory_entry(&event(kind, "Nova", payload)).unwrap()).unwrap();
-        let entry = entry.as_object_mut().unwrap();
-        for common in ["eventId", "sequence", "type", "actorId", "ts"] {
-            assert!(entry.remove(common).is_some(), "{common}");
-        }
-        Value::Object(entry.clone())
-    }
-
-    /// The fields of each type, and what stands for those that an event does not have.
-    #[test]
-    fn each_type_is_remembered_in_its_own_words() {
-        use EventType::*;
-        let message = json!({ "conversation": { "messageId": "m", "threadId": "t", "mentions": ["Kai", 7] }, "bubble": { "text": "hi" } });
-        let object = json!({ "objectId": "o", "objectType": "note", "objectKey": "k", "version": 0, "changedFields": ["title"] });
-        let gaps = json!({ "objectId": null, "objectType": null, "objectKey": null, "version": 1, "changedFields": [] });
-        let assigned = json!({ "taskId": "t", "fromAssigneeActorId": null, "toAssigneeActorId": "Kai" });
-        let muted = json!({ "action": "mute_agent", "targetActorId": "Kai", "reason": null });
-        let cases = [
-            (
-                ConversationMessagePosted,
-                message,
-                json!({ "text": "hi", "threadId": "t", "mentions": ["Kai"] }),
-            ),
-            (ConversationMessagePosted, json!({}), json!({ "text": "", "threadId": null, "mentions": [] })),
-            (OrderChanged, json!({ "itemId": "tea" }), json!({ "itemId": "tea", "size": null })),
-            (ActorMoved, json!({ "direction": "N" }), json!({ "direction": "N", "steps": 1 })),
-            (ActorMoved, json!({ "steps": 3.2 }), json!({ "direction": null, "steps": 3 })),
-            (
-                IntentCompleted,
-                json!({ "intent": "navigate_to" }),
-                json!({ "intent": "navigate_to", "outcome": null }),
-            ),
-            (OperatorOverrideApplied, muted.clone(), muted),
-            (
-                TaskCreated,
-                json!({ "taskId": "t", "state": "open" }),
-                json!({ "taskId": "t", "state": "open", "progress": 0 }),
-            ),
-            (TaskUpdated, json!({ "progress": 5 }), json!({ "taskId": null, "state": null, "progress": 5 })),
-            (TaskAssigned, assigned.clone(), assigned),
-            (
-                TaskProgressUpdated,
-                json!({ "toProgress": 5 }),
-                json!({ "taskId": null, "fromProgress": null, "toProgress": 5 }),
-            ),
-            (TaskCompleted, json!({ "taskId": "t" }), json!({ "taskId": "t", "completedBy": null })),
-            (SharedObjectUpdated, object.clone(), {
-                let mut want = object;
-                want["version"] = json!(1);
-                want
-            }),
-            (SharedObjectCreated, json!({ "version": "x" }), gaps),
-            (AgentEntered, json!({ "reason": "coffee" }), json!({})),
-            (AgentLeft, json!({}), json!({})),
-            (RoomContextPinned, json!({ "content": "be kind", "version": 2 }), json!({})),
-        ];
-        for (kind, payload, want) in cases {
-            assert_eq!(remembered(kind, payload.clone()), want, "{kind:?} {payload}");
-        }
-    }
-
-    /// The projection and the API use one list of types.
-    #[test]
-    fn nothing_but_the_listed_types_is_remembered() {
-        for kind in EventType::ALL {
-            let entry = memory_entry(&event(*kind, "Nova", json!({})));
-            assert_eq!(entry.is_some(), REMEMBERED.contains(kind), "{kind:?}");
-        }
     }
 }

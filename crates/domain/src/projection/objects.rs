@@ -8,7 +8,7 @@ use super::payload_view::PayloadView;
 use super::recent::{Keyed, LastChanged};
 use crate::kernel::{ActorId, Event, Timestamp};
 
-/// The most shared objects that a room shows; the one that changed longest ago goes first.
+/// The most shared objects that a room shows; the one that changed longest ago is dropped.
 pub const MAX_OBJECTS: usize = 200;
 
 /// A shared object.
@@ -97,7 +97,7 @@ impl ObjectEntry {
 
 pub(super) type Objects = LastChanged<ObjectEntry, MAX_OBJECTS>;
 
-/// Takes in what an event says of an object; one that names no object says nothing.
+/// Applies an event to its object; an event that names no object has no effect.
 pub(super) fn apply(objects: &mut Objects, event: &Event) {
     let Some(object_id) = PayloadView::by(event).text("objectId") else { return };
     let mut object = objects.take(&object_id).unwrap_or_else(|| ObjectEntry::unknown(object_id, event));

@@ -11,7 +11,7 @@ use crate::presence::position::{Direction, PathSegment, Point, SentPosition};
 pub(super) struct PayloadView<'e>(&'e Map<String, Value>);
 
 impl<'e> PayloadView<'e> {
-    /// What the event says.
+    /// The payload of the event.
     pub(super) fn by(event: &'e Event) -> Self {
         Self(&event.payload)
     }
@@ -38,7 +38,7 @@ impl<'e> PayloadView<'e> {
         number.as_i64().or_else(|| number.as_f64().map(|number| (number + 0.5).floor() as i64))
     }
 
-    /// A moment, RFC 3339.
+    /// A date-time, RFC 3339.
     pub(super) fn timestamp(self, key: &str) -> Option<Timestamp> {
         Timestamp::parse(self.0.get(key)?.as_str()?)
     }
@@ -72,7 +72,7 @@ impl<'e> PayloadView<'e> {
         Some(Point::nearest(SentPosition { x: coordinate("x")?, y: coordinate("y")? }))
     }
 
-    /// How many steps were taken: one unless it says more.
+    /// How many steps were taken; at least one.
     pub(super) fn steps(self) -> i64 {
         self.integer("steps").unwrap_or(1).max(1)
     }
@@ -84,7 +84,7 @@ impl<'e> PayloadView<'e> {
         Some(PathSegment { direction, steps: self.steps() })
     }
 
-    /// Changes `known` to what is said under `key`: null and blank empty it, what cannot be read leaves it.
+    /// Sets `known` to the member under `key`: null and blank empty it, an invalid one keeps it.
     pub(super) fn change<T>(self, known: &mut Option<T>, key: &str, read: fn(Self, &str) -> Option<T>) {
         let emptied = match self.0.get(key) {
             None => return,

@@ -14,7 +14,7 @@ use crate::kernel::{ActorId, Event, Timestamp};
 pub struct PinnedEntry {
     /// Its version, from 1.
     pub version: i64,
-    /// What it says.
+    /// The text.
     pub content: String,
     /// Whatever was added.
     pub metadata: Map<String, Value>,

@@ -28,7 +28,7 @@ impl<T: Clone, const MOST: usize> NewestFirst<T, MOST> {
     }
 }
 
-/// Something with an id that changes now and then.
+/// An entry with an id and the time of its last change.
 pub(super) trait Keyed: Clone {
     /// Its id.
     fn id(&self) -> &str;
@@ -36,7 +36,7 @@ pub(super) trait Keyed: Clone {
     fn changed_at(&self) -> Timestamp;
 }
 
-/// The `MOST` things that changed last, newest change first; of equally new ones, the one put last comes first.
+/// The `MOST` entries that changed last, newest change first; of equally new ones, the one that was put last is first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct LastChanged<T, const MOST: usize>(Vec<T>);
@@ -48,13 +48,13 @@ impl<T, const MOST: usize> Default for LastChanged<T, MOST> {
 }
 
 impl<T: Keyed, const MOST: usize> LastChanged<T, MOST> {
-    /// Takes a thing out, to be changed and put back.
+    /// Removes an entry, to be changed and put back.
     pub(super) fn take(&mut self, id: &str) -> Option<T> {
         let at = self.0.iter().position(|known| known.id() == id)?;
         Some(self.0.remove(at))
     }
 
-    /// Puts a thing where its time says; if there are too many, the one that changed longest ago goes.
+    /// Inserts an entry by its time; if there are too many, the one that changed longest ago is dropped.
     pub(super) fn put(&mut self, entry: T) {
         let at = self.0.partition_point(|known| known.changed_at() > entry.changed_at());
         self.0.insert(at, entry);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use super::memory::{MAX_MEMORY, MemoryDetails, MemoryEntry};
+use super::memory::{MAX_MEMORY, MemoryDetails, MemoryEntry, StoredDetails};
 use super::recent::NewestFirst;
 use crate::kernel::{ActorId, EventType, Sequence, Timestamp};
 
@@ -18,61 +18,6 @@ struct StoredEntry {
     ts: Timestamp,
     #[serde(with = "StoredDetails")]
     details: MemoryDetails,
-}
-
-/// [`MemoryDetails`], with their names.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "MemoryDetails")]
-enum StoredDetails {
-    Message {
-        text: String,
-        thread_id: Option<String>,
-        mentions: Vec<ActorId>,
-    },
-    Order {
-        item_id: Option<String>,
-        size: Option<String>,
-    },
-    Move {
-        direction: Option<String>,
-        steps: i64,
-    },
-    Intent {
-        intent: Option<String>,
-        outcome: Option<String>,
-    },
-    Override {
-        action: Option<String>,
-        target_actor_id: Option<ActorId>,
-        reason: Option<String>,
-    },
-    Task {
-        task_id: Option<String>,
-        state: Option<String>,
-        progress: i64,
-    },
-    TaskAssignment {
-        task_id: Option<String>,
-        from_assignee_actor_id: Option<ActorId>,
-        to_assignee_actor_id: Option<ActorId>,
-    },
-    TaskProgress {
-        task_id: Option<String>,
-        from_progress: Option<i64>,
-        to_progress: Option<i64>,
-    },
-    TaskCompletion {
-        task_id: Option<String>,
-        completed_by: Option<ActorId>,
-    },
-    Object {
-        object_id: Option<String>,
-        object_type: Option<String>,
-        object_key: Option<String>,
-        version: i64,
-        changed_fields: Vec<String>,
-    },
-    Nothing {},
 }
 
 pub(super) fn serialize<S: Serializer>(memory: &Memory, serializer: S) -> Result<S::Ok, S::Error> {

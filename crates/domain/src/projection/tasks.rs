@@ -7,7 +7,7 @@ use super::payload_view::PayloadView;
 use super::recent::{Keyed, LastChanged};
 use crate::kernel::{ActorId, Event, Timestamp};
 
-/// The most tasks that a room shows; the one that changed longest ago goes first.
+/// The most tasks that a room shows; the one that changed longest ago is dropped.
 pub const MAX_TASKS: usize = 100;
 
 const DONE: &str = "done";

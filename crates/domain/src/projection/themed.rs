@@ -4,20 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::RoomSnapshot;
 use super::actors::ActorEntry;
-use super::conversations::{ChatEntry, MessageEntry, ThreadEntry};
-use super::memory::MemoryEntry;
-use super::objects::ObjectEntry;
-use super::orders::OrderEntry;
-use super::pinned::PinnedEntry;
-use super::tasks::TaskEntry;
-use crate::kernel::{ActorId, RoomId, TenantId, Timestamp};
+use super::conversations::{ChatEntry, MessageEntry};
+use crate::kernel::ActorId;
 use crate::rooms::theme::Theme;
 
-/// What actors look like, as their profiles say.
+/// The appearance of actors, from their profiles.
 pub type Themes = HashMap<ActorId, Theme>;
 
 /// An entry of an actor, with the actor's theme.
@@ -34,37 +28,14 @@ pub struct WithTheme<T> {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThemedSnapshot {
-    /// The tenant.
-    pub tenant_id: TenantId,
     /// The room.
-    pub room_id: RoomId,
-    /// The actors in it, in the order in which they appeared.
-    pub actors: Vec<WithTheme<ActorEntry>>,
-    /// The context that is pinned to it.
-    pub pinned_context: Option<PinnedEntry>,
-    /// What was said, newest first.
-    pub chat: Vec<WithTheme<ChatEntry>>,
-    /// What an agent remembers, newest first.
-    pub local_memory: Vec<MemoryEntry>,
-    /// The messages, newest first.
-    pub messages: Vec<WithTheme<MessageEntry>>,
-    /// The threads, newest message first.
-    pub threads: Vec<ThreadEntry>,
-    /// The tasks, newest change first.
-    pub tasks: Vec<TaskEntry>,
-    /// The shared objects, newest change first.
-    pub shared_objects: Vec<ObjectEntry>,
-    /// The orders, newest first.
-    pub orders: Vec<OrderEntry>,
-    /// When the last event happened.
-    pub last_event_at: Option<Timestamp>,
-    /// The last event.
-    pub last_event_id: Option<Uuid>,
-    /// What to know about the speakers.
+    #[serde(flatten)]
+    pub room: RoomSnapshot<WithTheme<ActorEntry>, WithTheme<ChatEntry>, WithTheme<MessageEntry>>,
+    /// The themes of the speakers.
     pub conversation_context: ConversationContext,
 }
 
-/// What to know about the speakers.
+/// The themes of the speakers.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationContext {
@@ -89,7 +60,7 @@ impl RoomSnapshot {
         };
         let conversation_context =
             ConversationContext { actor_themes: self.shown_actors().into_iter().map(theme).collect() };
-        ThemedSnapshot {
+        let room = RoomSnapshot {
             tenant_id: self.tenant_id,
             room_id: self.room_id,
             actors: all_themed(self.actors, themes, |entry| &entry.actor_id),
@@ -103,55 +74,12 @@ impl RoomSnapshot {
             orders: self.orders,
             last_event_at: self.last_event_at,
             last_event_id: self.last_event_id,
-            conversation_context,
-        }
+        };
+        ThemedSnapshot { room, conversation_context }
     }
 }
 
 fn all_themed<T>(entries: Vec<T>, themes: &Themes, actor: fn(&T) -> &ActorId) -> Vec<WithTheme<T>> {
     let themed = |entry: T| WithTheme { theme: themes.get(actor(&entry)).cloned(), entry };
     entries.into_iter().map(themed).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::kernel::EventType;
-    use crate::projection::RoomProjection;
-    use crate::projection::tests::event;
-
-    /// Every actor that is shown has a theme or null, and nothing else changes.
-    #[test]
-    fn everybody_shown_has_a_theme_or_null() {
-        let mut fold = RoomProjection::new(TenantId::default(), RoomId::main());
-        for (name, kind) in [
-            ("Nova", EventType::ConversationMessagePosted),
-            ("Kai", EventType::ConversationMessagePosted),
-            ("Kai", EventType::AgentLeft),
-            ("Bo", EventType::AgentEntered),
-            ("Op", EventType::OperatorOverrideApplied),
-        ] {
-            fold.apply(&event(kind, name, json!({ "text": "hi" })));
-        }
-        let plain = fold.snapshot();
-        let names = |actors: BTreeSet<ActorId>| actors.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(names(plain.shown_actors()), ["Bo", "Kai", "Nova"]);
-        let theme = json!({ "bubbleColor": "#102030" });
-        let read = Theme::read(theme.as_object().unwrap()).unwrap().unwrap();
-        let themes = HashMap::from([(ActorId::parse("Kai").unwrap(), read)]);
-        let mut themed = serde_json::to_value(plain.clone().themed(&themes)).unwrap();
-        let context = themed.as_object_mut().unwrap().remove("conversationContext");
-        let all = json!({ "actorThemes": { "Bo": null, "Kai": theme, "Nova": null } });
-        assert_eq!(context, Some(all.clone()));
-        for list in ["actors", "chat", "messages"] {
-            for entry in themed[list].as_array_mut().unwrap() {
-                let got = entry.as_object_mut().unwrap().remove("theme");
-                let actor = entry["actorId"].as_str().unwrap();
-                assert_eq!(got.as_ref(), Some(&all["actorThemes"][actor]), "{list} {actor}");
-            }
-        }
-        assert_eq!(themed, serde_json::to_value(plain).unwrap());
-    }
 }

@@ -10,7 +10,7 @@ use crate::actor_command::Action;
 use crate::conversation::{self, AutomaticReply, ConversationRules, SayAction, TEXT};
 use crate::kernel::{
     ActorId, ActorInRoom, Code, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields,
-    Query, Rules,
+    Query, Rules, wire_enum,
 };
 use crate::orders::{ITEM_ID, OrderAction, SIZE};
 use crate::permissions::Capability;
@@ -18,33 +18,22 @@ use crate::presence::movement::{DIRECTION, MoveAction, STEPS};
 use crate::presence::position::{Direction, MAX_STEPS, PathSegment};
 use crate::tables::plan::Feature;
 
-/// The name of the member that the payload stands in.
+/// The name of the member that holds the payload.
 const PAYLOAD: &str = "actionPayload";
 
-/// A kind of action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActionKind {
-    /// To say something.
-    Say,
-    /// To take steps.
-    Move,
-    /// To order something.
-    Order,
+wire_enum! {
+    /// A kind of action.
+    pub enum ActionKind {
+        /// To say something.
+        Say = "say",
+        /// To take steps.
+        Move = "move",
+        /// To order something.
+        Order = "order",
+    }
 }
 
 impl ActionKind {
-    /// The names of the kinds, in the order of the documentation.
-    pub const NAMES: [(&str, Self); 3] = [("say", Self::Say), ("move", Self::Move), ("order", Self::Order)];
-
-    /// Its name in overrides.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Say => "say",
-            Self::Move => "move",
-            Self::Order => "order",
-        }
-    }
-
     /// Its label in access checks and moderation.
     pub const fn label(self) -> &'static str {
         match self {
@@ -108,7 +97,7 @@ pub enum ReactionAction {
     },
 }
 
-/// The refusal of something inside the payload.
+/// The error of a member of the payload, by its full path.
 fn inside(mut error: DomainError) -> DomainError {
     if let Some(Value::String(field)) = error.details.get_mut("field") {
         *field = format!("{PAYLOAD}.{field}");
@@ -194,7 +183,7 @@ impl ReactionAction {
         let cause = source.event_id.to_string();
         match self {
             Self::Say { text, ttl_ms, mentions } => {
-                ReactiveAction::Say(SayAction::answering(AutomaticReply {
+                ReactiveAction::Say(SayAction::of_reaction(AutomaticReply {
                     text: text.clone(),
                     mentions: mentions.clone(),
                     bubble_ttl_ms: *ttl_ms,
@@ -206,10 +195,10 @@ impl ReactionAction {
             }
             Self::Move { direction, steps } => {
                 let leg = PathSegment { direction: *direction, steps: *steps };
-                ReactiveAction::Move(MoveAction::answering(leg, "reaction", cause))
+                ReactiveAction::Move(MoveAction::of_reaction(leg, "reaction", cause))
             }
             Self::Order { item_id, size } => {
-                ReactiveAction::Order(OrderAction::answering(item_id.clone(), size.clone(), cause))
+                ReactiveAction::Order(OrderAction::of_reaction(item_id.clone(), size.clone(), cause))
             }
         }
     }
@@ -234,18 +223,18 @@ impl ReactiveAction {
     /// As [`Action::reads`].
     pub(crate) fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         match self {
-            Self::Say(speech) => speech.reads(actor),
-            Self::Move(steps) => steps.reads(actor),
-            Self::Order(wish) => wish.reads(actor),
+            Self::Say(say) => say.reads(actor),
+            Self::Move(walk) => walk.reads(actor),
+            Self::Order(order) => order.reads(actor),
         }
     }
 
     /// As [`Action::text`].
     pub(crate) fn text(&self) -> Option<&str> {
         match self {
-            Self::Say(speech) => speech.text(),
-            Self::Move(steps) => steps.text(),
-            Self::Order(wish) => wish.text(),
+            Self::Say(say) => say.text(),
+            Self::Move(walk) => walk.text(),
+            Self::Order(order) => order.text(),
         }
     }
 
@@ -256,74 +245,9 @@ impl ReactiveAction {
         ctx: &mut CommandContext<'_>,
     ) -> Result<EmittedEvent, CommandError> {
         match self {
-            Self::Say(speech) => speech.perform(actor, ctx),
-            Self::Move(steps) => steps.perform(actor, ctx),
-            Self::Order(wish) => wish.perform(actor, ctx),
+            Self::Say(say) => say.perform(actor, ctx),
+            Self::Move(walk) => walk.perform(actor, ctx),
+            Self::Order(order) => order.perform(actor, ctx),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn read(kind: ActionKind, payload: Value) -> Result<Value, (Code, Value)> {
-        let read = ReactionAction::read(kind, payload.as_object().cloned().unwrap(), &Rules::default());
-        read.map(|action| action.payload().into())
-            .map_err(|error| (error.code, error.details["field"].clone()))
-    }
-
-    /// Payloads are checked by kind, named in full, and reduced.
-    #[test]
-    fn payloads_are_checked_and_reduced() {
-        let bad = |code: Code, field: &str| Err((code, json!(format!("actionPayload.{field}"))));
-        let cases = [
-            (ActionKind::Say, json!({"text": " hi ", "x": 1}), Ok(json!({"text": "hi", "ttlMs": 7_000}))),
-            (ActionKind::Say, json!({"text": "hi", "ttlMs": 1}), Ok(json!({"text": "hi", "ttlMs": 2_000}))),
-            (
-                ActionKind::Say,
-                json!({"text": "hi", "ttlMs": "99999", "mentions": [" Kai ", "Kai"]}),
-                Ok(json!({"text": "hi", "ttlMs": 30_000, "mentions": ["Kai"]})),
-            ),
-            (ActionKind::Say, json!({}), bad(Code::Validation, "text")),
-            (ActionKind::Say, json!({"text": " "}), bad(Code::Validation, "text")),
-            (ActionKind::Say, json!({"text": 5}), bad(Code::Validation, "text")),
-            (ActionKind::Say, json!({"text": "x".repeat(121)}), bad(Code::OutOfBounds, "text")),
-            (ActionKind::Say, json!({"text": "x", "ttlMs": "soon"}), bad(Code::OutOfBounds, "ttlMs")),
-            (ActionKind::Say, json!({"text": "x", "mentions": "Kai"}), bad(Code::Validation, "mentions")),
-            (
-                ActionKind::Say,
-                json!({"text": "x", "mentions": ["a\u{7}"]}),
-                bad(Code::Validation, "mentions"),
-            ),
-            (ActionKind::Move, json!({"direction": "n"}), Ok(json!({"direction": "N", "steps": 1}))),
-            (
-                ActionKind::Move,
-                json!({"direction": "N", "steps": 50}),
-                Ok(json!({"direction": "N", "steps": 50})),
-            ),
-            (ActionKind::Move, json!({}), bad(Code::InvalidDirection, "direction")),
-            (ActionKind::Move, json!({"direction": 5}), bad(Code::InvalidDirection, "direction")),
-            (ActionKind::Move, json!({"direction": "N", "steps": 0}), bad(Code::OutOfBounds, "steps")),
-            (ActionKind::Move, json!({"direction": "N", "steps": 51}), bad(Code::OutOfBounds, "steps")),
-            (ActionKind::Order, json!({"itemId": "tea"}), Ok(json!({"itemId": "tea", "size": "regular"}))),
-            (ActionKind::Order, json!({"size": "large"}), bad(Code::Validation, "itemId")),
-            (ActionKind::Order, json!({"itemId": "tea", "size": 1}), bad(Code::Validation, "size")),
-        ];
-        for (kind, payload, want) in cases {
-            assert_eq!(read(kind, payload.clone()), want, "{kind:?} {payload}");
-        }
-    }
-
-    /// Type and payload stand side by side, and come back as what they were.
-    #[test]
-    fn an_action_is_two_members() {
-        let payload = json!({"direction": "W", "steps": 3}).as_object().cloned().unwrap();
-        let action = ReactionAction::read(ActionKind::Move, payload.clone(), &Rules::default()).unwrap();
-        let shown = serde_json::to_value(&action).unwrap();
-        assert_eq!(shown, json!({"actionType": "move", "actionPayload": payload}));
-        assert_eq!(serde_json::from_value::<ReactionAction>(shown).unwrap(), action);
     }
 }

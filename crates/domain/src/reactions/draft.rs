@@ -1,10 +1,11 @@
-//! What a body says of a reaction subscription: everything for a new one, some of it for a change.
+//! The fields of a reaction subscription in a body: everything for a new one, some of it for a change.
 
 use serde_json::{Map, Value};
 
 use super::action::ActionKind;
 use super::{ANY_EVENT, ReactionAction, ReactionSubscription};
 use crate::kernel::{ActorId, Code, DomainError, Field, Fields, METADATA, RoomId, Rules, too_large};
+use crate::work::set;
 
 /// The most triggers of a subscription.
 pub(super) const MAX_TRIGGERS: usize = 50;
@@ -56,7 +57,7 @@ const COOLDOWN_MS: Field = Field::new(
 );
 
 /// What a body names; what it does not name is `None`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ReactionInput {
     pub(super) room_id: Option<Option<RoomId>>,
     pub(super) source_actor_id: Option<Option<ActorId>>,
@@ -147,11 +148,7 @@ impl ReactionInput {
             trigger_event_types: body.named(TRIGGER_EVENT_TYPES, triggers)?,
             kind: body.kind()?,
             payload: body.named(ACTION_PAYLOAD, object)?,
-            enabled: None,
-            cooldown_ms: None,
-            ignore_self: None,
-            ignore_reaction_events: None,
-            metadata: None,
+            ..Self::default()
         };
         if is_whole && !fields.is_describing() {
             draft.action(None, rules)?;
@@ -168,23 +165,7 @@ impl ReactionInput {
 
     /// Whether the body names nothing at all.
     pub(super) fn is_empty(&self) -> bool {
-        let Self {
-            room_id: None,
-            source_actor_id: None,
-            target_actor_id: None,
-            trigger_event_types: None,
-            kind: None,
-            payload: None,
-            enabled: None,
-            cooldown_ms: None,
-            ignore_self: None,
-            ignore_reaction_events: None,
-            metadata: None,
-        } = self
-        else {
-            return false;
-        };
-        true
+        *self == Self::default()
     }
 
     /// The action: what the body names of it, and the rest as it is. Another kind needs a payload that fits it.
@@ -210,82 +191,15 @@ impl ReactionInput {
         if self.kind.is_some() || self.payload.is_some() {
             to.action = self.action(Some(&to.action), rules)?;
         }
-        let set = |flag: &mut bool, named: Option<bool>| *flag = named.unwrap_or(*flag);
-        set(&mut to.enabled, self.enabled);
-        set(&mut to.ignore_self, self.ignore_self);
-        set(&mut to.ignore_reaction_events, self.ignore_reaction_events);
-        to.cooldown_ms = self.cooldown_ms.unwrap_or(to.cooldown_ms);
-        if let Some(room) = &self.room_id {
-            to.room_id.clone_from(room);
-        }
-        if let Some(actor) = &self.source_actor_id {
-            to.source_actor_id.clone_from(actor);
-        }
-        if let Some(actor) = &self.target_actor_id {
-            to.target_actor_id.clone_from(actor);
-        }
-        if let Some(types) = &self.trigger_event_types {
-            to.trigger_event_types.clone_from(types);
-        }
-        if let Some(metadata) = &self.metadata {
-            to.metadata.clone_from(metadata);
-        }
+        set(&mut to.enabled, &self.enabled);
+        set(&mut to.ignore_self, &self.ignore_self);
+        set(&mut to.ignore_reaction_events, &self.ignore_reaction_events);
+        set(&mut to.cooldown_ms, &self.cooldown_ms);
+        set(&mut to.room_id, &self.room_id);
+        set(&mut to.source_actor_id, &self.source_actor_id);
+        set(&mut to.target_actor_id, &self.target_actor_id);
+        set(&mut to.trigger_event_types, &self.trigger_event_types);
+        set(&mut to.metadata, &self.metadata);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::super::tests::rule;
-    use super::*;
-
-    fn draft(body: &Value, is_whole: bool) -> Result<ReactionInput, DomainError> {
-        ReactionInput::read(&Fields::of_body(body.as_object().cloned().unwrap()), is_whole, &Rules::default())
-    }
-
-    /// What a change does not name stays; what it names as null gets its default.
-    #[test]
-    fn a_change_touches_what_it_names() {
-        let change = |body: Value| {
-            let mut changed = rule().subscription;
-            changed.enabled = false;
-            draft(&body, false).unwrap().apply(&mut changed, &Rules::default()).unwrap();
-            changed
-        };
-        let before = ReactionSubscription { enabled: false, ..rule().subscription };
-        assert_eq!(change(json!({"unknown": 1})), before);
-        let all = ReactionSubscription { trigger_event_types: vec!["*".to_owned()], ..before.clone() };
-        for blank in [json!(null), json!([]), json!([" ", ""])] {
-            assert_eq!(change(json!({"triggerEventTypes": blank})), all);
-        }
-        assert_eq!(change(json!({"roomId": null})).room_id, None);
-        assert!(change(json!({"enabled": null})).enabled);
-        assert_eq!(change(json!({"cooldownMs": 0})).cooldown_ms, 0);
-        assert_eq!(change(json!({"cooldownMs": null})).cooldown_ms, 1_000);
-        assert!(draft(&json!({"tenantId": "x", "actorId": "y"}), false).unwrap().is_empty());
-        assert!(!draft(&json!({"metadata": {}}), false).unwrap().is_empty());
-    }
-
-    /// Another kind of action needs a payload of its own.
-    #[test]
-    fn the_merged_action_must_hold() {
-        let apply = |body: Value| {
-            let mut changed = rule().subscription;
-            draft(&body, false)
-                .unwrap()
-                .apply(&mut changed, &Rules::default())
-                .map(|()| changed.action.kind())
-        };
-        let refused = apply(json!({"actionType": "order"})).unwrap_err();
-        assert_eq!(refused.details["field"], "actionPayload.itemId");
-        let refused = apply(json!({"actionType": "move"})).unwrap_err();
-        assert_eq!(refused.code, Code::InvalidDirection);
-        let refused = apply(json!({"actionPayload": {"itemId": "tea"}})).unwrap_err();
-        assert_eq!(refused.details["field"], "actionPayload.text");
-        assert_eq!(apply(json!({"actionType": "say"})), Ok(ActionKind::Say));
-        let both = json!({"actionType": "order", "actionPayload": {"itemId": "tea"}});
-        assert_eq!(apply(both), Ok(ActionKind::Order));
     }
 }

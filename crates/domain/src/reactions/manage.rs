@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::draft::{ROOM_ID, ReactionInput, TARGET_ACTOR_ID};
 use super::{MAX_SUBSCRIPTIONS, ReactionAction, ReactionSubscription, StoredReaction};
 use crate::kernel::{
-    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError, Field,
-    Fields, Query, RecordQuery, Reply, RoomId, Rules, Success, TENANT_FILTER, TenantId,
+    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, Field, Fields, Query,
+    RecordQuery, Reply, RoomId, Rules, Success, TENANT_FILTER, TenantId, response,
 };
 use crate::permissions::{self, Capability, PermissionsMode};
 use crate::tables::access::{self, AccessRequirement};
@@ -31,24 +29,22 @@ const CREATE: &str = "reaction_subscription_create";
 const UPDATE: &str = "reaction_subscription_update";
 const DELETE: &str = "reaction_subscription_delete";
 
-/// The answer to a [`CreateReaction`] and a [`UpdateReaction`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct WriteReactionResponse {
-    /// The subscription.
-    subscription: ReactionSubscription,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`CreateReaction`] and a [`UpdateReaction`].
+    WriteReactionResponse {
+        /// The subscription.
+        subscription: ReactionSubscription,
+    }
 }
 
-/// The answer to a [`DeleteReaction`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DeleteReactionResponse {
-    /// Always true: the record existed and was deleted.
-    deleted: bool,
-    /// The subscription.
-    subscription_id: Uuid,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`DeleteReaction`].
+    DeleteReactionResponse {
+        /// Always true: the record existed and was deleted.
+        deleted: bool,
+        /// The subscription.
+        subscription_id: Uuid,
+    }
 }
 
 /// The scope of a subscription: the room it works in, if it is one room, and the actor that reacts there.
@@ -69,8 +65,7 @@ impl<'s> ReactionScope<'s> {
     }
 
     fn actor(self, actor: &ActorId) -> Option<ActorInRoom> {
-        let (tenant_id, room_id) = (self.tenant_id.clone(), self.room_id?.clone());
-        Some(ActorInRoom { tenant_id, room_id, actor_id: actor.clone() })
+        Some(ActorInRoom::new(self.tenant_id, self.room_id?, actor))
     }
 
     fn reads(self, requester: Option<&ActorId>) -> Vec<Query> {
@@ -80,8 +75,8 @@ impl<'s> ReactionScope<'s> {
         permissions.chain(permissions::reads(&target)).chain([access::read(&target)]).collect()
     }
 
-    /// Whether a subscription here may be made, changed or deleted by `requester`. Without a room there is nothing to ask
-    /// but the requester: what the rule does in a room is checked against that room when it acts.
+    /// Whether a subscription here may be made, changed or deleted by `requester`. Without a room only the
+    /// requester is checked: what the rule does in a room is checked when it runs.
     fn permit(
         self,
         ctx: &CommandContext<'_>,
@@ -90,8 +85,8 @@ impl<'s> ReactionScope<'s> {
     ) -> Result<(), CommandError> {
         let target = self.actor(self.target_actor_id);
         if let Some(target) = &target {
-            let feature = Some(Feature::EventSubscriptions);
-            access::check(ctx, target, AccessRequirement { action: label, feature, takes_seat: false })?;
+            let required = AccessRequirement::new(label).with_feature(Feature::EventSubscriptions);
+            access::check(ctx, target, required)?;
         }
         self.check_requester(ctx, requester, label)?;
         target.map_or(Ok(()), |target| permissions::not_overridden(ctx, &target, label))
@@ -133,7 +128,7 @@ pub struct CreateReaction {
     wanted: Result<NewReaction, DomainError>,
 }
 
-/// What the body of a [`CreateReaction`] says.
+/// The fields of the body of a [`CreateReaction`].
 struct NewReaction {
     draft: ReactionInput,
     target_actor_id: ActorId,
@@ -170,7 +165,7 @@ impl CreateReaction {
         (&self.tenant_id, self.room_id.as_ref(), target)
     }
 
-    fn scene<'s>(&'s self, wanted: &'s NewReaction) -> ReactionScope<'s> {
+    fn scope<'s>(&'s self, wanted: &'s NewReaction) -> ReactionScope<'s> {
         ReactionScope {
             tenant_id: &self.tenant_id,
             room_id: self.room_id.as_ref(),
@@ -182,7 +177,7 @@ impl CreateReaction {
         RecordQuery::all::<StoredReaction>("created_at", MAX_SUBSCRIPTIONS).is("tenant_id", &self.tenant_id)
     }
 
-    /// The new subscription. What happened before it is no business of it.
+    /// The new subscription, which ignores earlier events.
     fn make(
         &self,
         wanted: &NewReaction,
@@ -218,42 +213,35 @@ impl CreateReaction {
 impl Command for CreateReaction {
     fn reads(&self) -> Vec<Query> {
         let Ok(wanted) = &self.wanted else { return Vec::new() };
-        let mut reads = self.scene(wanted).reads(wanted.created_by.as_ref());
+        let mut reads = self.scope(wanted).reads(wanted.created_by.as_ref());
         reads.push(Query::Many(self.others()));
         reads
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let wanted = self.wanted.as_ref().map_err(Clone::clone)?;
-        self.scene(wanted).permit(ctx, wanted.created_by.as_ref(), CREATE)?;
+        self.scope(wanted).permit(ctx, wanted.created_by.as_ref(), CREATE)?;
         let others = ctx.find::<StoredReaction>(self.others())?.len();
         if others >= MAX_SUBSCRIPTIONS {
-            return Err(DomainError::new(Code::OutOfBounds)
-                .saying(format!("a tenant has at most {MAX_SUBSCRIPTIONS} reaction subscriptions"))
-                .with("field", "subscriptions")
-                .with("max", MAX_SUBSCRIPTIONS)
-                .with("value", others + 1)
-                .into());
+            let message = format!("a tenant has at most {MAX_SUBSCRIPTIONS} reaction subscriptions");
+            let error = DomainError::out_of_bounds("subscriptions", message, others + 1);
+            return Err(error.with("max", MAX_SUBSCRIPTIONS).into());
         }
         let made = self.make(wanted, ctx)?;
         ctx.put(&made);
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(
-            Success::Created,
-            &WriteReactionResponse { subscription: made.subscription, correlation_id },
-        ))
+        Ok(WriteReactionResponse::reply(ctx, Success::Created, made.subscription))
     }
 }
 
 /// The subscription that a request names, and the requester.
 struct ReactionSelector {
-    /// None for what is no id at all: nothing is called that.
+    /// None if the text is no id.
     id: Option<Uuid>,
     shown_id: String,
-    /// The tenant the client says it is in, if it says so.
+    /// The tenant of the request, if given.
     tenant_id: Option<TenantId>,
     requester: Option<ActorId>,
-    /// The subscription shortly before, from which is known what will be read.
+    /// The subscription as it was shortly before, from which the reads are known.
     expected: Option<Arc<StoredReaction>>,
 }
 
@@ -273,9 +261,9 @@ impl ReactionSelector {
 
     fn reads(&self) -> Vec<Query> {
         let own = self.id.map(|id| Query::one::<StoredReaction>(StoredReaction::key_of(id)));
-        let scene = self.expected.as_ref().map(|expected| ReactionScope::of(&expected.subscription));
-        let scene = scene.map(|scene| scene.reads(self.requester.as_ref()));
-        own.into_iter().chain(scene.into_iter().flatten()).collect()
+        let scope = self.expected.as_ref().map(|expected| ReactionScope::of(&expected.subscription));
+        let scope = scope.map(|scope| scope.reads(self.requester.as_ref()));
+        own.into_iter().chain(scope.into_iter().flatten()).collect()
     }
 
     fn find(&self, ctx: &CommandContext<'_>) -> Result<StoredReaction, CommandError> {
@@ -290,7 +278,7 @@ impl ReactionSelector {
     }
 }
 
-/// The refusal of an id that nothing has.
+/// The error for an id that no subscription has.
 pub fn unknown(id: &str) -> DomainError {
     DomainError::new(Code::NotFound).saying("there is no such subscription").with("subscriptionId", id)
 }
@@ -329,7 +317,7 @@ pub struct UpdateReaction {
 named!(UpdateReaction);
 
 impl UpdateReaction {
-    /// Reads the path's id and the body; the tenant and the requester may also stand in the query.
+    /// Reads the path's id and the body; the tenant and the requester may also be in the query.
     ///
     /// # Errors
     /// The tenant or the requester is not valid; the command refuses other fields when it is decided.
@@ -379,17 +367,13 @@ impl Command for UpdateReaction {
         draft.apply(&mut stored.subscription, ctx.rules)?;
         ReactionScope::of(&stored.subscription).permit(ctx, requester, UPDATE)?;
         if stored.subscription.enabled && !was_enabled {
-            // What happened while it was off is no business of it.
+            // It ignores the events that were appended while it was disabled.
             stored.since = stored.since.max(ctx.effects.heads.sequence);
         }
         stored.revision += 1;
         stored.subscription.updated_at = ctx.now;
         ctx.put(&stored);
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(
-            Success::Ok,
-            &WriteReactionResponse { subscription: stored.subscription, correlation_id },
-        ))
+        Ok(WriteReactionResponse::reply(ctx, Success::Ok, stored.subscription))
     }
 }
 
@@ -419,10 +403,6 @@ impl Command for DeleteReaction {
         let StoredReaction { subscription, .. } = self.named.find(ctx)?;
         ReactionScope::of(&subscription).permit(ctx, self.named.requester.as_ref(), DELETE)?;
         ctx.delete::<StoredReaction>(StoredReaction::key_of(subscription.id));
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(
-            Success::Ok,
-            &DeleteReactionResponse { deleted: true, subscription_id: subscription.id, correlation_id },
-        ))
+        Ok(DeleteReactionResponse::reply(ctx, Success::Ok, true, subscription.id))
     }
 }

@@ -63,7 +63,7 @@ fn unless_refused(
     })
 }
 
-/// The detail of a refusal that says which rule it was.
+/// The detail of a refusal that names the rule.
 fn reason<'r>(error: &'r DomainError, detail: &str) -> &'r str {
     error.details.get(detail).and_then(Value::as_str).unwrap_or_default()
 }
@@ -75,11 +75,8 @@ impl RunReaction {
     }
 
     fn actor(&self) -> ActorInRoom {
-        ActorInRoom {
-            tenant_id: self.source.tenant_id.clone(),
-            room_id: self.source.room_id.clone(),
-            actor_id: self.rule.subscription.target_actor_id.clone(),
-        }
+        let target = &self.rule.subscription.target_actor_id;
+        ActorInRoom::new(&self.source.tenant_id, &self.source.room_id, target)
     }
 
     fn reaction(&self) -> ReactionRef {
@@ -97,13 +94,11 @@ impl RunReaction {
     /// Whether the target may do it: as for a command of its own, with what only reactions need before that.
     fn permit(&self, ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<(), Prevented> {
         let kind = self.rule.subscription.action.kind();
-        let pass = |feature, takes_seat| {
-            let passed =
-                access::check(ctx, actor, AccessRequirement { action: kind.label(), feature, takes_seat });
-            unless_refused(passed, |_| "forbidden:session".to_owned())
-        };
-        pass(Some(Feature::EventSubscriptions), false)?;
-        pass(kind.feature(), true)?;
+        let required = AccessRequirement::new(kind.label());
+        let action = AccessRequirement { feature: kind.feature(), ..required.taking_seat() };
+        for required in [required.with_feature(Feature::EventSubscriptions), action] {
+            unless_refused(access::check(ctx, actor, required), |_| "forbidden:session".to_owned())?;
+        }
         let capable = permissions::require(ctx, actor, kind.capability(), kind.label());
         unless_refused(capable, |_| format!("forbidden:{}", kind.capability().as_str()))?;
         let free = permissions::not_overridden(ctx, actor, kind.as_str());

@@ -1,4 +1,4 @@
-//! The pinned context of a room: what everybody in it should know, version by version.
+//! The pinned context of a room, version by version.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::events::RoomContextPinned;
 use crate::kernel::{
-    ActionSource, ActorId, ActorInRoom, Cell, Command, CommandContext, CommandError, CorrelationId,
-    DomainError, Field, Fields, GuardedAction, Key, METADATA, Query, Record, RecordQuery, Reply, RoomId,
-    Sequence, Success, Table, TenantId, Timestamp,
+    ActionSource, ActorId, ActorInRoom, Command, CommandContext, CommandError, DomainError, Field, Fields,
+    GuardedAction, Key, METADATA, Query, RecordQuery, Reply, RoomId, Sequence, Success, TenantId, Timestamp,
+    record, response,
 };
 use crate::permissions::{self, Capability};
 use crate::tables::access::{self, AccessRequirement};
@@ -47,10 +47,10 @@ pub struct PinnedContext {
 impl PinnedContext {
     /// The key of a version.
     fn key_of(tenant: &TenantId, room: &RoomId, version: u64) -> Key {
-        vec![tenant.into(), room.into(), (version as i64).into()]
+        vec![tenant.into(), room.into(), (&version).into()]
     }
 
-    /// The version that counts in a room.
+    /// The active version of a room.
     pub fn active(tenant: &TenantId, room: &RoomId) -> RecordQuery {
         RecordQuery::all::<Self>("version", 1)
             .newest_first()
@@ -60,23 +60,9 @@ impl PinnedContext {
     }
 }
 
-impl Record for PinnedContext {
-    const TABLE: &'static Table = &Table {
-        name: "pinned_contexts",
-        key: &["tenant_id", "room_id", "version"],
-        columns: &["is_active"],
-    };
+record!(PinnedContext in "pinned_contexts": [tenant_id, room_id, version] is_active);
 
-    fn key(&self) -> Key {
-        Self::key_of(&self.tenant_id, &self.room_id, self.version)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![self.is_active.into()]
-    }
-}
-
-/// Which version of a room's pinned context counts, so that pinning reads no more than that one, however long the history is.
+/// The current version of a room's pinned context, so that pinning reads only that one, however long the history is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PinHead {
@@ -88,17 +74,7 @@ pub struct PinHead {
     pub version: u64,
 }
 
-impl Record for PinHead {
-    const TABLE: &'static Table = &Table { name: "pin_heads", key: &["tenant_id", "room_id"], columns: &[] };
-
-    fn key(&self) -> Key {
-        vec![(&self.tenant_id).into(), (&self.room_id).into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        Vec::new()
-    }
-}
+record!(PinHead in "pin_heads": [tenant_id, room_id]);
 
 /// `POST /v1/rooms/context/pin`: pins a context for all actors of the room.
 pub struct PinContext {
@@ -107,17 +83,16 @@ pub struct PinContext {
     metadata: Map<String, Value>,
 }
 
-/// The answer to a [`PinContext`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PinContextResponse {
-    /// The pinned context of the room; null if nothing is pinned.
-    pinned_context: PinnedContext,
-    /// The id of the main event.
-    event_id: Uuid,
-    /// The sequence of the main event.
-    sequence: Sequence,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`PinContext`].
+    PinContextResponse {
+        /// The pinned context of the room; null if nothing is pinned.
+        pinned_context: PinnedContext,
+        /// The id of the main event.
+        event_id: Uuid,
+        /// The sequence of the main event.
+        sequence: Sequence,
+    }
 }
 
 impl PinContext {
@@ -137,7 +112,7 @@ impl PinContext {
         &self.actor
     }
 
-    /// The version that counts now.
+    /// The active version.
     fn active(&self, ctx: &CommandContext<'_>) -> Result<Option<PinnedContext>, CommandError> {
         let Some(head) = ctx.get::<PinHead>(self.actor.room_key())? else { return Ok(None) };
         ctx.get(PinnedContext::key_of(&head.tenant_id, &head.room_id, head.version))
@@ -155,11 +130,7 @@ impl Command for PinContext {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        access::check(
-            ctx,
-            &self.actor,
-            AccessRequirement { action: ACTION, feature: None, takes_seat: false },
-        )?;
+        access::check(ctx, &self.actor, AccessRequirement::new(ACTION))?;
         permissions::require(ctx, &self.actor, Capability::Moderate, ACTION)?;
         permissions::not_overridden(ctx, &self.actor, ACTION)?;
         ctx.guard
@@ -191,12 +162,6 @@ impl Command for PinContext {
         let PinnedContext { tenant_id, room_id, .. } = pinned_context.clone();
         ctx.put(&PinHead { tenant_id, room_id, version });
         let event = ctx.append(&self.actor, &event, None)?;
-        let answer = PinContextResponse {
-            pinned_context,
-            event_id: event.event_id,
-            sequence: event.sequence,
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Created, &answer))
+        Ok(PinContextResponse::reply(ctx, Success::Created, pinned_context, event.event_id, event.sequence))
     }
 }

@@ -1,14 +1,12 @@
 //! Giving a room a record, or changing it: its name, its owner, whether it is private.
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::events::{RoomCreated, RoomUpdated};
+use super::events::{RoomCreated, RoomDetails, RoomUpdated};
 use super::{Room, RoomType};
 use crate::kernel::{
-    ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError,
-    EmittedEvent, Field, Fields, METADATA, Query, Reply, RoomId, Success,
+    ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, EmittedEvent,
+    Field, Fields, METADATA, Query, Reply, Success, response,
 };
 use crate::permissions::{self, Capability};
 use crate::tables::payment::{self, PaymentInput, PaymentReceipt};
@@ -38,19 +36,16 @@ pub struct UpsertRoom {
     offer: PaymentInput,
 }
 
-/// The answer to an [`UpsertRoom`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct UpsertRoomResponse {
-    /// The room as it is now.
-    room: Room,
-    /// Whether the room had no record before.
-    created: bool,
-    /// The payment; null if there was none.
-    payment: Option<PaymentReceipt>,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to an [`UpsertRoom`].
+    UpsertRoomResponse + emitted_events {
+        /// The room as it is now.
+        room: Room,
+        /// Whether the room had no record before.
+        created: bool,
+        /// The payment; null if there was none.
+        payment: Option<PaymentReceipt>,
+    }
 }
 
 impl UpsertRoom {
@@ -99,7 +94,7 @@ impl UpsertRoom {
         }
     }
 
-    /// Checks that the owner or a moderator of the room changes it, and that only the owner gives it away or opens it to all.
+    /// Checks that the owner or a moderator of the room changes it, and that only the owner transfers it or opens it to all.
     fn may_change(&self, ctx: &CommandContext<'_>, before: &Room, wanted: &Room) -> Result<(), CommandError> {
         let owner = before.owner_actor_id.as_ref();
         let is_owner = owner.is_none_or(|owner| *owner == self.actor.actor_id);
@@ -137,8 +132,7 @@ impl UpsertRoom {
         let was_private = existing.as_ref().is_some_and(|before| before.room_type == RoomType::PrivateTable);
         let paid = if room.room_type == RoomType::PrivateTable && !was_private {
             let amount = self.offer.amount(ctx.rules.get::<PrivateTableRules>().price)?;
-            let owner = room.owner_actor_id.clone().unwrap_or_else(|| self.actor.actor_id.clone());
-            let payer = ActorInRoom { actor_id: owner, ..self.actor.clone() };
+            let payer = self.actor.with_actor(room.owner_actor_id.as_ref().unwrap_or(&self.actor.actor_id));
             Some(payment::settle(ctx, &payer, &self.offer, amount)?)
         } else {
             None
@@ -146,14 +140,8 @@ impl UpsertRoom {
         ctx.put(&room);
         let created = existing.is_none();
         announce(ctx, &self.actor, &room, paid.as_ref(), created)?;
-        let answer = UpsertRoomResponse {
-            room,
-            created,
-            payment: paid,
-            emitted_events: ctx.emitted(),
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(if created { Success::Created } else { Success::Ok }, &answer))
+        let success = if created { Success::Created } else { Success::Ok };
+        Ok(UpsertRoomResponse::reply(ctx, success, room, created, paid))
     }
 }
 
@@ -168,36 +156,21 @@ pub(crate) fn announce(
     paid: Option<&PaymentReceipt>,
     created: bool,
 ) -> Result<EmittedEvent, CommandError> {
-    let room = room.clone();
-    let payment_provider = paid.map(|paid| paid.provider.clone());
-    let payment_ref = paid.and_then(|paid| paid.reference.clone());
-    let payment_amount_usd = paid.map(|paid| paid.amount_usd.dollars());
-    let (room_type, owner_actor_id) = (room.room_type.as_str().to_owned(), room.owner_actor_id);
-    let (room_id, display_name, metadata): (RoomId, _, _) = (room.room_id, room.display_name, room.metadata);
-    if created {
-        let payload = RoomCreated {
-            room_id,
-            room_type,
-            display_name,
-            owner_actor_id,
-            metadata,
-            payment_provider,
-            payment_ref,
-            payment_amount_usd,
-        };
-        return ctx.append(actor, &payload, None);
-    }
-    let payload = RoomUpdated {
-        room_id,
-        room_type,
-        display_name,
-        owner_actor_id,
-        metadata,
-        payment_provider,
-        payment_ref,
-        payment_amount_usd,
+    let room = RoomDetails {
+        room_id: room.room_id.clone(),
+        room_type: room.room_type.as_str().to_owned(),
+        display_name: room.display_name.clone(),
+        owner_actor_id: room.owner_actor_id.clone(),
+        metadata: room.metadata.clone(),
+        payment_provider: paid.map(|paid| paid.provider.clone()),
+        payment_ref: paid.and_then(|paid| paid.reference.clone()),
+        payment_amount_usd: paid.map(|paid| paid.amount_usd.dollars()),
     };
-    ctx.append(actor, &payload, None)
+    if created {
+        ctx.append(actor, &RoomCreated { room }, None)
+    } else {
+        ctx.append(actor, &RoomUpdated { room }, None)
+    }
 }
 
 impl Command for UpsertRoom {

@@ -1,14 +1,12 @@
 //! Changing a session: its invitations and its end, never beyond what was paid for.
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{INVITED_ACTOR_IDS, SessionStatus, TableSession, end, guests};
 use crate::kernel::{
-    ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError,
-    EmittedEvent, Field, Fields, METADATA, Query, Reply, Success, TenantId, Timestamp,
+    ACTOR_ID, ActorId, ActorInRoom, Command, CommandContext, CommandError, DomainError, Field, Fields,
+    METADATA, Query, Reply, Success, TenantId, Timestamp, response,
 };
 use crate::permissions::{self, Capability};
 use crate::work::names_nothing;
@@ -33,7 +31,7 @@ pub struct UpdateTableSession {
     change: Result<SessionChange, DomainError>,
 }
 
-/// What the body says.
+/// The fields of the body.
 struct SessionChange {
     fields: Vec<String>,
     invited: Vec<ActorId>,
@@ -44,15 +42,12 @@ struct SessionChange {
     metadata: Option<Map<String, Value>>,
 }
 
-/// The answer to a [`UpdateTableSession`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct UpdateTableSessionResponse {
-    /// The session as it is now; only its owner sees the payment.
-    session: super::SessionView,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`UpdateTableSession`].
+    UpdateTableSessionResponse + emitted_events {
+        /// The session as it is now; only its owner sees the payment.
+        session: super::SessionView,
+    }
 }
 
 impl SessionChange {
@@ -100,21 +95,19 @@ impl SessionChange {
     }
 }
 
-/// Refuses a moment outside of what was paid for.
+/// Refuses a time outside of the session that was paid for.
 fn within(field: &str, value: Timestamp, min: Timestamp, max: Timestamp) -> Result<(), DomainError> {
     if (min..=max).contains(&value) {
         return Ok(());
     }
-    Err(DomainError::new(Code::OutOfBounds)
-        .saying("a session can only be shortened; another one is another payment")
-        .with("field", field)
+    let message = "a session can only be shortened; another one is another payment";
+    Err(DomainError::out_of_bounds(field, message, value.to_string())
         .with("min", min.to_string())
-        .with("max", max.to_string())
-        .with("value", value.to_string()))
+        .with("max", max.to_string()))
 }
 
 impl UpdateTableSession {
-    /// Reads the path's id and the body; the tenant may also stand in the query.
+    /// Reads the path's id and the body; the tenant may also be in the query.
     ///
     /// # Errors
     /// The requester is not valid; the command refuses other fields when it is decided.
@@ -147,11 +140,7 @@ impl Command for UpdateTableSession {
         let Some(before) = stored.filter(|session| session.tenant_id == self.tenant_id) else {
             return Err(super::not_found(&self.tenant_id, &self.session_id.to_string()).into());
         };
-        let actor = ActorInRoom {
-            tenant_id: self.tenant_id.clone(),
-            room_id: before.room_id.clone(),
-            actor_id: self.actor_id.clone(),
-        };
+        let actor = ActorInRoom::new(&self.tenant_id, &before.room_id, &self.actor_id);
         if before.owner_actor_id != self.actor_id {
             permissions::require(ctx, &actor, Capability::Moderate, ACTION)?;
         }
@@ -161,11 +150,7 @@ impl Command for UpdateTableSession {
         ctx.put(&session);
         let has_ended = session.status == SessionStatus::Ended && before.status == SessionStatus::Active;
         end::announce(ctx, &actor, &session, change.fields.clone(), has_ended.then_some(None))?;
-        let answer = UpdateTableSessionResponse {
-            session: session.shown_to(Some(&self.actor_id)),
-            emitted_events: ctx.emitted(),
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Ok, &answer))
+        let session = session.shown_to(Some(&self.actor_id));
+        Ok(UpdateTableSessionResponse::reply(ctx, Success::Ok, session))
     }
 }

@@ -56,11 +56,7 @@ pub(super) fn expire(ctx: &mut CommandContext<'_>, session: TableSession) -> Res
         ..session
     };
     ctx.put(&session);
-    let owner = ActorInRoom {
-        tenant_id: session.tenant_id.clone(),
-        room_id: session.room_id.clone(),
-        actor_id: session.owner_actor_id.clone(),
-    };
+    let owner = ActorInRoom::new(&session.tenant_id, &session.room_id, &session.owner_actor_id);
     let changed = vec!["status".to_owned(), "endedAt".to_owned()];
     announce(ctx, &owner, &session, changed, Some(Some("expired")))?;
     ctx.correlation_id = requests;
@@ -78,11 +74,8 @@ impl ExpireTableSessions {
     pub const BATCH: usize = 200;
 
     fn due(&self) -> RecordQuery {
-        RecordQuery::all::<TableSession>("active_until", Self::BATCH).only(
-            "active_until",
-            Comparison::AtMost,
-            self.now,
-        )
+        let by_expiry = RecordQuery::all::<TableSession>("active_until", Self::BATCH);
+        by_expiry.only("active_until", Comparison::AtMost, self.now)
     }
 }
 

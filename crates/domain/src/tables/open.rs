@@ -1,14 +1,12 @@
 //! Opening a private table: buying a plan for a room, for a while.
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::events::TableSessionCreated;
 use super::{INVITED_ACTOR_IDS, PrivateTableRules, SessionStatus, TableSession, end, guests};
 use crate::kernel::{
-    ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, CorrelationId, DomainError,
-    EmittedEvent, Field, Fields, METADATA, Query, Reply, RoomId, Rules, Success, TenantId, Timestamp, Usd,
+    ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, EmittedEvent,
+    Field, Fields, METADATA, Query, Reply, RoomId, Rules, Success, TenantId, Timestamp, Usd, response,
 };
 use crate::permissions;
 use crate::rooms::upsert::{self, MAX_NAME_CHARS};
@@ -51,17 +49,16 @@ pub struct CreateTableSession {
     expires_at: Option<Timestamp>,
 }
 
-/// The answer to an [`CreateTableSession`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CreateTableSessionResponse {
-    /// The room as it is now.
-    room: Room,
-    /// The session that was bought.
-    session: TableSession,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to an [`CreateTableSession`].
+    CreateTableSessionResponse {
+        /// The room as it is now.
+        room: Room,
+        /// The session that was bought.
+        session: TableSession,
+        /// Every event of this request, in order.
+        emitted_events: Vec<EmittedEvent>,
+    }
 }
 
 /// Reads the plan that is to be bought.
@@ -118,7 +115,7 @@ impl CreateTableSession {
         (&self.tenant_id, &self.actor_id, &self.owner_actor_id, self.room_id.as_ref())
     }
 
-    /// From when to when the table will be theirs.
+    /// The start and the end of the session.
     fn span(&self, now: Timestamp) -> Result<(Timestamp, Timestamp), DomainError> {
         let started_at = self.started_at.unwrap_or(now);
         let latest = started_at.plus_ms(self.plan.duration_ms());
@@ -127,14 +124,11 @@ impl CreateTableSession {
         if expires_at > earliest && expires_at <= latest {
             return Ok((started_at, expires_at));
         }
-        Err(DomainError::new(Code::OutOfBounds)
-            .saying(
-                "a session ends after it starts and after now, at most the plan's duration after its start",
-            )
-            .with("field", "expiresAt")
+        let message =
+            "a session ends after it starts and after now, at most the plan's duration after its start";
+        Err(DomainError::out_of_bounds(EXPIRES_AT.name, message, expires_at.to_string())
             .with("min", earliest.to_string())
-            .with("max", latest.to_string())
-            .with("value", expires_at.to_string()))
+            .with("max", latest.to_string()))
     }
 
     /// The room that the session is for: the one that is named, or one with a fresh name.
@@ -168,8 +162,8 @@ impl CreateTableSession {
         }
     }
 
-    /// Ends the room's session if its time has run out before a sweep ended it.
-    fn make_way(ctx: &mut CommandContext<'_>, actor: &ActorInRoom) -> Result<(), CommandError> {
+    /// Ends the room's session if it has expired and no sweep has ended it yet.
+    fn end_expired_session(ctx: &mut CommandContext<'_>, actor: &ActorInRoom) -> Result<(), CommandError> {
         let find = access::active_session(&actor.tenant_id, &actor.room_id);
         let Some(session) = ctx.find::<TableSession>(find)?.pop() else { return Ok(()) };
         if session.expires_at <= ctx.now {
@@ -185,16 +179,12 @@ impl CreateTableSession {
 
     fn open(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let (started_at, expires_at) = self.span(ctx.now)?;
-        let actor = ActorInRoom {
-            tenant_id: self.tenant_id.clone(),
-            room_id: self.room_id(ctx)?,
-            actor_id: self.actor_id.clone(),
-        };
+        let actor = ActorInRoom::new(&self.tenant_id, &self.room_id(ctx)?, &self.actor_id);
         let existing = Self::room_for(ctx, &actor)?;
         if existing.is_some() {
-            Self::make_way(ctx, &actor)?;
+            Self::end_expired_session(ctx, &actor)?;
         }
-        let payer = ActorInRoom { actor_id: self.owner_actor_id.clone(), ..actor.clone() };
+        let payer = actor.with_actor(&self.owner_actor_id);
         let paid = payment::settle(ctx, &payer, &self.offer, self.amount)?;
         let before = ctx.effects.events.len();
         let (room, announced) = self.create_or_update_room(ctx, &actor, existing)?;
@@ -220,16 +210,11 @@ impl CreateTableSession {
         };
         ctx.put(&session);
         ctx.append(&actor, &created(&session), announced.map(|event| event.cause()).as_deref())?;
-        let answer = CreateTableSessionResponse {
-            room,
-            session,
-            emitted_events: ctx.emitted().split_off(before),
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Created, &answer))
+        let emitted_events = ctx.emitted().split_off(before);
+        Ok(CreateTableSessionResponse::reply(ctx, Success::Created, room, session, emitted_events))
     }
 
-    /// Makes the room, or gives it what is new about it; answers the event that says so.
+    /// Creates the room, or updates its record; answers the event of that.
     fn create_or_update_room(
         &self,
         ctx: &mut CommandContext<'_>,
@@ -277,11 +262,7 @@ fn created(session: &TableSession) -> TableSessionCreated {
 impl Command for CreateTableSession {
     fn reads(&self) -> Vec<Query> {
         let Some(room_id) = &self.room_id else { return Vec::new() };
-        let actor = ActorInRoom {
-            tenant_id: self.tenant_id.clone(),
-            room_id: room_id.clone(),
-            actor_id: self.actor_id.clone(),
-        };
+        let actor = ActorInRoom::new(&self.tenant_id, room_id, &self.actor_id);
         let session = Query::Many(access::active_session(&actor.tenant_id, &actor.room_id));
         permissions::reads(&actor).into_iter().chain([access::read(&actor), session]).collect()
     }

@@ -1,12 +1,12 @@
-//! Paying for a private table: what must be paid, how it is shown, and what is kept of it.
+//! Payments for private tables: what must be paid, how it is shown, and what is stored.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use crate::kernel::{
-    ActorId, ActorInRoom, CallRequest, Cell, Code, CommandContext, CommandError, DomainError, ExternalCall,
-    Field, Fields, Hash, Key, Record, RoomId, Secret, Table, TenantId, Timestamp, Usd,
+    ActorId, ActorInRoom, CallRequest, Code, CommandContext, CommandError, DomainError, ExternalCall, Field,
+    Fields, Hash, Key, RoomId, Secret, TenantId, Timestamp, Usd, record,
 };
 use crate::tables::PrivateTableRules;
 
@@ -18,14 +18,14 @@ pub const DEFAULT_STUB_PROOF: &str = "coffee_paid";
 pub enum PaymentMode {
     /// They are free.
     Off,
-    /// Whoever knows the proof has paid.
+    /// A request with this proof counts as paid.
     Stub {
         /// The proof.
         proof: Secret,
     },
-    /// A payment provider is asked.
+    /// A payment provider takes the payment.
     Webhook {
-        /// Whether it is known where the provider is.
+        /// Whether the URL of the provider is set.
         configured: bool,
     },
 }
@@ -41,7 +41,7 @@ impl PaymentMode {
     }
 }
 
-/// What the payment provider is asked.
+/// The request to the payment provider.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChargeRequest {
     /// The same for every attempt of the same request, so that no request is paid for twice.
@@ -66,7 +66,7 @@ impl CallRequest for ChargeRequest {
     type Response = ChargeResponse;
 }
 
-/// What the payment provider said.
+/// The response of the payment provider.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChargeResponse {
     /// It is paid.
@@ -82,18 +82,18 @@ pub enum ChargeResponse {
     Declined {
         /// The status of the provider's answer.
         status: u16,
-        /// What it says to the payer.
+        /// The message for the payer.
         message: Option<String>,
     },
-    /// The provider could not be asked.
+    /// The provider could not be reached.
     Unreachable {
         /// Why, in general terms.
         cause: String,
     },
 }
 
-/// The newest payment of a request, kept before what it pays for is created: whatever happens then, it is not asked for
-/// again. It buys once; when its idempotency key is forgotten, the same request is another payment.
+/// The newest payment of a request, stored before what it pays for is created, so that the provider is not called twice.
+/// It buys once; when its idempotency key is forgotten, the same request is another payment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
@@ -113,17 +113,7 @@ pub struct Payment {
     pub paid_at: Timestamp,
 }
 
-impl Record for Payment {
-    const TABLE: &'static Table = &Table { name: "payments", key: &["payment_id"], columns: &["paid_at"] };
-
-    fn key(&self) -> Key {
-        vec![self.payment_id.to_string().as_str().into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![self.paid_at.into()]
-    }
-}
+record!(Payment in "payments": [payment_id] paid_at);
 
 /// The longest proof or reference of a payment, in characters.
 const MAX_TEXT_CHARS: usize = 1_024;
@@ -142,7 +132,7 @@ const PAYMENT_AMOUNT_USD: Field = Field::new(
     "3",
 );
 
-/// What a client says about its payment.
+/// What a request contains about its payment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PaymentInput {
     proof: Option<Secret>,
@@ -165,7 +155,7 @@ pub struct PaymentReceipt {
     pub amount_usd: Usd,
 }
 
-/// The payment of a request that has paid for so much before: the same id however often the request comes meanwhile.
+/// The id of the next payment of a request: the same for every attempt until it is spent.
 fn payment_id(mut key: Hash, spent_before: u32) -> Uuid {
     for (byte, number) in key.iter_mut().rev().zip(spent_before.to_le_bytes()) {
         *byte ^= number;
@@ -198,7 +188,7 @@ impl PaymentInput {
         Ok(Self { proof, reference, amount: fields.amount(PAYMENT_AMOUNT_USD)? })
     }
 
-    /// What is paid where at least `price` is asked.
+    /// The amount of the payment, at least `price`.
     ///
     /// # Errors
     /// `ERR_PAYMENT_REQUIRED {field, value, min}`.
@@ -221,7 +211,7 @@ impl PaymentInput {
     }
 }
 
-/// What the request buys: the same id until it has been paid and bought; none for background work.
+/// The id of the purchase: the same until it was paid and spent; none for background work.
 ///
 /// # Errors
 /// [`CommandError::Load`] for what was paid under the same key.
@@ -232,8 +222,8 @@ pub fn purchase(ctx: &CommandContext<'_>) -> Result<Option<Uuid>, CommandError> 
     Ok(Some(payment_id(request.key, spent_before)))
 }
 
-/// Keeps a payment that the provider has just taken. If the command is refused after all, the record of it stays, so that
-/// the same request never pays twice: the refusal becomes one that keeps what was written.
+/// Records a payment that the provider has just taken. If the command is refused, the record is committed all the same, so
+/// that the same request never pays twice: the refusal becomes [`CommandError::DeniedAudited`].
 ///
 /// # Errors
 /// What `decide` refuses.
@@ -258,7 +248,7 @@ pub fn recording_charge<T>(
     }
     match (decide(ctx), taken) {
         (Err(CommandError::Refused(error)), Some(payment)) => {
-            // Whatever was done with it before the refusal: it has bought nothing.
+            // It has bought nothing, whatever the command wrote before the refusal.
             ctx.put(&payment);
             Err(CommandError::DeniedAudited(error))
         }
@@ -266,10 +256,10 @@ pub fn recording_charge<T>(
     }
 }
 
-/// Settles what `payer` owes for its room.
+/// Settles the price that `payer` pays for its room.
 ///
 /// # Errors
-/// `ERR_PAYMENT_REQUIRED`; [`CommandError::External`] to ask the provider.
+/// `ERR_PAYMENT_REQUIRED`; [`CommandError::External`] to call the provider.
 pub fn settle(
     ctx: &mut CommandContext<'_>,
     payer: &ActorInRoom,
@@ -312,7 +302,7 @@ pub fn settle(
     }
 }
 
-/// What the provider has taken: recorded before, or asked for now.
+/// The payment that the provider took: recorded before, or requested now.
 fn charged(
     ctx: &mut CommandContext<'_>,
     payer: &ActorInRoom,
@@ -355,111 +345,5 @@ fn charged(
             amount,
             request_id: request.id.to_owned(),
         }))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::inbox;
-    use crate::kernel::{
-        CallResult, CorrelationId, Effects, Heads, IdSource, LoadedRecords, Query, RequestContext, Rules,
-        Sequence, StoredRecord, WriteSet,
-    };
-    use crate::moderation::{RateGuard, RateWindows};
-
-    struct NoIds;
-
-    impl IdSource for NoIds {
-        fn fresh(&mut self, _now: Timestamp) -> Uuid {
-            Uuid::nil()
-        }
-    }
-
-    const THREE: Usd = Usd::from_cents(300);
-    const KEY: Hash = [7; 16];
-
-    fn paid(amount: Usd) -> Option<ChargeResponse> {
-        Some(ChargeResponse::Paid { provider: None, reference: None, amount })
-    }
-
-    /// Asks a buyer for so much, under one key; `refused` is what keeps it from buying, once it has paid.
-    fn buy(
-        stored: &mut Option<Payment>,
-        price: Usd,
-        outcome: Option<ChargeResponse>,
-        refused: Option<Code>,
-    ) -> Result<Usd, CommandError> {
-        let payment = PaymentMode::Webhook { configured: true };
-        let rules = Rules::default().with(PrivateTableRules { payment, ..PrivateTableRules::default() });
-        let outcome = outcome.map(CallResult::new::<ChargeRequest>);
-        let key: Key = vec![payment_id(KEY, 0).to_string().as_str().into()];
-        let found: Vec<StoredRecord> = stored.iter().map(StoredRecord::of).collect();
-        let mut windows = RateWindows::default();
-        let (start, now) = (Sequence::START, Timestamp::from_millis(1_000));
-        let mut ctx = CommandContext {
-            now,
-            rules: &rules,
-            correlation_id: CorrelationId::parse("c").unwrap(),
-            request: Some(RequestContext { id: "r", key: KEY }),
-            outcome: outcome.as_ref(),
-            loaded: &LoadedRecords::from([(Query::one::<Payment>(key.clone()), found)]),
-            written: &WriteSet::default(),
-            ids: &mut NoIds,
-            guard: &mut RateGuard::new(&mut windows, rules.get(), now),
-            notify: inbox::deliver,
-            effects: Effects::none(Heads { sequence: start, inbox: start, audit: start }),
-        };
-        let offer = PaymentInput { proof: None, reference: None, amount: None };
-        let payer = ActorInRoom::named("default", "den", "Nova");
-        let decided = recording_charge(&mut ctx, |ctx| {
-            let paid = settle(ctx, &payer, &offer, price)?;
-            refused.map_or(Ok(paid.amount_usd), |code| Err(DomainError::new(code).into()))
-        });
-        if matches!(decided, Ok(_) | Err(CommandError::DeniedAudited(_))) {
-            *stored = ctx.get(key).unwrap();
-        }
-        decided
-    }
-
-    fn asked(decided: Result<Usd, CommandError>) -> Uuid {
-        match decided {
-            Err(CommandError::External(call)) => call.request::<ChargeRequest>().unwrap().payment_id,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// What was paid buys once, also if its request was refused at first; a request whose key was forgotten since
-    /// is another payment, and so is the one after that.
-    #[test]
-    fn a_payment_buys_once() {
-        let mut stored = None;
-        let first = asked(buy(&mut stored, THREE, None, None));
-        let denied = buy(&mut stored, THREE, paid(THREE), Some(Code::Validation));
-        assert!(matches!(denied, Err(CommandError::DeniedAudited(_))), "{denied:?}");
-        assert!(matches!(buy(&mut stored, THREE, None, None), Ok(THREE)), "it is not asked for again");
-        let second = asked(buy(&mut stored, THREE, None, None));
-        assert!(matches!(buy(&mut stored, THREE, paid(THREE), None), Ok(THREE)));
-        let third = asked(buy(&mut stored, THREE, None, None));
-        assert!(first != second && second != third && third != first, "{first} {second} {third}");
-        assert_eq!(asked(buy(&mut stored, THREE, None, None)), third, "until it is paid");
-    }
-
-    /// What was taken for less does not pay for more under the same key.
-    #[test]
-    fn a_payment_does_not_grow() {
-        let mut stored = None;
-        let denied = buy(&mut stored, THREE, paid(THREE), Some(Code::Validation));
-        assert!(matches!(denied, Err(CommandError::DeniedAudited(_))), "{denied:?}");
-        match buy(&mut stored, Usd::from_cents(1_000), None, None) {
-            Err(CommandError::Refused(error)) => {
-                let details = &error.details;
-                assert_eq!((&details["reason"], &details["value"]), (&json!("amount"), &json!(3.0)));
-            }
-            other => panic!("{other:?}"),
-        }
-        assert!(matches!(buy(&mut stored, THREE, None, None), Ok(THREE)));
     }
 }

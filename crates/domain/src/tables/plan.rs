@@ -4,40 +4,28 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::kernel::Usd;
+use crate::kernel::{Usd, wire_enum};
 
 /// The most actors that a plan may seat.
 const MAX_SEATS: i64 = 32;
 /// How long a plan may last, in minutes.
 const MINUTES: std::ops::RangeInclusive<i64> = 5..=1_440;
-/// The plan that counts as standard if none is named.
+/// The default plan, unless a setting names another.
 const DEFAULT_PLAN: &str = "cappuccino";
 
-/// What a plan may let those at a table do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Feature {
-    /// To speak.
-    BasicThreadChat,
-    /// To create and change tasks.
-    TaskBoard,
-    /// To create and change shared objects.
-    SharedObjects,
-    /// To replay what happened.
-    Replay,
-    /// To have webhooks and reactions.
-    EventSubscriptions,
-}
-
-impl Feature {
-    /// The name in a plan's `features`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::BasicThreadChat => "basic_thread_chat",
-            Self::TaskBoard => "task_board",
-            Self::SharedObjects => "shared_objects",
-            Self::Replay => "replay",
-            Self::EventSubscriptions => "event_subscriptions",
-        }
+wire_enum! {
+    /// What a plan may include.
+    pub enum Feature {
+        /// To speak.
+        BasicThreadChat = "basic_thread_chat",
+        /// To create and change tasks.
+        TaskBoard = "task_board",
+        /// To create and change shared objects.
+        SharedObjects = "shared_objects",
+        /// To replay what happened.
+        Replay = "replay",
+        /// To have webhooks and reactions.
+        EventSubscriptions = "event_subscriptions",
     }
 }
 
@@ -58,7 +46,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// How long the table is theirs, in milliseconds.
+    /// How long a session lasts, in milliseconds.
     pub const fn duration_ms(&self) -> i64 {
         self.duration_minutes * 60_000
     }
@@ -101,7 +89,7 @@ impl Default for Catalogue {
 }
 
 impl Catalogue {
-    /// Reads a catalogue: an object of plans by id, which replaces the built-in one, and the id of its standard plan.
+    /// Reads a catalogue: an object of plans by id, which replaces the built-in one, and the id of its default plan.
     ///
     /// # Errors
     /// The error, for the operator that wrote the catalogue.
@@ -123,7 +111,7 @@ impl Catalogue {
         &self.plans
     }
 
-    /// The standard plan.
+    /// The default plan.
     pub fn standard(&self) -> &Plan {
         &self.plans[self.standard]
     }
@@ -164,8 +152,8 @@ fn read_plan(plan_id: &str, entry: &Value) -> Result<Plan, String> {
     if !entry.is_object() {
         return Err("it must be an object with maxAgents, durationMinutes, features and price".to_owned());
     }
-    let number = |name: &str, standard: f64| match entry.get(name) {
-        None | Some(Value::Null) => Ok(standard),
+    let number = |name: &str, default: f64| match entry.get(name) {
+        None | Some(Value::Null) => Ok(default),
         Some(value) => value.as_f64().ok_or_else(|| format!("{name} must be a number")),
     };
     let features = match entry.get("features") {
@@ -194,72 +182,4 @@ fn read_features(features: &[Value]) -> Result<Vec<String>, String> {
         }
     }
     Ok(names)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The built-in plans, and the standard one.
-    #[test]
-    fn the_built_in_plans() {
-        let catalogue = Catalogue::read(None, None).unwrap();
-        let seen: Vec<_> = catalogue
-            .plans()
-            .iter()
-            .map(|plan| {
-                (
-                    plan.plan_id.as_str(),
-                    plan.max_agents,
-                    plan.duration_minutes,
-                    plan.price,
-                    plan.features.len(),
-                )
-            })
-            .collect();
-        let usd = |dollars: i64| Usd::from_cents(dollars * 100);
-        let want = [
-            ("espresso", 2, 30, usd(3), 1),
-            ("cappuccino", 4, 90, usd(6), 3),
-            ("americano", 8, 240, usd(10), 6),
-            ("decaf_night_shift", 8, 720, usd(15), 6),
-        ];
-        assert_eq!(seen, want);
-        assert_eq!(catalogue.standard().plan_id, "cappuccino");
-        assert_eq!(catalogue.find(" Decaf-Night shift").unwrap().plan_id, "decaf_night_shift");
-        assert_eq!(catalogue.find("constructor"), None);
-    }
-
-    /// Entries are normalised and held within their bounds.
-    #[test]
-    fn entries_are_normalised() {
-        let json = r#"{"Big One": {"maxAgents": 99, "durationMinutes": 1, "price": 2.346, "features": [" Replay", "replay", ""]},
-                       "bare": {}}"#;
-        let catalogue = Catalogue::read(Some(json), Some("BARE")).unwrap();
-        let big = catalogue.find("big_one").unwrap();
-        assert_eq!((big.max_agents, big.duration_minutes, big.price), (32, 5, Usd::from_cents(235)));
-        assert_eq!(big.features, ["replay"]);
-        let bare = catalogue.standard();
-        assert_eq!((bare.max_agents, bare.duration_minutes, bare.price), (1, 30, Usd::from_cents(0)));
-    }
-
-    /// A catalogue that says something wrong is not used.
-    #[test]
-    fn a_bad_catalogue_is_refused() {
-        let cases = [
-            ("nonsense", None),
-            ("[]", None),
-            ("{}", None),
-            (r#"{"a": {"maxAgents": "many"}}"#, None),
-            (r#"{"a": {"features": "all"}}"#, None),
-            (r#"{"a b": {}, "a-b": {}}"#, None),
-            (r#"{" ": {}}"#, None),
-            (r#"{"a": 1}"#, None),
-            (r#"{"a": null}"#, None),
-            (r#"{"a": {}}"#, Some("b")),
-        ];
-        for (json, standard) in cases {
-            assert!(Catalogue::read(Some(json), standard).is_err(), "{json} {standard:?}");
-        }
-    }
 }

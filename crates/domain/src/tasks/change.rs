@@ -13,7 +13,7 @@ use crate::kernel::{
 use crate::tables::plan::Feature;
 use crate::work::{self, Editor, WorkPolicy};
 
-/// What changing a task is called, by a patch or a handoff.
+/// The policy of changes, by a patch or a handoff.
 pub(super) const UPDATE: WorkPolicy = WorkPolicy { action: "task_update", feature: Feature::TaskBoard };
 
 /// What can be changed, in the order of the documentation.
@@ -26,7 +26,7 @@ pub struct UpdateTask {
     patch: Result<TaskPatch, DomainError>,
 }
 
-/// What the body names.
+/// The fields that the body names.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct TaskPatch {
     title: Option<String>,
@@ -59,19 +59,11 @@ impl TaskPatch {
     /// The task as the patch leaves it, and which of its fields were named or followed from what was named.
     pub(super) fn apply(&self, before: &Task, by: &ActorId, now: Timestamp) -> (Task, Vec<&'static str>) {
         let mut task = Task { updated_at: now, ..before.clone() };
-        if let Some(title) = &self.title {
-            task.title.clone_from(title);
-        }
-        if let Some(description) = &self.description {
-            task.description.clone_from(description);
-        }
-        if let Some(assignee) = &self.assignee {
-            task.assignee_actor_id.clone_from(assignee);
-        }
-        if let Some(metadata) = &self.metadata {
-            task.metadata.clone_from(metadata);
-        }
-        // Whoever is given an open task is at it, unless the sender says how far it is.
+        work::set(&mut task.title, &self.title);
+        work::set(&mut task.description, &self.description);
+        work::set(&mut task.assignee_actor_id, &self.assignee);
+        work::set(&mut task.metadata, &self.metadata);
+        // An open task that gets an assignee is active, unless the patch sets a state.
         let begins =
             self.state.is_none() && matches!(self.assignee, Some(Some(_))) && before.state == TaskState::Open;
         let state = if begins { Some(TaskState::Active) } else { self.state };
@@ -96,7 +88,7 @@ impl TaskPatch {
     }
 }
 
-/// The title, if the patch names it: it cannot be taken away.
+/// The title, if the patch names it; it cannot be removed.
 fn title(fields: &Fields) -> Result<Option<String>, DomainError> {
     let is_named = fields.has(TITLE.name) && !fields.is_describing();
     if is_named { fields.required_text(TITLE).map(Some) } else { fields.trimmed_text(TITLE) }
@@ -117,37 +109,43 @@ pub(super) fn append_changes(
         progress: after.progress,
     };
     let updated = ctx.append(actor, &updated, None)?;
-    let cause = updated.cause();
-    if before.assignee_actor_id != after.assignee_actor_id {
-        let assigned = TaskAssigned {
-            task_id: after.task_id,
-            from_assignee_actor_id: before.assignee_actor_id.clone(),
-            to_assignee_actor_id: after.assignee_actor_id.clone(),
-            assigned_by: actor.actor_id.clone(),
-        };
-        ctx.append(actor, &assigned, Some(&cause))?;
-    }
-    if before.progress != after.progress {
-        let (from_progress, to_progress) = (before.progress, after.progress);
-        let progressed = TaskProgressUpdated { task_id: after.task_id, from_progress, to_progress };
-        ctx.append(actor, &progressed, Some(&cause))?;
-    }
-    if before.state != TaskState::Done && after.state == TaskState::Done {
-        let completed = TaskCompleted {
-            task_id: after.task_id,
-            completed_by: actor.actor_id.clone(),
-            completed_at: ctx.now,
-            progress: after.progress,
-        };
-        ctx.append(actor, &completed, Some(&cause))?;
-    }
+    append_consequences(ctx, actor, (Some(before), after), &updated.cause())?;
     Ok(updated)
 }
 
+/// Appends the events of a new assignee, progress or completion, caused by `cause`; `before` is none for a new task.
+pub(super) fn append_consequences(
+    ctx: &mut CommandContext<'_>,
+    actor: &ActorInRoom,
+    (before, after): (Option<&Task>, &Task),
+    cause: &str,
+) -> Result<(), CommandError> {
+    let task_id = after.task_id;
+    let from_assignee_actor_id = before.and_then(|before| before.assignee_actor_id.clone());
+    if from_assignee_actor_id != after.assignee_actor_id {
+        let to_assignee_actor_id = after.assignee_actor_id.clone();
+        let assigned_by = actor.actor_id.clone();
+        let assigned = TaskAssigned { task_id, from_assignee_actor_id, to_assignee_actor_id, assigned_by };
+        ctx.append(actor, &assigned, Some(cause))?;
+    }
+    if let Some(before) = before.filter(|before| before.progress != after.progress) {
+        let (from_progress, to_progress) = (before.progress, after.progress);
+        let progressed = TaskProgressUpdated { task_id, from_progress, to_progress };
+        ctx.append(actor, &progressed, Some(cause))?;
+    }
+    let was_done = before.is_some_and(|before| before.state == TaskState::Done);
+    if after.state == TaskState::Done && !was_done {
+        let (completed_by, completed_at) = (actor.actor_id.clone(), ctx.now);
+        let completed = TaskCompleted { task_id, completed_by, completed_at, progress: after.progress };
+        ctx.append(actor, &completed, Some(cause))?;
+    }
+    Ok(())
+}
+
 impl UpdateTask {
-    /// Reads what the body says of the task, which is in the changer's tenant.
-    pub fn read(fields: &Fields, changer: Editor, task: Task) -> Self {
-        Self { actor: changer.in_room(&task.room_id), task, patch: TaskPatch::read(fields) }
+    /// Reads the task's fields from the body. The task is in the editor's tenant.
+    pub fn read(fields: &Fields, editor: Editor, task: Task) -> Self {
+        Self { actor: editor.in_room(&task.room_id), task, patch: TaskPatch::read(fields) }
     }
 
     /// Names the fields of the body.
@@ -164,8 +162,8 @@ impl UpdateTask {
 
 impl Command for UpdateTask {
     fn reads(&self) -> Vec<Query> {
-        let assignee = self.patch.iter().filter_map(|patch| patch.assignee.clone().flatten());
-        let unread = assignee.map(|actor_id| inbox::counter(&ActorInRoom { actor_id, ..self.actor.clone() }));
+        let assignee = self.patch.iter().filter_map(|patch| patch.assignee.as_ref()?.as_ref());
+        let unread = assignee.map(|assignee| inbox::counter(&self.actor.with_actor(assignee)));
         let task = Query::one::<Task>(Task::key_of(self.task.task_id));
         work::reads(&self.actor).into_iter().chain([task]).chain(unread).collect()
     }
@@ -177,7 +175,7 @@ impl Command for UpdateTask {
         let (task, changed) = patch.apply(&before, &self.actor.actor_id, ctx.now);
         append_changes(ctx, &self.actor, (&before, &task), &changed)?;
         ctx.put(&task);
-        Ok(Reply::new(Success::Ok, &WriteTaskResponse::of(ctx, task)))
+        Ok(WriteTaskResponse::reply(ctx, Success::Ok, task))
     }
 }
 

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::events::{TaskAssigned, TaskCompleted, TaskCreated};
+use super::change::append_consequences;
+use super::events::TaskCreated;
 use super::{PROGRESS, Task, TaskState, WriteTaskResponse};
 use crate::inbox;
 use crate::kernel::{
@@ -26,13 +27,13 @@ pub(super) const TASK_PROGRESS: Field =
 
 const CREATE: WorkPolicy = WorkPolicy { action: "task_create", feature: Feature::TaskBoard };
 
-/// `POST /v1/tasks`: an actor says what is to be done.
+/// `POST /v1/tasks`: an actor creates a task.
 pub struct CreateTask {
     actor: ActorInRoom,
     draft: Result<NewTask, DomainError>,
 }
 
-/// What the body says of the task.
+/// The fields of the task in the body.
 struct NewTask {
     title: String,
     description: Option<String>,
@@ -50,11 +51,11 @@ impl NewTask {
         let assignee = fields.actor(ASSIGNEE_ACTOR_ID)?;
         // A task with an assignee is active, unless the sender sets a state.
         let is_begun = assignee.is_some() && !fields.has(STATE.name);
-        let unsaid = if is_begun { TaskState::Active } else { TaskState::Open };
+        let default = if is_begun { TaskState::Active } else { TaskState::Open };
         Ok(Self {
             title,
             description,
-            state: state.unwrap_or(unsaid),
+            state: state.unwrap_or(default),
             assignee,
             progress: fields.bounded(TASK_PROGRESS, PROGRESS)?.unwrap_or(0),
             metadata: fields.object(METADATA)?.unwrap_or_default(),
@@ -100,8 +101,8 @@ impl CreateTask {
 
 impl Command for CreateTask {
     fn reads(&self) -> Vec<Query> {
-        let assignee = self.draft.iter().filter_map(|draft| draft.assignee.clone());
-        let unread = assignee.map(|actor_id| inbox::counter(&ActorInRoom { actor_id, ..self.actor.clone() }));
+        let assignee = self.draft.iter().filter_map(|draft| draft.assignee.as_ref());
+        let unread = assignee.map(|assignee| inbox::counter(&self.actor.with_actor(assignee)));
         work::reads(&self.actor).into_iter().chain(unread).collect()
     }
 
@@ -118,25 +119,8 @@ impl Command for CreateTask {
             created_by: task.created_by.clone(),
         };
         let cause = ctx.append(&self.actor, &created, None)?.cause();
-        if task.assignee_actor_id.is_some() {
-            let assigned = TaskAssigned {
-                task_id: task.task_id,
-                from_assignee_actor_id: None,
-                to_assignee_actor_id: task.assignee_actor_id.clone(),
-                assigned_by: self.actor.actor_id.clone(),
-            };
-            ctx.append(&self.actor, &assigned, Some(&cause))?;
-        }
-        if task.state == TaskState::Done {
-            let completed = TaskCompleted {
-                task_id: task.task_id,
-                completed_by: self.actor.actor_id.clone(),
-                completed_at: ctx.now,
-                progress: task.progress,
-            };
-            ctx.append(&self.actor, &completed, Some(&cause))?;
-        }
+        append_consequences(ctx, &self.actor, (None, &task), &cause)?;
         ctx.put(&task);
-        Ok(Reply::new(Success::Created, &WriteTaskResponse::of(ctx, task)))
+        Ok(WriteTaskResponse::reply(ctx, Success::Created, task))
     }
 }

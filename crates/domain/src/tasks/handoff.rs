@@ -1,6 +1,5 @@
 //! Handoffs of a task: assign it, accept it, report it blocked or done.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -10,9 +9,9 @@ use super::events::TaskHandoff;
 use super::{Task, TaskState};
 use crate::inbox;
 use crate::kernel::{
-    ActorId, ActorInRoom, Cell, Code, Command, CommandContext, CommandError, Comparison, CorrelationId,
-    DomainError, EXAMPLE_ID, EmittedEvent, Field, Fields, Key, MAX_REFERENCE_CHARS, METADATA, Query, Record,
-    RecordQuery, Reply, RoomId, Sequence, Success, Table, TenantId, Timestamp,
+    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, Comparison, DomainError, EXAMPLE_ID,
+    Field, Fields, MAX_REFERENCE_CHARS, METADATA, Query, RecordQuery, Reply, RoomId, Sequence, Success,
+    TenantId, Timestamp, record, response, wire_enum,
 };
 use crate::work::{self, Editor};
 
@@ -38,46 +37,31 @@ const REPLY_TO_EVENT_ID: Field =
     Field::new("replyToEventId", "The event that this handoff answers.", EXAMPLE_ID)
         .up_to(MAX_REFERENCE_CHARS);
 
-/// What is done with the task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HandoffAction {
-    Assign,
-    Accept,
-    Blocked,
-    Done,
+wire_enum! {
+    /// What is done with the task.
+    enum HandoffAction {
+        Assign = "assign",
+        Accept = "accept",
+        Blocked = "blocked",
+        Done = "done",
+    }
 }
 
 impl HandoffAction {
-    const NAMES: [(&str, Self); 4] = [
-        ("assign", Self::Assign),
-        ("accept", Self::Accept),
-        ("blocked", Self::Blocked),
-        ("done", Self::Done),
-    ];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Assign => "assign",
-            Self::Accept => "accept",
-            Self::Blocked => "blocked",
-            Self::Done => "done",
-        }
-    }
-
     /// Whether `actor` may do this with the task.
     fn is_open_to(self, task: &Task, actor: &ActorId) -> bool {
-        let creates = task.created_by == *actor;
-        let has_it = task.assignee_actor_id.as_ref() == Some(actor);
-        let nobody_has_it = task.assignee_actor_id.is_none();
+        let is_creator = task.created_by == *actor;
+        let is_assignee = task.assignee_actor_id.as_ref() == Some(actor);
+        let has_no_assignee = task.assignee_actor_id.is_none();
         match self {
-            Self::Assign => creates || has_it,
-            Self::Accept => has_it || nobody_has_it,
-            Self::Blocked | Self::Done => creates || has_it || nobody_has_it,
+            Self::Assign => is_creator || is_assignee,
+            Self::Accept => is_assignee || has_no_assignee,
+            Self::Blocked | Self::Done => is_creator || is_assignee || has_no_assignee,
         }
     }
 }
 
-/// What the body says.
+/// The fields of the body.
 struct HandoffInput {
     action: HandoffAction,
     to: Option<ActorId>,
@@ -90,7 +74,7 @@ struct HandoffInput {
 
 impl HandoffInput {
     fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let handing = Self {
+        let input = Self {
             action: fields.required_choice(ACTION, &HandoffAction::NAMES, Code::InvalidEnum)?,
             to: fields.actor(TO_ASSIGNEE_ACTOR_ID)?,
             note: fields.filled_text(NOTE)?,
@@ -99,18 +83,18 @@ impl HandoffInput {
             reply_to_event_id: fields.trimmed_text(REPLY_TO_EVENT_ID)?,
             metadata: fields.object(METADATA)?.unwrap_or_default(),
         };
-        match handing.action {
-            HandoffAction::Assign if handing.to.is_none() => Err(TO_ASSIGNEE_ACTOR_ID.missing()),
-            HandoffAction::Blocked if handing.blocked_reason.is_none() && handing.note.is_none() => {
+        match input.action {
+            HandoffAction::Assign if input.to.is_none() => Err(TO_ASSIGNEE_ACTOR_ID.missing()),
+            HandoffAction::Blocked if input.blocked_reason.is_none() && input.note.is_none() => {
                 Err(DomainError::new(Code::Validation)
                     .saying("a blocked task needs a reason: send blockedReason or note")
                     .with("fields", vec!["blockedReason", "note"]))
             }
-            _ => Ok(handing),
+            _ => Ok(input),
         }
     }
 
-    /// The assignee after it.
+    /// The assignee after the handoff.
     fn next_assignee(&self, task: &Task, by: &ActorId) -> Option<ActorId> {
         match self.action {
             HandoffAction::Assign => self.to.clone(),
@@ -120,7 +104,7 @@ impl HandoffInput {
         }
     }
 
-    /// The task afterwards, and which of its fields are others.
+    /// The task after the handoff, and which of its fields changed.
     fn apply(&self, before: &Task, by: &ActorId, now: Timestamp) -> (Task, Vec<&'static str>) {
         let mut task = Task { updated_at: now, ..before.clone() };
         task.assignee_actor_id = self.next_assignee(before, by);
@@ -149,16 +133,16 @@ impl HandoffInput {
             ("progress", before.progress != task.progress),
             ("metadata", true),
         ];
-        (task, changed.into_iter().filter(|(_, is_other)| *is_other).map(|(name, _)| name).collect())
+        (task, changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(name, _)| name).collect())
     }
 
     /// The actors to notify: the creator, the assignee before and the assignee now; never the actor that hands off.
     fn targets(&self, before: &Task, after: &Task, by: &ActorId) -> Vec<ActorId> {
-        let (had, has) = (before.assignee_actor_id.as_ref(), after.assignee_actor_id.as_ref());
+        let (previous, current) = (before.assignee_actor_id.as_ref(), after.assignee_actor_id.as_ref());
         let concerned = match self.action {
-            HandoffAction::Assign => [had, has],
-            HandoffAction::Accept => [had, None],
-            HandoffAction::Blocked | HandoffAction::Done => [None, has],
+            HandoffAction::Assign => [previous, current],
+            HandoffAction::Accept => [previous, None],
+            HandoffAction::Blocked | HandoffAction::Done => [None, current],
         };
         let mut targets: Vec<ActorId> = Vec::new();
         for actor in std::iter::once(&after.created_by).chain(concerned.into_iter().flatten()) {
@@ -207,59 +191,38 @@ pub struct HandoffPosition {
     pub sequence: Sequence,
 }
 
-fn cell_of(sequence: Sequence) -> Cell {
-    i64::try_from(sequence.0).unwrap_or(i64::MAX).into()
-}
-
 impl HandoffPosition {
     /// The handoffs of a task after a place in the log, oldest first.
     pub fn after(task_id: Uuid, cursor: Sequence, limit: usize) -> RecordQuery {
-        RecordQuery::all::<Self>("sequence", limit).is("task_id", task_id.to_string().as_str()).only(
-            "sequence",
-            Comparison::Above,
-            cell_of(cursor),
-        )
+        let of_task = RecordQuery::all::<Self>("sequence", limit).is("task_id", task_id);
+        of_task.only("sequence", Comparison::Above, cursor)
     }
 }
 
-impl Record for HandoffPosition {
-    const TABLE: &'static Table =
-        &Table { name: "task_handoffs", key: &["task_id", "sequence"], columns: &["tenant_id", "room_id"] };
-
-    fn key(&self) -> Key {
-        vec![self.task_id.to_string().as_str().into(), cell_of(self.sequence)]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![(&self.tenant_id).into(), (&self.room_id).into()]
-    }
-}
+record!(HandoffPosition in "task_handoffs": [task_id, sequence] tenant_id, room_id);
 
 /// `POST /v1/tasks/{taskId}/handoffs`: an actor hands a task off.
 pub struct HandOffTask {
     actor: ActorInRoom,
     task: Task,
-    handing: Result<HandoffInput, DomainError>,
+    input: Result<HandoffInput, DomainError>,
 }
 
-/// The answer to a [`HandOffTask`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HandOffTaskResponse {
-    /// The task.
-    task: Task,
-    /// The payload of the task_handoff event.
-    #[schemars(with = "Map<String, Value>")]
-    handoff: TaskHandoff,
-    /// Every event of this request, in order.
-    emitted_events: Vec<EmittedEvent>,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`HandOffTask`].
+    HandOffTaskResponse + emitted_events {
+        /// The task.
+        task: Task,
+        /// The payload of the task_handoff event.
+        #[schemars(with = "Map<String, Value>")]
+        handoff: TaskHandoff,
+    }
 }
 
 impl HandOffTask {
-    /// Reads what the body says of the task, which is in the changer's tenant.
-    pub fn read(fields: &Fields, changer: Editor, task: Task) -> Self {
-        Self { actor: changer.in_room(&task.room_id), task, handing: HandoffInput::read(fields) }
+    /// Reads the task's fields from the body. The task is in the editor's tenant.
+    pub fn read(fields: &Fields, editor: Editor, task: Task) -> Self {
+        Self { actor: editor.in_room(&task.room_id), task, input: HandoffInput::read(fields) }
     }
 
     /// Names the fields of the body.
@@ -273,8 +236,8 @@ impl HandOffTask {
         &self.actor
     }
 
-    /// Checks that this can be done with the task, and by this actor.
-    fn check(&self, handing: &HandoffInput, task: &Task) -> Result<(), DomainError> {
+    /// Checks that the task is not done, and that the actor may hand it off.
+    fn check(&self, input: &HandoffInput, task: &Task) -> Result<(), DomainError> {
         let task_id = task.task_id.to_string();
         if task.state == TaskState::Done {
             return Err(DomainError::new(Code::Conflict)
@@ -283,13 +246,13 @@ impl HandOffTask {
                 .with("taskId", task_id)
                 .with("state", task.state.as_str()));
         }
-        if !handing.action.is_open_to(task, &self.actor.actor_id) {
+        if !input.action.is_open_to(task, &self.actor.actor_id) {
             return Err(self
                 .actor
                 .describe(DomainError::new(Code::Forbidden))
-                .saying("the task is in other hands")
+                .saying("the actor is not allowed to hand off this task in this way")
                 .with("taskId", task_id)
-                .with("action", handing.action.as_str()));
+                .with("action", input.action.as_str()));
         }
         Ok(())
     }
@@ -297,23 +260,22 @@ impl HandOffTask {
 
 impl Command for HandOffTask {
     fn reads(&self) -> Vec<Query> {
-        let to = self.handing.iter().filter_map(|handing| handing.to.as_ref());
+        let to = self.input.iter().filter_map(|input| input.to.as_ref());
         let concerned = to.chain(&self.task.assignee_actor_id).chain([&self.task.created_by]);
-        let unread = concerned
-            .map(|actor| inbox::counter(&ActorInRoom { actor_id: actor.clone(), ..self.actor.clone() }));
+        let unread = concerned.map(|actor| inbox::counter(&self.actor.with_actor(actor)));
         let task = Query::one::<Task>(Task::key_of(self.task.task_id));
         work::reads(&self.actor).into_iter().chain([task]).chain(unread).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         UPDATE.allow(ctx, &self.actor)?;
-        let handing = self.handing.as_ref().map_err(Clone::clone)?;
+        let input = self.input.as_ref().map_err(Clone::clone)?;
         let before = current(ctx, &self.task)?;
-        self.check(handing, &before)?;
+        self.check(input, &before)?;
         let by = &self.actor.actor_id;
-        let (task, changed) = handing.apply(&before, by, ctx.now);
+        let (task, changed) = input.apply(&before, by, ctx.now);
         let updated = append_changes(ctx, &self.actor, (&before, &task), &changed)?;
-        let handoff = handing.event(ctx.fresh_id(), (&before, &task), by);
+        let handoff = input.event(ctx.fresh_id(), (&before, &task), by);
         let appended = ctx.append(&self.actor, &handoff, Some(&updated.cause()))?;
         ctx.put(&HandoffPosition {
             tenant_id: task.tenant_id.clone(),
@@ -322,12 +284,6 @@ impl Command for HandOffTask {
             sequence: appended.sequence,
         });
         ctx.put(&task);
-        let answer = HandOffTaskResponse {
-            task,
-            handoff,
-            emitted_events: ctx.emitted(),
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Ok, &answer))
+        Ok(HandOffTaskResponse::reply(ctx, Success::Ok, task, handoff))
     }
 }

@@ -16,7 +16,7 @@ use crate::tables::plan::Feature;
 /// The most sessions of a room, from the newest on, among which the one is looked for that an event happened in.
 const MAX_SESSIONS: usize = 16;
 
-/// What a subscription is about, and for whom.
+/// The tenant, the room and the actor of a subscription.
 pub(super) struct SubscriptionSubject<'a> {
     pub(super) tenant_id: &'a TenantId,
     pub(super) room_id: Option<&'a RoomId>,
@@ -33,14 +33,10 @@ impl<'a> SubscriptionSubject<'a> {
     }
 
     fn actor(&self) -> Option<ActorInRoom> {
-        Some(ActorInRoom {
-            tenant_id: self.tenant_id.clone(),
-            room_id: self.room_id?.clone(),
-            actor_id: self.actor_id?.clone(),
-        })
+        Some(ActorInRoom::new(self.tenant_id, self.room_id?, self.actor_id?))
     }
 
-    /// What [`SubscriptionSubject::pass`] surely reads.
+    /// What [`SubscriptionSubject::check`] always reads.
     pub(super) fn reads(&self) -> Vec<Query> {
         match self.actor() {
             Some(actor) => permissions::reads(&actor).into_iter().chain([access::read(&actor)]).collect(),
@@ -48,11 +44,11 @@ impl<'a> SubscriptionSubject<'a> {
         }
     }
 
-    /// Lets a mutation of the subscription pass: the gate of a private table, then the overrides of its operators.
+    /// Checks a mutation of the subscription: access to a private table, then the overrides of operators.
     ///
     /// # Errors
-    /// As [`access::pass`] and [`permissions::not_overridden`]; `ERR_MISSING_FIELD {field: "actorId"}` at a private table.
-    pub(super) fn pass(&self, ctx: &CommandContext<'_>, action: &'static str) -> Result<(), CommandError> {
+    /// As [`access::check`] and [`permissions::not_overridden`]; `ERR_MISSING_FIELD {field: "actorId"}` at a private table.
+    pub(super) fn check(&self, ctx: &CommandContext<'_>, action: &'static str) -> Result<(), CommandError> {
         let Some(room_id) = self.room_id else { return Ok(()) };
         let Some(actor) = self.actor() else {
             let room: Option<Room> = ctx.get(vec![self.tenant_id.into(), room_id.into()])?;
@@ -61,9 +57,8 @@ impl<'a> SubscriptionSubject<'a> {
                 || DomainError::missing("actorId").with("roomId", room_id.as_str()).with("action", action);
             return if is_private { Err(missing().into()) } else { Ok(()) };
         };
-        let table_access =
-            AccessRequirement { action, feature: Some(Feature::EventSubscriptions), takes_seat: false };
-        access::check(ctx, &actor, table_access)?;
+        let required = AccessRequirement::new(action).with_feature(Feature::EventSubscriptions);
+        access::check(ctx, &actor, required)?;
         permissions::not_overridden(ctx, &actor, action)
     }
 }
@@ -90,61 +85,4 @@ pub fn may_know(sessions: &[TableSession], actor: Option<&ActorId>, at: Timestam
 /// The identity of a delivery: the same for every attempt, so that a receiver can drop repeats.
 pub fn delivery_id(event_id: Uuid, subscription_id: Uuid) -> String {
     format!("msg_{event_id}_{subscription_id}")
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::Map;
-
-    use super::*;
-    use crate::kernel::Usd;
-    use crate::tables::SessionStatus;
-
-    fn session(started: i64, expires: i64, ended: Option<i64>, features: &[&str]) -> TableSession {
-        let nova = ActorInRoom::named("default", "attic", "Nova");
-        let at = Timestamp::from_millis;
-        TableSession {
-            session_id: Uuid::nil(),
-            tenant_id: nova.tenant_id,
-            room_id: nova.room_id,
-            owner_actor_id: nova.actor_id,
-            plan_id: "americano".to_owned(),
-            max_agents: 2,
-            features: features.iter().map(|name| (*name).to_owned()).collect(),
-            invited_actor_ids: vec![ActorInRoom::named("default", "attic", "Kai").actor_id],
-            status: if ended.is_some() { SessionStatus::Ended } else { SessionStatus::Active },
-            started_at: at(started),
-            expires_at: at(expires),
-            ended_at: ended.map(at),
-            payment_ref: None,
-            payment_amount_usd: Usd::from_cents(0),
-            payment_provider: "off".to_owned(),
-            metadata: Map::new(),
-            created_at: at(started),
-            updated_at: at(started),
-        }
-    }
-
-    /// An actor receives the events of a private table of the time in which it was at that table, and no others.
-    #[test]
-    fn only_those_at_the_table_are_told() {
-        const PLAN: &[&str] = &["event_subscriptions"];
-        let cases = [
-            (session(10, 90, None, PLAN), Some("Nova"), 50, true),
-            (session(10, 90, None, PLAN), Some("Kai"), 10, true),
-            (session(10, 90, None, PLAN), Some("Bo"), 50, false),
-            (session(10, 90, None, PLAN), None, 50, false),
-            (session(10, 90, None, PLAN), Some("Nova"), 9, false),
-            (session(10, 90, None, PLAN), Some("Nova"), 91, false),
-            (session(10, 90, Some(40), PLAN), Some("Nova"), 40, true),
-            (session(10, 90, Some(40), PLAN), Some("Nova"), 41, false),
-            (session(10, 90, Some(93), PLAN), Some("Nova"), 93, true),
-            (session(10, 90, None, &["task_board"]), Some("Nova"), 50, false),
-        ];
-        for (session, name, at, want) in cases {
-            let actor = name.map(|name| ActorInRoom::named("default", "attic", name).actor_id);
-            let got = may_know(std::slice::from_ref(&session), actor.as_ref(), Timestamp::from_millis(at));
-            assert_eq!(got, want, "{session:?} {name:?} {at}");
-        }
-    }
 }

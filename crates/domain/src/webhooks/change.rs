@@ -1,7 +1,5 @@
 //! Changing and ending a subscription.
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::admission::SubscriptionSubject;
@@ -10,9 +8,10 @@ use super::fields::{ScopeChange, SubscriptionSettings};
 use super::subscribe::WriteSubscriptionResponse;
 use super::{DeliveryProgress, Subscription, WebhookSecret, WebhookSubscription, not_found};
 use crate::kernel::{
-    Command, CommandContext, CommandError, CorrelationId, DomainError, Fields, Query, Reply, Rules, Secret,
-    Success, TENANT_FILTER,
+    Command, CommandContext, CommandError, DomainError, Fields, Query, Reply, Rules, Secret, Success,
+    TENANT_FILTER, response,
 };
+use crate::work::set;
 
 /// What every change reads.
 fn reads(id: Uuid, subject: &SubscriptionSubject<'_>) -> Vec<Query> {
@@ -43,7 +42,7 @@ pub(super) fn put_changed(
     subscription.updated_at = ctx.now;
     subscription.revision = counter::next_revision(ctx)?;
     let stored: Option<DeliveryProgress> = ctx.get(Subscription::key_of(subscription.id))?;
-    // What was moved here with a part of a café has no progress yet: it begins here.
+    // A subscription imported with a part of a store has no progress yet: it begins here.
     let here = || DeliveryProgress::at(subscription.id, ctx.effects.heads.sequence, false);
     let mut progress = Some(stored.unwrap_or_else(here));
     if subscription.enabled && progress.as_ref().is_some_and(|progress| progress.disabled_after.is_some()) {
@@ -80,24 +79,14 @@ impl UpdateSubscription {
     }
 }
 
-/// Sets room and actor as a change says.
+/// Sets the room and the actor of a change.
 fn moved(mut subscription: Subscription, about: &ScopeChange) -> Subscription {
-    if let Some(room_id) = &about.room_id {
-        subscription.room_id.clone_from(room_id);
-    }
-    if let Some(actor_id) = &about.actor_id {
-        subscription.actor_id.clone_from(actor_id);
-    }
+    set(&mut subscription.room_id, &about.room_id);
+    set(&mut subscription.actor_id, &about.actor_id);
     subscription
 }
 
-fn set<T: Clone>(value: &mut T, to: &Option<T>) {
-    if let Some(to) = to {
-        value.clone_from(to);
-    }
-}
-
-/// Sets everything else as a change says; the new secret is kept elsewhere.
+/// Sets all other fields of a change; the new secret is kept elsewhere.
 fn apply(subscription: &mut Subscription, settings: &SubscriptionSettings) {
     set(&mut subscription.target_url, &settings.target_url);
     set(&mut subscription.event_types, &settings.event_types);
@@ -118,7 +107,7 @@ impl Command for UpdateSubscription {
         let found = existing(ctx, self.stored.id)?;
         let about = self.about.as_ref().map_err(Clone::clone)?;
         let mut subscription = moved(found, about);
-        SubscriptionSubject::of(&subscription).pass(ctx, "event_subscription_update")?;
+        SubscriptionSubject::of(&subscription).check(ctx, "event_subscription_update")?;
         let settings = self.settings.as_ref().map_err(Clone::clone)?;
         apply(&mut subscription, settings);
         let secret: Option<Secret> = settings.secret.clone();
@@ -141,15 +130,14 @@ pub struct DeleteSubscription {
     stored: Subscription,
 }
 
-/// The answer to an [`DeleteSubscription`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DeleteSubscriptionResponse {
-    /// Always true: the record existed and was deleted.
-    deleted: bool,
-    /// The subscription.
-    subscription_id: Uuid,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to an [`DeleteSubscription`].
+    DeleteSubscriptionResponse {
+        /// Always true: the record existed and was deleted.
+        deleted: bool,
+        /// The subscription.
+        subscription_id: Uuid,
+    }
 }
 
 impl DeleteSubscription {
@@ -166,17 +154,12 @@ impl Command for DeleteSubscription {
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let mut subscription = existing(ctx, self.stored.id)?;
-        SubscriptionSubject::of(&subscription).pass(ctx, "event_subscription_delete")?;
+        SubscriptionSubject::of(&subscription).check(ctx, "event_subscription_delete")?;
         subscription.deleted = true;
         counter::count_one_less(ctx)?;
         put_changed(ctx, &mut subscription)?;
         ctx.delete::<DeliveryProgress>(Subscription::key_of(subscription.id));
         ctx.delete::<WebhookSecret>(Subscription::key_of(subscription.id));
-        let answer = DeleteSubscriptionResponse {
-            deleted: true,
-            subscription_id: subscription.id,
-            correlation_id: ctx.correlation_id.clone(),
-        };
-        Ok(Reply::new(Success::Ok, &answer))
+        Ok(DeleteSubscriptionResponse::reply(ctx, Success::Ok, true, subscription.id))
     }
 }

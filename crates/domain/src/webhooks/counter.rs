@@ -2,29 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Cell, Code, CommandContext, CommandError, DomainError, Key, Query, Record, Table};
+use crate::kernel::{CommandContext, CommandError, DomainError, Key, Query, record, wire_enum};
 
-/// The most subscriptions of a café: each has a follower of its own.
+/// The most subscriptions of a store: each has a follower of its own.
 pub const MAX_SUBSCRIPTIONS: u64 = 5_000;
 
-/// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CounterKind {
-    /// Changes of subscriptions.
-    Revisions,
-    /// Deliveries.
-    Deliveries,
-    /// What could not be delivered.
-    DeadLetters,
-}
-
-impl CounterKind {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Revisions => "revisions",
-            Self::Deliveries => "deliveries",
-            Self::DeadLetters => "dead_letters",
-        }
+wire_enum! {
+    /// What is counted.
+    pub enum CounterKind {
+        /// Changes of subscriptions.
+        Revisions = "revisions",
+        /// Deliveries.
+        Deliveries = "deliveries",
+        /// What could not be delivered.
+        DeadLetters = "dead_letters",
     }
 }
 
@@ -49,7 +40,7 @@ impl WebhookCounter {
         Query::one::<Self>(Self::key_of(counted))
     }
 
-    /// The counter as it stands; at 0 if nothing was counted yet.
+    /// The counter; 0 if nothing was counted yet.
     ///
     /// # Errors
     /// [`CommandError::Load`] if it was not loaded.
@@ -83,12 +74,9 @@ pub(super) fn next_revision(ctx: &mut CommandContext<'_>) -> Result<u64, Command
 pub(super) fn count_one_more(ctx: &mut CommandContext<'_>) -> Result<(), CommandError> {
     let mut counter = WebhookCounter::load(ctx, CounterKind::Revisions)?;
     if counter.open >= MAX_SUBSCRIPTIONS {
-        return Err(DomainError::new(Code::OutOfBounds)
-            .saying(format!("a café has at most {MAX_SUBSCRIPTIONS} webhook subscriptions; delete some"))
-            .with("field", "subscriptions")
-            .with("max", MAX_SUBSCRIPTIONS)
-            .with("value", counter.open)
-            .into());
+        let message = format!("a store has at most {MAX_SUBSCRIPTIONS} webhook subscriptions; delete some");
+        let error = DomainError::out_of_bounds("subscriptions", message, counter.open);
+        return Err(error.with("max", MAX_SUBSCRIPTIONS).into());
     }
     counter.open += 1;
     ctx.put(&counter);
@@ -106,45 +94,4 @@ pub(super) fn count_one_less(ctx: &mut CommandContext<'_>) -> Result<(), Command
     Ok(())
 }
 
-impl Record for WebhookCounter {
-    const TABLE: &'static Table = &Table { name: "webhook_counters", key: &["name"], columns: &[] };
-
-    fn key(&self) -> Key {
-        vec![self.name.as_str().into()]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        Vec::new()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::kernel::Rules;
-    use crate::scene::{Scene, body};
-    use crate::webhooks::Subscription;
-    use crate::webhooks::change::DeleteSubscription;
-    use crate::webhooks::subscribe::CreateSubscription;
-
-    /// There are so many subscriptions and no more, and a deleted one makes room.
-    #[test]
-    fn subscriptions_are_bounded() {
-        let mut scene = Scene::new();
-        let counter =
-            |open| WebhookCounter { name: CounterKind::Revisions.as_str().to_owned(), last: 9, open };
-        scene.put(&counter(MAX_SUBSCRIPTIONS - 1));
-        let subscribe = || {
-            let wanted = body(&json!({ "targetUrl": "https://example.com/hook" }));
-            CreateSubscription::read(&wanted, &Rules::default(), [7; 32]).unwrap()
-        };
-        assert!(scene.decide(&subscribe()).is_ok());
-        let error = scene.decide(&subscribe()).unwrap_err();
-        assert_eq!((error.code, &error.details["max"]), (Code::OutOfBounds, &json!(MAX_SUBSCRIPTIONS)));
-        let made = scene.all::<Subscription>().remove(0);
-        assert!(scene.decide(&DeleteSubscription::new(made)).is_ok());
-        assert!(scene.decide(&subscribe()).is_ok());
-    }
-}
+record!(WebhookCounter in "webhook_counters": [name]);

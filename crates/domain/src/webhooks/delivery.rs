@@ -5,37 +5,25 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::kernel::{
-    ActorId, Cell, Event, EventType, Key, Record, RecordQuery, RoomId, Sequence, Table, TenantId, Timestamp,
+    ActorId, Cell, Event, EventType, Key, RecordQuery, RoomId, Sequence, TenantId, Timestamp, record,
+    wire_enum,
 };
 
 /// How many deliveries, and how many events that could not be delivered, are kept: the newest.
 pub const RING_SLOTS: u64 = 10_000;
 
 fn slot(number: u64) -> Cell {
-    i64::try_from(number % RING_SLOTS).unwrap_or(0).into()
+    (&(number % RING_SLOTS)).into()
 }
 
-fn number(number: u64) -> Cell {
-    i64::try_from(number).unwrap_or(i64::MAX).into()
-}
-
-/// Why an event was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DeliverySource {
-    /// It was appended to the log.
-    Live,
-    /// A client replayed it from the dead-letter queue.
-    DlqReplay,
-}
-
-impl DeliverySource {
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::DlqReplay => "dlq_replay",
-        }
+wire_enum! {
+    /// Why an event was sent.
+    #[derive(JsonSchema)]
+    pub enum DeliverySource {
+        /// It was appended to the log.
+        Live = "live",
+        /// A client replayed it from the dead-letter queue.
+        DlqReplay = "dlq_replay",
     }
 }
 
@@ -115,48 +103,17 @@ pub struct Delivery {
     pub created_at: Timestamp,
 }
 
-impl Record for Delivery {
-    const TABLE: &'static Table = &Table {
-        name: "webhook_deliveries",
-        key: &["slot"],
-        columns: &["delivery_seq", "subscription_id", "event_id", "tenant_id", "success"],
-    };
+record!(Delivery in "webhook_deliveries" as delivery: [slot = slot(delivery.delivery_seq.0)]
+    delivery_seq, subscription_id, event_id, tenant_id, success);
 
-    fn key(&self) -> Key {
-        vec![slot(self.delivery_seq.0)]
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![
-            number(self.delivery_seq.0),
-            self.subscription_id.to_string().as_str().into(),
-            self.event_id.to_string().as_str().into(),
-            (&self.tenant_id).into(),
-            self.success.into(),
-        ]
-    }
-}
-
-/// Whether an event of the dead-letter queue was delivered since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DlqStatus {
-    /// It has not.
-    Open,
-    /// It has.
-    Resolved,
-}
-
-impl DlqStatus {
-    /// The names of the statuses.
-    pub const NAMES: [(&str, Self); 2] = [("open", Self::Open), ("resolved", Self::Resolved)];
-
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Resolved => "resolved",
-        }
+wire_enum! {
+    /// Whether an event of the dead-letter queue was delivered since.
+    #[derive(JsonSchema)]
+    pub enum DlqStatus {
+        /// It has not.
+        Open = "open",
+        /// It has.
+        Resolved = "resolved",
     }
 }
 
@@ -199,7 +156,7 @@ pub struct DlqEntry {
 impl DlqEntry {
     /// Finds an entry by its id.
     pub fn with_id(id: Uuid) -> RecordQuery {
-        RecordQuery::all::<Self>("dlq_seq", 1).is("id", id.to_string().as_str())
+        RecordQuery::all::<Self>("dlq_seq", 1).is("id", id)
     }
 
     /// The key of the entry with this place, which is also that of the one that makes room for it.
@@ -208,24 +165,5 @@ impl DlqEntry {
     }
 }
 
-impl Record for DlqEntry {
-    const TABLE: &'static Table = &Table {
-        name: "webhook_dlq",
-        key: &["slot"],
-        columns: &["dlq_seq", "id", "tenant_id", "subscription_id", "status"],
-    };
-
-    fn key(&self) -> Key {
-        Self::key_of(self.dlq_seq.0)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![
-            number(self.dlq_seq.0),
-            self.id.to_string().as_str().into(),
-            (&self.tenant_id).into(),
-            self.subscription_id.to_string().as_str().into(),
-            self.status.as_str().into(),
-        ]
-    }
-}
+record!(DlqEntry in "webhook_dlq" as entry: [slot = slot(entry.dlq_seq.0)]
+    dlq_seq, id, tenant_id, subscription_id, status);

@@ -1,11 +1,11 @@
-//! What bodies say about a subscription: each field with its bounds, its default, and the error for what it cannot be.
+//! The fields of a subscription in bodies: each with its bounds, its default, and the error for what it cannot be.
 
 use serde_json::{Map, Value};
 
 use super::{ALL_TYPES, signing};
 use crate::kernel::{ActorId, DomainError, Field, Fields, METADATA, RoomId, Secret, bounded_text};
 use crate::webhooks::target::{self, MAX_TARGET_CHARS, WebhookRules};
-use crate::work::names_nothing;
+use crate::work::{named, names_nothing};
 
 /// The most types that a subscription lists.
 const MAX_TYPES: usize = 64;
@@ -105,27 +105,26 @@ impl SubscriptionSettings {
             return Err(names_nothing(&CHANGEABLE));
         }
         let defaults = SubscriptionDefaults::DEFAULT;
-        let named = |field: Field| fields.has(field.name) && !fields.is_describing();
-        let mut changed = Self::default();
-        if fields.has(TARGET_URL.name) {
-            changed.target_url =
-                if fields.is_describing() { fields.text(TARGET_URL)? } else { Some(target(fields, rules)?) };
-        }
-        if fields.has(EVENT_TYPES.name) {
-            changed.event_types = Some(event_types(fields)?);
-        }
-        changed.secret = secret(fields)?;
-        let enabled = fields.flag(ENABLED)?;
-        changed.enabled = named(ENABLED).then(|| enabled.unwrap_or(true));
-        let max_retries = max_retries(fields)?;
-        changed.max_retries = named(MAX_RETRIES).then(|| max_retries.unwrap_or(defaults.max_retries));
-        let backoff_ms = backoff_ms(fields)?;
-        changed.backoff_ms = named(BACKOFF_MS).then(|| backoff_ms.unwrap_or(defaults.backoff_ms));
-        let timeout_ms = timeout_ms(fields)?;
-        changed.timeout_ms = named(TIMEOUT_MS).then(|| timeout_ms.unwrap_or(defaults.timeout_ms));
-        let metadata = fields.object(METADATA)?;
-        changed.metadata = named(METADATA).then(|| metadata.unwrap_or_default());
-        Ok(changed)
+        // Optional in a change, but it cannot be taken away.
+        let target_url = |fields: &Fields, field: Field| {
+            if fields.is_describing() { fields.text(field) } else { target(fields, rules).map(Some) }
+        };
+        Ok(Self {
+            target_url: named(fields, TARGET_URL, target_url)?.flatten(),
+            event_types: named(fields, EVENT_TYPES, |fields, _| event_types(fields))?,
+            secret: secret(fields)?,
+            enabled: named(fields, ENABLED, |fields, field| Ok(fields.flag(field)?.unwrap_or(true)))?,
+            max_retries: named(fields, MAX_RETRIES, |fields, _| {
+                Ok(max_retries(fields)?.unwrap_or(defaults.max_retries))
+            })?,
+            backoff_ms: named(fields, BACKOFF_MS, |fields, _| {
+                Ok(backoff_ms(fields)?.unwrap_or(defaults.backoff_ms))
+            })?,
+            timeout_ms: named(fields, TIMEOUT_MS, |fields, _| {
+                Ok(timeout_ms(fields)?.unwrap_or(defaults.timeout_ms))
+            })?,
+            metadata: named(fields, METADATA, |fields, field| Ok(fields.object(field)?.unwrap_or_default()))?,
+        })
     }
 }
 
@@ -164,7 +163,7 @@ fn target(fields: &Fields, rules: WebhookRules) -> Result<String, DomainError> {
 fn event_types(fields: &Fields) -> Result<Vec<String>, DomainError> {
     let names = fields.texts(EVENT_TYPES)?.unwrap_or_default();
     for name in &names {
-        bounded_text(EVENT_TYPES.name, name.clone(), MAX_TYPE_CHARS)?;
+        bounded_text(EVENT_TYPES.name, name, MAX_TYPE_CHARS)?;
     }
     Ok(if names.is_empty() { vec![ALL_TYPES.to_owned()] } else { names })
 }

@@ -117,7 +117,7 @@ fn displaced(ctx: &CommandContext<'_>, counter: &WebhookCounter, dying: usize) -
         return Ok(0);
     }
     let oldest = RecordQuery::all::<DlqEntry>("dlq_seq", dying)
-        .only("dlq_seq", Comparison::AtMost, i64::try_from(last).unwrap_or(i64::MAX))
+        .only("dlq_seq", Comparison::AtMost, &last)
         .is("status", DlqStatus::Open.as_str());
     Ok(ctx.find::<DlqEntry>(oldest)?.len() as u64)
 }

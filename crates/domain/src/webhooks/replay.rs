@@ -9,8 +9,8 @@ use super::counter::{CounterKind, WebhookCounter};
 use super::delivery::{DeliverySource, DlqEntry, DlqStatus, EventRef, SendResult};
 use super::{DeliveryProgress, Subscription, WebhookSecret, not_found, record};
 use crate::kernel::{
-    ActorId, CallRequest, Code, Command, CommandContext, CommandError, CorrelationId, DomainError,
-    ExternalCall, Field, Fields, Query, Reply, RoomId, Secret, Success, TENANT_FILTER, TenantId,
+    ActorId, CallRequest, Code, Command, CommandContext, CommandError, DomainError, ExternalCall, Field,
+    Fields, Query, Reply, RoomId, Secret, Success, TENANT_FILTER, TenantId, response,
 };
 
 const ROOM_ID: Field =
@@ -65,17 +65,16 @@ struct ReplayResult {
     error: Option<String>,
 }
 
-/// The answer to a [`ReplayDelivery`].
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ReplayDeliveryResponse {
-    /// The result of the delivery.
-    replay: ReplayResult,
-    correlation_id: CorrelationId,
+response! {
+    /// The answer to a [`ReplayDelivery`].
+    ReplayDeliveryResponse {
+        /// The result of the delivery.
+        replay: ReplayResult,
+    }
 }
 
 impl ReplayDelivery {
-    /// Reads the path's id and the body; the tenant may also stand in the query.
+    /// Reads the path's id and the body; the tenant may also be in the query.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for an id in the body that is not valid.
@@ -98,7 +97,7 @@ impl ReplayDelivery {
         let _ = Self::read(String::new(), fields, fields);
     }
 
-    /// What the request says whom it is about.
+    /// The tenant, the room and the actor of the request.
     pub fn subject(&self) -> (TenantId, Option<RoomId>, Option<ActorId>) {
         let tenant = self.tenant_id.clone().unwrap_or_default();
         (tenant, self.room_id.clone(), self.actor_id.clone())
@@ -203,7 +202,6 @@ impl Command for ReplayDelivery {
             error: attempted.error.clone(),
         };
         keep(ctx, entry, &attempted)?;
-        let correlation_id = ctx.correlation_id.clone();
-        Ok(Reply::new(Success::Accepted, &ReplayDeliveryResponse { replay, correlation_id }))
+        Ok(ReplayDeliveryResponse::reply(ctx, Success::Accepted, replay))
     }
 }

@@ -37,7 +37,7 @@ pub fn key_of(secret: &Secret) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// The key is what stands behind `whsec_`, decoded; else the secret itself.
+    /// The key is what follows `whsec_`, decoded; else the secret itself.
     #[test]
     fn keys_are_read_from_secrets() {
         let made = secret_of([7; 32]);

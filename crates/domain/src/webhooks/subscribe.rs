@@ -87,7 +87,7 @@ impl Command for CreateSubscription {
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let settings = self.settings.clone()?;
-        self.about().pass(ctx, ACTION)?;
+        self.about().check(ctx, ACTION)?;
         let defaults = SubscriptionDefaults::DEFAULT;
         counter::count_one_more(ctx)?;
         let revision = counter::next_revision(ctx)?;

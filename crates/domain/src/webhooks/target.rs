@@ -44,7 +44,7 @@ impl AddressClass {
         }
     }
 
-    /// The class of an address; one that stands for another counts as that one.
+    /// The class of an address; that of the embedded address, if it embeds one.
     pub fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => of_v4(address),
@@ -137,7 +137,7 @@ fn of_v6(address: Ipv6Addr) -> AddressClass {
     if is_private { AddressClass::Private } else { AddressClass::Public }
 }
 
-/// The IPv4 address that an IPv6 address stands for, and what it is at least for being written so.
+/// The IPv4 address that an IPv6 address embeds, and the least strict class of an address that is written so.
 fn embedded_v4(address: Ipv6Addr) -> Option<(Ipv4Addr, AddressClass)> {
     let last = |pair: [u16; 2]| Ipv4Addr::from_bits((u32::from(pair[0]) << 16) | u32::from(pair[1]));
     match address.segments() {
@@ -216,110 +216,4 @@ pub fn check(text: &str, rules: WebhookRules) -> Result<Url, TargetError> {
         return Err(TargetError::Credentials);
     }
     if AddressClass::of_host(&host).is_allowed(rules) { Ok(url) } else { Err(TargetError::Address) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Link-local and metadata never, private addresses only where allowed, in every way to write them.
-    #[test]
-    fn addresses_are_what_they_stand_for() {
-        use AddressClass::{Forbidden, Private, Public};
-        let cases = [
-            ("8.8.8.8", Public),
-            ("93.184.216.34", Public),
-            ("0.0.0.0", Private),
-            ("10.1.2.3", Private),
-            ("100.63.255.255", Public),
-            ("100.64.0.1", Private),
-            ("100.100.100.200", Forbidden),
-            ("127.0.0.1", Private),
-            ("127.255.255.254", Private),
-            ("168.63.129.16", Forbidden),
-            ("169.253.255.255", Public),
-            ("169.254.0.1", Forbidden),
-            ("169.254.169.254", Forbidden),
-            ("172.15.255.255", Public),
-            ("172.16.0.1", Private),
-            ("172.31.255.255", Private),
-            ("172.32.0.0", Public),
-            ("192.0.0.192", Forbidden),
-            ("192.168.1.1", Private),
-            ("198.19.0.1", Private),
-            ("224.0.0.1", Private),
-            ("255.255.255.255", Private),
-            ("::", Private),
-            ("::1", Private),
-            ("::127.0.0.1", Private),
-            ("::169.254.169.254", Forbidden),
-            ("::ffff:127.0.0.1", Private),
-            ("::ffff:8.8.8.8", Public),
-            ("::ffff:169.254.169.254", Forbidden),
-            ("::ffff:0:10.0.0.1", Private),
-            ("64:ff9b::8.8.8.8", Public),
-            ("64:ff9b::127.0.0.1", Private),
-            ("64:ff9b::169.254.169.254", Forbidden),
-            ("64:ff9b:1::8.8.8.8", Private),
-            ("64:ff9b:1::169.254.169.254", Forbidden),
-            ("2002:7f00:1::", Private),
-            ("2002:a9fe:a9fe::", Forbidden),
-            ("2001::1", Private),
-            ("2001:db8::1", Private),
-            ("2606:4700::1111", Public),
-            ("fc00::1", Private),
-            ("fd12:3456::1", Private),
-            ("fd00:ec2::254", Forbidden),
-            ("fe80::1", Forbidden),
-            ("febf::1", Forbidden),
-            ("fec0::1", Private),
-            ("ff02::1", Private),
-            ("100::1", Private),
-        ];
-        for (text, want) in cases {
-            assert_eq!(AddressClass::of(text.parse().unwrap()), want, "{text}");
-        }
-    }
-
-    /// Absolute http or https, no user, and no address that is refused. `open`: with private
-    /// targets; `closed`: without.
-    #[test]
-    fn targets_are_checked_before_they_are_resolved() {
-        let (never, private) = (Err(TargetError::Address), Err(TargetError::Address));
-        let cases: [(&str, Result<(), TargetError>, Result<(), TargetError>); 27] = [
-            ("https://example.com/hook?x=1", Ok(()), Ok(())),
-            ("HTTP://Example.com", Ok(()), Ok(())),
-            ("http://example.com:8080", Ok(()), Ok(())),
-            ("http://localhost:1", Ok(()), private),
-            ("http://LOCALHOST./x", Ok(()), private),
-            ("http://api.localhost", Ok(()), private),
-            ("http://127.0.0.1", Ok(()), private),
-            ("http://2130706433", Ok(()), private),
-            ("http://0x7f.1", Ok(()), private),
-            ("http://0177.0.0.1", Ok(()), private),
-            ("http://[::1]:80", Ok(()), private),
-            ("http://[::ffff:7f00:1]", Ok(()), private),
-            ("http://169.254.169.254/latest/meta-data", never, never),
-            ("http://0xa9fea9fe", never, never),
-            ("http://[::ffff:169.254.169.254]", never, never),
-            ("http://[fe80::1]", never, never),
-            ("http://metadata.google.internal/", never, never),
-            ("http://Metadata.Google.Internal./", never, never),
-            ("http://100.100.100.200", never, never),
-            ("ftp://example.com", Err(TargetError::NotHttp), Err(TargetError::NotHttp)),
-            ("file:///etc/passwd", Err(TargetError::NotHttp), Err(TargetError::NotHttp)),
-            ("/hook", Err(TargetError::NotHttp), Err(TargetError::NotHttp)),
-            ("example.com", Err(TargetError::NotHttp), Err(TargetError::NotHttp)),
-            ("http://", Err(TargetError::NotHttp), Err(TargetError::NotHttp)),
-            ("http://[::1", Err(TargetError::NotHttp), Err(TargetError::NotHttp)),
-            ("http://user@example.com", Err(TargetError::Credentials), Err(TargetError::Credentials)),
-            ("http://:pass@example.com", Err(TargetError::Credentials), Err(TargetError::Credentials)),
-        ];
-        for (text, open, closed) in cases {
-            for (allow_private_targets, want) in [(true, open), (false, closed)] {
-                let got = check(text, WebhookRules { allow_private_targets }).map(|_| ());
-                assert_eq!(got, want, "{text} {allow_private_targets}");
-            }
-        }
-    }
 }

@@ -3,5 +3,6 @@
 
 mod fanout;
 mod follower;
+mod log_stream;
 mod memory_log;
 mod recent_events;

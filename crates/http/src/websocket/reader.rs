@@ -1,185 +1,176 @@
-//! What a client sends over a WebSocket, as far as it matters: signs of life, and the end.
+//! Reads the frames that a client sends over a WebSocket, as far as the connection needs them: pings, closes, signs of life.
+
+use std::io::Cursor;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadHalf};
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use crate::frames::CloseCode;
 
-/// The largest frame that is passed over, in bytes.
-const MAX_FRAME_BYTES: u64 = 64 << 10;
+/// The largest data frame that is accepted, in bytes. Its payload is discarded.
+const MAX_FRAME_BYTES: usize = 64 << 10;
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 1 << 10;
-const MAX_CONTROL_BYTES: u64 = 125;
-const IS_FINAL: u8 = 0x80;
-const RESERVED: u8 = 0x70;
-const IS_MASKED: u8 = 0x80;
+/// The largest payload of a control frame, in bytes (RFC 6455, 5.5).
+const MAX_CONTROL_BYTES: usize = 125;
 
-/// What was heard.
+/// What a client sent.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// Is anybody there?
+pub(super) enum Received {
+    /// A ping, to be answered with its payload.
     Ping(Bytes),
-    /// Something that needs no answer.
-    Something,
-    /// The client closes, for this reason.
+    /// A frame that needs no reply.
+    NoReplyNeeded,
+    /// A close, with its status code.
     Close(u16),
-    /// The connection is gone.
-    Gone,
-    /// The client does not keep to the rules.
+    /// The end of the connection.
+    Disconnected,
+    /// Something that the protocol or a limit forbids.
     Violation(CloseCode),
 }
 
-/// Reads frames. What was read of one stays when reading is given up in between.
-pub(super) struct Reader<R> {
+/// Reads frames. Reading can be cancelled at any time: the bytes of an incomplete frame are kept.
+pub(super) struct FrameReader<R> {
     socket: ReadHalf<R>,
     buffer: BytesMut,
-    /// How much of a message's frame is still to be passed over.
-    passing: u64,
-    /// Whether a message is under way of which more frames come.
+    /// How many payload bytes of a data frame are still to be discarded.
+    discarding: usize,
+    /// Whether the last data frame was not the final one of its message.
     is_continued: bool,
 }
 
-struct Head {
-    is_final: bool,
-    opcode: u8,
-    mask: [u8; 4],
-    bytes: usize,
-    length: u64,
-}
-
-impl<R: AsyncRead> Reader<R> {
+impl<R: AsyncRead> FrameReader<R> {
     pub(super) fn new(socket: ReadHalf<R>) -> Self {
-        Self { socket, buffer: BytesMut::new(), passing: 0, is_continued: false }
+        Self { socket, buffer: BytesMut::new(), discarding: 0, is_continued: false }
     }
 
-    /// Waits for what the client says next.
-    pub(super) async fn next(&mut self) -> Heard {
+    /// Waits for the next frame.
+    pub(super) async fn next(&mut self) -> Received {
         loop {
-            if let Some(heard) = self.take() {
-                return heard;
+            match self.take() {
+                Ok(Some(received)) => return received,
+                Ok(None) => {}
+                Err(violation) => return Received::Violation(violation),
             }
             self.buffer.reserve(READ_BYTES);
             match self.socket.read_buf(&mut self.buffer).await {
-                Ok(0) | Err(_) => return Heard::Gone,
+                Ok(0) | Err(_) => return Received::Disconnected,
                 Ok(_) => {}
             }
         }
     }
 
-    /// Waits until the client has closed, whatever else it says.
+    /// Waits until the client has closed the connection.
     pub(super) async fn closed(&mut self) {
-        while !matches!(self.next().await, Heard::Close(_) | Heard::Gone | Heard::Violation(_)) {}
+        use Received::{Close, Disconnected, Violation};
+        while !matches!(self.next().await, Close(_) | Disconnected | Violation(_)) {}
     }
 
-    /// Takes a frame from what was read; none if it is not whole yet.
-    fn take(&mut self) -> Option<Heard> {
-        let passed = self.passing.min(self.buffer.len() as u64);
-        self.buffer.advance(usize::try_from(passed).ok()?);
-        self.passing -= passed;
-        if self.passing > 0 {
-            return None;
+    /// Takes a frame from the buffer; none if it is incomplete.
+    fn take(&mut self) -> Result<Option<Received>, CloseCode> {
+        let discarded = self.discarding.min(self.buffer.len());
+        self.buffer.advance(discarded);
+        self.discarding -= discarded;
+        if self.discarding > 0 {
+            return Ok(None);
         }
-        let head = match Head::of(&self.buffer)? {
-            Ok(head) => head,
-            Err(close) => return Some(Heard::Violation(close)),
+        let mut cursor = Cursor::new(&self.buffer[..]);
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|_| CloseCode::ProtocolError)?;
+        let Some((header, length)) = parsed else { return Ok(None) };
+        let sizes =
+            usize::try_from(cursor.position()).and_then(|header| Ok((header, usize::try_from(length)?)));
+        let (header_bytes, length) = sizes.map_err(|_| CloseCode::TooBig)?;
+        let Some(mask) = header.mask.filter(|_| !(header.rsv1 || header.rsv2 || header.rsv3)) else {
+            return Err(CloseCode::ProtocolError);
         };
-        if head.opcode < 0x8 {
-            return Some(self.message(&head));
+        match header.opcode {
+            OpCode::Data(kind) => self.discard(kind, header.is_final, header_bytes, length).map(Some),
+            OpCode::Control(_) if !header.is_final || length > MAX_CONTROL_BYTES => {
+                Err(CloseCode::ProtocolError)
+            }
+            OpCode::Control(kind) => {
+                if self.buffer.len() < header_bytes + length {
+                    return Ok(None);
+                }
+                self.buffer.advance(header_bytes);
+                let mut payload = self.buffer.split_to(length);
+                payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
+                match kind {
+                    Control::Close => close_code(&payload).map(|code| Some(Received::Close(code))),
+                    Control::Ping => Ok(Some(Received::Ping(payload.freeze()))),
+                    Control::Pong | Control::Reserved(_) => Ok(Some(Received::NoReplyNeeded)),
+                }
+            }
         }
-        let length = usize::try_from(head.length).ok()?;
-        if self.buffer.len() < head.bytes + length {
-            return None;
-        }
-        self.buffer.advance(head.bytes);
-        let mut payload = self.buffer.split_to(length);
-        payload.iter_mut().zip(head.mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
-        Some(match head.opcode {
-            0x8 => close(&payload),
-            0x9 => Heard::Ping(payload.freeze()),
-            0xa => Heard::Something,
-            _ => Heard::Violation(CloseCode::ProtocolError),
-        })
     }
 
-    /// Passes over a frame of a message.
-    fn message(&mut self, head: &Head) -> Heard {
-        let continues = head.opcode == 0;
-        if head.opcode > 2 || continues != self.is_continued {
-            return Heard::Violation(CloseCode::ProtocolError);
+    /// Discards a data frame, as it comes in.
+    fn discard(
+        &mut self,
+        kind: Data,
+        is_final: bool,
+        header_bytes: usize,
+        length: usize,
+    ) -> Result<Received, CloseCode> {
+        if (kind == Data::Continue) != self.is_continued {
+            return Err(CloseCode::ProtocolError);
         }
-        if head.length > MAX_FRAME_BYTES {
-            return Heard::Violation(CloseCode::TooBig);
+        if length > MAX_FRAME_BYTES {
+            return Err(CloseCode::TooBig);
         }
-        self.is_continued = !head.is_final;
-        self.buffer.advance(head.bytes);
-        self.passing = head.length;
-        Heard::Something
+        self.is_continued = !is_final;
+        self.buffer.advance(header_bytes);
+        self.discarding = length;
+        Ok(Received::NoReplyNeeded)
     }
 }
 
-impl Head {
-    /// What stands before a frame's payload; none if it is not whole yet.
-    fn of(bytes: &[u8]) -> Option<Result<Self, CloseCode>> {
-        let [first, second, ..] = *bytes else { return None };
-        let (is_final, opcode, short) = (first & IS_FINAL != 0, first & 0x0f, u64::from(second & !IS_MASKED));
-        let is_control = opcode >= 0x8;
-        if first & RESERVED != 0
-            || second & IS_MASKED == 0
-            || is_control && (!is_final || short > MAX_CONTROL_BYTES)
-        {
-            return Some(Err(CloseCode::ProtocolError));
-        }
-        let (length, at) = match short {
-            126 => (u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)), 4),
-            127 => (u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?), 10),
-            short => (short, 2),
-        };
-        let mask = bytes.get(at..at + 4)?.try_into().ok()?;
-        Some(Ok(Self { is_final, opcode, mask, bytes: at + 4, length }))
-    }
-}
-
-/// What a close frame says: its code, if it may be sent (RFC 6455, 7.4).
-fn close(payload: &[u8]) -> Heard {
+/// The status code in a close frame, if a client may send it (RFC 6455, 7.4).
+fn close_code(payload: &[u8]) -> Result<u16, CloseCode> {
     match *payload {
-        [] => Heard::Close(CloseCode::Normal as u16),
+        [] => Ok(CloseCode::Normal as u16),
         [high, low, ..] => match u16::from_be_bytes([high, low]) {
-            code @ (1000..=1003 | 1007..=1014 | 3000..=4999) => Heard::Close(code),
-            _ => Heard::Violation(CloseCode::ProtocolError),
+            code @ (1000..=1003 | 1007..=1014 | 3000..=4999) => Ok(code),
+            _ => Err(CloseCode::ProtocolError),
         },
-        _ => Heard::Violation(CloseCode::ProtocolError),
+        _ => Err(CloseCode::ProtocolError),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncWriteExt, duplex, split};
+    use tungstenite::protocol::frame::Frame;
 
     use super::*;
 
+    const TEXT: OpCode = OpCode::Data(Data::Text);
+    const CONTINUATION: OpCode = OpCode::Data(Data::Continue);
+    const PING: OpCode = OpCode::Control(Control::Ping);
+    const CLOSE: OpCode = OpCode::Control(Control::Close);
+
     /// A client's frame, masked.
-    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-        let mask = [7, 1, 200, 90];
-        let mut bytes = vec![first];
-        match payload.len() {
-            short @ 0..=125 => bytes.push(0x80 | short as u8),
-            medium @ 126..=0xffff => {
-                bytes.push(0x80 | 126);
-                bytes.extend((medium as u16).to_be_bytes());
-            }
-            long => {
-                bytes.push(0x80 | 127);
-                bytes.extend((long as u64).to_be_bytes());
-            }
-        }
-        bytes.extend(mask);
-        bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    fn frame(opcode: OpCode, is_final: bool, payload: &[u8]) -> Vec<u8> {
+        let mask = Some([7, 1, 200, 90]);
+        let header = FrameHeader { opcode, is_final, mask, ..FrameHeader::default() };
+        let mut bytes = Vec::new();
+        Frame::from_payload(header, payload.to_vec().into()).format(&mut bytes).unwrap();
         bytes
     }
 
-    async fn heard(bytes: Vec<u8>, cut: usize) -> Vec<Heard> {
+    /// A frame with another first byte than tungstenite would send.
+    fn forged(first: u8) -> Vec<u8> {
+        let mut bytes = frame(TEXT, true, b"forged");
+        bytes[0] = first;
+        bytes
+    }
+
+    /// What is received of these bytes, apart from what needs no reply, until the connection ends.
+    async fn received(bytes: Vec<u8>, cut: usize) -> Vec<Received> {
         let (ours, mut theirs) = duplex(1 << 20);
-        let mut reader = Reader::new(split(ours).0);
+        let mut reader = FrameReader::new(split(ours).0);
         let sending = tokio::spawn(async move {
             for part in bytes.chunks(cut) {
                 theirs.write_all(part).await.unwrap();
@@ -189,11 +180,11 @@ mod tests {
         let mut all = Vec::new();
         loop {
             match reader.next().await {
-                Heard::Gone => break,
-                Heard::Something => {}
-                heard => all.push(heard),
+                Received::Disconnected => break,
+                Received::NoReplyNeeded => {}
+                other => all.push(other),
             }
-            if matches!(all.last(), Some(Heard::Violation(_) | Heard::Close(_))) {
+            if matches!(all.last(), Some(Received::Violation(_) | Received::Close(_))) {
                 break;
             }
         }
@@ -201,41 +192,43 @@ mod tests {
         all
     }
 
-    /// RFC 6455, 5: what is heard of well-formed frames, and which are none, wherever the network cuts them.
+    /// RFC 6455, 5: valid frames, and violations, wherever the network cuts them.
     #[tokio::test]
-    async fn frames_are_heard_however_they_are_cut() {
-        use Heard::{Ping, Violation};
+    async fn frame_reader_reads_frames_wherever_they_are_cut() {
+        use Received::{Close, Ping, Violation};
         let violation = || vec![Violation(CloseCode::ProtocolError)];
-        let cases: Vec<(Vec<u8>, Vec<Heard>)> = vec![
-            (frame(0x89, b"there?"), vec![Ping(Bytes::from_static(b"there?"))]),
-            (frame(0x8a, b""), vec![]),
-            ([frame(0x81, &[b'x'; 300]), frame(0x89, b"a")].concat(), vec![Ping(Bytes::from_static(b"a"))]),
-            ([frame(0x82, &[b'x'; 65_536]), frame(0x88, &[])].concat(), vec![Heard::Close(1000)]),
+        let pong = OpCode::Control(Control::Pong);
+        let cases: Vec<(Vec<u8>, Vec<Received>)> = vec![
+            (frame(PING, true, b"there?"), vec![Ping(Bytes::from_static(b"there?"))]),
+            (frame(pong, true, b""), vec![]),
+            ([frame(TEXT, true, &[b'x'; 300]), frame(PING, true, b"a")].concat(), vec![Ping("a".into())]),
+            ([frame(TEXT, true, &[b'x'; 65_536]), frame(CLOSE, true, &[])].concat(), vec![Close(1000)]),
             (
-                [frame(0x01, b"one"), frame(0x89, b"p"), frame(0x80, b"two"), frame(0x88, &[0x03, 0xe9])]
-                    .concat(),
-                vec![Ping(Bytes::from_static(b"p")), Heard::Close(1001)],
+                [
+                    frame(TEXT, false, b"one"),
+                    frame(PING, true, b"p"),
+                    frame(CONTINUATION, true, b"two"),
+                    frame(CLOSE, true, &[0x03, 0xe9]),
+                ]
+                .concat(),
+                vec![Ping("p".into()), Close(1001)],
             ),
-            (frame(0x81, &[b'x'; 65_537]), vec![Violation(CloseCode::TooBig)]),
-            (frame(0x80, b"continues nothing"), violation()),
-            ([frame(0x01, b"one"), frame(0x81, b"two")].concat(), violation()),
-            (frame(0xc1, b"reserved"), violation()),
-            (frame(0x83, b"unknown"), violation()),
-            (frame(0x8b, b"unknown"), violation()),
-            (frame(0x09, b"in parts"), violation()),
-            (frame(0x89, &[b'x'; 126]), violation()),
-            (frame(0x88, &[3]), violation()),
-            (frame(0x88, &[0x03, 0xed]), violation()),
+            (frame(TEXT, true, &[b'x'; 65_537]), vec![Violation(CloseCode::TooBig)]),
+            (frame(CONTINUATION, true, b"of nothing"), violation()),
+            ([frame(TEXT, false, b"one"), frame(TEXT, true, b"two")].concat(), violation()),
+            (forged(0xc1), violation()),
+            (forged(0x83), violation()),
+            (forged(0x8b), violation()),
+            (frame(PING, false, b"in parts"), violation()),
+            (frame(PING, true, &[b'x'; 126]), violation()),
+            (frame(CLOSE, true, &[3]), violation()),
+            (frame(CLOSE, true, &[0x03, 0xed]), violation()),
             (vec![0x81, 1, b'x'], violation()),
         ];
         for (bytes, want) in cases {
             for cut in [1, 3, 1_000, 100_000] {
-                assert_eq!(
-                    heard(bytes.clone(), cut).await,
-                    want,
-                    "{:?} cut at {cut}",
-                    &bytes[..4.min(bytes.len())]
-                );
+                let start = &bytes[..4.min(bytes.len())];
+                assert_eq!(received(bytes.clone(), cut).await, want, "{start:?} cut at {cut}");
             }
         }
     }

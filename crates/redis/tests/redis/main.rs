@@ -4,12 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcafe_domain::kernel::{RoomId, Secret, Sequence, TenantId, Timestamp};
+use agentcafe_domain::kernel::{
+    ActionSource, ActorId, ActorInRoom, RoomId, Secret, Sequence, TenantId, Timestamp,
+};
+use agentcafe_domain::moderation::RecentActivity;
 use agentcafe_domain::projection::RoomProjection;
 use agentcafe_redis::read_models::{
     ReadModelLimits, ReadModels, RoomWrite, StoredRoom, StreamEntry, WriteOutcome,
 };
-use agentcafe_redis::{Keys, RedisConnection, RoomName, stream};
+use agentcafe_redis::{Keys, RedisConnection, RoomName, moderation_activity, stream};
 use agentcafe_testkit::Redis;
 use tokio_util::sync::CancellationToken;
 
@@ -79,10 +82,11 @@ async fn read_models_concurrent_writes_commit_one() {
     assert_eq!(state.sequence, Sequence(50));
 }
 
+/// A prefix may have characters that have a meaning in a pattern.
 #[tokio::test]
 async fn read_models_clear_removes_only_the_keys_of_the_projector() {
     let redis = Redis::start();
-    let (connection, keys) = (connect(&redis).await, Keys::new("acf"));
+    let (connection, keys) = (connect(&redis).await, Keys::new("a[c]f"));
     let all = ReadModels::new(Arc::clone(&connection), keys.clone(), "all", LIMITS);
     let some = ReadModels::new(connection, keys, "some", LIMITS);
     let room = main_room().0;
@@ -90,7 +94,9 @@ async fn read_models_clear_removes_only_the_keys_of_the_projector() {
     assert_eq!(write(&all, None, 5).await, WriteOutcome::Committed);
     assert!(matches!(all.load(std::slice::from_ref(&room)).await.unwrap()[..], [StoredRoom::Stored(_)]));
     assert_eq!((all.cursor().await.unwrap(), some.cursor().await.unwrap()), (Some(Sequence(5)), None));
-    for key in ["acf:room:default:main:inbox:unread", "acf:rate:GET:/:x", "other:room:default:main:state"] {
+    let others =
+        ["a[c]f:rate:GET:/:x", "a[c]f:room:default:main:inbox:unread", "acf:room:default:main:state"];
+    for key in others {
         assert_eq!(redis.ask(&["SET", key, "1"]), "OK");
     }
     assert!(
@@ -100,15 +106,55 @@ async fn read_models_clear_removes_only_the_keys_of_the_projector() {
     assert!(some.clear("two", LOCK_TTL).await.is_err(), "another one is at work");
     all.clear("one", LOCK_TTL).await.unwrap();
     let left: Vec<String> = redis.contents().into_keys().collect();
-    let stays = [
-        "acf:projector:lock",
-        "acf:rate:GET:/:x",
-        "acf:room:default:main:inbox:unread",
-        "other:room:default:main:state",
-    ];
-    assert_eq!(left, stays);
+    assert_eq!(left, [&["a[c]f:projector:lock"], &others[..]].concat());
     all.release_lock("two").await.unwrap();
     assert!(!some.acquire_lock("two", LOCK_TTL).await.unwrap());
     all.release_lock("one").await.unwrap();
     assert!(some.acquire_lock("two", LOCK_TTL).await.unwrap());
+}
+
+/// Plain ids keep the documented key; other ids are escaped, so that no two rooms share a key.
+#[test]
+fn redis_keys_are_unique_per_room() {
+    let keys = Keys::new("acf");
+    let cases = [
+        ("default", "main", "acf:room:default:main:state"),
+        ("a:b", "c", "acf:room:a%3Ab:c:state"),
+        ("a", "b:c", "acf:room:a:b%3Ac:state"),
+        ("a%3Ab", "c", "acf:room:a%253Ab:c:state"),
+        ("☕", "the attic", "acf:room:☕:the attic:state"),
+    ];
+    for (tenant, room, want) in cases {
+        let ids = (TenantId::parse(tenant).unwrap(), RoomId::parse(room).unwrap());
+        let name = RoomName::new(&ids.0, &ids.1);
+        assert_eq!(keys.room(&name, "state"), want);
+        assert_eq!(name.ids(), Some(ids));
+    }
+}
+
+/// All kinds of activity are shared, in the order of time. Members that a node cannot decode are ignored.
+#[tokio::test]
+async fn rate_windows_load_what_was_saved() {
+    let redis = Redis::start();
+    let (connection, keys) = (connect(&redis).await, Keys::new("acf"));
+    let actor = ActorInRoom {
+        tenant_id: TenantId::default(),
+        room_id: RoomId::main(),
+        actor_id: ActorId::parse("Nova").unwrap(),
+    };
+    let at = Timestamp::from_millis;
+    let (api, reaction) = (ActionSource::Api, ActionSource::Reaction);
+    let saved = [
+        RecentActivity::Acted { at: at(1_234), source: api, text_key: None },
+        RecentActivity::Acted { at: at(1_235), source: reaction, text_key: Some("0f".to_owned()) },
+        RecentActivity::CooldownUntil(at(1_236)),
+    ];
+    for member in ["", "x:api::", "1:later::"] {
+        assert_eq!(redis.ask(&["ZADD", "acf:room:default:main:moderation:Nova", "1230", member]), 1);
+    }
+    let activity = saved.clone().map(|activity| (actor.clone(), activity));
+    let name = || "node-1".to_owned();
+    moderation_activity::save(&connection, &keys, &activity, Duration::from_secs(60), name).await.unwrap();
+    let loaded = moderation_activity::load(&connection, &keys, &[actor]).await.unwrap();
+    assert_eq!(loaded, [saved.to_vec()]);
 }

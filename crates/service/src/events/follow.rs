@@ -4,109 +4,88 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    ActorId, Code, Cursor, DomainError, EVENT_ACTOR_FILTER, LIMIT, OperationError, Rules, STREAM_CURSOR,
-    Sequence, TYPES,
+    ActorId, Code, Cursor, EVENT_ACTOR_FILTER, LIMIT, OperationError, STREAM_CURSOR, Sequence, TYPES,
 };
-use agentcafe_eventlog::Follower;
-use agentcafe_store::{EventFilter, Store};
-use serde_json::{Value, json};
+use agentcafe_eventlog::{Backlog, EventFilter, LogStream, StreamItem, StreamStart, Subscriber};
+use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::filter::filter;
-use crate::operation::{Call, Input, Operation};
+use super::filter;
+use crate::operation::{Call, Operation, parameters};
 use crate::read_access;
 use crate::service::Service;
 
 const MAX_BACKLOG: usize = 5_000;
+/// How often it is checked whether the subscriber may still read what it follows: tables close while streams are open.
+const CHECK_ACCESS_EVERY: Duration = Duration::from_secs(5);
 
-/// Follows the log.
-pub struct FollowEvents {
-    filter: EventFilter,
-    viewer: Option<ActorId>,
-    cursor: Option<Cursor>,
-    backlog_limit: Option<usize>,
-    types: Vec<String>,
-    last_event_id: Option<Sequence>,
+parameters! {
+    /// Follows the log.
+    FollowEvents(fields, input) {
+        /// The most events of the backlog, if the caller sets a limit.
+        backlog_limit: Option<usize> = {
+            let limit = fields.limit(MAX_BACKLOG, MAX_BACKLOG)?;
+            fields.text(LIMIT)?.map(|_| limit)
+        },
+        filter: EventFilter = filter(fields, EVENT_ACTOR_FILTER)?,
+        viewer: Option<ActorId> = read_access::viewer(fields)?,
+        cursor: Option<Cursor> = fields.cursor(STREAM_CURSOR)?,
+        types: Vec<String> = fields.names(TYPES),
+        resume_after: Option<Sequence> = input.resume_after,
+    }
 }
 
-/// An open stream of events.
-pub struct Subscription {
-    /// Reads the events.
-    pub follower: Follower,
-    /// The most events that are sent of those stored before the stream began.
-    pub backlog_limit: Option<usize>,
-    /// Where the stream begins and what it filters by, for its first message.
-    pub ready: Value,
-    /// Held as long as the stream is open: there is a limit on how many are.
-    pub permit: OwnedSemaphorePermit,
-    /// Checks while the stream is open whether it may go on.
-    pub access: StreamAccess,
-}
+/// The events that an operation follows.
+pub type FollowedEvents = LogStream<LogSubscriber>;
 
-/// Whether a subscriber may still read what it follows: tables close while streams are open.
-pub struct StreamAccess {
+/// The owner of an open stream.
+pub struct LogSubscriber {
     service: Arc<Service>,
     viewer: Option<ActorId>,
+    /// When access was checked last, on the engine's stopwatch.
+    checked_at: Duration,
+    /// There is a limit on how many streams are open.
+    _permit: OwnedSemaphorePermit,
 }
 
-impl StreamAccess {
-    /// Checks it.
-    ///
-    /// # Errors
-    /// The code of the refusal.
-    pub async fn check(&self, filter: &EventFilter) -> Result<(), Code> {
-        let allowed = self.service.may_follow(&mut filter.clone(), self.viewer.as_ref()).await;
-        allowed.map_err(|error| error.error.code)
-    }
-
-    /// The store that is followed.
-    pub fn store(&self) -> &Store {
-        self.service.store()
-    }
-
-    /// The present, on the engine's stopwatch.
-    pub fn now(&self) -> Duration {
-        self.service.engine.clock.stopwatch()
+impl Subscriber for LogSubscriber {
+    async fn check_access(&mut self, filter: &EventFilter) -> Result<(), Code> {
+        let now = self.service.engine.clock.stopwatch();
+        if now.saturating_sub(self.checked_at) >= CHECK_ACCESS_EVERY {
+            let allowed = self.service.may_follow(&mut filter.clone(), self.viewer.as_ref()).await;
+            allowed.map_err(|error| error.error.code)?;
+            self.checked_at = now;
+        }
+        Ok(())
     }
 }
 
 impl Operation for FollowEvents {
-    type Output = Subscription;
+    type Output = FollowedEvents;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let limit = fields.limit(MAX_BACKLOG, MAX_BACKLOG)?;
-        let limited = fields.text(LIMIT)?.is_some();
-        Ok(Self {
-            filter: filter(fields, EVENT_ACTOR_FILTER)?,
-            viewer: read_access::viewer(fields)?,
-            cursor: fields.cursor(STREAM_CURSOR)?,
-            backlog_limit: limited.then_some(limit),
-            types: fields.names(TYPES),
-            last_event_id: input.last_event_id,
-        })
-    }
-
-    async fn run(self, call: &Call<'_>) -> Result<Subscription, OperationError> {
-        let Self { mut filter, viewer, cursor, backlog_limit, types, last_event_id } = self;
-        let service = call.service;
+    async fn run(self, call: &Call<'_>) -> Result<FollowedEvents, OperationError> {
+        let Self { mut filter, viewer, cursor, backlog_limit, types, resume_after } = self;
+        let service = Arc::clone(call.service);
         service.may_follow(&mut filter, viewer.as_ref()).await?;
         let head = service.store().recent_events().head();
         let after = match cursor {
-            Some(Cursor::Latest) => last_event_id.unwrap_or(head),
-            Some(Cursor::After(cursor)) => cursor.max(last_event_id.unwrap_or(cursor)),
-            None => last_event_id.unwrap_or(Sequence::START),
+            Some(Cursor::Latest) => resume_after.unwrap_or(head),
+            Some(Cursor::After(cursor)) => cursor.max(resume_after.unwrap_or(cursor)),
+            None => resume_after.unwrap_or(Sequence::START),
         };
         let permit = Arc::clone(&service.streams).try_acquire_owned().map_err(|_| {
             let limit = service.settings.max_streams;
             OperationError::unavailable(&format!("all {limit} streams are taken (API_STREAM_MAX_CLIENTS)"))
         })?;
-        let ready = json!({
+        let ready = StreamItem::Ready(json!({
             "tenantId": filter.tenant, "roomId": filter.room, "actorId": filter.actor,
             "cursor": after, "types": types, "head": head,
-        });
-        let follower = Follower::new(Arc::clone(&service.engine.store), filter, after);
-        let access = StreamAccess { service: Arc::clone(service), viewer };
-        Ok(Subscription { follower, backlog_limit, ready, permit, access })
+        }));
+        let backlog = backlog_limit.map(|limit| Backlog { until: head, limit: Some(limit), ready: None });
+        let start = StreamStart { items: [ready].into(), after, backlog, ..StreamStart::default() };
+        let (hub, log) = (service.stream_hub(), Arc::clone(&service.engine.store));
+        let checked_at = service.engine.clock.stopwatch();
+        let subscriber = LogSubscriber { viewer, checked_at, service, _permit: permit };
+        Ok(LogStream::open(hub, log, filter, start, subscriber))
     }
 }

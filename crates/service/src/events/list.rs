@@ -1,26 +1,39 @@
-//! Lists events after a cursor.
+//! Pages of the log: events after a cursor, mentions, and the timeline, which goes by time and in either order.
 
 use agentcafe_domain::kernel::{
-    AFTER_EVENT_ID, ActorId, CURSOR, DomainError, EVENT_ACTOR_FILTER, OperationError, Rules, Sequence,
+    AFTER_EVENT_ID, ActorId, CURSOR, DomainError, EVENT_ACTOR_FILTER, EVENT_TENANT_FILTER, EventType,
+    FROM_TS, Field, Fields, OperationError, ROOM_FILTER, Sequence, TO_TS, Timestamp,
 };
-use agentcafe_store::{EventFilter, EventQuery};
+use agentcafe_store::{EventFilter, EventPage, EventQuery};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::filter::{filter, sequence_of};
-use crate::operation::{Call, EventList, Input, Operation};
+use super::{filter, sequence_of};
+use crate::operation::{Call, EventList, Operation, parameters};
 use crate::read_access;
 
-pub(super) const LIMIT: usize = 100;
-pub(super) const MAX_LIMIT: usize = 5_000;
+const MENTIONED_ACTOR_ID: Field = Field::new("mentionedActorId", "Only mentions of this actor.", "Kai");
 
-/// Lists events after a cursor.
-pub struct ListEvents {
+const LIMIT: usize = 100;
+const MAX_LIMIT: usize = 5_000;
+
+/// Which events are listed, who reads them, and where the page begins.
+struct EventSelector {
     filter: EventFilter,
     viewer: Option<ActorId>,
     cursor: Option<Sequence>,
-    after_event_id: Option<String>,
-    limit: usize,
+}
+
+impl EventSelector {
+    fn read(fields: &Fields, filter: EventFilter) -> Result<Self, DomainError> {
+        Ok(Self { filter, viewer: read_access::viewer(fields)?, cursor: fields.sequence(CURSOR)? })
+    }
+
+    /// The filter, if the viewer may read what it matches.
+    async fn readable(mut self, call: &Call<'_>) -> Result<EventFilter, OperationError> {
+        call.service.may_follow(&mut self.filter, self.viewer.as_ref()).await?;
+        Ok(self.filter)
+    }
 }
 
 /// Where a page ends.
@@ -28,34 +41,107 @@ pub struct ListEvents {
 #[serde(rename_all = "camelCase")]
 pub struct PageEnd {
     /// The number of entries in this answer.
-    pub(super) count: usize,
-    /// The cursor of the next page; null if this is the last one.
-    pub(super) next_cursor: Sequence,
+    count: usize,
+    /// The cursor to continue from; unchanged if nothing was found.
+    next_cursor: Sequence,
+}
+
+parameters! {
+    /// Lists events after a cursor.
+    ListEvents(fields) {
+        events: EventSelector = EventSelector::read(fields, filter(fields, EVENT_ACTOR_FILTER)?)?,
+        after_event_id: Option<String> = fields.trimmed_text(AFTER_EVENT_ID)?,
+        limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
+    }
 }
 
 impl Operation for ListEvents {
     type Output = EventList<PageEnd>;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        Ok(Self {
-            filter: filter(fields, EVENT_ACTOR_FILTER)?,
-            viewer: read_access::viewer(fields)?,
-            cursor: fields.sequence(CURSOR)?,
-            after_event_id: fields.trimmed_text(AFTER_EVENT_ID)?,
-            limit: fields.limit(LIMIT, MAX_LIMIT)?,
-        })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<EventList<PageEnd>, OperationError> {
-        let Self { mut filter, viewer, cursor, after_event_id, limit } = self;
-        call.service.may_follow(&mut filter, viewer.as_ref()).await?;
+        let cursor = self.events.cursor;
+        let filter = self.events.readable(call).await?;
         let after = match cursor {
             Some(cursor) => cursor,
-            None => sequence_of(call.service, after_event_id).await?,
+            None => sequence_of(call.service, self.after_event_id).await?,
         };
-        let events = call.service.store().events(EventQuery::after(filter, after, limit)).await?.events;
+        let query = EventQuery::after(filter, after, self.limit);
+        let events = call.service.store().events(query).await?.events;
         let next_cursor = events.last().map_or(after, |event| event.sequence);
         Ok(EventList { rest: PageEnd { count: events.len(), next_cursor }, events })
+    }
+}
+
+parameters! {
+    /// Lists mentions after a cursor.
+    ListMentions(fields) {
+        mentions: EventSelector = EventSelector::read(
+            fields,
+            EventFilter {
+                tenant: fields.tenant(EVENT_TENANT_FILTER)?,
+                room: fields.room(ROOM_FILTER)?,
+                actor: None,
+                mentioned: fields.actor(MENTIONED_ACTOR_ID)?,
+                types: Some(vec![EventType::MentionCreated]),
+            },
+        )?,
+        limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
+    }
+}
+
+impl Operation for ListMentions {
+    type Output = EventList<PageEnd>;
+
+    async fn run(self, call: &Call<'_>) -> Result<EventList<PageEnd>, OperationError> {
+        let after = self.mentions.cursor.unwrap_or(Sequence::START);
+        let query = EventQuery::after(self.mentions.readable(call).await?, after, self.limit);
+        let EventPage { events, scanned_to } = call.service.store().events(query).await?;
+        Ok(EventList { rest: PageEnd { count: events.len(), next_cursor: scanned_to }, events })
+    }
+}
+
+parameters! {
+    /// Lists events by time, in either order.
+    ReadTimeline(fields) {
+        events: EventSelector = EventSelector::read(fields, filter(fields, EVENT_ACTOR_FILTER)?)?,
+        from: Option<Timestamp> = fields.timestamp(FROM_TS)?,
+        to: Option<Timestamp> = fields.timestamp(TO_TS)?,
+        /// `fromTs` and `toTs` as the caller wrote them.
+        as_written: (Option<String>, Option<String>) = (fields.text(FROM_TS)?, fields.text(TO_TS)?),
+        descending: bool = fields.is_descending(),
+        limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
+    }
+}
+
+/// Where a page of the timeline ends, and the period that it is of.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TimelineEnd {
+    /// The number of entries in this answer.
+    count: usize,
+    /// The order of the list: asc or desc.
+    order: &'static str,
+    /// The cursor to continue from; unchanged if nothing was found.
+    next_cursor: Sequence,
+    /// The start of the time span; null: the beginning of the log.
+    from_ts: Option<String>,
+    /// The end of the time span; null: the end of the log.
+    to_ts: Option<String>,
+}
+
+impl Operation for ReadTimeline {
+    type Output = EventList<TimelineEnd>;
+
+    async fn run(self, call: &Call<'_>) -> Result<EventList<TimelineEnd>, OperationError> {
+        let Self { events, from, to, as_written: (from_ts, to_ts), descending, limit } = self;
+        let (cursor, given) = (events.cursor, events.cursor.unwrap_or(Sequence::START));
+        let (after, before) = if descending { (Sequence::START, cursor) } else { (given, None) };
+        let selected = EventQuery::after(events.readable(call).await?, after, limit);
+        let query = EventQuery { before, from, to, descending, ..selected };
+        let events = call.service.store().events(query).await?.events;
+        let order = if descending { "desc" } else { "asc" };
+        let next_cursor = events.last().map_or(given, |event| event.sequence);
+        let rest = TimelineEnd { count: events.len(), order, next_cursor, from_ts, to_ts };
+        Ok(EventList { events, rest })
     }
 }

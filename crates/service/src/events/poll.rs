@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    AFTER_EVENT_ID, ActorId, ActorInRoom, Cursor, DomainError, Field, Fields, OperationError, Rules,
-    STREAM_CURSOR, Sequence,
+    AFTER_EVENT_ID, ActorId, ActorInRoom, Cursor, DomainError, Field, Fields, OperationError, STREAM_CURSOR,
+    Sequence,
 };
 use agentcafe_domain::presence::{self, Presence, RefreshPresence, Status};
 use agentcafe_eventlog::Follower;
@@ -13,8 +13,8 @@ use agentcafe_store::{EventFilter, EventPage, Failure};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::filter::{filter, sequence_of};
-use crate::operation::{Call, EventList, Input, Operation};
+use super::{filter, sequence_of};
+use crate::operation::{Call, EventList, Operation, parameters};
 use crate::read_access;
 
 const ACTOR_ID: Field =
@@ -37,15 +37,17 @@ const MAX_LIMIT: usize = 500;
 const DEFAULT_TIMEOUT_MS: i64 = 25_000;
 const MAX_TIMEOUT_MS: i64 = 30_000;
 
-/// Waits for the next events.
-pub struct PollEvents {
-    filter: EventFilter,
-    viewer: Option<ActorId>,
-    cursor: Option<Cursor>,
-    after_event_id: Option<String>,
-    limit: usize,
-    timeout: Duration,
-    listener: Option<RefreshPresence>,
+parameters! {
+    /// Waits for the next events.
+    PollEvents(fields) {
+        filter: EventFilter = filter(fields, AUTHOR_ID)?,
+        timeout_ms: i64 = fields.integer(TIMEOUT_MS, 0..=MAX_TIMEOUT_MS)?.unwrap_or(DEFAULT_TIMEOUT_MS),
+        viewer: Option<ActorId> = read_access::viewer(fields)?.or(fields.actor(ACTOR_ID)?),
+        cursor: Option<Cursor> = fields.cursor(STREAM_CURSOR)?,
+        after_event_id: Option<String> = fields.trimmed_text(AFTER_EVENT_ID)?,
+        limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
+        listener: Option<RefreshPresence> = listener(fields, &filter)?,
+    }
 }
 
 /// Where a poll ends.
@@ -54,7 +56,7 @@ pub struct PollEvents {
 pub struct PollEnd {
     /// The number of entries in this answer.
     count: usize,
-    /// The cursor of the next page; null if this is the last one.
+    /// The cursor to continue from; unchanged if nothing was found.
     next_cursor: Sequence,
     /// How long the poll waited, in milliseconds.
     waited_ms: u64,
@@ -62,7 +64,7 @@ pub struct PollEnd {
     presence: Option<Presence>,
 }
 
-/// The actor that polls, if it is named and wants to be shown as present.
+/// The actor that polls, if it is named and to be shown as present.
 fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<RefreshPresence>, DomainError> {
     let actor = fields.actor(ACTOR_ID)?;
     let heartbeat = fields.flag(HEARTBEAT)?.unwrap_or(true);
@@ -80,23 +82,9 @@ fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<RefreshPrese
 impl Operation for PollEvents {
     type Output = EventList<PollEnd>;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let filter = filter(fields, AUTHOR_ID)?;
-        let timeout_ms = fields.integer(TIMEOUT_MS, 0..=MAX_TIMEOUT_MS)?.unwrap_or(DEFAULT_TIMEOUT_MS);
-        Ok(Self {
-            viewer: read_access::viewer(fields)?.or(fields.actor(ACTOR_ID)?),
-            cursor: fields.cursor(STREAM_CURSOR)?,
-            after_event_id: fields.trimmed_text(AFTER_EVENT_ID)?,
-            limit: fields.limit(LIMIT, MAX_LIMIT)?,
-            timeout: Duration::from_millis(timeout_ms.unsigned_abs()),
-            listener: listener(fields, &filter)?,
-            filter,
-        })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<EventList<PollEnd>, OperationError> {
-        let Self { mut filter, viewer, cursor, after_event_id, limit, timeout, listener } = self;
+        let Self { mut filter, timeout_ms, viewer, cursor, after_event_id, limit, listener } = self;
+        let timeout = Duration::from_millis(timeout_ms.unsigned_abs());
         let (service, engine) = (call.service, &call.service.engine);
         service.may_follow(&mut filter, viewer.as_ref()).await?;
         let began = engine.clock.stopwatch();

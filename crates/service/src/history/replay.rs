@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 
 use agentcafe_domain::kernel::{
-    ActorId, DomainError, EVENT_ACTOR_FILTER, Event, EventType, Field, OperationError, RoomId, Rules,
-    Sequence, TenantId, Timestamp,
+    ActorId, EVENT_ACTOR_FILTER, Event, EventType, Field, OperationError, RoomId, Sequence, TenantId,
+    Timestamp,
 };
 use agentcafe_domain::profiles::Profile;
 use agentcafe_domain::projection::themed::{ThemedSnapshot, Themes};
 use agentcafe_domain::projection::{RoomProjection, RoomSnapshot};
-use agentcafe_store::{EventFilter, LoggedEvent};
+use agentcafe_store::{EventFilter, EventQuery, LoggedEvent};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Number;
 
 use crate::events::types;
-use crate::newest_events::{NewestEvents, NewestQuery};
-use crate::operation::{Call, EventList, Input, Operation, on_blocking_thread};
+use crate::newest_events::NewestEvents;
+use crate::operation::{Call, EventList, Operation, on_blocking_thread, parameters};
 use crate::read_access;
 use crate::service::Service;
 
@@ -33,14 +33,16 @@ const MAX_BYTES: usize = 16 << 20;
 /// How many of the room's newest events are scanned.
 const SCANNED: u32 = 50_000;
 
-/// Replays the last minutes of a room.
-pub struct ReplayRoom {
-    tenant: TenantId,
-    room: RoomId,
-    actor: Option<ActorId>,
-    viewer: Option<ActorId>,
-    types: Option<Vec<EventType>>,
-    minutes: f64,
+parameters! {
+    /// Replays the last minutes of a room.
+    ReplayRoom(fields) {
+        actor: Option<ActorId> = fields.actor(EVENT_ACTOR_FILTER)?,
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: RoomId = fields.room_or_main()?,
+        viewer: Option<ActorId> = read_access::viewer(fields)?.or_else(|| actor.clone()),
+        types: Option<Vec<EventType>> = types(fields),
+        minutes: f64 = fields.number(MINUTES, MINUTES_RANGE)?.unwrap_or(DEFAULT_MINUTES),
+    }
 }
 
 /// The period of a replay, and its first and last event.
@@ -49,9 +51,9 @@ pub struct ReplayRoom {
 struct ReplayWindow {
     /// How far back the replay goes, in minutes.
     minutes: Number,
-    /// The start of the time span; null: the beginning of the log.
+    /// The start of the time span.
     from_ts: Timestamp,
-    /// The end of the time span; null: the end of the log.
+    /// The end of the time span.
     to_ts: Timestamp,
     /// The sequence of the first event; null if there is none.
     start_cursor: Option<Sequence>,
@@ -59,7 +61,7 @@ struct ReplayWindow {
     end_cursor: Option<Sequence>,
 }
 
-/// What a replay says beside its events.
+/// A replay, beside its events.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Replay {
@@ -78,34 +80,20 @@ pub struct Replay {
 impl Operation for ReplayRoom {
     type Output = EventList<Replay>;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let actor = fields.actor(EVENT_ACTOR_FILTER)?;
-        Ok(Self {
-            tenant: fields.tenant_or_default()?,
-            room: fields.room_or_main()?,
-            viewer: read_access::viewer(fields)?.or_else(|| actor.clone()),
-            actor,
-            types: types(fields),
-            minutes: fields.number(MINUTES, MINUTES_RANGE)?.unwrap_or(DEFAULT_MINUTES),
-        })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<EventList<Replay>, OperationError> {
         let Self { tenant: tenant_id, room: room_id, actor, viewer, types, minutes } = self;
         let service = call.service;
         service.may_replay(&tenant_id, &room_id, viewer.as_ref()).await?;
         let to_ts = service.engine.now();
         let from_ts = to_ts.plus_ms(-(minutes * MINUTE_MS).round() as i64);
-        let query = NewestQuery {
-            filter: EventFilter { actor, types, ..EventFilter::default() },
+        let query = EventQuery {
             from: Some(from_ts),
             to: Some(to_ts),
-            limit: MAX_EVENTS,
             max_bytes: MAX_BYTES,
-            ..NewestQuery::new(&tenant_id, &room_id, SCANNED)
+            ..EventQuery::newest(EventFilter { actor, types, ..EventFilter::default() }, MAX_EVENTS)
         };
-        let mut newest = NewestEvents::begin(service.store(), query).await?;
+        let place = (&tenant_id, &room_id);
+        let mut newest = NewestEvents::begin(service.store(), place, SCANNED, query).await?;
         let mut events = Vec::new();
         while let Some(page) = newest.page().await? {
             events.extend(page);

@@ -1,15 +1,13 @@
 //! Reads how much the actors in a room have done together.
 
 use agentcafe_domain::collaboration::{COUNTED, Collaboration, CollaborationCounter};
-use agentcafe_domain::kernel::{
-    ActorId, DomainError, FROM_TS, OperationError, RoomId, Rules, TO_TS, TenantId, Timestamp,
-};
-use agentcafe_store::{EventFilter, LoggedEvent};
+use agentcafe_domain::kernel::{ActorId, FROM_TS, OperationError, RoomId, TO_TS, TenantId, Timestamp};
+use agentcafe_store::{EventFilter, EventQuery, LoggedEvent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::newest_events::{NewestEvents, NewestQuery};
-use crate::operation::{Call, Input, Operation, on_blocking_thread};
+use crate::newest_events::NewestEvents;
+use crate::operation::{Call, Operation, on_blocking_thread, parameters};
 use crate::read_access;
 
 const LIMIT: usize = 5_000;
@@ -17,13 +15,16 @@ const MAX_LIMIT: usize = 10_000;
 /// How many of the room's newest events are scanned.
 const SCANNED: u32 = 50_000;
 
-/// Reads how much the actors in a room have done together.
-pub struct ReadScore {
-    tenant: TenantId,
-    room: RoomId,
-    viewer: Option<ActorId>,
-    window: ScoreWindow,
-    limit: usize,
+parameters! {
+    /// Reads how much the actors in a room have done together.
+    ReadScore(fields) {
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: RoomId = fields.room_or_main()?,
+        viewer: Option<ActorId> = read_access::viewer(fields)?,
+        window: ScoreWindow =
+            ScoreWindow { from_ts: fields.timestamp(FROM_TS)?, to_ts: fields.timestamp(TO_TS)? },
+        limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
+    }
 }
 
 /// The period that a score is of; null: no bound.
@@ -55,28 +56,14 @@ pub struct CollaborationScore {
 impl Operation for ReadScore {
     type Output = CollaborationScore;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        Ok(Self {
-            tenant: fields.tenant_or_default()?,
-            room: fields.room_or_main()?,
-            viewer: read_access::viewer(fields)?,
-            window: ScoreWindow { from_ts: fields.timestamp(FROM_TS)?, to_ts: fields.timestamp(TO_TS)? },
-            limit: fields.limit(LIMIT, MAX_LIMIT)?,
-        })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<CollaborationScore, OperationError> {
         let Self { tenant: tenant_id, room: room_id, viewer, window, limit } = self;
         call.service.may_read(&tenant_id, &room_id, viewer.as_ref()).await?;
-        let query = NewestQuery {
-            filter: EventFilter { types: Some(COUNTED.to_vec()), ..EventFilter::default() },
-            from: window.from_ts,
-            to: window.to_ts,
-            limit,
-            ..NewestQuery::new(&tenant_id, &room_id, SCANNED)
-        };
-        let mut newest = NewestEvents::begin(call.service.store(), query).await?;
+        let filter = EventFilter { types: Some(COUNTED.to_vec()), ..EventFilter::default() };
+        let (ScoreWindow { from_ts: from, to_ts: to }, max_bytes) = (window, usize::MAX);
+        let query = EventQuery { from, to, max_bytes, ..EventQuery::newest(filter, limit) };
+        let place = (&tenant_id, &room_id);
+        let mut newest = NewestEvents::begin(call.service.store(), place, SCANNED, query).await?;
         let (mut tally, mut events_considered) = (CollaborationCounter::default(), 0);
         while let Some(page) = newest.page().await? {
             events_considered += page.len();

@@ -1,15 +1,16 @@
 //! Lists the audit trail.
 
 use agentcafe_domain::kernel::{
-    ActorId, CURSOR, Comparison, DomainError, FROM_TS, Field, OPERATOR_VIEWER_ACTOR_ID, OperationError,
-    ROOM_FILTER, RecordQuery, RoomId, Rules, Sequence, TO_TS, TenantId, Timestamp,
+    ActorId, CURSOR, Comparison, FROM_TS, Field, OPERATOR_VIEWER_ACTOR_ID, OperationError, ROOM_FILTER,
+    RecordQuery, RoomId, Sequence, TO_TS, TenantId, Timestamp,
 };
 use agentcafe_domain::operators::audit::AuditEntry;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::access::Viewer;
-use crate::operation::{Call, Input, Operation};
+use super::OperatorViewer;
+use crate::operation::{Call, Operation, parameters};
+use crate::paging::{Page, after_sequence};
 
 const ACTION: Field = Field::new("action", "Only entries of this action.", "mute_agent");
 const OPERATOR_ID: Field = Field::new("operatorId", "Only entries of this operator.", "Nova");
@@ -17,18 +18,20 @@ const OPERATOR_ID: Field = Field::new("operatorId", "Only entries of this operat
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
 
-/// Lists entries of the audit trail.
-pub struct ListAudit {
-    tenant: TenantId,
-    room: Option<RoomId>,
-    operator: Option<ActorId>,
-    viewer: Option<ActorId>,
-    action: Option<String>,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-    cursor: Option<Sequence>,
-    limit: usize,
-    ascending: bool,
+parameters! {
+    /// Lists entries of the audit trail.
+    ListAudit(fields) {
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: Option<RoomId> = fields.room(ROOM_FILTER)?,
+        operator: Option<ActorId> = fields.actor(OPERATOR_ID)?,
+        viewer: Option<ActorId> = fields.actor(OPERATOR_VIEWER_ACTOR_ID)?,
+        action: Option<String> = fields.trimmed_text(ACTION)?,
+        from: Option<Timestamp> = fields.timestamp(FROM_TS)?,
+        to: Option<Timestamp> = fields.timestamp(TO_TS)?,
+        cursor: Option<Sequence> = fields.sequence(CURSOR)?,
+        limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
+        ascending: bool = fields.is_ascending(),
+    }
 }
 
 /// A page of the audit trail.
@@ -39,7 +42,7 @@ pub struct AuditPage {
     entries: Vec<AuditEntry>,
     /// The number of entries in this answer.
     count: usize,
-    /// The cursor of the next page; null if this is the last one.
+    /// The cursor to continue from; unchanged if nothing was found.
     next_cursor: Sequence,
     /// The order of the list: asc or desc.
     order: &'static str,
@@ -52,43 +55,24 @@ impl ListAudit {
             .is_if_given("room_id", self.room.as_ref())
             .is_if_given("operator_id", self.operator.as_ref())
             .is_if_given("action", self.action.as_deref());
-        query.descending = !self.ascending;
         if let Some(from) = self.from {
             query = query.only("created_at", Comparison::Above, from.as_millis() - 1);
         }
         if let Some(to) = self.to {
             query = query.only("created_at", Comparison::AtMost, to);
         }
-        let Some(cursor) = self.cursor else { return query };
-        let beyond = if self.ascending { Comparison::Above } else { Comparison::Below };
-        query.only("audit_seq", beyond, i64::try_from(cursor.0).unwrap_or(i64::MAX))
+        after_sequence(query, self.cursor, !self.ascending)
     }
 }
 
 impl Operation for ListAudit {
     type Output = AuditPage;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        Ok(Self {
-            tenant: fields.tenant_or_default()?,
-            room: fields.room(ROOM_FILTER)?,
-            operator: fields.actor(OPERATOR_ID)?,
-            viewer: fields.actor(OPERATOR_VIEWER_ACTOR_ID)?,
-            action: fields.trimmed_text(ACTION)?,
-            from: fields.timestamp(FROM_TS)?,
-            to: fields.timestamp(TO_TS)?,
-            cursor: fields.sequence(CURSOR)?,
-            limit: fields.limit(LIMIT, MAX_LIMIT)?,
-            ascending: fields.is_ascending(),
-        })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<AuditPage, OperationError> {
         let actor = self.viewer.as_ref().or(self.operator.as_ref());
-        let viewer = Viewer { tenant: &self.tenant, room: self.room.as_ref(), actor };
+        let viewer = OperatorViewer { tenant: &self.tenant, room: self.room.as_ref(), actor };
         viewer.may_see(call.service, "operator_audit_read").await?;
-        let (entries, _) = call.service.page::<AuditEntry>(self.query()).await?;
+        let Page { records: entries, .. } = call.service.page::<AuditEntry>(self.query()).await?;
         let given = self.cursor.unwrap_or(Sequence::START);
         Ok(AuditPage {
             count: entries.len(),

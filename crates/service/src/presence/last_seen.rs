@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use agentcafe_domain::kernel::{
-    ACTOR_FILTER, ActorId, DomainError, Event, EventType, Field, OperationError, ROOM_FILTER, RecordQuery,
-    RoomId, Rules, Sequence, TenantId, Timestamp,
+    ACTOR_FILTER, ActorId, Event, EventType, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId,
+    Sequence, TenantId, Timestamp,
 };
 use agentcafe_domain::presence::{Presence, Status};
 use agentcafe_store::{EventFilter, EventQuery, LoggedEvent};
@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::operation::{Call, Input, Operation, on_blocking_thread};
+use crate::operation::{Call, Operation, on_blocking_thread, parameters};
 use crate::read_access;
 
 const INCLUDE_SYSTEM_ACTORS: Field =
@@ -21,19 +21,22 @@ const SCAN_LIMIT: Field = Field::new("scanLimit", "How many of the newest events
 
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
-const MAX_SCANNED: i64 = 5_000;
-/// How many events are scanned for each actor that is wanted, unless the caller says otherwise.
+const MAX_SCANNED: usize = 5_000;
+/// How many events are scanned for each requested actor, unless the request has another number.
 const SCANNED_PER_ACTOR: usize = 20;
 
-/// Reads when actors were last seen.
-pub struct ReadLastSeen {
-    tenant: TenantId,
-    room: Option<RoomId>,
-    actor: Option<ActorId>,
-    viewer: Option<ActorId>,
-    include_system: bool,
-    limit: usize,
-    scan_limit: usize,
+parameters! {
+    /// Reads when actors were last seen.
+    ReadLastSeen(fields) {
+        tenant: TenantId = fields.tenant_or_default()?,
+        limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
+        /// How many of the newest events are scanned.
+        scanned: Option<i64> = fields.integer(SCAN_LIMIT, 1..=MAX_SCANNED as i64)?,
+        room: Option<RoomId> = fields.room(ROOM_FILTER)?,
+        actor: Option<ActorId> = fields.actor(ACTOR_FILTER)?,
+        viewer: Option<ActorId> = read_access::viewer(fields)?,
+        include_system: bool = fields.flag(INCLUDE_SYSTEM_ACTORS)?.unwrap_or(false),
+    }
 }
 
 /// When an actor was last seen doing something.
@@ -93,25 +96,10 @@ pub enum LastSeenAnswer {
 impl Operation for ReadLastSeen {
     type Output = LastSeenAnswer;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let tenant = fields.tenant_or_default()?;
-        let limit = fields.limit(LIMIT, MAX_LIMIT)?;
-        let scan = fields.integer(SCAN_LIMIT, 1..=MAX_SCANNED)?;
-        let scan = scan.map_or(limit * SCANNED_PER_ACTOR, |scan| usize::try_from(scan).unwrap_or(limit));
-        Ok(Self {
-            tenant,
-            room: fields.room(ROOM_FILTER)?,
-            actor: fields.actor(ACTOR_FILTER)?,
-            viewer: read_access::viewer(fields)?,
-            include_system: fields.flag(INCLUDE_SYSTEM_ACTORS)?.unwrap_or(false),
-            limit,
-            scan_limit: scan.min(MAX_SCANNED.unsigned_abs() as usize).max(limit),
-        })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<LastSeenAnswer, OperationError> {
-        let Self { tenant, room, actor, viewer, include_system, limit, scan_limit } = self;
+        let Self { tenant, limit, scanned, room, actor, viewer, include_system } = self;
+        let scanned = scanned.and_then(|scanned| usize::try_from(scanned).ok());
+        let scan_limit = scanned.unwrap_or(limit * SCANNED_PER_ACTOR).clamp(limit, MAX_SCANNED);
         call.service.may_list(&tenant, room.as_ref(), viewer.as_ref()).await?;
         let filter = EventFilter {
             tenant: Some(tenant.clone()),

@@ -2,8 +2,7 @@
 
 use agentcafe_domain::inbox::{InboxItem, UnreadCount, unread_counts};
 use agentcafe_domain::kernel::{
-    ActorId, Comparison, DomainError, Event, EventType, Field, OperationError, RecordQuery, RoomId, Rules,
-    Sequence, TenantId,
+    ActorId, Comparison, Event, EventType, Field, OperationError, RecordQuery, RoomId, Sequence, TenantId,
 };
 use agentcafe_domain::presence::Presence;
 use agentcafe_domain::rooms::Room;
@@ -14,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::inbox::newest_unread;
-use crate::operation::{Call, Input, Operation};
+use crate::operation::{Call, Operation, parameters};
 use crate::presence::active_in;
 use crate::read_access;
 use crate::service::Service;
@@ -34,14 +33,16 @@ const MAX_ROOM_TASKS: usize = 40;
 /// How far back the actor's newest message is searched, in events of all rooms: the cost does not grow with the log.
 const MAX_SCANNED: u64 = 20_000;
 
-/// Reads what an agent needs to begin.
-pub struct ReadBootstrap {
-    tenant: TenantId,
-    room: RoomId,
-    actor: Option<ActorId>,
-    viewer: Option<ActorId>,
-    include_backlog: bool,
-    room_limit: usize,
+parameters! {
+    /// Reads what an agent needs to begin.
+    ReadBootstrap(fields) {
+        room_limit: i64 = fields.integer(ROOM_LIMIT, 1..=MAX_ROOM_LIMIT)?.unwrap_or(DEFAULT_ROOM_LIMIT),
+        actor: Option<ActorId> = fields.actor(ACTOR_ID)?,
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: RoomId = fields.room_or_main()?,
+        viewer: Option<ActorId> = read_access::viewer(fields)?.or_else(|| actor.clone()),
+        include_backlog: bool = fields.flag(INCLUDE_BACKLOG)?.unwrap_or(true),
+    }
 }
 
 /// What an agent needs to begin.
@@ -95,20 +96,6 @@ pub struct RoomView {
 impl Operation for ReadBootstrap {
     type Output = Bootstrap;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        let room_limit = fields.integer(ROOM_LIMIT, 1..=MAX_ROOM_LIMIT)?.unwrap_or(DEFAULT_ROOM_LIMIT);
-        let actor = fields.actor(ACTOR_ID)?;
-        Ok(Self {
-            tenant: fields.tenant_or_default()?,
-            room: fields.room_or_main()?,
-            viewer: read_access::viewer(fields)?.or_else(|| actor.clone()),
-            actor,
-            include_backlog: fields.flag(INCLUDE_BACKLOG)?.unwrap_or(true),
-            room_limit: usize::try_from(room_limit).unwrap_or(1),
-        })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<Bootstrap, OperationError> {
         let service = call.service;
         service.may_read(&self.tenant, &self.room, self.viewer.as_ref()).await?;
@@ -127,9 +114,9 @@ impl Operation for ReadBootstrap {
 
 impl ReadBootstrap {
     async fn rooms(&self, service: &Service) -> Result<Vec<Room>, OperationError> {
-        let query = RecordQuery::all::<Room>("updated_at", self.room_limit)
-            .newest_first()
-            .is("tenant_id", &self.tenant);
+        let room_limit = usize::try_from(self.room_limit).unwrap_or(1);
+        let query =
+            RecordQuery::all::<Room>("updated_at", room_limit).newest_first().is("tenant_id", &self.tenant);
         let mut rooms: Vec<Room> = service.find(query).await?;
         for wanted in [&RoomId::main(), &self.room] {
             if rooms.iter().all(|room| room.room_id != *wanted) {

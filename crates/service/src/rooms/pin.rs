@@ -1,38 +1,28 @@
 //! Pins the context of a room, and reads what is and was pinned.
 
-use agentcafe_domain::kernel::{
-    ActorId, DomainError, OperationError, RecordQuery, RoomId, Rules, SortKey, TenantId,
-};
+use agentcafe_domain::kernel::{ActorId, OperationError, RecordQuery, RoomId, TenantId};
 use agentcafe_domain::rooms::pin::{PinContext, PinContextResponse, PinnedContext};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, Input, KeyScope, Mutation, Operation, Prepared};
-use crate::{paging, read_access};
+use crate::operation::{Call, KeyScope, Operation, ids, mutation, parameters};
+use crate::paging::{Page, PageSelector, newest_by};
+use crate::read_access;
 
-const LIMIT: usize = 50;
-const MAX_LIMIT: usize = 500;
+const LIMITS: (usize, usize) = (50, 500);
 
-impl Mutation for PinContext {
-    type Command = Self;
-    type Answer = PinContextResponse;
+mutation!(PinContext, PinContextResponse, |input, _| Self::read(&input.body), |pin| {
+    let [tenant, room, _] = ids(pin.actor());
+    KeyScope::post(pin.actor(), [tenant, room, "room-context", "pin"])
+});
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Self::read(&input.body)
+parameters! {
+    /// Reads what is pinned in a room.
+    ReadPinned(fields) {
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: RoomId = fields.room_or_main()?,
+        viewer: Option<ActorId> = read_access::viewer(fields)?,
     }
-
-    async fn prepare(self, _: &Call<'_>) -> Result<Prepared<Self>, OperationError> {
-        let actor = self.actor().clone();
-        let scope = KeyScope::post([actor.tenant_id.as_str(), actor.room_id.as_str(), "room-context", "pin"]);
-        Ok(Prepared::by_actor(&actor, scope, self))
-    }
-}
-
-/// Reads what is pinned in a room.
-pub struct ReadPinned {
-    tenant: TenantId,
-    room: RoomId,
-    viewer: Option<ActorId>,
 }
 
 /// What is pinned in a room.
@@ -50,15 +40,6 @@ pub struct PinnedInRoom {
 impl Operation for ReadPinned {
     type Output = PinnedInRoom;
 
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        Ok(Self {
-            tenant: fields.tenant_or_default()?,
-            room: fields.room_or_main()?,
-            viewer: read_access::viewer(fields)?,
-        })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<PinnedInRoom, OperationError> {
         let Self { tenant: tenant_id, room: room_id, viewer } = self;
         call.service.may_read(&tenant_id, &room_id, viewer.as_ref()).await?;
@@ -69,11 +50,15 @@ impl Operation for ReadPinned {
     }
 }
 
-/// Lists what was pinned in a room.
-pub struct ListPinned {
-    room: ReadPinned,
-    cursor: Option<SortKey>,
-    limit: usize,
+parameters! {
+    /// Lists what was pinned in a room.
+    ListPinned(fields) {
+        tenant: TenantId = fields.tenant_or_default()?,
+        room: RoomId = fields.room_or_main()?,
+        viewer: Option<ActorId> = read_access::viewer(fields)?,
+        query: RecordQuery = newest_by::<PinnedContext>("version").is("tenant_id", &tenant).is("room_id", &room),
+        page: PageSelector = PageSelector::read::<PinnedContext>(fields, LIMITS)?,
+    }
 }
 
 /// What was pinned in a room, the newest first.
@@ -93,23 +78,10 @@ pub struct PinHistory {
 impl Operation for ListPinned {
     type Output = PinHistory;
 
-    fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError> {
-        Ok(Self {
-            room: ReadPinned::read(input, rules)?,
-            cursor: paging::cursor::<PinnedContext>(&input.parameters)?,
-            limit: input.parameters.limit(LIMIT, MAX_LIMIT)?,
-        })
-    }
-
     async fn run(self, call: &Call<'_>) -> Result<PinHistory, OperationError> {
-        let Self { room: ReadPinned { tenant: tenant_id, room: room_id, viewer }, cursor, limit } = self;
+        let Self { tenant: tenant_id, room: room_id, viewer, query, page } = self;
         call.service.may_read(&tenant_id, &room_id, viewer.as_ref()).await?;
-        let query = RecordQuery::all::<PinnedContext>("version", limit)
-            .newest_first()
-            .is("tenant_id", &tenant_id)
-            .is("room_id", &room_id)
-            .behind(cursor);
-        let (history, next_cursor) = call.service.page::<PinnedContext>(query).await?;
+        let Page { records: history, next_cursor } = call.service.page(page.of(query)).await?;
         Ok(PinHistory { tenant_id, room_id, count: history.len(), history, next_cursor })
     }
 }

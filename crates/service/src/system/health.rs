@@ -7,8 +7,8 @@ use agentcafe_domain::moderation::ModerationRules;
 use agentcafe_domain::tables::PrivateTableRules;
 use agentcafe_domain::tables::payment::PaymentMode;
 use agentcafe_domain::tables::plan::Plan;
+use agentcafe_engine::metrics::{DELIVERED, FAILED, RETRIED, WebhookMetrics};
 use agentcafe_engine::redis::{ConnectionStatus, Redis};
-use agentcafe_engine::webhook_metrics::{DELIVERED, FAILED, RETRIED, WebhookMetrics};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -54,7 +54,7 @@ struct PrivateTables {
     payment_mode: &'static str,
     /// The price of a private room, in dollars.
     price_usd: Usd,
-    /// How long a session lasts if its plan does not say, in minutes.
+    /// How long a session lasts if its plan has no duration, in minutes.
     default_session_minutes: i64,
     /// Whether a payment webhook is configured.
     webhook_configured: bool,
@@ -84,47 +84,61 @@ impl PrivateTables {
     }
 }
 
-/// Where each kind of data is kept: `sqlite`, the embedded database, or `postgres`.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-struct Storage {
+/// Declares the kinds of data, each of which the one database keeps.
+macro_rules! storage {
+    ($($(#[$doc:meta])* $kind:ident,)*) => {
+        /// Where each kind of data is kept: `sqlite`, the embedded database, or `postgres`.
+        #[derive(Serialize, JsonSchema)]
+        #[serde(rename_all = "camelCase")]
+        struct Storage {
+            $($(#[$doc])* $kind: &'static str,)*
+        }
+
+        impl Storage {
+            fn all_in(database: &'static str) -> Self {
+                Self { $($kind: database,)* }
+            }
+        }
+    };
+}
+storage! {
     /// The log.
-    event_store: &'static str,
+    event_store,
     /// What actors may do.
-    permissions: &'static str,
+    permissions,
     /// What operators have imposed.
-    operator_overrides: &'static str,
+    operator_overrides,
     /// What operators did.
-    operator_audit: &'static str,
+    operator_audit,
     /// Who is there.
-    presence: &'static str,
-    /// What actors say about themselves.
-    profiles: &'static str,
+    presence,
+    /// The actors' descriptions of themselves.
+    profiles,
     /// The rooms.
-    rooms: &'static str,
+    rooms,
     /// Sessions of private tables.
-    table_sessions: &'static str,
+    table_sessions,
     /// The tasks.
-    tasks: &'static str,
+    tasks,
     /// The shared objects.
-    shared_objects: &'static str,
+    shared_objects,
     /// What is pinned in rooms.
-    room_context: &'static str,
+    room_context,
     /// The inboxes.
-    inbox: &'static str,
+    inbox,
     /// Idempotency keys.
-    idempotency: &'static str,
+    idempotency,
     /// What was saved of rooms and agents.
-    snapshots: &'static str,
+    snapshots,
     /// What became of requests.
-    traces: &'static str,
+    traces,
     /// The rules by which actors react.
-    reactions: &'static str,
+    reactions,
     /// Webhooks.
-    subscriptions: &'static str,
+    subscriptions,
 }
 
-/// How the inbox stands. It is projected in the same transaction as its events, so its cursor is the log's head.
+/// The state of the inbox. It is projected in the same transaction as its events, so its cursor is the log's head.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct InboxProjector {
@@ -231,9 +245,9 @@ impl Reactions {
         let lag = service.engine.followers.lag("reactions", service.engine.store.recent_events().head());
         Self {
             processed: metrics.processed.get(),
-            triggered: metrics.of("triggered"),
-            skipped: metrics.of("skipped"),
-            failed: metrics.of("failed"),
+            triggered: metrics.outcomes.get("triggered").get(),
+            skipped: metrics.outcomes.get("skipped").get(),
+            failed: metrics.outcomes.get("failed").get(),
             in_flight,
             queued: lag.saturating_sub(in_flight),
         }
@@ -262,12 +276,12 @@ struct Webhooks {
 
 impl Webhooks {
     fn of(metrics: &WebhookMetrics) -> Self {
-        let (failed, in_flight) = (metrics.count(FAILED), metrics.in_flight.get());
+        let (failed, in_flight) = (metrics.deliveries.get(FAILED).get(), metrics.in_flight.get());
         Self {
             processed: metrics.processed.get(),
-            delivered: metrics.count(DELIVERED),
+            delivered: metrics.deliveries.get(DELIVERED).get(),
             failed,
-            retried: metrics.count(RETRIED),
+            retried: metrics.deliveries.get(RETRIED).get(),
             dlq: failed,
             in_flight,
             queued: (metrics.queued.get() - in_flight).max(0),
@@ -278,7 +292,6 @@ impl Webhooks {
 impl Service {
     /// The health document.
     pub fn health(&self) -> Health {
-        let store = self.engine.store.kind();
         let rules: &ModerationRules = self.rules().get();
         let redis = self.engine.redis.as_deref();
         Health {
@@ -286,25 +299,7 @@ impl Service {
             ok: true,
             service: "agentcafe-api",
             time: self.engine.now(),
-            storage: Storage {
-                event_store: store,
-                permissions: store,
-                operator_overrides: store,
-                operator_audit: store,
-                presence: store,
-                profiles: store,
-                rooms: store,
-                table_sessions: store,
-                tasks: store,
-                shared_objects: store,
-                room_context: store,
-                inbox: store,
-                idempotency: store,
-                snapshots: store,
-                traces: store,
-                reactions: store,
-                subscriptions: store,
-            },
+            storage: Storage::all_in(self.engine.store.kind()),
             inbox_projector: InboxProjector {
                 cursor: self.engine.store.recent_events().head(),
                 projected_events: self.engine.metrics.events.get(),

@@ -1,66 +1,98 @@
-//! Lists attempts to deliver, the newest first.
+//! Attempts to deliver, and the dead-letter queue: the events that could not be delivered.
 
 use agentcafe_domain::kernel::{
-    ActorId, DomainError, EXAMPLE_ID, Field, OperationError, RecordQuery, Rules, SortKey, TENANT_FILTER,
-    TenantId,
+    ActorId, DomainError, EXAMPLE_ID, Field, OperationError, RecordQuery, Rules, TENANT_FILTER,
 };
-use agentcafe_domain::webhooks::delivery::Delivery;
+use agentcafe_domain::webhooks::delivery::{Delivery, DlqEntry, DlqStatus};
+use agentcafe_domain::webhooks::replay::{ReplayDelivery, ReplayDeliveryResponse};
 
-use crate::operation::{Call, Input, Operation};
-use crate::paging::{self, record_list};
+use crate::operation::{Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, parameters};
+use crate::paging::{Page, PageSelector, newest_by, record_list};
 use crate::read_access;
 
 const EVENT_ID: Field = Field::new("eventId", "Only deliveries of this event.", EXAMPLE_ID);
+const STATUS: Field = Field::new("status", "Only entries in this state.", "open");
 const SUBSCRIPTION_ID: Field =
     Field::new("subscriptionId", "Only deliveries of this subscription.", EXAMPLE_ID);
 const SUCCESS: Field = Field::new("success", "Only deliveries that succeeded, or that failed.", "true");
 
-const LIMIT: usize = 200;
-const MAX_LIMIT: usize = 10_000;
-
-/// Lists attempts to deliver.
-pub struct ListDeliveries {
-    tenant: Option<TenantId>,
-    subscription: Option<String>,
-    event: Option<String>,
-    success: Option<bool>,
-    viewer: Option<ActorId>,
-    cursor: Option<SortKey>,
-    limit: usize,
-}
+const DELIVERY_LIMITS: (usize, usize) = (200, 10_000);
+const DLQ_LIMITS: (usize, usize) = (100, 1_000);
 
 record_list! {
     /// Attempts to deliver, the newest first.
     DeliveryList { deliveries: Delivery }
 }
 
+record_list! {
+    /// Events that could not be delivered, the newest first.
+    DlqList { dlq: DlqEntry }
+}
+
+parameters! {
+    /// Lists attempts to deliver.
+    ListDeliveries(fields) {
+        query: RecordQuery = newest_by::<Delivery>("delivery_seq")
+            .is_if_given("tenant_id", fields.tenant(TENANT_FILTER)?.as_ref())
+            .is_if_given("subscription_id", fields.trimmed_text(SUBSCRIPTION_ID)?.as_deref())
+            .is_if_given("event_id", fields.trimmed_text(EVENT_ID)?.as_deref())
+            .is_if_given("success", fields.flag(SUCCESS)?),
+        viewer: Option<ActorId> = read_access::viewer(fields)?,
+        page: PageSelector = PageSelector::read::<Delivery>(fields, DELIVERY_LIMITS)?,
+    }
+}
+
+parameters! {
+    /// Lists events that could not be delivered.
+    ListDlq(fields) {
+        query: RecordQuery = newest_by::<DlqEntry>("dlq_seq")
+            .is_if_given("tenant_id", fields.tenant(TENANT_FILTER)?.as_ref())
+            .is_if_given("status", fields.text_choice(STATUS, &DlqStatus::NAMES)?.map(DlqStatus::as_str)),
+        viewer: Option<ActorId> = read_access::viewer(fields)?,
+        page: PageSelector = PageSelector::read::<DlqEntry>(fields, DLQ_LIMITS)?,
+    }
+}
+
 impl Operation for ListDeliveries {
     type Output = DeliveryList;
 
+    async fn run(self, call: &Call<'_>) -> Result<DeliveryList, OperationError> {
+        let mut page: Page<Delivery> = call.service.page(self.page.of(self.query)).await?;
+        let room_of = |delivery: &Delivery| (delivery.tenant_id.clone(), delivery.room_id.clone());
+        call.service.retain_readable(&mut page.records, self.viewer.as_ref(), room_of).await?;
+        Ok(page.into())
+    }
+}
+
+impl Operation for ListDlq {
+    type Output = DlqList;
+
+    async fn run(self, call: &Call<'_>) -> Result<DlqList, OperationError> {
+        let mut page: Page<DlqEntry> = call.service.page(self.page.of(self.query)).await?;
+        let room_of = |entry: &DlqEntry| (entry.tenant_id.clone(), entry.room_id.clone());
+        call.service.retain_readable(&mut page.records, self.viewer.as_ref(), room_of).await?;
+        Ok(page.into())
+    }
+}
+
+impl FromInput for ReplayDelivery {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        let fields = &input.parameters;
-        Ok(Self {
-            tenant: fields.tenant(TENANT_FILTER)?,
-            subscription: fields.trimmed_text(SUBSCRIPTION_ID)?,
-            event: fields.trimmed_text(EVENT_ID)?,
-            success: fields.flag(SUCCESS)?,
-            viewer: read_access::viewer(fields)?,
-            cursor: paging::cursor::<Delivery>(fields)?,
-            limit: fields.limit(LIMIT, MAX_LIMIT)?,
-        })
+        Self::read(input.id.clone(), &input.parameters, &input.body)
     }
 
-    async fn run(self, call: &Call<'_>) -> Result<DeliveryList, OperationError> {
-        let query = RecordQuery::all::<Delivery>("delivery_seq", self.limit)
-            .newest_first()
-            .is_if_given("tenant_id", self.tenant.as_ref())
-            .is_if_given("subscription_id", self.subscription.as_deref())
-            .is_if_given("event_id", self.event.as_deref())
-            .is_if_given("success", self.success)
-            .behind(self.cursor);
-        let (mut deliveries, next_cursor) = call.service.page::<Delivery>(query).await?;
-        let room_of = |delivery: &Delivery| (delivery.tenant_id.clone(), delivery.room_id.clone());
-        call.service.retain_readable(&mut deliveries, self.viewer.as_ref(), room_of).await?;
-        Ok((deliveries, next_cursor).into())
+    fn describe(input: &Input, _: &Rules) {
+        Self::describe(&input.body);
+    }
+}
+
+impl Mutation for ReplayDelivery {
+    type Command = Self;
+    type Answer = ReplayDeliveryResponse;
+
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<Self>, OperationError> {
+        let (tenant, room, actor) = self.subject();
+        let parts = [tenant.as_str(), "subscriptions", "dlq-replay", &call.input.id];
+        let scope = KeyScope::post((&tenant, room.as_ref(), actor.as_ref()), parts);
+        Ok(Prepared { scope, command: self })
     }
 }

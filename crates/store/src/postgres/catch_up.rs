@@ -10,11 +10,12 @@ use deadpool_postgres::Pool;
 use tokio_postgres::Row;
 
 use super::clock::SharedClock;
-use super::connect::PostgresError;
 use super::connection::Connection;
-use super::events::{self, CommittedHead};
+use super::events::CommittedHead;
 use super::schema::Schema;
+use crate::rows::event_type;
 use crate::sql::{number, sequence};
+use crate::storage_error::StorageError;
 use crate::table_changes::TableChanges;
 
 /// The most events that are read at once, and their size.
@@ -30,7 +31,7 @@ const NEXT: &str =
 /// The most events that recent events catch up with one after the other; further behind, they start again at the head.
 const MAX_BEHIND: u64 = 50_000;
 
-/// What a node knows of the log, and keeps up to date with what other nodes commit.
+/// A node's copy of the state of the log, kept up to date with the commits of other nodes.
 pub(super) struct NodeState {
     pub(super) recent_events: Arc<RecentEvents>,
     pub(super) table_changes: Arc<TableChanges>,
@@ -65,7 +66,7 @@ impl CatchUp {
     ///
     /// # Errors
     /// The recent events are as far as the run came.
-    pub(super) async fn try_run(&self) -> Result<(), PostgresError> {
+    pub(super) async fn try_run(&self) -> Result<(), StorageError> {
         let before = self.begun.load(Ordering::SeqCst);
         let mut done = self.done.lock().await;
         if *done > before {
@@ -80,11 +81,11 @@ impl CatchUp {
         Ok(())
     }
 
-    async fn publish_next(&self, connection: &Connection) -> Result<(), PostgresError> {
+    async fn publish_next(&self, connection: &Connection) -> Result<(), StorageError> {
         let NodeState { recent_events, table_changes, clock } = self.state.as_ref();
         let CommittedHead { head, table_versions, now } = CommittedHead::read(connection).await?;
         clock.learn(now);
-        // Before the events are visible: whoever sees one of them knows that cached records may be old.
+        // Before the events are visible, so that a reader of these events reloads cached records.
         table_changes.publish(&table_versions);
         if head.0.saturating_sub(recent_events.last_sequence().0) > MAX_BEHIND {
             recent_events.reset_to(head);
@@ -103,8 +104,8 @@ impl CatchUp {
     }
 }
 
-fn stored_event(row: &Row) -> Result<StoredEvent, PostgresError> {
-    let invalid = |why: InvalidId| PostgresError::Corrupt(why.to_string());
+fn stored_event(row: &Row) -> Result<StoredEvent, StorageError> {
+    let invalid = |why: InvalidId| StorageError::Corrupt(why.to_string());
     let text = |at: usize| row.try_get::<_, &str>(at);
     let mentioned: Option<&str> = row.try_get(7)?;
     Ok(StoredEvent {
@@ -113,7 +114,7 @@ fn stored_event(row: &Row) -> Result<StoredEvent, PostgresError> {
         tenant_id: TenantId::parse(text(2)?).map_err(invalid)?,
         room_id: RoomId::parse(text(3)?).map_err(invalid)?,
         actor_id: ActorId::parse(text(4)?).map_err(invalid)?,
-        kind: events::event_type(text(5)?)?,
+        kind: event_type(text(5)?)?,
         timestamp: Timestamp::from_millis(row.try_get(6)?),
         mentioned: mentioned.map(ActorId::parse).transpose().map_err(invalid)?,
         json: Bytes::copy_from_slice(text(8)?.as_bytes()),

@@ -13,6 +13,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::clock::TimeSource;
 use super::tls::TlsVerification;
+use crate::storage_error::{StorageError, with_causes};
 
 /// How often connecting is tried at the start, and the pause after the first attempt, which doubles.
 const ATTEMPTS: usize = 5;
@@ -50,28 +51,14 @@ pub struct PostgresOptions {
     pub time: TimeSource,
 }
 
-/// Why the database did not do something.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PostgresError {
-    /// It answered with an error, or the connection was lost.
-    #[error("{}", with_causes(.0))]
-    Database(#[from] Error),
-    /// There is no connection.
-    #[error("PostgreSQL cannot be reached: {0}")]
-    Unreachable(String),
-    /// It holds a value that no version writes.
-    #[error("the store holds {0}")]
-    Corrupt(String),
-}
-
-impl PostgresError {
+impl StorageError {
     /// Whether another connection may succeed: this one is closed, or its database is starting, stopping, or a standby that
     /// accepts no writes.
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
-            Self::Corrupt(_) => false,
-            Self::Database(error) => is_transient(error),
+            Self::Sqlite(_) | Self::Corrupt(_) => false,
+            Self::Postgres(error) => is_transient(error),
         }
     }
 }
@@ -103,7 +90,7 @@ impl Default for Retry {
 
 impl Retry {
     /// Whether to retry after this error; waits for the pause before.
-    pub(super) async fn should_retry(&mut self, error: &PostgresError) -> bool {
+    pub(super) async fn should_retry(&mut self, error: &StorageError) -> bool {
         if !error.is_lost() || self.began.elapsed() > RETRY_TIMEOUT {
             return false;
         }
@@ -111,17 +98,6 @@ impl Retry {
         sleep(pause).await;
         true
     }
-}
-
-/// The messages of an error and its causes: that of the driver alone says little.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut why = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        why = format!("{why}: {error}");
-        cause = error.source();
-    }
-    why
 }
 
 /// Where the database is.

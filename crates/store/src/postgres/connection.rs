@@ -1,21 +1,32 @@
 //! A connection with its prepared statements and the columns of the tables.
 
+use std::ops::ControlFlow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use agentcafe_domain::kernel::{Cell, Key, RecordQuery, Sequence, StoredRecord, Table, Timestamp};
+use agentcafe_eventlog::LoggedEvent;
+use bytes::{BufMut, BytesMut};
 use deadpool_postgres::{Object, Pool, PoolError};
+use futures_util::TryStreamExt;
 use tokio::time::{Instant, timeout_at};
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Error, Row, Statement};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Error, Statement};
 
-use super::connect::{PostgresError, TIMEOUT, with_causes};
+use super::connect::TIMEOUT;
 use super::schema::Schema;
+use super::{events, records};
+use crate::reads::ReadConnection;
+use crate::rows::{Parameter, Row};
+use crate::sql::Select;
+use crate::storage_error::{StorageError, with_causes};
 
 /// The most prepared statements of a connection; some are built for the query of a client.
 const MAX_STATEMENTS: usize = 400;
 
 /// A connection out of a pool. Statements stay prepared: there are few, built from the tables.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     pub(super) client: Object,
     pub(super) schema: Arc<Schema>,
     /// The round trips since it was taken out of the pool.
@@ -28,9 +39,9 @@ impl Connection {
     }
 
     /// Takes a connection out of a pool.
-    pub(super) async fn from_pool(pool: &Pool, schema: &Arc<Schema>) -> Result<Self, PostgresError> {
+    pub(super) async fn from_pool(pool: &Pool, schema: &Arc<Schema>) -> Result<Self, StorageError> {
         let client =
-            pool.get().await.map_err(|error: PoolError| PostgresError::Unreachable(with_causes(&error)))?;
+            pool.get().await.map_err(|error: PoolError| StorageError::Unreachable(with_causes(&error)))?;
         if client.statement_cache.size() > MAX_STATEMENTS {
             client.statement_cache.clear();
         }
@@ -40,8 +51,8 @@ impl Connection {
     /// Runs work on this connection with a timeout: a database that was suspended does not answer at all.
     pub(super) async fn with_timeout<T>(
         &self,
-        work: impl Future<Output = Result<T, PostgresError>>,
-    ) -> Result<T, PostgresError> {
+        work: impl Future<Output = Result<T, StorageError>>,
+    ) -> Result<T, StorageError> {
         self.with_deadline(Instant::now() + TIMEOUT, work).await
     }
 
@@ -49,15 +60,15 @@ impl Connection {
     pub(super) async fn with_deadline<T>(
         &self,
         deadline: Instant,
-        work: impl Future<Output = Result<T, PostgresError>>,
-    ) -> Result<T, PostgresError> {
-        let no_answer = |_| Err(PostgresError::Unreachable(format!("no answer in {TIMEOUT:?}")));
+        work: impl Future<Output = Result<T, StorageError>>,
+    ) -> Result<T, StorageError> {
+        let no_answer = |_| Err(StorageError::Unreachable(format!("no answer in {TIMEOUT:?}")));
         timeout_at(deadline, work).await.unwrap_or_else(no_answer)
     }
 
     /// Returns the result of work on this connection. If the connection was lost, it does not go back to its pool.
-    pub(super) fn discard_if_lost<T>(self, done: Result<T, PostgresError>) -> Result<T, PostgresError> {
-        if done.as_ref().is_err_and(PostgresError::is_lost) {
+    pub(super) fn discard_if_lost<T>(self, done: Result<T, StorageError>) -> Result<T, StorageError> {
+        if done.as_ref().is_err_and(StorageError::is_lost) {
             self.discard();
         }
         done
@@ -94,7 +105,7 @@ impl Connection {
         &self,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, Error> {
+    ) -> Result<Vec<tokio_postgres::Row>, Error> {
         let statement = self.prepared(sql).await?;
         self.count_round_trip();
         self.client.query(&statement, parameters).await
@@ -105,5 +116,130 @@ impl Connection {
         let statement = self.prepared(sql).await?;
         self.count_round_trip();
         self.client.execute(&statement, parameters).await
+    }
+}
+
+impl ToSql for Parameter<'_> {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Self::Null => return Ok(IsNull::Yes),
+            Self::Boolean(flag) => out.put_u8((*flag).into()),
+            Self::Integer(number) => out.put_i64(*number),
+            Self::Text(text) => out.put_slice(text.as_bytes()),
+            Self::Bytes(bytes) => out.put_slice(bytes),
+        }
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// A value as PostgreSQL sends it.
+struct Raw<'r>(&'r [u8]);
+
+impl<'r> FromSql<'r> for Raw<'r> {
+    fn from_sql(_: &Type, raw: &'r [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(raw))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+impl Row for tokio_postgres::Row {
+    fn cell(&self, at: usize) -> Result<Cell, StorageError> {
+        Ok(match *self.columns()[at].type_() {
+            Type::TEXT => self.try_get::<_, Option<&str>>(at)?.map_or(Cell::Null, Cell::from),
+            _ => self.try_get::<_, Option<i64>>(at)?.map_or(Cell::Null, Cell::Integer),
+        })
+    }
+
+    fn boolean(&self, at: usize) -> Result<bool, StorageError> {
+        Ok(self.try_get(at)?)
+    }
+
+    fn integer(&self, at: usize) -> Result<i64, StorageError> {
+        Ok(self.try_get(at)?)
+    }
+
+    fn optional_text(&self, at: usize) -> Result<Option<&str>, StorageError> {
+        Ok(self.try_get(at)?)
+    }
+
+    fn bytes(&self, at: usize) -> Result<&[u8], StorageError> {
+        Ok(self.try_get::<_, Raw<'_>>(at)?.0)
+    }
+}
+
+impl ReadConnection for Connection {
+    const TRACES: &'static str = "traces";
+
+    async fn read<E: From<StorageError>>(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        mut take: impl FnMut(&dyn Row) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
+        let statement = self.prepared(sql).await.map_err(StorageError::from)?;
+        self.count_round_trip();
+        let rows = self.client.query_raw(&statement, parameters).await.map_err(StorageError::from)?;
+        let mut rows = pin!(rows);
+        while let Some(row) = rows.try_next().await.map_err(StorageError::from)? {
+            if take(&row)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn last_sequence(&self) -> Result<Sequence, StorageError> {
+        Ok(events::CommittedHead::read(self).await?.head)
+    }
+
+    async fn last_before(&self, _: Sequence, time: Timestamp) -> Result<Sequence, StorageError> {
+        Ok(events::last_before(self, time).await?)
+    }
+
+    async fn events_at(
+        &self,
+        sequences: &[Sequence],
+        max_bytes: usize,
+    ) -> Result<Vec<LoggedEvent>, StorageError> {
+        events::at(self, sequences, max_bytes).await
+    }
+
+    async fn records_with_keys(
+        &self,
+        table: &Table,
+        keys: &[Key],
+    ) -> Result<Vec<Option<StoredRecord>>, StorageError> {
+        records::get(self, table, keys).await
+    }
+
+    fn select<'q>(&self, query: &'q RecordQuery) -> Select<'q> {
+        records::select(&self.schema, query)
+    }
+
+    /// The sums run over the chosen rows in order. The second row is sent even if the first is too large already: it shows that
+    /// the page is cut.
+    fn limit_bytes(page: &mut String, parameters: &mut Vec<Parameter<'_>>, order: &str, max_bytes: i64) {
+        parameters.push(Parameter::Integer(max_bytes));
+        *page = format!(
+            "SELECT sequence, type, json FROM (
+                 SELECT sequence, type, json, row_number() OVER (ORDER BY sequence {order}) AS position,
+                        sum(octet_length(json)) OVER (ORDER BY sequence {order}) - octet_length(json) AS bytes_before
+                 FROM ({page}) AS page) AS summed
+             WHERE bytes_before <= ${} OR position = 2 ORDER BY sequence {order}",
+            parameters.len()
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Listens for the notifications of other nodes: each says that there is something new in the log.
+//! Listens for the notifications of other nodes: each means that there is something new in the log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client, Error};
 
 use super::catch_up::CatchUp;
-use super::connect::{Address, Messages, PostgresError};
+use super::connect::{Address, Messages};
+use crate::storage_error::StorageError;
 
 /// The advisory lock that all servers of a database share, and that an import takes exclusively.
 pub(super) const IN_USE: i64 = 942_516_432;
@@ -37,7 +38,7 @@ struct Subscription {
 
 impl Subscription {
     /// Subscribes: every notification from now on is received.
-    async fn open(address: &Address) -> Result<Self, PostgresError> {
+    async fn open(address: &Address) -> Result<Self, StorageError> {
         let (client, mut messages) = address.connect("listens").await?;
         let in_use = client.query("SELECT pg_advisory_lock_shared($1)", &[&IN_USE]);
         drive(&mut messages, in_use).await?;
@@ -83,7 +84,7 @@ impl Listener {
         }
     }
 
-    async fn listen(&self, subscription: Subscription) -> Result<(), PostgresError> {
+    async fn listen(&self, subscription: Subscription) -> Result<(), StorageError> {
         let Subscription { client, mut messages } = subscription;
         let notified = Notify::new();
         // Notifications before the subscription were missed.
@@ -96,7 +97,7 @@ impl Listener {
                     notified.notify_one();
                 }
             }
-            Err(PostgresError::Unreachable("the connection has ended".to_owned()))
+            Err(StorageError::Unreachable("the connection has ended".to_owned()))
         };
         let catching_up = async {
             loop {

@@ -2,8 +2,8 @@
 
 use tokio_postgres::{Client, Error};
 
-use super::connect::with_causes;
 use crate::migrations::{MayChange, Migrated, Migration, checksum, missing};
+use crate::storage_error::with_causes;
 
 const MIGRATIONS: [Migration; 2] = [
     ("0001_initial", include_str!("migrations/0001_initial.sql")),

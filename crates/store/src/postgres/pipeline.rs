@@ -8,27 +8,40 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row, Statement};
 
 use super::connection::Connection;
+use crate::rows::{Parameter, RowFormat};
 
 /// The value of a parameter.
-pub(super) type Parameter<'p> = Box<dyn ToSql + Sync + Send + 'p>;
-
-/// One column of many rows, as a parameter.
-pub(super) fn column<'p, R, T>(rows: &'p [R], cell: impl Fn(&'p R) -> T) -> Parameter<'p>
-where
-    T: ToSql + Sync + Send + 'p,
-{
-    Box::new(rows.iter().map(cell).collect::<Vec<T>>())
-}
+pub(super) type BoxedParameter<'p> = Box<dyn ToSql + Sync + Send + 'p>;
 
 /// A statement and its parameters.
 pub(super) struct BoundStatement<'p> {
     sql: Cow<'static, str>,
-    parameters: Vec<Parameter<'p>>,
+    parameters: Vec<BoxedParameter<'p>>,
 }
 
 impl<'p> BoundStatement<'p> {
-    pub(super) fn new(sql: impl Into<Cow<'static, str>>, parameters: Vec<Parameter<'p>>) -> Self {
+    pub(super) fn new(sql: impl Into<Cow<'static, str>>, parameters: Vec<BoxedParameter<'p>>) -> Self {
         Self { sql: sql.into(), parameters }
+    }
+
+    /// Inserts rows; `on_conflict` selects what happens to those that exist already.
+    pub(super) fn insert<R: 'p, const N: usize>(
+        format: &RowFormat<R, N>,
+        rows: impl IntoIterator<Item = &'p R>,
+        on_conflict: &str,
+    ) -> Self {
+        let mut arrays = [const { Vec::new() }; N];
+        for row in rows {
+            arrays.iter_mut().zip((format.values)(row)).for_each(|(array, value)| array.push(value));
+        }
+        let types = format.types.iter().enumerate().map(|(at, kind)| format!("${}::{kind}[]", at + 1));
+        let sql = format!(
+            "INSERT INTO {} ({}) SELECT * FROM unnest({}){on_conflict}",
+            format.table,
+            format.columns,
+            types.collect::<Vec<_>>().join(", ")
+        );
+        Self::new(sql, arrays.into_iter().map(|array: Vec<Parameter<'p>>| Box::new(array) as _).collect())
     }
 }
 

@@ -2,39 +2,31 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{
-    CorrelationId, Key, RecordQuery, RoomId, Sequence, StoredRecord, Table, TenantId, Trace,
-};
-use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent, ReadError};
+use agentcafe_eventlog::ReadError;
 use deadpool_postgres::{Object, Pool};
-use futures_util::future::{BoxFuture, FutureExt};
-use uuid::Uuid;
 
 use super::catch_up::CatchUp;
-use super::connect::{PostgresError, Retry};
+use super::connect::Retry;
 use super::connection::Connection;
 use super::schema::Schema;
-use super::{events, records, traces};
-use crate::storage::{LockGuard, ReadFuture, Reader};
+use crate::reads::ReadRequest;
+use crate::storage_error::StorageError;
 
 /// The connections that read and lock, and what keeps the recent events up to date.
-pub(super) struct PostgresReader {
+pub(crate) struct PostgresReader {
     pub(super) pool: Pool,
     pub(super) locks: Pool,
     pub(super) schema: Arc<Schema>,
     pub(super) catch_up: CatchUp,
 }
 
-/// Reads what a query asks for on a connection.
-type Read<Q, T> = for<'q> fn(&'q Connection, &'q Q) -> BoxFuture<'q, Result<T, PostgresError>>;
-
-fn logged(error: PostgresError) -> ReadError {
+fn logged(error: StorageError) -> ReadError {
     tracing::error!(%error, "a read failed");
     ReadError
 }
 
 /// A connection with a session that holds an advisory lock. The lock ends with the session.
-struct AdvisoryLock(Option<Object>);
+pub(crate) struct AdvisoryLock(Option<Object>);
 
 impl Drop for AdvisoryLock {
     fn drop(&mut self) {
@@ -43,31 +35,32 @@ impl Drop for AdvisoryLock {
 }
 
 impl PostgresReader {
-    /// Reads; again if the answer was lost with its connection, as all are when the database restarts.
-    fn read<'r, Q, T>(&'r self, query: Q, read: Read<Q, T>) -> ReadFuture<'r, T>
-    where
-        Q: Send + Sync + 'r,
-        T: Send + 'r,
-    {
-        Box::pin(async move {
-            let mut retry = Retry::default();
-            loop {
-                match self.read_once(&query, read).await {
-                    Err(error) if retry.should_retry(&error).await => {}
-                    answered => return answered.map_err(logged),
-                }
+    /// Answers a request; again if the answer was lost with its connection, as all are when the database restarts. An error was
+    /// logged.
+    pub(crate) async fn read<R: ReadRequest>(&self, request: R) -> Result<R::Answer, ReadError> {
+        let mut retry = Retry::default();
+        loop {
+            match self.read_once(&request).await {
+                Err(error) if retry.should_retry(&error).await => {}
+                answered => return answered.map_err(logged),
             }
-        })
+        }
     }
 
-    async fn read_once<Q, T>(&self, query: &Q, read: Read<Q, T>) -> Result<T, PostgresError> {
+    async fn read_once<R: ReadRequest>(&self, request: &R) -> Result<R::Answer, StorageError> {
         let connection = Connection::from_pool(&self.pool, &self.schema).await?;
-        let answered = connection.with_timeout(read(&connection, query)).await;
+        let answered = connection.with_timeout(request.read(&connection)).await;
         connection.discard_if_lost(answered)
     }
 
-    async fn lock(&self, name: i64) -> Result<LockGuard, PostgresError> {
-        let connection = Connection::from_pool(&self.locks, &self.schema).await?;
+    /// Waits until the recent events have what any node had committed when this was called.
+    pub(crate) async fn catch_up(&self) -> Result<(), ReadError> {
+        self.catch_up.try_run().await.map_err(logged)
+    }
+
+    /// Waits for the lock with this name, which one holder on all nodes can have at a time.
+    pub(crate) async fn lock(&self, name: i64) -> Result<AdvisoryLock, ReadError> {
+        let connection = Connection::from_pool(&self.locks, &self.schema).await.map_err(logged)?;
         let locking = async {
             connection.query("SELECT pg_advisory_lock($1)", &[&name]).await?;
             Ok(())
@@ -75,52 +68,6 @@ impl PostgresReader {
         let locked = connection.with_timeout(locking).await;
         // Also if that failed, the session ends: it may have the lock, or get it later.
         let lock = AdvisoryLock(Some(connection.client));
-        locked.map(|()| Box::new(lock) as LockGuard)
-    }
-}
-
-impl Reader for PostgresReader {
-    fn catch_up(&self) -> ReadFuture<'_, ()> {
-        Box::pin(async { self.catch_up.try_run().await.map_err(logged) })
-    }
-
-    fn lock(&self, name: i64) -> ReadFuture<'_, LockGuard> {
-        Box::pin(async move { self.lock(name).await.map_err(logged) })
-    }
-
-    fn events(&self, query: EventQuery) -> ReadFuture<'_, EventPage> {
-        self.read(query, |connection, query| events::read(connection, query).boxed())
-    }
-
-    fn events_at(&self, sequences: Vec<Sequence>, max_bytes: usize) -> ReadFuture<'_, Vec<LoggedEvent>> {
-        self.read((sequences, max_bytes), |connection, (sequences, max_bytes)| {
-            events::at(connection, sequences, *max_bytes).boxed()
-        })
-    }
-
-    fn sequence_of(&self, event_id: Uuid) -> ReadFuture<'_, Option<Sequence>> {
-        self.read(event_id, |connection, event_id| events::sequence_of(connection, *event_id).boxed())
-    }
-
-    fn before_newest(&self, tenant: TenantId, room: RoomId, count: u32) -> ReadFuture<'_, Sequence> {
-        self.read((tenant, room, count), |connection, (tenant, room, count)| {
-            events::before_newest(connection, tenant, room, *count).boxed()
-        })
-    }
-
-    fn get(&self, table: &'static Table, keys: Vec<Key>) -> ReadFuture<'_, Vec<Option<StoredRecord>>> {
-        self.read((table, keys), |connection, (table, keys)| records::get(connection, table, keys).boxed())
-    }
-
-    fn find(&self, query: RecordQuery, max_bytes: usize) -> ReadFuture<'_, (Vec<StoredRecord>, bool)> {
-        self.read((query, max_bytes), |connection, (query, max_bytes)| {
-            records::find(connection, query, *max_bytes).boxed()
-        })
-    }
-
-    fn trace(&self, id: CorrelationId, tenant: Option<TenantId>) -> ReadFuture<'_, Option<Trace>> {
-        self.read((id, tenant), |connection, (id, tenant)| {
-            traces::read(connection, id, tenant.as_ref()).boxed()
-        })
+        locked.map(|()| lock).map_err(logged)
     }
 }

@@ -2,30 +2,15 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::kernel::{Cell, Key, RecordQuery, StoredRecord, Table};
-use tokio_postgres::{Error, Row};
+use agentcafe_domain::kernel::{Key, RecordQuery, StoredRecord, Table};
+use tokio_postgres::Row;
 
-use super::connect::PostgresError;
 use super::connection::Connection;
-use super::pipeline::{self, BoundStatement, Parameter};
+use super::pipeline::{self, BoundStatement, BoxedParameter};
 use super::schema::Schema;
-use crate::sql::{Dialect, Select, column_list, columns, on_conflict_update};
-
-fn record(table: &Table, schema: &Schema, row: &Row) -> Result<StoredRecord, Error> {
-    let cell = |(at, name): (usize, &&'static str)| {
-        Ok(if schema.column(table, name).is_text {
-            row.try_get::<_, Option<&str>>(at)?.map_or(Cell::Null, Cell::from)
-        } else {
-            row.try_get::<_, Option<i64>>(at)?.map_or(Cell::Null, Cell::Integer)
-        })
-    };
-    let keys = table.key.len();
-    let mut cells: Vec<Cell> =
-        table.key.iter().chain(table.columns).enumerate().map(cell).collect::<Result<_, Error>>()?;
-    let columns = cells.split_off(keys);
-    let json: &str = row.try_get(keys + columns.len())?;
-    Ok(StoredRecord { key: cells, columns, json: json.as_bytes().to_vec() })
-}
+use crate::rows::{Parameter, stored_record};
+use crate::sql::{Select, column_list, columns, on_conflict_update};
+use crate::storage_error::StorageError;
 
 /// `unnest` of one array for each column, with their types.
 fn unnest(table: &Table, schema: &Schema, names: &[&'static str]) -> String {
@@ -34,10 +19,9 @@ fn unnest(table: &Table, schema: &Schema, names: &[&'static str]) -> String {
     format!("unnest({})", names.iter().enumerate().map(array).collect::<Vec<_>>().join(", "))
 }
 
-fn key_arrays<'k>(table: &Table, schema: &Schema, keys: &[&'k Key]) -> Vec<Parameter<'k>> {
-    let array =
-        |(at, name): (usize, &&str)| schema.column(table, name).array(keys.iter().map(|key| &key[at]));
-    table.key.iter().enumerate().map(array).collect()
+fn key_arrays<'k>(table: &Table, keys: &[&'k Key]) -> Vec<BoxedParameter<'k>> {
+    let array = |at: usize| keys.iter().map(|key| Parameter::from(&key[at])).collect::<Vec<_>>();
+    (0..table.key.len()).map(|at| Box::new(array(at)) as _).collect()
 }
 
 /// Reads the records with some keys, in no order.
@@ -49,31 +33,29 @@ pub(super) fn select_keys<'k>(schema: &Schema, table: &Table, keys: &'k [Key]) -
         table.key.join(", "),
         unnest(table, schema, table.key),
     );
-    BoundStatement::new(sql, key_arrays(table, schema, &keys.iter().collect::<Vec<_>>()))
+    BoundStatement::new(sql, key_arrays(table, &keys.iter().collect::<Vec<_>>()))
+}
+
+/// A query as a statement.
+pub(super) fn select<'q>(schema: &Schema, query: &'q RecordQuery) -> Select<'q> {
+    // An index is in the default order of nulls. So another order is named only where there can be nulls.
+    Select::new(query, schema.column(query.table, query.order_by).is_nullable)
 }
 
 /// Reads the records that a query selects.
-pub(super) fn select<'q>(schema: &Schema, query: &'q RecordQuery) -> BoundStatement<'q> {
-    let table = query.table;
-    // An index is in the default order of nulls. So another order is named only where there can be nulls.
-    let names_null_order = schema.column(table, query.order_by).is_nullable;
-    let Select { sql, parameters } = Select::new(query, &Dialect { parameter: '$', names_null_order });
-    let parameter = |(column, cell)| schema.column(table, column).parameter(cell);
-    BoundStatement::new(sql, parameters.into_iter().map(parameter).collect())
+pub(super) fn select_many<'q>(schema: &Schema, query: &'q RecordQuery) -> BoundStatement<'q> {
+    let Select { sql, parameters } = select(schema, query);
+    BoundStatement::new(sql, parameters.into_iter().map(|parameter| Box::new(parameter) as _).collect())
 }
 
 /// The records in an answer, in order.
-pub(super) fn found(schema: &Schema, table: &Table, rows: &[Row]) -> Result<Vec<StoredRecord>, Error> {
-    rows.iter().map(|row| record(table, schema, row)).collect()
+pub(super) fn found(table: &Table, rows: &[Row]) -> Result<Vec<StoredRecord>, StorageError> {
+    rows.iter().map(|row| stored_record(table, row)).collect()
 }
 
 /// The records in an answer, by key.
-pub(super) fn found_by_key(
-    schema: &Schema,
-    table: &Table,
-    rows: &[Row],
-) -> Result<HashMap<Key, StoredRecord>, Error> {
-    Ok(found(schema, table, rows)?.into_iter().map(|record| (record.key.clone(), record)).collect())
+pub(super) fn found_by_key(table: &Table, rows: &[Row]) -> Result<HashMap<Key, StoredRecord>, StorageError> {
+    Ok(found(table, rows)?.into_iter().map(|record| (record.key.clone(), record)).collect())
 }
 
 /// The records with these keys, in their order.
@@ -81,31 +63,10 @@ pub(super) async fn get(
     connection: &Connection,
     table: &Table,
     keys: &[Key],
-) -> Result<Vec<Option<StoredRecord>>, PostgresError> {
+) -> Result<Vec<Option<StoredRecord>>, StorageError> {
     let rows = pipeline::run(connection, &[select_keys(&connection.schema, table, keys)]).await?;
-    let found = found_by_key(&connection.schema, table, &rows.concat())?;
+    let found = found_by_key(table, &rows.concat())?;
     Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
-}
-
-/// The records that a query selects; after the first, only as many as `max_bytes` of JSON hold. And whether a limit may have
-/// left out more.
-pub(super) async fn find(
-    connection: &Connection,
-    query: &RecordQuery,
-    max_bytes: usize,
-) -> Result<(Vec<StoredRecord>, bool), PostgresError> {
-    let rows = pipeline::run(connection, &[select(&connection.schema, query)]).await?;
-    let mut found = found(&connection.schema, query.table, &rows.concat())?;
-    let is_full = found.len() == query.limit;
-    let mut bytes = 0_usize;
-    let fits = |record: &StoredRecord| {
-        bytes = bytes.saturating_add(record.json.len());
-        bytes <= max_bytes
-    };
-    let count = found.iter().map(fits).take_while(|fits| *fits).count().max(1).min(found.len());
-    let is_cut = count < found.len();
-    found.truncate(count);
-    Ok((found, is_full || is_cut))
 }
 
 /// What a commit batch has written to a table: one statement for all puts, one for all deletes.
@@ -125,7 +86,7 @@ pub(super) fn write<'w>(
             table.key.join(", "),
             unnest(table, schema, table.key),
         );
-        BoundStatement::new(sql, key_arrays(table, schema, &deleted))
+        BoundStatement::new(sql, key_arrays(table, &deleted))
     });
     upsert.into_iter().chain(delete)
 }
@@ -148,15 +109,13 @@ fn insert_or<'w>(
         names.join(", "),
         unnest(table, schema, &names),
     );
-    let array = |(at, name): (usize, &&str)| {
-        let cells = records
-            .iter()
-            .map(move |record| record.key.get(at).unwrap_or_else(|| &record.columns[at - record.key.len()]));
-        schema.column(table, name).array(cells)
+    let array = |at: usize| {
+        let cell = |record: &&'w StoredRecord| {
+            Parameter::from(record.key.get(at).unwrap_or_else(|| &record.columns[at - record.key.len()]))
+        };
+        Box::new(records.iter().map(cell).collect::<Vec<_>>()) as BoxedParameter<'w>
     };
-    let mut arrays: Vec<Parameter<'w>> = names[..names.len() - 1].iter().enumerate().map(array).collect();
-    let text =
-        |record: &&'w StoredRecord| std::str::from_utf8(&record.json).expect("records are rendered as UTF-8");
-    arrays.push(Box::new(records.iter().map(text).collect::<Vec<_>>()));
+    let mut arrays: Vec<_> = (0..names.len() - 1).map(array).collect();
+    arrays.push(Box::new(records.iter().map(|record| Parameter::bytes(&record.json)).collect::<Vec<_>>()));
     BoundStatement::new(sql, arrays)
 }

@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::kernel::{Cell, Table};
+use agentcafe_domain::kernel::Table;
 use tokio_postgres::{Client, Error};
-
-use super::pipeline::Parameter;
 
 /// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,33 +47,5 @@ impl Column {
     /// The name of the type of many such cells.
     pub(super) const fn array_type(self) -> &'static str {
         if self.is_text { "text[]" } else { "bigint[]" }
-    }
-
-    /// Cells of this column as one parameter.
-    pub(super) fn array<'c>(self, cells: impl Iterator<Item = &'c Cell>) -> Parameter<'c> {
-        if self.is_text {
-            Box::new(cells.map(text).collect::<Vec<_>>())
-        } else {
-            Box::new(cells.map(integer).collect::<Vec<_>>())
-        }
-    }
-
-    /// A cell of this column as a parameter.
-    pub(super) fn parameter(self, cell: &Cell) -> Parameter<'_> {
-        if self.is_text { Box::new(text(cell)) } else { Box::new(integer(cell)) }
-    }
-}
-
-fn text(cell: &Cell) -> Option<&str> {
-    match cell {
-        Cell::Text(text) => Some(text),
-        Cell::Integer(_) | Cell::Null => None,
-    }
-}
-
-fn integer(cell: &Cell) -> Option<i64> {
-    match cell {
-        Cell::Integer(number) => Some(*number),
-        Cell::Text(_) | Cell::Null => None,
     }
 }

@@ -12,15 +12,19 @@ use tokio_postgres::Row;
 
 use super::catch_up::CatchUp;
 use super::clock::SharedClock;
-use super::connect::{PostgresError, Retry, TIMEOUT};
+use super::connect::{Retry, TIMEOUT};
 use super::connection::Connection;
+use super::idempotency_keys::{KEYS, OVERWRITE};
 use super::pipeline::{self, BoundStatement};
+use super::reader::PostgresReader;
 use super::schema::Schema;
 use super::{events, idempotency_keys, records, traces};
-use crate::commit::{Needs, Writes};
+use crate::commit::{MissingReads, Writes};
 use crate::envelope::TraceNote;
+use crate::rows::{ATTEMPTS, EVENTS, stored_key};
 use crate::sql::number;
-use crate::storage::{Begun, Committed, Found, LogHead, Maintenance, Storage, StorageError, Transaction};
+use crate::storage::{BegunTransaction, Committed, LoadedBatch, LogHead, Maintenance, Storage, Transaction};
+use crate::storage_error::StorageError;
 
 /// Locks the row that serialises the transactions of all nodes.
 const LOCK_HEAD: &str =
@@ -46,7 +50,7 @@ pub(crate) struct PostgresStorage {
 impl PostgresStorage {
     /// Begins the transaction, and reads what is needed first. Nothing is decided yet, so a lost connection is no harm: the
     /// next one tries again.
-    async fn begin_reading(&self, stage: &ReadStage) -> Result<(Connection, Vec<Vec<Row>>), PostgresError> {
+    async fn begin_reading(&self, stage: &ReadStage) -> Result<(Connection, Vec<Vec<Row>>), StorageError> {
         let mut retry = Retry::default();
         loop {
             let error = match Connection::from_pool(&self.pool, &self.schema).await {
@@ -67,25 +71,29 @@ impl PostgresStorage {
             };
             if !retry.should_retry(&error).await {
                 let is_lost = error.is_lost();
-                return Err(if is_lost { PostgresError::Unreachable(error.to_string()) } else { error });
+                return Err(if is_lost { StorageError::Unreachable(error.to_string()) } else { error });
             }
         }
     }
 }
 
 impl Storage for PostgresStorage {
+    type Reader = PostgresReader;
     type Transaction<'s> = PostgresTransaction<'s>;
 
-    async fn begin(&mut self, needs: Needs) -> Result<Begun<PostgresTransaction<'_>>, StorageError> {
+    async fn begin(
+        &mut self,
+        needs: MissingReads,
+    ) -> Result<BegunTransaction<PostgresTransaction<'_>>, StorageError> {
         let stage = ReadStage::new(needs);
         let (connection, mut rows) = self.begin_reading(&stage).await?;
         let deadline = Instant::now() + TIMEOUT;
         let transaction = PostgresTransaction { storage: self, connection: Some(connection), deadline };
         let storage = &transaction.storage;
         // The first two are the answers to BEGIN and LOCK_HEAD.
-        let found = stage.found(&storage.schema, rows.split_off(2))?;
+        let found = stage.found(rows.split_off(2))?;
         let head = locked_head(rows[1].first(), &storage.clock)?;
-        Ok(Begun { transaction, head, found })
+        Ok(BegunTransaction { transaction, head, found })
     }
 
     async fn catch_up(&self) {
@@ -101,8 +109,8 @@ impl Storage for PostgresStorage {
 }
 
 /// The head in the answer to [`LOCK_HEAD`], with the time of the batch.
-fn locked_head(row: Option<&Row>, clock: &SharedClock) -> Result<LogHead, PostgresError> {
-    let row = row.ok_or_else(|| PostgresError::Corrupt("no row of heads".to_owned()))?;
+fn locked_head(row: Option<&Row>, clock: &SharedClock) -> Result<LogHead, StorageError> {
+    let row = row.ok_or_else(|| StorageError::Corrupt("no row of heads".to_owned()))?;
     let (now, last_at) = (row.try_get(2)?, row.try_get(5)?);
     Ok(LogHead {
         heads: events::heads(row, [0, 3, 4])?,
@@ -123,22 +131,22 @@ impl PostgresTransaction<'_> {
     /// Runs statements before the deadline of the transaction.
     async fn before_deadline<T>(
         &self,
-        work: impl AsyncFnOnce(&Connection) -> Result<T, PostgresError>,
-    ) -> Result<T, PostgresError> {
+        work: impl AsyncFnOnce(&Connection) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
         let connection = self.connection.as_ref().expect("it is not committed yet");
         connection.with_deadline(self.deadline, work(connection)).await
     }
 }
 
 impl Transaction for PostgresTransaction<'_> {
-    async fn load(&mut self, needs: Needs) -> Result<Found, StorageError> {
+    async fn load(&mut self, needs: MissingReads) -> Result<LoadedBatch, StorageError> {
         let stage = ReadStage::new(needs);
         let rows = self
             .before_deadline(async |connection| {
                 Ok(pipeline::run(connection, &stage.statements(&self.storage.schema)).await?)
             })
             .await?;
-        Ok(stage.found(&self.storage.schema, rows)?)
+        stage.found(rows)
     }
 
     async fn commit(
@@ -180,7 +188,7 @@ struct ReadStage {
 }
 
 impl ReadStage {
-    fn new(needs: Needs) -> Self {
+    fn new(needs: MissingReads) -> Self {
         let (mut queries, mut gets) = (Vec::new(), Vec::<(&'static Table, Vec<Key>)>::new());
         for query in needs.queries {
             match query {
@@ -195,29 +203,29 @@ impl ReadStage {
     }
 
     fn statements(&self, schema: &Schema) -> Vec<BoundStatement<'_>> {
-        let queries = self.queries.iter().map(|query| records::select(schema, query));
+        let queries = self.queries.iter().map(|query| records::select_many(schema, query));
         let gets = self.gets.iter().map(|(table, keys)| records::select_keys(schema, table, keys));
         let keys = (!self.keys.is_empty()).then(|| idempotency_keys::read(&self.keys));
         queries.chain(gets).chain(keys).collect()
     }
 
-    fn found(self, schema: &Schema, rows: Vec<Vec<Row>>) -> Result<Found, PostgresError> {
+    fn found(self, rows: Vec<Vec<Row>>) -> Result<LoadedBatch, StorageError> {
         let mut rows = rows.into_iter();
         let mut next = || rows.next().unwrap_or_default();
-        let mut found = Found::default();
+        let mut found = LoadedBatch::default();
         for query in self.queries {
-            let records = records::found(schema, query.table, &next())?;
+            let records = records::found(query.table, &next())?;
             found.records.insert(Query::Many(query), records);
         }
         for (table, keys) in self.gets {
-            let mut records = records::found_by_key(schema, table, &next())?;
+            let mut records = records::found_by_key(table, &next())?;
             for key in keys {
                 let record = records.remove(&key);
                 found.records.insert(Query::One(table, key), record.into_iter().collect());
             }
         }
         // No rows if there are no keys: then there is no statement either.
-        found.keys = next().iter().map(idempotency_keys::stored_key).collect::<Result<_, _>>()?;
+        found.keys = next().iter().map(|row| stored_key(row)).collect::<Result<_, _>>()?;
         Ok(found)
     }
 }
@@ -229,23 +237,23 @@ async fn write(
     writes: &Writes,
     head: &LogHead,
     notes: &[TraceNote],
-) -> Result<(), PostgresError> {
-    let notes: Vec<&TraceNote> = writes.traces.iter().chain(notes).collect();
+) -> Result<(), StorageError> {
+    let mut notes = writes.traces.iter().chain(notes).peekable();
     let tables = writes.records.tables();
     let mut statements: Vec<BoundStatement<'_>> =
         tables.flat_map(|(table, written)| records::write(&connection.schema, table, written)).collect();
     let writes_records = !statements.is_empty();
     if !writes.events.is_empty() {
-        statements.push(events::append(&writes.events));
+        statements.push(BoundStatement::insert(&EVENTS, &writes.events, ""));
     }
     if !writes.events.is_empty() || writes_records {
         statements.push(BoundStatement::new(NOTIFY, vec![Box::new(node)]));
     }
     if !writes.keys.is_empty() {
-        statements.push(idempotency_keys::upsert(&writes.keys));
+        statements.push(BoundStatement::insert(&KEYS, &writes.keys, OVERWRITE));
     }
-    if !notes.is_empty() {
-        statements.push(traces::append(&notes));
+    if notes.peek().is_some() {
+        statements.push(BoundStatement::insert(&ATTEMPTS, notes, ""));
     }
     let Heads { sequence, inbox, audit } = head.heads;
     statements.push(BoundStatement::new(

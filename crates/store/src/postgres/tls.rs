@@ -31,7 +31,7 @@ pub(super) struct TlsVerification {
 }
 
 impl TlsVerification {
-    /// Splits the parameters of the verification off a URL. In the rest, `sslmode` is one that the driver knows.
+    /// Splits the parameters of the verification off a URL. In the rest, `sslmode` is one that the driver supports.
     ///
     /// # Errors
     /// What is wrong with the URL.
@@ -159,29 +159,5 @@ impl ServerCertVerifier for VerifierWithoutName {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tls_verification_is_read_from_the_url() {
-        let ca = |mode| TlsVerification { mode, roots: Some(PathBuf::from("/etc/ca 1.pem")) };
-        let system = |mode| TlsVerification { mode, roots: None };
-        for (url, rest, verification) in [
-            ("postgres://a:b@c/d", "postgres://a:b@c/d", system(Mode::None)),
-            ("postgres://c/d?sslmode=disable", "postgres://c/d?sslmode=disable", system(Mode::None)),
-            ("postgres://c/d?sslmode=require", "postgres://c/d?sslmode=require", system(Mode::None)),
-            ("postgres://c/d?sslmode=verify-full", "postgres://c/d?sslmode=require", system(Mode::Full)),
-            (
-                "postgres://c/d?connect_timeout=3&sslmode=verify-ca&sslrootcert=%2Fetc/ca%201.pem",
-                "postgres://c/d?connect_timeout=3&sslmode=require",
-                ca(Mode::Ca),
-            ),
-        ] {
-            assert_eq!(TlsVerification::split_off(url), Ok((rest.to_owned(), verification)), "{url}");
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! A Bloom filter over all idempotency keys: nearly every key is new, and the filter says so without a lookup.
+//! A Bloom filter over all idempotency keys: nearly every key is new, and the filter detects that without a lookup.
 
 use rusqlite::Connection;
 

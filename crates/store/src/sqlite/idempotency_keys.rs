@@ -8,11 +8,13 @@
 
 use std::collections::HashMap;
 
-use agentcafe_domain::kernel::{CorrelationId, Hash, Reply, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use agentcafe_domain::kernel::{Hash, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::bloom_filter::BloomFilter;
-use crate::storage::{StoredKey, success_code, success_from_code};
+use crate::rows::{stored_key, success_code};
+use crate::storage::StoredKey;
+use crate::storage_error::StorageError;
 
 /// How many keys make a run: enough for several in each bucket.
 const GENERATION: usize = 32_768;
@@ -92,7 +94,11 @@ impl IdempotencyKeys {
     }
 
     /// The newest use of a key.
-    pub(super) fn get(&self, connection: &Connection, identity: Hash) -> rusqlite::Result<Option<StoredKey>> {
+    pub(super) fn get(
+        &self,
+        connection: &Connection,
+        identity: Hash,
+    ) -> Result<Option<StoredKey>, StorageError> {
         if !self.known.may_contain(prefix(identity)) {
             return Ok(None);
         }
@@ -101,13 +107,12 @@ impl IdempotencyKeys {
             None => self.indexed_id(connection, identity)?,
         };
         let Some(id) = id else { return Ok(None) };
-        connection
-            .prepare_cached(
-                "SELECT request, expires_at_ms, correlation_id, success, data
-                 FROM idempotency_keys JOIN idempotency_replies USING (id) WHERE id = ?1",
-            )?
-            .query_row([id], |row| stored_key(row, identity))
-            .optional()
+        let mut statement = connection.prepare_cached(
+            "SELECT identity, request, expires_at_ms, correlation_id, success, data
+             FROM idempotency_keys JOIN idempotency_replies USING (id) WHERE id = ?1",
+        )?;
+        let mut rows = statement.query([id])?;
+        rows.next()?.map(|row| stored_key(row)).transpose()
     }
 
     /// Stores a key with its answer.
@@ -278,7 +283,7 @@ pub(super) fn purge(connection: &Connection, now: Timestamp) -> rusqlite::Result
     Ok(expired.len() == PURGED_AT_ONCE)
 }
 
-/// Deletes the oldest run if none of its keys is left. The newest stays: it says up to which id keys are indexed.
+/// Deletes the oldest run if none of its keys is left. The newest stays: it has the id up to which keys are indexed.
 fn purge_runs(connection: &Connection) -> rusqlite::Result<()> {
     let empty: Option<i64> = connection
         .prepare_cached(
@@ -293,152 +298,4 @@ fn purge_runs(connection: &Connection) -> rusqlite::Result<()> {
         buckets.execute([row_of(bucket, run)])?;
     }
     connection.prepare_cached("DELETE FROM idempotency_runs WHERE run = ?1")?.execute([run]).map(|_| ())
-}
-
-/// Passes every stored key to `take`, in order of arrival.
-pub(super) fn each<E: From<rusqlite::Error>>(
-    connection: &Connection,
-    mut take: impl FnMut(StoredKey) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut statement = connection.prepare(
-        "SELECT request, expires_at_ms, correlation_id, success, data, identity
-         FROM idempotency_keys JOIN idempotency_replies USING (id) ORDER BY id",
-    )?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        take(stored_key(row, row.get(5)?)?)?;
-    }
-    Ok(())
-}
-
-fn stored_key(row: &Row<'_>, identity: Hash) -> rusqlite::Result<StoredKey> {
-    let correlation: String = row.get(2)?;
-    let unreadable =
-        |_| rusqlite::Error::InvalidColumnType(2, "correlation_id".to_owned(), rusqlite::types::Type::Text);
-    let code = row.get(3)?;
-    let success = success_from_code(code).ok_or(rusqlite::Error::IntegralValueOutOfRange(3, code))?;
-    Ok(StoredKey {
-        identity,
-        request: row.get(0)?,
-        expires_at: Timestamp::from_millis(row.get(1)?),
-        correlation_id: CorrelationId::parse(&correlation).map_err(unreadable)?,
-        reply: Reply { success, data: row.get(4)?, stored: None },
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use agentcafe_domain::kernel::Success;
-
-    use super::*;
-
-    fn at(ms: i64) -> Timestamp {
-        Timestamp::from_millis(ms)
-    }
-
-    fn key(identity: Hash, expires_at_ms: i64) -> StoredKey {
-        StoredKey {
-            identity,
-            request: [7; 16],
-            expires_at: at(expires_at_ms),
-            correlation_id: CorrelationId::parse("c").unwrap(),
-            reply: Reply { success: Success::Accepted, data: identity.to_vec(), stored: None },
-        }
-    }
-
-    fn identity(prefix: u64, rest: u8) -> Hash {
-        let mut hash = [rest; 16];
-        hash[..8].copy_from_slice(&prefix.to_be_bytes());
-        hash
-    }
-
-    fn database() -> Connection {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(include_str!("migrations/0001_initial.sql")).unwrap();
-        connection
-    }
-
-    fn add(keys: &mut IdempotencyKeys, connection: &Connection, added: impl IntoIterator<Item = StoredKey>) {
-        for key in added {
-            keys.append(connection, &key).unwrap();
-        }
-        keys.merge(connection).unwrap();
-        keys.keep_batch();
-    }
-
-    fn spread(number: usize) -> u64 {
-        (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-
-    /// A key is found while it is in memory, while its generation is merged into the index, and in the index; also after a
-    /// restart in the middle.
-    #[test]
-    fn idempotency_key_is_found_in_memory_and_in_the_index() {
-        let connection = database();
-        let mut keys = IdempotencyKeys::load(&connection).unwrap();
-        let all: Vec<Hash> = (0..GENERATION * 5 / 2).map(|number| identity(spread(number), 1)).collect();
-        for chunk in all.chunks(5_000) {
-            add(&mut keys, &connection, chunk.iter().map(|hash| key(*hash, 10)));
-            for keys in [&keys, &IdempotencyKeys::load(&connection).unwrap()] {
-                for hash in chunk.iter().chain(&all[..10]) {
-                    assert_eq!(keys.get(&connection, *hash).unwrap().unwrap().reply.data, hash.to_vec());
-                }
-            }
-        }
-        let runs: i64 =
-            connection.query_row("SELECT count(*) FROM idempotency_runs", [], |row| row.get(0)).unwrap();
-        assert!(runs >= 1, "a generation went into the index");
-        assert_eq!(keys.get(&connection, identity(5, 9)).unwrap(), None);
-    }
-
-    /// Two keys whose first 8 bytes are the same are still two keys; the newest use of a key counts.
-    #[test]
-    fn idempotency_keys_with_the_same_prefix_are_different_keys() {
-        let connection = database();
-        let mut keys = IdempotencyKeys::load(&connection).unwrap();
-        let (one, two) = (identity(5, 1), identity(5, 2));
-        add(&mut keys, &connection, [key(one, 10), key(two, 20), key(one, 30)]);
-        let write = |run, entries: &[(Hash, Id)]| {
-            let keys = IdempotencyKeys { run, ..IdempotencyKeys::load(&connection).unwrap() };
-            keys.write_bucket(&connection, 0, entries).unwrap();
-        };
-        write(1, &[(one, 1), (two, 2)]);
-        write(2, &[(one, 3)]);
-        keys.run = 3;
-        for (hash, want) in [(one, Some(3)), (two, Some(2)), (identity(5, 3), None)] {
-            assert_eq!(keys.indexed_id(&connection, hash).unwrap(), want);
-        }
-    }
-
-    /// Expired keys are deleted once they are in the index; the others stay.
-    #[test]
-    fn idempotency_key_purge_deletes_only_expired_keys() {
-        let connection = database();
-        let mut keys = IdempotencyKeys::load(&connection).unwrap();
-        let expires_at_ms = |number| if number < 1_000 { 10 } else { 100 };
-        let all = (0..GENERATION).map(|number| key(identity(spread(number), 1), expires_at_ms(number)));
-        add(&mut keys, &connection, all);
-        let more = (GENERATION..GENERATION * 2).map(|number| key(identity(spread(number), 1), 100));
-        add(&mut keys, &connection, more);
-        assert!(!purge(&connection, at(50)).unwrap());
-        let left: i64 =
-            connection.query_row("SELECT count(*) FROM idempotency_keys", [], |row| row.get(0)).unwrap();
-        assert_eq!(left, (GENERATION * 2 - 1_000) as i64);
-        assert_eq!(keys.get(&connection, identity(spread(0), 1)).unwrap(), None);
-        assert!(keys.get(&connection, identity(spread(1_000), 1)).unwrap().is_some());
-    }
-
-    #[test]
-    fn idempotency_keys_of_a_failed_batch_are_forgotten() {
-        let connection = database();
-        let mut keys = IdempotencyKeys::load(&connection).unwrap();
-        let hash = identity(1, 1);
-        connection.execute_batch("BEGIN").unwrap();
-        keys.append(&connection, &key(hash, 10)).unwrap();
-        connection.execute_batch("ROLLBACK").unwrap();
-        keys.forget_batch();
-        assert_eq!(keys.get(&connection, hash).unwrap(), None);
-        add(&mut keys, &connection, [key(hash, 10)]);
-        assert!(keys.get(&connection, hash).unwrap().is_some());
-    }
 }

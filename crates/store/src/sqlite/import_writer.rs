@@ -2,26 +2,22 @@
 
 use std::path::Path;
 
-use agentcafe_domain::kernel::{Heads, StoredEvent, StoredRecord, Table, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
+use agentcafe_domain::kernel::{Heads, Table, Timestamp};
+use rusqlite::{Connection, params};
 
 use super::idempotency_keys::IdempotencyKeys;
 use super::open::{self, DataDirectory};
-use super::storage::{checkpoint, log_head};
+use super::storage::checkpoint;
 use super::{events, records};
-use crate::import::{ImportError, ImportTarget, LineError, PreviousImport, REPLACED_TABLES, must_be_empty};
 use crate::open_error::OpenError;
 use crate::sql::number;
-use crate::storage::StoredKey;
-
-/// How many keys are written before some of them are merged into the index.
-const KEYS_AT_ONCE: usize = 256;
+use crate::storage::{BlockingConnection, ImportRow, ImportTarget, PreviousImport};
+use crate::storage_error::StorageError;
 
 /// A store that no other process uses. Unless the import is finished, it stays empty.
 pub(crate) struct SqliteImport {
     connection: Connection,
     keys: IdempotencyKeys,
-    unmerged_keys: usize,
     _directory: DataDirectory,
 }
 
@@ -32,65 +28,50 @@ impl SqliteImport {
         let connection = open::open_writer(&directory.database)?;
         let failed = |error: rusqlite::Error| open::explain(&directory.database, &error);
         let keys = IdempotencyKeys::load(&connection).map_err(failed)?;
-        Ok(Self { connection, keys, unmerged_keys: 0, _directory: directory })
+        Ok(Self { connection, keys, _directory: directory })
     }
 
-    /// Merges keys into the index. What is in the transaction counts as committed: if it fails, this is dropped, too.
-    fn merge_keys(&mut self) -> rusqlite::Result<()> {
-        self.unmerged_keys = 0;
-        self.keys.merge(&self.connection)?;
-        self.keys.keep_batch();
-        Ok(())
+    fn write_row(&mut self, row: &ImportRow) -> rusqlite::Result<()> {
+        match row {
+            ImportRow::Event(event) => events::append(&self.connection, event),
+            ImportRow::Record(table, record) => records::insert(&self.connection, table, record),
+            ImportRow::Key(key) => self.keys.append(&self.connection, key),
+        }
+    }
+}
+
+impl BlockingConnection for SqliteImport {
+    type Connection = Connection;
+
+    fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
+        self.connection.wait(answer)
     }
 }
 
 impl ImportTarget for SqliteImport {
-    fn previous(&self) -> Result<Option<PreviousImport>, ImportError> {
-        let query = "SELECT sha256, imported_at_ms FROM import_origin";
-        let previous = |row: &rusqlite::Row<'_>| {
-            Ok(PreviousImport { sha256: row.get(0)?, imported_at: Timestamp::from_millis(row.get(1)?) })
-        };
-        Ok(self.connection.query_row(query, [], previous).optional()?)
-    }
-
-    fn is_empty(&self) -> Result<bool, ImportError> {
-        for table in must_be_empty() {
-            let sql = format!("SELECT EXISTS (SELECT 1 FROM {table})");
-            if self.connection.query_row(&sql, [], |row| row.get(0))? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn begin(&mut self) -> Result<(), ImportError> {
-        let delete = REPLACED_TABLES.map(|table| format!("DELETE FROM {}", table.name)).join("; ");
-        Ok(self.connection.execute_batch(&format!("BEGIN IMMEDIATE; {delete}"))?)
-    }
-
-    fn event(&mut self, _: u64, event: StoredEvent) -> Result<(), LineError> {
-        Ok(events::append(&self.connection, &event)?)
-    }
-
-    fn record(&mut self, _: u64, table: &'static Table, record: StoredRecord) -> Result<(), LineError> {
-        Ok(records::insert(&self.connection, table, &record)?)
-    }
-
-    fn key(&mut self, _: u64, key: StoredKey) -> Result<(), LineError> {
-        self.keys.append(&self.connection, &key)?;
-        self.unmerged_keys += 1;
-        if self.unmerged_keys >= KEYS_AT_ONCE {
-            self.merge_keys()?;
+    fn begin(&mut self, replaced: &[&Table]) -> Result<(), StorageError> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        for table in replaced {
+            self.connection.execute(&format!("DELETE FROM {}", table.name), [])?;
         }
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<Heads, LineError> {
-        self.merge_keys()?;
-        Ok(log_head(&self.connection)?.heads)
+    fn write(&mut self, rows: &[ImportRow]) -> Result<(), (usize, StorageError)> {
+        for (at, row) in rows.iter().enumerate() {
+            self.write_row(row).map_err(|error| (at, error.into()))?;
+        }
+        // What is in the transaction counts as committed: if it fails, this is dropped, too.
+        self.keys.merge(&self.connection).map_err(|error| (0, error.into()))?;
+        self.keys.keep_batch();
+        Ok(())
     }
 
-    fn finish(self, import: &PreviousImport, heads: Heads) -> Result<(), ImportError> {
+    fn finish(self, import: &PreviousImport, heads: Heads, _: Timestamp) -> Result<(), StorageError> {
         self.connection.execute(
             "INSERT INTO import_origin (id, sha256, imported_at_ms, sequence, inbox_seq, audit_seq)
              VALUES (1, ?1, ?2, ?3, ?4, ?5)",

@@ -16,7 +16,7 @@ const MIGRATIONS: [Migration; 2] = [
 /// Migrates the schema to this version.
 ///
 /// # Errors
-/// [`OpenError::Version`] if the store has a migration that this version does not know, or knows with another content.
+/// [`OpenError::Version`] if the store has a migration that is unknown to this version, or has another content.
 pub(super) fn apply(connection: &Connection, database: &Path) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| explain(database, &error);
     connection
@@ -61,41 +61,4 @@ fn missing(connection: &Connection, database: &Path) -> Result<&'static [Migrati
 fn applied(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     let mut statement = connection.prepare("SELECT name, checksum FROM schema_migrations ORDER BY name")?;
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use agentcafe_domain::record_kinds;
-
-    use super::*;
-
-    /// `record_kinds::ALL` lists every table with a `json` column but the log, with its columns; and no other table.
-    #[test]
-    fn record_kinds_list_every_table_of_records() {
-        let connection = Connection::open_in_memory().unwrap();
-        for (_, sql) in MIGRATIONS {
-            connection.execute_batch(sql).unwrap();
-        }
-        let mut columns = BTreeMap::<String, Vec<String>>::new();
-        let query = "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c
-                     WHERE m.type = 'table' ORDER BY m.name, c.cid";
-        let mut statement = connection.prepare(query).unwrap();
-        for pair in statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap() {
-            let (table, column) = pair.unwrap();
-            columns.entry(table).or_default().push(column);
-        }
-        columns.retain(|table, columns| table != "events" && columns.iter().any(|column| column == "json"));
-        columns.values_mut().for_each(|names| names.sort());
-        let listed: BTreeMap<String, Vec<String>> = record_kinds::ALL
-            .iter()
-            .map(|kind| {
-                let mut names: Vec<String> = crate::sql::columns(kind.table).map(str::to_owned).collect();
-                names.sort();
-                (kind.table.name.to_owned(), names)
-            })
-            .collect();
-        assert_eq!(columns, listed);
-    }
 }

@@ -5,21 +5,22 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::Clock;
+use agentcafe_domain::kernel::{Clock, Heads};
 use agentcafe_eventlog::RecentEvents;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::reader::SqliteReader;
-use super::storage::SqliteStorage;
+use super::storage::{SqliteStorage, log_head};
 use super::{file_check, migrations};
 use crate::open_error::OpenError;
-use crate::storage::{Opened, View};
+use crate::storage::{Opened, Snapshot, View};
+use crate::storage_error::StorageError;
 
 /// Marks the file as a database of AgentCafe: "AgCf".
 const APPLICATION_ID: i64 = 0x4167_4366;
 /// The database's file in the data directory.
-pub(crate) const FILE_NAME: &str = "agentcafe.db";
+const FILE_NAME: &str = "agentcafe.db";
 const LOCK_NAME: &str = "agentcafe.lock";
 const PAGE_BYTES: u32 = 8_192;
 /// A connection's page cache, in KiB.
@@ -62,7 +63,7 @@ pub(crate) async fn open(path: PathBuf, clock: Arc<dyn Clock>) -> Result<Opened<
         reader.read_now(|reader| SqliteStorage::load(connection, reader, Arc::clone(&clock), directory));
     let storage = loaded.expect("no connection is in use yet").map_err(failed)?;
     let recent_events = Arc::new(RecentEvents::new(storage.head().heads.sequence));
-    Ok(Opened { storage, view: View { reader: Arc::new(reader), recent_events, clock } })
+    Ok(Opened { storage, view: View { reader, recent_events, clock } })
 }
 
 /// Opens the connection that writes; creates or migrates the schema.
@@ -100,19 +101,32 @@ fn check_owner(connection: &Connection, database: &Path) -> Result<(), OpenError
     }
 }
 
-/// Opens a connection that only reads, to a store that a server may be writing to; none if there is no store.
+/// What the store in a directory holds now, also while a server writes to it; none if there is no store.
 ///
 /// # Errors
 /// [`OpenError`] if it is damaged, not of AgentCafe or not of this version.
-pub(crate) fn open_existing(database: &Path) -> Result<Option<Connection>, OpenError> {
+pub(crate) fn snapshot(directory: &Path) -> Result<Option<Connection>, OpenError> {
+    let database = directory.join(FILE_NAME);
     // A server may write a checkpoint while the files are checked: a damaged file fails the second check, too.
-    if file_check::check(database).or_else(|_| file_check::check(database))? {
+    if file_check::check(&database).or_else(|_| file_check::check(&database))? {
         return Ok(None);
     }
-    let connection = open_reader(database).map_err(|error| explain(database, &error))?;
-    check_owner(&connection, database)?;
-    migrations::require(&connection, database)?;
+    let failed = |error: rusqlite::Error| explain(&database, &error);
+    let connection = open_reader(&database).map_err(failed)?;
+    check_owner(&connection, &database)?;
+    migrations::require(&connection, &database)?;
+    connection.execute_batch("BEGIN").map_err(failed)?;
     Ok(Some(connection))
+}
+
+impl Snapshot for Connection {
+    const KEYS: &'static str = "SELECT identity, request, expires_at_ms, correlation_id, success, data
+                                FROM idempotency_keys JOIN idempotency_replies USING (id) ORDER BY id";
+    const UNINDEXED: &'static str = "+";
+
+    fn heads(&self) -> Result<Heads, StorageError> {
+        Ok(log_head(self)?.heads)
+    }
 }
 
 /// Opens a connection that only reads.

@@ -3,23 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{
-    CorrelationId, Key, RecordQuery, RoomId, Sequence, StoredRecord, Table, TenantId, Trace,
-};
-use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent, ReadError};
+use agentcafe_eventlog::ReadError;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use uuid::Uuid;
 
-use super::{events, open, records, traces};
-use crate::storage::{LockGuard, ReadFuture, Reader};
+use super::connection::now;
+use super::open;
+use crate::reads::ReadRequest;
 
 /// How many connections read beside the writer.
 const READERS: usize = 4;
 
 /// The connections that read.
-pub(super) struct SqliteReader(Arc<Pool>);
+pub(crate) struct SqliteReader(Arc<Pool>);
 
 struct Pool {
     idle: Mutex<Vec<Connection>>,
@@ -52,62 +49,18 @@ impl SqliteReader {
         self.0.idle.lock().first().map(read)
     }
 
-    fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> ReadFuture<'_, T> {
-        Box::pin(async {
-            let permit = Arc::clone(&self.0.permits).acquire_owned().await.map_err(|_| ReadError)?;
-            let connection = self.0.idle.lock().pop();
-            let pooled = PooledConnection { pool: Arc::clone(&self.0), connection, _permit: permit };
-            let answered = tokio::task::spawn_blocking(move || {
-                let connection = pooled.connection.as_ref().ok_or(ReadError)?;
-                read(connection).map_err(|error| {
-                    tracing::error!(%error, "a read failed");
-                    ReadError
-                })
-            });
-            answered.await.map_err(|_| ReadError)?
-        })
-    }
-}
-
-impl Reader for SqliteReader {
-    /// This process is the only writer: its events are there before its answers.
-    fn catch_up(&self) -> ReadFuture<'_, ()> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    /// There is no other node to exclude.
-    fn lock(&self, _: i64) -> ReadFuture<'_, LockGuard> {
-        Box::pin(std::future::ready(Ok(Box::new(()) as LockGuard)))
-    }
-
-    fn events(&self, query: EventQuery) -> ReadFuture<'_, EventPage> {
-        self.read(move |connection| events::read(connection, &query))
-    }
-
-    fn events_at(&self, sequences: Vec<Sequence>, max_bytes: usize) -> ReadFuture<'_, Vec<LoggedEvent>> {
-        self.read(move |connection| events::at(connection, &sequences, max_bytes))
-    }
-
-    fn sequence_of(&self, event_id: Uuid) -> ReadFuture<'_, Option<Sequence>> {
-        self.read(move |connection| events::sequence_of(connection, event_id))
-    }
-
-    fn before_newest(&self, tenant: TenantId, room: RoomId, count: u32) -> ReadFuture<'_, Sequence> {
-        self.read(move |connection| events::before_newest(connection, &tenant, &room, count))
-    }
-
-    fn get(&self, table: &'static Table, keys: Vec<Key>) -> ReadFuture<'_, Vec<Option<StoredRecord>>> {
-        self.read(move |connection| keys.iter().map(|key| records::get(connection, table, key)).collect())
-    }
-
-    fn find(&self, query: RecordQuery, max_bytes: usize) -> ReadFuture<'_, (Vec<StoredRecord>, bool)> {
-        self.read(move |connection| records::find(connection, &query, max_bytes))
-    }
-
-    fn trace(&self, id: CorrelationId, tenant: Option<TenantId>) -> ReadFuture<'_, Option<Trace>> {
-        self.read(move |connection| traces::read(connection, &id, tenant.as_ref()))
+    /// Answers a request, on one of the connections. An error was logged.
+    pub(crate) async fn read<R: ReadRequest>(&self, request: R) -> Result<R::Answer, ReadError> {
+        let permit = Arc::clone(&self.0.permits).acquire_owned().await.map_err(|_| ReadError)?;
+        let connection = self.0.idle.lock().pop();
+        let pooled = PooledConnection { pool: Arc::clone(&self.0), connection, _permit: permit };
+        let answered = tokio::task::spawn_blocking(move || {
+            let connection = pooled.connection.as_ref().ok_or(ReadError)?;
+            now(request.read(connection)).map_err(|error| {
+                tracing::error!(%error, "a read failed");
+                ReadError
+            })
+        });
+        answered.await.map_err(|_| ReadError)?
     }
 }

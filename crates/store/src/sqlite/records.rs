@@ -4,50 +4,18 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use agentcafe_domain::kernel::{Cell, Key, RecordQuery, StoredRecord, Table};
-use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, Row, ToSql, params_from_iter};
+use agentcafe_domain::kernel::{Key, StoredRecord, Table};
+use rusqlite::{Connection, params_from_iter};
 
-use crate::sql::{Dialect, Select, column_list, columns, on_conflict_update};
+use super::connection::execute;
+use crate::rows::{Parameter, stored_record};
+use crate::sql::{column_list, columns, on_conflict_update};
+use crate::storage_error::StorageError;
 
-const DIALECT: Dialect = Dialect { parameter: '?', names_null_order: false };
-
-/// A cell as a parameter.
-struct Bound<'a>(&'a Cell);
-
-impl ToSql for Bound<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self.0 {
-            Cell::Null => ToSqlOutput::Owned(Value::Null),
-            Cell::Integer(number) => ToSqlOutput::Owned(Value::Integer(*number)),
-            Cell::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
-        })
-    }
-}
-
-fn cell(row: &Row<'_>, at: usize) -> rusqlite::Result<Cell> {
-    Ok(match row.get_ref(at)? {
-        ValueRef::Null => Cell::Null,
-        ValueRef::Integer(number) => Cell::Integer(number),
-        ValueRef::Text(text) => Cell::from(String::from_utf8_lossy(text).as_ref()),
-        other => {
-            return Err(rusqlite::Error::InvalidColumnType(
-                at,
-                "a key or column".to_owned(),
-                other.data_type(),
-            ));
-        }
-    })
-}
-
-fn record(table: &Table, row: &Row<'_>) -> rusqlite::Result<StoredRecord> {
-    let keys = table.key.len();
-    let columns = keys + table.columns.len();
-    Ok(StoredRecord {
-        key: (0..keys).map(|at| cell(row, at)).collect::<Result<_, _>>()?,
-        columns: (keys..columns).map(|at| cell(row, at)).collect::<Result<_, _>>()?,
-        json: row.get_ref(columns)?.as_blob().map_err(rusqlite::Error::from)?.to_vec(),
-    })
+/// An `INSERT` of one row with so many columns.
+pub(super) fn insert_into(table: &str, columns: &str, count: usize) -> String {
+    let parameters: Vec<_> = (1..=count).map(|at| format!("?{at}")).collect();
+    format!("INSERT INTO {table} ({columns}) VALUES ({})", parameters.join(", "))
 }
 
 /// The statements that depend only on the table.
@@ -61,11 +29,10 @@ struct Statements {
 impl Statements {
     fn new(table: &Table) -> Self {
         let (name, names) = (table.name, column_list(table));
-        let parameters: Vec<_> = (1..=columns(table).count()).map(|at| format!("?{at}")).collect();
         let keys: Vec<_> =
             table.key.iter().enumerate().map(|(at, key)| format!("{key} = ?{}", at + 1)).collect();
         let key = keys.join(" AND ");
-        let insert = format!("INSERT INTO {name} ({names}) VALUES ({})", parameters.join(", "));
+        let insert = insert_into(name, &names, columns(table).count());
         Self {
             get: format!("SELECT {names} FROM {name} WHERE {key}"),
             put: format!("{insert}{}", on_conflict_update(table)),
@@ -91,63 +58,33 @@ pub(super) fn get(
     connection: &Connection,
     table: &Table,
     key: &Key,
-) -> rusqlite::Result<Option<StoredRecord>> {
+) -> Result<Option<StoredRecord>, StorageError> {
     Statements::with(table, |statements| {
         let mut statement = connection.prepare_cached(&statements.get)?;
-        let mut rows = statement.query(params_from_iter(key.iter().map(Bound)))?;
-        rows.next()?.map(|row| record(table, row)).transpose()
+        let mut rows = statement.query(params_from_iter(key.iter().map(Parameter::from)))?;
+        rows.next()?.map(|row| stored_record(table, row)).transpose()
     })
-}
-
-/// The records that a query selects; after the first, only as many as `max_bytes` of JSON hold. And whether a limit may have
-/// left out more.
-pub(super) fn find(
-    connection: &Connection,
-    query: &RecordQuery,
-    max_bytes: usize,
-) -> rusqlite::Result<(Vec<StoredRecord>, bool)> {
-    let Select { sql, parameters } = Select::new(query, &DIALECT);
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(parameters.into_iter().map(|(_, cell)| Bound(cell))))?;
-    let (mut found, mut bytes) = (Vec::new(), 0_usize);
-    while let Some(row) = rows.next()? {
-        let record = record(query.table, row)?;
-        bytes = bytes.saturating_add(record.json.len());
-        if bytes > max_bytes && !found.is_empty() {
-            return Ok((found, true));
-        }
-        found.push(record);
-    }
-    let is_full = found.len() == query.limit;
-    Ok((found, is_full))
 }
 
 /// Inserts or overwrites a record.
 pub(super) fn put(connection: &Connection, table: &Table, stored: &StoredRecord) -> rusqlite::Result<()> {
-    Statements::with(table, |statements| write(connection, &statements.put, stored))
+    Statements::with(table, |statements| execute(connection, &statements.put, values(stored)))
 }
 
 /// Inserts a record; an error if there is one with its key.
 pub(super) fn insert(connection: &Connection, table: &Table, stored: &StoredRecord) -> rusqlite::Result<()> {
-    Statements::with(table, |statements| write(connection, &statements.insert, stored))
+    Statements::with(table, |statements| execute(connection, &statements.insert, values(stored)))
 }
 
-fn write(connection: &Connection, statement: &str, stored: &StoredRecord) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(statement)?;
-    let cells = stored.key.iter().chain(&stored.columns);
-    for (at, cell) in cells.enumerate() {
-        statement.raw_bind_parameter(at + 1, Bound(cell))?;
-    }
-    let json = stored.key.len() + stored.columns.len() + 1;
-    statement.raw_bind_parameter(json, stored.json.as_slice())?;
-    statement.raw_execute().map(|_| ())
+fn values(stored: &StoredRecord) -> impl Iterator<Item = Parameter<'_>> {
+    let cells = stored.key.iter().chain(&stored.columns).map(Parameter::from);
+    cells.chain([Parameter::bytes(&stored.json)])
 }
 
 /// Deletes the record with this key, if there is one.
 pub(super) fn delete(connection: &Connection, table: &Table, key: &Key) -> rusqlite::Result<()> {
     Statements::with(table, |statements| {
-        let mut statement = connection.prepare_cached(&statements.delete)?;
-        statement.execute(params_from_iter(key.iter().map(Bound))).map(|_| ())
+        execute(connection, &statements.delete, key.iter().map(Parameter::from))
     })
 }
 
@@ -155,7 +92,7 @@ pub(super) fn delete(connection: &Connection, table: &Table, key: &Key) -> rusql
 mod tests {
     use agentcafe_domain::inbox::AckInboxItems;
     use agentcafe_domain::kernel::{
-        ActorInRoom, Command, Comparison, Fields, Query, Rules, SortKey, Timestamp,
+        ActorInRoom, Cell, Command, Comparison, Fields, Query, RecordQuery, Rules, SortKey, Timestamp,
     };
     use agentcafe_domain::presence::{ExpirePresence, Presence};
     use agentcafe_domain::reactions::StoredReaction;
@@ -169,13 +106,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::sql::Select;
 
     /// How the database runs a query.
     fn plan(connection: &Connection, query: &RecordQuery) -> String {
-        let Select { sql, parameters } = Select::new(query, &DIALECT);
+        let Select { sql, parameters } = Select::new(query, false);
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let values = params_from_iter(parameters.into_iter().map(|(_, cell)| Bound(cell)));
-        let steps = statement.query_map(values, |row| row.get(3)).unwrap();
+        let steps = statement.query_map(params_from_iter(parameters), |row| row.get(3)).unwrap();
         steps.collect::<Result<Vec<String>, _>>().unwrap().join("; ")
     }
 

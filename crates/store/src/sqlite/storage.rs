@@ -5,14 +5,18 @@ use std::sync::Arc;
 use agentcafe_domain::kernel::{Clock, Heads, LoadedRecords, Query, Timestamp};
 use rusqlite::Connection;
 
+use super::connection::now;
 use super::idempotency_keys::{self, IdempotencyKeys};
 use super::open::DataDirectory;
+use super::reader::SqliteReader;
 use super::{events, records, traces};
-use crate::commit::{Needs, Writes};
+use crate::commit::{MissingReads, Writes};
+use crate::reads::select_records;
 use crate::sql::sequence;
-use crate::storage::{Begun, Committed, Found, LogHead, Maintenance, Storage, StorageError, Transaction};
+use crate::storage::{BegunTransaction, Committed, LoadedBatch, LogHead, Maintenance, Storage, Transaction};
+use crate::storage_error::StorageError;
 
-/// The state that the last commit batch left, as far as the tables say.
+/// The state that the last commit batch left, as far as it is in the tables.
 pub(super) fn log_head(connection: &Connection) -> rusqlite::Result<LogHead> {
     let (last_event, at) = events::head(connection)?;
     let last = |query| -> rusqlite::Result<_> {
@@ -66,13 +70,13 @@ impl SqliteStorage {
         &self.head
     }
 
-    fn load_needs(&self, needs: Needs) -> rusqlite::Result<Found> {
+    fn load_needs(&self, needs: MissingReads) -> Result<LoadedBatch, StorageError> {
         let mut found =
-            Found { records: LoadedRecords::with_capacity(needs.queries.len()), keys: Vec::new() };
+            LoadedBatch { records: LoadedRecords::with_capacity(needs.queries.len()), keys: Vec::new() };
         for query in needs.queries {
             let records = match &query {
                 Query::One(table, key) => records::get(&self.connection, table, key)?.into_iter().collect(),
-                Query::Many(query) => records::find(&self.connection, query, usize::MAX)?.0,
+                Query::Many(query) => now(select_records(&self.connection, query, usize::MAX))?.0,
             };
             found.records.insert(query, records);
         }
@@ -110,14 +114,18 @@ impl SqliteStorage {
 }
 
 impl Storage for SqliteStorage {
+    type Reader = SqliteReader;
     type Transaction<'s> = SqliteTransaction<'s>;
 
-    async fn begin(&mut self, needs: Needs) -> Result<Begun<SqliteTransaction<'_>>, StorageError> {
+    async fn begin(
+        &mut self,
+        needs: MissingReads,
+    ) -> Result<BegunTransaction<SqliteTransaction<'_>>, StorageError> {
         let head = LogHead { at: self.clock.now().max(self.head.at), ..self.head };
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let transaction = SqliteTransaction { storage: self, is_committed: false };
         let found = transaction.storage.load_needs(needs)?;
-        Ok(Begun { transaction, head, found })
+        Ok(BegunTransaction { transaction, head, found })
     }
 
     async fn close(self) {
@@ -133,8 +141,8 @@ pub(crate) struct SqliteTransaction<'s> {
 }
 
 impl Transaction for SqliteTransaction<'_> {
-    async fn load(&mut self, needs: Needs) -> Result<Found, StorageError> {
-        Ok(self.storage.load_needs(needs)?)
+    async fn load(&mut self, needs: MissingReads) -> Result<LoadedBatch, StorageError> {
+        self.storage.load_needs(needs)
     }
 
     async fn commit(

@@ -1,11 +1,13 @@
 //! The statements of traces. Two tables take turns, so that deleting old traces costs a commit batch nothing.
 
-use agentcafe_domain::kernel::{ActorId, CorrelationId, RoomId, TenantId, Timestamp, Trace};
-use rusqlite::{Connection, Row, params};
-use uuid::Uuid;
+use std::sync::LazyLock;
 
+use rusqlite::Connection;
+
+use super::connection::execute;
+use super::records::insert_into;
 use crate::envelope::TraceNote;
-use crate::trace_attempts::{Attempt, MAX_ATTEMPTS, trace_of};
+use crate::rows::{ATTEMPTS, Parameter};
 
 /// How many attempts a table holds. At least as many of the newest are kept, and at most twice as many.
 const GENERATION: i64 = 20_000;
@@ -35,24 +37,9 @@ impl TraceTables {
             let empty = if is_even { "DELETE FROM traces_even" } else { "DELETE FROM traces_odd" };
             connection.prepare_cached(empty)?.execute([])?;
         }
-        let mut statement = connection.prepare_cached(if is_even { INSERT_EVEN } else { INSERT_ODD })?;
-        let origin = &note.origin;
-        let steps = serde_json::to_vec(&note.steps).expect("a step has text keys and finite numbers");
-        statement.execute(params![
-            id,
-            origin.trace_id.as_bytes(),
-            note.correlation_id.as_str(),
-            origin.request_id,
-            origin.route,
-            origin.method,
-            origin.tenant_id.as_str(),
-            origin.room_id.as_ref().map(RoomId::as_str),
-            origin.actor_id.as_ref().map(ActorId::as_str),
-            origin.started_at.as_millis(),
-            note.ended_at.as_millis(),
-            note.succeeded,
-            steps,
-        ])?;
+        let insert = if is_even { &INSERT[0] } else { &INSERT[1] };
+        let parameters = std::iter::once(Parameter::Integer(id)).chain((ATTEMPTS.values)(note));
+        execute(connection, insert, parameters)?;
         self.added += 1;
         Ok(())
     }
@@ -68,60 +55,8 @@ impl TraceTables {
     }
 }
 
-macro_rules! insert_into {
-    ($table:literal) => {
-        concat!(
-            "INSERT INTO ",
-            $table,
-            " (id, trace_id, correlation_id, request_id, route, method, tenant_id, room_id, actor_id,
-               started_at_ms, ended_at_ms, succeeded, steps)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
-        )
-    };
-}
-const INSERT_EVEN: &str = insert_into!("traces_even");
-const INSERT_ODD: &str = insert_into!("traces_odd");
-
-/// The newest attempt with this correlation id, with the steps of all its attempts before; of one tenant if given.
-pub(super) fn read(
-    connection: &Connection,
-    correlation_id: &CorrelationId,
-    tenant: Option<&TenantId>,
-) -> rusqlite::Result<Option<Trace>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT trace_id, request_id, route, method, tenant_id, room_id, actor_id, started_at_ms, ended_at_ms,
-                succeeded, steps
-         FROM (SELECT * FROM traces_even WHERE correlation_id = ?1
-               UNION ALL SELECT * FROM traces_odd WHERE correlation_id = ?1)
-         WHERE ?2 IS NULL OR tenant_id = ?2 ORDER BY id DESC LIMIT ?3",
-    )?;
-    let parameters = params![correlation_id.as_str(), tenant.map(TenantId::as_str), MAX_ATTEMPTS];
-    let attempts = statement.query_map(parameters, attempt)?.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(trace_of(attempts, correlation_id))
-}
-
-fn id<T, E: std::error::Error + Send + Sync + 'static>(
-    at: usize,
-    parsed: Result<T, E>,
-) -> rusqlite::Result<T> {
-    parsed.map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, Box::new(error))
-    })
-}
-
-fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
-    let steps = row.get_ref(10)?.as_blob().map_err(rusqlite::Error::from)?;
-    Ok(Attempt {
-        trace_id: id(0, Uuid::from_slice(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?))?,
-        request_id: row.get(1)?,
-        route: row.get(2)?,
-        method: row.get(3)?,
-        tenant: row.get(4)?,
-        room: row.get(5)?,
-        actor: row.get(6)?,
-        started_at: Timestamp::from_millis(row.get(7)?),
-        ended_at: Timestamp::from_millis(row.get(8)?),
-        succeeded: row.get(9)?,
-        steps: id(10, serde_json::from_slice(steps))?,
-    })
-}
+/// Inserts an attempt into each of the tables.
+static INSERT: LazyLock<[String; 2]> = LazyLock::new(|| {
+    let columns = format!("id, {}", ATTEMPTS.columns);
+    ["traces_even", "traces_odd"].map(|table| insert_into(table, &columns, ATTEMPTS.types.len() + 1))
+});

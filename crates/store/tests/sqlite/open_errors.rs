@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 
 use agentcafe_domain::kernel::Sequence;
-use agentcafe_store::{OpenError, Options, Store, StoreLocation};
+use agentcafe_store::{OpenError, Store, StoreLocation, StoreOptions};
 use rusqlite::Connection;
 
 use super::files::{closed_store_with, database, files_after_kill, open_refused, wal_file};
@@ -118,9 +118,10 @@ fn open_refuses_a_path_that_is_not_a_directory() {
     let file = test_store.directory.path().join("file");
     fs::write(&file, "mine").unwrap();
     for directory in [file.clone(), file.join("below")] {
-        let Err(error) =
-            Store::open(Options { location: StoreLocation::Directory(directory), ..test_store.options() })
-        else {
+        let Err(error) = Store::open(StoreOptions {
+            location: StoreLocation::Directory(directory),
+            ..test_store.options()
+        }) else {
             panic!("opened a file")
         };
         assert!(matches!(error, OpenError::Directory(..)) && error.to_string().contains("file"), "{error}");
@@ -157,7 +158,7 @@ async fn open_creates_a_missing_store() {
     assert_eq!(opened.store.recent_events().head(), Sequence::START);
     opened.close();
     let directory = test_store.directory.path().join("a/b/c");
-    let (store, closing) = Store::open(Options {
+    let (store, closing) = Store::open(StoreOptions {
         location: StoreLocation::Directory(directory.clone()),
         ..test_store.options()
     })

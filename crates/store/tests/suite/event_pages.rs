@@ -121,6 +121,40 @@ async fn event_pages_together_are_the_whole_log() {
     opened.close();
 }
 
+/// A page holds its first event however large that is, and the next page continues behind it: from memory and from the database,
+/// the oldest or the newest first.
+#[tokio::test]
+async fn event_pages_with_too_few_bytes_are_the_whole_log() {
+    const EVENTS: usize = 40;
+    let text = "x".repeat(2 * MAX_RECENT_BYTES / EVENTS);
+    let mut runner = TestRunner::deterministic();
+    let test_events = random(&mut runner, prop::collection::vec(test_event(), EVENTS));
+    let test_store = TestStore::new();
+    let opened = test_store.open();
+    append_all(&test_store, &opened.store, test_events, &text).await;
+    let everything = EventQuery::after(EventFilter::default(), Sequence::START, EVENTS);
+    let mut whole =
+        opened.store.events(EventQuery { max_bytes: usize::MAX, ..everything.clone() }).await.unwrap().events;
+    assert_eq!(whole.len(), EVENTS);
+    let one_event = whole[0].json.len();
+    for descending in [false, true] {
+        for max_bytes in [1, one_event, 2 * one_event + 1] {
+            let mut query = EventQuery { max_bytes, descending, ..everything.clone() };
+            let mut pages = Vec::new();
+            loop {
+                let page = opened.store.events(query.clone()).await.unwrap();
+                let Some(last) = page.events.last() else { break };
+                let next = EventQuery { after: page.scanned_to, ..query.clone() };
+                query = if descending { EventQuery { before: Some(last.sequence), ..query } } else { next };
+                pages.extend(page.events);
+            }
+            assert_eq!(pages, whole, "descending: {descending}, {max_bytes} bytes at a time");
+        }
+        whole.reverse();
+    }
+    opened.close();
+}
+
 /// A page without a match says how far it was scanned, from memory and from the database, so that nothing
 /// is scanned again.
 #[tokio::test]

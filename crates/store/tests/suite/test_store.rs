@@ -7,7 +7,7 @@ use std::time::Duration;
 use agentcafe_domain::kernel::{Clock, IdSource, Rules, Secret, Timestamp};
 use agentcafe_domain::moderation::ModerationRules;
 use agentcafe_store::store::Closing;
-use agentcafe_store::{CommitReport, Options, PostgresOptions, Store, StoreLocation, TimeSource};
+use agentcafe_store::{CommitReport, PostgresOptions, Store, StoreLocation, StoreOptions, TimeSource};
 use agentcafe_testkit::Postgres;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -100,9 +100,9 @@ impl TestStore {
     }
 
     /// What the store is opened with.
-    pub(crate) fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> StoreOptions {
         let batches = Arc::clone(&self.batches);
-        Options {
+        StoreOptions {
             location: self
                 .postgres
                 .clone()
@@ -110,6 +110,7 @@ impl TestStore {
             rules: self.rules.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             ids: Box::new(SequentialIds(Arc::clone(&self.ids))),
+            shared_windows: None,
             on_commit: Box::new(move |report| batches.lock().unwrap().push(report.clone())),
         }
     }

@@ -2,7 +2,6 @@
 
 use agentcafe_domain::conversation::events::{BubblePosted, ConversationMessagePosted, MentionCreated};
 use agentcafe_domain::orders::OrderChanged;
-use agentcafe_domain::presence::Status;
 use agentcafe_domain::presence::events::{
     ActorMoved, AgentEntered, AgentLeft, IntentCompleted, IntentPlanned, PresenceHeartbeat, StatusChanged,
 };
@@ -29,21 +28,12 @@ pub(super) fn left(who: Phrase, left: &AgentLeft) -> Phrase {
 }
 
 pub(super) fn status_changed(who: Phrase, changed: &StatusChanged) -> Phrase {
-    let was = changed.from_status.map(|from| format!("was {}, ", status(from))).unwrap_or_default();
-    who.dim(format!("is {} now ({was}{})", status(changed.to_status), changed.reason))
+    let was = changed.from_status.map(|from| format!("was {}, ", from.as_str())).unwrap_or_default();
+    who.dim(format!("is {} now ({was}{})", changed.to_status.as_str(), changed.reason))
 }
 
 pub(super) fn heartbeat(who: Phrase, heartbeat: &PresenceHeartbeat) -> Phrase {
-    who.dim(format!("is there ({})", status(heartbeat.status)))
-}
-
-fn status(status: Status) -> &'static str {
-    match status {
-        Status::Thinking => "thinking",
-        Status::Idle => "idle",
-        Status::Busy => "busy",
-        Status::Inactive => "inactive",
-    }
+    who.dim(format!("is there ({})", heartbeat.status.as_str()))
 }
 
 pub(super) fn moved(who: Phrase, moved: &ActorMoved, is_reaction: bool) -> Phrase {

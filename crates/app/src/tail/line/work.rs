@@ -3,9 +3,9 @@
 use std::fmt::Display;
 
 use agentcafe_domain::kernel::ActorId;
-use agentcafe_domain::objects::events::{SharedObjectCreated, SharedObjectUpdated};
+use agentcafe_domain::objects::events::{ObjectDetails, SharedObjectCreated, SharedObjectUpdated};
 use agentcafe_domain::operators::events::OperatorOverrideApplied;
-use agentcafe_domain::rooms::events::{RoomContextPinned, RoomCreated, RoomUpdated};
+use agentcafe_domain::rooms::events::{RoomContextPinned, RoomDetails};
 use agentcafe_domain::snapshots::SnapshotCreated;
 use agentcafe_domain::tables::events::{TableSessionCreated, TableSessionEnded, TableSessionUpdated};
 use agentcafe_domain::tasks::events::{
@@ -14,7 +14,7 @@ use agentcafe_domain::tasks::events::{
 
 use super::{Phrase, clock};
 
-/// The end of an id, by which a person can tell it from others; the beginning is a time.
+/// The end of an id, which differs between ids; the beginning is a time.
 fn short(id: impl Display) -> String {
     let id = id.to_string();
     let start = id.char_indices().rev().nth(5).map_or(0, |(at, _)| at);
@@ -25,7 +25,7 @@ fn task(id: impl Display) -> String {
     format!("task {}", short(id))
 }
 
-/// What is added if there is anything to add.
+/// A text after a colon; nothing if there is none.
 fn remark(text: Option<&str>) -> String {
     text.map(|text| format!(": {text}")).unwrap_or_default()
 }
@@ -75,7 +75,7 @@ pub(super) fn task_created(who: Phrase, created: &TaskCreated) -> Phrase {
     creates.plain(format!(": {}", created.title))
 }
 
-/// What matters of a change has an event of its own; this one holds the rest.
+/// Important changes have an event of their own; this one has the others.
 pub(super) fn task_updated(who: Phrase, updated: &TaskUpdated) -> Phrase {
     who.dim(format!("changes {} ({})", task(updated.task_id), updated.changed_fields.join(", ")))
 }
@@ -112,33 +112,31 @@ pub(super) fn handoff(who: Phrase, handoff: &TaskHandoff) -> Phrase {
     hands.plain(remark(handoff.blocked_reason.as_deref())).plain(remark(handoff.note.as_deref()))
 }
 
-pub(super) fn object_created(who: Phrase, object: &SharedObjectCreated) -> Phrase {
-    let name =
-        object.title.clone().or_else(|| object.object_key.clone()).unwrap_or_else(|| short(object.object_id));
-    let number = object.quantity.map(|quantity| format!(" × {quantity}")).unwrap_or_default();
-    let content = remark(object.content.as_deref());
-    who.plain(format!("creates {} {name}{number}{content}", object.object_type))
+fn object_name(object: &ObjectDetails) -> String {
+    let name = object.title.clone().or_else(|| object.object_key.clone());
+    name.unwrap_or_else(|| short(object.object_id))
 }
 
-pub(super) fn object_updated(who: Phrase, object: &SharedObjectUpdated) -> Phrase {
-    let name =
-        object.title.clone().or_else(|| object.object_key.clone()).unwrap_or_else(|| short(object.object_id));
-    let changed = |field: &str| object.changed_fields.iter().any(|changed| changed == field);
+pub(super) fn object_created(who: Phrase, created: &SharedObjectCreated) -> Phrase {
+    let object = &created.object;
+    let number = object.quantity.map(|quantity| format!(" × {quantity}")).unwrap_or_default();
+    let content = remark(object.content.as_deref());
+    who.plain(format!("creates {} {}{number}{content}", object.object_type, object_name(object)))
+}
+
+pub(super) fn object_updated(who: Phrase, updated: &SharedObjectUpdated) -> Phrase {
+    let SharedObjectUpdated { object, changed_fields } = updated;
+    let changed = |field: &str| changed_fields.iter().any(|changed| changed == field);
     let number = object.quantity.filter(|_| changed("quantity"));
     let number = number.map(|quantity| format!(" × {quantity}")).unwrap_or_default();
     let content = remark(object.content.as_deref().filter(|_| changed("content")));
-    who.plain(format!("changes {} {name}{number}{content}", object.object_type))
-        .dim(format!(" ({})", object.changed_fields.join(", ")))
+    who.plain(format!("changes {} {}{number}{content}", object.object_type, object_name(object)))
+        .dim(format!(" ({})", changed_fields.join(", ")))
 }
 
-pub(super) fn room_created(who: Phrase, room: &RoomCreated) -> Phrase {
+pub(super) fn room(who: Phrase, verb: &str, room: &RoomDetails) -> Phrase {
     let title = remark(room.display_name.as_deref());
-    who.plain(format!("creates room {}{title}", room.room_id)).dim(format!(" ({})", room.room_type))
-}
-
-pub(super) fn room_updated(who: Phrase, room: &RoomUpdated) -> Phrase {
-    let title = remark(room.display_name.as_deref());
-    who.plain(format!("changes room {}{title}", room.room_id)).dim(format!(" ({})", room.room_type))
+    who.plain(format!("{verb} room {}{title}", room.room_id)).dim(format!(" ({})", room.room_type))
 }
 
 pub(super) fn table_opened(who: Phrase, session: &TableSessionCreated) -> Phrase {

@@ -1,8 +1,8 @@
-//! What is not a whole export is refused with its line, and leaves the store as it was.
+//! An import refuses an incomplete or malformed export, names the line, and leaves the store as it was.
 
 use super::*;
 
-/// An export of a few things: the events of two messages and their mentions, an entrance before them.
+/// A small export: an entrance, then two messages with their mentions.
 async fn sample() -> String {
     let (server, client) = cafe().await;
     for text in ["hey @Kai", "again @Kai"] {
@@ -11,7 +11,7 @@ async fn sample() -> String {
     export(server.data_dir(), &[])
 }
 
-/// An import that must fail with these words, and leave nothing.
+/// Checks that an import fails with this text, and imports nothing.
 fn fails(directory: &Path, text: &str, words: &[&str]) {
     let output = import(directory, text);
     let said = stderr(&output);
@@ -19,9 +19,9 @@ fn fails(directory: &Path, text: &str, words: &[&str]) {
     assert!(words.iter().all(|word| said.contains(word)), "expected {words:?} in: {said}");
 }
 
-/// A file that was cut off, at the end of any line or within one, is noticed, and nothing of it is there.
+/// Truncated at the end of any line, or within one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cut_file_is_noticed() {
+async fn import_of_a_truncated_file_imports_nothing() {
     let text = sample().await;
     let directory = TempDir::new().unwrap();
     let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
@@ -33,21 +33,23 @@ async fn a_cut_file_is_noticed() {
     }
     let first = export(directory.path(), &[]);
     assert_eq!(first.lines().count(), 2, "nothing was imported: {first}");
-    // Without the very last line end it is whole.
+    // The last line end may be missing.
     let output = import(directory.path(), text.trim_end());
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(timeless(&export(directory.path(), &[])) == timeless(&text));
+    assert!(without_exported_at(&export(directory.path(), &[])) == without_exported_at(&text));
 }
 
-/// Each malformed line is named with its number and what is wrong.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_malformed_line_is_named() {
+async fn import_names_the_number_of_a_malformed_line() {
     let text = sample().await;
     let all: Vec<&str> = text.lines().collect();
     let line_of = |what: &str| all.iter().position(|line| line.contains(what)).unwrap();
     let (record, key, end) = (line_of("{\"record\""), line_of("{\"key\""), all.len() - 1);
+    let identity = all[key].find("\"identity\":\"").unwrap() + "\"identity\":\"".len();
+    let with_identity =
+        |hash: &str| format!("{}{hash}{}", &all[key][..identity], &all[key][identity + hash.len()..]);
     let directory = TempDir::new().unwrap();
-    // Which line, what it becomes, and what is said of it.
+    // The line number, its replacement, and the error.
     let cases: Vec<(usize, String, &str)> = vec![
         (0, "{}".to_owned(), "not an export"),
         (0, "PK\u{3}\u{4}".to_owned(), "not an export"),
@@ -71,6 +73,8 @@ async fn a_malformed_line_is_named() {
         (record + 1, all[record].to_owned(), "a line before it"),
         (key, all[key].replace("\"status\":202", "\"status\":404"), "status"),
         (key, all[key].replace("\"identity\":\"", "\"identity\":\"0"), "hexadecimal"),
+        (key, with_identity("+0000000000000000000000000000001"), "hexadecimal"),
+        (key, with_identity("zz000000000000000000000000000000"), "hexadecimal"),
         (end, all[end].replace("\"events\":6", "\"events\":7"), "lines are missing"),
         (end, all[end].replace("\"sha256\":\"", "\"sha256\":\"0"), "was changed"),
         (end, format!("{}\n{}", all[end], all[end]), "nothing may follow"),
@@ -80,7 +84,7 @@ async fn a_malformed_line_is_named() {
         assert_ne!(broken[at], line, "{why}: the case changes nothing");
         broken[at] = &line;
         fails(directory.path(), &broken.join("\n"), &["line ", why, "nothing was imported"]);
-        // What only a later line shows is said of that one.
+        // Some errors are found, and reported, at a later line.
         if ![0, 1].contains(&at)
             || ["not an export", "not a line", "not an event", "version"]
                 .iter()
@@ -96,12 +100,12 @@ async fn a_malformed_line_is_named() {
     assert!(import(directory.path(), &text).status.success());
 }
 
-/// A store with something else in it is refused, and is as it was; so is a directory that is no directory.
+/// The store stays unchanged. A path that is not a directory is refused, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_with_other_content_is_refused() {
+async fn import_into_existing_data_is_refused() {
     let text = sample().await;
-    let (mut server, client) = lively(3).await;
-    let place = match store_under_test() {
+    let (mut server, client) = cafe_with_random_data(3).await;
+    let location = match store_under_test() {
         "sqlite" => server.data_dir().display().to_string(),
         _ => "the database of DATABASE_URL".to_owned(),
     };
@@ -109,12 +113,12 @@ async fn a_store_with_other_content_is_refused() {
     drop(client);
     assert!(server.stop().await.success());
     let before = export(server.data_dir(), &[]);
-    fails(server.data_dir(), &text, &["not empty", &place]);
-    assert!(timeless(&export(server.data_dir(), &[])) == timeless(&before));
-    let copy = moved(&text);
+    fails(server.data_dir(), &text, &["not empty", &location]);
+    assert!(without_exported_at(&export(server.data_dir(), &[])) == without_exported_at(&before));
+    let copy = import_to_new_directory(&text);
     fails(copy.path(), &before, &["not empty"]);
-    assert!(timeless(&export(copy.path(), &[])) == timeless(&text));
-    // A server that nobody has used yet leaves an empty store.
+    assert!(without_exported_at(&export(copy.path(), &[])) == without_exported_at(&text));
+    // A server that was never used leaves an empty store.
     let mut server = launch().start().await;
     assert!(server.stop().await.success());
     assert!(import(server.data_dir(), &text).status.success());
@@ -124,7 +128,7 @@ async fn a_store_with_other_content_is_refused() {
     let missing = copy.path().join("missing");
     let output = agentcafe("export", &missing, &[]).output().unwrap();
     assert!(!output.status.success() && stderr(&output).contains("there is no store"), "{}", stderr(&output));
-    assert!(!missing.exists(), "an export makes nothing");
+    assert!(!missing.exists(), "an export creates nothing");
     let output = agentcafe("import", &missing, &["no-such-file"]).output().unwrap();
     assert!(!output.status.success() && stderr(&output).contains("no-such-file"), "{}", stderr(&output));
 }

@@ -1,9 +1,9 @@
 //! The export of a tenant or a room holds all that is theirs and nothing of others.
 
 use super::*;
-use crate::promise_load::head_of_log;
+use crate::background_load::head_of_log;
 
-/// What the export of a part holds is what that of the whole says of it.
+/// Checks that the export of a part has exactly the lines of the whole export that belong to it.
 fn assert_is_part(whole: &str, part: &str, belongs: impl Fn(&Value) -> bool) {
     let of_part = |line: &Value| {
         let thing = if line["event"].is_object() { &line["event"] } else { &line["record"]["json"] };
@@ -16,23 +16,26 @@ fn assert_is_part(whole: &str, part: &str, belongs: impl Fn(&Value) -> bool) {
     assert_eq!(got, want);
 }
 
-/// A tenant, a room: everything of theirs, in the order of the whole; no key, nothing of anybody else.
+/// Events keep the order of the whole log. Idempotency keys are left out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_part_holds_what_is_its_own() {
-    let (server, _client) = lively(7).await;
+async fn export_of_a_tenant_or_room_has_only_its_own_data() {
+    let (server, _client) = cafe_with_random_data(7).await;
     let whole = export(server.data_dir(), &[]);
     let tenant = export(server.data_dir(), &["--tenant", "acme"]);
     assert_is_part(&whole, &tenant, |thing| thing["tenantId"] == "acme");
     let room = export(server.data_dir(), &["--tenant", "a:b", "--room", "b:c"]);
     assert_is_part(&whole, &room, |thing| thing["tenantId"] == "a:b" && thing["roomId"] == "b:c");
     for part in [&tenant, &room] {
-        let copy = moved(part);
+        let copy = import_to_new_directory(part);
         let header = &lines(part)[0];
         let again: Vec<&str> = match header["room"].as_str() {
             Some(room) => vec!["--tenant", "a:b", "--room", room],
             None => vec!["--tenant", "acme"],
         };
-        assert!(timeless(&export(copy.path(), &again)) == timeless(part), "moved, the part is the same");
+        assert!(
+            without_exported_at(&export(copy.path(), &again)) == without_exported_at(part),
+            "the imported part exports the same"
+        );
         let output = import(copy.path(), part);
         assert!(
             output.status.success() && stderr(&output).contains("nothing was changed"),
@@ -42,15 +45,15 @@ async fn a_part_holds_what_is_its_own() {
         let output = import(copy.path(), &whole);
         assert!(!output.status.success() && stderr(&output).contains("not empty"), "{}", stderr(&output));
     }
-    let nobody = export(server.data_dir(), &["--tenant", "nobody"]);
-    assert_eq!(nobody.lines().count(), 2);
+    let empty = export(server.data_dir(), &["--tenant", "nobody"]);
+    assert_eq!(empty.lines().count(), 2);
     let output = agentcafe("export", server.data_dir(), &["--room", "main"]).output().unwrap();
     assert!(!output.status.success() && stderr(&output).contains("--tenant"), "{}", stderr(&output));
 }
 
-/// A cursor that a client has from the café where its tenant came from is still one behind which it misses nothing.
+/// A client that had a cursor of the whole log, beyond the tenant's last event, misses nothing after the import.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_head_of_the_whole_cafe_moves_with_a_part() {
+async fn import_of_a_tenant_keeps_cursors_of_the_whole_log_valid() {
     let (server, client) = cafe().await;
     let say = |tenant: &str| json!({ "tenantId": tenant, "actorId": "Nova", "text": "hey @Kai" });
     for tenant in ["acme", "default", "default", "default"] {
@@ -59,19 +62,22 @@ async fn the_head_of_the_whole_cafe_moves_with_a_part() {
     let page = client.get("/v1/events?tenantId=acme").await;
     let head = head_of_log(&client).await;
     let part = export(server.data_dir(), &["--tenant", "acme"]);
-    let copy = moved(&part);
+    let copy = import_to_new_directory(&part);
     let server = launch_on(&copy).start().await;
     let client = server.client();
     assert_eq!(client.get("/v1/events?tenantId=acme").await.data()["events"], page.data()["events"]);
     let mut stream = client.stream(&format!("/v1/events/stream?tenantId=acme&cursor={head}")).await;
     let next = client.act("/v1/commands/say", say("acme")).await;
-    let heard = stream.next_event().await;
-    assert_eq!((heard.id, &heard.data["correlationId"]), (Some(head + 1), &next.data()["correlationId"]));
+    let received = stream.next_event().await;
+    assert_eq!(
+        (received.id, &received.data["correlationId"]),
+        (Some(head + 1), &next.data()["correlationId"])
+    );
     let items = client.get("/v1/inbox?actorId=Kai&tenantId=acme").await.data()["items"].clone();
-    let places: Vec<_> =
+    let inbox_sequences: Vec<_> =
         items.as_array().unwrap().iter().map(|item| item["inboxSeq"].as_u64().unwrap()).collect();
     assert!(
-        places.contains(&1) && places.contains(&5),
-        "inbox places were given to others in between: {places:?}"
+        inbox_sequences.contains(&1) && inbox_sequences.contains(&5),
+        "inbox sequences were assigned to others in between: {inbox_sequences:?}"
     );
 }

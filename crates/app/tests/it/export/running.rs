@@ -1,4 +1,4 @@
-//! Exports beside a server that is written to, and imports that are killed.
+//! Exports while a server writes, and imports that are killed.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use agentcafe_testkit::eventually;
 
 use super::*;
-use crate::promise_load::say_until_cut;
+use crate::background_load::say_until_disconnected;
 
-/// How long a condition may take.
+/// Deadline of a condition.
 const TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Every event up to the head; for each message its mention, inbox item and key: one moment, whatever is written meanwhile.
-fn assert_is_one_moment(text: &str) -> usize {
+/// Checks a consistent snapshot: every event up to the head, and for each message its mention, inbox item and key.
+fn assert_is_consistent(text: &str) -> usize {
     let lines = lines(text);
     let head = lines[0]["head"].as_u64().unwrap();
     let events: Vec<_> = lines.iter().filter(|line| line["event"].is_object()).collect();
@@ -28,14 +28,14 @@ fn assert_is_one_moment(text: &str) -> usize {
     keys
 }
 
-/// While a server works, exports show one moment each, and each of them can be imported.
+/// Each of several exports can be imported.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_export_under_load_shows_one_moment() {
+async fn export_under_load_is_a_consistent_snapshot() {
     let (mut server, _client) = cafe().await;
     let acknowledged = Arc::new(AtomicUsize::new(0));
     let address = server.address();
     let speakers: Vec<_> = (0..6)
-        .map(|speaker| tokio::spawn(say_until_cut(address, speaker, "e", Arc::clone(&acknowledged))))
+        .map(|speaker| tokio::spawn(say_until_disconnected(address, speaker, "e", Arc::clone(&acknowledged))))
         .collect();
     let mut last = 0;
     for round in 0..6 {
@@ -43,20 +43,23 @@ async fn an_export_under_load_shows_one_moment() {
         eventually("more is said", TIMEOUT, || async { (said() > last + 20).then_some(()) }).await;
         let (before, directory) = (said(), server.data_dir().to_owned());
         let text = tokio::task::spawn_blocking(move || export(&directory, &[])).await.unwrap();
-        last = assert_is_one_moment(&text);
-        assert!(last >= before, "round {round}: what was answered before is in it");
-        let copy = moved(&text);
-        assert!(timeless(&export(copy.path(), &[])) == timeless(&text), "round {round}");
+        last = assert_is_consistent(&text);
+        assert!(last >= before, "round {round}: earlier acknowledged events are in it");
+        let copy = import_to_new_directory(&text);
+        assert!(
+            without_exported_at(&export(copy.path(), &[])) == without_exported_at(&text),
+            "round {round}"
+        );
     }
     server.kill();
     for speaker in speakers {
         assert!(!speaker.await.unwrap().is_empty());
     }
-    assert!(assert_is_one_moment(&export(server.data_dir(), &[])) >= last);
+    assert!(assert_is_consistent(&export(server.data_dir(), &[])) >= last);
 }
 
-/// The beginning of an export that goes on and on: its first event so many times, each with a sequence and an id of its own.
-fn endless(text: &str, count: u64) -> String {
+/// The start of a long export: its first event this many times, each with its own sequence and id.
+fn long_export(text: &str, count: u64) -> String {
     let (first, event) = (text.lines().next().unwrap(), text.lines().nth(1).unwrap());
     let mut header: Value = serde_json::from_str(first).unwrap();
     header["head"] = json!(count + 1);
@@ -68,17 +71,17 @@ fn endless(text: &str, count: u64) -> String {
     format!("{header}\n") + &(1..=count).map(numbered).collect::<String>()
 }
 
-/// Killed in the middle, an import leaves an empty store; after that the same import succeeds.
+/// The same import succeeds afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_import_leaves_an_empty_store() {
+async fn import_that_is_killed_leaves_an_empty_store() {
     let (server, client) = cafe().await;
     let _ = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hey @Kai" })).await.data();
     let whole = export(server.data_dir(), &[]);
     let directory = TempDir::new().unwrap();
     let mut child = start_import(directory.path());
     let mut stdin = child.stdin.take().unwrap();
-    // All of it was taken out of the pipe but its last part: it is in the transaction, which waits for the rest.
-    stdin.write_all(endless(&whole, 100_000).as_bytes()).unwrap();
+    // The import has read all but the last part from the pipe: its transaction waits for the rest.
+    stdin.write_all(long_export(&whole, 100_000).as_bytes()).unwrap();
     let wal = directory.path().join("agentcafe.db-wal");
     let is_under_way = || match store_under_test() {
         "sqlite" => std::fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0),
@@ -96,7 +99,7 @@ async fn a_killed_import_leaves_an_empty_store() {
     let left = export(directory.path(), &[]);
     assert_eq!(left.lines().count(), 2, "something is left: {left}");
     assert!(import(directory.path(), &whole).status.success());
-    assert!(timeless(&export(directory.path(), &[])) == timeless(&whole));
+    assert!(without_exported_at(&export(directory.path(), &[])) == without_exported_at(&whole));
     let mut server = launch_on(&directory).start().await;
     assert!(server.stop().await.success());
 }

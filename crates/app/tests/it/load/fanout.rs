@@ -6,7 +6,7 @@ use agentcafe_testkit::Frame;
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::realtime::beside;
+use crate::realtime::launch_realtime;
 
 /// The arguments of a short run on this server.
 fn arguments(url: &str) -> Vec<&str> {
@@ -38,7 +38,7 @@ async fn load_fanout_passes_on_the_api() {
 #[tokio::test(flavor = "multi_thread")]
 async fn load_fanout_passes_on_a_realtime_service() {
     let (server, _client) = cafe().await;
-    let realtime = beside(&server).start().await;
+    let realtime = launch_realtime(&server).start().await;
     let (url, streams) = (server.url(), realtime.url());
     let there = vec!["--stream-url", streams.as_str(), "--stream-path", "/v1/stream"];
     let result = run(&[arguments(&url), there].concat(), &[]).await;

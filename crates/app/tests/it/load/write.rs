@@ -46,9 +46,8 @@ async fn load_write_keeps_its_rate_and_checks_thresholds() {
     assert_eq!(result.failed_checks(), ["write_p99", "writes_per_second"]);
 }
 
-/// Refusals by moderation and by the rate limit are counted apart.
 #[tokio::test(flavor = "multi_thread")]
-async fn load_write_tells_moderation_from_the_rate_limit() {
+async fn load_write_counts_moderation_apart_from_the_rate_limit() {
     let arguments = ["--duration-ms", "3000", "--connections", "4", "--actors", "4"];
     let server = launch().env("MOD_MIN_ACTION_INTERVAL_MS", 60_000).start().await;
     let result =

@@ -14,12 +14,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_INVALID_ENUM {field, allowed}`.
-    pub fn choice<T: Copy>(
-        &self,
-        field: impl Into<Field>,
-        allowed: &[(&str, T)],
-    ) -> Result<Option<T>, DomainError> {
-        let field = field.into();
+    pub fn choice<T: Copy>(&self, field: Field, allowed: &[(&str, T)]) -> Result<Option<T>, DomainError> {
         let values = || [names(allowed), vec![Value::Null]].concat();
         let Some(sent) = self.optional(field, || json!({ "enum": values() })) else { return Ok(None) };
         let wanted = sent.as_str().unwrap_or_default().trim();
@@ -33,10 +28,9 @@ impl Fields {
     /// `ERR_INVALID_ENUM {field, allowed}`.
     pub fn changed_choice<T: Copy>(
         &self,
-        field: impl Into<Field>,
+        field: Field,
         allowed: &[(&str, T)],
     ) -> Result<Option<T>, DomainError> {
-        let field = field.into();
         let choice = self.choice(field, allowed)?;
         if choice.is_none() && self.has(field.name) && !self.is_describing() {
             return Err(field.not_one_of(Code::InvalidEnum, allowed));
@@ -50,10 +44,9 @@ impl Fields {
     /// `ERR_VALIDATION {field}` for another type, `ERR_INVALID_ENUM {field, allowed}`.
     pub fn text_choice<T: Copy>(
         &self,
-        field: impl Into<Field>,
+        field: Field,
         allowed: &[(&str, T)],
     ) -> Result<Option<T>, DomainError> {
-        let field = field.into();
         match self.sent(field) {
             Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
             Some(Value::String(_)) | None => self.choice(field, allowed),
@@ -61,17 +54,16 @@ impl Fields {
         }
     }
 
-    /// As [`Fields::choice`], and it must be there; `code` says what an unknown one is called.
+    /// As [`Fields::choice`], and it must be there; `code` is the error of an unknown one.
     ///
     /// # Errors
     /// `code {field, allowed}`; `ERR_MISSING_FIELD {field}` when missing.
     pub fn required_choice<T: Copy>(
         &self,
-        field: impl Into<Field>,
+        field: Field,
         allowed: &[(&str, T)],
         code: Code,
     ) -> Result<T, DomainError> {
-        let field = field.into();
         if let Some(first) = self.first_choice(field, true, allowed) {
             return Ok(first);
         }
@@ -84,13 +76,12 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_INVALID_ENUM {field, allowed}`.
-    pub fn one_of<T: Copy>(&self, field: impl Into<Field>, allowed: &[(&str, T)]) -> Result<T, DomainError> {
-        let field = field.into();
+    pub fn one_of<T: Copy>(&self, field: Field, allowed: &[(&str, T)]) -> Result<T, DomainError> {
         if let Some(first) = self.first_choice(field, true, allowed) {
             return Ok(first);
         }
         let sent = self.sent(field);
-        let wanted = sent.as_ref().and_then(Value::as_str).unwrap_or_default().trim();
+        let wanted = sent.and_then(Value::as_str).unwrap_or_default().trim();
         let found = allowed.iter().find(|(text, _)| *text == wanted);
         found.map(|(_, value)| *value).ok_or_else(|| field.not_one_of(Code::InvalidEnum, allowed))
     }
@@ -102,11 +93,10 @@ impl Fields {
     /// `ERR_MISSING_FIELD {field}` when missing or blank; what `unknown` makes.
     pub fn exact_choice<T: Copy>(
         &self,
-        field: impl Into<Field>,
+        field: Field,
         allowed: &[(&str, T)],
         unknown: impl FnOnce(String) -> DomainError,
     ) -> Result<T, DomainError> {
-        let field = field.into();
         if let Some(first) = self.first_choice(field, false, allowed) {
             return Ok(first);
         }
@@ -114,8 +104,8 @@ impl Fields {
             Some(Value::String(text)) if !text.trim().is_empty() => text,
             _ => return Err(field.missing()),
         };
-        let found = allowed.iter().find(|(text, _)| *text == wanted);
-        found.map(|(_, value)| *value).ok_or_else(|| unknown(wanted))
+        let found = allowed.iter().find(|(text, _)| text == wanted);
+        found.map(|(_, value)| *value).ok_or_else(|| unknown(wanted.clone()))
     }
 
     /// Notes the field when describing, and then answers the first choice.

@@ -29,7 +29,7 @@ pub struct DescribedField {
     pub required: bool,
     /// Its JSON Schema.
     pub schema: Value,
-    /// What it means, and the bounds that a schema cannot express. Empty if it is not declared.
+    /// What it means, and the bounds that a schema cannot express.
     pub description: String,
     /// A value that it may have.
     pub example: Option<Value>,
@@ -49,7 +49,7 @@ impl Field {
         Self { max: Some(max), ..self }
     }
 
-    /// Stands in the example of a whole request although it is optional.
+    /// Includes the field in the example of a whole request although it is optional.
     #[must_use]
     pub const fn in_example(self) -> Self {
         Self { is_in_example: true, ..self }
@@ -66,7 +66,7 @@ impl Field {
         Some(serde_json::from_str(text).unwrap_or_else(|_| text.into()))
     }
 
-    /// The field as a reader reads it. A `description` in the schema says more than the declaration does.
+    /// The field as a reader reads it. A `description` in the schema is appended to the declaration's.
     pub fn described(self, required: bool, mut schema: Value) -> DescribedField {
         let more = schema.as_object_mut().and_then(|members| members.remove("description"));
         let more = more.as_ref().and_then(Value::as_str).map(|more| format!(" {more}"));
@@ -97,7 +97,7 @@ impl Field {
             .with("allowed", names)
     }
 
-    pub(super) fn bounded_text(self, text: String) -> Result<String, DomainError> {
+    pub(super) fn bounded_text(self, text: &str) -> Result<String, DomainError> {
         bounded_text(self.name, text, self.max.unwrap_or(usize::MAX))
     }
 
@@ -112,20 +112,13 @@ impl Field {
     }
 }
 
-/// A field that is not declared: its description says nothing, and it has no example.
-impl From<&'static str> for Field {
-    fn from(name: &'static str) -> Self {
-        Self::new(name, "", "")
-    }
-}
-
 /// Refuses a text that is longer than `max` characters.
 ///
 /// # Errors
 /// `ERR_OUT_OF_BOUNDS {field, max, value}`.
-pub fn bounded_text(field: &str, text: String, max: usize) -> Result<String, DomainError> {
+pub fn bounded_text(field: &str, text: &str, max: usize) -> Result<String, DomainError> {
     let chars = text.chars().count();
-    if chars <= max { Ok(text) } else { Err(too_large(field, max, chars, "characters")) }
+    if chars <= max { Ok(text.to_owned()) } else { Err(too_large(field, max, chars, "characters")) }
 }
 
 /// Refuses an object that takes more than `max` bytes as JSON.
@@ -143,44 +136,6 @@ pub fn bounded_object(
 
 /// The error for a field that holds more than `max` of `unit`.
 pub(crate) fn too_large(field: &str, max: usize, value: usize, unit: &str) -> DomainError {
-    DomainError::new(Code::OutOfBounds)
-        .saying(format!("{field} has {value} {unit}; at most {max} are allowed"))
-        .with("field", field)
-        .with("max", max)
-        .with("value", value)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    /// An example is JSON if it can be, else a text.
-    #[test]
-    fn field_examples_are_json_or_text() {
-        let example = |text| Field::new("f", "", text).example();
-        for (text, want) in [
-            ("", None),
-            ("50", Some(json!(50))),
-            ("true", Some(json!(true))),
-            (r#"["Kai"]"#, Some(json!(["Kai"]))),
-            ("Fix the build", Some(json!("Fix the build"))),
-            (EXAMPLE_ID, Some(json!(EXAMPLE_ID))),
-        ] {
-            assert_eq!(example(text), want);
-        }
-    }
-
-    /// An error says which field, what is allowed, and what the field is for.
-    #[test]
-    fn field_errors_name_the_field_its_meaning_and_an_example() {
-        const STEPS: Field = Field::new("steps", "How many steps to take.", "2");
-        assert_eq!(STEPS.missing().message, "steps is required. How many steps to take.");
-        assert_eq!(STEPS.must_be("a number").message, "steps must be a number, for example 2");
-        let error = STEPS.not_one_of(Code::InvalidEnum, &[("one", 1), ("two", 2)]);
-        assert_eq!(error.message, "steps must be one of: one, two");
-        assert_eq!(error.details["allowed"], json!(["one", "two"]));
-        assert_eq!(Field::from("steps").missing().message, "steps is required.");
-    }
+    let message = format!("{field} has {value} {unit}; at most {max} are allowed");
+    DomainError::out_of_bounds(field, message, value).with("max", max)
 }

@@ -6,61 +6,55 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Cursor, Field, Fields, LIMIT};
-use crate::kernel::error::{Code, DomainError};
+use crate::kernel::error::DomainError;
 use crate::kernel::ids::Sequence;
 use crate::kernel::money::Usd;
 
 impl Fields {
     /// As [`Fields::optional`], of a number or integer (`kind`), and a blank text counts as missing too.
-    fn optional_number<T: Serialize>(&self, field: Field, kind: &str, (low, high): (T, T)) -> Option<Value> {
+    fn optional_number(
+        &self,
+        field: Field,
+        kind: &str,
+        range: &RangeInclusive<impl Serialize>,
+    ) -> Option<&Value> {
+        let (low, high) = (range.start(), range.end());
         let schema = || json!({ "type": [kind, "null"], "minimum": low, "maximum": high });
-        self.optional(field, schema).filter(is_not_blank)
+        self.optional(field, schema).filter(|sent| is_not_blank(sent))
     }
 
     /// A whole number, held within `range`.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}` if it is not a whole number.
-    pub fn integer(
-        &self,
-        field: impl Into<Field>,
-        range: RangeInclusive<i64>,
-    ) -> Result<Option<i64>, DomainError> {
-        let field = field.into();
-        let (low, high) = (*range.start(), *range.end());
-        let Some(sent) = self.optional_number(field, "integer", (low, high)) else { return Ok(None) };
-        let whole = match &sent {
+    pub fn integer(&self, field: Field, range: RangeInclusive<i64>) -> Result<Option<i64>, DomainError> {
+        let Some(sent) = self.optional_number(field, "integer", &range) else { return Ok(None) };
+        let whole = match sent {
             Value::Number(number) => whole_number(number.as_i64(), number.as_f64()),
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         };
         whole
-            .map(|number| Some(number.clamp(low, high)))
-            .ok_or_else(|| field.must_be("a whole number").with("value", sent))
+            .map(|number| Some(number.clamp(*range.start(), *range.end())))
+            .ok_or_else(|| field.must_be("a whole number").with("value", sent.clone()))
     }
 
-    /// A limit of a list: `standard` when missing, else within 1 and `max`.
+    /// A limit of a list: `default` when missing, else within 1 and `max`.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}` if it is not a whole number.
-    pub fn limit(&self, standard: usize, max: usize) -> Result<usize, DomainError> {
+    pub fn limit(&self, default: usize, max: usize) -> Result<usize, DomainError> {
         let max = i64::try_from(max).unwrap_or(i64::MAX);
         let limit = self.integer(LIMIT, 1..=max)?;
-        Ok(limit.map_or(standard, |limit| usize::try_from(limit).unwrap_or(standard)))
+        Ok(limit.map_or(default, |limit| usize::try_from(limit).unwrap_or(default)))
     }
 
     /// A number that is refused outside `range`, and rounded (halves up) within.
     ///
     /// # Errors
     /// `ERR_OUT_OF_BOUNDS {field, min, max, value}`.
-    pub fn bounded(
-        &self,
-        field: impl Into<Field>,
-        range: RangeInclusive<i64>,
-    ) -> Result<Option<i64>, DomainError> {
-        let field = field.into();
-        let (low, high) = (*range.start(), *range.end());
-        let Some(sent) = self.optional_number(field, "number", (low, high)) else { return Ok(None) };
+    pub fn bounded(&self, field: Field, range: RangeInclusive<i64>) -> Result<Option<i64>, DomainError> {
+        let Some(sent) = self.optional_number(field, "number", &range) else { return Ok(None) };
         within(field, range, sent, |number| Some(round_half_up(number)))
     }
 
@@ -70,12 +64,10 @@ impl Fields {
     /// `ERR_OUT_OF_BOUNDS {field, min, max, value}`, also for a fraction.
     pub fn bounded_integer(
         &self,
-        field: impl Into<Field>,
+        field: Field,
         range: RangeInclusive<i64>,
     ) -> Result<Option<i64>, DomainError> {
-        let field = field.into();
-        let (low, high) = (*range.start(), *range.end());
-        let Some(sent) = self.optional_number(field, "integer", (low, high)) else { return Ok(None) };
+        let Some(sent) = self.optional_number(field, "integer", &range) else { return Ok(None) };
         within(field, range, sent, |number| (number.fract() == 0.0).then_some(number))
     }
 
@@ -83,51 +75,38 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}` if it is not a number.
-    pub fn number(
-        &self,
-        field: impl Into<Field>,
-        range: RangeInclusive<f64>,
-    ) -> Result<Option<f64>, DomainError> {
-        let field = field.into();
-        let (low, high) = (*range.start(), *range.end());
-        let Some(sent) = self.optional_number(field, "number", (low, high)) else { return Ok(None) };
-        number(&sent)
-            .map(|number| Some(number.clamp(low, high)))
-            .ok_or_else(|| field.must_be("a number").with("value", sent))
+    pub fn number(&self, field: Field, range: RangeInclusive<f64>) -> Result<Option<f64>, DomainError> {
+        let Some(sent) = self.optional_number(field, "number", &range) else { return Ok(None) };
+        number(sent)
+            .map(|number| Some(number.clamp(*range.start(), *range.end())))
+            .ok_or_else(|| field.must_be("a number").with("value", sent.clone()))
     }
 
     /// A number that must be there, rounded (halves up); `None` if it is missing or not a number.
-    pub fn coordinate(&self, field: impl Into<Field>, range: RangeInclusive<i64>) -> Option<f64> {
-        let field = field.into();
+    pub fn coordinate(&self, field: Field, range: RangeInclusive<i64>) -> Option<f64> {
         let (low, high) = (*range.start(), *range.end());
         if self.note(field, false, || json!({ "type": "number", "minimum": low, "maximum": high })) {
             return Some(low as f64);
         }
-        self.sent(field).as_ref().and_then(number).map(round_half_up)
+        self.sent(field).and_then(number).map(round_half_up)
     }
 
     /// A duration or count that is held within `range`; rounded.
     ///
     /// # Errors
     /// `ERR_OUT_OF_BOUNDS {field, min, max, value}` if it is not a number.
-    pub fn clamped(
-        &self,
-        field: impl Into<Field>,
-        range: RangeInclusive<i64>,
-    ) -> Result<Option<i64>, DomainError> {
-        let field = field.into();
+    pub fn clamped(&self, field: Field, range: RangeInclusive<i64>) -> Result<Option<i64>, DomainError> {
         let (low, high) = (*range.start(), *range.end());
         let held = || format!("What is below {low} counts as {low}, what is above {high} as {high}.");
         let schema = || json!({ "type": ["number", "null"], "description": held() });
-        let Some(sent) = self.optional(field, schema).filter(is_not_blank) else { return Ok(None) };
-        match number(&sent) {
+        let Some(sent) = self.optional(field, schema).filter(|sent| is_not_blank(sent)) else {
+            return Ok(None);
+        };
+        match number(sent) {
             Some(number) => Ok(Some((round_half_up(number) as i64).clamp(low, high))),
-            None => Err(DomainError::new(Code::OutOfBounds)
-                .saying(field.must_be(&format!("a number, {low} to {high}")).message)
-                .with("field", field.name)
+            None => Err(out_of_bounds(field, &format!("a number, {low} to {high}"), sent)
                 .with("min", low)
-                .with("max", high)
-                .with("value", sent)),
+                .with("max", high)),
         }
     }
 
@@ -135,24 +114,19 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_OUT_OF_BOUNDS {field, min, value}` if it is no number, negative, or more than a million.
-    pub fn amount(&self, field: impl Into<Field>) -> Result<Option<Usd>, DomainError> {
-        let field = field.into();
-        let Some(sent) = self.optional_number(field, "number", (0, 1_000_000)) else { return Ok(None) };
-        number(&sent).and_then(Usd::from_dollars).map(Some).ok_or_else(|| {
-            DomainError::new(Code::OutOfBounds)
-                .saying(field.must_be("an amount in dollars, 0 to 1000000").message)
-                .with("field", field.name)
-                .with("min", 0)
-                .with("value", sent)
-        })
+    pub fn amount(&self, field: Field) -> Result<Option<Usd>, DomainError> {
+        let Some(sent) = self.optional_number(field, "number", &(0..=1_000_000)) else { return Ok(None) };
+        number(sent)
+            .and_then(Usd::from_dollars)
+            .map(Some)
+            .ok_or_else(|| out_of_bounds(field, "an amount in dollars, 0 to 1000000", sent).with("min", 0))
     }
 
-    /// A place in the log: a sequence, or `latest`.
+    /// A position in the log: a sequence, or `latest`.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}`.
-    pub fn cursor(&self, field: impl Into<Field>) -> Result<Option<Cursor>, DomainError> {
-        let field = field.into();
+    pub fn cursor(&self, field: Field) -> Result<Option<Cursor>, DomainError> {
         let schema = || json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "const": "latest" }] });
         if self.optional(field, schema).is_some_and(|sent| sent == "latest") {
             return Ok(Some(Cursor::Latest));
@@ -164,10 +138,14 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}`.
-    pub fn sequence(&self, field: impl Into<Field>) -> Result<Option<Sequence>, DomainError> {
+    pub fn sequence(&self, field: Field) -> Result<Option<Sequence>, DomainError> {
         let number = self.integer(field, 0..=i64::MAX)?;
         Ok(number.map(|number| Sequence(number.unsigned_abs())))
     }
+}
+
+fn out_of_bounds(field: Field, what: &str, value: &Value) -> DomainError {
+    DomainError::out_of_bounds(field.name, field.must_be(what).message, value.clone())
 }
 
 fn is_not_blank(sent: &Value) -> bool {
@@ -178,23 +156,20 @@ fn is_not_blank(sent: &Value) -> bool {
 fn within(
     field: Field,
     range: RangeInclusive<i64>,
-    sent: Value,
+    sent: &Value,
     whole: impl FnOnce(f64) -> Option<f64>,
 ) -> Result<Option<i64>, DomainError> {
     let (low, high) = (*range.start(), *range.end());
-    let refused = |value: Value| {
-        DomainError::new(Code::OutOfBounds)
-            .saying(field.must_be(&format!("a number between {low} and {high}")).message)
-            .with("field", field.name)
+    let refused = |value: &Value| {
+        out_of_bounds(field, &format!("a number between {low} and {high}"), value)
             .with("min", low)
             .with("max", high)
-            .with("value", value)
     };
-    let Some(number) = number(&sent).and_then(whole) else { return Err(refused(sent)) };
+    let Some(number) = number(sent).and_then(whole) else { return Err(refused(sent)) };
     if (low as f64..=high as f64).contains(&number) {
         Ok(Some(number as i64))
     } else {
-        Err(refused(json!(number)))
+        Err(refused(&json!(number)))
     }
 }
 
@@ -217,65 +192,4 @@ fn number(sent: &Value) -> Option<f64> {
 
 fn round_half_up(number: f64) -> f64 {
     (number + 0.5).floor()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::{body, query};
-    use super::*;
-
-    /// Integers only; numeric strings count, out of range is clamped, anything else is refused.
-    #[test]
-    fn integer_is_whole_and_clamped() {
-        let cases = [
-            (json!(7), Some(7)),
-            (json!("7"), Some(7)),
-            (json!(7.0), Some(7)),
-            (json!(0), Some(1)),
-            (json!(-1), Some(1)),
-            (json!(1e12), Some(500)),
-            (json!(1.5), None),
-            (json!("abc"), None),
-            (json!(true), None),
-            (json!([1]), None),
-        ];
-        for (sent, want) in cases {
-            let got = body(json!({ "limit": sent })).limit(100, 500);
-            assert_eq!(got.clone().ok(), want, "{sent}");
-            if let Err(error) = got {
-                assert_eq!(error.code, Code::Validation);
-                assert_eq!(error.details["value"], sent);
-            }
-        }
-        assert_eq!(query("limit", "1.5").limit(100, 500).map_err(|error| error.code), Err(Code::Validation));
-        assert_eq!(query("limit", "").limit(100, 500), Ok(100));
-    }
-
-    /// A number is rounded, then refused outside its range, with the rounded value in the details.
-    #[test]
-    fn bounded_number_is_rounded_then_refused() {
-        for (sent, want) in [(json!(2.5), Some(3)), (json!("4"), Some(4)), (json!(50.4), Some(50))] {
-            assert_eq!(body(json!({ "steps": sent })).bounded("steps", 1..=50), Ok(want));
-        }
-        for (sent, value) in [(json!(0), json!(0.0)), (json!(51), json!(51.0)), (json!("x"), json!("x"))] {
-            let error = body(json!({ "steps": sent })).bounded("steps", 1..=50).unwrap_err();
-            assert_eq!((error.code, &error.details["value"]), (Code::OutOfBounds, &value));
-        }
-    }
-
-    /// A number may be a fraction, is clamped to its range, and anything that is no number is refused.
-    #[test]
-    fn number_is_clamped_and_keeps_its_fraction() {
-        for (sent, want) in [
-            ("10", Some(10.0)),
-            ("1.5", Some(1.5)),
-            ("-3", Some(1.0)),
-            ("1e9", Some(120.0)),
-            ("abc", None),
-            ("inf", None),
-        ] {
-            let got = query("minutes", sent).number("minutes", 1.0..=120.0);
-            assert_eq!(got.map_err(|error| error.code), want.map(Some).ok_or(Code::Validation), "{sent}");
-        }
-    }
 }

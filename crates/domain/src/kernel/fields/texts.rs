@@ -7,7 +7,7 @@ use super::{Field, Fields, ROOM_ID, TENANT_ID, too_large};
 use crate::kernel::error::DomainError;
 use crate::kernel::ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RoomId, TenantId};
 
-/// Makes a schema say how long a text, or how large a list, may be.
+/// Adds the maximum length of a text, or size of a list, to a schema.
 fn bounded(mut schema: Value, keyword: &str, field: Field) -> Value {
     if let Some(max) = field.max() {
         schema[keyword] = max.into();
@@ -20,16 +20,13 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_MISSING_FIELD {field}`, also for another type; `ERR_OUT_OF_BOUNDS {field, max, value}`.
-    pub fn required_text(&self, field: impl Into<Field>) -> Result<String, DomainError> {
-        let field = field.into();
+    pub fn required_text(&self, field: Field) -> Result<String, DomainError> {
         let schema = || bounded(json!({ "type": "string", "minLength": 1 }), "maxLength", field);
         if self.note(field, true, schema) {
             return Ok(example_text(field));
         }
         match self.sent(field) {
-            Some(Value::String(text)) if !text.trim().is_empty() => {
-                field.bounded_text(text.trim().to_owned())
-            }
+            Some(Value::String(text)) if !text.trim().is_empty() => field.bounded_text(text.trim()),
             _ => Err(field.missing()),
         }
     }
@@ -39,8 +36,7 @@ impl Fields {
     /// # Errors
     /// `ERR_MISSING_FIELD {field}` when missing or blank, `ERR_VALIDATION {field}` for another type,
     /// `ERR_OUT_OF_BOUNDS {field, max, value}`.
-    pub fn required_string(&self, field: impl Into<Field>) -> Result<String, DomainError> {
-        let field = field.into();
+    pub fn required_string(&self, field: Field) -> Result<String, DomainError> {
         match self.sent(field) {
             None | Some(Value::String(_)) => self.required_text(field),
             Some(_) => Err(field.must_be("a string")),
@@ -48,7 +44,7 @@ impl Fields {
     }
 
     /// As sent; `None` when missing.
-    fn optional_text(&self, field: Field) -> Result<Option<String>, DomainError> {
+    fn optional_text(&self, field: Field) -> Result<Option<&str>, DomainError> {
         let schema = || bounded(json!({ "type": ["string", "null"] }), "maxLength", field);
         match self.optional(field, schema) {
             None => Ok(None),
@@ -61,8 +57,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for another type, `ERR_OUT_OF_BOUNDS {field, max, value}`.
-    pub fn text(&self, field: impl Into<Field>) -> Result<Option<String>, DomainError> {
-        let field = field.into();
+    pub fn text(&self, field: Field) -> Result<Option<String>, DomainError> {
         self.optional_text(field)?.map(|text| field.bounded_text(text)).transpose()
     }
 
@@ -70,8 +65,7 @@ impl Fields {
     ///
     /// # Errors
     /// As [`Fields::text`].
-    pub fn filled_text(&self, field: impl Into<Field>) -> Result<Option<String>, DomainError> {
-        let field = field.into();
+    pub fn filled_text(&self, field: Field) -> Result<Option<String>, DomainError> {
         let text = self.optional_text(field)?.filter(|text| !text.trim().is_empty());
         text.map(|text| field.bounded_text(text)).transpose()
     }
@@ -80,10 +74,9 @@ impl Fields {
     ///
     /// # Errors
     /// As [`Fields::text`].
-    pub fn trimmed_text(&self, field: impl Into<Field>) -> Result<Option<String>, DomainError> {
-        let field = field.into();
-        let text = self.optional_text(field)?.map(|text| text.trim().to_owned());
-        text.filter(|text| !text.is_empty()).map(|text| field.bounded_text(text)).transpose()
+    pub fn trimmed_text(&self, field: Field) -> Result<Option<String>, DomainError> {
+        let text = self.optional_text(field)?.map(str::trim).filter(|text| !text.is_empty());
+        text.map(|text| field.bounded_text(text)).transpose()
     }
 
     fn optional_id<T>(
@@ -112,40 +105,40 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_MISSING_FIELD {field}` when missing, blank or of another type; `ERR_VALIDATION {field}` when not a valid id.
-    pub fn required_actor(&self, field: impl Into<Field>) -> Result<ActorId, DomainError> {
-        self.required_id(field.into(), ActorId::parse)
+    pub fn required_actor(&self, field: Field) -> Result<ActorId, DomainError> {
+        self.required_id(field, ActorId::parse)
     }
 
     /// A room that must be named.
     ///
     /// # Errors
     /// As [`Fields::required_actor`].
-    pub fn required_room(&self, field: impl Into<Field>) -> Result<RoomId, DomainError> {
-        self.required_id(field.into(), RoomId::parse)
+    pub fn required_room(&self, field: Field) -> Result<RoomId, DomainError> {
+        self.required_id(field, RoomId::parse)
     }
 
     /// An actor that may be named; blank counts as missing.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` when not a valid id.
-    pub fn actor(&self, field: impl Into<Field>) -> Result<Option<ActorId>, DomainError> {
-        self.optional_id(field.into(), ActorId::parse)
+    pub fn actor(&self, field: Field) -> Result<Option<ActorId>, DomainError> {
+        self.optional_id(field, ActorId::parse)
     }
 
     /// A room that may be named; blank counts as missing.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` when not a valid id.
-    pub fn room(&self, field: impl Into<Field>) -> Result<Option<RoomId>, DomainError> {
-        self.optional_id(field.into(), RoomId::parse)
+    pub fn room(&self, field: Field) -> Result<Option<RoomId>, DomainError> {
+        self.optional_id(field, RoomId::parse)
     }
 
     /// A tenant that may be named; blank counts as missing.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` when not a valid id.
-    pub fn tenant(&self, field: impl Into<Field>) -> Result<Option<TenantId>, DomainError> {
-        self.optional_id(field.into(), TenantId::parse)
+    pub fn tenant(&self, field: Field) -> Result<Option<TenantId>, DomainError> {
+        self.optional_id(field, TenantId::parse)
     }
 
     /// The tenant of the request; `default` if it names none.
@@ -176,16 +169,15 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` when not a valid id.
-    pub fn correlation(&self, field: impl Into<Field>) -> Result<Option<CorrelationId>, DomainError> {
-        self.optional_id(field.into(), CorrelationId::parse)
+    pub fn correlation(&self, field: Field) -> Result<Option<CorrelationId>, DomainError> {
+        self.optional_id(field, CorrelationId::parse)
     }
 
     /// A list of texts: each trimmed, blanks dropped, the first of equals kept.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for another type or another type of member; `ERR_OUT_OF_BOUNDS {field, max, value}`.
-    pub fn texts(&self, field: impl Into<Field>) -> Result<Option<Vec<String>>, DomainError> {
-        let field = field.into();
+    pub fn texts(&self, field: Field) -> Result<Option<Vec<String>>, DomainError> {
         let schema = || json!({ "type": ["array", "null"], "items": { "type": "string" } });
         let members = match self.optional(field, || bounded(schema(), "maxItems", field)) {
             None => return Ok(None),
@@ -213,8 +205,7 @@ impl Fields {
     ///
     /// # Errors
     /// As [`Fields::texts`]; `ERR_VALIDATION {field}` also for a member that is not a valid id.
-    pub fn actors(&self, field: impl Into<Field>) -> Result<Option<Vec<ActorId>>, DomainError> {
-        let field = field.into();
+    pub fn actors(&self, field: Field) -> Result<Option<Vec<ActorId>>, DomainError> {
         let names = self.texts(field)?;
         names.map(|names| names.iter().map(|name| id(field, name, ActorId::parse)).collect()).transpose()
     }
@@ -223,8 +214,7 @@ impl Fields {
     ///
     /// # Errors
     /// `ERR_VALIDATION {field, value}` for a member that is none, `ERR_OUT_OF_BOUNDS {field, max, value}` for too many.
-    pub fn uuids(&self, field: impl Into<Field>) -> Result<Vec<Uuid>, DomainError> {
-        let field = field.into();
+    pub fn uuids(&self, field: Field) -> Result<Vec<Uuid>, DomainError> {
         let schema = || json!({ "type": ["array", "null"], "items": { "type": "string", "format": "uuid" } });
         let members = match self.optional(field, || bounded(schema(), "maxItems", field)) {
             None => return Ok(Vec::new()),
@@ -234,17 +224,17 @@ impl Fields {
         if let Some(max) = field.max().filter(|max| members.len() > *max) {
             return Err(too_large(field.name, max, members.len(), "members"));
         }
-        let parse = |member: Value| {
+        let parse = |member: &Value| {
             let id = member.as_str().and_then(|text| Uuid::parse_str(text.trim()).ok());
-            id.ok_or_else(|| field.must_be("an array of UUIDs").with("value", member))
+            id.ok_or_else(|| field.must_be("an array of UUIDs").with("value", member.clone()))
         };
-        members.into_iter().map(parse).collect()
+        members.iter().map(parse).collect()
     }
 
     /// Names separated by commas; blanks dropped. Missing and empty mean no filter.
-    pub fn names(&self, field: impl Into<Field>) -> Vec<String> {
-        let sent = self.optional(field.into(), || json!({ "type": "string" }));
-        let text = sent.as_ref().and_then(Value::as_str).unwrap_or_default();
+    pub fn names(&self, field: Field) -> Vec<String> {
+        let sent = self.optional(field, || json!({ "type": "string" }));
+        let text = sent.and_then(Value::as_str).unwrap_or_default();
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
 }

@@ -1,0 +1,43 @@
+//! Timeouts for slow clients.
+
+use std::time::Duration;
+
+use agentcafe_testkit::json;
+use tokio::time::Instant;
+
+use crate::background_load::all_events;
+use crate::launch;
+use crate::raw_connection::{RawConnection, say_over_the_wire};
+
+/// The server's timeout of 30 s for a request's head, and of 30 s for its body.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const OVER: Duration = Duration::from_secs(60);
+
+/// An incomplete head ends the connection, an incomplete body is 400, neither before its timeout. Other clients are
+/// served meanwhile, and the incomplete requests have no effect.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_clients_time_out_without_affecting_others() {
+    let server = launch().start().await;
+    let client = server.client();
+    let (head, body) = say_over_the_wire("slow", &json!({ "actorId": "Nova", "text": "too slow" }));
+    let (mut half_head, mut half_body) =
+        (RawConnection::open(server.address()).await, RawConnection::open(server.address()).await);
+    let begun = Instant::now();
+    half_head.send(&head.as_bytes()[..40]).await;
+    half_body.send(format!("{head}{}", &body[..10]).as_bytes()).await;
+    for number in 0..100 {
+        let said =
+            client.act("/v1/commands/say", json!({ "actorId": "Kai", "text": format!("{number}") })).await;
+        assert_eq!(said.status, 202, "{}", said.text);
+    }
+    let wait = async |connection: &mut RawConnection| (connection.rest(OVER).await, begun.elapsed());
+    let ((to_head, head_took), (to_body, body_took)) =
+        tokio::join!(wait(&mut half_head), wait(&mut half_body));
+    assert!(to_head.is_empty() || to_head.starts_with("HTTP/1.1 408"), "{to_head}");
+    assert!(to_body.starts_with("HTTP/1.1 400") && to_body.contains("ERR_VALIDATION"), "{to_body}");
+    for took in [head_took, body_took] {
+        assert!(took > TIMEOUT - Duration::from_secs(2), "the timeout came after {took:?}");
+    }
+    let log = all_events(&client).await;
+    assert!(log.iter().all(|event| event["actorId"] == "Kai"));
+}

@@ -1,0 +1,97 @@
+//! Clients that never read cost bounded memory, and catch up later without loss.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use agentcafe_testkit::{Server, Value};
+use tokio::task::JoinSet;
+use tokio::time::interval;
+
+use crate::background_load::{head_of_log, read_pages};
+use crate::large_events::post_large_says;
+use crate::launch;
+use crate::raw_connection::RawConnection;
+
+/// The growth that a server may have for stalled readers, beyond that for the posting and for a normal reader: the
+/// shared frames (4 MiB), a batch in flight for each, and a margin for the allocator.
+const MAX_GROWTH_KIB: u64 = 40 << 10;
+
+/// The peak of the server's memory during some work, in KiB.
+pub(crate) async fn peak_kib<T>(server: &Server, work: impl Future<Output = T>) -> (T, u64) {
+    let (most, mut looks) = (AtomicU64::new(0), interval(Duration::from_millis(2)));
+    let look = async {
+        loop {
+            looks.tick().await;
+            most.fetch_max(server.rss_kib(), Ordering::SeqCst);
+        }
+    };
+    tokio::select! {
+        done = work => (done, most.load(Ordering::SeqCst)),
+        () = look => unreachable!("it looks for ever"),
+    }
+}
+
+/// Reads every event after `first` up to `last`, and checks that each comes once, in order.
+async fn read_all(mut reader: RawConnection, first: u64, last: u64) -> Vec<Vec<u8>> {
+    let mut events = Vec::new();
+    for expected in first + 1..=last {
+        let (id, data) = reader.event().await.expect("the stream continues");
+        assert_eq!(id, expected, "an event is lost or repeated");
+        events.push(data);
+    }
+    events
+}
+
+/// Readers connect and read nothing while 56 MB are posted; then all of them read everything at the same time.
+async fn stall_readers(readers: usize) {
+    let server = launch().start().await;
+    // The memory for posting and for reading from the database. The allocator returns freed memory late, so the value
+    // before the readers connect says little.
+    let ((), posting) = peak_kib(&server, post_large_says(&server)).await;
+    let first = head_of_log(&server.client()).await;
+    let reader = RawConnection::stream(server.address(), "cursor=0").await;
+    let (_, reading) = peak_kib(&server, read_all(reader, 0, first)).await;
+    let before = posting.max(reading);
+    let mut stalled = Vec::new();
+    for _ in 0..readers {
+        stalled.push(RawConnection::stream(server.address(), &format!("cursor={first}")).await);
+    }
+    let ((), most) = peak_kib(&server, post_large_says(&server)).await;
+    let grown = most.saturating_sub(before);
+    assert!(grown < MAX_GROWTH_KIB, "{readers} readers that do not read: {before} KiB grew by {grown} KiB");
+
+    let last = head_of_log(&server.client()).await;
+    let mut reading: JoinSet<_> = stalled.into_iter().map(|reader| read_all(reader, first, last)).collect();
+    let catch_up = async {
+        let first_read = reading.join_next().await.expect("a reader").expect("it reads everything");
+        while let Some(read) = reading.join_next().await {
+            assert!(
+                read.expect("it reads everything") == first_read,
+                "two readers received different events"
+            );
+        }
+        first_read
+    };
+    let (read, most) = peak_kib(&server, catch_up).await;
+    let grown = most.saturating_sub(before);
+    assert!(grown < MAX_GROWTH_KIB, "{readers} readers that catch up: {before} KiB grew by {grown} KiB");
+    let read: Vec<Value> = read.iter().map(|data| serde_json::from_slice(data).expect("JSON")).collect();
+    let log = read_pages(&server.client(), "", 20).await;
+    assert!(
+        read == log[usize::try_from(first).expect("small")..],
+        "the readers did not receive the events of the log"
+    );
+}
+
+/// 56 MB of events are posted meanwhile; then the client reads all of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stream_that_is_never_read_costs_bounded_memory() {
+    stall_readers(1).await;
+}
+
+/// Twenty of them cost no more than one: their backlog is in the database, and the bytes being sent are shared.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_are_never_read_share_bounded_memory() {
+    stall_readers(20).await;
+}

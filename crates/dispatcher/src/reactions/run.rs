@@ -1,0 +1,147 @@
+//! Runs one reaction: submits its command like a request, and retries until it has an outcome.
+
+use std::sync::Arc;
+
+use agentcafe_domain::kernel::{Code, CorrelationId, IdempotencyKey};
+use agentcafe_domain::reactions::{
+    MatchResult, ReactionOutcome, RecordReactionFailure, RunReaction, SourceEvent, StoredReaction,
+};
+use agentcafe_engine::metrics::GaugeGuard;
+use agentcafe_engine::{Engine, SubmittedCommand};
+use agentcafe_store::{Failure, Origin, ReadError};
+use serde_json::Map;
+use tokio_util::sync::CancellationToken;
+
+use super::pause;
+
+/// The scope of the idempotency keys of reactions, and the route in their traces.
+const SCOPE: &str = "reactions:run";
+/// The method in their traces, in place of an HTTP method.
+const METHOD: &str = "REACT";
+
+/// Runs the reactions to one event, which counts as in flight until this is dropped.
+pub(super) struct ReactionRunner {
+    engine: Arc<Engine>,
+    ending: CancellationToken,
+    source: Arc<SourceEvent>,
+    correlation_id: CorrelationId,
+    _in_flight: GaugeGuard,
+}
+
+/// The result of an attempt.
+enum Attempt {
+    /// The event is processed.
+    Completed(ReactionOutcome),
+    /// The rule was changed, and must be matched again.
+    Changed,
+    /// The store is unavailable.
+    Retry(&'static str),
+    /// An internal error.
+    Internal(String),
+}
+
+impl ReactionRunner {
+    pub(super) fn new(engine: &Arc<Engine>, ending: &CancellationToken, source: Arc<SourceEvent>) -> Self {
+        let _in_flight = GaugeGuard::new(&engine.metrics.reactions.in_flight);
+        let fresh = || engine.fresh_correlation_id();
+        let correlation_id = source.correlation_id.clone().unwrap_or_else(fresh);
+        Self { engine: Arc::clone(engine), ending: ending.clone(), source, correlation_id, _in_flight }
+    }
+
+    /// Runs the reaction of a rule. Returns `false` if `ending` is cancelled before it has an outcome.
+    pub(super) async fn run(&self, mut rule: Arc<StoredReaction>) -> bool {
+        loop {
+            match self.attempt(&rule).await {
+                Attempt::Completed(outcome) => return self.count(&outcome),
+                Attempt::Changed => match self.reload(&rule).await {
+                    Ok(Some(current)) => {
+                        rule = current;
+                        continue;
+                    }
+                    Ok(None) => return self.count(&ReactionOutcome::Skipped),
+                    Err(ReadError) => {}
+                },
+                Attempt::Retry(why) => tracing::debug!(why, "a reaction is retried"),
+                Attempt::Internal(why) => {
+                    tracing::error!(subscription = %rule.subscription.id, why, "a reaction failed");
+                    if self.record_failure(&rule, why).await {
+                        return true;
+                    }
+                }
+            }
+            if pause(&self.ending).await.is_none() {
+                return false;
+            }
+        }
+    }
+
+    async fn attempt(&self, rule: &Arc<StoredReaction>) -> Attempt {
+        let source = &self.source;
+        let name = format!("{}:{}", rule.subscription.id, source.event_id);
+        let key = IdempotencyKey::new(Some(&name), &source.tenant_id, &[SCOPE], METHOD, &Map::new());
+        let origin = Origin {
+            trace_id: self.engine.fresh_id(),
+            request_id: name,
+            route: SCOPE.to_owned(),
+            method: METHOD,
+            tenant_id: source.tenant_id.clone(),
+            room_id: Some(source.room_id.clone()),
+            actor_id: Some(rule.subscription.target_actor_id.clone()),
+            started_at: self.engine.now(),
+        };
+        let command = Arc::new(RunReaction::new(Arc::clone(rule), Arc::clone(source)));
+        let correlation_id = self.correlation_id.clone();
+        let executed = self.engine.execute(SubmittedCommand { command, correlation_id, origin, key }).await;
+        match executed.map_err(|not| not.failure) {
+            Ok(executed) => match serde_json::from_slice(&executed.reply.data) {
+                Ok(outcome) => Attempt::Completed(outcome),
+                Err(error) => Attempt::Internal(error.to_string()),
+            },
+            Err(Failure::Refused(error)) if error.code == Code::Conflict => Attempt::Changed,
+            Err(Failure::Unavailable(why)) => Attempt::Retry(why),
+            Err(failure) => Attempt::Internal(failure.to_string()),
+        }
+    }
+
+    /// The rule as it is now, if it still matches the event.
+    async fn reload(&self, rule: &StoredReaction) -> Result<Option<Arc<StoredReaction>>, ReadError> {
+        let key = StoredReaction::key_of(rule.subscription.id);
+        let current: Option<StoredReaction> = self.engine.store.get(key).await?;
+        let now = self.engine.now();
+        let matches = |rule: &StoredReaction| rule.verdict(&self.source, now) == MatchResult::Answers;
+        Ok(current.filter(matches).map(Arc::new))
+    }
+
+    /// Records an internal error in the rule, and returns `false` if the store is unavailable. Any other failure to record it is
+    /// only logged: one damaged rule must not stop all others.
+    async fn record_failure(&self, rule: &Arc<StoredReaction>, why: String) -> bool {
+        let (rule, source) = (Arc::clone(rule), Arc::clone(&self.source));
+        let failed = ReactionOutcome::Failed(why.clone());
+        match self.engine.execute_in_background(Arc::new(RecordReactionFailure { rule, source, why })).await {
+            Err(Failure::Unavailable(_)) => return false,
+            Err(failure) => tracing::error!(%failure, "the failure of a reaction could not be recorded"),
+            Ok(_) => {}
+        }
+        self.count(&failed)
+    }
+
+    /// Counts an outcome, and returns `true`.
+    fn count(&self, outcome: &ReactionOutcome) -> bool {
+        let metrics = &self.engine.metrics;
+        let label = match outcome {
+            ReactionOutcome::Triggered => "triggered",
+            ReactionOutcome::Skipped | ReactionOutcome::Blocked(_) => "skipped",
+            ReactionOutcome::Failed(_) => "failed",
+        };
+        metrics.reactions.outcomes.get(label).inc();
+        let ReactionOutcome::Blocked(why) = outcome else { return true };
+        let blocks =
+            [("moderated:", &metrics.moderation_blocks), ("operator_override:", &metrics.override_blocks)];
+        for (prefix, counter) in blocks {
+            if let Some(reason) = why.strip_prefix(prefix) {
+                counter.get(reason.to_owned()).inc();
+            }
+        }
+        true
+    }
+}

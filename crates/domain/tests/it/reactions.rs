@@ -1,0 +1,47 @@
+//! Reactions: which events a rule answers, its actions, and how it is changed.
+
+use agentcafe_domain::kernel::{ActorId, RoomId, Sequence, StoredRecord, TenantId, Timestamp};
+use agentcafe_domain::reactions::{ReactionAction, ReactionSubscription, StoredReaction};
+use serde_json::Map;
+use uuid::Uuid;
+
+mod action;
+mod change;
+mod matching;
+
+/// A rule by which Kai answers what is said in the room `main` of `acme`.
+fn rule() -> StoredReaction {
+    let at = Timestamp::from_millis(0);
+    StoredReaction {
+        subscription: ReactionSubscription {
+            id: Uuid::from_u128(1),
+            tenant_id: TenantId::parse("acme").unwrap(),
+            room_id: Some(RoomId::main()),
+            source_actor_id: None,
+            target_actor_id: ActorId::parse("Kai").unwrap(),
+            trigger_event_types: vec!["conversation_message_posted".to_owned()],
+            action: ReactionAction::Say { text: "hello".to_owned(), ttl_ms: 7_000, mentions: None },
+            enabled: true,
+            cooldown_ms: 1_000,
+            ignore_self: true,
+            ignore_reaction_events: true,
+            metadata: Map::new(),
+            trigger_count: 0,
+            error_count: 0,
+            last_triggered_at: None,
+            last_source_event_id: None,
+            last_error: None,
+            created_by: None,
+            created_at: at,
+            updated_at: at,
+        },
+        revision: 0,
+        since: Sequence::START,
+    }
+}
+
+#[test]
+fn reaction_is_read_back_as_it_was_stored() {
+    let stored = StoredRecord::of(&rule());
+    assert_eq!(stored.read::<StoredReaction>().unwrap(), rule());
+}

@@ -1,0 +1,28 @@
+//! Creating and deleting subscriptions.
+
+use agentcafe_domain::kernel::{Code, Rules};
+use agentcafe_domain::webhooks::Subscription;
+use agentcafe_domain::webhooks::change::DeleteSubscription;
+use agentcafe_domain::webhooks::counter::{MAX_SUBSCRIPTIONS, WebhookCounter};
+use agentcafe_domain::webhooks::subscribe::CreateSubscription;
+use serde_json::json;
+
+use crate::harness::{Harness, body};
+
+/// The number of subscriptions is bounded, and a deleted one makes room.
+#[test]
+fn webhook_subscriptions_are_bounded() {
+    let mut harness = Harness::new();
+    let counter = json!({ "name": "revisions", "last": 9, "open": MAX_SUBSCRIPTIONS - 1 });
+    harness.put(&serde_json::from_value::<WebhookCounter>(counter).unwrap());
+    let subscribe = || {
+        let wanted = body(&json!({ "targetUrl": "https://example.com/hook" }));
+        CreateSubscription::read(&wanted, &Rules::default(), [7; 32]).unwrap()
+    };
+    assert!(harness.decide(&subscribe()).is_ok());
+    let error = harness.decide(&subscribe()).unwrap_err();
+    assert_eq!((error.code, &error.details["max"]), (Code::OutOfBounds, &json!(MAX_SUBSCRIPTIONS)));
+    let made = harness.all::<Subscription>().remove(0);
+    assert!(harness.decide(&DeleteSubscription::new(made)).is_ok());
+    assert!(harness.decide(&subscribe()).is_ok());
+}

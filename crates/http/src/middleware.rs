@@ -1,0 +1,82 @@
+//! The middleware around every route, as one list: a request passes it from the top down, its response from the bottom up.
+
+use std::sync::Arc;
+
+use agentcafe_domain::kernel::{Clock, Code, DomainError};
+use axum::Router;
+use axum::http::{Method, Uri};
+use ipnet::IpNet;
+use tower::ServiceBuilder;
+use tower::layer::layer_fn;
+use tower_http::validate_request::ValidateRequestHeaderLayer;
+use uuid::Uuid;
+
+use crate::auth::{Authenticate, Token};
+use crate::compression::CompressLarge;
+use crate::error::{self, ApiError};
+use crate::metrics::HttpMetrics;
+use crate::observe::Observe;
+use crate::rate_limit::{LimitRate, RateLimiter};
+
+/// How the middleware treats a route.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteTraits {
+    /// The path as the router has it, for metrics and the rate limit.
+    pub template: &'static str,
+    /// Whether its requests count against the rate limit.
+    pub is_limited: bool,
+    /// Whether it needs no token.
+    pub is_public: bool,
+    /// Whether its requests stay open: a stream or a long poll, whose duration is not measured.
+    pub stays_open: bool,
+}
+
+impl RouteTraits {
+    /// The traits of a path that no route matches.
+    pub(crate) const UNMATCHED: Self =
+        Self { template: "unmatched", is_limited: true, is_public: false, stays_open: false };
+}
+
+/// What the middleware of a server works with.
+pub struct Middleware {
+    /// Looks up a route by its template.
+    pub routes: fn(&str) -> Option<RouteTraits>,
+    /// The token that requests must carry.
+    pub token: Token,
+    /// Counts requests.
+    pub limiter: RateLimiter,
+    /// The proxies whose `x-forwarded-for` is trusted.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Measures how long requests take.
+    pub clock: Arc<dyn Clock>,
+    /// Makes the ids of requests that bring none.
+    pub fresh_id: Box<dyn Fn() -> Uuid + Send + Sync>,
+    /// Counts responses.
+    pub metrics: HttpMetrics,
+}
+
+impl Middleware {
+    /// Puts the middleware around every route of a router, and around the errors for requests that match no route.
+    pub fn wrap<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
+        let shared = Arc::new(self);
+        let [observing, limiting, authenticating] = [(); 3].map(|()| Arc::clone(&shared));
+        router.fallback(unsupported_action).method_not_allowed_fallback(unsupported_action).layer(
+            ServiceBuilder::new()
+                .layer(layer_fn(CompressLarge::new))
+                .layer(layer_fn(move |inner| Observe { inner, middleware: Arc::clone(&observing) }))
+                .layer(layer_fn(move |inner| LimitRate { inner, middleware: Arc::clone(&limiting) }))
+                .layer(ValidateRequestHeaderLayer::custom(Authenticate(authenticating)))
+                .map_future(error::catch_panic),
+        )
+    }
+}
+
+/// The error for a path without a route. For a path without this method, axum adds the methods that there are (`Allow`).
+async fn unsupported_action(method: Method, uri: Uri) -> ApiError {
+    let path = uri.path();
+    DomainError::new(Code::UnsupportedAction)
+        .saying(format!("{method} {path} is not part of this API"))
+        .with("method", method.as_str())
+        .with("path", path)
+        .into()
+}

@@ -1,0 +1,187 @@
+//! The middleware, around routes that do what no route of a server does: panic, or answer with a document of any size.
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use agentcafe_domain::kernel::{Clock, Timestamp};
+use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RouteTraits, Token, answer};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::Response;
+use axum::routing::get;
+use flate2::read::GzDecoder;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+const FRESH_ID: Uuid = Uuid::from_u128(7);
+
+/// A clock that a test sets, in milliseconds.
+#[derive(Default)]
+struct ManualTime(AtomicI64);
+
+impl Clock for ManualTime {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn stopwatch(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+fn traits(path: &str) -> Option<RouteTraits> {
+    let template = ["/panic", "/small", "/large", "/stream"].into_iter().find(|known| *known == path)?;
+    Some(RouteTraits { template, is_limited: true, is_public: template != "/small", stays_open: false })
+}
+
+/// A JSON document of this many bytes.
+fn document(bytes: usize) -> Response {
+    answer::json(StatusCode::OK, json!("x".repeat(bytes - 2)).to_string())
+}
+
+async fn panic() -> Response {
+    panic!("on purpose")
+}
+
+fn server(limit: u64) -> (Router, Registry) {
+    server_at(limit, Arc::default())
+}
+
+fn server_at(limit: u64, clock: Arc<ManualTime>) -> (Router, Registry) {
+    let mut registry = Registry::default();
+    let middleware = Middleware {
+        routes: traits,
+        token: Token { required: Some("secret".to_owned()), query_param: "apiKey".to_owned() },
+        limiter: RateLimiter::new(limit, None),
+        trusted_proxies: Vec::new(),
+        clock,
+        fresh_id: Box::new(|| FRESH_ID),
+        metrics: HttpMetrics::register(&mut registry),
+    };
+    let stream = || async { ([("content-type", "text/event-stream")], "data: 1\n\n".repeat(10_000)) };
+    let routes = Router::new()
+        .route("/panic", get(panic))
+        .route("/small", get(|| async { document((4 << 10) - 1) }))
+        .route("/large", get(|| async { document(100 << 10) }))
+        .route("/stream", get(stream));
+    (middleware.wrap(routes), registry)
+}
+
+async fn send(server: &Router, path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, Vec<u8>) {
+    let request =
+        headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
+    let request = request.body(Body::empty()).expect("the request is valid");
+    let (parts, body) =
+        server.clone().oneshot(request).await.expect("every request is answered").into_parts();
+    (parts.status, parts.headers, to_bytes(body, usize::MAX).await.expect("the body is whole").to_vec())
+}
+
+#[tokio::test]
+async fn panic_in_a_handler_is_an_internal_error_and_counted() {
+    let (server, registry) = server(0);
+    let (status, headers, body) = send(&server, "/panic", &[("x-request-id", "mine")]).await;
+    assert_eq!((status.as_u16(), headers["x-request-id"].as_bytes()), (500, &b"mine"[..]));
+    let body: Value = serde_json::from_slice(&body).expect("the body is JSON");
+    assert_eq!(
+        (&body["error"]["code"], &body["error"]["requestId"]),
+        (&json!("ERR_INTERNAL"), &json!("mine"))
+    );
+    let mut page = String::new();
+    encode(&mut page, &registry).expect("writing to memory does not fail");
+    let counted = "http_requests_total{method=\"GET\",route=\"/panic\",status=\"500\"} 1";
+    assert!(page.contains(counted), "{page}");
+    assert_eq!(send(&server, "/large", &[]).await.0, StatusCode::OK, "the server goes on");
+}
+
+#[tokio::test]
+async fn request_id_is_the_clients_unless_it_cannot_be_used() {
+    let (server, _) = server(0);
+    let fresh = FRESH_ID.to_string();
+    let (longest, too_long) = ("x".repeat(128), "x".repeat(129));
+    for (given, want) in
+        [("mine", "mine"), (&longest, &longest), (&too_long, &fresh), (" ", &fresh), ("é", &fresh)]
+    {
+        let (_, headers, _) = send(&server, "/large", &[("x-request-id", given)]).await;
+        assert_eq!(headers["x-request-id"], want, "{given:?}");
+    }
+    assert_eq!(send(&server, "/large", &[]).await.1["x-request-id"], *fresh);
+}
+
+/// JSON of 4 KiB and more is compressed for clients that accept gzip; nothing else changes for any client.
+#[tokio::test]
+async fn compression_is_for_large_json_and_clients_that_accept_gzip() {
+    let (server, _) = server(0);
+    let token = ("x-api-key", "secret");
+    for (path, accepted, is_compressed) in [
+        ("/large", "gzip", true),
+        ("/large", "br;q=1.0, gzip;q=0.8", true),
+        ("/large", "", false),
+        ("/large", "br", false),
+        ("/large", "gzip;q=0", false),
+        ("/small", "gzip", false),
+        ("/stream", "gzip", false),
+    ] {
+        let (_, mut plain_headers, plain) = send(&server, path, &[token]).await;
+        let (_, mut headers, mut body) = send(&server, path, &[token, ("accept-encoding", accepted)]).await;
+        assert_eq!(headers.remove("content-encoding").is_some(), is_compressed, "{path} {accepted}");
+        if is_compressed {
+            assert!(body.len() < plain.len() / 10, "{} bytes", body.len());
+            assert_eq!(headers.remove("vary").expect("it varies"), "accept-encoding");
+            plain_headers.remove("content-length");
+            let mut unpacked = Vec::new();
+            GzDecoder::new(&body[..]).read_to_end(&mut unpacked).expect("it is gzip");
+            body = unpacked;
+        }
+        assert_eq!((headers, body), (plain_headers, plain), "{path} {accepted}");
+    }
+}
+
+/// A request is counted before its token is checked, and unknown paths need a token too.
+#[tokio::test]
+async fn middleware_checks_the_limit_then_the_token_then_the_route() {
+    let (server, _) = server(2);
+    for (path, headers, statuses) in [
+        ("/small", &[][..], [401, 401, 429]),
+        ("/nowhere", &[], [401, 401, 429]),
+        ("/panic", &[("x-api-key", "secret")], [500, 500, 429]),
+    ] {
+        for status in statuses {
+            let (got, headers, body) = send(&server, path, headers).await;
+            assert_eq!(got.as_u16(), status, "{path} {}", String::from_utf8_lossy(&body));
+            assert!(headers.contains_key("x-ratelimit-remaining"), "{path} {headers:?}");
+        }
+    }
+}
+
+/// Windows are per client, method and route. The reset time and the time to wait are rounded up.
+#[tokio::test]
+async fn rate_limit_window_allows_its_limit_until_it_ends() {
+    let clock = Arc::<ManualTime>::default();
+    let (server, _) = server_at(2, Arc::clone(&clock));
+    for (ms, client, path, status, header, value) in [
+        (500, 1, "/large", 200, "x-ratelimit-remaining", "1"),
+        (500, 1, "/large", 200, "x-ratelimit-remaining", "0"),
+        (1_501, 1, "/large", 429, "x-ratelimit-reset", "61"),
+        (1_501, 1, "/large", 429, "retry-after", "59"),
+        (1_501, 2, "/large", 200, "x-ratelimit-remaining", "1"),
+        (1_501, 1, "/stream", 200, "x-ratelimit-remaining", "1"),
+        (60_500, 1, "/large", 200, "x-ratelimit-remaining", "1"),
+    ] {
+        clock.0.store(ms, Ordering::Relaxed);
+        let client = ConnectInfo(SocketAddr::from(([127, 0, 0, client], 1)));
+        let request = Request::get(path).extension(client).body(Body::empty()).expect("the request is valid");
+        let response = server.clone().oneshot(request).await.expect("every request is answered");
+        assert_eq!(
+            (response.status().as_u16(), response.headers()[header].as_bytes()),
+            (status, value.as_bytes())
+        );
+    }
+}

@@ -1,0 +1,165 @@
+//! How a room's stream begins: with its state, a gap if events are left out, and its last events.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentcafe_domain::kernel::{
+    ActorId, Cursor, DomainError, EVENT_ACTOR_FILTER, EventType, Fields, LIMIT, STREAM_CURSOR, Sequence,
+    TENANT_ID, TYPES, TenantId,
+};
+use agentcafe_eventlog::{Backlog, EventFilter, StreamItem, StreamStart};
+use agentcafe_http::ApiError;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::log_mirror::LogMirror;
+use crate::replay_store::ReplayedRoom;
+use crate::room::ReplayStart;
+use crate::room_cache::RoomKey;
+use crate::service::Service;
+
+/// How many events are replayed to a client without a cursor.
+const REPLAY: usize = 300;
+/// The most events that a client can request.
+const MAX_REPLAY: usize = 1_000;
+/// How long a client waits while the service receives the log after its start.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The parameters of a room's stream.
+pub(crate) struct RoomStreamQuery {
+    pub(crate) room: RoomKey,
+    actor: Option<ActorId>,
+    types: Vec<String>,
+    requested_cursor: Option<Cursor>,
+    limit: Option<usize>,
+}
+
+impl RoomStreamQuery {
+    /// The tenant, the room and the actor, for the span of the request.
+    pub(crate) fn ids(&self) -> [Option<String>; 3] {
+        let (tenant, room) = &self.room;
+        [Some(tenant.to_string()), Some(room.to_string()), self.actor.as_ref().map(ToString::to_string)]
+    }
+
+    pub(crate) fn read(fields: &Fields, default_tenant: &TenantId) -> Result<Self, DomainError> {
+        let limit = fields.limit(REPLAY, MAX_REPLAY)?;
+        let tenant = fields.tenant(TENANT_ID)?.unwrap_or_else(|| default_tenant.clone());
+        Ok(Self {
+            room: (tenant, fields.room_or_main()?),
+            actor: fields.actor(EVENT_ACTOR_FILTER)?,
+            types: fields.names(TYPES),
+            requested_cursor: fields.cursor(STREAM_CURSOR)?,
+            limit: fields.text(LIMIT)?.is_some().then_some(limit),
+        })
+    }
+
+    pub(crate) fn filter(&self) -> EventFilter {
+        let types: Vec<EventType> = self.types.iter().filter_map(|name| EventType::parse(name)).collect();
+        EventFilter {
+            tenant: Some(self.room.0.clone()),
+            room: Some(self.room.1.clone()),
+            actor: self.actor.clone(),
+            mentioned: None,
+            types: (!self.types.is_empty()).then_some(types),
+        }
+    }
+
+    /// The client's cursor; none if it connects for the first time.
+    pub(crate) fn cursor(&self, resume_after: Option<Sequence>) -> Option<Sequence> {
+        let cursor = match self.requested_cursor {
+            Some(Cursor::After(cursor)) => Some(cursor),
+            Some(Cursor::Latest) | None => None,
+        };
+        cursor.max(resume_after).filter(|cursor| *cursor > Sequence::START)
+    }
+}
+
+/// How the stream of a client begins. `ready` is the data of its `ready` message.
+///
+/// # Errors
+/// The log was not received yet, or the API does not answer for an evicted room.
+pub(crate) async fn stream_start(
+    service: &Service,
+    mirror: &Arc<LogMirror>,
+    query: &RoomStreamQuery,
+    cursor: Option<Sequence>,
+    ready: Value,
+) -> Result<StreamStart, ApiError> {
+    let mut caught_up = mirror.watch_caught_up();
+    let is_late = timeout(CATCH_UP_TIMEOUT, caught_up.wait_for(|caught_up| *caught_up)).await.is_err();
+    let backlog = |until| Some(Backlog { until, limit: None, ready: Some(ready) });
+    if is_late {
+        let start = without_log(service, query, cursor).await?;
+        return Ok(StreamStart { backlog: backlog(start.after), ..start });
+    }
+    let (state, until) = mirror.state(&query.room).await?;
+    let start = match (query.requested_cursor, cursor, query.limit) {
+        (Some(Cursor::Latest), None, _) => ReplayStart { after: until, has_gap: false },
+        // A cursor without a limit resumes: nothing is skipped.
+        (_, Some(after), None) => ReplayStart { after, has_gap: false },
+        (_, cursor, limit) => {
+            let after = cursor.unwrap_or(Sequence::START);
+            mirror.newest(&query.filter(), after, limit.unwrap_or(REPLAY)).await
+        }
+    };
+    let mut items = VecDeque::from([snapshot(service, query, state, until)]);
+    if start.has_gap {
+        items.push_back(StreamItem::Gap { from: cursor.unwrap_or(Sequence::START), to: start.after });
+    }
+    Ok(StreamStart { items, events: Vec::new(), after: start.after, backlog: backlog(until) })
+}
+
+/// Before the log was received, the room in Redis is replayed. Without it, a client with a cursor gets what follows its cursor,
+/// and a client without one has to retry.
+async fn without_log(
+    service: &Service,
+    query: &RoomStreamQuery,
+    cursor: Option<Sequence>,
+) -> Result<StreamStart, ApiError> {
+    let room = replayed_room(service, query, cursor).await;
+    let (room, from) = match (room, cursor) {
+        (Some(room), None) => (room, Sequence::START),
+        (Some(room), Some(cursor)) if !room.has_gap && room.sequence >= cursor => (room, cursor),
+        (_, Some(after)) => {
+            let items = [snapshot(service, query, Bytes::from_static(b"null"), after)].into();
+            return Ok(StreamStart { items, after, ..StreamStart::default() });
+        }
+        (None, None) => {
+            let why = "the log was not received yet: the source is not connected, or still read";
+            return Err(ApiError::unavailable(why));
+        }
+    };
+    let ReplayedRoom { state, sequence: after, events, has_gap } = room;
+    let mut items = VecDeque::from([snapshot(service, query, state, after)]);
+    if has_gap {
+        let to = events.first().map_or(after, |event| Sequence(event.sequence.0 - 1));
+        items.push_back(StreamItem::Gap { from, to });
+    }
+    Ok(StreamStart { items, events, after, backlog: None })
+}
+
+async fn replayed_room(
+    service: &Service,
+    query: &RoomStreamQuery,
+    cursor: Option<Sequence>,
+) -> Option<ReplayedRoom> {
+    let replay_store = service.settings.replay_store.as_ref()?;
+    let count = match (cursor, query.limit) {
+        (_, Some(limit)) => limit,
+        (None, None) => REPLAY,
+        (Some(_), None) => MAX_REPLAY,
+    };
+    let after = cursor.unwrap_or(Sequence::START);
+    replay_store.room(&query.room, &query.filter(), after, count).await.ok().flatten()
+}
+
+fn snapshot(service: &Service, query: &RoomStreamQuery, state: Bytes, at: Sequence) -> StreamItem {
+    let RoomStreamQuery { room: (tenant, room), actor, types, .. } = query;
+    let data = json!({
+        "tenantId": tenant, "roomId": room, "actorId": actor, "types": types,
+        "lastCursor": at, "sourceConnected": service.source_status.is_connected(),
+    });
+    StreamItem::Snapshot { data, state }
+}

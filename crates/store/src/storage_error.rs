@@ -1,0 +1,45 @@
+//! Why a database did not do something, whichever it is.
+
+use std::error::Error;
+
+use rusqlite::ErrorCode;
+use tokio_postgres::error::SqlState;
+
+/// Why a database did not do something. The text is for the process's log.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StorageError {
+    /// SQLite returned an error.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// PostgreSQL answered with an error, or the connection was lost.
+    #[error("{}", with_causes(.0))]
+    Postgres(#[from] tokio_postgres::Error),
+    /// There is no connection to PostgreSQL.
+    #[error("PostgreSQL cannot be reached: {0}")]
+    Unreachable(String),
+    /// The database holds a value that no version writes.
+    #[error("the store holds {0}")]
+    Corrupt(String),
+}
+
+impl StorageError {
+    /// Whether there is no database to write to.
+    pub(crate) const fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
+    }
+
+    /// Whether a row has the key of another.
+    pub(crate) fn is_duplicate(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation),
+            Self::Postgres(error) => error.code() == Some(&SqlState::UNIQUE_VIOLATION),
+            Self::Unreachable(_) | Self::Corrupt(_) => false,
+        }
+    }
+}
+
+/// The messages of an error and its causes: that of PostgreSQL's driver alone has few details.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source());
+    causes.fold(error.to_string(), |why, cause| format!("{why}: {cause}"))
+}
