@@ -23,6 +23,8 @@ const DEADLINE: Duration = Duration::from_secs(180);
 const WRITERS: usize = 6;
 const ACTS: usize = 60;
 const LISTENERS: usize = 12;
+/// How long a listener that could not connect waits before its next attempt, as clients do.
+const RECONNECT_DELAY: Duration = Duration::from_millis(10);
 
 /// Sends one say after the other to `main`, each until it is acknowledged, across restarts of the API.
 async fn write(address: SocketAddr, writer: usize, done: Arc<AtomicUsize>) {
@@ -62,7 +64,7 @@ async fn listen(
             stream.ok().map(|stream| Connection::Stream(Box::new(stream)))
         };
         let Some(connection) = &mut connection else {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(RECONNECT_DELAY).await;
             continue;
         };
         visits.fetch_add(1, Ordering::SeqCst);

@@ -31,7 +31,10 @@ async fn run_control_until_sequence_ends_with_it() {
 #[tokio::test]
 async fn run_control_paced_spaces_requests() {
     let stopwatch = Stopwatch::start();
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    // The stopwatch has run before the control is made: requests are due from then on, not from its start.
+    while stopwatch.elapsed_us() < 60_000 {
+        tokio::task::yield_now().await;
+    }
     let begins_us = stopwatch.elapsed_us();
     let control = RunControl::until_stopped().paced(50.0, stopwatch);
     let first = control.acquire().await.and_then(|permit| permit.due_us);
