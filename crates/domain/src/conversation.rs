@@ -124,12 +124,15 @@ pub fn mentions_in(text: &str) -> Vec<ActorId> {
     mentioned
 }
 
-/// `POST /v1/commands/say` and `POST /v1/conversations/messages`: an actor says something.
+/// `POST /v1/commands/say`: an actor says something.
 pub type Say = ActorCommand<SayAction>;
 
-/// The fields of a body, before ids are given to the message.
+/// `POST /v1/conversations/messages`: the same, as a message of a conversation.
+pub type PostMessage = ActorCommand<SayAction<true>>;
+
+/// The fields of a body, before ids are given to the message. `IS_MESSAGE` tells a [`PostMessage`] from a [`Say`].
 #[derive(Clone, Debug)]
-pub struct SayAction {
+pub struct SayAction<const IS_MESSAGE: bool = false> {
     message_id: Option<String>,
     thread_id: Option<String>,
     parent_message_id: Option<String>,
@@ -198,13 +201,39 @@ impl SayAction {
             cause: Some(reply.cause),
         }
     }
+}
 
+impl<const IS_MESSAGE: bool> SayAction<IS_MESSAGE> {
     /// The actors to notify: all mentioned ones but the speaker.
     fn recipients<'s>(&'s self, speaker: &'s ActorInRoom) -> impl Iterator<Item = &'s ActorId> {
         self.mentions.iter().filter(|mentioned| **mentioned != speaker.actor_id)
     }
 
-    fn of_body(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
+    fn conversation(&self, fresh_id: String) -> Conversation {
+        let message_id = self.message_id.clone().unwrap_or(fresh_id);
+        let thread_id = self.thread_id.as_ref().or(self.parent_message_id.as_ref()).unwrap_or(&message_id);
+        Conversation {
+            thread_id: thread_id.clone(),
+            parent_message_id: self.parent_message_id.clone(),
+            reply_to_message_id: self.reply_to_message_id.clone(),
+            mentions: self.mentions.clone(),
+            context_window: self.context_window.clone(),
+            text: self.text.clone(),
+            metadata: self.metadata.clone(),
+            message_id,
+        }
+    }
+}
+
+impl<const IS_MESSAGE: bool> Action for SayAction<IS_MESSAGE> {
+    const LABEL: &'static str = if IS_MESSAGE { "conversation_message" } else { "say" };
+    const KEY_SCOPE: &'static str =
+        if IS_MESSAGE { "/v1/conversations/messages" } else { "/v1/commands/say" };
+    const CAPABILITY: Capability = Capability::Speak;
+    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
+    const FEATURE: Option<Feature> = Some(Feature::BasicThreadChat);
+
+    fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         let text = fields.required_text(TEXT.up_to(rules.get::<ConversationRules>().max_message_chars))?;
         Ok(Self {
             message_id: fields.trimmed_text(MESSAGE_ID)?,
@@ -224,44 +253,6 @@ impl SayAction {
             text,
         })
     }
-
-    fn conversation(&self, fresh_id: String) -> Conversation {
-        let message_id = self.message_id.clone().unwrap_or(fresh_id);
-        let thread_id = self.thread_id.as_ref().or(self.parent_message_id.as_ref()).unwrap_or(&message_id);
-        Conversation {
-            thread_id: thread_id.clone(),
-            parent_message_id: self.parent_message_id.clone(),
-            reply_to_message_id: self.reply_to_message_id.clone(),
-            mentions: self.mentions.clone(),
-            context_window: self.context_window.clone(),
-            text: self.text.clone(),
-            metadata: self.metadata.clone(),
-            message_id,
-        }
-    }
-}
-
-impl Say {
-    /// Reads the body of a `say`.
-    ///
-    /// # Errors
-    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
-    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        Self::of(fields, "say", Capability::Speak, || SayAction::of_body(fields, rules))
-    }
-
-    /// Reads the body of a conversation message.
-    ///
-    /// # Errors
-    /// As [`Say::read`].
-    pub fn read_message(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        Self::of(fields, "conversation_message", Capability::Speak, || SayAction::of_body(fields, rules))
-    }
-}
-
-impl Action for SayAction {
-    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
-    const FEATURE: Option<Feature> = Some(Feature::BasicThreadChat);
 
     fn text(&self) -> Option<&str> {
         Some(&self.text)

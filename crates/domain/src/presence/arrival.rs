@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::actor_command::{Action, ActorCommand, PresenceEffect};
 use crate::kernel::{
     ActorInRoom, CAUSATION_ID, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields, Query,
-    Timestamp, bounded_text,
+    Rules, Timestamp, bounded_text,
 };
 use crate::permissions::Capability;
 use crate::presence::events::{AgentEntered, AgentLeft};
@@ -59,19 +59,15 @@ pub type Enter = ActorCommand<EnterAction>;
 /// How an actor enters.
 pub struct EnterAction(TransitionDetails);
 
-impl Enter {
-    /// Reads the body.
-    ///
-    /// # Errors
-    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
-    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let arrival = || TransitionDetails::read(fields, "enteredAt").map(EnterAction);
-        Self::of(fields, "enter", Capability::EnterLeave, arrival)
-    }
-}
-
 impl Action for EnterAction {
+    const LABEL: &'static str = "enter";
+    const KEY_SCOPE: &'static str = "/v1/commands/enter";
+    const CAPABILITY: Capability = Capability::EnterLeave;
     const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Entered;
+
+    fn read(fields: &Fields, _: &Rules) -> Result<Self, DomainError> {
+        TransitionDetails::read(fields, "enteredAt").map(Self)
+    }
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         vec![Query::one::<Position>(actor.key())]
@@ -102,20 +98,16 @@ pub type Leave = ActorCommand<LeaveAction>;
 /// How an actor leaves.
 pub struct LeaveAction(TransitionDetails);
 
-impl Leave {
-    /// Reads the body.
-    ///
-    /// # Errors
-    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
-    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let departure = || TransitionDetails::read(fields, "leftAt").map(LeaveAction);
-        Self::of(fields, "leave", Capability::EnterLeave, departure)
-    }
-}
-
 impl Action for LeaveAction {
+    const LABEL: &'static str = "leave";
+    const KEY_SCOPE: &'static str = "/v1/commands/leave";
+    const CAPABILITY: Capability = Capability::EnterLeave;
     const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Left;
     const IS_ALWAYS_ALLOWED: bool = true;
+
+    fn read(fields: &Fields, _: &Rules) -> Result<Self, DomainError> {
+        TransitionDetails::read(fields, "leftAt").map(Self)
+    }
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         vec![Query::one::<Position>(actor.key())]

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::actor_command::{Action, ActorCommand, PresenceEffect};
 use crate::kernel::{
     ActionSource, ActorInRoom, CAUSATION_ID, Code, Command, CommandContext, CommandError, CorrelationId,
-    DomainError, EmittedEvent, Field, Fields, GuardedAction, Query, Reply, Sequence, StepCode, Success,
+    DomainError, EmittedEvent, Field, Fields, GuardedAction, Query, Reply, Rules, Sequence, StepCode,
+    Success,
 };
 use crate::permissions::{self, Capability};
 use crate::presence::arrival::{position_of, set_position};
@@ -47,8 +48,15 @@ impl MoveAction {
     pub(crate) fn of_reaction(leg: PathSegment, intent: &str, cause: String) -> Self {
         Self { leg, intent: Some(intent.to_owned()), cause: Some(cause) }
     }
+}
 
-    fn of_body(fields: &Fields) -> Result<Self, DomainError> {
+impl Action for MoveAction {
+    const LABEL: &'static str = "move";
+    const KEY_SCOPE: &'static str = "/v1/commands/move";
+    const CAPABILITY: Capability = Capability::Move;
+    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
+
+    fn read(fields: &Fields, _: &Rules) -> Result<Self, DomainError> {
         let direction = fields.required_choice(DIRECTION, &Direction::NAMES, Code::InvalidDirection)?;
         let steps = fields.bounded(STEPS, 1..=MAX_STEPS)?;
         Ok(Self {
@@ -57,20 +65,6 @@ impl MoveAction {
             cause: fields.trimmed_text(CAUSATION_ID)?,
         })
     }
-}
-
-impl Move {
-    /// Reads the body.
-    ///
-    /// # Errors
-    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
-    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        Self::of(fields, "move", Capability::Move, || MoveAction::of_body(fields))
-    }
-}
-
-impl Action for MoveAction {
-    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         vec![Query::one::<Position>(actor.key())]

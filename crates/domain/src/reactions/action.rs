@@ -46,16 +46,16 @@ impl ActionKind {
     /// The capability that it needs.
     pub const fn capability(self) -> Capability {
         match self {
-            Self::Say => Capability::Speak,
-            Self::Move => Capability::Move,
-            Self::Order => Capability::Order,
+            Self::Say => <SayAction>::CAPABILITY,
+            Self::Move => MoveAction::CAPABILITY,
+            Self::Order => OrderAction::CAPABILITY,
         }
     }
 
     /// What a private table's plan must include for it, beside reactions.
     pub const fn feature(self) -> Option<Feature> {
         match self {
-            Self::Say => SayAction::FEATURE,
+            Self::Say => <SayAction>::FEATURE,
             Self::Move => MoveAction::FEATURE,
             Self::Order => OrderAction::FEATURE,
         }
