@@ -1,17 +1,14 @@
 //! Messages, threads and mentions: the meaning of the command `say`.
 
-pub mod events;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use self::events::{Bubble, ConversationMessagePosted, MentionCreated};
 use crate::actor_command::{Action, ActorCommand, PresenceEffect};
 use crate::inbox;
 use crate::kernel::{
     ActorId, ActorInRoom, CAUSATION_ID, CommandContext, CommandError, DomainError, EmittedEvent, Field,
-    Fields, MAX_REFERENCE_CHARS, Query, Rules, rule_set, too_large,
+    Fields, MAX_REFERENCE_CHARS, Notification, Query, Rules, payloads, rule_set, too_large,
 };
 use crate::permissions::Capability;
 use crate::tables::plan::Feature;
@@ -99,6 +96,41 @@ pub struct Conversation {
     pub text: String,
     /// Whatever the speaker adds.
     pub metadata: Map<String, Value>,
+}
+
+/// The text that is shown over a speaker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bubble {
+    /// The text.
+    pub text: String,
+    /// How long it is shown, in milliseconds.
+    pub ttl_ms: i64,
+}
+
+payloads! {
+    /// An actor posted a message.
+    ConversationMessagePosted { conversation: Conversation, bubble: Bubble }
+    /// A message mentions an actor.
+    MentionCreated {
+        mentioned_actor_id: ActorId, source_message_id: String, thread_id: Option<String>,
+    } => {
+        fn mentioned(&self) -> Option<&ActorId> {
+            Some(&self.mentioned_actor_id)
+        }
+
+        fn notifications(&self) -> Vec<Notification> {
+            let members = json!({
+                "mentionedActorId": self.mentioned_actor_id,
+                "sourceMessageId": self.source_message_id,
+                "threadId": self.thread_id,
+            });
+            let mention = Notification::new("mention", self.mentioned_actor_id.clone(), members);
+            vec![Notification { thread_id: self.thread_id.clone(), ..mention }]
+        }
+    }
+    /// A bubble without a message. Reserved: nothing appends it.
+    BubblePosted { bubble: Bubble }
 }
 
 /// The actors that a text mentions: `@` at the start or after a character that is no part of a word, then letters,

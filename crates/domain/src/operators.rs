@@ -18,9 +18,9 @@ use crate::kernel::{
     wire_enum,
 };
 use crate::permissions::{self, Capability, Mute, RoomOverride};
-use crate::presence::events::AgentLeft;
+use crate::presence::arrival::{self, AgentLeft};
 use crate::presence::position::{Position, SPAWN};
-use crate::presence::{self, ChangeReason, arrival};
+use crate::presence::{self, ChangeReason};
 
 const MAX_REASON_CHARS: usize = 1_000;
 const OPERATOR_ID: Field =

@@ -1,14 +1,13 @@
 //! Entering and leaving a room.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::actor_command::{Action, ActorCommand, PresenceEffect};
 use crate::kernel::{
-    ActorInRoom, CAUSATION_ID, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields, Query,
-    Rules, Timestamp, bounded_text,
+    ActorId, ActorInRoom, CAUSATION_ID, CommandContext, CommandError, DomainError, EmittedEvent, Field,
+    Fields, Query, Rules, Timestamp, bounded_text, payloads,
 };
 use crate::permissions::Capability;
-use crate::presence::events::{AgentEntered, AgentLeft};
 use crate::presence::position::{Point, Position, SPAWN, SentPosition};
 
 const MAX_REASON_CHARS: usize = 1_000;
@@ -18,13 +17,24 @@ const PAYLOAD: Field = Field::new(
     r#"{"source":"web","reason":"done for today","position":{"x":1,"y":2},"metadata":{"mood":"curious"}}"#,
 );
 
+payloads! {
+    /// An actor entered the room.
+    AgentEntered {
+        source: String, reason: String, entered_at: Timestamp, position: Option<SentPosition>, metadata: Map<String, Value>,
+    }
+    /// An actor left the room, or an operator removed it.
+    AgentLeft {
+        source: String, reason: String, left_at: Timestamp, forced: bool, operator_id: Option<ActorId>, metadata: Map<String, Value>,
+    }
+}
+
 /// The optional fields in the `payload` of an arrival or a departure.
 struct TransitionDetails {
     source: Option<String>,
     reason: Option<String>,
     at: Option<Timestamp>,
     position: Option<SentPosition>,
-    metadata: serde_json::Map<String, Value>,
+    metadata: Map<String, Value>,
     cause: Option<String>,
 }
 

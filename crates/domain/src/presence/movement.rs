@@ -9,11 +9,10 @@ use crate::actor_command::{Action, ActorCommand, PresenceEffect};
 use crate::kernel::{
     ActionSource, ActorInRoom, CAUSATION_ID, Code, Command, CommandContext, CommandError, CorrelationId,
     DomainError, EmittedEvent, Field, Fields, GuardedAction, Query, Reply, Rules, Sequence, StepCode,
-    Success,
+    Success, payloads,
 };
 use crate::permissions::{self, Capability};
 use crate::presence::arrival::{position_of, set_position};
-use crate::presence::events::{ActorMoved, IntentCompleted, IntentPlanned};
 use crate::presence::position::{Direction, MAX_STEPS, MAX_X, MAX_Y, PathSegment, Point, Position, TABLES};
 use crate::presence::{self, ChangeReason, Presence, PresenceRules, Status};
 use crate::tables::access::{self, AccessRequirement};
@@ -32,6 +31,22 @@ const PAYLOAD: Field =
 const X: Field = Field::new("x", "For navigate_to: how far east.", "3");
 const Y: Field = Field::new("y", "For navigate_to: how far south.", "4");
 const TABLE_ID: Field = Field::new("tableId", "For sit_at_table: the table.", "table_1");
+
+payloads! {
+    /// An actor moved, by a command, an intent or a reaction.
+    ActorMoved {
+        #[serde(flatten)]
+        leg: PathSegment,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        intent: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target_label: Option<String>,
+    }
+    /// The path to an intent's target was found.
+    IntentPlanned { intent: String, target: Point, label: String, from: Point, path: Vec<PathSegment> }
+    /// An intent's target was reached.
+    IntentCompleted { intent: String, target: Point, label: String, final_position: Point, outcome: String }
+}
 
 /// `POST /v1/commands/move`: an actor takes steps. Walls stop it.
 pub type Move = ActorCommand<MoveAction>;
