@@ -82,11 +82,28 @@ const REMEMBERED: [EventType; 15] = [
     EventType::SharedObjectUpdated,
 ];
 
+/// Types that it does not.
+const FORGOTTEN: [EventType; 12] = [
+    EventType::StatusChanged,
+    EventType::PresenceHeartbeat,
+    EventType::MentionCreated,
+    EventType::BubblePosted,
+    EventType::IntentPlanned,
+    EventType::SnapshotCreated,
+    EventType::TaskHandoff,
+    EventType::RoomCreated,
+    EventType::RoomUpdated,
+    EventType::TableSessionCreated,
+    EventType::TableSessionUpdated,
+    EventType::TableSessionEnded,
+];
+
 #[test]
-fn memory_entry_exists_for_the_listed_types_only() {
+fn memory_entry_exists_for_remembered_types_only() {
     for kind in EventType::ALL {
         let entry = memory_entry(&event(*kind, "Nova", json!({})));
-        assert_eq!(entry.is_some(), REMEMBERED.contains(kind), "{kind:?}");
         assert_eq!(entry.is_some(), remembered_types().contains(kind), "{kind:?}");
+        assert!(!REMEMBERED.contains(kind) || entry.is_some(), "{kind:?}");
+        assert!(!FORGOTTEN.contains(kind) || entry.is_none(), "{kind:?}");
     }
 }
