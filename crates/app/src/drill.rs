@@ -1,6 +1,5 @@
 //! `agentcafe drill`: prints the steps of a rollback, or checks the running services.
 
-use std::io::Write;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Clock, Timestamp};
@@ -15,6 +14,7 @@ use serde_json::Value;
 
 use crate::cli::DrillOptions;
 use crate::config::{DrillConfig, DrillMode, ROLLBACK_DRILL_MODE, Sources};
+use crate::process::print_report;
 
 /// The stream that must start; it requests no earlier events.
 const STREAM: &str = "/v1/streams/market-events?cursor=latest";
@@ -95,10 +95,10 @@ pub(crate) fn run(options: DrillOptions, sources: &Sources) -> anyhow::Result<()
     };
     let executed_at = SystemClock::start().now();
     match mode {
-        Ok(DrillMode::DryRun) => print(&dry_run(&config, executed_at)),
+        Ok(DrillMode::DryRun) => print_report(&dry_run(&config, executed_at)),
         Ok(DrillMode::Probe) => probe(&config, executed_at),
         Err(error) => {
-            print(&ErrorReport { ok: false, executed_at, error: error.clone() })?;
+            print_report(&ErrorReport { ok: false, executed_at, error: error.clone() })?;
             Err(anyhow!(error))
         }
     }
@@ -124,7 +124,7 @@ fn probe(config: &DrillConfig, executed_at: Timestamp) -> anyhow::Result<()> {
         format!("{passed} of {} probes pass; failed: {}", checks.len(), failed.join(", "))
     };
     let targets = Targets::of(config);
-    print(&Report { ok, mode: "probe", executed_at, summary: summary.clone(), checks, targets })?;
+    print_report(&Report { ok, mode: "probe", executed_at, summary: summary.clone(), checks, targets })?;
     if ok { Ok(()) } else { bail!(summary) }
 }
 
@@ -194,10 +194,4 @@ impl Targets {
         let shown = |target: &Option<Target>| target.as_ref().map(ToString::to_string);
         Self { world: shown(&config.world), api: shown(&config.api), realtime: shown(&config.realtime) }
     }
-}
-
-fn print(report: &impl Serialize) -> anyhow::Result<()> {
-    let json = serde_json::to_string_pretty(report).context("the report cannot be written")? + "\n";
-    let mut output = std::io::stdout().lock();
-    output.write_all(json.as_bytes()).and_then(|()| output.flush()).context("the report cannot be written")
 }

@@ -1,6 +1,5 @@
 //! `agentcafe load`: load-tests a server, prints a JSON report, and fails if the results miss the thresholds.
 
-use std::io::Write;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Clock, IdSource, RoomId, TenantId};
@@ -8,15 +7,16 @@ use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_load::connection::raise_open_files;
 use agentcafe_load::fanout::FanoutTest;
 use agentcafe_load::gate::GateTest;
-use agentcafe_load::report::GateResult;
+use agentcafe_load::report::Report;
 use agentcafe_load::script::SayActors;
 use agentcafe_load::target::{Target, checked_path};
 use agentcafe_load::write::{SayLoad, Thresholds, WriteTest};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde::Serialize;
 
 use crate::cli::load::{FanoutOptions, LoadMode, LoadOptions, SayOptions, WriteOptions};
 use crate::config::{self, LOAD_API_KEY, Sources};
+use crate::process::print_report;
 
 mod terminal;
 
@@ -100,8 +100,7 @@ impl Load {
         let gate = self.gate;
         allow_connections(gate.concurrency.max(gate.stream_fanout) as u64)?;
         let report = gate.run(terminal).await?;
-        terminal.show_summary(&terminal::summarize_gate(&report));
-        finish(&report, &report.gate, &report.notes, terminal)
+        finish(&report, &terminal::summarize_gate(&report.results), terminal)
     }
 
     async fn write(self, options: WriteOptions, terminal: &Terminal) -> anyhow::Result<()> {
@@ -119,8 +118,7 @@ impl Load {
             load: self.say_load(options.connections, options.rate, &options.say),
         };
         let report = test.run(terminal).await?;
-        terminal.show_summary(&terminal::summarize_write(&report));
-        finish(&report, &report.gate, &report.notes, terminal)
+        finish(&report, &terminal::summarize_write(&report.results), terminal)
     }
 
     async fn fanout(self, options: FanoutOptions, terminal: &Terminal) -> anyhow::Result<()> {
@@ -139,8 +137,7 @@ impl Load {
             settle_timeout: Duration::from_millis(options.settle_timeout_ms),
         };
         let report = test.run(terminal).await?;
-        terminal.show_summary(&terminal::summarize_fanout(&report));
-        finish(&report, &report.gate, &report.notes, terminal)
+        finish(&report, &terminal::summarize_fanout(&report.results), terminal)
     }
 }
 
@@ -152,7 +149,7 @@ struct RunIdentity {
 
 impl RunIdentity {
     fn new() -> Self {
-        let id = RandomIds::new().fresh(SystemClock::start().now()).as_u128();
+        let id = RandomIds::default().fresh(SystemClock::start().now()).as_u128();
         // The last 64 bits of the id are random.
         Self { room: format!("load-{:08x}", id & 0xffff_ffff), seed: id as u64 }
     }
@@ -184,24 +181,15 @@ fn allow_connections(count: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints the report and its notes, and fails if a check failed.
-fn finish(
-    report: &impl Serialize,
-    gate: &GateResult,
-    notes: &[String],
+/// Shows the summary, prints the report and its notes, and fails if a check failed.
+fn finish<Test: Serialize, Results: Serialize>(
+    report: &Report<Test, Results>,
+    summary: &[String],
     terminal: &Terminal,
 ) -> anyhow::Result<()> {
-    let json = serde_json::to_string_pretty(report).context("the report cannot be written")? + "\n";
-    let mut output = std::io::stdout().lock();
-    output
-        .write_all(json.as_bytes())
-        .and_then(|()| output.flush())
-        .context("the report cannot be written")?;
-    for note in notes {
-        terminal.note(note);
-    }
-    if gate.pass {
-        return Ok(());
-    }
-    bail!("gate failed: {}", gate.failed().join(", "))
+    terminal.show_summary(summary, &report.gate);
+    print_report(report)?;
+    report.notes.iter().for_each(|note| terminal.note(note));
+    ensure!(report.gate.pass, "gate failed: {}", report.gate.failed().join(", "));
+    Ok(())
 }

@@ -1,8 +1,11 @@
 //! What all services share: the log, the runtime, and the stop at a signal.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 
 use anyhow::Context;
+use serde::Serialize;
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +21,8 @@ pub(crate) struct LogSettings {
     /// A level, or directives per module.
     pub(crate) filter: String,
     pub(crate) format: LogFormat,
+    /// Warnings to log at the start.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// The format of the log's lines.
@@ -30,8 +35,8 @@ pub(crate) enum LogFormat {
 }
 
 /// Starts the process's log on standard error, and logs the warnings.
-pub(crate) fn start_logging(log: &LogSettings, warnings: &[String]) -> anyhow::Result<()> {
-    let LogSettings { filter, format } = log;
+pub(crate) fn start_logging(log: &LogSettings) -> anyhow::Result<()> {
+    let LogSettings { filter, format, warnings } = log;
     let filter =
         EnvFilter::try_new(filter).with_context(|| format!("AGENTCAFE_LOG={filter:?} is invalid"))?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -58,6 +63,19 @@ pub(crate) fn start_logging(log: &LogSettings, warnings: &[String]) -> anyhow::R
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all().max_blocking_threads(MAX_BLOCKING_THREADS).build().context("no runtime")
+}
+
+/// Listens on an address; `settings` are those that it comes from.
+pub(crate) async fn listen(address: SocketAddr, settings: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address} ({settings})"))
+}
+
+/// Prints the report of a subcommand as JSON.
+pub(crate) fn print_report(report: &impl Serialize) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(report).context("the report cannot be written")? + "\n";
+    let mut output = std::io::stdout().lock();
+    output.write_all(json.as_bytes()).and_then(|()| output.flush()).context("the report cannot be written")
 }
 
 /// Cancels at the first SIGTERM or SIGINT.

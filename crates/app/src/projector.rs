@@ -8,18 +8,17 @@ use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_projector::{Projector, serve_health};
 use agentcafe_redis::RedisConnection;
 use anyhow::Context;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ProjectorConfig;
-use crate::process::{runtime, start_logging, stop_on_signal};
+use crate::process::{listen, runtime, start_logging, stop_on_signal};
 
 /// How long Redis may take to answer the projector, which writes many megabytes at once.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs until SIGTERM or SIGINT, then writes the pending events.
 pub(crate) fn run(config: ProjectorConfig) -> anyhow::Result<()> {
-    start_logging(&config.log, &config.warnings)?;
+    start_logging(&config.log)?;
     runtime()?.block_on(project(config))
 }
 
@@ -30,15 +29,12 @@ async fn project(config: ProjectorConfig) -> anyhow::Result<()> {
         redis.map(|url| RedisConnection::new(&url, REDIS_TIMEOUT)).transpose().context("REDIS_URL")?;
     let maintenance = connection.clone().map(|connection| tokio::spawn(connection.maintain(stopped.clone())));
     let clock = Arc::new(SystemClock::start());
-    let name = RandomIds::new().fresh(clock.now()).to_string();
+    let name = RandomIds::default().fresh(clock.now()).to_string();
     tracing::info!(source = settings.api.address(), redis = connection.is_some(), "projecting");
     let projector = Arc::new(Projector::new(settings, connection, clock, name, stopping.clone()));
     let mut serving = None;
     if let Some(address) = health {
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.with_context(|| {
-            format!("cannot listen on {address} (PROJECTOR_HEALTH_HOST, PROJECTOR_HEALTH_PORT)")
-        })?;
+        let listener = listen(address, "PROJECTOR_HEALTH_HOST, PROJECTOR_HEALTH_PORT").await?;
         let address = listener.local_addr()?;
         serving = Some(tokio::spawn(serve_health(listener, Arc::clone(&projector), stopped.clone())));
         tracing::info!("listening on http://{address}");

@@ -13,29 +13,25 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::RealtimeConfig;
-use crate::process::{runtime, start_logging, stop_on_signal};
+use crate::process::{listen, runtime, start_logging, stop_on_signal};
 
+/// The settings of the address to listen on.
+pub(crate) const ADDRESS_SETTINGS: &str = "REALTIME_HOST, REALTIME_PORT";
 /// How long Redis may take to answer a replay.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs until SIGTERM or SIGINT, then ends the streams.
 pub(crate) fn run(config: RealtimeConfig) -> anyhow::Result<()> {
-    start_logging(&config.log, &config.warnings)?;
+    start_logging(&config.log)?;
     runtime()?.block_on(async {
         let stopping = CancellationToken::new();
-        let listener = listen(&config).await?;
+        let listener = listen(config.listen, ADDRESS_SETTINGS).await?;
         tokio::spawn(stop_on_signal(stopping.clone())?);
         tracing::info!("listening on http://{}", listener.local_addr()?);
         serve(&config, listener, None, stopping).await?;
         tracing::info!("stopped");
         Ok(())
     })
-}
-
-/// Binds the port.
-pub(crate) async fn listen(config: &RealtimeConfig) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(config.listen).await;
-    listener.with_context(|| format!("cannot listen on {} (REALTIME_HOST, REALTIME_PORT)", config.listen))
 }
 
 /// Serves until `stopping`. Without a source in the settings, the API at `near` is followed.
@@ -55,7 +51,7 @@ pub(crate) async fn serve(
         settings.source = ApiClient::new(&format!("http://{near}"), settings.token.required.as_deref())?;
     }
     settings.replay_store = redis.map(|redis| ReplayStore::new(redis, config.keys.clone()));
-    let (clock, ids) = (Arc::new(SystemClock::start()), Box::new(RandomIds::new()));
+    let (clock, ids) = (Arc::new(SystemClock::start()), Box::new(RandomIds::default()));
     let service = Service::start(settings, clock, ids, stopping.clone());
     agentcafe_http::serve(listener, agentcafe_realtime::router(service), stopping).await;
     Ok(())

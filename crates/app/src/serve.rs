@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{RealtimeConfig, ServeConfig};
-use crate::process::{runtime, start_logging, stop_on_signal};
+use crate::process::{listen, runtime, start_logging, stop_on_signal};
 use crate::realtime;
 
 /// Timeout of Redis, for which requests wait. A connection that exceeds it is dropped; without a connection no request
@@ -29,12 +29,12 @@ const REDIS_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Runs until SIGTERM or SIGINT, then completes the accepted requests.
 pub(crate) fn run(config: ServeConfig) -> anyhow::Result<()> {
-    start_logging(&config.log, &config.warnings)?;
+    start_logging(&config.log)?;
     runtime()?.block_on(serve(config))
 }
 
 async fn serve(config: ServeConfig) -> anyhow::Result<()> {
-    let mut metrics = Metrics::new();
+    let mut metrics = Metrics::default();
     let http_metrics = HttpMetrics::register(metrics.registry_mut());
     let metrics = Arc::new(metrics);
     let redis = redis(&config, &metrics)?;
@@ -47,28 +47,27 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
             }
         })
     };
-    let shared = redis.clone().map(|redis| redis as Arc<dyn SharedRateWindows>);
     let options = StoreOptions {
         location: config.storage.clone(),
         rules: config.rules.clone(),
         clock: Arc::new(SystemClock::start()),
-        ids: Box::new(RandomIds::new()),
+        ids: Box::new(RandomIds::default()),
+        shared_windows: redis.clone().map(|redis| redis as Arc<dyn SharedRateWindows>),
         on_commit,
     };
-    let (store, closing) = Store::open_sharing(options, shared)?;
+    let (store, closing) = Store::open(options)?;
     metrics.log_head.set(store.recent_events().head().0);
     let sender = Arc::new(WebhookSender::new(*config.rules.get(), store.clock()));
     let external_client = ExternalClient::new(config.payment_provider.clone(), Arc::clone(&sender))
         .context("the client of the payment provider cannot be created: TLS is not available")?;
-    let ids = Box::new(RandomIds::new());
-    let engine = Engine::new(store, config.rules.clone(), metrics, ids, Arc::new(external_client));
-    let engine = Arc::new(engine.with_redis(redis));
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {} (API_HOST, API_PORT)", config.listen))?;
+    let ids = Box::new(RandomIds::default());
+    let mut engine = Engine::new(store, config.rules.clone(), metrics, ids, Arc::new(external_client));
+    engine.redis = redis;
+    let engine = Arc::new(engine);
+    let listener = listen(config.listen, "API_HOST, API_PORT").await?;
     let address = listener.local_addr()?;
     let embedded_realtime = match &config.realtime {
-        Some(config) => Some((config.clone(), realtime::listen(config).await?)),
+        Some(config) => Some((config.clone(), listen(config.listen, realtime::ADDRESS_SETTINGS).await?)),
         None => None,
     };
     let intervals = sweeps::SweepIntervals {
@@ -108,7 +107,7 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
 fn redis(config: &ServeConfig, metrics: &Metrics) -> anyhow::Result<Option<Arc<Redis>>> {
     let Some((url, keys)) = &config.redis else { return Ok(None) };
     let connection = RedisConnection::new(url, REDIS_TIMEOUT).context("REDIS_URL")?;
-    let name = RandomIds::new().fresh(SystemClock::start().now()).to_string();
+    let name = RandomIds::default().fresh(SystemClock::start().now()).to_string();
     let (counted, rules) = (metrics.redis.clone(), config.rules.get());
     Ok(Some(Redis::new(connection, keys.clone(), counted, rules, name)))
 }

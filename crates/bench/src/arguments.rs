@@ -48,11 +48,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Role {
     /// The bare HTTP server that says are compared with.
     #[command(hide = true)]
-    BareHttp {
-        /// Port on 127.0.0.1.
-        #[arg(long)]
-        port: u16,
-    },
+    BareHttp,
 }
 
 /// The scenarios, in the order in which they run.
@@ -91,7 +87,7 @@ pub(crate) struct BenchSettings {
     pub(crate) long_log_events: u64,
     /// Says per measurement of `growth`.
     pub(crate) growth_says: u64,
-    /// Measurements of `growth` on each log.
+    /// Measurements of `growth` on each log; an odd number, for the median.
     pub(crate) growth_rounds: usize,
     /// Events of `webhooks`.
     pub(crate) webhook_events: u64,

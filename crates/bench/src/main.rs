@@ -20,8 +20,8 @@ use crate::report::{BenchReport, Machine};
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    if let Some(Role::BareHttp { port }) = arguments.role {
-        scenario::baseline::serve_bare_http(port)?;
+    if let Some(Role::BareHttp) = arguments.role {
+        scenario::baseline::serve_bare_http()?;
         return Ok(ExitCode::SUCCESS);
     }
     let setup = Setup::new(&arguments)?;

@@ -1,10 +1,9 @@
-//! CPU time and memory of a process, as Linux counts them.
+//! CPU time of a process, as Linux counts it.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use procfs::ticks_per_second;
-use rustix::process::{Pid, Signal, kill_process};
 
 /// A running process, by its id.
 #[derive(Clone, Copy, Debug)]
@@ -44,24 +43,6 @@ impl Process {
         let children = process.task_main_thread()?.children()?;
         let alive = children.into_iter().filter_map(|id| Self::with_id(id).cpu().ok());
         Ok(of_ticks(stat.utime + stat.stime) + ended + alive.sum::<Duration>())
-    }
-
-    /// Resident memory, in mebibytes.
-    ///
-    /// # Errors
-    /// When the process is gone.
-    pub(crate) fn resident_mib(self) -> Result<f64> {
-        let kibibytes = procfs::process::Process::new(self.id)?.status()?.vmrss;
-        Ok(kibibytes.context("the process has no memory")? as f64 / 1024.0)
-    }
-
-    /// Asks the process to stop (SIGTERM).
-    ///
-    /// # Errors
-    /// When the process is gone.
-    pub(crate) fn terminate(self) -> Result<()> {
-        let id = Pid::from_raw(self.id).context("no id of a process")?;
-        Ok(kill_process(id, Signal::TERM)?)
     }
 }
 

@@ -49,16 +49,10 @@ pub struct RandomIds {
     used: usize,
 }
 
-impl RandomIds {
-    /// A source with an empty pool.
-    pub const fn new() -> Self {
-        Self { pool: [0; POOL_BYTES], used: POOL_BYTES }
-    }
-}
-
 impl Default for RandomIds {
+    /// A source with an empty pool.
     fn default() -> Self {
-        Self::new()
+        Self { pool: [0; POOL_BYTES], used: POOL_BYTES }
     }
 }
 

@@ -68,12 +68,6 @@ impl Engine {
         }
     }
 
-    /// The same, with Redis.
-    #[must_use]
-    pub fn with_redis(self, redis: Option<Arc<Redis>>) -> Self {
-        Self { redis, ..self }
-    }
-
     /// The current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

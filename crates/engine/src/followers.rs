@@ -168,33 +168,3 @@ impl Drop for Progress {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A follower is stuck when it has worked for 30 s without progress, or has ended; not while it waits for events.
-    #[test]
-    fn follower_that_waits_is_not_stuck() {
-        let second = Duration::from_secs;
-        let cases = [
-            (None, false, 1_000, false),
-            (Some(100), false, 129, false),
-            (Some(100), false, 130, true),
-            (None, true, 0, true),
-        ];
-        for (working_since, has_ended, now, want) in cases {
-            let status = FollowerStatus {
-                cursor: Sequence(7),
-                working_since: working_since.map(second),
-                last_error: Some("why".to_owned()),
-                has_ended,
-            };
-            let followers = Followers(Mutex::new(BTreeMap::from([("test", status)])));
-            let stuck = followers.stuck(second(now));
-            assert_eq!(!stuck.is_empty(), want, "{working_since:?} {has_ended} {now}: {stuck:?}");
-            assert!(stuck.iter().all(|sentence| sentence.contains("test") && sentence.ends_with(": why")));
-            assert_eq!((followers.lag("test", Sequence(9)), followers.lag("none", Sequence(9))), (2, 0));
-        }
-    }
-}

@@ -197,11 +197,6 @@ fn seconds() -> Histogram {
 }
 
 impl Metrics {
-    /// All metrics at zero.
-    pub fn new() -> Self {
-        Self::register(&mut Registry::with_prefix("agentcafe"), "")
-    }
-
     /// The registry, for metrics of other parts of the process.
     pub fn registry_mut(&mut self) -> &mut Registry {
         &mut self.registry
@@ -234,7 +229,8 @@ impl Metrics {
 }
 
 impl Default for Metrics {
+    /// All metrics at zero.
     fn default() -> Self {
-        Self::new()
+        Self::register(&mut Registry::with_prefix("agentcafe"), "")
     }
 }

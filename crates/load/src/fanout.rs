@@ -11,7 +11,7 @@ use url::form_urlencoded;
 use crate::connection::Connection;
 use crate::http::ProtocolError;
 use crate::report::{
-    CpuMeter, Diagnostics, GateCheck, GateResult, GeneratorUsage, ProgressObserver, RequestReport, STREAMS,
+    CpuMeter, Diagnostics, GateCheck, GateResult, ProgressObserver, Report, RequestReport, STREAMS,
     per_second, serialize_ms,
 };
 use crate::script::TimedSayScript;
@@ -141,21 +141,13 @@ pub struct FanoutTest {
     pub thresholds: Thresholds,
 }
 
-/// The report of the fan-out mode.
+/// The results of the fan-out mode.
 #[derive(Clone, Debug, Serialize)]
-pub struct FanoutReport {
-    /// Settings of the run.
-    pub config: FanoutTest,
+pub struct FanoutResults {
     /// Results of the says.
     pub write: CommandReport,
     /// Results of their deliveries.
     pub fanout: DeliveryReport,
-    /// Results of the checks.
-    pub gate: GateResult,
-    /// What the load generator used.
-    pub generator: GeneratorUsage,
-    /// Explanations for the operator.
-    pub notes: Vec<String>,
 }
 
 /// Deliveries in a report. What depends on the log is missing if the log could not be read.
@@ -195,7 +187,7 @@ impl FanoutTest {
     ///
     /// # Errors
     /// When the server cannot be reached, or its log's head cannot be read.
-    pub async fn run(&self, observer: &dyn ProgressObserver) -> Result<FanoutReport> {
+    pub async fn run(&self, observer: &dyn ProgressObserver) -> Result<Report<FanoutTest, FanoutResults>> {
         let target = &self.load.target;
         let head = self.read_head().await.with_context(|| format!("{target} cannot be used"))?;
         let cpu = CpuMeter::start(self.load.threads);
@@ -224,7 +216,8 @@ impl FanoutTest {
             per_second: per_second(says.completed, sending),
         };
         let gate = self.thresholds.check_deliveries(self.subscribers, &write, &fanout);
-        Ok(FanoutReport { config: self.clone(), write, fanout, gate, generator, notes: diagnostics.0 })
+        let results = FanoutResults { write, fanout };
+        Ok(Report { config: self.clone(), results, gate, generator, notes: diagnostics.0 })
     }
 
     /// Sends says; returns their results and how long they were sent.

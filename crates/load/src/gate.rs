@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use crate::connection::Connection;
 use crate::http::ProtocolError;
 use crate::report::{
-    CpuMeter, Diagnostics, GateCheck, GateResult, GeneratorUsage, ProgressObserver, RequestReport,
-    RunProgress, STREAMS, serialize_ms, share,
+    CpuMeter, Diagnostics, GateCheck, GateResult, ProgressObserver, Report, RequestReport, RunProgress,
+    STREAMS, serialize_ms, share,
 };
 use crate::script::GetScript;
 use crate::stats::{FailureCounts, LatencySummary, RequestStats, Stopwatch};
@@ -80,21 +80,13 @@ pub struct Objectives {
     pub stream_success_rate_min: f64,
 }
 
-/// The report of the gate mode.
+/// The results of the gate mode.
 #[derive(Clone, Debug, Serialize)]
-pub struct GateReport {
-    /// Settings of the run.
-    pub config: GateTest,
+pub struct GateResults {
     /// Results of the requests.
     pub api: RequestReport,
     /// Results of the streams.
     pub stream: StreamReport,
-    /// Results of the checks.
-    pub gate: GateResult,
-    /// What the load generator used.
-    pub generator: GeneratorUsage,
-    /// Explanations for the operator.
-    pub notes: Vec<String>,
 }
 
 /// Streams in a report.
@@ -120,7 +112,7 @@ impl GateTest {
     ///
     /// # Errors
     /// When the server cannot be reached.
-    pub async fn run(&self, observer: &dyn ProgressObserver) -> Result<GateReport> {
+    pub async fn run(&self, observer: &dyn ProgressObserver) -> Result<Report<GateTest, GateResults>> {
         self.warm_up(observer).await.with_context(|| format!("{} cannot be reached", self.target))?;
         let cpu = CpuMeter::start(self.threads);
         let api = self.send_requests(observer).await?;
@@ -135,7 +127,8 @@ impl GateTest {
         if !gate.pass && api.failures.rate_limited + stream.failures.rate_limited > 0 {
             diagnostics.0.push(self.objectives.explain_without_rate_limit(&api, &stream));
         }
-        Ok(GateReport { config: self.clone(), gate, api, stream, generator, notes: diagnostics.0 })
+        let results = GateResults { api, stream };
+        Ok(Report { config: self.clone(), results, gate, generator, notes: diagnostics.0 })
     }
 
     async fn warm_up(&self, observer: &dyn ProgressObserver) -> Result<(), ProtocolError> {

@@ -38,6 +38,22 @@ impl ProgressObserver for () {
     fn show(&self, _progress: &RunProgress) {}
 }
 
+/// The report of a mode.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report<Test, Results> {
+    /// Settings of the run.
+    pub config: Test,
+    /// Results of the run.
+    #[serde(flatten)]
+    pub results: Results,
+    /// Results of the checks.
+    pub gate: GateResult,
+    /// What the load generator used.
+    pub generator: GeneratorUsage,
+    /// Explanations for the operator.
+    pub notes: Vec<String>,
+}
+
 /// Requests in a report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

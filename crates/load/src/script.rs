@@ -256,23 +256,3 @@ impl Script for GetScript {
         &self.requests[current]
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn say_request_keys_differ_by_number_and_seed() {
-        let target = Target::parse("http://cafe").unwrap();
-        let mut keys = HashSet::new();
-        for seed in [0, 1] {
-            let mut request = SayRequest::new(&target, seed, "", "", "", "");
-            for number in 0..1000 {
-                request.set_key(number);
-                assert!(keys.insert(request.bytes[request.key.clone()].to_owned()));
-            }
-        }
-    }
-}

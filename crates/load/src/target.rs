@@ -228,25 +228,3 @@ pub fn shown_path(path: &str) -> String {
     });
     format!("{path}?{}", shown.collect::<Vec<_>>().join("&"))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn target_parse_splits_the_address() {
-        let cases = [
-            ("http://127.0.0.1:3850", "GET /a?b=c HTTP/1.1", "host: 127.0.0.1:3850", "127.0.0.1", 3850),
-            ("http://cafe.example/", "GET /a?b=c HTTP/1.1", "host: cafe.example", "cafe.example", 80),
-            ("https://cafe.example/x/", "GET /x/a?b=c HTTP/1.1", "host: cafe.example", "cafe.example", 443),
-            (" http://[::1]:9 ", "GET /a?b=c HTTP/1.1", "host: [::1]:9", "::1", 9),
-        ];
-        for (address, first, host, name, port) in cases {
-            let target = Target::parse(address).unwrap();
-            let request = String::from_utf8(target.get("/a?b=c")).unwrap();
-            assert!(request.starts_with(&format!("{first}\r\n{host}\r\n")), "{request}");
-            assert!(request.ends_with("\r\n\r\n"), "{request}");
-            assert_eq!((target.host.as_str(), target.port), (name, port));
-        }
-    }
-}

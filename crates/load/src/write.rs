@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::report::{
-    CpuMeter, Diagnostics, GateCheck, GateResult, GeneratorUsage, ProgressObserver, RequestReport,
-    per_second, serialize_ms,
+    CpuMeter, Diagnostics, GateCheck, GateResult, ProgressObserver, Report, RequestReport, per_second,
+    serialize_ms,
 };
 use crate::script::{SayActors, SayScript, Script};
 use crate::stats::Stopwatch;
@@ -85,19 +85,11 @@ pub struct WriteTest {
     pub thresholds: Thresholds,
 }
 
-/// The report of the write mode.
+/// The results of the write mode.
 #[derive(Clone, Debug, Serialize)]
-pub struct WriteReport {
-    /// Settings of the run.
-    pub config: WriteTest,
+pub struct WriteResults {
     /// Results of the commands.
     pub write: CommandReport,
-    /// Results of the checks.
-    pub gate: GateResult,
-    /// What the load generator used.
-    pub generator: GeneratorUsage,
-    /// Explanations for the operator.
-    pub notes: Vec<String>,
 }
 
 /// Commands in a report.
@@ -116,7 +108,7 @@ impl WriteTest {
     ///
     /// # Errors
     /// When the server cannot be reached, or responses take much longer than their deadline.
-    pub async fn run(&self, observer: &dyn ProgressObserver) -> Result<WriteReport> {
+    pub async fn run(&self, observer: &dyn ProgressObserver) -> Result<Report<WriteTest, WriteResults>> {
         let SayLoad { target, connections, duration, request_timeout, threads, .. } = &self.load;
         let connected = tokio::time::timeout(*request_timeout, target.connect()).await;
         let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
@@ -136,7 +128,8 @@ impl WriteTest {
         let requests = RequestReport::new(&stats);
         let write = CommandReport { requests, per_second: per_second(stats.completed, elapsed) };
         let gate = self.thresholds.check_writes(&write);
-        Ok(WriteReport { config: self.clone(), write, gate, generator, notes: diagnostics.0 })
+        let results = WriteResults { write };
+        Ok(Report { config: self.clone(), results, gate, generator, notes: diagnostics.0 })
     }
 }
 

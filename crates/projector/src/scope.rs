@@ -42,30 +42,3 @@ impl Scope {
         format!("tenants {:?}, rooms {:?}", sorted(&self.tenants), sorted(&self.rooms))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scope_contains_listed_rooms_or_all() {
-        let tenants = |names: &[&str]| names.iter().map(|name| TenantId::parse(name).unwrap()).collect();
-        let rooms = |names: &[&str]| names.iter().map(|name| RoomId::parse(name).unwrap()).collect();
-        let cases: [(&[&str], &[&str], bool, usize); 6] = [
-            (&[], &[], true, 0),
-            (&["default"], &[], true, 1),
-            (&["default"], &["main"], true, 2),
-            (&["other"], &["main"], false, 2),
-            (&[], &["attic", "main"], true, 0),
-            (&["default"], &["attic", "cellar"], false, 1),
-        ];
-        for (of_tenants, of_rooms, contained, parameters) in cases {
-            let scope = Scope { tenants: tenants(of_tenants), rooms: rooms(of_rooms) };
-            assert_eq!(scope.contains(&TenantId::default(), &RoomId::main()), contained, "{scope:?}");
-            assert_eq!(scope.query().len(), parameters, "{scope:?}");
-        }
-        let (one, other) = (rooms(&["a", "b"]), rooms(&["b", "a"]));
-        let name = |rooms| Scope { rooms, ..Scope::default() }.name();
-        assert_eq!(name(one), name(other));
-    }
-}

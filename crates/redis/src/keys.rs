@@ -76,34 +76,11 @@ impl Keys {
         format!("{}:room:{room}:{part}", self.prefix)
     }
 
-    /// The projector's cursor.
-    #[must_use]
-    pub fn cursor(&self) -> String {
-        format!("{}:projector:cursor", self.prefix)
-    }
-
-    /// The configuration of the projector that wrote the read models; one with another configuration rebuilds them.
-    #[must_use]
-    pub fn shape(&self) -> String {
-        format!("{}:projector:shape", self.prefix)
-    }
-
-    /// The rooms that have read models, a set of [`RoomName`]s.
-    #[must_use]
-    pub fn rooms(&self) -> String {
-        format!("{}:projector:rooms", self.prefix)
-    }
-
-    /// The rooms with present actors, a set of [`RoomName`]s.
-    #[must_use]
-    pub fn present(&self) -> String {
-        format!("{}:projector:present", self.prefix)
-    }
-
-    /// The lock that the active projector holds.
-    #[must_use]
-    pub fn lock(&self) -> String {
-        format!("{}:projector:lock", self.prefix)
+    /// A key of the projector itself: its `cursor`; the `shape`, the configuration with which the read models were written (a
+    /// projector with another one rebuilds them); the `rooms` that have read models, and those with `present` actors, both sets
+    /// of [`RoomName`]s; and the `lock` that the active projector holds.
+    pub(crate) fn projector(&self, part: &str) -> String {
+        format!("{}:projector:{part}", self.prefix)
     }
 
     /// The number of requests of a client to a route in the current window.

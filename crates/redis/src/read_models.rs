@@ -18,8 +18,7 @@ pub struct ReadModels {
     keys: Keys,
     /// What the read models depend on beside the log. Another projector cannot resume from them.
     shape: String,
-    stream_maxlen: u64,
-    presence_ttl: Option<Duration>,
+    limits: ReadModelLimits,
 }
 
 /// How much is kept, and for how long.
@@ -74,9 +73,8 @@ impl ReadModels {
     /// The read models of the rooms in `scope`.
     #[must_use]
     pub fn new(connection: Arc<RedisConnection>, keys: Keys, scope: &str, limits: ReadModelLimits) -> Self {
-        let ReadModelLimits { stream_maxlen, presence_ttl } = limits;
-        let shape = format!("fold {PROJECTION_VERSION}, {stream_maxlen} events, {scope}");
-        Self { connection, keys, shape, stream_maxlen, presence_ttl }
+        let shape = format!("fold {PROJECTION_VERSION}, {} events, {scope}", limits.stream_maxlen);
+        Self { connection, keys, shape, limits }
     }
 
     /// The connection.
@@ -91,7 +89,7 @@ impl ReadModels {
     /// [`RedisUnavailable`] if Redis does not answer.
     pub async fn cursor(&self) -> Result<Option<Sequence>, RedisUnavailable> {
         let mut pipe = redis::pipe();
-        pipe.cmd("MGET").arg(self.keys.cursor()).arg(self.keys.shape());
+        pipe.cmd("MGET").arg(self.keys.projector("cursor")).arg(self.keys.projector("shape"));
         let ((cursor, shape),): ((Option<u64>, Option<String>),) = self.connection.query(&pipe).await?;
         Ok(cursor.filter(|_| shape.as_ref() == Some(&self.shape)).map(Sequence))
     }
@@ -103,8 +101,8 @@ impl ReadModels {
     /// [`RedisUnavailable`] if Redis does not answer, or another projector has taken the lock.
     pub async fn clear(&self, owner: &str, ttl: Duration) -> Result<(), RedisUnavailable> {
         let mut pipe = redis::pipe();
-        pipe.cmd("DEL").arg(&[self.keys.cursor(), self.keys.shape()]).ignore();
-        pipe.cmd("DEL").arg(&[self.keys.rooms(), self.keys.present()]).ignore();
+        pipe.cmd("DEL").arg(&[self.keys.projector("cursor"), self.keys.projector("shape")]).ignore();
+        pipe.cmd("DEL").arg(&[self.keys.projector("rooms"), self.keys.projector("present")]).ignore();
         self.connection.query::<()>(&pipe).await?;
         let mut cursor = "0".to_owned();
         loop {
@@ -133,7 +131,7 @@ impl ReadModels {
         }
         let mut pipe = redis::pipe();
         for room in rooms {
-            pipe.cmd("SISMEMBER").arg(self.keys.rooms()).arg(room.as_str());
+            pipe.cmd("SISMEMBER").arg(self.keys.projector("rooms")).arg(room.as_str());
             pipe.cmd("GET").arg(self.keys.room(room, "fold"));
         }
         let answers: Vec<redis::Value> = self.connection.query(&pipe).await?;
@@ -156,7 +154,7 @@ impl ReadModels {
     /// [`RedisUnavailable`] if Redis does not answer.
     pub async fn present(&self) -> Result<Vec<RoomName>, RedisUnavailable> {
         let (names,): (Vec<String>,) =
-            self.connection.query(redis::pipe().cmd("SMEMBERS").arg(self.keys.present())).await?;
+            self.connection.query(redis::pipe().cmd("SMEMBERS").arg(self.keys.projector("present"))).await?;
         Ok(names.into_iter().map(RoomName::from_key_part).collect())
     }
 
@@ -165,7 +163,8 @@ impl ReadModels {
     /// # Errors
     /// [`RedisUnavailable`] if Redis does not answer.
     pub async fn room_count(&self) -> Result<u64, RedisUnavailable> {
-        let (count,) = self.connection.query(redis::pipe().cmd("SCARD").arg(self.keys.rooms())).await?;
+        let (count,) =
+            self.connection.query(redis::pipe().cmd("SCARD").arg(self.keys.projector("rooms"))).await?;
         Ok(count)
     }
 
@@ -174,7 +173,7 @@ impl ReadModels {
     /// # Errors
     /// [`RedisUnavailable`] if Redis does not answer.
     pub async fn acquire_lock(&self, owner: &str, ttl: Duration) -> Result<bool, RedisUnavailable> {
-        let key = self.keys.lock();
+        let key = self.keys.projector("lock");
         let ms = whole_ms(ttl);
         let mut pipe = redis::pipe();
         pipe.cmd("SET").arg(&key).arg(owner).arg("NX").arg("PX").arg(ms).ignore();
@@ -192,7 +191,7 @@ impl ReadModels {
     /// # Errors
     /// [`RedisUnavailable`] if Redis does not answer.
     pub async fn release_lock(&self, owner: &str) -> Result<(), RedisUnavailable> {
-        let key = self.keys.lock();
+        let key = self.keys.projector("lock");
         let (holder,): (Option<String>,) = self.connection.query(redis::pipe().cmd("GET").arg(&key)).await?;
         if holder.as_deref() == Some(owner) {
             self.connection.query::<()>(redis::pipe().cmd("DEL").arg(&key).ignore()).await?;
@@ -213,8 +212,8 @@ impl ReadModels {
     ) -> Result<WriteOutcome, RedisUnavailable> {
         let mut session = self.connection.session()?;
         let mut check = redis::pipe();
-        check.cmd("WATCH").arg(self.keys.cursor()).ignore();
-        check.cmd("GET").arg(self.keys.cursor());
+        check.cmd("WATCH").arg(self.keys.projector("cursor")).ignore();
+        check.cmd("GET").arg(self.keys.projector("cursor"));
         let (found,): (Option<u64>,) = session.query(&check).await?;
         if found.map(Sequence) != before {
             session.query::<()>(redis::pipe().cmd("UNWATCH").ignore()).await?;
@@ -225,8 +224,8 @@ impl ReadModels {
         for write in rooms {
             self.write_room(&mut pipe, write, now);
         }
-        pipe.cmd("SET").arg(self.keys.cursor()).arg(cursor.0).ignore();
-        pipe.cmd("SET").arg(self.keys.shape()).arg(&self.shape).ignore();
+        pipe.cmd("SET").arg(self.keys.projector("cursor")).arg(cursor.0).ignore();
+        pipe.cmd("SET").arg(self.keys.projector("shape")).arg(&self.shape).ignore();
         // A transaction whose watched cursor changed is not executed and answers nil.
         let done: Option<redis::Value> = session.query(&pipe).await?;
         Ok(if done.is_some() { WriteOutcome::Committed } else { WriteOutcome::Conflict })
@@ -241,17 +240,17 @@ impl ReadModels {
         pipe.cmd("SET").arg(fold).arg(json(projection)).ignore();
         replace_list(pipe, &chat, &projection.chat());
         replace_list(pipe, &orders, &projection.orders());
-        let max = usize::try_from(self.stream_maxlen).unwrap_or(usize::MAX);
+        let max = usize::try_from(self.limits.stream_maxlen).unwrap_or(usize::MAX);
         let skipped = entries.len().saturating_sub(max);
         for StreamEntry { sequence, fields } in entries.into_iter().skip(skipped) {
-            pipe.cmd("XADD").arg(&stream).arg("MAXLEN").arg("=").arg(self.stream_maxlen);
+            pipe.cmd("XADD").arg(&stream).arg("MAXLEN").arg("=").arg(self.limits.stream_maxlen);
             pipe.arg(format!("{sequence}-0"));
             for (name, value) in fields {
                 pipe.arg(name).arg(value);
             }
             pipe.ignore();
         }
-        pipe.cmd("SADD").arg(self.keys.rooms()).arg(room.as_str()).ignore();
+        pipe.cmd("SADD").arg(self.keys.projector("rooms")).arg(room.as_str()).ignore();
         self.write_present(pipe, room, projection, now);
     }
 
@@ -283,16 +282,16 @@ impl ReadModels {
         let present = present(projection, now);
         pipe.cmd("DEL").arg(&key).ignore();
         if present.is_empty() {
-            pipe.cmd("SREM").arg(self.keys.present()).arg(room.as_str()).ignore();
+            pipe.cmd("SREM").arg(self.keys.projector("present")).arg(room.as_str()).ignore();
             return;
         }
-        pipe.cmd("SADD").arg(self.keys.present()).arg(room.as_str()).ignore();
+        pipe.cmd("SADD").arg(self.keys.projector("present")).arg(room.as_str()).ignore();
         pipe.cmd("HSET").arg(&key);
         for actor in &present {
             pipe.arg(actor.actor_id.as_str()).arg(json(actor));
         }
         pipe.ignore();
-        if let Some(ttl) = self.presence_ttl {
+        if let Some(ttl) = self.limits.presence_ttl {
             let longest = present.iter().map(|actor| time_left(actor, now).unwrap_or(ttl)).max();
             let ms = whole_ms(longest.unwrap_or(ttl).min(ttl)).max(1);
             pipe.cmd("PEXPIRE").arg(&key).arg(ms).ignore();

@@ -115,20 +115,3 @@ impl From<Failure> for OperationError {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use agentcafe_domain::kernel::Code;
-
-    use super::*;
-
-    /// That a panic in a rule becomes such a failure is a test of the store's suite (`faults`).
-    #[test]
-    fn err_internal_shows_no_cause() {
-        let failure = Failure::Internal("no such table: secrets at /var/lib/agentcafe");
-        assert_eq!(OperationError::from(failure), OperationError::internal());
-        let OperationError { error, retry_after_seconds, .. } = OperationError::internal();
-        assert_eq!((error.code.as_str(), error.message.as_str()), ("ERR_INTERNAL", Code::Internal.message()));
-        assert!(error.details.is_empty() && retry_after_seconds.is_none());
-    }
-}

@@ -7,7 +7,7 @@ use agentcafe_domain::record_kinds;
 
 use crate::export_format::{Digest, ExportScope, Header, KeyLine, Line, RecordLine, Totals, Trailer};
 use crate::open_error::OpenError;
-use crate::postgres::snapshot::PostgresSnapshot;
+use crate::postgres::blocking::BlockingPostgres;
 use crate::rows::stored_key;
 use crate::sql::{conditions, scope_columns};
 use crate::sqlite;
@@ -60,7 +60,7 @@ pub fn export(
             write(&sqlite::open::snapshot(directory)?.ok_or_else(missing)?, scope, exported_at, out)
         }
         StoreLocation::Postgres(options) => {
-            write(&PostgresSnapshot::take(options)?.ok_or_else(missing)?, scope, exported_at, out)
+            write(&BlockingPostgres::snapshot(options)?.ok_or_else(missing)?, scope, exported_at, out)
         }
     }
 }

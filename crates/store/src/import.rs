@@ -11,7 +11,8 @@ use crate::export_format::{
     Digest, ExportScope, FORMAT, Header, Line, MAX_LINE_BYTES, RecordLine, Totals, Trailer, VERSION,
 };
 use crate::open_error::OpenError;
-use crate::postgres::import_writer::PostgresImport;
+use crate::postgres::blocking::BlockingPostgres;
+use crate::rows::Row;
 use crate::sql::sequence;
 use crate::sqlite::import_writer::SqliteImport;
 use crate::storage::{ImportRow, ImportTarget, PreviousImport};
@@ -93,7 +94,7 @@ pub fn import(
             import_into(SqliteImport::open(directory)?, location, lines, header, now)
         }
         StoreLocation::Postgres(options) => {
-            import_into(PostgresImport::open(options)?, location, lines, header, now)
+            import_into(BlockingPostgres::import(options)?, location, lines, header, now)
         }
     }
 }
@@ -116,20 +117,21 @@ fn import_into(
     let mut buffer = Buffer::default();
     let trailer = loop {
         let number = lines.number;
-        let line = lines.next()?.ok_or(ImportError::CutOff(number))?;
-        match progress.take(line) {
+        let bytes = lines.next()?.ok_or(ImportError::CutOff(number))?;
+        let parsed = serde_json::from_slice(bytes);
+        let is_cut_off = parsed.is_err();
+        let parsed = parsed.map_err(|error| format!("it is not a line of an export: {}", plain(&error)));
+        match parsed.and_then(|line| progress.take(bytes, line)) {
             Ok(Taken::Row(row)) if previous.is_none() => {
-                buffer.add(&mut target, number + 1, line.len(), row)?;
+                buffer.add(&mut target, number + 1, bytes.len(), row)?;
             }
             Ok(Taken::Row(_)) => {}
             Ok(Taken::End(trailer)) => break trailer,
-            Err(error) => {
+            Err(why) => {
                 // An error of an earlier line comes first.
                 buffer.write(&mut target)?;
-                return Err(match error {
-                    LineError::Syntax(_) if lines.is_cut => ImportError::CutOff(number),
-                    LineError::Syntax(why) | LineError::Invalid(why) => lines.error(&why),
-                });
+                let is_cut_off = is_cut_off && lines.is_cut;
+                return Err(if is_cut_off { ImportError::CutOff(number) } else { lines.error(&why) });
             }
         }
     };
@@ -156,41 +158,46 @@ fn import_into(
 
 /// The import that a store was made by, if there was one.
 fn previous(target: &impl ImportTarget) -> Result<Option<PreviousImport>, StorageError> {
-    let mut previous = None;
-    target.rows("SELECT sha256, imported_at_ms FROM import_origin", &[], |row| {
-        previous = Some(PreviousImport { sha256: row.text(0)?.to_owned(), imported_at: row.timestamp(1)? });
-        Ok::<_, StorageError>(())
-    })?;
-    Ok(previous)
+    first(target, "SELECT sha256, imported_at_ms FROM import_origin", |row| {
+        Ok(PreviousImport { sha256: row.text(0)?.to_owned(), imported_at: row.timestamp(1)? })
+    })
 }
 
 /// Whether all tables in [`must_be_empty`] are.
 fn is_empty(target: &impl ImportTarget) -> Result<bool, StorageError> {
-    let mut is_empty = true;
     for table in must_be_empty() {
-        target.rows(&format!("SELECT 1 FROM {table} LIMIT 1"), &[], |_| {
-            is_empty = false;
-            Ok::<_, StorageError>(())
-        })?;
+        if first(target, &format!("SELECT 1 FROM {table} LIMIT 1"), |_| Ok(()))?.is_some() {
+            return Ok(false);
+        }
     }
-    Ok(is_empty)
+    Ok(true)
 }
 
 /// The last numbers that the imported rows have.
 fn last_numbers(target: &impl ImportTarget) -> Result<Heads, StorageError> {
-    let last = |column: &str, table: &str| {
-        let mut last = 0;
-        target.rows(&format!("SELECT coalesce(max({column}), 0) FROM {table}"), &[], |row| {
-            last = row.integer(0)?;
-            Ok::<_, StorageError>(())
-        })?;
-        Ok::<_, StorageError>(sequence(last))
+    let last = |column: &str, table: &str| -> Result<Sequence, StorageError> {
+        let sql = format!("SELECT coalesce(max({column}), 0) FROM {table}");
+        Ok(sequence(first(target, &sql, |row| row.integer(0))?.unwrap_or_default()))
     };
     Ok(Heads {
         sequence: last("sequence", "events")?,
         inbox: last("inbox_seq", "inbox_items")?,
         audit: last("audit_seq", "audit_entries")?,
     })
+}
+
+/// What the one row holds that a statement returns, if there is one.
+fn first<T>(
+    target: &impl ImportTarget,
+    sql: &str,
+    read: impl Fn(&dyn Row) -> Result<T, StorageError>,
+) -> Result<Option<T>, StorageError> {
+    let mut found = None;
+    target.rows(sql, &[], |row| {
+        found = Some(read(row)?);
+        Ok::<_, StorageError>(())
+    })?;
+    Ok(found)
 }
 
 /// Rows that are not written yet, and the lines that they are from.
@@ -298,26 +305,6 @@ fn plain(error: &serde_json::Error) -> String {
     error.to_string().replace(" at line 1 column ", ", at byte ")
 }
 
-/// Why a line was not imported.
-enum LineError {
-    /// It is not a line of an export, perhaps because it was cut off.
-    Syntax(String),
-    /// Its content is invalid.
-    Invalid(String),
-}
-
-impl From<String> for LineError {
-    fn from(why: String) -> Self {
-        Self::Invalid(why)
-    }
-}
-
-impl From<&str> for LineError {
-    fn from(why: &str) -> Self {
-        Self::Invalid(why.to_owned())
-    }
-}
-
 /// The content of a valid line.
 enum Taken {
     Row(ImportRow),
@@ -345,11 +332,8 @@ impl Progress {
         }
     }
 
-    /// Validates a line.
-    fn take(&mut self, bytes: &[u8]) -> Result<Taken, LineError> {
-        let line: Line<'_> = serde_json::from_slice(bytes).map_err(|error| {
-            LineError::Syntax(format!("it is not a line of an export: {}", plain(&error)))
-        })?;
+    /// Validates a line. The error is what is wrong with its content.
+    fn take(&mut self, bytes: &[u8], line: Line<'_>) -> Result<Taken, String> {
         if !matches!(line, Line::End(_)) {
             self.digest.add(bytes);
         }
@@ -375,15 +359,14 @@ impl Progress {
         Ok(Taken::Row(row))
     }
 
-    fn event(&mut self, json: &str) -> Result<StoredEvent, LineError> {
+    fn event(&mut self, json: &str) -> Result<StoredEvent, String> {
         let event = StoredEvent::restore(json.to_owned().into())
             .map_err(|error| format!("it is not an event: {}", plain(&error)))?;
         if event.sequence <= self.last.0 || event.sequence > self.heads.sequence {
             return Err(format!(
                 "the event's sequence {} is not after {} and up to the head {}",
                 event.sequence.0, self.last.0.0, self.heads.sequence.0
-            )
-            .into());
+            ));
         }
         if event.timestamp < self.last.1 {
             return Err("the event is older than the one before it".into());
@@ -396,7 +379,7 @@ impl Progress {
         Ok(event)
     }
 
-    fn record(&self, line: &RecordLine<'_>) -> Result<(&'static Table, StoredRecord), LineError> {
+    fn record(&self, line: &RecordLine<'_>) -> Result<(&'static Table, StoredRecord), String> {
         let kind = RecordKind::of_table(line.table).filter(|kind| !kind.is_internal());
         let kind = kind.ok_or_else(|| format!("there is no table {:?} that is imported", line.table))?;
         let json = line.json.get().as_bytes().to_vec();
@@ -406,7 +389,7 @@ impl Progress {
     }
 
     /// Checks that a row belongs to the tenant and room in the header.
-    fn check_scope(&self, cell: impl Fn(&str) -> Option<Cell>) -> Result<(), LineError> {
+    fn check_scope(&self, cell: impl Fn(&str) -> Option<Cell>) -> Result<(), String> {
         let tenant = self.scope.tenant.as_ref().map(Cell::from);
         let room = self.scope.room.as_ref().map(Cell::from);
         for (column, wanted) in [("tenant_id", tenant), ("room_id", room)] {
@@ -417,13 +400,12 @@ impl Progress {
         Ok(())
     }
 
-    fn check_trailer(&self, trailer: Trailer) -> Result<Trailer, LineError> {
+    fn check_trailer(&self, trailer: Trailer) -> Result<Trailer, String> {
         if trailer.totals != self.totals {
             return Err(format!(
                 "lines are missing: it counts {:?}, but there were {:?}",
                 trailer.totals, self.totals
-            )
-            .into());
+            ));
         }
         if self.digest.clone().finish() != trailer.sha256 {
             return Err("the file was changed after it was exported: its SHA-256 does not match".into());

@@ -65,6 +65,8 @@ pub struct StoreOptions {
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
     pub ids: Box<dyn IdSource>,
+    /// Where the nodes of one database share moderation's rate windows, if they do. (An embedded database has one node.)
+    pub shared_windows: Option<Arc<dyn SharedRateWindows>>,
     /// Called for every commit batch, on the writer's thread.
     pub on_commit: Box<dyn Fn(&CommitReport) + Send>,
 }
@@ -131,21 +133,10 @@ impl Store {
     /// # Errors
     /// [`OpenError`]: why not; nothing was changed then.
     pub fn open(options: StoreOptions) -> Result<(Arc<Self>, Closing), OpenError> {
-        Self::open_sharing(options, None)
-    }
-
-    /// The same; the nodes of one database share moderation's rate windows. (An embedded database has one node.)
-    ///
-    /// # Errors
-    /// As [`Store::open`].
-    pub fn open_sharing(
-        options: StoreOptions,
-        shared: Option<Arc<dyn SharedRateWindows>>,
-    ) -> Result<(Arc<Self>, Closing), OpenError> {
         let (queue, receiver) = mpsc::channel(MAX_WAITING_COMMANDS);
-        let StoreOptions { location, rules, clock, mut ids, on_commit } = options;
+        let StoreOptions { location, rules, clock, mut ids, shared_windows, on_commit } = options;
         let is_shared = matches!(location, StoreLocation::Postgres(_));
-        let shared = shared.filter(|_| is_shared);
+        let shared = shared_windows.filter(|_| is_shared);
         let windows = if shared.is_some() { RateWindows::shared() } else { RateWindows::default() };
         let table_changes = Arc::new(TableChanges::default());
         let node = is_shared.then(|| ids.fresh(clock.now()).to_string());

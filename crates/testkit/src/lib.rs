@@ -22,7 +22,6 @@ pub mod server;
 pub mod sse;
 pub mod supervisor;
 pub mod wait;
-pub mod wire;
 
 pub use bytes::Bytes;
 pub use reqwest::Method;
@@ -36,4 +35,3 @@ pub use crate::server::{FailedStart, Launch, Server, store_under_test};
 pub use crate::sse::{Frame, Silence, SseStream};
 pub use crate::supervisor::steady_port;
 pub use crate::wait::eventually;
-pub use crate::wire::Wire;

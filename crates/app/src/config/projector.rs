@@ -28,8 +28,6 @@ pub(crate) struct ProjectorConfig {
     pub(crate) health: Option<SocketAddr>,
     /// The log of the process.
     pub(crate) log: LogSettings,
-    /// Warnings to log at the start.
-    pub(crate) warnings: Vec<String>,
 }
 
 impl ProjectorConfig {
@@ -38,9 +36,9 @@ impl ProjectorConfig {
         let host = sources.value(&PROJECTOR_HEALTH_HOST)?;
         let port = sources.optional(&PROJECTOR_HEALTH_PORT)?;
         let redis = sources.optional(&REDIS_URL)?;
-        let mut warnings = sources.warnings();
+        let mut log = log(sources)?;
         if redis.is_none() {
-            warnings.push(
+            log.warnings.push(
                 "REDIS_URL is not set: the projector follows the event stream, and writes nothing".to_owned(),
             );
         }
@@ -58,7 +56,7 @@ impl ProjectorConfig {
             presence_ttl: sources.value(&PROJECTOR_REDIS_PRESENCE_TTL_SECONDS)?,
         };
         let health = port.map(|port| SocketAddr::new(host, port));
-        Ok(Self { settings, redis, health, log: log(sources)?, warnings })
+        Ok(Self { settings, redis, health, log })
     }
 }
 
@@ -86,19 +84,4 @@ pub(super) fn event_source(
         AddressError::Token => sources.error(&API_AUTH_TOKEN, &error.to_string()),
         _ => sources.error(url, &error.to_string()),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn projector_config_presence_ttl_is_unlimited_at_zero_and_below() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        for (text, want) in [("-1", None), ("0", None), ("1", Some(10)), ("11", Some(11))] {
-            let variables = [("PROJECTOR_REDIS_PRESENCE_TTL_SECONDS", text)];
-            let config = ProjectorConfig::read(&Sources::of("projector", variables)).unwrap();
-            assert_eq!(config.settings.presence_ttl, want.map(Duration::from_secs), "{text}");
-        }
-    }
 }

@@ -22,8 +22,6 @@ pub(crate) struct RealtimeConfig {
     pub(crate) redis: Option<Secret>,
     /// The log of the process.
     pub(crate) log: LogSettings,
-    /// Warnings to log at the start.
-    pub(crate) warnings: Vec<String>,
     /// The settings of the service, which follows the API on this machine unless another event stream is set.
     pub(crate) settings: RealtimeSettings,
     /// Whether `REALTIME_EVENT_SOURCE_URL` is set.
@@ -36,9 +34,9 @@ impl RealtimeConfig {
     /// Reads every setting, for a process of its own. The error is that of the first invalid one.
     pub(crate) fn read(sources: &Sources) -> Result<Self, SettingError> {
         let port = sources.optional(&REALTIME_PORT)?.unwrap_or(REALTIME_PORT_NUMBER);
-        let config = Self::on_port(sources, port)?;
-        let exposure = exposure(config.listen, &config.settings.token);
-        Ok(Self { warnings: sources.warnings().into_iter().chain(exposure).collect(), ..config })
+        let mut config = Self::on_port(sources, port)?;
+        config.log.warnings.extend(exposure(config.listen, &config.settings.token));
+        Ok(config)
     }
 
     /// As [`RealtimeConfig::read`], for the service that is embedded in `serve`; none unless `REALTIME_PORT` is set. `PORT`
@@ -72,7 +70,6 @@ impl RealtimeConfig {
             listen,
             redis: sources.optional(&REDIS_URL)?,
             log: log(sources)?,
-            warnings: Vec::new(),
             settings,
             has_source: url.is_some(),
             keys: Keys::new(sources.value(&REALTIME_REDIS_PREFIX)?),

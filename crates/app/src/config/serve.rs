@@ -45,8 +45,6 @@ pub(crate) struct ServeConfig {
     pub(crate) realtime: Option<RealtimeConfig>,
     /// The log of the process.
     pub(crate) log: LogSettings,
-    /// Warnings to log at the start.
-    pub(crate) warnings: Vec<String>,
 }
 
 impl ServeConfig {
@@ -57,15 +55,15 @@ impl ServeConfig {
         let listen = SocketAddr::new(host, sources.value(&API_PORT)?);
         let rules = rules(sources)?;
         let realtime = RealtimeConfig::embedded(sources)?;
-        let mut warnings = sources.warnings();
+        let mut log = log(sources)?;
         if rules.get::<PrivateTableRules>().payment == (PaymentMode::Webhook { configured: false }) {
-            warnings.push(
+            log.warnings.push(
                 "PRIVATE_TABLE_PAYMENT_WEBHOOK_URL is not set: no private table can be paid for".to_owned(),
             );
         }
-        warnings.extend(exposure(listen, &token));
+        log.warnings.extend(exposure(listen, &token));
         if realtime.is_some() && rules.get::<PrivateTableRules>().gates_reads {
-            warnings.push(
+            log.warnings.push(
                 "PRIVATE_TABLE_READ_GATE is members: realtime may not read the event stream, and sends nothing"
                     .to_owned(),
             );
@@ -86,8 +84,7 @@ impl ServeConfig {
             webhook_max_concurrency: sources.value(&WEBHOOK_MAX_CONCURRENCY)?,
             redis: redis.map(|url| (url, keys)),
             realtime,
-            log: log(sources)?,
-            warnings,
+            log,
         })
     }
 }
@@ -121,7 +118,8 @@ pub(crate) fn storage_in(
 
 /// What is written to the log of the process, and how.
 pub(super) fn log(sources: &Sources) -> Result<LogSettings, SettingError> {
-    Ok(LogSettings { filter: sources.value(&AGENTCAFE_LOG)?, format: sources.value(&LOG_FORMAT)? })
+    let (filter, format) = (sources.value(&AGENTCAFE_LOG)?, sources.value(&LOG_FORMAT)?);
+    Ok(LogSettings { filter, format, warnings: sources.warnings() })
 }
 
 /// The token that requests must carry, and the query parameter that may carry it.
@@ -195,52 +193,4 @@ fn settings(sources: &Sources, token: Token) -> Result<ApiSettings, SettingError
             table_session_sweep: sources.value(&TABLE_SESSION_SWEEP_MS)?,
         },
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(variables: &[(&str, &str)]) -> Result<ServeConfig, SettingError> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        ServeConfig::read(&Sources::of("serve", variables.iter().copied()))
-    }
-
-    /// Without settings, the rules are the domain's defaults.
-    #[test]
-    fn serve_config_without_settings_has_the_default_rules() {
-        let config = read(&[]).unwrap();
-        assert_eq!(config.rules.get::<ModerationRules>(), &ModerationRules::default());
-        assert_eq!(config.rules.get::<PrivateTableRules>(), &PrivateTableRules::default());
-        assert!(config.redis.is_none() && config.realtime.is_none() && config.warnings.is_empty());
-    }
-
-    /// Without a token, the server listens on loopback, and webhooks may go to private targets: its clients are on this machine.
-    #[test]
-    fn serve_config_without_a_token_listens_on_loopback_and_allows_private_webhook_targets() {
-        const ALLOW: &str = "WEBHOOK_ALLOW_PRIVATE_TARGETS";
-        let cases: [(&[(&str, &str)], &str, usize, bool); 6] = [
-            (&[], "127.0.0.1:3850", 0, true),
-            (&[("API_AUTH_TOKEN", "t"), ("PORT", "80")], "0.0.0.0:80", 0, false),
-            (&[("API_HOST", "0.0.0.0"), ("API_PORT", "1"), ("PORT", "2")], "0.0.0.0:1", 1, true),
-            (&[("API_HOST", "::1"), ("API_AUTH_TOKEN", " ")], "[::1]:3850", 0, true),
-            (&[("AGENTCAFE_RUNTIME_API_KEY", "t"), (ALLOW, "true")], "0.0.0.0:3850", 0, true),
-            (&[(ALLOW, "false")], "127.0.0.1:3850", 0, false),
-        ];
-        for (variables, listen, warnings, allow_private_targets) in cases {
-            let config = read(variables).unwrap();
-            assert_eq!((config.listen.to_string().as_str(), config.warnings.len()), (listen, warnings));
-            let webhooks = config.rules.get::<WebhookRules>();
-            assert_eq!(webhooks.allow_private_targets, allow_private_targets, "{variables:?}");
-        }
-    }
-
-    #[test]
-    fn serve_config_embeds_realtime_only_with_realtime_port() {
-        let port = |variables: &[(&str, &str)]| {
-            read(variables).unwrap().realtime.map(|realtime| realtime.listen.port())
-        };
-        assert_eq!(port(&[("PORT", "80")]), None);
-        assert_eq!(port(&[("REALTIME_PORT", "81"), ("PORT", "80")]), Some(81));
-    }
 }

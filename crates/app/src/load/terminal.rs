@@ -3,11 +3,11 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 
-use agentcafe_load::fanout::FanoutReport;
-use agentcafe_load::gate::GateReport;
+use agentcafe_load::fanout::FanoutResults;
+use agentcafe_load::gate::GateResults;
 use agentcafe_load::report::{GateCheck, GateResult, ProgressObserver, RunProgress};
 use agentcafe_load::stats::LatencySummary;
-use agentcafe_load::write::WriteReport;
+use agentcafe_load::write::WriteResults;
 
 /// Characters of the progress bar.
 const PROGRESS_CHARS: usize = 20;
@@ -33,10 +33,11 @@ impl Terminal {
         self.put(&format!("agentcafe: {text}\n"));
     }
 
-    /// Prints the summary, if this is a terminal.
-    pub(super) fn show_summary(&self, lines: &[String]) {
+    /// Prints a summary and the checks, if this is a terminal.
+    pub(super) fn show_summary(&self, summary: &[String], gate: &GateResult) {
         if self.is_interactive {
-            let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let lines = summary.iter().cloned().chain(gate.checks.iter().map(check));
+            let lines: String = lines.map(|line| line + "\n").collect();
             self.put(&format!("{CLEAR_LINE}{lines}"));
         }
     }
@@ -77,36 +78,31 @@ fn progress_line(progress: &RunProgress) -> String {
 }
 
 /// Summary of the gate mode.
-pub(super) fn summarize_gate(report: &GateReport) -> Vec<String> {
-    let GateReport { api, stream, gate, .. } = report;
+pub(super) fn summarize_gate(GateResults { api, stream }: &GateResults) -> Vec<String> {
     let mut lines = vec![format!("requests: {}, {} failed", api.total, api.errors)];
     lines.extend(latencies(&api.latencies));
     lines.push(format!("streams: {}, {} failed", stream.total, stream.errors));
     lines.extend(latencies(&stream.latencies));
-    lines.extend(checks(gate));
     lines
 }
 
 /// Summary of the write mode.
-pub(super) fn summarize_write(report: &WriteReport) -> Vec<String> {
-    let requests = &report.write.requests;
-    let per_second = report.write.per_second;
+pub(super) fn summarize_write(WriteResults { write }: &WriteResults) -> Vec<String> {
+    let (requests, per_second) = (&write.requests, write.per_second);
     let mut lines =
         vec![format!("commands: {}, {} failed, {per_second}/s accepted", requests.total, requests.errors)];
     lines.extend(latencies(&requests.latencies));
-    lines.extend(checks(&report.gate));
     lines
 }
 
 /// Summary of the fan-out mode.
-pub(super) fn summarize_fanout(report: &FanoutReport) -> Vec<String> {
-    let (requests, fanout) = (&report.write.requests, &report.fanout);
+pub(super) fn summarize_fanout(FanoutResults { write, fanout }: &FanoutResults) -> Vec<String> {
+    let requests = &write.requests;
     let mut lines = vec![
         format!("says: {}, {} failed", requests.total, requests.errors),
         format!("deliveries: {}, {}/s, to {} streams", fanout.delivered, fanout.per_second, fanout.ready),
     ];
     lines.extend(latencies(&fanout.latencies));
-    lines.extend(checks(&report.gate));
     lines
 }
 
@@ -127,59 +123,8 @@ fn latencies(summary: &LatencySummary) -> Vec<String> {
     lines
 }
 
-fn checks(gate: &GateResult) -> Vec<String> {
-    let line = |check: &GateCheck| {
-        let actual = check.actual.map_or_else(|| "unknown".to_owned(), |actual| actual.to_string());
-        let verdict = if check.pass { "ok  " } else { "FAIL" };
-        format!("{verdict} {}: {actual} (expected {})", check.name, check.expected)
-    };
-    gate.checks.iter().map(line).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use agentcafe_load::stats::Latencies;
-
-    use super::*;
-
-    #[test]
-    fn latencies_are_drawn_as_a_histogram() {
-        let mut recorded = Latencies::default();
-        for ms in [1, 1, 1, 1, 300] {
-            recorded.record_us(ms * 1000);
-        }
-        let lines = latencies(&recorded.summary());
-        assert_eq!(lines[0], "  p50 1 ms · p90 300 ms · p99 300 ms · max 300 ms");
-        assert_eq!(lines[1], format!("  ≤      1 ms {} 4", "▇".repeat(40)));
-        assert_eq!(lines[2], format!("  ≤    512 ms {} 1", "▇".repeat(10)));
-        assert!(latencies(&LatencySummary::default()).is_empty());
-    }
-
-    #[test]
-    fn checks_mark_failures() {
-        let gate = GateResult::new(vec![
-            GateCheck::at_most("a", Some(1.5), 2.0),
-            GateCheck::at_most("b", None, 0.0),
-        ]);
-        assert_eq!(checks(&gate), ["ok   a: 1.5 (expected 2)", "FAIL b: unknown (expected 0)"]);
-    }
-
-    #[test]
-    fn progress_line_has_bar_time_and_counts() {
-        let progress = RunProgress {
-            phase: "requesting",
-            elapsed: Duration::from_millis(2500),
-            duration: Duration::from_secs(10),
-            done: 1234,
-            failed: 0,
-        };
-        assert_eq!(progress_line(&progress), "━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ requesting · 2.5 of 10.0 s · 1234 done");
-        let late = RunProgress { elapsed: Duration::from_secs(12), failed: 7, ..progress };
-        assert_eq!(
-            progress_line(&late),
-            "━━━━━━━━━━━━━━━━━━━━ requesting · 12.0 of 10.0 s · 1234 done · 7 failed"
-        );
-        let none = RunProgress { elapsed: Duration::ZERO, duration: Duration::ZERO, ..progress };
-        assert!(progress_line(&none).starts_with("╌╌╌╌"));
-    }
+fn check(check: &GateCheck) -> String {
+    let actual = check.actual.map_or_else(|| "unknown".to_owned(), |actual| actual.to_string());
+    let verdict = if check.pass { "ok  " } else { "FAIL" };
+    format!("{verdict} {}: {actual} (expected {})", check.name, check.expected)
 }

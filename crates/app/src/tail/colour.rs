@@ -101,36 +101,3 @@ fn colour_of(name: &str) -> &'static str {
     // The upper half, since its bits depend on every byte.
     ACTOR_COLOURS[(hash >> 32) as usize % ACTOR_COLOURS.len()]
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn palette_uses_colours_on_a_terminal_or_on_request() {
-        let cases = [
-            (Colour::Auto, true, false, true),
-            (Colour::Auto, true, true, false),
-            (Colour::Auto, false, false, false),
-            (Colour::Always, false, true, true),
-            (Colour::Never, true, false, false),
-        ];
-        for (option, is_terminal, no_colour, want) in cases {
-            let got = Palette::choose(option, is_terminal, no_colour).coloured;
-            assert_eq!(got, want, "{option:?} {is_terminal} {no_colour}");
-        }
-    }
-
-    #[test]
-    fn palette_colours_names_and_strips_the_colours_of_texts() {
-        let phrase = Phrase::about("Nova").plain("says: \u{1b}[31mred").dim(" (late)");
-        let cases = [
-            (false, "Nova  says: ␛[31mred (late)"),
-            (true, "\u{1b}[95mNova\u{1b}[0m  says: ␛[31mred\u{1b}[2m (late)\u{1b}[0m"),
-        ];
-        for (coloured, want) in cases {
-            assert_eq!(Palette { coloured }.paint(&phrase), want);
-        }
-        assert_ne!(colour_of("Nova"), colour_of("Kai"));
-    }
-}

@@ -2,6 +2,7 @@
 
 use agentcafe_domain::kernel::EventType;
 use agentcafe_domain::reactions::ANNOTATION;
+use agentcafe_domain::rooms::{RoomCreated, RoomUpdated};
 use serde_json::Value;
 
 use super::colour::Phrase;
@@ -77,13 +78,10 @@ fn sentence(event: &Event) -> Option<Phrase> {
         Type::TaskHandoff => work::handoff(who, &event.payload()?),
         Type::SharedObjectCreated => work::object_created(who, &event.payload()?),
         Type::SharedObjectUpdated => work::object_updated(who, &event.payload()?),
-        Type::RoomCreated => work::room_created(who, &event.payload()?),
-        Type::RoomUpdated => work::room_updated(who, &event.payload()?),
+        Type::RoomCreated => work::room(who, "creates", &event.payload::<RoomCreated>()?.room),
+        Type::RoomUpdated => work::room(who, "changes", &event.payload::<RoomUpdated>()?.room),
         Type::TableSessionCreated => work::table_opened(who, &event.payload()?),
         Type::TableSessionUpdated => work::table_changed(who, &event.payload()?),
         Type::TableSessionEnded => work::table_closed(who, &event.payload()?),
     })
 }
-
-#[cfg(test)]
-mod tests;

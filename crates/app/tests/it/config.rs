@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use agentcafe_domain::moderation::ModerationRules;
+use agentcafe_domain::tables::PrivateTableRules;
 use agentcafe_testkit::json;
 use tempfile::TempDir;
 
@@ -73,6 +75,16 @@ fn config_prints_each_value_and_its_source() {
 }
 
 /// Numbers are raised to their minimum and lowered to their maximum. 0 stays 0 where it disables something.
+/// A setting's own name takes precedence over its alias.
+#[test]
+fn config_prefers_the_name_to_the_alias() {
+    let ran = config(&[], &[("API_PORT", "1"), ("PORT", "2")]);
+    assert_eq!(
+        (shown(&ran, "API_PORT"), shown(&ran, "REALTIME_PORT")),
+        ("1 environment".to_owned(), "2 environment, as PORT".to_owned())
+    );
+}
+
 #[test]
 fn config_prints_numbers_within_their_bounds() {
     let cases = [
@@ -94,6 +106,27 @@ fn config_prints_numbers_within_their_bounds() {
     for (name, _, want) in cases {
         assert_eq!(shown(&ran, name), format!("{want} environment"), "{name}");
     }
+}
+
+/// Without settings, the rules are the defaults of the domain.
+#[test]
+fn config_prints_the_default_rules() {
+    let (moderation, tables) = (ModerationRules::default(), PrivateTableRules::default());
+    let ran = config(&[], &[]);
+    for (name, want) in [
+        ("MOD_WINDOW_MS", moderation.window_ms.to_string()),
+        ("MOD_MAX_ACTIONS_PER_WINDOW", moderation.max_actions_per_window.to_string()),
+        ("MOD_MAX_REPEATED_TEXT_PER_WINDOW", moderation.max_repeated_text_per_window.to_string()),
+        ("MOD_MIN_ACTION_INTERVAL_MS", moderation.min_action_interval_ms.to_string()),
+        ("MOD_COOLDOWN_MS", moderation.cooldown_ms.to_string()),
+        ("PRIVATE_TABLE_PRICE_USD", tables.price.dollars().to_string()),
+        ("PRIVATE_TABLE_PAYMENT_MODE", "stub".to_owned()),
+        ("PRIVATE_TABLE_READ_GATE", "off".to_owned()),
+        ("REDIS_URL", "none".to_owned()),
+    ] {
+        assert_eq!(shown(&ran, name), format!("{want} default"), "{name}");
+    }
+    assert!(config(&["--check"], &[]).errors.is_empty());
 }
 
 #[test]

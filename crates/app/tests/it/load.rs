@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use crate::{cafe, launch};
 
 mod fanout;
-mod terminal;
+pub(crate) mod terminal;
 mod tls;
 mod write;
 

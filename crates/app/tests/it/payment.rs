@@ -174,12 +174,11 @@ async fn payment_provider_that_is_silent_unreachable_or_unset_is_an_error() {
 /// amount is no payment.
 #[tokio::test]
 async fn payment_below_the_price_is_refused() {
-    let (provider, _server, client) = provider_and_server([
-        json!({"paid": true, "amountUsd": 2.5}),
-        json!({"paid": true, "amountUsd": "a lot"}),
-        json!({"paid": true, "amountUsd": "3.00"}),
-    ])
-    .await;
+    let invalid = [json!("a lot"), json!(""), json!("NaN"), json!(-3), json!(true), json!([3])];
+    let amounts =
+        [json!(2.5)].into_iter().chain(invalid.clone()).chain([json!(" 3.00 "), json!(null), json!(0)]);
+    let (provider, _server, client) =
+        provider_and_server(amounts.map(|amount| json!({"paid": true, "amountUsd": amount}))).await;
     for _ in 0..2 {
         let refused = buy(&client, "k", "espresso").await;
         let details = refused.error(402, "ERR_PAYMENT_REQUIRED");
@@ -189,12 +188,19 @@ async fn payment_below_the_price_is_refused() {
         );
         assert_eq!(charges(&provider).len(), 1, "charged once");
     }
-    let senseless = buy(&client, "l", "espresso").await;
-    assert!(senseless.error(402, "ERR_PAYMENT_REQUIRED")["cause"].is_string());
+    for amount in &invalid {
+        let refused = buy(&client, "l", "espresso").await;
+        assert!(refused.error(402, "ERR_PAYMENT_REQUIRED")["cause"].is_string(), "{amount}");
+    }
     let session = buy(&client, "l", "espresso").await.data()["session"].clone();
     assert_eq!(session["paymentAmountUsd"], 3);
     let ids = charges(&provider);
-    assert!(ids[0] != ids[1] && ids[1] == ids[2], "{ids:?}");
+    assert!(ids[0] != ids[1] && ids[1..].iter().all(|id| *id == ids[1]), "{ids:?}");
+    end(&client, &session).await;
+    let session = buy(&client, "m", "espresso").await.data()["session"].clone();
+    assert_eq!(session["paymentAmountUsd"], 3, "the price, if no amount is reported");
+    end(&client, &session).await;
+    assert_eq!(buy(&client, "n", "espresso").await.error(402, "ERR_PAYMENT_REQUIRED")["value"], 0.0);
 }
 
 #[tokio::test]

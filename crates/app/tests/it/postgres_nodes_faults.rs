@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::Timestamp;
-use agentcafe_testkit::{Client, Postgres, Receiver, Server, Wire, eventually, json};
+use agentcafe_testkit::{Client, Postgres, Receiver, Server, eventually, json};
 use tokio::task::JoinSet;
 
 use crate::background_load::{TrackedSay, all_events, assert_logged, head_of_log, repeat_says};
 use crate::postgres_nodes::{assert_streams_all, say_everywhere, two_nodes};
 use crate::reaction_engine::rule;
 use crate::store_full::assert_unavailable;
+use crate::tcp_proxy::TcpProxy;
 use crate::webhook_delivery::{message_subscription, message_texts};
 use crate::webhook_subscriptions::subscribe;
 use crate::{launch, say};
@@ -70,9 +71,9 @@ async fn node_that_is_killed_is_replaced() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_cut_off_from_postgres_loses_its_leases() {
     let postgres = Postgres::start(false);
-    let wire = Wire::to(postgres.address()).await;
+    let proxy = TcpProxy::to(postgres.address()).await;
     let url = postgres.database();
-    let through = url.replace(&postgres.address().to_string(), &wire.address().to_string());
+    let through = url.replace(&postgres.address().to_string(), &proxy.address().to_string());
     let far = launch().env("DATABASE_URL", through).start().await;
     let near = launch().env("DATABASE_URL", url).start().await;
     let (far, near) = (far.client(), near.client());
@@ -81,7 +82,7 @@ async fn node_cut_off_from_postgres_loses_its_leases() {
     let mut stream = far.stream("/v1/events/stream?cursor=0").await;
     say(&far, "main", "before").await;
     receiver.wait("/all", 1).await;
-    wire.cut();
+    proxy.cut();
     let refused = far.act("/v1/commands/say", json!({"actorId": "Nova", "text": "cut off"})).await;
     assert_unavailable(&refused);
     let unready = async || (far.get("/readyz").await.status == 503).then_some(());
@@ -93,7 +94,7 @@ async fn node_cut_off_from_postgres_loses_its_leases() {
         message_texts(&receiver.received("/all")).contains(&"meanwhile 19".to_owned()).then_some(())
     })
     .await;
-    wire.mend();
+    proxy.mend();
     let ready = async || (far.get("/readyz").await.status == 200).then_some(());
     eventually("the node is back", DEADLINE, ready).await;
     say(&far, "main", "after").await;

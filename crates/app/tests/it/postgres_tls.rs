@@ -22,11 +22,13 @@ fn url(postgres: &Postgres, host: &str, parameters: &str) -> String {
 async fn sslmode_decides_encryption_and_verification() {
     let (postgres, plain) = (Postgres::start_with_tls(), Postgres::start(false));
     let known = format!("sslrootcert={}", postgres.authority().display());
+    let encoded = format!("connect_timeout=3&sslmode=verify-ca&{}", known.replace('/', "%2F"));
     for (host, parameters, is_encrypted) in [
         ("127.0.0.1", "sslmode=disable", false),
         ("127.0.0.1", "", true),
         ("127.0.0.1", "sslmode=require", true),
         ("127.0.0.1", &format!("sslmode=verify-ca&{known}"), true),
+        ("127.0.0.1", &encoded, true),
         ("localhost", &format!("{known}&sslmode=verify-full"), true),
     ] {
         let url = url(&postgres, host, parameters);

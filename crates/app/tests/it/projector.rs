@@ -327,6 +327,48 @@ async fn projector_room_list_restricts_the_rooms() {
     assert_eq!(redis.ask(&["EXISTS", "acf:room:default:main:state"]), 0);
 }
 
+/// A room is projected if both its tenant and its id are listed; the order of a list is without meaning.
+#[tokio::test]
+async fn projector_scope_has_the_listed_tenants_and_rooms() {
+    let server = launch_with_long_presence().start().await;
+    append_events(&server, 1).await;
+    let both: &[&str] = &["default:main", "default:the%3Aattic"];
+    let mut shapes = Vec::new();
+    for (tenants, list, want) in [
+        ("default", "", both),
+        ("default", "main,cellar", &both[..1]),
+        ("other", "main", &[]),
+        ("", "the:attic,main", both),
+        ("", "main,the:attic", both),
+    ] {
+        let redis = Redis::start();
+        let projector = launch_projector(&server, &redis).env("PROJECTOR_TENANT_ID", tenants);
+        let _projector = projector.env("PROJECTOR_ROOM_ID", list).start().await;
+        settled_keys(&server, &redis).await;
+        let mut names = redis.ask(&["SMEMBERS", "acf:projector:rooms"]);
+        names.as_array_mut().unwrap().sort_by_key(Value::to_string);
+        assert_eq!(names, json!(want), "{tenants:?} {list:?}");
+        shapes.push(redis.ask(&["GET", "acf:projector:shape"]));
+    }
+    assert!(shapes[3] == shapes[4] && shapes[3] != shapes[0], "{shapes:?}");
+}
+
+/// At least 10 s, and forever at 0 and below.
+#[tokio::test]
+async fn projector_presence_time_to_live_is_bounded() {
+    let server = launch_with_long_presence().start().await;
+    append_events(&server, 1).await;
+    for (seconds, want) in [("-1", None), ("0", None), ("1", Some(10_000)), ("11", Some(11_000))] {
+        let redis = Redis::start();
+        let launch = launch_projector(&server, &redis).env("PROJECTOR_REDIS_PRESENCE_TTL_SECONDS", seconds);
+        let _projector = launch.start().await;
+        settled_keys(&server, &redis).await;
+        let left = redis.ask(&["PTTL", "acf:room:default:main:presence"]).as_i64().unwrap();
+        let is_right = want.map_or(left == -1, |max| (max - 9_000..=max).contains(&left));
+        assert!(is_right, "{seconds}: {left} ms are left");
+    }
+}
+
 /// At most `PROJECTOR_REDIS_STREAM_MAXLEN`.
 #[tokio::test]
 async fn projector_stream_keeps_the_newest_events() {

@@ -26,7 +26,7 @@ const TEST_DIRECTORIES: [(&str, &str); 14] = [
     ("domain", "crates/domain/tests/it"),
     ("http", "crates/http/src"),
     ("realtime", "crates/realtime/src"),
-    ("client", "crates/client/src"),
+    ("client", "crates/client/tests/it"),
     ("engine", "crates/engine/src"),
     ("eventlog", "crates/eventlog/tests/it"),
     ("store", "crates/store/src"),

@@ -92,7 +92,8 @@ pub(crate) async fn store_tables(directory: &Path, tables: Vec<StoredTable>) {
         location: crate::store_location(directory),
         rules: Rules::default(),
         clock: Arc::new(SystemClock::start()),
-        ids: Box::new(RandomIds::new()),
+        ids: Box::new(RandomIds::default()),
+        shared_windows: None,
         on_commit: Box::new(|_| {}),
     })
     .expect("a new store");

@@ -50,17 +50,31 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
         .to_vec()
 }
 
-fn assert_signed(request: &Received, secret: &str) {
-    let hex: String =
-        hmac(secret.as_bytes(), &request.body).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(request.header("x-agentcafe-signature"), hex);
+/// The signature of Standard Webhooks.
+fn standard_signature(secret: &str, id: &str, time: &str, body: &[u8]) -> String {
     let key = match secret.strip_prefix("whsec_") {
         Some(encoded) => STANDARD.decode(encoded).expect("base64"),
         None => secret.as_bytes().to_vec(),
     };
+    let signed = [id.as_bytes(), b".", time.as_bytes(), b".", body].concat();
+    format!("v1,{}", STANDARD.encode(hmac(&key, &signed)))
+}
+
+/// What deliveries are compared with is the example of the specification's libraries.
+#[test]
+fn webhook_signature_is_that_of_standard_webhooks() {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let signature =
+        standard_signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#);
+    assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+}
+
+fn assert_signed(request: &Received, secret: &str) {
+    let hex: String =
+        hmac(secret.as_bytes(), &request.body).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(request.header("x-agentcafe-signature"), hex);
     let (id, time) = (request.header("webhook-id"), request.header("webhook-timestamp"));
-    let signed = [id.as_bytes(), b".", time.as_bytes(), b".", &request.body].concat();
-    assert_eq!(request.header("webhook-signature"), format!("v1,{}", STANDARD.encode(hmac(&key, &signed))));
+    assert_eq!(request.header("webhook-signature"), standard_signature(secret, id, time, &request.body));
     assert!(time.parse::<u64>().is_ok() && !id.is_empty() && !id.contains('.'), "{id} {time}");
 }
 

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,11 +12,10 @@ use axum::body::Bytes;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::ListenerExt;
 use rusqlite::{Connection, params};
 use serde::Deserialize;
 
-use super::report_failures;
+use super::{listen, report_failures};
 use crate::arguments::Setup;
 use crate::measure::measure_for;
 use crate::report::Section;
@@ -38,7 +36,7 @@ const SYNC_BYTES: usize = 4096;
 pub(crate) async fn run(setup: &Setup, section: &mut Section<'_>) -> Result<()> {
     let dir = setup.temporary_dir()?;
     section.progress("a bare HTTP handler");
-    let server = Server::start_bare(dir.path()).await?;
+    let server = Server::start_bare().await?;
     let scripts = server.measured().says(CONNECTIONS);
     let (warm_up, duration) = (setup.settings.warm_up(), setup.settings.measured());
     let bare = measure_for(server.measured(), scripts, warm_up, duration).await?;
@@ -72,16 +70,13 @@ struct SayBody {
     text: String,
 }
 
-/// Runs the bare server on this port of 127.0.0.1 until it is killed.
-pub(crate) fn serve_bare_http(port: u16) -> Result<()> {
+/// Runs the bare server on a free port of 127.0.0.1, which it logs, until it is ended.
+pub(crate) fn serve_bare_http() -> Result<()> {
     let router = Router::new().route("/readyz", get(|| async {})).route("/v1/commands/say", post(answer_say));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-        let listener = listener.tap_io(|stream| {
-            // A connection on which this fails is about to fail anyway.
-            let _ = stream.set_nodelay(true);
-        });
+        let (address, listener) = listen().await?;
+        eprintln!("listening on http://{address}");
         Ok(axum::serve(listener, router).await?)
     })
 }

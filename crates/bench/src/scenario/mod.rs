@@ -7,7 +7,12 @@ mod growth;
 mod says;
 mod webhooks;
 
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::Result;
+use axum::serve::{Listener, ListenerExt};
 use clap::ValueEnum;
+use tokio::net::TcpListener;
 
 use crate::arguments::{Scenario, Setup};
 use crate::measure::Measurement;
@@ -30,6 +35,17 @@ pub(crate) async fn run(scenario: Scenario, setup: &Setup, report: &mut BenchRep
     if let Err(error) = result {
         section.failure(format!("{error:#}"));
     }
+}
+
+/// Listens on a free port of 127.0.0.1, with Nagle's algorithm off.
+async fn listen() -> Result<(SocketAddr, impl Listener<Addr = SocketAddr>)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    let listener = listener.tap_io(|stream| {
+        // A connection on which this fails is about to fail anyway.
+        let _ = stream.set_nodelay(true);
+    });
+    Ok((address, listener))
 }
 
 /// A failed request invalidates the measurement.

@@ -1,6 +1,6 @@
 //! `says`, `says256`, `postgres`: how many says per second a server accepts, how fast, and at what cost.
 
-use agentcafe_testkit::Postgres;
+use agentcafe_testkit::{Launch, Postgres};
 use anyhow::Result;
 
 use super::report_failures;
@@ -18,7 +18,7 @@ pub(crate) async fn run_on_sqlite(setup: &Setup, section: &mut Section<'_>, conn
     let dir = setup.temporary_dir()?;
     let server = Server::start(&setup.server_binary, &dir.path().join("store")).await?;
     let says = measure(setup, section, server.measured(), connections).await?;
-    let resident_mib = server.measured().process.resident_mib()?;
+    let resident_mib = server.resident_mib();
     server.stop().await?;
 
     let (cpu_us, p99_ms) = (says.us_per_success(says.server_cpu), says.stats.latencies.quantile_ms(0.99));
@@ -36,9 +36,8 @@ pub(crate) async fn run_on_sqlite(setup: &Setup, section: &mut Section<'_>, conn
 pub(crate) async fn run_on_postgres(setup: &Setup, section: &mut Section<'_>) -> Result<()> {
     let dir = setup.temporary_dir()?;
     let postgres = Postgres::start(true);
-    let settings = [("DATABASE_URL", postgres.database())];
-    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
-    let server = Server::start_with(&setup.server_binary, &dir.path().join("store"), &settings).await?;
+    let launch = Launch::new(&setup.server_binary).data_dir(dir.path().join("store"));
+    let server = Server::launch(launch.env("DATABASE_URL", postgres.database())).await?;
     let measured = MeasuredServer { database: Some(Process::with_id(postgres.pid())), ..server.measured() };
     let says = measure(setup, section, measured, GOAL_CONNECTIONS).await?;
     server.stop().await?;

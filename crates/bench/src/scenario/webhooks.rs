@@ -1,6 +1,6 @@
 //! `webhooks`: how fast events are delivered to many webhook subscriptions.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,10 +10,9 @@ use agentcafe_load::stats::Stopwatch;
 use anyhow::{Result, ensure};
 use axum::Router;
 use axum::http::{StatusCode, Uri};
-use axum::serve::ListenerExt;
 use tokio::task::JoinHandle;
 
-use super::report_failures;
+use super::{listen, report_failures};
 use crate::arguments::Setup;
 use crate::measure::{Measurement, UsageSample, measure_requests};
 use crate::report::Section;
@@ -92,12 +91,7 @@ impl Drop for WebhookReceiver {
 
 impl WebhookReceiver {
     async fn start() -> Result<Self> {
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let listener = listener.tap_io(|stream| {
-            // A connection on which this fails is about to fail anyway.
-            let _ = stream.set_nodelay(true);
-        });
+        let (address, listener) = listen().await?;
         let counts: Arc<[AtomicU64; SUBSCRIPTIONS]> = Arc::default();
         let counted = Arc::clone(&counts);
         let take = move |uri: Uri| {

@@ -111,7 +111,7 @@ fn rules() -> Rules {
 }
 
 fn engine(store: Arc<Store>) -> Arc<Engine> {
-    let (metrics, ids) = (Arc::new(Metrics::new()), Box::new(RandomIds::new()));
+    let (metrics, ids) = (Arc::new(Metrics::default()), Box::new(RandomIds::default()));
     Arc::new(Engine::new(store, rules(), metrics, ids, Arc::new(NoExternalCalls)))
 }
 
@@ -120,7 +120,8 @@ fn open(directory: &Path, clock: &Arc<TestClock>) -> (Arc<Store>, Closing) {
         location: StoreLocation::Directory(directory.to_owned()),
         rules: rules(),
         clock: clock.clone(),
-        ids: Box::new(RandomIds::new()),
+        ids: Box::new(RandomIds::default()),
+        shared_windows: None,
         on_commit: Box::new(|_| ()),
     })
     .unwrap()

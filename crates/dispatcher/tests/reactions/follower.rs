@@ -2,7 +2,9 @@
 
 use agentcafe_domain::kernel::{Clock, EventType, FollowerCursor, Sequence, Timestamp};
 use agentcafe_domain::reactions::StoredReaction;
+use agentcafe_engine::followers::Progress;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::cafe::{Cafe, put};
 
@@ -89,4 +91,32 @@ async fn reactions_that_cannot_proceed_are_reported_as_stuck() {
     cafe.process_all().await;
     assert!(stuck().is_empty());
     assert_eq!(messages(&cafe).await, 1);
+}
+
+/// A follower is stuck when it has worked for 30 s without progress, or has ended although it was not stopped; not while it
+/// waits for events.
+#[tokio::test]
+async fn follower_that_waits_is_not_stuck() {
+    let cafe = Cafe::open().await;
+    let followers = &cafe.engine.followers;
+    let stuck = || followers.stuck(cafe.clock.stopwatch()).join(" ");
+    let ending = CancellationToken::new();
+    let mut progress = Progress::resume(&cafe.engine, "test", &ending).await.unwrap();
+    cafe.clock.advance(1_000_000);
+    assert_eq!(stuck(), "");
+    progress.begin();
+    progress.fail("why");
+    cafe.clock.advance(29_999);
+    assert_eq!(stuck(), "");
+    cafe.clock.advance(1);
+    assert!(stuck().contains("test") && stuck().ends_with(": why"), "{}", stuck());
+    progress.reach(Sequence(7));
+    assert_eq!(stuck(), "");
+    assert_eq!((followers.lag("test", Sequence(9)), followers.lag("none", Sequence(9))), (2, 0));
+    progress.fail("gone");
+    drop(progress);
+    assert!(stuck().contains("test has ended") && stuck().ends_with(": gone"), "{}", stuck());
+    ending.cancel();
+    drop(Progress::resume(&cafe.engine, "test", &ending).await.unwrap());
+    assert_eq!(stuck(), "");
 }

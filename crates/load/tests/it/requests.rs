@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use agentcafe_load::script::{GetScript, SayActors, SayScript, Script};
+use agentcafe_load::script::{GetScript, SayActors, SayScript, Script, scramble};
 use agentcafe_load::target::{BadTarget, Target, checked_path, shown_path};
 
 #[test]
@@ -11,6 +11,30 @@ fn target_parse_refuses_invalid_addresses() {
         assert_eq!(Target::parse(address).unwrap_err(), BadTarget::Address, "{address}");
     }
     assert_eq!(Target::parse("http://me:secret@cafe").unwrap_err(), BadTarget::Credentials);
+}
+
+#[test]
+fn target_parse_splits_the_address() {
+    let cases = [
+        ("http://127.0.0.1:3850", "GET /a?b=c HTTP/1.1", "host: 127.0.0.1:3850"),
+        ("http://cafe.example/", "GET /a?b=c HTTP/1.1", "host: cafe.example"),
+        ("https://cafe.example/x/", "GET /x/a?b=c HTTP/1.1", "host: cafe.example"),
+        (" http://[::1]:9 ", "GET /a?b=c HTTP/1.1", "host: [::1]:9"),
+    ];
+    for (address, first, host) in cases {
+        let request = String::from_utf8(Target::parse(address).unwrap().get("/a?b=c")).unwrap();
+        assert!(request.starts_with(&format!("{first}\r\n{host}\r\n")), "{request}");
+        assert!(request.ends_with("\r\n\r\n"), "{request}");
+    }
+}
+
+/// An IPv6 address is connected to without its brackets.
+#[tokio::test]
+async fn target_connects_to_an_ipv6_address() {
+    let Ok(listener) = tokio::net::TcpListener::bind("[::1]:0").await else {
+        return; // This machine has no IPv6.
+    };
+    Target::from(listener.local_addr().unwrap()).connect().await.unwrap();
 }
 
 #[test]
@@ -78,6 +102,20 @@ fn say_scripts_share_all_actors_and_no_key() {
         }
     }
     assert_eq!(seen.len() as u64, actors.actors);
+}
+
+/// Runs with other seeds send other keys for the same numbers, which the first half of a key is made of.
+#[test]
+fn say_script_keys_depend_on_the_seed() {
+    for seed in [0, 1] {
+        let actors = SayActors { seed, ..SayActors::default() };
+        let script = &mut SayScript::for_connections(&target(), &actors, 1)[0];
+        let request = String::from_utf8(script.next_request(0).to_vec()).unwrap();
+        let (_, key) = request.split_once("\r\nidempotency-key: ").unwrap();
+        let key = u128::from_str_radix(&key[..36].replace('-', ""), 16).unwrap();
+        let (number, rest) = ((key >> 64) as u64, key as u64);
+        assert_eq!(rest == scramble(number), seed == 0, "{key:x}");
+    }
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Heads, Table, Timestamp};
-use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
-use super::connect::{Address, PostgresOptions};
+use super::blocking::{self, BlockingPostgres};
+use super::connect::PostgresOptions;
 use super::connection::Connection;
 use super::idempotency_keys::KEYS;
 use super::listener::IN_USE;
-use super::open::{connect_and_migrate, open_error};
+use super::open::{migrate_or_check, open_error};
 use super::pipeline::{self, BoundStatement};
 use super::records;
 use super::schema::Schema;
@@ -23,20 +23,13 @@ use crate::storage_error::StorageError;
 /// How often, and with which pause, the import waits for servers to disconnect: the sessions of a killed one end in a moment.
 const ATTEMPTS: usize = 25;
 const PAUSE: Duration = Duration::from_millis(200);
-/// A database that no other process uses. Unless the import is finished, it stays empty.
-pub(crate) struct PostgresImport {
-    runtime: Runtime,
-    connection: Connection,
-}
 
-impl PostgresImport {
-    /// Takes the exclusive lock on the database; creates the schema if it is missing.
-    pub(crate) fn open(options: &PostgresOptions) -> Result<Self, OpenError> {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(open_error)?;
-        let connection = runtime.block_on(async {
-            let address = Address::parse(options.url.expose()).map_err(OpenError::Database)?;
-            let client = connect_and_migrate(&address, "imports", options).await?;
+impl BlockingPostgres {
+    /// A database that no other process uses: takes the exclusive lock on it; creates the schema if it is missing. Unless the
+    /// import is finished, it stays empty.
+    pub(crate) fn import(options: &PostgresOptions) -> Result<Self, OpenError> {
+        let (runtime, connection) = blocking::run(options, "imports", async |client| {
+            migrate_or_check(&client, options).await?;
             // The input may be slow.
             let timeout = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
             client.batch_execute(timeout).await.map_err(open_error)?;
@@ -92,19 +85,7 @@ fn is_same_kind(one: &ImportRow, next: &ImportRow) -> bool {
     }
 }
 
-impl BlockingConnection for PostgresImport {
-    type Connection = Connection;
-
-    fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
-        self.runtime.block_on(answer)
-    }
-}
-
-impl ImportTarget for PostgresImport {
+impl ImportTarget for BlockingPostgres {
     fn begin(&mut self, replaced: &[&Table]) -> Result<(), StorageError> {
         self.run("BEGIN; SELECT FROM log_head FOR UPDATE")?;
         replaced.iter().try_for_each(|table| self.run(&format!("DELETE FROM {}", table.name)))

@@ -6,6 +6,7 @@ use agentcafe_domain::kernel::Clock;
 use agentcafe_eventlog::RecentEvents;
 use deadpool_postgres::Object;
 use tokio::sync::Notify;
+use tokio_postgres::Client;
 
 use super::catch_up::{CatchUp, NodeState};
 use super::clock::SharedClock;
@@ -13,10 +14,10 @@ use super::connect::{Address, PostgresOptions, connect_with_retry};
 use super::connection::Connection;
 use super::events::CommittedHead;
 use super::listener::{IN_USE, Listener};
-use super::migrations;
 use super::reader::PostgresReader;
 use super::schema::Schema;
 use super::storage::PostgresStorage;
+use super::{blocking, migrations};
 use crate::migrations::{MayChange, Migrated};
 use crate::open_error::OpenError;
 use crate::storage::{Opened, View};
@@ -30,18 +31,18 @@ pub(super) fn open_error(error: impl std::error::Error) -> OpenError {
     OpenError::Database(with_causes(&error))
 }
 
-/// A connection to a database with the schema of this version.
-pub(super) async fn connect_and_migrate(
-    address: &Address,
-    what: &str,
-    options: &PostgresOptions,
-) -> Result<Object, OpenError> {
-    let client = connect_with_retry(&address.pool(what, 1)).await.map_err(open_error)?;
+/// A connection with this name. A database that was just started gets some time.
+pub(super) async fn connect(address: &Address, what: &str) -> Result<Object, OpenError> {
+    connect_with_retry(&address.pool(what, 1)).await.map_err(open_error)
+}
+
+/// Migrates the schema to this version if the options allow it; else it must be of this version.
+pub(super) async fn migrate_or_check(client: &Client, options: &PostgresOptions) -> Result<(), OpenError> {
     let may_change = if options.auto_migrate { MayChange::Yes } else { MayChange::No };
     let migrated =
-        migrations::apply(&client, options.migration_lock_key, may_change).await.map_err(open_error)?;
+        migrations::apply(client, options.migration_lock_key, may_change).await.map_err(open_error)?;
     match migrated.applied.first().filter(|_| !options.auto_migrate) {
-        None => Ok(client),
+        None => Ok(()),
         Some(name) => Err(OpenError::Database(format!(
             "migration {name} is missing, and API_DB_AUTO_MIGRATE is false; run agentcafe migrate"
         ))),
@@ -53,12 +54,10 @@ pub(super) async fn connect_and_migrate(
 /// # Errors
 /// [`OpenError::Database`] says why not.
 pub fn migrate(options: &PostgresOptions, may_change: MayChange) -> Result<Migrated, OpenError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(open_error)?;
-    runtime.block_on(async {
-        let address = Address::parse(options.url.expose()).map_err(OpenError::Database)?;
-        let client = connect_with_retry(&address.pool("migrates", 1)).await.map_err(open_error)?;
+    let migrated = blocking::run(options, "migrates", async |client| {
         migrations::apply(&client, options.migration_lock_key, may_change).await.map_err(open_error)
-    })
+    });
+    migrated.map(|(_, migrated)| migrated)
 }
 
 /// Connects, migrates the schema, and reads the head of the log.
@@ -68,7 +67,8 @@ async fn prepare(
     table_changes: Arc<TableChanges>,
     clock: Arc<dyn Clock>,
 ) -> Result<(Arc<Schema>, Arc<NodeState>), OpenError> {
-    let client = connect_and_migrate(address, "starts", options).await?;
+    let client = connect(address, "starts").await?;
+    migrate_or_check(&client, options).await?;
     let locked = client.query_one("SELECT pg_try_advisory_lock_shared($1)", &[&IN_USE]).await;
     if !locked.and_then(|row| row.try_get(0)).map_err(open_error)? {
         return Err(OpenError::Database("an import is running".to_owned()));

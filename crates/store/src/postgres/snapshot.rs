@@ -1,9 +1,9 @@
 //! Reads what a database holds at one moment: one transaction that lasts as long as this does.
 
 use agentcafe_domain::kernel::Heads;
-use tokio::runtime::Runtime;
 
-use super::connect::{Address, PostgresOptions, connect_with_retry};
+use super::blocking::{self, BlockingPostgres};
+use super::connect::PostgresOptions;
 use super::connection::Connection;
 use super::events;
 use super::open::open_error;
@@ -12,49 +12,26 @@ use crate::open_error::OpenError;
 use crate::storage::{BlockingConnection, Snapshot};
 use crate::storage_error::StorageError;
 
-/// A connection on a runtime of its own.
-pub(crate) struct PostgresSnapshot {
-    runtime: Runtime,
-    connection: Connection,
-}
-
-impl PostgresSnapshot {
+impl BlockingPostgres {
     /// What the database holds now. None if it was never a store.
     ///
     /// # Errors
     /// The database cannot be used.
-    pub(crate) fn take(options: &PostgresOptions) -> Result<Option<Self>, OpenError> {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(open_error)?;
-        let taking = async {
-            let address = Address::parse(options.url.expose()).map_err(OpenError::Database)?;
-            let client = connect_with_retry(&address.pool("exports", 1)).await.map_err(open_error)?;
+    pub(crate) fn snapshot(options: &PostgresOptions) -> Result<Option<Self>, OpenError> {
+        let (runtime, connection) = blocking::run(options, "exports", async |client| {
             // It lasts as long as what is read takes to be written.
             let begin = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
                          BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
             client.batch_execute(begin).await.map_err(open_error)?;
             let table = client.query_one("SELECT to_regclass('log_head') IS NOT NULL", &[]).await;
             let exists: bool = table.and_then(|row| row.try_get(0)).map_err(open_error)?;
-            Ok::<_, OpenError>(exists.then(|| Connection::new(client, Schema::default().into())))
-        };
-        let connection = runtime.block_on(taking)?;
+            Ok(exists.then(|| Connection::new(client, Schema::default().into())))
+        })?;
         Ok(connection.map(|connection| Self { runtime, connection }))
     }
 }
 
-impl BlockingConnection for PostgresSnapshot {
-    type Connection = Connection;
-
-    fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
-        self.runtime.block_on(answer)
-    }
-}
-
-impl Snapshot for PostgresSnapshot {
+impl Snapshot for BlockingPostgres {
     const KEYS: &'static str = "SELECT identity, request, expires_at_ms, correlation_id, success, reply
                                 FROM idempotency_keys ORDER BY id";
     const UNINDEXED: &'static str = "";

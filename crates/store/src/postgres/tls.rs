@@ -161,27 +161,3 @@ impl ServerCertVerifier for VerifierWithoutName {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tls_verification_is_read_from_the_url() {
-        let ca = |mode| TlsVerification { mode, roots: Some(PathBuf::from("/etc/ca 1.pem")) };
-        let system = |mode| TlsVerification { mode, roots: None };
-        for (url, rest, verification) in [
-            ("postgres://a:b@c/d", "postgres://a:b@c/d", system(Mode::None)),
-            ("postgres://c/d?sslmode=disable", "postgres://c/d?sslmode=disable", system(Mode::None)),
-            ("postgres://c/d?sslmode=require", "postgres://c/d?sslmode=require", system(Mode::None)),
-            ("postgres://c/d?sslmode=verify-full", "postgres://c/d?sslmode=require", system(Mode::Full)),
-            (
-                "postgres://c/d?connect_timeout=3&sslmode=verify-ca&sslrootcert=%2Fetc/ca%201.pem",
-                "postgres://c/d?connect_timeout=3&sslmode=require",
-                ca(Mode::Ca),
-            ),
-        ] {
-            assert_eq!(TlsVerification::split_off(url), Ok((rest.to_owned(), verification)), "{url}");
-        }
-    }
-}

@@ -35,6 +35,7 @@ mod records;
 mod records_model;
 #[path = "../suite/reopen.rs"]
 mod reopen;
+mod schema;
 #[path = "../suite/snapshots.rs"]
 mod snapshots;
 #[path = "../suite/table_changes.rs"]

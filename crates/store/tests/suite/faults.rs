@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use agentcafe_domain::inbox::UnreadCount;
-use agentcafe_domain::kernel::{CommandError, Query, Record, Sequence};
+use agentcafe_domain::kernel::{Code, CommandError, OperationError, Query, Record, Sequence};
 use agentcafe_store::store::MAX_WAITING_COMMANDS;
 use agentcafe_store::{Answer, Envelope, Failure, Store};
 use futures_util::future::join_all;
@@ -54,6 +54,16 @@ async fn panic_of_a_command_fails_only_that_command() {
     assert_eq!(all_texts(&opened.store).await, ["before", "after", "under its key", "later"]);
     assert_eq!(opened.store.get::<UnreadCount>(seat(1).key()).await.unwrap(), None);
     opened.close();
+}
+
+/// What callers get of an internal failure is without its cause.
+#[test]
+fn err_internal_shows_no_cause() {
+    let failure = Failure::Internal("no such table: secrets at /var/lib/agentcafe");
+    assert_eq!(OperationError::from(failure), OperationError::internal());
+    let OperationError { error, retry_after_seconds, .. } = OperationError::internal();
+    assert_eq!((error.code.as_str(), error.message.as_str()), ("ERR_INTERNAL", Code::Internal.message()));
+    assert!(error.details.is_empty() && retry_after_seconds.is_none());
 }
 
 /// Reads `count` seats, each in a read stage of its own.

@@ -110,6 +110,7 @@ impl TestStore {
             rules: self.rules.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             ids: Box::new(SequentialIds(Arc::clone(&self.ids))),
+            shared_windows: None,
             on_commit: Box::new(move |report| batches.lock().unwrap().push(report.clone())),
         }
     }

@@ -5,7 +5,7 @@ use agentcafe_domain::orders::OrderChanged;
 use agentcafe_domain::presence::arrival::{AgentEntered, AgentLeft};
 use agentcafe_domain::presence::movement::{ActorMoved, IntentCompleted, IntentPlanned};
 use agentcafe_domain::presence::position::{Direction, PathSegment};
-use agentcafe_domain::presence::{PresenceHeartbeat, Status, StatusChanged};
+use agentcafe_domain::presence::{PresenceHeartbeat, StatusChanged};
 
 use super::Phrase;
 
@@ -28,21 +28,12 @@ pub(super) fn left(who: Phrase, left: &AgentLeft) -> Phrase {
 }
 
 pub(super) fn status_changed(who: Phrase, changed: &StatusChanged) -> Phrase {
-    let was = changed.from_status.map(|from| format!("was {}, ", status(from))).unwrap_or_default();
-    who.dim(format!("is {} now ({was}{})", status(changed.to_status), changed.reason))
+    let was = changed.from_status.map(|from| format!("was {}, ", from.as_str())).unwrap_or_default();
+    who.dim(format!("is {} now ({was}{})", changed.to_status.as_str(), changed.reason))
 }
 
 pub(super) fn heartbeat(who: Phrase, heartbeat: &PresenceHeartbeat) -> Phrase {
-    who.dim(format!("is there ({})", status(heartbeat.status)))
-}
-
-fn status(status: Status) -> &'static str {
-    match status {
-        Status::Thinking => "thinking",
-        Status::Idle => "idle",
-        Status::Busy => "busy",
-        Status::Inactive => "inactive",
-    }
+    who.dim(format!("is there ({})", heartbeat.status.as_str()))
 }
 
 pub(super) fn moved(who: Phrase, moved: &ActorMoved, is_reaction: bool) -> Phrase {

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use agentcafe_domain::kernel::ActorId;
 use agentcafe_domain::objects::{ObjectDetails, SharedObjectCreated, SharedObjectUpdated};
 use agentcafe_domain::operators::OperatorOverrideApplied;
-use agentcafe_domain::rooms::{RoomContextPinned, RoomCreated, RoomDetails, RoomUpdated};
+use agentcafe_domain::rooms::{RoomContextPinned, RoomDetails};
 use agentcafe_domain::snapshots::SnapshotCreated;
 use agentcafe_domain::tables::{TableSessionCreated, TableSessionEnded, TableSessionUpdated};
 use agentcafe_domain::tasks::{
@@ -134,17 +134,9 @@ pub(super) fn object_updated(who: Phrase, updated: &SharedObjectUpdated) -> Phra
         .dim(format!(" ({})", changed_fields.join(", ")))
 }
 
-fn room(who: Phrase, verb: &str, room: &RoomDetails) -> Phrase {
+pub(super) fn room(who: Phrase, verb: &str, room: &RoomDetails) -> Phrase {
     let title = remark(room.display_name.as_deref());
     who.plain(format!("{verb} room {}{title}", room.room_id)).dim(format!(" ({})", room.room_type))
-}
-
-pub(super) fn room_created(who: Phrase, created: &RoomCreated) -> Phrase {
-    room(who, "creates", &created.room)
-}
-
-pub(super) fn room_updated(who: Phrase, updated: &RoomUpdated) -> Phrase {
-    room(who, "changes", &updated.room)
 }
 
 pub(super) fn table_opened(who: Phrase, session: &TableSessionCreated) -> Phrase {

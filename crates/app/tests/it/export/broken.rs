@@ -45,6 +45,9 @@ async fn import_names_the_number_of_a_malformed_line() {
     let all: Vec<&str> = text.lines().collect();
     let line_of = |what: &str| all.iter().position(|line| line.contains(what)).unwrap();
     let (record, key, end) = (line_of("{\"record\""), line_of("{\"key\""), all.len() - 1);
+    let identity = all[key].find("\"identity\":\"").unwrap() + "\"identity\":\"".len();
+    let with_identity =
+        |hash: &str| format!("{}{hash}{}", &all[key][..identity], &all[key][identity + hash.len()..]);
     let directory = TempDir::new().unwrap();
     // The line number, its replacement, and the error.
     let cases: Vec<(usize, String, &str)> = vec![
@@ -70,6 +73,8 @@ async fn import_names_the_number_of_a_malformed_line() {
         (record + 1, all[record].to_owned(), "a line before it"),
         (key, all[key].replace("\"status\":202", "\"status\":404"), "status"),
         (key, all[key].replace("\"identity\":\"", "\"identity\":\"0"), "hexadecimal"),
+        (key, with_identity("+0000000000000000000000000000001"), "hexadecimal"),
+        (key, with_identity("zz000000000000000000000000000000"), "hexadecimal"),
         (end, all[end].replace("\"events\":6", "\"events\":7"), "lines are missing"),
         (end, all[end].replace("\"sha256\":\"", "\"sha256\":\"0"), "was changed"),
         (end, format!("{}\n{}", all[end], all[end]), "nothing may follow"),

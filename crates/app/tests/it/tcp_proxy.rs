@@ -12,17 +12,17 @@ const CHUNK_BYTES: usize = 16 << 10;
 
 /// A proxy that copies bytes in both directions until it is cut.
 #[derive(Debug)]
-pub struct Wire {
+pub(crate) struct TcpProxy {
     address: SocketAddr,
     is_cut: watch::Sender<bool>,
 }
 
-impl Wire {
+impl TcpProxy {
     /// A proxy of this server.
     ///
     /// # Panics
     /// If no port is free.
-    pub async fn to(server: SocketAddr) -> Self {
+    pub(crate) async fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("this machine has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let is_cut = watch::Sender::new(false);
@@ -37,17 +37,17 @@ impl Wire {
 
     /// Where it listens.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Cuts it: connections stay open, and no bytes pass.
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.is_cut.send_replace(true);
     }
 
     /// Mends it: bytes that were held back pass.
-    pub fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.is_cut.send_replace(false);
     }
 }

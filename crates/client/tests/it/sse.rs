@@ -1,5 +1,4 @@
 //! The parser of server-sent events: the same frames wherever the bytes are cut, and bounded memory.
-#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 use agentcafe_client::{MAX_FRAME_BYTES, SseError, SseFrame, SseParser};
 
